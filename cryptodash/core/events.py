@@ -1,0 +1,185 @@
+"""What flows from the venues through the hub: frozen values, one type per kind of news.
+
+Prices, sizes and volumes are admitted ``Number`` text; a value that is not known is None and is left out on the wire. Times are milliseconds UTC
+in the venue's clock unless a field says otherwise; ``received`` is our monotonic clock in seconds.
+Structs of msgspec rather than attrs because one is made per market event (0.05 us against 0.5 us).
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+from typing import Protocol
+
+from msgspec import Struct
+
+from cryptodash.core.numbers import Number
+from cryptodash.core.topics import Topic
+
+Level = tuple[Number, Number]
+"""(price, size), sizes absolute in base quantity."""
+
+
+class Side(str, enum.Enum):
+    """The taker's side of a trade."""
+
+    BUY = "buy"
+    SELL = "sell"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+class State(str, enum.Enum):
+    """How far a value can be trusted (contract, "Freshness")."""
+
+    CONNECTING = "connecting"
+    LIVE = "live"
+    QUIET = "quiet"
+    STALE = "stale"
+    RESYNCING = "resyncing"
+    CLOSED = "closed"
+
+    def __str__(self) -> str:
+        return self.value
+
+    @property
+    def is_good(self) -> bool:
+        """Whether the value is as good as the venue's own."""
+        return self is State.LIVE or self is State.QUIET
+
+
+class Cause(str, enum.Enum):
+    """Why a value cannot be trusted."""
+
+    SILENT = "silent"
+    DISCONNECTED = "disconnected"
+    GAP = "gap"
+    CHECKSUM = "checksum"
+    CROSSED = "crossed"
+    MAINTENANCE = "maintenance"
+    HALTED = "halted"
+    DELISTED = "delisted"
+    REJECTED = "rejected"
+    BLOCKED = "blocked"
+    BANNED = "banned"
+    CAPACITY = "capacity"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+class Ticker(Struct, frozen=True, gc=False):
+    """The merged ticker of one instrument. ``timestamp`` is the newest contributing time and never decreases."""
+
+    topic: Topic
+    timestamp: int
+    last: Number
+    bid: Number | None = None
+    ask: Number | None = None
+    bid_size: Number | None = None
+    ask_size: Number | None = None
+    open_24h: Number | None = None
+    high_24h: Number | None = None
+    low_24h: Number | None = None
+    volume_24h: Number | None = None
+    quote_volume_24h: Number | None = None
+    change_24h: Number | None = None
+    change_pct_24h: Number | None = None
+    mark_price: Number | None = None
+    index_price: Number | None = None
+    funding_rate: Number | None = None
+    next_funding_time: int | None = None
+    open_interest: Number | None = None
+    quote_time: int | None = None
+    last_time: int | None = None
+    stats_time: int | None = None
+
+
+class Trade(Struct, frozen=True, gc=False):
+    """One trade (on Binance perpetuals an aggregate: same taker order, same price)."""
+
+    topic: Topic
+    timestamp: int
+    id: str
+    price: Number
+    quantity: Number
+    side: Side
+
+
+class Candle(Struct, frozen=True, gc=False):
+    """One bar; ``timestamp`` is its open time. ``source`` is ``venue``, ``rest`` or ``trades``; ``corrected`` marks a closed bar sent again."""
+
+    topic: Topic
+    timestamp: int
+    open: Number
+    high: Number
+    low: Number
+    close: Number
+    volume: Number
+    closed: bool
+    source: str = "venue"
+    corrected: bool = False
+
+
+class Book(Protocol):
+    """The read side of a live order book."""
+
+    def top(self, depth: int) -> tuple[Sequence[Level], Sequence[Level]]:
+        """(bids, asks), best first: at most ``depth`` levels a side, and only levels that are *proven* (inside the horizon)."""
+
+
+class BookChanged(Struct, frozen=True, gc=False):
+    """The book of ``topic`` (depth 0) holds a new consistent state, to be read from ``book`` now.
+
+    ``rebuilt`` says that it was resynchronised: views must go on with a snapshot, not with a delta.
+    """
+
+    topic: Topic
+    book: Book
+    timestamp: int
+    rebuilt: bool = False
+
+
+class BookSnapshot(Struct, frozen=True, gc=False):
+    """A view of the book as published: ``sequence`` belongs to the view. ``complete`` is False where fewer than ``depth`` levels are proven."""
+
+    topic: Topic
+    timestamp: int
+    sequence: int
+    bids: Sequence[Level]
+    asks: Sequence[Level]
+    complete: bool
+
+
+class BookDelta(Struct, frozen=True, gc=False):
+    """What turns the view with ``sequence - 1`` into the one with ``sequence``: levels to set and prices to remove, per side."""
+
+    topic: Topic
+    timestamp: int
+    sequence: int
+    bids_upserts: Sequence[Level]
+    asks_upserts: Sequence[Level]
+    bids_deletes: Sequence[Number]
+    asks_deletes: Sequence[Number]
+
+
+class Sweep(Struct, frozen=True, gc=False):
+    """Tickers of a whole market, each with the topic of its own instrument; ``topic`` is the sweep's."""
+
+    topic: Topic
+    tickers: Sequence[Ticker]
+
+
+class StreamStatus(Struct, frozen=True, gc=False):
+    """How fresh a topic is, from ``since`` (our wall clock, ms) on. ``fields`` names the parts of a ticker that are stale."""
+
+    topic: Topic
+    state: State
+    cause: Cause | None = None
+    fields: tuple[str, ...] = ()
+    since: int = 0
+
+
+Event = Ticker | Trade | Candle | BookChanged | Sweep | StreamStatus
+"""What a venue publishes into the hub."""

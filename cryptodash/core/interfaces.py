@@ -1,0 +1,102 @@
+"""The seams between the rooms. The hub implements ``IInlet`` and uses ``IUpstream``; ``exchanges`` the other way round."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from attrs import field, frozen
+from zope.interface import Attribute, Interface
+
+from cryptodash.core.events import Candle, Cause, Event, State
+from cryptodash.core.instruments import Catalogue, MarketType
+from cryptodash.core.topics import Topic
+
+
+@frozen
+class StreamReport:
+    """One upstream stream as ``/api/streams`` shows it. ``age`` is seconds since the last frame that confirmed its value."""
+
+    exchange: str
+    name: str
+    connection: str
+    topics: tuple[Topic, ...]
+    state: State
+    cause: Cause | None
+    age: float | None
+    rate: float
+    sequence: int | None
+    gaps: int
+    resyncs: int
+
+
+@frozen
+class ExchangeReport:
+    """One venue as ``/api/exchanges``, ``/ready`` and the metrics show it.
+
+    ``status`` is ``online``, ``degraded``, ``offline`` or ``maintenance`` and follows the data, not the sockets. ``idle``: nothing is wanted of it;
+    it is then ``online`` only if its last catalogue or time probe succeeded. ``reason`` says more than ``cause`` to a person (which host was
+    refused, which alternative there is). ``last_message`` is seconds ago.
+    """
+
+    exchange: str
+    name: str
+    status: str
+    idle: bool
+    cause: Cause | None
+    reason: str
+    source: str
+    ws_url: str
+    rest_url: str
+    rate_limits: dict[str, object]
+    connections: int
+    streams: int
+    good_streams: int
+    last_message: float | None
+    unknown_topics: tuple[str, ...] = field(default=())
+    """Topics of ``SYMBOLS`` that the catalogue does not know."""
+
+
+class IInlet(Interface):
+    """Where events enter the hub: the same for venues of this process and for a remote source."""
+
+    def publish(event: Event) -> None:
+        """Take one event. Never blocks, never raises for what the event holds."""
+
+    def catalogue_changed(exchange: str, market: MarketType) -> None:
+        """The venue's catalogue was read (again): topics accepted on trust are checked now."""
+
+
+class IUpstream(Interface):
+    """One venue, as the hub sees it."""
+
+    exchange: str = Attribute("the venue's id")
+    source: str = Attribute("live, simulated, replay or custom")
+    markets: tuple[MarketType, ...] = Attribute("market types it trades")
+    catalogue: Catalogue = Attribute("its instruments; the same object for the life of the server")
+
+    def intervals(market: MarketType) -> Sequence[str]:
+        """The candle intervals it has, in our names."""
+
+    def want(topics: Iterable[Topic]) -> None:
+        """Start streaming these (order books by their depth); a topic wanted already is no news. Answers come through the inlet."""
+
+    def drop(topics: Iterable[Topic]) -> None:
+        """Stop streaming these."""
+
+    def resync(topic: Topic) -> None:
+        """Fetch the state of a topic anew (a book is resynchronised), bounded in frequency by the upstream itself."""
+
+    def confirmed_at(topic: Topic) -> float | None:
+        """Monotonic time at which the topic's value was last confirmed by a frame; None before the first."""
+
+    def streams() -> Sequence[StreamReport]:
+        """Every upstream stream."""
+
+    def report() -> ExchangeReport:
+        """The venue's state now."""
+
+    async def candles(topic: Topic, limit: int, end_ms: int | None) -> Sequence[Candle]:
+        """Up to ``limit`` bars before or at ``end_ms`` (open time), oldest first, one per open time. Raises ``UpstreamError``."""
+
+    async def refresh_catalogue() -> int:
+        """Read the catalogue again; returns how many instruments it has now. Raises ``UpstreamError``."""

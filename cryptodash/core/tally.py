@@ -1,0 +1,94 @@
+"""Plain counters and bucket lists that every room counts into; ``api/metrics.py`` alone turns them into Prometheus text.
+
+Counting must cost next to nothing on the hot path: a counter is a dict from label values to a number, a histogram a list of counts.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+
+from attrs import define, field
+
+Labels = tuple[str, ...]
+
+
+@define(eq=False)
+class Counter:
+    """Counts that only grow. Hot paths do ``counter.values[labels] += 1`` themselves."""
+
+    name: str
+    help: str
+    labels: Labels = ()
+    values: defaultdict[Labels, int] = field(factory=lambda: defaultdict(int))
+
+    def add(self, *labels: str, by: int = 1) -> None:
+        self.values[labels] += by
+
+
+@define(eq=False)
+class Gauge:
+    """A value read when asked for: ``read`` returns one number per label tuple."""
+
+    name: str
+    help: str
+    labels: Labels
+    read: Callable[[], Mapping[Labels, float]]
+
+
+@define(eq=False)
+class Buckets:
+    """One histogram series: counts per upper bound (the last for everything above), and the sum."""
+
+    bounds: Sequence[float]
+    counts: list[int] = field(init=False)
+    sum: float = 0.0
+
+    def __attrs_post_init__(self) -> None:
+        self.counts = [0] * (len(self.bounds) + 1)
+
+    def observe(self, value: float) -> None:
+        self.counts[bisect_left(self.bounds, value)] += 1
+        self.sum += value
+
+
+@define(eq=False)
+class Histogram:
+    """A family of bucket lists."""
+
+    name: str
+    help: str
+    bounds: Sequence[float]
+    labels: Labels = ()
+    series: dict[Labels, Buckets] = field(factory=dict)
+
+    def at(self, *labels: str) -> Buckets:
+        """The series of these label values; keep it, on a hot path, instead of asking again."""
+        found = self.series.get(labels)
+        if found is None:
+            found = self.series[labels] = Buckets(self.bounds)
+        return found
+
+
+class Tally:
+    """All metrics of one server. Asking twice for a name gives the same metric."""
+
+    def __init__(self) -> None:
+        self.metrics: dict[str, Counter | Gauge | Histogram] = {}
+
+    def counter(self, name: str, help: str, *labels: str) -> Counter:
+        found = self.metrics.setdefault(name, Counter(name, help, labels))
+        assert isinstance(found, Counter) and found.labels == labels, name
+        return found
+
+    def histogram(self, name: str, help: str, bounds: Sequence[float], *labels: str) -> Histogram:
+        found = self.metrics.setdefault(name, Histogram(name, help, bounds, labels))
+        assert isinstance(found, Histogram) and found.labels == labels, name
+        return found
+
+    def gauge(self, name: str, help: str, read: Callable[[], Mapping[Labels, float]], *labels: str) -> Gauge:
+        """Register a gauge; a second registration of the name replaces the reader."""
+        gauge = Gauge(name, help, labels, read)
+        self.metrics[name] = gauge
+        return gauge

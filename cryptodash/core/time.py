@@ -1,0 +1,94 @@
+"""Wall and monotonic time as one argument, and RFC 3339 text.
+
+Ages come from ``monotonic`` (the reactor's own clock follows the wall clock and jumps with it); ``wall_ms`` is only ever shown or
+compared with a venue's times.
+"""
+
+from __future__ import annotations
+
+import re
+import time as _time
+from datetime import datetime, timedelta, timezone
+from typing import Protocol
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_MAX_MS = 253_402_300_799_999
+"""9999-12-31T23:59:59.999Z: the last instant RFC 3339 can write."""
+
+
+class Clock(Protocol):
+    """Both clocks; every part that needs time takes one."""
+
+    def monotonic(self) -> float:
+        """Seconds that never jump; only differences mean something."""
+
+    def wall_ms(self) -> int:
+        """Milliseconds since 1970, UTC."""
+
+
+class SystemClock:
+    """The machine's clocks."""
+
+    def monotonic(self) -> float:
+        return _time.monotonic()
+
+    def wall_ms(self) -> int:
+        return _time.time_ns() // 1_000_000
+
+
+class ManualClock:
+    """A clock that stands still until told otherwise; for tests and for replaying recorded time."""
+
+    def __init__(self, wall_ms: int = 1_700_000_000_000, monotonic: float = 1_000.0) -> None:
+        self._wall_ms = wall_ms
+        self._monotonic = monotonic
+
+    def monotonic(self) -> float:
+        return self._monotonic
+
+    def wall_ms(self) -> int:
+        return self._wall_ms
+
+    def advance(self, seconds: float) -> None:
+        """Move both clocks forward."""
+        self._monotonic += seconds
+        self._wall_ms += round(seconds * 1000)
+
+
+_prefix_second = -1
+_prefix_text = ""
+
+
+def rfc3339(ms: int) -> str:
+    """``1704067200000`` as ``2024-01-01T00:00:00.000Z``. Raises ``ValueError`` outside the years 1970-9999."""
+    global _prefix_second, _prefix_text
+    second, millis = divmod(ms, 1000)
+    if second != _prefix_second:  # nearly all events of a moment share their second: format it once
+        if not 0 <= ms <= _MAX_MS:
+            raise ValueError(f"not a time in milliseconds: {ms}")
+        _prefix_text = (_EPOCH + timedelta(seconds=second)).strftime("%Y-%m-%dT%H:%M:%S") if second >= 0 else ""
+        _prefix_second = second
+    return f"{_prefix_text}.{millis:03d}Z"
+
+
+def is_time_ms(value: int) -> bool:
+    """Whether the number can be a time in milliseconds at all (a venue's field may hold anything)."""
+    return 0 <= value <= _MAX_MS
+
+
+_rfc3339 = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?(?:[Zz]|[+-][0-9]{2}:[0-9]{2})").fullmatch
+
+
+def parse_time(text: str) -> int:
+    """Milliseconds from RFC 3339 text or from a plain number of milliseconds. Raises ``ValueError``."""
+    if text.isascii() and text.isdigit() and len(text) <= 15:
+        value = int(text)
+        if is_time_ms(value):
+            return value
+    elif _rfc3339(text):
+        text = text.upper().replace(" ", "T").replace("Z", "+00:00")
+        fraction = re.search(r"\.([0-9]+)", text)
+        if fraction:
+            text = text.replace(fraction.group(0), "." + fraction.group(1)[:6].ljust(6, "0"))
+        return (datetime.fromisoformat(text) - _EPOCH) // timedelta(milliseconds=1)
+    raise ValueError(f"not a time (RFC 3339 or milliseconds): {text[:40]!r}")

@@ -1,0 +1,103 @@
+"""What the hub is to ``api``: topics in words, values as encoded messages, outlets to deliver them to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from msgspec import Struct
+from zope.interface import Attribute, Interface
+
+from cryptodash.core.events import Candle, StreamStatus, Ticker, Trade
+from cryptodash.core.interfaces import IUpstream
+from cryptodash.core.topics import Topic
+
+
+class Message(Struct, frozen=True, gc=False, eq=False):
+    """One server message, encoded once for everybody: ``body`` is the whole JSON text ``{"type":...,"payload":...}``.
+
+    ``key`` tells what it replaces when a client is too slow: messages with the same key in one subscription are conflated to the newest
+    (ticker: the topic; candle: topic and open time; sweep: the instrument's topic; book: the topic), None means lossless as far as possible (trades).
+    ``kind`` is the wire's type.
+    """
+
+    topic: Topic
+    kind: str
+    body: bytes
+    key: object | None
+
+
+class Batch(Struct, frozen=True, gc=False, eq=False):
+    """One sweep's messages; each message's ``topic`` is its instrument's own ticker topic, ``topic`` the sweep's."""
+
+    topic: Topic
+    messages: Sequence[Message]
+
+
+class IOutlet(Interface):
+    """Somebody who gets messages: a cohort of fast clients, or one slow one."""
+
+    def deliver(message: Message) -> None:
+        """Take one message; only append, no I/O here."""
+
+    def deliver_sweep(batch: Batch) -> None:
+        """Take one sweep's messages."""
+
+
+class IHub(Interface):
+    """Everything ``api`` may ask of the hub. ``interval`` is a view's publishing interval in ms: 0 for everything but order books."""
+
+    upstreams: Mapping[str, IUpstream] = Attribute("enabled venues by id")
+    book_depth_default: int = Attribute("BOOK_DEPTH_DEFAULT")
+
+    def resolve(exchange: object, market: object, channel: object, symbol: object, depth: object = None, interval: object = None) -> Topic:
+        """The topic a client means; every argument is what came from its JSON or query (None: left out).
+
+        Raises ``Refused``: ``unknown_exchange``, ``unknown_channel``, ``invalid_market``, ``invalid_symbol``, ``ambiguous_symbol``, ``unknown_symbol``,
+        ``invalid_interval``, ``unsupported_interval``, ``invalid_depth``, ``too_many_depths``, ``not_yet_known``.
+        """
+
+    def view_interval(topic: Topic, max_rate: float | None) -> int:
+        """The publishing interval a subscription gets: 0 unless ``topic`` is an order book."""
+
+    def hold(topic: Topic) -> None:
+        """Count one more who wants the topic; the first one starts it upstream."""
+
+    def release(topic: Topic) -> None:
+        """Count one less; the last one's leaving ends it upstream after the linger, with its cached value."""
+
+    def attach(outlet: IOutlet, topic: Topic, interval: int) -> None:
+        """Deliver the topic's values and statuses (of that view, for a book) to the outlet from now on."""
+
+    def detach(outlet: IOutlet, topic: Topic, interval: int) -> None:
+        """No more."""
+
+    def status(topic: Topic) -> Message:
+        """The topic's status now."""
+
+    def current(topic: Topic, interval: int) -> Sequence[Message]:
+        """What a new subscriber gets at once after its status: the latest ticker; up to 50 recent trades marked ``replayed``; the running candle; the
+        view as last published; a sweep's known tickers. Empty while nothing is known, and for a value that is not to be shown as current."""
+
+    def resync(topic: Topic) -> None:
+        """Ask the venue for the topic's state anew."""
+
+    def ticker(topic: Topic) -> Ticker | None:
+        """The latest ticker."""
+
+    def trades(topic: Topic, limit: int) -> Sequence[Trade]:
+        """Latest trades, oldest first."""
+
+    def stream_status(topic: Topic) -> StreamStatus:
+        """The status as a value (``connecting`` where nothing is known)."""
+
+    def age_ms(topic: Topic) -> int | None:
+        """Milliseconds since the topic's value was last confirmed."""
+
+    async def candles(topic: Topic, limit: int, end_ms: int | None) -> tuple[Sequence[Candle], bool]:
+        """Bars oldest first and whether they came from the cache; concurrent callers share one upstream request. Raises ``UpstreamError``."""
+
+    async def first_value(topic: Topic, interval: int, timeout: float) -> bool:
+        """Wait until ``current`` has something to give; False after ``timeout`` seconds. The caller holds the topic."""
+
+    def clients_of(topic: Topic) -> int:
+        """How many hold the topic or, for an upstream book topic, any depth of it."""

@@ -1,0 +1,8 @@
+from twisted.application.service import ServiceMaker
+
+cryptodash = ServiceMaker(
+    "cryptodash",
+    "cryptodash.tap",
+    "Crypto market data from exchanges to dashboards over one WebSocket.",
+    "cryptodash",
+)
