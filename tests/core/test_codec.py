@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cryptodash.core import codec
+from cryptodash.core.events import BookDelta, BookSnapshot, Candle, Cause, Side, State, StreamStatus, Ticker, Trade
+from cryptodash.core.numbers import Number, admit
+from cryptodash.core.topics import parse_topic
+
+TICKER = parse_topic("binance:spot:BTC-USDT")
+BOOK = parse_topic("binance:spot:BTC-USDT:order_book:2")
+N = Number
+
+
+def exact(payload: str) -> dict[str, object]:
+    """The payload with numbers as exact decimals."""
+    value = json.loads(payload, parse_float=Decimal)
+    assert isinstance(value, dict)
+    return value
+
+
+def test_the_seed_ticker_byte_for_byte() -> None:
+    event = Ticker(TICKER, 1704067200000, N("43251.00"), N("43250.50"), N("43251.75"), N("1.0"), N("1.0"))
+    assert codec.message("ticker", codec.ticker_payload(event)) == (
+        b'{"type":"ticker","payload":{"timestamp":"2024-01-01T00:00:00.000Z","exchange":"binance","market_type":"spot",'
+        b'"symbol":{"base":"BTC","quote":"USDT"},"bid":43250.50,"ask":43251.75,"last":43251.00,"bid_size":1.0,"ask_size":1.0}}'
+    )
+
+
+def test_unknown_fields_are_left_out() -> None:
+    payload = codec.ticker_payload(Ticker(TICKER, 0, N("1"), next_funding_time=0))
+    assert "null" not in payload
+    assert set(exact(payload)) == {"timestamp", "exchange", "market_type", "symbol", "last", "next_funding_time"}
+
+
+def test_trade_and_candle() -> None:
+    trade = Trade(TICKER.sibling(TICKER.channel), 0, 'id"1', N("0.00000001"), N("5.00"), Side.SELL)
+    assert exact(codec.trade_payload(trade, replayed=True))["replayed"] is True
+    assert '"price":0.00000001,"quantity":5.00,"side":"sell"}' in codec.trade_payload(trade)
+    bar = Candle(parse_topic("binance:spot:BTC-USDT:candle:1m"), 0, N("1"), N("2"), N("0.5"), N("1.5"), N("0.00000000"), True, corrected=True)
+    assert '"volume":0.00000000,"closed":true,"source":"venue","corrected":true}' in codec.candle_payload(bar)
+    assert exact(codec.candle_bar(bar))["closed"] is True
+
+
+def test_books() -> None:
+    snapshot = BookSnapshot(BOOK, 0, 7, [(N("1.10"), N("2.0"))], [], complete=False)
+    assert codec.snapshot_payload(snapshot).endswith('"depth":2,"sequence":7,"bids":[{"price":1.10,"quantity":2.0}],"asks":[],"complete":false}')
+    delta = BookDelta(BOOK, 0, 8, [], [(N("1.20"), N("1"))], [N("1.10")], [])
+    assert exact(codec.delta_payload(delta))["deletes"] == {"bids": [Decimal("1.10")], "asks": []}
+
+
+def test_status() -> None:
+    event = StreamStatus(BOOK, State.STALE, Cause.SILENT, ("bid", "ask"), 1704067200000)
+    assert exact(codec.status_payload(event, source="simulated", age_ms=12)) == {
+        "channel": {
+            "channel_type": "order_book",
+            "exchange": "binance",
+            "market_type": "spot",
+            "symbol": {"base": "BTC", "quote": "USDT"},
+            "depth": 2,
+        },
+        "state": "stale",
+        "cause": "silent",
+        "fields": ["bid", "ask"],
+        "since": "2024-01-01T00:00:00.000Z",
+        "age_ms": 12,
+        "source": "simulated",
+    }
+
+
+@given(st.decimals(allow_nan=False, allow_infinity=False, places=9, min_value=-(10**12), max_value=10**12))
+def test_numbers_pass_digit_for_digit(value: Decimal) -> None:
+    text = admit(format(value, "f"))
+    assert codec.encode({"price": codec.number(text)}) == f'{{"price":{text}}}'.encode()
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"nope", b'{"a":NaN}', b"\xff\xfe", b"[" * 100_000, b'"\xed\xa0\x80"', b"{}{}", b'{"a":1e999999999}'])
+def test_bad_json_is_one_kind_of_error(data: bytes) -> None:
+    with pytest.raises(codec.InvalidJSON):
+        codec.decode(data)
+
+
+@given(st.binary(max_size=200))
+def test_no_bytes_raise_anything_else(data: bytes) -> None:
+    try:
+        codec.decode(data)
+    except codec.InvalidJSON as error:
+        assert len(str(error)) <= 120

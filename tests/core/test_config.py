@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import pytest
+
+from cryptodash.core.config import Config, Layer, load
+from cryptodash.core.errors import ConfigError
+from cryptodash.core.settings import SETTINGS, parse_levels
+
+VENUES = ("binance", "bybit")
+SEED_ENV = {
+    "RUST_LOG": "info,crypto_dash=debug",
+    "BIND_ADDR": "0.0.0.0:8080",
+    "ENABLE_REDIS": "false",
+    "REDIS_URL": "redis://127.0.0.1:6379",
+    "EXCHANGES": "binance,bybit",
+    "BOOK_DEPTH_DEFAULT": "50",
+}
+
+
+def made(**values: str) -> Config:
+    return load([Layer("environment", values)], VENUES)
+
+
+def test_the_seeds_env_means_the_defaults() -> None:
+    assert load([Layer(".env", SEED_ENV, own=True)], VENUES) == made() == Config()
+
+
+def test_stronger_layers_win_and_empty_is_unset() -> None:
+    layers = [
+        Layer("options", {"BOOK_DEPTH_DEFAULT": ""}),
+        Layer("environment", {"BOOK_DEPTH_DEFAULT": "20"}),
+        Layer(".env", {"BOOK_DEPTH_DEFAULT": "10"}, own=True),
+    ]
+    assert load(layers, VENUES).book_depth_default == 20
+
+
+def test_the_prefix_beats_the_bare_name_within_a_layer_only() -> None:
+    assert made(CRYPTODASH_DEMO="true", DEMO="false").demo is True
+    layers = [Layer("environment", {"DEMO": "false"}), Layer(".env", {"CRYPTODASH_DEMO": "true"}, own=True)]
+    assert load(layers, VENUES).demo is False
+
+
+def test_rust_log_is_an_alias_that_log_level_beats_within_a_layer() -> None:
+    assert made(RUST_LOG="debug,hyper=trace,cryptodash.exchanges=warn").log_level == "debug,cryptodash.exchanges=warn"
+    assert made(RUST_LOG="debug", LOG_LEVEL="error").log_level == "error"
+    layers = [Layer("environment", {"RUST_LOG": "debug"}), Layer(".env", {"LOG_LEVEL": "error"}, own=True)]
+    assert load(layers, VENUES).log_level == "debug"
+    assert parse_levels("warn,cryptodash.hub=debug") == ("warn", {"cryptodash.hub": "debug"})
+
+
+def test_unknown_keys_of_the_env_file_warn_and_those_of_the_environment_do_not() -> None:
+    assert made(PATH="/bin").warnings == ()
+    assert load([Layer(".env", {"BIND_ADR": "x", "CRYPTODASH_DEMO": "1"}, own=True)], VENUES).warnings == (".env: unknown setting BIND_ADR",)
+
+
+@pytest.mark.parametrize(
+    ("text", "endpoint"),
+    [
+        ("127.0.0.1:9000", "tcp:9000:interface=127.0.0.1"),
+        ("localhost:0", "tcp:0:interface=127.0.0.1"),
+        (":80", "tcp:80:interface=0.0.0.0"),
+        ("[::1]:80", "tcp6:80:interface=\\:\\:1"),
+        ("tcp:8080", "tcp:8080"),
+        ("unix:/run/x.sock", "unix:/run/x.sock"),
+        ("systemd:domain=INET:index=0", "systemd:domain=INET:index=0"),
+    ],
+)
+def test_listen_addresses(text: str, endpoint: str) -> None:
+    assert made(BIND_ADDR=text).bind_addr == endpoint
+
+
+@pytest.mark.parametrize(
+    ("values", "named"),
+    [
+        ({"BIND_ADDR": "8080x"}, "host:port"),
+        ({"BIND_ADDR": "0.0.0.0:99999"}, "0 to 65535"),
+        ({"BIND_ADDR": "example.org:80"}, "IP address"),
+        ({"EXCHANGES": "binance,mtgox"}, "'mtgox' is not a venue; allowed are binance, bybit"),
+        ({"EXCHANGES": ","}, "allowed are binance, bybit"),
+        ({"BOOK_DEPTH_DEFAULT": "0"}, "1 to 1000"),
+        ({"BOOK_DEPTH_DEFAULT": "fifty"}, "1 to 1000"),
+        ({"BOOK_DEPTH_DEFAULT": "٥"}, "1 to 1000"),
+        ({"ENABLE_REDIS": "maybe"}, "true or false"),
+        ({"LOG_LEVEL": "loud"}, "debug, info"),
+        ({"STALE_AFTER_S": "nan"}, "1 to 3600"),
+        ({"SYMBOLS": "okx:spot:BTC-USDT"}, "not enabled; allowed are binance, bybit"),
+        ({"SYMBOLS": "binance:spot:BTCUSDT"}, "BASE-QUOTE"),
+        ({"DEMO": "true", "BINANCE_WS_URL": "ws://127.0.0.1:1"}, "BINANCE_WS_URL"),
+        ({"BYBIT_PERPETUAL_REST_URL": "ftp://x"}, "http://"),
+        ({"TRUSTED_PROXIES": "10.0.0.0/99"}, "networks"),
+        ({"TLS_CERT": "/a.pem"}, "both or neither"),
+        ({"TLS_CERT": "/a", "TLS_KEY": "/b", "BIND_ADDR": "unix:/x"}, "host:port"),
+        ({"AUTH_TOKEN": "secret"}, "not built yet"),
+        ({"HTTPS_PROXY": "socks5://x:1"}, "http://"),
+        ({"ALLOWED_ORIGINS": "example.org"}, "https://example.org"),
+    ],
+)
+def test_refusals_name_the_setting_and_what_is_allowed_in_one_line(values: dict[str, str], named: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        made(**values)
+    message = str(caught.value)
+    assert any(key in message for key in values)
+    assert named in message
+    assert "\n" not in message
+
+
+def test_secrets_are_not_repeated_in_refusals() -> None:
+    with pytest.raises(ConfigError) as caught:
+        made(HTTPS_PROXY="ftp://user:hunter2@proxy")
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_venue_without_a_simulator_refuses_the_demo() -> None:
+    with pytest.raises(ConfigError, match="kraken has no simulator"):
+        load([Layer("x", {"DEMO": "1", "EXCHANGES": "kraken"})], ("binance", "kraken"), simulated=("binance",))
+
+
+def test_symbols_endpoints_limits_and_tls_arrive() -> None:
+    config = made(
+        SYMBOLS="binance:spot:BTC-USDT, bybit:perpetual:ETH-USDT:order_book,binance:spot:BTC-USDT:ticker",
+        BINANCE_PERPETUAL_WS_URL="wss://testnet.example/",
+        MAX_CHANNELS="5",
+        TLS_CERT="/a:b.pem",
+        TLS_KEY="/k.pem",
+        TRUSTED_PROXIES="10.1.2.3/8,::1",
+    )
+    assert [topic.text for topic in config.symbols] == ["binance:spot:BTC-USDT:ticker", "bybit:perpetual:ETH-USDT:order_book:50"]
+    assert config.endpoints == {"binance_perpetual_ws_url": "wss://testnet.example"}
+    assert config.limits.max_channels == 5
+    assert config.bind_addr == "ssl:8080:interface=0.0.0.0:certKey=/a\\:b.pem:privateKey=/k.pem"
+    assert config.trusted_proxies == ("10.0.0.0/8", "::1/128")
+
+
+@pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
+def test_every_documented_default_is_the_real_one(setting: object) -> None:
+    default = setting.default  # type: ignore[attr-defined]
+    name = setting.name  # type: ignore[attr-defined]
+    assert made(**{name: default}) == Config()
