@@ -1,0 +1,42 @@
+# Two commands for a newcomer: `make demo` and `make test`. They need python3 (3.11 or newer) with venv and pip, nothing else.
+PYTHON ?= python3
+VENV ?= .venv
+PORT ?= 8080
+BIN = $(VENV)/bin
+
+.PHONY: demo test run lint format install clean
+
+demo: $(VENV)/installed
+	$(BIN)/python examples/demo.py --port $(PORT)
+
+run: $(VENV)/installed
+	$(BIN)/twistd -n --pidfile= cryptodash run --bind-addr 0.0.0.0:$(PORT)
+
+test: $(VENV)/installed-test
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/installed-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/installed-test
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+install: $(VENV)/installed
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit("cryptodash needs Python 3.11 or newer" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/installed: $(VENV)/bin/python setup.cfg
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	touch $@
+
+$(VENV)/installed-test: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test,lint]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

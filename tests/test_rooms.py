@@ -1,0 +1,111 @@
+"""The arrows between the rooms point one way; the global reactor has one place. Read from the code itself."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "cryptodash"
+
+MAY_IMPORT = {
+    "core": {"core"},
+    "exchanges": {"core", "exchanges"},
+    "hub": {"core", "hub"},
+    "api": {"core", "hub", "api", "dashboard"},
+    "simulator": {"core", "simulator"},
+    "testing": {"core", "exchanges", "testing"},
+    "dashboard": {"dashboard"},
+}
+# Pure rooms: nothing that does I/O. (twisted.logger and the time interface are values and callbacks, not I/O.)
+PURE = {"core": (), "hub": ("twisted.logger", "twisted.internet.interfaces", "twisted.internet.defer", "twisted.python.failure")}
+IO_FILES_OF_EXCHANGES = {"feed.py", "rest.py", "proxy.py", "upstream.py"}
+
+SOURCES = sorted(PACKAGE.rglob("*.py"))
+
+
+def imported(path: Path, *, top_level_only: bool = False) -> list[str]:
+    """Full names of what a module imports."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    nodes = tree.body if top_level_only else ast.walk(tree)
+    names: list[str] = []
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            names += [f"{node.module}.{alias.name}" for alias in node.names]
+    return names
+
+
+def room_of(path: Path) -> str:
+    parts = path.relative_to(PACKAGE).parts
+    return parts[0] if len(parts) > 1 else ""
+
+
+def test_the_rooms_of_the_design_exist() -> None:
+    assert {room_of(path) for path in SOURCES} == {*MAY_IMPORT, ""}
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_follow_the_arrows(path: Path) -> None:
+    room = room_of(path)
+    if room == "":
+        return
+    used = {name.split(".")[1] for name in imported(path) if name.startswith("cryptodash.") and (PACKAGE / name.split(".")[1]).is_dir()}
+    assert used <= MAY_IMPORT[room], f"{path.name} of {room} imports {used - MAY_IMPORT[room]}"
+
+
+@pytest.mark.parametrize("path", [path for path in SOURCES if room_of(path) in PURE], ids=lambda path: path.name)
+def test_pure_rooms_import_nothing_that_does_io(path: Path) -> None:
+    allowed = PURE[room_of(path)]
+    foreign = [
+        name for name in imported(path) if name.split(".")[0] in ("twisted", "autobahn", "treq", "klein", "socket", "ssl", "asyncio", "threading")
+    ]
+    assert [name for name in foreign if not name.startswith(tuple(allowed) or ("-",))] == []
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in SOURCES if room_of(path) == "exchanges" and path.name not in IO_FILES_OF_EXCHANGES], ids=lambda path: path.name
+)
+def test_what_is_hard_about_a_venue_needs_no_socket(path: Path) -> None:
+    assert [name for name in imported(path) if name.startswith(("twisted.internet", "twisted.web", "autobahn", "treq", "socket"))] == []
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_only_the_command_line_knows_the_global_reactor(path: Path) -> None:
+    if path.name == "tap.py":
+        return
+    assert "twisted.internet.reactor" not in imported(path)
+
+
+def test_only_end_to_end_tests_use_the_real_reactor_and_none_sleeps() -> None:
+    for path in sorted((ROOT / "tests").rglob("*.py")):
+        names = imported(path)
+        assert not {"time.sleep", "asyncio.sleep"} & set(names), path
+        text = path.read_text(encoding="utf-8")
+        assert "time.sleep(" not in text.replace("time.sleep(`", "") or path.name == "test_rooms.py", path
+        if "end_to_end" not in path.parts:
+            assert "twisted.internet.reactor" not in names, path
+
+
+def test_no_venue_is_named_in_generic_code() -> None:
+    generic = [path for path in SOURCES if room_of(path) in ("core", "hub", "api", "exchanges") and path.name not in ("binance.py", "bybit.py")]
+    for path in generic:
+        if path.name.startswith(("_binance", "_bybit")):
+            continue
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        docstrings = {
+            id(node.body[0].value)
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+            and node.body
+            and isinstance(node.body[0], ast.Expr)
+        }
+        words = [
+            node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings
+        ]
+        named = [word for word in words if word.lower() in ("binance", "bybit")]
+        assert named == [] or path.name == "config.py", f"{path}: {named}"
