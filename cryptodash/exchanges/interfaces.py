@@ -75,13 +75,15 @@ class Limits:
 class StreamSpec:
     """One upstream stream that a topic needs.
 
-    ``promise``: the venue sends at least one frame in so many seconds (None: no promise).
+    ``promise``: the venue sends at least one frame in so many seconds (None: no promise). ``depth``: levels a side that a book stream holds
+    (its tier), where it holds no more than that.
     """
 
     endpoint: str
     name: str
     parts: frozenset[Part]
     promise: float | None = None
+    depth: int | None = None
 
 
 @frozen

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from msgspec import Struct
 from zope.interface import Attribute, Interface
@@ -48,6 +48,7 @@ class IHub(Interface):
 
     upstreams: Mapping[str, IUpstream] = Attribute("enabled venues by id")
     book_depth_default: int = Attribute("BOOK_DEPTH_DEFAULT")
+    on_unknown: list[Callable[[Topic], None]] = Attribute("called with each topic accepted before its catalogue came, which then lacks it")
 
     def resolve(exchange: object, market: object, channel: object, symbol: object, depth: object = None, interval: object = None) -> Topic:
         """The topic a client means; every argument is what came from its JSON or query (None: left out).

@@ -1,0 +1,90 @@
+"""Who may connect: allowed origins, the client's real address behind trusted proxies, and a cap per address."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+
+_Address = IPv4Address | IPv6Address
+
+
+def origin_allowed(origin: str, allowed: Sequence[str]) -> bool:
+    """Whether a page of this origin may connect. ``*`` allows any; no Origin at all (not a browser) is always allowed."""
+    if not origin or "*" in allowed:
+        return True
+    return origin.strip().lower().rstrip("/") in {each.strip().lower().rstrip("/") for each in allowed}
+
+
+class Addresses:
+    """Finds the client's address: the peer's, or the rightmost forwarded one that is not a trusted proxy's."""
+
+    def __init__(self, trusted: Sequence[str]) -> None:
+        self._trusted: list[IPv4Network | IPv6Network] = [ip_network(network, strict=False) for network in trusted]
+
+    def client(self, peer: str, forwarded: str) -> str:
+        """``peer`` is the socket's address, ``forwarded`` the X-Forwarded-For header (or empty)."""
+        address = _parse(peer)
+        if address is None:
+            return ""
+        for hop in reversed(forwarded.split(",")) if forwarded else ():
+            if not self._is_trusted(address):
+                break
+            before = _parse(hop)
+            if before is None:
+                break
+            address = before
+        return str(address)
+
+    def _is_trusted(self, address: _Address) -> bool:
+        return any(address in network for network in self._trusted if network.version == address.version)
+
+
+def _parse(text: str) -> _Address | None:
+    text = text.strip()
+    if text.startswith("[") and "]" in text:
+        text = text[1 : text.index("]")]
+    elif text.count(":") == 1:
+        text = text.partition(":")[0]
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return None
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+        return address.ipv4_mapped
+    return address
+
+
+class AddressCap:
+    """Counts connections per address; IPv6 by /64, since one customer owns that many. Unknown addresses (unix sockets) are not capped."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._counts: Counter[str] = Counter()
+
+    def enter(self, address: str) -> bool:
+        """Count one connection in; False (and not counted) when the address has too many."""
+        key = _group(address)
+        if not key:
+            return True
+        if self._counts[key] >= self._limit:
+            return False
+        self._counts[key] += 1
+        return True
+
+    def leave(self, address: str) -> None:
+        """One connection less."""
+        key = _group(address)
+        if key:
+            self._counts[key] -= 1
+            if self._counts[key] <= 0:
+                del self._counts[key]
+
+    def __len__(self) -> int:
+        return len(self._counts)
+
+
+def _group(address: str) -> str:
+    if ":" not in address:
+        return address
+    return str(ip_network(f"{address.partition('%')[0]}/64", strict=False))

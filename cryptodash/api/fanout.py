@@ -1,0 +1,286 @@
+"""From the hub to many sockets: one joined write per client and reactor turn.
+
+Clients with the same set of feeds form a cohort. What the hub delivers to a cohort in one turn is framed once and joined once; the flush then is a
+plain loop over the bound ``send`` of its clean clients. A client whose socket does not take everything leaves that loop until it has drained: its
+``Line`` conflates. Nothing is ever sent out of order: each client that is not in the loop has a position in the cohort's pending messages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from zope.interface import implementer
+
+from cryptodash.api.feeds import Feed, Sources
+from cryptodash.api.frames import text_frame
+from cryptodash.api.line import ILink, Line, Send
+from cryptodash.api.traffic import Traffic
+from cryptodash.core.config import Config
+from cryptodash.core.tally import Tally
+from cryptodash.core.time import Clock
+from cryptodash.core.topics import Topic
+from cryptodash.hub.interfaces import Batch, IHub, IOutlet, Message
+
+BURST: Final = 64 * 1024
+"""Bytes one flush gives a client before it looks whether the client still takes them."""
+TRICKLE_FACTOR: Final = 3
+"""A client that reads, but has not emptied its queue for so many stall timeouts, sees old prices: it goes as well."""
+
+
+@implementer(IOutlet)
+class Cohort:
+    """The clients with one set of feeds, and what they get at the next flush."""
+
+    def __init__(self, fanout: Fanout, feeds: frozenset[Feed]) -> None:
+        self.feeds = feeds
+        self.clean: dict[Send, Line] = {}
+        self.late: dict[Line, int] = {}
+        """Those not in the loop, and how many of the pending messages they have got already."""
+        self._fanout = fanout
+        self._named = _named(feeds)
+        self._messages: list[Message | Batch] = []
+        self._frames: list[bytes] = []
+
+    def __len__(self) -> int:
+        return len(self.clean) + len(self.late)
+
+    def deliver(self, message: Message) -> None:
+        if not self._messages:
+            self._fanout.mark(self)
+        self._messages.append(message)
+        self._frames.append(self._fanout.frame(message))
+
+    def deliver_sweep(self, batch: Batch) -> None:
+        messages = [message for message in batch.messages if message.topic not in self._named]
+        if not messages:
+            return
+        if not self._messages:
+            self._fanout.mark(self)
+        self._messages.append(Batch(batch.topic, messages))
+        self._frames.append(b"".join([self._fanout.frame(message) for message in messages]))
+
+    def change(self, feeds: frozenset[Feed]) -> None:
+        """Other feeds for the same (one) client, whose pending messages have been handled."""
+        sources = self._fanout.sources
+        for feed in self.feeds - feeds:
+            sources.detach(self, feed)
+        for feed in feeds - self.feeds:
+            sources.attach(self, feed)
+        self.feeds, self._named = feeds, _named(feeds)
+        self._messages, self._frames = [], []
+
+    def join(self, line: Line) -> None:
+        """One more client; it gets nothing of what is pending already."""
+        if line.clean and not self._messages:
+            self.clean[line.send] = line
+        else:
+            self.late[line] = len(self._messages)
+
+    def leave(self, line: Line) -> None:
+        """One client less; it gets what is pending, unless it has to wait for it anyway."""
+        position = self.late.pop(line, 0)
+        self.clean.pop(line.send, None)
+        if self._messages:
+            line.catch_up(self._messages[position:], self._frames[position:])
+
+    def hold_back(self, line: Line) -> None:
+        """A clean client's socket is full: out of the loop."""
+        if self.clean.pop(line.send, None) is not None:
+            self.late[line] = 0
+
+    def sync(self, line: Line) -> None:
+        """Bring one client up to what is pending now, ahead of the flush: before the hub is asked for present values, which contain it."""
+        position = self.late.get(line, 0)
+        if position < len(self._messages):
+            self.clean.pop(line.send, None)
+            self.late[line] = len(self._messages)
+            line.catch_up(self._messages[position:], self._frames[position:])
+
+    def promote(self, line: Line) -> None:
+        """A client has nothing queued any more: into the loop, at the latest with the next flush."""
+        if self.late.get(line) == 0 or not self._messages:
+            self.late.pop(line, None)
+            self.clean[line.send] = line
+
+    def flush(self) -> None:
+        messages, frames = self._messages, self._frames
+        if not messages:
+            return
+        self._messages, self._frames = [], []
+        late, self.late = self.late, {}
+        self._count(messages, frames)
+        start = 0
+        for end in _cuts(frames):
+            for line in self._send(b"".join(frames[start:end])):
+                late[line] = end
+            start = end
+        for line, position in late.items():
+            self.late[line] = 0
+            line.catch_up(messages[position:], frames[position:])
+
+    def _send(self, data: bytes) -> list[Line]:
+        """The hot loop. Returns who did not take everything."""
+        size = len(data)
+        short: list[tuple[Send, int]] = []
+        for send in tuple(self.clean):
+            try:
+                sent = send(data)
+                if sent != size:
+                    short.append((send, sent))
+            except OSError:  # full, or broken: then the transport finds out when it writes
+                short.append((send, 0))
+        lines = [self.clean.pop(send) for send, _ in short]
+        for line, (_, sent) in zip(lines, short, strict=True):
+            line.block(data, sent)
+        return lines
+
+    def _count(self, messages: list[Message | Batch], frames: list[bytes]) -> None:
+        clients = len(self.clean)
+        traffic = self._fanout.traffic
+        traffic.recipients.observe(clients)
+        sent = traffic.sent.values
+        for message in messages:
+            if isinstance(message, Batch):
+                sent[("ticker",)] += len(message.messages) * clients
+            else:
+                sent[(message.kind,)] += clients
+        traffic.sent_bytes.values[()] += sum(map(len, frames)) * clients
+
+
+def _named(feeds: Iterable[Feed]) -> frozenset[Topic]:
+    return frozenset(feed.topic for feed in feeds if not feed.topic.is_sweep)
+
+
+def _cuts(frames: list[bytes]) -> Iterator[int]:
+    """Where to cut a turn's frames so that no piece is (much) above ``BURST``."""
+    size = 0
+    for index, frame in enumerate(frames):
+        if size and size + len(frame) > BURST:
+            yield index
+            size = 0
+        size += len(frame)
+    yield len(frames)
+
+
+class Fanout:
+    """All cohorts of one server, the flush at the end of each reactor turn, and the watch over clients that do not read."""
+
+    def __init__(self, hub: IHub, config: Config, reactor: IReactorTime, clock: Clock, tally: Tally) -> None:
+        self.hub = hub
+        self.clock = clock
+        self.traffic = Traffic(tally)
+        self.sources = Sources(hub, reactor, self.traffic)
+        self.cohorts: dict[frozenset[Feed], Cohort] = {}
+        self.blocked: dict[Line, None] = {}
+        self.buffer_limit = config.limits.client_buffer_bytes
+        self._reactor = reactor
+        self._delay = config.flush_interval_ms / 1000.0
+        self._stall = config.client_stall_timeout_s
+        self._marked: list[Cohort] = []
+        self._flush_call: IDelayedCall | None = None
+        self._watch_call: IDelayedCall | None = None
+        self._framed: tuple[Message | None, bytes] = (None, b"")
+        tally.gauge("cryptodash_ws_paused_connections", "Clients that cannot be written to now.", lambda: {(): len(self.blocked)})
+        tally.gauge("cryptodash_ws_queue_bytes", "Bytes that wait for slow clients.", lambda: {(): sum(self._queues())})
+        tally.gauge("cryptodash_ws_queue_bytes_max", "Bytes that wait for the slowest client.", lambda: {(): max(self._queues(), default=0)})
+
+    def open(self, link: ILink, *, blocked: bool) -> Line:
+        """A new client; ``blocked``: something is queued on its transport already, and ``drained`` will be called."""
+        line = Line(self, link)
+        if blocked:
+            line.block(b"", -1)
+        return line
+
+    def subscribe(self, line: Line, feeds: frozenset[Feed]) -> None:
+        """The client's feeds from now on. What was pending for it goes out first; of feeds left out nothing comes any more."""
+        old, line.cohort = line.cohort, None
+        if old is not None:
+            old.leave(line)
+        line.follow(feeds)
+        cohort = self._cohort(old, feeds)
+        if cohort is not None:
+            line.cohort = cohort
+            cohort.join(line)
+        if old is not None and old is not cohort:
+            self._end_if_empty(old)
+
+    def leave(self, line: Line, cohort: Cohort) -> None:
+        """The client has gone."""
+        cohort.late.pop(line, None)
+        cohort.clean.pop(line.send, None)
+        self._end_if_empty(cohort)
+
+    def _end_if_empty(self, cohort: Cohort) -> None:
+        if not len(cohort):
+            del self.cohorts[cohort.feeds]
+            cohort.change(frozenset())
+
+    def _cohort(self, old: Cohort | None, feeds: frozenset[Feed]) -> Cohort | None:
+        if not feeds:
+            return None
+        cohort = self.cohorts.get(feeds)
+        if cohort is not None:
+            return cohort
+        if old is not None and not len(old):  # its only client takes the cohort along: only the difference is attached
+            del self.cohorts[old.feeds]
+            old.change(feeds)
+            cohort = old
+        else:
+            cohort = Cohort(self, frozenset())
+            cohort.change(feeds)
+        self.cohorts[feeds] = cohort
+        return cohort
+
+    def frame(self, message: Message) -> bytes:
+        """The message's frame, built once although one message comes to many cohorts in a row."""
+        last, frame = self._framed
+        if last is not message:
+            frame = text_frame(message.body)
+            self._framed = (message, frame)
+        return frame
+
+    def mark(self, cohort: Cohort) -> None:
+        """The cohort has something pending."""
+        self._marked.append(cohort)
+        if self._flush_call is None:
+            self._flush_call = self._reactor.callLater(self._delay, self.flush)
+
+    def flush(self) -> None:
+        """Send everything pending."""
+        if self._flush_call is not None and self._flush_call.active():
+            self._flush_call.cancel()
+        self._flush_call = None
+        marked, self._marked = self._marked, []
+        for cohort in marked:
+            cohort.flush()
+
+    def watch(self, line: Line) -> None:
+        """The client cannot be written to: it must make progress."""
+        self.blocked[line] = None
+        if self._watch_call is None:
+            self._watch_call = self._reactor.callLater(self._stall / 10, self._check)
+
+    def unwatch(self, line: Line) -> None:
+        self.blocked.pop(line, None)
+
+    def stop(self) -> None:
+        """Cancel the timers."""
+        for call in (self._flush_call, self._watch_call):
+            if call is not None and call.active():
+                call.cancel()
+        self._flush_call = self._watch_call = None
+
+    def _check(self) -> None:
+        self._watch_call = None
+        now = self.clock.monotonic()
+        for line in list(self.blocked):
+            if line.backlog.overflow or line.stalled(now, self._stall) or now - line.blocked_at >= TRICKLE_FACTOR * self._stall:
+                self.unwatch(line)
+                line.link.close_with(1013, "too slow")
+        if self.blocked:
+            self._watch_call = self._reactor.callLater(self._stall / 10, self._check)
+
+    def _queues(self) -> list[int]:
+        return [line.backlog.bytes for line in self.blocked]

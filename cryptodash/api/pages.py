@@ -1,0 +1,50 @@
+"""Files that are served as they are: the dashboard and the two machine-readable descriptions, read once from the package."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.resources import files
+from typing import Final
+
+from attrs import frozen
+
+from cryptodash.api.answers import JSON, Stored
+
+TYPES: Final[Mapping[str, str]] = {
+    "html": "text/html; charset=utf-8",
+    "js": "text/javascript; charset=utf-8",
+    "css": "text/css; charset=utf-8",
+    "json": JSON,
+    "svg": "image/svg+xml",
+}
+
+
+@frozen
+class Page:
+    """One file, ready to be sent."""
+
+    stored: Stored
+    content_type: str
+
+
+def load_pages(package: str, version: str) -> Mapping[str, Page]:
+    """The package's files by name. ``{version}`` in an HTML file becomes the version, so that a new release is never mixed with a cached script."""
+    pages: dict[str, Page] = {}
+    for entry in files(package).iterdir():
+        suffix = entry.name.rpartition(".")[2]
+        if suffix in TYPES and entry.is_file():
+            body = entry.read_bytes()
+            if suffix == "html":
+                body = body.replace(b"{version}", version.encode())
+            pages[entry.name] = Page(Stored.of(body), TYPES[suffix])
+    return pages
+
+
+def page_policy(host: str) -> str:
+    """The Content-Security-Policy of a page served under this (validated) Host."""
+    sockets = f" ws://{host} wss://{host}" if host else ""
+    return (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+        f"connect-src 'self'{sockets}; font-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+        "require-trusted-types-for 'script'; trusted-types 'none'"
+    )

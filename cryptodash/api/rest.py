@@ -1,0 +1,298 @@
+"""The REST routes: each reads its query, asks the hub, and answers. What they say is built in ``reports``, ``symbols`` and the codec."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable, Mapping
+from math import ceil
+from typing import Any, Final
+
+from attrs import frozen
+from klein import Klein
+from twisted.internet.interfaces import IReactorTime
+from twisted.python.failure import Failure
+from twisted.web.http import Request
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
+
+from cryptodash.api import values
+from cryptodash.api.admission import Addresses
+from cryptodash.api.answers import Answer, error_answer, error_body, json_answer, send, stored_answer
+from cryptodash.api.guards import log_failure
+from cryptodash.api.holds import Holds, TooManyHeld
+from cryptodash.api.metrics import CONTENT_TYPE, Metrics
+from cryptodash.api.pages import Page, load_pages, page_policy
+from cryptodash.api.queries import Query
+from cryptodash.api.reports import SERVICE, exchange_members, readiness, stream_members
+from cryptodash.api.symbols import SymbolList
+from cryptodash.core import codec
+from cryptodash.core.config import Config
+from cryptodash.core.errors import Refused, UpstreamError
+from cryptodash.core.interfaces import IUpstream
+from cryptodash.core.tally import Tally
+from cryptodash.core.time import Clock, rfc3339
+from cryptodash.core.topics import Channel, Topic
+from cryptodash.hub.interfaces import IHub
+
+FIRST_VALUE_S: Final = 2.0
+REFRESH_EVERY_S: Final = 10.0
+DEFAULT_TRADES: Final = 100
+DEFAULT_CANDLES: Final = 200
+DEFAULT_INTERVAL: Final = "1m"
+
+_STATUS: Final[Mapping[str, int]] = {"unknown_exchange": 404, "unknown_symbol": 404, "not_yet_known": 409, "too_many_topics": 429}
+"""Codes whose HTTP status does not depend on who raised them."""
+
+
+@frozen
+class Routes:
+    """The route templates: the closed set of labels that requests are counted under."""
+
+    fixed: frozenset[str]
+
+    def template(self, path: bytes) -> str:
+        text = path.decode("latin-1")
+        if text in self.fixed:
+            return text
+        return "/assets/<name>" if text.startswith("/assets/") else "unmatched"
+
+
+class Rest:
+    """Every endpoint. ``started`` is the monotonic time of the start, ``draining`` whether the server is shutting down."""
+
+    app = Klein()
+    app.url_map.merge_slashes = False
+
+    def __init__(
+        self,
+        hub: IHub,
+        config: Config,
+        clock: Clock,
+        scheduler: IReactorTime,
+        tally: Tally,
+        version: str,
+        draining: Callable[[], bool],
+        started: float,
+    ) -> None:
+        self._hub = hub
+        self._config = config
+        self._clock = clock
+        self._version = version
+        self._draining = draining
+        self._started = started
+        self._addresses = Addresses(config.trusted_proxies)
+        self._holds = Holds(hub, config, clock, scheduler)
+        self._symbols = SymbolList(hub.upstreams)
+        self._metrics = Metrics(tally, clock, version)
+        self._refreshed: dict[str, float] = {}
+        self._pages = load_pages("cryptodash.dashboard", version)
+        self._documents = load_pages("cryptodash.api", version)
+        self.routes = Routes(frozenset({rule.rule for rule in self.app.url_map.iter_rules() if "<" not in rule.rule} | {"/ws"}))
+
+    def resource(self) -> Any:
+        """The routes of this instance as a twisted.web resource."""
+        return self.app.resource()
+
+    def stop(self) -> None:
+        """Release what REST clients hold."""
+        self._holds.stop()
+
+    # About the server
+
+    @app.route("/health", methods=["GET"])
+    async def health(self, request: Request) -> None:
+        uptime = round(self._clock.monotonic() - self._started, 3)
+        await send(request, json_answer({"status": "ok", "service": SERVICE, "timestamp": self._now(), "version": self._version, "uptime_s": uptime}))
+
+    @app.route("/ready", methods=["GET"])
+    async def ready(self, request: Request) -> None:
+        reports = [upstream.report() for upstream in self._hub.upstreams.values()]
+        is_ready, document = readiness(reports, self._draining(), self._config.enable_redis, self._now())
+        await send(request, json_answer(document, 200 if is_ready else 503))
+
+    @app.route("/api/exchanges", methods=["GET"])
+    async def exchanges(self, request: Request) -> None:
+        venues = [exchange_members(upstream.report(), self._clock) for upstream in self._hub.upstreams.values()]
+        await send(request, json_answer({"exchanges": venues}))
+
+    @app.route("/api/streams", methods=["GET"])
+    async def streams(self, request: Request) -> None:
+        found = [stream_members(each, self._hub) for upstream in self._hub.upstreams.values() for each in upstream.streams()]
+        await send(request, json_answer({"streams": found}))
+
+    @app.route("/metrics", methods=["GET"])
+    async def metrics(self, request: Request) -> None:
+        await send(request, Answer(self._metrics.render(), content_type=CONTENT_TYPE))
+
+    # The catalogue
+
+    @app.route("/api/symbols", methods=["GET"])
+    async def symbols(self, request: Request) -> None:
+        query = Query(request)
+        exchange = query.get("exchange")
+        if exchange is not None:
+            exchange = self._upstream(exchange).exchange
+        stored = self._symbols.answer(exchange, query.market(), query.search())
+        await send(request, stored_answer(request, stored))
+
+    @app.route("/api/symbols/refresh", methods=["POST"])
+    async def refresh(self, request: Request) -> None:
+        self._authorise(request)
+        named = Query(request).get("exchange")
+        upstreams = [self._upstream(named)] if named is not None else list(self._hub.upstreams.values())
+        wait = max((self._refresh_wait(each.exchange) for each in upstreams), default=0.0)
+        if wait > 0:
+            answer = error_answer("rate_limited", f"a catalogue is read again at most every {REFRESH_EVERY_S:g} s", 429, Retry_After=str(ceil(wait)))
+            await send(request, answer)
+            return
+        for upstream in upstreams:
+            self._refreshed[upstream.exchange] = self._clock.monotonic()
+        counts = [f"{upstream.exchange}: {await upstream.refresh_catalogue()} symbols" for upstream in upstreams]
+        await send(request, json_answer({"success": True, "message": ", ".join(counts)}))
+
+    def _refresh_wait(self, exchange: str) -> float:
+        last = self._refreshed.get(exchange)
+        return 0.0 if last is None else last + REFRESH_EVERY_S - self._clock.monotonic()
+
+    def _authorise(self, request: Request) -> None:
+        token = self._config.auth_token
+        given = (request.getHeader("authorization") or "").removeprefix("Bearer ")
+        if token and not hmac.compare_digest(given.encode(), token.encode()):
+            raise Refused("unauthorized", "this needs the header Authorization: Bearer <token>", 401)
+
+    # Values
+
+    @app.route("/api/ticker", methods=["GET"])
+    async def ticker(self, request: Request) -> None:
+        query = Query(request)
+        topic = await self._first(request, query, Channel.TICKER)
+        ticker = self._hub.ticker(topic)
+        if ticker is None:
+            raise _not_yet_known(topic)
+        await send(request, json_answer(self._with_status(codec.ticker_payload(ticker), topic)))
+
+    @app.route("/api/orderbook", methods=["GET"])
+    @app.route("/api/orderbook/snapshot", methods=["GET"])
+    async def orderbook(self, request: Request) -> None:
+        query = Query(request)
+        topic = await self._first(request, query, Channel.ORDER_BOOK, depth=query.whole("depth"))
+        payload = values.snapshot_of(self._hub.current(topic, self._hub.view_interval(topic, None)))
+        if payload is None:
+            raise _not_yet_known(topic)
+        await send(request, json_answer(self._with_status(payload, topic)))
+
+    @app.route("/api/trades", methods=["GET"])
+    async def trades(self, request: Request) -> None:
+        query = Query(request)
+        limit = query.limit(DEFAULT_TRADES)
+        topic = await self._first(request, query, Channel.TRADE)
+        trades = self._hub.trades(topic, limit)
+        if not trades:
+            raise _not_yet_known(topic)
+        await send(request, json_answer(self._with_status(values.trades_payload(topic, limit, trades), topic)))
+
+    @app.route("/api/candles", methods=["GET"])
+    async def candles(self, request: Request) -> None:
+        query = Query(request)
+        limit, end = query.limit(DEFAULT_CANDLES), query.end()
+        topic = self._resolve(query, Channel.CANDLE, interval=query.get("interval") or DEFAULT_INTERVAL)
+        bars, cached = await self._hub.candles(topic, limit, end)
+        source = self._hub.upstreams[topic.exchange].source
+        await send(request, json_answer(values.candles_payload(topic, limit, bars, cached, source)))
+
+    async def _first(self, request: Request, query: Query, channel: Channel, depth: int | None = None) -> Topic:
+        """The topic asked for, held for the linger, once it has a value. Raises ``Refused``: ``not_yet_known`` after ``FIRST_VALUE_S``."""
+        topic = self._resolve(query, channel, depth)
+        self._holds.hold(topic, self._address(request))
+        if not await self._hub.first_value(topic, self._hub.view_interval(topic, None), FIRST_VALUE_S):
+            self._resolve(query, channel, depth)  # the catalogue may have come meanwhile, and know better
+            raise _not_yet_known(topic)
+        return topic
+
+    def _resolve(self, query: Query, channel: Channel, depth: int | None = None, interval: str | None = None) -> Topic:
+        market = query.market()
+        symbol = query.need("symbol")
+        if symbol == "*":
+            raise Refused("invalid_symbol", "a sweep ('*') is served on /ws only")
+        return self._hub.resolve(query.need("exchange"), market.value if market else None, channel.value, symbol, depth, interval)
+
+    def _with_status(self, payload: str, topic: Topic) -> str:
+        source = self._hub.upstreams[topic.exchange].source
+        return values.with_status(payload, self._hub.stream_status(topic), self._hub.age_ms(topic), source)
+
+    def _address(self, request: Request) -> str:
+        peer = getattr(request.getClientAddress(), "host", "")
+        return self._addresses.client(peer or "", ",".join(request.requestHeaders.getRawHeaders("x-forwarded-for", [])))
+
+    def _upstream(self, exchange: str) -> IUpstream:
+        upstream = self._hub.upstreams.get(exchange.lower())
+        if upstream is None:
+            raise Refused("unknown_exchange", f"exchange {exchange[:40]!r} is not one of: {', '.join(self._hub.upstreams)}", 404)
+        return upstream
+
+    def _now(self) -> str:
+        return rfc3339(self._clock.wall_ms())
+
+    # Files
+
+    @app.route("/", methods=["GET"])
+    async def page(self, request: Request) -> None:
+        policy = page_policy(request.getHeader("host") or "")
+        await self._send_page(request, self._pages.get("index.html"), Content_Security_Policy=policy)
+
+    @app.route("/assets/<name>", methods=["GET"])
+    async def asset(self, request: Request, name: str) -> None:
+        await self._send_page(request, self._pages.get(name))
+
+    @app.route("/openapi.json", methods=["GET"])
+    async def openapi(self, request: Request) -> None:
+        await self._send_page(request, self._documents.get("openapi.json"))
+
+    @app.route("/asyncapi.json", methods=["GET"])
+    async def asyncapi(self, request: Request) -> None:
+        await self._send_page(request, self._documents.get("asyncapi.json"))
+
+    async def _send_page(self, request: Request, page: Page | None, **headers: str) -> None:
+        answer = error_answer("not_found", "no such path", 404)
+        if page is not None:
+            answer = stored_answer(request, page.stored, page.content_type, **headers)
+        await send(request, answer)
+
+    # Errors
+
+    @app.handle_errors(Refused)
+    async def refused(self, request: Request, failure: Failure) -> None:
+        error = failure.value
+        assert isinstance(error, Refused)
+        headers: dict[str, str] = {}
+        if isinstance(error, TooManyHeld):
+            headers["Retry_After"] = str(error.retry_after)
+        elif error.code == "not_yet_known":
+            headers["Retry_After"] = "1"
+        elif error.code == "unauthorized":
+            headers["WWW_Authenticate"] = "Bearer"
+        await send(request, error_answer(error.code, error.message, _STATUS.get(error.code, error.status), **headers))
+
+    @app.handle_errors(UpstreamError)
+    async def upstream_failed(self, request: Request, failure: Failure) -> None:
+        error = failure.value
+        assert isinstance(error, UpstreamError)
+        body = codec.encode({"error": {"code": "upstream_error", "message": str(error), "cause": error.cause}})
+        headers = {"Retry_After": str(max(1, ceil(error.retry_after)))} if error.retry_after is not None else {}
+        await send(request, json_answer(body, 502, **headers))
+
+    @app.handle_errors(HTTPException)
+    async def no_route(self, request: Request, failure: Failure) -> None:
+        if isinstance(failure.value, MethodNotAllowed):
+            allowed = ", ".join(sorted({*(failure.value.valid_methods or ()), "OPTIONS"}))
+            await send(request, error_answer("method_not_allowed", f"this path takes {allowed}", 405, Allow=allowed))
+        else:
+            await send(request, error_answer("not_found", "no such path", 404))
+
+    @app.handle_errors(Exception)
+    async def failed(self, request: Request, failure: Failure) -> None:
+        log_failure(failure)
+        await send(request, Answer(error_body("internal_error", "the server failed to answer"), 500))
+
+
+def _not_yet_known(topic: Topic) -> Refused:
+    return Refused("not_yet_known", f"{topic} has no value yet", 409)

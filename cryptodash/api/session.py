@@ -1,0 +1,284 @@
+"""One client's rules: requests in, answers out, in the contract's order. No socket, no Autobahn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+import msgspec
+from attrs import frozen
+
+from cryptodash.api.backlog import channel_json
+from cryptodash.api.fanout import Fanout
+from cryptodash.api.feeds import Feed
+from cryptodash.api.frames import text_frame
+from cryptodash.api.limiter import TokenBucket
+from cryptodash.api.line import Line
+from cryptodash.api.requests import Request, max_rate, parse, resolve
+from cryptodash.core import codec
+from cryptodash.core.config import Limits
+from cryptodash.core.errors import Refused
+from cryptodash.core.events import Cause, State, StreamStatus
+from cryptodash.core.time import rfc3339
+from cryptodash.core.topics import FREE_DEPTHS, Channel, Topic
+
+POLICY: Final = 1008
+
+
+@frozen
+class Identity:
+    """What the server says of itself in the greeting."""
+
+    version: str
+    source: str
+    ping_ms: int
+
+
+@frozen
+class Subscription:
+    """One accepted channel; ``max_rate`` as the client gave it."""
+
+    feed: Feed
+    max_rate: float | None
+
+    @property
+    def json(self) -> msgspec.Raw:
+        rate = "" if self.max_rate is None else f',"max_rate":{codec.text(self.max_rate)}'
+        return msgspec.Raw(channel_json(self.feed.topic, rate).encode())
+
+
+@frozen
+class _Wish:
+    """One entry of a subscribe that names a topic."""
+
+    index: int
+    channel: dict[str, Any]
+    max_rate: float | None
+
+
+@frozen
+class _Rejection:
+    """One entry of a request's ``channels`` that was not accepted; ``index`` is its place there."""
+
+    index: int
+    why: Refused
+
+    @property
+    def members(self) -> dict[str, object]:
+        return {"index": self.index, "code": self.why.code, "message": self.why.message}
+
+
+class Session:
+    """What one client has subscribed to, and how its requests are answered.
+
+    ``opened`` first, then ``received`` per text message, ``unknown`` for a topic the catalogue turned out to lack, at last ``closed``.
+    """
+
+    def __init__(self, fanout: Fanout, line: Line, limits: Limits, identity: Identity, session_id: str) -> None:
+        self.subscriptions: dict[Topic, Subscription] = {}
+        self._fanout = fanout
+        self._hub = fanout.hub
+        self._line = line
+        self._limits = limits
+        self._identity = identity
+        self._id = session_id
+        self._clock = fanout.clock
+        self._traffic = fanout.traffic
+        self._budget = TokenBucket(limits.ops_per_second, limits.ops_burst, fanout.clock)
+        self._books = 0
+        self._closed = False
+        self._ops: dict[str, Callable[[Request], None]] = {
+            "subscribe": self._subscribe,
+            "unsubscribe": self._unsubscribe,
+            "list": self._list,
+            "resync": self._resync,
+            "ping": self._ping,
+        }
+
+    def opened(self) -> None:
+        """Greet the client."""
+        self._inform(
+            f"Connected to crypto-dash API. Session: {self._id}",
+            None,
+            session=self._id,
+            version=self._identity.version,
+            source=self._identity.source,
+            server_time=self._now(),
+            ping_ms=self._identity.ping_ms,
+        )
+
+    def received(self, payload: bytes) -> None:
+        """Serve one text message. A client over its rate is closed with 1008; every other fault is answered with an ``error``."""
+        if self._closed:
+            return
+        if not self._budget.take():
+            self._line.link.close_with(POLICY, "too many requests")
+            return
+        started = self._clock.monotonic()
+        op, result = "unknown", "error"
+        request: Request | None = None
+        try:
+            request = parse(payload, self._limits.max_channels)
+            op = request.op
+            self._ops[op](request)
+            result = "ok"
+        except Refused as refused:
+            self._fault(refused, request.id if request else None)
+        self._traffic.commands.add(op, result)
+        self._traffic.command_seconds.at(op).observe(self._clock.monotonic() - started)
+
+    def unknown(self, topic: Topic) -> None:
+        """The catalogue came and lacks the symbol of a topic accepted on trust."""
+        if topic not in self.subscriptions:
+            return
+        self._drop((topic,))
+        self._fault(Refused("unknown_symbol", f"{topic.exchange} {topic.market} has no symbol {str(topic.symbol)!r}"), None)
+        status = StreamStatus(topic, State.CLOSED, Cause.REJECTED, since=self._clock.wall_ms())
+        payload = codec.status_payload(status, source=self._hub.upstreams[topic.exchange].source, age_ms=None)
+        self._say("status", codec.message("status", payload))
+
+    def closed(self) -> None:
+        """The client has gone: give back everything."""
+        if self._closed:
+            return
+        self._closed = True
+        self._line.close()
+        topics = list(self.subscriptions)
+        self.subscriptions.clear()
+        for topic in topics:
+            self._release(topic)
+
+    def _ping(self, request: Request) -> None:
+        self._inform("Pong", request.id, top="pong", timestamp=self._now())
+
+    def _list(self, request: Request) -> None:
+        channels = [subscription.json for subscription in self.subscriptions.values()]
+        self._inform(f"{len(channels)} channels", request.id, channels=channels)
+
+    def _resync(self, request: Request) -> None:
+        feeds: dict[Feed, None] = {}
+        rejected: list[_Rejection] = []
+        for index, channel in enumerate(request.channels):
+            try:
+                topic = resolve(self._hub, channel)
+                if topic not in self.subscriptions:
+                    raise Refused("not_subscribed", f"not subscribed to {topic}")
+                feeds[self.subscriptions[topic].feed] = None
+            except Refused as refused:
+                rejected.append(_Rejection(index, refused))
+        self._inform(f"Resynced {len(feeds)} channels", request.id, rejected=[each.members for each in rejected])
+        self._reject(request, rejected)
+        self._line.introduce(feeds)
+
+    def _unsubscribe(self, request: Request) -> None:
+        topics: dict[Topic, None] = {}
+        for channel in request.channels:
+            try:
+                topics[resolve(self._hub, channel)] = None
+            except Refused:
+                continue  # what does not exist is not subscribed to
+        count = self._drop(topics)
+        self._inform(f"Unsubscribed from {count} channels", request.id)
+
+    def _subscribe(self, request: Request) -> None:
+        rejected: list[_Rejection] = []
+        wishes = self._wishes(request, rejected)
+        total = len(self.subscriptions.keys() | wishes.keys())
+        if total > self._limits.max_channels:
+            raise Refused(
+                "too_many_channels", f"{total} channels on one connection: at most {self._limits.max_channels} are allowed; nothing was subscribed"
+            )
+        accepted = [self._accept(topic, wish) for topic, wish in wishes.items() if self._admit(topic, wish, rejected)]
+        self._refeed()
+        exchanges = {subscription.feed.topic.exchange for subscription in accepted}
+        rejected.sort(key=lambda each: each.index)
+        self._inform(
+            f"Subscribed to {len(accepted)} channels across {len(exchanges)} exchanges",
+            request.id,
+            accepted=[subscription.json for subscription in accepted],
+            rejected=[each.members for each in rejected],
+        )
+        self._reject(request, rejected)
+        self._line.introduce([subscription.feed for subscription in accepted])
+
+    def _wishes(self, request: Request, rejected: list[_Rejection]) -> dict[Topic, _Wish]:
+        """The topics a request names; of duplicates the last counts."""
+        wishes: dict[Topic, _Wish] = {}
+        for index, channel in enumerate(request.channels):
+            try:
+                topic = resolve(self._hub, channel)
+                wishes[topic] = _Wish(index, channel, max_rate(channel, topic))
+            except Refused as refused:
+                rejected.append(_Rejection(index, refused))
+        return wishes
+
+    def _admit(self, topic: Topic, wish: _Wish, rejected: list[_Rejection]) -> bool:
+        """Whether a topic fits the client's and the book's limits."""
+        if topic in self.subscriptions or topic.channel is not Channel.ORDER_BOOK:
+            return True
+        try:
+            if self._books >= self._limits.max_books_per_client:
+                raise Refused("too_many_books", f"at most {self._limits.max_books_per_client} order books per connection")
+            if topic.depth not in FREE_DEPTHS:
+                resolve(self._hub, wish.channel)  # once more: depths of this very request count as well
+        except Refused as refused:
+            rejected.append(_Rejection(wish.index, refused))
+            return False
+        return True
+
+    def _accept(self, topic: Topic, wish: _Wish) -> Subscription:
+        interval = self._hub.view_interval(topic, wish.max_rate)
+        rate = 0.0 if topic.channel is Channel.ORDER_BOOK or wish.max_rate is None else wish.max_rate
+        if topic not in self.subscriptions:
+            self._hub.hold(topic)
+            self._count(topic, 1)
+        subscription = self.subscriptions[topic] = Subscription(Feed(topic, interval, rate), wish.max_rate)
+        return subscription
+
+    def _drop(self, topics: Iterable[Topic]) -> int:
+        gone = [topic for topic in topics if self.subscriptions.pop(topic, None) is not None]
+        if gone:
+            self._refeed()
+        for topic in gone:
+            self._release(topic)
+        return len(gone)
+
+    def _release(self, topic: Topic) -> None:
+        self._count(topic, -1)
+        self._hub.release(topic)
+
+    def _count(self, topic: Topic, change: int) -> None:
+        self._traffic.subscriptions[topic.channel] += change
+        if topic.channel is Channel.ORDER_BOOK:
+            self._books += change
+
+    def _refeed(self) -> None:
+        self._fanout.subscribe(self._line, frozenset(subscription.feed for subscription in self.subscriptions.values()))
+
+    def _reject(self, request: Request, rejected: list[_Rejection]) -> None:
+        if rejected:
+            first = rejected[0].why
+            message = f"{len(rejected)} of {len(request.channels)} channels rejected: {first.message}"
+            self._fault(Refused(first.code, message), request.id)
+
+    def _inform(self, message: str, request_id: str | int | None, *, top: str = "", **members: object) -> None:
+        payload: dict[str, object] = {"message": message, **members}
+        if request_id is not None:
+            payload["id"] = request_id
+        answer: dict[str, object] = {"type": "info", "payload": payload}
+        if top:
+            answer["message"] = top
+        self._say("info", codec.encode(answer))
+
+    def _fault(self, refused: Refused, request_id: str | int | None) -> None:
+        payload: dict[str, object] = {"message": refused.message, "code": refused.code}
+        if request_id is not None:
+            payload["id"] = request_id
+        self._say("error", codec.encode({"type": "error", "payload": payload, "message": refused.message}))
+
+    def _say(self, kind: str, body: bytes) -> None:
+        self._traffic.sent.add(kind)
+        self._line.say(text_frame(body))
+
+    def _now(self) -> str:
+        return rfc3339(self._clock.wall_ms())

@@ -1,0 +1,237 @@
+"""Binance REST answers in our words: catalogue, book snapshot, candles, open interest, errors.
+
+Sources: developers.binance.com, "REST API" (spot, ``/api/v3``) and "Market Data Endpoints" (USD-M, ``/fapi/v1``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from msgspec import Struct, field
+
+from cryptodash.core.events import Candle
+from cryptodash.core.instruments import Instrument, MarketType
+from cryptodash.core.numbers import positive, unsigned
+from cryptodash.core.topics import Topic
+from cryptodash.exchanges.interfaces import Purpose, RestRequest
+from cryptodash.exchanges.messages import Depth, Mark, Message
+from cryptodash.exchanges.wire import Count, Name, RawLevels, Time, amount, decoder, levels, retry_after, step, symbol, tidy
+
+SPOT, PERPETUAL = MarketType.SPOT, MarketType.PERPETUAL
+
+ALTERNATIVE = "spot data is also served by https://data-api.binance.vision and wss://data-stream.binance.vision"
+
+_PREFIX = {SPOT: "/api/v3", PERPETUAL: "/fapi/v1"}
+
+
+def catalogue_requests(market: MarketType) -> Sequence[RestRequest]:
+    """The whole catalogue is one page (weight 20 on spot, 1 on USD-M)."""
+    if market is SPOT:
+        # permissionSets are the larger part of the answer, and of no use here.
+        return (RestRequest(Purpose.CATALOGUE, SPOT, "/api/v3/exchangeInfo", (("showPermissionSets", "false"),), weight=20),)
+    return (RestRequest(Purpose.CATALOGUE, PERPETUAL, "/fapi/v1/exchangeInfo"),)
+
+
+# {"filterType":"PRICE_FILTER","minPrice":"0.01000000","maxPrice":"1000000.00000000","tickSize":"0.01000000"}
+# {"filterType":"LOT_SIZE","minQty":"0.00001000","maxQty":"9000.00000000","stepSize":"0.00001000"}
+# {"filterType":"NOTIONAL","minNotional":"5.00000000",...}         older: {"filterType":"MIN_NOTIONAL","minNotional":"10.00000000",...}
+# {"notional":"5","filterType":"MIN_NOTIONAL"}                      USD-M
+class _Filter(Struct, gc=False):
+    kind: str = field(name="filterType")
+    tick_size: str = field(name="tickSize", default="")
+    step_size: str = field(name="stepSize", default="")
+    min_qty: str = field(name="minQty", default="")
+    min_notional: str = field(name="minNotional", default="")
+    notional: str = ""
+
+
+class _Listing(Struct, gc=False):
+    native: Name = field(name="symbol")
+    status: Name
+    base: Name = field(name="baseAsset")
+    quote: Name = field(name="quoteAsset")
+    filters: list[_Filter]
+    on_spot: bool = field(name="isSpotTradingAllowed", default=True)
+    contract: str = field(name="contractType", default="")
+
+
+class _ExchangeInfo(Struct, gc=False):
+    symbols: list[_Listing]
+
+
+_exchange_info = decoder(_ExchangeInfo)
+
+STATUS: Mapping[MarketType, Mapping[str, str]] = {
+    SPOT: {"TRADING": "trading", "PRE_TRADING": "pre_open", "BREAK": "halted", "HALT": "halted", "END_OF_DAY": "halted", "CANCEL_ONLY": "halted"},
+    PERPETUAL: {
+        "TRADING": "trading",
+        "PENDING_TRADING": "pre_open",
+        "PRE_SETTLE": "halted",
+        "SETTLING": "halted",
+        "PRE_DELIVERING": "delisted",
+        "DELIVERING": "delisted",
+        "DELIVERED": "delisted",
+        "CLOSE": "delisted",
+    },
+}
+"""Our word for each of the venue's; one we do not know is ``halted``, because only ``TRADING`` promises trades."""
+
+
+def read_catalogue(exchange: str, market: MarketType, body: bytes) -> Sequence[Instrument]:
+    """On USD-M only ``PERPETUAL`` contracts; on spot only what may be traded there. Listings without a tick or a step cannot be shown."""
+    listings = _exchange_info(body).symbols
+    kept = [each for each in listings if (each.on_spot if market is SPOT else each.contract == "PERPETUAL")]
+    return [instrument for instrument in (_instrument(exchange, market, each) for each in kept) if instrument is not None]
+
+
+def _instrument(exchange: str, market: MarketType, listing: _Listing) -> Instrument | None:
+    filters = {each.kind: each for each in listing.filters}
+    none = _Filter("")
+    price, lot = filters.get("PRICE_FILTER", none), filters.get("LOT_SIZE", none)
+    notional = filters.get("NOTIONAL") or filters.get("MIN_NOTIONAL", none)
+    tick_size, step_size, name = step(price.tick_size), step(lot.step_size), symbol(listing.base, listing.quote)
+    if tick_size is None or step_size is None or name is None:
+        return None
+    return Instrument(
+        exchange,
+        market,
+        name,
+        listing.native,
+        tick_size,
+        step_size,
+        min_qty=step(lot.min_qty),
+        min_notional=step(notional.min_notional or notional.notional),
+        status=STATUS[market].get(listing.status, "halted"),
+        venue_status=listing.status,
+    )
+
+
+_SPOT_DEPTH_WEIGHTS = {1000: 50, 5000: 250}
+_PERPETUAL_DEPTH_WEIGHTS = {500: 10, 1000: 20}
+
+
+def snapshot_request(topic: Topic, instrument: Instrument, depth: int) -> RestRequest:
+    """At least four times the depth where the venue gives so many, so that the horizon seldom has to be renewed."""
+    if instrument.market is SPOT:
+        limit = 1000 if depth <= 250 else 5000
+        weight = _SPOT_DEPTH_WEIGHTS[limit]
+    else:
+        limit = 500 if depth <= 125 else 1000
+        weight = _PERPETUAL_DEPTH_WEIGHTS[limit]
+    params = (("symbol", instrument.native), ("limit", str(limit)))
+    path = _PREFIX[instrument.market] + "/depth"
+    return RestRequest(Purpose.SNAPSHOT, instrument.market, path, params, weight, topic, instrument.native, limit)
+
+
+# {"lastUpdateId":5123107852948,"E":1723161256501,"T":1723161256493,"bids":[["61800.20","2.909"],...],"asks":[...]}      spot: without E and T
+class _Snapshot(Struct, gc=False):
+    sequence: Count = field(name="lastUpdateId")
+    bids: RawLevels
+    asks: RawLevels
+    time: Time | None = field(name="T", default=None)
+
+
+_snapshot = decoder(_Snapshot)
+
+
+def read_snapshot(stream: str, body: bytes) -> Depth:
+    data = _snapshot(body)
+    return Depth(stream, True, data.sequence, data.sequence, None, levels(data.bids), levels(data.asks), data.time)
+
+
+def candles_request(topic: Topic, instrument: Instrument, limit: int, end_ms: int | None) -> RestRequest:
+    """``endTime`` bounds the open time, inclusive. USD-M weight by limit: 1 below 100, 2 below 500, 5 up to 1000; spot 2."""
+    limit = max(1, min(limit, 1000))
+    end = () if end_ms is None else (("endTime", str(end_ms)),)
+    params = (("symbol", instrument.native), ("interval", topic.interval), *end, ("limit", str(limit)))
+    weight = 2 if instrument.market is SPOT else 1 if limit < 100 else 2 if limit < 500 else 5
+    path = _PREFIX[instrument.market] + "/klines"
+    return RestRequest(Purpose.CANDLES, instrument.market, path, params, weight, topic, instrument.native, limit)
+
+
+# [1786539480000,"64117.67000000","64118.00000000","64117.66000000","64117.99000000","0.38518000",1786539539999,"24696.88116430",115,"0.17878000",...]
+class _Row(Struct, array_like=True, gc=False):
+    open_time: Time
+    open: str
+    high: str
+    low: str
+    close: str
+    volume: str
+    close_time: Time
+
+
+_rows = decoder(list[_Row])
+
+
+def read_candles(topic: Topic, body: bytes, now_ms: int, limit: int, end: str | None) -> Sequence[Candle]:
+    """``closeTime`` is the bar's last millisecond."""
+    return tidy((_candle(topic, row, now_ms) for row in _rows(body)), limit, end)
+
+
+def _candle(topic: Topic, row: _Row, now_ms: int) -> Candle:
+    prices = positive(row.open), positive(row.high), positive(row.low), positive(row.close)
+    return Candle(topic, row.open_time, *prices, unsigned(row.volume), closed=row.close_time < now_ms, source="rest")
+
+
+def interest_request(topic: Topic, instrument: Instrument) -> RestRequest:
+    """Open interest has no stream."""
+    return RestRequest(Purpose.POLL, PERPETUAL, "/fapi/v1/openInterest", (("symbol", instrument.native),), 1, topic, instrument.native)
+
+
+# {"openInterest":"10659.509","symbol":"BTCUSDT","time":1589437530011}
+class _Interest(Struct, gc=False):
+    interest: str = field(name="openInterest")
+    time: Time
+
+
+_interest = decoder(_Interest)
+
+
+def read_interest(stream: str, body: bytes) -> Sequence[Message]:
+    data = _interest(body)
+    return (Mark(stream, data.time, full=False, open_interest=amount(data.interest)),)
+
+
+def probe_request(market: MarketType) -> RestRequest:
+    return RestRequest(Purpose.PROBE, market, _PREFIX[market] + "/time")
+
+
+# {"code":-1121,"msg":"Invalid symbol."}
+class _Error(Struct, gc=False):
+    code: int = 0
+    msg: str = ""
+
+
+_error = decoder(_Error)
+
+_TOO_MANY_REQUESTS = -1003
+_SHUTTING_DOWN = -1016
+_BAD_PARAMETER = range(-1199, -1099)
+"""-11xx: something about the request itself (-1121: no such symbol)."""
+
+
+def rest_error(status: int, headers: Mapping[str, str], body: bytes) -> tuple[str, str, float | None] | None:
+    """What a refusal means. 429: slow down; 418: banned (two minutes to three days); 403 and 451: this host does not serve this place."""
+    if status < 300:
+        return None
+    error = _read_error(body)
+    message = f"HTTP {status}" + (f", {error.code} {error.msg[:200]}" if error.code else "")
+    if status in (403, 451):
+        return "blocked", f"{message}: not served from here; {ALTERNATIVE}", None
+    if status == 418:
+        return "banned", f"{message}: this address is banned", retry_after(headers, 600.0)
+    if status == 429 or error.code == _TOO_MANY_REQUESTS:
+        return "banned", f"{message}: too many requests", retry_after(headers, 60.0)
+    if error.code == _SHUTTING_DOWN or (status >= 500 and "maintenance" in error.msg.lower()):
+        return "maintenance", message, None
+    if error.code in _BAD_PARAMETER:
+        return "rejected", message, None
+    return "", message, None
+
+
+def _read_error(body: bytes) -> _Error:
+    """A refusal may carry anything (a proxy's HTML page): then there is simply no code."""
+    try:
+        return _error(body)
+    except (ValueError, RecursionError):
+        return _Error()

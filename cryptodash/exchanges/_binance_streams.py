@@ -1,0 +1,287 @@
+"""Binance frames in our words: one reader per kind of stream, the raw message above each.
+
+Every frame comes from a combined connection, ``{"stream":"<name>","data":{...}}``. Prices and sizes are decimal strings; ``E`` is the time of
+sending, ``T`` the matching engine's, both in ms. Fields that are not named here are ignored (Binance added ``ps`` and ``st`` in 2026).
+The raw messages are recorded ones; rules: developers.binance.com, "WebSocket Streams" (spot) and "Websocket Market Streams" (USD-M).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated
+
+from msgspec import Meta, Struct, field
+
+from cryptodash.core.events import Side
+from cryptodash.core.numbers import unsigned
+from cryptodash.exchanges.messages import BadFrame, Bar, Depth, Fill, Mark, Message, Quote, Restarting, Stats, SweepRow, SweepRows, Trades
+from cryptodash.exchanges.wire import Count, Name, RawLevels, Time, Wrapped, above_zero, amount, decoder, levels, price, side, signed
+
+Reader = Callable[[str, bytes], Sequence[Message]]
+"""From (stream name, frame) to messages."""
+
+
+# spot, without a time: {"u":98494969448,"s":"BTCUSDT","b":"63704.00000000","B":"4.77471000","a":"63704.01000000","A":"11.33198000"}
+# USD-M: {"e":"bookTicker","u":5123107839020,"s":"BTCUSDT","b":"61800.20","B":"2.507","a":"61800.30","A":"2.510","T":1723161256313,"E":1723161256313}
+class _BookTicker(Struct, gc=False):
+    native: Name = field(name="s")
+    update_id: Count = field(name="u")
+    bid: str = field(name="b")
+    bid_size: str = field(name="B")
+    ask: str = field(name="a")
+    ask_size: str = field(name="A")
+    time: Time | None = field(name="T", default=None)
+
+
+_book_ticker = decoder(Wrapped[_BookTicker])
+
+
+def _quote(stream: str, data: _BookTicker) -> Quote:
+    bid, bid_size = side(data.bid, data.bid_size)
+    ask, ask_size = side(data.ask, data.ask_size)
+    return Quote(stream, bid, bid_size, ask, ask_size, data.update_id, data.time)
+
+
+def read_book_ticker(stream: str, frame: bytes) -> Sequence[Message]:
+    return (_quote(stream, _book_ticker(frame).data),)
+
+
+def read_all_book_tickers(stream: str, frame: bytes) -> Sequence[Message]:
+    """``!bookTicker`` (USD-M): one symbol a frame."""
+    data = _book_ticker(frame).data
+    return (SweepRows(stream, (SweepRow(data.native, _quote(stream, data), None, None),)),)
+
+
+# {"e":"24hrTicker","E":1788548384904,"s":"BTCUSD_PERP","ps":"BTCUSD","p":"-1614.7","P":"-1.988","w":"80435.03631557","c":"79603.1","Q":"1",
+#  "o":"81217.8","h":"82265.9","l":"78601.0","v":"13210881","q":"16424.3","O":1788461940000,"C":1788548384896,"F":1151701827,
+#  "L":1152013525,"n":311696,"st":2}
+# {"e":"24hrMiniTicker","E":1786539510015,"s":"BTCUSDT","c":"64117.99000000","o":"64330.60000000","h":"64500.00000000","l":"63238.00000000",
+#  "v":"14724.65375000","q":"940099726.82861850"}
+class _DayTicker(Struct, gc=False):
+    native: Name = field(name="s")
+    time: Time = field(name="E")
+    last: str = field(name="c")
+    open: str = field(name="o")
+    high: str = field(name="h")
+    low: str = field(name="l")
+    volume: str = field(name="v")
+    quote_volume: str = field(name="q")
+    change: str | None = field(name="p", default=None)
+    change_pct: str | None = field(name="P", default=None)
+
+
+_day_ticker = decoder(Wrapped[_DayTicker])
+_day_tickers = decoder(Wrapped[list[_DayTicker]])
+
+
+def _stats(stream: str, data: _DayTicker) -> Stats:
+    return Stats(
+        stream,
+        data.time,
+        True,
+        price(data.last),
+        price(data.open),
+        price(data.high),
+        price(data.low),
+        amount(data.volume),
+        amount(data.quote_volume),
+        signed(data.change),
+        signed(data.change_pct),  # P is percent already
+    )
+
+
+def read_day_ticker(stream: str, frame: bytes) -> Sequence[Message]:
+    return (_stats(stream, _day_ticker(frame).data),)
+
+
+def read_all_day_tickers(stream: str, frame: bytes) -> Sequence[Message]:
+    """``!ticker@arr`` and ``!miniTicker@arr``: those instruments that changed."""
+    return (SweepRows(stream, [SweepRow(data.native, None, _stats(stream, data), None) for data in _day_tickers(frame).data]),)
+
+
+# {"e":"markPriceUpdate","E":1562305380000,"s":"BTCUSDT","p":"11794.15","i":"11784.62","P":"11784.25","r":"0.00038167","T":1562306400000}
+class _MarkPrice(Struct, gc=False):
+    time: Time = field(name="E")
+    mark: str = field(name="p")
+    index: str = field(name="i", default="")
+    funding_rate: str = field(name="r", default="")
+    next_funding: Time = field(name="T", default=0)
+
+
+_mark_price = decoder(Wrapped[_MarkPrice])
+
+
+def read_mark_price(stream: str, frame: bytes) -> Sequence[Message]:
+    """Not ``full``: the open interest, which comes by a poll, must stay."""
+    data = _mark_price(frame).data
+    return (Mark(stream, data.time, False, price(data.mark), price(data.index), signed(data.funding_rate), data.next_funding or None),)
+
+
+# {"e":"trade","E":1723161255343,"s":"BTCUSDT","t":3735683259,"p":"61837.63000000","q":"0.02000000","T":1723161255342,"m":true,"M":true}     spot
+# {"e":"trade","E":1723161256322,"T":1723161256322,"s":"BTCUSDT","t":5266583935,"p":"61800.30","q":"0.006","X":"MARKET","m":false}            USD-M
+class _Trade(Struct, gc=False):
+    number: Count = field(name="t")
+    price: str = field(name="p")
+    quantity: str = field(name="q")
+    time: Time = field(name="T")
+    buyer_is_maker: bool = field(name="m")
+    kind: str = field(name="X", default="MARKET")
+
+
+# {"e":"aggTrade","E":1626992741575,"a":16599292,"s":"CTKUSDT","p":"1.01100","q":"10","f":23961322,"l":23961322,"T":1626992741421,"m":false}
+class _AggregateTrade(Struct, gc=False):
+    number: Count = field(name="a")
+    price: str = field(name="p")
+    quantity: str = field(name="q")
+    time: Time = field(name="T")
+    buyer_is_maker: bool = field(name="m")
+
+
+_trade = decoder(Wrapped[_Trade])
+_aggregate_trade = decoder(Wrapped[_AggregateTrade])
+
+
+def _trades(stream: str, data: _Trade | _AggregateTrade) -> Sequence[Message]:
+    # m tells that the buyer was the maker: the taker sold.
+    taker = Side.SELL if data.buyer_is_maker else Side.BUY
+    return (Trades(stream, (Fill(str(data.number), above_zero(data.price), above_zero(data.quantity), taker, data.time, data.number),)),)
+
+
+def read_trade(stream: str, frame: bytes) -> Sequence[Message]:
+    data = _trade(frame).data
+    if data.kind != "MARKET":  # INSURANCE_FUND, ADL, NA: not trades of the book, the price may be 0
+        return (Trades(stream, ()),)
+    return _trades(stream, data)
+
+
+def read_aggregate_trade(stream: str, frame: bytes) -> Sequence[Message]:
+    return _trades(stream, _aggregate_trade(frame).data)
+
+
+# {"e":"depthUpdate","E":1723161255308,"s":"BTCUSDT","U":50093239203,"u":50093239207,
+#  "b":[["55653.87000000","0.00000000"]],"a":[["61838.04000000","0.32332000"]]}
+class _SpotDepth(Struct, gc=False):
+    time: Time = field(name="E")
+    first: Count = field(name="U")
+    last: Count = field(name="u")
+    bids: RawLevels = field(name="b")
+    asks: RawLevels = field(name="a")
+
+
+# {"e":"depthUpdate","E":1626992741077,"T":1626992740974,"s":"AKROUSDT","U":600859599831,"u":600859599831,"pu":600859598737,
+#  "b":[],"a":[["0.01737","437848"]]}
+class _PerpetualDepth(Struct, gc=False):
+    time: Time = field(name="T")
+    first: Count = field(name="U")
+    last: Count = field(name="u")
+    previous: Count = field(name="pu")
+    bids: RawLevels = field(name="b")
+    asks: RawLevels = field(name="a")
+
+
+_spot_depth = decoder(Wrapped[_SpotDepth])
+_perpetual_depth = decoder(Wrapped[_PerpetualDepth])
+
+
+def read_spot_depth(stream: str, frame: bytes) -> Sequence[Message]:
+    return (_depth(stream, _spot_depth(frame).data, None),)
+
+
+def read_perpetual_depth(stream: str, frame: bytes) -> Sequence[Message]:
+    data = _perpetual_depth(frame).data
+    return (_depth(stream, data, data.previous),)
+
+
+def _depth(stream: str, data: _SpotDepth | _PerpetualDepth, previous: int | None) -> Depth:
+    if data.first > data.last:
+        raise BadFrame("schema", f"update ids {data.first}..{data.last} run backwards")
+    return Depth(stream, False, data.first, data.last, previous, levels(data.bids), levels(data.asks), data.time)
+
+
+# {"e":"kline","E":1786539494037,"s":"BTCUSDT","k":{"t":1786539480000,"T":1786539539999,"s":"BTCUSDT","i":"1m","f":6569906771,"L":6569906885,
+#  "o":"64117.67000000","c":"64117.99000000","h":"64118.00000000","l":"64117.66000000","v":"0.38518000","n":115,"x":false,"q":"24696.88116430",...}}
+class _Bar(Struct, gc=False):
+    open_time: Time = field(name="t")
+    open: str = field(name="o")
+    high: str = field(name="h")
+    low: str = field(name="l")
+    close: str = field(name="c")
+    volume: str = field(name="v")
+    closed: bool = field(name="x")
+
+
+class _Kline(Struct, gc=False):
+    bar: _Bar = field(name="k")
+
+
+_kline = decoder(Wrapped[_Kline])
+
+
+def read_kline(stream: str, frame: bytes) -> Sequence[Message]:
+    """``x`` is true on the last frame of a bar and on no other."""
+    bar = _kline(frame).data.bar
+    return (
+        Bar(
+            stream,
+            bar.open_time,
+            above_zero(bar.open),
+            above_zero(bar.high),
+            above_zero(bar.low),
+            above_zero(bar.close),
+            unsigned(bar.volume),
+            bar.closed,
+        ),
+    )
+
+
+# {"stream":"!serverShutdown","data":{"e":"serverShutdown","E":1788548384904}}       spot, shortly before a planned restart
+def read_shutdown(stream: str, frame: bytes) -> Sequence[Message]:
+    return (Restarting(),)
+
+
+def _readers(depth: Reader) -> Mapping[str, Reader]:
+    """By kind of stream: the word after the symbol, without interval or speed; all-market streams by their whole name."""
+    return {
+        "bookTicker": read_book_ticker,
+        "!bookTicker": read_all_book_tickers,
+        "ticker": read_day_ticker,
+        "miniTicker": read_day_ticker,
+        "!ticker@arr": read_all_day_tickers,
+        "!miniTicker@arr": read_all_day_tickers,
+        "markPrice": read_mark_price,
+        "trade": read_trade,
+        "aggTrade": read_aggregate_trade,
+        "kline": read_kline,
+        "depth": depth,
+        "!serverShutdown": read_shutdown,
+    }
+
+
+SPOT_READERS = _readers(read_spot_depth)
+PERPETUAL_READERS = _readers(read_perpetual_depth)
+
+
+# <- {"result":null,"id":1}
+# <- {"code":2,"msg":"Invalid request: ...","id":7}        <- {"code":3,"msg":"Invalid JSON: expected value at line 1 column 1"}
+# <- {"e":"serverShutdown","E":1788548384904}
+class Error(Struct, gc=False):
+    """An error as it stands in an answer; older servers nest it under ``error``."""
+
+    code: int | None = None
+    msg: Annotated[str, Meta(max_length=4096)] = ""
+
+
+class Control(Struct, gc=False):
+    """Any frame as far as it has no known stream name at its beginning."""
+
+    stream: str | None = None
+    id: int | Annotated[str, Meta(max_length=64)] | None = None
+    code: int | None = None
+    msg: Annotated[str, Meta(max_length=4096)] = ""
+    error: Error | None = None
+    event: str | None = field(name="e", default=None)
+    result: object = False
+    """``null`` or a list in an answer; False stands for "there is none"."""
+
+
+read_control = decoder(Control)

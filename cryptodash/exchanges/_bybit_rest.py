@@ -1,0 +1,261 @@
+"""Bybit V5 REST answers in our words: catalogue, candles, the ticker sweep, errors.
+
+Every answer is ``{"retCode":0,"retMsg":"OK","result":{...},"retExtInfo":{},"time":<ms>}``; a failure has another ``retCode``, mostly with HTTP 200.
+Sources: bybit-exchange.github.io/docs/v5, "Market", "Error Codes" and "Rate Limit Rules".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timezone
+from typing import Annotated, Generic, TypeVar
+from urllib.parse import unquote
+
+from msgspec import Meta, Struct, field
+
+from cryptodash.core.events import Candle
+from cryptodash.core.instruments import Instrument, MarketType
+from cryptodash.core.numbers import positive, unsigned
+from cryptodash.core.topics import Topic
+from cryptodash.exchanges._bybit_streams import TickerFields
+from cryptodash.exchanges.interfaces import Purpose, RestRequest
+from cryptodash.exchanges.messages import BadFrame, Message, Quote, SweepRow, SweepRows
+from cryptodash.exchanges.wire import MAX_TIME_MS, Name, Time, decoder, retry_after, side, step, symbol, tidy
+
+SPOT, PERPETUAL = MarketType.SPOT, MarketType.PERPETUAL
+
+CATEGORY: Mapping[MarketType, str] = {SPOT: "spot", PERPETUAL: "linear"}
+ALTERNATIVE = "the same REST interface is served by https://api.bytick.com, and by regional hosts for their regions"
+
+T = TypeVar("T")
+
+
+class _Answer(Struct, Generic[T], gc=False):
+    result: T
+    time: Time = 0
+
+
+def catalogue_requests(market: MarketType) -> Sequence[RestRequest]:
+    """Spot answers in one page whatever the limit; linear is paged."""
+    return (RestRequest(Purpose.CATALOGUE, market, "/v5/market/instruments-info", (("category", CATEGORY[market]), ("limit", "1000"))),)
+
+
+class _PriceFilter(Struct, gc=False):
+    tick_size: str = field(name="tickSize", default="")
+
+
+class _LotSizeFilter(Struct, gc=False):
+    qty_step: str = field(name="qtyStep", default="")
+    base_precision: str = field(name="basePrecision", default="")
+    min_qty: str = field(name="minOrderQty", default="")
+    min_notional: str = field(name="minNotionalValue", default="")
+    min_amount: str = field(name="minOrderAmt", default="")
+
+
+# {"symbol":"BTCUSDT","contractType":"LinearPerpetual","status":"Trading","baseCoin":"BTC","quoteCoin":"USDT",...,
+#  "priceFilter":{...,"tickSize":"0.10"},"lotSizeFilter":{...,"minOrderQty":"0.001","qtyStep":"0.001",...,"minNotionalValue":"5"},...,
+#  "settleCoin":"USDT",...}                                                                                            linear
+# {"symbolId":9,"symbol":"BTCUSDT","baseCoin":"BTC","quoteCoin":"USDT","innovation":"0","status":"Trading",...,
+#  "lotSizeFilter":{"basePrecision":"0.000001",...,"minOrderQty":"0.000011",...,"minOrderAmt":"5",...},"priceFilter":{"tickSize":"0.1"},...}      spot
+class _Listing(Struct, gc=False):
+    native: Name = field(name="symbol")
+    status: Name
+    base: Name = field(name="baseCoin")
+    quote: Name = field(name="quoteCoin")
+    price: _PriceFilter = field(name="priceFilter")
+    lot: _LotSizeFilter = field(name="lotSizeFilter")
+    contract: str = field(name="contractType", default="")
+    settle: str = field(name="settleCoin", default="")
+
+
+class _Page(Struct, gc=False):
+    listings: list[_Listing] = field(name="list")
+    cursor: Annotated[str, Meta(max_length=1024)] = field(name="nextPageCursor", default="")
+
+
+_page = decoder(_Answer[_Page])
+
+STATUS: Mapping[str, str] = {"Trading": "trading", "PreLaunch": "pre_open", "Delivering": "delisted", "Closed": "delisted"}
+"""Our word for each of the venue's; one we do not know is ``halted``, because only ``Trading`` promises trades."""
+
+
+def read_catalogue(exchange: str, request: RestRequest, body: bytes) -> tuple[Sequence[Instrument], RestRequest | None]:
+    page = _page(body).result
+    kept = [each for each in page.listings if request.market is SPOT or (each.contract == "LinearPerpetual" and each.settle in ("USDT", "USDC"))]
+    instruments = [instrument for instrument in (_instrument(exchange, request.market, each) for each in kept) if instrument is not None]
+    return instruments, _next_page(request, page.cursor)
+
+
+def _next_page(request: RestRequest, cursor: str) -> RestRequest | None:
+    """The cursor comes percent-encoded, and a request's parameters are encoded when sent. A cursor that does not move on ends the list."""
+    cursor = unquote(cursor)
+    if not cursor or dict(request.params).get("cursor") == cursor:
+        return None
+    params = (*(each for each in request.params if each[0] != "cursor"), ("cursor", cursor))
+    return RestRequest(Purpose.CATALOGUE, request.market, request.path, params)
+
+
+def _instrument(exchange: str, market: MarketType, listing: _Listing) -> Instrument | None:
+    """None where a tick, a step or a usable name is missing. ``basePrecision`` is a step, not a number of digits."""
+    lot = listing.lot
+    tick_size, step_size, name = step(listing.price.tick_size), step(lot.qty_step or lot.base_precision), symbol(listing.base, listing.quote)
+    if tick_size is None or step_size is None or name is None:
+        return None
+    return Instrument(
+        exchange,
+        market,
+        name,
+        listing.native,
+        tick_size,
+        step_size,
+        min_qty=step(lot.min_qty),
+        min_notional=step(lot.min_notional or lot.min_amount),
+        status=STATUS.get(listing.status, "halted"),
+        venue_status=listing.status,
+    )
+
+
+INTERVALS: Mapping[str, str] = {
+    "1m": "1",
+    "3m": "3",
+    "5m": "5",
+    "15m": "15",
+    "30m": "30",
+    "1h": "60",
+    "2h": "120",
+    "4h": "240",
+    "6h": "360",
+    "12h": "720",
+    "1d": "D",
+    "1w": "W",
+    "1M": "M",
+}
+"""The venue's name for each of ours; it has them all."""
+
+_MINUTES = {"D": 1_440, "W": 10_080}
+
+
+def candles_request(topic: Topic, instrument: Instrument, limit: int, end_ms: int | None) -> RestRequest:
+    limit = max(1, min(limit, 1000))
+    end = () if end_ms is None else (("end", str(end_ms)),)
+    category, interval = CATEGORY[instrument.market], INTERVALS[topic.interval]
+    params = (("category", category), ("symbol", instrument.native), ("interval", interval), *end, ("limit", str(limit)))
+    return RestRequest(Purpose.CANDLES, instrument.market, "/v5/market/kline", params, 1, topic, instrument.native, limit)
+
+
+# "list":[["1670608800000","17071","17073","17027","17055.5","268611","15.74462667"],["1670605200000",...],...]      newest first, no flag for closed
+class _Row(Struct, array_like=True, gc=False):
+    start: Annotated[str, Meta(pattern="^[0-9]{1,15}$")]
+    open: str
+    high: str
+    low: str
+    close: str
+    volume: str
+
+
+class _Rows(Struct, gc=False):
+    rows: list[_Row] = field(name="list")
+
+
+_rows = decoder(_Answer[_Rows])
+
+
+def read_candles(topic: Topic, body: bytes, now_ms: int, limit: int, end: str | None) -> Sequence[Candle]:
+    return tidy((_candle(topic, row, now_ms) for row in _rows(body).result.rows), limit, end)
+
+
+def _candle(topic: Topic, row: _Row, now_ms: int) -> Candle:
+    opened = int(row.start)
+    if opened > MAX_TIME_MS:
+        raise BadFrame("schema", f"start {row.start}")
+    prices = positive(row.open), positive(row.high), positive(row.low), positive(row.close)
+    return Candle(topic, opened, *prices, unsigned(row.volume), closed=_end_of(opened, INTERVALS[topic.interval]) <= now_ms, source="rest")
+
+
+def _end_of(opened: int, interval: str) -> int:
+    """When the bar that opened then ends (the next one's open time), ms."""
+    if interval != "M":
+        return opened + 60_000 * (_MINUTES.get(interval) or int(interval))
+    month = datetime.fromtimestamp(opened // 1000, timezone.utc)
+    following = month.replace(year=month.year + month.month // 12, month=month.month % 12 + 1, day=1)
+    return int(following.timestamp()) * 1000
+
+
+def sweep_request(topic: Topic) -> RestRequest:
+    """All tickers of the market: the only place where Bybit gives spot bid and ask together with the rest."""
+    return RestRequest(Purpose.POLL, topic.market, "/v5/market/tickers", (("category", CATEGORY[topic.market]),), 1, topic)
+
+
+# "list":[{"symbol":"BTCUSDT","bid1Price":"20517.96","bid1Size":"2","ask1Price":"20527.77","ask1Size":"1.862172","lastPrice":"20533.13",...},...]
+class _SweepFields(TickerFields, gc=False):
+    bid: str = field(name="bid1Price", default="")
+    bid_size: str = field(name="bid1Size", default="")
+    ask: str = field(name="ask1Price", default="")
+    ask_size: str = field(name="ask1Size", default="")
+
+
+class _Tickers(Struct, gc=False):
+    tickers: list[_SweepFields] = field(name="list")
+
+
+_tickers = decoder(_Answer[_Tickers])
+
+
+def read_sweep(stream: str, body: bytes) -> Sequence[Message]:
+    answer = _tickers(body)
+    return (SweepRows(stream, [_sweep_row(stream, each, answer.time) for each in answer.result.tickers]),)
+
+
+def _sweep_row(stream: str, data: _SweepFields, time: int) -> SweepRow:
+    bid, bid_size = side(data.bid, data.bid_size)
+    ask, ask_size = side(data.ask, data.ask_size)
+    quote = Quote(stream, bid, bid_size, ask, ask_size, None, time)
+    return SweepRow(data.native, quote, data.stats(stream, time, True), data.mark_of(stream, time, True) if data.has_mark() else None)
+
+
+def probe_request(market: MarketType) -> RestRequest:
+    return RestRequest(Purpose.PROBE, market, "/v5/market/time")
+
+
+class _Failure(Struct, gc=False):
+    code: int = field(name="retCode", default=0)
+    message: str = field(name="retMsg", default="")
+
+
+_failure = decoder(_Failure)
+
+_GOOD = b'{"retCode":0,'
+_TOO_MANY_VISITS = 10006
+_TOO_MANY_FROM_ADDRESS = 10018
+_BAD_PARAMETER = 10001
+_NOT_HERE = 10024
+"""Compliance rules of the caller's region."""
+
+
+def rest_error(status: int, headers: Mapping[str, str], body: bytes) -> tuple[str, str, float | None] | None:
+    """What a refusal means. HTTP 403 is either "access too frequent" (wait ten minutes) or a region that is not served."""
+    if status < 300 and body.startswith(_GOOD):
+        return None
+    failure = _read_failure(body)
+    if status < 300 and failure.code == 0:
+        return None
+    message = f"HTTP {status}" + (f", {failure.code} {failure.message[:200]}" if failure.code else "")
+    if failure.code == _TOO_MANY_FROM_ADDRESS or (status == 403 and b"too frequent" in body[:4096].lower()):
+        return "banned", f"{message}: access too frequent", retry_after(headers, 600.0)
+    if status in (403, 451) or failure.code == _NOT_HERE:
+        return "blocked", f"{message}: not served from here; {ALTERNATIVE}", None
+    if status == 429:
+        return "banned", f"{message}: too many requests", retry_after(headers, 60.0)
+    if failure.code == _TOO_MANY_VISITS:  # counted per second
+        return "banned", f"{message}: too many requests", retry_after(headers, 5.0)
+    if "maintenance" in failure.message.lower():
+        return "maintenance", message, None
+    return ("rejected" if failure.code == _BAD_PARAMETER else ""), message, None
+
+
+def _read_failure(body: bytes) -> _Failure:
+    """A refusal may carry anything (a proxy's HTML page): then there is simply no code."""
+    try:
+        return _failure(body)
+    except (ValueError, RecursionError):
+        return _Failure()

@@ -1,0 +1,244 @@
+"""Bybit V5 frames in our words: one reader per kind of topic, the raw message above each.
+
+Prices and sizes are decimal strings, times ms; ``ts`` is the gateway's time, ``cts`` the matching engine's. The order of keys differs per product.
+The raw messages are recorded ones; rules: bybit-exchange.github.io/docs/v5, "WebSocket Stream / Public".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct, field
+
+from cryptodash.core.events import Level, Side
+from cryptodash.core.numbers import Number, scale, unsigned
+from cryptodash.exchanges.messages import BadFrame, Bar, Depth, Fill, Mark, Message, Quote, Stats, Trades
+from cryptodash.exchanges.wire import MAX_TIME_MS, Count, Name, RawLevels, Time, above_zero, amount, decoder, levels, price, side, signed
+
+Reader = Callable[[str, bytes], Sequence[Message]]
+"""From (topic, frame) to messages."""
+
+Kind = Literal["snapshot", "delta"]
+
+
+# {"topic":"orderbook.50.BTCUSDT","ts":1787612486116,"type":"delta","data":{"s":"BTCUSDT","b":[],"a":[["78716.8","0.027559"],["78748.5","0"]],
+#  "u":217107085,"seq":113099229629},"cts":1787612486108}
+class _Levels(Struct, gc=False):
+    bids: RawLevels = field(name="b")
+    asks: RawLevels = field(name="a")
+    update_id: Count = field(name="u")
+    sequence: Count | None = field(name="seq", default=None)
+
+
+class _Orderbook(Struct, gc=False):
+    kind: Kind = field(name="type")
+    time: Time = field(name="ts")
+    data: _Levels
+    engine_time: Time | None = field(name="cts", default=None)
+
+
+_orderbook = decoder(_Orderbook)
+
+
+def read_orderbook(topic: str, frame: bytes) -> Sequence[Message]:
+    """``u`` counts per topic. ``cts`` is comparable with the times of trades, so it is the book's time where it is there."""
+    book = _orderbook(frame)
+    data = book.data
+    time = book.time if book.engine_time is None else book.engine_time
+    return (Depth(topic, book.kind == "snapshot", data.update_id, data.update_id, None, levels(data.bids), levels(data.asks), time),)
+
+
+# {"topic":"orderbook.1.BTCUSDT","ts":1786613159749,"type":"snapshot","data":{"s":"BTCUSDT","b":[["63705.3","2.045546"]],"a":[["63705.4","2.334566"]],
+#  "u":72212457,"seq":112603120278},"cts":1786613159748}
+def read_quote(topic: str, frame: bytes) -> Sequence[Message]:
+    """Level 1 is sent as snapshots only, and again after 3 s without a change.
+
+    ``seq`` orders the quotes, not ``u``: ``u`` starts again at 1 when the service restarts, ``seq`` only ever grows.
+    """
+    book = _orderbook(frame)
+    if book.kind != "snapshot":
+        raise BadFrame("schema", "a level-1 delta (withdrawn in 2025)")
+    bid, bid_size = _best(book.data.bids)
+    ask, ask_size = _best(book.data.asks)
+    return (Quote(topic, bid, bid_size, ask, ask_size, book.data.sequence, book.time if book.engine_time is None else book.engine_time),)
+
+
+def _best(raw: Sequence[tuple[str, str]]) -> Level | tuple[None, None]:
+    return side(*raw[0]) if raw else (None, None)
+
+
+# linear, then a delta, then spot:
+# {"topic":"tickers.BTCUSDT","type":"snapshot","data":{"symbol":"BTCUSDT","tickDirection":"ZeroMinusTick","price24hPcnt":"-0.00506",
+#  "lastPrice":"63958.60","prevPrice24h":"64283.90","highPrice24h":"64477.00","lowPrice24h":"63183.10","prevPrice1h":"64246.90",
+#  "markPrice":"63958.60","indexPrice":"63986.67","openInterest":"57798.137",...,"turnover24h":"3947254153.7179","volume24h":"61874.6390",...,
+#  "nextFundingTime":"1786550400000","fundingRate":"0.0000544","bid1Price":"63958.60",...,"preOpenPrice":"",...},"cs":760580211302,"ts":1786540397684}
+# {"topic":"tickers.BTCUSDT","type":"delta","data":{"symbol":"BTCUSDT","indexPrice":"63986.66"},"cs":760580218857,"ts":1786540397983}
+# {"topic":"tickers.BTCUSDT","ts":1786538729776,"type":"snapshot","cs":112571857121,"data":{"symbol":"BTCUSDT","lastPrice":"64057.7",
+#  "highPrice24h":"64500","lowPrice24h":"63232.1","prevPrice24h":"64326.9","volume24h":"7217.990977","turnover24h":"460629823.77866687",
+#  "price24hPcnt":"-0.0042","usdIndexPrice":"63989.741059"}}
+class TickerFields(Struct, gc=False):
+    """A ticker's figures, of a stream or of REST. Missing in a delta: unchanged. Blank: not applicable."""
+
+    native: Name = field(name="symbol")
+    last: str = field(name="lastPrice", default="")
+    open: str = field(name="prevPrice24h", default="")
+    high: str = field(name="highPrice24h", default="")
+    low: str = field(name="lowPrice24h", default="")
+    volume: str = field(name="volume24h", default="")
+    turnover: str = field(name="turnover24h", default="")
+    change_fraction: str = field(name="price24hPcnt", default="")
+    mark: str = field(name="markPrice", default="")
+    index: str = field(name="indexPrice", default="")
+    funding_rate: str = field(name="fundingRate", default="")
+    next_funding: Annotated[str, Meta(max_length=15)] = field(name="nextFundingTime", default="")
+    interest: str = field(name="openInterest", default="")
+
+    def stats(self, stream: str, time: int, full: bool) -> Stats:
+        return Stats(
+            stream,
+            time,
+            full,
+            price(self.last),
+            price(self.open),
+            price(self.high),
+            price(self.low),
+            amount(self.volume),
+            amount(self.turnover),
+            None,
+            _percent(self.change_fraction),
+        )
+
+    def has_stats(self) -> bool:
+        return bool(self.last or self.open or self.high or self.low or self.volume or self.turnover or self.change_fraction)
+
+    def has_mark(self) -> bool:
+        return bool(self.mark or self.index or self.funding_rate or self.next_funding or self.interest)
+
+    def mark_of(self, stream: str, time: int, full: bool) -> Mark:
+        mark, index, funding_rate = price(self.mark), price(self.index), signed(self.funding_rate)
+        return Mark(stream, time, full, mark, index, funding_rate, _funding_time(self.next_funding), amount(self.interest))
+
+
+def _percent(fraction: str) -> Number | None:
+    """``price24hPcnt`` is a fraction: -0.0042 is -0.42 %."""
+    number = signed(fraction)
+    return None if number is None else scale(number, 2)
+
+
+def _funding_time(text: str) -> int | None:
+    """Milliseconds as text; blank or "0" where there is no funding."""
+    if not text or text == "0":
+        return None
+    if not (text.isascii() and text.isdigit() and int(text) <= MAX_TIME_MS):
+        raise BadFrame("schema", f"nextFundingTime {text!r}")
+    return int(text)
+
+
+class _Ticker(Struct, gc=False):
+    kind: Kind = field(name="type")
+    time: Time = field(name="ts")
+    data: TickerFields
+
+
+_ticker = decoder(_Ticker)
+
+
+def read_ticker(topic: str, frame: bytes) -> Sequence[Message]:
+    """Linear: a snapshot, then deltas of the fields that changed. Spot: snapshots only. The quote comes from ``orderbook.1``, which is faster.
+
+    A delta of other fields still confirms these: it is an empty partial ``Stats``.
+    """
+    ticker = _ticker(frame)
+    data, time, full = ticker.data, ticker.time, ticker.kind == "snapshot"
+    if not data.has_mark():
+        return (data.stats(topic, time, full),)
+    if not data.has_stats():
+        return (data.mark_of(topic, time, full),)
+    return data.stats(topic, time, full), data.mark_of(topic, time, full)
+
+
+# linear: {"topic":"publicTrade.BTCUSDT","type":"snapshot","ts":1786540363844,"data":[{"T":1786540363843,"s":"BTCUSDT","S":"Buy","v":"0.015",
+#  "p":"63976.10","L":"ZeroPlusTick","i":"e799c7b7-1ccc-53d9-b84a-fb7a460397bc","BT":false,"RPI":false,"seq":760579112851}]}
+# spot: {"topic":"publicTrade.BTCUSDT","ts":1786538700968,"type":"snapshot","data":[{"i":"2290000001190010749","T":1786538700967,"p":"64103.9",
+#  "v":"0.001683","S":"Sell","seq":112571834997,"s":"BTCUSDT","BT":false,"RPI":false}]}
+class _Trade(Struct, gc=False):
+    id: Name = field(name="i")
+    time: Time = field(name="T")
+    taker: Literal["Buy", "Sell"] = field(name="S")
+    price: str = field(name="p")
+    quantity: str = field(name="v")
+    is_block: bool = field(name="BT", default=False)
+
+
+class _PublicTrade(Struct, gc=False):
+    data: list[_Trade]
+
+
+_public_trade = decoder(_PublicTrade)
+
+
+def read_trades(topic: str, frame: bytes) -> Sequence[Message]:
+    """``S`` is the taker's side. Block trades (``BT``) are agreed off the book and left out. Nothing promises that ids are counted without holes."""
+    return (Trades(topic, [_fill(trade) for trade in _public_trade(frame).data if not trade.is_block]),)
+
+
+def _fill(trade: _Trade) -> Fill:
+    taker = Side.BUY if trade.taker == "Buy" else Side.SELL
+    return Fill(trade.id, above_zero(trade.price), above_zero(trade.quantity), taker, trade.time, None)
+
+
+# {"topic":"kline.1.BTCUSDT","data":[{"start":1786540380000,"end":1786540439999,"interval":"1","open":"63975","close":"63971.2","high":"63975",
+#  "low":"63971.2","volume":"0.329","turnover":"21047.0079","confirm":false,"timestamp":1786540381441}],"ts":1786540381441,"type":"snapshot"}
+class _Bar(Struct, gc=False):
+    start: Time
+    open: str
+    high: str
+    low: str
+    close: str
+    volume: str
+    confirm: bool
+
+
+class _Kline(Struct, gc=False):
+    data: list[_Bar]
+
+
+_kline = decoder(_Kline)
+
+
+def read_kline(topic: str, frame: bytes) -> Sequence[Message]:
+    """``confirm`` marks the closed bar; one frame may hold it together with the bar that follows."""
+    return [
+        Bar(
+            topic,
+            bar.start,
+            above_zero(bar.open),
+            above_zero(bar.high),
+            above_zero(bar.low),
+            above_zero(bar.close),
+            unsigned(bar.volume),
+            bar.confirm,
+        )
+        for bar in _kline(frame).data
+    ]
+
+
+READERS: Mapping[str, Reader] = {"orderbook": read_orderbook, "tickers": read_ticker, "publicTrade": read_trades, "kline": read_kline}
+"""By the first word of the topic; ``orderbook.1`` is ``read_quote``."""
+
+
+# <- {"success":true,"ret_msg":"subscribe","conn_id":"d9avsooae41ai44n43eg-5elsb","req_id":"1","op":"subscribe"}       linear: "ret_msg":""
+# <- {"success":false,"ret_msg":"args size >10","conn_id":"...","req_id":"1","op":"subscribe"}
+# <- {"success":true,"ret_msg":"pong","conn_id":"...","req_id":"7","op":"ping"}                                       spot: without req_id
+class Control(Struct, gc=False):
+    """Any frame as far as its topic is not at the beginning."""
+
+    topic: str | None = None
+    op: Annotated[str, Meta(max_length=64)] = ""
+    success: bool | None = None
+    ret_msg: Annotated[str, Meta(max_length=8192)] = ""
+    req_id: Annotated[str, Meta(max_length=64)] = ""
+
+
+read_control = decoder(Control)

@@ -1,0 +1,292 @@
+"""What frames say, merged into events: one assembly per topic, outside any connection, so that it survives a change of connections.
+
+Nothing here knows a socket or a clock. Older news never replaces newer, duplicates of two overlapping connections fall away, and everything that is
+remembered is bounded.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from attrs import define
+from msgspec.structs import replace
+
+from cryptodash.core.errors import NumberRejected
+from cryptodash.core.events import Sweep, Ticker, Trade
+from cryptodash.core.instruments import Instrument
+from cryptodash.core.numbers import Number, key, subtract
+from cryptodash.core.topics import Channel, Topic
+from cryptodash.exchanges.bars import CandleAssembly, CandleOutcome
+from cryptodash.exchanges.messages import Fill, Mark, Quote, Stats, SweepRow, SweepRows
+
+__all__ = ["CandleAssembly", "CandleOutcome", "SweepAssembly", "TickerAssembly", "TradeAssembly"]
+
+KNOWN_IDS = 10_000
+"""Trade ids remembered where the venue does not count its trades."""
+RESTART_MS = 60_000
+"""A trade this much newer than the newest with a lower number: the venue counts anew."""
+SWEEP_INTERVAL = 1.0
+"""Least seconds between two tickers of one instrument in a sweep."""
+QUOTE_AGE = 5.0
+"""Seconds after which a sweep no longer shows a bid and ask."""
+_PURGE_EVERY = 600.0
+
+_STATS = (
+    ("open", "open_24h"),
+    ("high", "high_24h"),
+    ("low", "low_24h"),
+    ("volume", "volume_24h"),
+    ("quote_volume", "quote_volume_24h"),
+    ("change_pct", "change_pct_24h"),
+)
+_MARK = ("mark_price", "index_price", "funding_rate", "next_funding_time")
+
+
+class TickerAssembly:
+    """The ticker of one instrument from its quote, last, 24 h and mark streams.
+
+    Every method returns the new ticker, or None where nothing is to be told: no ``last`` is known yet, or the news is old, a repeat or crossed.
+    ``trades_open``: set while a trade stream is open; ``last`` then comes from trades, except for a first one.
+    """
+
+    def __init__(self, topic: Topic) -> None:
+        self.trades_open = False
+        self.crossed = 0
+        """Quotes dropped because bid >= ask."""
+        # Collects what is known before there is a last; its ``last`` is then empty and it is never shown.
+        self._known = Ticker(topic, 0, Number(""))
+        self._quote_id: int | None = None
+        self._stats_last: Number | None = None
+        self._mark_time = self._interest_time = 0
+
+    @property
+    def ticker(self) -> Ticker | None:
+        """The current ticker; None while no ``last`` is known."""
+        return self._known if self._known.last else None
+
+    def reset_quote_order(self) -> None:
+        """The next quote counts whatever its update id: ids may begin anew after a reconnect."""
+        self._quote_id = None
+
+    def quote(self, m: Quote, received_ms: int) -> Ticker | None:
+        """Take the best bid and ask. ``received_ms`` (our wall clock, corrected by the skew) is its time where the venue gives none."""
+        known = self._known
+        time = received_ms if m.time is None else m.time
+        if m.update_id is None or self._quote_id is None:
+            if m.update_id is None and known.quote_time is not None and time < known.quote_time:
+                return None
+        elif m.update_id <= self._quote_id:
+            return None
+        if m.bid is not None and m.ask is not None and key(m.bid) >= key(m.ask):
+            self.crossed += 1
+            return None
+        self._quote_id = m.update_id
+        if known.quote_time is not None and known.quote_time > time:
+            time = known.quote_time
+        return self._tell(
+            replace(
+                known,
+                timestamp=time if time > known.timestamp else known.timestamp,
+                bid=m.bid,
+                bid_size=None if m.bid is None else m.bid_size,
+                ask=m.ask,
+                ask_size=None if m.ask is None else m.ask_size,
+                quote_time=time,
+            )
+        )
+
+    def trade(self, price: Number, time: int) -> Ticker | None:
+        """Take a trade's price as ``last``."""
+        known = self._known
+        if known.last_time is not None and time < known.last_time:
+            return None
+        return self._tell(replace(known, timestamp=max(known.timestamp, time), last=price, last_time=time))
+
+    def stats(self, m: Stats) -> Ticker | None:
+        """Take 24 h figures: all of them (``full``), or those that are said."""
+        known = self._known
+        if known.stats_time is not None and m.time < known.stats_time:
+            return None
+        changes: dict[str, object] = {"timestamp": max(known.timestamp, m.time), "stats_time": m.time}
+        for said, field in _STATS:
+            value = getattr(m, said)
+            if value is not None or m.full:
+                changes[field] = value
+        if m.last is not None or m.full:
+            self._stats_last = m.last
+        if m.last is not None and self._takes_last(m.time):
+            changes.update(last=m.last, last_time=m.time)
+        merged = replace(known, **changes)
+        return self._tell(replace(merged, change_24h=self._change(m, merged)))
+
+    def mark(self, m: Mark) -> Ticker | None:
+        """Take a perpetual's figures. Open interest has a time of its own: it may come by another way than the mark price, and later."""
+        changes: dict[str, object] = {}
+        if m.time >= self._mark_time:
+            said = {field: getattr(m, field) for field in _MARK}
+            changes = {field: value for field, value in said.items() if value is not None or m.full}
+            self._mark_time = m.time if changes else self._mark_time
+        if m.time >= self._interest_time and (m.open_interest is not None or m.full):
+            changes["open_interest"] = m.open_interest
+            self._interest_time = m.time
+        if not changes:
+            return None
+        return self._tell(replace(self._known, timestamp=max(self._known.timestamp, m.time), **changes))
+
+    def _takes_last(self, time: int) -> bool:
+        known = self._known
+        if not known.last:
+            return True
+        return not self.trades_open and (known.last_time is None or time >= known.last_time)
+
+    def _change(self, m: Stats, merged: Ticker) -> Number | None:
+        """The venue's change, else its own last minus its own open: a trade that is newer than the figures does not belong in them."""
+        if m.change is not None:
+            return m.change
+        if not m.full and m.last is None and m.open is None:
+            return merged.change_24h
+        if self._stats_last is None or merged.open_24h is None:
+            return None
+        try:
+            return subtract(self._stats_last, merged.open_24h)
+        except NumberRejected:
+            return None
+
+    def _tell(self, ticker: Ticker) -> Ticker | None:
+        if ticker == self._known:
+            return None
+        self._known = ticker
+        return ticker if ticker.last else None
+
+
+class TradeAssembly:
+    """The trades of one instrument, each once and in order."""
+
+    def __init__(self, topic: Topic) -> None:
+        self.missed = 0
+        """Trades that the venue's count says we never saw."""
+        self._topic = topic
+        self._number: int | None = None
+        self._time = 0
+        self._order: deque[str] = deque()
+        self._ids: set[str] = set()
+
+    @property
+    def number(self) -> int | None:
+        """The venue's number of the newest trade, where it counts."""
+        return self._number
+
+    def fills(self, fills: Sequence[Fill]) -> list[Trade]:
+        """The trades among these that are new."""
+        topic = self._topic
+        return [Trade(topic, each.time, each.id, each.price, each.quantity, each.side) for each in fills if self._is_new(each)]
+
+    def _is_new(self, fill: Fill) -> bool:
+        if fill.number is None:
+            return self._is_new_id(fill.id)
+        last = self._number
+        if last is not None:
+            if fill.number <= last and fill.time < self._time + RESTART_MS:
+                return False
+            if fill.number > last + 1:
+                self.missed += fill.number - last - 1
+        self._number, self._time = fill.number, fill.time
+        return True
+
+    def _is_new_id(self, trade_id: str) -> bool:
+        if trade_id in self._ids:
+            return False
+        if len(self._order) >= KNOWN_IDS:
+            self._ids.discard(self._order.popleft())
+        self._order.append(trade_id)
+        self._ids.add(trade_id)
+        return True
+
+
+@define
+class _Row:
+    """One instrument of a sweep. Times are monotonic seconds."""
+
+    assembly: TickerAssembly
+    quoted_at: float = float("-inf")
+    sent_at: float = float("-inf")
+    sent: Ticker | None = None
+
+
+class SweepAssembly:
+    """The tickers of a whole market: per instrument at most one a second, and only when something but its times has changed.
+
+    ``lookup`` gives the instrument of a native name; names it does not know are passed over, and instruments it no longer knows are forgotten.
+    """
+
+    def __init__(self, topic: Topic, lookup: Callable[[str], Instrument | None]) -> None:
+        self._topic = topic
+        self._lookup = lookup
+        self._rows: dict[str, _Row] = {}
+        self._changed: set[str] = set()
+        self._purge_at = 0.0
+
+    def rows(self, m: SweepRows, now: float, received_ms: int) -> Sweep | None:
+        """Take one all-market frame or answer; returns what may be told now. ``now`` is monotonic, ``received_ms`` as in ``TickerAssembly.quote``."""
+        for said in m.rows:
+            row = self._row(said.native)
+            if row is not None and self._merge(row, said, now, received_ms):
+                self._changed.add(said.native)
+        return self.due(now)
+
+    def due(self, now: float) -> Sweep | None:
+        """The changed tickers whose second is over; None if there are none."""
+        if now >= self._purge_at:
+            self._purge(now)
+        tickers = [ticker for native in list(self._changed) if (ticker := self._settle(native, now)) is not None]
+        return Sweep(self._topic, tickers) if tickers else None
+
+    def _row(self, native: str) -> _Row | None:
+        instrument = self._lookup(native)
+        if instrument is None:
+            self._forget(native)
+            return None
+        row = self._rows.get(native)
+        if row is None:
+            topic = Topic(self._topic.exchange, self._topic.market, instrument.symbol, Channel.TICKER)
+            row = self._rows[native] = _Row(TickerAssembly(topic))
+        return row
+
+    def _merge(self, row: _Row, said: SweepRow, now: float, received_ms: int) -> bool:
+        """Whether anything new was said."""
+        assembly, news = row.assembly, []
+        if said.stats is not None:
+            news.append(assembly.stats(said.stats))
+        if said.mark is not None:
+            news.append(assembly.mark(said.mark))
+        if said.quote is not None:
+            news.append(assembly.quote(said.quote, received_ms))
+            ticker = assembly.ticker
+            if ticker is not None and (ticker.bid, ticker.ask) == (said.quote.bid, said.quote.ask):
+                row.quoted_at = now
+        return any(each is not None for each in news)
+
+    def _settle(self, native: str, now: float) -> Ticker | None:
+        """The ticker to tell now, if its second is over and it differs from the one told last."""
+        row = self._rows[native]
+        ticker = row.assembly.ticker
+        if ticker is None or now < row.sent_at + SWEEP_INTERVAL:
+            return None
+        self._changed.discard(native)
+        if now > row.quoted_at + QUOTE_AGE:
+            ticker = replace(ticker, bid=None, bid_size=None, ask=None, ask_size=None, quote_time=None)
+        content = replace(ticker, timestamp=0, quote_time=None, last_time=None, stats_time=None)
+        if content == row.sent:
+            return None
+        row.sent, row.sent_at = content, now
+        return ticker
+
+    def _forget(self, native: str) -> None:
+        self._rows.pop(native, None)
+        self._changed.discard(native)
+
+    def _purge(self, now: float) -> None:
+        self._purge_at = now + _PURGE_EVERY
+        for native in [native for native in self._rows if self._lookup(native) is None]:
+            self._forget(native)

@@ -1,0 +1,183 @@
+"""Candle frames of one topic into candles: every closed bar exactly once, none lost with a closing frame that never came."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timezone
+from typing import NamedTuple
+
+from msgspec.structs import replace
+
+from cryptodash.core.events import Candle
+from cryptodash.core.topics import Topic
+from cryptodash.exchanges.messages import Bar
+
+MAX_MISSING = 1_000
+"""Bars fetched at most after an interruption; older ones are left to the history endpoint."""
+MAX_TRIES = 5
+"""Fetches for one lost bar. After the last one the stream goes on without it."""
+MAX_HELD = 100
+"""Bars held back while a lost one is fetched."""
+
+
+class CandleOutcome(NamedTuple):
+    """What a frame brings: candles to publish, and whether closed bars must be fetched by REST first."""
+
+    events: list[Candle]
+    fetch: bool
+
+
+_LAST_OPEN = 250_000_000_000_000
+"""Open times beyond (the year 9892) are nonsense."""
+_NOTHING = CandleOutcome([], False)
+
+
+class CandleAssembly:
+    """The candles of one topic.
+
+    When a newer bar opens while an older one was never closed by the venue, the newer is held back and the missing ones are asked for (``fetch``;
+    ``missing`` says how many bars the request must reach back). While that goes on nothing is told. A fetch that fails, or does not hold the
+    closed bar yet, is asked for again by one of the next frames, after twice as many frames each time; after ``MAX_TRIES`` the stream goes on
+    without the lost bar. A bar that the venue's answer skips, while it has later ones, never was.
+
+    ``interval_ms`` is None for ``1M``, whose bars follow the calendar.
+    """
+
+    def __init__(self, topic: Topic, interval_ms: int | None) -> None:
+        self._topic = topic
+        self._interval = interval_ms
+        self._expected: int | None = None
+        """Open time of the oldest bar that has not been delivered closed."""
+        self._running: Candle | None = None
+        self._last_closed: Candle | None = None
+        self._held: dict[int, Candle] = {}
+        self._asked = False
+        self._tries = 0
+        self._patience = 0
+
+    @property
+    def missing(self) -> int:
+        """How many bars a fetch must cover, from the oldest lost one to the newest held one; 0 while nothing is lost."""
+        if self._expected is None or not self._held:
+            return 0
+        count, time, newest = 1, self._expected, max(self._held)
+        while time < newest and count < MAX_MISSING:
+            time, count = self._after(time), count + 1
+        return count
+
+    def bar(self, m: Bar) -> CandleOutcome:
+        """Take one frame."""
+        if not 0 <= m.open_time < _LAST_OPEN:
+            return _NOTHING
+        candle = Candle(self._topic, m.open_time, m.open, m.high, m.low, m.close, m.volume, m.closed)
+        if self._expected is None:
+            self._expected = m.open_time
+        if m.open_time < self._expected:
+            return self._repeated(candle)
+        if self._held or m.open_time > self._expected:
+            return self._hold(candle)
+        if candle == self._running:
+            return _NOTHING
+        return CandleOutcome([self._deliver(candle)], False)
+
+    def fetched(self, candles: Sequence[Candle]) -> list[Candle]:
+        """Take a REST answer: the missing closed bars, then what was held. Empty if the answer does not help yet."""
+        if not self._asked or not self._held:
+            return []
+        self._asked = False
+        return self._release({each.timestamp: each for each in candles}, give_up=self._tries >= MAX_TRIES)
+
+    def fetch_failed(self) -> list[Candle]:
+        """No answer: hold on and ask again with one of the next frames; after the last try, what was held."""
+        if not self._asked or not self._held:
+            return []
+        self._asked = False
+        return self._release({}, give_up=self._tries >= MAX_TRIES)
+
+    def reconnected(self) -> None:
+        """The stream was interrupted: an unanswered fetch is given up, and tries are counted anew. Bars missed meanwhile show with the next frame."""
+        self._asked = False
+        self._tries = self._patience = 0
+
+    def _after(self, open_time: int) -> int:
+        """Open time of the next bar."""
+        if self._interval is not None:
+            return open_time + self._interval
+        start = datetime.fromtimestamp(open_time / 1000, timezone.utc)
+        year, month = (start.year + 1, 1) if start.month == 12 else (start.year, start.month + 1)
+        return int(start.replace(year=year, month=month).timestamp()) * 1000
+
+    def _deliver(self, candle: Candle) -> Candle:
+        """The candle becomes the newest that was told."""
+        if candle.closed:
+            self._last_closed, self._running = candle, None
+            self._expected = self._after(candle.timestamp)
+            self._tries = self._patience = 0
+        else:
+            self._running = candle
+            self._expected = candle.timestamp
+        return candle
+
+    def _repeated(self, candle: Candle) -> CandleOutcome:
+        """A bar that was delivered closed: told again only if the venue has corrected the newest one."""
+        last = self._last_closed
+        if last is None or not candle.closed or candle.timestamp != last.timestamp or _values(candle) == _values(last):
+            return _NOTHING
+        self._last_closed = candle
+        return CandleOutcome([replace(candle, corrected=True)], False)
+
+    def _hold(self, candle: Candle) -> CandleOutcome:
+        """Something older is missing: keep this one, and see whether it is what was missing."""
+        before = self._held.get(candle.timestamp)
+        if before is None or candle.closed or not before.closed:
+            self._held[candle.timestamp] = candle
+        released = self._release({}, give_up=len(self._held) > MAX_HELD)
+        if released or self._asked or not self._held:
+            return CandleOutcome(released, False)
+        self._patience -= 1
+        if self._patience > 0:
+            return _NOTHING
+        self._tries += 1
+        self._patience = 2**self._tries
+        self._asked = True
+        return CandleOutcome([], True)
+
+    def _release(self, rest: Mapping[int, Candle], *, give_up: bool) -> list[Candle]:
+        """Deliver in order what is closed, from the stream or from REST, then the newest held bar; stop at the first that is still missing."""
+        told: list[Candle] = []
+        newest = max(self._held)
+        answered_to = max(rest, default=0)
+        time = self._first_wanted(newest)
+        while time < newest:
+            found = self._closed_at(time, rest)
+            if found is not None:
+                told.append(self._deliver(found))
+            elif not (give_up or (time not in rest and time < answered_to)):
+                self._expected = time
+                return told
+            self._held.pop(time, None)
+            time = self._after(time)
+        told.append(self._deliver(self._held[newest]))
+        self._held.clear()
+        self._asked = False
+        self._tries = self._patience = 0
+        return told
+
+    def _closed_at(self, time: int, rest: Mapping[int, Candle]) -> Candle | None:
+        held, fetched = self._held.get(time), rest.get(time)
+        if held is not None and held.closed:
+            return held
+        if fetched is not None and fetched.closed:
+            return replace(fetched, topic=self._topic, source="rest")
+        return None
+
+    def _first_wanted(self, newest: int) -> int:
+        """The oldest missing bar, at most ``MAX_MISSING`` before the newest."""
+        first = newest if self._expected is None else self._expected
+        if self._interval is not None:
+            first = max(first, newest - MAX_MISSING * self._interval)
+        return first
+
+
+def _values(candle: Candle) -> tuple[str, ...]:
+    return candle.open, candle.high, candle.low, candle.close, candle.volume

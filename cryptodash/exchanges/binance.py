@@ -1,0 +1,255 @@
+"""Binance: spot, and USD-M perpetuals on the split ``/public`` and ``/market`` paths (since 2026-04-23).
+
+Evidence, per channel of ours (raw messages stand above their parsers in ``_binance_streams.py`` and ``_binance_rest.py``):
+
+=========  =======================================  ==================================================================================
+channel    spot                                     USD-M perpetual
+=========  =======================================  ==================================================================================
+ticker     ``@bookTicker`` + ``@ticker``            public ``@bookTicker`` + market ``@ticker``, ``@markPrice@1s``; REST openInterest
+trade      ``@trade``                               market ``@aggTrade`` (``@trade`` is undocumented there)
+book       ``@depth@100ms`` + REST depth            public ``@depth@100ms`` + REST depth
+candle     ``@kline_<i>``                           market ``@kline_<i>``
+sweep      ``!miniTicker@arr`` (has no bid/ask)     market ``!ticker@arr`` + public ``!bookTicker`` (every 5 s)
+=========  =======================================  ==================================================================================
+
+Traps that shaped this file: a stream asked for on the wrong path is acknowledged and stays silent; names are lower case in streams only; an ack says
+only that the request was well-formed; answers are never wrapped in ``{"stream":...}``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+
+import msgspec
+from zope.interface import implementer
+
+from cryptodash.core.events import Candle
+from cryptodash.core.instruments import Instrument, MarketType
+from cryptodash.core.topics import INTERVALS, Channel, Topic
+from cryptodash.exchanges import _binance_rest as rest
+from cryptodash.exchanges._binance_streams import PERPETUAL_READERS, SPOT_READERS, Control, Reader, read_control
+from cryptodash.exchanges.interfaces import BookRule, Endpoint, Hosts, IVenue, Limits, Part, Plan, Poll, RestLimits, RestRequest, StreamSpec
+from cryptodash.exchanges.messages import Ack, BadFrame, Depth, Message, Restarting
+from cryptodash.exchanges.wire import MAX_NAME, UNREADABLE, bad_frame, check_text
+
+SPOT, PERPETUAL = MarketType.SPOT, MarketType.PERPETUAL
+
+_DATA = b'{"stream":"'
+_DATA_LENGTH = len(_DATA)
+
+_SPOT_LIMITS = Limits(
+    streams=819,  # of 1024
+    args_chars=None,
+    args_per_message=100,
+    message_gap=0.3,  # 5 messages a second at most, and a burst counts against the next second
+    connects_per_5min=240,  # of 300
+    ping_every=None,  # the server pings, every 20 s
+    silent_after=70.0,
+    lifetime=86_400.0,
+)
+_PERPETUAL_LIMITS = Limits(
+    streams=200,  # 1024 are documented; long-running clients stay at 200
+    args_chars=None,
+    args_per_message=100,
+    message_gap=0.125,  # 10 a second at most
+    connects_per_5min=240,
+    ping_every=None,
+    silent_after=200.0,  # the server pings every 3 minutes: quiet streams alone prove nothing before that
+    lifetime=86_400.0,
+)
+
+_QUOTE, _DAY, _MARK = frozenset({Part.QUOTE}), frozenset({Part.LAST, Part.STATS}), frozenset({Part.MARK})
+_TRADES, _BOOK, _CANDLE, _SWEEP = (frozenset({part}) for part in (Part.TRADES, Part.BOOK, Part.CANDLE, Part.SWEEP))
+_TICKER = frozenset({Part.QUOTE, Part.LAST})
+
+
+@implementer(IVenue)
+class Binance:
+    """Binance spot and USD-M."""
+
+    id = "binance"
+    name = "Binance"
+    simulated = True
+    markets: tuple[MarketType, ...] = (SPOT, PERPETUAL)
+    hosts: Mapping[MarketType, Hosts] = {
+        SPOT: Hosts("wss://stream.binance.com:9443", "https://api.binance.com"),
+        PERPETUAL: Hosts("wss://fstream.binance.com", "https://fapi.binance.com"),
+    }
+    alternative: Mapping[MarketType, str] = {
+        SPOT: rest.ALTERNATIVE,
+        PERPETUAL: "there is no other public host for perpetuals; use a proxy in a place that Binance serves",
+    }
+    endpoints: Mapping[str, Endpoint] = {
+        "spot": Endpoint("spot", SPOT, "/stream"),
+        "usdm-public": Endpoint("usdm-public", PERPETUAL, "/public/stream"),
+        "usdm-market": Endpoint("usdm-market", PERPETUAL, "/market/stream"),
+    }
+    limits: Mapping[str, Limits] = {"spot": _SPOT_LIMITS, "usdm-public": _PERPETUAL_LIMITS, "usdm-market": _PERPETUAL_LIMITS}
+    rest_limits: Mapping[MarketType, RestLimits] = {
+        SPOT: RestLimits("binance-spot", 4800, 60.0, "x-mbx-used-weight-1m"),  # of 6000
+        PERPETUAL: RestLimits("binance-usdm", 1920, 60.0, "x-mbx-used-weight-1m"),  # of 2400
+    }
+    book_rule: Mapping[MarketType, BookRule] = {SPOT: BookRule.RANGE, PERPETUAL: BookRule.CHAIN}
+
+    def intervals(self, market: MarketType) -> Sequence[str]:
+        """All of ours, under the same names."""
+        return INTERVALS
+
+    def plan(self, topic: Topic, instrument: Instrument | None, depth: int) -> Plan:
+        if instrument is None:
+            return _SPOT_SWEEP if topic.market is SPOT else _PERPETUAL_SWEEP
+        # Names may hold letters that are not ASCII; those pass through lower() like the rest.
+        name, spot = instrument.native.lower(), topic.market is SPOT
+        market = "spot" if spot else "usdm-market"
+        if topic.channel is Channel.TRADE:
+            return Plan((StreamSpec(market, f"{name}@{'trade' if spot else 'aggTrade'}", _TRADES),), required=_TRADES)
+        if topic.channel is Channel.CANDLE:
+            return Plan((StreamSpec(market, f"{name}@kline_{topic.interval}", _CANDLE),), required=_CANDLE)
+        if topic.channel is Channel.ORDER_BOOK:
+            return Plan((StreamSpec("spot" if spot else "usdm-public", _book_stream(instrument.native), _BOOK),), required=_BOOK)
+        return _spot_ticker(name) if spot else _perpetual_ticker(name, topic, instrument)
+
+    def subscribe(self, endpoint: str, names: Sequence[str], request_id: str) -> bytes:
+        return _request("SUBSCRIBE", names, request_id)
+
+    def unsubscribe(self, endpoint: str, names: Sequence[str], request_id: str) -> bytes:
+        return _request("UNSUBSCRIBE", names, request_id)
+
+    def ping(self, endpoint: str, request_id: str) -> bytes | None:
+        """None: heartbeats are WebSocket pings of the server."""
+        return None
+
+    def stream_of(self, endpoint: str, frame: bytes) -> str | None:
+        if not frame.startswith(_DATA):
+            return None
+        end = frame.find(b'"', _DATA_LENGTH)
+        name = frame[_DATA_LENGTH:end]
+        return None if end < 0 or b"\\" in name else name.decode(errors="replace")
+
+    def read(self, endpoint: str, frame: bytes) -> Sequence[Message]:
+        try:
+            check_text(frame)
+            if not frame.startswith(_DATA):
+                return _read_unnamed(endpoint, frame)
+            stream, read = _named(endpoint, frame[_DATA_LENGTH : frame.find(b'"', _DATA_LENGTH)])
+            return read(stream, frame)
+        except UNREADABLE as error:
+            raise bad_frame(error) from None
+
+    def catalogue_requests(self, market: MarketType) -> Sequence[RestRequest]:
+        return rest.catalogue_requests(market)
+
+    def read_catalogue(self, request: RestRequest, body: bytes) -> tuple[Sequence[Instrument], RestRequest | None]:
+        try:
+            check_text(body)
+            return rest.read_catalogue(self.id, request.market, body), None
+        except UNREADABLE as error:
+            raise bad_frame(error) from None
+
+    def snapshot_request(self, topic: Topic, instrument: Instrument, depth: int) -> RestRequest | None:
+        return rest.snapshot_request(topic, instrument, depth)
+
+    def read_snapshot(self, request: RestRequest, body: bytes) -> Depth:
+        try:
+            check_text(body)
+            return rest.read_snapshot(_book_stream(request.native), body)
+        except UNREADABLE as error:
+            raise bad_frame(error) from None
+
+    def candles_request(self, topic: Topic, instrument: Instrument, limit: int, end_ms: int | None) -> RestRequest:
+        return rest.candles_request(topic, instrument, limit, end_ms)
+
+    def read_candles(self, request: RestRequest, body: bytes, now_ms: int) -> Sequence[Candle]:
+        assert request.topic is not None
+        try:
+            check_text(body)
+            return rest.read_candles(request.topic, body, now_ms, request.limit, dict(request.params).get("endTime"))
+        except UNREADABLE as error:
+            raise bad_frame(error) from None
+
+    def read_poll(self, request: RestRequest, body: bytes) -> Sequence[Message]:
+        try:
+            check_text(body)
+            return rest.read_interest(f"{request.native.lower()}@openInterest", body)
+        except UNREADABLE as error:
+            raise bad_frame(error) from None
+
+    def probe_request(self, market: MarketType) -> RestRequest:
+        return rest.probe_request(market)
+
+    def rest_error(self, status: int, headers: Mapping[str, str], body: bytes) -> tuple[str, str, float | None] | None:
+        return rest.rest_error(status, headers, body)
+
+
+_SPOT_SWEEP = Plan((StreamSpec("spot", "!miniTicker@arr", _SWEEP, promise=1.0),), required=_SWEEP)
+_PERPETUAL_SWEEP = Plan(
+    (StreamSpec("usdm-market", "!ticker@arr", _SWEEP, promise=2.0), StreamSpec("usdm-public", "!bookTicker", _SWEEP, promise=5.0)), required=_SWEEP
+)
+
+
+def _book_stream(native: str) -> str:
+    return f"{native.lower()}@depth@100ms"
+
+
+def _spot_ticker(name: str) -> Plan:
+    return Plan((StreamSpec("spot", f"{name}@bookTicker", _QUOTE), StreamSpec("spot", f"{name}@ticker", _DAY, promise=1.0)), required=_TICKER)
+
+
+def _perpetual_ticker(name: str, topic: Topic, instrument: Instrument) -> Plan:
+    return Plan(
+        (
+            StreamSpec("usdm-public", f"{name}@bookTicker", _QUOTE),
+            StreamSpec("usdm-market", f"{name}@ticker", _DAY, promise=2.0),
+            StreamSpec("usdm-market", f"{name}@markPrice@1s", _MARK, promise=1.0),
+        ),
+        (Poll(rest.interest_request(topic, instrument), 30.0, frozenset({Part.INTEREST})),),
+        required=_TICKER,
+    )
+
+
+# -> {"method":"SUBSCRIBE","params":["btcusdt@trade","btcusdt@depth@100ms"],"id":1}
+def _request(method: str, names: Sequence[str], request_id: str) -> bytes:
+    """The id goes as an integer where it is one: every server of Binance takes that, and strings only newer ones."""
+    number = int(request_id) if request_id.isascii() and request_id.isdigit() and len(request_id) <= 18 and request_id[0] != "0" else None
+    return msgspec.json.encode({"method": method, "params": list(names), "id": request_id if number is None else number})
+
+
+@lru_cache(maxsize=8192)
+def _named(endpoint: str, name: bytes) -> tuple[str, Reader]:
+    """A stream's name as it stands in the frame, and its reader. A name with escapes is unescaped first."""
+    stream = msgspec.json.decode(b'"%b"' % name, type=str) if b"\\" in name else name.decode()
+    return stream, _reader(endpoint, stream)
+
+
+def _reader(endpoint: str, stream: str) -> Reader:
+    """The reader of a stream: ``btcusdt@kline_1m`` -> kline, ``btcusdt@depth@100ms`` -> depth. Raises ``BadFrame`` ``unknown``."""
+    readers = SPOT_READERS if endpoint == "spot" else PERPETUAL_READERS
+    kind = stream if stream.startswith("!") else stream.partition("@")[2].partition("@")[0].partition("_")[0]
+    if kind not in readers or len(stream) > MAX_NAME or (kind.startswith("!") and kind != stream):
+        raise BadFrame("unknown", f"stream {stream[:MAX_NAME]}")
+    return readers[kind]
+
+
+def _read_unnamed(endpoint: str, frame: bytes) -> Sequence[Message]:
+    """Answers, notices, and data whose stream name is not where it usually is."""
+    control = read_control(frame)
+    if control.event == "serverShutdown":
+        return (Restarting(),)
+    if control.stream is not None:
+        return _reader(endpoint, control.stream)(control.stream, frame)
+    return (_answer(control),)
+
+
+def _answer(control: Control) -> Message:
+    request_id = "" if control.id is None else str(control.id)
+    if control.error is not None:
+        return Ack(request_id, False, f"{control.error.code}: {control.error.msg}")
+    if control.code is not None:
+        return Ack(request_id, False, f"{control.code}: {control.msg}")
+    if control.result is False or control.id is None:
+        raise BadFrame("unknown", "neither data nor an answer")
+    return Ack(request_id)
+
+
+VENUE = Binance()

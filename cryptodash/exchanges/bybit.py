@@ -1,0 +1,206 @@
+"""Bybit V5: spot, and linear perpetuals (settled in USDT or USDC).
+
+Evidence, per channel of ours (raw messages stand above their parsers in ``_bybit_streams.py`` and ``_bybit_rest.py``):
+
+=========  ================================================  =====================================================================
+channel    stream                                            remark
+=========  ================================================  =====================================================================
+ticker     ``orderbook.1.<S>`` (quote), ``tickers.<S>``      spot tickers hold no bid/ask; linear ones come as deltas, and hold mark,
+                                                             index, funding and open interest too
+trade      ``publicTrade.<S>``                               block trades left out
+book       ``orderbook.50|200|1000.<S>``                     snapshot, then ``u`` + 1; a snapshot may come at any time
+candle     ``kline.<i>.<S>``                                 the closing bar and the next may share a frame
+sweep      REST ``/v5/market/tickers``, every 2 s            there is no all-market stream
+=========  ================================================  =====================================================================
+
+Traps that shaped this file: one bad topic rejects its whole request, and spot takes at most 10 topics a request; the answer to a ping keeps
+``"op":"ping"`` and says ``pong`` in ``ret_msg``; the same name means the spot pair on one path and the perpetual on the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+
+import msgspec
+from zope.interface import implementer
+
+from cryptodash.core.events import Candle
+from cryptodash.core.instruments import Instrument, MarketType
+from cryptodash.core.topics import Channel, Topic
+from cryptodash.exchanges import _bybit_rest as rest
+from cryptodash.exchanges._bybit_streams import READERS, Control, Reader, read_control, read_quote
+from cryptodash.exchanges.interfaces import BookRule, Endpoint, Hosts, IVenue, Limits, Part, Plan, Poll, RestLimits, RestRequest, StreamSpec
+from cryptodash.exchanges.messages import Ack, BadFrame, Depth, Ignored, Message, Pong
+from cryptodash.exchanges.wire import MAX_NAME, UNREADABLE, bad_frame, check_text
+
+SPOT, PERPETUAL = MarketType.SPOT, MarketType.PERPETUAL
+
+# Where the topic stands in every frame recorded so far; anything else is looked at as a whole.
+_BEGINNINGS = (b'{"topic":"', b'{"type":"snapshot","topic":"', b'{"type":"delta","topic":"')
+
+_LIMITS = Limits(
+    streams=500,
+    args_chars=16_800,  # of 21,000
+    args_per_message=10,  # more is refused on spot
+    message_gap=0.2,
+    connects_per_5min=400,  # of 500
+    ping_every=20.0,
+    silent_after=25.0,
+    lifetime=None,
+)
+_REST_LIMITS = RestLimits("bybit", 480, 5.0)  # of 600 requests, for the address as a whole
+
+_TIERS = (50, 200, 1000)
+"""Depths a book can be had in; the smallest that covers is the fastest (20, 100, 200 ms)."""
+
+_QUOTE, _TRADES, _BOOK, _CANDLE, _SWEEP = (frozenset({part}) for part in (Part.QUOTE, Part.TRADES, Part.BOOK, Part.CANDLE, Part.SWEEP))
+_SPOT_FIGURES = frozenset({Part.LAST, Part.STATS})
+_LINEAR_FIGURES = frozenset({Part.LAST, Part.STATS, Part.MARK, Part.INTEREST})
+_TICKER = frozenset({Part.QUOTE, Part.LAST})
+
+
+@implementer(IVenue)
+class Bybit:
+    """Bybit spot and linear."""
+
+    id = "bybit"
+    name = "Bybit"
+    simulated = True
+    markets: tuple[MarketType, ...] = (SPOT, PERPETUAL)
+    hosts: Mapping[MarketType, Hosts] = dict.fromkeys(markets, Hosts("wss://stream.bybit.com", "https://api.bybit.com"))
+    alternative: Mapping[MarketType, str] = dict.fromkeys(markets, rest.ALTERNATIVE)
+    endpoints: Mapping[str, Endpoint] = {
+        "spot": Endpoint("spot", SPOT, "/v5/public/spot"),
+        "linear": Endpoint("linear", PERPETUAL, "/v5/public/linear"),
+    }
+    limits: Mapping[str, Limits] = {"spot": _LIMITS, "linear": _LIMITS}
+    rest_limits: Mapping[MarketType, RestLimits] = dict.fromkeys(markets, _REST_LIMITS)
+    book_rule: Mapping[MarketType, BookRule] = dict.fromkeys(markets, BookRule.COUNTER)
+
+    def intervals(self, market: MarketType) -> Sequence[str]:
+        """All of ours."""
+        return tuple(rest.INTERVALS)
+
+    def plan(self, topic: Topic, instrument: Instrument | None, depth: int) -> Plan:
+        if instrument is None:
+            return Plan((), (Poll(rest.sweep_request(topic), 2.0, _SWEEP),), required=_SWEEP)
+        endpoint, native = rest.CATEGORY[topic.market], instrument.native
+        if topic.channel is Channel.TRADE:
+            return Plan((StreamSpec(endpoint, f"publicTrade.{native}", _TRADES),), required=_TRADES)
+        if topic.channel is Channel.CANDLE:
+            return Plan((StreamSpec(endpoint, f"kline.{rest.INTERVALS[topic.interval]}.{native}", _CANDLE),), required=_CANDLE)
+        if topic.channel is Channel.ORDER_BOOK:
+            tier = next((each for each in _TIERS if each >= depth), _TIERS[-1])
+            return Plan((StreamSpec(endpoint, f"orderbook.{tier}.{native}", _BOOK),), required=_BOOK)
+        figures = _SPOT_FIGURES if topic.market is SPOT else _LINEAR_FIGURES
+        # Level 1 is sent again after 3 s without a change.
+        quote = StreamSpec(endpoint, f"orderbook.1.{native}", _QUOTE, promise=3.0)
+        return Plan((quote, StreamSpec(endpoint, f"tickers.{native}", figures)), required=_TICKER)
+
+    def subscribe(self, endpoint: str, names: Sequence[str], request_id: str) -> bytes:
+        return _request("subscribe", names, request_id)
+
+    def unsubscribe(self, endpoint: str, names: Sequence[str], request_id: str) -> bytes:
+        return _request("unsubscribe", names, request_id)
+
+    def ping(self, endpoint: str, request_id: str) -> bytes | None:
+        return msgspec.json.encode({"req_id": request_id, "op": "ping"})
+
+    def stream_of(self, endpoint: str, frame: bytes) -> str | None:
+        for beginning in _BEGINNINGS:
+            if frame.startswith(beginning):
+                start = len(beginning)
+                end = frame.find(b'"', start)
+                name = frame[start:end]
+                return None if end < 0 or b"\\" in name else name.decode(errors="replace")
+        return None
+
+    def read(self, endpoint: str, frame: bytes) -> Sequence[Message]:
+        try:
+            check_text(frame)
+            topic = self.stream_of(endpoint, frame)
+            if topic is None:
+                return _read_unnamed(frame)
+            return _reader(topic)(topic, frame)
+        except UNREADABLE as error:
+            raise bad_frame(error) from None
+
+    def catalogue_requests(self, market: MarketType) -> Sequence[RestRequest]:
+        return rest.catalogue_requests(market)
+
+    def read_catalogue(self, request: RestRequest, body: bytes) -> tuple[Sequence[Instrument], RestRequest | None]:
+        try:
+            check_text(body)
+            return rest.read_catalogue(self.id, request, body)
+        except UNREADABLE as error:
+            raise bad_frame(error) from None
+
+    def snapshot_request(self, topic: Topic, instrument: Instrument, depth: int) -> RestRequest | None:
+        """None: snapshots come in the stream."""
+        return None
+
+    def read_snapshot(self, request: RestRequest, body: bytes) -> Depth:
+        """Never a snapshot: none is asked for, and the ``u`` of REST would match the 1000-level stream only."""
+        raise BadFrame("unknown", "snapshots come in the stream")
+
+    def candles_request(self, topic: Topic, instrument: Instrument, limit: int, end_ms: int | None) -> RestRequest:
+        return rest.candles_request(topic, instrument, limit, end_ms)
+
+    def read_candles(self, request: RestRequest, body: bytes, now_ms: int) -> Sequence[Candle]:
+        assert request.topic is not None
+        try:
+            check_text(body)
+            return rest.read_candles(request.topic, body, now_ms, request.limit, dict(request.params).get("end"))
+        except UNREADABLE as error:
+            raise bad_frame(error) from None
+
+    def read_poll(self, request: RestRequest, body: bytes) -> Sequence[Message]:
+        try:
+            check_text(body)
+            return rest.read_sweep(f"{request.path}?category={rest.CATEGORY[request.market]}", body)
+        except UNREADABLE as error:
+            raise bad_frame(error) from None
+
+    def probe_request(self, market: MarketType) -> RestRequest:
+        return rest.probe_request(market)
+
+    def rest_error(self, status: int, headers: Mapping[str, str], body: bytes) -> tuple[str, str, float | None] | None:
+        return rest.rest_error(status, headers, body)
+
+
+# -> {"req_id":"1","op":"subscribe","args":["orderbook.50.BTCUSDT","publicTrade.BTCUSDT"]}
+def _request(op: str, names: Sequence[str], request_id: str) -> bytes:
+    return msgspec.json.encode({"req_id": request_id, "op": op, "args": list(names)})
+
+
+@lru_cache(maxsize=8192)
+def _reader(topic: str) -> Reader:
+    """The reader of this topic: ``kline.1.BTCUSDT`` -> kline. Raises ``BadFrame`` ``unknown``."""
+    if topic.startswith("orderbook.1."):
+        return read_quote
+    kind = topic.partition(".")[0]
+    if kind not in READERS or len(topic) > MAX_NAME:
+        raise BadFrame("unknown", f"topic {topic[:MAX_NAME]}")
+    return READERS[kind]
+
+
+def _read_unnamed(frame: bytes) -> Sequence[Message]:
+    """Answers, and data whose topic is not where it usually is."""
+    control = read_control(frame)
+    if control.topic is not None:
+        return _reader(control.topic)(control.topic, frame)
+    return (_answer(control),)
+
+
+def _answer(control: Control) -> Message:
+    if control.ret_msg == "pong" or control.op == "pong":
+        return Pong()
+    if control.success is None:
+        raise BadFrame("unknown", "neither data nor an answer")
+    if control.op in ("subscribe", "unsubscribe"):
+        return Ack(control.req_id, control.success, "" if control.success else control.ret_msg)
+    return Ignored("answer")
+
+
+VENUE = Bybit()

@@ -1,0 +1,69 @@
+"""From the phases of streams to the state of a topic: the contract's "Freshness" in one place."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+
+from cryptodash.core.events import Cause, State
+from cryptodash.exchanges.interfaces import Part
+from cryptodash.exchanges.stream import Phase, Stream
+
+SEVERITY: dict[State, int] = {
+    State.LIVE: 0,
+    State.QUIET: 1,
+    State.CONNECTING: 2,
+    State.RESYNCING: 3,
+    State.STALE: 4,
+    State.CLOSED: 5,
+}
+
+FIELDS: dict[Part, tuple[str, ...]] = {
+    Part.QUOTE: ("bid", "ask"),
+    Part.LAST: ("last",),
+    Part.STATS: ("stats",),
+    Part.MARK: ("mark_price", "index_price", "funding_rate"),
+    Part.INTEREST: ("open_interest",),
+}
+"""What a stale part of a ticker is called in ``fields``: the wire's members, ``stats`` for all 24 h figures."""
+
+Condition = tuple[State, Cause | None]
+
+
+def of_stream(stream: Stream, valued: bool) -> Condition:
+    """What one stream's phase means for a topic that has (``valued``) or never had a value.
+
+    A connection lost, and not yet made good by a frame, leaves a value ``stale``; without a value the topic is ``connecting``.
+    """
+    phase = stream.phase
+    if phase is Phase.LIVE:
+        return State.LIVE, None
+    if phase is Phase.QUIET:
+        return State.QUIET, None
+    if phase is Phase.SILENT:
+        return State.STALE, Cause.SILENT
+    if phase is Phase.REJECTED:
+        return State.CLOSED, Cause.REJECTED
+    return (State.STALE, stream.cause or Cause.DISCONNECTED) if valued else (State.CONNECTING, stream.cause)
+
+
+def of_part(streams: Iterable[Stream], valued: bool) -> Condition:
+    """A part that several streams bring is as good as the best of them."""
+    return min((of_stream(each, valued) for each in streams), key=_severity)
+
+
+def of_topic(sources: Mapping[Part, tuple[Stream, ...]], required: Collection[Part], valued: bool) -> Condition:
+    """A topic is as bad as the worst of its required parts (all of them, where the plan names none); without a value it cannot be good."""
+    conditions = [of_part(streams, valued) for part, streams in sources.items() if part in required or not required]
+    state, cause = max(conditions, key=_severity, default=(State.CONNECTING, None))
+    if state.is_good and not valued:
+        return State.CONNECTING, None
+    return state, cause
+
+
+def stale_fields(sources: Mapping[Part, tuple[Stream, ...]]) -> tuple[str, ...]:
+    """Which of a valued ticker's members are stale."""
+    return tuple(name for part, streams in sources.items() if of_part(streams, True)[0] is State.STALE for name in FIELDS.get(part, ()))
+
+
+def _severity(condition: Condition) -> int:
+    return SEVERITY[condition[0]]

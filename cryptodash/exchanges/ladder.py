@@ -1,0 +1,89 @@
+"""One side of an order book: levels sorted best first, known down to a horizon.
+
+Prices are ordered by exact integer keys (``core.numbers.key``), so ``1.5`` and ``1.50`` are one level and no float is involved.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable
+
+from cryptodash.core.events import Level
+from cryptodash.core.numbers import Number, is_zero, key
+
+_KNOWN_PRICES = 2_048
+NO_HORIZON = 10**60
+"""Beyond the key of every admitted number."""
+
+
+class Ladder:
+    """One side: integer keys in ascending order and, place by place, their levels. ``sign`` is -1 for bids, so that the best comes first."""
+
+    __slots__ = ("_known", "_sign", "horizon", "keys", "levels")
+
+    def __init__(self, sign: int) -> None:
+        self._sign = sign
+        self._known: dict[Number, int] = {}
+        self.keys: list[int] = []
+        self.levels: list[Level] = []
+        self.horizon = NO_HORIZON
+
+    def load(self, levels: Iterable[Level], limit: int | None) -> None:
+        """Become this snapshot. Fewer than ``limit`` levels are the whole side; ``None``: nothing is known beyond what the stream carries."""
+        found: dict[int, Level] = {}
+        for level in levels:
+            found[self._key(level[0])] = level
+        self.keys = sorted(each for each, level in found.items() if not is_zero(level[1]))
+        self.levels = [found[each] for each in self.keys]
+        cut = limit is not None and self.keys and len(self.keys) >= limit
+        self.horizon = self.keys[-1] if cut else NO_HORIZON
+
+    def apply(self, changes: Iterable[Level]) -> None:
+        """Set or delete levels; of two with the same price the last wins. Deleting an unknown level is normal."""
+        keys, levels, known, horizon = self.keys, self.levels, self._known, self.horizon
+        for level in changes:
+            price, size = level
+            place = known.get(price)
+            if place is None:
+                place = self._key(price)
+            if place > horizon:
+                continue
+            at = bisect_left(keys, place)
+            present = at < len(keys) and keys[at] == place
+            if is_zero(size):
+                if present:
+                    del keys[at], levels[at]
+            elif present:
+                levels[at] = level
+            else:
+                keys.insert(at, place)
+                levels.insert(at, level)
+
+    def truncate(self, depth: int) -> None:
+        del self.keys[depth:], self.levels[depth:]
+
+    def clear(self) -> None:
+        self.keys, self.levels, self.horizon = [], [], NO_HORIZON
+
+    def is_short(self, needed: int) -> bool:
+        """Whether fewer levels are left inside the horizon; never so for a side that is fully known."""
+        return len(self.keys) < needed and self.horizon != NO_HORIZON
+
+    def agrees(self, other: Ladder) -> bool:
+        """Whether both say the same where both know."""
+        horizon = min(self.horizon, other.horizon)
+        mine, theirs = bisect_right(self.keys, horizon), bisect_right(other.keys, horizon)
+        return self.keys[:mine] == other.keys[:theirs] and self.levels[:mine] == other.levels[:theirs]
+
+    def _key(self, price: Number) -> int:
+        """The place of a price. The same few hundred prices come again and again, so their keys are remembered."""
+        found = self._known.get(price)
+        if found is None:
+            if len(self._known) >= _KNOWN_PRICES:
+                self._known.clear()
+            found = self._known[price] = self._sign * key(price)
+        return found
+
+
+def is_crossed(bids: Ladder, asks: Ladder) -> bool:
+    return bool(bids.keys and asks.keys) and -bids.keys[0] >= asks.keys[0]

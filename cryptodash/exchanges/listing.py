@@ -1,0 +1,211 @@
+"""Keeps one market's catalogue read, and probes the venue while nobody wants anything of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from cryptodash.core.errors import UpstreamError
+from cryptodash.core.instruments import Catalogue, Instrument, MarketType
+from cryptodash.core.time import Clock
+from cryptodash.exchanges.interfaces import IVenue
+from cryptodash.exchanges.messages import BadFrame
+from cryptodash.exchanges.rest import RestClient
+
+HOURLY = 3600.0
+PROBE_EVERY = 60.0
+FIRST_RETRY = 1.0
+LAST_RETRY = 60.0
+FRESH = 150.0
+"""Seconds for which a successful probe or reading speaks for the venue: two probes may be lost."""
+
+LEAST_GAP = 10.0
+"""Seconds between two readings that somebody asks for."""
+
+MAX_PAGES = 100
+
+_log = Logger(namespace="cryptodash.exchanges.listing")
+
+
+class Listing:
+    """Reads one market's instruments into ``catalogue``: at ``start`` (again after 1 s to 60 s while that fails), hourly, and when ``read`` is called.
+
+    ``changed(market)`` is called after each reading. While ``idle()`` the venue is probed every 60 s; ``error`` is what the last
+    reading or probe met (None: it succeeded), ``good_at`` the monotonic time of the last success.
+    """
+
+    def __init__(
+        self,
+        venue: IVenue,
+        market: MarketType,
+        catalogue: Catalogue,
+        rest: RestClient,
+        reactor: Any,
+        clock: Clock,
+        random: Random,
+        *,
+        changed: Callable[[MarketType], None],
+        idle: Callable[[], bool],
+    ) -> None:
+        self.error: UpstreamError | None = None
+        self.good_at: float | None = None
+        self._venue = venue
+        self._market = market
+        self._catalogue = catalogue
+        self._rest = rest
+        self._reactor = reactor
+        self._clock = clock
+        self._random = random
+        self._changed = changed
+        self._idle = idle
+        self._failures = 0
+        self._began_at: float | None = None
+        self._timers: dict[str, Any] = {}
+        self._reading: Deferred[None] | None = None
+        self._probing: Deferred[None] | None = None
+        self._waiters: list[Deferred[None]] = []
+
+    @property
+    def is_good(self) -> bool:
+        """Whether the venue's REST side answered lately and as it should."""
+        return self.error is None and self.good_at is not None and self._clock.monotonic() - self.good_at <= FRESH
+
+    def start(self) -> None:
+        self._later("probe", PROBE_EVERY, self._probe)
+        self.begin()
+
+    def stop(self) -> None:
+        """Cancel everything under way; whoever waits gets ``CancelledError``."""
+        for timer in self._timers.values():
+            timer.cancel()
+        self._timers.clear()
+        for task in (self._reading, self._probing):
+            if task is not None:
+                task.cancel()
+
+    def begin(self) -> None:
+        """Read now unless a reading is under way."""
+        if self._reading is not None:
+            return
+        self._cancel("read")
+        self._began_at = self._clock.monotonic()
+        self._reading = Deferred.fromCoroutine(self._read())
+        self._reading.addBoth(self._ended)
+
+    async def read(self) -> None:
+        """Read anew, or join the reading under way; within 10 s of the last one its result stands. Raises ``UpstreamError``."""
+        recent = self._began_at is not None and self._clock.monotonic() - self._began_at < LEAST_GAP
+        if self._reading is None and recent:
+            if self.error is not None:
+                raise self.error
+            return
+        waiter: Deferred[None] = Deferred(self._waiters_forget)
+        self._waiters.append(waiter)
+        self.begin()
+        await waiter
+
+    def _waiters_forget(self, waiter: Deferred[None]) -> None:
+        if waiter in self._waiters:
+            self._waiters.remove(waiter)
+
+    async def _read(self) -> None:
+        found: list[Instrument] = []
+        pending = list(self._venue.catalogue_requests(self._market))
+        pages = 0
+        while pending:
+            pages += 1
+            if pages > MAX_PAGES:
+                raise UpstreamError("disconnected", f"the catalogue of {self._venue.id} {self._market} has no end")
+            request = pending.pop(0)
+            body = await self._rest.fetch(request)
+            page, following = self._venue.read_catalogue(request, body)
+            found.extend(page)
+            if following is not None:
+                pending.append(following)
+        if not found:
+            raise UpstreamError("disconnected", f"{self._venue.id} lists no {self._market} instrument")
+        self._catalogue.replace(self._market, found)
+        self._changed(self._market)
+
+    def _ended(self, result: object) -> None:
+        self._reading = None
+        waiters, self._waiters = self._waiters, []
+        error = self._outcome(result)
+        if isinstance(error, CancelledError):
+            self._release(waiters, error)
+            return
+        self._judge(error)
+        if error is None:
+            self._failures = 0
+            self._later("read", HOURLY * self._random.uniform(0.95, 1.05), self.begin)
+        else:
+            self._retry(error)
+        self._release(waiters, error)
+
+    def _retry(self, error: UpstreamError) -> None:
+        ceiling = min(LAST_RETRY, FIRST_RETRY * 2.0 ** min(self._failures, 16))
+        wait = max(self._random.uniform(ceiling / 2, ceiling), min(error.retry_after or 0.0, HOURLY))
+        if self._failures == 0:
+            _log.warn(
+                "{exchange} {market}: the catalogue cannot be read: {error}", exchange=self._venue.id, market=self._market.value, error=str(error)
+            )
+        self._failures += 1
+        self._later("read", wait, self.begin)
+
+    def _probe(self) -> None:
+        self._later("probe", PROBE_EVERY, self._probe)
+        if self._idle() and self._reading is None and self._probing is None and self._catalogue.loaded(self._market):
+            self._probing = Deferred.fromCoroutine(self._probe_once())
+            self._probing.addBoth(self._probed)
+
+    async def _probe_once(self) -> None:
+        await self._rest.fetch(self._venue.probe_request(self._market))
+
+    def _probed(self, result: object) -> None:
+        self._probing = None
+        error = self._outcome(result)
+        if not isinstance(error, CancelledError):
+            self._judge(error)
+
+    def _outcome(self, result: object) -> UpstreamError | CancelledError | None:
+        """What a task ended with, in our words; an error that is none of a venue's is logged."""
+        if not isinstance(result, Failure):
+            return None
+        error = result.value
+        if isinstance(error, UpstreamError | CancelledError):
+            return error
+        if isinstance(error, BadFrame):
+            return UpstreamError("disconnected", f"{self._venue.id} {self._market}: unreadable answer: {error}"[:300])
+        _log.failure("reading the catalogue of {exchange} failed", failure=result, exchange=self._venue.id)
+        return UpstreamError("disconnected", f"{self._venue.id} {self._market}: {type(error).__name__}")
+
+    def _judge(self, error: UpstreamError | None) -> None:
+        self.error = error
+        if error is None:
+            self.good_at = self._clock.monotonic()
+
+    def _release(self, waiters: list[Deferred[None]], error: Exception | None) -> None:
+        for waiter in waiters:
+            if error is None:
+                waiter.callback(None)
+            else:
+                waiter.errback(Failure(error))
+
+    def _later(self, name: str, delay: float, call: Callable[[], None]) -> None:
+        self._cancel(name)
+
+        def due() -> None:
+            self._timers.pop(name, None)
+            call()
+
+        self._timers[name] = self._reactor.callLater(delay, due)
+
+    def _cancel(self, name: str) -> None:
+        timer = self._timers.pop(name, None)
+        if timer is not None:
+            timer.cancel()

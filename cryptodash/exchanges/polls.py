@@ -1,0 +1,84 @@
+"""Polls: REST requests that stand in for streams, each with the state of a stream."""
+
+from __future__ import annotations
+
+from attrs import define
+
+from cryptodash.core.errors import UpstreamError
+from cryptodash.exchanges.desk import cause_of
+from cryptodash.exchanges.interfaces import Poll, RestRequest, StreamSpec
+from cryptodash.exchanges.messages import Message
+from cryptodash.exchanges.outputs import Fetch, Output
+from cryptodash.exchanges.stream import PROMISES, Stream
+
+REST = "rest"
+"""What stands for the endpoint in a poll's stream."""
+
+
+@define(eq=False)
+class Polled:
+    """One repeated request."""
+
+    poll: Poll
+    stream: Stream
+    due: float
+    flying: bool = False
+
+
+class Polls:
+    """All polls of one venue, by request."""
+
+    def __init__(self) -> None:
+        self._polled: dict[RestRequest, Polled] = {}
+
+    def get(self, poll: Poll, now: float) -> Stream:
+        """The poll's stream; a new poll is due at once."""
+        found = self._polled.get(poll.request)
+        if found is None:
+            query = "&".join(f"{name}={value}" for name, value in poll.request.params)
+            spec = StreamSpec(REST, f"{poll.request.path}?{query}" if query else poll.request.path, poll.parts, poll.every)
+            found = self._polled[poll.request] = Polled(poll, Stream(spec, now), now)
+        return found.stream
+
+    def remove(self, stream: Stream) -> None:
+        """Nobody wants it any more."""
+        for request, polled in list(self._polled.items()):
+            if polled.stream is stream:
+                del self._polled[request]
+
+    def streams(self) -> list[Stream]:
+        """The polls as streams."""
+        return [each.stream for each in self._polled.values()]
+
+    def advance(self, now: float, out: list[Output]) -> None:
+        """Ask again where it is time; never a second time before the first is answered."""
+        for polled in self._polled.values():
+            if not polled.flying and now >= polled.due:
+                polled.flying = True
+                polled.due = now + polled.poll.every
+                out.append(Fetch(polled.poll.request))
+
+    def answered(self, request: RestRequest, messages: list[Message], now: float, out: list[Output]) -> None:
+        """The answer, read."""
+        polled = self._polled.get(request)
+        if polled is not None:
+            polled.flying = False
+            polled.stream.cause = None
+            for message in messages:
+                polled.stream.deliver(message, now, out)
+
+    def failed(self, request: RestRequest, error: UpstreamError | None, now: float, out: list[Output]) -> None:
+        """No answer, or one that cannot be read: the next try comes in its time. Two in a row are a loss."""
+        polled = self._polled.get(request)
+        if polled is None:
+            return
+        polled.flying = False
+        stream = polled.stream
+        if error is not None and error.retry_after is not None:
+            polled.due = max(polled.due, now + error.retry_after)
+        if stream.last is None or now - stream.last > PROMISES * polled.poll.every:
+            stream.lost(cause_of(error.cause if error is not None else ""), now, out)
+
+    def due(self) -> float:
+        """When ``advance`` has something to do."""
+        return min((each.due for each in self._polled.values() if not each.flying), default=float("inf"))

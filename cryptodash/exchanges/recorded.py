@@ -1,0 +1,113 @@
+"""A venue as it was recorded: the venue's own words, with the streams that the recording has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+from attrs import evolve
+from zope.interface import directlyProvides
+
+from cryptodash.core.instruments import Instrument, MarketType, Symbol
+from cryptodash.core.numbers import admit
+from cryptodash.core.topics import INTERVALS, Channel, Topic
+from cryptodash.exchanges.interfaces import IVenue, Part, Plan, Purpose, RestRequest, StreamSpec
+from cryptodash.exchanges.messages import BadFrame, Bar, Depth, Quote, Stats, Trades
+
+PARTS_OF: dict[type, Part] = {Quote: Part.QUOTE, Stats: Part.STATS, Trades: Part.TRADES, Depth: Part.BOOK, Bar: Part.CANDLE}
+
+
+class _Row(msgspec.Struct):
+    native: str
+    base: str
+    quote: str
+    tick: str
+
+
+class RecordedVenue:
+    """Everything of ``venue`` but its plans and catalogue, which follow the recording.
+
+    A recorder may have chosen other streams than we do today (``depth@0ms`` for ``depth@100ms``, a book tier since withdrawn). A plan's stream
+    that was not recorded is replaced by a recorded one of the same instrument that says the same kind of thing, or left out.
+    ``samples`` holds one frame of each recorded stream.
+    """
+
+    def __init__(self, venue: Any, samples: Mapping[str, str]) -> None:
+        self._venue = venue
+        self._kinds = {name: self._kind(text) for name, text in samples.items()}
+        directlyProvides(self, IVenue)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._venue, name)
+
+    def _kind(self, text: str) -> Part | None:
+        endpoint = next(iter(self._venue.endpoints))
+        try:
+            messages = self._venue.read(endpoint, text.encode())
+        except BadFrame:
+            return None
+        return next((PARTS_OF[type(message)] for message in messages if type(message) in PARTS_OF), None)
+
+    def topics(self, exchange: str, market: MarketType, symbols: Mapping[str, Symbol], depth: int) -> list[Topic]:
+        """Every topic the recording can feed."""
+        channels = {Part.QUOTE: Channel.TICKER, Part.STATS: Channel.TICKER, Part.TRADES: Channel.TRADE}
+        found: list[Topic] = []
+        for name, kind in self._kinds.items():
+            native = next((native for native in symbols if _is_of(name, native)), None)
+            if native is None or kind is None:
+                continue
+            topic = Topic(exchange, market, symbols[native], Channel.TICKER)
+            if kind in channels:
+                found.append(topic.sibling(channels[kind]))
+            elif kind is Part.BOOK:
+                found.append(topic.sibling(Channel.ORDER_BOOK, depth=depth))
+            else:
+                found += [candle for interval in INTERVALS if name in self._names(candle := topic.sibling(Channel.CANDLE, interval=interval), native)]
+        return list(dict.fromkeys(found))
+
+    def _names(self, topic: Topic, native: str) -> list[str]:
+        if topic.interval not in self._venue.intervals(topic.market):
+            return []
+        instrument = Instrument(topic.exchange, topic.market, topic.symbol, native, admit("1"), admit("1"))
+        return [spec.name for spec in self._venue.plan(topic, instrument, 0).streams]
+
+    def plan(self, topic: Topic, instrument: Instrument | None, depth: int) -> Plan:
+        plan: Plan = self._venue.plan(topic, instrument, depth)
+        streams = [spec for each in plan.streams if (spec := self._recorded(each, instrument)) is not None]
+        unique = tuple({spec.name: spec for spec in streams}.values())
+        parts = frozenset[Part]().union(*(spec.parts for spec in unique))
+        return Plan(unique, (), plan.required & parts)
+
+    def _recorded(self, spec: StreamSpec, instrument: Instrument | None) -> StreamSpec | None:
+        if spec.name in self._kinds:
+            return evolve(spec, promise=None)
+        if instrument is None or Part.CANDLE in spec.parts:
+            return None
+        for name, kind in self._kinds.items():
+            if kind in spec.parts and _is_of(name, instrument.native):
+                return evolve(spec, name=name, promise=None)
+        return None
+
+    def catalogue_requests(self, market: MarketType) -> Sequence[RestRequest]:
+        return (RestRequest(Purpose.CATALOGUE, market, "/replay/catalogue"),)
+
+    def read_catalogue(self, request: RestRequest, body: bytes) -> tuple[Sequence[Instrument], RestRequest | None]:
+        try:
+            rows = msgspec.json.decode(body, type=list[_Row])
+        except msgspec.MsgspecError as error:
+            raise BadFrame("schema", str(error)) from None
+        step = admit("0.00000001")
+        return [Instrument(self._venue.id, request.market, Symbol(row.base, row.quote), row.native, admit(row.tick), step) for row in rows], None
+
+    def probe_request(self, market: MarketType) -> RestRequest:
+        return RestRequest(Purpose.PROBE, market, "/replay/time")
+
+    def rest_error(self, status: int, headers: Mapping[str, str], body: bytes) -> tuple[str, str, float | None] | None:
+        """The stand-in's own answers: its 503 means that the recording has no further snapshot."""
+        return None if status == 200 else ("", f"the recording has no answer ({status})", None)
+
+
+def _is_of(stream: str, native: str) -> bool:
+    folded, name = stream.casefold(), native.casefold()
+    return folded.startswith(f"{name}@") or folded.endswith(f".{name}")

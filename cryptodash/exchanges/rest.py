@@ -1,0 +1,242 @@
+"""REST of one venue: every request waits for the weight budget, ends within a deadline and returns bytes or raises ``UpstreamError``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from treq.client import HTTPClient
+from twisted.internet.defer import Deferred, TimeoutError
+from twisted.internet.error import ConnectionDone
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web.client import ResponseDone
+from twisted.web.http import PotentialDataLoss
+from twisted.web.iweb import IAgent
+
+from cryptodash._version import __version__
+from cryptodash.core.errors import UpstreamError
+from cryptodash.core.instruments import MarketType
+from cryptodash.core.tally import Tally
+from cryptodash.core.time import Clock
+from cryptodash.exchanges.budget import Budget, Ticket
+from cryptodash.exchanges.interfaces import Hosts, IVenue, RestRequest
+from cryptodash.exchanges.proxy import failure_text
+
+DEADLINE = 10.0
+"""Seconds from the start of a request to the end of its body."""
+
+PATIENCE = 10.0
+"""Seconds a request waits for its place in the budget."""
+
+MAX_BODY = 16 * 1024 * 1024
+
+BAN = 60.0
+"""Seconds without a request after a rate-limit answer that names no time."""
+
+_log = Logger(namespace="cryptodash.exchanges.rest")
+
+
+class RestClient:
+    """All REST requests of one venue. Market types whose ``RestLimits`` name the same pool share a budget; a ban stops all of them.
+
+    ``agent`` carries the bytes. ``used_weight`` and ``banned_for`` are for metrics.
+    """
+
+    def __init__(self, venue: IVenue, hosts: Mapping[MarketType, Hosts], reactor: Any, clock: Clock, tally: Tally, agent: IAgent) -> None:
+        self._venue = venue
+        self._hosts = hosts
+        self._reactor = reactor
+        self._agent = agent
+        pools: dict[str, Budget] = {}
+        self._budgets: dict[MarketType, Budget] = {}
+        for market, limits in venue.rest_limits.items():
+            self._budgets[market] = pools.setdefault(limits.pool, Budget(limits.weight, limits.per, clock))
+        self._pools = tuple(pools.values())
+        self._clock = clock
+        self._waiting: dict[Ticket, Deferred[None]] = {}
+        self._timer: Any = None
+        self._blocked: set[MarketType] = set()
+        self._limited = tally.counter(
+            "cryptodash_upstream_ratelimited_total", "Requests refused by the venue's limits or held back by our own budget.", "exchange", "kind"
+        )
+
+    @property
+    def used_weight(self) -> int:
+        """Weight that counts against the fullest budget now."""
+        return max((budget.used for budget in self._pools), default=0)
+
+    @property
+    def banned_for(self) -> float:
+        """Seconds until the venue may be asked again; 0 when it may now."""
+        return max((budget.blocked_for for budget in self._pools), default=0.0)
+
+    def stop(self) -> None:
+        """Cancel the timer; whoever awaits a ``fetch`` cancels that."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    async def fetch(self, request: RestRequest) -> bytes:
+        """The body of the answer.
+
+        Raises ``UpstreamError`` with a cause of the contract: ``banned`` and ``blocked`` as the venue says, ``capacity`` where the budget had no
+        room within 10 s, ``disconnected`` where the network or the answer failed. Cancelling drops the request and its connection.
+        """
+        budget = self._budgets[request.market]
+        ticket = await self._started(budget, request)
+        try:
+            answer = Deferred.fromCoroutine(self._exchange(budget, request))
+            return await answer.addTimeout(DEADLINE, self._reactor)
+        except TimeoutError:
+            raise UpstreamError("disconnected", f"{self._host(request)} did not answer within {DEADLINE:.0f} s") from None
+        finally:
+            budget.finish(ticket)
+            self._pump()
+
+    async def _started(self, budget: Budget, request: RestRequest) -> Ticket:
+        """Wait in the budget's queue."""
+        try:
+            ticket = budget.enqueue(request.weight, request.purpose)
+        except UpstreamError:
+            self._limited.add(self._venue.id, "local_bucket")
+            raise
+        turn = self._waiting[ticket] = Deferred()
+        self._pump()
+        try:
+            await turn.addTimeout(PATIENCE, self._reactor)
+        except TimeoutError:
+            self._limited.add(self._venue.id, "local_bucket")
+            raise UpstreamError("capacity", f"the REST budget of {self._venue.id} had no room within {PATIENCE:.0f} s") from None
+        finally:
+            self._waiting.pop(ticket, None)
+            budget.withdraw(ticket)
+        return ticket
+
+    def _pump(self) -> None:
+        """Start what may start, and come back when the next may."""
+        for budget in self._pools:
+            for ticket in budget.start():
+                turn = self._waiting.pop(ticket, None)
+                if turn is None:  # cancelled by what an earlier one of this round did
+                    budget.finish(ticket)
+                else:
+                    turn.callback(None)
+        self.stop()
+        times = [when for budget in self._pools if (when := budget.next_start()) is not None]
+        if times:
+            self._timer = self._reactor.callLater(max(0.001, min(times) - self._clock.monotonic()), self._due)
+
+    def _due(self) -> None:
+        self._timer = None
+        self._pump()
+
+    async def _exchange(self, budget: Budget, request: RestRequest) -> bytes:
+        url = self._hosts[request.market].rest.rstrip("/") + request.path
+        # A client of its own per request: it would otherwise keep whatever cookies the venue's front end hands out.
+        client = HTTPClient(self._agent)
+        try:
+            response = await client.get(
+                url,
+                params=list(request.params),
+                headers={"User-Agent": f"cryptodash/{__version__}", "Accept": "application/json"},
+                allow_redirects=False,
+                unbuffered=True,
+                reactor=self._reactor,
+            )
+            headers = _lowered(response.headers)
+            self._adopt(budget, request, headers)
+            body = await _read(response)
+        except (UpstreamError, TimeoutError):
+            raise
+        except Exception as error:
+            raise UpstreamError("disconnected", f"{self._host(request)}: {failure_text(error)}") from None
+        self._judge(request, response.code, headers, body)
+        return body
+
+    def _adopt(self, budget: Budget, request: RestRequest, headers: Mapping[str, str]) -> None:
+        header = self._venue.rest_limits[request.market].used_header.lower()
+        used = headers.get(header, "") if header else ""
+        if used.isdecimal() and len(used) < 10:
+            budget.adopt(int(used))
+
+    def _judge(self, request: RestRequest, status: int, headers: Mapping[str, str], body: bytes) -> None:
+        """Raise ``UpstreamError`` unless the answer is good."""
+        verdict = self._venue.rest_error(status, headers, body)
+        if verdict is None and status == 200:
+            self._blocked.discard(request.market)
+            return
+        cause, message, wait = verdict or ("", f"HTTP {status}", None)
+        message = f"{self._host(request)}: {message}"
+        if cause == "banned":
+            self._ban(status, wait if wait is not None else BAN, message)
+        elif cause == "blocked":
+            message = self._with_alternative(request.market, message)
+        raise UpstreamError(cause or "disconnected", message, wait)
+
+    def _ban(self, status: int, seconds: float, message: str) -> None:
+        self._limited.add(self._venue.id, "http_418" if status == 418 else "http_429")
+        _log.warn("{exchange} wants no REST requests for {seconds} s: {message}", exchange=self._venue.id, seconds=seconds, message=message[:512])
+        for budget in self._pools:
+            for ticket in budget.block(seconds):
+                self._waiting.pop(ticket).errback(UpstreamError("banned", message, seconds))
+
+    def _with_alternative(self, market: MarketType, message: str) -> str:
+        """Name the host to try instead, and log it once until the venue answers again."""
+        alternative = self._venue.alternative.get(market, "")
+        if alternative and alternative not in message:
+            message = f"{message}; {alternative}"
+        if market not in self._blocked:
+            self._blocked.add(market)
+            _log.error("{exchange} {market} is blocked here: {message}", exchange=self._venue.id, market=market.value, message=message[:512])
+        return message
+
+    def _host(self, request: RestRequest) -> str:
+        return self._hosts[request.market].rest
+
+
+def _lowered(headers: Any) -> dict[str, str]:
+    return {name.decode("latin-1").lower(): values[-1].decode("latin-1") for name, values in headers.getAllRawHeaders() if values}
+
+
+def _read(response: Any) -> Deferred[bytes]:
+    """A Deferred of the whole body; it fails with ``UpstreamError`` beyond 16 MiB, and cancelling it drops the connection."""
+    body = _Body()
+    response.deliverBody(body)
+    return body.done
+
+
+class _Body(Protocol):
+    """Collects a body within bounds."""
+
+    def __init__(self) -> None:
+        self._parts: list[bytes] = []
+        self._size = 0
+        self.done: Deferred[bytes] = Deferred(lambda _: self._abort())
+
+    def dataReceived(self, data: bytes) -> None:
+        if self.done.called:
+            return
+        self._size += len(data)
+        if self._size > MAX_BODY:
+            self._parts.clear()
+            self._abort()
+            self.done.errback(UpstreamError("disconnected", "the answer is longer than 16 MiB"))
+        else:
+            self._parts.append(data)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        if self.done.called:
+            return
+        if reason.check(ResponseDone, PotentialDataLoss):
+            self.done.callback(b"".join(self._parts))
+        else:
+            self.done.errback(reason if reason.value is not None else Failure(ConnectionDone()))
+
+    def _abort(self) -> None:
+        # Twisted hands bodies a proxy of the transport that can only close politely; a peer that never stops sending needs the real one.
+        transport = getattr(self.transport, "_producer", None) or self.transport
+        abort = getattr(transport, "abortConnection", None) or getattr(transport, "loseConnection", None)
+        if abort is not None:
+            abort()

@@ -1,0 +1,255 @@
+"""A track is one wanted topic: its streams, the assembly that merges what they say, and the status it last published."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from cryptodash.core.errors import UpstreamError
+from cryptodash.core.events import Candle, Cause, State, StreamStatus
+from cryptodash.core.instruments import Instrument
+from cryptodash.core.topics import Topic
+from cryptodash.exchanges import freshness
+from cryptodash.exchanges.assembly import CandleAssembly, SweepAssembly, TickerAssembly, TradeAssembly
+from cryptodash.exchanges.desk import Desk
+from cryptodash.exchanges.interfaces import Part, Plan
+from cryptodash.exchanges.messages import Bar, Mark, Message, Quote, Stats, SweepRows, Trades
+from cryptodash.exchanges.outputs import Fetch, Output
+from cryptodash.exchanges.stream import Stream
+
+MINUTE = 60_000
+INTERVAL_MS: dict[str, int] = {
+    "1m": MINUTE,
+    "3m": 3 * MINUTE,
+    "5m": 5 * MINUTE,
+    "15m": 15 * MINUTE,
+    "30m": 30 * MINUTE,
+    "1h": 60 * MINUTE,
+    "2h": 120 * MINUTE,
+    "4h": 240 * MINUTE,
+    "6h": 360 * MINUTE,
+    "12h": 720 * MINUTE,
+    "1d": 1440 * MINUTE,
+    "1w": 10_080 * MINUTE,
+}
+"""A month has no fixed length."""
+CANDLE_RETRY = 2.0
+MOST_CANDLES = 1000
+
+
+class Track:
+    """What all topics have in common. ``ended`` is the cause of a topic that is closed."""
+
+    def __init__(self, topic: Topic, desk: Desk) -> None:
+        self.topic = topic
+        self.desk = desk
+        self.instrument: Instrument | None = None
+        self.plan: Plan | None = None
+        self.sources: dict[Part, tuple[Stream, ...]] = {}
+        self.valued = False
+        self.ended: Cause | None = None
+        self.status: StreamStatus | None = None
+
+    def feed(self, message: Message, now: float, out: list[Output]) -> None:
+        """Take one message of one of the streams."""
+        raise NotImplementedError
+
+    def condition(self) -> freshness.Condition:
+        """State and cause now."""
+        if self.ended is not None:
+            return State.CLOSED, self.ended
+        if self.plan is None:
+            return State.CONNECTING, None
+        if self.instrument is not None and self.instrument.status == "halted":
+            return State.STALE, Cause.HALTED
+        return self.streams_condition()
+
+    def streams_condition(self) -> freshness.Condition:
+        """What the streams say."""
+        return freshness.of_topic(self.sources, self.plan.required if self.plan is not None else (), self.valued)
+
+    def fields(self) -> tuple[str, ...]:
+        """Stale parts, for a ticker."""
+        return ()
+
+    def refresh(self, out: list[Output]) -> None:
+        """Publish the status if it has changed."""
+        state, cause = self.condition()
+        fields = self.fields()
+        last = self.status
+        if last is None or last.state is not state or last.cause is not cause or last.fields != fields:
+            self.status = StreamStatus(self.topic, state, cause, fields, self.desk.clock.wall_ms())
+            out.append(self.status)
+
+    def first_value(self, out: list[Output]) -> None:
+        """A value is known from now on; the status that says so goes before it."""
+        self.valued = True
+        self.refresh(out)
+
+    def stream_changed(self, out: list[Output]) -> None:
+        """A stream's phase or cause changed."""
+        self.refresh(out)
+
+    def beat(self, now: float, out: list[Output]) -> None:
+        """Twice a second."""
+
+    def confirmed_at(self) -> float | None:
+        """When the value was last confirmed: for each required part the newest of its streams, of these the oldest."""
+        required = self.plan.required if self.plan is not None else frozenset()
+        newest = [_newest(streams) for part, streams in self.sources.items() if part in required or not required]
+        known = [each for each in newest if each is not None]
+        return min(known) if known and len(known) == len(newest) else None
+
+
+def _newest(streams: tuple[Stream, ...]) -> float | None:
+    return max((each.last for each in streams if each.last is not None), default=None)
+
+
+class TickerTrack(Track):
+    """One instrument's ticker. While a trade stream of the instrument is open and good, ``last`` comes from it alone."""
+
+    def __init__(self, topic: Topic, desk: Desk) -> None:
+        super().__init__(topic, desk)
+        self.assembly = TickerAssembly(topic)
+        self.update_id: int | None = None
+        """The newest quote's, to compare with the book's."""
+        self._trades: Stream | None = None
+
+    def feed(self, message: Message, now: float, out: list[Output]) -> None:
+        if isinstance(message, Quote):
+            self.update_id = message.update_id
+            ticker = self.assembly.quote(message, self.desk.received_ms() if message.time is None else message.time)
+        elif isinstance(message, Trades):
+            ticker = None
+            for fill in message.fills:
+                ticker = self.assembly.trade(fill.price, fill.time) or ticker
+        elif isinstance(message, Stats):
+            ticker = self.assembly.stats(message)
+        elif isinstance(message, Mark):
+            ticker = self.assembly.mark(message)
+        else:
+            return
+        if ticker is not None:
+            if not self.valued:
+                self.first_value(out)
+            out.append(ticker)
+
+    def fields(self) -> tuple[str, ...]:
+        return freshness.stale_fields(self.sources) if self.valued and self.ended is None else ()
+
+    def follow(self, trades: Stream | None, out: list[Output]) -> None:
+        """``last`` may come from this trade stream (None: no more), as well as from the 24 h ticker."""
+        if trades is self._trades:
+            return
+        old = tuple(each for each in self.sources.get(Part.LAST, ()) if each is not self._trades)
+        self._trades = trades
+        self.sources[Part.LAST] = old if trades is None or trades in old else (*old, trades)
+        self.stream_changed(out)
+
+    def stream_changed(self, out: list[Output]) -> None:
+        trades = self._trades
+        self.assembly.trades_open = trades is not None and freshness.of_stream(trades, True)[0].is_good
+        quotes = self.sources.get(Part.QUOTE, ())
+        if quotes and all(each.source is None for each in quotes):
+            self.assembly.reset_quote_order()
+        self.refresh(out)
+
+
+class TradeTrack(Track):
+    """One instrument's trades. There is no current value: the topic is as good as its stream."""
+
+    def __init__(self, topic: Topic, desk: Desk) -> None:
+        super().__init__(topic, desk)
+        self.assembly = TradeAssembly(topic)
+
+    def feed(self, message: Message, now: float, out: list[Output]) -> None:
+        if isinstance(message, Trades):
+            if not self.valued:
+                self.first_value(out)
+            out.extend(self.assembly.fills(message.fills))
+
+    def streams_condition(self) -> freshness.Condition:
+        state, cause = super().streams_condition()
+        if state is State.CONNECTING and all(freshness.of_stream(each, False)[0] is State.QUIET for each in self.sources.get(Part.TRADES, ())):
+            return State.QUIET, None
+        return state, cause
+
+
+class CandleTrack(Track):
+    """Bars of one interval. A closing frame that got lost is fetched before the next bar goes out."""
+
+    def __init__(self, topic: Topic, desk: Desk) -> None:
+        super().__init__(topic, desk)
+        self.interval_ms = INTERVAL_MS.get(topic.interval)
+        self.assembly = CandleAssembly(topic, self.interval_ms)
+        self._newest = 0
+        self._missing = 0
+        self._fetching = False
+        self._retry_at: float | None = None
+
+    def feed(self, message: Message, now: float, out: list[Output]) -> None:
+        if not isinstance(message, Bar):
+            return
+        outcome = self.assembly.bar(message)
+        if outcome.fetch:
+            self._fetch(message.open_time, out)
+        elif message.open_time > self._newest:
+            self._newest = message.open_time
+        self._publish(outcome.events, out)
+
+    def stream_changed(self, out: list[Output]) -> None:
+        streams = self.sources.get(Part.CANDLE, ())
+        if self.valued and streams and all(each.source is None for each in streams):
+            self.assembly.reconnected()
+        self.refresh(out)
+
+    def fetched(self, candles: Sequence[Candle], out: list[Output]) -> None:
+        """The bars asked for have come."""
+        self._fetching = False
+        self._publish(self.assembly.fetched(candles), out)
+
+    def failed(self, error: UpstreamError | None, now: float, out: list[Output]) -> None:
+        """They have not: the assembly says when to go on without them."""
+        self._fetching = False
+        events = self.assembly.fetch_failed()
+        self._retry_at = None if events else now + max(CANDLE_RETRY, (error.retry_after or 0.0) if error is not None else 0.0)
+        self._publish(events, out)
+
+    def beat(self, now: float, out: list[Output]) -> None:
+        if self._retry_at is not None and now >= self._retry_at:
+            self._retry_at = None
+            self._fetch(self._missing, out)
+
+    def _fetch(self, open_time: int, out: list[Output]) -> None:
+        if self._fetching or self.instrument is None:
+            return
+        self._fetching = True
+        self._missing = open_time
+        span = (open_time - self._newest) // self.interval_ms if self.interval_ms and self._newest else 1
+        limit = min(max(span, 1) + 2, MOST_CANDLES)
+        out.append(Fetch(self.desk.venue.candles_request(self.topic, self.instrument, limit, None)))
+
+    def _publish(self, events: list[Candle], out: list[Output]) -> None:
+        if events and not self.valued:
+            self.first_value(out)
+        out.extend(events)
+
+
+class SweepTrack(Track):
+    """A whole market's tickers."""
+
+    def __init__(self, topic: Topic, desk: Desk) -> None:
+        super().__init__(topic, desk)
+        self.assembly = SweepAssembly(topic, lambda native: desk.catalogue.native(topic.market, native))
+
+    def feed(self, message: Message, now: float, out: list[Output]) -> None:
+        if isinstance(message, SweepRows):
+            sweep = self.assembly.rows(message, now, self.desk.received_ms())
+            if sweep is not None:
+                if not self.valued:
+                    self.first_value(out)
+                out.append(sweep)
+
+    def beat(self, now: float, out: list[Output]) -> None:
+        sweep = self.assembly.due(now)
+        if sweep is not None:
+            out.append(sweep)

@@ -1,0 +1,393 @@
+"""One venue at work: carries out what the engine asks of the world (connections, REST, time) and feeds the answers back.
+
+All decisions are the engine's; here are sockets, one delayed call, and the report of how the venue does.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from random import Random
+from typing import Any
+
+from attrs import define
+from twisted.application.service import Service
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web.client import Agent, HTTPConnectionPool
+from twisted.web.iweb import IAgent
+from zope.interface import implementer
+
+from cryptodash.core.config import Config
+from cryptodash.core.errors import UpstreamError
+from cryptodash.core.events import Candle, Event, StreamStatus
+from cryptodash.core.instruments import Catalogue, MarketType
+from cryptodash.core.interfaces import ExchangeReport, IInlet, IUpstream, StreamReport
+from cryptodash.core.tally import Tally
+from cryptodash.core.time import Clock
+from cryptodash.core.topics import Topic
+from cryptodash.exchanges import standing
+from cryptodash.exchanges.engine import Engine
+from cryptodash.exchanges.feed import Feed, Handlers
+from cryptodash.exchanges.interfaces import Hosts, IVenue, Purpose, RestRequest
+from cryptodash.exchanges.listing import Listing
+from cryptodash.exchanges.messages import BadFrame
+from cryptodash.exchanges.outputs import Closed, Connect, Disconnect, Fetch, Output, Send
+from cryptodash.exchanges.proxy import Dialer
+from cryptodash.exchanges.rest import RestClient
+
+LOOK_AT_LEAST_EVERY = 0.25
+"""Seconds. A market event may bring the engine's next deadline forward without our asking; asking after each would cost the hot path."""
+
+GOODBYE = 1.5
+"""Seconds the open connections get to close at the end."""
+
+RESYNC_GAP = 5.0
+"""Seconds between two requested resynchronisations of one topic."""
+
+_log = Logger(namespace="cryptodash.exchanges.upstream")
+
+
+def hosts_of(venue: IVenue, config: Config) -> tuple[Mapping[MarketType, Hosts], str]:
+    """The hosts to use and the ``source`` they make: ``live`` only where every one is the venue's built-in production host, else ``custom``.
+
+    ``<exchange>_ws_url`` and ``_rest_url`` replace the spot host, and the perpetual one where production has the same for both;
+    ``<exchange>_perpetual_ws_url`` and ``_rest_url`` replace the perpetual one.
+    """
+    spot = venue.hosts.get(MarketType.SPOT)
+    hosts: dict[MarketType, Hosts] = {}
+    for market, built_in in venue.hosts.items():
+        chosen = {}
+        for kind in ("ws", "rest"):
+            production = getattr(built_in, kind)
+            keys = [f"{venue.id}_perpetual_{kind}_url"] if market is MarketType.PERPETUAL else []
+            if market is MarketType.SPOT or spot is None or getattr(spot, kind) == production:
+                keys.append(f"{venue.id}_{kind}_url")
+            chosen[kind] = next((config.endpoints[key] for key in keys if config.endpoints.get(key)), production)
+        hosts[market] = Hosts(**chosen)
+    return hosts, "live" if hosts == dict(venue.hosts) else "custom"
+
+
+@define(eq=False)
+class _Link:
+    """One connection under way."""
+
+    feed: Feed
+    began: float
+    opened: bool = False
+    why: str = ""
+
+
+@implementer(IUpstream)
+class Upstream(Service):
+    """The service of one venue.
+
+    ``make_engine`` and ``agent`` exist for tests; the agent is else made over the same connections as the WebSockets.
+    """
+
+    def __init__(
+        self,
+        venue: IVenue,
+        config: Config,
+        hosts: Mapping[MarketType, Hosts],
+        source: str,
+        inlet: IInlet,
+        reactor: Any,
+        clock: Clock,
+        random: Random,
+        tally: Tally,
+        *,
+        dialer: Dialer | None = None,
+        agent: IAgent | None = None,
+        make_engine: Callable[..., Engine] = Engine,
+    ) -> None:
+        self.exchange = venue.id
+        self.source = source
+        self.markets = tuple(venue.markets)
+        self.catalogue = Catalogue(venue.id)
+        self._venue = venue
+        self._config = config
+        self._hosts = hosts
+        self._inlet = inlet
+        self._reactor = reactor
+        self._clock = clock
+        self._dialer = dialer or Dialer(reactor, config.https_proxy)
+        self._pool = HTTPConnectionPool(reactor)
+        self._pool.maxPersistentPerHost = 4
+        self._rest = RestClient(venue, hosts, reactor, clock, tally, agent or Agent.usingEndpointFactory(reactor, self._dialer, self._pool))
+        self._engine = make_engine(venue, hosts, self.catalogue, clock, random, tally, stale_after=config.stale_after_s)
+        self._listings = {
+            market: Listing(venue, market, self.catalogue, self._rest, reactor, clock, random, changed=self._listed, idle=self._is_idle)
+            for market in self.markets
+        }
+        self._links: dict[str, _Link] = {}
+        self._tasks: set[Deferred[None]] = set()
+        self._timer: Any = None
+        self._timer_at = 0.0
+        self._outbox: deque[Output] = deque()
+        self._draining = False
+        self._ended = False
+        self._gone: Deferred[None] | None = None
+        self._resynced: dict[Topic, float] = {}
+        self._trouble = ""
+        self._publish: Callable[[Event], None] = inlet.publish
+        self._carry_out: dict[type, Callable[[Any], None]] = {
+            Connect: self._connect,
+            Send: self._send,
+            Disconnect: self._disconnect,
+            Fetch: self._fetch,
+            StreamStatus: inlet.publish,
+        }
+        self._meters = standing.Meters(tally, venue.id)
+        self._meters.watch(self.report, self._count_connections, self._rest, clock)
+
+    # Service
+
+    def startService(self) -> None:
+        super().startService()
+        for listing in self._listings.values():
+            listing.start()
+
+    def stopService(self) -> Deferred[None]:
+        """A Deferred that fires when every connection is closed, at most 2 s later; no timer is left then."""
+        super().stopService()
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _stop(self) -> None:
+        self._ended = True
+        self._outbox.clear()
+        self._cancel_timer()
+        for listing in self._listings.values():
+            listing.stop()
+        for task in tuple(self._tasks):
+            task.cancel()
+        self._rest.stop()
+        await self._hang_up()
+        await self._pool.closeCachedConnections()
+
+    async def _hang_up(self) -> None:
+        if not self._links:
+            return
+        self._gone = Deferred()
+        impatience = self._reactor.callLater(GOODBYE, self._abort_all)
+        for link in tuple(self._links.values()):
+            link.why = "shutdown"
+            link.feed.close("shutdown")
+        await self._gone
+        if impatience.active():
+            impatience.cancel()
+
+    def _abort_all(self) -> None:
+        for link in tuple(self._links.values()):
+            link.feed.abort("shutdown")
+
+    # IUpstream
+
+    def intervals(self, market: MarketType) -> Sequence[str]:
+        return self._venue.intervals(market)
+
+    def want(self, topics: Iterable[Topic]) -> None:
+        if not self._ended:
+            self._perform(self._engine.want(topics))
+
+    def drop(self, topics: Iterable[Topic]) -> None:
+        if not self._ended:
+            self._perform(self._engine.drop(topics))
+
+    def resync(self, topic: Topic) -> None:
+        now = self._clock.monotonic()
+        if self._ended or now - self._resynced.get(topic.upstream, -RESYNC_GAP) < RESYNC_GAP:
+            return
+        if len(self._resynced) >= 1000:
+            self._resynced = {each: when for each, when in self._resynced.items() if now - when < RESYNC_GAP}
+        self._resynced[topic.upstream] = now
+        self._perform(self._engine.resync(topic))
+
+    def confirmed_at(self, topic: Topic) -> float | None:
+        return self._engine.confirmed_at(topic)
+
+    def streams(self) -> Sequence[StreamReport]:
+        return self._engine.streams()
+
+    def report(self) -> ExchangeReport:
+        health = self._engine.health()
+        listings = tuple(self._listings.values())
+        status, cause, reason = standing.status(health, listings, self._trouble)
+        first = self._hosts[self.markets[0]]
+        return ExchangeReport(
+            exchange=self.exchange,
+            name=self._venue.name,
+            status=status,
+            idle=health.idle,
+            cause=cause,
+            reason=reason,
+            source=self.source,
+            ws_url=first.ws,
+            rest_url=first.rest,
+            rate_limits=standing.rate_limits(self._venue),
+            connections=health.connections,
+            streams=health.streams,
+            good_streams=health.good_streams,
+            last_message=None if health.last_message is None else max(0.0, self._clock.monotonic() - health.last_message),
+            unknown_topics=standing.unknown_topics(self._config.symbols, self.catalogue),
+        )
+
+    async def candles(self, topic: Topic, limit: int, end_ms: int | None) -> Sequence[Candle]:
+        instrument = self.catalogue.get(topic.market, topic.symbol)
+        if instrument is None:
+            cause = "rejected" if self.catalogue.loaded(topic.market) else "disconnected"
+            raise UpstreamError(cause, f"the catalogue of {self.exchange} {topic.market} has no {topic.symbol}")
+        request = self._venue.candles_request(topic, instrument, limit, end_ms)
+        body = await self._rest.fetch(request)
+        try:
+            bars = self._venue.read_candles(request, body, self._clock.wall_ms())
+        except BadFrame as error:
+            raise UpstreamError("disconnected", f"{self.exchange}: unreadable candles: {error}"[:300]) from None
+        by_time = {bar.timestamp: bar for bar in bars if end_ms is None or bar.timestamp <= end_ms}
+        return [by_time[when] for when in sorted(by_time)][-limit:]
+
+    async def refresh_catalogue(self) -> int:
+        for listing in self._listings.values():
+            await listing.read()
+        return len(self.catalogue)
+
+    # What the engine asks for
+
+    def _perform(self, outputs: Sequence[Output]) -> None:
+        """Carry out, in order; an output may cause further ones, which then come after those that wait already."""
+        if self._ended:
+            return
+        outbox = self._outbox
+        outbox.extend(outputs)
+        if self._draining:
+            return
+        self._draining = True
+        ordered = not outputs
+        try:
+            while outbox:
+                output = outbox.popleft()
+                carry_out = self._carry_out.get(type(output))
+                if carry_out is None:
+                    self._publish(output)  # type: ignore[arg-type]
+                else:
+                    carry_out(output)
+                    ordered = True
+        finally:
+            self._draining = False
+        if ordered:
+            self._arm()
+
+    def _connect(self, output: Connect) -> None:
+        connection = output.connection
+        handlers = Handlers(
+            opened=partial(self._opened, connection),
+            frame=partial(self._received, connection),
+            heard=partial(self._engine.heard, connection),
+            closed=partial(self._closed, connection),
+        )
+        feed = Feed(output.url, self._dialer, self._reactor, handlers)
+        self._links[connection] = _Link(feed, self._clock.monotonic())
+        feed.open()
+
+    def _send(self, output: Send) -> None:
+        link = self._links.get(output.connection)
+        if link is not None:
+            link.feed.send(output.payload)
+
+    def _disconnect(self, output: Disconnect) -> None:
+        link = self._links.get(output.connection)
+        if link is not None:
+            link.why = output.why
+            (link.feed.abort if output.abort else link.feed.close)(output.why)
+
+    def _fetch(self, output: Fetch) -> None:
+        request = output.request
+        if request.purpose is Purpose.CATALOGUE:
+            self._listings[request.market].begin()
+            return
+        task = Deferred.fromCoroutine(self._answer(request))
+        self._tasks.add(task)
+        task.addErrback(self._failed)
+        task.addBoth(lambda _: self._tasks.discard(task))
+
+    async def _answer(self, request: RestRequest) -> None:
+        try:
+            body = await self._rest.fetch(request)
+        except UpstreamError as error:
+            self._perform(self._engine.rest_failed(request, error))
+        else:
+            self._perform(self._engine.rest_answer(request, body))
+
+    def _failed(self, failure: Failure) -> None:
+        if not failure.check(CancelledError):
+            _log.failure("an answer of {exchange} was not taken", failure=failure, exchange=self.exchange)
+
+    # What comes in
+
+    def _opened(self, connection: str) -> None:
+        link = self._links[connection]
+        link.opened = True
+        self._trouble = ""
+        self._meters.opened(self._clock.monotonic() - link.began)
+        self._perform(self._engine.opened(connection))
+
+    def _received(self, connection: str, frame: bytes) -> None:
+        self._perform(self._engine.received(connection, frame))
+
+    def _closed(self, connection: str, how: Closed) -> None:
+        link = self._links.pop(connection)
+        if link.opened:
+            self._meters.closed(how, link.why)
+        elif not self._ended:
+            self._meters.refused(how)
+            self._trouble = f"{how.kind} {how.status or ''}".rstrip() + (f": {how.reason}" if how.reason else "")
+        if self._ended:
+            if not self._links and self._gone is not None:
+                self._gone.callback(None)
+            return
+        self._perform(self._engine.closed(connection, how))
+
+    def _listed(self, market: MarketType) -> None:
+        if not self._ended:
+            self._perform(self._engine.catalogue_changed(market))
+            self._inlet.catalogue_changed(self.exchange, market)
+
+    def _count_connections(self) -> Mapping[str, int]:
+        live = sum(1 for link in self._links.values() if link.opened)
+        return {"live": live, "connecting": len(self._links) - live}
+
+    def _is_idle(self) -> bool:
+        return self._engine.health().idle
+
+    # Time
+
+    def _arm(self) -> None:
+        """Keep one delayed call for the engine's deadline."""
+        if self._ended:
+            return
+        deadline = self._engine.deadline()
+        if deadline is None:
+            self._cancel_timer()
+            return
+        now = self._clock.monotonic()
+        at = min(deadline, now + LOOK_AT_LEAST_EVERY) if self._links else deadline
+        if self._timer is not None:
+            if self._timer_at <= at:
+                return
+            self._timer.cancel()
+        self._timer_at = at
+        self._timer = self._reactor.callLater(max(0.001, at - now), self._tick)
+
+    def _tick(self) -> None:
+        self._timer = None
+        deadline = self._engine.deadline()
+        if deadline is not None and deadline <= self._clock.monotonic():
+            self._perform(self._engine.tick())
+        self._arm()
+
+    def _cancel_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None

@@ -1,0 +1,312 @@
+"""The hub: events come in from the venues, messages go out to whoever is attached to their topic."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from time import perf_counter
+
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from cryptodash.core.config import Config
+from cryptodash.core.events import BookChanged, Candle, Event, StreamStatus, Sweep, Ticker, Trade
+from cryptodash.core.instruments import MarketType
+from cryptodash.core.interfaces import IInlet, IUpstream
+from cryptodash.core.tally import Labels, Tally
+from cryptodash.core.time import Clock
+from cryptodash.core.topics import Channel, Topic
+from cryptodash.hub.cache import Cache
+from cryptodash.hub.demand import Demand
+from cryptodash.hub.encode import TickerMessages, candle_message, trade_message
+from cryptodash.hub.freshness import Freshness
+from cryptodash.hub.history import History
+from cryptodash.hub.interfaces import Batch, IHub, IOutlet, Message
+from cryptodash.hub.naming import Naming
+from cryptodash.hub.outlets import Outlets
+from cryptodash.hub.views import Views, interval_for
+from cryptodash.hub.waiters import Waiters
+
+_log = Logger(namespace="cryptodash.hub.broadcaster")
+
+REPLAYED_TRADES = 50
+SAMPLED = 256
+"""One event in so many is timed on its way from ``publish`` to the outlets."""
+_BOUNDS = (1e-6, 2.5e-6, 5e-6, 1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 0.1, 1.0)
+
+
+@implementer(IInlet, IHub)
+class Broadcaster:
+    """One process's hub. Upstreams are added before anything else is asked of it; ``stop`` leaves no timer behind.
+
+    ``on_unknown`` listeners are called with a topic that was accepted before its catalogue was read and that the catalogue then lacks.
+    Events of topics that nobody wants are counted and forgotten, so that nothing outlives its demand.
+    """
+
+    def __init__(self, config: Config, clock: Clock, scheduler: IReactorTime, tally: Tally) -> None:
+        self.upstreams: dict[str, IUpstream] = {}
+        self.book_depth_default = config.book_depth_default
+        self.on_unknown: list[Callable[[Topic], None]] = []
+        self._book_interval_ms = config.book_interval_ms
+        self._clock = clock
+        self._cache = Cache()
+        self._tickers = TickerMessages()
+        self._swept: dict[Topic, TickerMessages] = {}
+        self._freshness = Freshness(self.upstreams, clock)
+        self._waiters = Waiters(scheduler)
+        self._views = Views(scheduler, self._waiters)
+        self._history = History(clock, self._cache.bars)
+        self._demand = Demand(self.upstreams, clock, scheduler, config.upstream_linger_s, self._started, self._ended)
+        self._wanted = self._demand.wanted
+        self._naming = Naming(self.upstreams, config.book_depth_default, config.limits.max_custom_depths, self._held_depths)
+        self._outlets: dict[Topic, Outlets] = {}
+        self._on_trust: set[Topic] = set()
+        self._routes: dict[type, tuple[Labels, Callable[..., bool]]] = {
+            Ticker: (("ticker",), self._on_ticker),
+            Trade: (("trade",), self._on_trade),
+            Candle: (("candle",), self._on_candle),
+            BookChanged: (("book",), self._views.changed),
+            Sweep: (("sweep",), self._on_sweep),
+            StreamStatus: (("status",), self._on_status),
+        }
+        self._until_sample = SAMPLED
+        self._count(tally)
+
+    def _count(self, tally: Tally) -> None:
+        self._published = tally.counter("cryptodash_events_published_total", "Events taken from the venues.", "kind").values
+        self._unwanted = tally.counter("cryptodash_events_unwanted_total", "Events of topics that nobody wants (any more).", "kind").values
+        self._failed = tally.counter("cryptodash_publish_failures_total", "Events that the hub could not handle: faults of ours.", "kind").values
+        self._delay = tally.histogram(
+            "cryptodash_publish_to_enqueue_seconds",
+            "From an event's publication to its messages being handed to every outlet (sampled).",
+            _BOUNDS,
+            "kind",
+        )
+        tally.gauge("cryptodash_cache_entries", "Values kept.", self._entries, "kind")
+
+    def _entries(self) -> Mapping[Labels, float]:
+        others = {("status",): float(len(self._freshness)), ("view",): float(len(self._views)), ("history_bar",): float(len(self._history))}
+        return self._cache.sizes() | others
+
+    def add_upstream(self, upstream: IUpstream) -> None:
+        """Make a venue known, before start."""
+        self.upstreams[upstream.exchange] = upstream
+
+    def stop(self) -> None:
+        """Cancel every timer; those who wait for a first value are told that their time is over."""
+        self._demand.stop()
+        self._views.stop()
+        self._waiters.stop()
+
+    # -- IInlet --
+
+    def publish(self, event: Event) -> None:
+        kind, route = self._routes[type(event)]
+        self._published[kind] += 1
+        self._until_sample -= 1
+        try:
+            if not self._until_sample:
+                self._timed(kind, route, event)
+            elif not route(event):
+                self._unwanted[kind] += 1
+        except Exception:
+            # A fault in here must not end the venue's connection; the first of each kind is logged, all are counted.
+            if not self._failed[kind]:
+                _log.failure("publishing a {kind} of {topic} failed", kind=kind[0], topic=event.topic)
+            self._failed[kind] += 1
+
+    def _timed(self, kind: Labels, route: Callable[..., bool], event: Event) -> None:
+        self._until_sample = SAMPLED
+        begun = perf_counter()
+        if route(event):
+            self._delay.at(*kind).observe(perf_counter() - begun)
+        else:
+            self._unwanted[kind] += 1
+
+    def _on_ticker(self, event: Ticker) -> bool:
+        topic = event.topic
+        if topic not in self._wanted:
+            return False
+        self._cache.tickers[topic] = event
+        outlets = self._outlets.get(topic)
+        if outlets is not None:
+            outlets.deliver(self._tickers.of(event))
+        if self._waiters:
+            self._waiters.wake(topic)
+        return True
+
+    def _on_trade(self, event: Trade) -> bool:
+        topic = event.topic
+        if topic not in self._wanted:
+            return False
+        self._cache.put_trade(event)
+        outlets = self._outlets.get(topic)
+        if outlets is not None:
+            outlets.deliver(trade_message(event))
+        if self._waiters:
+            self._waiters.wake(topic)
+        return True
+
+    def _on_candle(self, event: Candle) -> bool:
+        topic = event.topic
+        if topic not in self._wanted:
+            return False
+        if self._cache.put_candle(event):
+            outlets = self._outlets.get(topic)
+            if outlets is not None:
+                outlets.deliver(candle_message(event))
+            if self._waiters:
+                self._waiters.wake(topic)
+        return True
+
+    def _on_sweep(self, event: Sweep) -> bool:
+        topic = event.topic
+        if topic not in self._wanted:
+            return False
+        self._cache.put_sweep(event)
+        outlets = self._outlets.get(topic)
+        if outlets is not None:
+            outlets.deliver_sweep(Batch(topic, self._swept_messages(topic, event.tickers)))
+        if self._waiters:
+            self._waiters.wake(topic)
+        return True
+
+    def _swept_messages(self, sweep: Topic, tickers: Sequence[Ticker]) -> list[Message]:
+        if not tickers:
+            return []
+        message_of = self._swept.setdefault(sweep, TickerMessages()).of
+        return [message_of(ticker) for ticker in tickers]
+
+    def _on_status(self, event: StreamStatus) -> bool:
+        topic = event.topic.upstream
+        if not self._demand.wants(topic):
+            return False
+        changed = self._freshness.put(event)
+        if topic.channel is Channel.ORDER_BOOK:
+            self._views.take_status(event)
+            if changed:
+                for view_topic, watching in self._views.watched(topic):
+                    watching.deliver(self.status(view_topic))
+        elif changed:
+            outlets = self._outlets.get(topic)
+            if outlets is not None:
+                outlets.deliver(self.status(topic))
+        return True
+
+    def catalogue_changed(self, exchange: str, market: MarketType) -> None:
+        upstream = self.upstreams.get(exchange)
+        if upstream is None or not upstream.catalogue.loaded(market):
+            return
+        for topic in [each for each in self._on_trust if each.exchange == exchange and each.market is market]:
+            self._on_trust.discard(topic)
+            if upstream.catalogue.get(market, topic.symbol) is None:
+                self._tell_unknown(topic)
+
+    def _tell_unknown(self, topic: Topic) -> None:
+        for listener in list(self.on_unknown):
+            try:
+                listener(topic)
+            except Exception:
+                _log.failure("a listener failed on the unknown topic {topic}", topic=topic)
+
+    # -- IHub: demand --
+
+    def resolve(self, exchange: object, market: object, channel: object, symbol: object, depth: object = None, interval: object = None) -> Topic:
+        return self._naming.resolve(exchange, market, channel, symbol, depth, interval)
+
+    def _held_depths(self, book: Topic) -> list[int]:
+        return [topic.depth for topic in self._demand.depths(book) if self._wanted[topic]]
+
+    def hold(self, topic: Topic) -> None:
+        self._demand.hold(topic)
+
+    def release(self, topic: Topic) -> None:
+        self._demand.release(topic)
+
+    def clients_of(self, topic: Topic) -> int:
+        return self._demand.clients_of(topic)
+
+    def _started(self, topic: Topic) -> None:
+        self._freshness.expect(topic)
+        if topic.channel is Channel.ORDER_BOOK:
+            self._views.open(topic)
+        if not topic.is_sweep and not self.upstreams[topic.exchange].catalogue.loaded(topic.market):
+            self._on_trust.add(topic)
+
+    def _ended(self, topic: Topic) -> None:
+        self._on_trust.discard(topic)
+        if topic.channel is Channel.ORDER_BOOK:
+            last = not self._demand.depths(topic.upstream)
+            self._views.close(topic, last=last)
+            if last:
+                self._freshness.forget(topic.upstream)
+            return
+        self._freshness.forget(topic)
+        self._cache.forget(topic)
+        self._tickers.forget(topic)
+        self._swept.pop(topic, None)
+
+    # -- IHub: outlets --
+
+    def view_interval(self, topic: Topic, max_rate: float | None) -> int:
+        return interval_for(self._book_interval_ms, max_rate) if topic.channel is Channel.ORDER_BOOK else 0
+
+    def attach(self, outlet: IOutlet, topic: Topic, interval: int) -> None:
+        if topic.channel is Channel.ORDER_BOOK:
+            self._views.attach(outlet, topic, interval)
+        else:
+            self._outlets.setdefault(topic, Outlets()).add(outlet)
+
+    def detach(self, outlet: IOutlet, topic: Topic, interval: int) -> None:
+        if topic.channel is Channel.ORDER_BOOK:
+            self._views.detach(outlet, topic, interval)
+            return
+        outlets = self._outlets.get(topic)
+        if outlets is not None:
+            outlets.remove(outlet)
+            if not outlets:
+                del self._outlets[topic]
+
+    # -- IHub: values --
+
+    def status(self, topic: Topic) -> Message:
+        return self._freshness.message(topic)
+
+    def stream_status(self, topic: Topic) -> StreamStatus:
+        return self._freshness.of(topic)
+
+    def age_ms(self, topic: Topic) -> int | None:
+        return self._freshness.age_ms(topic)
+
+    def current(self, topic: Topic, interval: int) -> Sequence[Message]:
+        if topic.channel is Channel.ORDER_BOOK:
+            snapshot = self._views.current(topic, interval)
+            return [snapshot] if snapshot is not None else []
+        if topic.channel is Channel.TRADE:
+            return [trade_message(trade, replayed=True) for trade in self._cache.trades(topic, REPLAYED_TRADES)]
+        if topic.channel is Channel.CANDLE:
+            return [candle_message(bar) for bar in self._cache.bars(topic)[-1:]]
+        if topic.is_sweep:
+            return self._swept_messages(topic, list(self._cache.sweeps.get(topic, {}).values()))
+        ticker = self._cache.tickers.get(topic)
+        return [self._tickers.of(ticker)] if ticker is not None else []
+
+    def ticker(self, topic: Topic) -> Ticker | None:
+        return self._cache.tickers.get(topic)
+
+    def trades(self, topic: Topic, limit: int) -> Sequence[Trade]:
+        return self._cache.trades(topic, limit)
+
+    def resync(self, topic: Topic) -> None:
+        self.upstreams[topic.exchange].resync(topic.upstream)
+
+    async def candles(self, topic: Topic, limit: int, end_ms: int | None) -> tuple[Sequence[Candle], bool]:
+        return await self._history.candles(self.upstreams[topic.exchange], topic, limit, end_ms)
+
+    async def first_value(self, topic: Topic, interval: int, timeout: float) -> bool:
+        over = self._clock.monotonic() + timeout
+        while not self.current(topic, interval):
+            left = over - self._clock.monotonic()
+            if left <= 0 or not await self._waiters.wait(topic.upstream, left):
+                return False
+        return True

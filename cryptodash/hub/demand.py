@@ -1,0 +1,117 @@
+"""Who wants what: reference counts per topic, and a linger before the last release reaches the venue."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from itertools import takewhile
+
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+
+from cryptodash.core.interfaces import IUpstream
+from cryptodash.core.time import Clock
+from cryptodash.core.topics import Channel, Topic
+
+LINGERING_KEPT = 5_000
+"""Topics nobody holds that may wait for their end at a time; beyond it the oldest ends early."""
+_SLACK = 0.001
+
+
+class Demand:
+    """Holds and releases. ``started(topic)`` is called before a topic is wanted upstream, ``ended(topic)`` after it was dropped.
+
+    A topic is wanted from its first hold until the linger after its last release; a hold within the linger costs no upstream traffic.
+    The linger is the same for all, so the order of leaving is the order of deadlines and one timer serves every topic.
+    """
+
+    def __init__(
+        self,
+        upstreams: Mapping[str, IUpstream],
+        clock: Clock,
+        scheduler: IReactorTime,
+        linger: float,
+        started: Callable[[Topic], None],
+        ended: Callable[[Topic], None],
+    ) -> None:
+        self._upstreams = upstreams
+        self._clock = clock
+        self._scheduler = scheduler
+        self._linger = linger
+        self._started = started
+        self._ended = ended
+        self.wanted: dict[Topic, int] = {}
+        """Every topic wanted upstream, with how many hold it (0: lingering)."""
+        self._depths: dict[Topic, set[Topic]] = {}
+        self._leaving: dict[Topic, float] = {}
+        self._timer: IDelayedCall | None = None
+
+    def hold(self, topic: Topic) -> None:
+        upstream = self._upstreams[topic.exchange]
+        count = self.wanted.get(topic)
+        self.wanted[topic] = 1 if count is None else count + 1
+        if count == 0:
+            del self._leaving[topic]
+        elif count is None:
+            if topic.channel is Channel.ORDER_BOOK:
+                self._depths.setdefault(topic.upstream, set()).add(topic)
+            self._started(topic)
+            upstream.want([topic])
+
+    def release(self, topic: Topic) -> None:
+        """One less; releasing what nobody holds is no error."""
+        count = self.wanted.get(topic, 0)
+        if not count:
+            return
+        self.wanted[topic] = count - 1
+        if count == 1:
+            self._leaving[topic] = self._clock.monotonic() + self._linger
+            if len(self._leaving) > LINGERING_KEPT:
+                self._end([next(iter(self._leaving))])
+            self._arm()
+
+    def wants(self, topic: Topic) -> bool:
+        """Whether the topic, or any depth of this upstream book, is wanted."""
+        return topic in self.wanted or topic in self._depths
+
+    def depths(self, book: Topic) -> set[Topic]:
+        """The wanted depths of an upstream book, lingering ones included."""
+        return self._depths.get(book, set())
+
+    def clients_of(self, topic: Topic) -> int:
+        """Holds of the topic; for an upstream book the holds of all its depths."""
+        depths = self._depths.get(topic)
+        return self.wanted.get(topic, 0) if depths is None else sum(self.wanted[each] for each in depths)
+
+    def stop(self) -> None:
+        """No timer is left; nothing is dropped any more."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _arm(self) -> None:
+        if self._timer is None and self._leaving:
+            first = next(iter(self._leaving.values()))
+            self._timer = self._scheduler.callLater(max(0.0, first - self._clock.monotonic()), self._expire)
+
+    def _expire(self) -> None:
+        self._timer = None
+        now = self._clock.monotonic() + _SLACK
+        self._end([topic for topic, _ in takewhile(lambda leaving: leaving[1] <= now, self._leaving.items())])
+        self._arm()
+
+    def _end(self, topics: list[Topic]) -> None:
+        by_exchange: dict[str, list[Topic]] = {}
+        for topic in topics:
+            del self._leaving[topic], self.wanted[topic]
+            by_exchange.setdefault(topic.exchange, []).append(topic)
+            if topic.channel is Channel.ORDER_BOOK:
+                self._forget_depth(topic)
+        for exchange, dropped in by_exchange.items():
+            self._upstreams[exchange].drop(dropped)
+        for topic in topics:
+            self._ended(topic)
+
+    def _forget_depth(self, topic: Topic) -> None:
+        depths = self._depths[topic.upstream]
+        depths.discard(topic)
+        if not depths:
+            del self._depths[topic.upstream]

@@ -1,0 +1,54 @@
+"""Events as messages. Encoding happens once for everybody, and only where somebody listens."""
+
+from __future__ import annotations
+
+from cryptodash.core import codec
+from cryptodash.core.events import BookDelta, BookSnapshot, Candle, StreamStatus, Ticker, Trade
+from cryptodash.core.topics import Topic
+from cryptodash.hub.interfaces import Message
+
+
+def ticker_message(event: Ticker) -> Message:
+    return Message(event.topic, "ticker", codec.message("ticker", codec.ticker_payload(event)), event.topic)
+
+
+def trade_message(event: Trade, *, replayed: bool = False) -> Message:
+    """A trade has no key: nothing may replace it."""
+    return Message(event.topic, "trade", codec.message("trade", codec.trade_payload(event, replayed=replayed)), None)
+
+
+def candle_message(event: Candle) -> Message:
+    """A bar replaces only earlier states of the same bar, so that a closed one is never lost to its successor."""
+    return Message(event.topic, "candle", codec.message("candle", codec.candle_payload(event)), (event.topic, event.timestamp))
+
+
+def snapshot_message(event: BookSnapshot) -> Message:
+    return Message(event.topic, "order_book_snapshot", codec.message("order_book_snapshot", codec.snapshot_payload(event)), event.topic)
+
+
+def delta_message(event: BookDelta) -> Message:
+    return Message(event.topic, "order_book_delta", codec.message("order_book_delta", codec.delta_payload(event)), event.topic)
+
+
+def status_message(event: StreamStatus, *, source: str, age_ms: int | None) -> Message:
+    """The key differs from the value's, so that a status never replaces a price."""
+    payload = codec.status_payload(event, source=source, age_ms=age_ms)
+    return Message(event.topic, "status", codec.message("status", payload), ("status", event.topic))
+
+
+class TickerMessages:
+    """The message of each topic's latest ticker, made at first need and then the same for everybody who asks."""
+
+    def __init__(self) -> None:
+        self._made: dict[Topic, tuple[Ticker, Message]] = {}
+
+    def of(self, event: Ticker) -> Message:
+        made = self._made.get(event.topic)
+        if made is not None and made[0] is event:
+            return made[1]
+        message = ticker_message(event)
+        self._made[event.topic] = (event, message)
+        return message
+
+    def forget(self, topic: Topic) -> None:
+        self._made.pop(topic, None)

@@ -1,0 +1,162 @@
+"""Candles from REST: one upstream request for concurrent callers, kept for a short time, joined with the live stream."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+
+from attrs import define, field, frozen
+from twisted.internet.defer import Deferred, ensureDeferred
+from twisted.logger import Logger
+
+from cryptodash.core.errors import UpstreamError
+from cryptodash.core.events import Candle
+from cryptodash.core.interfaces import IUpstream
+from cryptodash.core.numbers import key
+from cryptodash.core.time import Clock
+from cryptodash.core.topics import Topic
+
+_log = Logger(namespace="cryptodash.hub.history")
+
+OPEN_BAR_TTL_S = 2.0
+"""How long an answer whose last bar is still open is given again."""
+ANSWERS_KEPT = 500
+BARS_KEPT = 50_000
+"""In all kept answers together (about 30 MB)."""
+
+_MINUTE = 60_000
+_HOUR = 60 * _MINUTE
+# Week and month are absent: they do not start at multiples of their length since 1970.
+_ALIGNED = {f"{n}m": n * _MINUTE for n in (1, 3, 5, 15, 30)} | {f"{n}h": n * _HOUR for n in (1, 2, 4, 6, 12)} | {"1d": 24 * _HOUR}
+
+Group = tuple[Topic, int | None]
+"""A candle topic and the last open time wanted; None: up to now."""
+
+
+def normal_end(interval: str, end_ms: int | None, now_ms: int) -> int | None:
+    """The open time of the last bar wanted, where that is known: every ``end`` within one bar means the same. None for anything up to now."""
+    if end_ms is None or end_ms >= now_ms:
+        return None
+    length = _ALIGNED.get(interval)
+    if length is None:
+        return end_ms
+    opened = end_ms - end_ms % length
+    return None if opened == now_ms - now_ms % length else opened
+
+
+def later(rest: Candle, live: Candle) -> Candle:
+    """Which of two states of one bar is the newer: the closed one, else the one with more volume, since that only grows."""
+    if rest.closed != live.closed:
+        return rest if rest.closed else live
+    return rest if key(rest.volume) > key(live.volume) else live
+
+
+def joined(bars: Sequence[Candle], live: Sequence[Candle]) -> Sequence[Candle]:
+    """``bars`` (oldest first) brought up to date by the stream's own; unchanged where the two do not meet, for a hole must not be hidden."""
+    if not bars:
+        return bars
+    last = bars[-1]
+    same = next((bar for bar in live if bar.timestamp == last.timestamp), None)
+    if same is None:
+        return bars
+    return [*bars[:-1], later(last, same), *(bar for bar in live if bar.timestamp > last.timestamp)]
+
+
+@frozen
+class Answer:
+    """What the venue gave for a group. ``final``: its last bar is closed, so it will never change."""
+
+    bars: Sequence[Candle]
+    limit: int
+    received: float
+    final: bool
+
+
+@define(eq=False)
+class Flight:
+    """One request under way and who waits for it."""
+
+    limit: int
+    waiting: list[Deferred[None]] = field(factory=list)
+    outcome: Sequence[Candle] | UpstreamError | None = None
+
+    async def join(self) -> Sequence[Candle]:
+        """The bars; raises ``UpstreamError``. A caller that is cancelled leaves the others alone."""
+        if self.outcome is None:
+            waiter: Deferred[None] = Deferred()
+            self.waiting.append(waiter)
+            await waiter
+        outcome = self.outcome
+        if isinstance(outcome, UpstreamError):
+            raise UpstreamError(outcome.cause, str(outcome), outcome.retry_after)
+        return outcome or ()
+
+    def land(self, outcome: Sequence[Candle] | UpstreamError) -> None:
+        self.outcome = outcome
+        for waiter in self.waiting:
+            waiter.callback(None)
+
+
+class History:
+    """The candles of all venues; ``live`` gives the latest bars of a topic's stream, oldest first."""
+
+    def __init__(self, clock: Clock, live: Callable[[Topic], Sequence[Candle]]) -> None:
+        self._clock = clock
+        self._live = live
+        self._answers: OrderedDict[Group, Answer] = OrderedDict()
+        self._bars = 0
+        self._flights: dict[Group, Flight] = {}
+
+    async def candles(self, upstream: IUpstream, topic: Topic, limit: int, end_ms: int | None) -> tuple[Sequence[Candle], bool]:
+        """Up to ``limit`` bars, oldest first, and whether they came without a request. Raises ``UpstreamError``; failures are not kept."""
+        group = (topic, normal_end(topic.interval, end_ms, self._clock.wall_ms()))
+        bars = self._known(group, limit)
+        cached = bars is not None
+        if bars is None:
+            bars = await self._flight(upstream, group, limit).join()
+        if group[1] is None:
+            bars = joined(bars, self._live(topic))
+        return bars[-limit:], cached
+
+    def __len__(self) -> int:
+        return self._bars
+
+    def _known(self, group: Group, limit: int) -> Sequence[Candle] | None:
+        answer = self._answers.get(group)
+        if answer is None or answer.limit < limit:
+            return None
+        if not answer.final and self._clock.monotonic() - answer.received > OPEN_BAR_TTL_S:
+            return None
+        self._answers.move_to_end(group)
+        return answer.bars
+
+    def _flight(self, upstream: IUpstream, group: Group, limit: int) -> Flight:
+        flight = self._flights.get(group)
+        if flight is None or flight.limit < limit:
+            flight = self._flights[group] = Flight(limit)
+            ensureDeferred(self._fly(upstream, group, flight))
+        return flight
+
+    async def _fly(self, upstream: IUpstream, group: Group, flight: Flight) -> None:
+        outcome: Sequence[Candle] | UpstreamError
+        topic, end = group
+        try:
+            outcome = await upstream.candles(topic, flight.limit, end)
+            self._keep(group, outcome, flight.limit)
+        except UpstreamError as error:
+            outcome = error
+        except Exception:
+            _log.failure("candles of {topic} failed", topic=topic)
+            outcome = UpstreamError("", f"candles of {topic} failed")
+        if self._flights.get(group) is flight:
+            del self._flights[group]
+        flight.land(outcome)
+
+    def _keep(self, group: Group, bars: Sequence[Candle], limit: int) -> None:
+        final = group[1] is not None and bool(bars) and bars[-1].closed
+        before = self._answers.pop(group, None)
+        self._answers[group] = Answer(bars, limit, self._clock.monotonic(), final)
+        self._bars += len(bars) - (len(before.bars) if before is not None else 0)
+        while self._bars > BARS_KEPT or len(self._answers) > ANSWERS_KEPT:
+            _, oldest = self._answers.popitem(last=False)
+            self._bars -= len(oldest.bars)

@@ -1,0 +1,88 @@
+"""What a client means: its words, checked one by one, as a topic."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+
+from cryptodash.core.errors import Refused
+from cryptodash.core.instruments import ANY, MarketType, Symbol, make_symbol
+from cryptodash.core.interfaces import IUpstream
+from cryptodash.core.topics import FREE_DEPTHS, Channel, Topic, check_depth, check_interval, parse_channel
+
+
+class Naming:
+    """Turns the members of a client's channel into a Topic.
+
+    ``held_depths(book topic)`` gives the depths of a book that are held now: at most ``max_custom_depths`` of them may be unusual ones.
+    """
+
+    def __init__(
+        self, upstreams: Mapping[str, IUpstream], default_depth: int, max_custom_depths: int, held_depths: Callable[[Topic], Collection[int]]
+    ) -> None:
+        self._upstreams = upstreams
+        self._default_depth = default_depth
+        self._max_custom_depths = max_custom_depths
+        self._held_depths = held_depths
+
+    def resolve(self, exchange: object, market: object, channel: object, symbol: object, depth: object = None, interval: object = None) -> Topic:
+        """The topic; raises ``Refused`` (see ``IHub.resolve``). None means left out."""
+        upstream = self._upstream(exchange)
+        kind = parse_channel(channel)
+        market_type = _market(market, upstream)
+        name = _symbol(symbol, kind, market_type, upstream)
+        if kind is Channel.ORDER_BOOK:
+            return self._book(Topic(upstream.exchange, market_type, name, kind), depth)
+        if kind is Channel.CANDLE:
+            return Topic(upstream.exchange, market_type, name, kind, interval=_interval(interval, market_type, upstream))
+        return Topic(upstream.exchange, market_type, name, kind)
+
+    def _upstream(self, exchange: object) -> IUpstream:
+        found = self._upstreams.get(exchange.lower()) if isinstance(exchange, str) else None
+        if found is None:
+            raise Refused("unknown_exchange", f"exchange {repr(exchange)[:40]} is not one of: {', '.join(self._upstreams)}", 404)
+        return found
+
+    def _book(self, book: Topic, depth: object) -> Topic:
+        wanted = self._default_depth if depth is None else check_depth(_whole(depth))
+        if wanted not in FREE_DEPTHS:
+            unusual = {each for each in self._held_depths(book) if each not in FREE_DEPTHS}
+            if wanted not in unusual and len(unusual) >= self._max_custom_depths:
+                free = ", ".join(map(str, FREE_DEPTHS))
+                raise Refused("too_many_depths", f"{book} is watched at {len(unusual)} unusual depths already: use one of {free}", 429)
+        return book.sibling(Channel.ORDER_BOOK, depth=wanted)
+
+
+def _market(market: object, upstream: IUpstream) -> MarketType:
+    try:
+        found = MarketType.SPOT if market is None else MarketType(market.lower() if isinstance(market, str) else market)
+    except ValueError:
+        found = None
+    if found is None or found not in upstream.markets:
+        names = ", ".join(upstream.markets)
+        raise Refused("invalid_market", f"market_type {repr(market)[:40]} of {upstream.exchange} is not one of: {names}")
+    return found
+
+
+def _symbol(symbol: object, kind: Channel, market: MarketType, upstream: IUpstream) -> Symbol:
+    if symbol == "*":
+        if kind is Channel.TICKER:
+            return ANY
+        raise Refused("invalid_symbol", f"symbol '*' goes with channel_type ticker only, not {kind}")
+    if isinstance(symbol, str):
+        return upstream.catalogue.find(market, symbol)
+    if isinstance(symbol, Mapping):
+        return upstream.catalogue.check(market, make_symbol(symbol.get("base"), symbol.get("quote")))
+    raise Refused("invalid_symbol", f'symbol {repr(symbol)[:40]} is neither a text like BTC-USDT nor {{"base":"BTC","quote":"USDT"}}')
+
+
+def _interval(interval: object, market: MarketType, upstream: IUpstream) -> str:
+    wanted = check_interval(interval)
+    offered = upstream.intervals(market)
+    if wanted not in offered:
+        raise Refused("unsupported_interval", f"{upstream.exchange} {market} has no {wanted} candles, only: {', '.join(offered)}")
+    return wanted
+
+
+def _whole(depth: object) -> object:
+    """A query parameter's digits as the number they spell."""
+    return int(depth) if isinstance(depth, str) and depth.isascii() and depth.isdigit() and len(depth) <= 6 else depth

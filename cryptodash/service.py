@@ -1,0 +1,184 @@
+"""The bill of materials: every part of the server, made and joined in one place, and the order in which it starts and stops."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from random import Random
+from typing import Any, NoReturn
+
+from attrs import frozen
+from autobahn.twisted.resource import WebSocketResource
+from twisted.application.service import IService, MultiService, Service
+from twisted.internet.defer import Deferred, DeferredList, ensureDeferred, maybeDeferred
+from twisted.internet.endpoints import serverFromString
+from twisted.internet.interfaces import IListeningPort
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web.server import Site
+
+from cryptodash import __version__
+from cryptodash.api.metrics import ReactorLag
+from cryptodash.api.rest import Rest
+from cryptodash.api.site import make_site
+from cryptodash.api.socket import ClientFactory
+from cryptodash.core.config import Config
+from cryptodash.core.instruments import MarketType
+from cryptodash.core.tally import Tally
+from cryptodash.core.time import Clock
+from cryptodash.exchanges import registry
+from cryptodash.exchanges.interfaces import Hosts, IVenue
+from cryptodash.exchanges.upstream import Upstream, hosts_of
+from cryptodash.hub.broadcaster import Broadcaster
+
+DRAIN_SECONDS = 3.0
+"""Of the 5 seconds a shutdown may take, what clients get to read their goodbye."""
+
+_log = Logger(namespace="cryptodash.service")
+
+
+@frozen
+class StandIn:
+    """What takes the venues' place: a service that lives and ends with the server, (WebSocket, REST) base URLs, and the source its values have."""
+
+    service: IService
+    base_urls: Mapping[tuple[str, MarketType], tuple[str, str]]
+    source: str
+
+    def of(self, venue: IVenue) -> tuple[dict[MarketType, Hosts], str]:
+        return {market: Hosts(*self.base_urls[venue.id, market]) for market in venue.markets}, self.source
+
+
+def build(
+    config: Config,
+    reactor: Any,
+    *,
+    clock: Clock,
+    random: Random,
+    bind_failed: Callable[[str], NoReturn] | None = None,
+    venues: Sequence[IVenue] | None = None,
+    stand_in: StandIn | None = None,
+) -> Server:
+    """The whole server, not started. Raises ``ConfigError`` for a venue that cannot be loaded.
+
+    ``stand_in`` takes the venues' place: the simulator of a demo, or a replay. ``bind_failed`` is told in one line why the address could not be had,
+    and ends the process.
+    """
+    venues = [registry.load(name) for name in config.exchanges] if venues is None else venues
+    tally = Tally()
+    hub = Broadcaster(config, clock, reactor, tally)
+    feeds = []
+    for venue in venues:
+        hosts, source = hosts_of(venue, config) if stand_in is None else stand_in.of(venue)
+        feeds.append(Upstream(venue, config, hosts, source, hub, reactor, clock, random, tally))
+        hub.add_upstream(feeds[-1])
+    clients = ClientFactory(hub, config, _source(feeds), __version__, reactor, clock, tally, random)
+    rest = Rest(hub, config, clock, reactor, tally, __version__, lambda: clients.draining, clock.monotonic(), clients.address_of)
+    site = make_site(rest, WebSocketResource(clients), config, clock, reactor, tally)
+
+    server = Server(config, hub, clients, rest, Web(config.bind_addr, site, reactor, bind_failed), stand_in)
+    ReactorLag(reactor, clock, tally).setServiceParent(server)
+    for feed in feeds:
+        feed.setServiceParent(server)
+    return server
+
+
+def _source(feeds: Sequence[Upstream]) -> str:
+    """What the greeting says of all of them: ``live`` only if everything is."""
+    sources = {feed.source for feed in feeds}
+    return sources.pop() if len(sources) == 1 else "custom"
+
+
+class Web(Service):
+    """The listening address: taken before anything else starts, given back before anything else stops."""
+
+    name = "web"
+
+    def __init__(self, endpoint: str, site: Site, reactor: Any, bind_failed: Callable[[str], NoReturn] | None) -> None:
+        self.port: IListeningPort | None = None
+        self._endpoint = endpoint
+        self._site = site
+        self._reactor = reactor
+        self._bind_failed = bind_failed
+
+    def privilegedStartService(self) -> None:
+        """Bind now, perhaps as root; a failure is one line and the end, not a server without its port."""
+        super().privilegedStartService()
+        try:
+            listening = serverFromString(self._reactor, self._endpoint).listen(self._site)
+        except Exception as error:  # a malformed endpoint string raises whatever its parser raises
+            self._failed(f"BIND_ADDR {self._endpoint!r} cannot be used: {error}")
+        listening.addCallbacks(self._bound, lambda failure: self._failed(f"cannot listen on {self._endpoint}: {_reason(failure)}"))
+
+    def _bound(self, port: IListeningPort) -> None:
+        self.port = port
+        _log.info("listening on {endpoint}", endpoint=self._endpoint)
+
+    def _failed(self, message: str) -> NoReturn:
+        _log.critical("{message}", message=message)
+        if self._bind_failed is not None:
+            self._bind_failed(message)
+        raise SystemExit(message)
+
+    async def stop_listening(self) -> None:
+        if self.port is not None:
+            port, self.port = self.port, None
+            await maybeDeferred(port.stopListening)
+
+
+def _reason(failure: Failure) -> str:
+    error = getattr(failure.value, "socketError", failure.value)
+    return str(getattr(error, "strerror", None) or error)
+
+
+class Server(MultiService):
+    """All services of one process, and the one sequence in which they end."""
+
+    def __init__(self, config: Config, hub: Broadcaster, clients: ClientFactory, rest: Rest, web: Web, stand_in: StandIn | None) -> None:
+        super().__init__()
+        self.config = config
+        self.hub = hub
+        self.clients = clients
+        self.stand_in = stand_in
+        self._rest = rest
+        self._web = web
+        self._stopping: Deferred[None] | None = None
+
+    @property
+    def port(self) -> int:
+        """The TCP port it listens on."""
+        assert self._web.port is not None, "not listening"
+        return int(self._web.port.getHost().port)  # type: ignore[attr-defined]  # (IAddress names no port)
+
+    def privilegedStartService(self) -> None:
+        self._web.privilegedStartService()
+        super().privilegedStartService()
+
+    def startService(self) -> None:
+        for warning in self.config.warnings:
+            _log.warn("{warning}", warning=warning)
+        if self.stand_in is not None:
+            self.stand_in.service.startService()
+        self.clients.start()
+        super().startService()
+        for topic in self.config.symbols:
+            self.hub.hold(topic)
+
+    def stopService(self) -> Deferred[None]:
+        """Siblings of a MultiService do not wait for each other, so the order is written down here."""
+        if self._stopping is None:
+            self._stopping = ensureDeferred(self._stop())
+        return self._stopping
+
+    async def _stop(self) -> None:
+        """No new connections, goodbye to every client, then the feeds and the rest."""
+        _log.info("draining {count} clients", count=len(self.clients.sessions))
+        await self._web.stop_listening()
+        await self.clients.drain(DRAIN_SECONDS)
+        self.clients.stop()
+        self._rest.stop()
+        self.running = 0
+        await DeferredList([maybeDeferred(service.stopService) for service in reversed(list(self))], consumeErrors=True)
+        self.hub.stop()
+        if self.stand_in is not None:
+            await maybeDeferred(self.stand_in.service.stopService)
+        _log.info("stopped")

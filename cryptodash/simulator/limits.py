@@ -1,0 +1,113 @@
+"""What clients of a simulated venue did, counted against the venue's published limits.
+
+The ledger belongs to one host (one port). A client that stays within the limits leaves ``violations`` empty: tests of an adapter assert that.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from attrs import define, field, frozen
+
+_MAX_VIOLATIONS = 1_000
+
+
+@frozen
+class Rules:
+    """A host's limits. ``weight`` is REST weight (or requests) per ``weight_window`` ms; ``messages`` per second and connection, None for no limit."""
+
+    messages: int | None
+    streams: int
+    connects: int
+    weight: int
+    weight_window: int
+
+
+BINANCE_SPOT = Rules(messages=5, streams=1024, connects=300, weight=6_000, weight_window=60_000)
+BINANCE_USDM = Rules(messages=10, streams=1024, connects=300, weight=2_400, weight_window=60_000)
+BYBIT = Rules(messages=None, streams=10_000, connects=500, weight=600, weight_window=5_000)
+
+_CONNECT_WINDOW = 300_000
+
+
+@define
+class Window:
+    """How much happened in the last ``span`` ms."""
+
+    span: int
+    _events: deque[tuple[int, int]] = field(factory=deque)
+    total: int = 0
+
+    def add(self, now: int, amount: int = 1) -> int:
+        """Count and return the total of the window that ends at ``now`` (ms)."""
+        events = self._events
+        events.append((now, amount))
+        self.total += amount
+        while events[0][0] <= now - self.span:
+            self.total -= events.popleft()[1]
+        return self.total
+
+
+@define(eq=False)
+class Ledger:
+    """Counts of one host: everything since the start, and the windows the limits are about."""
+
+    name: str
+    rules: Rules
+    violations: list[str] = field(factory=list)
+    connections: int = 0
+    messages: int = 0
+    subscriptions: int = 0
+    requests: int = 0
+    weight: int = 0
+    most_streams: int = 0
+    most_messages_per_second: int = 0
+    most_weight: int = 0
+    most_connects: int = 0
+    _connects: Window = field(init=False)
+    _weights: Window = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._connects = Window(_CONNECT_WINDOW)
+        self._weights = Window(self.rules.weight_window)
+
+    def violate(self, what: str) -> None:
+        if len(self.violations) < _MAX_VIOLATIONS:
+            self.violations.append(f"{self.name}: {what}")
+
+    def connected(self, now: int) -> bool:
+        """Count a connection attempt; False when it is one too many."""
+        self.connections += 1
+        recent = self._connects.add(now)
+        self.most_connects = max(self.most_connects, recent)
+        if recent > self.rules.connects:
+            self.violate(f"{recent} connection attempts in 5 minutes")
+            return False
+        return True
+
+    def message(self, window: Window, now: int) -> bool:
+        """Count a frame a client sent, pings and pongs included; False when it is one too many for its connection."""
+        self.messages += 1
+        recent = window.add(now)
+        self.most_messages_per_second = max(self.most_messages_per_second, recent)
+        if self.rules.messages is not None and recent > self.rules.messages:
+            self.violate(f"{recent} messages in one second on one connection")
+            return False
+        return True
+
+    def streams(self, count: int) -> bool:
+        """Note how many streams a connection has now; False when too many."""
+        self.subscriptions += 1
+        self.most_streams = max(self.most_streams, count)
+        if count > self.rules.streams:
+            self.violate(f"{count} streams on one connection")
+            return False
+        return True
+
+    def spend(self, weight: int, now: int) -> int:
+        """Count a REST request and return the weight used in the window, this one included."""
+        self.requests += 1
+        self.weight += weight
+        used = self._weights.add(now, weight)
+        self.most_weight = max(self.most_weight, used)
+        return used

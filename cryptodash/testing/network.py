@@ -1,0 +1,287 @@
+"""A network in memory: names, TCP connections, silence and refusals, with time that moves only when told. No socket, no waiting.
+
+``MemoryNetwork`` is a Twisted reactor as far as clients and servers need one, and a ``cryptodash.core.time.Clock`` at the same time::
+
+    network = MemoryNetwork()
+    network.listen(8080, a_protocol_factory)
+    HostnameEndpoint(network, "example.test", 8080).connect(client_factory)
+    network.settle()                 # everything that can happen without time passing
+    network.pass_time(10.0)
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+from twisted.internet.address import IPv4Address
+from twisted.internet.error import ConnectError, ConnectionAborted, ConnectionDone, ConnectionLost, ConnectionRefusedError, TimeoutError, UserError
+from twisted.internet.interfaces import (
+    IConnector,
+    IHostnameResolver,
+    IHostResolution,
+    IReactorPluggableNameResolver,
+    IReactorTCP,
+    IReactorTime,
+    ITCPTransport,
+)
+from twisted.internet.task import Clock
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+ADDRESS = "192.0.2.1"
+"""What every known name resolves to (a documentation address)."""
+
+
+class Wire:
+    """One TCP connection: two ends, ``client`` and ``server``. While ``frozen`` nothing crosses it, as with a cable pulled."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self.host = host
+        self.port = port
+        self.frozen = False
+        self.client: End
+        self.server: End
+
+    def turn(self) -> bool:
+        """Let one step happen; whether one did."""
+        return any([end.turn() for end in (self.client, self.server)])
+
+
+@implementer(ITCPTransport)
+class End:
+    """The transport of one side."""
+
+    disconnecting = False
+    connected = 1
+
+    def __init__(self, wire: Wire, protocol: Any, here: IPv4Address, there: IPv4Address) -> None:
+        self.protocol = protocol
+        self.other: End
+        self.written = bytearray()
+        """Everything this side ever wrote."""
+        self._wire = wire
+        self._here = here
+        self._there = there
+        self._outgoing: deque[bytes] = deque()
+        self._paused = False
+        self._aborted = False
+        self._ending: Exception | None = None
+        self._lost = False
+
+    def turn(self) -> bool:
+        """Deliver what was written, then an end if there is one."""
+        if self._lost:
+            return False
+        if self._aborted:
+            return self._lose(ConnectionAborted(), ConnectionLost())
+        if self._wire.frozen:
+            return False
+        if self._outgoing and not self.other._paused:
+            self.other.receive(self._outgoing.popleft())
+            return True
+        if self._ending is not None and not self._paused:
+            return self._lose(self._ending, None)
+        if self.disconnecting and not self._outgoing:
+            return self._lose(ConnectionDone(), ConnectionDone())
+        return False
+
+    def receive(self, data: bytes) -> None:
+        if not self._lost:
+            self.protocol.dataReceived(data)
+
+    def _lose(self, here: Exception, there: Exception | None) -> bool:
+        self._lost = True
+        self.connected = 0
+        if there is not None and not self.other._lost:
+            self.other._ending = there
+        self.protocol.connectionLost(Failure(here))
+        return True
+
+    def write(self, data: bytes) -> None:
+        if not self._lost and not self.disconnecting:
+            self.written += data
+            self._outgoing.append(bytes(data))
+
+    def writeSequence(self, data: Any) -> None:
+        self.write(b"".join(data))
+
+    def loseConnection(self) -> None:
+        self.disconnecting = True
+
+    def abortConnection(self) -> None:
+        self._aborted = True
+        self.disconnecting = True
+
+    def loseWriteConnection(self) -> None:
+        self.loseConnection()
+
+    def getPeer(self) -> Any:
+        return self._there
+
+    def getHost(self) -> Any:
+        return self._here
+
+    def getTcpNoDelay(self) -> bool:
+        return True
+
+    def setTcpNoDelay(self, enabled: object) -> None:
+        pass
+
+    def getTcpKeepAlive(self) -> bool:
+        return False
+
+    def setTcpKeepAlive(self, enabled: object) -> None:
+        pass
+
+    def registerProducer(self, producer: Any, streaming: bool) -> None:
+        if not streaming:
+            producer.resumeProducing()
+
+    def unregisterProducer(self) -> None:
+        pass
+
+    def pauseProducing(self) -> None:
+        self._paused = True
+
+    def resumeProducing(self) -> None:
+        self._paused = False
+
+    def stopProducing(self) -> None:
+        self.loseConnection()
+
+
+@implementer(IConnector)
+class _Attempt:
+    """A TCP connection that is being made."""
+
+    def __init__(self, network: MemoryNetwork, host: str, port: int, factory: Any, timeout: float) -> None:
+        self.host = host
+        self.port = port
+        self.factory = factory
+        self._network = network
+        self._timer = network.callLater(timeout, self._timed_out)
+
+    def _timed_out(self) -> None:
+        self.fail(TimeoutError())
+
+    def fail(self, error: Exception) -> None:
+        self.over()
+        self.factory.clientConnectionFailed(self, Failure(error))
+
+    def over(self) -> None:
+        if self._timer.active():
+            self._timer.cancel()
+        if self in self._network.attempts:
+            self._network.attempts.remove(self)
+
+    def stopConnecting(self) -> None:
+        self.fail(UserError())
+
+    def connect(self) -> None:
+        raise ConnectError()
+
+    def disconnect(self) -> None:
+        self.stopConnecting()
+
+    def getDestination(self) -> Any:
+        return IPv4Address("TCP", self.host, self.port)
+
+
+@implementer(IHostResolution)
+class _Resolution:
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def cancel(self) -> None:
+        pass
+
+
+@implementer(IReactorTCP, IReactorTime, IReactorPluggableNameResolver, IHostnameResolver)
+class MemoryNetwork(Clock):
+    """Reactor and clock of a test.
+
+    ``unknown_names`` do not resolve, ``hanging_names`` never answer, ``deaf_ports`` never complete a connection; a port that nobody listens on refuses.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.nameResolver = self
+        self.servers: dict[int, Any] = {}
+        self.unknown_names: set[str] = set()
+        self.hanging_names: set[str] = set()
+        self.deaf_ports: set[int] = set()
+        self.attempts: list[_Attempt] = []
+        self.names: list[str] = []
+        """Every name that was looked up, in order."""
+        self.wires: list[Wire] = []
+        """Every connection that was made, in order."""
+
+    def monotonic(self) -> float:
+        return 1_000.0 + float(self.seconds())
+
+    def wall_ms(self) -> int:
+        return 1_700_000_000_000 + round(self.seconds() * 1000)
+
+    def listen(self, port: int, factory: Any) -> None:
+        """Answer connections to this port."""
+        self.servers[port] = factory
+
+    def settle(self) -> None:
+        """Let everything happen that needs no time."""
+        for _ in range(100_000):
+            self.advance(0)
+            if not any([self._attempt(each) for each in list(self.attempts)]) and not any([wire.turn() for wire in list(self.wires)]):
+                return
+        raise AssertionError("the network does not come to rest")
+
+    def pass_time(self, seconds: float, step: float = 0.5) -> None:
+        """Let time pass in small steps, settling after each."""
+        self.settle()
+        end = self.seconds() + seconds
+        while self.seconds() < end - 1e-9:
+            self.advance(min(step, end - self.seconds()))
+            self.settle()
+
+    def _attempt(self, attempt: _Attempt) -> bool:
+        if attempt.port in self.deaf_ports:
+            return False
+        server = self.servers.get(attempt.port)
+        if server is None:
+            attempt.fail(ConnectionRefusedError())
+            return True
+        attempt.over()
+        there = IPv4Address("TCP", ADDRESS, attempt.port)
+        here = IPv4Address("TCP", ADDRESS, 40_000 + len(self.wires))
+        wire = Wire(attempt.host, attempt.port)
+        wire.client = End(wire, attempt.factory.buildProtocol(there), here, there)
+        wire.server = End(wire, server.buildProtocol(here), there, here)
+        wire.client.other, wire.server.other = wire.server, wire.client
+        self.wires.append(wire)
+        wire.server.protocol.makeConnection(wire.server)
+        wire.client.protocol.makeConnection(wire.client)
+        return True
+
+    def connectTCP(self, host: str, port: int, factory: Any, timeout: float = 30, bindAddress: Any = None) -> Any:
+        attempt = _Attempt(self, host, port, factory, timeout)
+        self.attempts.append(attempt)
+        factory.startedConnecting(attempt)
+        return attempt
+
+    def listenTCP(self, port: int, factory: Any, backlog: int = 50, interface: str = "") -> Any:
+        raise NotImplementedError("use listen")
+
+    def installNameResolver(self, resolver: Any) -> Any:
+        raise NotImplementedError("names are resolved here")
+
+    def resolveHostName(
+        self, resolutionReceiver: Any, hostName: str, portNumber: int = 0, addressTypes: Any = None, transportSemantics: str = "TCP"
+    ) -> Any:
+        self.names.append(hostName)
+        resolution = _Resolution(hostName)
+        resolutionReceiver.resolutionBegan(resolution)
+        if hostName not in self.hanging_names:
+            if hostName not in self.unknown_names:
+                resolutionReceiver.addressResolved(IPv4Address("TCP", ADDRESS, portNumber))
+            resolutionReceiver.resolutionComplete()
+        return resolution
