@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Mapping
+from functools import cached_property
 from hashlib import blake2b
 from typing import Any, Final
 
@@ -19,7 +20,6 @@ JSON: Final = "application/json; charset=utf-8"
 COMPRESS_FROM: Final = 1024
 """Bytes below which compression costs more than it saves."""
 SLICE: Final = 64 * 1024
-_GZIP_LEVEL: Final = 5
 
 
 @frozen
@@ -34,15 +34,18 @@ class Answer:
 
 @frozen
 class Stored:
-    """A body that is served many times: compressed once, with its entity tag."""
+    """A body with its entity tag, compressed when first asked for; ``level`` is how hard to try (low for what is served once)."""
 
     body: bytes
-    compressed: bytes
-    etag: str
+    level: int = 5
 
-    @classmethod
-    def of(cls, body: bytes) -> Stored:
-        return cls(body, gzip.compress(body, _GZIP_LEVEL, mtime=0), f'W/"{blake2b(body, digest_size=12).hexdigest()}"')
+    @cached_property
+    def etag(self) -> str:
+        return f'W/"{blake2b(self.body, digest_size=12).hexdigest()}"'
+
+    @cached_property
+    def compressed(self) -> bytes:
+        return gzip.compress(self.body, self.level, mtime=0)
 
 
 def json_answer(value: object, status: int = 200, **headers: str) -> Answer:

@@ -30,7 +30,7 @@ class _Held:
 
 
 class Holds:
-    """Who asked first for a topic pays for it in the count of addresses; everybody's request renews it."""
+    """Who asked first for a topic pays for it in the count of its address (an unknown one, on a unix socket, has none); every request renews it."""
 
     def __init__(self, hub: IHub, config: Config, clock: Clock, scheduler: IReactorTime) -> None:
         self._hub = hub
@@ -69,7 +69,7 @@ class Holds:
 
     def _check(self, address: str) -> None:
         limits = self._limits
-        if self._owners[address] >= limits.rest_held_topics_per_ip:
+        if address and self._owners[address] >= limits.rest_held_topics_per_ip:
             soonest = min(each.until for each in self._held.values() if each.owner == address)
             message = f"at most {limits.rest_held_topics_per_ip} topics per address can be asked for at a time; use /ws for more"
         elif len(self._held) >= limits.rest_held_topics:

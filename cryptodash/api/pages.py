@@ -28,15 +28,15 @@ class Page:
 
 
 def load_pages(package: str, version: str) -> Mapping[str, Page]:
-    """The package's files by name. ``{version}`` in an HTML file becomes the version, so that a new release is never mixed with a cached script."""
+    """The package's files by name. ``{version}`` in HTML and JSON becomes the version: a page then never runs a cached script of another release."""
     pages: dict[str, Page] = {}
     for entry in files(package).iterdir():
         suffix = entry.name.rpartition(".")[2]
         if suffix in TYPES and entry.is_file():
             body = entry.read_bytes()
-            if suffix == "html":
+            if suffix in ("html", "json"):
                 body = body.replace(b"{version}", version.encode())
-            pages[entry.name] = Page(Stored.of(body), TYPES[suffix])
+            pages[entry.name] = Page(Stored(body), TYPES[suffix])
     return pages
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from attrs import field, frozen
+from attrs import frozen
 
 from cryptodash.api.traffic import OPS
 from cryptodash.core import codec
@@ -13,6 +13,7 @@ from cryptodash.core.errors import Refused
 from cryptodash.core.topics import Channel, Topic
 from cryptodash.hub.interfaces import IHub
 
+WITH_CHANNELS: Final = frozenset(("subscribe", "unsubscribe", "resync"))
 MAX_ID: Final = 128
 MIN_RATE: Final = 0.1
 MAX_RATE: Final = 100.0
@@ -20,46 +21,49 @@ MAX_RATE: Final = 100.0
 
 @frozen
 class Request:
-    """One client message. ``id`` is echoed: a string, an integer, or None where none was sent."""
+    """What an op works on. ``id`` is echoed: a string, an integer, or None where none was sent."""
 
-    op: str
-    id: str | int | None = None
-    channels: list[Any] = field(factory=list)
+    id: str | int | None
+    channels: Sequence[Any]
 
 
-def parse(payload: bytes, max_channels: int) -> Request:
-    """The request in a client's message, ``{"op":"subscribe","channels":[...],"id":1}``.
-
-    Raises ``Refused``: ``invalid_message``, ``unknown_op``, ``too_many_channels``.
-    """
+def read(payload: bytes) -> dict[str, Any]:
+    """The object in a client's message, ``{"op":"subscribe","channels":[...],"id":1}``. Raises ``Refused`` ``invalid_message``."""
     try:
         message = codec.decode(payload)
     except codec.InvalidJSON as error:
         raise _invalid(str(error)) from None
     if not isinstance(message, dict):
         raise _invalid("expected an object")
-    op = message.get("op")
-    if not isinstance(op, str):
-        raise _invalid('expected "op", one of: ' + ", ".join(OPS))
-    if op not in OPS:
-        raise Refused("unknown_op", f"Unknown op {op[:32]!r}: expected one of: {', '.join(OPS)}")
-    channels = message.get("channels", [])
-    if op in ("subscribe", "unsubscribe", "resync"):
-        if not isinstance(channels, list) or "channels" not in message:
-            raise _invalid(f'"{op}" needs "channels", a list')
-        if len(channels) > max_channels:
-            raise Refused("too_many_channels", f"{len(channels)} channels in one message: at most {max_channels} are allowed; nothing was done")
-    else:
-        channels = []
-    return Request(op, request_id(message), channels)
+    return message
 
 
-def request_id(message: Mapping[str, Any]) -> str | int | None:
+def read_id(message: Mapping[str, Any]) -> str | int | None:
     """The message's ``id``. Raises ``Refused`` ``invalid_message`` unless it is a short string or a 64-bit integer."""
     value = message.get("id")
     if value is None or (isinstance(value, str) and len(value) <= MAX_ID) or (type(value) is int and -(2**63) <= value < 2**63):
         return value
     raise _invalid(f'"id" must be an integer or a string of at most {MAX_ID} characters')
+
+
+def read_op(message: Mapping[str, Any]) -> str:
+    """What is asked for, one of ``OPS``. Raises ``Refused``: ``invalid_message``, ``unknown_op``."""
+    op = message.get("op")
+    if not isinstance(op, str):
+        raise _invalid('expected "op", one of: ' + ", ".join(OPS))
+    if op not in OPS:
+        raise Refused("unknown_op", f"Unknown op {op[:32]!r}: expected one of: {', '.join(OPS)}")
+    return op
+
+
+def read_channels(message: Mapping[str, Any], limit: int) -> list[Any]:
+    """The message's ``channels``, unchecked. Raises ``Refused``: ``invalid_message``, ``too_many_channels``."""
+    channels = message.get("channels")
+    if not isinstance(channels, list):
+        raise _invalid('expected "channels", a list')
+    if len(channels) > limit:
+        raise Refused("too_many_channels", f"{len(channels)} channels in one message: at most {limit} are allowed; nothing was done")
+    return channels
 
 
 def _invalid(reason: str) -> Refused:

@@ -14,7 +14,7 @@ from cryptodash.api.feeds import Feed
 from cryptodash.api.frames import text_frame
 from cryptodash.api.limiter import TokenBucket
 from cryptodash.api.line import Line
-from cryptodash.api.requests import Request, max_rate, parse, resolve
+from cryptodash.api.requests import WITH_CHANNELS, Request, max_rate, read, read_channels, read_id, read_op, resolve
 from cryptodash.core import codec
 from cryptodash.core.config import Limits
 from cryptodash.core.errors import Refused
@@ -116,14 +116,16 @@ class Session:
             return
         started = self._clock.monotonic()
         op, result = "unknown", "error"
-        request: Request | None = None
+        request_id: str | int | None = None
         try:
-            request = parse(payload, self._limits.max_channels)
-            op = request.op
-            self._ops[op](request)
+            message = read(payload)
+            request_id = read_id(message)
+            op = read_op(message)
+            channels = read_channels(message, self._limits.max_channels) if op in WITH_CHANNELS else ()
+            self._ops[op](Request(request_id, channels))
             result = "ok"
         except Refused as refused:
-            self._fault(refused, request.id if request else None)
+            self._fault(refused, request_id)
         self._traffic.commands.add(op, result)
         self._traffic.command_seconds.at(op).observe(self._clock.monotonic() - started)
 

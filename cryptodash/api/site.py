@@ -77,8 +77,9 @@ class Front(Resource):
         if request.method != b"GET":
             send_now(request, error_answer("method_not_allowed", "/ws takes GET only", 405, Allow="GET, OPTIONS"))
         elif request.clientproto != b"HTTP/1.1" or b"websocket" not in request.requestHeaders.getRawHeaders(b"upgrade", [b""])[0].lower():
-            answer = error_answer("upgrade_required", "/ws speaks WebSocket only", 426, Upgrade="websocket", Connection="Upgrade")
-            send_now(request, answer)
+            send_now(request, _upgrade_required("/ws speaks WebSocket only"))
+        elif request.requestHeaders.getRawHeaders(b"sec-websocket-version") != [b"13"]:
+            send_now(request, _upgrade_required("/ws speaks version 13 of the WebSocket protocol (RFC 6455)"))
         elif request.content is not None and request.content.read(1):
             send_now(request, error_answer("bad_request", "an upgrade has no body", 400))
         else:
@@ -108,6 +109,10 @@ class Front(Resource):
             self._seconds.at(route).observe(self._clock.monotonic() - began)
 
         request.notifyFinish().addBoth(ended)
+
+
+def _upgrade_required(message: str) -> Answer:
+    return error_answer("upgrade_required", message, 426, Upgrade="websocket", Connection="Upgrade", Sec_WebSocket_Version="13")
 
 
 def _preflight() -> Answer:

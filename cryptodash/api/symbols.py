@@ -37,11 +37,11 @@ class SymbolList:
         """The body for these filters; ``exchange`` is an enabled one or None, ``search`` is in upper case."""
         exchanges = [exchange] if exchange else list(self._upstreams)
         if search:
-            return Stored.of(self._encode(exchanges, market, search))
+            return Stored(self._encode(exchanges, market, search), level=1)
         versions = tuple(self._upstreams[each].catalogue.version for each in exchanges)
         known = self._stored.get((exchange, market))
         if known is None or known[0] != versions:
-            known = self._stored[exchange, market] = (versions, Stored.of(self._encode(exchanges, market, "")))
+            known = self._stored[exchange, market] = (versions, Stored(self._encode(exchanges, market, "")))
         return known[1]
 
     def _encode(self, exchanges: Iterable[str], market: MarketType | None, search: str) -> bytes:

@@ -19,7 +19,7 @@ from cryptodash.exchanges.wire import Count, Name, RawLevels, Time, amount, deco
 
 SPOT, PERPETUAL = MarketType.SPOT, MarketType.PERPETUAL
 
-ALTERNATIVE = "spot data is also served by https://data-api.binance.vision and wss://data-stream.binance.vision"
+ALTERNATIVE = "https://data-api.binance.vision and wss://data-stream.binance.vision (spot market data)"
 
 _PREFIX = {SPOT: "/api/v3", PERPETUAL: "/fapi/v1"}
 
@@ -217,7 +217,7 @@ def rest_error(status: int, headers: Mapping[str, str], body: bytes) -> tuple[st
     error = _read_error(body)
     message = f"HTTP {status}" + (f", {error.code} {error.msg[:200]}" if error.code else "")
     if status in (403, 451):
-        return "blocked", f"{message}: not served from here; {ALTERNATIVE}", None
+        return "blocked", f"{message}: not served from here; try {ALTERNATIVE}", None
     if status == 418:
         return "banned", f"{message}: this address is banned", retry_after(headers, 600.0)
     if status == 429 or error.code == _TOO_MANY_REQUESTS:

@@ -25,7 +25,7 @@ from cryptodash.exchanges.wire import MAX_TIME_MS, Name, Time, decoder, retry_af
 SPOT, PERPETUAL = MarketType.SPOT, MarketType.PERPETUAL
 
 CATEGORY: Mapping[MarketType, str] = {SPOT: "spot", PERPETUAL: "linear"}
-ALTERNATIVE = "the same REST interface is served by https://api.bytick.com, and by regional hosts for their regions"
+ALTERNATIVE = "https://api.bytick.com (REST), or the host of your region"
 
 T = TypeVar("T")
 
@@ -243,7 +243,7 @@ def rest_error(status: int, headers: Mapping[str, str], body: bytes) -> tuple[st
     if failure.code == _TOO_MANY_FROM_ADDRESS or (status == 403 and b"too frequent" in body[:4096].lower()):
         return "banned", f"{message}: access too frequent", retry_after(headers, 600.0)
     if status in (403, 451) or failure.code == _NOT_HERE:
-        return "blocked", f"{message}: not served from here; {ALTERNATIVE}", None
+        return "blocked", f"{message}: not served from here; try {ALTERNATIVE}", None
     if status == 429:
         return "banned", f"{message}: too many requests", retry_after(headers, 60.0)
     if failure.code == _TOO_MANY_VISITS:  # counted per second

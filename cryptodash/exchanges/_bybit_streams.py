@@ -147,15 +147,16 @@ _ticker = decoder(_Ticker)
 def read_ticker(topic: str, frame: bytes) -> Sequence[Message]:
     """Linear: a snapshot, then deltas of the fields that changed. Spot: snapshots only. The quote comes from ``orderbook.1``, which is faster.
 
-    A delta of other fields still confirms these: it is an empty partial ``Stats``.
+    A delta of other fields confirms these and changes nothing: it is an empty partial ``Mark``.
     """
     ticker = _ticker(frame)
     data, time, full = ticker.data, ticker.time, ticker.kind == "snapshot"
-    if not data.has_mark():
-        return (data.stats(topic, time, full),)
-    if not data.has_stats():
-        return (data.mark_of(topic, time, full),)
-    return data.stats(topic, time, full), data.mark_of(topic, time, full)
+    messages: list[Message] = []
+    if data.has_stats():
+        messages.append(data.stats(topic, time, full))
+    if data.has_mark() or not messages:
+        messages.append(data.mark_of(topic, time, full))
+    return messages
 
 
 # linear: {"topic":"publicTrade.BTCUSDT","type":"snapshot","ts":1786540363844,"data":[{"T":1786540363843,"s":"BTCUSDT","S":"Buy","v":"0.015",

@@ -96,6 +96,10 @@ class TickerAssembly:
             )
         )
 
+    def holds(self, m: Quote) -> bool:
+        """Whether this quote is the one known: just taken, or confirmed by a repeat."""
+        return (self._known.bid, self._known.ask) == (m.bid, m.ask)
+
     def trade(self, price: Number, time: int) -> Ticker | None:
         """Take a trade's price as ``last``."""
         known = self._known
@@ -262,8 +266,7 @@ class SweepAssembly:
             news.append(assembly.mark(said.mark))
         if said.quote is not None:
             news.append(assembly.quote(said.quote, received_ms))
-            ticker = assembly.ticker
-            if ticker is not None and (ticker.bid, ticker.ask) == (said.quote.bid, said.quote.ask):
+            if assembly.holds(said.quote):
                 row.quoted_at = now
         return any(each is not None for each in news)
 

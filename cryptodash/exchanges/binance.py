@@ -78,7 +78,7 @@ class Binance:
     }
     alternative: Mapping[MarketType, str] = {
         SPOT: rest.ALTERNATIVE,
-        PERPETUAL: "there is no other public host for perpetuals; use a proxy in a place that Binance serves",
+        PERPETUAL: "HTTPS_PROXY with a proxy in a place that Binance serves (perpetuals have no other public host)",
     }
     endpoints: Mapping[str, Endpoint] = {
         "spot": Endpoint("spot", SPOT, "/stream"),

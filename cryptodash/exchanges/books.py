@@ -82,7 +82,7 @@ class BookTrack(Track):
     """One instrument's order book; ``depths`` are those somebody watches."""
 
     def __init__(self, topic: Topic, desk: Desk, snapshots: Snapshots, retire: Callable[[Leg, float], None]) -> None:
-        """``retire`` gives up the stream of a leg that another has replaced."""
+        """``retire`` gives up a leg that another has replaced."""
         super().__init__(topic, desk)
         self.depths: set[int] = set()
         self.leg: Leg | None = None
@@ -115,11 +115,14 @@ class BookTrack(Track):
             self.next_leg = leg
         return leg
 
+    def legs(self) -> list[Leg]:
+        """Both, one or none."""
+        return [leg for leg in (self.leg, self.next_leg) if leg is not None]
+
     def watch(self) -> None:
         """The depths changed."""
-        for leg in (self.leg, self.next_leg):
-            if leg is not None:
-                leg.book.watch(self.depth)
+        for leg in self.legs():
+            leg.book.watch(self.depth)
 
     def forget(self, leg: Leg) -> None:
         """The leg's stream is given up."""
@@ -231,9 +234,7 @@ class BookTrack(Track):
         return leg.stream.last if leg is not None and leg.stream is not None and self.valued else None
 
     def beat(self, now: float, out: list[Output]) -> None:
-        for leg in (self.leg, self.next_leg):
-            if leg is None:
-                continue
+        for leg in self.legs():
             if leg.rule is BookRule.COUNTER:
                 if not leg.book.synced and leg.stream is not None and leg.stream.phase is Phase.LIVE:
                     self.begin_again(leg, now)

@@ -63,7 +63,7 @@ class Poison:
             self.began, self.frames_before, self.bad = now, frames - 1, 0
         self.bad += 1
         seen = frames - self.frames_before
-        return self.bad > POISON_MOST or seen >= POISON_LEAST_FRAMES and self.bad > POISON_SHARE * seen
+        return self.bad > POISON_MOST or (seen >= POISON_LEAST_FRAMES and self.bad > POISON_SHARE * seen)
 
 
 class Connection:
@@ -91,6 +91,7 @@ class Connection:
         self._again: deque[Request] = deque()
         self._requests: dict[str, Request] = {}
         self._delivered: set[str] = set()
+        self._renew: set[str] = set()
         self._serial = 0
         self._next_send = now
         self._next_ping = now
@@ -111,11 +112,14 @@ class Connection:
         self._delivered.add(name)
 
     def resubscribe(self, name: str) -> None:
-        """End the stream and begin it again; no news while a request for it is on its way."""
-        if self._wire.get(name) is Wire.ON:
+        """End the stream and begin it again; if it is being begun, once that is answered."""
+        wire = self._wire.get(name)
+        if wire is Wire.ON:
             self._delivered.discard(name)
             self._wire[name] = Wire.LEAVING
             self._again.append(Request(on=False, names=(name,), forced=True))
+        elif wire is Wire.ASKED:
+            self._renew.add(name)
 
     def unwanted(self) -> list[str]:
         """Names that the venue still counts although nobody wants them any more."""
@@ -218,7 +222,7 @@ class Connection:
             return None
         settled = Settled()
         # "already subscribed": seen after a partial reconnect; what was wanted is so.
-        if ok or len(request.names) == 1 and request.on and "already subscribed" in reason.lower():
+        if ok or (len(request.names) == 1 and request.on and "already subscribed" in reason.lower()):
             self._take_effect(request, settled)
         elif len(request.names) > 1:
             self._halve(request)
@@ -256,6 +260,9 @@ class Connection:
                 self._wire.pop(name, None)
             if (name in self.routes) is not request.on:
                 self._differing[name] = None
+            elif name in self._renew:
+                self.resubscribe(name)
+            self._renew.discard(name)
 
     def _halve(self, request: Request) -> None:
         """One bad name refuses a whole request at some venues: two smaller ones find it."""
@@ -265,6 +272,6 @@ class Connection:
 
     def _refuse(self, name: str, settled: Settled) -> None:
         self._wire.pop(name, None)
+        self._renew.discard(name)
         if name in self.routes:
             settled.rejected.append(name)
-

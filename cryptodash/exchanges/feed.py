@@ -242,7 +242,7 @@ class FeedProtocol(WebSocketClientProtocol):
         self._feed = feed
         self._secure = secure
         self._lost_to: BaseException | None = None
-        self._pong_at = 0.0
+        self._pong_at = float("-inf")
         self._pong_payload = b""
         self._pong_timer: Any = None
         self.http_status_line = ""

@@ -78,6 +78,7 @@ class Line:
         self.emptied_at = None
         for each in self.connections():
             each.changed(stream.name)
+            each.resubscribe(stream.name)  # still there from before: its first frames (a snapshot, perhaps) went to nobody
 
     def remove(self, stream: Stream, now: float) -> None:
         """The stream is wanted no more."""
@@ -142,7 +143,9 @@ class Line:
         incoming = self.incoming
         if incoming is None or incoming.settled_at is None:
             return False
-        return now - incoming.settled_at >= TAKEOVER or all(each.source is incoming for each in self.streams.values() if each.phase is not Phase.REJECTED)
+        return now - incoming.settled_at >= TAKEOVER or all(
+            each.source is incoming for each in self.streams.values() if each.phase is not Phase.REJECTED
+        )
 
     def promote(self, now: float, out: list[Output]) -> Connection | None:
         """The new connection is the only one from now on; returns the old one."""

@@ -33,7 +33,7 @@ _log = Logger(namespace="cryptodash.exchanges.listing")
 
 
 class Listing:
-    """Reads one market's instruments into ``catalogue``: at ``start`` (again after 1 s to 60 s while that fails), hourly, and when ``read`` is called.
+    """Reads one market's instruments into ``catalogue``: at ``start`` (again after 1 s to 60 s while that fails), hourly, and on request.
 
     ``changed(market)`` is called after each reading. While ``idle()`` the venue is probed every 60 s; ``error`` is what the last
     reading or probe met (None: it succeeded), ``good_at`` the monotonic time of the last success.

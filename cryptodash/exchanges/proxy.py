@@ -241,6 +241,11 @@ def failure_text(error: BaseException) -> str:
     return f"{type(telling[-1]).__name__}: {telling[-1]}"[:200]
 
 
+def was_cancelled(error: BaseException) -> bool:
+    """Whether the failure is only that we gave up ourselves."""
+    return any(isinstance(each, CancelledError) for each in _causes(error))
+
+
 def _causes(error: BaseException) -> list[BaseException]:
     """The error and, where Twisted's web client wrapped them, the failures inside it."""
     found = [error]

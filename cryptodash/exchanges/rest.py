@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from treq.client import HTTPClient
-from twisted.internet.defer import Deferred, TimeoutError
+from twisted.internet.defer import CancelledError, Deferred, TimeoutError
 from twisted.internet.error import ConnectionDone
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.logger import Logger
@@ -22,7 +22,7 @@ from cryptodash.core.tally import Tally
 from cryptodash.core.time import Clock
 from cryptodash.exchanges.budget import Budget, Ticket
 from cryptodash.exchanges.interfaces import Hosts, IVenue, RestRequest
-from cryptodash.exchanges.proxy import failure_text
+from cryptodash.exchanges.proxy import failure_text, was_cancelled
 
 DEADLINE = 10.0
 """Seconds from the start of a request to the end of its body."""
@@ -148,9 +148,11 @@ class RestClient:
             headers = _lowered(response.headers)
             self._adopt(budget, request, headers)
             body = await _read(response)
-        except (UpstreamError, TimeoutError):
+        except UpstreamError:
             raise
         except Exception as error:
+            if was_cancelled(error):
+                raise CancelledError from None
             raise UpstreamError("disconnected", f"{self._host(request)}: {failure_text(error)}") from None
         self._judge(request, response.code, headers, body)
         return body

@@ -11,7 +11,10 @@ SAMPLES = 240
 
 
 class Skew:
-    """Median of (event time - our wall clock) over about the last minute; network delay is part of it. Used to correct receive times, never to order."""
+    """Median of (event time - our wall clock) over about the last minute; network delay is part of it.
+
+    Used to correct receive times, never to order.
+    """
 
     def __init__(self) -> None:
         self.ms = 0

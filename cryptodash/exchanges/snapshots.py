@@ -62,10 +62,12 @@ class Snapshots:
             customer = next((each for each in ready if each.is_urgent), ready[0])
             del self._waiting[customer]
             request = customer.request()
-            if request is not None and request not in self._flying:
-                customer.free_at = now + pause(customer.failures)
-                self._flying[request] = customer
+            if request is None:
+                continue
+            customer.free_at = now + pause(customer.failures)
+            if request not in self._flying:  # else it was made for a book that is gone: the answer serves this one
                 out.append(Fetch(request))
+            self._flying[request] = customer
 
     def due(self) -> float:
         """When ``advance`` has something to do."""

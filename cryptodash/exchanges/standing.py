@@ -19,7 +19,7 @@ from cryptodash.exchanges.rest import RestClient
 
 CONNECT_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
-_OUR_REASONS = frozenset({"idle", "ping_timeout", "protocol", "poison", "rollover", "shutdown"})
+_OUR_REASONS = frozenset({"idle", "stale", "poison", "rollover", "timeout", "empty", "unwanted", "shutdown"})
 _PROTOCOL_CODES = frozenset({1002, 1003, 1007, 1009})
 
 
@@ -36,10 +36,10 @@ def status(health: Health, listings: Sequence[Listing], trouble: str) -> tuple[s
     bad = health.streams - health.good_streams
     if not health.good_streams:
         cause = health.cause or _cause(error)
-        reason = trouble or (str(error) if error else "no stream is live yet")
+        reason = _joined(trouble, health.reason) or (str(error) if error else "no stream is live yet")
         return ("maintenance" if health.maintenance or cause is Cause.MAINTENANCE else "offline"), cause, reason
     if 2 * bad > health.streams:
-        return "degraded", health.cause, trouble or f"{bad} of {health.streams} streams are not live"
+        return "degraded", health.cause, _joined(trouble, health.reason) or f"{bad} of {health.streams} streams are not live"
     if error is not None:
         return "degraded", _cause(error), str(error)
     return "online", None, ""
@@ -55,6 +55,10 @@ def _idle(listings: Sequence[Listing], error: UpstreamError | None) -> tuple[str
     if good:
         return "degraded", cause, reason
     return ("maintenance" if cause is Cause.MAINTENANCE else "offline"), cause, reason
+
+
+def _joined(*reasons: str) -> str:
+    return "; ".join(reason for reason in reasons if reason)
 
 
 def _cause(error: UpstreamError | None) -> Cause | None:
@@ -91,8 +95,16 @@ class Meters:
         self._exchange = exchange
         self._connects = tally.counter("cryptodash_upstream_connects_total", "Attempts to open an upstream connection.", "exchange", "result")
         self._disconnects = tally.counter("cryptodash_upstream_disconnects_total", "Upstream connections that ended.", "exchange", "reason")
+        self._messages = tally.counter("cryptodash_upstream_messages_total", "Text messages received.", "exchange").values
+        self._bytes = tally.counter("cryptodash_upstream_bytes_total", "Payload bytes received.", "exchange").values
+        self._key = (exchange,)
         name = "cryptodash_upstream_connect_duration_seconds"
         self._durations = tally.histogram(name, "Time to open an upstream connection.", CONNECT_SECONDS, "exchange").at(exchange)
+
+    def received(self, frame: bytes) -> None:
+        """One text message came."""
+        self._messages[self._key] += 1
+        self._bytes[self._key] += len(frame)
 
     def opened(self, seconds: float) -> None:
         """A connection was opened, this long after the attempt began."""

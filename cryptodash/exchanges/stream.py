@@ -18,7 +18,7 @@ from cryptodash.exchanges.outputs import Output
 
 if TYPE_CHECKING:
     from cryptodash.exchanges.connection import Connection
-    from cryptodash.exchanges.lines import Line
+    from cryptodash.exchanges.line import Line
 
 Feed = Callable[[Message, float, list[Output]], None]
 """Takes one message of a stream at a monotonic time; appends what follows from it."""
@@ -39,7 +39,6 @@ PROOF_WAIT = 30.0
 """How long an acked stream without a promise may send nothing before it is subscribed anew, or taken as merely quiet."""
 FIRST_WAIT = 10.0
 """The same for a stream with a promised pace."""
-TRADES_ONLY = frozenset({Part.TRADES})
 
 
 class Phase(enum.Enum):
@@ -162,7 +161,7 @@ class Stream:
     @property
     def is_paced(self) -> bool:
         """Whether the venue promises a pace, or one faster than 1/s has been learned."""
-        return self.promise is not None or self._has_learned and self.rate > 1.0
+        return self.promise is not None or (self._has_learned and self.rate > 1.0)
 
     @property
     def _has_learned(self) -> bool:
@@ -181,7 +180,7 @@ class Stream:
         elif self.phase is Phase.ACKED:
             if self.promise is not None and now - self.since > max(FIRST_WAIT, PROMISES * self.promise):
                 self.signal(Signal.SILENCE, now, out)
-            elif self.parts == TRADES_ONLY and (proven or self.last is not None) and now - self.since > PROOF_WAIT:
+            elif Part.TRADES in self.parts and proven and now - self.since > (PROOF_WAIT if self.last is None else stale_after):
                 self.signal(Signal.LULL, now, out)  # no trade is no news; for every other kind only a frame shows that the value still holds
 
     def _learn(self, now: float) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cryptodash.core.errors import UpstreamError
 from cryptodash.core.events import Candle, Cause, State, StreamStatus
 from cryptodash.core.instruments import Instrument
 from cryptodash.core.topics import Topic
 from cryptodash.exchanges import freshness
-from cryptodash.exchanges.assembly import CandleAssembly, SweepAssembly, TickerAssembly, TradeAssembly
+from cryptodash.exchanges.assembly import SweepAssembly, TickerAssembly, TradeAssembly
+from cryptodash.exchanges.bars import CandleAssembly
 from cryptodash.exchanges.desk import Desk
 from cryptodash.exchanges.interfaces import Part, Plan
 from cryptodash.exchanges.messages import Bar, Mark, Message, Quote, Stats, SweepRows, Trades
@@ -32,8 +32,9 @@ INTERVAL_MS: dict[str, int] = {
     "1w": 10_080 * MINUTE,
 }
 """A month has no fixed length."""
-CANDLE_RETRY = 2.0
 MOST_CANDLES = 1000
+MARGIN = 2
+"""Bars asked for beyond those that are missing: the running one, and one that may open meanwhile."""
 
 
 class Track:
@@ -47,6 +48,8 @@ class Track:
         self.sources: dict[Part, tuple[Stream, ...]] = {}
         self.valued = False
         self.ended: Cause | None = None
+        self.dropped = False
+        """Nobody wants it any more: no further status."""
         self.status: StreamStatus | None = None
 
     def feed(self, message: Message, now: float, out: list[Output]) -> None:
@@ -73,6 +76,8 @@ class Track:
 
     def refresh(self, out: list[Output]) -> None:
         """Publish the status if it has changed."""
+        if self.dropped:
+            return
         state, cause = self.condition()
         fields = self.fields()
         last = self.status
@@ -113,6 +118,8 @@ class TickerTrack(Track):
         self.update_id: int | None = None
         """The newest quote's, to compare with the book's."""
         self._trades: Stream | None = None
+        self._is_lent = False
+        """Whether that stream is here only because somebody else wants it."""
 
     def feed(self, message: Message, now: float, out: list[Output]) -> None:
         if isinstance(message, Quote):
@@ -140,9 +147,12 @@ class TickerTrack(Track):
         """``last`` may come from this trade stream (None: no more), as well as from the 24 h ticker."""
         if trades is self._trades:
             return
-        old = tuple(each for each in self.sources.get(Part.LAST, ()) if each is not self._trades)
+        known = self.sources.get(Part.LAST, ())
+        if self._is_lent:
+            known = tuple(each for each in known if each is not self._trades)
         self._trades = trades
-        self.sources[Part.LAST] = old if trades is None or trades in old else (*old, trades)
+        self._is_lent = trades is not None and trades not in known
+        self.sources[Part.LAST] = (*known, trades) if trades is not None and self._is_lent else known
         self.stream_changed(out)
 
     def stream_changed(self, out: list[Output]) -> None:
@@ -179,54 +189,30 @@ class CandleTrack(Track):
 
     def __init__(self, topic: Topic, desk: Desk) -> None:
         super().__init__(topic, desk)
-        self.interval_ms = INTERVAL_MS.get(topic.interval)
-        self.assembly = CandleAssembly(topic, self.interval_ms)
-        self._newest = 0
-        self._missing = 0
-        self._fetching = False
-        self._retry_at: float | None = None
+        self.assembly = CandleAssembly(topic, INTERVAL_MS.get(topic.interval))
 
     def feed(self, message: Message, now: float, out: list[Output]) -> None:
         if not isinstance(message, Bar):
             return
-        outcome = self.assembly.bar(message)
-        if outcome.fetch:
-            self._fetch(message.open_time, out)
-        elif message.open_time > self._newest:
-            self._newest = message.open_time
-        self._publish(outcome.events, out)
+        events, fetch = self.assembly.bar(message)
+        self._publish(events, out)
+        if fetch and self.instrument is not None:
+            limit = min(self.assembly.missing + MARGIN, MOST_CANDLES)
+            out.append(Fetch(self.desk.venue.candles_request(self.topic, self.instrument, limit, None)))
 
     def stream_changed(self, out: list[Output]) -> None:
         streams = self.sources.get(Part.CANDLE, ())
-        if self.valued and streams and all(each.source is None for each in streams):
+        if self.valued and all(each.source is None for each in streams):
             self.assembly.reconnected()
         self.refresh(out)
 
     def fetched(self, candles: Sequence[Candle], out: list[Output]) -> None:
         """The bars asked for have come."""
-        self._fetching = False
         self._publish(self.assembly.fetched(candles), out)
 
-    def failed(self, error: UpstreamError | None, now: float, out: list[Output]) -> None:
-        """They have not: the assembly says when to go on without them."""
-        self._fetching = False
-        events = self.assembly.fetch_failed()
-        self._retry_at = None if events else now + max(CANDLE_RETRY, (error.retry_after or 0.0) if error is not None else 0.0)
-        self._publish(events, out)
-
-    def beat(self, now: float, out: list[Output]) -> None:
-        if self._retry_at is not None and now >= self._retry_at:
-            self._retry_at = None
-            self._fetch(self._missing, out)
-
-    def _fetch(self, open_time: int, out: list[Output]) -> None:
-        if self._fetching or self.instrument is None:
-            return
-        self._fetching = True
-        self._missing = open_time
-        span = (open_time - self._newest) // self.interval_ms if self.interval_ms and self._newest else 1
-        limit = min(max(span, 1) + 2, MOST_CANDLES)
-        out.append(Fetch(self.desk.venue.candles_request(self.topic, self.instrument, limit, None)))
+    def failed(self, out: list[Output]) -> None:
+        """They have not: the assembly asks again with a later frame, or goes on without them."""
+        self._publish(self.assembly.fetch_failed(), out)
 
     def _publish(self, events: list[Candle], out: list[Output]) -> None:
         if events and not self.valued:

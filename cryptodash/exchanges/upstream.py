@@ -74,6 +74,7 @@ def hosts_of(venue: IVenue, config: Config) -> tuple[Mapping[MarketType, Hosts],
 class _Link:
     """One connection under way."""
 
+    url: str
     feed: Feed
     began: float
     opened: bool = False
@@ -288,7 +289,7 @@ class Upstream(Service):
             closed=partial(self._closed, connection),
         )
         feed = Feed(output.url, self._dialer, self._reactor, handlers)
-        self._links[connection] = _Link(feed, self._clock.monotonic())
+        self._links[connection] = _Link(output.url.partition("?")[0], feed, self._clock.monotonic())
         feed.open()
 
     def _send(self, output: Send) -> None:
@@ -334,6 +335,7 @@ class Upstream(Service):
         self._perform(self._engine.opened(connection))
 
     def _received(self, connection: str, frame: bytes) -> None:
+        self._meters.received(frame)
         self._perform(self._engine.received(connection, frame))
 
     def _closed(self, connection: str, how: Closed) -> None:
@@ -342,7 +344,7 @@ class Upstream(Service):
             self._meters.closed(how, link.why)
         elif not self._ended:
             self._meters.refused(how)
-            self._trouble = f"{how.kind} {how.status or ''}".rstrip() + (f": {how.reason}" if how.reason else "")
+            self._trouble = f"{link.url} cannot be reached ({how.status or how.kind}): {how.reason}"
         if self._ended:
             if not self._links and self._gone is not None:
                 self._gone.callback(None)

@@ -41,10 +41,12 @@ def side_changes(old: Sequence[Level], new: Sequence[Level]) -> tuple[list[Level
     if old == new:
         return [], []
     before, after = dict(old), dict(new)
-    size_before = before.get
-    upserts = [level for level in new if size_before(level[0]) != level[1]]
+    levels_before = before.items()
+    upserts = [level for level in new if level not in levels_before]
+    if before.keys() <= after.keys():
+        return upserts, []
     deletes = [price for price in before if price not in after]
-    if deletes and upserts:  # a price whose padding changed is the same level to a client: set it, do not remove it
+    if upserts:  # a price whose padding changed is the same level to a client: set it, do not remove it
         set_now = {key(price) for price, _ in upserts}
         deletes = [price for price in deletes if key(price) not in set_now]
     return upserts, deletes
@@ -78,11 +80,19 @@ class LiveBook:
             self.in_sync = False
 
     def read(self, depth: int) -> tuple[Levels, Levels] | None:
-        """(bids, asks) now; None for a book that is out of sync or crossed."""
+        """(bids, asks) now; None for a book that is out of sync or crossed.
+
+        A book that has lost its place is empty as well, so an empty one is believed only while the venue's stream is good.
+        """
         if self.book is None or not self.in_sync:
             return None
         bids, asks = self.book.top(depth)
-        return None if is_crossed(bids, asks) else (tuple(bids), tuple(asks))
+        if is_crossed(bids, asks) or not (bids or asks or self._is_good()):
+            return None
+        return tuple(bids), tuple(asks)
+
+    def _is_good(self) -> bool:
+        return self.status is not None and self.status.state.is_good
 
 
 class View:

@@ -20,6 +20,7 @@ from cryptodash.simulator.limits import Ledger, Window
 from cryptodash.simulator.market import Instrument, Market
 
 _MAX_DELAYED = 20_000
+_OLD_LEVELS = 1_000
 SLOW_BY = 2.0
 """Seconds the fault ``slow`` adds."""
 SHORT_LIFE = 10.0
@@ -122,6 +123,27 @@ class Refusal:
     headers: Mapping[str, str] = field(factory=dict)
 
 
+Levels = Sequence[tuple[int, int]]
+
+
+@frozen
+class BookImage:
+    """A book at one moment: the id of its last change, and (price, size) levels, best first."""
+
+    last: int
+    bids: Levels
+    asks: Levels
+
+
+@frozen
+class Answer:
+    """A REST answer."""
+
+    status: int
+    body: bytes
+    headers: Mapping[str, str] = field(factory=dict)
+
+
 class Host:
     """What all venues' hosts have in common. Subclasses read requests and make feeds."""
 
@@ -161,6 +183,16 @@ class Host:
     def maintenance(self, session: Session) -> None:
         """The venue goes down for maintenance: say so the venue's way."""
         session.close(1012, "service restart")
+
+    def rest(self, path: str, query: Mapping[str, str]) -> Answer:
+        """Answer a GET request."""
+        raise NotImplementedError
+
+    def pong(self, session: Session) -> None:
+        """A pong frame came."""
+        if not session.frozen:
+            session.pinged = None
+            self.heard(session)
 
     # --- connections ---
 
@@ -235,6 +267,7 @@ class Host:
                 instrument.catch_up(self.clock.wall_ms())
                 instrument.watched += 1
             stream = self.streams[key] = Stream(name, session.market, kind, instrument, make(instrument))
+            self._apply()
             self.woken()
         stream.sessions.append(session)
         session.names[name] = stream
@@ -304,6 +337,8 @@ class Host:
         elif fault.name == "half-open":
             for session in self.sessions:
                 session.frozen = True
+        elif fault.name == "old-snapshot":
+            self._remember(fault)
         elif fault.name == "maintenance":
             for session in list(self.sessions):
                 self.maintenance(session)
@@ -318,6 +353,24 @@ class Host:
         for stream, payload in fault.held():
             self.publish(stream, payload)
         self._apply()
+
+    def _remember(self, fault: Fault) -> None:
+        for market_type, market in self.markets.items():
+            for instrument in market.made():
+                if fault.covers(market_type, instrument.listing.native):
+                    fault.memory[instrument] = BookImage(instrument.update_id, *instrument.book.levels(_OLD_LEVELS))
+
+    def book_image(self, instrument: Instrument, count: int) -> BookImage:
+        """The book as REST shows it now: an old one under the fault ``old-snapshot``."""
+        for fault in self.faults:
+            image = fault.memory.get(instrument)
+            if fault.name == "old-snapshot" and isinstance(image, BookImage):
+                return BookImage(image.last, image.bids[:count], image.asks[:count])
+        instrument.catch_up(self.clock.wall_ms())
+        bids, asks = instrument.book.levels(count)
+        if instrument.crossed:
+            bids = [(instrument.book.ask + 1, 1), *bids[: count - 1]]
+        return BookImage(instrument.update_id, bids, asks)
 
     def _apply(self) -> None:
         self.slow = any(fault.name == "slow" for fault in self.faults)

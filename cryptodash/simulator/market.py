@@ -138,7 +138,7 @@ class Instrument:
         self.book = self._new_book(fair)
         self.trade_id = 4_000_000_000 + self._rng.getrandbits(30)
         self.order_id = self.trade_id // 3
-        self._tick = "ZeroPlusTick"
+        self.tick_direction = "ZeroPlusTick"
         self.last_price = fair
         self.last_size = self._mean_trade
         self.trades: deque[Trade] = deque(maxlen=1000)
@@ -176,6 +176,12 @@ class Instrument:
         listing = self.listing
         economy = self._economy
         return listing.reference_ticks(economy.value(listing.asset, self.time), economy.value(listing.quote, self.time))
+
+    @property
+    def mark(self) -> int:
+        """The mark price in ticks: between the index and the middle of the book."""
+        bid, _, ask, _ = self._top
+        return (2 * self.index + bid + ask) // 4
 
     @property
     def funding_ppb(self) -> int:
@@ -288,11 +294,11 @@ class Instrument:
     def _fill(self, price: int, size: int, buy: bool) -> None:
         self.trade_id += 1
         if price != self.last_price:
-            self._tick = "PlusTick" if price > self.last_price else "MinusTick"
-        elif not self._tick.startswith("Zero"):
-            self._tick = "Zero" + self._tick
+            self.tick_direction = "PlusTick" if price > self.last_price else "MinusTick"
+        elif not self.tick_direction.startswith("Zero"):
+            self.tick_direction = "Zero" + self.tick_direction
         self.last_price, self.last_size = price, size
-        trade = Trade(self.trade_id, self.time, price, size, buy, self.order_id, self.update_id, self._tick)
+        trade = Trade(self.trade_id, self.time, price, size, buy, self.order_id, self.update_id, self.tick_direction)
         self.trades.append(trade)
         self.beat.trades.append(trade)
         self.candles.minute.add(price, size, buy, trade.id)

@@ -45,7 +45,7 @@ class Wire:
 
     def turn(self) -> bool:
         """Let one step happen; whether one did."""
-        return any([end.turn() for end in (self.client, self.server)])
+        return any(end.turn() for end in (self.client, self.server))
 
 
 @implementer(ITCPTransport)
@@ -201,7 +201,8 @@ class _Resolution:
 class MemoryNetwork(Clock):
     """Reactor and clock of a test.
 
-    ``unknown_names`` do not resolve, ``hanging_names`` never answer, ``deaf_ports`` never complete a connection; a port that nobody listens on refuses.
+    ``unknown_names`` do not resolve, ``hanging_names`` never answer, ``deaf_ports`` never complete a connection;
+    a port that nobody listens on refuses.
     """
 
     def __init__(self) -> None:
@@ -231,7 +232,7 @@ class MemoryNetwork(Clock):
         """Let everything happen that needs no time."""
         for _ in range(100_000):
             self.advance(0)
-            if not any([self._attempt(each) for each in list(self.attempts)]) and not any([wire.turn() for wire in list(self.wires)]):
+            if not any(self._attempt(each) for each in list(self.attempts)) and not any(wire.turn() for wire in self.wires):
                 return
         raise AssertionError("the network does not come to rest")
 

@@ -277,6 +277,7 @@ class Web:
     site: Any
     socket: SocketDouble
     state: dict[str, bool]
+    wanted: set[Topic] = field(factory=set)
 
     def wire(self, address: str = "192.0.2.1", transport: Any = None) -> Wire:
         return Wire(self.site, self.scheduler, address, transport)

@@ -6,6 +6,8 @@ import re
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from twisted.internet.defer import CancelledError, ensureDeferred
 from twisted.internet.testing import StringTransport
 from twisted.web.resource import Resource
@@ -253,7 +255,7 @@ def test_answers_and_errors_name_the_allowed_origin(make_web: Any, path: str) ->
         assert "access-control-allow-origin" not in web.get(path, "OPTIONS", Origin=evil).headers
 
 
-UPGRADE = {"Upgrade": "websocket", "Connection": "Upgrade"}
+UPGRADE = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec_WebSocket_Version": "13"}
 
 
 @pytest.mark.parametrize(
@@ -261,6 +263,7 @@ UPGRADE = {"Upgrade": "websocket", "Connection": "Upgrade"}
     [
         ("GET", b"", {}, 426, "upgrade_required"),
         ("GET", b"", {"Upgrade": "h2c"}, 426, "upgrade_required"),
+        ("GET", b"", UPGRADE | {"Sec_WebSocket_Version": "7"}, 426, "upgrade_required"),
         ("POST", b"", {}, 405, "method_not_allowed"),
         ("POST", b"", UPGRADE, 405, "method_not_allowed"),
         ("GET", b"x", UPGRADE, 400, "bad_request"),
@@ -269,7 +272,7 @@ UPGRADE = {"Upgrade": "websocket", "Connection": "Upgrade"}
 def test_ws_is_handed_over_only_for_an_upgrade(web: Any, method: str, body: bytes, headers: dict[str, str], status: int, code: str) -> None:
     answer = web.get("/ws", method, body, **headers)
     assert (answer.status, answer.code, web.socket.upgrades) == (status, code, 0)
-    assert status != 426 or answer.headers["upgrade"] == "websocket"
+    assert status != 426 or (answer.headers["upgrade"], answer.headers["sec-websocket-version"]) == ("websocket", "13")
 
 
 def test_an_error_of_the_resource_itself_is_a_neutral_500(web: Any) -> None:
@@ -277,7 +280,7 @@ def test_an_error_of_the_resource_itself_is_a_neutral_500(web: Any) -> None:
         raise ValueError("secret detail")
 
     web.socket.render = broken
-    answer = web.get("/ws", Upgrade="websocket")
+    answer = web.get("/ws", **UPGRADE)
     assert answer.json() == {"error": {"code": "internal_error", "message": "the server failed to answer"}}
     assert answer.status == 500 and answer.headers["x-content-type-options"] == "nosniff"
 
@@ -369,3 +372,52 @@ def test_a_closing_connection_whose_peer_does_not_read_is_cut(web: Any) -> None:
     assert wire.closing
     web.scheduler.advance(STALL_S)
     assert wire.aborted
+
+
+FRAGMENTS = [
+    b"GET ",
+    b"POST ",
+    b"/",
+    b"/health",
+    b"/ws",
+    b"%00",
+    b"*",
+    b" HTTP/1.1",
+    b" HTTP/1.0",
+    b"\r\n",
+    b"\n",
+    b"\r\n\r\n",
+    b"Host: a",
+    b"Content-Length: ",
+]
+FRAGMENTS += [
+    b"3",
+    b"-1",
+    b"9" * 4400,
+    b"Transfer-Encoding: chunked",
+    b"0\r\n",
+    b"5;x\r\n",
+    b"Upgrade: websocket",
+    b":",
+    b" ",
+    b"\x00",
+    b"\xff",
+    b"abc",
+]
+
+
+@settings(deadline=None, max_examples=150)
+@given(pieces=st.lists(st.one_of(st.sampled_from(FRAGMENTS), st.binary(max_size=8)), max_size=40))
+def test_no_bytes_make_the_server_stumble(make_web: Any, pieces: list[bytes]) -> None:
+    web = make_web()
+    wire = web.wire()
+    wire.send(b"GET /health HTTP/1.1\r\n")
+    for piece in pieces:
+        if not web.socket.upgrades:
+            wire.send(piece)
+    assert b" 500 " not in wire.received()
+    if not web.socket.upgrades:
+        web.scheduler.pump([5] * 30)
+        assert wire.closing
+        wire.drop()
+    assert not web.scheduler.getDelayedCalls()

@@ -36,8 +36,8 @@ def naive() -> ModuleType:
 @cache
 def frames(path: Path) -> list[tuple[float, Any]]:
     """(receive time, decoded frame) of what came in."""
-    opened = gzip.open(path, "rt") if path.suffix == ".gz" else path.open()
-    with opened as lines:
+    opener: Any = gzip.open if path.suffix == ".gz" else open
+    with opener(path, "rt") as lines:
         records = [msgspec.json.decode(line) for line in lines]
     return [(record["t"], msgspec.json.decode(record["raw"])) for record in records if record["dir"] == "in"]
 

@@ -8,11 +8,12 @@ from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
+from zope.interface.verify import verifyObject
+
 from cryptodash.core.errors import ConfigError
 from cryptodash.exchanges import registry
 from cryptodash.exchanges.binance import VENUE as BINANCE
 from cryptodash.exchanges.interfaces import IVenue
-from zope.interface.verify import verifyObject
 
 MODULE = """
 from cryptodash.exchanges.binance import Binance

@@ -144,7 +144,7 @@ class World:
     tally: Tally
     outlet: Callable[[], Outlet] = Outlet
     book_of: Callable[..., WrittenBook] = WrittenBook
-    payload: Callable[[Message], dict[str, object]] = staticmethod(payload)
+    payload: Callable[[Message], dict[str, object]] = payload
     venue_of: Callable[..., Venue] = Venue
     ticker_topic: Topic = field(default=Topic("binance", MarketType.SPOT, BTC, Channel.TICKER))
 

@@ -1,0 +1,72 @@
+"""REST answers on their way to whoever asked: snapshots to books, bars to candles, polls to their streams."""
+
+from __future__ import annotations
+
+from cryptodash.core.errors import UpstreamError
+from cryptodash.exchanges.books import Leg
+from cryptodash.exchanges.decoding import DecodeErrors
+from cryptodash.exchanges.desk import Desk
+from cryptodash.exchanges.interfaces import Purpose, RestRequest
+from cryptodash.exchanges.messages import BadFrame
+from cryptodash.exchanges.outputs import Output
+from cryptodash.exchanges.polls import Polls
+from cryptodash.exchanges.snapshots import Snapshots
+from cryptodash.exchanges.tracks import CandleTrack
+from cryptodash.exchanges.wishes import Wishes
+
+
+class Answers:
+    """Reads and hands on. An answer that nobody waits for any more is no news; one that cannot be read is a failure."""
+
+    def __init__(self, desk: Desk, wishes: Wishes, polls: Polls, snapshots: Snapshots, errors: DecodeErrors) -> None:
+        self._desk = desk
+        self._wishes = wishes
+        self._polls = polls
+        self._snapshots = snapshots
+        self._errors = errors
+
+    def answered(self, request: RestRequest, body: bytes, now: float, out: list[Output]) -> None:
+        """An answer has come."""
+        try:
+            if request.purpose is Purpose.SNAPSHOT:
+                self._snapshot(request, body, now, out)
+            elif request.purpose is Purpose.CANDLES:
+                self._candles(request, body, out)
+            elif request.purpose is Purpose.POLL:
+                self._polls.answered(request, list(self._desk.venue.read_poll(request, body)), now, out)
+        except (ValueError, ArithmeticError) as error:
+            self._errors.bad(error.reason if isinstance(error, BadFrame) else "number", str(error), body, now)
+            self.failed(request, UpstreamError("", f"an answer could not be read: {error}"), now, out)
+
+    def failed(self, request: RestRequest, error: UpstreamError, now: float, out: list[Output]) -> None:
+        """No answer, or none that can be read."""
+        if request.purpose is Purpose.SNAPSHOT:
+            leg = self._leg(request)
+            if leg is not None:
+                leg.track.failed(leg, error, now, out)
+        elif request.purpose is Purpose.CANDLES:
+            track = self._candle_track(request)
+            if track is not None:
+                track.failed(out)
+        elif request.purpose is Purpose.POLL:
+            self._polls.failed(request, error, now, out)
+
+    def _snapshot(self, request: RestRequest, body: bytes, now: float, out: list[Output]) -> None:
+        depth = self._desk.venue.read_snapshot(request, body)
+        leg = self._leg(request)
+        if leg is not None:
+            leg.track.answered(leg, depth, request.limit, now, out)
+
+    def _leg(self, request: RestRequest) -> Leg | None:
+        """Whose snapshot it was; its place in the queue is free."""
+        leg = self._snapshots.taken(request)
+        return leg if isinstance(leg, Leg) and leg in leg.track.legs() else None
+
+    def _candles(self, request: RestRequest, body: bytes, out: list[Output]) -> None:
+        track = self._candle_track(request)
+        if track is not None:
+            track.fetched(self._desk.venue.read_candles(request, body, self._desk.received_ms()), out)
+
+    def _candle_track(self, request: RestRequest) -> CandleTrack | None:
+        track = None if request.topic is None else self._wishes.tracks.get(request.topic)
+        return track if isinstance(track, CandleTrack) else None

@@ -1,0 +1,41 @@
+"""What cannot be read: counted by reason, logged once a minute, and too much of it ends the connection."""
+
+from __future__ import annotations
+
+from twisted.logger import Logger
+
+from cryptodash.core.tally import Tally
+from cryptodash.exchanges.connection import Connection
+
+LOG_EVERY = 60.0
+SHOWN = 200
+
+_log = Logger(namespace="cryptodash.exchanges.decoding")
+
+
+class DecodeErrors:
+    """One venue's unreadable frames and answers."""
+
+    def __init__(self, exchange: str, tally: Tally) -> None:
+        self._exchange = exchange
+        self._errors = tally.counter("cryptodash_upstream_decode_errors_total", "Frames and answers that could not be read", "exchange", "reason")
+        self._unknown = tally.counter("cryptodash_upstream_unknown_messages_total", "Messages that answer nothing or mean nothing to us", "exchange")
+        self._logged: dict[str, float] = {}
+
+    def ignored(self) -> None:
+        """A message that is fine and means nothing to us."""
+        self._unknown.add(self._exchange)
+
+    def bad(self, reason: str, detail: str, data: bytes, now: float) -> None:
+        """Something could not be read. ``reason`` is one of a handful of words."""
+        self._errors.add(self._exchange, reason)
+        if now - self._logged.get(reason, -LOG_EVERY) >= LOG_EVERY:
+            self._logged[reason] = now
+            _log.warn(
+                "{exchange}: cannot be read ({reason}: {detail}): {data!r}", exchange=self._exchange, reason=reason, detail=detail, data=data[:SHOWN]
+            )
+
+    def bad_frame(self, connection: Connection, reason: str, detail: str, frame: bytes, now: float) -> bool:
+        """A frame could not be read; True if the connection has brought too many of them."""
+        self.bad(reason, detail, frame, now)
+        return connection.poison.bites(now, connection.frames)

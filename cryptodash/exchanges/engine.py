@@ -1,0 +1,269 @@
+"""The engine of one venue: what is wanted goes in, frames and answers go in, and out comes what the world should do and what is new.
+
+No socket, no timer, no venue's name: time, chance and the venue are arguments, every input returns the outputs it causes, in order.
+A topic is a *track* (``tracks.py``, ``books.py``); tracks share *streams* (``stream.py``); streams live on *lines* (``line.py``, ``lines.py``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from random import Random
+
+from cryptodash.core.errors import UpstreamError
+from cryptodash.core.instruments import Catalogue, MarketType
+from cryptodash.core.interfaces import StreamReport
+from cryptodash.core.tally import Tally
+from cryptodash.core.time import Clock
+from cryptodash.core.topics import Topic
+from cryptodash.exchanges.answers import Answers
+from cryptodash.exchanges.connection import Connection
+from cryptodash.exchanges.decoding import DecodeErrors
+from cryptodash.exchanges.desk import Desk
+from cryptodash.exchanges.interfaces import Hosts, IVenue, RestRequest
+from cryptodash.exchanges.lines import Lines
+from cryptodash.exchanges.messages import Ack, BadFrame, Ignored, Message, Pong, Restarting
+from cryptodash.exchanges.outputs import Closed, Fetch, Output
+from cryptodash.exchanges.polls import Polls
+from cryptodash.exchanges.reports import Health, health, legs_of, stream_report
+from cryptodash.exchanges.roster import Roster
+from cryptodash.exchanges.snapshots import Snapshots
+from cryptodash.exchanges.stream import Phase, Stream
+from cryptodash.exchanges.wishes import Wishes
+
+__all__ = ["Engine", "Health"]
+
+BEAT = 0.5
+"""Seconds between two looks at everything that merely grows old."""
+CATALOGUE_EVERY = 60.0
+NEVER = float("inf")
+
+
+class Engine:
+    """One venue's engine. Times are ``clock.monotonic()`` seconds; a connection is known by its key."""
+
+    def __init__(
+        self,
+        venue: IVenue,
+        hosts: Mapping[MarketType, Hosts],
+        catalogue: Catalogue,
+        clock: Clock,
+        random: Random,
+        tally: Tally,
+        *,
+        stale_after: float = 5.0,
+    ) -> None:
+        self._venue = venue
+        self._clock = clock
+        self._monotonic = clock.monotonic
+        self._read = venue.read
+        self._lines = Lines(venue, hosts, random, tally)
+        self._connections = self._lines.connections
+        self._polls = Polls()
+        self._roster = Roster(self._lines, self._polls)
+        self._snapshots = Snapshots()
+        self._desk = Desk(venue, clock, catalogue, self._lines, tally, stale_after)
+        self._skew = self._desk.skew
+        self._wishes = Wishes(self._desk, self._roster, self._snapshots)
+        self._errors = DecodeErrors(venue.id, tally)
+        self._answers = Answers(self._desk, self._wishes, self._polls, self._snapshots, self._errors)
+        self._duplicates = tally.counter("cryptodash_duplicates_dropped_total", "Messages two connections brought", "exchange")
+        self._beat_at = NEVER
+        self._catalogue_asked = -NEVER
+        self._last_message: float | None = None
+
+    # -- wishes
+
+    def want(self, topics: Iterable[Topic]) -> list[Output]:
+        """Start these (order books by their depth). A topic that is wanted already is no news."""
+        now, out = self._begin()
+        for topic in topics:
+            self._wishes.want(topic, now, out)
+        return self._finish(now, out)
+
+    def drop(self, topics: Iterable[Topic]) -> list[Output]:
+        """Stop these."""
+        now, out = self._begin()
+        for topic in topics:
+            self._wishes.drop(topic, now, out)
+        return self._finish(now, out)
+
+    def resync(self, topic: Topic) -> list[Output]:
+        """Fetch a topic's state anew, as often as the venue can bear."""
+        now, out = self._begin()
+        self._wishes.resync(topic, now, out)
+        return self._finish(now, out)
+
+    def catalogue_changed(self, market: MarketType) -> list[Output]:
+        """The market's instruments were read (again): start what waited for them, end what is gone, try again what was rejected."""
+        now, out = self._begin()
+        self._wishes.catalogue_changed(market, now, out)
+        return self._finish(now, out)
+
+    # -- connections
+
+    def opened(self, connection: str) -> list[Output]:
+        """A connection is up."""
+        now, out = self._begin()
+        self._lines.opened(connection, now, out)
+        return self._finish(now, out)
+
+    def closed(self, connection: str, how: Closed) -> list[Output]:
+        """A connection ended, or could not be opened."""
+        now, out = self._begin()
+        self._lines.closed(connection, how, now, out)
+        return self._finish(now, out)
+
+    def heard(self, connection: str) -> None:
+        """The venue gave a sign of life that is no frame."""
+        found = self._connections.get(connection)
+        if found is not None:
+            found.last = self._monotonic()
+
+    def received(self, connection: str, frame: bytes) -> Sequence[Output]:
+        """Take one frame. This is the hot path: what is rare is done elsewhere."""
+        found = self._connections.get(connection)
+        if found is None:
+            return ()
+        now = found.last = self._monotonic()
+        found.frames += 1
+        out: list[Output] = []
+        try:
+            for message in self._read(found.endpoint.key, frame):
+                if isinstance(message, _CONTROL):
+                    self._control(found, message, now, out)
+                    continue
+                stream = found.routes.get(message.stream)
+                if stream is None:
+                    continue  # dropped a moment ago; the venue has yet to hear of it
+                if stream.source is not found or stream.phase is not Phase.LIVE:
+                    self._unusual(found, stream, message, now, out)
+                    continue
+                stream.last = now
+                stream.frames += 1
+                for feed in stream.feeds:
+                    feed(message, now, out)
+                if now >= self._skew.due:
+                    self._sample(message, now)
+        except (ValueError, ArithmeticError) as error:
+            self._bad_frame(found, error, frame, now, out)
+        if self._lines.touched:
+            self._lines.advance(now, out)
+        return out
+
+    # -- REST
+
+    def rest_answer(self, request: RestRequest, body: bytes) -> list[Output]:
+        """A ``Fetch`` was answered."""
+        now, out = self._begin()
+        self._answers.answered(request, body, now, out)
+        return self._finish(now, out)
+
+    def rest_failed(self, request: RestRequest, error: UpstreamError) -> list[Output]:
+        """A ``Fetch`` failed."""
+        now, out = self._begin()
+        self._answers.failed(request, error, now, out)
+        return self._finish(now, out)
+
+    # -- time
+
+    def tick(self) -> list[Output]:
+        """Do what is due."""
+        now, out = self._begin()
+        if now >= self._beat_at:
+            self._beat_at = now + BEAT
+            self._beat(now, out)
+        return self._finish(now, out)
+
+    def deadline(self) -> float | None:
+        """When ``tick`` is due next; None: there is nothing to do."""
+        due = min(self._beat_at, self._lines.due(), self._snapshots.due(), self._polls.due())
+        return None if due == NEVER else due
+
+    def _beat(self, now: float, out: list[Output]) -> None:
+        again = self._roster.beat(now, self._desk.stale_after, out)
+        if any(each.phase is Phase.SILENT for each in again):
+            self._ask_catalogue(again, now, out)
+        self._wishes.beat(now, out)
+        self._lines.beat(now, out)
+
+    def _ask_catalogue(self, silent: list[Stream], now: float, out: list[Output]) -> None:
+        """A stream that went silent may have been delisted: the catalogue tells."""
+        if now - self._catalogue_asked < CATALOGUE_EVERY:
+            return
+        self._catalogue_asked = now
+        endpoints = self._venue.endpoints
+        for market in {endpoints[each.endpoint].market for each in silent if each.endpoint in endpoints}:
+            out.extend(Fetch(request) for request in self._venue.catalogue_requests(market)[:1])
+
+    def _begin(self) -> tuple[float, list[Output]]:
+        return self._monotonic(), []
+
+    def _finish(self, now: float, out: list[Output]) -> list[Output]:
+        """After every input but a frame: do at once what may be done now."""
+        self._polls.advance(now, out)
+        self._snapshots.advance(now, out)
+        self._lines.advance(now, out)
+        busy = bool(self._wishes.tracks or self._lines.all)
+        self._beat_at = NEVER if not busy else now + BEAT if self._beat_at == NEVER else self._beat_at
+        return out
+
+    # -- rare frames
+
+    def _unusual(self, connection: Connection, stream: Stream, message: Message, now: float, out: list[Output]) -> None:
+        """A message that changes the stream's phase, or comes by a connection that does not count (yet) for the stream."""
+        if not connection.good:
+            self._lines.proved(connection, out)
+        if stream.source is connection:
+            connection.delivered(stream.name)
+            stream.deliver(message, now, out)
+        elif stream.line is None or not stream.line.overlapping(connection, stream, message, now, out):
+            self._duplicates.add(self._venue.id)
+
+    def _control(self, connection: Connection, message: Ack | Pong | Restarting | Ignored, now: float, out: list[Output]) -> None:
+        if isinstance(message, Ack):
+            self._lines.acked(connection, message, now, out)
+        elif isinstance(message, Pong):
+            self._lines.ponged(connection, now)
+        elif isinstance(message, Restarting):
+            self._lines.restarting(connection, now)
+        else:
+            self._errors.ignored()
+
+    def _bad_frame(self, connection: Connection, error: Exception, frame: bytes, now: float, out: list[Output]) -> None:
+        """An unreadable frame, or a number in it that cannot be computed with. The connection survives unless there are too many."""
+        reason = error.reason if isinstance(error, BadFrame) else "number"
+        if self._errors.bad_frame(connection, reason, str(error), frame, now) and connection.key in self._connections:
+            self._lines.replace(connection, "poison", now, out)
+            self._lines.touched = True
+
+    def _sample(self, message: Message, now: float) -> None:
+        time = getattr(message, "time", None)
+        if time is not None:
+            self._skew.sample(time, self._clock.wall_ms(), now)
+
+    # -- reports
+
+    @property
+    def skew_ms(self) -> int:
+        """The venue's clock minus ours, estimated."""
+        return self._skew.ms
+
+    def confirmed_at(self, topic: Topic) -> float | None:
+        """When a frame last confirmed the topic's value; None before the first."""
+        track = self._wishes.tracks.get(topic.upstream)
+        return None if track is None else track.confirmed_at()
+
+    def streams(self) -> list[StreamReport]:
+        """Every upstream stream and poll."""
+        now = self._monotonic()
+        tracks = list(self._wishes.tracks.values())
+        legs = legs_of(tracks)
+        users = self._wishes.users()
+        return [stream_report(self._venue.id, each, users.get(each, ()), legs, now) for each in self._roster.everything()]
+
+    def health(self) -> Health:
+        """The venue at a glance."""
+        return health(self._wishes.tracks.values(), self._roster, self._lines)
+
+
+_CONTROL = (Ack, Pong, Restarting, Ignored)

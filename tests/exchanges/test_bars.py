@@ -1,0 +1,246 @@
+"""Every closed bar exactly once, whatever becomes of the frame that closes it."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cryptodash.core.events import Candle
+from cryptodash.core.instruments import MarketType, Symbol
+from cryptodash.core.numbers import Number
+from cryptodash.core.topics import Channel, Topic
+from cryptodash.exchanges.assembly import CandleAssembly
+from cryptodash.exchanges.bars import MAX_HELD, MAX_MISSING, MAX_TRIES
+from cryptodash.exchanges.messages import Bar
+
+TOPIC = Topic("binance", MarketType.SPOT, Symbol("BTC", "USDT"), Channel.CANDLE, interval="1m")
+MINUTE = 60_000
+START = 1_700_000_040_000
+
+
+def at(minute: int) -> int:
+    return START + minute * MINUTE
+
+
+def bar(minute: int, close: str = "1", *, closed: bool = False) -> Bar:
+    one = Number("1")
+    return Bar("s", at(minute), one, one, one, Number(close), one, closed)
+
+
+def rest(minute: int, close: str = "1", *, closed: bool = True) -> Candle:
+    one = Number("1")
+    return Candle(TOPIC, at(minute), one, one, one, Number(close), one, closed, "rest")
+
+
+def brief(candles: list[Candle]) -> str:
+    """``"0:1.venue 1:2."``: minute, close price, a full stop if closed, the source of closed bars, ``!`` if corrected."""
+    words = []
+    for each in candles:
+        closed = f".{each.source}" if each.closed else ""
+        words.append(f"{(each.timestamp - START) // MINUTE}:{each.close}{closed}{'!' if each.corrected else ''}")
+    return " ".join(words)
+
+
+def feed(assembly: CandleAssembly, *bars: Bar) -> tuple[str, bool]:
+    """What these frames told, and whether the last asked for a fetch."""
+    told: list[Candle] = []
+    fetch = False
+    for each in bars:
+        events, fetch = assembly.bar(each)
+        told += events
+    return brief(told), fetch
+
+
+@pytest.mark.parametrize(
+    ("bars", "told"),
+    [
+        ([bar(0), bar(0, "2")], "0:1 0:2"),
+        ([bar(0), bar(0)], "0:1"),  # unchanged
+        ([bar(0), bar(0, closed=True), bar(1)], "0:1 0:1.venue 1:1"),
+        ([bar(0, closed=True), bar(0, closed=True)], "0:1.venue"),
+        ([bar(0, closed=True), bar(0, "3", closed=True)], "0:1.venue 0:3.venue!"),
+        ([bar(0, closed=True), bar(0, "3", closed=True), bar(0, "3", closed=True)], "0:1.venue 0:3.venue!"),
+        ([bar(0, closed=True), bar(0, "3")], "0:1.venue"),  # a late running frame of a closed bar
+        ([bar(5), bar(4), bar(3, closed=True)], "5:1"),
+        ([bar(0, closed=True), bar(1, closed=True), bar(0, "9", closed=True)], "0:1.venue 1:1.venue"),
+        ([bar(0, closed=True), bar(1), bar(0, "9", closed=True)], "0:1.venue 1:1 0:9.venue!"),
+    ],
+)
+def test_bars_of_an_unbroken_stream(bars: list[Bar], told: str) -> None:
+    assembly = CandleAssembly(TOPIC, MINUTE)
+    assert feed(assembly, *bars) == (told, False)
+    assert assembly.missing == 0
+
+
+def broken() -> CandleAssembly:
+    """Bar 0 runs, and its closing frame is lost."""
+    assembly = CandleAssembly(TOPIC, MINUTE)
+    assert feed(assembly, bar(0)) == ("0:1", False)
+    assert feed(assembly, bar(1, "5")) == ("", True)
+    assert assembly.missing == 2
+    return assembly
+
+
+def test_lost_closing_frame_is_fetched_before_the_next_bar_is_told() -> None:
+    assembly = broken()
+    assert feed(assembly, bar(1, "6"), bar(1, "7")) == ("", False)
+    assert brief(assembly.fetched([rest(-1), rest(0, "4"), rest(1, "5", closed=False)])) == "0:4.rest 1:7"
+    assert feed(assembly, bar(1, "7"), bar(1, "8", closed=True), bar(2)) == ("1:8.venue 2:1", False)
+
+
+def test_late_closing_frame_makes_the_fetch_needless() -> None:
+    assembly = broken()
+    assert feed(assembly, bar(0, "4", closed=True)) == ("0:4.venue 1:5", False)
+    assert assembly.fetched([rest(0, "4")]) == []
+    assert assembly.missing == 0
+
+
+def test_several_bars_missed_are_told_in_order() -> None:
+    assembly = CandleAssembly(TOPIC, MINUTE)
+    feed(assembly, bar(0, closed=True))
+    assembly.reconnected()
+    assert feed(assembly, bar(4)) == ("", True)
+    assert assembly.missing == 4
+    assert brief(assembly.fetched([rest(n) for n in range(-3, 4)] + [rest(4, closed=False)])) == "1:1.rest 2:1.rest 3:1.rest 4:1"
+
+
+def test_a_bar_the_venue_never_made_is_passed_over() -> None:
+    assembly = CandleAssembly(TOPIC, MINUTE)
+    feed(assembly, bar(0, closed=True))
+    assert feed(assembly, bar(3)) == ("", True)
+    assert brief(assembly.fetched([rest(0), rest(2)])) == "2:1.rest 3:1"
+
+
+def test_an_answer_that_lags_is_asked_for_again() -> None:
+    assembly = broken()
+    assert assembly.fetched([rest(0, closed=False)]) == []
+    assert feed(assembly, bar(1, "6")) == ("", False)
+    assert feed(assembly, bar(1, "7")) == ("", True)
+    assert brief(assembly.fetched([rest(0, "4")])) == "0:4.rest 1:7"
+
+
+def test_bars_that_open_during_the_fetch_wait_in_order() -> None:
+    assembly = broken()
+    assert feed(assembly, bar(1, "6", closed=True), bar(1, "5"), bar(2), bar(3)) == ("", False)
+    assert assembly.missing == 4
+    assert brief(assembly.fetched([rest(0), rest(1, "9")])) == "0:1.rest 1:6.venue"
+    assert feed(assembly, bar(3, "2")) == ("", True)  # bar 2 was never closed either
+    assert brief(assembly.fetched([rest(2)])) == "2:1.rest 3:2"
+
+
+def test_after_the_last_try_the_stream_goes_on_without_the_lost_bar() -> None:
+    assembly = broken()
+    frames = 0
+    for attempt in range(1, MAX_TRIES + 1):
+        told = brief(assembly.fetch_failed())
+        if attempt == MAX_TRIES:
+            assert told == "1:5"
+            break
+        assert told == ""
+        fetch = False
+        while not fetch:
+            frames += 1
+            assert frames < 100
+            _, fetch = feed(assembly, bar(1, "5"))
+    assert frames == 2 + 4 + 8 + 16
+    assert feed(assembly, bar(1, "6", closed=True), bar(2)) == ("1:6.venue 2:1", False)
+
+
+def test_a_new_connection_counts_the_tries_anew() -> None:
+    assembly = broken()
+    assembly.reconnected()
+    assert assembly.fetch_failed() == []  # the answer of a fetch that was given up
+    assert feed(assembly, bar(1, "6")) == ("", True)
+    assert brief(assembly.fetched([rest(0)])) == "0:1.rest 1:6"
+
+
+def test_what_is_held_is_bounded() -> None:
+    assembly = broken()
+    told, _ = feed(assembly, *(bar(n, closed=True) for n in range(1, MAX_HELD + 2)))
+    assert told.startswith("1:1.venue 2:1.venue") and told.endswith(f"{MAX_HELD + 1}:1.venue")
+
+
+def test_what_is_fetched_is_bounded() -> None:
+    assembly = CandleAssembly(TOPIC, MINUTE)
+    feed(assembly, bar(0, closed=True))
+    assert feed(assembly, bar(50_000)) == ("", True)
+    assert assembly.missing == MAX_MISSING
+    told = assembly.fetched([rest(n) for n in range(48_990, 50_000)])
+    assert len(told) == MAX_MISSING + 1 and told[0].timestamp == at(49_000)
+
+
+def month(year: int, number: int) -> int:
+    return int(datetime(year, number, 1, tzinfo=timezone.utc).timestamp()) * 1000
+
+
+def test_months_follow_the_calendar() -> None:
+    one = Number("1")
+    assembly = CandleAssembly(TOPIC, None)
+    for time in (month(2023, 12), month(2024, 1), month(2024, 2), month(2024, 3)):
+        events, fetch = assembly.bar(Bar("s", time, one, one, one, one, one, True))
+        assert (len(events), fetch) == (1, False)
+    assert assembly.bar(Bar("s", month(2024, 5), one, one, one, one, one, False)) == ([], True)
+    assert assembly.missing == 2
+
+
+@pytest.mark.parametrize("time", [-1, 10**18])
+@pytest.mark.parametrize("interval", [MINUTE, None])
+def test_impossible_times_are_passed_over(time: int, interval: int | None) -> None:
+    one = Number("1")
+    assert CandleAssembly(TOPIC, interval).bar(Bar("s", time, one, one, one, one, one, True)) == ([], False)
+
+
+STEPS = st.lists(st.sampled_from(("run", "run", "close", "lose", "lag", "answer", "fail", "reconnect", "repeat")), max_size=80)
+
+
+@given(steps=STEPS)
+@settings(max_examples=200, deadline=None)
+def test_closed_bars_are_told_once_in_order_and_none_is_missed(steps: list[str]) -> None:
+    """As long as REST answers before the tries are used up, no closed bar is missing."""
+    assembly = CandleAssembly(TOPIC, MINUTE)
+    told: list[Candle] = []
+    minute, asked, failures = 0, False, 0
+
+    def take(frame: Bar) -> None:
+        nonlocal asked
+        events, fetch = assembly.bar(frame)
+        told.extend(events)
+        asked = asked or fetch
+
+    take(bar(0))
+    for number, step in enumerate(steps):
+        if step == "close":
+            take(bar(minute, closed=True))
+            minute += 1
+        elif step == "lose":
+            minute += 1
+        elif step == "repeat" and minute:
+            take(bar(minute - 1, closed=True))
+        elif step == "reconnect":
+            assembly.reconnected()
+            asked, failures = False, 0
+        elif step == "fail" and asked and failures < MAX_TRIES - 1:
+            told.extend(assembly.fetch_failed())
+            asked, failures = False, failures + 1
+        elif step in ("answer", "lag") and asked:
+            known = minute - (step == "lag")
+            told.extend(assembly.fetched([rest(n) for n in range(known)] + [rest(known, closed=False)]))
+            asked, failures = False, 0 if step == "answer" else MAX_TRIES
+            if step == "lag":
+                assembly.reconnected()
+                failures = 0
+        take(bar(minute, str(number + 2)))
+    closed = [each.timestamp for each in told if each.closed]
+    assert closed == [at(n) for n in range(len(closed))]
+    running = [each.timestamp for each in told]
+    assert running == sorted(running)
+    for _ in range(80):
+        take(bar(minute, "1"))
+        if asked:
+            told.extend(assembly.fetched([rest(n) for n in range(minute)] + [rest(minute, closed=False)]))
+            asked = False
+    assert [each.timestamp for each in told if each.closed] == [at(n) for n in range(minute)]
+    assert told[-1].timestamp == at(minute)

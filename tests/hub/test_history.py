@@ -1,0 +1,164 @@
+"""Candles from REST: shared, kept for a short time, joined with the stream."""
+
+from __future__ import annotations
+
+import pytest
+from twisted.internet.defer import CancelledError, ensureDeferred
+
+from cryptodash.core.errors import UpstreamError
+from cryptodash.core.topics import Channel
+from cryptodash.hub import history
+from cryptodash.hub.history import joined, later, normal_end
+
+NOW = 1_700_000_030_000  # 30 s into a minute (1_700_000_000 is 20 s into it)
+
+
+@pytest.mark.parametrize(
+    ("interval", "end", "expected"),
+    [
+        ("1m", None, None),
+        ("1m", NOW + 1, None),
+        ("1m", NOW - 1, None),
+        ("1m", NOW - 60_000, NOW - NOW % 60_000 - 60_000),
+        ("1m", 120_001, 120_000),
+        ("1m", 120_000, 120_000),
+        ("1h", 3_600_000 * 5 + 17, 3_600_000 * 5),
+        ("1w", 123_456, 123_456),
+        ("1M", NOW, None),
+    ],
+)
+def test_ends_within_one_bar_mean_the_same(interval, end, expected):
+    assert normal_end(interval, end, NOW) == expected
+
+
+@pytest.fixture
+def topic(world):
+    return world.topic(Channel.CANDLE, interval="1m")
+
+
+def ask(world, topic, limit=3, end=None):
+    results = []
+    deferred = ensureDeferred(world.hub.candles(topic, limit, end))
+    deferred.addBoth(results.append)
+    return deferred, results
+
+
+def opened(bars):
+    return [bar.timestamp // 60_000 for bar in bars]
+
+
+def test_concurrent_callers_share_one_request(world, topic):
+    calls = [ask(world, topic)[1] for _ in range(5)] + [ask(world, topic, limit=2)[1]]
+    assert [(asked[1], asked[2]) for asked in world.venue.requests] == [(3, None)]
+    world.venue.requests[0][3].callback([world.bar(1), world.bar(2), world.bar(3, closed=False)])
+    assert [opened(results[0][0]) for results in calls] == [[1, 2, 3]] * 5 + [[2, 3]]
+    assert [results[0][1] for results in calls] == [False] * 6
+
+
+def test_a_larger_limit_is_a_request_of_its_own_and_serves_smaller_ones_later(world, topic):
+    _, small = ask(world, topic, limit=1)
+    _, large = ask(world, topic, limit=3)
+    assert [asked[1] for asked in world.venue.requests] == [1, 3]
+    world.venue.requests[1][3].callback([world.bar(1), world.bar(2), world.bar(3)])
+    world.venue.requests[0][3].callback([world.bar(3)])
+    assert opened(small[0][0]) == [3]
+    assert opened(large[0][0]) == [1, 2, 3]
+
+
+def test_an_open_bar_is_given_again_for_a_short_time_only(world, topic):
+    ask(world, topic)
+    world.venue.requests[0][3].callback([world.bar(1), world.bar(2, closed=False)])
+    _, again = ask(world, topic, limit=1)
+    assert (opened(again[0][0]), again[0][1]) == ([2], True)
+    world.advance(history.OPEN_BAR_TTL_S + 0.1)
+    ask(world, topic)
+    assert len(world.venue.requests) == 2
+
+
+def test_closed_bars_are_kept(world, topic):
+    ask(world, topic, end=180_000)
+    world.venue.requests[0][3].callback([world.bar(1), world.bar(2), world.bar(3)])
+    world.advance(3600)
+    _, again = ask(world, topic, end=180_059)
+    assert (opened(again[0][0]), again[0][1]) == ([1, 2, 3], True)
+    assert len(world.venue.requests) == 1
+
+
+def test_an_empty_answer_of_the_past_is_not_kept_for_ever(world, topic):
+    ask(world, topic, end=60_000)
+    world.venue.requests[0][3].callback([])
+    assert ask(world, topic, end=60_000)[1] == [([], True)]
+    world.advance(10)
+    ask(world, topic, end=60_000)
+    assert len(world.venue.requests) == 2
+
+
+@pytest.mark.parametrize("error", [UpstreamError("banned", "too much", 7.0), ValueError("a fault")])
+def test_a_failure_reaches_everybody_and_is_not_kept(world, topic, error):
+    calls = [ask(world, topic)[1] for _ in range(2)]
+    world.venue.requests[0][3].errback(error)
+    failures = [results[0] for results in calls]
+    assert all(failure.check(UpstreamError) for failure in failures)
+    if isinstance(error, UpstreamError):
+        assert {(f.value.cause, str(f.value), f.value.retry_after) for f in failures} == {("banned", "too much", 7.0)}
+    ask(world, topic)
+    assert len(world.venue.requests) == 2
+
+
+def test_a_caller_that_leaves_does_not_end_the_request_of_the_others(world, topic):
+    leaving, left = ask(world, topic)
+    _, stays = ask(world, topic)
+    leaving.cancel()
+    assert left[0].check(CancelledError)
+    world.venue.requests[0][3].callback([world.bar(1)])
+    assert opened(stays[0][0]) == [1]
+
+
+def test_kept_bars_are_bounded_and_the_least_used_leave_first(world, topic, monkeypatch):
+    monkeypatch.setattr(history, "BARS_KEPT", 5)
+    for minute in (10, 20, 30):
+        ask(world, topic, limit=2, end=minute * 60_000)
+        world.venue.requests[-1][3].callback([world.bar(minute - 1), world.bar(minute)])
+        ask(world, topic, limit=2, end=10 * 60_000)  # used again and again
+    assert len(world.venue.requests) == 3
+    ask(world, topic, limit=2, end=20 * 60_000)
+    assert len(world.venue.requests) == 4
+    assert world.tally.metrics["cryptodash_cache_entries"].read()[("history_bar",)] == 4
+
+
+def test_the_answer_is_brought_up_to_date_by_the_stream(world, topic):
+    world.hub.hold(topic)
+    world.hub.publish(world.bar(3, volume="9"))
+    world.hub.publish(world.bar(4, volume="1", closed=False))
+    _, results = ask(world, topic)
+    world.venue.requests[0][3].callback([world.bar(1), world.bar(2), world.bar(3, volume="5", closed=False)])
+    bars, _ = results[0]
+    assert [(bar.timestamp // 60_000, bar.volume, bar.closed) for bar in bars] == [(2, "1", True), (3, "9", True), (4, "1", False)]
+
+
+def test_bars_of_the_past_are_not_joined_with_the_stream(world, topic):
+    world.hub.hold(topic)
+    world.hub.publish(world.bar(3, volume="9", corrected=True))
+    _, results = ask(world, topic, end=180_000)
+    world.venue.requests[0][3].callback([world.bar(2), world.bar(3)])
+    assert [bar.volume for bar in results[0][0]] == ["1", "1"]
+
+
+def test_a_hole_between_answer_and_stream_is_not_hidden(world):
+    bars = [world.bar(1), world.bar(2)]
+    assert joined(bars, [world.bar(4)]) == bars
+    assert joined(bars, []) == bars
+    assert joined([], [world.bar(4)]) == []
+
+
+@pytest.mark.parametrize(
+    ("rest", "live", "volume"),
+    [
+        ({"volume": "2", "closed": True}, {"volume": "1", "closed": False}, "2"),
+        ({"volume": "2", "closed": False}, {"volume": "3", "closed": True}, "3"),
+        ({"volume": "10", "closed": False}, {"volume": "9", "closed": False}, "10"),
+        ({"volume": "9", "closed": False}, {"volume": "10", "closed": False}, "10"),
+    ],
+)
+def test_the_later_state_of_one_bar(world, rest, live, volume):
+    assert later(world.bar(1, **rest), world.bar(1, **live)).volume == volume
