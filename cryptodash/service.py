@@ -72,7 +72,7 @@ def build(
         feeds.append(Upstream(venue, config, hosts, source, hub, reactor, clock, random, tally))
         hub.add_upstream(feeds[-1])
     clients = ClientFactory(hub, config, _source(feeds), __version__, reactor, clock, tally, random)
-    rest = Rest(hub, config, clock, reactor, tally, __version__, lambda: clients.draining, clock.monotonic(), clients.address_of)
+    rest = Rest(hub, config, clock, reactor, tally, __version__, lambda: clients.draining, clock.monotonic())
     site = make_site(rest, WebSocketResource(clients), config, clock, reactor, tally)
 
     server = Server(config, hub, clients, rest, Web(config.bind_addr, site, reactor, bind_failed), stand_in)

@@ -60,7 +60,7 @@ class RunOptions(CommandOptions):
     """Options of the server: one for each setting, beating environment and ``.env``."""
 
     optFlags = [[setting.option, None, setting.meaning] for setting in SETTINGS if setting.name in FLAGS]
-    optParameters = [
+    optParameters: list[list[Any]] = [
         ["env-file", None, None, "read settings from this file instead of ./.env"],
         *([setting.option, None, None, f"{setting.meaning} [{setting.default}]"] for setting in settings() if setting.name not in FLAGS),
     ]
@@ -74,7 +74,7 @@ class RunOptions(CommandOptions):
 class SimulateOptions(CommandOptions):
     """The simulator alone, as a stand-in venue for any client."""
 
-    optParameters = [
+    optParameters: list[list[Any]] = [
         ["exchanges", None, "binance,bybit", "venues to simulate"],
         ["interface", None, "127.0.0.1", "address to listen on"],
         ["port", "p", "9100", "first port; every venue host takes the next one", int],
@@ -86,7 +86,7 @@ class SimulateOptions(CommandOptions):
 class ReplayOptions(RunOptions):
     """Play recorded frames through the whole server: ``replay FILE``. Takes every option of ``run`` as well."""
 
-    optParameters = [
+    optParameters: list[list[Any]] = [
         ["speed", None, "1", "how many times faster than recorded", float],
         ["delay", None, "3", "seconds between the last upstream subscription and the first frame", float],
         ["exchange", None, "", "whose frames they are (else told from the frames)"],
@@ -195,8 +195,8 @@ def makeService(options: Options) -> IService:
     return make(_pid_file(options))
 
 
-def make_application(env_file: str | None = None) -> Application:
-    """For a tac file: the application with its logging, configured by environment and ``.env``."""
+def make_application(env_file: str | None = None) -> Any:
+    """For a tac file: the ``Application`` with its logging, configured by environment and ``.env``."""
     options = Options()
     options.parseOptions(["run", *(["--env-file", env_file] if env_file else [])])
     config = config_of(options)

@@ -145,10 +145,10 @@ class GuardedChannel(HTTPChannel):
         headers = Headers({"Content-Type": [JSON], "Content-Length": [str(len(body))], "Connection": ["close"]})
         self.writeHeaders(b"HTTP/1.1", b"%d" % status, HTTPStatus(status).phrase.encode(), headers)
         self.transport.write(body)
-        if status == 413:
-            self._deadline = self.callLater(LINGER_S, self._close)
-        else:
+        if status == 408:
             self.loseConnection()
+        else:
+            self._deadline = self.callLater(LINGER_S, self._close)
 
     def writeHeaders(self, version: bytes, code: bytes, reason: bytes, headers: Any) -> None:
         headers.setRawHeaders("Server", [SERVER])

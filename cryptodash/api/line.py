@@ -66,7 +66,7 @@ class Line:
     def introduce(self, feeds: Iterable[Feed]) -> None:
         """Send status and present value of each, as far as the client takes them; the others follow when there is room."""
         if self.cohort is not None:
-            pass
+            self.cohort.sync(self)
         self.backlog.introduce(feeds)
         self._pump()
 

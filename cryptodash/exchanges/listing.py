@@ -63,6 +63,7 @@ class Listing:
         self._random = random
         self._changed = changed
         self._idle = idle
+        self._stopped = False
         self._failures = 0
         self._began_at: float | None = None
         self._timers: dict[str, Any] = {}
@@ -80,7 +81,8 @@ class Listing:
         self.begin()
 
     def stop(self) -> None:
-        """Cancel everything under way; whoever waits gets ``CancelledError``."""
+        """Cancel everything under way, for good; whoever waits gets an error."""
+        self._stopped = True
         for timer in self._timers.values():
             timer.cancel()
         self._timers.clear()
@@ -198,6 +200,8 @@ class Listing:
 
     def _later(self, name: str, delay: float, call: Callable[[], None]) -> None:
         self._cancel(name)
+        if self._stopped:
+            return
 
         def due() -> None:
             self._timers.pop(name, None)

@@ -13,7 +13,7 @@ from OpenSSL import SSL
 from service_identity import VerificationError
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
-from twisted.internet.error import ConnectionDone, ConnectionLost, DNSLookupError
+from twisted.internet.error import ConnectingCancelledError, ConnectionDone, ConnectionLost, DNSLookupError
 from twisted.internet.interfaces import IAddress, IProtocol, IProtocolFactory, IStreamClientEndpoint
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.internet.ssl import optionsForClientTLS
@@ -243,7 +243,7 @@ def failure_text(error: BaseException) -> str:
 
 def was_cancelled(error: BaseException) -> bool:
     """Whether the failure is only that we gave up ourselves."""
-    return any(isinstance(each, CancelledError) for each in _causes(error))
+    return any(isinstance(each, CancelledError | ConnectingCancelledError) for each in _causes(error))
 
 
 def _causes(error: BaseException) -> list[BaseException]:

@@ -165,8 +165,22 @@ class Upstream(Service):
         for task in tuple(self._tasks):
             task.cancel()
         self._rest.stop()
+        emptied = self._empty_pool()
         await self._hang_up()
-        await self._pool.closeCachedConnections()
+        await emptied
+
+    def _empty_pool(self) -> Deferred[None]:
+        """Close the idle REST connections; a dead peer never answers TLS's goodbye, so the wait for it is bounded."""
+        emptied: Deferred[None] = Deferred()
+        timer = self._reactor.callLater(GOODBYE, emptied.callback, None)
+
+        def closed(_: object) -> None:
+            if timer.active():
+                timer.cancel()
+                emptied.callback(None)
+
+        self._pool.closeCachedConnections().addBoth(closed)
+        return emptied
 
     async def _hang_up(self) -> None:
         if not self._links:

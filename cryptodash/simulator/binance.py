@@ -39,9 +39,7 @@ def book_ticker(listing: Listing, top: Top, now: int) -> str:
     ``{"e":"bookTicker","u":5123107839020,"s":"BTCUSDT","b":"61800.20","B":"2.507","a":"61800.30","A":"2.510","T":1723161256313,"E":1723161256313}``
     """
     price, size = listing.price, listing.size
-    body = (
-        f'"u":{top.id},"s":"{listing.native}","b":"{price(top.bid)}","B":"{size(top.bid_size)}","a":"{price(top.ask)}","A":"{size(top.ask_size)}"'
-    )
+    body = f'"u":{top.id},"s":"{listing.native}","b":"{price(top.bid)}","B":"{size(top.bid_size)}","a":"{price(top.ask)}","A":"{size(top.ask_size)}"'
     return f"{{{body}}}" if listing.market is SPOT else f'{{"e":"bookTicker",{body},"T":{now},"E":{now}}}'
 
 
@@ -74,9 +72,7 @@ def agg_trade(listing: Listing, fills: Sequence[Trade]) -> str:
     return f'{{"e":"aggTrade","E":{first.time},"a":{first.order},"s":"{native}","p":"{price}","q":"{size}","nq":"{size}",{tail},"st":1}}'
 
 
-def depth_update(
-    listing: Listing, now: int, ids: tuple[int, int, int], bids: Iterable[tuple[int, int]], asks: Iterable[tuple[int, int]]
-) -> str:
+def depth_update(listing: Listing, now: int, ids: tuple[int, int, int], bids: Iterable[tuple[int, int]], asks: Iterable[tuple[int, int]]) -> str:
     """Changed levels; ``ids``: first and last change in here, last change of the message before.
 
     ``{"e":"depthUpdate","E":1723161255208,"s":"BTCUSDT","U":50093239189,"u":50093239202,"b":[...],"a":[...]}``

@@ -190,7 +190,9 @@ class Paced:
 class Sweep:
     """One array about all instruments of a market, of those that traded since the last one; ``each`` sends them one by one instead."""
 
-    def __init__(self, host: BinanceHost, build: Callable[[Instrument, int], str], every: int, *, all_of_them: bool = False, each: bool = False) -> None:
+    def __init__(
+        self, host: BinanceHost, build: Callable[[Instrument, int], str], every: int, *, all_of_them: bool = False, each: bool = False
+    ) -> None:
         self._host = host
         self._build = build
         self._pace = Pace(every)

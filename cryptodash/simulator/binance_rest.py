@@ -38,7 +38,7 @@ class Route:
 
 def _limit(query: Query, default: int, most: int) -> int:
     text = query.get("limit", str(default))
-    if not (text.isascii() and text.isdigit()) or not 0 < int(text[:9]):
+    if not (text.isascii() and text.isdigit()) or int(text[:9]) < 1:
         raise Rejected(-1130, "Data sent for parameter 'limit' is not valid.")
     return min(int(text[:9]), most)
 

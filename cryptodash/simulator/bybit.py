@@ -1,6 +1,7 @@
 """What Bybit V5 says: the messages of its spot and linear topics and its REST answers, in the venue's exact shapes.
 
-Only builders of text and plain values are here; ``bybit_host.py`` knows who gets what, and when. Key order differs between the products, as it does live.
+Only builders of text and plain values are here; ``bybit_host.py`` knows who gets what, and when. Key order differs between the products,
+as it does live.
 """
 
 from __future__ import annotations
@@ -131,7 +132,7 @@ def candle(listing: Listing, interval: str, bar: Bar, end: int, now: int, *, clo
 
 
 def kline(listing: Listing, topic: str, rows: Sequence[str], now: int) -> str:
-    """``{"type":"snapshot","topic":"kline.1.BTCUSDT","data":[...],"ts":...}`` on spot, ``{"topic":...,"data":[...],"ts":...,"type":"snapshot"}`` on linear."""
+    """``{"type":"snapshot","topic":"kline.1.BTCUSDT","data":[...],"ts":...}`` on spot; on linear the topic comes first and the type last."""
     data = ",".join(rows)
     if listing.market is SPOT:
         return f'{{"type":"snapshot","topic":"{topic}","data":[{data}],"ts":{now}}}'
@@ -252,10 +253,37 @@ def spot_ticker_rest(instrument: Instrument) -> dict[str, str]:
 
 
 _LINEAR_REST = (
-    "symbol lastPrice indexPrice markPrice prevPrice24h price24hPcnt highPrice24h lowPrice24h prevPrice1h openInterest openInterestValue turnover24h "
-    "volume24h fundingRate nextFundingTime predictedDeliveryPrice basisRate deliveryFeeRate deliveryTime ask1Size bid1Price ask1Price bid1Size basis "
-    "preOpenPrice preQty curPreListingPhase fundingIntervalHour basisRateYear fundingCap"
-).split()
+    "symbol",
+    "lastPrice",
+    "indexPrice",
+    "markPrice",
+    "prevPrice24h",
+    "price24hPcnt",
+    "highPrice24h",
+    "lowPrice24h",
+    "prevPrice1h",
+    "openInterest",
+    "openInterestValue",
+    "turnover24h",
+    "volume24h",
+    "fundingRate",
+    "nextFundingTime",
+    "predictedDeliveryPrice",
+    "basisRate",
+    "deliveryFeeRate",
+    "deliveryTime",
+    "ask1Size",
+    "bid1Price",
+    "ask1Price",
+    "bid1Size",
+    "basis",
+    "preOpenPrice",
+    "preQty",
+    "curPreListingPhase",
+    "fundingIntervalHour",
+    "basisRateYear",
+    "fundingCap",
+)
 
 
 def linear_ticker_rest(instrument: Instrument, now: int) -> dict[str, str]:

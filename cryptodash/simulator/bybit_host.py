@@ -175,7 +175,9 @@ class BybitHost(Host):
         return _PATHS.get(path)
 
     def blocked(self) -> Refusal:
-        body = b'{"retCode":10024,"retMsg":"The product or service you are seeking to access is not available to you due to regulatory restrictions."}'
+        body = (
+            b'{"retCode":10024,"retMsg":"The product or service you are seeking to access is not available to you due to regulatory restrictions."}'
+        )
         return Refusal(403, body, {"Content-Type": "application/json"})
 
     def greeted(self, session: Session, query: Mapping[str, str]) -> None:

@@ -194,7 +194,9 @@ class Faults:
         chosen = [
             fault
             for fault in self.active
-            if (exchange is None or fault.exchange == exchange) and (name is None or fault.name == name) and (symbol is None or fault.symbol == symbol)
+            if (exchange is None or fault.exchange == exchange)
+            and (name is None or fault.name == name)
+            and (symbol is None or fault.symbol == symbol)
         ]
         for fault in chosen:
             self._end(fault)

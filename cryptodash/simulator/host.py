@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from random import Random
 from typing import Protocol
 
@@ -221,9 +222,9 @@ class Host:
         session = Session(self, link, market, path, self.clock.wall_ms(), heard=self.clock.monotonic(), number=self._count)
         self.sessions[session] = None
         if any(fault.name == "cut24h" for fault in self.faults):
-            session.later(SHORT_LIFE, lambda: self._cut(session))
+            session.later(SHORT_LIFE, partial(self._cut, session))
         elif self.lifetime is not None:
-            session.later(self.lifetime, lambda: self._cut(session))
+            session.later(self.lifetime, partial(self._cut, session))
         self.greeted(session, query)
         return session
 
@@ -345,7 +346,7 @@ class Host:
         elif fault.name == "cut24h":
             for session in self.sessions:
                 age = (self.clock.wall_ms() - session.opened) / 1000
-                session.later(max(0.0, SHORT_LIFE - age), lambda session=session: self._cut(session))
+                session.later(max(0.0, SHORT_LIFE - age), partial(self._cut, session))
 
     def end(self, fault: Fault) -> None:
         """A fault is over."""

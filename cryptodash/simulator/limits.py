@@ -14,7 +14,8 @@ _MAX_VIOLATIONS = 1_000
 
 @frozen
 class Rules:
-    """A host's limits. ``weight`` is REST weight (or requests) per ``weight_window`` ms; ``messages`` per second and connection, None for no limit."""
+    """A host's limits. ``weight`` is REST weight (or requests) per ``weight_window`` ms; ``messages`` per
+    second and connection, None for no limit."""
 
     messages: int | None
     streams: int
@@ -111,3 +112,18 @@ class Ledger:
         used = self._weights.add(now, weight)
         self.most_weight = max(self.most_weight, used)
         return used
+
+
+@define
+class Ledgers:
+    """The ledgers of all hosts of a simulator, by the host's name (``binance-spot``)."""
+
+    by_host: dict[str, Ledger] = field(factory=dict)
+
+    def __getitem__(self, name: str) -> Ledger:
+        return self.by_host[name]
+
+    @property
+    def violations(self) -> list[str]:
+        """Every limit a client broke."""
+        return [each for ledger in self.by_host.values() for each in ledger.violations]

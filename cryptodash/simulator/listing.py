@@ -104,7 +104,7 @@ class Listing:
 
     def reference_ticks(self, base_value: int, quote_value: int) -> int:
         """The price in ticks of a base and a quote worth so many (scaled) dollars; at least 2."""
-        return max(2, base_value * self.multiplier * 10**self.price_decimals // (quote_value * self.tick))
+        return max(2, base_value * self.multiplier * int(10**self.price_decimals) // (quote_value * self.tick))
 
 
 def value(asset: str) -> int:

@@ -71,7 +71,10 @@ def _scaled(bell: int, elapsed: int) -> int:
 
 @frozen
 class Trade:
-    """One fill. ``buy``: the taker bought. ``order`` is the same for all fills of one taker order at one price; ``sequence`` the book's id after it."""
+    """One fill. ``buy``: the taker bought.
+
+    ``order`` is the same for all fills of one taker order at one price; ``sequence`` is the book's id after it.
+    """
 
     id: int
     time: int
@@ -158,7 +161,7 @@ class Instrument:
 
     def _steps_worth(self, dollars: int) -> int:
         listing = self.listing
-        return max(2, dollars * VALUE_SCALE * 10**listing.size_decimals // (self._base_value * listing.multiplier * listing.step))
+        return max(2, dollars * VALUE_SCALE * int(10**listing.size_decimals) // (self._base_value * listing.multiplier * listing.step))
 
     def _new_book(self, bid: int) -> Book:
         gap = max(1, bid // 250_000)

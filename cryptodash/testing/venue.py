@@ -131,10 +131,11 @@ class MadeUpVenue:
 
     def read_candles(self, request: RestRequest, body: bytes, now_ms: int) -> Sequence[Candle]:
         assert request.topic is not None
-        return [
-            Candle(request.topic, time, *(positive(price) for price in prices), unsigned("1"), time + 60_000 <= now_ms, "rest")
-            for time, *prices in json.loads(body)
-        ]
+        bars = []
+        for time, text in json.loads(body):
+            close = positive(text)
+            bars.append(Candle(request.topic, time, close, close, close, close, Number("1"), time + 60_000 <= now_ms, "rest"))
+        return bars
 
     def read_poll(self, request: RestRequest, body: bytes) -> Sequence[Message]:
         return self.read("spot", body)

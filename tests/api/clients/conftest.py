@@ -235,4 +235,3 @@ def world() -> World:
 @pytest.fixture(scope="session")
 def make_world() -> type[World]:
     return World
-

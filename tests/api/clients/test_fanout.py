@@ -191,6 +191,40 @@ def test_slow_clients_get_books_as_one_snapshot_with_the_present_sequence(world)
     assert delta["payload"]["sequence"] == 7
 
 
+def test_a_snapshot_taken_in_mid_turn_contains_the_deltas_that_were_pending(world):
+    client = world.client()
+    client.subscribe(BOOK)
+    world.book("10")
+    world.time.advance(1)
+    client.got()
+    client.wire.room = 0
+    world.book("10", "11")
+    world.time.advance(1)
+    world.book("10", "12")
+    world.time.advance(1)
+    world.book("10", "13")  # published at once after a quiet time, not flushed yet
+    client.wire.read()
+    world.time.advance(1)
+    messages = client.got()
+    assert kinds(messages) == ["order_book_delta", "order_book_snapshot"]
+    assert [message["payload"]["sequence"] for message in messages] == [2, 4]
+
+
+def test_protocol_frames_do_not_overtake_queued_bytes(world):
+    client = world.client()
+    client.subscribe(BTC)
+    client.wire.room = 10
+    world.ticker("1")
+    world.flush()
+    client.wire.room = 100
+    pong = text_frame(b'{"type":"pong"}')
+    client.line.control(pong)
+    client.wire.read()
+    assert kinds(client.got()) == ["ticker", "pong"]
+    client.line.control(pong)
+    assert kinds(client.got()) == ["pong"]
+
+
 def test_closed_candles_are_never_lost_to_a_slow_client(world):
     client = world.client()
     client.subscribe(CANDLES)

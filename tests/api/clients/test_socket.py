@@ -517,6 +517,9 @@ def test_plain_sockets_are_written_to_directly_and_in_order(service, plain):
     assert plain.reactor.writers == set()
     assert [json.loads(payload)["type"] for _, payload in split_frames(plain.read())] == ["info", "status", "ticker"]
     assert plain.sent_buffer <= 2 * 128 * 1024
+    plain.protocol.dataReceived(frame(PING, b"at once"))
+    assert plain.reactor.writers == set()
+    assert list(split_frames(plain.read())) == [(PONG, b"at once")]
 
 
 def test_a_full_plain_socket_loses_no_byte_and_comes_back(service, plain):

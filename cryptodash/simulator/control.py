@@ -1,0 +1,139 @@
+"""The simulator's control port: faults from outside, as JSON over HTTP on loopback.
+
+``GET /faults``      ``{"faults": {name: description}, "active": [{"exchange", "fault", "symbol"?, "market"?}]}``
+``POST /faults``     ``{"exchange", "fault", "symbol"?, "market"?, "seconds"?}`` starts one, with ``"stop": true`` stops the matching ones
+``GET /ledger``      ``{"violations": [...]}``: limits of the venues that clients broke
+
+Errors are 400 with ``{"error": "..."}``. It is for demos and tests: it must listen on loopback only and writes nothing to disk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from io import BytesIO
+
+import msgspec
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTCP
+from twisted.web.client import Agent, FileBodyProducer, readBody
+from twisted.web.http_headers import Headers
+from twisted.web.iweb import IResponse
+from twisted.web.resource import Resource
+from twisted.web.server import Request, Site
+
+from cryptodash.core.errors import CryptodashError
+from cryptodash.simulator.faults import FAULTS, Faults, UnknownFault
+from cryptodash.simulator.limits import Ledgers
+
+CONTROL_PORT = 8099
+"""Where ``twistd cryptodash simulate`` and the demo listen unless told otherwise."""
+
+_MAX_BODY = 4_096
+
+
+class ControlError(CryptodashError):
+    """The simulator refused; the message is its reason."""
+
+
+def control_site(faults: Faults, ledgers: Ledgers) -> Site:
+    """The control port's web site."""
+    root = Resource()
+    root.putChild(b"faults", _FaultsResource(faults))
+    root.putChild(b"ledger", _LedgerResource(ledgers))
+    return Site(root, timeout=10)
+
+
+def _json(request: Request, value: object, status: int = 200) -> bytes:
+    request.setResponseCode(status)
+    request.setHeader(b"content-type", b"application/json")
+    return msgspec.json.encode(value)
+
+
+class _LedgerResource(Resource):
+    isLeaf = True
+
+    def __init__(self, ledgers: Ledgers) -> None:
+        super().__init__()
+        self._ledgers = ledgers
+
+    def render_GET(self, request: Request) -> bytes:
+        return _json(request, {"violations": self._ledgers.violations})
+
+
+class _FaultsResource(Resource):
+    isLeaf = True
+
+    def __init__(self, faults: Faults) -> None:
+        super().__init__()
+        self._faults = faults
+
+    def render_GET(self, request: Request) -> bytes:
+        listed = {name: kind.description for name, kind in FAULTS.items()}
+        return _json(request, {"faults": listed, "active": [fault.report() for fault in self._faults.active]})
+
+    def render_POST(self, request: Request) -> bytes:
+        try:
+            # A web page cannot send this content type to us without asking first, so no page a browser shows can start faults.
+            if request.getHeader(b"content-type") != b"application/json":
+                raise UnknownFault("send application/json")
+            return _json(request, self._act(_wish(request)))
+        except UnknownFault as error:
+            return _json(request, {"error": str(error)}, 400)
+
+    def _act(self, wish: Wish) -> Mapping[str, object]:
+        if wish.stop:
+            return {"stopped": self._faults.stop(wish.exchange, wish.fault, wish.symbol)}
+        fault = self._faults.start(wish.exchange or "", wish.fault or "", wish.symbol, wish.seconds, wish.market)
+        return {"started": fault.report()}
+
+
+class Wish(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """The body of ``POST /faults``."""
+
+    exchange: str | None = None
+    fault: str | None = None
+    symbol: str | None = None
+    market: str | None = None
+    seconds: float | None = None
+    stop: bool = False
+
+
+def _wish(request: Request) -> Wish:
+    body = request.content.read(_MAX_BODY + 1) if request.content is not None else b""
+    if len(body) > _MAX_BODY:
+        raise UnknownFault("the body is too long")
+    try:
+        return msgspec.json.decode(body, type=Wish)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        raise UnknownFault(str(error)[:200]) from None
+
+
+def send_fault(
+    reactor: IReactorTCP,
+    exchange: str,
+    fault: str,
+    symbol: str | None = None,
+    seconds: float | None = None,
+    *,
+    market: str | None = None,
+    stop: bool = False,
+    host: str = "127.0.0.1",
+    port: int = CONTROL_PORT,
+) -> Deferred[Mapping[str, object]]:
+    """A Deferred of the control port's answer to one wish. Fails with ``ControlError`` where it refuses, or with the connection's own error."""
+    body = msgspec.json.encode(Wish(exchange, fault, symbol, market, seconds, stop))
+    agent = Agent(reactor, connectTimeout=5)
+    url = f"http://{host}:{port}/faults".encode()
+    headers = Headers({b"content-type": [b"application/json"]})
+    answered = agent.request(b"POST", url, headers, FileBodyProducer(BytesIO(body)))
+    return answered.addCallback(_read)
+
+
+def _read(response: IResponse) -> Deferred[Mapping[str, object]]:
+    def parse(body: bytes) -> Mapping[str, object]:
+        answer = msgspec.json.decode(body, type=dict[str, object])
+        if response.code != 200:
+            raise ControlError(str(answer.get("error", response.code)))
+        return answer
+
+    return readBody(response).addCallback(parse)

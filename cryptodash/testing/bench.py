@@ -1,0 +1,201 @@
+"""A bench for an engine: it carries out the engine's outputs against a made-up venue's server side, by hand and by a manual clock."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from random import Random
+from typing import TypeVar
+
+from attrs import define, field
+
+from cryptodash.core.errors import UpstreamError
+from cryptodash.core.events import Event, State, StreamStatus
+from cryptodash.core.instruments import Catalogue, MarketType
+from cryptodash.core.tally import Counter, Tally
+from cryptodash.core.time import ManualClock
+from cryptodash.core.topics import Topic, parse_topic
+from cryptodash.exchanges.engine import Engine
+from cryptodash.exchanges.interfaces import Purpose, RestRequest
+from cryptodash.exchanges.outputs import Closed, Connect, Disconnect, Fetch, Output, Send
+from cryptodash.testing import venue as wire
+from cryptodash.testing.venue import MadeUpVenue, make_catalogue
+
+T = TypeVar("T")
+
+
+@define(eq=False)
+class Server:
+    """The venue's side of one connection."""
+
+    key: str
+    url: str
+    opened: bool = False
+    streams: set[str] = field(factory=set)
+    sent: list[tuple[float, dict[str, object]]] = field(factory=list)
+    """What the engine sent, with the time."""
+    unanswered: list[dict[str, object]] = field(factory=list)
+
+
+class Bench:
+    """An engine, its clock, and the servers it is connected to.
+
+    ``obedient``: connections open at once and requests are acked at once; names in ``refused`` refuse the whole request they come in.
+    Everything published is in ``events``; REST requests wait in ``fetches``.
+    """
+
+    def __init__(self, venue: MadeUpVenue | None = None, catalogue: Catalogue | None = None, *, obedient: bool = True, seed: int = 1) -> None:
+        self.clock = ManualClock()
+        self.tally = Tally()
+        self.venue = venue or MadeUpVenue()
+        self.catalogue = make_catalogue("BTC-USDT", "ETH-USDT") if catalogue is None else catalogue
+        self.engine = Engine(self.venue, self.venue.hosts, self.catalogue, self.clock, Random(seed), self.tally)
+        self.obedient = obedient
+        self.refused: set[str] = set()
+        self.servers: dict[str, Server] = {}
+        self.gone: list[tuple[Server, str]] = []
+        self.fetches: list[RestRequest] = []
+        self.listings: list[RestRequest] = []
+        """Catalogues the engine wants to be read again."""
+        self.events: list[Event] = []
+        self.connects: list[float] = []
+
+    # -- inputs
+
+    def want(self, *topics: str) -> None:
+        self.carry_out(self.engine.want([self.topic(each) for each in topics]))
+
+    def drop(self, *topics: str) -> None:
+        self.carry_out(self.engine.drop([self.topic(each) for each in topics]))
+
+    def frame(self, frame: bytes, server: Server | None = None) -> list[Event]:
+        """Send a frame to the engine by this connection (or the only one); returns what it published."""
+        before = len(self.events)
+        self.carry_out(self.engine.received((server or self.only).key, frame))
+        return self.events[before:]
+
+    def answer(self, request: RestRequest, body: bytes) -> list[Event]:
+        """Answer a REST request."""
+        self.fetches.remove(request)
+        before = len(self.events)
+        self.carry_out(self.engine.rest_answer(request, body))
+        return self.events[before:]
+
+    def fail(self, request: RestRequest, error: UpstreamError) -> None:
+        """Refuse a REST request."""
+        self.fetches.remove(request)
+        self.carry_out(self.engine.rest_failed(request, error))
+
+    def open(self, server: Server) -> None:
+        """Let a connection attempt succeed."""
+        server.opened = True
+        self.carry_out(self.engine.opened(server.key))
+
+    def close(self, server: Server, how: Closed | None = None) -> None:
+        """End a connection, or let the attempt fail."""
+        del self.servers[server.key]
+        self.carry_out(self.engine.closed(server.key, how or Closed("remote")))
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass; the engine ticks whenever its deadline says so."""
+        end = self.clock.monotonic() + seconds
+        for _ in range(100_000):
+            deadline = self.engine.deadline()
+            now = self.clock.monotonic()
+            if deadline is None or deadline > end:
+                self.clock.advance(max(end - now, 0.0))
+                return
+            self.clock.advance(max(deadline - now, 0.001))
+            self.carry_out(self.engine.tick())
+        raise AssertionError("the engine never comes to rest")
+
+    def ack(self, server: Server) -> None:
+        """Answer everything unanswered on a connection."""
+        for request in server.unanswered[:]:
+            self._ack(server, request)
+
+    # -- the venue's side
+
+    def carry_out(self, outputs: Iterable[Output]) -> None:
+        """Do what the engine says."""
+        for output in outputs:
+            if isinstance(output, Connect):
+                server = self.servers[output.connection] = Server(output.connection, output.url)
+                self.connects.append(self.clock.monotonic())
+                if self.obedient:
+                    self.open(server)
+            elif isinstance(output, Send):
+                self._take(self.servers[output.connection], json.loads(output.payload))
+            elif isinstance(output, Disconnect):
+                server = self.servers.pop(output.connection)
+                self.gone.append((server, output.why))
+                self.carry_out(self.engine.closed(output.connection, Closed("local")))
+            elif isinstance(output, Fetch):
+                (self.listings if output.request.purpose is Purpose.CATALOGUE else self.fetches).append(output.request)
+            else:
+                self.events.append(output)
+
+    def _take(self, server: Server, request: dict[str, object]) -> None:
+        server.sent.append((self.clock.monotonic(), request))
+        if request["op"] == "ping":
+            self.carry_out(self.engine.received(server.key, wire.pong()))
+            return
+        server.unanswered.append(request)
+        if self.obedient:
+            self._ack(server, request)
+
+    def _ack(self, server: Server, request: dict[str, object]) -> None:
+        server.unanswered.remove(request)
+        names = request["args"]
+        assert isinstance(names, list)
+        bad = self.refused.intersection(names)
+        if not bad and request["op"] == "sub":
+            server.streams.update(names)
+        elif not bad:
+            server.streams.difference_update(names)
+        reason = f"no such stream: {sorted(bad)[0]}" if bad else ""
+        self.carry_out(self.engine.received(server.key, wire.ack(str(request["id"]), reason)))
+
+    # -- looking
+
+    @property
+    def only(self) -> Server:
+        """The one connection there is."""
+        (server,) = self.servers.values()
+        return server
+
+    def topic(self, text: str) -> Topic:
+        """``spot:BTC-USDT:trade``."""
+        return parse_topic(f"madeup:{text}", default_depth=5)
+
+    def status(self, text: str) -> StreamStatus:
+        """The last status of a topic."""
+        upstream = self.topic(text).upstream
+        return [each for each in self.events if isinstance(each, StreamStatus) and each.topic is upstream][-1]
+
+    def state(self, text: str) -> State:
+        """The last state of a topic."""
+        return self.status(text).state
+
+    def published(self, kind: type[T]) -> list[T]:
+        """All events of a type."""
+        return [each for each in self.events if isinstance(each, kind)]
+
+    def subscribed(self) -> set[str]:
+        """Every stream the venue has, over all connections."""
+        return {name for server in self.servers.values() for name in server.streams}
+
+    def count(self, name: str, *labels: str) -> int:
+        """A counter's value; the exchange label is given."""
+        counter = self.tally.metrics[name]
+        assert isinstance(counter, Counter)
+        return counter.values[("madeup", *labels)]
+
+    def list_again(self, market: MarketType) -> None:
+        """Tell the engine that the catalogue was read."""
+        self.carry_out(self.engine.catalogue_changed(market))
+
+    @property
+    def wall(self) -> int:
+        """Now, in ms."""
+        return self.clock.wall_ms()

@@ -1,0 +1,129 @@
+"""The state machine of one stream, and what the passing of time does to it."""
+
+from __future__ import annotations
+
+import pytest
+
+from cryptodash.core.events import Cause
+from cryptodash.exchanges.interfaces import Part, StreamSpec
+from cryptodash.exchanges.messages import Ignored
+from cryptodash.exchanges.outputs import Output
+from cryptodash.exchanges.stream import TRANSITIONS, Phase, Signal, Stream
+
+MESSAGE = Ignored("test")
+BEAT = 0.5
+
+
+def make(promise: float | None = None, part: Part = Part.QUOTE) -> Stream:
+    return Stream(StreamSpec("spot", "name", frozenset({part}), promise), 0.0)
+
+
+class Feeder:
+    """A stream in time."""
+
+    def __init__(self, stream: Stream, proven: bool = False) -> None:
+        self.stream = stream
+        self.now = 0.0
+        self.proven = proven
+        self.out: list[Output] = []
+        stream.signal(Signal.ACK, 0.0, self.out)
+
+    def run(self, seconds: float, every: float | None = None) -> Phase:
+        """Let time pass, with a frame every so often."""
+        for _ in range(round(seconds / BEAT)):
+            self.now += BEAT
+            if every is not None and every < BEAT:
+                for _ in range(round(BEAT / every)):
+                    self.stream.deliver(MESSAGE, self.now, self.out)
+            elif every is not None and self.now % every < BEAT:
+                self.stream.deliver(MESSAGE, self.now, self.out)
+            self.stream.beat(self.now, 5.0, self.proven, self.out)
+        return self.stream.phase
+
+
+@pytest.mark.parametrize("phase", list(Phase))
+@pytest.mark.parametrize("signal", list(Signal))
+def test_every_signal_is_legal_in_every_phase_and_tells_changes_once(phase: Phase, signal: Signal) -> None:
+    stream = make()
+    stream.phase = phase
+    told: list[Phase] = []
+    stream.listeners = (lambda out: told.append(stream.phase),)
+    stream.signal(signal, 1.0, [])
+    expected = TRANSITIONS.get((phase, signal), phase)
+    assert stream.phase is expected
+    assert told == ([expected] if expected is not phase else [])
+
+
+def test_nothing_leaves_rejected_but_a_retry() -> None:
+    assert [signal for (phase, signal) in TRANSITIONS if phase is Phase.REJECTED] == [Signal.RETRY]
+
+
+def test_data_before_the_ack_is_data() -> None:
+    stream = make()
+    stream.deliver(MESSAGE, 1.0, [])
+    stream.signal(Signal.ACK, 2.0, [])
+    assert stream.phase is Phase.LIVE
+
+
+def test_a_promised_pace_that_is_broken_is_silence() -> None:
+    feeder = Feeder(make(promise=3.0))
+    assert feeder.run(20, every=3.0) is Phase.LIVE
+    assert feeder.run(5.5) is Phase.LIVE
+    assert feeder.run(2) is Phase.SILENT
+    assert feeder.run(0.5, every=0.5) is Phase.LIVE
+
+
+def test_a_learned_fast_pace_that_stops_is_silence_after_five_seconds() -> None:
+    feeder = Feeder(make())
+    feeder.run(20, every=0.1)
+    assert feeder.stream.rate == pytest.approx(10.0, rel=0.1)
+    assert feeder.run(5) is Phase.LIVE
+    assert feeder.run(1) is Phase.SILENT
+
+
+def test_a_slow_stream_that_stops_is_quiet_and_never_silent() -> None:
+    feeder = Feeder(make())
+    feeder.run(120, every=3.0)
+    assert feeder.run(8) is Phase.LIVE
+    assert feeder.run(10) is Phase.QUIET
+    assert feeder.run(3600) is Phase.QUIET
+    assert feeder.run(0.5, every=0.5) is Phase.LIVE
+
+
+def test_a_few_frames_teach_no_pace() -> None:
+    feeder = Feeder(make())
+    feeder.run(1, every=0.1)
+    assert feeder.run(60) is Phase.QUIET
+
+
+def test_an_acked_stream_with_a_promise_is_silent_after_ten_seconds() -> None:
+    feeder = Feeder(make(promise=1.0))
+    assert feeder.run(9) is Phase.ACKED
+    assert feeder.run(2) is Phase.SILENT
+    assert feeder.stream.needs_resubscribing(feeder.now)
+
+
+@pytest.mark.parametrize(("part", "proven", "phase"), [(Part.TRADES, True, Phase.QUIET), (Part.TRADES, False, Phase.ACKED), (Part.QUOTE, True, Phase.ACKED)])
+def test_an_acked_stream_without_frames_is_quiet_only_if_no_news_is_no_news(part: Part, proven: bool, phase: Phase) -> None:
+    feeder = Feeder(make(part=part), proven)
+    assert feeder.run(40) is phase
+
+
+def test_resubscribing_waits_ten_minutes_between_two_times() -> None:
+    stream = make()
+    stream.signal(Signal.ACK, 0.0, [])
+    assert not stream.needs_resubscribing(29.0)
+    assert stream.needs_resubscribing(31.0)
+    stream.resubscribed = 31.0
+    assert not stream.needs_resubscribing(630.0)
+    assert stream.needs_resubscribing(632.0)
+
+
+def test_a_lost_connection_says_why_once() -> None:
+    stream = make()
+    told: list[Cause | None] = []
+    stream.listeners = (lambda out: told.append(stream.cause),)
+    stream.lost(Cause.MAINTENANCE, 1.0, [])
+    stream.lost(Cause.MAINTENANCE, 2.0, [])
+    stream.lost(Cause.BLOCKED, 3.0, [])
+    assert told == [Cause.MAINTENANCE, Cause.BLOCKED]
