@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from typing import TextIO
 
+from attrs import define
 from twisted.logger import FilteringLogObserver, ILogObserver, LogLevel, LogLevelFilterPredicate, textFileLogObserver
 from twisted.python.logfile import LogFile
 
@@ -22,12 +22,27 @@ def make_observer(levels: str, stream: TextIO) -> ILogObserver:
     return observer
 
 
-def observer_factory(levels: str, logfile: str | None, nodaemon: bool) -> Callable[[], ILogObserver]:
-    """What twistd's ``--logger`` would name: standard output in the foreground, else ``logfile`` (``twistd.log``), rotated at 1 MB as twistd does."""
+@define
+class _Choice:
+    """What the command line chose before twistd asks for an observer."""
 
-    def make() -> ILogObserver:
-        if nodaemon and logfile in (None, "", "-"):
-            return make_observer(levels, sys.stdout)
-        return make_observer(levels, LogFile.fromFullPath(logfile or "twistd.log"))
+    levels: str = "info"
+    logfile: str | None = None
+    nodaemon: bool = True
 
-    return make
+
+# twistd takes a logger only as the dotted name of a function without arguments, so what it shall do must wait here. One process has one log.
+_choice = _Choice()
+
+
+def choose(levels: str, logfile: str | None, nodaemon: bool) -> str:
+    """Prepare ``observer`` and return its name, for twistd's ``logger`` option."""
+    _choice.levels, _choice.logfile, _choice.nodaemon = levels, logfile, nodaemon
+    return f"{__name__}.{observer.__name__}"
+
+
+def observer() -> ILogObserver:
+    """Standard output in the foreground, else the log file (``twistd.log``), rotated at 1 MB as twistd does."""
+    if _choice.nodaemon and _choice.logfile in (None, "", "-"):
+        return make_observer(_choice.levels, sys.stdout)
+    return make_observer(_choice.levels, LogFile.fromFullPath(_choice.logfile or "twistd.log"))

@@ -169,6 +169,7 @@ class Backlog:
         tape = self._tapes[topic]
         if tape.missed:
             gap = gap_frame(topic, tape.missed)
+            self._traffic.sent.add("gap")
             tape.missed = 0
             if not tape.waiting:
                 del self._tapes[topic]

@@ -15,7 +15,7 @@ from zope.interface import implementer
 
 from cryptodash.api.feeds import Feed, Sources
 from cryptodash.api.frames import text_frame
-from cryptodash.api.line import ILink, Line, Send
+from cryptodash.api.line import TOO_SLOW, ILink, Line, Send
 from cryptodash.api.traffic import Traffic
 from cryptodash.core.config import Config
 from cryptodash.core.tally import Tally
@@ -140,12 +140,7 @@ class Cohort:
         clients = len(self.clean)
         traffic = self._fanout.traffic
         traffic.recipients.observe(clients)
-        sent = traffic.sent.values
-        for message in messages:
-            if isinstance(message, Batch):
-                sent[("ticker",)] += len(message.messages) * clients
-            else:
-                sent[(message.kind,)] += clients
+        traffic.delivered(messages, clients)
         traffic.sent_bytes.values[()] += sum(map(len, frames)) * clients
 
 
@@ -278,7 +273,7 @@ class Fanout:
         for line in list(self.blocked):
             if line.backlog.overflow or line.stalled(now, self._stall) or now - line.blocked_at >= TRICKLE_FACTOR * self._stall:
                 self.unwatch(line)
-                line.link.close_with(1013, "too slow")
+                line.link.close_with(TOO_SLOW, "too slow")
         if self.blocked:
             self._watch_call = self._reactor.callLater(self._stall / 10, self._check)
 

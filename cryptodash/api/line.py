@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 Send = Callable[[bytes], int]
 
+TOO_SLOW: Final = 1013
 SLICE: Final = 64 * 1024
 """Bytes of a backlog written at once: what a slow client has queued on its transport at most."""
 
@@ -86,6 +87,7 @@ class Line:
         if not self.clean:
             self.take(messages)
         elif frames:
+            self._fanout.traffic.delivered(messages, 1)
             self._write(b"".join(frames))
         if self.clean and self.cohort is not None:
             self.cohort.promote(self)
@@ -119,6 +121,9 @@ class Line:
         self.blocked = False
         self._fanout.unwatch(self)
         if not self._open:
+            return
+        if self.backlog.overflow:
+            self.link.close_with(TOO_SLOW, "too slow")
             return
         if self.cohort is not None:
             self.cohort.sync(self)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from cryptodash.core.tally import Labels, Tally
 from cryptodash.core.topics import Channel
+from cryptodash.hub.interfaces import Batch, Message
 
 OPS: Final = ("subscribe", "unsubscribe", "list", "resync", "ping")
 CLOSE_CODES: Final = (1000, 1001, 1002, 1003, 1005, 1006, 1007, 1008, 1009, 1011, 1012, 1013)
@@ -38,6 +39,15 @@ class Traffic:
         self.command_seconds = histogram("cryptodash_ws_command_duration_seconds", "Time to serve a request.", _SECONDS, "op")
         self.subscriptions: dict[Channel, int] = dict.fromkeys(Channel, 0)
         tally.gauge("cryptodash_ws_subscriptions", "Subscriptions of clients.", self._read_subscriptions, "kind")
+
+    def delivered(self, messages: Iterable[Message | Batch], clients: int) -> None:
+        """Count messages that so many clients were sent."""
+        sent = self.sent.values
+        for message in messages:
+            if isinstance(message, Batch):
+                sent[("ticker",)] += len(message.messages) * clients
+            else:
+                sent[(message.kind,)] += clients
 
     def close(self, code: int | None, initiator: str) -> None:
         """Count one close; codes outside the table become ``other``."""

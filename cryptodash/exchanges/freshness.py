@@ -32,7 +32,8 @@ Condition = tuple[State, Cause | None]
 def of_stream(stream: Stream, valued: bool) -> Condition:
     """What one stream's phase means for a topic that has (``valued``) or never had a value.
 
-    A connection lost, and not yet made good by a frame, leaves a value ``stale``; without a value the topic is ``connecting``.
+    A connection lost, and not yet made good by a frame, leaves a value ``stale``; without a value, or where this stream never brought anything,
+    the topic is ``connecting``.
     """
     phase = stream.phase
     if phase is Phase.LIVE:
@@ -43,7 +44,9 @@ def of_stream(stream: Stream, valued: bool) -> Condition:
         return State.STALE, Cause.SILENT
     if phase is Phase.REJECTED:
         return State.CLOSED, Cause.REJECTED
-    return (State.STALE, stream.cause or Cause.DISCONNECTED) if valued else (State.CONNECTING, stream.cause)
+    if valued and stream.last is not None:
+        return State.STALE, stream.cause or Cause.DISCONNECTED
+    return State.CONNECTING, stream.cause
 
 
 def of_part(streams: Iterable[Stream], valued: bool) -> Condition:

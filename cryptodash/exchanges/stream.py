@@ -175,8 +175,8 @@ class Stream:
         if self.frames != self._counted:
             self._learn(now)
         if self.phase is Phase.LIVE or self.phase is Phase.QUIET:
-            assert self.last is not None
-            self._judge(now - self.last, now, stale_after, out)
+            if self.last is not None:
+                self._judge(now - self.last, now, stale_after, out)
         elif self.phase is Phase.ACKED:
             if self.promise is not None and now - self.since > max(FIRST_WAIT, PROMISES * self.promise):
                 self.signal(Signal.SILENCE, now, out)

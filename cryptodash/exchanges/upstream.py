@@ -7,11 +7,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
 from random import Random
 from typing import Any
 
-from attrs import define
 from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
@@ -28,21 +26,21 @@ from cryptodash.core.interfaces import ExchangeReport, IInlet, IUpstream, Stream
 from cryptodash.core.tally import Tally
 from cryptodash.core.time import Clock
 from cryptodash.core.topics import Topic
-from cryptodash.exchanges import standing
 from cryptodash.exchanges.engine import Engine
-from cryptodash.exchanges.feed import Feed, Handlers
 from cryptodash.exchanges.interfaces import Hosts, IVenue, Purpose, RestRequest
+from cryptodash.exchanges.links import GOODBYE, Events, Links
 from cryptodash.exchanges.listing import Listing
 from cryptodash.exchanges.messages import BadFrame
 from cryptodash.exchanges.outputs import Closed, Connect, Disconnect, Fetch, Output, Send
 from cryptodash.exchanges.proxy import Dialer
 from cryptodash.exchanges.rest import RestClient
+from cryptodash.exchanges.standing import Meters, rate_limits, status, unknown_topics
 
 LOOK_AT_LEAST_EVERY = 0.25
 """Seconds. A market event may bring the engine's next deadline forward without our asking; asking after each would cost the hot path."""
 
-GOODBYE = 1.5
-"""Seconds the open connections get to close at the end."""
+AFTER_A_FAILURE = 1.0
+"""Seconds until time goes on for an engine that raised: an error of ours must neither stop a venue for good nor fill the log."""
 
 RESYNC_GAP = 5.0
 """Seconds between two requested resynchronisations of one topic."""
@@ -68,17 +66,6 @@ def hosts_of(venue: IVenue, config: Config) -> tuple[Mapping[MarketType, Hosts],
             chosen[kind] = next((config.endpoints[key] for key in keys if config.endpoints.get(key)), production)
         hosts[market] = Hosts(**chosen)
     return hosts, "live" if hosts == dict(venue.hosts) else "custom"
-
-
-@define(eq=False)
-class _Link:
-    """One connection under way."""
-
-    url: str
-    feed: Feed
-    began: float
-    opened: bool = False
-    why: str = ""
 
 
 @implementer(IUpstream)
@@ -123,26 +110,25 @@ class Upstream(Service):
             market: Listing(venue, market, self.catalogue, self._rest, reactor, clock, random, changed=self._listed, idle=self._is_idle)
             for market in self.markets
         }
-        self._links: dict[str, _Link] = {}
+        meters = Meters(tally, venue.id)
+        events = Events(opened=self._opened, received=self._received, heard=self._engine.heard, closed=self._closed)
+        self._links = Links(self._dialer, reactor, clock, meters, events)
+        meters.watch(self.report, self._links.count, self._rest, clock)
         self._tasks: set[Deferred[None]] = set()
         self._timer: Any = None
         self._timer_at = 0.0
         self._outbox: deque[Output] = deque()
         self._draining = False
         self._ended = False
-        self._gone: Deferred[None] | None = None
         self._resynced: dict[Topic, float] = {}
-        self._trouble = ""
         self._publish: Callable[[Event], None] = inlet.publish
         self._carry_out: dict[type, Callable[[Any], None]] = {
-            Connect: self._connect,
-            Send: self._send,
-            Disconnect: self._disconnect,
+            Connect: self._links.connect,
+            Send: self._links.send,
+            Disconnect: self._links.disconnect,
             Fetch: self._fetch,
             StreamStatus: inlet.publish,
         }
-        self._meters = standing.Meters(tally, venue.id)
-        self._meters.watch(self.report, self._count_connections, self._rest, clock)
 
     # Service
 
@@ -166,7 +152,7 @@ class Upstream(Service):
             task.cancel()
         self._rest.stop()
         emptied = self._empty_pool()
-        await self._hang_up()
+        await self._links.hang_up()
         await emptied
 
     def _empty_pool(self) -> Deferred[None]:
@@ -181,22 +167,6 @@ class Upstream(Service):
 
         self._pool.closeCachedConnections().addBoth(closed)
         return emptied
-
-    async def _hang_up(self) -> None:
-        if not self._links:
-            return
-        self._gone = Deferred()
-        impatience = self._reactor.callLater(GOODBYE, self._abort_all)
-        for link in tuple(self._links.values()):
-            link.why = "shutdown"
-            link.feed.close("shutdown")
-        await self._gone
-        if impatience.active():
-            impatience.cancel()
-
-    def _abort_all(self) -> None:
-        for link in tuple(self._links.values()):
-            link.feed.abort("shutdown")
 
     # IUpstream
 
@@ -229,24 +199,24 @@ class Upstream(Service):
     def report(self) -> ExchangeReport:
         health = self._engine.health()
         listings = tuple(self._listings.values())
-        status, cause, reason = standing.status(health, listings, self._trouble)
+        word, cause, reason = status(health, listings, self._links.trouble)
         first = self._hosts[self.markets[0]]
         return ExchangeReport(
             exchange=self.exchange,
             name=self._venue.name,
-            status=status,
+            status=word,
             idle=health.idle,
             cause=cause,
             reason=reason,
             source=self.source,
             ws_url=first.ws,
             rest_url=first.rest,
-            rate_limits=standing.rate_limits(self._venue),
+            rate_limits=rate_limits(self._venue),
             connections=health.connections,
             streams=health.streams,
             good_streams=health.good_streams,
             last_message=None if health.last_message is None else max(0.0, self._clock.monotonic() - health.last_message),
-            unknown_topics=standing.unknown_topics(self._config.symbols, self.catalogue),
+            unknown_topics=unknown_topics(self._config.symbols, self.catalogue),
         )
 
     async def candles(self, topic: Topic, limit: int, end_ms: int | None) -> Sequence[Candle]:
@@ -264,8 +234,14 @@ class Upstream(Service):
         return [by_time[when] for when in sorted(by_time)][-limit:]
 
     async def refresh_catalogue(self) -> int:
+        error: UpstreamError | None = None
         for listing in self._listings.values():
-            await listing.read()
+            try:
+                await listing.read()
+            except UpstreamError as failed:
+                error = error or failed
+        if error is not None:
+            raise error
         return len(self.catalogue)
 
     # What the engine asks for
@@ -294,29 +270,6 @@ class Upstream(Service):
         if ordered:
             self._arm()
 
-    def _connect(self, output: Connect) -> None:
-        connection = output.connection
-        handlers = Handlers(
-            opened=partial(self._opened, connection),
-            frame=partial(self._received, connection),
-            heard=partial(self._engine.heard, connection),
-            closed=partial(self._closed, connection),
-        )
-        feed = Feed(output.url, self._dialer, self._reactor, handlers)
-        self._links[connection] = _Link(output.url.partition("?")[0], feed, self._clock.monotonic())
-        feed.open()
-
-    def _send(self, output: Send) -> None:
-        link = self._links.get(output.connection)
-        if link is not None:
-            link.feed.send(output.payload)
-
-    def _disconnect(self, output: Disconnect) -> None:
-        link = self._links.get(output.connection)
-        if link is not None:
-            link.why = output.why
-            (link.feed.abort if output.abort else link.feed.close)(output.why)
-
     def _fetch(self, output: Fetch) -> None:
         request = output.request
         if request.purpose is Purpose.CATALOGUE:
@@ -342,37 +295,18 @@ class Upstream(Service):
     # What comes in
 
     def _opened(self, connection: str) -> None:
-        link = self._links[connection]
-        link.opened = True
-        self._trouble = ""
-        self._meters.opened(self._clock.monotonic() - link.began)
         self._perform(self._engine.opened(connection))
 
     def _received(self, connection: str, frame: bytes) -> None:
-        self._meters.received(frame)
         self._perform(self._engine.received(connection, frame))
 
     def _closed(self, connection: str, how: Closed) -> None:
-        link = self._links.pop(connection)
-        if link.opened:
-            self._meters.closed(how, link.why)
-        elif not self._ended:
-            self._meters.refused(how)
-            self._trouble = f"{link.url} cannot be reached ({how.status or how.kind}): {how.reason}"
-        if self._ended:
-            if not self._links and self._gone is not None:
-                self._gone.callback(None)
-            return
         self._perform(self._engine.closed(connection, how))
 
     def _listed(self, market: MarketType) -> None:
         if not self._ended:
             self._perform(self._engine.catalogue_changed(market))
             self._inlet.catalogue_changed(self.exchange, market)
-
-    def _count_connections(self) -> Mapping[str, int]:
-        live = sum(1 for link in self._links.values() if link.opened)
-        return {"live": live, "connecting": len(self._links) - live}
 
     def _is_idle(self) -> bool:
         return self._engine.health().idle
@@ -399,9 +333,15 @@ class Upstream(Service):
     def _tick(self) -> None:
         self._timer = None
         deadline = self._engine.deadline()
-        if deadline is not None and deadline <= self._clock.monotonic():
-            self._perform(self._engine.tick())
-        self._arm()
+        try:
+            if deadline is not None and deadline <= self._clock.monotonic():
+                self._perform(self._engine.tick())
+        except Exception:
+            _log.failure("the engine of {exchange} failed at its deadline", exchange=self.exchange)
+            self._timer_at = self._clock.monotonic() + AFTER_A_FAILURE
+            self._timer = self._timer or self._reactor.callLater(AFTER_A_FAILURE, self._tick)
+        else:
+            self._arm()
 
     def _cancel_timer(self) -> None:
         if self._timer is not None:

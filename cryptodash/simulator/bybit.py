@@ -381,7 +381,10 @@ def envelope(result: object, now: int, code: int = 0, message: str = "OK") -> by
 
 
 def response(success: bool, message: str, connection: str, op: str, request_id: object) -> str:
-    """``{"success":true,"ret_msg":"subscribe","conn_id":"d9av...","req_id":"1","op":"subscribe"}``; ``req_id`` is text, and absent if none was sent."""
+    """``{"success":true,"ret_msg":"subscribe","conn_id":"d9av...","req_id":"1","op":"subscribe"}``
+
+    ``req_id`` is text whatever was sent, and absent if nothing was.
+    """
     answer: dict[str, object] = {"success": success, "ret_msg": message, "conn_id": connection}
     if request_id is not None:
         answer["req_id"] = str(request_id)

@@ -167,12 +167,24 @@ def _answer(request: Request, status: int, body: bytes, headers: Mapping[str, st
     return body
 
 
+class _QuietSite(Site):
+    """A site without an access log: a busy client would fill it."""
+
+    displayTracebacks = False
+    noisy = False
+
+    def log(self, request: Request) -> None:
+        """Say nothing."""
+
+
 class Simulator(MultiService):
     """Simulated venues on loopback.
 
     ``ports`` gives hosts (``binance-spot``, ``binance-perpetual``, ``bybit``) a fixed port; any other gets a free one. ``listen`` may be called
     before ``startService``; from then on ``hosts`` is filled: (exchange, market) to (WebSocket base URL, REST base URL).
-    ``control_port`` is the number to listen on for ``control``; the attribute holds the bound one. ``record=True`` keeps the past of the books for ``truth``. Raises ``CannotListenError`` for a taken port, ``KeyError`` for an unknown venue.
+    ``control_port`` is the number to listen on for ``control`` (0: a free one); the attribute holds the bound one once listening.
+    ``record=True`` keeps the past of the books for ``truth``.
+    Raises ``KeyError`` for a venue without a simulator, ``CannotListenError`` (from ``listen``) for a taken port.
     """
 
     def __init__(
@@ -209,7 +221,7 @@ class Simulator(MultiService):
         self.truth = Truth(self.markets)
 
     def _add(self, exchange: str, seed: int) -> None:
-        for name, rules, markets in _HOSTS[exchange]:
+        for name, rules, markets in HOSTS[exchange]:
             ledger = self.ledger.by_host[name] = Ledger(name, rules)
             rng = Random(f"{seed}:{name}")
             own = {market: self.markets[exchange, market] for market in markets}
@@ -226,7 +238,7 @@ class Simulator(MultiService):
         if self._ports:
             return
         for name, host in self.venues.items():
-            site = Site(VenueResource(host, self._reactor), timeout=60)
+            site = _QuietSite(VenueResource(host, self._reactor), timeout=60)
             port = self._listen(self._wanted_ports.get(name, 0), site)
             for market in host.markets:
                 self.hosts[host.exchange, market] = (f"ws://{self._interface}:{port}", f"http://{self._interface}:{port}")
@@ -234,7 +246,6 @@ class Simulator(MultiService):
             self.control_port = self._listen(self._control_port, control_site(self.faults, self.ledger))
 
     def _listen(self, number: int, site: Site) -> int:
-        site.displayTracebacks = False
         site.noisy = False
         port = self._reactor.listenTCP(number, site, interface=self._interface)
         self._ports.append(port)
@@ -273,7 +284,7 @@ class Simulator(MultiService):
         self._wake()
 
 
-_HOSTS = {
+HOSTS = {
     "binance": (("binance-spot", BINANCE_SPOT, (SPOT,)), ("binance-perpetual", BINANCE_USDM, (PERPETUAL,))),
     "bybit": (("bybit", BYBIT, (SPOT, PERPETUAL)),),
 }

@@ -19,7 +19,8 @@ from twisted.web.client import HTTPConnectionPool
 
 from cryptodash.core.config import Config, Layer, load
 from cryptodash.core.time import SystemClock
-from cryptodash.service import Server, build
+from cryptodash.service import Server, StandIn, build
+from cryptodash.simulator.server import Simulator
 
 Message = dict[str, Any]
 
@@ -86,9 +87,9 @@ class Client(WebSocketClientProtocol):
 class Running:
     """A started server with what a test wants of it."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, simulator: Simulator | None) -> None:
         self.server = server
-        self.simulator = server.simulator
+        self.simulator = simulator
         self.port: int = server.port
         self.url = f"http://127.0.0.1:{self.port}"
         self.clients: list[Client] = []
@@ -137,11 +138,18 @@ async def start() -> AsyncIterator[Start]:
 
     async def begin(**settings: str) -> Running:
         config: Config = load([Layer("test", {"BIND_ADDR": "127.0.0.1:0", **settings})], ("binance", "bybit"))
-        server = build(config, real_reactor, clock=SystemClock(), random=Random(7))
+        simulator, stand_in = None, None
+        if config.demo:
+            simulator = Simulator(real_reactor, SystemClock(), exchanges=config.exchanges, record=True)
+            simulator.listen()
+            stand_in = StandIn(simulator, simulator.hosts, "simulated")
+        server = build(config, real_reactor, clock=SystemClock(), random=Random(7), stand_in=stand_in)
         server.privilegedStartService()
         server.startService()
-        running = Running(server)
+        running = Running(server, simulator)
         started.append(running)
+        if config.demo:
+            await eventually(lambda: all(each.catalogue.loaded(market) for each in server.hub.upstreams.values() for market in each.markets))
         return running
 
     yield begin

@@ -135,7 +135,7 @@ def check(book: OrderBook, market: Market) -> None:
         assert Decimal(best[0]) < Decimal(best[1])
 
 
-STEPS = ("frame",) * 8 + ("drop", "repeat", "swap", "older", "pause", "ask", "answer", "answer", "fail", "reset")
+STEPS = ("frame",) * 8 + ("drop", "repeat", "swap", "older", "pause", "early", "ask", "answer", "answer", "fail", "reset")
 steps = st.lists(st.sampled_from(STEPS), min_size=20, max_size=120)
 seeds = st.integers(0, 2**32)
 relaxed = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
@@ -184,6 +184,12 @@ class Run:
 
     def pause(self) -> None:
         self.market.trade(5)
+
+    def early(self) -> None:
+        """A snapshot that overtakes the stream."""
+        self.market.trade(3)
+        self.book.snapshot_begun()
+        self.book.snapshot(self.market.snapshot(LIMIT), LIMIT)
 
     def ask(self) -> None:
         self.book.snapshot_begun()

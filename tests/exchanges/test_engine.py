@@ -144,7 +144,7 @@ def test_a_gap_resyncs_that_book_alone_with_one_snapshot() -> None:
     bench.advance(6)  # a book's snapshots are five seconds apart
     (request,) = bench.fetches
     bench.answer(request, snapshot(15))
-    assert bench.state(BOOK) is State.LIVE
+    assert bench.state(BOOK).is_good
     assert bench.published(BookChanged)[-1].rebuilt is True
     assert bench.count("cryptodash_book_gaps_total", "sequence") == 1
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from attrs import define, evolve, field
 
 from cryptodash.exchanges.planner import Connects, choose
@@ -49,5 +51,5 @@ def test_connects_are_spaced_and_never_more_than_allowed_in_five_minutes() -> No
         now = max(now, connects.free_at())
         connects.made(now)
         made.append(now)
-    assert all(later - earlier >= 0.1 - 1e-9 for earlier, later in zip(made, made[1:], strict=False))
+    assert all(later - earlier >= 0.1 - 1e-9 for earlier, later in pairwise(made))
     assert all(made[index + 3] - made[index] >= 300.0 for index in range(len(made) - 3))

@@ -160,7 +160,7 @@ class Socket(WebSocketServerProtocol):
 
 
 class Bench:
-    def __init__(self, *, symbols: tuple[Topic, ...] = ()) -> None:
+    def __init__(self, *, symbols: tuple[Topic, ...] = (), tally: Tally | None = None, exchange: str = "somewhere") -> None:
         self.network = MemoryNetwork()
         self.server = Server()
         self.network.listen(80, Site(self.server, reactor=self.network))
@@ -169,7 +169,7 @@ class Bench:
         self.sockets.setProtocolOptions(openHandshakeTimeout=0, closeHandshakeTimeout=0, failByDrop=False)
         self.sockets.open, self.sockets.got = [], []
         self.network.listen(9443, self.sockets)
-        self.tally = Tally()
+        self.tally = tally or Tally()
         self.inlet = Inlet(lambda: self.engine)
         config = Config(symbols=symbols, stale_after_s=3.0)
         made: list[Script] = []
@@ -178,8 +178,10 @@ class Bench:
             made.append(Script(*arguments, **options))
             return made[-1]
 
+        words = Words()
+        words.id = exchange
         self.upstream = Upstream(
-            Words(),  # type: ignore[arg-type]
+            words,  # type: ignore[arg-type]
             config,
             Words.hosts,
             "custom",
@@ -413,6 +415,34 @@ def test_a_deadline_that_a_market_event_brought_forward_is_noticed(bench: Bench)
     assert bench.engine.named("tick") == [()]
 
 
+def test_an_engine_that_fails_at_its_deadline_is_asked_again_a_second_later(bench: Bench) -> None:
+    failing = True
+
+    def tick() -> list[Output]:
+        ticks.append(bench.network.seconds())
+        if failing:
+            raise RuntimeError("a bug")
+        bench.engine.due = None
+        return [QUOTE]
+
+    ticks: list[float] = []
+    bench.engine.tick = tick  # type: ignore[method-assign]
+    bench.engine.due = bench.network.monotonic() + 1
+    bench.upstream.want([TICKER])
+    bench.network.pass_time(3.5, step=0.1)
+    assert [round(when) for when in ticks] == [1, 2, 3]
+    failing = False
+    bench.network.pass_time(1, step=0.1)
+    assert QUOTE in bench.inlet.news
+
+
+def test_one_market_that_fails_does_not_keep_the_other_from_being_read(bench: Bench) -> None:
+    bench.network.pass_time(10.5)
+    bench.server.answers["/spot/catalogue"] = 500
+    assert isinstance(outcome(bench, bench.upstream.refresh_catalogue()), UpstreamError)
+    assert bench.server.paths.count("/perpetual/catalogue") == 2
+
+
 def test_resync_is_bounded_in_frequency(bench: Bench) -> None:
     deep = Topic("somewhere", SPOT, BTC, Channel.ORDER_BOOK, depth=50)
     for _ in range(100):
@@ -520,10 +550,10 @@ def test_the_report_tells_where_and_how_much() -> None:
 
 
 def test_two_venues_share_the_gauges() -> None:
-    first, second = Bench(), Bench()
-    second.upstream._meters.__init__(first.tally, "other")  # type: ignore[misc]
-    second.upstream._meters.watch(second.upstream.report, dict, second.upstream._rest, second.network)
-    assert set(first.count("up")) == {("somewhere",), ("other",)}
+    tally = Tally()
+    Bench(tally=tally)
+    second = Bench(tally=tally, exchange="other")
+    assert set(second.count("up")) == {("somewhere",), ("other",)}
 
 
 def test_stopping_says_goodbye_and_tells_the_engine_nothing() -> None:

@@ -227,7 +227,7 @@ class World:
         self.hub.publish(StreamStatus(topic or self.topic(), state, since=self.time.wall_ms()))
 
 
-@pytest.fixture()
+@pytest.fixture
 def world() -> World:
     return World()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -97,8 +98,7 @@ def test_a_book_joined_in_mid_turn_starts_with_a_snapshot_to_which_every_delta_f
     world.book("10")
     world.time.advance(1)
     world.book("10", "11")
-    world.time.advance(0)  # published; the flush may be due with it or not
-    snapshot = [message for message in second.subscribe(BOOK) if message["type"] == "order_book_snapshot"][0]
+    snapshot = next(message for message in second.subscribe(BOOK) if message["type"] == "order_book_snapshot")
     world.time.advance(1)
     world.book("10", "12")
     world.time.advance(1)
@@ -292,6 +292,45 @@ def test_one_whose_latest_values_do_not_fit_is_too_slow(make_world):
     assert client.wire.closed_with == (1013, "too slow")
 
 
+def test_one_whose_backlog_overflowed_is_not_resumed_with_holes(make_world):
+    world = make_world(small_buffer(100))
+    client = world.client()
+    client.subscribe(BTC)
+    client.wire.room = 0
+    world.ticker("1")
+    world.flush()
+    world.ticker("2")
+    world.flush()
+    client.wire.read()
+    assert client.wire.closed_with == (1013, "too slow")
+
+
+def test_a_client_that_asks_much_and_reads_nothing_costs_bounded_memory(make_world):
+    world = make_world(small_buffer(1000))
+    client = world.client(room=0)
+    for _ in range(100):
+        client.session.received(b'{"op":"ping"}')
+    assert client.line.backlog.bytes <= 1000
+    assert len(client.wire.waiting) < 200
+    world.time.advance(1)
+    assert client.wire.closed_with == (1013, "too slow")
+
+
+def test_sent_messages_are_counted_by_kind_for_every_client(world):
+    clients = [world.client() for _ in range(3)]
+    for client in clients:
+        client.subscribe(BTC)
+    world.ticker("1")
+    clients[0].subscribe(ETH)
+    late = world.client()
+    late.subscribe(BTC)
+    world.ticker("2")
+    world.flush()
+    seen = [message["type"] for client in (*clients, late) for message in client.got()]
+    assert world.tally.metrics["cryptodash_ws_messages_sent_total"].values[("ticker",)] == 3 + 1 + 4
+    assert seen.count("ticker") == 6
+
+
 def test_initial_values_pass_the_slow_gate(world):
     books = [{**BOOK, "depth": depth, "symbol": f"{base}-USDT"} for base in ("BTC", "ETH", "SOL") for depth in (500, 1000, 200, 100)]
     warm = world.client()
@@ -377,7 +416,7 @@ def test_a_trickling_reader_is_never_far_behind(world):
     client.wire.read()
     prices = lasts(client.got())
     assert prices[-1] == 599
-    assert max(after - before for before, after in zip(prices, prices[1:], strict=False)) < 40
+    assert max(after - before for before, after in pairwise(prices)) < 40
     assert client.wire.closed_with is None
 
 

@@ -128,7 +128,7 @@ class Service:
         return self.world.tally.metrics[name].values[labels]
 
 
-@pytest.fixture()
+@pytest.fixture
 def service(world: Any) -> Service:
     return Service(world)
 
@@ -321,7 +321,7 @@ def test_a_silent_handshake_is_dropped(service):
 def test_whoever_does_not_answer_pings_is_dropped_whatever_else_it_sends(service):
     peer = service.peer()
     service.world.time.advance(20)
-    ((opcode, payload),) = peer.frames()
+    ((opcode, _),) = peer.frames()
     assert opcode == PING
     for _ in range(19):
         service.world.time.advance(1)
@@ -382,7 +382,8 @@ def test_the_drain_tells_every_client_when_to_come_back(service):
         assert code == 1012 and len(reason) <= 123
         waits.add(json.loads(reason)["retry_ms"])
     assert len(waits) > 200
-    assert 0 <= min(waits) and max(waits) < 2000
+    assert min(waits) >= 0
+    assert max(waits) < 2000
     assert service.peer().status == 503
     for peer in peers[:300]:
         peer.send(frame(CLOSE, struct.pack("!H", 1012)))
@@ -500,7 +501,7 @@ class Plain:
             self.transport.connectionLost(Failure(ConnectionDone()))
 
 
-@pytest.fixture()
+@pytest.fixture
 def plain(service: Service) -> Iterator[Plain]:
     client = Plain(service)
     yield client

@@ -1,0 +1,129 @@
+"""The open and opening connections of one venue, by the engine's names for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+from attrs import define
+from twisted.internet.defer import Deferred
+
+from cryptodash.core.time import Clock
+from cryptodash.exchanges.feed import Feed, Handlers
+from cryptodash.exchanges.outputs import Closed, Connect, Disconnect, Send
+from cryptodash.exchanges.proxy import Dialer
+from cryptodash.exchanges.standing import Meters
+
+GOODBYE = 1.5
+"""Seconds the open connections get to close at the end."""
+
+
+@define(eq=False)
+class _Link:
+    """One connection. ``url`` is without the query; ``why`` is what we end it for, if we do."""
+
+    url: str
+    feed: Feed
+    began: float
+    opened: bool = False
+    why: str = ""
+
+
+@define(eq=False, kw_only=True)
+class Events:
+    """Who is told, always with the connection's name first."""
+
+    opened: Callable[[str], None]
+    received: Callable[[str, bytes], None]
+    heard: Callable[[str], None]
+    closed: Callable[[str, Closed], None]
+
+
+class Links:
+    """Carries out ``Connect``, ``Send`` and ``Disconnect``, counts, and tells ``events``; after ``hang_up`` nobody is told anything.
+
+    ``trouble`` says why the last connection could not be opened, for a person; it is empty once one is open.
+    """
+
+    def __init__(self, dialer: Dialer, reactor: Any, clock: Clock, meters: Meters, events: Events) -> None:
+        self.trouble = ""
+        self._dialer = dialer
+        self._reactor = reactor
+        self._clock = clock
+        self._meters = meters
+        self._events = events
+        self._links: dict[str, _Link] = {}
+        self._gone: Deferred[None] | None = None
+
+    def __len__(self) -> int:
+        return len(self._links)
+
+    def count(self) -> Mapping[str, int]:
+        """Connections by state."""
+        live = sum(1 for link in self._links.values() if link.opened)
+        return {"live": live, "connecting": len(self._links) - live}
+
+    def connect(self, order: Connect) -> None:
+        name = order.connection
+        handlers = Handlers(
+            opened=partial(self._opened, name),
+            frame=partial(self._received, name),
+            heard=partial(self._events.heard, name),
+            closed=partial(self._closed, name),
+        )
+        feed = Feed(order.url, self._dialer, self._reactor, handlers)
+        self._links[name] = _Link(order.url.partition("?")[0], feed, self._clock.monotonic())
+        feed.open()
+
+    def send(self, order: Send) -> None:
+        link = self._links.get(order.connection)
+        if link is not None:
+            link.feed.send(order.payload)
+
+    def disconnect(self, order: Disconnect) -> None:
+        link = self._links.get(order.connection)
+        if link is not None:
+            link.why = order.why
+            (link.feed.abort if order.abort else link.feed.close)(order.why)
+
+    async def hang_up(self) -> None:
+        """Close every connection politely, and drop what is still there after 1.5 s."""
+        self._gone = Deferred()
+        if not self._links:
+            return
+        impatience = self._reactor.callLater(GOODBYE, self._abort_all)
+        for link in tuple(self._links.values()):
+            link.why = "shutdown"
+            link.feed.close("shutdown")
+        await self._gone
+        if impatience.active():
+            impatience.cancel()
+
+    def _abort_all(self) -> None:
+        for link in tuple(self._links.values()):
+            link.feed.abort("shutdown")
+
+    def _opened(self, name: str) -> None:
+        link = self._links[name]
+        link.opened = True
+        self.trouble = ""
+        self._meters.opened(self._clock.monotonic() - link.began)
+        if self._gone is None:
+            self._events.opened(name)
+
+    def _received(self, name: str, frame: bytes) -> None:
+        self._meters.received(frame)
+        self._events.received(name, frame)
+
+    def _closed(self, name: str, how: Closed) -> None:
+        link = self._links.pop(name)
+        if link.opened:
+            self._meters.closed(how, link.why)
+        elif self._gone is None:
+            self._meters.refused(how)
+            self.trouble = f"{link.url} cannot be reached ({how.status or how.kind}): {how.reason}"
+        if self._gone is None:
+            self._events.closed(name, how)
+        elif not self._links:
+            self._gone.callback(None)

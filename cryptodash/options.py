@@ -1,0 +1,193 @@
+"""What ``twistd cryptodash`` takes on its command line, and how it becomes a ``Config``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from dotenv import dotenv_values
+from twisted.python import usage
+
+from cryptodash import __version__, log
+from cryptodash.core.config import Config, Layer, load
+from cryptodash.core.errors import ConfigError
+from cryptodash.core.settings import SETTINGS, Setting, host_settings
+from cryptodash.exchanges import registry
+from cryptodash.simulator.control import CONTROL_PORT
+from cryptodash.simulator.faults import FAULTS
+
+FLAGS = ("DEMO", "ENABLE_REDIS")
+"""Settings that are options without a value."""
+
+
+def settings() -> list[Setting]:
+    """Every setting there is, the endpoint overrides of every venue included."""
+    return [*SETTINGS, *host_settings(registry.available())]
+
+
+def refuse(message: str) -> NoReturn:
+    """End the start with one line and exit code 1."""
+    raise SystemExit(f"cryptodash: {message}")
+
+
+def _float(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < 1e6:
+        raise ValueError("a number from 0 to 1000000")
+    return value
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 65535):
+        raise ValueError("a port from 1 to 65535")
+    return int(text)
+
+
+class CommandOptions(usage.Options):
+    """What all our commands share: a mistake is one line and exit code 1."""
+
+    def parseOptions(self, options: Sequence[str] | None = None) -> None:
+        try:
+            super().parseOptions(options)
+        except usage.UsageError as error:
+            names = ", ".join(f"--{name.rstrip('=')}" for name in sorted(self.longOpt) if name.rstrip("=") not in ("version", "help"))
+            refuse(f"{error}; allowed here are {names}" if "option" in str(error) else str(error))
+
+    def opt_version(self) -> NoReturn:
+        """Print the version and exit."""
+        print(f"cryptodash {__version__}")  # noqa: T201 (what the option is for)
+        raise SystemExit(0)
+
+
+class RunOptions(CommandOptions):
+    """Options of the server: one for each setting, beating environment and ``.env``."""
+
+    optFlags = [[setting.option, None, setting.meaning] for setting in SETTINGS if setting.name in FLAGS]
+    optParameters: list[list[Any]] = [
+        ["env-file", None, None, "read settings from this file instead of ./.env"],
+        *([setting.option, None, None, f"{setting.meaning} [{setting.default}]"] for setting in settings() if setting.name not in FLAGS),
+    ]
+
+    def layer(self) -> Layer:
+        """What was given on the command line, by setting name."""
+        given = {setting.name: self.get(setting.option) for setting in settings()}
+        return Layer("command line", {name: "true" if name in FLAGS else value for name, value in given.items() if value})
+
+
+class SimulateOptions(CommandOptions):
+    """The simulator alone, as a stand-in venue for any client."""
+
+    optParameters: list[list[Any]] = [
+        ["exchanges", None, "binance,bybit", "venues to simulate"],
+        ["interface", None, "127.0.0.1", "address to listen on"],
+        ["port", "p", 9100, "first port; every further venue host takes the next one", _port],
+        ["seed", None, 1, "seed of the market", int],
+        ["control-port", None, CONTROL_PORT, "where `twistd cryptodash fault` reaches it", _port],
+    ]
+
+
+class ReplayOptions(RunOptions):
+    """Play recorded frames through the whole server: ``replay FILE``. Takes every option of ``run`` as well."""
+
+    optParameters: list[list[Any]] = [
+        ["speed", None, 1.0, "how many times faster than recorded; 0: as fast as it goes", _float],
+        ["delay", None, 3.0, "seconds between the last upstream subscription and the first frame", _float],
+        ["exchange", None, "", "whose frames they are (else told from the frames)"],
+        ["market", None, "", "spot or perpetual (else told from the file's name)"],
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self["symbol"] = []
+
+    def getSynopsis(self) -> str:
+        return "Usage: twistd [twistd options] cryptodash replay [options] FILE"
+
+    def opt_symbol(self, split: str) -> None:
+        """NATIVE=BASE-QUOTE: how a native name splits, where it cannot be guessed; may be given several times."""
+        self["symbol"].append(split)
+
+    def parseArgs(self, *files: str) -> None:
+        if len(files) != 1:
+            raise usage.UsageError("replay takes one FILE of recorded frames (.jsonl or .jsonl.gz)")
+        self["file"] = files[0]
+
+
+class FaultOptions(CommandOptions):
+    """Break the simulator of a running demo."""
+
+    optFlags = [["spot", None, "only the spot market"], ["perpetual", None, "only the perpetual market"]]
+    optParameters: list[list[Any]] = [["control-port", None, CONTROL_PORT, "control port of the simulator", _port]]
+    longdesc = "Faults:\n" + "\n".join(f"  {name:14} {fault.description}" for name, fault in FAULTS.items())
+
+    def getSynopsis(self) -> str:
+        return "Usage: twistd cryptodash fault EXCHANGE NAME [SYMBOL] [SECONDS] | list | stop"
+
+    def parseArgs(self, *words: str) -> None:
+        self["words"] = words
+
+    def getUsage(self, width: int | None = None) -> str:
+        """The list of faults keeps its lines (twisted would fill them into one paragraph)."""
+        longdesc, self.longdesc = self.longdesc, ""
+        try:
+            return f"{super().getUsage(width)}\n{longdesc}\n"
+        finally:
+            self.longdesc = longdesc
+
+
+class CheckOptions(RunOptions):
+    """Check the settings and print them."""
+
+
+class Options(RunOptions):
+    """``twistd cryptodash`` without a command runs the server."""
+
+    subCommands = [
+        ["run", None, RunOptions, "run the server (the default)"],
+        ["simulate", None, SimulateOptions, "run the simulated venues alone"],
+        ["replay", None, ReplayOptions, "play recorded frames through the server"],
+        ["fault", None, FaultOptions, "break the simulator of a running demo and watch"],
+        ["check-config", None, CheckOptions, "check the settings, print them, exit"],
+    ]
+    defaultSubCommand = "run"
+
+    def postOptions(self) -> None:
+        """Give twistd our observer, unless the operator chose one: it filters by level and namespace."""
+        twistd = self.parent
+        if twistd is None or twistd.get("logger") or twistd.get("syslog") or self.subCommand not in ("run", "simulate", "replay"):
+            return
+        levels = "info" if self.subCommand == "simulate" else config_of(self).log_level
+        twistd["logger"] = log.choose(levels, twistd.get("logfile"), bool(twistd.get("nodaemon")))
+
+
+def config_of(options: Options) -> Config:
+    """The settings of a command: its own options, then those before it, the environment, the ``.env`` file. Refuses what is wrong."""
+    command = options.subOptions
+    try:
+        layers = [command.layer(), options.layer(), Layer("environment", os.environ), _env_file(command.get("env-file") or options.get("env-file"))]
+        return load(layers, registry.available(), simulated=_simulated(layers))
+    except ConfigError as error:
+        refuse(str(error))
+
+
+def _simulated(layers: Sequence[Layer]) -> list[str] | None:
+    """Which venues the simulator speaks: asked only for a demo, because it means importing them."""
+    if not any(layer.values.get(name) for layer in layers for name in ("DEMO", "CRYPTODASH_DEMO")):
+        return None
+    return [name for name in registry.available() if registry.load(name).simulated]
+
+
+def _env_file(path: str | None) -> Layer:
+    """``./.env`` if there is one, or the named file, which must be there. Read without interpolation; ``os.environ`` stays as it is."""
+    file = Path(path or ".env")
+    if not file.is_file():
+        if path:
+            raise ConfigError(f"--env-file: {path[:200]!r} is not a file; allowed is the path of one")
+        return Layer(".env", {}, own=True)
+    try:
+        values: Mapping[str, str | None] = dotenv_values(file, interpolate=False, encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file}: cannot be read ({error}); allowed is a UTF-8 file of NAME=value lines") from None
+    return Layer(str(file), values, own=True)

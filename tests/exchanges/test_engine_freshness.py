@@ -1,0 +1,138 @@
+"""What the engine says about freshness, topic by topic."""
+
+from __future__ import annotations
+
+from cryptodash.core.events import Cause, State, StreamStatus
+from cryptodash.testing import venue as wire
+from cryptodash.testing.bench import Bench
+
+TICKER = "spot:BTC-USDT:ticker"
+TRADES = "spot:BTC-USDT:trade"
+BOOK = "spot:BTC-USDT:order_book:5"
+
+
+def play(bench: Bench, seconds: float, *, quotes: bool = True, days: bool = True, other: bool = True) -> None:
+    """Let half seconds pass with frames."""
+    for _ in range(round(seconds * 2)):
+        number = bench.wall
+        if quotes:
+            bench.frame(wire.quote("BTCUSDT", "99", "101", number))
+            bench.frame(wire.quote("BTCUSDT", "99", "102", number + 1))
+        if days:
+            bench.frame(wire.day("BTCUSDT", "100", bench.wall))
+        if other:
+            bench.frame(wire.quote("ETHUSDT", "9", "11", number))
+            bench.frame(wire.day("ETHUSDT", "10", bench.wall))
+        bench.advance(0.5)
+
+
+def ready() -> Bench:
+    bench = Bench()
+    bench.want(TICKER, "spot:ETH-USDT:ticker")
+    bench.advance(1)
+    play(bench, 15)
+    return bench
+
+
+def test_a_silent_quote_makes_the_ticker_stale_and_names_bid_and_ask() -> None:
+    bench = ready()
+    play(bench, 4.5, quotes=False)
+    assert bench.state(TICKER) is State.LIVE
+    play(bench, 2, quotes=False)
+    status = bench.status(TICKER)
+    assert (status.state, status.cause, status.fields) == (State.STALE, Cause.SILENT, ("bid", "ask"))
+    assert bench.state("spot:ETH-USDT:ticker") is State.LIVE
+    before = len(bench.events)
+    play(bench, 0.5, quotes=False, days=False, other=False)
+    assert not [each for each in bench.events[before:] if isinstance(each, StreamStatus)]
+    play(bench, 1)
+    assert (bench.state(TICKER), bench.status(TICKER).fields) == (State.LIVE, ())
+
+
+def test_a_silent_day_figure_names_last_and_stats() -> None:
+    bench = ready()
+    play(bench, 8, days=False)
+    assert bench.status(TICKER).fields == ("last", "stats")
+
+
+def test_a_silent_stream_is_resubscribed_once_and_the_catalogue_asked_once() -> None:
+    bench = ready()
+    sent = len(bench.only.sent)
+    play(bench, 50, quotes=False)
+    requests = [(request["op"], request["args"]) for _, request in bench.only.sent[sent:] if request["op"] != "ping"]
+    assert requests == [("unsub", ["quote:BTCUSDT"]), ("sub", ["quote:BTCUSDT"])]
+    assert len(bench.listings) == 1
+    assert not bench.gone
+
+
+def test_since_is_the_wall_clock_of_the_change() -> None:
+    bench = ready()
+    play(bench, 8, quotes=False)
+    changed = bench.status(TICKER).since
+    assert bench.wall - 4_000 < changed < bench.wall
+
+
+def test_a_connection_half_of_whose_paced_streams_are_silent_is_replaced_once_in_a_while() -> None:
+    bench = ready()
+    for _ in range(200):  # only signs of life, no data
+        bench.advance(1)
+        for server in bench.servers.values():
+            bench.engine.heard(server.key)
+    assert [why for _, why in bench.gone] == ["stale"]
+    assert bench.state(TICKER) is State.STALE
+
+
+def test_trades_that_are_rare_are_quiet() -> None:
+    bench = Bench()
+    bench.want(TRADES)
+    bench.frame(wire.trade("BTCUSDT", 1, "100", bench.wall))
+    for _ in range(60):
+        bench.advance(1)
+        bench.engine.heard(bench.only.key)
+    assert (bench.status(TRADES).state, bench.status(TRADES).cause) == (State.QUIET, None)
+    assert bench.engine.health().good_streams == 1
+    bench.frame(wire.trade("BTCUSDT", 2, "100", bench.wall))
+    assert bench.state(TRADES) is State.LIVE
+
+
+def test_trades_that_never_came_are_quiet_only_where_others_of_the_kind_did() -> None:
+    bench = Bench()
+    bench.want(TRADES, "spot:ETH-USDT:trade")
+    for _ in range(40):
+        bench.advance(1)
+        bench.engine.heard(bench.only.key)
+    assert bench.state(TRADES) is State.CONNECTING
+    bench.frame(wire.trade("ETHUSDT", 1, "100", bench.wall))
+    bench.advance(1)
+    assert bench.state(TRADES) is State.QUIET
+
+
+def test_a_quote_ahead_of_the_book_proves_that_the_book_misses_frames() -> None:
+    bench = Bench()
+    bench.want(BOOK, TICKER)
+    for update in (11, 12):
+        bench.frame(wire.book("book:BTCUSDT", update, update, {"98": "1"}, {}))
+    bench.answer(bench.fetches[0], wire.book("rest", 11, 11, {"99": "1"}, {"101": "1"}, snapshot=True))
+    bench.frame(wire.quote("BTCUSDT", "99", "101", 12))
+    bench.frame(wire.day("BTCUSDT", "100", bench.wall))
+    bench.advance(7)
+    assert bench.state(BOOK) is State.QUIET  # the newest quote is in the book: nothing contradicts it
+    bench.frame(wire.quote("BTCUSDT", "99", "100.5", 13))
+    bench.advance(4)
+    assert bench.state(BOOK) is State.QUIET
+    bench.advance(2)
+    assert (bench.status(BOOK).state, bench.status(BOOK).cause) == (State.STALE, Cause.SILENT)
+
+
+def test_statuses_are_told_once_per_change() -> None:
+    bench = ready()
+    play(bench, 8, quotes=False)
+    play(bench, 3)
+    bench.close(bench.only)
+    bench.advance(2)
+    play(bench, 3)
+    last: dict[object, tuple[object, ...]] = {}
+    for each in bench.published(StreamStatus):
+        said = (each.state, each.cause, each.fields)
+        assert last.get(each.topic) != said
+        last[each.topic] = said

@@ -1,0 +1,129 @@
+"""Candles of the simulated market: coarse bars are the sum of their parts, live bars are the sum of the trades."""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cryptodash.core.instruments import MarketType
+from cryptodash.simulator.candles import DAY, HOUR, INTERVALS, MINUTE, QUARTER, Bar, Pace, closes, drawn, merged, opens, split
+
+BTC = ("binance", MarketType.SPOT, "BTC-USDT")
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 2**32), open_=st.integers(2, 10**8), move=st.integers(-500, 500), pace=st.integers(1, 20_000), size=st.integers(2, 10**9))
+def test_parts_of_a_bar_add_up_to_it_exactly(seed: int, open_: int, move: int, pace: int, size: int) -> None:
+    rng = Random(seed)
+    close = max(1, open_ + open_ * move // 10_000)
+    parent = drawn(0, HOUR, open_, close, Pace(pace, size), rng, first=77)
+    parts = split(parent, 60, MINUTE, rng)
+    assert merged(0, parts) == parent
+    for part in parts:
+        assert part.low <= part.open <= part.high
+        assert part.low <= part.close <= part.high
+        assert part.volume >= part.count
+        assert 0 <= part.buy_volume <= part.volume
+        assert (part.count == 0) == (part.volume == 0)
+
+
+def test_a_bar_without_trades_does_not_touch_the_range() -> None:
+    flat = Bar(0, 50, 50, 50, 50)
+    traded = Bar(MINUTE, 90, 95, 85, 92, volume=3, turnover=270, count=3, first=11)
+    assert merged(0, [flat, traded, Bar(2 * MINUTE, 92, 92, 92, 92)]) == Bar(0, 90, 95, 85, 92, 3, 270, 0, 0, 3, 11)
+    assert merged(0, []) is None
+
+
+@pytest.mark.parametrize(
+    ("interval", "at", "start", "end"),
+    [
+        ("1m", 1_763_811_234_567, 1_763_811_180_000, 1_763_811_240_000),
+        ("3m", 1_763_811_234_567, 1_763_811_180_000, 1_763_811_360_000),
+        ("4h", 1_763_811_234_567, 1_763_798_400_000, 1_763_812_800_000),
+        ("1d", 1_763_811_234_567, 1_763_769_600_000, 1_763_856_000_000),
+        ("1w", 1_763_811_234_567, 1_763_337_600_000, 1_763_942_400_000),  # Monday 2025-11-17
+        ("1M", 1_763_811_234_567, 1_761_955_200_000, 1_764_547_200_000),  # November 2025
+        ("1M", 1_766_000_000_000, 1_764_547_200_000, 1_767_225_600_000),  # December ends in the new year
+    ],
+)
+def test_intervals_open_and_close_where_the_calendar_says(interval: str, at: int, start: int, end: int) -> None:
+    assert opens(interval, at) == start
+    assert closes(interval, start) == end
+
+
+def test_longer_intervals_are_aggregates_of_shorter_ones_across_history_and_present(world) -> None:
+    candles = world.simulator.truth.instrument(*BTC).candles
+    now = world.clock.wall_ms()
+    minutes = {bar.start: bar for bar in candles.candles("1m", None, now, 3_000)}
+    assert len(minutes) == 3_000
+    for interval in ("3m", "5m", "15m", "30m", "1h", "2h", "4h"):
+        for bar in candles.candles(interval, None, now, 6):
+            parts = [minutes[at] for at in range(bar.start, min(closes(interval, bar.start), now), MINUTE)]
+            assert merged(bar.start, parts) == bar, interval
+    hours = {bar.start: bar for bar in candles.candles("1h", None, now, 24 * 50)}
+    for interval in ("1d", "3d", "1w", "1M"):
+        bar = candles.candles(interval, None, now, 1)[0]
+        assert merged(bar.start, [hours[at] for at in range(bar.start, now, HOUR)]) == bar, interval
+
+
+def test_history_reaches_back_far_enough_for_every_interval(world) -> None:
+    candles = world.simulator.truth.instrument(*BTC).candles
+    counts = {interval: len(candles.candles(interval, None, world.clock.wall_ms(), 1_500)) for interval in INTERVALS}
+    assert all(counts[interval] == 1_500 for interval in ("1m", "5m", "15m", "1h", "4h"))
+    assert counts["1d"] > 1_000
+    assert counts["1M"] >= 36
+
+
+def test_trade_ids_of_history_are_counted_without_a_hole(world) -> None:
+    bars = world.simulator.truth.instrument(*BTC).candles.candles("1h", None, world.clock.wall_ms(), 200)
+    for before, after in zip(bars, bars[1:], strict=False):
+        assert before.first + before.count == after.first
+        assert before.close == after.open or after.start == bars[-1].start
+
+
+def test_live_candles_are_made_of_the_trades_that_were_sent(world) -> None:
+    wire = world.connect("binance-spot", "/ws/btcusdt@trade")
+    start = opens("1m", world.clock.wall_ms()) + MINUTE
+    world.run(130)
+    trades = [trade for trade in wire.take() if trade.get("e") == "trade"]
+    for at in (start, start + MINUTE):
+        inside = [trade for trade in trades if at <= trade["T"] < at + MINUTE]
+        row = next(row for row in world.json("binance-spot", "/api/v3/klines", symbol="BTCUSDT", interval="1m", limit=5) if row[0] == at)
+        prices = [trade["p"] for trade in inside]
+        assert inside
+        assert row[1:5] == [prices[0], max(prices), min(prices), prices[-1]]
+        assert row[8] == len(inside)
+        assert sum(int(trade["q"].replace(".", "")) for trade in inside) == int(row[5].replace(".", ""))
+
+
+def test_the_day_is_the_sum_of_1440_minutes_to_the_trade(world) -> None:
+    world.connect("binance-spot", "/ws/btcusdt@trade")
+    world.run(65)
+    candles = world.simulator.truth.instrument(*BTC).candles
+    minutes = candles.candles("1m", None, world.clock.wall_ms(), 1_440)
+    assert minutes[-1].start - minutes[0].start == DAY - MINUTE
+    assert candles.day() == merged(minutes[0].start, minutes)
+
+
+def test_an_instrument_nobody_watched_has_all_its_minutes_afterwards(world) -> None:
+    instrument = world.simulator.truth.instrument(*BTC)
+    world.clock.advance(3 * 3_600)
+    instrument.catch_up(world.clock.wall_ms())
+    minutes = instrument.candles.candles("1m", None, world.clock.wall_ms(), 240)
+    assert [bar.start for bar in minutes] == list(range(minutes[0].start, minutes[0].start + 240 * MINUTE, MINUTE))
+    quarter = instrument.candles.bar(QUARTER, opens("15m", world.clock.wall_ms()) - QUARTER)
+    assert quarter == merged(quarter.start, [bar for bar in minutes if quarter.start <= bar.start < quarter.start + QUARTER])
+    assert minutes[-1].close == instrument.last_price
+    world.run(0)
+
+
+def test_venues_share_the_shape_of_a_pair(world) -> None:
+    now = world.clock.wall_ms()
+    truth = world.simulator.truth
+    spot = truth.instrument("binance", MarketType.SPOT, "ETH-USDT").candles.candles("1h", None, now, 100)
+    linear = truth.instrument("bybit", MarketType.PERPETUAL, "ETH-USDT").candles.candles("1h", None, now, 100)
+    for one, other in zip(spot, linear, strict=True):
+        assert abs(one.close - other.close) * 200 < one.close  # within half a percent
