@@ -11,12 +11,15 @@ from twisted.python.logfile import LogFile
 
 from cryptodash.core.settings import parse_levels
 
+QUIETER = {"twisted.web.client": "warn", "autobahn": "critical"}
+"""Libraries that tell of every connection, or tell again what we log ourselves; unless the operator names them."""
+
 
 def make_observer(levels: str, stream: TextIO) -> ILogObserver:
     """An observer that writes events at or above the level of their namespace (``info,cryptodash.exchanges=debug``)."""
     default, by_namespace = parse_levels(levels)
     predicate = LogLevelFilterPredicate(LogLevel.levelWithName(default))
-    for namespace, level in by_namespace.items():
+    for namespace, level in {**QUIETER, **by_namespace}.items():
         predicate.setLogLevelForNamespace(namespace, LogLevel.levelWithName(level))
     observer: ILogObserver = FilteringLogObserver(textFileLogObserver(stream), [predicate])
     return observer

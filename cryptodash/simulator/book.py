@@ -61,7 +61,7 @@ class Side:
         if self._untouched_size(key):
             self._sizes[key] = 0  # hides the formula's level
         if key == self.best:
-            self.best = self._next(key)
+            self.best = self.after(key)
             self._pass()
 
     def _pass(self) -> None:
@@ -74,7 +74,7 @@ class Side:
                 del self._sizes[key]
         self._passed = self.best
 
-    def _next(self, key: int) -> int:
+    def after(self, key: int) -> int:
         """The next key after this one that holds something."""
         at = bisect_right(self._keys, key)
         kept = self._keys[at] if at < len(self._keys) else self._last + 1

@@ -28,6 +28,7 @@ _STABLE = ("USDT", "USDC")
 _BOOK_USD = 4_000
 _TRADE_USD = 600
 _MAX_TRADES_PER_STEP = 20
+_LADDER = 8
 _MAX_TOUCHED = 20_000
 _LOG = 20_000
 
@@ -164,8 +165,8 @@ class Instrument:
         return max(2, dollars * VALUE_SCALE * int(10**listing.size_decimals) // (self._base_value * listing.multiplier * listing.step))
 
     def _new_book(self, bid: int) -> Book:
-        gap = max(1, bid // 250_000)
-        return Book(bid, bid + self._spread, gap, self._unit, self._rng)
+        self._gap = max(1, bid // 250_000)
+        return Book(bid, bid + self._spread, self._gap, self._unit, self._rng)
 
     def _fair(self, now: int) -> int:
         """The best bid the market wants, in ticks: the assets' value and this venue's own small premium."""
@@ -239,8 +240,12 @@ class Instrument:
         beat.minute_closed = self.candles.closed > closed
         if elapsed:
             self._drift()
-            self._follow(self._fair(self.time))
+            fair = self._fair(self.time)
+            self._follow(fair)
+            self._refill(self.book.bids)
+            self._refill(self.book.asks)
             self._random_trades(elapsed)
+            self._follow(fair)
             self._churn(elapsed)
         return beat
 
@@ -263,6 +268,16 @@ class Instrument:
             self._set(book.bids, -bid, self._level_size())
         if book.ask > ask:
             self._set(book.asks, ask, self._level_size())
+
+    def _refill(self, side: Side) -> None:
+        """Quote behind the best price where a move has left a hole, or the next trade would fall into it."""
+        key = side.best
+        if side.after(key) - key <= 8 * self._gap:
+            return
+        for _ in range(_LADDER):
+            key += 1 + self._rng.randrange(2 * self._gap)
+            if side.sign > 0 or key < 0:
+                self._set(side, key, self._level_size())
 
     def _remove_best(self, side: Side, taken: int) -> None:
         if taken < 2 and self._spread == 1:

@@ -1,11 +1,15 @@
-"""The one place where tests meet the real reactor: a whole server on loopback, and a client of its /ws and REST."""
+"""The one place where tests meet the real reactor: a whole server on loopback, a client of its /ws and REST, and a peer that follows no rules."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+import os
+import socket
+import struct
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from random import Random
+from time import time
 from typing import Any
 
 import pytest
@@ -15,23 +19,41 @@ from autobahn.twisted.websocket import WebSocketClientFactory, WebSocketClientPr
 from twisted.internet import reactor as real_reactor
 from twisted.internet.defer import Deferred, TimeoutError, maybeDeferred
 from twisted.internet.endpoints import TCP4ClientEndpoint
+from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.task import LoopingCall
+from twisted.python.failure import Failure
 from twisted.web.client import HTTPConnectionPool
 
 from cryptodash.core.config import Config, Layer, load
-from cryptodash.core.time import SystemClock
+from cryptodash.core.time import Clock, SystemClock
 from cryptodash.service import Server, StandIn, build
 from cryptodash.simulator.server import Simulator
 
 Message = dict[str, Any]
 
+HANDSHAKE = b"GET /ws HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+HANDSHAKE += b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+
+
+class ShiftedClock(SystemClock):
+    """The machine's clocks, but another time of day: a minute ends when a test needs it."""
+
+    def __init__(self, minute_ends_in: float) -> None:
+        self._shift = round(60_000 - minute_ends_in * 1000 - time() * 1000 % 60_000)
+
+    def wall_ms(self) -> int:
+        return super().wall_ms() + self._shift
+
 
 class Client(WebSocketClientProtocol):
-    """A dashboard: keeps everything it got, in order; ``until`` waits for what is to come."""
+    """A dashboard: keeps everything it got, in order, and when; ``until`` waits for what is to come."""
 
     def __init__(self) -> None:
         super().__init__()
         self.messages: list[Message] = []
         self.texts: list[bytes] = []
+        self.received_at: list[int] = []
+        """Wall clock in ms for each message."""
         self.opened: Deferred[None] = Deferred()
         self.closed: Deferred[tuple[int | None, str | None]] = Deferred()
         self._waiting: list[tuple[Callable[[Message], bool], Deferred[Message]]] = []
@@ -42,6 +64,7 @@ class Client(WebSocketClientProtocol):
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
         assert not isBinary
         self.texts.append(payload)
+        self.received_at.append(int(time() * 1000))
         message = json.loads(payload, parse_float=Decimal)
         self.messages.append(message)
         for entry in list(self._waiting):
@@ -51,6 +74,8 @@ class Client(WebSocketClientProtocol):
                 found.callback(message)
 
     def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
+        if not self.opened.called:
+            self.opened.errback(ConnectionError(f"{code}: {reason}"))
         if not self.closed.called:
             self.closed.callback((code, reason))
 
@@ -63,6 +88,9 @@ class Client(WebSocketClientProtocol):
 
     def subscribe(self, *channels: Mapping[str, Any], **fields: Any) -> None:
         self.say({"op": "subscribe", "channels": list(channels), **fields})
+
+    def unsubscribe(self, *channels: Mapping[str, Any], **fields: Any) -> None:
+        self.say({"op": "unsubscribe", "channels": list(channels), **fields})
 
     def until(self, wanted: Callable[[Message], bool], seconds: float = 10.0) -> Deferred[Message]:
         """The first message from now on that is wanted; fails after the time."""
@@ -79,13 +107,100 @@ class Client(WebSocketClientProtocol):
             lambda message: message["type"] == kind and all(message["payload"].get(name) == value for name, value in payload.items()), seconds
         )
 
+    async def synced(self) -> None:
+        """Everything the server had for this client until now has come."""
+        mark = f"mark-{len(self.messages)}"
+        pong = self.until_type("info", id=mark)
+        self.say({"op": "ping", "id": mark})
+        await pong
+
     def of(self, kind: str) -> list[dict[str, Any]]:
         """Payloads of all messages of a type so far."""
         return [message["payload"] for message in self.messages if message["type"] == kind]
 
+    def leave(self) -> Deferred[tuple[int | None, str | None]]:
+        """Close as a browser does that goes away; fires with the code and reason of the end."""
+        self.sendClose(1000)
+        return self.closed
+
+
+class Raw(Protocol):
+    """A peer that sends any bytes and reads when told: ``data`` is all it got."""
+
+    def __init__(self) -> None:
+        self.data = bytearray()
+        self.gone = False
+        self._drip: LoopingCall | None = None
+
+    def dataReceived(self, data: bytes) -> None:
+        self.data += data
+
+    def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
+        self.gone = True
+        if self._drip is not None and self._drip.running:
+            self._drip.stop()
+
+    def send(self, data: bytes) -> None:
+        self.transport.write(data)
+
+    def send_frame(self, opcode: int, payload: bytes, *, fin: bool = True, masked: bool = True, reserved: int = 0) -> None:
+        """One WebSocket frame, with whatever rule broken."""
+        size = len(payload)
+        masked_bit = 0x80 if masked else 0
+        head = bytes([(0x80 if fin else 0) | reserved << 4 | opcode])
+        head += bytes([masked_bit | size]) if size < 126 else struct.pack("!BH", masked_bit | 126, size) if size < 65536 else b""
+        head += struct.pack("!BQ", masked_bit | 127, size) if size >= 65536 else b""
+        key = os.urandom(4)
+        body = bytes(each ^ key[index % 4] for index, each in enumerate(payload)) if masked else payload
+        self.send(head + (key if masked else b"") + body)
+
+    def drip(self, data: bytes, every: float) -> None:
+        """Send one byte at a time, as long as the other side bears it."""
+        rest = iter(data)
+
+        def step() -> None:
+            byte = next(rest, None)
+            if byte is not None:
+                self.send(bytes([byte]))
+
+        self._drip = LoopingCall(step)
+        self._drip.start(every)
+
+    def pause(self) -> None:
+        """Read nothing any more, and let the kernel hold little."""
+        self.transport.getHandle().setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        self.transport.pauseProducing()
+
+    def frames(self) -> Iterator[tuple[int, bytes]]:
+        """(opcode, payload) of every whole frame the server sent after its handshake answer."""
+        rest = bytes(self.data).partition(b"\r\n\r\n")[2]
+        while len(rest) >= 2:
+            size, start = rest[1] & 0x7F, 2
+            if size >= 126:
+                start = 4 if size == 126 else 10
+                size = int.from_bytes(rest[2:start], "big")
+            if len(rest) < start + size:
+                return
+            yield rest[0] & 0x0F, rest[start : start + size]
+            rest = rest[start + size :]
+
+    @property
+    def close_code(self) -> int | None:
+        """The code of the server's close frame, None while there is none."""
+        return next((int.from_bytes(payload[:2], "big") for opcode, payload in self.frames() if opcode == 8), None)
+
+    @property
+    def status(self) -> int:
+        """The HTTP status of the (first) answer, 0 while there is none."""
+        head = bytes(self.data).partition(b"\r\n")[0].split(b" ")
+        return int(head[1]) if len(head) > 1 else 0
+
+    def close(self) -> None:
+        self.transport.abortConnection()
+
 
 class Running:
-    """A started server with what a test wants of it."""
+    """A started server with what a test wants of it. ``simulator`` is None unless it is a demo."""
 
     def __init__(self, server: Server, simulator: Simulator | None) -> None:
         self.server = server
@@ -93,19 +208,36 @@ class Running:
         self.port: int = server.port
         self.url = f"http://127.0.0.1:{self.port}"
         self.clients: list[Client] = []
+        self.raws: list[Raw] = []
         self._pool = HTTPConnectionPool(real_reactor, persistent=False)
 
     async def connect(self, path: str = "/ws", headers: Mapping[str, str] | None = None) -> Client:
         """A client that is open; its greeting is in ``messages`` or about to be."""
         factory = WebSocketClientFactory(f"ws://127.0.0.1:{self.port}{path}", headers=dict(headers or {}), reactor=real_reactor)
         factory.protocol = Client
+        # Replies carry the server's own code; a message may be as large as the server likes.
+        factory.setProtocolOptions(failByDrop=False, echoCloseCodeReason=True)
         client: Client = await TCP4ClientEndpoint(real_reactor, "127.0.0.1", self.port, timeout=5).connect(factory)
         self.clients.append(client)
         await client.opened.addTimeout(5, real_reactor)
         return client
 
+    async def raw(self, data: bytes = b"") -> Raw:
+        """A bare TCP peer that has sent these bytes."""
+        raw: Raw = await TCP4ClientEndpoint(real_reactor, "127.0.0.1", self.port, timeout=5).connect(Factory.forProtocol(Raw))
+        self.raws.append(raw)
+        raw.send(data)
+        return raw
+
+    async def raw_ws(self) -> Raw:
+        """A bare TCP peer whose upgrade was accepted."""
+        raw = await self.raw(HANDSHAKE)
+        await eventually(lambda: b"\r\n\r\n" in raw.data)
+        assert raw.status == 101, bytes(raw.data)
+        return raw
+
     async def get(self, path: str, method: str = "GET", **options: Any) -> Any:
-        """The response to a request; ``.status`` is its code, ``.body`` its bytes."""
+        """The response to a request; ``.code`` is its status, ``.body`` its bytes."""
         response = await treq.request(method, self.url + path, pool=self._pool, timeout=15, **options)
         response.body = await response.content()
         return response
@@ -119,6 +251,8 @@ class Running:
     async def stop(self) -> None:
         for client in self.clients:
             client.dropConnection(abort=True)
+        for raw in self.raws:
+            raw.close()
         await maybeDeferred(self.server.stopService)
 
 
@@ -133,17 +267,21 @@ Start = Callable[..., Any]
 
 @pytest_twisted.async_yield_fixture
 async def start() -> AsyncIterator[Start]:
-    """Start servers: ``running = await start(DEMO="true", ...)``; settings as in the environment. All are stopped after the test."""
+    """Start servers: ``running = await start(DEMO="true", ...)``; settings as in the environment. All are stopped after the test.
+
+    A demo has read its catalogues when it is handed over. ``clock`` is shared by server and simulator.
+    """
     started: list[Running] = []
 
-    async def begin(**settings: str) -> Running:
+    async def begin(*, clock: Clock | None = None, **settings: str) -> Running:
+        clock = clock or SystemClock()
         config: Config = load([Layer("test", {"BIND_ADDR": "127.0.0.1:0", **settings})], ("binance", "bybit"))
         simulator, stand_in = None, None
         if config.demo:
-            simulator = Simulator(real_reactor, SystemClock(), exchanges=config.exchanges, record=True)
+            simulator = Simulator(real_reactor, clock, exchanges=config.exchanges, record=True)
             simulator.listen()
             stand_in = StandIn(simulator, simulator.hosts, "simulated")
-        server = build(config, real_reactor, clock=SystemClock(), random=Random(7), stand_in=stand_in)
+        server = build(config, real_reactor, clock=clock, random=Random(7), stand_in=stand_in)
         server.privilegedStartService()
         server.startService()
         running = Running(server, simulator)
@@ -155,6 +293,12 @@ async def start() -> AsyncIterator[Start]:
     yield begin
     for running in started:
         await running.stop()
+
+
+@pytest.fixture
+def shifted_clock() -> Callable[[float], Clock]:
+    """Clocks for ``start`` whose minute ends in so many seconds."""
+    return ShiftedClock
 
 
 async def eventually(true: Callable[[], bool], seconds: float = 10.0, *, every: float = 0.02) -> None:

@@ -27,6 +27,7 @@ class Wire:
     pings: list[bytes] = field(factory=list)
     ended: tuple[int, str] | None = None
     session: Session | None = None
+    answers_pings: bool = True
 
     def send(self, text: str) -> None:
         assert self.ended is None, "a frame after the end"
@@ -34,6 +35,8 @@ class Wire:
 
     def ping(self, payload: bytes) -> None:
         self.pings.append(payload)
+        if self.answers_pings and self.session is not None:
+            self.host.pong(self.session)
 
     def close(self, code: int, reason: str) -> None:
         self._end(code, reason)

@@ -56,7 +56,6 @@ BINANCE = [
     ("spot-combined-btcusdt-2024.jsonl.gz", "binance-spot", "/stream", "btcusdt@depth@100ms", ()),
     ("spot-combined-btcusdt-2024.jsonl.gz", "binance-spot", "/stream", "btcusdt@bookTicker", ()),
     ("spot-combined-btcusdt-2024.jsonl.gz", "binance-spot", "/stream", "btcusdt@trade", ()),
-    ("spot-combined-4sym-2021.jsonl", "binance-spot", "/stream", "nknusdt@aggTrade", ()),
     ("usdm-combined-btcusdt-2024.jsonl.gz", "binance-perpetual", "/public/stream", "btcusdt@depth@0ms", ("ps", "st")),
     ("usdm-combined-btcusdt-2024.jsonl.gz", "binance-perpetual", "/public/stream", "btcusdt@bookTicker", ()),
     ("usdm-combined-btcusdt-2024.jsonl.gz", "binance-perpetual", "/public/stream", "btcusdt@trade", ()),
@@ -67,11 +66,19 @@ BINANCE = [
 def test_binance_combined_streams(world, captures: Path, file: str, host: str, path: str, stream: str, added: tuple[str, ...]) -> None:
     recorded = next(frame for frame in _recorded(captures / "binance" / file) if frame.get("stream") == stream and _with_levels(frame))
     wire = world.connect(host, path, {"streams": stream})
-    world.run(600 if stream.startswith("nkn") else 20)
+    world.run(20)
     sent = [frame for frame in wire.take() if _with_levels(frame)]
     assert sent
     for frame in sent:
         _same_shape(frame, recorded, padding=True, added=added)
+
+
+def test_binance_spot_aggregate_trade_has_the_recorded_members(world, captures: Path) -> None:
+    recorded = next(frame["data"] for frame in _recorded(captures / "binance" / "spot-combined-4sym-2021.jsonl") if "aggTrade" in frame["stream"])
+    wire = world.connect("binance-spot", "/ws/btcusdt@aggTrade")
+    world.run(20)
+    for frame in wire.take():
+        _same_shape(frame, recorded, padding=True)
 
 
 def test_binance_usdm_aggregate_trade_has_the_recorded_members(world, captures: Path) -> None:
