@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -28,8 +29,11 @@ def settings() -> list[Setting]:
 
 
 def refuse(message: str) -> NoReturn:
-    """End the start with one line and exit code 1."""
-    raise SystemExit(f"cryptodash: {message}")
+    """End the start with one line and exit code 1. Not through ``sys.stderr``: twistd may have turned that into a log already."""
+    if sys.__stderr__ is not None:
+        sys.__stderr__.write(f"cryptodash: {message}\n")
+        sys.__stderr__.flush()
+    raise SystemExit(1)
 
 
 def _float(text: str) -> float:

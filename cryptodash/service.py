@@ -107,11 +107,13 @@ class Web(Service):
             listening = serverFromString(self._reactor, self._endpoint).listen(self._site)
         except Exception as error:  # a malformed endpoint string raises whatever its parser raises
             self._failed(f"BIND_ADDR {self._endpoint!r} cannot be used: {error}")
-        listening.addCallbacks(self._bound, lambda failure: self._failed(f"cannot listen on {self._endpoint}: {_reason(failure)}"))
-
-    def _bound(self, port: IListeningPort) -> None:
-        self.port = port
-        _log.info("listening on {endpoint}", endpoint=self._endpoint)
+        # Every endpoint we allow binds at once. Looked at here and not in a callback: a Deferred would swallow the exit.
+        outcome: list[IListeningPort | Failure] = []
+        listening.addBoth(outcome.append)
+        if not outcome or isinstance(outcome[0], Failure):
+            self._failed(f"cannot listen on {self._endpoint}: {_reason(outcome[0]) if outcome else 'it does not bind at once'}")
+        self.port = outcome[0]
+        _log.info("listening on {address}", address=_address(self.port))
 
     def _failed(self, message: str) -> NoReturn:
         _log.critical("{message}", message=message)
@@ -125,8 +127,15 @@ class Web(Service):
             await maybeDeferred(port.stopListening)
 
 
-def _reason(failure: Failure) -> str:
-    error = getattr(failure.value, "socketError", failure.value)
+def _address(port: IListeningPort) -> str:
+    """``127.0.0.1:8080``, or what else the kind of socket has for a name."""
+    address: Any = port.getHost()
+    return f"{address.host}:{address.port}" if hasattr(address, "port") else str(getattr(address, "name", address))
+
+
+def _reason(outcome: object) -> str:
+    value = getattr(outcome, "value", outcome)
+    error = getattr(value, "socketError", value)
     return str(getattr(error, "strerror", None) or error)
 
 
@@ -147,7 +156,7 @@ class Server(MultiService):
     def port(self) -> int:
         """The TCP port it listens on."""
         assert self._web.port is not None, "not listening"
-        return int(self._web.port.getHost().port)  # type: ignore[attr-defined]  # (IAddress names no port)
+        return int(_address(self._web.port).rpartition(":")[2])
 
     def privilegedStartService(self) -> None:
         self._web.privilegedStartService()
@@ -162,6 +171,7 @@ class Server(MultiService):
         super().startService()
         for topic in self.config.symbols:
             self.hub.hold(topic)
+        _log.info("started: {venues}", venues=", ".join(f"{feed.exchange} ({feed.source})" for feed in self.hub.upstreams.values()))
 
     def stopService(self) -> Deferred[None]:
         """Siblings of a MultiService do not wait for each other, so the order is written down here."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -21,7 +22,7 @@ from twisted.scripts.twistd import ServerOptions  # type: ignore[attr-defined]  
 
 from cryptodash import log
 from cryptodash.core.config import Config
-from cryptodash.core.errors import ConfigError
+from cryptodash.core.errors import ConfigError, CryptodashError
 from cryptodash.core.time import SystemClock
 from cryptodash.exchanges import registry
 from cryptodash.exchanges.recorded import RecordedVenue
@@ -49,8 +50,8 @@ def makeService(options: Options) -> IService:
     if command == "check-config":
         _print_config(config)
     if command == "replay":
-        return _replay(config, chosen, _pid_file(options))
-    return _run(config, _pid_file(options))
+        return _replay(config, chosen, _twistd(options))
+    return _run(config, _twistd(options))
 
 
 def make_application(env_file: str | None = None) -> Any:
@@ -60,20 +61,20 @@ def make_application(env_file: str | None = None) -> Any:
     config = config_of(options)
     application = Application("cryptodash")
     application.setComponent(ILogObserver, log.make_observer(config.log_level, sys.stdout))
-    _run(config, _pid_file(options)).setServiceParent(application)
+    _run(config, _twistd(options)).setServiceParent(application)
     return application
 
 
-def _run(config: Config, pid_file: Path | None) -> IService:
+def _run(config: Config, twistd: usage.Options) -> IService:
     """The server; with ``DEMO`` on the simulator, which listens at once because the server needs its addresses."""
     if not config.demo:
-        return _build(config, pid_file)
+        return _build(config, twistd)
     simulator = Simulator(reactor, SystemClock(), exchanges=config.exchanges, control_port=CONTROL_PORT)
     _listen(simulator)
-    return _build(config, pid_file, stand_in=StandIn(simulator, simulator.hosts, "simulated"))
+    return _build(config, twistd, stand_in=StandIn(simulator, simulator.hosts, "simulated"))
 
 
-def _replay(config: Config, options: usage.Options, pid_file: Path | None) -> IService:
+def _replay(config: Config, options: usage.Options, twistd: usage.Options) -> IService:
     """The server on a recording: its venue, its streams, all of them held from the start."""
     try:
         recording = read_recording(Path(options["file"]), exchange=options["exchange"], market=options["market"], symbols=options["symbol"])
@@ -84,22 +85,23 @@ def _replay(config: Config, options: usage.Options, pid_file: Path | None) -> IS
     replay = Replay(reactor, recording, speed=options["speed"], delay=options["delay"])
     _listen(replay)
     stand_in = StandIn(replay, replay.hosts, "replay")
-    return _build(evolve(config, exchanges=(recording.exchange,), symbols=tuple(topics)), pid_file, stand_in=stand_in, venues=[venue])
+    return _build(evolve(config, exchanges=(recording.exchange,), symbols=tuple(topics)), twistd, stand_in=stand_in, venues=[venue])
 
 
-def _build(config: Config, pid_file: Path | None, **parts: Any) -> IService:
+def _build(config: Config, twistd: usage.Options, **parts: Any) -> IService:
     """Build on the global reactor. A taken port ends the process: one line, exit code 1, no pid file left."""
 
     def bind_failed(message: str) -> NoReturn:
-        if pid_file is not None:
-            pid_file.unlink(missing_ok=True)
+        if not twistd.get("nodaemon"):
+            raise CryptodashError(message)  # twistd's waiting parent prints it, exits with 1 and takes the pid file away
+        _remove_pid_file(twistd)
         refuse(message)
 
     try:
         server = build(config, reactor, clock=SystemClock(), random=SystemRandom(), bind_failed=bind_failed, **parts)
     except ConfigError as error:
         refuse(str(error))
-    reactor.addSystemEventTrigger("before", "shutdown", _second_signal_ends)
+    reactor.callWhenRunning(_watch_signals, twistd)
     return server
 
 
@@ -110,24 +112,34 @@ def _listen(stand_in: Simulator | Replay) -> None:
         refuse(f"the simulator cannot listen: {error} (is another demo running?)")
 
 
-def _second_signal_ends() -> None:
-    """While the server drains, another SIGTERM or SIGINT ends the process at once."""
+def _watch_signals(twistd: usage.Options) -> None:
+    """The first SIGTERM or SIGINT drains and exits with 0 (twistd's own handler would exit by the signal); another one ends the process at once."""
 
-    def end(number: int, frame: object) -> None:
-        reactor.callFromThread(reactor.crash)
+    def at_once(number: int, frame: object) -> None:
+        _remove_pid_file(twistd)
+        os._exit(1)  # nothing slower: a thread that hangs in a name lookup would keep the interpreter from ending
+
+    def drain(number: int, frame: object) -> None:
+        for each in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(each, at_once)
+        reactor.callFromThread(reactor.stop)
 
     for each in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(each, end)
+        signal.signal(each, drain)
 
 
-def _pid_file(options: usage.Options) -> Path | None:
-    """The pid file twistd writes, to be taken away when the start fails."""
-    twistd = options.parent
-    if twistd is None:  # a tac file: the command line is not ours, so twistd's own parser reads it again
-        twistd = ServerOptions()
-        twistd.parseOptions(sys.argv[1:])
-    name = twistd.get("pidfile")
-    return Path(name).absolute() if name else None
+def _twistd(options: usage.Options) -> usage.Options:
+    """twistd's own options: whether it daemonizes, which pid file it writes."""
+    if options.parent is not None:
+        return options.parent
+    twistd = ServerOptions()  # a tac file: the command line is not ours, so twistd's own parser reads it again
+    twistd.parseOptions(sys.argv[1:])
+    return twistd
+
+
+def _remove_pid_file(twistd: usage.Options) -> None:
+    if twistd.get("pidfile"):
+        Path(twistd["pidfile"]).unlink(missing_ok=True)
 
 
 def _simulate(options: usage.Options) -> IService:

@@ -21,7 +21,7 @@ MAY_IMPORT = {
 }
 # Pure rooms: nothing that does I/O. (twisted.logger and the time interface are values and callbacks, not I/O.)
 PURE = {"core": (), "hub": ("twisted.logger", "twisted.internet.interfaces", "twisted.internet.defer", "twisted.python.failure")}
-IO_FILES_OF_EXCHANGES = {"feed.py", "rest.py", "proxy.py", "listing.py", "upstream.py"}
+IO_FILES_OF_EXCHANGES = {"feed.py", "rest.py", "proxy.py", "links.py", "listing.py", "upstream.py"}
 
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 

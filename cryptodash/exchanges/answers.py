@@ -7,7 +7,6 @@ from cryptodash.exchanges.books import Leg
 from cryptodash.exchanges.decoding import DecodeErrors
 from cryptodash.exchanges.desk import Desk
 from cryptodash.exchanges.interfaces import Purpose, RestRequest
-from cryptodash.exchanges.messages import BadFrame
 from cryptodash.exchanges.outputs import Output
 from cryptodash.exchanges.polls import Polls
 from cryptodash.exchanges.snapshots import Snapshots
@@ -34,8 +33,8 @@ class Answers:
                 self._candles(request, body, out)
             elif request.purpose is Purpose.POLL:
                 self._polls.answered(request, list(self._desk.venue.read_poll(request, body)), now, out)
-        except (ValueError, ArithmeticError) as error:
-            self._errors.bad(error.reason if isinstance(error, BadFrame) else "number", str(error), body, now)
+        except Exception as error:
+            self._errors.bad(error, body, now)
             self.failed(request, UpstreamError("", f"an answer could not be read: {error}"), now, out)
 
     def failed(self, request: RestRequest, error: UpstreamError, now: float, out: list[Output]) -> None:

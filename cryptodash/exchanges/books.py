@@ -137,6 +137,8 @@ class BookTrack(Track):
     def changed(self, leg: Leg, time: int | None, rebuilt: bool, out: list[Output]) -> None:
         """The book holds a new state."""
         if leg is self.leg:
+            if self.status is None or self.status.state is not State.LIVE:
+                self.refresh(out)
             out.append(BookChanged(self.topic, leg.book, self.desk.received_ms() if time is None else time, rebuilt))
 
     def follow_up(self, leg: Leg, outcome: Outcome, time: int | None, now: float, out: list[Output]) -> None:

@@ -247,6 +247,7 @@ class Connection:
             elif missing and request.on:
                 for name in missing:
                     self._refuse(name, settled)
+                    self._wire[name] = Wire.ON  # perhaps it came into effect all the same: it will be ended
             elif missing:
                 self._take_effect(Request(on=False, names=missing), settled)
         return settled, len(late)

@@ -6,11 +6,19 @@ from twisted.logger import Logger
 
 from cryptodash.core.tally import Tally
 from cryptodash.exchanges.connection import Connection
+from cryptodash.exchanges.messages import BadFrame
 
 LOG_EVERY = 60.0
 SHOWN = 200
 
 _log = Logger(namespace="cryptodash.exchanges.decoding")
+
+
+def reason_of(error: Exception) -> str:
+    """The counter's word: the reader's own, ``number`` for one that cannot be computed with, ``unknown`` for what nobody foresaw."""
+    if isinstance(error, BadFrame):
+        return error.reason
+    return "number" if isinstance(error, (ValueError, ArithmeticError)) else "unknown"
 
 
 class DecodeErrors:
@@ -26,16 +34,16 @@ class DecodeErrors:
         """A message that is fine and means nothing to us."""
         self._unknown.add(self._exchange)
 
-    def bad(self, reason: str, detail: str, data: bytes, now: float) -> None:
-        """Something could not be read. ``reason`` is one of a handful of words."""
+    def bad(self, error: Exception, data: bytes, now: float) -> None:
+        """Something could not be read."""
+        reason = reason_of(error)
         self._errors.add(self._exchange, reason)
         if now - self._logged.get(reason, -LOG_EVERY) >= LOG_EVERY:
             self._logged[reason] = now
-            _log.warn(
-                "{exchange}: cannot be read ({reason}: {detail}): {data!r}", exchange=self._exchange, reason=reason, detail=detail, data=data[:SHOWN]
-            )
+            words = {"exchange": self._exchange, "kind": type(error).__name__, "detail": str(error)[:SHOWN], "data": data[:SHOWN]}
+            _log.warn("{exchange}: cannot be read ({kind}: {detail}): {data!r}", **words)
 
-    def bad_frame(self, connection: Connection, reason: str, detail: str, frame: bytes, now: float) -> bool:
+    def bad_frame(self, connection: Connection, error: Exception, frame: bytes, now: float) -> bool:
         """A frame could not be read; True if the connection has brought too many of them."""
-        self.bad(reason, detail, frame, now)
+        self.bad(error, frame, now)
         return connection.poison.bites(now, connection.frames)

@@ -21,7 +21,7 @@ from cryptodash.exchanges.decoding import DecodeErrors
 from cryptodash.exchanges.desk import Desk
 from cryptodash.exchanges.interfaces import Hosts, IVenue, RestRequest
 from cryptodash.exchanges.lines import Lines
-from cryptodash.exchanges.messages import Ack, BadFrame, Ignored, Message, Pong, Restarting
+from cryptodash.exchanges.messages import Ack, Ignored, Message, Pong, Restarting, Trades
 from cryptodash.exchanges.outputs import Closed, Fetch, Output
 from cryptodash.exchanges.polls import Polls
 from cryptodash.exchanges.reports import Health, health, legs_of, stream_report
@@ -35,6 +35,9 @@ __all__ = ["Engine", "Health"]
 BEAT = 0.5
 """Seconds between two looks at everything that merely grows old."""
 CATALOGUE_EVERY = 60.0
+SAMPLE_AGAIN = 0.02
+"""Seconds to wait when the message at hand carried no time."""
+DELAY_BOUNDS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0)
 NEVER = float("inf")
 
 
@@ -67,9 +70,11 @@ class Engine:
         self._errors = DecodeErrors(venue.id, tally)
         self._answers = Answers(self._desk, self._wishes, self._polls, self._snapshots, self._errors)
         self._duplicates = tally.counter("cryptodash_duplicates_dropped_total", "Messages two connections brought", "exchange")
+        self._delays = tally.histogram(
+            "cryptodash_upstream_event_delay_seconds", "Receive time less the venue's time, sampled", DELAY_BOUNDS, "exchange", "channel"
+        )
         self._beat_at = NEVER
         self._catalogue_asked = -NEVER
-        self._last_message: float | None = None
 
     # -- wishes
 
@@ -144,7 +149,7 @@ class Engine:
                     feed(message, now, out)
                 if now >= self._skew.due:
                     self._sample(message, now)
-        except (ValueError, ArithmeticError) as error:
+        except Exception as error:  # whatever a venue sends, nothing may escape into the socket's callback
             self._bad_frame(found, error, frame, now, out)
         if self._lines.touched:
             self._lines.advance(now, out)
@@ -231,15 +236,19 @@ class Engine:
 
     def _bad_frame(self, connection: Connection, error: Exception, frame: bytes, now: float, out: list[Output]) -> None:
         """An unreadable frame, or a number in it that cannot be computed with. The connection survives unless there are too many."""
-        reason = error.reason if isinstance(error, BadFrame) else "number"
-        if self._errors.bad_frame(connection, reason, str(error), frame, now) and connection.key in self._connections:
+        if self._errors.bad_frame(connection, error, frame, now) and connection.key in self._connections:
             self._lines.replace(connection, "poison", now, out)
             self._lines.touched = True
 
     def _sample(self, message: Message, now: float) -> None:
-        time = getattr(message, "time", None)
-        if time is not None:
-            self._skew.sample(time, self._clock.wall_ms(), now)
+        """Four times a second: how far the venue's clock and the network are from us."""
+        time = message.fills[-1].time if isinstance(message, Trades) and message.fills else getattr(message, "time", None)
+        if time is None:
+            self._skew.due = now + SAMPLE_AGAIN
+        else:
+            wall = self._clock.wall_ms()
+            self._skew.sample(time, wall, now)
+            self._delays.at(self._venue.id, type(message).__name__.lower()).observe((wall - time) / 1000)
 
     # -- reports
 

@@ -99,15 +99,13 @@ class Line:
         """No connection is left."""
         self.cause, self.reason = cause, reason
         self.held.clear()
-        for stream in list(self.streams.values()):
-            stream.lost(cause, now, out)
+        Stream.tell_all([each for each in self.streams.values() if each.lost(cause, now)], out)
 
     def proved(self, out: list[Output]) -> None:
-        """Data came: whatever was wrong is over."""
+        """Data came: whatever was wrong is over. A stale value keeps its cause until its own stream brings something."""
         if self.cause is not None:
             self.cause, self.reason = None, ""
-            for stream in self.streams.values():
-                stream.blame(None, out)
+            Stream.tell_all([each for each in self.streams.values() if each.last is None and each.blame(None)], out)
 
     def is_sick(self, now: float) -> bool:
         """Whether half of the streams that have a pace have been silent for a while, resubscribed or not."""
@@ -135,7 +133,7 @@ class Line:
     def change_over(self, now: float, out: list[Output]) -> None:
         """Let the streams change over whose overlap is long enough."""
         for name, held in list(self.held.items()):
-            if now - held.since >= OVERLAP:
+            if now - held.since >= OVERLAP and name in self.streams:
                 self._change_over(self.streams[name], now, out)
 
     def has_taken_over(self, now: float) -> bool:
@@ -152,7 +150,8 @@ class Line:
         assert self.incoming is not None
         old, self.active = self.active, self.incoming
         for stream in list(self.streams.values()):
-            self._change_over(stream, now, out)
+            if stream.line is self:  # what one stream brings can end another
+                self._change_over(stream, now, out)
         self.held.clear()
         self.incoming = None
         return old

@@ -62,7 +62,8 @@ class Lines:
             self.all.append(line)
         if line is None:
             self.crowded[stream] = None
-            stream.blame(Cause.CAPACITY, out)
+            if stream.blame(Cause.CAPACITY):
+                stream.tell(out)
             return
         was = stream.cause
         line.add(stream)
@@ -71,6 +72,7 @@ class Lines:
 
     def remove(self, stream: Stream, now: float) -> None:
         """The stream is wanted no more, or was rejected."""
+        self.touched = True
         self.crowded.pop(stream, None)
         if stream.line is not None:
             stream.line.remove(stream, now)

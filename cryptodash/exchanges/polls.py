@@ -76,8 +76,9 @@ class Polls:
         stream = polled.stream
         if error is not None and error.retry_after is not None:
             polled.due = max(polled.due, now + error.retry_after)
-        if stream.last is None or now - stream.last > PROMISES * polled.poll.every:
-            stream.lost(cause_of(error.cause if error is not None else ""), now, out)
+        overdue = stream.last is None or now - stream.last > PROMISES * polled.poll.every
+        if overdue and stream.lost(cause_of(error.cause if error is not None else ""), now):
+            stream.tell(out)
 
     def due(self) -> float:
         """When ``advance`` has something to do."""

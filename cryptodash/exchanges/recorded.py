@@ -7,15 +7,17 @@ from typing import Any
 
 import msgspec
 from attrs import evolve
+from msgspec.structs import replace
 from zope.interface import directlyProvides
 
+from cryptodash.core.errors import ConfigError, UpstreamError
 from cryptodash.core.instruments import Instrument, MarketType, Symbol
 from cryptodash.core.numbers import admit
 from cryptodash.core.topics import INTERVALS, Channel, Topic
 from cryptodash.exchanges.interfaces import IVenue, Part, Plan, Purpose, RestRequest, StreamSpec
-from cryptodash.exchanges.messages import BadFrame, Bar, Depth, Quote, Stats, Trades
+from cryptodash.exchanges.messages import BadFrame, Bar, Depth, Mark, Message, Quote, Stats, Trades
 
-PARTS_OF: dict[type, Part] = {Quote: Part.QUOTE, Stats: Part.STATS, Trades: Part.TRADES, Depth: Part.BOOK, Bar: Part.CANDLE}
+PARTS_OF: dict[type, Part] = {Quote: Part.QUOTE, Stats: Part.STATS, Mark: Part.MARK, Trades: Part.TRADES, Depth: Part.BOOK, Bar: Part.CANDLE}
 
 
 class _Row(msgspec.Struct):
@@ -30,11 +32,15 @@ class RecordedVenue:
 
     A recorder may have chosen other streams than we do today (``depth@0ms`` for ``depth@100ms``, a book tier since withdrawn). A plan's stream
     that was not recorded is replaced by a recorded one of the same instrument that says the same kind of thing, or left out.
-    ``samples`` holds one frame of each recorded stream.
+    ``samples`` holds one frame of each recorded stream, ``limits`` by native name the levels a side that the recorded book snapshot was asked for.
+
+    A quote without a time of its own gets the newest time of the frames before it: our clock, which would do for a live venue, is not of that day.
     """
 
-    def __init__(self, venue: Any, samples: Mapping[str, str]) -> None:
+    def __init__(self, venue: Any, samples: Mapping[str, str], limits: Mapping[str, int] | None = None) -> None:
         self._venue = venue
+        self._limits = limits or {}
+        self._time = 0
         self._kinds = {name: self._kind(text) for name, text in samples.items()}
         directlyProvides(self, IVenue)
 
@@ -47,11 +53,25 @@ class RecordedVenue:
             messages = self._venue.read(endpoint, text.encode())
         except BadFrame:
             return None
+        for time in filter(None, map(_time_of, messages)):
+            self._time = min(self._time or time, time)
         return next((PARTS_OF[type(message)] for message in messages if type(message) in PARTS_OF), None)
 
+    def read(self, endpoint: str, frame: bytes) -> Sequence[Message]:
+        messages: Sequence[Message] = self._venue.read(endpoint, frame)
+        return [self._timed(message) for message in messages]
+
+    def _timed(self, message: Message) -> Message:
+        time = _time_of(message)
+        if time is not None:
+            self._time = max(self._time, time)
+        elif isinstance(message, Quote) and self._time:
+            return replace(message, time=self._time)
+        return message
+
     def topics(self, exchange: str, market: MarketType, symbols: Mapping[str, Symbol], depth: int) -> list[Topic]:
-        """Every topic the recording can feed."""
-        channels = {Part.QUOTE: Channel.TICKER, Part.STATS: Channel.TICKER, Part.TRADES: Channel.TRADE}
+        """Every topic the recording can feed. Raises ``ConfigError`` where there is none."""
+        channels = {Part.QUOTE: Channel.TICKER, Part.STATS: Channel.TICKER, Part.MARK: Channel.TICKER, Part.TRADES: Channel.TRADE}
         found: list[Topic] = []
         for name, kind in self._kinds.items():
             native = next((native for native in symbols if _is_of(name, native)), None)
@@ -64,6 +84,8 @@ class RecordedVenue:
                 found.append(topic.sibling(Channel.ORDER_BOOK, depth=depth))
             else:
                 found += [candle for interval in INTERVALS if name in self._names(candle := topic.sibling(Channel.CANDLE, interval=interval), native)]
+        if not found:
+            raise ConfigError(f"replay: no stream of this recording carries what {exchange} is read for here: {', '.join(self._kinds)[:200]}")
         return list(dict.fromkeys(found))
 
     def _names(self, topic: Topic, native: str) -> list[str]:
@@ -73,9 +95,12 @@ class RecordedVenue:
         return [spec.name for spec in self._venue.plan(topic, instrument, 0).streams]
 
     def plan(self, topic: Topic, instrument: Instrument | None, depth: int) -> Plan:
+        """As the venue plans, of what there is. Raises ``UpstreamError`` for a topic that was not recorded: it is then shown as rejected."""
         plan: Plan = self._venue.plan(topic, instrument, depth)
         streams = [spec for each in plan.streams if (spec := self._recorded(each, instrument)) is not None]
         unique = tuple({spec.name: spec for spec in streams}.values())
+        if not unique:
+            raise UpstreamError("rejected", f"the recording has nothing of {topic}")
         parts = frozenset[Part]().union(*(spec.parts for spec in unique))
         return Plan(unique, (), plan.required & parts)
 
@@ -88,6 +113,11 @@ class RecordedVenue:
             if kind in spec.parts and _is_of(name, instrument.native):
                 return evolve(spec, name=name, promise=None)
         return None
+
+    def snapshot_request(self, topic: Topic, instrument: Instrument, depth: int) -> RestRequest | None:
+        """Says how many levels the recorded snapshot was asked for: beyond those nothing is proven, however many are asked for now."""
+        request: RestRequest | None = self._venue.snapshot_request(topic, instrument, depth)
+        return None if request is None else evolve(request, limit=self._limits.get(instrument.native, 1))
 
     def catalogue_requests(self, market: MarketType) -> Sequence[RestRequest]:
         return (RestRequest(Purpose.CATALOGUE, market, "/replay/catalogue"),)
@@ -106,6 +136,12 @@ class RecordedVenue:
     def rest_error(self, status: int, headers: Mapping[str, str], body: bytes) -> tuple[str, str, float | None] | None:
         """The stand-in's own answers: its 503 means that the recording has no further snapshot."""
         return None if status == 200 else ("", f"the recording has no answer ({status})", None)
+
+
+def _time_of(message: Message) -> int | None:
+    if isinstance(message, Trades):
+        return message.fills[-1].time if message.fills else None
+    return getattr(message, "time", None)
 
 
 def _is_of(stream: str, native: str) -> bool:

@@ -8,7 +8,7 @@ second, does the rest.
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from cryptodash.core.events import Cause
@@ -120,42 +120,58 @@ class Stream:
 
     def signal(self, signal: Signal, now: float, out: list[Output]) -> None:
         """Something happened; listeners hear of it if the phase changes."""
+        if self._moves(signal, now):
+            self.tell(out)
+
+    def _moves(self, signal: Signal, now: float) -> bool:
         phase = TRANSITIONS.get((self.phase, signal))
         if phase is None or phase is self.phase:
-            return
+            return False
         if self.phase is Phase.WAITING:
             self._counted, self._counted_at = self.frames, now  # the pace is that of a subscribed stream
+        if phase is Phase.LIVE or phase is Phase.QUIET:
+            self.cause = None
         self.phase = phase
         self.since = now
-        self.tell(out)
+        return True
 
     def deliver(self, message: Message, now: float, out: list[Output]) -> None:
-        """Take one message that counts. (The engine's hot path does the same in place.)"""
+        """Take one message that counts. (The engine's hot path does the same in place while the stream is live.)
+
+        A status goes before the value it is about; but whether a book can be trusted again only its frame tells.
+        """
         self.last = now
         self.frames += 1
-        if self.phase is not Phase.LIVE:
-            self.signal(Signal.FRAME, now, out)
+        moved = self.phase is not Phase.LIVE and self._moves(Signal.FRAME, now)
+        is_book = Part.BOOK in self.parts
+        if moved and not is_book:
+            self.tell(out)
         for feed in self.feeds:
             feed(message, now, out)
+        if moved and is_book:
+            self.tell(out)
 
-    def lost(self, cause: Cause, now: float, out: list[Output]) -> None:
-        """Its connection ended."""
-        changed = cause is not self.cause and self.phase is Phase.WAITING
-        self.cause = cause
+    def lost(self, cause: Cause, now: float) -> bool:
+        """Its connection ended; whether that is news. The caller tells, once for all streams that were lost together."""
+        blamed = self.blame(cause)
         self.source = None
-        self.signal(Signal.LOST, now, out)
-        if changed:
-            self.tell(out)
+        return self._moves(Signal.LOST, now) or blamed
 
-    def blame(self, cause: Cause | None, out: list[Output]) -> None:
-        """Say why the stream waits."""
-        if cause is not self.cause:
-            self.cause = cause
-            self.tell(out)
+    def blame(self, cause: Cause | None) -> bool:
+        """Note why the stream waits; whether that is news. The caller tells."""
+        changed = cause is not self.cause
+        self.cause = cause
+        return changed
 
     def tell(self, out: list[Output]) -> None:
         """Let the listeners look again."""
         for listener in self.listeners:
+            listener(out)
+
+    @staticmethod
+    def tell_all(streams: Iterable[Stream], out: list[Output]) -> None:
+        """Let the listeners of all these look again, each once."""
+        for listener in dict.fromkeys(listener for each in streams for listener in each.listeners):
             listener(out)
 
     @property
@@ -167,21 +183,20 @@ class Stream:
     def _has_learned(self) -> bool:
         return self.frames >= LEARNED_FRAMES and self._learning >= LEARNED_SECONDS
 
-    def beat(self, now: float, stale_after: float, proven: bool, out: list[Output]) -> None:
-        """Twice a second: learn the pace, and notice a frame that should have come.
+    def beat(self, now: float, stale_after: float, proven: bool) -> bool:
+        """Twice a second: learn the pace, and notice a frame that should have come. Whether the phase changed; the caller tells.
 
         ``proven``: this kind of stream has delivered on its endpoint, so an ack means that it is subscribed.
         """
         if self.frames != self._counted:
             self._learn(now)
+        signal = None
         if self.phase is Phase.LIVE or self.phase is Phase.QUIET:
-            if self.last is not None:
-                self._judge(now - self.last, now, stale_after, out)
+            if self.last is not None and now - self.last > stale_after:
+                signal = self._judge(now - self.last)
         elif self.phase is Phase.ACKED:
-            if self.promise is not None and now - self.since > max(FIRST_WAIT, PROMISES * self.promise):
-                self.signal(Signal.SILENCE, now, out)
-            elif Part.TRADES in self.parts and proven and now - self.since > (PROOF_WAIT if self.last is None else stale_after):
-                self.signal(Signal.LULL, now, out)  # no trade is no news; for every other kind only a frame shows that the value still holds
+            signal = self._judge_first(now - self.since, stale_after, proven)
+        return signal is not None and self._moves(signal, now)
 
     def _learn(self, now: float) -> None:
         """Average the pace. A silence enters with the frame that ends it, so that it is measured against the pace before it."""
@@ -193,18 +208,22 @@ class Stream:
         self.rate += weight * ((self.frames - self._counted) / elapsed - self.rate)
         self._counted, self._counted_at = self.frames, now
 
-    def _judge(self, silence: float, now: float, stale_after: float, out: list[Output]) -> None:
-        if silence <= stale_after:
-            return
+    def _judge(self, silence: float) -> Signal | None:
+        """What so many seconds without a frame mean."""
         if self.promise is not None:
-            if silence > PROMISES * self.promise:
-                self.signal(Signal.SILENCE, now, out)
-            return
+            return Signal.SILENCE if silence > PROMISES * self.promise else None
         usual = 1.0 / self.rate if self._has_learned and self.rate > 0.0 else 0.0
         if 0.0 < usual < 1.0 and silence > STRANGE * usual:
-            self.signal(Signal.SILENCE, now, out)
-        elif silence > USUAL * usual:
-            self.signal(Signal.LULL, now, out)
+            return Signal.SILENCE
+        return Signal.LULL if silence > USUAL * usual else None
+
+    def _judge_first(self, waited: float, stale_after: float, proven: bool) -> Signal | None:
+        """What so many seconds between the ack and the first frame mean."""
+        if self.promise is not None:
+            return Signal.SILENCE if waited > max(FIRST_WAIT, PROMISES * self.promise) else None
+        if Part.TRADES in self.parts and proven and waited > (PROOF_WAIT if self.last is None else stale_after):
+            return Signal.LULL  # no trade is no news; for every other kind only a frame shows that the value still holds
+        return None
 
     def needs_resubscribing(self, now: float) -> bool:
         """Whether to subscribe anew: silent for certain, or acked and never a frame; at most once per ten minutes."""

@@ -267,14 +267,15 @@ class BinanceHost(Host):
         session.later(self._ping_every, lambda: self._ping(session))
 
     def _ping(self, session: Session) -> None:
+        if session.frozen:
+            return
         now = self.clock.monotonic()
         if session.pinged is not None and now - session.pinged >= self._pong_within - 1:
             self.ledger.violate("no pong in time")
             session.close(1008, "Pong timeout")
             return
         session.pinged = session.pinged if session.pinged is not None else now
-        if not session.frozen:
-            session.link.ping(str(self.clock.wall_ms()).encode())
+        session.link.ping(str(self.clock.wall_ms()).encode())
         session.later(self._ping_every, lambda: self._ping(session))
 
     def deliver(self, session: Session, stream: Stream, payload: str) -> None:

@@ -107,16 +107,15 @@ class RestBinanceHost(BinanceHost):
 
     def _refused(self) -> Answer | None:
         for fault in self.faults:
-            left = str(max(1, round(fault.until - self.reactor.seconds())))
             if fault.name == "maintenance":
                 return Answer(503, b'{"code":-1016,"msg":"This service is no longer available."}', {"Content-Type": _JSON})
             if fault.name == "451":
                 refusal = self.blocked()
                 return Answer(refusal.status, refusal.body, refusal.headers)
             if fault.name == "429":
-                return Answer(429, _TOO_MANY, {"Content-Type": _JSON, "Retry-After": left})
+                return Answer(429, _TOO_MANY, {"Content-Type": _JSON, "Retry-After": self.retry_after(fault)})
             if fault.name == "418":
-                return Answer(418, _BANNED, {"Content-Type": _JSON, "Retry-After": left})
+                return Answer(418, _BANNED, {"Content-Type": _JSON, "Retry-After": self.retry_after(fault)})
         left_banned = self._banned_until - self.clock.monotonic()
         if left_banned > 0:
             self.ledger.violate("request while banned")

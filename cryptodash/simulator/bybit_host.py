@@ -12,7 +12,8 @@ from cryptodash.core.instruments import MarketType
 from cryptodash.core.time import Clock
 from cryptodash.simulator import bybit as wire
 from cryptodash.simulator.candles import closes, opens
-from cryptodash.simulator.host import Feed, Host, Refusal, Session
+from cryptodash.simulator.faults import Fault
+from cryptodash.simulator.host import Feed, Host, Refusal, Session, Stream
 from cryptodash.simulator.limits import Ledger
 from cryptodash.simulator.market import Instrument, Market
 
@@ -26,6 +27,7 @@ _MAX_ARGS_LENGTH = 21_000
 _PATIENCE = 60.0
 """Seconds after which a client that says nothing is dropped. The docs give no number for public connections; clients ping every 20 s."""
 
+_SILENCES = ("silent", "silent-venue", "delist")
 _REPEAT_AFTER = 3_000
 
 
@@ -169,6 +171,7 @@ class BybitHost(Host):
 
     def __init__(self, name: str, markets: Mapping[MarketType, Market], reactor: IReactorTime, clock: Clock, ledger: Ledger, rng: Random) -> None:
         super().__init__(name, markets, reactor, clock, ledger, rng)
+        self._owed: list[tuple[Session, Stream]] = []
         self._counters: dict[tuple[MarketType, str], int] = {}
 
     def market_of(self, path: str) -> MarketType | None:
@@ -184,6 +187,8 @@ class BybitHost(Host):
         session.later(_PATIENCE, lambda: self._check(session))
 
     def _check(self, session: Session) -> None:
+        if session.frozen:
+            return
         silent = self.clock.monotonic() - session.heard
         if silent >= _PATIENCE:
             self.ledger.violate(f"no ping for {silent:.0f} s")
@@ -257,9 +262,22 @@ class BybitHost(Host):
         stream = self.join(session, topic, kind, native, make)
         if stream is None:
             return
-        silent = any(fault.name in ("silent", "delist", "silent-venue") and fault.covers(session.market, native) for fault in self.faults)
-        for frame in stream.feed.opening(self.clock.wall_ms()) if not silent else ():
+        self._open(session, stream)
+
+    def _open(self, session: Session, stream: Stream) -> None:
+        """Give a new subscriber its first frame, or owe it while a fault keeps the topic silent."""
+        if any(fault.name in _SILENCES and fault.covers(stream.market, stream.native) for fault in self.faults):
+            self._owed.append((session, stream))
+            return
+        for frame in stream.feed.opening(self.clock.wall_ms()):
             session.push(frame)
+
+    def end(self, fault: Fault) -> None:
+        super().end(fault)
+        owed, self._owed = self._owed, []
+        for session, stream in owed:
+            if session in stream.sessions:
+                self._open(session, stream)
 
     def _maker(self, market: MarketType, topic: str) -> tuple[str, str, Callable[[Instrument | None], Feed]] | None:
         """(kind, symbol, how to make the feed) of a topic that exists."""

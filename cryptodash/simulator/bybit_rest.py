@@ -80,9 +80,8 @@ class RestBybitHost(BybitHost):
                 refusal = self.blocked()
                 return Answer(refusal.status, refusal.body, refusal.headers)
             if fault.name in ("429", "418"):
-                left = str(max(1, round(fault.until - self.reactor.seconds())))
                 status = 429 if fault.name == "429" else 403
-                return Answer(status, wire.envelope({}, now, 10006, "Too many visits!"), _JSON | {"Retry-After": left})
+                return Answer(status, wire.envelope({}, now, 10006, "Too many visits!"), _JSON | {"Retry-After": self.retry_after(fault)})
         return None
 
     def _category(self, query: Query) -> MarketType:

@@ -25,7 +25,7 @@ _PARENT = {MINUTE: QUARTER, QUARTER: HOUR, HOUR: DAY}
 _MAX_SPLITS = 3_000
 _KEEP = {MINUTE: 4_400, QUARTER: 4_400, HOUR: 4_400, DAY: 4_400}
 _SIGMA_PPB = {MINUTE: 490_000, QUARTER: 1_900_000, HOUR: 3_800_000, DAY: 19_000_000}
-_GAUSS_SCALE = 37_837
+GAUSS_SCALE = 37_837
 """Standard deviation of ``gauss``."""
 
 _WEEK_START = 4 * DAY  # 1970-01-05 was a Monday
@@ -57,7 +57,7 @@ def gauss(rng: Random) -> int:
 def moved(price: int, sigma_ppb: int, rng: Random) -> int:
     """The price after one random move of that relative size."""
     change = price * sigma_ppb * gauss(rng)
-    scale = _GAUSS_SCALE * 10**9
+    scale = GAUSS_SCALE * 10**9
     return price + (change + scale // 2) // scale
 
 

@@ -10,16 +10,17 @@ Errors are 400 with ``{"error": "..."}``. It is for demos and tests: it must lis
 from __future__ import annotations
 
 from collections.abc import Mapping
-from io import BytesIO
 
 import msgspec
-from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IReactorTCP
-from twisted.web.client import Agent, FileBodyProducer, readBody
+import treq
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IConsumer, IReactorTCP
+from twisted.web.client import Agent
 from twisted.web.http_headers import Headers
-from twisted.web.iweb import IResponse
+from twisted.web.iweb import IBodyProducer, IResponse
 from twisted.web.resource import Resource
 from twisted.web.server import Request, Site
+from zope.interface import implementer
 
 from cryptodash.core.errors import CryptodashError
 from cryptodash.simulator.faults import FAULTS, Faults, UnknownFault
@@ -125,8 +126,30 @@ def send_fault(
     agent = Agent(reactor, connectTimeout=5)
     url = f"http://{host}:{port}/faults".encode()
     headers = Headers({b"content-type": [b"application/json"]})
-    answered = agent.request(b"POST", url, headers, FileBodyProducer(BytesIO(body)))
+    answered = agent.request(b"POST", url, headers, _Body(body))
     return answered.addCallback(_read)
+
+
+@implementer(IBodyProducer)
+class _Body:
+    """A short request body, written at once."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+        self.length = len(body)
+
+    def startProducing(self, consumer: IConsumer) -> Deferred[None]:
+        consumer.write(self._body)
+        return succeed(None)
+
+    def pauseProducing(self) -> None:
+        """Nothing is left to hold back."""
+
+    def resumeProducing(self) -> None:
+        """Nothing is left to send."""
+
+    def stopProducing(self) -> None:
+        """Nothing is left to stop."""
 
 
 def _read(response: IResponse) -> Deferred[Mapping[str, object]]:
@@ -136,4 +159,5 @@ def _read(response: IResponse) -> Deferred[Mapping[str, object]]:
             raise ControlError(str(answer.get("error", response.code)))
         return answer
 
-    return readBody(response).addCallback(parse)
+    body: Deferred[bytes] = treq.content(response)
+    return body.addCallback(parse)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from math import ceil
 from random import Random
 from typing import Protocol
 
@@ -88,7 +89,7 @@ class Session:
     pinged: float | None = None
     number: int = 0
     timers: list[IDelayedCall] = field(factory=list)
-    _delayed: deque[str] = field(factory=deque)
+    _delayed: deque[tuple[float, str]] = field(factory=deque)
 
     def push(self, text: str) -> None:
         """Send a frame, now or as late as the fault ``slow`` wants; frozen sessions (``half-open``) send nothing."""
@@ -97,13 +98,18 @@ class Session:
         if not self.host.slow and not self._delayed:
             self.link.send(text)
         elif len(self._delayed) < _MAX_DELAYED:
-            self._delayed.append(text)
-            self.host.reactor.callLater(SLOW_BY, self._release)
+            if not self._delayed:
+                self.later(SLOW_BY, self._release)
+            self._delayed.append((self.host.reactor.seconds() + SLOW_BY, text))
 
     def _release(self) -> None:
-        text = self._delayed.popleft()
-        if self.is_open and not self.frozen:
-            self.link.send(text)
+        delayed, now = self._delayed, self.host.reactor.seconds()
+        while delayed and delayed[0][0] <= now and self.is_open:
+            _, text = delayed.popleft()
+            if not self.frozen:
+                self.link.send(text)
+        if delayed and self.is_open:
+            self.later(max(0.0, delayed[0][0] - now), self._release)
 
     def close(self, code: int, reason: str) -> None:
         if self.is_open and not self.frozen:
@@ -199,16 +205,23 @@ class Host:
 
     def refuse(self, path: str) -> Refusal | None:
         """Count a connection attempt and say whether it is refused."""
+        if self.market_of(path) is None:
+            return Refusal(404, b"Not Found")
+        if not self.ledger.connected(self.clock.wall_ms()):
+            return Refusal(429, b"Too Many Requests", {"Retry-After": "300"})
         for fault in self.faults:
             if fault.name == "maintenance":
                 return Refusal(503, b"Service Unavailable", {"Retry-After": "5"})
             if fault.name == "451":
                 return self.blocked()
-        if self.market_of(path) is None:
-            return Refusal(404, b"Not Found")
-        if not self.ledger.connected(self.clock.wall_ms()):
-            return Refusal(429, b"Too Many Requests", {"Retry-After": "300"})
         return None
+
+    def retry_after(self, fault: Fault) -> str:
+        """The seconds until a 429 or 418 fault is over; asking again within them is a violation."""
+        if fault.memory.setdefault(self, False):
+            self.ledger.violate("request before Retry-After was over")
+        fault.memory[self] = True
+        return str(max(1, ceil(fault.until - self.reactor.seconds())))
 
     def blocked(self) -> Refusal:
         """The venue's answer to a country it does not serve."""
@@ -302,7 +315,7 @@ class Host:
         for fault in self.faults:
             payloads = [shaped for each in payloads for shaped in fault.shape(stream, each)]
         for each in payloads:
-            for session in stream.sessions:
+            for session in tuple(stream.sessions):
                 self.deliver(session, stream, each)
 
     def deliver(self, session: Session, stream: Stream, payload: str) -> None:
@@ -357,8 +370,9 @@ class Host:
 
     def _remember(self, fault: Fault) -> None:
         for market_type, market in self.markets.items():
-            for instrument in market.made():
-                if fault.covers(market_type, instrument.listing.native):
+            for instrument in [market.get(native) for native in fault.natives] if fault.natives else market.made():
+                if instrument is not None and fault.covers(market_type, instrument.listing.native):
+                    instrument.catch_up(self.clock.wall_ms())
                     fault.memory[instrument] = BookImage(instrument.update_id, *instrument.book.levels(_OLD_LEVELS))
 
     def book_image(self, instrument: Instrument, count: int) -> BookImage:

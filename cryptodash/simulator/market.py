@@ -15,7 +15,7 @@ from attrs import define, field, frozen
 
 from cryptodash.core.instruments import MarketType
 from cryptodash.simulator.book import Book, Side
-from cryptodash.simulator.candles import _GAUSS_SCALE, HOUR, MINUTE, Bar, Candles, History, Pace, gauss, split
+from cryptodash.simulator.candles import GAUSS_SCALE, HOUR, MINUTE, Bar, Candles, History, Pace, gauss, split
 from cryptodash.simulator.listing import REFERENCE, VALUE_SCALE, Listing, listings, value
 
 BEAT = 100
@@ -28,6 +28,9 @@ _STABLE = ("USDT", "USDC")
 _BOOK_USD = 4_000
 _TRADE_USD = 600
 _MAX_TRADES_PER_STEP = 20
+_STRIDE = 3_000
+"""Milliseconds of a step while an instrument nobody watches catches up."""
+
 _LADDER = 8
 _MAX_TOUCHED = 20_000
 _LOG = 20_000
@@ -67,7 +70,7 @@ class Economy:
 
 def _scaled(bell: int, elapsed: int) -> int:
     """A move in billionths over ``elapsed`` ms: it grows with the square root of time."""
-    return bell * _SIGMA_PPB * isqrt(elapsed * 10_000 // BEAT * 100) // (1_000 * _GAUSS_SCALE)
+    return bell * _SIGMA_PPB * isqrt(elapsed * 10_000 // BEAT * 100) // (1_000 * GAUSS_SCALE)
 
 
 @frozen
@@ -201,8 +204,10 @@ class Instrument:
         """Bring an instrument nobody watches to ``now`` (ms); a watched one is as of its last beat already."""
         if self.watched or now <= self.time:
             return
-        if now - self.time > 2 * MINUTE:
-            self._jump(now)
+        if now - self.time > 4 * MINUTE:
+            self._jump(now - MINUTE)
+        while now - self.time > _STRIDE:
+            self.step(self.time + _STRIDE)
         self.step(now)
 
     def _jump(self, now: int) -> None:
@@ -240,13 +245,13 @@ class Instrument:
         beat.minute_closed = self.candles.closed > closed
         if elapsed:
             self._drift()
+            self._churn(elapsed)
             fair = self._fair(self.time)
             self._follow(fair)
             self._refill(self.book.bids)
             self._refill(self.book.asks)
             self._random_trades(elapsed)
             self._follow(fair)
-            self._churn(elapsed)
         return beat
 
     def _drift(self) -> None:

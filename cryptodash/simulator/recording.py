@@ -1,34 +1,43 @@
 """Recorded frames of one venue, read from a file.
 
 A recording is a file of lines ``{"t": seconds or null, "dir": "in"|"out", "raw": "<text of one frame>"}`` (``.jsonl`` or ``.jsonl.gz``).
-REST snapshots that belong to it are found through ``rest-index.json`` beside it.
+REST snapshots that belong to it are found through ``rest-index.json`` beside it. Whatever is wrong with a file is one line of ``ConfigError``.
 """
 
 from __future__ import annotations
 
 import gzip
-import json
 import re
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
-from attrs import frozen
+from attrs import field, frozen
+from msgspec import Meta, MsgspecError, Struct
+from msgspec.json import Decoder, decode
 
-from cryptodash.core.errors import ConfigError
+from cryptodash.core.errors import ConfigError, Refused
 from cryptodash.core.instruments import MarketType, Symbol, split_symbol
 
+EXCHANGES = ("binance", "bybit")
+"""Venues whose recordings can be played."""
 GAP_WITHOUT_TIMES = 0.1
 """Seconds between frames of a recording that has no times."""
+LONGEST_LINE = 8 * 1024 * 1024
+MOST_BYTES = 512 * 1024 * 1024
+"""What is read of one file, unpacked: it is held in memory."""
 # A recording carries no catalogue, so where the operator names no split these endings are tried, longest first. Nothing but a replay does this.
 QUOTES = ("FDUSD", "USDT", "USDC", "BUSD", "TUSD", "BTC", "ETH", "BNB", "EUR", "USD", "TRY", "GBP")
+
+_UNREADABLE = (MsgspecError, UnicodeError, RecursionError)
 
 
 @frozen
 class Frame:
-    """One recorded frame: seconds after the first one, the stream it belongs to, and its text."""
+    """One recorded frame: seconds after the first one (never decreasing), the stream it belongs to, and its text."""
 
     at: float
     stream: str
@@ -45,8 +54,10 @@ class Recording:
     symbols: dict[str, Symbol]
     """By native name, upper case."""
     tick_sizes: dict[str, str]
-    snapshots: dict[str, bytes]
+    snapshots: dict[str, bytes] = field(factory=dict)
     """REST depth answers by native name."""
+    limits: dict[str, int] = field(factory=dict)
+    """How many levels a side each of them was asked for."""
 
     @property
     def streams(self) -> tuple[str, ...]:
@@ -62,55 +73,105 @@ def read_recording(path: Path, *, exchange: str = "", market: str = "", symbols:
 
     ``symbols`` are ``NATIVE=BASE-QUOTE`` texts.
     """
+    _check("--exchange", exchange, EXCHANGES)
+    _check("--market", market, tuple(MarketType))
+    split = dict(_split(text) for text in symbols)
     lines = list(_lines(path))
-    incoming = [line for line in lines if line["dir"] == "in"]
-    exchange = exchange or ("bybit" if any('"topic":' in line["raw"] for line in incoming) else "binance")
+    exchange = exchange or ("bybit" if any("topic" in each.data for each in lines if each.came_in) else "binance")
     kind = MarketType(market) if market else MarketType.PERPETUAL if re.search("usdm|linear|perp|swap", path.name) else MarketType.SPOT
-    frames = list(_frames(incoming, _requested(lines), exchange))
+    frames = list(_frames(lines, exchange))
     if not frames:
         raise ConfigError(f"replay: {path.name} holds no data frame of {exchange}")
-    split = {native.upper(): _symbol(text) for native, _, text in (each.partition("=") for each in symbols)}
-    natives = dict.fromkeys(native_of(frame.stream, exchange) for frame in frames)
-    known = {native: split.get(native) or _guess(native) for native in natives}
-    ticks = {native: _tick([frame for frame in frames if native_of(frame.stream, exchange) == native][:200]) for native in natives}
-    return Recording(exchange, kind, frames, known, ticks, _snapshots(path, known, kind))
+    by_native: dict[str, list[Frame]] = {}
+    for frame in frames:
+        by_native.setdefault(native_of(frame.stream, exchange), []).append(frame)
+    known = {native: split.get(native) or _guess(native) for native in by_native}
+    ticks = {native: _tick(own[:200]) for native, own in by_native.items()}
+    snapshots = list(_snapshots(path, known, kind))
+    return Recording(
+        exchange, kind, frames, known, ticks, {each.native: each.body for each in snapshots}, {each.native: each.limit for each in snapshots}
+    )
 
 
-def _lines(path: Path) -> Iterator[dict[str, Any]]:
+def _check(option: str, value: str, allowed: Sequence[str]) -> None:
+    if value and value not in allowed:
+        raise ConfigError(f"replay: {option} {value[:40]!r} is not one of: {', '.join(map(str, allowed))}")
+
+
+# -- lines
+
+
+class _RawLine(Struct, rename={"direction": "dir", "time": "t"}):
+    raw: str
+    direction: Literal["in", "out"]
+    time: Annotated[float, Meta(ge=0, le=1e11)] | None = None
+
+
+_line = Decoder(_RawLine)
+_object = Decoder(dict[str, Any])
+
+
+class _Line(NamedTuple):
+    """One recorded frame as it stands in the file, and what it says."""
+
+    came_in: bool
+    time: float | None
+    text: str
+    data: dict[str, Any]
+
+
+def _lines(path: Path) -> Iterator[_Line]:
+    size = 0
     try:
-        with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as file:
-            for number, text in enumerate(file, 1):
-                line = json.loads(text)
-                if not (isinstance(line, dict) and isinstance(line.get("raw"), str) and line.get("dir") in ("in", "out")):
-                    raise ConfigError(f"replay: line {number} of {path.name} is not a recorded frame")
-                yield line
-    except (OSError, EOFError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ConfigError(f"replay: {path.name} cannot be read: {error}") from None
+        with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
+            for number, text in enumerate(iter(lambda: file.readline(LONGEST_LINE + 1), b""), 1):
+                size += len(text)
+                if len(text) > LONGEST_LINE or size > MOST_BYTES:
+                    raise ConfigError(
+                        f"replay: {path.name} is too large at line {number}; allowed are lines of {LONGEST_LINE} and {MOST_BYTES} bytes in all"
+                    )
+                yield _read_line(text, f"line {number} of {path.name}")
+    except (OSError, EOFError, zlib.error) as error:
+        raise ConfigError(f"replay: {path.name} cannot be read: {_one_line(error)}") from None
 
 
-def _requested(lines: Iterable[dict[str, Any]]) -> list[str]:
-    """Stream names the recorder subscribed to."""
-    names: list[str] = []
-    for line in lines:
-        if line["dir"] == "out":
-            sent = json.loads(line["raw"])
-            names += sent.get("params") or sent.get("args") or []
-    return names
+def _read_line(text: bytes, place: str) -> _Line:
+    try:
+        line = _line.decode(text)
+        data = _object.decode(line.raw)
+    except _UNREADABLE as error:
+        raise ConfigError(f"replay: {place} is not a recorded frame: {_one_line(error)}") from None
+    return _Line(line.direction == "in", line.time, line.raw, data)
 
 
-def _frames(incoming: Sequence[dict[str, Any]], requested: Sequence[str], exchange: str) -> Iterator[Frame]:
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
+
+
+# -- frames
+
+
+def _frames(lines: Sequence[_Line], exchange: str) -> Iterator[Frame]:
     """Data frames with their stream; acknowledgements are left out, because the stand-in gives its own. Bare payloads get the combined wrapper."""
-    first = next((line["t"] for line in incoming if line["t"] is not None), None)
-    for index, line in enumerate(incoming):
-        at = line["t"] - first if first is not None and line["t"] is not None else index * GAP_WITHOUT_TIMES
-        data = json.loads(line["raw"])
-        if exchange == "bybit":
-            if "topic" in data:
-                yield Frame(at, data["topic"], line["raw"])
-        elif "stream" in data:
-            yield Frame(at, data["stream"], line["raw"])
-        elif "result" not in data and "code" not in data and len(requested) == 1:
-            yield Frame(at, requested[0], f'{{"stream":"{requested[0]}","data":{line["raw"]}}}')
+    requested = _requested(lines)
+    first = next((line.time for line in lines if line.came_in and line.time is not None), None)
+    at = -GAP_WITHOUT_TIMES
+    for line in lines:
+        if not line.came_in:
+            continue
+        at = max(at, line.time - first) if first is not None and line.time is not None else at + GAP_WITHOUT_TIMES
+        data = line.data
+        name = data.get("topic" if exchange == "bybit" else "stream")
+        if isinstance(name, str):
+            yield Frame(at, name, line.text)
+        elif exchange == "binance" and len(requested) == 1 and "result" not in data and "code" not in data:
+            yield Frame(at, requested[0], f'{{"stream":"{requested[0]}","data":{line.text}}}')
+
+
+def _requested(lines: Iterable[_Line]) -> list[str]:
+    """Stream names the recorder subscribed to."""
+    asked = [line.data.get("params") or line.data.get("args") for line in lines if not line.came_in]
+    return [name for names in asked if isinstance(names, list) for name in names if isinstance(name, str)]
 
 
 def native_of(stream: str, exchange: str) -> str:
@@ -118,44 +179,60 @@ def native_of(stream: str, exchange: str) -> str:
     return stream.rpartition(".")[2].upper() if exchange == "bybit" else stream.partition("@")[0].upper()
 
 
-def _symbol(text: str) -> Symbol:
-    symbol = split_symbol(text)
-    if symbol is None:
+# -- what a recording does not say itself
+
+
+def _split(text: str) -> tuple[str, Symbol]:
+    native, _, split = text.partition("=")
+    try:
+        symbol = split_symbol(split)
+    except Refused:
+        symbol = None
+    if symbol is None or not native:
         raise ConfigError(f"replay: --symbol takes NATIVE=BASE-QUOTE, not {text[:40]!r}")
-    return symbol
+    return native.upper(), symbol
 
 
 def _guess(native: str) -> Symbol:
     for quote in QUOTES:
         if native.endswith(quote) and native != quote:
             return Symbol(native.removesuffix(quote), quote)
-    raise ConfigError(f"replay: name base and quote of {native} with --symbol {native}=BASE-QUOTE")
+    raise ConfigError(f"replay: name base and quote of {native[:40]} with --symbol {native[:40]}=BASE-QUOTE")
+
+
+_prices = re.compile(r'\["[0-9]+\.([0-9]+)",|"(?:p|b|a|c|lastPrice)":"[0-9]+\.([0-9]+)"')
 
 
 def _tick(frames: Iterable[Frame]) -> str:
-    """One unit of the last decimal seen in a price: the recording does not say more."""
-    places = max(
-        (
-            len(fraction)
-            for frame in frames
-            for fraction in re.findall(r'\["[0-9]+\.([0-9]+)",|"(?:p|b|a|c|lastPrice)":"[0-9]+\.([0-9]+)"', frame.text)
-            for fraction in fraction
-        ),
-        default=2,
-    )
+    """One unit of the last decimal that is not padding in a price: the recording does not say more."""
+    fractions = [fraction for frame in frames for found in _prices.findall(frame.text) for fraction in found]
+    places = max((len(fraction.rstrip("0")) for fraction in fractions), default=2)
     return format(Decimal(1).scaleb(-places), "f")
 
 
-def _snapshots(path: Path, symbols: Iterable[str], market: MarketType) -> dict[str, bytes]:
-    """Depth snapshots beside the recording, of its year, by native name."""
+class _Indexed(Struct):
+    url: str
+
+
+class _Snapshot(NamedTuple):
+    native: str
+    body: bytes
+    limit: int
+
+
+def _snapshots(path: Path, symbols: Iterable[str], market: MarketType) -> Iterator[_Snapshot]:
+    """Depth snapshots beside the recording, of its market and year."""
     index = path.with_name("rest-index.json")
+    if not index.is_file():
+        return
     year = re.search(r"(?:19|20)[0-9]{2}", path.name)
-    found: dict[str, bytes] = {}
-    if index.is_file():
-        for name, entry in json.loads(index.read_text(encoding="utf-8")).items():
-            url = urlsplit(entry["url"])
-            native = parse_qs(url.query).get("symbol", [""])[0]
+    try:
+        for name, entry in decode(index.read_bytes(), type=dict[str, _Indexed]).items():
+            url = urlsplit(entry.url)
+            asked = parse_qs(url.query)
+            native, limit = asked.get("symbol", [""])[0], asked.get("limit", ["1"])[0]
             right_market = ("fapi" in url.netloc or "linear" in url.query) == (market is MarketType.PERPETUAL)
             if "depth" in url.path and native in symbols and right_market and (year is None or year.group() in name):
-                found[native] = path.with_name(name).read_bytes()
-    return found
+                yield _Snapshot(native, path.with_name(name).read_bytes(), int(limit))
+    except (OSError, ValueError, *_UNREADABLE) as error:
+        raise ConfigError(f"replay: {index.name} beside {path.name} cannot be used: {_one_line(error)}") from None

@@ -13,54 +13,84 @@ from typing import Any
 from autobahn.twisted.resource import WebSocketResource
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
 from twisted.application.service import Service
-from twisted.internet.interfaces import IDelayedCall, IListeningPort
+from twisted.internet.interfaces import IDelayedCall, IListeningPort, IPushProducer
 from twisted.logger import Logger
 from twisted.web.resource import Resource
 from twisted.web.server import Request, Site
+from zope.interface import implementer
 
 from cryptodash.core.instruments import MarketType
 from cryptodash.simulator.recording import Frame, Recording
 
 BURST = 500
 """Most frames sent in one reactor turn."""
+PATIENCE = 10.0
+"""Seconds without a further subscription after which those streams that nobody wants are done without."""
+PING_EVERY = 20.0
+"""Seconds between two WebSocket pings: while nothing is due, only they show that the stand-in is alive."""
 
 _log = Logger(namespace="cryptodash.replay")
 
 
+@implementer(IPushProducer)
 class ReplayProtocol(WebSocketServerProtocol):
-    """One connection of the server under test: acknowledges everything, gets the frames of its streams."""
+    """One connection of the server under test: acknowledges everything, gets the frames of its streams.
+
+    ``full``: it has not taken yet what was sent.
+    """
 
     factory: ReplayFactory
 
     def __init__(self) -> None:
         super().__init__()
         self.streams: set[str] = set()
+        self.full = False
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
-        request = json.loads(payload)
-        names = request.get("params") or request.get("args") or []
+        try:
+            request = json.loads(payload)
+            names = [str(name) for name in request.get("params") or request.get("args") or []]
+        except (ValueError, AttributeError, TypeError, RecursionError):
+            self.sendClose(3000, "not a request")
+            return
         method = str(request.get("method") or request.get("op")).lower()
         if method == "subscribe":
             self.streams.update(names)
         elif method == "unsubscribe":
             self.streams.difference_update(names)
-        self.sendMessage(json.dumps(self._answer(request, method), separators=(",", ":")).encode())
-        self.factory.stand_in.subscribed()
-
-    def _answer(self, request: dict[str, Any], method: str) -> dict[str, Any]:
-        if "method" in request:
-            return {"result": None, "id": request.get("id")}
-        answer = {"success": True, "ret_msg": "pong" if method == "ping" else method, "conn_id": "replay", "op": method}
-        if "req_id" in request:
-            answer["req_id"] = str(request["req_id"])
-        return answer
+        self.sendMessage(json.dumps(answer_to(request, method), separators=(",", ":")).encode())
+        if method == "subscribe":
+            self.factory.stand_in.subscribed()
 
     def onOpen(self) -> None:
+        self.transport.unregisterProducer()  # twisted.web's, below which we are mounted
+        self.transport.registerProducer(self, True)
         self.factory.protocols.append(self)
 
     def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
         if self in self.factory.protocols:
             self.factory.protocols.remove(self)
+        self.resumeProducing()
+
+    def pauseProducing(self) -> None:
+        self.full = True
+
+    def resumeProducing(self) -> None:
+        self.full = False
+        self.factory.stand_in.resume()
+
+    def stopProducing(self) -> None:
+        """The connection is gone; ``onClose`` comes."""
+
+
+def answer_to(request: dict[str, Any], method: str) -> dict[str, Any]:
+    """What the venue says to a request, in its own shape."""
+    if "method" in request:
+        return {"result": None, "id": request.get("id")}
+    answer = {"success": True, "ret_msg": "pong" if method == "ping" else method, "conn_id": "replay", "op": method}
+    if "req_id" in request:
+        answer["req_id"] = str(request["req_id"])
+    return answer
 
 
 class ReplayFactory(WebSocketServerFactory):
@@ -88,11 +118,7 @@ class ReplayRest(Resource):
             return self._ws.render(request)
         request.setHeader("Content-Type", "application/json")
         if request.path == b"/replay/catalogue":
-            rows = [
-                {"native": native, "base": symbol.base, "quote": symbol.quote, "tick": self._recording.tick_sizes[native]}
-                for native, symbol in self._recording.symbols.items()
-            ]
-            return json.dumps(rows).encode()
+            return self._catalogue()
         if b"depth" in request.path:
             body = self._snapshots.pop(request.args.get(b"symbol", [b""])[0].decode("latin-1"), None)
             if body is None:
@@ -101,17 +127,26 @@ class ReplayRest(Resource):
             return body
         return b"{}"
 
+    def _catalogue(self) -> bytes:
+        recording = self._recording
+        rows = [
+            {"native": native, "base": symbol.base, "quote": symbol.quote, "tick": recording.tick_sizes[native]}
+            for native, symbol in recording.symbols.items()
+        ]
+        return json.dumps(rows).encode()
+
 
 class Replay(Service):
     """Plays a recording on loopback, once, starting ``delay`` seconds after the last of its streams was subscribed to.
 
-    ``speed`` is how many times faster than recorded; 0 means as fast as it is read.
+    ``speed`` is how many times faster than recorded; 0 means as fast as it is read. With ``delay`` None it waits for ``begin``, or for ``send_next``.
+    ``ended`` is called after the last frame.
     """
 
     name = "replay"
 
     def __init__(
-        self, reactor: Any, recording: Recording, *, speed: float = 1.0, delay: float = 3.0, ended: Callable[[], None] | None = None
+        self, reactor: Any, recording: Recording, *, speed: float = 1.0, delay: float | None = 3.0, ended: Callable[[], None] | None = None
     ) -> None:
         self.recording = recording
         self.played = 0
@@ -120,14 +155,16 @@ class Replay(Service):
         self._delay = delay
         self._ended = ended
         self._frames: deque[Frame] = deque(recording.frames)
+        self._streams = frozenset(recording.streams)
         self._began: float | None = None
         self._call: IDelayedCall | None = None
+        self._ping: IDelayedCall | None = None
         self._port: IListeningPort | None = None
         self._factory = ReplayFactory(self, reactor)
 
     def listen(self) -> None:
         """Take a free port on loopback; ``hosts`` is known from then on."""
-        site = Site(ReplayRest(self.recording, WebSocketResource(self._factory)))
+        site = Site(ReplayRest(self.recording, WebSocketResource(self._factory)), reactor=self._reactor)
         self._port = self._reactor.listenTCP(0, site, interface="127.0.0.1")
 
     @property
@@ -137,47 +174,90 @@ class Replay(Service):
         port = self._port.getHost().port  # type: ignore[attr-defined]  # (IAddress names no port)
         return {(self.recording.exchange, market): (f"ws://127.0.0.1:{port}", f"http://127.0.0.1:{port}") for market in MarketType}
 
-    def subscribed(self) -> None:
-        """Called after each subscription: once all streams of the recording are wanted, it begins."""
-        wanted = set().union(*(protocol.streams for protocol in self._factory.protocols))
-        if self._began is None and self._call is None and wanted >= set(self.recording.streams):
-            self._call = self._reactor.callLater(self._delay, self._begin)
+    @property
+    def missing(self) -> frozenset[str]:
+        """Recorded streams that nobody wants now."""
+        return self._streams.difference(*(protocol.streams for protocol in self._factory.protocols))
 
-    def _begin(self) -> None:
-        _log.info(
-            "playing {count} frames of {exchange} {market}", count=len(self._frames), exchange=self.recording.exchange, market=self.recording.market
-        )
+    def subscribed(self) -> None:
+        """Called after each subscription: once all streams of the recording are wanted, it begins; without some of them if no further one comes."""
+        if self._began is not None or self._delay is None:
+            return
+        self._cancel(self._call)
+        self._call = self._reactor.callLater(max(self._delay, PATIENCE) if self.missing else self._delay, self._due, bool(self.missing))
+
+    def _due(self, gave_up: bool) -> None:
+        """The wait is over. A stream that was wanted when it began, and is not now, is being subscribed to again."""
+        self._call = None
+        if gave_up or not self.missing:
+            self.begin()
+
+    def begin(self) -> None:
+        """Play now; told twice, it is playing already."""
+        if self._began is not None:
+            return
+        if self.missing:
+            _log.warn("nobody wants {streams}: their frames are passed over", streams=", ".join(sorted(self.missing))[:500])
+        recording = self.recording
+        _log.info("playing {count} frames of {exchange} {market}", count=len(self._frames), exchange=recording.exchange, market=recording.market)
+        self._cancel(self._call)
         self._began = self._reactor.seconds()
         self._play()
 
+    def resume(self) -> None:
+        """A connection has room again (or is gone)."""
+        if self._began is not None and self._call is None and self._frames and self.running:
+            self._call = self._reactor.callLater(0.0, self._play)
+
     def _play(self) -> None:
-        """Send what is due, then wait for the next frame."""
+        """Send what is due, then wait for the next frame, or until everybody has taken what was sent."""
         self._call = None
+        if any(protocol.full for protocol in self._factory.protocols):
+            return
         assert self._began is not None
         elapsed = self._reactor.seconds() - self._began
-        for _ in range(BURST):
-            if not self._frames or (self._speed and self._frames[0].at / self._speed > elapsed):
+        due = 0
+        for frame in self._frames:
+            if due == BURST or (self._speed and frame.at / self._speed > elapsed):
                 break
-            self._send(self._frames.popleft())
+            due += 1
+        self.send_next(due)
         if self._frames:
             wait = self._frames[0].at / self._speed - elapsed if self._speed else 0.0
             self._call = self._reactor.callLater(max(0.0, wait), self._play)
-            return
-        _log.info("the recording has ended after {count} frames", count=self.played)
-        if self._ended is not None:
-            self._ended()
 
-    def _send(self, frame: Frame) -> None:
-        self.played += 1
+    def send_next(self, count: int) -> None:
+        """Send the next frames at once, whatever their time: for a driver that keeps a pace of its own."""
+        for _ in range(min(count, len(self._frames))):
+            frame = self._frames.popleft()
+            self.played += 1
+            for protocol in self._factory.protocols:
+                if frame.stream in protocol.streams:
+                    protocol.sendMessage(frame.text.encode())
+        if count and not self._frames:
+            _log.info("the recording has ended after {count} frames", count=self.played)
+            if self._ended is not None:
+                self._ended()
+
+    def startService(self) -> None:
+        super().startService()
+        self._ping = self._reactor.callLater(PING_EVERY, self._ping_all)
+
+    def _ping_all(self) -> None:
         for protocol in self._factory.protocols:
-            if frame.stream in protocol.streams:
-                protocol.sendMessage(frame.text.encode())
+            protocol.sendPing()
+        self._ping = self._reactor.callLater(PING_EVERY, self._ping_all)
 
     def stopService(self) -> Any:
         super().stopService()
-        if self._call is not None:
-            self._call.cancel()
-            self._call = None
+        self._cancel(self._call)
+        self._cancel(self._ping)
+        self._call = self._ping = None
         for protocol in list(self._factory.protocols):
             protocol.transport.abortConnection()
         return self._port.stopListening() if self._port is not None else None
+
+    @staticmethod
+    def _cancel(call: IDelayedCall | None) -> None:
+        if call is not None and call.active():
+            call.cancel()

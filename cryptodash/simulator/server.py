@@ -12,6 +12,7 @@ from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerPr
 from twisted.application.service import MultiService
 from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
 from twisted.internet.interfaces import IDelayedCall, IListeningPort, IPushProducer
+from twisted.web import http
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request, Site
 from zope.interface import implementer
@@ -20,6 +21,7 @@ from cryptodash.core.instruments import MarketType
 from cryptodash.core.time import Clock
 from cryptodash.simulator.binance_rest import RestBinanceHost
 from cryptodash.simulator.bybit_rest import RestBybitHost
+from cryptodash.simulator.candles import MINUTE
 from cryptodash.simulator.control import control_site
 from cryptodash.simulator.faults import Faults
 from cryptodash.simulator.host import SLOW_BY, Host, Session
@@ -173,7 +175,7 @@ class _QuietSite(Site):
     displayTracebacks = False
     noisy = False
 
-    def log(self, request: Request) -> None:
+    def log(self, request: http.Request) -> None:
         """Say nothing."""
 
 
@@ -210,7 +212,8 @@ class Simulator(MultiService):
         self.hosts: dict[tuple[str, MarketType], tuple[str, str]] = {}
         self.control_port: int | None = None
         self.ledger = Ledgers()
-        economy = Economy(seed, clock.wall_ms())
+        # The market is a minute older than the simulator, so that there are recent trades from the start.
+        economy = Economy(seed, clock.wall_ms() - MINUTE)
         self.markets = {
             (exchange, market): Market(exchange, market, economy, record=record) for exchange in exchanges for market in (SPOT, PERPETUAL)
         }
@@ -269,6 +272,7 @@ class Simulator(MultiService):
         for host in self.venues.values():
             for session in list(host.sessions):
                 session.link.abort()
+                host.closed(session)
         ports, self._ports = self._ports, []
         return gatherResults([Deferred.fromCoroutine(self._closed(ports)), super().stopService()])
 
@@ -279,9 +283,11 @@ class Simulator(MultiService):
     def _beat(self) -> None:
         self._beat_call = None
         now = self._clock.wall_ms()
-        for host in self.venues.values():
-            host.beat(now)
-        self._wake()
+        try:
+            for host in self.venues.values():
+                host.beat(now)
+        finally:
+            self._wake()
 
 
 HOSTS = {

@@ -7,19 +7,34 @@
     HostnameEndpoint(network, "example.test", 8080).connect(client_factory)
     network.settle()                 # everything that can happen without time passing
     network.pass_time(10.0)
+
+Servers that bind a port themselves (``listenTCP``) get one here too. ``latency`` is how long bytes travel on connections made from then on; they
+arrive with the first step of time that is late enough.
 """
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
+from itertools import count
 from typing import Any
 
 from twisted.internet.address import IPv4Address
-from twisted.internet.error import ConnectError, ConnectionAborted, ConnectionDone, ConnectionLost, ConnectionRefusedError, TimeoutError, UserError
+from twisted.internet.error import (
+    CannotListenError,
+    ConnectError,
+    ConnectionAborted,
+    ConnectionDone,
+    ConnectionLost,
+    ConnectionRefusedError,
+    TimeoutError,
+    UserError,
+)
 from twisted.internet.interfaces import (
     IConnector,
     IHostnameResolver,
     IHostResolution,
+    IListeningPort,
     IReactorPluggableNameResolver,
     IReactorTCP,
     IReactorTime,
@@ -36,12 +51,19 @@ ADDRESS = "192.0.2.1"
 class Wire:
     """One TCP connection: two ends, ``client`` and ``server``. While ``frozen`` nothing crosses it, as with a cable pulled."""
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, time: Callable[[], float] = float, latency: float = 0.0) -> None:
         self.host = host
         self.port = port
+        self.time = time
+        self.latency = latency
         self.frozen = False
         self.client: End
         self.server: End
+
+    @property
+    def is_over(self) -> bool:
+        """Whether both ends know that it has ended."""
+        return not (self.client.connected or self.server.connected)
 
     def turn(self) -> bool:
         """Let one step happen; whether one did."""
@@ -63,7 +85,7 @@ class End:
         self._wire = wire
         self._here = here
         self._there = there
-        self._outgoing: deque[bytes] = deque()
+        self._outgoing: deque[tuple[float, bytes]] = deque()
         self._paused = False
         self._aborted = False
         self._ending: Exception | None = None
@@ -77,8 +99,8 @@ class End:
             return self._lose(ConnectionAborted(), ConnectionLost())
         if self._wire.frozen:
             return False
-        if self._outgoing and not self.other._paused:
-            self.other.receive(self._outgoing.popleft())
+        if self._outgoing and not self.other._paused and self._outgoing[0][0] <= self._wire.time():
+            self.other.receive(self._outgoing.popleft()[1])
             return True
         if self._ending is not None and not self._paused:
             return self._lose(self._ending, None)
@@ -101,7 +123,7 @@ class End:
     def write(self, data: bytes) -> None:
         if not self._lost and not self.disconnecting:
             self.written += data
-            self._outgoing.append(bytes(data))
+            self._outgoing.append((self._wire.time() + self._wire.latency, bytes(data)))
 
     def writeSequence(self, data: Any) -> None:
         self.write(b"".join(data))
@@ -197,6 +219,32 @@ class _Resolution:
         pass
 
 
+@implementer(IListeningPort)
+class Port:
+    """A port that a server has bound."""
+
+    def __init__(self, network: MemoryNetwork, number: int, factory: Any) -> None:
+        self._network = network
+        self._number = number
+        self._factory = factory
+
+    def startListening(self) -> None:
+        """Raises ``CannotListenError`` for a taken port."""
+        if self._number in self._network.servers:
+            raise CannotListenError("", self._number, OSError("address in use"))
+        self._factory.doStart()
+        self._network.listen(self._number, self._factory)
+
+    def stopListening(self) -> None:
+        servers = self._network.servers
+        if self._number in servers and servers[self._number] is self._factory:
+            del servers[self._number]
+            self._factory.doStop()
+
+    def getHost(self) -> Any:
+        return IPv4Address("TCP", ADDRESS, self._number)
+
+
 @implementer(IReactorTCP, IReactorTime, IReactorPluggableNameResolver, IHostnameResolver)
 class MemoryNetwork(Clock):
     """Reactor and clock of a test.
@@ -212,11 +260,13 @@ class MemoryNetwork(Clock):
         self.unknown_names: set[str] = set()
         self.hanging_names: set[str] = set()
         self.deaf_ports: set[int] = set()
+        self.latency = 0.0
         self.attempts: list[_Attempt] = []
         self.names: list[str] = []
         """Every name that was looked up, in order."""
         self.wires: list[Wire] = []
         """Every connection that was made, in order."""
+        self._open: list[Wire] = []
 
     def monotonic(self) -> float:
         return 1_000.0 + float(self.seconds())
@@ -231,8 +281,10 @@ class MemoryNetwork(Clock):
     def settle(self) -> None:
         """Let everything happen that needs no time."""
         for _ in range(100_000):
-            self.advance(0)
-            if not any(self._attempt(each) for each in list(self.attempts)) and not any(wire.turn() for wire in self.wires):
+            if self.calls and self.calls[0].getTime() <= self.seconds():
+                self.advance(0)
+            if not any(self._attempt(each) for each in list(self.attempts)) and not any(wire.turn() for wire in self._open):
+                self._open = [wire for wire in self._open if not wire.is_over]
                 return
         raise AssertionError("the network does not come to rest")
 
@@ -254,11 +306,12 @@ class MemoryNetwork(Clock):
         attempt.over()
         there = IPv4Address("TCP", ADDRESS, attempt.port)
         here = IPv4Address("TCP", ADDRESS, 40_000 + len(self.wires))
-        wire = Wire(attempt.host, attempt.port)
+        wire = Wire(attempt.host, attempt.port, self.seconds, self.latency)
         wire.client = End(wire, attempt.factory.buildProtocol(there), here, there)
         wire.server = End(wire, server.buildProtocol(here), there, here)
         wire.client.other, wire.server.other = wire.server, wire.client
         self.wires.append(wire)
+        self._open.append(wire)
         wire.server.protocol.makeConnection(wire.server)
         wire.client.protocol.makeConnection(wire.client)
         return True
@@ -270,7 +323,10 @@ class MemoryNetwork(Clock):
         return attempt
 
     def listenTCP(self, port: int, factory: Any, backlog: int = 50, interface: str = "") -> Any:
-        raise NotImplementedError("use listen")
+        number = port or next(free for free in count(20_000) if free not in self.servers)
+        bound = Port(self, number, factory)
+        bound.startListening()
+        return bound
 
     def installNameResolver(self, resolver: Any) -> Any:
         raise NotImplementedError("names are resolved here")

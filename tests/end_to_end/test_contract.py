@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from pytest_twisted import ensureDeferred
+from twisted.internet.error import ConnectionRefusedError
 
 README = """{
   "op": "subscribe",
@@ -51,7 +52,11 @@ def all_topics(running: Any) -> list[tuple[str, str, str]]:
 
 def subscribers(running: Any) -> dict[str, int]:
     """The simulator's side: how often each of its streams is subscribed."""
-    return {f"{name}/{market}/{stream.name}": len(stream.sessions) for name, host in running.simulator.venues.items() for (market, _), stream in host.streams.items()}
+    return {
+        f"{name}/{market}/{stream.name}": len(stream.sessions)
+        for name, host in running.simulator.venues.items()
+        for (market, _), stream in host.streams.items()
+    }
 
 
 def messages_upstream(running: Any) -> int:
@@ -177,3 +182,338 @@ async def test_the_peer_s_close_code_comes_back(start: Any, helpers: Any, code: 
     raw.send_frame(8, code.to_bytes(2, "big"))
     await eventually(lambda: raw.gone)
     assert raw.close_code == code
+
+
+# -- Subscriptions --
+
+
+@ensureDeferred
+async def test_two_clients_get_only_what_each_asked_for_and_one_leaving_disturbs_nobody(start: Any, helpers: Any) -> None:
+    eventually, channel = helpers
+    running = await start(DEMO="true", UPSTREAM_LINGER_S="1")
+    first, second = await running.connect(), await running.connect()
+    first.subscribe(channel("ticker"), channel("trade"), channel("order_book", depth=5))
+    second.subscribe(channel("ticker", "bybit", "ETH-USDT", market_type="perpetual"), channel("trade"))
+    kinds = ("ticker", "trade", "order_book_delta")
+    await eventually(lambda: all(first.of(kind) for kind in kinds) and all(second.of(kind) for kind in kinds[:2]))
+    await first.leave()
+    left = len(second.messages)
+    await eventually(
+        lambda: "binance-spot/spot/btcusdt@depth@100ms" not in subscribers(running) or not any("depth" in each for each in subscribers(running))
+    )
+    await eventually(lambda: {each["type"] for each in second.messages[left:]} >= {"ticker", "trade"})
+    assert {place(each) for each in first.of("ticker") + first.of("trade")} == {("binance", "spot", "BTC-USDT")}
+    assert {place(each) for each in second.of("ticker")} == {("bybit", "perpetual", "ETH-USDT")}
+    assert {place(each) for each in second.of("trade")} == {("binance", "spot", "BTC-USDT")}
+    assert not second.of("order_book_snapshot") and not second.of("order_book_delta")
+    assert [each["state"] for each in second.of("status")].count("connecting") <= 2
+    assert second.of("status")[-1]["state"] == "live" and not [each for each in second.messages[left:] if each["type"] == "status"]
+    ids = [int(each["id"]) for each in second.of("trade")]
+    assert ids == list(range(ids[0], ids[0] + len(ids))), "a trade is missing or came twice"
+
+
+@ensureDeferred
+async def test_many_clients_share_one_upstream_subscription_that_ends_after_the_linger(start: Any, helpers: Any) -> None:
+    eventually, channel = helpers
+    running = await start(DEMO="true", UPSTREAM_LINGER_S="1")
+    wanted = [channel("ticker", market_type="perpetual"), channel("trade", "bybit"), channel("order_book", depth=7), channel("order_book", depth=20)]
+    clients = [await running.connect() for _ in range(10)]
+    for client in clients:
+        client.subscribe(*wanted)
+    await eventually(lambda: all(client.of("ticker") and client.of("trade") and len(client.of("order_book_snapshot")) == 2 for client in clients))
+    streams = subscribers(running)
+    assert len(streams) >= 4 and set(streams.values()) == {1}
+    clients.pop().unsubscribe(*wanted)
+    for client in clients:
+        await client.leave()
+    before = messages_upstream(running)
+    again = await running.connect()
+    again.subscribe(*wanted)  # within the linger: the venue does not hear of it
+    await eventually(lambda: again.of("ticker") and again.of("trade") and len(again.of("order_book_snapshot")) == 2)
+    assert (messages_upstream(running), subscribers(running)) == (before, streams)
+    await again.leave()
+    await eventually(lambda: not subscribers(running), 5)
+    assert all(not upstream.streams() for upstream in running.server.hub.upstreams.values())
+    assert running.simulator.ledger.violations == []
+
+
+@ensureDeferred
+async def test_a_value_is_forgotten_with_its_last_subscriber(start: Any, helpers: Any) -> None:
+    eventually, channel = helpers
+    running = await start(DEMO="true", UPSTREAM_LINGER_S="0")
+    client = await running.connect()
+    client.subscribe(channel("ticker"))
+    await client.until_type("ticker")
+    client.unsubscribe(channel("ticker"))
+    await eventually(lambda: not subscribers(running))
+    seen = len(client.messages)
+    client.subscribe(channel("ticker"))
+    await client.synced()
+    after = [each for each in client.messages[seen:] if each["type"] in ("status", "ticker")]
+    assert after[0]["payload"]["state"] == "connecting", "an old value came as the latest"
+
+
+@ensureDeferred
+async def test_a_late_subscriber_gets_status_and_latest_value_at_once(start: Any, helpers: Any) -> None:
+    eventually, channel = helpers
+    running = await start(DEMO="true")
+    early, late = await running.connect(), await running.connect()
+    wanted = [channel("ticker"), channel("trade"), channel("order_book", depth=10), channel("candle", interval="5m")]
+    early.subscribe(*wanted)
+    await eventually(lambda: all(early.of(kind) for kind in ("ticker", "order_book_delta", "candle")) and len(early.of("trade")) > 2)
+    late.subscribe(*wanted)
+    await late.synced()
+    answers = [each for each in late.messages[1:] if each["type"] != "info" or "accepted" in each["payload"]]
+    kinds = [each["type"] for each in answers]
+    trades = kinds.count("trade")
+    assert trades > 2 and kinds == ["info", "status", "ticker", "status", *["trade"] * trades, "status", "order_book_snapshot", "status", "candle"]
+    assert [each["state"] for each in late.of("status")] == ["live"] * 4 and all(each["age_ms"] < 2000 for each in late.of("status"))
+    assert all(each["source"] == "simulated" for each in late.of("status"))
+    assert all(each["replayed"] is True for each in late.of("trade")) and not any("replayed" in each for each in early.of("trade"))
+    assert late.of("ticker") == early.of("ticker")[-1:] and late.of("candle") == early.of("candle")[-1:]
+    assert [each["id"] for each in late.of("trade")] == [each["id"] for each in early.of("trade")][-trades:]
+
+
+@ensureDeferred
+async def test_nothing_follows_the_answer_to_an_unsubscribe(start: Any, helpers: Any) -> None:
+    eventually, channel = helpers
+    running = await start(DEMO="true")
+    client = await running.connect()
+    wanted = [channel("ticker"), channel("trade"), channel("order_book", depth=50)]
+    client.subscribe(*wanted, channel("ticker", symbol="ETH-USDT"))
+    await eventually(lambda: client.of("order_book_delta"))
+    client.unsubscribe(*wanted, id="bye")
+    await client.until_type("info", id="bye")
+    at = next(index for index, each in enumerate(client.messages) if each["payload"].get("id") == "bye")
+    await eventually(lambda: len([each for each in client.messages[at:] if each["type"] == "ticker"]) >= 3)
+    assert {place(each["payload"]) for each in client.messages[at + 1 :]} == {("binance", "spot", "ETH-USDT")}
+
+
+@ensureDeferred
+async def test_a_client_with_a_thousand_subscriptions(start: Any, helpers: Any) -> None:
+    eventually, channel = helpers
+    running = await start(DEMO="true", STALE_AFTER_S="60")
+    topics = [each for each in all_topics(running) if each[2] != "NKN-USDT"]  # trades so rarely that its streams stay silent for minutes
+    wanted = [channel(kind, exchange, symbol, market_type=market) for kind in ("ticker", "trade") for exchange, market, symbol in topics]
+    wanted += [channel("order_book", exchange, symbol, market_type=market, depth=5) for exchange, market, symbol in topics][:100]
+    intervals = ("1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "1d")
+    wanted += [
+        channel("candle", exchange, symbol, market_type=market, interval=interval) for interval in intervals for exchange, market, symbol in topics
+    ]
+    wanted = wanted[:1000]
+    assert len(wanted) == 1000
+    client = await running.connect()
+    accepted = client.until(lambda message: "accepted" in message["payload"])
+    client.subscribe(*wanted)
+    assert len((await accepted)["payload"]["accepted"]) == 1000
+    await eventually(lambda: len({named(each) for each in client.of("status") if each["state"] in ("live", "quiet")}) == 1000, 20)
+    assert not client.of("error")
+    assert len({place(each) for each in client.of("ticker")}) == len(topics)
+    assert set(subscribers(running).values()) == {1} and running.simulator.ledger.violations == []
+    counted = await running.json("/api/streams")
+    assert {each["clients"] for each in counted["streams"]} >= {1}
+    listed = client.until(lambda message: "channels" in message["payload"])
+    client.say({"op": "list"})
+    assert len((await listed)["payload"]["channels"]) == 1000
+
+
+# -- The sweep --
+
+
+@pytest.mark.parametrize("exchange", ["binance", "bybit"])
+@pytest.mark.parametrize("market", ["spot", "perpetual"])
+@ensureDeferred
+async def test_a_sweep_brings_the_whole_market_and_leaves_out_what_is_subscribed_by_name(
+    start: Any, helpers: Any, exchange: str, market: str
+) -> None:
+    eventually, channel = helpers
+    running = await start(DEMO="true")
+    topics = {each for each in all_topics(running) if each[:2] == (exchange, market)}
+    client, other = await running.connect(), await running.connect()
+    sweep = channel("ticker", exchange, "*", market_type=market)
+    client.subscribe(sweep)
+    await eventually(lambda: {place(each) for each in client.of("ticker")} == topics)
+    client.subscribe(channel("ticker", exchange, "ETH-USDT", market_type=market))
+    await client.synced()
+    first = len(client.messages)
+    other.subscribe(sweep)
+    await other.synced()
+    await eventually(
+        lambda: Counter(place(each["payload"]) for each in client.messages[first:] if each["type"] == "ticker")[exchange, market, "ETH-USDT"] >= 5
+    )
+    assert {place(each) for each in other.of("ticker")} == topics, "a late subscriber has to wait"
+    assert [named(each) for each in client.of("status") if each["channel"]["symbol"] == "*"][0] == ("ticker", exchange, market, "*", None)
+    by_name = running.server.hub.upstreams[exchange].source
+    assert by_name == "simulated"
+    arrivals: dict[tuple[str, str, str], list[int]] = {}
+    for message, when in zip(client.messages[first:], client.received_at[first:], strict=True):
+        if message["type"] == "ticker":
+            arrivals.setdefault(place(message["payload"]), []).append(when)
+    del arrivals[exchange, market, "ETH-USDT"]
+    for name, times in arrivals.items():
+        assert all(later - earlier > 700 for earlier, later in zip(times, times[1:], strict=False)), (name, times)
+    texts = [text for text in client.texts[first:] if b'"ETH","quote":"USDT"' in text]
+    assert len(texts) == len(set(texts)), "the same value came by name and by sweep"
+    assert sum(1 for each in client.of("status") if each["channel"]["symbol"] == "*") <= 2
+
+
+# -- Books --
+
+
+class Book:
+    """A client's book: what it holds after each message, checked as it goes."""
+
+    def __init__(self, depth: int) -> None:
+        self.depth = depth
+        self.sequence = 0
+        self.bids: dict[Decimal, Decimal] = {}
+        self.asks: dict[Decimal, Decimal] = {}
+        self.deltas = 0
+
+    def take(self, message: dict[str, Any]) -> None:
+        payload = message["payload"]
+        if message["type"] == "order_book_snapshot":
+            self.bids, self.asks = ({each["price"]: each["quantity"] for each in payload[side]} for side in ("bids", "asks"))
+        elif message["type"] == "order_book_delta":
+            assert payload["sequence"] == self.sequence + 1
+            self.deltas += 1
+            for side, levels in (("bids", self.bids), ("asks", self.asks)):
+                for price in payload["deletes"][side]:
+                    del levels[price]
+                levels.update({each["price"]: each["quantity"] for each in payload[f"{side}_upserts"]})
+        self.sequence = payload["sequence"]
+        assert len(self.bids) <= self.depth and len(self.asks) <= self.depth
+        assert max(self.bids) < min(self.asks)
+        assert all(size > 0 for size in [*self.bids.values(), *self.asks.values()])
+
+    def same_as(self, payload: dict[str, Any]) -> bool:
+        sides = [[(each["price"], each["quantity"]) for each in payload[side]] for side in ("bids", "asks")]
+        return [sorted(self.bids.items(), reverse=True), sorted(self.asks.items())] == sides
+
+
+@pytest.mark.parametrize(
+    ("exchange", "market", "depth"), [("binance", "spot", 1), ("binance", "perpetual", 50), ("bybit", "spot", 20), ("bybit", "perpetual", 7)]
+)
+@ensureDeferred
+async def test_a_book_kept_from_deltas_equals_a_fresh_snapshot(start: Any, helpers: Any, exchange: str, market: str, depth: int) -> None:
+    eventually, channel = helpers
+    running = await start(DEMO="true")
+    client = await running.connect()
+    wanted = channel("order_book", exchange, market_type=market, depth=depth)
+    client.subscribe(wanted)
+    await eventually(lambda: client.of("order_book_snapshot"))
+    for _ in range(3):
+        deltas = len(client.of("order_book_delta"))
+        await eventually(lambda deltas=deltas: len(client.of("order_book_delta")) >= deltas + 4)
+        client.say({"op": "resync", "channels": [wanted]})
+        await client.synced()
+    book, resyncs = Book(depth), 0
+    for message in client.messages:
+        if message["type"] == "order_book_snapshot" and book.sequence:
+            assert message["payload"]["sequence"] == book.sequence and book.same_as(message["payload"])
+            resyncs += 1
+        if message["type"].startswith("order_book"):
+            book.take(message)
+    assert resyncs == 3 and book.deltas >= 12
+    assert all(each["complete"] for each in client.of("order_book_snapshot"))
+
+
+# -- Readiness --
+
+
+@ensureDeferred
+async def test_not_ready_while_no_venue_can_be_reached_and_it_says_why(start: Any, helpers: Any) -> None:
+    eventually, channel = helpers
+    closed = {
+        f"BINANCE_{market}{kind}_URL": f"{scheme}://127.0.0.1:1" for market in ("", "PERPETUAL_") for kind, scheme in (("WS", "ws"), ("REST", "http"))
+    }
+    running = await start(EXCHANGES="binance", **closed)
+    answer = await running.get("/ready")
+    said = json.loads(answer.body)
+    assert (answer.code, said["status"]) == (503, "not_ready")
+    await eventually(lambda: running.server.hub.upstreams["binance"].report().reason != "the catalogue is not read yet")
+    client = await running.connect()
+    client.subscribe(channel("ticker"))
+    await client.synced()
+    assert [each["state"] for each in client.of("status")] == ["connecting"]
+    answer = await running.get("/ready")
+    said = json.loads(answer.body)
+    assert answer.code == 503 and said["reasons"][0].startswith("binance is offline")
+    assert said["dependencies"]["exchanges"]["binance"]["status"] == "offline" and said["dependencies"]["exchanges"]["binance"]["source"] == "custom"
+    assert not client.of("error") and not client.of("ticker")
+    venue = (await running.json("/api/exchanges"))["exchanges"][0]
+    assert (venue["status"], venue["source"], venue["ws_url"]) == ("offline", "custom", "ws://127.0.0.1:1")
+    assert (await running.get("/health")).code == 200
+
+
+@ensureDeferred
+async def test_readiness_and_exchanges_follow_the_data(start: Any, helpers: Any) -> None:
+    eventually, channel = helpers
+    running = await start(DEMO="true", STALE_AFTER_S="1")
+    assert (await running.get("/ready")).code == 200, "idle, and both catalogues were read"
+    assert all(each["idle"] and each["status"] == "online" for each in (await running.json("/api/exchanges"))["exchanges"])
+    client = await running.connect()
+    client.subscribe(channel("ticker", "binance", "*"), channel("order_book", "bybit"))  # the sweep's stream has a pace the venue promises
+    await eventually(lambda: len(client.of("order_book_delta")) > 3 and client.of("ticker"))
+    venues = {each["id"]: each for each in (await running.json("/api/exchanges"))["exchanges"]}
+    assert all(each["status"] == "online" and not each["idle"] and each["streams"] and each["last_message_at"] for each in venues.values())
+
+    running.simulator.faults.start("binance", "silent-venue", seconds=60)  # the connection stays up, data stops
+    await client.until_type("status", state="stale", cause="silent")
+    binance, bybit = (running.server.hub.upstreams[name].report for name in ("binance", "bybit"))
+    assert (binance().status, binance().connections) == ("offline", 1), "an open socket is no data"
+    assert (await running.get("/ready")).code == 200, "bybit still delivers"
+
+    running.simulator.faults.start("bybit", "maintenance", seconds=60)
+    await client.until_type("status", cause="maintenance")
+    answer = await running.get("/ready")
+    reasons = json.loads(answer.body)["reasons"]
+    assert answer.code == 503 and reasons[0].startswith("binance is offline: cause silent") and reasons[1].startswith("bybit is maintenance")
+    venues = {each["id"]: each["status"] for each in (await running.json("/api/exchanges"))["exchanges"]}
+    assert venues == {"binance": "offline", "bybit": "maintenance"}
+
+    running.simulator.faults.stop("bybit")
+    await eventually(lambda: bybit().status == "online")
+    assert (await running.get("/ready")).code == 200
+
+
+@ensureDeferred
+async def test_symbols_kept_warm_have_values_before_anybody_asks(start: Any, helpers: Any) -> None:
+    eventually, channel = helpers
+    running = await start(DEMO="true", SYMBOLS="binance:spot:BTC-USDT,bybit:perpetual:ETH-USDT:order_book:20,binance:spot:NO-SUCH")
+    await eventually(lambda: len(subscribers(running)) >= 2)
+    found = await running.json("/api/ticker?exchange=binance&symbol=BTC-USDT")
+    assert found["status"]["state"] == "live" and found["source"] == "simulated"
+    ready = await running.json("/ready")
+    assert ready["dependencies"]["exchanges"]["binance"]["unknown_symbols"] == ["binance:spot:NO-SUCH:ticker"]
+
+
+# -- The goodbye --
+
+
+@ensureDeferred
+async def test_a_stop_says_1012_to_everybody_with_a_time_to_come_back(start: Any, helpers: Any, reactor: Any) -> None:
+    eventually, channel = helpers
+    running = await start(DEMO="true")
+    clients = [await running.connect() for _ in range(20)]
+    for client in clients:
+        client.subscribe(channel("ticker"), channel("order_book"))
+    deaf = await running.raw_ws()
+    deaf.pause()
+    kept = await running.raw(b"GET /health HTTP/1.1\r\nHost: h\r\n\r\n")
+    await eventually(lambda: all(client.of("order_book_snapshot") for client in clients) and kept.data.endswith(b"}"))
+    began = reactor.seconds()
+    stopping = running.server.stopService()
+    del kept.data[:]
+    kept.send(b"GET /ready HTTP/1.1\r\nHost: h\r\n\r\n")
+    ends = [await client.closed for client in clients]
+    await eventually(lambda: kept.status)
+    assert kept.status == 503 and b"shutting down" in kept.data
+    await stopping
+    assert reactor.seconds() - began < 5
+    assert {code for code, _ in ends} == {1012}
+    waits = [json.loads(reason)["retry_ms"] for _, reason in ends]
+    assert all(type(each) is int and 0 <= each < 60_000 for each in waits) and len(set(waits)) > 10, "reconnects must be spread"
+    assert not running.simulator.venues["binance-spot"].sessions
+    with pytest.raises(ConnectionRefusedError):
+        await running.raw()

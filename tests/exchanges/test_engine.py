@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import pytest
+from zope.interface.verify import verifyObject
 
 from cryptodash.core.errors import UpstreamError
 from cryptodash.core.events import BookChanged, Candle, Cause, State, StreamStatus, Sweep, Ticker, Trade
 from cryptodash.core.instruments import Catalogue, MarketType
-from cryptodash.exchanges.interfaces import Purpose
+from cryptodash.exchanges.interfaces import IVenue, Purpose
 from cryptodash.exchanges.outputs import Closed
 from cryptodash.testing import venue as wire
 from cryptodash.testing.bench import Bench
-from cryptodash.testing.venue import SPOT, halted, make_catalogue, make_instrument
+from cryptodash.testing.venue import SPOT, MadeUpVenue, halted, make_catalogue, make_instrument
 
 TICKER = "spot:BTC-USDT:ticker"
 TRADES = "spot:BTC-USDT:trade"
 BOOK = "spot:BTC-USDT:order_book:5"
 DEEP = "perpetual:BTC-USDT:order_book:50"
 SHALLOW = "perpetual:BTC-USDT:order_book:5"
+
+
+def test_the_made_up_venue_is_a_venue() -> None:
+    assert verifyObject(IVenue, MadeUpVenue())
 
 
 def live_ticker(bench: Bench) -> None:
@@ -372,3 +377,33 @@ def test_market_types_do_not_share_a_connection() -> None:
     bench.advance(1)
     assert {server.url for server in bench.servers.values()} == {"wss://spot.example/ws", "wss://perpetual.example/ws"}
     assert MarketType.PERPETUAL in bench.venue.markets
+
+
+def levels(first: int, step: int) -> dict[str, str]:
+    return {str(first + step * number): "1" for number in range(100)}
+
+
+def test_a_book_that_walks_out_of_its_horizon_is_renewed_in_the_background() -> None:
+    bench = Bench()
+    bench.want("spot:BTC-USDT:order_book:50")
+    for update in (11, 12):
+        bench.frame(wire.book("book:BTCUSDT", update, update, {}, {}))
+    bench.answer(bench.fetches[0], snapshot(11, bids=levels(999, -1), asks=levels(1001, 1)))
+    bench.advance(6)
+    assert bench.fetches == []
+    gone = {str(999 - number): "0" for number in range(60)}
+    bench.frame(wire.book("book:BTCUSDT", 13, 13, gone, {}))
+    bench.advance(1)
+    (request,) = bench.fetches
+    assert bench.state(BOOK).is_good
+    bench.answer(request, snapshot(13, bids=levels(939, -1), asks=levels(1001, 1)))
+    assert len(bench.published(BookChanged)[-1].book.top(100)[0]) == 100
+    assert {each.state for each in bench.published(StreamStatus)} <= {State.CONNECTING, State.LIVE, State.QUIET}
+
+
+def test_a_fault_in_a_venues_own_code_is_counted_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench()
+    live_ticker(bench)
+    monkeypatch.setattr(bench.engine, "_read", lambda endpoint, frame: {}["missing"])
+    assert bench.frame(b"{}") == []
+    assert bench.count("cryptodash_upstream_decode_errors_total", "unknown") == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from itertools import pairwise
 
 from attrs import evolve
@@ -31,6 +32,7 @@ class Churn(RuleBasedStateMachine):
         self.bench.refused = {"trade:C7USDT"}
         self.wanted: set[str] = set()
         self.update = 10
+        self.frames: Counter[str] = Counter()
 
     @rule(names=topics)
     def want(self, names: list[str]) -> None:
@@ -82,7 +84,8 @@ class Churn(RuleBasedStateMachine):
             elif kind == "day":
                 self.bench.frame(wire.day(native, "100", self.bench.wall), server)
             elif kind.startswith("book"):
-                snapshot = kind != "book" and self.update % 5 == 0
+                self.frames[name] += 1
+                snapshot = kind != "book" and self.frames[name] % 5 == 0
                 self.bench.frame(wire.book(name, self.update, self.update, {"99": "1"}, {"101": "1"}, snapshot=snapshot), server)
 
     @invariant()
@@ -97,7 +100,7 @@ class Churn(RuleBasedStateMachine):
         """Let the venue obey from now on: everything wanted is subscribed, and nothing else."""
         bench = self.bench
         bench.obedient = True
-        for _ in range(200):
+        for second in range(200):
             for server in list(bench.servers.values()):
                 if server.key in bench.servers and not server.opened:
                     bench.open(server)
@@ -106,6 +109,9 @@ class Churn(RuleBasedStateMachine):
                 if server.key in bench.servers:
                     self._send(server)
             bench.advance(1)
+            if second in (5, 100):  # what was rejected for want of an answer gets another chance
+                bench.list_again(wire.SPOT)
+                bench.list_again(wire.PERPETUAL)
         expected = self.streams_wanted()
         rejected = {name for name in expected if name.startswith("trade")} - bench.subscribed()
         assert bench.subscribed() | rejected == expected

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from cryptodash.core.events import Cause, State, StreamStatus
+from cryptodash.core.events import BookChanged, Cause, State, StreamStatus
+from cryptodash.exchanges.outputs import Closed
 from cryptodash.testing import venue as wire
 from cryptodash.testing.bench import Bench
 
@@ -136,3 +137,54 @@ def test_statuses_are_told_once_per_change() -> None:
         said = (each.state, each.cause, each.fields)
         assert last.get(each.topic) != said
         last[each.topic] = said
+
+
+def test_a_book_whose_stream_was_silent_is_never_shown_as_live_before_its_frame_is_known_to_fit() -> None:
+    bench = Bench()
+    bench.want(BOOK)
+    for update in range(11, 80):
+        bench.frame(wire.book("book:BTCUSDT", update, update, {"98": "1"}, {}))
+        if bench.fetches:
+            bench.answer(bench.fetches[0], wire.book("rest", 11, 11, {"99": "1"}, {"101": "1"}, snapshot=True))
+        bench.advance(0.1)
+    bench.advance(7)
+    assert (bench.status(BOOK).state, bench.status(BOOK).cause) == (State.STALE, Cause.SILENT)
+    before = len(bench.events)
+    bench.frame(wire.book("book:BTCUSDT", 90, 90, {"98": "2"}, {}))
+    assert [each.state for each in bench.events[before:] if isinstance(each, StreamStatus)] == [State.RESYNCING]
+
+
+def test_a_book_whose_stream_was_silent_is_live_again_with_a_frame_that_fits() -> None:
+    bench = Bench()
+    bench.want(BOOK)
+    for update in (11, 12):
+        bench.frame(wire.book("book:BTCUSDT", update, update, {"98": "1"}, {}))
+    bench.answer(bench.fetches[0], wire.book("rest", 11, 11, {"99": "1"}, {"101": "1"}, snapshot=True))
+    bench.advance(7)
+    assert bench.state(BOOK) is State.QUIET
+    status, changed = bench.frame(wire.book("book:BTCUSDT", 13, 13, {"98": "2"}, {}))
+    assert isinstance(status, StreamStatus)
+    assert status.state is State.LIVE
+    assert isinstance(changed, BookChanged)
+
+
+def test_a_disconnect_is_told_once_per_topic() -> None:
+    bench = ready()
+    before = len(bench.events)
+    bench.close(bench.only)
+    told = [each.topic for each in bench.events[before:] if isinstance(each, StreamStatus)]
+    assert len(told) == len(set(told)) == 2
+
+
+def test_a_stale_topic_keeps_its_cause_until_its_own_stream_is_back() -> None:
+    bench = ready()
+    bench.want(TRADES)
+    bench.close(bench.only, Closed("remote", code=1012))
+    assert bench.status(TICKER).cause is Cause.MAINTENANCE
+    assert bench.status(TRADES).cause is Cause.MAINTENANCE
+    bench.advance(2)
+    before = len(bench.events)
+    bench.frame(wire.quote("ETHUSDT", "9", "11", bench.wall))
+    told = [(each.topic, each.cause) for each in bench.events[before:] if isinstance(each, StreamStatus)]
+    assert (bench.topic(TRADES), None) in told  # it never had a value: it merely waits for one now
+    assert bench.topic(TICKER) not in [topic for topic, _ in told]

@@ -37,7 +37,7 @@ class Feeder:
                     self.stream.deliver(MESSAGE, self.now, self.out)
             elif every is not None and self.now % every < BEAT:
                 self.stream.deliver(MESSAGE, self.now, self.out)
-            self.stream.beat(self.now, 5.0, self.proven, self.out)
+            self.stream.beat(self.now, 5.0, self.proven)
         return self.stream.phase
 
 
@@ -122,11 +122,22 @@ def test_resubscribing_waits_ten_minutes_between_two_times() -> None:
     assert stream.needs_resubscribing(632.0)
 
 
-def test_a_lost_connection_says_why_once() -> None:
+def test_a_lost_connection_is_news_once_per_cause() -> None:
     stream = make()
-    told: list[Cause | None] = []
-    stream.listeners = (lambda out: told.append(stream.cause),)
-    stream.lost(Cause.MAINTENANCE, 1.0, [])
-    stream.lost(Cause.MAINTENANCE, 2.0, [])
-    stream.lost(Cause.BLOCKED, 3.0, [])
-    assert told == [Cause.MAINTENANCE, Cause.BLOCKED]
+    stream.deliver(MESSAGE, 1.0, [])
+    causes = (Cause.MAINTENANCE, Cause.MAINTENANCE, Cause.BLOCKED)
+    assert [stream.lost(cause, 2.0) for cause in causes] == [True, False, True]
+    assert (stream.phase, stream.source, stream.cause) == (Phase.WAITING, None, Cause.BLOCKED)
+
+
+def test_streams_that_change_together_tell_each_listener_once() -> None:
+    told: list[str] = []
+
+    def listener(out: list[Output]) -> None:
+        told.append("heard")
+
+    streams = [make(), make()]
+    for stream in streams:
+        stream.listeners = (listener,)
+    Stream.tell_all(streams, [])
+    assert told == ["heard"]

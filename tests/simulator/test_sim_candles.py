@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from random import Random
 
 import pytest
@@ -55,8 +56,10 @@ def test_intervals_open_and_close_where_the_calendar_says(interval: str, at: int
 
 
 def test_longer_intervals_are_aggregates_of_shorter_ones_across_history_and_present(world) -> None:
-    candles = world.simulator.truth.instrument(*BTC).candles
     now = world.clock.wall_ms()
+    instrument = world.simulator.truth.instrument(*BTC)
+    instrument.catch_up(now)
+    candles = instrument.candles
     minutes = {bar.start: bar for bar in candles.candles("1m", None, now, 3_000)}
     assert len(minutes) == 3_000
     for interval in ("3m", "5m", "15m", "30m", "1h", "2h", "4h"):
@@ -79,7 +82,7 @@ def test_history_reaches_back_far_enough_for_every_interval(world) -> None:
 
 def test_trade_ids_of_history_are_counted_without_a_hole(world) -> None:
     bars = world.simulator.truth.instrument(*BTC).candles.candles("1h", None, world.clock.wall_ms(), 200)
-    for before, after in zip(bars, bars[1:], strict=False):
+    for before, after in itertools.pairwise(bars):
         assert before.first + before.count == after.first
         assert before.close == after.open or after.start == bars[-1].start
 

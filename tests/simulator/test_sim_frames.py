@@ -14,7 +14,7 @@ pytestmark = pytest.mark.captures
 
 
 def _recorded(path: Path) -> Iterator[Any]:
-    with (gzip.open(path, "rt") if path.suffix == ".gz" else path.open()) as lines:
+    with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as lines:
         for line in lines:
             entry = json.loads(line)
             if entry["dir"] == "in":

@@ -141,6 +141,28 @@ def test_a_side_is_what_its_changes_made_of_it(seed: int, gap: int, steps: list[
         assert side.levels(50) == [(key, model[key]) for key in left[:50]]
 
 
+def test_two_simulators_with_one_seed_say_the_same(make_world) -> None:
+    said = []
+    for seed in (5, 5, 6):
+        world = make_world(seed)
+        wires = [
+            world.connect("binance-spot", "/stream", {"streams": "btcusdt@depth@100ms/pepeusdt@trade/!miniTicker@arr"}),
+            world.connect("bybit", "/v5/public/linear"),
+        ]
+        wires[1].say({"op": "subscribe", "args": ["tickers.ETHUSDT", "orderbook.200.BTCUSDT"]})
+        world.run(10)
+        said.append([wire.frames for wire in wires])
+        world.simulator.stopService()
+    assert said[0] == said[1]
+    assert said[0] != said[2]
+
+
+def test_there_are_recent_trades_from_the_start(world) -> None:
+    trades = world.json("binance-spot", "/api/v3/trades", symbol="BTCUSDT")
+    assert len(trades) > 10
+    assert trades[-1]["time"] > world.clock.wall_ms() - 5_000
+
+
 def test_truth_can_be_rewound_to_any_recorded_change(world) -> None:
     truth = world.simulator.truth
     wire = world.connect("binance-spot", "/ws/btcusdt@bookTicker")

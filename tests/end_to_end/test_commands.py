@@ -1,0 +1,286 @@
+"""The command line as an operator meets it: real processes, exit codes, one clear line for every mistake."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from time import monotonic
+from urllib.error import HTTPError
+from urllib.request import ProxyHandler, build_opener
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+TWISTD = (sys.executable, "-c", "from twisted.scripts.twistd import run; run()")
+SEED_ENV = """RUST_LOG=info,crypto_dash=debug
+BIND_ADDR=0.0.0.0:8080
+ENABLE_REDIS=false
+REDIS_URL=redis://127.0.0.1:6379
+EXCHANGES=binance,bybit
+BOOK_DEPTH_DEFAULT=50
+"""
+NO_WAY_OUT = "http://127.0.0.1:9"
+"""A proxy that is not there: tests must not reach the real venues."""
+
+direct = build_opener(ProxyHandler({})).open
+
+
+def environment(**values: str) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG", "COVERAGE_PROCESS_START")}
+    return {**kept, "PYTHONUNBUFFERED": "1", "HTTPS_PROXY": NO_WAY_OUT, **values}
+
+
+def run(*arguments: str, cwd: Path, **values: str) -> subprocess.CompletedProcess[str]:
+    """A command that ends by itself."""
+    return subprocess.run([*TWISTD, *arguments], cwd=cwd, env=environment(**values), capture_output=True, text=True, timeout=30, check=False)
+
+
+class Process:
+    """A running twistd: its log lines as they come, and its end."""
+
+    def __init__(self, *arguments: str, cwd: Path, **values: str) -> None:
+        self.cwd = cwd
+        self.lines: list[str] = []
+        self._news = threading.Condition()
+        self._process = subprocess.Popen(
+            [*TWISTD, *arguments], cwd=cwd, env=environment(**values), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            with self._news:
+                self.lines.append(line.rstrip())
+                self._news.notify_all()
+        with self._news:
+            self._news.notify_all()
+
+    def line(self, pattern: str, seconds: float = 15.0) -> re.Match[str]:
+        """The first line that matches, waited for."""
+
+        def found() -> re.Match[str] | None:
+            return next((match for each in self.lines if (match := re.search(pattern, each))), None)
+
+        with self._news:
+            assert self._news.wait_for(lambda: found() is not None, seconds), f"no line {pattern!r} in:\n" + "\n".join(self.lines)
+            match = found()
+        assert match is not None
+        return match
+
+    def port(self) -> int:
+        return int(self.line(r"cryptodash.service#info. listening on .*:(\d+)").group(1))
+
+    def signal(self, number: int) -> None:
+        self._process.send_signal(number)
+
+    def ended(self, seconds: float) -> int:
+        """The exit code; fails after the time."""
+        code = self._process.wait(seconds)
+        self._reader.join(5)
+        return code
+
+    def kill(self) -> None:
+        if self._process.poll() is None:
+            self._process.kill()
+            self._process.wait(5)
+        self._reader.join(5)
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+
+
+@pytest.fixture
+def processes() -> Iterator[list[Process]]:
+    started: list[Process] = []
+    yield started
+    for process in started:
+        process.kill()
+
+
+def get(port: int, path: str) -> tuple[int, Mapping[str, object]]:
+    try:
+        with direct(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+            return answer.status, json.load(answer)
+    except HTTPError as error:
+        with error:
+            return error.code, json.load(error)
+
+
+def silent_client(port: int) -> socket.socket:
+    """A /ws client that shakes hands and then neither reads nor answers."""
+    connection = socket.create_connection(("127.0.0.1", port), timeout=5)
+    key = base64.b64encode(b"0123456789abcdef").decode()
+    headers = ("GET /ws HTTP/1.1", "Host: x", "Upgrade: websocket", "Connection: Upgrade", f"Sec-WebSocket-Key: {key}", "Sec-WebSocket-Version: 13")
+    connection.sendall(("\r\n".join(headers) + "\r\n\r\n").encode())
+    head = b""
+    while b"\r\n\r\n" not in head:
+        head += connection.recv(1)
+    assert head.startswith(b"HTTP/1.1 101")
+    return connection
+
+
+def test_the_seeds_env_file_starts_the_server_unchanged(tmp_path: Path, processes: list[Process]) -> None:
+    (tmp_path / ".env").write_text(SEED_ENV)
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        free = probe.connect_ex(("127.0.0.1", 8080)) != 0
+    elsewhere = () if free else ("--bind-addr", "127.0.0.1:0")
+    server = Process("-n", "cryptodash", "run", *elsewhere, cwd=tmp_path)
+    processes.append(server)
+    port = server.port()
+    assert port == 8080 or not free
+    assert get(port, "/health")[1]["status"] == "ok"
+    status, ready = get(port, "/ready")
+    assert status == 503, ready
+    assert set(ready["dependencies"]["exchanges"]) == {"binance", "bybit"}  # type: ignore[index]
+    server.signal(signal.SIGTERM)
+    assert server.ended(5) == 0
+    assert not (tmp_path / "twistd.pid").exists()
+
+
+@pytest.mark.parametrize("how", ["plugin", "tac", "daemon"])
+def test_a_taken_port_ends_the_process_with_one_line_and_no_pid_file(how: str, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        arguments = {"plugin": ("-n", "cryptodash"), "tac": ("-ny", str(ROOT / "examples" / "cryptodash.tac")), "daemon": ("cryptodash",)}[how]
+        done = run(*arguments, cwd=tmp_path, BIND_ADDR=address)
+    assert done.returncode == 1, done
+    assert not (tmp_path / "twistd.pid").exists()
+    assert "Traceback" not in done.stdout + done.stderr
+    if how != "daemon":
+        (line,) = done.stderr.strip().splitlines()
+        assert line.startswith("cryptodash: cannot listen on ")
+        assert "Address already in use" in line
+    else:
+        assert "cannot listen" in (tmp_path / "twistd.log").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "values", "named"),
+    [
+        (("run", "--exchanges", "mtgox"), {}, "'mtgox' is not a venue; allowed are binance, bybit"),
+        (("run",), {"BOOK_DEPTH_DEFAULT": "0"}, "BOOK_DEPTH_DEFAULT (environment): '0' is not allowed"),
+        (("run", "--no-such-option"), {}, "allowed here are --"),
+        (("--no-such-option",), {}, "no-such-option"),
+        (("no-such-command",), {}, "no-such-command"),
+        (("run", "--env-file", "missing.env"), {}, "'missing.env' is not a file"),
+        (("--demo",), {"BINANCE_WS_URL": "ws://127.0.0.1:1"}, "BINANCE_WS_URL"),
+        (("check-config", "--symbols", "okx:spot:BTC-USDT"), {}, "not enabled"),
+        (("run", "--bind-addr", "ssl:443:privateKey=/nowhere.pem"), {}, "BIND_ADDR"),
+        (("replay",), {}, "replay takes one FILE"),
+        (("replay", "missing.jsonl"), {}, "cannot be read"),
+        (("fault", "binance"), {}, "EXCHANGE NAME"),
+        (("fault", "--control-port", "9", "binance", "drop"), {}, "no simulator answers on control port 9"),
+        (("simulate", "--exchanges", "okx"), {}, "allowed are binance, bybit"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,
+)
+def test_every_mistake_is_one_line_and_exit_code_1(arguments: tuple[str, ...], values: dict[str, str], named: str, tmp_path: Path) -> None:
+    done = run("-n", "--pidfile=", "cryptodash", *arguments, cwd=tmp_path, **values)
+    assert done.returncode == 1, done
+    (line,) = done.stderr.strip().splitlines()
+    assert line.startswith("cryptodash: ")
+    assert named in line
+
+
+def test_check_config_shows_what_counts_and_hides_secrets(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("BOOK_DEPTH_DEFAULT=20\nEXCHANGES=bybit\n")
+    done = run("cryptodash", "check-config", "--exchanges", "binance", cwd=tmp_path, HTTPS_PROXY="http://me:hunter2@127.0.0.1:9")
+    assert done.returncode == 0, done
+    assert "book_depth_default = 20\n" in done.stdout
+    assert "exchanges = binance\n" in done.stdout
+    assert "the settings are good" in done.stdout
+    assert "hunter2" not in done.stdout
+    assert not (tmp_path / "twistd.pid").exists()
+
+
+def test_help_and_version(tmp_path: Path) -> None:
+    top = run("cryptodash", "--help", cwd=tmp_path).stdout
+    assert all(command in top for command in ("run", "simulate", "replay", "fault", "check-config"))
+    options = run("cryptodash", "run", "--help", cwd=tmp_path).stdout
+    assert all(option in options for option in ("--demo", "--bind-addr", "--binance-perpetual-ws-url", "--stale-after-s"))
+    assert "  half-open " in run("cryptodash", "fault", "--help", cwd=tmp_path).stdout
+    assert re.fullmatch(r"cryptodash \d+\.\d+\.\d+\n", run("cryptodash", "--version", cwd=tmp_path).stdout)
+
+
+def test_sigterm_tells_every_client_when_to_come_back(tmp_path: Path, processes: list[Process]) -> None:
+    server = Process("-n", "--pidfile=", "cryptodash", "--bind-addr", "127.0.0.1:0", cwd=tmp_path)
+    processes.append(server)
+    with silent_client(server.port()) as client:
+        began = monotonic()
+        server.signal(signal.SIGTERM)
+        received = b""
+        while chunk := client.recv(65536):
+            received += chunk
+            if b"retry_ms" in received:
+                break
+        assert b'\x03\xf4{"retry_ms":' in received  # close code 1012
+        assert server.ended(5) == 0
+        assert monotonic() - began < 5
+
+
+def test_a_second_signal_ends_at_once(tmp_path: Path, processes: list[Process]) -> None:
+    server = Process("-n", "cryptodash", "--bind-addr", "127.0.0.1:0", cwd=tmp_path)
+    processes.append(server)
+    with silent_client(server.port()):
+        server.signal(signal.SIGTERM)
+        server.line("draining 1 clients")
+        server.signal(signal.SIGTERM)
+        server.ended(0.9)  # a silent client alone would hold the drain for a second
+    assert not (tmp_path / "twistd.pid").exists()
+
+
+def test_the_tac_file_serves(tmp_path: Path, processes: list[Process]) -> None:
+    server = Process(
+        "-ny", str(ROOT / "examples" / "cryptodash.tac"), cwd=tmp_path, BIND_ADDR="127.0.0.1:0", LOG_LEVEL="warn,cryptodash.service=info"
+    )
+    processes.append(server)
+    assert get(server.port(), "/health")[0] == 200
+    assert not any("twisted.scripts" in line for line in server.lines), "the level of other namespaces is warn"
+    server.signal(signal.SIGTERM)
+    assert server.ended(5) == 0
+
+
+def test_a_person_can_break_the_demo_and_watch(tmp_path: Path, processes: list[Process]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as spare:
+        control = str(spare.getsockname()[1])
+    simulator = Process("-n", "--pidfile=", "cryptodash", "simulate", "--port", _free_block(3), "--control-port", control, cwd=tmp_path)
+    processes.append(simulator)
+    urls = {key: simulator.line(rf"^{key}: (\S+) (\S+)").groups() for key in ("binance spot", "binance perpetual", "bybit spot")}
+    simulator.line(rf"starting on {control}")
+    with direct(f"{urls['binance spot'][1]}/api/v3/time", timeout=5) as answer:
+        assert "serverTime" in json.load(answer)
+    started = run("cryptodash", "fault", "--control-port", control, "binance", "silent", "BTC-USDT", "10", cwd=tmp_path)
+    assert started.returncode == 0, started
+    assert json.loads(started.stdout)["started"]["symbol"] == "BTC-USDT"
+    listed = json.loads(run("cryptodash", "fault", "--control-port", control, "list", cwd=tmp_path).stdout)
+    assert [fault["fault"] for fault in listed["active"]] == ["silent"]
+    refused = run("cryptodash", "fault", "--control-port", control, "binance", "nonsense", cwd=tmp_path)
+    assert refused.returncode == 1
+    assert "silent-venue" in refused.stderr
+    assert json.loads(run("cryptodash", "fault", "--control-port", control, "stop", cwd=tmp_path).stdout)["stopped"]
+
+
+def _free_block(count: int) -> str:
+    """The first of ``count`` neighbouring free ports."""
+    for first in range(20_000, 32_000, 17):
+        held: list[socket.socket] = []
+        try:
+            held = [socket.create_server(("127.0.0.1", first + index)) for index in range(count)]
+        except OSError:
+            continue
+        finally:
+            for each in held:
+                each.close()
+        return str(first)
+    raise AssertionError("no free ports")

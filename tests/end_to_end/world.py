@@ -1,0 +1,106 @@
+"""A whole server, the simulated venues and one client in memory, under one clock: minutes pass in seconds, and always in the same way."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from random import Random
+from types import ModuleType
+from typing import Any
+
+from autobahn.twisted.websocket import WebSocketClientFactory, WebSocketClientProtocol
+
+from cryptodash.core.config import Layer, load
+from cryptodash.exchanges.interfaces import IVenue
+from cryptodash.service import StandIn, build
+from cryptodash.simulator.server import Simulator
+from cryptodash.testing.network import MemoryNetwork
+
+STEP = 1 / 32
+"""Seconds; a sum of them is exact in binary, so that a timer is never late by a rounding error."""
+LATENCY = 0.06
+
+Channel = dict[str, Any]
+
+
+class Listener(WebSocketClientProtocol):
+    """The client's protocol: every message goes to the world at once."""
+
+    def onOpen(self) -> None:
+        self.factory.world.client = self
+
+    def onMessage(self, payload: bytes, isBinary: bool) -> None:
+        self.factory.world.received(json.loads(payload, parse_float=str))
+
+    def say(self, message: object) -> None:
+        self.sendMessage(json.dumps(message).encode())
+
+
+class World:
+    """``oracle`` is the module of that name. Settings are those of the environment."""
+
+    def __init__(self, oracle: ModuleType, network: MemoryNetwork, *, venues: Sequence[IVenue] | None = None, seed: int = 1, **settings: str) -> None:
+        self.network = network
+        network.latency = LATENCY
+        self.simulator = Simulator(network, network, seed=seed, record=True)
+        self.simulator.listen()
+        stand_in = StandIn(self.simulator, self.simulator.hosts, "simulated")
+        config = load([Layer("test", {"BIND_ADDR": "127.0.0.1:0", "DEMO": "true", **settings})], ("binance", "bybit"))
+        self.server = build(config, network, clock=network, random=Random(7), venues=venues, stand_in=stand_in)
+        self.server.privilegedStartService()
+        self.server.startService()
+        self.record = oracle.Record(self.simulator.truth)
+        self.oracle = oracle.Oracle(self.record)
+        self.messages: list[dict[str, Any]] = []
+        """What the client got since somebody emptied this."""
+        self.client: Any = None
+        self.run_until(lambda: all(each.catalogue.loaded(market) for each in self.server.hub.upstreams.values() for market in each.markets))
+        self._connect()
+
+    def _connect(self) -> None:
+        self.network.latency = 0.0
+        factory = WebSocketClientFactory(f"ws://127.0.0.1:{self.server.port}/ws", reactor=self.network)
+        factory.protocol = Listener
+        factory.world = self
+        self.network.connectTCP("127.0.0.1", self.server.port, factory)
+        self.run_until(lambda: self.client is not None)
+        self.network.latency = LATENCY
+
+    @property
+    def now(self) -> int:
+        """Wall clock, ms."""
+        return self.network.wall_ms()
+
+    def received(self, message: dict[str, Any]) -> None:
+        self.messages.append(message)
+        self.oracle.take(message, self.now)
+
+    def subscribe(self, *channels: Channel) -> None:
+        self.client.say({"op": "subscribe", "channels": channels})
+        self.network.settle()
+
+    def run(self, seconds: float) -> None:
+        """Let time pass; the oracle looks eight times a second."""
+        for _ in range(round(seconds / STEP)):
+            self.network.advance(STEP)
+            self.record.look()
+            self.network.settle()
+            self.record.look()
+            if not self.now % 125:
+                self.oracle.look(self.now)
+
+    def run_until(self, true: Callable[[], bool], seconds: float = 30.0) -> float:
+        """Let time pass until a condition holds; how long that took. ``AssertionError`` after the time."""
+        begun = self.network.seconds()
+        while not true():
+            assert self.network.seconds() - begun < seconds, f"not so after {seconds} s: {self.states()}"
+            self.run(STEP)
+        return float(self.network.seconds() - begun)
+
+    def states(self) -> dict[str, tuple[str, str]]:
+        return self.oracle.states()
+
+    def stop(self) -> None:
+        stopping = self.server.stopService()
+        self.network.pass_time(6.0)
+        assert stopping.called

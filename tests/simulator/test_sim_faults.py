@@ -1,0 +1,314 @@
+"""Every fault does what its description says, to whom it concerns, and is over when its time is."""
+
+from __future__ import annotations
+
+import itertools
+import re
+
+import msgspec
+import pytest
+
+from cryptodash.core.instruments import MarketType
+from cryptodash.simulator.faults import FAULTS, GARBAGE, UnknownFault
+from cryptodash.simulator.host import Answer, Refusal
+
+SPOT_BOOK = "/ws/btcusdt@depth@100ms"
+
+
+def _gaps(events: list[dict[str, int]]) -> int:
+    return sum(after["U"] != before["u"] + 1 for before, after in itertools.pairwise(events))
+
+
+def test_every_fault_is_described_in_one_line() -> None:
+    assert len(FAULTS) == 17
+    for kind in FAULTS.values():
+        assert kind.description
+        assert "\n" not in kind.description
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("binance", "nosuch"), "'nosuch' is not one of: drop, half-open"),
+        (("okx", "drop"), "'okx' is not simulated; one of: binance, bybit"),
+        (("binance", "silent"), "silent needs a symbol"),
+        (("binance", "drop", "BTC-USDT"), "drop concerns the whole venue: no symbol, please"),
+        (("binance", "silent", "NO-SUCH"), "'NO-SUCH' is not listed there"),
+        (("binance", "slow", None, 0), "seconds must be above 0"),
+        (("binance", "slow", None, 4_000), "seconds must be above 0"),
+        (("binance", "slow", None, 5, "margin"), "market is spot or perpetual"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_with_the_reason(world, arguments: tuple, message: str) -> None:
+    with pytest.raises(UnknownFault, match=re.escape(message)):
+        world.simulator.faults.start(*arguments)
+    assert world.simulator.faults.active == []
+
+
+def test_a_fault_ends_by_itself_or_when_stopped(world) -> None:
+    faults = world.simulator.faults
+    faults.start("binance", "slow", seconds=3)
+    faults.start("bybit", "silent", "BTC-USDT", seconds=30, market="spot")
+    assert [fault.report() for fault in faults.active] == [
+        {"exchange": "binance", "fault": "slow"},
+        {"exchange": "bybit", "fault": "silent", "symbol": "BTC-USDT", "market": "spot"},
+    ]
+    world.run(4)
+    assert [fault.name for fault in faults.active] == ["silent"]
+    assert faults.stop("bybit", "silent") == 1
+    assert faults.active == []
+
+
+def test_drop_aborts_every_connection_of_the_venue(world) -> None:
+    spot, linear, other = world.connect("binance-spot", "/ws"), world.connect("binance-perpetual", "/ws"), world.connect("bybit", "/v5/public/spot")
+    world.simulator.faults.start("binance", "drop")
+    assert (spot.ended, linear.ended, other.ended) == ((1006, "aborted"), (1006, "aborted"), None)
+    world.run(0.1)
+    assert world.simulator.faults.active == []
+
+
+def test_half_open_connections_say_nothing_any_more_and_new_ones_work(world) -> None:
+    old = world.connect("binance-spot", "/ws/btcusdt@bookTicker")
+    world.run(3)
+    old.take()
+    world.simulator.faults.start("binance", "half-open")
+    new = world.connect("binance-spot", "/ws/btcusdt@bookTicker")
+    old.say({"method": "LIST_SUBSCRIPTIONS", "id": 1})
+    world.run(60)
+    assert (old.take(), old.pings, old.ended) == ([], [], None)
+    world.run(120)
+    assert world.simulator.ledger.violations == []
+    assert new.take()
+
+
+def test_silent_concerns_one_symbol_only(world) -> None:
+    wire = world.connect("binance-spot", "/stream", {"streams": "btcusdt@bookTicker/ethusdt@bookTicker/!miniTicker@arr"})
+    world.run(2)
+    wire.take()
+    world.simulator.faults.start("binance", "silent", "BTC-USDT", seconds=10)
+    world.run(9)
+    frames = wire.take()
+    assert {frame["stream"] for frame in frames} == {"ethusdt@bookTicker", "!miniTicker@arr"}
+    assert not [entry for frame in frames if frame["stream"].startswith("!") for entry in frame["data"] if entry["s"] == "BTCUSDT"]
+    world.run(5)
+    assert "btcusdt@bookTicker" in {frame["stream"] for frame in wire.take()}
+
+
+def test_silence_of_one_market_leaves_the_other_alone(world) -> None:
+    spot, linear = world.connect("bybit", "/v5/public/spot"), world.connect("bybit", "/v5/public/linear")
+    world.simulator.faults.start("bybit", "silent", "BTC-USDT", seconds=10, market=MarketType.PERPETUAL)
+    for wire in (spot, linear):
+        wire.say({"op": "subscribe", "args": ["orderbook.50.BTCUSDT"]})
+    world.run(5)
+    assert [frame for frame in spot.take() if "topic" in frame]
+    assert not [frame for frame in linear.take() if "topic" in frame]
+
+
+def test_a_topic_subscribed_in_silence_begins_with_its_snapshot_afterwards(world) -> None:
+    world.simulator.faults.start("bybit", "silent", "BTC-USDT", seconds=3)
+    wire = world.connect("bybit", "/v5/public/linear")
+    wire.say({"op": "subscribe", "args": ["orderbook.50.BTCUSDT"]})
+    world.run(2.5)
+    assert [frame for frame in wire.take() if "topic" in frame] == []
+    world.run(3)
+    first, *others = wire.take()
+    assert first["type"] == "snapshot"
+    assert [frame["data"]["u"] for frame in others] == list(range(first["data"]["u"] + 1, first["data"]["u"] + 1 + len(others)))
+
+
+def test_a_silent_venue_answers_pings_only(world) -> None:
+    wire = world.connect("binance-spot", "/ws/btcusdt@bookTicker")
+    world.run(2)
+    wire.take()
+    world.simulator.faults.start("binance", "silent-venue", seconds=30)
+    wire.say({"method": "LIST_SUBSCRIPTIONS", "id": 1})
+    world.run(25)
+    assert wire.take() == []
+    assert wire.pings
+    assert wire.ended is None
+
+
+def test_skip_loses_one_book_frame_of_each_stream(world) -> None:
+    wire = world.connect("binance-spot", "/stream", {"streams": "btcusdt@depth@100ms/ethusdt@depth@100ms"})
+    world.run(2)
+    world.simulator.faults.start("binance", "skip", "BTC-USDT", seconds=5)
+    world.run(10)
+    frames = wire.take()
+    events = {name: [frame["data"] for frame in frames if frame["stream"].startswith(name)] for name in ("btc", "eth")}
+    assert (_gaps(events["btc"]), _gaps(events["eth"])) == (1, 0)
+
+
+def test_skip_makes_a_gap_on_bybit_too(world) -> None:
+    wire = world.connect("bybit", "/v5/public/linear")
+    wire.say({"op": "subscribe", "args": ["orderbook.50.BTCUSDT"]})
+    world.run(2)
+    world.simulator.faults.start("bybit", "skip", seconds=5)
+    world.run(10)
+    ids = [frame["data"]["u"] for frame in wire.take() if "topic" in frame]
+    assert sum(after != before + 1 for before, after in itertools.pairwise(ids)) == 1
+
+
+def test_duplicate_sends_every_frame_twice(world) -> None:
+    wire = world.connect("binance-spot", "/ws/btcusdt@trade")
+    world.simulator.faults.start("binance", "duplicate", seconds=10)
+    world.run(9)
+    numbers = [frame["t"] for frame in wire.take()]
+    assert numbers
+    assert numbers[::2] == numbers[1::2]
+
+
+def test_reorder_swaps_frames_and_loses_none(world) -> None:
+    wire = world.connect("binance-spot", SPOT_BOOK)
+    world.simulator.faults.start("binance", "reorder", "BTC-USDT", seconds=5)
+    world.run(10)
+    events = wire.take()
+    ids = [event["U"] for event in events]
+    assert ids != sorted(ids)
+    assert _gaps(sorted(events, key=lambda event: event["U"])) == 0
+
+
+def test_old_snapshots_are_older_than_the_streams(world) -> None:
+    first = world.json("binance-spot", "/api/v3/depth", symbol="BTCUSDT", limit=100)
+    wire = world.connect("binance-spot", SPOT_BOOK)
+    world.simulator.faults.start("binance", "old-snapshot", "BTC-USDT", seconds=5)
+    world.run(3)
+    assert world.json("binance-spot", "/api/v3/depth", symbol="BTCUSDT", limit=100) == first
+    assert wire.take()[0]["U"] > first["lastUpdateId"]
+    world.run(3)
+    assert world.json("binance-spot", "/api/v3/depth", symbol="BTCUSDT", limit=100)["lastUpdateId"] > first["lastUpdateId"]
+
+
+def test_crossed_books_show_a_bid_above_the_ask_and_recover(world) -> None:
+    wire = world.connect("binance-spot", "/stream", {"streams": "btcusdt@bookTicker/btcusdt@depth@100ms"})
+    world.run(2)
+    wire.take()
+    world.simulator.faults.start("binance", "crossed", "BTC-USDT", seconds=4)
+    world.run(3.5)
+    frames = wire.take()
+    quotes = [frame["data"] for frame in frames if frame["stream"].endswith("bookTicker")]
+    assert quotes
+    assert all(float(quote["b"]) > float(quote["a"]) for quote in quotes)
+    false = next(level for frame in frames if "depth" in frame["stream"] for level in frame["data"]["b"] if level[1] == "0.00001000")
+    world.run(2)
+    deleted = [level[0] for frame in wire.take() if "depth" in frame["stream"] for level in frame["data"]["b"]]
+    assert false[0] in deleted
+    instrument = world.simulator.truth.instrument("binance", MarketType.SPOT, "BTC-USDT")
+    assert instrument.book.bid < instrument.book.ask
+
+
+def test_crossed_bybit_books_recover_by_their_own_deltas(world) -> None:
+    wire = world.connect("bybit", "/v5/public/spot")
+    wire.say({"op": "subscribe", "args": ["orderbook.50.BTCUSDT", "orderbook.1.BTCUSDT"]})
+    world.run(1)
+    world.simulator.faults.start("bybit", "crossed", "BTC-USDT", seconds=3)
+    world.run(6)
+    book: dict[str, dict[str, str]] = {"b": {}, "a": {}}
+    crossed = []
+    for frame in wire.take():
+        if frame.get("topic") == "orderbook.50.BTCUSDT":
+            for side, levels in book.items():
+                if frame["type"] == "snapshot":
+                    levels.clear()
+                for price, size in frame["data"][side]:
+                    levels.pop(price, None)
+                    if size != "0":
+                        levels[price] = size
+            crossed.append(max(map(float, book["b"])) >= min(map(float, book["a"])))
+    assert any(crossed)
+    assert not crossed[0]
+    assert not crossed[-1]
+
+
+def test_garbage_comes_between_good_frames(world) -> None:
+    wire = world.connect("binance-spot", SPOT_BOOK)
+    world.simulator.faults.start("binance", "garbage", seconds=20)
+    world.run(15)
+    frames, wire.frames = wire.frames, []
+    broken = [frame for frame in frames if frame in GARBAGE]
+    assert set(broken) == set(GARBAGE)
+    assert _gaps([msgspec.json.decode(frame) for frame in frames if frame not in GARBAGE]) == 0
+
+
+def _status(answer: Answer | Refusal | None) -> int:
+    return answer.status if answer is not None else 200
+
+
+@pytest.mark.parametrize(
+    ("fault", "binance_rest", "binance_upgrade", "bybit_rest", "bybit_upgrade"),
+    [
+        ("429", 429, 200, 429, 200),
+        ("418", 418, 200, 403, 200),
+        ("451", 451, 451, 403, 403),
+        ("maintenance", 503, 503, 503, 503),
+    ],
+)
+def test_refusals(world, fault: str, binance_rest: int, binance_upgrade: int, bybit_rest: int, bybit_upgrade: int) -> None:
+    venues = world.simulator.venues
+    for exchange in ("binance", "bybit"):
+        world.simulator.faults.start(exchange, fault, seconds=20)
+    world.run(5)
+    banned = world.get("binance-spot", "/api/v3/ping")
+    assert banned.status == binance_rest
+    assert world.get("bybit", "/v5/market/time").status == bybit_rest
+    assert _status(venues["binance-spot"].refuse("/ws")) == binance_upgrade
+    assert _status(venues["bybit"].refuse("/v5/public/spot")) == bybit_upgrade
+    if fault in ("429", "418"):
+        assert banned.headers["Retry-After"] in ("15", "16")
+        assert world.simulator.ledger.violations == []
+        world.get("binance-spot", "/api/v3/ping")
+        assert world.simulator.ledger.violations == ["binance-spot: request before Retry-After was over"]
+    world.run(16)
+    assert world.get("binance-spot", "/api/v3/ping").status == world.get("bybit", "/v5/market/time").status == 200
+
+
+def test_slow_delays_every_frame_and_keeps_the_order(world) -> None:
+    wire = world.connect("binance-spot", SPOT_BOOK)
+    world.simulator.faults.start("binance", "slow", seconds=5)
+    world.run(1.9)
+    assert wire.take() == []
+    world.run(8)
+    events = wire.take()
+    assert _gaps(events) == 0
+    assert events[0]["E"] < world.clock.wall_ms() - 9_000
+
+
+def test_maintenance_is_announced_and_closes_with_1012(world) -> None:
+    spot, bybit = world.connect("binance-spot", "/stream"), world.connect("bybit", "/v5/public/spot")
+    for exchange in ("binance", "bybit"):
+        world.simulator.faults.start(exchange, "maintenance", seconds=5)
+    world.run(1)
+    assert spot.take() == [{"stream": "!serverShutdown", "data": {"e": "serverShutdown", "E": 1_763_811_234_567}}]
+    assert (spot.ended, bybit.ended) == ((1012, "service restart"), (1012, "service restart"))
+
+
+def test_connections_live_ten_seconds_instead_of_a_day(world) -> None:
+    old = world.connect("binance-spot", "/ws")
+    world.run(4)
+    world.simulator.faults.start("binance", "cut24h", seconds=60)
+    new = world.connect("binance-spot", "/ws")
+    world.run(7)
+    assert (old.ended, new.ended) == ((1001, "going away"), None)
+    world.run(4)
+    assert new.ended == (1001, "going away")
+
+
+def test_delisted_symbols_change_their_status_and_fall_silent(world) -> None:
+    wire = world.connect("binance-spot", "/ws/btcusdt@trade")
+
+    def spot_status() -> str:
+        return str(world.json("binance-spot", "/api/v3/exchangeInfo", symbol="BTCUSDT")["symbols"][0]["status"])
+
+    def linear_status() -> str:
+        return str(world.json("bybit", "/v5/market/instruments-info", category="linear", symbol="BTCUSDT")["result"]["list"][0]["status"])
+
+    assert (spot_status(), linear_status()) == ("TRADING", "Trading")
+    for exchange in ("binance", "bybit"):
+        world.simulator.faults.start(exchange, "delist", "BTC-USDT", seconds=5)
+    assert (spot_status(), linear_status()) == ("BREAK", "Closed")
+    spot = world.json("bybit", "/v5/market/instruments-info", category="spot")["result"]["list"]
+    assert "BTCUSDT" not in {entry["symbol"] for entry in spot}
+    world.run(4)
+    assert wire.take() == []
+    world.run(10)
+    assert spot_status() == "TRADING"
+    assert wire.take()

@@ -1,0 +1,298 @@
+"""The simulator as bytes: real HTTP and WebSocket conversations over memory, and the control port."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import msgspec
+import pytest
+import txaio
+from autobahn.twisted.websocket import WebSocketClientFactory, WebSocketClientProtocol
+from treq.testing import RequestTraversalAgent
+from twisted.internet.address import IPv4Address
+from twisted.internet.interfaces import IPushProducer
+from twisted.internet.protocol import Protocol
+from twisted.internet.testing import MemoryReactorClock
+from twisted.test.iosim import FakeTransport, IOPump
+
+from cryptodash.core.instruments import MarketType
+from cryptodash.core.time import ManualClock
+from cryptodash.simulator import control
+from cryptodash.simulator.control import CONTROL_PORT, ControlError, control_site, send_fault
+from cryptodash.simulator.server import EXCHANGES, Simulator, VenueProtocol
+
+HERE = IPv4Address("TCP", "127.0.0.1", 40_000)
+
+
+@pytest.fixture(autouse=True)
+def _autobahn_clock(world) -> Iterator[None]:
+    before = txaio.config.loop
+    txaio.config.loop = world.reactor
+    yield
+    txaio.config.loop = before
+
+
+class _Client(WebSocketClientProtocol):
+    def __init__(self) -> None:
+        super().__init__()
+        self.got: list[Any] = []
+        self.left: tuple[int | None, str | None] | None = None
+
+    def onMessage(self, payload: bytes, isBinary: bool) -> None:
+        self.got.append(msgspec.json.decode(payload))
+
+    def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
+        self.left = (code, reason)
+
+
+class _Raw(Protocol):
+    def __init__(self) -> None:
+        self.data = b""
+
+    def dataReceived(self, data: bytes) -> None:
+        self.data += data
+
+
+def _dial(world, host: str, client: Protocol) -> Callable[[], None]:
+    """Connect a client protocol to a host's port; the result moves all waiting bytes."""
+    index = list(world.simulator.venues).index(host)
+    return _join(client, world.reactor.tcpServers[index][1].buildProtocol(HERE))
+
+
+def _join(client: Protocol, server: Any) -> Callable[[], None]:
+    ends = FakeTransport(client, isServer=False), FakeTransport(server, isServer=True)
+    pump = IOPump(client, server, ends[0], ends[1], debug=False)
+    server.makeConnection(ends[1])
+    client.makeConnection(ends[0])
+    pump.flush()
+    return pump.flush
+
+
+def _websocket(world, host: str, path: str) -> tuple[_Client, Callable[[], None]]:
+    factory = WebSocketClientFactory(f"ws://127.0.0.1:1{path}", reactor=world.reactor)
+    factory.protocol = _Client
+    factory.setProtocolOptions(failByDrop=False, echoCloseCodeReason=True)
+    client = factory.buildProtocol(HERE)
+    return client, _dial(world, host, client)
+
+
+def _http(world, host: str, request: bytes) -> bytes:
+    client = _Raw()
+    flush = _dial(world, host, client)
+    client.transport.write(request)
+    flush()
+    world.run(0.1)
+    flush()
+    return client.data
+
+
+def test_a_client_subscribes_over_the_wire(world) -> None:
+    client, flush = _websocket(world, "binance-spot", "/stream?streams=ethusdt@bookTicker")
+    client.sendMessage(b'{"method":"SUBSCRIBE","params":["btcusdt@bookTicker"],"id":1}')
+    for _ in range(30):
+        flush()
+        world.run(0.1)
+    flush()
+    assert {"result": None, "id": 1} in client.got
+    assert {frame.get("stream") for frame in client.got} == {None, "btcusdt@bookTicker", "ethusdt@bookTicker"}
+    client.sendClose(1000)
+    flush()
+    assert client.left[0] == 1000
+    assert world.simulator.venues["binance-spot"].sessions == {}
+    assert world.simulator.venues["binance-spot"].streams == {}
+
+
+def test_pings_go_both_ways(world) -> None:
+    client, flush = _websocket(world, "binance-spot", "/ws")
+    (session,) = world.simulator.venues["binance-spot"].sessions
+    world.run(20.1)
+    assert session.pinged is not None
+    flush()
+    assert session.pinged is None
+    client.sendPing(b"x")
+    flush()
+    assert world.simulator.ledger["binance-spot"].messages == 2
+
+
+def test_a_flood_is_closed_with_1008(world) -> None:
+    client, flush = _websocket(world, "binance-spot", "/ws")
+    for _ in range(6):
+        client.sendMessage(b'{"method":"LIST_SUBSCRIPTIONS","id":1}')
+    flush()
+    assert client.left == (1008, "Too many requests")
+
+
+def test_binary_frames_are_ignored(world) -> None:
+    client, flush = _websocket(world, "bybit", "/v5/public/spot")
+    client.sendMessage(b'{"op":"ping"}', isBinary=True)
+    flush()
+    world.run(0.3)
+    flush()
+    assert client.got == []
+    assert client.left is None
+
+
+def test_a_fault_drops_connections_without_a_close_frame(world) -> None:
+    client, flush = _websocket(world, "bybit", "/v5/public/linear")
+    world.simulator.faults.start("bybit", "drop")
+    flush()
+    assert client.left[0] == 1006
+
+
+def test_a_client_that_does_not_read_is_cut(world) -> None:
+    _client, flush = _websocket(world, "binance-spot", "/ws/btcusdt@trade")
+    (session,) = world.simulator.venues["binance-spot"].sessions
+    protocol = session.link
+    assert isinstance(protocol, VenueProtocol)
+    assert IPushProducer.providedBy(protocol)
+    protocol.pauseProducing()
+    world.run(5)
+    protocol.resumeProducing()
+    world.run(30)
+    assert session.is_open
+    protocol.pauseProducing()
+    world.run(11)
+    flush()
+    assert not session.is_open
+
+
+@pytest.mark.parametrize(
+    ("fault", "status"),
+    [(None, b"101"), ("451", b"451"), ("maintenance", b"503")],
+)
+def test_upgrades_are_refused_in_http(world, fault: str | None, status: bytes) -> None:
+    if fault is not None:
+        world.simulator.faults.start("binance", fault, seconds=20)
+    upgrade = (
+        b"GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+    )
+    assert _http(world, "binance-spot", upgrade).split(b" ")[1] == status
+
+
+@pytest.mark.parametrize(
+    ("request_line", "status"),
+    [
+        (b"GET /api/v3/time", b"200"),
+        (b"GET /api/v3/exchangeInfo?symbol=BTCUSDT", b"200"),
+        (b"GET /ws", b"404"),
+        (b"POST /api/v3/time", b"405"),
+        (b"GET /%00", b"404"),
+        (b"GET /api/v3/depth?symbol=%FF%FE", b"400"),
+    ],
+)
+def test_plain_requests(world, request_line: bytes, status: bytes) -> None:
+    assert _http(world, "binance-spot", request_line + b" HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n").split(b" ")[1] == status
+
+
+def test_rest_answers_carry_the_used_weight(world) -> None:
+    head = _http(world, "binance-spot", b"GET /api/v3/depth?symbol=BTCUSDT&limit=1000 HTTP/1.1\r\nHost: x\r\n\r\n").partition(b"\r\n\r\n")[0]
+    assert b"x-mbx-used-weight-1m: 50" in head.lower()
+
+
+def test_slow_rest_answers_come_two_seconds_late(world) -> None:
+    world.simulator.faults.start("bybit", "slow", seconds=5)
+    client = _Raw()
+    flush = _dial(world, "bybit", client)
+    client.transport.write(b"GET /v5/market/time HTTP/1.1\r\nHost: x\r\n\r\n")
+    flush()
+    world.run(1.8)
+    flush()
+    assert client.data == b""
+    world.run(0.4)
+    flush()
+    assert client.data.startswith(b"HTTP/1.1 200")
+
+
+def test_hosts_name_every_market_once_listening() -> None:
+    reactor, clock = MemoryReactorClock(), ManualClock()
+    simulator = Simulator(reactor, clock, ports={"bybit": 18_000}, control_port=CONTROL_PORT)
+    assert simulator.hosts == {}
+    simulator.listen()
+    simulator.listen()
+    assert [server[0] for server in reactor.tcpServers] == [0, 0, 18_000, 8_099]
+    assert {server[3] for server in reactor.tcpServers} == {"127.0.0.1"}
+    assert simulator.hosts.keys() == {(exchange, market) for exchange in EXCHANGES for market in MarketType}
+    ws, rest = simulator.hosts["binance", MarketType.SPOT]
+    assert ws.startswith(("ws://127.0.0.1:", "ws://127.0.0.1"))
+    assert rest.startswith("http://127.0.0.1")
+    simulator.startService()
+    simulator.stopService()
+
+
+def test_one_venue_alone_and_unknown_venues() -> None:
+    reactor, clock = MemoryReactorClock(), ManualClock()
+    assert list(Simulator(reactor, clock, exchanges=["bybit"]).venues) == ["bybit"]
+    with pytest.raises(KeyError):
+        Simulator(reactor, clock, exchanges=["kraken"])
+
+
+def test_an_idle_simulator_does_no_work(world) -> None:
+    assert not [call for call in world.reactor.getDelayedCalls() if call.active()]
+    wire = world.connect("binance-spot", "/ws/btcusdt@trade")
+    world.run(1)
+    wire.close(1000, "")
+    world.run(0.2)
+    assert not [call for call in world.reactor.getDelayedCalls() if call.active()]
+
+
+def _ask(world, method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None) -> tuple[int, Any]:
+    site = control_site(world.simulator.faults, world.simulator.ledger)
+    lines = [f"{method} {path} HTTP/1.1", "Host: x", "Connection: close", f"Content-Length: {len(body)}"]
+    lines += [f"{name}: {text}" for name, text in (headers or {}).items()]
+    client = _Raw()
+    flush = _join(client, site.buildProtocol(HERE))
+    client.transport.write("\r\n".join(lines).encode() + b"\r\n\r\n" + body)
+    flush()
+    head, _, answer = client.data.partition(b"\r\n\r\n")
+    return int(head.split(b" ")[1]), msgspec.json.decode(answer)
+
+
+JSON = {"content-type": "application/json"}
+
+
+def test_the_control_port_lists_starts_and_stops_faults(world) -> None:
+    wish = b'{"exchange":"binance","fault":"silent","symbol":"BTC-USDT","seconds":10}'
+    assert _ask(world, "POST", "/faults", wish, JSON) == (
+        200,
+        {"started": {"exchange": "binance", "fault": "silent", "symbol": "BTC-USDT"}},
+    )
+    status, listed = _ask(world, "GET", "/faults")
+    assert (status, listed["active"]) == (200, [{"exchange": "binance", "fault": "silent", "symbol": "BTC-USDT"}])
+    assert listed["faults"]["silent"] == "the streams of one symbol deliver nothing"
+    assert _ask(world, "POST", "/faults", b'{"exchange":"binance","stop":true}', JSON) == (200, {"stopped": 1})
+    assert world.simulator.faults.active == []
+    assert _ask(world, "GET", "/ledger") == (200, {"violations": []})
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "message"),
+    [
+        (b'{"exchange":"binance","fault":"nosuch"}', JSON, "'nosuch' is not one of"),
+        (b"{", JSON, "Input data was truncated"),
+        (b'{"exchange":1}', JSON, "Expected `str | null`"),
+        (b'{"colour":"red"}', JSON, "unknown field"),
+        (b"{" + b" " * 5_000, JSON, "the body is too long"),
+        (b'{"exchange":"binance","fault":"drop"}', {"content-type": "text/plain"}, "send application/json"),
+    ],
+)
+def test_bad_wishes_are_400_with_the_reason(world, body: bytes, headers: dict[str, str], message: str) -> None:
+    status, answer = _ask(world, "POST", "/faults", body, headers)
+    assert status == 400
+    assert message in answer["error"]
+    assert world.simulator.faults.active == []
+
+
+def test_send_fault_asks_the_control_port(world, monkeypatch: pytest.MonkeyPatch) -> None:
+    agent = RequestTraversalAgent(control_site(world.simulator.faults, world.simulator.ledger).resource)
+    monkeypatch.setattr(control, "Agent", lambda reactor, connectTimeout: agent)
+    started = send_fault(world.reactor, "binance", "skip", "BTC-USDT", 10)
+    agent.flush()
+    assert started.result == {"started": {"exchange": "binance", "fault": "skip", "symbol": "BTC-USDT"}}
+    refused = send_fault(world.reactor, "binance", "nosuch")
+    agent.flush()
+    failure = refused.result
+    refused.addErrback(lambda _: None)
+    assert failure.check(ControlError)
+    assert "'nosuch' is not one of" in failure.getErrorMessage()
