@@ -32,12 +32,11 @@ class Wire(enum.Enum):
 
 @frozen
 class Request:
-    """A subscribe (``on``) or unsubscribe that waits for its ack. ``again``: it is the second try. ``forced``: unsubscribe although it is wanted."""
+    """A subscribe (``on``) or unsubscribe that waits for its ack. ``again``: it is the second try."""
 
     on: bool
     names: tuple[str, ...]
     again: bool = False
-    forced: bool = False
     expires: float = 0.0
 
 
@@ -117,7 +116,7 @@ class Connection:
         if wire is Wire.ON:
             self._delivered.discard(name)
             self._wire[name] = Wire.LEAVING
-            self._again.append(Request(on=False, names=(name,), forced=True))
+            self._again.append(Request(on=False, names=(name,)))
         elif wire is Wire.ASKED:
             self._renew.add(name)
 
@@ -168,10 +167,12 @@ class Connection:
         if request is None:
             return None
         names = request.names
+        if not request.again:
+            self._delivered.difference_update(names)  # what came before says nothing about this request
         for name in names:
             self._wire[name] = Wire.ASKED if request.on else Wire.LEAVING
         key = self._next_id()
-        self._requests[key] = Request(request.on, names, request.again, request.forced, now + ACK_TIMEOUT)
+        self._requests[key] = Request(request.on, names, request.again, now + ACK_TIMEOUT)
         write = self._venue.subscribe if request.on else self._venue.unsubscribe
         return write(self.endpoint.key, names, key)
 
@@ -179,15 +180,17 @@ class Connection:
         """A request that has to be made (again), less the names about which the wish has changed meanwhile."""
         while self._again:
             request = self._again.popleft()
-            names = tuple(name for name in request.names if request.forced or (name in self.routes) is request.on)
+            if not request.on:
+                return request  # an ending that was refused or not answered may have happened or not: make sure, whatever is wanted now
+            names = tuple(name for name in request.names if name in self.routes)
             for name in set(request.names).difference(names):
-                if request.on and not request.again:
+                if not request.again:
                     del self._wire[name]  # refused as a whole: nothing was subscribed
                 else:
                     self._wire[name] = Wire.ON  # perhaps; ending what is not there does no harm
                     self.changed(name)
             if names:
-                return Request(request.on, names, request.again, request.forced)
+                return Request(request.on, names, request.again)
         return None
 
     def _first_difference(self) -> Request | None:
@@ -243,7 +246,7 @@ class Connection:
             if heard:
                 self._take_effect(Request(on=True, names=heard), settled)
             if missing and not request.again:
-                self._again.append(Request(request.on, missing, again=True, forced=request.forced))
+                self._again.append(Request(request.on, missing, again=True))
             elif missing and request.on:
                 for name in missing:
                     self._refuse(name, settled)
@@ -269,7 +272,7 @@ class Connection:
         """One bad name refuses a whole request at some venues: two smaller ones find it."""
         middle = len(request.names) // 2
         for names in (request.names[:middle], request.names[middle:]):
-            self._again.append(Request(request.on, names, request.again, request.forced))
+            self._again.append(Request(request.on, names, request.again))
 
     def _refuse(self, name: str, settled: Settled) -> None:
         self._wire.pop(name, None)

@@ -8,23 +8,19 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from math import isqrt
 from random import Random
 
 from attrs import define, field, frozen
 
 from cryptodash.core.instruments import MarketType
 from cryptodash.simulator.book import Book, Side
-from cryptodash.simulator.candles import GAUSS_SCALE, HOUR, MINUTE, Bar, Candles, History, Pace, gauss, split
-from cryptodash.simulator.listing import REFERENCE, VALUE_SCALE, Listing, listings, value
+from cryptodash.simulator.candles import HOUR, MINUTE, Bar, Candles, History, Pace, split
+from cryptodash.simulator.economy import STABLE, Economy
+from cryptodash.simulator.listing import VALUE_SCALE, Listing, listings, value
 
 BEAT = 100
 """Milliseconds between two steps of a watched instrument."""
 
-_SIGMA_PPB = 20_000
-"""Standard deviation of an asset's move per beat, in billionths of its value."""
-
-_STABLE = ("USDT", "USDC")
 _BOOK_USD = 4_000
 _TRADE_USD = 600
 _MAX_TRADES_PER_STEP = 20
@@ -34,43 +30,6 @@ _STRIDE = 3_000
 _LADDER = 8
 _MAX_TOUCHED = 20_000
 _LOG = 20_000
-
-
-class Economy:
-    """What each asset is worth: random walks that share a common factor. Venues read the same values, so they differ only a little."""
-
-    def __init__(self, seed: int, now: int) -> None:
-        self.seed = seed
-        self.start = now
-        self._rng = Random(f"{seed}:economy")
-        self._factor = 0
-        self._factor_at = now
-        self._assets = {name: [value(name), 0, now] for name in REFERENCE}
-
-    def value(self, asset: str, now: int) -> int:
-        """Scaled dollars per unit at ``now`` (ms)."""
-        state = self._assets[asset]
-        if asset not in _STABLE and now > state[2]:
-            self._advance(state, value(asset), now)
-        return state[0]
-
-    def _advance(self, state: list[int], reference: int, now: int) -> None:
-        factor = self._common(now)
-        own = _scaled(gauss(self._rng), now - state[2])
-        move = (factor - state[1]) * 8 + own * 6
-        state[0] = min(reference * 6, max(reference // 6, state[0] + state[0] * move // 10**10))
-        state[1], state[2] = factor, now
-
-    def _common(self, now: int) -> int:
-        if now > self._factor_at:
-            self._factor += _scaled(gauss(self._rng), now - self._factor_at)
-            self._factor_at = now
-        return self._factor
-
-
-def _scaled(bell: int, elapsed: int) -> int:
-    """A move in billionths over ``elapsed`` ms: it grows with the square root of time."""
-    return bell * _SIGMA_PPB * isqrt(elapsed * 10_000 // BEAT * 100) // (1_000 * GAUSS_SCALE)
 
 
 @frozen
@@ -152,7 +111,7 @@ class Instrument:
         pace = Pace(listing.trades_per_hour, self._mean_trade)
         self._pace = pace
         minute = economy.start - economy.start % MINUTE
-        shape = f"{economy.seed}:{listing.asset}:{'USD' if listing.quote in _STABLE else listing.quote}"
+        shape = f"{economy.seed}:{listing.asset}:{'USD' if listing.quote in STABLE else listing.quote}"
         self.candles = Candles(History(shape, pace, fair, minute, self.trade_id + 1), economy.start, fair)
         self.beat = Beat(self.time)
         self.watched = 0
@@ -328,6 +287,9 @@ class Instrument:
 
     def _churn(self, elapsed: int) -> None:
         """Orders come and go behind the best price, most of them near it."""
+        if self._spread == 1 and not self._rng.getrandbits(1):
+            side = self.book.asks if self._rng.getrandbits(1) else self.book.bids
+            self._set(side, side.best, self._level_size())  # the best level's size flickers all the time
         busy = min(4, 1 + elapsed // BEAT) if self._spread == 1 else int(not self._rng.getrandbits(5))
         for _ in range(busy):
             bits = self._rng.getrandbits

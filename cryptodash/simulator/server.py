@@ -23,10 +23,11 @@ from cryptodash.simulator.binance_rest import RestBinanceHost
 from cryptodash.simulator.bybit_rest import RestBybitHost
 from cryptodash.simulator.candles import MINUTE
 from cryptodash.simulator.control import control_site
+from cryptodash.simulator.economy import Economy
 from cryptodash.simulator.faults import Faults
 from cryptodash.simulator.host import SLOW_BY, Host, Session
 from cryptodash.simulator.limits import BINANCE_SPOT, BINANCE_USDM, BYBIT, Ledger, Ledgers
-from cryptodash.simulator.market import BEAT, Economy, Market
+from cryptodash.simulator.market import BEAT, Market
 from cryptodash.simulator.truth import Truth
 
 SPOT, PERPETUAL = MarketType.SPOT, MarketType.PERPETUAL

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -19,13 +20,15 @@ from typing import Any
 
 import pytest
 import pytest_twisted
-from attrs import define, evolve, field
+from attrs import define, evolve
 from pytest_twisted import ensureDeferred
 
 from cryptodash import service
 from cryptodash.core.config import Layer, load
 from cryptodash.core.events import BookChanged, Event, Ticker
+from cryptodash.core.instruments import MarketType, Symbol
 from cryptodash.core.time import SystemClock, rfc3339
+from cryptodash.core.topics import Channel, Topic
 from cryptodash.exchanges import registry
 from cryptodash.exchanges.messages import Ack, BadFrame, Message, Pong
 from cryptodash.exchanges.recorded import RecordedVenue
@@ -66,6 +69,7 @@ FILES = {
 """Every recording, and which channels of it reach a client."""
 
 Levels = list[tuple[str, str]]
+Quotes = tuple[list[int], list[tuple[str, str, str, str]]]
 
 
 # -- what the recording says, without any code of the server
@@ -95,12 +99,14 @@ def trades_of(recording: Recording) -> dict[str, list[tuple[str, ...]]]:
     return found
 
 
-def quotes_of(recording: Recording) -> dict[str, dict[int, tuple[str, str, str, str]]]:
-    """(bid, size, ask, size) by update id, by native name."""
-    found: dict[str, dict[int, tuple[str, str, str, str]]] = defaultdict(dict)
+def quotes_of(recording: Recording) -> dict[str, Quotes]:
+    """Update ids and (bid, size, ask, size), by native name."""
+    found: dict[str, Quotes] = defaultdict(lambda: ([], []))
     for native, frame in data_of(recording, ("bookTicker",)):
         data = frame["data"]
-        found[native][int(data["u"])] = (data["b"], data["B"], data["a"], data["A"])
+        ids, quotes = found[native]
+        ids.append(int(data["u"]))
+        quotes.append((data["b"], data["B"], data["a"], data["A"]))
     return found
 
 
@@ -131,6 +137,8 @@ class Truth:
         self._naive = naive
         self._steps = [frame for name, frame in data_of(recording, ("depth", "orderbook")) if name == native]
         self._next = 0
+        self.taken = 0
+        """Frames that the last call took."""
         self._book: Any = None
         self._from = 0
         snapshot = recording.snapshots.get(native)
@@ -141,6 +149,7 @@ class Truth:
 
     def at(self, sequence: int) -> tuple[Levels, Levels]:
         """Everything that is proven at an update id, digit for digit."""
+        before = self._next
         while self._next < len(self._steps) and int(self._steps[self._next]["data"]["u"]) <= sequence:
             frame = self._steps[self._next]
             data = frame["data"]
@@ -149,11 +158,14 @@ class Truth:
                 self._book = self._naive.NaiveBook(data["b"], data["a"], None)
             elif int(data["u"]) > self._from:
                 self._book.apply(data["b"], data["a"])
+        self.taken = self._next - before
         bids, asks = self._book.top(10_000)
         return [(f"{price:f}", f"{size:f}") for price, size in bids], [(f"{price:f}", f"{size:f}") for price, size in asks]
 
-    def __len__(self) -> int:
-        return sum(1 for frame in self._steps if int(frame["data"]["u"]) > self._from or frame.get("type") == "snapshot")
+    @property
+    def left(self) -> int:
+        """Frames not taken yet."""
+        return len(self._steps) - self._next
 
 
 # -- the server with open eyes
@@ -196,7 +208,7 @@ class WatchedHub(Broadcaster):
     """Compares every book that is published with the plain rebuild, in passing; keeps the rest."""
 
     truths: dict[Any, Truth]
-    quotes: dict[Any, dict[int, tuple[str, str, str, str]]]
+    quotes: dict[Any, Quotes]
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
@@ -206,7 +218,7 @@ class WatchedHub(Broadcaster):
         self.steps: dict[Any, list[Step]] = defaultdict(list)
         self.wrong: list[str] = []
         self.quoted = 0
-        """Books whose best levels were compared with the venue's own quote of the same update id."""
+        """Books whose best levels were compared with the venue's own quote of that update id."""
 
     def publish(self, event: Event) -> None:
         if isinstance(event, BookChanged):
@@ -218,14 +230,18 @@ class WatchedHub(Broadcaster):
     def _look(self, event: BookChanged) -> None:
         book: Any = event.book
         bids, asks = book.top(10_000)
-        self.steps[event.topic].append(Step(rfc3339(event.timestamp), bids[:1000], asks[:1000]))
-        if (bids, asks) != self.truths[event.topic].at(book.sequence):
+        steps, truth = self.steps[event.topic], self.truths[event.topic]
+        if (bids, asks) != truth.at(book.sequence):
             self.wrong.append(f"{event.topic} at {book.sequence} is not the rebuilt book")
-        quote = self.quotes[event.topic].get(book.sequence)
-        if quote is not None:
+        if steps and truth.taken != 1:
+            self.wrong.append(f"{event.topic} at {book.sequence}: {truth.taken} frames since the state before")
+        steps.append(Step(rfc3339(event.timestamp), bids[:1000], asks[:1000]))
+        ids, quotes = self.quotes[event.topic]
+        place = bisect_right(ids, book.sequence)  # each change of the best levels is a quote: the newest one that is not newer than the book holds
+        if place and bids and asks:
             self.quoted += 1
-            if (*bids[0], *asks[0]) != quote:
-                self.wrong.append(f"{event.topic} at {book.sequence}: best levels {bids[0]} {asks[0]}, quote {quote}")
+            if (*bids[0], *asks[0]) != quotes[place - 1]:
+                self.wrong.append(f"{event.topic} at {book.sequence}: best levels {bids[0]} {asks[0]}, quote {quotes[place - 1]}")
 
     def counted(self, name: str) -> int:
         """A counter of the server's, all labels together."""
@@ -243,7 +259,21 @@ class Stage:
     running: Any
     hub: WatchedHub
     eventually: Callable[..., Any]
-    channels: list[dict[str, Any]] = field(factory=list)
+
+    @property
+    def topics(self) -> list[Topic]:
+        """Everything the recording feeds; books in each depth."""
+        recording = self.recording
+        found = self.venue.topics(recording.exchange, recording.market, recording.symbols, 1)
+        books = [topic for topic in found if topic.depth]
+        return [topic for topic in found if not topic.depth] + [book.sibling(Channel.ORDER_BOOK, depth=depth) for book in books for depth in DEPTHS]
+
+    async def watch(self) -> Any:
+        """A client of all of it, when the venue has been asked for all of it."""
+        client = await self.running.connect()
+        client.subscribe(*[channel_of(topic) for topic in self.topics])
+        await self.eventually(lambda: not self.replay.missing)
+        return client
 
     async def play(self, client: Any) -> None:
         """All frames, step by step."""
@@ -253,7 +283,6 @@ class Stage:
             self.replay.send_next(STEP)
             await self.eventually(lambda: self.hub.counted(read) - before >= self.replay.played, every=0.001)
             await client.synced()
-        self.hub.publish = lambda event: None  # type: ignore[method-assign]  # what comes now is the end of the recording, not its content
 
 
 @pytest.fixture(scope="session")
@@ -290,7 +319,8 @@ async def stage(doubles: Any, captures: Path, naive: ModuleType, reactor: Any, m
         server = service.build(config, reactor, clock=SystemClock(), random=Random(7), stand_in=stand_in, venues=[venue])
         hub: Any = server.hub
         for native, symbol in recording.symbols.items():
-            book = doubles.Topic(recording.exchange, recording.market, symbol, doubles.Channel.ORDER_BOOK) if False else None
+            topic = Topic(recording.exchange, recording.market, symbol, Channel.ORDER_BOOK)
+            hub.truths[topic], hub.quotes[topic] = Truth(naive, recording, native), quotes_of(recording)[native]
         server.privilegedStartService()
         server.startService()
         running = doubles.Running(server, None)
@@ -301,3 +331,173 @@ async def stage(doubles: Any, captures: Path, naive: ModuleType, reactor: Any, m
     yield begin
     for running in started:
         await running.stop()
+
+
+# -- what the client got
+
+
+def channel_of(topic: Topic) -> dict[str, Any]:
+    """As a client names it."""
+    return {"channel_type": topic.channel.value, **json.loads(f"{{{topic.json}}}")}
+
+
+def received(client: Any, kind: str) -> dict[Topic, list[dict[str, Any]]]:
+    """Payloads of one type by topic, numbers as the text they are."""
+    found: dict[Topic, list[dict[str, Any]]] = defaultdict(list)
+    for text in client.texts:
+        if text.startswith(b'{"type":"%b"' % kind.encode()):
+            payload = json.loads(text, parse_float=str, parse_int=str)["payload"]
+            found[topic_of(payload, kind)].append(payload)
+    return found
+
+
+def topic_of(payload: dict[str, Any], kind: str) -> Topic:
+    channel = Channel.ORDER_BOOK if kind.startswith("order_book") else Channel(kind)
+    symbol = Symbol(payload["symbol"]["base"], payload["symbol"]["quote"])
+    depth, interval = int(payload.get("depth", 0)), payload.get("interval", "")
+    return Topic(payload["exchange"], MarketType(payload["market_type"]), symbol, channel, depth=depth, interval=interval)
+
+
+class Views:
+    """The order books as the client holds them, each state looked for among the states that the venue's book went through."""
+
+    def __init__(self, client: Any, steps: dict[Topic, list[Step]]) -> None:
+        self.states = 0
+        self._client = client
+        self._steps = steps
+        self._read = 0
+        self._held: dict[Topic, tuple[dict[str, str], dict[str, str]]] = {}
+        self._sequence: dict[Topic, int] = {}
+        self._place: dict[Topic, int] = defaultdict(int)
+
+    def are_final(self) -> bool:
+        """Take what has come since the last call; whether every view is at its book's last state."""
+        texts = self._client.texts
+        for text in texts[self._read :]:
+            kind = text.partition(b',"payload"')[0].decode()[9:-1]
+            if kind.startswith("order_book"):
+                self._take(kind, json.loads(text, parse_float=str, parse_int=str)["payload"])
+        self._read = len(texts)
+        return all(self._fits(topic, self._steps[topic.upstream][-1]) for topic in self._held)
+
+    def _take(self, kind: str, payload: dict[str, Any]) -> None:
+        topic = topic_of(payload, kind)
+        sequence = int(payload["sequence"])
+        if kind == "order_book_snapshot":
+            bids, asks = ([(each["price"], each["quantity"]) for each in payload[side]] for side in ("bids", "asks"))
+            assert [float(price) for price, _ in bids] == sorted((float(price) for price, _ in bids), reverse=True)
+            assert [float(price) for price, _ in asks] == sorted(float(price) for price, _ in asks)
+            assert payload["complete"] is (min(len(bids), len(asks)) >= topic.depth)
+            self._held[topic] = dict(bids), dict(asks)
+        else:
+            assert sequence == self._sequence[topic] + 1, topic
+            for side, held in zip(("bids", "asks"), self._held[topic], strict=True):
+                for price in payload["deletes"][side]:
+                    del held[price]
+                held.update((each["price"], each["quantity"]) for each in payload[f"{side}_upserts"])
+        self._sequence[topic] = sequence
+        steps, first = self._steps[topic.upstream], self._place[topic]
+        places = (place for place in range(first, len(steps)) if steps[place].time == payload["timestamp"] and self._fits(topic, steps[place]))
+        place = next(places, None)
+        assert place is not None, f"{topic}, sequence {sequence}: no state of the venue's book at {payload['timestamp']} looks like this"
+        self._place[topic] = place
+        self.states += 1
+
+    def _fits(self, topic: Topic, step: Step) -> bool:
+        bids, asks = self._held[topic]
+        return bids == dict(step.bids[: topic.depth]) and asks == dict(step.asks[: topic.depth])
+
+
+def check_trades(stage: Stage, client: Any) -> None:
+    """All trades, in order, digit for digit."""
+    got = received(client, "trade")
+    for native, expected in trades_of(stage.recording).items():
+        symbol = stage.recording.symbols[native]
+        trades = next((found for topic, found in got.items() if topic.symbol == symbol), [])
+        assert [(each["id"], each["price"], each["quantity"], each["side"], each["timestamp"]) for each in trades] == expected
+        assert not any(each.get("replayed") for each in trades)
+
+
+def check_candles(stage: Stage, client: Any) -> None:
+    """Every state of every bar."""
+    got = received(client, "candle")
+    for native, expected in bars_of(stage.recording).items():
+        (topic,) = [topic for topic in got if topic.symbol == stage.recording.symbols[native]]
+        values = [tuple(each[key] for key in ("timestamp", "open", "high", "low", "close", "volume", "closed")) for each in got[topic]]
+        assert values == expected and topic.interval == "1m"
+        assert {each["source"] for each in got[topic]} == {"venue"}
+
+
+def check_quotes(stage: Stage, client: Any) -> None:
+    """Each recorded best bid and ask from the first last price on, none conflated; the times are the venue's and never run backwards."""
+    got = received(client, "ticker")
+    assert [len(got[topic]) for topic in got] == [sum(isinstance(each, Ticker) and each.topic is topic for each in stage.hub.events) for topic in got]
+    for native, (_, quotes) in quotes_of(stage.recording).items():
+        tickers = next((found for topic, found in got.items() if topic.symbol == stage.recording.symbols[native]), [])
+        trades = trades_of(stage.recording)[native]
+        assert bool(tickers) is bool(trades)
+        shown = changes((each["bid"], each["bid_size"], each["ask"], each["ask_size"]) for each in tickers if "bid" in each)
+        expected = changes(quotes)
+        assert shown == expected[len(expected) - len(shown) :]
+        if trades:
+            assert tickers[-1]["last"] == trades[-1][1]
+    for tickers in got.values():
+        times = [each["timestamp"] for each in tickers]
+        assert times == sorted(times)
+        assert {time[:4] for time in times} <= {year for year in ("2021", "2024", "2026") if year in times[0]}
+
+
+BINANCE_FIGURES = {"last": "c", "open_24h": "o", "high_24h": "h", "low_24h": "l", "volume_24h": "v", "quote_volume_24h": "q"}
+BYBIT_FIGURES = {
+    "last": "lastPrice",
+    "open_24h": "prevPrice24h",
+    "high_24h": "highPrice24h",
+    "low_24h": "lowPrice24h",
+    "volume_24h": "volume24h",
+    "quote_volume_24h": "turnover24h",
+    "mark_price": "markPrice",
+    "index_price": "indexPrice",
+    "funding_rate": "fundingRate",
+    "open_interest": "openInterest",
+}
+
+
+def check_figures(stage: Stage, client: Any) -> None:
+    """The 24 h figures, and a perpetual's own, after each frame that brings any (one frame of both kinds makes two tickers of one time)."""
+    figures = BYBIT_FIGURES if stage.recording.exchange == "bybit" else BINANCE_FIGURES
+    known: dict[str, str] = {}
+    expected = []
+    for _, frame in data_of(stage.recording, ("tickers", "ticker", "miniTicker")):
+        known |= frame["data"]
+        expected.append({name: known[key] for name, key in figures.items() if key in known})
+    if expected:
+        (tickers,) = received(client, "ticker").values()
+        last = {each["timestamp"]: {name: each[name] for name in figures if name in each} for each in tickers}
+        assert list(last.values()) == expected
+        assert not any(name in each for each in tickers for name in ("bid", "ask", "bid_size", "ask_size"))
+
+
+@pytest.mark.parametrize("name", FILES)
+@ensureDeferred
+async def test_every_frame_reaches_the_client_as_what_it_says(stage: Any, name: str) -> None:
+    playing = await stage(name)
+    client = await playing.watch()
+    await playing.play(client)
+    recording, hub = playing.recording, playing.hub
+
+    assert {stream: [each.text for each in recording.frames if each.stream == stream] for stream in recording.streams} == playing.venue.frames
+    assert playing.venue.bad == [] and all(each.ok for each in playing.venue.controls if isinstance(each, Ack))
+    nothing = ("upstream_decode_errors", "upstream_unknown_messages", "publish_failures", "book_gaps", "duplicates_dropped", "upstream_disconnects")
+    assert {each: hub.counted(f"cryptodash_{each}_total") for each in nothing} == dict.fromkeys(nothing, 0)
+
+    views = Views(client, hub.steps)
+    await playing.eventually(views.are_final)
+    assert hub.wrong == []
+    assert all(truth.left == 0 for topic, truth in hub.truths.items() if topic in hub.steps)
+    check_trades(playing, client)
+    check_candles(playing, client)
+    check_quotes(playing, client)
+    check_figures(playing, client)
+    assert client.of("error") == client.of("gap") == []
+    kinds = {message["type"].removesuffix("_snapshot").removesuffix("_delta") for message in client.messages}
+    assert kinds - {"info", "status"} == FILES[name]

@@ -328,3 +328,19 @@ def test_two_lines_of_a_venue_never_change_over_at_once() -> None:
         bench.frame(wire.restarting(), server)
     bench.advance(20)
     assert len(bench.servers) == 3
+
+
+def test_an_ending_without_an_answer_is_made_sure_of_before_the_stream_begins_again() -> None:
+    bench = Bench()
+    bench.want(TRADES, "spot:ETH-USDT:trade")
+    server = bench.only
+    bench.obedient = False
+    bench.drop(TRADES)
+    bench.advance(9.9)
+    bench.want(TRADES)
+    bench.advance(0.5)  # the unsubscribe has expired, and is repeated although the stream is wanted again
+    bench.obedient = True
+    bench.ack(server)
+    bench.advance(2)
+    assert bench.subscribed() == {"trade:BTCUSDT", "trade:ETHUSDT"}
+    assert [request["op"] for _, request in server.sent] == ["sub", "unsub", "unsub", "sub"]

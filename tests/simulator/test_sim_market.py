@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from cryptodash.core.instruments import MarketType
 from cryptodash.simulator.book import Book, Side
+from cryptodash.simulator.economy import Economy
 from cryptodash.simulator.listing import fixed, listings, trim
-from cryptodash.simulator.market import Economy, Market
+from cryptodash.simulator.market import Market
 
 NOW = 1_763_811_234_567
 PLACES = [(exchange, market) for exchange in ("binance", "bybit") for market in MarketType]

@@ -1,0 +1,222 @@
+"""Clients that read slowly, for a while, or never: they cost nobody else anything, and never see an old price as live."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Callable
+from datetime import datetime
+from itertools import pairwise
+from statistics import median
+from typing import Any
+
+from attrs import evolve
+from pytest_twisted import ensureDeferred
+
+STALL_S = 1.0
+
+
+def milliseconds(text: str) -> int:
+    return round(datetime.fromisoformat(text).timestamp() * 1000)
+
+
+def channels(channel: Callable[..., Any], running: Any, *kinds: str, **fields: Any) -> list[dict[str, Any]]:
+    """All instruments of the demo in these kinds."""
+    found = []
+    for kind in kinds:
+        more = fields if kind == "order_book" else {}
+        for exchange, upstream in running.server.hub.upstreams.items():
+            for each in upstream.catalogue:
+                if each.status == "trading":
+                    found.append(channel(kind, exchange, str(each.symbol), market_type=each.market.value, **more))
+    return found
+
+
+def subscribe(*wanted: Any) -> bytes:
+    return json.dumps({"op": "subscribe", "channels": wanted}).encode()
+
+
+def make_wild(running: Any, native: str = "BTCUSDT") -> None:
+    """A market in panic: as many trades as the simulator makes, two hundred a second."""
+    for market in running.simulator.markets.values():
+        instrument = market.get(native)
+        if instrument is not None:
+            instrument.listing = evolve(instrument.listing, trades_per_hour=1_000_000)
+
+
+def ages(client: Any, since: int, kind: str = "trade") -> list[int]:
+    """How old each live message was when it came, ms."""
+    found = []
+    for message, when in zip(client.messages[since:], client.received_at[since:], strict=True):
+        if message["type"] == kind and not message["payload"].get("replayed"):
+            found.append(when - milliseconds(message["payload"]["timestamp"]))
+    return found
+
+
+def queued(running: Any) -> int:
+    """Bytes the server itself holds for its clients: their backlogs, and what their transports have not handed to the kernel."""
+    total = 0
+    for protocol in running.server.clients.sessions:
+        transport = protocol.transport
+        while getattr(transport, "transport", None) is not None:
+            transport = transport.transport
+        total = max(total, len(transport.dataBuffer) + transport._tempDataLen + (protocol.line.backlog.bytes if protocol.line is not None else 0))
+    return total
+
+
+@ensureDeferred
+async def test_a_client_that_never_reads_delays_nobody_and_is_gone_in_time(start: Any, helpers: Any, reactor: Any) -> None:
+    eventually, channel = helpers
+    running = await start(DEMO="true", EXCHANGES="binance", CLIENT_STALL_TIMEOUT=str(STALL_S))
+    everything = subscribe(*channels(channel, running, "ticker", "trade"), *channels(channel, running, "order_book", depth=1000))
+    fast, reader = await running.connect(), await running.raw_ws()
+    fast.subscribe(channel("trade"), channel("ticker"), channel("order_book", depth=5))
+    reader.send_frame(1, everything)  # reads what the others will not: the load is the same before and after they come
+    make_wild(running)
+    await eventually(lambda: reader.data.count(b'"type":"order_book_snapshot"') > 40)
+    since = len(fast.messages)
+    await eventually(lambda: len(ages(fast, since)) > 200)
+    calm = ages(fast, since)
+
+    deaf = [await running.raw_ws() for _ in range(5)]
+    since, most, blocked_at = len(fast.messages), 0, None
+    for raw in deaf:
+        raw.pause()
+        raw.send_frame(1, everything)
+
+    def all_gone() -> bool:
+        nonlocal most, blocked_at
+        most = max(most, queued(running))
+        if blocked_at is None and len(running.server.clients.fanout.blocked) == len(deaf):
+            blocked_at = reactor.seconds()
+        return blocked_at is not None and len(running.server.clients.sessions) == 2
+
+    await eventually(all_gone)
+    assert reactor.seconds() - blocked_at <= STALL_S + 1.0 + 0.5
+    assert most <= 2 * 1024 * 1024
+    loud = ages(fast, since)
+    assert len(loud) > 100 and median(loud) < median(calm) + 100 and max(loud) < max(calm) + 500
+    ids = [int(each["id"]) for each in fast.of("trade")]
+    assert ids == list(range(ids[0], ids[0] + len(ids))), "the fast client lost a trade"
+    assert {each["state"] for each in fast.of("status")} == {"connecting", "live"}
+    text = (await running.get("/metrics")).body.decode()
+    assert 'cryptodash_ws_closes_total{code="1013",initiator="server"} 5.0' in text
+
+
+@ensureDeferred
+async def test_sending_does_not_save_a_client_that_never_reads(start: Any, helpers: Any) -> None:
+    eventually, channel = helpers
+    running = await start(DEMO="true", CLIENT_STALL_TIMEOUT=str(STALL_S))
+    raw = await running.raw_ws()
+    raw.pause()
+    raw.send_frame(1, subscribe(*channels(channel, running, "ticker"), *channels(channel, running, "order_book", depth=1000)))
+    await eventually(lambda: len(running.server.clients.fanout.blocked) == 1)
+
+    def gone() -> bool:
+        raw.send_frame(10, b"pong nobody asked for")
+        return not running.server.clients.sessions
+
+    await eventually(gone, STALL_S + 2.0, every=0.1)
+
+
+def outdated(slow: Any, fast: Any, kind: str) -> list[int]:
+    """For each value the slow client read: for how long (ms) the fast one had known a newer one."""
+    news: dict[str, list[tuple[int, int]]] = {}
+    for message, when in zip(fast.messages, fast.received_at, strict=True):
+        if message["type"] == kind:
+            news.setdefault(name(message["payload"]), []).append((milliseconds(message["payload"]["timestamp"]), when))
+    found = []
+    for message, when in zip(slow.messages, slow.received_at, strict=True):
+        if message["type"] == kind:
+            own = milliseconds(message["payload"]["timestamp"])
+            newer = next((known for time, known in news[name(message["payload"])] if time > own), when)
+            found.append(max(0, when - newer))
+    return found
+
+
+def name(payload: dict[str, Any]) -> str:
+    return f"{payload['exchange']} {payload['market_type']} {payload['symbol']} {payload.get('depth', '')}"
+
+
+@ensureDeferred
+async def test_what_a_slow_reader_reads_is_never_old(start: Any, helpers: Any, reactor: Any) -> None:
+    eventually, channel = helpers
+    running = await start(DEMO="true", EXCHANGES="binance", SOCKET_SEND_BUFFER_BYTES="16384")
+    slow, fast = await running.connect(), await running.connect()
+    wanted = channels(channel, running, "ticker", "trade") + channels(channel, running, "order_book", depth=50)
+    fast.subscribe(*wanted)
+    make_wild(running)
+    await eventually(lambda: len(fast.of("order_book_snapshot")) > 40)
+    transport = slow.transport
+    transport.getHandle().setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16384)
+    transport.readBufferSize = 4096
+    breaths = 0
+
+    def breathe() -> None:  # one read of 4 KiB, then a pause: about 80 kB/s
+        nonlocal breaths
+        breaths += 1
+        (transport.pauseProducing if breaths % 2 else transport.resumeProducing)()
+        if not slow.closed.called:
+            reactor.callLater(0.05 if breaths % 2 else 0.0, breathe)
+
+    breathe()
+    slow.subscribe(*wanted)
+    first = len(fast.texts)
+    await eventually(lambda: breaths > 80)
+    behind = sum(map(len, fast.texts[first:])) / sum(map(len, slow.texts))
+    assert behind > 2.5, "it was not slow"
+    assert not slow.closed.called and not fast.of("gap")
+    for kind in ("ticker", "order_book_snapshot"):
+        late = outdated(slow, fast, kind)
+        assert len(late) > 50 and max(late) < 1000, (kind, sorted(late)[-10:])
+
+
+def applied(messages: list[dict[str, Any]], depth: int) -> tuple[int, list[int]]:
+    """(deltas, sequences of the snapshots) of one book, each delta checked to fit."""
+    sequence, deltas, snapshots = 0, 0, []
+    for message in messages:
+        if message["type"].startswith("order_book") and message["payload"]["depth"] == depth:
+            if message["type"] == "order_book_snapshot":
+                snapshots.append(message["payload"]["sequence"])
+            else:
+                assert message["payload"]["sequence"] == sequence + 1
+                deltas += 1
+            sequence = message["payload"]["sequence"]
+    return deltas, snapshots
+
+
+@ensureDeferred
+async def test_a_client_that_was_away_for_a_while_comes_back_to_the_present(start: Any, helpers: Any, shifted_clock: Any) -> None:
+    eventually, channel = helpers
+    running = await start(DEMO="true", EXCHANGES="binance", SOCKET_SEND_BUFFER_BYTES="4096", clock=shifted_clock(3.0))
+    fast, slow = await running.connect(), await running.connect()
+    wanted = [channel("ticker"), channel("trade"), channel("candle", interval="1m"), channel("order_book", depth=20)]
+    for client in (fast, slow):
+        client.subscribe(*wanted)
+        client.subscribe(*[each for each in channels(channel, running, "order_book", depth=200)])
+    make_wild(running)
+    await eventually(lambda: all(client.of("trade") and client.of("candle") and applied(client.messages, 20)[0] > 3 for client in (fast, slow)))
+    slow.transport.getHandle().setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    slow.transport.pauseProducing()
+    before = len(fast.of("trade"))
+    await eventually(lambda: any(each["closed"] for each in fast.of("candle")) and len(fast.of("trade")) > before + 800)
+    slow.transport.resumeProducing()
+    gap = (await slow.until_type("gap"))["payload"]
+    await slow.synced()
+    resumed, news = len(slow.messages), len(fast.of("trade"))
+    await eventually(lambda: len(fast.of("trade")) > news + 50 and applied(slow.messages, 20)[0] > 6)
+    await slow.synced()
+    await fast.synced()
+
+    assert gap["channel"] == {"channel_type": "trade", "exchange": "binance", "market_type": "spot", "symbol": {"base": "BTC", "quote": "USDT"}}
+    ids = [int(each["id"]) for each in slow.of("trade")]
+    holes = [later - earlier - 1 for earlier, later in pairwise(ids) if later != earlier + 1]
+    assert holes == [gap["missed"]] and len(slow.of("gap")) == 1, "what is missing is what the gap says"
+    for client in (fast, slow):
+        assert sum(1 for each in client.of("candle") if each["closed"]) == 1, "a closed candle comes, once"
+    assert [each for each in slow.of("candle") if each["closed"]] == [each for each in fast.of("candle") if each["closed"]]
+    deltas, snapshots = applied(slow.messages, 20)
+    assert len(snapshots) == 2 and snapshots[1] > snapshots[0] + deltas / 2 and len(applied(fast.messages, 20)[1]) == 1
+    assert max(outdated(slow, fast, "ticker")[-20:]) < 500
+    assert not any(message["type"] == "order_book_snapshot" for message in slow.messages[resumed:]), "one snapshot is enough"
+    assert {each["state"] for each in slow.of("status")} == {"connecting", "live"}
