@@ -78,10 +78,10 @@ def _replay(config: Config, options: usage.Options, twistd: usage.Options) -> IS
     """The server on a recording: its venue, its streams, all of them held from the start."""
     try:
         recording = read_recording(Path(options["file"]), exchange=options["exchange"], market=options["market"], symbols=options["symbol"])
-        venue = RecordedVenue(registry.load(recording.exchange), recording.samples())
+        venue = RecordedVenue(registry.load(recording.exchange), recording.samples(), recording.limits)
+        topics = venue.topics(recording.exchange, recording.market, recording.symbols, config.book_depth_default)
     except ConfigError as error:
         refuse(str(error))
-    topics = venue.topics(recording.exchange, recording.market, recording.symbols, config.book_depth_default)
     replay = Replay(reactor, recording, speed=options["speed"], delay=options["delay"])
     _listen(replay)
     stand_in = StandIn(replay, replay.hosts, "replay")

@@ -211,6 +211,7 @@ class _Bar(Struct, gc=False):
 
 
 class _Kline(Struct, gc=False):
+    time: Time = field(name="E")
     bar: _Bar = field(name="k")
 
 
@@ -219,7 +220,8 @@ _kline = decoder(Wrapped[_Kline])
 
 def read_kline(stream: str, frame: bytes) -> Sequence[Message]:
     """``x`` is true on the last frame of a bar and on no other."""
-    bar = _kline(frame).data.bar
+    data = _kline(frame).data
+    bar = data.bar
     return (
         Bar(
             stream,
@@ -230,6 +232,7 @@ def read_kline(stream: str, frame: bytes) -> Sequence[Message]:
             above_zero(bar.close),
             unsigned(bar.volume),
             bar.closed,
+            data.time,
         ),
     )
 

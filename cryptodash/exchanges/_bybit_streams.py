@@ -202,6 +202,7 @@ class _Bar(Struct, gc=False):
 
 
 class _Kline(Struct, gc=False):
+    time: Time = field(name="ts")
     data: list[_Bar]
 
 
@@ -210,6 +211,7 @@ _kline = decoder(_Kline)
 
 def read_kline(topic: str, frame: bytes) -> Sequence[Message]:
     """``confirm`` marks the closed bar; one frame may hold it together with the bar that follows."""
+    kline = _kline(frame)
     return [
         Bar(
             topic,
@@ -220,8 +222,9 @@ def read_kline(topic: str, frame: bytes) -> Sequence[Message]:
             above_zero(bar.close),
             unsigned(bar.volume),
             bar.confirm,
+            kline.time,
         )
-        for bar in _kline(frame).data
+        for bar in kline.data
     ]
 
 

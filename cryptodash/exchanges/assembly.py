@@ -24,6 +24,8 @@ __all__ = ["CandleAssembly", "CandleOutcome", "SweepAssembly", "TickerAssembly",
 
 KNOWN_IDS = 10_000
 """Trade ids remembered where the venue does not count its trades."""
+KNOWN_HOLES = 1_000
+"""Numbers of trades remembered that were passed over."""
 RESTART_MS = 60_000
 """A trade this much newer than the newest with a lower number: the venue counts anew."""
 SWEEP_INTERVAL = 1.0
@@ -54,6 +56,8 @@ class TickerAssembly:
         self.trades_open = False
         self.crossed = 0
         """Quotes dropped because bid >= ask."""
+        self.is_crossed = False
+        """Whether the newest quote was such a one, so that the quote known is not the venue's any more."""
         # Collects what is known before there is a last; its ``last`` is then empty and it is never shown.
         self._known = Ticker(topic, 0, Number(""))
         self._quote_id: int | None = None
@@ -68,6 +72,7 @@ class TickerAssembly:
     def reset_quote_order(self) -> None:
         """The next quote counts whatever its update id: ids may begin anew after a reconnect."""
         self._quote_id = None
+        self.is_crossed = False
 
     def quote(self, m: Quote, received_ms: int) -> Ticker | None:
         """Take the best bid and ask. ``received_ms`` (our wall clock, corrected by the skew) is its time where the venue gives none."""
@@ -80,7 +85,9 @@ class TickerAssembly:
             return None
         if m.bid is not None and m.ask is not None and key(m.bid) >= key(m.ask):
             self.crossed += 1
+            self.is_crossed = True
             return None
+        self.is_crossed = False
         self._quote_id = m.update_id
         if known.quote_time is not None and known.quote_time > time:
             time = known.quote_time
@@ -165,7 +172,7 @@ class TickerAssembly:
 
 
 class TradeAssembly:
-    """The trades of one instrument, each once and in order."""
+    """The trades of one instrument, each once. They are told as they come: one that the venue sends late is told late."""
 
     def __init__(self, topic: Topic) -> None:
         self.missed = 0
@@ -173,6 +180,8 @@ class TradeAssembly:
         self._topic = topic
         self._number: int | None = None
         self._time = 0
+        self._holes: dict[int, None] = {}
+        """The newest numbers passed over: their trades may still come."""
         self._order: deque[str] = deque()
         self._ids: set[str] = set()
 
@@ -192,10 +201,24 @@ class TradeAssembly:
         last = self._number
         if last is not None:
             if fill.number <= last and fill.time < self._time + RESTART_MS:
-                return False
+                return self._fills_a_hole(fill.number)
             if fill.number > last + 1:
-                self.missed += fill.number - last - 1
+                self._pass_over(last + 1, fill.number)
         self._number, self._time = fill.number, fill.time
+        return True
+
+    def _pass_over(self, first: int, end: int) -> None:
+        self.missed += end - first
+        for number in range(max(first, end - KNOWN_HOLES), end):
+            self._holes[number] = None
+        while len(self._holes) > KNOWN_HOLES:
+            del self._holes[next(iter(self._holes))]
+
+    def _fills_a_hole(self, number: int) -> bool:
+        if number not in self._holes:
+            return False
+        del self._holes[number]
+        self.missed -= 1
         return True
 
     def _is_new_id(self, trade_id: str) -> bool:

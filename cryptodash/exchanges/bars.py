@@ -49,6 +49,8 @@ class CandleAssembly:
         self._expected: int | None = None
         """Open time of the oldest bar that has not been delivered closed."""
         self._running: Candle | None = None
+        self._sent_at = 0
+        """When the venue sent the running bar."""
         self._last_closed: Candle | None = None
         self._held: dict[int, Candle] = {}
         self._asked = False
@@ -76,7 +78,7 @@ class CandleAssembly:
             return self._repeated(candle)
         if self._held or m.open_time > self._expected:
             return self._hold(candle)
-        if candle == self._running:
+        if candle == self._running or self._is_overtaken(m):
             return _NOTHING
         return CandleOutcome([self._deliver(candle)], False)
 
@@ -98,6 +100,15 @@ class CandleAssembly:
         """The stream was interrupted: an unanswered fetch is given up, and tries are counted anew. Bars missed meanwhile show with the next frame."""
         self._asked = False
         self._tries = self._patience = 0
+
+    def _is_overtaken(self, m: Bar) -> bool:
+        """Whether a newer frame of the running bar came before this one."""
+        if m.time is None or m.closed:
+            return False
+        if self._running is not None and m.time < self._sent_at:
+            return True
+        self._sent_at = m.time
+        return False
 
     def _after(self, open_time: int) -> int:
         """Open time of the next bar."""

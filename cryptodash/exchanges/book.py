@@ -106,6 +106,8 @@ class OrderBook:
         """How often the book was rebuilt, or replaced, after it had once been synced."""
         self._bids, self._asks = Ladder(-1), Ladder(1)
         self._was_synced = False
+        self._joining = False
+        """Synced from a snapshot that no frame has gone beyond yet."""
         self._old_run = 0
         self._watched = 0
         self._needed = 0
@@ -140,16 +142,17 @@ class OrderBook:
         self._watched = depth
         self._set_needed()
 
-    def wants_snapshot(self) -> bool:
+    def wants_snapshot(self, least_frames: int = 2) -> bool:
         """Whether a REST snapshot is needed and none is on its way or waiting for the stream.
 
-        Before two frames have come a snapshot is usually older than the first of them. A synced book wants one when fewer than 1.5 times the
-        watched levels are left on a side; where the venue gives no more than that, when a quarter of what it gave is used up.
+        Before two frames have come a snapshot is usually older than the first of them; where the stream is slow, one must do (none will not:
+        a stream that never delivered is not proven). A synced book wants one when fewer than 1.5 times the watched levels are left on a side;
+        where the venue gives no more than that, when a quarter of what it gave is used up.
         """
         if self._asking or self._held is not None or self._rule is BookRule.COUNTER:
             return False
         if self.sequence is None:
-            return self._kept is not None and len(self._kept.frames) >= 2
+            return self._kept is not None and len(self._kept.frames) >= least_frames
         return self._bids.is_short(self._needed) or self._asks.is_short(self._needed)
 
     def snapshot_begun(self) -> None:
@@ -212,7 +215,7 @@ class OrderBook:
         Spot: an id range that leaves none out. USD-M: ids are shared by all symbols, so the frame names its predecessor. Bybit: plus one.
         """
         if self._rule is BookRule.CHAIN:
-            return depth.previous == last
+            return depth.previous == last or (self._joining and depth.first <= last)
         if self._rule is BookRule.RANGE:
             return depth.first <= last + 1
         return depth.last == last + 1
@@ -225,6 +228,7 @@ class OrderBook:
         if is_crossed(self._bids, self._asks):
             return self._lose(Outcome.CROSSED)
         self.sequence = depth.last
+        self._joining = False
         self._old_run = 0
         if depth.time is not None:
             self.time = depth.time
@@ -271,10 +275,16 @@ class OrderBook:
         return Outcome.BUFFERED if self._held is None else self._join()
 
     def _join(self) -> Outcome:
-        """Not synced: join the snapshot to the buffer, once the stream has reached it. One newer than the stream waits; it is never refetched."""
+        """Not synced: join the snapshot to the buffer.
+
+        One newer than everything buffered is the book as it stands: what the stream has yet to bring up to it is passed over, and the first frame
+        beyond it must overlap it.
+        """
         held, kept = self._held, self._kept
-        if held is None or kept is None or not kept.frames or kept.frames[-1].last < held.depth.last:
+        if held is None or kept is None or not kept.frames:
             return Outcome.BUFFERED
+        if kept.frames[-1].last < held.depth.last:
+            return self._begin_at(held, kept.frames[-1].time)
         if not self._overlaps(kept.frames, held.depth.last):
             self._held = None
             return Outcome.OUTDATED
@@ -283,6 +293,16 @@ class OrderBook:
             return self._lose(Outcome.CROSSED)
         newest = kept.frames[-1]
         self.sequence, self.time = newest.last, newest.time
+        self._old_run = 0
+        self._adopt(held, bids, asks)
+        return self._rebuilt()
+
+    def _begin_at(self, held: _Snapshot, time: int | None) -> Outcome:
+        bids, asks = held.joined(())
+        if is_crossed(bids, asks):
+            return self._lose(Outcome.CROSSED)
+        self.sequence, self.time = held.depth.last, time if held.depth.time is None else held.depth.time
+        self._joining = True
         self._old_run = 0
         self._adopt(held, bids, asks)
         return self._rebuilt()
@@ -353,5 +373,6 @@ class OrderBook:
         self._bids.clear()
         self._asks.clear()
         self.sequence = self.time = self._held = None
+        self._joining = False
         self._kept = _Frames()
         self._old_run = 0

@@ -24,6 +24,9 @@ LOST: dict[Outcome, tuple[Cause, str]] = {
 }
 """What is wrong with the book, in the contract's words and in the metric's."""
 
+SLOW_STREAM = 1.0
+"""Seconds without a frame that make a book's stream a slow one."""
+
 
 class Leg:
     """One stream of a book and the book made from it. Usually a track has one; while it changes to another tier, two."""
@@ -44,6 +47,11 @@ class Leg:
     def is_urgent(self) -> bool:
         """Whether the book has nothing to show."""
         return not self.book.synced
+
+    def least_frames(self, now: float) -> int:
+        """How many frames to wait for before a snapshot: one is enough from a stream that then says nothing for a while."""
+        heard = None if self.stream is None else self.stream.last
+        return 1 if heard is not None and now - heard >= SLOW_STREAM else 2
 
     def request(self) -> RestRequest | None:
         """The snapshot request (see ``snapshots.Customer``)."""
@@ -176,8 +184,8 @@ class BookTrack(Track):
             if old is not None:
                 self._retire(old, now)
         self.valued = True
-        self.refresh(out)
         self.changed(leg, time, True, out)
+        self.refresh(out)  # after the book: what clients hold from before the loss must not be called live again
 
     def begin_again(self, leg: Leg, now: float) -> None:
         """End and begin the stream for a new snapshot in it; at most once in five seconds, then less often."""
@@ -240,7 +248,7 @@ class BookTrack(Track):
             if leg.rule is BookRule.COUNTER:
                 if not leg.book.synced and leg.stream is not None and leg.stream.phase is Phase.LIVE:
                     self.begin_again(leg, now)
-            elif leg.book.wants_snapshot():
+            elif leg.book.wants_snapshot(leg.least_frames(now)):
                 self._snapshots.ask(leg)
         self._compare(now, out)
 

@@ -92,7 +92,7 @@ class Bybit:
             return Plan((StreamSpec(endpoint, f"kline.{rest.INTERVALS[topic.interval]}.{native}", _CANDLE),), required=_CANDLE)
         if topic.channel is Channel.ORDER_BOOK:
             tier = next((each for each in _TIERS if each >= depth), _TIERS[-1])
-            return Plan((StreamSpec(endpoint, f"orderbook.{tier}.{native}", _BOOK),), required=_BOOK)
+            return Plan((StreamSpec(endpoint, f"orderbook.{tier}.{native}", _BOOK, depth=tier),), required=_BOOK)
         figures = _SPOT_FIGURES if topic.market is SPOT else _LINEAR_FIGURES
         # Level 1 is sent again after 3 s without a change.
         quote = StreamSpec(endpoint, f"orderbook.1.{native}", _QUOTE, promise=3.0)

@@ -74,7 +74,7 @@ class Engine:
             "cryptodash_upstream_event_delay_seconds", "Receive time less the venue's time, sampled", DELAY_BOUNDS, "exchange", "channel"
         )
         self._beat_at = NEVER
-        self._catalogue_asked = -NEVER
+        self._catalogue_asked: dict[MarketType, float] = {}
 
     # -- wishes
 
@@ -185,20 +185,25 @@ class Engine:
         return None if due == NEVER else due
 
     def _beat(self, now: float, out: list[Output]) -> None:
-        again = self._roster.beat(now, self._desk.stale_after, out)
-        if any(each.phase is Phase.SILENT for each in again):
-            self._ask_catalogue(again, now, out)
+        self._roster.beat(now, self._desk.stale_after, out)
+        self._ask_catalogue(now, out)
         self._wishes.beat(now, out)
         self._lines.beat(now, out)
 
-    def _ask_catalogue(self, silent: list[Stream], now: float, out: list[Output]) -> None:
-        """A stream that went silent may have been delisted: the catalogue tells."""
-        if now - self._catalogue_asked < CATALOGUE_EVERY:
-            return
-        self._catalogue_asked = now
+    def _ask_catalogue(self, now: float, out: list[Output]) -> None:
+        """A stream that went silent may have been delisted, and one of a halted instrument that speaks trades again: the catalogue tells."""
+        for market in self._venue.markets:
+            asked = self._catalogue_asked.get(market, -NEVER)
+            if now - asked >= CATALOGUE_EVERY and self._is_in_doubt(market, asked):
+                self._catalogue_asked[market] = now
+                out.extend(Fetch(request) for request in self._venue.catalogue_requests(market)[:1])
+
+    def _is_in_doubt(self, market: MarketType, asked: float) -> bool:
         endpoints = self._venue.endpoints
-        for market in {endpoints[each.endpoint].market for each in silent if each.endpoint in endpoints}:
-            out.extend(Fetch(request) for request in self._venue.catalogue_requests(market)[:1])
+        for stream in self._roster.streams.values():
+            if stream.phase is Phase.SILENT and stream.since > asked and endpoints[stream.endpoint].market is market:
+                return True
+        return any(track.topic.market is market and track.halted_but_heard(asked) for track in self._wishes.tracks.values())
 
     def _begin(self) -> tuple[float, list[Output]]:
         return self._monotonic(), []

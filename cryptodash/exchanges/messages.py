@@ -115,7 +115,7 @@ class Depth(Struct, frozen=True, gc=False):
 
 
 class Bar(Struct, frozen=True, gc=False):
-    """A candle frame; ``open_time`` in ms."""
+    """A candle frame; ``open_time`` in ms, ``time`` (ms) when the venue sent it, where it says so."""
 
     stream: str
     open_time: int
@@ -125,6 +125,7 @@ class Bar(Struct, frozen=True, gc=False):
     close: Number
     volume: Number
     closed: bool
+    time: int | None = None
 
 
 class SweepRow(NamedTuple):

@@ -70,6 +70,12 @@ class Track:
         """What the streams say."""
         return freshness.of_topic(self.sources, self.plan.required if self.plan is not None else (), self.valued)
 
+    def halted_but_heard(self, since: float) -> bool:
+        """Whether the catalogue calls the instrument halted although a frame has come since."""
+        if self.instrument is None or self.instrument.status != "halted":
+            return False
+        return any(each.last is not None and each.last > since for streams in self.sources.values() for each in streams)
+
     def fields(self) -> tuple[str, ...]:
         """Stale parts, for a ticker."""
         return ()
@@ -122,6 +128,7 @@ class TickerTrack(Track):
         """Whether that stream is here only because somebody else wants it."""
 
     def feed(self, message: Message, now: float, out: list[Output]) -> None:
+        was_crossed = self.assembly.is_crossed
         if isinstance(message, Quote):
             self.update_id = message.update_id
             ticker = self.assembly.quote(message, self.desk.received_ms() if message.time is None else message.time)
@@ -139,9 +146,20 @@ class TickerTrack(Track):
             if not self.valued:
                 self.first_value(out)
             out.append(ticker)
+        if self.assembly.is_crossed is not was_crossed:
+            self.refresh(out)
+
+    def streams_condition(self) -> freshness.Condition:
+        state, cause = super().streams_condition()
+        # The quote on show is the last sound one, and the venue says that it is so no more.
+        return (State.STALE, Cause.CROSSED) if state.is_good and self.assembly.is_crossed else (state, cause)
 
     def fields(self) -> tuple[str, ...]:
-        return freshness.stale_fields(self.sources) if self.valued and self.ended is None else ()
+        if not self.valued or self.ended is not None:
+            return ()
+        stale = freshness.stale_fields(self.sources)
+        quote = freshness.FIELDS[Part.QUOTE]
+        return (*quote, *(each for each in stale if each not in quote)) if self.assembly.is_crossed else stale
 
     def follow(self, trades: Stream | None, out: list[Output]) -> None:
         """``last`` may come from this trade stream (None: no more), as well as from the 24 h ticker."""

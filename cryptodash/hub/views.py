@@ -261,9 +261,14 @@ class Views:
         return True
 
     def take_status(self, status: StreamStatus) -> None:
+        """A status that says good again finds the views caught up, whatever their pace: an old view must not be shown as live until its turn comes."""
         book = self._books.get(status.topic.upstream)
-        if book is not None:
-            book.take_status(status)
+        if book is None:
+            return
+        was_good = book.status is not None and book.status.state.is_good
+        book.take_status(status)
+        if status.state.is_good and not was_good:
+            self._publish(view for view in book.views.values() if not view.asleep)
 
     def watched(self, book: Topic) -> Iterator[tuple[Topic, Outlets]]:
         """The outlets of each view of a book, with the topic they know it by."""

@@ -114,6 +114,11 @@ class Side:
         """The key of the formula's level about ``distance`` levels behind the best price."""
         return self._cell(max(0, (self.best - self._origin) // self._gap) + distance)[0]
 
+    def is_regular(self, key: int) -> bool:
+        """Whether the formula would have a level here; the market keeps those and lets the others go, so that a book stays as dense as it began."""
+        index = (key - self._origin) // self._gap
+        return self._cell(index)[0] == key
+
     @property
     def touched(self) -> int:
         return len(self._keys)

@@ -299,9 +299,9 @@ class Instrument:
             if bits(1) or kept is None:
                 key = side.untouched(1 + distance)
                 if key > side.best and (side.sign > 0 or key < 0):
-                    self._set(side, key, 0 if side.size(key) and not bits(2) else self._level_size())
+                    self._set(side, key, 0 if side.size(key) and not bits(3) else self._level_size())
             else:
-                self._set(side, kept, 0)
+                self._set(side, kept, self._level_size() if side.is_regular(kept) and bits(3) else 0)
             if side.touched > _MAX_TOUCHED:
                 self._set(side, side.farthest(), 0)
 

@@ -54,7 +54,7 @@ def range_book(*, limit: int = 1000, snapshot: Depth | None = None) -> OrderBook
         ([(5, 7), (8, 10)], 10, REBUILT, 10),
         ([(5, 7), (8, 10)], 4, OUTDATED, None),  # L < U of the first event
         ([(5, 7), (8, 10)], 3, OUTDATED, None),
-        ([(5, 7), (8, 10)], 11, BUFFERED, None),  # newer than everything: wait, do not fetch again
+        ([(5, 7), (8, 10)], 11, REBUILT, 11),  # newer than everything: the book as it stands
         ([], 11, BUFFERED, None),
     ],
 )
@@ -78,7 +78,7 @@ def test_spot_snapshot_joins_where_its_id_is_covered(buffered: list[tuple[int, i
         ([(50, 55, 40), (70, 80, 55)], 45, OUTDATED, None),
         ([(50, 55, 40), (70, 80, 55)], 39, OUTDATED, None),
         ([(50, 55, 40), (70, 80, 55)], 60, OUTDATED, None),  # in the hole between two events
-        ([(50, 55, 40), (70, 80, 55)], 81, BUFFERED, None),
+        ([(50, 55, 40), (70, 80, 55)], 81, REBUILT, 81),
     ],
 )
 def test_perpetual_snapshot_joins_where_its_id_is_covered(
@@ -100,16 +100,46 @@ def test_join_applies_only_what_the_snapshot_lacks() -> None:
     assert (book.sequence, book.time, book.gaps, book.resyncs) == (10, 100, 0, 0)
 
 
-def test_snapshot_ahead_of_the_stream_is_joined_when_the_stream_gets_there() -> None:
+def test_snapshot_ahead_of_the_stream_is_the_book_and_what_it_holds_already_is_passed_over() -> None:
     book = OrderBook(RANGE)
     book.received(diff(5, 7))
     book.received(diff(8, 9))
     book.snapshot_begun()
-    assert book.snapshot(full(12), 1000) is BUFFERED
+    assert book.snapshot(full(12), 1000) is REBUILT
     assert not book.wants_snapshot()
-    assert book.received(diff(10, 11, bids="100 5")) is BUFFERED
-    assert book.received(diff(12, 13, bids="99 6")) is REBUILT
+    assert book.received(diff(10, 11, bids="100 5")) is IGNORED
+    assert book.received(diff(12, 13, bids="99 6")) is CHANGED
     assert shown(book)[0] == pairs("100 1, 99 6")
+
+
+@pytest.mark.parametrize(
+    ("rule", "frame", "outcome"),
+    [
+        (RANGE, (13, 14, None), CHANGED),
+        (RANGE, (11, 14, None), CHANGED),
+        (RANGE, (14, 15, None), GAP),
+        (CHAIN, (20, 25, 12), CHANGED),
+        (CHAIN, (11, 14, 8), CHANGED),  # U <= L <= u
+        (CHAIN, (13, 14, 8), GAP),  # neither names the snapshot nor holds its id
+    ],
+)
+def test_the_first_frame_beyond_a_snapshot_must_overlap_it(rule: BookRule, frame: tuple[int, int, int | None], outcome: Outcome) -> None:
+    book = OrderBook(rule)
+    book.received(diff(5, 9, previous=4))
+    assert book.wants_snapshot(least_frames=1)
+    assert not book.wants_snapshot()
+    assert book.snapshot(full(12), 1000) is REBUILT
+    first, last, previous = frame
+    assert book.received(diff(first, last, previous=previous)) is outcome
+    assert book.synced is (outcome is CHANGED)
+
+
+def test_only_the_first_frame_beyond_a_snapshot_may_overlap() -> None:
+    book = OrderBook(CHAIN)
+    book.received(diff(5, 9, previous=4))
+    book.snapshot(full(12), 1000)
+    assert book.received(diff(11, 14, previous=9)) is CHANGED
+    assert book.received(diff(13, 20, previous=12)) is GAP
 
 
 def test_waiting_snapshot_that_the_first_frame_outruns_is_outdated() -> None:

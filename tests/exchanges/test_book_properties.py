@@ -45,10 +45,10 @@ class Market:
         bids, asks = sorted(self.bids, reverse=True)[: self.tier], sorted(self.asks)[: self.tier]
         return {price: self.bids[price] for price in bids}, {price: self.asks[price] for price in asks}
 
-    def remember(self) -> None:
+    def remember(self, last: int | None = None) -> None:
         bids, asks = self._window() if self.tier else (self.bids, self.asks)
         true = sorted(bids.items(), reverse=True), sorted(asks.items())
-        self.history[self.told] = (self._values(true[0]), self._values(true[1]))
+        self.history[self.told if last is None else last] = (self._values(true[0]), self._values(true[1]))
 
     @staticmethod
     def _values(side: Sequence[tuple[int, int]]) -> Values:
@@ -110,6 +110,7 @@ class Market:
         bids = [self._level(price, self.bids[price]) for price in sorted(self.bids, reverse=True)[:limit]]
         asks = [self._level(price, self.asks[price]) for price in sorted(self.asks)[:limit]]
         last = self.told if self.tier or not self.first else self.id
+        self.remember(last)
         return Depth("s", True, last, last, None, bids, asks, None)
 
     def stream_snapshot(self) -> Depth:

@@ -181,8 +181,8 @@ def ticker(data: object, kind: str = "delta", time: int = 1786540397983) -> str:
             '{"start":120000,"end":179999,"interval":"1","open":"2","close":"2","high":"2","low":"2","volume":"0","turnover":"0","confirm":false,"timestamp":1}'
             '],"ts":1}',
             [
-                Bar("kline.1.BTCUSDT", 60000, *map(Number, ("1", "3", "0.5", "2", "7")), True),
-                Bar("kline.1.BTCUSDT", 120000, *map(Number, ("2", "2", "2", "2", "0")), False),
+                Bar("kline.1.BTCUSDT", 60000, *map(Number, ("1", "3", "0.5", "2", "7")), True, 1),
+                Bar("kline.1.BTCUSDT", 120000, *map(Number, ("2", "2", "2", "2", "0")), False, 1),
             ],
         ),
         (ticker(SNAPSHOT_FIELDS, "snapshot", 9), [linear_stats("tickers.BTCUSDT", 9), linear_mark("tickers.BTCUSDT", 9)]),
