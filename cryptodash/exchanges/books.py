@@ -145,8 +145,6 @@ class BookTrack(Track):
     def changed(self, leg: Leg, time: int | None, rebuilt: bool, out: list[Output]) -> None:
         """The book holds a new state."""
         if leg is self.leg:
-            if self.status is None or self.status.state is not State.LIVE:
-                self.refresh(out)
             out.append(BookChanged(self.topic, leg.book, self.desk.received_ms() if time is None else time, rebuilt))
 
     def follow_up(self, leg: Leg, outcome: Outcome, time: int | None, now: float, out: list[Output]) -> None:
@@ -183,7 +181,8 @@ class BookTrack(Track):
             self.leg = leg
             if old is not None:
                 self._retire(old, now)
-        self.valued = True
+        if not self.valued:
+            self.first_value(out)
         self.changed(leg, time, True, out)
         self.refresh(out)  # after the book: what clients hold from before the loss must not be called live again
 

@@ -1,0 +1,245 @@
+"""The two machine-readable descriptions against a running server, both ways: all that comes is described, all that is described comes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from attrs import evolve
+from jsonschema import Draft202012Validator
+from openapi_schema_validator import OAS31Validator
+from pytest_twisted import ensureDeferred
+from twisted.internet.defer import Deferred, gatherResults
+
+PAIR = "exchange=binance&symbol=BTC-USDT"
+
+NEVER_IN_A_DEMO = {
+    "OrderBook.checksum": "for venues that check their books by a checksum; the simulated ones have none",
+    "OrderBookSnapshot.payload.checksum": "the same",
+    "Candle.payload.corrected": "a closed bar is sent again only after its closing frame was lost and REST told otherwise",
+    "POST /api/symbols/refresh 401": "AUTH_TOKEN is refused at start until authentication is built",
+}
+ASKED = ("Channel", "Subscribe", "Unsubscribe", "Resync", "List", "Ping")
+"""Schemas of what clients send."""
+
+
+class Description:
+    """A document, and which members of its schemas have been seen."""
+
+    def __init__(self, document: Any, validator: Callable[..., Any]) -> None:
+        self.document = document
+        self.schemas = document["components"]["schemas"]
+        self.seen: set[str] = set()
+        self._validator = validator
+        self._shapes: set[object] = set()
+
+    def check(self, name: str, value: Any) -> None:
+        """The value fits the schema of this name; its members count as seen. Of values that look alike the first is enough."""
+        shape = (name, _shape(value))
+        if shape not in self._shapes:
+            self._shapes.add(shape)
+            self.check_against({"$ref": f"#/components/schemas/{name}"}, value)
+
+    def check_against(self, schema: Any, value: Any) -> None:
+        self._validator({**schema, "components": {"schemas": self.schemas}}).validate(value)
+        self._see(schema, value, "")
+
+    def _see(self, schema: Any, value: Any, at: str) -> None:
+        if "$ref" in schema:
+            at = schema["$ref"].rpartition("/")[2]
+            schema = self.schemas[at]
+        for option in schema.get("oneOf", ()):
+            if self._validator({**option, "components": {"schemas": self.schemas}}).is_valid(value):
+                self._see(option, value, at)
+        if isinstance(value, dict):
+            for name, member in value.items():
+                inner = schema.get("properties", {}).get(name)
+                if inner is not None:
+                    self.seen.add(f"{at}.{name}")
+                    self._see(inner, member, f"{at}.{name}")
+                elif isinstance(schema.get("additionalProperties"), dict):
+                    self._see(schema["additionalProperties"], member, at)
+        elif isinstance(value, list):
+            for item in value[:50]:
+                self._see(schema.get("items", {}), item, at)
+
+    def unseen(self) -> set[str]:
+        return {member for name, schema in self.schemas.items() for member in _members(schema, name)} - self.seen
+
+
+def _members(schema: Any, at: str) -> Iterator[str]:
+    for name, inner in schema.get("properties", {}).items():
+        yield f"{at}.{name}"
+        yield from _members(inner, f"{at}.{name}")
+    if "items" in schema:
+        yield from _members(schema["items"], at)
+
+
+def _shape(value: Any) -> object:
+    """Names and kinds, without the values: of lists what their items look like. Words stay, so that every enumerated one is checked."""
+    if isinstance(value, dict):
+        return tuple((name, _shape(value[name])) for name in sorted(value))
+    if isinstance(value, list):
+        return frozenset(map(_shape, value[:50]))
+    return value if isinstance(value, bool) or (isinstance(value, str) and value.isalpha()) else type(value).__name__
+
+
+# -- /ws --
+
+KINDS = {
+    "error": "Error",
+    "ticker": "Ticker",
+    "trade": "Trade",
+    "order_book_snapshot": "OrderBookSnapshot",
+    "order_book_delta": "OrderBookDelta",
+    "candle": "Candle",
+    "status": "Status",
+    "gap": "Gap",
+}
+ANSWERS = {"Connected": "Greeting", "Subscribed": "Subscribed", "Unsubscribed": "Unsubscribed", "Resynced": "Resynced", "Pong": "Pong"}
+
+
+def schema_of(message: dict[str, Any]) -> str:
+    if message["type"] != "info":
+        return KINDS[message["type"]]
+    return ANSWERS.get(message["payload"]["message"].split()[0], "Channels")
+
+
+@ensureDeferred
+async def test_every_message_of_ws_is_described_and_every_description_comes(start: Any, helpers: Any, reactor: Any) -> None:
+    eventually, channel = helpers
+    running = await start(DEMO="true", EXCHANGES="bybit", SOCKET_SEND_BUFFER_BYTES="4096")
+    asyncapi = Description(await running.json("/asyncapi.json"), Draft202012Validator)
+    client, slow = await running.connect(), await running.raw_ws()
+    requests: list[dict[str, Any]] = []
+
+    def ask(op: str, *channels: Any, **more: Any) -> None:
+        requests.append({"op": op, **({"channels": list(channels)} if channels else {}), **more})
+        client.say(requests[-1])
+
+    book = channel("order_book", "bybit", depth=20, max_rate=10)
+    perpetual = channel("ticker", "bybit", {"base": "BTC", "quote": "USDT"}, market_type="perpetual")
+    wrong = channel("ticker", "bybit", "NO-SUCH")
+    ask(
+        "subscribe",
+        book,
+        perpetual,
+        channel("trade", "bybit"),
+        channel("candle", "bybit", interval="1m"),
+        channel("ticker", "bybit", "*"),
+        wrong,
+        id=1,
+    )
+    for instrument in running.simulator.markets.values():
+        btc = instrument.get("BTCUSDT")
+        btc.listing = evolve(btc.listing, trades_per_hour=1_000_000)
+    await eventually(lambda: all(client.of(kind) for kind in ("order_book_delta", "ticker", "trade", "candle")))
+    ask("resync", book, wrong, id="again")
+    ask("list", id=3)
+    ask("ping", id=4)
+    ask("subscribe", channel("trade", "bybit"))
+    ask("unsubscribe", channel("trade", "bybit"), id=5)
+    slow.pause()
+    slow.send_frame(1, json.dumps({"op": "subscribe", "channels": [channel("order_book", "bybit", depth=200), channel("trade", "bybit")]}).encode())
+    await eventually(lambda: running.server.clients.traffic.dropped.values[("trade",)] > 10)
+    slow.transport.resumeProducing()
+    running.simulator.faults.start("bybit", "drop")
+    await eventually(lambda: any(each["state"] == "stale" for each in client.of("status")) and b'"gap"' in slow.data)
+    await client.synced()
+
+    for message in [json.loads(text) for text in client.texts] + [json.loads(payload) for opcode, payload in slow.frames() if opcode == 1]:
+        asyncapi.check(schema_of(message), message)
+    for request in requests:
+        asyncapi.check(request["op"].capitalize(), request)
+    print(len(asyncapi.seen), sorted(asyncapi.seen), sorted(asyncapi.unseen()))
+
+
+# -- REST --
+
+
+class Answers:
+    """Asks a server, and checks each answer against the description."""
+
+    def __init__(self, openapi: Description) -> None:
+        self.openapi = openapi
+        self.seen: set[str] = set()
+
+    async def ask(self, running: Any, method: str, target: str, status: int, **options: Any) -> Any:
+        path = target.partition("?")[0]
+        answer = await running.get(target, method, **options)
+        assert answer.code == status, (method, target, answer.code, answer.body)
+        described = self.openapi.document["paths"][path][method.lower()]["responses"]
+        assert str(status) in described, f"{method} {path} answers {status}, which is not described"
+        self.seen.add(f"{method} {path} {status}")
+        kind = answer.headers.getRawHeaders("Content-Type", [""])[0].partition(";")[0]
+        content = described[str(status)].get("content", {})
+        assert kind in content or (not answer.body and not content), (path, kind)
+        if kind == "application/json":
+            self.openapi.check_against(content[kind]["schema"], json.loads(answer.body))
+        for name in described[str(status)].get("headers", ()):
+            assert answer.headers.hasHeader(name), (path, status, name)
+        return answer
+
+    def unseen(self) -> set[str]:
+        everything = {
+            f"{method.upper()} {path} {status}"
+            for path, item in self.openapi.document["paths"].items()
+            for method, operation in item.items()
+            for status in operation["responses"]
+        }
+        return everything - self.seen
+
+
+@ensureDeferred
+async def test_every_answer_of_rest_is_described_and_every_description_comes(start: Any, helpers: Any) -> None:
+    eventually, channel = helpers
+    running = await start(DEMO="true", SYMBOLS="binance:spot:NO-SUCH,binance:perpetual:BTC-USDT:ticker", ENABLE_REDIS="true")
+    closed = {
+        f"BINANCE_{market}{kind}_URL": f"{scheme}://127.0.0.1:1" for market in ("", "PERPETUAL_") for kind, scheme in (("WS", "ws"), ("REST", "http"))
+    }
+    dead = await start(EXCHANGES="binance", REST_HELD_TOPICS_PER_IP="4", **closed)
+    answers = Answers(Description(await running.json("/openapi.json"), OAS31Validator))
+    ask = answers.ask
+
+    for path in ("/health", "/ready", "/api/exchanges", "/api/symbols", "/metrics", "/", "/openapi.json", "/asyncapi.json"):
+        await ask(running, "GET", path, 200)
+    for path in ("ticker", "orderbook", "orderbook/snapshot", "trades", "candles"):
+        await ask(running, "GET", f"/api/{path}?{PAIR}", 200)
+        await ask(running, "GET", f"/api/{path}?{PAIR}&market_type=margin", 400)
+        await ask(running, "GET", f"/api/{path}?exchange=mtgox&symbol=BTC-USDT", 404)
+    await ask(running, "GET", f"/api/ticker?{PAIR}&market_type=perpetual", 200)
+    tag = (await ask(running, "GET", "/api/symbols?exchange=bybit", 200)).headers.getRawHeaders("ETag")[0]
+    await ask(running, "GET", "/api/symbols?exchange=bybit", 304, headers={"If-None-Match": tag})
+    await ask(running, "GET", "/api/symbols?market_type=margin", 400)
+    await ask(running, "GET", "/api/symbols?exchange=mtgox", 404)
+    for query, status in (("exchange=binance&exchange=bybit", 400), ("exchange=mtgox", 404), ("exchange=bybit", 200), ("exchange=bybit", 429)):
+        await ask(running, "POST", f"/api/symbols/refresh?{query}", status)
+
+    await ask(dead, "GET", "/ready", 503)
+    hub = dead.server.hub
+    first = [("ticker", None, "ticker"), ("orderbook", None, "order_book"), ("orderbook/snapshot", 7, "order_book"), ("trades", None, "trade")]
+    waits = []
+    for path, depth, kind in first:  # each waits two seconds for a value that does not come
+        target = f"/api/{path}?{PAIR}{f'&depth={depth}' if depth else ''}"
+        waits.append(Deferred.fromCoroutine(ask(dead, "GET", target, 409)))
+        topic = hub.resolve("binance", None, kind, "BTC-USDT", depth)
+        await eventually(lambda topic=topic: hub.clients_of(topic))
+    for path in ("ticker", "orderbook", "orderbook/snapshot", "trades"):
+        await ask(dead, "GET", f"/api/{path}?exchange=binance&symbol=ETH-USDT", 429)
+    await ask(dead, "GET", "/api/candles?exchange=binance&symbol=BTCUSDT", 409)
+    await ask(dead, "GET", f"/api/candles?{PAIR}", 502)
+    await ask(dead, "POST", "/api/symbols/refresh", 502)
+    await gatherResults(waits)
+
+    client = await running.connect()
+    client.subscribe(channel("order_book", depth=5), channel("ticker"))
+    await client.until_type("order_book_delta")
+    await ask(running, "GET", "/api/streams", 200)
+    running.simulator.faults.start("binance", "maintenance", seconds=60)
+    await client.until_type("status", cause="maintenance")
+    for path in ("/ready", "/api/exchanges", "/api/streams", f"/api/ticker?{PAIR}", f"/api/ticker?{PAIR}&market_type=perpetual"):
+        await ask(running, "GET", path, 200)
+
+    print(len(answers.openapi.seen), sorted(answers.openapi.unseen()), sorted(answers.unseen()))
+    assert {each for each in answers.unseen() if each not in NEVER_IN_A_DEMO} == set()

@@ -1,0 +1,59 @@
+"""The documents say what the code does: settings, commands, links and examples are checked against it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from cryptodash.core import codec
+from cryptodash.core.config import Config, Layer, load
+from cryptodash.core.settings import SETTINGS
+from cryptodash.options import Options
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
+
+
+@pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
+def test_every_setting_is_in_the_table_with_its_default(setting: object) -> None:
+    name, default, meaning = setting.name, setting.default, setting.meaning  # type: ignore[attr-defined]
+    shown = f"`{default}`" if default else "(empty)"
+    assert f"| `{name}` | {shown} | {meaning} |" in README
+
+
+def test_the_table_names_no_setting_that_is_not_there() -> None:
+    named = set(re.findall(r"^\| `([A-Z_]+)` \|", README, re.MULTILINE))
+    assert named == {setting.name for setting in SETTINGS}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\((?!https?://)([^)#]+)\)", page.read_text(encoding="utf-8")):
+        assert (page.parent / target).exists(), target
+
+
+def test_commands_exist() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for target in set(re.findall(r"(?:^|`)make ([a-z]+)", README, re.MULTILINE)):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+    commands = {entry[0] for entry in Options.subCommands}
+    for page in PAGES:
+        for used in re.findall(r"twistd (?:-\S+ )*cryptodash ([a-z][a-z-]*)", page.read_text(encoding="utf-8")):
+            assert used in commands, f"{page.name}: {used}"
+
+
+def test_examples_are_valid_json() -> None:
+    blocks = re.findall(r"```json\n(.*?)```", README, re.DOTALL)
+    assert len(blocks) == 2
+    for block in blocks:
+        assert isinstance(codec.decode(block), dict)
+
+
+def test_the_example_env_file_is_the_seeds_and_means_the_defaults() -> None:
+    lines = (ROOT / "deploy" / ".env.example").read_text(encoding="utf-8").split()
+    values = dict(line.split("=", 1) for line in lines)
+    assert list(values) == ["RUST_LOG", "BIND_ADDR", "ENABLE_REDIS", "REDIS_URL", "EXCHANGES", "BOOK_DEPTH_DEFAULT"]
+    assert load([Layer(".env", values, own=True)], ("binance", "bybit")) == Config()
