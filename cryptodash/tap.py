@@ -6,6 +6,7 @@ import http.client
 import json
 import os
 import signal
+import socket
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +17,7 @@ from attrs import asdict, evolve
 from twisted.application.service import Application, IService
 from twisted.internet import reactor as _reactor
 from twisted.internet.error import CannotListenError
-from twisted.logger import ILogObserver
+from twisted.logger import ILogObserver, Logger
 from twisted.python import usage
 from twisted.scripts.twistd import ServerOptions  # type: ignore[attr-defined]  # (not in its __all__)
 
@@ -37,6 +38,8 @@ __all__ = ["Options", "makeService", "make_application"]
 
 # One name for the global reactor, typed loosely: Twisted declares it as a module.
 reactor: Any = _reactor
+
+_log = Logger(namespace="cryptodash.service")
 
 
 def makeService(options: Options) -> IService:
@@ -69,8 +72,11 @@ def _run(config: Config, twistd: usage.Options) -> IService:
     """The server; with ``DEMO`` on the simulator, which listens at once because the server needs its addresses."""
     if not config.demo:
         return _build(config, twistd)
-    simulator = Simulator(reactor, SystemClock(), exchanges=config.exchanges, control_port=CONTROL_PORT)
+    simulator = Simulator(reactor, SystemClock(), exchanges=config.exchanges, control_port=CONTROL_PORT if _is_free(CONTROL_PORT) else 0)
     _listen(simulator)
+    if simulator.control_port != CONTROL_PORT:
+        option = f"--control-port {simulator.control_port}"
+        _log.warn("port {taken} is taken (another demo?): start faults of this one with {option}", taken=CONTROL_PORT, option=option)
     return _build(config, twistd, stand_in=StandIn(simulator, simulator.hosts, "simulated"))
 
 
@@ -105,11 +111,21 @@ def _build(config: Config, twistd: usage.Options, **parts: Any) -> IService:
     return server
 
 
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
 def _listen(stand_in: Simulator | Replay) -> None:
     try:
         stand_in.listen()
     except CannotListenError as error:
-        refuse(f"the simulator cannot listen: {error} (is another demo running?)")
+        refuse(f"the simulator cannot listen: {error}")
 
 
 def _watch_signals(twistd: usage.Options) -> None:

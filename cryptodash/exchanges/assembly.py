@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from attrs import define
 from msgspec.structs import replace
@@ -41,8 +42,9 @@ _STATS = (
     ("volume", "volume_24h"),
     ("quote_volume", "quote_volume_24h"),
     ("change_pct", "change_pct_24h"),
+    ("last", "last"),
 )
-_MARK = ("mark_price", "index_price", "funding_rate", "next_funding_time")
+_MARK = tuple((each, each) for each in ("mark_price", "index_price", "funding_rate", "next_funding_time", "open_interest"))
 
 
 class TickerAssembly:
@@ -62,7 +64,8 @@ class TickerAssembly:
         self._known = Ticker(topic, 0, Number(""))
         self._quote_id: int | None = None
         self._stats_last: Number | None = None
-        self._mark_time = self._interest_time = 0
+        self._times: dict[str, int] = {}
+        """When the venue said each of the 24 h and mark figures."""
 
     @property
     def ticker(self) -> Ticker | None:
@@ -117,33 +120,35 @@ class TickerAssembly:
     def stats(self, m: Stats) -> Ticker | None:
         """Take 24 h figures: all of them (``full``), or those that are said."""
         known = self._known
-        if known.stats_time is not None and m.time < known.stats_time:
+        changes = self._newest(m, _STATS, m.time, m.full)
+        if not changes and known.stats_time is not None and m.time < known.stats_time:
             return None
-        changes: dict[str, object] = {"timestamp": max(known.timestamp, m.time), "stats_time": m.time}
-        for said, field in _STATS:
-            value = getattr(m, said)
-            if value is not None or m.full:
-                changes[field] = value
-        if m.last is not None or m.full:
+        if "last" in changes:
             self._stats_last = m.last
+            del changes["last"]
         if m.last is not None and self._takes_last(m.time):
             changes.update(last=m.last, last_time=m.time)
+        changes.update(timestamp=max(known.timestamp, m.time), stats_time=max(known.stats_time or 0, m.time))
         merged = replace(known, **changes)
         return self._tell(replace(merged, change_24h=self._change(m, merged)))
 
     def mark(self, m: Mark) -> Ticker | None:
-        """Take a perpetual's figures. Open interest has a time of its own: it may come by another way than the mark price, and later."""
-        changes: dict[str, object] = {}
-        if m.time >= self._mark_time:
-            said = {field: getattr(m, field) for field in _MARK}
-            changes = {field: value for field, value in said.items() if value is not None or m.full}
-            self._mark_time = m.time if changes else self._mark_time
-        if m.time >= self._interest_time and (m.open_interest is not None or m.full):
-            changes["open_interest"] = m.open_interest
-            self._interest_time = m.time
+        """Take a perpetual's figures. Open interest may come by another way than the mark price, and later."""
+        changes = self._newest(m, _MARK, m.time, m.full)
         if not changes:
             return None
         return self._tell(replace(self._known, timestamp=max(self._known.timestamp, m.time), **changes))
+
+    def _newest(self, m: Stats | Mark, members: Sequence[tuple[str, str]], time: int, full: bool) -> dict[str, Any]:
+        """What a message says, less what is known from a newer one. A delta that comes late still brings what the newer ones left out."""
+        times = self._times
+        found: dict[str, Any] = {}
+        for said, field in members:
+            value = getattr(m, said)
+            if (value is not None or full) and time >= times.get(field, 0):
+                times[field] = time
+                found[field] = value
+        return found
 
     def _takes_last(self, time: int) -> bool:
         known = self._known

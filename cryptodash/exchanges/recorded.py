@@ -10,7 +10,7 @@ from attrs import evolve
 from msgspec.structs import replace
 from zope.interface import directlyProvides
 
-from cryptodash.core.errors import ConfigError, UpstreamError
+from cryptodash.core.errors import ConfigError, NumberRejected, UpstreamError
 from cryptodash.core.instruments import Instrument, MarketType, Symbol
 from cryptodash.core.numbers import admit
 from cryptodash.core.topics import INTERVALS, Channel, Topic
@@ -123,12 +123,13 @@ class RecordedVenue:
         return (RestRequest(Purpose.CATALOGUE, market, "/replay/catalogue"),)
 
     def read_catalogue(self, request: RestRequest, body: bytes) -> tuple[Sequence[Instrument], RestRequest | None]:
+        step = admit("0.00000001")
         try:
             rows = msgspec.json.decode(body, type=list[_Row])
-        except msgspec.MsgspecError as error:
+            instruments = [Instrument(self._venue.id, request.market, Symbol(row.base, row.quote), row.native, admit(row.tick), step) for row in rows]
+        except (msgspec.MsgspecError, NumberRejected) as error:
             raise BadFrame("schema", str(error)) from None
-        step = admit("0.00000001")
-        return [Instrument(self._venue.id, request.market, Symbol(row.base, row.quote), row.native, admit(row.tick), step) for row in rows], None
+        return instruments, None
 
     def probe_request(self, market: MarketType) -> RestRequest:
         return RestRequest(Purpose.PROBE, market, "/replay/time")

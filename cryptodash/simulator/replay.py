@@ -228,7 +228,8 @@ class Replay(Service):
 
     def send_next(self, count: int) -> None:
         """Send the next frames at once, whatever their time: for a driver that keeps a pace of its own."""
-        for _ in range(min(count, len(self._frames))):
+        count = min(count, len(self._frames))
+        for _ in range(count):
             frame = self._frames.popleft()
             self.played += 1
             for protocol in self._factory.protocols:

@@ -11,7 +11,7 @@ from autobahn.twisted.resource import WebSocketResource
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
 from twisted.application.service import MultiService
 from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
-from twisted.internet.interfaces import IDelayedCall, IListeningPort, IPushProducer
+from twisted.internet.interfaces import IDelayedCall, IListeningPort, IPushProducer, IReactorTime
 from twisted.web import http
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request, Site
@@ -107,6 +107,14 @@ class VenueProtocol(WebSocketServerProtocol):
         self.resumeProducing()
 
 
+class _Timers:
+    """Delayed calls for Autobahn on the given reactor. Its own use the global one and round down to whole seconds: a close frame was often cut off by
+    the end of the wait for its answer."""
+
+    def __init__(self, reactor: IReactorTime) -> None:
+        self.call_later = reactor.callLater
+
+
 class VenueFactory(WebSocketServerFactory):
     """Makes the protocols of one host."""
 
@@ -114,6 +122,7 @@ class VenueFactory(WebSocketServerFactory):
 
     def __init__(self, host: Host, reactor: Any) -> None:
         super().__init__(reactor=reactor, server="")
+        self._batched_timer = _Timers(reactor)
         self.host = host
         self.setProtocolOptions(
             webStatus=False,
@@ -242,7 +251,7 @@ class Simulator(MultiService):
         if self._ports:
             return
         for name, host in self.venues.items():
-            site = _QuietSite(VenueResource(host, self._reactor), timeout=60)
+            site = _QuietSite(VenueResource(host, self._reactor), timeout=60, reactor=self._reactor)
             port = self._listen(self._wanted_ports.get(name, 0), site)
             for market in host.markets:
                 self.hosts[host.exchange, market] = (f"ws://{self._interface}:{port}", f"http://{self._interface}:{port}")

@@ -269,24 +269,28 @@ Start = Callable[..., Any]
 async def start() -> AsyncIterator[Start]:
     """Start servers: ``running = await start(DEMO="true", ...)``; settings as in the environment. All are stopped after the test.
 
-    A demo has read its catalogues when it is handed over. ``clock`` is shared by server and simulator.
+    A demo has read its catalogues when it is handed over, unless ``wait`` is False. ``clock`` is shared by server and simulator; ``prepare`` is
+    called with the simulator before the server starts.
     """
     started: list[Running] = []
 
-    async def begin(*, clock: Clock | None = None, **settings: str) -> Running:
+    async def begin(
+        *, clock: Clock | None = None, wait: bool = True, prepare: Callable[[Simulator], object] = lambda _: None, **settings: str
+    ) -> Running:
         clock = clock or SystemClock()
         config: Config = load([Layer("test", {"BIND_ADDR": "127.0.0.1:0", **settings})], ("binance", "bybit"))
         simulator, stand_in = None, None
         if config.demo:
             simulator = Simulator(real_reactor, clock, exchanges=config.exchanges, record=True)
             simulator.listen()
+            prepare(simulator)
             stand_in = StandIn(simulator, simulator.hosts, "simulated")
         server = build(config, real_reactor, clock=clock, random=Random(7), stand_in=stand_in)
         server.privilegedStartService()
         server.startService()
         running = Running(server, simulator)
         started.append(running)
-        if config.demo:
+        if config.demo and wait:
             await eventually(lambda: all(each.catalogue.loaded(market) for each in server.hub.upstreams.values() for market in each.markets))
         return running
 

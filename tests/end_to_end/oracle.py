@@ -266,7 +266,7 @@ class TickerWatch(Watch):
 
 
 class TradeWatch(Watch):
-    """Every trade once, in order, none left out while the channel is good."""
+    """Every trade once, none left out while the channel is good; ``late`` counts those that came after newer ones."""
 
     def __init__(self, name: str, past: Past) -> None:
         super().__init__(name, past)
@@ -278,7 +278,10 @@ class TradeWatch(Watch):
         self._read = 0
         self._next: int | None = None
         """Position of the trade to come, while nothing may be missed."""
-        self._newest = -1
+        self._missing: dict[int, None] = {}
+        """Positions passed over: their trades may still come, late."""
+        self._told: set[int] = set()
+        self.late = 0
 
     def _wire_id(self, trade: Trade) -> str:
         listing = self.past.instrument.listing
@@ -301,6 +304,7 @@ class TradeWatch(Watch):
         super().status(payload, now)
         if not self.good:
             self._next = None
+            self._missing.clear()
 
     def check(self, kind: str, payload: Payload, now: int) -> str:
         self._catch_up()
@@ -313,21 +317,30 @@ class TradeWatch(Watch):
         true = fills[0].price, sum(fill.size for fill in fills), "buy" if fills[0].buy else "sell", fills[0].time
         if said != true:
             return f"trade {payload['id']}: {said} instead of {true}"
+        again = position in self._told
+        self._told.add(position)
         if payload.get("replayed"):
-            self._newest = max(self._newest, position)
             return ""
+        if again:
+            return f"trade {payload['id']} came again"
         if not self.good:
             return ""
-        if position <= self._newest:
-            return f"trade {payload['id']} came again, or out of order"
-        missed = position - self._next if self._next is not None else 0
-        self._newest, self._next = position, position + 1
-        return f"{missed} trades were left out" if missed else ""
+        if position in self._missing:
+            del self._missing[position]
+            self.late += 1
+        elif self._next is not None and position < self._next:
+            return f"trade {payload['id']} is older than what the client was told at first"
+        else:
+            self._missing |= dict.fromkeys(range(self._next or position, position))
+            self._next = position + 1
+        return ""
 
     def overdue(self, now: int, patience: int) -> str:
         self._catch_up()
-        if self._next is not None and self._next < len(self._tape) and self._tape[self._next][0].time < now - patience:
-            return f"the trade of {self._tape[self._next][0].time} has not come"
+        due = next(iter(self._missing), self._next)
+        if due is not None and due < len(self._tape) and self._tape[due][0].time < now - patience:
+            self._missing.pop(due, None)
+            return f"the trade of {self._tape[due][0].time} was left out"
         return ""
 
 
@@ -405,9 +418,12 @@ class BookWatch(Watch):
             return wrong
         if time < before:
             return f"the view goes back from {before} to {time}"
-        if not self._is_at(time):
+        # A snapshot may show the book of a moment later than the newest frame's: the REST answer was ahead of the stream.
+        later = self.past.times[bisect_right(self.past.times, time) :] if kind == "order_book_snapshot" else []
+        found = next((each for each in (time, *later) if self._is_at(each)), None)
+        if found is None:
             return f"the view is not the book of {time}"
-        self._true_at = time
+        self._true_at = found
         return ""
 
     def _take_snapshot(self, payload: Payload) -> str:

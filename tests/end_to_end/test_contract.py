@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from pytest_twisted import ensureDeferred
+from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.error import ConnectionRefusedError
 
 README = """{
@@ -183,6 +184,8 @@ async def test_the_peer_s_close_code_comes_back(start: Any, helpers: Any, code: 
     raw.send_frame(8, code.to_bytes(2, "big"))
     await eventually(lambda: raw.gone)
     assert raw.close_code == code
+    text = (await running.get("/metrics")).body.decode()
+    assert f'cryptodash_ws_closes_total{{code="{code if code < 3000 else "other"}",initiator="client"}} 1.0' in text
 
 
 # -- Subscriptions --
@@ -316,6 +319,70 @@ async def test_a_client_with_a_thousand_subscriptions(start: Any, helpers: Any) 
     listed = client.until(lambda message: "channels" in message["payload"])
     client.say({"op": "list"})
     assert len((await listed)["payload"]["channels"]) == 1000
+
+
+@ensureDeferred
+async def test_a_symbol_is_taken_at_its_word_until_the_catalogue_comes(start: Any, helpers: Any) -> None:
+    _, channel = helpers
+    running = await start(
+        DEMO="true", EXCHANGES="binance", wait=False, prepare=lambda simulator: simulator.faults.start("binance", "slow", seconds=60)
+    )
+    client = await running.connect()
+    client.subscribe(channel("ticker"), channel("trade", symbol="NO-SUCH"), channel("ticker", symbol="BTCUSDT"))
+    await client.synced()
+    answer = next(each for each in client.of("info") if "accepted" in each)
+    assert len(answer["accepted"]) == 2 and [each["code"] for each in answer["rejected"]] == ["not_yet_known"], "a joined name cannot be split yet"
+    assert [each["state"] for each in client.of("status")] == ["connecting", "connecting"]
+    closed = client.until_type("status", state="closed", cause="rejected")
+    assert (await closed)["payload"]["channel"]["symbol"] == {"base": "NO", "quote": "SUCH"}
+    assert client.of("error")[-1]["code"] == "unknown_symbol"
+    running.simulator.faults.stop()
+    await client.until_type("ticker")
+
+
+@ensureDeferred
+async def test_max_rate_thins_out_and_keeps_the_latest(start: Any, helpers: Any, reactor: Any) -> None:
+    eventually, channel = helpers
+    running = await start(DEMO="true")
+    thin, full = await running.connect(), await running.connect()
+    full.subscribe(channel("ticker"))
+    thin.subscribe(channel("ticker", max_rate=4))
+    await eventually(lambda: len(thin.of("ticker")) >= 6 and len(full.of("ticker")) > 20)
+    times = [when for message, when in zip(thin.messages, thin.received_at, strict=True) if message["type"] == "ticker"][2:]
+    assert all(later - earlier > 200 for earlier, later in pairwise(times))
+    everything = full.of("ticker")
+    assert all(each in everything for each in thin.of("ticker")[1:])
+    thin.subscribe(channel("ticker", max_rate=100))  # a repeat replaces the rate
+    count = len(thin.of("ticker"))
+    began = reactor.seconds()
+    await eventually(lambda: len(thin.of("ticker")) >= count + 6)
+    assert reactor.seconds() - began < 1.2
+
+
+@ensureDeferred
+async def test_rest_values_are_those_of_the_streams_and_hold_them_for_the_linger(start: Any, helpers: Any) -> None:
+    eventually, _ = helpers
+    running = await start(DEMO="true", UPSTREAM_LINGER_S="1")
+    pair = "exchange=bybit&symbol=eth/usdt&market_type=perpetual"
+    ticker, book, trades = [await running.json(f"/api/{path}?{pair}") for path in ("ticker", "orderbook", "trades")]
+    assert {place(each) for each in (ticker, book, trades)} == {("bybit", "perpetual", "ETH-USDT")}
+    assert all(each["status"]["state"] in ("live", "quiet") and each["source"] == "simulated" for each in (ticker, book, trades))
+    assert ticker["bid"] < ticker["ask"] and len(book["bids"]) == len(book["asks"]) == book["depth"] == 50
+    assert [each["id"] for each in trades["trades"]] == [each["id"] for each in (await running.json(f"/api/trades?{pair}"))["trades"]][
+        : len(trades["trades"])
+    ]
+    assert set(subscribers(running).values()) == {1}
+    await eventually(lambda: not subscribers(running), 4)
+
+
+@ensureDeferred
+async def test_one_upstream_request_serves_all_who_ask_for_the_same_candles(start: Any) -> None:
+    running = await start(DEMO="true")
+    before = running.simulator.ledger["bybit"].requests
+    asked = [Deferred.fromCoroutine(running.json("/api/candles?exchange=bybit&symbol=BTCUSDT&interval=5m&limit=300")) for _ in range(10)]
+    answers = await gatherResults(asked)
+    assert running.simulator.ledger["bybit"].requests == before + 1
+    assert len(answers[0]["candles"]) == 300 and all(each["candles"] == answers[0]["candles"] for each in answers)
 
 
 # -- The sweep --

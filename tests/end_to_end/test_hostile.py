@@ -347,3 +347,50 @@ async def test_a_storm_of_connections_leaves_nothing_behind(scene: Any, helpers:
     assert len(running.server.clients.fanout.cohorts) == 1
     await witness.is_undisturbed()
     assert running.simulator.ledger.violations == []
+
+
+# -- Who may come, and stay --
+
+
+@ensureDeferred
+async def test_limits_on_connections_and_origins(scene: Any, helpers: Any) -> None:
+    eventually, _ = helpers
+    running, witness = await scene(MAX_CONNECTIONS_PER_IP="3", MAX_CONNECTIONS="100", ALLOWED_ORIGINS="https://good.example")
+    good = await running.connect(headers={"Origin": "https://good.example"})
+    with pytest.raises(ConnectionError, match="403"):
+        await running.connect(headers={"Origin": "https://evil.example"})
+    await running.connect()
+    surplus = await running.raw_ws()
+    await eventually(lambda: surplus.close_code is not None)
+    assert surplus.close_code == 1008 and not any(opcode == TEXT for opcode, _ in surplus.frames())
+    await good.leave()
+    await eventually(lambda: len(running.server.clients.sessions) == 2)
+    assert (await running.connect()).state == good.STATE_OPEN, "the place is free again"
+    await witness.is_undisturbed()
+
+
+@ensureDeferred
+async def test_a_full_server_says_so(scene: Any, helpers: Any) -> None:
+    eventually, _ = helpers
+    running, witness = await scene(MAX_CONNECTIONS="1")
+    surplus = await running.raw_ws()
+    await eventually(lambda: surplus.close_code is not None)
+    assert surplus.close_code == 1013
+    await witness.is_undisturbed()
+
+
+@ensureDeferred
+async def test_who_answers_no_ping_is_dropped_whatever_else_it_says(scene: Any, helpers: Any, reactor: Any) -> None:
+    eventually, _ = helpers
+    running, witness = await scene(PING_INTERVAL_S="1", PING_TIMEOUT_S="1")
+    raw = await running.raw_ws()
+    began = reactor.seconds()
+
+    def gone() -> bool:
+        raw.send_frame(TEXT, PING_OP)
+        return raw.gone
+
+    await eventually(gone, 4, every=0.1)
+    assert 1.5 < reactor.seconds() - began < 3.5
+    assert [opcode for opcode, _ in raw.frames()].count(PING) >= 1 and raw.close_code != 1000
+    await witness.is_undisturbed()
