@@ -4,7 +4,7 @@ VENV ?= .venv
 PORT ?= 8080
 BIN = $(VENV)/bin
 
-.PHONY: demo test run lint format install clean
+.PHONY: demo test run lint format install clean bench bench-quick
 
 demo: $(VENV)/installed
 	$(BIN)/python examples/demo.py --port $(PORT)
@@ -23,6 +23,13 @@ lint: $(VENV)/installed-test
 format: $(VENV)/installed-test
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# Measures this server beside its peers (which it installs below benchmarks/.peers) and writes benchmarks/RESULTS.md. Keep the machine quiet.
+bench: $(VENV)/installed
+	$(BIN)/python -m benchmarks
+
+bench-quick: $(VENV)/installed
+	$(BIN)/python -m benchmarks --quick
 
 install: $(VENV)/installed
 

@@ -11,7 +11,7 @@ from twisted.python.logfile import LogFile
 
 from cryptodash.core.settings import parse_levels
 
-QUIETER = {"twisted.web.client": "warn", "autobahn": "critical"}
+QUIETER = {"twisted.internet.protocol": "warn", "twisted.web.client": "warn", "twisted.web.http": "warn", "autobahn": "critical"}
 """Libraries that tell of every connection, or tell again what we log ourselves; unless the operator names them."""
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -36,17 +37,22 @@ def refuse(message: str) -> NoReturn:
     raise SystemExit(1)
 
 
-def _float(text: str) -> float:
-    value = float(text)
-    if not 0 <= value < 1e6:
-        raise ValueError("a number from 0 to 1000000")
-    return value
+def _number(option: str) -> Callable[[str], float]:
+    def parse(text: str) -> float:
+        if re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,6})?", text, re.ASCII):
+            return float(text)
+        raise ValueError(f"--{option}: {text[:40]!r} is not allowed; allowed is a number from 0 to 999999")
+
+    return parse
 
 
-def _port(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 65535):
-        raise ValueError("a port from 1 to 65535")
-    return int(text)
+def _whole(option: str, low: int, high: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if text.isascii() and text.isdigit() and len(text) <= 10 and low <= int(text) <= high:
+            return int(text)
+        raise ValueError(f"--{option}: {text[:40]!r} is not allowed; allowed is a whole number from {low} to {high}")
+
+    return parse
 
 
 class CommandOptions(usage.Options):
@@ -56,8 +62,21 @@ class CommandOptions(usage.Options):
         try:
             super().parseOptions(options)
         except usage.UsageError as error:
+            refuse(self._explained(str(error).removeprefix("Parameter type enforcement failed: ")))
+
+    def _explained(self, message: str) -> str:
+        """Twisted's message, with what is allowed where it only says what is not."""
+        if message.startswith("option "):
             names = ", ".join(f"--{name.rstrip('=')}" for name in sorted(self.longOpt) if name.rstrip("=") not in ("version", "help"))
-            refuse(f"{error}; allowed here are {names}" if "option" in str(error) else str(error))
+            return f"{message}; allowed here are {names}"
+        if message.startswith("Unknown command"):
+            return f"{message}; allowed are {', '.join(command for command, *_ in Options.subCommands)}"
+        return message
+
+    def parseArgs(self, *words: str) -> None:
+        """A command takes options only, unless it says otherwise."""
+        if words:
+            raise usage.UsageError(f"{words[0][:40]!r} is not understood: only options are allowed here")
 
     def opt_version(self) -> NoReturn:
         """Print the version and exit."""
@@ -86,9 +105,9 @@ class SimulateOptions(CommandOptions):
     optParameters: list[list[Any]] = [
         ["exchanges", None, "binance,bybit", "venues to simulate"],
         ["interface", None, "127.0.0.1", "address to listen on"],
-        ["port", "p", 9100, "first port; every further venue host takes the next one", _port],
-        ["seed", None, 1, "seed of the market", int],
-        ["control-port", None, CONTROL_PORT, "where `twistd cryptodash fault` reaches it", _port],
+        ["port", "p", 9100, "first port; every further venue host takes the next one", _whole("port", 1, 65_500)],
+        ["seed", None, 1, "seed of the market", _whole("seed", 0, 2**32)],
+        ["control-port", None, CONTROL_PORT, "where `twistd cryptodash fault` reaches it", _whole("control-port", 1, 65_535)],
     ]
 
 
@@ -96,8 +115,8 @@ class ReplayOptions(RunOptions):
     """Play recorded frames through the whole server: ``replay FILE``. Takes every option of ``run`` as well."""
 
     optParameters: list[list[Any]] = [
-        ["speed", None, 1.0, "how many times faster than recorded; 0: as fast as it goes", _float],
-        ["delay", None, 3.0, "seconds between the last upstream subscription and the first frame", _float],
+        ["speed", None, 1.0, "how many times faster than recorded; 0: as fast as it goes", _number("speed")],
+        ["delay", None, 3.0, "seconds between the last upstream subscription and the first frame", _number("delay")],
         ["exchange", None, "", "whose frames they are (else told from the frames)"],
         ["market", None, "", "spot or perpetual (else told from the file's name)"],
     ]
@@ -114,6 +133,10 @@ class ReplayOptions(RunOptions):
         self["symbol"].append(split)
 
     def parseArgs(self, *files: str) -> None:
+        """The one file. Options may also stand behind it, where the parser takes them for further files."""
+        if len(files) > 1 and files[1].startswith("-"):
+            self.parseOptions([*files[1:], files[0]])
+            return
         if len(files) != 1:
             raise usage.UsageError("replay takes one FILE of recorded frames (.jsonl or .jsonl.gz)")
         self["file"] = files[0]
@@ -123,7 +146,7 @@ class FaultOptions(CommandOptions):
     """Break the simulator of a running demo."""
 
     optFlags = [["spot", None, "only the spot market"], ["perpetual", None, "only the perpetual market"]]
-    optParameters: list[list[Any]] = [["control-port", None, CONTROL_PORT, "control port of the simulator", _port]]
+    optParameters: list[list[Any]] = [["control-port", None, CONTROL_PORT, "control port of the simulator", _whole("control-port", 1, 65_535)]]
     longdesc = "Faults:\n" + "\n".join(f"  {name:14} {fault.description}" for name, fault in FAULTS.items())
 
     def getSynopsis(self) -> str:
@@ -148,12 +171,12 @@ class CheckOptions(RunOptions):
 class Options(RunOptions):
     """``twistd cryptodash`` without a command runs the server."""
 
-    subCommands = [
-        ["run", None, RunOptions, "run the server (the default)"],
-        ["simulate", None, SimulateOptions, "run the simulated venues alone"],
-        ["replay", None, ReplayOptions, "play recorded frames through the server"],
-        ["fault", None, FaultOptions, "break the simulator of a running demo and watch"],
-        ["check-config", None, CheckOptions, "check the settings, print them, exit"],
+    subCommands: list[tuple[str, None, type[CommandOptions], str]] = [
+        ("run", None, RunOptions, "run the server (the default)"),
+        ("simulate", None, SimulateOptions, "run the simulated venues alone"),
+        ("replay", None, ReplayOptions, "play recorded frames through the server"),
+        ("fault", None, FaultOptions, "break the simulator of a running demo and watch"),
+        ("check-config", None, CheckOptions, "check the settings, print them, exit"),
     ]
     defaultSubCommand = "run"
 

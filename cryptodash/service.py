@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from random import Random
 from typing import Any, NoReturn
@@ -11,7 +12,7 @@ from autobahn.twisted.resource import WebSocketResource
 from twisted.application.service import IService, MultiService, Service
 from twisted.internet.defer import Deferred, DeferredList, ensureDeferred, maybeDeferred
 from twisted.internet.endpoints import serverFromString
-from twisted.internet.interfaces import IListeningPort
+from twisted.internet.interfaces import IListeningPort, IStreamServerEndpoint
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.server import Site
@@ -22,6 +23,7 @@ from cryptodash.api.rest import Rest
 from cryptodash.api.site import make_site
 from cryptodash.api.socket import ClientFactory
 from cryptodash.core.config import Config
+from cryptodash.core.errors import ConfigError
 from cryptodash.core.instruments import MarketType
 from cryptodash.core.tally import Tally
 from cryptodash.core.time import Clock
@@ -88,8 +90,18 @@ def _source(feeds: Sequence[Upstream]) -> str:
     return sources.pop() if len(sources) == 1 else "custom"
 
 
+def endpoint_of(reactor: Any, text: str) -> IStreamServerEndpoint:
+    """Where a ``BIND_ADDR`` listens. Reads the certificates it names; raises ``ConfigError``."""
+    try:
+        endpoint: IStreamServerEndpoint = serverFromString(reactor, text)
+    except Exception as error:  # a malformed endpoint string raises whatever its parser raises
+        setting = "BIND_ADDR (ssl: from TLS_CERT and TLS_KEY)" if text.startswith("ssl:") else "BIND_ADDR"
+        raise ConfigError(f"{setting} {text!r} cannot be used: {error}") from None
+    return endpoint
+
+
 class Web(Service):
-    """The listening address: taken before anything else starts, given back before anything else stops."""
+    """The listening address: taken before anything else starts, given back once the clients have gone."""
 
     name = "web"
 
@@ -104,14 +116,14 @@ class Web(Service):
         """Bind now, perhaps as root; a failure is one line and the end, not a server without its port."""
         super().privilegedStartService()
         try:
-            listening = serverFromString(self._reactor, self._endpoint).listen(self._site)
-        except Exception as error:  # a malformed endpoint string raises whatever its parser raises
-            self._failed(f"BIND_ADDR {self._endpoint!r} cannot be used: {error}")
+            listening = endpoint_of(self._reactor, self._endpoint).listen(self._site)
+        except ConfigError as error:
+            self._failed(str(error))
         # Every endpoint we allow binds at once. Looked at here and not in a callback: a Deferred would swallow the exit.
         outcome: list[IListeningPort | Failure] = []
         listening.addBoth(outcome.append)
         if not outcome or isinstance(outcome[0], Failure):
-            self._failed(f"cannot listen on {self._endpoint}: {_reason(outcome[0]) if outcome else 'it does not bind at once'}")
+            self._failed(f"cannot listen on {_spoken(self._endpoint)}: {_reason(outcome[0]) if outcome else 'it does not bind at once'}")
         self.port = outcome[0]
         _log.info("listening on {address}", address=_address(self.port))
 
@@ -131,6 +143,11 @@ def _address(port: IListeningPort) -> str:
     """``127.0.0.1:8080``, or what else the kind of socket has for a name."""
     address: Any = port.getHost()
     return f"{address.host}:{address.port}" if hasattr(address, "port") else str(getattr(address, "name", address))
+
+
+def _spoken(endpoint: str) -> str:
+    """``127.0.0.1:8080`` again for the commonest endpoint: twistd's parent process shows a hundred characters of an error."""
+    return re.sub(r"\Atcp:([0-9]+):interface=([0-9.]+)\Z", r"\2:\1", endpoint)
 
 
 def _reason(outcome: object) -> str:
@@ -180,10 +197,10 @@ class Server(MultiService):
         return self._stopping
 
     async def _stop(self) -> None:
-        """No new connections, goodbye to every client, then the feeds and the rest."""
+        """Goodbye to every client, then the address, the feeds and the rest. Who comes meanwhile reads 503 (``/ready``, ``/ws``)."""
         _log.info("draining {count} clients", count=len(self.clients.sessions))
-        await self._web.stop_listening()
         await self.clients.drain(DRAIN_SECONDS)
+        await self._web.stop_listening()
         self.clients.stop()
         self._rest.stop()
         self.running = 0

@@ -28,7 +28,7 @@ from cryptodash.core.time import SystemClock
 from cryptodash.exchanges import registry
 from cryptodash.exchanges.recorded import RecordedVenue
 from cryptodash.options import Options, config_of, refuse
-from cryptodash.service import StandIn, build
+from cryptodash.service import StandIn, build, endpoint_of
 from cryptodash.simulator.control import CONTROL_PORT
 from cryptodash.simulator.recording import read_recording
 from cryptodash.simulator.replay import Replay
@@ -98,9 +98,10 @@ def _build(config: Config, twistd: usage.Options, **parts: Any) -> IService:
     """Build on the global reactor. A taken port ends the process: one line, exit code 1, no pid file left."""
 
     def bind_failed(message: str) -> NoReturn:
-        if not twistd.get("nodaemon"):
-            raise CryptodashError(message)  # twistd's waiting parent prints it, exits with 1 and takes the pid file away
         _remove_pid_file(twistd)
+        if not twistd.get("nodaemon"):
+            twistd["pidfile"] = ""  # twistd itself would take it away only after its parent has ended
+            raise CryptodashError(message)  # twistd's waiting parent prints it and exits with 1
         refuse(message)
 
     try:
@@ -226,8 +227,14 @@ def _control(port: int, method: str, body: object) -> str:
 
 
 def _print_config(config: Config) -> NoReturn:
-    """One setting a line, secrets hidden."""
-    for name, value in sorted(asdict(config, recurse=False).items()):
+    """One setting a line, secrets hidden. What only the start would find out is tried, but for the socket that systemd alone can pass on."""
+    if not config.bind_addr.startswith("systemd:"):
+        try:
+            endpoint_of(reactor, config.bind_addr)
+        except ConfigError as error:
+            refuse(str(error))
+    settings = asdict(config, recurse=False)
+    for name, value in sorted((settings | asdict(settings.pop("limits"))).items()):
         hidden = name in ("auth_token", "https_proxy", "redis_url") and value
         shown = "(set)" if hidden else ", ".join(map(str, value)) if isinstance(value, tuple) else value
         print(f"{name} = {shown}")  # noqa: T201 (the command's answer)

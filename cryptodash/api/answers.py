@@ -6,6 +6,7 @@ import gzip
 from collections.abc import Mapping
 from functools import cached_property
 from hashlib import blake2b
+from http import HTTPStatus
 from typing import Any, Final
 
 from attrs import define, field, frozen
@@ -86,7 +87,7 @@ def stored_answer(request: Request, stored: Stored, content_type: str = JSON, **
 def prepare(request: Request, answer: Answer) -> bytes:
     """Set status and headers; returns the body that is to be written."""
     body = answer.body
-    request.setResponseCode(answer.status)
+    request.setResponseCode(answer.status, HTTPStatus(answer.status).phrase.encode())  # Twisted has no words for 426 and 429
     for name, text in answer.headers.items():
         if name == "Vary":
             request.responseHeaders.addRawHeader(name, text)

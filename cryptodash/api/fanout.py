@@ -13,8 +13,9 @@ from typing import Final
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from zope.interface import implementer
 
+from cryptodash.api.deflate import deflated_frame
 from cryptodash.api.feeds import Feed, Sources
-from cryptodash.api.frames import text_frame
+from cryptodash.api.frames import Framer, text_frame
 from cryptodash.api.line import TOO_SLOW, ILink, Line, Send
 from cryptodash.api.traffic import Traffic
 from cryptodash.core.config import Config
@@ -31,9 +32,10 @@ TRICKLE_FACTOR: Final = 3
 
 @implementer(IOutlet)
 class Cohort:
-    """The clients with one set of feeds, and what they get at the next flush."""
+    """The clients with one set of feeds and one kind of frames, and what they get at the next flush."""
 
-    def __init__(self, fanout: Fanout, feeds: frozenset[Feed]) -> None:
+    def __init__(self, fanout: Fanout, framer: Framer, feeds: frozenset[Feed]) -> None:
+        self.framer = framer
         self.feeds = feeds
         self.clean: dict[Send, Line] = {}
         self.late: dict[Line, int] = {}
@@ -50,7 +52,7 @@ class Cohort:
         if not self._messages:
             self._fanout.mark(self)
         self._messages.append(message)
-        self._frames.append(self._fanout.frame(message))
+        self._frames.append(self.framer.frame(message))
 
     def deliver_sweep(self, batch: Batch) -> None:
         messages = [message for message in batch.messages if message.topic not in self._named]
@@ -59,7 +61,7 @@ class Cohort:
         if not self._messages:
             self._fanout.mark(self)
         self._messages.append(Batch(batch.topic, messages))
-        self._frames.append(b"".join([self._fanout.frame(message) for message in messages]))
+        self._frames.append(b"".join([self.framer.frame(message) for message in messages]))
 
     def change(self, feeds: frozenset[Feed]) -> None:
         """Other feeds for the same (one) client, whose pending messages have been handled."""
@@ -167,7 +169,9 @@ class Fanout:
         self.clock = clock
         self.traffic = Traffic(tally)
         self.sources = Sources(hub, reactor, self.traffic)
-        self.cohorts: dict[frozenset[Feed], Cohort] = {}
+        self.plain = Framer(text_frame)
+        self.deflating = Framer(deflated_frame)
+        self.cohorts: dict[tuple[Framer, frozenset[Feed]], Cohort] = {}
         self.blocked: dict[Line, None] = {}
         self.buffer_limit = config.limits.client_buffer_bytes
         self._reactor = reactor
@@ -176,14 +180,13 @@ class Fanout:
         self._marked: list[Cohort] = []
         self._flush_call: IDelayedCall | None = None
         self._watch_call: IDelayedCall | None = None
-        self._framed: tuple[Message | None, bytes] = (None, b"")
         tally.gauge("cryptodash_ws_paused_connections", "Clients that cannot be written to now.", lambda: {(): len(self.blocked)})
         tally.gauge("cryptodash_ws_queue_bytes", "Bytes that wait for slow clients.", lambda: {(): sum(self._queues())})
         tally.gauge("cryptodash_ws_queue_bytes_max", "Bytes that wait for the slowest client.", lambda: {(): max(self._queues(), default=0)})
 
-    def open(self, link: ILink, *, blocked: bool) -> Line:
-        """A new client; ``blocked``: something is queued on its transport already, and ``drained`` will be called."""
-        line = Line(self, link)
+    def open(self, link: ILink, *, blocked: bool, deflates: bool = False) -> Line:
+        """A new client; ``blocked``: something is queued on its transport already, and ``drained`` will be called. ``deflates``: as agreed."""
+        line = Line(self, link, self.deflating if deflates else self.plain)
         if blocked:
             line.block(b"", -1)
         return line
@@ -194,7 +197,7 @@ class Fanout:
         if old is not None:
             old.leave(line)
         line.follow(feeds)
-        cohort = self._cohort(old, feeds)
+        cohort = self._cohort(old, line.framer, feeds)
         if cohort is not None:
             line.cohort = cohort
             cohort.join(line)
@@ -209,32 +212,24 @@ class Fanout:
 
     def _end_if_empty(self, cohort: Cohort) -> None:
         if not len(cohort):
-            del self.cohorts[cohort.feeds]
+            del self.cohorts[cohort.framer, cohort.feeds]
             cohort.change(frozenset())
 
-    def _cohort(self, old: Cohort | None, feeds: frozenset[Feed]) -> Cohort | None:
+    def _cohort(self, old: Cohort | None, framer: Framer, feeds: frozenset[Feed]) -> Cohort | None:
         if not feeds:
             return None
-        cohort = self.cohorts.get(feeds)
+        cohort = self.cohorts.get((framer, feeds))
         if cohort is not None:
             return cohort
         if old is not None and not len(old):  # its only client takes the cohort along: only the difference is attached
-            del self.cohorts[old.feeds]
+            del self.cohorts[framer, old.feeds]
             old.change(feeds)
             cohort = old
         else:
-            cohort = Cohort(self, frozenset())
+            cohort = Cohort(self, framer, frozenset())
             cohort.change(feeds)
-        self.cohorts[feeds] = cohort
+        self.cohorts[framer, feeds] = cohort
         return cohort
-
-    def frame(self, message: Message) -> bytes:
-        """The message's frame, built once although one message comes to many cohorts in a row."""
-        last, frame = self._framed
-        if last is not message:
-            frame = text_frame(message.body)
-            self._framed = (message, frame)
-        return frame
 
     def mark(self, cohort: Cohort) -> None:
         """The cohort has something pending."""

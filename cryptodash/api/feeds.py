@@ -65,6 +65,10 @@ class RateGroup:
             for message in batch.messages:
                 self._wait(message)
 
+    def start(self) -> None:
+        """A value is known, so the first listener gets it with its subscription: that was the first update."""
+        self._arm()
+
     def stop(self) -> None:
         """Nobody listens any more."""
         self._waiting.clear()
@@ -115,6 +119,8 @@ class Sources:
         if group is None:
             group = self.groups[feed] = RateGroup(feed, self._reactor, self._traffic)
             self._hub.attach(group, feed.topic, feed.interval)
+            if self._hub.current(feed.topic, feed.interval):
+                group.start()
         group.outlets[outlet] = None
 
     def detach(self, outlet: IOutlet, feed: Feed) -> None:

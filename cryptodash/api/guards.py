@@ -10,6 +10,7 @@ Twisted's channel restarts its timer at every byte, takes any body, and waits fo
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from http import HTTPStatus
 from io import BytesIO
@@ -43,6 +44,8 @@ SECURITY_HEADERS: Final[Mapping[str, str]] = {
 }
 
 _log = Logger(namespace="cryptodash.api.http")
+
+_absolute = re.compile(rb"https?://([^/?#]+)", re.IGNORECASE).match
 
 
 @frozen
@@ -229,6 +232,13 @@ class GuardedRequest(server.Request):
             self.channel.refuse_body()
         else:
             super().handleContentChunk(data)
+
+    def process(self) -> None:
+        """An address in absolute form means its path (RFC 9112 section 3.2.2: every server must take it), if it names the host of the Host header."""
+        found = _absolute(self.path)
+        if found and self.requestHeaders.getRawHeaders(b"host") == [found[1]]:
+            self.path = self.path[found.end() :] or b"/"
+        super().process()
 
     def _handleStar(self) -> None:
         self.render(self.site.resource)  # Twisted answers ``OPTIONS *`` itself, without our checks and headers

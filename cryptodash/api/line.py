@@ -9,6 +9,7 @@ from zope.interface import Attribute, Interface
 
 from cryptodash.api.backlog import Backlog
 from cryptodash.api.feeds import Feed
+from cryptodash.api.frames import Framer
 from cryptodash.hub.interfaces import Batch, Message
 
 if TYPE_CHECKING:
@@ -41,11 +42,12 @@ class ILink(Interface):
 class Line:
     """What one client is sent. *Clean* (in its cohort's loop): nothing is queued anywhere. Else messages are conflated until the wire has drained."""
 
-    def __init__(self, fanout: Fanout, link: ILink) -> None:
+    def __init__(self, fanout: Fanout, link: ILink, framer: Framer) -> None:
         self.link = link
+        self.framer = framer
         self.send: Send = link.send
         self.cohort: Cohort | None = None
-        self.backlog = Backlog(fanout.hub, fanout.traffic, fanout.buffer_limit)
+        self.backlog = Backlog(fanout.hub, fanout.traffic, fanout.buffer_limit, framer.build)
         self.blocked = False
         self.blocked_at = 0.0
         self._fanout = fanout
@@ -57,8 +59,9 @@ class Line:
     def clean(self) -> bool:
         return not self.blocked and not self.backlog
 
-    def say(self, frame: bytes) -> None:
+    def say(self, body: bytes) -> None:
         """Send the answer to a request, in order."""
+        frame = self.framer.build(body)
         if self.clean:
             self._write(frame)
         else:

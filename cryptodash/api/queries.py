@@ -7,6 +7,7 @@ from typing import Final
 
 from twisted.web.http import Request
 
+from cryptodash.core import codec
 from cryptodash.core.errors import Refused
 from cryptodash.core.instruments import MarketType
 from cryptodash.core.time import parse_time
@@ -39,6 +40,18 @@ class Query:
         if value is None:
             raise Refused("missing_parameter", f"parameter {name!r} is required")
         return value
+
+    def symbol(self) -> object:
+        """``symbol`` in any spelling of ``/ws``: text, or the object ``{"base":"BTC","quote":"USDT"}`` as JSON."""
+        text = self.need("symbol")
+        if text == "*":
+            raise Refused("invalid_symbol", "a sweep ('*') is served on /ws only")
+        if not text.startswith("{"):
+            return text
+        try:
+            return codec.decode(text.encode())
+        except codec.InvalidJSON:
+            raise Refused("invalid_symbol", f"symbol {text[:40]!r} is no JSON object") from None
 
     def market(self) -> MarketType | None:
         text = self.get("market_type")

@@ -210,9 +210,7 @@ class Rest:
 
     def _resolve(self, query: Query, channel: Channel, depth: int | None = None, interval: str | None = None) -> Topic:
         market = query.market()
-        symbol = query.need("symbol")
-        if symbol == "*":
-            raise Refused("invalid_symbol", "a sweep ('*') is served on /ws only")
+        symbol = query.symbol()
         return self._hub.resolve(query.need("exchange"), market.value if market else None, channel.value, symbol, depth, interval)
 
     def _with_status(self, payload: str, topic: Topic) -> str:

@@ -11,7 +11,6 @@ from attrs import frozen
 from cryptodash.api.backlog import channel_json
 from cryptodash.api.fanout import Fanout
 from cryptodash.api.feeds import Feed
-from cryptodash.api.frames import text_frame
 from cryptodash.api.limiter import TokenBucket
 from cryptodash.api.line import Line
 from cryptodash.api.requests import WITH_CHANNELS, Request, max_rate, read, read_channels, read_id, read_op, resolve
@@ -280,7 +279,7 @@ class Session:
 
     def _say(self, kind: str, body: bytes) -> None:
         self._traffic.sent.add(kind)
-        self._line.say(text_frame(body))
+        self._line.say(body)
 
     def _now(self) -> str:
         return rfc3339(self._clock.wall_ms())

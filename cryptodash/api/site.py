@@ -146,6 +146,7 @@ class GuardedSite(Site):
     """The HTTP factory; only HTTP/1.1, because a WebSocket cannot be handed over from HTTP/2 and its limits would be others."""
 
     protocol = GuardedChannel  # type: ignore[assignment]
+    noisy = False
 
     def __init__(self, resource: IResource, guard: Guard, reactor: IReactorTime) -> None:
         super().__init__(resource, requestFactory=GuardedRequest, timeout=IDLE_S, reactor=reactor, parsePOSTFormSubmission=False)

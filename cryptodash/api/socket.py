@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random as _random
 import uuid
+from collections.abc import Sequence
+from http import HTTPStatus
 from typing import Any, Final
 
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
@@ -13,6 +15,8 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
 from cryptodash.api.admission import AddressCap, Addresses, origin_allowed
+from cryptodash.api.answers import JSON, error_body
+from cryptodash.api.deflate import accept_deflate
 from cryptodash.api.fanout import Fanout
 from cryptodash.api.limiter import TokenBucket
 from cryptodash.api.line import Line
@@ -33,6 +37,8 @@ CLOSE_HANDSHAKE_TIMEOUT: Final = 1
 RECONNECTS_PER_S: Final = 200
 """How densely a drain spreads the clients' reconnects."""
 MAX_REASON: Final = 123
+_REFUSALS: Final = {403: "origin_not_allowed", 503: "restarting"}
+"""Error codes of our own refusals; everything else is Autobahn's, about the handshake itself."""
 
 
 class _QuietLog:
@@ -82,6 +88,13 @@ class ClientProtocol(WebSocketServerProtocol):
         self.factory.traffic.refused.add(reason)
         raise ConnectionDeny(status, text)
 
+    def sendHttpErrorResponse(self, code: int, reason: str, responseHeaders: Sequence[tuple[str, str]] | None = None) -> None:
+        """A refused handshake is answered in the shape of every error of the server; Autobahn puts its words into the status line alone."""
+        body = error_body(_REFUSALS.get(code, "bad_handshake"), reason[:200])
+        headers = [("Content-Type", JSON), ("Content-Length", str(len(body))), ("Connection", "close"), *(responseHeaders or ())]
+        lines = [f"HTTP/1.1 {code} {HTTPStatus(code).phrase}", *(f"{name}: {value}" for name, value in headers), "", ""]
+        self.sendData("\r\n".join(lines).encode() + body)
+
     def onOpen(self) -> None:
         factory = self.factory
         self._opened_at = factory.clock.monotonic()
@@ -107,7 +120,7 @@ class ClientProtocol(WebSocketServerProtocol):
         self.transport.unregisterProducer()  # twisted.web's, where we are mounted below it
         self.transport.registerProducer(wire, wire.streaming)
         # The handshake's answer is queued on the transport now: a plain wire starts blocked and hears when it has left.
-        self.line = wire.line = factory.fanout.open(wire, blocked=plain)
+        self.line = wire.line = factory.fanout.open(wire, blocked=plain, deflates=self._perMessageCompress is not None)
         self.session = Session(factory.fanout, self.line, limits, factory.identity, factory.session_id())
         factory.sessions[self] = None
         self.session.opened()
@@ -222,6 +235,7 @@ class ClientFactory(WebSocketServerFactory):
             autoPingRestartOnAnyTraffic=False,
             allowedOrigins=["*"],  # checked in onConnect, where a refusal is a 403
             allowNullOrigin=True,
+            perMessageCompressionAccept=accept_deflate if self.config.ws_deflate else None,
         )
 
     def session_id(self) -> str:

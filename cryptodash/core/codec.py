@@ -7,16 +7,20 @@ than encoding objects, and the venue's digits pass untouched. Everything else go
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import msgspec
 
 from cryptodash.core.errors import CryptodashError
-from cryptodash.core.events import BookDelta, BookSnapshot, Candle, Level, StreamStatus, Ticker, Trade
+from cryptodash.core.events import BookDelta, BookSnapshot, Candle, Level, Side, StreamStatus, Ticker, Trade
 from cryptodash.core.numbers import Number
 from cryptodash.core.time import rfc3339
 
+_BUY = Side.BUY
 _encoder = msgspec.json.Encoder()
+_time = lru_cache(maxsize=1024)(rfc3339)
+"""A ticker repeats its times: 0.05 us against 0.2."""
 
 
 class InvalidJSON(CryptodashError, ValueError):
@@ -45,50 +49,77 @@ def decode(data: bytes | str) -> Any:
         raise InvalidJSON(str(error)[:120]) from None
 
 
-_TICKER_NUMBERS = tuple(
-    (field, f',"{field}":')
-    for field in (
-        "bid",
-        "ask",
-        "last",
-        "bid_size",
-        "ask_size",
-        "open_24h",
-        "high_24h",
-        "low_24h",
-        "volume_24h",
-        "quote_volume_24h",
-        "change_24h",
-        "change_pct_24h",
-        "mark_price",
-        "index_price",
-        "funding_rate",
-        "open_interest",
-    )
+_SLOW_MEMBERS = (
+    "open_24h",
+    "high_24h",
+    "low_24h",
+    "volume_24h",
+    "quote_volume_24h",
+    "change_24h",
+    "change_pct_24h",
+    "mark_price",
+    "index_price",
+    "funding_rate",
+    "open_interest",
 )
-_TICKER_TIMES = tuple((field, f',"{field}":"') for field in ("next_funding_time", "quote_time", "last_time", "stats_time"))
+
+
+# A quote or a trade changes none of these, and they are two thirds of a ticker's members: 0.5 us to look them up, 1.7 to write them.
+@lru_cache(maxsize=4096)
+def _slow_members(next_funding_time: int | None, *numbers: Number | None) -> str:
+    parts = [f',"{name}":{value}' for name, value in zip(_SLOW_MEMBERS, numbers, strict=True) if value is not None]
+    if next_funding_time is not None:
+        parts.append(_time_member("next_funding_time", next_funding_time))
+    return "".join(parts)
+
+
+def _member(name: str, value: Number | None) -> str:
+    return "" if value is None else f',"{name}":{value}'
+
+
+def _time_member(name: str, ms: int | None) -> str:
+    return "" if ms is None else f',"{name}":"{_time(ms)}"'
 
 
 def ticker_payload(event: Ticker) -> str:
     """The ticker's JSON object; unknown fields are left out."""
-    parts = [f'{{"timestamp":"{rfc3339(event.timestamp)}",{event.topic.json}']
-    for field, label in _TICKER_NUMBERS:
-        value = getattr(event, field)
-        if value is not None:
-            parts.append(label + value)
-    for field, label in _TICKER_TIMES:
-        value = getattr(event, field)
-        if value is not None:
-            parts.append(f'{label}{rfc3339(value)}"')
-    parts.append("}")
-    return "".join(parts)
+    e = event
+    slow = _slow_members(
+        e.next_funding_time,
+        e.open_24h,
+        e.high_24h,
+        e.low_24h,
+        e.volume_24h,
+        e.quote_volume_24h,
+        e.change_24h,
+        e.change_pct_24h,
+        e.mark_price,
+        e.index_price,
+        e.funding_rate,
+        e.open_interest,
+    )
+    head = f'{{"timestamp":"{_time(e.timestamp)}",{e.topic.json}'
+    if e.bid and e.ask and e.bid_size and e.ask_size and e.quote_time and e.last_time and e.stats_time:
+        # Nearly always everything is known: 1.2 us in one string, against 1.9 member by member.
+        return (
+            f'{head},"bid":{e.bid},"ask":{e.ask},"last":{e.last},"bid_size":{e.bid_size},"ask_size":{e.ask_size}{slow},'
+            f'"quote_time":"{_time(e.quote_time)}","last_time":"{_time(e.last_time)}","stats_time":"{_time(e.stats_time)}"}}'
+        )
+    quote = (
+        f"{_member('bid', e.bid)}{_member('ask', e.ask)}{_member('last', e.last)}{_member('bid_size', e.bid_size)}{_member('ask_size', e.ask_size)}"
+    )
+    times = f"{_time_member('quote_time', e.quote_time)}{_time_member('last_time', e.last_time)}{_time_member('stats_time', e.stats_time)}"
+    return f"{head}{quote}{slow}{times}}}"
 
 
 def trade_payload(event: Trade, *, replayed: bool = False) -> str:
     tail = ',"replayed":true}' if replayed else "}"
+    # Ids are nearly always digits or plain letters, and an Enum's ``value`` is a call: both ways out save 0.4 of 1.2 us.
+    trade_id = f'"{event.id}"' if event.id.isalnum() and event.id.isascii() else text(event.id)
+    side = "buy" if event.side is _BUY else "sell"
     return (
-        f'{{"timestamp":"{rfc3339(event.timestamp)}",{event.topic.json},"id":{text(event.id)},"price":{event.price},'
-        f'"quantity":{event.quantity},"side":"{event.side.value}"{tail}'
+        f'{{"timestamp":"{_time(event.timestamp)}",{event.topic.json},"id":{trade_id},"price":{event.price},'
+        f'"quantity":{event.quantity},"side":"{side}"{tail}'
     )
 
 

@@ -61,6 +61,7 @@ class Config:
     stale_after_s: float = 5.0
     upstream_linger_s: float = 30.0
     client_stall_timeout_s: float = 10.0
+    ws_deflate: bool = False
     auth_token: str = ""
     allowed_origins: tuple[str, ...] = ("*",)
     cors_origins: tuple[str, ...] = ("*",)

@@ -23,6 +23,12 @@ _ROUNDED = Context(prec=50, rounding=ROUND_HALF_EVEN, traps=[InvalidOperation, D
 
 # Nearly every number of a venue is already plain: one match admits it unchanged.
 _plain = re.compile(rf"-?(?:0|[1-9][0-9]*)(?:\.[0-9]{{1,{MAX_EXPONENT}}})?").fullmatch
+PLAIN_UNSIGNED = rf"(?:0|[1-9][0-9]{{0,20}}+)(?:\.[0-9]{{1,{MAX_EXPONENT}}}+)?+"
+"""Pattern of the usual numbers that are not negative (and hold at most 40 characters); what it does not match may be a number all the same."""
+PLAIN_POSITIVE = rf"(?:[1-9][0-9]{{0,20}}+(?:\.[0-9]{{1,{MAX_EXPONENT}}}+)?+|0\.(?=0*+[1-9])[0-9]{{1,{MAX_EXPONENT}}}+)"
+"""The same without zero."""
+_plain_unsigned = re.compile(PLAIN_UNSIGNED).fullmatch
+_plain_positive = re.compile(PLAIN_POSITIVE).fullmatch
 _decimal = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?").fullmatch
 
 
@@ -52,6 +58,8 @@ def _admit_unusual(text: str) -> Number:
 
 def positive(text: str) -> Number:
     """Admit a number that must be greater than zero (a price, a traded quantity); raises ``NumberRejected``."""
+    if type(text) is str and _plain_positive(text):  # the usual case in one step: 0.5 us against 0.9
+        return Number(text)
     number = admit(text)
     if number[0] == "-" or is_zero(number):
         raise NumberRejected(text)
@@ -60,6 +68,8 @@ def positive(text: str) -> Number:
 
 def unsigned(text: str) -> Number:
     """Admit a number that must not be negative (a level's size, a volume); raises ``NumberRejected``."""
+    if type(text) is str and _plain_unsigned(text):
+        return Number(text)
     number = admit(text)
     if number[0] == "-":
         raise NumberRejected(text)
@@ -85,6 +95,13 @@ def key(number: Number) -> int:
     """An integer that orders and identifies a number by value: ``1.50`` and ``1.5`` have the same key (the value times 10**18)."""
     whole, _, fraction = number.partition(".")
     return int(whole + fraction.ljust(MAX_EXPONENT, "0"))
+
+
+def reaches(a: Number, b: Number) -> bool:
+    """Whether ``a >= b``, of two numbers that are not negative."""
+    if len(a) == len(b) and a.find(".") == b.find("."):
+        return a >= b  # place by place the same, so their text is in the order of their values: 0.15 us against 1.1 by keys
+    return key(a) >= key(b)
 
 
 def subtract(a: Number, b: Number) -> Number:

@@ -91,12 +91,16 @@ def _networks(text: str) -> tuple[str, ...]:
 
 
 def _url(*schemes: str) -> Callable[[str], str]:
+    allowed = "a URL that starts with " + " or ".join(f"{scheme}://" for scheme in schemes) + " and has a host, and perhaps a port from 1 to 65535"
+
     def parse(text: str) -> str:
-        parts = urlsplit(text)
-        if parts.scheme not in schemes or not parts.hostname or parts.query or parts.fragment or any(each.isspace() for each in text):
-            raise ValueError("a URL that starts with " + " or ".join(f"{scheme}://" for scheme in schemes) + " and has a host")
-        if parts.port is not None and not 1 <= parts.port <= 65535:
-            raise ValueError("a URL with a port from 1 to 65535")
+        try:
+            parts = urlsplit(text)
+            port = parts.port
+        except ValueError:
+            raise ValueError(allowed) from None
+        if parts.scheme not in schemes or not parts.hostname or parts.query or parts.fragment or port == 0 or any(each.isspace() for each in text):
+            raise ValueError(allowed)
         return text.rstrip("/")
 
     return parse
@@ -131,10 +135,10 @@ def _log_level(text: str) -> str:
 
 
 def _rust_log(text: str) -> str:
-    """The seed's variable: targets that are not ours say nothing here, so they are left out."""
-    default, by_namespace = parse_levels(text)
-    ours = [f"{name}={level}" for name, level in by_namespace.items() if name == "cryptodash" or name.startswith("cryptodash.")]
-    return ",".join([default, *ours])
+    """The seed's variable: targets that are not ours say nothing here, whatever their level is called, so they are left out."""
+    known = [part for part in _words(text) if "=" not in part or part.partition("=")[0].partition(".")[0] == "cryptodash"]
+    default, by_namespace = parse_levels(",".join(known))
+    return ",".join([default, *(f"{name}={level}" for name, level in by_namespace.items())])
 
 
 _BIND_HELP = "listen address host:port, or a Twisted endpoint string (tcp:8080, ssl:..., unix:..., systemd:...)"
@@ -153,6 +157,7 @@ SETTINGS: Sequence[Setting] = (
     Setting("STALE_AFTER_S", _seconds(1, 3600), "silence after which a fast stream is stale, seconds (1-3600)", "5"),
     Setting("UPSTREAM_LINGER_S", _seconds(0, 86_400), "how long a topic stays subscribed after its last client left, seconds (0-86400)", "30"),
     Setting("CLIENT_STALL_TIMEOUT", _seconds(1, 600), "a client that reads nothing for so long is dropped, seconds (1-600)", "10"),
+    Setting("WS_DEFLATE", _flag, "offer compression (permessage-deflate) on /ws: about half the bytes for more CPU", "false"),
     Setting("AUTH_TOKEN", str, "access token; not built yet: setting it is refused", ""),
     Setting("ALLOWED_ORIGINS", _origins, "browser origins that may open /ws; '*' is any", "*"),
     Setting("CORS_ORIGINS", _origins, "browser origins that may read REST; '*' is any", "*"),

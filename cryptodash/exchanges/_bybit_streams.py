@@ -16,6 +16,8 @@ from cryptodash.core.numbers import Number, scale, unsigned
 from cryptodash.exchanges.messages import BadFrame, Bar, Depth, Fill, Mark, Message, Quote, Stats, Trades
 from cryptodash.exchanges.wire import MAX_TIME_MS, Count, Name, RawLevels, Time, above_zero, amount, decoder, levels, price, side, signed
 
+_BUY, _SELL = Side.BUY, Side.SELL  # looked up once: a member costs 0.1 us each time (Python 3.11)
+
 Reader = Callable[[str, bytes], Sequence[Message]]
 """From (topic, frame) to messages."""
 
@@ -152,10 +154,10 @@ def read_ticker(topic: str, frame: bytes) -> Sequence[Message]:
     ticker = _ticker(frame)
     data, time, full = ticker.data, ticker.time, ticker.kind == "snapshot"
     messages: list[Message] = []
+    if data.has_mark() or not data.has_stats():
+        messages.append(data.mark_of(topic, time, full))  # first: with the last price comes the first ticker, and it shall be whole
     if data.has_stats():
         messages.append(data.stats(topic, time, full))
-    if data.has_mark() or not messages:
-        messages.append(data.mark_of(topic, time, full))
     return messages
 
 
@@ -185,7 +187,7 @@ def read_trades(topic: str, frame: bytes) -> Sequence[Message]:
 
 
 def _fill(trade: _Trade) -> Fill:
-    taker = Side.BUY if trade.taker == "Buy" else Side.SELL
+    taker = _BUY if trade.taker == "Buy" else _SELL
     return Fill(trade.id, above_zero(trade.price), above_zero(trade.quantity), taker, trade.time, None)
 
 

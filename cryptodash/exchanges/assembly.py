@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from cryptodash.core.errors import NumberRejected
 from cryptodash.core.events import Sweep, Ticker, Trade
 from cryptodash.core.instruments import Instrument
-from cryptodash.core.numbers import Number, key, subtract
+from cryptodash.core.numbers import Number, reaches, subtract
 from cryptodash.core.topics import Channel, Topic
 from cryptodash.exchanges.bars import CandleAssembly, CandleOutcome
 from cryptodash.exchanges.messages import Fill, Mark, Quote, Stats, SweepRow, SweepRows
@@ -86,7 +86,7 @@ class TickerAssembly:
                 return None
         elif m.update_id <= self._quote_id:
             return None
-        if m.bid is not None and m.ask is not None and key(m.bid) >= key(m.ask):
+        if m.bid is not None and m.ask is not None and reaches(m.bid, m.ask):
             self.crossed += 1
             self.is_crossed = True
             return None

@@ -58,6 +58,11 @@ class CandleAssembly:
         self._patience = 0
 
     @property
+    def is_waiting(self) -> bool:
+        """Whether newer bars are held back for a lost one, so that the newest told is out of date."""
+        return bool(self._held)
+
+    @property
     def missing(self) -> int:
         """How many bars a fetch must cover, from the oldest lost one to the newest held one; 0 while nothing is lost."""
         if self._expected is None or not self._held:

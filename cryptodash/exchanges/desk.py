@@ -5,7 +5,7 @@ from __future__ import annotations
 from attrs import define, field
 
 from cryptodash.core.events import Cause
-from cryptodash.core.instruments import Catalogue
+from cryptodash.core.instruments import Catalogue, MarketType
 from cryptodash.core.tally import Tally
 from cryptodash.core.time import Clock
 from cryptodash.exchanges.interfaces import IVenue
@@ -26,6 +26,8 @@ class Desk:
     tally: Tally
     stale_after: float
     skew: Skew = field(factory=Skew)
+    unlisted: dict[MarketType, Cause] = field(factory=dict)
+    """Why a market's catalogue cannot be read, until it can."""
 
     def received_ms(self) -> int:
         """Now in the venue's clock, as far as it is known: the time of a message that carries none."""

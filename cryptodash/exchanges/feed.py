@@ -7,12 +7,12 @@ for the opening, then for the closing handshake.
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from attrs import frozen
 from autobahn.exception import Disconnected
-from autobahn.twisted.websocket import WebSocketClientFactory, WebSocketClientProtocol
+from autobahn.twisted.websocket import WebSocketClientFactory
 from autobahn.websocket.util import parse_url
 from twisted.internet.interfaces import IAddress, IHandshakeListener
 from twisted.internet.protocol import connectionDone
@@ -21,6 +21,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from cryptodash._version import __version__
+from cryptodash.exchanges.frames import FrameSlicer
 from cryptodash.exchanges.outputs import Closed
 from cryptodash.exchanges.proxy import Dialer, failure_kind, failure_text
 
@@ -45,11 +46,11 @@ _log = Logger(namespace="cryptodash.exchanges.feed")
 
 @frozen
 class Handlers:
-    """Who hears what a connection does: ``opened()``, then ``frame(payload)`` per text message and ``heard()`` per ping or pong, at last
-    ``closed(how)``, exactly once, also when it never opened."""
+    """Who hears what a connection does: ``opened()``, then ``frames(payloads)`` for text messages, as many as came at once, and ``heard()`` per ping
+    or pong, at last ``closed(how)``, exactly once, also when it never opened."""
 
     opened: Callable[[], None]
-    frame: Callable[[bytes], None]
+    frames: Callable[[Sequence[bytes]], None]
     heard: Callable[[], None]
     closed: Callable[[Closed], None]
 
@@ -143,11 +144,11 @@ class Feed:
             self._stop_timer()
             self._tell(self._handlers.opened)
 
-    def received(self, payload: bytes) -> None:
-        """One complete text message."""
+    def received(self, payloads: Sequence[bytes]) -> None:
+        """Complete text messages."""
         if self._phase is _Phase.OPEN:
             try:
-                self._handlers.frame(payload)
+                self._handlers.frames(payloads)
             except Exception:
                 self._broken()
 
@@ -234,7 +235,7 @@ class Feed:
 
 
 @implementer(IHandshakeListener)
-class FeedProtocol(WebSocketClientProtocol):
+class FeedProtocol(FrameSlicer):
     """Autobahn's client, kept small: it turns Autobahn's callbacks into ``Feed``'s and lets no exception out."""
 
     def __init__(self, feed: Feed, secure: bool) -> None:
@@ -281,7 +282,10 @@ class FeedProtocol(WebSocketClientProtocol):
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
         # No venue speaks binary; an empty frame is what no reader understands, so it is counted as a bad one.
-        self._feed.received(b"" if isBinary else payload)
+        self._feed.received((b"" if isBinary else payload,))
+
+    def onTexts(self, payloads: Sequence[bytes]) -> None:
+        self._feed.received(payloads)
 
     def onPing(self, payload: bytes) -> None:
         self._feed.heard()
@@ -325,6 +329,7 @@ class FeedProtocol(WebSocketClientProtocol):
 
 class _Factory(WebSocketClientFactory):
     noisy = False
+    protocol = FeedProtocol
 
     def __init__(self, url: str, reactor: Any, feed: Feed, secure: bool) -> None:
         super().__init__(url, useragent=f"cryptodash/{__version__}", reactor=reactor)
@@ -332,7 +337,7 @@ class _Factory(WebSocketClientFactory):
         self._secure = secure
 
     def buildProtocol(self, addr: IAddress) -> FeedProtocol:
-        protocol = FeedProtocol(self._feed, self._secure)
+        protocol: FeedProtocol = self.protocol(self._feed, self._secure)
         protocol.factory = self
         return protocol
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from attrs import define
 from twisted.internet.defer import Deferred
+from twisted.logger import Logger
 
 from cryptodash.core.time import Clock
 from cryptodash.exchanges.feed import Feed, Handlers
@@ -17,6 +18,8 @@ from cryptodash.exchanges.standing import Meters
 
 GOODBYE = 1.5
 """Seconds the open connections get to close at the end."""
+
+_log = Logger(namespace="cryptodash.exchanges.links")
 
 
 @define(eq=False)
@@ -35,7 +38,7 @@ class Events:
     """Who is told, always with the connection's name first."""
 
     opened: Callable[[str], None]
-    received: Callable[[str, bytes], None]
+    received: Callable[[str, Sequence[bytes]], None]
     heard: Callable[[str], None]
     closed: Callable[[str, Closed], None]
 
@@ -68,7 +71,7 @@ class Links:
         name = order.connection
         handlers = Handlers(
             opened=partial(self._opened, name),
-            frame=partial(self._received, name),
+            frames=partial(self._received, name),
             heard=partial(self._events.heard, name),
             closed=partial(self._closed, name),
         )
@@ -109,21 +112,29 @@ class Links:
         link.opened = True
         self.trouble = ""
         self._meters.opened(self._clock.monotonic() - link.began)
+        _log.info("{name} is open: {url}", name=name, url=link.url)
         if self._gone is None:
             self._events.opened(name)
 
-    def _received(self, name: str, frame: bytes) -> None:
-        self._meters.received(frame)
-        self._events.received(name, frame)
+    def _received(self, name: str, frames: Sequence[bytes]) -> None:
+        self._meters.received(frames)
+        self._events.received(name, frames)
 
     def _closed(self, name: str, how: Closed) -> None:
         link = self._links.pop(name)
         if link.opened:
             self._meters.closed(how, link.why)
+            _log.info("{name} has ended: {why}", name=name, why=link.why or f"{how.kind} {how.code or ''} {how.reason[:200]!r}")
         elif self._gone is None:
             self._meters.refused(how)
-            self.trouble = f"{link.url} cannot be reached ({how.status or how.kind}): {how.reason}"
+            self._cannot(f"{link.url} cannot be reached ({how.status or how.kind}): {how.reason}")
         if self._gone is None:
             self._events.closed(name, how)
         elif not self._links:
             self._gone.callback(None)
+
+    def _cannot(self, trouble: str) -> None:
+        """A line for every new trouble, none for the same at every further try."""
+        if trouble != self.trouble:
+            _log.warn("{trouble!r}", trouble=trouble[:400])
+        self.trouble = trouble

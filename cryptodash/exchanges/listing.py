@@ -35,8 +35,8 @@ _log = Logger(namespace="cryptodash.exchanges.listing")
 class Listing:
     """Reads one market's instruments into ``catalogue``: at ``start`` (again after 1 s to 60 s while that fails), hourly, and on request.
 
-    ``changed(market)`` is called after each reading. While ``idle()`` the venue is probed every 60 s; ``error`` is what the last
-    reading or probe met (None: it succeeded), ``good_at`` the monotonic time of the last success.
+    ``changed(market)`` is called after each reading, ``failed(market, error)`` after one that failed. While ``idle()`` the venue is probed every
+    60 s; ``error`` is what the last reading or probe met (None: it succeeded), ``good_at`` the monotonic time of the last success.
     """
 
     def __init__(
@@ -50,6 +50,7 @@ class Listing:
         random: Random,
         *,
         changed: Callable[[MarketType], None],
+        failed: Callable[[MarketType, UpstreamError], None],
         idle: Callable[[], bool],
     ) -> None:
         self.error: UpstreamError | None = None
@@ -62,6 +63,7 @@ class Listing:
         self._clock = clock
         self._random = random
         self._changed = changed
+        self._failed = failed
         self._idle = idle
         self._stopped = False
         self._failures = 0
@@ -157,6 +159,7 @@ class Listing:
                 "{exchange} {market}: the catalogue cannot be read: {error}", exchange=self._venue.id, market=self._market.value, error=str(error)
             )
         self._failures += 1
+        self._failed(self._market, error)
         self._later("read", wait, self.begin)
 
     def _probe(self) -> None:

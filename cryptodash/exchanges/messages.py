@@ -79,7 +79,7 @@ class Mark(Struct, frozen=True, gc=False):
     open_interest: Number | None = None
 
 
-class Fill(NamedTuple):
+class Fill(Struct, frozen=True, gc=False):
     """One trade of a ``Trades`` message; ``number`` orders and de-duplicates where the venue counts its trades, ``side`` is the taker's."""
 
     id: str

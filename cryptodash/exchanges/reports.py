@@ -10,6 +10,7 @@ from cryptodash.core.events import Cause
 from cryptodash.core.interfaces import StreamReport
 from cryptodash.exchanges import freshness
 from cryptodash.exchanges.books import BookTrack, Leg
+from cryptodash.exchanges.interfaces import Part
 from cryptodash.exchanges.lines import Lines
 from cryptodash.exchanges.roster import Roster
 from cryptodash.exchanges.stream import Stream
@@ -30,13 +31,16 @@ WORST_FIRST = (
     Cause.DELISTED,
 )
 
+_ASIDE = frozenset({Part.INTEREST})
+"""Parts that prove nothing: open interest is polled so rarely that it still looks good a minute after the venue is gone."""
+
 
 @frozen
 class Health:
     """One venue at a glance.
 
     ``streams`` and ``good_streams`` (live or quiet) count upstream streams, ``connections`` those that are open; ``last_message`` is monotonic
-    time; ``cause`` the worst present one, ``reason`` what a person should know of it.
+    time; ``cause`` the worst present one, ``reason`` what a person should know of it. Where only open interest is good, no stream is.
     """
 
     idle: bool
@@ -53,13 +57,15 @@ def health(tracks: Iterable[Track], roster: Roster, lines: Lines) -> Health:
     """The venue's health now."""
     tracks = list(tracks)
     legs = legs_of(tracks)
-    conditions = [condition(stream, legs) for stream in roster.everything()]
+    streams = roster.everything()
+    conditions = [condition(stream, legs) for stream in streams]
+    good = [stream for stream, (state, _) in zip(streams, conditions, strict=True) if state.is_good]
     causes = {cause for _, cause in conditions} | {line.cause for line in lines.all}
     open_connections = list(lines.open_connections())
     return Health(
         idle=not tracks,
         streams=len(conditions),
-        good_streams=sum(state.is_good for state, _ in conditions),
+        good_streams=len(good) if any(stream.parts != _ASIDE for stream in good) else 0,
         connections=len(open_connections),
         last_message=max((each.last for each in open_connections), default=None),
         cause=next((cause for cause in WORST_FIRST if cause in causes), None),

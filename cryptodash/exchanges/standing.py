@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from cryptodash.core.errors import UpstreamError
-from cryptodash.core.events import Cause
+from cryptodash.core.events import Cause, State
 from cryptodash.core.instruments import ANY, Catalogue
-from cryptodash.core.interfaces import ExchangeReport
+from cryptodash.core.interfaces import ExchangeReport, StreamReport
 from cryptodash.core.tally import Gauge, Labels, Tally
 from cryptodash.core.time import Clock
 from cryptodash.core.topics import Topic
@@ -21,6 +22,15 @@ CONNECT_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 _OUR_REASONS = frozenset({"idle", "stale", "poison", "rollover", "timeout", "empty", "unwanted", "shutdown"})
 _PROTOCOL_CODES = frozenset({1002, 1003, 1007, 1009})
+
+_STREAM_STATES = {
+    State.CONNECTING: "pending",
+    State.LIVE: "subscribed",
+    State.QUIET: "subscribed",
+    State.STALE: "stale",
+    State.RESYNCING: "stale",
+    State.CLOSED: "rejected",
+}
 
 
 def status(health: Health, listings: Sequence[Listing], trouble: str) -> tuple[str, Cause | None, str]:
@@ -101,10 +111,10 @@ class Meters:
         name = "cryptodash_upstream_connect_duration_seconds"
         self._durations = tally.histogram(name, "Time to open an upstream connection.", CONNECT_SECONDS, "exchange").at(exchange)
 
-    def received(self, frame: bytes) -> None:
-        """One text message came."""
-        self._messages[self._key] += 1
-        self._bytes[self._key] += len(frame)
+    def received(self, frames: Sequence[bytes]) -> None:
+        """Text messages came."""
+        self._messages[self._key] += len(frames)
+        self._bytes[self._key] += sum(map(len, frames))
 
     def opened(self, seconds: float) -> None:
         """A connection was opened, this long after the attempt began."""
@@ -128,7 +138,15 @@ class Meters:
             reason = "remote_close"
         self._disconnects.add(self._exchange, reason)
 
-    def watch(self, report: Callable[[], ExchangeReport], connections: Callable[[], Mapping[str, int]], rest: RestClient, clock: Clock) -> None:
+    def watch(
+        self,
+        report: Callable[[], ExchangeReport],
+        streams: Callable[[], Iterable[StreamReport]],
+        connections: Callable[[], Mapping[str, int]],
+        skew_ms: Callable[[], int],
+        rest: RestClient,
+        clock: Clock,
+    ) -> None:
         """Register the gauges, beside those of the other venues."""
 
         def up() -> float:
@@ -150,6 +168,13 @@ class Meters:
             return {(self._exchange, state): float(count) for state, count in connections().items()}
 
         self._gauge("connections", "Upstream connections.", states, "exchange", "state")
+
+        def streams_by_state() -> Mapping[Labels, float]:
+            counts = Counter(_STREAM_STATES[each.state] for each in streams())
+            return {(self._exchange, state): float(counts[state]) for state in sorted(set(_STREAM_STATES.values()))}
+
+        self._gauge("streams", "Upstream streams that somebody wants.", streams_by_state, "exchange", "state")
+        self._gauge("clock_skew_seconds", "The venue's clock minus ours, estimated.", lambda: {(self._exchange,): skew_ms() / 1000}, "exchange")
 
     def _gauge(self, name: str, help: str, read: Callable[[], Mapping[Labels, float]], *labels: str) -> None:
         """Venues share a metric: each adds its own series to what the ones before it show."""

@@ -136,20 +136,21 @@ class Stream:
         return True
 
     def deliver(self, message: Message, now: float, out: list[Output]) -> None:
-        """Take one message that counts. (The engine's hot path does the same in place while the stream is live.)
+        """Take one message that counts, and tell if it makes the stream live (again)."""
+        if self.take(message, now, out):
+            self.tell(out)
 
-        A status goes before the value it is about; but whether a book can be trusted again only its frame tells.
+    def take(self, message: Message, now: float, out: list[Output]) -> bool:
+        """The same without telling; whether there is something to tell. (The engine's hot path does this in place while the stream is live.)
+
+        That all is well again is told after the values that make it so: what was shown before must not be called live for a moment.
         """
         self.last = now
         self.frames += 1
         moved = self.phase is not Phase.LIVE and self._moves(Signal.FRAME, now)
-        is_book = Part.BOOK in self.parts
-        if moved and not is_book:
-            self.tell(out)
         for feed in self.feeds:
             feed(message, now, out)
-        if moved and is_book:
-            self.tell(out)
+        return moved
 
     def lost(self, cause: Cause, now: float) -> bool:
         """Its connection ended; whether that is news. The caller tells, once for all streams that were lost together."""

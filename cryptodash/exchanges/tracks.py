@@ -48,6 +48,7 @@ class Track:
         self.sources: dict[Part, tuple[Stream, ...]] = {}
         self.valued = False
         self.ended: Cause | None = None
+        self.ended_at = 0.0
         self.dropped = False
         """Nobody wants it any more: no further status."""
         self.status: StreamStatus | None = None
@@ -61,7 +62,7 @@ class Track:
         if self.ended is not None:
             return State.CLOSED, self.ended
         if self.plan is None:
-            return State.CONNECTING, None
+            return State.CONNECTING, self.desk.unlisted.get(self.topic.market)
         if self.instrument is not None and self.instrument.status == "halted":
             return State.STALE, Cause.HALTED
         return self.streams_condition()
@@ -75,6 +76,10 @@ class Track:
         if self.instrument is None or self.instrument.status != "halted":
             return False
         return any(each.last is not None and each.last > since for streams in self.sources.values() for each in streams)
+
+    def delisted_for_long(self, since: float, now: float) -> bool:
+        """Whether a delisted instrument may be listed again: worth a look after ever longer pauses, each as long as all before it."""
+        return self.ended is Cause.DELISTED and now - since >= since - self.ended_at
 
     def fields(self) -> tuple[str, ...]:
         """Stale parts, for a ticker."""
@@ -212,8 +217,11 @@ class CandleTrack(Track):
     def feed(self, message: Message, now: float, out: list[Output]) -> None:
         if not isinstance(message, Bar):
             return
+        was_waiting = self.assembly.is_waiting
         events, fetch = self.assembly.bar(message)
         self._publish(events, out)
+        if self.assembly.is_waiting is not was_waiting:
+            self.refresh(out)
         if fetch and self.instrument is not None:
             limit = min(self.assembly.missing + MARGIN, MOST_CANDLES)
             out.append(Fetch(self.desk.venue.candles_request(self.topic, self.instrument, limit, None)))
@@ -224,13 +232,19 @@ class CandleTrack(Track):
             self.assembly.reconnected()
         self.refresh(out)
 
+    def streams_condition(self) -> freshness.Condition:
+        state, cause = super().streams_condition()
+        return (State.RESYNCING, Cause.GAP) if state.is_good and self.assembly.is_waiting else (state, cause)
+
     def fetched(self, candles: Sequence[Candle], out: list[Output]) -> None:
         """The bars asked for have come."""
         self._publish(self.assembly.fetched(candles), out)
+        self.refresh(out)
 
     def failed(self, out: list[Output]) -> None:
         """They have not: the assembly asks again with a later frame, or goes on without them."""
         self._publish(self.assembly.fetch_failed(), out)
+        self.refresh(out)
 
     def _publish(self, events: list[Candle], out: list[Output]) -> None:
         if events and not self.valued:

@@ -73,6 +73,7 @@ class Wishes:
 
     def catalogue_changed(self, market: MarketType, now: float, out: list[Output]) -> None:
         """The market's instruments were read (again)."""
+        self._desk.unlisted.pop(market, None)
         for track in list(self.tracks.values()):
             if track.topic.market is not market:
                 continue
@@ -80,6 +81,13 @@ class Wishes:
                 self._start(track, now, out)
             elif not track.topic.is_sweep:
                 self._compare(track, now, out)
+
+    def catalogue_failed(self, market: MarketType, cause: Cause, out: list[Output]) -> None:
+        """The market's instruments could not be read: topics that wait for them say why."""
+        self._desk.unlisted[market] = cause
+        for track in list(self.tracks.values()):
+            if track.topic.market is market and track.plan is None:
+                track.refresh(out)
 
     def beat(self, now: float, out: list[Output]) -> None:
         """Twice a second."""
@@ -115,10 +123,15 @@ class Wishes:
         elif self._desk.catalogue.loaded(topic.market):
             instrument = self._desk.catalogue.get(topic.market, topic.symbol)
             if instrument is None or instrument.status == "delisted":
-                track.ended = track.ended or (Cause.REJECTED if instrument is None else Cause.DELISTED)
+                self._end(track, Cause.REJECTED if instrument is None else Cause.DELISTED, now)
             else:
                 self._open(track, instrument, now, out)
         track.refresh(out)
+
+    def _end(self, track: Track, cause: Cause, now: float) -> None:
+        """The topic is closed; what has ended keeps its first cause."""
+        if track.ended is None:
+            track.ended, track.ended_at = cause, now
 
     def _open(self, track: Track, instrument: Instrument | None, now: float, out: list[Output]) -> None:
         plan = self._plan(track, instrument)
@@ -170,7 +183,7 @@ class Wishes:
         """The catalogue may tell that a running topic's instrument is gone, or halted, or trades again."""
         instrument = self._desk.catalogue.get(track.topic.market, track.topic.symbol)
         if instrument is None or instrument.status == "delisted":
-            track.ended = Cause.DELISTED
+            self._end(track, Cause.DELISTED, now)
             self._stop(track, now, out)
         else:
             track.instrument = instrument

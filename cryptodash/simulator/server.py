@@ -251,7 +251,7 @@ class Simulator(MultiService):
         if self._ports:
             return
         for name, host in self.venues.items():
-            site = _QuietSite(VenueResource(host, self._reactor), timeout=60, reactor=self._reactor)
+            site = _QuietSite(VenueResource(host, self._reactor), timeout=60)
             port = self._listen(self._wanted_ports.get(name, 0), site)
             for market in host.markets:
                 self.hosts[host.exchange, market] = (f"ws://{self._interface}:{port}", f"http://{self._interface}:{port}")

@@ -189,7 +189,8 @@ def _session_messages() -> Iterator[tuple[str, bytes]]:
     from twisted.internet.task import Clock
 
     from cryptodash.api import session as rules
-    from cryptodash.api.backlog import gap_frame
+    from cryptodash.api.backlog import gap_message
+    from cryptodash.api.frames import text_frame
     from cryptodash.api.traffic import Traffic
     from cryptodash.core.config import Limits
     from cryptodash.core.tally import Tally
@@ -212,7 +213,7 @@ def _session_messages() -> Iterator[tuple[str, bytes]]:
     ):
         client.received(request.encode())
     names = ["Greeting", "Subscribed", "Error", "Resynced", "Error", "Channels", "Unsubscribed", "Pong"]
-    frames.append(gap_frame(hub.resolve("", "", "trade", "", None, None), 3))
+    frames.append(text_frame(gap_message(hub.resolve("", "", "trade", "", None, None), 3)))
     yield from zip([*names, "Gap"], (frame[frame.index(b"{") :] for frame in frames), strict=True)
 
 

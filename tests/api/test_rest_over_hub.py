@@ -76,6 +76,23 @@ def test_a_first_value_comes_out_as_soon_as_the_venue_sends_it(served: Any, kind
     assert again.status == 200 and len(served.wanted) == 1
 
 
+SPELLINGS = ["BTC-USDT", "btc-usdt", "BTC/USDT", "btc%2Fusdt", "BTCUSDT", "%7B%22base%22:%22btc%22,%22quote%22:%22USDT%22%7D"]
+
+
+@pytest.mark.parametrize("symbol", SPELLINGS)
+def test_every_spelling_of_ws_names_the_symbol(served: Any, symbol: str) -> None:
+    wire = served.wire()
+    wire.ask(f"/api/ticker?exchange=binance&symbol={symbol}")
+    (topic,) = served.wanted
+    assert str(topic) == "binance:spot:BTC-USDT:ticker"
+
+
+@pytest.mark.parametrize("symbol", ["%7B", "%7B%22base%22:1%7D", "%7B%7D", "*", "BTC-"])
+def test_what_is_no_symbol_is_400(served: Any, symbol: str) -> None:
+    answer = served.get(f"/api/ticker?exchange=binance&symbol={symbol}")
+    assert (answer.status, answer.code) == (400, "invalid_symbol")
+
+
 def test_a_book_out_of_sync_is_not_shown(served: Any) -> None:
     wire = served.wire()
     wire.ask(f"/api/orderbook?{PAIR}&depth=1")

@@ -97,6 +97,29 @@ def test_an_upgraded_connection_lives_on(web: Any) -> None:
     assert not web.scheduler.getDelayedCalls()
 
 
+@pytest.mark.parametrize(
+    ("request_line", "status_line"),
+    [
+        (b"GET /health", b"HTTP/1.1 200 OK"),
+        (b"GET /ws", b"HTTP/1.1 426 Upgrade Required"),
+        (b"GET /nope", b"HTTP/1.1 404 Not Found"),
+        (b"POST /api/symbols/refresh", b"HTTP/1.1 429 Too Many Requests"),
+    ],
+)
+def test_every_status_has_its_words(web: Any, request_line: bytes, status_line: bytes) -> None:
+    web.get("/api/symbols/refresh", "POST")
+    wire = web.wire()
+    wire.send(request_line + b" HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert wire.received().partition(b"\r\n")[0] == status_line
+
+
+@pytest.mark.parametrize("target", [b"http://a/health", b"HTTPS://a/health", b"http://a/health?x=1"])
+def test_an_address_in_absolute_form_means_its_path(web: Any, target: bytes) -> None:
+    wire = web.wire()
+    wire.send(b"GET " + target + b" HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert wire.response().json()["status"] == "ok"
+
+
 TOO_BIG = b"POST /api/symbols/refresh HTTP/1.1\r\nHost: a\r\n"
 
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from cryptodash.core import codec
 from cryptodash.core.events import BookDelta, BookSnapshot, Candle, Cause, Side, State, StreamStatus, Ticker, Trade
 from cryptodash.core.numbers import Number, admit
+from cryptodash.core.time import rfc3339
 from cryptodash.core.topics import parse_topic
 
 TICKER = parse_topic("binance:spot:BTC-USDT")
@@ -36,6 +37,32 @@ def test_unknown_fields_are_left_out() -> None:
     payload = codec.ticker_payload(Ticker(TICKER, 0, N("1"), next_funding_time=0))
     assert "null" not in payload
     assert set(exact(payload)) == {"timestamp", "exchange", "market_type", "symbol", "last", "next_funding_time"}
+
+
+ORDER = "bid ask last bid_size ask_size open_24h high_24h low_24h volume_24h quote_volume_24h change_24h change_pct_24h mark_price index_price"
+ORDER += " funding_rate open_interest"
+TIMES = "next_funding_time quote_time last_time stats_time"
+some_number = st.one_of(st.none(), st.sampled_from([N("0"), N("1.50"), N("-0.01"), N("63704.00000000")]))
+some_time = st.one_of(st.none(), st.integers(0, 253_402_300_799_999))
+
+
+@given(
+    st.fixed_dictionaries({name: some_number for name in ORDER.split() if name != "last"}),
+    st.fixed_dictionaries(dict.fromkeys(TIMES.split(), some_time)),
+    st.integers(0, 253_402_300_799_999),
+)
+def test_a_ticker_has_its_known_members_in_the_contracts_order(numbers: dict[str, N], times: dict[str, int], timestamp: int) -> None:
+    event = Ticker(TICKER, timestamp, N("7.0"), **numbers, **times)
+    expected = f'{{"timestamp":"{rfc3339(timestamp)}",{TICKER.json}'
+    expected += "".join(f',"{name}":{value}' for name in ORDER.split() if (value := getattr(event, name)) is not None)
+    expected += "".join(f',"{name}":"{rfc3339(value)}"' for name in TIMES.split() if (value := getattr(event, name)) is not None)
+    assert codec.ticker_payload(event) == expected + "}"
+
+
+@given(st.one_of(st.text(max_size=12), st.from_regex(r"[0-9a-f-]{1,36}", fullmatch=True)))
+def test_any_trade_id_comes_through(trade_id: str) -> None:
+    trade = Trade(TICKER.sibling(TICKER.channel), 0, trade_id, N("1"), N("2"), Side.BUY)
+    assert exact(codec.trade_payload(trade))["id"] == trade_id
 
 
 def test_trade_and_candle() -> None:

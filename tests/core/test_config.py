@@ -42,6 +42,7 @@ def test_the_prefix_beats_the_bare_name_within_a_layer_only() -> None:
 
 def test_rust_log_is_an_alias_that_log_level_beats_within_a_layer() -> None:
     assert made(RUST_LOG="debug,hyper=trace,cryptodash.exchanges=warn").log_level == "debug,cryptodash.exchanges=warn"
+    assert made(RUST_LOG="warn,hyper=off,tower[span]=loud,cryptodash=debug").log_level == "warn,cryptodash=debug"
     assert made(RUST_LOG="debug", LOG_LEVEL="error").log_level == "error"
     layers = [Layer("environment", {"RUST_LOG": "debug"}), Layer(".env", {"LOG_LEVEL": "error"}, own=True)]
     assert load(layers, VENUES).log_level == "debug"
@@ -87,6 +88,10 @@ def test_listen_addresses(text: str, endpoint: str) -> None:
         ({"SYMBOLS": "binance:spot:BTCUSDT"}, "BASE-QUOTE"),
         ({"DEMO": "true", "BINANCE_WS_URL": "ws://127.0.0.1:1"}, "BINANCE_WS_URL"),
         ({"BYBIT_PERPETUAL_REST_URL": "ftp://x"}, "http://"),
+        ({"BINANCE_REST_URL": "http://[::1"}, "http:// or https://"),
+        ({"BINANCE_WS_URL": "ws://h:99999"}, "a port from 1 to 65535"),
+        ({"RUST_LOG": "loud"}, "debug, info"),
+        ({"RUST_LOG": "info,cryptodash.hub=loud"}, "debug, info"),
         ({"TRUSTED_PROXIES": "10.0.0.0/99"}, "networks"),
         ({"TLS_CERT": "/a.pem"}, "both or neither"),
         ({"TLS_CERT": "/a", "TLS_KEY": "/b", "BIND_ADDR": "unix:/x"}, "host:port"),

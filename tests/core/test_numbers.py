@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from decimal import Decimal, Inexact
 
 import pytest
@@ -9,6 +10,9 @@ from hypothesis import strategies as st
 from cryptodash.core.errors import NumberRejected
 from cryptodash.core.numbers import (
     EXACT,
+    MAX_DIGITS,
+    PLAIN_POSITIVE,
+    PLAIN_UNSIGNED,
     Number,
     admit,
     decimals,
@@ -17,6 +21,7 @@ from cryptodash.core.numbers import (
     key,
     positive,
     ratio,
+    reaches,
     scale,
     subtract,
     trimmed,
@@ -147,3 +152,40 @@ def test_from_decimal_is_plain() -> None:
 def test_precision_comes_from_significant_decimals(tick: str, places: int, bare: str) -> None:
     assert decimals(Number(tick)) == places
     assert trimmed(Number(tick)) == bare
+
+
+numberish = st.one_of(
+    st.from_regex(r"-?[0-9]{1,4}(\.[0-9]{0,4})?", fullmatch=True),
+    st.from_regex(r"[0-9]{18,45}(\.[0-9]{15,20})?", fullmatch=True),
+    st.text("0123456789.-+eE, \n\u0663", max_size=8),
+)
+
+
+@given(numberish)
+def test_the_patterns_match_only_what_is_admitted_unchanged(text: str) -> None:
+    for pattern, admitted in ((PLAIN_UNSIGNED, unsigned), (PLAIN_POSITIVE, positive)):
+        if re.fullmatch(pattern, text):
+            assert len(text) <= MAX_DIGITS and admit(text) == admitted(text) == text
+            assert Decimal(text) > 0 or (admitted is unsigned and Decimal(text) == 0)
+
+
+@given(numberish)
+def test_signs_and_zero_are_judged_by_value(text: str) -> None:
+    try:
+        number = admit(text)
+    except NumberRejected:
+        number = None
+    for admitted, fits in ((unsigned, number is not None and number[0] != "-"), (positive, number is not None and Decimal(number) > 0)):
+        if fits:
+            assert admitted(text) == number
+        else:
+            with pytest.raises(NumberRejected):
+                admitted(text)
+
+
+plain_numbers = st.decimals("0", "1000", places=3).map(lambda value: Number(format(value.normalize(), "f")))
+
+
+@given(st.one_of(plain_numbers, st.sampled_from(["9.9", "10.0", "9.90", "0.5", "1"])), plain_numbers)
+def test_one_number_reaches_another_by_value(a: Number, b: Number) -> None:
+    assert reaches(a, b) is (Decimal(a) >= Decimal(b))

@@ -248,6 +248,29 @@ class Running:
         assert response.code == 200, (response.code, response.body)
         return json.loads(response.body, parse_float=Decimal)
 
+    def topics(self) -> list[tuple[str, str, str]]:
+        """Every instrument that trades: exchange, market, symbol."""
+        return [
+            (exchange, each.market.value, str(each.symbol))
+            for exchange, upstream in self.server.hub.upstreams.items()
+            for each in upstream.catalogue
+            if each.status == "trading"
+        ]
+
+    def upstream_streams(self) -> dict[str, int]:
+        """The simulator's side: how often each of its streams is subscribed."""
+        assert self.simulator is not None
+        return {
+            f"{name}/{market}/{stream.name}": len(stream.sessions)
+            for name, host in self.simulator.venues.items()
+            for (market, _), stream in host.streams.items()
+        }
+
+    def upstream_messages(self) -> int:
+        """Frames and subscriptions the venues got from us so far."""
+        assert self.simulator is not None
+        return sum(ledger.subscriptions + ledger.messages for ledger in self.simulator.ledger.by_host.values())
+
     async def stop(self) -> None:
         for client in self.clients:
             client.dropConnection(abort=True)
@@ -319,6 +342,16 @@ async def eventually(true: Callable[[], bool], seconds: float = 10.0, *, every: 
 def channel(kind: str, exchange: str = "binance", symbol: object = "BTC-USDT", **fields: Any) -> dict[str, Any]:
     """A channel as a client writes it."""
     return {"channel_type": kind, "exchange": exchange, "symbol": symbol, **fields}
+
+
+@pytest.fixture
+def place() -> Callable[[Mapping[str, Any]], tuple[str, str, str]]:
+    """Whose value a payload is: exchange, market, symbol."""
+
+    def of(payload: Mapping[str, Any]) -> tuple[str, str, str]:
+        return payload["exchange"], payload["market_type"], f"{payload['symbol']['base']}-{payload['symbol']['quote']}"
+
+    return of
 
 
 @pytest.fixture

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
+from functools import partial
 from itertools import takewhile
 from typing import Any
 
@@ -18,6 +19,7 @@ from attrs import define, field
 from cryptodash.core.instruments import MarketType
 from cryptodash.core.time import parse_time
 from cryptodash.simulator import bybit
+from cryptodash.simulator.host import Host
 from cryptodash.simulator.listing import fixed, trim
 from cryptodash.simulator.market import Instrument, Top, Trade
 from cryptodash.simulator.truth import TickerTruth, Truth
@@ -25,6 +27,8 @@ from cryptodash.simulator.truth import TickerTruth, Truth
 Payload = Mapping[str, Any]
 
 GOOD = ("live", "quiet")
+
+_MARK_SECONDS = 8
 
 
 class Past:
@@ -40,7 +44,7 @@ class Past:
         self.bars: deque[tuple[int, tuple[int, ...]]] = deque(maxlen=5_000)
         """The running minute: open time, open, high, low, close in ticks, volume in steps."""
         self.days: dict[int, TickerTruth] = {}
-        self.marks: list[tuple[int, int, int]] = []
+        self.marks: list[tuple[int, Decimal, Decimal]] = []
         self._truth = truth
         self._last_trade = instrument.trade_id
         self._first_price = instrument.last_price
@@ -53,14 +57,16 @@ class Past:
         self.times.append(instrument.time)
         self.ids.append(instrument.update_id)
         self._take_tops()
-        self.trades.extend(each for each in instrument.trades if each.id > self._last_trade)
+        fresh = list(takewhile(lambda each: each.id > self._last_trade, reversed(instrument.trades)))
+        self.trades.extend(reversed(fresh))
         self._last_trade = instrument.trade_id
         minute = instrument.candles.minute
         self.bars.append((instrument.time, (minute.start, minute.open, minute.high, minute.low, minute.close, minute.volume)))
         listing = instrument.listing
         self.days[instrument.time] = self._truth.ticker(listing.exchange, listing.market, listing.native)
         if listing.market is MarketType.PERPETUAL:
-            self.marks.append((instrument.time, instrument.mark, instrument.index))
+            mark, index = (Decimal(fixed(each * listing.tick, listing.price_decimals, 8)) for each in (instrument.mark, instrument.index))
+            self.marks.append((instrument.time, mark, index))
 
     def _take_tops(self) -> None:
         newest = self.tops[-1][1].id
@@ -89,8 +95,17 @@ class Record:
         self.truth = truth
         self._pasts: dict[tuple[str, str, str], Past] = {}
 
+    def follow(self, hosts: Iterable[Host]) -> None:
+        """Look after every step of the market, before anybody can hear of it."""
+        for host in hosts:
+            host.beat = partial(self._beat, host.beat)  # type: ignore[method-assign]
+
+    def _beat(self, beat: Callable[[int], None], now: int) -> None:
+        beat(now)
+        self.look()
+
     def look(self) -> None:
-        """To be called after every step of time."""
+        """Note what has happened; to be called after whatever may have moved the market."""
         for past in self._pasts.values():
             past.look()
 
@@ -186,18 +201,18 @@ class TickerWatch(Watch):
         if timestamp < self._timestamp:
             return "timestamp runs backwards"
         self._timestamp = timestamp
-        if not self.good:
-            return ""
-        return self._check_quote(payload, now) or self._check_last(payload) or self._check_day(payload) or self._check_mark(payload, now)
+        # What comes before the state is good again is noted as well: it is what is on show when it is.
+        wrong = [self._check_quote(payload), self._check_last(payload), self._check_day(payload), self._check_mark(payload, now)]
+        return "; ".join(filter(None, wrong)) if self.good else ""
 
-    def _check_quote(self, payload: Payload, now: int) -> str:
-        if "bid" in self.fields:
-            return ""
+    def _check_quote(self, payload: Payload) -> str:
         self._pair = tuple(self.ticks(payload.get(price)) for price in ("bid", "ask")) if "bid" in payload and "ask" in payload else ()
         self._pair += tuple(self.steps(payload.get(size)) for size in ("bid_size", "ask_size")) if self._pair else ()
         tops = self.past.tops
         found = next((index for index in range(self._quote, len(tops)) if self._is_shown(tops[index][1])), None)
         if found is None:
+            if "bid" in self.fields:
+                return ""
             return f"bid and ask were never the best levels, or this is an older pair: {payload.get('bid')} {payload.get('ask')}"
         self._quote = found
         return ""
@@ -206,17 +221,16 @@ class TickerWatch(Watch):
         return self._pair == (top.bid, top.ask, top.bid_size, top.ask_size)
 
     def _check_last(self, payload: Payload) -> str:
-        if "last" in self.fields:
-            return ""
         time, price = parse_time(payload["last_time"]), self.ticks(payload["last"])
         if time < self._last_time:
             return "last_time runs backwards"
         self._last_time = time
         past = self.past
-        first = bisect_right(past.trades, time - 1, key=lambda trade: trade.time)
-        then = {trade.price for trade in takewhile(lambda trade: trade.time == time, past.trades[first:])} | {past.last_price_at(time)}
+        # Bybit's first ticker shows what it last told others, up to 150 ms ago, under the present time.
+        first = bisect_right(past.trades, time - 200, key=lambda trade: trade.time)
+        then = {trade.price for trade in takewhile(lambda trade: trade.time <= time, past.trades[first:])} | {past.last_price_at(time - 200)}
         self._last = price
-        return "" if price in then else f"last {payload['last']} is no trade's price at {time}"
+        return "" if price in then or "last" in self.fields else f"last {payload['last']} is no trade's price at {time}"
 
     def _check_day(self, payload: Payload) -> str:
         day = self.past.days.get(parse_time(payload["stats_time"])) if "stats_time" in payload and "stats" not in self.fields else None
@@ -230,18 +244,13 @@ class TickerWatch(Watch):
     def _check_mark(self, payload: Payload, now: int) -> str:
         if "mark_price" not in payload or "mark_price" in self.fields:
             return ""
-        listing = self.past.instrument.listing
-
-        def exact(ticks: int) -> Decimal:
-            return Decimal(fixed(ticks * listing.tick, listing.price_decimals, 8))
-
-        said = Decimal(str(payload["mark_price"])), Decimal(str(payload["index_price"]))
-        for time, mark, index in reversed(self.past.marks):
-            if (exact(mark), exact(index)) == said:
-                return ""
-            if time < now - 60_000:
-                break
-        return f"mark {said[0]} and index {said[1]} never were"
+        # One by one: Bybit says in a message only what has changed, so that a late one leaves a mixture for a moment.
+        recent = list(takewhile(lambda each: each[0] >= now - _MARK_SECONDS * 1000, reversed(self.past.marks)))
+        for place, name in enumerate(("mark_price", "index_price"), 1):
+            said = Decimal(str(payload[name]))
+            if all(each[place] != said for each in recent):
+                return f"{name} {payload[name]} was not so in the last {_MARK_SECONDS} s"
+        return ""
 
     def overdue(self, now: int, patience: int) -> str:
         return self._overdue_quote(now - patience) or self._overdue_last(now - patience)
@@ -543,12 +552,15 @@ class Oracle:
         """(state, cause) of every channel."""
         return {name: (watch.state, watch.cause) for name, watch in self.watches.items()}
 
-    def spells(self, since: int) -> Iterator[tuple[str, str, str]]:
-        """(channel, state, cause) of every status since a time."""
-        for name, watch in self.watches.items():
-            for time, state, cause in watch.history:
-                if time > since:
-                    yield name, state, cause
+    def seen(self, name: str, since: int) -> list[tuple[int, str, str]]:
+        """(time, state, cause) of the channel's statuses since a time; ``live`` and ``quiet`` taking turns are no news."""
+        told: list[tuple[int, str, str]] = []
+        good = True
+        for time, state, cause in self.watches[name].history:
+            if time > since and not (good and state in GOOD):
+                told.append((time, state, cause))
+            good = state in GOOD
+        return told
 
     def summary(self) -> str:
         """The first few of the wrong values, for a failing test."""

@@ -163,6 +163,7 @@ def test_a_taken_port_ends_the_process_with_one_line_and_no_pid_file(how: str, t
         assert "Address already in use" in line
     else:
         assert "cannot listen" in (tmp_path / "twistd.log").read_text()
+        assert f"cannot listen on {address}: Address already in use" in done.stdout + done.stderr
 
 
 @pytest.mark.parametrize(
@@ -172,7 +173,12 @@ def test_a_taken_port_ends_the_process_with_one_line_and_no_pid_file(how: str, t
         (("run",), {"BOOK_DEPTH_DEFAULT": "0"}, "BOOK_DEPTH_DEFAULT (environment): '0' is not allowed"),
         (("run", "--no-such-option"), {}, "allowed here are --"),
         (("--no-such-option",), {}, "no-such-option"),
-        (("no-such-command",), {}, "no-such-command"),
+        (("no-such-command",), {}, "no-such-command; allowed are run, simulate"),
+        (("run", "surplus"), {}, "'surplus' is not understood"),
+        (("simulate", "--port", "0"), {}, "--port: '0' is not allowed; allowed is a whole number"),
+        (("replay", "--speed", "nan", "x"), {}, "--speed: 'nan' is not allowed"),
+        (("check-config", "--bind-addr", "tcp:http"), {}, "BIND_ADDR"),
+        (("check-config",), {"TLS_CERT": "missing.pem", "TLS_KEY": "missing.pem"}, "TLS_CERT"),
         (("run", "--env-file", "missing.env"), {}, "'missing.env' is not a file"),
         (("--demo",), {"BINANCE_WS_URL": "ws://127.0.0.1:1"}, "BINANCE_WS_URL"),
         (("check-config", "--symbols", "okx:spot:BTC-USDT"), {}, "not enabled"),
@@ -199,6 +205,7 @@ def test_check_config_shows_what_counts_and_hides_secrets(tmp_path: Path) -> Non
     assert done.returncode == 0, done
     assert "book_depth_default = 20\n" in done.stdout
     assert "exchanges = binance\n" in done.stdout
+    assert "max_channels = 1000\n" in done.stdout
     assert "the settings are good" in done.stdout
     assert "hunter2" not in done.stdout
     assert not (tmp_path / "twistd.pid").exists()
@@ -227,6 +234,18 @@ def test_sigterm_tells_every_client_when_to_come_back(tmp_path: Path, processes:
         assert b'\x03\xf4{"retry_ms":' in received  # close code 1012
         assert server.ended(5) == 0
         assert monotonic() - began < 5
+
+
+def test_while_it_drains_a_new_connection_reads_503(tmp_path: Path, processes: list[Process]) -> None:
+    server = Process("-n", "--pidfile=", "cryptodash", "--bind-addr", "127.0.0.1:0", cwd=tmp_path)
+    processes.append(server)
+    port = server.port()
+    with silent_client(port):
+        server.signal(signal.SIGTERM)
+        server.line("draining 1 clients")
+        status, ready = get(port, "/ready")
+        assert (status, ready["status"], ready["reasons"]) == (503, "not_ready", ["the server is shutting down"])
+        assert server.ended(5) == 0
 
 
 def test_a_second_signal_ends_at_once(tmp_path: Path, processes: list[Process]) -> None:
@@ -269,6 +288,20 @@ def test_a_person_can_break_the_demo_and_watch(tmp_path: Path, processes: list[P
     assert refused.returncode == 1
     assert "silent-venue" in refused.stderr
     assert json.loads(run("cryptodash", "fault", "--control-port", control, "stop", cwd=tmp_path).stdout)["stopped"]
+
+
+def test_ctrl_c_ends_the_demo_and_its_server_in_good_order(tmp_path: Path) -> None:
+    command = (sys.executable, str(ROOT / "examples" / "demo.py"), "--port", _free_block(1))
+    with subprocess.Popen(command, cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, text=True, start_new_session=True) as demo:
+        assert demo.stdout is not None
+        try:
+            assert any("ticker:" in line for line in demo.stdout)
+            os.killpg(demo.pid, signal.SIGINT)  # as a terminal does: to everybody in the foreground
+            demo.stdout.read()
+            assert demo.wait(10) == 0
+        finally:
+            demo.terminate()
+    assert "Server Shut Down" in (tmp_path / "demo.log").read_text()
 
 
 def _free_block(count: int) -> str:

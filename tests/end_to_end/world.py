@@ -16,7 +16,7 @@ from cryptodash.service import StandIn, build
 from cryptodash.simulator.server import Simulator
 from cryptodash.testing.network import MemoryNetwork
 
-STEP = 1 / 32
+STEP = 1 / 16
 """Seconds; a sum of them is exact in binary, so that a timer is never late by a rounding error."""
 LATENCY = 0.06
 
@@ -37,12 +37,23 @@ class Listener(WebSocketClientProtocol):
 
 
 class World:
-    """``oracle`` is the module of that name. Settings are those of the environment."""
+    """``oracle`` is the module of that name. ``lifetime``: seconds after which Binance cuts connections, if not a day. Settings are those of the
+    environment."""
 
-    def __init__(self, oracle: ModuleType, network: MemoryNetwork, *, venues: Sequence[IVenue] | None = None, seed: int = 1, **settings: str) -> None:
+    def __init__(
+        self,
+        oracle: ModuleType,
+        network: MemoryNetwork,
+        *,
+        venues: Sequence[IVenue] | None = None,
+        lifetime: float | None = None,
+        **settings: str,
+    ) -> None:
         self.network = network
         network.latency = LATENCY
-        self.simulator = Simulator(network, network, seed=seed, record=True)
+        self.simulator = Simulator(network, network, record=True)
+        for host in self.simulator.venues.values():
+            host.lifetime = lifetime or host.lifetime
         self.simulator.listen()
         stand_in = StandIn(self.simulator, self.simulator.hosts, "simulated")
         config = load([Layer("test", {"BIND_ADDR": "127.0.0.1:0", "DEMO": "true", **settings})], ("binance", "bybit"))
@@ -50,10 +61,13 @@ class World:
         self.server.privilegedStartService()
         self.server.startService()
         self.record = oracle.Record(self.simulator.truth)
+        self.record.follow(self.simulator.venues.values())
         self.oracle = oracle.Oracle(self.record)
         self.messages: list[dict[str, Any]] = []
         """What the client got since somebody emptied this."""
         self.client: Any = None
+        self.spoil: Callable[[dict[str, Any]], Sequence[dict[str, Any]]] = lambda message: (message,)
+        """What the oracle is shown in place of a message."""
         self.run_until(lambda: all(each.catalogue.loaded(market) for each in self.server.hub.upstreams.values() for market in each.markets))
         self._connect()
 
@@ -72,21 +86,21 @@ class World:
         return self.network.wall_ms()
 
     def received(self, message: dict[str, Any]) -> None:
-        self.messages.append(message)
-        self.oracle.take(message, self.now)
+        for each in self.spoil(message):
+            self.messages.append(each)
+            self.oracle.take(each, self.now)
 
     def subscribe(self, *channels: Channel) -> None:
         self.client.say({"op": "subscribe", "channels": channels})
         self.network.settle()
 
     def run(self, seconds: float) -> None:
-        """Let time pass; the oracle looks eight times a second."""
+        """Let time pass; the oracle looks four times a second."""
         for _ in range(round(seconds / STEP)):
             self.network.advance(STEP)
-            self.record.look()
             self.network.settle()
             self.record.look()
-            if not self.now % 125:
+            if not self.now % 250:
                 self.oracle.look(self.now)
 
     def run_until(self, true: Callable[[], bool], seconds: float = 30.0) -> float:

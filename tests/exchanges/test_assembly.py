@@ -110,6 +110,33 @@ def test_crossed_quotes_are_dropped_and_counted(bid: str, ask: str) -> None:
     assert assembly.ticker is not None and (assembly.ticker.bid, assembly.ticker.ask) == ("100", "101")
 
 
+def test_a_crossed_quote_says_that_the_one_known_is_over() -> None:
+    assembly = known()
+    assembly.quote(quote(id=1), 0)
+    assert not assembly.is_crossed
+    assembly.quote(quote("102", id=2), 0)
+    assert assembly.is_crossed
+    assembly.quote(quote(id=3), 0)
+    assert not assembly.is_crossed
+    assembly.quote(quote("102", id=4), 0)
+    assembly.reset_quote_order()  # the connection is gone, and what it said last with it
+    assert not assembly.is_crossed
+
+
+def test_a_delta_that_comes_late_brings_what_newer_ones_left_out() -> None:
+    assembly = known()
+    assembly.stats(stats(2_000, full=True, last=N("100"), open=N("90"), high=N("110")))
+    assembly.mark(Mark("s", 2_000, True, N("100"), N("99")))
+    assembly.stats(stats(4_000, full=False, high=N("112")))
+    assembly.mark(Mark("s", 4_000, False, N("102")))
+    ticker = assembly.stats(stats(3_000, full=False, open=N("91"), high=N("111")))
+    assert ticker is not None
+    assert (ticker.open_24h, ticker.high_24h, ticker.stats_time) == ("91", "112", 4_000)
+    ticker = assembly.mark(Mark("s", 3_000, False, N("101"), N("101")))
+    assert ticker is not None
+    assert (ticker.mark_price, ticker.index_price) == ("102", "101")
+
+
 def test_a_missing_side_is_unknown_and_not_a_copy() -> None:
     assembly = known()
     assembly.quote(quote(id=1), 900)
@@ -236,6 +263,14 @@ def test_counted_trades_come_once_and_in_order(batches: list[list[int]], ids: st
     assert [trade.id for trade in told] == ids.split()
     assert assembly.missed == missed
     assert assembly.number == int(ids.split()[-1])
+
+
+def test_a_counted_trade_that_comes_late_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(assembly_module, "KNOWN_HOLES", 3)
+    assembly = TradeAssembly(TICKER)
+    told = [trade.id for number in (1, 3, 2, 2, 1, 9, 4, 8, 8) for trade in assembly.fills([fill(number)])]
+    assert told == [str(number) for number in (1, 3, 2, 9, 8)]  # 4 was passed over too long ago
+    assert assembly.missed == 4
 
 
 def test_a_trade_says_everything() -> None:

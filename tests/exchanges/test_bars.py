@@ -7,6 +7,7 @@ from datetime import datetime, timezone
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from cryptodash.core.events import Candle
 from cryptodash.core.instruments import MarketType, Symbol
@@ -244,3 +245,20 @@ def test_closed_bars_are_told_once_in_order_and_none_is_missed(steps: list[str])
             asked = False
     assert [each.timestamp for each in told if each.closed] == [at(n) for n in range(minute)]
     assert told[-1].timestamp == at(minute)
+
+
+def test_a_frame_of_the_running_bar_that_was_overtaken_is_dropped() -> None:
+    assembly = CandleAssembly(TOPIC, MINUTE)
+    frames = [replace(bar(0, str(close)), time=at(0) + close) for close in (1, 3, 2, 4)]
+    assert feed(assembly, *frames)[0] == "0:1 0:3 0:4"
+    assert feed(assembly, replace(bar(0, "5", closed=True), time=at(0)))[0] == "0:5.venue"  # the last word is the last word
+
+
+def test_it_waits_while_newer_bars_are_held_back() -> None:
+    assembly = CandleAssembly(TOPIC, MINUTE)
+    feed(assembly, bar(0))
+    assert not assembly.is_waiting
+    feed(assembly, bar(1))
+    assert assembly.is_waiting
+    assembly.fetched([rest(0)])
+    assert not assembly.is_waiting

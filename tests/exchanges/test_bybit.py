@@ -185,7 +185,7 @@ def ticker(data: object, kind: str = "delta", time: int = 1786540397983) -> str:
                 Bar("kline.1.BTCUSDT", 120000, *map(Number, ("2", "2", "2", "2", "0")), False, 1),
             ],
         ),
-        (ticker(SNAPSHOT_FIELDS, "snapshot", 9), [linear_stats("tickers.BTCUSDT", 9), linear_mark("tickers.BTCUSDT", 9)]),
+        (ticker(SNAPSHOT_FIELDS, "snapshot", 9), [linear_mark("tickers.BTCUSDT", 9), linear_stats("tickers.BTCUSDT", 9)]),
         (ticker({"symbol": "BTCUSDT", "indexPrice": "63986.66"}), [Mark("tickers.BTCUSDT", 1786540397983, False, index_price=Number("63986.66"))]),
         (
             ticker({"symbol": "BTCUSDT", "lastPrice": "1.50", "price24hPcnt": "0"}),

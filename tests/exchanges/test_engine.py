@@ -70,6 +70,38 @@ def test_a_topic_waits_for_the_catalogue_and_an_unknown_symbol_is_closed() -> No
     assert (status.state, status.cause) == (State.CLOSED, Cause.REJECTED)
 
 
+def test_topics_that_wait_for_the_catalogue_say_why_it_cannot_be_read() -> None:
+    bench = Bench(catalogue=Catalogue("madeup"))
+    bench.want(TICKER, BOOK)
+    assert bench.status(TICKER).cause is None
+    bench.carry_out(bench.engine.catalogue_failed(SPOT, Cause.BLOCKED))
+    for topic in (TICKER, BOOK):
+        assert (bench.status(topic).state, bench.status(topic).cause) == (State.CONNECTING, Cause.BLOCKED)
+    bench.want(TRADES)
+    assert bench.status(TRADES).cause is Cause.BLOCKED
+    bench.catalogue.replace(SPOT, [make_instrument(SPOT, "BTC", "USDT")])
+    bench.list_again(SPOT)
+    assert (bench.status(TICKER).state, bench.status(TICKER).cause) == (State.CONNECTING, None)
+
+
+def test_a_delisted_instrument_is_looked_for_again_after_ever_longer_pauses() -> None:
+    bench = Bench()
+    live_ticker(bench)
+    listed = list(bench.catalogue)
+    bench.catalogue.replace(SPOT, [make_instrument(SPOT, "ETH", "USDT")])
+    bench.list_again(SPOT)
+    asked = []
+    for _ in range(30):
+        bench.advance(60)
+        asked.append(len(bench.listings))
+    assert asked[:4] == [1, 2, 3, 3]
+    assert asked[-1] == 6
+    bench.catalogue.replace(SPOT, listed)
+    bench.list_again(SPOT)
+    assert bench.subscribed() == {"quote:BTCUSDT", "day:BTCUSDT"}
+    assert (bench.status(TICKER).state, bench.status(TICKER).cause) != (State.CLOSED, Cause.DELISTED)
+
+
 def test_an_instrument_that_halts_is_stale_and_one_that_vanishes_is_closed() -> None:
     bench = Bench()
     live_ticker(bench)
@@ -244,12 +276,15 @@ def test_a_lost_closing_bar_is_fetched_before_the_next_one_is_told() -> None:
     start = bench.wall // 60_000 * 60_000
     bench.frame(wire.candle("BTCUSDT", start, "100"))
     bench.clock.advance(60)
-    assert bench.frame(wire.candle("BTCUSDT", start + 60_000, "102")) == []
+    (status,) = bench.frame(wire.candle("BTCUSDT", start + 60_000, "102"))
+    assert isinstance(status, StreamStatus)
+    assert (status.state, status.cause) == (State.RESYNCING, Cause.GAP)  # what was told last is out of date until the lost one has come
     (request,) = bench.fetches
     assert request.purpose is Purpose.CANDLES
     bench.answer(request, f'[[{start},"101"],[{start + 60_000},"102"]]'.encode())
     told = [(each.timestamp - start, each.close, each.closed, each.source) for each in bench.published(Candle)]
     assert told == [(0, "100", False, "venue"), (0, "101", True, "rest"), (60_000, "102", False, "venue")]
+    assert bench.state("spot:BTC-USDT:candle:1m") is State.LIVE
 
 
 def test_polls_repeat_while_wanted_and_feed_the_ticker() -> None:

@@ -96,6 +96,18 @@ def test_trades_that_are_rare_are_quiet() -> None:
     assert bench.state(TRADES) is State.LIVE
 
 
+def test_open_interest_alone_does_not_make_a_venue_good() -> None:
+    bench = Bench()
+    bench.want("perpetual:BTC-USDT:ticker")
+    bench.answer(bench.fetches[0], wire.interest("BTCUSDT", "12", bench.wall))
+    assert (bench.engine.health().streams, bench.engine.health().good_streams) == (4, 0)
+    bench.frame(wire.quote("BTCUSDT", "99", "101", 1))
+    assert bench.engine.health().good_streams == 2
+    bench.close(bench.only)
+    bench.advance(1)
+    assert bench.engine.health().good_streams == 0
+
+
 def test_trades_that_never_came_are_quiet_only_where_others_of_the_kind_did() -> None:
     bench = Bench()
     bench.want(TRADES, "spot:ETH-USDT:trade")
@@ -188,3 +200,34 @@ def test_a_stale_topic_keeps_its_cause_until_its_own_stream_is_back() -> None:
     told = [(each.topic, each.cause) for each in bench.events[before:] if isinstance(each, StreamStatus)]
     assert (bench.topic(TRADES), None) in told  # it never had a value: it merely waits for one now
     assert bench.topic(TICKER) not in [topic for topic, _ in told]
+
+
+def test_a_crossed_quote_makes_the_ticker_stale_until_a_sound_one() -> None:
+    bench = ready()
+    bench.frame(wire.quote("BTCUSDT", "103", "101", bench.wall + 10))
+    status = bench.status(TICKER)
+    assert (status.state, status.cause, status.fields) == (State.STALE, Cause.CROSSED, ("bid", "ask"))
+    ticker, status = bench.frame(wire.quote("BTCUSDT", "98", "101", bench.wall + 11))
+    assert (ticker.bid, status.state, status.fields) == ("98", State.LIVE, ())  # type: ignore[union-attr]
+
+
+def test_values_that_make_a_topic_live_again_go_before_the_status_that_says_so() -> None:
+    bench = ready()
+    bench.close(bench.only)
+    bench.advance(3)
+    bench.frame(wire.day("BTCUSDT", "100", bench.wall))
+    *values, status = bench.frame(wire.quote("BTCUSDT", "97", "101", bench.wall + 1))
+    assert [type(each).__name__ for each in values] == ["Ticker"]
+    assert isinstance(status, StreamStatus)
+    assert status.state is State.LIVE
+
+
+def test_a_halted_instrument_that_speaks_is_looked_up_again_once_a_minute() -> None:
+    bench = ready()
+    known = bench.catalogue.get(wire.SPOT, bench.topic(TICKER).symbol)
+    assert known is not None
+    others = [each for each in bench.catalogue if each.market is wire.SPOT and each is not known]
+    bench.catalogue.replace(wire.SPOT, [wire.halted(known), *others])
+    bench.list_again(wire.SPOT)
+    play(bench, 150)
+    assert len(bench.listings) == 3

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -92,7 +92,11 @@ class Heard:
         def heard() -> None:
             self.signs += 1
 
-        return Handlers(opened, frame or self.frames.append, heard, self.closed.append)
+        def frames(payloads: Sequence[bytes]) -> None:
+            for payload in payloads:
+                (frame or self.frames.append)(payload)
+
+        return Handlers(opened, frames, heard, self.closed.append)
 
 
 @pytest.fixture

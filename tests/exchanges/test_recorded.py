@@ -102,6 +102,14 @@ def test_a_book_is_taken_in_the_depth_it_was_recorded(recorded: str, topic: str,
     assert list(planned(venue, f"bybit:perpetual:BTC-USDT:{topic}", depth)) == [stream]
 
 
+@pytest.mark.parametrize("recorded", ["orderbook.50.BTCUSDT", "orderbook.500.BTCUSDT", "orderbook.1000.BTCUSDT"])
+def test_another_depth_is_no_other_stream(recorded: str) -> None:
+    venue = RecordedVenue(BYBIT, {recorded: SNAPSHOT % recorded})
+    topic = Topic("bybit", SPOT, BTC, Channel.ORDER_BOOK)
+    plans = {venue.plan(topic, instrument(topic), depth) for depth in (1, 50, 200, 1000)}
+    assert [[(each.name, each.depth) for each in plan.streams] for plan in plans] == [[(recorded, None)]]
+
+
 @pytest.mark.parametrize(
     ("recorded", "topic"),
     [

@@ -11,6 +11,7 @@ from attrs import evolve
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
 from twisted.internet.defer import Deferred
 from twisted.internet.protocol import Factory, Protocol
+from twisted.logger import capturedLogs, formatEvent
 from twisted.python.failure import Failure
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Site
@@ -20,7 +21,7 @@ from cryptodash.core.config import Config
 from cryptodash.core.errors import UpstreamError
 from cryptodash.core.events import Candle, Cause, State, StreamStatus, Ticker
 from cryptodash.core.instruments import Instrument, MarketType, Symbol
-from cryptodash.core.interfaces import ExchangeReport, IUpstream
+from cryptodash.core.interfaces import ExchangeReport, IUpstream, StreamReport
 from cryptodash.core.numbers import Number
 from cryptodash.core.tally import Tally
 from cryptodash.core.topics import Channel, Topic, parse_topic
@@ -85,6 +86,9 @@ def _instrument(market: MarketType, base: str) -> Instrument:
 class Script:
     """An engine that writes down what it is told and answers what the test put there."""
 
+    skew_ms = 0
+    reports: Sequence[Any] = ()
+
     def __init__(self, *arguments: Any, **options: Any) -> None:
         self.catalogue = arguments[2]
         self.options = options
@@ -115,7 +119,7 @@ class Script:
         return 7.0
 
     def streams(self) -> list[Any]:
-        return []
+        return list(self.reports)
 
     def named(self, name: str) -> list[tuple[Any, ...]]:
         return [call[1:] for call in self.calls if call[0] == name]
@@ -252,16 +256,24 @@ def test_is_an_upstream(bench: Bench) -> None:
     assert bench.engine.options == {"stale_after": 3.0} and bench.engine.catalogue is bench.upstream.catalogue
 
 
-def test_reads_the_catalogue_at_start_and_tells_the_engine_first(bench: Bench) -> None:
+def test_reads_the_catalogue_at_start_and_tells_the_hub_first(bench: Bench) -> None:
     assert len(bench.upstream.catalogue) == 3
     assert bench.engine.named("catalogue_changed") == [(SPOT,), (PERPETUAL,)]
-    assert bench.inlet.news == [("somewhere", SPOT, 1), ("somewhere", PERPETUAL, 2)]
+    assert bench.inlet.news == [("somewhere", SPOT, 0), ("somewhere", PERPETUAL, 1)]
 
 
 def test_follows_the_pages_of_a_catalogue(bench: Bench) -> None:
     bench.server.answers |= {"/spot/catalogue": b"A B+/page2", "/page2": b"C+/page3", "/page3": b"D"}
     bench.network.pass_time(10)
     assert outcome(bench, bench.upstream.refresh_catalogue()) == 5
+
+
+def test_the_engine_hears_why_a_catalogue_cannot_be_read() -> None:
+    bench = Bench()
+    bench.server.answers["/spot/catalogue"] = 451
+    bench.start()
+    assert bench.engine.named("catalogue_failed") == [(SPOT, Cause.BLOCKED)]
+    stop(bench)
 
 
 @pytest.mark.parametrize("broken", [500, b"<html>", b"", b"A+/spot/catalogue"], ids=["status", "maintenance page", "empty", "endless"])
@@ -467,6 +479,8 @@ def test_candles_that_cannot_be_had_say_why(bench: Bench) -> None:
     assert outcome(bench, bench.upstream.candles(BARS, 2, None)).cause == "disconnected"
     unknown = Topic("somewhere", SPOT, Symbol("NO", "USDT"), Channel.CANDLE, interval="1m")
     assert outcome(bench, bench.upstream.candles(unknown, 2, None)).cause == "rejected"
+    too_early = outcome(bench, Bench().upstream.candles(BARS, 2, None))
+    assert (too_early.cause, str(too_early)) == ("disconnected", "the catalogue of somewhere spot is not loaded yet")
 
 
 def test_idle_means_probing_every_minute(bench: Bench) -> None:
@@ -547,6 +561,46 @@ def test_the_report_tells_where_and_how_much() -> None:
     assert bench.count("banned_until_seconds") == {("somewhere",): 0.0}
     assert bench.count("connections") == {("somewhere", "live"): 0, ("somewhere", "connecting"): 0}
     stop(bench)
+
+
+def test_topics_kept_warm_that_the_venue_lacks_are_logged_once() -> None:
+    bench = Bench(symbols=(parse_topic("somewhere:spot:NO-USDT"), parse_topic("somewhere:spot:BTC-USDT")))
+    with capturedLogs() as events:
+        bench.start()
+        bench.network.pass_time(10.5)
+        outcome(bench, bench.upstream.refresh_catalogue())
+    lines = [formatEvent(each) for each in events if each["log_namespace"] == "cryptodash.exchanges.upstream"]
+    assert lines == ["SYMBOLS: somewhere has no such symbol: somewhere:spot:NO-USDT:ticker"]
+    stop(bench)
+
+
+def test_the_life_of_a_connection_is_logged_and_the_same_trouble_once(bench: Bench) -> None:
+    def lines(events: Sequence[Any]) -> list[str]:
+        return [formatEvent(each) for each in events if each["log_namespace"] == "cryptodash.exchanges.links"]
+
+    with capturedLogs() as events:
+        bench.connect()
+        bench.engine.answers["drop"] = [[Disconnect("c1", "idle", abort=True)]]
+        bench.upstream.drop([TICKER])
+        bench.network.settle()
+    assert lines(events) == [f"c1 is open: {URL}", "c1 has ended: idle"]
+    bench.network.unknown_names.add("nowhere.example")
+    with capturedLogs() as events:
+        for name in ("c2", "c3"):
+            bench.engine.answers["want"] = [[Connect(name, "spot", "ws://nowhere.example/ws?token=secret")]]
+            bench.upstream.want([TICKER])
+            bench.network.settle()
+    (line,) = lines(events)
+    assert "ws://nowhere.example/ws cannot be reached (dns)" in line and "secret" not in line
+
+
+def test_streams_are_counted_by_state_and_the_clocks_compared(bench: Bench) -> None:
+    assert set(bench.count("streams").values()) == {0}
+    bench.engine.skew_ms = -250
+    bench.engine.reports = [StreamReport("somewhere", "x", "c1", (TICKER,), state, None, 0.0, 1.0, None, 0, 0) for state in State]
+    found = {state: count for (_, state), count in bench.count("streams").items()}
+    assert found == {"pending": 1, "subscribed": 2, "stale": 2, "rejected": 1}
+    assert bench.count("clock_skew_seconds") == {("somewhere",): -0.25}
 
 
 def test_two_venues_share_the_gauges() -> None:

@@ -130,3 +130,23 @@ def test_retry_after(header: str, seconds: float) -> None:
 )
 def test_symbols(base: str, quote: str, expected: object) -> None:
     assert wire.symbol(base, quote) == expected
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        [("1,2", "3"), ("4", "5,6")],
+        [("1", "2,3,4"), ("5", "6")],
+        [("1,2", "3,4")],
+        [("", "1,2,3")],
+        [("1\n", "2")],
+    ],
+)
+def test_a_comma_or_newline_in_a_level_is_no_number(raw: list[tuple[str, str]]) -> None:
+    with pytest.raises(NumberRejected):
+        wire.levels(raw)
+
+
+def test_unusual_levels_among_usual_ones_are_written_plainly() -> None:
+    assert list(wire.levels([("1", "2"), ("3.5e1", "0"), ("+4", "0.50")])) == [("1", "2"), ("35", "0"), ("4", "0.50")]
+    assert list(wire.levels([])) == []

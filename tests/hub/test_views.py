@@ -237,6 +237,21 @@ def test_silence_and_a_halt_break_nothing(world, topic, book, cause):
     assert [each["sequence"] for each in outlet.take("order_book_delta")] == [2]
 
 
+def test_a_status_that_is_good_again_finds_even_a_slow_view_up_to_date(world, topic, book):
+    outlet = world.watch(topic, 10000)
+    world.status(topic.upstream, State.LIVE)
+    world.book(book)
+    world.status(topic.upstream, State.RESYNCING, Cause.GAP)
+    book.bids["99"] = "8"
+    world.book(book, rebuilt=True)
+    outlet.take()
+    world.status(topic.upstream, State.LIVE)
+    told = [message.kind for message in outlet.messages]
+    assert told == ["order_book_snapshot", "status"]  # else the old view would be called live for ten seconds
+    world.advance(20)
+    assert outlet.take("order_book_snapshot", "order_book_delta")[1:] == []
+
+
 def test_an_empty_book_is_shown_only_while_its_stream_is_good(world, topic, book):
     world.hub.hold(topic)
     world.book(book)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from twisted.internet.endpoints import HostnameEndpoint
-from twisted.internet.error import ConnectionRefusedError, DNSLookupError, TimeoutError
+from twisted.internet.error import CannotListenError, ConnectionRefusedError, DNSLookupError, TimeoutError
 from twisted.internet.protocol import Factory, Protocol
 from twisted.python.failure import Failure
 
@@ -95,3 +95,29 @@ def test_both_clocks_move_together(network: MemoryNetwork) -> None:
     network.pass_time(1.25)
     assert network.monotonic() == pytest.approx(monotonic + 1.25)
     assert network.wall_ms() == wall + 1250
+
+
+def test_bytes_arrive_after_the_latency_and_in_order() -> None:
+    network = MemoryNetwork()
+    network.latency = 0.25
+    network.listen(80, Factory.forProtocol(Remembering))
+    client = connect(network).result
+    client.transport.write(b"one ")
+    network.pass_time(0.125, step=0.125)
+    client.transport.write(b"two")
+    assert network.wires[0].server.protocol.got == b""
+    network.pass_time(0.125, step=0.125)
+    assert network.wires[0].server.protocol.got == b"one "
+    network.pass_time(0.125, step=0.125)
+    assert network.wires[0].server.protocol.got == b"one two"
+
+
+def test_a_server_can_bind_a_port_and_give_it_back() -> None:
+    network = MemoryNetwork()
+    bound = network.listenTCP(0, Factory.forProtocol(Remembering))
+    number = bound.getHost().port
+    assert number in network.servers
+    with pytest.raises(CannotListenError):
+        network.listenTCP(number, Factory.forProtocol(Remembering))
+    bound.stopListening()
+    assert network.servers == {}

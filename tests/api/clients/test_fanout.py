@@ -420,6 +420,73 @@ def test_a_trickling_reader_is_never_far_behind(world):
     assert client.wire.closed_with is None
 
 
+def test_a_client_that_never_catches_up_still_sees_every_channel_move(world, monkeypatch):
+    monkeypatch.setattr("cryptodash.api.line.SLICE", 1)  # one entry of the queue at a time
+    client = world.client()
+    client.subscribe(BTC, ETH, BOOK, TRADES)
+    world.book("10")
+    world.time.advance(1)
+    client.got()
+    client.wire.room = 0
+    world.ticker("1")
+    world.flush()  # on its way; from now on everything waits
+    for step in range(60):
+        for id in range(25):
+            world.trade(25 * step + id)
+        world.book("10", str(11 + step))
+        world.ticker(str(step + 1))
+        world.ticker(str(step + 1), "ETH")
+        world.time.advance(0.5)
+        client.wire.read(room=0)
+    late = [message for message in client.got() if message["type"] == "gap" or message["payload"]["timestamp"] > "2024-01-01T00:00:20"]
+    symbols = {(message["type"], message["payload"].get("symbol", {}).get("base")) for message in late}
+    assert symbols == {("ticker", "BTC"), ("ticker", "ETH"), ("order_book_snapshot", "BTC"), ("trade", "BTC"), ("gap", None)}
+
+
+def test_a_value_that_changes_often_does_not_wait_longer_for_that(world, monkeypatch):
+    monkeypatch.setattr("cryptodash.api.line.SLICE", 1)
+    client = world.client()
+    client.subscribe(BTC, ETH, SOL)
+    client.wire.room = 0
+    world.ticker("1")
+    world.flush()  # on its way
+    for price in ("2", "3"):
+        for base in ("BTC", "ETH", "SOL"):
+            world.ticker(price, base)
+    world.ticker("4")
+    world.flush()
+    for _ in range(4):
+        client.wire.read(room=0)
+    assert lasts(client.got()) == [1, 4, 3, 3]
+
+
+def test_a_slow_client_is_told_that_a_book_is_good_again_only_with_the_book(world, monkeypatch):
+    monkeypatch.setattr("cryptodash.api.line.SLICE", 1)
+    client = world.client()
+    client.subscribe(BOOK, BTC)
+    book = world.topic(channel=Channel.ORDER_BOOK)
+    world.book("10")
+    world.status(State.LIVE, book)
+    world.time.advance(1)
+    client.got()
+    client.wire.room = 0
+    world.ticker("1")
+    world.flush()
+    world.status(State.RESYNCING, book)
+    world.ticker("2")
+    world.book("12", rebuilt=True)
+    world.status(State.LIVE, book)
+    world.ticker("3")
+    world.time.advance(1)
+    client.wire.read(room=0)
+    client.wire.read(room=0)
+    client.wire.read()
+    messages = client.got()
+    assert kinds(messages) == ["ticker", "status", "order_book_snapshot", "ticker"]
+    assert messages[1]["payload"]["state"] == "live"
+    assert messages[2]["payload"]["bids"][0]["price"] == 12
+
+
 def test_a_client_that_is_paused_by_its_transport_leaves_the_loop(world):
     client = world.client()
     client.subscribe(BTC)
@@ -460,6 +527,20 @@ def test_max_rate_sends_the_first_at_once_and_then_the_latest_per_period(world):
     world.ticker("11")
     world.flush()
     assert lasts(client.got()) == [11]
+
+
+def test_max_rate_counts_the_value_that_comes_with_the_subscription(world):
+    client, full = world.client(), world.client()
+    full.subscribe(BTC)
+    world.ticker("1")
+    world.flush()
+    assert lasts(client.subscribe({**BTC, "max_rate": 1})) == [1]
+    world.ticker("2")
+    world.time.advance(0.9)
+    assert client.got() == []
+    world.ticker("3")
+    world.time.advance(0.2)
+    assert lasts(client.got()) == [3]
 
 
 def test_clients_of_one_rate_share_one_timer(world):
@@ -504,7 +585,7 @@ def test_changing_a_sole_clients_channels_attaches_only_the_difference(world):
 
 def test_a_message_for_many_cohorts_is_framed_once(world):
     message = Message(world.topic(), "ticker", b"{}", world.topic())
-    assert world.fanout.frame(message) is world.fanout.frame(message)
+    assert world.fanout.plain.frame(message) is world.fanout.plain.frame(message)
 
 
 ACTIONS = st.one_of(

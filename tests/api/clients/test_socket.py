@@ -81,8 +81,8 @@ class Peer:
         self.transport = FakeTransport(self.protocol, isServer=True, peerAddress=IPv4Address("TCP", address, 5000))
         self.protocol.makeConnection(self.transport)
         self.protocol.dataReceived(upgrade(**headers))
-        self.answer, _, rest = self.read().partition(b"\r\n\r\n")
-        self.greeting = list(split_frames(rest))
+        self.answer, _, self.rest = self.read().partition(b"\r\n\r\n")
+        self.greeting = list(split_frames(self.rest)) if self.status == 101 else []
 
     @property
     def status(self) -> int:
@@ -281,6 +281,26 @@ def test_plain_http_and_old_versions_are_refused(service):
     assert service.peer(Upgrade="").status == 426
     assert service.peer(Sec_WebSocket_Version="7").status == 400
     assert service.factory.sessions == {}
+
+
+@pytest.mark.parametrize(
+    ("headers", "status", "code", "message"),
+    [
+        ({"Origin": "http://evil.example"}, 403, "origin_not_allowed", "origin not allowed"),
+        ({"Sec_WebSocket_Key": "short"}, 400, "bad_handshake", "bad Sec-WebSocket-Key"),
+        ({"Sec_WebSocket_Version": "7"}, 400, "bad_handshake", "WebSocket version 7 not supported"),
+    ],
+)
+def test_a_refused_handshake_is_answered_like_every_error(make_world, headers, status, code, message):
+    peer = serve(make_world, allowed_origins=("https://good.example",)).peer(**headers)
+    assert peer.status == status
+    error = json.loads(peer.rest)["error"]
+    assert error["code"] == code
+    assert error["message"].startswith(message)
+    fields = peer.answer.decode().split("\r\n")
+    assert f"Content-Length: {len(peer.rest)}" in fields
+    assert "Content-Type: application/json; charset=utf-8" in fields
+    assert "short" not in fields[0]
 
 
 def test_connections_per_address_are_capped_and_given_back(make_world):

@@ -1,0 +1,1 @@
+"""Benchmarks of cryptodash beside its peers: ``python -m benchmarks --help``."""

@@ -1,0 +1,70 @@
+"""The peers, in a virtual environment and an npm prefix of their own below ``benchmarks/.peers``."""
+
+from __future__ import annotations
+
+import json
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks.contestants import PEERS, PEERS_NPM, PEERS_PYTHON
+
+PACKAGES = ("socketify", "websockets", "picows", "uvloop", "msgspec", "cryptofeed")
+SHOWN = ("autobahn", "twisted", "msgspec")
+
+
+def install() -> list[str]:
+    """Install what is missing, one by one, so that one that fails does not take the others along; returns what failed and why."""
+    failed = []
+    if not PEERS_PYTHON.exists():
+        subprocess.run([sys.executable, "-m", "venv", str(PEERS / "venv")], check=True)
+    have = _installed(PEERS_PYTHON)
+    for package in PACKAGES:
+        if package not in have:
+            failed += _try(package, [str(PEERS_PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", package])
+    if shutil.which("npm") is not None and not (PEERS_NPM / "node_modules" / "ws").is_dir():
+        PEERS_NPM.mkdir(parents=True, exist_ok=True)
+        failed += _try("ws", ["npm", "install", "--silent", "--no-fund", "--no-audit", "--prefix", str(PEERS_NPM), "ws"])
+    return failed
+
+
+def _try(name: str, command: Sequence[str]) -> list[str]:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    except subprocess.TimeoutExpired:
+        return [f"{name}: the installation took more than 10 minutes"]
+    if done.returncode == 0:
+        return []
+    lines = (done.stderr or done.stdout).strip().splitlines()
+    return [f"{name}: {lines[-1][:200] if lines else 'the installation failed'}"]
+
+
+def _installed(interpreter: Path) -> dict[str, str]:
+    """Names and versions of what an interpreter has."""
+    if not interpreter.exists():
+        return {}
+    code = "import importlib.metadata as m, json; print(json.dumps({d.metadata['Name'].lower(): d.version for d in m.distributions()}))"
+    said: dict[str, str] = json.loads(subprocess.run([str(interpreter), "-c", code], capture_output=True, text=True, check=True).stdout)
+    return said
+
+
+def versions() -> dict[str, str]:
+    """What is compared, with its version."""
+    ours = {name: version for name, version in _installed(Path(sys.executable)).items() if name in SHOWN}
+    peers = {name: version for name, version in _installed(PEERS_PYTHON).items() if name in PACKAGES and name not in ours}
+    found = {"Python": platform.python_version(), **ours, **peers}
+    package = PEERS_NPM / "node_modules" / "ws" / "package.json"
+    if package.exists() and shutil.which("node"):
+        node = subprocess.run(["node", "--version"], capture_output=True, text=True, check=True).stdout.strip()
+        found |= {"Node": node.lstrip("v"), "ws": json.loads(package.read_text())["version"]}
+    return found
+
+
+def nchan() -> str:
+    """Why nginx + nchan is not among the contestants."""
+    if shutil.which("nginx") is None:
+        return "nginx with nchan: not installed on this machine (only measured where the system has it)"
+    return "nginx with nchan: nginx is here, but events come to it by HTTP one by one, so there is no turn to compare; measured by hand only"

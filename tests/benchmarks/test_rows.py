@@ -1,0 +1,64 @@
+"""Every row runs, tiny and untimed: what arrives must be right, how fast is nobody's business here."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmarks import fanout, loadgen
+from benchmarks.contestants import CONTESTANTS, OURS
+from benchmarks.fanout import Fanout, saturate
+from benchmarks.payload import all_of
+from benchmarks.processes import raise_file_limit
+from benchmarks.results import Results
+from benchmarks.rows import TINY, rows
+
+ROWS = rows(TINY)
+PEERLESS = ("saturated",)
+"""Rows of which each contestant has a test of its own."""
+
+
+@pytest.fixture(autouse=True)
+def _many_files() -> None:
+    raise_file_limit()
+
+
+@pytest.mark.parametrize("name", [name for name in ROWS if name not in PEERLESS])
+def test_a_row_measures_something_and_nothing_goes_missing(name: str) -> None:
+    results = Results(quiet=True)
+
+    ROWS[name](1, results)
+
+    assert results.faults == []
+    assert results.values
+    assert all(value >= 0 for row in results.values.values() for values in row.values() for value in values)
+
+
+def saturated(name: str) -> Results:
+    results = Results(quiet=True)
+    jobs = [(f"saturated/3/{per_turn}", saturate(per_turn, 0.02, 3)) for per_turn in (1, 16, 64)]
+    fanout.run([Fanout("trade", 1, all_of(1, 3), jobs, (name,), "rate", warm=False)], 1, results)
+    return results
+
+
+@pytest.mark.parametrize("name", CONTESTANTS)
+def test_a_contestant_delivers_everything_in_order(name: str) -> None:
+    absent = CONTESTANTS[name].absent()
+    if absent:
+        pytest.skip(absent)
+
+    results = saturated(name)
+
+    assert results.faults == []
+    assert set(results.values) == {"saturated/3/1", "saturated/3/16", "saturated/3/64"}
+
+
+def test_the_load_generator_works_without_a_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BENCH_LOAD", "python")
+    loadgen.program.cache_clear()
+    try:
+        results = saturated(OURS)
+    finally:
+        loadgen.program.cache_clear()
+
+    assert results.faults == []
+    assert len(results.values) == 3
