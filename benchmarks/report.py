@@ -17,7 +17,11 @@ UNITS: Sequence[tuple[str, str, str]] = (
     ("saturated/", "Saturated fan-out", "deliveries per second; rows are clients / events per turn"),
     ("mixed", "Mixed fan-out", "deliveries per CPU-second of the server: 200 topics, 1,000 clients on 20 random topics each, 5,000 events/s"),
     ("books", "Book fan-out", "deliveries per CPU-second of the server: 50 books of depth 50, 10 changes a second each, 1,000 clients on all"),
-    ("ingest", "Ingest", "venue frames per second, from the socket to the encoded event"),
+    (
+        "ingest",
+        "Ingest",
+        "venue frames per second, from the socket to the encoded event (ours sends a ticker also for each trade; picows + msgspec only decodes)",
+    ),
     ("latency/", "Latency", "microseconds from the venue's send to the client's receive, 500 clients; rows are events per second / percentile"),
     ("stalled/", "A client that never reads", "microseconds, and KiB by which the server grew; 1,000 clients, 2,000 events/s"),
     ("handshakes", "Handshakes", "upgrades per second, 64 at a time"),

@@ -112,7 +112,7 @@ def _books(size: Size) -> Run:
 def _growth_clients(size: Size) -> Run:
     def one(clients: int) -> Fanout:
         jobs = [(f"growth/clients/{clients}", saturate(16, size.seconds, clients))]
-        return Fanout("trade", 1, all_of(1, clients), jobs, (OURS,), "cost", size.warm)
+        return Fanout("trade", 1, all_of(1, clients), jobs, (OURS, "bare"), "cost", size.warm)
 
     return lambda rounds, results: fanout.run([one(clients) for clients in size.growth_clients], rounds, results)
 

@@ -55,13 +55,21 @@ class Topic:
             suffix = f":{interval}" if interval else f":{depth}" if depth else ""
             name = "*" if symbol == ANY else str(symbol)
             text = f"{exchange}:{market}:{name}:{channel}{suffix}"
-            for attribute, value in zip(_FIELDS, (*key, text, _members(key)), strict=True):
+            for attribute, value in zip(_FIELDS, (*key, text), strict=True):
                 object.__setattr__(topic, attribute, value)
             _topics[key] = topic
         return topic
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
         raise AttributeError(f"a topic cannot change: {name}")
+
+    def __getattr__(self, name: str) -> str:
+        """``json``, made when it is first asked for: many topics are only ever looked up."""
+        if name != "json":
+            raise AttributeError(name)
+        members = _members((self.exchange, self.market, self.symbol, self.channel, self.depth, self.interval))
+        object.__setattr__(self, "json", members)
+        return members
 
     def __reduce__(self) -> tuple[object, ...]:
         return (parse_topic, (self.text,))
@@ -87,7 +95,7 @@ class Topic:
         return Topic(self.exchange, self.market, self.symbol, channel, depth=depth, interval=interval)
 
 
-_FIELDS = ("exchange", "market", "symbol", "channel", "depth", "interval", "text", "json")
+_FIELDS = ("exchange", "market", "symbol", "channel", "depth", "interval", "text")
 # Weak, so that topics nobody holds any more leave by themselves.
 _topics: WeakValueDictionary[tuple[str, MarketType, Symbol, Channel, int, str], Topic] = WeakValueDictionary()
 

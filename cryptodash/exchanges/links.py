@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from attrs import define
+from attrs import define, field
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
 from cryptodash.core.time import Clock
@@ -29,8 +31,12 @@ class _Link:
     url: str
     feed: Feed
     began: float
+    gap: float
     opened: bool = False
     why: str = ""
+    waiting: deque[bytes] = field(factory=deque)
+    timer: IDelayedCall | None = None
+    """Runs from a frame's sending until the next one may go."""
 
 
 @define(eq=False, kw_only=True)
@@ -49,8 +55,10 @@ class Links:
     ``trouble`` says why the last connection could not be opened, for a person; it is empty once one is open.
     """
 
-    def __init__(self, dialer: Dialer, reactor: Any, clock: Clock, meters: Meters, events: Events) -> None:
+    def __init__(self, dialer: Dialer, reactor: Any, clock: Clock, meters: Meters, events: Events, gaps: Mapping[str, float]) -> None:
+        """``gaps``: least seconds between two frames we send, by endpoint."""
         self.trouble = ""
+        self._gaps = gaps
         self._dialer = dialer
         self._reactor = reactor
         self._clock = clock
@@ -76,13 +84,31 @@ class Links:
             closed=partial(self._closed, name),
         )
         feed = Feed(order.url, self._dialer, self._reactor, handlers)
-        self._links[name] = _Link(order.url.partition("?")[0], feed, self._clock.monotonic())
+        self._links[name] = _Link(order.url.partition("?")[0], feed, self._clock.monotonic(), self._gaps[order.endpoint])
         feed.open()
 
     def send(self, order: Send) -> None:
         link = self._links.get(order.connection)
         if link is not None:
-            link.feed.send(order.payload)
+            link.waiting.append(order.payload)
+            self._pump(link)
+
+    def _pump(self, link: _Link) -> None:
+        """Send the next frame, unless the last one is too fresh.
+
+        The engine has spaced them by its clock, but bytes leave only at the end of a reactor turn: after a long turn several would leave at once, and
+        the venue counts what arrives. So at most one goes in a turn, and its gap begins with the next turn.
+        """
+        if link.timer is None and link.waiting:
+            link.feed.send(link.waiting.popleft())
+            link.timer = self._reactor.callLater(0, self._left, link)
+
+    def _left(self, link: _Link) -> None:
+        link.timer = self._reactor.callLater(link.gap, self._free, link)
+
+    def _free(self, link: _Link) -> None:
+        link.timer = None
+        self._pump(link)
 
     def disconnect(self, order: Disconnect) -> None:
         link = self._links.get(order.connection)
@@ -122,6 +148,10 @@ class Links:
 
     def _closed(self, name: str, how: Closed) -> None:
         link = self._links.pop(name)
+        if link.timer is not None:
+            link.timer.cancel()
+            link.timer = None
+        link.waiting.clear()
         if link.opened:
             self._meters.closed(how, link.why)
             _log.info("{name} has ended: {why}", name=name, why=link.why or f"{how.kind} {how.code or ''} {how.reason[:200]!r}")

@@ -26,7 +26,7 @@ from cryptodash.core.numbers import Number
 from cryptodash.core.tally import Tally
 from cryptodash.core.topics import Channel, Topic, parse_topic
 from cryptodash.exchanges.engine import Health
-from cryptodash.exchanges.interfaces import Hosts, Purpose, RestLimits, RestRequest
+from cryptodash.exchanges.interfaces import Hosts, Limits, Purpose, RestLimits, RestRequest
 from cryptodash.exchanges.messages import BadFrame
 from cryptodash.exchanges.outputs import Closed, Connect, Disconnect, Fetch, Output, Send
 from cryptodash.exchanges.upstream import Upstream, hosts_of
@@ -48,6 +48,7 @@ class Words:
     markets = (SPOT, PERPETUAL)
     hosts = {SPOT: Hosts("wss://stream.example", "http://api.example"), PERPETUAL: Hosts("wss://future.example", "http://api.example")}
     rest_limits = {SPOT: RestLimits("all", 1000, 60.0), PERPETUAL: RestLimits("all", 1000, 60.0)}
+    limits = {"spot": Limits(100, None, 10, 0.3, 240, None, 60.0, None)}
     alternative: dict[MarketType, str] = {}
 
     def intervals(self, market: MarketType) -> Sequence[str]:
@@ -346,6 +347,24 @@ def test_connects_sends_receives_and_disconnects(bench: Bench) -> None:
     assert bench.count("connects_total") == {("somewhere", "ok"): 1}
     assert bench.count("disconnects_total") == {("somewhere", "rollover"): 1}
     assert bench.count("messages_total") == {("somewhere",): 2} and bench.count("bytes_total") == {("somewhere",): 14}
+
+
+def test_frames_of_one_long_turn_do_not_leave_together(bench: Bench) -> None:
+    """The engine spaced them by its clock while the turn went on; the venue counts what arrives."""
+    socket = bench.connect()
+    bench.engine.answers["received"] = [[Send("c1", b"one"), Send("c1", b"two"), Send("c1", b"three")]]
+    socket.sendMessage(b"frame")
+    bench.network.settle()
+    assert bench.sockets.got == [b"one"]
+    bench.network.advance(0.29)
+    bench.network.settle()
+    assert bench.sockets.got == [b"one"]
+    bench.network.advance(0.02)
+    bench.network.settle()
+    assert bench.sockets.got == [b"one", b"two"]
+    bench.network.advance(0.31)
+    bench.network.settle()
+    assert bench.sockets.got == [b"one", b"two", b"three"]
 
 
 def test_orders_for_connections_that_are_gone_are_nothing(bench: Bench) -> None:
