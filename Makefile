@@ -13,7 +13,7 @@ run: $(VENV)/installed
 	$(BIN)/twistd -n --pidfile= cryptodash run --bind-addr 0.0.0.0:$(PORT)
 
 test: $(VENV)/installed-test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check .

@@ -53,8 +53,8 @@ class IHub(Interface):
     def resolve(exchange: object, market: object, channel: object, symbol: object, depth: object = None, interval: object = None) -> Topic:
         """The topic a client means; every argument is what came from its JSON or query (None: left out).
 
-        Raises ``Refused``: ``unknown_exchange``, ``unknown_channel``, ``invalid_market``, ``invalid_symbol``, ``ambiguous_symbol``, ``unknown_symbol``,
-        ``invalid_interval``, ``unsupported_interval``, ``invalid_depth``, ``too_many_depths``, ``not_yet_known``.
+        Raises ``Refused``: ``unknown_exchange``, ``unknown_channel``, ``invalid_market``, ``invalid_symbol``, ``ambiguous_symbol``,
+        ``unknown_symbol``, ``invalid_interval``, ``unsupported_interval``, ``invalid_depth``, ``too_many_depths``, ``not_yet_known``.
         """
 
     def view_interval(topic: Topic, max_rate: float | None) -> int:

@@ -261,7 +261,7 @@ class Views:
         return True
 
     def take_status(self, status: StreamStatus) -> None:
-        """A status that says good again finds the views caught up, whatever their pace: an old view must not be shown as live until its turn comes."""
+        """A status that says good again finds the views caught up, whatever their pace: an old view must not be shown as live meanwhile."""
         book = self._books.get(status.topic.upstream)
         if book is None:
             return
