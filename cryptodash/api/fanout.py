@@ -43,25 +43,23 @@ class Cohort:
         self._fanout = fanout
         self._named = _named(feeds)
         self._messages: list[Message | Batch] = []
-        self._frames: list[bytes] = []
 
     def __len__(self) -> int:
         return len(self.clean) + len(self.late)
 
     def deliver(self, message: Message) -> None:
-        if not self._messages:
+        # Called for every event and cohort: only append. Frames are looked up at the flush (0.04 us each instead of 0.2 here).
+        messages = self._messages
+        if not messages:
             self._fanout.mark(self)
-        self._messages.append(message)
-        self._frames.append(self.framer.frame(message))
+        messages.append(message)
 
     def deliver_sweep(self, batch: Batch) -> None:
         messages = [message for message in batch.messages if message.topic not in self._named]
-        if not messages:
-            return
-        if not self._messages:
-            self._fanout.mark(self)
-        self._messages.append(Batch(batch.topic, messages))
-        self._frames.append(b"".join([self.framer.frame(message) for message in messages]))
+        if messages:
+            if not self._messages:
+                self._fanout.mark(self)
+            self._messages.append(Batch(batch.topic, messages))
 
     def change(self, feeds: frozenset[Feed]) -> None:
         """Other feeds for the same (one) client, whose pending messages have been handled."""
@@ -71,7 +69,7 @@ class Cohort:
         for feed in feeds - self.feeds:
             sources.attach(self, feed)
         self.feeds, self._named = feeds, _named(feeds)
-        self._messages, self._frames = [], []
+        self._messages = []
 
     def join(self, line: Line) -> None:
         """One more client; it gets nothing of what is pending already."""
@@ -85,7 +83,7 @@ class Cohort:
         position = self.late.pop(line, 0)
         self.clean.pop(line.send, None)
         if self._messages:
-            line.catch_up(self._messages[position:], self._frames[position:])
+            line.catch_up(self._messages[position:])
 
     def hold_back(self, line: Line) -> None:
         """A clean client's socket is full: out of the loop."""
@@ -98,7 +96,7 @@ class Cohort:
         if position < len(self._messages):
             self.clean.pop(line.send, None)
             self.late[line] = len(self._messages)
-            line.catch_up(self._messages[position:], self._frames[position:])
+            line.catch_up(self._messages[position:])
 
     def promote(self, line: Line) -> None:
         """A client has nothing queued any more: into the loop, at the latest with the next flush."""
@@ -107,20 +105,31 @@ class Cohort:
             self.clean[line.send] = line
 
     def flush(self) -> None:
-        messages, frames = self._messages, self._frames
+        messages = self._messages
         if not messages:
             return
-        self._messages, self._frames = [], []
+        self._messages = []
         late, self.late = self.late, {}
-        self._count(messages, frames)
+        if self.clean:
+            self._flush_clean(messages, late)
+        for line, position in late.items():
+            self.late[line] = 0
+            line.catch_up(messages[position:])
+
+    def _flush_clean(self, messages: list[Message | Batch], late: dict[Line, int]) -> None:
+        """Those who did not take everything are ``late`` from where it ended."""
+        frames = self.framer.frames(messages)
+        data = b"".join(frames)
+        self._fanout.traffic.flushed(messages, len(data), len(self.clean))
+        if len(data) <= BURST:
+            for line in self._send(data):
+                late[line] = len(messages)
+            return
         start = 0
         for end in _cuts(frames):
             for line in self._send(b"".join(frames[start:end])):
                 late[line] = end
             start = end
-        for line, position in late.items():
-            self.late[line] = 0
-            line.catch_up(messages[position:], frames[position:])
 
     def _send(self, data: bytes) -> list[Line]:
         """The hot loop. Returns who did not take everything."""
@@ -137,13 +146,6 @@ class Cohort:
         for line, (_, sent) in zip(lines, short, strict=True):
             line.block(data, sent)
         return lines
-
-    def _count(self, messages: list[Message | Batch], frames: list[bytes]) -> None:
-        clients = len(self.clean)
-        traffic = self._fanout.traffic
-        traffic.recipients.observe(clients)
-        traffic.delivered(messages, clients)
-        traffic.sent_bytes.values[()] += sum(map(len, frames)) * clients
 
 
 def _named(feeds: Iterable[Feed]) -> frozenset[Topic]:
@@ -245,6 +247,9 @@ class Fanout:
         marked, self._marked = self._marked, []
         for cohort in marked:
             cohort.flush()
+        self.plain.forget()
+        self.deflating.forget()
+        self.traffic.settle()
 
     def watch(self, line: Line) -> None:
         """The client cannot be written to: it must make progress."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from struct import Struct
 
-from cryptodash.hub.interfaces import Message
+from cryptodash.hub.interfaces import Batch, Message
 
 _medium = Struct("!BBH").pack
 _large = Struct("!BBQ").pack
@@ -31,15 +31,31 @@ def frame(first: int, payload: bytes) -> bytes:
 
 
 class Framer:
-    """One kind of frame for many clients: a message's is built once although the message comes to many cohorts in a row."""
+    """One kind of frame for many clients: a message's frame is built once in a turn, for however many cohorts."""
 
     def __init__(self, build: Build) -> None:
         self.build = build
-        self._last: Message | None = None
-        self._frame = b""
+        self._made = _Made(self)
 
-    def frame(self, message: Message) -> bytes:
-        if self._last is not message:
-            self._frame = self.build(message.body)
-            self._last = message
-        return self._frame
+    def frames(self, messages: Iterable[Message | Batch]) -> list[bytes]:
+        """The messages' frames, in order."""
+        made = self._made
+        return [made[message] for message in messages]
+
+    def forget(self) -> None:
+        """The turn is over."""
+        self._made.clear()
+
+
+class _Made(dict[Message | Batch, bytes]):
+    """Frames by message, made when first looked up."""
+
+    def __init__(self, framer: Framer) -> None:
+        super().__init__()
+        self._framer = framer
+
+    def __missing__(self, message: Message | Batch) -> bytes:
+        # A sweep's share is a cohort's own, but its messages are everybody's.
+        made = b"".join([self[each] for each in message.messages]) if isinstance(message, Batch) else self._framer.build(message.body)
+        self[message] = made
+        return made

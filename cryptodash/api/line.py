@@ -85,13 +85,13 @@ class Line:
         """The client's feeds from now on."""
         self.backlog.follow(feeds)
 
-    def catch_up(self, messages: Sequence[Message | Batch], frames: Sequence[bytes]) -> None:
+    def catch_up(self, messages: Sequence[Message | Batch]) -> None:
         """Take what the cohort's loop did not send to this client."""
         if not self.clean:
             self.take(messages)
-        elif frames:
+        elif messages:
             self._fanout.traffic.delivered(messages, 1)
-            self._write(b"".join(frames))
+            self._write(b"".join(self.framer.frames(messages)))
         if self.clean and self.cohort is not None:
             self.cohort.promote(self)
 

@@ -20,7 +20,7 @@ from cryptodash.exchanges.rest import RestClient
 HOURLY = 3600.0
 PROBE_EVERY = 60.0
 FIRST_RETRY = 1.0
-LAST_RETRY = 60.0
+LAST_RETRY = 20.0
 FRESH = 150.0
 """Seconds for which a successful probe or reading speaks for the venue: two probes may be lost."""
 
@@ -33,7 +33,7 @@ _log = Logger(namespace="cryptodash.exchanges.listing")
 
 
 class Listing:
-    """Reads one market's instruments into ``catalogue``: at ``start`` (again after 1 s to 60 s while that fails), hourly, and on request.
+    """Reads one market's instruments into ``catalogue``: at ``start`` (again after 1 s to 20 s while that fails), hourly, and on request.
 
     ``changed(market)`` is called after each reading, ``failed(market, error)`` after one that failed. While ``idle()`` the venue is probed every
     60 s; ``error`` is what the last reading or probe met (None: it succeeded), ``good_at`` the monotonic time of the last success.

@@ -24,6 +24,8 @@ class Message(Struct, frozen=True, gc=False, eq=False):
     kind: str
     body: bytes
     key: object | None
+    count: int = 1
+    """For metrics: a ``Batch`` stands for several."""
 
 
 class Batch(Struct, frozen=True, gc=False, eq=False):
@@ -31,6 +33,14 @@ class Batch(Struct, frozen=True, gc=False, eq=False):
 
     topic: Topic
     messages: Sequence[Message]
+
+    @property
+    def kind(self) -> str:
+        return "ticker"
+
+    @property
+    def count(self) -> int:
+        return len(self.messages)
 
 
 class IOutlet(Interface):

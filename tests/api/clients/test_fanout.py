@@ -585,7 +585,7 @@ def test_changing_a_sole_clients_channels_attaches_only_the_difference(world):
 
 def test_a_message_for_many_cohorts_is_framed_once(world):
     message = Message(world.topic(), "ticker", b"{}", world.topic())
-    assert world.fanout.plain.frame(message) is world.fanout.plain.frame(message)
+    assert world.fanout.plain.frames([message])[0] is world.fanout.plain.frames([message])[0]
 
 
 ACTIONS = st.one_of(
