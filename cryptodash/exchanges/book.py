@@ -135,6 +135,11 @@ class OrderBook:
         bids, asks = self._bids.levels, self._asks.levels
         return (bids[0][0] if bids else None, asks[0][0] if asks else None)
 
+    @property
+    def pending(self) -> int:
+        """Frames kept for a snapshot to come."""
+        return len(self._kept.frames) if self._kept is not None else 0
+
     # What it needs
 
     def watch(self, depth: int) -> None:

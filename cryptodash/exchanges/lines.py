@@ -294,6 +294,10 @@ class Lines:
             return line.retry_at if connects is None else max(line.retry_at, connects.free_at())
         return min(each.due() for each in line.connections())
 
+    def backoff(self, now: float) -> float:
+        """Seconds until the last of the lines that wait for another attempt makes it; 0 if none waits."""
+        return max([0.0, *(line.retry_at - now for line in self.all if line.active is None and line.streams)])
+
     def open_connections(self) -> Iterable[Connection]:
         """Those that are up."""
         return [each for each in self.connections.values() if each.opened_at is not None]

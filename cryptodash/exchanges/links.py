@@ -143,7 +143,6 @@ class Links:
             self._events.opened(name)
 
     def _received(self, name: str, frames: Sequence[bytes]) -> None:
-        self._meters.received(frames)
         self._events.received(name, frames)
 
     def _closed(self, name: str, how: Closed) -> None:

@@ -12,7 +12,7 @@ from cryptodash.core.interfaces import ExchangeReport, StreamReport
 from cryptodash.core.tally import Gauge, Labels, Tally
 from cryptodash.core.time import Clock
 from cryptodash.core.topics import Topic
-from cryptodash.exchanges.engine import Health
+from cryptodash.exchanges.engine import Engine, Health
 from cryptodash.exchanges.interfaces import IVenue
 from cryptodash.exchanges.listing import Listing
 from cryptodash.exchanges.outputs import Closed
@@ -20,8 +20,17 @@ from cryptodash.exchanges.rest import RestClient
 
 CONNECT_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
-_OUR_REASONS = frozenset({"idle", "stale", "poison", "rollover", "timeout", "empty", "unwanted", "shutdown"})
-_PROTOCOL_CODES = frozenset({1002, 1003, 1007, 1009})
+_OUR_REASONS = {
+    "idle": "idle",
+    "stale": "idle",
+    "timeout": "ping_timeout",
+    "poison": "poison",
+    "rollover": "rollover",
+    "empty": "shutdown",
+    "unwanted": "shutdown",
+    "shutdown": "shutdown",
+}
+"""What the engine closes a connection for, in the metric's closed set."""
 
 _STREAM_STATES = {
     State.CONNECTING: "pending",
@@ -105,16 +114,8 @@ class Meters:
         self._exchange = exchange
         self._connects = tally.counter("cryptodash_upstream_connects_total", "Attempts to open an upstream connection.", "exchange", "result")
         self._disconnects = tally.counter("cryptodash_upstream_disconnects_total", "Upstream connections that ended.", "exchange", "reason")
-        self._messages = tally.counter("cryptodash_upstream_messages_total", "Text messages received.", "exchange").values
-        self._bytes = tally.counter("cryptodash_upstream_bytes_total", "Payload bytes received.", "exchange").values
-        self._key = (exchange,)
         name = "cryptodash_upstream_connect_duration_seconds"
         self._durations = tally.histogram(name, "Time to open an upstream connection.", CONNECT_SECONDS, "exchange").at(exchange)
-
-    def received(self, frames: Sequence[bytes]) -> None:
-        """Text messages came."""
-        self._messages[self._key] += len(frames)
-        self._bytes[self._key] += sum(map(len, frames))
 
     def opened(self, seconds: float) -> None:
         """A connection was opened, this long after the attempt began."""
@@ -131,9 +132,9 @@ class Meters:
     def closed(self, how: Closed, why: str) -> None:
         """An open connection ended; ``why`` is what the engine asked for, if it did."""
         if why in _OUR_REASONS:
-            reason = why
+            reason = _OUR_REASONS[why]
         elif how.kind == "local":
-            reason = "protocol" if how.code in _PROTOCOL_CODES else "other"
+            reason = "protocol"
         else:
             reason = "remote_close"
         self._disconnects.add(self._exchange, reason)
@@ -143,7 +144,7 @@ class Meters:
         report: Callable[[], ExchangeReport],
         streams: Callable[[], Iterable[StreamReport]],
         connections: Callable[[], Mapping[str, int]],
-        skew_ms: Callable[[], int],
+        engine: Engine,
         rest: RestClient,
         clock: Clock,
     ) -> None:
@@ -174,11 +175,14 @@ class Meters:
             return {(self._exchange, state): float(counts[state]) for state in sorted(set(_STREAM_STATES.values()))}
 
         self._gauge("streams", "Upstream streams that somebody wants.", streams_by_state, "exchange", "state")
-        self._gauge("clock_skew_seconds", "The venue's clock minus ours, estimated.", lambda: {(self._exchange,): skew_ms() / 1000}, "exchange")
+        self._gauge("clock_skew_seconds", "The venue's clock minus ours, estimated.", lambda: {(self._exchange,): engine.skew_ms / 1000}, "exchange")
+        waiting = "Time until the last connection that waits for another attempt makes it."
+        self._gauge("reconnect_backoff_seconds", waiting, lambda: {(self._exchange,): engine.backoff}, "exchange")
+        self._gauge("book_pending_diffs", "Book frames that wait for a snapshot.", lambda: {(self._exchange,): engine.pending_diffs}, "exchange")
 
     def _gauge(self, name: str, help: str, read: Callable[[], Mapping[Labels, float]], *labels: str) -> None:
         """Venues share a metric: each adds its own series to what the ones before it show."""
-        name = f"cryptodash_upstream_{name}"
+        name = f"cryptodash_{name}" if name.startswith("book_") else f"cryptodash_upstream_{name}"
         before = self._tally.metrics.get(name)
         if isinstance(before, Gauge):
             others = before.read

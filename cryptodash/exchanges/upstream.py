@@ -116,7 +116,7 @@ class Upstream(Service):
         meters = Meters(tally, venue.id)
         events = Events(opened=self._opened, received=self._received, heard=self._engine.heard, closed=self._closed)
         self._links = Links(self._dialer, reactor, clock, meters, events, {key: each.message_gap for key, each in venue.limits.items()})
-        meters.watch(self.report, self.streams, self._links.count, lambda: self._engine.skew_ms, self._rest, clock)
+        meters.watch(self.report, self.streams, self._links.count, self._engine, self._rest, clock)
         self._tasks: set[Deferred[None]] = set()
         self._timer: Any = None
         self._timer_at = 0.0

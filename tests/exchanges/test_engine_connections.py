@@ -344,3 +344,25 @@ def test_an_ending_without_an_answer_is_made_sure_of_before_the_stream_begins_ag
     bench.advance(2)
     assert bench.subscribed() == {"trade:BTCUSDT", "trade:ETHUSDT"}
     assert [request["op"] for _, request in server.sent] == ["sub", "unsub", "unsub", "sub"]
+
+
+def test_frames_are_counted_by_what_they_say() -> None:
+    bench = Bench()
+    bench.want(TRADES)
+    bench.open(bench.only)
+    frame = wire.trade("BTCUSDT", 1, "100", bench.wall)
+    bench.frame(frame)
+    bench.frame(b"{")
+    counted = bench.tally.metrics["cryptodash_upstream_messages_total"].values
+    sizes = bench.tally.metrics["cryptodash_upstream_bytes_total"].values
+    assert {labels[1]: count for labels, count in counted.items()} == {"control": 1, "trade": 1, "unread": 1}
+    assert {labels[1]: size for labels, size in sizes.items()}["trade"] == len(frame)
+
+
+def test_the_wait_for_another_attempt_and_the_frames_kept_are_told() -> None:
+    bench = Bench()
+    assert (bench.engine.backoff, bench.engine.pending_diffs) == (0.0, 0)
+    bench.want(TRADES)
+    bench.open(bench.only)
+    bench.close(bench.only, Closed("http", status=429, retry_after=7.0))
+    assert 7.0 <= bench.engine.backoff <= 8.0
