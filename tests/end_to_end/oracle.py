@@ -96,13 +96,15 @@ class Record:
         self._pasts: dict[tuple[str, str, str], Past] = {}
 
     def follow(self, hosts: Iterable[Host]) -> None:
-        """Look after every step of the market, before anybody can hear of it."""
+        """Look after every step of the market, before anybody can hear of it: a subscription and a request bring it up to date as well."""
         for host in hosts:
-            host.beat = partial(self._beat, host.beat)  # type: ignore[method-assign]
+            for name in ("beat", "text", "rest"):
+                setattr(host, name, partial(self._then_look, getattr(host, name)))
 
-    def _beat(self, beat: Callable[[int], None], now: int) -> None:
-        beat(now)
+    def _then_look(self, step: Callable[..., Any], *arguments: Any) -> Any:
+        result = step(*arguments)
         self.look()
+        return result
 
     def look(self) -> None:
         """Note what has happened; to be called after whatever may have moved the market."""

@@ -377,6 +377,9 @@ async def test_over_real_sockets_too_a_dropped_connection_costs_no_truth(start: 
     record = oracle.Record(running.simulator.truth)
     record.follow(running.simulator.venues.values())
     judge = oracle.Oracle(record, patience=5_000)
+    watched = [*channels("binance", "spot"), *channels("bybit", "perpetual")]
+    for each in watched:  # noted from now on, not from the first message: that may be late
+        record.of(each["exchange"], each["market_type"], each["symbol"])
     client = await running.connect()
     read = 0
 
@@ -392,7 +395,7 @@ async def test_over_real_sockets_too_a_dropped_connection_costs_no_truth(start: 
     looking.clock = reactor
     looking.start(0.05)
     try:
-        client.subscribe(*channels("binance", "spot"), *channels("bybit", "perpetual"))
+        client.subscribe(*watched)
         await eventually(lambda: len(judge.watches) == 12 and all(each.state in oracle.GOOD for each in judge.watches.values()))
         running.simulator.faults.start("binance", "drop")
         await eventually(lambda: all(each.state == "stale" for name, each in judge.watches.items() if "binance" in name))
