@@ -318,8 +318,10 @@ async def start() -> AsyncIterator[Start]:
         return running
 
     yield begin
+    broken = [violation for running in started if running.simulator is not None for violation in running.simulator.ledger.violations]
     for running in started:
         await running.stop()
+    assert broken == [], "no test may break a venue's limits"
 
 
 @pytest.fixture
