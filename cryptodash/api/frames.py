@@ -35,16 +35,17 @@ class Framer:
 
     def __init__(self, build: Build) -> None:
         self.build = build
-        self._made = _Made(self)
+        self.made = _Made(self)
+        """Frames by message, made when first looked up."""
 
     def frames(self, messages: Iterable[Message | Batch]) -> list[bytes]:
         """The messages' frames, in order."""
-        made = self._made
+        made = self.made
         return [made[message] for message in messages]
 
     def forget(self) -> None:
         """The turn is over."""
-        self._made.clear()
+        self.made.clear()
 
 
 class _Made(dict[Message | Batch, bytes]):

@@ -52,7 +52,9 @@ class Traffic:
 
     def flushed(self, messages: Iterable[Message | Batch], size: int, clients: int) -> None:
         """Count one cohort's part of a turn. A thousand cohorts flush in a turn, so this only adds up (0.3 us instead of 1.1)."""
-        self.delivered(messages, clients)
+        kinds = self._kinds
+        for message in messages:  # ``delivered``, in place
+            kinds[message.kind] += message.count * clients
         self._sizes[clients] += 1
         self._bytes += size * clients
 
