@@ -12,6 +12,7 @@ import socket
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from struct import pack, unpack_from
 from typing import Any
 
@@ -53,7 +54,7 @@ class Load:
         self._address = (arguments[0], int(arguments[1]))
         self._path = arguments[2]
         self._wanted = int(arguments[3])
-        self._lines = [] if arguments[4] == "-" else [line.rstrip(b"\n") for line in open(arguments[4], "rb")]  # noqa: SIM115
+        self._lines = [] if arguments[4] == "-" else Path(arguments[4]).read_bytes().splitlines()
         self._setup = int(arguments[5])
         self._kind, self._number = arguments[6].encode(), arguments[7].encode()
         self._stamp = b"" if arguments[8] == "-" else arguments[8].encode()

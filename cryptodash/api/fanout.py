@@ -48,7 +48,7 @@ class Cohort:
         return len(self.clean) + len(self.late)
 
     def deliver(self, message: Message) -> None:
-        # Called for every event and cohort: only append. Frames are looked up at the flush (0.04 us each instead of 0.2 here).
+        # Called for every event and cohort: only append. Frames are looked up once, at the flush.
         messages = self._messages
         if not messages:
             self._fanout.mark(self)

@@ -145,7 +145,7 @@ def _path_fault(request: Request) -> Answer | None:
 class GuardedSite(Site):
     """The HTTP factory; only HTTP/1.1, because a WebSocket cannot be handed over from HTTP/2 and its limits would be others."""
 
-    protocol = GuardedChannel  # type: ignore[assignment]
+    protocol = GuardedChannel  # type: ignore[assignment]  # Twisted types it as the one class it ships
     noisy = False
 
     def __init__(self, resource: IResource, guard: Guard, reactor: IReactorTime) -> None:

@@ -169,7 +169,7 @@ class Engine:
                 if type(message) in _CONTROL:
                     self._control(found, message, now, out)
                     continue
-                stream = found.routes.get(message.stream)  # type: ignore[union-attr]
+                stream = found.routes.get(message.stream)  # type: ignore[union-attr]  # all but ``_CONTROL`` have one; isinstance costs 0.3 us
                 if stream is None:
                     continue  # dropped a moment ago; the venue has yet to hear of it
                 if stream.source is not found or stream.phase is not _LIVE:

@@ -54,8 +54,8 @@ class Track:
         self.status: StreamStatus | None = None
 
     def feed(self, message: Message, now: float, out: list[Output]) -> None:
-        """Take one message of one of the streams."""
-        raise NotImplementedError
+        """Take one message of one of the streams. Every kind of topic says how, but the order book: its frames go to its legs."""
+        raise NotImplementedError(f"{type(self).__name__} takes no messages")
 
     def condition(self) -> freshness.Condition:
         """State and cause now."""

@@ -267,7 +267,7 @@ class Upstream(Service):
                 output = outbox.popleft()
                 carry_out = self._carry_out.get(type(output))
                 if carry_out is None:
-                    self._publish(output)  # type: ignore[arg-type]
+                    self._publish(output)  # type: ignore[arg-type]  # what is no order is an event
                 else:
                     carry_out(output)
                     ordered = True
@@ -315,7 +315,7 @@ class Upstream(Service):
                 self._perform(outputs)
             elif not self._ended:
                 # One event, and nothing that waits: the usual frame, without the queue's 0.4 us.
-                self._publish(outputs[0])  # type: ignore[arg-type]
+                self._publish(outputs[0])  # type: ignore[arg-type]  # what is no order is an event
         if silent:
             self._perform(())  # an answer may bring the deadline forward: asked once per chunk
 

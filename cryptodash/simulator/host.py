@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -151,7 +152,7 @@ class Answer:
     headers: Mapping[str, str] = field(factory=dict)
 
 
-class Host:
+class Host(ABC):
     """What all venues' hosts have in common. Subclasses read requests and make feeds."""
 
     exchange = ""
@@ -175,25 +176,25 @@ class Host:
 
     # --- what subclasses say ---
 
+    @abstractmethod
     def market_of(self, path: str) -> MarketType | None:
         """The market a WebSocket path serves; None for a path that does not exist."""
-        raise NotImplementedError
 
+    @abstractmethod
     def greeted(self, session: Session, query: Mapping[str, str]) -> None:
         """A connection has opened."""
-        raise NotImplementedError
 
+    @abstractmethod
     def received(self, session: Session, text: str) -> None:
         """A text frame came."""
-        raise NotImplementedError
 
     def maintenance(self, session: Session) -> None:
         """The venue goes down for maintenance: say so the venue's way."""
         session.close(1012, "service restart")
 
+    @abstractmethod
     def rest(self, path: str, query: Mapping[str, str]) -> Answer:
         """Answer a GET request."""
-        raise NotImplementedError
 
     def pong(self, session: Session) -> None:
         """A pong frame came."""
@@ -223,9 +224,9 @@ class Host:
         fault.memory[self] = True
         return str(max(1, ceil(fault.until - self.reactor.seconds())))
 
+    @abstractmethod
     def blocked(self) -> Refusal:
         """The venue's answer to a country it does not serve."""
-        raise NotImplementedError
 
     def opened(self, link: Link, path: str, query: Mapping[str, str]) -> Session:
         """A connection that was not refused is open."""
