@@ -49,7 +49,7 @@ def decode(data: bytes | str) -> Any:
         raise InvalidJSON(str(error)[:120]) from None
 
 
-_SLOW_MEMBERS = (
+_FIGURES = (
     "open_24h",
     "high_24h",
     "low_24h",
@@ -64,13 +64,10 @@ _SLOW_MEMBERS = (
 )
 
 
-# A quote or a trade changes none of these, and they are two thirds of a ticker's members: 0.5 us to look them up, 1.7 to write them.
-@lru_cache(maxsize=4096)
-def _slow_members(next_funding_time: int | None, *numbers: Number | None) -> str:
-    parts = [f',"{name}":{value}' for name, value in zip(_SLOW_MEMBERS, numbers, strict=True) if value is not None]
-    if next_funding_time is not None:
-        parts.append(_time_member("next_funding_time", next_funding_time))
-    return "".join(parts)
+def figures(event: Ticker) -> str:
+    """The ticker's members that neither a quote nor a trade changes, as they stand in its JSON object."""
+    parts = [f',"{name}":{value}' for name in _FIGURES if (value := getattr(event, name)) is not None]
+    return "".join(parts) + _time_member("next_funding_time", event.next_funding_time)
 
 
 def _member(name: str, value: Number | None) -> str:
@@ -84,32 +81,19 @@ def _time_member(name: str, ms: int | None) -> str:
 def ticker_payload(event: Ticker) -> str:
     """The ticker's JSON object; unknown fields are left out."""
     e = event
-    slow = _slow_members(
-        e.next_funding_time,
-        e.open_24h,
-        e.high_24h,
-        e.low_24h,
-        e.volume_24h,
-        e.quote_volume_24h,
-        e.change_24h,
-        e.change_pct_24h,
-        e.mark_price,
-        e.index_price,
-        e.funding_rate,
-        e.open_interest,
-    )
-    head = f'{{"timestamp":"{_time(e.timestamp)}",{e.topic.json}'
+    slow = figures(e) if e.figures is None else e.figures
     if e.bid and e.ask and e.bid_size and e.ask_size and e.quote_time and e.last_time and e.stats_time:
-        # Nearly always everything is known: 1.2 us in one string, against 1.9 member by member.
+        # Nearly always everything is known: 0.5 us in one string, against 1.2 member by member.
         return (
-            f'{head},"bid":{e.bid},"ask":{e.ask},"last":{e.last},"bid_size":{e.bid_size},"ask_size":{e.ask_size}{slow},'
-            f'"quote_time":"{_time(e.quote_time)}","last_time":"{_time(e.last_time)}","stats_time":"{_time(e.stats_time)}"}}'
+            f'{{"timestamp":"{_time(e.timestamp)}",{e.topic.json},"bid":{e.bid},"ask":{e.ask},"last":{e.last},"bid_size":{e.bid_size},'
+            f'"ask_size":{e.ask_size}{slow},"quote_time":"{_time(e.quote_time)}","last_time":"{_time(e.last_time)}",'
+            f'"stats_time":"{_time(e.stats_time)}"}}'
         )
     quote = (
         f"{_member('bid', e.bid)}{_member('ask', e.ask)}{_member('last', e.last)}{_member('bid_size', e.bid_size)}{_member('ask_size', e.ask_size)}"
     )
     times = f"{_time_member('quote_time', e.quote_time)}{_time_member('last_time', e.last_time)}{_time_member('stats_time', e.stats_time)}"
-    return f"{head}{quote}{slow}{times}}}"
+    return f'{{"timestamp":"{_time(e.timestamp)}",{e.topic.json}{quote}{slow}{times}}}'
 
 
 def trade_payload(event: Trade, *, replayed: bool = False) -> str:

@@ -70,7 +70,11 @@ class Cause(str, enum.Enum):
 
 
 class Ticker(Struct, frozen=True, gc=False):
-    """The merged ticker of one instrument. ``timestamp`` is the newest contributing time and never decreases."""
+    """The merged ticker of one instrument. ``timestamp`` is the newest contributing time and never decreases.
+
+    ``figures`` is ``codec.figures`` of the same ticker, or None where nobody has made it yet: quotes and trades change none of the members it holds,
+    and they come a hundred times as often. Whoever makes a ticker with other figures must not hand on the old text.
+    """
 
     topic: Topic
     timestamp: int
@@ -94,6 +98,7 @@ class Ticker(Struct, frozen=True, gc=False):
     quote_time: int | None = None
     last_time: int | None = None
     stats_time: int | None = None
+    figures: str | None = None
 
 
 class Trade(Struct, frozen=True, gc=False):

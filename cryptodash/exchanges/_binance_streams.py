@@ -7,20 +7,17 @@ The raw messages are recorded ones; rules: developers.binance.com, "WebSocket St
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 from msgspec import Meta, Struct, field
 
 from cryptodash.core.events import Side
-from cryptodash.core.numbers import unsigned
-from cryptodash.exchanges.messages import BadFrame, Bar, Depth, Fill, Mark, Message, Quote, Restarting, Stats, SweepRow, SweepRows, Trades
-from cryptodash.exchanges.wire import Count, Name, RawLevels, Time, Wrapped, above_zero, amount, decoder, levels, price, side, signed
+from cryptodash.core.numbers import positive, unsigned
+from cryptodash.exchanges.messages import BadFrame, Bar, Depth, Fill, Mark, Message, Quote, Reader, Restarting, Stats, SweepRow, SweepRows, Trades
+from cryptodash.exchanges.wire import Count, Name, RawLevels, Time, Wrapped, amount, both_sides, decoder, fill, price, quote, shape, signed
 
 _BUY, _SELL = Side.BUY, Side.SELL  # looked up once: a member costs 0.1 us each time (Python 3.11)
-
-Reader = Callable[[str, bytes], Sequence[Message]]
-"""From (stream name, frame) to messages."""
 
 
 # spot, without a time: {"u":98494969448,"s":"BTCUSDT","b":"63704.00000000","B":"4.77471000","a":"63704.01000000","A":"11.33198000"}
@@ -39,9 +36,7 @@ _book_ticker = decoder(Wrapped[_BookTicker])
 
 
 def _quote(stream: str, data: _BookTicker) -> Quote:
-    bid, bid_size = side(data.bid, data.bid_size)
-    ask, ask_size = side(data.ask, data.ask_size)
-    return Quote(stream, bid, bid_size, ask, ask_size, data.update_id, data.time)
+    return Quote(stream, *quote(data.bid, data.bid_size, data.ask, data.ask_size), data.update_id, data.time)
 
 
 def read_book_ticker(stream: str, frame: bytes) -> Sequence[Message]:
@@ -146,7 +141,7 @@ _aggregate_trade = decoder(Wrapped[_AggregateTrade])
 def _trades(stream: str, data: _Trade | _AggregateTrade) -> Sequence[Message]:
     # m tells that the buyer was the maker: the taker sold.
     taker = _SELL if data.buyer_is_maker else _BUY
-    return (Trades(stream, (Fill(str(data.number), above_zero(data.price), above_zero(data.quantity), taker, data.time, data.number),)),)
+    return (Trades(stream, (Fill(str(data.number), *fill(data.price, data.quantity), taker, data.time, data.number),)),)
 
 
 def read_trade(stream: str, frame: bytes) -> Sequence[Message]:
@@ -183,21 +178,26 @@ class _PerpetualDepth(Struct, gc=False):
 
 _spot_depth = decoder(Wrapped[_SpotDepth])
 _perpetual_depth = decoder(Wrapped[_PerpetualDepth])
+_plain_spot_depth = shape('{"stream":"<word>","data":{"e":"depthUpdate","E":<int>,"s":"<word>","U":<int>,"u":<int>,"b":<levels>,"a":<levels>}}')
+_plain_perpetual_depth = shape(
+    '{"stream":"<word>","data":{"e":"depthUpdate","E":<int>,"T":<int>,"s":"<word>","U":<int>,"u":<int>,"pu":<int>,"b":<levels>,"a":<levels>}}'
+)
 
 
 def read_spot_depth(stream: str, frame: bytes) -> Sequence[Message]:
-    return (_depth(stream, _spot_depth(frame).data, None),)
+    return (_depth(stream, _spot_depth(frame).data, None, plain=_plain_spot_depth(frame.decode()) is not None),)
 
 
 def read_perpetual_depth(stream: str, frame: bytes) -> Sequence[Message]:
     data = _perpetual_depth(frame).data
-    return (_depth(stream, data, data.previous),)
+    return (_depth(stream, data, data.previous, plain=_plain_perpetual_depth(frame.decode()) is not None),)
 
 
-def _depth(stream: str, data: _SpotDepth | _PerpetualDepth, previous: int | None) -> Depth:
+def _depth(stream: str, data: _SpotDepth | _PerpetualDepth, previous: int | None, *, plain: bool) -> Depth:
     if data.first > data.last:
         raise BadFrame("schema", f"update ids {data.first}..{data.last} run backwards")
-    return Depth(stream, False, data.first, data.last, previous, levels(data.bids), levels(data.asks), data.time)
+    bids, asks = both_sides(data.bids, data.asks, plain)
+    return Depth(stream, False, data.first, data.last, previous, bids, asks, data.time)
 
 
 # {"e":"kline","E":1786539494037,"s":"BTCUSDT","k":{"t":1786539480000,"T":1786539539999,"s":"BTCUSDT","i":"1m","f":6569906771,"L":6569906885,
@@ -228,10 +228,10 @@ def read_kline(stream: str, frame: bytes) -> Sequence[Message]:
         Bar(
             stream,
             bar.open_time,
-            above_zero(bar.open),
-            above_zero(bar.high),
-            above_zero(bar.low),
-            above_zero(bar.close),
+            positive(bar.open),
+            positive(bar.high),
+            positive(bar.low),
+            positive(bar.close),
             unsigned(bar.volume),
             bar.closed,
             data.time,

@@ -13,6 +13,7 @@ from typing import Any
 from attrs import define
 from msgspec.structs import replace
 
+from cryptodash.core import codec
 from cryptodash.core.errors import NumberRejected
 from cryptodash.core.events import Sweep, Ticker, Trade
 from cryptodash.core.instruments import Instrument
@@ -130,14 +131,14 @@ class TickerAssembly:
             changes.update(last=m.last, last_time=m.time)
         changes.update(timestamp=max(known.timestamp, m.time), stats_time=max(known.stats_time or 0, m.time))
         merged = replace(known, **changes)
-        return self._tell(replace(merged, change_24h=self._change(m, merged)))
+        return self._tell(_written(replace(merged, change_24h=self._change(m, merged))))
 
     def mark(self, m: Mark) -> Ticker | None:
         """Take a perpetual's figures. Open interest may come by another way than the mark price, and later."""
         changes = self._newest(m, _MARK, m.time, m.full)
         if not changes:
             return None
-        return self._tell(replace(self._known, timestamp=max(self._known.timestamp, m.time), **changes))
+        return self._tell(_written(replace(self._known, timestamp=max(self._known.timestamp, m.time), **changes)))
 
     def _newest(self, m: Stats | Mark, members: Sequence[tuple[str, str]], time: int, full: bool) -> dict[str, Any]:
         """What a message says, less what is known from a newer one. A delta that comes late still brings what the newer ones left out."""
@@ -174,6 +175,11 @@ class TickerAssembly:
             return None
         self._known = ticker
         return ticker if ticker.last else None
+
+
+def _written(ticker: Ticker) -> Ticker:
+    """With its figures as text, which the quotes and trades to come hand on: it saves 0.5 us of each one's 1.1 us of encoding."""
+    return replace(ticker, figures=codec.figures(ticker))
 
 
 class TradeAssembly:

@@ -19,7 +19,6 @@ only that the request was well-formed; answers are never wrapped in ``{"stream":
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 
 import msgspec
 from zope.interface import implementer
@@ -28,15 +27,14 @@ from cryptodash.core.events import Candle
 from cryptodash.core.instruments import Instrument, MarketType
 from cryptodash.core.topics import INTERVALS, Channel, Topic
 from cryptodash.exchanges import _binance_rest as rest
-from cryptodash.exchanges._binance_streams import PERPETUAL_READERS, SPOT_READERS, Control, Reader, read_control
+from cryptodash.exchanges._binance_streams import PERPETUAL_READERS, SPOT_READERS, Control, read_control
 from cryptodash.exchanges.interfaces import BookRule, Endpoint, Hosts, IVenue, Limits, Part, Plan, Poll, RestLimits, RestRequest, StreamSpec
-from cryptodash.exchanges.messages import Ack, BadFrame, Depth, Message, Restarting
+from cryptodash.exchanges.messages import Ack, BadFrame, Depth, Message, Reader, Restarting
 from cryptodash.exchanges.wire import MAX_NAME, UNREADABLE, bad_frame, check_text
 
 SPOT, PERPETUAL = MarketType.SPOT, MarketType.PERPETUAL
 
 _DATA = b'{"stream":"'
-_DATA_LENGTH = len(_DATA)
 
 _SPOT_LIMITS = Limits(
     streams=819,  # of 1024
@@ -71,6 +69,7 @@ class Binance:
     id = "binance"
     name = "Binance"
     simulated = True
+    mark = _DATA
     markets: tuple[MarketType, ...] = (SPOT, PERPETUAL)
     hosts: Mapping[MarketType, Hosts] = {
         SPOT: Hosts("wss://stream.binance.com:9443", "https://api.binance.com"),
@@ -120,20 +119,21 @@ class Binance:
         """None: heartbeats are WebSocket pings of the server."""
         return None
 
-    def stream_of(self, endpoint: str, frame: bytes) -> str | None:
-        if not frame.startswith(_DATA):
-            return None
-        end = frame.find(b'"', _DATA_LENGTH)
-        name = frame[_DATA_LENGTH:end]
-        return None if end < 0 or b"\\" in name else name.decode(errors="replace")
+    def reader(self, endpoint: str, name: str) -> Reader:
+        """By the word after the symbol: ``btcusdt@kline_1m`` -> kline, ``btcusdt@depth@100ms`` -> depth."""
+        readers = SPOT_READERS if endpoint == "spot" else PERPETUAL_READERS
+        kind = name if name.startswith("!") else name.partition("@")[2].partition("@")[0].partition("_")[0]
+        if kind not in readers or len(name) > MAX_NAME or (kind.startswith("!") and kind != name):
+            raise BadFrame("unknown", f"stream {name[:MAX_NAME]}")
+        return readers[kind]
 
     def read(self, endpoint: str, frame: bytes) -> Sequence[Message]:
         try:
             check_text(frame)
-            if not frame.startswith(_DATA):
-                return _read_unnamed(endpoint, frame)
-            stream, read = _named(endpoint, frame[_DATA_LENGTH : frame.find(b'"', _DATA_LENGTH)])
-            return read(stream, frame)
+            control = read_control(frame)
+            if control.stream is not None:
+                return self.reader(endpoint, control.stream)(control.stream, frame)
+            return (Restarting(),) if control.event == "serverShutdown" else (_answer(control),)
         except UNREADABLE as error:
             raise bad_frame(error) from None
 
@@ -213,32 +213,6 @@ def _request(method: str, names: Sequence[str], request_id: str) -> bytes:
     """The id goes as an integer where it is one: every server of Binance takes that, and strings only newer ones."""
     number = int(request_id) if request_id.isascii() and request_id.isdigit() and len(request_id) <= 18 and request_id[0] != "0" else None
     return msgspec.json.encode({"method": method, "params": list(names), "id": request_id if number is None else number})
-
-
-@lru_cache(maxsize=8192)
-def _named(endpoint: str, name: bytes) -> tuple[str, Reader]:
-    """A stream's name as it stands in the frame, and its reader. A name with escapes is unescaped first."""
-    stream = msgspec.json.decode(b'"%b"' % name, type=str) if b"\\" in name else name.decode()
-    return stream, _reader(endpoint, stream)
-
-
-def _reader(endpoint: str, stream: str) -> Reader:
-    """The reader of a stream: ``btcusdt@kline_1m`` -> kline, ``btcusdt@depth@100ms`` -> depth. Raises ``BadFrame`` ``unknown``."""
-    readers = SPOT_READERS if endpoint == "spot" else PERPETUAL_READERS
-    kind = stream if stream.startswith("!") else stream.partition("@")[2].partition("@")[0].partition("_")[0]
-    if kind not in readers or len(stream) > MAX_NAME or (kind.startswith("!") and kind != stream):
-        raise BadFrame("unknown", f"stream {stream[:MAX_NAME]}")
-    return readers[kind]
-
-
-def _read_unnamed(endpoint: str, frame: bytes) -> Sequence[Message]:
-    """Answers, notices, and data whose stream name is not where it usually is."""
-    control = read_control(frame)
-    if control.event == "serverShutdown":
-        return (Restarting(),)
-    if control.stream is not None:
-        return _reader(endpoint, control.stream)(control.stream, frame)
-    return (_answer(control),)
 
 
 def _answer(control: Control) -> Message:

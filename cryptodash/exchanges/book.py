@@ -128,11 +128,11 @@ class OrderBook:
 
     def top(self, depth: int) -> tuple[Sequence[Level], Sequence[Level]]:
         """(bids, asks), best first: at most ``depth`` proven levels a side; nothing while not synced."""
-        return self._bids.levels[:depth], self._asks.levels[:depth]
+        return self._bids.top(depth), self._asks.top(depth)
 
     def best(self) -> tuple[Number | None, Number | None]:
         """Best bid and ask price; None where the side is empty or not known."""
-        bids, asks = self._bids.levels, self._asks.levels
+        bids, asks = self._bids.top(1), self._asks.top(1)
         return (bids[0][0] if bids else None, asks[0][0] if asks else None)
 
     @property

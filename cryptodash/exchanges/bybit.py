@@ -20,7 +20,6 @@ Traps that shaped this file: one bad topic rejects its whole request, and spot t
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 
 import msgspec
 from zope.interface import implementer
@@ -29,15 +28,14 @@ from cryptodash.core.events import Candle
 from cryptodash.core.instruments import Instrument, MarketType
 from cryptodash.core.topics import Channel, Topic
 from cryptodash.exchanges import _bybit_rest as rest
-from cryptodash.exchanges._bybit_streams import READERS, Control, Reader, read_control, read_quote
+from cryptodash.exchanges._bybit_streams import READERS, Control, read_control, read_quote
 from cryptodash.exchanges.interfaces import BookRule, Endpoint, Hosts, IVenue, Limits, Part, Plan, Poll, RestLimits, RestRequest, StreamSpec
-from cryptodash.exchanges.messages import Ack, BadFrame, Depth, Ignored, Message, Pong
+from cryptodash.exchanges.messages import Ack, BadFrame, Depth, Ignored, Message, Pong, Reader
 from cryptodash.exchanges.wire import MAX_NAME, UNREADABLE, bad_frame, check_text
 
 SPOT, PERPETUAL = MarketType.SPOT, MarketType.PERPETUAL
 
 # Where the topic stands in every frame recorded so far; anything else is looked at as a whole.
-_BEGINNINGS = (b'{"topic":"', b'{"type":"snapshot","topic":"', b'{"type":"delta","topic":"')
 
 _LIMITS = Limits(
     streams=500,
@@ -67,6 +65,7 @@ class Bybit:
     id = "bybit"
     name = "Bybit"
     simulated = True
+    mark = b'{"topic":"'
     markets: tuple[MarketType, ...] = (SPOT, PERPETUAL)
     hosts: Mapping[MarketType, Hosts] = dict.fromkeys(markets, Hosts("wss://stream.bybit.com", "https://api.bybit.com"))
     alternative: Mapping[MarketType, str] = dict.fromkeys(markets, rest.ALTERNATIVE)
@@ -107,22 +106,22 @@ class Bybit:
     def ping(self, endpoint: str, request_id: str) -> bytes | None:
         return msgspec.json.encode({"req_id": request_id, "op": "ping"})
 
-    def stream_of(self, endpoint: str, frame: bytes) -> str | None:
-        for beginning in _BEGINNINGS:
-            if frame.startswith(beginning):
-                start = len(beginning)
-                end = frame.find(b'"', start)
-                name = frame[start:end]
-                return None if end < 0 or b"\\" in name else name.decode(errors="replace")
-        return None
+    def reader(self, endpoint: str, name: str) -> Reader:
+        """By the first word: ``kline.1.BTCUSDT`` -> kline."""
+        if name.startswith("orderbook.1."):
+            return read_quote
+        kind = name.partition(".")[0]
+        if kind not in READERS or len(name) > MAX_NAME:
+            raise BadFrame("unknown", f"topic {name[:MAX_NAME]}")
+        return READERS[kind]
 
     def read(self, endpoint: str, frame: bytes) -> Sequence[Message]:
         try:
             check_text(frame)
-            topic = self.stream_of(endpoint, frame)
-            if topic is None:
-                return _read_unnamed(frame)
-            return _reader(topic)(topic, frame)
+            control = read_control(frame)
+            if control.topic is not None:
+                return self.reader(endpoint, control.topic)(control.topic, frame)
+            return (_answer(control),)
         except UNREADABLE as error:
             raise bad_frame(error) from None
 
@@ -172,25 +171,6 @@ class Bybit:
 # -> {"req_id":"1","op":"subscribe","args":["orderbook.50.BTCUSDT","publicTrade.BTCUSDT"]}
 def _request(op: str, names: Sequence[str], request_id: str) -> bytes:
     return msgspec.json.encode({"req_id": request_id, "op": op, "args": list(names)})
-
-
-@lru_cache(maxsize=8192)
-def _reader(topic: str) -> Reader:
-    """The reader of this topic: ``kline.1.BTCUSDT`` -> kline. Raises ``BadFrame`` ``unknown``."""
-    if topic.startswith("orderbook.1."):
-        return read_quote
-    kind = topic.partition(".")[0]
-    if kind not in READERS or len(topic) > MAX_NAME:
-        raise BadFrame("unknown", f"topic {topic[:MAX_NAME]}")
-    return READERS[kind]
-
-
-def _read_unnamed(frame: bytes) -> Sequence[Message]:
-    """Answers, and data whose topic is not where it usually is."""
-    control = read_control(frame)
-    if control.topic is not None:
-        return _reader(control.topic)(control.topic, frame)
-    return (_answer(control),)
 
 
 def _answer(control: Control) -> Message:

@@ -68,12 +68,16 @@ class Poison:
 class Connection:
     """One WebSocket to a venue, from the attempt to its end."""
 
-    def __init__(self, key: str, endpoint: Endpoint, limits: Limits, venue: IVenue, routes: Mapping[str, Stream], now: float) -> None:
+    def __init__(
+        self, key: str, endpoint: Endpoint, limits: Limits, venue: IVenue, routes: Mapping[str, Stream], wired: Mapping[bytes, Stream], now: float
+    ) -> None:
         self.key = key
         self.endpoint = endpoint
         self.limits = limits
         self.routes = routes
         """The streams it should carry, by name: the line's own dict, so a wish is never out of date."""
+        self.wired = wired
+        """The same by name as it stands in a frame."""
         self.opened_at: float | None = None
         self.last = now
         """When it last gave a sign of life."""

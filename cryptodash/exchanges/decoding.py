@@ -7,6 +7,7 @@ from twisted.logger import Logger
 from cryptodash.core.tally import Tally
 from cryptodash.exchanges.connection import Connection
 from cryptodash.exchanges.messages import BadFrame
+from cryptodash.exchanges.wire import MALFORMED, bad_frame
 
 LOG_EVERY = 60.0
 SHOWN = 200
@@ -16,8 +17,8 @@ _log = Logger(namespace="cryptodash.exchanges.decoding")
 
 def reason_of(error: Exception) -> str:
     """The counter's word: the reader's own, ``number`` for one that cannot be computed with, ``unknown`` for what nobody foresaw."""
-    if isinstance(error, BadFrame):
-        return error.reason
+    if isinstance(error, (BadFrame, *MALFORMED)):
+        return bad_frame(error).reason
     return "number" if isinstance(error, (ValueError, ArithmeticError)) else "unknown"
 
 

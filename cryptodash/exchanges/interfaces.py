@@ -14,7 +14,7 @@ from zope.interface import Attribute, Interface
 from cryptodash.core.events import Candle
 from cryptodash.core.instruments import Instrument, MarketType
 from cryptodash.core.topics import Topic
-from cryptodash.exchanges.messages import Depth, Message
+from cryptodash.exchanges.messages import Depth, Message, Reader
 
 
 class Part(str, enum.Enum):
@@ -166,6 +166,10 @@ class IVenue(Interface):
     rest_limits: Mapping[MarketType, RestLimits] = Attribute("REST budgets")
     book_rule: Mapping[MarketType, BookRule] = Attribute("how book frames chain")
     simulated: bool = Attribute("whether the simulator speaks this venue")
+    mark: bytes = Attribute(
+        "how data frames begin, up to the name of their stream, which ends at the next quote: such frames go straight to the stream's ``reader``; "
+        "empty where frames do not tell their stream that way"
+    )
 
     def intervals(market: MarketType) -> Sequence[str]:
         """The candle intervals it has, in our names."""
@@ -183,8 +187,8 @@ class IVenue(Interface):
     def ping(endpoint: str, request_id: str) -> bytes | None:
         """The application-level heartbeat frame, None where the venue has none."""
 
-    def stream_of(endpoint: str, frame: bytes) -> str | None:
-        """The stream name a data frame belongs to, found without parsing it where that is cheap; None if unsure (``read`` then decides)."""
+    def reader(endpoint: str, name: str) -> Reader:
+        """How the frames of this stream are read: ``read`` without its search. Raises ``BadFrame`` for a name that is none of the venue's."""
 
     def read(endpoint: str, frame: bytes) -> Sequence[Message]:
         """What a frame says, in order. Raises ``BadFrame``. One bad element makes the whole frame bad."""

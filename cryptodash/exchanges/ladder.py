@@ -5,7 +5,7 @@ Prices are ordered by exact integer keys (``core.numbers.key``), so ``1.5`` and 
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable
 
 from cryptodash.core.events import Level
@@ -17,15 +17,15 @@ NO_HORIZON = 10**60
 
 
 class Ladder:
-    """One side: integer keys in ascending order and, place by place, their levels. ``sign`` is -1 for bids, so that the best comes first."""
+    """One side: integer keys in ascending order, and the level of each. ``sign`` is -1 for bids, so that the best comes first."""
 
-    __slots__ = ("_known", "_sign", "horizon", "keys", "levels")
+    __slots__ = ("_known", "_levels", "_sign", "horizon", "keys")
 
     def __init__(self, sign: int) -> None:
         self._sign = sign
         self._known: dict[Number, int] = {}
+        self._levels: dict[int, Level] = {}
         self.keys: list[int] = []
-        self.levels: list[Level] = []
         self.horizon = NO_HORIZON
 
     def load(self, levels: Iterable[Level], limit: int | None) -> None:
@@ -33,14 +33,14 @@ class Ladder:
         found: dict[int, Level] = {}
         for level in levels:
             found[self._key(level[0])] = level
-        self.keys = sorted(each for each, level in found.items() if not is_zero(level[1]))
-        self.levels = [found[each] for each in self.keys]
+        self._levels = {place: level for place, level in found.items() if not is_zero(level[1])}
+        self.keys = sorted(self._levels)
         cut = limit is not None and self.keys and len(self.keys) >= limit
         self.horizon = self.keys[-1] if cut else NO_HORIZON
 
     def apply(self, changes: Iterable[Level]) -> None:
         """Set or delete levels; of two with the same price the last wins. Deleting an unknown level is normal."""
-        keys, levels, known, horizon = self.keys, self.levels, self._known, self.horizon
+        keys, levels, known, horizon = self.keys, self._levels, self._known, self.horizon
         for level in changes:
             price, size = level
             place = known.get(price)
@@ -48,22 +48,27 @@ class Ladder:
                 place = self._key(price)
             if place > horizon:
                 continue
-            at = bisect_left(keys, place)
-            present = at < len(keys) and keys[at] == place
-            if not size.strip("0."):  # ``is_zero`` of what is not negative, in place: a call more per level would be a tenth of all this
-                if present:
-                    del keys[at], levels[at]
-            elif present:
-                levels[at] = level
+            # In place, for a call more per level would cost as much as all the rest; the order is touched only by levels that come or go.
+            if not size.strip("0."):
+                if levels.pop(place, None) is not None:
+                    del keys[bisect_left(keys, place)]
             else:
-                keys.insert(at, place)
-                levels.insert(at, level)
+                if place not in levels:
+                    insort(keys, place)
+                levels[place] = level
+
+    def top(self, depth: int) -> list[Level]:
+        """The best levels, at most so many."""
+        levels = self._levels
+        return [levels[place] for place in self.keys[:depth]]
 
     def truncate(self, depth: int) -> None:
-        del self.keys[depth:], self.levels[depth:]
+        for place in self.keys[depth:]:
+            del self._levels[place]
+        del self.keys[depth:]
 
     def clear(self) -> None:
-        self.keys, self.levels, self.horizon = [], [], NO_HORIZON
+        self.keys, self._levels, self.horizon = [], {}, NO_HORIZON
 
     def is_short(self, needed: int) -> bool:
         """Whether fewer levels are left inside the horizon; never so for a side that is fully known."""
@@ -73,7 +78,7 @@ class Ladder:
         """Whether both say the same where both know."""
         horizon = min(self.horizon, other.horizon)
         mine, theirs = bisect_right(self.keys, horizon), bisect_right(other.keys, horizon)
-        return self.keys[:mine] == other.keys[:theirs] and self.levels[:mine] == other.levels[:theirs]
+        return self.keys[:mine] == other.keys[:theirs] and self.top(mine) == other.top(theirs)
 
     def _key(self, price: Number) -> int:
         """The place of a price. The same few hundred prices come again and again, so their keys are remembered."""

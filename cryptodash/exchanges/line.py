@@ -44,6 +44,8 @@ class Line:
     retry_at: float
     """When to connect, while there is no connection."""
     streams: dict[str, Stream] = field(factory=dict)
+    wired: dict[bytes, Stream] = field(factory=dict)
+    """The same by the bytes of their names."""
     active: Connection | None = None
     incoming: Connection | None = None
     backoff: Backoff = field(factory=Backoff)
@@ -71,7 +73,7 @@ class Line:
 
     def add(self, stream: Stream) -> None:
         """The stream belongs here from now on."""
-        self.streams[stream.name] = stream
+        self.streams[stream.name] = self.wired[stream.name.encode()] = stream
         stream.line = self
         stream.cause = self.cause
         stream.source = self.active
@@ -82,7 +84,7 @@ class Line:
 
     def remove(self, stream: Stream, now: float) -> None:
         """The stream is wanted no more."""
-        del self.streams[stream.name]
+        del self.streams[stream.name], self.wired[stream.name.encode()]
         stream.line = stream.source = None
         self.held.pop(stream.name, None)
         for each in self.connections():

@@ -66,6 +66,7 @@ class Lines:
                 stream.tell(out)
             return
         was = stream.cause
+        stream.read = self._venue.reader(stream.endpoint, stream.name)
         line.add(stream)
         if stream.cause is not was:
             stream.tell(out)
@@ -246,7 +247,7 @@ class Lines:
         connects.made(now)
         self._serial += 1
         key = f"{self._venue.id}-{line.endpoint.key}-{self._serial}"
-        connection = self.connections[key] = Connection(key, line.endpoint, line.limits, self._venue, line.streams, now)
+        connection = self.connections[key] = Connection(key, line.endpoint, line.limits, self._venue, line.streams, line.wired, now)
         self._line_of[key] = line
         out.append(Connect(key, line.endpoint.key, base + line.endpoint.path))
         return connection

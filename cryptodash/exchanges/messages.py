@@ -7,7 +7,7 @@ Structs of msgspec: one or more are made per frame.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -145,6 +145,10 @@ class SweepRows(Struct, frozen=True, gc=False):
 
 
 Message = Ack | Pong | Restarting | Ignored | Quote | Stats | Mark | Trades | Depth | Bar | SweepRows
+
+
+Reader = Callable[[str, bytes], Sequence[Message]]
+"""From (stream name, frame) to messages."""
 
 
 class BadFrame(ValueError):

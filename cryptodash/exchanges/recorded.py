@@ -15,7 +15,7 @@ from cryptodash.core.instruments import Instrument, MarketType, Symbol
 from cryptodash.core.numbers import admit
 from cryptodash.core.topics import INTERVALS, Channel, Topic
 from cryptodash.exchanges.interfaces import IVenue, Part, Plan, Purpose, RestRequest, StreamSpec
-from cryptodash.exchanges.messages import BadFrame, Bar, Depth, Mark, Message, Quote, Stats, Trades
+from cryptodash.exchanges.messages import BadFrame, Bar, Depth, Mark, Message, Quote, Reader, Stats, Trades
 
 PARTS_OF: dict[type, Part] = {Quote: Part.QUOTE, Stats: Part.STATS, Mark: Part.MARK, Trades: Part.TRADES, Depth: Part.BOOK, Bar: Part.CANDLE}
 
@@ -60,6 +60,10 @@ class RecordedVenue:
     def read(self, endpoint: str, frame: bytes) -> Sequence[Message]:
         messages: Sequence[Message] = self._venue.read(endpoint, frame)
         return [self._timed(message) for message in messages]
+
+    def reader(self, endpoint: str, name: str) -> Reader:
+        read = self._venue.reader(endpoint, name)
+        return lambda stream, frame: [self._timed(message) for message in read(stream, frame)]
 
     def _timed(self, message: Message) -> Message:
         time = _time_of(message)

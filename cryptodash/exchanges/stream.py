@@ -8,12 +8,12 @@ second, does the rest.
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from cryptodash.core.events import Cause
 from cryptodash.exchanges.interfaces import Part, StreamSpec
-from cryptodash.exchanges.messages import Message
+from cryptodash.exchanges.messages import BadFrame, Message, Reader
 from cryptodash.exchanges.outputs import Output
 
 if TYPE_CHECKING:
@@ -89,6 +89,10 @@ TRANSITIONS: dict[tuple[Phase, Signal], Phase] = {
 """Every pair that is not listed leaves the phase as it is."""
 
 
+def _unread(stream: str, frame: bytes) -> Sequence[Message]:
+    raise BadFrame("unknown", f"{stream} has no frames of its own")
+
+
 class Stream:
     """One upstream stream, or one poll that stands in for a stream. It has no topic: ``feeds`` and ``listeners`` do."""
 
@@ -97,6 +101,8 @@ class Stream:
         self.endpoint = spec.endpoint
         self.parts = spec.parts
         self.promise = spec.promise
+        self.read: Reader = _unread
+        """How its frames are read; the venue's, once the stream has a place on a line."""
         self.phase = Phase.WAITING
         self.since = now
         """When the phase began."""

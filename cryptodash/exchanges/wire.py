@@ -12,9 +12,8 @@ the contract does not admit, invalid UTF-8, nesting too deep) leaves as ``BadFra
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from functools import lru_cache
-from itertools import chain
 from re import compile as pattern
+from re import escape
 from typing import Annotated, Any, Generic, TypeVar, cast
 
 import msgspec
@@ -45,7 +44,10 @@ Name = Annotated[str, Meta(min_length=1, max_length=MAX_NAME)]
 RawLevels = list[tuple[str, str]]
 """Levels as both venues write them: ``[["63704.00000000","4.77471000"], ...]``."""
 
-UNREADABLE = (msgspec.MsgspecError, UnicodeError, RecursionError, ValueError, ArithmeticError)
+MALFORMED = (msgspec.MsgspecError, UnicodeError, RecursionError)
+"""What a decoder raises."""
+
+UNREADABLE = (*MALFORMED, ValueError, ArithmeticError)
 """What decoding can raise; ``BadFrame`` itself is among them (it is a ``ValueError``)."""
 
 
@@ -85,29 +87,60 @@ def price(text: str | None) -> Number | None:
     return None if is_zero(number) else number
 
 
-# The same prices and sizes come again and again: a bounded cache is five times cheaper than a second check.
-above_zero: Callable[[str], Number] = lru_cache(maxsize=32_768)(positive)
-"""``positive`` with a memory: for the prices and quantities of levels, trades and bars."""
-_level_size: Callable[[str], Number] = lru_cache(maxsize=32_768)(unsigned)
-_quoted: Callable[[str], Number | None] = lru_cache(maxsize=8_192)(price)
-
-
-_plain_levels = pattern(rf"(?:{PLAIN_POSITIVE},{PLAIN_UNSIGNED},)*+").fullmatch
-
-
-def levels(raw: list[tuple[str, str]]) -> Sequence[Level]:
+def levels(raw: RawLevels) -> Sequence[Level]:
     """Book levels: prices above zero, sizes not negative. Raises ``NumberRejected``."""
-    # One match over a whole side, and the decoded pairs kept as they are: 9 us for 37 levels, against 24 with two numbers admitted per level.
-    joined = ",".join(chain.from_iterable(raw)) + ","
-    if _plain_levels(joined) and joined.count(",") == 2 * len(raw):  # no comma hides in a number
-        return cast("list[Level]", raw)
-    return [(above_zero(price), _level_size(size)) for price, size in raw]
+    return [(positive(price), unsigned(size)) for price, size in raw]
 
 
-def side(price: str, size: str) -> Level | tuple[None, None]:
+def both_sides(bids: RawLevels, asks: RawLevels, plain: bool) -> tuple[Sequence[Level], Sequence[Level]]:
+    """The levels of a frame; ``plain``: its ``shape`` has shown that they need no second look."""
+    if plain:
+        return cast("list[Level]", bids), cast("list[Level]", asks)
+    return levels(bids), levels(asks)
+
+
+_PIECES = {"<word>": r'[^"\\]++', "<int>": "[0-9]{1,18}+", "<levels>": rf'\[(?:\["{PLAIN_POSITIVE}","{PLAIN_UNSIGNED}"\],?)*+\]'}
+
+
+def shape(frame: str) -> Callable[[str], object]:
+    """Whether a book frame has exactly this shape and none but plain numbers, so that its decoded ``RawLevels`` are ``Level`` as they stand.
+
+    ``<word>`` stands for text without quotes, ``<int>`` for a whole number, ``<levels>`` for a side. It is no more than a short way: one match over a
+    frame of 17 levels takes 3 us, admitting the numbers of its levels one by one 14 us. A frame of another shape is read the long way.
+    """
+    text = escape(frame)
+    for name, piece in _PIECES.items():
+        text = text.replace(escape(name), piece)
+    return pattern(text).fullmatch
+
+
+_plain_quote = pattern(",".join([PLAIN_POSITIVE] * 4)).fullmatch
+_plain_trade = pattern(f"{PLAIN_POSITIVE},{PLAIN_POSITIVE}").fullmatch
+
+
+Best = tuple[Number | None, Number | None, Number | None, Number | None]
+"""Bid, its size, ask, its size."""
+
+
+def quote(bid: str, bid_size: str, ask: str, ask_size: str) -> Best:
+    """Best bid and ask with their sizes; None for both of a side that the venue writes as blank or zero. Raises ``NumberRejected``."""
+    # One match over all four: 0.7 us, against 2 us with each admitted by itself.
+    if _plain_quote(f"{bid},{bid_size},{ask},{ask_size}"):
+        return cast("Best", (bid, bid_size, ask, ask_size))
+    return *side(bid, bid_size), *side(ask, ask_size)
+
+
+def side(price_text: str, size: str) -> Level | tuple[None, None]:
     """One side of a quote; (None, None) where the venue writes an empty one as blank or zero. Raises ``NumberRejected``."""
-    number, quantity = _quoted(price), _quoted(size)
+    number, quantity = price(price_text), price(size)
     return (None, None) if number is None or quantity is None else (number, quantity)
+
+
+def fill(price: str, quantity: str) -> Level:
+    """A trade's price and quantity, both above zero. Raises ``NumberRejected``."""
+    if _plain_trade(f"{price},{quantity}"):  # as in ``quote``
+        return cast("Level", (price, quantity))
+    return positive(price), positive(quantity)
 
 
 def amount(text: str | None) -> Number | None:

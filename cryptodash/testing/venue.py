@@ -30,6 +30,7 @@ from cryptodash.exchanges.messages import (
     Message,
     Pong,
     Quote,
+    Reader,
     Restarting,
     Stats,
     SweepRow,
@@ -64,6 +65,7 @@ class MadeUpVenue:
     endpoints: Mapping[str, Endpoint] = {"spot": Endpoint("spot", SPOT, "/ws"), "perp": Endpoint("perp", PERPETUAL, "/ws")}
     rest_limits: Mapping[MarketType, RestLimits] = {market: RestLimits("all", 1000, 60.0) for market in (SPOT, PERPETUAL)}
     book_rule: Mapping[MarketType, BookRule] = {SPOT: BookRule.RANGE, PERPETUAL: BookRule.COUNTER}
+    mark = b""
     simulated = False
 
     def __init__(self, limits: Limits = LIMITS) -> None:
@@ -98,8 +100,9 @@ class MadeUpVenue:
     def ping(self, endpoint: str, request_id: str) -> bytes | None:
         return _write({"op": "ping", "id": request_id})
 
-    def stream_of(self, endpoint: str, frame: bytes) -> str | None:
-        return None
+    def reader(self, endpoint: str, name: str) -> Reader:
+        """Nothing to choose from: a frame says what it is."""
+        return lambda stream, frame: self.read(endpoint, frame)
 
     def read(self, endpoint: str, frame: bytes) -> Sequence[Message]:
         try:

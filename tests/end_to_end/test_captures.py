@@ -14,6 +14,7 @@ import re
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from random import Random
 from types import ModuleType
@@ -31,7 +32,7 @@ from cryptodash.core.instruments import MarketType, Symbol
 from cryptodash.core.time import SystemClock, rfc3339
 from cryptodash.core.topics import Channel, Topic
 from cryptodash.exchanges import registry
-from cryptodash.exchanges.messages import Ack, BadFrame, Message, Pong
+from cryptodash.exchanges.messages import Ack, BadFrame, Message, Pong, Reader
 from cryptodash.exchanges.recorded import RecordedVenue
 from cryptodash.hub.broadcaster import Broadcaster
 from cryptodash.options import Options
@@ -191,8 +192,14 @@ class WatchedVenue(RecordedVenue):
         self.bad: list[str] = []
 
     def read(self, endpoint: str, frame: bytes) -> Sequence[Message]:
+        return self._noted(lambda _, frame: super(WatchedVenue, self).read(endpoint, frame), "", frame)
+
+    def reader(self, endpoint: str, name: str) -> Reader:
+        return partial(self._noted, super().reader(endpoint, name))
+
+    def _noted(self, read: Reader, stream: str, frame: bytes) -> Sequence[Message]:
         try:
-            messages = super().read(endpoint, frame)
+            messages = read(stream, frame)
         except BadFrame as error:
             self.bad.append(f"{error}: {frame[:200]!r}")
             raise

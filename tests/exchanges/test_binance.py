@@ -91,7 +91,7 @@ def test_odd_names_are_lowered_and_found_again_as_subscribed(native: str) -> Non
     for shown in (name, json.dumps(name)[1:-1]):  # the server may write such a name plainly or with escapes
         (trades,) = VENUE.read("spot", wrap(shown, data))
         assert isinstance(trades, Trades) and trades.stream == name
-    assert VENUE.stream_of("spot", wrap(name, data)) == name
+    assert VENUE.reader("spot", name)(name, wrap(name, data)) == (trades,)
 
 
 def test_every_interval_of_ours_is_there() -> None:
@@ -225,9 +225,10 @@ DAY_STATS = Stats(
 )
 def test_data_frames(endpoint: str, stream: str, data: str, expected: object) -> None:
     assert VENUE.read(endpoint, wrap(stream, data)) == (expected,)
-    assert VENUE.stream_of(endpoint, wrap(stream, data)) == stream
+    assert wrap(stream, data).startswith(VENUE.mark + stream.encode() + b'"')
+    assert VENUE.reader(endpoint, stream)(stream, wrap(stream, data)) == (expected,)
     turned = f'{{"data":{data},"stream":"{stream}"}}'.encode()  # nothing promises that the name comes first
-    assert VENUE.stream_of(endpoint, turned) is None
+    assert not turned.startswith(VENUE.mark)
     assert VENUE.read(endpoint, turned) == (expected,)
 
 
@@ -286,7 +287,7 @@ def test_a_bad_frame_is_refused_with_its_reason(stream: str, data: object, reaso
         (b"\xff\xfe", "json"),
         (b'{"stream":"x@trade","data":{"t":1,"p":"1","q":"1","T":1,"m":true,"junk":"\xff"}}', "json"),
         (b'{"stream":"x@trade","data":{"junk":' + b"[" * 100_000, "json"),
-        (b'{"stream":"x@trade', "unknown"),
+        (b'{"stream":"x@trade', "json"),
         (b'{"stream":"x@trade\\', "json"),
         (b"<html>maintenance</html>", "json"),
         (b"null", "schema"),
@@ -554,4 +555,3 @@ def test_any_json_reads_or_is_a_bad_frame(endpoint: str, stream: str, data: obje
 def test_any_damage_reads_or_is_a_bad_frame(frame: bytes, cut: tuple[int, int], put: bytes) -> None:
     start, length = cut
     reads_or_is_bad("spot", frame[:start] + put + frame[start + length :])
-    VENUE.stream_of("spot", frame[:start] + put)

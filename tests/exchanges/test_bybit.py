@@ -104,7 +104,7 @@ def test_requests_look_as_documented() -> None:
 )
 def test_answers(frame: str, expected: object) -> None:
     assert VENUE.read("spot", frame.encode()) == (expected,)
-    assert VENUE.stream_of("spot", frame.encode()) is None
+    assert not frame.encode().startswith(VENUE.mark)
 
 
 SNAPSHOT_FIELDS = {
@@ -204,13 +204,7 @@ def test_data_frames(frame: str, expected: list[object]) -> None:
     for order in (sorted(fields), sorted(fields, reverse=True)):  # the order of keys differs per product
         turned = json.dumps({key: fields[key] for key in order}, separators=(",", ":")).encode()
         assert list(VENUE.read("linear", turned)) == expected
-        assert VENUE.stream_of("linear", turned) in (None, fields["topic"])
-
-
-def test_the_topic_is_found_without_parsing_where_it_stands_first() -> None:
-    assert VENUE.stream_of("spot", b'{"topic":"tickers.X","ts":1}') == "tickers.X"
-    assert VENUE.stream_of("spot", b'{"type":"snapshot","topic":"kline.1.X","data":[]}') == "kline.1.X"
-    assert VENUE.stream_of("spot", b'{"ts":1,"topic":"tickers.X"}') is None
+        assert list(VENUE.reader("linear", fields["topic"])(fields["topic"], turned)) == expected
 
 
 @pytest.mark.parametrize(
@@ -514,4 +508,3 @@ def test_any_json_reads_or_is_a_bad_frame(topic: str, kind: object, data: object
 def test_any_damage_reads_or_is_a_bad_frame(frame: bytes, cut: tuple[int, int], put: bytes) -> None:
     start, length = cut
     reads_or_is_bad(frame[:start] + put + frame[start + length :])
-    VENUE.stream_of("linear", frame[:start] + put)

@@ -439,6 +439,6 @@ def test_a_book_that_walks_out_of_its_horizon_is_renewed_in_the_background() -> 
 def test_a_fault_in_a_venues_own_code_is_counted_too(monkeypatch: pytest.MonkeyPatch) -> None:
     bench = Bench()
     live_ticker(bench)
-    monkeypatch.setattr(bench.engine, "_read", lambda endpoint, frame: {}["missing"])
+    monkeypatch.setattr(bench.venue, "read", lambda endpoint, frame: {}["missing"])
     assert bench.frame(b"{}") == []
     assert bench.count("cryptodash_upstream_decode_errors_total", "unknown") == 1

@@ -89,7 +89,8 @@ def test_binance_frames_say_what_was_recorded(captures: Path, name: str) -> None
             assert message.ok
             continue
         raw = json.loads(frame)
-        assert BINANCE.stream_of(endpoint, frame) == raw["stream"] == message.stream  # type: ignore[union-attr]
+        assert BINANCE.reader(endpoint, raw["stream"])(raw["stream"], frame) == (message,)
+        assert raw["stream"] == message.stream  # type: ignore[union-attr]
         binance_says(raw["data"], market, message)
     assert counted == BINANCE_FILES[name]
 
@@ -175,7 +176,7 @@ def test_bybit_frames_say_what_was_recorded(captures: Path, name: str) -> None:
         counted.update(type(message).__name__ for message in messages)
         raw = json.loads(text)
         if "topic" in raw:
-            assert BYBIT.stream_of(endpoint, text.encode()) == raw["topic"]
+            assert list(BYBIT.reader(endpoint, raw["topic"])(raw["topic"], text.encode())) == messages
             assert {message.stream for message in messages} == {raw["topic"]}  # type: ignore[union-attr]
             bybit_says(raw, messages)
     assert counted == BYBIT_FILES[name]
