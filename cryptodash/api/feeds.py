@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
-from zope.interface import implementer
+from zope.interface import Attribute, Interface, implementer
 
 from cryptodash.api.traffic import Traffic
 from cryptodash.core.topics import Topic
@@ -29,16 +29,56 @@ def is_closed_bar(message: Message) -> bool:
     return message.kind == "candle" and _CLOSED_BAR in message.body
 
 
+class IMember(Interface):
+    """Somebody who shares a group: a cohort of clients."""
+
+    deliver: Callable[[Message], None] = Attribute(
+        "take one message; must not raise. A list's own ``append`` where that does, for it is called for every delivery"
+    )
+
+    def deliver_sweep(batch: Batch) -> None:
+        """Take a sweep's share."""
+
+
 @implementer(IOutlet)
-class RateGroup:
+class Group:
+    """Everybody who wants one topic at every update: the one outlet that the hub knows for all of them.
+
+    It rings once per turn, so that its members need not look whether they are to be flushed.
+    """
+
+    def __init__(self, feed: Feed, ring: Callable[[Group], None]) -> None:
+        self.members: dict[Any, Callable[[Message], None]] = {}
+        """Each with its ``deliver``."""
+        self.rung = False
+        """Whether the members have something that the flush has not seen yet."""
+        self._topic = feed.topic
+        self._ring = ring
+
+    def deliver(self, message: Message) -> None:
+        for take in self.members.values():
+            take(message)
+        if not self.rung:
+            self._ring(self)
+
+    def deliver_sweep(self, batch: Batch) -> None:
+        for member in self.members:
+            member.deliver_sweep(batch)
+        if not self.rung:
+            self._ring(self)
+
+    def stop(self) -> None:
+        """Nobody listens any more."""
+
+
+class RateGroup(Group):
     """Everybody who wants one topic at the same rate: the first update goes at once, then the latest of each burst once per period.
 
     Statuses and closed candles are never held back. One timer for the whole group, and only while updates come.
     """
 
-    def __init__(self, feed: Feed, reactor: IReactorTime, traffic: Traffic) -> None:
-        self.outlets: dict[IOutlet, None] = {}
-        self._topic = feed.topic
+    def __init__(self, feed: Feed, ring: Callable[[Group], None], reactor: IReactorTime, traffic: Traffic) -> None:
+        super().__init__(feed, ring)
         self._period = 1.0 / feed.rate
         self._reactor = reactor
         self._conflated = traffic.conflated.values
@@ -47,19 +87,19 @@ class RateGroup:
 
     def deliver(self, message: Message) -> None:
         if message.kind == "status":
-            self._pass_on((message,))
+            super().deliver(message)
         elif is_closed_bar(message):
             self._waiting.pop(message.key, None)  # the running bar it replaces
-            self._pass_on((message,))
+            super().deliver(message)
         elif self._timer is None:
-            self._pass_on((message,))
+            super().deliver(message)
             self._arm()
         else:
             self._wait(message)
 
     def deliver_sweep(self, batch: Batch) -> None:
         if self._timer is None:
-            self._pass_on(batch.messages, sweep=True)
+            super().deliver_sweep(batch)
             self._arm()
         else:
             for message in batch.messages:
@@ -70,7 +110,6 @@ class RateGroup:
         self._arm()
 
     def stop(self) -> None:
-        """Nobody listens any more."""
         self._waiting.clear()
         if self._timer is not None:
             self._timer.cancel()
@@ -88,48 +127,42 @@ class RateGroup:
         self._timer = None
         if self._waiting:
             waiting, self._waiting = self._waiting, {}
-            self._pass_on(waiting.values(), sweep=self._topic.is_sweep)
+            if self._topic.is_sweep:
+                super().deliver_sweep(Batch(self._topic, tuple(waiting.values())))
+            else:
+                for message in waiting.values():
+                    super().deliver(message)
             self._arm()
-
-    def _pass_on(self, messages: Iterable[Message], *, sweep: bool = False) -> None:
-        if sweep:
-            batch = Batch(self._topic, tuple(messages))
-            for outlet in self.outlets:
-                outlet.deliver_sweep(batch)
-            return
-        for message in messages:
-            for outlet in self.outlets:
-                outlet.deliver(message)
 
 
 class Sources:
-    """Attaches outlets to feeds: straight to the hub, or to the rate group of the feed's topic and rate."""
+    """Attaches members to feeds: to the group of the feed, which is attached to the hub while it has members."""
 
-    def __init__(self, hub: IHub, reactor: IReactorTime, traffic: Traffic) -> None:
+    def __init__(self, hub: IHub, reactor: IReactorTime, traffic: Traffic, ring: Callable[[Group], None]) -> None:
+        """``ring`` is called when a group has delivered something, until the group's ``rung`` is set."""
         self._hub = hub
         self._reactor = reactor
         self._traffic = traffic
-        self.groups: dict[Feed, RateGroup] = {}
+        self._ring = ring
+        self.groups: dict[Feed, Group] = {}
 
-    def attach(self, outlet: IOutlet, feed: Feed) -> None:
-        if not feed.rate:
-            self._hub.attach(outlet, feed.topic, feed.interval)
-            return
+    def attach(self, member: Any, feed: Feed) -> None:
         group = self.groups.get(feed)
         if group is None:
-            group = self.groups[feed] = RateGroup(feed, self._reactor, self._traffic)
-            self._hub.attach(group, feed.topic, feed.interval)
-            if self._hub.current(feed.topic, feed.interval):
-                group.start()
-        group.outlets[outlet] = None
+            group = self.groups[feed] = self._open(feed)
+        group.members[member] = member.deliver
 
-    def detach(self, outlet: IOutlet, feed: Feed) -> None:
-        if not feed.rate:
-            self._hub.detach(outlet, feed.topic, feed.interval)
-            return
+    def _open(self, feed: Feed) -> Group:
+        group = RateGroup(feed, self._ring, self._reactor, self._traffic) if feed.rate else Group(feed, self._ring)
+        self._hub.attach(group, feed.topic, feed.interval)
+        if isinstance(group, RateGroup) and self._hub.current(feed.topic, feed.interval):
+            group.start()
+        return group
+
+    def detach(self, member: Any, feed: Feed) -> None:
         group = self.groups[feed]
-        del group.outlets[outlet]
-        if not group.outlets:
+        del group.members[member]
+        if not group.members:
             del self.groups[feed]
             group.stop()
             self._hub.detach(group, feed.topic, feed.interval)

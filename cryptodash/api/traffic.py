@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Final
 
@@ -38,6 +38,7 @@ class Traffic:
         self.ping_rtt = histogram("cryptodash_ws_ping_rtt_seconds", "Time from ping to pong.", _SECONDS).at()
         self.session_seconds = histogram("cryptodash_ws_session_duration_seconds", "Life of a connection.", _SESSION_SECONDS).at()
         self.command_seconds = histogram("cryptodash_ws_command_duration_seconds", "Time to serve a request.", _SECONDS, "op")
+        self._handed: list[Message | Batch] = []
         self._kinds: defaultdict[str, int] = defaultdict(int)
         self._sizes: defaultdict[int, int] = defaultdict(int)
         self._bytes = 0
@@ -51,24 +52,35 @@ class Traffic:
             kinds[message.kind] += message.count * clients
 
     def flushed(self, messages: Iterable[Message | Batch], size: int, clients: int) -> None:
-        """Count one cohort's part of a turn. A thousand cohorts flush in a turn, so this only adds up."""
+        """Count one cohort's part of a turn."""
         kinds = self._kinds
         for message in messages:  # ``delivered``, in place
             kinds[message.kind] += message.count * clients
         self._sizes[clients] += 1
         self._bytes += size * clients
 
-    def settle(self) -> None:
-        """Bring the turn's sums into the metrics."""
+    def flushed_one(self, messages: list[Message | Batch], size: int) -> None:
+        """The same for a cohort of one client. A thousand of them flush in a turn, so this only notes what ``settle`` counts, all at once."""
+        self._handed += messages
+        self._sizes[1] += 1
+        self._bytes += size
+
+    def settle(self) -> float:
+        """Bring the turn's sums into the metrics; returns the share of the writes that went to cohorts of one client."""
+        for message, times in Counter(self._handed).items():
+            self._kinds[message.kind] += message.count * times
+        self._handed.clear()
         sent = self.sent.values
         for kind, count in self._kinds.items():
             sent[(kind,)] += count
         for clients, times in self._sizes.items():
             self.recipients.observe(clients, times)
         self.sent_bytes.values[()] += self._bytes
+        alone, all_writes = self._sizes.get(1, 0), sum(clients * times for clients, times in self._sizes.items())
         self._kinds.clear()
         self._sizes.clear()
         self._bytes = 0
+        return alone / all_writes if all_writes else 0.0
 
     def close(self, code: int | None, initiator: str) -> None:
         """Count one close; codes outside the table become ``other``."""
