@@ -90,8 +90,15 @@ def _source(feeds: Sequence[Upstream]) -> str:
     return sources.pop() if len(sources) == 1 else "custom"
 
 
+BACKLOG = 1024
+"""Connections that the kernel keeps until we take them. When a server restarts its clients all come back within a second; of more than Twisted's 50 at
+once those left over would try again a second later."""
+
+
 def endpoint_of(reactor: Any, text: str) -> IStreamServerEndpoint:
     """Where a ``BIND_ADDR`` listens. Reads the certificates it names; raises ``ConfigError``."""
+    if text.startswith(("tcp:", "ssl:", "unix:")) and ":backlog=" not in text:
+        text += f":backlog={BACKLOG}"
     try:
         endpoint: IStreamServerEndpoint = serverFromString(reactor, text)
     except Exception as error:  # a malformed endpoint string raises whatever its parser raises

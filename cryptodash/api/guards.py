@@ -18,8 +18,9 @@ from typing import Any, Final
 
 from attrs import frozen
 from twisted.internet.interfaces import IDelayedCall
-from twisted.internet.protocol import connectionDone
+from twisted.internet.protocol import Protocol, connectionDone
 from twisted.logger import Logger
+from twisted.protocols.policies import ProtocolWrapper
 from twisted.python.failure import Failure
 from twisted.web import server
 from twisted.web.http import HTTPChannel
@@ -74,6 +75,7 @@ class GuardedChannel(HTTPChannel):
         self._refused = False
         self._in_headers = False
         self._header_bytes = 0
+        self._begun = False
 
     def connectionMade(self) -> None:
         super().connectionMade()
@@ -82,9 +84,18 @@ class GuardedChannel(HTTPChannel):
     def dataReceived(self, data: bytes) -> None:
         if self._refused:
             return
+        if not self._begun:
+            self._begun = True
+            if self.site.upgraded(self, data):
+                return
         if not self._handlingRequest:
             self._arm_deadline()
+        transport = self.transport
         super().dataReceived(data)
+        if self.transport is None and self._dataBuffer:
+            # What came right behind an upgrade request belongs to the new protocol; Autobahn's resource leaves it here.
+            rest, self._dataBuffer = b"".join(self._dataBuffer), []
+            owner_of(transport).dataReceived(rest)
 
     def lineReceived(self, line: bytes) -> None:
         if self._refused:
@@ -181,6 +192,16 @@ class GuardedChannel(HTTPChannel):
         self._cancel_doom()
         self.setTimeout(None)
 
+    def hand_over(self, protocol: Protocol) -> None:
+        """Give the connection to another protocol, as Autobahn's ``WebSocketResource`` does."""
+        self.handed_over()
+        transport, self.transport = self.transport, None
+        if isinstance(transport, ProtocolWrapper):  # TLS
+            transport.wrappedProtocol = protocol
+        else:
+            transport.protocol = protocol
+        protocol.makeConnection(transport)
+
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._cancel_deadline()
         self._cancel_doom()
@@ -251,6 +272,11 @@ class GuardedRequest(server.Request):
             self.write(prepare(self, error_answer("internal_error", "the server failed to answer", 500)))
             self.finish()
         return reason
+
+
+def owner_of(transport: Any) -> Any:
+    """The protocol that a transport delivers to now."""
+    return transport.wrappedProtocol if isinstance(transport, ProtocolWrapper) else transport.protocol
 
 
 def log_failure(reason: Failure) -> None:

@@ -18,7 +18,7 @@ from cryptodash.core.time import Clock
 from cryptodash.core.topics import Channel, Topic
 from cryptodash.hub.cache import Cache
 from cryptodash.hub.demand import Demand
-from cryptodash.hub.encode import TickerMessages, candle_message, trade_message
+from cryptodash.hub.encode import TickerMessages, candle_message, ticker_message, trade_message
 from cryptodash.hub.freshness import Freshness
 from cryptodash.hub.history import History
 from cryptodash.hub.interfaces import Batch, IHub, IOutlet, Message
@@ -54,6 +54,7 @@ class Broadcaster:
         self._swept: dict[Topic, TickerMessages] = {}
         self._freshness = Freshness(self.upstreams, clock)
         self._waiters = Waiters(scheduler)
+        self._waiting = self._waiters.waiting
         self._views = Views(scheduler, self._waiters)
         self._history = History(clock, self._cache.bars)
         self._demand = Demand(self.upstreams, clock, scheduler, config.upstream_linger_s, self._started, self._ended)
@@ -130,8 +131,8 @@ class Broadcaster:
         self._cache.tickers[topic] = event
         outlets = self._outlets.get(topic)
         if outlets is not None:
-            outlets.deliver(self._tickers.of(event))
-        if self._waiters:
+            outlets.deliver(ticker_message(event))
+        if self._waiting:
             self._waiters.wake(topic)
         return True
 
@@ -143,7 +144,7 @@ class Broadcaster:
         outlets = self._outlets.get(topic)
         if outlets is not None:
             outlets.deliver(trade_message(event))
-        if self._waiters:
+        if self._waiting:
             self._waiters.wake(topic)
         return True
 
@@ -155,7 +156,7 @@ class Broadcaster:
             outlets = self._outlets.get(topic)
             if outlets is not None:
                 outlets.deliver(candle_message(event))
-            if self._waiters:
+            if self._waiting:
                 self._waiters.wake(topic)
         return True
 
@@ -167,7 +168,7 @@ class Broadcaster:
         outlets = self._outlets.get(topic)
         if outlets is not None:
             outlets.deliver_sweep(Batch(topic, self._swept_messages(topic, event.tickers)))
-        if self._waiters:
+        if self._waiting:
             self._waiters.wake(topic)
         return True
 

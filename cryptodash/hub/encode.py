@@ -9,12 +9,12 @@ from cryptodash.hub.interfaces import Message
 
 
 def ticker_message(event: Ticker) -> Message:
-    return Message(event.topic, "ticker", codec.message("ticker", codec.ticker_payload(event)), event.topic)
+    return Message(event.topic, "ticker", codec.ticker_message(event), event.topic)
 
 
 def trade_message(event: Trade, *, replayed: bool = False) -> Message:
     """A trade has no key: nothing may replace it."""
-    return Message(event.topic, "trade", codec.message("trade", codec.trade_payload(event, replayed=replayed)), None)
+    return Message(event.topic, "trade", codec.trade_message(event, replayed=replayed), None)
 
 
 def candle_message(event: Candle) -> Message:
@@ -37,7 +37,7 @@ def status_message(event: StreamStatus, *, source: str, age_ms: int | None) -> M
 
 
 class TickerMessages:
-    """The message of each topic's latest ticker, made at first need and then the same for everybody who asks."""
+    """The message of a ticker that somebody asks for: made once, however many ask before there is another."""
 
     def __init__(self) -> None:
         self._made: dict[Topic, tuple[Ticker, Message]] = {}

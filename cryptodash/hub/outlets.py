@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from twisted.logger import Logger
 
+from cryptodash.core.topics import Topic
 from cryptodash.hub.interfaces import Batch, IOutlet, Message
 
 _log = Logger(namespace="cryptodash.hub.outlets")
@@ -16,39 +17,38 @@ class Outlets:
     because a broken outlet must neither disturb its neighbours nor fill the log.
     """
 
-    __slots__ = ("_outlets",)
+    __slots__ = ("_all", "_outlets")
 
     def __init__(self) -> None:
         self._outlets: dict[int, IOutlet] = {}
+        self._all: tuple[IOutlet, ...] = ()
 
     def __len__(self) -> int:
         return len(self._outlets)
 
     def add(self, outlet: IOutlet) -> None:
         self._outlets[id(outlet)] = outlet
+        self._all = tuple(self._outlets.values())
 
     def remove(self, outlet: IOutlet) -> None:
         """Take it out; one that is not in is no error."""
         self._outlets.pop(id(outlet), None)
+        self._all = tuple(self._outlets.values())
 
     def deliver(self, message: Message) -> None:
-        broken = []
-        for outlet in self._outlets.values():
+        for outlet in self._all:
             try:
                 outlet.deliver(message)
             except Exception:
-                broken.append(outlet)
-                _log.failure("an outlet failed on {topic}", topic=message.topic)
-        for outlet in broken:
-            self.remove(outlet)
+                self._broke(outlet, message.topic)
 
     def deliver_sweep(self, batch: Batch) -> None:
-        broken = []
-        for outlet in self._outlets.values():
+        for outlet in self._all:
             try:
                 outlet.deliver_sweep(batch)
             except Exception:
-                broken.append(outlet)
-                _log.failure("an outlet failed on {topic}", topic=batch.topic)
-        for outlet in broken:
-            self.remove(outlet)
+                self._broke(outlet, batch.topic)
+
+    def _broke(self, outlet: IOutlet, topic: Topic) -> None:
+        _log.failure("an outlet failed on {topic}", topic=topic)
+        self.remove(outlet)

@@ -256,7 +256,7 @@ class Views:
                 view.beat.mark(view)
             for view in watched:
                 view.beat.kick()
-            if self._waiters:
+            if self._waiters.waiting:
                 self._waiters.wake(event.topic)
         return True
 
@@ -300,5 +300,5 @@ class Views:
             message = view.advance()
             if message is not None:
                 view.outlets.deliver(message)
-                if self._waiters:
+                if self._waiters.waiting:
                     self._waiters.wake(view.topic.upstream)

@@ -9,39 +9,36 @@ from cryptodash.core.topics import Topic
 
 
 class Waiters:
-    """False while nobody waits, so that the hot path need not look further."""
+    """``waiting`` is empty while nobody waits, so that the hot path need not look further."""
 
     def __init__(self, scheduler: IReactorTime) -> None:
         self._scheduler = scheduler
-        self._waiting: dict[Topic, list[Deferred[bool]]] = {}
-
-    def __len__(self) -> int:
-        return len(self._waiting)
+        self.waiting: dict[Topic, list[Deferred[bool]]] = {}
 
     def wait(self, topic: Topic, seconds: float) -> Deferred[bool]:
         """A Deferred of True at the topic's next news, of False when the time is over; cancelling it leaves nothing behind."""
         waiter: Deferred[bool] = Deferred()
         timer = self._scheduler.callLater(seconds, waiter.callback, False)
-        self._waiting.setdefault(topic, []).append(waiter)
+        self.waiting.setdefault(topic, []).append(waiter)
 
         def leave(result: bool) -> bool:
             if timer.active():
                 timer.cancel()
-            others = self._waiting.get(topic, [])
+            others = self.waiting.get(topic, [])
             if waiter in others:
                 others.remove(waiter)
                 if not others:
-                    del self._waiting[topic]
+                    del self.waiting[topic]
             return result
 
         return waiter.addBoth(leave)
 
     def wake(self, topic: Topic) -> None:
-        for waiter in self._waiting.pop(topic, ()):
+        for waiter in self.waiting.pop(topic, ()):
             waiter.callback(True)
 
     def stop(self) -> None:
         """End every wait as if its time were over."""
-        for waiters in list(self._waiting.values()):
+        for waiters in list(self.waiting.values()):
             for waiter in list(waiters):
                 waiter.callback(False)
