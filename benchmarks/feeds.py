@@ -17,6 +17,9 @@ from benchmarks.payload import KINDS, write_bodies
 from benchmarks.processes import LOAD_CORE, SERVER_CORE, BenchError, Child, python
 from benchmarks.results import Results
 
+BARE = "Twisted+slicer+msgspec"
+"""What our stack can do at most: see ``peers/ingest_bare.py``."""
+
 STAMP = '"quantity":'
 """Trades carry the nanosecond of their sending as their quantity."""
 
@@ -28,7 +31,7 @@ class Ingest:
     frames: int
     listened_frames: int
     clients: int
-    entrants: Sequence[str] = (OURS, f"{OURS} with clients", "cryptofeed", "picows+msgspec")
+    entrants: Sequence[str] = (OURS, f"{OURS} with clients", "cryptofeed", "picows+msgspec", BARE)
     row: str = "ingest"
 
 
@@ -110,6 +113,9 @@ def _ingest(row: Ingest, name: str) -> float:
         port = said["port"]
         if name.startswith(OURS):
             server, own_port = stack.enter_context(our_server(port, *NAMES))
+        elif name == BARE:
+            server = Child(name, [python(), "-m", "benchmarks.peers.ingest_bare", str(port), ",".join(NAMES)], SERVER_CORE)
+            stack.callback(server.end)
         else:
             program = "ingest_cryptofeed.py" if name == "cryptofeed" else "ingest_picows.py"
             server = Child(name, [str(PEERS_PYTHON), str(PROGRAMS / program), str(port), ",".join(NAMES)], SERVER_CORE)

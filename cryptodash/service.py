@@ -91,8 +91,8 @@ def _source(feeds: Sequence[Upstream]) -> str:
 
 
 BACKLOG = 1024
-"""Connections that the kernel keeps until we take them. When a server restarts its clients all come back within a second; of more than Twisted's 50 at
-once those left over would try again a second later."""
+"""Connections that the kernel keeps until we take them. When a server restarts, its clients all come back within a second; those beyond Twisted's
+50 at once would try again a second later."""
 
 
 def endpoint_of(reactor: Any, text: str) -> IStreamServerEndpoint:

@@ -96,7 +96,7 @@ def ticker_payload(event: Ticker, before: str = "", after: str = "") -> str:
     return f'{before}{{"timestamp":"{_time(e.timestamp)}",{e.topic.json}{quote}{slow}{times}}}{after}'
 
 
-def trade_payload(event: Trade, *, replayed: bool = False, before: str = "", after: str = "") -> str:
+def trade_payload(event: Trade, replayed: bool = False, before: str = "", after: str = "") -> str:
     """The trade's JSON object between two texts."""
     tail = ',"replayed":true}' if replayed else "}"
     # Ids are nearly always digits or plain letters, and an Enum's ``value`` is a call: both ways out save 0.4 of 1.2 us.
@@ -168,16 +168,6 @@ def status_payload(event: StreamStatus, *, source: str, age_ms: int | None) -> s
         members.append(f'"age_ms":{age_ms}')
     members.append(f'"source":"{source}"')
     return "{" + ",".join(members) + "}"
-
-
-def ticker_message(event: Ticker) -> bytes:
-    """The ticker as a server message, in one go: 0.2 us less than ``message`` of ``ticker_payload``."""
-    return ticker_payload(event, '{"type":"ticker","payload":', "}").encode()
-
-
-def trade_message(event: Trade, *, replayed: bool = False) -> bytes:
-    """The same for a trade."""
-    return trade_payload(event, replayed=replayed, before='{"type":"trade","payload":', after="}").encode()
 
 
 def message(kind: str, payload: str) -> bytes:

@@ -35,18 +35,16 @@ class _BookTicker(Struct, gc=False):
 _book_ticker = decoder(Wrapped[_BookTicker])
 
 
-def _quote(stream: str, data: _BookTicker) -> Quote:
-    return Quote(stream, *quote(data.bid, data.bid_size, data.ask, data.ask_size), data.update_id, data.time)
-
-
 def read_book_ticker(stream: str, frame: bytes) -> Sequence[Message]:
-    return (_quote(stream, _book_ticker(frame).data),)
+    data = _book_ticker(frame).data
+    return (Quote(stream, *quote(data.bid, data.bid_size, data.ask, data.ask_size), data.update_id, data.time),)
 
 
 def read_all_book_tickers(stream: str, frame: bytes) -> Sequence[Message]:
     """``!bookTicker`` (USD-M): one symbol a frame."""
     data = _book_ticker(frame).data
-    return (SweepRows(stream, (SweepRow(data.native, _quote(stream, data), None, None),)),)
+    best = Quote(stream, *quote(data.bid, data.bid_size, data.ask, data.ask_size), data.update_id, data.time)
+    return (SweepRows(stream, (SweepRow(data.native, best, None, None),)),)
 
 
 # {"e":"24hrTicker","E":1788548384904,"s":"BTCUSD_PERP","ps":"BTCUSD","p":"-1614.7","P":"-1.988","w":"80435.03631557","c":"79603.1","Q":"1",

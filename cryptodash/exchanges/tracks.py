@@ -136,7 +136,8 @@ class TickerTrack(Track):
         was_crossed = self.assembly.is_crossed
         if isinstance(message, Quote):
             self.update_id = message.update_id
-            ticker = self.assembly.quote(message, self.desk.received_ms() if message.time is None else message.time)
+            time = message.time
+            ticker = self.assembly.quote(message, self.desk.received_ms() if time is None else time)
         elif isinstance(message, Trades):
             ticker = None
             for fill in message.fills:
