@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,3 +16,11 @@ def captures() -> Path:
     if not CAPTURES.is_dir():
         pytest.skip("recorded frames (../shared/captures) are not here")
     return CAPTURES
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """What tests measured (``record_property("measured", text)``): said also when nothing failed, and from every process."""
+    for report in terminalreporter.getreports("passed") + terminalreporter.getreports("failed"):
+        for name, text in report.user_properties:
+            if name == "measured" and report.when == "call":
+                terminalreporter.write_line(text)

@@ -81,11 +81,13 @@ def test_only_the_command_line_knows_the_global_reactor(path: Path) -> None:
     assert "twisted.internet.reactor" not in imported(path)
 
 
+REAL_TIME = {"end_to_end", "dashboard"}
+"""Tests of whole processes: what is on the other side of the socket (a peer, a browser) knows no clock of ours."""
 PROGRAMS = {"run_wstest.py", "interop.py"}
 """Not tests but programs that a test starts: each has a process and a reactor of its own."""
 
 
-def test_only_end_to_end_tests_use_the_real_reactor_and_none_sleeps() -> None:
+def test_the_real_reactor_has_two_places_in_the_tests_and_none_sleeps() -> None:
     for path in sorted((ROOT / "tests").rglob("*.py")):
         if path.name in PROGRAMS:
             continue
@@ -93,7 +95,7 @@ def test_only_end_to_end_tests_use_the_real_reactor_and_none_sleeps() -> None:
         assert not {"time.sleep", "asyncio.sleep"} & set(names), path
         text = path.read_text(encoding="utf-8")
         assert "time.sleep(" not in text.replace("time.sleep(`", "") or path.name == "test_rooms.py", path
-        if "end_to_end" not in path.parts:
+        if path.name != "conftest.py" or path.parent.name not in REAL_TIME:
             assert "twisted.internet.reactor" not in names, path
 
 

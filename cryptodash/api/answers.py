@@ -65,12 +65,13 @@ def error_answer(code: str, message: str, status: int, **headers: str) -> Answer
 
 
 def takes_gzip(request: Request) -> bool:
-    """Whether ``Accept-Encoding`` names gzip with a quality above zero."""
-    for token in (request.getHeader("accept-encoding") or "").lower().split(","):
-        name, _, quality = token.partition(";")
-        if name.strip() in ("gzip", "*"):
-            return quality.replace(" ", "") not in ("q=0", "q=0.0", "q=0.00", "q=0.000")
-    return False
+    """Whether ``Accept-Encoding`` takes gzip: named, or else by ``*``, with a quality above zero (RFC 9110, section 12.5.3)."""
+    qualities: dict[str, str] = {}
+    for token in ",".join(request.requestHeaders.getRawHeaders("accept-encoding", [])).lower().split(","):
+        name, _, parameter = token.partition(";")
+        qualities[name.strip()] = parameter.replace(" ", "").removeprefix("q=")
+    quality = qualities.get("gzip", qualities.get("*", "0"))
+    return not quality or quality.strip("0.") != ""
 
 
 def stored_answer(request: Request, stored: Stored, content_type: str = JSON, **headers: str) -> Answer:

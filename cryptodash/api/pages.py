@@ -36,7 +36,7 @@ def load_pages(package: str, version: str) -> Mapping[str, Page]:
             body = entry.read_bytes()
             if suffix in ("html", "json"):
                 body = body.replace(b"{version}", version.encode())
-            pages[entry.name] = Page(Stored(body), TYPES[suffix])
+            pages[entry.name] = Page(Stored(body, level=9), TYPES[suffix])
     return pages
 
 

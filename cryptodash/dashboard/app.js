@@ -1,247 +1,267 @@
-// The page: exchanges from REST, tickers from /ws. Values are stored as they come and drawn ten times a second.
+// The page: one feed, one catalogue, one clock, five views by hash.
 
-const BASES = ["BTC", "ETH", "SOL", "XRP"];
-const QUOTES = ["USDT", "USD", "USDC"];
-const MAX_RATE = 10;
-const DRAW_MS = 100;
-const VENUES_MS = 2000;
-const PING_MS = 15000;
-const DEAD_MS = 40000;
-const RETRY_MIN_MS = 500;
-const RETRY_MAX_MS = 15000;
-const DASH = "\u2013";
+import { AlertEngine, AlertsView } from "./alerts.js";
+import { Catalogue, Venues, emptyState, firstMarket } from "./catalogue.js";
+import { CompareView } from "./compare.js";
+import { button, el, setAttr, worded } from "./dom.js";
+import { Feed } from "./feed.js";
+import { HealthView } from "./health.js";
+import { Keys, helpDialog, settingsDialog } from "./keys.js";
+import { MarketView } from "./market.js";
+import { MarketsView } from "./markets.js";
+import { format, parse } from "./route.js";
+import { Scheduler } from "./scheduler.js";
+import { Settings } from "./settings.js";
+import { Header } from "./status.js";
+
+const VIEWS = { markets: MarketsView, market: MarketView, compare: CompareView, health: HealthView, alerts: AlertsView };
+const NAMES = { markets: "Markets", market: "Market", compare: "Compare", health: "Health", alerts: "Alerts" };
+const START_MS = 1000;
 
 const byId = (id) => document.getElementById(id);
-const keyOf = (exchange, market, symbol) => `${exchange}:${market}:${symbol.base}-${symbol.quote}`;
 
-function cell(row, className = "") {
-  const made = row.insertCell();
-  made.className = className;
-  made.textContent = DASH;
-  return made;
-}
-
-// A cell is touched only when its text changes: the DOM is the cost of such a page.
-function show(target, text) {
-  if (target.textContent !== text) target.textContent = text;
-}
-
-function money(value, decimals) {
-  if (value === undefined) return DASH;
-  const [whole, fraction] = value.toFixed(decimals).split(".");
-  const grouped = whole.replace(/\B(?=(\d{3})+$)/g, ",");
-  return fraction === undefined ? grouped : `${grouped}.${fraction}`;
-}
-
-function percent(value) {
-  if (value === undefined) return DASH;
-  const sign = value > 0 ? "+" : value < 0 ? "\u2212" : "";
-  return `${sign}${Math.abs(value).toFixed(2)} %`;
-}
-
-function age(ms) {
-  if (ms === undefined) return DASH;
-  if (ms < 10000) return `${(ms / 1000).toFixed(1)} s`;
-  return ms < 120000 ? `${Math.round(ms / 1000)} s` : `${Math.round(ms / 60000)} m`;
-}
-
-async function fetchJson(path) {
-  const answer = await fetch(path);
-  if (!answer.ok) throw new Error(`${path}: HTTP ${answer.status}`);
-  return answer.json();
-}
-
-// One line of the ticker table, and what is known of its channel.
-class Line {
-  constructor(instrument, exchange, table) {
-    const { base, quote, market_type: market, price_precision: decimals } = instrument;
-    this.channel = { channel_type: "ticker", exchange, market_type: market, symbol: { base, quote }, max_rate: MAX_RATE };
-    this.decimals = decimals;
-    this.ticker = {};
-    this.status = { state: "connecting" };
-    this.confirmed = undefined;
-    this.row = table.insertRow();
-    show(cell(this.row), exchange);
-    show(cell(this.row), `${base}-${quote}`);
-    this.cells = {};
-    for (const name of ["last", "bid", "ask", "change"]) this.cells[name] = cell(this.row, "number value");
-    this.cells.state = cell(this.row, "state");
-    this.cells.age = cell(this.row, "number");
-    this.cells.source = cell(this.row);
-  }
-
-  take(ticker) {
-    this.ticker = ticker;
-    this.confirmed = performance.now();
-  }
-
-  takeStatus(status) {
-    this.status = status;
-    if (status.age_ms !== undefined) this.confirmed = performance.now() - status.age_ms;
-  }
-
-  draw(connected) {
-    const { last, bid, ask, change_pct_24h: change } = this.ticker;
-    const { state, cause, fields, source } = this.status;
-    const good = connected && (state === "live" || state === "quiet");
-    show(this.cells.last, money(last, this.decimals));
-    show(this.cells.bid, money(bid, this.decimals));
-    show(this.cells.ask, money(ask, this.decimals));
-    show(this.cells.change, percent(change));
-    this.cells.change.classList.toggle("up", change > 0);
-    this.cells.change.classList.toggle("down", change < 0);
-    const why = [cause, fields && fields.join(", ")].filter(Boolean).join(": ");
-    show(this.cells.state, connected ? (why ? `${state} (${why})` : state) : "offline");
-    show(this.cells.age, age(this.confirmed === undefined ? undefined : performance.now() - this.confirmed));
-    show(this.cells.source, (source || DASH).toUpperCase());
-    this.cells.source.classList.toggle("simulated", source !== undefined && source !== "live");
-    this.row.className = good ? "good" : "bad";
-  }
-}
-
-const lines = new Map();
-let connected = false;
-
-function notice(text) {
-  const target = byId("notice");
-  target.hidden = !text;
-  show(target, text);
-}
-
-function pill(text, className) {
-  const target = byId("socket");
-  target.className = `pill ${className}`;
-  show(target, text);
-}
-
-function badge(sources) {
-  const others = [...new Set(sources)].filter((source) => source !== "live");
-  const target = byId("source");
-  target.hidden = others.length === 0;
-  show(target, others.map((source) => `${source.toUpperCase()} DATA`).join(", "));
-}
-
-// The socket: one subscription to every line, made again after each reconnect.
-class Feed {
+class App {
   constructor() {
-    this.tries = 0;
-    this.heard = 0;
-    this.socket = null;
-    setInterval(() => this.watch(), PING_MS);
+    this.version = document.querySelector("meta[name=cryptodash-version]").content;
+    this.settings = new Settings();
+    this.feed = new Feed();
+    this.catalogue = new Catalogue();
+    this.venues = new Venues();
+    this.scheduler = new Scheduler();
+    this.route = { view: "", params: {}, notices: [] };
+    this.views = new Map();
+    this.view = null;
+    this.last = undefined;
+    this.alerts = new AlertEngine(this);
+    this.help = helpDialog(this.settings);
+    this.preferences = settingsDialog(this);
+    this.header = new Header(this);
+    byId("top").append(this.header.element);
+    document.body.append(this.help, this.preferences.element);
   }
 
-  open() {
-    const url = new URL("ws", document.baseURI);
-    url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
-    this.socket = new WebSocket(url);
-    this.socket.onopen = () => this.opened();
-    this.socket.onmessage = (event) => this.received(JSON.parse(event.data));
-    this.socket.onclose = (event) => this.closed(event);
+  start() {
+    this.look();
+    this.settings.on((name) => (name === "theme" || name === "palette") && this.look());
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.look());
+    new ResizeObserver(([{ target }]) => {
+      document.documentElement.style.setProperty("--chrome", `${innerHeight - target.clientHeight}px`);
+    }).observe(byId("main"));
+    document.querySelector(".skip").addEventListener("click", (event) => {
+      event.preventDefault();
+      byId("main").focus();
+    });
+    for (const type of ["popstate", "hashchange"]) addEventListener(type, () => location.hash !== this.followed && this.follow());
+    this.keys = new Keys({ actions: this.actions(), go: (view) => this.go(view), other: (event) => this.view?.key(event) ?? false,
+      enabled: () => this.settings.get("shortcuts") });
+    this.feed.on((state) => this.heard(state));
+    this.scheduler.add((now) => this.view?.draw(now));
+    this.scheduler.add((now) => this.drawFrame(now), true);
+    this.feed.start();
+    this.scheduler.start();
+    this.venues.load().then(() => this.scheduler.once());
+    this.catalogue.load().then(() => this.scheduler.once());
+    this.alerts.start();
+    this.follow();
   }
 
-  opened() {
-    connected = true;
-    this.heard = performance.now();
-    pill("connected", "open");
-    this.subscribe();
+  actions() {
+    return {
+      "/": () => this.header.search.focus(), "?": () => this.help.showModal(), p: () => this.pause(),
+      t: () => {
+        this.settings.cycle("theme");
+        this.announce(`theme ${this.settings.get("theme")}`);
+      },
+      Escape: (event) => this.header.search.close() || this.view?.key(event),
+    };
   }
 
-  subscribe() {
-    const channels = [...lines.values()].map((line) => line.channel);
-    if (connected && channels.length) this.socket.send(JSON.stringify({ op: "subscribe", channels }));
+  // The colours are read from the style sheet by what is drawn on canvas: it hears of every change.
+  look() {
+    document.documentElement.dataset.theme = this.settings.get("theme");
+    document.documentElement.dataset.palette = this.settings.get("palette");
+    document.dispatchEvent(new Event("themechange"));
+    this.scheduler.once();
   }
 
-  received(message) {
-    this.heard = performance.now();
-    const { type, payload } = message;
-    if (type === "ticker") {
-      lines.get(keyOf(payload.exchange, payload.market_type, payload.symbol))?.take(payload);
-    } else if (type === "status") {
-      const { exchange, market_type: market, symbol } = payload.channel;
-      lines.get(keyOf(exchange, market, symbol))?.takeStatus(payload);
-    } else if (type === "error") {
-      notice(message.message);
-    } else if (type === "info" && payload.session) {
-      this.tries = 0;
-      notice("");
+  /** Show another place; `push: false` replaces the present one in the history. */
+  navigate(route, { push = true } = {}) {
+    history[push ? "pushState" : "replaceState"](null, "", format(route));
+    this.follow();
+  }
+
+  /** Change knobs of the present place: the URL follows, the history does not grow. */
+  replaceParams(changes) {
+    this.route.params = { ...this.route.params, ...changes };
+    this.settings.urlZone = this.route.params.tz || "";
+    history.replaceState(null, "", format(this.route));
+    this.followed = location.hash;
+    this.scheduler.once();
+  }
+
+  /** Go to a view by name, with the market that was looked at last. */
+  go(view) {
+    const { exchange, market, symbol } = this.last ?? {};
+    this.navigate({ view, ...(view === "market" && { exchange, market, symbol }), ...(view === "compare" && { market, symbol }) });
+  }
+
+  follow() {
+    const route = parse(location.hash);
+    this.followed = location.hash;
+    if (!route.view || ((route.view === "market" || route.view === "compare") && !route.symbol)) return this.begin(route);
+    this.wanted = undefined;
+    this.route = route;
+    this.settings.urlZone = route.params.tz || "";
+    this.remember(route);
+    if (this.scheduler.paused) this.scheduler.pause(false);
+    this.dropNotices();
+    this.enter(route);
+    return this.notices(route);
+  }
+
+  // The market that the links lead back to: one that exists, as far as is known.
+  remember({ exchange, market, symbol }) {
+    const { catalogue } = this;
+    const fits = (each) => each.market_type === market && each.symbol === symbol && (!exchange || each.exchange === exchange);
+    if (symbol && exchange && (catalogue.find(exchange, market, symbol) || !catalogue.loaded(exchange))) this.last = { exchange, market, symbol };
+    else if (symbol && !exchange && !(this.last && fits({ ...this.last, market_type: this.last.market }))) {
+      const found = catalogue.all.find(fits);
+      if (found) this.last = { exchange: found.exchange, market, symbol };
     }
   }
 
-  closed(event) {
-    connected = false;
-    const spread = Math.random() * Math.min(RETRY_MAX_MS, RETRY_MIN_MS * 2 ** this.tries);
-    const wait = RETRY_MIN_MS + Math.max(spread, retryAfter(event.reason));
-    this.tries += 1;
-    pill(`reconnecting in ${age(wait)}`, "lost");
-    setTimeout(() => this.open(), wait);
-  }
-
-  watch() {
-    if (!connected) return;
-    if (performance.now() - this.heard > DEAD_MS) this.socket.close(4000, "silent");
-    else this.socket.send('{"op":"ping"}');
-  }
-}
-
-// A restarting server says in the close reason how long to wait.
-function retryAfter(reason) {
-  try {
-    return Math.min(60000, Number(JSON.parse(reason).retry_ms) || 0);
-  } catch {
-    return 0;
-  }
-}
-
-const feed = new Feed();
-
-function choose(symbols) {
-  const spot = symbols.filter((each) => each.market_type === "spot");
-  return BASES.map((base) => QUOTES.map((quote) => spot.find((each) => each.base === base && each.quote === quote)).find(Boolean)).filter(Boolean);
-}
-
-async function loadSymbols() {
-  try {
-    const { exchanges } = await fetchJson("api/symbols?market_type=spot");
-    const before = lines.size;
-    for (const { exchange, symbols } of exchanges) {
-      for (const instrument of choose(symbols)) {
-        const key = keyOf(exchange, instrument.market_type, instrument);
-        if (!lines.has(key)) lines.set(key, new Line(instrument, exchange, byId("tickers")));
-      }
+  enter(route) {
+    if (!this.views.has(route.view)) this.views.set(route.view, new VIEWS[route.view](this));
+    const next = this.views.get(route.view);
+    if (next !== this.view) {
+      this.view?.hide();
+      this.view = next;
+      byId("main").replaceChildren(next.element);
+      scrollTo(0, 0);
+      if (document.activeElement === document.body && this.entered) byId("main").focus({ preventScroll: true });
+      this.entered = true;
     }
-    if (lines.size > before) feed.subscribe();
-    byId("empty").hidden = lines.size > 0;
-    if (exchanges.every(({ symbols }) => symbols.length)) return;
-  } catch (error) {
-    notice(error.message);
+    next.show(route);
+    this.header.moved(route);
+    this.scheduler.once();
   }
-  setTimeout(loadSymbols, VENUES_MS);
-}
 
-async function loadVenues() {
-  try {
-    const { exchanges } = await fetchJson("api/exchanges");
-    badge(exchanges.map(({ source }) => source));
-    byId("venues").replaceChildren(...exchanges.map(venueRow));
-  } catch (error) {
-    notice(error.message);
+  // No place is named: the market looked at last, else the first of the catalogue, as soon as there is one.
+  begin(route) {
+    const view = route.view || "market";
+    const first = this.last ?? this.first();
+    if (!first) {
+      this.wanted = route;
+      this.view?.hide();
+      this.view = null;
+      byId("main").replaceChildren(this.empty ??= el("div", { class: "empty" }));
+      this.header.moved({ view });
+      this.notices(route);
+      return;
+    }
+    const { exchange, market, symbol } = first;
+    this.navigate({ view, exchange, market: route.market ?? market, symbol, params: route.params }, { push: false });
+    this.notices(route);
   }
-  setTimeout(loadVenues, VENUES_MS);
+
+  // What was wrong with a URL is said until the next place is shown.
+  notices({ notices }) {
+    for (const text of notices) this.notice(text);
+  }
+
+  dropNotices() {
+    for (const each of [...byId("banners").children]) if (each.dataset.id.startsWith("notice")) each.remove();
+  }
+
+  first() {
+    const ready = this.venues.list.length && (this.catalogue.complete || performance.now() > START_MS);
+    const found = ready ? firstMarket(this.catalogue, this.venues) : undefined;
+    return found && { exchange: found.exchange, market: found.market_type, symbol: found.symbol };
+  }
+
+  drawFrame(now) {
+    this.header.draw(now);
+    if (this.wanted && this.first()) this.follow();
+    else if (this.wanted) this.drawEmpty();
+    const title = this.title();
+    if (document.title !== title) document.title = title;
+    setAttr(document.documentElement, "data-socket", this.feed.state.phase);
+    setAttr(document.documentElement, "data-paused", this.scheduler.paused);
+  }
+
+  drawEmpty() {
+    const text = emptyState(this);
+    if (this.empty.said === text) return;
+    this.empty.said = text;
+    this.empty.replaceChildren(...worded(text));
+  }
+
+  title() {
+    const own = this.view?.title() ?? `${NAMES[this.route.view] ?? "Starting"} \u00b7 cryptodash`;
+    const lost = this.feed.state.phase !== "open" && !own.startsWith("! ");
+    const demo = this.header.sources().includes("simulated") ? "DEMO " : "";
+    return `${demo}${lost ? "! " : ""}${own}`;
+  }
+
+  pause() {
+    this.scheduler.pause();
+    this.announce(this.scheduler.paused ? "Picture paused; data is still taken in" : "Picture goes on");
+  }
+
+  heard(state) {
+    const lost = state.phase === "waiting" || state.phase === "offline";
+    if (lost && !this.wasLost) this.announce("Connection lost. Values shown are old. Reconnecting.");
+    if (state.phase === "open" && this.wasLost) this.announce("Connected again.");
+    this.wasLost = lost || (state.phase === "connecting" && this.wasLost);
+    if (state.said && state.said !== this.heardSaid) {
+      if (/slow/.test(state.said)) this.scheduler.governor.lower("the server says this page is too slow");
+      this.notice(`The server says: ${state.said}`);
+    }
+    this.heardSaid = state.said;
+    if (state.version && state.version !== this.version) {
+      this.banner("version", `The server now runs version ${state.version}, this page is of ${this.version}.`, "Reload", () => location.reload());
+    }
+  }
+
+  notice(text) {
+    this.banner(`notice ${text}`, text);
+    const notices = [...byId("banners").children].filter((each) => each.dataset.id.startsWith("notice"));
+    notices.slice(0, -2).forEach((each) => each.remove());
+  }
+
+  /** A line at the top of the page, once per `id`, with a button that acts and one that dismisses. */
+  banner(id, text, label, action, dismissed) {
+    if ([...byId("banners").children].some((each) => each.dataset.id === id)) return;
+    const gone = () => {
+      line.remove();
+      dismissed?.();
+    };
+    const line = el("div", { class: "banner", "data-id": id }, el("span", { role: "status" }, text),
+      label ? button(label, action) : null, button("\u00d7", gone, { class: "plain", "aria-label": "Dismiss" }));
+    byId("banners").append(line);
+  }
+
+  /** Say something to a screen reader: politely, or at once with `place` "urgent". */
+  announce(text, place = "polite") {
+    byId(place).textContent = text;
+  }
 }
 
-function venueRow(venue) {
-  const row = document.createElement("tr");
-  row.className = venue.status === "online" ? "good" : "bad";
-  show(cell(row), venue.name);
-  show(cell(row, "state"), venue.idle ? `${venue.status}, idle` : venue.status);
-  show(cell(row), [venue.cause, venue.reason].filter(Boolean).join(": ") || DASH);
-  show(cell(row, "number"), String(venue.connections));
-  show(cell(row, "number"), String(venue.streams));
-  show(cell(row, venue.source === "live" ? "" : "simulated"), venue.source.toUpperCase());
-  return row;
-}
+const app = new App();
 
-setInterval(() => lines.forEach((line) => line.draw(connected)), DRAW_MS);
-loadVenues();
-loadSymbols();
-feed.open();
+/** A read-only probe for tests and the curious. */
+window.cryptodash = {
+  version: app.version,
+  get applied() { return app.feed.counts.applied; },
+  get received() { return app.feed.counts.received; },
+  get lagP99() { return (app.feed.lag.count ? app.feed.lag : app.feed.lagLimited).quantile(0.99); },
+  get flushP99() { return app.scheduler.figures.flushP99; },
+  get rate() { return app.scheduler.governor.rate; },
+  get scriptMs() { return app.scheduler.scriptMs; },
+  get state() { return { ...app.feed.state }; },
+};
+
+if (app.settings.get("hint")) {
+  app.banner("hint", "Press / to search a market, ? for all keys.", null, null, () => app.settings.set("hint", false));
+}
+app.start();

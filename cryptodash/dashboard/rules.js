@@ -1,0 +1,67 @@
+// Arithmetic on quotes, and when an alert fires. Pure.
+
+/** The middle between best bid and best ask; undefined where one is missing. */
+export const mid = (ticker) => (ticker && ticker.bid !== undefined && ticker.ask !== undefined ? (ticker.bid + ticker.ask) / 2 : undefined);
+
+/** Ask minus bid in basis points of the middle; negative when crossed. */
+export const spreadBps = (ticker) => {
+  const middle = mid(ticker);
+  return middle ? ((ticker.ask - ticker.bid) / middle) * 1e4 : undefined;
+};
+
+/** The middle one of some numbers, between the middle two of an even count. */
+export function median(values) {
+  if (!values.length) return undefined;
+  const sorted = [...values].sort((a, b) => a - b);
+  const half = sorted.length >> 1;
+  return sorted.length % 2 ? sorted[half] : (sorted[half - 1] + sorted[half]) / 2;
+}
+
+/** How far `value` is from `reference`, in basis points. */
+export const offBps = (value, reference) => (value === undefined || !reference ? undefined : (value / reference - 1) * 1e4);
+
+/**
+ * Best bid and ask over venues. `quotes` are {exchange, ticker, good}; those that are not good or have no quote are left out.
+ * Crossed is how far the best bid is above the best ask, in basis points of the middle, before any fee.
+ */
+export function best(quotes) {
+  const used = quotes.filter(({ good, ticker }) => good && mid(ticker) !== undefined);
+  const bid = used.reduce((a, b) => (!a || b.ticker.bid > a.ticker.bid ? b : a), undefined);
+  const ask = used.reduce((a, b) => (!a || b.ticker.ask < a.ticker.ask ? b : a), undefined);
+  const gap = bid && ask ? bid.ticker.bid - ask.ticker.ask : 0;
+  return { used, bid, ask, crossed: gap > 0 ? (gap / ((bid.ticker.bid + ask.ticker.ask) / 2)) * 1e4 : 0 };
+}
+
+/** The largest difference of middles among trusted venues, in basis points; undefined with fewer than two. */
+export function widest(quotes) {
+  const mids = best(quotes).used.map(({ ticker }) => mid(ticker));
+  return mids.length < 2 ? undefined : offBps(Math.max(...mids), Math.min(...mids));
+}
+
+/** Kinds of alert: what they watch, and the unit of their level. */
+export const KINDS = {
+  above: { text: "last price at or above", unit: "price" },
+  below: { text: "last price at or below", unit: "price" },
+  spread: { text: "spread above", unit: "bp" },
+  cross: { text: "venues differ by more than", unit: "bp" },
+  stale: { text: "not trustworthy for longer than", unit: "s" },
+};
+
+/**
+ * What the alert watches now, as a number, or undefined when that cannot be trusted (it then cannot fire).
+ * `quotes` begin with the alert's own market; the others are the same symbol elsewhere. `badMs`: how long the own market has not been trustworthy.
+ */
+export function watched({ kind }, quotes, badMs) {
+  if (kind === "stale") return badMs / 1000;
+  if (kind === "cross") return widest(quotes);
+  const [{ good, ticker }] = quotes;
+  if (!good || !ticker) return undefined;
+  return kind === "spread" ? spreadBps(ticker) : ticker.last;
+}
+
+/** Whether an alert with this reading fires. */
+export function fires({ kind, level }, reading) {
+  if (reading === undefined) return false;
+  if (kind === "above") return reading >= level;
+  return kind === "below" ? reading <= level : reading > level;
+}

@@ -1,0 +1,102 @@
+"""The page in a real browser. With ``tests/end_to_end`` the one place that meets the real reactor: a browser cannot be put under a manual clock."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from decimal import Decimal
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import pytest_twisted
+from twisted.internet import reactor as real_reactor
+
+
+def load(name: str) -> ModuleType:
+    """A module that stands beside this one."""
+    full = f"dashboard_{name}"
+    if full not in sys.modules:
+        spec = importlib.util.spec_from_file_location(full, Path(__file__).with_name(f"{name}.py"))
+        assert spec is not None and spec.loader is not None
+        sys.modules[full] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules[full])
+    return sys.modules[full]
+
+
+chromium, stages, floods = load("chromium"), load("stage"), load("flood")
+
+
+@pytest.fixture(scope="session")
+def reactor() -> Any:
+    """The real one."""
+    return real_reactor
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """The browser of this process. Skips where there is none, unless ``CRYPTODASH_REQUIRE_CHROMIUM`` is set (as CI does)."""
+    program = chromium.find_browser()
+    if program is None:
+        reason = f"no browser: none of {', '.join(chromium.NAMES)} is installed, and $CRYPTODASH_CHROMIUM names none"
+        if os.environ.get("CRYPTODASH_REQUIRE_CHROMIUM"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    running = chromium.Chromium(program)
+    yield running
+    running.stop()
+
+
+@pytest_twisted.async_yield_fixture
+async def page(browser: Any) -> AsyncIterator[Any]:
+    """A fresh tab with storage of its own, 1440 x 900. After the test, anything it complained of is a failure."""
+    tab = await browser.open(real_reactor)
+    yield tab
+    await tab.close()
+    assert tab.problems == []
+
+
+@pytest_twisted.async_yield_fixture(scope="module")
+async def stage() -> AsyncIterator[Any]:
+    """The server and its simulated venues, for all tests of a module. A test that harms either puts it right again."""
+    made = stages.Stage(real_reactor)
+    made.start()
+    await chromium.until(real_reactor, lambda: made.ready, 10, lambda: "the catalogues were not read")
+    yield made
+    await made.end()
+    assert made.simulator.ledger.violations == [], "no test may break a venue's limits"
+
+
+@pytest_twisted.async_yield_fixture
+async def flood(stage: Any) -> AsyncIterator[Any]:
+    """A second server whose /ws says as much as a test wants."""
+    made = floods.Flood(real_reactor, stage)
+    yield made
+    await made.stop()
+
+
+@pytest_twisted.async_yield_fixture
+async def proxy(stage: Any) -> AsyncIterator[Any]:
+    """The stage below another path."""
+    made = stages.Proxy(real_reactor, stage)
+    yield made
+    await made.stop()
+
+
+@pytest.fixture
+def until() -> Callable[..., Any]:
+    """``await until(condition, seconds)`` on our side of the wire."""
+
+    async def wait(true: Callable[[], Any], seconds: float = 8.0) -> Any:
+        return await chromium.until(real_reactor, true, seconds, lambda: "see the condition")
+
+    return wait
+
+
+@pytest.fixture
+def shown() -> Callable[[str, int], str]:
+    """A number as the page has to write it: exactly so many decimals, thousands apart, a real minus."""
+    return lambda text, decimals: f"{Decimal(text):,.{decimals}f}".replace("-", "\N{MINUS SIGN}")

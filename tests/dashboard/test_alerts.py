@@ -1,0 +1,138 @@
+"""Alerts: they fire once, on whatever view, say why, and never on a value that cannot be trusted. And the views that compare and report."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from decimal import Decimal
+from typing import Any
+
+import pytest_twisted
+from pytest_twisted import ensureDeferred
+
+from cryptodash.core.instruments import MarketType
+
+LIVE = "document.documentElement.dataset.socket === 'open' && cryptodash.applied > 5"
+BTC = "binance spot BTC-USDT"
+STATE = "[...document.querySelectorAll('.alerts tbody tr')].filter((row) => row.checkVisibility()).map((row) => row.cells[3].innerText)"
+
+
+async def arm(page: Any, kind: str, level: str, market: str = BTC) -> None:
+    await page.click("#alert-market")
+    await page.evaluate("document.querySelector('#alert-market').select()")
+    await page.write(market)
+    await page.evaluate(
+        "(() => { const kind = document.querySelector('#alert-kind');"
+        f" kind.value = {json.dumps(kind)}; kind.dispatchEvent(new Event('change', {{bubbles: true}})); }})()"
+    )
+    await page.click("#alert-level")
+    await page.evaluate("document.querySelector('#alert-level').select()")
+    await page.write(level)
+    await page.press("Enter")
+
+
+@pytest_twisted.async_yield_fixture
+async def alerts(page: Any, stage: Any) -> AsyncIterator[Any]:
+    """The alerts view."""
+    await page.goto(stage.url + "#/alerts")
+    await page.wait_for(f"{LIVE.replace('> 5', '> 0')} && document.querySelector('#alert-market')?.value")
+    yield page
+    stage.calm()
+
+
+@ensureDeferred
+async def test_a_price_alert_fires_once_and_is_said_on_another_view(alerts: Any) -> None:
+    await arm(alerts, "above", "1")
+    await alerts.wait_for("document.querySelector('#urgent').textContent.includes('last price at or above 1.00')")
+    await alerts.press("g", "h")
+    await alerts.wait_for("/Alert: binance spot BTC-USDT/.test(document.querySelector('#banners').innerText)")
+    await alerts.wait_for("document.querySelector('nav .count:not([hidden])').innerText === '1'")
+    assert await alerts.count("#banners .banner[data-id^='alert']") == 1
+    await alerts.click("#banners .banner[data-id^='alert'] button:not(.plain)")
+    await alerts.wait_for(f"JSON.stringify({STATE}) === '[\"fired\"]'")
+
+
+@ensureDeferred
+async def test_an_alert_out_of_reach_stays_armed_after_a_reload_and_is_watched_everywhere(alerts: Any, stage: Any, until: Any) -> None:
+    await arm(alerts, "above", "99999999")
+    await alerts.wait_for(f"JSON.stringify({STATE}) === '[\"armed\"]'")
+    await alerts.go("#/health")
+    await alerts.reload()
+    await alerts.wait_for(LIVE)
+    await until(lambda: any("BTC-USDT:ticker" in each for each in stage.wanted))
+    await alerts.go("#/alerts")
+    await alerts.wait_for(f"JSON.stringify({STATE}) === '[\"armed\"]'")
+    await alerts.click("button[aria-label^='Delete']")
+    await alerts.wait_for(f"{STATE}.length === 0")
+
+
+@ensureDeferred
+async def test_a_market_that_is_not_there_and_a_level_that_is_none_are_refused(alerts: Any) -> None:
+    await arm(alerts, "above", "5", "binance spot NOPE-USDT")
+    await alerts.wait_for("document.querySelector('.problem').innerText.includes('catalogue')")
+    await arm(alerts, "above", "-5")
+    await alerts.wait_for("document.querySelector('.problem').innerText.includes('above 0')")
+    assert await alerts.evaluate(f"{STATE}.length") == 0
+
+
+@ensureDeferred
+async def test_a_stale_market_fires_the_alert_on_just_that_and_no_other(alerts: Any, stage: Any) -> None:
+    await arm(alerts, "stale", "1")
+    await alerts.wait_for("document.querySelector('.statusline').innerText.includes('1 of 1 streams fresh')")
+    stage.fault("binance", "silent", "BTC-USDT")
+    await alerts.wait_for(f"JSON.stringify({STATE}) === '[\"fired\"]'", 12)
+    assert "silent" in await alerts.text(".alerts tbody")
+    await arm(alerts, "above", "1")
+    await alerts.wait_for("document.querySelector('.alerts tbody').innerText.includes('not trusted')")
+    assert "armed" in await alerts.evaluate(STATE)
+    stage.calm()
+    await alerts.wait_for(f'JSON.stringify({STATE}) === \'["fired","fired"]\'', 15)
+
+
+@ensureDeferred
+async def test_every_other_kind_fires(alerts: Any) -> None:
+    for kind, level in (("spread", "0.000001"), ("cross", "0.000001"), ("below", "9999999")):
+        await arm(alerts, kind, level)
+    await alerts.wait_for(f'JSON.stringify({STATE}) === \'["fired","fired","fired"]\'')
+
+
+@ensureDeferred
+async def test_venues_side_by_side_are_their_own_quotes_and_the_best_of_them(page: Any, stage: Any, shown: Any) -> None:
+    await page.goto(stage.url + "#/compare/spot/BTC-USDT")
+    await page.wait_for("[...document.querySelectorAll('main tbody tr')].filter((row) => /^(live|quiet)/.test(row.lastChild.innerText)).length === 2")
+    rows = {row[0].split()[-1]: row for row in await page.probe("rows", "main")}
+    mids = {}
+    for exchange, decimals in (("binance", 2), ("bybit", 1)):
+        quotes = stage.simulator.truth.quotes(exchange, MarketType.SPOT, "BTC-USDT")
+        assert tuple(rows[exchange][1:3]) in {(shown(each.bid, decimals), shown(each.ask, decimals)) for each in quotes}
+        bid, ask = (Decimal(each.replace(",", "")) for each in rows[exchange][1:3])
+        mids[exchange] = (bid + ask) / 2
+    middle = sum(mids.values()) / 2
+    for exchange, mid in mids.items():
+        said = Decimal(rows[exchange][4].replace("\N{MINUS SIGN}", "-").replace("+", ""))
+        assert abs(said - (mid / middle - 1) * 10_000) < Decimal("0.006")
+
+
+@ensureDeferred
+async def test_a_stale_venue_is_left_out_of_the_best_and_that_is_said(page: Any, stage: Any) -> None:
+    await page.goto(stage.url + "#/compare/spot/BTC-USDT")
+    await page.wait_for("document.querySelector('.left-out')?.innerText === '2 of 2 venues'")
+    stage.fault("bybit", "silent", "BTC-USDT")
+    await page.wait_for("/^1 of 2 venues: left out bybit .*silent/.test(document.querySelector('.left-out').innerText)", 10)
+    assert (await page.text(".summary")).count("binance") == 2
+    stage.calm()
+
+
+@ensureDeferred
+async def test_health_lists_the_streams_of_the_server_with_their_state(page: Any, stage: Any) -> None:
+    await page.goto(stage.url + "#/market/binance/spot/BTC-USDT")
+    await page.wait_for(f"{LIVE} && /[0-9] BTC-USDT/.test(document.title)")
+    stage.fault("binance", "maintenance")
+    await page.wait_for("/stale/.test(document.querySelector('main').innerText)")
+    await page.go("#/health")
+    await page.wait_for(
+        "document.querySelectorAll('main table').length >= 2 && /@trade|@depth|@bookTicker/i.test(document.querySelector('main').innerText)"
+    )
+    await page.wait_for("/stale: venue maintenance/.test(document.querySelector('main').innerText)")
+    await page.wait_for("/ready/.test(document.querySelector('main').innerText) && /simulated/.test(document.querySelector('main').innerText)")
+    stage.calm()

@@ -1,0 +1,113 @@
+"""The page and its one connection: lost, cut, silent, restarted, another release. What it shows meanwhile says that it is old."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import pytest_twisted
+from pytest_twisted import ensureDeferred
+
+MARKET = "#/market/binance/spot/BTC-USDT"
+LOST = "WebSocket connection to|ERR_CONNECTION_REFUSED|ERR_EMPTY_RESPONSE|ERR_CONNECTION_RESET|status of 503"
+OPEN = "document.documentElement.dataset.socket === 'open'"
+LIVE = f"{OPEN} && cryptodash.applied > 20 && /[0-9]/.test(document.title)"
+
+
+@pytest_twisted.async_yield_fixture
+async def market(page: Any, stage: Any) -> AsyncIterator[Any]:
+    """The market view, live."""
+    await page.goto(stage.url + MARKET)
+    await page.wait_for(LIVE)
+    yield page
+
+
+async def pill(page: Any) -> str:
+    return await page.text(".pill")
+
+
+@ensureDeferred
+async def test_a_live_connection_says_its_round_trip(market: Any, stage: Any) -> None:
+    assert await market.wait_for("/^LIVE [0-9.]+ ms$/.test(document.querySelector('.pill').innerText)")
+    assert market.sockets == [stage.url.replace("http", "ws") + "ws"], "one socket, to the server the page came from"
+
+
+@ensureDeferred
+async def test_a_lost_server_is_told_and_what_was_shown_is_dimmed_until_it_is_back(market: Any, stage: Any, until: Any) -> None:
+    market.excuse(LOST)
+    await market.wait_for("document.querySelectorAll('.doubt').length === 0")
+    before = set(stage.wanted)
+    await stage.crash()
+    await market.wait_for("document.documentElement.dataset.socket !== 'open'")
+    await market.wait_for("/^(offline, )?reconnecting in [0-9]+ s \\(try [0-9]+\\)$/.test(document.querySelector('.pill').innerText)")
+    await market.wait_for("document.title.includes('! ')")
+    assert await market.wait_for("document.querySelectorAll('.ladder-box.doubt, .tape-box.doubt').length") == 2
+    assert "Connection lost" in await market.evaluate("document.querySelector('#polite').textContent")
+    assert await market.evaluate("[...document.querySelectorAll('.ladder tbody tr.bid td.price')].some((cell) => cell.innerText !== '')"), (
+        "kept for reading"
+    )
+    stage.start()
+    await market.evaluate("document.querySelector('.statusline button:not([hidden])')?.click()")  # unless it has just tried again by itself
+    await market.wait_for(LIVE)
+    await market.wait_for("document.querySelectorAll('.doubt').length === 0 && !document.title.includes('! ')")
+    assert "Connected again" in await market.evaluate("document.querySelector('#polite').textContent")
+    await until(lambda: set(stage.wanted) == before)
+
+
+@ensureDeferred
+async def test_it_comes_back_by_itself_after_every_cut(market: Any, stage: Any, until: Any) -> None:
+    market.excuse(LOST)
+    for times in range(2, 5):
+        stage.cut()
+        await until(lambda times=times: len(market.sockets) >= times)
+        await market.wait_for(f"{LIVE} && cryptodash.state.tries === 0")
+    await market.wait_for("document.querySelectorAll('.doubt').length === 0")
+    assert await market.evaluate("performance.getEntriesByType('navigation').length") == 1, "the document was not loaded again"
+
+
+@ensureDeferred
+async def test_a_server_that_says_nothing_is_left_and_tried_again(page: Any, stage: Any, flood: Any, until: Any) -> None:
+    page.excuse(LOST)
+    await page.hasten(8)
+    flood.rate = 100
+    await page.goto(flood.url + MARKET)
+    await page.wait_for(OPEN)
+    flood.fall_silent()
+    await until(lambda: len(page.sockets) > 1, 10)
+    await page.wait_for(LIVE)
+
+
+@ensureDeferred
+async def test_a_restart_in_order_is_followed_by_a_return_and_a_new_release_by_a_banner(
+    market: Any, stage: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    market.excuse(LOST)
+    await market.evaluate("window.untouched = true")
+    await stage.stop()
+    monkeypatch.setattr("cryptodash.service.__version__", "99.0.0")
+    stage.start()
+    await market.wait_for("document.querySelector('#banners').innerText.includes('99.0.0')", 15)
+    await market.wait_for(LIVE)
+    assert await market.evaluate("untouched"), "never reloaded without being asked"
+    await market.click("#banners .banner[data-id=version] button:not(.plain)")
+    await market.wait_for("window.untouched === undefined && window.cryptodash?.version === '99.0.0'")
+    await market.wait_for(LIVE)
+    assert await market.count(".banner[data-id=version]") == 0
+    monkeypatch.undo()
+    await stage.stop()
+    stage.start()
+
+
+@ensureDeferred
+async def test_before_the_first_connection_nothing_is_invented(page: Any, stage: Any) -> None:
+    page.excuse(LOST)
+    await page.goto(stage.url + "#/markets")
+    await page.wait_for(OPEN)
+    await stage.crash()
+    await page.wait_for("document.documentElement.dataset.socket !== 'open'")
+    await page.go("#/market/bybit/spot/ETH-USDT")
+    await page.wait_for("document.querySelector('.ladder')")
+    assert await page.evaluate("[...document.querySelectorAll('.ladder tbody td.price')].every((cell) => cell.innerText.trim() === '')")
+    stage.start()
+    await page.wait_for(LIVE, 15)

@@ -1,0 +1,293 @@
+"""The page's pure modules, in the browser that runs them: tables of cases, and Python's own answer where there is one."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import AsyncIterator, Mapping
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from random import Random
+from typing import Any
+
+import pytest
+import pytest_twisted
+from pytest_twisted import ensureDeferred
+
+MINUS, DASH = "\N{MINUS SIGN}", "\N{EN DASH}"
+T = 1_784_715_730_250  # 2026-07-22T10:22:10.250Z
+
+FORMAT: Mapping[str, Any] = {
+    "m.price(60001.5, 2)": "60,001.50",
+    "m.price(60001, 0)": "60,001",
+    "m.price(999.999, 2)": "1,000.00",
+    "m.price(1234567.5, 1)": "1,234,567.5",
+    "m.price(0.00001093, 8)": "0.00001093",
+    "m.price(1e-8, 8)": "0.00000001",
+    "m.price(0, 2)": "0.00",
+    "m.price(-3.5, 1)": f"{MINUS}3.5",
+    "m.price(undefined, 2)": DASH,
+    "m.price(null, 2)": DASH,
+    "m.price(NaN, 2)": DASH,
+    "m.price('1', 2)": DASH,
+    "m.size(0.1 + 0.2, 5)": "0.30000",
+    "m.compact(12400000)": "12.4M",
+    "m.compact(999949)": "999.9K",
+    "m.compact(999950)": "1.0M",
+    "m.compact(3210000000)": "3.2B",
+    "m.compact(12.345)": "12.35",
+    "m.compact(undefined)": DASH,
+    "m.signedPercent(1.239)": "+1.24 %",
+    "m.signedPercent(-1.239)": f"{MINUS}1.24 %",
+    "m.signedPercent(-0.001)": "0.00 %",
+    "m.signedPercent(undefined)": DASH,
+    "m.bps(0.0834)": "0.08",
+    "m.age(0)": "0.0 s",
+    "m.age(-20)": "0.0 s",
+    "m.age(349)": "0.3 s",
+    "m.age(9949)": "9.9 s",
+    "m.age(12400)": "12 s",
+    "m.age(240000)": "4 m",
+    "m.age(7200000)": "2 h",
+    "m.age(259200000)": "3 d",
+    "m.age(undefined)": DASH,
+    f"m.time({T}, 'utc', true)": "10:22:10",
+    f"m.time({T}, 'utc', false)": "10:22",
+    f"m.time({T}, 'Asia/Tokyo', true)": "19:22:10",
+    f"m.time({T}, 'Asia/Kolkata', false)": "15:52",
+    "m.time(undefined, 'utc', true)": DASH,
+    "m.time(1784678400000, 'utc', true)": "00:00:00",
+    "m.decimalsOf('0.00001')": 5,
+    "m.decimalsOf('0.01000000')": 2,
+    "m.decimalsOf('0.25')": 2,
+    "m.decimalsOf('1')": 0,
+    "m.MINUS": MINUS,
+    "m.DASH": DASH,
+}
+
+ROUND_TRIPS = (
+    "#/market/binance/spot/BTC-USDT",
+    "#/market/binance/spot/BTC-USDT?tf=5m&grp=10&tz=utc&depth=cum&ov=ema20,vwap",
+    "#/market/bybit/perpetual/1000SHIB-USDT?tf=1M",
+    "#/compare/spot/BTC-USDT?ex=binance,bybit",
+    "#/compare/spot/BTC-USDT?ref=last",
+    "#/markets?q=btc&ex=bybit&sort=-spread",
+    "#/markets",
+    "#/health",
+    "#/alerts",
+    "#/markets?future=yes&other=a,b",
+)
+ROUTE: Mapping[str, Any] = {
+    **{f"m.format(m.parse({json.dumps(each)}))": each for each in ROUND_TRIPS},
+    "m.format(m.parse('#/market/Binance/spot/btc-usdt?tf=1m&grp=1'))": "#/market/binance/spot/BTC-USDT",
+    "m.format(m.parse('#/market/binance/perp/BTC-USDT'))": "#/market/binance/perpetual/BTC-USDT",
+    "m.parse('#/market/binance/spot/BTC-USDT?tf=5m').params.tf": "5m",
+    "m.parse('#/market/binance/spot/BTC-USDT?tf=7m').params.tf": "1m",
+    "m.parse('#/market/binance/spot/BTC-USDT?tf=7m').notices.length": 1,
+    "m.parse('#/market/binance/spot/BTC-USDT?tf=7m&grp=3').notices.length": 2,
+    "m.parse('#/market/binance/spot/BTC-USDT?tf=5m').notices.length": 0,
+    "m.parse('#/market/binance/spot/BTC-USDT?tz=Europe/Berlin').params.tz": "Europe/Berlin",
+    "m.parse('#/market/binance/spot/BTC-USDT?tz=Mars/Base').notices.length": 1,
+    "m.parse('#/nonsense').view": "",
+    "m.parse('').view": "",
+    "m.parse('#').view": "",
+    "m.parse('#/markets?q=%E2%82%BF').params.q": "₿",
+    "m.parse('#/markets?q=%ZZ').params.q": "%ZZ",
+    "m.parse('#/markets?q=a%26b%3Dc').params.q": "a&b=c",
+    "m.format(m.parse('#/markets?q=a%26b%3Dc'))": "#/markets?q=a%26b%3Dc",
+    "m.parse('#/markets?__proto__=1&constructor=2').view": "markets",
+    "Object.getPrototypeOf(m.parse('#/markets?__proto__=1').params) === Object.prototype": True,
+}
+
+FEED: Mapping[str, Any] = {
+    "[0, 1, 2, 3, 4, 5, 9, 50].map((tries) => m.retryDelay(tries, 1))": [500, 1000, 2000, 4000, 8000, 15000, 15000, 15000],
+    "m.retryDelay(3, 0.5)": 2000,
+    "m.retryDelay(0, 0, '{\"retry_ms\":700}')": 700,
+    "m.retryDelay(0, 1, 'not json')": 500,
+    'm.retryDelay(0, 1, \'{"retry_ms":"x"}\')': 500,
+    "m.retryDelay(0, 0, '{\"retry_ms\":1e12}') <= 60000": True,
+    "m.wantedRate([4, 10, 2])": 10,
+    "m.wantedRate([4, undefined])": None,
+    # Three samples: the one with the shortest way (40 ms) is believed; the server's clock is 5 s ahead of ours.
+    "(() => { const c = new m.Clock(); c.note(6200, 1000, 1400); c.note(7020, 2000, 2040); c.note(8900, 3000, 3900); return c.at(4000) })()": 9000,
+}
+
+GOVERN = (
+    "const g = new m.Governor(); let t = 0; const run = (ms, flush, late) => { for (const end = t + ms; t < end; t += 100) g.note(t, flush, late); };"
+)
+GOVERNOR: Mapping[str, Any] = {
+    f"(() => {{ {GOVERN} run(30000, 3, 5); return [g.rate, g.why] }})()": [10, ""],
+    f"(() => {{ {GOVERN} run(4000, 30, 5); return g.rate }})()": 10,
+    f"(() => {{ {GOVERN} run(6000, 30, 5); return g.rate }})()": 5,
+    f"(() => {{ {GOVERN} run(6000, 3, 60); return g.rate }})()": 5,
+    f"(() => {{ {GOVERN} run(20000, 30, 5); return [g.rate, g.why.length > 0] }})()": [2, True],
+    f"(() => {{ {GOVERN} run(20000, 30, 5); run(90000, 3, 5); return [g.rate, g.why] }})()": [10, ""],
+}
+
+TABLES = {"format.js": FORMAT, "route.js": ROUTE, "feed.js": FEED, "scheduler.js": GOVERNOR}
+
+
+@pytest_twisted.async_yield_fixture(scope="module")
+async def bench(browser: Any, stage: Any, reactor: Any) -> AsyncIterator[Any]:
+    """One tab for all of them, in which nothing runs but the module under test."""
+    tab = await browser.open(reactor)
+    await tab.laboratory(stage.url)
+    yield tab
+    assert tab.problems == []
+    await tab.close()
+
+
+@pytest.mark.parametrize("name", TABLES)
+@ensureDeferred
+async def test_every_case_of_the_table(bench: Any, name: str) -> None:
+    table = TABLES[name]
+    cases = ",".join(f"() => ({case})" for case in table)
+    found = await bench.module(name, f"[{cases}].map((each) => {{ try {{ return each() }} catch (error) {{ return String(error) }} }})")
+    assert dict(zip(table, found, strict=True)) == dict(table)
+
+
+def random_book(random: Random, tick: Decimal, step: Decimal) -> tuple[dict[str, Any], list[dict[str, Any]], list[Any]]:
+    """A snapshot, deltas that follow it, and the (bids, asks) after each, best first, as exact text."""
+    held: list[dict[Decimal, Decimal]] = [
+        {(5000 - n) * tick: random.randrange(1, 10**6) * step for n in range(30)},
+        {(5001 + n) * tick: random.randrange(1, 10**6) * step for n in range(30)},
+    ]
+
+    def levels(side: int) -> list[dict[str, Decimal]]:
+        return [{"price": price, "quantity": held[side][price]} for price in sorted(held[side], reverse=side == 0)]
+
+    snapshot = {"sequence": 7, "depth": 50, "bids": levels(0), "asks": levels(1), "complete": True}
+    deltas, states = [], []
+    for sequence in range(8, 208):
+        changed: list[dict[Decimal, Decimal]] = [{}, {}]
+        gone: list[list[Decimal]] = [[], []]
+        for side in (0, 1):
+            for _ in range(random.randrange(4)):
+                price = (5000 - random.randrange(40) if side == 0 else 5001 + random.randrange(40)) * tick
+                if random.random() < 0.4 and len(held[side]) > 3:
+                    gone[side].append(price)  # also prices that are not there
+                    held[side].pop(price, None)
+                elif price not in gone[side]:
+                    changed[side][price] = held[side][price] = random.randrange(1, 10**6) * step
+            changed[side] = {price: size for price, size in changed[side].items() if price not in gone[side]}
+        ups = [[{"price": price, "quantity": size} for price, size in each.items()] for each in changed]
+        deltas.append({"sequence": sequence, "bids_upserts": ups[0], "asks_upserts": ups[1], "deletes": {"bids": gone[0], "asks": gone[1]}})
+        states.append([[[float(each["price"]), float(each["quantity"])] for each in levels(side)] for side in (0, 1)])
+    return snapshot, deltas, states
+
+
+def as_numbers(value: object) -> str:
+    """JSON with decimals as bare numbers, as the server writes them."""
+    return json.dumps(value, default=float)
+
+
+@pytest.mark.parametrize(("tick", "step"), [("0.01", "0.00001"), ("0.25", "1"), ("0.00000001", "1"), ("5", "0.001")])
+@ensureDeferred
+async def test_a_book_after_any_deltas_is_the_book_they_describe(bench: Any, tick: str, step: str) -> None:
+    snapshot, deltas, states = random_book(Random(tick), Decimal(tick), Decimal(step))
+    code = f"""(() => {{
+        const book = m.Book.fromSnapshot({as_numbers(snapshot)}), kept = [];
+        for (const delta of {as_numbers(deltas)}) kept.push([book.apply(delta), structuredClone([book.bids, book.asks])]);
+        return kept; }})()"""
+    found = await bench.module("book.js", code)
+    assert [ok for ok, _ in found] == [True] * len(deltas)
+    assert [state for _, state in found] == states
+
+
+@ensureDeferred
+async def test_a_delta_that_does_not_fit_changes_nothing(bench: Any) -> None:
+    snapshot, deltas, _ = random_book(Random(1), Decimal("0.01"), Decimal("0.001"))
+    code = f"""(() => {{
+        const book = m.Book.fromSnapshot({as_numbers(snapshot)}), before = JSON.stringify(book);
+        const [first, second] = {as_numbers(deltas[:2])};
+        return [book.apply(second), book.apply({{...first, sequence: 7}}), JSON.stringify(book) === before,
+            book.apply(first), book.apply(second)]; }})()"""
+    assert await bench.module("book.js", code) == [False, False, True, True, True]
+
+
+@pytest.mark.parametrize(("tick", "factor"), [("0.01", 1), ("0.01", 10), ("0.01", 100), ("0.25", 2), ("0.00000001", 5), ("5", 50)])
+@ensureDeferred
+async def test_grouped_rows_are_exact_and_never_look_better_than_the_book(bench: Any, tick: str, factor: int) -> None:
+    snapshot, _, _ = random_book(Random(factor), Decimal(tick), Decimal("0.001"))
+    width = Decimal(tick) * factor
+    expected = []
+    for name, rounding in (("bids", ROUND_FLOOR), ("asks", ROUND_CEILING)):
+        rows: dict[Decimal, Decimal] = {}
+        for level in snapshot[name]:
+            edge = (level["price"] / width).to_integral_value(rounding) * width
+            rows[edge] = rows.get(edge, Decimal(0)) + level["quantity"]
+        expected.append([[float(price), float(size)] for price, size in rows.items()][:15])
+    code = f"""(() => {{
+        const {{bids, asks}} = m.Book.fromSnapshot({as_numbers(snapshot)}).grouped(m.stepOf({json.dumps(tick)}, {factor}), 15);
+        return [bids, asks].map((side) => side.map(({{price, quantity}}) => [price, quantity])); }})()"""
+    found = await bench.module("book.js", code)
+    for side, rows in zip(found, expected, strict=True):
+        assert [price for price, _ in side] == [price for price, _ in rows]
+        assert [size for _, size in side] == pytest.approx([size for _, size in rows])
+
+
+def bars(times: list[int]) -> list[dict[str, Any]]:
+    """Closed one-minute bars at these minutes since midnight."""
+    random = Random(3)
+    made = []
+    for minute in times:
+        opened, closed = (round(100 + random.random() * 10, 2) for _ in "oc")
+        edges = {"open": opened, "high": max(opened, closed) + 1, "low": min(opened, closed) - 1, "close": closed}
+        made.append({"timestamp": f"2026-07-22T{minute // 60:02}:{minute % 60:02}:00.000Z", **edges, "volume": 1 + minute % 7, "closed": True})
+    return made
+
+
+def averages(known: list[dict[str, Any]], times: list[int], length: int) -> tuple[list[float | None], list[float | None], list[float | None]]:
+    """Simple and exponential mean and the day's VWAP after each bar; none of them reaches across a hole."""
+    simple: list[float | None] = []
+    exponential: list[float | None] = []
+    weighted: list[float | None] = []
+    run: list[float] = []
+    money = volume = 0.0
+    for index, bar in enumerate(known):
+        if index and times[index] != times[index - 1] + 1:
+            run, money, volume = [], 0.0, math.nan
+        run.append(bar["close"])
+        simple.append(sum(run[-length:]) / length if len(run) >= length else None)
+        before = exponential[-1] if len(run) > length else None
+        exponential.append(before + (bar["close"] - before) * 2 / (length + 1) if before is not None else simple[-1])
+        money += (bar["high"] + bar["low"] + bar["close"]) / 3 * bar["volume"]
+        volume += bar["volume"]
+        weighted.append(None if math.isnan(volume) else money / volume)
+    return simple, exponential, weighted
+
+
+@ensureDeferred
+async def test_overlays_are_the_textbook_s_and_stop_at_a_hole(bench: Any) -> None:
+    times = [*range(40), *range(45, 80)]
+    known = bars(times)
+    code = f"""(() => {{
+        const series = new m.Series('1m'); series.merge({json.dumps(known)});
+        return ['sma5', 'ema5', 'vwap'].map((name) => Array.from(m.overlay(name, series), (each) => Number.isNaN(each) ? null : each)); }})()"""
+    for found, expected in zip(await bench.module("series.js", code), averages(known, times, 5), strict=True):
+        assert [each is None for each in found] == [each is None for each in expected]
+        assert [each for each in found if each is not None] == pytest.approx([each for each in expected if each is not None])
+
+
+@ensureDeferred
+async def test_bars_are_one_per_time_and_a_closed_one_never_opens_again(bench: Any) -> None:
+    first, second, third, fourth = bars([0, 1, 2, 3])
+    live = {**second, "closed": False, "close": 50.0}
+    code = f"""(() => {{
+        const series = new m.Series('1m'), told = [];
+        series.merge({json.dumps([second, first])});
+        told.push(series.put({json.dumps(live)}), series.bars.map(({{close}}) => close));
+        told.push(series.put({json.dumps({**third, "closed": False})}), series.put({json.dumps({**third, "close": 7.0})}), series.last.close);
+        told.push(series.put({json.dumps({**fourth, "timestamp": "2026-07-22T00:09:00.000Z"})}), series.bars.length);
+        return told; }})()"""
+    late, closes, joined, again, last, hole, count = await bench.module("series.js", code)
+    assert (late, closes) == (False, [first["close"], second["close"]])
+    assert (joined, again, last) == (False, False, 7.0)
+    assert (hole, count) == (True, 4), "a bar after missing ones is kept, and the hole is told"
+
+
+@ensureDeferred
+async def test_a_series_is_bounded(bench: Any) -> None:
+    code = (
+        f"(() => {{ const s = new m.Series('1m', 10); s.merge({json.dumps(bars(list(range(50))))}); return [s.bars.length, s.first.slot % 1440] }})()"
+    )
+    assert await bench.module("series.js", code) == [10, 40]
