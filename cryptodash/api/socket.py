@@ -22,6 +22,7 @@ from cryptodash.api.admission import AddressCap, Addresses, origin_allowed
 from cryptodash.api.answers import JSON, error_body
 from cryptodash.api.deflate import accept_deflate
 from cryptodash.api.fanout import Fanout
+from cryptodash.api.guards import SECURITY_HEADERS, SERVER
 from cryptodash.api.limiter import TokenBucket
 from cryptodash.api.line import Line
 from cryptodash.api.session import Identity, Session
@@ -124,7 +125,8 @@ class ClientProtocol(WebSocketServerProtocol):
     def sendHttpErrorResponse(self, code: int, reason: str, responseHeaders: Sequence[tuple[str, str]] | None = None) -> None:
         """A refused handshake is answered in the shape of every error of the server; Autobahn puts its words into the status line alone."""
         body = error_body(_REFUSALS.get(code, "bad_handshake"), reason[:200])
-        headers = [("Content-Type", JSON), ("Content-Length", str(len(body))), ("Connection", "close"), *(responseHeaders or ())]
+        headers = [("Content-Type", JSON), ("Content-Length", str(len(body))), ("Connection", "close"), ("Server", SERVER)]
+        headers += [*SECURITY_HEADERS.items(), *(responseHeaders or ())]
         lines = [f"HTTP/1.1 {code} {HTTPStatus(code).phrase}", *(f"{name}: {value}" for name, value in headers), "", ""]
         self.sendData("\r\n".join(lines).encode() + body)
 

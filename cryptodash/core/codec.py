@@ -83,7 +83,7 @@ def ticker_payload(event: Ticker, before: str = "", after: str = "") -> str:
     e = event
     slow = figures(e) if e.figures is None else e.figures
     if e.bid and e.ask and e.bid_size and e.ask_size and e.quote_time and e.last_time and e.stats_time:
-        # Nearly always everything is known: 0.5 us in one string, against 1.2 member by member.
+        # Nearly always everything is known: one string takes 0.7 us less than member by member.
         return (
             f'{before}{{"timestamp":"{_time(e.timestamp)}",{e.topic.json},"bid":{e.bid},"ask":{e.ask},"last":{e.last},"bid_size":{e.bid_size},'
             f'"ask_size":{e.ask_size}{slow},"quote_time":"{_time(e.quote_time)}","last_time":"{_time(e.last_time)}",'

@@ -370,11 +370,12 @@ export class MarketView {
     this.figures.setFavourite(this.app.settings.isFavourite(this.instrument));
   }
 
-  // The next market of the same exchange and type, round and round.
+  // The next market of the same exchange and type that is traded, round and round.
   step(by) {
-    const { exchange, market_type: market } = this.instrument;
-    const all = this.app.catalogue.all.filter((each) => each.exchange === exchange && each.market_type === market);
-    const next = all[(all.findIndex(({ symbol }) => symbol === this.instrument.symbol) + by + all.length) % all.length];
+    const { exchange, market_type: market, symbol: here } = this.instrument;
+    const fits = (each) => each.exchange === exchange && each.market_type === market && (each.status !== "halted" || each.symbol === here);
+    const all = this.app.catalogue.all.filter(fits);
+    const next = all[(all.findIndex(({ symbol }) => symbol === here) + by + all.length) % all.length];
     this.app.navigate({ view: "market", exchange, market, symbol: next.symbol, params: this.params });
   }
 

@@ -165,7 +165,7 @@ class Engine:
         found.frames += 1
         out: list[Output] = []
         begin = self._begin_name
-        # By the bytes of the name, which stand at a fixed place: 0.3 us, where decoding a frame to find its stream out costs 1 us.
+        # By the bytes of the name, which stand at a fixed place: 0.2 us, where the search through the venue's ``read`` took 0.6.
         stream = found.wired.get(frame[begin : frame.find(b'"', begin)])
         if stream is None or stream.source is not found or stream.phase is not _LIVE or not frame.startswith(self._mark):
             self._read_slowly(found, frame, now, out)

@@ -106,7 +106,7 @@ def shape(frame: str) -> Callable[[str], object]:
     """Whether a book frame has exactly this shape and none but plain numbers, so that its decoded ``RawLevels`` are ``Level`` as they stand.
 
     ``<word>`` stands for text without quotes, ``<int>`` for a whole number, ``<levels>`` for a side. It is no more than a short way: one match over a
-    frame of 17 levels takes 3 us, admitting the numbers of its levels one by one 14 us. A frame of another shape is read the long way.
+    frame of 17 levels takes 3 us, admitting the numbers of its levels one by one 16 us. A frame of another shape is read the long way.
     """
     text = escape(frame)
     for name, piece in _PIECES.items():
@@ -124,7 +124,7 @@ Best = tuple[Number | None, Number | None, Number | None, Number | None]
 
 def quote(bid: str, bid_size: str, ask: str, ask_size: str) -> Best:
     """Best bid and ask with their sizes; None for both of a side that the venue writes as blank or zero. Raises ``NumberRejected``."""
-    # One match over all four: 0.7 us, against 2 us with each admitted by itself.
+    # One match over all four: 0.9 us, against 1.8 with each admitted by itself.
     if _plain_quote(f"{bid},{bid_size},{ask},{ask_size}"):
         return cast("Best", (bid, bid_size, ask, ask_size))
     return *side(bid, bid_size), *side(ask, ask_size)

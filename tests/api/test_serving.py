@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from cryptodash.api.guards import MAX_URL
-from cryptodash.api.pages import TYPES
+from cryptodash.api.pages import JS_COMMENT, TYPES, without_comments
 
 HTML_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
@@ -123,7 +123,7 @@ def test_a_file_is_asked_for_again_and_sent_again_only_if_it_changed(web: Any, p
         assert (again.headers["cache-control"], again.headers["vary"]) == ("no-cache", "Accept-Encoding")
     assert web.get(path, If_None_Match='"other"').status == 200
     head = web.get(path, "HEAD")
-    assert head.headers == plain.headers and head.body == b""
+    assert head.headers | {"date": ""} == plain.headers | {"date": ""} and head.body == b""
 
 
 @pytest.mark.parametrize(
@@ -147,6 +147,34 @@ def test_gzip_is_sent_to_who_takes_it(web: Any, accepted: str, packed: bool) -> 
     for path in ("/", "/openapi.json", "/api/streams"):
         answer = web.get(path, Accept_Encoding=accepted)
         assert ("content-encoding" in answer.headers) is (packed and path != "/api/streams")
+
+
+COMMENTED = b"""// A module.
+
+import { a } from "./a.js"; // stays
+/** What b is,
+ *  and why. */
+export const b = "// not a comment"; /* stays */
+  /* one line */
+  const url = "http://x"; /* begins here
+  ends here */
+/* code behind it stays */ c();
+"""
+
+
+def test_comments_with_lines_of_their_own_are_left_out_and_the_lines_stay_where_they_were() -> None:
+    sent = without_comments(JS_COMMENT, COMMENTED).splitlines()
+    kept = COMMENTED.splitlines()
+    assert len(sent) == len(kept)
+    left_out = {0, 3, 4, 6}
+    assert [line for number, line in enumerate(sent) if number not in left_out] == [line for number, line in enumerate(kept) if number not in left_out]
+    assert all(not sent[number].strip() for number in left_out)
+
+
+@pytest.mark.parametrize("name", [name for name in ASSETS if name.endswith(".js")])
+def test_no_template_of_the_page_spans_lines_so_that_none_can_hold_what_looks_like_a_comment(name: str) -> None:
+    for line in (files("cryptodash.dashboard") / name).read_text(encoding="utf-8").splitlines():
+        assert line.replace('"`"', "").count("`") % 2 == 0, line
 
 
 def test_another_release_is_another_page_that_loads_other_scripts(make_web: Any) -> None:

@@ -301,6 +301,8 @@ def test_a_refused_handshake_is_answered_like_every_error(make_world, headers, s
     assert f"Content-Length: {len(peer.rest)}" in fields
     assert "Content-Type: application/json; charset=utf-8" in fields
     assert "short" not in fields[0]
+    assert {"Server: cryptodash", "X-Content-Type-Options: nosniff", "Referrer-Policy: no-referrer"} <= set(fields)
+    assert "Content-Security-Policy: default-src 'none'; frame-ancestors 'none'" in fields
 
 
 def test_connections_per_address_are_capped_and_given_back(make_world):
