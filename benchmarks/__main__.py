@@ -53,7 +53,7 @@ def main(arguments: list[str]) -> int:
     if options.tiny:
         return 1 if results.faults else 0
     results.save(SAVED)
-    RESULTS.write_text(report.render(results, here, install.versions(), rounds, [install.nchan(), *notes]), encoding="utf-8")
+    RESULTS.write_text(report.render(results, here, install.versions(), rounds, notes), encoding="utf-8")
     sys.stderr.write(f"written: {RESULTS}\n")
     return 1 if results.faults else 0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,8 @@ PEERS_PYTHON = PEERS / "venv" / "bin" / "python"
 PEERS_NPM = PEERS / "npm"
 PROGRAMS = HERE / "peers"
 OURS = "cryptodash"
+NCHAN = [Path(place) / "nginx/modules/ngx_nchan_module.so" for place in ("/usr/lib", "/usr/lib64", "/usr/share", "/usr/local/lib")]
+"""Where systems put the module."""
 
 
 @frozen
@@ -41,6 +44,18 @@ def _no_node() -> str:
     return "" if (PEERS_NPM / "node_modules" / "ws").is_dir() else "ws is not installed (`python -m benchmarks --install`)"
 
 
+def nginx() -> str | None:
+    """The program; where it is installed, it need not be on everybody's path."""
+    return shutil.which("nginx", path=os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/usr/local/sbin")))
+
+
+def _no_nchan() -> str:
+    if nginx() is None:
+        return "there is no nginx on this machine (Debian: `apt-get install nginx libnginx-mod-nchan`)"
+    found = any(module.exists() for module in NCHAN)
+    return "" if found else "nginx is here without its module nchan (Debian: `apt-get install libnginx-mod-nchan`)"
+
+
 def _never() -> str:
     return ""
 
@@ -57,6 +72,11 @@ def _ours(bodies: Path, kind: str, topics: int) -> list[str]:
     return [python(), "-m", "benchmarks.ours", "inlet", kind, str(topics)]
 
 
+def _nchan(bodies: Path, kind: str, topics: int) -> list[str]:
+    module = next(module for module in NCHAN if module.exists())
+    return [python(), str(PROGRAMS / "nchan_server.py"), str(bodies), str(nginx()), str(module)]
+
+
 CONTESTANTS = {
     each.name: each
     for each in (
@@ -68,6 +88,7 @@ CONTESTANTS = {
         Contestant("autobahn", "Autobahn sendMessage", _program("autobahn_server.py", "sendMessage", ours=True), _never),
         Contestant("autobahn-broadcast", "Autobahn broadcast", _program("autobahn_server.py", "broadcast", ours=True), _never),
         Contestant("ws", "Node ws", _program("ws_server.js"), _no_node),
+        Contestant("nchan", "nginx + nchan", _nchan, _no_nchan),
     )
 }
 

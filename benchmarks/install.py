@@ -1,4 +1,7 @@
-"""The peers, in a virtual environment and an npm prefix of their own below ``benchmarks/.peers``."""
+"""The peers, in a virtual environment and an npm prefix of their own below ``benchmarks/.peers``.
+
+nginx with nchan is not installed here: it comes from the system's packages (Debian: ``nginx`` and ``libnginx-mod-nchan``), or is left out.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.contestants import PEERS, PEERS_NPM, PEERS_PYTHON
+from benchmarks.contestants import CONTESTANTS, PEERS, PEERS_NPM, PEERS_PYTHON, nginx
 
 PACKAGES = ("socketify", "websockets", "picows", "uvloop", "msgspec", "cryptofeed")
 SHOWN = ("autobahn", "twisted", "msgspec")
@@ -60,11 +63,17 @@ def versions() -> dict[str, str]:
     if package.exists() and shutil.which("node"):
         node = subprocess.run(["node", "--version"], capture_output=True, text=True, check=True).stdout.strip()
         found |= {"Node": node.lstrip("v"), "ws": json.loads(package.read_text())["version"]}
+    return found | _nginx()
+
+
+def _nginx() -> dict[str, str]:
+    """nginx and nchan; the module's version is only known to Debian's package."""
+    program = nginx()
+    if program is None or CONTESTANTS["nchan"].absent():
+        return {}
+    found = {"nginx": subprocess.run([program, "-v"], capture_output=True, text=True, check=True).stderr.strip().rpartition("/")[2]}
+    if shutil.which("dpkg-query"):
+        asked = subprocess.run(["dpkg-query", "-W", "-f", "${Version}", "libnginx-mod-nchan"], capture_output=True, text=True)
+        if asked.returncode == 0:
+            found["nchan"] = asked.stdout.strip().rpartition(":")[2]
     return found
-
-
-def nchan() -> str:
-    """Why nginx + nchan is not among the contestants."""
-    if shutil.which("nginx") is None:
-        return "nginx with nchan: not installed on this machine (only measured where the system has it)"
-    return "nginx with nchan: nginx is here, but events come to it by HTTP one by one, so there is no turn to compare; measured by hand only"

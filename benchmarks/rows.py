@@ -13,7 +13,7 @@ from benchmarks.payload import all_of, groups_of, some_of
 from benchmarks.results import Results
 
 FAST = (OURS, "uws", "bare", "picows", "ws")
-EVERYBODY = (*FAST, "websockets", "autobahn", "autobahn-broadcast")
+EVERYBODY = (*FAST, "websockets", "autobahn", "autobahn-broadcast", "nchan")
 GROUPS = 10
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import select
+from pathlib import Path
+
 import pytest
 
-from benchmarks import fanout, loadgen
-from benchmarks.contestants import CONTESTANTS, OURS
+from benchmarks import contestants, fanout, loadgen
+from benchmarks.contestants import CONTESTANTS, OURS, start
 from benchmarks.fanout import Fanout, saturate
-from benchmarks.payload import all_of
+from benchmarks.payload import all_of, write_bodies
 from benchmarks.processes import raise_file_limit
 from benchmarks.results import Results
 from benchmarks.rows import TINY, rows
@@ -50,6 +54,32 @@ def test_a_contestant_delivers_everything_in_order(name: str) -> None:
 
     assert results.faults == []
     assert set(results.values) == {"saturated/3/1", "saturated/3/16", "saturated/3/64"}
+
+
+def test_nginx_ends_with_the_one_who_started_it() -> None:
+    nchan = CONTESTANTS["nchan"]
+    if nchan.absent():
+        pytest.skip(nchan.absent())
+    bodies = write_bodies("trade", 1)
+    child, _, _ = start(nchan.name, nchan.command(bodies, "trade", 1))
+    bodies.unlink()
+    (nginx,) = map(int, Path(f"/proc/{child.pid}/task/{child.pid}/children").read_text().split())
+    ended = os.pidfd_open(nginx)
+    try:
+        assert not select.select([ended], [], [], 0)[0]
+        child.end()
+        assert select.select([ended], [], [], 10)[0]
+    finally:
+        os.close(ended)
+
+
+def test_nchan_is_left_out_with_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(contestants, "nginx", lambda: None)
+    assert "no nginx" in CONTESTANTS["nchan"].absent()
+
+    monkeypatch.setattr(contestants, "nginx", lambda: "nginx")
+    monkeypatch.setattr(contestants, "NCHAN", [Path("/nowhere")])
+    assert "without its module" in CONTESTANTS["nchan"].absent()
 
 
 def test_the_load_generator_works_without_a_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
