@@ -62,6 +62,23 @@ async def redrawn(page: Any) -> None:
     await page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
 
+async def still(page: Any, selector: str) -> None:
+    """Wait until an element has stood at the same place for twenty frames: what comes in while a page loads can move what is below it."""
+    await page.evaluate(
+        """((selector) => new Promise((done) => {
+            let last, frames = 0;
+            const look = () => {
+                const { top } = document.querySelector(selector).getBoundingClientRect();
+                frames = top === last ? frames + 1 : 0;
+                last = top;
+                frames > 20 ? done() : requestAnimationFrame(look);
+            };
+            look();
+        }))"""
+        f"({json.dumps(selector)})"
+    )
+
+
 @pytest.mark.parametrize("theme", ["dark", "light"])
 @ensureDeferred
 async def test_a_view_fits_every_screen_and_can_be_read_on_it(view: Any, theme: str) -> None:
@@ -96,6 +113,7 @@ async def test_prices_are_in_no_live_region_and_tables_are_tables(view: Any) -> 
 async def test_loaded_on_a_telephone_it_fits_too(page: Any, stage: Any) -> None:
     await page.viewport(375, 700)
     await show(page, stage, "market")
+    await still(page, "#tab-book")
     assert await page.probe("wider") == []
     assert await page.count(".market-tabs:not([hidden]) [role=tab]") == 4
     await page.click("#tab-book")
