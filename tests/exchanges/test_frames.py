@@ -45,7 +45,7 @@ class Notes:
             self.sendClose(1000)  # type: ignore[attr-defined]
         elif payload == b"hang up":
             self.dropConnection(abort=True)  # type: ignore[attr-defined]
-        elif payload == b"answer":
+        elif payload == b"answer" and self.state == WebSocketClientProtocol.STATE_OPEN:  # type: ignore[attr-defined]
             self.sendMessage(b"yes")  # type: ignore[attr-defined]
 
     def onPing(self, payload: bytes) -> None:
