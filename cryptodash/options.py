@@ -80,7 +80,7 @@ class CommandOptions(usage.Options):
 
     def opt_version(self) -> NoReturn:
         """Print the version and exit."""
-        print(f"cryptodash {__version__}")  # noqa: T201 (what the option is for)
+        sys.stdout.write(f"cryptodash {__version__}\n")
         raise SystemExit(0)
 
 

@@ -19,7 +19,7 @@ from twisted.internet import reactor as _reactor
 from twisted.internet.error import CannotListenError
 from twisted.logger import ILogObserver, Logger
 from twisted.python import usage
-from twisted.scripts.twistd import ServerOptions  # type: ignore[attr-defined]  # (not in its __all__)
+from twisted.scripts.twistd import ServerOptions  # type: ignore[attr-defined]  # public name, private origin: __all__ lacks it
 
 from cryptodash import log
 from cryptodash.core.config import Config

@@ -17,7 +17,7 @@ from work import Work, announce, control_socket, drain, read_bodies
 SEND_BUFFER = 128 * 1024
 
 
-class Client(WebSocketServerProtocol):  # type: ignore[misc]  # the library is untyped
+class Client(WebSocketServerProtocol):
     """One client: its first message names its topics."""
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:

@@ -52,7 +52,7 @@ class DepthFrame(msgspec.Struct, gc=False):
     data: Depth
 
 
-class Client(WSListener):  # type: ignore[misc]  # the library is untyped
+class Client(WSListener):
     """Decodes every frame by the kind that its stream's name tells."""
 
     def __init__(self) -> None:

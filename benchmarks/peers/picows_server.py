@@ -18,7 +18,7 @@ from work import AsyncioDriver, Work, announce, read_bodies
 SEND_BUFFER = 128 * 1024
 
 
-class Client(WSListener):  # type: ignore[misc]  # the library is untyped
+class Client(WSListener):
     """One client: its first message names its topics."""
 
     def __init__(self, topics: dict[int, list[Any]]) -> None:

@@ -144,7 +144,7 @@ def _path_fault(request: Request) -> Answer | None:
 class GuardedSite(Site):
     """The HTTP factory; only HTTP/1.1, because a WebSocket cannot be handed over from HTTP/2 and its limits would be others."""
 
-    protocol = GuardedChannel  # type: ignore[assignment]  # Twisted types it as the one class it ships
+    protocol = GuardedChannel  # type: ignore[assignment]  # Twisted infers the type of its own default; Site calls any HTTPChannel
     noisy = False
 
     def __init__(self, resource: IResource, guard: Guard, reactor: IReactorTime, clients: ClientFactory | None = None) -> None:

@@ -137,7 +137,7 @@ def _assemble(values: Mapping[str, object], warnings: list[str]) -> Config:
         raise ConfigError("AUTH_TOKEN: authentication is not built yet; allowed is only leaving it unset")
     if bool(plain.get("tls_cert")) != bool(plain.get("tls_key")):
         raise ConfigError("TLS_CERT and TLS_KEY: allowed are both or neither")
-    config = Config(**plain, endpoints=endpoints, limits=Limits(**limits))  # type: ignore[arg-type]  # each value came from the parser of its field
+    config = Config(**plain, endpoints=endpoints, limits=Limits(**limits))  # type: ignore[arg-type]  # each was parsed as its field is typed
     if config.tls_cert:
         config = evolve(config, bind_addr=_with_tls(config))
     if config.enable_redis:

@@ -57,7 +57,6 @@ CHANNELS: dict[type, str] = {
     Ignored: "control",
 }
 """What a frame is counted as, by its last message."""
-_CONTROL: frozenset[type] = frozenset({Ack, Pong, Restarting, Ignored})
 
 
 class Engine:
@@ -214,10 +213,10 @@ class Engine:
         return name not in connection.wired and connection.has(name.decode(errors="replace"))
 
     def _take_slowly(self, connection: Connection, message: Message, now: float, out: list[Output]) -> None:
-        if type(message) in _CONTROL:
+        if isinstance(message, Ack | Pong | Restarting | Ignored):
             self._control(connection, message, now, out)
             return
-        stream = connection.routes.get(message.stream)  # type: ignore[union-attr]  # all but ``_CONTROL`` have one
+        stream = connection.routes.get(message.stream)
         if stream is None:
             return
         if stream.source is not connection or stream.phase is not _LIVE:

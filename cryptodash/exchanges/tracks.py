@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 from cryptodash.core.events import Candle, Cause, State, StreamStatus
@@ -52,10 +53,6 @@ class Track:
         self.dropped = False
         """Nobody wants it any more: no further status."""
         self.status: StreamStatus | None = None
-
-    def feed(self, message: Message, now: float, out: list[Output]) -> None:
-        """Take one message of one of the streams. Every kind of topic says how, but the order book: its frames go to its legs."""
-        raise NotImplementedError(f"{type(self).__name__} takes no messages")
 
     def condition(self) -> freshness.Condition:
         """State and cause now."""
@@ -120,7 +117,15 @@ def _newest(streams: tuple[Stream, ...]) -> float | None:
     return max((each.last for each in streams if each.last is not None), default=None)
 
 
-class TickerTrack(Track):
+class AssembledTrack(Track, ABC):
+    """A topic that takes its streams' messages itself: every kind but the order book, whose frames go to its legs."""
+
+    @abstractmethod
+    def feed(self, message: Message, now: float, out: list[Output]) -> None:
+        """Take one message of one of the streams."""
+
+
+class TickerTrack(AssembledTrack):
     """One instrument's ticker. While a trade stream of the instrument is open and good, ``last`` comes from it alone."""
 
     def __init__(self, topic: Topic, desk: Desk) -> None:
@@ -188,7 +193,7 @@ class TickerTrack(Track):
         self.refresh(out)
 
 
-class TradeTrack(Track):
+class TradeTrack(AssembledTrack):
     """One instrument's trades. There is no current value: the topic is as good as its stream."""
 
     def __init__(self, topic: Topic, desk: Desk) -> None:
@@ -208,7 +213,7 @@ class TradeTrack(Track):
         return state, cause
 
 
-class CandleTrack(Track):
+class CandleTrack(AssembledTrack):
     """Bars of one interval. A closing frame that got lost is fetched before the next bar goes out."""
 
     def __init__(self, topic: Topic, desk: Desk) -> None:
@@ -253,7 +258,7 @@ class CandleTrack(Track):
         out.extend(events)
 
 
-class SweepTrack(Track):
+class SweepTrack(AssembledTrack):
     """A whole market's tickers."""
 
     def __init__(self, topic: Topic, desk: Desk) -> None:

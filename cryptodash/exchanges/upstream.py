@@ -20,7 +20,7 @@ from zope.interface import implementer
 
 from cryptodash.core.config import Config
 from cryptodash.core.errors import UpstreamError
-from cryptodash.core.events import Candle, Event, StreamStatus
+from cryptodash.core.events import Candle, StreamStatus
 from cryptodash.core.instruments import Catalogue, MarketType
 from cryptodash.core.interfaces import ExchangeReport, IInlet, IUpstream, StreamReport
 from cryptodash.core.tally import Tally
@@ -125,7 +125,7 @@ class Upstream(Service):
         self._ended = False
         self._resynced: dict[Topic, float] = {}
         self._unknown: set[str] = set()
-        self._publish: Callable[[Event], None] = inlet.publish
+        self._publish: Callable[[Any], None] = inlet.publish  # given what is in no entry of ``_carry_out``, and that is an ``Event``
         self._carry_out: dict[type, Callable[[Any], None]] = {
             Connect: self._links.connect,
             Send: self._links.send,
@@ -267,7 +267,7 @@ class Upstream(Service):
                 output = outbox.popleft()
                 carry_out = self._carry_out.get(type(output))
                 if carry_out is None:
-                    self._publish(output)  # type: ignore[arg-type]  # what is no order is an event
+                    self._publish(output)
                 else:
                     carry_out(output)
                     ordered = True
@@ -316,7 +316,7 @@ class Upstream(Service):
             elif not self._ended:
                 # One event or two (a trade is a ticker as well), and nothing that waits: the usual frame, without the queue's 0.4 us.
                 for output in outputs:
-                    publish(output)  # type: ignore[arg-type]  # what is no order is an event
+                    publish(output)
         if silent:
             self._perform(())  # an answer may bring the deadline forward: asked once per chunk
 

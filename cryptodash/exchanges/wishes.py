@@ -13,7 +13,7 @@ from cryptodash.exchanges.outputs import Output
 from cryptodash.exchanges.roster import Roster, User
 from cryptodash.exchanges.snapshots import Snapshots
 from cryptodash.exchanges.stream import Stream
-from cryptodash.exchanges.tracks import CandleTrack, SweepTrack, TickerTrack, Track, TradeTrack
+from cryptodash.exchanges.tracks import AssembledTrack, CandleTrack, SweepTrack, TickerTrack, Track, TradeTrack
 
 RESYNC_EVERY = 60.0
 """Least seconds between two resyncs of a stream that has no book."""
@@ -141,7 +141,7 @@ class Wishes:
         track.plan, track.instrument = plan, instrument
         if isinstance(track, BookTrack):
             self._open_leg(track, _book_spec(plan), now, out)
-        else:
+        elif isinstance(track, AssembledTrack):
             user = self._users[track] = User(track.feed, track.stream_changed)
             for spec in plan.streams:
                 self._add_source(track, spec.parts, self._roster.open(spec, user, now, out))

@@ -13,6 +13,7 @@ from typing import Any
 from autobahn.twisted.resource import WebSocketResource
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
 from twisted.application.service import Service
+from twisted.internet.address import IPv4Address
 from twisted.internet.interfaces import IDelayedCall, IListeningPort, IPushProducer
 from twisted.logger import Logger
 from twisted.web.resource import Resource
@@ -171,7 +172,9 @@ class Replay(Service):
     def hosts(self) -> dict[tuple[str, MarketType], tuple[str, str]]:
         """(WebSocket, REST) base URLs by exchange and market."""
         assert self._port is not None, "listen first"
-        port = self._port.getHost().port  # type: ignore[attr-defined]  # (IAddress names no port)
+        address = self._port.getHost()
+        assert isinstance(address, IPv4Address), "listen takes 127.0.0.1"
+        port = address.port
         return {(self.recording.exchange, market): (f"ws://127.0.0.1:{port}", f"http://127.0.0.1:{port}") for market in MarketType}
 
     @property
