@@ -19,7 +19,11 @@ SAVED = CACHE / "results.json"
 def parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure cryptodash beside its peers.")
     parser.add_argument("--list", action="store_true", help="show the rows and end")
-    parser.add_argument("--rows", default="", help="only these rows, separated by commas; figures of the others are kept from the last run")
+    parser.add_argument(
+        "--rows",
+        default="",
+        help="only these rows, separated by commas; figures of the others are kept from the last run",
+    )
     parser.add_argument("--rounds", type=int, default=0, help="rounds of each row (default 5; quick 3)")
     parser.add_argument("--quick", action="store_true", help="shorter and smaller")
     parser.add_argument("--tiny", action="store_true", help="run everything once, untimed: only whether it works")

@@ -16,7 +16,10 @@ PEERS_PYTHON = PEERS / "venv" / "bin" / "python"
 PEERS_NPM = PEERS / "npm"
 PROGRAMS = HERE / "peers"
 OURS = "cryptodash"
-NCHAN = [Path(place) / "nginx/modules/ngx_nchan_module.so" for place in ("/usr/lib", "/usr/lib64", "/usr/share", "/usr/local/lib")]
+NCHAN = [
+    Path(place) / "nginx/modules/ngx_nchan_module.so"
+    for place in ("/usr/lib", "/usr/lib64", "/usr/share", "/usr/local/lib")
+]
 """Where systems put the module."""
 
 
@@ -41,12 +44,16 @@ def _needs(module: str) -> Callable[[], str]:
 def _no_node() -> str:
     if shutil.which("node") is None:
         return "there is no node on this machine"
-    return "" if (PEERS_NPM / "node_modules" / "ws").is_dir() else "ws is not installed (`python -m benchmarks --install`)"
+    return (
+        "" if (PEERS_NPM / "node_modules" / "ws").is_dir() else "ws is not installed (`python -m benchmarks --install`)"
+    )
 
 
 def nginx() -> str | None:
     """The program; where it is installed, it need not be on everybody's path."""
-    return shutil.which("nginx", path=os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/usr/local/sbin")))
+    return shutil.which(
+        "nginx", path=os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/usr/local/sbin"))
+    )
 
 
 def _no_nchan() -> str:
@@ -85,8 +92,12 @@ CONTESTANTS = {
         Contestant("bare", "bare loop of send()", _program("bare.py", ours=True), _never),
         Contestant("picows", "picows", _program("picows_server.py"), _needs("picows")),
         Contestant("websockets", "websockets", _program("websockets_server.py"), _needs("websockets")),
-        Contestant("autobahn", "Autobahn sendMessage", _program("autobahn_server.py", "sendMessage", ours=True), _never),
-        Contestant("autobahn-broadcast", "Autobahn broadcast", _program("autobahn_server.py", "broadcast", ours=True), _never),
+        Contestant(
+            "autobahn", "Autobahn sendMessage", _program("autobahn_server.py", "sendMessage", ours=True), _never
+        ),
+        Contestant(
+            "autobahn-broadcast", "Autobahn broadcast", _program("autobahn_server.py", "broadcast", ours=True), _never
+        ),
         Contestant("ws", "Node ws", _program("ws_server.js"), _no_node),
         Contestant("nchan", "nginx + nchan", _nchan, _no_nchan),
     )

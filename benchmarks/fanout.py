@@ -23,7 +23,8 @@ WINDOW_BYTES = 64 * 1024
 
 @frozen
 class Fanout:
-    """One set of clients, and the jobs that are run on it. ``jobs``: row name and ``Work`` order. ``unit``: ``rate``, ``per_cpu`` or ``cost``."""
+    """One set of clients, and the jobs that are run on it. ``jobs``: row name and ``Work`` order. ``unit``: ``rate``,
+    ``per_cpu`` or ``cost``."""
 
     kind: str
     topics: int
@@ -58,7 +59,9 @@ class Stand:
             if tuple(topics) not in lines:
                 lines[tuple(topics)] = ours_subscribe(fanout.kind, topics) if ours else peers_subscribe(topics)
         setup = 2 + len(fanout.subscriptions[0]) if ours else 1  # greeting, answer, a status for each; or ``ok``
-        plan = Plan(len(fanout.subscriptions), [lines[tuple(topics)] for topics in fanout.subscriptions], setup, kind, number)
+        plan = Plan(
+            len(fanout.subscriptions), [lines[tuple(topics)] for topics in fanout.subscriptions], setup, kind, number
+        )
         self._fans = [0] * fanout.topics
         for topics in fanout.subscriptions:
             for topic in topics:
@@ -81,7 +84,11 @@ class Stand:
         report = self.child.hear(60)
         expected = sum(count * fan for count, fan in zip(report["counts"], self._fans, strict=True))
         counted = self.load.expect(expected)
-        return report, counted, wrong(counted, expected, even=self._even) or ("" if expected else "nothing was published")
+        return (
+            report,
+            counted,
+            wrong(counted, expected, even=self._even) or ("" if expected else "nothing was published"),
+        )
 
     def end(self) -> None:
         self._orders.close()
@@ -137,7 +144,9 @@ def _round(fanout: Fanout, standing: dict[str, Stand], results: Results, *, coun
                 standing.pop(name).end()
 
 
-def _measure(row: str, name: str, stand: Stand, job: dict[str, Any], unit: str, results: Results, *, counts: bool) -> bool:
+def _measure(
+    row: str, name: str, stand: Stand, job: dict[str, Any], unit: str, results: Results, *, counts: bool
+) -> bool:
     """One run of one server; False when it cannot go on."""
     child: Child = stand.child
     child.resume()

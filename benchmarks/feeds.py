@@ -1,4 +1,5 @@
-"""The rows that begin at a venue's socket: ingest, latency from the venue's send to the client's receive, and the client that never reads."""
+"""The rows that begin at a venue's socket: ingest, latency from the venue's send to the client's receive, and the
+client that never reads."""
 
 from __future__ import annotations
 
@@ -26,7 +27,8 @@ STAMP = '"quantity":'
 
 @frozen
 class Ingest:
-    """``frames`` of the mix through each contestant; ``listened_frames`` through ours while ``clients`` are listening to everything."""
+    """``frames`` of the mix through each contestant; ``listened_frames`` through ours while ``clients`` are listening
+    to everything."""
 
     frames: int
     listened_frames: int
@@ -48,7 +50,8 @@ class Latency:
 
 @frozen
 class Stalled:
-    """The same with and without one client that never reads. ``rate`` and ``seconds`` make more bytes than such a client may cost."""
+    """The same with and without one client that never reads. ``rate`` and ``seconds`` make more bytes than such a
+    client may cost."""
 
     rate: float
     clients: int
@@ -70,7 +73,9 @@ def venue(frames: int, flavour: str = "trade") -> Iterator[tuple[Child, dict[str
 def our_server(port: int, *names: str) -> Iterator[tuple[Child, int]]:
     """Our server on a venue, and its port."""
     urls = f"ws://127.0.0.1:{port}", f"http://127.0.0.1:{port}"
-    child, own_port, _ = start(OURS, [python(), "-m", "benchmarks.ours", "venue", *urls, *([",".join(names)] if names else [])])
+    child, own_port, _ = start(
+        OURS, [python(), "-m", "benchmarks.ours", "venue", *urls, *([",".join(names)] if names else [])]
+    )
     try:
         yield child, own_port
     finally:
@@ -79,7 +84,11 @@ def our_server(port: int, *names: str) -> Iterator[tuple[Child, int]]:
 
 def subscribe_all(names: Sequence[str]) -> tuple[str, int]:
     """A request for ticker, trades and book of each symbol, and how many channels that is."""
-    kinds: Sequence[dict[str, object]] = ({"channel_type": "ticker"}, {"channel_type": "trade"}, {"channel_type": "order_book", "depth": BOOK_DEPTH})
+    kinds: Sequence[dict[str, object]] = (
+        {"channel_type": "ticker"},
+        {"channel_type": "trade"},
+        {"channel_type": "order_book", "depth": BOOK_DEPTH},
+    )
     channels = [{**kind, "exchange": "binance", "symbol": name} for name in names for kind in kinds]
     return json.dumps({"op": "subscribe", "channels": channels}), len(channels)
 
@@ -91,7 +100,13 @@ def run_ingest(row: Ingest, rounds: int, results: Results) -> None:
     """Frames per second of wall time, from the first marked trade to the last."""
     for _ in range(rounds):
         for name in row.entrants:
-            absent = CONTESTANTS["picows"].absent() if name == "picows+msgspec" else _no_cryptofeed() if name == "cryptofeed" else ""
+            absent = (
+                CONTESTANTS["picows"].absent()
+                if name == "picows+msgspec"
+                else _no_cryptofeed()
+                if name == "cryptofeed"
+                else ""
+            )
             if absent:
                 results.leave_out(name, absent)
                 continue
@@ -114,7 +129,9 @@ def _ingest(row: Ingest, name: str) -> float:
         if name.startswith(OURS):
             server, own_port = stack.enter_context(our_server(port, *NAMES))
         elif name == BARE:
-            server = Child(name, [python(), "-m", "benchmarks.peers.ingest_bare", str(port), ",".join(NAMES)], SERVER_CORE)
+            server = Child(
+                name, [python(), "-m", "benchmarks.peers.ingest_bare", str(port), ",".join(NAMES)], SERVER_CORE
+            )
             stack.callback(server.end)
         else:
             program = "ingest_cryptofeed.py" if name == "cryptofeed" else "ingest_picows.py"
@@ -123,7 +140,8 @@ def _ingest(row: Ingest, name: str) -> float:
         server.hear(30)
         if name.endswith("with clients"):
             request, channels = subscribe_all(NAMES)
-            # greeting, answer, and a status and a value for each; a ticker and a book have one value, there is one trade so far
+            # greeting, answer, and a status and a value for each; a ticker and a book have one value, there is one
+            # trade so far
             load = Load("ingest", own_port, Plan(row.clients, [request], 2 + 2 * channels, '{"type":"trade"', '"id":"'))
             stack.callback(load.end)
             load.begin()
@@ -144,7 +162,10 @@ def _check_ingest(report: dict[str, Any], said: dict[str, Any], *, ours: bool) -
     if report["done"]["trade"] != trades:
         raise BenchError(f"{report['done']['trade']} of {trades} trades")
     if ours:
-        last = {key.split(":")[2].replace("-", ""): str(json.loads(text)["payload"]["bid"]) for key, text in report["last"].items()}
+        last = {
+            key.split(":")[2].replace("-", ""): str(json.loads(text)["payload"]["bid"])
+            for key, text in report["last"].items()
+        }
     else:
         last = {key.replace("-", ""): value for key, value in report["last"].items()}
         if not 0 <= report["done"]["book"] - said["mix"]["book"] <= len(NAMES):
@@ -179,13 +200,17 @@ def _add_latency(row: str, name: str, counted: dict[str, Any], results: Results)
 
 def _our_latency(rate: float, clients: int, seconds: float, stalled: int = 0) -> tuple[dict[str, Any], int]:
     """What the clients counted, and how much the server's memory grew in the meantime, in KiB."""
-    request = json.dumps({"op": "subscribe", "channels": [{"channel_type": "trade", "exchange": "binance", "symbol": NAMES[0]}]})
+    request = json.dumps(
+        {"op": "subscribe", "channels": [{"channel_type": "trade", "exchange": "binance", "symbol": NAMES[0]}]}
+    )
     # the clients come when the venue has been heard: to the status they get the first trade as well
     plan = Plan(clients + stalled, [request], 4, *KINDS["trade"], STAMP, stalled)
     with contextlib.ExitStack() as stack:
         child, said = stack.enter_context(venue(0))
         server, port = stack.enter_context(our_server(said["port"]))
-        keeper = Load("keeper", port, Plan(1, [request], 5, *KINDS["trade"]))  # greeting, answer, two states, the first trade: the venue is heard
+        keeper = Load(
+            "keeper", port, Plan(1, [request], 5, *KINDS["trade"])
+        )  # greeting, answer, two states, the first trade: the venue is heard
         stack.callback(keeper.end)
         load = Load("latency", port, plan)
         stack.callback(load.end)

@@ -1,6 +1,8 @@
-"""Binance spot frames made up by a seed: the mix of a recorded minute (68 % book ticker, 24 % trade, 8 % depth), several symbols, books that chain.
+"""Binance spot frames made up by a seed: the mix of a recorded minute (68 % book ticker, 24 % trade, 8 % depth),
+several symbols, books that chain.
 
-Prices stay around a fixed middle, so that books never cross; every book has 1,000 levels a side to begin with, which the REST snapshot shows.
+Prices stay around a fixed middle, so that books never cross; every book has 1,000 levels a side to begin with, which
+the REST snapshot shows.
 """
 
 from __future__ import annotations
@@ -28,7 +30,8 @@ def size(units: int) -> str:
 
 
 class Market:
-    """One symbol: its book, and frames that change it. ``flavour`` ``agg`` names trades as cryptofeed reads them (``aggTrade``)."""
+    """One symbol: its book, and frames that change it. ``flavour`` ``agg`` names trades as cryptofeed reads them
+    (``aggTrade``)."""
 
     def __init__(self, name: str, seed: int, flavour: str = "trade") -> None:
         self.native = name.replace("-", "")

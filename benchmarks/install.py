@@ -1,6 +1,7 @@
 """The peers, in a virtual environment and an npm prefix of their own below ``benchmarks/.peers``.
 
-nginx with nchan is not installed here: it comes from the system's packages (Debian: ``nginx`` and ``libnginx-mod-nchan``), or is left out.
+nginx with nchan is not installed here: it comes from the system's packages (Debian: ``nginx`` and
+``libnginx-mod-nchan``), or is left out.
 """
 
 from __future__ import annotations
@@ -20,17 +21,22 @@ SHOWN = ("autobahn", "twisted", "msgspec")
 
 
 def install() -> list[str]:
-    """Install what is missing, one by one, so that one that fails does not take the others along; returns what failed and why."""
+    """Install what is missing, one by one, so that one that fails does not take the others along; returns what failed
+    and why."""
     failed = []
     if not PEERS_PYTHON.exists():
         subprocess.run([sys.executable, "-m", "venv", str(PEERS / "venv")], check=True)
     have = _installed(PEERS_PYTHON)
     for package in PACKAGES:
         if package not in have:
-            failed += _try(package, [str(PEERS_PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", package])
+            failed += _try(
+                package, [str(PEERS_PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", package]
+            )
     if shutil.which("npm") is not None and not (PEERS_NPM / "node_modules" / "ws").is_dir():
         PEERS_NPM.mkdir(parents=True, exist_ok=True)
-        failed += _try("ws", ["npm", "install", "--silent", "--no-fund", "--no-audit", "--prefix", str(PEERS_NPM), "ws"])
+        failed += _try(
+            "ws", ["npm", "install", "--silent", "--no-fund", "--no-audit", "--prefix", str(PEERS_NPM), "ws"]
+        )
     return failed
 
 
@@ -50,14 +56,18 @@ def _installed(interpreter: Path) -> dict[str, str]:
     if not interpreter.exists():
         return {}
     code = "import importlib.metadata as m, json; print(json.dumps({d.metadata['Name'].lower(): d.version for d in m.distributions()}))"
-    said: dict[str, str] = json.loads(subprocess.run([str(interpreter), "-c", code], capture_output=True, text=True, check=True).stdout)
+    said: dict[str, str] = json.loads(
+        subprocess.run([str(interpreter), "-c", code], capture_output=True, text=True, check=True).stdout
+    )
     return said
 
 
 def versions() -> dict[str, str]:
     """What is compared, with its version."""
     ours = {name: version for name, version in _installed(Path(sys.executable)).items() if name in SHOWN}
-    peers = {name: version for name, version in _installed(PEERS_PYTHON).items() if name in PACKAGES and name not in ours}
+    peers = {
+        name: version for name, version in _installed(PEERS_PYTHON).items() if name in PACKAGES and name not in ours
+    }
     found = {"Python": platform.python_version(), **ours, **peers}
     package = PEERS_NPM / "node_modules" / "ws" / "package.json"
     if package.exists() and shutil.which("node"):
@@ -71,9 +81,15 @@ def _nginx() -> dict[str, str]:
     program = nginx()
     if program is None or CONTESTANTS["nchan"].absent():
         return {}
-    found = {"nginx": subprocess.run([program, "-v"], capture_output=True, text=True, check=True).stderr.strip().rpartition("/")[2]}
+    found = {
+        "nginx": subprocess.run([program, "-v"], capture_output=True, text=True, check=True)
+        .stderr.strip()
+        .rpartition("/")[2]
+    }
     if shutil.which("dpkg-query"):
-        asked = subprocess.run(["dpkg-query", "-W", "-f", "${Version}", "libnginx-mod-nchan"], capture_output=True, text=True)
+        asked = subprocess.run(
+            ["dpkg-query", "-W", "-f", "${Version}", "libnginx-mod-nchan"], capture_output=True, text=True
+        )
         if asked.returncode == 0:
             found["nchan"] = asked.stdout.strip().rpartition(":")[2]
     return found

@@ -1,5 +1,6 @@
-"""The load generator without a C compiler: the same arguments, commands and answers as ``load.c``, where they are explained. Slower, so that fewer
-messages a second arrive; the servers wait for their clients, and their CPU times stay comparable.
+"""The load generator without a C compiler: the same arguments, commands and answers as ``load.c``, where they are
+explained. Slower, so that fewer messages a second arrive; the servers wait for their clients, and their CPU times stay
+comparable.
 """
 
 from __future__ import annotations
@@ -41,7 +42,13 @@ class Client:
 
     def send_frame(self, opcode: int, payload: bytes) -> None:
         size, first = len(payload), 0x80 | opcode
-        head = pack("!BB", first, 0x80 | size) if size < 126 else pack("!BBH", first, 0xFE, size) if size < 65536 else pack("!BBQ", first, 0xFF, size)
+        head = (
+            pack("!BB", first, 0x80 | size)
+            if size < 126
+            else pack("!BBH", first, 0xFE, size)
+            if size < 65536
+            else pack("!BBQ", first, 0xFF, size)
+        )
         self.socket.setblocking(True)
         self.socket.sendall(head + b"\0\0\0\0" + payload)
         self.socket.setblocking(False)
@@ -247,7 +254,9 @@ class Load:
         counts = [client.frames for client in self._clients[self._stalled :]] or [0]
         late = sorted(self._late)
         shares = {"p50": 0.5, "p99": 0.99, "p999": 0.999}
-        latencies = {name: late[min(len(late) - 1, int(share * len(late)))] if late else 0 for name, share in shares.items()}
+        latencies = {
+            name: late[min(len(late) - 1, int(share * len(late)))] if late else 0 for name, share in shares.items()
+        }
         say(
             frames=self._total,
             bytes=self._bytes,

@@ -35,7 +35,8 @@ def program() -> tuple[str, ...]:
 
 @frozen
 class Plan:
-    """Who the clients are: ``subscriptions`` by client (again from the first when there are fewer), ``setup`` frames until one is ready."""
+    """Who the clients are: ``subscriptions`` by client (again from the first when there are fewer), ``setup`` frames
+    until one is ready."""
 
     clients: int
     subscriptions: Sequence[str]
@@ -55,13 +56,27 @@ class Load:
         with os.fdopen(handle, "w") as lines:
             lines.writelines(f"{line}\n" for line in plan.subscriptions)
         sample = max(1, plan.clients // SAMPLED_CLIENTS)
-        arguments = (port, path, plan.clients, file if plan.subscriptions else "-", plan.setup, plan.kind, plan.number, plan.stamp, credit_port)
+        arguments = (
+            port,
+            path,
+            plan.clients,
+            file if plan.subscriptions else "-",
+            plan.setup,
+            plan.kind,
+            plan.number,
+            plan.stamp,
+            credit_port,
+        )
         self.plan = plan
-        self._child = Child(f"load-{name}", [*program(), "127.0.0.1", *map(str, (*arguments, sample, plan.stalled))], LOAD_CORE)
+        self._child = Child(
+            f"load-{name}", [*program(), "127.0.0.1", *map(str, (*arguments, sample, plan.stalled))], LOAD_CORE
+        )
         try:
             said = self._child.hear(120)
             if said["ready"] != plan.clients or said["dead"]:
-                raise BenchError(f"{name}: only {said['ready']} of {plan.clients} clients got their answers, {said['dead']} were dropped")
+                raise BenchError(
+                    f"{name}: only {said['ready']} of {plan.clients} clients got their answers, {said['dead']} were dropped"
+                )
         except BenchError:
             self.end()
             raise

@@ -3,8 +3,9 @@
     python -m benchmarks.ours inlet trade|book TOPICS
     python -m benchmarks.ours venue WS_URL REST_URL [SYMBOLS]
 
-``inlet``: prepared events are published into the hub, as ``Work`` orders. ``venue``: the real adapter of Binance, connected to ``venue.py``; with
-SYMBOLS, ticker, trades and book of each are held and a listener counts what comes, encoded.
+``inlet``: prepared events are published into the hub, as ``Work`` orders. ``venue``: the real adapter of Binance,
+connected to ``venue.py``; with SYMBOLS, ticker, trades and book of each are held and a listener counts what comes,
+encoded.
 """
 
 from __future__ import annotations
@@ -55,7 +56,9 @@ class Listed:
         self.catalogue = Catalogue(self.exchange)
         step = Number("0.01000000")
         names = ((symbol, f"{symbol.base}{symbol.quote}") for symbol in map(symbol_of, range(count)))
-        self.catalogue.replace(SPOT, [Instrument(self.exchange, SPOT, symbol, native, step, step) for symbol, native in names])
+        self.catalogue.replace(
+            SPOT, [Instrument(self.exchange, SPOT, symbol, native, step, step) for symbol, native in names]
+        )
 
     def intervals(self, market: MarketType) -> Sequence[str]:
         return ("1m",)
@@ -75,7 +78,9 @@ class Listed:
         return ()
 
     def report(self) -> ExchangeReport:
-        return ExchangeReport(self.exchange, "Listed", "online", False, None, "", self.source, "", "", {}, 1, 1, 1, None)
+        return ExchangeReport(
+            self.exchange, "Listed", "online", False, None, "", self.source, "", "", {}, 1, 1, 1, None
+        )
 
     async def candles(self, topic: Topic, limit: int, end_ms: int | None) -> Sequence[Candle]:
         return ()
@@ -151,7 +156,9 @@ def inlet(reactor: Any, kind: str, count: int) -> tuple[Server, Work]:
     server.hub.add_upstream(Listed(count))
     publish = server.hub.publish
     if kind == "book":
-        topics = [Topic("binance", SPOT, symbol_of(index), Channel.ORDER_BOOK, depth=BOOK_DEPTH) for index in range(count)]
+        topics = [
+            Topic("binance", SPOT, symbol_of(index), Channel.ORDER_BOOK, depth=BOOK_DEPTH) for index in range(count)
+        ]
         books = [MovingBook() for _ in topics]
         counted = Counted(topics)
         for topic in topics:
@@ -174,7 +181,8 @@ def inlet(reactor: Any, kind: str, count: int) -> tuple[Server, Work]:
 
 @implementer(IOutlet)
 class Ingested:
-    """Listens like a cohort of clients: counts encoded messages, notes the last of each topic, and tells when the marked trades came.
+    """Listens like a cohort of clients: counts encoded messages, notes the last of each topic, and tells when the
+    marked trades came.
 
     The first and the last frame of the measured stream are trades with quantities nothing else has.
     """
@@ -196,7 +204,13 @@ class Ingested:
             self._begun, self._cpu = perf_counter(), cpu_seconds()
         elif b'"quantity":999.0' in body:
             last = {topic: value.decode() for topic, value in self._last.items()}
-            say(done=self.counts, wall=perf_counter() - self._begun, cpu=cpu_seconds() - self._cpu, bytes=self._size, last=last)
+            say(
+                done=self.counts,
+                wall=perf_counter() - self._begun,
+                cpu=cpu_seconds() - self._cpu,
+                bytes=self._size,
+                last=last,
+            )
 
     def deliver_sweep(self, batch: Batch) -> None:
         """There is no sweep here."""
@@ -204,7 +218,11 @@ class Ingested:
 
 def venue(reactor: Any, ws: str, rest: str) -> Server:
     """A server with the real adapter, on the bench's venue."""
-    endpoints = {f"binance_{market}{kind}_url": url for market in ("", "perpetual_") for kind, url in (("ws", ws), ("rest", rest))}
+    endpoints = {
+        f"binance_{market}{kind}_url": url
+        for market in ("", "perpetual_")
+        for kind, url in (("ws", ws), ("rest", rest))
+    }
     config = evolve(CONFIG, endpoints=endpoints)
     return build(config, reactor, clock=SystemClock(), random=Random(1), venues=[registry.load("binance")])
 

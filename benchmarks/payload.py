@@ -43,7 +43,9 @@ def write_bodies(kind: str, topics: int) -> Path:
 
 def ours_subscribe(kind: str, topics: Sequence[int]) -> str:
     """A client's request to our server."""
-    member: dict[str, object] = {"channel_type": "trade"} if kind == "trade" else {"channel_type": "order_book", "depth": BOOK_DEPTH}
+    member: dict[str, object] = (
+        {"channel_type": "trade"} if kind == "trade" else {"channel_type": "order_book", "depth": BOOK_DEPTH}
+    )
     channels = [{**member, "exchange": "binance", "symbol": str(symbol_of(index))} for index in topics]
     return json.dumps({"op": "subscribe", "channels": channels}, separators=(",", ":"))
 
@@ -65,5 +67,6 @@ def some_of(topics: int, clients: int, each: int) -> list[list[int]]:
 
 
 def groups_of(topics: int, clients: int, groups: int) -> list[list[int]]:
-    """Client i has the topics of group i modulo ``groups``: a topic has the same number of clients whatever the number of topics."""
+    """Client i has the topics of group i modulo ``groups``: a topic has the same number of clients whatever the number
+    of topics."""
     return [list(range(client % groups, topics, groups)) for client in range(clients)]

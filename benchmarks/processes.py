@@ -41,7 +41,9 @@ def pin(core: int) -> None:
 class Child:
     """One process. ``hear`` returns what it says next; ``pause`` and ``resume`` take it off its core."""
 
-    def __init__(self, name: str, command: Sequence[str], core: int, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, name: str, command: Sequence[str], core: int, environment: Mapping[str, str] | None = None
+    ) -> None:
         self.name = name
         CACHE.mkdir(exist_ok=True)
         self._errors = (CACHE / f"{name}.stderr").open("w+b")

@@ -15,15 +15,31 @@ from benchmarks.targets import ABSOLUTES, GROWTH, MOST_GROWTH, TARGETS, growth
 
 UNITS: Sequence[tuple[str, str, str]] = (
     ("saturated/", "Saturated fan-out", "deliveries per second; rows are clients / events per turn"),
-    ("mixed", "Mixed fan-out", "deliveries per CPU-second of the server: 200 topics, 1,000 clients on 20 random topics each, 5,000 events/s"),
-    ("books", "Book fan-out", "deliveries per CPU-second of the server: 50 books of depth 50, 10 changes a second each, 1,000 clients on all"),
+    (
+        "mixed",
+        "Mixed fan-out",
+        "deliveries per CPU-second of the server: 200 topics, 1,000 clients on 20 random topics each, 5,000 events/s",
+    ),
+    (
+        "books",
+        "Book fan-out",
+        "deliveries per CPU-second of the server: 50 books of depth 50, 10 changes a second each, 1,000 clients on all",
+    ),
     (
         "ingest",
         "Ingest",
         "venue frames per second, from the socket to the encoded event (ours sends a ticker also for each trade; picows + msgspec only decodes)",
     ),
-    ("latency/", "Latency", "microseconds from the venue's send to the client's receive, 500 clients; rows are events per second / percentile"),
-    ("stalled/", "A client that never reads", "microseconds, and KiB by which the server grew; 1,000 clients, 2,000 events/s"),
+    (
+        "latency/",
+        "Latency",
+        "microseconds from the venue's send to the client's receive, 500 clients; rows are events per second / percentile",
+    ),
+    (
+        "stalled/",
+        "A client that never reads",
+        "microseconds, and KiB by which the server grew; 1,000 clients, 2,000 events/s",
+    ),
     ("handshakes", "Handshakes", "upgrades per second, 64 at a time"),
     ("memory", "Idle clients", "KiB of the server's resident memory per client"),
     ("cold", "Cold start", "seconds from the start of the process to the first ticker at a client"),
@@ -33,17 +49,30 @@ UNITS: Sequence[tuple[str, str, str]] = (
 
 def machine() -> dict[str, str]:
     """Where this runs."""
-    model = next((line.partition(":")[2].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")), platform.processor())
-    memory = next((f"{int(line.split()[1]) // 2**20} GiB" for line in _lines("/proc/meminfo") if line.startswith("MemTotal")), "unknown")
+    model = next(
+        (line.partition(":")[2].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")),
+        platform.processor(),
+    )
+    memory = next(
+        (f"{int(line.split()[1]) // 2**20} GiB" for line in _lines("/proc/meminfo") if line.startswith("MemTotal")),
+        "unknown",
+    )
     load = " ".join(f"{each:.2f}" for each in os.getloadavg())
-    return {"CPU": f"{model}, {os.cpu_count()} cores", "memory": memory, "kernel": f"{platform.system()} {platform.release()}", "load before": load}
+    return {
+        "CPU": f"{model}, {os.cpu_count()} cores",
+        "memory": memory,
+        "kernel": f"{platform.system()} {platform.release()}",
+        "load before": load,
+    }
 
 
 def _lines(path: str) -> list[str]:
     return Path(path).read_text().splitlines() if Path(path).exists() else []
 
 
-def render(results: Results, here: Mapping[str, str], versions: Mapping[str, str], rounds: int, notes: Sequence[str]) -> str:
+def render(
+    results: Results, here: Mapping[str, str], versions: Mapping[str, str], rounds: int, notes: Sequence[str]
+) -> str:
     """The whole page."""
     now = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
     parts = [
@@ -52,7 +81,11 @@ def render(results: Results, here: Mapping[str, str], versions: Mapping[str, str
         "The server runs on one core, the load on another. Servers that wait for their turn are stopped. Each run checks that every client got\n"
         "every message, and sampled clients that they came in order; a run that fails has no figure. Figures of other machines or days say nothing\n"
         "about each other; the ratios do.",
-        _table(("", ""), [(name, value) for name, value in here.items()] + [("versions", ", ".join(f"{n} {v}" for n, v in versions.items()))]),
+        _table(
+            ("", ""),
+            [(name, value) for name, value in here.items()]
+            + [("versions", ", ".join(f"{n} {v}" for n, v in versions.items()))],
+        ),
         "Accepted sockets have SO_SNDBUF 128 KiB, except with uWebSockets and Node, which give no access to it. Pings are off everywhere.",
         "## Targets",
         _table(("row", "against", "asked", "measured", ""), _verdicts(results)),
@@ -78,7 +111,15 @@ def _verdicts(results: Results) -> list[tuple[str, ...]]:
     lines: list[tuple[str, ...]] = []
     for target in TARGETS:
         ratio = target.ratio(results)
-        lines.append((target.text, _title(target.peer), target.asked, "" if ratio is None else f"{ratio:.2f}x", target.verdict(ratio)))
+        lines.append(
+            (
+                target.text,
+                _title(target.peer),
+                target.asked,
+                "" if ratio is None else f"{ratio:.2f}x",
+                target.verdict(ratio),
+            )
+        )
     for absolute in ABSOLUTES:
         value = absolute.value(results)
         shown = "" if value is None else f"{value:,.1f} {absolute.unit}"
@@ -100,7 +141,11 @@ def _values(results: Results, rows: Sequence[str]) -> str:
 def _cell(values: Sequence[float] | None) -> str:
     if not values:
         return "-"
-    return f"{_number(median(values))} ({_number(min(values))} - {_number(max(values))})" if len(values) > 1 else _number(values[0])
+    return (
+        f"{_number(median(values))} ({_number(min(values))} - {_number(max(values))})"
+        if len(values) > 1
+        else _number(values[0])
+    )
 
 
 def _number(value: float) -> str:

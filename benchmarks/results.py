@@ -36,7 +36,9 @@ class Results:
     def forget(self, name: str) -> None:
         """A row is measured anew."""
         stem = name.replace("-", "/")
-        self.values = {row: values for row, values in self.values.items() if row != stem and not row.startswith(f"{stem}/")}
+        self.values = {
+            row: values for row, values in self.values.items() if row != stem and not row.startswith(f"{stem}/")
+        }
         self.faults = [fault for fault in self.faults if not fault.startswith((f"{stem}/", f"{stem},"))]
 
     def median(self, row: str, contestant: str) -> float | None:

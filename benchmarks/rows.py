@@ -19,8 +19,8 @@ GROUPS = 10
 
 @frozen
 class Size:
-    """How large the rows are. ``seconds`` of one fan-out measurement; ``listened_frames`` of ingest while clients listen; ``warm``: a round that
-    does not count comes first."""
+    """How large the rows are. ``seconds`` of one fan-out measurement; ``listened_frames`` of ingest while clients
+    listen; ``warm``: a round that does not count comes first."""
 
     seconds: float = 0.6
     clients: Sequence[int] = (100, 1000, 5000)
@@ -84,7 +84,10 @@ Run = Callable[[int, Results], None]
 def _saturated(size: Size) -> Run:
     def run(rounds: int, results: Results) -> None:
         for clients in size.clients:
-            jobs = [(f"saturated/{clients}/{per_turn}", saturate(per_turn, size.seconds, clients)) for per_turn in (1, 16, 64)]
+            jobs = [
+                (f"saturated/{clients}/{per_turn}", saturate(per_turn, size.seconds, clients))
+                for per_turn in (1, 16, 64)
+            ]
             entrants = EVERYBODY if clients <= 1000 else FAST
             fanout.run([Fanout("trade", 1, all_of(1, clients), jobs, entrants, "rate", size.warm)], rounds, results)
 
@@ -95,7 +98,11 @@ def _mixed(size: Size) -> Run:
     def run(rounds: int, results: Results) -> None:
         subscriptions = some_of(size.mixed_topics, size.mixed_clients, size.mixed_each)
         jobs = [("mixed", pace(size.mixed_rate, 0.001, size.paced_seconds))]
-        fanout.run([Fanout("trade", size.mixed_topics, subscriptions, jobs, (OURS, "uws", "ws"), "per_cpu", size.warm)], rounds, results)
+        fanout.run(
+            [Fanout("trade", size.mixed_topics, subscriptions, jobs, (OURS, "uws", "ws"), "per_cpu", size.warm)],
+            rounds,
+            results,
+        )
 
     return run
 
@@ -104,7 +111,11 @@ def _books(size: Size) -> Run:
     def run(rounds: int, results: Results) -> None:
         jobs = [("books", pace(size.books * 10, 0.1, size.paced_seconds, cycle=True, grace=0.3))]
         subscriptions = all_of(size.books, size.book_clients)
-        fanout.run([Fanout("book", size.books, subscriptions, jobs, (OURS, "uws", "ws"), "per_cpu", size.warm)], rounds, results)
+        fanout.run(
+            [Fanout("book", size.books, subscriptions, jobs, (OURS, "uws", "ws"), "per_cpu", size.warm)],
+            rounds,
+            results,
+        )
 
     return run
 
@@ -149,7 +160,9 @@ def rows(size: Size) -> dict[str, Run]:
         "stalled": lambda rounds, results: feeds.run_stalled(
             feeds.Stalled(size.stalled_rate, size.stalled_clients, size.stalled_seconds), rounds, results
         ),
-        "handshakes": lambda rounds, results: upkeep.run_handshakes(upkeep.Handshakes(size.handshakes), rounds, results),
+        "handshakes": lambda rounds, results: upkeep.run_handshakes(
+            upkeep.Handshakes(size.handshakes), rounds, results
+        ),
         "memory": lambda rounds, results: upkeep.run_idle(upkeep.Idle(size.idle_clients), rounds, results),
         "cold": lambda rounds, results: upkeep.run_cold(upkeep.ColdStart(), rounds, results),
         "growth-clients": _growth_clients(size),

@@ -12,7 +12,8 @@ from benchmarks.results import Results
 
 @frozen
 class Target:
-    """``ours`` of a row, divided by ``peer`` of the same row (or of ``peer_row``), is at least (``least``) or at most (``most``) so much."""
+    """``ours`` of a row, divided by ``peer`` of the same row (or of ``peer_row``), is at least (``least``) or at most
+    (``most``) so much."""
 
     row: str
     text: str
@@ -65,16 +66,27 @@ TARGETS: Sequence[Target] = (
     Target("ingest", "ingest, socket to encoded event", "picows+msgspec", least=0.4),
     Target("latency/200/p99", "latency p99, 200 events/s x 500 clients", "uws", most=1.2),
     Target("latency/1000/p99", "latency p99, 1,000 events/s x 500 clients", "uws", most=1.2),
-    Target("stalled/p99", "the others' p99 with one client that never reads", "everybody reads", most=1.2, ours="one never reads"),
+    Target(
+        "stalled/p99",
+        "the others' p99 with one client that never reads",
+        "everybody reads",
+        most=1.2,
+        ours="one never reads",
+    ),
     Target("handshakes", "handshakes per second", "websockets", least=1.0),
 )
 
 ABSOLUTES: Sequence[Absolute] = (
     Absolute("memory", "memory per idle client", 16.0, "KiB"),
-    Absolute("stalled/memory", "memory of a client that never reads", 2048.0, "KiB", "one never reads", "everybody reads"),
+    Absolute(
+        "stalled/memory", "memory of a client that never reads", 2048.0, "KiB", "one never reads", "everybody reads"
+    ),
 )
 
-GROWTH = (("growth/clients/", "cost per delivery over the number of clients"), ("growth/topics/", "cost per delivery over the number of topics"))
+GROWTH = (
+    ("growth/clients/", "cost per delivery over the number of clients"),
+    ("growth/topics/", "cost per delivery over the number of topics"),
+)
 MOST_GROWTH = 1.3
 
 

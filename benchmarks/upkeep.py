@@ -1,4 +1,5 @@
-"""The rows that are not about events: handshakes, memory of idle clients, and how long the server takes to its first value."""
+"""The rows that are not about events: handshakes, memory of idle clients, and how long the server takes to its first
+value."""
 
 from __future__ import annotations
 
@@ -115,8 +116,22 @@ def _cold() -> float:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     with venue(0) as (_, said):
-        urls = {f"BINANCE_{market}{kind}": f"{scheme}://127.0.0.1:{said['port']}" for market in ("", "PERPETUAL_") for kind, scheme in SCHEMES}
-        command = [_twistd(), "-n", "--pidfile=", "cryptodash", "run", "--bind-addr", f"127.0.0.1:{port}", "--exchanges", "binance"]
+        urls = {
+            f"BINANCE_{market}{kind}": f"{scheme}://127.0.0.1:{said['port']}"
+            for market in ("", "PERPETUAL_")
+            for kind, scheme in SCHEMES
+        }
+        command = [
+            _twistd(),
+            "-n",
+            "--pidfile=",
+            "cryptodash",
+            "run",
+            "--bind-addr",
+            f"127.0.0.1:{port}",
+            "--exchanges",
+            "binance",
+        ]
         begun = time.monotonic()
         server = Child("cold", command, SERVER_CORE, urls)
         try:

@@ -1,9 +1,11 @@
-"""A venue that speaks Binance's wire to the servers under test: catalogue and snapshots over REST, frames over WebSocket.
+"""A venue that speaks Binance's wire to the servers under test: catalogue and snapshots over REST, frames over
+WebSocket.
 
     python -m benchmarks.venue SYMBOLS FRAMES [agg]
 
-Commands on stdin: ``blast`` sends the mix of frames as fast as the server reads; ``trades RATE SECONDS`` sends trades of the first symbol at
-random moments, each with the nanosecond of its sending as its quantity; ``feed PORT RATE SECONDS`` the same, ready made, to a peer's ``/feed``.
+Commands on stdin: ``blast`` sends the mix of frames as fast as the server reads; ``trades RATE SECONDS`` sends trades
+of the first symbol at random moments, each with the nanosecond of its sending as its quantity; ``feed PORT RATE
+SECONDS`` the same, ready made, to a peer's ``/feed``.
 """
 
 from __future__ import annotations
@@ -34,7 +36,13 @@ FILTERS = [
 def frame(payload: bytes, *, masked: bool = False) -> bytes:
     """A final text frame; as a client's, with a mask of zeros."""
     size, bit = len(payload), 0x80 if masked else 0
-    head = bytes((0x81, bit | size)) if size < 126 else pack("!BBH", 0x81, bit | 126, size) if size < 65536 else pack("!BBQ", 0x81, bit | 127, size)
+    head = (
+        bytes((0x81, bit | size))
+        if size < 126
+        else pack("!BBH", 0x81, bit | 126, size)
+        if size < 65536
+        else pack("!BBQ", 0x81, bit | 127, size)
+    )
     return head + (b"\0\0\0\0" if masked else b"") + payload
 
 
@@ -54,7 +62,8 @@ class Venue:
 
     def _openings(self, market: Market) -> dict[str, list[bytes]]:
         """What a subscription to each stream brings at once; a book asks for its snapshot, which is of the middle
-        of these changes, once some have come. (cryptofeed subscribes by the URL and asks after the first: for it the snapshot is of the end.)"""
+        of these changes, once some have come. (cryptofeed subscribes by the URL and asks after the first: for it the
+        snapshot is of the end.)"""
         first = {"ticker": [market.day()], "bookTicker": [market.quote()], "trade": [market.trade()]}
         depths = []
         for index in range(10):
@@ -65,7 +74,14 @@ class Venue:
 
     def _listing(self, name: str) -> dict[str, object]:
         base, quote = name.split("-")
-        return {"symbol": base + quote, "status": "TRADING", "baseAsset": base, "quoteAsset": quote, "isSpotTradingAllowed": True, "filters": FILTERS}
+        return {
+            "symbol": base + quote,
+            "status": "TRADING",
+            "baseAsset": base,
+            "quoteAsset": quote,
+            "isSpotTradingAllowed": True,
+            "filters": FILTERS,
+        }
 
     def truth(self) -> dict[str, str]:
         """The best bid that each symbol ends with."""
@@ -74,7 +90,10 @@ class Venue:
     def mixed(self) -> dict[str, int]:
         """How many frames of each kind the mix holds."""
         marks = {"trade": (b'@trade"', b'@aggTrade"'), "ticker": (b'@bookTicker"',), "book": (b'@depth@100ms"',)}
-        return {kind: sum(any(word in each[:64] for word in words) for each in self._frames) for kind, words in marks.items()}
+        return {
+            kind: sum(any(word in each[:64] for word in words) for each in self._frames)
+            for kind, words in marks.items()
+        }
 
     # -- the wire
 
@@ -94,14 +113,20 @@ class Venue:
                         return
                     data += more
                 head, _, data = data.partition(b"\r\n\r\n")
-                headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(b":") for line in head.split(b"\r\n")[1:])}
+                headers = {
+                    name.strip().lower(): value.strip()
+                    for name, _, value in (line.partition(b":") for line in head.split(b"\r\n")[1:])
+                }
                 target = urlsplit(head.split(b" ", 2)[1].decode())
                 if b"sec-websocket-key" in headers:
                     self._upgrade(connection, headers[b"sec-websocket-key"], "streams" in parse_qs(target.query))
                     self._listen(connection, data)
                     return
                 body = self._answer(target.path, parse_qs(target.query))
-                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
+                connection.sendall(
+                    b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b"
+                    % (len(body), body)
+                )
 
     def _answer(self, path: str, query: dict[str, list[str]]) -> bytes:
         if path == "/api/v3/exchangeInfo":
@@ -113,7 +138,8 @@ class Venue:
     def _upgrade(self, connection: socket.socket, key: bytes, subscribed: bool) -> None:
         accept = base64.b64encode(hashlib.sha1(key + GUID).digest())
         connection.sendall(
-            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: %b\r\n\r\n" % accept
+            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: %b\r\n\r\n"
+            % accept
         )
         if subscribed:
             self._subscribed = connection

@@ -11,7 +11,12 @@ from twisted.python.logfile import LogFile
 
 from cryptodash.core.settings import parse_levels
 
-QUIETER = {"twisted.internet.protocol": "warn", "twisted.web.client": "warn", "twisted.web.http": "warn", "autobahn": "critical"}
+QUIETER = {
+    "twisted.internet.protocol": "warn",
+    "twisted.web.client": "warn",
+    "twisted.web.http": "warn",
+    "autobahn": "critical",
+}
 """Libraries that tell of every connection, or tell again what we log ourselves; unless the operator names them."""
 
 
@@ -34,7 +39,8 @@ class _Choice:
     nodaemon: bool = True
 
 
-# twistd takes a logger only as the dotted name of a function without arguments, so what it shall do must wait here. One process has one log.
+# twistd takes a logger only as the dotted name of a function without arguments, so what it shall do must wait here. One
+# process has one log.
 _choice = _Choice()
 
 

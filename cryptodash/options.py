@@ -30,7 +30,8 @@ def settings() -> list[Setting]:
 
 
 def refuse(message: str) -> NoReturn:
-    """End the start with one line and exit code 1. Not through ``sys.stderr``: twistd may have turned that into a log already."""
+    """End the start with one line and exit code 1. Not through ``sys.stderr``: twistd may have turned that into a log
+    already."""
     if sys.__stderr__ is not None:
         sys.__stderr__.write(f"cryptodash: {message}\n")
         sys.__stderr__.flush()
@@ -67,7 +68,9 @@ class CommandOptions(usage.Options):
     def _explained(self, message: str) -> str:
         """Twisted's message, with what is allowed where it only says what is not."""
         if message.startswith("option "):
-            names = ", ".join(f"--{name.rstrip('=')}" for name in sorted(self.longOpt) if name.rstrip("=") not in ("version", "help"))
+            names = ", ".join(
+                f"--{name.rstrip('=')}" for name in sorted(self.longOpt) if name.rstrip("=") not in ("version", "help")
+            )
             return f"{message}; allowed here are {names}"
         if message.startswith("Unknown command"):
             return f"{message}; allowed are {', '.join(command for command, *_ in Options.subCommands)}"
@@ -90,13 +93,19 @@ class RunOptions(CommandOptions):
     optFlags = [[setting.option, None, setting.meaning] for setting in SETTINGS if setting.name in FLAGS]
     optParameters: list[list[Any]] = [
         ["env-file", None, None, "read settings from this file instead of ./.env"],
-        *([setting.option, None, None, f"{setting.meaning} [{setting.default}]"] for setting in settings() if setting.name not in FLAGS),
+        *(
+            [setting.option, None, None, f"{setting.meaning} [{setting.default}]"]
+            for setting in settings()
+            if setting.name not in FLAGS
+        ),
     ]
 
     def layer(self) -> Layer:
         """What was given on the command line, by setting name."""
         given = {setting.name: self.get(setting.option) for setting in settings()}
-        return Layer("command line", {name: "true" if name in FLAGS else value for name, value in given.items() if value})
+        return Layer(
+            "command line", {name: "true" if name in FLAGS else value for name, value in given.items() if value}
+        )
 
 
 class SimulateOptions(CommandOptions):
@@ -107,7 +116,13 @@ class SimulateOptions(CommandOptions):
         ["interface", None, "127.0.0.1", "address to listen on"],
         ["port", "p", 9100, "first port; every further venue host takes the next one", _whole("port", 1, 65_500)],
         ["seed", None, 1, "seed of the market", _whole("seed", 0, 2**32)],
-        ["control-port", None, CONTROL_PORT, "where `twistd cryptodash fault` reaches it", _whole("control-port", 1, 65_535)],
+        [
+            "control-port",
+            None,
+            CONTROL_PORT,
+            "where `twistd cryptodash fault` reaches it",
+            _whole("control-port", 1, 65_535),
+        ],
     ]
 
 
@@ -146,7 +161,9 @@ class FaultOptions(CommandOptions):
     """Break the simulator of a running demo."""
 
     optFlags = [["spot", None, "only the spot market"], ["perpetual", None, "only the perpetual market"]]
-    optParameters: list[list[Any]] = [["control-port", None, CONTROL_PORT, "control port of the simulator", _whole("control-port", 1, 65_535)]]
+    optParameters: list[list[Any]] = [
+        ["control-port", None, CONTROL_PORT, "control port of the simulator", _whole("control-port", 1, 65_535)]
+    ]
     longdesc = "Faults:\n" + "\n".join(f"  {name:14} {fault.description}" for name, fault in FAULTS.items())
 
     def getSynopsis(self) -> str:
@@ -183,17 +200,28 @@ class Options(RunOptions):
     def postOptions(self) -> None:
         """Give twistd our observer, unless the operator chose one: it filters by level and namespace."""
         twistd = self.parent
-        if twistd is None or twistd.get("logger") or twistd.get("syslog") or self.subCommand not in ("run", "simulate", "replay"):
+        if (
+            twistd is None
+            or twistd.get("logger")
+            or twistd.get("syslog")
+            or self.subCommand not in ("run", "simulate", "replay")
+        ):
             return
         levels = "info" if self.subCommand == "simulate" else config_of(self).log_level
         twistd["logger"] = log.choose(levels, twistd.get("logfile"), bool(twistd.get("nodaemon")))
 
 
 def config_of(options: Options) -> Config:
-    """The settings of a command: its own options, then those before it, the environment, the ``.env`` file. Refuses what is wrong."""
+    """The settings of a command: its own options, then those before it, the environment, the ``.env`` file. Refuses
+    what is wrong."""
     command = options.subOptions
     try:
-        layers = [command.layer(), options.layer(), Layer("environment", os.environ), _env_file(command.get("env-file") or options.get("env-file"))]
+        layers = [
+            command.layer(),
+            options.layer(),
+            Layer("environment", os.environ),
+            _env_file(command.get("env-file") or options.get("env-file")),
+        ]
         return load(layers, registry.available(), simulated=_simulated(layers))
     except ConfigError as error:
         refuse(str(error))
@@ -207,7 +235,8 @@ def _simulated(layers: Sequence[Layer]) -> list[str] | None:
 
 
 def _env_file(path: str | None) -> Layer:
-    """``./.env`` if there is one, or the named file, which must be there. Read without interpolation; ``os.environ`` stays as it is."""
+    """``./.env`` if there is one, or the named file, which must be there. Read without interpolation; ``os.environ``
+    stays as it is."""
     file = Path(path or ".env")
     if not file.is_file():
         if path:

@@ -1,4 +1,5 @@
-"""The bill of materials: every part of the server, made and joined in one place, and the order in which it starts and stops."""
+"""The bill of materials: every part of the server, made and joined in one place, and the order in which it starts and
+stops."""
 
 from __future__ import annotations
 
@@ -40,7 +41,8 @@ _log = Logger(namespace="cryptodash.service")
 
 @frozen
 class StandIn:
-    """What takes the venues' place: a service that lives and ends with the server, (WebSocket, REST) base URLs, and the source its values have."""
+    """What takes the venues' place: a service that lives and ends with the server, (WebSocket, REST) base URLs, and the
+    source its values have."""
 
     service: IService
     base_urls: Mapping[tuple[str, MarketType], tuple[str, str]]
@@ -62,8 +64,8 @@ def build(
 ) -> Server:
     """The whole server, not started. Raises ``ConfigError`` for a venue that cannot be loaded.
 
-    ``stand_in`` takes the venues' place: the simulator of a demo, or a replay. ``bind_failed`` is told in one line why the address could not be had,
-    and ends the process.
+    ``stand_in`` takes the venues' place: the simulator of a demo, or a replay. ``bind_failed`` is told in one line why
+    the address could not be had, and ends the process.
     """
     venues = [registry.load(name) for name in config.exchanges] if venues is None else venues
     tally = Tally()
@@ -91,8 +93,8 @@ def _source(feeds: Sequence[Upstream]) -> str:
 
 
 BACKLOG = 1024
-"""Connections that the kernel keeps until we take them. When a server restarts, its clients all come back within a second; those beyond Twisted's
-50 at once would try again a second later."""
+"""Connections that the kernel keeps until we take them. When a server restarts, its clients all come back within a
+second; those beyond Twisted's 50 at once would try again a second later."""
 
 
 def endpoint_of(reactor: Any, text: str) -> IStreamServerEndpoint:
@@ -126,11 +128,14 @@ class Web(Service):
             listening = endpoint_of(self._reactor, self._endpoint).listen(self._site)
         except ConfigError as error:
             self._failed(str(error))
-        # Every endpoint we allow binds at once. Looked at here and not in a callback: a Deferred would swallow the exit.
+        # Every endpoint we allow binds at once. Looked at here and not in a callback: a Deferred would swallow the
+        # exit.
         outcome: list[IListeningPort | Failure] = []
         listening.addBoth(outcome.append)
         if not outcome or isinstance(outcome[0], Failure):
-            self._failed(f"cannot listen on {_spoken(self._endpoint)}: {_reason(outcome[0]) if outcome else 'it does not bind at once'}")
+            self._failed(
+                f"cannot listen on {_spoken(self._endpoint)}: {_reason(outcome[0]) if outcome else 'it does not bind at once'}"
+            )
         self.port = outcome[0]
         _log.info("listening on {address}", address=_address(self.port))
 
@@ -153,7 +158,8 @@ def _address(port: IListeningPort) -> str:
 
 
 def _spoken(endpoint: str) -> str:
-    """``127.0.0.1:8080`` again for the commonest endpoint: twistd's parent process shows a hundred characters of an error."""
+    """``127.0.0.1:8080`` again for the commonest endpoint: twistd's parent process shows a hundred characters of an
+    error."""
     return re.sub(r"\Atcp:([0-9]+):interface=([0-9.]+)\Z", r"\2:\1", endpoint)
 
 
@@ -166,7 +172,9 @@ def _reason(outcome: object) -> str:
 class Server(MultiService):
     """All services of one process, and the one sequence in which they end."""
 
-    def __init__(self, config: Config, hub: Broadcaster, clients: ClientFactory, rest: Rest, web: Web, stand_in: StandIn | None) -> None:
+    def __init__(
+        self, config: Config, hub: Broadcaster, clients: ClientFactory, rest: Rest, web: Web, stand_in: StandIn | None
+    ) -> None:
         super().__init__()
         self.config = config
         self.hub = hub
@@ -195,7 +203,10 @@ class Server(MultiService):
         super().startService()
         for topic in self.config.symbols:
             self.hub.hold(topic)
-        _log.info("started: {venues}", venues=", ".join(f"{feed.exchange} ({feed.source})" for feed in self.hub.upstreams.values()))
+        _log.info(
+            "started: {venues}",
+            venues=", ".join(f"{feed.exchange} ({feed.source})" for feed in self.hub.upstreams.values()),
+        )
 
     def stopService(self) -> Deferred[None]:
         """Siblings of a MultiService do not wait for each other, so the order is written down here."""
@@ -204,7 +215,8 @@ class Server(MultiService):
         return self._stopping
 
     async def _stop(self) -> None:
-        """Goodbye to every client, then the address, the feeds and the rest. Who comes meanwhile reads 503 (``/ready``, ``/ws``)."""
+        """Goodbye to every client, then the address, the feeds and the rest. Who comes meanwhile reads 503 (``/ready``,
+        ``/ws``)."""
         _log.info("draining {count} clients", count=len(self.clients.sessions))
         await self.clients.drain(DRAIN_SECONDS)
         await self._web.stop_listening()

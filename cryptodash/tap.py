@@ -1,4 +1,5 @@
-"""The command line's doing: ``twistd cryptodash [run|simulate|replay|fault|check-config]``. The only module that imports the global reactor."""
+"""The command line's doing: ``twistd cryptodash [run|simulate|replay|fault|check-config]``. The only module that
+imports the global reactor."""
 
 from __future__ import annotations
 
@@ -72,18 +73,26 @@ def _run(config: Config, twistd: usage.Options) -> IService:
     """The server; with ``DEMO`` on the simulator, which listens at once because the server needs its addresses."""
     if not config.demo:
         return _build(config, twistd)
-    simulator = Simulator(reactor, SystemClock(), exchanges=config.exchanges, control_port=CONTROL_PORT if _is_free(CONTROL_PORT) else 0)
+    simulator = Simulator(
+        reactor, SystemClock(), exchanges=config.exchanges, control_port=CONTROL_PORT if _is_free(CONTROL_PORT) else 0
+    )
     _listen(simulator)
     if simulator.control_port != CONTROL_PORT:
         option = f"--control-port {simulator.control_port}"
-        _log.warn("port {taken} is taken (another demo?): start faults of this one with {option}", taken=CONTROL_PORT, option=option)
+        _log.warn(
+            "port {taken} is taken (another demo?): start faults of this one with {option}",
+            taken=CONTROL_PORT,
+            option=option,
+        )
     return _build(config, twistd, stand_in=StandIn(simulator, simulator.hosts, "simulated"))
 
 
 def _replay(config: Config, options: usage.Options, twistd: usage.Options) -> IService:
     """The server on a recording: its venue, its streams, all of them held from the start."""
     try:
-        recording = read_recording(Path(options["file"]), exchange=options["exchange"], market=options["market"], symbols=options["symbol"])
+        recording = read_recording(
+            Path(options["file"]), exchange=options["exchange"], market=options["market"], symbols=options["symbol"]
+        )
         venue = RecordedVenue(registry.load(recording.exchange), recording.samples(), recording.limits)
         topics = venue.topics(recording.exchange, recording.market, recording.symbols, config.book_depth_default)
     except ConfigError as error:
@@ -91,7 +100,12 @@ def _replay(config: Config, options: usage.Options, twistd: usage.Options) -> IS
     replay = Replay(reactor, recording, speed=options["speed"], delay=options["delay"])
     _listen(replay)
     stand_in = StandIn(replay, replay.hosts, "replay")
-    return _build(evolve(config, exchanges=(recording.exchange,), symbols=tuple(topics)), twistd, stand_in=stand_in, venues=[venue])
+    return _build(
+        evolve(config, exchanges=(recording.exchange,), symbols=tuple(topics)),
+        twistd,
+        stand_in=stand_in,
+        venues=[venue],
+    )
 
 
 def _build(config: Config, twistd: usage.Options, **parts: Any) -> IService:
@@ -130,7 +144,8 @@ def _listen(stand_in: Simulator | Replay) -> None:
 
 
 def _watch_signals(twistd: usage.Options) -> None:
-    """The first SIGTERM or SIGINT drains and exits with 0 (twistd's own handler would exit by the signal); another one ends the process at once."""
+    """The first SIGTERM or SIGINT drains and exits with 0 (twistd's own handler would exit by the signal); another one
+    ends the process at once."""
 
     def at_once(number: int, frame: object) -> None:
         _remove_pid_file(twistd)
@@ -214,11 +229,15 @@ def _wish(words: Sequence[str], options: usage.Options) -> dict[str, Any]:
 def _control(port: int, method: str, body: object) -> str:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
     try:
-        connection.request(method, "/faults", json.dumps(body) if body is not None else None, {"Content-Type": "application/json"})
+        connection.request(
+            method, "/faults", json.dumps(body) if body is not None else None, {"Content-Type": "application/json"}
+        )
         response = connection.getresponse()
         answer = json.loads(response.read())
     except (OSError, http.client.HTTPException, ValueError) as error:
-        refuse(f"no simulator answers on control port {port} ({error}); start one with `twistd -n cryptodash --demo` or `make demo`")
+        refuse(
+            f"no simulator answers on control port {port} ({error}); start one with `twistd -n cryptodash --demo` or `make demo`"
+        )
     finally:
         connection.close()
     if response.status != 200:
@@ -227,7 +246,8 @@ def _control(port: int, method: str, body: object) -> str:
 
 
 def _print_config(config: Config) -> NoReturn:
-    """One setting a line, secrets hidden. What only the start would find out is tried, but for the socket that systemd alone can pass on."""
+    """One setting a line, secrets hidden. What only the start would find out is tried, but for the socket that systemd
+    alone can pass on."""
     if not config.bind_addr.startswith("systemd:"):
         try:
             endpoint_of(reactor, config.bind_addr)

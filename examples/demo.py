@@ -95,8 +95,21 @@ def main() -> int:
     parser.add_argument("--port", type=int, default=8080)
     options = parser.parse_args()
     twistd = Path(sys.executable).with_name("twistd")
-    command = [str(twistd), "-n", "--pidfile=", "--logfile", str(LOG), "cryptodash", "run", "--demo", "--bind-addr", f"127.0.0.1:{options.port}"]
-    server = subprocess.Popen(command, start_new_session=True)  # Ctrl-C is for us: a second signal of ours would cut the server's goodbye short
+    command = [
+        str(twistd),
+        "-n",
+        "--pidfile=",
+        "--logfile",
+        str(LOG),
+        "cryptodash",
+        "run",
+        "--demo",
+        "--bind-addr",
+        f"127.0.0.1:{options.port}",
+    ]
+    server = subprocess.Popen(
+        command, start_new_session=True
+    )  # Ctrl-C is for us: a second signal of ours would cut the server's goodbye short
     signal.signal(signal.SIGHUP, lambda *_: reactor.callFromThread(reactor.stop))
     print(f"cryptodash demo: open http://127.0.0.1:{options.port}/  (simulated venues; the server's log is {LOG})")
     print("break a venue from another terminal:  .venv/bin/twistd cryptodash fault binance silent BTC-USDT 10")

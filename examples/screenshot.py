@@ -1,4 +1,5 @@
-"""A picture of the page: starts the demo on a free port and a headless Chromium, waits until the market view is live, and writes a PNG.
+"""A picture of the page: starts the demo on a free port and a headless Chromium, waits until the market view is live,
+and writes a PNG.
 
 python examples/screenshot.py docs/dashboard.png [--view '#/compare/spot/BTC-USDT'] [--light] [--size 1440x900]
 """
@@ -81,7 +82,9 @@ def main(_: Any, *words: str) -> Deferred[None]:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("picture", type=Path)
     parser.add_argument("--view", default=VIEW, help="hash of the address (%(default)s)")
-    parser.add_argument("--live", default=LIVE, help="JavaScript that is true once the picture may be taken (%(default)s)")
+    parser.add_argument(
+        "--live", default=LIVE, help="JavaScript that is true once the picture may be taken (%(default)s)"
+    )
     parser.add_argument("--size", default="1440x900")
     parser.add_argument("--light", action="store_true")
     options = parser.parse_args(words)
@@ -100,7 +103,18 @@ def main(_: Any, *words: str) -> Deferred[None]:
 
 def demo(port: int) -> Sequence[str]:
     twistd = Path(sys.executable).with_name("twistd")
-    return [str(twistd), "-n", "--pidfile=", "--logfile", "demo.log", "cryptodash", "run", "--demo", "--bind-addr", f"127.0.0.1:{port}"]
+    return [
+        str(twistd),
+        "-n",
+        "--pidfile=",
+        "--logfile",
+        "demo.log",
+        "cryptodash",
+        "run",
+        "--demo",
+        "--bind-addr",
+        f"127.0.0.1:{port}",
+    ]
 
 
 if __name__ == "__main__":

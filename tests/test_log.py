@@ -20,7 +20,9 @@ from cryptodash.log import make_observer
         ("warn,cryptodash=info", "cryptodash.service", True),
     ],
 )
-def test_what_any_peer_can_cause_is_quieter_unless_the_operator_names_it(levels: str, namespace: str, shown: bool) -> None:
+def test_what_any_peer_can_cause_is_quieter_unless_the_operator_names_it(
+    levels: str, namespace: str, shown: bool
+) -> None:
     stream = StringIO()
     Logger(namespace=namespace, observer=make_observer(levels, stream)).info("timing out client")
     assert ("timing out client" in stream.getvalue()) is shown

@@ -20,7 +20,10 @@ MAY_IMPORT = {
     "dashboard": {"dashboard"},
 }
 # Pure rooms: nothing that does I/O. (twisted.logger and the time interface are values and callbacks, not I/O.)
-PURE = {"core": (), "hub": ("twisted.logger", "twisted.internet.interfaces", "twisted.internet.defer", "twisted.python.failure")}
+PURE = {
+    "core": (),
+    "hub": ("twisted.logger", "twisted.internet.interfaces", "twisted.internet.defer", "twisted.python.failure"),
+}
 IO_FILES_OF_EXCHANGES = {"feed.py", "frames.py", "rest.py", "proxy.py", "links.py", "listing.py", "upstream.py"}
 
 SOURCES = sorted(PACKAGE.rglob("*.py"))
@@ -54,7 +57,11 @@ def test_imports_follow_the_arrows(path: Path) -> None:
     room = room_of(path)
     if room == "":
         return
-    used = {name.split(".")[1] for name in imported(path) if name.startswith("cryptodash.") and (PACKAGE / name.split(".")[1]).is_dir()}
+    used = {
+        name.split(".")[1]
+        for name in imported(path)
+        if name.startswith("cryptodash.") and (PACKAGE / name.split(".")[1]).is_dir()
+    }
     assert used <= MAY_IMPORT[room], f"{path.name} of {room} imports {used - MAY_IMPORT[room]}"
 
 
@@ -62,16 +69,24 @@ def test_imports_follow_the_arrows(path: Path) -> None:
 def test_pure_rooms_import_nothing_that_does_io(path: Path) -> None:
     allowed = PURE[room_of(path)]
     foreign = [
-        name for name in imported(path) if name.split(".")[0] in ("twisted", "autobahn", "treq", "klein", "socket", "ssl", "asyncio", "threading")
+        name
+        for name in imported(path)
+        if name.split(".")[0] in ("twisted", "autobahn", "treq", "klein", "socket", "ssl", "asyncio", "threading")
     ]
     assert [name for name in foreign if not name.startswith(tuple(allowed) or ("-",))] == []
 
 
 @pytest.mark.parametrize(
-    "path", [path for path in SOURCES if room_of(path) == "exchanges" and path.name not in IO_FILES_OF_EXCHANGES], ids=lambda path: path.name
+    "path",
+    [path for path in SOURCES if room_of(path) == "exchanges" and path.name not in IO_FILES_OF_EXCHANGES],
+    ids=lambda path: path.name,
 )
 def test_what_is_hard_about_a_venue_needs_no_socket(path: Path) -> None:
-    assert [name for name in imported(path) if name.startswith(("twisted.internet", "twisted.web", "autobahn", "treq", "socket"))] == []
+    assert [
+        name
+        for name in imported(path)
+        if name.startswith(("twisted.internet", "twisted.web", "autobahn", "treq", "socket"))
+    ] == []
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(PACKAGE)))
@@ -100,7 +115,11 @@ def test_the_real_reactor_has_two_places_in_the_tests_and_none_sleeps() -> None:
 
 
 def test_no_venue_is_named_in_generic_code() -> None:
-    generic = [path for path in SOURCES if room_of(path) in ("core", "hub", "api", "exchanges") and path.name not in ("binance.py", "bybit.py")]
+    generic = [
+        path
+        for path in SOURCES
+        if room_of(path) in ("core", "hub", "api", "exchanges") and path.name not in ("binance.py", "bybit.py")
+    ]
     for path in generic:
         if path.name.startswith(("_binance", "_bybit")):
             continue
@@ -113,7 +132,9 @@ def test_no_venue_is_named_in_generic_code() -> None:
             and isinstance(node.body[0], ast.Expr)
         }
         words = [
-            node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings
+            node.value
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings
         ]
         named = [word for word in words if word.lower() in ("binance", "bybit")]
         assert named == [] or path.name == "config.py", f"{path}: {named}"

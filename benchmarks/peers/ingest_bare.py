@@ -1,9 +1,10 @@
-"""The limit of this server's own stack: Twisted, its frame slicer, a bare typed decode, and one f-string per event; no check, no state, no hub.
+"""The limit of this server's own stack: Twisted, its frame slicer, a bare typed decode, and one f-string per event; no
+check, no state, no hub.
 
     python -m benchmarks.peers.ingest_bare PORT SYMBOLS
 
-Whatever is asked of a price beyond that (every digit admitted, sequence and age known, the last value kept, books kept in order, each client given
-what it wants) comes on top.
+Whatever is asked of a price beyond that (every digit admitted, sequence and age known, the last value kept, books kept
+in order, each client given what it wants) comes on top.
 """
 
 from __future__ import annotations
@@ -84,12 +85,16 @@ class Client(FrameSlicer):
                 quote = _quote(payload).data
                 self.counts["ticker"] += 1
                 self._last[quote.s] = quote.b
-                self._size += len(f'{{"symbol":"{quote.s}","bid":{quote.b},"ask":{quote.a},"bid_size":{quote.B},"ask_size":{quote.A}}}'.encode())
+                self._size += len(
+                    f'{{"symbol":"{quote.s}","bid":{quote.b},"ask":{quote.a},"bid_size":{quote.B},"ask_size":{quote.A}}}'.encode()
+                )
             elif kind == ord("t"):
                 trade = _trade(payload).data
                 self.counts["trade"] += 1
                 side = "sell" if trade.m else "buy"
-                ticker = f'{{"symbol":"{trade.s}","last":{trade.p},"last_time":{trade.T}}}'.encode()  # ours says a ticker for each trade, too
+                ticker = (
+                    f'{{"symbol":"{trade.s}","last":{trade.p},"last_time":{trade.T}}}'.encode()
+                )  # ours says a ticker for each trade, too
                 told = f'{{"symbol":"{trade.s}","id":"{trade.t}","price":{trade.p},"quantity":{trade.q},"side":"{side}"}}'.encode()
                 self._size += len(ticker) + len(told)
                 self._mark(trade.q)
@@ -102,7 +107,13 @@ class Client(FrameSlicer):
         if quantity == "111.0":
             self._forget()
         elif quantity == "999.0":
-            say(done=self.counts, wall=time.perf_counter() - self._begun, cpu=cpu_seconds() - self._cpu, bytes=self._size, last=self._last)
+            say(
+                done=self.counts,
+                wall=time.perf_counter() - self._begun,
+                cpu=cpu_seconds() - self._cpu,
+                bytes=self._size,
+                last=self._last,
+            )
 
 
 def main() -> None:

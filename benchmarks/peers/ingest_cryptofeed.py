@@ -1,4 +1,5 @@
-"""cryptofeed over ``websockets``: its Binance handler on every frame, each trade and ticker encoded, as its backends do it.
+"""cryptofeed over ``websockets``: its Binance handler on every frame, each trade and ticker encoded, as its backends do
+it.
 
     ingest_cryptofeed.py PORT SYMBOLS
 
@@ -54,7 +55,13 @@ class Count:
             self.counts = {"trade": 0, "ticker": 0, "book": 0}
             self.begun, self.cpu = time.perf_counter(), cpu_seconds()
         elif trade.amount == 999:
-            say(done=self.counts, wall=time.perf_counter() - self.begun, cpu=cpu_seconds() - self.cpu, bytes=self.size, last=self.last)
+            say(
+                done=self.counts,
+                wall=time.perf_counter() - self.begun,
+                cpu=cpu_seconds() - self.cpu,
+                bytes=self.size,
+                last=self.last,
+            )
 
     async def ticker(self, ticker: Any, received: float) -> None:
         self.size += len(json.dumps(ticker.to_dict(numeric_type=float)))
@@ -68,12 +75,20 @@ class Count:
 async def main() -> None:
     logging.disable(logging.WARNING)
     port, names = int(sys.argv[1]), sys.argv[2].split(",")
-    Symbols.set(BINANCE, {name: name.replace("-", "") for name in names}, {"instrument_type": dict.fromkeys(names, "spot")})
+    Symbols.set(
+        BINANCE, {name: name.replace("-", "") for name in names}, {"instrument_type": dict.fromkeys(names, "spot")}
+    )
     count = Count()
-    feed = Binance(symbols=names, channels=[TRADES, TICKER, L2_BOOK], callbacks={TRADES: count.trade, TICKER: count.ticker, L2_BOOK: count.book})
+    feed = Binance(
+        symbols=names,
+        channels=[TRADES, TICKER, L2_BOOK],
+        callbacks={TRADES: count.trade, TICKER: count.ticker, L2_BOOK: count.book},
+    )
     feed.http_conn = Rest(port)
     count.last = _Texts()
-    async with websockets.connect(f"ws://127.0.0.1:{port}/stream?streams=all", compression=None, max_size=None) as connection:
+    async with websockets.connect(
+        f"ws://127.0.0.1:{port}/stream?streams=all", compression=None, max_size=None
+    ) as connection:
         say(holding=len(names))
         async for message in connection:
             await feed.message_handler(message, None, time.time())

@@ -1,4 +1,5 @@
-"""picows with a bare typed decode by msgspec: what receiving and reading the frames costs at least in Python, nothing kept, nothing encoded.
+"""picows with a bare typed decode by msgspec: what receiving and reading the frames costs at least in Python, nothing
+kept, nothing encoded.
 
 ingest_picows.py PORT SYMBOLS
 """
@@ -79,7 +80,13 @@ class Client(WSListener):
             self._counts = {"ticker": 0, "trade": 0, "book": 0}
             self._begun, self._cpu = time.perf_counter(), cpu_seconds()
         elif kind == "trade" and data.q == "999.0":
-            say(done=self._counts, wall=time.perf_counter() - self._begun, cpu=cpu_seconds() - self._cpu, bytes=0, last=self._last)
+            say(
+                done=self._counts,
+                wall=time.perf_counter() - self._begun,
+                cpu=cpu_seconds() - self._cpu,
+                bytes=0,
+                last=self._last,
+            )
 
 
 async def main() -> None:

@@ -2,10 +2,11 @@
 
     nchan_server.py BODIES NGINX MODULE
 
-A turn's POSTs are pipelined: they leave in one ``send`` over one connection that stays open. ``ok`` is a stored message of the channel, so that each
-client finds it there; events are not stored, which is the cheapest for nginx. What clients send goes to a channel that nobody reads. One process of
-nginx serves everybody, on our core, and ends with us, however we end; it is not stopped with us, and idle while nothing is published. Only the rates
-are of use: the CPU time that is reported is ours, without nginx. One topic is all there is, since a client cannot choose with a message.
+A turn's POSTs are pipelined: they leave in one ``send`` over one connection that stays open. ``ok`` is a stored message
+of the channel, so that each client finds it there; events are not stored, which is the cheapest for nginx. What clients
+send goes to a channel that nobody reads. One process of nginx serves everybody, on our core, and ends with us, however
+we end; it is not stopped with us, and idle while nothing is published. Only the rates are of use: the CPU time that is
+reported is ours, without nginx. One topic is all there is, since a client cannot choose with a message.
 """
 
 from __future__ import annotations
@@ -83,21 +84,29 @@ def post(path: bytes, body: bytes) -> bytes:
 
 
 def start_nginx(nginx: str, module: str, port: int) -> None:
-    """nginx with a directory of its own, which is gone once nginx is up; killed by the kernel when this process is no more."""
+    """nginx with a directory of its own, which is gone once nginx is up; killed by the kernel when this process is no
+    more."""
     own = Path(tempfile.mkdtemp(prefix="nchan-"))
     try:
         text = CONFIGURATION.format(module=module, port=port, connections=CONNECTIONS)
         (own / "nginx.conf").write_text(text, encoding="utf-8")
         prctl = ctypes.CDLL(None).prctl
         command = [nginx, "-p", f"{own}/", "-c", str(own / "nginx.conf"), "-e", "stderr"]
-        child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=sys.stderr, preexec_fn=lambda: prctl(DIE_WITH_PARENT, signal.SIGKILL))
+        child = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=sys.stderr,
+            preexec_fn=lambda: prctl(DIE_WITH_PARENT, signal.SIGKILL),
+        )
         until = time.monotonic() + 15
         while time.monotonic() < until and child.poll() is None:
             with socket.socket() as probe:
                 if probe.connect_ex(("127.0.0.1", port)) == 0:
                     return
             time.sleep(0.02)
-        raise OSError(f"nginx ended with code {child.returncode}" if child.poll() is not None else "nginx does not listen")
+        raise OSError(
+            f"nginx ended with code {child.returncode}" if child.poll() is not None else "nginx does not listen"
+        )
     finally:
         shutil.rmtree(own, ignore_errors=True)
 
@@ -133,7 +142,11 @@ class Publisher:
         data = self.socket.recv(262_144)
         refusal = STATUS.search(self._tail + data)
         if refusal or not data:
-            say(failed=f"an event was refused: {refusal[0].decode()}" if refusal else "nginx closed the publisher's connection")
+            say(
+                failed=f"an event was refused: {refusal[0].decode()}"
+                if refusal
+                else "nginx closed the publisher's connection"
+            )
             sys.exit(1)
         self._tail = data[-TAIL:]
 

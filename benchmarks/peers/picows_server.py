@@ -25,7 +25,9 @@ class Client(WSListener):
         self._topics = topics
 
     def on_ws_connected(self, transport: WSTransport) -> None:
-        transport.underlying_transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+        transport.underlying_transport.get_extra_info("socket").setsockopt(
+            socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER
+        )
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         if frame.msg_type == WSMsgType.TEXT:
@@ -46,7 +48,9 @@ async def main() -> None:
             send(text, body)
 
     driver = AsyncioDriver(Work(emit), asyncio.get_running_loop())
-    server = await ws_create_server(lambda request: Client(topics), "127.0.0.1", 0, backlog=4096, websocket_handshake_timeout=60)
+    server = await ws_create_server(
+        lambda request: Client(topics), "127.0.0.1", 0, backlog=4096, websocket_handshake_timeout=60
+    )
     announce(server.sockets[0].getsockname()[1], driver.control)
     await server.serve_forever()
 

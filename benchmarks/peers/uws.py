@@ -2,8 +2,8 @@
 
     uws.py BODIES [relay]
 
-The libuv loop is run directly, without asyncio, which is the fastest way to use it. ``relay``: what a client sends to ``/feed`` is published.
-uWS gives no access to SO_SNDBUF.
+The libuv loop is run directly, without asyncio, which is the fastest way to use it. ``relay``: what a client sends to
+``/feed`` is published. uWS gives no access to SO_SNDBUF.
 """
 
 from __future__ import annotations
@@ -34,7 +34,12 @@ def main() -> None:
     def on_feed(ws: Any, message: Any, opcode: Any) -> None:
         app.publish("0", message, OpCode.TEXT)
 
-    options = {"compression": CompressOptions.DISABLED, "idle_timeout": 0, "max_backpressure": 64 * 1024 * 1024, "max_payload_length": 1024 * 1024}
+    options = {
+        "compression": CompressOptions.DISABLED,
+        "idle_timeout": 0,
+        "max_backpressure": 64 * 1024 * 1024,
+        "max_payload_length": 1024 * 1024,
+    }
     app.ws("/ws", {**options, "message": on_message})
     if relay:
         app.ws("/feed", {**options, "message": on_feed})

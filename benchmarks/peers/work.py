@@ -1,11 +1,12 @@
-"""What a server under test is told to do: publish as fast as its clients read, or at a fixed rate. Standard library only: every peer runs this.
+"""What a server under test is told to do: publish as fast as its clients read, or at a fixed rate. Standard library
+only: every peer runs this.
 
-Orders come as UDP datagrams. ``c 1234``: so many frames have arrived at the clients in all. Else JSON: ``{"do": "quit"}`` ends the
-process, and these start a job, whose report is one line of JSON on stdout:
+Orders come as UDP datagrams. ``c 1234``: so many frames have arrived at the clients in all. Else JSON: ``{"do":
+"quit"}`` ends the process, and these start a job, whose report is one line of JSON on stdout:
 
-``saturate``: for ``seconds``, ``per_turn`` events in each turn of the loop, at most ``window`` frames ahead of the clients (an event is ``fan``
-frames). ``pace``: ``rate`` events a second, looking at the clock every ``tick`` seconds; ``grace`` seconds later the report. Events are of ``topics``
-topics, at random or, with ``cycle``, one after the other.
+``saturate``: for ``seconds``, ``per_turn`` events in each turn of the loop, at most ``window`` frames ahead of the
+clients (an event is ``fan`` frames). ``pace``: ``rate`` events a second, looking at the clock every ``tick`` seconds;
+``grace`` seconds later the report. Events are of ``topics`` topics, at random or, with ``cycle``, one after the other.
 """
 
 from __future__ import annotations
@@ -79,7 +80,8 @@ class Work:
         return self._job is not None and self._job["do"] == "saturate"
 
     def turn(self) -> float | None:
-        """Do what is due; returns the seconds until the next turn (0: at once), None while there is nothing to do until the next order."""
+        """Do what is due; returns the seconds until the next turn (0: at once), None while there is nothing to do until
+        the next order."""
         job = self._job
         if job is None:
             return None

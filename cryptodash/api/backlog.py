@@ -1,4 +1,5 @@
-"""What waits for one client that cannot be written to: the newest of everything, in bounded memory, never an old price as news."""
+"""What waits for one client that cannot be written to: the newest of everything, in bounded memory, never an old price
+as news."""
 
 from __future__ import annotations
 
@@ -37,7 +38,8 @@ def gap_message(topic: Topic, missed: int) -> bytes:
 
 @define(eq=False)
 class _State:
-    """A book or a sweep: what is due is taken from the hub when there is room, its status first where that has changed as well."""
+    """A book or a sweep: what is due is taken from the hub when there is room, its status first where that has changed
+    as well."""
 
     feed: Feed
     status: bool = False
@@ -82,10 +84,11 @@ class _Tape:
 class Backlog:
     """One client's queue, in this order:
 
-    answers to its requests; channels to be introduced (status, then present values); everything else, the longest unsent first, so that a
-    client that never catches up still sees every channel move. Of values and statuses the latest per key waits; books and sweeps are taken
-    from the hub when there is room; trades are sent some at a time, a ``gap`` first where some were dropped.
-    ``bytes`` counts all that is stored. What would exceed ``limit`` sets ``overflow`` and is not stored; trades are dropped instead.
+    answers to its requests; channels to be introduced (status, then present values); everything else, the longest
+    unsent first, so that a client that never catches up still sees every channel move. Of values and statuses the
+    latest per key waits; books and sweeps are taken from the hub when there is room; trades are sent some at a time, a
+    ``gap`` first where some were dropped. ``bytes`` counts all that is stored. What would exceed ``limit`` sets
+    ``overflow`` and is not stored; trades are dropped instead.
     """
 
     def __init__(self, hub: IHub, traffic: Traffic, limit: int, build: Build) -> None:

@@ -1,8 +1,9 @@
 """From the hub to many sockets: one joined write per client and reactor turn.
 
-Clients with the same set of feeds form a cohort. What the hub delivers to a cohort in one turn is framed once and joined once; the flush then is a
-plain loop over the bound ``send`` of its clean clients. A client whose socket does not take everything leaves that loop until it has drained: its
-``Line`` conflates. Nothing is ever sent out of order: each client that is not in the loop has a position in the cohort's pending messages.
+Clients with the same set of feeds form a cohort. What the hub delivers to a cohort in one turn is framed once and
+joined once; the flush then is a plain loop over the bound ``send`` of its clean clients. A client whose socket does not
+take everything leaves that loop until it has drained: its ``Line`` conflates. Nothing is ever sent out of order: each
+client that is not in the loop has a position in the cohort's pending messages.
 """
 
 from __future__ import annotations
@@ -29,8 +30,9 @@ BURST: Final = 64 * 1024
 LONG_FLUSH: Final = 0.002
 """Seconds. A flush that took longer is followed by a pause, as far as it wrote to clients with feeds of their own."""
 PAUSE: Final = 0.5
-"""Of the flush's time. What such a client costs is one write, with one message in it or with five. Measured with 1,000 clients on 20 of 200 topics
-and 5,000 events a second: 498,000 deliveries per CPU-second without the pause, 681,000 with it. Cohorts of many clients share a turn's work."""
+"""Of the flush's time. What such a client costs is one write, with one message in it or with five. Measured with 1,000
+clients on 20 of 200 topics and 5,000 events a second: 498,000 deliveries per CPU-second without the pause, 681,000 with
+it. Cohorts of many clients share a turn's work."""
 MAX_PAUSE: Final = 0.02
 TRICKLE_FACTOR: Final = 3
 """A client that reads, but has not emptied its queue for so many stall timeouts, sees old prices: it goes as well."""
@@ -90,7 +92,8 @@ class Cohort:
             self.late[line] = 0
 
     def sync(self, line: Line) -> None:
-        """Bring one client up to what is pending now, ahead of the flush: before the hub is asked for present values, which contain it."""
+        """Bring one client up to what is pending now, ahead of the flush: before the hub is asked for present values,
+        which contain it."""
         position = self.late.get(line, 0)
         if position < len(self.pending):
             self.clean.pop(line.send, None)
@@ -190,7 +193,8 @@ def _cuts(frames: list[bytes]) -> Iterator[int]:
 
 
 class Fanout:
-    """All cohorts of one server, the flush at the end of each reactor turn, and the watch over clients that do not read."""
+    """All cohorts of one server, the flush at the end of each reactor turn, and the watch over clients that do not
+    read."""
 
     def __init__(self, hub: IHub, config: Config, reactor: IReactorTime, clock: Clock, tally: Tally) -> None:
         self.hub = hub
@@ -209,19 +213,29 @@ class Fanout:
         self._pause_ends = 0.0
         self._flush_call: IDelayedCall | None = None
         self._watch_call: IDelayedCall | None = None
-        tally.gauge("cryptodash_ws_paused_connections", "Clients that cannot be written to now.", lambda: {(): len(self.blocked)})
+        tally.gauge(
+            "cryptodash_ws_paused_connections",
+            "Clients that cannot be written to now.",
+            lambda: {(): len(self.blocked)},
+        )
         tally.gauge("cryptodash_ws_queue_bytes", "Bytes that wait for slow clients.", lambda: {(): sum(self._queues())})
-        tally.gauge("cryptodash_ws_queue_bytes_max", "Bytes that wait for the slowest client.", lambda: {(): max(self._queues(), default=0)})
+        tally.gauge(
+            "cryptodash_ws_queue_bytes_max",
+            "Bytes that wait for the slowest client.",
+            lambda: {(): max(self._queues(), default=0)},
+        )
 
     def open(self, link: ILink, *, blocked: bool, deflates: bool = False) -> Line:
-        """A new client; ``blocked``: something is queued on its transport already, and ``drained`` will be called. ``deflates``: as agreed."""
+        """A new client; ``blocked``: something is queued on its transport already, and ``drained`` will be called.
+        ``deflates``: as agreed."""
         line = Line(self, link, self.deflating if deflates else self.plain)
         if blocked:
             line.block(b"", -1)
         return line
 
     def subscribe(self, line: Line, feeds: frozenset[Feed]) -> None:
-        """The client's feeds from now on. What was pending for it goes out first; of feeds left out nothing comes any more."""
+        """The client's feeds from now on. What was pending for it goes out first; of feeds left out nothing comes any
+        more."""
         old, line.cohort = line.cohort, None
         if old is not None:
             old.leave(line)
@@ -265,7 +279,9 @@ class Fanout:
         group.rung = True
         self._rung.append(group)
         if self._flush_call is None:
-            self._flush_call = self._reactor.callLater(max(self._delay, self._pause_ends - self.clock.monotonic()), self.flush)
+            self._flush_call = self._reactor.callLater(
+                max(self._delay, self._pause_ends - self.clock.monotonic()), self.flush
+            )
 
     def flush(self) -> None:
         """Send everything pending."""
@@ -307,7 +323,11 @@ class Fanout:
         self._watch_call = None
         now = self.clock.monotonic()
         for line in list(self.blocked):
-            if line.backlog.overflow or line.stalled(now, self._stall) or now - line.blocked_at >= TRICKLE_FACTOR * self._stall:
+            if (
+                line.backlog.overflow
+                or line.stalled(now, self._stall)
+                or now - line.blocked_at >= TRICKLE_FACTOR * self._stall
+            ):
                 self.unwatch(line)
                 line.link.close_with(TOO_SLOW, "too slow")
         if self.blocked:

@@ -1,4 +1,5 @@
-"""RFC 6455 framing of server messages: built once for everybody, since a server's frames are not masked, and compressed each by itself if at all."""
+"""RFC 6455 framing of server messages: built once for everybody, since a server's frames are not masked, and compressed
+each by itself if at all."""
 
 from __future__ import annotations
 
@@ -57,6 +58,10 @@ class _Made(dict[Message | Batch, bytes]):
 
     def __missing__(self, message: Message | Batch) -> bytes:
         # A sweep's share is a cohort's own, but its messages are everybody's.
-        made = b"".join([self[each] for each in message.messages]) if isinstance(message, Batch) else self._framer.build(message.body)
+        made = (
+            b"".join([self[each] for each in message.messages])
+            if isinstance(message, Batch)
+            else self._framer.build(message.body)
+        )
         self[message] = made
         return made

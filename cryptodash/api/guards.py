@@ -1,9 +1,12 @@
 """What a peer may do to the HTTP port: bounded requests, bounded waiting, answers that say nothing about the machinery.
 
-Twisted's channel restarts its timer at every byte, takes any body, and waits for ever for a peer that does not read (all tried). Here:
+Twisted's channel restarts its timer at every byte, takes any body, and waits for ever for a peer that does not read
+(all tried). Here:
 
-* a request has ``request_deadline_s`` seconds to come in whole, from its first byte (the first one: from the connect), else 408;
-* a body is at most ``max_body_bytes``, declared or counted (413); a request line at most ``MAX_URL`` (414); headers 16 KiB and 100 lines (431);
+* a request has ``request_deadline_s`` seconds to come in whole, from its first byte (the first one: from the connect),
+else 408;
+* a body is at most ``max_body_bytes``, declared or counted (413); a request line at most ``MAX_URL`` (414); headers 16
+KiB and 100 lines (431);
 * a peer that takes nothing of its answer for ``STALL_S`` seconds is cut;
 * an idle kept-alive connection ends after ``IDLE_S``.
 """
@@ -35,7 +38,8 @@ MAX_HEADER_LINES: Final = 100
 IDLE_S: Final = 60.0
 STALL_S: Final = 10.0
 LINGER_S: Final = 1.0
-"""How long a peer that still sends may go on before the close, so that it reads why (a close with unread data destroys the answer)."""
+"""How long a peer that still sends may go on before the close, so that it reads why (a close with unread data destroys
+the answer)."""
 
 SERVER: Final = "cryptodash"
 SECURITY_HEADERS: Final[Mapping[str, str]] = {
@@ -218,7 +222,12 @@ class GuardedChannel(HTTPChannel):
 
     def _late(self) -> None:
         self._deadline = None
-        self.refuse(408, "request_timeout", f"the request was not complete within {self.site.guard.request_deadline_s:g} s", "timeout")
+        self.refuse(
+            408,
+            "request_timeout",
+            f"the request was not complete within {self.site.guard.request_deadline_s:g} s",
+            "timeout",
+        )
 
     def _close(self) -> None:
         self._deadline = None
@@ -255,7 +264,8 @@ class GuardedRequest(server.Request):
             super().handleContentChunk(data)
 
     def process(self) -> None:
-        """An address in absolute form means its path (RFC 9112 section 3.2.2: every server must take it), if it names the host of the Host header."""
+        """An address in absolute form means its path (RFC 9112 section 3.2.2: every server must take it), if it names
+        the host of the Host header."""
         found = _absolute(self.path)
         if found and self.requestHeaders.getRawHeaders(b"host") == [found[1]]:
             self.path = self.path[found.end() :] or b"/"
@@ -283,4 +293,9 @@ def log_failure(reason: Failure) -> None:
     """One line that says what failed and where."""
     frames = reason.frames or reason.stack
     where = f"{frames[-1][1]}:{frames[-1][2]} in {frames[-1][0]}" if frames else "somewhere"
-    _log.error("a request failed: {type}: {text} ({where})", type=type(reason.value).__name__, text=str(reason.value)[:200], where=where)
+    _log.error(
+        "a request failed: {type}: {text} ({where})",
+        type=type(reason.value).__name__,
+        text=str(reason.value)[:200],
+        where=where,
+    )

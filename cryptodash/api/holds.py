@@ -30,7 +30,8 @@ class _Held:
 
 
 class Holds:
-    """Who asked first for a topic pays for it in the count of its address (an unknown one, on a unix socket, has none); every request renews it."""
+    """Who asked first for a topic pays for it in the count of its address (an unknown one, on a unix socket, has none);
+    every request renews it."""
 
     def __init__(self, hub: IHub, config: Config, clock: Clock, scheduler: IReactorTime) -> None:
         self._hub = hub

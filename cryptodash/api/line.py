@@ -1,4 +1,5 @@
-"""One client's way out: straight onto its socket while that takes everything, through a conflating backlog while it does not."""
+"""One client's way out: straight onto its socket while that takes everything, through a conflating backlog while it
+does not."""
 
 from __future__ import annotations
 
@@ -40,7 +41,8 @@ class ILink(Interface):
 
 
 class Line:
-    """What one client is sent. *Clean* (in its cohort's loop): nothing is queued anywhere. Else messages are conflated until the wire has drained."""
+    """What one client is sent. *Clean* (in its cohort's loop): nothing is queued anywhere. Else messages are conflated
+    until the wire has drained."""
 
     def __init__(self, fanout: Fanout, link: ILink, framer: Framer) -> None:
         self.link = link
@@ -68,7 +70,8 @@ class Line:
             self.backlog.answer(frame)
 
     def introduce(self, feeds: Iterable[Feed]) -> None:
-        """Send status and present value of each, as far as the client takes them; the others follow when there is room."""
+        """Send status and present value of each, as far as the client takes them; the others follow when there is
+        room."""
         if self.cohort is not None:
             self.cohort.sync(self)
         self.backlog.introduce(feeds)

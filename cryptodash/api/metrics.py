@@ -1,4 +1,5 @@
-"""``/metrics``: every tally as Prometheus text, rendered in the reactor (the tallies change there), at most once a second."""
+"""``/metrics``: every tally as Prometheus text, rendered in the reactor (the tallies change there), at most once a
+second."""
 
 from __future__ import annotations
 
@@ -25,7 +26,8 @@ CACHE_S: Final = 1.0
 
 
 class TallyCollector(Collector):
-    """Hands the tallies to prometheus_client. A name without our prefix gets it; the library itself adds ``_total`` to counters."""
+    """Hands the tallies to prometheus_client. A name without our prefix gets it; the library itself adds ``_total`` to
+    counters."""
 
     def __init__(self, tally: Tally) -> None:
         self._tally = tally
@@ -79,8 +81,18 @@ class Metrics:
         GCCollector(registry=self._registry)
         build = (cryptodash_version, _version("twisted"), _version("autobahn"), platform.python_version())
         started = clock.wall_ms() / 1000
-        tally.gauge("cryptodash_build_info", "Always 1; the labels are the versions.", lambda: {build: 1}, "version", "twisted", "autobahn", "python")
-        tally.gauge("cryptodash_start_time_seconds", "When this server was built, seconds since 1970.", lambda: {(): started})
+        tally.gauge(
+            "cryptodash_build_info",
+            "Always 1; the labels are the versions.",
+            lambda: {build: 1},
+            "version",
+            "twisted",
+            "autobahn",
+            "python",
+        )
+        tally.gauge(
+            "cryptodash_start_time_seconds", "When this server was built, seconds since 1970.", lambda: {(): started}
+        )
 
     def render(self) -> bytes:
         """Prometheus text, at most ``CACHE_S`` old."""

@@ -33,15 +33,18 @@ CSS_COMMENT = re.compile(rb"^[ \t]*/\*(?:[^*]|\*(?!/))*\*/[ \t]*$", re.MULTILINE
 
 
 def without_comments(comment: re.Pattern[bytes], source: bytes) -> bytes:
-    """The source without the comments that have lines of their own; the lines stay, so that a browser's error names the line of the file.
+    """The source without the comments that have lines of their own; the lines stay, so that a browser's error names the
+    line of the file.
 
-    They are an eighth of what the page transfers. No string or template of the page spans lines, so whatever begins a line like a comment is one.
+    They are an eighth of what the page transfers. No string or template of the page spans lines, so whatever begins a
+    line like a comment is one.
     """
     return comment.sub(lambda found: b"\n" * found.group().count(b"\n"), source)
 
 
 def load_pages(package: str, version: str) -> Mapping[str, Page]:
-    """The package's files by name. ``{version}`` in HTML and JSON becomes the version: a page then never runs a cached script of another release."""
+    """The package's files by name. ``{version}`` in HTML and JSON becomes the version: a page then never runs a cached
+    script of another release."""
     pages: dict[str, Page] = {}
     for entry in files(package).iterdir():
         suffix = entry.name.rpartition(".")[2]

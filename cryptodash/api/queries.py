@@ -18,7 +18,8 @@ _lost_plus = re.compile(r" (?=[0-9]{2}:[0-9]{2}\Z)")
 
 
 class Query:
-    """The parameters by name. Unknown ones are ignored; every method raises ``Refused`` (400) that names the parameter."""
+    """The parameters by name. Unknown ones are ignored; every method raises ``Refused`` (400) that names the
+    parameter."""
 
     def __init__(self, request: Request) -> None:
         self._values: dict[str, str] = {}
@@ -60,7 +61,9 @@ class Query:
         try:
             return MarketType(text.lower())
         except ValueError:
-            raise Refused("invalid_market", f"market_type {text[:40]!r} is not one of: {', '.join(MarketType)}") from None
+            raise Refused(
+                "invalid_market", f"market_type {text[:40]!r} is not one of: {', '.join(MarketType)}"
+            ) from None
 
     def whole(self, name: str) -> int | None:
         """A whole number in ASCII digits."""

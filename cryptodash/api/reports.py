@@ -12,7 +12,8 @@ SERVICE = "crypto-dash-api"
 
 
 def is_up(report: ExchangeReport) -> bool:
-    """Whether the venue counts for readiness: good streams where something is wanted, a successful probe where nothing is."""
+    """Whether the venue counts for readiness: good streams where something is wanted, a successful probe where nothing
+    is."""
     if report.status not in ("online", "degraded"):
         return False
     return report.status == "online" if report.idle else report.good_streams > 0
@@ -30,7 +31,9 @@ def why_down(report: ExchangeReport) -> str:
     return ": ".join(parts)
 
 
-def readiness(reports: Iterable[ExchangeReport], draining: bool, redis_wanted: bool, timestamp: str) -> tuple[bool, dict[str, object]]:
+def readiness(
+    reports: Iterable[ExchangeReport], draining: bool, redis_wanted: bool, timestamp: str
+) -> tuple[bool, dict[str, object]]:
     """Whether the server is ready, and the body that says so."""
     known = list(reports)
     ready = not draining and any(is_up(each) for each in known)
@@ -48,7 +51,11 @@ def readiness(reports: Iterable[ExchangeReport], draining: bool, redis_wanted: b
         },
     }
     if not ready:
-        document["reasons"] = ["the server is shutting down"] if draining else [why_down(each) for each in known] or ["no exchange is enabled"]
+        document["reasons"] = (
+            ["the server is shutting down"]
+            if draining
+            else [why_down(each) for each in known] or ["no exchange is enabled"]
+        )
     return ready, document
 
 
@@ -64,7 +71,12 @@ def _dependency(report: ExchangeReport) -> dict[str, object]:
 
 def exchange_members(report: ExchangeReport, clock: Clock) -> dict[str, object]:
     """One venue of ``/api/exchanges``."""
-    document: dict[str, object] = {"id": report.exchange, "name": report.name, "status": report.status, "idle": report.idle}
+    document: dict[str, object] = {
+        "id": report.exchange,
+        "name": report.name,
+        "status": report.status,
+        "idle": report.idle,
+    }
     _add_cause(document, report)
     document["rate_limits"] = report.rate_limits
     document["ws_url"] = report.ws_url

@@ -1,4 +1,5 @@
-"""What clients ask for: from bytes to checked requests. Everything wrong is ``Refused`` with a code and a message for a person."""
+"""What clients ask for: from bytes to checked requests. Everything wrong is ``Refused`` with a code and a message for a
+person."""
 
 from __future__ import annotations
 
@@ -28,7 +29,8 @@ class Request:
 
 
 def read(payload: bytes) -> dict[str, Any]:
-    """The object in a client's message, ``{"op":"subscribe","channels":[...],"id":1}``. Raises ``Refused`` ``invalid_message``."""
+    """The object in a client's message, ``{"op":"subscribe","channels":[...],"id":1}``. Raises ``Refused``
+    ``invalid_message``."""
     try:
         message = codec.decode(payload)
     except codec.InvalidJSON as error:
@@ -41,7 +43,11 @@ def read(payload: bytes) -> dict[str, Any]:
 def read_id(message: Mapping[str, Any]) -> str | int | None:
     """The message's ``id``. Raises ``Refused`` ``invalid_message`` unless it is a short string or a 64-bit integer."""
     value = message.get("id")
-    if value is None or (isinstance(value, str) and len(value) <= MAX_ID) or (type(value) is int and -(2**63) <= value < 2**63):
+    if (
+        value is None
+        or (isinstance(value, str) and len(value) <= MAX_ID)
+        or (type(value) is int and -(2**63) <= value < 2**63)
+    ):
         return value
     raise _invalid(f'"id" must be an integer or a string of at most {MAX_ID} characters')
 
@@ -62,7 +68,10 @@ def read_channels(message: Mapping[str, Any], limit: int) -> list[Any]:
     if not isinstance(channels, list):
         raise _invalid('expected "channels", a list')
     if len(channels) > limit:
-        raise Refused("too_many_channels", f"{len(channels)} channels in one message: at most {limit} are allowed; nothing was done")
+        raise Refused(
+            "too_many_channels",
+            f"{len(channels)} channels in one message: at most {limit} are allowed; nothing was done",
+        )
     return channels
 
 
@@ -75,7 +84,9 @@ def resolve(hub: IHub, channel: Any) -> Topic:
     if not isinstance(channel, dict):
         raise Refused("invalid_channel", "a channel is an object with channel_type, exchange, symbol")
     get = channel.get
-    return hub.resolve(get("exchange"), get("market_type"), get("channel_type"), get("symbol"), get("depth"), get("interval"))
+    return hub.resolve(
+        get("exchange"), get("market_type"), get("channel_type"), get("symbol"), get("depth"), get("interval")
+    )
 
 
 def max_rate(channel: Mapping[str, Any], topic: Topic) -> float | None:

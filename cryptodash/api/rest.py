@@ -1,4 +1,5 @@
-"""The REST routes: each reads its query, asks the hub, and answers. What they say is built in ``reports``, ``symbols`` and the codec."""
+"""The REST routes: each reads its query, asks the hub, and answers. What they say is built in ``reports``, ``symbols``
+and the codec."""
 
 from __future__ import annotations
 
@@ -39,7 +40,12 @@ DEFAULT_TRADES: Final = 100
 DEFAULT_CANDLES: Final = 200
 DEFAULT_INTERVAL: Final = "1m"
 
-_STATUS: Final[Mapping[str, int]] = {"unknown_exchange": 404, "unknown_symbol": 404, "not_yet_known": 409, "too_many_topics": 429}
+_STATUS: Final[Mapping[str, int]] = {
+    "unknown_exchange": 404,
+    "unknown_symbol": 404,
+    "not_yet_known": 409,
+    "too_many_topics": 429,
+}
 """Codes whose HTTP status does not depend on who raised them."""
 
 
@@ -57,7 +63,8 @@ class Routes:
 
 
 class Rest:
-    """Every endpoint. ``started`` is the monotonic time of the start, ``draining`` whether the server is shutting down."""
+    """Every endpoint. ``started`` is the monotonic time of the start, ``draining`` whether the server is shutting
+    down."""
 
     app = Klein()
     app.url_map.merge_slashes = False
@@ -86,7 +93,9 @@ class Rest:
         self._refreshed: dict[str, float] = {}
         self._pages = load_pages("cryptodash.dashboard", version)
         self._documents = load_pages("cryptodash.api", version)
-        self.routes = Routes(frozenset({rule.rule for rule in self.app.url_map.iter_rules() if "<" not in rule.rule} | {"/ws"}))
+        self.routes = Routes(
+            frozenset({rule.rule for rule in self.app.url_map.iter_rules() if "<" not in rule.rule} | {"/ws"})
+        )
 
     def resource(self) -> Any:
         """The routes of this instance as a twisted.web resource."""
@@ -101,7 +110,18 @@ class Rest:
     @app.route("/health", methods=["GET"])
     async def health(self, request: Request) -> None:
         uptime = round(self._clock.monotonic() - self._started, 3)
-        await send(request, json_answer({"status": "ok", "service": SERVICE, "timestamp": self._now(), "version": self._version, "uptime_s": uptime}))
+        await send(
+            request,
+            json_answer(
+                {
+                    "status": "ok",
+                    "service": SERVICE,
+                    "timestamp": self._now(),
+                    "version": self._version,
+                    "uptime_s": uptime,
+                }
+            ),
+        )
 
     @app.route("/ready", methods=["GET"])
     async def ready(self, request: Request) -> None:
@@ -116,7 +136,9 @@ class Rest:
 
     @app.route("/api/streams", methods=["GET"])
     async def streams(self, request: Request) -> None:
-        found = [stream_members(each, self._hub) for upstream in self._hub.upstreams.values() for each in upstream.streams()]
+        found = [
+            stream_members(each, self._hub) for upstream in self._hub.upstreams.values() for each in upstream.streams()
+        ]
         await send(request, json_answer({"streams": found}))
 
     @app.route("/metrics", methods=["GET"])
@@ -141,7 +163,12 @@ class Rest:
         upstreams = [self._upstream(named)] if named is not None else list(self._hub.upstreams.values())
         wait = max((self._refresh_wait(each.exchange) for each in upstreams), default=0.0)
         if wait > 0:
-            answer = error_answer("rate_limited", f"a catalogue is read again at most every {REFRESH_EVERY_S:g} s", 429, Retry_After=str(ceil(wait)))
+            answer = error_answer(
+                "rate_limited",
+                f"a catalogue is read again at most every {REFRESH_EVERY_S:g} s",
+                429,
+                Retry_After=str(ceil(wait)),
+            )
             await send(request, answer)
             return
         for upstream in upstreams:
@@ -200,7 +227,8 @@ class Rest:
         await send(request, json_answer(values.candles_payload(topic, limit, bars, cached, source)))
 
     async def _first(self, request: Request, query: Query, channel: Channel, depth: int | None = None) -> Topic:
-        """The topic asked for, held for the linger, once it has a value. Raises ``Refused``: ``not_yet_known`` after ``FIRST_VALUE_S``."""
+        """The topic asked for, held for the linger, once it has a value. Raises ``Refused``: ``not_yet_known`` after
+        ``FIRST_VALUE_S``."""
         topic = self._resolve(query, channel, depth)
         self._holds.hold(topic, self._address(request))
         if not await self._hub.first_value(topic, self._hub.view_interval(topic, None), FIRST_VALUE_S):
@@ -211,7 +239,9 @@ class Rest:
     def _resolve(self, query: Query, channel: Channel, depth: int | None = None, interval: str | None = None) -> Topic:
         market = query.market()
         symbol = query.symbol()
-        return self._hub.resolve(query.need("exchange"), market.value if market else None, channel.value, symbol, depth, interval)
+        return self._hub.resolve(
+            query.need("exchange"), market.value if market else None, channel.value, symbol, depth, interval
+        )
 
     def _with_status(self, payload: str, topic: Topic) -> str:
         source = self._hub.upstreams[topic.exchange].source
@@ -224,7 +254,9 @@ class Rest:
     def _upstream(self, exchange: str) -> IUpstream:
         upstream = self._hub.upstreams.get(exchange.lower())
         if upstream is None:
-            raise Refused("unknown_exchange", f"exchange {exchange[:40]!r} is not one of: {', '.join(self._hub.upstreams)}", 404)
+            raise Refused(
+                "unknown_exchange", f"exchange {exchange[:40]!r} is not one of: {', '.join(self._hub.upstreams)}", 404
+            )
         return upstream
 
     def _now(self) -> str:

@@ -70,7 +70,8 @@ class _Rejection:
 class Session:
     """What one client has subscribed to, and how its requests are answered.
 
-    ``opened`` first, then ``received`` per text message, ``unknown`` for a topic the catalogue turned out to lack, at last ``closed``.
+    ``opened`` first, then ``received`` per text message, ``unknown`` for a topic the catalogue turned out to lack, at
+    last ``closed``.
     """
 
     def __init__(self, fanout: Fanout, line: Line, limits: Limits, identity: Identity, session_id: str) -> None:
@@ -107,7 +108,8 @@ class Session:
         )
 
     def received(self, payload: bytes) -> None:
-        """Serve one text message. A client over its rate is closed with 1008; every other fault is answered with an ``error``."""
+        """Serve one text message. A client over its rate is closed with 1008; every other fault is answered with an
+        ``error``."""
         if self._closed:
             return
         if not self._budget.take():
@@ -133,7 +135,9 @@ class Session:
         if topic not in self.subscriptions:
             return
         self._drop((topic,))
-        self._fault(Refused("unknown_symbol", f"{topic.exchange} {topic.market} has no symbol {str(topic.symbol)!r}"), None)
+        self._fault(
+            Refused("unknown_symbol", f"{topic.exchange} {topic.market} has no symbol {str(topic.symbol)!r}"), None
+        )
         status = StreamStatus(topic, State.CLOSED, Cause.REJECTED, since=self._clock.wall_ms())
         payload = codec.status_payload(status, source=self._hub.upstreams[topic.exchange].source, age_ms=None)
         self._say("status", codec.message("status", payload))
@@ -187,7 +191,8 @@ class Session:
         total = len(self.subscriptions.keys() | wishes.keys())
         if total > self._limits.max_channels:
             raise Refused(
-                "too_many_channels", f"{total} channels on one connection: at most {self._limits.max_channels} are allowed; nothing was subscribed"
+                "too_many_channels",
+                f"{total} channels on one connection: at most {self._limits.max_channels} are allowed; nothing was subscribed",
             )
         accepted = [self._accept(topic, wish) for topic, wish in wishes.items() if self._admit(topic, wish, rejected)]
         self._refeed()
@@ -219,7 +224,9 @@ class Session:
             return True
         try:
             if self._books >= self._limits.max_books_per_client:
-                raise Refused("too_many_books", f"at most {self._limits.max_books_per_client} order books per connection")
+                raise Refused(
+                    "too_many_books", f"at most {self._limits.max_books_per_client} order books per connection"
+                )
             if topic.depth not in FREE_DEPTHS:
                 resolve(self._hub, wish.channel)  # once more: depths of this very request count as well
         except Refused as refused:

@@ -1,4 +1,5 @@
-"""The resource tree: ``/ws`` belongs to the WebSocket resource, everything else to REST; what both need first is checked here."""
+"""The resource tree: ``/ws`` belongs to the WebSocket resource, everything else to REST; what both need first is
+checked here."""
 
 from __future__ import annotations
 
@@ -40,9 +41,18 @@ class Front(Resource):
         self._ws = ws
         self._origins = frozenset(config.cors_origins)
         self._clock = clock
-        self._requests = tally.counter("cryptodash_http_requests_total", "Requests answered, by route template.", "route", "method", "status")
-        self._seconds = tally.histogram("cryptodash_http_request_duration_seconds", "From the whole request to the whole answer.", DURATIONS, "route")
-        self._rejected = tally.counter("cryptodash_http_rejected_total", "Requests refused before any route saw them.", "reason")
+        self._requests = tally.counter(
+            "cryptodash_http_requests_total", "Requests answered, by route template.", "route", "method", "status"
+        )
+        self._seconds = tally.histogram(
+            "cryptodash_http_request_duration_seconds",
+            "From the whole request to the whole answer.",
+            DURATIONS,
+            "route",
+        )
+        self._rejected = tally.counter(
+            "cryptodash_http_rejected_total", "Requests refused before any route saw them.", "reason"
+        )
 
     def render(self, request: Request) -> int:
         """Never raises for what the request holds; the answer may come later."""
@@ -62,9 +72,18 @@ class Front(Resource):
     def _refusal(self, request: Request) -> Answer | None:
         if request.method not in METHODS:
             self._rejected.add("method")
-            return error_answer("method_not_allowed", "only GET, HEAD, POST and OPTIONS are served", 405, Allow=b", ".join(METHODS).decode())
+            return error_answer(
+                "method_not_allowed",
+                "only GET, HEAD, POST and OPTIONS are served",
+                405,
+                Allow=b", ".join(METHODS).decode(),
+            )
         hosts = request.requestHeaders.getRawHeaders(b"host", [])
-        if len(hosts) > 1 or (not hosts and request.clientproto == b"HTTP/1.1") or not all(valid_host(each) for each in hosts):
+        if (
+            len(hosts) > 1
+            or (not hosts and request.clientproto == b"HTTP/1.1")
+            or not all(valid_host(each) for each in hosts)
+        ):
             self._rejected.add("host")
             return error_answer("bad_host", "exactly one valid Host header is needed", 400)
         fault = None if request.path == b"*" and request.method == b"OPTIONS" else _path_fault(request)
@@ -75,7 +94,10 @@ class Front(Resource):
     def _upgrade(self, request: Request) -> None:
         if request.method != b"GET":
             send_now(request, error_answer("method_not_allowed", "/ws takes GET only", 405, Allow="GET, OPTIONS"))
-        elif request.clientproto != b"HTTP/1.1" or b"websocket" not in request.requestHeaders.getRawHeaders(b"upgrade", [b""])[0].lower():
+        elif (
+            request.clientproto != b"HTTP/1.1"
+            or b"websocket" not in request.requestHeaders.getRawHeaders(b"upgrade", [b""])[0].lower()
+        ):
             send_now(request, _upgrade_required("/ws speaks WebSocket only"))
         elif request.requestHeaders.getRawHeaders(b"sec-websocket-version") != [b"13"]:
             send_now(request, _upgrade_required("/ws speaks version 13 of the WebSocket protocol (RFC 6455)"))
@@ -111,7 +133,9 @@ class Front(Resource):
 
 
 def _upgrade_required(message: str) -> Answer:
-    return error_answer("upgrade_required", message, 426, Upgrade="websocket", Connection="Upgrade", Sec_WebSocket_Version="13")
+    return error_answer(
+        "upgrade_required", message, 426, Upgrade="websocket", Connection="Upgrade", Sec_WebSocket_Version="13"
+    )
 
 
 def _preflight() -> Answer:
@@ -142,18 +166,24 @@ def _path_fault(request: Request) -> Answer | None:
 
 
 class GuardedSite(Site):
-    """The HTTP factory; only HTTP/1.1, because a WebSocket cannot be handed over from HTTP/2 and its limits would be others."""
+    """The HTTP factory; only HTTP/1.1, because a WebSocket cannot be handed over from HTTP/2 and its limits would be
+    others."""
 
     protocol = GuardedChannel  # type: ignore[assignment]  # Twisted infers the type of its own default; Site calls any HTTPChannel
     noisy = False
 
-    def __init__(self, resource: IResource, guard: Guard, reactor: IReactorTime, clients: ClientFactory | None = None) -> None:
-        super().__init__(resource, requestFactory=GuardedRequest, timeout=IDLE_S, reactor=reactor, parsePOSTFormSubmission=False)
+    def __init__(
+        self, resource: IResource, guard: Guard, reactor: IReactorTime, clients: ClientFactory | None = None
+    ) -> None:
+        super().__init__(
+            resource, requestFactory=GuardedRequest, timeout=IDLE_S, reactor=reactor, parsePOSTFormSubmission=False
+        )
         self.guard = guard
         self._clients = clients
 
     def upgraded(self, channel: GuardedChannel, data: bytes) -> bool:
-        """Whether the first bytes of a connection are an upgrade request with nothing unusual about it: then it is granted, the channel is done.
+        """Whether the first bytes of a connection are an upgrade request with nothing unusual about it: then it is
+        granted, the channel is done.
 
         Through the resource tree and Autobahn's own reading it takes 150 us more.
         """
@@ -179,7 +209,9 @@ class GuardedSite(Site):
         return [b"http/1.1"]
 
 
-def make_site(rest: Rest, ws_resource: IResource, config: Config, clock: Clock, scheduler: IReactorTime, tally: Tally) -> GuardedSite:
+def make_site(
+    rest: Rest, ws_resource: IResource, config: Config, clock: Clock, scheduler: IReactorTime, tally: Tally
+) -> GuardedSite:
     """The site that serves everything: ``/ws`` by the given resource, the rest by Klein."""
     front = Front(rest, ws_resource, config, clock, tally)
     rejected = tally.counter("cryptodash_http_rejected_total", "Requests refused before any route saw them.", "reason")

@@ -1,4 +1,5 @@
-"""/ws on the wire: Autobahn's server protocol with safe options, one session and one line per connection, and the drain."""
+"""/ws on the wire: Autobahn's server protocol with safe options, one session and one line per connection, and the
+drain."""
 
 from __future__ import annotations
 
@@ -48,7 +49,8 @@ _REFUSALS: Final = {403: "origin_not_allowed", 503: "restarting"}
 
 
 class _QuietLog:
-    """In the place of Autobahn's own log, which writes lines for what any peer can cause: closes are counted instead."""
+    """In the place of Autobahn's own log, which writes lines for what any peer can cause: closes are counted
+    instead."""
 
     def debug(self, *_: object, **__: object) -> None:
         """Nothing: Autobahn calls this for every chunk."""
@@ -62,14 +64,16 @@ class _QuietLog:
 
 
 class _Timers:
-    """Delayed calls for Autobahn on the given reactor; its own batched timers use the global one and round down to whole seconds."""
+    """Delayed calls for Autobahn on the given reactor; its own batched timers use the global one and round down to
+    whole seconds."""
 
     def __init__(self, reactor: IReactorTime) -> None:
         self.call_later = reactor.callLater
 
 
 class ClientProtocol(WebSocketServerProtocol):
-    """One client. Autobahn calls ``onConnect``, ``onOpen``, ``onMessage``, ``onClose``; ``onClose`` comes also when the others never did."""
+    """One client. Autobahn calls ``onConnect``, ``onOpen``, ``onMessage``, ``onClose``; ``onClose`` comes also when the
+    others never did."""
 
     log = _QuietLog()
     factory: ClientFactory
@@ -81,7 +85,8 @@ class ClientProtocol(WebSocketServerProtocol):
     _entered = False
     _opened_at: float | None = None
 
-    # The three that follow are Autobahn's without its descriptions of the transport and of each call for a log that is off (24 us a connection).
+    # The three that follow are Autobahn's without its descriptions of the transport and of each call for a log that is
+    # off (24 us a connection).
 
     def connectionMade(self) -> None:
         with contextlib.suppress(AttributeError, OSError):  # a wire in memory, a unix socket
@@ -122,10 +127,18 @@ class ClientProtocol(WebSocketServerProtocol):
         self.factory.traffic.refused.add(reason)
         raise ConnectionDeny(status, text)
 
-    def sendHttpErrorResponse(self, code: int, reason: str, responseHeaders: Sequence[tuple[str, str]] | None = None) -> None:
-        """A refused handshake is answered in the shape of every error of the server; Autobahn puts its words into the status line alone."""
+    def sendHttpErrorResponse(
+        self, code: int, reason: str, responseHeaders: Sequence[tuple[str, str]] | None = None
+    ) -> None:
+        """A refused handshake is answered in the shape of every error of the server; Autobahn puts its words into the
+        status line alone."""
         body = error_body(_REFUSALS.get(code, "bad_handshake"), reason[:200])
-        headers = [("Content-Type", JSON), ("Content-Length", str(len(body))), ("Connection", "close"), ("Server", SERVER)]
+        headers = [
+            ("Content-Type", JSON),
+            ("Content-Length", str(len(body))),
+            ("Connection", "close"),
+            ("Server", SERVER),
+        ]
         headers += [*SECURITY_HEADERS.items(), *(responseHeaders or ())]
         lines = [f"HTTP/1.1 {code} {HTTPStatus(code).phrase}", *(f"{name}: {value}" for name, value in headers), "", ""]
         self.sendData("\r\n".join(lines).encode() + body)
@@ -151,7 +164,9 @@ class ClientProtocol(WebSocketServerProtocol):
         self._pings = TokenBucket(limits.ops_per_second, limits.ops_burst, factory.clock)
         shrink_send_buffer(self.transport, limits.socket_send_buffer_bytes)
         plain = is_plain(self.transport)
-        wire: Wire = PlainWire(self.transport, self.close_with) if plain else BufferedWire(self.transport, self.close_with)
+        wire: Wire = (
+            PlainWire(self.transport, self.close_with) if plain else BufferedWire(self.transport, self.close_with)
+        )
         self.transport.unregisterProducer()  # twisted.web's, where we are mounted below it
         self.transport.registerProducer(wire, wire.streaming)
         # The handshake's answer is queued on the transport now: a plain wire starts blocked and hears when it has left.
@@ -185,7 +200,8 @@ class ClientProtocol(WebSocketServerProtocol):
         self.factory.traffic.ping_rtt.observe(pong_rtt / 1000)
 
     def close_with(self, code: int, reason: str) -> None:
-        """Send a close frame with any valid code (Autobahn's ``sendClose`` refuses most) and abort a second later if the peer does not answer."""
+        """Send a close frame with any valid code (Autobahn's ``sendClose`` refuses most) and abort a second later if
+        the peer does not answer."""
         if self.state == self.STATE_OPEN:
             self.sendCloseFrame(code=code, reasonUtf8=reason.encode()[:MAX_REASON])
 
@@ -226,16 +242,26 @@ class ClientProtocol(WebSocketServerProtocol):
 
 
 class ClientFactory(WebSocketServerFactory):
-    """Serves /ws. ``start`` and ``stop`` its timers; ``drain`` says goodbye. Mount it with ``WebSocketResource`` or listen with it.
+    """Serves /ws. ``start`` and ``stop`` its timers; ``drain`` says goodbye. Mount it with ``WebSocketResource`` or
+    listen with it.
 
-    ``source`` is what the greeting says (``live``, ``simulated``, ...), ``random`` spreads reconnects and makes session ids.
+    ``source`` is what the greeting says (``live``, ``simulated``, ...), ``random`` spreads reconnects and makes session
+    ids.
     """
 
     protocol = ClientProtocol
     log = _QuietLog()
 
     def __init__(
-        self, hub: IHub, config: Config, source: str, version: str, reactor: IReactorTime, clock: Clock, tally: Tally, random: _random.Random
+        self,
+        hub: IHub,
+        config: Config,
+        source: str,
+        version: str,
+        reactor: IReactorTime,
+        clock: Clock,
+        tally: Tally,
+        random: _random.Random,
     ) -> None:
         super().__init__(server="cryptodash", reactor=reactor)
         self._batched_timer = _Timers(reactor)
@@ -294,7 +320,8 @@ class ClientFactory(WebSocketServerFactory):
         self.fanout.stop()
 
     async def drain(self, deadline_s: float) -> None:
-        """Close every client with 1012 and a ``retry_ms`` of its own; new ones are refused. Done when all have gone, or after ``deadline_s``."""
+        """Close every client with 1012 and a ``retry_ms`` of its own; new ones are refused. Done when all have gone, or
+        after ``deadline_s``."""
         self.draining = True
         self.fanout.flush()
         spread_ms = max(1000, len(self.sessions) * 1000 // RECONNECTS_PER_S)
@@ -337,7 +364,8 @@ class ClientFactory(WebSocketServerFactory):
     def _with_options(self) -> type[ClientProtocol]:
         """The protocol with the options as members of its class.
 
-        Autobahn copies all of them into every connection and writes a report of that for its log, on or not: 170 us a connection.
+        Autobahn copies all of them into every connection and writes a report of that for its log, on or not: 170 us a
+        connection.
         """
         options: dict[str, Any] = {name: getattr(self, name) for name in self.protocol.CONFIG_ATTRS}
         options = {name: staticmethod(option) if callable(option) else option for name, option in options.items()}

@@ -51,7 +51,9 @@ class SymbolList:
             chosen = [each for each in self._of(exchange) if market in (None, each.market) and search in each.words]
             for entry in chosen:
                 quotes[entry.market].add(entry.quote)
-            venues.append(b'{"exchange":%s,"symbols":[%s]}' % (codec.encode(exchange), b",".join([each.body for each in chosen])))
+            venues.append(
+                b'{"exchange":%s,"symbols":[%s]}' % (codec.encode(exchange), b",".join([each.body for each in chosen]))
+            )
         allowed = codec.encode({each.value: sorted(found) for each, found in quotes.items()})
         return b'{"allowed_quotes":%s,"exchanges":[%s]}' % (allowed, b",".join(venues))
 

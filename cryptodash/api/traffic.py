@@ -25,19 +25,30 @@ class Traffic:
         counter, histogram = tally.counter, tally.histogram
         self.accepted = counter("cryptodash_ws_connections_accepted_total", "WebSocket connections opened.")
         self.refused = counter("cryptodash_ws_connections_refused_total", "WebSocket connections refused.", "reason")
-        self.closes = counter("cryptodash_ws_closes_total", "WebSocket connections closed, by close code and who began.", "code", "initiator")
+        self.closes = counter(
+            "cryptodash_ws_closes_total",
+            "WebSocket connections closed, by close code and who began.",
+            "code",
+            "initiator",
+        )
         self.commands = counter("cryptodash_ws_commands_total", "Client requests, by op and result.", "op", "result")
         self.sent = counter("cryptodash_ws_messages_sent_total", "Messages sent to clients.", "kind")
         self.sent_bytes = counter("cryptodash_ws_sent_bytes_total", "Bytes of frames sent to clients.")
         self.received = counter("cryptodash_ws_messages_received_total", "Messages received from clients.")
         self.received_bytes = counter("cryptodash_ws_received_bytes_total", "Payload bytes received from clients.")
         self.binary = counter("cryptodash_ws_binary_ignored_total", "Binary messages from clients, ignored.")
-        self.conflated = counter("cryptodash_ws_conflated_total", "Messages replaced by a newer one before they were sent.", "kind")
+        self.conflated = counter(
+            "cryptodash_ws_conflated_total", "Messages replaced by a newer one before they were sent.", "kind"
+        )
         self.dropped = counter("cryptodash_ws_dropped_total", "Lossless messages dropped for a slow client.", "kind")
         self.recipients = histogram("cryptodash_fanout_recipients", "Clients that got one batch.", _RECIPIENTS).at()
         self.ping_rtt = histogram("cryptodash_ws_ping_rtt_seconds", "Time from ping to pong.", _SECONDS).at()
-        self.session_seconds = histogram("cryptodash_ws_session_duration_seconds", "Life of a connection.", _SESSION_SECONDS).at()
-        self.command_seconds = histogram("cryptodash_ws_command_duration_seconds", "Time to serve a request.", _SECONDS, "op")
+        self.session_seconds = histogram(
+            "cryptodash_ws_session_duration_seconds", "Life of a connection.", _SESSION_SECONDS
+        ).at()
+        self.command_seconds = histogram(
+            "cryptodash_ws_command_duration_seconds", "Time to serve a request.", _SECONDS, "op"
+        )
         self._handed: list[Message | Batch] = []
         self._kinds: defaultdict[str, int] = defaultdict(int)
         self._sizes: defaultdict[int, int] = defaultdict(int)
@@ -60,13 +71,15 @@ class Traffic:
         self._bytes += size * clients
 
     def flushed_one(self, messages: list[Message | Batch], size: int) -> None:
-        """The same for a cohort of one client. A thousand of them flush in a turn, so this only notes what ``settle`` counts, all at once."""
+        """The same for a cohort of one client. A thousand of them flush in a turn, so this only notes what ``settle``
+        counts, all at once."""
         self._handed += messages
         self._sizes[1] += 1
         self._bytes += size
 
     def settle(self) -> float:
-        """Bring the turn's sums into the metrics; returns the share of the writes that went to cohorts of one client."""
+        """Bring the turn's sums into the metrics; returns the share of the writes that went to cohorts of one
+        client."""
         for message, times in Counter(self._handed).items():
             self._kinds[message.kind] += message.count * times
         self._handed.clear()

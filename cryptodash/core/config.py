@@ -81,7 +81,8 @@ _HOST_SETTING = re.compile(r"([A-Z0-9]+)_(?:PERPETUAL_)?(WS|REST)_URL").fullmatc
 
 @frozen
 class Layer:
-    """One source of settings; ``origin`` names it in errors. Only a ``.env`` file is ours entirely, so only there unknown keys mean something."""
+    """One source of settings; ``origin`` names it in errors. Only a ``.env`` file is ours entirely, so only there
+    unknown keys mean something."""
 
     origin: str
     values: Mapping[str, str | None]
@@ -96,20 +97,29 @@ def load(layers: Sequence[Layer], available: Sequence[str], *, simulated: Sequen
     """
     settings = {**_BY_NAME, **{setting.name: setting for setting in host_settings(available)}}
     values = {name: value for name, setting in settings.items() if (value := _value(setting, layers)) is not None}
-    warnings = [f"{layer.origin}: unknown setting {key}" for layer in layers if layer.own for key in _unknown(layer, settings)]
+    warnings = [
+        f"{layer.origin}: unknown setting {key}" for layer in layers if layer.own for key in _unknown(layer, settings)
+    ]
     config = _assemble(values, warnings)
     _check_exchanges(config, available, available if simulated is None else simulated)
     return evolve(config, symbols=_topics(values.get("SYMBOLS", ()), config))
 
 
 def _unknown(layer: Layer, settings: Mapping[str, Setting]) -> list[str]:
-    return [key for key in layer.values if key.removeprefix(PREFIX) not in settings and key.removeprefix(PREFIX) not in ALIASES]
+    return [
+        key
+        for key in layer.values
+        if key.removeprefix(PREFIX) not in settings and key.removeprefix(PREFIX) not in ALIASES
+    ]
 
 
 def _value(setting: Setting, layers: Sequence[Layer]) -> object | None:
     """The strongest layer's value; empty text means unset."""
     for layer in layers:
-        candidates: list[tuple[str, Callable[[str], object]]] = [(PREFIX + setting.name, setting.parse), (setting.name, setting.parse)]
+        candidates: list[tuple[str, Callable[[str], object]]] = [
+            (PREFIX + setting.name, setting.parse),
+            (setting.name, setting.parse),
+        ]
         if setting.name == "LOG_LEVEL":
             candidates += [(PREFIX + alias, parse) for alias, parse in ALIASES.items()] + list(ALIASES.items())
         for key, parse in candidates:
@@ -132,7 +142,11 @@ def _assemble(values: Mapping[str, object], warnings: list[str]) -> Config:
     endpoints = {name.lower(): str(value) for name, value in values.items() if _HOST_SETTING(name)}
     renamed = {"CLIENT_STALL_TIMEOUT": "client_stall_timeout_s"}
     ours = {each.name for each in fields(Config)}
-    plain = {attribute: value for name, value in values.items() if (attribute := renamed.get(name, name.lower())) in ours and name != "SYMBOLS"}
+    plain = {
+        attribute: value
+        for name, value in values.items()
+        if (attribute := renamed.get(name, name.lower())) in ours and name != "SYMBOLS"
+    }
     if plain.get("auth_token"):
         raise ConfigError("AUTH_TOKEN: authentication is not built yet; allowed is only leaving it unset")
     if bool(plain.get("tls_cert")) != bool(plain.get("tls_key")):
@@ -165,7 +179,9 @@ def _check_exchanges(config: Config, available: Sequence[str], simulated: Sequen
         if exchange not in available:
             raise ConfigError(f"EXCHANGES: {exchange[:40]!r} is not a venue; allowed are {', '.join(available)}")
         if config.demo and exchange not in simulated:
-            raise ConfigError(f"DEMO: {exchange} has no simulator; allowed in EXCHANGES with DEMO are {', '.join(simulated)}")
+            raise ConfigError(
+                f"DEMO: {exchange} has no simulator; allowed in EXCHANGES with DEMO are {', '.join(simulated)}"
+            )
     if config.demo and config.endpoints:
         names = ", ".join(name.upper() for name in config.endpoints)
         raise ConfigError(f"DEMO: does not go together with {names}; allowed is one or the other")
@@ -177,8 +193,12 @@ def _topics(texts: object, config: Config) -> tuple[Topic, ...]:
         try:
             topic = parse_topic(text, default_depth=config.book_depth_default)
         except Refused as error:
-            raise ConfigError(f"SYMBOLS: {error.message}; allowed is exchange:market:SYMBOL[:channel[:depth or interval]]") from None
+            raise ConfigError(
+                f"SYMBOLS: {error.message}; allowed is exchange:market:SYMBOL[:channel[:depth or interval]]"
+            ) from None
         if topic.exchange not in config.exchanges:
-            raise ConfigError(f"SYMBOLS: {text[:80]!r} names a venue that is not enabled; allowed are {', '.join(config.exchanges)}")
+            raise ConfigError(
+                f"SYMBOLS: {text[:80]!r} names a venue that is not enabled; allowed are {', '.join(config.exchanges)}"
+            )
         topics.append(topic)
     return tuple(dict.fromkeys(topics))

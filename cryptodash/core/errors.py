@@ -34,7 +34,8 @@ class Refused(CryptodashError):
 class UpstreamError(CryptodashError):
     """A venue did not give what was asked of it.
 
-    ``cause`` is a word of the contract's causes (``blocked``, ``banned``, ``disconnected``, ...), ``retry_after`` seconds if the venue named them.
+    ``cause`` is a word of the contract's causes (``blocked``, ``banned``, ``disconnected``, ...), ``retry_after``
+    seconds if the venue named them.
     """
 
     def __init__(self, cause: str, message: str, retry_after: float | None = None) -> None:

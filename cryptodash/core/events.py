@@ -1,8 +1,8 @@
 """What flows from the venues through the hub: frozen values, one type per kind of news.
 
-Prices, sizes and volumes are admitted ``Number`` text; a value that is not known is None and is left out on the wire. Times are milliseconds UTC
-in the venue's clock unless a field says otherwise; ``received`` is our monotonic clock in seconds.
-Structs of msgspec rather than attrs because one is made per market event (0.05 us against 0.5 us).
+Prices, sizes and volumes are admitted ``Number`` text; a value that is not known is None and is left out on the wire.
+Times are milliseconds UTC in the venue's clock unless a field says otherwise; ``received`` is our monotonic clock in
+seconds. Structs of msgspec rather than attrs because one is made per market event (0.05 us against 0.5 us).
 """
 
 from __future__ import annotations
@@ -72,8 +72,9 @@ class Cause(str, enum.Enum):
 class Ticker(Struct, frozen=True, gc=False):
     """The merged ticker of one instrument. ``timestamp`` is the newest contributing time and never decreases.
 
-    ``figures`` is ``codec.figures`` of the same ticker, or None where nobody has made it yet: quotes and trades change none of the members it holds,
-    and they come a hundred times as often. Whoever makes a ticker with other figures must not hand on the old text.
+    ``figures`` is ``codec.figures`` of the same ticker, or None where nobody has made it yet: quotes and trades change
+    none of the members it holds, and they come a hundred times as often. Whoever makes a ticker with other figures must
+    not hand on the old text.
     """
 
     topic: Topic
@@ -113,7 +114,8 @@ class Trade(Struct, frozen=True, gc=False):
 
 
 class Candle(Struct, frozen=True, gc=False):
-    """One bar; ``timestamp`` is its open time. ``source`` is ``venue``, ``rest`` or ``trades``; ``corrected`` marks a closed bar sent again."""
+    """One bar; ``timestamp`` is its open time. ``source`` is ``venue``, ``rest`` or ``trades``; ``corrected`` marks a
+    closed bar sent again."""
 
     topic: Topic
     timestamp: int
@@ -131,7 +133,8 @@ class Book(Protocol):
     """The read side of a live order book."""
 
     def top(self, depth: int) -> tuple[Sequence[Level], Sequence[Level]]:
-        """(bids, asks), best first: at most ``depth`` levels a side, and only levels that are *proven* (inside the horizon)."""
+        """(bids, asks), best first: at most ``depth`` levels a side, and only levels that are *proven* (inside the
+        horizon)."""
 
 
 class BookChanged(Struct, frozen=True, gc=False):
@@ -147,7 +150,8 @@ class BookChanged(Struct, frozen=True, gc=False):
 
 
 class BookSnapshot(Struct, frozen=True, gc=False):
-    """A view of the book as published: ``sequence`` belongs to the view. ``complete`` is False where fewer than ``depth`` levels are proven."""
+    """A view of the book as published: ``sequence`` belongs to the view. ``complete`` is False where fewer than
+    ``depth`` levels are proven."""
 
     topic: Topic
     timestamp: int
@@ -158,7 +162,8 @@ class BookSnapshot(Struct, frozen=True, gc=False):
 
 
 class BookDelta(Struct, frozen=True, gc=False):
-    """What turns the view with ``sequence - 1`` into the one with ``sequence``: levels to set and prices to remove, per side."""
+    """What turns the view with ``sequence - 1`` into the one with ``sequence``: levels to set and prices to remove, per
+    side."""
 
     topic: Topic
     timestamp: int
@@ -177,7 +182,8 @@ class Sweep(Struct, frozen=True, gc=False):
 
 
 class StreamStatus(Struct, frozen=True, gc=False):
-    """How fresh a topic is, from ``since`` (our wall clock, ms) on. ``fields`` names the parts of a ticker that are stale."""
+    """How fresh a topic is, from ``since`` (our wall clock, ms) on. ``fields`` names the parts of a ticker that are
+    stale."""
 
     topic: Topic
     state: State

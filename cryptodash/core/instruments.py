@@ -40,8 +40,9 @@ ANY = Symbol("*", "")
 class Instrument:
     """One tradable pair of one venue, as the venue's own catalogue describes it.
 
-    ``native`` is the venue's name (``BTCUSDT``). Sizes are base quantities; ``min_notional`` is in quote currency. Unknown values are None.
-    ``status`` is our word (``trading``, ``halted``, ``pre_open``, ``delisted``), ``venue_status`` the venue's.
+    ``native`` is the venue's name (``BTCUSDT``). Sizes are base quantities; ``min_notional`` is in quote currency.
+    Unknown values are None. ``status`` is our word (``trading``, ``halted``, ``pre_open``, ``delisted``),
+    ``venue_status`` the venue's.
     """
 
     exchange: str
@@ -107,14 +108,19 @@ class Catalogue:
     def find(self, market: MarketType, text: str) -> Symbol:
         """The symbol a client means by ``BTC-USDT``, ``btc/usdt`` or ``BTCUSDT``.
 
-        Raises ``Refused``: ``unknown_symbol`` (404), or ``ambiguous_symbol`` (400) with the candidates. Where the market is not loaded yet
-        a separated spelling is taken at its word; a joined one cannot be and is ``not_yet_known`` (409).
+        Raises ``Refused``: ``unknown_symbol`` (404), or ``ambiguous_symbol`` (400) with the candidates. Where the
+        market is not loaded yet a separated spelling is taken at its word; a joined one cannot be and is
+        ``not_yet_known`` (409).
         """
         symbol = split_symbol(text)
         if symbol is not None:
             return self.check(market, symbol)
         if not self.loaded(market):
-            raise Refused("not_yet_known", f"the catalogue of {self.exchange} {market} is not loaded yet: spell {text[:40]!r} as BASE-QUOTE", 409)
+            raise Refused(
+                "not_yet_known",
+                f"the catalogue of {self.exchange} {market} is not loaded yet: spell {text[:40]!r} as BASE-QUOTE",
+                409,
+            )
         matches = self._by_joined[market].get(text.upper(), [])
         if len(matches) > 1:
             names = ", ".join(str(each.symbol) for each in matches)
@@ -138,7 +144,8 @@ _MAX_SYMBOL = 40
 
 
 def split_symbol(text: str) -> Symbol | None:
-    """``btc/usdt`` and ``BTC-USDT`` as a Symbol (split at the last separator); None for a joined spelling. Raises ``Refused`` ``invalid_symbol``."""
+    """``btc/usdt`` and ``BTC-USDT`` as a Symbol (split at the last separator); None for a joined spelling. Raises
+    ``Refused`` ``invalid_symbol``."""
     if not text or len(text) > 2 * _MAX_SYMBOL or not text.isprintable() or any(each.isspace() for each in text):
         raise Refused("invalid_symbol", f"not a symbol: {text[:40]!r}", 400)
     separator = "-" if "-" in text else "/" if "/" in text else ""
@@ -151,6 +158,12 @@ def split_symbol(text: str) -> Symbol | None:
 def make_symbol(base: object, quote: object) -> Symbol:
     """A Symbol from a client's base and quote, in upper case. Raises ``Refused`` ``invalid_symbol``."""
     for part in (base, quote):
-        if not isinstance(part, str) or not part or len(part) > _MAX_SYMBOL or not part.isprintable() or any(each.isspace() for each in part):
+        if (
+            not isinstance(part, str)
+            or not part
+            or len(part) > _MAX_SYMBOL
+            or not part.isprintable()
+            or any(each.isspace() for each in part)
+        ):
             raise Refused("invalid_symbol", f"not a symbol part: {repr(part)[:40]}", 400)
     return Symbol(str(base).upper(), str(quote).upper())

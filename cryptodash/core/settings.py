@@ -48,7 +48,16 @@ def _seconds(low: float, high: float) -> Callable[[str], float]:
 
 
 def _flag(text: str) -> bool:
-    value = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}.get(text.lower())
+    value = {
+        "true": True,
+        "1": True,
+        "yes": True,
+        "on": True,
+        "false": False,
+        "0": False,
+        "no": False,
+        "off": False,
+    }.get(text.lower())
     if value is None:
         raise ValueError("true or false (also 1/0, yes/no, on/off)")
     return value
@@ -71,7 +80,11 @@ def _bind_address(text: str) -> str:
         return text
     host, _, port = text.rpartition(":")
     if not (port.isascii() and port.isdigit() and int(port) <= 65535):
-        raise ValueError("host:port with a port from 0 to 65535, or a Twisted endpoint string (" + ":..., ".join(ENDPOINT_TYPES) + ":...)")
+        raise ValueError(
+            "host:port with a port from 0 to 65535, or a Twisted endpoint string ("
+            + ":..., ".join(ENDPOINT_TYPES)
+            + ":...)"
+        )
     bare = host.strip("[]")
     try:
         address = ipaddress.ip_address(bare or "0.0.0.0")
@@ -91,7 +104,11 @@ def _networks(text: str) -> tuple[str, ...]:
 
 
 def _url(*schemes: str) -> Callable[[str], str]:
-    allowed = "a URL that starts with " + " or ".join(f"{scheme}://" for scheme in schemes) + " and has a host, and perhaps a port from 1 to 65535"
+    allowed = (
+        "a URL that starts with "
+        + " or ".join(f"{scheme}://" for scheme in schemes)
+        + " and has a host, and perhaps a port from 1 to 65535"
+    )
 
     def parse(text: str) -> str:
         try:
@@ -99,7 +116,14 @@ def _url(*schemes: str) -> Callable[[str], str]:
             port = parts.port
         except ValueError:
             raise ValueError(allowed) from None
-        if parts.scheme not in schemes or not parts.hostname or parts.query or parts.fragment or port == 0 or any(each.isspace() for each in text):
+        if (
+            parts.scheme not in schemes
+            or not parts.hostname
+            or parts.query
+            or parts.fragment
+            or port == 0
+            or any(each.isspace() for each in text)
+        ):
             raise ValueError(allowed)
         return text.rstrip("/")
 
@@ -121,7 +145,9 @@ def parse_levels(text: str) -> tuple[str, dict[str, str]]:
         namespace, equals, level = part.rpartition("=")
         level = {"trace": "debug", "warning": "warn"}.get(level.lower(), level.lower())
         if level not in LEVELS or (equals and not namespace):
-            raise ValueError(f"a level ({', '.join(LEVELS)}) or levels by namespace such as info,cryptodash.exchanges=debug")
+            raise ValueError(
+                f"a level ({', '.join(LEVELS)}) or levels by namespace such as info,cryptodash.exchanges=debug"
+            )
         if equals:
             by_namespace[namespace] = level
         else:
@@ -135,8 +161,11 @@ def _log_level(text: str) -> str:
 
 
 def _rust_log(text: str) -> str:
-    """The seed's variable: targets that are not ours say nothing here, whatever their level is called, so they are left out."""
-    known = [part for part in _words(text) if "=" not in part or part.partition("=")[0].partition(".")[0] == "cryptodash"]
+    """The seed's variable: targets that are not ours say nothing here, whatever their level is called, so they are left
+    out."""
+    known = [
+        part for part in _words(text) if "=" not in part or part.partition("=")[0].partition(".")[0] == "cryptodash"
+    ]
     default, by_namespace = parse_levels(",".join(known))
     return ",".join([default, *(f"{name}={level}" for name, level in by_namespace.items())])
 
@@ -146,26 +175,83 @@ _BIND_HELP = "listen address host:port, or a Twisted endpoint string (tcp:8080, 
 SETTINGS: Sequence[Setting] = (
     Setting("BIND_ADDR", _bind_address, _BIND_HELP, "0.0.0.0:8080"),
     Setting("EXCHANGES", _names, "venues to start, separated by commas", "binance,bybit"),
-    Setting("BOOK_DEPTH_DEFAULT", _whole(1, MAX_DEPTH), "order-book levels per side where a client names none (1-1000)", "50"),
-    Setting("ENABLE_REDIS", _flag, "shared cache and fan-out between processes; not built yet: true starts, warns, and /ready says so", "false"),
-    Setting("REDIS_URL", _url("redis", "rediss"), "where Redis is, once ENABLE_REDIS does something", "redis://127.0.0.1:6379"),
-    Setting("LOG_LEVEL", _log_level, "level, or levels by namespace: info,cryptodash.exchanges=debug (alias RUST_LOG)", "info"),
+    Setting(
+        "BOOK_DEPTH_DEFAULT",
+        _whole(1, MAX_DEPTH),
+        "order-book levels per side where a client names none (1-1000)",
+        "50",
+    ),
+    Setting(
+        "ENABLE_REDIS",
+        _flag,
+        "shared cache and fan-out between processes; not built yet: true starts, warns, and /ready says so",
+        "false",
+    ),
+    Setting(
+        "REDIS_URL",
+        _url("redis", "rediss"),
+        "where Redis is, once ENABLE_REDIS does something",
+        "redis://127.0.0.1:6379",
+    ),
+    Setting(
+        "LOG_LEVEL",
+        _log_level,
+        "level, or levels by namespace: info,cryptodash.exchanges=debug (alias RUST_LOG)",
+        "info",
+    ),
     Setting("DEMO", _flag, "every enabled venue is the built-in simulator", "false"),
-    Setting("SYMBOLS", _words, "topics kept warm: exchange:market:SYMBOL[:channel[:depth or interval]], separated by commas", ""),
-    Setting("FLUSH_INTERVAL_MS", _whole(0, 1000), "how long to collect messages before writing to clients, ms; 0: one reactor turn (0-1000)", "0"),
-    Setting("BOOK_INTERVAL_MS", _whole(100, 10_000), "least time between two publications of a book view, ms (100-10000)", "100"),
+    Setting(
+        "SYMBOLS",
+        _words,
+        "topics kept warm: exchange:market:SYMBOL[:channel[:depth or interval]], separated by commas",
+        "",
+    ),
+    Setting(
+        "FLUSH_INTERVAL_MS",
+        _whole(0, 1000),
+        "how long to collect messages before writing to clients, ms; 0: one reactor turn (0-1000)",
+        "0",
+    ),
+    Setting(
+        "BOOK_INTERVAL_MS",
+        _whole(100, 10_000),
+        "least time between two publications of a book view, ms (100-10000)",
+        "100",
+    ),
     Setting("STALE_AFTER_S", _seconds(1, 3600), "silence after which a fast stream is stale, seconds (1-3600)", "5"),
-    Setting("UPSTREAM_LINGER_S", _seconds(0, 86_400), "how long a topic stays subscribed after its last client left, seconds (0-86400)", "30"),
-    Setting("CLIENT_STALL_TIMEOUT", _seconds(1, 600), "a client that reads nothing for so long is dropped, seconds (1-600)", "10"),
-    Setting("WS_DEFLATE", _flag, "offer compression (permessage-deflate) on /ws: about half the bytes for more CPU", "false"),
+    Setting(
+        "UPSTREAM_LINGER_S",
+        _seconds(0, 86_400),
+        "how long a topic stays subscribed after its last client left, seconds (0-86400)",
+        "30",
+    ),
+    Setting(
+        "CLIENT_STALL_TIMEOUT",
+        _seconds(1, 600),
+        "a client that reads nothing for so long is dropped, seconds (1-600)",
+        "10",
+    ),
+    Setting(
+        "WS_DEFLATE", _flag, "offer compression (permessage-deflate) on /ws: about half the bytes for more CPU", "false"
+    ),
     Setting("AUTH_TOKEN", str, "access token; not built yet: setting it is refused", ""),
     Setting("ALLOWED_ORIGINS", _origins, "browser origins that may open /ws; '*' is any", "*"),
     Setting("CORS_ORIGINS", _origins, "browser origins that may read REST; '*' is any", "*"),
     Setting("TRUSTED_PROXIES", _networks, "networks whose X-Forwarded-For is believed, separated by commas", ""),
     Setting("TLS_CERT", str, "certificate chain file (PEM); with TLS_KEY the server speaks TLS itself", ""),
     Setting("TLS_KEY", str, "private key file (PEM)", ""),
-    Setting("HTTPS_PROXY", _url("http"), "HTTP proxy for connections to venues (CONNECT): http://[user:password@]host:port", ""),
-    Setting("MAX_MESSAGE_BYTES", _whole(1024, 16 * 2**20), "largest message a client may send, bytes (1024-16777216)", "262144"),
+    Setting(
+        "HTTPS_PROXY",
+        _url("http"),
+        "HTTP proxy for connections to venues (CONNECT): http://[user:password@]host:port",
+        "",
+    ),
+    Setting(
+        "MAX_MESSAGE_BYTES",
+        _whole(1024, 16 * 2**20),
+        "largest message a client may send, bytes (1024-16777216)",
+        "262144",
+    ),
     Setting("MAX_CHANNELS", _whole(1, 100_000), "channels per connection and per message (1-100000)", "1000"),
     Setting("OPS_PER_SECOND", _seconds(1, 10_000), "sustained requests a client may make per second (1-10000)", "50"),
     Setting("OPS_BURST", _whole(1, 100_000), "requests a client may make at once (1-100000)", "200"),
@@ -173,14 +259,29 @@ SETTINGS: Sequence[Setting] = (
     Setting("MAX_CONNECTIONS_PER_IP", _whole(1, 1_000_000), "clients at a time from one address (1-1000000)", "5000"),
     Setting("MAX_BOOKS_PER_CLIENT", _whole(0, 10_000), "order books per client (0-10000)", "100"),
     Setting("MAX_CUSTOM_DEPTHS", _whole(0, 100), "depths per book beside the free ones (0-100)", "8"),
-    Setting("CLIENT_BUFFER_BYTES", _whole(65_536, 2**30), "memory one slow client may cost, bytes (65536-1073741824)", "2097152"),
-    Setting("SOCKET_SEND_BUFFER_BYTES", _whole(4096, 2**26), "kernel send buffer of a client's socket, bytes (4096-67108864)", "131072"),
+    Setting(
+        "CLIENT_BUFFER_BYTES",
+        _whole(65_536, 2**30),
+        "memory one slow client may cost, bytes (65536-1073741824)",
+        "2097152",
+    ),
+    Setting(
+        "SOCKET_SEND_BUFFER_BYTES",
+        _whole(4096, 2**26),
+        "kernel send buffer of a client's socket, bytes (4096-67108864)",
+        "131072",
+    ),
     Setting("REQUEST_DEADLINE_S", _seconds(1, 600), "time a request may take to arrive, seconds (1-600)", "10"),
     Setting("MAX_BODY_BYTES", _whole(0, 2**26), "largest request body, bytes (0-67108864)", "65536"),
     Setting("REST_HELD_TOPICS", _whole(1, 100_000), "topics held by REST requests at a time (1-100000)", "200"),
     Setting("REST_HELD_TOPICS_PER_IP", _whole(1, 100_000), "the same from one address (1-100000)", "20"),
     Setting("PING_INTERVAL_S", _seconds(1, 3600), "time between two pings to a client, seconds (1-3600)", "20"),
-    Setting("PING_TIMEOUT_S", _seconds(1, 3600), "a client that does not answer a ping for so long is dropped, seconds (1-3600)", "20"),
+    Setting(
+        "PING_TIMEOUT_S",
+        _seconds(1, 3600),
+        "a client that does not answer a ping for so long is dropped, seconds (1-3600)",
+        "20",
+    ),
 )
 
 
@@ -195,5 +296,12 @@ def host_settings(exchanges: Iterable[str]) -> list[Setting]:
         for market in ("", "PERPETUAL_"):
             for kind, schemes, what in (("WS", ("ws", "wss"), "WebSocket"), ("REST", ("http", "https"), "REST")):
                 name = f"{exchange.upper()}_{market}{kind}_URL"
-                found.append(Setting(name, _url(*schemes), f"{what} base URL of {exchange}{' perpetuals' if market else ''} (testnet, proxy)", ""))
+                found.append(
+                    Setting(
+                        name,
+                        _url(*schemes),
+                        f"{what} base URL of {exchange}{' perpetuals' if market else ''} (testnet, proxy)",
+                        "",
+                    )
+                )
     return found

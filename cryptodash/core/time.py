@@ -1,7 +1,7 @@
 """Wall and monotonic time as one argument, and RFC 3339 text.
 
-Ages come from ``monotonic`` (the reactor's own clock follows the wall clock and jumps with it); ``wall_ms`` is only ever shown or
-compared with a venue's times.
+Ages come from ``monotonic`` (the reactor's own clock follows the wall clock and jumps with it); ``wall_ms`` is only
+ever shown or compared with a venue's times.
 """
 
 from __future__ import annotations
@@ -76,7 +76,9 @@ def is_time_ms(value: int) -> bool:
     return 0 <= value <= _MAX_MS
 
 
-_rfc3339 = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?(?:[Zz]|[+-][0-9]{2}:[0-9]{2})").fullmatch
+_rfc3339 = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?(?:[Zz]|[+-][0-9]{2}:[0-9]{2})"
+).fullmatch
 
 
 def parse_time(text: str) -> int:

@@ -29,10 +29,11 @@ class Channel(str, enum.Enum):
 
 
 class Topic:
-    """(exchange, market, symbol, channel, depth or interval). Immutable; equal topics are one object, so hashing one costs a pointer.
+    """(exchange, market, symbol, channel, depth or interval). Immutable; equal topics are one object, so hashing one
+    costs a pointer.
 
-    ``depth`` is 0 but for order-book subscriptions: depth 0 is the venue's book itself, from which every depth is viewed.
-    ``symbol`` is ``ANY`` for a ticker sweep. Text form: ``binance:spot:BTC-USDT:candle:1m``.
+    ``depth`` is 0 but for order-book subscriptions: depth 0 is the venue's book itself, from which every depth is
+    viewed. ``symbol`` is ``ANY`` for a ticker sweep. Text form: ``binance:spot:BTC-USDT:candle:1m``.
     """
 
     __slots__ = ("__weakref__", "channel", "depth", "exchange", "interval", "json", "market", "symbol", "text")
@@ -45,9 +46,12 @@ class Topic:
     interval: str
     text: str
     json: str
-    """The members ``"exchange":...,"market_type":...,"symbol":...`` (and depth or interval) that every message of this topic carries."""
+    """The members ``"exchange":...,"market_type":...,"symbol":...`` (and depth or interval) that every message of this
+    topic carries."""
 
-    def __new__(cls, exchange: str, market: MarketType, symbol: Symbol, channel: Channel, *, depth: int = 0, interval: str = "") -> Topic:
+    def __new__(
+        cls, exchange: str, market: MarketType, symbol: Symbol, channel: Channel, *, depth: int = 0, interval: str = ""
+    ) -> Topic:
         key = (exchange, market, symbol, channel, depth, interval)
         topic = _topics.get(key)
         if topic is None:
@@ -112,9 +116,11 @@ def _members(key: tuple[str, MarketType, Symbol, Channel, int, str]) -> str:
 
 
 def parse_topic(text: str, *, default_depth: int = 0) -> Topic:
-    """A topic from ``exchange:market:SYMBOL[:channel[:depth or interval]]``; the channel is ``ticker`` where none is named.
+    """A topic from ``exchange:market:SYMBOL[:channel[:depth or interval]]``; the channel is ``ticker`` where none is
+    named.
 
-    ``default_depth`` is what an order book without a depth gets. Raises ``Refused`` (``invalid_topic``) that says what is wrong.
+    ``default_depth`` is what an order book without a depth gets. Raises ``Refused`` (``invalid_topic``) that says what
+    is wrong.
     """
     exchange, _, rest = text.strip().partition(":")
     parts = rest.split(":")
@@ -123,7 +129,9 @@ def parse_topic(text: str, *, default_depth: int = 0) -> Topic:
     try:
         market = MarketType(parts[0].lower())
     except ValueError:
-        raise Refused("invalid_topic", f"market {parts[0][:40]!r} in {text[:80]!r} is not one of: spot, perpetual") from None
+        raise Refused(
+            "invalid_topic", f"market {parts[0][:40]!r} in {text[:80]!r} is not one of: spot, perpetual"
+        ) from None
     channel = parse_channel(parts[2] if len(parts) > 2 else "ticker")
     argument = parts[3] if len(parts) > 3 else ""
     if parts[1] == "*":
@@ -159,7 +167,9 @@ def parse_channel(name: object) -> Channel:
     try:
         return Channel("order_book" if name == "orderbook" else name)
     except ValueError:
-        raise Refused("unknown_channel", f"channel_type {repr(name)[:40]} is not one of: {', '.join(Channel)}") from None
+        raise Refused(
+            "unknown_channel", f"channel_type {repr(name)[:40]} is not one of: {', '.join(Channel)}"
+        ) from None
 
 
 def check_interval(interval: object) -> str:

@@ -15,7 +15,19 @@ from cryptodash.core.numbers import positive, unsigned
 from cryptodash.core.topics import Topic
 from cryptodash.exchanges.interfaces import Purpose, RestRequest
 from cryptodash.exchanges.messages import Depth, Mark, Message
-from cryptodash.exchanges.wire import Count, Name, RawLevels, Time, amount, decoder, levels, retry_after, step, symbol, tidy
+from cryptodash.exchanges.wire import (
+    Count,
+    Name,
+    RawLevels,
+    Time,
+    amount,
+    decoder,
+    levels,
+    retry_after,
+    step,
+    symbol,
+    tidy,
+)
 
 SPOT, PERPETUAL = MarketType.SPOT, MarketType.PERPETUAL
 
@@ -28,13 +40,16 @@ def catalogue_requests(market: MarketType) -> Sequence[RestRequest]:
     """The whole catalogue is one page (weight 20 on spot, 1 on USD-M)."""
     if market is SPOT:
         # permissionSets are the larger part of the answer, and of no use here.
-        return (RestRequest(Purpose.CATALOGUE, SPOT, "/api/v3/exchangeInfo", (("showPermissionSets", "false"),), weight=20),)
+        return (
+            RestRequest(Purpose.CATALOGUE, SPOT, "/api/v3/exchangeInfo", (("showPermissionSets", "false"),), weight=20),
+        )
     return (RestRequest(Purpose.CATALOGUE, PERPETUAL, "/fapi/v1/exchangeInfo"),)
 
 
 # {"filterType":"PRICE_FILTER","minPrice":"0.01000000","maxPrice":"1000000.00000000","tickSize":"0.01000000"}
 # {"filterType":"LOT_SIZE","minQty":"0.00001000","maxQty":"9000.00000000","stepSize":"0.00001000"}
-# {"filterType":"NOTIONAL","minNotional":"5.00000000",...}         older: {"filterType":"MIN_NOTIONAL","minNotional":"10.00000000",...}
+# {"filterType":"NOTIONAL","minNotional":"5.00000000",...}         older: {"filterType":"MIN_NOTIONAL",
+#  "minNotional":"10.00000000",...}
 # {"notional":"5","filterType":"MIN_NOTIONAL"}                      USD-M
 class _Filter(Struct, gc=False):
     kind: str = field(name="filterType")
@@ -62,7 +77,14 @@ class _ExchangeInfo(Struct, gc=False):
 _exchange_info = decoder(_ExchangeInfo)
 
 STATUS: Mapping[MarketType, Mapping[str, str]] = {
-    SPOT: {"TRADING": "trading", "PRE_TRADING": "pre_open", "BREAK": "halted", "HALT": "halted", "END_OF_DAY": "halted", "CANCEL_ONLY": "halted"},
+    SPOT: {
+        "TRADING": "trading",
+        "PRE_TRADING": "pre_open",
+        "BREAK": "halted",
+        "HALT": "halted",
+        "END_OF_DAY": "halted",
+        "CANCEL_ONLY": "halted",
+    },
     PERPETUAL: {
         "TRADING": "trading",
         "PENDING_TRADING": "pre_open",
@@ -78,10 +100,13 @@ STATUS: Mapping[MarketType, Mapping[str, str]] = {
 
 
 def read_catalogue(exchange: str, market: MarketType, body: bytes) -> Sequence[Instrument]:
-    """On USD-M only ``PERPETUAL`` contracts; on spot only what may be traded there. Listings without a tick or a step cannot be shown."""
+    """On USD-M only ``PERPETUAL`` contracts; on spot only what may be traded there. Listings without a tick or a step
+    cannot be shown."""
     listings = _exchange_info(body).symbols
     kept = [each for each in listings if (each.on_spot if market is SPOT else each.contract == "PERPETUAL")]
-    return [instrument for instrument in (_instrument(exchange, market, each) for each in kept) if instrument is not None]
+    return [
+        instrument for instrument in (_instrument(exchange, market, each) for each in kept) if instrument is not None
+    ]
 
 
 def _instrument(exchange: str, market: MarketType, listing: _Listing) -> Instrument | None:
@@ -123,7 +148,8 @@ def snapshot_request(topic: Topic, instrument: Instrument, depth: int) -> RestRe
     return RestRequest(Purpose.SNAPSHOT, instrument.market, path, params, weight, topic, instrument.native, limit)
 
 
-# {"lastUpdateId":5123107852948,"E":1723161256501,"T":1723161256493,"bids":[["61800.20","2.909"],...],"asks":[...]}      spot: without E and T
+# {"lastUpdateId":5123107852948,"E":1723161256501,"T":1723161256493,"bids":[["61800.20","2.909"],...],"asks":[...]}
+#  spot: without E and T
 class _Snapshot(Struct, gc=False):
     sequence: Count = field(name="lastUpdateId")
     bids: RawLevels
@@ -140,7 +166,8 @@ def read_snapshot(stream: str, body: bytes) -> Depth:
 
 
 def candles_request(topic: Topic, instrument: Instrument, limit: int, end_ms: int | None) -> RestRequest:
-    """``endTime`` bounds the open time, inclusive. USD-M weight by limit: 1 below 100, 2 below 500, 5 up to 1000; spot 2."""
+    """``endTime`` bounds the open time, inclusive. USD-M weight by limit: 1 below 100, 2 below 500, 5 up to 1000; spot
+    2."""
     limit = max(1, min(limit, 1000))
     end = () if end_ms is None else (("endTime", str(end_ms)),)
     params = (("symbol", instrument.native), ("interval", topic.interval), *end, ("limit", str(limit)))
@@ -149,7 +176,8 @@ def candles_request(topic: Topic, instrument: Instrument, limit: int, end_ms: in
     return RestRequest(Purpose.CANDLES, instrument.market, path, params, weight, topic, instrument.native, limit)
 
 
-# [1786539480000,"64117.67000000","64118.00000000","64117.66000000","64117.99000000","0.38518000",1786539539999,"24696.88116430",115,"0.17878000",...]
+# [1786539480000,"64117.67000000","64118.00000000","64117.66000000","64117.99000000","0.38518000",1786539539999,
+#  "24696.88116430",115,"0.17878000",...]
 class _Row(Struct, array_like=True, gc=False):
     open_time: Time
     open: str
@@ -175,7 +203,9 @@ def _candle(topic: Topic, row: _Row, now_ms: int) -> Candle:
 
 def interest_request(topic: Topic, instrument: Instrument) -> RestRequest:
     """Open interest has no stream."""
-    return RestRequest(Purpose.POLL, PERPETUAL, "/fapi/v1/openInterest", (("symbol", instrument.native),), 1, topic, instrument.native)
+    return RestRequest(
+        Purpose.POLL, PERPETUAL, "/fapi/v1/openInterest", (("symbol", instrument.native),), 1, topic, instrument.native
+    )
 
 
 # {"openInterest":"10659.509","symbol":"BTCUSDT","time":1589437530011}
@@ -211,7 +241,8 @@ _BAD_PARAMETER = range(-1199, -1099)
 
 
 def rest_error(status: int, headers: Mapping[str, str], body: bytes) -> tuple[str, str, float | None] | None:
-    """What a refusal means. 429: slow down; 418: banned (two minutes to three days); 403 and 451: this host does not serve this place."""
+    """What a refusal means. 429: slow down; 418: banned (two minutes to three days); 403 and 451: this host does not
+    serve this place."""
     if status < 300:
         return None
     error = _read_error(body)

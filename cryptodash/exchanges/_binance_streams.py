@@ -1,8 +1,9 @@
 """Binance frames in our words: one reader per kind of stream, the raw message above each.
 
-Every frame comes from a combined connection, ``{"stream":"<name>","data":{...}}``. Prices and sizes are decimal strings; ``E`` is the time of
-sending, ``T`` the matching engine's, both in ms. Fields that are not named here are ignored (Binance added ``ps`` and ``st`` in 2026).
-The raw messages are recorded ones; rules: developers.binance.com, "WebSocket Streams" (spot) and "Websocket Market Streams" (USD-M).
+Every frame comes from a combined connection, ``{"stream":"<name>","data":{...}}``. Prices and sizes are decimal
+strings; ``E`` is the time of sending, ``T`` the matching engine's, both in ms. Fields that are not named here are
+ignored (Binance added ``ps`` and ``st`` in 2026). The raw messages are recorded ones; rules: developers.binance.com,
+"WebSocket Streams" (spot) and "Websocket Market Streams" (USD-M).
 """
 
 from __future__ import annotations
@@ -14,14 +15,44 @@ from msgspec import Meta, Struct, field
 
 from cryptodash.core.events import Side
 from cryptodash.core.numbers import positive, unsigned
-from cryptodash.exchanges.messages import BadFrame, Bar, Depth, Fill, Mark, Message, Quote, Reader, Restarting, Stats, SweepRow, SweepRows, Trades
-from cryptodash.exchanges.wire import Count, Name, RawLevels, Time, Wrapped, amount, both_sides, decoder, fill, price, quote, shape, signed
+from cryptodash.exchanges.messages import (
+    BadFrame,
+    Bar,
+    Depth,
+    Fill,
+    Mark,
+    Message,
+    Quote,
+    Reader,
+    Restarting,
+    Stats,
+    SweepRow,
+    SweepRows,
+    Trades,
+)
+from cryptodash.exchanges.wire import (
+    Count,
+    Name,
+    RawLevels,
+    Time,
+    Wrapped,
+    amount,
+    both_sides,
+    decoder,
+    fill,
+    price,
+    quote,
+    shape,
+    signed,
+)
 
 _BUY, _SELL = Side.BUY, Side.SELL  # looked up once: a member costs 0.1 us each time (Python 3.11)
 
 
-# spot, without a time: {"u":98494969448,"s":"BTCUSDT","b":"63704.00000000","B":"4.77471000","a":"63704.01000000","A":"11.33198000"}
-# USD-M: {"e":"bookTicker","u":5123107839020,"s":"BTCUSDT","b":"61800.20","B":"2.507","a":"61800.30","A":"2.510","T":1723161256313,"E":1723161256313}
+# spot, without a time: {"u":98494969448,"s":"BTCUSDT","b":"63704.00000000","B":"4.77471000","a":"63704.01000000",
+#  "A":"11.33198000"}
+# USD-M: {"e":"bookTicker","u":5123107839020,"s":"BTCUSDT","b":"61800.20","B":"2.507","a":"61800.30","A":"2.510",
+#  "T":1723161256313,"E":1723161256313}
 class _BookTicker(Struct, gc=False):
     native: Name = field(name="s")
     update_id: Count = field(name="u")
@@ -47,10 +78,13 @@ def read_all_book_tickers(stream: str, frame: bytes) -> Sequence[Message]:
     return (SweepRows(stream, (SweepRow(data.native, best, None, None),)),)
 
 
-# {"e":"24hrTicker","E":1788548384904,"s":"BTCUSD_PERP","ps":"BTCUSD","p":"-1614.7","P":"-1.988","w":"80435.03631557","c":"79603.1","Q":"1",
-#  "o":"81217.8","h":"82265.9","l":"78601.0","v":"13210881","q":"16424.3","O":1788461940000,"C":1788548384896,"F":1151701827,
+# {"e":"24hrTicker","E":1788548384904,"s":"BTCUSD_PERP","ps":"BTCUSD","p":"-1614.7","P":"-1.988","w":"80435.03631557",
+#  "c":"79603.1","Q":"1",
+#  "o":"81217.8","h":"82265.9","l":"78601.0","v":"13210881","q":"16424.3","O":1788461940000,"C":1788548384896,
+#  "F":1151701827,
 #  "L":1152013525,"n":311696,"st":2}
-# {"e":"24hrMiniTicker","E":1786539510015,"s":"BTCUSDT","c":"64117.99000000","o":"64330.60000000","h":"64500.00000000","l":"63238.00000000",
+# {"e":"24hrMiniTicker","E":1786539510015,"s":"BTCUSDT","c":"64117.99000000","o":"64330.60000000","h":"64500.00000000",
+#  "l":"63238.00000000",
 #  "v":"14724.65375000","q":"940099726.82861850"}
 class _DayTicker(Struct, gc=False):
     native: Name = field(name="s")
@@ -91,10 +125,15 @@ def read_day_ticker(stream: str, frame: bytes) -> Sequence[Message]:
 
 def read_all_day_tickers(stream: str, frame: bytes) -> Sequence[Message]:
     """``!ticker@arr`` and ``!miniTicker@arr``: those instruments that changed."""
-    return (SweepRows(stream, [SweepRow(data.native, None, _stats(stream, data), None) for data in _day_tickers(frame).data]),)
+    return (
+        SweepRows(
+            stream, [SweepRow(data.native, None, _stats(stream, data), None) for data in _day_tickers(frame).data]
+        ),
+    )
 
 
-# {"e":"markPriceUpdate","E":1562305380000,"s":"BTCUSDT","p":"11794.15","i":"11784.62","P":"11784.25","r":"0.00038167","T":1562306400000}
+# {"e":"markPriceUpdate","E":1562305380000,"s":"BTCUSDT","p":"11794.15","i":"11784.62","P":"11784.25","r":"0.00038167",
+#  "T":1562306400000}
 class _MarkPrice(Struct, gc=False):
     time: Time = field(name="E")
     mark: str = field(name="p")
@@ -109,11 +148,23 @@ _mark_price = decoder(Wrapped[_MarkPrice])
 def read_mark_price(stream: str, frame: bytes) -> Sequence[Message]:
     """Not ``full``: the open interest, which comes by a poll, must stay."""
     data = _mark_price(frame).data
-    return (Mark(stream, data.time, False, price(data.mark), price(data.index), signed(data.funding_rate), data.next_funding or None),)
+    return (
+        Mark(
+            stream,
+            data.time,
+            False,
+            price(data.mark),
+            price(data.index),
+            signed(data.funding_rate),
+            data.next_funding or None,
+        ),
+    )
 
 
-# {"e":"trade","E":1723161255343,"s":"BTCUSDT","t":3735683259,"p":"61837.63000000","q":"0.02000000","T":1723161255342,"m":true,"M":true}     spot
-# {"e":"trade","E":1723161256322,"T":1723161256322,"s":"BTCUSDT","t":5266583935,"p":"61800.30","q":"0.006","X":"MARKET","m":false}            USD-M
+# {"e":"trade","E":1723161255343,"s":"BTCUSDT","t":3735683259,"p":"61837.63000000","q":"0.02000000","T":1723161255342,
+#  "m":true,"M":true}     spot
+# {"e":"trade","E":1723161256322,"T":1723161256322,"s":"BTCUSDT","t":5266583935,"p":"61800.30","q":"0.006","X":"MARKET",
+#  "m":false}            USD-M
 class _Trade(Struct, gc=False):
     number: Count = field(name="t")
     price: str = field(name="p")
@@ -123,7 +174,8 @@ class _Trade(Struct, gc=False):
     kind: str = field(name="X", default="MARKET")
 
 
-# {"e":"aggTrade","E":1626992741575,"a":16599292,"s":"CTKUSDT","p":"1.01100","q":"10","f":23961322,"l":23961322,"T":1626992741421,"m":false}
+# {"e":"aggTrade","E":1626992741575,"a":16599292,"s":"CTKUSDT","p":"1.01100","q":"10","f":23961322,"l":23961322,
+#  "T":1626992741421,"m":false}
 class _AggregateTrade(Struct, gc=False):
     number: Count = field(name="a")
     price: str = field(name="p")
@@ -163,7 +215,8 @@ class _SpotDepth(Struct, gc=False):
     asks: RawLevels = field(name="a")
 
 
-# {"e":"depthUpdate","E":1626992741077,"T":1626992740974,"s":"AKROUSDT","U":600859599831,"u":600859599831,"pu":600859598737,
+# {"e":"depthUpdate","E":1626992741077,"T":1626992740974,"s":"AKROUSDT","U":600859599831,"u":600859599831,
+#  "pu":600859598737,
 #  "b":[],"a":[["0.01737","437848"]]}
 class _PerpetualDepth(Struct, gc=False):
     time: Time = field(name="T")
@@ -176,7 +229,9 @@ class _PerpetualDepth(Struct, gc=False):
 
 _spot_depth = decoder(Wrapped[_SpotDepth])
 _perpetual_depth = decoder(Wrapped[_PerpetualDepth])
-_plain_spot_depth = shape('{"stream":"<word>","data":{"e":"depthUpdate","E":<int>,"s":"<word>","U":<int>,"u":<int>,"b":<levels>,"a":<levels>}}')
+_plain_spot_depth = shape(
+    '{"stream":"<word>","data":{"e":"depthUpdate","E":<int>,"s":"<word>","U":<int>,"u":<int>,"b":<levels>,"a":<levels>}}'
+)
 _plain_perpetual_depth = shape(
     '{"stream":"<word>","data":{"e":"depthUpdate","E":<int>,"T":<int>,"s":"<word>","U":<int>,"u":<int>,"pu":<int>,"b":<levels>,"a":<levels>}}'
 )
@@ -198,8 +253,10 @@ def _depth(stream: str, data: _SpotDepth | _PerpetualDepth, previous: int | None
     return Depth(stream, False, data.first, data.last, previous, bids, asks, data.time)
 
 
-# {"e":"kline","E":1786539494037,"s":"BTCUSDT","k":{"t":1786539480000,"T":1786539539999,"s":"BTCUSDT","i":"1m","f":6569906771,"L":6569906885,
-#  "o":"64117.67000000","c":"64117.99000000","h":"64118.00000000","l":"64117.66000000","v":"0.38518000","n":115,"x":false,"q":"24696.88116430",...}}
+# {"e":"kline","E":1786539494037,"s":"BTCUSDT","k":{"t":1786539480000,"T":1786539539999,"s":"BTCUSDT","i":"1m",
+#  "f":6569906771,"L":6569906885,
+#  "o":"64117.67000000","c":"64117.99000000","h":"64118.00000000","l":"64117.66000000","v":"0.38518000","n":115,
+#  "x":false,"q":"24696.88116430",...}}
 class _Bar(Struct, gc=False):
     open_time: Time = field(name="t")
     open: str = field(name="o")
@@ -237,13 +294,15 @@ def read_kline(stream: str, frame: bytes) -> Sequence[Message]:
     )
 
 
-# {"stream":"!serverShutdown","data":{"e":"serverShutdown","E":1788548384904}}       spot, shortly before a planned restart
+# {"stream":"!serverShutdown","data":{"e":"serverShutdown","E":1788548384904}}       spot, shortly before a planned
+#  restart
 def read_shutdown(stream: str, frame: bytes) -> Sequence[Message]:
     return (Restarting(),)
 
 
 def _readers(depth: Reader) -> Mapping[str, Reader]:
-    """By kind of stream: the word after the symbol, without interval or speed; all-market streams by their whole name."""
+    """By kind of stream: the word after the symbol, without interval or speed; all-market streams by their whole
+    name."""
     return {
         "bookTicker": read_book_ticker,
         "!bookTicker": read_all_book_tickers,
@@ -265,7 +324,8 @@ PERPETUAL_READERS = _readers(read_perpetual_depth)
 
 
 # <- {"result":null,"id":1}
-# <- {"code":2,"msg":"Invalid request: ...","id":7}        <- {"code":3,"msg":"Invalid JSON: expected value at line 1 column 1"}
+# <- {"code":2,"msg":"Invalid request: ...","id":7}        <- {"code":3,"msg":"Invalid JSON: expected value at line 1
+#  column 1"}
 # <- {"e":"serverShutdown","E":1788548384904}
 class Error(Struct, gc=False):
     """An error as it stands in an answer; older servers nest it under ``error``."""

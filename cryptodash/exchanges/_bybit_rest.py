@@ -1,7 +1,8 @@
 """Bybit V5 REST answers in our words: catalogue, candles, the ticker sweep, errors.
 
-Every answer is ``{"retCode":0,"retMsg":"OK","result":{...},"retExtInfo":{},"time":<ms>}``; a failure has another ``retCode``, mostly with HTTP 200.
-Sources: bybit-exchange.github.io/docs/v5, "Market", "Error Codes" and "Rate Limit Rules".
+Every answer is ``{"retCode":0,"retMsg":"OK","result":{...},"retExtInfo":{},"time":<ms>}``; a failure has another
+``retCode``, mostly with HTTP 200. Sources: bybit-exchange.github.io/docs/v5, "Market", "Error Codes" and "Rate Limit
+Rules".
 """
 
 from __future__ import annotations
@@ -37,7 +38,14 @@ class _Answer(Struct, Generic[T], gc=False):
 
 def catalogue_requests(market: MarketType) -> Sequence[RestRequest]:
     """Spot answers in one page whatever the limit; linear is paged."""
-    return (RestRequest(Purpose.CATALOGUE, market, "/v5/market/instruments-info", (("category", CATEGORY[market]), ("limit", "1000"))),)
+    return (
+        RestRequest(
+            Purpose.CATALOGUE,
+            market,
+            "/v5/market/instruments-info",
+            (("category", CATEGORY[market]), ("limit", "1000")),
+        ),
+    )
 
 
 class _PriceFilter(Struct, gc=False):
@@ -53,10 +61,13 @@ class _LotSizeFilter(Struct, gc=False):
 
 
 # {"symbol":"BTCUSDT","contractType":"LinearPerpetual","status":"Trading","baseCoin":"BTC","quoteCoin":"USDT",...,
-#  "priceFilter":{...,"tickSize":"0.10"},"lotSizeFilter":{...,"minOrderQty":"0.001","qtyStep":"0.001",...,"minNotionalValue":"5"},...,
-#  "settleCoin":"USDT",...}                                                                                            linear
+#  "priceFilter":{...,"tickSize":"0.10"},"lotSizeFilter":{...,"minOrderQty":"0.001","qtyStep":"0.001",...,
+#  "minNotionalValue":"5"},...,
+#  "settleCoin":"USDT",...}
+#  linear
 # {"symbolId":9,"symbol":"BTCUSDT","baseCoin":"BTC","quoteCoin":"USDT","innovation":"0","status":"Trading",...,
-#  "lotSizeFilter":{"basePrecision":"0.000001",...,"minOrderQty":"0.000011",...,"minOrderAmt":"5",...},"priceFilter":{"tickSize":"0.1"},...}      spot
+#  "lotSizeFilter":{"basePrecision":"0.000001",...,"minOrderQty":"0.000011",...,"minOrderAmt":"5",...},
+#  "priceFilter":{"tickSize":"0.1"},...}      spot
 class _Listing(Struct, gc=False):
     native: Name = field(name="symbol")
     status: Name
@@ -75,19 +86,33 @@ class _Page(Struct, gc=False):
 
 _page = decoder(_Answer[_Page])
 
-STATUS: Mapping[str, str] = {"Trading": "trading", "PreLaunch": "pre_open", "Delivering": "delisted", "Closed": "delisted"}
+STATUS: Mapping[str, str] = {
+    "Trading": "trading",
+    "PreLaunch": "pre_open",
+    "Delivering": "delisted",
+    "Closed": "delisted",
+}
 """Our word for each of the venue's; one we do not know is ``halted``, because only ``Trading`` promises trades."""
 
 
 def read_catalogue(exchange: str, request: RestRequest, body: bytes) -> tuple[Sequence[Instrument], RestRequest | None]:
     page = _page(body).result
-    kept = [each for each in page.listings if request.market is SPOT or (each.contract == "LinearPerpetual" and each.settle in ("USDT", "USDC"))]
-    instruments = [instrument for instrument in (_instrument(exchange, request.market, each) for each in kept) if instrument is not None]
+    kept = [
+        each
+        for each in page.listings
+        if request.market is SPOT or (each.contract == "LinearPerpetual" and each.settle in ("USDT", "USDC"))
+    ]
+    instruments = [
+        instrument
+        for instrument in (_instrument(exchange, request.market, each) for each in kept)
+        if instrument is not None
+    ]
     return instruments, _next_page(request, page.cursor)
 
 
 def _next_page(request: RestRequest, cursor: str) -> RestRequest | None:
-    """The cursor comes percent-encoded, and a request's parameters are encoded when sent. A cursor that does not move on ends the list."""
+    """The cursor comes percent-encoded, and a request's parameters are encoded when sent. A cursor that does not move
+    on ends the list."""
     cursor = unquote(cursor)
     if not cursor or dict(request.params).get("cursor") == cursor:
         return None
@@ -98,7 +123,11 @@ def _next_page(request: RestRequest, cursor: str) -> RestRequest | None:
 def _instrument(exchange: str, market: MarketType, listing: _Listing) -> Instrument | None:
     """None where a tick, a step or a usable name is missing. ``basePrecision`` is a step, not a number of digits."""
     lot = listing.lot
-    tick_size, step_size, name = step(listing.price.tick_size), step(lot.qty_step or lot.base_precision), symbol(listing.base, listing.quote)
+    tick_size, step_size, name = (
+        step(listing.price.tick_size),
+        step(lot.qty_step or lot.base_precision),
+        symbol(listing.base, listing.quote),
+    )
     if tick_size is None or step_size is None or name is None:
         return None
     return Instrument(
@@ -139,11 +168,20 @@ def candles_request(topic: Topic, instrument: Instrument, limit: int, end_ms: in
     limit = max(1, min(limit, 1000))
     end = () if end_ms is None else (("end", str(end_ms)),)
     category, interval = CATEGORY[instrument.market], INTERVALS[topic.interval]
-    params = (("category", category), ("symbol", instrument.native), ("interval", interval), *end, ("limit", str(limit)))
-    return RestRequest(Purpose.CANDLES, instrument.market, "/v5/market/kline", params, 1, topic, instrument.native, limit)
+    params = (
+        ("category", category),
+        ("symbol", instrument.native),
+        ("interval", interval),
+        *end,
+        ("limit", str(limit)),
+    )
+    return RestRequest(
+        Purpose.CANDLES, instrument.market, "/v5/market/kline", params, 1, topic, instrument.native, limit
+    )
 
 
-# "list":[["1670608800000","17071","17073","17027","17055.5","268611","15.74462667"],["1670605200000",...],...]      newest first, no flag for closed
+# "list":[["1670608800000","17071","17073","17027","17055.5","268611","15.74462667"],["1670605200000",...],...]
+#  newest first, no flag for closed
 class _Row(Struct, array_like=True, gc=False):
     start: Annotated[str, Meta(pattern="^[0-9]{1,15}$")]
     open: str
@@ -169,7 +207,14 @@ def _candle(topic: Topic, row: _Row, now_ms: int) -> Candle:
     if opened > MAX_TIME_MS:
         raise BadFrame("schema", f"start {row.start}")
     prices = positive(row.open), positive(row.high), positive(row.low), positive(row.close)
-    return Candle(topic, opened, *prices, unsigned(row.volume), closed=_end_of(opened, INTERVALS[topic.interval]) <= now_ms, source="rest")
+    return Candle(
+        topic,
+        opened,
+        *prices,
+        unsigned(row.volume),
+        closed=_end_of(opened, INTERVALS[topic.interval]) <= now_ms,
+        source="rest",
+    )
 
 
 def _end_of(opened: int, interval: str) -> int:
@@ -183,10 +228,13 @@ def _end_of(opened: int, interval: str) -> int:
 
 def sweep_request(topic: Topic) -> RestRequest:
     """All tickers of the market: the only place where Bybit gives spot bid and ask together with the rest."""
-    return RestRequest(Purpose.POLL, topic.market, "/v5/market/tickers", (("category", CATEGORY[topic.market]),), 1, topic)
+    return RestRequest(
+        Purpose.POLL, topic.market, "/v5/market/tickers", (("category", CATEGORY[topic.market]),), 1, topic
+    )
 
 
-# "list":[{"symbol":"BTCUSDT","bid1Price":"20517.96","bid1Size":"2","ask1Price":"20527.77","ask1Size":"1.862172","lastPrice":"20533.13",...},...]
+# "list":[{"symbol":"BTCUSDT","bid1Price":"20517.96","bid1Size":"2","ask1Price":"20527.77","ask1Size":"1.862172",
+#  "lastPrice":"20533.13",...},...]
 class _SweepFields(TickerFields, gc=False):
     bid: str = field(name="bid1Price", default="")
     bid_size: str = field(name="bid1Size", default="")
@@ -210,7 +258,12 @@ def _sweep_row(stream: str, data: _SweepFields, time: int) -> SweepRow:
     bid, bid_size = side(data.bid, data.bid_size)
     ask, ask_size = side(data.ask, data.ask_size)
     quote = Quote(stream, bid, bid_size, ask, ask_size, None, time)
-    return SweepRow(data.native, quote, data.stats(stream, time, True), data.mark_of(stream, time, True) if data.has_mark() else None)
+    return SweepRow(
+        data.native,
+        quote,
+        data.stats(stream, time, True),
+        data.mark_of(stream, time, True) if data.has_mark() else None,
+    )
 
 
 def probe_request(market: MarketType) -> RestRequest:
@@ -233,7 +286,8 @@ _NOT_HERE = 10024
 
 
 def rest_error(status: int, headers: Mapping[str, str], body: bytes) -> tuple[str, str, float | None] | None:
-    """What a refusal means. HTTP 403 is either "access too frequent" (wait ten minutes) or a region that is not served."""
+    """What a refusal means. HTTP 403 is either "access too frequent" (wait ten minutes) or a region that is not
+    served."""
     if status < 300 and body.startswith(_GOOD):
         return None
     failure = _read_failure(body)

@@ -1,7 +1,8 @@
-"""What frames say, merged into events: one assembly per topic, outside any connection, so that it survives a change of connections.
+"""What frames say, merged into events: one assembly per topic, outside any connection, so that it survives a change of
+connections.
 
-Nothing here knows a socket or a clock. Older news never replaces newer, duplicates of two overlapping connections fall away, and everything that is
-remembered is bounded.
+Nothing here knows a socket or a clock. Older news never replaces newer, duplicates of two overlapping connections fall
+away, and everything that is remembered is bounded.
 """
 
 from __future__ import annotations
@@ -45,14 +46,17 @@ _STATS = (
     ("change_pct", "change_pct_24h"),
     ("last", "last"),
 )
-_MARK = tuple((each, each) for each in ("mark_price", "index_price", "funding_rate", "next_funding_time", "open_interest"))
+_MARK = tuple(
+    (each, each) for each in ("mark_price", "index_price", "funding_rate", "next_funding_time", "open_interest")
+)
 
 
 class TickerAssembly:
     """The ticker of one instrument from its quote, last, 24 h and mark streams.
 
-    Every method returns the new ticker, or None where nothing is to be told: no ``last`` is known yet, or the news is old, a repeat or crossed.
-    ``trades_open``: set while a trade stream is open; ``last`` then comes from trades, except for a first one.
+    Every method returns the new ticker, or None where nothing is to be told: no ``last`` is known yet, or the news is
+    old, a repeat or crossed. ``trades_open``: set while a trade stream is open; ``last`` then comes from trades, except
+    for a first one.
     """
 
     def __init__(self, topic: Topic) -> None:
@@ -79,7 +83,8 @@ class TickerAssembly:
         self.is_crossed = False
 
     def quote(self, m: Quote, received_ms: int) -> Ticker | None:
-        """Take the best bid and ask. ``received_ms`` (our wall clock, corrected by the skew) is its time where the venue gives none."""
+        """Take the best bid and ask. ``received_ms`` (our wall clock, corrected by the skew) is its time where the
+        venue gives none."""
         known = self._known
         time = received_ms if m.time is None else m.time
         if m.update_id is None or self._quote_id is None:
@@ -141,7 +146,8 @@ class TickerAssembly:
         return self._tell(_written(replace(self._known, timestamp=max(self._known.timestamp, m.time), **changes)))
 
     def _newest(self, m: Stats | Mark, members: Sequence[tuple[str, str]], time: int, full: bool) -> dict[str, Any]:
-        """What a message says, less what is known from a newer one. A delta that comes late still brings what the newer ones left out."""
+        """What a message says, less what is known from a newer one. A delta that comes late still brings what the newer
+        ones left out."""
         times = self._times
         found: dict[str, Any] = {}
         for said, field in members:
@@ -158,7 +164,8 @@ class TickerAssembly:
         return not self.trades_open and (known.last_time is None or time >= known.last_time)
 
     def _change(self, m: Stats, merged: Ticker) -> Number | None:
-        """The venue's change, else its own last minus its own open: a trade that is newer than the figures does not belong in them."""
+        """The venue's change, else its own last minus its own open: a trade that is newer than the figures does not
+        belong in them."""
         if m.change is not None:
             return m.change
         if not m.full and m.last is None and m.open is None:
@@ -178,12 +185,14 @@ class TickerAssembly:
 
 
 def _written(ticker: Ticker) -> Ticker:
-    """With its figures as text, which the quotes and trades to come hand on: a message then takes 1.0 us instead of 3.1."""
+    """With its figures as text, which the quotes and trades to come hand on: a message then takes 1.0 us instead of
+    3.1."""
     return replace(ticker, figures=codec.figures(ticker))
 
 
 class TradeAssembly:
-    """The trades of one instrument, each once. They are told as they come: one that the venue sends late is told late."""
+    """The trades of one instrument, each once. They are told as they come: one that the venue sends late is told
+    late."""
 
     def __init__(self, topic: Topic) -> None:
         self.missed = 0
@@ -204,7 +213,11 @@ class TradeAssembly:
     def fills(self, fills: Sequence[Fill]) -> list[Trade]:
         """The trades among these that are new."""
         topic = self._topic
-        return [Trade(topic, each.time, each.id, each.price, each.quantity, each.side) for each in fills if self._is_new(each)]
+        return [
+            Trade(topic, each.time, each.id, each.price, each.quantity, each.side)
+            for each in fills
+            if self._is_new(each)
+        ]
 
     def _is_new(self, fill: Fill) -> bool:
         if fill.number is None:
@@ -253,9 +266,11 @@ class _Row:
 
 
 class SweepAssembly:
-    """The tickers of a whole market: per instrument at most one a second, and only when something but its times has changed.
+    """The tickers of a whole market: per instrument at most one a second, and only when something but its times has
+    changed.
 
-    ``lookup`` gives the instrument of a native name; names it does not know are passed over, and instruments it no longer knows are forgotten.
+    ``lookup`` gives the instrument of a native name; names it does not know are passed over, and instruments it no
+    longer knows are forgotten.
     """
 
     def __init__(self, topic: Topic, lookup: Callable[[str], Instrument | None]) -> None:
@@ -266,7 +281,8 @@ class SweepAssembly:
         self._purge_at = 0.0
 
     def rows(self, m: SweepRows, now: float, received_ms: int) -> Sweep | None:
-        """Take one all-market frame or answer; returns what may be told now. ``now`` is monotonic, ``received_ms`` as in ``TickerAssembly.quote``."""
+        """Take one all-market frame or answer; returns what may be told now. ``now`` is monotonic, ``received_ms`` as
+        in ``TickerAssembly.quote``."""
         for said in m.rows:
             row = self._row(said.native)
             if row is not None and self._merge(row, said, now, received_ms):

@@ -1,4 +1,5 @@
-"""Candle frames of one topic into candles: every closed bar exactly once, none lost with a closing frame that never came."""
+"""Candle frames of one topic into candles: every closed bar exactly once, none lost with a closing frame that never
+came."""
 
 from __future__ import annotations
 
@@ -35,10 +36,11 @@ _NOTHING = CandleOutcome([], False)
 class CandleAssembly:
     """The candles of one topic.
 
-    When a newer bar opens while an older one was never closed by the venue, the newer is held back and the missing ones are asked for (``fetch``;
-    ``missing`` says how many bars the request must reach back). While that goes on nothing is told. A fetch that fails, or does not hold the
-    closed bar yet, is asked for again by one of the next frames, after twice as many frames each time; after ``MAX_TRIES`` the stream goes on
-    without the lost bar. A bar that the venue's answer skips, while it has later ones, never was.
+    When a newer bar opens while an older one was never closed by the venue, the newer is held back and the missing ones
+    are asked for (``fetch``; ``missing`` says how many bars the request must reach back). While that goes on nothing is
+    told. A fetch that fails, or does not hold the closed bar yet, is asked for again by one of the next frames, after
+    twice as many frames each time; after ``MAX_TRIES`` the stream goes on without the lost bar. A bar that the venue's
+    answer skips, while it has later ones, never was.
 
     ``interval_ms`` is None for ``1M``, whose bars follow the calendar.
     """
@@ -64,7 +66,8 @@ class CandleAssembly:
 
     @property
     def missing(self) -> int:
-        """How many bars a fetch must cover, from the oldest lost one to the newest held one; 0 while nothing is lost."""
+        """How many bars a fetch must cover, from the oldest lost one to the newest held one; 0 while nothing is
+        lost."""
         if self._expected is None or not self._held:
             return 0
         count, time, newest = 1, self._expected, max(self._held)
@@ -102,7 +105,8 @@ class CandleAssembly:
         return self._release({}, give_up=self._tries >= MAX_TRIES)
 
     def reconnected(self) -> None:
-        """The stream was interrupted: an unanswered fetch is given up, and tries are counted anew. Bars missed meanwhile show with the next frame."""
+        """The stream was interrupted: an unanswered fetch is given up, and tries are counted anew. Bars missed
+        meanwhile show with the next frame."""
         self._asked = False
         self._tries = self._patience = 0
 
@@ -159,7 +163,8 @@ class CandleAssembly:
         return CandleOutcome([], True)
 
     def _release(self, rest: Mapping[int, Candle], *, give_up: bool) -> list[Candle]:
-        """Deliver in order what is closed, from the stream or from REST, then the newest held bar; stop at the first that is still missing."""
+        """Deliver in order what is closed, from the stream or from REST, then the newest held bar; stop at the first
+        that is still missing."""
         told: list[Candle] = []
         newest = max(self._held)
         answered_to = max(rest, default=0)

@@ -1,19 +1,21 @@
 """Binance: spot, and USD-M perpetuals on the split ``/public`` and ``/market`` paths (since 2026-04-23).
 
-Evidence, per channel of ours (raw messages stand above their parsers in ``_binance_streams.py`` and ``_binance_rest.py``):
+Evidence, per channel of ours (raw messages stand above their parsers in ``_binance_streams.py`` and
+``_binance_rest.py``):
 
 =========  =======================================  ==================================================================================
 channel    spot                                     USD-M perpetual
 =========  =======================================  ==================================================================================
-ticker     ``@bookTicker`` + ``@ticker``            public ``@bookTicker`` + market ``@ticker``, ``@markPrice@1s``; REST openInterest
+ticker     ``@bookTicker`` + ``@ticker``            public ``@bookTicker`` + market ``@ticker``, ``@markPrice@1s``; REST
+openInterest
 trade      ``@trade``                               market ``@aggTrade`` (``@trade`` is undocumented there)
 book       ``@depth@100ms`` + REST depth            public ``@depth@100ms`` + REST depth
 candle     ``@kline_<i>``                           market ``@kline_<i>``
 sweep      ``!miniTicker@arr`` (has no bid/ask)     market ``!ticker@arr`` + public ``!bookTicker`` (every 5 s)
 =========  =======================================  ==================================================================================
 
-Traps that shaped this file: a stream asked for on the wrong path is acknowledged and stays silent; names are lower case in streams only; an ack says
-only that the request was well-formed; answers are never wrapped in ``{"stream":...}``.
+Traps that shaped this file: a stream asked for on the wrong path is acknowledged and stays silent; names are lower case
+in streams only; an ack says only that the request was well-formed; answers are never wrapped in ``{"stream":...}``.
 """
 
 from __future__ import annotations
@@ -28,7 +30,19 @@ from cryptodash.core.instruments import Instrument, MarketType
 from cryptodash.core.topics import INTERVALS, Channel, Topic
 from cryptodash.exchanges import _binance_rest as rest
 from cryptodash.exchanges._binance_streams import PERPETUAL_READERS, SPOT_READERS, Control, read_control
-from cryptodash.exchanges.interfaces import BookRule, Endpoint, Hosts, IVenue, Limits, Part, Plan, Poll, RestLimits, RestRequest, StreamSpec
+from cryptodash.exchanges.interfaces import (
+    BookRule,
+    Endpoint,
+    Hosts,
+    IVenue,
+    Limits,
+    Part,
+    Plan,
+    Poll,
+    RestLimits,
+    RestRequest,
+    StreamSpec,
+)
 from cryptodash.exchanges.messages import Ack, BadFrame, Depth, Message, Reader, Restarting
 from cryptodash.exchanges.wire import MAX_NAME, UNREADABLE, bad_frame, check_text
 
@@ -84,7 +98,11 @@ class Binance:
         "usdm-public": Endpoint("usdm-public", PERPETUAL, "/public/stream"),
         "usdm-market": Endpoint("usdm-market", PERPETUAL, "/market/stream"),
     }
-    limits: Mapping[str, Limits] = {"spot": _SPOT_LIMITS, "usdm-public": _PERPETUAL_LIMITS, "usdm-market": _PERPETUAL_LIMITS}
+    limits: Mapping[str, Limits] = {
+        "spot": _SPOT_LIMITS,
+        "usdm-public": _PERPETUAL_LIMITS,
+        "usdm-market": _PERPETUAL_LIMITS,
+    }
     rest_limits: Mapping[MarketType, RestLimits] = {
         SPOT: RestLimits("binance-spot", 4800, 60.0, "x-mbx-used-weight-1m"),  # of 6000
         PERPETUAL: RestLimits("binance-usdm", 1920, 60.0, "x-mbx-used-weight-1m"),  # of 2400
@@ -106,7 +124,9 @@ class Binance:
         if topic.channel is Channel.CANDLE:
             return Plan((StreamSpec(market, f"{name}@kline_{topic.interval}", _CANDLE),), required=_CANDLE)
         if topic.channel is Channel.ORDER_BOOK:
-            return Plan((StreamSpec("spot" if spot else "usdm-public", _book_stream(instrument.native), _BOOK),), required=_BOOK)
+            return Plan(
+                (StreamSpec("spot" if spot else "usdm-public", _book_stream(instrument.native), _BOOK),), required=_BOOK
+            )
         return _spot_ticker(name) if spot else _perpetual_ticker(name, topic, instrument)
 
     def subscribe(self, endpoint: str, names: Sequence[str], request_id: str) -> bytes:
@@ -184,7 +204,11 @@ class Binance:
 
 _SPOT_SWEEP = Plan((StreamSpec("spot", "!miniTicker@arr", _SWEEP, promise=1.0),), required=_SWEEP)
 _PERPETUAL_SWEEP = Plan(
-    (StreamSpec("usdm-market", "!ticker@arr", _SWEEP, promise=2.0), StreamSpec("usdm-public", "!bookTicker", _SWEEP, promise=5.0)), required=_SWEEP
+    (
+        StreamSpec("usdm-market", "!ticker@arr", _SWEEP, promise=2.0),
+        StreamSpec("usdm-public", "!bookTicker", _SWEEP, promise=5.0),
+    ),
+    required=_SWEEP,
 )
 
 
@@ -193,7 +217,10 @@ def _book_stream(native: str) -> str:
 
 
 def _spot_ticker(name: str) -> Plan:
-    return Plan((StreamSpec("spot", f"{name}@bookTicker", _QUOTE), StreamSpec("spot", f"{name}@ticker", _DAY, promise=1.0)), required=_TICKER)
+    return Plan(
+        (StreamSpec("spot", f"{name}@bookTicker", _QUOTE), StreamSpec("spot", f"{name}@ticker", _DAY, promise=1.0)),
+        required=_TICKER,
+    )
 
 
 def _perpetual_ticker(name: str, topic: Topic, instrument: Instrument) -> Plan:
@@ -211,8 +238,14 @@ def _perpetual_ticker(name: str, topic: Topic, instrument: Instrument) -> Plan:
 # -> {"method":"SUBSCRIBE","params":["btcusdt@trade","btcusdt@depth@100ms"],"id":1}
 def _request(method: str, names: Sequence[str], request_id: str) -> bytes:
     """The id goes as an integer where it is one: every server of Binance takes that, and strings only newer ones."""
-    number = int(request_id) if request_id.isascii() and request_id.isdigit() and len(request_id) <= 18 and request_id[0] != "0" else None
-    return msgspec.json.encode({"method": method, "params": list(names), "id": request_id if number is None else number})
+    number = (
+        int(request_id)
+        if request_id.isascii() and request_id.isdigit() and len(request_id) <= 18 and request_id[0] != "0"
+        else None
+    )
+    return msgspec.json.encode(
+        {"method": method, "params": list(names), "id": request_id if number is None else number}
+    )
 
 
 def _answer(control: Control) -> Message:

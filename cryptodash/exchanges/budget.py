@@ -1,7 +1,8 @@
 """How much of a venue's REST limit may be spent now: pure arithmetic, no I/O and no timers.
 
-A request counts from the moment it starts until ``per`` seconds after it ended. The venue counts it somewhere in between, so no window of
-``per`` seconds, wherever the venue lays it, can hold more than ``weight``; a bucket that refills would let nearly twice as much through.
+A request counts from the moment it starts until ``per`` seconds after it ended. The venue counts it somewhere in
+between, so no window of ``per`` seconds, wherever the venue lays it, can hold more than ``weight``; a bucket that
+refills would let nearly twice as much through.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ IN_FLIGHT = 4
 QUEUE = 1000
 
 PRIORITY = {Purpose.SNAPSHOT: 0, Purpose.CANDLES: 1, Purpose.CATALOGUE: 2, Purpose.POLL: 3, Purpose.PROBE: 4}
-"""Books without a snapshot show nothing, somebody waits for candles; a catalogue is rare, so the polls behind it never wait for long."""
+"""Books without a snapshot show nothing, somebody waits for candles; a catalogue is rare, so the polls behind it never
+wait for long."""
 
 
 class _Stage(enum.Enum):
@@ -41,11 +43,13 @@ class Ticket:
 class Budget:
     """``weight`` units per ``per`` seconds, at most ``in_flight`` requests at once and ``queue`` waiting.
 
-    The owner calls ``enqueue``, sends what ``start`` returns, and gives every ticket back by ``finish`` (started) or ``withdraw`` (still waiting).
-    Times are those of ``clock.monotonic()``.
+    The owner calls ``enqueue``, sends what ``start`` returns, and gives every ticket back by ``finish`` (started) or
+    ``withdraw`` (still waiting). Times are those of ``clock.monotonic()``.
     """
 
-    def __init__(self, weight: int, per: float, clock: Clock, *, in_flight: int = IN_FLIGHT, queue: int = QUEUE) -> None:
+    def __init__(
+        self, weight: int, per: float, clock: Clock, *, in_flight: int = IN_FLIGHT, queue: int = QUEUE
+    ) -> None:
         self._weight = weight
         self._per = per
         self._clock = clock
@@ -72,11 +76,16 @@ class Budget:
         return max(0.0, self._blocked_until - self._clock.monotonic())
 
     def enqueue(self, weight: int, purpose: Purpose) -> Ticket:
-        """Ask for a start. Raises ``UpstreamError``: ``banned`` while the venue has told us to wait, ``capacity`` when too many wait already."""
+        """Ask for a start. Raises ``UpstreamError``: ``banned`` while the venue has told us to wait, ``capacity`` when
+        too many wait already."""
         if self.blocked_for:
-            raise UpstreamError("banned", f"the venue wants no requests for another {self.blocked_for:.0f} s", self.blocked_for)
+            raise UpstreamError(
+                "banned", f"the venue wants no requests for another {self.blocked_for:.0f} s", self.blocked_for
+            )
         if weight > self._weight:
-            raise UpstreamError("capacity", f"a request of weight {weight} does not fit into a budget of {self._weight}")
+            raise UpstreamError(
+                "capacity", f"a request of weight {weight} does not fit into a budget of {self._weight}"
+            )
         if self._queued >= self._queue_limit:
             raise UpstreamError("capacity", f"{self._queued} requests wait already")
         ticket = Ticket(weight)
@@ -85,9 +94,15 @@ class Budget:
         return ticket
 
     def start(self) -> list[Ticket]:
-        """The tickets whose requests are to be sent now, most urgent first; a light one never overtakes a heavy, more urgent one."""
+        """The tickets whose requests are to be sent now, most urgent first; a light one never overtakes a heavy, more
+        urgent one."""
         started: list[Ticket] = []
-        while (head := self._head()) and self._running < self._in_flight and not self.blocked_for and self.used + head.weight <= self._weight:
+        while (
+            (head := self._head())
+            and self._running < self._in_flight
+            and not self.blocked_for
+            and self.used + head.weight <= self._weight
+        ):
             heappop(self._queue)
             self._queued -= 1
             head.stage = _Stage.RUNNING
@@ -109,17 +124,21 @@ class Budget:
         if ticket.stage is _Stage.QUEUED:
             ticket.stage = _Stage.OVER
             self._queued -= 1
-            if len(self._queue) > 2 * self._queue_limit:  # withdrawn tickets stay in the heap until they come up or are swept out here
+            if (
+                len(self._queue) > 2 * self._queue_limit
+            ):  # withdrawn tickets stay in the heap until they come up or are swept out here
                 self._queue = sorted(entry for entry in self._queue if entry[2].stage is _Stage.QUEUED)
 
     def adopt(self, used: int) -> None:
-        """The venue says that this much was used in its current window (others may share our address): count what we did not know of."""
+        """The venue says that this much was used in its current window (others may share our address): count what we
+        did not know of."""
         unknown = min(used, 10 * self._weight) - self.used
         if unknown > 0:
             self._spend(unknown)
 
     def block(self, seconds: float) -> list[Ticket]:
-        """Start nothing for so long; returns the tickets that were waiting, now withdrawn. A shorter block never ends a longer one."""
+        """Start nothing for so long; returns the tickets that were waiting, now withdrawn. A shorter block never ends a
+        longer one."""
         self._blocked_until = max(self._blocked_until, self._clock.monotonic() + seconds)
         waiting = [ticket for _, _, ticket in sorted(self._queue) if ticket.stage is _Stage.QUEUED]
         for ticket in waiting:

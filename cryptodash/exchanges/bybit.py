@@ -5,7 +5,8 @@ Evidence, per channel of ours (raw messages stand above their parsers in ``_bybi
 =========  ================================================  =====================================================================
 channel    stream                                            remark
 =========  ================================================  =====================================================================
-ticker     ``orderbook.1.<S>`` (quote), ``tickers.<S>``      spot tickers hold no bid/ask; linear ones come as deltas, and hold mark,
+ticker     ``orderbook.1.<S>`` (quote), ``tickers.<S>``      spot tickers hold no bid/ask; linear ones come as deltas,
+and hold mark,
                                                              index, funding and open interest too
 trade      ``publicTrade.<S>``                               block trades left out
 book       ``orderbook.50|200|1000.<S>``                     snapshot, then ``u`` + 1; a snapshot may come at any time
@@ -13,8 +14,9 @@ candle     ``kline.<i>.<S>``                                 the closing bar and
 sweep      REST ``/v5/market/tickers``, every 2 s            there is no all-market stream
 =========  ================================================  =====================================================================
 
-Traps that shaped this file: one bad topic rejects its whole request, and spot takes at most 10 topics a request; the answer to a ping keeps
-``"op":"ping"`` and says ``pong`` in ``ret_msg``; the same name means the spot pair on one path and the perpetual on the other.
+Traps that shaped this file: one bad topic rejects its whole request, and spot takes at most 10 topics a request; the
+answer to a ping keeps ``"op":"ping"`` and says ``pong`` in ``ret_msg``; the same name means the spot pair on one path
+and the perpetual on the other.
 """
 
 from __future__ import annotations
@@ -29,7 +31,19 @@ from cryptodash.core.instruments import Instrument, MarketType
 from cryptodash.core.topics import Channel, Topic
 from cryptodash.exchanges import _bybit_rest as rest
 from cryptodash.exchanges._bybit_streams import READERS, Control, read_control, read_quote
-from cryptodash.exchanges.interfaces import BookRule, Endpoint, Hosts, IVenue, Limits, Part, Plan, Poll, RestLimits, RestRequest, StreamSpec
+from cryptodash.exchanges.interfaces import (
+    BookRule,
+    Endpoint,
+    Hosts,
+    IVenue,
+    Limits,
+    Part,
+    Plan,
+    Poll,
+    RestLimits,
+    RestRequest,
+    StreamSpec,
+)
 from cryptodash.exchanges.messages import Ack, BadFrame, Depth, Ignored, Message, Pong, Reader
 from cryptodash.exchanges.wire import MAX_NAME, UNREADABLE, bad_frame, check_text
 
@@ -52,7 +66,9 @@ _REST_LIMITS = RestLimits("bybit", 480, 5.0)  # of 600 requests, for the address
 _TIERS = (50, 200, 1000)
 """Depths a book can be had in; the smallest that covers is the fastest (20, 100, 200 ms)."""
 
-_QUOTE, _TRADES, _BOOK, _CANDLE, _SWEEP = (frozenset({part}) for part in (Part.QUOTE, Part.TRADES, Part.BOOK, Part.CANDLE, Part.SWEEP))
+_QUOTE, _TRADES, _BOOK, _CANDLE, _SWEEP = (
+    frozenset({part}) for part in (Part.QUOTE, Part.TRADES, Part.BOOK, Part.CANDLE, Part.SWEEP)
+)
 _SPOT_FIGURES = frozenset({Part.LAST, Part.STATS})
 _LINEAR_FIGURES = frozenset({Part.LAST, Part.STATS, Part.MARK, Part.INTEREST})
 _TICKER = frozenset({Part.QUOTE, Part.LAST})
@@ -88,7 +104,9 @@ class Bybit:
         if topic.channel is Channel.TRADE:
             return Plan((StreamSpec(endpoint, f"publicTrade.{native}", _TRADES),), required=_TRADES)
         if topic.channel is Channel.CANDLE:
-            return Plan((StreamSpec(endpoint, f"kline.{rest.INTERVALS[topic.interval]}.{native}", _CANDLE),), required=_CANDLE)
+            return Plan(
+                (StreamSpec(endpoint, f"kline.{rest.INTERVALS[topic.interval]}.{native}", _CANDLE),), required=_CANDLE
+            )
         if topic.channel is Channel.ORDER_BOOK:
             tier = next((each for each in _TIERS if each >= depth), _TIERS[-1])
             return Plan((StreamSpec(endpoint, f"orderbook.{tier}.{native}", _BOOK, depth=tier),), required=_BOOK)

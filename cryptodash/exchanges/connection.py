@@ -1,7 +1,9 @@
-"""One connection's bookkeeping: which streams the venue has and which it should have, and what to send next, evenly spaced.
+"""One connection's bookkeeping: which streams the venue has and which it should have, and what to send next, evenly
+spaced.
 
-What is wanted (``routes``, owned by the line) is the truth. What the venue has is known from acks alone. Whatever differs is sent until both
-are equal, however the wishes changed while a request was on its way. No I/O: the engine sends what ``next_frame`` returns.
+What is wanted (``routes``, owned by the line) is the truth. What the venue has is known from acks alone. Whatever
+differs is sent until both are equal, however the wishes changed while a request was on its way. No I/O: the engine
+sends what ``next_frame`` returns.
 """
 
 from __future__ import annotations
@@ -57,7 +59,8 @@ class Poison:
     bad: int = 0
 
     def bites(self, now: float, frames: int) -> bool:
-        """Count one bad frame, the ``frames``-th of the connection; True if there are too many: over 50 in 10 s, or over a fifth."""
+        """Count one bad frame, the ``frames``-th of the connection; True if there are too many: over 50 in 10 s, or
+        over a fifth."""
         if now - self.began > POISON_WINDOW:
             self.began, self.frames_before, self.bad = now, frames - 1, 0
         self.bad += 1
@@ -69,7 +72,14 @@ class Connection:
     """One WebSocket to a venue, from the attempt to its end."""
 
     def __init__(
-        self, key: str, endpoint: Endpoint, limits: Limits, venue: IVenue, routes: Mapping[str, Stream], wired: Mapping[bytes, Stream], now: float
+        self,
+        key: str,
+        endpoint: Endpoint,
+        limits: Limits,
+        venue: IVenue,
+        routes: Mapping[str, Stream],
+        wired: Mapping[bytes, Stream],
+        now: float,
     ) -> None:
         self.key = key
         self.endpoint = endpoint

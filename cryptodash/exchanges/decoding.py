@@ -16,7 +16,8 @@ _log = Logger(namespace="cryptodash.exchanges.decoding")
 
 
 def reason_of(error: Exception) -> str:
-    """The counter's word: the reader's own, ``number`` for one that cannot be computed with, ``unknown`` for what nobody foresaw."""
+    """The counter's word: the reader's own, ``number`` for one that cannot be computed with, ``unknown`` for what
+    nobody foresaw."""
     if isinstance(error, (BadFrame, *MALFORMED)):
         return bad_frame(error).reason
     return "number" if isinstance(error, (ValueError, ArithmeticError)) else "unknown"
@@ -27,8 +28,14 @@ class DecodeErrors:
 
     def __init__(self, exchange: str, tally: Tally) -> None:
         self._exchange = exchange
-        self._errors = tally.counter("cryptodash_upstream_decode_errors_total", "Frames and answers that could not be read", "exchange", "reason")
-        self._unknown = tally.counter("cryptodash_upstream_unknown_messages_total", "Messages that answer nothing or mean nothing to us", "exchange")
+        self._errors = tally.counter(
+            "cryptodash_upstream_decode_errors_total", "Frames and answers that could not be read", "exchange", "reason"
+        )
+        self._unknown = tally.counter(
+            "cryptodash_upstream_unknown_messages_total",
+            "Messages that answer nothing or mean nothing to us",
+            "exchange",
+        )
         self._logged: dict[str, float] = {}
 
     def ignored(self) -> None:
@@ -41,7 +48,12 @@ class DecodeErrors:
         self._errors.add(self._exchange, reason)
         if now - self._logged.get(reason, -LOG_EVERY) >= LOG_EVERY:
             self._logged[reason] = now
-            words = {"exchange": self._exchange, "kind": type(error).__name__, "detail": str(error)[:SHOWN], "data": data[:SHOWN]}
+            words = {
+                "exchange": self._exchange,
+                "kind": type(error).__name__,
+                "detail": str(error)[:SHOWN],
+                "data": data[:SHOWN],
+            }
             _log.warn("{exchange}: cannot be read ({kind}: {detail}): {data!r}", **words)
 
     def bad_frame(self, connection: Connection, error: Exception, frame: bytes, now: float) -> bool:

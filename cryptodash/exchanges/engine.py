@@ -1,7 +1,9 @@
-"""The engine of one venue: what is wanted goes in, frames and answers go in, and out comes what the world should do and what is new.
+"""The engine of one venue: what is wanted goes in, frames and answers go in, and out comes what the world should do and
+what is new.
 
-No socket, no timer, no venue's name: time, chance and the venue are arguments, every input returns the outputs it causes, in order.
-A topic is a *track* (``tracks.py``, ``books.py``); tracks share *streams* (``stream.py``); streams live on *lines* (``line.py``, ``lines.py``).
+No socket, no timer, no venue's name: time, chance and the venue are arguments, every input returns the outputs it
+causes, in order. A topic is a *track* (``tracks.py``, ``books.py``); tracks share *streams* (``stream.py``); streams
+live on *lines* (``line.py``, ``lines.py``).
 """
 
 from __future__ import annotations
@@ -22,7 +24,20 @@ from cryptodash.exchanges.decoding import DecodeErrors
 from cryptodash.exchanges.desk import Desk
 from cryptodash.exchanges.interfaces import Hosts, IVenue, RestRequest
 from cryptodash.exchanges.lines import Lines
-from cryptodash.exchanges.messages import Ack, Bar, Depth, Ignored, Mark, Message, Pong, Quote, Restarting, Stats, SweepRows, Trades
+from cryptodash.exchanges.messages import (
+    Ack,
+    Bar,
+    Depth,
+    Ignored,
+    Mark,
+    Message,
+    Pong,
+    Quote,
+    Restarting,
+    Stats,
+    SweepRows,
+    Trades,
+)
 from cryptodash.exchanges.outputs import Closed, Fetch, Output
 from cryptodash.exchanges.polls import Polls
 from cryptodash.exchanges.reports import Health, health, legs_of, stream_report
@@ -88,12 +103,22 @@ class Engine:
         self._wishes = Wishes(self._desk, self._roster, self._snapshots)
         self._errors = DecodeErrors(venue.id, tally)
         self._answers = Answers(self._desk, self._wishes, self._polls, self._snapshots, self._errors)
-        self._duplicates = tally.counter("cryptodash_duplicates_dropped_total", "Messages two connections brought", "exchange")
-        self._delays = tally.histogram(
-            "cryptodash_upstream_event_delay_seconds", "Receive time less the venue's time, sampled", DELAY_BOUNDS, "exchange", "channel"
+        self._duplicates = tally.counter(
+            "cryptodash_duplicates_dropped_total", "Messages two connections brought", "exchange"
         )
-        self._messages = tally.counter("cryptodash_upstream_messages_total", "Text messages received.", "exchange", "channel").values
-        self._bytes = tally.counter("cryptodash_upstream_bytes_total", "Payload bytes received.", "exchange", "channel").values
+        self._delays = tally.histogram(
+            "cryptodash_upstream_event_delay_seconds",
+            "Receive time less the venue's time, sampled",
+            DELAY_BOUNDS,
+            "exchange",
+            "channel",
+        )
+        self._messages = tally.counter(
+            "cryptodash_upstream_messages_total", "Text messages received.", "exchange", "channel"
+        ).values
+        self._bytes = tally.counter(
+            "cryptodash_upstream_bytes_total", "Payload bytes received.", "exchange", "channel"
+        ).values
         self._labels = {kind: (venue.id, channel) for kind, channel in CHANNELS.items()}
         self._unread = (venue.id, "unread")
         self._beat_at = NEVER
@@ -124,7 +149,8 @@ class Engine:
         return self._finish(now, out)
 
     def catalogue_changed(self, market: MarketType) -> list[Output]:
-        """The market's instruments were read (again): start what waited for them, end what is gone, try again what was rejected."""
+        """The market's instruments were read (again): start what waited for them, end what is gone, try again what was
+        rejected."""
         now, out = self._begin()
         self._wishes.catalogue_changed(market, now, out)
         return self._finish(now, out)
@@ -156,7 +182,8 @@ class Engine:
             found.last = self._monotonic()
 
     def received(self, connection: str, frame: bytes) -> Sequence[Output]:
-        """Take one frame (of valid UTF-8). This is the hot path, for a frame that begins with a live stream's name; all else is done elsewhere."""
+        """Take one frame (of valid UTF-8). This is the hot path, for a frame that begins with a live stream's name; all
+        else is done elsewhere."""
         found = self._connections.get(connection)
         if found is None:
             return ()
@@ -164,9 +191,15 @@ class Engine:
         found.frames += 1
         out: list[Output] = []
         begin = self._begin_name
-        # By the bytes of the name, which stand at a fixed place: 0.2 us, where the search through the venue's ``read`` took 0.6.
+        # By the bytes of the name, which stand at a fixed place: 0.2 us, where the search through the venue's ``read``
+        # took 0.6.
         stream = found.wired.get(frame[begin : frame.find(b'"', begin)])
-        if stream is None or stream.source is not found or stream.phase is not _LIVE or not frame.startswith(self._mark):
+        if (
+            stream is None
+            or stream.source is not found
+            or stream.phase is not _LIVE
+            or not frame.startswith(self._mark)
+        ):
             self._read_slowly(found, frame, now, out)
             return out
         message: Message | None = None
@@ -205,7 +238,8 @@ class Engine:
             self._lines.advance(now, out)
 
     def _is_unwanted(self, connection: Connection, frame: bytes) -> bool:
-        """Whether the frame is of a stream that was dropped a moment ago, of which the venue has yet to hear: not worth reading."""
+        """Whether the frame is of a stream that was dropped a moment ago, of which the venue has yet to hear: not worth
+        reading."""
         mark = self._mark
         if not mark or not frame.startswith(mark):
             return False
@@ -267,8 +301,8 @@ class Engine:
         self._lines.beat(now, out)
 
     def _ask_catalogue(self, now: float, out: list[Output]) -> None:
-        """A stream that went silent may have been delisted, one of a halted instrument that speaks trades again: the catalogue tells. It also tells
-        of instruments that are listed anew."""
+        """A stream that went silent may have been delisted, one of a halted instrument that speaks trades again: the
+        catalogue tells. It also tells of instruments that are listed anew."""
         for market in self._venue.markets:
             asked = self._catalogue_asked.get(market, -NEVER)
             if now - asked >= CATALOGUE_EVERY and self._is_in_doubt(market, asked, now):
@@ -298,7 +332,8 @@ class Engine:
     # -- rare frames
 
     def _unusual(self, connection: Connection, stream: Stream, message: Message, now: float, out: list[Output]) -> None:
-        """A message that changes the stream's phase, or comes by a connection that does not count (yet) for the stream."""
+        """A message that changes the stream's phase, or comes by a connection that does not count (yet) for the
+        stream."""
         if not connection.good:
             self._lines.proved(connection, out)
         if stream.source is connection:
@@ -319,14 +354,17 @@ class Engine:
             self._errors.ignored()
 
     def _bad_frame(self, connection: Connection, error: Exception, frame: bytes, now: float, out: list[Output]) -> None:
-        """An unreadable frame, or a number in it that cannot be computed with. The connection survives unless there are too many."""
+        """An unreadable frame, or a number in it that cannot be computed with. The connection survives unless there are
+        too many."""
         if self._errors.bad_frame(connection, error, frame, now) and connection.key in self._connections:
             self._lines.replace(connection, "poison", now, out)
             self._lines.touched = True
 
     def _sample(self, message: Message, now: float) -> None:
         """Four times a second: how far the venue's clock and the network are from us."""
-        time = message.fills[-1].time if isinstance(message, Trades) and message.fills else getattr(message, "time", None)
+        time = (
+            message.fills[-1].time if isinstance(message, Trades) and message.fills else getattr(message, "time", None)
+        )
         if time is None:
             self._skew.due = now + SAMPLE_AGAIN
         else:
@@ -362,7 +400,9 @@ class Engine:
         tracks = list(self._wishes.tracks.values())
         legs = legs_of(tracks)
         users = self._wishes.users()
-        return [stream_report(self._venue.id, each, users.get(each, ()), legs, now) for each in self._roster.everything()]
+        return [
+            stream_report(self._venue.id, each, users.get(each, ()), legs, now) for each in self._roster.everything()
+        ]
 
     def health(self) -> Health:
         """The venue at a glance."""

@@ -1,7 +1,7 @@
 """One WebSocket connection to a venue: opened under a deadline, read, written to, and its end told exactly once.
 
-Autobahn's own timers run on a global reactor (``txaio.config.loop``), so they are all switched off and ``Feed`` keeps the one deadline that is due:
-for the opening, then for the closing handshake.
+Autobahn's own timers run on a global reactor (``txaio.config.loop``), so they are all switched off and ``Feed`` keeps
+the one deadline that is due: for the opening, then for the closing handshake.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ MAX_MESSAGE = 16 * 1024 * 1024
 MAX_HEADER = 16 * 1024
 
 PONG_GAP = 0.3
-"""Least seconds between two pongs: a venue that floods us with pings must not make us break its own message limit (Binance spot: 5 per second,
-pongs included). RFC 6455 section 5.5.2 lets us answer only the latest of several pings."""
+"""Least seconds between two pongs: a venue that floods us with pings must not make us break its own message limit
+(Binance spot: 5 per second, pongs included). RFC 6455 section 5.5.2 lets us answer only the latest of several pings."""
 
 MAX_RETRY_AFTER = 7 * 86400
 
@@ -46,8 +46,8 @@ _log = Logger(namespace="cryptodash.exchanges.feed")
 
 @frozen
 class Handlers:
-    """Who hears what a connection does: ``opened()``, then ``frames(payloads)`` for text messages, as many as came at once, and ``heard()`` per ping
-    or pong, at last ``closed(how)``, exactly once, also when it never opened."""
+    """Who hears what a connection does: ``opened()``, then ``frames(payloads)`` for text messages, as many as came at
+    once, and ``heard()`` per ping or pong, at last ``closed(how)``, exactly once, also when it never opened."""
 
     opened: Callable[[], None]
     frames: Callable[[Sequence[bytes]], None]
@@ -66,11 +66,13 @@ class _Phase(enum.Enum):
 
 
 class Feed:
-    """One connection to ``url`` (``ws://`` or ``wss://``), used once: ``open``, then ``send``, then ``close`` or ``abort``.
+    """One connection to ``url`` (``ws://`` or ``wss://``), used once: ``open``, then ``send``, then ``close`` or
+    ``abort``.
 
-    None of the methods raises. ``closed`` is told ``timeout`` for an opening handshake that took too long (``tcp`` while there was not even a
-    TCP connection), ``tls`` for a certificate or TLS failure, ``http`` for a refused upgrade with its status, ``remote`` for an end that the peer
-    or the network made (code 1006 without a closing handshake), ``local`` for one that we made, by request or because the peer broke the protocol.
+    None of the methods raises. ``closed`` is told ``timeout`` for an opening handshake that took too long (``tcp``
+    while there was not even a TCP connection), ``tls`` for a certificate or TLS failure, ``http`` for a refused upgrade
+    with its status, ``remote`` for an end that the peer or the network made (code 1006 without a closing handshake),
+    ``local`` for one that we made, by request or because the peer broke the protocol.
     """
 
     def __init__(self, url: str, dialer: Dialer, reactor: Any, handlers: Handlers) -> None:
@@ -270,7 +272,11 @@ class FeedProtocol(FrameSlicer):
         """The upgrade was refused, or answered by something that is no WebSocket server."""
         words = self.http_status_line.split(None, 2)
         status = int(words[1]) if len(words) > 1 and words[1].isdecimal() and len(words[1]) == 3 else None
-        self._feed.refused(Closed("http", status=None if status == 101 else status, retry_after=self._retry_after(), reason=reason[:200]))
+        self._feed.refused(
+            Closed(
+                "http", status=None if status == 101 else status, retry_after=self._retry_after(), reason=reason[:200]
+            )
+        )
         super().failHandshake(reason[:200])
 
     def _retry_after(self) -> float | None:
@@ -307,7 +313,8 @@ class FeedProtocol(FrameSlicer):
         self._feed.heard()
 
     def sendCloseFrame(self, code: int | None = None, reasonUtf8: bytes | None = None, isReply: bool = False) -> None:
-        """Every closing handshake passes here, Autobahn's own (1002, 1007, 1009) as well: the closing deadline starts."""
+        """Every closing handshake passes here, Autobahn's own (1002, 1007, 1009) as well: the closing deadline
+        starts."""
         super().sendCloseFrame(code=code, reasonUtf8=reasonUtf8, isReply=isReply)
         text = (reasonUtf8 or b"").decode("utf-8", "replace")
         self._feed.closing(None if isReply else Closed("local", code=code, reason=text))

@@ -1,9 +1,11 @@
-"""The fast way through a WebSocket client's incoming bytes: plain text frames are sliced out of the received chunk, everything else is Autobahn's.
+"""The fast way through a WebSocket client's incoming bytes: plain text frames are sliced out of the received chunk,
+everything else is Autobahn's.
 
-Autobahn walks through a dozen methods per frame and copies the rest of the chunk each time: 6 to 10 us a frame, where this takes 0.4 us (frames of
-200 bytes, 16 KiB chunks). A venue's traffic is nearly all final, unmasked, uncompressed text frames, so only those are taken here. Control
-frames, fragments, binary, reserved bits, lengths over the limits or written the long way, bad UTF-8, frames that are not all there and everything
-after the start of a closing handshake go through Autobahn's own parser, byte for byte, so that its answers to them stay its own.
+Autobahn walks through a dozen methods per frame and copies the rest of the chunk each time: 6 to 10 us a frame, where
+this takes 0.4 us (frames of 200 bytes, 16 KiB chunks). A venue's traffic is nearly all final, unmasked, uncompressed
+text frames, so only those are taken here. Control frames, fragments, binary, reserved bits, lengths over the limits or
+written the long way, bad UTF-8, frames that are not all there and everything after the start of a closing handshake go
+through Autobahn's own parser, byte for byte, so that its answers to them stay its own.
 """
 
 from __future__ import annotations
@@ -21,9 +23,11 @@ _MASKED = 0x80
 
 
 def frame_bounds(data: bytes, at: int) -> tuple[int, int] | None:
-    """Where the payload of the frame that begins at ``at`` begins and ends (which may be beyond ``data``); None if its header is not all there.
+    """Where the payload of the frame that begins at ``at`` begins and ends (which may be beyond ``data``); None if its
+    header is not all there.
 
-    RFC 6455, section 5.2: a length of 126 or 127 stands for two or eight bytes of length that follow, the mask bit for a key of four bytes.
+    RFC 6455, section 5.2: a length of 126 or 127 stands for two or eight bytes of length that follow, the mask bit for
+    a key of four bytes.
     """
     if len(data) - at < 2:
         return None
@@ -41,8 +45,8 @@ def frame_bounds(data: bytes, at: int) -> tuple[int, int] | None:
 class FrameSlicer(WebSocketClientProtocol):
     """Autobahn's client protocol with ``onTexts`` in the place of ``onMessage`` for whatever could be sliced.
 
-    Messages of both kinds come in the order of the wire, also among pings and pongs. Autobahn's per-frame hooks (``onMessageBegin`` and the like)
-    and its "message" listeners hear only of what went through Autobahn.
+    Messages of both kinds come in the order of the wire, also among pings and pongs. Autobahn's per-frame hooks
+    (``onMessageBegin`` and the like) and its "message" listeners hear only of what went through Autobahn.
     """
 
     data: bytes
@@ -64,7 +68,8 @@ class FrameSlicer(WebSocketClientProtocol):
         self._walk(data)
 
     def _walk(self, data: bytes) -> None:
-        """Slice what can be sliced, and give Autobahn the rest one frame at a time (so that a long chunk is not copied over and over)."""
+        """Slice what can be sliced, and give Autobahn the rest one frame at a time (so that a long chunk is not copied
+        over and over)."""
         at = 0
         while at < len(data):
             if self.state != self.STATE_OPEN:
@@ -86,7 +91,8 @@ class FrameSlicer(WebSocketClientProtocol):
         payloads: list[bytes] = []
         end = len(data)
         most = min(self.maxFramePayloadSize or end, self.maxMessagePayloadSize or end)
-        # Bounds are worked out in place: a call of ``frame_bounds`` per frame would cost as much as all the rest of this loop.
+        # Bounds are worked out in place: a call of ``frame_bounds`` per frame would cost as much as all the rest of
+        # this loop.
         while at + 2 <= end and data[at] == _FINAL_TEXT:
             length = data[at + 1]
             start = at + 2

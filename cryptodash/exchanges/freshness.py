@@ -32,8 +32,8 @@ Condition = tuple[State, Cause | None]
 def of_stream(stream: Stream, valued: bool) -> Condition:
     """What one stream's phase means for a topic that has (``valued``) or never had a value.
 
-    A connection lost, and not yet made good by a frame, leaves a value ``stale``; without a value, or where this stream never brought anything,
-    the topic is ``connecting``.
+    A connection lost, and not yet made good by a frame, leaves a value ``stale``; without a value, or where this stream
+    never brought anything, the topic is ``connecting``.
     """
     phase = stream.phase
     if phase is Phase.LIVE:
@@ -55,7 +55,8 @@ def of_part(streams: Iterable[Stream], valued: bool) -> Condition:
 
 
 def of_topic(sources: Mapping[Part, tuple[Stream, ...]], required: Collection[Part], valued: bool) -> Condition:
-    """A topic is as bad as the worst of its required parts (all of them, where the plan names none); without a value it cannot be good."""
+    """A topic is as bad as the worst of its required parts (all of them, where the plan names none); without a value it
+    cannot be good."""
     conditions = [of_part(streams, valued) for part, streams in sources.items() if part in required or not required]
     state, cause = max(conditions, key=_severity, default=(State.CONNECTING, None))
     if state.is_good and not valued:
@@ -65,7 +66,12 @@ def of_topic(sources: Mapping[Part, tuple[Stream, ...]], required: Collection[Pa
 
 def stale_fields(sources: Mapping[Part, tuple[Stream, ...]]) -> tuple[str, ...]:
     """Which of a valued ticker's members are stale."""
-    return tuple(name for part, streams in sources.items() if of_part(streams, True)[0] is State.STALE for name in FIELDS.get(part, ()))
+    return tuple(
+        name
+        for part, streams in sources.items()
+        if of_part(streams, True)[0] is State.STALE
+        for name in FIELDS.get(part, ())
+    )
 
 
 def _severity(condition: Condition) -> int:

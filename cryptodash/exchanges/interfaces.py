@@ -1,6 +1,7 @@
 """What a venue is to the rest of this room: data about its wire, and pure functions between its words and ours.
 
-A venue does no I/O, keeps no state and knows no time. Engine (``engine.py``) drives it; ``feed.py`` and ``rest.py`` carry bytes.
+A venue does no I/O, keeps no state and knows no time. Engine (``engine.py``) drives it; ``feed.py`` and ``rest.py``
+carry bytes.
 """
 
 from __future__ import annotations
@@ -44,7 +45,8 @@ class Hosts:
 
 @frozen
 class Endpoint:
-    """One WebSocket address of a venue: streams of one endpoint can share a connection. The URL is the market's ``Hosts.ws`` + ``path``."""
+    """One WebSocket address of a venue: streams of one endpoint can share a connection. The URL is the market's
+    ``Hosts.ws`` + ``path``."""
 
     key: str
     market: MarketType
@@ -55,9 +57,9 @@ class Endpoint:
 class Limits:
     """The venue's limits per connection of one endpoint, as the planner and the pacing keep them (with our margin).
 
-    ``message_gap``: least seconds between two frames we send. ``connects_per_5min`` counts per venue host. ``ping_every`` seconds between
-    application pings (None: the venue pings us), ``silent_after`` seconds without any frame after which a connection is dead.
-    ``lifetime`` seconds after which the venue cuts a connection (None: never).
+    ``message_gap``: least seconds between two frames we send. ``connects_per_5min`` counts per venue host.
+    ``ping_every`` seconds between application pings (None: the venue pings us), ``silent_after`` seconds without any
+    frame after which a connection is dead. ``lifetime`` seconds after which the venue cuts a connection (None: never).
     """
 
     streams: int
@@ -75,8 +77,8 @@ class Limits:
 class StreamSpec:
     """One upstream stream that a topic needs.
 
-    ``promise``: the venue sends at least one frame in so many seconds (None: no promise). ``depth``: levels a side that a book stream holds
-    (its tier), where it holds no more than that.
+    ``promise``: the venue sends at least one frame in so many seconds (None: no promise). ``depth``: levels a side that
+    a book stream holds (its tier), where it holds no more than that.
     """
 
     endpoint: str
@@ -88,7 +90,8 @@ class StreamSpec:
 
 @frozen
 class Poll:
-    """A REST request that stands in for a stream: repeated every ``every`` seconds while the topic is wanted; its answer is read as messages."""
+    """A REST request that stands in for a stream: repeated every ``every`` seconds while the topic is wanted; its
+    answer is read as messages."""
 
     request: RestRequest
     every: float
@@ -121,7 +124,8 @@ class RestRequest:
 
 @frozen
 class RestLimits:
-    """A REST budget: ``weight`` per ``per`` seconds (already with our margin), and the answer header that tells what was used (or empty).
+    """A REST budget: ``weight`` per ``per`` seconds (already with our margin), and the answer header that tells what
+    was used (or empty).
 
     Market types with the same ``pool`` share one budget.
     """
@@ -144,8 +148,9 @@ class Plan:
 class BookRule(str, enum.Enum):
     """How a venue's book frames chain (see ``book.py``).
 
-    ``RANGE``: REST snapshot, then ``U == previous u + 1`` (Binance spot). ``CHAIN``: REST snapshot, then ``pu == previous u`` (Binance USD-M).
-    ``COUNTER``: snapshots come in the stream, then ``u == last + 1``; a snapshot at any time replaces (Bybit).
+    ``RANGE``: REST snapshot, then ``U == previous u + 1`` (Binance spot). ``CHAIN``: REST snapshot, then ``pu ==
+    previous u`` (Binance USD-M). ``COUNTER``: snapshots come in the stream, then ``u == last + 1``; a snapshot at any
+    time replaces (Bybit).
     """
 
     RANGE = "range"
@@ -154,7 +159,8 @@ class BookRule(str, enum.Enum):
 
 
 class IVenue(Interface):
-    """One venue: data and pure functions. An implementation is a module ``cryptodash/exchanges/<id>.py`` with ``VENUE = ThatClass()``."""
+    """One venue: data and pure functions. An implementation is a module ``cryptodash/exchanges/<id>.py`` with ``VENUE =
+    ThatClass()``."""
 
     id: str = Attribute("lower-case id: binance")
     name: str = Attribute("for people: Binance")
@@ -175,8 +181,8 @@ class IVenue(Interface):
         """The candle intervals it has, in our names."""
 
     def plan(topic: Topic, instrument: Instrument | None, depth: int) -> Plan:
-        """The streams and polls that carry ``topic`` (an upstream topic: order books without depth; ``depth`` is then the largest depth watched,
-        which chooses a tier). ``instrument`` is None only for a sweep."""
+        """The streams and polls that carry ``topic`` (an upstream topic: order books without depth; ``depth`` is then
+        the largest depth watched, which chooses a tier). ``instrument`` is None only for a sweep."""
 
     def subscribe(endpoint: str, names: Sequence[str], request_id: str) -> bytes:
         """One frame that subscribes these streams (the caller keeps to ``Limits``)."""
@@ -188,7 +194,8 @@ class IVenue(Interface):
         """The application-level heartbeat frame, None where the venue has none."""
 
     def reader(endpoint: str, name: str) -> Reader:
-        """How the frames of this stream are read: ``read`` without its search. Raises ``BadFrame`` for a name that is none of the venue's."""
+        """How the frames of this stream are read: ``read`` without its search. Raises ``BadFrame`` for a name that is
+        none of the venue's."""
 
     def read(endpoint: str, frame: bytes) -> Sequence[Message]:
         """What a frame says, in order. Raises ``BadFrame``. One bad element makes the whole frame bad."""
@@ -197,10 +204,12 @@ class IVenue(Interface):
         """The first page(s) of the catalogue."""
 
     def read_catalogue(request: RestRequest, body: bytes) -> tuple[Sequence[Instrument], RestRequest | None]:
-        """Instruments of one page and the request of the next. Perpetuals come from the venue's own perpetual catalogue. Raises ``BadFrame``."""
+        """Instruments of one page and the request of the next. Perpetuals come from the venue's own perpetual
+        catalogue. Raises ``BadFrame``."""
 
     def snapshot_request(topic: Topic, instrument: Instrument, depth: int) -> RestRequest | None:
-        """The REST snapshot for a book that must show ``depth`` levels; None where snapshots come in the stream. ``limit`` is what it asks for."""
+        """The REST snapshot for a book that must show ``depth`` levels; None where snapshots come in the stream.
+        ``limit`` is what it asks for."""
 
     def read_snapshot(request: RestRequest, body: bytes) -> Depth:
         """The snapshot. Raises ``BadFrame``."""
@@ -209,7 +218,8 @@ class IVenue(Interface):
         """Bars up to ``end_ms`` (open time; None: now)."""
 
     def read_candles(request: RestRequest, body: bytes, now_ms: int) -> Sequence[Candle]:
-        """The bars, oldest first, ``source="rest"``; a bar is closed when its end lies before ``now_ms``. Raises ``BadFrame``."""
+        """The bars, oldest first, ``source="rest"``; a bar is closed when its end lies before ``now_ms``. Raises
+        ``BadFrame``."""
 
     def read_poll(request: RestRequest, body: bytes) -> Sequence[Message]:
         """What a poll's answer says. Raises ``BadFrame``."""
@@ -218,7 +228,9 @@ class IVenue(Interface):
         """The cheapest request that shows that the venue answers (its time)."""
 
     def rest_error(status: int, headers: Mapping[str, str], body: bytes) -> tuple[str, str, float | None] | None:
-        """None if the answer is good, else (cause or "" for a plain failure, message, seconds to wait if the venue said or documents them).
+        """None if the answer is good, else (cause or "" for a plain failure, message, seconds to wait if the venue said
+        or documents them).
 
-        Cause ``blocked`` for 451 and geographic 403, ``banned`` for 418 and 429 and documented rate-limit 403s, ``rejected`` for an unknown
-        symbol or parameter, ``maintenance`` where the venue says so. Header names come in lower case."""
+        Cause ``blocked`` for 451 and geographic 403, ``banned`` for 418 and 429 and documented rate-limit 403s,
+        ``rejected`` for an unknown symbol or parameter, ``maintenance`` where the venue says so. Header names come in
+        lower case."""

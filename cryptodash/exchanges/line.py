@@ -1,8 +1,9 @@
 """A line: a set of streams that share a connection, whichever connection that is at the moment.
 
-Usually there is one connection. While a second one takes over (before a venue's 24 h cut, or when it announces a restart) there are two, and each
-stream changes over by itself. Streams of which nothing may be lost are held back on the new connection for a moment, so that the old one has
-surely delivered everything before it; what both brought is dropped by number or sequence where books and trades are put together.
+Usually there is one connection. While a second one takes over (before a venue's 24 h cut, or when it announces a
+restart) there are two, and each stream changes over by itself. Streams of which nothing may be lost are held back on
+the new connection for a moment, so that the old one has surely delivered everything before it; what both brought is
+dropped by number or sequence where books and trades are put together.
 """
 
 from __future__ import annotations
@@ -80,7 +81,9 @@ class Line:
         self.emptied_at = None
         for each in self.connections():
             each.changed(stream.name)
-            each.resubscribe(stream.name)  # still there from before: its first frames (a snapshot, perhaps) went to nobody
+            each.resubscribe(
+                stream.name
+            )  # still there from before: its first frames (a snapshot, perhaps) went to nobody
 
     def remove(self, stream: Stream, now: float) -> None:
         """The stream is wanted no more."""
@@ -104,20 +107,27 @@ class Line:
         Stream.tell_all([each for each in self.streams.values() if each.lost(cause, now)], out)
 
     def proved(self, out: list[Output]) -> None:
-        """Data came: whatever was wrong is over. A stale value keeps its cause until its own stream brings something."""
+        """Data came: whatever was wrong is over. A stale value keeps its cause until its own stream brings
+        something."""
         if self.cause is not None:
             self.cause, self.reason = None, ""
             Stream.tell_all([each for each in self.streams.values() if each.last is None and each.blame(None)], out)
 
     def is_sick(self, now: float) -> bool:
         """Whether half of the streams that have a pace have been silent for a while, resubscribed or not."""
-        paced = [each for each in self.streams.values() if each.is_paced and each.phase not in (Phase.WAITING, Phase.REJECTED)]
+        paced = [
+            each
+            for each in self.streams.values()
+            if each.is_paced and each.phase not in (Phase.WAITING, Phase.REJECTED)
+        ]
         silent = sum(each.phase is Phase.SILENT and now - each.since > SICK_AFTER for each in paced)
         return silent > 0 and 2 * silent >= len(paced)
 
     # -- one connection takes over from another
 
-    def overlapping(self, connection: Connection, stream: Stream, message: Message, now: float, out: list[Output]) -> bool:
+    def overlapping(
+        self, connection: Connection, stream: Stream, message: Message, now: float, out: list[Output]
+    ) -> bool:
         """A message by a connection that does not count for this stream. False: it has been dropped as a duplicate."""
         if connection is not self.incoming:
             return False

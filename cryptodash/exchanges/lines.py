@@ -45,10 +45,20 @@ class Lines:
         self._connects: dict[str, Connects] = {}
         self._rolling: Line | None = None
         self._roll_free_at = -NEVER
-        self._acks = tally.counter("cryptodash_upstream_subscribe_acks_total", "Answers to subscribe requests", "exchange", "result")
-        self._rollovers = tally.counter("cryptodash_upstream_rollovers_total", "Connections replaced in time", "exchange", "result")
-        self._unknown = tally.counter("cryptodash_upstream_unknown_messages_total", "Messages that answer nothing or mean nothing to us", "exchange")
-        self._rtt = tally.histogram("cryptodash_upstream_ping_rtt_seconds", "Application heartbeat round trip", RTT_BOUNDS, "exchange").at(venue.id)
+        self._acks = tally.counter(
+            "cryptodash_upstream_subscribe_acks_total", "Answers to subscribe requests", "exchange", "result"
+        )
+        self._rollovers = tally.counter(
+            "cryptodash_upstream_rollovers_total", "Connections replaced in time", "exchange", "result"
+        )
+        self._unknown = tally.counter(
+            "cryptodash_upstream_unknown_messages_total",
+            "Messages that answer nothing or mean nothing to us",
+            "exchange",
+        )
+        self._rtt = tally.histogram(
+            "cryptodash_upstream_ping_rtt_seconds", "Application heartbeat round trip", RTT_BOUNDS, "exchange"
+        ).at(venue.id)
 
     # -- streams
 
@@ -225,7 +235,12 @@ class Lines:
                 opening = connection.opened_at is None
                 if now - connection.last > (OPENING if opening else connection.limits.silent_after):
                     self.replace(connection, "timeout" if opening else "idle", now, out)
-            if line.active is not None and line.incoming is None and now - line.replaced_at > REPLACE_EVERY and line.is_sick(now):
+            if (
+                line.active is not None
+                and line.incoming is None
+                and now - line.replaced_at > REPLACE_EVERY
+                and line.is_sick(now)
+            ):
                 line.replaced_at = now
                 self.replace(line.active, "stale", now, out)
             if line.emptied_at is not None and now - line.emptied_at >= LINGER:
@@ -247,7 +262,9 @@ class Lines:
         connects.made(now)
         self._serial += 1
         key = f"{self._venue.id}-{line.endpoint.key}-{self._serial}"
-        connection = self.connections[key] = Connection(key, line.endpoint, line.limits, self._venue, line.streams, line.wired, now)
+        connection = self.connections[key] = Connection(
+            key, line.endpoint, line.limits, self._venue, line.streams, line.wired, now
+        )
         self._line_of[key] = line
         out.append(Connect(key, line.endpoint.key, base + line.endpoint.path))
         return connection

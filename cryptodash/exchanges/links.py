@@ -50,12 +50,15 @@ class Events:
 
 
 class Links:
-    """Carries out ``Connect``, ``Send`` and ``Disconnect``, counts, and tells ``events``; after ``hang_up`` nobody is told anything.
+    """Carries out ``Connect``, ``Send`` and ``Disconnect``, counts, and tells ``events``; after ``hang_up`` nobody is
+    told anything.
 
     ``trouble`` says why the last connection could not be opened, for a person; it is empty once one is open.
     """
 
-    def __init__(self, dialer: Dialer, reactor: Any, clock: Clock, meters: Meters, events: Events, gaps: Mapping[str, float]) -> None:
+    def __init__(
+        self, dialer: Dialer, reactor: Any, clock: Clock, meters: Meters, events: Events, gaps: Mapping[str, float]
+    ) -> None:
         """``gaps``: least seconds between two frames we send, by endpoint."""
         self.trouble = ""
         self._gaps = gaps
@@ -84,7 +87,9 @@ class Links:
             closed=partial(self._closed, name),
         )
         feed = Feed(order.url, self._dialer, self._reactor, handlers)
-        self._links[name] = _Link(order.url.partition("?")[0], feed, self._clock.monotonic(), self._gaps[order.endpoint])
+        self._links[name] = _Link(
+            order.url.partition("?")[0], feed, self._clock.monotonic(), self._gaps[order.endpoint]
+        )
         feed.open()
 
     def send(self, order: Send) -> None:
@@ -96,8 +101,9 @@ class Links:
     def _pump(self, link: _Link) -> None:
         """Send the next frame, unless the last one is too fresh.
 
-        The engine has spaced them by its clock, but bytes leave only at the end of a reactor turn: after a long turn several would leave at once, and
-        the venue counts what arrives. So at most one goes in a turn, and its gap begins with the next turn.
+        The engine has spaced them by its clock, but bytes leave only at the end of a reactor turn: after a long turn
+        several would leave at once, and the venue counts what arrives. So at most one goes in a turn, and its gap
+        begins with the next turn.
         """
         if link.timer is None and link.waiting:
             link.feed.send(link.waiting.popleft())
@@ -153,7 +159,11 @@ class Links:
         link.waiting.clear()
         if link.opened:
             self._meters.closed(how, link.why)
-            _log.info("{name} has ended: {why}", name=name, why=link.why or f"{how.kind} {how.code or ''} {how.reason[:200]!r}")
+            _log.info(
+                "{name} has ended: {why}",
+                name=name,
+                why=link.why or f"{how.kind} {how.code or ''} {how.reason[:200]!r}",
+            )
         elif self._gone is None:
             self._meters.refused(how)
             self._cannot(f"{link.url} cannot be reached ({how.status or how.kind}): {how.reason}")

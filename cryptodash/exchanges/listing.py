@@ -33,10 +33,12 @@ _log = Logger(namespace="cryptodash.exchanges.listing")
 
 
 class Listing:
-    """Reads one market's instruments into ``catalogue``: at ``start`` (again after 1 s to 20 s while that fails), hourly, and on request.
+    """Reads one market's instruments into ``catalogue``: at ``start`` (again after 1 s to 20 s while that fails),
+    hourly, and on request.
 
-    ``changed(market)`` is called after each reading, ``failed(market, error)`` after one that failed. While ``idle()`` the venue is probed every
-    60 s; ``error`` is what the last reading or probe met (None: it succeeded), ``good_at`` the monotonic time of the last success.
+    ``changed(market)`` is called after each reading, ``failed(market, error)`` after one that failed. While ``idle()``
+    the venue is probed every 60 s; ``error`` is what the last reading or probe met (None: it succeeded), ``good_at``
+    the monotonic time of the last success.
     """
 
     def __init__(
@@ -102,7 +104,8 @@ class Listing:
         self._reading.addBoth(self._ended)
 
     async def read(self) -> None:
-        """Read anew, or join the reading under way; within 10 s of the last one its result stands. Raises ``UpstreamError``."""
+        """Read anew, or join the reading under way; within 10 s of the last one its result stands. Raises
+        ``UpstreamError``."""
         recent = self._began_at is not None and self._clock.monotonic() - self._began_at < LEAST_GAP
         if self._reading is None and recent:
             if self.error is not None:
@@ -156,7 +159,10 @@ class Listing:
         wait = max(self._random.uniform(ceiling / 2, ceiling), min(error.retry_after or 0.0, HOURLY))
         if self._failures == 0:
             _log.warn(
-                "{exchange} {market}: the catalogue cannot be read: {error}", exchange=self._venue.id, market=self._market.value, error=str(error)
+                "{exchange} {market}: the catalogue cannot be read: {error}",
+                exchange=self._venue.id,
+                market=self._market.value,
+                error=str(error),
             )
         self._failures += 1
         self._failed(self._market, error)

@@ -1,7 +1,7 @@
 """What a venue's frame says, in our words: the output of ``IVenue.read`` and the input of books and assemblies.
 
-``stream`` is the venue's own stream name, unique within an endpoint. Numbers are admitted text, times milliseconds in the venue's clock
-(None where the venue sends none). In partial messages None means "not said in this frame".
+``stream`` is the venue's own stream name, unique within an endpoint. Numbers are admitted text, times milliseconds in
+the venue's clock (None where the venue sends none). In partial messages None means "not said in this frame".
 Structs of msgspec: one or more are made per frame.
 """
 
@@ -17,7 +17,8 @@ from cryptodash.core.numbers import Number
 
 
 class Ack(Struct, frozen=True, gc=False):
-    """The venue's answer to the request with this id (the text we sent). ``ok`` False: the whole request was refused, ``reason`` says why."""
+    """The venue's answer to the request with this id (the text we sent). ``ok`` False: the whole request was refused,
+    ``reason`` says why."""
 
     request_id: str
     ok: bool = True
@@ -39,7 +40,8 @@ class Ignored(Struct, frozen=True, gc=False):
 
 
 class Quote(Struct, frozen=True, gc=False):
-    """Best bid and ask, a full replacement: None means that the side is empty. ``update_id`` orders quotes and compares with the book's."""
+    """Best bid and ask, a full replacement: None means that the side is empty. ``update_id`` orders quotes and compares
+    with the book's."""
 
     stream: str
     bid: Number | None
@@ -51,7 +53,8 @@ class Quote(Struct, frozen=True, gc=False):
 
 
 class Stats(Struct, frozen=True, gc=False):
-    """The 24 h figures, ``change_pct`` in percent. ``full`` replaces what was known; otherwise None fields stay as they were."""
+    """The 24 h figures, ``change_pct`` in percent. ``full`` replaces what was known; otherwise None fields stay as they
+    were."""
 
     stream: str
     time: int
@@ -67,7 +70,8 @@ class Stats(Struct, frozen=True, gc=False):
 
 
 class Mark(Struct, frozen=True, gc=False):
-    """A perpetual's figures; ``funding_rate`` is a fraction per funding interval, ``open_interest`` base quantity. ``full`` as in ``Stats``."""
+    """A perpetual's figures; ``funding_rate`` is a fraction per funding interval, ``open_interest`` base quantity.
+    ``full`` as in ``Stats``."""
 
     stream: str
     time: int
@@ -80,7 +84,8 @@ class Mark(Struct, frozen=True, gc=False):
 
 
 class Fill(Struct, frozen=True, gc=False):
-    """One trade of a ``Trades`` message; ``number`` orders and de-duplicates where the venue counts its trades, ``side`` is the taker's."""
+    """One trade of a ``Trades`` message; ``number`` orders and de-duplicates where the venue counts its trades,
+    ``side`` is the taker's."""
 
     id: str
     price: Number
@@ -100,8 +105,8 @@ class Trades(Struct, frozen=True, gc=False):
 class Depth(Struct, frozen=True, gc=False):
     """A book frame, from a stream or from REST.
 
-    ``first``..``last`` are the update ids it covers, ``previous`` the last id of the frame before (None where the venue does not say).
-    A snapshot has ``first == last``. Levels are absolute sizes, size zero deletes; any order.
+    ``first``..``last`` are the update ids it covers, ``previous`` the last id of the frame before (None where the venue
+    does not say). A snapshot has ``first == last``. Levels are absolute sizes, size zero deletes; any order.
     """
 
     stream: str
@@ -152,7 +157,8 @@ Reader = Callable[[str, bytes], Sequence[Message]]
 
 
 class BadFrame(ValueError):
-    """A frame or REST body that cannot be read. ``reason``: ``json``, ``schema``, ``number``, ``size`` or ``unknown``."""
+    """A frame or REST body that cannot be read. ``reason``: ``json``, ``schema``, ``number``, ``size`` or
+    ``unknown``."""
 
     def __init__(self, reason: str, detail: str = "") -> None:
         super().__init__(f"{reason}: {detail[:200]}")

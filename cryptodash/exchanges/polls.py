@@ -36,7 +36,9 @@ class Polls:
         found = self._polled.get(poll.request)
         if found is None:
             query = "&".join(f"{name}={value}" for name, value in poll.request.params)
-            spec = StreamSpec(REST, f"{poll.request.path}?{query}" if query else poll.request.path, poll.parts, poll.every)
+            spec = StreamSpec(
+                REST, f"{poll.request.path}?{query}" if query else poll.request.path, poll.parts, poll.every
+            )
             found = self._polled[poll.request] = Polled(poll, Stream(spec, now), now)
         return found.stream
 

@@ -17,7 +17,14 @@ from cryptodash.core.topics import INTERVALS, Channel, Topic
 from cryptodash.exchanges.interfaces import IVenue, Part, Plan, Purpose, RestRequest, StreamSpec
 from cryptodash.exchanges.messages import BadFrame, Bar, Depth, Mark, Message, Quote, Reader, Stats, Trades
 
-PARTS_OF: dict[type, Part] = {Quote: Part.QUOTE, Stats: Part.STATS, Mark: Part.MARK, Trades: Part.TRADES, Depth: Part.BOOK, Bar: Part.CANDLE}
+PARTS_OF: dict[type, Part] = {
+    Quote: Part.QUOTE,
+    Stats: Part.STATS,
+    Mark: Part.MARK,
+    Trades: Part.TRADES,
+    Depth: Part.BOOK,
+    Bar: Part.CANDLE,
+}
 
 
 class _Row(msgspec.Struct):
@@ -30,11 +37,13 @@ class _Row(msgspec.Struct):
 class RecordedVenue:
     """Everything of ``venue`` but its plans and catalogue, which follow the recording.
 
-    A recorder may have chosen other streams than we do today (``depth@0ms`` for ``depth@100ms``, a book tier since withdrawn). A plan's stream
-    that was not recorded is replaced by a recorded one of the same instrument that says the same kind of thing, or left out.
-    ``samples`` holds one frame of each recorded stream, ``limits`` by native name the levels a side that the recorded book snapshot was asked for.
+    A recorder may have chosen other streams than we do today (``depth@0ms`` for ``depth@100ms``, a book tier since
+    withdrawn). A plan's stream that was not recorded is replaced by a recorded one of the same instrument that says the
+    same kind of thing, or left out. ``samples`` holds one frame of each recorded stream, ``limits`` by native name the
+    levels a side that the recorded book snapshot was asked for.
 
-    A quote without a time of its own gets the newest time of the frames before it: our clock, which would do for a live venue, is not of that day.
+    A quote without a time of its own gets the newest time of the frames before it: our clock, which would do for a live
+    venue, is not of that day.
     """
 
     def __init__(self, venue: Any, samples: Mapping[str, str], limits: Mapping[str, int] | None = None) -> None:
@@ -75,7 +84,12 @@ class RecordedVenue:
 
     def topics(self, exchange: str, market: MarketType, symbols: Mapping[str, Symbol], depth: int) -> list[Topic]:
         """Every topic the recording can feed. Raises ``ConfigError`` where there is none."""
-        channels = {Part.QUOTE: Channel.TICKER, Part.STATS: Channel.TICKER, Part.MARK: Channel.TICKER, Part.TRADES: Channel.TRADE}
+        channels = {
+            Part.QUOTE: Channel.TICKER,
+            Part.STATS: Channel.TICKER,
+            Part.MARK: Channel.TICKER,
+            Part.TRADES: Channel.TRADE,
+        }
         found: list[Topic] = []
         for name, kind in self._kinds.items():
             native = next((native for native in symbols if _is_of(name, native)), None)
@@ -87,9 +101,15 @@ class RecordedVenue:
             elif kind is Part.BOOK:
                 found.append(topic.sibling(Channel.ORDER_BOOK, depth=depth))
             else:
-                found += [candle for interval in INTERVALS if name in self._names(candle := topic.sibling(Channel.CANDLE, interval=interval), native)]
+                found += [
+                    candle
+                    for interval in INTERVALS
+                    if name in self._names(candle := topic.sibling(Channel.CANDLE, interval=interval), native)
+                ]
         if not found:
-            raise ConfigError(f"replay: no stream of this recording carries what {exchange} is read for here: {', '.join(self._kinds)[:200]}")
+            raise ConfigError(
+                f"replay: no stream of this recording carries what {exchange} is read for here: {', '.join(self._kinds)[:200]}"
+            )
         return list(dict.fromkeys(found))
 
     def _names(self, topic: Topic, native: str) -> list[str]:
@@ -99,7 +119,8 @@ class RecordedVenue:
         return [spec.name for spec in self._venue.plan(topic, instrument, 0).streams]
 
     def plan(self, topic: Topic, instrument: Instrument | None, depth: int) -> Plan:
-        """As the venue plans, of what there is. Raises ``UpstreamError`` for a topic that was not recorded: it is then shown as rejected."""
+        """As the venue plans, of what there is. Raises ``UpstreamError`` for a topic that was not recorded: it is then
+        shown as rejected."""
         plan: Plan = self._venue.plan(topic, instrument, depth)
         streams = [spec for each in plan.streams if (spec := self._recorded(each, instrument)) is not None]
         unique = tuple({spec.name: spec for spec in streams}.values())
@@ -109,7 +130,8 @@ class RecordedVenue:
         return Plan(unique, (), plan.required & parts)
 
     def _recorded(self, spec: StreamSpec, instrument: Instrument | None) -> StreamSpec | None:
-        """The stream to take for this one. No tier of a book: a recording has one, whatever depth is watched, and its own deletes keep to it."""
+        """The stream to take for this one. No tier of a book: a recording has one, whatever depth is watched, and its
+        own deletes keep to it."""
         if spec.name in self._kinds:
             return evolve(spec, promise=None, depth=None)
         if instrument is None or Part.CANDLE in spec.parts:
@@ -120,7 +142,8 @@ class RecordedVenue:
         return None
 
     def snapshot_request(self, topic: Topic, instrument: Instrument, depth: int) -> RestRequest | None:
-        """Says how many levels the recorded snapshot was asked for: beyond those nothing is proven, however many are asked for now."""
+        """Says how many levels the recorded snapshot was asked for: beyond those nothing is proven, however many are
+        asked for now."""
         request: RestRequest | None = self._venue.snapshot_request(topic, instrument, depth)
         return None if request is None else evolve(request, limit=self._limits.get(instrument.native, 1))
 
@@ -131,7 +154,12 @@ class RecordedVenue:
         step = admit("0.00000001")
         try:
             rows = msgspec.json.decode(body, type=list[_Row])
-            instruments = [Instrument(self._venue.id, request.market, Symbol(row.base, row.quote), row.native, admit(row.tick), step) for row in rows]
+            instruments = [
+                Instrument(
+                    self._venue.id, request.market, Symbol(row.base, row.quote), row.native, admit(row.tick), step
+                )
+                for row in rows
+            ]
         except (msgspec.MsgspecError, NumberRejected) as error:
             raise BadFrame("schema", str(error)) from None
         return instruments, None

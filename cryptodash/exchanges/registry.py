@@ -1,7 +1,9 @@
-"""Which venues there are, and how one is loaded: a module of this package with ``VENUE``, or another distribution's entry point.
+"""Which venues there are, and how one is loaded: a module of this package with ``VENUE``, or another distribution's
+entry point.
 
-A venue of this package is ``cryptodash/exchanges/<id>.py``. Others announce theirs in the entry-point group ``cryptodash.exchanges``:
-the name is the id, the object is the venue itself (``acme = acme_feed.venue:VENUE``). Only the venues that are asked for get imported.
+A venue of this package is ``cryptodash/exchanges/<id>.py``. Others announce theirs in the entry-point group
+``cryptodash.exchanges``: the name is the id, the object is the venue itself (``acme = acme_feed.venue:VENUE``). Only
+the venues that are asked for get imported.
 """
 
 from __future__ import annotations
@@ -30,7 +32,8 @@ def available() -> list[str]:
 
 
 def load(name: str) -> IVenue:
-    """The venue with this id. Raises ``ConfigError`` with one line that lists what there is: for an unknown id, and for a venue that is broken."""
+    """The venue with this id. Raises ``ConfigError`` with one line that lists what there is: for an unknown id, and for
+    a venue that is broken."""
     if not _is_id(name) or name not in available():
         raise ConfigError(f"unknown exchange {name[:40]!r}; {_offer()}")
     try:
@@ -39,7 +42,9 @@ def load(name: str) -> IVenue:
     except Invalid as error:
         raise ConfigError(f"exchange {name} is not a venue: {_one_line(error)}; {_offer()}") from error
     except Exception as error:  # whatever a foreign module raises while it is imported
-        raise ConfigError(f"exchange {name} cannot be loaded: {type(error).__name__}: {_one_line(error)}; {_offer()}") from error
+        raise ConfigError(
+            f"exchange {name} cannot be loaded: {type(error).__name__}: {_one_line(error)}; {_offer()}"
+        ) from error
     if venue.id != name:
         raise ConfigError(f"exchange {name} calls itself {str(venue.id)[:40]!r}; {_offer()}")
     return venue

@@ -32,15 +32,17 @@ WORST_FIRST = (
 )
 
 _ASIDE = frozenset({Part.INTEREST})
-"""Parts that prove nothing: open interest is polled so rarely that it still looks good a minute after the venue is gone."""
+"""Parts that prove nothing: open interest is polled so rarely that it still looks good a minute after the venue is
+gone."""
 
 
 @frozen
 class Health:
     """One venue at a glance.
 
-    ``streams`` and ``good_streams`` (live or quiet) count upstream streams, ``connections`` those that are open; ``last_message`` is monotonic
-    time; ``cause`` the worst present one, ``reason`` what a person should know of it. Where only open interest is good, no stream is.
+    ``streams`` and ``good_streams`` (live or quiet) count upstream streams, ``connections`` those that are open;
+    ``last_message`` is monotonic time; ``cause`` the worst present one, ``reason`` what a person should know of it.
+    Where only open interest is good, no stream is.
     """
 
     idle: bool
@@ -76,7 +78,13 @@ def health(tracks: Iterable[Track], roster: Roster, lines: Lines) -> Health:
 
 def legs_of(tracks: Iterable[Track]) -> dict[Stream, Leg]:
     """The books by stream."""
-    return {leg.stream: leg for track in tracks if isinstance(track, BookTrack) for leg in track.legs() if leg.stream is not None}
+    return {
+        leg.stream: leg
+        for track in tracks
+        if isinstance(track, BookTrack)
+        for leg in track.legs()
+        if leg.stream is not None
+    }
 
 
 def condition(stream: Stream, legs: dict[Stream, Leg]) -> freshness.Condition:
@@ -87,7 +95,9 @@ def condition(stream: Stream, legs: dict[Stream, Leg]) -> freshness.Condition:
     return freshness.of_stream(stream, stream.last is not None)
 
 
-def stream_report(exchange: str, stream: Stream, topics: Iterable[Track], legs: dict[Stream, Leg], now: float) -> StreamReport:
+def stream_report(
+    exchange: str, stream: Stream, topics: Iterable[Track], legs: dict[Stream, Leg], now: float
+) -> StreamReport:
     """One stream as ``/api/streams`` shows it."""
     state, cause = condition(stream, legs)
     leg = legs.get(stream)

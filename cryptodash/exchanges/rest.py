@@ -1,4 +1,5 @@
-"""REST of one venue: every request waits for the weight budget, ends within a deadline and returns bytes or raises ``UpstreamError``."""
+"""REST of one venue: every request waits for the weight budget, ends within a deadline and returns bytes or raises
+``UpstreamError``."""
 
 from __future__ import annotations
 
@@ -39,12 +40,15 @@ _log = Logger(namespace="cryptodash.exchanges.rest")
 
 
 class RestClient:
-    """All REST requests of one venue. Market types whose ``RestLimits`` name the same pool share a budget; a ban stops all of them.
+    """All REST requests of one venue. Market types whose ``RestLimits`` name the same pool share a budget; a ban stops
+    all of them.
 
     ``agent`` carries the bytes. ``used_weight`` and ``banned_for`` are for metrics.
     """
 
-    def __init__(self, venue: IVenue, hosts: Mapping[MarketType, Hosts], reactor: Any, clock: Clock, tally: Tally, agent: IAgent) -> None:
+    def __init__(
+        self, venue: IVenue, hosts: Mapping[MarketType, Hosts], reactor: Any, clock: Clock, tally: Tally, agent: IAgent
+    ) -> None:
         self._venue = venue
         self._hosts = hosts
         self._reactor = reactor
@@ -59,7 +63,10 @@ class RestClient:
         self._timer: Any = None
         self._blocked: set[MarketType] = set()
         self._limited = tally.counter(
-            "cryptodash_upstream_ratelimited_total", "Requests refused by the venue's limits or held back by our own budget.", "exchange", "kind"
+            "cryptodash_upstream_ratelimited_total",
+            "Requests refused by the venue's limits or held back by our own budget.",
+            "exchange",
+            "kind",
         )
 
     @property
@@ -81,8 +88,9 @@ class RestClient:
     async def fetch(self, request: RestRequest) -> bytes:
         """The body of the answer.
 
-        Raises ``UpstreamError`` with a cause of the contract: ``banned`` and ``blocked`` as the venue says, ``capacity`` where the budget had no
-        room within 10 s, ``disconnected`` where the network or the answer failed. Cancelling drops the request and its connection.
+        Raises ``UpstreamError`` with a cause of the contract: ``banned`` and ``blocked`` as the venue says,
+        ``capacity`` where the budget had no room within 10 s, ``disconnected`` where the network or the answer failed.
+        Cancelling drops the request and its connection.
         """
         budget = self._budgets[request.market]
         ticket = await self._started(budget, request)
@@ -90,7 +98,9 @@ class RestClient:
             answer = Deferred.fromCoroutine(self._exchange(budget, request))
             return await answer.addTimeout(DEADLINE, self._reactor)
         except TimeoutError:
-            raise UpstreamError("disconnected", f"{self._host(request)} did not answer within {DEADLINE:.0f} s") from None
+            raise UpstreamError(
+                "disconnected", f"{self._host(request)} did not answer within {DEADLINE:.0f} s"
+            ) from None
         finally:
             budget.finish(ticket)
             self._pump()
@@ -108,7 +118,9 @@ class RestClient:
             await turn.addTimeout(PATIENCE, self._reactor)
         except TimeoutError:
             self._limited.add(self._venue.id, "local_bucket")
-            raise UpstreamError("capacity", f"the REST budget of {self._venue.id} had no room within {PATIENCE:.0f} s") from None
+            raise UpstreamError(
+                "capacity", f"the REST budget of {self._venue.id} had no room within {PATIENCE:.0f} s"
+            ) from None
         finally:
             self._waiting.pop(ticket, None)
             budget.withdraw(ticket)
@@ -179,7 +191,12 @@ class RestClient:
 
     def _ban(self, status: int, seconds: float, message: str) -> None:
         self._limited.add(self._venue.id, "http_418" if status == 418 else "http_429")
-        _log.warn("{exchange} wants no REST requests for {seconds} s: {message}", exchange=self._venue.id, seconds=seconds, message=message[:512])
+        _log.warn(
+            "{exchange} wants no REST requests for {seconds} s: {message}",
+            exchange=self._venue.id,
+            seconds=seconds,
+            message=message[:512],
+        )
         for budget in self._pools:
             for ticket in budget.block(seconds):
                 self._waiting.pop(ticket).errback(UpstreamError("banned", message, seconds))
@@ -191,7 +208,12 @@ class RestClient:
             message = f"{message}; {alternative}"
         if market not in self._blocked:
             self._blocked.add(market)
-            _log.error("{exchange} {market} is blocked here: {message}", exchange=self._venue.id, market=market.value, message=message[:512])
+            _log.error(
+                "{exchange} {market} is blocked here: {message}",
+                exchange=self._venue.id,
+                market=market.value,
+                message=message[:512],
+            )
         return message
 
     def _host(self, request: RestRequest) -> str:
@@ -199,11 +221,16 @@ class RestClient:
 
 
 def _lowered(headers: Any) -> dict[str, str]:
-    return {name.decode("latin-1").lower(): values[-1].decode("latin-1") for name, values in headers.getAllRawHeaders() if values}
+    return {
+        name.decode("latin-1").lower(): values[-1].decode("latin-1")
+        for name, values in headers.getAllRawHeaders()
+        if values
+    }
 
 
 def _read(response: Any) -> Deferred[bytes]:
-    """A Deferred of the whole body; it fails with ``UpstreamError`` beyond 16 MiB, and cancelling it drops the connection."""
+    """A Deferred of the whole body; it fails with ``UpstreamError`` beyond 16 MiB, and cancelling it drops the
+    connection."""
     body = _Body()
     response.deliverBody(body)
     return body.done
@@ -237,7 +264,8 @@ class _Body(Protocol):
             self.done.errback(reason if reason.value is not None else Failure(ConnectionDone()))
 
     def _abort(self) -> None:
-        # Twisted hands bodies a proxy of the transport that can only close politely; a peer that never stops sending needs the real one.
+        # Twisted hands bodies a proxy of the transport that can only close politely; a peer that never stops sending
+        # needs the real one.
         transport = getattr(self.transport, "_producer", None) or self.transport
         abort = getattr(transport, "abortConnection", None) or getattr(transport, "loseConnection", None)
         if abort is not None:

@@ -37,7 +37,8 @@ class Retry:
 
 
 def decide(how: Closed, attempt: int, alternative: str = "") -> Retry:
-    """What to do about the ``attempt``-th ending in a row (0: the first after good data). ``spread`` is min(30, 2**attempt) seconds throughout.
+    """What to do about the ``attempt``-th ending in a row (0: the first after good data). ``spread`` is min(30,
+    2**attempt) seconds throughout.
 
     ============================  =====================================  ============
     how it ended                  least wait in seconds                  cause

@@ -93,7 +93,9 @@ class Roster:
         """Twice a second: let every stream look at its clock. Returns those to subscribe anew."""
         everything = self.everything()
         proven: set[Kind] = {(each.endpoint, each.parts) for each in everything if each.last is not None}
-        Stream.tell_all([each for each in everything if each.beat(now, stale_after, (each.endpoint, each.parts) in proven)], out)
+        Stream.tell_all(
+            [each for each in everything if each.beat(now, stale_after, (each.endpoint, each.parts) in proven)], out
+        )
         again = []
         for stream in everything:
             if stream.needs_resubscribing(now):

@@ -43,11 +43,13 @@ _STREAM_STATES = {
 
 
 def status(health: Health, listings: Sequence[Listing], trouble: str) -> tuple[str, Cause | None, str]:
-    """(status, cause, reason for a person) of one venue. ``trouble`` is why its last connection could not be opened, empty if it could.
+    """(status, cause, reason for a person) of one venue. ``trouble`` is why its last connection could not be opened,
+    empty if it could.
 
-    With demand: ``online`` while a stream is good, ``degraded`` when more than half of them are not or a market's catalogue cannot be read,
-    else ``offline``. Without: ``online`` while every market's last catalogue or probe succeeded, ``degraded`` while only some did, else ``offline``.
-    ``maintenance`` takes the place of ``offline`` where the venue says that this is why.
+    With demand: ``online`` while a stream is good, ``degraded`` when more than half of them are not or a market's
+    catalogue cannot be read, else ``offline``. Without: ``online`` while every market's last catalogue or probe
+    succeeded, ``degraded`` while only some did, else ``offline``. ``maintenance`` takes the place of ``offline`` where
+    the venue says that this is why.
     """
     error = next((each.error for each in listings if each.error is not None), None)
     if health.idle:
@@ -58,7 +60,11 @@ def status(health: Health, listings: Sequence[Listing], trouble: str) -> tuple[s
         reason = _joined(trouble, health.reason) or (str(error) if error else "no stream is live yet")
         return ("maintenance" if health.maintenance or cause is Cause.MAINTENANCE else "offline"), cause, reason
     if 2 * bad > health.streams:
-        return "degraded", health.cause, _joined(trouble, health.reason) or f"{bad} of {health.streams} streams are not live"
+        return (
+            "degraded",
+            health.cause,
+            _joined(trouble, health.reason) or f"{bad} of {health.streams} streams are not live",
+        )
     if error is not None:
         return "degraded", _cause(error), str(error)
     return "online", None, ""
@@ -112,10 +118,16 @@ class Meters:
     def __init__(self, tally: Tally, exchange: str) -> None:
         self._tally = tally
         self._exchange = exchange
-        self._connects = tally.counter("cryptodash_upstream_connects_total", "Attempts to open an upstream connection.", "exchange", "result")
-        self._disconnects = tally.counter("cryptodash_upstream_disconnects_total", "Upstream connections that ended.", "exchange", "reason")
+        self._connects = tally.counter(
+            "cryptodash_upstream_connects_total", "Attempts to open an upstream connection.", "exchange", "result"
+        )
+        self._disconnects = tally.counter(
+            "cryptodash_upstream_disconnects_total", "Upstream connections that ended.", "exchange", "reason"
+        )
         name = "cryptodash_upstream_connect_duration_seconds"
-        self._durations = tally.histogram(name, "Time to open an upstream connection.", CONNECT_SECONDS, "exchange").at(exchange)
+        self._durations = tally.histogram(name, "Time to open an upstream connection.", CONNECT_SECONDS, "exchange").at(
+            exchange
+        )
 
     def opened(self, seconds: float) -> None:
         """A connection was opened, this long after the attempt began."""
@@ -162,8 +174,15 @@ class Meters:
 
         self._gauge("up", "Whether the venue is online or degraded.", lambda: {(self._exchange,): up()}, "exchange")
         self._gauge("last_message_age_seconds", "Time since the last frame.", age, "exchange")
-        self._gauge("used_weight", "REST weight counted now.", lambda: {(self._exchange,): float(rest.used_weight)}, "exchange")
-        self._gauge("banned_until_seconds", "Unix time until which no REST request is made.", lambda: {(self._exchange,): banned_until()}, "exchange")
+        self._gauge(
+            "used_weight", "REST weight counted now.", lambda: {(self._exchange,): float(rest.used_weight)}, "exchange"
+        )
+        self._gauge(
+            "banned_until_seconds",
+            "Unix time until which no REST request is made.",
+            lambda: {(self._exchange,): banned_until()},
+            "exchange",
+        )
 
         def states() -> Mapping[Labels, float]:
             return {(self._exchange, state): float(count) for state, count in connections().items()}
@@ -175,10 +194,20 @@ class Meters:
             return {(self._exchange, state): float(counts[state]) for state in sorted(set(_STREAM_STATES.values()))}
 
         self._gauge("streams", "Upstream streams that somebody wants.", streams_by_state, "exchange", "state")
-        self._gauge("clock_skew_seconds", "The venue's clock minus ours, estimated.", lambda: {(self._exchange,): engine.skew_ms / 1000}, "exchange")
+        self._gauge(
+            "clock_skew_seconds",
+            "The venue's clock minus ours, estimated.",
+            lambda: {(self._exchange,): engine.skew_ms / 1000},
+            "exchange",
+        )
         waiting = "Time until the last connection that waits for another attempt makes it."
         self._gauge("reconnect_backoff_seconds", waiting, lambda: {(self._exchange,): engine.backoff}, "exchange")
-        self._gauge("book_pending_diffs", "Book frames that wait for a snapshot.", lambda: {(self._exchange,): engine.pending_diffs}, "exchange")
+        self._gauge(
+            "book_pending_diffs",
+            "Book frames that wait for a snapshot.",
+            lambda: {(self._exchange,): engine.pending_diffs},
+            "exchange",
+        )
 
     def _gauge(self, name: str, help: str, read: Callable[[], Mapping[Labels, float]], *labels: str) -> None:
         """Venues share a metric: each adds its own series to what the ones before it show."""

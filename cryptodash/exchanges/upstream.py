@@ -1,4 +1,5 @@
-"""One venue at work: carries out what the engine asks of the world (connections, REST, time) and feeds the answers back.
+"""One venue at work: carries out what the engine asks of the world (connections, REST, time) and feeds the answers
+back.
 
 All decisions are the engine's; here are sockets, one delayed call, and the report of how the venue does.
 """
@@ -38,10 +39,12 @@ from cryptodash.exchanges.rest import RestClient
 from cryptodash.exchanges.standing import Meters, rate_limits, status, unknown_topics
 
 LOOK_AT_LEAST_EVERY = 0.25
-"""Seconds. A market event may bring the engine's next deadline forward without our asking; asking after each would cost the hot path."""
+"""Seconds. A market event may bring the engine's next deadline forward without our asking; asking after each would cost
+the hot path."""
 
 AFTER_A_FAILURE = 1.0
-"""Seconds until time goes on for an engine that raised: an error of ours must neither stop a venue for good nor fill the log."""
+"""Seconds until time goes on for an engine that raised: an error of ours must neither stop a venue for good nor fill
+the log."""
 
 RESYNC_GAP = 5.0
 """Seconds between two requested resynchronisations of one topic."""
@@ -50,10 +53,11 @@ _log = Logger(namespace="cryptodash.exchanges.upstream")
 
 
 def hosts_of(venue: IVenue, config: Config) -> tuple[Mapping[MarketType, Hosts], str]:
-    """The hosts to use and the ``source`` they make: ``live`` only where every one is the venue's built-in production host, else ``custom``.
+    """The hosts to use and the ``source`` they make: ``live`` only where every one is the venue's built-in production
+    host, else ``custom``.
 
-    ``<exchange>_ws_url`` and ``_rest_url`` replace the spot host, and the perpetual one where production has the same for both;
-    ``<exchange>_perpetual_ws_url`` and ``_rest_url`` replace the perpetual one.
+    ``<exchange>_ws_url`` and ``_rest_url`` replace the spot host, and the perpetual one where production has the same
+    for both; ``<exchange>_perpetual_ws_url`` and ``_rest_url`` replace the perpetual one.
     """
     spot = venue.hosts.get(MarketType.SPOT)
     hosts: dict[MarketType, Hosts] = {}
@@ -105,17 +109,30 @@ class Upstream(Service):
         self._dialer = dialer or Dialer(reactor, config.https_proxy)
         self._pool = HTTPConnectionPool(reactor)
         self._pool.maxPersistentPerHost = 4
-        self._rest = RestClient(venue, hosts, reactor, clock, tally, agent or Agent.usingEndpointFactory(reactor, self._dialer, self._pool))
+        self._rest = RestClient(
+            venue, hosts, reactor, clock, tally, agent or Agent.usingEndpointFactory(reactor, self._dialer, self._pool)
+        )
         self._engine = make_engine(venue, hosts, self.catalogue, clock, random, tally, stale_after=config.stale_after_s)
         self._listings = {
             market: Listing(
-                venue, market, self.catalogue, self._rest, reactor, clock, random, changed=self._listed, failed=self._unlisted, idle=self._is_idle
+                venue,
+                market,
+                self.catalogue,
+                self._rest,
+                reactor,
+                clock,
+                random,
+                changed=self._listed,
+                failed=self._unlisted,
+                idle=self._is_idle,
             )
             for market in self.markets
         }
         meters = Meters(tally, venue.id)
         events = Events(opened=self._opened, received=self._received, heard=self._engine.heard, closed=self._closed)
-        self._links = Links(self._dialer, reactor, clock, meters, events, {key: each.message_gap for key, each in venue.limits.items()})
+        self._links = Links(
+            self._dialer, reactor, clock, meters, events, {key: each.message_gap for key, each in venue.limits.items()}
+        )
         meters.watch(self.report, self.streams, self._links.count, self._engine, self._rest, clock)
         self._tasks: set[Deferred[None]] = set()
         self._timer: Any = None
@@ -125,7 +142,9 @@ class Upstream(Service):
         self._ended = False
         self._resynced: dict[Topic, float] = {}
         self._unknown: set[str] = set()
-        self._publish: Callable[[Any], None] = inlet.publish  # given what is in no entry of ``_carry_out``, and that is an ``Event``
+        self._publish: Callable[[Any], None] = (
+            inlet.publish
+        )  # given what is in no entry of ``_carry_out``, and that is an ``Event``
         self._carry_out: dict[type, Callable[[Any], None]] = {
             Connect: self._links.connect,
             Send: self._links.send,
@@ -219,7 +238,9 @@ class Upstream(Service):
             connections=health.connections,
             streams=health.streams,
             good_streams=health.good_streams,
-            last_message=None if health.last_message is None else max(0.0, self._clock.monotonic() - health.last_message),
+            last_message=None
+            if health.last_message is None
+            else max(0.0, self._clock.monotonic() - health.last_message),
             unknown_topics=unknown_topics(self._config.symbols, self.catalogue),
         )
 
@@ -314,7 +335,8 @@ class Upstream(Service):
             elif outbox or len(outputs) > 2 or type(outputs[0]) in special or type(outputs[-1]) in special:
                 self._perform(outputs)
             elif not self._ended:
-                # One event or two (a trade is a ticker as well), and nothing that waits: the usual frame, without the queue's 0.4 us.
+                # One event or two (a trade is a ticker as well), and nothing that waits: the usual frame, without the
+                # queue's 0.4 us.
                 for output in outputs:
                     publish(output)
         if silent:
@@ -329,7 +351,8 @@ class Upstream(Service):
 
     def _listed(self, market: MarketType) -> None:
         if not self._ended:
-            # The hub first: it ends topics that do not exist, with an error to their clients, before the engine's ``closed`` could reach them too.
+            # The hub first: it ends topics that do not exist, with an error to their clients, before the engine's
+            # ``closed`` could reach them too.
             self._inlet.catalogue_changed(self.exchange, market)
             self._perform(self._engine.catalogue_changed(market))
             self._tell_unknown()

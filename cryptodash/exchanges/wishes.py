@@ -1,4 +1,5 @@
-"""What is wanted: topics become tracks, tracks get their streams from the venue's plan, and lose them when nobody wants them any more."""
+"""What is wanted: topics become tracks, tracks get their streams from the venue's plan, and lose them when nobody wants
+them any more."""
 
 from __future__ import annotations
 
@@ -200,7 +201,8 @@ class Wishes:
             track.sources[Part.BOOK] = (leg.stream,)
 
     def _rewatch(self, track: BookTrack, now: float, out: list[Output]) -> None:
-        """Other depths are watched: the same stream goes on, or one of another tier is made live before this one is dropped."""
+        """Other depths are watched: the same stream goes on, or one of another tier is made live before this one is
+        dropped."""
         plan = None if track.plan is None else self._plan(track, track.instrument)
         if plan is None or track.leg is None:
             return
@@ -252,7 +254,9 @@ class Wishes:
     def _family(self, track: Track) -> tuple[TickerTrack | None, TradeTrack | None, BookTrack | None]:
         if track.topic.is_sweep:
             return None, None, None
-        ticker, trades, book = (self.tracks.get(track.topic.sibling(each)) for each in (Channel.TICKER, Channel.TRADE, Channel.ORDER_BOOK))
+        ticker, trades, book = (
+            self.tracks.get(track.topic.sibling(each)) for each in (Channel.TICKER, Channel.TRADE, Channel.ORDER_BOOK)
+        )
         return (
             ticker if isinstance(ticker, TickerTrack) else None,
             trades if isinstance(trades, TradeTrack) else None,

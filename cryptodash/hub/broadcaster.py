@@ -39,8 +39,9 @@ _BOUNDS = (1e-6, 2.5e-6, 5e-6, 1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5
 class Broadcaster:
     """One process's hub. Upstreams are added before anything else is asked of it; ``stop`` leaves no timer behind.
 
-    ``on_unknown`` listeners are called with a topic that was accepted before its catalogue was read and that the catalogue then lacks.
-    Events of topics that nobody wants are counted and forgotten, so that nothing outlives its demand.
+    ``on_unknown`` listeners are called with a topic that was accepted before its catalogue was read and that the
+    catalogue then lacks. Events of topics that nobody wants are counted and forgotten, so that nothing outlives its
+    demand.
     """
 
     def __init__(self, config: Config, clock: Clock, scheduler: IReactorTime, tally: Tally) -> None:
@@ -59,7 +60,9 @@ class Broadcaster:
         self._history = History(clock, self._cache.bars)
         self._demand = Demand(self.upstreams, clock, scheduler, config.upstream_linger_s, self._started, self._ended)
         self._wanted = self._demand.wanted
-        self._naming = Naming(self.upstreams, config.book_depth_default, config.limits.max_custom_depths, self._held_depths)
+        self._naming = Naming(
+            self.upstreams, config.book_depth_default, config.limits.max_custom_depths, self._held_depths
+        )
         self._outlets: dict[Topic, Outlets] = {}
         self._on_trust: set[Topic] = set()
         self._routes: dict[type, tuple[Labels, Callable[..., bool]]] = {
@@ -74,9 +77,15 @@ class Broadcaster:
         self._count(tally)
 
     def _count(self, tally: Tally) -> None:
-        self._published = tally.counter("cryptodash_events_published_total", "Events taken from the venues.", "kind").values
-        self._unwanted = tally.counter("cryptodash_events_unwanted_total", "Events of topics that nobody wants (any more).", "kind").values
-        self._failed = tally.counter("cryptodash_publish_failures_total", "Events that the hub could not handle: faults of ours.", "kind").values
+        self._published = tally.counter(
+            "cryptodash_events_published_total", "Events taken from the venues.", "kind"
+        ).values
+        self._unwanted = tally.counter(
+            "cryptodash_events_unwanted_total", "Events of topics that nobody wants (any more).", "kind"
+        ).values
+        self._failed = tally.counter(
+            "cryptodash_publish_failures_total", "Events that the hub could not handle: faults of ours.", "kind"
+        ).values
         self._delay = tally.histogram(
             "cryptodash_publish_to_enqueue_seconds",
             "From an event's publication to its messages being handed to every outlet (sampled).",
@@ -86,7 +95,11 @@ class Broadcaster:
         tally.gauge("cryptodash_cache_entries", "Values kept.", self._entries, "kind")
 
     def _entries(self) -> Mapping[Labels, float]:
-        others = {("status",): float(len(self._freshness)), ("view",): float(len(self._views)), ("history_bar",): float(len(self._history))}
+        others = {
+            ("status",): float(len(self._freshness)),
+            ("view",): float(len(self._views)),
+            ("history_bar",): float(len(self._history)),
+        }
         return self._cache.sizes() | others
 
     def add_upstream(self, upstream: IUpstream) -> None:
@@ -212,7 +225,15 @@ class Broadcaster:
 
     # -- IHub: demand --
 
-    def resolve(self, exchange: object, market: object, channel: object, symbol: object, depth: object = None, interval: object = None) -> Topic:
+    def resolve(
+        self,
+        exchange: object,
+        market: object,
+        channel: object,
+        symbol: object,
+        depth: object = None,
+        interval: object = None,
+    ) -> Topic:
         return self._naming.resolve(exchange, market, channel, symbol, depth, interval)
 
     def _held_depths(self, book: Topic) -> list[int]:

@@ -7,7 +7,8 @@ from cryptodash.core.events import BookDelta, BookSnapshot, Candle, StreamStatus
 from cryptodash.core.topics import Topic
 from cryptodash.hub.interfaces import Message
 
-# A ticker or trade comes with nearly every frame: its message is written in one go, without a second copy by ``codec.message``.
+# A ticker or trade comes with nearly every frame: its message is written in one go, without a second copy by
+# ``codec.message``.
 _ticker_payload, _trade_payload = codec.ticker_payload, codec.trade_payload
 _TICKER = '{"type":"ticker","payload":'
 _TRADE = '{"type":"trade","payload":'
@@ -25,15 +26,24 @@ def trade_message(event: Trade, *, replayed: bool = False) -> Message:
 
 def candle_message(event: Candle) -> Message:
     """A bar replaces only earlier states of the same bar, so that a closed one is never lost to its successor."""
-    return Message(event.topic, "candle", codec.message("candle", codec.candle_payload(event)), (event.topic, event.timestamp))
+    return Message(
+        event.topic, "candle", codec.message("candle", codec.candle_payload(event)), (event.topic, event.timestamp)
+    )
 
 
 def snapshot_message(event: BookSnapshot) -> Message:
-    return Message(event.topic, "order_book_snapshot", codec.message("order_book_snapshot", codec.snapshot_payload(event)), event.topic)
+    return Message(
+        event.topic,
+        "order_book_snapshot",
+        codec.message("order_book_snapshot", codec.snapshot_payload(event)),
+        event.topic,
+    )
 
 
 def delta_message(event: BookDelta) -> Message:
-    return Message(event.topic, "order_book_delta", codec.message("order_book_delta", codec.delta_payload(event)), event.topic)
+    return Message(
+        event.topic, "order_book_delta", codec.message("order_book_delta", codec.delta_payload(event)), event.topic
+    )
 
 
 def status_message(event: StreamStatus, *, source: str, age_ms: int | None) -> Message:

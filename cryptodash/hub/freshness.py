@@ -17,7 +17,8 @@ _HARMLESS = frozenset({Cause.SILENT, Cause.HALTED})
 
 
 def breaks_a_book(status: StreamStatus) -> bool:
-    """Whether a book in this state can no longer be followed by deltas. Silence and a halt lose nothing; a gap or a lost connection does."""
+    """Whether a book in this state can no longer be followed by deltas. Silence and a halt lose nothing; a gap or a
+    lost connection does."""
     if status.state.is_good:
         return False
     return status.state is not State.STALE or status.cause not in _HARMLESS
@@ -41,7 +42,11 @@ class Freshness:
         """Take the news; False if it is none (only ``since`` differs: the earlier one stays)."""
         topic = status.topic.upstream
         known = self._statuses.get(topic)
-        if known is not None and (known.state, known.cause, known.fields) == (status.state, status.cause, status.fields):
+        if known is not None and (known.state, known.cause, known.fields) == (
+            status.state,
+            status.cause,
+            status.fields,
+        ):
             return False
         self._statuses[topic] = status if status.topic is topic else replace(status, topic=topic)
         return True

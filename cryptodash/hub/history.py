@@ -1,4 +1,5 @@
-"""Candles from REST: one upstream request for concurrent callers, kept for a short time, joined with the live stream."""
+"""Candles from REST: one upstream request for concurrent callers, kept for a short time, joined with the live
+stream."""
 
 from __future__ import annotations
 
@@ -27,14 +28,19 @@ BARS_KEPT = 50_000
 _MINUTE = 60_000
 _HOUR = 60 * _MINUTE
 # Week and month are absent: they do not start at multiples of their length since 1970.
-_ALIGNED = {f"{n}m": n * _MINUTE for n in (1, 3, 5, 15, 30)} | {f"{n}h": n * _HOUR for n in (1, 2, 4, 6, 12)} | {"1d": 24 * _HOUR}
+_ALIGNED = (
+    {f"{n}m": n * _MINUTE for n in (1, 3, 5, 15, 30)}
+    | {f"{n}h": n * _HOUR for n in (1, 2, 4, 6, 12)}
+    | {"1d": 24 * _HOUR}
+)
 
 Group = tuple[Topic, int | None]
 """A candle topic and the last open time wanted; None: up to now."""
 
 
 def normal_end(interval: str, end_ms: int | None, now_ms: int) -> int | None:
-    """The open time of the last bar wanted, where that is known: every ``end`` within one bar means the same. None for anything up to now."""
+    """The open time of the last bar wanted, where that is known: every ``end`` within one bar means the same. None for
+    anything up to now."""
     if end_ms is None or end_ms >= now_ms:
         return None
     length = _ALIGNED.get(interval)
@@ -45,14 +51,16 @@ def normal_end(interval: str, end_ms: int | None, now_ms: int) -> int | None:
 
 
 def later(rest: Candle, live: Candle) -> Candle:
-    """Which of two states of one bar is the newer: the closed one, else the one with more volume, since that only grows."""
+    """Which of two states of one bar is the newer: the closed one, else the one with more volume, since that only
+    grows."""
     if rest.closed != live.closed:
         return rest if rest.closed else live
     return rest if key(rest.volume) > key(live.volume) else live
 
 
 def joined(bars: Sequence[Candle], live: Sequence[Candle]) -> Sequence[Candle]:
-    """``bars`` (oldest first) brought up to date by the stream's own; unchanged where the two do not meet, for a hole must not be hidden."""
+    """``bars`` (oldest first) brought up to date by the stream's own; unchanged where the two do not meet, for a hole
+    must not be hidden."""
     if not bars:
         return bars
     last = bars[-1]
@@ -107,8 +115,11 @@ class History:
         self._bars = 0
         self._flights: dict[Group, Flight] = {}
 
-    async def candles(self, upstream: IUpstream, topic: Topic, limit: int, end_ms: int | None) -> tuple[Sequence[Candle], bool]:
-        """Up to ``limit`` bars, oldest first, and whether they came without a request. Raises ``UpstreamError``; failures are not kept."""
+    async def candles(
+        self, upstream: IUpstream, topic: Topic, limit: int, end_ms: int | None
+    ) -> tuple[Sequence[Candle], bool]:
+        """Up to ``limit`` bars, oldest first, and whether they came without a request. Raises ``UpstreamError``;
+        failures are not kept."""
         group = (topic, normal_end(topic.interval, end_ms, self._clock.wall_ms()))
         bars = self._known(group, limit)
         cached = bars is not None

@@ -15,9 +15,9 @@ from cryptodash.core.topics import Topic
 class Message(Struct, frozen=True, gc=False, eq=False):
     """One server message, encoded once for everybody: ``body`` is the whole JSON text ``{"type":...,"payload":...}``.
 
-    ``key`` tells what it replaces when a client is too slow: messages with the same key in one subscription are conflated to the newest
-    (ticker: the topic; candle: topic and open time; sweep: the instrument's topic; book: the topic), None means lossless as far as possible (trades).
-    ``kind`` is the wire's type.
+    ``key`` tells what it replaces when a client is too slow: messages with the same key in one subscription are
+    conflated to the newest (ticker: the topic; candle: topic and open time; sweep: the instrument's topic; book: the
+    topic), None means lossless as far as possible (trades). ``kind`` is the wire's type.
     """
 
     topic: Topic
@@ -54,17 +54,23 @@ class IOutlet(Interface):
 
 
 class IHub(Interface):
-    """Everything ``api`` may ask of the hub. ``interval`` is a view's publishing interval in ms: 0 for everything but order books."""
+    """Everything ``api`` may ask of the hub. ``interval`` is a view's publishing interval in ms: 0 for everything but
+    order books."""
 
     upstreams: Mapping[str, IUpstream] = Attribute("enabled venues by id")
     book_depth_default: int = Attribute("BOOK_DEPTH_DEFAULT")
-    on_unknown: list[Callable[[Topic], None]] = Attribute("called with each topic accepted before its catalogue came, which then lacks it")
+    on_unknown: list[Callable[[Topic], None]] = Attribute(
+        "called with each topic accepted before its catalogue came, which then lacks it"
+    )
 
-    def resolve(exchange: object, market: object, channel: object, symbol: object, depth: object = None, interval: object = None) -> Topic:
+    def resolve(
+        exchange: object, market: object, channel: object, symbol: object, depth: object = None, interval: object = None
+    ) -> Topic:
         """The topic a client means; every argument is what came from its JSON or query (None: left out).
 
-        Raises ``Refused``: ``unknown_exchange``, ``unknown_channel``, ``invalid_market``, ``invalid_symbol``, ``ambiguous_symbol``,
-        ``unknown_symbol``, ``invalid_interval``, ``unsupported_interval``, ``invalid_depth``, ``too_many_depths``, ``not_yet_known``.
+        Raises ``Refused``: ``unknown_exchange``, ``unknown_channel``, ``invalid_market``, ``invalid_symbol``,
+        ``ambiguous_symbol``, ``unknown_symbol``, ``invalid_interval``, ``unsupported_interval``, ``invalid_depth``,
+        ``too_many_depths``, ``not_yet_known``.
         """
 
     def view_interval(topic: Topic, max_rate: float | None) -> int:
@@ -86,8 +92,9 @@ class IHub(Interface):
         """The topic's status now."""
 
     def current(topic: Topic, interval: int) -> Sequence[Message]:
-        """What a new subscriber gets at once after its status: the latest ticker; up to 50 recent trades marked ``replayed``; the running candle; the
-        view as last published; a sweep's known tickers. Empty while nothing is known, and for a value that is not to be shown as current."""
+        """What a new subscriber gets at once after its status: the latest ticker; up to 50 recent trades marked
+        ``replayed``; the running candle; the view as last published; a sweep's known tickers. Empty while nothing is
+        known, and for a value that is not to be shown as current."""
 
     def resync(topic: Topic) -> None:
         """Ask the venue for the topic's state anew."""
@@ -105,7 +112,8 @@ class IHub(Interface):
         """Milliseconds since the topic's value was last confirmed."""
 
     async def candles(topic: Topic, limit: int, end_ms: int | None) -> tuple[Sequence[Candle], bool]:
-        """Bars oldest first and whether they came from the cache; concurrent callers share one upstream request. Raises ``UpstreamError``."""
+        """Bars oldest first and whether they came from the cache; concurrent callers share one upstream request. Raises
+        ``UpstreamError``."""
 
     async def first_value(topic: Topic, interval: int, timeout: float) -> bool:
         """Wait until ``current`` has something to give; False after ``timeout`` seconds. The caller holds the topic."""

@@ -13,18 +13,31 @@ from cryptodash.core.topics import FREE_DEPTHS, Channel, Topic, check_depth, che
 class Naming:
     """Turns the members of a client's channel into a Topic.
 
-    ``held_depths(book topic)`` gives the depths of a book that are held now: at most ``max_custom_depths`` of them may be unusual ones.
+    ``held_depths(book topic)`` gives the depths of a book that are held now: at most ``max_custom_depths`` of them may
+    be unusual ones.
     """
 
     def __init__(
-        self, upstreams: Mapping[str, IUpstream], default_depth: int, max_custom_depths: int, held_depths: Callable[[Topic], Collection[int]]
+        self,
+        upstreams: Mapping[str, IUpstream],
+        default_depth: int,
+        max_custom_depths: int,
+        held_depths: Callable[[Topic], Collection[int]],
     ) -> None:
         self._upstreams = upstreams
         self._default_depth = default_depth
         self._max_custom_depths = max_custom_depths
         self._held_depths = held_depths
 
-    def resolve(self, exchange: object, market: object, channel: object, symbol: object, depth: object = None, interval: object = None) -> Topic:
+    def resolve(
+        self,
+        exchange: object,
+        market: object,
+        channel: object,
+        symbol: object,
+        depth: object = None,
+        interval: object = None,
+    ) -> Topic:
         """The topic; raises ``Refused`` (see ``IHub.resolve``). None means left out."""
         upstream = self._upstream(exchange)
         kind = parse_channel(channel)
@@ -33,13 +46,17 @@ class Naming:
         if kind is Channel.ORDER_BOOK:
             return self._book(Topic(upstream.exchange, market_type, name, kind), depth)
         if kind is Channel.CANDLE:
-            return Topic(upstream.exchange, market_type, name, kind, interval=_interval(interval, market_type, upstream))
+            return Topic(
+                upstream.exchange, market_type, name, kind, interval=_interval(interval, market_type, upstream)
+            )
         return Topic(upstream.exchange, market_type, name, kind)
 
     def _upstream(self, exchange: object) -> IUpstream:
         found = self._upstreams.get(exchange.lower()) if isinstance(exchange, str) else None
         if found is None:
-            raise Refused("unknown_exchange", f"exchange {repr(exchange)[:40]} is not one of: {', '.join(self._upstreams)}", 404)
+            raise Refused(
+                "unknown_exchange", f"exchange {repr(exchange)[:40]} is not one of: {', '.join(self._upstreams)}", 404
+            )
         return found
 
     def _book(self, book: Topic, depth: object) -> Topic:
@@ -48,7 +65,11 @@ class Naming:
             unusual = {each for each in self._held_depths(book) if each not in FREE_DEPTHS}
             if wanted not in unusual and len(unusual) >= self._max_custom_depths:
                 free = ", ".join(map(str, FREE_DEPTHS))
-                raise Refused("too_many_depths", f"{book} is watched at {len(unusual)} unusual depths already: use one of {free}", 429)
+                raise Refused(
+                    "too_many_depths",
+                    f"{book} is watched at {len(unusual)} unusual depths already: use one of {free}",
+                    429,
+                )
         return book.sibling(Channel.ORDER_BOOK, depth=wanted)
 
 
@@ -59,7 +80,9 @@ def _market(market: object, upstream: IUpstream) -> MarketType:
         found = None
     if found is None or found not in upstream.markets:
         names = ", ".join(upstream.markets)
-        raise Refused("invalid_market", f"market_type {repr(market)[:40]} of {upstream.exchange} is not one of: {names}")
+        raise Refused(
+            "invalid_market", f"market_type {repr(market)[:40]} of {upstream.exchange} is not one of: {names}"
+        )
     return found
 
 
@@ -72,14 +95,19 @@ def _symbol(symbol: object, kind: Channel, market: MarketType, upstream: IUpstre
         return upstream.catalogue.find(market, symbol)
     if isinstance(symbol, Mapping):
         return upstream.catalogue.check(market, make_symbol(symbol.get("base"), symbol.get("quote")))
-    raise Refused("invalid_symbol", f'symbol {repr(symbol)[:40]} is neither a text like BTC-USDT nor {{"base":"BTC","quote":"USDT"}}')
+    raise Refused(
+        "invalid_symbol",
+        f'symbol {repr(symbol)[:40]} is neither a text like BTC-USDT nor {{"base":"BTC","quote":"USDT"}}',
+    )
 
 
 def _interval(interval: object, market: MarketType, upstream: IUpstream) -> str:
     wanted = check_interval(interval)
     offered = upstream.intervals(market)
     if wanted not in offered:
-        raise Refused("unsupported_interval", f"{upstream.exchange} {market} has no {wanted} candles, only: {', '.join(offered)}")
+        raise Refused(
+            "unsupported_interval", f"{upstream.exchange} {market} has no {wanted} candles, only: {', '.join(offered)}"
+        )
     return wanted
 
 

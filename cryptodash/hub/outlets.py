@@ -13,8 +13,8 @@ _log = Logger(namespace="cryptodash.hub.outlets")
 class Outlets:
     """A set of outlets, by identity. False while empty, so that nothing is encoded for nobody.
 
-    An outlet that raises is a fault of ours: it is logged and taken out, because what follows would not fit what it missed, and
-    because a broken outlet must neither disturb its neighbours nor fill the log.
+    An outlet that raises is a fault of ours: it is logged and taken out, because what follows would not fit what it
+    missed, and because a broken outlet must neither disturb its neighbours nor fill the log.
     """
 
     __slots__ = ("_all", "_outlets")

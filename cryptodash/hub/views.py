@@ -1,7 +1,8 @@
 """Order books as clients see them: the top levels, at a pace, as a snapshot and deltas that always fit.
 
-A view is (book topic with depth, interval in ms). Its cost depends on whether somebody watches it, never on how many do. It publishes at most
-once per interval; every publication raises its sequence by one and goes to all its outlets, so they all hold the same state.
+A view is (book topic with depth, interval in ms). Its cost depends on whether somebody watches it, never on how many
+do. It publishes at most once per interval; every publication raises its sequence by one and goes to all its outlets, so
+they all hold the same state.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ Levels = tuple[Level, ...]
 
 
 def interval_for(book_interval_ms: int, max_rate: float | None) -> int:
-    """The smallest interval that is no shorter than the server's own and no faster than the client's ``max_rate`` (updates per second)."""
+    """The smallest interval that is no shorter than the server's own and no faster than the client's ``max_rate``
+    (updates per second)."""
     least = max(float(book_interval_ms), 1000 / max_rate if max_rate else 0.0)
     return next((interval for interval in INTERVALS if interval >= least), INTERVALS[-1])
 
@@ -53,7 +55,8 @@ def side_changes(old: Sequence[Level], new: Sequence[Level]) -> tuple[list[Level
 
 
 class LiveBook:
-    """One upstream book that is wanted, and the views of it. ``in_sync``: what it holds is a consistent state that deltas may follow."""
+    """One upstream book that is wanted, and the views of it. ``in_sync``: what it holds is a consistent state that
+    deltas may follow."""
 
     __slots__ = ("book", "in_sync", "status", "timestamp", "views")
 
@@ -82,7 +85,8 @@ class LiveBook:
     def read(self, depth: int) -> tuple[Levels, Levels] | None:
         """(bids, asks) now; None for a book that is out of sync or crossed.
 
-        A book that has lost its place is empty as well, so an empty one is believed only while the venue's stream is good.
+        A book that has lost its place is empty as well, so an empty one is believed only while the venue's stream is
+        good.
         """
         if self.book is None or not self.in_sync:
             return None
@@ -98,10 +102,23 @@ class LiveBook:
 class View:
     """One view. ``asleep``: nobody watches, so it does not follow the book until somebody asks.
 
-    ``fresh_start``: what was published last fits nothing any more (first time, resynchronised), the next publication is a snapshot.
+    ``fresh_start``: what was published last fits nothing any more (first time, resynchronised), the next publication is
+    a snapshot.
     """
 
-    __slots__ = ("_current", "asks", "asleep", "beat", "bids", "book", "fresh_start", "outlets", "sequence", "timestamp", "topic")
+    __slots__ = (
+        "_current",
+        "asks",
+        "asleep",
+        "beat",
+        "bids",
+        "book",
+        "fresh_start",
+        "outlets",
+        "sequence",
+        "timestamp",
+        "topic",
+    )
 
     def __init__(self, topic: Topic, book: LiveBook, beat: Beat) -> None:
         self.topic = topic
@@ -117,7 +134,8 @@ class View:
         self._current: Message | None = None
 
     def advance(self) -> Message | None:
-        """Catch up with the book as it is now; what to tell those who hold the view, None where there is nothing to tell."""
+        """Catch up with the book as it is now; what to tell those who hold the view, None where there is nothing to
+        tell."""
         levels = self.book.read(self.topic.depth)
         if levels is None:
             return None
@@ -132,7 +150,9 @@ class View:
         if not (bids_upserts or bids_deletes or asks_upserts or asks_deletes):
             return None
         self._take(bids, asks)
-        return delta_message(BookDelta(self.topic, self.timestamp, self.sequence, bids_upserts, asks_upserts, bids_deletes, asks_deletes))
+        return delta_message(
+            BookDelta(self.topic, self.timestamp, self.sequence, bids_upserts, asks_upserts, bids_deletes, asks_deletes)
+        )
 
     def refresh(self) -> None:
         """Catch up without telling anybody: only while nobody holds an older state."""
@@ -155,12 +175,15 @@ class View:
             return None
         if self._current is None:
             complete = min(len(self.bids), len(self.asks)) >= self.topic.depth
-            self._current = snapshot_message(BookSnapshot(self.topic, self.timestamp, self.sequence, self.bids, self.asks, complete))
+            self._current = snapshot_message(
+                BookSnapshot(self.topic, self.timestamp, self.sequence, self.bids, self.asks, complete)
+            )
         return self._current
 
 
 class Beat:
-    """The pace of one interval, shared by all views of it: one timer, and only while there was something to publish in the last interval.
+    """The pace of one interval, shared by all views of it: one timer, and only while there was something to publish in
+    the last interval.
 
     The first change after a quiet interval is published at once, later ones together at the interval's end.
     """
@@ -196,7 +219,8 @@ class Beat:
 
 
 class Views:
-    """The views of all wanted books. They live as long as their topic is wanted, so that a client that comes back finds its sequence going on."""
+    """The views of all wanted books. They live as long as their topic is wanted, so that a client that comes back finds
+    its sequence going on."""
 
     def __init__(self, scheduler: IReactorTime, waiters: Waiters) -> None:
         self._scheduler = scheduler
@@ -229,7 +253,8 @@ class Views:
         view.outlets.add(outlet)
 
     def detach(self, outlet: IOutlet, topic: Topic, interval: int) -> None:
-        """The view falls asleep when it would next publish, not now: an outlet may take another's place without a break in the sequence."""
+        """The view falls asleep when it would next publish, not now: an outlet may take another's place without a break
+        in the sequence."""
         book = self._books.get(topic.upstream)
         view = book.views.get((topic, interval)) if book is not None else None
         if view is not None:
@@ -261,7 +286,8 @@ class Views:
         return True
 
     def take_status(self, status: StreamStatus) -> None:
-        """A status that says good again finds the views caught up, whatever their pace: an old view must not be shown as live meanwhile."""
+        """A status that says good again finds the views caught up, whatever their pace: an old view must not be shown
+        as live meanwhile."""
         book = self._books.get(status.topic.upstream)
         if book is None:
             return

@@ -1,6 +1,7 @@
 """What Binance says: the messages of its spot and USD-M streams and its REST answers, in the venue's exact shapes.
 
-Only builders of text are here; ``binance_host.py`` knows who gets what, and when. A real message stands above each builder.
+Only builders of text are here; ``binance_host.py`` knows who gets what, and when. A real message stands above each
+builder.
 """
 
 from __future__ import annotations
@@ -72,7 +73,13 @@ def agg_trade(listing: Listing, fills: Sequence[Trade]) -> str:
     return f'{{"e":"aggTrade","E":{first.time},"a":{first.order},"s":"{native}","p":"{price}","q":"{size}","nq":"{size}",{tail},"st":1}}'
 
 
-def depth_update(listing: Listing, now: int, ids: tuple[int, int, int], bids: Iterable[tuple[int, int]], asks: Iterable[tuple[int, int]]) -> str:
+def depth_update(
+    listing: Listing,
+    now: int,
+    ids: tuple[int, int, int],
+    bids: Iterable[tuple[int, int]],
+    asks: Iterable[tuple[int, int]],
+) -> str:
     """Changed levels; ``ids``: first and last change in here, last change of the message before.
 
     ``{"e":"depthUpdate","E":1723161255208,"s":"BTCUSDT","U":50093239189,"u":50093239202,"b":[...],"a":[...]}``
@@ -88,13 +95,19 @@ def depth_update(listing: Listing, now: int, ids: tuple[int, int, int], bids: It
 
 
 def partial_depth(listing: Listing, last: int, bids: Iterable[tuple[int, int]], asks: Iterable[tuple[int, int]]) -> str:
-    """The top levels of a spot book; also the spot REST book. ``{"lastUpdateId":50093239218,"bids":[...],"asks":[...]}``"""
+    """The top levels of a spot book; also the spot REST book.
+    ``{"lastUpdateId":50093239218,"bids":[...],"asks":[...]}``"""
     return f'{{"lastUpdateId":{last},"bids":{levels(listing, bids)},"asks":{levels(listing, asks)}}}'
 
 
-def depth_usdm(listing: Listing, now: int, last: int, bids: Iterable[tuple[int, int]], asks: Iterable[tuple[int, int]]) -> str:
-    """The USD-M REST book. ``{"lastUpdateId":5123107852948,"E":1723161256501,"T":1723161256493,"bids":[...],"asks":[...]}``"""
-    return f'{{"lastUpdateId":{last},"E":{now},"T":{now},"bids":{levels(listing, bids)},"asks":{levels(listing, asks)}}}'
+def depth_usdm(
+    listing: Listing, now: int, last: int, bids: Iterable[tuple[int, int]], asks: Iterable[tuple[int, int]]
+) -> str:
+    """The USD-M REST book.
+    ``{"lastUpdateId":5123107852948,"E":1723161256501,"T":1723161256493,"bids":[...],"asks":[...]}``"""
+    return (
+        f'{{"lastUpdateId":{last},"E":{now},"T":{now},"bids":{levels(listing, bids)},"asks":{levels(listing, asks)}}}'
+    )
 
 
 def kline(listing: Listing, interval: str, bar: Bar, now: int, *, closed: bool) -> str:
@@ -142,13 +155,18 @@ def ticker(instrument: Instrument, now: int) -> str:
     """24 hours of one instrument.
 
     ``{"e":"24hrTicker","E":...,"s":"BTCUSDT","p":"-331.00","P":"-0.515","w":...,"x":...,"c":...,"Q":...,"b":...,"B":...,"a":...,"A":...,"o":...,"h":...,
-    "l":...,"v":...,"q":...,"O":...,"C":...,"F":1,"L":9,"n":9}``; USD-M has ``ps`` and ``st`` and no ``x``, ``b``, ``B``, ``a``, ``A``.
+    "l":...,"v":...,"q":...,"O":...,"C":...,"F":1,"L":9,"n":9}``; USD-M has ``ps`` and ``st`` and no ``x``, ``b``,
+    ``B``, ``a``, ``A``.
     """
     listing, day, top = instrument.listing, instrument.candles.day(), instrument.top()
     price, size = listing.price, listing.size
     spot = listing.market is SPOT
     pair = "" if spot else f'"ps":"{listing.native}",'
-    quotes = f'"b":"{price(top.bid)}","B":"{size(top.bid_size)}","a":"{price(top.ask)}","A":"{size(top.ask_size)}",' if spot else ""
+    quotes = (
+        f'"b":"{price(top.bid)}","B":"{size(top.bid_size)}","a":"{price(top.ask)}","A":"{size(top.ask_size)}",'
+        if spot
+        else ""
+    )
     before = f'"x":"{price(day.open)}",' if spot else ""
     change = day.close - day.open
     return (
@@ -233,7 +251,12 @@ def ticker_24h(instrument: Instrument, now: int) -> dict[str, object]:
         answer["prevClosePrice"] = price(day.open)
     answer |= {"lastPrice": price(day.close), "lastQty": size(instrument.last_size)}
     if spot:
-        answer |= {"bidPrice": price(top.bid), "bidQty": size(top.bid_size), "askPrice": price(top.ask), "askQty": size(top.ask_size)}
+        answer |= {
+            "bidPrice": price(top.bid),
+            "bidQty": size(top.bid_size),
+            "askPrice": price(top.ask),
+            "askQty": size(top.ask_size),
+        }
     return answer | {
         "openPrice": price(day.open),
         "highPrice": price(day.high),
@@ -301,7 +324,12 @@ def spot_symbol(listing: Listing, *, status: str) -> dict[str, object]:
             {"filterType": "PRICE_FILTER", "minPrice": tick, "maxPrice": "1000000.00000000", "tickSize": tick},
             {"filterType": "LOT_SIZE", "minQty": step, "maxQty": "9000000.00000000", "stepSize": step},
             {"filterType": "ICEBERG_PARTS", "limit": 10},
-            {"filterType": "MARKET_LOT_SIZE", "minQty": "0.00000000", "maxQty": "100000.00000000", "stepSize": "0.00000000"},
+            {
+                "filterType": "MARKET_LOT_SIZE",
+                "minQty": "0.00000000",
+                "maxQty": "100000.00000000",
+                "stepSize": "0.00000000",
+            },
             {
                 "filterType": "NOTIONAL",
                 "minNotional": "0.00010000" if listing.quote == "BTC" else "5.00000000",
@@ -351,14 +379,29 @@ def usdm_symbol(listing: Listing, *, status: str) -> dict[str, object]:
             {"limit": 200, "filterType": "MAX_NUM_ORDERS"},
             {"limit": 10, "filterType": "MAX_NUM_ALGO_ORDERS"},
             {"notional": "5", "filterType": "MIN_NOTIONAL"},
-            {"multiplierDown": "0.8500", "multiplierUp": "1.1500", "multiplierDecimal": "4", "filterType": "PERCENT_PRICE"},
+            {
+                "multiplierDown": "0.8500",
+                "multiplierUp": "1.1500",
+                "multiplierDecimal": "4",
+                "filterType": "PERCENT_PRICE",
+            },
         ],
-        "orderTypes": ["LIMIT", "MARKET", "STOP", "STOP_MARKET", "TAKE_PROFIT", "TAKE_PROFIT_MARKET", "TRAILING_STOP_MARKET"],
+        "orderTypes": [
+            "LIMIT",
+            "MARKET",
+            "STOP",
+            "STOP_MARKET",
+            "TAKE_PROFIT",
+            "TAKE_PROFIT_MARKET",
+            "TRAILING_STOP_MARKET",
+        ],
         "timeInForce": ["GTC", "IOC", "FOK", "GTX"],
     }
 
 
-def exchange_info(market: MarketType, weight_limit: int, symbols: Sequence[Mapping[str, object]], now: int) -> dict[str, object]:
+def exchange_info(
+    market: MarketType, weight_limit: int, symbols: Sequence[Mapping[str, object]], now: int
+) -> dict[str, object]:
     """The catalogue's envelope."""
     limits = [
         {"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1, "limit": weight_limit},

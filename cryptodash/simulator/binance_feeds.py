@@ -40,7 +40,10 @@ class Quotes:
 
     def frames(self, now: int) -> Sequence[str]:
         instrument = self._instrument
-        return [wire.book_ticker(instrument.listing, crossed(top) if instrument.crossed else top, now) for top in instrument.beat.tops]
+        return [
+            wire.book_ticker(instrument.listing, crossed(top) if instrument.crossed else top, now)
+            for top in instrument.beat.tops
+        ]
 
 
 def crossed(top: Top) -> Top:
@@ -184,10 +187,17 @@ class Sweepable(Protocol):
 
 
 class Sweep:
-    """One array about all instruments of a market, of those that traded since the last one; ``each`` sends them one by one instead."""
+    """One array about all instruments of a market, of those that traded since the last one; ``each`` sends them one by
+    one instead."""
 
     def __init__(
-        self, host: Sweepable, build: Callable[[Instrument, int], str], every: int, *, all_of_them: bool = False, each: bool = False
+        self,
+        host: Sweepable,
+        build: Callable[[Instrument, int], str],
+        every: int,
+        *,
+        all_of_them: bool = False,
+        each: bool = False,
     ) -> None:
         self._host = host
         self._build = build
@@ -202,7 +212,9 @@ class Sweep:
     def frames(self, now: int) -> Sequence[str]:
         if not self._pace.due(now):
             return ()
-        entries = [self._build(instrument, now) for instrument in self._host.market.all() if self._changed(instrument, now)]
+        entries = [
+            self._build(instrument, now) for instrument in self._host.market.all() if self._changed(instrument, now)
+        ]
         if self._each:
             return entries
         return ("[" + ",".join(entries) + "]",) if entries else ()

@@ -33,7 +33,9 @@ class BinanceHost(Host):
     exchange = "binance"
     lifetime = 86_400.0
 
-    def __init__(self, name: str, market: Market, reactor: IReactorTime, clock: Clock, ledger: Ledger, rng: Random) -> None:
+    def __init__(
+        self, name: str, market: Market, reactor: IReactorTime, clock: Clock, ledger: Ledger, rng: Random
+    ) -> None:
         super().__init__(name, {market.market: market}, reactor, clock, ledger, rng)
         self.market = market
         self.is_spot = market.market is SPOT
@@ -103,8 +105,14 @@ class BinanceHost(Host):
 
     def _answer(self, session: Session, request: Mapping[str, object]) -> str:
         request_id, method, params = request.get("id"), request.get("method"), request.get("params", [])
-        if isinstance(request_id, bool) or not isinstance(request_id, int | str | None) or (isinstance(request_id, str) and len(request_id) > 36):
-            return wire.error(2, "Invalid request: request ID must be an unsigned integer or a string of at most 36 characters")
+        if (
+            isinstance(request_id, bool)
+            or not isinstance(request_id, int | str | None)
+            or (isinstance(request_id, str) and len(request_id) > 36)
+        ):
+            return wire.error(
+                2, "Invalid request: request ID must be an unsigned integer or a string of at most 36 characters"
+            )
         if method in ("SUBSCRIBE", "UNSUBSCRIBE"):
             if not isinstance(params, list) or not all(isinstance(name, str) for name in params):
                 return wire.error(2, "Invalid request: property params must be an array of strings", request_id)
@@ -113,7 +121,11 @@ class BinanceHost(Host):
             return wire.result(list(session.names), request_id)
         if method == "SET_PROPERTY":
             return self._set_property(session, params, request_id)
-        return wire.error(2, "Invalid request: unknown variant, expected one of `SUBSCRIBE`, `UNSUBSCRIBE`, `LIST_SUBSCRIPTIONS`", request_id)
+        return wire.error(
+            2,
+            "Invalid request: unknown variant, expected one of `SUBSCRIBE`, `UNSUBSCRIBE`, `LIST_SUBSCRIPTIONS`",
+            request_id,
+        )
 
     def _change(self, session: Session, subscribe: bool, names: Sequence[str], request_id: object) -> str:
         if subscribe and not self.ledger.streams(len(session.names.keys() | set(names))):
@@ -159,7 +171,9 @@ class BinanceHost(Host):
             return Found("market", "trade", native, lambda each: Trades(_made(each), aggregated=True))
         if kind in ("ticker", "miniTicker"):
             build = wire.ticker if kind == "ticker" else wire.mini_ticker
-            return Found("market", "ticker", native, lambda each: Paced(_made(each), build, 1_000 if self.is_spot else 2_000))
+            return Found(
+                "market", "ticker", native, lambda each: Paced(_made(each), build, 1_000 if self.is_spot else 2_000)
+            )
         return self._depth(native, kind) or self._kline(native, kind) or self._mark(native, kind)
 
     def _depth(self, native: str, kind: str) -> Found | None:
@@ -177,13 +191,17 @@ class BinanceHost(Host):
         if match is None or match[1] not in INTERVALS:
             return None
         interval = match[1]
-        return Found("market", "candle", native, lambda each: Klines(_made(each), interval, 2_000 if self.is_spot else 250))
+        return Found(
+            "market", "candle", native, lambda each: Klines(_made(each), interval, 2_000 if self.is_spot else 250)
+        )
 
     def _mark(self, native: str, kind: str) -> Found | None:
         match = _MARK(kind)
         if match is None or self.is_spot:
             return None
-        return Found("market", "mark", native, lambda each: Paced(_made(each), wire.mark_price, 1_000 if match[1] else 3_000))
+        return Found(
+            "market", "mark", native, lambda each: Paced(_made(each), wire.mark_price, 1_000 if match[1] else 3_000)
+        )
 
     def _sweep(self, name: str) -> Found | None:
         if name == "!miniTicker@arr":
@@ -201,7 +219,9 @@ class BinanceHost(Host):
 
     def is_silent(self, native: str) -> bool:
         """Whether a fault keeps this instrument out of the sweeps."""
-        return any(fault.name in ("silent", "delist") and fault.covers(self.market.market, native) for fault in self.faults)
+        return any(
+            fault.name in ("silent", "delist") and fault.covers(self.market.market, native) for fault in self.faults
+        )
 
 
 @frozen

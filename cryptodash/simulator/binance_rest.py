@@ -108,7 +108,9 @@ class RestBinanceHost(BinanceHost):
     def _refused(self) -> Answer | None:
         for fault in self.faults:
             if fault.name == "maintenance":
-                return Answer(503, b'{"code":-1016,"msg":"This service is no longer available."}', {"Content-Type": _JSON})
+                return Answer(
+                    503, b'{"code":-1016,"msg":"This service is no longer available."}', {"Content-Type": _JSON}
+                )
             if fault.name == "451":
                 refusal = self.blocked()
                 return Answer(refusal.status, refusal.body, refusal.headers)
@@ -166,7 +168,11 @@ class RestBinanceHost(BinanceHost):
 
     def _depth_weight(self, query: Query) -> int:
         count = _count(query, 100 if self.is_spot else 500)
-        table = ((100, 5), (500, 25), (1_000, 50), (5_000, 250)) if self.is_spot else ((50, 2), (100, 5), (500, 10), (1_000, 20))
+        table = (
+            ((100, 5), (500, 25), (1_000, 50), (5_000, 250))
+            if self.is_spot
+            else ((50, 2), (100, 5), (500, 10), (1_000, 20))
+        )
         return next((weight for most, weight in table if count <= most), table[-1][1])
 
     def _depth_answer(self, query: Query) -> bytes:

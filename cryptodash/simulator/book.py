@@ -1,7 +1,7 @@
 """An order book without a bottom: levels nobody has touched follow from a formula, touched ones are kept.
 
-A venue's book is far deeper than any snapshot of it. Here it has no end at all, so a snapshot of 5,000 levels costs 5,000 small computations
-and a book that nobody looks at costs nothing. Prices are ticks, sizes steps.
+A venue's book is far deeper than any snapshot of it. Here it has no end at all, so a snapshot of 5,000 levels costs
+5,000 small computations and a book that nobody looks at costs nothing. Prices are ticks, sizes steps.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ class Side:
     """One side. A level's ``key`` grows away from the best price: the price for asks, minus the price for bids."""
 
     def __init__(self, sign: int, best: int, gap: int, unit: int, rng: Random) -> None:
-        """``sign`` 1 for asks, -1 for bids; ``best`` price; untouched levels lie ``gap`` ticks apart on average and hold about ``unit`` steps."""
+        """``sign`` 1 for asks, -1 for bids; ``best`` price; untouched levels lie ``gap`` ticks apart on average and
+        hold about ``unit`` steps."""
         self.sign = sign
         self._origin = sign * best
         self._gap = gap
@@ -34,7 +35,9 @@ class Side:
         mixed = ((index * 0x9E3779B1 ^ self._salt) * 0x85EBCA6B) & _MASK
         mixed ^= mixed >> 15
         offset = mixed % self._gap if index else 0
-        return self._origin + index * self._gap + offset, 1 + (self._unit * (mixed >> 8 & 255) * (1 + (mixed >> 16 & 255)) >> 14)
+        return self._origin + index * self._gap + offset, 1 + (
+            self._unit * (mixed >> 8 & 255) * (1 + (mixed >> 16 & 255)) >> 14
+        )
 
     def size(self, key: int) -> int:
         """Steps at a key, 0 for none."""
@@ -115,7 +118,8 @@ class Side:
         return self._cell(max(0, (self.best - self._origin) // self._gap) + distance)[0]
 
     def is_regular(self, key: int) -> bool:
-        """Whether the formula would have a level here; the market keeps those and lets the others go, so that a book stays as dense as it began."""
+        """Whether the formula would have a level here; the market keeps those and lets the others go, so that a book
+        stays as dense as it began."""
         index = (key - self._origin) // self._gap
         return self._cell(index)[0] == key
 

@@ -1,7 +1,7 @@
 """What Bybit V5 says: the messages of its spot and linear topics and its REST answers, in the venue's exact shapes.
 
-Only builders of text and plain values are here; ``bybit_host.py`` knows who gets what, and when. Key order differs between the products,
-as it does live.
+Only builders of text and plain values are here; ``bybit_host.py`` knows who gets what, and when. Key order differs
+between the products, as it does live.
 """
 
 from __future__ import annotations
@@ -63,7 +63,13 @@ def levels(listing: Listing, side: Iterable[tuple[int, int]]) -> str:
 
 
 def order_book(
-    listing: Listing, topic: str, kind: str, now: int, ids: tuple[int, int], bids: Iterable[tuple[int, int]], asks: Iterable[tuple[int, int]]
+    listing: Listing,
+    topic: str,
+    kind: str,
+    now: int,
+    ids: tuple[int, int],
+    bids: Iterable[tuple[int, int]],
+    asks: Iterable[tuple[int, int]],
 ) -> str:
     """Level 1 and everything on spot have ``ts`` before ``type``; ``ids``: the topic's ``u`` and the venue's ``seq``.
 
@@ -132,7 +138,8 @@ def candle(listing: Listing, interval: str, bar: Bar, end: int, now: int, *, clo
 
 
 def kline(listing: Listing, topic: str, rows: Sequence[str], now: int) -> str:
-    """``{"type":"snapshot","topic":"kline.1.BTCUSDT","data":[...],"ts":...}`` on spot; on linear the topic comes first and the type last."""
+    """``{"type":"snapshot","topic":"kline.1.BTCUSDT","data":[...],"ts":...}`` on spot; on linear the topic comes first
+    and the type last."""
     data = ",".join(rows)
     if listing.market is SPOT:
         return f'{{"type":"snapshot","topic":"{topic}","data":[{data}],"ts":{now}}}'
@@ -142,7 +149,12 @@ def kline(listing: Listing, topic: str, rows: Sequence[str], now: int) -> str:
 def kline_row(listing: Listing, bar: Bar) -> list[str]:
     """A REST candle: ``[start,open,high,low,close,volume,turnover]``, strings."""
     prices = [trim(listing.price(ticks)) for ticks in (bar.open, bar.high, bar.low, bar.close)]
-    return [str(bar.start), *prices, trim(listing.size(bar.volume)), turnover(listing, bar.turnover, _exact_places(listing))]
+    return [
+        str(bar.start),
+        *prices,
+        trim(listing.size(bar.volume)),
+        turnover(listing, bar.turnover, _exact_places(listing)),
+    ]
 
 
 def _fraction(change: int, base: int, places: int) -> str:

@@ -1,4 +1,5 @@
-"""The Bybit host: its WebSocket requests on ``/v5/public/spot`` and ``/v5/public/linear``, and the pace of its topics."""
+"""The Bybit host: its WebSocket requests on ``/v5/public/spot`` and ``/v5/public/linear``, and the pace of its
+topics."""
 
 from __future__ import annotations
 
@@ -25,14 +26,16 @@ _DEPTHS = {"1": 100, "50": 100, "200": 100, "1000": 200}
 _MAX_SPOT_ARGS = 10
 _MAX_ARGS_LENGTH = 21_000
 _PATIENCE = 60.0
-"""Seconds after which a client that says nothing is dropped. The docs give no number for public connections; clients ping every 20 s."""
+"""Seconds after which a client that says nothing is dropped. The docs give no number for public connections; clients
+ping every 20 s."""
 
 _SILENCES = ("silent", "silent-venue", "delist")
 _REPEAT_AFTER = 3_000
 
 
 class Books:
-    """``orderbook.<depth>.<symbol>``: the best levels, first whole, then what changed in the window. Level 1 is always sent whole."""
+    """``orderbook.<depth>.<symbol>``: the best levels, first whole, then what changed in the window. Level 1 is always
+    sent whole."""
 
     def __init__(self, instrument: Instrument, topic: str, depth: int, every: int, first: int) -> None:
         self._instrument = instrument
@@ -55,12 +58,18 @@ class Books:
 
     def _whole(self, now: int) -> str:
         ids = (self.u, self._sequence)
-        return wire.order_book(self._instrument.listing, self._topic, "snapshot", now, ids, self._bids.items(), self._asks.items())
+        return wire.order_book(
+            self._instrument.listing, self._topic, "snapshot", now, ids, self._bids.items(), self._asks.items()
+        )
 
     def frames(self, now: int) -> Sequence[str]:
         if now < self._next:
             return ()
-        bids, asks = (self._bids, self._asks) if self._sequence == self._instrument.update_id and not self._instrument.crossed else self._window()
+        bids, asks = (
+            (self._bids, self._asks)
+            if self._sequence == self._instrument.update_id and not self._instrument.crossed
+            else self._window()
+        )
         self._sequence = self._instrument.update_id
         if bids == self._bids and asks == self._asks:
             if self._depth == 1 and now - self._sent >= _REPEAT_AFTER:
@@ -73,7 +82,9 @@ class Books:
         self._sent, self._next = now, now + self._every - 50
         if self._depth == 1:
             return (self._whole(now),)
-        return (wire.order_book(self._instrument.listing, self._topic, "delta", now, (self.u, self._sequence), *changes),)
+        return (
+            wire.order_book(self._instrument.listing, self._topic, "delta", now, (self.u, self._sequence), *changes),
+        )
 
 
 def _changes(before: dict[int, int], after: dict[int, int]) -> list[tuple[int, int]]:
@@ -127,7 +138,9 @@ class Klines:
         bar = self._instrument.candles.candle(self._interval, self._open)
         if bar is None:
             return ""
-        return wire.candle(self._instrument.listing, self._name, bar, closes(self._interval, self._open), now, closed=closed)
+        return wire.candle(
+            self._instrument.listing, self._name, bar, closes(self._interval, self._open), now, closed=closed
+        )
 
 
 class Tickers:
@@ -141,7 +154,9 @@ class Tickers:
 
     def _build(self, now: int) -> dict[str, str]:
         instrument = self._instrument
-        return wire.spot_ticker(instrument) if instrument.listing.market is SPOT else wire.linear_ticker(instrument, now)
+        return (
+            wire.spot_ticker(instrument) if instrument.listing.market is SPOT else wire.linear_ticker(instrument, now)
+        )
 
     def _frame(self, kind: str, fields: Mapping[str, str], now: int) -> str:
         return wire.ticker(self._instrument.listing, self._topic, kind, fields, self._instrument.update_id, now)
@@ -169,7 +184,15 @@ class BybitHost(Host):
 
     exchange = "bybit"
 
-    def __init__(self, name: str, markets: Mapping[MarketType, Market], reactor: IReactorTime, clock: Clock, ledger: Ledger, rng: Random) -> None:
+    def __init__(
+        self,
+        name: str,
+        markets: Mapping[MarketType, Market],
+        reactor: IReactorTime,
+        clock: Clock,
+        ledger: Ledger,
+        rng: Random,
+    ) -> None:
         super().__init__(name, markets, reactor, clock, ledger, rng)
         self._owed: list[tuple[Session, Stream]] = []
         self._counters: dict[tuple[MarketType, str], int] = {}
@@ -178,9 +201,7 @@ class BybitHost(Host):
         return _PATHS.get(path)
 
     def blocked(self) -> Refusal:
-        body = (
-            b'{"retCode":10024,"retMsg":"The product or service you are seeking to access is not available to you due to regulatory restrictions."}'
-        )
+        body = b'{"retCode":10024,"retMsg":"The product or service you are seeking to access is not available to you due to regulatory restrictions."}'
         return Refusal(403, body, {"Content-Type": "application/json"})
 
     def greeted(self, session: Session, query: Mapping[str, str]) -> None:
@@ -294,7 +315,11 @@ class BybitHost(Host):
             return "candle", native, lambda each: Klines(_made(each), topic, argument)
         if name == "orderbook" and argument in _DEPTHS:
             depth, every = int(argument), _DEPTHS[argument]
-            return "quote" if depth == 1 else "book", native, lambda each: Books(_made(each), topic, depth, every, self._counter(market, topic))
+            return (
+                "quote" if depth == 1 else "book",
+                native,
+                lambda each: Books(_made(each), topic, depth, every, self._counter(market, topic)),
+            )
         return None
 
     def _counter(self, market: MarketType, topic: str) -> int:

@@ -14,7 +14,8 @@ from cryptodash.simulator.market import Instrument
 _JSON = {"Content-Type": "application/json; charset=utf-8"}
 _CATEGORIES = {"spot": MarketType.SPOT, "linear": MarketType.PERPETUAL}
 _PAGE = 10
-"""Most catalogue entries of a linear page: far fewer than the venue's 1,000, so that even this small market has several pages."""
+"""Most catalogue entries of a linear page: far fewer than the venue's 1,000, so that even this small market has several
+pages."""
 
 Query = Mapping[str, str]
 
@@ -81,7 +82,11 @@ class RestBybitHost(BybitHost):
                 return Answer(refusal.status, refusal.body, refusal.headers)
             if fault.name in ("429", "418"):
                 status = 429 if fault.name == "429" else 403
-                return Answer(status, wire.envelope({}, now, 10006, "Too many visits!"), _JSON | {"Retry-After": self.retry_after(fault)})
+                return Answer(
+                    status,
+                    wire.envelope({}, now, 10006, "Too many visits!"),
+                    _JSON | {"Retry-After": self.retry_after(fault)},
+                )
         return None
 
     def _category(self, query: Query) -> MarketType:
@@ -102,16 +107,28 @@ class RestBybitHost(BybitHost):
 
     def _instruments(self, query: Query, now: int) -> object:
         market = self._category(query)
-        numbered = [(number, each) for number, each in enumerate(self.markets[market].listings, 1) if query.get("symbol", each.native) == each.native]
+        numbered = [
+            (number, each)
+            for number, each in enumerate(self.markets[market].listings, 1)
+            if query.get("symbol", each.native) == each.native
+        ]
         if market is MarketType.SPOT:
             # Spot lists trading pairs only: a delisted one is simply not there.
-            kept = [wire.spot_instrument(each, number) for number, each in numbered if not self.is_delisted(market, each.native)]
+            kept = [
+                wire.spot_instrument(each, number)
+                for number, each in numbered
+                if not self.is_delisted(market, each.native)
+            ]
             return {"category": "spot", "list": kept}
         start = self._cursor(query)
         page = numbered[start : start + min(_PAGE, _limit(query, 500, 1_000))]
         following = start + len(page)
         entries = [self._linear(each, number) for number, each in page]
-        return {"category": "linear", "list": entries, "nextPageCursor": f"page:{following}" if following < len(numbered) else ""}
+        return {
+            "category": "linear",
+            "list": entries,
+            "nextPageCursor": f"page:{following}" if following < len(numbered) else "",
+        }
 
     def _cursor(self, query: Query) -> int:
         cursor = query.get("cursor", "")
@@ -151,7 +168,9 @@ class RestBybitHost(BybitHost):
             bars = candles.candles(interval, None, now if end is None else end, limit)
         else:
             # With both ends the newest of the range are given.
-            bars = [bar for bar in candles.candles(interval, None, now if end is None else end, limit) if bar.start >= begin]
+            bars = [
+                bar for bar in candles.candles(interval, None, now if end is None else end, limit) if bar.start >= begin
+            ]
         rows = [wire.kline_row(instrument.listing, bar) for bar in reversed(bars)]
         return {"symbol": instrument.listing.native, "category": query["category"], "list": rows}
 

@@ -1,8 +1,8 @@
 """Candles that agree with themselves: years of history made up on demand, live bars made of the live trades.
 
-History is made from the coarse to the fine: days first, and only when somebody looks, a day is split into hours, an hour into quarters, a quarter
-into minutes, so that every coarse bar is exactly the sum of its parts and a thousand daily bars cost a thousand draws. All numbers are integers:
-ticks, steps, and ticks times steps for turnover.
+History is made from the coarse to the fine: days first, and only when somebody looks, a day is split into hours, an
+hour into quarters, a quarter into minutes, so that every coarse bar is exactly the sum of its parts and a thousand
+daily bars cost a thousand draws. All numbers are integers: ticks, steps, and ticks times steps for turnover.
 """
 
 from __future__ import annotations
@@ -63,7 +63,8 @@ def moved(price: int, sigma_ppb: int, rng: Random) -> int:
 
 @define
 class Bar:
-    """One candle. ``volume`` and ``buy_volume`` (takers who bought) in steps, the turnovers in ticks times steps, ``first`` the first trade's id."""
+    """One candle. ``volume`` and ``buy_volume`` (takers who bought) in steps, the turnovers in ticks times steps,
+    ``first`` the first trade's id."""
 
     start: int
     open: int
@@ -96,13 +97,20 @@ class Bar:
 
 
 def merged(start: int, bars: Iterable[Bar]) -> Bar | None:
-    """The bars of one longer interval as one; bars without a trade do not touch its range. None where there are no bars."""
+    """The bars of one longer interval as one; bars without a trade do not touch its range. None where there are no
+    bars."""
     total: Bar | None = None
     for bar in bars:
         if total is None:
             total = Bar(start, bar.open, bar.high, bar.low, bar.close, first=bar.first)
         elif bar.count and not total.count:
-            total.open, total.high, total.low, total.close, total.first = bar.open, bar.high, bar.low, bar.close, bar.first
+            total.open, total.high, total.low, total.close, total.first = (
+                bar.open,
+                bar.high,
+                bar.low,
+                bar.close,
+                bar.first,
+            )
         elif bar.count:
             total.high, total.low, total.close = max(total.high, bar.high), min(total.low, bar.low), bar.close
         total.volume += bar.volume
@@ -128,7 +136,8 @@ def _shares(total: int, weights: list[int]) -> list[int]:
 
 
 def _path(parent: Bar, counts: list[int], rng: Random) -> list[int]:
-    """Closing prices of the parts: a random bridge from the parent's open to its close, inside its range, moving only where something traded."""
+    """Closing prices of the parts: a random bridge from the parent's open to its close, inside its range, moving only
+    where something traded."""
     n = len(counts)
     walk, at = [], 0
     for _ in range(n):
@@ -155,7 +164,10 @@ def split(parent: Bar, parts: int, span: int, rng: Random) -> list[Bar]:
     extras = [(rng.getrandbits(8), rng.getrandbits(8)) for _ in range(parts)]
     counts = _shares(parent.count, weights)
     if not parent.count:
-        return [Bar(parent.start + i * span, parent.open, parent.open, parent.open, parent.open, first=parent.first) for i in range(parts)]
+        return [
+            Bar(parent.start + i * span, parent.open, parent.open, parent.open, parent.open, first=parent.first)
+            for i in range(parts)
+        ]
     closes = _path(parent, counts, rng)
     bars, before, first = [], parent.open, parent.first
     wick = max(1, (parent.high - parent.low) // parts)
@@ -170,13 +182,16 @@ def split(parent: Bar, parts: int, span: int, rng: Random) -> list[Bar]:
     max(traded, key=lambda bar: bar.high).high = parent.high
     min(traded, key=lambda bar: bar.low).low = parent.low
     _spread_volume(parent, bars, weights)
-    # A merger takes its open from the first bar that traded; all before it are flat at the parent's open, which is that bar's open too.
+    # A merger takes its open from the first bar that traded; all before it are flat at the parent's open, which is that
+    # bar's open too.
     return bars
 
 
 def _spread_volume(parent: Bar, bars: list[Bar], weights: list[int]) -> None:
     """Every trade has at least one step; the rest goes by weight. Turnover follows volume and price."""
-    rest = _shares(parent.volume - parent.count, [bar.count * weight for bar, weight in zip(bars, weights, strict=True)])
+    rest = _shares(
+        parent.volume - parent.count, [bar.count * weight for bar, weight in zip(bars, weights, strict=True)]
+    )
     for bar, more in zip(bars, rest, strict=True):
         bar.volume = bar.count + more
     volumes = [bar.volume for bar in bars]
@@ -196,7 +211,8 @@ class Pace:
 
 
 def drawn(start: int, span: int, open_: int, close: int, pace: Pace, rng: Random, first: int) -> Bar:
-    """One bar between two prices with the volume such an instrument has in ``span`` ms. The count is drawn first, so that ids can be counted back."""
+    """One bar between two prices with the volume such an instrument has in ``span`` ms. The count is drawn first, so
+    that ids can be counted back."""
     jitter = 512 + rng.getrandbits(10)
     expected = pace.trades_per_hour * span * jitter // 1024
     count = expected // HOUR + (rng.getrandbits(20) * HOUR >> 20 < expected % HOUR)
@@ -208,13 +224,26 @@ def drawn(start: int, span: int, open_: int, close: int, pace: Pace, rng: Random
     high, low = max(open_, close) + wick * up // 512, max(1, min(open_, close) - wick * down // 512)
     volume = count + count * max(0, pace.mean_size - 1) * (256 + size) // 512
     turnover = volume * ((high + low + 2 * close) // 4)
-    return Bar(start, open_, high, low, close, volume, turnover, volume * (384 + tilt) // 1024, turnover * (384 + tilt) // 1024, count, first)
+    return Bar(
+        start,
+        open_,
+        high,
+        low,
+        close,
+        volume,
+        turnover,
+        volume * (384 + tilt) // 1024,
+        turnover * (384 + tilt) // 1024,
+        count,
+        first,
+    )
 
 
 class History:
     """Bars before the simulator started, walking back from the starting price.
 
-    ``key`` seeds the shape: instruments of the same pair on different venues share it and so have nearly the same chart.
+    ``key`` seeds the shape: instruments of the same pair on different venues share it and so have nearly the same
+    chart.
     """
 
     def __init__(self, key: str, pace: Pace, price: int, start: int, first_id: int) -> None:
@@ -242,7 +271,8 @@ class History:
                 price = bar.open
 
     def bar(self, level: int, start: int) -> Bar | None:
-        """The bar of a level (ms) that opens at ``start``; None before the listing and from the simulator's start on."""
+        """The bar of a level (ms) that opens at ``start``; None before the listing and from the simulator's start
+        on."""
         if start >= self._start:
             return None
         found = self._direct[level].get(start)
@@ -328,7 +358,8 @@ class Candles:
         return merged(start, (bar for at in range(start, end, level) if (bar := self.bar(level, at)) is not None))
 
     def candles(self, interval: str, begin: int | None, end: int, limit: int) -> list[Bar]:
-        """Up to ``limit`` candles, oldest first: those from ``begin`` on, or without it the last ones that open at or before ``end`` (ms)."""
+        """Up to ``limit`` candles, oldest first: those from ``begin`` on, or without it the last ones that open at or
+        before ``end`` (ms)."""
         newest = opens(interval, min(end, self.minute.start))
         if begin is None:
             return list(_taken(self._backwards(interval, newest), limit))[::-1]

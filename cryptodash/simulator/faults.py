@@ -1,6 +1,7 @@
 """Faults by name: what can be made to go wrong with a simulated venue, and for how long.
 
-``FAULTS`` is the list for people; ``Faults`` starts and stops them, from code and from the control port. Every fault ends by itself.
+``FAULTS`` is the list for people; ``Faults`` starts and stops them, from code and from the control port. Every fault
+ends by itself.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ class UnknownFault(CryptodashError, ValueError):
 
 @frozen
 class Kind:
-    """What a fault does. ``per_symbol``: it can be limited to one instrument; ``once``: it happens at its start and is over."""
+    """What a fault does. ``per_symbol``: it can be limited to one instrument; ``once``: it happens at its start and is
+    over."""
 
     description: str
     per_symbol: bool = False
@@ -45,7 +47,9 @@ FAULTS: dict[str, Kind] = {
     "reorder": Kind("swap every two frames of a stream", per_symbol=True),
     "old-snapshot": Kind("REST order books are answered as they were when the fault began", per_symbol=True),
     "crossed": Kind("books and quotes show a bid above the ask", per_symbol=True),
-    "garbage": Kind("broken frames between the good ones: bad JSON, wrong types, impossible numbers, deep nesting", per_symbol=True),
+    "garbage": Kind(
+        "broken frames between the good ones: bad JSON, wrong types, impossible numbers, deep nesting", per_symbol=True
+    ),
     "429": Kind("REST answers that there were too many requests, with Retry-After"),
     "418": Kind("REST answers that the address is banned, with Retry-After"),
     "slow": Kind("every frame and REST answer comes two seconds late"),
@@ -72,7 +76,8 @@ GARBAGE: Sequence[str] = (
 
 @define(eq=False)
 class Fault:
-    """A fault that is running. ``natives`` are the venue's names it is limited to; None: all. ``memory`` is what it has to remember."""
+    """A fault that is running. ``natives`` are the venue's names it is limited to; None: all. ``memory`` is what it has
+    to remember."""
 
     name: str
     exchange: str
@@ -150,7 +155,12 @@ class Faults:
         self.active: list[Fault] = []
 
     def start(
-        self, exchange: str, name: str, symbol: str | None = None, seconds: float | None = None, market: MarketType | str | None = None
+        self,
+        exchange: str,
+        name: str,
+        symbol: str | None = None,
+        seconds: float | None = None,
+        market: MarketType | str | None = None,
     ) -> Fault:
         """Begin a fault; it ends after ``seconds`` (10 by default, at most an hour).
 
@@ -162,13 +172,23 @@ class Faults:
         only = _market(market)
         hosts = [host for host in self._hosts if host.exchange == exchange and (only is None or only in host.markets)]
         if not hosts:
-            raise UnknownFault(f"{exchange[:40]!r} is not simulated; one of: {', '.join(sorted({host.exchange for host in self._hosts}))}")
+            raise UnknownFault(
+                f"{exchange[:40]!r} is not simulated; one of: {', '.join(sorted({host.exchange for host in self._hosts}))}"
+            )
         if len(self.active) >= _MAX_ACTIVE:
             raise UnknownFault(f"{_MAX_ACTIVE} faults are running already")
         lasting = DEFAULT_SECONDS if seconds is None else seconds
         if not 0 < lasting <= MAX_SECONDS:
             raise UnknownFault(f"seconds must be above 0 and at most {MAX_SECONDS:.0f}")
-        fault = Fault(name, exchange, only, symbol, self._natives(hosts, kind, name, symbol), self._reactor.seconds() + lasting, hosts=hosts)
+        fault = Fault(
+            name,
+            exchange,
+            only,
+            symbol,
+            self._natives(hosts, kind, name, symbol),
+            self._reactor.seconds() + lasting,
+            hosts=hosts,
+        )
         self.active.append(fault)
         fault.call = self._reactor.callLater(0 if kind.once else lasting, self._end, fault)
         for host in hosts:
@@ -184,7 +204,11 @@ class Faults:
             raise UnknownFault(f"{name} concerns the whole venue: no symbol, please")
         wanted = symbol.upper()
         listed = [each for host in hosts for market in host.markets.values() for each in market.listings]
-        natives = frozenset(each.native for each in listed if wanted in (each.native, f"{each.base}-{each.quote}") and each.kind != "future")
+        natives = frozenset(
+            each.native
+            for each in listed
+            if wanted in (each.native, f"{each.base}-{each.quote}") and each.kind != "future"
+        )
         if not natives:
             raise UnknownFault(f"{symbol[:40]!r} is not listed there")
         return natives

@@ -58,7 +58,8 @@ class Feed(Protocol):
 
 @define(eq=False)
 class Stream:
-    """One stream with its subscribers. ``kind`` is ``quote``, ``trade``, ``book``, ``candle``, ``ticker``, ``mark`` or ``sweep``."""
+    """One stream with its subscribers. ``kind`` is ``quote``, ``trade``, ``book``, ``candle``, ``ticker``, ``mark`` or
+    ``sweep``."""
 
     name: str
     market: MarketType
@@ -74,7 +75,8 @@ class Stream:
 
 @define(eq=False)
 class Session:
-    """One client's connection. ``names`` are the streams it asked for, in order, whether they deliver anything or not."""
+    """One client's connection. ``names`` are the streams it asked for, in order, whether they deliver anything or
+    not."""
 
     host: Host
     link: Link
@@ -159,7 +161,15 @@ class Host(ABC):
     lifetime: float | None = None
     """Seconds after which the venue cuts a connection."""
 
-    def __init__(self, name: str, markets: Mapping[MarketType, Market], reactor: IReactorTime, clock: Clock, ledger: Ledger, rng: Random) -> None:
+    def __init__(
+        self,
+        name: str,
+        markets: Mapping[MarketType, Market],
+        reactor: IReactorTime,
+        clock: Clock,
+        ledger: Ledger,
+        rng: Random,
+    ) -> None:
         self.name = name
         self.markets = markets
         self.reactor = reactor
@@ -233,7 +243,9 @@ class Host(ABC):
         market = self.market_of(path)
         assert market is not None
         self._count += 1
-        session = Session(self, link, market, path, self.clock.wall_ms(), heard=self.clock.monotonic(), number=self._count)
+        session = Session(
+            self, link, market, path, self.clock.wall_ms(), heard=self.clock.monotonic(), number=self._count
+        )
         self.sessions[session] = None
         if any(fault.name == "cut24h" for fault in self.faults):
             session.later(SHORT_LIFE, partial(self._cut, session))
@@ -246,7 +258,8 @@ class Host(ABC):
         session.close(1001, "going away")
 
     def heard(self, session: Session) -> bool:
-        """Count any frame from the client, pings and pongs included; False when it was one too many and the connection is being closed."""
+        """Count any frame from the client, pings and pongs included; False when it was one too many and the connection
+        is being closed."""
         session.heard = self.clock.monotonic()
         if self.ledger.message(session.traffic, self.clock.wall_ms()):
             return True
@@ -270,8 +283,11 @@ class Host(ABC):
 
     # --- streams ---
 
-    def join(self, session: Session, name: str, kind: str, native: str, make: Callable[[Instrument | None], Feed]) -> Stream | None:
-        """Subscribe a session to a stream, made with ``make`` if it is the first; None for an instrument that is not traded."""
+    def join(
+        self, session: Session, name: str, kind: str, native: str, make: Callable[[Instrument | None], Feed]
+    ) -> Stream | None:
+        """Subscribe a session to a stream, made with ``make`` if it is the first; None for an instrument that is not
+        traded."""
         key = (session.market, name)
         stream = self.streams.get(key)
         if stream is None:
@@ -304,7 +320,9 @@ class Host(ABC):
     def beat(self, now: int) -> None:
         """Step what is watched to ``now`` (ms) and send what that brings."""
         streams = list(self.streams.values())
-        for instrument in {id(stream.instrument): stream.instrument for stream in streams if stream.instrument is not None}.values():
+        for instrument in {
+            id(stream.instrument): stream.instrument for stream in streams if stream.instrument is not None
+        }.values():
             instrument.step(now)
         for stream in streams:
             for payload in stream.feed.frames(now):
@@ -393,4 +411,6 @@ class Host(ABC):
         for market_type, market in self.markets.items():
             for instrument in market.made():
                 native = instrument.listing.native
-                instrument.crossed = any(fault.name == "crossed" and fault.covers(market_type, native) for fault in self.faults)
+                instrument.crossed = any(
+                    fault.name == "crossed" and fault.covers(market_type, native) for fault in self.faults
+                )

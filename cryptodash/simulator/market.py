@@ -1,7 +1,9 @@
-"""The seeded market behind the simulated venues: values that drift together, books that follow them, trades that take from the books.
+"""The seeded market behind the simulated venues: values that drift together, books that follow them, trades that take
+from the books.
 
-Nothing moves by itself: ``Instrument.step`` takes it to a time. What somebody watches is stepped ten times a second, what somebody asks about
-catches up first, what nobody looks at costs nothing. All of it is integer arithmetic and one seeded source of chance per instrument.
+Nothing moves by itself: ``Instrument.step`` takes it to a time. What somebody watches is stepped ten times a second,
+what somebody asks about catches up first, what nobody looks at costs nothing. All of it is integer arithmetic and one
+seeded source of chance per instrument.
 """
 
 from __future__ import annotations
@@ -62,7 +64,8 @@ class Top:
 
 @define
 class Beat:
-    """What one step did. ``bids`` and ``asks`` are the changed levels with their size after the step; ``first`` and ``last`` the change ids."""
+    """What one step did. ``bids`` and ``asks`` are the changed levels with their size after the step; ``first`` and
+    ``last`` the change ids."""
 
     time: int
     first: int = 0
@@ -124,7 +127,13 @@ class Instrument:
 
     def _steps_worth(self, dollars: int) -> int:
         listing = self.listing
-        return max(2, dollars * VALUE_SCALE * int(10**listing.size_decimals) // (self._base_value * listing.multiplier * listing.step))
+        return max(
+            2,
+            dollars
+            * VALUE_SCALE
+            * int(10**listing.size_decimals)
+            // (self._base_value * listing.multiplier * listing.step),
+        )
 
     def _new_book(self, bid: int) -> Book:
         self._gap = max(1, bid // 250_000)
@@ -178,7 +187,17 @@ class Instrument:
         reach = max(abs(fair - old) // 4, old // 2_000) + 1
         trades = self._pace.trades_per_hour * count * MINUTE // HOUR
         volume = trades * self._mean_trade
-        parent = Bar(begin, old, max(old, fair) + reach, max(1, min(old, fair) - reach), fair, volume, volume * old, volume // 2, volume * old // 2)
+        parent = Bar(
+            begin,
+            old,
+            max(old, fair) + reach,
+            max(1, min(old, fair) - reach),
+            fair,
+            volume,
+            volume * old,
+            volume // 2,
+            volume * old // 2,
+        )
         parent.count, parent.first = trades, self.trade_id + 1
         if not trades:
             parent.high = parent.low = parent.close = old
@@ -269,7 +288,9 @@ class Instrument:
         left = side.size(key) - size
         self.order_id += 1
         self._set(side, key, left)
-        parts = (size,) if size < 2 or self._rng.getrandbits(2) else (size - size // 3, size // 3) if size >= 3 else (1, 1)
+        parts = (
+            (size,) if size < 2 or self._rng.getrandbits(2) else (size - size // 3, size // 3) if size >= 3 else (1, 1)
+        )
         for part in parts:
             self._fill(price, part, buy)
 
@@ -369,7 +390,8 @@ class Market:
         return [found for each in self.listings if (found := self.get(each.native)) is not None]
 
     def _counter(self) -> Callable[[], int]:
-        """Change ids: on Binance spot one by one per instrument, elsewhere from one space all instruments share, with holes."""
+        """Change ids: on Binance spot one by one per instrument, elsewhere from one space all instruments share, with
+        holes."""
         if self._shared:
             return self._next_shared
         state = [self._ids.randrange(10**9, 9 * 10**10)]

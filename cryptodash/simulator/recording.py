@@ -1,7 +1,8 @@
 """Recorded frames of one venue, read from a file.
 
-A recording is a file of lines ``{"t": seconds or null, "dir": "in"|"out", "raw": "<text of one frame>"}`` (``.jsonl`` or ``.jsonl.gz``).
-REST snapshots that belong to it are found through ``rest-index.json`` beside it. Whatever is wrong with a file is one line of ``ConfigError``.
+A recording is a file of lines ``{"t": seconds or null, "dir": "in"|"out", "raw": "<text of one frame>"}`` (``.jsonl``
+or ``.jsonl.gz``). REST snapshots that belong to it are found through ``rest-index.json`` beside it. Whatever is wrong
+with a file is one line of ``ConfigError``.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ GAP_WITHOUT_TIMES = 0.1
 LONGEST_LINE = 8 * 1024 * 1024
 MOST_BYTES = 512 * 1024 * 1024
 """What is read of one file, unpacked: it is held in memory."""
-# A recording carries no catalogue, so where the operator names no split these endings are tried, longest first. Nothing but a replay does this.
+# A recording carries no catalogue, so where the operator names no split these endings are tried, longest first. Nothing
+# but a replay does this.
 QUOTES = ("FDUSD", "USDT", "USDC", "BUSD", "TUSD", "BTC", "ETH", "BNB", "EUR", "USD", "TRY", "GBP")
 
 _UNREADABLE = (MsgspecError, UnicodeError, RecursionError)
@@ -69,7 +71,8 @@ class Recording:
 
 
 def read_recording(path: Path, *, exchange: str = "", market: str = "", symbols: Iterable[str] = ()) -> Recording:
-    """Read a recording. What is not named is told from the frames and the file's name. Raises ``ConfigError`` with the reason.
+    """Read a recording. What is not named is told from the frames and the file's name. Raises ``ConfigError`` with the
+    reason.
 
     ``symbols`` are ``NATIVE=BASE-QUOTE`` texts.
     """
@@ -78,7 +81,13 @@ def read_recording(path: Path, *, exchange: str = "", market: str = "", symbols:
     split = dict(_split(text) for text in symbols)
     lines = list(_lines(path))
     exchange = exchange or ("bybit" if any("topic" in each.data for each in lines if each.came_in) else "binance")
-    kind = MarketType(market) if market else MarketType.PERPETUAL if re.search("usdm|linear|perp|swap", path.name) else MarketType.SPOT
+    kind = (
+        MarketType(market)
+        if market
+        else MarketType.PERPETUAL
+        if re.search("usdm|linear|perp|swap", path.name)
+        else MarketType.SPOT
+    )
     frames = list(_frames(lines, exchange))
     if not frames:
         raise ConfigError(f"replay: {path.name} holds no data frame of {exchange}")
@@ -89,7 +98,13 @@ def read_recording(path: Path, *, exchange: str = "", market: str = "", symbols:
     ticks = {native: _tick(own[:200]) for native, own in by_native.items()}
     snapshots = list(_snapshots(path, known, kind))
     return Recording(
-        exchange, kind, frames, known, ticks, {each.native: each.body for each in snapshots}, {each.native: each.limit for each in snapshots}
+        exchange,
+        kind,
+        frames,
+        known,
+        ticks,
+        {each.native: each.body for each in snapshots},
+        {each.native: each.limit for each in snapshots},
     )
 
 
@@ -152,7 +167,8 @@ def _one_line(error: BaseException) -> str:
 
 
 def _frames(lines: Sequence[_Line], exchange: str) -> Iterator[Frame]:
-    """Data frames with their stream; acknowledgements are left out, because the stand-in gives its own. Bare payloads get the combined wrapper."""
+    """Data frames with their stream; acknowledgements are left out, because the stand-in gives its own. Bare payloads
+    get the combined wrapper."""
     requested = _requested(lines)
     first = next((line.time for line in lines if line.came_in and line.time is not None), None)
     at = -GAP_WITHOUT_TIMES

@@ -104,7 +104,8 @@ class ReplayFactory(WebSocketServerFactory):
 
 
 class ReplayRest(Resource):
-    """Any path: the catalogue, a recorded snapshot (each once: a later one would be out of date), or an empty object for a probe."""
+    """Any path: the catalogue, a recorded snapshot (each once: a later one would be out of date), or an empty object
+    for a probe."""
 
     isLeaf = True
 
@@ -140,14 +141,20 @@ class ReplayRest(Resource):
 class Replay(Service):
     """Plays a recording on loopback, once, starting ``delay`` seconds after the last of its streams was subscribed to.
 
-    ``speed`` is how many times faster than recorded; 0 means as fast as it is read. With ``delay`` None it waits for ``begin``, or for ``send_next``.
-    ``ended`` is called after the last frame.
+    ``speed`` is how many times faster than recorded; 0 means as fast as it is read. With ``delay`` None it waits for
+    ``begin``, or for ``send_next``. ``ended`` is called after the last frame.
     """
 
     name = "replay"
 
     def __init__(
-        self, reactor: Any, recording: Recording, *, speed: float = 1.0, delay: float | None = 3.0, ended: Callable[[], None] | None = None
+        self,
+        reactor: Any,
+        recording: Recording,
+        *,
+        speed: float = 1.0,
+        delay: float | None = 3.0,
+        ended: Callable[[], None] | None = None,
     ) -> None:
         self.recording = recording
         self.played = 0
@@ -175,7 +182,10 @@ class Replay(Service):
         address = self._port.getHost()
         assert isinstance(address, IPv4Address), "listen takes 127.0.0.1"
         port = address.port
-        return {(self.recording.exchange, market): (f"ws://127.0.0.1:{port}", f"http://127.0.0.1:{port}") for market in MarketType}
+        return {
+            (self.recording.exchange, market): (f"ws://127.0.0.1:{port}", f"http://127.0.0.1:{port}")
+            for market in MarketType
+        }
 
     @property
     def missing(self) -> frozenset[str]:
@@ -183,11 +193,14 @@ class Replay(Service):
         return self._streams.difference(*(protocol.streams for protocol in self._factory.protocols))
 
     def subscribed(self) -> None:
-        """Called after each subscription: once all streams of the recording are wanted, it begins; without some of them if no further one comes."""
+        """Called after each subscription: once all streams of the recording are wanted, it begins; without some of them
+        if no further one comes."""
         if self._began is not None or self._delay is None:
             return
         self._cancel(self._call)
-        self._call = self._reactor.callLater(max(self._delay, PATIENCE) if self.missing else self._delay, self._due, bool(self.missing))
+        self._call = self._reactor.callLater(
+            max(self._delay, PATIENCE) if self.missing else self._delay, self._due, bool(self.missing)
+        )
 
     def _due(self, gave_up: bool) -> None:
         """The wait is over. A stream that was wanted when it began, and is not now, is being subscribed to again."""
@@ -200,9 +213,16 @@ class Replay(Service):
         if self._began is not None:
             return
         if self.missing:
-            _log.warn("nobody wants {streams}: their frames are passed over", streams=", ".join(sorted(self.missing))[:500])
+            _log.warn(
+                "nobody wants {streams}: their frames are passed over", streams=", ".join(sorted(self.missing))[:500]
+            )
         recording = self.recording
-        _log.info("playing {count} frames of {exchange} {market}", count=len(self._frames), exchange=recording.exchange, market=recording.market)
+        _log.info(
+            "playing {count} frames of {exchange} {market}",
+            count=len(self._frames),
+            exchange=recording.exchange,
+            market=recording.market,
+        )
         self._cancel(self._call)
         self._began = self._reactor.seconds()
         self._play()

@@ -1,4 +1,5 @@
-"""The simulator as a service: every venue host on a port of its own, one beat for all, faults, ledgers and the truth."""
+"""The simulator as a service: every venue host on a port of its own, one beat for all, faults, ledgers and the
+truth."""
 
 from __future__ import annotations
 
@@ -40,7 +41,8 @@ _MAX_MESSAGE = 256 * 1024
 
 @implementer(IPushProducer)
 class VenueProtocol(WebSocketServerProtocol):
-    """One client's WebSocket: the ``Link`` of a ``Session``. A client that does not read for 10 s is cut, so that what waits for it stays bounded."""
+    """One client's WebSocket: the ``Link`` of a ``Session``. A client that does not read for 10 s is cut, so that what
+    waits for it stays bounded."""
 
     host: Host
     session: Session | None = None
@@ -108,8 +110,8 @@ class VenueProtocol(WebSocketServerProtocol):
 
 
 class _Timers:
-    """Delayed calls for Autobahn on the given reactor. Its own use the global one and round down to whole seconds: a close frame was often cut off by
-    the end of the wait for its answer."""
+    """Delayed calls for Autobahn on the given reactor. Its own use the global one and round down to whole seconds: a
+    close frame was often cut off by the end of the wait for its answer."""
 
     def __init__(self, reactor: IReactorTime) -> None:
         self.call_later = reactor.callLater
@@ -155,7 +157,10 @@ class VenueResource(Resource):
             return _answer(request, refusal.status, refusal.body, refusal.headers)
         if request.method not in (b"GET", b"HEAD"):
             return _answer(request, 405, b"", {"Allow": "GET"})
-        query = {name.decode("utf-8", "replace"): values[-1].decode("utf-8", "replace") for name, values in request.args.items()}
+        query = {
+            name.decode("utf-8", "replace"): values[-1].decode("utf-8", "replace")
+            for name, values in request.args.items()
+        }
         answer = self._host.rest(path, query)
         body = _answer(request, answer.status, answer.body, answer.headers)
         if not self._host.slow:
@@ -192,10 +197,10 @@ class _QuietSite(Site):
 class Simulator(MultiService):
     """Simulated venues on loopback.
 
-    ``ports`` gives hosts (``binance-spot``, ``binance-perpetual``, ``bybit``) a fixed port; any other gets a free one. ``listen`` may be called
-    before ``startService``; from then on ``hosts`` is filled: (exchange, market) to (WebSocket base URL, REST base URL).
-    ``control_port`` is the number to listen on for ``control`` (0: a free one); the attribute holds the bound one once listening.
-    ``record=True`` keeps the past of the books for ``truth``.
+    ``ports`` gives hosts (``binance-spot``, ``binance-perpetual``, ``bybit``) a fixed port; any other gets a free one.
+    ``listen`` may be called before ``startService``; from then on ``hosts`` is filled: (exchange, market) to (WebSocket
+    base URL, REST base URL). ``control_port`` is the number to listen on for ``control`` (0: a free one); the attribute
+    holds the bound one once listening. ``record=True`` keeps the past of the books for ``truth``.
     Raises ``KeyError`` for a venue without a simulator, ``CannotListenError`` (from ``listen``) for a taken port.
     """
 
@@ -225,7 +230,9 @@ class Simulator(MultiService):
         # The market is a minute older than the simulator, so that there are recent trades from the start.
         economy = Economy(seed, clock.wall_ms() - MINUTE)
         self.markets = {
-            (exchange, market): Market(exchange, market, economy, record=record) for exchange in exchanges for market in (SPOT, PERPETUAL)
+            (exchange, market): Market(exchange, market, economy, record=record)
+            for exchange in exchanges
+            for market in (SPOT, PERPETUAL)
         }
         self.venues: dict[str, Host] = {}
         for exchange in exchanges:
@@ -254,7 +261,10 @@ class Simulator(MultiService):
             site = _QuietSite(VenueResource(host, self._reactor), timeout=60)
             port = self._listen(self._wanted_ports.get(name, 0), site)
             for market in host.markets:
-                self.hosts[host.exchange, market] = (f"ws://{self._interface}:{port}", f"http://{self._interface}:{port}")
+                self.hosts[host.exchange, market] = (
+                    f"ws://{self._interface}:{port}",
+                    f"http://{self._interface}:{port}",
+                )
         if self._control_port is not None:
             self.control_port = self._listen(self._control_port, control_site(self.faults, self.ledger))
 

@@ -1,7 +1,7 @@
 """What is true in the simulated market, for tests that check every value a server shows as live.
 
-Texts are the venue's own (padded) numbers. What concerns the past is kept only by a simulator made with ``record=True``, and only for the last
-20,000 changes of each instrument's book.
+Texts are the venue's own (padded) numbers. What concerns the past is kept only by a simulator made with
+``record=True``, and only for the last 20,000 changes of each instrument's book.
 """
 
 from __future__ import annotations
@@ -86,21 +86,30 @@ class Truth:
     def book(
         self, exchange: str, market: MarketType, symbol: Symbol | str, update_id: int, depth: int
     ) -> tuple[list[TextLevel], list[TextLevel]] | None:
-        """(bids, asks), best first, after the change ``update_id``; None where that is too long ago, still to come, or not recorded.
+        """(bids, asks), best first, after the change ``update_id``; None where that is too long ago, still to come, or
+        not recorded.
 
         ``update_id`` is Binance's ``u`` (or ``lastUpdateId``) and Bybit's ``seq``.
         """
         instrument = self.instrument(exchange, market, symbol)
         log = instrument.log
-        if log is None or update_id > instrument.update_id or (log and update_id < log[0].id) or (not log and update_id != instrument.update_id):
+        if (
+            log is None
+            or update_id > instrument.update_id
+            or (log and update_id < log[0].id)
+            or (not log and update_id != instrument.update_id)
+        ):
             return None
         undone = list(takewhile(lambda change: change.id > update_id, reversed(log)))
         listing, book = instrument.listing, instrument.book
         bids, asks = (_rewound(side, undone, depth) for side in (book.bids, book.asks))
-        return [(listing.price(-key), listing.size(size)) for key, size in bids], [(listing.price(key), listing.size(size)) for key, size in asks]
+        return [(listing.price(-key), listing.size(size)) for key, size in bids], [
+            (listing.price(key), listing.size(size)) for key, size in asks
+        ]
 
     def quotes(self, exchange: str, market: MarketType, symbol: Symbol | str) -> list[Quote]:
-        """The recent best levels, oldest first, the present ones last. Only the present ones where nothing is recorded."""
+        """The recent best levels, oldest first, the present ones last. Only the present ones where nothing is
+        recorded."""
         instrument = self.instrument(exchange, market, symbol)
         recent = [_quote(instrument, time, top) for time, top in instrument.quotes or ()]
         return [*recent, _quote(instrument, instrument.time, instrument.top())]
@@ -111,7 +120,15 @@ class Truth:
         listing, day = instrument.listing, instrument.candles.day()
         quote = _quote(instrument, instrument.time, instrument.top())
         price = listing.price
-        return TickerTruth(price(day.close), quote, price(day.open), price(day.high), price(day.low), listing.size(day.volume), day.count)
+        return TickerTruth(
+            price(day.close),
+            quote,
+            price(day.open),
+            price(day.high),
+            price(day.low),
+            listing.size(day.volume),
+            day.count,
+        )
 
     def trade(self, exchange: str, market: MarketType, symbol: Symbol | str, trade_id: int) -> TradeTruth | None:
         """One of the last thousand fills by its id; None for any other."""
@@ -121,16 +138,29 @@ class Truth:
         """The last thousand fills, oldest first. Bybit's wire ids follow from ``id`` (``bybit.trade_id``)."""
         instrument = self.instrument(exchange, market, symbol)
         price, size = instrument.listing.price, instrument.listing.size
-        return [TradeTruth(each.id, each.time, price(each.price), size(each.size), "buy" if each.buy else "sell") for each in instrument.trades]
+        return [
+            TradeTruth(each.id, each.time, price(each.price), size(each.size), "buy" if each.buy else "sell")
+            for each in instrument.trades
+        ]
 
-    def candles(self, exchange: str, market: MarketType, symbol: Symbol | str, interval: str, limit: int) -> list[CandleTruth]:
+    def candles(
+        self, exchange: str, market: MarketType, symbol: Symbol | str, interval: str, limit: int
+    ) -> list[CandleTruth]:
         """The last bars, oldest first, the running one last."""
         instrument = self.instrument(exchange, market, symbol)
         listing, running = instrument.listing, instrument.candles.minute.start
         bars = instrument.candles.candles(interval, None, running, limit)
         price = listing.price
         return [
-            CandleTruth(bar.start, price(bar.open), price(bar.high), price(bar.low), price(bar.close), listing.size(bar.volume), bar is not bars[-1])
+            CandleTruth(
+                bar.start,
+                price(bar.open),
+                price(bar.high),
+                price(bar.low),
+                price(bar.close),
+                listing.size(bar.volume),
+                bar is not bars[-1],
+            )
             for bar in bars
         ]
 

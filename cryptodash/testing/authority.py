@@ -25,16 +25,23 @@ class Authority:
         self.trust_root: Any = trustRootFromCertificates([Certificate(X509.from_cryptography(certificate))])
 
     def options(self, host: str, *, days: int = 1) -> Any:
-        """What a TLS server that claims to be ``host`` needs; a negative number of ``days`` makes an expired certificate."""
+        """What a TLS server that claims to be ``host`` needs; a negative number of ``days`` makes an expired
+        certificate."""
         key = ec.generate_private_key(ec.SECP256R1())
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
         certificate = self._sign(name, key, [x509.SubjectAlternativeName([x509.DNSName(host)])], days=days)
         return CertificateOptions(privateKey=key, certificate=certificate)
 
-    def _sign(self, subject: x509.Name, key: ec.EllipticCurvePrivateKey, extensions: list[Any], *, days: int) -> x509.Certificate:
+    def _sign(
+        self, subject: x509.Name, key: ec.EllipticCurvePrivateKey, extensions: list[Any], *, days: int
+    ) -> x509.Certificate:
         now = datetime.now(timezone.utc)
         builder = x509.CertificateBuilder().subject_name(subject).issuer_name(self._name).public_key(key.public_key())
-        builder = builder.serial_number(x509.random_serial_number()).not_valid_before(now - 10 * _DAY).not_valid_after(now + days * _DAY)
+        builder = (
+            builder.serial_number(x509.random_serial_number())
+            .not_valid_before(now - 10 * _DAY)
+            .not_valid_after(now + days * _DAY)
+        )
         for extension in extensions:
             builder = builder.add_extension(extension, critical=isinstance(extension, x509.BasicConstraints))
         return builder.sign(self._key, SHA256())

@@ -1,4 +1,5 @@
-"""A bench for an engine: it carries out the engine's outputs against a made-up venue's server side, by hand and by a manual clock."""
+"""A bench for an engine: it carries out the engine's outputs against a made-up venue's server side, by hand and by a
+manual clock."""
 
 from __future__ import annotations
 
@@ -40,11 +41,18 @@ class Server:
 class Bench:
     """An engine, its clock, and the servers it is connected to.
 
-    ``obedient``: connections open at once and requests are acked at once; names in ``refused`` refuse the whole request they come in.
-    Everything published is in ``events``; REST requests wait in ``fetches``.
+    ``obedient``: connections open at once and requests are acked at once; names in ``refused`` refuse the whole request
+    they come in. Everything published is in ``events``; REST requests wait in ``fetches``.
     """
 
-    def __init__(self, venue: MadeUpVenue | None = None, catalogue: Catalogue | None = None, *, obedient: bool = True, seed: int = 1) -> None:
+    def __init__(
+        self,
+        venue: MadeUpVenue | None = None,
+        catalogue: Catalogue | None = None,
+        *,
+        obedient: bool = True,
+        seed: int = 1,
+    ) -> None:
         self.clock = ManualClock()
         self.tally = Tally()
         self.venue = venue or MadeUpVenue()

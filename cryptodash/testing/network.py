@@ -1,6 +1,8 @@
-"""A network in memory: names, TCP connections, silence and refusals, with time that moves only when told. No socket, no waiting.
+"""A network in memory: names, TCP connections, silence and refusals, with time that moves only when told. No socket, no
+waiting.
 
-``MemoryNetwork`` is a Twisted reactor as far as clients and servers need one, and a ``cryptodash.core.time.Clock`` at the same time::
+``MemoryNetwork`` is a Twisted reactor as far as clients and servers need one, and a ``cryptodash.core.time.Clock`` at
+the same time::
 
     network = MemoryNetwork()
     network.listen(8080, a_protocol_factory)
@@ -8,8 +10,8 @@
     network.settle()                 # everything that can happen without time passing
     network.pass_time(10.0)
 
-Servers that bind a port themselves (``listenTCP``) get one here too. ``latency`` is how long bytes travel on connections made from then on; they
-arrive with the first step of time that is late enough.
+Servers that bind a port themselves (``listenTCP``) get one here too. ``latency`` is how long bytes travel on
+connections made from then on; they arrive with the first step of time that is late enough.
 """
 
 from __future__ import annotations
@@ -49,7 +51,8 @@ ADDRESS = "192.0.2.1"
 
 
 class Wire:
-    """One TCP connection: two ends, ``client`` and ``server``. While ``frozen`` nothing crosses it, as with a cable pulled."""
+    """One TCP connection: two ends, ``client`` and ``server``. While ``frozen`` nothing crosses it, as with a cable
+    pulled."""
 
     def __init__(self, host: str, port: int, time: Callable[[], float] = float, latency: float = 0.0) -> None:
         self.host = host
@@ -283,7 +286,9 @@ class MemoryNetwork(Clock):
         for _ in range(100_000):
             if self.calls and self.calls[0].getTime() <= self.seconds():
                 self.advance(0)
-            if not any(self._attempt(each) for each in list(self.attempts)) and not any(wire.turn() for wire in self._open):
+            if not any(self._attempt(each) for each in list(self.attempts)) and not any(
+                wire.turn() for wire in self._open
+            ):
                 self._open = [wire for wire in self._open if not wire.is_over]
                 return
         raise AssertionError("the network does not come to rest")
@@ -332,7 +337,12 @@ class MemoryNetwork(Clock):
         raise NotImplementedError("names are resolved here")
 
     def resolveHostName(
-        self, resolutionReceiver: Any, hostName: str, portNumber: int = 0, addressTypes: Any = None, transportSemantics: str = "TCP"
+        self,
+        resolutionReceiver: Any,
+        hostName: str,
+        portNumber: int = 0,
+        addressTypes: Any = None,
+        transportSemantics: str = "TCP",
     ) -> Any:
         self.names.append(hostName)
         resolution = _Resolution(hostName)

@@ -1,9 +1,12 @@
-"""A made-up venue, small enough to read, with everything the engine has to cope with: for tests of the engine and of what drives it.
+"""A made-up venue, small enough to read, with everything the engine has to cope with: for tests of the engine and of
+what drives it.
 
-Its wire is JSON. One endpoint per market type (``spot``, ``perp``). Stream names are ``<kind>:<native>`` with kind ``quote``, ``day``, ``trade``,
-``candle``, ``mark`` or ``book<tier>``. Spot books have rule ``RANGE`` with a REST snapshot, perpetual books ``COUNTER`` in two tiers (5 and 50).
+Its wire is JSON. One endpoint per market type (``spot``, ``perp``). Stream names are ``<kind>:<native>`` with kind
+``quote``, ``day``, ``trade``, ``candle``, ``mark`` or ``book<tier>``. Spot books have rule ``RANGE`` with a REST
+snapshot, perpetual books ``COUNTER`` in two tiers (5 and 50).
 
-Requests are ``{"op": "sub" | "unsub" | "ping", "args": [...], "id": "1"}``. The functions below the class write what the venue would send.
+Requests are ``{"op": "sub" | "unsub" | "ping", "args": [...], "id": "1"}``. The functions below the class write what
+the venue would send.
 """
 
 from __future__ import annotations
@@ -18,7 +21,20 @@ from cryptodash.core.events import Candle, Level, Side
 from cryptodash.core.instruments import Catalogue, Instrument, MarketType, Symbol
 from cryptodash.core.numbers import Number, positive, unsigned
 from cryptodash.core.topics import Channel, Topic
-from cryptodash.exchanges.interfaces import BookRule, Endpoint, Hosts, IVenue, Limits, Part, Plan, Poll, Purpose, RestLimits, RestRequest, StreamSpec
+from cryptodash.exchanges.interfaces import (
+    BookRule,
+    Endpoint,
+    Hosts,
+    IVenue,
+    Limits,
+    Part,
+    Plan,
+    Poll,
+    Purpose,
+    RestLimits,
+    RestRequest,
+    StreamSpec,
+)
 from cryptodash.exchanges.messages import (
     Ack,
     BadFrame,
@@ -60,10 +76,17 @@ class MadeUpVenue:
     id = "madeup"
     name = "Made Up"
     markets = (SPOT, PERPETUAL)
-    hosts: Mapping[MarketType, Hosts] = {market: Hosts(f"wss://{market}.example", f"https://{market}.example") for market in (SPOT, PERPETUAL)}
+    hosts: Mapping[MarketType, Hosts] = {
+        market: Hosts(f"wss://{market}.example", f"https://{market}.example") for market in (SPOT, PERPETUAL)
+    }
     alternative: Mapping[MarketType, str] = {SPOT: "other.example", PERPETUAL: "other.example"}
-    endpoints: Mapping[str, Endpoint] = {"spot": Endpoint("spot", SPOT, "/ws"), "perp": Endpoint("perp", PERPETUAL, "/ws")}
-    rest_limits: Mapping[MarketType, RestLimits] = {market: RestLimits("all", 1000, 60.0) for market in (SPOT, PERPETUAL)}
+    endpoints: Mapping[str, Endpoint] = {
+        "spot": Endpoint("spot", SPOT, "/ws"),
+        "perp": Endpoint("perp", PERPETUAL, "/ws"),
+    }
+    rest_limits: Mapping[MarketType, RestLimits] = {
+        market: RestLimits("all", 1000, 60.0) for market in (SPOT, PERPETUAL)
+    }
     book_rule: Mapping[MarketType, BookRule] = {SPOT: BookRule.RANGE, PERPETUAL: BookRule.COUNTER}
     mark = b""
     simulated = False
@@ -121,7 +144,14 @@ class MadeUpVenue:
     def snapshot_request(self, topic: Topic, instrument: Instrument, depth: int) -> RestRequest | None:
         if topic.market is PERPETUAL:
             return None
-        return RestRequest(Purpose.SNAPSHOT, topic.market, f"/book/{instrument.native}", topic=topic, native=instrument.native, limit=100)
+        return RestRequest(
+            Purpose.SNAPSHOT,
+            topic.market,
+            f"/book/{instrument.native}",
+            topic=topic,
+            native=instrument.native,
+            limit=100,
+        )
 
     def read_snapshot(self, request: RestRequest, body: bytes) -> Depth:
         message = self.read("spot", body)[0]
@@ -130,14 +160,23 @@ class MadeUpVenue:
         return message
 
     def candles_request(self, topic: Topic, instrument: Instrument, limit: int, end_ms: int | None) -> RestRequest:
-        return RestRequest(Purpose.CANDLES, topic.market, f"/candles/{instrument.native}", topic=topic, native=instrument.native, limit=limit)
+        return RestRequest(
+            Purpose.CANDLES,
+            topic.market,
+            f"/candles/{instrument.native}",
+            topic=topic,
+            native=instrument.native,
+            limit=limit,
+        )
 
     def read_candles(self, request: RestRequest, body: bytes, now_ms: int) -> Sequence[Candle]:
         assert request.topic is not None
         bars = []
         for time, text in json.loads(body):
             close = positive(text)
-            bars.append(Candle(request.topic, time, close, close, close, close, Number("1"), time + 60_000 <= now_ms, "rest"))
+            bars.append(
+                Candle(request.topic, time, close, close, close, close, Number("1"), time + 60_000 <= now_ms, "rest")
+            )
         return bars
 
     def read_poll(self, request: RestRequest, body: bytes) -> Sequence[Message]:
@@ -158,7 +197,13 @@ def _ticker_plan(endpoint: str, native: str, topic: Topic) -> Plan:
     polls: tuple[Poll, ...] = ()
     if topic.market is PERPETUAL:
         streams.append(StreamSpec(endpoint, f"mark:{native}", frozenset({Part.MARK}), promise=1.0))
-        polls = (Poll(RestRequest(Purpose.POLL, PERPETUAL, f"/interest/{native}", topic=topic), 30.0, frozenset({Part.INTEREST})),)
+        polls = (
+            Poll(
+                RestRequest(Purpose.POLL, PERPETUAL, f"/interest/{native}", topic=topic),
+                30.0,
+                frozenset({Part.INTEREST}),
+            ),
+        )
     return Plan(tuple(streams), polls, frozenset({Part.QUOTE, Part.LAST}))
 
 
@@ -219,11 +264,20 @@ def candle(native: str, time: int, close: str, closed: bool = False) -> bytes:
 
 
 def book(
-    stream: str, first: int, last: int, bids: Mapping[str, str], asks: Mapping[str, str], *, snapshot: bool = False, time: int | None = None
+    stream: str,
+    first: int,
+    last: int,
+    bids: Mapping[str, str],
+    asks: Mapping[str, str],
+    *,
+    snapshot: bool = False,
+    time: int | None = None,
 ) -> bytes:
     """A book frame, or the body of a REST snapshot."""
     levels = {"bids": list(bids.items()), "asks": list(asks.items())}
-    return _write({"kind": "book", "stream": stream, "first": first, "last": last, "snapshot": snapshot, "t": time, **levels})
+    return _write(
+        {"kind": "book", "stream": stream, "first": first, "last": last, "snapshot": snapshot, "t": time, **levels}
+    )
 
 
 def sweep(rows: Mapping[str, str], time: int) -> bytes:
@@ -233,7 +287,9 @@ def sweep(rows: Mapping[str, str], time: int) -> bytes:
 
 def make_instrument(market: MarketType, base: str, quote_: str, status: str = "trading") -> Instrument:
     """An instrument of the venue."""
-    return Instrument("madeup", market, Symbol(base, quote_), base + quote_, Number("0.1"), Number("0.001"), status=status)
+    return Instrument(
+        "madeup", market, Symbol(base, quote_), base + quote_, Number("0.1"), Number("0.001"), status=status
+    )
 
 
 def make_catalogue(*pairs: str, markets: Sequence[MarketType] = (SPOT, PERPETUAL)) -> Catalogue:
@@ -264,7 +320,15 @@ def _read(said: dict[str, object]) -> Message:
         return Restarting()
     if kind == "quote":
         one = Number("1")
-        return Quote(stream, positive(str(said["bid"])), one, positive(str(said["ask"])), one, int(str(said["u"])), None if time is None else at)
+        return Quote(
+            stream,
+            positive(str(said["bid"])),
+            one,
+            positive(str(said["ask"])),
+            one,
+            int(str(said["u"])),
+            None if time is None else at,
+        )
     if kind == "day":
         return Stats(stream, at, last=positive(str(said["last"])))
     if kind == "mark":
@@ -283,11 +347,15 @@ def _read_rest(said: dict[str, object], kind: object, stream: str, at: int, time
         return Bar(stream, at, close, close, close, close, Number("1"), bool(said["closed"]))
     if kind == "book":
         bids, asks = _levels(said["bids"]), _levels(said["asks"])
-        return Depth(stream, bool(said["snapshot"]), int(str(said["first"])), int(str(said["last"])), None, bids, asks, time)
+        return Depth(
+            stream, bool(said["snapshot"]), int(str(said["first"])), int(str(said["last"])), None, bids, asks, time
+        )
     if kind == "sweep":
         rows = said["rows"]
         assert isinstance(rows, dict)
-        return SweepRows(stream, [SweepRow(native, None, Stats("", at, last=positive(last)), None) for native, last in rows.items()])
+        return SweepRows(
+            stream, [SweepRow(native, None, Stats("", at, last=positive(last)), None) for native, last in rows.items()]
+        )
     return Ignored(str(kind)[:20])
 
 

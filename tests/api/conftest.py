@@ -45,8 +45,12 @@ class TwinClock(Clock):
         return T0 + round(self.seconds() * 1000)
 
 
-def instrument(exchange: str, base: str, quote: str, market: MarketType = MarketType.SPOT, tick: str = "0.01000000") -> Instrument:
-    return Instrument(exchange, market, Symbol(base, quote), base + quote, Number(tick), Number("0.00001000"), Number("0.00001000"))
+def instrument(
+    exchange: str, base: str, quote: str, market: MarketType = MarketType.SPOT, tick: str = "0.01000000"
+) -> Instrument:
+    return Instrument(
+        exchange, market, Symbol(base, quote), base + quote, Number(tick), Number("0.00001000"), Number("0.00001000")
+    )
 
 
 @implementer(IUpstream)
@@ -64,7 +68,9 @@ class UpstreamDouble:
     def __attrs_post_init__(self) -> None:
         self.catalogue = Catalogue(self.exchange)
         self.catalogue.replace(MarketType.SPOT, [instrument(self.exchange, base, "USDT") for base in ("BTC", "ETH")])
-        self.catalogue.replace(MarketType.PERPETUAL, [instrument(self.exchange, "BTC", "USDC", MarketType.PERPETUAL, "0.25")])
+        self.catalogue.replace(
+            MarketType.PERPETUAL, [instrument(self.exchange, "BTC", "USDC", MarketType.PERPETUAL, "0.25")]
+        )
 
     def intervals(self, market: MarketType) -> Sequence[str]:
         return ("1m", "5m")
@@ -115,15 +121,25 @@ class HubDouble:
         self.waiting: defaultdict[Topic, list[Deferred[bool]]] = defaultdict(list)
         self.asked: list[tuple[Topic, int, int | None]] = []
 
-    def resolve(self, exchange: Any, market: Any, channel: Any, symbol: Any, depth: Any = None, interval: Any = None) -> Topic:
+    def resolve(
+        self, exchange: Any, market: Any, channel: Any, symbol: Any, depth: Any = None, interval: Any = None
+    ) -> Topic:
         upstream = self.upstreams.get(exchange)
         if upstream is None:
             raise Refused("unknown_exchange", f"exchange {exchange!r} is not one of: {', '.join(self.upstreams)}")
         kind = MarketType(market or "spot")
         found = upstream.catalogue.find(kind, symbol)
         if channel == "order_book":
-            return Topic(exchange, kind, found, Channel.ORDER_BOOK, depth=self.book_depth_default if depth is None else check_depth(depth))
-        return Topic(exchange, kind, found, Channel(channel), interval=check_interval(interval) if channel == "candle" else "")
+            return Topic(
+                exchange,
+                kind,
+                found,
+                Channel.ORDER_BOOK,
+                depth=self.book_depth_default if depth is None else check_depth(depth),
+            )
+        return Topic(
+            exchange, kind, found, Channel(channel), interval=check_interval(interval) if channel == "candle" else ""
+        )
 
     def view_interval(self, topic: Topic, max_rate: float | None) -> int:
         return 100 if topic.depth else 0
@@ -139,7 +155,14 @@ class HubDouble:
     def current(self, topic: Topic, interval: int) -> Sequence[Message]:
         book = self.books.get(topic)
         if book is not None:
-            return [Message(topic, "order_book_snapshot", codec.message("order_book_snapshot", codec.snapshot_payload(book)), topic)]
+            return [
+                Message(
+                    topic,
+                    "order_book_snapshot",
+                    codec.message("order_book_snapshot", codec.snapshot_payload(book)),
+                    topic,
+                )
+            ]
         return []
 
     def ticker(self, topic: Topic) -> Ticker | None:
@@ -285,7 +308,9 @@ class Web:
     def get(self, path: str, method: str = "GET", body: bytes = b"", **headers: str) -> Response:
         return self.wire().get(path, method, body, **headers)
 
-    def topic(self, channel: Channel = Channel.TICKER, exchange: str = "binance", base: str = "BTC", depth: int = 0) -> Topic:
+    def topic(
+        self, channel: Channel = Channel.TICKER, exchange: str = "binance", base: str = "BTC", depth: int = 0
+    ) -> Topic:
         return Topic(exchange, MarketType.SPOT, Symbol(base, "USDT"), channel, depth=depth)
 
     def put_ticker(self, **members: Any) -> Topic:
@@ -301,7 +326,9 @@ class Web:
 
     def put_trades(self, count: int) -> Topic:
         topic = self.topic(Channel.TRADE)
-        self.hub.trade_lists[topic] = [Trade(topic, T0 + n, str(n), Number("1.10"), Number("2.0"), Side.BUY) for n in range(count)]
+        self.hub.trade_lists[topic] = [
+            Trade(topic, T0 + n, str(n), Number("1.10"), Number("2.0"), Side.BUY) for n in range(count)
+        ]
         return topic
 
 

@@ -19,7 +19,9 @@ def tally() -> Tally:
 
 def samples(text: bytes) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
     families = text_string_to_metric_families(text.decode())
-    return {(each.name, tuple(sorted(each.labels.items()))): each.value for family in families for each in family.samples}
+    return {
+        (each.name, tuple(sorted(each.labels.items()))): each.value for family in families for each in family.samples
+    }
 
 
 def test_counters_gauges_and_histograms_become_samples(tally: Tally) -> None:
@@ -76,7 +78,11 @@ def test_reactor_lag_is_how_late_a_timer_runs(tally: Tally) -> None:
         clock.advance(0.25 + late)
         scheduler.advance(0.25)
     buckets = tally.histogram("cryptodash_reactor_lag_seconds", "", LAG_BOUNDS).at()
-    assert [(bound, count) for bound, count in zip(LAG_BOUNDS, buckets.counts, strict=False) if count] == [(0.001, 1), (0.05, 1), (5.0, 1)]
+    assert [(bound, count) for bound, count in zip(LAG_BOUNDS, buckets.counts, strict=False) if count] == [
+        (0.001, 1),
+        (0.05, 1),
+        (5.0, 1),
+    ]
     lag.stopService()
     assert not scheduler.getDelayedCalls()
 

@@ -21,7 +21,17 @@ from cryptodash.core.interfaces import StreamReport
 from cryptodash.core.topics import Channel, Topic
 
 T0 = 1_704_067_200_000
-TICKER_NUMBERS = ("bid", "ask", "bid_size", "ask_size", "open_24h", "high_24h", "low_24h", "volume_24h", "quote_volume_24h")
+TICKER_NUMBERS = (
+    "bid",
+    "ask",
+    "bid_size",
+    "ask_size",
+    "open_24h",
+    "high_24h",
+    "low_24h",
+    "volume_24h",
+    "quote_volume_24h",
+)
 TICKER_MORE = ("change_24h", "change_pct_24h", "mark_price", "index_price", "funding_rate", "open_interest")
 TICKER_TIMES = ("next_funding_time", "quote_time", "last_time", "stats_time")
 FULL_TICKER: dict[str, Any] = {**dict.fromkeys(TICKER_NUMBERS + TICKER_MORE, "1.50"), **dict.fromkeys(TICKER_TIMES, T0)}
@@ -90,7 +100,10 @@ def asyncapi(web: Any) -> Description:
 
 def test_every_route_is_described_and_every_description_is_a_route(openapi: Description) -> None:
     routes = {
-        (rule.rule, method.lower()) for rule in Rest.app.url_map.iter_rules() for method in rule.methods - {"HEAD", "OPTIONS"} if "<" not in rule.rule
+        (rule.rule, method.lower())
+        for rule in Rest.app.url_map.iter_rules()
+        for method in rule.methods - {"HEAD", "OPTIONS"}
+        if "<" not in rule.rule
     }
     assert routes == {(path, method) for path, item in openapi.document["paths"].items() for method in item}
 
@@ -118,7 +131,12 @@ def fill(web: Any) -> None:
     web.put_trades(2)
     web.hub.bars = ([Candle(web.topic(Channel.CANDLE), T0, "1", "2", "1", "2", "10", True, "rest")], True)
     upstream = web.hub.upstreams["binance"]
-    upstream.status = {"status": "degraded", "cause": Cause.SILENT, "reason": "one host is slow", "unknown_topics": ("binance:spot:NO-PE:ticker",)}
+    upstream.status = {
+        "status": "degraded",
+        "cause": Cause.SILENT,
+        "reason": "one host is slow",
+        "unknown_topics": ("binance:spot:NO-PE:ticker",),
+    }
     upstream.reports = [StreamReport("binance", "x", "c1", (ticker,), State.STALE, Cause.GAP, 1.0, 2.0, 9, 1, 1)]
 
 
@@ -133,7 +151,13 @@ CALLS: list[tuple[str, str, str, int, Callable[[Any], None]]] = [
     ("GET", "/api/symbols", "exchange=x", 404, fill),
     ("POST", "/api/symbols/refresh", "exchange=bybit", 200, fill),
     ("POST", "/api/symbols/refresh", "exchange=bybit", 429, lambda web: web.get("/api/symbols/refresh", "POST")),
-    ("POST", "/api/symbols/refresh", "", 502, lambda web: setattr(web.hub.upstreams["binance"], "refresh_error", UpstreamError("banned", "x", 1))),
+    (
+        "POST",
+        "/api/symbols/refresh",
+        "",
+        502,
+        lambda web: setattr(web.hub.upstreams["binance"], "refresh_error", UpstreamError("banned", "x", 1)),
+    ),
     ("GET", "/api/ticker", PAIR, 200, fill),
     ("GET", "/api/ticker", PAIR, 409, lambda web: None),
     ("GET", "/api/ticker", PAIR + "&market_type=x", 400, fill),
@@ -165,13 +189,20 @@ def _messages() -> Iterator[tuple[str, bytes]]:
     def topic(channel: Channel, **more: Any) -> Topic:
         return Topic("binance", MarketType.PERPETUAL, Symbol("BTC", "USDT"), channel, **more)
 
-    ticker, book, candle = topic(Channel.TICKER), topic(Channel.ORDER_BOOK, depth=5), topic(Channel.CANDLE, interval="1m")
+    ticker, book, candle = (
+        topic(Channel.TICKER),
+        topic(Channel.ORDER_BOOK, depth=5),
+        topic(Channel.CANDLE, interval="1m"),
+    )
     trade = Trade(topic(Channel.TRADE), T0, "1", "1.5", "2", Side.SELL)
     level = [("1.5", "2.00")]
     yield "Ticker", codec.message("ticker", codec.ticker_payload(Ticker(ticker, T0, "1.5", **FULL_TICKER)))
     yield "Trade", codec.message("trade", codec.trade_payload(trade))
     yield "Trade", codec.message("trade", codec.trade_payload(trade, replayed=True))
-    yield "OrderBookSnapshot", codec.message("order_book_snapshot", codec.snapshot_payload(BookSnapshot(book, T0, 1, level, level, True)))
+    yield (
+        "OrderBookSnapshot",
+        codec.message("order_book_snapshot", codec.snapshot_payload(BookSnapshot(book, T0, 1, level, level, True))),
+    )
     delta = BookDelta(book, T0, 2, level, level, ["1.4"], ["1.6"])
     yield "OrderBookDelta", codec.message("order_book_delta", codec.delta_payload(delta))
     bar = Candle(candle, T0, "1", "2", "1", "2", "3.0", True, "trades", True)
@@ -198,9 +229,13 @@ def _session_messages() -> Iterator[tuple[str, bytes]]:
 
     frames: list[bytes] = []
     hub = _Hub()
-    fanout = SimpleNamespace(hub=hub, clock=ManualClock(), traffic=Traffic(Tally()), subscribe=lambda line, feeds: None, scheduler=Clock())
+    fanout = SimpleNamespace(
+        hub=hub, clock=ManualClock(), traffic=Traffic(Tally()), subscribe=lambda line, feeds: None, scheduler=Clock()
+    )
     line = SimpleNamespace(say=frames.append, introduce=lambda feeds: None, close=lambda: None)
-    client = rules.Session(fanout, line, Limits(), rules.Identity("1.2.3", "live", 20_000), "123e4567-e89b-42d3-a456-426614174000")
+    client = rules.Session(
+        fanout, line, Limits(), rules.Identity("1.2.3", "live", 20_000), "123e4567-e89b-42d3-a456-426614174000"
+    )
     client.opened()
     good = '{"channel_type":"order_book","exchange":"binance","symbol":"BTC-USDT","depth":5,"max_rate":2}'
     candle = '{"channel_type":"candle","exchange":"binance","symbol":"BTC-USDT","interval":"1m"}'
@@ -222,8 +257,17 @@ class _Hub:
 
     upstreams: dict[str, Any] = {}
 
-    def resolve(self, exchange: Any, market: Any, channel: Any, symbol: Any, depth: Any = None, interval: Any = None) -> Topic:
-        return Topic("binance", MarketType.SPOT, Symbol("BTC", "USDT"), Channel(channel), depth=depth or 0, interval=interval or "")
+    def resolve(
+        self, exchange: Any, market: Any, channel: Any, symbol: Any, depth: Any = None, interval: Any = None
+    ) -> Topic:
+        return Topic(
+            "binance",
+            MarketType.SPOT,
+            Symbol("BTC", "USDT"),
+            Channel(channel),
+            depth=depth or 0,
+            interval=interval or "",
+        )
 
     def view_interval(self, topic: Topic, max_rate: float | None) -> int:
         return 0
@@ -243,18 +287,32 @@ def test_every_message_of_ws_fits_and_every_described_member_is_seen(asyncapi: D
 
 
 REQUESTS = [
-    ("Subscribe", '{"op":"subscribe","channels":[{"channel_type":"ticker","exchange":"binance", "symbol":{"base":"BTC","quote":"USDT"}}]}', True),
-    ("Subscribe", '{"op":"subscribe","id":1,"channels":[{"channel_type":"orderbook","exchange":"bybit","symbol":"BTCUSDT","depth":5}]}', True),
+    (
+        "Subscribe",
+        '{"op":"subscribe","channels":[{"channel_type":"ticker","exchange":"binance", "symbol":{"base":"BTC","quote":"USDT"}}]}',
+        True,
+    ),
+    (
+        "Subscribe",
+        '{"op":"subscribe","id":1,"channels":[{"channel_type":"orderbook","exchange":"bybit","symbol":"BTCUSDT","depth":5}]}',
+        True,
+    ),
     ("Unsubscribe", '{"op":"unsubscribe","channels":[]}', True),
     ("Ping", '{"op":"ping"}', True),
     ("List", '{"op":"list","id":"x"}', True),
     ("Resync", '{"op":"resync"}', False),
-    ("Subscribe", '{"op":"subscribe","channels":[{"channel_type":"bbo","exchange":"binance","symbol":"BTC-USDT"}]}', False),
+    (
+        "Subscribe",
+        '{"op":"subscribe","channels":[{"channel_type":"bbo","exchange":"binance","symbol":"BTC-USDT"}]}',
+        False,
+    ),
 ]
 
 
 @pytest.mark.parametrize(("name", "text", "fits"), REQUESTS)
-def test_requests_are_described_as_the_contract_shows_them(asyncapi: Description, name: str, text: str, fits: bool) -> None:
+def test_requests_are_described_as_the_contract_shows_them(
+    asyncapi: Description, name: str, text: str, fits: bool
+) -> None:
     assert asyncapi.fits({"$ref": f"#/components/schemas/{name}"}, msgspec.json.decode(text)) is fits
 
 
@@ -262,13 +320,19 @@ def test_every_message_is_in_a_channel_and_an_operation(asyncapi: Description) -
     document = asyncapi.document
     messages = set(document["components"]["messages"])
     assert set(document["channels"]["ws"]["messages"]) == messages
-    used = {each["$ref"].rpartition("/")[2] for operation in document["operations"].values() for each in operation["messages"]}
+    used = {
+        each["$ref"].rpartition("/")[2]
+        for operation in document["operations"].values()
+        for each in operation["messages"]
+    }
     assert used == messages
 
 
 def test_the_page_obeys_its_own_policy(web: Any) -> None:
     page = web.get("/", Host="dash.example:8080")
-    assert "connect-src 'self' ws://dash.example:8080 wss://dash.example:8080;" in page.headers["content-security-policy"]
+    assert (
+        "connect-src 'self' ws://dash.example:8080 wss://dash.example:8080;" in page.headers["content-security-policy"]
+    )
     assert "require-trusted-types-for 'script'" in page.headers["content-security-policy"]
     html = page.body.decode()
     assert not re.search(r"<style|\sstyle=|\son[a-z]+=|<script(?![^>]* src=)", html)
@@ -276,5 +340,7 @@ def test_the_page_obeys_its_own_policy(web: Any) -> None:
     for name in re.findall(r'(?:href|src)="(assets/[^"]+)"', html):
         asset = web.get(f"/{name}")
         assert asset.status == 200 and name.endswith("?v=1.2.3")
-        assert not re.search(r"innerHTML|outerHTML|insertAdjacent|document\.write|eval\(|https?://", asset.body.decode())
+        assert not re.search(
+            r"innerHTML|outerHTML|insertAdjacent|document\.write|eval\(|https?://", asset.body.decode()
+        )
         assert web.get(f"/{name}", If_None_Match=asset.headers["etag"]).status == 304

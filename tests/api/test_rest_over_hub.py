@@ -1,4 +1,5 @@
-"""REST over the real hub: values that a venue publishes come out of the routes, and what is asked for is wanted no longer than it must be."""
+"""REST over the real hub: values that a venue publishes come out of the routes, and what is asked for is wanted no
+longer than it must be."""
 
 from __future__ import annotations
 
@@ -76,7 +77,14 @@ def test_a_first_value_comes_out_as_soon_as_the_venue_sends_it(served: Any, kind
     assert again.status == 200 and len(served.wanted) == 1
 
 
-SPELLINGS = ["BTC-USDT", "btc-usdt", "BTC/USDT", "btc%2Fusdt", "BTCUSDT", "%7B%22base%22:%22btc%22,%22quote%22:%22USDT%22%7D"]
+SPELLINGS = [
+    "BTC-USDT",
+    "btc-usdt",
+    "BTC/USDT",
+    "btc%2Fusdt",
+    "BTCUSDT",
+    "%7B%22base%22:%22btc%22,%22quote%22:%22USDT%22%7D",
+]
 
 
 @pytest.mark.parametrize("symbol", SPELLINGS)

@@ -24,7 +24,9 @@ CANDLES = "/api/candles?exchange=binance&symbol=BTCUSDT&interval=1m"
 
 
 def bar(web: Any, minute: int, close: str = "2.0", closed: bool = True) -> Candle:
-    return Candle(web.topic(Channel.CANDLE), T0 + 60_000 * minute, "1.0", "2.50", "0.9", close, "10.000", closed, "rest")
+    return Candle(
+        web.topic(Channel.CANDLE), T0 + 60_000 * minute, "1.0", "2.50", "0.9", close, "10.000", closed, "rest"
+    )
 
 
 def test_health_tells_version_and_uptime(web: Any) -> None:
@@ -45,7 +47,15 @@ READINESS: list[tuple[dict[str, Any], int]] = [
     ({"status": "online", "good_streams": 0}, 503),
     ({"status": "online", "idle": True, "good_streams": 0, "streams": 0}, 200),
     ({"status": "offline", "idle": True, "good_streams": 0, "streams": 0}, 503),
-    ({"status": "offline", "good_streams": 0, "cause": Cause.BLOCKED, "reason": "stream.binance.com refuses this country"}, 503),
+    (
+        {
+            "status": "offline",
+            "good_streams": 0,
+            "cause": Cause.BLOCKED,
+            "reason": "stream.binance.com refuses this country",
+        },
+        503,
+    ),
     ({"status": "maintenance", "good_streams": 0}, 503),
 ]
 
@@ -94,7 +104,9 @@ def test_exchanges_are_wrapped_and_leave_unknown_values_out(web: Any) -> None:
 def test_streams_tell_topics_clients_age_and_state(web: Any) -> None:
     topic = web.topic()
     web.hub.upstreams["binance"].reports = [
-        StreamReport("binance", "btcusdt@bookTicker", "binance-1", (topic,), State.STALE, Cause.SILENT, 5.5, 1.23456, 99, 1, 2)
+        StreamReport(
+            "binance", "btcusdt@bookTicker", "binance-1", (topic,), State.STALE, Cause.SILENT, 5.5, 1.23456, 99, 1, 2
+        )
     ]
     assert web.get("/api/streams").json()["streams"] == [
         {
@@ -233,14 +245,22 @@ def test_trades_are_limited_and_oldest_first(web: Any) -> None:
     document = web.get(TRADES + "&limit=2").json()
     assert [each["id"] for each in document["trades"]] == ["3", "4"]
     assert document["limit"] == 2 and document["exchange"] == "binance" and document["source"] == "simulated"
-    assert document["trades"][0] == {"timestamp": "2024-01-01T00:00:00.003Z", "id": "3", "price": 1.1, "quantity": 2.0, "side": "buy"}
+    assert document["trades"][0] == {
+        "timestamp": "2024-01-01T00:00:00.003Z",
+        "id": "3",
+        "price": 1.1,
+        "quantity": 2.0,
+        "side": "buy",
+    }
 
 
 def test_candles_are_in_order_without_duplicates(web: Any) -> None:
     web.hub.bars = ([bar(web, 1), bar(web, 0), bar(web, 1, "2.1"), bar(web, 2, closed=False)], True)
     answer = web.get(CANDLES + "&limit=3")
     document = answer.json()
-    assert {name: document[name] for name in ("exchange", "symbol", "market_type", "interval", "limit", "cached", "source")} == {
+    assert {
+        name: document[name] for name in ("exchange", "symbol", "market_type", "interval", "limit", "cached", "source")
+    } == {
         "exchange": "binance",
         "symbol": "BTCUSDT",
         "market_type": "spot",
@@ -343,7 +363,9 @@ def test_other_methods_are_405_and_told_what_is_allowed(web: Any, method: str, p
     assert (answer.status, answer.code, answer.headers["allow"]) == (405, "method_not_allowed", allow)
 
 
-@pytest.mark.parametrize("path", ["/", "/health", "/ready", "/api/exchanges", "/api/symbols", "/metrics", "/openapi.json", "/nowhere"])
+@pytest.mark.parametrize(
+    "path", ["/", "/health", "/ready", "/api/exchanges", "/api/symbols", "/metrics", "/openapi.json", "/nowhere"]
+)
 def test_head_is_get_without_the_body(web: Any, path: str) -> None:
     get, head = web.get(path), web.get(path, "HEAD")
     assert (head.status, head.body) == (get.status, b"")
@@ -423,11 +445,16 @@ def test_an_internal_error_tells_the_peer_nothing(web: Any) -> None:
 
 
 @settings(deadline=None, max_examples=60)
-@given(path=st.sampled_from(["/api/ticker", "/api/orderbook", "/api/trades", "/api/candles", "/api/symbols"]), data=st.data())
+@given(
+    path=st.sampled_from(["/api/ticker", "/api/orderbook", "/api/trades", "/api/candles", "/api/symbols"]),
+    data=st.data(),
+)
 def test_no_query_is_a_server_error(make_web: Any, path: str, data: st.DataObject) -> None:
     web = make_web()
     names = st.sampled_from(["exchange", "symbol", "market_type", "limit", "interval", "depth", "end", "search", "x"])
-    texts = st.one_of(st.sampled_from(["binance", "BTC-USDT", "spot", "1m", "5"]), st.text("-/*%&=+09AzÄ٣\x00", max_size=12))
+    texts = st.one_of(
+        st.sampled_from(["binance", "BTC-USDT", "spot", "1m", "5"]), st.text("-/*%&=+09AzÄ٣\x00", max_size=12)
+    )
     pairs = data.draw(st.lists(st.tuples(names, texts), max_size=6))
     query = "&".join(f"{name}={''.join(f'%{byte:02x}' for byte in text.encode())}" for name, text in pairs)
     wire = web.wire()

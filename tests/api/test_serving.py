@@ -1,4 +1,5 @@
-"""Headers of everything the HTTP port says, and how the page's files are sent: compressed, tagged, never older than the server."""
+"""Headers of everything the HTTP port says, and how the page's files are sent: compressed, tagged, never older than the
+server."""
 
 from __future__ import annotations
 
@@ -17,7 +18,9 @@ HTML_POLICY = (
     "frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
 )
 CLOSED_POLICY = "default-src 'none'; frame-ancestors 'none'"
-ASSETS = sorted(entry.name for entry in files("cryptodash.dashboard").iterdir() if entry.name.rpartition(".")[2] in ("js", "css"))
+ASSETS = sorted(
+    entry.name for entry in files("cryptodash.dashboard").iterdir() if entry.name.rpartition(".")[2] in ("js", "css")
+)
 UPGRADE = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec_WebSocket_Version": "7"}
 PACKED = {"Accept_Encoding": "gzip"}
 
@@ -97,7 +100,9 @@ def test_a_failure_of_the_server_too(web: Any) -> None:
 
 @pytest.mark.parametrize("host", ["dash.example", "10.0.0.7:8080", "[::1]:8080"])
 def test_the_page_may_open_sockets_to_the_host_it_came_from_and_no_other(web: Any, host: str) -> None:
-    directives = dict(each.split(" ", 1) for each in web.get("/", Host=host).headers["content-security-policy"].split("; "))
+    directives = dict(
+        each.split(" ", 1) for each in web.get("/", Host=host).headers["content-security-policy"].split("; ")
+    )
     assert directives["connect-src"] == f"'self' ws://{host} wss://{host}"
 
 
@@ -117,7 +122,12 @@ def test_a_file_is_asked_for_again_and_sent_again_only_if_it_changed(web: Any, p
     if len(plain.body) >= 1024:
         assert packed.headers["content-encoding"] == "gzip"
         assert gzip.decompress(packed.body) == plain.body
-    for known in (plain.headers["etag"], plain.headers["etag"].removeprefix("W/"), f'"other", {plain.headers["etag"]}', "*"):
+    for known in (
+        plain.headers["etag"],
+        plain.headers["etag"].removeprefix("W/"),
+        f'"other", {plain.headers["etag"]}',
+        "*",
+    ):
         again = web.get(path, If_None_Match=known)
         assert (again.status, again.body, again.headers["etag"]) == (304, b"", plain.headers["etag"])
         assert (again.headers["cache-control"], again.headers["vary"]) == ("no-cache", "Accept-Encoding")

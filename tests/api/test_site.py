@@ -29,7 +29,11 @@ DRIPS = [
     ("header drip", b"GET /health HTTP/1.1\r\nX: ", b"a"),
     ("line drip", b"GET /health HTTP/1.1\r\n", b"X: a\r\n"),
     ("body drip", b"POST /api/symbols/refresh HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n", b"a"),
-    ("chunk drip", b"POST /api/symbols/refresh HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\na\r\n"),
+    (
+        "chunk drip",
+        b"POST /api/symbols/refresh HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"1\r\na\r\n",
+    ),
     ("bare line feeds", b"GET /health HTTP/1.1\nHost: a\n\n", b"\n"),
 ]
 
@@ -172,7 +176,9 @@ HEADS = [
 
 @pytest.mark.parametrize(("data", "status"), [each[1:] for each in HEADS], ids=[each[0] for each in HEADS])
 @pytest.mark.parametrize("piece", [1000, 100_000])
-def test_heads_that_are_too_large_or_broken_are_refused_and_closed(web: Any, data: bytes, status: int, piece: int) -> None:
+def test_heads_that_are_too_large_or_broken_are_refused_and_closed(
+    web: Any, data: bytes, status: int, piece: int
+) -> None:
     wire = web.wire()
     for at in range(0, len(data), piece):
         wire.send(data[at : at + piece])
@@ -261,7 +267,13 @@ def test_every_answer_has_the_security_headers_and_a_neutral_server(web: Any, pa
 
 @pytest.mark.parametrize("path", ["/", "/health", "/api/candles?exchange=binance", "/nowhere", "/ws", "*"])
 def test_preflight_is_answered_on_every_path(web: Any, path: str) -> None:
-    answer = web.get(path, "OPTIONS", Origin="https://page.test", Access_Control_Request_Method="GET", Access_Control_Request_Headers="content-type")
+    answer = web.get(
+        path,
+        "OPTIONS",
+        Origin="https://page.test",
+        Access_Control_Request_Method="GET",
+        Access_Control_Request_Headers="content-type",
+    )
     assert (answer.status, answer.body) == (204, b"")
     assert answer.headers["access-control-allow-origin"] == "*"
     assert answer.headers["access-control-allow-methods"] == "GET, HEAD"
@@ -293,7 +305,9 @@ UPGRADE = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec_WebSocket_Versi
         ("GET", b"x", UPGRADE, 400, "bad_request"),
     ],
 )
-def test_ws_is_handed_over_only_for_an_upgrade(web: Any, method: str, body: bytes, headers: dict[str, str], status: int, code: str) -> None:
+def test_ws_is_handed_over_only_for_an_upgrade(
+    web: Any, method: str, body: bytes, headers: dict[str, str], status: int, code: str
+) -> None:
     answer = web.get("/ws", method, body, **headers)
     assert (answer.status, answer.code, web.socket.upgrades) == (status, code, 0)
     assert status != 426 or (answer.headers["upgrade"], answer.headers["sec-websocket-version"]) == ("websocket", "13")

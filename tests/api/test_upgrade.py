@@ -1,4 +1,5 @@
-"""The short way into /ws: for the same bytes it does what the way through twisted.web and Autobahn does, or leaves them to it."""
+"""The short way into /ws: for the same bytes it does what the way through twisted.web and Autobahn does, or leaves them
+to it."""
 
 from __future__ import annotations
 
@@ -51,12 +52,20 @@ PLAIN: Fields = (
 def request(fields: Fields = PLAIN, line: str = "GET /ws HTTP/1.1", **changes: str | None) -> bytes:
     """``changes`` of fields by name: another value, ``None`` for none at all, or one that is new."""
     named = {name.replace("_", "-").lower(): value for name, value in changes.items()}
-    lines = [f"{name}: {value}" for name, value in ((name, named.pop(name.lower(), value)) for name, value in fields) if value is not None]
+    lines = [
+        f"{name}: {value}"
+        for name, value in ((name, named.pop(name.lower(), value)) for name, value in fields)
+        if value is not None
+    ]
     return "\r\n".join([line, *lines, *(f"{name}: {value}" for name, value in named.items()), "", ""]).encode("latin-1")
 
 
 def frame(opcode: int, payload: bytes) -> bytes:
-    return bytes([0x80 | opcode, 0x80 | len(payload)]) + b"\1\2\3\4" + bytes(byte ^ (1, 2, 3, 4)[at % 4] for at, byte in enumerate(payload))
+    return (
+        bytes([0x80 | opcode, 0x80 | len(payload)])
+        + b"\1\2\3\4"
+        + bytes(byte ^ (1, 2, 3, 4)[at % 4] for at, byte in enumerate(payload))
+    )
 
 
 PING = frame(1, b'{"op":"ping","id":7}')
@@ -126,11 +135,15 @@ class Peer:
         owner_of(self.transport).connectionLost(Failure(ConnectionDone()))
 
     def outcome(self) -> Outcome:
-        head, _, body = re.sub(rb"Date: [^\r]*\r\n", b"", self.got).partition(b"\r\n\r\n")  # twisted.web's own wall clock
+        head, _, body = re.sub(rb"Date: [^\r]*\r\n", b"", self.got).partition(
+            b"\r\n\r\n"
+        )  # twisted.web's own wall clock
         status, *lines = head.split(b"\r\n")
         timers = sorted(call.getTime() for call in self.house.time.getDelayedCalls())
         ended = bool(self.transport.disconnecting)
-        return Outcome(status, frozenset(lines), body, ended, self.house.metrics(), timers, len(self.house.clients.sessions))
+        return Outcome(
+            status, frozenset(lines), body, ended, self.house.metrics(), timers, len(self.house.clients.sessions)
+        )
 
 
 def configured(**changes: Any) -> Config:
@@ -153,7 +166,10 @@ BROWSER = (
     ("Connection", "Upgrade"),
     ("Pragma", "no-cache"),
     ("Cache-Control", "no-cache"),
-    ("User-Agent", "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36"),
+    (
+        "User-Agent",
+        "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36",
+    ),
     ("Upgrade", "websocket"),
     ("Origin", "https://dash.example"),
     ("Sec-WebSocket-Version", "13"),
@@ -166,8 +182,16 @@ BROWSER = (
 USUAL = {
     "a browser": request(BROWSER),
     "a page on a port": request(BROWSER, origin="http://localhost:5173"),
-    "another browser": request(BROWSER, connection="keep-alive, Upgrade", sec_websocket_extensions="permessage-deflate", sec_fetch_mode="websocket"),
-    "a library": request(user_agent="Python/3.13 websockets/15.0.1", sec_websocket_extensions="permessage-deflate; client_max_window_bits"),
+    "another browser": request(
+        BROWSER,
+        connection="keep-alive, Upgrade",
+        sec_websocket_extensions="permessage-deflate",
+        sec_fetch_mode="websocket",
+    ),
+    "a library": request(
+        user_agent="Python/3.13 websockets/15.0.1",
+        sec_websocket_extensions="permessage-deflate; client_max_window_bits",
+    ),
     "the fewest fields": request(),
     "a query": request(line="GET /ws?token=a%20b&x=[1]".replace("[1]", "(1)") + " HTTP/1.1"),
     "an empty query": request(line="GET /ws? HTTP/1.1"),
@@ -184,7 +208,10 @@ def test_what_clients_usually_send_takes_the_short_way_and_ends_the_same(data: b
     assert read_upgrade(data) is not None
     short, usual = both(data)
     assert short == usual
-    assert short.status == b"HTTP/1.1 101 Switching Protocols" and f"Sec-WebSocket-Accept: {ANSWER}".encode() in short.headers
+    assert (
+        short.status == b"HTTP/1.1 101 Switching Protocols"
+        and f"Sec-WebSocket-Accept: {ANSWER}".encode() in short.headers
+    )
     assert short.timers[-1] == 20.0 and short.clients == 1, "the ping, and nothing of the guards"
 
 
@@ -286,10 +313,17 @@ SETTINGS: list[tuple[str, Config, list[tuple[str, bytes]]]] = [
     (
         "origins",
         configured(allowed_origins=("https://good.example",)),
-        [("192.0.2.7", request(origin=each)) for each in ("https://good.example", "https://evil.example", "https://GOOD.example", "null")],
+        [
+            ("192.0.2.7", request(origin=each))
+            for each in ("https://good.example", "https://evil.example", "https://GOOD.example", "null")
+        ],
     ),
     ("connections in all", configured(max_connections=2), [("192.0.2.7", request())] * 4),
-    ("connections from one address", configured(max_connections_per_ip=2), [("192.0.2.7", request())] * 3 + [("192.0.2.8", request())]),
+    (
+        "connections from one address",
+        configured(max_connections_per_ip=2),
+        [("192.0.2.7", request())] * 3 + [("192.0.2.8", request())],
+    ),
     (
         "proxies",
         configured(max_connections_per_ip=1, trusted_proxies=("192.0.2.0/24",)),
@@ -299,7 +333,11 @@ SETTINGS: list[tuple[str, Config, list[tuple[str, bytes]]]] = [
             for each in ("1.1.1.1", "1.1.1.1, 192.0.2.9", "9.9.9.9, 1.1.1.2", "nonsense", "")
         ],
     ),
-    ("no proxies", configured(max_connections_per_ip=1), [("192.0.2.7", request(x_forwarded_for=each)) for each in ("1.1.1.1", "1.1.1.2")]),
+    (
+        "no proxies",
+        configured(max_connections_per_ip=1),
+        [("192.0.2.7", request(x_forwarded_for=each)) for each in ("1.1.1.1", "1.1.1.2")],
+    ),
     ("compression", configured(ws_deflate=True), [("192.0.2.7", request(BROWSER)), ("192.0.2.7", request())]),
 ]
 
@@ -325,7 +363,10 @@ def test_every_setting_that_concerns_a_connection_holds(config: Config, requests
 def test_compression_is_agreed_on_the_usual_way() -> None:
     short, usual = both(request(BROWSER), config=configured(ws_deflate=True))
     assert short == usual
-    assert any(header.startswith(b"Sec-WebSocket-Extensions: permessage-deflate") for header in short.headers) and short.body[0] == 0xC1
+    assert (
+        any(header.startswith(b"Sec-WebSocket-Extensions: permessage-deflate") for header in short.headers)
+        and short.body[0] == 0xC1
+    )
 
 
 def test_who_comes_while_the_server_drains_reads_503() -> None:
@@ -380,8 +421,24 @@ CHOICES = [
     ("Connection", ["Upgrade", "keep-alive, Upgrade", "Upgrade, close", "close", "keep-alive,Upgrade", None]),
     ("Sec-WebSocket-Key", ["dGhlIHNhbXBsZSBub25jZQ==", "dGhlIHNhbXBsZSBub25jZQ=", "?GhlIHNhbXBsZSBub25jZQ==", None]),
     ("Sec-WebSocket-Version", ["13", "013", "8", "13, 8", None]),
-    ("Origin", [None, "https://good.example", "http://good.example:8080", "http://a:70000", "null", "file:///a", "", "nonsense", "http://:1"]),
-    ("Sec-WebSocket-Extensions", [None, "permessage-deflate", "permessage-deflate; client_max_window_bits", "permessage-deflate; x", "a,,b", ""]),
+    (
+        "Origin",
+        [
+            None,
+            "https://good.example",
+            "http://good.example:8080",
+            "http://a:70000",
+            "null",
+            "file:///a",
+            "",
+            "nonsense",
+            "http://:1",
+        ],
+    ),
+    (
+        "Sec-WebSocket-Extensions",
+        [None, "permessage-deflate", "permessage-deflate; client_max_window_bits", "permessage-deflate; x", "a,,b", ""],
+    ),
     ("Sec-WebSocket-Protocol", [None, None, None, "a", "a, a"]),
     ("X-Forwarded-For", [None, "1.1.1.1", "a, b, 1.1.1.1", ""]),
     ("Content-Length", [None, None, None, "0", "2"]),
@@ -396,7 +453,9 @@ LINES = [
     "GET /ws?x=%zz&&= HTTP/1.1",
     "GET /ws HTTP/1.0",
 ]
-PROXIED = configured(trusted_proxies=("192.0.2.0/24",), allowed_origins=("https://good.example", "http://good.example:8080"))
+PROXIED = configured(
+    trusted_proxies=("192.0.2.0/24",), allowed_origins=("https://good.example", "http://good.example:8080")
+)
 
 
 @st.composite
@@ -404,7 +463,11 @@ def requests(draw: Any) -> bytes:
     """Mostly right, in any order, with at most a few things changed, doubled or mangled."""
     changed = draw(st.sets(st.sampled_from([name for name, _ in CHOICES]), max_size=3))
     fields = [(name, draw(st.sampled_from(values)) if name in changed else values[0]) for name, values in CHOICES]
-    lines = [f"{draw(st.sampled_from([name, name.lower()]))}: {value}" for name, value in draw(st.permutations(fields)) if value is not None]
+    lines = [
+        f"{draw(st.sampled_from([name, name.lower()]))}: {value}"
+        for name, value in draw(st.permutations(fields))
+        if value is not None
+    ]
     if draw(st.integers(0, 9)) == 0:
         lines.append(draw(st.sampled_from(lines)))
     line = draw(st.sampled_from(LINES)) if draw(st.integers(0, 4)) == 0 else LINES[0]
@@ -422,11 +485,21 @@ def cut(draw: Any, data: bytes) -> list[bytes]:
     return [piece for piece in pieces if piece]
 
 
-FOLLOWING = [b"", PING, PING + frame(8, struct.pack("!H", 1000)), PING[:5], frame(9, b"x") + b"\xff\xff\xff\xff", b"\r\n", request()]
+FOLLOWING = [
+    b"",
+    PING,
+    PING + frame(8, struct.pack("!H", 1000)),
+    PING[:5],
+    frame(9, b"x") + b"\xff\xff\xff\xff",
+    b"\r\n",
+    request(),
+]
 
 
 @settings(deadline=None, max_examples=300)
-@given(st.tuples(requests(), st.sampled_from(FOLLOWING)).map(b"".join).flatmap(cut), st.sampled_from([Config(), PROXIED]))
+@given(
+    st.tuples(requests(), st.sampled_from(FOLLOWING)).map(b"".join).flatmap(cut), st.sampled_from([Config(), PROXIED])
+)
 def test_both_ways_end_the_same_wherever_the_bytes_are_cut(pieces: list[bytes], config: Config) -> None:
     short, usual = both(*pieces, config=config)
     assert short == usual
@@ -508,7 +581,11 @@ def test_a_refusal_on_a_socket_follows_the_answer() -> None:
     plain.house.connect().send(request())
     plain.transport.protocol.dataReceived(request())
     head, _, frames = plain.drained().partition(b"\r\n\r\n")
-    assert head.startswith(b"HTTP/1.1 101 ") and frames[:1] == b"\x88" and frames[2:] == struct.pack("!H", 1013) + b"server is full"
+    assert (
+        head.startswith(b"HTTP/1.1 101 ")
+        and frames[:1] == b"\x88"
+        and frames[2:] == struct.pack("!H", 1013) + b"server is full"
+    )
     plain.close()
 
 
@@ -532,7 +609,9 @@ def test_below_tls_the_short_way_is_taken_too(usual: bytes) -> None:
     from twisted.internet.endpoints import HostnameEndpoint
 
     house, authority, client = House(True, Config()), Authority(), Client()
-    house.time.listen(443, TLSMemoryBIOFactory(authority.options("server.example"), False, house.site, clock=house.time))
+    house.time.listen(
+        443, TLSMemoryBIOFactory(authority.options("server.example"), False, house.site, clock=house.time)
+    )
     options = optionsForClientTLS("server.example", trustRoot=authority.trust_root)
     factory = TLSMemoryBIOFactory(options, True, Factory.forProtocol(lambda: client), clock=house.time)
     HostnameEndpoint(house.time, "server.example", 443).connect(factory)

@@ -96,7 +96,9 @@ def test_the_made_up_book_chains_and_never_crosses() -> None:
 def test_a_saturated_job_waits_for_its_clients(capsys: pytest.CaptureFixture[str]) -> None:
     sent: list[tuple[int, int]] = []
     work = Work(lambda topic, number: sent.append((topic, number)))
-    work.order(json.dumps({"do": "saturate", "seconds": 1000, "per_turn": 4, "fan": 2, "window": 10, "topics": 1}).encode())
+    work.order(
+        json.dumps({"do": "saturate", "seconds": 1000, "per_turn": 4, "fan": 2, "window": 10, "topics": 1}).encode()
+    )
 
     assert work.turn() == 0.0
     assert work.turn() == 0.0

@@ -48,8 +48,12 @@ class Raw(Protocol):
                 self.accept(head)
 
     def accept(self, head: bytes) -> None:
-        key = next(line.split(b": ")[1] for line in head.split(b"\r\n") if line.lower().startswith(b"sec-websocket-key"))
-        answer = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "
+        key = next(
+            line.split(b": ")[1] for line in head.split(b"\r\n") if line.lower().startswith(b"sec-websocket-key")
+        )
+        answer = (
+            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "
+        )
         self.transport.write(answer + b64encode(sha1(key + GUID).digest()) + b"\r\n\r\n")
 
     def connectionLost(self, reason: object = None) -> None:

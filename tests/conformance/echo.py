@@ -78,7 +78,9 @@ def feed_client(url: str, reactor: Any, closed: Callable[[], None]) -> None:
     """Connect to ``url`` as a venue's feed would, and echo until the server ends it."""
     feed_module.PONG_GAP = 0.0  # a suite wants a pong for every ping
     feed_module._Factory.protocol = EchoFeedProtocol
-    handlers = Handlers(opened=lambda: None, frames=lambda frames: None, heard=lambda: None, closed=lambda how: closed())
+    handlers = Handlers(
+        opened=lambda: None, frames=lambda frames: None, heard=lambda: None, closed=lambda how: closed()
+    )
     Feed(url, Dialer(reactor), reactor, handlers).open()
 
 

@@ -1,4 +1,5 @@
-"""Our server's and our client's production classes with the ``websockets`` library at the other end, on loopback. Prints what went wrong.
+"""Our server's and our client's production classes with the ``websockets`` library at the other end, on loopback.
+Prints what went wrong.
 
 A process of its own, run by ``test_websockets.py``: the library wants its own event loop, and a reactor runs once.
 """
@@ -16,7 +17,16 @@ from websockets.sync.client import connect
 from websockets.sync.server import serve
 
 reactor: Any = _reactor
-MESSAGES: list[str | bytes] = ["", "hello", "pri\u00e7e \u20ac \U0001f600", "x" * 125, "x" * 126, "x" * 70_000, b"", b"\xff\x00" * 500]
+MESSAGES: list[str | bytes] = [
+    "",
+    "hello",
+    "pri\u00e7e \u20ac \U0001f600",
+    "x" * 125,
+    "x" * 126,
+    "x" * 70_000,
+    b"",
+    b"\xff\x00" * 500,
+]
 
 
 def their_client(port: int) -> None:

@@ -1,4 +1,5 @@
-"""Runs the Autobahn testsuite (Python 2.7) against the production protocol classes and against stock Autobahn, and compares.
+"""Runs the Autobahn testsuite (Python 2.7) against the production protocol classes and against stock Autobahn, and
+compares.
 
     python tests/conformance/run_wstest.py [--wstest PATH] [--all]
 
@@ -7,8 +8,9 @@
     python -m pip install virtualenv==20.15.1        (in an environment of its own)
     python -m virtualenv -p python2.7 py27 && py27/bin/pip install autobahntestsuite==25.10.1
 
-The suite's own exit code is always 0, so its index.json is read: OK and INFORMATIONAL pass. Ends with 0 if every case passes that passes for stock
-Autobahn. The quick set (sections 1-7 and 10, four runs) takes about a minute; ``--all`` adds 9 (big messages).
+The suite's own exit code is always 0, so its index.json is read: OK and INFORMATIONAL pass. Ends with 0 if every case
+passes that passes for stock Autobahn. The quick set (sections 1-7 and 10, four runs) takes about a minute; ``--all``
+adds 9 (big messages).
 """
 
 from __future__ import annotations
@@ -45,7 +47,11 @@ def outcomes(folder: Path) -> Outcomes:
     """Case -> the worse of its behaviour and its closing behaviour."""
     (cases,) = json.loads((folder / "index.json").read_text()).values()
     return {
-        case: said["behavior"] if said["behavior"] not in PASSED else said["behaviorClose"] if said["behaviorClose"] not in PASSED else "OK"
+        case: said["behavior"]
+        if said["behavior"] not in PASSED
+        else said["behaviorClose"]
+        if said["behaviorClose"] not in PASSED
+        else "OK"
         for case, said in cases.items()
     }
 
@@ -85,7 +91,9 @@ def try_client(wstest: str, stock: bool, cases: list[str], folder: Path) -> Outc
 
     connect = echo.stock_client if stock else echo.feed_client
     url = f"ws://127.0.0.1:{free_port()}"
-    running = suite(wstest, "fuzzingserver", {"outdir": str(folder), "url": url, "cases": cases, "exclude-cases": []}, folder)
+    running = suite(
+        wstest, "fuzzingserver", {"outdir": str(folder), "url": url, "cases": cases, "exclude-cases": []}, folder
+    )
     wait_for(url)
     count = number_of_cases(url)
 
@@ -93,7 +101,9 @@ def try_client(wstest: str, stock: bool, cases: list[str], folder: Path) -> Outc
         if number > count:
             connect(f"{url}/updateReports?agent=us", reactor, reactor.stop)
         else:
-            connect(f"{url}/runCase?case={number}&agent=us", reactor, lambda: reactor.callLater(0, next_case, number + 1))
+            connect(
+                f"{url}/runCase?case={number}&agent=us", reactor, lambda: reactor.callLater(0, next_case, number + 1)
+            )
 
     reactor.callWhenRunning(next_case, 1)
     reactor.callLater(DEADLINE, reactor.stop)
@@ -149,9 +159,15 @@ def one_run(name: str, wstest: str, cases: list[str]) -> Outcomes:
 def compare(side: str, wstest: str, cases: list[str]) -> list[str]:
     """Prints a line; returns what stock Autobahn passes and we do not."""
     ours, stock = one_run(side, wstest, cases), one_run(f"{side}-stock", wstest, cases)
-    lost = [f"{side} {case}: {ours.get(case, 'not run')}" for case, said in stock.items() if said in PASSED and ours.get(case) not in PASSED]
+    lost = [
+        f"{side} {case}: {ours.get(case, 'not run')}"
+        for case, said in stock.items()
+        if said in PASSED and ours.get(case) not in PASSED
+    ]
     passed = sum(said in PASSED for said in ours.values())
-    print(f"{side}: {passed} of {len(ours)} cases pass; stock Autobahn: {sum(said in PASSED for said in stock.values())} of {len(stock)}")  # noqa: T201
+    print(
+        f"{side}: {passed} of {len(ours)} cases pass; stock Autobahn: {sum(said in PASSED for said in stock.values())} of {len(stock)}"
+    )  # noqa: T201
     return lost
 
 

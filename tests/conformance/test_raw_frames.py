@@ -1,6 +1,7 @@
 """RFC 6455, sections 5 to 7, frame by frame, against our server's and our client's production protocol.
 
-The same ground as the quick set of the Autobahn testsuite (its section numbers stand beside the tests), without Python 2.7.
+The same ground as the quick set of the Autobahn testsuite (its section numbers stand beside the tests), without Python
+2.7.
 """
 
 from __future__ import annotations
@@ -18,12 +19,18 @@ Frame = tuple[int, bytes]
 """(first byte, payload)"""
 
 
-def frame(peer: Any, opcode: int, payload: bytes = b"", *, bits: int = FINAL, masked: bool | None = None, long_way: int = 0) -> bytes:
+def frame(
+    peer: Any, opcode: int, payload: bytes = b"", *, bits: int = FINAL, masked: bool | None = None, long_way: int = 0
+) -> bytes:
     """A frame as ``peer`` has to send it; ``masked`` and ``long_way`` (2 or 8 bytes of length) break the rules."""
     masked = peer.masking if masked is None else masked
     size = len(payload)
     width = max(long_way, 0 if size < 126 else 2 if size <= 0xFFFF else 8)
-    length = {0: bytes([size & 0x7F]), 2: b"\x7e" + struct.pack("!H", size & 0xFFFF), 8: b"\x7f" + struct.pack("!Q", size)}[width]
+    length = {
+        0: bytes([size & 0x7F]),
+        2: b"\x7e" + struct.pack("!H", size & 0xFFFF),
+        8: b"\x7f" + struct.pack("!Q", size),
+    }[width]
     head = bytes([bits | opcode, length[0] | (0x80 if masked else 0)]) + length[1:]
     return head + (KEY + unmasked(payload, KEY) if masked else payload)
 
@@ -35,7 +42,8 @@ def unmasked(payload: bytes, key: bytes) -> bytes:
 
 
 def frames(peer: Any) -> list[Frame]:
-    """What came back; checks that our client masks and our server does not, and that lengths are written the short way."""
+    """What came back; checks that our client masks and our server does not, and that lengths are written the short
+    way."""
     data, found = peer.got, []
     while data:
         first, second = data[0], data[1]
@@ -63,8 +71,8 @@ def closed(code: int | None, got: Frame) -> bool:
 
 
 def ended(peer: Any, code: int) -> bool:
-    """Whether a bad close frame was answered with this code. Our server takes it for the answer to its own close frame too and drops the connection,
-    perhaps with what is still on its way."""
+    """Whether a bad close frame was answered with this code. Our server takes it for the answer to its own close frame
+    too and drops the connection, perhaps with what is still on its way."""
     return bool(peer.gone) if peer.masking and not peer.got else closed(code, frames(peer)[0])
 
 
@@ -142,7 +150,9 @@ def broken(peer: Any, kind: str) -> bytes:
         "a length in 8 bytes for 2",
     ],
 )
-def test_broken_frames_end_the_connection_after_what_was_good(peer: Any, kind: str) -> None:  # 2.5, 5.1, 5.2, 5.9 to 5.18
+def test_broken_frames_end_the_connection_after_what_was_good(
+    peer: Any, kind: str
+) -> None:  # 2.5, 5.1, 5.2, 5.9 to 5.18
     peer.send(frame(peer, TEXT, b"good") + broken(peer, kind))
     first, second = frames(peer)[:2]
     assert first == text(b"good") and closed(1002, second)
@@ -161,8 +171,15 @@ def test_a_length_with_the_highest_bit_ends_the_connection(peer: Any) -> None:
 
 
 @pytest.mark.parametrize("step", [0, 1])
-def test_fragments_become_one_message_and_pings_between_are_answered_at_once(peer: Any, step: int) -> None:  # 5.3 to 5.8, 5.19, 5.20
-    parts = [frame(peer, TEXT, b"one ", bits=0), frame(peer, PING, b"!"), frame(peer, CONTINUATION, b"", bits=0), frame(peer, CONTINUATION, b"two")]
+def test_fragments_become_one_message_and_pings_between_are_answered_at_once(
+    peer: Any, step: int
+) -> None:  # 5.3 to 5.8, 5.19, 5.20
+    parts = [
+        frame(peer, TEXT, b"one ", bits=0),
+        frame(peer, PING, b"!"),
+        frame(peer, CONTINUATION, b"", bits=0),
+        frame(peer, CONTINUATION, b"two"),
+    ]
     peer.send(b"".join([*parts, frame(peer, TEXT, b"three")]), step)
     assert frames(peer) == [(FINAL | PONG, b"!"), text(b"one two"), text(b"three")]
 
@@ -192,7 +209,9 @@ BAD_TEXT = [
 
 @pytest.mark.parametrize("said", GOOD_TEXT)
 @pytest.mark.parametrize("step", [0, 1])
-def test_all_of_unicode_is_echoed(peer: Any, said: str, step: int) -> None:  # 6.2, 6.5 to 6.7, 6.9, 6.11, 6.13, 6.17, 6.22, 6.23
+def test_all_of_unicode_is_echoed(
+    peer: Any, said: str, step: int
+) -> None:  # 6.2, 6.5 to 6.7, 6.9, 6.11, 6.13, 6.17, 6.22, 6.23
     peer.send(frame(peer, TEXT, said.encode()), step)
     assert frames(peer) == [text(said.encode())]
 
@@ -209,7 +228,11 @@ def test_a_character_may_be_cut_by_fragments(peer: Any) -> None:  # 6.2.3
 def test_text_that_is_not_utf8_ends_the_connection(
     peer: Any, bad: bytes, fragments: int
 ) -> None:  # 6.3, 6.4, 6.8, 6.10, 6.12, 6.14 to 6.16, 6.18 to 6.21
-    whole = frame(peer, TEXT, bad) if fragments == 1 else frame(peer, TEXT, bad[:1], bits=0) + frame(peer, CONTINUATION, bad[1:])
+    whole = (
+        frame(peer, TEXT, bad)
+        if fragments == 1
+        else frame(peer, TEXT, bad[:1], bits=0) + frame(peer, CONTINUATION, bad[1:])
+    )
     peer.send(frame(peer, TEXT, b"good") + whole)
     first, second = frames(peer)[:2]
     assert first == text(b"good") and closed(1007, second)
@@ -221,9 +244,13 @@ def test_bytes_that_are_not_utf8_pass_as_binary(peer: Any) -> None:
 
 
 @pytest.mark.parametrize("code", [None, 1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 3000, 3999, 4000, 4999])
-def test_a_good_close_frame_is_answered_and_nothing_follows(peer: Any, code: int | None) -> None:  # 7.1, 7.3.1, 7.3.3, 7.7
+def test_a_good_close_frame_is_answered_and_nothing_follows(
+    peer: Any, code: int | None
+) -> None:  # 7.1, 7.3.1, 7.3.3, 7.7
     body = b"" if code is None else struct.pack("!H", code)
-    peer.send(frame(peer, TEXT, b"last") + frame(peer, CLOSE, body) + frame(peer, TEXT, b"too late") + frame(peer, PING))
+    peer.send(
+        frame(peer, TEXT, b"last") + frame(peer, CLOSE, body) + frame(peer, TEXT, b"too late") + frame(peer, PING)
+    )
     got = frames(peer)
     assert got[0] == text(b"last") and got[1][0] == FINAL | CLOSE and len(got) == 2
     assert got[1][1][:2] in (body, struct.pack("!H", 1000))
@@ -245,7 +272,9 @@ def test_a_close_reason_of_123_bytes_is_taken(peer: Any) -> None:  # 7.3.4, 7.3.
     assert closed(1000, frames(peer)[0])
 
 
-def test_the_connection_ends_when_both_have_said_goodbye(peer: Any) -> None:  # 7.1.1; RFC 6455, section 7.1.1: the server closes first
+def test_the_connection_ends_when_both_have_said_goodbye(
+    peer: Any,
+) -> None:  # 7.1.1; RFC 6455, section 7.1.1: the server closes first
     peer.send(frame(peer, CLOSE, struct.pack("!H", 1000)))
     if not peer.masking:
         peer.transport.loseConnection()

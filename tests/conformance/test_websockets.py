@@ -14,5 +14,7 @@ pytest.importorskip("websockets", reason="the websockets library is not installe
 @pytest.mark.parametrize("side", ["server", "client"])
 def test_messages_pings_and_goodbyes_pass_both_ways(side: str) -> None:
     script = Path(__file__).with_name("interop.py")
-    done = subprocess.run([sys.executable, "-W", "error", str(script), side], capture_output=True, text=True, timeout=90, check=False)
+    done = subprocess.run(
+        [sys.executable, "-W", "error", str(script), side], capture_output=True, text=True, timeout=90, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr

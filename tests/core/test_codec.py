@@ -51,11 +51,15 @@ some_time = st.one_of(st.none(), st.integers(0, 253_402_300_799_999))
     st.fixed_dictionaries(dict.fromkeys(TIMES.split(), some_time)),
     st.integers(0, 253_402_300_799_999),
 )
-def test_a_ticker_has_its_known_members_in_the_contracts_order(numbers: dict[str, N], times: dict[str, int], timestamp: int) -> None:
+def test_a_ticker_has_its_known_members_in_the_contracts_order(
+    numbers: dict[str, N], times: dict[str, int], timestamp: int
+) -> None:
     event = Ticker(TICKER, timestamp, N("7.0"), **numbers, **times)
     expected = f'{{"timestamp":"{rfc3339(timestamp)}",{TICKER.json}'
     expected += "".join(f',"{name}":{value}' for name in ORDER.split() if (value := getattr(event, name)) is not None)
-    expected += "".join(f',"{name}":"{rfc3339(value)}"' for name in TIMES.split() if (value := getattr(event, name)) is not None)
+    expected += "".join(
+        f',"{name}":"{rfc3339(value)}"' for name in TIMES.split() if (value := getattr(event, name)) is not None
+    )
     assert codec.ticker_payload(event) == expected + "}"
 
 
@@ -69,14 +73,26 @@ def test_trade_and_candle() -> None:
     trade = Trade(TICKER.sibling(TICKER.channel), 0, 'id"1', N("0.00000001"), N("5.00"), Side.SELL)
     assert exact(codec.trade_payload(trade, replayed=True))["replayed"] is True
     assert '"price":0.00000001,"quantity":5.00,"side":"sell"}' in codec.trade_payload(trade)
-    bar = Candle(parse_topic("binance:spot:BTC-USDT:candle:1m"), 0, N("1"), N("2"), N("0.5"), N("1.5"), N("0.00000000"), True, corrected=True)
+    bar = Candle(
+        parse_topic("binance:spot:BTC-USDT:candle:1m"),
+        0,
+        N("1"),
+        N("2"),
+        N("0.5"),
+        N("1.5"),
+        N("0.00000000"),
+        True,
+        corrected=True,
+    )
     assert '"volume":0.00000000,"closed":true,"source":"venue","corrected":true}' in codec.candle_payload(bar)
     assert exact(codec.candle_bar(bar))["closed"] is True
 
 
 def test_books() -> None:
     snapshot = BookSnapshot(BOOK, 0, 7, [(N("1.10"), N("2.0"))], [], complete=False)
-    assert codec.snapshot_payload(snapshot).endswith('"depth":2,"sequence":7,"bids":[{"price":1.10,"quantity":2.0}],"asks":[],"complete":false}')
+    assert codec.snapshot_payload(snapshot).endswith(
+        '"depth":2,"sequence":7,"bids":[{"price":1.10,"quantity":2.0}],"asks":[],"complete":false}'
+    )
     delta = BookDelta(BOOK, 0, 8, [], [(N("1.20"), N("1"))], [N("1.10")], [])
     assert exact(codec.delta_payload(delta))["deletes"] == {"bids": [Decimal("1.10")], "asks": []}
 
@@ -106,7 +122,10 @@ def test_numbers_pass_digit_for_digit(value: Decimal) -> None:
     assert codec.encode({"price": codec.number(text)}) == f'{{"price":{text}}}'.encode()
 
 
-@pytest.mark.parametrize("data", [b"", b"{", b"nope", b'{"a":NaN}', b"\xff\xfe", b"[" * 100_000, b'"\xed\xa0\x80"', b"{}{}", b'{"a":1e999999999}'])
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"{", b"nope", b'{"a":NaN}', b"\xff\xfe", b"[" * 100_000, b'"\xed\xa0\x80"', b"{}{}", b'{"a":1e999999999}'],
+)
 def test_bad_json_is_one_kind_of_error(data: bytes) -> None:
     with pytest.raises(codec.InvalidJSON):
         codec.decode(data)

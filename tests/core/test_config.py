@@ -51,7 +51,9 @@ def test_rust_log_is_an_alias_that_log_level_beats_within_a_layer() -> None:
 
 def test_unknown_keys_of_the_env_file_warn_and_those_of_the_environment_do_not() -> None:
     assert made(PATH="/bin").warnings == ()
-    assert load([Layer(".env", {"BIND_ADR": "x", "CRYPTODASH_DEMO": "1"}, own=True)], VENUES).warnings == (".env: unknown setting BIND_ADR",)
+    assert load([Layer(".env", {"BIND_ADR": "x", "CRYPTODASH_DEMO": "1"}, own=True)], VENUES).warnings == (
+        ".env: unknown setting BIND_ADR",
+    )
 
 
 @pytest.mark.parametrize(
@@ -129,7 +131,10 @@ def test_symbols_endpoints_limits_and_tls_arrive() -> None:
         TLS_KEY="/k.pem",
         TRUSTED_PROXIES="10.1.2.3/8,::1",
     )
-    assert [topic.text for topic in config.symbols] == ["binance:spot:BTC-USDT:ticker", "bybit:perpetual:ETH-USDT:order_book:50"]
+    assert [topic.text for topic in config.symbols] == [
+        "binance:spot:BTC-USDT:ticker",
+        "bybit:perpetual:ETH-USDT:order_book:50",
+    ]
     assert config.endpoints == {"binance_perpetual_ws_url": "wss://testnet.example"}
     assert config.limits.max_channels == 5
     assert config.bind_addr == "ssl:8080:interface=0.0.0.0:certKey=/a\\:b.pem:privateKey=/k.pem"

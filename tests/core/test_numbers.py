@@ -119,7 +119,9 @@ def test_signs() -> None:
             reject(text)
 
 
-@pytest.mark.parametrize(("text", "zero"), [("0", True), ("0.00000000", True), ("-0.0", True), ("0.01", False), ("10", False)])
+@pytest.mark.parametrize(
+    ("text", "zero"), [("0", True), ("0.00000000", True), ("-0.0", True), ("0.01", False), ("10", False)]
+)
 def test_zero_is_seen_through_padding(text: str, zero: bool) -> None:
     assert is_zero(Number(text)) is zero
 
@@ -147,7 +149,8 @@ def test_from_decimal_is_plain() -> None:
 
 
 @pytest.mark.parametrize(
-    ("tick", "places", "bare"), [("0.01000000", 2, "0.01"), ("0.25", 2, "0.25"), ("10", 0, "10"), ("0.0000001", 7, "0.0000001"), ("1.0", 0, "1")]
+    ("tick", "places", "bare"),
+    [("0.01000000", 2, "0.01"), ("0.25", 2, "0.25"), ("10", 0, "10"), ("0.0000001", 7, "0.0000001"), ("1.0", 0, "1")],
 )
 def test_precision_comes_from_significant_decimals(tick: str, places: int, bare: str) -> None:
     assert decimals(Number(tick)) == places
@@ -175,7 +178,10 @@ def test_signs_and_zero_are_judged_by_value(text: str) -> None:
         number = admit(text)
     except NumberRejected:
         number = None
-    for admitted, fits in ((unsigned, number is not None and number[0] != "-"), (positive, number is not None and Decimal(number) > 0)):
+    for admitted, fits in (
+        (unsigned, number is not None and number[0] != "-"),
+        (positive, number is not None and Decimal(number) > 0),
+    ):
         if fits:
             assert admitted(text) == number
         else:

@@ -8,7 +8,12 @@ from cryptodash.core.time import ManualClock, SystemClock, parse_time, rfc3339
 
 
 @pytest.mark.parametrize(
-    ("ms", "text"), [(0, "1970-01-01T00:00:00.000Z"), (1704067200000, "2024-01-01T00:00:00.000Z"), (1723161255343, "2024-08-08T23:54:15.343Z")]
+    ("ms", "text"),
+    [
+        (0, "1970-01-01T00:00:00.000Z"),
+        (1704067200000, "2024-01-01T00:00:00.000Z"),
+        (1723161255343, "2024-08-08T23:54:15.343Z"),
+    ],
 )
 def test_rfc3339(ms: int, text: str) -> None:
     assert rfc3339(ms) == text
@@ -28,7 +33,12 @@ def test_times_that_cannot_be_written_are_refused_every_time(ms: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "ms"), [("1704067200000", 1704067200000), ("2024-01-01T01:00:00+01:00", 1704067200000), ("2024-01-01t00:00:00.5z", 1704067200500)]
+    ("text", "ms"),
+    [
+        ("1704067200000", 1704067200000),
+        ("2024-01-01T01:00:00+01:00", 1704067200000),
+        ("2024-01-01t00:00:00.5z", 1704067200500),
+    ],
 )
 def test_spellings(text: str, ms: int) -> None:
     assert parse_time(text) == ms

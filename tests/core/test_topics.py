@@ -115,7 +115,13 @@ def test_catalogue_resolves_every_spelling_and_lists_ambiguous_ones() -> None:
     with pytest.raises(Refused, match="not loaded"):
         catalogue.find(MarketType.SPOT, "NEWUSDT")
     catalogue.replace(
-        MarketType.SPOT, [_instrument("BTC", "USDT"), _instrument("AB", "CUSDT", "n1"), _instrument("ABC", "USDT", "n2"), _instrument("A-B", "USDT")]
+        MarketType.SPOT,
+        [
+            _instrument("BTC", "USDT"),
+            _instrument("AB", "CUSDT", "n1"),
+            _instrument("ABC", "USDT", "n2"),
+            _instrument("A-B", "USDT"),
+        ],
     )
     for spelling in ("BTC-USDT", "btc-usdt", "BTC/USDT", "btcusdt"):
         assert catalogue.find(MarketType.SPOT, spelling) == BTC

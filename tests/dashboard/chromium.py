@@ -1,7 +1,8 @@
-"""A real browser for tests: headless Chromium, driven by the DevTools protocol over Autobahn in the suite's own reactor.
+"""A real browser for tests: headless Chromium, driven by the DevTools protocol over Autobahn in the suite's own
+reactor.
 
-The reactor is always an argument. What a page did wrong (exceptions, errors in the console, violations of the Content-Security-Policy) is
-collected in ``Page.problems``.
+The reactor is always an argument. What a page did wrong (exceptions, errors in the console, violations of the
+Content-Security-Policy) is collected in ``Page.problems``.
 """
 
 from __future__ import annotations
@@ -103,7 +104,12 @@ class Chromium:
 
     async def open(self, reactor: Any) -> Page:
         """A blank page with storage of its own."""
-        await until(reactor, lambda: self._address() is not None or self._process.poll() is not None, START_S, lambda: "the browser says no address")
+        await until(
+            reactor,
+            lambda: self._address() is not None or self._process.poll() is not None,
+            START_S,
+            lambda: "the browser says no address",
+        )
         address = self._address()
         if address is None:
             raise BrowserError(f"the browser ended with {self._process.returncode}: {self._said()[-2000:]}")
@@ -225,8 +231,12 @@ class Page:
     async def begin(self) -> None:
         """Make the tab; ``Chromium.open`` has done it."""
         self._context = (await self.call("Target.createBrowserContext"))["browserContextId"]
-        target = await self.call("Target.createTarget", url="about:blank", browserContextId=self._context, width=1440, height=900)
-        self._session = (await self.call("Target.attachToTarget", targetId=target["targetId"], flatten=True))["sessionId"]
+        target = await self.call(
+            "Target.createTarget", url="about:blank", browserContextId=self._context, width=1440, height=900
+        )
+        self._session = (await self.call("Target.attachToTarget", targetId=target["targetId"], flatten=True))[
+            "sessionId"
+        ]
         for domain in ("Page", "Runtime", "Log", "Audits", "Network"):
             await self.call(f"{domain}.enable")
         await self.viewport(1440, 900)
@@ -260,13 +270,15 @@ class Page:
         self._excused.append(pattern)
 
     async def hasten(self, times: int) -> None:
-        """From the next document on, the page's timers and monotonic clock run that much faster: ten seconds of silence need not be waited for."""
+        """From the next document on, the page's timers and monotonic clock run that much faster: ten seconds of silence
+        need not be waited for."""
         await self.call("Page.addScriptToEvaluateOnNewDocument", source=HASTE % {"times": times})
 
     # Where it is
 
     async def goto(self, url: str) -> None:
-        """Load a document and wait for its ``load`` event. An address that differs in the hash only is not loaded again: see ``go``."""
+        """Load a document and wait for its ``load`` event. An address that differs in the hash only is not loaded
+        again: see ``go``."""
         loaded: Deferred[None] = Deferred()
         heard = self._heard
 
@@ -307,7 +319,8 @@ class Page:
         return answer["result"].get("value")
 
     async def wait_for(self, expression: str, seconds: float = WAIT_S) -> Any:
-        """Wait until an expression is true and return it; one that throws is not true yet. ``AssertionError`` after the time."""
+        """Wait until an expression is true and return it; one that throws is not true yet. ``AssertionError`` after the
+        time."""
         deadline = self._reactor.seconds() + seconds
         last: object = None
         while True:
@@ -319,13 +332,20 @@ class Page:
                 if last:
                     return last
             if self._reactor.seconds() > deadline:
-                told = (f"not so after {seconds:g} s: {_short(expression)}", f"last: {last!r}", f"problems: {self.problems}", await self._words())
+                told = (
+                    f"not so after {seconds:g} s: {_short(expression)}",
+                    f"last: {last!r}",
+                    f"problems: {self.problems}",
+                    await self._words(),
+                )
                 raise AssertionError("\n".join(told))
             await pause(self._reactor, POLL_S)
 
     async def _words(self) -> str:
         with suppress(BrowserError, TimeoutError):
-            return str(await self.evaluate("location.href + '\\n' + document.title + '\\n' + document.body.innerText"))[:1500]
+            return str(await self.evaluate("location.href + '\\n' + document.title + '\\n' + document.body.innerText"))[
+                :1500
+            ]
         return "(gone)"
 
     async def text(self, selector: str) -> str:
@@ -347,7 +367,9 @@ class Page:
 
     async def module(self, name: str, expression: str) -> Any:
         """The value of an expression in which ``m`` is one of the page's own modules."""
-        return await self.evaluate(f"import(new URL({json.dumps('assets/' + name)}, document.baseURI).href).then((m) => ({expression}))")
+        return await self.evaluate(
+            f"import(new URL({json.dumps('assets/' + name)}, document.baseURI).href).then((m) => ({expression}))"
+        )
 
     # What somebody does with it
 
@@ -355,7 +377,12 @@ class Page:
         """Real key events, one key after the other: a character, or a name such as ``Enter``, ``ArrowLeft``."""
         for key in keys:
             code, number, text = KEYS.get(key, ("", ord(key.upper()) if len(key) == 1 and key.isalnum() else 0, key))
-            event: dict[str, Any] = {"key": key, "code": code or f"Key{key.upper()}", "windowsVirtualKeyCode": number, "modifiers": modifiers}
+            event: dict[str, Any] = {
+                "key": key,
+                "code": code or f"Key{key.upper()}",
+                "windowsVirtualKeyCode": number,
+                "modifiers": modifiers,
+            }
             typed = {"text": text, "unmodifiedText": text} if text and modifiers in (0, SHIFT) else {}
             await self.call("Input.dispatchKeyEvent", type="keyDown" if typed else "rawKeyDown", **event, **typed)
             await self.call("Input.dispatchKeyEvent", type="keyUp", **event)
@@ -365,7 +392,8 @@ class Page:
         await self.press(*text)
 
     async def click(self, selector: str, *, modifiers: int = 0) -> None:
-        """A real click into the middle of the first such element that can be seen; waits for one, and for nothing to cover it."""
+        """A real click into the middle of the first such element that can be seen; waits for one, and for nothing to
+        cover it."""
         target = json.dumps(selector)
         x, y = await self.wait_for(
             f"(() => {{ for (const each of document.querySelectorAll({target})) {{"
@@ -384,7 +412,9 @@ class Page:
     # What it is shown on
 
     async def viewport(self, width: int, height: int, *, scale: float = 1.0) -> None:
-        await self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=scale, mobile=False)
+        await self.call(
+            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=scale, mobile=False
+        )
 
     async def media(self, **features: str) -> None:
         """``prefers_color_scheme="light"``, ``prefers_reduced_motion="reduce"``, ..."""
@@ -404,7 +434,8 @@ class Page:
         return [(each.get("role", {}).get("value", ""), each.get("name", {}).get("value", "")) for each in shown]
 
     async def metrics(self) -> dict[str, float]:
-        """The browser's own counters: ``ScriptDuration``, ``TaskDuration``, ``LayoutDuration`` (seconds), ``JSHeapUsedSize`` (bytes), ..."""
+        """The browser's own counters: ``ScriptDuration``, ``TaskDuration``, ``LayoutDuration`` (seconds),
+        ``JSHeapUsedSize`` (bytes), ..."""
         await self.call("Performance.enable")
         return {each["name"]: each["value"] for each in (await self.call("Performance.getMetrics"))["metrics"]}
 

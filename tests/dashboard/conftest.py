@@ -1,4 +1,5 @@
-"""The page in a real browser. With ``tests/end_to_end`` the one place that meets the real reactor: a browser cannot be put under a manual clock."""
+"""The page in a real browser. With ``tests/end_to_end`` the one place that meets the real reactor: a browser cannot be
+put under a manual clock."""
 
 from __future__ import annotations
 
@@ -38,7 +39,8 @@ def reactor() -> Any:
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Any]:
-    """The browser of this process. Skips where there is none, unless ``CRYPTODASH_REQUIRE_CHROMIUM`` is set (as CI does)."""
+    """The browser of this process. Skips where there is none, unless ``CRYPTODASH_REQUIRE_CHROMIUM`` is set (as CI
+    does)."""
     program = chromium.find_browser()
     if program is None:
         reason = f"no browser: none of {', '.join(chromium.NAMES)} is installed, and $CRYPTODASH_CHROMIUM names none"

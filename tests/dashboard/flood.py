@@ -1,4 +1,5 @@
-"""A /ws that says a given number of messages a second about whatever it is asked for, beside the real REST of a stage: for budgets, not for truth."""
+"""A /ws that says a given number of messages a second about whatever it is asked for, beside the real REST of a stage:
+for budgets, not for truth."""
 
 from __future__ import annotations
 
@@ -53,7 +54,8 @@ class Upgrades(Resource):
 
 
 class Flood:
-    """Listens on a port of its own. ``rate`` is messages a second in all, spread over the channels that are subscribed; 0 is silence."""
+    """Listens on a port of its own. ``rate`` is messages a second in all, spread over the channels that are subscribed;
+    0 is silence."""
 
     def __init__(self, reactor: Any, stage: Any) -> None:
         self._clock = stage.clock
@@ -91,7 +93,14 @@ class Flood:
 
     def opened(self, voice: Voice) -> None:
         self.voices.add(voice)
-        hello = {"message": "Connected", "session": "flood", "version": "1", "source": "simulated", "server_time": self._now(), "ping_ms": 20000}
+        hello = {
+            "message": "Connected",
+            "session": "flood",
+            "version": "1",
+            "source": "simulated",
+            "server_time": self._now(),
+            "ping_ms": 20000,
+        }
         voice.say("info", hello)
 
     def asked(self, voice: Voice, message: dict[str, Any]) -> None:
@@ -104,11 +113,16 @@ class Flood:
             for channel in channels:
                 self.channels.pop(_key(channel), None)
         else:
-            voice.say("info", {"message": "Subscribed", "accepted": len(channels), "rejected": [], "id": message.get("id")})
+            voice.say(
+                "info", {"message": "Subscribed", "accepted": len(channels), "rejected": [], "id": message.get("id")}
+            )
             for channel in channels:
                 self.channels[_key(channel)] = channel
                 place = {name: channel[name] for name in channel if name != "max_rate"}
-                voice.say("status", {"channel": place, "state": "live", "since": self._now(), "age_ms": 0, "source": "simulated"})
+                voice.say(
+                    "status",
+                    {"channel": place, "state": "live", "since": self._now(), "age_ms": 0, "source": "simulated"},
+                )
                 for kind, payload in self._values(channel, first=True):
                     voice.say(kind, payload)
 
@@ -123,7 +137,9 @@ class Flood:
             self._owed -= 1
             self._turn += 1
             wanted = MIX[self._turn % len(MIX)]
-            channels = [each for each in self.channels.values() if each["channel_type"] == wanted] or list(self.channels.values())
+            channels = [each for each in self.channels.values() if each["channel_type"] == wanted] or list(
+                self.channels.values()
+            )
             if not channels:
                 return
             for kind, payload in self._values(channels[self._turn % len(channels)]):
@@ -132,21 +148,59 @@ class Flood:
                     voice.say(kind, payload)
 
     def _values(self, channel: dict[str, Any], first: bool = False) -> Iterator[tuple[str, dict[str, Any]]]:
-        base, quote = channel["symbol"].rsplit("-", 1) if isinstance(channel["symbol"], str) else channel["symbol"].values()
-        place = {"exchange": channel["exchange"], "market_type": channel.get("market_type", "spot"), "symbol": {"base": base, "quote": quote}}
+        base, quote = (
+            channel["symbol"].rsplit("-", 1) if isinstance(channel["symbol"], str) else channel["symbol"].values()
+        )
+        place = {
+            "exchange": channel["exchange"],
+            "market_type": channel.get("market_type", "spot"),
+            "symbol": {"base": base, "quote": quote},
+        }
         head = {"timestamp": self._now(), **place}
         random, mid = self._random, 60_000 + self._random.randrange(-500, 500)
         kind = channel["channel_type"]
         if kind == "ticker":
             sizes = {"bid_size": random.random(), "ask_size": random.random()}
-            day = {"open_24h": 59_000, "high_24h": 61_000, "low_24h": 58_000, "volume_24h": 1234.5, "change_pct_24h": random.uniform(-3, 3)}
-            yield "ticker", {**head, "bid": mid - 0.25, "ask": mid + 0.25, "last": mid + random.choice((-0.25, 0.25)), **sizes, **day}
+            day = {
+                "open_24h": 59_000,
+                "high_24h": 61_000,
+                "low_24h": 58_000,
+                "volume_24h": 1234.5,
+                "change_pct_24h": random.uniform(-3, 3),
+            }
+            yield (
+                "ticker",
+                {
+                    **head,
+                    "bid": mid - 0.25,
+                    "ask": mid + 0.25,
+                    "last": mid + random.choice((-0.25, 0.25)),
+                    **sizes,
+                    **day,
+                },
+            )
         elif kind == "trade":
-            trade = {"id": str(self._turn), "price": mid, "quantity": random.random(), "side": random.choice(("buy", "sell"))}
+            trade = {
+                "id": str(self._turn),
+                "price": mid,
+                "quantity": random.random(),
+                "side": random.choice(("buy", "sell")),
+            }
             yield "trade", {**head, **trade}
         elif kind == "candle":
-            bar = {"open": mid, "high": mid + 5, "low": mid - 5, "close": mid, "volume": 3.5, "closed": False, "source": "venue"}
-            yield "candle", {**head, "timestamp": f"{head['timestamp'][:17]}00.000Z", "interval": channel["interval"], **bar}
+            bar = {
+                "open": mid,
+                "high": mid + 5,
+                "low": mid - 5,
+                "close": mid,
+                "volume": 3.5,
+                "closed": False,
+                "source": "venue",
+            }
+            yield (
+                "candle",
+                {**head, "timestamp": f"{head['timestamp'][:17]}00.000Z", "interval": channel["interval"], **bar},
+            )
         else:
             yield self._book(channel, {**head, "depth": channel.get("depth", LEVELS)}, first)
 
@@ -156,10 +210,25 @@ class Flood:
             sides = [[Decimal(60_000 + sign * (n + 1)) / 1 for n in range(LEVELS)] for sign in (-1, 1)]
             self._books[_key(channel)] = (sequence + 1, sides)
             bids, asks = ([{"price": price, "quantity": self._random.random()} for price in side] for side in sides)
-            return "order_book_snapshot", {**head, "sequence": sequence + 1, "bids": bids, "asks": asks, "complete": True}
+            return "order_book_snapshot", {
+                **head,
+                "sequence": sequence + 1,
+                "bids": bids,
+                "asks": asks,
+                "complete": True,
+            }
         self._books[_key(channel)] = (sequence + 1, sides)
-        bids, asks = ([{"price": price, "quantity": self._random.random()} for price in self._random.sample(side, 10)] for side in sides)
-        return "order_book_delta", {**head, "sequence": sequence + 1, "bids_upserts": bids, "asks_upserts": asks, "deletes": {"bids": [], "asks": []}}
+        bids, asks = (
+            [{"price": price, "quantity": self._random.random()} for price in self._random.sample(side, 10)]
+            for side in sides
+        )
+        return "order_book_delta", {
+            **head,
+            "sequence": sequence + 1,
+            "bids_upserts": bids,
+            "asks_upserts": asks,
+            "deletes": {"bids": [], "asks": []},
+        }
 
 
 def _key(channel: dict[str, Any]) -> str:

@@ -1,4 +1,5 @@
-"""Alerts: they fire once, on whatever view, say why, and never on a value that cannot be trusted. And the views that compare and report."""
+"""Alerts: they fire once, on whatever view, say why, and never on a value that cannot be trusted. And the views that
+compare and report."""
 
 from __future__ import annotations
 
@@ -53,7 +54,9 @@ async def test_a_price_alert_fires_once_and_is_said_on_another_view(alerts: Any)
 
 
 @ensureDeferred
-async def test_an_alert_out_of_reach_stays_armed_after_a_reload_and_is_watched_everywhere(alerts: Any, stage: Any, until: Any) -> None:
+async def test_an_alert_out_of_reach_stays_armed_after_a_reload_and_is_watched_everywhere(
+    alerts: Any, stage: Any, until: Any
+) -> None:
     await arm(alerts, "above", "99999999")
     await alerts.wait_for(f"JSON.stringify({STATE}) === '[\"armed\"]'")
     await alerts.go("#/health")
@@ -99,7 +102,9 @@ async def test_every_other_kind_fires(alerts: Any) -> None:
 @ensureDeferred
 async def test_venues_side_by_side_are_their_own_quotes_and_the_best_of_them(page: Any, stage: Any, shown: Any) -> None:
     await page.goto(stage.url + "#/compare/spot/BTC-USDT")
-    await page.wait_for("[...document.querySelectorAll('main tbody tr')].filter((row) => /^(live|quiet)/.test(row.lastChild.innerText)).length === 2")
+    await page.wait_for(
+        "[...document.querySelectorAll('main tbody tr')].filter((row) => /^(live|quiet)/.test(row.lastChild.innerText)).length === 2"
+    )
     rows = {row[0].split()[-1]: row for row in await page.probe("rows", "main")}
     mids = {}
     for exchange, decimals in (("binance", 2), ("bybit", 1)):
@@ -118,7 +123,9 @@ async def test_a_stale_venue_is_left_out_of_the_best_and_that_is_said(page: Any,
     await page.goto(stage.url + "#/compare/spot/BTC-USDT")
     await page.wait_for("document.querySelector('.left-out')?.innerText === '2 of 2 venues'")
     stage.fault("bybit", "silent", "BTC-USDT")
-    await page.wait_for("/^1 of 2 venues: left out bybit .*silent/.test(document.querySelector('.left-out').innerText)", 10)
+    await page.wait_for(
+        "/^1 of 2 venues: left out bybit .*silent/.test(document.querySelector('.left-out').innerText)", 10
+    )
     assert (await page.text(".summary")).count("binance") == 2
     stage.calm()
 
@@ -134,5 +141,7 @@ async def test_health_lists_the_streams_of_the_server_with_their_state(page: Any
         "document.querySelectorAll('main table').length >= 2 && /@trade|@depth|@bookTicker/i.test(document.querySelector('main').innerText)"
     )
     await page.wait_for("/stale: venue maintenance/.test(document.querySelector('main').innerText)")
-    await page.wait_for("/ready/.test(document.querySelector('main').innerText) && /simulated/.test(document.querySelector('main').innerText)")
+    await page.wait_for(
+        "/ready/.test(document.querySelector('main').innerText) && /simulated/.test(document.querySelector('main').innerText)"
+    )
     stage.calm()

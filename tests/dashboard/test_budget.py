@@ -1,4 +1,5 @@
-"""What the page costs at 500 messages a second. The figures are printed after the tests; what is asserted leaves a slow, shared machine room.
+"""What the page costs at 500 messages a second. The figures are printed after the tests; what is asserted leaves a
+slow, shared machine room.
 
 ``CRYPTODASH_SOAK_S`` is how long it is watched (6 seconds; 120 for a serious look at memory).
 """
@@ -15,7 +16,11 @@ RATE = 500
 SOAK_S = float(os.environ.get("CRYPTODASH_SOAK_S", "6"))
 LIVE = "document.documentElement.dataset.socket === 'open' && cryptodash.applied > 20"
 VIEWS = {
-    "market": ("#/market/binance/spot/BTC-USDT?ov=ema20,vwap", "document.querySelectorAll('table.tape tbody tr:not([hidden])').length > 5", SOAK_S),
+    "market": (
+        "#/market/binance/spot/BTC-USDT?ov=ema20,vwap",
+        "document.querySelectorAll('table.tape tbody tr:not([hidden])').length > 5",
+        SOAK_S,
+    ),
     "markets": ("#/markets?m=all", "document.querySelectorAll('table.grid tbody tr').length > 30", SOAK_S / 2),
 }
 PROBE = "({applied: cryptodash.applied, received: cryptodash.received, lag: cryptodash.lagP99, flush: cryptodash.flushP99, rate: cryptodash.rate})"
@@ -27,7 +32,10 @@ async def measure(page: Any, flood: Any, reactor: Any, until: Any, seconds: floa
     await until(lambda: reactor.seconds() - began >= seconds, seconds + 5)
     sent = flood.sent - sent
     after, later, took = await page.evaluate(PROBE), await page.metrics(), reactor.seconds() - began
-    per_second = {name: (later[f"{name}Duration"] - metrics[f"{name}Duration"]) * 1000 / took for name in ("Script", "Task", "Layout")}
+    per_second = {
+        name: (later[f"{name}Duration"] - metrics[f"{name}Duration"]) * 1000 / took
+        for name in ("Script", "Task", "Layout")
+    }
     return {
         "messages/s": sent / took,
         "applied": (after["applied"] - before["applied"]) / sent,
@@ -53,7 +61,10 @@ async def test_five_hundred_messages_a_second_are_taken_in_and_drawn_without_fal
     figures["heap MB"] = await page.heap() / 1e6
     figures["heap growth MB"] = figures["heap MB"] - heap / 1e6
     figures["nodes"] = (await page.metrics())["Nodes"]
-    record_property("measured", f"page, {view}, {seconds:g} s: " + ", ".join(f"{name} {value:.4g}" for name, value in figures.items()))
+    record_property(
+        "measured",
+        f"page, {view}, {seconds:g} s: " + ", ".join(f"{name} {value:.4g}" for name, value in figures.items()),
+    )
     assert figures["messages/s"] > 0.6 * RATE, "the flood itself"
     assert figures["applied"] >= 0.95
     assert figures["lag p99 ms"] < 2000

@@ -1,4 +1,5 @@
-"""The page and its one connection: lost, cut, silent, restarted, another release. What it shows meanwhile says that it is old."""
+"""The page and its one connection: lost, cut, silent, restarted, another release. What it shows meanwhile says that it
+is old."""
 
 from __future__ import annotations
 
@@ -34,21 +35,27 @@ async def test_a_live_connection_says_its_round_trip(market: Any, stage: Any) ->
 
 
 @ensureDeferred
-async def test_a_lost_server_is_told_and_what_was_shown_is_dimmed_until_it_is_back(market: Any, stage: Any, until: Any) -> None:
+async def test_a_lost_server_is_told_and_what_was_shown_is_dimmed_until_it_is_back(
+    market: Any, stage: Any, until: Any
+) -> None:
     market.excuse(LOST)
     await market.wait_for("document.querySelectorAll('.doubt').length === 0")
     before = set(stage.wanted)
     await stage.crash()
     await market.wait_for("document.documentElement.dataset.socket !== 'open'")
-    await market.wait_for("/^(offline, )?reconnecting in [0-9]+ s \\(try [0-9]+\\)$/.test(document.querySelector('.pill').innerText)")
+    await market.wait_for(
+        "/^(offline, )?reconnecting in [0-9]+ s \\(try [0-9]+\\)$/.test(document.querySelector('.pill').innerText)"
+    )
     await market.wait_for("document.title.includes('! ')")
     assert await market.wait_for("document.querySelectorAll('.ladder-box.doubt, .tape-box.doubt').length") == 2
     assert "Connection lost" in await market.evaluate("document.querySelector('#polite').textContent")
-    assert await market.evaluate("[...document.querySelectorAll('.ladder tbody tr.bid td.price')].some((cell) => cell.innerText !== '')"), (
-        "kept for reading"
-    )
+    assert await market.evaluate(
+        "[...document.querySelectorAll('.ladder tbody tr.bid td.price')].some((cell) => cell.innerText !== '')"
+    ), "kept for reading"
     stage.start()
-    await market.evaluate("document.querySelector('.statusline button:not([hidden])')?.click()")  # unless it has just tried again by itself
+    await market.evaluate(
+        "document.querySelector('.statusline button:not([hidden])')?.click()"
+    )  # unless it has just tried again by itself
     await market.wait_for(LIVE)
     await market.wait_for("document.querySelectorAll('.doubt').length === 0 && !document.title.includes('! ')")
     assert "Connected again" in await market.evaluate("document.querySelector('#polite').textContent")
@@ -63,11 +70,15 @@ async def test_it_comes_back_by_itself_after_every_cut(market: Any, stage: Any, 
         await until(lambda times=times: len(market.sockets) >= times)
         await market.wait_for(f"{LIVE} && cryptodash.state.tries === 0")
     await market.wait_for("document.querySelectorAll('.doubt').length === 0")
-    assert await market.evaluate("performance.getEntriesByType('navigation').length") == 1, "the document was not loaded again"
+    assert await market.evaluate("performance.getEntriesByType('navigation').length") == 1, (
+        "the document was not loaded again"
+    )
 
 
 @ensureDeferred
-async def test_a_server_that_says_nothing_is_left_and_tried_again(page: Any, stage: Any, flood: Any, until: Any) -> None:
+async def test_a_server_that_says_nothing_is_left_and_tried_again(
+    page: Any, stage: Any, flood: Any, until: Any
+) -> None:
     page.excuse(LOST)
     await page.hasten(8)
     flood.rate = 100
@@ -108,6 +119,8 @@ async def test_before_the_first_connection_nothing_is_invented(page: Any, stage:
     await page.wait_for("document.documentElement.dataset.socket !== 'open'")
     await page.go("#/market/bybit/spot/ETH-USDT")
     await page.wait_for("document.querySelector('.ladder')")
-    assert await page.evaluate("[...document.querySelectorAll('.ladder tbody td.price')].every((cell) => cell.innerText.trim() === '')")
+    assert await page.evaluate(
+        "[...document.querySelectorAll('.ladder tbody td.price')].every((cell) => cell.innerText.trim() === '')"
+    )
     stage.start()
     await page.wait_for(LIVE, 15)

@@ -31,7 +31,9 @@ async def test_every_planted_fault_is_seen(page: Any, stage: Any, until: Any) ->
 @ensureDeferred
 async def test_keys_and_clicks_are_real_events(page: Any, stage: Any) -> None:
     await page.goto(stage.url + "health")  # a document without scripts of its own
-    await page.evaluate("document.body.replaceChildren(document.createElement('button'), document.createElement('input'))")
+    await page.evaluate(
+        "document.body.replaceChildren(document.createElement('button'), document.createElement('input'))"
+    )
     await page.evaluate("document.querySelector('button').textContent = 'press'")
     await page.evaluate(
         "window.heard = []; for (const kind of ['keydown', 'click', 'input']) addEventListener(kind, (event) =>"
@@ -43,7 +45,15 @@ async def test_keys_and_clicks_are_real_events(page: Any, stage: Any) -> None:
     await page.press("Enter", "Escape", "ArrowLeft")
     heard = await page.evaluate("heard")
     assert all(trusted for _, trusted, _ in heard)
-    assert [key for kind, _, key in heard if kind == "keydown"] == ["Tab", "a", "1", "?", "Enter", "Escape", "ArrowLeft"]
+    assert [key for kind, _, key in heard if kind == "keydown"] == [
+        "Tab",
+        "a",
+        "1",
+        "?",
+        "Enter",
+        "Escape",
+        "ArrowLeft",
+    ]
     assert [value for kind, _, value in heard if kind == "input"] == ["a", "a1", "a1?"]
     assert [kind for kind, _, _ in heard].count("click") == 1
 

@@ -1,4 +1,5 @@
-"""The page's pure modules, in the browser that runs them: tables of cases, and Python's own answer where there is one."""
+"""The page's pure modules, in the browser that runs them: tables of cases, and Python's own answer where there is
+one."""
 
 from __future__ import annotations
 
@@ -99,7 +100,16 @@ ROUTE: Mapping[str, Any] = {
 }
 
 FEED: Mapping[str, Any] = {
-    "[0, 1, 2, 3, 4, 5, 9, 50].map((tries) => m.retryDelay(tries, 1))": [500, 1000, 2000, 4000, 8000, 15000, 15000, 15000],
+    "[0, 1, 2, 3, 4, 5, 9, 50].map((tries) => m.retryDelay(tries, 1))": [
+        500,
+        1000,
+        2000,
+        4000,
+        8000,
+        15000,
+        15000,
+        15000,
+    ],
     "m.retryDelay(3, 0.5)": 2000,
     "m.retryDelay(0, 0, '{\"retry_ms\":700}')": 700,
     "m.retryDelay(0, 1, 'not json')": 500,
@@ -111,9 +121,7 @@ FEED: Mapping[str, Any] = {
     "(() => { const c = new m.Clock(); c.note(6200, 1000, 1400); c.note(7020, 2000, 2040); c.note(8900, 3000, 3900); return c.at(4000) })()": 9000,
 }
 
-GOVERN = (
-    "const g = new m.Governor(); let t = 0; const run = (ms, flush, late) => { for (const end = t + ms; t < end; t += 100) g.note(t, flush, late); };"
-)
+GOVERN = "const g = new m.Governor(); let t = 0; const run = (ms, flush, late) => { for (const end = t + ms; t < end; t += 100) g.note(t, flush, late); };"
 GOVERNOR: Mapping[str, Any] = {
     f"(() => {{ {GOVERN} run(30000, 3, 5); return [g.rate, g.why] }})()": [10, ""],
     f"(() => {{ {GOVERN} run(4000, 30, 5); return g.rate }})()": 10,
@@ -141,7 +149,9 @@ async def bench(browser: Any, stage: Any, reactor: Any) -> AsyncIterator[Any]:
 async def test_every_case_of_the_table(bench: Any, name: str) -> None:
     table = TABLES[name]
     cases = ",".join(f"() => ({case})" for case in table)
-    found = await bench.module(name, f"[{cases}].map((each) => {{ try {{ return each() }} catch (error) {{ return String(error) }} }})")
+    found = await bench.module(
+        name, f"[{cases}].map((each) => {{ try {{ return each() }} catch (error) {{ return String(error) }} }})"
+    )
     assert dict(zip(table, found, strict=True)) == dict(table)
 
 
@@ -170,7 +180,14 @@ def random_book(random: Random, tick: Decimal, step: Decimal) -> tuple[dict[str,
                     changed[side][price] = held[side][price] = random.randrange(1, 10**6) * step
             changed[side] = {price: size for price, size in changed[side].items() if price not in gone[side]}
         ups = [[{"price": price, "quantity": size} for price, size in each.items()] for each in changed]
-        deltas.append({"sequence": sequence, "bids_upserts": ups[0], "asks_upserts": ups[1], "deletes": {"bids": gone[0], "asks": gone[1]}})
+        deltas.append(
+            {
+                "sequence": sequence,
+                "bids_upserts": ups[0],
+                "asks_upserts": ups[1],
+                "deletes": {"bids": gone[0], "asks": gone[1]},
+            }
+        )
         states.append([[[float(each["price"]), float(each["quantity"])] for each in levels(side)] for side in (0, 1)])
     return snapshot, deltas, states
 
@@ -186,8 +203,8 @@ async def test_a_book_after_any_deltas_is_the_book_they_describe(bench: Any, tic
     snapshot, deltas, states = random_book(Random(tick), Decimal(tick), Decimal(step))
     code = f"""(() => {{
         const book = m.Book.fromSnapshot({as_numbers(snapshot)}), kept = [];
-        for (const delta of {as_numbers(deltas)}) kept.push([book.apply(delta), structuredClone([book.bids, book.asks])]);
-        return kept; }})()"""
+        for (const delta of {as_numbers(deltas)}) kept.push([book.apply(delta), structuredClone([book.bids,
+        book.asks])]); return kept; }})()"""
     found = await bench.module("book.js", code)
     assert [ok for ok, _ in found] == [True] * len(deltas)
     assert [state for _, state in found] == states
@@ -204,7 +221,9 @@ async def test_a_delta_that_does_not_fit_changes_nothing(bench: Any) -> None:
     assert await bench.module("book.js", code) == [False, False, True, True, True]
 
 
-@pytest.mark.parametrize(("tick", "factor"), [("0.01", 1), ("0.01", 10), ("0.01", 100), ("0.25", 2), ("0.00000001", 5), ("5", 50)])
+@pytest.mark.parametrize(
+    ("tick", "factor"), [("0.01", 1), ("0.01", 10), ("0.01", 100), ("0.25", 2), ("0.00000001", 5), ("5", 50)]
+)
 @ensureDeferred
 async def test_grouped_rows_are_exact_and_never_look_better_than_the_book(bench: Any, tick: str, factor: int) -> None:
     snapshot, _, _ = random_book(Random(factor), Decimal(tick), Decimal("0.001"))
@@ -217,8 +236,9 @@ async def test_grouped_rows_are_exact_and_never_look_better_than_the_book(bench:
             rows[edge] = rows.get(edge, Decimal(0)) + level["quantity"]
         expected.append([[float(price), float(size)] for price, size in rows.items()][:15])
     code = f"""(() => {{
-        const {{bids, asks}} = m.Book.fromSnapshot({as_numbers(snapshot)}).grouped(m.stepOf({json.dumps(tick)}, {factor}), 15);
-        return [bids, asks].map((side) => side.map(({{price, quantity}}) => [price, quantity])); }})()"""
+        const {{bids, asks}} = m.Book.fromSnapshot({as_numbers(snapshot)}).grouped(m.stepOf({json.dumps(tick)},
+        {factor}), 15); return [bids, asks].map((side) => side.map(({{price, quantity}}) => [price, quantity]));
+        }})()"""
     found = await bench.module("book.js", code)
     for side, rows in zip(found, expected, strict=True):
         assert [price for price, _ in side] == [price for price, _ in rows]
@@ -232,11 +252,20 @@ def bars(times: list[int]) -> list[dict[str, Any]]:
     for minute in times:
         opened, closed = (round(100 + random.random() * 10, 2) for _ in "oc")
         edges = {"open": opened, "high": max(opened, closed) + 1, "low": min(opened, closed) - 1, "close": closed}
-        made.append({"timestamp": f"2026-07-22T{minute // 60:02}:{minute % 60:02}:00.000Z", **edges, "volume": 1 + minute % 7, "closed": True})
+        made.append(
+            {
+                "timestamp": f"2026-07-22T{minute // 60:02}:{minute % 60:02}:00.000Z",
+                **edges,
+                "volume": 1 + minute % 7,
+                "closed": True,
+            }
+        )
     return made
 
 
-def averages(known: list[dict[str, Any]], times: list[int], length: int) -> tuple[list[float | None], list[float | None], list[float | None]]:
+def averages(
+    known: list[dict[str, Any]], times: list[int], length: int
+) -> tuple[list[float | None], list[float | None], list[float | None]]:
     """Simple and exponential mean and the day's VWAP after each bar; none of them reaches across a hole."""
     simple: list[float | None] = []
     exponential: list[float | None] = []
@@ -262,10 +291,13 @@ async def test_overlays_are_the_textbook_s_and_stop_at_a_hole(bench: Any) -> Non
     known = bars(times)
     code = f"""(() => {{
         const series = new m.Series('1m'); series.merge({json.dumps(known)});
-        return ['sma5', 'ema5', 'vwap'].map((name) => Array.from(m.overlay(name, series), (each) => Number.isNaN(each) ? null : each)); }})()"""
+        return ['sma5', 'ema5', 'vwap'].map((name) => Array.from(m.overlay(name, series), (each) => Number.isNaN(each) ?
+        null : each)); }})()"""
     for found, expected in zip(await bench.module("series.js", code), averages(known, times, 5), strict=True):
         assert [each is None for each in found] == [each is None for each in expected]
-        assert [each for each in found if each is not None] == pytest.approx([each for each in expected if each is not None])
+        assert [each for each in found if each is not None] == pytest.approx(
+            [each for each in expected if each is not None]
+        )
 
 
 @ensureDeferred
@@ -276,9 +308,11 @@ async def test_bars_are_one_per_time_and_a_closed_one_never_opens_again(bench: A
         const series = new m.Series('1m'), told = [];
         series.merge({json.dumps([second, first])});
         told.push(series.put({json.dumps(live)}), series.bars.map(({{close}}) => close));
-        told.push(series.put({json.dumps({**third, "closed": False})}), series.put({json.dumps({**third, "close": 7.0})}), series.last.close);
-        told.push(series.put({json.dumps({**fourth, "timestamp": "2026-07-22T00:09:00.000Z"})}), series.bars.length);
-        return told; }})()"""
+        told.push(series.put({json.dumps({**third, "closed": False})}), series.put({
+        json.dumps({**third, "close": 7.0})
+    }), series.last.close); told.push(series.put({
+        json.dumps({**fourth, "timestamp": "2026-07-22T00:09:00.000Z"})
+    }), series.bars.length); return told; }})()"""
     late, closes, joined, again, last, hole, count = await bench.module("series.js", code)
     assert (late, closes) == (False, [first["close"], second["close"]])
     assert (joined, again, last) == (False, False, 7.0)
@@ -287,7 +321,5 @@ async def test_bars_are_one_per_time_and_a_closed_one_never_opens_again(bench: A
 
 @ensureDeferred
 async def test_a_series_is_bounded(bench: Any) -> None:
-    code = (
-        f"(() => {{ const s = new m.Series('1m', 10); s.merge({json.dumps(bars(list(range(50))))}); return [s.bars.length, s.first.slot % 1440] }})()"
-    )
+    code = f"(() => {{ const s = new m.Series('1m', 10); s.merge({json.dumps(bars(list(range(50))))}); return [s.bars.length, s.first.slot % 1440] }})()"
     assert await bench.module("series.js", code) == [10, 40]

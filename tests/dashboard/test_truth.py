@@ -1,4 +1,5 @@
-"""What stands on the screen is what the simulated venues say, in their own steps; and where they fall silent, the screen says so."""
+"""What stands on the screen is what the simulated venues say, in their own steps; and where they fall silent, the
+screen says so."""
 
 from __future__ import annotations
 
@@ -28,7 +29,9 @@ PLACES = [
 
 async def cells(page: Any, symbol: str, exchange: str) -> list[str]:
     """The texts of a row of the markets table."""
-    found: list[str] = await page.evaluate(f"[...({ROW})({symbol!r}, {exchange!r}).cells].map((cell) => cell.innerText.trim())")
+    found: list[str] = await page.evaluate(
+        f"[...({ROW})({symbol!r}, {exchange!r}).cells].map((cell) => cell.innerText.trim())"
+    )
     return found
 
 
@@ -50,12 +53,16 @@ async def test_quotes_in_the_table_are_quotes_of_the_venue_to_its_tick(markets: 
         row = await cells(markets, symbol, "binance")
         quotes = stage.simulator.truth.quotes("binance", MarketType.SPOT, symbol)
         assert (row[5], row[6]) in {(shown(each.bid, decimals), shown(each.ask, decimals)) for each in quotes}
-        assert row[3].split()[0] in {shown(each.price, decimals) for each in stage.simulator.truth.trades("binance", MarketType.SPOT, symbol)}
+        assert row[3].split()[0] in {
+            shown(each.price, decimals) for each in stage.simulator.truth.trades("binance", MarketType.SPOT, symbol)
+        }
         bid, ask = (Decimal(row[n].replace(",", "")) for n in (5, 6))
         assert row[7] == shown(str((ask - bid) / (ask + bid) * 20000), 2)
 
 
-@pytest.mark.parametrize(("exchange", "market", "symbol", "decimals", "steps"), PLACES, ids=[f"{each[0]}-{each[2]}" for each in PLACES])
+@pytest.mark.parametrize(
+    ("exchange", "market", "symbol", "decimals", "steps"), PLACES, ids=[f"{each[0]}-{each[2]}" for each in PLACES]
+)
 @ensureDeferred
 async def test_the_ladder_is_a_book_that_the_venue_had(
     page: Any, stage: Any, shown: Any, exchange: str, market: str, symbol: str, decimals: int, steps: int
@@ -71,7 +78,9 @@ async def test_the_ladder_is_a_book_that_the_venue_had(
         recent = [each.id for each in islice(reversed(instrument.log), 1500)]
         assert any(
             seen == tuple([(shown(price, decimals), shown(size, steps)) for price, size in side] for side in book)
-            for book in (stage.simulator.truth.book(exchange, MarketType(market), symbol, each, rows) for each in recent)
+            for book in (
+                stage.simulator.truth.book(exchange, MarketType(market), symbol, each, rows) for each in recent
+            )
             if book is not None
         ), ladder
         for side in ("bids", "asks"):
@@ -82,7 +91,9 @@ async def test_the_ladder_is_a_book_that_the_venue_had(
         bid, ask = (Decimal(ladder[side][0][0].replace(",", "")) for side in ("bids", "asks"))
         assert ladder["spread"].startswith(shown(str(ask - bid), decimals))
         sequence = await page.text(".panel-book .panel-foot")
-        await page.wait_for(f"document.querySelector('.panel-book .panel-foot').innerText.split(',')[0] !== {sequence.split(',')[0]!r}")
+        await page.wait_for(
+            f"document.querySelector('.panel-book .panel-foot').innerText.split(',')[0] !== {sequence.split(',')[0]!r}"
+        )
 
 
 @ensureDeferred
@@ -93,7 +104,8 @@ async def test_the_tape_tells_trades_that_happened(page: Any, stage: Any, shown:
         "[...document.querySelectorAll('table.tape tbody tr:not([hidden]):not(.note)')].map((row) => [...row.cells].map((cell) => cell.innerText))"
     )
     happened = {
-        (shown(each.price, 2), shown(each.size, 5), each.side) for each in stage.simulator.truth.trades("binance", MarketType.SPOT, "BTC-USDT")
+        (shown(each.price, 2), shown(each.size, 5), each.side)
+        for each in stage.simulator.truth.trades("binance", MarketType.SPOT, "BTC-USDT")
     }
     assert {(price, size, side.split()[0]) for _, price, size, side in rows} <= happened
     times = [time for time, *_ in rows]
@@ -103,14 +115,18 @@ async def test_the_tape_tells_trades_that_happened(page: Any, stage: Any, shown:
 @ensureDeferred
 async def test_the_day_s_figures_and_the_closed_bars_are_those_of_rest(page: Any, stage: Any, shown: Any) -> None:
     await page.goto(stage.url + MARKET.format("bybit", "spot", "BTC-USDT"))
-    await page.wait_for("document.querySelectorAll('dl.figures dd').length > 5 && /[0-9]/.test(document.querySelector('dl.figures dd').innerText)")
+    await page.wait_for(
+        "document.querySelectorAll('dl.figures dd').length > 5 && /[0-9]/.test(document.querySelector('dl.figures dd').innerText)"
+    )
     await page.wait_for("document.querySelector('.market-last').innerText.includes('%')")
     await page.click("button[title='Show the bars as a table']")
     await page.wait_for("document.querySelectorAll('.chart-table tbody tr:not([hidden])').length > 50")
     bars = await page.evaluate(
         "[...document.querySelectorAll('.chart-table tbody tr:not([hidden])')].map((row) => [...row.cells].map((cell) => cell.innerText))"
     )
-    rest = await stage.json("api/candles", exchange="bybit", market_type="spot", symbol="BTC-USDT", interval="1m", limit=150)
+    rest = await stage.json(
+        "api/candles", exchange="bybit", market_type="spot", symbol="BTC-USDT", interval="1m", limit=150
+    )
     closed = {
         each["timestamp"][:16].replace("T", " "): [
             shown(str(each[name]), 1 if name != "volume" else 6) for name in ("open", "high", "low", "close", "volume")
@@ -148,11 +164,16 @@ async def test_rows_of_the_ladder_stand_still_while_the_book_moves(page: Any, st
         texts.add(await page.text(".ladder tbody"))
         assert await page.probe("boxes") == before
     assert len(texts) == 5, "the book did move"
-    assert await page.evaluate("[...document.querySelectorAll('.ladder tr')].every((row, at) => row === kept[at])") and elements > 9
+    assert (
+        await page.evaluate("[...document.querySelectorAll('.ladder tr')].every((row, at) => row === kept[at])")
+        and elements > 9
+    )
 
 
 @ensureDeferred
-async def test_a_silent_market_goes_stale_with_its_cause_the_others_stay_and_it_comes_back(markets: Any, stage: Any) -> None:
+async def test_a_silent_market_goes_stale_with_its_cause_the_others_stay_and_it_comes_back(
+    markets: Any, stage: Any
+) -> None:
     others = (("ETH-USDT", "binance"), ("BTC-USDT", "bybit"), ("ETH-USDT", "bybit"))
     for symbol, exchange in others:
         await markets.wait_for(f"/^(live|quiet)/.test(({ROW})({symbol!r}, {exchange!r}).cells[9].innerText)")
@@ -165,13 +186,20 @@ async def test_a_silent_market_goes_stale_with_its_cause_the_others_stay_and_it_
         row = await cells(markets, symbol, exchange)
         assert row[-1].startswith(("live", "quiet")), row
     other = (await cells(markets, "ETH-USDT", "binance"))[5:7]
-    await markets.wait_for(f"JSON.stringify([5, 6].map((at) => ({ROW})('ETH-USDT', 'binance').cells[at].innerText)) !== JSON.stringify({other!r})")
+    await markets.wait_for(
+        f"JSON.stringify([5, 6].map((at) => ({ROW})('ETH-USDT', 'binance').cells[at].innerText)) !== JSON.stringify({other!r})"
+    )
     assert (await cells(markets, "BTC-USDT", "binance"))[:8] == frozen, "kept for reading, not moving"
-    muted, plain = [await markets.evaluate(f"getComputedStyle(({ROW})({each!r}, 'binance').cells[5]).color") for each in ("BTC-USDT", "ETH-USDT")]
+    muted, plain = [
+        await markets.evaluate(f"getComputedStyle(({ROW})({each!r}, 'binance').cells[5]).color")
+        for each in ("BTC-USDT", "ETH-USDT")
+    ]
     assert muted != plain
     stage.calm()
     await markets.wait_for(f"/^(live|quiet)/.test({hit}.cells[9].innerText) && {hit}.className === ''", 15)
-    await markets.wait_for(f"JSON.stringify([...{hit}.cells].slice(5, 7).map((cell) => cell.innerText)) !== JSON.stringify({frozen[5:7]!r})")
+    await markets.wait_for(
+        f"JSON.stringify([...{hit}.cells].slice(5, 7).map((cell) => cell.innerText)) !== JSON.stringify({frozen[5:7]!r})"
+    )
 
 
 @ensureDeferred
@@ -179,14 +207,18 @@ async def test_a_venue_in_maintenance_is_named_and_only_its_rows_are_dimmed(mark
     rows = "[...document.querySelectorAll('table.grid tbody tr')].filter((row) => row.cells.length > 5)"
     good = "good.filter((row) => row.className === '').length"
     await markets.evaluate("window.ours = (row) => row.cells[2].innerText.trim() === 'binance'")
-    await markets.wait_for(f"(window.good = {rows}.filter((row) => row.className === '')).filter((row) => !ours(row)).length > 5", 15)
+    await markets.wait_for(
+        f"(window.good = {rows}.filter((row) => row.className === '')).filter((row) => !ours(row)).length > 5", 15
+    )
     here, all_of_them = await markets.evaluate("[good.filter(ours).length, good.length]")
     assert 5 < here < all_of_them - 5
     stage.fault("bybit", "maintenance")
     await markets.wait_for(f"{good} === {here}", 12)
     assert await markets.evaluate("good.filter(ours).every((row) => row.className === '')")
     await markets.wait_for(f"/maintenance/.test(({ROW})('BTC-USDT', 'bybit').cells[9].innerText)")
-    await markets.wait_for("/bybit (maintenance|offline|degraded)/.test(document.querySelector('.statusline').innerText)")
+    await markets.wait_for(
+        "/bybit (maintenance|offline|degraded)/.test(document.querySelector('.statusline').innerText)"
+    )
     stage.calm()
     await markets.wait_for(f"{good} === {all_of_them}", 20)
 
@@ -196,7 +228,9 @@ async def test_a_book_that_is_being_rebuilt_is_grey_and_says_so(page: Any, stage
     await page.goto(stage.url + MARKET.format("binance", "spot", "BTC-USDT"))
     await page.wait_for(FULL)
     stage.fault("binance", "crossed", "BTC-USDT")
-    await page.wait_for("/(resyncing|stale)(: crossed)?/.test(document.querySelector('.panel-book .panel-state').innerText)")
+    await page.wait_for(
+        "/(resyncing|stale)(: crossed)?/.test(document.querySelector('.panel-book .panel-state').innerText)"
+    )
     await page.wait_for("document.querySelector('.ladder-box.doubt')")
     ladder = await page.probe("ladder")
     prices = [Decimal(price.replace(",", "")) for price, *_ in reversed(ladder["asks"])] + [
@@ -204,10 +238,15 @@ async def test_a_book_that_is_being_rebuilt_is_grey_and_says_so(page: Any, stage
     ]
     assert prices == sorted(prices, reverse=True), "never crossed on the screen"
     stage.calm()
-    await page.wait_for("!document.querySelector('.ladder-box.doubt') && document.querySelector('.panel-book .panel-state').innerText === 'live'", 15)
+    await page.wait_for(
+        "!document.querySelector('.ladder-box.doubt') && document.querySelector('.panel-book .panel-state').innerText === 'live'",
+        15,
+    )
 
 
 @ensureDeferred
 async def test_an_invented_market_is_never_mistaken_for_a_real_one(page: Any, stage: Any) -> None:
     await page.goto(stage.url + MARKET.format("binance", "spot", "BTC-USDT"))
-    await page.wait_for("document.querySelector('.badge:not([hidden])')?.innerText === 'DEMO DATA' && document.title.startsWith('DEMO ')")
+    await page.wait_for(
+        "document.querySelector('.badge:not([hidden])')?.innerText === 'DEMO DATA' && document.title.startsWith('DEMO ')"
+    )

@@ -1,4 +1,5 @@
-"""Every view on every screen: no complaint of the browser, nothing wider than the screen, everything has a name, the keyboard reaches all of it."""
+"""Every view on every screen: no complaint of the browser, nothing wider than the screen, everything has a name, the
+keyboard reaches all of it."""
 
 from __future__ import annotations
 
@@ -15,7 +16,10 @@ from pytest_twisted import ensureDeferred
 
 VIEWS = {
     "markets": ("#/markets", "document.querySelectorAll('table.grid tbody tr').length > 10"),
-    "market": ("#/market/binance/spot/BTC-USDT?ov=ema20,vwap", "/[0-9]/.test(document.querySelector('.last').innerText)"),
+    "market": (
+        "#/market/binance/spot/BTC-USDT?ov=ema20,vwap",
+        "/[0-9]/.test(document.querySelector('.last').innerText)",
+    ),
     "compare": ("#/compare/spot/BTC-USDT", "document.querySelectorAll('main tbody tr').length >= 2"),
     "health": ("#/health", "/binance/.test(document.querySelector('main').innerText)"),
     "alerts": ("#/alerts", "document.querySelector('main form, main select, main input')"),
@@ -63,7 +67,8 @@ async def redrawn(page: Any) -> None:
 
 
 async def still(page: Any, selector: str) -> None:
-    """Wait until an element has stood at the same place for twenty frames: what comes in while a page loads can move what is below it."""
+    """Wait until an element has stood at the same place for twenty frames: what comes in while a page loads can move
+    what is below it."""
     await page.evaluate(
         """((selector) => new Promise((done) => {
             let last, frames = 0;
@@ -117,12 +122,16 @@ async def test_loaded_on_a_telephone_it_fits_too(page: Any, stage: Any) -> None:
     assert await page.probe("wider") == []
     assert await page.count(".market-tabs:not([hidden]) [role=tab]") == 4
     await page.click("#tab-book")
-    await page.wait_for("document.querySelector('.ladder').checkVisibility() && !document.querySelector('.chart').checkVisibility()")
+    await page.wait_for(
+        "document.querySelector('.ladder').checkVisibility() && !document.querySelector('.chart').checkVisibility()"
+    )
     assert await page.evaluate("location.hash.includes('tab=book')")
 
 
 @ensureDeferred
-async def test_views_follow_each_other_on_one_socket_and_give_back_what_they_held(page: Any, stage: Any, until: Any) -> None:
+async def test_views_follow_each_other_on_one_socket_and_give_back_what_they_held(
+    page: Any, stage: Any, until: Any
+) -> None:
     await page.hasten(5)  # subscriptions linger for five seconds
     await show(page, stage, "market")
     await until(lambda: any("BTC-USDT:order_book" in each for each in stage.wanted))
@@ -150,7 +159,9 @@ async def test_the_keyboard_alone_reaches_every_view_and_does_its_work(page: Any
         "location.hash.startsWith('#/market/bybit/spot/ETH-USDT') && document.querySelector('.market-head h1').innerText === 'ETH-USDT'"
     )
     await page.press("2")
-    await page.wait_for("location.hash.includes('tf=5m') && document.querySelector('[aria-label=Interval] [aria-pressed=true]').innerText === '5m'")
+    await page.wait_for(
+        "location.hash.includes('tf=5m') && document.querySelector('[aria-label=Interval] [aria-pressed=true]').innerText === '5m'"
+    )
     await page.press("b")
     await page.wait_for("location.hash.includes('grp=2')")
     await page.press("j")
@@ -164,7 +175,9 @@ async def test_the_keyboard_alone_reaches_every_view_and_does_its_work(page: Any
     await page.press("?")
     await page.wait_for("document.querySelector('dialog.help[open]')")
     await page.press("Escape")
-    await page.wait_for("!document.querySelector('dialog[open]') && document.activeElement === document.body")  # the focus leaves with the next frame
+    await page.wait_for(
+        "!document.querySelector('dialog[open]') && document.activeElement === document.body"
+    )  # the focus leaves with the next frame
     await page.wait_for("/[0-9] ETH-USDT/.test(document.title)")
     await page.press("r")
     await page.wait_for("/last [0-9]/.test(document.querySelector('#polite').textContent)")
@@ -196,10 +209,14 @@ async def test_the_chart_is_read_with_arrows_and_shown_as_a_table(page: Any, sta
     await page.wait_for("/C [0-9]/.test(document.querySelector('.chart-legend').innerText)")
     await page.evaluate("document.querySelector('.chart-plot').focus()")
     await page.press("ArrowLeft", "ArrowLeft", "ArrowLeft", "Enter")
-    said = await page.wait_for("/close [0-9]/.test(document.querySelector('#polite').textContent) && document.querySelector('#polite').textContent")
+    said = await page.wait_for(
+        "/close [0-9]/.test(document.querySelector('#polite').textContent) && document.querySelector('#polite').textContent"
+    )
     close = re.search(r"close ([0-9.,]+),", said)[1]  # type: ignore[index]
     await page.wait_for(f"document.querySelector('.chart-legend').innerText.includes('C {close}')")
-    assert not await page.evaluate("document.querySelector('.chart-legend').innerText.includes('open')"), "a bar of the past is closed"
+    assert not await page.evaluate("document.querySelector('.chart-legend').innerText.includes('open')"), (
+        "a bar of the past is closed"
+    )
     await page.press("End")
     await page.wait_for("document.querySelector('.chart-legend').innerText.includes('open')")
 
@@ -242,9 +259,13 @@ async def test_a_link_brings_back_what_was_seen_and_back_goes_back(page: Any, st
     await page.press("g", "h")
     await page.wait_for(f"{HERE} === 'health'")
     await page.back()
-    await page.wait_for(f"{HERE} === 'market' && location.hash.includes('tf=1h') && location.hash.includes('later=kept')")
+    await page.wait_for(
+        f"{HERE} === 'market' && location.hash.includes('tf=1h') && location.hash.includes('later=kept')"
+    )
     await page.reload()
-    await page.wait_for(f"{LIVE} && document.querySelector('[aria-label=Interval] [aria-pressed=true]').innerText === '1h'")
+    await page.wait_for(
+        f"{LIVE} && document.querySelector('[aria-label=Interval] [aria-pressed=true]').innerText === '1h'"
+    )
 
 
 @ensureDeferred
@@ -256,10 +277,16 @@ async def test_a_value_that_is_not_known_is_told_and_something_sensible_is_shown
 
 @pytest.mark.parametrize(
     ("place", "said"),
-    [("binance/spot/DOGE-XYZ", "binance has no spot DOGE-XYZ"), ("nowhere/spot/BTC-USDT", "nowhere"), ("binance/spot/%3Cb%3E", "<B>")],
+    [
+        ("binance/spot/DOGE-XYZ", "binance has no spot DOGE-XYZ"),
+        ("nowhere/spot/BTC-USDT", "nowhere"),
+        ("binance/spot/%3Cb%3E", "<B>"),
+    ],
 )
 @ensureDeferred
-async def test_a_market_that_does_not_exist_is_told_with_near_ones_and_never_asked_for(page: Any, stage: Any, place: str, said: str) -> None:
+async def test_a_market_that_does_not_exist_is_told_with_near_ones_and_never_asked_for(
+    page: Any, stage: Any, place: str, said: str
+) -> None:
     await page.goto(f"{stage.url}#/market/{place}")
     await page.wait_for(f"document.querySelector('main h1')?.innerText.includes({json.dumps(said)})")
     assert not any(f"{place.split('/')[-1]}" in each for each in stage.wanted)
@@ -278,7 +305,9 @@ async def test_favourites_and_looks_survive_a_reload(page: Any, stage: Any) -> N
     theme = await page.evaluate("document.documentElement.dataset.theme")
     assert theme != "system"
     await page.reload()
-    await page.wait_for(f"{LIVE} && document.querySelector('.market-name button')?.getAttribute('aria-pressed') === 'true'")
+    await page.wait_for(
+        f"{LIVE} && document.querySelector('.market-name button')?.getAttribute('aria-pressed') === 'true'"
+    )
     assert await page.evaluate("document.documentElement.dataset.theme") == theme
     await page.go("#/markets?fav=1")
     await page.wait_for("document.querySelectorAll('table.grid tbody tr').length === 3")  # two of them are padding
@@ -302,28 +331,44 @@ async def test_with_reduced_motion_nothing_flashes(page: Any, stage: Any) -> Non
     for view in ("markets", "market"):
         await show(page, stage, view)
         await page.wait_for("/[▲▼▴▾]/.test(document.querySelector('main').innerText)")
-        assert await page.evaluate("document.getAnimations().filter((each) => each.effect.getComputedTiming().duration > 1).length") == 0
+        assert (
+            await page.evaluate(
+                "document.getAnimations().filter((each) => each.effect.getComputedTiming().duration > 1).length"
+            )
+            == 0
+        )
     await page.media(prefers_reduced_motion="no-preference")
     await show(page, stage, "market")
     await page.wait_for("document.getAnimations().some((each) => each.effect.target.closest('.last'))")
-    assert await page.evaluate("Math.max(...document.getAnimations().map((each) => each.effect.getComputedTiming().duration))") <= 250
+    assert (
+        await page.evaluate(
+            "Math.max(...document.getAnimations().map((each) => each.effect.getComputedTiming().duration))"
+        )
+        <= 250
+    )
 
 
 @ensureDeferred
 async def test_the_page_is_small_and_loads_only_from_its_server(page: Any, stage: Any) -> None:
     await show(page, stage, "market")
-    loaded = await page.evaluate("performance.getEntriesByType('resource').map((each) => [each.name, each.transferSize])")
+    loaded = await page.evaluate(
+        "performance.getEntriesByType('resource').map((each) => [each.name, each.transferSize])"
+    )
     assert all(name.startswith(stage.url) for name, _ in loaded)
     own = [name for name, _ in loaded if "/assets/" in name]
     sent = await page.evaluate("performance.getEntriesByType('navigation')[0].transferSize") + sum(
         size for name, size in loaded if "/assets/" in name
     )
     assert len(own) > 5 and 10_000 < sent < 100_000, sent
-    shipped = [each for each in files("cryptodash.dashboard").iterdir() if each.name.rpartition(".")[2] in ("html", "css", "js")]
+    shipped = [
+        each
+        for each in files("cryptodash.dashboard").iterdir()
+        if each.name.rpartition(".")[2] in ("html", "css", "js")
+    ]
     assert sum(len(gzip.compress(each.read_bytes())) for each in shipped) < 100_000
-    assert {each.name for each in shipped} - {"index.html"} == {name.partition("?")[0].rpartition("/")[2] for name in own}, (
-        "nothing unused is shipped"
-    )
+    assert {each.name for each in shipped} - {"index.html"} == {
+        name.partition("?")[0].rpartition("/")[2] for name in own
+    }, "nothing unused is shipped"
 
 
 @ensureDeferred

@@ -1,4 +1,5 @@
-"""The one place where tests meet the real reactor: a whole server on loopback, a client of its /ws and REST, and a peer that follows no rules."""
+"""The one place where tests meet the real reactor: a whole server on loopback, a client of its /ws and REST, and a peer
+that follows no rules."""
 
 from __future__ import annotations
 
@@ -104,7 +105,11 @@ class Client(WebSocketClientProtocol):
     def until_type(self, kind: str, seconds: float = 10.0, **payload: Any) -> Deferred[Message]:
         """The first message from now on of this type whose payload has these members."""
         return self.until(
-            lambda message: message["type"] == kind and all(message["payload"].get(name) == value for name, value in payload.items()), seconds
+            lambda message: (
+                message["type"] == kind
+                and all(message["payload"].get(name) == value for name, value in payload.items())
+            ),
+            seconds,
         )
 
     async def synced(self) -> None:
@@ -143,12 +148,20 @@ class Raw(Protocol):
     def send(self, data: bytes) -> None:
         self.transport.write(data)
 
-    def send_frame(self, opcode: int, payload: bytes, *, fin: bool = True, masked: bool = True, reserved: int = 0) -> None:
+    def send_frame(
+        self, opcode: int, payload: bytes, *, fin: bool = True, masked: bool = True, reserved: int = 0
+    ) -> None:
         """One WebSocket frame, with whatever rule broken."""
         size = len(payload)
         masked_bit = 0x80 if masked else 0
         head = bytes([(0x80 if fin else 0) | reserved << 4 | opcode])
-        head += bytes([masked_bit | size]) if size < 126 else struct.pack("!BH", masked_bit | 126, size) if size < 65536 else b""
+        head += (
+            bytes([masked_bit | size])
+            if size < 126
+            else struct.pack("!BH", masked_bit | 126, size)
+            if size < 65536
+            else b""
+        )
         head += struct.pack("!BQ", masked_bit | 127, size) if size >= 65536 else b""
         key = os.urandom(4)
         body = bytes(each ^ key[index % 4] for index, each in enumerate(payload)) if masked else payload
@@ -213,7 +226,9 @@ class Running:
 
     async def connect(self, path: str = "/ws", headers: Mapping[str, str] | None = None) -> Client:
         """A client that is open; its greeting is in ``messages`` or about to be."""
-        factory = WebSocketClientFactory(f"ws://127.0.0.1:{self.port}{path}", headers=dict(headers or {}), reactor=real_reactor)
+        factory = WebSocketClientFactory(
+            f"ws://127.0.0.1:{self.port}{path}", headers=dict(headers or {}), reactor=real_reactor
+        )
         factory.protocol = Client
         # Replies carry the server's own code; a message may be as large as the server likes.
         factory.setProtocolOptions(failByDrop=False, echoCloseCodeReason=True)
@@ -224,7 +239,9 @@ class Running:
 
     async def raw(self, data: bytes = b"") -> Raw:
         """A bare TCP peer that has sent these bytes."""
-        raw: Raw = await TCP4ClientEndpoint(real_reactor, "127.0.0.1", self.port, timeout=5).connect(Factory.forProtocol(Raw))
+        raw: Raw = await TCP4ClientEndpoint(real_reactor, "127.0.0.1", self.port, timeout=5).connect(
+            Factory.forProtocol(Raw)
+        )
         self.raws.append(raw)
         raw.send(data)
         return raw
@@ -290,15 +307,20 @@ Start = Callable[..., Any]
 
 @pytest_twisted.async_yield_fixture
 async def start() -> AsyncIterator[Start]:
-    """Start servers: ``running = await start(DEMO="true", ...)``; settings as in the environment. All are stopped after the test.
+    """Start servers: ``running = await start(DEMO="true", ...)``; settings as in the environment. All are stopped after
+    the test.
 
-    A demo has read its catalogues when it is handed over, unless ``wait`` is False. ``clock`` is shared by server and simulator; ``prepare`` is
-    called with the simulator before the server starts.
+    A demo has read its catalogues when it is handed over, unless ``wait`` is False. ``clock`` is shared by server and
+    simulator; ``prepare`` is called with the simulator before the server starts.
     """
     started: list[Running] = []
 
     async def begin(
-        *, clock: Clock | None = None, wait: bool = True, prepare: Callable[[Simulator], object] = lambda _: None, **settings: str
+        *,
+        clock: Clock | None = None,
+        wait: bool = True,
+        prepare: Callable[[Simulator], object] = lambda _: None,
+        **settings: str,
     ) -> Running:
         clock = clock or SystemClock()
         config: Config = load([Layer("test", {"BIND_ADDR": "127.0.0.1:0", **settings})], ("binance", "bybit"))
@@ -314,11 +336,20 @@ async def start() -> AsyncIterator[Start]:
         running = Running(server, simulator)
         started.append(running)
         if config.demo and wait:
-            await eventually(lambda: all(each.catalogue.loaded(market) for each in server.hub.upstreams.values() for market in each.markets))
+            await eventually(
+                lambda: all(
+                    each.catalogue.loaded(market) for each in server.hub.upstreams.values() for market in each.markets
+                )
+            )
         return running
 
     yield begin
-    broken = [violation for running in started if running.simulator is not None for violation in running.simulator.ledger.violations]
+    broken = [
+        violation
+        for running in started
+        if running.simulator is not None
+        for violation in running.simulator.ledger.violations
+    ]
     for running in started:
         await running.stop()
     assert broken == [], "no test may break a venue's limits"

@@ -1,7 +1,8 @@
 """The oracle: compares every value a client is shown as live with the simulated market's own past.
 
-``Record`` keeps that past, ``Oracle`` takes what a client receives. A value is wrong if it never was true, if an older one replaces a newer one, if
-it does not fit (a delta, a second closed bar), or if it stays on show as live although the market went on more than ``patience`` seconds ago.
+``Record`` keeps that past, ``Oracle`` takes what a client receives. A value is wrong if it never was true, if an older
+one replaces a newer one, if it does not fit (a delta, a second closed bar), or if it stays on show as live although the
+market went on more than ``patience`` seconds ago.
 """
 
 from __future__ import annotations
@@ -61,11 +62,16 @@ class Past:
         self.trades.extend(reversed(fresh))
         self._last_trade = instrument.trade_id
         minute = instrument.candles.minute
-        self.bars.append((instrument.time, (minute.start, minute.open, minute.high, minute.low, minute.close, minute.volume)))
+        self.bars.append(
+            (instrument.time, (minute.start, minute.open, minute.high, minute.low, minute.close, minute.volume))
+        )
         listing = instrument.listing
         self.days[instrument.time] = self._truth.ticker(listing.exchange, listing.market, listing.native)
         if listing.market is MarketType.PERPETUAL:
-            mark, index = (Decimal(fixed(each * listing.tick, listing.price_decimals, 8)) for each in (instrument.mark, instrument.index))
+            mark, index = (
+                Decimal(fixed(each * listing.tick, listing.price_decimals, 8))
+                for each in (instrument.mark, instrument.index)
+            )
             self.marks.append((instrument.time, mark, index))
 
     def _take_tops(self) -> None:
@@ -96,7 +102,8 @@ class Record:
         self._pasts: dict[tuple[str, str, str], Past] = {}
 
     def follow(self, hosts: Iterable[Host]) -> None:
-        """Look after every step of the market, before anybody can hear of it: a subscription and a request bring it up to date as well."""
+        """Look after every step of the market, before anybody can hear of it: a subscription and a request bring it up
+        to date as well."""
         for host in hosts:
             for name in ("beat", "text", "rest"):
                 setattr(host, name, partial(self._then_look, getattr(host, name)))
@@ -122,10 +129,13 @@ class Record:
 
 
 def name_of(channel: Payload) -> str:
-    """``binance:spot:BTC-USDT:order_book:50``, from a channel or from any payload with the same members and a ``channel_type``."""
+    """``binance:spot:BTC-USDT:order_book:50``, from a channel or from any payload with the same members and a
+    ``channel_type``."""
     symbol = channel["symbol"]
     detail = channel.get("interval") or channel.get("depth")
-    place = f"{channel['exchange']}:{channel['market_type']}:{symbol['base']}-{symbol['quote']}:{channel['channel_type']}"
+    place = (
+        f"{channel['exchange']}:{channel['market_type']}:{symbol['base']}-{symbol['quote']}:{channel['channel_type']}"
+    )
     return f"{place}:{detail}" if detail else place
 
 
@@ -136,7 +146,8 @@ def _units(text: str, decimals: int, unit: int, write: Callable[[int], str]) -> 
 
 
 class Watch:
-    """One channel as the client sees it. ``check`` is told every value, ``overdue`` every moment at which one is on show as live."""
+    """One channel as the client sees it. ``check`` is told every value, ``overdue`` every moment at which one is on
+    show as live."""
 
     def __init__(self, name: str, past: Past) -> None:
         self.name = name
@@ -186,7 +197,8 @@ class Watch:
 
 
 class TickerWatch(Watch):
-    """Bid and ask must be a pair of best levels, in order; last the price of a trade, in order; 24 h figures those of their time."""
+    """Bid and ask must be a pair of best levels, in order; last the price of a trade, in order; 24 h figures those of
+    their time."""
 
     def __init__(self, name: str, past: Past) -> None:
         super().__init__(name, past)
@@ -204,11 +216,20 @@ class TickerWatch(Watch):
             return "timestamp runs backwards"
         self._timestamp = timestamp
         # What comes before the state is good again is noted as well: it is what is on show when it is.
-        wrong = [self._check_quote(payload), self._check_last(payload), self._check_day(payload), self._check_mark(payload, now)]
+        wrong = [
+            self._check_quote(payload),
+            self._check_last(payload),
+            self._check_day(payload),
+            self._check_mark(payload, now),
+        ]
         return "; ".join(filter(None, wrong)) if self.good else ""
 
     def _check_quote(self, payload: Payload) -> str:
-        self._pair = tuple(self.ticks(payload.get(price)) for price in ("bid", "ask")) if "bid" in payload and "ask" in payload else ()
+        self._pair = (
+            tuple(self.ticks(payload.get(price)) for price in ("bid", "ask"))
+            if "bid" in payload and "ask" in payload
+            else ()
+        )
         self._pair += tuple(self.steps(payload.get(size)) for size in ("bid_size", "ask_size")) if self._pair else ()
         tops = self.past.tops
         found = next((index for index in range(self._quote, len(tops)) if self._is_shown(tops[index][1])), None)
@@ -230,15 +251,23 @@ class TickerWatch(Watch):
         past = self.past
         # Bybit's first ticker shows what it last told others, up to 150 ms ago, under the present time.
         first = bisect_right(past.trades, time - 200, key=lambda trade: trade.time)
-        then = {trade.price for trade in takewhile(lambda trade: trade.time <= time, past.trades[first:])} | {past.last_price_at(time - 200)}
+        then = {trade.price for trade in takewhile(lambda trade: trade.time <= time, past.trades[first:])} | {
+            past.last_price_at(time - 200)
+        }
         self._last = price
         return "" if price in then or "last" in self.fields else f"last {payload['last']} is no trade's price at {time}"
 
     def _check_day(self, payload: Payload) -> str:
-        day = self.past.days.get(parse_time(payload["stats_time"])) if "stats_time" in payload and "stats" not in self.fields else None
+        day = (
+            self.past.days.get(parse_time(payload["stats_time"]))
+            if "stats_time" in payload and "stats" not in self.fields
+            else None
+        )
         if day is None:
             return ""
-        said = {name: str(payload[name]) for name in ("open_24h", "high_24h", "low_24h", "volume_24h") if name in payload}
+        said = {
+            name: str(payload[name]) for name in ("open_24h", "high_24h", "low_24h", "volume_24h") if name in payload
+        }
         true = {"open_24h": day.open, "high_24h": day.high, "low_24h": day.low, "volume_24h": day.volume}
         wrong = [name for name, text in said.items() if Decimal(text) != Decimal(true[name])]
         return f"24 h figures: {[(name, said[name], true[name]) for name in wrong]}" if wrong else ""
@@ -324,7 +353,12 @@ class TradeWatch(Watch):
         if position is None:
             return f"no such trade: {payload['id']}"
         fills = self._tape[position]
-        said = self.ticks(payload["price"]), self.steps(payload["quantity"]), payload["side"], parse_time(payload["timestamp"])
+        said = (
+            self.ticks(payload["price"]),
+            self.steps(payload["quantity"]),
+            payload["side"],
+            parse_time(payload["timestamp"]),
+        )
         true = fills[0].price, sum(fill.size for fill in fills), "buy" if fills[0].buy else "sell", fills[0].time
         if said != true:
             return f"trade {payload['id']}: {said} instead of {true}"
@@ -368,7 +402,11 @@ class CandleWatch(Watch):
 
     def check(self, kind: str, payload: Payload, now: int) -> str:
         start = parse_time(payload["timestamp"])
-        said = (start, *(self.ticks(payload[name]) for name in ("open", "high", "low", "close")), self.steps(payload["volume"]))
+        said = (
+            start,
+            *(self.ticks(payload[name]) for name in ("open", "high", "low", "close")),
+            self.steps(payload["volume"]),
+        )
         self.shown = True
         self._shown = said
         if payload["closed"]:
@@ -429,7 +467,8 @@ class BookWatch(Watch):
             return wrong
         if time < before:
             return f"the view goes back from {before} to {time}"
-        # A snapshot may show the book of a moment later than the newest frame's: the REST answer was ahead of the stream.
+        # A snapshot may show the book of a moment later than the newest frame's: the REST answer was ahead of the
+        # stream.
         later = self.past.times[bisect_right(self.past.times, time) :] if kind == "order_book_snapshot" else []
         found = next((each for each in (time, *later) if self._is_at(each)), None)
         if found is None:
@@ -439,7 +478,9 @@ class BookWatch(Watch):
 
     def _take_snapshot(self, payload: Payload) -> str:
         self.shown = True
-        self._sides = tuple({str(level["price"]): str(level["quantity"]) for level in payload[side]} for side in ("bids", "asks"))  # type: ignore[assignment]
+        self._sides = tuple(
+            {str(level["price"]): str(level["quantity"]) for level in payload[side]} for side in ("bids", "asks")
+        )  # type: ignore[assignment]
         fewest = min(len(side) for side in self._sides)
         if payload["complete"] is not (fewest >= self._depth):
             return f"complete={payload['complete']} with {fewest} of {self._depth} levels"
@@ -459,12 +500,18 @@ class BookWatch(Watch):
 
     def _levels(self) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
         bids, asks = self._sides
-        return sorted(bids.items(), key=lambda level: -Decimal(level[0])), sorted(asks.items(), key=lambda level: Decimal(level[0]))
+        return sorted(bids.items(), key=lambda level: -Decimal(level[0])), sorted(
+            asks.items(), key=lambda level: Decimal(level[0])
+        )
 
     def _is_at(self, time: int) -> bool:
         update_id = self.past.id_at(time)
         listing = self.past.instrument.listing
-        true = None if update_id is None else self._truth.book(listing.exchange, listing.market, listing.native, update_id, self._depth)
+        true = (
+            None
+            if update_id is None
+            else self._truth.book(listing.exchange, listing.market, listing.native, update_id, self._depth)
+        )
         if true is None:
             return False
         for shown, levels in zip(self._levels(), true, strict=True):
@@ -555,7 +602,8 @@ class Oracle:
         return {name: (watch.state, watch.cause) for name, watch in self.watches.items()}
 
     def seen(self, name: str, since: int) -> list[tuple[int, str, str]]:
-        """(time, state, cause) of the channel's statuses since a time; ``live`` and ``quiet`` taking turns are no news."""
+        """(time, state, cause) of the channel's statuses since a time; ``live`` and ``quiet`` taking turns are no
+        news."""
         told: list[tuple[int, str, str]] = []
         good = True
         for time, state, cause in self.watches[name].history:
@@ -572,4 +620,10 @@ class Oracle:
         return "\n".join([str(dict(by_channel)), *(f"{each.at} {each.name} {each.what}" for each in self.wrong[:20])])
 
 
-_CHANNEL = {"ticker": "ticker", "trade": "trade", "candle": "candle", "order_book_snapshot": "order_book", "order_book_delta": "order_book"}
+_CHANNEL = {
+    "ticker": "ticker",
+    "trade": "trade",
+    "candle": "candle",
+    "order_book_snapshot": "order_book",
+    "order_book_delta": "order_book",
+}

@@ -1,9 +1,11 @@
-"""Recorded frames through the whole server: a stand-in venue's socket, feed, hub, /ws, and a client that compares every digit.
+"""Recorded frames through the whole server: a stand-in venue's socket, feed, hub, /ws, and a client that compares every
+digit.
 
-A recording is played in steps: the next frames go out when the server has read the last ones and the client has got everything that came of them.
-So nothing is conflated but order-book views (10 a second by contract), and no step depends on the machine's speed.
-Each state of the venue's book is compared at its source, where the feed hands it to the hub; each view where the client holds it. Of the two long
-recordings the first 8,000 frames are played (all of them go through the bare book in the exchange room's tests).
+A recording is played in steps: the next frames go out when the server has read the last ones and the client has got
+everything that came of them. So nothing is conflated but order-book views (10 a second by contract), and no step
+depends on the machine's speed. Each state of the venue's book is compared at its source, where the feed hands it to the
+hub; each view where the client holds it. Of the two long recordings the first 8,000 frames are played (all of them go
+through the bare book in the exchange room's tests).
 """
 
 from __future__ import annotations
@@ -89,8 +91,8 @@ def data_of(recording: Recording, kinds: Iterable[str]) -> Iterator[tuple[str, d
 
 
 def trades_of(recording: Recording) -> dict[str, list[tuple[str, ...]]]:
-    """(id, price, quantity, side, time) by native name. Binance prints that are no trades of the book (``X`` is not MARKET) and Bybit's block trades
-    are not trades to us."""
+    """(id, price, quantity, side, time) by native name. Binance prints that are no trades of the book (``X`` is not
+    MARKET) and Bybit's block trades are not trades to us."""
     found: dict[str, list[tuple[str, ...]]] = defaultdict(list)
     for native, frame in data_of(recording, ("trade", "aggTrade", "publicTrade")):
         for each in frame["data"] if isinstance(frame["data"], list) else [frame["data"]]:
@@ -98,7 +100,9 @@ def trades_of(recording: Recording) -> dict[str, list[tuple[str, ...]]]:
                 continue
             trade_id = each["i"] if "i" in each else each["a"] if each["e"] == "aggTrade" else each["t"]
             side = each["S"].lower() if "S" in each else "sell" if each["m"] else "buy"
-            found[native].append((trade_id, each["p"], each["v"] if "v" in each else each["q"], side, rfc3339(int(each["T"]))))
+            found[native].append(
+                (trade_id, each["p"], each["v"] if "v" in each else each["q"], side, rfc3339(int(each["T"])))
+            )
     return found
 
 
@@ -118,7 +122,11 @@ def bars_of(recording: Recording) -> dict[str, list[tuple[str | bool, ...]]]:
     found: dict[str, list[tuple[str | bool, ...]]] = defaultdict(list)
     for native, frame in data_of(recording, ("kline",)):
         for each in frame["data"] if isinstance(frame["data"], list) else [frame["data"]["k"]]:
-            keys = ("start", "open", "high", "low", "close", "volume", "confirm") if "start" in each else ("t", "o", "h", "l", "c", "v", "x")
+            keys = (
+                ("start", "open", "high", "low", "close", "volume", "confirm")
+                if "start" in each
+                else ("t", "o", "h", "l", "c", "v", "x")
+            )
             time, *values = (each[key] for key in keys)
             found[native].append((rfc3339(int(time)), *values))
     return {native: changes(bars) for native, bars in found.items()}
@@ -139,7 +147,9 @@ class Truth:
     def __init__(self, naive: ModuleType, recording: Recording, native: str) -> None:
         self._naive = naive
         frames = [frame for name, frame in data_of(recording, ("depth", "orderbook")) if name == native]
-        self._steps = [frame for frame in frames if not frame.get("topic", "").startswith("orderbook.1.")]  # level 1 is a quote
+        self._steps = [
+            frame for frame in frames if not frame.get("topic", "").startswith("orderbook.1.")
+        ]  # level 1 is a quote
         self._next = 0
         self.taken = 0
         """Frames that the last call took."""
@@ -164,7 +174,9 @@ class Truth:
                 self._book.apply(data["b"], data["a"])
         self.taken = self._next - before
         bids, asks = self._book.top(10_000)
-        return [(f"{price:f}", f"{size:f}") for price, size in bids], [(f"{price:f}", f"{size:f}") for price, size in asks]
+        return [(f"{price:f}", f"{size:f}") for price, size in bids], [
+            (f"{price:f}", f"{size:f}") for price, size in asks
+        ]
 
     @property
     def has_frames(self) -> bool:
@@ -255,11 +267,15 @@ class WatchedHub(Broadcaster):
             self.wrong.append(f"{event.topic} at {book.sequence}: {truth.taken} frames since the state before")
         steps.append(Step(rfc3339(event.timestamp), bids[:1000], asks[:1000]))
         ids, quotes = self.quotes[event.topic]
-        place = bisect_right(ids, book.sequence)  # each change of the best levels is a quote: the newest one that is not newer than the book holds
+        place = bisect_right(
+            ids, book.sequence
+        )  # each change of the best levels is a quote: the newest one that is not newer than the book holds
         if place and bids and asks:
             self.quoted += 1
             if (*bids[0], *asks[0]) != quotes[place - 1]:
-                self.wrong.append(f"{event.topic} at {book.sequence}: best levels {bids[0]} {asks[0]}, quote {quotes[place - 1]}")
+                self.wrong.append(
+                    f"{event.topic} at {book.sequence}: best levels {bids[0]} {asks[0]}, quote {quotes[place - 1]}"
+                )
 
     def counted(self, name: str) -> int:
         """A counter of the server's, all labels together."""
@@ -284,7 +300,9 @@ class Stage:
         recording = self.recording
         found = self.venue.topics(recording.exchange, recording.market, recording.symbols, 1)
         books = [topic for topic in found if topic.depth]
-        return [topic for topic in found if not topic.depth] + [book.sibling(Channel.ORDER_BOOK, depth=depth) for book in books for depth in DEPTHS]
+        return [topic for topic in found if not topic.depth] + [
+            book.sibling(Channel.ORDER_BOOK, depth=depth) for book in books for depth in DEPTHS
+        ]
 
     async def watch(self) -> Any:
         """A client of all of it, when the venue has been asked for all of it."""
@@ -315,11 +333,15 @@ def naive() -> ModuleType:
 def doubles(request: pytest.FixtureRequest) -> Any:
     """The conftest of this folder: test modules cannot import it."""
     own = Path(__file__).with_name("conftest.py")
-    return next(each for each in request.config.pluginmanager.get_plugins() if getattr(each, "__file__", None) == str(own))
+    return next(
+        each for each in request.config.pluginmanager.get_plugins() if getattr(each, "__file__", None) == str(own)
+    )
 
 
 @pytest_twisted.async_yield_fixture
-async def stage(doubles: Any, captures: Path, naive: ModuleType, reactor: Any, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Any]:
+async def stage(
+    doubles: Any, captures: Path, naive: ModuleType, reactor: Any, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Any]:
     """Start a server on a recording: ``await stage(name)``."""
     monkeypatch.setattr(service, "Broadcaster", WatchedHub)
     started: list[Any] = []
@@ -331,11 +353,23 @@ async def stage(doubles: Any, captures: Path, naive: ModuleType, reactor: Any, m
         replay = Replay(reactor, recording, **{"delay": None, **options})
         replay.listen()
         config = load(
-            [Layer("test", {"BIND_ADDR": "127.0.0.1:0", "EXCHANGES": recording.exchange, "OPS_PER_SECOND": "10000", "OPS_BURST": "10000"})],
+            [
+                Layer(
+                    "test",
+                    {
+                        "BIND_ADDR": "127.0.0.1:0",
+                        "EXCHANGES": recording.exchange,
+                        "OPS_PER_SECOND": "10000",
+                        "OPS_BURST": "10000",
+                    },
+                )
+            ],
             ("binance", "bybit"),
         )
         stand_in = service.StandIn(replay, replay.hosts, "replay")
-        server = service.build(config, reactor, clock=SystemClock(), random=Random(7), stand_in=stand_in, venues=[venue])  # type: ignore[list-item]  # (the interface is provided by the object)
+        server = service.build(
+            config, reactor, clock=SystemClock(), random=Random(7), stand_in=stand_in, venues=[venue]
+        )  # type: ignore[list-item]  # (the interface is provided by the object)
         hub: Any = server.hub
         for native, symbol in recording.symbols.items():
             topic = Topic(recording.exchange, recording.market, symbol, Channel.ORDER_BOOK)
@@ -374,11 +408,14 @@ def topic_of(payload: dict[str, Any], kind: str) -> Topic:
     channel = Channel.ORDER_BOOK if kind.startswith("order_book") else Channel(kind)
     symbol = Symbol(payload["symbol"]["base"], payload["symbol"]["quote"])
     depth, interval = int(payload.get("depth", 0)), payload.get("interval", "")
-    return Topic(payload["exchange"], MarketType(payload["market_type"]), symbol, channel, depth=depth, interval=interval)
+    return Topic(
+        payload["exchange"], MarketType(payload["market_type"]), symbol, channel, depth=depth, interval=interval
+    )
 
 
 class Views:
-    """The order books as the client holds them, each state looked for among the states that the venue's book went through."""
+    """The order books as the client holds them, each state looked for among the states that the venue's book went
+    through."""
 
     def __init__(self, client: Any, steps: dict[Topic, list[Step]]) -> None:
         self.states = 0
@@ -416,9 +453,15 @@ class Views:
                 held.update((each["price"], each["quantity"]) for each in payload[f"{side}_upserts"])
         self._sequence[topic] = sequence
         steps, first = self._steps[topic.upstream], self._place[topic]
-        places = (place for place in range(first, len(steps)) if steps[place].time == payload["timestamp"] and self._fits(topic, steps[place]))
+        places = (
+            place
+            for place in range(first, len(steps))
+            if steps[place].time == payload["timestamp"] and self._fits(topic, steps[place])
+        )
         place = next(places, None)
-        assert place is not None, f"{topic}, sequence {sequence}: no state of the venue's book at {payload['timestamp']} looks like this"
+        assert place is not None, (
+            f"{topic}, sequence {sequence}: no state of the venue's book at {payload['timestamp']} looks like this"
+        )
         self._place[topic] = place
         self.states += 1
 
@@ -433,7 +476,9 @@ def check_trades(stage: Stage, client: Any) -> None:
     for native, expected in trades_of(stage.recording).items():
         symbol = stage.recording.symbols[native]
         trades = next((found for topic, found in got.items() if topic.symbol == symbol), [])
-        assert [(each["id"], each["price"], each["quantity"], each["side"], each["timestamp"]) for each in trades] == expected
+        assert [
+            (each["id"], each["price"], each["quantity"], each["side"], each["timestamp"]) for each in trades
+        ] == expected
         assert not any(each.get("replayed") for each in trades)
 
 
@@ -442,32 +487,51 @@ def check_candles(stage: Stage, client: Any) -> None:
     got = received(client, "candle")
     for native, expected in bars_of(stage.recording).items():
         (topic,) = [topic for topic in got if topic.symbol == stage.recording.symbols[native]]
-        values = [tuple(each[key] for key in ("timestamp", "open", "high", "low", "close", "volume", "closed")) for each in got[topic]]
+        values = [
+            tuple(each[key] for key in ("timestamp", "open", "high", "low", "close", "volume", "closed"))
+            for each in got[topic]
+        ]
         assert values == expected and topic.interval == "1m"
         assert {each["source"] for each in got[topic]} == {"venue"}
 
 
 def check_quotes(stage: Stage, client: Any) -> None:
-    """Each recorded best bid and ask from the first last price on, none conflated; the times are the venue's and never run backwards."""
+    """Each recorded best bid and ask from the first last price on, none conflated; the times are the venue's and never
+    run backwards."""
     got = received(client, "ticker")
-    assert [len(got[topic]) for topic in got] == [sum(isinstance(each, Ticker) and each.topic is topic for each in stage.hub.events) for topic in got]
+    assert [len(got[topic]) for topic in got] == [
+        sum(isinstance(each, Ticker) and each.topic is topic for each in stage.hub.events) for topic in got
+    ]
     for native, (_, quotes) in quotes_of(stage.recording).items():
         tickers = next((found for topic, found in got.items() if topic.symbol == stage.recording.symbols[native]), [])
         trades = trades_of(stage.recording)[native]
         assert bool(tickers) is bool(trades)
-        shown = changes((each["bid"], each["bid_size"], each["ask"], each["ask_size"]) for each in tickers if "bid" in each)
+        shown = changes(
+            (each["bid"], each["bid_size"], each["ask"], each["ask_size"]) for each in tickers if "bid" in each
+        )
         expected = changes(quotes)
         assert shown == expected[len(expected) - len(shown) :]
         if trades:
             assert tickers[-1]["last"] == trades[-1][1]
-    recorded = [int(time) for frame in stage.recording.frames for time in re.findall(r'"(?:E|T|ts|cts)":([0-9]{13})', frame.text)]
+    recorded = [
+        int(time)
+        for frame in stage.recording.frames
+        for time in re.findall(r'"(?:E|T|ts|cts)":([0-9]{13})', frame.text)
+    ]
     for tickers in got.values():
         times = [each["timestamp"] for each in tickers]
         assert times == sorted(times)
         assert rfc3339(min(recorded)) <= times[0] and times[-1] <= rfc3339(max(recorded))
 
 
-BINANCE_FIGURES = {"last": "c", "open_24h": "o", "high_24h": "h", "low_24h": "l", "volume_24h": "v", "quote_volume_24h": "q"}
+BINANCE_FIGURES = {
+    "last": "c",
+    "open_24h": "o",
+    "high_24h": "h",
+    "low_24h": "l",
+    "volume_24h": "v",
+    "quote_volume_24h": "q",
+}
 BYBIT_FIGURES = {
     "last": "lastPrice",
     "open_24h": "prevPrice24h",
@@ -483,7 +547,8 @@ BYBIT_FIGURES = {
 
 
 def check_figures(stage: Stage, client: Any) -> None:
-    """The 24 h figures, and a perpetual's own, after each frame that brings any (one frame of both kinds makes two tickers of one time)."""
+    """The 24 h figures, and a perpetual's own, after each frame that brings any (one frame of both kinds makes two
+    tickers of one time)."""
     figures = BYBIT_FIGURES if stage.recording.exchange == "bybit" else BINANCE_FIGURES
     known: dict[str, str] = {}
     expected = []
@@ -505,19 +570,32 @@ async def test_every_frame_reaches_the_client_as_what_it_says(stage: Any, name: 
     await playing.play(client)
     recording, hub = playing.recording, playing.hub
 
-    assert {stream: [each.text for each in recording.frames if each.stream == stream] for stream in recording.streams} == playing.venue.frames
+    assert {
+        stream: [each.text for each in recording.frames if each.stream == stream] for stream in recording.streams
+    } == playing.venue.frames
     assert playing.venue.bad == [] and all(each.ok for each in playing.venue.controls if isinstance(each, Ack))
     assert hub.counted("cryptodash_upstream_messages_total") == len(recording.frames) + len(playing.venue.controls)
-    nothing = ("upstream_decode_errors", "upstream_unknown_messages", "publish_failures", "book_gaps", "duplicates_dropped", "upstream_disconnects")
+    nothing = (
+        "upstream_decode_errors",
+        "upstream_unknown_messages",
+        "publish_failures",
+        "book_gaps",
+        "duplicates_dropped",
+        "upstream_disconnects",
+    )
     assert {each: hub.counted(f"cryptodash_{each}_total") for each in nothing} == dict.fromkeys(nothing, 0)
 
     views = Views(client, hub.steps)
-    await playing.eventually(lambda: not any(truth.left for truth in hub.truths.values()))  # a snapshot may be on its way still
+    await playing.eventually(
+        lambda: not any(truth.left for truth in hub.truths.values())
+    )  # a snapshot may be on its way still
     await playing.eventually(views.are_final)
     assert hub.wrong == []
     states = sum(len(steps) for steps in hub.steps.values())
     assert hub.quoted >= states * 0.95 or not quotes_of(recording)  # all but those before the first quote
-    assert views.states >= len(DEPTHS) * len(hub.steps) and set(hub.steps) == {topic for topic, truth in hub.truths.items() if truth.has_frames}
+    assert views.states >= len(DEPTHS) * len(hub.steps) and set(hub.steps) == {
+        topic for topic, truth in hub.truths.items() if truth.has_frames
+    }
     check_trades(playing, client)
     check_candles(playing, client)
     check_quotes(playing, client)
@@ -528,12 +606,18 @@ async def test_every_frame_reaches_the_client_as_what_it_says(stage: Any, name: 
 
 
 def test_no_recording_is_left_out(captures: Path) -> None:
-    assert {f"{folder}/{path.name}" for folder in ("binance", "bybit") for path in (captures / folder).glob("*.jsonl*")} == set(FILES)
+    assert {
+        f"{folder}/{path.name}" for folder in ("binance", "bybit") for path in (captures / folder).glob("*.jsonl*")
+    } == set(FILES)
 
 
 @pytest.mark.parametrize(
     "words",
-    [["--speed", "20", "--symbol", "AB=A-B", "FILE"], ["FILE", "--speed", "20", "--symbol", "AB=A-B"], ["--speed=20", "FILE", "--symbol=AB=A-B"]],
+    [
+        ["--speed", "20", "--symbol", "AB=A-B", "FILE"],
+        ["FILE", "--speed", "20", "--symbol", "AB=A-B"],
+        ["--speed=20", "FILE", "--symbol=AB=A-B"],
+    ],
 )
 def test_the_command_takes_its_options_on_either_side_of_the_file(words: list[str]) -> None:
     options = Options()
@@ -542,7 +626,9 @@ def test_the_command_takes_its_options_on_either_side_of_the_file(words: list[st
     assert (chosen["file"], chosen["speed"], chosen["delay"], chosen["symbol"]) == ("FILE", 20.0, 3.0, ["AB=A-B"])
 
 
-@pytest.mark.parametrize("words", [[], ["FILE", "FILE"], ["FILE", "--", "FILE"], ["FILE", "-"], ["FILE", "--speed", "20", "FILE"]])
+@pytest.mark.parametrize(
+    "words", [[], ["FILE", "FILE"], ["FILE", "--", "FILE"], ["FILE", "-"], ["FILE", "--speed", "20", "FILE"]]
+)
 def test_the_command_takes_one_file(words: list[str], capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         Options().parseOptions(["replay", *words])
@@ -587,12 +673,15 @@ PACES = [
 @pytest.mark.parametrize(("name", "speed"), PACES)
 @ensureDeferred
 async def test_a_recording_plays_by_itself_once_all_of_it_is_wanted(stage: Any, name: str, speed: float) -> None:
-    """As fast as it goes a client may be too slow for every ticker and trade; its books still are states that the venue's book went through."""
+    """As fast as it goes a client may be too slow for every ticker and trade; its books still are states that the
+    venue's book went through."""
     ended: list[int] = []
     playing = await stage(name, speed=speed, delay=0.0, ended=lambda: ended.append(1))
     assert playing.replay.played == 0
     client = await playing.watch()
-    await playing.eventually(lambda: bool(ended) and playing.venue.read_frames == playing.replay.played == len(playing.recording.frames))
+    await playing.eventually(
+        lambda: bool(ended) and playing.venue.read_frames == playing.replay.played == len(playing.recording.frames)
+    )
     views = Views(client, playing.hub.steps)
     await playing.eventually(lambda: not any(truth.left for truth in playing.hub.truths.values()))
     await playing.eventually(views.are_final)

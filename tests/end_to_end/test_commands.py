@@ -35,13 +35,23 @@ direct = build_opener(ProxyHandler({})).open
 
 
 def environment(**values: str) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG", "COVERAGE_PROCESS_START")}
+    kept = {
+        name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG", "COVERAGE_PROCESS_START")
+    }
     return {**kept, "PYTHONUNBUFFERED": "1", "HTTPS_PROXY": NO_WAY_OUT, **values}
 
 
 def run(*arguments: str, cwd: Path, **values: str) -> subprocess.CompletedProcess[str]:
     """A command that ends by itself."""
-    return subprocess.run([*TWISTD, *arguments], cwd=cwd, env=environment(**values), capture_output=True, text=True, timeout=30, check=False)
+    return subprocess.run(
+        [*TWISTD, *arguments],
+        cwd=cwd,
+        env=environment(**values),
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
 
 
 class Process:
@@ -52,7 +62,12 @@ class Process:
         self.lines: list[str] = []
         self._news = threading.Condition()
         self._process = subprocess.Popen(
-            [*TWISTD, *arguments], cwd=cwd, env=environment(**values), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            [*TWISTD, *arguments],
+            cwd=cwd,
+            env=environment(**values),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -73,7 +88,9 @@ class Process:
             return next((match for each in self.lines if (match := re.search(pattern, each))), None)
 
         with self._news:
-            assert self._news.wait_for(lambda: found() is not None, seconds), f"no line {pattern!r} in:\n" + "\n".join(self.lines)
+            assert self._news.wait_for(lambda: found() is not None, seconds), f"no line {pattern!r} in:\n" + "\n".join(
+                self.lines
+            )
             match = found()
         assert match is not None
         return match
@@ -120,7 +137,14 @@ def silent_client(port: int) -> socket.socket:
     """A /ws client that shakes hands and then neither reads nor answers."""
     connection = socket.create_connection(("127.0.0.1", port), timeout=5)
     key = base64.b64encode(b"0123456789abcdef").decode()
-    headers = ("GET /ws HTTP/1.1", "Host: x", "Upgrade: websocket", "Connection: Upgrade", f"Sec-WebSocket-Key: {key}", "Sec-WebSocket-Version: 13")
+    headers = (
+        "GET /ws HTTP/1.1",
+        "Host: x",
+        "Upgrade: websocket",
+        "Connection: Upgrade",
+        f"Sec-WebSocket-Key: {key}",
+        "Sec-WebSocket-Version: 13",
+    )
     connection.sendall(("\r\n".join(headers) + "\r\n\r\n").encode())
     head = b""
     while b"\r\n\r\n" not in head:
@@ -152,7 +176,11 @@ def test_the_seeds_env_file_starts_the_server_unchanged(tmp_path: Path, processe
 def test_a_taken_port_ends_the_process_with_one_line_and_no_pid_file(how: str, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
-        arguments = {"plugin": ("-n", "cryptodash"), "tac": ("-ny", str(ROOT / "examples" / "cryptodash.tac")), "daemon": ("cryptodash",)}[how]
+        arguments = {
+            "plugin": ("-n", "cryptodash"),
+            "tac": ("-ny", str(ROOT / "examples" / "cryptodash.tac")),
+            "daemon": ("cryptodash",),
+        }[how]
         done = run(*arguments, cwd=tmp_path, BIND_ADDR=address)
     assert done.returncode == 1, done
     assert not (tmp_path / "twistd.pid").exists()
@@ -191,7 +219,9 @@ def test_a_taken_port_ends_the_process_with_one_line_and_no_pid_file(how: str, t
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,
 )
-def test_every_mistake_is_one_line_and_exit_code_1(arguments: tuple[str, ...], values: dict[str, str], named: str, tmp_path: Path) -> None:
+def test_every_mistake_is_one_line_and_exit_code_1(
+    arguments: tuple[str, ...], values: dict[str, str], named: str, tmp_path: Path
+) -> None:
     done = run("-n", "--pidfile=", "cryptodash", *arguments, cwd=tmp_path, **values)
     assert done.returncode == 1, done
     (line,) = done.stderr.strip().splitlines()
@@ -201,7 +231,14 @@ def test_every_mistake_is_one_line_and_exit_code_1(arguments: tuple[str, ...], v
 
 def test_check_config_shows_what_counts_and_hides_secrets(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("BOOK_DEPTH_DEFAULT=20\nEXCHANGES=bybit\n")
-    done = run("cryptodash", "check-config", "--exchanges", "binance", cwd=tmp_path, HTTPS_PROXY="http://me:hunter2@127.0.0.1:9")
+    done = run(
+        "cryptodash",
+        "check-config",
+        "--exchanges",
+        "binance",
+        cwd=tmp_path,
+        HTTPS_PROXY="http://me:hunter2@127.0.0.1:9",
+    )
     assert done.returncode == 0, done
     assert "book_depth_default = 20\n" in done.stdout
     assert "exchanges = binance\n" in done.stdout
@@ -215,7 +252,9 @@ def test_help_and_version(tmp_path: Path) -> None:
     top = run("cryptodash", "--help", cwd=tmp_path).stdout
     assert all(command in top for command in ("run", "simulate", "replay", "fault", "check-config"))
     options = run("cryptodash", "run", "--help", cwd=tmp_path).stdout
-    assert all(option in options for option in ("--demo", "--bind-addr", "--binance-perpetual-ws-url", "--stale-after-s"))
+    assert all(
+        option in options for option in ("--demo", "--bind-addr", "--binance-perpetual-ws-url", "--stale-after-s")
+    )
     assert "  half-open " in run("cryptodash", "fault", "--help", cwd=tmp_path).stdout
     assert re.fullmatch(r"cryptodash \d+\.\d+\.\d+\n", run("cryptodash", "--version", cwd=tmp_path).stdout)
 
@@ -261,7 +300,11 @@ def test_a_second_signal_ends_at_once(tmp_path: Path, processes: list[Process]) 
 
 def test_the_tac_file_serves(tmp_path: Path, processes: list[Process]) -> None:
     server = Process(
-        "-ny", str(ROOT / "examples" / "cryptodash.tac"), cwd=tmp_path, BIND_ADDR="127.0.0.1:0", LOG_LEVEL="warn,cryptodash.service=info"
+        "-ny",
+        str(ROOT / "examples" / "cryptodash.tac"),
+        cwd=tmp_path,
+        BIND_ADDR="127.0.0.1:0",
+        LOG_LEVEL="warn,cryptodash.service=info",
     )
     processes.append(server)
     assert get(server.port(), "/health")[0] == 200
@@ -273,9 +316,14 @@ def test_the_tac_file_serves(tmp_path: Path, processes: list[Process]) -> None:
 def test_a_person_can_break_the_demo_and_watch(tmp_path: Path, processes: list[Process]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as spare:
         control = str(spare.getsockname()[1])
-    simulator = Process("-n", "--pidfile=", "cryptodash", "simulate", "--port", _free_block(3), "--control-port", control, cwd=tmp_path)
+    simulator = Process(
+        "-n", "--pidfile=", "cryptodash", "simulate", "--port", _free_block(3), "--control-port", control, cwd=tmp_path
+    )
     processes.append(simulator)
-    urls = {key: simulator.line(rf"^{key}: (\S+) (\S+)").groups() for key in ("binance spot", "binance perpetual", "bybit spot")}
+    urls = {
+        key: simulator.line(rf"^{key}: (\S+) (\S+)").groups()
+        for key in ("binance spot", "binance perpetual", "bybit spot")
+    }
     simulator.line(rf"starting on {control}")
     with direct(f"{urls['binance spot'][1]}/api/v3/time", timeout=5) as answer:
         assert "serverTime" in json.load(answer)
@@ -292,7 +340,9 @@ def test_a_person_can_break_the_demo_and_watch(tmp_path: Path, processes: list[P
 
 def test_ctrl_c_ends_the_demo_and_its_server_in_good_order(tmp_path: Path) -> None:
     command = (sys.executable, str(ROOT / "examples" / "demo.py"), "--port", _free_block(1))
-    with subprocess.Popen(command, cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, text=True, start_new_session=True) as demo:
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as demo:
         assert demo.stdout is not None
         try:
             assert any("ticker:" in line for line in demo.stdout)
@@ -305,7 +355,8 @@ def test_ctrl_c_ends_the_demo_and_its_server_in_good_order(tmp_path: Path) -> No
 
 
 def _free_block(count: int) -> str:
-    """The first of ``count`` neighbouring free ports; another run of the tests at the same time begins to look elsewhere."""
+    """The first of ``count`` neighbouring free ports; another run of the tests at the same time begins to look
+    elsewhere."""
     for first in range(20_000 + os.getpid() % 300 * 17, 32_000, 17):
         held: list[socket.socket] = []
         try:

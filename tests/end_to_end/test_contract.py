@@ -39,7 +39,10 @@ async def test_the_seed_s_subscribe_message_gets_its_ticker(start: Any, text: st
     client.say(text)
     payload = (await ticker)["payload"]
     assert (payload["exchange"], payload["symbol"]) == ("binance", {"base": "BTC", "quote": "USDT"})
-    assert all(isinstance(payload[name], Decimal) and payload[name] > 0 for name in ("bid", "ask", "last", "bid_size", "ask_size"))
+    assert all(
+        isinstance(payload[name], Decimal) and payload[name] > 0
+        for name in ("bid", "ask", "last", "bid_size", "ask_size")
+    )
     assert payload["bid"] < payload["ask"]
     answer = next(each for each in client.of("info") if "accepted" in each)
     assert answer["message"] == "Subscribed to 1 channels across 1 exchanges"
@@ -62,12 +65,27 @@ async def test_digits_are_the_venue_s_own(start: Any, helpers: Any) -> None:
 async def test_the_seed_s_frontend_gets_its_rest(start: Any) -> None:
     running = await start(DEMO="true")
     answers = {}
-    for path in ("/api/exchanges", "/api/symbols", "/api/candles?exchange=binance&symbol=BTCUSDT&interval=1m&limit=500&market_type=spot"):
-        preflight = {"Origin": "http://seed.example", "Access-Control-Request-Method": "GET", "Access-Control-Request-Headers": "content-type"}
+    for path in (
+        "/api/exchanges",
+        "/api/symbols",
+        "/api/candles?exchange=binance&symbol=BTCUSDT&interval=1m&limit=500&market_type=spot",
+    ):
+        preflight = {
+            "Origin": "http://seed.example",
+            "Access-Control-Request-Method": "GET",
+            "Access-Control-Request-Headers": "content-type",
+        }
         before = await running.get(path, "OPTIONS", headers=preflight)
         assert before.code in (200, 204)
-        allowed = {name: before.headers.getRawHeaders(f"Access-Control-Allow-{name}", [""])[0].lower() for name in ("Origin", "Headers", "Methods")}
-        assert allowed["Origin"] in ("*", "http://seed.example") and "content-type" in allowed["Headers"] and "get" in allowed["Methods"]
+        allowed = {
+            name: before.headers.getRawHeaders(f"Access-Control-Allow-{name}", [""])[0].lower()
+            for name in ("Origin", "Headers", "Methods")
+        }
+        assert (
+            allowed["Origin"] in ("*", "http://seed.example")
+            and "content-type" in allowed["Headers"]
+            and "get" in allowed["Methods"]
+        )
         answer = await running.get(path, headers={**JSON_HEADERS, "Origin": "http://seed.example"})
         assert answer.code == 200, answer.body
         assert answer.headers.getRawHeaders("Access-Control-Allow-Origin") == ["*"]
@@ -79,13 +97,19 @@ async def test_the_seed_s_frontend_gets_its_rest(start: Any) -> None:
     listed = [(venue["exchange"], each) for venue in symbols["exchanges"] for each in venue["symbols"]]
     assert {exchange for exchange, _ in listed} == {"binance", "bybit"}
     for _, each in listed:
-        assert each["symbol"] == f"{each['base']}-{each['quote']}" and each["display_name"] == f"{each['base']} / {each['quote']}"
+        assert (
+            each["symbol"] == f"{each['base']}-{each['quote']}"
+            and each["display_name"] == f"{each['base']} / {each['quote']}"
+        )
         assert 0 <= each["price_precision"] <= 20 and each["market_type"] in ("spot", "perpetual")
         assert all(Decimal(each[name]) > 0 for name in ("tick_size", "step_size"))
     candles = answers["/api/candles"]
     times = [each["timestamp"] for each in candles["candles"]]
     assert candles["symbol"] == "BTCUSDT" and len(times) == 500 and times == sorted(set(times))
-    assert all(each["low"] <= min(each["open"], each["close"]) <= max(each["open"], each["close"]) <= each["high"] for each in candles["candles"])
+    assert all(
+        each["low"] <= min(each["open"], each["close"]) <= max(each["open"], each["close"]) <= each["high"]
+        for each in candles["candles"]
+    )
 
 
 @pytest.mark.parametrize("exchange", ["binance", "bybit"])
@@ -94,7 +118,9 @@ async def test_candles_of_every_interval_the_seed_s_frontend_asks_for(start: Any
     running = await start(DEMO="true")
     for market in ("spot", "perpetual"):
         for interval in ("1m", "5m", "15m", "1h", "4h", "1d"):
-            found = await running.json(f"/api/candles?exchange={exchange}&symbol=BTCUSDT&interval={interval}&limit=500&market_type={market}")
+            found = await running.json(
+                f"/api/candles?exchange={exchange}&symbol=BTCUSDT&interval={interval}&limit=500&market_type={market}"
+            )
             assert (found["interval"], found["market_type"], len(found["candles"])) == (interval, market, 500)
             assert [each["closed"] for each in found["candles"]].count(False) <= 1
 
@@ -108,15 +134,21 @@ async def test_ping_is_answered_as_the_seed_s_frontend_knows_it(start: Any) -> N
     answer = await pong
     assert answer.keys() == {"type", "payload", "message"} and answer["type"] == "info"
     assert answer["payload"].keys() == {"message", "timestamp"} and answer["payload"]["message"] == "Pong"
-    assert client.of("info")[0]["message"] == f"Connected to crypto-dash API. Session: {client.of('info')[0]['session']}"
+    assert (
+        client.of("info")[0]["message"] == f"Connected to crypto-dash API. Session: {client.of('info')[0]['session']}"
+    )
 
 
 @ensureDeferred
-async def test_unsubscribe_and_subscribe_back_to_back_cost_the_venue_nothing(start: Any, helpers: Any, place: Any) -> None:
+async def test_unsubscribe_and_subscribe_back_to_back_cost_the_venue_nothing(
+    start: Any, helpers: Any, place: Any
+) -> None:
     eventually, channel = helpers
     running = await start(DEMO="true", UPSTREAM_LINGER_S="5")
     client = await running.connect()
-    btc, eth = (channel("ticker", symbol={"base": base, "quote": "USDT"}, market_type="spot") for base in ("BTC", "ETH"))
+    btc, eth = (
+        channel("ticker", symbol={"base": base, "quote": "USDT"}, market_type="spot") for base in ("BTC", "ETH")
+    )
     client.subscribe(btc, eth)
     await eventually(lambda: {place(each)[2] for each in client.of("ticker")} == {"BTC-USDT", "ETH-USDT"})
     before, streams, seen = running.upstream_messages(), running.upstream_streams(), len(client.messages)
@@ -130,7 +162,10 @@ async def test_unsubscribe_and_subscribe_back_to_back_cost_the_venue_nothing(sta
     assert not [each for each in answers if each["type"] == "error"]
     again = [index for index, each in enumerate(answers) if "accepted" in each["payload"]]
     for index in again:  # each subscribe brings both values again, at once
-        assert {place(each["payload"])[2] for each in answers[index + 1 : index + 5] if each["type"] == "ticker"} == {"BTC-USDT", "ETH-USDT"}
+        assert {place(each["payload"])[2] for each in answers[index + 1 : index + 5] if each["type"] == "ticker"} == {
+            "BTC-USDT",
+            "ETH-USDT",
+        }
     assert (running.upstream_messages(), running.upstream_streams()) == (before, streams)
 
 
@@ -151,17 +186,22 @@ async def test_the_peer_s_close_code_comes_back(start: Any, helpers: Any, code: 
 
 
 @ensureDeferred
-async def test_rest_values_are_those_of_the_streams_and_hold_them_for_the_linger(start: Any, helpers: Any, place: Any) -> None:
+async def test_rest_values_are_those_of_the_streams_and_hold_them_for_the_linger(
+    start: Any, helpers: Any, place: Any
+) -> None:
     eventually, _ = helpers
     running = await start(DEMO="true", UPSTREAM_LINGER_S="1")
     pair = "exchange=bybit&symbol=eth/usdt&market_type=perpetual"
     ticker, book, trades = [await running.json(f"/api/{path}?{pair}") for path in ("ticker", "orderbook", "trades")]
     assert {place(each) for each in (ticker, book, trades)} == {("bybit", "perpetual", "ETH-USDT")}
-    assert all(each["status"]["state"] in ("live", "quiet") and each["source"] == "simulated" for each in (ticker, book, trades))
+    assert all(
+        each["status"]["state"] in ("live", "quiet") and each["source"] == "simulated"
+        for each in (ticker, book, trades)
+    )
     assert ticker["bid"] < ticker["ask"] and len(book["bids"]) == len(book["asks"]) == book["depth"] == 50
-    assert [each["id"] for each in trades["trades"]] == [each["id"] for each in (await running.json(f"/api/trades?{pair}"))["trades"]][
-        : len(trades["trades"])
-    ]
+    assert [each["id"] for each in trades["trades"]] == [
+        each["id"] for each in (await running.json(f"/api/trades?{pair}"))["trades"]
+    ][: len(trades["trades"])]
     assert set(running.upstream_streams().values()) == {1}
     await eventually(lambda: not running.upstream_streams(), 4)
 
@@ -170,7 +210,10 @@ async def test_rest_values_are_those_of_the_streams_and_hold_them_for_the_linger
 async def test_one_upstream_request_serves_all_who_ask_for_the_same_candles(start: Any) -> None:
     running = await start(DEMO="true")
     before = running.simulator.ledger["bybit"].requests
-    asked = [Deferred.fromCoroutine(running.json("/api/candles?exchange=bybit&symbol=BTCUSDT&interval=5m&limit=300")) for _ in range(10)]
+    asked = [
+        Deferred.fromCoroutine(running.json("/api/candles?exchange=bybit&symbol=BTCUSDT&interval=5m&limit=300"))
+        for _ in range(10)
+    ]
     answers = await gatherResults(asked)
     assert running.simulator.ledger["bybit"].requests == before + 1
     assert len(answers[0]["candles"]) == 300 and all(each["candles"] == answers[0]["candles"] for each in answers)
@@ -183,7 +226,9 @@ async def test_one_upstream_request_serves_all_who_ask_for_the_same_candles(star
 async def test_not_ready_while_no_venue_can_be_reached_and_it_says_why(start: Any, helpers: Any) -> None:
     eventually, channel = helpers
     closed = {
-        f"BINANCE_{market}{kind}_URL": f"{scheme}://127.0.0.1:1" for market in ("", "PERPETUAL_") for kind, scheme in (("WS", "ws"), ("REST", "http"))
+        f"BINANCE_{market}{kind}_URL": f"{scheme}://127.0.0.1:1"
+        for market in ("", "PERPETUAL_")
+        for kind, scheme in (("WS", "ws"), ("REST", "http"))
     }
     running = await start(EXCHANGES="binance", **closed)
     answer = await running.get("/ready")
@@ -197,7 +242,10 @@ async def test_not_ready_while_no_venue_can_be_reached_and_it_says_why(start: An
     answer = await running.get("/ready")
     said = json.loads(answer.body)
     assert answer.code == 503 and said["reasons"][0].startswith("binance is offline")
-    assert said["dependencies"]["exchanges"]["binance"]["status"] == "offline" and said["dependencies"]["exchanges"]["binance"]["source"] == "custom"
+    assert (
+        said["dependencies"]["exchanges"]["binance"]["status"] == "offline"
+        and said["dependencies"]["exchanges"]["binance"]["source"] == "custom"
+    )
     assert not client.of("error") and not client.of("ticker")
     venue = (await running.json("/api/exchanges"))["exchanges"][0]
     assert (venue["status"], venue["source"], venue["ws_url"]) == ("offline", "custom", "ws://127.0.0.1:1")
@@ -209,12 +257,19 @@ async def test_readiness_and_exchanges_follow_the_data(start: Any, helpers: Any)
     eventually, channel = helpers
     running = await start(DEMO="true", STALE_AFTER_S="1")
     assert (await running.get("/ready")).code == 200, "idle, and both catalogues were read"
-    assert all(each["idle"] and each["status"] == "online" for each in (await running.json("/api/exchanges"))["exchanges"])
+    assert all(
+        each["idle"] and each["status"] == "online" for each in (await running.json("/api/exchanges"))["exchanges"]
+    )
     client = await running.connect()
-    client.subscribe(channel("ticker", "binance", "*"), channel("order_book", "bybit"))  # the sweep's stream has a pace the venue promises
+    client.subscribe(
+        channel("ticker", "binance", "*"), channel("order_book", "bybit")
+    )  # the sweep's stream has a pace the venue promises
     await eventually(lambda: len(client.of("order_book_delta")) > 3 and client.of("ticker"))
     venues = {each["id"]: each for each in (await running.json("/api/exchanges"))["exchanges"]}
-    assert all(each["status"] == "online" and not each["idle"] and each["streams"] and each["last_message_at"] for each in venues.values())
+    assert all(
+        each["status"] == "online" and not each["idle"] and each["streams"] and each["last_message_at"]
+        for each in venues.values()
+    )
 
     running.simulator.faults.start("binance", "silent-venue", seconds=60)  # the connection stays up, data stops
     await client.until_type("status", state="stale", cause="silent")
@@ -226,7 +281,11 @@ async def test_readiness_and_exchanges_follow_the_data(start: Any, helpers: Any)
     await client.until_type("status", cause="maintenance")
     answer = await running.get("/ready")
     reasons = json.loads(answer.body)["reasons"]
-    assert answer.code == 503 and reasons[0].startswith("binance is offline: cause silent") and reasons[1].startswith("bybit is maintenance")
+    assert (
+        answer.code == 503
+        and reasons[0].startswith("binance is offline: cause silent")
+        and reasons[1].startswith("bybit is maintenance")
+    )
     venues = {each["id"]: each["status"] for each in (await running.json("/api/exchanges"))["exchanges"]}
     assert venues == {"binance": "offline", "bybit": "maintenance"}
 
@@ -238,7 +297,9 @@ async def test_readiness_and_exchanges_follow_the_data(start: Any, helpers: Any)
 @ensureDeferred
 async def test_symbols_kept_warm_have_values_before_anybody_asks(start: Any, helpers: Any) -> None:
     eventually, _ = helpers
-    running = await start(DEMO="true", SYMBOLS="binance:spot:BTC-USDT,bybit:perpetual:ETH-USDT:order_book:20,binance:spot:NO-SUCH")
+    running = await start(
+        DEMO="true", SYMBOLS="binance:spot:BTC-USDT,bybit:perpetual:ETH-USDT:order_book:20,binance:spot:NO-SUCH"
+    )
     await eventually(lambda: len(running.upstream_streams()) >= 2)
     found = await running.json("/api/ticker?exchange=binance&symbol=BTC-USDT")
     assert found["status"]["state"] == "live" and found["source"] == "simulated"
@@ -271,7 +332,9 @@ async def test_a_stop_says_1012_to_everybody_with_a_time_to_come_back(start: Any
     assert reactor.seconds() - began < 5
     assert {code for code, _ in ends} == {1012}
     waits = [json.loads(reason)["retry_ms"] for _, reason in ends]
-    assert all(type(each) is int and 0 <= each < 60_000 for each in waits) and len(set(waits)) > 10, "reconnects must be spread"
+    assert all(type(each) is int and 0 <= each < 60_000 for each in waits) and len(set(waits)) > 10, (
+        "reconnects must be spread"
+    )
     assert not running.simulator.venues["binance-spot"].sessions
     with pytest.raises(ConnectionRefusedError):
         await running.raw()

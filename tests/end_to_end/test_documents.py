@@ -1,4 +1,5 @@
-"""The two machine-readable descriptions against a running server, both ways: all that comes is described, all that is described comes."""
+"""The two machine-readable descriptions against a running server, both ways: all that comes is described, all that is
+described comes."""
 
 from __future__ import annotations
 
@@ -35,7 +36,8 @@ class Description:
         self._shapes: set[object] = set()
 
     def check(self, name: str, value: Any) -> None:
-        """The value fits the schema of this name; its members count as seen. Of values that look alike the first is enough."""
+        """The value fits the schema of this name; its members count as seen. Of values that look alike the first is
+        enough."""
         shape = (name, _shape(value))
         if shape not in self._shapes:
             self._shapes.add(shape)
@@ -77,7 +79,8 @@ def _members(schema: Any, at: str) -> Iterator[str]:
 
 
 def _shape(value: Any) -> object:
-    """Names and kinds, without the values: of lists what their items look like. Words stay, so that every enumerated one is checked."""
+    """Names and kinds, without the values: of lists what their items look like. Words stay, so that every enumerated
+    one is checked."""
     if isinstance(value, dict):
         return tuple((name, _shape(value[name])) for name in sorted(value))
     if isinstance(value, list):
@@ -97,7 +100,13 @@ KINDS = {
     "status": "Status",
     "gap": "Gap",
 }
-ANSWERS = {"Connected": "Greeting", "Subscribed": "Subscribed", "Unsubscribed": "Unsubscribed", "Resynced": "Resynced", "Pong": "Pong"}
+ANSWERS = {
+    "Connected": "Greeting",
+    "Subscribed": "Subscribed",
+    "Unsubscribed": "Unsubscribed",
+    "Resynced": "Resynced",
+    "Pong": "Pong",
+}
 
 
 def schema_of(message: dict[str, Any]) -> str:
@@ -107,7 +116,9 @@ def schema_of(message: dict[str, Any]) -> str:
 
 
 @ensureDeferred
-async def test_every_message_of_ws_is_described_and_every_description_comes(start: Any, helpers: Any, reactor: Any) -> None:
+async def test_every_message_of_ws_is_described_and_every_description_comes(
+    start: Any, helpers: Any, reactor: Any
+) -> None:
     eventually, channel = helpers
     running = await start(DEMO="true", EXCHANGES="bybit", SOCKET_SEND_BUFFER_BYTES="4096")
     asyncapi = Description(await running.json("/asyncapi.json"), Draft202012Validator)
@@ -141,14 +152,21 @@ async def test_every_message_of_ws_is_described_and_every_description_comes(star
     ask("subscribe", channel("trade", "bybit"))
     ask("unsubscribe", channel("trade", "bybit"), id=5)
     slow.pause()
-    slow.send_frame(1, json.dumps({"op": "subscribe", "channels": [channel("order_book", "bybit", depth=200), channel("trade", "bybit")]}).encode())
+    slow.send_frame(
+        1,
+        json.dumps(
+            {"op": "subscribe", "channels": [channel("order_book", "bybit", depth=200), channel("trade", "bybit")]}
+        ).encode(),
+    )
     await eventually(lambda: running.server.clients.traffic.dropped.values[("trade",)] > 10)
     slow.transport.resumeProducing()
     running.simulator.faults.start("bybit", "drop")
     await eventually(lambda: any(each["state"] == "stale" for each in client.of("status")) and b'"gap"' in slow.data)
     await client.synced()
 
-    for message in [json.loads(text) for text in client.texts] + [json.loads(payload) for opcode, payload in slow.frames() if opcode == 1]:
+    for message in [json.loads(text) for text in client.texts] + [
+        json.loads(payload) for opcode, payload in slow.frames() if opcode == 1
+    ]:
         asyncapi.check(schema_of(message), message)
     for request in requests:
         asyncapi.check(request["op"].capitalize(), request)
@@ -194,15 +212,28 @@ class Answers:
 @ensureDeferred
 async def test_every_answer_of_rest_is_described_and_every_description_comes(start: Any, helpers: Any) -> None:
     eventually, channel = helpers
-    running = await start(DEMO="true", SYMBOLS="binance:spot:NO-SUCH,binance:perpetual:BTC-USDT:ticker", ENABLE_REDIS="true")
+    running = await start(
+        DEMO="true", SYMBOLS="binance:spot:NO-SUCH,binance:perpetual:BTC-USDT:ticker", ENABLE_REDIS="true"
+    )
     closed = {
-        f"BINANCE_{market}{kind}_URL": f"{scheme}://127.0.0.1:1" for market in ("", "PERPETUAL_") for kind, scheme in (("WS", "ws"), ("REST", "http"))
+        f"BINANCE_{market}{kind}_URL": f"{scheme}://127.0.0.1:1"
+        for market in ("", "PERPETUAL_")
+        for kind, scheme in (("WS", "ws"), ("REST", "http"))
     }
     dead = await start(EXCHANGES="binance", REST_HELD_TOPICS_PER_IP="4", **closed)
     answers = Answers(Description(await running.json("/openapi.json"), OAS31Validator))
     ask = answers.ask
 
-    for path in ("/health", "/ready", "/api/exchanges", "/api/symbols", "/metrics", "/", "/openapi.json", "/asyncapi.json"):
+    for path in (
+        "/health",
+        "/ready",
+        "/api/exchanges",
+        "/api/symbols",
+        "/metrics",
+        "/",
+        "/openapi.json",
+        "/asyncapi.json",
+    ):
         await ask(running, "GET", path, 200)
     for path in ("ticker", "orderbook", "orderbook/snapshot", "trades", "candles"):
         await ask(running, "GET", f"/api/{path}?{PAIR}", 200)
@@ -213,12 +244,22 @@ async def test_every_answer_of_rest_is_described_and_every_description_comes(sta
     await ask(running, "GET", "/api/symbols?exchange=bybit", 304, headers={"If-None-Match": tag})
     await ask(running, "GET", "/api/symbols?market_type=margin", 400)
     await ask(running, "GET", "/api/symbols?exchange=mtgox", 404)
-    for query, status in (("exchange=binance&exchange=bybit", 400), ("exchange=mtgox", 404), ("exchange=bybit", 200), ("exchange=bybit", 429)):
+    for query, status in (
+        ("exchange=binance&exchange=bybit", 400),
+        ("exchange=mtgox", 404),
+        ("exchange=bybit", 200),
+        ("exchange=bybit", 429),
+    ):
         await ask(running, "POST", f"/api/symbols/refresh?{query}", status)
 
     await ask(dead, "GET", "/ready", 503)
     hub = dead.server.hub
-    first = [("ticker", None, "ticker"), ("orderbook", None, "order_book"), ("orderbook/snapshot", 7, "order_book"), ("trades", None, "trade")]
+    first = [
+        ("ticker", None, "ticker"),
+        ("orderbook", None, "order_book"),
+        ("orderbook/snapshot", 7, "order_book"),
+        ("trades", None, "trade"),
+    ]
     waits = []
     for path, depth, kind in first:  # each waits two seconds for a value that does not come
         target = f"/api/{path}?{PAIR}{f'&depth={depth}' if depth else ''}"
@@ -238,7 +279,13 @@ async def test_every_answer_of_rest_is_described_and_every_description_comes(sta
     await ask(running, "GET", "/api/streams", 200)
     running.simulator.faults.start("binance", "maintenance", seconds=60)
     await client.until_type("status", cause="maintenance")
-    for path in ("/ready", "/api/exchanges", "/api/streams", f"/api/ticker?{PAIR}", f"/api/ticker?{PAIR}&market_type=perpetual"):
+    for path in (
+        "/ready",
+        "/api/exchanges",
+        "/api/streams",
+        f"/api/ticker?{PAIR}",
+        f"/api/ticker?{PAIR}&market_type=perpetual",
+    ):
         await ask(running, "GET", path, 200)
 
     assert {each for each in answers.openapi.unseen() if each not in NEVER_IN_A_DEMO} == set()

@@ -1,7 +1,9 @@
-"""The fault run: whatever goes wrong with a venue, no wrong value is shown as live, the cause is told, and all is well again without help.
+"""The fault run: whatever goes wrong with a venue, no wrong value is shown as live, the cause is told, and all is well
+again without help.
 
-The server, the simulated venues and a client run in memory under one clock (``world.py``); the oracle (``oracle.py``) compares every value the client
-is shown as live with the simulator's truth. One short run over real sockets is at the end.
+The server, the simulated venues and a client run in memory under one clock (``world.py``); the oracle (``oracle.py``)
+compares every value the client is shown as live with the simulator's truth. One short run over real sockets is at the
+end.
 """
 
 from __future__ import annotations
@@ -59,13 +61,17 @@ def channels(exchange: str, market: str) -> list[dict[str, Any]]:
         channel("ticker", *place, "ETH-USDT"),
     ]
     if market == "spot":
-        wanted += [channel("order_book", *place, "BTC-USDT", depth=50), channel("order_book", *place, "ETH-USDT", depth=10)]
+        wanted += [
+            channel("order_book", *place, "BTC-USDT", depth=50),
+            channel("order_book", *place, "ETH-USDT", depth=10),
+        ]
     return wanted
 
 
 @pytest.fixture
 def make_world(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Any]]:
-    """Worlds in memory: ``make_world(*channels, **options)``; by the end nothing wrong was shown as live and no limit of a venue was broken."""
+    """Worlds in memory: ``make_world(*channels, **options)``; by the end nothing wrong was shown as live and no limit
+    of a venue was broken."""
     made = []
 
     def make(*wanted: dict[str, Any], warm: float = 6.5, **options: Any) -> Any:
@@ -108,7 +114,9 @@ def test_in_calm_every_value_of_every_kind_is_true_and_recent(make_world: Callab
     assert len(closed) == 4
 
 
-def spoiled(kind: str, spoil: Callable[[dict[str, Any]], dict[str, Any] | None]) -> Callable[[dict[str, Any]], list[dict[str, Any]]]:
+def spoiled(
+    kind: str, spoil: Callable[[dict[str, Any]], dict[str, Any] | None]
+) -> Callable[[dict[str, Any]], list[dict[str, Any]]]:
     """A change to the first message of this kind that ``spoil`` returns something for."""
     done: list[bool] = []
 
@@ -159,7 +167,9 @@ PLANTED: Mapping[str, tuple[str, Callable[[dict[str, Any]], dict[str, Any] | Non
 
 def test_the_oracle_finds_every_planted_error(make_world: Callable[..., Any]) -> None:
     for planted, (kind, spoil) in PLANTED.items():
-        world = make_world(*(each for each in channels("binance", "perpetual") if each["channel_type"] in kind), warm=2.0)
+        world = make_world(
+            *(each for each in channels("binance", "perpetual") if each["channel_type"] in kind), warm=2.0
+        )
         nothing_wrong(world)
         world.spoil = spoiled(kind, spoil)
         try:
@@ -195,10 +205,10 @@ def test_the_oracle_finds_a_trade_left_out_or_told_twice(make_world: Callable[..
 class Case:
     """What a fault does to a venue's channels.
 
-    ``seen``: state and cause that each channel of these kinds is told ``within`` seconds, by venue (a venue that is left out is not tried).
-    ``also``: what else channels may be told meanwhile. ``symbol``: it concerns BTC only. ``before``: faults that are started first, with seconds.
-    ``holds``: no channel that was hit is good again before the fault is over. ``recovers``: seconds after the end until all is good.
-    ``patience``: ms a live value may lag.
+    ``seen``: state and cause that each channel of these kinds is told ``within`` seconds, by venue (a venue that is
+    left out is not tried). ``also``: what else channels may be told meanwhile. ``symbol``: it concerns BTC only.
+    ``before``: faults that are started first, with seconds. ``holds``: no channel that was hit is good again before the
+    fault is over. ``recovers``: seconds after the end until all is good. ``patience``: ms a live value may lag.
     """
 
     fault: str
@@ -247,16 +257,40 @@ CASES = (
         holds=True,
         recovers=20,
     ),
-    Case("crossed", 3.0, both("resyncing", "crossed"), BOOK, (("stale", "crossed"),), symbol=True, within=0.5, holds=True),
-    Case("crossed", 2.0, both("stale", "crossed"), ("ticker",), (("resyncing", "crossed"),), symbol=True, within=0.5, holds=True),
+    Case(
+        "crossed", 3.0, both("resyncing", "crossed"), BOOK, (("stale", "crossed"),), symbol=True, within=0.5, holds=True
+    ),
+    Case(
+        "crossed",
+        2.0,
+        both("stale", "crossed"),
+        ("ticker",),
+        (("resyncing", "crossed"),),
+        symbol=True,
+        within=0.5,
+        holds=True,
+    ),
     Case("garbage", 0.5, UNHARMED, ()),
     Case("garbage", 4.0, UNHARMED, (), RESYNC, recovers=25.0),
-    Case("429", 3.0, BANNED, BOOK, (("resyncing", "gap"),), before=(("skip", "BTC-USDT", 0.3),), within=1.0, holds=True),
-    Case("418", 3.0, BANNED, BOOK, (("resyncing", "gap"),), before=(("skip", "BTC-USDT", 0.3),), within=1.0, holds=True),
+    Case(
+        "429", 3.0, BANNED, BOOK, (("resyncing", "gap"),), before=(("skip", "BTC-USDT", 0.3),), within=1.0, holds=True
+    ),
+    Case(
+        "418", 3.0, BANNED, BOOK, (("resyncing", "gap"),), before=(("skip", "BTC-USDT", 0.3),), within=1.0, holds=True
+    ),
     Case("slow", 4.0, UNHARMED, (), (("stale", "silent"),), patience=10_000),
     Case("maintenance", 3.0, both("stale", "maintenance"), ALL, RESYNC, within=1.0, holds=True, recovers=25.0),
     Case("cut24h", 5.0, both("stale", "maintenance"), ALL, RESYNC, within=5.0),
-    Case("451", 1.0, both("stale", "blocked"), ALL, RESYNC, within=3.0, before=(("drop", None, 0.5),), recovers=float("inf")),
+    Case(
+        "451",
+        1.0,
+        both("stale", "blocked"),
+        ALL,
+        RESYNC,
+        within=3.0,
+        before=(("drop", None, 0.5),),
+        recovers=float("inf"),
+    ),
 )
 
 
@@ -292,10 +326,16 @@ def go_through(world: Any, case: Case, venue: str, expected: States | None) -> N
     end = since + round(case.seconds * 1000)
 
     if expected is not None:
-        world.run_until(lambda: all(expected in [each[1:] for each in world.oracle.seen(name, since)] for name in told), case.within)
+        world.run_until(
+            lambda: all(expected in [each[1:] for each in world.oracle.seen(name, since)] for name in told), case.within
+        )
     world.run(max(0.0, (end - world.now) / 1000))
     if case.holds:
-        assert not [name for name in told if any(state in oracle.GOOD and time < end for time, state, _ in world.oracle.seen(name, since))]
+        assert not [
+            name
+            for name in told
+            if any(state in oracle.GOOD and time < end for time, state, _ in world.oracle.seen(name, since))
+        ]
     if case.recovers < float("inf"):
         world.run_until(lambda: is_good(world, names), case.recovers)
         world.run(1)
@@ -318,7 +358,9 @@ def test_a_country_that_is_not_served_is_tried_again_after_minutes(make_world: C
 
 
 @pytest.mark.parametrize(("venue", "told"), [("binance", ("stale", "halted")), ("bybit", ("closed", "delisted"))])
-def test_a_delisted_symbol_is_told_and_comes_back_with_its_listing(make_world: Callable[..., Any], venue: str, told: States) -> None:
+def test_a_delisted_symbol_is_told_and_comes_back_with_its_listing(
+    make_world: Callable[..., Any], venue: str, told: States
+) -> None:
     world = make_world(*channels(venue, "spot"))
     btc = [name for name in world.states() if "BTC" in name]
     since = world.now
@@ -334,7 +376,12 @@ def test_a_delisted_symbol_is_told_and_comes_back_with_its_listing(make_world: C
 
 def test_an_illiquid_symbol_is_quiet_and_never_stale(make_world: Callable[..., Any]) -> None:
     places = [("binance", "spot"), ("binance", "perpetual"), ("bybit", "perpetual")]
-    kinds: list[tuple[str, dict[str, Any]]] = [("ticker", {}), ("trade", {}), ("order_book", {"depth": 10}), ("candle", {"interval": "1m"})]
+    kinds: list[tuple[str, dict[str, Any]]] = [
+        ("ticker", {}),
+        ("trade", {}),
+        ("order_book", {"depth": 10}),
+        ("candle", {"interval": "1m"}),
+    ]
     world = make_world(*(channel(kind, *place, "NKN-USDT", **detail) for place in places for kind, detail in kinds))
     world.run(150)
     for name, watch in world.oracle.watches.items():
@@ -355,12 +402,17 @@ def test_a_connection_without_a_pace_is_found_dead_by_its_silence(make_world: Ca
     nothing_wrong(world)
 
 
-def test_before_a_connection_is_cut_another_has_taken_over_and_nothing_is_missed(make_world: Callable[..., Any]) -> None:
+def test_before_a_connection_is_cut_another_has_taken_over_and_nothing_is_missed(
+    make_world: Callable[..., Any],
+) -> None:
     """The 24 hours shortened to 30 s for us and to 50 s for the venue."""
     venue = Binance()
     venue.limits = {key: evolve(each, lifetime=30.0) for key, each in venue.limits.items()}
     wanted = channels("binance", "spot") + channels("binance", "perpetual")
-    names = [oracle.name_of({**each, "symbol": dict(zip(("base", "quote"), each["symbol"].split("-"), strict=True))}) for each in wanted]
+    names = [
+        oracle.name_of({**each, "symbol": dict(zip(("base", "quote"), each["symbol"].split("-"), strict=True))})
+        for each in wanted
+    ]
     world = make_world(*wanted, warm=0.0, venues=[venue], EXCHANGES="binance", lifetime=50.0)
     world.run_until(lambda: len(world.states()) == len(names) and is_good(world, names))
     since = world.now
@@ -371,7 +423,9 @@ def test_before_a_connection_is_cut_another_has_taken_over_and_nothing_is_missed
 
 
 @pytest_twisted.ensureDeferred
-async def test_over_real_sockets_too_a_dropped_connection_costs_no_truth(start: Callable[..., Any], helpers: Any, reactor: Any) -> None:
+async def test_over_real_sockets_too_a_dropped_connection_costs_no_truth(
+    start: Callable[..., Any], helpers: Any, reactor: Any
+) -> None:
     eventually, _ = helpers
     running = await start(DEMO="true", STALE_AFTER_S="2.5")
     record = oracle.Record(running.simulator.truth)
@@ -396,9 +450,13 @@ async def test_over_real_sockets_too_a_dropped_connection_costs_no_truth(start: 
     looking.start(0.05)
     try:
         client.subscribe(*watched)
-        await eventually(lambda: len(judge.watches) == 12 and all(each.state in oracle.GOOD for each in judge.watches.values()))
+        await eventually(
+            lambda: len(judge.watches) == 12 and all(each.state in oracle.GOOD for each in judge.watches.values())
+        )
         running.simulator.faults.start("binance", "drop")
-        await eventually(lambda: all(each.state == "stale" for name, each in judge.watches.items() if "binance" in name))
+        await eventually(
+            lambda: all(each.state == "stale" for name, each in judge.watches.items() if "binance" in name)
+        )
         await eventually(lambda: all(each.state in oracle.GOOD for each in judge.watches.values()))
         await eventually(lambda: judge.checked["order_book"] > 100)
     finally:

@@ -25,7 +25,9 @@ class Witness:
 
     async def watch(self, channel: Callable[..., Any]) -> None:
         self.client.subscribe(channel("trade"), channel("order_book", depth=5), channel("ticker"))
-        await self._eventually(lambda: self.client.of("order_book_delta") and self.client.of("ticker") and self.client.of("trade"))
+        await self._eventually(
+            lambda: self.client.of("order_book_delta") and self.client.of("ticker") and self.client.of("trade")
+        )
         self._seen = len(self.client.messages)
 
     async def is_undisturbed(self) -> None:
@@ -70,7 +72,11 @@ REFUSED: list[tuple[str, object, str]] = [
     ("no channels", {"op": "subscribe"}, "invalid_message"),
     ("channels of a wrong type", {"op": "subscribe", "channels": {"a": 1}}, "invalid_message"),
     ("a channel of a wrong type", {"op": "subscribe", "channels": ["binance:BTC-USDT"]}, "invalid_channel"),
-    ("1,001 channels", {"op": "subscribe", "channels": [{**TICKER, "depth": each} for each in range(1001)]}, "too_many_channels"),
+    (
+        "1,001 channels",
+        {"op": "subscribe", "channels": [{**TICKER, "depth": each} for each in range(1001)]},
+        "too_many_channels",
+    ),
     ("unknown channel", changed(channel_type="bbo2"), "unknown_channel"),
     ("channel of a wrong type", changed(channel_type=["ticker"]), "unknown_channel"),
     ("unknown exchange", changed(exchange="mtgox"), "unknown_exchange"),
@@ -122,7 +128,9 @@ async def test_every_bad_request_gets_its_error_and_the_connection_stays(scene: 
     assert (await listed)["payload"]["channels"] == [], "something of a refused message was applied"
     assert not client.of("ticker") and not client.of("status")
     for upstream in running.server.hub.upstreams.values():
-        assert all("BTC-USDT" in str(topic) for stream in upstream.streams() for topic in stream.topics), "a refused wish reached the venue"
+        assert all("BTC-USDT" in str(topic) for stream in upstream.streams() for topic in stream.topics), (
+            "a refused wish reached the venue"
+        )
     await witness.is_undisturbed()
 
 
@@ -133,15 +141,24 @@ async def test_what_is_good_of_a_mixed_request_is_served(scene: Any, helpers: An
     client = await running.connect()
     ticker = client.until_type("ticker")
     client.subscribe(
-        channel("ticker", "mtgox"), channel("ticker", symbol="ETH-USDT"), channel("candle", interval="9m"), channel("ticker", symbol="ETH-USDT"), id=7
+        channel("ticker", "mtgox"),
+        channel("ticker", symbol="ETH-USDT"),
+        channel("candle", interval="9m"),
+        channel("ticker", symbol="ETH-USDT"),
+        id=7,
     )
     await ticker
     at = next(index for index, each in enumerate(client.messages) if "accepted" in each["payload"])
     info, error, status = client.messages[at : at + 3]
     assert (info["payload"]["id"], len(info["payload"]["accepted"])) == (7, 1)
     assert info["payload"]["message"] == "Subscribed to 1 channels across 1 exchanges"
-    assert [(each["index"], each["code"]) for each in info["payload"]["rejected"]] == [(0, "unknown_exchange"), (2, "invalid_interval")]
-    assert error["payload"]["code"] == "unknown_exchange" and error["payload"]["message"].startswith("2 of 4 channels rejected")
+    assert [(each["index"], each["code"]) for each in info["payload"]["rejected"]] == [
+        (0, "unknown_exchange"),
+        (2, "invalid_interval"),
+    ]
+    assert error["payload"]["code"] == "unknown_exchange" and error["payload"]["message"].startswith(
+        "2 of 4 channels rejected"
+    )
     assert status["type"] == "status" and status["payload"]["channel"]["symbol"]["base"] == "ETH"
     await witness.is_undisturbed()
 
@@ -161,8 +178,16 @@ FRAMES: list[tuple[str, Callable[[Any], object], int]] = [
     ("a close with a code that is none", lambda raw: raw.send_frame(CLOSE, (1006).to_bytes(2, "big")), 1002),
     ("text that is not UTF-8", lambda raw: raw.send_frame(TEXT, b'{"op":"\xff\xfe"}'), 1007),
     ("a frame of 1 MiB", lambda raw: raw.send_frame(TEXT, b" " * 2**20), 1009),
-    ("the head of a frame of 2^62 bytes", lambda raw: raw.send(b"\x81\xff" + (2**62).to_bytes(8, "big") + b"key!"), 1009),
-    ("fragments of 512 KiB together", lambda raw: [raw.send_frame(TEXT if not each else 0, b" " * 65_000, fin=False) for each in range(8)], 1009),
+    (
+        "the head of a frame of 2^62 bytes",
+        lambda raw: raw.send(b"\x81\xff" + (2**62).to_bytes(8, "big") + b"key!"),
+        1009,
+    ),
+    (
+        "fragments of 512 KiB together",
+        lambda raw: [raw.send_frame(TEXT if not each else 0, b" " * 65_000, fin=False) for each in range(8)],
+        1009,
+    ),
     ("a subscribe flood", lambda raw: [raw.send_frame(TEXT, json.dumps(changed()).encode()) for _ in range(300)], 1008),
     ("a ping flood", lambda raw: [raw.send_frame(PING, b"") for _ in range(300)], 1008),
 ]
@@ -181,7 +206,9 @@ async def test_broken_frames_end_their_connection_with_the_right_code(scene: Any
         await eventually(lambda raw=raw: raw.gone, 3)
     await witness.is_undisturbed()
     await eventually(lambda: len(running.server.clients.sessions) == 1)
-    assert running.server.hub.clients_of(running.server.hub.resolve("binance", None, "ticker", "BTC-USDT")) == 1, "a dead client holds a topic"
+    assert running.server.hub.clients_of(running.server.hub.resolve("binance", None, "ticker", "BTC-USDT")) == 1, (
+        "a dead client holds a topic"
+    )
 
 
 @ensureDeferred
@@ -278,11 +305,19 @@ REQUESTS: list[tuple[str, bytes, int]] = [
     ("a header of 20 KiB", HEAD + b"X: " + b"x" * 20_480, 431),
     ("headers of 20 KiB together", HEAD + b"".join(b"X-%d: %s\r\n" % (each, b"x" * 400) for each in range(50)), 431),
     ("a thousand headers", HEAD + b"".join(b"X-%d: 1\r\n" % each for each in range(1000)), 431),
-    ("a header bomb on the upgrade", b"GET /ws HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\n" + b"X: 1\r\n" * 5_000, 431),
+    (
+        "a header bomb on the upgrade",
+        b"GET /ws HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\n" + b"X: 1\r\n" * 5_000,
+        431,
+    ),
     ("an endless address", b"GET /" + b"x" * 70_000, 414),
     ("a body of 64 MB", POST + b"Content-Length: 67108864\r\n\r\n" + b"x" * 100, 413),
     ("a body length of 5,000 digits", POST + b"Content-Length: " + b"9" * 5_000 + b"\r\n\r\n", 413),
-    ("an endless chunked body", POST + b"Transfer-Encoding: chunked\r\n\r\n" + (b"1000\r\n" + b"x" * 0x1000 + b"\r\n") * 20, 413),
+    (
+        "an endless chunked body",
+        POST + b"Transfer-Encoding: chunked\r\n\r\n" + (b"1000\r\n" + b"x" * 0x1000 + b"\r\n") * 20,
+        413,
+    ),
     ("length and chunks", POST + b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
     ("two lengths", POST + b"Content-Length: 3\r\nContent-Length: 4\r\n\r\nabc", 400),
     ("no Host", b"GET /health HTTP/1.1\r\n\r\n", 400),
@@ -294,7 +329,11 @@ REQUESTS: list[tuple[str, bytes, int]] = [
         426,
     ),
     ("no upgrade", b"GET /ws HTTP/1.1\r\nHost: h\r\n\r\n", 426),
-    ("a POST upgrade", b"POST /ws HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\r\n", 405),
+    (
+        "a POST upgrade",
+        b"POST /ws HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\r\n",
+        405,
+    ),
     ("TRACE", b"TRACE / HTTP/1.1\r\nHost: h\r\n\r\n", 405),
 ]
 
@@ -320,7 +359,8 @@ async def test_who_dawdles_over_a_request_is_cut_at_the_deadline(scene: Any, hel
     began = reactor.seconds()
     upgrade = b"GET /ws HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\n"
     dawdlers = {
-        name: await running.raw(begin) for name, begin in {"mute": b"", "half": upgrade, "header": HEAD, "body": POST, "handshake": upgrade}.items()
+        name: await running.raw(begin)
+        for name, begin in {"mute": b"", "half": upgrade, "header": HEAD, "body": POST, "handshake": upgrade}.items()
     }
     dawdlers["header"].drip(b"X-Slow: " + b"x" * 1000, every=0.03)
     dawdlers["handshake"].drip(b"X-Slow: 1\r\n" * 100, every=0.03)
@@ -343,7 +383,9 @@ async def test_a_storm_of_connections_leaves_nothing_behind(scene: Any, helpers:
             client.say({"op": "nonsense"})
             client.dropConnection(abort=True)
     await eventually(lambda: len(running.server.clients.sessions) == 1 and len(running.server.clients.cap) == 1)
-    await eventually(lambda: not any("eth" in name for host in running.simulator.venues.values() for _, name in host.streams))
+    await eventually(
+        lambda: not any("eth" in name for host in running.simulator.venues.values() for _, name in host.streams)
+    )
     assert len(running.server.clients.fanout.cohorts) == 1
     await witness.is_undisturbed()
     assert running.simulator.ledger.violations == []
@@ -355,7 +397,9 @@ async def test_a_storm_of_connections_leaves_nothing_behind(scene: Any, helpers:
 @ensureDeferred
 async def test_limits_on_connections_and_origins(scene: Any, helpers: Any) -> None:
     eventually, _ = helpers
-    running, witness = await scene(MAX_CONNECTIONS_PER_IP="3", MAX_CONNECTIONS="100", ALLOWED_ORIGINS="https://good.example")
+    running, witness = await scene(
+        MAX_CONNECTIONS_PER_IP="3", MAX_CONNECTIONS="100", ALLOWED_ORIGINS="https://good.example"
+    )
     good = await running.connect(headers={"Origin": "https://good.example"})
     with pytest.raises(ConnectionError, match="403"):
         await running.connect(headers={"Origin": "https://evil.example"})

@@ -1,4 +1,5 @@
-"""Clients that read slowly, for a while, or never: they cost nobody else anything, and never see an old price as live."""
+"""Clients that read slowly, for a while, or never: they cost nobody else anything, and never see an old price as
+live."""
 
 from __future__ import annotations
 
@@ -54,21 +55,33 @@ def ages(client: Any, since: int, kind: str = "trade") -> list[int]:
 
 
 def queued(running: Any) -> int:
-    """Bytes the server itself holds for its clients: their backlogs, and what their transports have not handed to the kernel."""
+    """Bytes the server itself holds for its clients: their backlogs, and what their transports have not handed to the
+    kernel."""
     total = 0
     for protocol in running.server.clients.sessions:
         transport = protocol.transport
         while getattr(transport, "transport", None) is not None:
             transport = transport.transport
-        total = max(total, len(transport.dataBuffer) + transport._tempDataLen + (protocol.line.backlog.bytes if protocol.line is not None else 0))
+        total = max(
+            total,
+            len(transport.dataBuffer)
+            + transport._tempDataLen
+            + (protocol.line.backlog.bytes if protocol.line is not None else 0),
+        )
     return total
 
 
 @ensureDeferred
-async def test_a_client_that_never_reads_delays_nobody_and_is_gone_in_time(start: Any, helpers: Any, reactor: Any) -> None:
+async def test_a_client_that_never_reads_delays_nobody_and_is_gone_in_time(
+    start: Any, helpers: Any, reactor: Any
+) -> None:
     eventually, channel = helpers
-    running = await start(DEMO="true", EXCHANGES="binance", CLIENT_STALL_TIMEOUT=str(STALL_S), SOCKET_SEND_BUFFER_BYTES="16384")
-    everything = subscribe(*channels(channel, running, "ticker", "trade"), *channels(channel, running, "order_book", depth=100))
+    running = await start(
+        DEMO="true", EXCHANGES="binance", CLIENT_STALL_TIMEOUT=str(STALL_S), SOCKET_SEND_BUFFER_BYTES="16384"
+    )
+    everything = subscribe(
+        *channels(channel, running, "ticker", "trade"), *channels(channel, running, "order_book", depth=100)
+    )
     fast, reader = await running.connect(), await running.raw_ws()
     fast.subscribe(channel("trade"), channel("ticker"), channel("order_book", depth=5))
     reader.send_frame(1, everything)  # reads what the others will not: the load is the same before and after they come
@@ -152,7 +165,8 @@ async def test_what_a_slow_reader_reads_is_never_old(start: Any, helpers: Any, r
     assert not slow.closed.called
     for kind in ("ticker", "order_book_snapshot"):
         late = outdated(slow, fast, kind)
-        # The kernel's two buffers and one slice of the server's hold 128 KiB: 1.3 s at this pace. With the kernel's usual buffers it is 3.4 s.
+        # The kernel's two buffers and one slice of the server's hold 128 KiB: 1.3 s at this pace. With the kernel's
+        # usual buffers it is 3.4 s.
         assert len(late) > 40 and max(late) < 2000, (kind, sorted(late)[-10:])
 
 
@@ -171,7 +185,9 @@ def applied(messages: list[dict[str, Any]], depth: int) -> tuple[int, list[int]]
 
 
 @ensureDeferred
-async def test_a_client_that_was_away_for_a_while_comes_back_to_the_present(start: Any, helpers: Any, shifted_clock: Any) -> None:
+async def test_a_client_that_was_away_for_a_while_comes_back_to_the_present(
+    start: Any, helpers: Any, shifted_clock: Any
+) -> None:
     eventually, channel = helpers
     running = await start(DEMO="true", EXCHANGES="binance", SOCKET_SEND_BUFFER_BYTES="16384", clock=shifted_clock(3.0))
     fast, slow = await running.connect(), await running.connect()
@@ -181,7 +197,12 @@ async def test_a_client_that_was_away_for_a_while_comes_back_to_the_present(star
         client.subscribe(*wanted)
         client.subscribe(*channels(channel, running, "order_book", depth=100))
     make_wild(running)
-    await eventually(lambda: all(client.of("trade") and client.of("candle") and applied(client.messages, 20)[0] > 3 for client in (fast, slow)))
+    await eventually(
+        lambda: all(
+            client.of("trade") and client.of("candle") and applied(client.messages, 20)[0] > 3
+            for client in (fast, slow)
+        )
+    )
     slow.transport.pauseProducing()
     left_at = next(each["sequence"] for each in reversed(slow.of("order_book_delta")) if each["depth"] == 20)
     dropped = running.server.clients.traffic.dropped.values
@@ -195,14 +216,23 @@ async def test_a_client_that_was_away_for_a_while_comes_back_to_the_present(star
     await fast.synced()
 
     gaps = slow.of("gap")
-    own = {"channel_type": "trade", "exchange": "binance", "market_type": "spot", "symbol": {"base": "BTC", "quote": "USDT"}}
+    own = {
+        "channel_type": "trade",
+        "exchange": "binance",
+        "market_type": "spot",
+        "symbol": {"base": "BTC", "quote": "USDT"},
+    }
     assert all(each["channel"] == own for each in gaps)
     ids = [int(each["id"]) for each in slow.of("trade")]
     holes = [later - earlier - 1 for earlier, later in pairwise(ids) if later != earlier + 1]
-    assert len(holes) <= len(gaps) and sum(holes) == sum(each["missed"] for each in gaps), "what is missing is what the gap says"
+    assert len(holes) <= len(gaps) and sum(holes) == sum(each["missed"] for each in gaps), (
+        "what is missing is what the gap says"
+    )
     for client in (fast, slow):
         assert sum(1 for each in client.of("candle") if each["closed"]) == 1, "a closed candle comes, once"
-    assert [each for each in slow.of("candle") if each["closed"]] == [each for each in fast.of("candle") if each["closed"]]
+    assert [each for each in slow.of("candle") if each["closed"]] == [
+        each for each in fast.of("candle") if each["closed"]
+    ]
     _, snapshots = applied(slow.messages, 20)
     assert snapshots[-1] > left_at + 5, "the way back goes by a snapshot"
     assert max(outdated(slow, fast, "ticker")[-5:]) < 1000

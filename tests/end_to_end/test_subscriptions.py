@@ -21,7 +21,9 @@ def named(payload: dict[str, Any]) -> tuple[Any, ...]:
 
 
 @ensureDeferred
-async def test_two_clients_get_only_what_each_asked_for_and_one_leaving_disturbs_nobody(start: Any, helpers: Any, place: Any) -> None:
+async def test_two_clients_get_only_what_each_asked_for_and_one_leaving_disturbs_nobody(
+    start: Any, helpers: Any, place: Any
+) -> None:
     eventually, channel = helpers
     running = await start(DEMO="true", UPSTREAM_LINGER_S="1")
     first, second = await running.connect(), await running.connect()
@@ -38,20 +40,34 @@ async def test_two_clients_get_only_what_each_asked_for_and_one_leaving_disturbs
     assert {place(each) for each in second.of("trade")} == {("binance", "spot", "BTC-USDT")}
     assert not second.of("order_book_snapshot") and not second.of("order_book_delta")
     assert [each["state"] for each in second.of("status")].count("connecting") <= 2
-    assert second.of("status")[-1]["state"] == "live" and not [each for each in second.messages[left:] if each["type"] == "status"]
+    assert second.of("status")[-1]["state"] == "live" and not [
+        each for each in second.messages[left:] if each["type"] == "status"
+    ]
     ids = [int(each["id"]) for each in second.of("trade")]
     assert ids == list(range(ids[0], ids[0] + len(ids))), "a trade is missing or came twice"
 
 
 @ensureDeferred
-async def test_many_clients_share_one_upstream_subscription_that_ends_after_the_linger(start: Any, helpers: Any) -> None:
+async def test_many_clients_share_one_upstream_subscription_that_ends_after_the_linger(
+    start: Any, helpers: Any
+) -> None:
     eventually, channel = helpers
     running = await start(DEMO="true", UPSTREAM_LINGER_S="1")
-    wanted = [channel("ticker", market_type="perpetual"), channel("trade", "bybit"), channel("order_book", depth=7), channel("order_book", depth=20)]
+    wanted = [
+        channel("ticker", market_type="perpetual"),
+        channel("trade", "bybit"),
+        channel("order_book", depth=7),
+        channel("order_book", depth=20),
+    ]
     clients = [await running.connect() for _ in range(10)]
     for client in clients:
         client.subscribe(*wanted)
-    await eventually(lambda: all(client.of("ticker") and client.of("trade") and len(client.of("order_book_snapshot")) == 2 for client in clients))
+    await eventually(
+        lambda: all(
+            client.of("ticker") and client.of("trade") and len(client.of("order_book_snapshot")) == 2
+            for client in clients
+        )
+    )
     streams = running.upstream_streams()
     assert len(streams) >= 4 and set(streams.values()) == {1}
     clients.pop().unsubscribe(*wanted)
@@ -91,16 +107,32 @@ async def test_a_late_subscriber_gets_status_and_latest_value_at_once(start: Any
     early, late = await running.connect(), await running.connect()
     wanted = [channel("ticker"), channel("trade"), channel("order_book", depth=10), channel("candle", interval="5m")]
     early.subscribe(*wanted)
-    await eventually(lambda: all(early.of(kind) for kind in ("ticker", "order_book_delta", "candle")) and len(early.of("trade")) > 2)
+    await eventually(
+        lambda: all(early.of(kind) for kind in ("ticker", "order_book_delta", "candle")) and len(early.of("trade")) > 2
+    )
     late.subscribe(*wanted)
     await late.synced()
     answers = [each for each in late.messages[1:] if each["type"] != "info" or "accepted" in each["payload"]]
     kinds = [each["type"] for each in answers]
     trades = kinds.count("trade")
-    assert trades > 2 and kinds == ["info", "status", "ticker", "status", *["trade"] * trades, "status", "order_book_snapshot", "status", "candle"]
-    assert [each["state"] for each in late.of("status")] == ["live"] * 4 and all(each["age_ms"] < 2000 for each in late.of("status"))
+    assert trades > 2 and kinds == [
+        "info",
+        "status",
+        "ticker",
+        "status",
+        *["trade"] * trades,
+        "status",
+        "order_book_snapshot",
+        "status",
+        "candle",
+    ]
+    assert [each["state"] for each in late.of("status")] == ["live"] * 4 and all(
+        each["age_ms"] < 2000 for each in late.of("status")
+    )
     assert all(each["source"] == "simulated" for each in late.of("status"))
-    assert all(each["replayed"] is True for each in late.of("trade")) and not any("replayed" in each for each in early.of("trade"))
+    assert all(each["replayed"] is True for each in late.of("trade")) and not any(
+        "replayed" in each for each in early.of("trade")
+    )
     assert late.of("ticker") == early.of("ticker")[-1:] and late.of("candle") == early.of("candle")[-1:]
     assert [each["id"] for each in late.of("trade")] == [each["id"] for each in early.of("trade")][-trades:]
 
@@ -128,8 +160,14 @@ async def test_a_client_with_a_thousand_subscriptions(start: Any, helpers: Any, 
     for market in running.simulator.markets.values():
         for instrument in market.all():  # nobody trades so rarely that its first trade takes minutes to come
             instrument.listing = evolve(instrument.listing, trades_per_hour=10_000)
-    wanted = [channel(kind, exchange, symbol, market_type=market) for kind in ("ticker", "trade") for exchange, market, symbol in topics]
-    wanted += [channel("order_book", exchange, symbol, market_type=market, depth=5) for exchange, market, symbol in topics][:100]
+    wanted = [
+        channel(kind, exchange, symbol, market_type=market)
+        for kind in ("ticker", "trade")
+        for exchange, market, symbol in topics
+    ]
+    wanted += [
+        channel("order_book", exchange, symbol, market_type=market, depth=5) for exchange, market, symbol in topics
+    ][:100]
     wanted += [  # Binance's first: Bybit takes ten a request, and would take longer
         channel("candle", exchange, symbol, market_type=market, interval=interval)
         for exchange, market, symbol in sorted(topics)
@@ -141,7 +179,9 @@ async def test_a_client_with_a_thousand_subscriptions(start: Any, helpers: Any, 
     accepted = client.until(lambda message: "accepted" in message["payload"])
     client.subscribe(*wanted)
     assert len((await accepted)["payload"]["accepted"]) == 1000
-    await eventually(lambda: len({named(each) for each in client.of("status") if each["state"] in ("live", "quiet")}) == 1000, 45)
+    await eventually(
+        lambda: len({named(each) for each in client.of("status") if each["state"] in ("live", "quiet")}) == 1000, 45
+    )
     assert not client.of("error")
     assert len({place(each) for each in client.of("ticker")}) == len(topics)
     assert set(running.upstream_streams().values()) == {1} and running.simulator.ledger.violations == []
@@ -156,13 +196,18 @@ async def test_a_client_with_a_thousand_subscriptions(start: Any, helpers: Any, 
 async def test_a_symbol_is_taken_at_its_word_until_the_catalogue_comes(start: Any, helpers: Any) -> None:
     _, channel = helpers
     running = await start(
-        DEMO="true", EXCHANGES="binance", wait=False, prepare=lambda simulator: simulator.faults.start("binance", "slow", seconds=60)
+        DEMO="true",
+        EXCHANGES="binance",
+        wait=False,
+        prepare=lambda simulator: simulator.faults.start("binance", "slow", seconds=60),
     )
     client = await running.connect()
     client.subscribe(channel("ticker"), channel("trade", symbol="NO-SUCH"), channel("ticker", symbol="BTCUSDT"))
     await client.synced()
     answer = next(each for each in client.of("info") if "accepted" in each)
-    assert len(answer["accepted"]) == 2 and [each["code"] for each in answer["rejected"]] == ["not_yet_known"], "a joined name cannot be split yet"
+    assert len(answer["accepted"]) == 2 and [each["code"] for each in answer["rejected"]] == ["not_yet_known"], (
+        "a joined name cannot be split yet"
+    )
     assert [each["state"] for each in client.of("status")] == ["connecting", "connecting"]
     seen = len(client.messages)
     ticker = client.until_type("ticker")
@@ -182,7 +227,9 @@ async def test_max_rate_thins_out_and_keeps_the_latest(start: Any, helpers: Any,
     full.subscribe(channel("ticker"))
     thin.subscribe(channel("ticker", max_rate=4))
     await eventually(lambda: len(thin.of("ticker")) >= 6 and len(full.of("ticker")) > 20)
-    times = [when for message, when in zip(thin.messages, thin.received_at, strict=True) if message["type"] == "ticker"][2:]
+    times = [
+        when for message, when in zip(thin.messages, thin.received_at, strict=True) if message["type"] == "ticker"
+    ][2:]
     assert all(later - earlier > 200 for earlier, later in pairwise(times))
     everything = full.of("ticker")
     assert all(each in everything for each in thin.of("ticker")[1:])
@@ -197,7 +244,9 @@ async def test_max_rate_thins_out_and_keeps_the_latest(start: Any, helpers: Any,
 
 
 @ensureDeferred
-async def test_a_sweep_brings_the_whole_market_and_leaves_out_what_is_subscribed_by_name(start: Any, helpers: Any, place: Any) -> None:
+async def test_a_sweep_brings_the_whole_market_and_leaves_out_what_is_subscribed_by_name(
+    start: Any, helpers: Any, place: Any
+) -> None:
     eventually, channel = helpers
     running = await start(DEMO="true")
     client, late, named_only = [await running.connect() for _ in range(3)]
@@ -222,7 +271,9 @@ async def test_a_sweep_brings_the_whole_market_and_leaves_out_what_is_subscribed
         for message, when in zip(client.messages[first:], client.received_at[first:], strict=True):
             if message["type"] == "ticker":
                 arrivals.setdefault(place(message["payload"]), []).append(when)
-        return all(len(arrivals.get((*each, "BTC-USDT"), ())) >= 2 and (*each, "ETH-USDT") in arrivals for each in markets)
+        return all(
+            len(arrivals.get((*each, "BTC-USDT"), ())) >= 2 and (*each, "ETH-USDT") in arrivals for each in markets
+        )
 
     await eventually(swept_twice)
     for name, times in arrivals.items():
@@ -231,10 +282,14 @@ async def test_a_sweep_brings_the_whole_market_and_leaves_out_what_is_subscribed
     eth = {text for text in client.texts[first:] if b'"ETH","quote":"USDT"' in text}
     assert eth <= set(named_only.texts), "one came by the sweep as well"
     assert len([each for each in client.of("status") if each["channel"]["symbol"] == "*"]) <= 2 * len(sweeps)
-    assert {named(each) for each in client.of("status") if each["channel"]["symbol"] == "*"} == {("ticker", *each, "*", None) for each in markets}
+    assert {named(each) for each in client.of("status") if each["channel"]["symbol"] == "*"} == {
+        ("ticker", *each, "*", None) for each in markets
+    }
     client.unsubscribe(*by_name)
     await client.synced()
-    await client.until(lambda message: message["type"] == "ticker" and place(message["payload"])[2] == "ETH-USDT")  # by the sweep again
+    await client.until(
+        lambda message: message["type"] == "ticker" and place(message["payload"])[2] == "ETH-USDT"
+    )  # by the sweep again
 
 
 # -- Books --
@@ -254,7 +309,9 @@ class Book:
     def take(self, message: dict[str, Any]) -> None:
         payload = message["payload"]
         if message["type"] == "order_book_snapshot":
-            self.bids, self.asks = ({each["price"]: each["quantity"] for each in payload[side]} for side in ("bids", "asks"))
+            self.bids, self.asks = (
+                {each["price"]: each["quantity"] for each in payload[side]} for side in ("bids", "asks")
+            )
         elif message["type"] == "order_book_delta":
             assert payload["sequence"] == self.sequence + 1
             self.deltas += 1
@@ -278,14 +335,23 @@ async def test_a_book_kept_from_deltas_equals_a_fresh_snapshot(start: Any, helpe
     running = await start(DEMO="true")
     client = await running.connect()
     depths = {("binance", "spot"): 1, ("binance", "perpetual"): 50, ("bybit", "spot"): 20, ("bybit", "perpetual"): 7}
-    wanted = [channel("order_book", exchange, market_type=market, depth=depth) for (exchange, market), depth in depths.items()]
+    wanted = [
+        channel("order_book", exchange, market_type=market, depth=depth) for (exchange, market), depth in depths.items()
+    ]
     client.subscribe(*wanted)
     await eventually(lambda: len(client.of("order_book_snapshot")) == len(wanted))
     for _ in range(3):
         seen = len(client.messages)
         await eventually(
             lambda seen=seen: all(
-                len([each for each in client.messages[seen:] if each["type"] == "order_book_delta" and place(each["payload"])[:2] == market]) >= 4
+                len(
+                    [
+                        each
+                        for each in client.messages[seen:]
+                        if each["type"] == "order_book_delta" and place(each["payload"])[:2] == market
+                    ]
+                )
+                >= 4
                 for market in depths
             )
         )

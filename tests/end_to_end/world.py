@@ -1,4 +1,5 @@
-"""A whole server, the simulated venues and one client in memory, under one clock: minutes pass in seconds, and always in the same way."""
+"""A whole server, the simulated venues and one client in memory, under one clock: minutes pass in seconds, and always
+in the same way."""
 
 from __future__ import annotations
 
@@ -37,8 +38,8 @@ class Listener(WebSocketClientProtocol):
 
 
 class World:
-    """``oracle`` is the module of that name. ``lifetime``: seconds after which Binance cuts connections, if not a day. Settings are those of the
-    environment."""
+    """``oracle`` is the module of that name. ``lifetime``: seconds after which Binance cuts connections, if not a day.
+    Settings are those of the environment."""
 
     def __init__(
         self,
@@ -68,7 +69,11 @@ class World:
         self.client: Any = None
         self.spoil: Callable[[dict[str, Any]], Sequence[dict[str, Any]]] = lambda message: (message,)
         """What the oracle is shown in place of a message."""
-        self.run_until(lambda: all(each.catalogue.loaded(market) for each in self.server.hub.upstreams.values() for market in each.markets))
+        self.run_until(
+            lambda: all(
+                each.catalogue.loaded(market) for each in self.server.hub.upstreams.values() for market in each.markets
+            )
+        )
         self._connect()
 
     def _connect(self) -> None:

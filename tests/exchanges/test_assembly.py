@@ -44,7 +44,13 @@ def test_nothing_is_told_before_a_last_is_known() -> None:
     ticker = assembly.trade(N("100.2"), 650)
     assert ticker == assembly.ticker
     assert ticker is not None
-    assert (ticker.last, ticker.bid, ticker.ask_size, ticker.mark_price, ticker.open_24h) == ("100.2", "100", "2", "100.7", "99")
+    assert (ticker.last, ticker.bid, ticker.ask_size, ticker.mark_price, ticker.open_24h) == (
+        "100.2",
+        "100",
+        "2",
+        "100.7",
+        "99",
+    )
     assert (ticker.timestamp, ticker.quote_time, ticker.last_time, ticker.stats_time) == (700, 500, 650, 700)
 
 
@@ -173,10 +179,20 @@ def test_older_lasts_never_replace_newer() -> None:
 
 def test_full_stats_replace_and_partial_ones_merge() -> None:
     assembly = known("100", 1_000)
-    assembly.stats(stats(1_100, last=N("100"), high=N("110"), low=N("90"), volume=N("5"), quote_volume=N("500"), change_pct=N("1.5")))
+    assembly.stats(
+        stats(
+            1_100, last=N("100"), high=N("110"), low=N("90"), volume=N("5"), quote_volume=N("500"), change_pct=N("1.5")
+        )
+    )
     partial = assembly.stats(stats(1_200, full=False, high=N("111")))
     assert partial is not None
-    assert (partial.high_24h, partial.low_24h, partial.volume_24h, partial.quote_volume_24h, partial.change_pct_24h) == (
+    assert (
+        partial.high_24h,
+        partial.low_24h,
+        partial.volume_24h,
+        partial.quote_volume_24h,
+        partial.change_pct_24h,
+    ) == (
         "111",
         "90",
         "5",
@@ -234,7 +250,11 @@ def test_mark_and_open_interest_come_by_different_ways() -> None:
     assert assembly.mark(Mark("s", 1_999, False, N("50"))) is None
     assert assembly.mark(Mark("rest", 1_400, False, open_interest=N("76"))) is None
     partial = assembly.mark(Mark("s", 2_100, False, index_price=N("101")))
-    assert partial is not None and (partial.mark_price, partial.index_price, partial.open_interest) == ("100.1", "101", "77")
+    assert partial is not None and (partial.mark_price, partial.index_price, partial.open_interest) == (
+        "100.1",
+        "101",
+        "77",
+    )
     full = assembly.mark(Mark("s", 2_200, True, mark_price=N("102")))
     assert full is not None and (full.mark_price, full.index_price, full.open_interest) == ("102", None, None)
 
@@ -276,7 +296,14 @@ def test_a_counted_trade_that_comes_late_is_told_once(monkeypatch: pytest.Monkey
 def test_a_trade_says_everything() -> None:
     topic = TICKER.sibling(Channel.TRADE)
     (trade,) = TradeAssembly(topic).fills([Fill("x", N("1.50"), N("2.0"), Side.SELL, 7, None)])
-    assert (trade.topic, trade.timestamp, trade.id, trade.price, trade.quantity, trade.side) == (topic, 7, "x", "1.50", "2.0", Side.SELL)
+    assert (trade.topic, trade.timestamp, trade.id, trade.price, trade.quantity, trade.side) == (
+        topic,
+        7,
+        "x",
+        "1.50",
+        "2.0",
+        Side.SELL,
+    )
 
 
 def test_a_venue_that_counts_anew_is_believed() -> None:
@@ -301,10 +328,15 @@ SWEEP = Topic("binance", MarketType.SPOT, ANY, Channel.TICKER)
 
 
 def market(*names: str) -> dict[str, Instrument]:
-    return {f"{name}USDT": Instrument("binance", MarketType.SPOT, Symbol(name, "USDT"), f"{name}USDT", N("0.01"), N("0.01")) for name in names}
+    return {
+        f"{name}USDT": Instrument("binance", MarketType.SPOT, Symbol(name, "USDT"), f"{name}USDT", N("0.01"), N("0.01"))
+        for name in names
+    }
 
 
-def row(native: str, last: str | None = None, bid: str | None = None, *, time: int = 1_000, id: int | None = None) -> SweepRow:
+def row(
+    native: str, last: str | None = None, bid: str | None = None, *, time: int = 1_000, id: int | None = None
+) -> SweepRow:
     said = stats(time, last=N(last)) if last else None
     return SweepRow(native, quote(bid, "200", id=id) if bid else None, said, None)
 

@@ -37,7 +37,8 @@ def rest(minute: int, close: str = "1", *, closed: bool = True) -> Candle:
 
 
 def brief(candles: list[Candle]) -> str:
-    """``"0:1.venue 1:2."``: minute, close price, a full stop if closed, the source of closed bars, ``!`` if corrected."""
+    """``"0:1.venue 1:2."``: minute, close price, a full stop if closed, the source of closed bars, ``!`` if
+    corrected."""
     words = []
     for each in candles:
         closed = f".{each.source}" if each.closed else ""
@@ -105,7 +106,10 @@ def test_several_bars_missed_are_told_in_order() -> None:
     assembly.reconnected()
     assert feed(assembly, bar(4)) == ("", True)
     assert assembly.missing == 4
-    assert brief(assembly.fetched([rest(n) for n in range(-3, 4)] + [rest(4, closed=False)])) == "1:1.rest 2:1.rest 3:1.rest 4:1"
+    assert (
+        brief(assembly.fetched([rest(n) for n in range(-3, 4)] + [rest(4, closed=False)]))
+        == "1:1.rest 2:1.rest 3:1.rest 4:1"
+    )
 
 
 def test_a_bar_the_venue_never_made_is_passed_over() -> None:
@@ -194,7 +198,9 @@ def test_impossible_times_are_passed_over(time: int, interval: int | None) -> No
     assert CandleAssembly(TOPIC, interval).bar(Bar("s", time, one, one, one, one, one, True)) == ([], False)
 
 
-STEPS = st.lists(st.sampled_from(("run", "run", "close", "lose", "lag", "answer", "fail", "reconnect", "repeat")), max_size=80)
+STEPS = st.lists(
+    st.sampled_from(("run", "run", "close", "lose", "lag", "answer", "fail", "reconnect", "repeat")), max_size=80
+)
 
 
 @given(steps=STEPS)
@@ -251,7 +257,9 @@ def test_a_frame_of_the_running_bar_that_was_overtaken_is_dropped() -> None:
     assembly = CandleAssembly(TOPIC, MINUTE)
     frames = [replace(bar(0, str(close)), time=at(0) + close) for close in (1, 3, 2, 4)]
     assert feed(assembly, *frames)[0] == "0:1 0:3 0:4"
-    assert feed(assembly, replace(bar(0, "5", closed=True), time=at(0)))[0] == "0:5.venue"  # the last word is the last word
+    assert (
+        feed(assembly, replace(bar(0, "5", closed=True), time=at(0)))[0] == "0:5.venue"
+    )  # the last word is the last word
 
 
 def test_it_waits_while_newer_bars_are_held_back() -> None:

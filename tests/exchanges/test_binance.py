@@ -1,4 +1,5 @@
-"""Binance: plans, frames both ways, REST, and refusals, as tables from the venue's documentation and from recorded frames."""
+"""Binance: plans, frames both ways, REST, and refusals, as tables from the venue's documentation and from recorded
+frames."""
 
 from __future__ import annotations
 
@@ -16,7 +17,20 @@ from cryptodash.core.numbers import Number
 from cryptodash.core.topics import INTERVALS, Channel, Topic
 from cryptodash.exchanges.binance import VENUE
 from cryptodash.exchanges.interfaces import BookRule, Part, Purpose
-from cryptodash.exchanges.messages import Ack, BadFrame, Bar, Depth, Fill, Mark, Quote, Restarting, Stats, SweepRow, SweepRows, Trades
+from cryptodash.exchanges.messages import (
+    Ack,
+    BadFrame,
+    Bar,
+    Depth,
+    Fill,
+    Mark,
+    Quote,
+    Restarting,
+    Stats,
+    SweepRow,
+    SweepRows,
+    Trades,
+)
 
 SPOT, PERPETUAL = MarketType.SPOT, MarketType.PERPETUAL
 BTC = Symbol("BTC", "USDT")
@@ -30,7 +44,9 @@ def topic(market: MarketType, channel: Channel, interval: str = "") -> Topic:
     return Topic("binance", market, BTC, channel, interval=interval)
 
 
-def streams(market: MarketType, channel: Channel, interval: str = "", native: str = "BTCUSDT") -> list[tuple[str, str, float | None]]:
+def streams(
+    market: MarketType, channel: Channel, interval: str = "", native: str = "BTCUSDT"
+) -> list[tuple[str, str, float | None]]:
     plan = VENUE.plan(topic(market, channel, interval), instrument(market, native), 50)
     return [(stream.endpoint, stream.name, stream.promise) for stream in plan.streams]
 
@@ -50,7 +66,11 @@ def wrap(stream: str, data: str) -> bytes:
             PERPETUAL,
             Channel.TICKER,
             "",
-            [("usdm-public", "btcusdt@bookTicker", None), ("usdm-market", "btcusdt@ticker", 2.0), ("usdm-market", "btcusdt@markPrice@1s", 1.0)],
+            [
+                ("usdm-public", "btcusdt@bookTicker", None),
+                ("usdm-market", "btcusdt@ticker", 2.0),
+                ("usdm-market", "btcusdt@markPrice@1s", 1.0),
+            ],
         ),
         (PERPETUAL, Channel.TRADE, "", [("usdm-market", "btcusdt@aggTrade", None)]),
         (PERPETUAL, Channel.ORDER_BOOK, "", [("usdm-public", "btcusdt@depth@100ms", None)]),
@@ -79,7 +99,10 @@ def test_sweeps_use_the_all_market_streams() -> None:
     spot = VENUE.plan(Topic("binance", SPOT, ANY, Channel.TICKER), None, 0)
     perpetual = VENUE.plan(Topic("binance", PERPETUAL, ANY, Channel.TICKER), None, 0)
     assert [(each.endpoint, each.name) for each in spot.streams] == [("spot", "!miniTicker@arr")]
-    assert [(each.endpoint, each.name) for each in perpetual.streams] == [("usdm-market", "!ticker@arr"), ("usdm-public", "!bookTicker")]
+    assert [(each.endpoint, each.name) for each in perpetual.streams] == [
+        ("usdm-market", "!ticker@arr"),
+        ("usdm-public", "!bookTicker"),
+    ]
     assert spot.required == perpetual.required == {Part.SWEEP}
 
 
@@ -101,15 +124,26 @@ def test_every_interval_of_ours_is_there() -> None:
 
 def test_limits_keep_a_margin() -> None:
     spot = VENUE.limits["spot"]
-    assert spot.streams <= 0.8 * 1024 and spot.message_gap >= 0.3 and spot.args_per_message <= 100 and spot.lifetime == 24 * 3600
+    assert (
+        spot.streams <= 0.8 * 1024
+        and spot.message_gap >= 0.3
+        and spot.args_per_message <= 100
+        and spot.lifetime == 24 * 3600
+    )
     assert VENUE.limits["usdm-public"].message_gap >= 0.1 / 0.8
     assert VENUE.rest_limits[SPOT].weight == 0.8 * 6000 and VENUE.rest_limits[PERPETUAL].weight == 0.8 * 2400
     assert VENUE.rest_limits[SPOT].pool != VENUE.rest_limits[PERPETUAL].pool
 
 
 def test_requests_look_as_documented() -> None:
-    assert VENUE.subscribe("spot", ["btcusdt@trade", "a@b"], "1") == b'{"method":"SUBSCRIBE","params":["btcusdt@trade","a@b"],"id":1}'
-    assert VENUE.unsubscribe("spot", ["btcusdt@trade"], "x-2") == b'{"method":"UNSUBSCRIBE","params":["btcusdt@trade"],"id":"x-2"}'
+    assert (
+        VENUE.subscribe("spot", ["btcusdt@trade", "a@b"], "1")
+        == b'{"method":"SUBSCRIBE","params":["btcusdt@trade","a@b"],"id":1}'
+    )
+    assert (
+        VENUE.unsubscribe("spot", ["btcusdt@trade"], "x-2")
+        == b'{"method":"UNSUBSCRIBE","params":["btcusdt@trade"],"id":"x-2"}'
+    )
     assert VENUE.ping("spot", "1") is None
 
 
@@ -140,7 +174,10 @@ DAY = {
     "o": "64330.60", "h": "64500", "l": "63238.00", "v": "14724.6", "q": "940099726.82", "O": 1, "C": 2, "F": 1, "L": 9, "n": 9,
 }  # fmt: skip
 DAY_STATS = Stats(
-    "btcusdt@ticker", 1786540329176, True, *map(Number, ("63999.60", "64330.60", "64500", "63238.00", "14724.6", "940099726.82", "-331.00", "-0.515"))
+    "btcusdt@ticker",
+    1786540329176,
+    True,
+    *map(Number, ("63999.60", "64330.60", "64500", "63238.00", "14724.6", "940099726.82", "-331.00", "-0.515")),
 )
 
 
@@ -151,7 +188,12 @@ DAY_STATS = Stats(
             "spot",
             "btcusdt@bookTicker",
             '{"u":98494969448,"s":"BTCUSDT","b":"63704.00000000","B":"4.77471000","a":"63704.01000000","A":"11.33198000"}',
-            Quote("btcusdt@bookTicker", *map(Number, ("63704.00000000", "4.77471000", "63704.01000000", "11.33198000")), 98494969448, None),
+            Quote(
+                "btcusdt@bookTicker",
+                *map(Number, ("63704.00000000", "4.77471000", "63704.01000000", "11.33198000")),
+                98494969448,
+                None,
+            ),
         ),
         (
             "spot",
@@ -163,7 +205,12 @@ DAY_STATS = Stats(
             "usdm-public",
             "btcusdt@bookTicker",
             '{"e":"bookTicker","u":5123107839020,"s":"BTCUSDT","b":"61800.20","B":"2.507","a":"61800.30","A":"2.510","T":1723161256313,"E":1723161256314}',
-            Quote("btcusdt@bookTicker", *map(Number, ("61800.20", "2.507", "61800.30", "2.510")), 5123107839020, 1723161256313),
+            Quote(
+                "btcusdt@bookTicker",
+                *map(Number, ("61800.20", "2.507", "61800.30", "2.510")),
+                5123107839020,
+                1723161256313,
+            ),
         ),
         ("spot", "btcusdt@ticker", json.dumps({**DAY, "x": "1", "b": "1", "B": "1", "a": "2", "A": "1"}), DAY_STATS),
         ("usdm-market", "btcusdt@ticker", json.dumps(DAY), DAY_STATS),
@@ -171,27 +218,62 @@ DAY_STATS = Stats(
             "usdm-market",
             "btcusdt@markPrice@1s",
             '{"e":"markPriceUpdate","E":1562305380000,"s":"BTCUSDT","p":"11794.15","i":"11784.62","P":"11784.25","r":"0.00038167","T":1562306400000}',
-            Mark("btcusdt@markPrice@1s", 1562305380000, False, Number("11794.15"), Number("11784.62"), Number("0.00038167"), 1562306400000),
+            Mark(
+                "btcusdt@markPrice@1s",
+                1562305380000,
+                False,
+                Number("11794.15"),
+                Number("11784.62"),
+                Number("0.00038167"),
+                1562306400000,
+            ),
         ),
         (
             "spot",
             "btcusdt@trade",
             '{"e":"trade","E":1723161255343,"s":"BTCUSDT","t":3735683259,"p":"61837.63000000","q":"0.02000000","T":1723161255342,"m":true,"M":true}',
-            Trades("btcusdt@trade", (Fill("3735683259", Number("61837.63000000"), Number("0.02000000"), Side.SELL, 1723161255342, 3735683259),)),
+            Trades(
+                "btcusdt@trade",
+                (
+                    Fill(
+                        "3735683259",
+                        Number("61837.63000000"),
+                        Number("0.02000000"),
+                        Side.SELL,
+                        1723161255342,
+                        3735683259,
+                    ),
+                ),
+            ),
         ),
         (
             "usdm-market",
             "ctkusdt@aggTrade",
             '{"e":"aggTrade","E":1626992741575,"a":16599292,"s":"CTKUSDT","p":"1.01100","q":"10","nq":"9","f":1,"l":2,"T":1626992741421,"m":false,"st":1}',
-            Trades("ctkusdt@aggTrade", (Fill("16599292", Number("1.01100"), Number("10"), Side.BUY, 1626992741421, 16599292),)),
+            Trades(
+                "ctkusdt@aggTrade",
+                (Fill("16599292", Number("1.01100"), Number("10"), Side.BUY, 1626992741421, 16599292),),
+            ),
         ),
-        ("usdm-public", "btcusdt@trade", '{"t":1,"p":"0","q":"0","T":1,"m":false,"X":"INSURANCE_FUND"}', Trades("btcusdt@trade", ())),
+        (
+            "usdm-public",
+            "btcusdt@trade",
+            '{"t":1,"p":"0","q":"0","T":1,"m":false,"X":"INSURANCE_FUND"}',
+            Trades("btcusdt@trade", ()),
+        ),
         (
             "spot",
             "btcusdt@depth@100ms",
             '{"e":"depthUpdate","E":1723161255208,"s":"BTCUSDT","U":50093239189,"u":50093239202,"b":[["61737.63000000","0.00000000"]],"a":[]}',
             Depth(
-                "btcusdt@depth@100ms", False, 50093239189, 50093239202, None, [(Number("61737.63000000"), Number("0.00000000"))], [], 1723161255208
+                "btcusdt@depth@100ms",
+                False,
+                50093239189,
+                50093239202,
+                None,
+                [(Number("61737.63000000"), Number("0.00000000"))],
+                [],
+                1723161255208,
             ),
         ),
         (
@@ -204,7 +286,13 @@ DAY_STATS = Stats(
             "spot",
             "btcusdt@kline_1m",
             '{"e":"kline","E":1,"s":"X","k":{"t":1786539480000,"T":1786539539999,"o":"64117.67","c":"64117.99","h":"64118.00","l":"64117.66","v":"0","x":true}}',
-            Bar("btcusdt@kline_1m", 1786539480000, *map(Number, ("64117.67", "64118.00", "64117.66", "64117.99", "0")), True, 1),
+            Bar(
+                "btcusdt@kline_1m",
+                1786539480000,
+                *map(Number, ("64117.67", "64118.00", "64117.66", "64117.99", "0")),
+                True,
+                1,
+            ),
         ),
         (
             "usdm-market",
@@ -212,14 +300,24 @@ DAY_STATS = Stats(
             json.dumps([DAY]),
             SweepRows(
                 "!ticker@arr",
-                [SweepRow("BTCUSDT", None, Stats("!ticker@arr", *(getattr(DAY_STATS, n) for n in DAY_STATS.__struct_fields__[1:])), None)],
+                [
+                    SweepRow(
+                        "BTCUSDT",
+                        None,
+                        Stats("!ticker@arr", *(getattr(DAY_STATS, n) for n in DAY_STATS.__struct_fields__[1:])),
+                        None,
+                    )
+                ],
             ),
         ),
         (
             "usdm-public",
             "!bookTicker",
             '{"e":"bookTicker","u":3,"s":"ETHUSDT","b":"1","B":"2","a":"3","A":"4","T":5,"E":6}',
-            SweepRows("!bookTicker", (SweepRow("ETHUSDT", Quote("!bookTicker", *map(Number, ("1", "2", "3", "4")), 3, 5), None, None),)),
+            SweepRows(
+                "!bookTicker",
+                (SweepRow("ETHUSDT", Quote("!bookTicker", *map(Number, ("1", "2", "3", "4")), 3, 5), None, None),),
+            ),
         ),
     ],
 )
@@ -236,7 +334,11 @@ def test_a_mini_ticker_knows_no_change_and_zero_prices_are_unknown() -> None:
     data = '[{"e":"24hrMiniTicker","E":1,"s":"NEWUSDT","c":"0.00000000","o":"0.00000000","h":"0.0","l":"0","v":"0.00000000","q":"0"}]'
     (rows,) = VENUE.read("spot", wrap("!miniTicker@arr", data))
     assert isinstance(rows, SweepRows)
-    assert rows.rows == [SweepRow("NEWUSDT", None, Stats("!miniTicker@arr", 1, volume=Number("0.00000000"), quote_volume=Number("0")), None)]
+    assert rows.rows == [
+        SweepRow(
+            "NEWUSDT", None, Stats("!miniTicker@arr", 1, volume=Number("0.00000000"), quote_volume=Number("0")), None
+        )
+    ]
 
 
 TRADE = {"t": 1, "p": "1.5", "q": "2", "T": 1723161255342, "m": False}
@@ -321,13 +423,28 @@ def test_catalogue_requests() -> None:
 
 def listing(market: MarketType, **changes: object) -> bytes:
     filters: Sequence[Mapping[str, object]] = [
-        {"filterType": "PRICE_FILTER", "minPrice": "0.01000000", "maxPrice": "1000000.00000000", "tickSize": "0.01000000"},
+        {
+            "filterType": "PRICE_FILTER",
+            "minPrice": "0.01000000",
+            "maxPrice": "1000000.00000000",
+            "tickSize": "0.01000000",
+        },
         {"filterType": "LOT_SIZE", "minQty": "0.00001000", "maxQty": "9000.00000000", "stepSize": "0.00001000"},
-        {"filterType": "NOTIONAL", "minNotional": "5.00000000"} if market is SPOT else {"filterType": "MIN_NOTIONAL", "notional": "100"},
+        {"filterType": "NOTIONAL", "minNotional": "5.00000000"}
+        if market is SPOT
+        else {"filterType": "MIN_NOTIONAL", "notional": "100"},
         {"filterType": "ICEBERG_PARTS", "limit": 10},
     ]
     contract = {} if market is SPOT else {"contractType": "PERPETUAL"}
-    symbol = {"symbol": "BTCUSDT", "status": "TRADING", "baseAsset": "BTC", "quoteAsset": "USDT", "filters": filters, **contract, **changes}
+    symbol = {
+        "symbol": "BTCUSDT",
+        "status": "TRADING",
+        "baseAsset": "BTC",
+        "quoteAsset": "USDT",
+        "filters": filters,
+        **contract,
+        **changes,
+    }
     return json.dumps({"timezone": "UTC", "symbols": [symbol]}).encode()
 
 
@@ -340,7 +457,9 @@ def catalogue(market: MarketType, body: bytes) -> Sequence[Instrument]:
 @pytest.mark.parametrize(("market", "notional"), [(SPOT, "5"), (PERPETUAL, "100")])
 def test_a_listing_becomes_an_instrument(market: MarketType, notional: str) -> None:
     numbers = map(Number, ("0.01", "0.00001", "0.00001", notional))
-    assert catalogue(market, listing(market)) == [Instrument("binance", market, BTC, "BTCUSDT", *numbers, "trading", "TRADING")]
+    assert catalogue(market, listing(market)) == [
+        Instrument("binance", market, BTC, "BTCUSDT", *numbers, "trading", "TRADING")
+    ]
 
 
 @pytest.mark.parametrize(
@@ -363,14 +482,21 @@ def test_status_words(market: MarketType, word: str, ours: str) -> None:
     assert (found.status, found.venue_status) == (ours, word)
 
 
-@pytest.mark.parametrize("contract", ["CURRENT_QUARTER", "NEXT_QUARTER", "PERPETUAL_DELIVERING", "TRADIFI_PERPETUAL", ""])
+@pytest.mark.parametrize(
+    "contract", ["CURRENT_QUARTER", "NEXT_QUARTER", "PERPETUAL_DELIVERING", "TRADIFI_PERPETUAL", ""]
+)
 def test_other_contracts_are_no_perpetuals(contract: str) -> None:
     assert catalogue(PERPETUAL, listing(PERPETUAL, contractType=contract)) == []
 
 
 @pytest.mark.parametrize(
     "changes",
-    [{"isSpotTradingAllowed": False}, {"filters": []}, {"baseAsset": "B T"}, {"filters": [{"filterType": "PRICE_FILTER", "tickSize": "0"}]}],
+    [
+        {"isSpotTradingAllowed": False},
+        {"filters": []},
+        {"baseAsset": "B T"},
+        {"filters": [{"filterType": "PRICE_FILTER", "tickSize": "0"}]},
+    ],
 )
 def test_listings_that_cannot_be_shown_are_left_out(changes: dict[str, object]) -> None:
     assert catalogue(SPOT, listing(SPOT, **changes)) == []
@@ -378,10 +504,20 @@ def test_listings_that_cannot_be_shown_are_left_out(changes: dict[str, object]) 
 
 @pytest.mark.captures
 def test_recorded_catalogues_are_read_whole(captures: Path) -> None:
-    spot = {each.native: each for each in catalogue(SPOT, (captures / "binance/rest-spot-exchangeinfo-2021.json").read_bytes())}
+    spot = {
+        each.native: each
+        for each in catalogue(SPOT, (captures / "binance/rest-spot-exchangeinfo-2021.json").read_bytes())
+    }
     assert len(spot) == 13 and spot["BCCBTC"].status == "halted" and spot["RUNEEUR"].symbol == ("RUNE", "EUR")
-    assert (spot["BTCUSDT"].tick_size, spot["BTCUSDT"].min_notional, spot["SHIBUSDT"].tick_size) == ("0.01", "10", "0.00000001")
-    perpetual = {each.native: each for each in catalogue(PERPETUAL, (captures / "binance/rest-usdm-exchangeinfo-2021.json").read_bytes())}
+    assert (spot["BTCUSDT"].tick_size, spot["BTCUSDT"].min_notional, spot["SHIBUSDT"].tick_size) == (
+        "0.01",
+        "10",
+        "0.00000001",
+    )
+    perpetual = {
+        each.native: each
+        for each in catalogue(PERPETUAL, (captures / "binance/rest-usdm-exchangeinfo-2021.json").read_bytes())
+    }
     assert len(perpetual) == 119 and all("_" not in native for native in perpetual)
     assert perpetual["BTCUSDT"].min_notional == "5" and perpetual["1000SHIBUSDT"].symbol == ("1000SHIB", "USDT")
 
@@ -397,10 +533,16 @@ def test_recorded_catalogues_are_read_whole(captures: Path) -> None:
         (PERPETUAL, 1000, 1000, 20),
     ],
 )
-def test_a_snapshot_reaches_four_times_as_deep_where_it_can(market: MarketType, depth: int, limit: int, weight: int) -> None:
+def test_a_snapshot_reaches_four_times_as_deep_where_it_can(
+    market: MarketType, depth: int, limit: int, weight: int
+) -> None:
     request = VENUE.snapshot_request(topic(market, Channel.ORDER_BOOK), instrument(market), depth)
     assert request is not None
-    assert (request.limit, request.weight, request.params) == (limit, weight, (("symbol", "BTCUSDT"), ("limit", str(limit))))
+    assert (request.limit, request.weight, request.params) == (
+        limit,
+        weight,
+        (("symbol", "BTCUSDT"), ("limit", str(limit))),
+    )
     assert request.path == ("/api/v3/depth" if market is SPOT else "/fapi/v1/depth")
 
 
@@ -425,7 +567,10 @@ def test_candles_are_oldest_first_and_one_per_open_time() -> None:
     request = VENUE.candles_request(candle, instrument(SPOT), 500, 120_000)
     assert request.params == (("symbol", "BTCUSDT"), ("interval", "1m"), ("endTime", "120000"), ("limit", "500"))
     bars = VENUE.read_candles(request, json.dumps(CANDLES).encode(), 180_000)
-    assert [(bar.timestamp, bar.close, bar.closed, bar.source) for bar in bars] == [(60_000, "1.6", True, "rest"), (120_000, "3.5", True, "rest")]
+    assert [(bar.timestamp, bar.close, bar.closed, bar.source) for bar in bars] == [
+        (60_000, "1.6", True, "rest"),
+        (120_000, "3.5", True, "rest"),
+    ]
     assert [bar.closed for bar in VENUE.read_candles(request, json.dumps(CANDLES).encode(), 179_999)] == [True, False]
     assert bars[0].topic is candle
 
@@ -436,7 +581,8 @@ def test_no_more_candles_than_asked_for_and_the_newest_ones() -> None:
 
 
 @pytest.mark.parametrize(
-    ("limit", "weight", "asked"), [(1, 1, 1), (99, 1, 99), (100, 2, 100), (499, 2, 499), (500, 5, 500), (1000, 5, 1000), (5000, 5, 1000)]
+    ("limit", "weight", "asked"),
+    [(1, 1, 1), (99, 1, 99), (100, 2, 100), (499, 2, 499), (500, 5, 500), (1000, 5, 1000), (5000, 5, 1000)],
 )
 def test_perpetual_candles_weigh_by_their_number(limit: int, weight: int, asked: int) -> None:
     request = VENUE.candles_request(topic(PERPETUAL, Channel.CANDLE, "1h"), instrument(PERPETUAL), limit, None)
@@ -450,7 +596,16 @@ def test_open_interest_is_a_partial_mark() -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [b"<html>maintenance</html>", b"", b"{}", b"null", b"\xff", b'{"code":-1121,"msg":"Invalid symbol."}', b"[" * 50_000]
+    "body",
+    [
+        b"<html>maintenance</html>",
+        b"",
+        b"{}",
+        b"null",
+        b"\xff",
+        b'{"code":-1121,"msg":"Invalid symbol."}',
+        b"[" * 50_000,
+    ],
 )
 def test_bodies_that_cannot_be_read_are_bad_frames(body: bytes) -> None:
     snapshot = VENUE.snapshot_request(topic(SPOT, Channel.ORDER_BOOK), instrument(SPOT), 50)
@@ -516,8 +671,15 @@ GOOD = [
     b'{"result":null,"id":1}',
 ]
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.sampled_from(["1", "-1", "NaN", "1e9", "0", "9" * 60]),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(list("absuUEtpqTmkxcohlvbB")), inner, max_size=8),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=8)
+    | st.sampled_from(["1", "-1", "NaN", "1e9", "0", "9" * 60]),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(list("absuUEtpqTmkxcohlvbB")), inner, max_size=8)
+    ),
     max_leaves=12,
 )
 NAMES = st.sampled_from(

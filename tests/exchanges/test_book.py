@@ -12,7 +12,13 @@ from cryptodash.exchanges.messages import Depth
 
 RANGE, CHAIN, COUNTER = BookRule.RANGE, BookRule.CHAIN, BookRule.COUNTER
 IGNORED, BUFFERED, CHANGED, REBUILT = Outcome.IGNORED, Outcome.BUFFERED, Outcome.CHANGED, Outcome.REBUILT
-GAP, CROSSED, OUTDATED, OVERFLOW, RENEWED = Outcome.GAP, Outcome.CROSSED, Outcome.OUTDATED, Outcome.OVERFLOW, Outcome.RENEWED
+GAP, CROSSED, OUTDATED, OVERFLOW, RENEWED = (
+    Outcome.GAP,
+    Outcome.CROSSED,
+    Outcome.OUTDATED,
+    Outcome.OVERFLOW,
+    Outcome.RENEWED,
+)
 
 Pairs = list[tuple[Number, Number]]
 
@@ -22,7 +28,9 @@ def pairs(text: str) -> Pairs:
     return [(Number(price), Number(size)) for price, size in (each.split() for each in text.split(",") if each.strip())]
 
 
-def diff(first: int, last: int, bids: str = "", asks: str = "", *, previous: int | None = None, time: int | None = None) -> Depth:
+def diff(
+    first: int, last: int, bids: str = "", asks: str = "", *, previous: int | None = None, time: int | None = None
+) -> Depth:
     return Depth("s", False, first, last, previous, pairs(bids), pairs(asks), time)
 
 
@@ -58,7 +66,9 @@ def range_book(*, limit: int = 1000, snapshot: Depth | None = None) -> OrderBook
         ([], 11, BUFFERED, None),
     ],
 )
-def test_spot_snapshot_joins_where_its_id_is_covered(buffered: list[tuple[int, int]], snapshot: int, outcome: Outcome, sequence: int | None) -> None:
+def test_spot_snapshot_joins_where_its_id_is_covered(
+    buffered: list[tuple[int, int]], snapshot: int, outcome: Outcome, sequence: int | None
+) -> None:
     book = OrderBook(RANGE)
     for first, last in buffered:
         assert book.received(diff(first, last)) is BUFFERED
@@ -123,7 +133,9 @@ def test_snapshot_ahead_of_the_stream_is_the_book_and_what_it_holds_already_is_p
         (CHAIN, (13, 14, 8), GAP),  # neither names the snapshot nor holds its id
     ],
 )
-def test_the_first_frame_beyond_a_snapshot_must_overlap_it(rule: BookRule, frame: tuple[int, int, int | None], outcome: Outcome) -> None:
+def test_the_first_frame_beyond_a_snapshot_must_overlap_it(
+    rule: BookRule, frame: tuple[int, int, int | None], outcome: Outcome
+) -> None:
     book = OrderBook(rule)
     book.received(diff(5, 9, previous=4))
     assert book.wants_snapshot(least_frames=1)

@@ -1,4 +1,5 @@
-"""Recorded exchange traffic through the book, step by step against a plain rebuild and against the venue's own best quotes."""
+"""Recorded exchange traffic through the book, step by step against a plain rebuild and against the venue's own best
+quotes."""
 
 from __future__ import annotations
 
@@ -47,7 +48,16 @@ def levels(rows: list[list[str]]) -> list[tuple[str, str]]:
 
 
 def diff(data: dict[str, Any]) -> Depth:
-    return Depth("depth", False, data["U"], data["u"], data.get("pu"), levels(data["b"]), levels(data["a"]), data.get("T", data["E"]))
+    return Depth(
+        "depth",
+        False,
+        data["U"],
+        data["u"],
+        data.get("pu"),
+        levels(data["b"]),
+        levels(data["a"]),
+        data.get("T", data["E"]),
+    )
 
 
 def rest(path: Path) -> Depth:
@@ -101,7 +111,10 @@ def test_long_run_equals_a_plain_rebuild_and_the_best_quotes(
         if place:
             compared += 1
             for mine, venue in zip(book.best(), (quoted[place - 1]["b"], quoted[place - 1]["a"]), strict=True):
-                assert mine in (venue, None)  # None: the market has left the horizon on that side, which the book must not guess
+                assert mine in (
+                    venue,
+                    None,
+                )  # None: the market has left the horizon on that side, which the book must not guess
                 unknown += mine is None
         if applied <= EVERY_STEP or applied % THEN_EVERY == 0:
             assert same(book, naive, truth), depth.last
@@ -126,7 +139,10 @@ def test_recorded_books_join_their_snapshot_where_it_arrived(
     captures: Path, naive: ModuleType, stream: str, market: str, symbol: str, rule: BookRule
 ) -> None:
     name = f"rest-{market}-depth-{symbol.lower()}-2021.json"
-    snapshot, arrived = rest(captures / "binance" / name), json.loads((captures / "binance" / "rest-index.json").read_text())[name]["t"]
+    snapshot, arrived = (
+        rest(captures / "binance" / name),
+        json.loads((captures / "binance" / "rest-index.json").read_text())[name]["t"],
+    )
     book, truth = OrderBook(rule), naive.NaiveBook(snapshot.bids, snapshot.asks, 1000)
     seen: list[Depth] = []
     answered = False
@@ -159,14 +175,18 @@ BYBIT = [
 
 
 @pytest.mark.parametrize(("name", "tier", "count"), BYBIT)
-def test_bybit_books_equal_a_plain_rebuild_and_keep_their_depth(captures: Path, naive: ModuleType, name: str, tier: int, count: int) -> None:
+def test_bybit_books_equal_a_plain_rebuild_and_keep_their_depth(
+    captures: Path, naive: ModuleType, name: str, tier: int, count: int
+) -> None:
     book, truth, seen = OrderBook(BookRule.COUNTER, tier=tier), None, 0
     for _, frame in frames(captures / "bybit" / name):
         if "topic" not in frame:
             continue
         data, seen = frame["data"], seen + 1
         is_snapshot = frame["type"] == "snapshot"
-        depth = Depth(frame["topic"], is_snapshot, data["u"], data["u"], None, levels(data["b"]), levels(data["a"]), frame["cts"])
+        depth = Depth(
+            frame["topic"], is_snapshot, data["u"], data["u"], None, levels(data["b"]), levels(data["a"]), frame["cts"]
+        )
         outcome = book.received(depth)
         if is_snapshot:
             truth = naive.NaiveBook(depth.bids, depth.asks, None)
@@ -184,7 +204,8 @@ def test_bybit_books_equal_a_plain_rebuild_and_keep_their_depth(captures: Path, 
 def test_a_book_renewed_from_an_older_true_state_stays_true(
     captures: Path, naive: ModuleType, stream: str, seed: str, rule: BookRule, line: int, diffs: int, quotes: int
 ) -> None:
-    """Renewal answers are cut from the plain rebuild: whatever their place in the stream, the book must go on equal to the truth."""
+    """Renewal answers are cut from the plain rebuild: whatever their place in the stream, the book must go on equal to
+    the truth."""
     book, snapshot = OrderBook(rule), rest(captures / "binance" / seed)
     truth = naive.NaiveBook(snapshot.bids, snapshot.asks, 1000)
     book.snapshot(snapshot, 1000)
@@ -203,7 +224,10 @@ def test_a_book_renewed_from_an_older_true_state_stays_true(
             book.snapshot_begun()
         elif applied % 100 == 20:
             bids, asks = truth.top(200)
-            shown = [(f"{price:f}", f"{size:f}") for price, size in bids], [(f"{price:f}", f"{size:f}") for price, size in asks]
+            shown = (
+                [(f"{price:f}", f"{size:f}") for price, size in bids],
+                [(f"{price:f}", f"{size:f}") for price, size in asks],
+            )
             answer = Depth("depth", True, depth.last, depth.last, None, *shown, None)
         elif applied % 100 == 30 and answer is not None:
             assert book.snapshot(answer, 200) is Outcome.RENEWED

@@ -1,4 +1,5 @@
-"""Whatever the network does to the frames: a book that says it is synced is the market at its sequence, level by level, at every depth it shows."""
+"""Whatever the network does to the frames: a book that says it is synced is the market at its sequence, level by level,
+at every depth it shows."""
 
 from __future__ import annotations
 
@@ -25,7 +26,8 @@ DEPTHS = (1, 5, 30, 60, 1000)
 
 
 class Market:
-    """A true book of several hundred levels whose every change has an id; it cuts frames and snapshots as a venue does."""
+    """A true book of several hundred levels whose every change has an id; it cuts frames and snapshots as a venue
+    does."""
 
     def __init__(self, chance: random.Random, rule: BookRule, tier: int = 0) -> None:
         self.chance, self.rule, self.tier = chance, rule, tier
@@ -136,10 +138,24 @@ def check(book: OrderBook, market: Market) -> None:
         assert Decimal(best[0]) < Decimal(best[1])
 
 
-STEPS = ("frame",) * 8 + ("drop", "repeat", "swap", "older", "pause", "early", "ask", "answer", "answer", "fail", "reset")
+STEPS = ("frame",) * 8 + (
+    "drop",
+    "repeat",
+    "swap",
+    "older",
+    "pause",
+    "early",
+    "ask",
+    "answer",
+    "answer",
+    "fail",
+    "reset",
+)
 steps = st.lists(st.sampled_from(STEPS), min_size=20, max_size=120)
 seeds = st.integers(0, 2**32)
-relaxed = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+relaxed = settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
 
 
 class Run:
@@ -199,7 +215,9 @@ class Run:
     def answer(self) -> None:
         """Late or early, old or of now: the answer is what the market was at some moment."""
         if self.answers:
-            self.book.snapshot(self.answers.pop(0) if self.chance.random() < 0.7 else self.market.snapshot(LIMIT), LIMIT)
+            self.book.snapshot(
+                self.answers.pop(0) if self.chance.random() < 0.7 else self.market.snapshot(LIMIT), LIMIT
+            )
 
     def fail(self) -> None:
         self.answers.clear()
@@ -241,7 +259,9 @@ def walk(run: Run, steps: list[str]) -> None:
     assert min(len(side) for side in run.book.top(1000)) >= WATCHED // 2
 
 
-COUNTER_STEPS = st.lists(st.sampled_from(("frame",) * 6 + ("drop", "repeat", "older", "snapshot", "reset")), min_size=10, max_size=100)
+COUNTER_STEPS = st.lists(
+    st.sampled_from(("frame",) * 6 + ("drop", "repeat", "older", "snapshot", "reset")), min_size=10, max_size=100
+)
 
 
 @given(steps=COUNTER_STEPS, seed=seeds)

@@ -1,4 +1,5 @@
-"""Bybit V5: plans, frames both ways, REST, and refusals, as tables from the venue's documentation and from recorded frames."""
+"""Bybit V5: plans, frames both ways, REST, and refusals, as tables from the venue's documentation and from recorded
+frames."""
 
 from __future__ import annotations
 
@@ -17,7 +18,21 @@ from cryptodash.core.numbers import Number
 from cryptodash.core.topics import INTERVALS, Channel, Topic
 from cryptodash.exchanges.bybit import VENUE
 from cryptodash.exchanges.interfaces import BookRule, Part, RestRequest
-from cryptodash.exchanges.messages import Ack, BadFrame, Bar, Depth, Fill, Ignored, Mark, Pong, Quote, Stats, SweepRow, SweepRows, Trades
+from cryptodash.exchanges.messages import (
+    Ack,
+    BadFrame,
+    Bar,
+    Depth,
+    Fill,
+    Ignored,
+    Mark,
+    Pong,
+    Quote,
+    Stats,
+    SweepRow,
+    SweepRows,
+    Trades,
+)
 
 SPOT, PERPETUAL = MarketType.SPOT, MarketType.PERPETUAL
 BTC = Symbol("BTC", "USDT")
@@ -35,8 +50,20 @@ def topic(market: MarketType, channel: Channel, interval: str = "") -> Topic:
 @pytest.mark.parametrize(
     ("market", "channel", "interval", "depth", "expected"),
     [
-        (SPOT, Channel.TICKER, "", 0, [("orderbook.1.BTCUSDT", {Part.QUOTE}, 3.0), ("tickers.BTCUSDT", {Part.LAST, Part.STATS}, None)]),
-        (PERPETUAL, Channel.TICKER, "", 0, [("orderbook.1.BTCUSDT", {Part.QUOTE}, 3.0), ("tickers.BTCUSDT", LINEAR_FIGURES, None)]),
+        (
+            SPOT,
+            Channel.TICKER,
+            "",
+            0,
+            [("orderbook.1.BTCUSDT", {Part.QUOTE}, 3.0), ("tickers.BTCUSDT", {Part.LAST, Part.STATS}, None)],
+        ),
+        (
+            PERPETUAL,
+            Channel.TICKER,
+            "",
+            0,
+            [("orderbook.1.BTCUSDT", {Part.QUOTE}, 3.0), ("tickers.BTCUSDT", LINEAR_FIGURES, None)],
+        ),
         (SPOT, Channel.TRADE, "", 0, [("publicTrade.BTCUSDT", {Part.TRADES}, None)]),
         (PERPETUAL, Channel.CANDLE, "1d", 0, [("kline.D.BTCUSDT", {Part.CANDLE}, None)]),
         (SPOT, Channel.CANDLE, "4h", 0, [("kline.240.BTCUSDT", {Part.CANDLE}, None)]),
@@ -47,7 +74,9 @@ def topic(market: MarketType, channel: Channel, interval: str = "") -> Topic:
         (PERPETUAL, Channel.ORDER_BOOK, "", 1000, [("orderbook.1000.BTCUSDT", {Part.BOOK}, None)]),
     ],
 )
-def test_each_topic_needs_these_streams(market: MarketType, channel: Channel, interval: str, depth: int, expected: object) -> None:
+def test_each_topic_needs_these_streams(
+    market: MarketType, channel: Channel, interval: str, depth: int, expected: object
+) -> None:
     plan = VENUE.plan(topic(market, channel, interval), instrument(market), depth)
     assert [(stream.name, set(stream.parts), stream.promise) for stream in plan.streams] == expected
     assert {stream.endpoint for stream in plan.streams} == {"spot" if market is SPOT else "linear"}
@@ -60,7 +89,11 @@ def test_a_sweep_is_a_poll_of_all_tickers(market: MarketType, category: str) -> 
     plan = VENUE.plan(Topic("bybit", market, ANY, Channel.TICKER), None, 0)
     (poll,) = plan.polls
     assert not plan.streams and plan.required == poll.parts == {Part.SWEEP}
-    assert (poll.request.path, poll.request.params, poll.every) == ("/v5/market/tickers", (("category", category),), 2.0)
+    assert (poll.request.path, poll.request.params, poll.every) == (
+        "/v5/market/tickers",
+        (("category", category),),
+        2.0,
+    )
 
 
 def test_every_interval_of_ours_is_there() -> None:
@@ -70,7 +103,11 @@ def test_every_interval_of_ours_is_there() -> None:
 
 def test_limits_keep_a_margin() -> None:
     for limits in VENUE.limits.values():
-        assert limits.args_per_message == 10 and limits.args_chars == 0.8 * 21_000 and limits.connects_per_5min == 0.8 * 500
+        assert (
+            limits.args_per_message == 10
+            and limits.args_chars == 0.8 * 21_000
+            and limits.connects_per_5min == 0.8 * 500
+        )
         assert limits.ping_every == 20 and limits.silent_after > limits.ping_every and limits.lifetime is None
     assert VENUE.rest_limits[SPOT] == VENUE.rest_limits[PERPETUAL]
     assert (VENUE.rest_limits[SPOT].weight, VENUE.rest_limits[SPOT].per) == (0.8 * 600, 5.0)
@@ -80,7 +117,10 @@ def test_requests_look_as_documented() -> None:
     assert VENUE.subscribe("spot", ["orderbook.50.BTCUSDT", "publicTrade.BTCUSDT"], "1") == (
         b'{"req_id":"1","op":"subscribe","args":["orderbook.50.BTCUSDT","publicTrade.BTCUSDT"]}'
     )
-    assert VENUE.unsubscribe("linear", ["publicTrade.BTCUSDT"], "2") == b'{"req_id":"2","op":"unsubscribe","args":["publicTrade.BTCUSDT"]}'
+    assert (
+        VENUE.unsubscribe("linear", ["publicTrade.BTCUSDT"], "2")
+        == b'{"req_id":"2","op":"unsubscribe","args":["publicTrade.BTCUSDT"]}'
+    )
     assert VENUE.ping("spot", "3") == b'{"req_id":"3","op":"ping"}'
 
 
@@ -91,7 +131,10 @@ def test_requests_look_as_documented() -> None:
         ('{"success":true,"ret_msg":"","conn_id":"d9","req_id":"1","op":"subscribe"}', Ack("1")),
         ('{"success":true,"ret_msg":"subscribe","conn_id":"d9","op":"subscribe"}', Ack("")),
         ('{"success":true,"ret_msg":"","conn_id":"d9","req_id":"2","op":"unsubscribe"}', Ack("2")),
-        ('{"success":false,"ret_msg":"args size >10","conn_id":"d9","req_id":"1","op":"subscribe"}', Ack("1", False, "args size >10")),
+        (
+            '{"success":false,"ret_msg":"args size >10","conn_id":"d9","req_id":"1","op":"subscribe"}',
+            Ack("1", False, "args size >10"),
+        ),
         (
             '{"success":false,"ret_msg":"error:handler not found,topic:orderbook.500.X","conn_id":"d9","req_id":"4","op":"subscribe"}',
             Ack("4", False, "error:handler not found,topic:orderbook.500.X"),
@@ -121,7 +164,16 @@ def linear_stats(stream: str, time: int) -> Stats:
 
 
 def linear_mark(stream: str, time: int) -> Mark:
-    return Mark(stream, time, True, Number("63958.60"), Number("63986.67"), Number("0.0000544"), 1786550400000, Number("57798.137"))
+    return Mark(
+        stream,
+        time,
+        True,
+        Number("63958.60"),
+        Number("63986.67"),
+        Number("0.0000544"),
+        1786550400000,
+        Number("57798.137"),
+    )
 
 
 def ticker(data: object, kind: str = "delta", time: int = 1786540397983) -> str:
@@ -134,7 +186,14 @@ def ticker(data: object, kind: str = "delta", time: int = 1786540397983) -> str:
         (
             '{"topic":"orderbook.1.BTCUSDT","ts":1786613159749,"type":"snapshot","data":{"s":"BTCUSDT","b":[["63705.3","2.045546"]],'
             '"a":[["63705.4","2.334566"]],"u":72212457,"seq":112603120278},"cts":1786613159748}',
-            [Quote("orderbook.1.BTCUSDT", *map(Number, ("63705.3", "2.045546", "63705.4", "2.334566")), 112603120278, 1786613159748)],
+            [
+                Quote(
+                    "orderbook.1.BTCUSDT",
+                    *map(Number, ("63705.3", "2.045546", "63705.4", "2.334566")),
+                    112603120278,
+                    1786613159748,
+                )
+            ],
         ),
         (
             '{"topic":"orderbook.1.XUSDT","ts":7,"type":"snapshot","data":{"s":"XUSDT","b":[],"a":[["2","1"]],"u":1,"seq":5}}',
@@ -166,7 +225,16 @@ def ticker(data: object, kind: str = "delta", time: int = 1786540397983) -> str:
             [
                 Trades(
                     "publicTrade.BTCUSDT",
-                    [Fill("e799c7b7-1ccc-53d9-b84a-fb7a460397bc", Number("63976.10"), Number("0.015"), Side.BUY, 1786540363843, None)],
+                    [
+                        Fill(
+                            "e799c7b7-1ccc-53d9-b84a-fb7a460397bc",
+                            Number("63976.10"),
+                            Number("0.015"),
+                            Side.BUY,
+                            1786540363843,
+                            None,
+                        )
+                    ],
                 )
             ],
         ),
@@ -185,15 +253,25 @@ def ticker(data: object, kind: str = "delta", time: int = 1786540397983) -> str:
                 Bar("kline.1.BTCUSDT", 120000, *map(Number, ("2", "2", "2", "2", "0")), False, 1),
             ],
         ),
-        (ticker(SNAPSHOT_FIELDS, "snapshot", 9), [linear_mark("tickers.BTCUSDT", 9), linear_stats("tickers.BTCUSDT", 9)]),
-        (ticker({"symbol": "BTCUSDT", "indexPrice": "63986.66"}), [Mark("tickers.BTCUSDT", 1786540397983, False, index_price=Number("63986.66"))]),
+        (
+            ticker(SNAPSHOT_FIELDS, "snapshot", 9),
+            [linear_mark("tickers.BTCUSDT", 9), linear_stats("tickers.BTCUSDT", 9)],
+        ),
+        (
+            ticker({"symbol": "BTCUSDT", "indexPrice": "63986.66"}),
+            [Mark("tickers.BTCUSDT", 1786540397983, False, index_price=Number("63986.66"))],
+        ),
         (
             ticker({"symbol": "BTCUSDT", "lastPrice": "1.50", "price24hPcnt": "0"}),
             [Stats("tickers.BTCUSDT", 1786540397983, False, last=Number("1.50"), change_pct=Number("0"))],
         ),
         (ticker({"symbol": "BTCUSDT", "bid1Price": "1.50"}), [Mark("tickers.BTCUSDT", 1786540397983, False)]),
         (
-            ticker({"symbol": "NEWUSDT", "lastPrice": "", "markPrice": "1", "fundingRate": "", "nextFundingTime": "0"}, "snapshot", 9),
+            ticker(
+                {"symbol": "NEWUSDT", "lastPrice": "", "markPrice": "1", "fundingRate": "", "nextFundingTime": "0"},
+                "snapshot",
+                9,
+            ),
             [Mark("tickers.BTCUSDT", 9, True, Number("1"))],
         ),
     ],
@@ -208,19 +286,38 @@ def test_data_frames(frame: str, expected: list[object]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fraction", "percent"), [("-0.0042", "-0.42"), ("0.142425", "14.2425"), ("1", "100"), ("0", "0"), ("0.000000000000000001", "0.0000000000000001")]
+    ("fraction", "percent"),
+    [
+        ("-0.0042", "-0.42"),
+        ("0.142425", "14.2425"),
+        ("1", "100"),
+        ("0", "0"),
+        ("0.000000000000000001", "0.0000000000000001"),
+    ],
 )
 def test_the_change_is_a_percentage_exactly(fraction: str, percent: str) -> None:
-    (stats,) = VENUE.read("spot", ticker({"symbol": "X", "lastPrice": "1", "price24hPcnt": fraction}, "snapshot").encode())
+    (stats,) = VENUE.read(
+        "spot", ticker({"symbol": "X", "lastPrice": "1", "price24hPcnt": fraction}, "snapshot").encode()
+    )
     assert isinstance(stats, Stats) and stats.change_pct == percent
 
 
 def book(**changes: object) -> dict[str, object]:
-    return {"topic": "orderbook.50.X", "ts": 1, "type": "delta", "data": {"s": "X", "b": [], "a": [], "u": 2, "seq": 3}, **changes}
+    return {
+        "topic": "orderbook.50.X",
+        "ts": 1,
+        "type": "delta",
+        "data": {"s": "X", "b": [], "a": [], "u": 2, "seq": 3},
+        **changes,
+    }
 
 
 def trade(**changes: object) -> dict[str, object]:
-    return {"topic": "publicTrade.X", "ts": 1, "data": [{"i": "1", "T": 5, "p": "1", "v": "9", "S": "Sell", "BT": False, **changes}]}
+    return {
+        "topic": "publicTrade.X",
+        "ts": 1,
+        "data": [{"i": "1", "T": 5, "p": "1", "v": "9", "S": "Sell", "BT": False, **changes}],
+    }
 
 
 @pytest.mark.parametrize(
@@ -289,8 +386,12 @@ def catalogue(market: MarketType, body: bytes) -> tuple[Sequence[Instrument], Re
 
 @pytest.mark.captures
 def test_documented_catalogues(captures: Path) -> None:
-    linear = Instrument("bybit", PERPETUAL, BTC, "BTCUSDT", *map(Number, ("0.1", "0.001", "0.001", "5")), "trading", "Trading")
-    spot = Instrument("bybit", SPOT, BTC, "BTCUSDT", *map(Number, ("0.1", "0.000001", "0.000011", "5")), "trading", "Trading")
+    linear = Instrument(
+        "bybit", PERPETUAL, BTC, "BTCUSDT", *map(Number, ("0.1", "0.001", "0.001", "5")), "trading", "Trading"
+    )
+    spot = Instrument(
+        "bybit", SPOT, BTC, "BTCUSDT", *map(Number, ("0.1", "0.000001", "0.000011", "5")), "trading", "Trading"
+    )
     assert catalogue(PERPETUAL, doc(captures, "instruments-linear")) == ([linear], None)
     assert catalogue(SPOT, doc(captures, "instruments-spot")) == ([spot], None)
 
@@ -306,11 +407,20 @@ def page(cursor: str = "", **changes: object) -> bytes:
         "priceFilter": {"tickSize": "0.10"},
         "lotSizeFilter": {"qtyStep": "0.001", "minOrderQty": "0.001", "minNotionalValue": "5"},
     }
-    return json.dumps({"retCode": 0, "result": {"list": [{**listing, **changes}], "nextPageCursor": cursor}, "time": 1}).encode()
+    return json.dumps(
+        {"retCode": 0, "result": {"list": [{**listing, **changes}], "nextPageCursor": cursor}, "time": 1}
+    ).encode()
 
 
 @pytest.mark.parametrize(
-    ("word", "ours"), [("Trading", "trading"), ("PreLaunch", "pre_open"), ("Delivering", "delisted"), ("Closed", "delisted"), ("New", "halted")]
+    ("word", "ours"),
+    [
+        ("Trading", "trading"),
+        ("PreLaunch", "pre_open"),
+        ("Delivering", "delisted"),
+        ("Closed", "delisted"),
+        ("New", "halted"),
+    ],
 )
 def test_status_words(word: str, ours: str) -> None:
     ((found,), _) = catalogue(PERPETUAL, page(status=word))
@@ -335,18 +445,27 @@ def test_pages_are_followed_until_the_cursor_is_empty_or_stands_still() -> None:
     first = VENUE.catalogue_requests(PERPETUAL)[0]
     assert first.params == (("category", "linear"), ("limit", "1000"))
     _, second = VENUE.read_catalogue(first, page("first%3DBTCPERP%26last%3DX"))
-    assert second is not None and second.params == (("category", "linear"), ("limit", "1000"), ("cursor", "first=BTCPERP&last=X"))
+    assert second is not None and second.params == (
+        ("category", "linear"),
+        ("limit", "1000"),
+        ("cursor", "first=BTCPERP&last=X"),
+    )
     _, third = VENUE.read_catalogue(second, page("next"))
     assert third is not None and third.params == (("category", "linear"), ("limit", "1000"), ("cursor", "next"))
     assert VENUE.read_catalogue(third, page("next"))[1] is None
     assert VENUE.read_catalogue(third, page(""))[1] is None
 
 
-def candles(interval: str, opens: Sequence[int], now_ms: int, limit: int = 200, end: int | None = None) -> list[tuple[int, bool]]:
+def candles(
+    interval: str, opens: Sequence[int], now_ms: int, limit: int = 200, end: int | None = None
+) -> list[tuple[int, bool]]:
     request = VENUE.candles_request(topic(SPOT, Channel.CANDLE, interval), instrument(SPOT), limit, end)
     rows = [[str(opened), "2", "3", "1", "2.50", "9", "1"] for opened in opens]
     bars = VENUE.read_candles(request, json.dumps({"retCode": 0, "result": {"list": rows}, "time": 1}).encode(), now_ms)
-    assert all((bar.open, bar.high, bar.low, bar.close, bar.volume, bar.source) == ("2", "3", "1", "2.50", "9", "rest") for bar in bars)
+    assert all(
+        (bar.open, bar.high, bar.low, bar.close, bar.volume, bar.source) == ("2", "3", "1", "2.50", "9", "rest")
+        for bar in bars
+    )
     return [(bar.timestamp, bar.closed) for bar in bars]
 
 
@@ -379,7 +498,13 @@ def test_a_bar_is_closed_when_its_time_is_over(interval: str, opened: int, ends:
 def test_candle_requests() -> None:
     request = VENUE.candles_request(topic(PERPETUAL, Channel.CANDLE, "1w"), instrument(PERPETUAL), 2000, 5)
     assert request.path == "/v5/market/kline"
-    assert request.params == (("category", "linear"), ("symbol", "BTCUSDT"), ("interval", "W"), ("end", "5"), ("limit", "1000"))
+    assert request.params == (
+        ("category", "linear"),
+        ("symbol", "BTCUSDT"),
+        ("interval", "W"),
+        ("end", "5"),
+        ("limit", "1000"),
+    )
 
 
 def test_snapshots_come_in_the_stream() -> None:
@@ -409,7 +534,16 @@ def test_a_linear_sweep_holds_the_mark_too() -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [b"<html>", b"", b"{}", b"null", b"\xff", b'{"retCode":10001,"retMsg":"x","result":{}}', b'{"result":' + b"[" * 50_000]
+    "body",
+    [
+        b"<html>",
+        b"",
+        b"{}",
+        b"null",
+        b"\xff",
+        b'{"retCode":10001,"retMsg":"x","result":{}}',
+        b'{"result":' + b"[" * 50_000,
+    ],
 )
 def test_bodies_that_cannot_be_read_are_bad_frames(body: bytes) -> None:
     request = VENUE.candles_request(topic(SPOT, Channel.CANDLE, "1m"), instrument(SPOT), 10, None)
@@ -431,7 +565,13 @@ def test_the_probe_asks_for_the_time() -> None:
     [
         (403, {}, "403, access too frequent", "banned", 600.0),
         (403, {}, '{"retCode":10018,"retMsg":"Exceeded the IP Rate Limit."}', "banned", 600.0),
-        (403, {}, "<html>The Amazon CloudFront distribution is configured to block access from your country.</html>", "blocked", None),
+        (
+            403,
+            {},
+            "<html>The Amazon CloudFront distribution is configured to block access from your country.</html>",
+            "blocked",
+            None,
+        ),
         (451, {}, "", "blocked", None),
         (200, {}, '{"retCode":10024,"retMsg":"Compliance rules triggered"}', "blocked", None),
         (429, {}, "", "banned", 60.0),
@@ -481,11 +621,19 @@ WORDS = [
     "nextFundingTime",
 ]
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.sampled_from(["1", "-1", "NaN", "1e9", "0", "9" * 60, "Buy"]),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=8)
+    | st.sampled_from(["1", "-1", "NaN", "1e9", "0", "9" * 60, "Buy"]),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(WORDS), inner, max_size=8),
     max_leaves=12,
 )
-GOOD = [json.dumps(each, separators=(",", ":")).encode() for each in (book(), trade(), json.loads(ticker(SNAPSHOT_FIELDS, "snapshot")))]
+GOOD = [
+    json.dumps(each, separators=(",", ":")).encode()
+    for each in (book(), trade(), json.loads(ticker(SNAPSHOT_FIELDS, "snapshot")))
+]
 
 
 def reads_or_is_bad(frame: bytes) -> None:
@@ -496,10 +644,16 @@ def reads_or_is_bad(frame: bytes) -> None:
 
 
 @settings(max_examples=300, deadline=None)
-@given(topic=st.sampled_from(["tickers.X", "orderbook.1.X", "orderbook.50.X", "publicTrade.X", "kline.1.X"]), kind=JSON, data=JSON)
+@given(
+    topic=st.sampled_from(["tickers.X", "orderbook.1.X", "orderbook.50.X", "publicTrade.X", "kline.1.X"]),
+    kind=JSON,
+    data=JSON,
+)
 def test_any_json_reads_or_is_a_bad_frame(topic: str, kind: object, data: object) -> None:
     for each in (kind, "snapshot", "delta"):
-        reads_or_is_bad(json.dumps({"topic": topic, "type": each, "ts": 1, "data": data}, separators=(",", ":")).encode())
+        reads_or_is_bad(
+            json.dumps({"topic": topic, "type": each, "ts": 1, "data": data}, separators=(",", ":")).encode()
+        )
     reads_or_is_bad(json.dumps(data).encode())
 
 

@@ -242,7 +242,10 @@ def test_a_gap_of_a_counted_book_subscribes_that_stream_anew() -> None:
     bench.frame(perp("book5:BTCUSDT", 8))
     assert bench.state(SHALLOW) is State.RESYNCING
     bench.advance(2)
-    assert [(request["op"], request["args"]) for _, request in bench.only.sent[sent:]] == [("unsub", ["book5:BTCUSDT"]), ("sub", ["book5:BTCUSDT"])]
+    assert [(request["op"], request["args"]) for _, request in bench.only.sent[sent:]] == [
+        ("unsub", ["book5:BTCUSDT"]),
+        ("sub", ["book5:BTCUSDT"]),
+    ]
     bench.frame(perp("book5:BTCUSDT", 20, snapshot=True))
     assert bench.state(SHALLOW) is State.LIVE
 
@@ -278,7 +281,10 @@ def test_a_lost_closing_bar_is_fetched_before_the_next_one_is_told() -> None:
     bench.clock.advance(60)
     (status,) = bench.frame(wire.candle("BTCUSDT", start + 60_000, "102"))
     assert isinstance(status, StreamStatus)
-    assert (status.state, status.cause) == (State.RESYNCING, Cause.GAP)  # what was told last is out of date until the lost one has come
+    assert (status.state, status.cause) == (
+        State.RESYNCING,
+        Cause.GAP,
+    )  # what was told last is out of date until the lost one has come
     (request,) = bench.fetches
     assert request.purpose is Purpose.CANDLES
     bench.answer(request, f'[[{start},"101"],[{start + 60_000},"102"]]'.encode())
@@ -329,7 +335,9 @@ def test_an_answer_that_cannot_be_read_is_a_counted_failure() -> None:
     assert len(bench.fetches) == 1
 
 
-@pytest.mark.parametrize("frame", [b"", b"{", b"[]", b"null", b'{"kind":"quote","stream":"quote:BTCUSDT","bid":"NaN"}', b"\xff\xfe"])
+@pytest.mark.parametrize(
+    "frame", [b"", b"{", b"[]", b"null", b'{"kind":"quote","stream":"quote:BTCUSDT","bid":"NaN"}', b"\xff\xfe"]
+)
 def test_a_bad_frame_is_counted_and_the_connection_survives(frame: bytes) -> None:
     bench = Bench()
     live_ticker(bench)
@@ -381,7 +389,13 @@ def test_reports_tell_streams_and_health() -> None:
     assert (report.name, report.state, report.cause, report.gaps) == ("book:BTCUSDT", State.RESYNCING, Cause.GAP, 1)
     assert report.topics == (bench.topic(BOOK).upstream,)
     health = bench.engine.health()
-    assert (health.idle, health.streams, health.good_streams, health.connections, health.cause) == (False, 1, 0, 1, Cause.GAP)
+    assert (health.idle, health.streams, health.good_streams, health.connections, health.cause) == (
+        False,
+        1,
+        0,
+        1,
+        Cause.GAP,
+    )
 
 
 def test_confirmed_at_is_the_oldest_of_the_required_parts() -> None:

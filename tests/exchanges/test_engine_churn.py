@@ -1,4 +1,5 @@
-"""The engine under any order of wishes, acks, losses and time: in the end the venue has exactly what is wanted, and its limits were kept."""
+"""The engine under any order of wishes, acks, losses and time: in the end the venue has exactly what is wanted, and its
+limits were kept."""
 
 from __future__ import annotations
 
@@ -16,7 +17,11 @@ from cryptodash.testing.bench import Bench, Server
 from cryptodash.testing.venue import LIMITS, MadeUpVenue, make_catalogue
 
 NAMES = [f"C{number}-USDT" for number in range(8)]
-TOPICS = [f"spot:{name}:{channel}" for name in NAMES for channel in ("trade", "ticker", "candle:1m", "order_book:5", "order_book:20")]
+TOPICS = [
+    f"spot:{name}:{channel}"
+    for name in NAMES
+    for channel in ("trade", "ticker", "candle:1m", "order_book:5", "order_book:20")
+]
 TOPICS += [f"perpetual:{name}:order_book:{depth}" for name in NAMES[:3] for depth in (5, 50)]
 PARTS = {"trade": ("trade",), "ticker": ("quote", "day"), "candle": ("candle",), "order_book": ("book",)}
 topics = st.lists(st.sampled_from(TOPICS), max_size=6)
@@ -86,7 +91,9 @@ class Churn(RuleBasedStateMachine):
             elif kind.startswith("book"):
                 self.frames[name] += 1
                 snapshot = kind != "book" and self.frames[name] % 5 == 0
-                self.bench.frame(wire.book(name, self.update, self.update, {"99": "1"}, {"101": "1"}, snapshot=snapshot), server)
+                self.bench.frame(
+                    wire.book(name, self.update, self.update, {"99": "1"}, {"101": "1"}, snapshot=snapshot), server
+                )
 
     @invariant()
     def limits_are_kept(self) -> None:

@@ -22,7 +22,12 @@ from cryptodash.exchanges.engine import Engine
 from cryptodash.exchanges.outputs import Connect, Send
 
 NAMES = ("btcusdt@bookTicker", "btcusdt@ticker", "btcusdt@trade", "btcusdt@depth@100ms", "btcusdt@kline_1m")
-TOPICS = ("binance:spot:BTC-USDT:ticker", "binance:spot:BTC-USDT:trade", "binance:spot:BTC-USDT:order_book:50", "binance:spot:BTC-USDT:candle:1m")
+TOPICS = (
+    "binance:spot:BTC-USDT:ticker",
+    "binance:spot:BTC-USDT:trade",
+    "binance:spot:BTC-USDT:order_book:50",
+    "binance:spot:BTC-USDT:candle:1m",
+)
 
 
 class WithoutMark(Binance):
@@ -59,11 +64,17 @@ class Side:
                 self.key = output.connection
                 self._obey(self.engine.opened(self.key))
             elif isinstance(output, Send):
-                self._obey(self.engine.received(self.key, json.dumps({"result": None, "id": json.loads(output.payload)["id"]}).encode()))
+                self._obey(
+                    self.engine.received(
+                        self.key, json.dumps({"result": None, "id": json.loads(output.payload)["id"]}).encode()
+                    )
+                )
 
     def take(self, frame: bytes) -> None:
         outputs = self.engine.received(self.key, frame)
-        self.said.append(str([(each.topic, each.timestamp) if isinstance(each, BookChanged) else each for each in outputs]))
+        self.said.append(
+            str([(each.topic, each.timestamp) if isinstance(each, BookChanged) else each for each in outputs])
+        )
 
     def count(self, name: str) -> dict[Any, int]:
         return dict(self.tally.metrics[name].values)  # type: ignore[union-attr]  # a counter
@@ -92,8 +103,32 @@ def bar(number: int, low: str, high: str) -> str:
     return f'{{"e":"kline","E":{number},"s":"BTCUSDT","k":{{"t":60000,"T":119999,{words}}}}}'
 
 
-NUMBERS = st.sampled_from(["1", "2.50", "0.00000001", "61837.63000000", "0", "0.00", "1e3", "1E+400", "-1", "1_0", "", "NaN", "9" * 45, "01", ".5"])
-DATA = st.builds(lambda make, *values: make(*values), st.sampled_from([quote, day, trade, depth, bar]), st.integers(0, 9), NUMBERS, NUMBERS)
+NUMBERS = st.sampled_from(
+    [
+        "1",
+        "2.50",
+        "0.00000001",
+        "61837.63000000",
+        "0",
+        "0.00",
+        "1e3",
+        "1E+400",
+        "-1",
+        "1_0",
+        "",
+        "NaN",
+        "9" * 45,
+        "01",
+        ".5",
+    ]
+)
+DATA = st.builds(
+    lambda make, *values: make(*values),
+    st.sampled_from([quote, day, trade, depth, bar]),
+    st.integers(0, 9),
+    NUMBERS,
+    NUMBERS,
+)
 FRAMES = st.builds(
     lambda name, data, cut: f'{{"stream":"{name}","data":{data}}}'.encode()[: cut or None],
     st.sampled_from([*NAMES, "ethusdt@trade", "btcusdt@other", "", "\\u0062tcusdt@trade"]),
@@ -106,7 +141,11 @@ FRAMES = st.builds(
 @given(frames=st.lists(FRAMES, max_size=25))
 def test_both_ways_say_the_same(frames: list[bytes]) -> None:
     fast, slow = Side(Binance()).start(), Side(WithoutMark()).start()
-    for name, data in zip(NAMES, (quote(0, "1", "2"), day(0, "1", ""), trade(0, "1", "1"), depth(0, "1", "2"), bar(0, "1", "2")), strict=True):
+    for name, data in zip(
+        NAMES,
+        (quote(0, "1", "2"), day(0, "1", ""), trade(0, "1", "1"), depth(0, "1", "2"), bar(0, "1", "2")),
+        strict=True,
+    ):
         for side in (fast, slow):
             side.take(f'{{"stream":"{name}","data":{data}}}'.encode())
     for frame in frames:
@@ -117,7 +156,9 @@ def test_both_ways_say_the_same(frames: list[bytes]) -> None:
         assert fast.count(name) == slow.count(name), name
     errors = [sum(side.count("cryptodash_upstream_decode_errors_total").values()) for side in (fast, slow)]
     assert errors[0] == errors[1]  # of a frame that is wrong in two ways either may be the reason
-    assert [(each.name, each.state, each.cause) for each in fast.engine.streams()] == [(s.name, s.state, s.cause) for s in slow.engine.streams()]
+    assert [(each.name, each.state, each.cause) for each in fast.engine.streams()] == [
+        (s.name, s.state, s.cause) for s in slow.engine.streams()
+    ]
 
 
 def test_frames_of_a_stream_that_was_dropped_a_moment_ago_are_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,8 +177,15 @@ LEVELS = st.lists(st.tuples(NUMBERS, NUMBERS), max_size=4)
 @settings(max_examples=300, deadline=None)
 @given(bids=LEVELS, asks=LEVELS, perpetual=st.booleans())
 def test_levels_of_the_usual_shape_are_admitted_as_one_by_one(bids: Any, asks: Any, perpetual: bool) -> None:
-    head = '"e":"depthUpdate","E":1,' + ('"T":1,' if perpetual else "") + '"s":"BTCUSDT","U":5,"u":7' + (',"pu":4' if perpetual else "")
-    frame = f'{{"stream":"x@depth@100ms","data":{{{head},"b":{json.dumps(bids)},"a":{json.dumps(asks)}}}}}'.replace(" ", "").encode()
+    head = (
+        '"e":"depthUpdate","E":1,'
+        + ('"T":1,' if perpetual else "")
+        + '"s":"BTCUSDT","U":5,"u":7'
+        + (',"pu":4' if perpetual else "")
+    )
+    frame = f'{{"stream":"x@depth@100ms","data":{{{head},"b":{json.dumps(bids)},"a":{json.dumps(asks)}}}}}'.replace(
+        " ", ""
+    ).encode()
     venue = Binance()
     try:
         expected = [[(positive(price), unsigned(size)) for price, size in side] for side in (bids, asks)]

@@ -111,7 +111,9 @@ def heard() -> Heard:
     return Heard()
 
 
-def start(network: MemoryNetwork, heard: Heard, url: str = f"ws://{HOST}:9443/stream?streams=a/b", **dialing: Any) -> Feed:
+def start(
+    network: MemoryNetwork, heard: Heard, url: str = f"ws://{HOST}:9443/stream?streams=a/b", **dialing: Any
+) -> Feed:
     feed = Feed(url, Dialer(network, **dialing), network, heard.handlers())
     feed.open()
     network.settle()
@@ -221,7 +223,9 @@ def test_a_lost_connection_is_1006(network: MemoryNetwork, heard: Heard) -> None
     ],
     ids=["invalid UTF-8", "reserved opcode", "frame over 4 MiB", "a frame of 2**62 bytes", "oversized ping"],
 )
-def test_what_breaks_the_protocol_ends_with_our_code(network: MemoryNetwork, heard: Heard, sent: bytes, code: int) -> None:
+def test_what_breaks_the_protocol_ends_with_our_code(
+    network: MemoryNetwork, heard: Heard, sent: bytes, code: int
+) -> None:
     opened(network, heard)
     network.wires[0].server.write(sent)
     network.pass_time(1.1)
@@ -354,7 +358,11 @@ def test_a_refused_port(network: MemoryNetwork, heard: Heard) -> None:
     [
         (lambda network: network.hanging_names.add(HOST), "tcp", "no TCP connection within 10 s"),
         (lambda network: network.deaf_ports.add(9443), "tcp", ""),
-        (lambda network: network.listen(9443, Factory.forProtocol(Protocol)), "timeout", "no answer to the WebSocket handshake within 10 s"),
+        (
+            lambda network: network.listen(9443, Factory.forProtocol(Protocol)),
+            "timeout",
+            "no answer to the WebSocket handshake within 10 s",
+        ),
     ],
     ids=["resolver", "TCP", "upgrade"],
 )
@@ -430,13 +438,17 @@ def test_tls_with_the_right_name_and_a_trusted_authority(network: MemoryNetwork,
     [("other.example", True, 1), (HOST, False, 1), (HOST, True, -1)],
     ids=["wrong name", "unknown authority", "expired"],
 )
-def test_a_bad_certificate_is_refused(network: MemoryNetwork, heard: Heard, served: str, trusted: bool, days: int) -> None:
+def test_a_bad_certificate_is_refused(
+    network: MemoryNetwork, heard: Heard, served: str, trusted: bool, days: int
+) -> None:
     authority = Authority()
     factory = secure_venue(network, authority, served, days=days)
     start(network, heard, f"wss://{HOST}/stream", trust_root=(authority if trusted else Authority()).trust_root)
     assert heard.opened == 0
     assert [how.kind for how in heard.closed] == ["tls"]
-    assert all(not hasattr(venue, "request") for venue in factory.seen), "nothing was sent before the certificate was checked"
+    assert all(not hasattr(venue, "request") for venue in factory.seen), (
+        "nothing was sent before the certificate was checked"
+    )
 
 
 def test_a_tls_handshake_that_never_ends(network: MemoryNetwork, heard: Heard) -> None:

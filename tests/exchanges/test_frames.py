@@ -29,7 +29,11 @@ def frame(payload: bytes, opcode: int = TEXT, *, bits: int = FINAL, mask: bytes 
     """A frame as a server sends it; ``long_way`` writes the length in 2 or 8 bytes although it may need fewer."""
     size = len(payload)
     width = max(long_way, 0 if size < 126 else 2 if size <= 0xFFFF else 8)
-    length = {0: bytes([size & 0x7F]), 2: b"\x7e" + struct.pack("!H", size & 0xFFFF), 8: b"\x7f" + struct.pack("!Q", size)}[width]
+    length = {
+        0: bytes([size & 0x7F]),
+        2: b"\x7e" + struct.pack("!H", size & 0xFFFF),
+        8: b"\x7f" + struct.pack("!Q", size),
+    }[width]
     head = bytes([bits | opcode, length[0] | (0x80 if mask else 0)]) + length[1:]
     return head + mask + (bytes(each ^ mask[i % 4] for i, each in enumerate(payload)) if mask else payload)
 
@@ -108,7 +112,11 @@ def connected(kind: type[Any], *, leftover: bytes = b"", by_drop: bool = False, 
     protocol.notes = []
     transport = Wire(protocol.notes)
     protocol.makeConnection(transport)
-    key = next(line.split(b": ")[1] for line in transport.value().split(b"\r\n") if line.lower().startswith(b"sec-websocket-key"))
+    key = next(
+        line.split(b": ")[1]
+        for line in transport.value().split(b"\r\n")
+        if line.lower().startswith(b"sec-websocket-key")
+    )
     answer = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     answer += b"Sec-WebSocket-Accept: " + b64encode(sha1(key + GUID).digest()) + b"\r\n"
     answer += b"Sec-WebSocket-Extensions: permessage-deflate\r\n" if compressed else b""
@@ -123,7 +131,15 @@ def outcome(kind: type[Any], chunks: Sequence[bytes], **options: Any) -> tuple[o
         protocol.dataReceived(chunk)
     # What comes in the same chunk after a closing frame of ours is of no interest any more: it may be counted or not.
     stats = protocol.trafficStats.__json__() if protocol.state == protocol.STATE_OPEN else None
-    return protocol.notes, protocol.state, protocol.failedByMe, protocol.remoteCloseCode, protocol.localCloseCode, protocol.localCloseReason, stats
+    return (
+        protocol.notes,
+        protocol.state,
+        protocol.failedByMe,
+        protocol.remoteCloseCode,
+        protocol.localCloseCode,
+        protocol.localCloseReason,
+        stats,
+    )
 
 
 def cut(stream: bytes, places: Sequence[int]) -> list[bytes]:
@@ -147,7 +163,9 @@ close = st.builds(
 )
 fragments = st.lists(st.one_of(payloads, control.map(bytearray)), min_size=2, max_size=4).map(
     lambda parts: b"".join(
-        bytes(part) if isinstance(part, bytearray) else frame(part, CONTINUATION if i else TEXT, bits=FINAL if i == len(parts) - 1 else 0)
+        bytes(part)
+        if isinstance(part, bytearray)
+        else frame(part, CONTINUATION if i else TEXT, bits=FINAL if i == len(parts) - 1 else 0)
         for i, part in enumerate(parts)
     )
 )
@@ -160,7 +178,10 @@ odd = st.builds(
     st.sampled_from([0, 0, 2, 8]),
 )
 noise = st.one_of(
-    st.binary(min_size=1, max_size=30), st.just(b"\x81\x7f" + b"\xff" * 8), st.just(b"\x81\x7f" + b"\0" * 8), st.just(b"\x81\x7e\0\5hello")
+    st.binary(min_size=1, max_size=30),
+    st.just(b"\x81\x7f" + b"\xff" * 8),
+    st.just(b"\x81\x7f" + b"\0" * 8),
+    st.just(b"\x81\x7e\0\5hello"),
 )
 good = st.lists(st.one_of(plain, plain, plain, control), min_size=1, max_size=10)
 anything = st.lists(st.one_of(plain, plain, plain, control, close, fragments, odd, noise), min_size=1, max_size=8)
@@ -169,7 +190,13 @@ few_places = st.lists(st.integers(0, 60), max_size=12)
 
 
 @settings(max_examples=300, deadline=None)
-@given(parts=st.one_of(good, anything), places=st.one_of(places, few_places), leftover=st.booleans(), by_drop=st.booleans(), compressed=st.booleans())
+@given(
+    parts=st.one_of(good, anything),
+    places=st.one_of(places, few_places),
+    leftover=st.booleans(),
+    by_drop=st.booleans(),
+    compressed=st.booleans(),
+)
 def test_any_bytes_cut_anywhere_have_the_outcome_of_autobahns_own_parser(
     parts: list[bytes], places: list[int], leftover: bool, by_drop: bool, compressed: bool
 ) -> None:
@@ -220,9 +247,18 @@ class Batches(FrameSlicer):
         ([frame(b"a", bits=0) + frame(b"b", CONTINUATION) + frame(b"c")], [b"ab", [b"c"]]),
         ([frame(b"a", BINARY) + frame(b"c")], [b"a", [b"c"]]),
     ],
-    ids=["all lengths", "a ping between", "a payload split", "a header split", "a fragmented message", "a binary message"],
+    ids=[
+        "all lengths",
+        "a ping between",
+        "a payload split",
+        "a header split",
+        "a fragmented message",
+        "a binary message",
+    ],
 )
-def test_frames_of_a_chunk_come_together_and_what_is_odd_comes_by_itself(chunks: list[bytes], told: list[object]) -> None:
+def test_frames_of_a_chunk_come_together_and_what_is_odd_comes_by_itself(
+    chunks: list[bytes], told: list[object]
+) -> None:
     protocol = connected(Batches)
     del protocol.notes[:]
     for chunk in chunks:

@@ -174,7 +174,14 @@ def test_credentials_are_sent_and_shown_nowhere(network: MemoryNetwork) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["socks5://a:secret@proxy:1080", "http://a:secret@", "http://a:secret@p:0", "http://a:secret@p:port", "http://a:secret@p:99999"]
+    "url",
+    [
+        "socks5://a:secret@proxy:1080",
+        "http://a:secret@",
+        "http://a:secret@p:0",
+        "http://a:secret@p:port",
+        "http://a:secret@p:99999",
+    ],
 )
 def test_a_wrong_proxy_url_is_a_setting_error_without_the_url(network: MemoryNetwork, url: str) -> None:
     with pytest.raises(ConfigError, match="HTTPS_PROXY must be") as caught:
@@ -247,7 +254,10 @@ def test_the_proxy_itself_may_be_behind_tls(network: MemoryNetwork) -> None:
     assert b"CONNECT" not in network.wires[0].client.written
 
 
-@pytest.mark.parametrize(("error", "kind"), [(DNSLookupError("x"), "dns"), (ConnectionRefusedError(), "tcp"), (ProxyRefused("no", 403), "tcp")])
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [(DNSLookupError("x"), "dns"), (ConnectionRefusedError(), "tcp"), (ProxyRefused("no", 403), "tcp")],
+)
 def test_failures_have_a_kind_and_a_text(error: Exception, kind: str) -> None:
     assert failure_kind(error) == kind
     assert type(error).__name__ in failure_text(error)

@@ -22,8 +22,12 @@ from cryptodash.exchanges.recorded import RecordedVenue
 SPOT, PERPETUAL = MarketType.SPOT, MarketType.PERPETUAL
 BTC = Symbol("BTC", "USDT")
 QUOTE = '{"u":3,"s":"BTCUSDT","b":"61837.63000000","B":"3.78826000","a":"61837.64000000","A":"1.54698000"}'
-TRADE = '{"e":"trade","E":1723161255343,"s":"BTCUSDT","t":9,"p":"61837.63","q":"0.02","T":1723161255342,"m":true,"M":true}'
-AGGREGATE = '{"e":"aggTrade","E":1723161255341,"a":7,"s":"BTCUSDT","p":"1.01","q":"10","f":2,"l":2,"T":1723161255340,"m":false}'
+TRADE = (
+    '{"e":"trade","E":1723161255343,"s":"BTCUSDT","t":9,"p":"61837.63","q":"0.02","T":1723161255342,"m":true,"M":true}'
+)
+AGGREGATE = (
+    '{"e":"aggTrade","E":1723161255341,"a":7,"s":"BTCUSDT","p":"1.01","q":"10","f":2,"l":2,"T":1723161255340,"m":false}'
+)
 DEPTH = '{"e":"depthUpdate","E":1723161255308,"T":1723161255308,"s":"BTCUSDT","U":5,"u":6,"pu":4,"b":[],"a":[["61838.04","0.3"]]}'
 DAY = '{"e":"24hrMiniTicker","E":1723161255400,"s":"BTCUSDT","c":"64117.99","o":"64330.60","h":"64500.00","l":"63238.00","v":"14724.65","q":"94.8"}'
 MARK = '{"e":"markPriceUpdate","E":1723161255500,"s":"BTCUSDT","p":"11794.15","i":"11784.62","P":"11784.25","r":"0.0003","T":1723161600000}'
@@ -42,7 +46,14 @@ def wrapped(name: str, data: str) -> str:
 
 
 def instrument(topic: Topic) -> Instrument:
-    return Instrument(topic.exchange, topic.market, topic.symbol, topic.symbol.base + topic.symbol.quote, Number("0.01"), Number("0.00001"))
+    return Instrument(
+        topic.exchange,
+        topic.market,
+        topic.symbol,
+        topic.symbol.base + topic.symbol.quote,
+        Number("0.01"),
+        Number("0.00001"),
+    )
 
 
 def planned(venue: RecordedVenue, text: str, depth: int = 50) -> dict[str, tuple[str, ...]]:
@@ -52,7 +63,8 @@ def planned(venue: RecordedVenue, text: str, depth: int = 50) -> dict[str, tuple
     assert plan.polls == () and all(each.promise is None for each in plan.streams)
     assert (
         plan.required
-        == frozenset({part for each in plan.streams for part in each.parts}) & venue._venue.plan(topic, instrument(topic), depth).required
+        == frozenset({part for each in plan.streams for part in each.parts})
+        & venue._venue.plan(topic, instrument(topic), depth).required
     )
     return {each.name: tuple(sorted(each.parts)) for each in plan.streams}
 
@@ -60,12 +72,21 @@ def planned(venue: RecordedVenue, text: str, depth: int = 50) -> dict[str, tuple
 def test_it_is_a_venue() -> None:
     venue = binance(**{"btcusdt@trade": TRADE})
     assert verifyObject(IVenue, venue)
-    assert (venue.id, venue.markets, venue.book_rule, venue.limits) == (BINANCE.id, BINANCE.markets, BINANCE.book_rule, BINANCE.limits)
+    assert (venue.id, venue.markets, venue.book_rule, venue.limits) == (
+        BINANCE.id,
+        BINANCE.markets,
+        BINANCE.book_rule,
+        BINANCE.limits,
+    )
 
 
 SUBSTITUTES = [
     # what was recorded, the topic, the streams it gets
-    ({"btcusdt@bookTicker": QUOTE, "btcusdt@ticker": DAY}, "spot:BTC-USDT", {"btcusdt@bookTicker": ("quote",), "btcusdt@ticker": ("last", "stats")}),
+    (
+        {"btcusdt@bookTicker": QUOTE, "btcusdt@ticker": DAY},
+        "spot:BTC-USDT",
+        {"btcusdt@bookTicker": ("quote",), "btcusdt@ticker": ("last", "stats")},
+    ),
     (
         {"btcusdt@bookTicker": QUOTE, "btcusdt@miniTicker": DAY},
         "spot:BTC-USDT",
@@ -73,18 +94,32 @@ SUBSTITUTES = [
     ),
     ({"btcusdt@ticker": DAY, "btcusdt@miniTicker": DAY}, "spot:BTC-USDT", {"btcusdt@ticker": ("last", "stats")}),
     ({"btcusdt@bookTicker": QUOTE, "ethusdt@ticker": DAY}, "spot:BTC-USDT", {"btcusdt@bookTicker": ("quote",)}),
-    ({"btcusdt@ticker": DAY, "btcusdt@markPrice": MARK}, "perpetual:BTC-USDT", {"btcusdt@ticker": ("last", "stats"), "btcusdt@markPrice": ("mark",)}),
+    (
+        {"btcusdt@ticker": DAY, "btcusdt@markPrice": MARK},
+        "perpetual:BTC-USDT",
+        {"btcusdt@ticker": ("last", "stats"), "btcusdt@markPrice": ("mark",)},
+    ),
     ({"btcusdt@aggTrade": AGGREGATE}, "spot:BTC-USDT:trade", {"btcusdt@aggTrade": ("trades",)}),
     ({"btcusdt@trade": TRADE}, "perpetual:BTC-USDT:trade", {"btcusdt@trade": ("trades",)}),
-    ({"btcusdt@trade": TRADE, "btcusdt@aggTrade": AGGREGATE}, "perpetual:BTC-USDT:trade", {"btcusdt@aggTrade": ("trades",)}),
+    (
+        {"btcusdt@trade": TRADE, "btcusdt@aggTrade": AGGREGATE},
+        "perpetual:BTC-USDT:trade",
+        {"btcusdt@aggTrade": ("trades",)},
+    ),
     ({"btcusdt@depth@0ms": DEPTH}, "perpetual:BTC-USDT:order_book", {"btcusdt@depth@0ms": ("book",)}),
-    ({"btcusdt@depth": DEPTH, "btcusdt@depth@100ms": DEPTH}, "spot:BTC-USDT:order_book", {"btcusdt@depth@100ms": ("book",)}),
+    (
+        {"btcusdt@depth": DEPTH, "btcusdt@depth@100ms": DEPTH},
+        "spot:BTC-USDT:order_book",
+        {"btcusdt@depth@100ms": ("book",)},
+    ),
     ({"btcusdt@kline_1m": BAR}, "spot:BTC-USDT:candle:1m", {"btcusdt@kline_1m": ("candle",)}),
 ]
 
 
 @pytest.mark.parametrize(("recorded", "topic", "streams"), SUBSTITUTES)
-def test_a_plan_takes_the_recorded_stream_that_says_the_same(recorded: dict[str, str], topic: str, streams: dict[str, tuple[str, ...]]) -> None:
+def test_a_plan_takes_the_recorded_stream_that_says_the_same(
+    recorded: dict[str, str], topic: str, streams: dict[str, tuple[str, ...]]
+) -> None:
     assert planned(binance(**recorded), f"binance:{topic}") == streams
 
 
@@ -133,9 +168,17 @@ def test_a_sweep_that_was_not_recorded_is_refused() -> None:
 
 
 def test_topics_are_all_that_the_recording_feeds() -> None:
-    recorded = {"btcusdt@bookTicker": QUOTE, "btcusdt@trade": TRADE, "btcusdt@depth@0ms": DEPTH, "btcusdt@kline_1m": BAR, "ethusdt@markPrice": MARK}
+    recorded = {
+        "btcusdt@bookTicker": QUOTE,
+        "btcusdt@trade": TRADE,
+        "btcusdt@depth@0ms": DEPTH,
+        "btcusdt@kline_1m": BAR,
+        "ethusdt@markPrice": MARK,
+    }
     symbols = {"BTCUSDT": BTC, "ETHUSDT": Symbol("ETH", "USDT")}
-    found = binance(**recorded, **{"btcusdt@ticker": DAY, "btcusdt@forceOrder": "{}"}).topics("binance", SPOT, symbols, 20)
+    found = binance(**recorded, **{"btcusdt@ticker": DAY, "btcusdt@forceOrder": "{}"}).topics(
+        "binance", SPOT, symbols, 20
+    )
     assert [each.text for each in found] == [
         "binance:spot:BTC-USDT:ticker",
         "binance:spot:BTC-USDT:trade",
@@ -151,7 +194,9 @@ def test_a_recording_that_feeds_nothing_is_refused() -> None:
 
 
 @pytest.mark.parametrize(("limits", "limit"), [({"BTCUSDT": 1000}, 1000), ({"BTCUSDT": 100}, 100), ({}, 1), (None, 1)])
-def test_a_snapshot_proves_no_more_than_was_asked_for_when_it_was_recorded(limits: dict[str, int] | None, limit: int) -> None:
+def test_a_snapshot_proves_no_more_than_was_asked_for_when_it_was_recorded(
+    limits: dict[str, int] | None, limit: int
+) -> None:
     venue = RecordedVenue(BINANCE, {"btcusdt@depth": wrapped("btcusdt@depth", DEPTH)}, limits)
     topic = Topic("binance", SPOT, BTC, Channel.ORDER_BOOK)
     request = venue.snapshot_request(topic, instrument(topic), 1000)
@@ -165,14 +210,29 @@ def test_a_snapshot_proves_no_more_than_was_asked_for_when_it_was_recorded(limit
 
 def times(venue: RecordedVenue, *frames: tuple[str, str]) -> list[int | None]:
     """The times of the quotes among these frames."""
-    messages: list[Any] = [message for name, data in frames for message in venue.read("spot", wrapped(name, data).encode())]
+    messages: list[Any] = [
+        message for name, data in frames for message in venue.read("spot", wrapped(name, data).encode())
+    ]
     return [each.time for each in messages if isinstance(each, Quote)]
 
 
 def test_a_quote_without_a_time_has_that_of_the_newest_frame_before_it() -> None:
-    recorded = {"btcusdt@bookTicker": QUOTE, "btcusdt@trade": TRADE, "btcusdt@aggTrade": AGGREGATE, "btcusdt@miniTicker": DAY}
+    recorded = {
+        "btcusdt@bookTicker": QUOTE,
+        "btcusdt@trade": TRADE,
+        "btcusdt@aggTrade": AGGREGATE,
+        "btcusdt@miniTicker": DAY,
+    }
     quote = ("btcusdt@bookTicker", QUOTE)
-    played = [quote, ("btcusdt@trade", TRADE), quote, ("btcusdt@aggTrade", AGGREGATE), quote, ("btcusdt@miniTicker", DAY), quote]
+    played = [
+        quote,
+        ("btcusdt@trade", TRADE),
+        quote,
+        ("btcusdt@aggTrade", AGGREGATE),
+        quote,
+        ("btcusdt@miniTicker", DAY),
+        quote,
+    ]
     assert times(binance(**recorded), *played) == [1723161255340, 1723161255342, 1723161255342, 1723161255400]
 
 
@@ -182,12 +242,18 @@ def test_a_recording_without_any_time_leaves_it_open() -> None:
 
 def test_a_quote_s_own_time_stays() -> None:
     quote = QUOTE[:-1] + ',"T":1723161256313}'
-    assert times(binance(**{"btcusdt@trade": TRADE}), ("btcusdt@trade", TRADE), ("btcusdt@bookTicker", quote)) == [1723161256313]
+    assert times(binance(**{"btcusdt@trade": TRADE}), ("btcusdt@trade", TRADE), ("btcusdt@bookTicker", quote)) == [
+        1723161256313
+    ]
 
 
 def test_everything_else_is_read_as_the_venue_reads_it() -> None:
     venue = binance(**{"btcusdt@trade": TRADE})
-    for name, data, kind in (("btcusdt@trade", TRADE, Trades), ("btcusdt@depth", DEPTH, Depth), ("btcusdt@kline_1m", BAR, Bar)):
+    for name, data, kind in (
+        ("btcusdt@trade", TRADE, Trades),
+        ("btcusdt@depth", DEPTH, Depth),
+        ("btcusdt@kline_1m", BAR, Bar),
+    ):
         frame = wrapped(name, data).encode()
         assert list(venue.read("spot", frame)) == list(BINANCE.read("spot", frame))
         assert isinstance(venue.read("spot", frame)[0], kind)
@@ -203,7 +269,12 @@ def test_the_catalogue_is_the_stand_in_s() -> None:
     (request,) = venue.catalogue_requests(PERPETUAL)
     body = json.dumps([{"native": "BTCUSDT", "base": "BTC", "quote": "USDT", "tick": "0.10"}]).encode()
     (found,), following = venue.read_catalogue(request, body)
-    assert following is None and (request.path, found.exchange, found.market, found.symbol) == ("/replay/catalogue", "binance", PERPETUAL, BTC)
+    assert following is None and (request.path, found.exchange, found.market, found.symbol) == (
+        "/replay/catalogue",
+        "binance",
+        PERPETUAL,
+        BTC,
+    )
     assert (found.native, found.tick_size, found.price_precision) == ("BTCUSDT", "0.10", 1)
     for bad in (b"", b"{}", b'[{"native":1}]', b'[{"native":"A","base":"B","quote":"C","tick":"NaN"}]'):
         with pytest.raises(BadFrame):

@@ -60,12 +60,20 @@ def test_own_venues_keep_the_interface(name: str) -> None:
     venue = registry.load(name)
     assert verifyObject(IVenue, venue)
     assert venue.id == name
-    assert set(venue.hosts) == set(venue.markets) == set(venue.rest_limits) == set(venue.book_rule) == set(venue.alternative)
+    assert (
+        set(venue.hosts)
+        == set(venue.markets)
+        == set(venue.rest_limits)
+        == set(venue.book_rule)
+        == set(venue.alternative)
+    )
     assert set(venue.limits) == set(venue.endpoints)
     assert all(key == endpoint.key and endpoint.market in venue.markets for key, endpoint in venue.endpoints.items())
 
 
-@pytest.mark.parametrize("name", ["nope", "", "../binance", "interfaces", "_binance_rest", "BINANCE", "binance.py", "x" * 4000])
+@pytest.mark.parametrize(
+    "name", ["nope", "", "../binance", "interfaces", "_binance_rest", "BINANCE", "binance.py", "x" * 4000]
+)
 def test_an_unknown_name_is_refused_with_the_list(name: str) -> None:
     line = refusal(name)
     assert line.startswith("unknown exchange ")
@@ -86,7 +94,11 @@ def test_an_announced_venue_cannot_take_the_place_of_ours(monkeypatch: pytest.Mo
 @pytest.mark.parametrize(
     ("name", "source", "said"),
     [
-        ("missing", "import a_module_that_is_not_there", "cannot be loaded: ModuleNotFoundError: No module named 'a_module_that_is_not_there'"),
+        (
+            "missing",
+            "import a_module_that_is_not_there",
+            "cannot be loaded: ModuleNotFoundError: No module named 'a_module_that_is_not_there'",
+        ),
         ("raising", "raise RuntimeError('two\\nlines')", "cannot be loaded: RuntimeError: two lines"),
         ("syntax", "def broken(:", "cannot be loaded: SyntaxError"),
         ("hollow", "VENUE = object()", "is not a venue"),
@@ -94,7 +106,9 @@ def test_an_announced_venue_cannot_take_the_place_of_ours(monkeypatch: pytest.Mo
         ("other", MODULE.format(id="another"), "calls itself 'another'"),
     ],
 )
-def test_a_broken_venue_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, source: str, said: str) -> None:
+def test_a_broken_venue_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, source: str, said: str
+) -> None:
     announce(monkeypatch, tmp_path, name, source)
     line = refusal(name)
     assert said in line and f"exchange {name}" in line and "available: " in line and "\n" not in line

@@ -73,7 +73,15 @@ class Bench:
         hosts = {market: Hosts("wss://unused", rest) for market in (SPOT, PERPETUAL)}
         self.client = RestClient(Words(), hosts, self.network, self.network, self.tally, agent)  # type: ignore[arg-type]
 
-    def fetch(self, path: str = "/time", *, market: MarketType = SPOT, weight: int = 1, purpose: Purpose = Purpose.POLL, **more: Any) -> Outcome:
+    def fetch(
+        self,
+        path: str = "/time",
+        *,
+        market: MarketType = SPOT,
+        weight: int = 1,
+        purpose: Purpose = Purpose.POLL,
+        **more: Any,
+    ) -> Outcome:
         outcome = Outcome(self.client, RestRequest(purpose, market, path, weight=weight, **more))
         self.network.settle()
         return outcome
@@ -163,7 +171,13 @@ def test_connections_are_used_again_and_cookies_are_not(bench: Bench) -> None:
 
 @pytest.mark.parametrize(
     ("status", "cause", "wait"),
-    [(400, "rejected", None), (503, "maintenance", None), (500, "disconnected", None), (404, "disconnected", None), (302, "disconnected", None)],
+    [
+        (400, "rejected", None),
+        (503, "maintenance", None),
+        (500, "disconnected", None),
+        (404, "disconnected", None),
+        (302, "disconnected", None),
+    ],
 )
 def test_an_error_status_has_its_cause(bench: Bench, status: int, cause: str, wait: float | None) -> None:
     def refuse(request: Any) -> bytes:
@@ -258,7 +272,10 @@ def test_waiting_requests_start_as_the_window_moves_on(bench: Bench) -> None:
     bench.fetch("/first", weight=60)
     bench.network.pass_time(55)
     bench.fetch("/second", weight=30)
-    low, urgent = bench.fetch("/low", weight=20, purpose=Purpose.PROBE), bench.fetch("/urgent", weight=50, purpose=Purpose.SNAPSHOT)
+    low, urgent = (
+        bench.fetch("/low", weight=20, purpose=Purpose.PROBE),
+        bench.fetch("/urgent", weight=50, purpose=Purpose.SNAPSHOT),
+    )
     bench.network.pass_time(6)
     assert [request.path for request in bench.server.requests] == [b"/first", b"/second", b"/urgent", b"/low"]
     assert low.body == urgent.body == b"{}"

@@ -67,7 +67,9 @@ def test_what_a_peer_says_is_shortened() -> None:
     assert len(decide(Closed("remote", code=1008, reason="x" * 9999), 0).reason) == 200
 
 
-@pytest.mark.parametrize(("lived", "good", "reset"), [(0.0, False, False), (29.0, True, False), (60.0, False, False), (30.0, True, True)])
+@pytest.mark.parametrize(
+    ("lived", "good", "reset"), [(0.0, False, False), (29.0, True, False), (60.0, False, False), (30.0, True, True)]
+)
 def test_only_a_healthy_connection_makes_failures_forgotten(lived: float, good: bool, reset: bool) -> None:
     backoff = Backoff()
     for _ in range(5):

@@ -107,7 +107,9 @@ def test_an_acked_stream_with_a_promise_is_silent_after_ten_seconds() -> None:
     ("part", "proven", "phase"),
     [(Part.TRADES, True, Phase.QUIET), (Part.TRADES, False, Phase.ACKED), (Part.QUOTE, True, Phase.ACKED)],
 )
-def test_an_acked_stream_without_frames_is_quiet_only_if_no_news_is_no_news(part: Part, proven: bool, phase: Phase) -> None:
+def test_an_acked_stream_without_frames_is_quiet_only_if_no_news_is_no_news(
+    part: Part, proven: bool, phase: Phase
+) -> None:
     feeder = Feeder(make(part=part), proven)
     assert feeder.run(40) is phase
 

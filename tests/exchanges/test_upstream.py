@@ -46,7 +46,10 @@ class Words:
     id = "somewhere"
     name = "Somewhere"
     markets = (SPOT, PERPETUAL)
-    hosts = {SPOT: Hosts("wss://stream.example", "http://api.example"), PERPETUAL: Hosts("wss://future.example", "http://api.example")}
+    hosts = {
+        SPOT: Hosts("wss://stream.example", "http://api.example"),
+        PERPETUAL: Hosts("wss://future.example", "http://api.example"),
+    }
     rest_limits = {SPOT: RestLimits("all", 1000, 60.0), PERPETUAL: RestLimits("all", 1000, 60.0)}
     limits = {"spot": Limits(100, None, 10, 0.3, 240, None, 60.0, None)}
     alternative: dict[MarketType, str] = {}
@@ -77,7 +80,9 @@ class Words:
         return [Candle(BARS, int(each), one, one, one, one, one, closed=True, source="rest") for each in body.split()]
 
     def rest_error(self, status: int, headers: object, body: bytes) -> tuple[str, str, float | None] | None:
-        return None if status == 200 else ({451: "blocked", 503: "maintenance"}.get(status, ""), f"status {status}", None)
+        return (
+            None if status == 200 else ({451: "blocked", 503: "maintenance"}.get(status, ""), f"status {status}", None)
+        )
 
 
 def _instrument(market: MarketType, base: str) -> Instrument:
@@ -96,7 +101,9 @@ class Script:
         self.calls: list[tuple[Any, ...]] = []
         self.answers: dict[str, list[list[Output]]] = {}
         self.due: float | None = None
-        self.state = Health(idle=True, streams=0, good_streams=0, connections=0, last_message=None, cause=None, maintenance=False)
+        self.state = Health(
+            idle=True, streams=0, good_streams=0, connections=0, last_message=None, cause=None, maintenance=False
+        )
 
     def __getattr__(self, name: str) -> Callable[..., list[Output]]:
         def called(*arguments: Any) -> list[Output]:
@@ -144,7 +151,12 @@ class Server(Resource):
     def __init__(self) -> None:
         super().__init__()
         self.paths: list[str] = []
-        self.answers: dict[str, Any] = {"/spot/catalogue": b"BTC ETH", "/perpetual/catalogue": b"BTC", "/spot/time": b"1", "/perpetual/time": b"1"}
+        self.answers: dict[str, Any] = {
+            "/spot/catalogue": b"BTC ETH",
+            "/perpetual/catalogue": b"BTC",
+            "/spot/time": b"1",
+            "/perpetual/time": b"1",
+        }
 
     def render_GET(self, request: Any) -> Any:
         path = request.path.decode()
@@ -165,7 +177,9 @@ class Socket(WebSocketServerProtocol):
 
 
 class Bench:
-    def __init__(self, *, symbols: tuple[Topic, ...] = (), tally: Tally | None = None, exchange: str = "somewhere") -> None:
+    def __init__(
+        self, *, symbols: tuple[Topic, ...] = (), tally: Tally | None = None, exchange: str = "somewhere"
+    ) -> None:
         self.network = MemoryNetwork()
         self.server = Server()
         self.network.listen(80, Site(self.server, reactor=self.network))
@@ -243,7 +257,9 @@ def stop(bench: Bench) -> None:
     bench.network.pass_time(2)
     assert stopped.called
     left = [
-        call for call in bench.network.getDelayedCalls() if "HTTPChannel" not in repr(call) and "TimeoutMixin" not in repr(call)
+        call
+        for call in bench.network.getDelayedCalls()
+        if "HTTPChannel" not in repr(call) and "TimeoutMixin" not in repr(call)
     ]  # the servers own those
     assert left == [], "a timer was left behind"
     assert all(not wire.client.connected for wire in bench.network.wires), "a connection was left open"
@@ -251,7 +267,11 @@ def stop(bench: Bench) -> None:
 
 def test_is_an_upstream(bench: Bench) -> None:
     assert verifyObject(IUpstream, bench.upstream)
-    assert (bench.upstream.exchange, bench.upstream.source, bench.upstream.markets) == ("somewhere", "custom", (SPOT, PERPETUAL))
+    assert (bench.upstream.exchange, bench.upstream.source, bench.upstream.markets) == (
+        "somewhere",
+        "custom",
+        (SPOT, PERPETUAL),
+    )
     assert bench.upstream.intervals(SPOT) == ("1m",)
     assert bench.upstream.confirmed_at(TICKER) == 7.0 and bench.upstream.streams() == []
     assert bench.engine.options == {"stale_after": 3.0} and bench.engine.catalogue is bench.upstream.catalogue
@@ -277,7 +297,9 @@ def test_the_engine_hears_why_a_catalogue_cannot_be_read() -> None:
     stop(bench)
 
 
-@pytest.mark.parametrize("broken", [500, b"<html>", b"", b"A+/spot/catalogue"], ids=["status", "maintenance page", "empty", "endless"])
+@pytest.mark.parametrize(
+    "broken", [500, b"<html>", b"", b"A+/spot/catalogue"], ids=["status", "maintenance page", "empty", "endless"]
+)
 def test_a_catalogue_that_cannot_be_read_is_tried_again_with_growing_pauses(broken: Any) -> None:
     bench = Bench()
     bench.server.answers["/spot/catalogue"] = broken
@@ -386,7 +408,11 @@ def test_a_failed_connection_is_told_and_counted(bench: Bench) -> None:
     assert bench.count("connects_total") == {("somewhere", "http_4xx"): 1}
     report = bench.state(idle=False, streams=1, cause=Cause.BLOCKED, reason="try elsewhere")
     assert (report.status, report.cause) == ("offline", Cause.BLOCKED)
-    assert "ws://stream.example:9443/stream" in report.reason and "451" in report.reason and "try elsewhere" in report.reason
+    assert (
+        "ws://stream.example:9443/stream" in report.reason
+        and "451" in report.reason
+        and "try elsewhere" in report.reason
+    )
 
 
 def test_outputs_keep_their_order_when_publishing_causes_more(bench: Bench) -> None:
@@ -526,7 +552,10 @@ def test_no_probe_while_somebody_wants_data(bench: Bench) -> None:
 
 def test_idle_and_never_reached_is_offline() -> None:
     bench = Bench()
-    assert (bench.upstream.report().status, bench.upstream.report().reason) == ("offline", "the catalogue is not read yet")
+    assert (bench.upstream.report().status, bench.upstream.report().reason) == (
+        "offline",
+        "the catalogue is not read yet",
+    )
     bench.network.unknown_names.add("api.example")
     bench.start()
     report = bench.upstream.report()
@@ -541,7 +570,10 @@ def test_idle_and_never_reached_is_offline() -> None:
         ({"streams": 4, "good_streams": 2, "cause": Cause.SILENT}, ("online", None)),
         ({"streams": 4, "good_streams": 1, "cause": Cause.SILENT}, ("degraded", Cause.SILENT)),
         ({"streams": 4, "good_streams": 0, "cause": Cause.BANNED}, ("offline", Cause.BANNED)),
-        ({"streams": 4, "good_streams": 0, "cause": Cause.DISCONNECTED, "maintenance": True}, ("maintenance", Cause.DISCONNECTED)),
+        (
+            {"streams": 4, "good_streams": 0, "cause": Cause.DISCONNECTED, "maintenance": True},
+            ("maintenance", Cause.DISCONNECTED),
+        ),
         ({"streams": 0, "good_streams": 0}, ("offline", None)),
     ],
 )
@@ -569,9 +601,16 @@ def test_the_report_tells_where_and_how_much() -> None:
     bench = Bench(symbols=topics)
     assert bench.upstream.report().unknown_topics == ()
     bench.start()
-    report = bench.state(idle=False, streams=3, good_streams=2, connections=1, last_message=bench.network.monotonic() - 2)
+    report = bench.state(
+        idle=False, streams=3, good_streams=2, connections=1, last_message=bench.network.monotonic() - 2
+    )
     assert report.unknown_topics == ("somewhere:spot:NO-USDT:ticker",)
-    assert (report.exchange, report.name, report.ws_url, report.rest_url) == ("somewhere", "Somewhere", "wss://stream.example", "http://api.example")
+    assert (report.exchange, report.name, report.ws_url, report.rest_url) == (
+        "somewhere",
+        "Somewhere",
+        "wss://stream.example",
+        "http://api.example",
+    )
     assert report.rate_limits == {"all": {"weight": 1000, "per_s": 60.0}}
     assert (report.connections, report.streams, report.good_streams, report.last_message) == (1, 3, 2, 2.0)
     assert bench.count("last_message_age_seconds") == {("somewhere",): 2.0}
@@ -615,7 +654,9 @@ def test_the_life_of_a_connection_is_logged_and_the_same_trouble_once(bench: Ben
 def test_streams_are_counted_by_state_and_the_clocks_compared(bench: Bench) -> None:
     assert set(bench.count("streams").values()) == {0}
     bench.engine.skew_ms = -250
-    bench.engine.reports = [StreamReport("somewhere", "x", "c1", (TICKER,), state, None, 0.0, 1.0, None, 0, 0) for state in State]
+    bench.engine.reports = [
+        StreamReport("somewhere", "x", "c1", (TICKER,), state, None, 0.0, 1.0, None, 0, 0) for state in State
+    ]
     found = {state: count for (_, state), count in bench.count("streams").items()}
     assert found == {"pending": 1, "subscribed": 2, "stale": 2, "rejected": 1}
     assert bench.count("clock_skew_seconds") == {("somewhere",): -0.25}
@@ -681,15 +722,30 @@ def test_stopping_while_the_catalogue_is_read() -> None:
     ("endpoints", "spot", "perpetual", "source"),
     [
         ({}, ("wss://stream.example", "http://api.example"), ("wss://future.example", "http://api.example"), "live"),
-        ({"somewhere_ws_url": "ws://x"}, ("ws://x", "http://api.example"), ("wss://future.example", "http://api.example"), "custom"),
-        ({"somewhere_rest_url": "http://y"}, ("wss://stream.example", "http://y"), ("wss://future.example", "http://y"), "custom"),
+        (
+            {"somewhere_ws_url": "ws://x"},
+            ("ws://x", "http://api.example"),
+            ("wss://future.example", "http://api.example"),
+            "custom",
+        ),
+        (
+            {"somewhere_rest_url": "http://y"},
+            ("wss://stream.example", "http://y"),
+            ("wss://future.example", "http://y"),
+            "custom",
+        ),
         (
             {"somewhere_rest_url": "http://y", "somewhere_perpetual_rest_url": "http://z"},
             ("wss://stream.example", "http://y"),
             ("wss://future.example", "http://z"),
             "custom",
         ),
-        ({"somewhere_perpetual_ws_url": "ws://p"}, ("wss://stream.example", "http://api.example"), ("ws://p", "http://api.example"), "custom"),
+        (
+            {"somewhere_perpetual_ws_url": "ws://p"},
+            ("wss://stream.example", "http://api.example"),
+            ("ws://p", "http://api.example"),
+            "custom",
+        ),
         (
             {"other_ws_url": "ws://x", "somewhere_ws_url": ""},
             ("wss://stream.example", "http://api.example"),
@@ -698,7 +754,9 @@ def test_stopping_while_the_catalogue_is_read() -> None:
         ),
     ],
 )
-def test_overrides_replace_hosts_and_end_live(endpoints: dict[str, str], spot: tuple[str, str], perpetual: tuple[str, str], source: str) -> None:
+def test_overrides_replace_hosts_and_end_live(
+    endpoints: dict[str, str], spot: tuple[str, str], perpetual: tuple[str, str], source: str
+) -> None:
     hosts, made = hosts_of(Words(), Config(endpoints=endpoints))  # type: ignore[arg-type]
     assert hosts == {SPOT: Hosts(*spot), PERPETUAL: Hosts(*perpetual)}
     assert made == source

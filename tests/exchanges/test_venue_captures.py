@@ -42,7 +42,9 @@ def incoming(path: Path) -> Iterator[bytes]:
 def binance_says(data: dict[str, Any], market: str, message: Message) -> None:
     """Compare one message with the raw payload it came from."""
     if isinstance(message, Quote):
-        assert [message.bid, message.bid_size, message.ask, message.ask_size, message.update_id] == [data[key] for key in "bBaAu"]
+        assert [message.bid, message.bid_size, message.ask, message.ask_size, message.update_id] == [
+            data[key] for key in "bBaAu"
+        ]
         assert message.time == data.get("T")
     elif isinstance(message, Depth):
         assert [[list(level) for level in side] for side in (message.bids, message.asks)] == [data["b"], data["a"]]
@@ -51,15 +53,25 @@ def binance_says(data: dict[str, Any], market: str, message: Message) -> None:
     elif isinstance(message, Trades):
         (fill,) = message.fills
         number = data["a"] if data["e"] == "aggTrade" else data["t"]
-        assert (fill.price, fill.quantity, fill.time, fill.number, fill.id) == (data["p"], data["q"], data["T"], number, str(number))
+        assert (fill.price, fill.quantity, fill.time, fill.number, fill.id) == (
+            data["p"],
+            data["q"],
+            data["T"],
+            number,
+            str(number),
+        )
         assert fill.side is (Side.SELL if data["m"] else Side.BUY)
     elif isinstance(message, Bar):
         bar = data["k"]
-        assert [message.open_time, message.open, message.high, message.low, message.close, message.volume] == [bar[key] for key in "tohlcv"]
+        assert [message.open_time, message.open, message.high, message.low, message.close, message.volume] == [
+            bar[key] for key in "tohlcv"
+        ]
         assert message.closed is bar["x"]
     else:
         assert isinstance(message, Stats)
-        assert [message.last, message.open, message.high, message.low, message.volume, message.quote_volume] == [data[key] for key in "cohlvq"]
+        assert [message.last, message.open, message.high, message.low, message.volume, message.quote_volume] == [
+            data[key] for key in "cohlvq"
+        ]
         assert (message.change, message.change_pct, message.time) == (data.get("p"), data.get("P"), data["E"])
 
 
@@ -131,7 +143,11 @@ def bybit_says(raw: dict[str, Any], messages: list[Message]) -> None:
     elif raw["topic"].startswith("orderbook.1."):
         (quote,) = messages
         assert isinstance(quote, Quote)
-        assert [[quote.bid, quote.bid_size], [quote.ask, quote.ask_size], quote.time] == [*data["b"], *data["a"], raw["cts"]]
+        assert [[quote.bid, quote.bid_size], [quote.ask, quote.ask_size], quote.time] == [
+            *data["b"],
+            *data["a"],
+            raw["cts"],
+        ]
     else:
         (depth,) = messages
         assert isinstance(depth, Depth) and depth.first == depth.last == data["u"] and depth.time == raw["cts"]
@@ -142,10 +158,17 @@ def bybit_says(raw: dict[str, Any], messages: list[Message]) -> None:
 def bybit_ticker_says(raw: dict[str, Any], messages: list[Message]) -> None:
     data = raw["data"]
     for message in messages:
-        assert isinstance(message, Stats | Mark) and message.time == raw["ts"] and message.full is (raw["type"] == "snapshot")
+        assert (
+            isinstance(message, Stats | Mark)
+            and message.time == raw["ts"]
+            and message.full is (raw["type"] == "snapshot")
+        )
         if isinstance(message, Stats):
             said = [message.last, message.open, message.high, message.low, message.volume, message.quote_volume]
-            assert said == [data.get(key) for key in ("lastPrice", "prevPrice24h", "highPrice24h", "lowPrice24h", "volume24h", "turnover24h")]
+            assert said == [
+                data.get(key)
+                for key in ("lastPrice", "prevPrice24h", "highPrice24h", "lowPrice24h", "volume24h", "turnover24h")
+            ]
         else:
             said = [message.mark_price, message.index_price, message.funding_rate, message.open_interest]
             assert said == [data.get(key) for key in ("markPrice", "indexPrice", "fundingRate", "openInterest")]

@@ -81,7 +81,13 @@ def test_a_side_of_a_quote_is_there_or_not(price: str, size: str, expected: obje
 
 @pytest.mark.parametrize("text", ["-1", "NaN", "Infinity", "1_0", " 1", "1e99", "x"])
 def test_what_is_no_number_is_never_taken_for_an_unknown_one(text: str) -> None:
-    for read in (wire.price, wire.amount, wire.step, lambda each: wire.side(each, "1"), lambda each: wire.levels([("1", each)])):
+    for read in (
+        wire.price,
+        wire.amount,
+        wire.step,
+        lambda each: wire.side(each, "1"),
+        lambda each: wire.levels([("1", each)]),
+    ):
         with pytest.raises(NumberRejected):
             read(text)
     if text != "-1":
@@ -90,8 +96,21 @@ def test_what_is_no_number_is_never_taken_for_an_unknown_one(text: str) -> None:
 
 
 def test_unknown_values_are_none() -> None:
-    assert wire.price("") is wire.price(None) is wire.price("0.00") is wire.amount("") is wire.signed(None) is wire.step("0.00000000") is None
-    assert (wire.price("1.50"), wire.amount("0.00"), wire.signed("-0.10"), wire.step("0.01000000")) == ("1.50", "0.00", "-0.10", "0.01")
+    assert (
+        wire.price("")
+        is wire.price(None)
+        is wire.price("0.00")
+        is wire.amount("")
+        is wire.signed(None)
+        is wire.step("0.00000000")
+        is None
+    )
+    assert (wire.price("1.50"), wire.amount("0.00"), wire.signed("-0.10"), wire.step("0.01000000")) == (
+        "1.50",
+        "0.00",
+        "-0.10",
+        "0.01",
+    )
 
 
 @given(st.lists(st.tuples(st.decimals("0.00000001", "99999999", places=8), st.decimals(0, 99999999, places=8))))
@@ -118,7 +137,17 @@ def test_candles_are_tidied() -> None:
 
 @pytest.mark.parametrize(
     ("header", "seconds"),
-    [("7", 7.0), (" 30 ", 30.0), ("0", 0.0), ("-5", 9.0), ("1.5", 9.0), ("nan", 9.0), ("", 9.0), ("9" * 400, 9.0), ("99999999", 259_200.0)],
+    [
+        ("7", 7.0),
+        (" 30 ", 30.0),
+        ("0", 0.0),
+        ("-5", 9.0),
+        ("1.5", 9.0),
+        ("nan", 9.0),
+        ("", 9.0),
+        ("9" * 400, 9.0),
+        ("99999999", 259_200.0),
+    ],
 )
 def test_retry_after(header: str, seconds: float) -> None:
     assert wire.retry_after({"retry-after": header}, 9.0) == seconds
@@ -126,7 +155,8 @@ def test_retry_after(header: str, seconds: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("base", "quote", "expected"), [("btc", "usdt", ("BTC", "USDT")), ("A-B", "C", ("A-B", "C")), ("", "X", None), ("A B", "X", None)]
+    ("base", "quote", "expected"),
+    [("btc", "usdt", ("BTC", "USDT")), ("A-B", "C", ("A-B", "C")), ("", "X", None), ("A B", "X", None)],
 )
 def test_symbols(base: str, quote: str, expected: object) -> None:
     assert wire.symbol(base, quote) == expected

@@ -1,4 +1,5 @@
-"""The hub's neighbours as doubles: a venue that records what is asked of it, outlets that keep what they get, books that tests write."""
+"""The hub's neighbours as doubles: a venue that records what is asked of it, outlets that keep what they get, books
+that tests write."""
 
 from __future__ import annotations
 
@@ -148,7 +149,9 @@ class World:
     venue_of: Callable[..., Venue] = Venue
     ticker_topic: Topic = field(default=Topic("binance", MarketType.SPOT, BTC, Channel.TICKER))
 
-    def topic(self, channel: Channel, *, depth: int = 0, interval: str = "", symbol: Symbol = BTC, exchange: str = "binance") -> Topic:
+    def topic(
+        self, channel: Channel, *, depth: int = 0, interval: str = "", symbol: Symbol = BTC, exchange: str = "binance"
+    ) -> Topic:
         return Topic(exchange, MarketType.SPOT, symbol, channel, depth=depth, interval=interval)
 
     def advance(self, seconds: float) -> None:

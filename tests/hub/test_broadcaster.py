@@ -126,21 +126,31 @@ def test_a_candle_is_conflated_only_with_itself_and_a_closed_one_comes_once(worl
     world.hub.publish(world.bar(1, volume="2", closed=False))
     world.hub.publish(world.bar(2, closed=False))
     world.hub.publish(world.bar(1, volume="3", corrected=True))
-    assert [message.key for message in outlet.messages] == [(topic, 60_000), (topic, 60_000), (topic, 120_000), (topic, 60_000)]
+    assert [message.key for message in outlet.messages] == [
+        (topic, 60_000),
+        (topic, 60_000),
+        (topic, 120_000),
+        (topic, 60_000),
+    ]
     assert [each["closed"] for each in outlet.take()] == [False, True, False, True]
     (running,) = world.hub.current(topic, 0)
     assert world.payload(running)["timestamp"] == "1970-01-01T00:02:00.000Z"
 
 
 def tickers(*bases):
-    return tuple(Ticker(Topic("binance", MarketType.SPOT, Symbol(base, "USDT"), Channel.TICKER), 0, admit("1")) for base in bases)
+    return tuple(
+        Ticker(Topic("binance", MarketType.SPOT, Symbol(base, "USDT"), Channel.TICKER), 0, admit("1")) for base in bases
+    )
 
 
 def test_a_sweep_is_delivered_as_one_batch_and_known_to_newcomers(world):
     outlet = world.watch(SWEEP)
     world.hub.publish(Sweep(SWEEP, tickers("BTC", "ETH")))
     world.hub.publish(Sweep(SWEEP, tickers("XRP", "BTC")))
-    assert [[message.topic.symbol.base for message in batch.messages] for batch in outlet.batches] == [["BTC", "ETH"], ["XRP", "BTC"]]
+    assert [[message.topic.symbol.base for message in batch.messages] for batch in outlet.batches] == [
+        ["BTC", "ETH"],
+        ["XRP", "BTC"],
+    ]
     assert all(message.key is message.topic for batch in outlet.batches for message in batch.messages)
     assert sorted(message.topic.symbol.base for message in world.hub.current(SWEEP, 0)) == ["BTC", "ETH", "XRP"]
     assert outlet.batches[1].messages[0] in world.hub.current(SWEEP, 0)

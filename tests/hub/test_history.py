@@ -133,7 +133,11 @@ def test_the_answer_is_brought_up_to_date_by_the_stream(world, topic):
     _, results = ask(world, topic)
     world.venue.requests[0][3].callback([world.bar(1), world.bar(2), world.bar(3, volume="5", closed=False)])
     bars, _ = results[0]
-    assert [(bar.timestamp // 60_000, bar.volume, bar.closed) for bar in bars] == [(2, "1", True), (3, "9", True), (4, "1", False)]
+    assert [(bar.timestamp // 60_000, bar.volume, bar.closed) for bar in bars] == [
+        (2, "1", True),
+        (3, "9", True),
+        (4, "1", False),
+    ]
 
 
 def test_bars_of_the_past_are_not_joined_with_the_stream(world, topic):

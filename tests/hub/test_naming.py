@@ -11,7 +11,9 @@ from cryptodash.core.topics import Channel, Topic
 BTC = {"base": "BTC", "quote": "USDT"}
 
 
-@pytest.mark.parametrize("symbol", [BTC, {"base": "btc", "quote": "usdt"}, "BTC-USDT", "btc-usdt", "BTC/USDT", "BTCUSDT", "btcusdt"])
+@pytest.mark.parametrize(
+    "symbol", [BTC, {"base": "btc", "quote": "usdt"}, "BTC-USDT", "btc-usdt", "BTC/USDT", "BTCUSDT", "btcusdt"]
+)
 def test_every_spelling_is_the_same_topic(world, symbol):
     assert world.hub.resolve("binance", None, "ticker", symbol) is world.ticker_topic
 
@@ -88,7 +90,9 @@ def test_an_ambiguous_spelling_lists_the_candidates(world):
 
 def test_before_the_catalogue_is_loaded_a_separated_symbol_is_taken_at_its_word(make_world):
     world = make_world(loaded=False)
-    assert world.hub.resolve("binance", None, "ticker", "NO-SUCH") == Topic("binance", MarketType.SPOT, Symbol("NO", "SUCH"), Channel.TICKER)
+    assert world.hub.resolve("binance", None, "ticker", "NO-SUCH") == Topic(
+        "binance", MarketType.SPOT, Symbol("NO", "SUCH"), Channel.TICKER
+    )
     assert world.hub.resolve("binance", None, "ticker", "*").symbol == ANY
     with pytest.raises(Refused) as refused:
         world.hub.resolve("binance", None, "ticker", "BTCUSDT")

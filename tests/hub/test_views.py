@@ -55,7 +55,9 @@ def test_interval_for(server, max_rate, interval):
     assert interval in INTERVALS
 
 
-@pytest.mark.parametrize(("bid", "ask", "crossed"), [("1", "2", False), ("2", "2.0", True), ("10", "9", True), ("9", "10", False)])
+@pytest.mark.parametrize(
+    ("bid", "ask", "crossed"), [("1", "2", False), ("2", "2.0", True), ("10", "9", True), ("9", "10", False)]
+)
 def test_crossed_is_a_matter_of_value_not_of_text(bid, ask, crossed):
     assert is_crossed([(admit(bid), admit("1"))], [(admit(ask), admit("1"))]) is crossed
 

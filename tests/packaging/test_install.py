@@ -19,7 +19,15 @@ PARTS = ("setup.cfg", "setup.py", "pyproject.toml", "README.md", "LICENSE", "cry
 
 def run(command: Sequence[str | Path], cwd: Path) -> str:
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "CRYPTODASH"))}
-    done = subprocess.run([str(each) for each in command], cwd=cwd, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(
+        [str(each) for each in command],
+        cwd=cwd,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -40,7 +48,8 @@ def source(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def python(tmp_path: Path) -> Path:
-    """A fresh environment that borrows the dependencies of this one (so that no network is needed) but not cryptodash itself."""
+    """A fresh environment that borrows the dependencies of this one (so that no network is needed) but not cryptodash
+    itself."""
     run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "venv"], tmp_path)
     python = tmp_path / "venv" / "bin" / "python"
     site = Path(run([python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"], tmp_path).strip())
@@ -48,11 +57,22 @@ def python(tmp_path: Path) -> Path:
     return python
 
 
-PIP = ("-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--disable-pip-version-check", "--ignore-installed")
+PIP = (
+    "-m",
+    "pip",
+    "install",
+    "--quiet",
+    "--no-deps",
+    "--no-build-isolation",
+    "--disable-pip-version-check",
+    "--ignore-installed",
+)
 
 
 def plugin_is_listed(python: Path, cwd: Path) -> bool:
-    listed = run([python, "-m", "twisted", "--help"], cwd) + run([python, "-c", "from twisted.scripts.twistd import run; run()", "--help"], cwd)
+    listed = run([python, "-m", "twisted", "--help"], cwd) + run(
+        [python, "-c", "from twisted.scripts.twistd import run; run()", "--help"], cwd
+    )
     version = run([python, "-c", "from twisted.scripts.twistd import run; run()", "cryptodash", "--version"], cwd)
     return "cryptodash" in listed and "Crypto market data" in listed and version.startswith("cryptodash ")
 
@@ -66,12 +86,30 @@ def test_pip_install_lists_the_plugin(options: tuple[str, ...], source: Path, py
 
 
 def test_the_built_wheel_lists_the_plugin_and_holds_everything(source: Path, python: Path, tmp_path: Path) -> None:
-    run([sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", tmp_path / "dist", source], tmp_path)
+    run(
+        [
+            sys.executable,
+            "-m",
+            "pip",
+            "wheel",
+            "--quiet",
+            "--no-deps",
+            "--no-build-isolation",
+            "--wheel-dir",
+            tmp_path / "dist",
+            source,
+        ],
+        tmp_path,
+    )
     (wheel,) = (tmp_path / "dist").glob("cryptodash-*.whl")
     names = set(zipfile.ZipFile(wheel).namelist())
     assert "twisted/plugins/cryptodash_plugin.py" in names
     assert not {"twisted/__init__.py", "twisted/plugins/__init__.py"} & names, "would overwrite Twisted's own"
-    in_tree = {str(path.relative_to(ROOT)) for path in (ROOT / "cryptodash").rglob("*") if path.is_file() and "__pycache__" not in path.parts}
+    in_tree = {
+        str(path.relative_to(ROOT))
+        for path in (ROOT / "cryptodash").rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
     assert in_tree <= names
     run([python, *PIP, wheel], tmp_path)
     assert plugin_is_listed(python, tmp_path)

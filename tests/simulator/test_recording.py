@@ -52,7 +52,11 @@ def test_frames_keep_their_text_their_stream_and_their_time(tmp_path: Path, name
         (0.25, "btcusdt@depth@100ms", DEPTH),
         (2.5, "btcusdt@trade", TRADE),
     ]
-    assert (found.exchange, found.market, found.symbols) == ("binance", MarketType.SPOT, {"BTCUSDT": Symbol("BTC", "USDT")})
+    assert (found.exchange, found.market, found.symbols) == (
+        "binance",
+        MarketType.SPOT,
+        {"BTCUSDT": Symbol("BTC", "USDT")},
+    )
     assert found.streams == ("btcusdt@trade", "btcusdt@depth@100ms")
     assert found.samples() == {"btcusdt@trade": TRADE, "btcusdt@depth@100ms": DEPTH}
 
@@ -80,11 +84,15 @@ def test_a_line_without_a_time_is_one_with_an_unknown_time(tmp_path: Path) -> No
 
 def test_bare_payloads_of_a_single_stream_get_the_combined_wrapper(tmp_path: Path) -> None:
     found = read_recording(written(tmp_path, asking("btcusdt@trade"), line('{"result":null,"id":1}'), line(BARE)))
-    assert [(each.stream, each.text) for each in found.frames] == [("btcusdt@trade", f'{{"stream":"btcusdt@trade","data":{BARE}}}')]
+    assert [(each.stream, each.text) for each in found.frames] == [
+        ("btcusdt@trade", f'{{"stream":"btcusdt@trade","data":{BARE}}}')
+    ]
 
 
 def test_bare_payloads_of_several_streams_cannot_be_told_apart(tmp_path: Path) -> None:
-    assert "no data frame of binance" in refusal(written(tmp_path, asking("btcusdt@trade", "ethusdt@trade"), line(BARE)))
+    assert "no data frame of binance" in refusal(
+        written(tmp_path, asking("btcusdt@trade", "ethusdt@trade"), line(BARE))
+    )
 
 
 def test_answers_to_the_recorder_are_left_out(tmp_path: Path) -> None:
@@ -96,7 +104,12 @@ def test_answers_to_the_recorder_are_left_out(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "market"),
-    [("spot-2024.jsonl", "spot"), ("usdm-2024.jsonl", "perpetual"), ("linear-2024.jsonl", "perpetual"), ("eth-swap.jsonl", "perpetual")],
+    [
+        ("spot-2024.jsonl", "spot"),
+        ("usdm-2024.jsonl", "perpetual"),
+        ("linear-2024.jsonl", "perpetual"),
+        ("eth-swap.jsonl", "perpetual"),
+    ],
 )
 def test_exchange_and_market_are_told_from_frames_and_name(tmp_path: Path, name: str, market: str) -> None:
     assert read_recording(written(tmp_path, line(TRADE), name=name)).market == market
@@ -104,7 +117,9 @@ def test_exchange_and_market_are_told_from_frames_and_name(tmp_path: Path, name:
 
 
 def test_what_the_operator_names_wins(tmp_path: Path) -> None:
-    found = read_recording(written(tmp_path, line(TRADE)), exchange="binance", market="perpetual", symbols=["btcusdt=BT-CUSDT"])
+    found = read_recording(
+        written(tmp_path, line(TRADE)), exchange="binance", market="perpetual", symbols=["btcusdt=BT-CUSDT"]
+    )
     assert (found.market, found.symbols) == (MarketType.PERPETUAL, {"BTCUSDT": Symbol("BT", "CUSDT")})
     assert "no data frame of bybit" in refusal(written(tmp_path, line(TRADE)), exchange="bybit")
 
@@ -121,7 +136,9 @@ def test_a_name_that_cannot_be_split_asks_for_the_option(tmp_path: Path) -> None
     assert read_recording(path, symbols=["BTCUSD_PERP=BTC-USD"]).symbols == {"BTCUSD_PERP": Symbol("BTC", "USD")}
 
 
-@pytest.mark.parametrize("option", ["", "BTCUSDT", "BTCUSDT=", "=BTC-USDT", "BTCUSDT=BTCUSDT", "BTCUSDT=BTC-", "BTCUSDT=B TC-USDT"])
+@pytest.mark.parametrize(
+    "option", ["", "BTCUSDT", "BTCUSDT=", "=BTC-USDT", "BTCUSDT=BTCUSDT", "BTCUSDT=BTC-", "BTCUSDT=B TC-USDT"]
+)
 def test_a_bad_split_is_refused(tmp_path: Path, option: str) -> None:
     assert "NATIVE=BASE-QUOTE" in refusal(written(tmp_path, line(TRADE)), symbols=[option])
 
@@ -142,7 +159,9 @@ def test_the_tick_is_the_last_decimal_that_is_not_padding(tmp_path: Path) -> Non
         ("", "futures", "--market 'futures' is not one of: spot, perpetual"),
     ],
 )
-def test_unknown_venues_and_markets_are_refused_with_the_list(tmp_path: Path, exchange: str, market: str, said: str) -> None:
+def test_unknown_venues_and_markets_are_refused_with_the_list(
+    tmp_path: Path, exchange: str, market: str, said: str
+) -> None:
     assert said in refusal(written(tmp_path, line(TRADE)), exchange=exchange, market=market)
 
 
@@ -212,9 +231,19 @@ def test_what_is_read_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 # -- REST snapshots beside the recording
 
 INDEX = {
-    "rest-spot-depth-btcusdt-2024.json": {"url": "https://api.binance.com/api/v3/depth?symbol=BTCUSDT&limit=1000", "t": 1.0, "note": ""},
-    "rest-spot-depth-btcusdt-2021.json": {"url": "https://api.binance.com/api/v3/depth?symbol=BTCUSDT&limit=500", "t": 1.0},
-    "rest-usdm-depth-btcusdt-2024.json": {"url": "https://fapi.binance.com/fapi/v1/depth?symbol=BTCUSDT&limit=50", "t": None},
+    "rest-spot-depth-btcusdt-2024.json": {
+        "url": "https://api.binance.com/api/v3/depth?symbol=BTCUSDT&limit=1000",
+        "t": 1.0,
+        "note": "",
+    },
+    "rest-spot-depth-btcusdt-2021.json": {
+        "url": "https://api.binance.com/api/v3/depth?symbol=BTCUSDT&limit=500",
+        "t": 1.0,
+    },
+    "rest-usdm-depth-btcusdt-2024.json": {
+        "url": "https://fapi.binance.com/fapi/v1/depth?symbol=BTCUSDT&limit=50",
+        "t": None,
+    },
     "rest-spot-depth-ethusdt-2024.json": {"url": "https://api.binance.com/api/v3/depth?symbol=ETHUSDT&limit=1000"},
     "rest-spot-exchangeinfo-2024.json": {"url": "https://api.binance.com/api/v3/exchangeInfo"},
 }
@@ -229,7 +258,9 @@ INDEX = {
         ("spot-2026.jsonl", None, None),
     ],
 )
-def test_snapshots_are_those_of_the_symbol_market_and_year(tmp_path: Path, name: str, body: bytes | None, limit: int | None) -> None:
+def test_snapshots_are_those_of_the_symbol_market_and_year(
+    tmp_path: Path, name: str, body: bytes | None, limit: int | None
+) -> None:
     (tmp_path / "rest-index.json").write_text(json.dumps(INDEX))
     for each in INDEX:
         (tmp_path / each).write_bytes(each.encode())

@@ -19,12 +19,26 @@ from cryptodash.simulator.replay import BURST, PATIENCE, PING_EVERY, Replay, ans
 from cryptodash.testing.network import MemoryNetwork
 
 TRADES, DEPTH = "btcusdt@trade", "btcusdt@depth@100ms"
-FRAMES = [Frame(0.0, TRADES, "t0"), Frame(0.0, DEPTH, "d0"), Frame(1.0, TRADES, "t1"), Frame(1.5, DEPTH, "d1"), Frame(9.0, TRADES, "t9")]
+FRAMES = [
+    Frame(0.0, TRADES, "t0"),
+    Frame(0.0, DEPTH, "d0"),
+    Frame(1.0, TRADES, "t1"),
+    Frame(1.5, DEPTH, "d1"),
+    Frame(9.0, TRADES, "t9"),
+]
 
 
 def recording(frames: list[Frame]) -> Recording:
     btc = {"BTCUSDT": Symbol("BTC", "USDT")}
-    return Recording("binance", MarketType.SPOT, frames, btc, {"BTCUSDT": "0.01"}, {"BTCUSDT": b'{"lastUpdateId":7}'}, {"BTCUSDT": 1000})
+    return Recording(
+        "binance",
+        MarketType.SPOT,
+        frames,
+        btc,
+        {"BTCUSDT": "0.01"},
+        {"BTCUSDT": b'{"lastUpdateId":7}'},
+        {"BTCUSDT": 1000},
+    )
 
 
 class Client(WebSocketClientProtocol):
@@ -98,7 +112,9 @@ def begin() -> Iterator[Any]:
     def make(frames: list[Frame] = FRAMES, **options: Any) -> Stage:
         network = MemoryNetwork()
         stage = Stage(network, None)  # type: ignore[arg-type]
-        stage.replay = Replay(network, recording(frames), ended=lambda: stage.ended.append(network.seconds()), **options)
+        stage.replay = Replay(
+            network, recording(frames), ended=lambda: stage.ended.append(network.seconds()), **options
+        )
         stage.replay.listen()
         stage.replay.startService()
         stages.append(stage)
@@ -155,9 +171,12 @@ def test_a_stream_that_nobody_ever_wants_is_done_without(begin: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("speed", "played"), [(1.0, [(0.0, 2), (0.5, 2), (1.0, 3), (1.5, 4), (8.5, 4), (9.0, 5)]), (2.0, [(0.0, 2), (0.5, 3), (4.5, 5)])]
+    ("speed", "played"),
+    [(1.0, [(0.0, 2), (0.5, 2), (1.0, 3), (1.5, 4), (8.5, 4), (9.0, 5)]), (2.0, [(0.0, 2), (0.5, 3), (4.5, 5)])],
 )
-def test_it_keeps_the_recorded_pace_or_a_multiple_of_it(begin: Any, speed: float, played: list[tuple[float, int]]) -> None:
+def test_it_keeps_the_recorded_pace_or_a_multiple_of_it(
+    begin: Any, speed: float, played: list[tuple[float, int]]
+) -> None:
     stage = begin(delay=0.0, speed=speed)
     client = stage.connect(TRADES, DEPTH)
     stage.network.settle()
@@ -239,7 +258,10 @@ def test_a_driver_may_send_at_its_own_pace(begin: Any) -> None:
             {"op": "subscribe", "args": ["a"], "req_id": "4"},
             {"success": True, "ret_msg": "subscribe", "conn_id": "replay", "op": "subscribe", "req_id": "4"},
         ),
-        ({"op": "ping", "req_id": "5"}, {"success": True, "ret_msg": "pong", "conn_id": "replay", "op": "ping", "req_id": "5"}),
+        (
+            {"op": "ping", "req_id": "5"},
+            {"success": True, "ret_msg": "pong", "conn_id": "replay", "op": "ping", "req_id": "5"},
+        ),
         ({"op": "ping"}, {"success": True, "ret_msg": "pong", "conn_id": "replay", "op": "ping"}),
     ],
 )
@@ -247,7 +269,9 @@ def test_requests_are_answered_in_the_venue_s_shape(request_: dict[str, Any], an
     assert answer_to(request_, str(request_.get("method") or request_.get("op")).lower()) == answer
 
 
-@pytest.mark.parametrize("garbage", [b"hello", b"[1]", b"\xff", b"7", b'{"method":"SUBSCRIBE","params":7}', b"[" * 100_000])
+@pytest.mark.parametrize(
+    "garbage", [b"hello", b"[1]", b"\xff", b"7", b'{"method":"SUBSCRIBE","params":7}', b"[" * 100_000]
+)
 def test_what_is_no_request_ends_the_connection(begin: Any, garbage: bytes) -> None:
     stage = begin(delay=0.0)
     client = stage.connect()

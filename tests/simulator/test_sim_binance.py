@@ -20,8 +20,14 @@ SPOT, PERPETUAL = MarketType.SPOT, MarketType.PERPETUAL
         ({"method": "UNSUBSCRIBE", "params": ["btcusdt@trade"], "id": None}, {"result": None, "id": None}),
         ({"method": "LIST_SUBSCRIPTIONS", "id": 3}, {"result": ["ethusdt@trade"], "id": 3}),
         ({"method": "SET_PROPERTY", "params": ["combined", True], "id": 5}, {"result": None, "id": 5}),
-        ({"method": "SET_PROPERTY", "params": ["combined", "yes"], "id": 5}, {"code": 1, "msg": "Invalid value type: expected Boolean", "id": 5}),
-        ({"method": "SET_PROPERTY", "params": ["other", True], "id": 5}, {"code": 0, "msg": "Unknown property", "id": 5}),
+        (
+            {"method": "SET_PROPERTY", "params": ["combined", "yes"], "id": 5},
+            {"code": 1, "msg": "Invalid value type: expected Boolean", "id": 5},
+        ),
+        (
+            {"method": "SET_PROPERTY", "params": ["other", True], "id": 5},
+            {"code": 0, "msg": "Unknown property", "id": 5},
+        ),
         ("{", {"code": 3, "msg": "Invalid JSON: expected value at line 1 column 1"}),
         ("[]", {"code": 2, "msg": "Invalid request: request must be an object"}),
         (
@@ -43,7 +49,11 @@ def test_acks_are_never_wrapped_and_data_is_on_combined_connections(world) -> No
     world.run(10)
     frames = wire.take()
     assert {"result": None, "id": 1} in frames
-    assert {frame["stream"] for frame in frames if "stream" in frame} == {"btcusdt@bookTicker", "pepeusdt@bookTicker", "ethusdt@bookTicker"}
+    assert {frame["stream"] for frame in frames if "stream" in frame} == {
+        "btcusdt@bookTicker",
+        "pepeusdt@bookTicker",
+        "ethusdt@bookTicker",
+    }
 
 
 def test_data_sometimes_comes_before_the_ack(world) -> None:
@@ -59,7 +69,16 @@ def test_data_sometimes_comes_before_the_ack(world) -> None:
 
 
 @pytest.mark.parametrize(
-    "stream", ["BTCUSDT@trade", "nosuch@trade", "bchbtc@trade", "btcusdt@nosuch", "btcusdt@kline_7m", "!ticker@arr", "!bookTicker"]
+    "stream",
+    [
+        "BTCUSDT@trade",
+        "nosuch@trade",
+        "bchbtc@trade",
+        "btcusdt@nosuch",
+        "btcusdt@kline_7m",
+        "!ticker@arr",
+        "!bookTicker",
+    ],
 )
 def test_what_does_not_exist_on_spot_is_acked_and_silent(world, stream: str) -> None:
     wire = world.connect("binance-spot", "/stream")
@@ -226,8 +245,16 @@ def test_unknown_paths_are_404(world) -> None:
 def test_klines_by_time_and_limit(world) -> None:
     rows = world.json("binance-spot", "/api/v3/klines", symbol="BTCUSDT", interval="1h", limit=10)
     assert len(rows) == 10
-    assert world.json("binance-spot", "/api/v3/klines", symbol="BTCUSDT", interval="1h", startTime=rows[2][0], endTime=rows[5][0]) == rows[2:6]
-    assert world.json("binance-spot", "/api/v3/klines", symbol="BTCUSDT", interval="1h", endTime=rows[5][0], limit=3) == rows[3:6]
+    assert (
+        world.json(
+            "binance-spot", "/api/v3/klines", symbol="BTCUSDT", interval="1h", startTime=rows[2][0], endTime=rows[5][0]
+        )
+        == rows[2:6]
+    )
+    assert (
+        world.json("binance-spot", "/api/v3/klines", symbol="BTCUSDT", interval="1h", endTime=rows[5][0], limit=3)
+        == rows[3:6]
+    )
     assert len(world.json("binance-perpetual", "/fapi/v1/klines", symbol="BTCUSDT", interval="1m", limit=5000)) == 1_500
 
 
@@ -243,8 +270,12 @@ def test_rest_of_usdm(world) -> None:
 
 def test_the_24h_ticker_agrees_with_the_candles(world) -> None:
     ticker = world.json("binance-spot", "/api/v3/ticker/24hr", symbol="ETHUSDT")
-    rows = world.json("binance-spot", "/api/v3/klines", symbol="ETHUSDT", interval="1m", limit=1000, endTime=world.clock.wall_ms())
-    older = world.json("binance-spot", "/api/v3/klines", symbol="ETHUSDT", interval="1m", limit=440, endTime=rows[0][0] - 1)
+    rows = world.json(
+        "binance-spot", "/api/v3/klines", symbol="ETHUSDT", interval="1m", limit=1000, endTime=world.clock.wall_ms()
+    )
+    older = world.json(
+        "binance-spot", "/api/v3/klines", symbol="ETHUSDT", interval="1m", limit=440, endTime=rows[0][0] - 1
+    )
     day = older + rows
     assert len(day) == 1_440
     assert ticker["openPrice"] == next(row[1] for row in day if row[8])

@@ -21,7 +21,14 @@ def _subscribe(world, path: str, *topics: str):
 @pytest.mark.parametrize(
     ("path", "args", "message"),
     [
-        (SPOT, [f"tickers.{base}USDT" for base in ("BTC", "ETH", "SOL", "XRP", "DOGE", "ADA", "AVAX", "LINK", "LTC", "DOT", "TRX")], "args size >10"),
+        (
+            SPOT,
+            [
+                f"tickers.{base}USDT"
+                for base in ("BTC", "ETH", "SOL", "XRP", "DOGE", "ADA", "AVAX", "LINK", "LTC", "DOT", "TRX")
+            ],
+            "args size >10",
+        ),
         (SPOT, ["tickers.BTCUSDT", "orderbook.500.BTCUSDT"], "error:handler not found,topic:orderbook.500.BTCUSDT"),
         (SPOT, ["tickers.NOSUCH"], "error:handler not found,topic:tickers.NOSUCH"),
         (LINEAR, ["kline.7.BTCUSDT"], "error:handler not found,topic:kline.7.BTCUSDT"),
@@ -33,12 +40,23 @@ def test_one_bad_topic_rejects_the_whole_request(world, path: str, args: list[st
     wire = _subscribe(world, path, *args)
     world.run(3)
     (answer,) = wire.take()
-    assert answer | {"conn_id": ""} == {"success": False, "ret_msg": message, "conn_id": "", "req_id": "r", "op": "subscribe"}
+    assert answer | {"conn_id": ""} == {
+        "success": False,
+        "ret_msg": message,
+        "conn_id": "",
+        "req_id": "r",
+        "op": "subscribe",
+    }
 
 
 def test_linear_takes_more_than_ten_args(world) -> None:
     wire = _subscribe(
-        world, LINEAR, *(f"tickers.{base}USDT" for base in ("BTC", "ETH", "SOL", "XRP", "DOGE", "ADA", "AVAX", "LINK", "LTC", "DOT", "TRX"))
+        world,
+        LINEAR,
+        *(
+            f"tickers.{base}USDT"
+            for base in ("BTC", "ETH", "SOL", "XRP", "DOGE", "ADA", "AVAX", "LINK", "LTC", "DOT", "TRX")
+        ),
     )
     world.run(1)
     assert any(frame.get("success") for frame in wire.take())
@@ -70,7 +88,9 @@ def test_pings_are_answered_and_the_op_stays_ping(world, path: str, echoed: bool
     assert ("req_id" in answer) == echoed
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"op":"fly"}', '{"op":"subscribe","args":"x"}', '{"op":"subscribe","args":[1]}', "[" * 5_000])
+@pytest.mark.parametrize(
+    "text", ["{", "[]", '{"op":"fly"}', '{"op":"subscribe","args":"x"}', '{"op":"subscribe","args":[1]}', "[" * 5_000]
+)
 def test_nonsense_is_refused_without_ending_the_connection(world, text: str) -> None:
     wire = world.connect("bybit", SPOT)
     wire.say(text)
@@ -103,7 +123,9 @@ def test_books_of_every_depth_stay_the_truth(world, path: str, market: MarketTyp
             assert len(book[side]) == depth
         truth = world.simulator.truth.book("bybit", market, "BTCUSDT", data["seq"], depth)
         for side, levels in zip(("b", "a"), truth, strict=True):
-            assert {(float(price), float(size)) for price, size in book[side].items()} == {(float(price), float(size)) for price, size in levels}
+            assert {(float(price), float(size)) for price, size in book[side].items()} == {
+                (float(price), float(size)) for price, size in levels
+            }
 
 
 def test_level_one_is_always_whole_and_repeated_after_three_silent_seconds(world) -> None:
@@ -131,7 +153,9 @@ def test_trades_are_whole_and_in_order(world) -> None:
     trades = [trade for frame in wire.take() if "topic" in frame for trade in frame["data"]]
     numbers = [int(trade["i"]) for trade in trades]
     assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
-    recent = world.json("bybit", "/v5/market/recent-trade", category="spot", symbol="BTCUSDT", limit=5)["result"]["list"]
+    recent = world.json("bybit", "/v5/market/recent-trade", category="spot", symbol="BTCUSDT", limit=5)["result"][
+        "list"
+    ]
     assert [row["execId"] for row in recent] == [trade["i"] for trade in trades[:-6:-1]]
 
 
@@ -143,7 +167,9 @@ def test_a_closing_candle_comes_with_the_next_one(world) -> None:
     closed, running = pairs[0]
     assert (closed["confirm"], running["confirm"]) == (True, False)
     assert closed["start"] + 60_000 == running["start"]
-    rows = world.json("bybit", "/v5/market/kline", category="linear", symbol="BTCUSDT", interval="1", limit=5)["result"]["list"]
+    rows = world.json("bybit", "/v5/market/kline", category="linear", symbol="BTCUSDT", interval="1", limit=5)[
+        "result"
+    ]["list"]
     row = next(row for row in rows if row[0] == str(closed["start"]))
     assert row[1:] == [closed[key] for key in ("open", "high", "low", "close", "volume", "turnover")]
 
@@ -185,7 +211,9 @@ def test_unknown_rest_paths_are_404(world) -> None:
 
 def test_klines_are_newest_first_and_bounded_by_start_and_end(world) -> None:
     def rows(**query: object) -> list[list[str]]:
-        return world.json("bybit", "/v5/market/kline", category="spot", symbol="BTCUSDT", interval="60", **query)["result"]["list"]
+        return world.json("bybit", "/v5/market/kline", category="spot", symbol="BTCUSDT", interval="60", **query)[
+            "result"
+        ]["list"]
 
     newest = rows(limit=10)
     starts = [int(row[0]) for row in newest]

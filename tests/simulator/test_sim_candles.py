@@ -10,13 +10,32 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cryptodash.core.instruments import MarketType
-from cryptodash.simulator.candles import DAY, HOUR, INTERVALS, MINUTE, QUARTER, Bar, Pace, closes, drawn, merged, opens, split
+from cryptodash.simulator.candles import (
+    DAY,
+    HOUR,
+    INTERVALS,
+    MINUTE,
+    QUARTER,
+    Bar,
+    Pace,
+    closes,
+    drawn,
+    merged,
+    opens,
+    split,
+)
 
 BTC = ("binance", MarketType.SPOT, "BTC-USDT")
 
 
 @settings(max_examples=60, deadline=None)
-@given(seed=st.integers(0, 2**32), open_=st.integers(2, 10**8), move=st.integers(-500, 500), pace=st.integers(1, 20_000), size=st.integers(2, 10**9))
+@given(
+    seed=st.integers(0, 2**32),
+    open_=st.integers(2, 10**8),
+    move=st.integers(-500, 500),
+    pace=st.integers(1, 20_000),
+    size=st.integers(2, 10**9),
+)
 def test_parts_of_a_bar_add_up_to_it_exactly(seed: int, open_: int, move: int, pace: int, size: int) -> None:
     rng = Random(seed)
     close = max(1, open_ + open_ * move // 10_000)
@@ -94,7 +113,11 @@ def test_live_candles_are_made_of_the_trades_that_were_sent(world) -> None:
     trades = [trade for trade in wire.take() if trade.get("e") == "trade"]
     for at in (start, start + MINUTE):
         inside = [trade for trade in trades if at <= trade["T"] < at + MINUTE]
-        row = next(row for row in world.json("binance-spot", "/api/v3/klines", symbol="BTCUSDT", interval="1m", limit=5) if row[0] == at)
+        row = next(
+            row
+            for row in world.json("binance-spot", "/api/v3/klines", symbol="BTCUSDT", interval="1m", limit=5)
+            if row[0] == at
+        )
         prices = [trade["p"] for trade in inside]
         assert inside
         assert row[1:5] == [prices[0], max(prices), min(prices), prices[-1]]
@@ -118,7 +141,9 @@ def test_an_instrument_nobody_watched_has_all_its_minutes_afterwards(world) -> N
     minutes = instrument.candles.candles("1m", None, world.clock.wall_ms(), 240)
     assert [bar.start for bar in minutes] == list(range(minutes[0].start, minutes[0].start + 240 * MINUTE, MINUTE))
     quarter = instrument.candles.bar(QUARTER, opens("15m", world.clock.wall_ms()) - QUARTER)
-    assert quarter == merged(quarter.start, [bar for bar in minutes if quarter.start <= bar.start < quarter.start + QUARTER])
+    assert quarter == merged(
+        quarter.start, [bar for bar in minutes if quarter.start <= bar.start < quarter.start + QUARTER]
+    )
     assert minutes[-1].close == instrument.last_price
     world.run(0)
 

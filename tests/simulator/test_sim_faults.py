@@ -60,7 +60,11 @@ def test_a_fault_ends_by_itself_or_when_stopped(world) -> None:
 
 
 def test_drop_aborts_every_connection_of_the_venue(world) -> None:
-    spot, linear, other = world.connect("binance-spot", "/ws"), world.connect("binance-perpetual", "/ws"), world.connect("bybit", "/v5/public/spot")
+    spot, linear, other = (
+        world.connect("binance-spot", "/ws"),
+        world.connect("binance-perpetual", "/ws"),
+        world.connect("bybit", "/v5/public/spot"),
+    )
     world.simulator.faults.start("binance", "drop")
     assert (spot.ended, linear.ended, other.ended) == ((1006, "aborted"), (1006, "aborted"), None)
     world.run(0.1)
@@ -82,14 +86,22 @@ def test_half_open_connections_say_nothing_any_more_and_new_ones_work(world) -> 
 
 
 def test_silent_concerns_one_symbol_only(world) -> None:
-    wire = world.connect("binance-spot", "/stream", {"streams": "btcusdt@bookTicker/ethusdt@bookTicker/!miniTicker@arr"})
+    wire = world.connect(
+        "binance-spot", "/stream", {"streams": "btcusdt@bookTicker/ethusdt@bookTicker/!miniTicker@arr"}
+    )
     world.run(2)
     wire.take()
     world.simulator.faults.start("binance", "silent", "BTC-USDT", seconds=10)
     world.run(9)
     frames = wire.take()
     assert {frame["stream"] for frame in frames} == {"ethusdt@bookTicker", "!miniTicker@arr"}
-    assert not [entry for frame in frames if frame["stream"].startswith("!") for entry in frame["data"] if entry["s"] == "BTCUSDT"]
+    assert not [
+        entry
+        for frame in frames
+        if frame["stream"].startswith("!")
+        for entry in frame["data"]
+        if entry["s"] == "BTCUSDT"
+    ]
     world.run(5)
     assert "btcusdt@bookTicker" in {frame["stream"] for frame in wire.take()}
 
@@ -113,7 +125,9 @@ def test_a_topic_subscribed_in_silence_begins_with_its_snapshot_afterwards(world
     world.run(3)
     first, *others = wire.take()
     assert first["type"] == "snapshot"
-    assert [frame["data"]["u"] for frame in others] == list(range(first["data"]["u"] + 1, first["data"]["u"] + 1 + len(others)))
+    assert [frame["data"]["u"] for frame in others] == list(
+        range(first["data"]["u"] + 1, first["data"]["u"] + 1 + len(others))
+    )
 
 
 def test_a_silent_venue_answers_pings_only(world) -> None:
@@ -175,7 +189,9 @@ def test_old_snapshots_are_older_than_the_streams(world) -> None:
     assert world.json("binance-spot", "/api/v3/depth", symbol="BTCUSDT", limit=100) == first
     assert wire.take()[0]["U"] > first["lastUpdateId"]
     world.run(3)
-    assert world.json("binance-spot", "/api/v3/depth", symbol="BTCUSDT", limit=100)["lastUpdateId"] > first["lastUpdateId"]
+    assert (
+        world.json("binance-spot", "/api/v3/depth", symbol="BTCUSDT", limit=100)["lastUpdateId"] > first["lastUpdateId"]
+    )
 
 
 def test_crossed_books_show_a_bid_above_the_ask_and_recover(world) -> None:
@@ -188,7 +204,13 @@ def test_crossed_books_show_a_bid_above_the_ask_and_recover(world) -> None:
     quotes = [frame["data"] for frame in frames if frame["stream"].endswith("bookTicker")]
     assert quotes
     assert all(float(quote["b"]) > float(quote["a"]) for quote in quotes)
-    false = next(level for frame in frames if "depth" in frame["stream"] for level in frame["data"]["b"] if level[1] == "0.00001000")
+    false = next(
+        level
+        for frame in frames
+        if "depth" in frame["stream"]
+        for level in frame["data"]["b"]
+        if level[1] == "0.00001000"
+    )
     world.run(2)
     deleted = [level[0] for frame in wire.take() if "depth" in frame["stream"] for level in frame["data"]["b"]]
     assert false[0] in deleted
@@ -242,7 +264,9 @@ def _status(answer: Answer | Refusal | None) -> int:
         ("maintenance", 503, 503, 503, 503),
     ],
 )
-def test_refusals(world, fault: str, binance_rest: int, binance_upgrade: int, bybit_rest: int, bybit_upgrade: int) -> None:
+def test_refusals(
+    world, fault: str, binance_rest: int, binance_upgrade: int, bybit_rest: int, bybit_upgrade: int
+) -> None:
     venues = world.simulator.venues
     for exchange in ("binance", "bybit"):
         world.simulator.faults.start(exchange, fault, seconds=20)
@@ -299,7 +323,11 @@ def test_delisted_symbols_change_their_status_and_fall_silent(world) -> None:
         return str(world.json("binance-spot", "/api/v3/exchangeInfo", symbol="BTCUSDT")["symbols"][0]["status"])
 
     def linear_status() -> str:
-        return str(world.json("bybit", "/v5/market/instruments-info", category="linear", symbol="BTCUSDT")["result"]["list"][0]["status"])
+        return str(
+            world.json("bybit", "/v5/market/instruments-info", category="linear", symbol="BTCUSDT")["result"]["list"][
+                0
+            ]["status"]
+        )
 
     assert (spot_status(), linear_status()) == ("TRADING", "Trading")
     for exchange in ("binance", "bybit"):

@@ -1,4 +1,5 @@
-"""What the simulator sends has the shape of what was recorded: the same keys in the same order, JSON types, and padding."""
+"""What the simulator sends has the shape of what was recorded: the same keys in the same order, JSON types, and
+padding."""
 
 from __future__ import annotations
 
@@ -63,8 +64,14 @@ BINANCE = [
 
 
 @pytest.mark.parametrize(("file", "host", "path", "stream", "added"), BINANCE)
-def test_binance_combined_streams(world, captures: Path, file: str, host: str, path: str, stream: str, added: tuple[str, ...]) -> None:
-    recorded = next(frame for frame in _recorded(captures / "binance" / file) if frame.get("stream") == stream and _with_levels(frame))
+def test_binance_combined_streams(
+    world, captures: Path, file: str, host: str, path: str, stream: str, added: tuple[str, ...]
+) -> None:
+    recorded = next(
+        frame
+        for frame in _recorded(captures / "binance" / file)
+        if frame.get("stream") == stream and _with_levels(frame)
+    )
     wire = world.connect(host, path, {"streams": stream})
     world.run(20)
     sent = [frame for frame in wire.take() if _with_levels(frame)]
@@ -74,7 +81,11 @@ def test_binance_combined_streams(world, captures: Path, file: str, host: str, p
 
 
 def test_binance_spot_aggregate_trade_has_the_recorded_members(world, captures: Path) -> None:
-    recorded = next(frame["data"] for frame in _recorded(captures / "binance" / "spot-combined-4sym-2021.jsonl") if "aggTrade" in frame["stream"])
+    recorded = next(
+        frame["data"]
+        for frame in _recorded(captures / "binance" / "spot-combined-4sym-2021.jsonl")
+        if "aggTrade" in frame["stream"]
+    )
     wire = world.connect("binance-spot", "/ws/btcusdt@aggTrade")
     world.run(20)
     for frame in wire.take():
@@ -131,7 +142,11 @@ BYBIT = [
 
 @pytest.mark.parametrize(("file", "category", "topic"), BYBIT)
 def test_bybit_topics(world, captures: Path, file: str, category: str, topic: str) -> None:
-    recorded = {frame["type"]: frame for frame in _recorded(captures / "bybit" / file) if frame.get("topic") == topic and _with_levels(frame)}
+    recorded = {
+        frame["type"]: frame
+        for frame in _recorded(captures / "bybit" / file)
+        if frame.get("topic") == topic and _with_levels(frame)
+    }
     wire = world.connect("bybit", f"/v5/public/{category}")
     wire.say({"op": "subscribe", "args": [topic], "req_id": 1})
     world.run(20)
@@ -162,7 +177,10 @@ def test_bybit_linear_ticker_snapshot_and_deltas(world, captures: Path) -> None:
     snapshot, *deltas = [frame for frame in wire.take() if "topic" in frame]
     full = next(frame for frame in recorded if frame["type"] == "snapshot")
     assert shape(snapshot, padding=False) == shape(full, padding=False)
-    decimals = {key: shape(full["data"][key], padding=True) for key in ("lastPrice", "bid1Price", "bid1Size", "volume24h", "openInterest")}
+    decimals = {
+        key: shape(full["data"][key], padding=True)
+        for key in ("lastPrice", "bid1Price", "bid1Size", "volume24h", "openInterest")
+    }
     assert {key: shape(snapshot["data"][key], padding=True) for key in decimals} == decimals
     assert list(deltas[0]) == list(recorded[-1])
     state = dict(snapshot["data"])
@@ -186,20 +204,76 @@ def test_bybit_answers(world, captures: Path) -> None:
 
 
 REST = [
-    ("binance/rest-spot-depth-btcusdt-2024.json", "binance-spot", "/api/v3/depth", {"symbol": "BTCUSDT", "limit": 1000}, True),
-    ("binance/rest-usdm-depth-btcusdt-2024.json", "binance-perpetual", "/fapi/v1/depth", {"symbol": "BTCUSDT", "limit": 1000}, True),
-    ("bybit/rest-instruments-linear-docexample.json", "bybit", "/v5/market/instruments-info", {"category": "linear", "symbol": "BTCUSDT"}, False),
-    ("bybit/rest-instruments-spot-docexample.json", "bybit", "/v5/market/instruments-info", {"category": "spot", "symbol": "BTCUSDT"}, False),
-    ("bybit/rest-kline-docexample.json", "bybit", "/v5/market/kline", {"category": "linear", "symbol": "BTCUSDT", "interval": "60"}, False),
-    ("bybit/rest-orderbook-docexample.json", "bybit", "/v5/market/orderbook", {"category": "spot", "symbol": "BTCUSDT"}, False),
-    ("bybit/rest-tickers-docexample.json", "bybit", "/v5/market/tickers", {"category": "linear", "symbol": "BTCUSDT"}, False),
-    ("bybit/rest-tickers-spot-docexample.json", "bybit", "/v5/market/tickers", {"category": "spot", "symbol": "BTCUSDT"}, False),
-    ("bybit/rest-recent-trade-docexample.json", "bybit", "/v5/market/recent-trade", {"category": "spot", "symbol": "BTCUSDT", "limit": 1}, False),
+    (
+        "binance/rest-spot-depth-btcusdt-2024.json",
+        "binance-spot",
+        "/api/v3/depth",
+        {"symbol": "BTCUSDT", "limit": 1000},
+        True,
+    ),
+    (
+        "binance/rest-usdm-depth-btcusdt-2024.json",
+        "binance-perpetual",
+        "/fapi/v1/depth",
+        {"symbol": "BTCUSDT", "limit": 1000},
+        True,
+    ),
+    (
+        "bybit/rest-instruments-linear-docexample.json",
+        "bybit",
+        "/v5/market/instruments-info",
+        {"category": "linear", "symbol": "BTCUSDT"},
+        False,
+    ),
+    (
+        "bybit/rest-instruments-spot-docexample.json",
+        "bybit",
+        "/v5/market/instruments-info",
+        {"category": "spot", "symbol": "BTCUSDT"},
+        False,
+    ),
+    (
+        "bybit/rest-kline-docexample.json",
+        "bybit",
+        "/v5/market/kline",
+        {"category": "linear", "symbol": "BTCUSDT", "interval": "60"},
+        False,
+    ),
+    (
+        "bybit/rest-orderbook-docexample.json",
+        "bybit",
+        "/v5/market/orderbook",
+        {"category": "spot", "symbol": "BTCUSDT"},
+        False,
+    ),
+    (
+        "bybit/rest-tickers-docexample.json",
+        "bybit",
+        "/v5/market/tickers",
+        {"category": "linear", "symbol": "BTCUSDT"},
+        False,
+    ),
+    (
+        "bybit/rest-tickers-spot-docexample.json",
+        "bybit",
+        "/v5/market/tickers",
+        {"category": "spot", "symbol": "BTCUSDT"},
+        False,
+    ),
+    (
+        "bybit/rest-recent-trade-docexample.json",
+        "bybit",
+        "/v5/market/recent-trade",
+        {"category": "spot", "symbol": "BTCUSDT", "limit": 1},
+        False,
+    ),
 ]
 
 
 @pytest.mark.parametrize(("file", "host", "path", "query", "padding"), REST)
-def test_rest_answers(world, captures: Path, file: str, host: str, path: str, query: dict[str, object], padding: bool) -> None:
+def test_rest_answers(
+    world, captures: Path, file: str, host: str, path: str, query: dict[str, object], padding: bool
+) -> None:
     recorded = json.loads((captures / file).read_text())
     world.connect("bybit", "/v5/public/spot").say({"op": "subscribe", "args": ["publicTrade.BTCUSDT"]})
     world.run(10)
@@ -210,7 +284,12 @@ def test_rest_answers(world, captures: Path, file: str, host: str, path: str, qu
     ("file", "host", "path", "changed"),
     [
         # Newer than the recordings: NOTIONAL took MIN_NOTIONAL's place, permissions moved into sets.
-        ("rest-spot-exchangeinfo-2021.json", "binance-spot", "/api/v3/exchangeInfo", {"filters", "permissions", "permissionSets"}),
+        (
+            "rest-spot-exchangeinfo-2021.json",
+            "binance-spot",
+            "/api/v3/exchangeInfo",
+            {"filters", "permissions", "permissionSets"},
+        ),
         ("rest-usdm-exchangeinfo-2021.json", "binance-perpetual", "/fapi/v1/exchangeInfo", {"underlyingSubType"}),
     ],
 )

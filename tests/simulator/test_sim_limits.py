@@ -17,7 +17,9 @@ def test_six_frames_in_a_second_close_a_spot_connection(world) -> None:
     for number in range(6):
         wire.say({"method": "LIST_SUBSCRIPTIONS", "id": number})
     assert wire.ended == (1008, "Too many requests")
-    assert world.simulator.ledger["binance-spot"].violations == ["binance-spot: 6 messages in one second on one connection"]
+    assert world.simulator.ledger["binance-spot"].violations == [
+        "binance-spot: 6 messages in one second on one connection"
+    ]
 
 
 def test_evenly_spaced_frames_are_fine(world) -> None:
@@ -82,11 +84,20 @@ def test_weights_follow_the_documents(world) -> None:
         world.get(host, path, **query)
         return ledger.weight - before
 
-    assert [cost("binance-spot", "/api/v3/depth", symbol="BTCUSDT", limit=limit) for limit in (100, 500, 1_000)] == [5, 25, 50]
-    assert [cost("binance-perpetual", "/fapi/v1/depth", symbol="BTCUSDT", limit=limit) for limit in (50, 100, 500, 1_000)] == [2, 5, 10, 20]
+    assert [cost("binance-spot", "/api/v3/depth", symbol="BTCUSDT", limit=limit) for limit in (100, 500, 1_000)] == [
+        5,
+        25,
+        50,
+    ]
+    assert [
+        cost("binance-perpetual", "/fapi/v1/depth", symbol="BTCUSDT", limit=limit) for limit in (50, 100, 500, 1_000)
+    ] == [2, 5, 10, 20]
     assert cost("binance-spot", "/api/v3/ticker/24hr") == 80
     assert cost("binance-spot", "/api/v3/ticker/24hr", symbol="BTCUSDT") == 2
-    assert [cost("binance-perpetual", "/fapi/v1/klines", symbol="BTCUSDT", interval="1m", limit=limit) for limit in (50, 100, 1_000, 1_500)] == [
+    assert [
+        cost("binance-perpetual", "/fapi/v1/klines", symbol="BTCUSDT", interval="1m", limit=limit)
+        for limit in (50, 100, 1_000, 1_500)
+    ] == [
         1,
         2,
         5,

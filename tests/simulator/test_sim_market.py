@@ -1,4 +1,5 @@
-"""The market: books never crossed, trades that take what the book shows, truth that can be rewound, all of it from the seed."""
+"""The market: books never crossed, trades that take what the book shows, truth that can be rewound, all of it from the
+seed."""
 
 from __future__ import annotations
 
@@ -18,7 +19,9 @@ NOW = 1_763_811_234_567
 PLACES = [(exchange, market) for exchange in ("binance", "bybit") for market in MarketType]
 
 
-def _market(exchange: str = "binance", market: MarketType = MarketType.SPOT, *, seed: int = 1, record: bool = True) -> Market:
+def _market(
+    exchange: str = "binance", market: MarketType = MarketType.SPOT, *, seed: int = 1, record: bool = True
+) -> Market:
     return Market(exchange, market, Economy(seed, NOW), record=record)
 
 
@@ -56,7 +59,9 @@ def test_every_market_has_what_a_demo_needs(exchange: str, market: MarketType) -
 
 
 def test_the_same_seed_gives_the_same_market_and_another_seed_another() -> None:
-    runs = [[(beat.bids, beat.asks, beat.trades) for beat in _walk(_market(seed=seed).get("BTCUSDT"))] for seed in (7, 7, 8)]
+    runs = [
+        [(beat.bids, beat.asks, beat.trades) for beat in _walk(_market(seed=seed).get("BTCUSDT"))] for seed in (7, 7, 8)
+    ]
     assert runs[0] == runs[1]
     assert runs[0] != runs[2]
 
@@ -85,8 +90,12 @@ def test_changes_applied_to_an_old_book_give_the_new_one(native: str) -> None:
         bids.update(beat.bids)
         asks.update(beat.asks)
     expected_bids, expected_asks = instrument.book.levels(200)
-    assert [(price, size) for price, size in sorted(bids.items(), reverse=True) if size and price >= edges[0]][:200] == expected_bids[:200]
-    assert [(price, size) for price, size in sorted(asks.items()) if size and price <= edges[1]][:200] == expected_asks[:200]
+    assert [(price, size) for price, size in sorted(bids.items(), reverse=True) if size and price >= edges[0]][
+        :200
+    ] == expected_bids[:200]
+    assert [(price, size) for price, size in sorted(asks.items()) if size and price <= edges[1]][:200] == expected_asks[
+        :200
+    ]
 
 
 def test_the_price_walks_out_of_a_thousand_levels_in_time() -> None:
@@ -117,7 +126,9 @@ def test_a_cheap_coin_ends_at_one_tick() -> None:
 @given(
     seed=st.integers(0, 10**6),
     gap=st.integers(1, 50),
-    steps=st.lists(st.tuples(st.sampled_from(["best", "near", "deep", "kept"]), st.integers(0, 40), st.integers(0, 5)), max_size=60),
+    steps=st.lists(
+        st.tuples(st.sampled_from(["best", "near", "deep", "kept"]), st.integers(0, 40), st.integers(0, 5)), max_size=60
+    ),
 )
 def test_a_side_is_what_its_changes_made_of_it(seed: int, gap: int, steps: list[tuple[str, int, int]]) -> None:
     side = Side(1, 10_000, gap, 100, Random(seed))
@@ -172,7 +183,9 @@ def test_truth_can_be_rewound_to_any_recorded_change(world) -> None:
         world.run(0.1)
         instrument = truth.instrument("binance", MarketType.SPOT, "BTC-USDT")
         listing = instrument.listing
-        seen[instrument.update_id] = [[(listing.price(price), listing.size(size)) for price, size in side] for side in instrument.book.levels(25)]
+        seen[instrument.update_id] = [
+            [(listing.price(price), listing.size(size)) for price, size in side] for side in instrument.book.levels(25)
+        ]
     assert len(seen) > 30
     for update_id, (bids, asks) in seen.items():
         assert truth.book("binance", MarketType.SPOT, "BTC-USDT", update_id, 25) == (bids, asks)

@@ -183,11 +183,16 @@ def test_upgrades_are_refused_in_http(world, fault: str | None, status: bytes) -
     ],
 )
 def test_plain_requests(world, request_line: bytes, status: bytes) -> None:
-    assert _http(world, "binance-spot", request_line + b" HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n").split(b" ")[1] == status
+    assert (
+        _http(world, "binance-spot", request_line + b" HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n").split(b" ")[1]
+        == status
+    )
 
 
 def test_rest_answers_carry_the_used_weight(world) -> None:
-    head = _http(world, "binance-spot", b"GET /api/v3/depth?symbol=BTCUSDT&limit=1000 HTTP/1.1\r\nHost: x\r\n\r\n").partition(b"\r\n\r\n")[0]
+    head = _http(
+        world, "binance-spot", b"GET /api/v3/depth?symbol=BTCUSDT&limit=1000 HTTP/1.1\r\nHost: x\r\n\r\n"
+    ).partition(b"\r\n\r\n")[0]
     assert b"x-mbx-used-weight-1m: 50" in head.lower()
 
 

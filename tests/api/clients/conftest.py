@@ -1,4 +1,5 @@
-"""A small world for the tests of /ws: a real hub over a made-up venue, one clock for everything, and wires whose reader the test plays."""
+"""A small world for the tests of /ws: a real hub over a made-up venue, one clock for everything, and wires whose reader
+the test plays."""
 
 from __future__ import annotations
 
@@ -158,7 +159,9 @@ class Client:
     def __init__(self, world: World, room: float) -> None:
         self.wire = Reader(room)
         self.line = self.wire.line = world.fanout.open(self.wire, blocked=False)
-        self.session = Session(world.fanout, self.line, world.config.limits, Identity("1.2.3", "simulated", 20000), "an-id")
+        self.session = Session(
+            world.fanout, self.line, world.config.limits, Identity("1.2.3", "simulated", 20000), "an-id"
+        )
         self.wire.on_close = self.session.closed
 
     def ask(self, request: object) -> list[dict[str, Any]]:
@@ -203,7 +206,9 @@ class World:
         """The end of a reactor turn."""
         self.time.advance(0)
 
-    def topic(self, base: str = "BTC", channel: Channel = Channel.TICKER, exchange: str = "binance", **extra: Any) -> Topic:
+    def topic(
+        self, base: str = "BTC", channel: Channel = Channel.TICKER, exchange: str = "binance", **extra: Any
+    ) -> Topic:
         return Topic(exchange, SPOT, Symbol(base, "USDT"), channel, **extra)
 
     def ticker(self, last: str, base: str = "BTC", exchange: str = "binance") -> None:

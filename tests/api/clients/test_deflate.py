@@ -31,7 +31,9 @@ class Peer:
         self.transport = FakeTransport(self.protocol, isServer=True, peerAddress=IPv4Address("TCP", "10.0.0.1", 5000))
         self.protocol.makeConnection(self.transport)
         head = "GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-        head += "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n" + (f"Sec-WebSocket-Extensions: {offer}\r\n" if offer else "")
+        head += "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n" + (
+            f"Sec-WebSocket-Extensions: {offer}\r\n" if offer else ""
+        )
         self.protocol.dataReceived(head.encode() + b"\r\n")
         self.answer, _, first = self.read().partition(b"\r\n\r\n")
         self.greeting = self.split(first)
@@ -39,7 +41,9 @@ class Peer:
     @property
     def agreed(self) -> str:
         lines = self.answer.decode().split("\r\n")
-        return next((line.partition(": ")[2] for line in lines if line.lower().startswith("sec-websocket-extensions")), "")
+        return next(
+            (line.partition(": ")[2] for line in lines if line.lower().startswith("sec-websocket-extensions")), ""
+        )
 
     def read(self) -> bytes:
         return bytes(self.transport.getOutBuffer() or b"") if self.transport.stream else b""
@@ -70,7 +74,9 @@ class Peer:
 class Service:
     def __init__(self, world: Any) -> None:
         self.world = world
-        self.factory = ClientFactory(world.hub, world.config, "simulated", "1.2.3", world.time, world.time, world.tally, Random(7))
+        self.factory = ClientFactory(
+            world.hub, world.config, "simulated", "1.2.3", world.time, world.time, world.tally, Random(7)
+        )
 
     def peer(self, offer: str = "permessage-deflate; client_max_window_bits") -> Peer:
         return Peer(self.factory, offer)
@@ -112,7 +118,9 @@ def test_what_is_agreed_lets_one_message_serve_everybody(service: Service, offer
 
 def test_a_message_is_compressed_once_for_all_who_agreed(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     made = []
-    monkeypatch.setattr(service.factory.fanout.deflating, "build", lambda body: made.append(body) or deflated_frame(body))
+    monkeypatch.setattr(
+        service.factory.fanout.deflating, "build", lambda body: made.append(body) or deflated_frame(body)
+    )
     peers = [service.peer() for _ in range(3)] + [service.peer("")]
     request = json.dumps({"op": "subscribe", "channels": [TICKER]}).encode()
     for peer in peers:
@@ -123,8 +131,15 @@ def test_a_message_is_compressed_once_for_all_who_agreed(service: Service, monke
     service.world.flush()
     got = [peer.frames() for peer in peers]
     assert len(made) == 2
-    assert [each[0] for each in got[0]] == [FINAL | COMPRESSED | TEXT] * 2 and [each[0] for each in got[3]] == [FINAL | TEXT] * 2
-    assert [payload for _, payload in got[0]] == [payload for _, payload in got[1]] == [payload for _, payload in got[3]] == made
+    assert [each[0] for each in got[0]] == [FINAL | COMPRESSED | TEXT] * 2 and [each[0] for each in got[3]] == [
+        FINAL | TEXT
+    ] * 2
+    assert (
+        [payload for _, payload in got[0]]
+        == [payload for _, payload in got[1]]
+        == [payload for _, payload in got[3]]
+        == made
+    )
 
 
 def test_compressed_requests_are_understood(service: Service) -> None:

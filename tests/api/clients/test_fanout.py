@@ -35,7 +35,10 @@ def kinds(messages: list[dict[str, Any]]) -> list[str]:
     return [message["type"] for message in messages]
 
 
-@pytest.mark.parametrize(("size", "header"), [(0, "8100"), (125, "817d"), (126, "817e007e"), (65535, "817effff"), (65536, "817f0000000000010000")])
+@pytest.mark.parametrize(
+    ("size", "header"),
+    [(0, "8100"), (125, "817d"), (126, "817e007e"), (65535, "817effff"), (65536, "817f0000000000010000")],
+)
 def test_frames_have_the_shortest_header(size, header):
     body = b"x" * size
     assert text_frame(body) == bytes.fromhex(header) + body
@@ -163,7 +166,11 @@ def test_answers_keep_their_order_with_data_for_a_slow_client(world):
     client.session.received(b'{"op":"ping","id":2}')
     client.wire.read()
     messages = client.got()
-    assert [message["payload"].get("id") or message["payload"]["message"] for message in messages if message["type"] == "info"] == [
+    assert [
+        message["payload"].get("id") or message["payload"]["message"]
+        for message in messages
+        if message["type"] == "info"
+    ] == [
         1,
         "Unsubscribed from 1 channels",
         2,
@@ -239,7 +246,10 @@ def test_closed_candles_are_never_lost_to_a_slow_client(world):
     world.candle(3, "8")
     world.flush()
     client.wire.read()
-    bars = [(message["payload"]["timestamp"][14:16], message["payload"]["close"], message["payload"]["closed"]) for message in client.got()]
+    bars = [
+        (message["payload"]["timestamp"][14:16], message["payload"]["close"], message["payload"]["closed"])
+        for message in client.got()
+    ]
     assert bars == [("00", 1, False), ("00", 6, True), ("01", 6, True), ("02", 6, True), ("03", 8, False)]
 
 
@@ -253,7 +263,10 @@ def test_dropped_trades_are_told_before_the_next_ones(world):
     client.wire.read()
     messages = client.got()
     assert kinds(messages)[:3] == ["trade", "gap", "trade"]
-    assert messages[1]["payload"] == {"channel": {**TRADES, "market_type": "spot", "symbol": {"base": "BTC", "quote": "USDT"}}, "missed": 30}
+    assert messages[1]["payload"] == {
+        "channel": {**TRADES, "market_type": "spot", "symbol": {"base": "BTC", "quote": "USDT"}},
+        "missed": 30,
+    }
     assert [int(message["payload"]["id"]) for message in messages[2:]] == list(range(31, MAX_TRADES + 31))
     assert world.tally.metrics["cryptodash_ws_dropped_total"].values[("trade",)] == 30
 
@@ -332,7 +345,11 @@ def test_sent_messages_are_counted_by_kind_for_every_client(world):
 
 
 def test_initial_values_pass_the_slow_gate(world):
-    books = [{**BOOK, "depth": depth, "symbol": f"{base}-USDT"} for base in ("BTC", "ETH", "SOL") for depth in (500, 1000, 200, 100)]
+    books = [
+        {**BOOK, "depth": depth, "symbol": f"{base}-USDT"}
+        for base in ("BTC", "ETH", "SOL")
+        for depth in (500, 1000, 200, 100)
+    ]
     warm = world.client()
     warm.subscribe(*books)
     for base in ("BTC", "ETH", "SOL"):
@@ -438,9 +455,19 @@ def test_a_client_that_never_catches_up_still_sees_every_channel_move(world, mon
         world.ticker(str(step + 1), "ETH")
         world.time.advance(0.5)
         client.wire.read(room=0)
-    late = [message for message in client.got() if message["type"] == "gap" or message["payload"]["timestamp"] > "2024-01-01T00:00:20"]
+    late = [
+        message
+        for message in client.got()
+        if message["type"] == "gap" or message["payload"]["timestamp"] > "2024-01-01T00:00:20"
+    ]
     symbols = {(message["type"], message["payload"].get("symbol", {}).get("base")) for message in late}
-    assert symbols == {("ticker", "BTC"), ("ticker", "ETH"), ("order_book_snapshot", "BTC"), ("trade", "BTC"), ("gap", None)}
+    assert symbols == {
+        ("ticker", "BTC"),
+        ("ticker", "ETH"),
+        ("order_book_snapshot", "BTC"),
+        ("trade", "BTC"),
+        ("gap", None),
+    }
 
 
 def test_a_value_that_changes_often_does_not_wait_longer_for_that(world, monkeypatch):
@@ -575,8 +602,14 @@ def test_changing_a_sole_clients_channels_attaches_only_the_difference(world):
     cohort = client.line.cohort
     calls: list[tuple[str, str]] = []
     attach, detach = world.hub.attach, world.hub.detach
-    world.hub.attach = lambda outlet, topic, interval: (calls.append(("+", str(topic.symbol))), attach(outlet, topic, interval))
-    world.hub.detach = lambda outlet, topic, interval: (calls.append(("-", str(topic.symbol))), detach(outlet, topic, interval))
+    world.hub.attach = lambda outlet, topic, interval: (
+        calls.append(("+", str(topic.symbol))),
+        attach(outlet, topic, interval),
+    )
+    world.hub.detach = lambda outlet, topic, interval: (
+        calls.append(("-", str(topic.symbol))),
+        detach(outlet, topic, interval),
+    )
     client.subscribe(SOL)
     client.ask({"op": "unsubscribe", "channels": [BTC]})
     assert calls == [("+", "SOL-USDT"), ("-", "BTC-USDT")]
@@ -634,7 +667,8 @@ class Naive:
 
 
 class Play:
-    """Random events of the market and of four clients, one of which may be slow at any time; ``warm`` keeps every topic alive."""
+    """Random events of the market and of four clients, one of which may be slow at any time; ``warm`` keeps every topic
+    alive."""
 
     def __init__(self, world: Any) -> None:
         self.world = world

@@ -174,7 +174,11 @@ def test_all_rejections_come_as_one_error(world):
     bad = [{**BTC, "exchange": "a"}, {**BTC, "symbol": "X-Y"}, {**BTC, "exchange": "b"}]
     answers = client.subscribe(*bad)
     assert kinds(answers) == ["info", "error"]
-    assert [each["code"] for each in answers[0]["payload"]["rejected"]] == ["unknown_exchange", "unknown_symbol", "unknown_exchange"]
+    assert [each["code"] for each in answers[0]["payload"]["rejected"]] == [
+        "unknown_exchange",
+        "unknown_symbol",
+        "unknown_exchange",
+    ]
     assert answers[1]["message"].startswith("3 of 3 channels rejected: ")
 
 
@@ -227,7 +231,10 @@ def test_list_names_the_channels_after_defaults(world):
     (answer,) = client.ask({"op": "list", "id": "l"})
     assert answer["payload"] == {
         "message": "2 channels",
-        "channels": [{**BTC, "market_type": "spot", "max_rate": 2.5}, {**BOOK, "symbol": BTC["symbol"], "market_type": "spot", "depth": 50}],
+        "channels": [
+            {**BTC, "market_type": "spot", "max_rate": 2.5},
+            {**BOOK, "symbol": BTC["symbol"], "market_type": "spot", "depth": 50},
+        ],
         "id": "l",
     }
 
@@ -346,7 +353,9 @@ def test_the_sweep_is_one_channel_and_leaves_out_what_is_subscribed_by_name(worl
     assert [message["payload"]["symbol"]["base"] for message in client.got()] == ["ETH"]
     assert [message["payload"]["symbol"]["base"] for message in whole.got()] == ["BTC", "ETH"]
     late = world.client()
-    assert [each["payload"]["symbol"]["base"] for each in late.subscribe(BTC, sweep) if each["type"] == "ticker"] == ["ETH"]
+    assert [each["payload"]["symbol"]["base"] for each in late.subscribe(BTC, sweep) if each["type"] == "ticker"] == [
+        "ETH"
+    ]
 
 
 def test_the_seeds_frontend_switching_symbols_back_to_back(world):
@@ -377,4 +386,8 @@ def test_commands_are_counted_by_op_and_result(world):
     client.ask({"op": "ping"})
     client.ask({"op": "explode"})
     client.ask({"op": "subscribe", "channels": 5})
-    assert dict(world.tally.metrics["cryptodash_ws_commands_total"].values) == {("ping", "ok"): 1, ("unknown", "error"): 1, ("subscribe", "error"): 1}
+    assert dict(world.tally.metrics["cryptodash_ws_commands_total"].values) == {
+        ("ping", "ok"): 1,
+        ("unknown", "error"): 1,
+        ("subscribe", "error"): 1,
+    }

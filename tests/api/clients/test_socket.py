@@ -42,7 +42,9 @@ def upgrade(**headers: str) -> bytes:
     return f"GET /ws HTTP/1.1\r\n{lines}\r\n".encode()
 
 
-def frame(opcode: int, payload: bytes = b"", *, fin: bool = True, mask: bool = True, length: int | None = None) -> bytes:
+def frame(
+    opcode: int, payload: bytes = b"", *, fin: bool = True, mask: bool = True, length: int | None = None
+) -> bytes:
     """A client's frame; ``length`` announces another size than the payload's."""
     size = len(payload) if length is None else length
     head = bytes([(0x80 if fin else 0) | opcode])
@@ -118,7 +120,9 @@ class Service:
 
     def __init__(self, world: Any) -> None:
         self.world = world
-        self.factory = ClientFactory(world.hub, world.config, "simulated", "1.2.3", world.time, world.time, world.tally, Random(7))
+        self.factory = ClientFactory(
+            world.hub, world.config, "simulated", "1.2.3", world.time, world.time, world.tally, Random(7)
+        )
         self.factory.start()
 
     def peer(self, address: str = "10.0.0.1", **headers: str) -> Peer:
@@ -200,7 +204,9 @@ def test_broken_frames_end_the_connection_with_the_protocols_code(service, sent,
     assert service.count("cryptodash_ws_closes_total", str(code), "server") == 1
 
 
-@pytest.mark.parametrize("payload", [struct.pack("!H", 1000), struct.pack("!H", 1001) + b"bye", struct.pack("!H", 4321), b""])
+@pytest.mark.parametrize(
+    "payload", [struct.pack("!H", 1000), struct.pack("!H", 1001) + b"bye", struct.pack("!H", 4321), b""]
+)
 def test_the_peers_close_code_is_echoed(service, payload):
     peer = service.peer()
     assert peer.send(frame(CLOSE, payload)) == [(CLOSE, payload)]
@@ -563,7 +569,9 @@ def test_a_full_plain_socket_loses_no_byte_and_comes_back(service, plain):
     frames = list(split_frames(plain.drain()))
     messages = [json.loads(payload) for opcode, payload in frames if opcode == TEXT]
     assert (PONG, b"ping") in frames
-    assert [int(message["payload"]["id"]) for message in messages if message["type"] == "trade"] == list(range(1, trades + 1))
+    assert [int(message["payload"]["id"]) for message in messages if message["type"] == "trade"] == list(
+        range(1, trades + 1)
+    )
     assert [message["payload"]["last"] for message in messages if message["type"] == "ticker"] == [99]
     assert [message["payload"]["id"] for message in messages if message["type"] == "info"] == [5]
     assert len(cohort.clean) == 1
