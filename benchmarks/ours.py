@@ -32,6 +32,9 @@ from cryptodash.exchanges import registry
 from cryptodash.hub.interfaces import Batch, IOutlet, Message
 from cryptodash.service import Server, build
 
+RECEIVED = 1_700_000_000_123
+"""When the frames of these tests came in, ms."""
+
 SPOT = MarketType.SPOT
 BOOK_DEPTH = 50
 LIMITS = Limits(max_connections_per_ip=20_000, ping_interval_s=3600.0, ops_burst=5000)
@@ -167,14 +170,14 @@ def inlet(reactor: Any, kind: str, count: int) -> tuple[Server, Work]:
 
         def emit_book(topic: int, number: int) -> None:
             books[topic].step = number
-            publish(BookChanged(topics[topic].upstream, books[topic], 1_700_000_000_000 + number))
+            publish(BookChanged(topics[topic].upstream, books[topic], 1_700_000_000_000 + number, RECEIVED))
 
         return server, Work(emit_book, lambda: list(counted.counts))
     topics = [Topic("binance", SPOT, symbol_of(index), Channel.TRADE) for index in range(count)]
     price, quantity = Number("61837.63000000"), Number("0.00123000")
 
     def emit_trade(topic: int, number: int) -> None:
-        publish(Trade(topics[topic], 1_700_000_000_000, str(number), price, quantity, Side.BUY))
+        publish(Trade(topics[topic], 1_700_000_000_000, RECEIVED, str(number), price, quantity, Side.BUY))
 
     return server, Work(emit_trade)
 

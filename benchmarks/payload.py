@@ -15,6 +15,9 @@ from cryptodash.core.numbers import Number
 from cryptodash.core.topics import Channel, Topic
 from cryptodash.hub.encode import delta_message, trade_message
 
+RECEIVED = 1_700_000_000_123
+"""When the frames of these tests came in, ms."""
+
 KINDS = {"trade": ('{"type":"trade"', '"id":"'), "book": ('{"type":"order_book_', '"sequence":')}
 """How a measured message begins, and what stands before its running number."""
 
@@ -25,11 +28,13 @@ def body(kind: str, index: int) -> list[str]:
     """The message of a topic, as our hub encodes it, cut at its running number."""
     if kind == "trade":
         topic = Topic("binance", SPOT, symbol_of(index), Channel.TRADE)
-        event = Trade(topic, 1_700_000_000_000, str(_HOLE), Number("61837.63000000"), Number("0.00123000"), Side.BUY)
+        event = Trade(
+            topic, 1_700_000_000_000, RECEIVED, str(_HOLE), Number("61837.63000000"), Number("0.00123000"), Side.BUY
+        )
         return trade_message(event).body.decode().split(str(_HOLE))
     topic = Topic("binance", SPOT, symbol_of(index), Channel.ORDER_BOOK, depth=BOOK_DEPTH)
     levels = [(Number(f"{60_000 - level}.10000000"), Number(f"{level + 500}.50000000")) for level in (3, 20, 37)]
-    delta = BookDelta(topic, 1_700_000_000_000, _HOLE, levels, levels, (), ())
+    delta = BookDelta(topic, 1_700_000_000_000, RECEIVED, _HOLE, levels, levels, (), ())
     return delta_message(delta).body.decode().split(str(_HOLE))
 
 

@@ -46,19 +46,19 @@ def trades_payload(topic: Topic, limit: int, trades: Sequence[Trade]) -> str:
     """Trades oldest first, without the topic in each."""
     rows = [
         f'{{"timestamp":"{rfc3339(each.timestamp)}","id":{codec.text(each.id)},"price":{each.price},'
-        f'"quantity":{each.quantity},"side":"{each.side.value}"}}'
+        f'"quantity":{each.quantity},"side":"{each.side.value}",'
+        f'"received":"{rfc3339(each.received)}"}}'
         for each in trades
     ]
     return f'{{{topic.json},"limit":{limit},"trades":[{",".join(rows)}]}}'
 
 
 def candles_payload(topic: Topic, limit: int, bars: Sequence[Candle], cached: bool, source: str) -> str:
-    """Bars oldest first, one per open time (the last one given wins), the newest ``limit`` of them.
+    """Bars as the hub gives them: oldest first, one per open time.
 
     The symbol is joined (``BTCUSDT``) as the seed's frontend reads it.
     """
-    by_time = {each.timestamp: each for each in bars}
-    rows = ",".join([codec.candle_bar(by_time[time]) for time in sorted(by_time)[-limit:]])
+    rows = ",".join([codec.candle_bar(each) for each in bars])
     head = codec.text(
         {
             "exchange": topic.exchange,

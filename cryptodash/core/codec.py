@@ -7,7 +7,7 @@ msgspec.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
@@ -64,6 +64,8 @@ _FIGURES = (
     "funding_rate",
     "open_interest",
 )
+_QUOTE = ("bid", "ask", "last", "bid_size", "ask_size")
+_TIMES = ("quote_time", "last_time", "stats_time")
 
 
 def figures(event: Ticker) -> str:
@@ -87,13 +89,15 @@ def ticker_payload(event: Ticker, before: str = "", after: str = "") -> str:
     if e.bid and e.ask and e.bid_size and e.ask_size and e.quote_time and e.last_time and e.stats_time:
         # Nearly always everything is known: one string takes 0.7 us less than member by member.
         return (
-            f'{before}{{"timestamp":"{_time(e.timestamp)}",{e.topic.json},"bid":{e.bid},"ask":{e.ask},"last":{e.last},"bid_size":{e.bid_size},'
-            f'"ask_size":{e.ask_size}{slow},"quote_time":"{_time(e.quote_time)}","last_time":"{_time(e.last_time)}",'
-            f'"stats_time":"{_time(e.stats_time)}"}}{after}'
+            f'{before}{{"timestamp":"{_time(e.timestamp)}",{e.topic.json},'
+            f'"bid":{e.bid},"ask":{e.ask},"last":{e.last},"bid_size":{e.bid_size},"ask_size":{e.ask_size}{slow},'
+            f'"quote_time":"{_time(e.quote_time)}","last_time":"{_time(e.last_time)}",'
+            f'"stats_time":"{_time(e.stats_time)}","received":"{_time(e.received)}"}}{after}'
         )
-    quote = f"{_member('bid', e.bid)}{_member('ask', e.ask)}{_member('last', e.last)}{_member('bid_size', e.bid_size)}{_member('ask_size', e.ask_size)}"
-    times = f"{_time_member('quote_time', e.quote_time)}{_time_member('last_time', e.last_time)}{_time_member('stats_time', e.stats_time)}"
-    return f'{before}{{"timestamp":"{_time(e.timestamp)}",{e.topic.json}{quote}{slow}{times}}}{after}'
+    quote = "".join([_member(name, getattr(e, name)) for name in _QUOTE])
+    times = "".join([_time_member(name, getattr(e, name)) for name in _TIMES])
+    head, tail = f'"timestamp":"{_time(e.timestamp)}"', f'"received":"{_time(e.received)}"'
+    return f"{before}{{{head},{e.topic.json}{quote}{slow}{times},{tail}}}{after}"
 
 
 def trade_payload(event: Trade, replayed: bool = False, before: str = "", after: str = "") -> str:
@@ -104,27 +108,35 @@ def trade_payload(event: Trade, replayed: bool = False, before: str = "", after:
     trade_id = f'"{event.id}"' if event.id.isalnum() and event.id.isascii() else text(event.id)
     side = "buy" if event.side is _BUY else "sell"
     return (
-        f'{before}{{"timestamp":"{_time(event.timestamp)}",{event.topic.json},"id":{trade_id},"price":{event.price},'
-        f'"quantity":{event.quantity},"side":"{side}"{tail}{after}'
+        f'{before}{{"timestamp":"{_time(event.timestamp)}",{event.topic.json},'
+        f'"id":{trade_id},"price":{event.price},"quantity":{event.quantity},"side":"{side}",'
+        f'"received":"{_time(event.received)}"{tail}{after}'
     )
 
 
 def candle_payload(event: Candle) -> str:
-    return f'{{"timestamp":"{rfc3339(event.timestamp)}",{event.topic.json},{_bar(event)},"source":"{event.source}"{_corrected(event)}}}'
+    corrected = ',"corrected":true' if event.corrected else ""
+    head = f"{_timestamp(event)},{event.topic.json},{_bar(event)}"
+    return f'{{{head},"source":"{event.source}"{corrected},{_received(event)}}}'
 
 
 def candle_bar(event: Candle) -> str:
     """A bar as REST lists it, without the topic."""
-    return f'{{"timestamp":"{rfc3339(event.timestamp)}",{_bar(event)}}}'
+    return f"{{{_timestamp(event)},{_bar(event)},{_received(event)}}}"
 
 
 def _bar(event: Candle) -> str:
     closed = "true" if event.closed else "false"
-    return f'"open":{event.open},"high":{event.high},"low":{event.low},"close":{event.close},"volume":{event.volume},"closed":{closed}'
+    prices = f'"open":{event.open},"high":{event.high},"low":{event.low},"close":{event.close}'
+    return f'{prices},"volume":{event.volume},"closed":{closed}'
 
 
-def _corrected(event: Candle) -> str:
-    return ',"corrected":true' if event.corrected else ""
+def _timestamp(event: Candle | BookSnapshot | BookDelta) -> str:
+    return f'"timestamp":"{rfc3339(event.timestamp)}"'
+
+
+def _received(event: Candle | BookSnapshot | BookDelta) -> str:
+    return f'"received":"{rfc3339(event.received)}"'
 
 
 def levels(side: Iterable[Level]) -> str:
@@ -134,22 +146,16 @@ def levels(side: Iterable[Level]) -> str:
 
 def snapshot_payload(event: BookSnapshot) -> str:
     complete = "true" if event.complete else "false"
-    return (
-        f'{{"timestamp":"{rfc3339(event.timestamp)}",{event.topic.json},"sequence":{event.sequence},'
-        f'"bids":{levels(event.bids)},"asks":{levels(event.asks)},"complete":{complete}}}'
-    )
+    sides = f'"bids":{levels(event.bids)},"asks":{levels(event.asks)}'
+    head = f'{_timestamp(event)},{event.topic.json},"sequence":{event.sequence}'
+    return f'{{{head},{sides},"complete":{complete},{_received(event)}}}'
 
 
 def delta_payload(event: BookDelta) -> str:
-    return (
-        f'{{"timestamp":"{rfc3339(event.timestamp)}",{event.topic.json},"sequence":{event.sequence},'
-        f'"bids_upserts":{levels(event.bids_upserts)},"asks_upserts":{levels(event.asks_upserts)},'
-        f'"deletes":{{"bids":[{_joined(event.bids_deletes)}],"asks":[{_joined(event.asks_deletes)}]}}}}'
-    )
-
-
-def _joined(prices: Sequence[Number]) -> str:
-    return ",".join(prices)
+    head = f'{_timestamp(event)},{event.topic.json},"sequence":{event.sequence}'
+    upserts = f'"bids_upserts":{levels(event.bids_upserts)},"asks_upserts":{levels(event.asks_upserts)}'
+    deletes = f'"bids":[{",".join(event.bids_deletes)}],"asks":[{",".join(event.asks_deletes)}]'
+    return f'{{{head},{upserts},"deletes":{{{deletes}}},{_received(event)}}}'
 
 
 def channel_json(event: StreamStatus | Ticker | Trade) -> str:

@@ -87,9 +87,6 @@ class IUpstream(Interface):
     def drop(topics: Iterable[Topic]) -> None:
         """Stop streaming these."""
 
-    def resync(topic: Topic) -> None:
-        """Fetch the state of a topic anew (a book is resynchronised), bounded in frequency by the upstream itself."""
-
     def confirmed_at(topic: Topic) -> float | None:
         """Monotonic time at which the topic's value was last confirmed by a frame; None before the first."""
 

@@ -10,8 +10,8 @@ import msgspec
 
 from cryptodash.core.errors import Refused
 from cryptodash.core.instruments import ANY, MarketType, Symbol, split_symbol
+from cryptodash.core.intervals import INTERVALS
 
-INTERVALS: Final = ("1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "12h", "1d", "1w", "1M")
 FREE_DEPTHS: Final = (1, 5, 10, 20, 50, 100, 200, 500, 1000)
 MAX_DEPTH: Final = 1000
 

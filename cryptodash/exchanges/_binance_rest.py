@@ -9,12 +9,11 @@ from collections.abc import Mapping, Sequence
 
 from msgspec import Struct, field
 
-from cryptodash.core.events import Candle
 from cryptodash.core.instruments import Instrument, MarketType
 from cryptodash.core.numbers import positive, unsigned
 from cryptodash.core.topics import Topic
 from cryptodash.exchanges.interfaces import Purpose, RestRequest
-from cryptodash.exchanges.messages import Depth, Mark, Message
+from cryptodash.exchanges.messages import Bar, Depth, Mark, Message
 from cryptodash.exchanges.wire import (
     Count,
     Name,
@@ -26,7 +25,6 @@ from cryptodash.exchanges.wire import (
     retry_after,
     step,
     symbol,
-    tidy,
 )
 
 SPOT, PERPETUAL = MarketType.SPOT, MarketType.PERPETUAL
@@ -185,20 +183,25 @@ class _Row(Struct, array_like=True, gc=False):
     low: str
     close: str
     volume: str
-    close_time: Time
 
 
 _rows = decoder(list[_Row])
 
 
-def read_candles(topic: Topic, body: bytes, now_ms: int, limit: int, end: str | None) -> Sequence[Candle]:
-    """``closeTime`` is the bar's last millisecond."""
-    return tidy((_candle(topic, row, now_ms) for row in _rows(body)), limit, end)
-
-
-def _candle(topic: Topic, row: _Row, now_ms: int) -> Candle:
-    prices = positive(row.open), positive(row.high), positive(row.low), positive(row.close)
-    return Candle(topic, row.open_time, *prices, unsigned(row.volume), closed=row.close_time < now_ms, source="rest")
+def read_candles(body: bytes) -> Sequence[Bar]:
+    return [
+        Bar(
+            "",
+            row.open_time,
+            positive(row.open),
+            positive(row.high),
+            positive(row.low),
+            positive(row.close),
+            unsigned(row.volume),
+            closed=False,
+        )
+        for row in _rows(body)
+    ]
 
 
 def interest_request(topic: Topic, instrument: Instrument) -> RestRequest:

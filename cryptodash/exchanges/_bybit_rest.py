@@ -8,20 +8,18 @@ Rules".
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timezone
 from typing import Annotated, Generic, TypeVar
 from urllib.parse import unquote
 
 from msgspec import Meta, Struct, field
 
-from cryptodash.core.events import Candle
 from cryptodash.core.instruments import Instrument, MarketType
 from cryptodash.core.numbers import positive, unsigned
 from cryptodash.core.topics import Topic
 from cryptodash.exchanges._bybit_streams import TickerFields
 from cryptodash.exchanges.interfaces import Purpose, RestRequest
-from cryptodash.exchanges.messages import BadFrame, Message, Quote, SweepRow, SweepRows
-from cryptodash.exchanges.wire import MAX_TIME_MS, Name, Time, decoder, retry_after, side, step, symbol, tidy
+from cryptodash.exchanges.messages import BadFrame, Bar, Message, Quote, SweepRow, SweepRows
+from cryptodash.exchanges.wire import MAX_TIME_MS, Name, Time, decoder, retry_after, side, step, symbol
 
 SPOT, PERPETUAL = MarketType.SPOT, MarketType.PERPETUAL
 
@@ -161,8 +159,6 @@ INTERVALS: Mapping[str, str] = {
 }
 """The venue's name for each of ours; it has them all."""
 
-_MINUTES = {"D": 1_440, "W": 10_080}
-
 
 def candles_request(topic: Topic, instrument: Instrument, limit: int, end_ms: int | None) -> RestRequest:
     limit = max(1, min(limit, 1000))
@@ -198,32 +194,16 @@ class _Rows(Struct, gc=False):
 _rows = decoder(_Answer[_Rows])
 
 
-def read_candles(topic: Topic, body: bytes, now_ms: int, limit: int, end: str | None) -> Sequence[Candle]:
-    return tidy((_candle(topic, row, now_ms) for row in _rows(body).result.rows), limit, end)
+def read_candles(body: bytes) -> Sequence[Bar]:
+    return [_bar(row) for row in _rows(body).result.rows]
 
 
-def _candle(topic: Topic, row: _Row, now_ms: int) -> Candle:
+def _bar(row: _Row) -> Bar:
     opened = int(row.start)
     if opened > MAX_TIME_MS:
         raise BadFrame("schema", f"start {row.start}")
     prices = positive(row.open), positive(row.high), positive(row.low), positive(row.close)
-    return Candle(
-        topic,
-        opened,
-        *prices,
-        unsigned(row.volume),
-        closed=_end_of(opened, INTERVALS[topic.interval]) <= now_ms,
-        source="rest",
-    )
-
-
-def _end_of(opened: int, interval: str) -> int:
-    """When the bar that opened then ends (the next one's open time), ms."""
-    if interval != "M":
-        return opened + 60_000 * (_MINUTES.get(interval) or int(interval))
-    month = datetime.fromtimestamp(opened // 1000, timezone.utc)
-    following = month.replace(year=month.year + month.month // 12, month=month.month % 12 + 1, day=1)
-    return int(following.timestamp()) * 1000
+    return Bar("", opened, *prices, unsigned(row.volume), closed=False)
 
 
 def sweep_request(topic: Topic) -> RestRequest:

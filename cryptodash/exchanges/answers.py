@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from cryptodash.core.errors import UpstreamError
+from cryptodash.exchanges.bars import candles_of
 from cryptodash.exchanges.books import Leg
 from cryptodash.exchanges.decoding import DecodeErrors
 from cryptodash.exchanges.desk import Desk
@@ -24,15 +25,16 @@ class Answers:
         self._snapshots = snapshots
         self._errors = errors
 
-    def answered(self, request: RestRequest, body: bytes, now: float, out: list[Output]) -> None:
-        """An answer has come."""
+    def answered(self, request: RestRequest, body: bytes, now: float, received: int, out: list[Output]) -> None:
+        """An answer has come, at ``received`` (our wall clock, ms)."""
         try:
             if request.purpose is Purpose.SNAPSHOT:
-                self._snapshot(request, body, now, out)
+                self._snapshot(request, body, now, received, out)
             elif request.purpose is Purpose.CANDLES:
-                self._candles(request, body, out)
+                self._candles(request, body, received, out)
             elif request.purpose is Purpose.POLL:
-                self._polls.answered(request, list(self._desk.venue.read_poll(request, body)), now, out)
+                messages = list(self._desk.venue.read_poll(request, body))
+                self._polls.answered(request, messages, now, received, out)
         except Exception as error:
             self._errors.bad(error, body, now)
             self.failed(request, UpstreamError("", f"an answer could not be read: {error}"), now, out)
@@ -50,21 +52,22 @@ class Answers:
         elif request.purpose is Purpose.POLL:
             self._polls.failed(request, error, now, out)
 
-    def _snapshot(self, request: RestRequest, body: bytes, now: float, out: list[Output]) -> None:
+    def _snapshot(self, request: RestRequest, body: bytes, now: float, received: int, out: list[Output]) -> None:
         depth = self._desk.venue.read_snapshot(request, body)
         leg = self._leg(request)
         if leg is not None:
-            leg.track.answered(leg, depth, request.limit, now, out)
+            leg.track.answered(leg, depth, request.limit, now, received, out)
 
     def _leg(self, request: RestRequest) -> Leg | None:
         """Whose snapshot it was; its place in the queue is free."""
         leg = self._snapshots.taken(request)
         return leg if isinstance(leg, Leg) and leg in leg.track.legs() else None
 
-    def _candles(self, request: RestRequest, body: bytes, out: list[Output]) -> None:
+    def _candles(self, request: RestRequest, body: bytes, received: int, out: list[Output]) -> None:
         track = self._candle_track(request)
         if track is not None:
-            track.fetched(self._desk.venue.read_candles(request, body, self._desk.received_ms()), out)
+            bars = self._desk.venue.read_candles(request, body)
+            track.fetched(candles_of(track.topic, bars, self._desk.venue_ms(), received), out)
 
     def _candle_track(self, request: RestRequest) -> CandleTrack | None:
         track = None if request.topic is None else self._wishes.tracks.get(request.topic)

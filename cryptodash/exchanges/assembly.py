@@ -55,8 +55,8 @@ class TickerAssembly:
     """The ticker of one instrument from its quote, last, 24 h and mark streams.
 
     Every method returns the new ticker, or None where nothing is to be told: no ``last`` is known yet, or the news is
-    old, a repeat or crossed. ``trades_open``: set while a trade stream is open; ``last`` then comes from trades, except
-    for a first one.
+    old, a repeat or crossed. ``received`` is when the frame came, in our wall clock (ms). ``trades_open``: set while a
+    trade stream is open; ``last`` then comes from trades, except for a first one.
     """
 
     def __init__(self, topic: Topic) -> None:
@@ -66,7 +66,7 @@ class TickerAssembly:
         self.is_crossed = False
         """Whether the newest quote was such a one, so that the quote known is not the venue's any more."""
         # Collects what is known before there is a last; its ``last`` is then empty and it is never shown.
-        self._known = Ticker(topic, 0, Number(""))
+        self._known = Ticker(topic, 0, 0, Number(""))
         self._quote_id: int | None = None
         self._stats_last: Number | None = None
         self._times: dict[str, int] = {}
@@ -82,11 +82,11 @@ class TickerAssembly:
         self._quote_id = None
         self.is_crossed = False
 
-    def quote(self, m: Quote, received_ms: int) -> Ticker | None:
-        """Take the best bid and ask. ``received_ms`` (our wall clock, corrected by the skew) is its time where the
+    def quote(self, m: Quote, venue_ms: int, received: int) -> Ticker | None:
+        """Take the best bid and ask. ``venue_ms``, now in the venue's clock as far as it is known, is its time where the
         venue gives none."""
         known = self._known
-        time = received_ms if m.time is None else m.time
+        time = venue_ms if m.time is None else m.time
         if m.update_id is None or self._quote_id is None:
             if m.update_id is None and known.quote_time is not None and time < known.quote_time:
                 return None
@@ -100,14 +100,23 @@ class TickerAssembly:
         self._quote_id = m.update_id
         if known.quote_time is not None and known.quote_time > time:
             time = known.quote_time
-        return self._tell(
+        bid_size, ask_size = None if m.bid is None else m.bid_size, None if m.ask is None else m.ask_size
+        if time == known.quote_time and (m.bid, bid_size, m.ask, ask_size) == (
+            known.bid,
+            known.bid_size,
+            known.ask,
+            known.ask_size,
+        ):
+            return None
+        return self._keep(
             replace(
                 known,
                 timestamp=time if time > known.timestamp else known.timestamp,
+                received=received,
                 bid=m.bid,
-                bid_size=None if m.bid is None else m.bid_size,
+                bid_size=bid_size,
                 ask=m.ask,
-                ask_size=None if m.ask is None else m.ask_size,
+                ask_size=ask_size,
                 quote_time=time,
             )
         )
@@ -116,14 +125,17 @@ class TickerAssembly:
         """Whether this quote is the one known: just taken, or confirmed by a repeat."""
         return (self._known.bid, self._known.ask) == (m.bid, m.ask)
 
-    def trade(self, price: Number, time: int) -> Ticker | None:
+    def trade(self, price: Number, time: int, received: int) -> Ticker | None:
         """Take a trade's price as ``last``."""
         known = self._known
         if known.last_time is not None and time < known.last_time:
             return None
-        return self._tell(replace(known, timestamp=max(known.timestamp, time), last=price, last_time=time))
+        if time == known.last_time and price == known.last:
+            return None
+        timestamp = time if time > known.timestamp else known.timestamp
+        return self._keep(replace(known, timestamp=timestamp, received=received, last=price, last_time=time))
 
-    def stats(self, m: Stats) -> Ticker | None:
+    def stats(self, m: Stats, received: int) -> Ticker | None:
         """Take 24 h figures: all of them (``full``), or those that are said."""
         known = self._known
         changes = self._newest(m, _STATS, m.time, m.full)
@@ -136,14 +148,15 @@ class TickerAssembly:
             changes.update(last=m.last, last_time=m.time)
         changes.update(timestamp=max(known.timestamp, m.time), stats_time=max(known.stats_time or 0, m.time))
         merged = replace(known, **changes)
-        return self._tell(_written(replace(merged, change_24h=self._change(m, merged))))
+        return self._tell(_written(replace(merged, change_24h=self._change(m, merged))), received)
 
-    def mark(self, m: Mark) -> Ticker | None:
+    def mark(self, m: Mark, received: int) -> Ticker | None:
         """Take a perpetual's figures. Open interest may come by another way than the mark price, and later."""
         changes = self._newest(m, _MARK, m.time, m.full)
         if not changes:
             return None
-        return self._tell(_written(replace(self._known, timestamp=max(self._known.timestamp, m.time), **changes)))
+        timestamp = max(self._known.timestamp, m.time)
+        return self._tell(_written(replace(self._known, timestamp=timestamp, **changes)), received)
 
     def _newest(self, m: Stats | Mark, members: Sequence[tuple[str, str]], time: int, full: bool) -> dict[str, Any]:
         """What a message says, less what is known from a newer one. A delta that comes late still brings what the newer
@@ -177,9 +190,11 @@ class TickerAssembly:
         except NumberRejected:
             return None
 
-    def _tell(self, ticker: Ticker) -> Ticker | None:
-        if ticker == self._known:
-            return None
+    def _tell(self, ticker: Ticker, received: int) -> Ticker | None:
+        """A ticker that still has the receive time of the known one: a repeat shows by being equal to it."""
+        return None if ticker == self._known else self._keep(replace(ticker, received=received))
+
+    def _keep(self, ticker: Ticker) -> Ticker | None:
         self._known = ticker
         return ticker if ticker.last else None
 
@@ -196,7 +211,9 @@ class TradeAssembly:
 
     def __init__(self, topic: Topic) -> None:
         self.missed = 0
-        """Trades that the venue's count says we never saw."""
+        """Trades that the venue's count says exist and that we have never seen."""
+        self.late = 0
+        """Trades among those that came after all, out of their turn."""
         self._topic = topic
         self._number: int | None = None
         self._time = 0
@@ -210,11 +227,11 @@ class TradeAssembly:
         """The venue's number of the newest trade, where it counts."""
         return self._number
 
-    def fills(self, fills: Sequence[Fill]) -> list[Trade]:
-        """The trades among these that are new."""
+    def fills(self, fills: Sequence[Fill], received: int) -> list[Trade]:
+        """The trades among these that are new. ``received`` is when their frame came, in our wall clock (ms)."""
         topic = self._topic
         return [
-            Trade(topic, each.time, each.id, each.price, each.quantity, each.side)
+            Trade(topic, each.time, received, each.id, each.price, each.quantity, each.side)
             for each in fills
             if self._is_new(each)
         ]
@@ -243,6 +260,7 @@ class TradeAssembly:
             return False
         del self._holes[number]
         self.missed -= 1
+        self.late += 1
         return True
 
     def _is_new_id(self, trade_id: str) -> bool:
@@ -280,12 +298,12 @@ class SweepAssembly:
         self._changed: set[str] = set()
         self._purge_at = 0.0
 
-    def rows(self, m: SweepRows, now: float, received_ms: int) -> Sweep | None:
-        """Take one all-market frame or answer; returns what may be told now. ``now`` is monotonic, ``received_ms`` as
-        in ``TickerAssembly.quote``."""
+    def rows(self, m: SweepRows, now: float, venue_ms: int, received: int) -> Sweep | None:
+        """Take one all-market frame or answer; returns what may be told now. ``now`` is monotonic, ``venue_ms`` and
+        ``received`` are as in ``TickerAssembly.quote``."""
         for said in m.rows:
             row = self._row(said.native)
-            if row is not None and self._merge(row, said, now, received_ms):
+            if row is not None and self._merge(row, said, now, venue_ms, received):
                 self._changed.add(said.native)
         return self.due(now)
 
@@ -307,15 +325,15 @@ class SweepAssembly:
             row = self._rows[native] = _Row(TickerAssembly(topic))
         return row
 
-    def _merge(self, row: _Row, said: SweepRow, now: float, received_ms: int) -> bool:
+    def _merge(self, row: _Row, said: SweepRow, now: float, venue_ms: int, received: int) -> bool:
         """Whether anything new was said."""
         assembly, news = row.assembly, []
         if said.stats is not None:
-            news.append(assembly.stats(said.stats))
+            news.append(assembly.stats(said.stats, received))
         if said.mark is not None:
-            news.append(assembly.mark(said.mark))
+            news.append(assembly.mark(said.mark, received))
         if said.quote is not None:
-            news.append(assembly.quote(said.quote, received_ms))
+            news.append(assembly.quote(said.quote, venue_ms, received))
             if assembly.holds(said.quote):
                 row.quoted_at = now
         return any(each is not None for each in news)
@@ -329,7 +347,7 @@ class SweepAssembly:
         self._changed.discard(native)
         if now > row.quoted_at + QUOTE_AGE:
             ticker = replace(ticker, bid=None, bid_size=None, ask=None, ask_size=None, quote_time=None)
-        content = replace(ticker, timestamp=0, quote_time=None, last_time=None, stats_time=None)
+        content = replace(ticker, timestamp=0, received=0, quote_time=None, last_time=None, stats_time=None)
         if content == row.sent:
             return None
         row.sent, row.sent_at = content, now

@@ -4,12 +4,12 @@ came."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timezone
 from typing import NamedTuple
 
 from msgspec.structs import replace
 
 from cryptodash.core.events import Candle
+from cryptodash.core.intervals import LENGTH_MS, next_open
 from cryptodash.core.topics import Topic
 from cryptodash.exchanges.messages import Bar
 
@@ -28,6 +28,31 @@ class CandleOutcome(NamedTuple):
     fetch: bool
 
 
+CLOSE_MARGIN_MS = 1_000
+"""How far the venue's clock must be past a bar's end before REST's figures of it count as final: the estimate of that
+clock may run fast, and the venue may still be counting."""
+
+
+def candles_of(topic: Topic, bars: Sequence[Bar], venue_ms: int, received: int) -> list[Candle]:
+    """A REST answer as candles: oldest first, one per open time (the last one counts).
+
+    Such bars carry no flag. One is closed when the answer holds a later one, or when the venue's clock (``venue_ms``) is
+    past its end by the margin; our own wall clock decides nothing. ``received`` is when the answer came (wall clock, ms).
+    """
+    by_time = {bar.open_time: bar for bar in bars}
+    newest = max(by_time, default=0)
+    return [
+        _from_rest(topic, by_time[opened], max(newest, venue_ms - CLOSE_MARGIN_MS), received)
+        for opened in sorted(by_time)
+    ]
+
+
+def _from_rest(topic: Topic, bar: Bar, ended_by: int, received: int) -> Candle:
+    closed = next_open(topic.interval, bar.open_time) <= ended_by
+    prices = bar.open, bar.high, bar.low, bar.close
+    return Candle(topic, bar.open_time, received, *prices, bar.volume, closed, source="rest")
+
+
 _LAST_OPEN = 250_000_000_000_000
 """Open times beyond (the year 9892) are nonsense."""
 _NOTHING = CandleOutcome([], False)
@@ -41,13 +66,10 @@ class CandleAssembly:
     told. A fetch that fails, or does not hold the closed bar yet, is asked for again by one of the next frames, after
     twice as many frames each time; after ``MAX_TRIES`` the stream goes on without the lost bar. A bar that the venue's
     answer skips, while it has later ones, never was.
-
-    ``interval_ms`` is None for ``1M``, whose bars follow the calendar.
     """
 
-    def __init__(self, topic: Topic, interval_ms: int | None) -> None:
+    def __init__(self, topic: Topic) -> None:
         self._topic = topic
-        self._interval = interval_ms
         self._expected: int | None = None
         """Open time of the oldest bar that has not been delivered closed."""
         self._running: Candle | None = None
@@ -75,18 +97,18 @@ class CandleAssembly:
             time, count = self._after(time), count + 1
         return count
 
-    def bar(self, m: Bar) -> CandleOutcome:
-        """Take one frame."""
+    def bar(self, m: Bar, received: int) -> CandleOutcome:
+        """Take one frame that came at ``received`` (our wall clock, ms)."""
         if not 0 <= m.open_time < _LAST_OPEN:
             return _NOTHING
-        candle = Candle(self._topic, m.open_time, m.open, m.high, m.low, m.close, m.volume, m.closed)
+        candle = Candle(self._topic, m.open_time, received, m.open, m.high, m.low, m.close, m.volume, m.closed)
         if self._expected is None:
             self._expected = m.open_time
         if m.open_time < self._expected:
             return self._repeated(candle)
         if self._held or m.open_time > self._expected:
             return self._hold(candle)
-        if candle == self._running or self._is_overtaken(m):
+        if self._is_known(candle) or self._is_overtaken(m):
             return _NOTHING
         return CandleOutcome([self._deliver(candle)], False)
 
@@ -110,6 +132,11 @@ class CandleAssembly:
         self._asked = False
         self._tries = self._patience = 0
 
+    def _is_known(self, candle: Candle) -> bool:
+        """Whether the running bar was told with these very figures."""
+        running = self._running
+        return running is not None and candle == replace(running, received=candle.received)
+
     def _is_overtaken(self, m: Bar) -> bool:
         """Whether a newer frame of the running bar came before this one."""
         if m.time is None or m.closed:
@@ -121,11 +148,7 @@ class CandleAssembly:
 
     def _after(self, open_time: int) -> int:
         """Open time of the next bar."""
-        if self._interval is not None:
-            return open_time + self._interval
-        start = datetime.fromtimestamp(open_time / 1000, timezone.utc)
-        year, month = (start.year + 1, 1) if start.month == 12 else (start.year, start.month + 1)
-        return int(start.replace(year=year, month=month).timestamp()) * 1000
+        return next_open(self._topic.interval, open_time)
 
     def _deliver(self, candle: Candle) -> Candle:
         """The candle becomes the newest that was told."""
@@ -195,9 +218,8 @@ class CandleAssembly:
     def _first_wanted(self, newest: int) -> int:
         """The oldest missing bar, at most ``MAX_MISSING`` before the newest."""
         first = newest if self._expected is None else self._expected
-        if self._interval is not None:
-            first = max(first, newest - MAX_MISSING * self._interval)
-        return first
+        length = LENGTH_MS.get(self._topic.interval)
+        return first if length is None else max(first, newest - MAX_MISSING * length)
 
 
 def _values(candle: Candle) -> tuple[str, ...]:

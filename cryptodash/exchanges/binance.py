@@ -25,9 +25,9 @@ from collections.abc import Mapping, Sequence
 import msgspec
 from zope.interface import implementer
 
-from cryptodash.core.events import Candle
 from cryptodash.core.instruments import Instrument, MarketType
-from cryptodash.core.topics import INTERVALS, Channel, Topic
+from cryptodash.core.intervals import INTERVALS
+from cryptodash.core.topics import Channel, Topic
 from cryptodash.exchanges import _binance_rest as rest
 from cryptodash.exchanges._binance_streams import PERPETUAL_READERS, SPOT_READERS, Control, read_control
 from cryptodash.exchanges.interfaces import (
@@ -43,7 +43,7 @@ from cryptodash.exchanges.interfaces import (
     RestRequest,
     StreamSpec,
 )
-from cryptodash.exchanges.messages import Ack, BadFrame, Depth, Message, Reader, Restarting
+from cryptodash.exchanges.messages import Ack, BadFrame, Bar, Depth, Message, Reader, Restarting
 from cryptodash.exchanges.wire import MAX_NAME, UNREADABLE, bad_frame, check_text
 
 SPOT, PERPETUAL = MarketType.SPOT, MarketType.PERPETUAL
@@ -180,11 +180,10 @@ class Binance:
     def candles_request(self, topic: Topic, instrument: Instrument, limit: int, end_ms: int | None) -> RestRequest:
         return rest.candles_request(topic, instrument, limit, end_ms)
 
-    def read_candles(self, request: RestRequest, body: bytes, now_ms: int) -> Sequence[Candle]:
-        assert request.topic is not None
+    def read_candles(self, request: RestRequest, body: bytes) -> Sequence[Bar]:
         try:
             check_text(body)
-            return rest.read_candles(request.topic, body, now_ms, request.limit, dict(request.params).get("endTime"))
+            return rest.read_candles(body)
         except UNREADABLE as error:
             raise bad_frame(error) from None
 

@@ -66,14 +66,14 @@ class Leg:
             self.book.snapshot_begun()
         return request
 
-    def feed(self, message: Message, now: float, out: list[Output]) -> None:
+    def feed(self, message: Message, now: float, received: int, out: list[Output]) -> None:
         """Take one frame."""
         if isinstance(message, Depth):
             outcome = self.book.received(message)
             if outcome is Outcome.CHANGED:
-                self.track.changed(self, message.time, False, out)
+                self.track.changed(self, message.time, received, False, out)
             elif outcome is not Outcome.IGNORED:
-                self.track.follow_up(self, outcome, message.time, now, out)
+                self.track.follow_up(self, outcome, message.time, now, received, out)
 
     def stream_changed(self, out: list[Output]) -> None:
         """The stream lost its connection, or has another phase."""
@@ -152,18 +152,21 @@ class BookTrack(Track):
 
     # -- what the books say
 
-    def changed(self, leg: Leg, time: int | None, rebuilt: bool, out: list[Output]) -> None:
+    def changed(self, leg: Leg, time: int | None, received: int, rebuilt: bool, out: list[Output]) -> None:
         """The book holds a new state."""
         if leg is self.leg:
-            out.append(BookChanged(self.topic, leg.book, self.desk.received_ms() if time is None else time, rebuilt))
+            timestamp = self.desk.venue_ms() if time is None else time
+            out.append(BookChanged(self.topic, leg.book, timestamp, received, rebuilt))
 
-    def follow_up(self, leg: Leg, outcome: Outcome, time: int | None, now: float, out: list[Output]) -> None:
+    def follow_up(
+        self, leg: Leg, outcome: Outcome, time: int | None, now: float, received: int, out: list[Output]
+    ) -> None:
         """Everything a frame or snapshot can lead to but a plain change."""
         if outcome is Outcome.REBUILT:
-            self._rebuilt(leg, time, now, out)
+            self._rebuilt(leg, time, now, received, out)
         elif outcome is Outcome.RENEWED:
             leg.failures = 0
-            self.changed(leg, time, False, out)
+            self.changed(leg, time, received, False, out)
         elif outcome is Outcome.OUTDATED:
             leg.failures += 1
             self._resyncs.add(self.topic.exchange, "outdated")
@@ -180,7 +183,7 @@ class BookTrack(Track):
             self._snapshots.ask(leg)
             self._snapshots.advance(now, out)
 
-    def _rebuilt(self, leg: Leg, time: int | None, now: float, out: list[Output]) -> None:
+    def _rebuilt(self, leg: Leg, time: int | None, now: float, received: int, out: list[Output]) -> None:
         leg.failures = 0
         if leg.cause is not None or not self.valued:
             self._duration.observe(now - leg.unsynced_since)
@@ -193,7 +196,7 @@ class BookTrack(Track):
                 self._retire(old, now)
         if not self.valued:
             self.first_value(out)
-        self.changed(leg, time, True, out)
+        self.changed(leg, time, received, True, out)
         self.refresh(out)  # after the book: what clients hold from before the loss must not be called live again
 
     def begin_again(self, leg: Leg, now: float) -> None:
@@ -206,11 +209,11 @@ class BookTrack(Track):
         leg.failures += 1
         self.desk.lines.resubscribe(leg.stream)
 
-    def answered(self, leg: Leg, depth: Depth, limit: int, now: float, out: list[Output]) -> None:
+    def answered(self, leg: Leg, depth: Depth, limit: int, now: float, received: int, out: list[Output]) -> None:
         """A snapshot has come."""
         outcome = leg.book.snapshot(depth, limit)
         if outcome is not Outcome.IGNORED:
-            self.follow_up(leg, outcome, leg.book.time, now, out)
+            self.follow_up(leg, outcome, leg.book.time, now, received, out)
 
     def failed(self, leg: Leg, error: UpstreamError | None, now: float, out: list[Output]) -> None:
         """No snapshot came; the next try waits longer, and as long as the venue says."""
@@ -223,16 +226,6 @@ class BookTrack(Track):
             leg.cause = cause_of(error.cause)
             self.refresh(out)
         if leg.book.wants_snapshot():
-            self._snapshots.ask(leg)
-
-    def resync(self, now: float) -> None:
-        """Fetch the book's state anew, in the background where it is whole; bounded like every snapshot."""
-        leg = self.leg
-        if leg is None:
-            return
-        if leg.rule is BookRule.COUNTER:
-            self.begin_again(leg, now)
-        else:
             self._snapshots.ask(leg)
 
     # -- how far it can be trusted

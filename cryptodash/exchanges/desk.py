@@ -30,7 +30,7 @@ class Desk:
     unlisted: dict[MarketType, Cause] = field(factory=dict)
     """Why a market's catalogue cannot be read, until it can."""
 
-    def received_ms(self) -> int:
+    def venue_ms(self) -> int:
         """Now in the venue's clock, as far as it is known: the time of a message that carries none."""
         return self.clock.wall_ms() + self.skew.ms
 

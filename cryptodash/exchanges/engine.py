@@ -91,6 +91,7 @@ class Engine:
         self._venue = venue
         self._clock = clock
         self._monotonic = clock.monotonic
+        self._wall_ms = clock.wall_ms
         self._mark = venue.mark
         self._begin_name = len(venue.mark)
         self._lines = Lines(venue, hosts, random, tally)
@@ -142,12 +143,6 @@ class Engine:
             self._wishes.drop(topic, now, out)
         return self._finish(now, out)
 
-    def resync(self, topic: Topic) -> list[Output]:
-        """Fetch a topic's state anew, as often as the venue can bear."""
-        now, out = self._begin()
-        self._wishes.resync(topic, now, out)
-        return self._finish(now, out)
-
     def catalogue_changed(self, market: MarketType) -> list[Output]:
         """The market's instruments were read (again): start what waited for them, end what is gone, try again what was
         rejected."""
@@ -188,6 +183,7 @@ class Engine:
         if found is None:
             return ()
         now = found.last = self._monotonic()
+        received = self._wall_ms()
         found.frames += 1
         out: list[Output] = []
         begin = self._begin_name
@@ -200,7 +196,7 @@ class Engine:
             or stream.phase is not _LIVE
             or not frame.startswith(self._mark)
         ):
-            self._read_slowly(found, frame, now, out)
+            self._read_slowly(found, frame, now, received, out)
             return out
         message: Message | None = None
         try:
@@ -208,7 +204,7 @@ class Engine:
                 stream.last = now
                 stream.frames += 1
                 for feed in stream.feeds:
-                    feed(message, now, out)
+                    feed(message, now, received, out)
             if now >= self._skew.due and message is not None:
                 self._sample(message, now)
         except Exception as error:  # whatever a venue sends, nothing may escape into the socket's callback
@@ -220,13 +216,13 @@ class Engine:
             self._lines.advance(now, out)
         return out
 
-    def _read_slowly(self, connection: Connection, frame: bytes, now: float, out: list[Output]) -> None:
+    def _read_slowly(self, connection: Connection, frame: bytes, now: float, received: int, out: list[Output]) -> None:
         """Every frame that is not plain news of a live stream."""
         message: Message | None = None
         try:
             if not self._is_unwanted(connection, frame):
                 for message in self._venue.read(connection.endpoint.key, frame):
-                    self._take_slowly(connection, message, now, out)
+                    self._take_slowly(connection, message, now, received, out)
         except Exception as error:  # as above
             self._bad_frame(connection, error, frame, now, out)
         labels = self._labels.get(type(message), self._unread)
@@ -246,7 +242,9 @@ class Engine:
         name = frame[len(mark) : frame.find(b'"', len(mark))]
         return name not in connection.wired and connection.has(name.decode(errors="replace"))
 
-    def _take_slowly(self, connection: Connection, message: Message, now: float, out: list[Output]) -> None:
+    def _take_slowly(
+        self, connection: Connection, message: Message, now: float, received: int, out: list[Output]
+    ) -> None:
         if isinstance(message, Ack | Pong | Restarting | Ignored):
             self._control(connection, message, now, out)
             return
@@ -254,9 +252,9 @@ class Engine:
         if stream is None:
             return
         if stream.source is not connection or stream.phase is not _LIVE:
-            self._unusual(connection, stream, message, now, out)
+            self._unusual(connection, stream, message, now, received, out)
         else:
-            stream.deliver(message, now, out)
+            stream.deliver(message, now, received, out)
             if now >= self._skew.due:
                 self._sample(message, now)
 
@@ -270,7 +268,7 @@ class Engine:
     def rest_answer(self, request: RestRequest, body: bytes) -> list[Output]:
         """A ``Fetch`` was answered."""
         now, out = self._begin()
-        self._answers.answered(request, body, now, out)
+        self._answers.answered(request, body, now, self._wall_ms(), out)
         return self._finish(now, out)
 
     def rest_failed(self, request: RestRequest, error: UpstreamError) -> list[Output]:
@@ -278,6 +276,10 @@ class Engine:
         now, out = self._begin()
         self._answers.failed(request, error, now, out)
         return self._finish(now, out)
+
+    def dated(self, date_ms: int) -> None:
+        """An HTTP answer of the venue's said what time it is there (ms, whole seconds)."""
+        self._skew.dated(date_ms, self._wall_ms())
 
     # -- time
 
@@ -331,16 +333,18 @@ class Engine:
 
     # -- rare frames
 
-    def _unusual(self, connection: Connection, stream: Stream, message: Message, now: float, out: list[Output]) -> None:
+    def _unusual(
+        self, connection: Connection, stream: Stream, message: Message, now: float, received: int, out: list[Output]
+    ) -> None:
         """A message that changes the stream's phase, or comes by a connection that does not count (yet) for the
         stream."""
         if not connection.good:
             self._lines.proved(connection, out)
         if stream.source is connection:
             connection.delivered(stream.name)
-            if stream.take(message, now, out):
+            if stream.take(message, now, received, out):
                 self._moved.append(stream)
-        elif stream.line is None or not stream.line.overlapping(connection, stream, message, now, out):
+        elif stream.line is None or not stream.line.overlapping(connection, stream, message, now, received, out):
             self._duplicates.add(self._venue.id)
 
     def _control(self, connection: Connection, message: Message, now: float, out: list[Output]) -> None:
@@ -383,6 +387,10 @@ class Engine:
     def pending_diffs(self) -> int:
         """Book frames that wait for a snapshot."""
         return sum(leg.book.pending for leg in legs_of(self._wishes.tracks.values()).values())
+
+    def venue_ms(self) -> int:
+        """Now in the venue's clock, as far as it is known (ms)."""
+        return self._desk.venue_ms()
 
     @property
     def skew_ms(self) -> int:

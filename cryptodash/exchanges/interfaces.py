@@ -12,10 +12,9 @@ from collections.abc import Mapping, Sequence
 from attrs import field, frozen
 from zope.interface import Attribute, Interface
 
-from cryptodash.core.events import Candle
 from cryptodash.core.instruments import Instrument, MarketType
 from cryptodash.core.topics import Topic
-from cryptodash.exchanges.messages import Depth, Message, Reader
+from cryptodash.exchanges.messages import Bar, Depth, Message, Reader
 
 
 class Part(str, enum.Enum):
@@ -217,9 +216,8 @@ class IVenue(Interface):
     def candles_request(topic: Topic, instrument: Instrument, limit: int, end_ms: int | None) -> RestRequest:
         """Bars up to ``end_ms`` (open time; None: now)."""
 
-    def read_candles(request: RestRequest, body: bytes, now_ms: int) -> Sequence[Candle]:
-        """The bars, oldest first, ``source="rest"``; a bar is closed when its end lies before ``now_ms``. Raises
-        ``BadFrame``."""
+    def read_candles(request: RestRequest, body: bytes) -> Sequence[Bar]:
+        """The bars of an answer, in any order; whether one is closed is for the caller to judge. Raises ``BadFrame``."""
 
     def read_poll(request: RestRequest, body: bytes) -> Sequence[Message]:
         """What a poll's answer says. Raises ``BadFrame``."""

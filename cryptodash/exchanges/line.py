@@ -33,7 +33,8 @@ class Held:
     """What the new connection brought of a stream while the old one was still heard."""
 
     since: float
-    messages: list[Message] = field(factory=list)
+    messages: list[tuple[Message, int]] = field(factory=list)
+    """Each with its receive time."""
 
 
 @define(eq=False)
@@ -126,7 +127,7 @@ class Line:
     # -- one connection takes over from another
 
     def overlapping(
-        self, connection: Connection, stream: Stream, message: Message, now: float, out: list[Output]
+        self, connection: Connection, stream: Stream, message: Message, now: float, received: int, out: list[Output]
     ) -> bool:
         """A message by a connection that does not count for this stream. False: it has been dropped as a duplicate."""
         if connection is not self.incoming:
@@ -134,10 +135,10 @@ class Line:
         connection.delivered(stream.name)
         if stream.parts.isdisjoint(LOSSLESS):
             stream.source = connection
-            stream.deliver(message, now, out)
+            stream.deliver(message, now, received, out)
             return True
         held = self.held.setdefault(stream.name, Held(now))
-        held.messages.append(message)
+        held.messages.append((message, received))
         if now - held.since >= OVERLAP or len(held.messages) >= MOST_HELD:
             self._change_over(stream, now, out)
         return True
@@ -178,5 +179,5 @@ class Line:
     def _change_over(self, stream: Stream, now: float, out: list[Output]) -> None:
         stream.source = self.incoming
         held = self.held.pop(stream.name, None)
-        for message in held.messages if held is not None else ():
-            stream.deliver(message, now, out)
+        for message, received in held.messages if held is not None else ():
+            stream.deliver(message, now, received, out)

@@ -120,7 +120,8 @@ class Depth(Struct, frozen=True, gc=False):
 
 
 class Bar(Struct, frozen=True, gc=False):
-    """A candle frame; ``open_time`` in ms, ``time`` (ms) when the venue sent it, where it says so."""
+    """A candle frame, or a row of REST; ``open_time`` in ms, ``time`` (ms) when the venue sent it, where it says so.
+    ``closed`` is the venue's own flag, False where it has none."""
 
     stream: str
     open_time: int

@@ -60,14 +60,16 @@ class Polls:
                 polled.due = now + polled.poll.every
                 out.append(Fetch(polled.poll.request))
 
-    def answered(self, request: RestRequest, messages: list[Message], now: float, out: list[Output]) -> None:
+    def answered(
+        self, request: RestRequest, messages: list[Message], now: float, received: int, out: list[Output]
+    ) -> None:
         """The answer, read."""
         polled = self._polled.get(request)
         if polled is not None:
             polled.flying = False
             polled.stream.cause = None
             for message in messages:
-                polled.stream.deliver(message, now, out)
+                polled.stream.deliver(message, now, received, out)
 
     def failed(self, request: RestRequest, error: UpstreamError | None, now: float, out: list[Output]) -> None:
         """No answer, or one that cannot be read: the next try comes in its time. Two in a row are a loss."""

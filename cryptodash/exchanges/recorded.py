@@ -12,8 +12,9 @@ from zope.interface import directlyProvides
 
 from cryptodash.core.errors import ConfigError, NumberRejected, UpstreamError
 from cryptodash.core.instruments import Instrument, MarketType, Symbol
+from cryptodash.core.intervals import INTERVALS
 from cryptodash.core.numbers import admit
-from cryptodash.core.topics import INTERVALS, Channel, Topic
+from cryptodash.core.topics import Channel, Topic
 from cryptodash.exchanges.interfaces import IVenue, Part, Plan, Purpose, RestRequest, StreamSpec
 from cryptodash.exchanges.messages import BadFrame, Bar, Depth, Mark, Message, Quote, Reader, Stats, Trades
 

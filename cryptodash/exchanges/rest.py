@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 from treq.client import HTTPClient
@@ -59,6 +60,8 @@ class RestClient:
             self._budgets[market] = pools.setdefault(limits.pool, Budget(limits.weight, limits.per, clock))
         self._pools = tuple(pools.values())
         self._clock = clock
+        self.dated: Callable[[int], None] = lambda date_ms: None
+        """Called with the ``Date`` of each answer (ms)."""
         self._waiting: dict[Ticket, Deferred[None]] = {}
         self._timer: Any = None
         self._blocked: set[MarketType] = set()
@@ -158,6 +161,7 @@ class RestClient:
                 reactor=self._reactor,
             )
             headers = _lowered(response.headers)
+            self._note_date(headers)
             self._adopt(budget, request, headers)
             body = await _read(response)
         except UpstreamError:
@@ -168,6 +172,14 @@ class RestClient:
             raise UpstreamError("disconnected", f"{self._host(request)}: {failure_text(error)}") from None
         self._judge(request, response.code, headers, body)
         return body
+
+    def _note_date(self, headers: Mapping[str, str]) -> None:
+        """Tell whoever wants to know what the venue's clock says."""
+        try:
+            date = parsedate_to_datetime(headers.get("date", ""))
+        except (ValueError, TypeError, OverflowError):
+            return
+        self.dated(int(date.timestamp()) * 1000)
 
     def _adopt(self, budget: Budget, request: RestRequest, headers: Mapping[str, str]) -> None:
         header = self._venue.rest_limits[request.market].used_header.lower()

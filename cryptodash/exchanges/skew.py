@@ -1,4 +1,4 @@
-"""How far a venue's clock is from ours, from the frames that carry the venue's time."""
+"""How far a venue's clock is from ours: from the frames that carry the venue's time, or else from its HTTP answers."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ from statistics import median
 EVERY = 0.25
 SAMPLES = 240
 """Together about 60 seconds."""
+DATE_GRAIN_MS = 2_000
+"""A ``Date`` says whole seconds, and the answer travelled: differences up to this say nothing."""
 
 
 class Skew:
     """Median of (event time - our wall clock) over about the last minute; network delay is part of it.
 
-    Used to correct receive times, never to order.
+    Used to correct receive times and to tell when a bar has ended, never to order. Until a frame has told the venue's
+    time, the ``Date`` of its HTTP answers does, where it shows that one of the two clocks is plainly wrong.
     """
 
     def __init__(self) -> None:
@@ -21,6 +24,12 @@ class Skew:
         self.due = 0.0
         """Monotonic time from which the next sample is welcome: the hot path compares with it."""
         self._samples: deque[int] = deque(maxlen=SAMPLES)
+
+    def dated(self, date_ms: int, wall_ms: int) -> None:
+        """An HTTP answer came that was written at ``date_ms`` by the venue's clock, in whole seconds."""
+        if not self._samples:
+            ahead = date_ms - wall_ms
+            self.ms = ahead if abs(ahead) > DATE_GRAIN_MS else 0
 
     def sample(self, event_ms: int, wall_ms: int, now: float) -> None:
         """Take one sample."""

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from cryptodash.exchanges.connection import Connection
     from cryptodash.exchanges.line import Line
 
-Feed = Callable[[Message, float, list[Output]], None]
-"""Takes one message of a stream at a monotonic time; appends what follows from it."""
+Feed = Callable[[Message, float, int, list[Output]], None]
+"""Takes one message of a stream at a monotonic time, which came at a time of our wall clock (ms); appends what follows
+from it."""
 Listener = Callable[[list[Output]], None]
 """Told that the stream's phase or cause changed."""
 
@@ -143,12 +144,12 @@ class Stream:
         self.since = now
         return True
 
-    def deliver(self, message: Message, now: float, out: list[Output]) -> None:
+    def deliver(self, message: Message, now: float, received: int, out: list[Output]) -> None:
         """Take one message that counts, and tell if it makes the stream live (again)."""
-        if self.take(message, now, out):
+        if self.take(message, now, received, out):
             self.tell(out)
 
-    def take(self, message: Message, now: float, out: list[Output]) -> bool:
+    def take(self, message: Message, now: float, received: int, out: list[Output]) -> bool:
         """The same without telling; whether there is something to tell. (The engine's hot path does this in place while
         the stream is live.)
 
@@ -159,7 +160,7 @@ class Stream:
         self.frames += 1
         moved = self.phase is not Phase.LIVE and self._moves(Signal.FRAME, now)
         for feed in self.feeds:
-            feed(message, now, out)
+            feed(message, now, received, out)
         return moved
 
     def lost(self, cause: Cause, now: float) -> bool:

@@ -18,22 +18,6 @@ from cryptodash.exchanges.messages import Bar, Mark, Message, Quote, Stats, Swee
 from cryptodash.exchanges.outputs import Fetch, Output
 from cryptodash.exchanges.stream import Stream
 
-MINUTE = 60_000
-INTERVAL_MS: dict[str, int] = {
-    "1m": MINUTE,
-    "3m": 3 * MINUTE,
-    "5m": 5 * MINUTE,
-    "15m": 15 * MINUTE,
-    "30m": 30 * MINUTE,
-    "1h": 60 * MINUTE,
-    "2h": 120 * MINUTE,
-    "4h": 240 * MINUTE,
-    "6h": 360 * MINUTE,
-    "12h": 720 * MINUTE,
-    "1d": 1440 * MINUTE,
-    "1w": 10_080 * MINUTE,
-}
-"""A month has no fixed length."""
 MOST_CANDLES = 1000
 MARGIN = 2
 """Bars asked for beyond those that are missing: the running one, and one that may open meanwhile."""
@@ -123,7 +107,7 @@ class AssembledTrack(Track, ABC):
     """A topic that takes its streams' messages itself: every kind but the order book, whose frames go to its legs."""
 
     @abstractmethod
-    def feed(self, message: Message, now: float, out: list[Output]) -> None:
+    def feed(self, message: Message, now: float, received: int, out: list[Output]) -> None:
         """Take one message of one of the streams."""
 
 
@@ -134,32 +118,39 @@ class TickerTrack(AssembledTrack):
     def __init__(self, topic: Topic, desk: Desk) -> None:
         super().__init__(topic, desk)
         self.assembly = TickerAssembly(topic)
+        self._crossed = desk.tally.counter(
+            "cryptodash_quotes_crossed_total",
+            "Quotes left out because the best bid was not below the best ask",
+            "exchange",
+        )
         self.update_id: int | None = None
         """The newest quote's, to compare with the book's."""
         self._trades: Stream | None = None
         self._is_lent = False
         """Whether that stream is here only because somebody else wants it."""
 
-    def feed(self, message: Message, now: float, out: list[Output]) -> None:
-        was_crossed = self.assembly.is_crossed
+    def feed(self, message: Message, now: float, received: int, out: list[Output]) -> None:
+        was_crossed, crossed = self.assembly.is_crossed, self.assembly.crossed
         if isinstance(message, Quote):
             self.update_id = message.update_id
             time = message.time
-            ticker = self.assembly.quote(message, self.desk.received_ms() if time is None else time)
+            ticker = self.assembly.quote(message, self.desk.venue_ms() if time is None else time, received)
         elif isinstance(message, Trades):
             ticker = None
             for fill in message.fills:
-                ticker = self.assembly.trade(fill.price, fill.time) or ticker
+                ticker = self.assembly.trade(fill.price, fill.time, received) or ticker
         elif isinstance(message, Stats):
-            ticker = self.assembly.stats(message)
+            ticker = self.assembly.stats(message, received)
         elif isinstance(message, Mark):
-            ticker = self.assembly.mark(message)
+            ticker = self.assembly.mark(message, received)
         else:
             return
         if ticker is not None:
             if not self.valued:
                 self.first_value(out)
             out.append(ticker)
+        if self.assembly.crossed != crossed:
+            self._crossed.add(self.topic.exchange, by=self.assembly.crossed - crossed)
         if self.assembly.is_crossed is not was_crossed:
             self.refresh(out)
 
@@ -202,12 +193,25 @@ class TradeTrack(AssembledTrack):
     def __init__(self, topic: Topic, desk: Desk) -> None:
         super().__init__(topic, desk)
         self.assembly = TradeAssembly(topic)
+        self._missed = desk.tally.counter(
+            "cryptodash_trades_missed_total",
+            "Trades that the venue's own count says exist and that did not come",
+            "exchange",
+        )
+        self._late = desk.tally.counter(
+            "cryptodash_trades_late_total", "Trades counted as missed that came after all", "exchange"
+        )
 
-    def feed(self, message: Message, now: float, out: list[Output]) -> None:
+    def feed(self, message: Message, now: float, received: int, out: list[Output]) -> None:
         if isinstance(message, Trades):
             if not self.valued:
                 self.first_value(out)
-            out.extend(self.assembly.fills(message.fills))
+            missed, late = self.assembly.missed, self.assembly.late
+            out.extend(self.assembly.fills(message.fills, received))
+            if self.assembly.missed != missed or self.assembly.late != late:
+                arrived = self.assembly.late - late
+                self._late.add(self.topic.exchange, by=arrived)
+                self._missed.add(self.topic.exchange, by=self.assembly.missed - missed + arrived)
 
     def streams_condition(self) -> freshness.Condition:
         state, cause = super().streams_condition()
@@ -223,13 +227,13 @@ class CandleTrack(AssembledTrack):
 
     def __init__(self, topic: Topic, desk: Desk) -> None:
         super().__init__(topic, desk)
-        self.assembly = CandleAssembly(topic, INTERVAL_MS.get(topic.interval))
+        self.assembly = CandleAssembly(topic)
 
-    def feed(self, message: Message, now: float, out: list[Output]) -> None:
+    def feed(self, message: Message, now: float, received: int, out: list[Output]) -> None:
         if not isinstance(message, Bar):
             return
         was_waiting = self.assembly.is_waiting
-        events, fetch = self.assembly.bar(message)
+        events, fetch = self.assembly.bar(message, received)
         self._publish(events, out)
         if self.assembly.is_waiting is not was_waiting:
             self.refresh(out)
@@ -270,9 +274,9 @@ class SweepTrack(AssembledTrack):
         super().__init__(topic, desk)
         self.assembly = SweepAssembly(topic, lambda native: desk.catalogue.native(topic.market, native))
 
-    def feed(self, message: Message, now: float, out: list[Output]) -> None:
+    def feed(self, message: Message, now: float, received: int, out: list[Output]) -> None:
         if isinstance(message, SweepRows):
-            sweep = self.assembly.rows(message, now, self.desk.received_ms())
+            sweep = self.assembly.rows(message, now, self.desk.venue_ms(), received)
             if sweep is not None:
                 if not self.valued:
                     self.first_value(out)

@@ -27,6 +27,7 @@ from cryptodash.core.interfaces import ExchangeReport, IInlet, IUpstream, Stream
 from cryptodash.core.tally import Tally
 from cryptodash.core.time import Clock
 from cryptodash.core.topics import Topic
+from cryptodash.exchanges.bars import candles_of
 from cryptodash.exchanges.desk import cause_of
 from cryptodash.exchanges.engine import Engine
 from cryptodash.exchanges.interfaces import Hosts, IVenue, Purpose, RestRequest
@@ -45,9 +46,6 @@ the hot path."""
 AFTER_A_FAILURE = 1.0
 """Seconds until time goes on for an engine that raised: an error of ours must neither stop a venue for good nor fill
 the log."""
-
-RESYNC_GAP = 5.0
-"""Seconds between two requested resynchronisations of one topic."""
 
 _log = Logger(namespace="cryptodash.exchanges.upstream")
 
@@ -128,6 +126,7 @@ class Upstream(Service):
             )
             for market in self.markets
         }
+        self._rest.dated = self._engine.dated
         meters = Meters(tally, venue.id)
         events = Events(opened=self._opened, received=self._received, heard=self._engine.heard, closed=self._closed)
         self._links = Links(
@@ -140,7 +139,6 @@ class Upstream(Service):
         self._outbox: deque[Output] = deque()
         self._draining = False
         self._ended = False
-        self._resynced: dict[Topic, float] = {}
         self._unknown: set[str] = set()
         self._publish: Callable[[Any], None] = (
             inlet.publish
@@ -204,15 +202,6 @@ class Upstream(Service):
         if not self._ended:
             self._perform(self._engine.drop(topics))
 
-    def resync(self, topic: Topic) -> None:
-        now = self._clock.monotonic()
-        if self._ended or now - self._resynced.get(topic.upstream, -RESYNC_GAP) < RESYNC_GAP:
-            return
-        if len(self._resynced) >= 1000:
-            self._resynced = {each: when for each, when in self._resynced.items() if now - when < RESYNC_GAP}
-        self._resynced[topic.upstream] = now
-        self._perform(self._engine.resync(topic))
-
     def confirmed_at(self, topic: Topic) -> float | None:
         return self._engine.confirmed_at(topic)
 
@@ -254,11 +243,11 @@ class Upstream(Service):
         request = self._venue.candles_request(topic, instrument, limit, end_ms)
         body = await self._rest.fetch(request)
         try:
-            bars = self._venue.read_candles(request, body, self._clock.wall_ms())
+            bars = self._venue.read_candles(request, body)
         except BadFrame as error:
             raise UpstreamError("disconnected", f"{self.exchange}: unreadable candles: {error}"[:300]) from None
-        by_time = {bar.timestamp: bar for bar in bars if end_ms is None or bar.timestamp <= end_ms}
-        return [by_time[when] for when in sorted(by_time)][-limit:]
+        wanted = [bar for bar in bars if end_ms is None or bar.open_time <= end_ms]
+        return candles_of(topic, wanted, self._engine.venue_ms(), self._clock.wall_ms())[-limit:]
 
     async def refresh_catalogue(self) -> int:
         error: UpstreamError | None = None

@@ -12,7 +12,7 @@ the contract does not admit, invalid UTF-8, nesting too deep) leaves as ``BadFra
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from re import compile as pattern
 from re import escape
 from typing import Annotated, Any, Generic, TypeVar, cast
@@ -21,7 +21,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from cryptodash.core.errors import NumberRejected, Refused
-from cryptodash.core.events import Candle, Level
+from cryptodash.core.events import Level
 from cryptodash.core.instruments import Symbol, make_symbol
 from cryptodash.core.numbers import PLAIN_POSITIVE, PLAIN_UNSIGNED, Number, admit, is_zero, positive, trimmed, unsigned
 from cryptodash.core.time import is_time_ms
@@ -175,13 +175,6 @@ def symbol(base: str, quote: str) -> Symbol | None:
         return make_symbol(base, quote)
     except Refused:
         return None
-
-
-def tidy(candles: Iterable[Candle], limit: int, end: str | None) -> Sequence[Candle]:
-    """Oldest first, one per open time, none that opens after ``end`` (the request's own text, ms), and of these the
-    newest ``limit``."""
-    by_open = {candle.timestamp: candle for candle in candles if end is None or candle.timestamp <= int(end)}
-    return [by_open[opened] for opened in sorted(by_open)][-limit:]
 
 
 def retry_after(headers: Any, default: float) -> float:

@@ -16,9 +16,6 @@ from cryptodash.exchanges.snapshots import Snapshots
 from cryptodash.exchanges.stream import Stream
 from cryptodash.exchanges.tracks import AssembledTrack, CandleTrack, SweepTrack, TickerTrack, Track, TradeTrack
 
-RESYNC_EVERY = 60.0
-"""Least seconds between two resyncs of a stream that has no book."""
-
 
 class Wishes:
     """The tracks of one venue, by upstream topic."""
@@ -57,20 +54,6 @@ class Wishes:
         del self.tracks[topic.upstream]
         track.dropped = True
         self._stop(track, now, out)
-
-    def resync(self, topic: Topic, now: float, out: list[Output]) -> None:
-        """The topic's state is wanted anew."""
-        track = self.tracks.get(topic.upstream)
-        if track is None:
-            return
-        self._retry(track, now, out)
-        if isinstance(track, BookTrack):
-            track.resync(now)
-            return
-        for stream in _streams(track):
-            if now - stream.resubscribed >= RESYNC_EVERY:
-                stream.resubscribed = now
-                self._desk.lines.resubscribe(stream)
 
     def catalogue_changed(self, market: MarketType, now: float, out: list[Output]) -> None:
         """The market's instruments were read (again)."""

@@ -319,9 +319,6 @@ class Broadcaster:
     def trades(self, topic: Topic, limit: int) -> Sequence[Trade]:
         return self._cache.trades(topic, limit)
 
-    def resync(self, topic: Topic) -> None:
-        self.upstreams[topic.exchange].resync(topic.upstream)
-
     async def candles(self, topic: Topic, limit: int, end_ms: int | None) -> tuple[Sequence[Candle], bool]:
         return await self._history.candles(self.upstreams[topic.exchange], topic, limit, end_ms)
 

@@ -13,6 +13,7 @@ from twisted.logger import Logger
 from cryptodash.core.errors import UpstreamError
 from cryptodash.core.events import Candle
 from cryptodash.core.interfaces import IUpstream
+from cryptodash.core.intervals import open_of
 from cryptodash.core.numbers import key
 from cryptodash.core.time import Clock
 from cryptodash.core.topics import Topic
@@ -25,15 +26,6 @@ ANSWERS_KEPT = 500
 BARS_KEPT = 50_000
 """In all kept answers together (about 30 MB)."""
 
-_MINUTE = 60_000
-_HOUR = 60 * _MINUTE
-# Week and month are absent: they do not start at multiples of their length since 1970.
-_ALIGNED = (
-    {f"{n}m": n * _MINUTE for n in (1, 3, 5, 15, 30)}
-    | {f"{n}h": n * _HOUR for n in (1, 2, 4, 6, 12)}
-    | {"1d": 24 * _HOUR}
-)
-
 Group = tuple[Topic, int | None]
 """A candle topic and the last open time wanted; None: up to now."""
 
@@ -43,11 +35,10 @@ def normal_end(interval: str, end_ms: int | None, now_ms: int) -> int | None:
     anything up to now."""
     if end_ms is None or end_ms >= now_ms:
         return None
-    length = _ALIGNED.get(interval)
-    if length is None:
+    opened = open_of(interval, end_ms)
+    if opened is None:
         return end_ms
-    opened = end_ms - end_ms % length
-    return None if opened == now_ms - now_ms % length else opened
+    return None if opened == open_of(interval, now_ms) else opened
 
 
 def later(rest: Candle, live: Candle) -> Candle:

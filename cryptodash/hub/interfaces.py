@@ -96,9 +96,6 @@ class IHub(Interface):
         ``replayed``; the running candle; the view as last published; a sweep's known tickers. Empty while nothing is
         known, and for a value that is not to be shown as current."""
 
-    def resync(topic: Topic) -> None:
-        """Ask the venue for the topic's state anew."""
-
     def ticker(topic: Topic) -> Ticker | None:
         """The latest ticker."""
 

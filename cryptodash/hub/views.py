@@ -58,11 +58,11 @@ class LiveBook:
     """One upstream book that is wanted, and the views of it. ``in_sync``: what it holds is a consistent state that
     deltas may follow."""
 
-    __slots__ = ("book", "in_sync", "status", "timestamp", "views")
+    __slots__ = ("book", "in_sync", "received", "status", "timestamp", "views")
 
     def __init__(self) -> None:
         self.book: Book | None = None
-        self.timestamp = 0
+        self.timestamp = self.received = 0
         self.in_sync = False
         self.status: StreamStatus | None = None
         self.views: dict[tuple[Topic, int], View] = {}
@@ -74,7 +74,8 @@ class LiveBook:
                 return False
             for view in self.views.values():
                 view.fresh_start = True
-        self.book, self.timestamp, self.in_sync = event.book, event.timestamp, True
+        self.book, self.in_sync = event.book, True
+        self.timestamp, self.received = event.timestamp, event.received
         return True
 
     def take_status(self, status: StreamStatus) -> None:
@@ -115,6 +116,7 @@ class View:
         "book",
         "fresh_start",
         "outlets",
+        "received",
         "sequence",
         "timestamp",
         "topic",
@@ -128,7 +130,7 @@ class View:
         self.asleep = True
         self.fresh_start = True
         self.sequence = 0
-        self.timestamp = 0
+        self.timestamp = self.received = 0
         self.bids: Levels = ()
         self.asks: Levels = ()
         self._current: Message | None = None
@@ -151,7 +153,16 @@ class View:
             return None
         self._take(bids, asks)
         return delta_message(
-            BookDelta(self.topic, self.timestamp, self.sequence, bids_upserts, asks_upserts, bids_deletes, asks_deletes)
+            BookDelta(
+                self.topic,
+                self.timestamp,
+                self.received,
+                self.sequence,
+                bids_upserts,
+                asks_upserts,
+                bids_deletes,
+                asks_deletes,
+            )
         )
 
     def refresh(self) -> None:
@@ -164,7 +175,7 @@ class View:
 
     def _take(self, bids: Levels, asks: Levels) -> None:
         self.bids, self.asks = bids, asks
-        self.timestamp = self.book.timestamp
+        self.timestamp, self.received = self.book.timestamp, self.book.received
         self.sequence += 1
         self.fresh_start = False
         self._current = None
@@ -176,7 +187,7 @@ class View:
         if self._current is None:
             complete = min(len(self.bids), len(self.asks)) >= self.topic.depth
             self._current = snapshot_message(
-                BookSnapshot(self.topic, self.timestamp, self.sequence, self.bids, self.asks, complete)
+                BookSnapshot(self.topic, self.timestamp, self.received, self.sequence, self.bids, self.asks, complete)
             )
         return self._current
 

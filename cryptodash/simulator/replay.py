@@ -119,6 +119,7 @@ class ReplayRest(Resource):
         if request.getHeader("upgrade"):
             return self._ws.render(request)
         request.setHeader("Content-Type", "application/json")
+        request.responseHeaders.removeHeader("Date")  # today's, which is not the day of the recording
         if request.path == b"/replay/catalogue":
             return self._catalogue()
         if b"depth" in request.path:

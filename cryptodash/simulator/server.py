@@ -149,6 +149,7 @@ class VenueResource(Resource):
         self._sockets = WebSocketResource(VenueFactory(host, reactor))
 
     def render(self, request: Request) -> Any:
+        request.setHeader("Date", http.datetimeToString(self._host.clock.wall_ms() / 1000))  # the host's own clock
         path = unquote(request.path.decode("ascii", "replace"))
         if (request.getHeader("upgrade") or "").lower() == "websocket":
             refusal = self._host.refuse(path)

@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from attrs import evolve
 from zope.interface import implementer
 
-from cryptodash.core.events import Candle, Level, Side
+from cryptodash.core.events import Level, Side
 from cryptodash.core.instruments import Catalogue, Instrument, MarketType, Symbol
 from cryptodash.core.numbers import Number, positive, unsigned
 from cryptodash.core.topics import Channel, Topic
@@ -169,14 +169,11 @@ class MadeUpVenue:
             limit=limit,
         )
 
-    def read_candles(self, request: RestRequest, body: bytes, now_ms: int) -> Sequence[Candle]:
-        assert request.topic is not None
+    def read_candles(self, request: RestRequest, body: bytes) -> Sequence[Bar]:
         bars = []
         for time, text in json.loads(body):
             close = positive(text)
-            bars.append(
-                Candle(request.topic, time, close, close, close, close, Number("1"), time + 60_000 <= now_ms, "rest")
-            )
+            bars.append(Bar("", time, close, close, close, close, Number("1"), closed=False))
         return bars
 
     def read_poll(self, request: RestRequest, body: bytes) -> Sequence[Message]:

@@ -32,6 +32,9 @@ from cryptodash.core.tally import Tally
 from cryptodash.core.topics import Channel, Topic, check_depth, check_interval
 from cryptodash.hub.interfaces import IHub, Message
 
+RECEIVED = 1_700_000_000_123
+"""When the frames of these tests came in, ms."""
+
 T0 = 1_704_067_200_000
 
 
@@ -315,19 +318,19 @@ class Web:
 
     def put_ticker(self, **members: Any) -> Topic:
         topic = self.topic()
-        self.hub.tickers[topic] = Ticker(topic, T0, Number("43250.50000000"), **members)
+        self.hub.tickers[topic] = Ticker(topic, T0, RECEIVED, Number("43250.50000000"), **members)
         return topic
 
     def put_book(self, depth: int = 50) -> Topic:
         topic = self.topic(Channel.ORDER_BOOK, depth=depth)
         bids, asks = [(Number("1.50"), Number("2.000"))], [(Number("1.60"), Number("0.00000100"))]
-        self.hub.books[topic] = BookSnapshot(topic, T0, 7, bids, asks, False)
+        self.hub.books[topic] = BookSnapshot(topic, T0, RECEIVED, 7, bids, asks, False)
         return topic
 
     def put_trades(self, count: int) -> Topic:
         topic = self.topic(Channel.TRADE)
         self.hub.trade_lists[topic] = [
-            Trade(topic, T0 + n, str(n), Number("1.10"), Number("2.0"), Side.BUY) for n in range(count)
+            Trade(topic, T0 + n, RECEIVED, str(n), Number("1.10"), Number("2.0"), Side.BUY) for n in range(count)
         ]
         return topic
 

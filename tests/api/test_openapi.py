@@ -20,6 +20,9 @@ from cryptodash.core.instruments import MarketType, Symbol
 from cryptodash.core.interfaces import StreamReport
 from cryptodash.core.topics import Channel, Topic
 
+RECEIVED = 1_700_000_000_123
+"""When the frames of these tests came in, ms."""
+
 T0 = 1_704_067_200_000
 TICKER_NUMBERS = (
     "bid",
@@ -129,7 +132,7 @@ def fill(web: Any) -> None:
     web.hub.statuses[ticker] = StreamStatus(ticker, State.STALE, Cause.SILENT, ("quote",), T0)
     web.put_book()
     web.put_trades(2)
-    web.hub.bars = ([Candle(web.topic(Channel.CANDLE), T0, "1", "2", "1", "2", "10", True, "rest")], True)
+    web.hub.bars = ([Candle(web.topic(Channel.CANDLE), T0, RECEIVED, "1", "2", "1", "2", "10", True, "rest")], True)
     upstream = web.hub.upstreams["binance"]
     upstream.status = {
         "status": "degraded",
@@ -194,18 +197,20 @@ def _messages() -> Iterator[tuple[str, bytes]]:
         topic(Channel.ORDER_BOOK, depth=5),
         topic(Channel.CANDLE, interval="1m"),
     )
-    trade = Trade(topic(Channel.TRADE), T0, "1", "1.5", "2", Side.SELL)
+    trade = Trade(topic(Channel.TRADE), T0, RECEIVED, "1", "1.5", "2", Side.SELL)
     level = [("1.5", "2.00")]
-    yield "Ticker", codec.message("ticker", codec.ticker_payload(Ticker(ticker, T0, "1.5", **FULL_TICKER)))
+    yield "Ticker", codec.message("ticker", codec.ticker_payload(Ticker(ticker, T0, RECEIVED, "1.5", **FULL_TICKER)))
     yield "Trade", codec.message("trade", codec.trade_payload(trade))
     yield "Trade", codec.message("trade", codec.trade_payload(trade, replayed=True))
     yield (
         "OrderBookSnapshot",
-        codec.message("order_book_snapshot", codec.snapshot_payload(BookSnapshot(book, T0, 1, level, level, True))),
+        codec.message(
+            "order_book_snapshot", codec.snapshot_payload(BookSnapshot(book, T0, RECEIVED, 1, level, level, True))
+        ),
     )
-    delta = BookDelta(book, T0, 2, level, level, ["1.4"], ["1.6"])
+    delta = BookDelta(book, T0, RECEIVED, 2, level, level, ["1.4"], ["1.6"])
     yield "OrderBookDelta", codec.message("order_book_delta", codec.delta_payload(delta))
-    bar = Candle(candle, T0, "1", "2", "1", "2", "3.0", True, "trades", True)
+    bar = Candle(candle, T0, RECEIVED, "1", "2", "1", "2", "3.0", True, "trades", True)
     yield "Candle", codec.message("candle", codec.candle_payload(bar))
     for status in (
         StreamStatus(ticker, State.STALE, Cause.SILENT, ("quote",), T0),

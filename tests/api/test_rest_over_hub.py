@@ -16,6 +16,9 @@ from cryptodash.core.tally import Tally
 from cryptodash.core.topics import Topic
 from cryptodash.hub.broadcaster import Broadcaster
 
+RECEIVED = 1_700_000_000_123
+"""When the frames of these tests came in, ms."""
+
 T0 = 1_704_067_200_000
 PAIR = "exchange=binance&symbol=BTC-USDT"
 
@@ -56,11 +59,11 @@ def publish(web: Any, kind: str, topic: Topic) -> None:
     upstream = topic.upstream
     web.hub.publish(StreamStatus(upstream, State.LIVE, since=T0))
     if kind == "ticker":
-        web.hub.publish(Ticker(upstream, T0, "43250.50000000"))
+        web.hub.publish(Ticker(upstream, T0, RECEIVED, "43250.50000000"))
     elif kind == "trades":
-        web.hub.publish(Trade(upstream, T0, "1", "1.50", "2.0", Side.BUY))
+        web.hub.publish(Trade(upstream, T0, RECEIVED, "1", "1.50", "2.0", Side.BUY))
     else:
-        web.hub.publish(BookChanged(upstream, Book(), T0, True))
+        web.hub.publish(BookChanged(upstream, Book(), T0, RECEIVED, True))
 
 
 @pytest.mark.parametrize("kind", ["ticker", "trades", "orderbook"])

@@ -16,6 +16,9 @@ from cryptodash.core.instruments import MarketType
 from cryptodash.core.interfaces import StreamReport
 from cryptodash.core.topics import Channel
 
+RECEIVED = 1_700_000_000_123
+"""When the frames of these tests came in, ms."""
+
 T0 = 1_704_067_200_000
 TICKER = "/api/ticker?exchange=binance&symbol=BTC-USDT"
 BOOK = "/api/orderbook?exchange=binance&symbol=BTC-USDT"
@@ -25,7 +28,7 @@ CANDLES = "/api/candles?exchange=binance&symbol=BTCUSDT&interval=1m"
 
 def bar(web: Any, minute: int, close: str = "2.0", closed: bool = True) -> Candle:
     return Candle(
-        web.topic(Channel.CANDLE), T0 + 60_000 * minute, "1.0", "2.50", "0.9", close, "10.000", closed, "rest"
+        web.topic(Channel.CANDLE), T0 + 60_000 * minute, RECEIVED, "1.0", "2.50", "0.9", close, "10.000", closed, "rest"
     )
 
 
@@ -251,11 +254,12 @@ def test_trades_are_limited_and_oldest_first(web: Any) -> None:
         "price": 1.1,
         "quantity": 2.0,
         "side": "buy",
+        "received": "2023-11-14T22:13:20.123Z",
     }
 
 
-def test_candles_are_in_order_without_duplicates(web: Any) -> None:
-    web.hub.bars = ([bar(web, 1), bar(web, 0), bar(web, 1, "2.1"), bar(web, 2, closed=False)], True)
+def test_candles_are_listed_as_the_hub_gives_them(web: Any) -> None:
+    web.hub.bars = ([bar(web, 0), bar(web, 1, "2.1"), bar(web, 2, closed=False)], True)
     answer = web.get(CANDLES + "&limit=3")
     document = answer.json()
     assert {

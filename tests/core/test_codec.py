@@ -13,6 +13,9 @@ from cryptodash.core.numbers import Number, admit
 from cryptodash.core.time import rfc3339
 from cryptodash.core.topics import parse_topic
 
+RECEIVED = 1_700_000_000_123
+"""When the frames of these tests came in, ms."""
+
 TICKER = parse_topic("binance:spot:BTC-USDT")
 BOOK = parse_topic("binance:spot:BTC-USDT:order_book:2")
 N = Number
@@ -26,17 +29,26 @@ def exact(payload: str) -> dict[str, object]:
 
 
 def test_the_seed_ticker_byte_for_byte() -> None:
-    event = Ticker(TICKER, 1704067200000, N("43251.00"), N("43250.50"), N("43251.75"), N("1.0"), N("1.0"))
+    event = Ticker(TICKER, 1704067200000, RECEIVED, N("43251.00"), N("43250.50"), N("43251.75"), N("1.0"), N("1.0"))
     assert codec.message("ticker", codec.ticker_payload(event)) == (
         b'{"type":"ticker","payload":{"timestamp":"2024-01-01T00:00:00.000Z","exchange":"binance","market_type":"spot",'
-        b'"symbol":{"base":"BTC","quote":"USDT"},"bid":43250.50,"ask":43251.75,"last":43251.00,"bid_size":1.0,"ask_size":1.0}}'
+        b'"symbol":{"base":"BTC","quote":"USDT"},"bid":43250.50,"ask":43251.75,"last":43251.00,"bid_size":1.0,"ask_size":1.0,'
+        b'"received":"2023-11-14T22:13:20.123Z"}}'
     )
 
 
 def test_unknown_fields_are_left_out() -> None:
-    payload = codec.ticker_payload(Ticker(TICKER, 0, N("1"), next_funding_time=0))
+    payload = codec.ticker_payload(Ticker(TICKER, 0, RECEIVED, N("1"), next_funding_time=0))
     assert "null" not in payload
-    assert set(exact(payload)) == {"timestamp", "exchange", "market_type", "symbol", "last", "next_funding_time"}
+    assert set(exact(payload)) == {
+        "timestamp",
+        "exchange",
+        "market_type",
+        "symbol",
+        "last",
+        "next_funding_time",
+        "received",
+    }
 
 
 ORDER = "bid ask last bid_size ask_size open_24h high_24h low_24h volume_24h quote_volume_24h change_24h change_pct_24h mark_price index_price"
@@ -54,28 +66,29 @@ some_time = st.one_of(st.none(), st.integers(0, 253_402_300_799_999))
 def test_a_ticker_has_its_known_members_in_the_contracts_order(
     numbers: dict[str, N], times: dict[str, int], timestamp: int
 ) -> None:
-    event = Ticker(TICKER, timestamp, N("7.0"), **numbers, **times)
+    event = Ticker(TICKER, timestamp, RECEIVED, N("7.0"), **numbers, **times)
     expected = f'{{"timestamp":"{rfc3339(timestamp)}",{TICKER.json}'
     expected += "".join(f',"{name}":{value}' for name in ORDER.split() if (value := getattr(event, name)) is not None)
     expected += "".join(
         f',"{name}":"{rfc3339(value)}"' for name in TIMES.split() if (value := getattr(event, name)) is not None
     )
-    assert codec.ticker_payload(event) == expected + "}"
+    assert codec.ticker_payload(event) == expected + f',"received":"{rfc3339(RECEIVED)}"}}'
 
 
 @given(st.one_of(st.text(max_size=12), st.from_regex(r"[0-9a-f-]{1,36}", fullmatch=True)))
 def test_any_trade_id_comes_through(trade_id: str) -> None:
-    trade = Trade(TICKER.sibling(TICKER.channel), 0, trade_id, N("1"), N("2"), Side.BUY)
+    trade = Trade(TICKER.sibling(TICKER.channel), 0, RECEIVED, trade_id, N("1"), N("2"), Side.BUY)
     assert exact(codec.trade_payload(trade))["id"] == trade_id
 
 
 def test_trade_and_candle() -> None:
-    trade = Trade(TICKER.sibling(TICKER.channel), 0, 'id"1', N("0.00000001"), N("5.00"), Side.SELL)
+    trade = Trade(TICKER.sibling(TICKER.channel), 0, RECEIVED, 'id"1', N("0.00000001"), N("5.00"), Side.SELL)
     assert exact(codec.trade_payload(trade, replayed=True))["replayed"] is True
-    assert '"price":0.00000001,"quantity":5.00,"side":"sell"}' in codec.trade_payload(trade)
+    assert '"price":0.00000001,"quantity":5.00,"side":"sell",' in codec.trade_payload(trade)
     bar = Candle(
         parse_topic("binance:spot:BTC-USDT:candle:1m"),
         0,
+        RECEIVED,
         N("1"),
         N("2"),
         N("0.5"),
@@ -84,16 +97,17 @@ def test_trade_and_candle() -> None:
         True,
         corrected=True,
     )
-    assert '"volume":0.00000000,"closed":true,"source":"venue","corrected":true}' in codec.candle_payload(bar)
+    assert '"volume":0.00000000,"closed":true,"source":"venue","corrected":true,' in codec.candle_payload(bar)
     assert exact(codec.candle_bar(bar))["closed"] is True
 
 
 def test_books() -> None:
-    snapshot = BookSnapshot(BOOK, 0, 7, [(N("1.10"), N("2.0"))], [], complete=False)
+    snapshot = BookSnapshot(BOOK, 0, RECEIVED, 7, [(N("1.10"), N("2.0"))], [], complete=False)
     assert codec.snapshot_payload(snapshot).endswith(
-        '"depth":2,"sequence":7,"bids":[{"price":1.10,"quantity":2.0}],"asks":[],"complete":false}'
+        '"depth":2,"sequence":7,"bids":[{"price":1.10,"quantity":2.0}],"asks":[],"complete":false,'
+        '"received":"2023-11-14T22:13:20.123Z"}'
     )
-    delta = BookDelta(BOOK, 0, 8, [], [(N("1.20"), N("1"))], [N("1.10")], [])
+    delta = BookDelta(BOOK, 0, RECEIVED, 8, [], [(N("1.20"), N("1"))], [N("1.10")], [])
     assert exact(codec.delta_payload(delta))["deletes"] == {"bids": [Decimal("1.10")], "asks": []}
 
 

@@ -14,6 +14,9 @@ from cryptodash.exchanges import assembly as assembly_module
 from cryptodash.exchanges.assembly import SweepAssembly, TickerAssembly, TradeAssembly
 from cryptodash.exchanges.messages import Fill, Mark, Quote, Stats, SweepRow, SweepRows
 
+RECEIVED = 1_700_000_000_123
+"""When the frames of these tests came in, ms."""
+
 TICKER = Topic("binance", MarketType.SPOT, Symbol("BTC", "USDT"), Channel.TICKER)
 N = Number
 
@@ -28,7 +31,7 @@ def stats(time: int, **said: Any) -> Stats:
 
 def known(last: str = "100.5", time: int = 1_000) -> TickerAssembly:
     assembly = TickerAssembly(TICKER)
-    assembly.stats(stats(time, last=N(last)))
+    assembly.stats(stats(time, last=N(last)), RECEIVED)
     return assembly
 
 
@@ -37,11 +40,11 @@ def known(last: str = "100.5", time: int = 1_000) -> TickerAssembly:
 
 def test_nothing_is_told_before_a_last_is_known() -> None:
     assembly = TickerAssembly(TICKER)
-    assert assembly.quote(quote(id=1), 500) is None
-    assert assembly.mark(Mark("s", 600, mark_price=N("100.7"))) is None
-    assert assembly.stats(stats(700, open=N("99"))) is None
+    assert assembly.quote(quote(id=1), 500, RECEIVED) is None
+    assert assembly.mark(Mark("s", 600, mark_price=N("100.7")), RECEIVED) is None
+    assert assembly.stats(stats(700, open=N("99")), RECEIVED) is None
     assert assembly.ticker is None
-    ticker = assembly.trade(N("100.2"), 650)
+    ticker = assembly.trade(N("100.2"), 650, RECEIVED)
     assert ticker == assembly.ticker
     assert ticker is not None
     assert (ticker.last, ticker.bid, ticker.ask_size, ticker.mark_price, ticker.open_24h) == (
@@ -58,11 +61,11 @@ def test_timestamp_is_the_newest_time_and_never_decreases() -> None:
     assembly = known(time=1_000)
     stamps = []
     for ticker in (
-        assembly.quote(quote(id=1, time=900), 0),
-        assembly.quote(quote("99", id=2, time=1_500), 0),
-        assembly.trade(N("101"), 1_200),
-        assembly.quote(quote("98", id=3, time=1_400), 0),
-        assembly.stats(stats(2_000, open=N("1"))),
+        assembly.quote(quote(id=1, time=900), 0, RECEIVED),
+        assembly.quote(quote("99", id=2, time=1_500), 0, RECEIVED),
+        assembly.trade(N("101"), 1_200, RECEIVED),
+        assembly.quote(quote("98", id=3, time=1_400), 0, RECEIVED),
+        assembly.stats(stats(2_000, open=N("1")), RECEIVED),
     ):
         assert ticker is not None
         stamps.append((ticker.timestamp, ticker.quote_time))
@@ -84,96 +87,96 @@ def test_timestamp_is_the_newest_time_and_never_decreases() -> None:
 )
 def test_older_quotes_never_replace_newer(first: Quote, second: Quote, told: bool) -> None:
     assembly = known()
-    assert assembly.quote(first, 900) is not None
-    ticker = assembly.quote(second, 901)
+    assert assembly.quote(first, 900, RECEIVED) is not None
+    ticker = assembly.quote(second, 901, RECEIVED)
     assert (ticker is not None) is told
     assert assembly.ticker is not None and assembly.ticker.bid == ("99" if told else "100")
 
 
 def test_quote_order_can_begin_anew() -> None:
     assembly = known()
-    assembly.quote(quote(id=1_000), 900)
+    assembly.quote(quote(id=1_000), 900, RECEIVED)
     assembly.reset_quote_order()
-    ticker = assembly.quote(quote("99", id=3), 901)
+    ticker = assembly.quote(quote("99", id=3), 901, RECEIVED)
     assert ticker is not None and ticker.bid == "99"
-    assert assembly.quote(quote("98", id=2), 902) is None
+    assert assembly.quote(quote("98", id=2), 902, RECEIVED) is None
 
 
 def test_quote_without_a_time_gets_the_received_time() -> None:
     assembly = known(time=100)
-    ticker = assembly.quote(quote(id=1), 555)
+    ticker = assembly.quote(quote(id=1), 555, RECEIVED)
     assert ticker is not None and (ticker.quote_time, ticker.timestamp) == (555, 555)
-    again = assembly.quote(quote("99", id=2), 550)
+    again = assembly.quote(quote("99", id=2), 550, RECEIVED)
     assert again is not None and again.quote_time == 555
 
 
 @pytest.mark.parametrize(("bid", "ask"), [("101", "101"), ("101.0", "101"), ("102", "101"), ("9.5", "9.50")])
 def test_crossed_quotes_are_dropped_and_counted(bid: str, ask: str) -> None:
     assembly = known()
-    assembly.quote(quote(id=1), 900)
-    assert assembly.quote(quote(bid, ask, id=2), 901) is None
+    assembly.quote(quote(id=1), 900, RECEIVED)
+    assert assembly.quote(quote(bid, ask, id=2), 901, RECEIVED) is None
     assert assembly.crossed == 1
     assert assembly.ticker is not None and (assembly.ticker.bid, assembly.ticker.ask) == ("100", "101")
 
 
 def test_a_crossed_quote_says_that_the_one_known_is_over() -> None:
     assembly = known()
-    assembly.quote(quote(id=1), 0)
+    assembly.quote(quote(id=1), 0, RECEIVED)
     assert not assembly.is_crossed
-    assembly.quote(quote("102", id=2), 0)
+    assembly.quote(quote("102", id=2), 0, RECEIVED)
     assert assembly.is_crossed
-    assembly.quote(quote(id=3), 0)
+    assembly.quote(quote(id=3), 0, RECEIVED)
     assert not assembly.is_crossed
-    assembly.quote(quote("102", id=4), 0)
+    assembly.quote(quote("102", id=4), 0, RECEIVED)
     assembly.reset_quote_order()  # the connection is gone, and what it said last with it
     assert not assembly.is_crossed
 
 
 def test_a_delta_that_comes_late_brings_what_newer_ones_left_out() -> None:
     assembly = known()
-    assembly.stats(stats(2_000, full=True, last=N("100"), open=N("90"), high=N("110")))
-    assembly.mark(Mark("s", 2_000, True, N("100"), N("99")))
-    assembly.stats(stats(4_000, full=False, high=N("112")))
-    assembly.mark(Mark("s", 4_000, False, N("102")))
-    ticker = assembly.stats(stats(3_000, full=False, open=N("91"), high=N("111")))
+    assembly.stats(stats(2_000, full=True, last=N("100"), open=N("90"), high=N("110")), RECEIVED)
+    assembly.mark(Mark("s", 2_000, True, N("100"), N("99")), RECEIVED)
+    assembly.stats(stats(4_000, full=False, high=N("112")), RECEIVED)
+    assembly.mark(Mark("s", 4_000, False, N("102")), RECEIVED)
+    ticker = assembly.stats(stats(3_000, full=False, open=N("91"), high=N("111")), RECEIVED)
     assert ticker is not None
     assert (ticker.open_24h, ticker.high_24h, ticker.stats_time) == ("91", "112", 4_000)
-    ticker = assembly.mark(Mark("s", 3_000, False, N("101"), N("101")))
+    ticker = assembly.mark(Mark("s", 3_000, False, N("101"), N("101")), RECEIVED)
     assert ticker is not None
     assert (ticker.mark_price, ticker.index_price) == ("102", "101")
 
 
 def test_a_missing_side_is_unknown_and_not_a_copy() -> None:
     assembly = known()
-    assembly.quote(quote(id=1), 900)
-    ticker = assembly.quote(quote(None, "101", id=2), 901)
+    assembly.quote(quote(id=1), 900, RECEIVED)
+    ticker = assembly.quote(quote(None, "101", id=2), 901, RECEIVED)
     assert ticker is not None and (ticker.bid, ticker.bid_size, ticker.ask, ticker.ask_size) == (None, None, "101", "2")
-    ticker = assembly.quote(quote("100", None, id=3), 902)
+    ticker = assembly.quote(quote("100", None, id=3), 902, RECEIVED)
     assert ticker is not None and (ticker.bid, ticker.bid_size, ticker.ask, ticker.ask_size) == ("100", "1", None, None)
 
 
 def test_last_comes_from_trades_while_they_flow() -> None:
     assembly = TickerAssembly(TICKER)
     assembly.trades_open = True
-    first = assembly.stats(stats(1_000, last=N("100")))  # a first last is taken from anywhere
+    first = assembly.stats(stats(1_000, last=N("100")), RECEIVED)  # a first last is taken from anywhere
     assert first is not None and (first.last, first.last_time) == ("100", 1_000)
-    traded = assembly.trade(N("101"), 1_100)
+    traded = assembly.trade(N("101"), 1_100, RECEIVED)
     assert traded is not None and traded.last == "101"
-    later = assembly.stats(stats(1_200, last=N("99")))
+    later = assembly.stats(stats(1_200, last=N("99")), RECEIVED)
     assert later is not None and (later.last, later.last_time, later.timestamp) == ("101", 1_100, 1_200)
     assembly.trades_open = False
-    closed = assembly.stats(stats(1_300, last=N("98")))
+    closed = assembly.stats(stats(1_300, last=N("98")), RECEIVED)
     assert closed is not None and (closed.last, closed.last_time) == ("98", 1_300)
 
 
 def test_older_lasts_never_replace_newer() -> None:
     assembly = known("100", 1_000)
-    assert assembly.trade(N("99"), 999) is None
-    assert assembly.trade(N("100"), 1_000) is None
-    same_time = assembly.trade(N("101"), 1_000)
+    assert assembly.trade(N("99"), 999, RECEIVED) is None
+    assert assembly.trade(N("100"), 1_000, RECEIVED) is None
+    same_time = assembly.trade(N("101"), 1_000, RECEIVED)
     assert same_time is not None and same_time.last == "101"
-    assembly.trade(N("102"), 5_000)
-    ticker = assembly.stats(stats(4_000, last=N("90"), high=N("103")))
+    assembly.trade(N("102"), 5_000, RECEIVED)
+    ticker = assembly.stats(stats(4_000, last=N("90"), high=N("103")), RECEIVED)
     assert ticker is not None and (ticker.last, ticker.high_24h, ticker.timestamp) == ("102", "103", 5_000)
 
 
@@ -182,9 +185,10 @@ def test_full_stats_replace_and_partial_ones_merge() -> None:
     assembly.stats(
         stats(
             1_100, last=N("100"), high=N("110"), low=N("90"), volume=N("5"), quote_volume=N("500"), change_pct=N("1.5")
-        )
+        ),
+        RECEIVED,
     )
-    partial = assembly.stats(stats(1_200, full=False, high=N("111")))
+    partial = assembly.stats(stats(1_200, full=False, high=N("111")), RECEIVED)
     assert partial is not None
     assert (
         partial.high_24h,
@@ -199,11 +203,11 @@ def test_full_stats_replace_and_partial_ones_merge() -> None:
         "500",
         "1.5",
     )
-    full = assembly.stats(stats(1_300, low=N("89")))
+    full = assembly.stats(stats(1_300, low=N("89")), RECEIVED)
     assert full is not None
     assert (full.high_24h, full.low_24h, full.volume_24h, full.last) == (None, "89", None, "100")
-    assert assembly.stats(stats(1_299, low=N("88"))) is None
-    assert assembly.stats(stats(1_300, low=N("89"))) is None  # nothing new
+    assert assembly.stats(stats(1_299, low=N("88")), RECEIVED) is None
+    assert assembly.stats(stats(1_300, low=N("89")), RECEIVED) is None  # nothing new
 
 
 @pytest.mark.parametrize(
@@ -219,25 +223,25 @@ def test_full_stats_replace_and_partial_ones_merge() -> None:
 )
 def test_change_is_exactly_last_minus_open(said: dict[str, Any], change: str | None) -> None:
     assembly = known()
-    ticker = assembly.stats(stats(2_000, **said))
+    ticker = assembly.stats(stats(2_000, **said), RECEIVED)
     assert ticker is not None and ticker.change_24h == change
 
 
 def test_change_follows_partial_stats_and_not_the_trades() -> None:
     assembly = TickerAssembly(TICKER)
-    assembly.stats(stats(1, full=False, last=N("10"), open=N("8")))
+    assembly.stats(stats(1, full=False, last=N("10"), open=N("8")), RECEIVED)
     assembly.trades_open = True
-    assembly.trade(N("20"), 2)
-    ticker = assembly.stats(stats(3, full=False, last=N("11")))
+    assembly.trade(N("20"), 2, RECEIVED)
+    ticker = assembly.stats(stats(3, full=False, last=N("11")), RECEIVED)
     assert ticker is not None and (ticker.change_24h, ticker.last) == ("3", "20")
-    ticker = assembly.stats(stats(4, full=False, high=N("30")))
+    ticker = assembly.stats(stats(4, full=False, high=N("30")), RECEIVED)
     assert ticker is not None and ticker.change_24h == "3"
 
 
 def test_mark_and_open_interest_come_by_different_ways() -> None:
     assembly = known(time=10)
-    assembly.mark(Mark("s", 2_000, False, N("100.1"), N("100.2"), N("0.0001"), 9_000))
-    late = assembly.mark(Mark("rest", 1_500, False, open_interest=N("77")))
+    assembly.mark(Mark("s", 2_000, False, N("100.1"), N("100.2"), N("0.0001"), 9_000), RECEIVED)
+    late = assembly.mark(Mark("rest", 1_500, False, open_interest=N("77")), RECEIVED)
     assert late is not None
     assert (late.mark_price, late.index_price, late.funding_rate, late.next_funding_time, late.open_interest) == (
         "100.1",
@@ -247,15 +251,15 @@ def test_mark_and_open_interest_come_by_different_ways() -> None:
         "77",
     )
     assert late.timestamp == 2_000
-    assert assembly.mark(Mark("s", 1_999, False, N("50"))) is None
-    assert assembly.mark(Mark("rest", 1_400, False, open_interest=N("76"))) is None
-    partial = assembly.mark(Mark("s", 2_100, False, index_price=N("101")))
+    assert assembly.mark(Mark("s", 1_999, False, N("50")), RECEIVED) is None
+    assert assembly.mark(Mark("rest", 1_400, False, open_interest=N("76")), RECEIVED) is None
+    partial = assembly.mark(Mark("s", 2_100, False, index_price=N("101")), RECEIVED)
     assert partial is not None and (partial.mark_price, partial.index_price, partial.open_interest) == (
         "100.1",
         "101",
         "77",
     )
-    full = assembly.mark(Mark("s", 2_200, True, mark_price=N("102")))
+    full = assembly.mark(Mark("s", 2_200, True, mark_price=N("102")), RECEIVED)
     assert full is not None and (full.mark_price, full.index_price, full.open_interest) == ("102", None, None)
 
 
@@ -279,7 +283,7 @@ def fill(number: int | None, *, id: str | None = None, time: int = 1_000) -> Fil
 )
 def test_counted_trades_come_once_and_in_order(batches: list[list[int]], ids: str, missed: int) -> None:
     assembly = TradeAssembly(TICKER.sibling(Channel.TRADE))
-    told = [trade for batch in batches for trade in assembly.fills([fill(number) for number in batch])]
+    told = [trade for batch in batches for trade in assembly.fills([fill(number) for number in batch], RECEIVED)]
     assert [trade.id for trade in told] == ids.split()
     assert assembly.missed == missed
     assert assembly.number == int(ids.split()[-1])
@@ -288,14 +292,14 @@ def test_counted_trades_come_once_and_in_order(batches: list[list[int]], ids: st
 def test_a_counted_trade_that_comes_late_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(assembly_module, "KNOWN_HOLES", 3)
     assembly = TradeAssembly(TICKER)
-    told = [trade.id for number in (1, 3, 2, 2, 1, 9, 4, 8, 8) for trade in assembly.fills([fill(number)])]
+    told = [trade.id for number in (1, 3, 2, 2, 1, 9, 4, 8, 8) for trade in assembly.fills([fill(number)], RECEIVED)]
     assert told == [str(number) for number in (1, 3, 2, 9, 8)]  # 4 was passed over too long ago
     assert assembly.missed == 4
 
 
 def test_a_trade_says_everything() -> None:
     topic = TICKER.sibling(Channel.TRADE)
-    (trade,) = TradeAssembly(topic).fills([Fill("x", N("1.50"), N("2.0"), Side.SELL, 7, None)])
+    (trade,) = TradeAssembly(topic).fills([Fill("x", N("1.50"), N("2.0"), Side.SELL, 7, None)], RECEIVED)
     assert (trade.topic, trade.timestamp, trade.id, trade.price, trade.quantity, trade.side) == (
         topic,
         7,
@@ -308,16 +312,16 @@ def test_a_trade_says_everything() -> None:
 
 def test_a_venue_that_counts_anew_is_believed() -> None:
     assembly = TradeAssembly(TICKER.sibling(Channel.TRADE))
-    assembly.fills([fill(5_000, time=1_000)])
-    assert assembly.fills([fill(3, time=2_000)]) == []
-    assert len(assembly.fills([fill(3, time=200_000), fill(4, time=200_001)])) == 2
+    assembly.fills([fill(5_000, time=1_000)], RECEIVED)
+    assert assembly.fills([fill(3, time=2_000)], RECEIVED) == []
+    assert len(assembly.fills([fill(3, time=200_000), fill(4, time=200_001)], RECEIVED)) == 2
     assert assembly.missed == 0
 
 
 def test_uncounted_trades_are_known_by_their_ids_within_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(assembly_module, "KNOWN_IDS", 3)
     assembly = TradeAssembly(TICKER.sibling(Channel.TRADE))
-    told = [trade.id for name in "aabcbdadea" for trade in assembly.fills([fill(None, id=name)])]
+    told = [trade.id for name in "aabcbdadea" for trade in assembly.fills([fill(None, id=name)], RECEIVED)]
     assert "".join(told) == "abcdae"
     assert len(assembly._ids) == len(assembly._order) == 3
 
@@ -342,7 +346,7 @@ def row(
 
 
 def sweep(assembly: SweepAssembly, now: float, *rows: SweepRow) -> list[Ticker]:
-    told = assembly.rows(SweepRows("s", rows), now, round(now * 1000))
+    told = assembly.rows(SweepRows("s", rows), now, round(now * 1000), RECEIVED)
     return [] if told is None else list(told.tickers)
 
 

@@ -14,8 +14,11 @@ from cryptodash.core.instruments import MarketType, Symbol
 from cryptodash.core.numbers import Number
 from cryptodash.core.topics import Channel, Topic
 from cryptodash.exchanges.assembly import CandleAssembly
-from cryptodash.exchanges.bars import MAX_HELD, MAX_MISSING, MAX_TRIES
+from cryptodash.exchanges.bars import CLOSE_MARGIN_MS, MAX_HELD, MAX_MISSING, MAX_TRIES, candles_of
 from cryptodash.exchanges.messages import Bar
+
+RECEIVED = 1_700_000_000_123
+"""When the frames of these tests came in, ms."""
 
 TOPIC = Topic("binance", MarketType.SPOT, Symbol("BTC", "USDT"), Channel.CANDLE, interval="1m")
 MINUTE = 60_000
@@ -33,7 +36,7 @@ def bar(minute: int, close: str = "1", *, closed: bool = False) -> Bar:
 
 def rest(minute: int, close: str = "1", *, closed: bool = True) -> Candle:
     one = Number("1")
-    return Candle(TOPIC, at(minute), one, one, one, Number(close), one, closed, "rest")
+    return Candle(TOPIC, at(minute), RECEIVED, one, one, one, Number(close), one, closed, "rest")
 
 
 def brief(candles: list[Candle]) -> str:
@@ -51,7 +54,7 @@ def feed(assembly: CandleAssembly, *bars: Bar) -> tuple[str, bool]:
     told: list[Candle] = []
     fetch = False
     for each in bars:
-        events, fetch = assembly.bar(each)
+        events, fetch = assembly.bar(each, RECEIVED)
         told += events
     return brief(told), fetch
 
@@ -72,14 +75,14 @@ def feed(assembly: CandleAssembly, *bars: Bar) -> tuple[str, bool]:
     ],
 )
 def test_bars_of_an_unbroken_stream(bars: list[Bar], told: str) -> None:
-    assembly = CandleAssembly(TOPIC, MINUTE)
+    assembly = CandleAssembly(TOPIC)
     assert feed(assembly, *bars) == (told, False)
     assert assembly.missing == 0
 
 
 def broken() -> CandleAssembly:
     """Bar 0 runs, and its closing frame is lost."""
-    assembly = CandleAssembly(TOPIC, MINUTE)
+    assembly = CandleAssembly(TOPIC)
     assert feed(assembly, bar(0)) == ("0:1", False)
     assert feed(assembly, bar(1, "5")) == ("", True)
     assert assembly.missing == 2
@@ -101,7 +104,7 @@ def test_late_closing_frame_makes_the_fetch_needless() -> None:
 
 
 def test_several_bars_missed_are_told_in_order() -> None:
-    assembly = CandleAssembly(TOPIC, MINUTE)
+    assembly = CandleAssembly(TOPIC)
     feed(assembly, bar(0, closed=True))
     assembly.reconnected()
     assert feed(assembly, bar(4)) == ("", True)
@@ -113,7 +116,7 @@ def test_several_bars_missed_are_told_in_order() -> None:
 
 
 def test_a_bar_the_venue_never_made_is_passed_over() -> None:
-    assembly = CandleAssembly(TOPIC, MINUTE)
+    assembly = CandleAssembly(TOPIC)
     feed(assembly, bar(0, closed=True))
     assert feed(assembly, bar(3)) == ("", True)
     assert brief(assembly.fetched([rest(0), rest(2)])) == "2:1.rest 3:1"
@@ -169,12 +172,35 @@ def test_what_is_held_is_bounded() -> None:
 
 
 def test_what_is_fetched_is_bounded() -> None:
-    assembly = CandleAssembly(TOPIC, MINUTE)
+    assembly = CandleAssembly(TOPIC)
     feed(assembly, bar(0, closed=True))
     assert feed(assembly, bar(50_000)) == ("", True)
     assert assembly.missing == MAX_MISSING
     told = assembly.fetched([rest(n) for n in range(48_990, 50_000)])
     assert len(told) == MAX_MISSING + 1 and told[0].timestamp == at(49_000)
+
+
+def closed_bars(opens: str, venue_ms: int) -> str:
+    """Which of these bars (their open times in minutes) count as closed in an answer that comes at ``venue_ms``."""
+    one = Number("1")
+    bars = [Bar("", MINUTE * int(each), one, one, one, one, one, closed=False) for each in opens.split()]
+    candles = candles_of(TOPIC, bars, venue_ms, RECEIVED)
+    assert all((each.source, each.received) == ("rest", RECEIVED) for each in candles)
+    return " ".join(f"{each.timestamp // MINUTE}{'c' * each.closed}" for each in candles)
+
+
+@pytest.mark.parametrize(
+    ("opens", "venue_ms", "closed"),
+    [
+        ("3 1 2 2", 0, "1c 2c 3"),  # in any order, one per open time; a later bar proves that the earlier ones are over
+        ("1", 2 * MINUTE, "1"),  # its time is over, but only just: the venue may still count
+        ("1", 2 * MINUTE + CLOSE_MARGIN_MS - 1, "1"),
+        ("1", 2 * MINUTE + CLOSE_MARGIN_MS, "1c"),
+        ("", 2 * MINUTE, ""),
+    ],
+)
+def test_bars_of_rest_are_closed_by_a_later_one_or_by_the_venues_clock(opens: str, venue_ms: int, closed: str) -> None:
+    assert closed_bars(opens, venue_ms) == closed
 
 
 def month(year: int, number: int) -> int:
@@ -183,19 +209,21 @@ def month(year: int, number: int) -> int:
 
 def test_months_follow_the_calendar() -> None:
     one = Number("1")
-    assembly = CandleAssembly(TOPIC, None)
+    assembly = CandleAssembly(TOPIC.sibling(Channel.CANDLE, interval="1M"))
     for time in (month(2023, 12), month(2024, 1), month(2024, 2), month(2024, 3)):
-        events, fetch = assembly.bar(Bar("s", time, one, one, one, one, one, True))
+        events, fetch = assembly.bar(Bar("s", time, one, one, one, one, one, True), RECEIVED)
         assert (len(events), fetch) == (1, False)
-    assert assembly.bar(Bar("s", month(2024, 5), one, one, one, one, one, False)) == ([], True)
+    assert assembly.bar(Bar("s", month(2024, 5), one, one, one, one, one, False), RECEIVED) == ([], True)
     assert assembly.missing == 2
 
 
 @pytest.mark.parametrize("time", [-1, 10**18])
-@pytest.mark.parametrize("interval", [MINUTE, None])
-def test_impossible_times_are_passed_over(time: int, interval: int | None) -> None:
+@pytest.mark.parametrize("interval", ["1m", "1M"])
+def test_impossible_times_are_passed_over(time: int, interval: str) -> None:
     one = Number("1")
-    assert CandleAssembly(TOPIC, interval).bar(Bar("s", time, one, one, one, one, one, True)) == ([], False)
+    assert CandleAssembly(TOPIC.sibling(Channel.CANDLE, interval=interval)).bar(
+        Bar("s", time, one, one, one, one, one, True), RECEIVED
+    ) == ([], False)
 
 
 STEPS = st.lists(
@@ -207,13 +235,13 @@ STEPS = st.lists(
 @settings(max_examples=200, deadline=None)
 def test_closed_bars_are_told_once_in_order_and_none_is_missed(steps: list[str]) -> None:
     """As long as REST answers before the tries are used up, no closed bar is missing."""
-    assembly = CandleAssembly(TOPIC, MINUTE)
+    assembly = CandleAssembly(TOPIC)
     told: list[Candle] = []
     minute, asked, failures = 0, False, 0
 
     def take(frame: Bar) -> None:
         nonlocal asked
-        events, fetch = assembly.bar(frame)
+        events, fetch = assembly.bar(frame, RECEIVED)
         told.extend(events)
         asked = asked or fetch
 
@@ -254,7 +282,7 @@ def test_closed_bars_are_told_once_in_order_and_none_is_missed(steps: list[str])
 
 
 def test_a_frame_of_the_running_bar_that_was_overtaken_is_dropped() -> None:
-    assembly = CandleAssembly(TOPIC, MINUTE)
+    assembly = CandleAssembly(TOPIC)
     frames = [replace(bar(0, str(close)), time=at(0) + close) for close in (1, 3, 2, 4)]
     assert feed(assembly, *frames)[0] == "0:1 0:3 0:4"
     assert (
@@ -263,7 +291,7 @@ def test_a_frame_of_the_running_bar_that_was_overtaken_is_dropped() -> None:
 
 
 def test_it_waits_while_newer_bars_are_held_back() -> None:
-    assembly = CandleAssembly(TOPIC, MINUTE)
+    assembly = CandleAssembly(TOPIC)
     feed(assembly, bar(0))
     assert not assembly.is_waiting
     feed(assembly, bar(1))

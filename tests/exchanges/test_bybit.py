@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
@@ -456,43 +455,12 @@ def test_pages_are_followed_until_the_cursor_is_empty_or_stands_still() -> None:
     assert VENUE.read_catalogue(third, page(""))[1] is None
 
 
-def candles(
-    interval: str, opens: Sequence[int], now_ms: int, limit: int = 200, end: int | None = None
-) -> list[tuple[int, bool]]:
-    request = VENUE.candles_request(topic(SPOT, Channel.CANDLE, interval), instrument(SPOT), limit, end)
-    rows = [[str(opened), "2", "3", "1", "2.50", "9", "1"] for opened in opens]
-    bars = VENUE.read_candles(request, json.dumps({"retCode": 0, "result": {"list": rows}, "time": 1}).encode(), now_ms)
-    assert all(
-        (bar.open, bar.high, bar.low, bar.close, bar.volume, bar.source) == ("2", "3", "1", "2.50", "9", "rest")
-        for bar in bars
-    )
-    return [(bar.timestamp, bar.closed) for bar in bars]
-
-
-def ms(*date: int) -> int:
-    return int(datetime(*date, tzinfo=timezone.utc).timestamp()) * 1000  # type: ignore[arg-type,misc]
-
-
-def test_candles_are_turned_oldest_first_and_one_per_open_time() -> None:
-    assert candles("1m", [180_000, 120_000, 120_000, 60_000], 240_000, end=120_000) == [(60_000, True), (120_000, True)]
-    assert candles("1m", [180_000, 120_000, 60_000], 239_999, limit=2) == [(120_000, True), (180_000, False)]
-    assert candles("1m", [], 0) == []
-
-
-@pytest.mark.parametrize(
-    ("interval", "opened", "ends"),
-    [
-        ("1m", ms(2026, 1, 1), ms(2026, 1, 1, 0, 1)),
-        ("12h", ms(2026, 1, 1), ms(2026, 1, 1, 12)),
-        ("1d", ms(2026, 2, 28), ms(2026, 3, 1)),
-        ("1w", ms(2026, 1, 5), ms(2026, 1, 12)),
-        ("1M", ms(2026, 2, 1), ms(2026, 3, 1)),
-        ("1M", ms(2026, 12, 1), ms(2027, 1, 1)),
-    ],
-)
-def test_a_bar_is_closed_when_its_time_is_over(interval: str, opened: int, ends: int) -> None:
-    assert candles(interval, [opened], ends) == [(opened, True)]
-    assert candles(interval, [opened], ends - 1) == [(opened, False)]
+def test_candles_are_read_as_they_stand() -> None:
+    request = VENUE.candles_request(topic(SPOT, Channel.CANDLE, "1m"), instrument(SPOT), 200, None)
+    rows = [[str(opened), "2", "3", "1", "2.50", "9", "1"] for opened in (180_000, 120_000)]
+    bars = VENUE.read_candles(request, json.dumps({"retCode": 0, "result": {"list": rows}, "time": 1}).encode())
+    assert [(bar.open_time, bar.closed) for bar in bars] == [(180_000, False), (120_000, False)]
+    assert {(bar.open, bar.high, bar.low, bar.close, bar.volume) for bar in bars} == {("2", "3", "1", "2.50", "9")}
 
 
 def test_candle_requests() -> None:
@@ -551,7 +519,7 @@ def test_bodies_that_cannot_be_read_are_bad_frames(body: bytes) -> None:
     with pytest.raises(BadFrame):
         catalogue(SPOT, body)
     with pytest.raises(BadFrame):
-        VENUE.read_candles(request, body, 0)
+        VENUE.read_candles(request, body)
     with pytest.raises(BadFrame):
         VENUE.read_poll(poll.request, body)
 

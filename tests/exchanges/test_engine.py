@@ -408,18 +408,6 @@ def test_confirmed_at_is_the_oldest_of_the_required_parts() -> None:
     assert bench.engine.confirmed_at(bench.topic(TICKER)) == at
 
 
-def test_resync_renews_a_whole_book_in_the_background() -> None:
-    bench = Bench()
-    live_book(bench)
-    bench.advance(6)
-    bench.carry_out(bench.engine.resync(bench.topic(BOOK)))
-    (request,) = bench.fetches
-    assert bench.state(BOOK).is_good
-    bench.answer(request, snapshot(12, bids={"99": "1", "98": "5"}))
-    assert bench.state(BOOK).is_good
-    assert bench.published(BookChanged)[-1].book.top(2)[0] == [("99", "1"), ("98", "5")]
-
-
 def test_market_types_do_not_share_a_connection() -> None:
     bench = Bench()
     bench.want(TRADES, "perpetual:BTC-USDT:trade")

@@ -213,6 +213,22 @@ def test_a_crossed_quote_makes_the_ticker_stale_until_a_sound_one() -> None:
     assert (ticker.bid, status.state, status.fields) == ("98", State.LIVE, ())  # type: ignore[union-attr]
 
 
+def test_crossed_quotes_are_counted() -> None:
+    bench = ready()
+    bench.frame(wire.quote("BTCUSDT", "102", "101", bench.wall + 10))
+    bench.frame(wire.quote("BTCUSDT", "103", "101", bench.wall + 11))
+    assert bench.count("cryptodash_quotes_crossed_total") == 2
+
+
+def test_trades_that_the_venue_counted_and_we_never_saw_are_counted() -> None:
+    bench = Bench()
+    bench.want(TRADES)
+    for number in (1, 2, 6, 5, 9):
+        bench.frame(wire.trade("BTCUSDT", number, "100", bench.wall))
+    assert bench.count("cryptodash_trades_missed_total") == 5, "3 4 5, then 7 8"
+    assert bench.count("cryptodash_trades_late_total") == 1, "5 came after all"
+
+
 def test_values_that_make_a_topic_live_again_go_before_the_status_that_says_so() -> None:
     bench = ready()
     bench.close(bench.only)

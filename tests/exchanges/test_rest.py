@@ -307,6 +307,23 @@ def test_a_strange_used_weight_is_ignored(bench: Bench, value: str) -> None:
     assert bench.client.used_weight == 1
 
 
+def test_the_date_of_an_answer_is_handed_on_and_nonsense_is_not(bench: Bench) -> None:
+    told: list[int] = []
+    bench.client.dated = told.append
+
+    def answer(date: str) -> Callable[[Any], bytes]:
+        def handle(request: Any) -> bytes:
+            request.setHeader("Date", date)
+            return b"{}"
+
+        return handle
+
+    for date in ("Tue, 14 Nov 2023 22:13:20 GMT", "yesterday", "", "Tue, 99 Nov 2023 22:13:20 GMT"):
+        bench.server.handler = answer(date)
+        assert bench.fetch().body == b"{}"
+    assert told == [1_700_000_000_000]
+
+
 def test_a_silent_server_is_given_ten_seconds(bench: Bench) -> None:
     bench.server.handler = lambda request: NOT_DONE_YET
     outcome = bench.fetch()

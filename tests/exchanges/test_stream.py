@@ -34,9 +34,9 @@ class Feeder:
             self.now += BEAT
             if every is not None and every < BEAT:
                 for _ in range(round(BEAT / every)):
-                    self.stream.deliver(MESSAGE, self.now, self.out)
+                    self.stream.deliver(MESSAGE, self.now, 0, self.out)
             elif every is not None and self.now % every < BEAT:
-                self.stream.deliver(MESSAGE, self.now, self.out)
+                self.stream.deliver(MESSAGE, self.now, 0, self.out)
             self.stream.beat(self.now, 5.0, self.proven)
         return self.stream.phase
 
@@ -60,7 +60,7 @@ def test_nothing_leaves_rejected_but_a_retry() -> None:
 
 def test_data_before_the_ack_is_data() -> None:
     stream = make()
-    stream.deliver(MESSAGE, 1.0, [])
+    stream.deliver(MESSAGE, 1.0, 0, [])
     stream.signal(Signal.ACK, 2.0, [])
     assert stream.phase is Phase.LIVE
 
@@ -126,7 +126,7 @@ def test_resubscribing_waits_ten_minutes_between_two_times() -> None:
 
 def test_a_lost_connection_is_news_once_per_cause() -> None:
     stream = make()
-    stream.deliver(MESSAGE, 1.0, [])
+    stream.deliver(MESSAGE, 1.0, 0, [])
     causes = (Cause.MAINTENANCE, Cause.MAINTENANCE, Cause.BLOCKED)
     assert [stream.lost(cause, 2.0) for cause in causes] == [True, False, True]
     assert (stream.phase, stream.source, stream.cause) == (Phase.WAITING, None, Cause.BLOCKED)

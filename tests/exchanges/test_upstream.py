@@ -19,7 +19,7 @@ from zope.interface.verify import verifyObject
 
 from cryptodash.core.config import Config
 from cryptodash.core.errors import UpstreamError
-from cryptodash.core.events import Candle, Cause, State, StreamStatus, Ticker
+from cryptodash.core.events import Cause, State, StreamStatus, Ticker
 from cryptodash.core.instruments import Instrument, MarketType, Symbol
 from cryptodash.core.interfaces import ExchangeReport, IUpstream, StreamReport
 from cryptodash.core.numbers import Number
@@ -27,16 +27,21 @@ from cryptodash.core.tally import Tally
 from cryptodash.core.topics import Channel, Topic, parse_topic
 from cryptodash.exchanges.engine import Health
 from cryptodash.exchanges.interfaces import Hosts, Limits, Purpose, RestLimits, RestRequest
-from cryptodash.exchanges.messages import BadFrame
+from cryptodash.exchanges.messages import BadFrame, Bar
 from cryptodash.exchanges.outputs import Closed, Connect, Disconnect, Fetch, Output, Send
 from cryptodash.exchanges.upstream import Upstream, hosts_of
 from cryptodash.testing.network import MemoryNetwork
 
+RECEIVED = 1_700_000_000_123
+"""When the frames of these tests came in, ms."""
+
+VENUE_MS = 1_690_000_000_123
+"""Now in the venue's clock, as far as the scripted engine knows."""
 SPOT, PERPETUAL = MarketType.SPOT, MarketType.PERPETUAL
 BTC = Symbol("BTC", "USDT")
 TICKER = Topic("somewhere", SPOT, BTC, Channel.TICKER)
 BARS = Topic("somewhere", SPOT, BTC, Channel.CANDLE, interval="1m")
-QUOTE = Ticker(TICKER, 1, Number("1"))
+QUOTE = Ticker(TICKER, 1, RECEIVED, Number("1"))
 URL = "ws://stream.example:9443/stream"
 
 
@@ -73,11 +78,11 @@ class Words:
     def candles_request(self, topic: Topic, instrument: Instrument, limit: int, end_ms: int | None) -> RestRequest:
         return RestRequest(Purpose.CANDLES, topic.market, "/candles", limit=limit)
 
-    def read_candles(self, request: RestRequest, body: bytes, now_ms: int) -> Sequence[Candle]:
+    def read_candles(self, request: RestRequest, body: bytes) -> Sequence[Bar]:
         if not body[:1].isdigit():
             raise BadFrame("json", "not bars")
         one = Number("1")
-        return [Candle(BARS, int(each), one, one, one, one, one, closed=True, source="rest") for each in body.split()]
+        return [Bar("", int(each), one, one, one, one, one, closed=False) for each in body.split()]
 
     def rest_error(self, status: int, headers: object, body: bytes) -> tuple[str, str, float | None] | None:
         return (
@@ -125,6 +130,9 @@ class Script:
 
     def confirmed_at(self, topic: Topic) -> float | None:
         return 7.0
+
+    def venue_ms(self) -> int:
+        return VENUE_MS
 
     def streams(self) -> list[Any]:
         return list(self.reports)
@@ -346,8 +354,8 @@ def test_a_failed_refresh_says_why_and_keeps_what_was_known(bench: Bench) -> Non
 
 
 def test_the_engine_may_ask_for_the_catalogue(bench: Bench) -> None:
-    bench.engine.answers["resync"] = [[Fetch(RestRequest(Purpose.CATALOGUE, PERPETUAL, "/whatever"))]]
-    bench.upstream.resync(TICKER)
+    bench.engine.answers["want"] = [[Fetch(RestRequest(Purpose.CATALOGUE, PERPETUAL, "/whatever"))]]
+    bench.upstream.want([TICKER])
     bench.network.settle()
     assert bench.server.paths.count("/perpetual/catalogue") == 2
     assert bench.engine.named("rest_answer") == []
@@ -499,23 +507,20 @@ def test_one_market_that_fails_does_not_keep_the_other_from_being_read(bench: Be
     assert bench.server.paths.count("/perpetual/catalogue") == 2
 
 
-def test_resync_is_bounded_in_frequency(bench: Bench) -> None:
-    deep = Topic("somewhere", SPOT, BTC, Channel.ORDER_BOOK, depth=50)
-    for _ in range(100):
-        bench.upstream.resync(deep)
-        bench.upstream.resync(Topic("somewhere", SPOT, BTC, Channel.ORDER_BOOK, depth=5))
-    bench.upstream.resync(TICKER)
-    assert bench.engine.named("resync") == [(deep,), (TICKER,)]
-    bench.network.pass_time(5.1)
-    bench.upstream.resync(deep)
-    assert len(bench.engine.named("resync")) == 3
-
-
 def test_candles_are_sorted_once_each_and_not_beyond_the_end(bench: Bench) -> None:
     bench.server.answers["/candles"] = b"300 100 200 300 400"
     bars = outcome(bench, bench.upstream.candles(BARS, 2, 300))
     assert [bar.timestamp for bar in bars] == [200, 300]
     assert [bar.timestamp for bar in outcome(bench, bench.upstream.candles(BARS, 10, None))] == [100, 200, 300, 400]
+
+
+def test_a_running_bar_is_never_closed_by_a_local_clock_that_runs_fast(bench: Bench) -> None:
+    """With ``end`` a closed last bar is kept for good: judged by our own clock, hours ahead, a running one would be."""
+    running = VENUE_MS - VENUE_MS % 60_000
+    bench.server.answers["/candles"] = b"%d %d" % (running - 60_000, running)
+    assert bench.network.wall_ms() > running + 120_000, "our clock says that the bar is over"
+    bars = outcome(bench, bench.upstream.candles(BARS, 2, running))
+    assert [bar.closed for bar in bars] == [True, False]
 
 
 def test_candles_that_cannot_be_had_say_why(bench: Bench) -> None:
@@ -679,7 +684,6 @@ def test_stopping_says_goodbye_and_tells_the_engine_nothing() -> None:
     assert stopped.called and socket.remoteCloseCode == 1000
     bench.upstream.want([TICKER])
     bench.upstream.drop([TICKER])
-    bench.upstream.resync(TICKER)
     assert len(bench.engine.calls) == calls
     stop(bench)
 

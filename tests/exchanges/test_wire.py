@@ -7,12 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cryptodash.core.errors import NumberRejected
-from cryptodash.core.events import Candle
 from cryptodash.core.instruments import MarketType, Symbol
-from cryptodash.core.numbers import Number, admit
+from cryptodash.core.numbers import admit
 from cryptodash.core.topics import Channel, Topic
 from cryptodash.exchanges import wire
 from cryptodash.exchanges.messages import BadFrame
+
+RECEIVED = 1_700_000_000_123
+"""When the frames of these tests came in, ms."""
 
 TOPIC = Topic("binance", MarketType.SPOT, Symbol("BTC", "USDT"), Channel.CANDLE, interval="1m")
 NONE = (None, None)
@@ -123,16 +125,6 @@ def test_levels_keep_every_digit(pairs: list[tuple[object, object]]) -> None:
 def test_levels_that_cannot_be(level: tuple[str, str]) -> None:
     with pytest.raises(NumberRejected):
         wire.levels([("1", "1"), level])
-
-
-def test_candles_are_tidied() -> None:
-    def candle(opened: int, close: str) -> Candle:
-        return Candle(TOPIC, opened, *map(Number, ("1", "1", "1", close, "1")), closed=True)
-
-    mixed = [candle(3, "a"), candle(1, "b"), candle(2, "c"), candle(2, "d")]
-    assert [(each.timestamp, each.close) for each in wire.tidy(mixed, 10, None)] == [(1, "b"), (2, "d"), (3, "a")]
-    assert [each.timestamp for each in wire.tidy(mixed, 10, "2")] == [1, 2]
-    assert [each.timestamp for each in wire.tidy(mixed, 2, None)] == [2, 3]
 
 
 @pytest.mark.parametrize(

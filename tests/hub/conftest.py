@@ -24,6 +24,9 @@ from cryptodash.core.topics import Channel, Topic
 from cryptodash.hub.broadcaster import Broadcaster
 from cryptodash.hub.interfaces import Batch, IOutlet, Message
 
+RECEIVED = 1_700_000_000_123
+"""When the frames of these tests came in, ms."""
+
 BTC = Symbol("BTC", "USDT")
 ETH = Symbol("ETH", "USDT")
 START_MS = 1_700_000_000_000
@@ -165,18 +168,20 @@ class World:
         return outlet
 
     def ticker(self, last: str, topic: Topic | None = None) -> Ticker:
-        return Ticker(topic or self.ticker_topic, START_MS, admit(last))
+        return Ticker(topic or self.ticker_topic, START_MS, RECEIVED, admit(last))
 
     def trade(self, number: int) -> Trade:
-        return Trade(self.topic(Channel.TRADE), START_MS + number, str(number), admit("1.50"), admit("2"), Side.BUY)
+        return Trade(
+            self.topic(Channel.TRADE), START_MS + number, RECEIVED, str(number), admit("1.50"), admit("2"), Side.BUY
+        )
 
     def bar(self, minute: int, *, volume: str = "1", closed: bool = True, corrected: bool = False) -> Candle:
         one = admit("1.0")
         topic = self.topic(Channel.CANDLE, interval="1m")
-        return Candle(topic, minute * 60_000, one, one, one, one, admit(volume), closed, corrected=corrected)
+        return Candle(topic, minute * 60_000, RECEIVED, one, one, one, one, admit(volume), closed, corrected=corrected)
 
     def book(self, book: WrittenBook, *, rebuilt: bool = False) -> None:
-        self.hub.publish(BookChanged(self.topic(Channel.ORDER_BOOK), book, self.time.wall_ms(), rebuilt))
+        self.hub.publish(BookChanged(self.topic(Channel.ORDER_BOOK), book, self.time.wall_ms(), RECEIVED, rebuilt))
 
     def status(self, topic: Topic, state: State, cause: Cause | None = None, fields: tuple[str, ...] = ()) -> None:
         self.hub.publish(StreamStatus(topic, state, cause, fields, self.time.wall_ms()))

@@ -13,6 +13,9 @@ from cryptodash.core.numbers import admit
 from cryptodash.core.topics import Channel, Topic
 from cryptodash.hub.interfaces import IHub
 
+RECEIVED = 1_700_000_000_123
+"""When the frames of these tests came in, ms."""
+
 SWEEP = Topic("binance", MarketType.SPOT, ANY, Channel.TICKER)
 
 
@@ -92,9 +95,11 @@ def test_a_broken_outlet_is_taken_out_and_disturbs_nobody(world):
 
 def test_a_fault_while_publishing_does_not_escape(world):
     world.hub.hold(world.ticker_topic)
-    world.hub.publish(Ticker(world.topic(Channel.ORDER_BOOK), 0, admit("1")))  # a ticker of a book: nobody wants it
+    world.hub.publish(
+        Ticker(world.topic(Channel.ORDER_BOOK), 0, RECEIVED, admit("1"))
+    )  # a ticker of a book: nobody wants it
     outlet = world.watch(world.ticker_topic)
-    world.hub.publish(Ticker(world.ticker_topic, -1, admit("1")))  # a time that cannot be written
+    world.hub.publish(Ticker(world.ticker_topic, -1, RECEIVED, admit("1")))  # a time that cannot be written
     assert outlet.messages == []
     assert world.tally.metrics["cryptodash_publish_failures_total"].values == {("ticker",): 1}
     world.hub.publish(world.ticker("1"))
@@ -139,7 +144,8 @@ def test_a_candle_is_conflated_only_with_itself_and_a_closed_one_comes_once(worl
 
 def tickers(*bases):
     return tuple(
-        Ticker(Topic("binance", MarketType.SPOT, Symbol(base, "USDT"), Channel.TICKER), 0, admit("1")) for base in bases
+        Ticker(Topic("binance", MarketType.SPOT, Symbol(base, "USDT"), Channel.TICKER), 0, RECEIVED, admit("1"))
+        for base in bases
     )
 
 
@@ -244,11 +250,6 @@ def test_an_instrument_that_vanishes_later_is_not_an_unknown_symbol(world):
     world.venue.load(Symbol("ETH", "USDT"))
     world.hub.catalogue_changed("binance", MarketType.SPOT)
     assert reported == []
-
-
-def test_resync_reaches_the_venue_by_the_books_own_name(world):
-    world.hub.resync(world.topic(Channel.ORDER_BOOK, depth=5))
-    assert world.venue.asked == [("resync", (world.topic(Channel.ORDER_BOOK),))]
 
 
 def waiting(world, topic, interval=0, timeout=2.0):

@@ -23,6 +23,9 @@ from cryptodash.core.tally import Tally
 from cryptodash.core.topics import Channel, Topic
 from cryptodash.hub.broadcaster import Broadcaster
 
+RECEIVED = 1_700_000_000_123
+"""When the frames of these tests came in, ms."""
+
 WALL = 1_704_067_200_000
 SPOT = MarketType.SPOT
 
@@ -212,21 +215,23 @@ class World:
         return Topic(exchange, SPOT, Symbol(base, "USDT"), channel, **extra)
 
     def ticker(self, last: str, base: str = "BTC", exchange: str = "binance") -> None:
-        self.hub.publish(Ticker(self.topic(base, exchange=exchange), self.time.wall_ms(), Number(last)))
+        self.hub.publish(Ticker(self.topic(base, exchange=exchange), self.time.wall_ms(), RECEIVED, Number(last)))
 
     def trade(self, id: int, base: str = "BTC") -> None:
         topic = self.topic(base, Channel.TRADE)
-        self.hub.publish(Trade(topic, self.time.wall_ms(), str(id), Number("1.5"), Number("2"), Side.BUY))
+        self.hub.publish(Trade(topic, self.time.wall_ms(), RECEIVED, str(id), Number("1.5"), Number("2"), Side.BUY))
 
     def candle(self, open_time: int, close: str, *, closed: bool = False) -> None:
         one = Number("1")
         topic = self.topic(channel=Channel.CANDLE, interval="1m")
-        self.hub.publish(Candle(topic, WALL + open_time * 60_000, one, one, one, Number(close), one, closed))
+        self.hub.publish(Candle(topic, WALL + open_time * 60_000, RECEIVED, one, one, one, Number(close), one, closed))
 
     def book(self, *bids: str, base: str = "BTC", rebuilt: bool = False) -> None:
         levels = [(Number(price), Number("1")) for price in sorted(bids, key=float, reverse=True)]
         book: Any = Book(levels, [(Number("1000"), Number("1"))])
-        self.hub.publish(BookChanged(self.topic(base, Channel.ORDER_BOOK), book, self.time.wall_ms(), rebuilt))
+        self.hub.publish(
+            BookChanged(self.topic(base, Channel.ORDER_BOOK), book, self.time.wall_ms(), RECEIVED, rebuilt)
+        )
 
     def status(self, state: State, topic: Topic | None = None) -> None:
         self.hub.publish(StreamStatus(topic or self.topic(), state, since=self.time.wall_ms()))

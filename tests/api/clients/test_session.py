@@ -12,6 +12,9 @@ from cryptodash.core.config import Config, Limits
 from cryptodash.core.events import State
 from cryptodash.core.topics import Channel
 
+RECEIVED = 1_700_000_000_123
+"""When the frames of these tests came in, ms."""
+
 BTC = {"channel_type": "ticker", "exchange": "binance", "symbol": {"base": "BTC", "quote": "USDT"}}
 ETH = {"channel_type": "ticker", "exchange": "binance", "market_type": "spot", "symbol": "eth/usdt"}
 TRADES = {"channel_type": "trade", "exchange": "binance", "symbol": "BTC-USDT"}
@@ -64,7 +67,7 @@ def test_the_seeds_subscription_is_answered_in_order_and_with_the_venues_digits(
     assert answers[0]["payload"]["accepted"] == [{**BTC, "market_type": "spot"}]
     assert answers[0]["payload"]["rejected"] == []
     assert "id" not in answers[0]["payload"]
-    assert b'"symbol":{"base":"BTC","quote":"USDT"},"last":43251.00}' in raw
+    assert b'"symbol":{"base":"BTC","quote":"USDT"},"last":43251.00,' in raw
     assert answers[2]["payload"]["exchange"] == "binance"
 
 
@@ -347,7 +350,9 @@ def test_the_sweep_is_one_channel_and_leaves_out_what_is_subscribed_by_name(worl
     answers = client.subscribe(sweep, BTC)
     assert answers[0]["payload"]["message"] == "Subscribed to 2 channels across 1 exchanges"
     whole.subscribe(sweep)
-    tickers = [Ticker(world.topic(base), world.time.wall_ms(), last) for base, last in (("BTC", "1"), ("ETH", "2"))]
+    tickers = [
+        Ticker(world.topic(base), world.time.wall_ms(), RECEIVED, last) for base, last in (("BTC", "1"), ("ETH", "2"))
+    ]
     world.hub.publish(Sweep(next(iter(client.session.subscriptions)), tickers))
     world.flush()
     assert [message["payload"]["symbol"]["base"] for message in client.got()] == ["ETH"]
