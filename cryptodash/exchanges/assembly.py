@@ -1,5 +1,5 @@
-"""What frames say, merged into events: one assembly per topic, outside any connection, so that it survives a change of
-connections.
+"""What frames say, merged into events: one assembly per topic, outside any connection,
+so that it survives a change of connections.
 
 Nothing here knows a socket or a clock. Older news never replaces newer, duplicates of two overlapping connections fall
 away, and everything that is remembered is bounded.
@@ -55,8 +55,8 @@ class TickerAssembly:
     """The ticker of one instrument from its quote, last, 24 h and mark streams.
 
     Every method returns the new ticker, or None where nothing is to be told: no ``last`` is known yet, or the news is
-    old, a repeat or crossed. ``trades_open``: set while a trade stream is open; ``last`` then comes from trades, except
-    for a first one.
+    old, a repeat or crossed. ``trades_open``: set while a trade stream is open;
+    ``last`` then comes from trades, except for a first one.
     """
 
     def __init__(self, topic: Topic) -> None:
@@ -83,8 +83,8 @@ class TickerAssembly:
         self.is_crossed = False
 
     def quote(self, m: Quote, received_ms: int) -> Ticker | None:
-        """Take the best bid and ask. ``received_ms`` (our wall clock, corrected by the skew) is its time where the
-        venue gives none."""
+        """Take the best bid and ask. ``received_ms`` (our wall clock, corrected by the skew) is its
+        time where the venue gives none."""
         known = self._known
         time = received_ms if m.time is None else m.time
         if m.update_id is None or self._quote_id is None:
@@ -146,8 +146,8 @@ class TickerAssembly:
         return self._tell(_written(replace(self._known, timestamp=max(self._known.timestamp, m.time), **changes)))
 
     def _newest(self, m: Stats | Mark, members: Sequence[tuple[str, str]], time: int, full: bool) -> dict[str, Any]:
-        """What a message says, less what is known from a newer one. A delta that comes late still brings what the newer
-        ones left out."""
+        """What a message says, less what is known from a newer one.
+        A delta that comes late still brings what the newer ones left out."""
         times = self._times
         found: dict[str, Any] = {}
         for said, field in members:
@@ -164,8 +164,8 @@ class TickerAssembly:
         return not self.trades_open and (known.last_time is None or time >= known.last_time)
 
     def _change(self, m: Stats, merged: Ticker) -> Number | None:
-        """The venue's change, else its own last minus its own open: a trade that is newer than the figures does not
-        belong in them."""
+        """The venue's change, else its own last minus its own open: a trade that is newer than the
+        figures does not belong in them."""
         if m.change is not None:
             return m.change
         if not m.full and m.last is None and m.open is None:
@@ -185,14 +185,14 @@ class TickerAssembly:
 
 
 def _written(ticker: Ticker) -> Ticker:
-    """With its figures as text, which the quotes and trades to come hand on: a message then takes 1.0 us instead of
-    3.1."""
+    """With its figures as text, which the quotes and trades to come hand on:
+    a message then takes 1.0 us instead of 3.1."""
     return replace(ticker, figures=codec.figures(ticker))
 
 
 class TradeAssembly:
-    """The trades of one instrument, each once. They are told as they come: one that the venue sends late is told
-    late."""
+    """The trades of one instrument, each once. They are told as they come:
+    one that the venue sends late is told late."""
 
     def __init__(self, topic: Topic) -> None:
         self.missed = 0
@@ -266,8 +266,8 @@ class _Row:
 
 
 class SweepAssembly:
-    """The tickers of a whole market: per instrument at most one a second, and only when something but its times has
-    changed.
+    """The tickers of a whole market: per instrument at most one a second, and only when something
+    but its times has changed.
 
     ``lookup`` gives the instrument of a native name; names it does not know are passed over, and instruments it no
     longer knows are forgotten.

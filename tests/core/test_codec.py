@@ -29,7 +29,8 @@ def test_the_seed_ticker_byte_for_byte() -> None:
     event = Ticker(TICKER, 1704067200000, N("43251.00"), N("43250.50"), N("43251.75"), N("1.0"), N("1.0"))
     assert codec.message("ticker", codec.ticker_payload(event)) == (
         b'{"type":"ticker","payload":{"timestamp":"2024-01-01T00:00:00.000Z","exchange":"binance","market_type":"spot",'
-        b'"symbol":{"base":"BTC","quote":"USDT"},"bid":43250.50,"ask":43251.75,"last":43251.00,"bid_size":1.0,"ask_size":1.0}}'
+        b'"symbol":{"base":"BTC","quote":"USDT"},"bid":43250.50,'
+        b'"ask":43251.75,"last":43251.00,"bid_size":1.0,"ask_size":1.0}}'
     )
 
 
@@ -39,7 +40,10 @@ def test_unknown_fields_are_left_out() -> None:
     assert set(exact(payload)) == {"timestamp", "exchange", "market_type", "symbol", "last", "next_funding_time"}
 
 
-ORDER = "bid ask last bid_size ask_size open_24h high_24h low_24h volume_24h quote_volume_24h change_24h change_pct_24h mark_price index_price"
+ORDER = (
+    "bid ask last bid_size ask_size open_24h high_24h low_24h volume_24h "
+    "quote_volume_24h change_24h change_pct_24h mark_price index_price"
+)
 ORDER += " funding_rate open_interest"
 TIMES = "next_funding_time quote_time last_time stats_time"
 some_number = st.one_of(st.none(), st.sampled_from([N("0"), N("1.50"), N("-0.01"), N("63704.00000000")]))
