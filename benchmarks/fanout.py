@@ -23,8 +23,8 @@ WINDOW_BYTES = 64 * 1024
 
 @frozen
 class Fanout:
-    """One set of clients, and the jobs that are run on it. ``jobs``: row name and ``Work`` order. ``unit``: ``rate``,
-    ``per_cpu`` or ``cost``."""
+    """One set of clients, and the jobs that are run on it. ``jobs``: row name and ``Work`` order.
+    ``unit``: ``rate``, ``per_cpu`` or ``cost``."""
 
     kind: str
     topics: int

@@ -1,5 +1,5 @@
-"""The rows that begin at a venue's socket: ingest, latency from the venue's send to the client's receive, and the
-client that never reads."""
+"""The rows that begin at a venue's socket: ingest, latency from the venue's send to the client's receive,
+and the client that never reads."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ STAMP = '"quantity":'
 
 @frozen
 class Ingest:
-    """``frames`` of the mix through each contestant; ``listened_frames`` through ours while ``clients`` are listening
-    to everything."""
+    """``frames`` of the mix through each contestant; ``listened_frames`` through ours while ``clients``
+    are listening to everything."""
 
     frames: int
     listened_frames: int
@@ -50,8 +50,8 @@ class Latency:
 
 @frozen
 class Stalled:
-    """The same with and without one client that never reads. ``rate`` and ``seconds`` make more bytes than such a
-    client may cost."""
+    """The same with and without one client that never reads. ``rate`` and ``seconds`` make more bytes
+    than such a client may cost."""
 
     rate: float
     clients: int
@@ -140,8 +140,8 @@ def _ingest(row: Ingest, name: str) -> float:
         server.hear(30)
         if name.endswith("with clients"):
             request, channels = subscribe_all(NAMES)
-            # greeting, answer, and a status and a value for each; a ticker and a book have one value, there is one
-            # trade so far
+            # greeting, answer, and a status and a value for each; a ticker and a book have one value,
+            # there is one trade so far
             load = Load("ingest", own_port, Plan(row.clients, [request], 2 + 2 * channels, '{"type":"trade"', '"id":"'))
             stack.callback(load.end)
             load.begin()
@@ -208,9 +208,8 @@ def _our_latency(rate: float, clients: int, seconds: float, stalled: int = 0) ->
     with contextlib.ExitStack() as stack:
         child, said = stack.enter_context(venue(0))
         server, port = stack.enter_context(our_server(said["port"]))
-        keeper = Load(
-            "keeper", port, Plan(1, [request], 5, *KINDS["trade"])
-        )  # greeting, answer, two states, the first trade: the venue is heard
+        # greeting, answer, two states, the first trade: the venue is heard
+        keeper = Load("keeper", port, Plan(1, [request], 5, *KINDS["trade"]))
         stack.callback(keeper.end)
         load = Load("latency", port, plan)
         stack.callback(load.end)

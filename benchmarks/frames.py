@@ -1,8 +1,8 @@
 """Binance spot frames made up by a seed: the mix of a recorded minute (68 % book ticker, 24 % trade, 8 % depth),
 several symbols, books that chain.
 
-Prices stay around a fixed middle, so that books never cross; every book has 1,000 levels a side to begin with, which
-the REST snapshot shows.
+Prices stay around a fixed middle, so that books never cross; every book has 1,000 levels a side to begin with,
+which the REST snapshot shows.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ def size(units: int) -> str:
 
 
 class Market:
-    """One symbol: its book, and frames that change it. ``flavour`` ``agg`` names trades as cryptofeed reads them
-    (``aggTrade``)."""
+    """One symbol: its book, and frames that change it. ``flavour`` ``agg`` names trades as cryptofeed
+    reads them (``aggTrade``)."""
 
     def __init__(self, name: str, seed: int, flavour: str = "trade") -> None:
         self.native = name.replace("-", "")
@@ -58,7 +58,8 @@ class Market:
         numbers = ",".join(f'"{key}":"61000.00000000"' for key in "cohlwx")
         return self._wrap(
             "ticker",
-            f'"e":"24hrTicker","E":{TIME},"s":"{self.native}","p":"10.00000000","P":"0.016",{numbers},"v":"14724.65375000","q":"940099726.82861850"',
+            f'"e":"24hrTicker","E":{TIME},"s":"{self.native}","p":"10.00000000",'
+            f'"P":"0.016",{numbers},"v":"14724.65375000","q":"940099726.82861850"',
         )
 
     def quote(self) -> bytes:
@@ -82,8 +83,10 @@ class Market:
         kind, number = ("aggTrade", "a") if self._agg else ("trade", "t")
         return self._wrap(
             kind,
-            f'"e":"{kind}","E":{self._time},"s":"{self.native}","{number}":{self._trade},"p":"{price(self._random.choice(self.best()))}",'
-            f'"q":"{quantity or size(self._random.randrange(1, 9999))}","T":{self._time},"m":{self._random.choice(("true", "false"))},"M":true',
+            f'"e":"{kind}","E":{self._time},"s":"{self.native}",'
+            f'"{number}":{self._trade},"p":"{price(self._random.choice(self.best()))}",'
+            f'"q":"{quantity or size(self._random.randrange(1, 9999))}",'
+            f'"T":{self._time},"m":{self._random.choice(("true", "false"))},"M":true',
         )
 
     def depth(self) -> bytes:
@@ -104,7 +107,8 @@ class Market:
             sides.append(",".join(changes))
         return self._wrap(
             "depth@100ms",
-            f'"e":"depthUpdate","E":{self._time},"s":"{self.native}","U":{first},"u":{self._update},"b":[{sides[0]}],"a":[{sides[1]}]',
+            f'"e":"depthUpdate","E":{self._time},"s":"{self.native}",'
+            f'"U":{first},"u":{self._update},"b":[{sides[0]}],"a":[{sides[1]}]',
         )
 
 

@@ -21,8 +21,8 @@ SHOWN = ("autobahn", "twisted", "msgspec")
 
 
 def install() -> list[str]:
-    """Install what is missing, one by one, so that one that fails does not take the others along; returns what failed
-    and why."""
+    """Install what is missing, one by one, so that one that fails does not take the others along;
+    returns what failed and why."""
     failed = []
     if not PEERS_PYTHON.exists():
         subprocess.run([sys.executable, "-m", "venv", str(PEERS / "venv")], check=True)
@@ -55,7 +55,10 @@ def _installed(interpreter: Path) -> dict[str, str]:
     """Names and versions of what an interpreter has."""
     if not interpreter.exists():
         return {}
-    code = "import importlib.metadata as m, json; print(json.dumps({d.metadata['Name'].lower(): d.version for d in m.distributions()}))"
+    code = (
+        "import importlib.metadata as m, json; "
+        "print(json.dumps({d.metadata['Name'].lower(): d.version for d in m.distributions()}))"
+    )
     said: dict[str, str] = json.loads(
         subprocess.run([str(interpreter), "-c", code], capture_output=True, text=True, check=True).stdout
     )

@@ -1,6 +1,6 @@
 """The load generator without a C compiler: the same arguments, commands and answers as ``load.c``, where they are
-explained. Slower, so that fewer messages a second arrive; the servers wait for their clients, and their CPU times stay
-comparable.
+explained. Slower, so that fewer messages a second arrive; the servers wait for their clients,
+and their CPU times stay comparable.
 """
 
 from __future__ import annotations
@@ -123,7 +123,8 @@ class Load:
         self._selector.modify(client.socket, selectors.EVENT_READ, client)
         client.state = UPGRADING
         client.socket.send(
-            f"GET {self._path} HTTP/1.1\r\nHost: 127.0.0.1:{self._address[1]}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            f"GET {self._path} HTTP/1.1\r\nHost: 127.0.0.1:{self._address[1]}\r\n"
+            "Upgrade: websocket\r\nConnection: Upgrade\r\n"
             "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
         )
 

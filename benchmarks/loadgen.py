@@ -35,8 +35,8 @@ def program() -> tuple[str, ...]:
 
 @frozen
 class Plan:
-    """Who the clients are: ``subscriptions`` by client (again from the first when there are fewer), ``setup`` frames
-    until one is ready."""
+    """Who the clients are: ``subscriptions`` by client (again from the first when there are fewer),
+    ``setup`` frames until one is ready."""
 
     clients: int
     subscriptions: Sequence[str]
@@ -75,7 +75,8 @@ class Load:
             said = self._child.hear(120)
             if said["ready"] != plan.clients or said["dead"]:
                 raise BenchError(
-                    f"{name}: only {said['ready']} of {plan.clients} clients got their answers, {said['dead']} were dropped"
+                    f"{name}: only {said['ready']} of {plan.clients} "
+                    f"clients got their answers, {said['dead']} were dropped"
                 )
         except BenchError:
             self.end()

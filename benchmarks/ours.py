@@ -4,8 +4,8 @@
     python -m benchmarks.ours venue WS_URL REST_URL [SYMBOLS]
 
 ``inlet``: prepared events are published into the hub, as ``Work`` orders. ``venue``: the real adapter of Binance,
-connected to ``venue.py``; with SYMBOLS, ticker, trades and book of each are held and a listener counts what comes,
-encoded.
+connected to ``venue.py``; with SYMBOLS, ticker, trades and book of each are held and a listener
+counts what comes, encoded.
 """
 
 from __future__ import annotations
@@ -184,8 +184,8 @@ def inlet(reactor: Any, kind: str, count: int) -> tuple[Server, Work]:
 
 @implementer(IOutlet)
 class Ingested:
-    """Listens like a cohort of clients: counts encoded messages, notes the last of each topic, and tells when the
-    marked trades came.
+    """Listens like a cohort of clients: counts encoded messages, notes the last of each topic,
+    and tells when the marked trades came.
 
     The first and the last frame of the measured stream are trades with quantities nothing else has.
     """

@@ -72,6 +72,6 @@ def some_of(topics: int, clients: int, each: int) -> list[list[int]]:
 
 
 def groups_of(topics: int, clients: int, groups: int) -> list[list[int]]:
-    """Client i has the topics of group i modulo ``groups``: a topic has the same number of clients whatever the number
-    of topics."""
+    """Client i has the topics of group i modulo ``groups``: a topic has the same number of clients
+    whatever the number of topics."""
     return [list(range(client % groups, topics, groups)) for client in range(clients)]

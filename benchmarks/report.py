@@ -28,12 +28,14 @@ UNITS: Sequence[tuple[str, str, str]] = (
     (
         "ingest",
         "Ingest",
-        "venue frames per second, from the socket to the encoded event (ours sends a ticker also for each trade; picows + msgspec only decodes)",
+        "venue frames per second, from the socket to the encoded event (ours sends a ticker also for each trade; "
+        "picows + msgspec only decodes)",
     ),
     (
         "latency/",
         "Latency",
-        "microseconds from the venue's send to the client's receive, 500 clients; rows are events per second / percentile",
+        "microseconds from the venue's send to the client's receive, 500 clients; "
+        "rows are events per second / percentile",
     ),
     (
         "stalled/",
@@ -77,16 +79,20 @@ def render(
     now = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
     parts = [
         "# Benchmark results",
-        f"Written by `make bench` on {now}; {rounds} rounds, contestants in turn (A B A B), medians with least and most.",
-        "The server runs on one core, the load on another. Servers that wait for their turn are stopped. Each run checks that every client got\n"
-        "every message, and sampled clients that they came in order; a run that fails has no figure. Figures of other machines or days say nothing\n"
+        f"Written by `make bench` on {now}; "
+        f"{rounds} rounds, contestants in turn (A B A B), medians with least and most.",
+        "The server runs on one core, the load on another. Servers that wait "
+        "for their turn are stopped. Each run checks that every client got\n"
+        "every message, and sampled clients that they came in order; "
+        "a run that fails has no figure. Figures of other machines or days say nothing\n"
         "about each other; the ratios do.",
         _table(
             ("", ""),
             [(name, value) for name, value in here.items()]
             + [("versions", ", ".join(f"{n} {v}" for n, v in versions.items()))],
         ),
-        "Accepted sockets have SO_SNDBUF 128 KiB, except with uWebSockets and Node, which give no access to it. Pings are off everywhere.",
+        "Accepted sockets have SO_SNDBUF 128 KiB, except with uWebSockets and Node, "
+        "which give no access to it. Pings are off everywhere.",
         "## Targets",
         _table(("row", "against", "asked", "measured", ""), _verdicts(results)),
     ]

@@ -12,8 +12,8 @@ from benchmarks.results import Results
 
 @frozen
 class Target:
-    """``ours`` of a row, divided by ``peer`` of the same row (or of ``peer_row``), is at least (``least``) or at most
-    (``most``) so much."""
+    """``ours`` of a row, divided by ``peer`` of the same row (or of ``peer_row``),
+    is at least (``least``) or at most (``most``) so much."""
 
     row: str
     text: str

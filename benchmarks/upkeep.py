@@ -1,5 +1,5 @@
-"""The rows that are not about events: handshakes, memory of idle clients, and how long the server takes to its first
-value."""
+"""The rows that are not about events: handshakes, memory of idle clients, and how long the server
+takes to its first value."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""A venue that speaks Binance's wire to the servers under test: catalogue and snapshots over REST, frames over
-WebSocket.
+"""A venue that speaks Binance's wire to the servers under test:
+catalogue and snapshots over REST, frames over WebSocket.
 
     python -m benchmarks.venue SYMBOLS FRAMES [agg]
 
@@ -62,8 +62,8 @@ class Venue:
 
     def _openings(self, market: Market) -> dict[str, list[bytes]]:
         """What a subscription to each stream brings at once; a book asks for its snapshot, which is of the middle
-        of these changes, once some have come. (cryptofeed subscribes by the URL and asks after the first: for it the
-        snapshot is of the end.)"""
+        of these changes, once some have come. (cryptofeed subscribes by the URL and asks after the first:
+        for it the snapshot is of the end.)"""
         first = {"ticker": [market.day()], "bookTicker": [market.quote()], "trade": [market.trade()]}
         depths = []
         for index in range(10):
@@ -138,8 +138,8 @@ class Venue:
     def _upgrade(self, connection: socket.socket, key: bytes, subscribed: bool) -> None:
         accept = base64.b64encode(hashlib.sha1(key + GUID).digest())
         connection.sendall(
-            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: %b\r\n\r\n"
-            % accept
+            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
+            b"Connection: Upgrade\r\nSec-WebSocket-Accept: %b\r\n\r\n" % accept
         )
         if subscribed:
             self._subscribed = connection
@@ -230,7 +230,8 @@ def feed(port: int, rate: float, seconds: float, name: str) -> int:
     """The same trades, as our server would say them, to a peer that passes them on."""
     base, quote = name.split("-")
     before = (
-        '{"type":"trade","payload":{"timestamp":"2024-08-08T23:54:15.343Z","exchange":"binance","market_type":"spot","symbol":'
+        '{"type":"trade","payload":{"timestamp":"2024-08-08T23:54:15.343Z",'
+        '"exchange":"binance","market_type":"spot","symbol":'
         f'{{"base":"{base}","quote":"{quote}"}},"id":"'
     )
     after = f'","price":{price(MIDDLE)},"quantity":'

@@ -39,8 +39,8 @@ class _Choice:
     nodaemon: bool = True
 
 
-# twistd takes a logger only as the dotted name of a function without arguments, so what it shall do must wait here. One
-# process has one log.
+# twistd takes a logger only as the dotted name of a function without arguments, so what it shall do
+# must wait here. One process has one log.
 _choice = _Choice()
 
 

@@ -30,8 +30,8 @@ def settings() -> list[Setting]:
 
 
 def refuse(message: str) -> NoReturn:
-    """End the start with one line and exit code 1. Not through ``sys.stderr``: twistd may have turned that into a log
-    already."""
+    """End the start with one line and exit code 1. Not through ``sys.stderr``:
+    twistd may have turned that into a log already."""
     if sys.__stderr__ is not None:
         sys.__stderr__.write(f"cryptodash: {message}\n")
         sys.__stderr__.flush()
@@ -212,8 +212,8 @@ class Options(RunOptions):
 
 
 def config_of(options: Options) -> Config:
-    """The settings of a command: its own options, then those before it, the environment, the ``.env`` file. Refuses
-    what is wrong."""
+    """The settings of a command: its own options, then those before it, the environment, the ``.env`` file.
+    Refuses what is wrong."""
     command = options.subOptions
     try:
         layers = [
@@ -235,8 +235,8 @@ def _simulated(layers: Sequence[Layer]) -> list[str] | None:
 
 
 def _env_file(path: str | None) -> Layer:
-    """``./.env`` if there is one, or the named file, which must be there. Read without interpolation; ``os.environ``
-    stays as it is."""
+    """``./.env`` if there is one, or the named file, which must be there. Read without interpolation;
+    ``os.environ`` stays as it is."""
     file = Path(path or ".env")
     if not file.is_file():
         if path:

@@ -1,5 +1,5 @@
-"""The bill of materials: every part of the server, made and joined in one place, and the order in which it starts and
-stops."""
+"""The bill of materials: every part of the server, made and joined in one place,
+and the order in which it starts and stops."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ _log = Logger(namespace="cryptodash.service")
 
 @frozen
 class StandIn:
-    """What takes the venues' place: a service that lives and ends with the server, (WebSocket, REST) base URLs, and the
-    source its values have."""
+    """What takes the venues' place: a service that lives and ends with the server, (WebSocket,
+    REST) base URLs, and the source its values have."""
 
     service: IService
     base_urls: Mapping[tuple[str, MarketType], tuple[str, str]]
@@ -128,13 +128,14 @@ class Web(Service):
             listening = endpoint_of(self._reactor, self._endpoint).listen(self._site)
         except ConfigError as error:
             self._failed(str(error))
-        # Every endpoint we allow binds at once. Looked at here and not in a callback: a Deferred would swallow the
-        # exit.
+        # Every endpoint we allow binds at once. Looked at here and not in a callback:
+        # a Deferred would swallow the exit.
         outcome: list[IListeningPort | Failure] = []
         listening.addBoth(outcome.append)
         if not outcome or isinstance(outcome[0], Failure):
             self._failed(
-                f"cannot listen on {_spoken(self._endpoint)}: {_reason(outcome[0]) if outcome else 'it does not bind at once'}"
+                f"cannot listen on {_spoken(self._endpoint)}: "
+                f"{_reason(outcome[0]) if outcome else 'it does not bind at once'}"
             )
         self.port = outcome[0]
         _log.info("listening on {address}", address=_address(self.port))
@@ -158,8 +159,8 @@ def _address(port: IListeningPort) -> str:
 
 
 def _spoken(endpoint: str) -> str:
-    """``127.0.0.1:8080`` again for the commonest endpoint: twistd's parent process shows a hundred characters of an
-    error."""
+    """``127.0.0.1:8080`` again for the commonest endpoint: twistd's parent process shows a hundred
+    characters of an error."""
     return re.sub(r"\Atcp:([0-9]+):interface=([0-9.]+)\Z", r"\2:\1", endpoint)
 
 
@@ -215,8 +216,8 @@ class Server(MultiService):
         return self._stopping
 
     async def _stop(self) -> None:
-        """Goodbye to every client, then the address, the feeds and the rest. Who comes meanwhile reads 503 (``/ready``,
-        ``/ws``)."""
+        """Goodbye to every client, then the address, the feeds and the rest.
+        Who comes meanwhile reads 503 (``/ready``, ``/ws``)."""
         _log.info("draining {count} clients", count=len(self.clients.sessions))
         await self.clients.drain(DRAIN_SECONDS)
         await self._web.stop_listening()

@@ -20,7 +20,9 @@ from twisted.internet import reactor as _reactor
 from twisted.internet.error import CannotListenError
 from twisted.logger import ILogObserver, Logger
 from twisted.python import usage
-from twisted.scripts.twistd import ServerOptions  # type: ignore[attr-defined]  # public name, private origin: __all__ lacks it
+
+# A public name of private origin: __all__ lacks it.
+from twisted.scripts.twistd import ServerOptions  # type: ignore[attr-defined]
 
 from cryptodash import log
 from cryptodash.core.config import Config
@@ -236,7 +238,8 @@ def _control(port: int, method: str, body: object) -> str:
         answer = json.loads(response.read())
     except (OSError, http.client.HTTPException, ValueError) as error:
         refuse(
-            f"no simulator answers on control port {port} ({error}); start one with `twistd -n cryptodash --demo` or `make demo`"
+            f"no simulator answers on control port {port} ({error}); "
+            "start one with `twistd -n cryptodash --demo` or `make demo`"
         )
     finally:
         connection.close()
@@ -246,8 +249,8 @@ def _control(port: int, method: str, body: object) -> str:
 
 
 def _print_config(config: Config) -> NoReturn:
-    """One setting a line, secrets hidden. What only the start would find out is tried, but for the socket that systemd
-    alone can pass on."""
+    """One setting a line, secrets hidden. What only the start would find out is tried,
+    but for the socket that systemd alone can pass on."""
     if not config.bind_addr.startswith("systemd:"):
         try:
             endpoint_of(reactor, config.bind_addr)

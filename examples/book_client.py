@@ -21,8 +21,8 @@ MAX_RETRY_SECONDS = 30.0
 
 
 class Book:
-    """Both sides by price. A delta fits only the state whose ``sequence`` is one less; a snapshot replaces
-    everything."""
+    """Both sides by price. A delta fits only the state whose ``sequence`` is one less;
+    a snapshot replaces everything."""
 
     def __init__(self) -> None:
         self.sequence = 0
@@ -135,7 +135,8 @@ def main() -> None:
     def show() -> None:
         bid, ask = factory.book.best()
         print(
-            f"{options.exchange} {options.symbol} {factory.book.state:24} bid {bid} ask {ask} sequence {factory.book.sequence}"
+            f"{options.exchange} {options.symbol} {factory.book.state:24} "
+            f"bid {bid} ask {ask} sequence {factory.book.sequence}"
         )
 
     task.LoopingCall(show).start(1.0, now=False)

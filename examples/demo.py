@@ -107,9 +107,8 @@ def main() -> int:
         "--bind-addr",
         f"127.0.0.1:{options.port}",
     ]
-    server = subprocess.Popen(
-        command, start_new_session=True
-    )  # Ctrl-C is for us: a second signal of ours would cut the server's goodbye short
+    # Ctrl-C is for us: a second signal of ours would cut the server's goodbye short
+    server = subprocess.Popen(command, start_new_session=True)
     signal.signal(signal.SIGHUP, lambda *_: reactor.callFromThread(reactor.stop))
     print(f"cryptodash demo: open http://127.0.0.1:{options.port}/  (simulated venues; the server's log is {LOG})")
     print("break a venue from another terminal:  .venv/bin/twistd cryptodash fault binance silent BTC-USDT 10")

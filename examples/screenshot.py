@@ -1,5 +1,5 @@
-"""A picture of the page: starts the demo on a free port and a headless Chromium, waits until the market view is live,
-and writes a PNG.
+"""A picture of the page: starts the demo on a free port and a headless Chromium,
+waits until the market view is live, and writes a PNG.
 
 python examples/screenshot.py docs/dashboard.png [--view '#/compare/spot/BTC-USDT'] [--light] [--size 1440x900]
 """

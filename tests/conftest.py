@@ -19,8 +19,8 @@ def captures() -> Path:
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """What tests measured (``record_property("measured", text)``): said also when nothing failed, and from every
-    process."""
+    """What tests measured (``record_property("measured", text)``): said also when nothing failed,
+    and from every process."""
     for report in terminalreporter.getreports("passed") + terminalreporter.getreports("failed"):
         for name, text in report.user_properties:
             if name == "measured" and report.when == "call":

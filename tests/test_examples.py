@@ -28,8 +28,14 @@ def payload(text: str) -> dict[str, Any]:
     return value
 
 
-SNAPSHOT = '{"sequence":4,"bids":[{"price":1.10,"quantity":5},{"price":1.00,"quantity":2.50}],"asks":[{"price":1.20,"quantity":1}]}'
-DELTA = '{"sequence":5,"bids_upserts":[{"price":1.15,"quantity":3}],"asks_upserts":[],"deletes":{"bids":[1.10],"asks":[1.20]}}'
+SNAPSHOT = (
+    '{"sequence":4,"bids":[{"price":1.10,"quantity":5},{"price":1.00,'
+    '"quantity":2.50}],"asks":[{"price":1.20,"quantity":1}]}'
+)
+DELTA = (
+    '{"sequence":5,"bids_upserts":[{"price":1.15,"quantity":3}],'
+    '"asks_upserts":[],"deletes":{"bids":[1.10],"asks":[1.20]}}'
+)
 
 
 def test_a_delta_turns_the_snapshot_into_the_next_state(example: Any) -> None:

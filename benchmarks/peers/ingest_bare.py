@@ -1,5 +1,5 @@
-"""The limit of this server's own stack: Twisted, its frame slicer, a bare typed decode, and one f-string per event; no
-check, no state, no hub.
+"""The limit of this server's own stack: Twisted, its frame slicer, a bare typed decode, and one f-string per event;
+no check, no state, no hub.
 
     python -m benchmarks.peers.ingest_bare PORT SYMBOLS
 
@@ -86,16 +86,18 @@ class Client(FrameSlicer):
                 self.counts["ticker"] += 1
                 self._last[quote.s] = quote.b
                 self._size += len(
-                    f'{{"symbol":"{quote.s}","bid":{quote.b},"ask":{quote.a},"bid_size":{quote.B},"ask_size":{quote.A}}}'.encode()
+                    f'{{"symbol":"{quote.s}","bid":{quote.b},'
+                    f'"ask":{quote.a},"bid_size":{quote.B},"ask_size":{quote.A}}}'.encode()
                 )
             elif kind == ord("t"):
                 trade = _trade(payload).data
                 self.counts["trade"] += 1
                 side = "sell" if trade.m else "buy"
-                ticker = (
-                    f'{{"symbol":"{trade.s}","last":{trade.p},"last_time":{trade.T}}}'.encode()
-                )  # ours says a ticker for each trade, too
-                told = f'{{"symbol":"{trade.s}","id":"{trade.t}","price":{trade.p},"quantity":{trade.q},"side":"{side}"}}'.encode()
+                # ours says a ticker for each trade, too
+                ticker = f'{{"symbol":"{trade.s}","last":{trade.p},"last_time":{trade.T}}}'.encode()
+                told = (
+                    f'{{"symbol":"{trade.s}","id":"{trade.t}","price":{trade.p},"quantity":{trade.q},"side":"{side}"}}'
+                ).encode()
                 self._size += len(ticker) + len(told)
                 self._mark(trade.q)
             else:

@@ -1,5 +1,5 @@
-"""cryptofeed over ``websockets``: its Binance handler on every frame, each trade and ticker encoded, as its backends do
-it.
+"""cryptofeed over ``websockets``: its Binance handler on every frame, each trade and ticker
+encoded, as its backends do it.
 
     ingest_cryptofeed.py PORT SYMBOLS
 

@@ -1,5 +1,5 @@
-"""picows with a bare typed decode by msgspec: what receiving and reading the frames costs at least in Python, nothing
-kept, nothing encoded.
+"""picows with a bare typed decode by msgspec: what receiving and reading the frames costs at least in Python,
+nothing kept, nothing encoded.
 
 ingest_picows.py PORT SYMBOLS
 """

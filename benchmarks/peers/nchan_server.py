@@ -84,8 +84,8 @@ def post(path: bytes, body: bytes) -> bytes:
 
 
 def start_nginx(nginx: str, module: str, port: int) -> None:
-    """nginx with a directory of its own, which is gone once nginx is up; killed by the kernel when this process is no
-    more."""
+    """nginx with a directory of its own, which is gone once nginx is up;
+    killed by the kernel when this process is no more."""
     own = Path(tempfile.mkdtemp(prefix="nchan-"))
     try:
         text = CONFIGURATION.format(module=module, port=port, connections=CONNECTIONS)

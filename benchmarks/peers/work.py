@@ -80,8 +80,8 @@ class Work:
         return self._job is not None and self._job["do"] == "saturate"
 
     def turn(self) -> float | None:
-        """Do what is due; returns the seconds until the next turn (0: at once), None while there is nothing to do until
-        the next order."""
+        """Do what is due; returns the seconds until the next turn (0: at once), None while there is
+        nothing to do until the next order."""
         job = self._job
         if job is None:
             return None

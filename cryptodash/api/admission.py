@@ -11,8 +11,8 @@ _Address = IPv4Address | IPv6Address
 
 
 def origin_allowed(origin: str, allowed: Sequence[str]) -> bool:
-    """Whether a page of this origin may connect. ``*`` allows any; no Origin at all (not a browser) is always
-    allowed."""
+    """Whether a page of this origin may connect. ``*`` allows any;
+    no Origin at all (not a browser) is always allowed."""
     if not origin or "*" in allowed:
         return True
     return origin.strip().lower().rstrip("/") in {each.strip().lower().rstrip("/") for each in allowed}
@@ -67,8 +67,8 @@ def _peer_text(peer: str) -> str:
 
 
 class AddressCap:
-    """Counts connections per address; IPv6 by /64, since one customer owns that many. Unknown addresses (unix sockets)
-    are not capped."""
+    """Counts connections per address; IPv6 by /64, since one customer owns that many.
+    Unknown addresses (unix sockets) are not capped."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit

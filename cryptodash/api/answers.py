@@ -1,5 +1,5 @@
-"""How a REST answer leaves: JSON bytes with a length, compressed where the client takes it, errors in one shape, large
-bodies in slices."""
+"""How a REST answer leaves: JSON bytes with a length, compressed where the client takes it,
+errors in one shape, large bodies in slices."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ class Answer:
 
 @frozen
 class Stored:
-    """A body with its entity tag, compressed when first asked for; ``level`` is how hard to try (low for what is served
-    once)."""
+    """A body with its entity tag, compressed when first asked for; ``level`` is how hard to try (low
+    for what is served once)."""
 
     body: bytes
     level: int = 5
@@ -67,8 +67,8 @@ def error_answer(code: str, message: str, status: int, **headers: str) -> Answer
 
 
 def takes_gzip(request: Request) -> bool:
-    """Whether ``Accept-Encoding`` takes gzip: named, or else by ``*``, with a quality above zero (RFC 9110, section
-    12.5.3)."""
+    """Whether ``Accept-Encoding`` takes gzip: named, or else by ``*``, with a quality above zero (RFC
+    9110, section 12.5.3)."""
     qualities: dict[str, str] = {}
     for token in ",".join(request.requestHeaders.getRawHeaders("accept-encoding", [])).lower().split(","):
         name, _, parameter = token.partition(";")
@@ -95,9 +95,8 @@ def stored_answer(request: Request, stored: Stored, content_type: str = JSON, **
 def prepare(request: Request, answer: Answer) -> bytes:
     """Set status and headers; returns the body that is to be written."""
     body = answer.body
-    request.setResponseCode(
-        answer.status, HTTPStatus(answer.status).phrase.encode()
-    )  # Twisted has no words for 426 and 429
+    # Twisted has no words for 426 and 429
+    request.setResponseCode(answer.status, HTTPStatus(answer.status).phrase.encode())
     for name, text in answer.headers.items():
         if name == "Vary":
             request.responseHeaders.addRawHeader(name, text)
@@ -135,8 +134,8 @@ async def send(request: Request, answer: Answer) -> None:
 @implementer(IPushProducer)
 @define(eq=False)
 class _Slices:
-    """Writes a body slice by slice, so that a pause shows whether the peer reads at all and memory holds one slice per
-    peer."""
+    """Writes a body slice by slice, so that a pause shows whether the peer reads at all and memory
+    holds one slice per peer."""
 
     _request: Any
     _body: bytes

@@ -1,5 +1,5 @@
-"""What waits for one client that cannot be written to: the newest of everything, in bounded memory, never an old price
-as news."""
+"""What waits for one client that cannot be written to: the newest of everything, in bounded memory,
+never an old price as news."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def gap_message(topic: Topic, missed: int) -> bytes:
 
 @define(eq=False)
 class _State:
-    """A book or a sweep: what is due is taken from the hub when there is room, its status first where that has changed
-    as well."""
+    """A book or a sweep: what is due is taken from the hub when there is room,
+    its status first where that has changed as well."""
 
     feed: Feed
     status: bool = False

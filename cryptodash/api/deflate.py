@@ -1,9 +1,9 @@
-"""permessage-deflate (RFC 7692) for a crowd: every message compressed by itself, so that one frame serves all clients
-that agreed.
+"""permessage-deflate (RFC 7692) for a crowd: every message compressed by itself,
+so that one frame serves all clients that agreed.
 
 Off by default (``WS_DEFLATE``). Measured: 8 us for a trade (to 79 % of its bytes), 9 for a ticker (54 %), 20 for a
-snapshot of 50 levels (25 %), once per message; what is sent to one client alone (answers, a slow client's backlog)
-costs that for each.
+snapshot of 50 levels (25 %), once per message; what is sent to one client alone (answers,
+a slow client's backlog) costs that for each.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ def deflated_frame(body: bytes) -> bytes:
 
 
 class _SharedDeflate(PerMessageDeflateOfferAccept):
-    """Agrees to permessage-deflate without context takeover, and says so: Autobahn does only where the client asked for
-    it."""
+    """Agrees to permessage-deflate without context takeover, and says so:
+    Autobahn does only where the client asked for it."""
 
     def get_extension_string(self) -> str:
         said: str = super().get_extension_string()
@@ -38,8 +38,8 @@ class _SharedDeflate(PerMessageDeflateOfferAccept):
 
 
 def accept_deflate(offers: Sequence[object]) -> _SharedDeflate | None:
-    """The first offer of permessage-deflate that lets one compressed message serve everybody: no context takeover, and
-    the usual window.
+    """The first offer of permessage-deflate that lets one compressed message serve everybody:
+    no context takeover, and the usual window.
 
     A server may say so whatever was offered (RFC 7692, section 7.1.1.1); the client is asked for the same, which keeps
     its state out of our memory.

@@ -92,8 +92,8 @@ class Cohort:
             self.late[line] = 0
 
     def sync(self, line: Line) -> None:
-        """Bring one client up to what is pending now, ahead of the flush: before the hub is asked for present values,
-        which contain it."""
+        """Bring one client up to what is pending now, ahead of the flush:
+        before the hub is asked for present values, which contain it."""
         position = self.late.get(line, 0)
         if position < len(self.pending):
             self.clean.pop(line.send, None)
@@ -193,8 +193,8 @@ def _cuts(frames: list[bytes]) -> Iterator[int]:
 
 
 class Fanout:
-    """All cohorts of one server, the flush at the end of each reactor turn, and the watch over clients that do not
-    read."""
+    """All cohorts of one server, the flush at the end of each reactor turn,
+    and the watch over clients that do not read."""
 
     def __init__(self, hub: IHub, config: Config, reactor: IReactorTime, clock: Clock, tally: Tally) -> None:
         self.hub = hub
@@ -234,8 +234,8 @@ class Fanout:
         return line
 
     def subscribe(self, line: Line, feeds: frozenset[Feed]) -> None:
-        """The client's feeds from now on. What was pending for it goes out first; of feeds left out nothing comes any
-        more."""
+        """The client's feeds from now on. What was pending for it goes out first;
+        of feeds left out nothing comes any more."""
         old, line.cohort = line.cohort, None
         if old is not None:
             old.leave(line)

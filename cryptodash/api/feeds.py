@@ -1,5 +1,5 @@
-"""Feeds: what a subscription delivers, and where it comes from (the hub, or a rate group between the hub and the
-clients)."""
+"""Feeds: what a subscription delivers, and where it comes from (the hub, or a rate group between
+the hub and the clients)."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from cryptodash.hub.interfaces import Batch, IHub, IOutlet, Message
 
 
 class Feed(NamedTuple):
-    """One way of getting a topic: ``interval`` is the view's in ms (order books only), ``rate`` updates per second (0:
-    every update)."""
+    """One way of getting a topic: ``interval`` is the view's in ms (order books only),
+    ``rate`` updates per second (0: every update)."""
 
     topic: Topic
     interval: int = 0
@@ -74,8 +74,8 @@ class Group:
 
 
 class RateGroup(Group):
-    """Everybody who wants one topic at the same rate: the first update goes at once, then the latest of each burst once
-    per period.
+    """Everybody who wants one topic at the same rate: the first update goes at once,
+    then the latest of each burst once per period.
 
     Statuses and closed candles are never held back. One timer for the whole group, and only while updates come.
     """

@@ -1,7 +1,7 @@
 """What a peer may do to the HTTP port: bounded requests, bounded waiting, answers that say nothing about the machinery.
 
-Twisted's channel restarts its timer at every byte, takes any body, and waits for ever for a peer that does not read
-(all tried). Here:
+Twisted's channel restarts its timer at every byte, takes any body, and waits for ever for a peer that
+does not read (all tried). Here:
 
 * a request has ``request_deadline_s`` seconds to come in whole, from its first byte (the first one: from the connect),
 else 408;
@@ -38,8 +38,8 @@ MAX_HEADER_LINES: Final = 100
 IDLE_S: Final = 60.0
 STALL_S: Final = 10.0
 LINGER_S: Final = 1.0
-"""How long a peer that still sends may go on before the close, so that it reads why (a close with unread data destroys
-the answer)."""
+"""How long a peer that still sends may go on before the close, so that it reads why (a close with
+unread data destroys the answer)."""
 
 SERVER: Final = "cryptodash"
 SECURITY_HEADERS: Final[Mapping[str, str]] = {

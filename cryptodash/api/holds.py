@@ -30,8 +30,8 @@ class _Held:
 
 
 class Holds:
-    """Who asked first for a topic pays for it in the count of its address (an unknown one, on a unix socket, has none);
-    every request renews it."""
+    """Who asked first for a topic pays for it in the count of its address (an unknown one, on a unix socket,
+    has none); every request renews it."""
 
     def __init__(self, hub: IHub, config: Config, clock: Clock, scheduler: IReactorTime) -> None:
         self._hub = hub
@@ -72,7 +72,10 @@ class Holds:
         limits = self._limits
         if address and self._owners[address] >= limits.rest_held_topics_per_ip:
             soonest = min(each.until for each in self._held.values() if each.owner == address)
-            message = f"at most {limits.rest_held_topics_per_ip} topics per address can be asked for at a time; use /ws for more"
+            message = (
+                f"at most {limits.rest_held_topics_per_ip} topics per address can be asked for at a time; "
+                "use /ws for more"
+            )
         elif len(self._held) >= limits.rest_held_topics:
             soonest = next(iter(self._held.values())).until
             message = "too many topics are asked for over REST; use /ws"

@@ -1,5 +1,5 @@
-"""One client's way out: straight onto its socket while that takes everything, through a conflating backlog while it
-does not."""
+"""One client's way out: straight onto its socket while that takes everything, through a conflating
+backlog while it does not."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ class ILink(Interface):
     """The wire below a line."""
 
     send: Send = Attribute(
-        "put bytes on the wire: how many it took (the rest goes to ``queue``), -1 if it took all but wants no more now; may raise OSError"
+        "put bytes on the wire: how many it took (the rest goes to ``queue``), "
+        "-1 if it took all but wants no more now; may raise OSError"
     )
 
     def queue(data: bytes) -> None:
@@ -70,8 +71,8 @@ class Line:
             self.backlog.answer(frame)
 
     def introduce(self, feeds: Iterable[Feed]) -> None:
-        """Send status and present value of each, as far as the client takes them; the others follow when there is
-        room."""
+        """Send status and present value of each, as far as the client takes them;
+        the others follow when there is room."""
         if self.cohort is not None:
             self.cohort.sync(self)
         self.backlog.introduce(feeds)

@@ -1,5 +1,5 @@
-"""``/metrics``: every tally as Prometheus text, rendered in the reactor (the tallies change there), at most once a
-second."""
+"""``/metrics``: every tally as Prometheus text, rendered in the reactor (the tallies change there),
+at most once a second."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ CACHE_S: Final = 1.0
 
 
 class TallyCollector(Collector):
-    """Hands the tallies to prometheus_client. A name without our prefix gets it; the library itself adds ``_total`` to
-    counters."""
+    """Hands the tallies to prometheus_client. A name without our prefix gets it;
+    the library itself adds ``_total`` to counters."""
 
     def __init__(self, tally: Tally) -> None:
         self._tally = tally

@@ -33,8 +33,8 @@ CSS_COMMENT = re.compile(rb"^[ \t]*/\*(?:[^*]|\*(?!/))*\*/[ \t]*$", re.MULTILINE
 
 
 def without_comments(comment: re.Pattern[bytes], source: bytes) -> bytes:
-    """The source without the comments that have lines of their own; the lines stay, so that a browser's error names the
-    line of the file.
+    """The source without the comments that have lines of their own; the lines stay,
+    so that a browser's error names the line of the file.
 
     They are an eighth of what the page transfers. No string or template of the page spans lines, so whatever begins a
     line like a comment is one.

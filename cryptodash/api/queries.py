@@ -18,8 +18,8 @@ _lost_plus = re.compile(r" (?=[0-9]{2}:[0-9]{2}\Z)")
 
 
 class Query:
-    """The parameters by name. Unknown ones are ignored; every method raises ``Refused`` (400) that names the
-    parameter."""
+    """The parameters by name. Unknown ones are ignored; every method raises ``Refused`` (400)
+    that names the parameter."""
 
     def __init__(self, request: Request) -> None:
         self._values: dict[str, str] = {}

@@ -12,8 +12,8 @@ SERVICE = "crypto-dash-api"
 
 
 def is_up(report: ExchangeReport) -> bool:
-    """Whether the venue counts for readiness: good streams where something is wanted, a successful probe where nothing
-    is."""
+    """Whether the venue counts for readiness: good streams where something is wanted,
+    a successful probe where nothing is."""
     if report.status not in ("online", "degraded"):
         return False
     return report.status == "online" if report.idle else report.good_streams > 0

@@ -1,5 +1,5 @@
-"""What clients ask for: from bytes to checked requests. Everything wrong is ``Refused`` with a code and a message for a
-person."""
+"""What clients ask for: from bytes to checked requests. Everything wrong is ``Refused`` with a code
+and a message for a person."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""The REST routes: each reads its query, asks the hub, and answers. What they say is built in ``reports``, ``symbols``
-and the codec."""
+"""The REST routes: each reads its query, asks the hub, and answers. What they say is built in ``reports``,
+``symbols`` and the codec."""
 
 from __future__ import annotations
 
@@ -63,8 +63,8 @@ class Routes:
 
 
 class Rest:
-    """Every endpoint. ``started`` is the monotonic time of the start, ``draining`` whether the server is shutting
-    down."""
+    """Every endpoint. ``started`` is the monotonic time of the start, ``draining`` whether the
+    server is shutting down."""
 
     app = Klein()
     app.url_map.merge_slashes = False
@@ -227,8 +227,8 @@ class Rest:
         await send(request, json_answer(values.candles_payload(topic, limit, bars, cached, source)))
 
     async def _first(self, request: Request, query: Query, channel: Channel, depth: int | None = None) -> Topic:
-        """The topic asked for, held for the linger, once it has a value. Raises ``Refused``: ``not_yet_known`` after
-        ``FIRST_VALUE_S``."""
+        """The topic asked for, held for the linger, once it has a value. Raises ``Refused``:
+        ``not_yet_known`` after ``FIRST_VALUE_S``."""
         topic = self._resolve(query, channel, depth)
         self._holds.hold(topic, self._address(request))
         if not await self._hub.first_value(topic, self._hub.view_interval(topic, None), FIRST_VALUE_S):

@@ -70,8 +70,8 @@ class _Rejection:
 class Session:
     """What one client has subscribed to, and how its requests are answered.
 
-    ``opened`` first, then ``received`` per text message, ``unknown`` for a topic the catalogue turned out to lack, at
-    last ``closed``.
+    ``opened`` first, then ``received`` per text message, ``unknown`` for a topic the catalogue turned
+    out to lack, at last ``closed``.
     """
 
     def __init__(self, fanout: Fanout, line: Line, limits: Limits, identity: Identity, session_id: str) -> None:
@@ -108,8 +108,8 @@ class Session:
         )
 
     def received(self, payload: bytes) -> None:
-        """Serve one text message. A client over its rate is closed with 1008; every other fault is answered with an
-        ``error``."""
+        """Serve one text message. A client over its rate is closed with 1008;
+        every other fault is answered with an ``error``."""
         if self._closed:
             return
         if not self._budget.take():
@@ -192,7 +192,8 @@ class Session:
         if total > self._limits.max_channels:
             raise Refused(
                 "too_many_channels",
-                f"{total} channels on one connection: at most {self._limits.max_channels} are allowed; nothing was subscribed",
+                f"{total} channels on one connection: at most {self._limits.max_channels} are allowed; "
+                "nothing was subscribed",
             )
         accepted = [self._accept(topic, wish) for topic, wish in wishes.items() if self._admit(topic, wish, rejected)]
         self._refeed()

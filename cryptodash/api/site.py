@@ -1,5 +1,5 @@
-"""The resource tree: ``/ws`` belongs to the WebSocket resource, everything else to REST; what both need first is
-checked here."""
+"""The resource tree: ``/ws`` belongs to the WebSocket resource, everything else to REST;
+what both need first is checked here."""
 
 from __future__ import annotations
 
@@ -166,10 +166,11 @@ def _path_fault(request: Request) -> Answer | None:
 
 
 class GuardedSite(Site):
-    """The HTTP factory; only HTTP/1.1, because a WebSocket cannot be handed over from HTTP/2 and its limits would be
-    others."""
+    """The HTTP factory; only HTTP/1.1, because a WebSocket cannot be handed over from HTTP/2 and its
+    limits would be others."""
 
-    protocol = GuardedChannel  # type: ignore[assignment]  # Twisted infers the type of its own default; Site calls any HTTPChannel
+    # Twisted infers the type of its own default; Site calls any HTTPChannel.
+    protocol = GuardedChannel  # type: ignore[assignment]
     noisy = False
 
     def __init__(

@@ -1,5 +1,5 @@
-"""/ws on the wire: Autobahn's server protocol with safe options, one session and one line per connection, and the
-drain."""
+"""/ws on the wire: Autobahn's server protocol with safe options, one session and one line per
+connection, and the drain."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ _REFUSALS: Final = {403: "origin_not_allowed", 503: "restarting"}
 
 
 class _QuietLog:
-    """In the place of Autobahn's own log, which writes lines for what any peer can cause: closes are counted
-    instead."""
+    """In the place of Autobahn's own log, which writes lines for what any peer can cause:
+    closes are counted instead."""
 
     def debug(self, *_: object, **__: object) -> None:
         """Nothing: Autobahn calls this for every chunk."""
@@ -64,16 +64,16 @@ class _QuietLog:
 
 
 class _Timers:
-    """Delayed calls for Autobahn on the given reactor; its own batched timers use the global one and round down to
-    whole seconds."""
+    """Delayed calls for Autobahn on the given reactor; its own batched timers use the global one and
+    round down to whole seconds."""
 
     def __init__(self, reactor: IReactorTime) -> None:
         self.call_later = reactor.callLater
 
 
 class ClientProtocol(WebSocketServerProtocol):
-    """One client. Autobahn calls ``onConnect``, ``onOpen``, ``onMessage``, ``onClose``; ``onClose`` comes also when the
-    others never did."""
+    """One client. Autobahn calls ``onConnect``, ``onOpen``, ``onMessage``, ``onClose``;
+    ``onClose`` comes also when the others never did."""
 
     log = _QuietLog()
     factory: ClientFactory
@@ -130,8 +130,8 @@ class ClientProtocol(WebSocketServerProtocol):
     def sendHttpErrorResponse(
         self, code: int, reason: str, responseHeaders: Sequence[tuple[str, str]] | None = None
     ) -> None:
-        """A refused handshake is answered in the shape of every error of the server; Autobahn puts its words into the
-        status line alone."""
+        """A refused handshake is answered in the shape of every error of the server;
+        Autobahn puts its words into the status line alone."""
         body = error_body(_REFUSALS.get(code, "bad_handshake"), reason[:200])
         headers = [
             ("Content-Type", JSON),
@@ -242,11 +242,11 @@ class ClientProtocol(WebSocketServerProtocol):
 
 
 class ClientFactory(WebSocketServerFactory):
-    """Serves /ws. ``start`` and ``stop`` its timers; ``drain`` says goodbye. Mount it with ``WebSocketResource`` or
-    listen with it.
+    """Serves /ws. ``start`` and ``stop`` its timers; ``drain`` says goodbye.
+    Mount it with ``WebSocketResource`` or listen with it.
 
-    ``source`` is what the greeting says (``live``, ``simulated``, ...), ``random`` spreads reconnects and makes session
-    ids.
+    ``source`` is what the greeting says (``live``, ``simulated``, ...),
+    ``random`` spreads reconnects and makes session ids.
     """
 
     protocol = ClientProtocol
@@ -320,8 +320,8 @@ class ClientFactory(WebSocketServerFactory):
         self.fanout.stop()
 
     async def drain(self, deadline_s: float) -> None:
-        """Close every client with 1012 and a ``retry_ms`` of its own; new ones are refused. Done when all have gone, or
-        after ``deadline_s``."""
+        """Close every client with 1012 and a ``retry_ms`` of its own; new ones are refused.
+        Done when all have gone, or after ``deadline_s``."""
         self.draining = True
         self.fanout.flush()
         spread_ms = max(1000, len(self.sessions) * 1000 // RECONNECTS_PER_S)
@@ -364,8 +364,8 @@ class ClientFactory(WebSocketServerFactory):
     def _with_options(self) -> type[ClientProtocol]:
         """The protocol with the options as members of its class.
 
-        Autobahn copies all of them into every connection and writes a report of that for its log, on or not: 170 us a
-        connection.
+        Autobahn copies all of them into every connection and writes a report of that for its log,
+        on or not: 170 us a connection.
         """
         options: dict[str, Any] = {name: getattr(self, name) for name in self.protocol.CONFIG_ATTRS}
         options = {name: staticmethod(option) if callable(option) else option for name, option in options.items()}

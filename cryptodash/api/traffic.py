@@ -71,15 +71,15 @@ class Traffic:
         self._bytes += size * clients
 
     def flushed_one(self, messages: list[Message | Batch], size: int) -> None:
-        """The same for a cohort of one client. A thousand of them flush in a turn, so this only notes what ``settle``
-        counts, all at once."""
+        """The same for a cohort of one client. A thousand of them flush in a turn,
+        so this only notes what ``settle`` counts, all at once."""
         self._handed += messages
         self._sizes[1] += 1
         self._bytes += size
 
     def settle(self) -> float:
-        """Bring the turn's sums into the metrics; returns the share of the writes that went to cohorts of one
-        client."""
+        """Bring the turn's sums into the metrics; returns the share of the writes that went to
+        cohorts of one client."""
         for message, times in Counter(self._handed).items():
             self._kinds[message.kind] += message.count * times
         self._handed.clear()

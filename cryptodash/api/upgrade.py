@@ -13,12 +13,12 @@ from typing import Final
 from attrs import frozen
 
 MAX_HEAD: Final = 4096
-"""Far below the limits of the usual way, so that none of them can be reached here; with cookies, browsers send less
-than half."""
+"""Far below the limits of the usual way, so that none of them can be reached here; with cookies,
+browsers send less than half."""
 MAX_FIELDS: Final = 40
 
-# Labels of 1..63 characters, or an address in brackets, and a port: whatever else a Host is, no part of us has to read
-# it.
+# Labels of 1..63 characters, or an address in brackets, and a port: whatever else a Host is,
+# no part of us has to read it.
 _LABEL: Final = "[A-Za-z0-9_-]{1,63}"
 _HOST: Final = rf"(?:{_LABEL}(?:\.{_LABEL}){{0,8}}\.?|\[[0-9A-Fa-f:.]{{2,45}}\])(?::[0-9]{{1,5}})?"
 valid_host = re.compile(_HOST.encode()).fullmatch
@@ -35,15 +35,15 @@ _origin = re.compile(
 _UNUSUAL: Final = frozenset(("content-length", "transfer-encoding", "expect", "sec-websocket-protocol"))
 """A body, something to be said before the answer, or something to be chosen."""
 _OFFERS: Final = frozenset(("permessage-deflate", "permessage-deflate; client_max_window_bits"))
-"""What browsers and the common libraries offer. Only these: parameters can be wrong, and then the request is
-refused."""
+"""What browsers and the common libraries offer. Only these: parameters can be wrong,
+and then the request is refused."""
 _CONNECTION: Final = frozenset(("upgrade", "keep-alive, upgrade"))
 
 
 @frozen
 class Upgrade:
-    """What counts of a request that can be granted. ``deflate``: it offers compression; ``rest``: bytes that came
-    behind it."""
+    """What counts of a request that can be granted. ``deflate``: it offers compression; ``rest``:
+    bytes that came behind it."""
 
     key: str
     origin: str
@@ -53,8 +53,8 @@ class Upgrade:
 
 
 def read_upgrade(data: bytes) -> Upgrade | None:
-    """The upgrade request that the first bytes of a connection hold, or ``None`` if there is anything unusual about
-    it."""
+    """The upgrade request that the first bytes of a connection hold, or ``None`` if there is
+    anything unusual about it."""
     end = data.find(b"\r\n\r\n", 0, MAX_HEAD)
     if end < 0 or not data.startswith(b"GET /ws"):
         return None
@@ -76,8 +76,8 @@ def read_upgrade(data: bytes) -> Upgrade | None:
 
 
 def _read_fields(lines: list[str]) -> dict[str, str] | None:
-    """Fields by their names in small letters. Nothing unusual: no field twice, no folded line, only printable
-    characters."""
+    """Fields by their names in small letters. Nothing unusual: no field twice, no folded line,
+    only printable characters."""
     fields: dict[str, str] = {}
     for line in lines:
         name, colon, value = line.partition(":")

@@ -1,5 +1,5 @@
-"""The two kinds of wire below a client's line: a plain TCP socket that is written to directly, and any other
-transport."""
+"""The two kinds of wire below a client's line: a plain TCP socket that is written to directly,
+and any other transport."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def shrink_send_buffer(transport: Any, size: int) -> None:
 
 @implementer(ILink)
 class Wire:
-    """What both have in common. Registered as the transport's producer, it hears when the transport is full and when it
-    has drained.
+    """What both have in common. Registered as the transport's producer, it hears when the transport
+    is full and when it has drained.
 
     ``line`` is set after that: a call before it tells nothing.
     """

@@ -151,7 +151,8 @@ def _assemble(values: Mapping[str, object], warnings: list[str]) -> Config:
         raise ConfigError("AUTH_TOKEN: authentication is not built yet; allowed is only leaving it unset")
     if bool(plain.get("tls_cert")) != bool(plain.get("tls_key")):
         raise ConfigError("TLS_CERT and TLS_KEY: allowed are both or neither")
-    config = Config(**plain, endpoints=endpoints, limits=Limits(**limits))  # type: ignore[arg-type]  # each was parsed as its field is typed
+    # Each was parsed as its field is typed.
+    config = Config(**plain, endpoints=endpoints, limits=Limits(**limits))  # type: ignore[arg-type]
     if config.tls_cert:
         config = evolve(config, bind_addr=_with_tls(config))
     if config.enable_redis:
@@ -163,7 +164,8 @@ def _with_tls(config: Config) -> str:
     kind, _, rest = config.bind_addr.partition(":")
     if kind not in ("tcp", "tcp6"):
         raise ConfigError(
-            f"TLS_CERT and TLS_KEY: with BIND_ADDR {config.bind_addr[:60]!r} name the files in the endpoint string; allowed here is host:port"
+            f"TLS_CERT and TLS_KEY: with BIND_ADDR {config.bind_addr[:60]!r} name the files in the endpoint string; "
+            "allowed here is host:port"
         )
 
     def escaped(path: str) -> str:

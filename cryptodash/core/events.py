@@ -117,8 +117,8 @@ class Trade(Struct, frozen=True, gc=False):
 
 
 class Candle(Struct, frozen=True, gc=False):
-    """One bar; ``timestamp`` is its open time. ``source`` is ``venue``, ``rest`` or ``trades``; ``corrected`` marks a
-    closed bar sent again."""
+    """One bar; ``timestamp`` is its open time. ``source`` is ``venue``, ``rest`` or ``trades``;
+    ``corrected`` marks a closed bar sent again."""
 
     topic: Topic
     timestamp: int
@@ -137,8 +137,8 @@ class Book(Protocol):
     """The read side of a live order book."""
 
     def top(self, depth: int) -> tuple[Sequence[Level], Sequence[Level]]:
-        """(bids, asks), best first: at most ``depth`` levels a side, and only levels that are *proven* (inside the
-        horizon)."""
+        """(bids, asks), best first: at most ``depth`` levels a side, and only levels that are
+        *proven* (inside the horizon)."""
 
 
 class BookChanged(Struct, frozen=True, gc=False):
@@ -168,8 +168,8 @@ class BookSnapshot(Struct, frozen=True, gc=False):
 
 
 class BookDelta(Struct, frozen=True, gc=False):
-    """What turns the view with ``sequence - 1`` into the one with ``sequence``: levels to set and prices to remove, per
-    side."""
+    """What turns the view with ``sequence - 1`` into the one with ``sequence``:
+    levels to set and prices to remove, per side."""
 
     topic: Topic
     timestamp: int
@@ -189,8 +189,8 @@ class Sweep(Struct, frozen=True, gc=False):
 
 
 class StreamStatus(Struct, frozen=True, gc=False):
-    """How fresh a topic is, from ``since`` (our wall clock, ms) on. ``fields`` names the parts of a ticker that are
-    stale."""
+    """How fresh a topic is, from ``since`` (our wall clock, ms) on.
+    ``fields`` names the parts of a ticker that are stale."""
 
     topic: Topic
     state: State

@@ -109,8 +109,8 @@ class Catalogue:
         """The symbol a client means by ``BTC-USDT``, ``btc/usdt`` or ``BTCUSDT``.
 
         Raises ``Refused``: ``unknown_symbol`` (404), or ``ambiguous_symbol`` (400) with the candidates. Where the
-        market is not loaded yet a separated spelling is taken at its word; a joined one cannot be and is
-        ``not_yet_known`` (409).
+        market is not loaded yet a separated spelling is taken at its word;
+        a joined one cannot be and is ``not_yet_known`` (409).
         """
         symbol = split_symbol(text)
         if symbol is not None:

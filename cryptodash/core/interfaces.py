@@ -1,5 +1,5 @@
-"""The seams between the rooms. The hub implements ``IInlet`` and uses ``IUpstream``; ``exchanges`` the other way
-round."""
+"""The seams between the rooms. The hub implements ``IInlet`` and uses ``IUpstream``;
+``exchanges`` the other way round."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from cryptodash.core.topics import Topic
 
 @frozen
 class StreamReport:
-    """One upstream stream as ``/api/streams`` shows it. ``age`` is seconds since the last frame that confirmed its
-    value."""
+    """One upstream stream as ``/api/streams`` shows it. ``age`` is seconds since the last frame
+    that confirmed its value."""
 
     exchange: str
     name: str
@@ -81,8 +81,8 @@ class IUpstream(Interface):
         """The candle intervals it has, in our names."""
 
     def want(topics: Iterable[Topic]) -> None:
-        """Start streaming these (order books by their depth); a topic wanted already is no news. Answers come through
-        the inlet."""
+        """Start streaming these (order books by their depth); a topic wanted already is no news.
+        Answers come through the inlet."""
 
     def drop(topics: Iterable[Topic]) -> None:
         """Stop streaming these."""
@@ -97,8 +97,8 @@ class IUpstream(Interface):
         """The venue's state now."""
 
     async def candles(topic: Topic, limit: int, end_ms: int | None) -> Sequence[Candle]:
-        """Up to ``limit`` bars before or at ``end_ms`` (open time), oldest first, one per open time. Raises
-        ``UpstreamError``."""
+        """Up to ``limit`` bars before or at ``end_ms`` (open time), oldest first, one per open time.
+        Raises ``UpstreamError``."""
 
     async def refresh_catalogue() -> int:
         """Read the catalogue again; returns how many instruments it has now. Raises ``UpstreamError``."""

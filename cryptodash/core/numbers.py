@@ -25,8 +25,8 @@ _ROUNDED = Context(prec=50, rounding=ROUND_HALF_EVEN, traps=[InvalidOperation, D
 # Nearly every number of a venue is already plain: one match admits it unchanged.
 _plain = re.compile(rf"-?(?:0|[1-9][0-9]*)(?:\.[0-9]{{1,{MAX_EXPONENT}}})?").fullmatch
 PLAIN_UNSIGNED = rf"(?:0|[1-9][0-9]{{0,20}}+)(?:\.[0-9]{{1,{MAX_EXPONENT}}}+)?+"
-"""Pattern of the usual numbers that are not negative (and hold at most 40 characters); what it does not match may be a
-number all the same."""
+"""Pattern of the usual numbers that are not negative (and hold at most 40 characters);
+what it does not match may be a number all the same."""
 PLAIN_POSITIVE = rf"(?:[1-9][0-9]{{0,20}}+(?:\.[0-9]{{1,{MAX_EXPONENT}}}+)?+|0\.(?=0*+[1-9])[0-9]{{1,{MAX_EXPONENT}}}+)"
 """The same without zero."""
 _plain_unsigned = re.compile(PLAIN_UNSIGNED).fullmatch
@@ -94,8 +94,8 @@ def from_decimal(value: Decimal) -> Number:
 
 
 def key(number: Number) -> int:
-    """An integer that orders and identifies a number by value: ``1.50`` and ``1.5`` have the same key (the value times
-    10**18)."""
+    """An integer that orders and identifies a number by value: ``1.50`` and ``1.5`` have the same key
+    (the value times 10**18)."""
     whole, _, fraction = number.partition(".")
     return int(whole + fraction.ljust(MAX_EXPONENT, "0"))
 
@@ -103,9 +103,8 @@ def key(number: Number) -> int:
 def reaches(a: Number, b: Number) -> bool:
     """Whether ``a >= b``, of two numbers that are not negative."""
     if len(a) == len(b) and a.find(".") == b.find("."):
-        return (
-            a >= b
-        )  # place by place the same, so their text is in the order of their values: 0.15 us against 1.1 by keys
+        # place by place the same, so their text is in the order of their values: 0.15 us against 1.1 by keys
+        return a >= b
     return key(a) >= key(b)
 
 
@@ -120,8 +119,8 @@ def scale(number: Number, power: int) -> Number:
 
 
 def ratio(numerator: Decimal, denominator: Decimal, scale: int, places: int) -> Number | None:
-    """A named ratio (percent: ``scale=100``, basis points: ``scale=10_000``) rounded to ``places`` decimals; None over
-    a zero denominator."""
+    """A named ratio (percent: ``scale=100``, basis points: ``scale=10_000``) rounded to ``places`` decimals;
+    None over a zero denominator."""
     if not denominator:
         return None
     exact = _ROUNDED.divide(_ROUNDED.multiply(numerator, Decimal(scale)), denominator)

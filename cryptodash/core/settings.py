@@ -161,8 +161,8 @@ def _log_level(text: str) -> str:
 
 
 def _rust_log(text: str) -> str:
-    """The seed's variable: targets that are not ours say nothing here, whatever their level is called, so they are left
-    out."""
+    """The seed's variable: targets that are not ours say nothing here, whatever their level is
+    called, so they are left out."""
     known = [
         part for part in _words(text) if "=" not in part or part.partition("=")[0].partition(".")[0] == "cryptodash"
     ]

@@ -1,8 +1,8 @@
-"""Plain counters and bucket lists that every room counts into; ``api/metrics.py`` alone turns them into Prometheus
-text.
+"""Plain counters and bucket lists that every room counts into; ``api/metrics.py`` alone turns
+them into Prometheus text.
 
-Counting must cost next to nothing on the hot path: a counter is a dict from label values to a number, a histogram a
-list of counts.
+Counting must cost next to nothing on the hot path: a counter is a dict from label values to a number,
+a histogram a list of counts.
 """
 
 from __future__ import annotations

@@ -29,8 +29,8 @@ class Channel(str, enum.Enum):
 
 
 class Topic:
-    """(exchange, market, symbol, channel, depth or interval). Immutable; equal topics are one object, so hashing one
-    costs a pointer.
+    """(exchange, market, symbol, channel, depth or interval). Immutable; equal topics are one object,
+    so hashing one costs a pointer.
 
     ``depth`` is 0 but for order-book subscriptions: depth 0 is the venue's book itself, from which every depth is
     viewed. ``symbol`` is ``ANY`` for a ticker sweep. Text form: ``binance:spot:BTC-USDT:candle:1m``.
@@ -46,8 +46,8 @@ class Topic:
     interval: str
     text: str
     json: str
-    """The members ``"exchange":...,"market_type":...,"symbol":...`` (and depth or interval) that every message of this
-    topic carries."""
+    """The members ``"exchange":...,"market_type":...,"symbol":...``
+    (and depth or interval) that every message of this topic carries."""
 
     def __new__(
         cls, exchange: str, market: MarketType, symbol: Symbol, channel: Channel, *, depth: int = 0, interval: str = ""
@@ -116,11 +116,11 @@ def _members(key: tuple[str, MarketType, Symbol, Channel, int, str]) -> str:
 
 
 def parse_topic(text: str, *, default_depth: int = 0) -> Topic:
-    """A topic from ``exchange:market:SYMBOL[:channel[:depth or interval]]``; the channel is ``ticker`` where none is
-    named.
+    """A topic from ``exchange:market:SYMBOL[:channel[:depth or interval]]``;
+    the channel is ``ticker`` where none is named.
 
-    ``default_depth`` is what an order book without a depth gets. Raises ``Refused`` (``invalid_topic``) that says what
-    is wrong.
+    ``default_depth`` is what an order book without a depth gets.
+    Raises ``Refused`` (``invalid_topic``) that says what is wrong.
     """
     exchange, _, rest = text.strip().partition(":")
     parts = rest.split(":")

@@ -98,8 +98,8 @@ STATUS: Mapping[MarketType, Mapping[str, str]] = {
 
 
 def read_catalogue(exchange: str, market: MarketType, body: bytes) -> Sequence[Instrument]:
-    """On USD-M only ``PERPETUAL`` contracts; on spot only what may be traded there. Listings without a tick or a step
-    cannot be shown."""
+    """On USD-M only ``PERPETUAL`` contracts; on spot only what may be traded there.
+    Listings without a tick or a step cannot be shown."""
     listings = _exchange_info(body).symbols
     kept = [each for each in listings if (each.on_spot if market is SPOT else each.contract == "PERPETUAL")]
     return [
@@ -164,8 +164,8 @@ def read_snapshot(stream: str, body: bytes) -> Depth:
 
 
 def candles_request(topic: Topic, instrument: Instrument, limit: int, end_ms: int | None) -> RestRequest:
-    """``endTime`` bounds the open time, inclusive. USD-M weight by limit: 1 below 100, 2 below 500, 5 up to 1000; spot
-    2."""
+    """``endTime`` bounds the open time, inclusive. USD-M weight by limit: 1 below 100,
+    2 below 500, 5 up to 1000; spot 2."""
     limit = max(1, min(limit, 1000))
     end = () if end_ms is None else (("endTime", str(end_ms)),)
     params = (("symbol", instrument.native), ("interval", topic.interval), *end, ("limit", str(limit)))
@@ -244,8 +244,8 @@ _BAD_PARAMETER = range(-1199, -1099)
 
 
 def rest_error(status: int, headers: Mapping[str, str], body: bytes) -> tuple[str, str, float | None] | None:
-    """What a refusal means. 429: slow down; 418: banned (two minutes to three days); 403 and 451: this host does not
-    serve this place."""
+    """What a refusal means. 429: slow down; 418: banned (two minutes to three days); 403 and 451:
+    this host does not serve this place."""
     if status < 300:
         return None
     error = _read_error(body)

@@ -79,13 +79,10 @@ def read_all_book_tickers(stream: str, frame: bytes) -> Sequence[Message]:
 
 
 # {"e":"24hrTicker","E":1788548384904,"s":"BTCUSD_PERP","ps":"BTCUSD","p":"-1614.7","P":"-1.988","w":"80435.03631557",
-#  "c":"79603.1","Q":"1",
-#  "o":"81217.8","h":"82265.9","l":"78601.0","v":"13210881","q":"16424.3","O":1788461940000,"C":1788548384896,
-#  "F":1151701827,
-#  "L":1152013525,"n":311696,"st":2}
+#  "c":"79603.1","Q":"1","o":"81217.8","h":"82265.9","l":"78601.0","v":"13210881","q":"16424.3","O":1788461940000,
+#  "C":1788548384896,"F":1151701827,"L":1152013525,"n":311696,"st":2}
 # {"e":"24hrMiniTicker","E":1786539510015,"s":"BTCUSDT","c":"64117.99000000","o":"64330.60000000","h":"64500.00000000",
-#  "l":"63238.00000000",
-#  "v":"14724.65375000","q":"940099726.82861850"}
+#  "l":"63238.00000000","v":"14724.65375000","q":"940099726.82861850"}
 class _DayTicker(Struct, gc=False):
     native: Name = field(name="s")
     time: Time = field(name="E")
@@ -216,8 +213,7 @@ class _SpotDepth(Struct, gc=False):
 
 
 # {"e":"depthUpdate","E":1626992741077,"T":1626992740974,"s":"AKROUSDT","U":600859599831,"u":600859599831,
-#  "pu":600859598737,
-#  "b":[],"a":[["0.01737","437848"]]}
+#  "pu":600859598737,"b":[],"a":[["0.01737","437848"]]}
 class _PerpetualDepth(Struct, gc=False):
     time: Time = field(name="T")
     first: Count = field(name="U")
@@ -230,10 +226,12 @@ class _PerpetualDepth(Struct, gc=False):
 _spot_depth = decoder(Wrapped[_SpotDepth])
 _perpetual_depth = decoder(Wrapped[_PerpetualDepth])
 _plain_spot_depth = shape(
-    '{"stream":"<word>","data":{"e":"depthUpdate","E":<int>,"s":"<word>","U":<int>,"u":<int>,"b":<levels>,"a":<levels>}}'
+    '{"stream":"<word>","data":{"e":"depthUpdate","E":<int>,'
+    '"s":"<word>","U":<int>,"u":<int>,"b":<levels>,"a":<levels>}}'
 )
 _plain_perpetual_depth = shape(
-    '{"stream":"<word>","data":{"e":"depthUpdate","E":<int>,"T":<int>,"s":"<word>","U":<int>,"u":<int>,"pu":<int>,"b":<levels>,"a":<levels>}}'
+    '{"stream":"<word>","data":{"e":"depthUpdate","E":<int>,"T":<int>,'
+    '"s":"<word>","U":<int>,"u":<int>,"pu":<int>,"b":<levels>,"a":<levels>}}'
 )
 
 
@@ -254,9 +252,8 @@ def _depth(stream: str, data: _SpotDepth | _PerpetualDepth, previous: int | None
 
 
 # {"e":"kline","E":1786539494037,"s":"BTCUSDT","k":{"t":1786539480000,"T":1786539539999,"s":"BTCUSDT","i":"1m",
-#  "f":6569906771,"L":6569906885,
-#  "o":"64117.67000000","c":"64117.99000000","h":"64118.00000000","l":"64117.66000000","v":"0.38518000","n":115,
-#  "x":false,"q":"24696.88116430",...}}
+#  "f":6569906771,"L":6569906885,"o":"64117.67000000","c":"64117.99000000","h":"64118.00000000","l":"64117.66000000",
+#  "v":"0.38518000","n":115,"x":false,"q":"24696.88116430",...}}
 class _Bar(Struct, gc=False):
     open_time: Time = field(name="t")
     open: str = field(name="o")
@@ -294,15 +291,14 @@ def read_kline(stream: str, frame: bytes) -> Sequence[Message]:
     )
 
 
-# {"stream":"!serverShutdown","data":{"e":"serverShutdown","E":1788548384904}}       spot, shortly before a planned
-#  restart
+# {"stream":"!serverShutdown","data":{"e":"serverShutdown","E":1788548384904}}  spot, shortly before a planned restart
 def read_shutdown(stream: str, frame: bytes) -> Sequence[Message]:
     return (Restarting(),)
 
 
 def _readers(depth: Reader) -> Mapping[str, Reader]:
-    """By kind of stream: the word after the symbol, without interval or speed; all-market streams by their whole
-    name."""
+    """By kind of stream: the word after the symbol, without interval or speed;
+    all-market streams by their whole name."""
     return {
         "bookTicker": read_book_ticker,
         "!bookTicker": read_all_book_tickers,

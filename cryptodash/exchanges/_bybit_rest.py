@@ -1,8 +1,8 @@
 """Bybit V5 REST answers in our words: catalogue, candles, the ticker sweep, errors.
 
 Every answer is ``{"retCode":0,"retMsg":"OK","result":{...},"retExtInfo":{},"time":<ms>}``; a failure has another
-``retCode``, mostly with HTTP 200. Sources: bybit-exchange.github.io/docs/v5, "Market", "Error Codes" and "Rate Limit
-Rules".
+``retCode``, mostly with HTTP 200. Sources: bybit-exchange.github.io/docs/v5, "Market",
+"Error Codes" and "Rate Limit Rules".
 """
 
 from __future__ import annotations
@@ -60,8 +60,7 @@ class _LotSizeFilter(Struct, gc=False):
 
 # {"symbol":"BTCUSDT","contractType":"LinearPerpetual","status":"Trading","baseCoin":"BTC","quoteCoin":"USDT",...,
 #  "priceFilter":{...,"tickSize":"0.10"},"lotSizeFilter":{...,"minOrderQty":"0.001","qtyStep":"0.001",...,
-#  "minNotionalValue":"5"},...,
-#  "settleCoin":"USDT",...}
+#  "minNotionalValue":"5"},...,"settleCoin":"USDT",...}
 #  linear
 # {"symbolId":9,"symbol":"BTCUSDT","baseCoin":"BTC","quoteCoin":"USDT","innovation":"0","status":"Trading",...,
 #  "lotSizeFilter":{"basePrecision":"0.000001",...,"minOrderQty":"0.000011",...,"minOrderAmt":"5",...},
@@ -109,8 +108,8 @@ def read_catalogue(exchange: str, request: RestRequest, body: bytes) -> tuple[Se
 
 
 def _next_page(request: RestRequest, cursor: str) -> RestRequest | None:
-    """The cursor comes percent-encoded, and a request's parameters are encoded when sent. A cursor that does not move
-    on ends the list."""
+    """The cursor comes percent-encoded, and a request's parameters are encoded when sent.
+    A cursor that does not move on ends the list."""
     cursor = unquote(cursor)
     if not cursor or dict(request.params).get("cursor") == cursor:
         return None
@@ -266,8 +265,8 @@ _NOT_HERE = 10024
 
 
 def rest_error(status: int, headers: Mapping[str, str], body: bytes) -> tuple[str, str, float | None] | None:
-    """What a refusal means. HTTP 403 is either "access too frequent" (wait ten minutes) or a region that is not
-    served."""
+    """What a refusal means. HTTP 403 is either "access too frequent" (wait ten minutes) or a
+    region that is not served."""
     if status < 300 and body.startswith(_GOOD):
         return None
     failure = _read_failure(body)

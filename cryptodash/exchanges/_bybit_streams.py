@@ -1,8 +1,8 @@
 """Bybit V5 frames in our words: one reader per kind of topic, the raw message above each.
 
 Prices and sizes are decimal strings, times ms; ``ts`` is the gateway's time, ``cts`` the matching engine's. The order
-of keys differs per product. The raw messages are recorded ones; rules: bybit-exchange.github.io/docs/v5, "WebSocket
-Stream / Public".
+of keys differs per product. The raw messages are recorded ones; rules: bybit-exchange.github.io/docs/v5,
+"WebSocket Stream / Public".
 """
 
 from __future__ import annotations
@@ -38,9 +38,8 @@ _BUY, _SELL = Side.BUY, Side.SELL  # looked up once: a member costs 0.1 us each 
 Kind = Literal["snapshot", "delta"]
 
 
-# {"topic":"orderbook.50.BTCUSDT","ts":1787612486116,"type":"delta","data":{"s":"BTCUSDT","b":[],"a":[["78716.8",
-#  "0.027559"],["78748.5","0"]],
-#  "u":217107085,"seq":113099229629},"cts":1787612486108}
+# {"topic":"orderbook.50.BTCUSDT","ts":1787612486116,"type":"delta","data":{"s":"BTCUSDT","b":[],
+#  "a":[["78716.8","0.027559"],["78748.5","0"]],"u":217107085,"seq":113099229629},"cts":1787612486108}
 class _Levels(Struct, gc=False):
     bids: RawLevels = field(name="b")
     asks: RawLevels = field(name="a")
@@ -57,13 +56,14 @@ class _Orderbook(Struct, gc=False):
 
 _orderbook = decoder(_Orderbook)
 _plain_orderbook = shape(
-    '{"topic":"<word>","ts":<int>,"type":"<word>","data":{"s":"<word>","b":<levels>,"a":<levels>,"u":<int>,"seq":<int>},"cts":<int>}'
+    '{"topic":"<word>","ts":<int>,"type":"<word>","data":{"s":"<word>",'
+    '"b":<levels>,"a":<levels>,"u":<int>,"seq":<int>},"cts":<int>}'
 )
 
 
 def read_orderbook(topic: str, frame: bytes) -> Sequence[Message]:
-    """``u`` counts per topic. ``cts`` is comparable with the times of trades, so it is the book's time where it is
-    there."""
+    """``u`` counts per topic. ``cts`` is comparable with the times of trades, so it is the book's
+    time where it is there."""
     book = _orderbook(frame)
     data = book.data
     time = book.time if book.engine_time is None else book.engine_time
@@ -71,9 +71,8 @@ def read_orderbook(topic: str, frame: bytes) -> Sequence[Message]:
     return (Depth(topic, book.kind == "snapshot", data.update_id, data.update_id, None, bids, asks, time),)
 
 
-# {"topic":"orderbook.1.BTCUSDT","ts":1786613159749,"type":"snapshot","data":{"s":"BTCUSDT","b":[["63705.3",
-#  "2.045546"]],"a":[["63705.4","2.334566"]],
-#  "u":72212457,"seq":112603120278},"cts":1786613159748}
+# {"topic":"orderbook.1.BTCUSDT","ts":1786613159749,"type":"snapshot","data":{"s":"BTCUSDT",
+#  "b":[["63705.3","2.045546"]],"a":[["63705.4","2.334566"]],"u":72212457,"seq":112603120278},"cts":1786613159748}
 def read_quote(topic: str, frame: bytes) -> Sequence[Message]:
     """Level 1 is sent as snapshots only, and again after 3 s without a change.
 
@@ -93,20 +92,17 @@ def _best(raw: Sequence[tuple[str, str]]) -> Level | tuple[None, None]:
 
 # linear, then a delta, then spot:
 # {"topic":"tickers.BTCUSDT","type":"snapshot","data":{"symbol":"BTCUSDT","tickDirection":"ZeroMinusTick",
-#  "price24hPcnt":"-0.00506",
-#  "lastPrice":"63958.60","prevPrice24h":"64283.90","highPrice24h":"64477.00","lowPrice24h":"63183.10",
-#  "prevPrice1h":"64246.90",
-#  "markPrice":"63958.60","indexPrice":"63986.67","openInterest":"57798.137",...,"turnover24h":"3947254153.7179",
-#  "volume24h":"61874.6390",...,
+#  "price24hPcnt":"-0.00506","lastPrice":"63958.60","prevPrice24h":"64283.90","highPrice24h":"64477.00",
+#  "lowPrice24h":"63183.10","prevPrice1h":"64246.90","markPrice":"63958.60","indexPrice":"63986.67",
+#  "openInterest":"57798.137",...,"turnover24h":"3947254153.7179","volume24h":"61874.6390",...,
 #  "nextFundingTime":"1786550400000","fundingRate":"0.0000544","bid1Price":"63958.60",...,"preOpenPrice":"",...},
 #  "cs":760580211302,"ts":1786540397684}
 # {"topic":"tickers.BTCUSDT","type":"delta","data":{"symbol":"BTCUSDT","indexPrice":"63986.66"},"cs":760580218857,
 #  "ts":1786540397983}
 # {"topic":"tickers.BTCUSDT","ts":1786538729776,"type":"snapshot","cs":112571857121,"data":{"symbol":"BTCUSDT",
-#  "lastPrice":"64057.7",
-#  "highPrice24h":"64500","lowPrice24h":"63232.1","prevPrice24h":"64326.9","volume24h":"7217.990977",
-#  "turnover24h":"460629823.77866687",
-#  "price24hPcnt":"-0.0042","usdIndexPrice":"63989.741059"}}
+#  "lastPrice":"64057.7","highPrice24h":"64500","lowPrice24h":"63232.1","prevPrice24h":"64326.9",
+#  "volume24h":"7217.990977","turnover24h":"460629823.77866687","price24hPcnt":"-0.0042",
+#  "usdIndexPrice":"63989.741059"}}
 class TickerFields(Struct, gc=False):
     """A ticker's figures, of a stream or of REST. Missing in a delta: unchanged. Blank: not applicable."""
 
@@ -188,21 +184,18 @@ def read_ticker(topic: str, frame: bytes) -> Sequence[Message]:
     data, time, full = ticker.data, ticker.time, ticker.kind == "snapshot"
     messages: list[Message] = []
     if data.has_mark() or not data.has_stats():
-        messages.append(
-            data.mark_of(topic, time, full)
-        )  # first: with the last price comes the first ticker, and it shall be whole
+        # first: with the last price comes the first ticker, and it shall be whole
+        messages.append(data.mark_of(topic, time, full))
     if data.has_stats():
         messages.append(data.stats(topic, time, full))
     return messages
 
 
 # linear: {"topic":"publicTrade.BTCUSDT","type":"snapshot","ts":1786540363844,"data":[{"T":1786540363843,"s":"BTCUSDT",
-#  "S":"Buy","v":"0.015",
-#  "p":"63976.10","L":"ZeroPlusTick","i":"e799c7b7-1ccc-53d9-b84a-fb7a460397bc","BT":false,"RPI":false,
-#  "seq":760579112851}]}
+#  "S":"Buy","v":"0.015","p":"63976.10","L":"ZeroPlusTick","i":"e799c7b7-1ccc-53d9-b84a-fb7a460397bc","BT":false,
+#  "RPI":false,"seq":760579112851}]}
 # spot: {"topic":"publicTrade.BTCUSDT","ts":1786538700968,"type":"snapshot","data":[{"i":"2290000001190010749",
-#  "T":1786538700967,"p":"64103.9",
-#  "v":"0.001683","S":"Sell","seq":112571834997,"s":"BTCUSDT","BT":false,"RPI":false}]}
+#  "T":1786538700967,"p":"64103.9","v":"0.001683","S":"Sell","seq":112571834997,"s":"BTCUSDT","BT":false,"RPI":false}]}
 class _Trade(Struct, gc=False):
     id: Name = field(name="i")
     time: Time = field(name="T")
@@ -231,9 +224,8 @@ def _fill(trade: _Trade) -> Fill:
 
 
 # {"topic":"kline.1.BTCUSDT","data":[{"start":1786540380000,"end":1786540439999,"interval":"1","open":"63975",
-#  "close":"63971.2","high":"63975",
-#  "low":"63971.2","volume":"0.329","turnover":"21047.0079","confirm":false,"timestamp":1786540381441}],
-#  "ts":1786540381441,"type":"snapshot"}
+#  "close":"63971.2","high":"63975","low":"63971.2","volume":"0.329","turnover":"21047.0079","confirm":false,
+#  "timestamp":1786540381441}],"ts":1786540381441,"type":"snapshot"}
 class _Bar(Struct, gc=False):
     start: Time
     open: str

@@ -1,5 +1,5 @@
-"""What frames say, merged into events: one assembly per topic, outside any connection, so that it survives a change of
-connections.
+"""What frames say, merged into events: one assembly per topic, outside any connection,
+so that it survives a change of connections.
 
 Nothing here knows a socket or a clock. Older news never replaces newer, duplicates of two overlapping connections fall
 away, and everything that is remembered is bounded.
@@ -159,8 +159,8 @@ class TickerAssembly:
         return self._tell(_written(replace(self._known, timestamp=timestamp, **changes)), received)
 
     def _newest(self, m: Stats | Mark, members: Sequence[tuple[str, str]], time: int, full: bool) -> dict[str, Any]:
-        """What a message says, less what is known from a newer one. A delta that comes late still brings what the newer
-        ones left out."""
+        """What a message says, less what is known from a newer one.
+        A delta that comes late still brings what the newer ones left out."""
         times = self._times
         found: dict[str, Any] = {}
         for said, field in members:
@@ -177,8 +177,8 @@ class TickerAssembly:
         return not self.trades_open and (known.last_time is None or time >= known.last_time)
 
     def _change(self, m: Stats, merged: Ticker) -> Number | None:
-        """The venue's change, else its own last minus its own open: a trade that is newer than the figures does not
-        belong in them."""
+        """The venue's change, else its own last minus its own open: a trade that is newer than the
+        figures does not belong in them."""
         if m.change is not None:
             return m.change
         if not m.full and m.last is None and m.open is None:
@@ -200,14 +200,14 @@ class TickerAssembly:
 
 
 def _written(ticker: Ticker) -> Ticker:
-    """With its figures as text, which the quotes and trades to come hand on: a message then takes 1.0 us instead of
-    3.1."""
+    """With its figures as text, which the quotes and trades to come hand on:
+    a message then takes 1.0 us instead of 3.1."""
     return replace(ticker, figures=codec.figures(ticker))
 
 
 class TradeAssembly:
-    """The trades of one instrument, each once. They are told as they come: one that the venue sends late is told
-    late."""
+    """The trades of one instrument, each once. They are told as they come:
+    one that the venue sends late is told late."""
 
     def __init__(self, topic: Topic) -> None:
         self.missed = 0
@@ -284,8 +284,8 @@ class _Row:
 
 
 class SweepAssembly:
-    """The tickers of a whole market: per instrument at most one a second, and only when something but its times has
-    changed.
+    """The tickers of a whole market: per instrument at most one a second, and only when something
+    but its times has changed.
 
     ``lookup`` gives the instrument of a native name; names it does not know are passed over, and instruments it no
     longer knows are forgotten.

@@ -1,5 +1,5 @@
-"""Candle frames of one topic into candles: every closed bar exactly once, none lost with a closing frame that never
-came."""
+"""Candle frames of one topic into candles: every closed bar exactly once, none lost with a closing
+frame that never came."""
 
 from __future__ import annotations
 
@@ -88,8 +88,8 @@ class CandleAssembly:
 
     @property
     def missing(self) -> int:
-        """How many bars a fetch must cover, from the oldest lost one to the newest held one; 0 while nothing is
-        lost."""
+        """How many bars a fetch must cover, from the oldest lost one to the newest held one;
+        0 while nothing is lost."""
         if self._expected is None or not self._held:
             return 0
         count, time, newest = 1, self._expected, max(self._held)
@@ -186,8 +186,8 @@ class CandleAssembly:
         return CandleOutcome([], True)
 
     def _release(self, rest: Mapping[int, Candle], *, give_up: bool) -> list[Candle]:
-        """Deliver in order what is closed, from the stream or from REST, then the newest held bar; stop at the first
-        that is still missing."""
+        """Deliver in order what is closed, from the stream or from REST, then the newest held bar;
+        stop at the first that is still missing."""
         told: list[Candle] = []
         newest = max(self._held)
         answered_to = max(rest, default=0)

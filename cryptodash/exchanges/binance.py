@@ -1,18 +1,18 @@
 """Binance: spot, and USD-M perpetuals on the split ``/public`` and ``/market`` paths (since 2026-04-23).
 
-Evidence, per channel of ours (raw messages stand above their parsers in ``_binance_streams.py`` and
-``_binance_rest.py``):
+Evidence, per channel of ours (raw messages stand above their parsers in ``_binance_streams.py``
+and ``_binance_rest.py``):
 
-=========  =======================================  ==================================================================================
+=========  =======================================  ====================================================================
 channel    spot                                     USD-M perpetual
-=========  =======================================  ==================================================================================
-ticker     ``@bookTicker`` + ``@ticker``            public ``@bookTicker`` + market ``@ticker``, ``@markPrice@1s``; REST
-openInterest
+=========  =======================================  ====================================================================
+ticker     ``@bookTicker`` + ``@ticker``            public ``@bookTicker`` + market ``@ticker``, ``@markPrice@1s``;
+                                                    REST openInterest
 trade      ``@trade``                               market ``@aggTrade`` (``@trade`` is undocumented there)
 book       ``@depth@100ms`` + REST depth            public ``@depth@100ms`` + REST depth
 candle     ``@kline_<i>``                           market ``@kline_<i>``
 sweep      ``!miniTicker@arr`` (has no bid/ask)     market ``!ticker@arr`` + public ``!bookTicker`` (every 5 s)
-=========  =======================================  ==================================================================================
+=========  =======================================  ====================================================================
 
 Traps that shaped this file: a stream asked for on the wrong path is acknowledged and stays silent; names are lower case
 in streams only; an ack says only that the request was well-formed; answers are never wrapped in ``{"stream":...}``.

@@ -46,8 +46,8 @@ class Outcome(enum.Enum):
     CROSSED = "crossed"
     """Best bid >= best ask: the book is empty and not synced."""
     OUTDATED = "outdated"
-    """The snapshot cannot be joined to the frames at hand: fetch another, with backoff. A synced book stays as it
-    is."""
+    """The snapshot cannot be joined to the frames at hand: fetch another, with backoff.
+    A synced book stays as it is."""
     OVERFLOW = "overflow"
     """Too many frames while waiting for a snapshot: dropped, the wait begins anew."""
     RENEWED = "renewed"
@@ -93,8 +93,8 @@ class OrderBook:
     """One book. Feed it every frame of its stream and every REST snapshot; it says what came of each.
 
     ``tier`` is the depth of a ``COUNTER`` stream: the book never holds more levels. ``RANGE`` and ``CHAIN`` streams
-    carry diffs only. Rules: Binance, "How to manage a local order book correctly" (spot, USD-M); Bybit V5, websocket
-    public orderbook.
+    carry diffs only. Rules: Binance, "How to manage a local order book correctly" (spot, USD-M);
+    Bybit V5, websocket public orderbook.
     """
 
     def __init__(self, rule: BookRule, *, tier: int | None = None) -> None:
@@ -117,8 +117,8 @@ class OrderBook:
         self._asking = False
         self._asked_for = 0
         self._limit: int | None = None
-        # Not synced: the buffer. Synced: the diffs since a snapshot was asked for, or None. ``_base`` is the sequence
-        # they follow.
+        # Not synced: the buffer. Synced: the diffs since a snapshot was asked for, or None.
+        # ``_base`` is the sequence they follow.
         self._kept: _Frames | None = _Frames()
         self._base = 0
         self._held: _Snapshot | None = None
@@ -156,8 +156,8 @@ class OrderBook:
 
         Before two frames have come a snapshot is usually older than the first of them; where the stream is slow, one
         must do (none will not: a stream that never delivered is not proven). A synced book wants one when fewer than
-        1.5 times the watched levels are left on a side; where the venue gives no more than that, when a quarter of what
-        it gave is used up.
+        1.5 times the watched levels are left on a side; where the venue gives no more than that,
+        when a quarter of what it gave is used up.
         """
         if self._asking or self._held is not None or self._rule is BookRule.COUNTER:
             return False
@@ -322,8 +322,8 @@ class OrderBook:
     def _overlaps(self, frames: Sequence[Depth], last: int) -> bool:
         """Whether the buffer covers the snapshot's id.
 
-        Spot: not older than the first event (``L >= U``). USD-M: the first event with ``u >= L`` has ``U <= L``, or
-        names it (``pu == L``).
+        Spot: not older than the first event (``L >= U``). USD-M: the first event with ``u >= L`` has ``U <= L``,
+        or names it (``pu == L``).
         """
         if self._rule is BookRule.RANGE:
             return frames[0].first <= last
@@ -335,8 +335,8 @@ class OrderBook:
         self._base = sequence
 
     def _keep(self, kept: _Frames, depth: Depth) -> Outcome:
-        """Synced, a snapshot is coming: keep the diff too. Without room the renewal is given up; the book itself is
-        none the worse."""
+        """Synced, a snapshot is coming: keep the diff too. Without room the renewal is given up;
+        the book itself is none the worse."""
         if not kept.add(depth):
             self._kept = self._held = None
             return Outcome.CHANGED
@@ -344,8 +344,8 @@ class OrderBook:
         return outcome if outcome in (Outcome.RENEWED, Outcome.REBUILT) else Outcome.CHANGED
 
     def _renew(self) -> Outcome:
-        """Synced: join the snapshot to the diffs since, and swap. All diffs after ``_base`` are at hand: any id from
-        there on fits."""
+        """Synced: join the snapshot to the diffs since, and swap. All diffs after ``_base`` are at hand:
+        any id from there on fits."""
         held, kept, sequence = self._held, self._kept, self.sequence
         if held is None or kept is None or sequence is None or held.depth.last > sequence:
             return Outcome.BUFFERED

@@ -1,5 +1,5 @@
-"""The track of an order book: feeds the book, fetches snapshots, changes to a deeper stream, says when the book can be
-trusted."""
+"""The track of an order book: feeds the book, fetches snapshots, changes to a deeper stream,
+says when the book can be trusted."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ SLOW_STREAM = 1.0
 
 
 class Leg:
-    """One stream of a book and the book made from it. Usually a track has one; while it changes to another tier,
-    two."""
+    """One stream of a book and the book made from it. Usually a track has one;
+    while it changes to another tier, two."""
 
     def __init__(self, track: BookTrack, spec: StreamSpec, rule: BookRule) -> None:
         self.track = track
@@ -51,8 +51,8 @@ class Leg:
         return not self.book.synced
 
     def least_frames(self, now: float) -> int:
-        """How many frames to wait for before a snapshot: one is enough from a stream that then says nothing for a
-        while."""
+        """How many frames to wait for before a snapshot: one is enough from a stream that then
+        says nothing for a while."""
         heard = None if self.stream is None else self.stream.last
         return 1 if heard is not None and now - heard >= SLOW_STREAM else 2
 
@@ -255,8 +255,8 @@ class BookTrack(Track):
         self._compare(now, out)
 
     def _compare(self, now: float, out: list[Output]) -> None:
-        """A quote whose update id the book has still not reached after ``stale_after`` proves that the book's stream
-        misses frames."""
+        """A quote whose update id the book has still not reached after ``stale_after`` proves that
+        the book's stream misses frames."""
         leg, quoted = self.leg, None if self.ticker is None else self.ticker.update_id
         if (
             leg is None

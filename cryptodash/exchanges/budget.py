@@ -22,8 +22,8 @@ IN_FLIGHT = 4
 QUEUE = 1000
 
 PRIORITY = {Purpose.SNAPSHOT: 0, Purpose.CANDLES: 1, Purpose.CATALOGUE: 2, Purpose.POLL: 3, Purpose.PROBE: 4}
-"""Books without a snapshot show nothing, somebody waits for candles; a catalogue is rare, so the polls behind it never
-wait for long."""
+"""Books without a snapshot show nothing, somebody waits for candles; a catalogue is rare,
+so the polls behind it never wait for long."""
 
 
 class _Stage(enum.Enum):
@@ -76,8 +76,8 @@ class Budget:
         return max(0.0, self._blocked_until - self._clock.monotonic())
 
     def enqueue(self, weight: int, purpose: Purpose) -> Ticket:
-        """Ask for a start. Raises ``UpstreamError``: ``banned`` while the venue has told us to wait, ``capacity`` when
-        too many wait already."""
+        """Ask for a start. Raises ``UpstreamError``: ``banned`` while the venue has told us to wait,
+        ``capacity`` when too many wait already."""
         if self.blocked_for:
             raise UpstreamError(
                 "banned", f"the venue wants no requests for another {self.blocked_for:.0f} s", self.blocked_for
@@ -94,8 +94,8 @@ class Budget:
         return ticket
 
     def start(self) -> list[Ticket]:
-        """The tickets whose requests are to be sent now, most urgent first; a light one never overtakes a heavy, more
-        urgent one."""
+        """The tickets whose requests are to be sent now, most urgent first;
+        a light one never overtakes a heavy, more urgent one."""
         started: list[Ticket] = []
         while (
             (head := self._head())
@@ -124,21 +124,20 @@ class Budget:
         if ticket.stage is _Stage.QUEUED:
             ticket.stage = _Stage.OVER
             self._queued -= 1
-            if (
-                len(self._queue) > 2 * self._queue_limit
-            ):  # withdrawn tickets stay in the heap until they come up or are swept out here
+            # Withdrawn tickets stay in the heap until they come up or are swept out here.
+            if len(self._queue) > 2 * self._queue_limit:
                 self._queue = sorted(entry for entry in self._queue if entry[2].stage is _Stage.QUEUED)
 
     def adopt(self, used: int) -> None:
-        """The venue says that this much was used in its current window (others may share our address): count what we
-        did not know of."""
+        """The venue says that this much was used in its current window (others may share our address):
+        count what we did not know of."""
         unknown = min(used, 10 * self._weight) - self.used
         if unknown > 0:
             self._spend(unknown)
 
     def block(self, seconds: float) -> list[Ticket]:
-        """Start nothing for so long; returns the tickets that were waiting, now withdrawn. A shorter block never ends a
-        longer one."""
+        """Start nothing for so long; returns the tickets that were waiting, now withdrawn.
+        A shorter block never ends a longer one."""
         self._blocked_until = max(self._blocked_until, self._clock.monotonic() + seconds)
         waiting = [ticket for _, _, ticket in sorted(self._queue) if ticket.stage is _Stage.QUEUED]
         for ticket in waiting:

@@ -2,17 +2,16 @@
 
 Evidence, per channel of ours (raw messages stand above their parsers in ``_bybit_streams.py`` and ``_bybit_rest.py``):
 
-=========  ================================================  =====================================================================
+=========  ================================================  ===========================================================
 channel    stream                                            remark
-=========  ================================================  =====================================================================
+=========  ================================================  ===========================================================
 ticker     ``orderbook.1.<S>`` (quote), ``tickers.<S>``      spot tickers hold no bid/ask; linear ones come as deltas,
-and hold mark,
-                                                             index, funding and open interest too
+                                                             and hold mark, index, funding and open interest too
 trade      ``publicTrade.<S>``                               block trades left out
 book       ``orderbook.50|200|1000.<S>``                     snapshot, then ``u`` + 1; a snapshot may come at any time
 candle     ``kline.<i>.<S>``                                 the closing bar and the next may share a frame
 sweep      REST ``/v5/market/tickers``, every 2 s            there is no all-market stream
-=========  ================================================  =====================================================================
+=========  ================================================  ===========================================================
 
 Traps that shaped this file: one bad topic rejects its whole request, and spot takes at most 10 topics a request; the
 answer to a ping keeps ``"op":"ping"`` and says ``pong`` in ``ret_msg``; the same name means the spot pair on one path

@@ -1,5 +1,5 @@
-"""One connection's bookkeeping: which streams the venue has and which it should have, and what to send next, evenly
-spaced.
+"""One connection's bookkeeping: which streams the venue has and which it should have,
+and what to send next, evenly spaced.
 
 What is wanted (``routes``, owned by the line) is the truth. What the venue has is known from acks alone. Whatever
 differs is sent until both are equal, however the wishes changed while a request was on its way. No I/O: the engine
@@ -59,8 +59,8 @@ class Poison:
     bad: int = 0
 
     def bites(self, now: float, frames: int) -> bool:
-        """Count one bad frame, the ``frames``-th of the connection; True if there are too many: over 50 in 10 s, or
-        over a fifth."""
+        """Count one bad frame, the ``frames``-th of the connection; True if there are too many:
+        over 50 in 10 s, or over a fifth."""
         if now - self.began > POISON_WINDOW:
             self.began, self.frames_before, self.bad = now, frames - 1, 0
         self.bad += 1
@@ -195,7 +195,9 @@ class Connection:
         while self._again:
             request = self._again.popleft()
             if not request.on:
-                return request  # an ending that was refused or not answered may have happened or not: make sure, whatever is wanted now
+                # An ending that was refused or not answered may have happened or not:
+                # make sure, whatever is wanted now.
+                return request
             names = tuple(name for name in request.names if name in self.routes)
             for name in set(request.names).difference(names):
                 if not request.again:

@@ -16,8 +16,8 @@ _log = Logger(namespace="cryptodash.exchanges.decoding")
 
 
 def reason_of(error: Exception) -> str:
-    """The counter's word: the reader's own, ``number`` for one that cannot be computed with, ``unknown`` for what
-    nobody foresaw."""
+    """The counter's word: the reader's own, ``number`` for one that cannot be computed with,
+    ``unknown`` for what nobody foresaw."""
     if isinstance(error, (BadFrame, *MALFORMED)):
         return bad_frame(error).reason
     return "number" if isinstance(error, (ValueError, ArithmeticError)) else "unknown"

@@ -1,5 +1,5 @@
-"""What every topic's track shares with the engine: the venue, the clocks, the lines, the snapshot queue, the
-counters."""
+"""What every topic's track shares with the engine: the venue, the clocks, the lines,
+the snapshot queue, the counters."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""The engine of one venue: what is wanted goes in, frames and answers go in, and out comes what the world should do and
-what is new.
+"""The engine of one venue: what is wanted goes in, frames and answers go in, and out comes what the
+world should do and what is new.
 
 No socket, no timer, no venue's name: time, chance and the venue are arguments, every input returns the outputs it
 causes, in order. A topic is a *track* (``tracks.py``, ``books.py``); tracks share *streams* (``stream.py``); streams
@@ -144,8 +144,8 @@ class Engine:
         return self._finish(now, out)
 
     def catalogue_changed(self, market: MarketType) -> list[Output]:
-        """The market's instruments were read (again): start what waited for them, end what is gone, try again what was
-        rejected."""
+        """The market's instruments were read (again): start what waited for them, end what is gone,
+        try again what was rejected."""
         now, out = self._begin()
         self._wishes.catalogue_changed(market, now, out)
         return self._finish(now, out)
@@ -177,8 +177,8 @@ class Engine:
             found.last = self._monotonic()
 
     def received(self, connection: str, frame: bytes) -> Sequence[Output]:
-        """Take one frame (of valid UTF-8). This is the hot path, for a frame that begins with a live stream's name; all
-        else is done elsewhere."""
+        """Take one frame (of valid UTF-8). This is the hot path, for a frame that begins with a live stream's name;
+        all else is done elsewhere."""
         found = self._connections.get(connection)
         if found is None:
             return ()
@@ -187,8 +187,8 @@ class Engine:
         found.frames += 1
         out: list[Output] = []
         begin = self._begin_name
-        # By the bytes of the name, which stand at a fixed place: 0.2 us, where the search through the venue's ``read``
-        # took 0.6.
+        # By the bytes of the name, which stand at a fixed place: 0.2 us, where the search through the
+        # venue's ``read`` took 0.6.
         stream = found.wired.get(frame[begin : frame.find(b'"', begin)])
         if (
             stream is None
@@ -234,8 +234,8 @@ class Engine:
             self._lines.advance(now, out)
 
     def _is_unwanted(self, connection: Connection, frame: bytes) -> bool:
-        """Whether the frame is of a stream that was dropped a moment ago, of which the venue has yet to hear: not worth
-        reading."""
+        """Whether the frame is of a stream that was dropped a moment ago, of which the venue has yet
+        to hear: not worth reading."""
         mark = self._mark
         if not mark or not frame.startswith(mark):
             return False
@@ -358,8 +358,8 @@ class Engine:
             self._errors.ignored()
 
     def _bad_frame(self, connection: Connection, error: Exception, frame: bytes, now: float, out: list[Output]) -> None:
-        """An unreadable frame, or a number in it that cannot be computed with. The connection survives unless there are
-        too many."""
+        """An unreadable frame, or a number in it that cannot be computed with.
+        The connection survives unless there are too many."""
         if self._errors.bad_frame(connection, error, frame, now) and connection.key in self._connections:
             self._lines.replace(connection, "poison", now, out)
             self._lines.touched = True

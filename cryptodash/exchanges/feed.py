@@ -66,8 +66,8 @@ class _Phase(enum.Enum):
 
 
 class Feed:
-    """One connection to ``url`` (``ws://`` or ``wss://``), used once: ``open``, then ``send``, then ``close`` or
-    ``abort``.
+    """One connection to ``url`` (``ws://`` or ``wss://``), used once: ``open``, then ``send``,
+    then ``close`` or ``abort``.
 
     None of the methods raises. ``closed`` is told ``timeout`` for an opening handshake that took too long (``tcp``
     while there was not even a TCP connection), ``tls`` for a certificate or TLS failure, ``http`` for a refused upgrade
@@ -313,8 +313,8 @@ class FeedProtocol(FrameSlicer):
         self._feed.heard()
 
     def sendCloseFrame(self, code: int | None = None, reasonUtf8: bytes | None = None, isReply: bool = False) -> None:
-        """Every closing handshake passes here, Autobahn's own (1002, 1007, 1009) as well: the closing deadline
-        starts."""
+        """Every closing handshake passes here, Autobahn's own (1002, 1007, 1009) as well:
+        the closing deadline starts."""
         super().sendCloseFrame(code=code, reasonUtf8=reasonUtf8, isReply=isReply)
         text = (reasonUtf8 or b"").decode("utf-8", "replace")
         self._feed.closing(None if isReply else Closed("local", code=code, reason=text))

@@ -23,11 +23,11 @@ _MASKED = 0x80
 
 
 def frame_bounds(data: bytes, at: int) -> tuple[int, int] | None:
-    """Where the payload of the frame that begins at ``at`` begins and ends (which may be beyond ``data``); None if its
-    header is not all there.
+    """Where the payload of the frame that begins at ``at`` begins and ends (which may be beyond ``data``);
+    None if its header is not all there.
 
-    RFC 6455, section 5.2: a length of 126 or 127 stands for two or eight bytes of length that follow, the mask bit for
-    a key of four bytes.
+    RFC 6455, section 5.2: a length of 126 or 127 stands for two or eight bytes of length that follow,
+    the mask bit for a key of four bytes.
     """
     if len(data) - at < 2:
         return None
@@ -68,8 +68,8 @@ class FrameSlicer(WebSocketClientProtocol):
         self._walk(data)
 
     def _walk(self, data: bytes) -> None:
-        """Slice what can be sliced, and give Autobahn the rest one frame at a time (so that a long chunk is not copied
-        over and over)."""
+        """Slice what can be sliced, and give Autobahn the rest one frame at a time (so that a long
+        chunk is not copied over and over)."""
         at = 0
         while at < len(data):
             if self.state != self.STATE_OPEN:
@@ -91,8 +91,8 @@ class FrameSlicer(WebSocketClientProtocol):
         payloads: list[bytes] = []
         end = len(data)
         most = min(self.maxFramePayloadSize or end, self.maxMessagePayloadSize or end)
-        # Bounds are worked out in place: a call of ``frame_bounds`` per frame would cost as much as all the rest of
-        # this loop.
+        # Bounds are worked out in place: a call of ``frame_bounds`` per frame would cost as much as
+        # all the rest of this loop.
         while at + 2 <= end and data[at] == _FINAL_TEXT:
             length = data[at + 1]
             start = at + 2

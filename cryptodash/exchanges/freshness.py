@@ -55,8 +55,8 @@ def of_part(streams: Iterable[Stream], valued: bool) -> Condition:
 
 
 def of_topic(sources: Mapping[Part, tuple[Stream, ...]], required: Collection[Part], valued: bool) -> Condition:
-    """A topic is as bad as the worst of its required parts (all of them, where the plan names none); without a value it
-    cannot be good."""
+    """A topic is as bad as the worst of its required parts (all of them, where the plan names none);
+    without a value it cannot be good."""
     conditions = [of_part(streams, valued) for part, streams in sources.items() if part in required or not required]
     state, cause = max(conditions, key=_severity, default=(State.CONNECTING, None))
     if state.is_good and not valued:

@@ -1,7 +1,7 @@
 """What a venue is to the rest of this room: data about its wire, and pure functions between its words and ours.
 
-A venue does no I/O, keeps no state and knows no time. Engine (``engine.py``) drives it; ``feed.py`` and ``rest.py``
-carry bytes.
+A venue does no I/O, keeps no state and knows no time. Engine (``engine.py``) drives it;
+``feed.py`` and ``rest.py`` carry bytes.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ class Hosts:
 
 @frozen
 class Endpoint:
-    """One WebSocket address of a venue: streams of one endpoint can share a connection. The URL is the market's
-    ``Hosts.ws`` + ``path``."""
+    """One WebSocket address of a venue: streams of one endpoint can share a connection.
+    The URL is the market's ``Hosts.ws`` + ``path``."""
 
     key: str
     market: MarketType
@@ -123,8 +123,8 @@ class RestRequest:
 
 @frozen
 class RestLimits:
-    """A REST budget: ``weight`` per ``per`` seconds (already with our margin), and the answer header that tells what
-    was used (or empty).
+    """A REST budget: ``weight`` per ``per`` seconds (already with our margin), and the answer header
+    that tells what was used (or empty).
 
     Market types with the same ``pool`` share one budget.
     """
@@ -148,8 +148,8 @@ class BookRule(str, enum.Enum):
     """How a venue's book frames chain (see ``book.py``).
 
     ``RANGE``: REST snapshot, then ``U == previous u + 1`` (Binance spot). ``CHAIN``: REST snapshot, then ``pu ==
-    previous u`` (Binance USD-M). ``COUNTER``: snapshots come in the stream, then ``u == last + 1``; a snapshot at any
-    time replaces (Bybit).
+    previous u`` (Binance USD-M). ``COUNTER``: snapshots come in the stream, then ``u == last +
+    1``; a snapshot at any time replaces (Bybit).
     """
 
     RANGE = "range"
@@ -158,8 +158,8 @@ class BookRule(str, enum.Enum):
 
 
 class IVenue(Interface):
-    """One venue: data and pure functions. An implementation is a module ``cryptodash/exchanges/<id>.py`` with ``VENUE =
-    ThatClass()``."""
+    """One venue: data and pure functions. An implementation is a module ``cryptodash/exchanges/<id>.py``
+    with ``VENUE = ThatClass()``."""
 
     id: str = Attribute("lower-case id: binance")
     name: str = Attribute("for people: Binance")
@@ -172,7 +172,8 @@ class IVenue(Interface):
     book_rule: Mapping[MarketType, BookRule] = Attribute("how book frames chain")
     simulated: bool = Attribute("whether the simulator speaks this venue")
     mark: bytes = Attribute(
-        "how data frames begin, up to the name of their stream, which ends at the next quote: such frames go straight to the stream's ``reader``; "
+        "how data frames begin, up to the name of their stream, "
+        "which ends at the next quote: such frames go straight to the stream's ``reader``; "
         "empty where frames do not tell their stream that way"
     )
 
@@ -193,8 +194,8 @@ class IVenue(Interface):
         """The application-level heartbeat frame, None where the venue has none."""
 
     def reader(endpoint: str, name: str) -> Reader:
-        """How the frames of this stream are read: ``read`` without its search. Raises ``BadFrame`` for a name that is
-        none of the venue's."""
+        """How the frames of this stream are read: ``read`` without its search.
+        Raises ``BadFrame`` for a name that is none of the venue's."""
 
     def read(endpoint: str, frame: bytes) -> Sequence[Message]:
         """What a frame says, in order. Raises ``BadFrame``. One bad element makes the whole frame bad."""
@@ -226,9 +227,9 @@ class IVenue(Interface):
         """The cheapest request that shows that the venue answers (its time)."""
 
     def rest_error(status: int, headers: Mapping[str, str], body: bytes) -> tuple[str, str, float | None] | None:
-        """None if the answer is good, else (cause or "" for a plain failure, message, seconds to wait if the venue said
-        or documents them).
+        """None if the answer is good, else (cause or "" for a plain failure, message,
+        seconds to wait if the venue said or documents them).
 
         Cause ``blocked`` for 451 and geographic 403, ``banned`` for 418 and 429 and documented rate-limit 403s,
-        ``rejected`` for an unknown symbol or parameter, ``maintenance`` where the venue says so. Header names come in
-        lower case."""
+        ``rejected`` for an unknown symbol or parameter, ``maintenance`` where the venue says so.
+        Header names come in lower case."""

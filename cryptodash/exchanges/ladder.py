@@ -1,7 +1,7 @@
 """One side of an order book: levels sorted best first, known down to a horizon.
 
-Prices are ordered by exact integer keys (``core.numbers.key``), so ``1.5`` and ``1.50`` are one level and no float is
-involved.
+Prices are ordered by exact integer keys (``core.numbers.key``), so ``1.5`` and ``1.50`` are one level
+and no float is involved.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ NO_HORIZON = 10**60
 
 
 class Ladder:
-    """One side: integer keys in ascending order, and the level of each. ``sign`` is -1 for bids, so that the best comes
-    first."""
+    """One side: integer keys in ascending order, and the level of each. ``sign`` is -1 for bids,
+    so that the best comes first."""
 
     __slots__ = ("_known", "_levels", "_sign", "horizon", "keys")
 
@@ -31,8 +31,8 @@ class Ladder:
         self.horizon = NO_HORIZON
 
     def load(self, levels: Iterable[Level], limit: int | None) -> None:
-        """Become this snapshot. Fewer than ``limit`` levels are the whole side; ``None``: nothing is known beyond what
-        the stream carries."""
+        """Become this snapshot. Fewer than ``limit`` levels are the whole side; ``None``:
+        nothing is known beyond what the stream carries."""
         found: dict[int, Level] = {}
         for level in levels:
             found[self._key(level[0])] = level
@@ -51,8 +51,8 @@ class Ladder:
                 place = self._key(price)
             if place > horizon:
                 continue
-            # In place, for a call more per level would cost as much as all the rest; the order is touched only by
-            # levels that come or go.
+            # In place, for a call more per level would cost as much as all the rest;
+            # the order is touched only by levels that come or go.
             if not size.strip("0."):
                 if levels.pop(place, None) is not None:
                     del keys[bisect_left(keys, place)]

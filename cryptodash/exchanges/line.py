@@ -82,9 +82,8 @@ class Line:
         self.emptied_at = None
         for each in self.connections():
             each.changed(stream.name)
-            each.resubscribe(
-                stream.name
-            )  # still there from before: its first frames (a snapshot, perhaps) went to nobody
+            # still there from before: its first frames (a snapshot, perhaps) went to nobody
+            each.resubscribe(stream.name)
 
     def remove(self, stream: Stream, now: float) -> None:
         """The stream is wanted no more."""
@@ -108,8 +107,8 @@ class Line:
         Stream.tell_all([each for each in self.streams.values() if each.lost(cause, now)], out)
 
     def proved(self, out: list[Output]) -> None:
-        """Data came: whatever was wrong is over. A stale value keeps its cause until its own stream brings
-        something."""
+        """Data came: whatever was wrong is over. A stale value keeps its cause until its own
+        stream brings something."""
         if self.cause is not None:
             self.cause, self.reason = None, ""
             Stream.tell_all([each for each in self.streams.values() if each.last is None and each.blame(None)], out)

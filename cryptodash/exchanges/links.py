@@ -50,8 +50,8 @@ class Events:
 
 
 class Links:
-    """Carries out ``Connect``, ``Send`` and ``Disconnect``, counts, and tells ``events``; after ``hang_up`` nobody is
-    told anything.
+    """Carries out ``Connect``, ``Send`` and ``Disconnect``, counts, and tells ``events``;
+    after ``hang_up`` nobody is told anything.
 
     ``trouble`` says why the last connection could not be opened, for a person; it is empty once one is open.
     """

@@ -33,8 +33,8 @@ _log = Logger(namespace="cryptodash.exchanges.listing")
 
 
 class Listing:
-    """Reads one market's instruments into ``catalogue``: at ``start`` (again after 1 s to 20 s while that fails),
-    hourly, and on request.
+    """Reads one market's instruments into ``catalogue``: at ``start`` (again after 1 s to 20 s while
+    that fails), hourly, and on request.
 
     ``changed(market)`` is called after each reading, ``failed(market, error)`` after one that failed. While ``idle()``
     the venue is probed every 60 s; ``error`` is what the last reading or probe met (None: it succeeded), ``good_at``
@@ -104,8 +104,8 @@ class Listing:
         self._reading.addBoth(self._ended)
 
     async def read(self) -> None:
-        """Read anew, or join the reading under way; within 10 s of the last one its result stands. Raises
-        ``UpstreamError``."""
+        """Read anew, or join the reading under way; within 10 s of the last one its result stands.
+        Raises ``UpstreamError``."""
         recent = self._began_at is not None and self._clock.monotonic() - self._began_at < LEAST_GAP
         if self._reading is None and recent:
             if self.error is not None:

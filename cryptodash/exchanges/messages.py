@@ -17,8 +17,8 @@ from cryptodash.core.numbers import Number
 
 
 class Ack(Struct, frozen=True, gc=False):
-    """The venue's answer to the request with this id (the text we sent). ``ok`` False: the whole request was refused,
-    ``reason`` says why."""
+    """The venue's answer to the request with this id (the text we sent). ``ok`` False:
+    the whole request was refused, ``reason`` says why."""
 
     request_id: str
     ok: bool = True
@@ -40,8 +40,8 @@ class Ignored(Struct, frozen=True, gc=False):
 
 
 class Quote(Struct, frozen=True, gc=False):
-    """Best bid and ask, a full replacement: None means that the side is empty. ``update_id`` orders quotes and compares
-    with the book's."""
+    """Best bid and ask, a full replacement: None means that the side is empty.
+    ``update_id`` orders quotes and compares with the book's."""
 
     stream: str
     bid: Number | None
@@ -53,8 +53,8 @@ class Quote(Struct, frozen=True, gc=False):
 
 
 class Stats(Struct, frozen=True, gc=False):
-    """The 24 h figures, ``change_pct`` in percent. ``full`` replaces what was known; otherwise None fields stay as they
-    were."""
+    """The 24 h figures, ``change_pct`` in percent. ``full`` replaces what was known;
+    otherwise None fields stay as they were."""
 
     stream: str
     time: int
@@ -158,8 +158,8 @@ Reader = Callable[[str, bytes], Sequence[Message]]
 
 
 class BadFrame(ValueError):
-    """A frame or REST body that cannot be read. ``reason``: ``json``, ``schema``, ``number``, ``size`` or
-    ``unknown``."""
+    """A frame or REST body that cannot be read. ``reason``: ``json``, ``schema``, ``number``,
+    ``size`` or ``unknown``."""
 
     def __init__(self, reason: str, detail: str = "") -> None:
         super().__init__(f"{reason}: {detail[:200]}")

@@ -1,5 +1,5 @@
-"""What the engine asks of the world; ``upstream.py`` carries it out. Inputs come back by the same connection id or
-request."""
+"""What the engine asks of the world; ``upstream.py`` carries it out.
+Inputs come back by the same connection id or request."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class Send:
 
 @frozen
 class Disconnect:
-    """Close the connection; ``abort`` without a closing handshake (a half-open peer never answers one). ``why`` for the
-    log and the counter."""
+    """Close the connection; ``abort`` without a closing handshake (a half-open peer never answers one).
+    ``why`` for the log and the counter."""
 
     connection: str
     why: str

@@ -27,8 +27,8 @@ S = TypeVar("S", bound=Slot)
 
 
 def choose(slots: Iterable[S], name: str, limits: Limits) -> S | None:
-    """The connection for a further stream: the one that carries it still, else the first with room; None if a new
-    connection is needed."""
+    """The connection for a further stream: the one that carries it still, else the first with room;
+    None if a new connection is needed."""
     fitting = None
     for slot in slots:
         if slot.carries(name):

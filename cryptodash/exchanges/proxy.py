@@ -1,8 +1,8 @@
 """How connections to a venue are opened: directly or through an HTTP proxy's CONNECT, with verified TLS above, for
 WebSocket and REST alike.
 
-Twisted's ``ProxyAgent`` knows no CONNECT and Autobahn's own proxy support takes no TLS options, hence one endpoint for
-both.
+Twisted's ``ProxyAgent`` knows no CONNECT and Autobahn's own proxy support takes no TLS options,
+hence one endpoint for both.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ class ProxyRefused(CryptodashError):
 
 @implementer(IAgentEndpointFactory)
 class Dialer:
-    """Makes the endpoints of one server: ``https_proxy`` (empty: direct) carries TLS connections only, a plain one is
-    always direct.
+    """Makes the endpoints of one server: ``https_proxy`` (empty: direct) carries TLS connections only,
+    a plain one is always direct.
 
-    ``trust_root`` replaces the machine's certificate authorities. Raises ``ConfigError`` for a proxy URL that cannot be
-    one.
+    ``trust_root`` replaces the machine's certificate authorities.
+    Raises ``ConfigError`` for a proxy URL that cannot be one.
     """
 
     def __init__(self, reactor: Any, https_proxy: str = "", trust_root: Any = None) -> None:
@@ -111,8 +111,8 @@ def _parse_proxy(url: str) -> _Proxy:
 
 @implementer(IStreamClientEndpoint)
 class ConnectEndpoint:
-    """An endpoint that asks the HTTP proxy behind ``way`` for a connection to ``host:port`` and hands on the raw bytes
-    of it.
+    """An endpoint that asks the HTTP proxy behind ``way`` for a connection to ``host:port`` and
+    hands on the raw bytes of it.
 
     Connecting fails with ``ProxyRefused``, or with what ``way`` fails with.
     """
@@ -232,8 +232,8 @@ def _refusal(head: bytes) -> ProxyRefused | None:
 
 
 def failure_kind(error: BaseException) -> str:
-    """Where a connection failed, as ``outputs.Closed.kind`` names it: ``dns``, ``tls``, or ``tcp`` for everything
-    else."""
+    """Where a connection failed, as ``outputs.Closed.kind`` names it: ``dns``, ``tls``,
+    or ``tcp`` for everything else."""
     for each in _causes(error):
         if isinstance(each, DNSLookupError):
             return "dns"

@@ -109,7 +109,8 @@ class RecordedVenue:
                 ]
         if not found:
             raise ConfigError(
-                f"replay: no stream of this recording carries what {exchange} is read for here: {', '.join(self._kinds)[:200]}"
+                "replay: no stream of this recording carries what "
+                f"{exchange} is read for here: {', '.join(self._kinds)[:200]}"
             )
         return list(dict.fromkeys(found))
 
@@ -120,8 +121,8 @@ class RecordedVenue:
         return [spec.name for spec in self._venue.plan(topic, instrument, 0).streams]
 
     def plan(self, topic: Topic, instrument: Instrument | None, depth: int) -> Plan:
-        """As the venue plans, of what there is. Raises ``UpstreamError`` for a topic that was not recorded: it is then
-        shown as rejected."""
+        """As the venue plans, of what there is. Raises ``UpstreamError`` for a topic that was not recorded:
+        it is then shown as rejected."""
         plan: Plan = self._venue.plan(topic, instrument, depth)
         streams = [spec for each in plan.streams if (spec := self._recorded(each, instrument)) is not None]
         unique = tuple({spec.name: spec for spec in streams}.values())
@@ -131,8 +132,8 @@ class RecordedVenue:
         return Plan(unique, (), plan.required & parts)
 
     def _recorded(self, spec: StreamSpec, instrument: Instrument | None) -> StreamSpec | None:
-        """The stream to take for this one. No tier of a book: a recording has one, whatever depth is watched, and its
-        own deletes keep to it."""
+        """The stream to take for this one. No tier of a book: a recording has one, whatever depth is watched,
+        and its own deletes keep to it."""
         if spec.name in self._kinds:
             return evolve(spec, promise=None, depth=None)
         if instrument is None or Part.CANDLE in spec.parts:
@@ -143,8 +144,8 @@ class RecordedVenue:
         return None
 
     def snapshot_request(self, topic: Topic, instrument: Instrument, depth: int) -> RestRequest | None:
-        """Says how many levels the recorded snapshot was asked for: beyond those nothing is proven, however many are
-        asked for now."""
+        """Says how many levels the recorded snapshot was asked for: beyond those nothing is proven,
+        however many are asked for now."""
         request: RestRequest | None = self._venue.snapshot_request(topic, instrument, depth)
         return None if request is None else evolve(request, limit=self._limits.get(instrument.native, 1))
 

@@ -1,5 +1,5 @@
-"""Which venues there are, and how one is loaded: a module of this package with ``VENUE``, or another distribution's
-entry point.
+"""Which venues there are, and how one is loaded: a module of this package with ``VENUE``,
+or another distribution's entry point.
 
 A venue of this package is ``cryptodash/exchanges/<id>.py``. Others announce theirs in the entry-point group
 ``cryptodash.exchanges``: the name is the id, the object is the venue itself (``acme = acme_feed.venue:VENUE``). Only
@@ -32,8 +32,8 @@ def available() -> list[str]:
 
 
 def load(name: str) -> IVenue:
-    """The venue with this id. Raises ``ConfigError`` with one line that lists what there is: for an unknown id, and for
-    a venue that is broken."""
+    """The venue with this id. Raises ``ConfigError`` with one line that lists what there is:
+    for an unknown id, and for a venue that is broken."""
     if not _is_id(name) or name not in available():
         raise ConfigError(f"unknown exchange {name[:40]!r}; {_offer()}")
     try:

@@ -32,8 +32,8 @@ WORST_FIRST = (
 )
 
 _ASIDE = frozenset({Part.INTEREST})
-"""Parts that prove nothing: open interest is polled so rarely that it still looks good a minute after the venue is
-gone."""
+"""Parts that prove nothing: open interest is polled so rarely that it still looks good a minute
+after the venue is gone."""
 
 
 @frozen

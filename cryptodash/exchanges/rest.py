@@ -1,5 +1,5 @@
-"""REST of one venue: every request waits for the weight budget, ends within a deadline and returns bytes or raises
-``UpstreamError``."""
+"""REST of one venue: every request waits for the weight budget, ends within a deadline and returns
+bytes or raises ``UpstreamError``."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ _log = Logger(namespace="cryptodash.exchanges.rest")
 
 
 class RestClient:
-    """All REST requests of one venue. Market types whose ``RestLimits`` name the same pool share a budget; a ban stops
-    all of them.
+    """All REST requests of one venue. Market types whose ``RestLimits`` name the same pool share a
+    budget; a ban stops all of them.
 
     ``agent`` carries the bytes. ``used_weight`` and ``banned_for`` are for metrics.
     """
@@ -241,8 +241,8 @@ def _lowered(headers: Any) -> dict[str, str]:
 
 
 def _read(response: Any) -> Deferred[bytes]:
-    """A Deferred of the whole body; it fails with ``UpstreamError`` beyond 16 MiB, and cancelling it drops the
-    connection."""
+    """A Deferred of the whole body; it fails with ``UpstreamError`` beyond 16 MiB,
+    and cancelling it drops the connection."""
     body = _Body()
     response.deliverBody(body)
     return body.done
@@ -276,8 +276,8 @@ class _Body(Protocol):
             self.done.errback(reason if reason.value is not None else Failure(ConnectionDone()))
 
     def _abort(self) -> None:
-        # Twisted hands bodies a proxy of the transport that can only close politely; a peer that never stops sending
-        # needs the real one.
+        # Twisted hands bodies a proxy of the transport that can only close politely;
+        # a peer that never stops sending needs the real one.
         transport = getattr(self.transport, "_producer", None) or self.transport
         abort = getattr(transport, "abortConnection", None) or getattr(transport, "loseConnection", None)
         if abort is not None:

@@ -43,8 +43,8 @@ _STREAM_STATES = {
 
 
 def status(health: Health, listings: Sequence[Listing], trouble: str) -> tuple[str, Cause | None, str]:
-    """(status, cause, reason for a person) of one venue. ``trouble`` is why its last connection could not be opened,
-    empty if it could.
+    """(status, cause, reason for a person) of one venue. ``trouble`` is why its last connection could
+    not be opened, empty if it could.
 
     With demand: ``online`` while a stream is good, ``degraded`` when more than half of them are not or a market's
     catalogue cannot be read, else ``offline``. Without: ``online`` while every market's last catalogue or probe

@@ -33,13 +33,13 @@ MEMORY = 30.0
 """Seconds over which the pace is averaged."""
 USUAL = 4.0
 STRANGE = 8.0
-"""Multiples of the mean interval: longer than 4 is quiet, longer than 8 (at a learned pace faster than 1/s) is a
-miss."""
+"""Multiples of the mean interval: longer than 4 is quiet, longer than 8 (at a learned pace
+faster than 1/s) is a miss."""
 PROMISES = 2.0
 """A venue is late when this many promised intervals have passed."""
 PROOF_WAIT = 30.0
-"""How long an acked stream without a promise may send nothing before it is subscribed anew, or taken as merely
-quiet."""
+"""How long an acked stream without a promise may send nothing before it is subscribed anew,
+or taken as merely quiet."""
 FIRST_WAIT = 10.0
 """The same for a stream with a promised pace."""
 
@@ -153,8 +153,8 @@ class Stream:
         """The same without telling; whether there is something to tell. (The engine's hot path does this in place while
         the stream is live.)
 
-        That all is well again is told after the values that make it so: what was shown before must not be called live
-        for a moment.
+        That all is well again is told after the values that make it so:
+        what was shown before must not be called live for a moment.
         """
         self.last = now
         self.frames += 1
@@ -164,8 +164,8 @@ class Stream:
         return moved
 
     def lost(self, cause: Cause, now: float) -> bool:
-        """Its connection ended; whether that is news. The caller tells, once for all streams that were lost
-        together."""
+        """Its connection ended; whether that is news. The caller tells, once for all streams
+        that were lost together."""
         blamed = self.blame(cause)
         self.source = None
         return self._moves(Signal.LOST, now) or blamed
@@ -197,8 +197,8 @@ class Stream:
         return self.frames >= LEARNED_FRAMES and self._learning >= LEARNED_SECONDS
 
     def beat(self, now: float, stale_after: float, proven: bool) -> bool:
-        """Twice a second: learn the pace, and notice a frame that should have come. Whether the phase changed; the
-        caller tells.
+        """Twice a second: learn the pace, and notice a frame that should have come.
+        Whether the phase changed; the caller tells.
 
         ``proven``: this kind of stream has delivered on its endpoint, so an ack means that it is subscribed.
         """
@@ -213,8 +213,8 @@ class Stream:
         return signal is not None and self._moves(signal, now)
 
     def _learn(self, now: float) -> None:
-        """Average the pace. A silence enters with the frame that ends it, so that it is measured against the pace
-        before it."""
+        """Average the pace. A silence enters with the frame that ends it, so that it is measured
+        against the pace before it."""
         elapsed = now - self._counted_at
         if elapsed <= 0.0:
             return
@@ -237,9 +237,8 @@ class Stream:
         if self.promise is not None:
             return Signal.SILENCE if waited > max(FIRST_WAIT, PROMISES * self.promise) else None
         if Part.TRADES in self.parts and proven and waited > (PROOF_WAIT if self.last is None else stale_after):
-            return (
-                Signal.LULL
-            )  # no trade is no news; for every other kind only a frame shows that the value still holds
+            # no trade is no news; for every other kind only a frame shows that the value still holds
+            return Signal.LULL
         return None
 
     def needs_resubscribing(self, now: float) -> bool:

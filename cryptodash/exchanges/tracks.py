@@ -1,5 +1,5 @@
-"""A track is one wanted topic: its streams, the assembly that merges what they say, and the status it last
-published."""
+"""A track is one wanted topic: its streams, the assembly that merges what they say,
+and the status it last published."""
 
 from __future__ import annotations
 
@@ -60,8 +60,8 @@ class Track:
         return any(each.last is not None and each.last > since for streams in self.sources.values() for each in streams)
 
     def delisted_for_long(self, since: float, now: float) -> bool:
-        """Whether a delisted instrument may be listed again: worth a look after ever longer pauses, each as long as all
-        before it."""
+        """Whether a delisted instrument may be listed again: worth a look after ever longer pauses,
+        each as long as all before it."""
         return self.ended is Cause.DELISTED and now - since >= since - self.ended_at
 
     def fields(self) -> tuple[str, ...]:
@@ -112,8 +112,8 @@ class AssembledTrack(Track, ABC):
 
 
 class TickerTrack(AssembledTrack):
-    """One instrument's ticker. While a trade stream of the instrument is open and good, ``last`` comes from it
-    alone."""
+    """One instrument's ticker. While a trade stream of the instrument is open and good,
+    ``last`` comes from it alone."""
 
     def __init__(self, topic: Topic, desk: Desk) -> None:
         super().__init__(topic, desk)

@@ -1,5 +1,5 @@
-"""One venue at work: carries out what the engine asks of the world (connections, REST, time) and feeds the answers
-back.
+"""One venue at work: carries out what the engine asks of the world (connections, REST,
+time) and feeds the answers back.
 
 All decisions are the engine's; here are sockets, one delayed call, and the report of how the venue does.
 """
@@ -40,19 +40,19 @@ from cryptodash.exchanges.rest import RestClient
 from cryptodash.exchanges.standing import Meters, rate_limits, status, unknown_topics
 
 LOOK_AT_LEAST_EVERY = 0.25
-"""Seconds. A market event may bring the engine's next deadline forward without our asking; asking after each would cost
-the hot path."""
+"""Seconds. A market event may bring the engine's next deadline forward without our asking;
+asking after each would cost the hot path."""
 
 AFTER_A_FAILURE = 1.0
-"""Seconds until time goes on for an engine that raised: an error of ours must neither stop a venue for good nor fill
-the log."""
+"""Seconds until time goes on for an engine that raised: an error of ours must neither stop a venue
+for good nor fill the log."""
 
 _log = Logger(namespace="cryptodash.exchanges.upstream")
 
 
 def hosts_of(venue: IVenue, config: Config) -> tuple[Mapping[MarketType, Hosts], str]:
-    """The hosts to use and the ``source`` they make: ``live`` only where every one is the venue's built-in production
-    host, else ``custom``.
+    """The hosts to use and the ``source`` they make: ``live`` only where every one is the venue's
+    built-in production host, else ``custom``.
 
     ``<exchange>_ws_url`` and ``_rest_url`` replace the spot host, and the perpetual one where production has the same
     for both; ``<exchange>_perpetual_ws_url`` and ``_rest_url`` replace the perpetual one.
@@ -140,9 +140,8 @@ class Upstream(Service):
         self._draining = False
         self._ended = False
         self._unknown: set[str] = set()
-        self._publish: Callable[[Any], None] = (
-            inlet.publish
-        )  # given what is in no entry of ``_carry_out``, and that is an ``Event``
+        # given what is in no entry of ``_carry_out``, and that is an ``Event``
+        self._publish: Callable[[Any], None] = inlet.publish
         self._carry_out: dict[type, Callable[[Any], None]] = {
             Connect: self._links.connect,
             Send: self._links.send,
@@ -324,8 +323,8 @@ class Upstream(Service):
             elif outbox or len(outputs) > 2 or type(outputs[0]) in special or type(outputs[-1]) in special:
                 self._perform(outputs)
             elif not self._ended:
-                # One event or two (a trade is a ticker as well), and nothing that waits: the usual frame, without the
-                # queue's 0.4 us.
+                # One event or two (a trade is a ticker as well), and nothing that waits:
+                # the usual frame, without the queue's 0.4 us.
                 for output in outputs:
                     publish(output)
         if silent:

@@ -108,8 +108,8 @@ _PIECES = {
 
 
 def shape(frame: str) -> Callable[[str], object]:
-    """Whether a book frame has exactly this shape and none but plain numbers, so that its decoded ``RawLevels`` are
-    ``Level`` as they stand.
+    """Whether a book frame has exactly this shape and none but plain numbers, so that its decoded
+    ``RawLevels`` are ``Level`` as they stand.
 
     ``<word>`` stands for text without quotes, ``<int>`` for a whole number, ``<levels>`` for a side. It is no more than
     a short way: one match over a frame of 17 levels takes 3 us, admitting the numbers of its levels one by one 16 us. A
@@ -130,8 +130,8 @@ Best = tuple[Number | None, Number | None, Number | None, Number | None]
 
 
 def quote(bid: str, bid_size: str, ask: str, ask_size: str) -> Best:
-    """Best bid and ask with their sizes; None for both of a side that the venue writes as blank or zero. Raises
-    ``NumberRejected``."""
+    """Best bid and ask with their sizes; None for both of a side that the venue writes as blank or zero.
+    Raises ``NumberRejected``."""
     # One match over all four: 0.9 us, against 1.8 with each admitted by itself.
     if _plain_quote(f"{bid},{bid_size},{ask},{ask_size}"):
         return cast("Best", (bid, bid_size, ask, ask_size))
@@ -139,8 +139,8 @@ def quote(bid: str, bid_size: str, ask: str, ask_size: str) -> Best:
 
 
 def side(price_text: str, size: str) -> Level | tuple[None, None]:
-    """One side of a quote; (None, None) where the venue writes an empty one as blank or zero. Raises
-    ``NumberRejected``."""
+    """One side of a quote; (None, None) where the venue writes an empty one as blank or zero.
+    Raises ``NumberRejected``."""
     number, quantity = price(price_text), price(size)
     return (None, None) if number is None or quantity is None else (number, quantity)
 
@@ -163,8 +163,8 @@ def signed(text: str | None) -> Number | None:
 
 
 def step(text: str | None) -> Number | None:
-    """A catalogue's tick, step or minimum without its padding; None if blank or zero ("no such rule"). Raises
-    ``NumberRejected``."""
+    """A catalogue's tick, step or minimum without its padding; None if blank or zero ("no such rule").
+    Raises ``NumberRejected``."""
     number = price(text)
     return None if number is None else trimmed(number)
 
@@ -178,7 +178,7 @@ def symbol(base: str, quote: str) -> Symbol | None:
 
 
 def retry_after(headers: Any, default: float) -> float:
-    """Seconds of a ``Retry-After`` header, at most three days (the longest ban a venue documents); ``default`` where
-    there is no usable one."""
+    """Seconds of a ``Retry-After`` header, at most three days (the longest ban a venue documents);
+    ``default`` where there is no usable one."""
     text = headers.get("retry-after", "").strip()
     return min(float(text), 259_200.0) if text.isascii() and text.isdigit() and len(text) <= 9 else default

@@ -1,5 +1,5 @@
-"""What is wanted: topics become tracks, tracks get their streams from the venue's plan, and lose them when nobody wants
-them any more."""
+"""What is wanted: topics become tracks, tracks get their streams from the venue's plan,
+and lose them when nobody wants them any more."""
 
 from __future__ import annotations
 
@@ -184,8 +184,8 @@ class Wishes:
             track.sources[Part.BOOK] = (leg.stream,)
 
     def _rewatch(self, track: BookTrack, now: float, out: list[Output]) -> None:
-        """Other depths are watched: the same stream goes on, or one of another tier is made live before this one is
-        dropped."""
+        """Other depths are watched: the same stream goes on, or one of another tier is made live
+        before this one is dropped."""
         plan = None if track.plan is None else self._plan(track, track.instrument)
         if plan is None or track.leg is None:
             return

@@ -40,8 +40,8 @@ class Broadcaster:
     """One process's hub. Upstreams are added before anything else is asked of it; ``stop`` leaves no timer behind.
 
     ``on_unknown`` listeners are called with a topic that was accepted before its catalogue was read and that the
-    catalogue then lacks. Events of topics that nobody wants are counted and forgotten, so that nothing outlives its
-    demand.
+    catalogue then lacks. Events of topics that nobody wants are counted and forgotten,
+    so that nothing outlives its demand.
     """
 
     def __init__(self, config: Config, clock: Clock, scheduler: IReactorTime, tally: Tally) -> None:

@@ -32,8 +32,8 @@ class Cache:
         ring.append(trade)
 
     def put_candle(self, bar: Candle) -> bool:
-        """Keep the bar; False for one that says nothing new: a closed bar is final unless the new one is a
-        correction."""
+        """Keep the bar; False for one that says nothing new: a closed bar is final unless the
+        new one is a correction."""
         bars = self._bars.setdefault(bar.topic, {})
         known = bars.get(bar.timestamp)
         if known is not None and known.closed and not bar.corrected:

@@ -17,12 +17,12 @@ _SLACK = 0.001
 
 
 class Demand:
-    """Holds and releases. ``started(topic)`` is called before a topic is wanted upstream, ``ended(topic)`` after it was
-    dropped.
+    """Holds and releases. ``started(topic)`` is called before a topic is wanted upstream,
+    ``ended(topic)`` after it was dropped.
 
     A topic is wanted from its first hold until the linger after its last release; a hold within the linger costs no
-    upstream traffic. The linger is the same for all, so the order of leaving is the order of deadlines and one timer
-    serves every topic.
+    upstream traffic. The linger is the same for all, so the order of leaving is the order of deadlines
+    and one timer serves every topic.
     """
 
     def __init__(

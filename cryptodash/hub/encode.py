@@ -7,8 +7,8 @@ from cryptodash.core.events import BookDelta, BookSnapshot, Candle, StreamStatus
 from cryptodash.core.topics import Topic
 from cryptodash.hub.interfaces import Message
 
-# A ticker or trade comes with nearly every frame: its message is written in one go, without a second copy by
-# ``codec.message``.
+# A ticker or trade comes with nearly every frame: its message is written in one go,
+# without a second copy by ``codec.message``.
 _ticker_payload, _trade_payload = codec.ticker_payload, codec.trade_payload
 _TICKER = '{"type":"ticker","payload":'
 _TRADE = '{"type":"trade","payload":'

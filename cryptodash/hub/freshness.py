@@ -17,8 +17,8 @@ _HARMLESS = frozenset({Cause.SILENT, Cause.HALTED})
 
 
 def breaks_a_book(status: StreamStatus) -> bool:
-    """Whether a book in this state can no longer be followed by deltas. Silence and a halt lose nothing; a gap or a
-    lost connection does."""
+    """Whether a book in this state can no longer be followed by deltas. Silence and a halt lose nothing;
+    a gap or a lost connection does."""
     if status.state.is_good:
         return False
     return status.state is not State.STALE or status.cause not in _HARMLESS

@@ -1,5 +1,5 @@
-"""Candles from REST: one upstream request for concurrent callers, kept for a short time, joined with the live
-stream."""
+"""Candles from REST: one upstream request for concurrent callers, kept for a short time,
+joined with the live stream."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ Group = tuple[Topic, int | None]
 
 
 def normal_end(interval: str, end_ms: int | None, now_ms: int) -> int | None:
-    """The open time of the last bar wanted, where that is known: every ``end`` within one bar means the same. None for
-    anything up to now."""
+    """The open time of the last bar wanted, where that is known: every ``end`` within one bar means the same.
+    None for anything up to now."""
     if end_ms is None or end_ms >= now_ms:
         return None
     opened = open_of(interval, end_ms)
@@ -42,16 +42,16 @@ def normal_end(interval: str, end_ms: int | None, now_ms: int) -> int | None:
 
 
 def later(rest: Candle, live: Candle) -> Candle:
-    """Which of two states of one bar is the newer: the closed one, else the one with more volume, since that only
-    grows."""
+    """Which of two states of one bar is the newer: the closed one, else the one with more volume,
+    since that only grows."""
     if rest.closed != live.closed:
         return rest if rest.closed else live
     return rest if key(rest.volume) > key(live.volume) else live
 
 
 def joined(bars: Sequence[Candle], live: Sequence[Candle]) -> Sequence[Candle]:
-    """``bars`` (oldest first) brought up to date by the stream's own; unchanged where the two do not meet, for a hole
-    must not be hidden."""
+    """``bars`` (oldest first) brought up to date by the stream's own; unchanged where the two do not meet,
+    for a hole must not be hidden."""
     if not bars:
         return bars
     last = bars[-1]
@@ -109,8 +109,8 @@ class History:
     async def candles(
         self, upstream: IUpstream, topic: Topic, limit: int, end_ms: int | None
     ) -> tuple[Sequence[Candle], bool]:
-        """Up to ``limit`` bars, oldest first, and whether they came without a request. Raises ``UpstreamError``;
-        failures are not kept."""
+        """Up to ``limit`` bars, oldest first, and whether they came without a request.
+        Raises ``UpstreamError``; failures are not kept."""
         group = (topic, normal_end(topic.interval, end_ms, self._clock.wall_ms()))
         bars = self._known(group, limit)
         cached = bars is not None

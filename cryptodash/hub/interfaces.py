@@ -54,8 +54,8 @@ class IOutlet(Interface):
 
 
 class IHub(Interface):
-    """Everything ``api`` may ask of the hub. ``interval`` is a view's publishing interval in ms: 0 for everything but
-    order books."""
+    """Everything ``api`` may ask of the hub. ``interval`` is a view's publishing interval in ms:
+    0 for everything but order books."""
 
     upstreams: Mapping[str, IUpstream] = Attribute("enabled venues by id")
     book_depth_default: int = Attribute("BOOK_DEPTH_DEFAULT")
@@ -109,8 +109,8 @@ class IHub(Interface):
         """Milliseconds since the topic's value was last confirmed."""
 
     async def candles(topic: Topic, limit: int, end_ms: int | None) -> tuple[Sequence[Candle], bool]:
-        """Bars oldest first and whether they came from the cache; concurrent callers share one upstream request. Raises
-        ``UpstreamError``."""
+        """Bars oldest first and whether they came from the cache; concurrent callers share one upstream request.
+        Raises ``UpstreamError``."""
 
     async def first_value(topic: Topic, interval: int, timeout: float) -> bool:
         """Wait until ``current`` has something to give; False after ``timeout`` seconds. The caller holds the topic."""

@@ -13,8 +13,8 @@ from cryptodash.core.topics import FREE_DEPTHS, Channel, Topic, check_depth, che
 class Naming:
     """Turns the members of a client's channel into a Topic.
 
-    ``held_depths(book topic)`` gives the depths of a book that are held now: at most ``max_custom_depths`` of them may
-    be unusual ones.
+    ``held_depths(book topic)`` gives the depths of a book that are held now:
+    at most ``max_custom_depths`` of them may be unusual ones.
     """
 
     def __init__(

@@ -27,8 +27,8 @@ Levels = tuple[Level, ...]
 
 
 def interval_for(book_interval_ms: int, max_rate: float | None) -> int:
-    """The smallest interval that is no shorter than the server's own and no faster than the client's ``max_rate``
-    (updates per second)."""
+    """The smallest interval that is no shorter than the server's own and no faster than the client's
+    ``max_rate`` (updates per second)."""
     least = max(float(book_interval_ms), 1000 / max_rate if max_rate else 0.0)
     return next((interval for interval in INTERVALS if interval >= least), INTERVALS[-1])
 
@@ -55,8 +55,8 @@ def side_changes(old: Sequence[Level], new: Sequence[Level]) -> tuple[list[Level
 
 
 class LiveBook:
-    """One upstream book that is wanted, and the views of it. ``in_sync``: what it holds is a consistent state that
-    deltas may follow."""
+    """One upstream book that is wanted, and the views of it. ``in_sync``:
+    what it holds is a consistent state that deltas may follow."""
 
     __slots__ = ("book", "in_sync", "received", "status", "timestamp", "views")
 
@@ -86,8 +86,8 @@ class LiveBook:
     def read(self, depth: int) -> tuple[Levels, Levels] | None:
         """(bids, asks) now; None for a book that is out of sync or crossed.
 
-        A book that has lost its place is empty as well, so an empty one is believed only while the venue's stream is
-        good.
+        A book that has lost its place is empty as well, so an empty one is believed only while
+        the venue's stream is good.
         """
         if self.book is None or not self.in_sync:
             return None
@@ -103,8 +103,8 @@ class LiveBook:
 class View:
     """One view. ``asleep``: nobody watches, so it does not follow the book until somebody asks.
 
-    ``fresh_start``: what was published last fits nothing any more (first time, resynchronised), the next publication is
-    a snapshot.
+    ``fresh_start``: what was published last fits nothing any more (first time, resynchronised),
+    the next publication is a snapshot.
     """
 
     __slots__ = (
@@ -136,8 +136,8 @@ class View:
         self._current: Message | None = None
 
     def advance(self) -> Message | None:
-        """Catch up with the book as it is now; what to tell those who hold the view, None where there is nothing to
-        tell."""
+        """Catch up with the book as it is now; what to tell those who hold the view,
+        None where there is nothing to tell."""
         levels = self.book.read(self.topic.depth)
         if levels is None:
             return None
@@ -193,8 +193,8 @@ class View:
 
 
 class Beat:
-    """The pace of one interval, shared by all views of it: one timer, and only while there was something to publish in
-    the last interval.
+    """The pace of one interval, shared by all views of it: one timer, and only while there was something
+    to publish in the last interval.
 
     The first change after a quiet interval is published at once, later ones together at the interval's end.
     """
@@ -230,8 +230,8 @@ class Beat:
 
 
 class Views:
-    """The views of all wanted books. They live as long as their topic is wanted, so that a client that comes back finds
-    its sequence going on."""
+    """The views of all wanted books. They live as long as their topic is wanted,
+    so that a client that comes back finds its sequence going on."""
 
     def __init__(self, scheduler: IReactorTime, waiters: Waiters) -> None:
         self._scheduler = scheduler
@@ -264,8 +264,8 @@ class Views:
         view.outlets.add(outlet)
 
     def detach(self, outlet: IOutlet, topic: Topic, interval: int) -> None:
-        """The view falls asleep when it would next publish, not now: an outlet may take another's place without a break
-        in the sequence."""
+        """The view falls asleep when it would next publish, not now:
+        an outlet may take another's place without a break in the sequence."""
         book = self._books.get(topic.upstream)
         view = book.views.get((topic, interval)) if book is not None else None
         if view is not None:
@@ -297,8 +297,8 @@ class Views:
         return True
 
     def take_status(self, status: StreamStatus) -> None:
-        """A status that says good again finds the views caught up, whatever their pace: an old view must not be shown
-        as live meanwhile."""
+        """A status that says good again finds the views caught up, whatever their pace:
+        an old view must not be shown as live meanwhile."""
         book = self._books.get(status.topic.upstream)
         if book is None:
             return

@@ -16,8 +16,8 @@ class Waiters:
         self.waiting: dict[Topic, list[Deferred[bool]]] = {}
 
     def wait(self, topic: Topic, seconds: float) -> Deferred[bool]:
-        """A Deferred of True at the topic's next news, of False when the time is over; cancelling it leaves nothing
-        behind."""
+        """A Deferred of True at the topic's next news, of False when the time is over;
+        cancelling it leaves nothing behind."""
         waiter: Deferred[bool] = Deferred()
         timer = self._scheduler.callLater(seconds, waiter.callback, False)
         self.waiting.setdefault(topic, []).append(waiter)

@@ -1,7 +1,7 @@
 """What Binance says: the messages of its spot and USD-M streams and its REST answers, in the venue's exact shapes.
 
-Only builders of text are here; ``binance_host.py`` knows who gets what, and when. A real message stands above each
-builder.
+Only builders of text are here; ``binance_host.py`` knows who gets what, and when.
+A real message stands above each builder.
 """
 
 from __future__ import annotations
@@ -37,18 +37,24 @@ def book_ticker(listing: Listing, top: Top, now: int) -> str:
     """Best levels.
 
     ``{"u":98494969448,"s":"BTCUSDT","b":"63704.00000000","B":"4.77471000","a":"63704.01000000","A":"11.33198000"}``
-    ``{"e":"bookTicker","u":5123107839020,"s":"BTCUSDT","b":"61800.20","B":"2.507","a":"61800.30","A":"2.510","T":1723161256313,"E":1723161256313}``
+    ``{"e":"bookTicker","u":5123107839020,"s":"BTCUSDT","b":"61800.20","B":"2.507","a":"61800.30","A":"2.510",
+    "T":1723161256313,"E":1723161256313}``
     """
     price, size = listing.price, listing.size
-    body = f'"u":{top.id},"s":"{listing.native}","b":"{price(top.bid)}","B":"{size(top.bid_size)}","a":"{price(top.ask)}","A":"{size(top.ask_size)}"'
+    body = (
+        f'"u":{top.id},"s":"{listing.native}","b":"{price(top.bid)}",'
+        f'"B":"{size(top.bid_size)}","a":"{price(top.ask)}","A":"{size(top.ask_size)}"'
+    )
     return f"{{{body}}}" if listing.market is SPOT else f'{{"e":"bookTicker",{body},"T":{now},"E":{now}}}'
 
 
 def trade(listing: Listing, fill: Trade) -> str:
     """One fill; ``m`` says that the buyer was the maker.
 
-    ``{"e":"trade","E":1723161255343,"s":"BTCUSDT","t":3735683259,"p":"61837.63000000","q":"0.02000000","T":1723161255342,"m":true,"M":true}``
-    ``{"e":"trade","E":1723161256322,"T":1723161256322,"s":"BTCUSDT","t":5266583935,"p":"61800.30","q":"0.006","X":"MARKET","m":false}``
+    ``{"e":"trade","E":1723161255343,"s":"BTCUSDT","t":3735683259,"p":"61837.63000000","q":"0.02000000",
+    "T":1723161255342,"m":true,"M":true}``
+    ``{"e":"trade","E":1723161256322,"T":1723161256322,"s":"BTCUSDT","t":5266583935,"p":"61800.30","q":"0.006",
+    "X":"MARKET","m":false}``
     """
     maker = "false" if fill.buy else "true"
     body = f'"s":"{listing.native}","t":{fill.id},"p":"{listing.price(fill.price)}","q":"{listing.size(fill.size)}"'
@@ -60,8 +66,10 @@ def trade(listing: Listing, fill: Trade) -> str:
 def agg_trade(listing: Listing, fills: Sequence[Trade]) -> str:
     """The fills of one order at one price as one.
 
-    ``{"e":"aggTrade","E":1633998523963,"s":"NKNUSDT","a":15683430,"p":"0.35280000","q":"58.00000000","f":19862790,"l":19862790,"T":...,"m":false,"M":true}``
-    ``{"e":"aggTrade","E":1626992741575,"a":16599292,"s":"CTKUSDT","p":"1.01100","q":"10","nq":"10","f":23961322,"l":23961322,"T":...,"m":false,"st":1}``
+    ``{"e":"aggTrade","E":1633998523963,"s":"NKNUSDT","a":15683430,"p":"0.35280000","q":"58.00000000","f":19862790,
+    "l":19862790,"T":...,"m":false,"M":true}``
+    ``{"e":"aggTrade","E":1626992741575,"a":16599292,"s":"CTKUSDT","p":"1.01100","q":"10","nq":"10","f":23961322,
+    "l":23961322,"T":...,"m":false,"st":1}``
     """
     first, last = fills[0], fills[-1]
     maker = "false" if first.buy else "true"
@@ -69,8 +77,14 @@ def agg_trade(listing: Listing, fills: Sequence[Trade]) -> str:
     price, native = listing.price(first.price), listing.native
     tail = f'"f":{first.id},"l":{last.id},"T":{first.time},"m":{maker}'
     if listing.market is SPOT:
-        return f'{{"e":"aggTrade","E":{first.time},"s":"{native}","a":{first.order},"p":"{price}","q":"{size}",{tail},"M":true}}'
-    return f'{{"e":"aggTrade","E":{first.time},"a":{first.order},"s":"{native}","p":"{price}","q":"{size}","nq":"{size}",{tail},"st":1}}'
+        return (
+            f'{{"e":"aggTrade","E":{first.time},"s":"{native}",'
+            f'"a":{first.order},"p":"{price}","q":"{size}",{tail},"M":true}}'
+        )
+    return (
+        f'{{"e":"aggTrade","E":{first.time},"a":{first.order},'
+        f'"s":"{native}","p":"{price}","q":"{size}","nq":"{size}",{tail},"st":1}}'
+    )
 
 
 def depth_update(
@@ -83,7 +97,8 @@ def depth_update(
     """Changed levels; ``ids``: first and last change in here, last change of the message before.
 
     ``{"e":"depthUpdate","E":1723161255208,"s":"BTCUSDT","U":50093239189,"u":50093239202,"b":[...],"a":[...]}``
-    ``{"e":"depthUpdate","E":...,"T":...,"s":"BTCUSDT","ps":"BTCUSDT","U":11270657199452,"u":11270657214025,"pu":11270657199444,"b":[...],"a":[...],"st":1}``
+    ``{"e":"depthUpdate","E":...,"T":...,"s":"BTCUSDT","ps":"BTCUSDT","U":11270657199452,"u":11270657214025,
+    "pu":11270657199444,"b":[...],"a":[...],"st":1}``
     """
     first, last, before = ids
     sides = f'"b":{levels(listing, bids)},"a":{levels(listing, asks)}'
@@ -113,15 +128,19 @@ def depth_usdm(
 def kline(listing: Listing, interval: str, bar: Bar, now: int, *, closed: bool) -> str:
     """One candle.
 
-    ``{"e":"kline","E":1786539494037,"s":"BTCUSDT","k":{"t":1786539480000,"T":1786539539999,"s":"BTCUSDT","i":"1m","f":6569906771,"L":6569906885,
-    "o":"64117.67000000","c":...,"h":...,"l":...,"v":"0.38518000","n":115,"x":false,"q":"24696.88116430","V":...,"Q":...,"B":"0"}}``
+    ``{"e":"kline","E":1786539494037,"s":"BTCUSDT","k":{"t":1786539480000,"T":1786539539999,"s":"BTCUSDT","i":"1m",
+    "f":6569906771,"L":6569906885,"o":"64117.67000000","c":...,"h":...,"l":...,"v":"0.38518000","n":115,"x":false,
+    "q":"24696.88116430","V":...,"Q":...,"B":"0"}}``
     """
     price, size = listing.price, listing.size
     first, last = (bar.first, bar.first + bar.count - 1) if bar.count else (-1, -1)
     return (
-        f'{{"e":"kline","E":{now},"s":"{listing.native}","k":{{"t":{bar.start},"T":{closes(interval, bar.start) - 1},"s":"{listing.native}",'
-        f'"i":"{interval}","f":{first},"L":{last},"o":"{price(bar.open)}","c":"{price(bar.close)}","h":"{price(bar.high)}","l":"{price(bar.low)}",'
-        f'"v":"{size(bar.volume)}","n":{bar.count},"x":{"true" if closed else "false"},"q":"{_amount(listing, bar.turnover)}",'
+        f'{{"e":"kline","E":{now},"s":"{listing.native}","k":{{"t":{bar.start},'
+        f'"T":{closes(interval, bar.start) - 1},"s":"{listing.native}",'
+        f'"i":"{interval}","f":{first},"L":{last},"o":"{price(bar.open)}",'
+        f'"c":"{price(bar.close)}","h":"{price(bar.high)}","l":"{price(bar.low)}",'
+        f'"v":"{size(bar.volume)}","n":{bar.count},'
+        f'"x":{"true" if closed else "false"},"q":"{_amount(listing, bar.turnover)}",'
         f'"V":"{size(bar.buy_volume)}","Q":"{_amount(listing, bar.buy_turnover)}","B":"0"}}}}'
     )
 
@@ -130,7 +149,8 @@ def kline_row(listing: Listing, interval: str, bar: Bar) -> str:
     """A REST candle: ``[openTime,"o","h","l","c","vol",closeTime,"quoteVol",trades,"takerBase","takerQuote","0"]``"""
     price, size = listing.price, listing.size
     return (
-        f'[{bar.start},"{price(bar.open)}","{price(bar.high)}","{price(bar.low)}","{price(bar.close)}","{size(bar.volume)}",'
+        f'[{bar.start},"{price(bar.open)}","{price(bar.high)}",'
+        f'"{price(bar.low)}","{price(bar.close)}","{size(bar.volume)}",'
         f'{closes(interval, bar.start) - 1},"{_amount(listing, bar.turnover)}",{bar.count},"{size(bar.buy_volume)}",'
         f'"{_amount(listing, bar.buy_turnover)}","0"]'
     )
@@ -154,8 +174,9 @@ def _tail(listing: Listing) -> str:
 def ticker(instrument: Instrument, now: int) -> str:
     """24 hours of one instrument.
 
-    ``{"e":"24hrTicker","E":...,"s":"BTCUSDT","p":"-331.00","P":"-0.515","w":...,"x":...,"c":...,"Q":...,"b":...,"B":...,"a":...,"A":...,"o":...,"h":...,
-    "l":...,"v":...,"q":...,"O":...,"C":...,"F":1,"L":9,"n":9}``; USD-M has ``ps`` and ``st`` and no ``x``, ``b``,
+    ``{"e":"24hrTicker","E":...,"s":"BTCUSDT","p":"-331.00","P":"-0.515","w":...,"x":...,"c":...,"Q":...,"b":...,
+    "B":...,"a":...,"A":...,"o":...,"h":...,"l":...,"v":...,"q":...,"O":...,"C":...,"F":1,"L":9,
+    "n":9}``; USD-M has ``ps`` and ``st`` and no ``x``, ``b``,
     ``B``, ``a``, ``A``.
     """
     listing, day, top = instrument.listing, instrument.candles.day(), instrument.top()
@@ -170,9 +191,12 @@ def ticker(instrument: Instrument, now: int) -> str:
     before = f'"x":"{price(day.open)}",' if spot else ""
     change = day.close - day.open
     return (
-        f'{{"e":"24hrTicker","E":{now},"s":"{listing.native}",{pair}"p":"{price(change)}","P":"{_percent(change, day.open)}",'
-        f'"w":"{_mean_price(listing, day)}",{before}"c":"{price(day.close)}","Q":"{size(instrument.last_size)}",{quotes}"o":"{price(day.open)}",'
-        f'"h":"{price(day.high)}","l":"{price(day.low)}","v":"{size(day.volume)}","q":"{_turnover_24h(listing, day)}","O":{now - DAY},"C":{now},'
+        f'{{"e":"24hrTicker","E":{now},"s":"{listing.native}",'
+        f'{pair}"p":"{price(change)}","P":"{_percent(change, day.open)}",'
+        f'"w":"{_mean_price(listing, day)}",{before}"c":"{price(day.close)}",'
+        f'"Q":"{size(instrument.last_size)}",{quotes}"o":"{price(day.open)}",'
+        f'"h":"{price(day.high)}","l":"{price(day.low)}","v":"{size(day.volume)}",'
+        f'"q":"{_turnover_24h(listing, day)}","O":{now - DAY},"C":{now},'
         f'"F":{day.first},"L":{day.first + day.count - 1},"n":{day.count}{_tail(listing)}}}'
     )
 
@@ -184,15 +208,18 @@ def _turnover_24h(listing: Listing, day: Bar) -> str:
 def mini_ticker(instrument: Instrument, now: int) -> str:
     """The short 24 h ticker.
 
-    ``{"e":"24hrMiniTicker","E":1786539510015,"s":"BTCUSDT","c":...,"o":...,"h":...,"l":...,"v":"14724.65375000","q":"940099726.82861850"}``
-    ``{"e":"24hrMiniTicker","E":1786540329176,"s":"BTCUSDT","ps":"BTCUSDT","c":"63972.70",...,"v":"125235.211","q":"7989662536.93","st":1}``
+    ``{"e":"24hrMiniTicker","E":1786539510015,"s":"BTCUSDT","c":...,"o":...,"h":...,"l":...,"v":"14724.65375000",
+    "q":"940099726.82861850"}``
+    ``{"e":"24hrMiniTicker","E":1786540329176,"s":"BTCUSDT","ps":"BTCUSDT","c":"63972.70",...,"v":"125235.211",
+    "q":"7989662536.93","st":1}``
     """
     listing, day = instrument.listing, instrument.candles.day()
     price = listing.price
     spot = listing.market is SPOT
     pair = "" if spot else f'"ps":"{listing.native}",'
     return (
-        f'{{"e":"24hrMiniTicker","E":{now},"s":"{listing.native}",{pair}"c":"{price(day.close)}","o":"{price(day.open)}","h":"{price(day.high)}",'
+        f'{{"e":"24hrMiniTicker","E":{now},"s":"{listing.native}",{pair}"c":"{price(day.close)}",'
+        f'"o":"{price(day.open)}","h":"{price(day.high)}",'
         f'"l":"{price(day.low)}","v":"{listing.size(day.volume)}","q":"{_turnover_24h(listing, day)}"{_tail(listing)}}}'
     )
 
@@ -207,11 +234,14 @@ def _eight(instrument: Instrument, ticks: int) -> str:
 
 
 def mark_price(instrument: Instrument, now: int) -> str:
-    """``{"e":"markPriceUpdate","E":...,"s":"BTCUSDT","p":"11794.15000000","i":"11784.62659091","P":"11784.25641265","r":"0.00038167","T":1562306400000}``"""
+    """``{"e":"markPriceUpdate","E":...,"s":"BTCUSDT","p":"11794.15000000","i":"11784.62659091","P":"11784.25641265",
+    "r":"0.00038167","T":1562306400000}``"""
     index = instrument.index
     return (
-        f'{{"e":"markPriceUpdate","E":{now},"s":"{instrument.listing.native}","p":"{_eight(instrument, instrument.mark)}",'
-        f'"i":"{_eight(instrument, index)}","P":"{_eight(instrument, index)}","r":"{fixed(instrument.funding_ppb, 9, 8)}","T":{next_funding(now)}}}'
+        f'{{"e":"markPriceUpdate","E":{now},"s":"{instrument.listing.native}",'
+        f'"p":"{_eight(instrument, instrument.mark)}",'
+        f'"i":"{_eight(instrument, index)}","P":"{_eight(instrument, index)}",'
+        f'"r":"{fixed(instrument.funding_ppb, 9, 8)}","T":{next_funding(now)}}}'
     )
 
 

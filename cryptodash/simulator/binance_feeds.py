@@ -187,8 +187,8 @@ class Sweepable(Protocol):
 
 
 class Sweep:
-    """One array about all instruments of a market, of those that traded since the last one; ``each`` sends them one by
-    one instead."""
+    """One array about all instruments of a market, of those that traded since the last one;
+    ``each`` sends them one by one instead."""
 
     def __init__(
         self,

@@ -57,7 +57,10 @@ class BinanceHost(Host):
         return "", path
 
     def blocked(self) -> Refusal:
-        body = b'{"code":0,"msg":"Service unavailable from a restricted location according to \'b. Eligibility\' in the terms."}'
+        body = (
+            b'{"code":0,"msg":"Service unavailable from a restricted '
+            b"location according to 'b. Eligibility' in the terms.\"}"
+        )
         return Refusal(451, body, {"Content-Type": "application/json;charset=UTF-8"})
 
     def maintenance(self, session: Session) -> None:

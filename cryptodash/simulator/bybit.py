@@ -73,8 +73,10 @@ def order_book(
 ) -> str:
     """Level 1 and everything on spot have ``ts`` before ``type``; ``ids``: the topic's ``u`` and the venue's ``seq``.
 
-    ``{"topic":"orderbook.50.BTCUSDT","ts":1787612486096,"type":"snapshot","data":{"s":"BTCUSDT","b":[...],"a":[...],"u":217107084,"seq":113099229623},"cts":...}``
-    ``{"topic":"orderbook.50.BTCUSDT","type":"delta","ts":1786540345149,"data":{...,"u":53935310,"seq":760578520655},"cts":1786540345147}``
+    ``{"topic":"orderbook.50.BTCUSDT","ts":1787612486096,"type":"snapshot","data":{"s":"BTCUSDT","b":[...],"a":[...],
+    "u":217107084,"seq":113099229623},"cts":...}``
+    ``{"topic":"orderbook.50.BTCUSDT","type":"delta","ts":1786540345149,"data":{...,"u":53935310,"seq":760578520655},
+    "cts":1786540345147}``
     """
     u, seq = ids
     first = listing.market is SPOT or topic.startswith("orderbook.1.")
@@ -93,10 +95,11 @@ def trade_id(listing: Listing, fill: Trade) -> str:
 def public_trade(listing: Listing, topic: str, now: int, fills: Sequence[Trade]) -> str:
     """Fills, oldest first; ``S`` is the taker's side.
 
-    ``{"topic":"publicTrade.BTCUSDT","ts":...,"type":"snapshot","data":[{"i":"2290000001190010749","T":...,"p":"64103.9","v":"0.001683","S":"Sell",
-    "seq":112571834997,"s":"BTCUSDT","BT":false,"RPI":false}]}``
-    ``{"topic":"publicTrade.BTCUSDT","type":"snapshot","ts":...,"data":[{"T":...,"s":"BTCUSDT","S":"Buy","v":"0.015","p":"63976.10","L":"ZeroPlusTick",
-    "i":"e799c7b7-1ccc-53d9-b84a-fb7a460397bc","BT":false,"RPI":false,"seq":760579112851}]}``
+    ``{"topic":"publicTrade.BTCUSDT","ts":...,"type":"snapshot","data":[{"i":"2290000001190010749","T":...,
+    "p":"64103.9","v":"0.001683","S":"Sell","seq":112571834997,"s":"BTCUSDT","BT":false,"RPI":false}]}``
+    ``{"topic":"publicTrade.BTCUSDT","type":"snapshot","ts":...,"data":[{"T":...,"s":"BTCUSDT","S":"Buy","v":"0.015",
+    "p":"63976.10","L":"ZeroPlusTick","i":"e799c7b7-1ccc-53d9-b84a-fb7a460397bc","BT":false,"RPI":false,
+    "seq":760579112851}]}``
     """
     if listing.market is SPOT:
         rows = ",".join([_spot_trade(listing, fill) for fill in fills])
@@ -111,14 +114,16 @@ def _side(fill: Trade) -> str:
 
 def _spot_trade(listing: Listing, fill: Trade) -> str:
     return (
-        f'{{"i":"{trade_id(listing, fill)}","T":{fill.time},"p":"{price(listing, fill.price)}","v":"{size(listing, fill.size)}",'
+        f'{{"i":"{trade_id(listing, fill)}","T":{fill.time},'
+        f'"p":"{price(listing, fill.price)}","v":"{size(listing, fill.size)}",'
         f'"S":"{_side(fill)}","seq":{fill.sequence},"s":"{listing.native}","BT":false,"RPI":false}}'
     )
 
 
 def _linear_trade(listing: Listing, fill: Trade) -> str:
     return (
-        f'{{"T":{fill.time},"s":"{listing.native}","S":"{_side(fill)}","v":"{size(listing, fill.size)}","p":"{price(listing, fill.price)}",'
+        f'{{"T":{fill.time},"s":"{listing.native}","S":"{_side(fill)}",'
+        f'"v":"{size(listing, fill.size)}","p":"{price(listing, fill.price)}",'
         f'"L":"{fill.tick}","i":"{trade_id(listing, fill)}","BT":false,"RPI":false,"seq":{fill.sequence}}}'
     )
 
@@ -126,13 +131,15 @@ def _linear_trade(listing: Listing, fill: Trade) -> str:
 def candle(listing: Listing, interval: str, bar: Bar, end: int, now: int, *, closed: bool) -> str:
     """One bar of a kline message; numbers are bare on both products. ``end`` is exclusive, ms.
 
-    ``{"start":1786540380000,"end":1786540439999,"interval":"1","open":"63975","close":"63971.2","high":"63975","low":"63971.2","volume":"0.329",
-    "turnover":"21047.0079","confirm":false,"timestamp":1786540381441}``
+    ``{"start":1786540380000,"end":1786540439999,"interval":"1","open":"63975","close":"63971.2","high":"63975",
+    "low":"63971.2","volume":"0.329","turnover":"21047.0079","confirm":false,"timestamp":1786540381441}``
     """
     bare = [trim(listing.price(ticks)) for ticks in (bar.open, bar.close, bar.high, bar.low)]
     return (
-        f'{{"start":{bar.start},"end":{end - 1},"interval":"{interval}","open":"{bare[0]}","close":"{bare[1]}","high":"{bare[2]}","low":"{bare[3]}",'
-        f'"volume":"{trim(listing.size(bar.volume))}","turnover":"{turnover(listing, bar.turnover, _exact_places(listing))}",'
+        f'{{"start":{bar.start},"end":{end - 1},"interval":"{interval}",'
+        f'"open":"{bare[0]}","close":"{bare[1]}","high":"{bare[2]}","low":"{bare[3]}",'
+        f'"volume":"{trim(listing.size(bar.volume))}",'
+        f'"turnover":"{turnover(listing, bar.turnover, _exact_places(listing))}",'
         f'"confirm":{"true" if closed else "false"},"timestamp":{min(now, end - 1)}}}'
     )
 
@@ -170,8 +177,9 @@ def next_funding(now: int) -> int:
 def spot_ticker(instrument: Instrument) -> dict[str, str]:
     """The fields of a spot ticker message; there are no quotes in it.
 
-    ``{"symbol":"BTCUSDT","lastPrice":"64057.7","highPrice24h":"64500","lowPrice24h":"63232.1","prevPrice24h":"64326.9","volume24h":"7217.990977",
-    "turnover24h":"460629823.77866687","price24hPcnt":"-0.0042","usdIndexPrice":"63989.741059"}``
+    ``{"symbol":"BTCUSDT","lastPrice":"64057.7","highPrice24h":"64500","lowPrice24h":"63232.1","prevPrice24h":"64326.9",
+    "volume24h":"7217.990977","turnover24h":"460629823.77866687","price24hPcnt":"-0.0042",
+    "usdIndexPrice":"63989.741059"}``
     """
     listing, day = instrument.listing, instrument.candles.day()
     index = trim(fixed(instrument.index * listing.tick, listing.price_decimals, max(6, listing.price_decimals)))
@@ -191,8 +199,9 @@ def spot_ticker(instrument: Instrument) -> dict[str, str]:
 def linear_ticker(instrument: Instrument, now: int) -> dict[str, str]:
     """All fields of a linear ticker; a delta carries the changed ones.
 
-    ``{"symbol":"BTCUSDT","tickDirection":"ZeroMinusTick","price24hPcnt":"-0.00506","lastPrice":"63958.60","prevPrice24h":"64283.90",...,
-    "bid1Price":"63958.60","bid1Size":"6.907","ask1Price":"63958.70","ask1Size":"2.750","preOpenPrice":"","preQty":"","curPreListingPhase":""}``
+    ``{"symbol":"BTCUSDT","tickDirection":"ZeroMinusTick","price24hPcnt":"-0.00506","lastPrice":"63958.60",
+    "prevPrice24h":"64283.90",...,"bid1Price":"63958.60","bid1Size":"6.907","ask1Price":"63958.70","ask1Size":"2.750",
+    "preOpenPrice":"","preQty":"","curPreListingPhase":""}``
     """
     listing, day, top = instrument.listing, instrument.candles.day(), instrument.top()
     hour = instrument.candles.bar(60_000, instrument.candles.minute.start - HOUR)
@@ -237,7 +246,8 @@ def _object(fields: Mapping[str, str]) -> str:
 
 def ticker(listing: Listing, topic: str, kind: str, fields: Mapping[str, str], sequence: int, now: int) -> str:
     """``{"topic":"tickers.BTCUSDT","ts":...,"type":"snapshot","cs":...,"data":{...}}`` on spot,
-    ``{"topic":"tickers.BTCUSDT","type":"delta","data":{"symbol":"BTCUSDT","indexPrice":"63986.66"},"cs":760580218857,"ts":...}`` on linear."""
+    ``{"topic":"tickers.BTCUSDT","type":"delta","data":{"symbol":"BTCUSDT","indexPrice":"63986.66"},"cs":760580218857,
+    "ts":...}`` on linear."""
     if listing.market is SPOT:
         return f'{{"topic":"{topic}","ts":{now},"type":"{kind}","cs":{sequence},"data":{_object(fields)}}}'
     return f'{{"topic":"{topic}","type":"{kind}","data":{_object(fields)},"cs":{sequence},"ts":{now}}}'

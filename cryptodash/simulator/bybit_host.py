@@ -1,5 +1,5 @@
-"""The Bybit host: its WebSocket requests on ``/v5/public/spot`` and ``/v5/public/linear``, and the pace of its
-topics."""
+"""The Bybit host: its WebSocket requests on ``/v5/public/spot`` and ``/v5/public/linear``,
+and the pace of its topics."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ _DEPTHS = {"1": 100, "50": 100, "200": 100, "1000": 200}
 _MAX_SPOT_ARGS = 10
 _MAX_ARGS_LENGTH = 21_000
 _PATIENCE = 60.0
-"""Seconds after which a client that says nothing is dropped. The docs give no number for public connections; clients
-ping every 20 s."""
+"""Seconds after which a client that says nothing is dropped. The docs give no number for public connections;
+clients ping every 20 s."""
 
 _SILENCES = ("silent", "silent-venue", "delist")
 _REPEAT_AFTER = 3_000
 
 
 class Books:
-    """``orderbook.<depth>.<symbol>``: the best levels, first whole, then what changed in the window. Level 1 is always
-    sent whole."""
+    """``orderbook.<depth>.<symbol>``: the best levels, first whole, then what changed in the window.
+    Level 1 is always sent whole."""
 
     def __init__(self, instrument: Instrument, topic: str, depth: int, every: int, first: int) -> None:
         self._instrument = instrument
@@ -201,7 +201,10 @@ class BybitHost(Host):
         return _PATHS.get(path)
 
     def blocked(self) -> Refusal:
-        body = b'{"retCode":10024,"retMsg":"The product or service you are seeking to access is not available to you due to regulatory restrictions."}'
+        body = (
+            b'{"retCode":10024,"retMsg":"The product or service you are seeking '
+            b'to access is not available to you due to regulatory restrictions."}'
+        )
         return Refusal(403, body, {"Content-Type": "application/json"})
 
     def greeted(self, session: Session, query: Mapping[str, str]) -> None:

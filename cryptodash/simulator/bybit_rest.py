@@ -14,8 +14,8 @@ from cryptodash.simulator.market import Instrument
 _JSON = {"Content-Type": "application/json; charset=utf-8"}
 _CATEGORIES = {"spot": MarketType.SPOT, "linear": MarketType.PERPETUAL}
 _PAGE = 10
-"""Most catalogue entries of a linear page: far fewer than the venue's 1,000, so that even this small market has several
-pages."""
+"""Most catalogue entries of a linear page: far fewer than the venue's 1,000, so that even this small
+market has several pages."""
 
 Query = Mapping[str, str]
 

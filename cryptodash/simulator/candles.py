@@ -97,8 +97,8 @@ class Bar:
 
 
 def merged(start: int, bars: Iterable[Bar]) -> Bar | None:
-    """The bars of one longer interval as one; bars without a trade do not touch its range. None where there are no
-    bars."""
+    """The bars of one longer interval as one; bars without a trade do not touch its range.
+    None where there are no bars."""
     total: Bar | None = None
     for bar in bars:
         if total is None:
@@ -136,8 +136,8 @@ def _shares(total: int, weights: list[int]) -> list[int]:
 
 
 def _path(parent: Bar, counts: list[int], rng: Random) -> list[int]:
-    """Closing prices of the parts: a random bridge from the parent's open to its close, inside its range, moving only
-    where something traded."""
+    """Closing prices of the parts: a random bridge from the parent's open to its close, inside its range,
+    moving only where something traded."""
     n = len(counts)
     walk, at = [], 0
     for _ in range(n):
@@ -182,8 +182,8 @@ def split(parent: Bar, parts: int, span: int, rng: Random) -> list[Bar]:
     max(traded, key=lambda bar: bar.high).high = parent.high
     min(traded, key=lambda bar: bar.low).low = parent.low
     _spread_volume(parent, bars, weights)
-    # A merger takes its open from the first bar that traded; all before it are flat at the parent's open, which is that
-    # bar's open too.
+    # A merger takes its open from the first bar that traded; all before it are flat at the parent's open,
+    # which is that bar's open too.
     return bars
 
 
@@ -242,8 +242,8 @@ def drawn(start: int, span: int, open_: int, close: int, pace: Pace, rng: Random
 class History:
     """Bars before the simulator started, walking back from the starting price.
 
-    ``key`` seeds the shape: instruments of the same pair on different venues share it and so have nearly the same
-    chart.
+    ``key`` seeds the shape: instruments of the same pair on different venues share it and so
+    have nearly the same chart.
     """
 
     def __init__(self, key: str, pace: Pace, price: int, start: int, first_id: int) -> None:
@@ -271,8 +271,8 @@ class History:
                 price = bar.open
 
     def bar(self, level: int, start: int) -> Bar | None:
-        """The bar of a level (ms) that opens at ``start``; None before the listing and from the simulator's start
-        on."""
+        """The bar of a level (ms) that opens at ``start``; None before the listing and from
+        the simulator's start on."""
         if start >= self._start:
             return None
         found = self._direct[level].get(start)
@@ -358,8 +358,8 @@ class Candles:
         return merged(start, (bar for at in range(start, end, level) if (bar := self.bar(level, at)) is not None))
 
     def candles(self, interval: str, begin: int | None, end: int, limit: int) -> list[Bar]:
-        """Up to ``limit`` candles, oldest first: those from ``begin`` on, or without it the last ones that open at or
-        before ``end`` (ms)."""
+        """Up to ``limit`` candles, oldest first: those from ``begin`` on, or without it the last ones
+        that open at or before ``end`` (ms)."""
         newest = opens(interval, min(end, self.minute.start))
         if begin is None:
             return list(_taken(self._backwards(interval, newest), limit))[::-1]

@@ -5,8 +5,8 @@
 the matching ones
 ``GET /ledger``      ``{"violations": [...]}``: limits of the venues that clients broke
 
-Errors are 400 with ``{"error": "..."}``. It is for demos and tests: it must listen on loopback only and writes nothing
-to disk.
+Errors are 400 with ``{"error": "..."}``. It is for demos and tests: it must listen on loopback only
+and writes nothing to disk.
 """
 
 from __future__ import annotations
@@ -76,8 +76,8 @@ class _FaultsResource(Resource):
 
     def render_POST(self, request: Request) -> bytes:
         try:
-            # A web page cannot send this content type to us without asking first, so no page a browser shows can start
-            # faults.
+            # A web page cannot send this content type to us without asking first,
+            # so no page a browser shows can start faults.
             if request.getHeader(b"content-type") != b"application/json":
                 raise UnknownFault("send application/json")
             return _json(request, self._act(_wish(request)))
@@ -124,8 +124,8 @@ def send_fault(
     host: str = "127.0.0.1",
     port: int = CONTROL_PORT,
 ) -> Deferred[Mapping[str, object]]:
-    """A Deferred of the control port's answer to one wish. Fails with ``ControlError`` where it refuses, or with the
-    connection's own error."""
+    """A Deferred of the control port's answer to one wish. Fails with ``ControlError`` where it refuses,
+    or with the connection's own error."""
     body = msgspec.json.encode(Wish(exchange, fault, symbol, market, seconds, stop))
     agent = Agent(reactor, connectTimeout=5)
     url = f"http://{host}:{port}/faults".encode()

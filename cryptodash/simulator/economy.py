@@ -16,8 +16,8 @@ _SIGMA_PPB = 20_000
 
 
 class Economy:
-    """What each asset is worth: random walks that share a common factor. Venues read the same values, so they differ
-    only a little."""
+    """What each asset is worth: random walks that share a common factor. Venues read the same values,
+    so they differ only a little."""
 
     def __init__(self, seed: int, now: int) -> None:
         self.seed = seed

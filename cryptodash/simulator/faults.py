@@ -1,7 +1,7 @@
 """Faults by name: what can be made to go wrong with a simulated venue, and for how long.
 
-``FAULTS`` is the list for people; ``Faults`` starts and stops them, from code and from the control port. Every fault
-ends by itself.
+``FAULTS`` is the list for people; ``Faults`` starts and stops them, from code and from the control port.
+Every fault ends by itself.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ class UnknownFault(CryptodashError, ValueError):
 
 @frozen
 class Kind:
-    """What a fault does. ``per_symbol``: it can be limited to one instrument; ``once``: it happens at its start and is
-    over."""
+    """What a fault does. ``per_symbol``: it can be limited to one instrument; ``once``:
+    it happens at its start and is over."""
 
     description: str
     per_symbol: bool = False
@@ -67,7 +67,8 @@ GARBAGE: Sequence[str] = (
     '{"stream":1,"data":[]}',
     '{"topic":{"a":1},"data":null}',
     '{"stream":"btcusdt@trade","data":{"e":"trade","E":"x","s":"BTCUSDT","t":1,"p":"NaN","q":"1e400","T":-1,"m":0}}',
-    '{"topic":"orderbook.50.BTCUSDT","type":"snapshot","ts":1e300,"data":{"s":"BTCUSDT","b":[["1_000"]],"a":[[]],"u":"1","seq":null}}',
+    '{"topic":"orderbook.50.BTCUSDT","type":"snapshot","ts":1e300,'
+    '"data":{"s":"BTCUSDT","b":[["1_000"]],"a":[[]],"u":"1","seq":null}}',
     "[" * 5_000,
     '{"e":"depthUpdate","U":' + "9" * 400 + "}",
     '{"stream":"btcusdt@trade","data":{"e":"trade","p":"\ufffd\u0000"}}',
@@ -76,8 +77,8 @@ GARBAGE: Sequence[str] = (
 
 @define(eq=False)
 class Fault:
-    """A fault that is running. ``natives`` are the venue's names it is limited to; None: all. ``memory`` is what it has
-    to remember."""
+    """A fault that is running. ``natives`` are the venue's names it is limited to; None: all.
+    ``memory`` is what it has to remember."""
 
     name: str
     exchange: str
@@ -173,7 +174,8 @@ class Faults:
         hosts = [host for host in self._hosts if host.exchange == exchange and (only is None or only in host.markets)]
         if not hosts:
             raise UnknownFault(
-                f"{exchange[:40]!r} is not simulated; one of: {', '.join(sorted({host.exchange for host in self._hosts}))}"
+                f"{exchange[:40]!r} is not simulated; "
+                f"one of: {', '.join(sorted({host.exchange for host in self._hosts}))}"
             )
         if len(self.active) >= _MAX_ACTIVE:
             raise UnknownFault(f"{_MAX_ACTIVE} faults are running already")

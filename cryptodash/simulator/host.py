@@ -58,8 +58,8 @@ class Feed(Protocol):
 
 @define(eq=False)
 class Stream:
-    """One stream with its subscribers. ``kind`` is ``quote``, ``trade``, ``book``, ``candle``, ``ticker``, ``mark`` or
-    ``sweep``."""
+    """One stream with its subscribers. ``kind`` is ``quote``, ``trade``, ``book``, ``candle``,
+    ``ticker``, ``mark`` or ``sweep``."""
 
     name: str
     market: MarketType
@@ -75,8 +75,8 @@ class Stream:
 
 @define(eq=False)
 class Session:
-    """One client's connection. ``names`` are the streams it asked for, in order, whether they deliver anything or
-    not."""
+    """One client's connection. ``names`` are the streams it asked for, in order,
+    whether they deliver anything or not."""
 
     host: Host
     link: Link
@@ -258,8 +258,8 @@ class Host(ABC):
         session.close(1001, "going away")
 
     def heard(self, session: Session) -> bool:
-        """Count any frame from the client, pings and pongs included; False when it was one too many and the connection
-        is being closed."""
+        """Count any frame from the client, pings and pongs included; False when it was one too many
+        and the connection is being closed."""
         session.heard = self.clock.monotonic()
         if self.ledger.message(session.traffic, self.clock.wall_ms()):
             return True
@@ -286,8 +286,8 @@ class Host(ABC):
     def join(
         self, session: Session, name: str, kind: str, native: str, make: Callable[[Instrument | None], Feed]
     ) -> Stream | None:
-        """Subscribe a session to a stream, made with ``make`` if it is the first; None for an instrument that is not
-        traded."""
+        """Subscribe a session to a stream, made with ``make`` if it is the first;
+        None for an instrument that is not traded."""
         key = (session.market, name)
         stream = self.streams.get(key)
         if stream is None:

@@ -1,7 +1,7 @@
 """What clients of a simulated venue did, counted against the venue's published limits.
 
-The ledger belongs to one host (one port). A client that stays within the limits leaves ``violations`` empty: tests of
-an adapter assert that.
+The ledger belongs to one host (one port). A client that stays within the limits leaves ``violations`` empty:
+tests of an adapter assert that.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What the simulated venues list: instruments, their steps, and the reference prices the market starts from.
 
-Prices are whole ticks and sizes whole steps everywhere in this room; ``Listing`` turns them into the venues' decimal
-text.
+Prices are whole ticks and sizes whole steps everywhere in this room;
+``Listing`` turns them into the venues' decimal text.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ REFERENCE: dict[str, str] = {
 
 
 def fixed(units: int, decimals: int, places: int) -> str:
-    """``units`` of ``10**-decimals`` as plain text with ``places`` decimals; digits beyond them are cut off, never
-    rounded."""
+    """``units`` of ``10**-decimals`` as plain text with ``places`` decimals;
+    digits beyond them are cut off, never rounded."""
     sign = "-" if units < 0 else ""
     units = abs(units)
     units = units * 10 ** (places - decimals) if places >= decimals else units // 10 ** (decimals - places)
@@ -115,8 +115,8 @@ def value(asset: str) -> int:
     return int(Decimal(REFERENCE[asset]) * VALUE_SCALE)
 
 
-# base, quote, price decimals, tick units, size decimals, step units, trades per hour; "Nx" before a base is its
-# multiplier.
+# base, quote, price decimals, tick units, size decimals, step units, trades per hour;
+# "Nx" before a base is its multiplier.
 _BINANCE_SPOT = """
 BTC USDT 2 1 5 1 9000
 ETH USDT 2 1 4 1 7200
@@ -279,8 +279,8 @@ def _not_traded() -> tuple[Listing, ...]:
 
 @cache
 def listings(exchange: str, market: MarketType) -> tuple[Listing, ...]:
-    """All instruments of a venue's market, tradable or not, in catalogue order. Raises ``KeyError`` for a venue without
-    a simulator."""
+    """All instruments of a venue's market, tradable or not, in catalogue order.
+    Raises ``KeyError`` for a venue without a simulator."""
     table = _TABLES[exchange, market].strip().splitlines()
     others = [each for each in _not_traded() if (each.exchange, each.market) == (exchange, market)]
     return (*(_parse(exchange, market, line) for line in table), *others)

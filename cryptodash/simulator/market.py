@@ -1,5 +1,5 @@
-"""The seeded market behind the simulated venues: values that drift together, books that follow them, trades that take
-from the books.
+"""The seeded market behind the simulated venues: values that drift together, books that follow them,
+trades that take from the books.
 
 Nothing moves by itself: ``Instrument.step`` takes it to a time. What somebody watches is stepped ten times a second,
 what somebody asks about catches up first, what nobody looks at costs nothing. All of it is integer arithmetic and one
@@ -64,8 +64,8 @@ class Top:
 
 @define
 class Beat:
-    """What one step did. ``bids`` and ``asks`` are the changed levels with their size after the step; ``first`` and
-    ``last`` the change ids."""
+    """What one step did. ``bids`` and ``asks`` are the changed levels with their size after the step;
+    ``first`` and ``last`` the change ids."""
 
     time: int
     first: int = 0
@@ -390,8 +390,8 @@ class Market:
         return [found for each in self.listings if (found := self.get(each.native)) is not None]
 
     def _counter(self) -> Callable[[], int]:
-        """Change ids: on Binance spot one by one per instrument, elsewhere from one space all instruments share, with
-        holes."""
+        """Change ids: on Binance spot one by one per instrument, elsewhere from one space all
+        instruments share, with holes."""
         if self._shared:
             return self._next_shared
         state = [self._ids.randrange(10**9, 9 * 10**10)]

@@ -30,8 +30,8 @@ GAP_WITHOUT_TIMES = 0.1
 LONGEST_LINE = 8 * 1024 * 1024
 MOST_BYTES = 512 * 1024 * 1024
 """What is read of one file, unpacked: it is held in memory."""
-# A recording carries no catalogue, so where the operator names no split these endings are tried, longest first. Nothing
-# but a replay does this.
+# A recording carries no catalogue, so where the operator names no split these endings are tried, longest first.
+# Nothing but a replay does this.
 QUOTES = ("FDUSD", "USDT", "USDC", "BUSD", "TUSD", "BTC", "ETH", "BNB", "EUR", "USD", "TRY", "GBP")
 
 _UNREADABLE = (MsgspecError, UnicodeError, RecursionError)
@@ -71,8 +71,8 @@ class Recording:
 
 
 def read_recording(path: Path, *, exchange: str = "", market: str = "", symbols: Iterable[str] = ()) -> Recording:
-    """Read a recording. What is not named is told from the frames and the file's name. Raises ``ConfigError`` with the
-    reason.
+    """Read a recording. What is not named is told from the frames and the file's name.
+    Raises ``ConfigError`` with the reason.
 
     ``symbols`` are ``NATIVE=BASE-QUOTE`` texts.
     """
@@ -143,7 +143,8 @@ def _lines(path: Path) -> Iterator[_Line]:
                 size += len(text)
                 if len(text) > LONGEST_LINE or size > MOST_BYTES:
                     raise ConfigError(
-                        f"replay: {path.name} is too large at line {number}; allowed are lines of {LONGEST_LINE} and {MOST_BYTES} bytes in all"
+                        f"replay: {path.name} is too large at line {number}; "
+                        f"allowed are lines of {LONGEST_LINE} and {MOST_BYTES} bytes in all"
                     )
                 yield _read_line(text, f"line {number} of {path.name}")
     except (OSError, EOFError, zlib.error) as error:

@@ -104,8 +104,8 @@ class ReplayFactory(WebSocketServerFactory):
 
 
 class ReplayRest(Resource):
-    """Any path: the catalogue, a recorded snapshot (each once: a later one would be out of date), or an empty object
-    for a probe."""
+    """Any path: the catalogue, a recorded snapshot (each once: a later one would be out of date),
+    or an empty object for a probe."""
 
     isLeaf = True
 
@@ -194,8 +194,8 @@ class Replay(Service):
         return self._streams.difference(*(protocol.streams for protocol in self._factory.protocols))
 
     def subscribed(self) -> None:
-        """Called after each subscription: once all streams of the recording are wanted, it begins; without some of them
-        if no further one comes."""
+        """Called after each subscription: once all streams of the recording are wanted, it begins;
+        without some of them if no further one comes."""
         if self._began is not None or self._delay is None:
             return
         self._cancel(self._call)

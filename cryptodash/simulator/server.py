@@ -1,5 +1,5 @@
-"""The simulator as a service: every venue host on a port of its own, one beat for all, faults, ledgers and the
-truth."""
+"""The simulator as a service: every venue host on a port of its own, one beat for all, faults,
+ledgers and the truth."""
 
 from __future__ import annotations
 

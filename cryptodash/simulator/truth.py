@@ -86,8 +86,8 @@ class Truth:
     def book(
         self, exchange: str, market: MarketType, symbol: Symbol | str, update_id: int, depth: int
     ) -> tuple[list[TextLevel], list[TextLevel]] | None:
-        """(bids, asks), best first, after the change ``update_id``; None where that is too long ago, still to come, or
-        not recorded.
+        """(bids, asks), best first, after the change ``update_id``; None where that is too long ago,
+        still to come, or not recorded.
 
         ``update_id`` is Binance's ``u`` (or ``lastUpdateId``) and Bybit's ``seq``.
         """
@@ -108,8 +108,8 @@ class Truth:
         ]
 
     def quotes(self, exchange: str, market: MarketType, symbol: Symbol | str) -> list[Quote]:
-        """The recent best levels, oldest first, the present ones last. Only the present ones where nothing is
-        recorded."""
+        """The recent best levels, oldest first, the present ones last.
+        Only the present ones where nothing is recorded."""
         instrument = self.instrument(exchange, market, symbol)
         recent = [_quote(instrument, time, top) for time, top in instrument.quotes or ()]
         return [*recent, _quote(instrument, instrument.time, instrument.top())]

@@ -25,8 +25,8 @@ class Authority:
         self.trust_root: Any = trustRootFromCertificates([Certificate(X509.from_cryptography(certificate))])
 
     def options(self, host: str, *, days: int = 1) -> Any:
-        """What a TLS server that claims to be ``host`` needs; a negative number of ``days`` makes an expired
-        certificate."""
+        """What a TLS server that claims to be ``host`` needs; a negative number of ``days`` makes
+        an expired certificate."""
         key = ec.generate_private_key(ec.SECP256R1())
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
         certificate = self._sign(name, key, [x509.SubjectAlternativeName([x509.DNSName(host)])], days=days)

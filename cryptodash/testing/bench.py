@@ -1,5 +1,5 @@
-"""A bench for an engine: it carries out the engine's outputs against a made-up venue's server side, by hand and by a
-manual clock."""
+"""A bench for an engine: it carries out the engine's outputs against a made-up venue's server side,
+by hand and by a manual clock."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""A network in memory: names, TCP connections, silence and refusals, with time that moves only when told. No socket, no
-waiting.
+"""A network in memory: names, TCP connections, silence and refusals, with time that moves only when
+told. No socket, no waiting.
 
-``MemoryNetwork`` is a Twisted reactor as far as clients and servers need one, and a ``cryptodash.core.time.Clock`` at
-the same time::
+``MemoryNetwork`` is a Twisted reactor as far as clients and servers need one,
+and a ``cryptodash.core.time.Clock`` at the same time::
 
     network = MemoryNetwork()
     network.listen(8080, a_protocol_factory)
@@ -51,8 +51,8 @@ ADDRESS = "192.0.2.1"
 
 
 class Wire:
-    """One TCP connection: two ends, ``client`` and ``server``. While ``frozen`` nothing crosses it, as with a cable
-    pulled."""
+    """One TCP connection: two ends, ``client`` and ``server``. While ``frozen`` nothing crosses it,
+    as with a cable pulled."""
 
     def __init__(self, host: str, port: int, time: Callable[[], float] = float, latency: float = 0.0) -> None:
         self.host = host

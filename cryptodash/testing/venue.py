@@ -1,5 +1,5 @@
-"""A made-up venue, small enough to read, with everything the engine has to cope with: for tests of the engine and of
-what drives it.
+"""A made-up venue, small enough to read, with everything the engine has to cope with:
+for tests of the engine and of what drives it.
 
 Its wire is JSON. One endpoint per market type (``spot``, ``perp``). Stream names are ``<kind>:<native>`` with kind
 ``quote``, ``day``, ``trade``, ``candle``, ``mark`` or ``book<tier>``. Spot books have rule ``RANGE`` with a REST

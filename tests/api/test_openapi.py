@@ -294,12 +294,14 @@ def test_every_message_of_ws_fits_and_every_described_member_is_seen(asyncapi: D
 REQUESTS = [
     (
         "Subscribe",
-        '{"op":"subscribe","channels":[{"channel_type":"ticker","exchange":"binance", "symbol":{"base":"BTC","quote":"USDT"}}]}',
+        '{"op":"subscribe","channels":[{"channel_type":"ticker",'
+        '"exchange":"binance", "symbol":{"base":"BTC","quote":"USDT"}}]}',
         True,
     ),
     (
         "Subscribe",
-        '{"op":"subscribe","id":1,"channels":[{"channel_type":"orderbook","exchange":"bybit","symbol":"BTCUSDT","depth":5}]}',
+        '{"op":"subscribe","id":1,"channels":[{"channel_type":"orderbook",'
+        '"exchange":"bybit","symbol":"BTCUSDT","depth":5}]}',
         True,
     ),
     ("Unsubscribe", '{"op":"unsubscribe","channels":[]}', True),

@@ -1,5 +1,5 @@
-"""REST over the real hub: values that a venue publishes come out of the routes, and what is asked for is wanted no
-longer than it must be."""
+"""REST over the real hub: values that a venue publishes come out of the routes,
+and what is asked for is wanted no longer than it must be."""
 
 from __future__ import annotations
 

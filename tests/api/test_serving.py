@@ -1,5 +1,5 @@
-"""Headers of everything the HTTP port says, and how the page's files are sent: compressed, tagged, never older than the
-server."""
+"""Headers of everything the HTTP port says, and how the page's files are sent: compressed, tagged,
+never older than the server."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from cryptodash.api.pages import JS_COMMENT, TYPES, without_comments
 
 HTML_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
-    "connect-src 'self' ws://example.test:8080 wss://example.test:8080; font-src 'self'; base-uri 'none'; form-action 'none'; "
+    "connect-src 'self' ws://example.test:8080 wss://example.test:8080; "
+    "font-src 'self'; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
 )
 CLOSED_POLICY = "default-src 'none'; frame-ancestors 'none'"

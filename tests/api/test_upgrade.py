@@ -1,5 +1,5 @@
-"""The short way into /ws: for the same bytes it does what the way through twisted.web and Autobahn does, or leaves them
-to it."""
+"""The short way into /ws: for the same bytes it does what the way through twisted.web and Autobahn
+does, or leaves them to it."""
 
 from __future__ import annotations
 
@@ -135,9 +135,8 @@ class Peer:
         owner_of(self.transport).connectionLost(Failure(ConnectionDone()))
 
     def outcome(self) -> Outcome:
-        head, _, body = re.sub(rb"Date: [^\r]*\r\n", b"", self.got).partition(
-            b"\r\n\r\n"
-        )  # twisted.web's own wall clock
+        # twisted.web's own wall clock
+        head, _, body = re.sub(rb"Date: [^\r]*\r\n", b"", self.got).partition(b"\r\n\r\n")
         status, *lines = head.split(b"\r\n")
         timers = sorted(call.getTime() for call in self.house.time.getDelayedCalls())
         ended = bool(self.transport.disconnecting)

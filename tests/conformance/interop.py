@@ -1,5 +1,5 @@
-"""Our server's and our client's production classes with the ``websockets`` library at the other end, on loopback.
-Prints what went wrong.
+"""Our server's and our client's production classes with the ``websockets`` library at the other end,
+on loopback. Prints what went wrong.
 
 A process of its own, run by ``test_websockets.py``: the library wants its own event loop, and a reactor runs once.
 """

@@ -1,5 +1,5 @@
-"""Runs the Autobahn testsuite (Python 2.7) against the production protocol classes and against stock Autobahn, and
-compares.
+"""Runs the Autobahn testsuite (Python 2.7) against the production protocol classes and against
+stock Autobahn, and compares.
 
     python tests/conformance/run_wstest.py [--wstest PATH] [--all]
 
@@ -9,8 +9,8 @@ compares.
     python -m virtualenv -p python2.7 py27 && py27/bin/pip install autobahntestsuite==25.10.1
 
 The suite's own exit code is always 0, so its index.json is read: OK and INFORMATIONAL pass. Ends with 0 if every case
-passes that passes for stock Autobahn. The quick set (sections 1-7 and 10, four runs) takes about a minute; ``--all``
-adds 9 (big messages).
+passes that passes for stock Autobahn. The quick set (sections 1-7 and 10, four runs) takes about a minute;
+``--all`` adds 9 (big messages).
 """
 
 from __future__ import annotations
@@ -128,7 +128,10 @@ def wait_for(url: str) -> None:
 def number_of_cases(url: str) -> int:
     """Ask the suite; its answer is one short text frame."""
     host, port = url.removeprefix("ws://").split(":")
-    head = f"GET /getCaseCount HTTP/1.1\r\nHost: {host}:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+    head = (
+        f"GET /getCaseCount HTTP/1.1\r\nHost: {host}:{port}\r\n"
+        "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+    )
     with socket.create_connection((host, int(port)), 5) as connection:
         connection.sendall((head + "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n").encode())
         got = b""
@@ -165,9 +168,10 @@ def compare(side: str, wstest: str, cases: list[str]) -> list[str]:
         if said in PASSED and ours.get(case) not in PASSED
     ]
     passed = sum(said in PASSED for said in ours.values())
-    print(
-        f"{side}: {passed} of {len(ours)} cases pass; stock Autobahn: {sum(said in PASSED for said in stock.values())} of {len(stock)}"
-    )  # noqa: T201
+    print(  # noqa: T201
+        f"{side}: {passed} of {len(ours)} cases pass; "
+        f"stock Autobahn: {sum(said in PASSED for said in stock.values())} of {len(stock)}"
+    )
     return lost
 
 

@@ -1,7 +1,7 @@
 """RFC 6455, sections 5 to 7, frame by frame, against our server's and our client's production protocol.
 
-The same ground as the quick set of the Autobahn testsuite (its section numbers stand beside the tests), without Python
-2.7.
+The same ground as the quick set of the Autobahn testsuite (its section numbers stand beside the
+tests), without Python 2.7.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ def unmasked(payload: bytes, key: bytes) -> bytes:
 
 
 def frames(peer: Any) -> list[Frame]:
-    """What came back; checks that our client masks and our server does not, and that lengths are written the short
-    way."""
+    """What came back; checks that our client masks and our server does not, and that lengths are
+    written the short way."""
     data, found = peer.got, []
     while data:
         first, second = data[0], data[1]

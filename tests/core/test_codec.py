@@ -51,7 +51,10 @@ def test_unknown_fields_are_left_out() -> None:
     }
 
 
-ORDER = "bid ask last bid_size ask_size open_24h high_24h low_24h volume_24h quote_volume_24h change_24h change_pct_24h mark_price index_price"
+ORDER = (
+    "bid ask last bid_size ask_size open_24h high_24h low_24h volume_24h "
+    "quote_volume_24h change_24h change_pct_24h mark_price index_price"
+)
 ORDER += " funding_rate open_interest"
 TIMES = "next_funding_time quote_time last_time stats_time"
 some_number = st.one_of(st.none(), st.sampled_from([N("0"), N("1.50"), N("-0.01"), N("63704.00000000")]))

@@ -1,5 +1,5 @@
-"""A real browser for tests: headless Chromium, driven by the DevTools protocol over Autobahn in the suite's own
-reactor.
+"""A real browser for tests: headless Chromium, driven by the DevTools protocol over Autobahn
+in the suite's own reactor.
 
 The reactor is always an argument. What a page did wrong (exceptions, errors in the console, violations of the
 Content-Security-Policy) is collected in ``Page.problems``.
@@ -270,15 +270,15 @@ class Page:
         self._excused.append(pattern)
 
     async def hasten(self, times: int) -> None:
-        """From the next document on, the page's timers and monotonic clock run that much faster: ten seconds of silence
-        need not be waited for."""
+        """From the next document on, the page's timers and monotonic clock run that much faster:
+        ten seconds of silence need not be waited for."""
         await self.call("Page.addScriptToEvaluateOnNewDocument", source=HASTE % {"times": times})
 
     # Where it is
 
     async def goto(self, url: str) -> None:
-        """Load a document and wait for its ``load`` event. An address that differs in the hash only is not loaded
-        again: see ``go``."""
+        """Load a document and wait for its ``load`` event. An address that differs in the hash only
+        is not loaded again: see ``go``."""
         loaded: Deferred[None] = Deferred()
         heard = self._heard
 
@@ -319,8 +319,8 @@ class Page:
         return answer["result"].get("value")
 
     async def wait_for(self, expression: str, seconds: float = WAIT_S) -> Any:
-        """Wait until an expression is true and return it; one that throws is not true yet. ``AssertionError`` after the
-        time."""
+        """Wait until an expression is true and return it; one that throws is not true yet.
+        ``AssertionError`` after the time."""
         deadline = self._reactor.seconds() + seconds
         last: object = None
         while True:
@@ -392,8 +392,8 @@ class Page:
         await self.press(*text)
 
     async def click(self, selector: str, *, modifiers: int = 0) -> None:
-        """A real click into the middle of the first such element that can be seen; waits for one, and for nothing to
-        cover it."""
+        """A real click into the middle of the first such element that can be seen; waits for one,
+        and for nothing to cover it."""
         target = json.dumps(selector)
         x, y = await self.wait_for(
             f"(() => {{ for (const each of document.querySelectorAll({target})) {{"
@@ -456,7 +456,10 @@ def problem_of(method: str, params: dict[str, Any]) -> str | None:
         return f"{entry['source']}: {entry['text']} {entry.get('url', '')}".strip()
     if method == "Audits.issueAdded" and params["issue"]["code"] == "ContentSecurityPolicyIssue":
         details = params["issue"]["details"]["contentSecurityPolicyIssueDetails"]
-        return f"csp: {details['violatedDirective']} {details.get('blockedURL', '')} {details.get('sourceCodeLocation', '')}"
+        return (
+            f"csp: {details['violatedDirective']} "
+            f"{details.get('blockedURL', '')} {details.get('sourceCodeLocation', '')}"
+        )
     return None
 
 

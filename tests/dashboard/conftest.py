@@ -39,8 +39,8 @@ def reactor() -> Any:
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Any]:
-    """The browser of this process. Skips where there is none, unless ``CRYPTODASH_REQUIRE_CHROMIUM`` is set (as CI
-    does)."""
+    """The browser of this process. Skips where there is none,
+    unless ``CRYPTODASH_REQUIRE_CHROMIUM`` is set (as CI does)."""
     program = chromium.find_browser()
     if program is None:
         reason = f"no browser: none of {', '.join(chromium.NAMES)} is installed, and $CRYPTODASH_CHROMIUM names none"

@@ -54,8 +54,8 @@ class Upgrades(Resource):
 
 
 class Flood:
-    """Listens on a port of its own. ``rate`` is messages a second in all, spread over the channels that are subscribed;
-    0 is silence."""
+    """Listens on a port of its own. ``rate`` is messages a second in all, spread over the channels
+    that are subscribed; 0 is silence."""
 
     def __init__(self, reactor: Any, stage: Any) -> None:
         self._clock = stage.clock

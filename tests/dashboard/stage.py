@@ -1,5 +1,5 @@
-"""The whole server on loopback, on simulated venues that outlive it, and a second /ws that says what a test wants. The
-reactor is an argument."""
+"""The whole server on loopback, on simulated venues that outlive it, and a second /ws that says what a test wants.
+The reactor is an argument."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from cryptodash.service import Server, StandIn, build
 from cryptodash.simulator.server import Simulator
 
 SETTINGS: Mapping[str, str] = {"DEMO": "true", "STALE_AFTER_S": "2", "UPSTREAM_LINGER_S": "10"}
-"""The linger outlasts the time between two tests: a page opened and closed every second would make the server dial the
-venues all the time."""
+"""The linger outlasts the time between two tests: a page opened and closed every second would make
+the server dial the venues all the time."""
 
 
 class Proxy(Factory):
-    """In front of a stage, on a port of its own: what is asked for below ``/some/where/`` is asked of the stage below
-    ``/``."""
+    """In front of a stage, on a port of its own: what is asked for below ``/some/where/`` is asked
+    of the stage below ``/``."""
 
     PATH: Final = b"/some/where/"
 
@@ -137,8 +137,8 @@ class Stage:
         self._address = f"127.0.0.1:{self.server.port}"
 
     def _keep_connections(self, server: Server) -> None:
-        """A stopped server leaves idle HTTP connections to the end of its process. Here the process goes on, and they
-        would still be answered."""
+        """A stopped server leaves idle HTTP connections to the end of its process.
+        Here the process goes on, and they would still be answered."""
         site = server._web._site
         build_protocol = site.buildProtocol
 
@@ -156,8 +156,8 @@ class Stage:
         site.buildProtocol = building
 
     async def stop(self) -> None:
-        """As SIGTERM does it: a goodbye to everybody, then the port is closed, and nothing is left of the process's
-        connections."""
+        """As SIGTERM does it: a goodbye to everybody, then the port is closed, and nothing is left
+        of the process's connections."""
         server, self.server = self.server, None
         if server is not None:
             await maybeDeferred(server.stopService)
@@ -194,8 +194,8 @@ class Stage:
         self.simulator.faults.stop()
 
     def truth(self, exchange: str, symbol: str, market: MarketType = MarketType.SPOT) -> Any:
-        """What is true of an instrument now: ``last``, ``quote``, ``open``, ``high``, ``low``, ``volume`` as the
-        venue's text."""
+        """What is true of an instrument now: ``last``, ``quote``, ``open``, ``high``, ``low``,
+        ``volume`` as the venue's text."""
         return self.simulator.truth.ticker(exchange, market, symbol)
 
     @property

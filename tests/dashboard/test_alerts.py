@@ -1,5 +1,5 @@
-"""Alerts: they fire once, on whatever view, say why, and never on a value that cannot be trusted. And the views that
-compare and report."""
+"""Alerts: they fire once, on whatever view, say why, and never on a value that cannot be trusted.
+And the views that compare and report."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ from cryptodash.core.instruments import MarketType
 
 LIVE = "document.documentElement.dataset.socket === 'open' && cryptodash.applied > 5"
 BTC = "binance spot BTC-USDT"
-STATE = "[...document.querySelectorAll('.alerts tbody tr')].filter((row) => row.checkVisibility()).map((row) => row.cells[3].innerText)"
+STATE = (
+    "[...document.querySelectorAll('.alerts tbody tr')].filter((row) "
+    "=> row.checkVisibility()).map((row) => row.cells[3].innerText)"
+)
 
 
 async def arm(page: Any, kind: str, level: str, market: str = BTC) -> None:
@@ -103,7 +106,8 @@ async def test_every_other_kind_fires(alerts: Any) -> None:
 async def test_venues_side_by_side_are_their_own_quotes_and_the_best_of_them(page: Any, stage: Any, shown: Any) -> None:
     await page.goto(stage.url + "#/compare/spot/BTC-USDT")
     await page.wait_for(
-        "[...document.querySelectorAll('main tbody tr')].filter((row) => /^(live|quiet)/.test(row.lastChild.innerText)).length === 2"
+        "[...document.querySelectorAll('main tbody tr')].filter((row) "
+        "=> /^(live|quiet)/.test(row.lastChild.innerText)).length === 2"
     )
     rows = {row[0].split()[-1]: row for row in await page.probe("rows", "main")}
     mids = {}
@@ -138,10 +142,12 @@ async def test_health_lists_the_streams_of_the_server_with_their_state(page: Any
     await page.wait_for("/stale/.test(document.querySelector('main').innerText)")
     await page.go("#/health")
     await page.wait_for(
-        "document.querySelectorAll('main table').length >= 2 && /@trade|@depth|@bookTicker/i.test(document.querySelector('main').innerText)"
+        "document.querySelectorAll('main table').length >= 2 && "
+        "/@trade|@depth|@bookTicker/i.test(document.querySelector('main').innerText)"
     )
     await page.wait_for("/stale: venue maintenance/.test(document.querySelector('main').innerText)")
     await page.wait_for(
-        "/ready/.test(document.querySelector('main').innerText) && /simulated/.test(document.querySelector('main').innerText)"
+        "/ready/.test(document.querySelector('main').innerText) && "
+        "/simulated/.test(document.querySelector('main').innerText)"
     )
     stage.calm()

@@ -23,7 +23,10 @@ VIEWS = {
     ),
     "markets": ("#/markets?m=all", "document.querySelectorAll('table.grid tbody tr').length > 30", SOAK_S / 2),
 }
-PROBE = "({applied: cryptodash.applied, received: cryptodash.received, lag: cryptodash.lagP99, flush: cryptodash.flushP99, rate: cryptodash.rate})"
+PROBE = (
+    "({applied: cryptodash.applied, received: cryptodash.received, lag: "
+    "cryptodash.lagP99, flush: cryptodash.flushP99, rate: cryptodash.rate})"
+)
 
 
 async def measure(page: Any, flood: Any, reactor: Any, until: Any, seconds: float) -> dict[str, float]:

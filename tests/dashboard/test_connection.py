@@ -1,5 +1,5 @@
-"""The page and its one connection: lost, cut, silent, restarted, another release. What it shows meanwhile says that it
-is old."""
+"""The page and its one connection: lost, cut, silent, restarted, another release.
+What it shows meanwhile says that it is old."""
 
 from __future__ import annotations
 
@@ -53,9 +53,8 @@ async def test_a_lost_server_is_told_and_what_was_shown_is_dimmed_until_it_is_ba
         "[...document.querySelectorAll('.ladder tbody tr.bid td.price')].some((cell) => cell.innerText !== '')"
     ), "kept for reading"
     stage.start()
-    await market.evaluate(
-        "document.querySelector('.statusline button:not([hidden])')?.click()"
-    )  # unless it has just tried again by itself
+    # unless it has just tried again by itself
+    await market.evaluate("document.querySelector('.statusline button:not([hidden])')?.click()")
     await market.wait_for(LIVE)
     await market.wait_for("document.querySelectorAll('.doubt').length === 0 && !document.title.includes('! ')")
     assert "Connected again" in await market.evaluate("document.querySelector('#polite').textContent")

@@ -1,5 +1,5 @@
-"""The page's pure modules, in the browser that runs them: tables of cases, and Python's own answer where there is
-one."""
+"""The page's pure modules, in the browser that runs them: tables of cases,
+and Python's own answer where there is one."""
 
 from __future__ import annotations
 
@@ -118,10 +118,16 @@ FEED: Mapping[str, Any] = {
     "m.wantedRate([4, 10, 2])": 10,
     "m.wantedRate([4, undefined])": None,
     # Three samples: the one with the shortest way (40 ms) is believed; the server's clock is 5 s ahead of ours.
-    "(() => { const c = new m.Clock(); c.note(6200, 1000, 1400); c.note(7020, 2000, 2040); c.note(8900, 3000, 3900); return c.at(4000) })()": 9000,
+    (
+        "(() => { const c = new m.Clock(); c.note(6200, 1000, 1400); "
+        "c.note(7020, 2000, 2040); c.note(8900, 3000, 3900); return c.at(4000) })()"
+    ): 9000,
 }
 
-GOVERN = "const g = new m.Governor(); let t = 0; const run = (ms, flush, late) => { for (const end = t + ms; t < end; t += 100) g.note(t, flush, late); };"
+GOVERN = (
+    "const g = new m.Governor(); let t = 0; const run = (ms, flush, late) => { for (const end = t + ms; "
+    "t < end; t += 100) g.note(t, flush, late); };"
+)
 GOVERNOR: Mapping[str, Any] = {
     f"(() => {{ {GOVERN} run(30000, 3, 5); return [g.rate, g.why] }})()": [10, ""],
     f"(() => {{ {GOVERN} run(4000, 30, 5); return g.rate }})()": 10,
@@ -203,8 +209,9 @@ async def test_a_book_after_any_deltas_is_the_book_they_describe(bench: Any, tic
     snapshot, deltas, states = random_book(Random(tick), Decimal(tick), Decimal(step))
     code = f"""(() => {{
         const book = m.Book.fromSnapshot({as_numbers(snapshot)}), kept = [];
-        for (const delta of {as_numbers(deltas)}) kept.push([book.apply(delta), structuredClone([book.bids,
-        book.asks])]); return kept; }})()"""
+        for (const delta of {as_numbers(deltas)})
+            kept.push([book.apply(delta), structuredClone([book.bids, book.asks])]);
+        return kept; }})()"""
     found = await bench.module("book.js", code)
     assert [ok for ok, _ in found] == [True] * len(deltas)
     assert [state for _, state in found] == states
@@ -236,9 +243,9 @@ async def test_grouped_rows_are_exact_and_never_look_better_than_the_book(bench:
             rows[edge] = rows.get(edge, Decimal(0)) + level["quantity"]
         expected.append([[float(price), float(size)] for price, size in rows.items()][:15])
     code = f"""(() => {{
-        const {{bids, asks}} = m.Book.fromSnapshot({as_numbers(snapshot)}).grouped(m.stepOf({json.dumps(tick)},
-        {factor}), 15); return [bids, asks].map((side) => side.map(({{price, quantity}}) => [price, quantity]));
-        }})()"""
+        const {{bids, asks}} = m.Book.fromSnapshot({as_numbers(snapshot)})
+            .grouped(m.stepOf({json.dumps(tick)}, {factor}), 15);
+        return [bids, asks].map((side) => side.map(({{price, quantity}}) => [price, quantity])); }})()"""
     found = await bench.module("book.js", code)
     for side, rows in zip(found, expected, strict=True):
         assert [price for price, _ in side] == [price for price, _ in rows]
@@ -291,8 +298,8 @@ async def test_overlays_are_the_textbook_s_and_stop_at_a_hole(bench: Any) -> Non
     known = bars(times)
     code = f"""(() => {{
         const series = new m.Series('1m'); series.merge({json.dumps(known)});
-        return ['sma5', 'ema5', 'vwap'].map((name) => Array.from(m.overlay(name, series), (each) => Number.isNaN(each) ?
-        null : each)); }})()"""
+        return ['sma5', 'ema5', 'vwap'].map((name) =>
+            Array.from(m.overlay(name, series), (each) => Number.isNaN(each) ? null : each)); }})()"""
     for found, expected in zip(await bench.module("series.js", code), averages(known, times, 5), strict=True):
         assert [each is None for each in found] == [each is None for each in expected]
         assert [each for each in found if each is not None] == pytest.approx(
@@ -308,11 +315,12 @@ async def test_bars_are_one_per_time_and_a_closed_one_never_opens_again(bench: A
         const series = new m.Series('1m'), told = [];
         series.merge({json.dumps([second, first])});
         told.push(series.put({json.dumps(live)}), series.bars.map(({{close}}) => close));
-        told.push(series.put({json.dumps({**third, "closed": False})}), series.put({
-        json.dumps({**third, "close": 7.0})
-    }), series.last.close); told.push(series.put({
-        json.dumps({**fourth, "timestamp": "2026-07-22T00:09:00.000Z"})
-    }), series.bars.length); return told; }})()"""
+        told.push(
+            series.put({json.dumps({**third, "closed": False})}),
+            series.put({json.dumps({**third, "close": 7.0})}),
+            series.last.close);
+        told.push(series.put({json.dumps({**fourth, "timestamp": "2026-07-22T00:09:00.000Z"})}), series.bars.length);
+        return told; }})()"""
     late, closes, joined, again, last, hole, count = await bench.module("series.js", code)
     assert (late, closes) == (False, [first["close"], second["close"]])
     assert (joined, again, last) == (False, False, 7.0)
@@ -321,5 +329,8 @@ async def test_bars_are_one_per_time_and_a_closed_one_never_opens_again(bench: A
 
 @ensureDeferred
 async def test_a_series_is_bounded(bench: Any) -> None:
-    code = f"(() => {{ const s = new m.Series('1m', 10); s.merge({json.dumps(bars(list(range(50))))}); return [s.bars.length, s.first.slot % 1440] }})()"
+    code = (
+        f"(() => {{ const s = new m.Series('1m', 10); s.merge({json.dumps(bars(list(range(50))))}); "
+        f"return [s.bars.length, s.first.slot % 1440] }})()"
+    )
     assert await bench.module("series.js", code) == [10, 40]

@@ -1,5 +1,5 @@
-"""What stands on the screen is what the simulated venues say, in their own steps; and where they fall silent, the
-screen says so."""
+"""What stands on the screen is what the simulated venues say, in their own steps;
+and where they fall silent, the screen says so."""
 
 from __future__ import annotations
 
@@ -40,7 +40,8 @@ async def markets(page: Any, stage: Any) -> AsyncIterator[Any]:
     """The markets table with live rows."""
     await page.goto(stage.url + "#/markets")
     await page.wait_for(
-        f"/^(live|quiet)/.test(({ROW})('BTC-USDT', 'binance').cells[9].innerText) && ({ROW})('BTC-USDT', 'bybit').cells[5].innerText > '1'"
+        f"/^(live|quiet)/.test(({ROW})('BTC-USDT', 'binance').cells[9].innerText) && "
+        f"({ROW})('BTC-USDT', 'bybit').cells[5].innerText > '1'"
     )
     yield page
     stage.calm()
@@ -101,7 +102,8 @@ async def test_the_tape_tells_trades_that_happened(page: Any, stage: Any, shown:
     await page.goto(stage.url + MARKET.format("binance", "spot", "BTC-USDT"))
     await page.wait_for("document.querySelectorAll('table.tape tbody tr:not([hidden])').length > 10")
     rows = await page.evaluate(
-        "[...document.querySelectorAll('table.tape tbody tr:not([hidden]):not(.note)')].map((row) => [...row.cells].map((cell) => cell.innerText))"
+        "[...document.querySelectorAll('table.tape tbody "
+        "tr:not([hidden]):not(.note)')].map((row) => [...row.cells].map((cell) => cell.innerText))"
     )
     happened = {
         (shown(each.price, 2), shown(each.size, 5), each.side)
@@ -116,13 +118,15 @@ async def test_the_tape_tells_trades_that_happened(page: Any, stage: Any, shown:
 async def test_the_day_s_figures_and_the_closed_bars_are_those_of_rest(page: Any, stage: Any, shown: Any) -> None:
     await page.goto(stage.url + MARKET.format("bybit", "spot", "BTC-USDT"))
     await page.wait_for(
-        "document.querySelectorAll('dl.figures dd').length > 5 && /[0-9]/.test(document.querySelector('dl.figures dd').innerText)"
+        "document.querySelectorAll('dl.figures dd').length > 5 && "
+        "/[0-9]/.test(document.querySelector('dl.figures dd').innerText)"
     )
     await page.wait_for("document.querySelector('.market-last').innerText.includes('%')")
     await page.click("button[title='Show the bars as a table']")
     await page.wait_for("document.querySelectorAll('.chart-table tbody tr:not([hidden])').length > 50")
     bars = await page.evaluate(
-        "[...document.querySelectorAll('.chart-table tbody tr:not([hidden])')].map((row) => [...row.cells].map((cell) => cell.innerText))"
+        "[...document.querySelectorAll('.chart-table tbody "
+        "tr:not([hidden])')].map((row) => [...row.cells].map((cell) => cell.innerText))"
     )
     rest = await stage.json(
         "api/candles", exchange="bybit", market_type="spot", symbol="BTC-USDT", interval="1m", limit=150
@@ -143,7 +147,8 @@ async def test_the_day_s_figures_and_the_closed_bars_are_those_of_rest(page: Any
     assert compared > 40
     figures = dict(
         await page.evaluate(
-            "[...document.querySelectorAll('dl.figures div')].map((each) => [each.children[0].innerText, each.children[1].innerText])"
+            "[...document.querySelectorAll('dl.figures div')].map((each) "
+            "=> [each.children[0].innerText, each.children[1].innerText])"
         )
     )
     ticker = await stage.json("api/ticker", exchange="bybit", symbol="BTC-USDT")
@@ -187,7 +192,8 @@ async def test_a_silent_market_goes_stale_with_its_cause_the_others_stay_and_it_
         assert row[-1].startswith(("live", "quiet")), row
     other = (await cells(markets, "ETH-USDT", "binance"))[5:7]
     await markets.wait_for(
-        f"JSON.stringify([5, 6].map((at) => ({ROW})('ETH-USDT', 'binance').cells[at].innerText)) !== JSON.stringify({other!r})"
+        f"JSON.stringify([5, 6].map((at) => ({ROW})('ETH-USDT', "
+        f"'binance').cells[at].innerText)) !== JSON.stringify({other!r})"
     )
     assert (await cells(markets, "BTC-USDT", "binance"))[:8] == frozen, "kept for reading, not moving"
     muted, plain = [
@@ -198,7 +204,8 @@ async def test_a_silent_market_goes_stale_with_its_cause_the_others_stay_and_it_
     stage.calm()
     await markets.wait_for(f"/^(live|quiet)/.test({hit}.cells[9].innerText) && {hit}.className === ''", 15)
     await markets.wait_for(
-        f"JSON.stringify([...{hit}.cells].slice(5, 7).map((cell) => cell.innerText)) !== JSON.stringify({frozen[5:7]!r})"
+        f"JSON.stringify([...{hit}.cells].slice(5, 7).map((cell) => cell.innerText)) !== "
+        f"JSON.stringify({frozen[5:7]!r})"
     )
 
 
@@ -239,7 +246,8 @@ async def test_a_book_that_is_being_rebuilt_is_grey_and_says_so(page: Any, stage
     assert prices == sorted(prices, reverse=True), "never crossed on the screen"
     stage.calm()
     await page.wait_for(
-        "!document.querySelector('.ladder-box.doubt') && document.querySelector('.panel-book .panel-state').innerText === 'live'",
+        "!document.querySelector('.ladder-box.doubt') && "
+        "document.querySelector('.panel-book .panel-state').innerText === 'live'",
         15,
     )
 
@@ -248,5 +256,6 @@ async def test_a_book_that_is_being_rebuilt_is_grey_and_says_so(page: Any, stage
 async def test_an_invented_market_is_never_mistaken_for_a_real_one(page: Any, stage: Any) -> None:
     await page.goto(stage.url + MARKET.format("binance", "spot", "BTC-USDT"))
     await page.wait_for(
-        "document.querySelector('.badge:not([hidden])')?.innerText === 'DEMO DATA' && document.title.startsWith('DEMO ')"
+        "document.querySelector('.badge:not([hidden])')?.innerText === "
+        "'DEMO DATA' && document.title.startsWith('DEMO ')"
     )

@@ -67,8 +67,8 @@ async def redrawn(page: Any) -> None:
 
 
 async def still(page: Any, selector: str) -> None:
-    """Wait until an element has stood at the same place for twenty frames: what comes in while a page loads can move
-    what is below it."""
+    """Wait until an element has stood at the same place for twenty frames:
+    what comes in while a page loads can move what is below it."""
     await page.evaluate(
         """((selector) => new Promise((done) => {
             let last, frames = 0;
@@ -156,11 +156,13 @@ async def test_the_keyboard_alone_reaches_every_view_and_does_its_work(page: Any
     await page.wait_for("document.querySelector('[role=option][aria-selected=true]')?.innerText.includes('ETH-USDT')")
     await page.press("Enter")
     await page.wait_for(
-        "location.hash.startsWith('#/market/bybit/spot/ETH-USDT') && document.querySelector('.market-head h1').innerText === 'ETH-USDT'"
+        "location.hash.startsWith('#/market/bybit/spot/ETH-USDT') && "
+        "document.querySelector('.market-head h1').innerText === 'ETH-USDT'"
     )
     await page.press("2")
     await page.wait_for(
-        "location.hash.includes('tf=5m') && document.querySelector('[aria-label=Interval] [aria-pressed=true]').innerText === '5m'"
+        "location.hash.includes('tf=5m') && "
+        "document.querySelector('[aria-label=Interval] [aria-pressed=true]').innerText === '5m'"
     )
     await page.press("b")
     await page.wait_for("location.hash.includes('grp=2')")
@@ -175,9 +177,8 @@ async def test_the_keyboard_alone_reaches_every_view_and_does_its_work(page: Any
     await page.press("?")
     await page.wait_for("document.querySelector('dialog.help[open]')")
     await page.press("Escape")
-    await page.wait_for(
-        "!document.querySelector('dialog[open]') && document.activeElement === document.body"
-    )  # the focus leaves with the next frame
+    # the focus leaves with the next frame
+    await page.wait_for("!document.querySelector('dialog[open]') && document.activeElement === document.body")
     await page.wait_for("/[0-9] ETH-USDT/.test(document.title)")
     await page.press("r")
     await page.wait_for("/last [0-9]/.test(document.querySelector('#polite').textContent)")
@@ -210,7 +211,8 @@ async def test_the_chart_is_read_with_arrows_and_shown_as_a_table(page: Any, sta
     await page.evaluate("document.querySelector('.chart-plot').focus()")
     await page.press("ArrowLeft", "ArrowLeft", "ArrowLeft", "Enter")
     said = await page.wait_for(
-        "/close [0-9]/.test(document.querySelector('#polite').textContent) && document.querySelector('#polite').textContent"
+        "/close [0-9]/.test(document.querySelector('#polite').textContent) && "
+        "document.querySelector('#polite').textContent"
     )
     close = re.search(r"close ([0-9.,]+),", said)[1]  # type: ignore[index]
     await page.wait_for(f"document.querySelector('.chart-legend').innerText.includes('C {close}')")
@@ -247,7 +249,10 @@ async def test_a_link_brings_back_what_was_seen_and_back_goes_back(page: Any, st
     assert await page.evaluate("document.querySelector('[aria-label=Interval] [aria-pressed=true]').innerText") == "15m"
     assert await page.evaluate("document.querySelector('[aria-label=\"Group prices by\"]').value") == "10"
     assert await page.evaluate("document.querySelector('[aria-label=\"Time zone\"]').value") == "Asia/Tokyo"
-    tokyo = "new Intl.DateTimeFormat('en-GB', {timeZone: 'Asia/Tokyo', hour: '2-digit', minute: '2-digit'}).format(Date.now())"
+    tokyo = (
+        "new Intl.DateTimeFormat('en-GB', {timeZone: 'Asia/Tokyo', "
+        "hour: '2-digit', minute: '2-digit'}).format(Date.now())"
+    )
     await page.wait_for(f"document.querySelector('.clock').innerText.startsWith({tokyo})")
     await page.press("1")
     await page.wait_for("!location.hash.includes('tf=')")
@@ -318,7 +323,8 @@ async def test_favourites_and_looks_survive_a_reload(page: Any, stage: Any) -> N
 async def test_broken_storage_is_not_a_broken_page(page: Any, stage: Any) -> None:
     await page.goto(stage.url + "health")
     await page.evaluate(
-        'localStorage.setItem(\'cryptodash.1\', \'{"favourites": 7, "theme": "pink", "alerts": [null, 3, {}], "zone": "Mars/Base"}\')'
+        "localStorage.setItem('cryptodash.1', '{\"favourites\": 7, "
+        '"theme": "pink", "alerts": [null, 3, {}], "zone": "Mars/Base"}\')'
     )
     for view in VIEWS:
         await show(page, stage, view)

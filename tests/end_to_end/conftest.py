@@ -1,5 +1,5 @@
-"""The one place where tests meet the real reactor: a whole server on loopback, a client of its /ws and REST, and a peer
-that follows no rules."""
+"""The one place where tests meet the real reactor: a whole server on loopback, a client of its /ws and REST,
+and a peer that follows no rules."""
 
 from __future__ import annotations
 
@@ -307,8 +307,8 @@ Start = Callable[..., Any]
 
 @pytest_twisted.async_yield_fixture
 async def start() -> AsyncIterator[Start]:
-    """Start servers: ``running = await start(DEMO="true", ...)``; settings as in the environment. All are stopped after
-    the test.
+    """Start servers: ``running = await start(DEMO="true", ...)``; settings as in the environment.
+    All are stopped after the test.
 
     A demo has read its catalogues when it is handed over, unless ``wait`` is False. ``clock`` is shared by server and
     simulator; ``prepare`` is called with the simulator before the server starts.

@@ -102,8 +102,8 @@ class Record:
         self._pasts: dict[tuple[str, str, str], Past] = {}
 
     def follow(self, hosts: Iterable[Host]) -> None:
-        """Look after every step of the market, before anybody can hear of it: a subscription and a request bring it up
-        to date as well."""
+        """Look after every step of the market, before anybody can hear of it:
+        a subscription and a request bring it up to date as well."""
         for host in hosts:
             for name in ("beat", "text", "rest"):
                 setattr(host, name, partial(self._then_look, getattr(host, name)))
@@ -129,8 +129,8 @@ class Record:
 
 
 def name_of(channel: Payload) -> str:
-    """``binance:spot:BTC-USDT:order_book:50``, from a channel or from any payload with the same members and a
-    ``channel_type``."""
+    """``binance:spot:BTC-USDT:order_book:50``, from a channel or from any payload with the same members
+    and a ``channel_type``."""
     symbol = channel["symbol"]
     detail = channel.get("interval") or channel.get("depth")
     place = (
@@ -146,8 +146,8 @@ def _units(text: str, decimals: int, unit: int, write: Callable[[int], str]) -> 
 
 
 class Watch:
-    """One channel as the client sees it. ``check`` is told every value, ``overdue`` every moment at which one is on
-    show as live."""
+    """One channel as the client sees it. ``check`` is told every value, ``overdue`` every moment at
+    which one is on show as live."""
 
     def __init__(self, name: str, past: Past) -> None:
         self.name = name
@@ -197,8 +197,8 @@ class Watch:
 
 
 class TickerWatch(Watch):
-    """Bid and ask must be a pair of best levels, in order; last the price of a trade, in order; 24 h figures those of
-    their time."""
+    """Bid and ask must be a pair of best levels, in order; last the price of a trade, in order;
+    24 h figures those of their time."""
 
     def __init__(self, name: str, past: Past) -> None:
         super().__init__(name, past)
@@ -236,7 +236,10 @@ class TickerWatch(Watch):
         if found is None:
             if "bid" in self.fields:
                 return ""
-            return f"bid and ask were never the best levels, or this is an older pair: {payload.get('bid')} {payload.get('ask')}"
+            return (
+                "bid and ask were never the best levels, "
+                f"or this is an older pair: {payload.get('bid')} {payload.get('ask')}"
+            )
         self._quote = found
         return ""
 
@@ -467,8 +470,8 @@ class BookWatch(Watch):
             return wrong
         if time < before:
             return f"the view goes back from {before} to {time}"
-        # A snapshot may show the book of a moment later than the newest frame's: the REST answer was ahead of the
-        # stream.
+        # A snapshot may show the book of a moment later than the newest frame's:
+        # the REST answer was ahead of the stream.
         later = self.past.times[bisect_right(self.past.times, time) :] if kind == "order_book_snapshot" else []
         found = next((each for each in (time, *later) if self._is_at(each)), None)
         if found is None:
@@ -602,8 +605,8 @@ class Oracle:
         return {name: (watch.state, watch.cause) for name, watch in self.watches.items()}
 
     def seen(self, name: str, since: int) -> list[tuple[int, str, str]]:
-        """(time, state, cause) of the channel's statuses since a time; ``live`` and ``quiet`` taking turns are no
-        news."""
+        """(time, state, cause) of the channel's statuses since a time;
+        ``live`` and ``quiet`` taking turns are no news."""
         told: list[tuple[int, str, str]] = []
         good = True
         for time, state, cause in self.watches[name].history:

@@ -1,5 +1,5 @@
-"""Recorded frames through the whole server: a stand-in venue's socket, feed, hub, /ws, and a client that compares every
-digit.
+"""Recorded frames through the whole server: a stand-in venue's socket, feed, hub, /ws,
+and a client that compares every digit.
 
 A recording is played in steps: the next frames go out when the server has read the last ones and the client has got
 everything that came of them. So nothing is conflated but order-book views (10 a second by contract), and no step
@@ -54,7 +54,8 @@ FILES = {
     "binance/usdm-combined-btcusdt-2024.jsonl.gz": {"ticker", "trade", "order_book"},
     "binance/spot-combined-4sym-2021.jsonl": {"ticker", "trade", "order_book", "candle"},
     "binance/usdm-combined-4sym-2021.jsonl": {"ticker", "trade", "order_book", "candle"},
-    "binance/spot-bookticker-btcusdt-2026.jsonl": set(),  # a quote alone: no ticker is sent before a last price is known
+    # A quote alone: no ticker is sent before a last price is known.
+    "binance/spot-bookticker-btcusdt-2026.jsonl": set(),
     "binance/spot-miniticker-btcusdt-2026.jsonl": {"ticker"},
     "binance/spot-kline1m-btcusdt-2026.jsonl": {"candle"},
     "binance/usdm-miniticker-btcusdt-2026.jsonl": {"ticker"},
@@ -220,7 +221,8 @@ class WatchedVenue(RecordedVenue):
                 self.controls.append(message)
             else:
                 self.read_frames += 1
-                self.frames[message.stream].append(frame.decode())  # type: ignore[union-attr]  # (the others have none and do not occur)
+                # (The others have none and do not occur.)
+                self.frames[message.stream].append(frame.decode())  # type: ignore[union-attr]
                 break
         return messages
 
@@ -267,9 +269,8 @@ class WatchedHub(Broadcaster):
             self.wrong.append(f"{event.topic} at {book.sequence}: {truth.taken} frames since the state before")
         steps.append(Step(rfc3339(event.timestamp), bids[:1000], asks[:1000]))
         ids, quotes = self.quotes[event.topic]
-        place = bisect_right(
-            ids, book.sequence
-        )  # each change of the best levels is a quote: the newest one that is not newer than the book holds
+        # each change of the best levels is a quote: the newest one that is not newer than the book holds
+        place = bisect_right(ids, book.sequence)
         if place and bids and asks:
             self.quoted += 1
             if (*bids[0], *asks[0]) != quotes[place - 1]:
@@ -414,8 +415,8 @@ def topic_of(payload: dict[str, Any], kind: str) -> Topic:
 
 
 class Views:
-    """The order books as the client holds them, each state looked for among the states that the venue's book went
-    through."""
+    """The order books as the client holds them, each state looked for among the states that the
+    venue's book went through."""
 
     def __init__(self, client: Any, steps: dict[Topic, list[Step]]) -> None:
         self.states = 0
@@ -496,8 +497,8 @@ def check_candles(stage: Stage, client: Any) -> None:
 
 
 def check_quotes(stage: Stage, client: Any) -> None:
-    """Each recorded best bid and ask from the first last price on, none conflated; the times are the venue's and never
-    run backwards."""
+    """Each recorded best bid and ask from the first last price on, none conflated;
+    the times are the venue's and never run backwards."""
     got = received(client, "ticker")
     assert [len(got[topic]) for topic in got] == [
         sum(isinstance(each, Ticker) and each.topic is topic for each in stage.hub.events) for topic in got
@@ -547,8 +548,8 @@ BYBIT_FIGURES = {
 
 
 def check_figures(stage: Stage, client: Any) -> None:
-    """The 24 h figures, and a perpetual's own, after each frame that brings any (one frame of both kinds makes two
-    tickers of one time)."""
+    """The 24 h figures, and a perpetual's own, after each frame that brings any (one frame of both
+    kinds makes two tickers of one time)."""
     figures = BYBIT_FIGURES if stage.recording.exchange == "bybit" else BINANCE_FIGURES
     known: dict[str, str] = {}
     expected = []
@@ -586,9 +587,8 @@ async def test_every_frame_reaches_the_client_as_what_it_says(stage: Any, name: 
     assert {each: hub.counted(f"cryptodash_{each}_total") for each in nothing} == dict.fromkeys(nothing, 0)
 
     views = Views(client, hub.steps)
-    await playing.eventually(
-        lambda: not any(truth.left for truth in hub.truths.values())
-    )  # a snapshot may be on its way still
+    # a snapshot may be on its way still
+    await playing.eventually(lambda: not any(truth.left for truth in hub.truths.values()))
     await playing.eventually(views.are_final)
     assert hub.wrong == []
     states = sum(len(steps) for steps in hub.steps.values())

@@ -355,8 +355,8 @@ def test_ctrl_c_ends_the_demo_and_its_server_in_good_order(tmp_path: Path) -> No
 
 
 def _free_block(count: int) -> str:
-    """The first of ``count`` neighbouring free ports; another run of the tests at the same time begins to look
-    elsewhere."""
+    """The first of ``count`` neighbouring free ports; another run of the tests at the same time
+    begins to look elsewhere."""
     for first in range(20_000 + os.getpid() % 300 * 17, 32_000, 17):
         held: list[socket.socket] = []
         try:

@@ -21,8 +21,14 @@ README = """{
     }
   ]
 }"""
-README_COMPACT = '{"op":"subscribe","channels":[{"channel_type":"ticker","exchange":"binance", "symbol":{"base":"BTC","quote":"USDT"}}]}'
-README_BROKEN = '{"op":"subscribe","channels":[{\n"channel_type":"ticker",\n"exchange":"binance", \n"symbol":{"base":"BTC","quote":"USDT"}\n}]}\n'
+README_COMPACT = (
+    '{"op":"subscribe","channels":[{"channel_type":"ticker",'
+    '"exchange":"binance", "symbol":{"base":"BTC","quote":"USDT"}}]}'
+)
+README_BROKEN = (
+    '{"op":"subscribe","channels":[{\n"channel_type":"ticker",\n'
+    '"exchange":"binance", \n"symbol":{"base":"BTC","quote":"USDT"}\n}]}\n'
+)
 README_MEMBERS = {"timestamp", "exchange", "symbol", "bid", "ask", "last", "bid_size", "ask_size"}
 JSON_HEADERS = {"Content-Type": "application/json"}
 
@@ -261,9 +267,8 @@ async def test_readiness_and_exchanges_follow_the_data(start: Any, helpers: Any)
         each["idle"] and each["status"] == "online" for each in (await running.json("/api/exchanges"))["exchanges"]
     )
     client = await running.connect()
-    client.subscribe(
-        channel("ticker", "binance", "*"), channel("order_book", "bybit")
-    )  # the sweep's stream has a pace the venue promises
+    # the sweep's stream has a pace the venue promises
+    client.subscribe(channel("ticker", "binance", "*"), channel("order_book", "bybit"))
     await eventually(lambda: len(client.of("order_book_delta")) > 3 and client.of("ticker"))
     venues = {each["id"]: each for each in (await running.json("/api/exchanges"))["exchanges"]}
     assert all(

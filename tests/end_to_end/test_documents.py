@@ -1,5 +1,5 @@
-"""The two machine-readable descriptions against a running server, both ways: all that comes is described, all that is
-described comes."""
+"""The two machine-readable descriptions against a running server, both ways: all that comes is described,
+all that is described comes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ PAIR = "exchange=binance&symbol=BTC-USDT"
 NEVER_IN_A_DEMO = {
     "OrderBook.checksum": "for venues that check their books by a checksum; the simulated ones have none",
     "OrderBookSnapshot.payload.checksum": "the same",
-    "Candle.payload.corrected": "a closed bar is sent again only after its closing frame was lost and REST told otherwise",
+    "Candle.payload.corrected": (
+        "a closed bar is sent again only after its closing frame was lost and REST told otherwise"
+    ),
     "POST /api/symbols/refresh 401": "AUTH_TOKEN is refused at start until authentication is built",
 }
 ASKED = ("Channel", "Subscribe", "Unsubscribe", "Resync", "List", "Ping")
@@ -36,8 +38,8 @@ class Description:
         self._shapes: set[object] = set()
 
     def check(self, name: str, value: Any) -> None:
-        """The value fits the schema of this name; its members count as seen. Of values that look alike the first is
-        enough."""
+        """The value fits the schema of this name; its members count as seen.
+        Of values that look alike the first is enough."""
         shape = (name, _shape(value))
         if shape not in self._shapes:
             self._shapes.add(shape)
@@ -79,8 +81,8 @@ def _members(schema: Any, at: str) -> Iterator[str]:
 
 
 def _shape(value: Any) -> object:
-    """Names and kinds, without the values: of lists what their items look like. Words stay, so that every enumerated
-    one is checked."""
+    """Names and kinds, without the values: of lists what their items look like.
+    Words stay, so that every enumerated one is checked."""
     if isinstance(value, dict):
         return tuple((name, _shape(value[name])) for name in sorted(value))
     if isinstance(value, list):

@@ -1,9 +1,9 @@
-"""The fault run: whatever goes wrong with a venue, no wrong value is shown as live, the cause is told, and all is well
-again without help.
+"""The fault run: whatever goes wrong with a venue, no wrong value is shown as live, the cause is told,
+and all is well again without help.
 
 The server, the simulated venues and a client run in memory under one clock (``world.py``); the oracle (``oracle.py``)
-compares every value the client is shown as live with the simulator's truth. One short run over real sockets is at the
-end.
+compares every value the client is shown as live with the simulator's truth.
+One short run over real sockets is at the end.
 """
 
 from __future__ import annotations
@@ -70,8 +70,8 @@ def channels(exchange: str, market: str) -> list[dict[str, Any]]:
 
 @pytest.fixture
 def make_world(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Any]]:
-    """Worlds in memory: ``make_world(*channels, **options)``; by the end nothing wrong was shown as live and no limit
-    of a venue was broken."""
+    """Worlds in memory: ``make_world(*channels, **options)``; by the end nothing wrong was shown as
+    live and no limit of a venue was broken."""
     made = []
 
     def make(*wanted: dict[str, Any], warm: float = 6.5, **options: Any) -> Any:

@@ -101,7 +101,8 @@ REFUSED: list[tuple[str, object, str]] = [
     ("max_rate 0", changed(max_rate=0), "invalid_max_rate"),
     (
         "max_rate that is none",
-        '{"op":"subscribe","channels":[{"channel_type":"ticker","exchange":"binance","symbol":"BTC-USDT","max_rate":1e400}]}',
+        '{"op":"subscribe","channels":[{"channel_type":"ticker",'
+        '"exchange":"binance","symbol":"BTC-USDT","max_rate":1e400}]}',
         None,
     ),
     ("max_rate on trades", changed(channel_type="trade", max_rate=1), "invalid_max_rate"),
@@ -331,7 +332,8 @@ REQUESTS: list[tuple[str, bytes, int]] = [
     ("no upgrade", b"GET /ws HTTP/1.1\r\nHost: h\r\n\r\n", 426),
     (
         "a POST upgrade",
-        b"POST /ws HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\r\n",
+        b"POST /ws HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\n"
+        b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\r\n",
         405,
     ),
     ("TRACE", b"TRACE / HTTP/1.1\r\nHost: h\r\n\r\n", 405),

@@ -1,5 +1,5 @@
-"""Clients that read slowly, for a while, or never: they cost nobody else anything, and never see an old price as
-live."""
+"""Clients that read slowly, for a while, or never: they cost nobody else anything,
+and never see an old price as live."""
 
 from __future__ import annotations
 
@@ -55,8 +55,8 @@ def ages(client: Any, since: int, kind: str = "trade") -> list[int]:
 
 
 def queued(running: Any) -> int:
-    """Bytes the server itself holds for its clients: their backlogs, and what their transports have not handed to the
-    kernel."""
+    """Bytes the server itself holds for its clients: their backlogs, and what their transports have
+    not handed to the kernel."""
     total = 0
     for protocol in running.server.clients.sessions:
         transport = protocol.transport

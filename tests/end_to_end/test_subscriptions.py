@@ -287,9 +287,8 @@ async def test_a_sweep_brings_the_whole_market_and_leaves_out_what_is_subscribed
     }
     client.unsubscribe(*by_name)
     await client.synced()
-    await client.until(
-        lambda message: message["type"] == "ticker" and place(message["payload"])[2] == "ETH-USDT"
-    )  # by the sweep again
+    # by the sweep again
+    await client.until(lambda message: message["type"] == "ticker" and place(message["payload"])[2] == "ETH-USDT")
 
 
 # -- Books --

@@ -1,5 +1,5 @@
-"""A whole server, the simulated venues and one client in memory, under one clock: minutes pass in seconds, and always
-in the same way."""
+"""A whole server, the simulated venues and one client in memory, under one clock: minutes pass in seconds,
+and always in the same way."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""The order book a second time, as plainly as possible: dicts, Decimal, ``sorted``. Only for comparison with the real
-one."""
+"""The order book a second time, as plainly as possible: dicts, Decimal, ``sorted``.
+Only for comparison with the real one."""
 
 from __future__ import annotations
 

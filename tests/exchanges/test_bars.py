@@ -40,8 +40,8 @@ def rest(minute: int, close: str = "1", *, closed: bool = True) -> Candle:
 
 
 def brief(candles: list[Candle]) -> str:
-    """``"0:1.venue 1:2."``: minute, close price, a full stop if closed, the source of closed bars, ``!`` if
-    corrected."""
+    """``"0:1.venue 1:2."``: minute, close price, a full stop if closed, the source of closed
+    bars, ``!`` if corrected."""
     words = []
     for each in candles:
         closed = f".{each.source}" if each.closed else ""
@@ -285,9 +285,8 @@ def test_a_frame_of_the_running_bar_that_was_overtaken_is_dropped() -> None:
     assembly = CandleAssembly(TOPIC)
     frames = [replace(bar(0, str(close)), time=at(0) + close) for close in (1, 3, 2, 4)]
     assert feed(assembly, *frames)[0] == "0:1 0:3 0:4"
-    assert (
-        feed(assembly, replace(bar(0, "5", closed=True), time=at(0)))[0] == "0:5.venue"
-    )  # the last word is the last word
+    # the last word is the last word
+    assert feed(assembly, replace(bar(0, "5", closed=True), time=at(0)))[0] == "0:5.venue"
 
 
 def test_it_waits_while_newer_bars_are_held_back() -> None:

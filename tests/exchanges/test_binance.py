@@ -1,5 +1,5 @@
-"""Binance: plans, frames both ways, REST, and refusals, as tables from the venue's documentation and from recorded
-frames."""
+"""Binance: plans, frames both ways, REST, and refusals, as tables from the venue's documentation
+and from recorded frames."""
 
 from __future__ import annotations
 
@@ -170,8 +170,9 @@ def test_answers_and_notices(frame: str, expected: object) -> None:
 
 
 DAY = {
-    "e": "24hrTicker", "E": 1786540329176, "s": "BTCUSDT", "p": "-331.00", "P": "-0.515", "w": "63795.1", "c": "63999.60", "Q": "0.005",
-    "o": "64330.60", "h": "64500", "l": "63238.00", "v": "14724.6", "q": "940099726.82", "O": 1, "C": 2, "F": 1, "L": 9, "n": 9,
+    "e": "24hrTicker", "E": 1786540329176, "s": "BTCUSDT", "p": "-331.00", "P": "-0.515", "w": "63795.1",
+    "c": "63999.60", "Q": "0.005", "o": "64330.60", "h": "64500", "l": "63238.00", "v": "14724.6", "q": "940099726.82",
+    "O": 1, "C": 2, "F": 1, "L": 9, "n": 9,
 }  # fmt: skip
 DAY_STATS = Stats(
     "btcusdt@ticker",
@@ -187,7 +188,8 @@ DAY_STATS = Stats(
         (
             "spot",
             "btcusdt@bookTicker",
-            '{"u":98494969448,"s":"BTCUSDT","b":"63704.00000000","B":"4.77471000","a":"63704.01000000","A":"11.33198000"}',
+            '{"u":98494969448,"s":"BTCUSDT","b":"63704.00000000",'
+            '"B":"4.77471000","a":"63704.01000000","A":"11.33198000"}',
             Quote(
                 "btcusdt@bookTicker",
                 *map(Number, ("63704.00000000", "4.77471000", "63704.01000000", "11.33198000")),
@@ -204,7 +206,8 @@ DAY_STATS = Stats(
         (
             "usdm-public",
             "btcusdt@bookTicker",
-            '{"e":"bookTicker","u":5123107839020,"s":"BTCUSDT","b":"61800.20","B":"2.507","a":"61800.30","A":"2.510","T":1723161256313,"E":1723161256314}',
+            '{"e":"bookTicker","u":5123107839020,"s":"BTCUSDT","b":"61800.20",'
+            '"B":"2.507","a":"61800.30","A":"2.510","T":1723161256313,"E":1723161256314}',
             Quote(
                 "btcusdt@bookTicker",
                 *map(Number, ("61800.20", "2.507", "61800.30", "2.510")),
@@ -217,7 +220,8 @@ DAY_STATS = Stats(
         (
             "usdm-market",
             "btcusdt@markPrice@1s",
-            '{"e":"markPriceUpdate","E":1562305380000,"s":"BTCUSDT","p":"11794.15","i":"11784.62","P":"11784.25","r":"0.00038167","T":1562306400000}',
+            '{"e":"markPriceUpdate","E":1562305380000,"s":"BTCUSDT","p":"11794.15",'
+            '"i":"11784.62","P":"11784.25","r":"0.00038167","T":1562306400000}',
             Mark(
                 "btcusdt@markPrice@1s",
                 1562305380000,
@@ -231,7 +235,8 @@ DAY_STATS = Stats(
         (
             "spot",
             "btcusdt@trade",
-            '{"e":"trade","E":1723161255343,"s":"BTCUSDT","t":3735683259,"p":"61837.63000000","q":"0.02000000","T":1723161255342,"m":true,"M":true}',
+            '{"e":"trade","E":1723161255343,"s":"BTCUSDT","t":3735683259,'
+            '"p":"61837.63000000","q":"0.02000000","T":1723161255342,"m":true,"M":true}',
             Trades(
                 "btcusdt@trade",
                 (
@@ -249,7 +254,8 @@ DAY_STATS = Stats(
         (
             "usdm-market",
             "ctkusdt@aggTrade",
-            '{"e":"aggTrade","E":1626992741575,"a":16599292,"s":"CTKUSDT","p":"1.01100","q":"10","nq":"9","f":1,"l":2,"T":1626992741421,"m":false,"st":1}',
+            '{"e":"aggTrade","E":1626992741575,"a":16599292,"s":"CTKUSDT","p":"1.01100",'
+            '"q":"10","nq":"9","f":1,"l":2,"T":1626992741421,"m":false,"st":1}',
             Trades(
                 "ctkusdt@aggTrade",
                 (Fill("16599292", Number("1.01100"), Number("10"), Side.BUY, 1626992741421, 16599292),),
@@ -264,7 +270,8 @@ DAY_STATS = Stats(
         (
             "spot",
             "btcusdt@depth@100ms",
-            '{"e":"depthUpdate","E":1723161255208,"s":"BTCUSDT","U":50093239189,"u":50093239202,"b":[["61737.63000000","0.00000000"]],"a":[]}',
+            '{"e":"depthUpdate","E":1723161255208,"s":"BTCUSDT","U":50093239189,'
+            '"u":50093239202,"b":[["61737.63000000","0.00000000"]],"a":[]}',
             Depth(
                 "btcusdt@depth@100ms",
                 False,
@@ -279,13 +286,15 @@ DAY_STATS = Stats(
         (
             "usdm-public",
             "btcusdt@depth@100ms",
-            '{"e":"depthUpdate","E":1786541222707,"T":1786541222706,"s":"BTCUSDT","ps":"BTCUSDT","U":7,"u":9,"pu":4,"b":[["62930.30","0.000"]],"a":[],"st":1}',
+            '{"e":"depthUpdate","E":1786541222707,"T":1786541222706,"s":"BTCUSDT",'
+            '"ps":"BTCUSDT","U":7,"u":9,"pu":4,"b":[["62930.30","0.000"]],"a":[],"st":1}',
             Depth("btcusdt@depth@100ms", False, 7, 9, 4, [(Number("62930.30"), Number("0.000"))], [], 1786541222706),
         ),
         (
             "spot",
             "btcusdt@kline_1m",
-            '{"e":"kline","E":1,"s":"X","k":{"t":1786539480000,"T":1786539539999,"o":"64117.67","c":"64117.99","h":"64118.00","l":"64117.66","v":"0","x":true}}',
+            '{"e":"kline","E":1,"s":"X","k":{"t":1786539480000,"T":1786539539999,'
+            '"o":"64117.67","c":"64117.99","h":"64118.00","l":"64117.66","v":"0","x":true}}',
             Bar(
                 "btcusdt@kline_1m",
                 1786539480000,
@@ -331,7 +340,10 @@ def test_data_frames(endpoint: str, stream: str, data: str, expected: object) ->
 
 
 def test_a_mini_ticker_knows_no_change_and_zero_prices_are_unknown() -> None:
-    data = '[{"e":"24hrMiniTicker","E":1,"s":"NEWUSDT","c":"0.00000000","o":"0.00000000","h":"0.0","l":"0","v":"0.00000000","q":"0"}]'
+    data = (
+        '[{"e":"24hrMiniTicker","E":1,"s":"NEWUSDT","c":"0.00000000",'
+        '"o":"0.00000000","h":"0.0","l":"0","v":"0.00000000","q":"0"}]'
+    )
     (rows,) = VENUE.read("spot", wrap("!miniTicker@arr", data))
     assert isinstance(rows, SweepRows)
     assert rows.rows == [

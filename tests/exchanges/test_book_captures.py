@@ -1,5 +1,5 @@
-"""Recorded exchange traffic through the book, step by step against a plain rebuild and against the venue's own best
-quotes."""
+"""Recorded exchange traffic through the book, step by step against a plain rebuild and against the
+venue's own best quotes."""
 
 from __future__ import annotations
 
@@ -111,10 +111,11 @@ def test_long_run_equals_a_plain_rebuild_and_the_best_quotes(
         if place:
             compared += 1
             for mine, venue in zip(book.best(), (quoted[place - 1]["b"], quoted[place - 1]["a"]), strict=True):
+                # None: the market has left the horizon on that side, which the book must not guess
                 assert mine in (
                     venue,
                     None,
-                )  # None: the market has left the horizon on that side, which the book must not guess
+                )
                 unknown += mine is None
         if applied <= EVERY_STEP or applied % THEN_EVERY == 0:
             assert same(book, naive, truth), depth.last
@@ -204,8 +205,8 @@ def test_bybit_books_equal_a_plain_rebuild_and_keep_their_depth(
 def test_a_book_renewed_from_an_older_true_state_stays_true(
     captures: Path, naive: ModuleType, stream: str, seed: str, rule: BookRule, line: int, diffs: int, quotes: int
 ) -> None:
-    """Renewal answers are cut from the plain rebuild: whatever their place in the stream, the book must go on equal to
-    the truth."""
+    """Renewal answers are cut from the plain rebuild: whatever their place in the stream,
+    the book must go on equal to the truth."""
     book, snapshot = OrderBook(rule), rest(captures / "binance" / seed)
     truth = naive.NaiveBook(snapshot.bids, snapshot.asks, 1000)
     book.snapshot(snapshot, 1000)

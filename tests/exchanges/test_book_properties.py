@@ -1,5 +1,5 @@
-"""Whatever the network does to the frames: a book that says it is synced is the market at its sequence, level by level,
-at every depth it shows."""
+"""Whatever the network does to the frames: a book that says it is synced is the market at its sequence,
+level by level, at every depth it shows."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ DEPTHS = (1, 5, 30, 60, 1000)
 
 
 class Market:
-    """A true book of several hundred levels whose every change has an id; it cuts frames and snapshots as a venue
-    does."""
+    """A true book of several hundred levels whose every change has an id;
+    it cuts frames and snapshots as a venue does."""
 
     def __init__(self, chance: random.Random, rule: BookRule, tier: int = 0) -> None:
         self.chance, self.rule, self.tier = chance, rule, tier

@@ -1,5 +1,5 @@
-"""Bybit V5: plans, frames both ways, REST, and refusals, as tables from the venue's documentation and from recorded
-frames."""
+"""Bybit V5: plans, frames both ways, REST, and refusals, as tables from the venue's documentation
+and from recorded frames."""
 
 from __future__ import annotations
 
@@ -135,7 +135,8 @@ def test_requests_look_as_documented() -> None:
             Ack("1", False, "args size >10"),
         ),
         (
-            '{"success":false,"ret_msg":"error:handler not found,topic:orderbook.500.X","conn_id":"d9","req_id":"4","op":"subscribe"}',
+            '{"success":false,"ret_msg":"error:handler not found,topic:orderbook.500.X",'
+            '"conn_id":"d9","req_id":"4","op":"subscribe"}',
             Ack("4", False, "error:handler not found,topic:orderbook.500.X"),
         ),
         ('{"success":true,"ret_msg":"pong","conn_id":"d9","op":"ping"}', Pong()),
@@ -150,9 +151,10 @@ def test_answers(frame: str, expected: object) -> None:
 
 
 SNAPSHOT_FIELDS = {
-    "symbol": "BTCUSDT", "tickDirection": "ZeroMinusTick", "price24hPcnt": "-0.00506", "lastPrice": "63958.60", "prevPrice24h": "64283.90",
-    "highPrice24h": "64477.00", "lowPrice24h": "63183.10", "markPrice": "63958.60", "indexPrice": "63986.67", "openInterest": "57798.137",
-    "turnover24h": "3947254153.7179", "volume24h": "61874.6390", "fundingRate": "0.0000544", "nextFundingTime": "1786550400000",
+    "symbol": "BTCUSDT", "tickDirection": "ZeroMinusTick", "price24hPcnt": "-0.00506", "lastPrice": "63958.60",
+    "prevPrice24h": "64283.90", "highPrice24h": "64477.00", "lowPrice24h": "63183.10", "markPrice": "63958.60",
+    "indexPrice": "63986.67", "openInterest": "57798.137", "turnover24h": ( "3947254153.7179" ),
+    "volume24h": "61874.6390", "fundingRate": "0.0000544", "nextFundingTime": "1786550400000",
     "bid1Price": "63958.60", "bid1Size": "6.907", "ask1Price": "63958.70", "ask1Size": "2.750", "preOpenPrice": "",
 }  # fmt: skip
 
@@ -183,7 +185,8 @@ def ticker(data: object, kind: str = "delta", time: int = 1786540397983) -> str:
     ("frame", "expected"),
     [
         (
-            '{"topic":"orderbook.1.BTCUSDT","ts":1786613159749,"type":"snapshot","data":{"s":"BTCUSDT","b":[["63705.3","2.045546"]],'
+            '{"topic":"orderbook.1.BTCUSDT","ts":1786613159749,'
+            '"type":"snapshot","data":{"s":"BTCUSDT","b":[["63705.3","2.045546"]],'
             '"a":[["63705.4","2.334566"]],"u":72212457,"seq":112603120278},"cts":1786613159748}',
             [
                 Quote(
@@ -195,11 +198,13 @@ def ticker(data: object, kind: str = "delta", time: int = 1786540397983) -> str:
             ],
         ),
         (
-            '{"topic":"orderbook.1.XUSDT","ts":7,"type":"snapshot","data":{"s":"XUSDT","b":[],"a":[["2","1"]],"u":1,"seq":5}}',
+            '{"topic":"orderbook.1.XUSDT","ts":7,"type":"snapshot",'
+            '"data":{"s":"XUSDT","b":[],"a":[["2","1"]],"u":1,"seq":5}}',
             [Quote("orderbook.1.XUSDT", None, None, Number("2"), Number("1"), 5, 7)],
         ),
         (
-            '{"topic":"orderbook.50.BTCUSDT","ts":1787612486116,"type":"delta","data":{"s":"BTCUSDT","b":[],"a":[["78716.8","0.027559"],["78748.5","0"]],'
+            '{"topic":"orderbook.50.BTCUSDT","ts":1787612486116,"type":"delta",'
+            '"data":{"s":"BTCUSDT","b":[],"a":[["78716.8","0.027559"],["78748.5","0"]],'
             '"u":217107085,"seq":113099229629},"cts":1787612486108}',
             [
                 Depth(
@@ -215,12 +220,15 @@ def ticker(data: object, kind: str = "delta", time: int = 1786540397983) -> str:
             ],
         ),
         (
-            '{"topic":"orderbook.200.X","type":"snapshot","ts":7,"data":{"s":"X","b":[["1","2"]],"a":[],"u":1,"seq":3}}',
+            '{"topic":"orderbook.200.X","type":"snapshot","ts":7,'
+            '"data":{"s":"X","b":[["1","2"]],"a":[],"u":1,"seq":3}}',
             [Depth("orderbook.200.X", True, 1, 1, None, [(Number("1"), Number("2"))], [], 7)],
         ),
         (
-            '{"topic":"publicTrade.BTCUSDT","type":"snapshot","ts":1786540363844,"data":[{"T":1786540363843,"s":"BTCUSDT","S":"Buy","v":"0.015",'
-            '"p":"63976.10","L":"ZeroPlusTick","i":"e799c7b7-1ccc-53d9-b84a-fb7a460397bc","BT":false,"RPI":false,"seq":760579112851}]}',
+            '{"topic":"publicTrade.BTCUSDT","type":"snapshot","ts":1786540363844,'
+            '"data":[{"T":1786540363843,"s":"BTCUSDT","S":"Buy","v":"0.015",'
+            '"p":"63976.10","L":"ZeroPlusTick","i":"e799c7b7-1ccc-53d9-b84a-fb7a460397bc",'
+            '"BT":false,"RPI":false,"seq":760579112851}]}',
             [
                 Trades(
                     "publicTrade.BTCUSDT",
@@ -238,14 +246,17 @@ def ticker(data: object, kind: str = "delta", time: int = 1786540397983) -> str:
             ],
         ),
         (
-            '{"topic":"publicTrade.X","ts":1,"type":"snapshot","data":[{"i":"1","T":5,"p":"1","v":"9","S":"Sell","seq":1,"s":"X","BT":true,"RPI":false},'
+            '{"topic":"publicTrade.X","ts":1,"type":"snapshot","data":[{"i":"1",'
+            '"T":5,"p":"1","v":"9","S":"Sell","seq":1,"s":"X","BT":true,"RPI":false},'
             '{"i":"2","T":6,"p":"2","v":"8","S":"Sell","seq":2,"s":"X","BT":false,"RPI":true}]}',
             [Trades("publicTrade.X", [Fill("2", Number("2"), Number("8"), Side.SELL, 6, None)])],
         ),
         (
             '{"type":"snapshot","topic":"kline.1.BTCUSDT","data":['
-            '{"start":60000,"end":119999,"interval":"1","open":"1","close":"2","high":"3","low":"0.5","volume":"7","turnover":"9","confirm":true,"timestamp":1},'
-            '{"start":120000,"end":179999,"interval":"1","open":"2","close":"2","high":"2","low":"2","volume":"0","turnover":"0","confirm":false,"timestamp":1}'
+            '{"start":60000,"end":119999,"interval":"1","open":"1","close":"2","high":"3",'
+            '"low":"0.5","volume":"7","turnover":"9","confirm":true,"timestamp":1},'
+            '{"start":120000,"end":179999,"interval":"1","open":"2","close":"2",'
+            '"high":"2","low":"2","volume":"0","turnover":"0","confirm":false,"timestamp":1}'
             '],"ts":1}',
             [
                 Bar("kline.1.BTCUSDT", 60000, *map(Number, ("1", "3", "0.5", "2", "7")), True, 1),

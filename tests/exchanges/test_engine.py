@@ -281,10 +281,11 @@ def test_a_lost_closing_bar_is_fetched_before_the_next_one_is_told() -> None:
     bench.clock.advance(60)
     (status,) = bench.frame(wire.candle("BTCUSDT", start + 60_000, "102"))
     assert isinstance(status, StreamStatus)
+    # what was told last is out of date until the lost one has come
     assert (status.state, status.cause) == (
         State.RESYNCING,
         Cause.GAP,
-    )  # what was told last is out of date until the lost one has come
+    )
     (request,) = bench.fetches
     assert request.purpose is Purpose.CANDLES
     bench.answer(request, f'[[{start},"101"],[{start + 60_000},"102"]]'.encode())

@@ -1,5 +1,5 @@
-"""The engine under any order of wishes, acks, losses and time: in the end the venue has exactly what is wanted, and its
-limits were kept."""
+"""The engine under any order of wishes, acks, losses and time: in the end the venue has exactly what is wanted,
+and its limits were kept."""
 
 from __future__ import annotations
 

@@ -96,11 +96,12 @@ def test_a_missing_ack_is_asked_for_once_more_and_then_rejects() -> None:
     for _ in range(4):
         bench.advance(5.5)
         bench.engine.heard(server.key)
+    # perhaps it was subscribed
     assert [request["op"] for _, request in server.sent if request["op"] != "ping"] == [
         "sub",
         "sub",
         "unsub",
-    ]  # perhaps it was subscribed
+    ]
     assert bench.status(TRADES).cause is Cause.REJECTED
     assert bench.count("cryptodash_upstream_subscribe_acks_total", "timeout") == 2
 

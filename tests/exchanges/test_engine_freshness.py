@@ -174,9 +174,8 @@ def test_a_book_whose_stream_was_silent_is_live_again_with_a_frame_that_fits() -
     bench.answer(bench.fetches[0], wire.book("rest", 11, 11, {"99": "1"}, {"101": "1"}, snapshot=True))
     bench.advance(7)
     assert bench.state(BOOK) is State.QUIET
-    changed, status = bench.frame(
-        wire.book("book:BTCUSDT", 13, 13, {"98": "2"}, {})
-    )  # the old book must not be called live again before the new one
+    # the old book must not be called live again before the new one
+    changed, status = bench.frame(wire.book("book:BTCUSDT", 13, 13, {"98": "2"}, {}))
     assert isinstance(status, StreamStatus)
     assert status.state is State.LIVE
     assert isinstance(changed, BookChanged)

@@ -90,7 +90,10 @@ def day(number: int, last: str, _: str) -> str:
 
 
 def trade(number: int, price: str, quantity: str) -> str:
-    return f'{{"e":"trade","E":1,"s":"BTCUSDT","t":{number},"p":"{price}","q":"{quantity}","T":{number},"m":true,"M":true}}'
+    return (
+        f'{{"e":"trade","E":1,"s":"BTCUSDT","t":{number},'
+        f'"p":"{price}","q":"{quantity}","T":{number},"m":true,"M":true}}'
+    )
 
 
 def depth(number: int, bid: str, ask: str) -> str:
@@ -194,4 +197,5 @@ def test_levels_of_the_usual_shape_are_admitted_as_one_by_one(bids: Any, asks: A
             venue.reader("usdm-public" if perpetual else "spot", "x@depth@100ms")("x@depth@100ms", frame)
         return
     (book,) = venue.reader("usdm-public" if perpetual else "spot", "x@depth@100ms")("x@depth@100ms", frame)
-    assert [[tuple(level) for level in side] for side in (book.bids, book.asks)] == expected  # type: ignore[union-attr]  # a Depth
+    # A Depth.
+    assert [[tuple(level) for level in side] for side in (book.bids, book.asks)] == expected  # type: ignore[union-attr]

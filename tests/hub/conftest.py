@@ -1,5 +1,5 @@
-"""The hub's neighbours as doubles: a venue that records what is asked of it, outlets that keep what they get, books
-that tests write."""
+"""The hub's neighbours as doubles: a venue that records what is asked of it, outlets that keep what they get,
+books that tests write."""
 
 from __future__ import annotations
 

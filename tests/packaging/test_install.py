@@ -48,8 +48,8 @@ def source(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def python(tmp_path: Path) -> Path:
-    """A fresh environment that borrows the dependencies of this one (so that no network is needed) but not cryptodash
-    itself."""
+    """A fresh environment that borrows the dependencies of this one (so that no network is needed)
+    but not cryptodash itself."""
     run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "venv"], tmp_path)
     python = tmp_path / "venv" / "bin" / "python"
     site = Path(run([python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"], tmp_path).strip())

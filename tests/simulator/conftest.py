@@ -1,5 +1,5 @@
-"""A simulator without sockets: both clocks stand still until a test moves them, and a connection is a list of
-frames."""
+"""A simulator without sockets: both clocks stand still until a test moves them,
+and a connection is a list of frames."""
 
 from __future__ import annotations
 

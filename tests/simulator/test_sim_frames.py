@@ -1,5 +1,5 @@
-"""What the simulator sends has the shape of what was recorded: the same keys in the same order, JSON types, and
-padding."""
+"""What the simulator sends has the shape of what was recorded: the same keys in the same order,
+JSON types, and padding."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""The market: books never crossed, trades that take what the book shows, truth that can be rewound, all of it from the
-seed."""
+"""The market: books never crossed, trades that take what the book shows, truth that can be rewound,
+all of it from the seed."""
 
 from __future__ import annotations
 

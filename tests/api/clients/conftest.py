@@ -1,5 +1,5 @@
-"""A small world for the tests of /ws: a real hub over a made-up venue, one clock for everything, and wires whose reader
-the test plays."""
+"""A small world for the tests of /ws: a real hub over a made-up venue, one clock for everything,
+and wires whose reader the test plays."""
 
 from __future__ import annotations
 

@@ -30,7 +30,10 @@ class Peer:
         self.protocol = factory.buildProtocol(None)
         self.transport = FakeTransport(self.protocol, isServer=True, peerAddress=IPv4Address("TCP", "10.0.0.1", 5000))
         self.protocol.makeConnection(self.transport)
-        head = "GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+        head = (
+            "GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
+            "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+        )
         head += "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n" + (
             f"Sec-WebSocket-Extensions: {offer}\r\n" if offer else ""
         )

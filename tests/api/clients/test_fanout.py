@@ -667,8 +667,8 @@ class Naive:
 
 
 class Play:
-    """Random events of the market and of four clients, one of which may be slow at any time; ``warm`` keeps every topic
-    alive."""
+    """Random events of the market and of four clients, one of which may be slow at any time;
+    ``warm`` keeps every topic alive."""
 
     def __init__(self, world: Any) -> None:
         self.world = world

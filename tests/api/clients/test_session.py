@@ -91,7 +91,10 @@ def test_pong_is_exact(world, sent, payload_id):
     client = world.client()
     client.session.received(json.dumps({"op": "ping", **sent}).encode())
     tail = "" if payload_id is None else f',"id":{json.dumps(payload_id)}'
-    expected = f'{{"type":"info","payload":{{"message":"Pong","timestamp":"2024-01-01T00:00:00.000Z"{tail}}},"message":"pong"}}'
+    expected = (
+        f'{{"type":"info","payload":{{"message":"Pong",'
+        f'"timestamp":"2024-01-01T00:00:00.000Z"{tail}}},"message":"pong"}}'
+    )
     assert client.wire.got[client.wire.got.index(b"{") :] == expected.encode()
 
 
