@@ -36,8 +36,9 @@ clock may run fast, and the venue may still be counting."""
 def candles_of(topic: Topic, bars: Sequence[Bar], venue_ms: int, received: int) -> list[Candle]:
     """A REST answer as candles: oldest first, one per open time (the last one counts).
 
-    Such bars carry no flag. One is closed when the answer holds a later one, or when the venue's clock (``venue_ms``) is
-    past its end by the margin; our own wall clock decides nothing. ``received`` is when the answer came (wall clock, ms).
+    Such bars carry no flag. One is closed when the answer holds a later one, or when the venue's clock (``venue_ms``)
+    is past its end by the margin; our own wall clock decides nothing. ``received`` is when the answer came (wall clock,
+    ms).
     """
     by_time = {bar.open_time: bar for bar in bars}
     newest = max(by_time, default=0)

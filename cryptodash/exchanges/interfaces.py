@@ -218,7 +218,8 @@ class IVenue(Interface):
         """Bars up to ``end_ms`` (open time; None: now)."""
 
     def read_candles(request: RestRequest, body: bytes) -> Sequence[Bar]:
-        """The bars of an answer, in any order; whether one is closed is for the caller to judge. Raises ``BadFrame``."""
+        """The bars of an answer, in any order; whether one is closed is for the caller to judge. Raises
+        ``BadFrame``."""
 
     def read_poll(request: RestRequest, body: bytes) -> Sequence[Message]:
         """What a poll's answer says. Raises ``BadFrame``."""
