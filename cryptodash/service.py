@@ -29,7 +29,7 @@ from cryptodash.core.instruments import MarketType
 from cryptodash.core.tally import Tally
 from cryptodash.core.time import Clock
 from cryptodash.exchanges import registry
-from cryptodash.exchanges.interfaces import Hosts, IVenue
+from cryptodash.exchanges.adapter.venue import Hosts, IVenue
 from cryptodash.exchanges.upstream import Upstream, hosts_of
 from cryptodash.hub.broadcaster import Broadcaster
 

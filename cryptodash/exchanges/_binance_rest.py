@@ -12,9 +12,7 @@ from msgspec import Struct, field
 from cryptodash.core.instruments import Instrument, MarketType
 from cryptodash.core.numbers import positive, unsigned
 from cryptodash.core.topics import Topic
-from cryptodash.exchanges.interfaces import Purpose, RestRequest
-from cryptodash.exchanges.messages import Bar, Depth, Mark, Message
-from cryptodash.exchanges.wire import (
+from cryptodash.exchanges.adapter.decode import (
     Count,
     Name,
     RawLevels,
@@ -26,6 +24,8 @@ from cryptodash.exchanges.wire import (
     step,
     symbol,
 )
+from cryptodash.exchanges.adapter.messages import Bar, Depth, Mark, Message
+from cryptodash.exchanges.adapter.venue import Purpose, RestRequest
 
 SPOT, PERPETUAL = MarketType.SPOT, MarketType.PERPETUAL
 

@@ -17,9 +17,9 @@ from cryptodash.core.instruments import Instrument, MarketType
 from cryptodash.core.numbers import positive, unsigned
 from cryptodash.core.topics import Topic
 from cryptodash.exchanges._bybit_streams import TickerFields
-from cryptodash.exchanges.interfaces import Purpose, RestRequest
-from cryptodash.exchanges.messages import BadFrame, Bar, Message, Quote, SweepRow, SweepRows
-from cryptodash.exchanges.wire import MAX_TIME_MS, Name, Time, decoder, retry_after, side, step, symbol
+from cryptodash.exchanges.adapter.decode import MAX_TIME_MS, Name, Time, decoder, retry_after, side, step, symbol
+from cryptodash.exchanges.adapter.messages import BadFrame, Bar, Message, Quote, SweepRow, SweepRows
+from cryptodash.exchanges.adapter.venue import Purpose, RestRequest
 
 SPOT, PERPETUAL = MarketType.SPOT, MarketType.PERPETUAL
 

@@ -14,8 +14,7 @@ from msgspec import Meta, Struct, field
 
 from cryptodash.core.events import Level, Side
 from cryptodash.core.numbers import Number, positive, scale, unsigned
-from cryptodash.exchanges.messages import BadFrame, Bar, Depth, Fill, Mark, Message, Quote, Reader, Stats, Trades
-from cryptodash.exchanges.wire import (
+from cryptodash.exchanges.adapter.decode import (
     MAX_TIME_MS,
     Best,
     Count,
@@ -31,6 +30,18 @@ from cryptodash.exchanges.wire import (
     shape,
     side,
     signed,
+)
+from cryptodash.exchanges.adapter.messages import (
+    BadFrame,
+    Bar,
+    Depth,
+    Fill,
+    Mark,
+    Message,
+    Quote,
+    Reader,
+    Stats,
+    Trades,
 )
 
 _BUY, _SELL = Side.BUY, Side.SELL  # looked up once: a member costs 0.1 us each time (Python 3.11)

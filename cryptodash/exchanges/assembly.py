@@ -20,8 +20,8 @@ from cryptodash.core.events import Sweep, Ticker, Trade
 from cryptodash.core.instruments import Instrument
 from cryptodash.core.numbers import Number, reaches, subtract
 from cryptodash.core.topics import Channel, Topic
+from cryptodash.exchanges.adapter.messages import Fill, Mark, Quote, Stats, SweepRow, SweepRows
 from cryptodash.exchanges.bars import CandleAssembly, CandleOutcome
-from cryptodash.exchanges.messages import Fill, Mark, Quote, Stats, SweepRow, SweepRows
 
 __all__ = ["CandleAssembly", "CandleOutcome", "SweepAssembly", "TickerAssembly", "TradeAssembly"]
 

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from cryptodash.core.events import Candle
 from cryptodash.core.intervals import LENGTH_MS, next_open
 from cryptodash.core.topics import Topic
-from cryptodash.exchanges.messages import Bar
+from cryptodash.exchanges.adapter.messages import Bar
 
 MAX_MISSING = 1_000
 """Bars fetched at most after an interruption; older ones are left to the history endpoint."""

@@ -30,7 +30,9 @@ from cryptodash.core.intervals import INTERVALS
 from cryptodash.core.topics import Channel, Topic
 from cryptodash.exchanges import _binance_rest as rest
 from cryptodash.exchanges._binance_streams import PERPETUAL_READERS, SPOT_READERS, Control, read_control
-from cryptodash.exchanges.interfaces import (
+from cryptodash.exchanges.adapter.decode import MAX_NAME, UNREADABLE, bad_frame, check_text
+from cryptodash.exchanges.adapter.messages import Ack, BadFrame, Bar, Depth, Message, Reader, Restarting
+from cryptodash.exchanges.adapter.venue import (
     BookRule,
     Endpoint,
     Hosts,
@@ -43,8 +45,6 @@ from cryptodash.exchanges.interfaces import (
     RestRequest,
     StreamSpec,
 )
-from cryptodash.exchanges.messages import Ack, BadFrame, Bar, Depth, Message, Reader, Restarting
-from cryptodash.exchanges.wire import MAX_NAME, UNREADABLE, bad_frame, check_text
 
 SPOT, PERPETUAL = MarketType.SPOT, MarketType.PERPETUAL
 

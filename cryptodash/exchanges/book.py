@@ -15,9 +15,9 @@ from attrs import define, field, frozen
 
 from cryptodash.core.events import Level
 from cryptodash.core.numbers import Number
-from cryptodash.exchanges.interfaces import BookRule
+from cryptodash.exchanges.adapter.messages import Depth
+from cryptodash.exchanges.adapter.venue import BookRule
 from cryptodash.exchanges.ladder import Ladder, is_crossed
-from cryptodash.exchanges.messages import Depth
 
 MAX_FRAMES = 5_000
 """Frames one book keeps while a snapshot is on its way."""

@@ -9,10 +9,10 @@ from cryptodash.core.errors import UpstreamError
 from cryptodash.core.events import BookChanged, Cause, State
 from cryptodash.core.topics import Topic
 from cryptodash.exchanges import freshness
+from cryptodash.exchanges.adapter.messages import Depth, Message
+from cryptodash.exchanges.adapter.venue import BookRule, RestRequest, StreamSpec
 from cryptodash.exchanges.book import OrderBook, Outcome
 from cryptodash.exchanges.desk import RESYNC_BOUNDS, Desk, cause_of
-from cryptodash.exchanges.interfaces import BookRule, RestRequest, StreamSpec
-from cryptodash.exchanges.messages import Depth, Message
 from cryptodash.exchanges.outputs import Output
 from cryptodash.exchanges.snapshots import Snapshots, pause
 from cryptodash.exchanges.stream import Phase, Signal, Stream

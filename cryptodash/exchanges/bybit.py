@@ -29,7 +29,9 @@ from cryptodash.core.instruments import Instrument, MarketType
 from cryptodash.core.topics import Channel, Topic
 from cryptodash.exchanges import _bybit_rest as rest
 from cryptodash.exchanges._bybit_streams import READERS, Control, read_control, read_quote
-from cryptodash.exchanges.interfaces import (
+from cryptodash.exchanges.adapter.decode import MAX_NAME, UNREADABLE, bad_frame, check_text
+from cryptodash.exchanges.adapter.messages import Ack, BadFrame, Bar, Depth, Ignored, Message, Pong, Reader
+from cryptodash.exchanges.adapter.venue import (
     BookRule,
     Endpoint,
     Hosts,
@@ -42,8 +44,6 @@ from cryptodash.exchanges.interfaces import (
     RestRequest,
     StreamSpec,
 )
-from cryptodash.exchanges.messages import Ack, BadFrame, Bar, Depth, Ignored, Message, Pong, Reader
-from cryptodash.exchanges.wire import MAX_NAME, UNREADABLE, bad_frame, check_text
 
 SPOT, PERPETUAL = MarketType.SPOT, MarketType.PERPETUAL
 

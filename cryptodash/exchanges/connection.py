@@ -14,7 +14,7 @@ from collections.abc import Mapping
 
 from attrs import define, field, frozen
 
-from cryptodash.exchanges.interfaces import Endpoint, IVenue, Limits
+from cryptodash.exchanges.adapter.venue import Endpoint, IVenue, Limits
 from cryptodash.exchanges.stream import Stream
 
 ACK_TIMEOUT = 10.0

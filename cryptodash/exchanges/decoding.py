@@ -5,9 +5,9 @@ from __future__ import annotations
 from twisted.logger import Logger
 
 from cryptodash.core.tally import Tally
+from cryptodash.exchanges.adapter.decode import MALFORMED, bad_frame
+from cryptodash.exchanges.adapter.messages import BadFrame
 from cryptodash.exchanges.connection import Connection
-from cryptodash.exchanges.messages import BadFrame
-from cryptodash.exchanges.wire import MALFORMED, bad_frame
 
 LOG_EVERY = 60.0
 SHOWN = 200

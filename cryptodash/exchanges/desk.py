@@ -9,7 +9,7 @@ from cryptodash.core.events import Cause
 from cryptodash.core.instruments import Catalogue, MarketType
 from cryptodash.core.tally import Tally
 from cryptodash.core.time import Clock
-from cryptodash.exchanges.interfaces import IVenue
+from cryptodash.exchanges.adapter.venue import IVenue
 from cryptodash.exchanges.lines import Lines
 from cryptodash.exchanges.skew import Skew
 

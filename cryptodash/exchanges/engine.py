@@ -18,13 +18,7 @@ from cryptodash.core.interfaces import StreamReport
 from cryptodash.core.tally import Tally
 from cryptodash.core.time import Clock
 from cryptodash.core.topics import Topic
-from cryptodash.exchanges.answers import Answers
-from cryptodash.exchanges.connection import Connection
-from cryptodash.exchanges.decoding import DecodeErrors
-from cryptodash.exchanges.desk import Desk
-from cryptodash.exchanges.interfaces import Hosts, IVenue, RestRequest
-from cryptodash.exchanges.lines import Lines
-from cryptodash.exchanges.messages import (
+from cryptodash.exchanges.adapter.messages import (
     Ack,
     Bar,
     Depth,
@@ -38,6 +32,12 @@ from cryptodash.exchanges.messages import (
     SweepRows,
     Trades,
 )
+from cryptodash.exchanges.adapter.venue import Hosts, IVenue, RestRequest
+from cryptodash.exchanges.answers import Answers
+from cryptodash.exchanges.connection import Connection
+from cryptodash.exchanges.decoding import DecodeErrors
+from cryptodash.exchanges.desk import Desk
+from cryptodash.exchanges.lines import Lines
 from cryptodash.exchanges.outputs import Closed, Fetch, Output
 from cryptodash.exchanges.polls import Polls
 from cryptodash.exchanges.reports import Health, health, legs_of, stream_report

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 
 from cryptodash.core.events import Cause, State
-from cryptodash.exchanges.interfaces import Part
+from cryptodash.exchanges.adapter.venue import Part
 from cryptodash.exchanges.stream import Phase, Stream
 
 SEVERITY: dict[State, int] = {

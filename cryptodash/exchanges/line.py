@@ -11,9 +11,9 @@ from __future__ import annotations
 from attrs import define, field
 
 from cryptodash.core.events import Cause
+from cryptodash.exchanges.adapter.messages import Message
+from cryptodash.exchanges.adapter.venue import Endpoint, Limits, Part
 from cryptodash.exchanges.connection import Connection
-from cryptodash.exchanges.interfaces import Endpoint, Limits, Part
-from cryptodash.exchanges.messages import Message
 from cryptodash.exchanges.outputs import Output
 from cryptodash.exchanges.retry import Backoff
 from cryptodash.exchanges.stream import Phase, Stream

@@ -8,10 +8,10 @@ from random import Random
 from cryptodash.core.events import Cause
 from cryptodash.core.instruments import MarketType
 from cryptodash.core.tally import Tally
+from cryptodash.exchanges.adapter.messages import Ack
+from cryptodash.exchanges.adapter.venue import Hosts, IVenue
 from cryptodash.exchanges.connection import Connection, Settled
-from cryptodash.exchanges.interfaces import Hosts, IVenue
 from cryptodash.exchanges.line import NEVER, Line
-from cryptodash.exchanges.messages import Ack
 from cryptodash.exchanges.outputs import Closed, Connect, Disconnect, Output, Send
 from cryptodash.exchanges.planner import Connects, choose
 from cryptodash.exchanges.stream import Signal, Stream

@@ -13,8 +13,8 @@ from twisted.python.failure import Failure
 from cryptodash.core.errors import UpstreamError
 from cryptodash.core.instruments import Catalogue, Instrument, MarketType
 from cryptodash.core.time import Clock
-from cryptodash.exchanges.interfaces import IVenue
-from cryptodash.exchanges.messages import BadFrame
+from cryptodash.exchanges.adapter.messages import BadFrame
+from cryptodash.exchanges.adapter.venue import IVenue
 from cryptodash.exchanges.rest import RestClient
 
 HOURLY = 3600.0

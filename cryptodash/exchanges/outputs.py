@@ -6,7 +6,7 @@ from __future__ import annotations
 from attrs import frozen
 
 from cryptodash.core.events import Event
-from cryptodash.exchanges.interfaces import RestRequest
+from cryptodash.exchanges.adapter.venue import RestRequest
 
 
 @frozen

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Protocol, TypeVar
 
-from cryptodash.exchanges.interfaces import Limits
+from cryptodash.exchanges.adapter.venue import Limits
 
 WINDOW = 300.0
 SPACING = 0.1

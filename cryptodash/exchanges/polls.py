@@ -5,9 +5,9 @@ from __future__ import annotations
 from attrs import define
 
 from cryptodash.core.errors import UpstreamError
+from cryptodash.exchanges.adapter.messages import Message
+from cryptodash.exchanges.adapter.venue import Poll, RestRequest, StreamSpec
 from cryptodash.exchanges.desk import cause_of
-from cryptodash.exchanges.interfaces import Poll, RestRequest, StreamSpec
-from cryptodash.exchanges.messages import Message
 from cryptodash.exchanges.outputs import Fetch, Output
 from cryptodash.exchanges.stream import PROMISES, Stream
 

@@ -15,8 +15,8 @@ from cryptodash.core.instruments import Instrument, MarketType, Symbol
 from cryptodash.core.intervals import INTERVALS
 from cryptodash.core.numbers import admit
 from cryptodash.core.topics import Channel, Topic
-from cryptodash.exchanges.interfaces import IVenue, Part, Plan, Purpose, RestRequest, StreamSpec
-from cryptodash.exchanges.messages import BadFrame, Bar, Depth, Mark, Message, Quote, Reader, Stats, Trades
+from cryptodash.exchanges.adapter.messages import BadFrame, Bar, Depth, Mark, Message, Quote, Reader, Stats, Trades
+from cryptodash.exchanges.adapter.venue import IVenue, Part, Plan, Purpose, RestRequest, StreamSpec
 
 PARTS_OF: dict[type, Part] = {
     Quote: Part.QUOTE,

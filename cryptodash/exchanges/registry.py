@@ -18,7 +18,7 @@ from zope.interface.exceptions import Invalid
 from zope.interface.verify import verifyObject
 
 from cryptodash.core.errors import ConfigError
-from cryptodash.exchanges.interfaces import IVenue
+from cryptodash.exchanges.adapter.venue import IVenue
 
 GROUP = "cryptodash.exchanges"
 

@@ -9,8 +9,8 @@ from attrs import frozen
 from cryptodash.core.events import Cause
 from cryptodash.core.interfaces import StreamReport
 from cryptodash.exchanges import freshness
+from cryptodash.exchanges.adapter.venue import Part
 from cryptodash.exchanges.books import BookTrack, Leg
-from cryptodash.exchanges.interfaces import Part
 from cryptodash.exchanges.lines import Lines
 from cryptodash.exchanges.roster import Roster
 from cryptodash.exchanges.stream import Stream

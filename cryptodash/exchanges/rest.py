@@ -22,8 +22,8 @@ from cryptodash.core.errors import UpstreamError
 from cryptodash.core.instruments import MarketType
 from cryptodash.core.tally import Tally
 from cryptodash.core.time import Clock
+from cryptodash.exchanges.adapter.venue import Hosts, IVenue, RestRequest
 from cryptodash.exchanges.budget import Budget, Ticket
-from cryptodash.exchanges.interfaces import Hosts, IVenue, RestRequest
 from cryptodash.exchanges.proxy import failure_text, was_cancelled
 
 DEADLINE = 10.0

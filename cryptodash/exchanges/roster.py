@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from attrs import frozen
 
-from cryptodash.exchanges.interfaces import Part, Poll, StreamSpec
+from cryptodash.exchanges.adapter.venue import Part, Poll, StreamSpec
 from cryptodash.exchanges.lines import Lines
 from cryptodash.exchanges.outputs import Output
 from cryptodash.exchanges.polls import Polls

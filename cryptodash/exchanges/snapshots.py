@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from cryptodash.exchanges.interfaces import RestRequest
+from cryptodash.exchanges.adapter.venue import RestRequest
 from cryptodash.exchanges.outputs import Fetch, Output
 
 MOST_IN_FLIGHT = 2

@@ -12,8 +12,8 @@ from cryptodash.core.interfaces import ExchangeReport, StreamReport
 from cryptodash.core.tally import Gauge, Labels, Tally
 from cryptodash.core.time import Clock
 from cryptodash.core.topics import Topic
+from cryptodash.exchanges.adapter.venue import IVenue
 from cryptodash.exchanges.engine import Engine, Health
-from cryptodash.exchanges.interfaces import IVenue
 from cryptodash.exchanges.listing import Listing
 from cryptodash.exchanges.outputs import Closed
 from cryptodash.exchanges.rest import RestClient

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from cryptodash.core.events import Cause
-from cryptodash.exchanges.interfaces import Part, StreamSpec
-from cryptodash.exchanges.messages import BadFrame, Message, Reader
+from cryptodash.exchanges.adapter.messages import BadFrame, Message, Reader
+from cryptodash.exchanges.adapter.venue import Part, StreamSpec
 from cryptodash.exchanges.outputs import Output
 
 if TYPE_CHECKING:

@@ -10,11 +10,11 @@ from cryptodash.core.events import Candle, Cause, State, StreamStatus
 from cryptodash.core.instruments import Instrument
 from cryptodash.core.topics import Topic
 from cryptodash.exchanges import freshness
+from cryptodash.exchanges.adapter.messages import Bar, Mark, Message, Quote, Stats, SweepRows, Trades
+from cryptodash.exchanges.adapter.venue import Part, Plan
 from cryptodash.exchanges.assembly import SweepAssembly, TickerAssembly, TradeAssembly
 from cryptodash.exchanges.bars import CandleAssembly
 from cryptodash.exchanges.desk import Desk
-from cryptodash.exchanges.interfaces import Part, Plan
-from cryptodash.exchanges.messages import Bar, Mark, Message, Quote, Stats, SweepRows, Trades
 from cryptodash.exchanges.outputs import Fetch, Output
 from cryptodash.exchanges.stream import Stream
 

@@ -27,13 +27,13 @@ from cryptodash.core.interfaces import ExchangeReport, IInlet, IUpstream, Stream
 from cryptodash.core.tally import Tally
 from cryptodash.core.time import Clock
 from cryptodash.core.topics import Topic
+from cryptodash.exchanges.adapter.messages import BadFrame
+from cryptodash.exchanges.adapter.venue import Hosts, IVenue, Purpose, RestRequest
 from cryptodash.exchanges.bars import candles_of
 from cryptodash.exchanges.desk import cause_of
 from cryptodash.exchanges.engine import Engine
-from cryptodash.exchanges.interfaces import Hosts, IVenue, Purpose, RestRequest
 from cryptodash.exchanges.links import GOODBYE, Events, Links
 from cryptodash.exchanges.listing import Listing
-from cryptodash.exchanges.messages import BadFrame
 from cryptodash.exchanges.outputs import Closed, Connect, Disconnect, Fetch, Output, Send
 from cryptodash.exchanges.proxy import Dialer
 from cryptodash.exchanges.rest import RestClient

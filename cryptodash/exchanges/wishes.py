@@ -7,9 +7,9 @@ from cryptodash.core.errors import CryptodashError
 from cryptodash.core.events import Cause
 from cryptodash.core.instruments import Instrument, MarketType
 from cryptodash.core.topics import Channel, Topic
+from cryptodash.exchanges.adapter.venue import Part, Plan, StreamSpec
 from cryptodash.exchanges.books import BookTrack, Leg
 from cryptodash.exchanges.desk import Desk
-from cryptodash.exchanges.interfaces import Part, Plan, StreamSpec
 from cryptodash.exchanges.outputs import Output
 from cryptodash.exchanges.roster import Roster, User
 from cryptodash.exchanges.snapshots import Snapshots

@@ -21,21 +21,7 @@ from cryptodash.core.events import Level, Side
 from cryptodash.core.instruments import Catalogue, Instrument, MarketType, Symbol
 from cryptodash.core.numbers import Number, positive, unsigned
 from cryptodash.core.topics import Channel, Topic
-from cryptodash.exchanges.interfaces import (
-    BookRule,
-    Endpoint,
-    Hosts,
-    IVenue,
-    Limits,
-    Part,
-    Plan,
-    Poll,
-    Purpose,
-    RestLimits,
-    RestRequest,
-    StreamSpec,
-)
-from cryptodash.exchanges.messages import (
+from cryptodash.exchanges.adapter.messages import (
     Ack,
     BadFrame,
     Bar,
@@ -52,6 +38,20 @@ from cryptodash.exchanges.messages import (
     SweepRow,
     SweepRows,
     Trades,
+)
+from cryptodash.exchanges.adapter.venue import (
+    BookRule,
+    Endpoint,
+    Hosts,
+    IVenue,
+    Limits,
+    Part,
+    Plan,
+    Poll,
+    Purpose,
+    RestLimits,
+    RestRequest,
+    StreamSpec,
 )
 
 SPOT, PERPETUAL = MarketType.SPOT, MarketType.PERPETUAL

@@ -34,7 +34,7 @@ from cryptodash.core.instruments import MarketType, Symbol
 from cryptodash.core.time import SystemClock, rfc3339
 from cryptodash.core.topics import Channel, Topic
 from cryptodash.exchanges import registry
-from cryptodash.exchanges.messages import Ack, BadFrame, Message, Pong, Reader
+from cryptodash.exchanges.adapter.messages import Ack, BadFrame, Message, Pong, Reader
 from cryptodash.exchanges.recorded import RecordedVenue
 from cryptodash.hub.broadcaster import Broadcaster
 from cryptodash.options import Options

@@ -12,7 +12,7 @@ from typing import Any
 from autobahn.twisted.websocket import WebSocketClientFactory, WebSocketClientProtocol
 
 from cryptodash.core.config import Layer, load
-from cryptodash.exchanges.interfaces import IVenue
+from cryptodash.exchanges.adapter.venue import IVenue
 from cryptodash.service import StandIn, build
 from cryptodash.simulator.server import Simulator
 from cryptodash.testing.network import MemoryNetwork

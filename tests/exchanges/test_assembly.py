@@ -11,8 +11,8 @@ from cryptodash.core.instruments import ANY, Instrument, MarketType, Symbol
 from cryptodash.core.numbers import Number
 from cryptodash.core.topics import Channel, Topic
 from cryptodash.exchanges import assembly as assembly_module
+from cryptodash.exchanges.adapter.messages import Fill, Mark, Quote, Stats, SweepRow, SweepRows
 from cryptodash.exchanges.assembly import SweepAssembly, TickerAssembly, TradeAssembly
-from cryptodash.exchanges.messages import Fill, Mark, Quote, Stats, SweepRow, SweepRows
 
 RECEIVED = 1_700_000_000_123
 """When the frames of these tests came in, ms."""

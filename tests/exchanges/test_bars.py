@@ -13,9 +13,9 @@ from cryptodash.core.events import Candle
 from cryptodash.core.instruments import MarketType, Symbol
 from cryptodash.core.numbers import Number
 from cryptodash.core.topics import Channel, Topic
+from cryptodash.exchanges.adapter.messages import Bar
 from cryptodash.exchanges.assembly import CandleAssembly
 from cryptodash.exchanges.bars import CLOSE_MARGIN_MS, MAX_HELD, MAX_MISSING, MAX_TRIES, candles_of
-from cryptodash.exchanges.messages import Bar
 
 RECEIVED = 1_700_000_000_123
 """When the frames of these tests came in, ms."""

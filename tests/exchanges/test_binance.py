@@ -15,9 +15,7 @@ from cryptodash.core.events import Side
 from cryptodash.core.instruments import ANY, Instrument, MarketType, Symbol
 from cryptodash.core.numbers import Number
 from cryptodash.core.topics import INTERVALS, Channel, Topic
-from cryptodash.exchanges.binance import VENUE
-from cryptodash.exchanges.interfaces import BookRule, Part, Purpose
-from cryptodash.exchanges.messages import (
+from cryptodash.exchanges.adapter.messages import (
     Ack,
     BadFrame,
     Bar,
@@ -31,6 +29,8 @@ from cryptodash.exchanges.messages import (
     SweepRows,
     Trades,
 )
+from cryptodash.exchanges.adapter.venue import BookRule, Part, Purpose
+from cryptodash.exchanges.binance import VENUE
 
 SPOT, PERPETUAL = MarketType.SPOT, MarketType.PERPETUAL
 BTC = Symbol("BTC", "USDT")

@@ -15,9 +15,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from cryptodash.exchanges.adapter.messages import Depth
+from cryptodash.exchanges.adapter.venue import BookRule
 from cryptodash.exchanges.book import OrderBook, Outcome
-from cryptodash.exchanges.interfaces import BookRule
-from cryptodash.exchanges.messages import Depth
 
 pytestmark = pytest.mark.captures
 

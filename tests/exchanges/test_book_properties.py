@@ -11,9 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cryptodash.core.numbers import Number
+from cryptodash.exchanges.adapter.messages import Depth
+from cryptodash.exchanges.adapter.venue import BookRule
 from cryptodash.exchanges.book import OrderBook, Outcome
-from cryptodash.exchanges.interfaces import BookRule
-from cryptodash.exchanges.messages import Depth
 
 Values = list[tuple[Decimal, Decimal]]
 Side = dict[int, int]

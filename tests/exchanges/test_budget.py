@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from cryptodash.core.errors import UpstreamError
 from cryptodash.core.time import ManualClock
+from cryptodash.exchanges.adapter.venue import Purpose
 from cryptodash.exchanges.budget import Budget, Ticket
-from cryptodash.exchanges.interfaces import Purpose
 
 
 def _take(budget: Budget, weight: int, purpose: Purpose = Purpose.POLL) -> Ticket:

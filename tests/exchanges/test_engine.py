@@ -8,7 +8,7 @@ from zope.interface.verify import verifyObject
 from cryptodash.core.errors import UpstreamError
 from cryptodash.core.events import BookChanged, Candle, Cause, State, StreamStatus, Sweep, Ticker, Trade
 from cryptodash.core.instruments import Catalogue, MarketType
-from cryptodash.exchanges.interfaces import IVenue, Purpose
+from cryptodash.exchanges.adapter.venue import IVenue, Purpose
 from cryptodash.exchanges.outputs import Closed
 from cryptodash.testing import venue as wire
 from cryptodash.testing.bench import Bench

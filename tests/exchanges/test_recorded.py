@@ -13,10 +13,10 @@ from cryptodash.core.errors import ConfigError, CryptodashError
 from cryptodash.core.instruments import Instrument, MarketType, Symbol
 from cryptodash.core.numbers import Number
 from cryptodash.core.topics import Channel, Topic, parse_topic
+from cryptodash.exchanges.adapter.messages import BadFrame, Bar, Depth, Quote, Trades
+from cryptodash.exchanges.adapter.venue import IVenue, Part, Purpose
 from cryptodash.exchanges.binance import VENUE as BINANCE
 from cryptodash.exchanges.bybit import VENUE as BYBIT
-from cryptodash.exchanges.interfaces import IVenue, Part, Purpose
-from cryptodash.exchanges.messages import BadFrame, Bar, Depth, Quote, Trades
 from cryptodash.exchanges.recorded import RecordedVenue
 
 SPOT, PERPETUAL = MarketType.SPOT, MarketType.PERPETUAL

@@ -12,8 +12,8 @@ from zope.interface.verify import verifyObject
 
 from cryptodash.core.errors import ConfigError
 from cryptodash.exchanges import registry
+from cryptodash.exchanges.adapter.venue import IVenue
 from cryptodash.exchanges.binance import VENUE as BINANCE
-from cryptodash.exchanges.interfaces import IVenue
 
 MODULE = """
 from cryptodash.exchanges.binance import Binance

@@ -20,7 +20,7 @@ from cryptodash.core.errors import UpstreamError
 from cryptodash.core.instruments import MarketType
 from cryptodash.core.tally import Tally
 from cryptodash.exchanges import rest as rest_module
-from cryptodash.exchanges.interfaces import Hosts, Purpose, RestLimits, RestRequest
+from cryptodash.exchanges.adapter.venue import Hosts, Purpose, RestLimits, RestRequest
 from cryptodash.exchanges.proxy import Dialer
 from cryptodash.exchanges.rest import RestClient
 from cryptodash.testing.authority import Authority

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from cryptodash.core.events import Cause
-from cryptodash.exchanges.interfaces import Part, StreamSpec
-from cryptodash.exchanges.messages import Ignored
+from cryptodash.exchanges.adapter.messages import Ignored
+from cryptodash.exchanges.adapter.venue import Part, StreamSpec
 from cryptodash.exchanges.outputs import Output
 from cryptodash.exchanges.stream import TRANSITIONS, Phase, Signal, Stream
 

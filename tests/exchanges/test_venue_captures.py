@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from cryptodash.core.events import Side
+from cryptodash.exchanges.adapter.messages import Ack, Bar, Depth, Mark, Message, Quote, Stats, Trades
 from cryptodash.exchanges.binance import VENUE as BINANCE
 from cryptodash.exchanges.bybit import VENUE as BYBIT
-from cryptodash.exchanges.messages import Ack, Bar, Depth, Mark, Message, Quote, Stats, Trades
 
 pytestmark = pytest.mark.captures
 

@@ -14,7 +14,7 @@ from zope.interface import Attribute, Interface
 
 from cryptodash.core.instruments import Instrument, MarketType
 from cryptodash.core.topics import Topic
-from cryptodash.exchanges.messages import Bar, Depth, Message, Reader
+from cryptodash.exchanges.adapter.messages import Bar, Depth, Message, Reader
 
 
 class Part(str, enum.Enum):

@@ -25,7 +25,7 @@ from cryptodash.core.events import Level
 from cryptodash.core.instruments import Symbol, make_symbol
 from cryptodash.core.numbers import PLAIN_POSITIVE, PLAIN_UNSIGNED, Number, admit, is_zero, positive, trimmed, unsigned
 from cryptodash.core.time import is_time_ms
-from cryptodash.exchanges.messages import BadFrame
+from cryptodash.exchanges.adapter.messages import BadFrame
 
 T = TypeVar("T")
 

@@ -10,8 +10,8 @@ from cryptodash.core.errors import NumberRejected
 from cryptodash.core.instruments import MarketType, Symbol
 from cryptodash.core.numbers import admit
 from cryptodash.core.topics import Channel, Topic
-from cryptodash.exchanges import wire
-from cryptodash.exchanges.messages import BadFrame
+from cryptodash.exchanges.adapter import decode as wire
+from cryptodash.exchanges.adapter.messages import BadFrame
 
 RECEIVED = 1_700_000_000_123
 """When the frames of these tests came in, ms."""
