@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from cryptodash.core.errors import UpstreamError
 from cryptodash.exchanges.adapter.venue import Purpose, RestRequest
-from cryptodash.exchanges.bars import candles_of
 from cryptodash.exchanges.books import Leg
+from cryptodash.exchanges.builders.candles import candles_of
 from cryptodash.exchanges.decoding import DecodeErrors
 from cryptodash.exchanges.desk import Desk
 from cryptodash.exchanges.outputs import Output

@@ -11,7 +11,7 @@ from cryptodash.core.topics import Topic
 from cryptodash.exchanges import freshness
 from cryptodash.exchanges.adapter.messages import Depth, Message
 from cryptodash.exchanges.adapter.venue import BookRule, RestRequest, StreamSpec
-from cryptodash.exchanges.book import OrderBook, Outcome
+from cryptodash.exchanges.builders.book_sync import OrderBook, Outcome
 from cryptodash.exchanges.desk import RESYNC_BOUNDS, Desk, cause_of
 from cryptodash.exchanges.outputs import Output
 from cryptodash.exchanges.snapshots import Snapshots, pause

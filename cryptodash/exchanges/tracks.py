@@ -12,8 +12,8 @@ from cryptodash.core.topics import Topic
 from cryptodash.exchanges import freshness
 from cryptodash.exchanges.adapter.messages import Bar, Mark, Message, Quote, Stats, SweepRows, Trades
 from cryptodash.exchanges.adapter.venue import Part, Plan
-from cryptodash.exchanges.assembly import SweepAssembly, TickerAssembly, TradeAssembly
-from cryptodash.exchanges.bars import CandleAssembly
+from cryptodash.exchanges.builders.candles import CandleBuilder
+from cryptodash.exchanges.builders.ticker import SweepBuilder, TickerBuilder, TradeBuilder
 from cryptodash.exchanges.desk import Desk
 from cryptodash.exchanges.outputs import Fetch, Output
 from cryptodash.exchanges.stream import Stream
@@ -117,7 +117,7 @@ class TickerTrack(AssembledTrack):
 
     def __init__(self, topic: Topic, desk: Desk) -> None:
         super().__init__(topic, desk)
-        self.assembly = TickerAssembly(topic)
+        self.assembly = TickerBuilder(topic)
         self._crossed = desk.tally.counter(
             "cryptodash_quotes_crossed_total",
             "Quotes left out because the best bid was not below the best ask",
@@ -192,7 +192,7 @@ class TradeTrack(AssembledTrack):
 
     def __init__(self, topic: Topic, desk: Desk) -> None:
         super().__init__(topic, desk)
-        self.assembly = TradeAssembly(topic)
+        self.assembly = TradeBuilder(topic)
         self._missed = desk.tally.counter(
             "cryptodash_trades_missed_total",
             "Trades that the venue's own count says exist and that did not come",
@@ -227,7 +227,7 @@ class CandleTrack(AssembledTrack):
 
     def __init__(self, topic: Topic, desk: Desk) -> None:
         super().__init__(topic, desk)
-        self.assembly = CandleAssembly(topic)
+        self.assembly = CandleBuilder(topic)
 
     def feed(self, message: Message, now: float, received: int, out: list[Output]) -> None:
         if not isinstance(message, Bar):
@@ -272,7 +272,7 @@ class SweepTrack(AssembledTrack):
 
     def __init__(self, topic: Topic, desk: Desk) -> None:
         super().__init__(topic, desk)
-        self.assembly = SweepAssembly(topic, lambda native: desk.catalogue.native(topic.market, native))
+        self.assembly = SweepBuilder(topic, lambda native: desk.catalogue.native(topic.market, native))
 
     def feed(self, message: Message, now: float, received: int, out: list[Output]) -> None:
         if isinstance(message, SweepRows):

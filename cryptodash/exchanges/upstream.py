@@ -29,7 +29,7 @@ from cryptodash.core.time import Clock
 from cryptodash.core.topics import Topic
 from cryptodash.exchanges.adapter.messages import BadFrame
 from cryptodash.exchanges.adapter.venue import Hosts, IVenue, Purpose, RestRequest
-from cryptodash.exchanges.bars import candles_of
+from cryptodash.exchanges.builders.candles import candles_of
 from cryptodash.exchanges.desk import cause_of
 from cryptodash.exchanges.engine import Engine
 from cryptodash.exchanges.links import GOODBYE, Events, Links

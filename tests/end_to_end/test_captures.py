@@ -33,9 +33,9 @@ from cryptodash.core.events import BookChanged, Event, Ticker
 from cryptodash.core.instruments import MarketType, Symbol
 from cryptodash.core.time import SystemClock, rfc3339
 from cryptodash.core.topics import Channel, Topic
-from cryptodash.exchanges import registry
 from cryptodash.exchanges.adapter.messages import Ack, BadFrame, Message, Pong, Reader
-from cryptodash.exchanges.recorded import RecordedVenue
+from cryptodash.exchanges.venues import registry
+from cryptodash.exchanges.venues.recorded import RecordedVenue
 from cryptodash.hub.broadcaster import Broadcaster
 from cryptodash.options import Options
 from cryptodash.simulator.recording import Recording, read_recording
@@ -322,7 +322,7 @@ class Stage:
 
 @pytest.fixture(scope="session")
 def naive() -> ModuleType:
-    path = Path(__file__).parent.parent / "exchanges" / "naive.py"
+    path = Path(__file__).parent.parent / "exchanges" / "builders" / "naive.py"
     spec = importlib.util.spec_from_file_location("naive_book_end_to_end", path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from cryptodash.core.numbers import Number
 from cryptodash.exchanges.adapter.messages import Depth
 from cryptodash.exchanges.adapter.venue import BookRule
-from cryptodash.exchanges.book import OrderBook, Outcome
+from cryptodash.exchanges.builders.book_sync import OrderBook, Outcome
 
 Values = list[tuple[Decimal, Decimal]]
 Side = dict[int, int]

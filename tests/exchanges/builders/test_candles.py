@@ -14,8 +14,8 @@ from cryptodash.core.instruments import MarketType, Symbol
 from cryptodash.core.numbers import Number
 from cryptodash.core.topics import Channel, Topic
 from cryptodash.exchanges.adapter.messages import Bar
-from cryptodash.exchanges.assembly import CandleAssembly
-from cryptodash.exchanges.bars import CLOSE_MARGIN_MS, MAX_HELD, MAX_MISSING, MAX_TRIES, candles_of
+from cryptodash.exchanges.builders.candles import CLOSE_MARGIN_MS, MAX_HELD, MAX_MISSING, MAX_TRIES, candles_of
+from cryptodash.exchanges.builders.ticker import CandleBuilder
 
 RECEIVED = 1_700_000_000_123
 """When the frames of these tests came in, ms."""
@@ -49,7 +49,7 @@ def brief(candles: list[Candle]) -> str:
     return " ".join(words)
 
 
-def feed(assembly: CandleAssembly, *bars: Bar) -> tuple[str, bool]:
+def feed(assembly: CandleBuilder, *bars: Bar) -> tuple[str, bool]:
     """What these frames told, and whether the last asked for a fetch."""
     told: list[Candle] = []
     fetch = False
@@ -75,14 +75,14 @@ def feed(assembly: CandleAssembly, *bars: Bar) -> tuple[str, bool]:
     ],
 )
 def test_bars_of_an_unbroken_stream(bars: list[Bar], told: str) -> None:
-    assembly = CandleAssembly(TOPIC)
+    assembly = CandleBuilder(TOPIC)
     assert feed(assembly, *bars) == (told, False)
     assert assembly.missing == 0
 
 
-def broken() -> CandleAssembly:
+def broken() -> CandleBuilder:
     """Bar 0 runs, and its closing frame is lost."""
-    assembly = CandleAssembly(TOPIC)
+    assembly = CandleBuilder(TOPIC)
     assert feed(assembly, bar(0)) == ("0:1", False)
     assert feed(assembly, bar(1, "5")) == ("", True)
     assert assembly.missing == 2
@@ -104,7 +104,7 @@ def test_late_closing_frame_makes_the_fetch_needless() -> None:
 
 
 def test_several_bars_missed_are_told_in_order() -> None:
-    assembly = CandleAssembly(TOPIC)
+    assembly = CandleBuilder(TOPIC)
     feed(assembly, bar(0, closed=True))
     assembly.reconnected()
     assert feed(assembly, bar(4)) == ("", True)
@@ -116,7 +116,7 @@ def test_several_bars_missed_are_told_in_order() -> None:
 
 
 def test_a_bar_the_venue_never_made_is_passed_over() -> None:
-    assembly = CandleAssembly(TOPIC)
+    assembly = CandleBuilder(TOPIC)
     feed(assembly, bar(0, closed=True))
     assert feed(assembly, bar(3)) == ("", True)
     assert brief(assembly.fetched([rest(0), rest(2)])) == "2:1.rest 3:1"
@@ -172,7 +172,7 @@ def test_what_is_held_is_bounded() -> None:
 
 
 def test_what_is_fetched_is_bounded() -> None:
-    assembly = CandleAssembly(TOPIC)
+    assembly = CandleBuilder(TOPIC)
     feed(assembly, bar(0, closed=True))
     assert feed(assembly, bar(50_000)) == ("", True)
     assert assembly.missing == MAX_MISSING
@@ -209,7 +209,7 @@ def month(year: int, number: int) -> int:
 
 def test_months_follow_the_calendar() -> None:
     one = Number("1")
-    assembly = CandleAssembly(TOPIC.sibling(Channel.CANDLE, interval="1M"))
+    assembly = CandleBuilder(TOPIC.sibling(Channel.CANDLE, interval="1M"))
     for time in (month(2023, 12), month(2024, 1), month(2024, 2), month(2024, 3)):
         events, fetch = assembly.bar(Bar("s", time, one, one, one, one, one, True), RECEIVED)
         assert (len(events), fetch) == (1, False)
@@ -221,7 +221,7 @@ def test_months_follow_the_calendar() -> None:
 @pytest.mark.parametrize("interval", ["1m", "1M"])
 def test_impossible_times_are_passed_over(time: int, interval: str) -> None:
     one = Number("1")
-    assert CandleAssembly(TOPIC.sibling(Channel.CANDLE, interval=interval)).bar(
+    assert CandleBuilder(TOPIC.sibling(Channel.CANDLE, interval=interval)).bar(
         Bar("s", time, one, one, one, one, one, True), RECEIVED
     ) == ([], False)
 
@@ -235,7 +235,7 @@ STEPS = st.lists(
 @settings(max_examples=200, deadline=None)
 def test_closed_bars_are_told_once_in_order_and_none_is_missed(steps: list[str]) -> None:
     """As long as REST answers before the tries are used up, no closed bar is missing."""
-    assembly = CandleAssembly(TOPIC)
+    assembly = CandleBuilder(TOPIC)
     told: list[Candle] = []
     minute, asked, failures = 0, False, 0
 
@@ -282,7 +282,7 @@ def test_closed_bars_are_told_once_in_order_and_none_is_missed(steps: list[str])
 
 
 def test_a_frame_of_the_running_bar_that_was_overtaken_is_dropped() -> None:
-    assembly = CandleAssembly(TOPIC)
+    assembly = CandleBuilder(TOPIC)
     frames = [replace(bar(0, str(close)), time=at(0) + close) for close in (1, 3, 2, 4)]
     assert feed(assembly, *frames)[0] == "0:1 0:3 0:4"
     # the last word is the last word
@@ -290,7 +290,7 @@ def test_a_frame_of_the_running_bar_that_was_overtaken_is_dropped() -> None:
 
 
 def test_it_waits_while_newer_bars_are_held_back() -> None:
-    assembly = CandleAssembly(TOPIC)
+    assembly = CandleBuilder(TOPIC)
     feed(assembly, bar(0))
     assert not assembly.is_waiting
     feed(assembly, bar(1))

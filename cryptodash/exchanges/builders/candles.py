@@ -59,7 +59,7 @@ _LAST_OPEN = 250_000_000_000_000
 _NOTHING = CandleOutcome([], False)
 
 
-class CandleAssembly:
+class CandleBuilder:
     """The candles of one topic.
 
     When a newer bar opens while an older one was never closed by the venue, the newer is held back and the missing ones

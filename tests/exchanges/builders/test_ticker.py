@@ -10,9 +10,9 @@ from cryptodash.core.events import Side, Ticker
 from cryptodash.core.instruments import ANY, Instrument, MarketType, Symbol
 from cryptodash.core.numbers import Number
 from cryptodash.core.topics import Channel, Topic
-from cryptodash.exchanges import assembly as assembly_module
 from cryptodash.exchanges.adapter.messages import Fill, Mark, Quote, Stats, SweepRow, SweepRows
-from cryptodash.exchanges.assembly import SweepAssembly, TickerAssembly, TradeAssembly
+from cryptodash.exchanges.builders import ticker as assembly_module
+from cryptodash.exchanges.builders.ticker import SweepBuilder, TickerBuilder, TradeBuilder
 
 RECEIVED = 1_700_000_000_123
 """When the frames of these tests came in, ms."""
@@ -29,8 +29,8 @@ def stats(time: int, **said: Any) -> Stats:
     return Stats("s", time, **said)
 
 
-def known(last: str = "100.5", time: int = 1_000) -> TickerAssembly:
-    assembly = TickerAssembly(TICKER)
+def known(last: str = "100.5", time: int = 1_000) -> TickerBuilder:
+    assembly = TickerBuilder(TICKER)
     assembly.stats(stats(time, last=N(last)), RECEIVED)
     return assembly
 
@@ -39,7 +39,7 @@ def known(last: str = "100.5", time: int = 1_000) -> TickerAssembly:
 
 
 def test_nothing_is_told_before_a_last_is_known() -> None:
-    assembly = TickerAssembly(TICKER)
+    assembly = TickerBuilder(TICKER)
     assert assembly.quote(quote(id=1), 500, RECEIVED) is None
     assert assembly.mark(Mark("s", 600, mark_price=N("100.7")), RECEIVED) is None
     assert assembly.stats(stats(700, open=N("99")), RECEIVED) is None
@@ -156,7 +156,7 @@ def test_a_missing_side_is_unknown_and_not_a_copy() -> None:
 
 
 def test_last_comes_from_trades_while_they_flow() -> None:
-    assembly = TickerAssembly(TICKER)
+    assembly = TickerBuilder(TICKER)
     assembly.trades_open = True
     first = assembly.stats(stats(1_000, last=N("100")), RECEIVED)  # a first last is taken from anywhere
     assert first is not None and (first.last, first.last_time) == ("100", 1_000)
@@ -228,7 +228,7 @@ def test_change_is_exactly_last_minus_open(said: dict[str, Any], change: str | N
 
 
 def test_change_follows_partial_stats_and_not_the_trades() -> None:
-    assembly = TickerAssembly(TICKER)
+    assembly = TickerBuilder(TICKER)
     assembly.stats(stats(1, full=False, last=N("10"), open=N("8")), RECEIVED)
     assembly.trades_open = True
     assembly.trade(N("20"), 2, RECEIVED)
@@ -282,7 +282,7 @@ def fill(number: int | None, *, id: str | None = None, time: int = 1_000) -> Fil
     ],
 )
 def test_counted_trades_come_once_and_in_order(batches: list[list[int]], ids: str, missed: int) -> None:
-    assembly = TradeAssembly(TICKER.sibling(Channel.TRADE))
+    assembly = TradeBuilder(TICKER.sibling(Channel.TRADE))
     told = [trade for batch in batches for trade in assembly.fills([fill(number) for number in batch], RECEIVED)]
     assert [trade.id for trade in told] == ids.split()
     assert assembly.missed == missed
@@ -291,7 +291,7 @@ def test_counted_trades_come_once_and_in_order(batches: list[list[int]], ids: st
 
 def test_a_counted_trade_that_comes_late_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(assembly_module, "KNOWN_HOLES", 3)
-    assembly = TradeAssembly(TICKER)
+    assembly = TradeBuilder(TICKER)
     told = [trade.id for number in (1, 3, 2, 2, 1, 9, 4, 8, 8) for trade in assembly.fills([fill(number)], RECEIVED)]
     assert told == [str(number) for number in (1, 3, 2, 9, 8)]  # 4 was passed over too long ago
     assert assembly.missed == 4
@@ -299,7 +299,7 @@ def test_a_counted_trade_that_comes_late_is_told_once(monkeypatch: pytest.Monkey
 
 def test_a_trade_says_everything() -> None:
     topic = TICKER.sibling(Channel.TRADE)
-    (trade,) = TradeAssembly(topic).fills([Fill("x", N("1.50"), N("2.0"), Side.SELL, 7, None)], RECEIVED)
+    (trade,) = TradeBuilder(topic).fills([Fill("x", N("1.50"), N("2.0"), Side.SELL, 7, None)], RECEIVED)
     assert (trade.topic, trade.timestamp, trade.id, trade.price, trade.quantity, trade.side) == (
         topic,
         7,
@@ -311,7 +311,7 @@ def test_a_trade_says_everything() -> None:
 
 
 def test_a_venue_that_counts_anew_is_believed() -> None:
-    assembly = TradeAssembly(TICKER.sibling(Channel.TRADE))
+    assembly = TradeBuilder(TICKER.sibling(Channel.TRADE))
     assembly.fills([fill(5_000, time=1_000)], RECEIVED)
     assert assembly.fills([fill(3, time=2_000)], RECEIVED) == []
     assert len(assembly.fills([fill(3, time=200_000), fill(4, time=200_001)], RECEIVED)) == 2
@@ -320,7 +320,7 @@ def test_a_venue_that_counts_anew_is_believed() -> None:
 
 def test_uncounted_trades_are_known_by_their_ids_within_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(assembly_module, "KNOWN_IDS", 3)
-    assembly = TradeAssembly(TICKER.sibling(Channel.TRADE))
+    assembly = TradeBuilder(TICKER.sibling(Channel.TRADE))
     told = [trade.id for name in "aabcbdadea" for trade in assembly.fills([fill(None, id=name)], RECEIVED)]
     assert "".join(told) == "abcdae"
     assert len(assembly._ids) == len(assembly._order) == 3
@@ -345,13 +345,13 @@ def row(
     return SweepRow(native, quote(bid, "200", id=id) if bid else None, said, None)
 
 
-def sweep(assembly: SweepAssembly, now: float, *rows: SweepRow) -> list[Ticker]:
+def sweep(assembly: SweepBuilder, now: float, *rows: SweepRow) -> list[Ticker]:
     told = assembly.rows(SweepRows("s", rows), now, round(now * 1000), RECEIVED)
     return [] if told is None else list(told.tickers)
 
 
 def test_sweep_tells_each_instrument_under_its_own_topic() -> None:
-    assembly = SweepAssembly(SWEEP, market("BTC", "ETH").get)
+    assembly = SweepBuilder(SWEEP, market("BTC", "ETH").get)
     told = sweep(assembly, 10.0, row("BTCUSDT", "100", "99"), row("ETHUSDT", "50"), row("NOPE", "1"))
     assert sorted((str(each.topic), each.last, each.bid) for each in told) == [
         ("binance:spot:BTC-USDT:ticker", "100", "99"),
@@ -360,7 +360,7 @@ def test_sweep_tells_each_instrument_under_its_own_topic() -> None:
 
 
 def test_sweep_tells_an_instrument_at_most_once_a_second() -> None:
-    assembly = SweepAssembly(SWEEP, market("BTC").get)
+    assembly = SweepBuilder(SWEEP, market("BTC").get)
     assert len(sweep(assembly, 10.0, row("BTCUSDT", "100"))) == 1
     assert sweep(assembly, 10.4, row("BTCUSDT", "101", time=1_400)) == []
     assert sweep(assembly, 10.8, row("BTCUSDT", "102", time=1_800)) == []
@@ -371,21 +371,21 @@ def test_sweep_tells_an_instrument_at_most_once_a_second() -> None:
 
 
 def test_sweep_tells_only_what_changed_besides_its_times() -> None:
-    assembly = SweepAssembly(SWEEP, market("BTC").get)
+    assembly = SweepBuilder(SWEEP, market("BTC").get)
     assert len(sweep(assembly, 10.0, row("BTCUSDT", "100", "99"))) == 1
     assert sweep(assembly, 12.0, row("BTCUSDT", "100", "99", time=3_000)) == []
     assert len(sweep(assembly, 12.1, row("BTCUSDT", "100", "98", time=3_100))) == 1
 
 
 def test_sweep_waits_for_a_last() -> None:
-    assembly = SweepAssembly(SWEEP, market("BTC").get)
+    assembly = SweepBuilder(SWEEP, market("BTC").get)
     assert sweep(assembly, 10.0, row("BTCUSDT", None, "99")) == []
     assert [(each.last, each.bid) for each in sweep(assembly, 11.0, row("BTCUSDT", "100"))] == [("100", "99")]
 
 
 @pytest.mark.parametrize(("confirmed", "bid"), [(False, None), (True, "99")])
 def test_sweep_shows_no_quote_older_than_five_seconds(confirmed: bool, bid: str | None) -> None:
-    assembly = SweepAssembly(SWEEP, market("BTC").get)
+    assembly = SweepBuilder(SWEEP, market("BTC").get)
     sweep(assembly, 10.0, row("BTCUSDT", "100", "99", id=7))
     if confirmed:
         assert sweep(assembly, 14.0, row("BTCUSDT", None, "99", id=7)) == []
@@ -395,7 +395,7 @@ def test_sweep_shows_no_quote_older_than_five_seconds(confirmed: bool, bid: str 
 
 def test_sweep_forgets_what_leaves_the_catalogue() -> None:
     instruments = market("BTC", "ETH", "XRP")
-    assembly = SweepAssembly(SWEEP, instruments.get)
+    assembly = SweepBuilder(SWEEP, instruments.get)
     assert len(sweep(assembly, 10.0, *(row(name, "100") for name in instruments))) == 3
     sweep(assembly, 10.1, row("BTCUSDT", "101", time=2_000))
     del instruments["BTCUSDT"], instruments["ETHUSDT"]

@@ -21,9 +21,9 @@ from cryptodash.core.instruments import Instrument
 from cryptodash.core.numbers import Number, reaches, subtract
 from cryptodash.core.topics import Channel, Topic
 from cryptodash.exchanges.adapter.messages import Fill, Mark, Quote, Stats, SweepRow, SweepRows
-from cryptodash.exchanges.bars import CandleAssembly, CandleOutcome
+from cryptodash.exchanges.builders.candles import CandleBuilder, CandleOutcome
 
-__all__ = ["CandleAssembly", "CandleOutcome", "SweepAssembly", "TickerAssembly", "TradeAssembly"]
+__all__ = ["CandleBuilder", "CandleOutcome", "SweepBuilder", "TickerBuilder", "TradeBuilder"]
 
 KNOWN_IDS = 10_000
 """Trade ids remembered where the venue does not count its trades."""
@@ -51,7 +51,7 @@ _MARK = tuple(
 )
 
 
-class TickerAssembly:
+class TickerBuilder:
     """The ticker of one instrument from its quote, last, 24 h and mark streams.
 
     Every method returns the new ticker, or None where nothing is to be told: no ``last`` is known yet, or the news is
@@ -205,7 +205,7 @@ def _written(ticker: Ticker) -> Ticker:
     return replace(ticker, figures=codec.figures(ticker))
 
 
-class TradeAssembly:
+class TradeBuilder:
     """The trades of one instrument, each once. They are told as they come:
     one that the venue sends late is told late."""
 
@@ -277,13 +277,13 @@ class TradeAssembly:
 class _Row:
     """One instrument of a sweep. Times are monotonic seconds."""
 
-    assembly: TickerAssembly
+    assembly: TickerBuilder
     quoted_at: float = float("-inf")
     sent_at: float = float("-inf")
     sent: Ticker | None = None
 
 
-class SweepAssembly:
+class SweepBuilder:
     """The tickers of a whole market: per instrument at most one a second, and only when something
     but its times has changed.
 
@@ -300,7 +300,7 @@ class SweepAssembly:
 
     def rows(self, m: SweepRows, now: float, venue_ms: int, received: int) -> Sweep | None:
         """Take one all-market frame or answer; returns what may be told now. ``now`` is monotonic, ``venue_ms`` and
-        ``received`` are as in ``TickerAssembly.quote``."""
+        ``received`` are as in ``TickerBuilder.quote``."""
         for said in m.rows:
             row = self._row(said.native)
             if row is not None and self._merge(row, said, now, venue_ms, received):
@@ -322,7 +322,7 @@ class SweepAssembly:
         row = self._rows.get(native)
         if row is None:
             topic = Topic(self._topic.exchange, self._topic.market, instrument.symbol, Channel.TICKER)
-            row = self._rows[native] = _Row(TickerAssembly(topic))
+            row = self._rows[native] = _Row(TickerBuilder(topic))
         return row
 
     def _merge(self, row: _Row, said: SweepRow, now: float, venue_ms: int, received: int) -> bool:

@@ -17,7 +17,7 @@ from cryptodash.core.events import Level
 from cryptodash.core.numbers import Number
 from cryptodash.exchanges.adapter.messages import Depth
 from cryptodash.exchanges.adapter.venue import BookRule
-from cryptodash.exchanges.ladder import Ladder, is_crossed
+from cryptodash.exchanges.builders.ladder import Ladder, is_crossed
 
 MAX_FRAMES = 5_000
 """Frames one book keeps while a snapshot is on its way."""

@@ -17,7 +17,7 @@ import pytest
 
 from cryptodash.exchanges.adapter.messages import Depth
 from cryptodash.exchanges.adapter.venue import BookRule
-from cryptodash.exchanges.book import OrderBook, Outcome
+from cryptodash.exchanges.builders.book_sync import OrderBook, Outcome
 
 pytestmark = pytest.mark.captures
 

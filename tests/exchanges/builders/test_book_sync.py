@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from cryptodash.core.numbers import Number
-from cryptodash.exchanges import book as book_module
 from cryptodash.exchanges.adapter.messages import Depth
 from cryptodash.exchanges.adapter.venue import BookRule
-from cryptodash.exchanges.book import MAX_FRAMES, MAX_OLD_RUN, OrderBook, Outcome
+from cryptodash.exchanges.builders import book_sync as book_module
+from cryptodash.exchanges.builders.book_sync import MAX_FRAMES, MAX_OLD_RUN, OrderBook, Outcome
 
 RANGE, CHAIN, COUNTER = BookRule.RANGE, BookRule.CHAIN, BookRule.COUNTER
 IGNORED, BUFFERED, CHANGED, REBUILT = Outcome.IGNORED, Outcome.BUFFERED, Outcome.CHANGED, Outcome.REBUILT
