@@ -6,9 +6,9 @@ from cryptodash.core.errors import UpstreamError
 from cryptodash.exchanges.adapter.venue import Purpose, RestRequest
 from cryptodash.exchanges.books import Leg
 from cryptodash.exchanges.builders.candles import candles_of
-from cryptodash.exchanges.decoding import DecodeErrors
+from cryptodash.exchanges.connections.commands import Output
+from cryptodash.exchanges.connections.decode_errors import DecodeErrors
 from cryptodash.exchanges.desk import Desk
-from cryptodash.exchanges.outputs import Output
 from cryptodash.exchanges.polls import Polls
 from cryptodash.exchanges.snapshots import Snapshots
 from cryptodash.exchanges.tracks import CandleTrack

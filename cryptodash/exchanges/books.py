@@ -12,10 +12,10 @@ from cryptodash.exchanges import freshness
 from cryptodash.exchanges.adapter.messages import Depth, Message
 from cryptodash.exchanges.adapter.venue import BookRule, RestRequest, StreamSpec
 from cryptodash.exchanges.builders.book_sync import OrderBook, Outcome
+from cryptodash.exchanges.connections.commands import Output
+from cryptodash.exchanges.connections.stream import Phase, Signal, Stream
 from cryptodash.exchanges.desk import RESYNC_BOUNDS, Desk, cause_of
-from cryptodash.exchanges.outputs import Output
 from cryptodash.exchanges.snapshots import Snapshots, pause
-from cryptodash.exchanges.stream import Phase, Signal, Stream
 from cryptodash.exchanges.tracks import TickerTrack, Track
 
 LOST: dict[Outcome, tuple[Cause, str]] = {

@@ -10,8 +10,8 @@ from cryptodash.core.instruments import Catalogue, MarketType
 from cryptodash.core.tally import Tally
 from cryptodash.core.time import Clock
 from cryptodash.exchanges.adapter.venue import IVenue
-from cryptodash.exchanges.lines import Lines
-from cryptodash.exchanges.skew import Skew
+from cryptodash.exchanges.connections.allocation import Allocation
+from cryptodash.exchanges.connections.venue_clock import VenueClock
 
 RESYNC_BOUNDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
@@ -23,10 +23,10 @@ class Desk:
     venue: IVenue
     clock: Clock
     catalogue: Catalogue
-    lines: Lines
+    lines: Allocation
     tally: Tally
     stale_after: float
-    skew: Skew = field(factory=Skew)
+    skew: VenueClock = field(factory=VenueClock)
     unlisted: dict[MarketType, Cause] = field(factory=dict)
     """Why a market's catalogue cannot be read, until it can."""
 

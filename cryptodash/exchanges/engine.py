@@ -34,16 +34,16 @@ from cryptodash.exchanges.adapter.messages import (
 )
 from cryptodash.exchanges.adapter.venue import Hosts, IVenue, RestRequest
 from cryptodash.exchanges.answers import Answers
-from cryptodash.exchanges.connection import Connection
-from cryptodash.exchanges.decoding import DecodeErrors
+from cryptodash.exchanges.connections.allocation import Allocation
+from cryptodash.exchanges.connections.commands import Closed, Fetch, Output
+from cryptodash.exchanges.connections.connection import Connection
+from cryptodash.exchanges.connections.decode_errors import DecodeErrors
+from cryptodash.exchanges.connections.stream import Phase, Stream
 from cryptodash.exchanges.desk import Desk
-from cryptodash.exchanges.lines import Lines
-from cryptodash.exchanges.outputs import Closed, Fetch, Output
 from cryptodash.exchanges.polls import Polls
 from cryptodash.exchanges.reports import Health, health, legs_of, stream_report
 from cryptodash.exchanges.roster import Roster
 from cryptodash.exchanges.snapshots import Snapshots
-from cryptodash.exchanges.stream import Phase, Stream
 from cryptodash.exchanges.wishes import Wishes
 
 __all__ = ["Engine", "Health"]
@@ -94,7 +94,7 @@ class Engine:
         self._wall_ms = clock.wall_ms
         self._mark = venue.mark
         self._begin_name = len(venue.mark)
-        self._lines = Lines(venue, hosts, random, tally)
+        self._lines = Allocation(venue, hosts, random, tally)
         self._connections = self._lines.connections
         self._polls = Polls()
         self._roster = Roster(self._lines, self._polls)

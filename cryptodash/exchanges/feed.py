@@ -21,8 +21,8 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from cryptodash._version import __version__
+from cryptodash.exchanges.connections.commands import Closed
 from cryptodash.exchanges.frames import FrameSlicer
-from cryptodash.exchanges.outputs import Closed
 from cryptodash.exchanges.proxy import Dialer, failure_kind, failure_text
 
 OPEN_DEADLINE = 10.0

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 
 from cryptodash.core.events import Cause, State
 from cryptodash.exchanges.adapter.venue import Part
-from cryptodash.exchanges.stream import Phase, Stream
+from cryptodash.exchanges.connections.stream import Phase, Stream
 
 SEVERITY: dict[State, int] = {
     State.LIVE: 0,

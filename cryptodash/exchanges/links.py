@@ -13,8 +13,8 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
 from cryptodash.core.time import Clock
+from cryptodash.exchanges.connections.commands import Closed, Connect, Disconnect, Send
 from cryptodash.exchanges.feed import Feed, Handlers
-from cryptodash.exchanges.outputs import Closed, Connect, Disconnect, Send
 from cryptodash.exchanges.proxy import Dialer
 from cryptodash.exchanges.standing import Meters
 

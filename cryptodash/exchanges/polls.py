@@ -7,9 +7,9 @@ from attrs import define
 from cryptodash.core.errors import UpstreamError
 from cryptodash.exchanges.adapter.messages import Message
 from cryptodash.exchanges.adapter.venue import Poll, RestRequest, StreamSpec
+from cryptodash.exchanges.connections.commands import Fetch, Output
+from cryptodash.exchanges.connections.stream import PROMISES, Stream
 from cryptodash.exchanges.desk import cause_of
-from cryptodash.exchanges.outputs import Fetch, Output
-from cryptodash.exchanges.stream import PROMISES, Stream
 
 REST = "rest"
 """What stands for the endpoint in a poll's stream."""

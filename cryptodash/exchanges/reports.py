@@ -11,9 +11,9 @@ from cryptodash.core.interfaces import StreamReport
 from cryptodash.exchanges import freshness
 from cryptodash.exchanges.adapter.venue import Part
 from cryptodash.exchanges.books import BookTrack, Leg
-from cryptodash.exchanges.lines import Lines
+from cryptodash.exchanges.connections.allocation import Allocation
+from cryptodash.exchanges.connections.stream import Stream
 from cryptodash.exchanges.roster import Roster
-from cryptodash.exchanges.stream import Stream
 from cryptodash.exchanges.tracks import Track
 
 WORST_FIRST = (
@@ -55,7 +55,7 @@ class Health:
     reason: str = ""
 
 
-def health(tracks: Iterable[Track], roster: Roster, lines: Lines) -> Health:
+def health(tracks: Iterable[Track], roster: Roster, lines: Allocation) -> Health:
     """The venue's health now."""
     tracks = list(tracks)
     legs = legs_of(tracks)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from attrs import frozen
 
 from cryptodash.exchanges.adapter.venue import Part, Poll, StreamSpec
-from cryptodash.exchanges.lines import Lines
-from cryptodash.exchanges.outputs import Output
+from cryptodash.exchanges.connections.allocation import Allocation
+from cryptodash.exchanges.connections.commands import Output
+from cryptodash.exchanges.connections.stream import Feed, Listener, Phase, Signal, Stream
 from cryptodash.exchanges.polls import Polls
-from cryptodash.exchanges.stream import Feed, Listener, Phase, Signal, Stream
 
 Kind = tuple[str, frozenset[Part]]
 """Endpoint and parts: streams of one kind come by the same way."""
@@ -25,7 +25,7 @@ class User:
 class Roster:
     """The streams that are wanted now."""
 
-    def __init__(self, lines: Lines, polls: Polls) -> None:
+    def __init__(self, lines: Allocation, polls: Polls) -> None:
         self.streams: dict[tuple[str, str], Stream] = {}
         self._lines = lines
         self._polls = polls

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from cryptodash.exchanges.adapter.venue import RestRequest
-from cryptodash.exchanges.outputs import Fetch, Output
+from cryptodash.exchanges.connections.commands import Fetch, Output
 
 MOST_IN_FLIGHT = 2
 SPACING = 5.0

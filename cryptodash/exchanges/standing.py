@@ -13,9 +13,9 @@ from cryptodash.core.tally import Gauge, Labels, Tally
 from cryptodash.core.time import Clock
 from cryptodash.core.topics import Topic
 from cryptodash.exchanges.adapter.venue import IVenue
+from cryptodash.exchanges.connections.commands import Closed
 from cryptodash.exchanges.engine import Engine, Health
 from cryptodash.exchanges.listing import Listing
-from cryptodash.exchanges.outputs import Closed
 from cryptodash.exchanges.rest import RestClient
 
 CONNECT_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)

@@ -14,9 +14,9 @@ from cryptodash.exchanges.adapter.messages import Bar, Mark, Message, Quote, Sta
 from cryptodash.exchanges.adapter.venue import Part, Plan
 from cryptodash.exchanges.builders.candles import CandleBuilder
 from cryptodash.exchanges.builders.ticker import SweepBuilder, TickerBuilder, TradeBuilder
+from cryptodash.exchanges.connections.commands import Fetch, Output
+from cryptodash.exchanges.connections.stream import Stream
 from cryptodash.exchanges.desk import Desk
-from cryptodash.exchanges.outputs import Fetch, Output
-from cryptodash.exchanges.stream import Stream
 
 MOST_CANDLES = 1000
 MARGIN = 2

@@ -9,11 +9,11 @@ from cryptodash.core.instruments import Instrument, MarketType
 from cryptodash.core.topics import Channel, Topic
 from cryptodash.exchanges.adapter.venue import Part, Plan, StreamSpec
 from cryptodash.exchanges.books import BookTrack, Leg
+from cryptodash.exchanges.connections.commands import Output
+from cryptodash.exchanges.connections.stream import Stream
 from cryptodash.exchanges.desk import Desk
-from cryptodash.exchanges.outputs import Output
 from cryptodash.exchanges.roster import Roster, User
 from cryptodash.exchanges.snapshots import Snapshots
-from cryptodash.exchanges.stream import Stream
 from cryptodash.exchanges.tracks import AssembledTrack, CandleTrack, SweepTrack, TickerTrack, Track, TradeTrack
 
 

@@ -17,8 +17,8 @@ from cryptodash.core.tally import Counter, Tally
 from cryptodash.core.time import ManualClock
 from cryptodash.core.topics import Topic, parse_topic
 from cryptodash.exchanges.adapter.venue import Purpose, RestRequest
+from cryptodash.exchanges.connections.commands import Closed, Connect, Disconnect, Fetch, Output, Send
 from cryptodash.exchanges.engine import Engine
-from cryptodash.exchanges.outputs import Closed, Connect, Disconnect, Fetch, Output, Send
 from cryptodash.testing import venue as wire
 from cryptodash.testing.venue import MadeUpVenue, make_catalogue
 

@@ -9,7 +9,7 @@ from cryptodash.core.errors import UpstreamError
 from cryptodash.core.events import BookChanged, Candle, Cause, State, StreamStatus, Sweep, Ticker, Trade
 from cryptodash.core.instruments import Catalogue, MarketType
 from cryptodash.exchanges.adapter.venue import IVenue, Purpose
-from cryptodash.exchanges.outputs import Closed
+from cryptodash.exchanges.connections.commands import Closed
 from cryptodash.testing import venue as wire
 from cryptodash.testing.bench import Bench
 from cryptodash.testing.venue import SPOT, MadeUpVenue, halted, make_catalogue, make_instrument

@@ -11,7 +11,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from cryptodash.exchanges.outputs import Closed
+from cryptodash.exchanges.connections.commands import Closed
 from cryptodash.testing import venue as wire
 from cryptodash.testing.bench import Bench, Server
 from cryptodash.testing.venue import LIMITS, MadeUpVenue, make_catalogue

@@ -9,7 +9,7 @@ import pytest
 from attrs import evolve
 
 from cryptodash.core.events import BookChanged, Cause, State, StreamStatus, Ticker, Trade
-from cryptodash.exchanges.outputs import Closed
+from cryptodash.exchanges.connections.commands import Closed
 from cryptodash.testing import venue as wire
 from cryptodash.testing.bench import Bench, Server
 from cryptodash.testing.venue import LIMITS, MadeUpVenue, make_catalogue

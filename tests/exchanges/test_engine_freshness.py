@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cryptodash.core.events import BookChanged, Cause, State, StreamStatus
-from cryptodash.exchanges.outputs import Closed
+from cryptodash.exchanges.connections.commands import Closed
 from cryptodash.testing import venue as wire
 from cryptodash.testing.bench import Bench
 

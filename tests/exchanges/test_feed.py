@@ -12,8 +12,8 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.protocols.tls import TLSMemoryBIOFactory
 
 from cryptodash.exchanges import feed as feed_module
+from cryptodash.exchanges.connections.commands import Closed
 from cryptodash.exchanges.feed import Feed, Handlers
-from cryptodash.exchanges.outputs import Closed
 from cryptodash.exchanges.proxy import Dialer
 from cryptodash.testing.authority import Authority
 from cryptodash.testing.network import MemoryNetwork

@@ -27,8 +27,8 @@ from cryptodash.core.tally import Tally
 from cryptodash.core.topics import Channel, Topic, parse_topic
 from cryptodash.exchanges.adapter.messages import BadFrame, Bar
 from cryptodash.exchanges.adapter.venue import Hosts, Limits, Purpose, RestLimits, RestRequest
+from cryptodash.exchanges.connections.commands import Closed, Connect, Disconnect, Fetch, Output, Send
 from cryptodash.exchanges.engine import Health
-from cryptodash.exchanges.outputs import Closed, Connect, Disconnect, Fetch, Output, Send
 from cryptodash.exchanges.upstream import Upstream, hosts_of
 from cryptodash.testing.network import MemoryNetwork
 

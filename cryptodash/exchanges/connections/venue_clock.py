@@ -12,7 +12,7 @@ DATE_GRAIN_MS = 2_000
 """A ``Date`` says whole seconds, and the answer travelled: differences up to this say nothing."""
 
 
-class Skew:
+class VenueClock:
     """Median of (event time - our wall clock) over about the last minute; network delay is part of it.
 
     Used to correct receive times and to tell when a bar has ended, never to order. Until a frame has told the venue's

@@ -7,8 +7,8 @@ from random import Random
 import pytest
 
 from cryptodash.core.events import Cause
-from cryptodash.exchanges.outputs import Closed
-from cryptodash.exchanges.retry import Backoff, decide
+from cryptodash.exchanges.connections.commands import Closed
+from cryptodash.exchanges.connections.reconnect import Backoff, decide
 
 DECISIONS = [
     # how it ended, attempt, least wait, cause

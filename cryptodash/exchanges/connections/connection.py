@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from attrs import define, field, frozen
 
 from cryptodash.exchanges.adapter.venue import Endpoint, IVenue, Limits
-from cryptodash.exchanges.stream import Stream
+from cryptodash.exchanges.connections.stream import Stream
 
 ACK_TIMEOUT = 10.0
 POISON_WINDOW = 10.0

@@ -10,11 +10,11 @@ from cryptodash.core.instruments import MarketType
 from cryptodash.core.tally import Tally
 from cryptodash.exchanges.adapter.messages import Ack
 from cryptodash.exchanges.adapter.venue import Hosts, IVenue
-from cryptodash.exchanges.connection import Connection, Settled
-from cryptodash.exchanges.line import NEVER, Line
-from cryptodash.exchanges.outputs import Closed, Connect, Disconnect, Output, Send
-from cryptodash.exchanges.planner import Connects, choose
-from cryptodash.exchanges.stream import Signal, Stream
+from cryptodash.exchanges.connections.commands import Closed, Connect, Disconnect, Output, Send
+from cryptodash.exchanges.connections.connection import Connection, Settled
+from cryptodash.exchanges.connections.room import Connects, choose
+from cryptodash.exchanges.connections.stream import Signal, Stream
+from cryptodash.exchanges.connections.stream_group import NEVER, StreamGroup
 
 LINGER = 10.0
 """Seconds an empty connection is kept."""
@@ -27,23 +27,23 @@ LIFETIME_JITTER = 0.5 / 24.0
 RTT_BOUNDS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0)
 
 
-class Lines:
+class Allocation:
     """The lines of one venue, and the connections by key."""
 
     def __init__(self, venue: IVenue, hosts: Mapping[MarketType, Hosts], random: Random, tally: Tally) -> None:
         self.connections: dict[str, Connection] = {}
-        self.all: list[Line] = []
+        self.all: list[StreamGroup] = []
         self.crowded: dict[Stream, None] = {}
         """Streams for which the venue allows no further connection."""
         self.touched = False
         """Set when ``advance`` may have something new to do; the engine's hot path looks at it after each frame."""
-        self._line_of: dict[str, Line] = {}
+        self._line_of: dict[str, StreamGroup] = {}
         self._venue = venue
         self._hosts = hosts
         self._random = random
         self._serial = 0
         self._connects: dict[str, Connects] = {}
-        self._rolling: Line | None = None
+        self._rolling: StreamGroup | None = None
         self._roll_free_at = -NEVER
         self._acks = tally.counter(
             "cryptodash_upstream_subscribe_acks_total", "Answers to subscribe requests", "exchange", "result"
@@ -68,7 +68,7 @@ class Lines:
         lines = [each for each in self.all if each.endpoint.key == stream.endpoint]
         line = choose(lines, stream.name, limits)
         if line is None and len(lines) < limits.max_connections:
-            line = Line(self._venue.endpoints[stream.endpoint], limits, now)
+            line = StreamGroup(self._venue.endpoints[stream.endpoint], limits, now)
             self.all.append(line)
         if line is None:
             self.crowded[stream] = None
@@ -165,7 +165,7 @@ class Lines:
         self.connections.pop(connection.key, None)
         out.append(Disconnect(connection.key, why, abort))
 
-    def _ended(self, connection: Connection, line: Line, how: Closed, now: float, out: list[Output]) -> None:
+    def _ended(self, connection: Connection, line: StreamGroup, how: Closed, now: float, out: list[Output]) -> None:
         lived = 0.0 if connection.opened_at is None else now - connection.opened_at
         alternative = self._venue.alternative.get(line.endpoint.market, "")
         if connection is line.incoming:
@@ -198,7 +198,7 @@ class Lines:
         del self.crowded[stream]
         self.place(stream, now, out)
 
-    def _advance(self, line: Line, now: float, out: list[Output]) -> None:
+    def _advance(self, line: StreamGroup, now: float, out: list[Output]) -> None:
         if line.active is None:
             self._reopen(line, now, out)
         for connection in line.connections():
@@ -210,7 +210,7 @@ class Lines:
         elif now >= line.rollover_at and line.streams and self._rolling is None and now >= self._roll_free_at:
             self._roll(line, now, out)
 
-    def _reopen(self, line: Line, now: float, out: list[Output]) -> None:
+    def _reopen(self, line: StreamGroup, now: float, out: list[Output]) -> None:
         if not line.streams:
             self.all.remove(line)
         elif now >= line.retry_at:
@@ -246,7 +246,7 @@ class Lines:
             if line.emptied_at is not None and now - line.emptied_at >= LINGER:
                 self._close(line, out)
 
-    def _close(self, line: Line, out: list[Output]) -> None:
+    def _close(self, line: StreamGroup, out: list[Output]) -> None:
         for connection in line.connections():
             self._line_of.pop(connection.key)
             self._drop(connection, "empty", out)
@@ -254,7 +254,7 @@ class Lines:
             self._rolling = None
         self.all.remove(line)
 
-    def _connect(self, line: Line, now: float, out: list[Output]) -> Connection | None:
+    def _connect(self, line: StreamGroup, now: float, out: list[Output]) -> Connection | None:
         base = self._hosts[line.endpoint.market].ws
         connects = self._connects.setdefault(base, Connects(line.limits.connects_per_5min))
         if connects.free_at() > now:
@@ -271,20 +271,20 @@ class Lines:
 
     # -- one connection takes over from another; one line at a time
 
-    def _end_of_life(self, line: Line, opened: float) -> float:
+    def _end_of_life(self, line: StreamGroup, opened: float) -> float:
         lifetime = line.limits.lifetime
         if lifetime is None:
             return NEVER
         return opened + lifetime * (LIFETIME_USED - self._random.uniform(0.0, LIFETIME_JITTER))
 
-    def _roll(self, line: Line, now: float, out: list[Output]) -> None:
+    def _roll(self, line: StreamGroup, now: float, out: list[Output]) -> None:
         if line.active is None or line.active.opened_at is None:
             return
         line.incoming = self._connect(line, now, out)
         if line.incoming is not None:
             self._rolling = line
 
-    def _take_over(self, line: Line, result: str, now: float, out: list[Output]) -> None:
+    def _take_over(self, line: StreamGroup, result: str, now: float, out: list[Output]) -> None:
         old = line.promote(now, out)
         if old is not None:
             self._line_of.pop(old.key, None)
@@ -294,7 +294,7 @@ class Lines:
         line.rollover_at = self._end_of_life(line, line.active.opened_at)
         self._rolled(line, result, now)
 
-    def _rolled(self, line: Line, result: str, now: float) -> None:
+    def _rolled(self, line: StreamGroup, result: str, now: float) -> None:
         self._rollovers.add(self._venue.id, result)
         if self._rolling is line:
             self._rolling = None
@@ -306,7 +306,7 @@ class Lines:
         """Monotonic time at which ``advance`` has something to do (``beat`` apart)."""
         return min((self._line_due(line) for line in self.all), default=NEVER)
 
-    def _line_due(self, line: Line) -> float:
+    def _line_due(self, line: StreamGroup) -> float:
         if line.active is None:
             connects = self._connects.get(self._hosts[line.endpoint.market].ws)
             return line.retry_at if connects is None else max(line.retry_at, connects.free_at())

@@ -7,8 +7,8 @@ import pytest
 from cryptodash.core.events import Cause
 from cryptodash.exchanges.adapter.messages import Ignored
 from cryptodash.exchanges.adapter.venue import Part, StreamSpec
-from cryptodash.exchanges.outputs import Output
-from cryptodash.exchanges.stream import TRANSITIONS, Phase, Signal, Stream
+from cryptodash.exchanges.connections.commands import Output
+from cryptodash.exchanges.connections.stream import TRANSITIONS, Phase, Signal, Stream
 
 MESSAGE = Ignored("test")
 BEAT = 0.5

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 from attrs import define, evolve, field
 
-from cryptodash.exchanges.planner import Connects, choose
+from cryptodash.exchanges.connections.room import Connects, choose
 from cryptodash.testing.venue import LIMITS
 
 

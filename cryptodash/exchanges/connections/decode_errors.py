@@ -7,12 +7,12 @@ from twisted.logger import Logger
 from cryptodash.core.tally import Tally
 from cryptodash.exchanges.adapter.decode import MALFORMED, bad_frame
 from cryptodash.exchanges.adapter.messages import BadFrame
-from cryptodash.exchanges.connection import Connection
+from cryptodash.exchanges.connections.connection import Connection
 
 LOG_EVERY = 60.0
 SHOWN = 200
 
-_log = Logger(namespace="cryptodash.exchanges.decoding")
+_log = Logger(namespace="cryptodash.exchanges.connections.decode_errors")
 
 
 def reason_of(error: Exception) -> str:

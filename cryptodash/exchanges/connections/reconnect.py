@@ -7,7 +7,7 @@ from random import Random
 from attrs import define, frozen
 
 from cryptodash.core.events import Cause
-from cryptodash.exchanges.outputs import Closed
+from cryptodash.exchanges.connections.commands import Closed
 
 FIRST = 1.0
 CAP = 30.0

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 from cryptodash.core.events import Cause
 from cryptodash.exchanges.adapter.messages import BadFrame, Message, Reader
 from cryptodash.exchanges.adapter.venue import Part, StreamSpec
-from cryptodash.exchanges.outputs import Output
+from cryptodash.exchanges.connections.commands import Output
 
 if TYPE_CHECKING:
-    from cryptodash.exchanges.connection import Connection
-    from cryptodash.exchanges.line import Line
+    from cryptodash.exchanges.connections.connection import Connection
+    from cryptodash.exchanges.connections.stream_group import StreamGroup
 
 Feed = Callable[[Message, float, int, list[Output]], None]
 """Takes one message of a stream at a monotonic time, which came at a time of our wall clock (ms); appends what follows
@@ -119,7 +119,7 @@ class Stream:
         self.listeners: tuple[Listener, ...] = ()
         self.owners: set[object] = set()
         """Who needs the stream; the last one's leaving ends it."""
-        self.line: Line | None = None
+        self.line: StreamGroup | None = None
         self.source: Connection | None = None
         """The connection whose frames count; while one connection takes over from another there are two."""
         self.resubscribed = float("-inf")

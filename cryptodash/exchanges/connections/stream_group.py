@@ -13,10 +13,10 @@ from attrs import define, field
 from cryptodash.core.events import Cause
 from cryptodash.exchanges.adapter.messages import Message
 from cryptodash.exchanges.adapter.venue import Endpoint, Limits, Part
-from cryptodash.exchanges.connection import Connection
-from cryptodash.exchanges.outputs import Output
-from cryptodash.exchanges.retry import Backoff
-from cryptodash.exchanges.stream import Phase, Stream
+from cryptodash.exchanges.connections.commands import Output
+from cryptodash.exchanges.connections.connection import Connection
+from cryptodash.exchanges.connections.reconnect import Backoff
+from cryptodash.exchanges.connections.stream import Phase, Stream
 
 OVERLAP = 1.0
 """Seconds both connections are heard for a stream of which nothing may be lost."""
@@ -38,7 +38,7 @@ class Held:
 
 
 @define(eq=False)
-class Line:
+class StreamGroup:
     """Streams of one endpoint and the connection(s) that carry them."""
 
     endpoint: Endpoint

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from cryptodash.exchanges.skew import DATE_GRAIN_MS, Skew
+from cryptodash.exchanges.connections.venue_clock import DATE_GRAIN_MS, VenueClock
 
 
 def test_the_median_of_what_frames_say() -> None:
-    skew = Skew()
+    skew = VenueClock()
     for number, late in enumerate((40, 35, 900, 38, 36)):
         skew.sample(1_000_000 - late, 1_000_000, float(number))
     assert skew.ms == -38
 
 
 def test_a_date_counts_until_a_frame_has_told_the_time() -> None:
-    skew = Skew()
+    skew = VenueClock()
     skew.dated(1_000_000, 1_000_000 + DATE_GRAIN_MS)
     assert skew.ms == 0, "whole seconds and the journey explain so much"
     skew.dated(1_000_000, 4_600_000)
