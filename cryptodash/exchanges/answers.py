@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from cryptodash.core.errors import UpstreamError
 from cryptodash.exchanges.adapter.venue import Purpose, RestRequest
-from cryptodash.exchanges.books import Leg
 from cryptodash.exchanges.builders.candles import candles_of
 from cryptodash.exchanges.connections.commands import Output
 from cryptodash.exchanges.connections.decode_errors import DecodeErrors
-from cryptodash.exchanges.desk import Desk
-from cryptodash.exchanges.polls import Polls
-from cryptodash.exchanges.snapshots import Snapshots
-from cryptodash.exchanges.tracks import CandleTrack
-from cryptodash.exchanges.wishes import Wishes
+from cryptodash.exchanges.subscriptions.book_subscription import BookStream
+from cryptodash.exchanges.subscriptions.desk import Desk
+from cryptodash.exchanges.subscriptions.polls import Polls
+from cryptodash.exchanges.subscriptions.snapshot_queue import SnapshotQueue
+from cryptodash.exchanges.subscriptions.topic_subscription import CandleSubscription
+from cryptodash.exchanges.subscriptions.wanted_topics import WantedTopics
 
 
 class Answers:
     """Reads and hands on. An answer that nobody waits for any more is no news; one that cannot be read is a failure."""
 
-    def __init__(self, desk: Desk, wishes: Wishes, polls: Polls, snapshots: Snapshots, errors: DecodeErrors) -> None:
+    def __init__(
+        self, desk: Desk, wishes: WantedTopics, polls: Polls, snapshots: SnapshotQueue, errors: DecodeErrors
+    ) -> None:
         self._desk = desk
         self._wishes = wishes
         self._polls = polls
@@ -58,10 +60,10 @@ class Answers:
         if leg is not None:
             leg.track.answered(leg, depth, request.limit, now, received, out)
 
-    def _leg(self, request: RestRequest) -> Leg | None:
+    def _leg(self, request: RestRequest) -> BookStream | None:
         """Whose snapshot it was; its place in the queue is free."""
         leg = self._snapshots.taken(request)
-        return leg if isinstance(leg, Leg) and leg in leg.track.legs() else None
+        return leg if isinstance(leg, BookStream) and leg in leg.track.legs() else None
 
     def _candles(self, request: RestRequest, body: bytes, received: int, out: list[Output]) -> None:
         track = self._candle_track(request)
@@ -69,6 +71,6 @@ class Answers:
             bars = self._desk.venue.read_candles(request, body)
             track.fetched(candles_of(track.topic, bars, self._desk.venue_ms(), received), out)
 
-    def _candle_track(self, request: RestRequest) -> CandleTrack | None:
+    def _candle_track(self, request: RestRequest) -> CandleSubscription | None:
         track = None if request.topic is None else self._wishes.tracks.get(request.topic)
-        return track if isinstance(track, CandleTrack) else None
+        return track if isinstance(track, CandleSubscription) else None

@@ -39,12 +39,12 @@ from cryptodash.exchanges.connections.commands import Closed, Fetch, Output
 from cryptodash.exchanges.connections.connection import Connection
 from cryptodash.exchanges.connections.decode_errors import DecodeErrors
 from cryptodash.exchanges.connections.stream import Phase, Stream
-from cryptodash.exchanges.desk import Desk
-from cryptodash.exchanges.polls import Polls
 from cryptodash.exchanges.reports import Health, health, legs_of, stream_report
-from cryptodash.exchanges.roster import Roster
-from cryptodash.exchanges.snapshots import Snapshots
-from cryptodash.exchanges.wishes import Wishes
+from cryptodash.exchanges.subscriptions.desk import Desk
+from cryptodash.exchanges.subscriptions.polls import Polls
+from cryptodash.exchanges.subscriptions.snapshot_queue import SnapshotQueue
+from cryptodash.exchanges.subscriptions.streams import Streams
+from cryptodash.exchanges.subscriptions.wanted_topics import WantedTopics
 
 __all__ = ["Engine", "Health"]
 
@@ -97,11 +97,11 @@ class Engine:
         self._lines = Allocation(venue, hosts, random, tally)
         self._connections = self._lines.connections
         self._polls = Polls()
-        self._roster = Roster(self._lines, self._polls)
-        self._snapshots = Snapshots()
+        self._roster = Streams(self._lines, self._polls)
+        self._snapshots = SnapshotQueue()
         self._desk = Desk(venue, clock, catalogue, self._lines, tally, stale_after)
         self._skew = self._desk.skew
-        self._wishes = Wishes(self._desk, self._roster, self._snapshots)
+        self._wishes = WantedTopics(self._desk, self._roster, self._snapshots)
         self._errors = DecodeErrors(venue.id, tally)
         self._answers = Answers(self._desk, self._wishes, self._polls, self._snapshots, self._errors)
         self._duplicates = tally.counter(

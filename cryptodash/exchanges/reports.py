@@ -8,13 +8,13 @@ from attrs import frozen
 
 from cryptodash.core.events import Cause
 from cryptodash.core.interfaces import StreamReport
-from cryptodash.exchanges import freshness
 from cryptodash.exchanges.adapter.venue import Part
-from cryptodash.exchanges.books import BookTrack, Leg
 from cryptodash.exchanges.connections.allocation import Allocation
 from cryptodash.exchanges.connections.stream import Stream
-from cryptodash.exchanges.roster import Roster
-from cryptodash.exchanges.tracks import Track
+from cryptodash.exchanges.subscriptions import freshness
+from cryptodash.exchanges.subscriptions.book_subscription import BookStream, BookSubscription
+from cryptodash.exchanges.subscriptions.streams import Streams
+from cryptodash.exchanges.subscriptions.topic_subscription import TopicSubscription
 
 WORST_FIRST = (
     Cause.BLOCKED,
@@ -55,7 +55,7 @@ class Health:
     reason: str = ""
 
 
-def health(tracks: Iterable[Track], roster: Roster, lines: Allocation) -> Health:
+def health(tracks: Iterable[TopicSubscription], roster: Streams, lines: Allocation) -> Health:
     """The venue's health now."""
     tracks = list(tracks)
     legs = legs_of(tracks)
@@ -76,18 +76,18 @@ def health(tracks: Iterable[Track], roster: Roster, lines: Allocation) -> Health
     )
 
 
-def legs_of(tracks: Iterable[Track]) -> dict[Stream, Leg]:
+def legs_of(tracks: Iterable[TopicSubscription]) -> dict[Stream, BookStream]:
     """The books by stream."""
     return {
         leg.stream: leg
         for track in tracks
-        if isinstance(track, BookTrack)
+        if isinstance(track, BookSubscription)
         for leg in track.legs()
         if leg.stream is not None
     }
 
 
-def condition(stream: Stream, legs: dict[Stream, Leg]) -> freshness.Condition:
+def condition(stream: Stream, legs: dict[Stream, BookStream]) -> freshness.Condition:
     """The stream's state; a book's stream is as good as the book."""
     leg = legs.get(stream)
     if leg is not None and leg is leg.track.leg:
@@ -96,7 +96,7 @@ def condition(stream: Stream, legs: dict[Stream, Leg]) -> freshness.Condition:
 
 
 def stream_report(
-    exchange: str, stream: Stream, topics: Iterable[Track], legs: dict[Stream, Leg], now: float
+    exchange: str, stream: Stream, topics: Iterable[TopicSubscription], legs: dict[Stream, BookStream], now: float
 ) -> StreamReport:
     """One stream as ``/api/streams`` shows it."""
     state, cause = condition(stream, legs)

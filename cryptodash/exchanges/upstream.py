@@ -31,13 +31,13 @@ from cryptodash.exchanges.adapter.messages import BadFrame
 from cryptodash.exchanges.adapter.venue import Hosts, IVenue, Purpose, RestRequest
 from cryptodash.exchanges.builders.candles import candles_of
 from cryptodash.exchanges.connections.commands import Closed, Connect, Disconnect, Fetch, Output, Send
-from cryptodash.exchanges.desk import cause_of
 from cryptodash.exchanges.engine import Engine
 from cryptodash.exchanges.links import GOODBYE, Events, Links
 from cryptodash.exchanges.listing import Listing
 from cryptodash.exchanges.proxy import Dialer
 from cryptodash.exchanges.rest import RestClient
 from cryptodash.exchanges.standing import Meters, rate_limits, status, unknown_topics
+from cryptodash.exchanges.subscriptions.desk import cause_of
 
 LOOK_AT_LEAST_EVERY = 0.25
 """Seconds. A market event may bring the engine's next deadline forward without our asking;

@@ -8,24 +8,31 @@ from cryptodash.core.events import Cause
 from cryptodash.core.instruments import Instrument, MarketType
 from cryptodash.core.topics import Channel, Topic
 from cryptodash.exchanges.adapter.venue import Part, Plan, StreamSpec
-from cryptodash.exchanges.books import BookTrack, Leg
 from cryptodash.exchanges.connections.commands import Output
 from cryptodash.exchanges.connections.stream import Stream
-from cryptodash.exchanges.desk import Desk
-from cryptodash.exchanges.roster import Roster, User
-from cryptodash.exchanges.snapshots import Snapshots
-from cryptodash.exchanges.tracks import AssembledTrack, CandleTrack, SweepTrack, TickerTrack, Track, TradeTrack
+from cryptodash.exchanges.subscriptions.book_subscription import BookStream, BookSubscription
+from cryptodash.exchanges.subscriptions.desk import Desk
+from cryptodash.exchanges.subscriptions.snapshot_queue import SnapshotQueue
+from cryptodash.exchanges.subscriptions.streams import Streams, User
+from cryptodash.exchanges.subscriptions.topic_subscription import (
+    CandleSubscription,
+    MessageSubscription,
+    SweepSubscription,
+    TickerSubscription,
+    TopicSubscription,
+    TradeSubscription,
+)
 
 
-class Wishes:
+class WantedTopics:
     """The tracks of one venue, by upstream topic."""
 
-    def __init__(self, desk: Desk, roster: Roster, snapshots: Snapshots) -> None:
-        self.tracks: dict[Topic, Track] = {}
+    def __init__(self, desk: Desk, roster: Streams, snapshots: SnapshotQueue) -> None:
+        self.tracks: dict[Topic, TopicSubscription] = {}
         self._desk = desk
         self._roster = roster
         self._snapshots = snapshots
-        self._users: dict[Track | Leg, User] = {}
+        self._users: dict[TopicSubscription | BookStream, User] = {}
 
     # -- wishes
 
@@ -34,10 +41,10 @@ class Wishes:
         track = self.tracks.get(topic.upstream)
         if track is None:
             track = self.tracks[topic.upstream] = self._new(topic.upstream)
-            if isinstance(track, BookTrack):
+            if isinstance(track, BookSubscription):
                 track.depths.add(topic.depth)
             self._start(track, now, out)
-        elif isinstance(track, BookTrack) and topic.depth not in track.depths:
+        elif isinstance(track, BookSubscription) and topic.depth not in track.depths:
             track.depths.add(topic.depth)
             self._rewatch(track, now, out)
 
@@ -46,7 +53,7 @@ class Wishes:
         track = self.tracks.get(topic.upstream)
         if track is None:
             return
-        if isinstance(track, BookTrack):
+        if isinstance(track, BookSubscription):
             track.depths.discard(topic.depth)
             if track.depths:
                 self._rewatch(track, now, out)
@@ -78,9 +85,9 @@ class Wishes:
         for track in list(self.tracks.values()):
             track.beat(now, out)
 
-    def users(self) -> dict[Stream, list[Track]]:
+    def users(self) -> dict[Stream, list[TopicSubscription]]:
         """Who owns each stream."""
-        found: dict[Stream, list[Track]] = {}
+        found: dict[Stream, list[TopicSubscription]] = {}
         for track in self.tracks.values():
             for stream in _streams(track):
                 found.setdefault(stream, []).append(track)
@@ -88,18 +95,18 @@ class Wishes:
 
     # -- tracks and their streams
 
-    def _new(self, topic: Topic) -> Track:
+    def _new(self, topic: Topic) -> TopicSubscription:
         if topic.is_sweep:
-            return SweepTrack(topic, self._desk)
+            return SweepSubscription(topic, self._desk)
         if topic.channel is Channel.TICKER:
-            return TickerTrack(topic, self._desk)
+            return TickerSubscription(topic, self._desk)
         if topic.channel is Channel.TRADE:
-            return TradeTrack(topic, self._desk)
+            return TradeSubscription(topic, self._desk)
         if topic.channel is Channel.CANDLE:
-            return CandleTrack(topic, self._desk)
-        return BookTrack(topic, self._desk, self._snapshots, self._retire)
+            return CandleSubscription(topic, self._desk)
+        return BookSubscription(topic, self._desk, self._snapshots, self._retire)
 
-    def _start(self, track: Track, now: float, out: list[Output]) -> None:
+    def _start(self, track: TopicSubscription, now: float, out: list[Output]) -> None:
         """Plan the topic if its instrument is known; say where it stands."""
         topic = track.topic
         if topic.is_sweep:
@@ -112,20 +119,20 @@ class Wishes:
                 self._open(track, instrument, now, out)
         track.refresh(out)
 
-    def _end(self, track: Track, cause: Cause, now: float) -> None:
+    def _end(self, track: TopicSubscription, cause: Cause, now: float) -> None:
         """The topic is closed; what has ended keeps its first cause."""
         if track.ended is None:
             track.ended, track.ended_at = cause, now
 
-    def _open(self, track: Track, instrument: Instrument | None, now: float, out: list[Output]) -> None:
+    def _open(self, track: TopicSubscription, instrument: Instrument | None, now: float, out: list[Output]) -> None:
         plan = self._plan(track, instrument)
         track.ended = Cause.REJECTED if plan is None else None
         if plan is None:
             return
         track.plan, track.instrument = plan, instrument
-        if isinstance(track, BookTrack):
+        if isinstance(track, BookSubscription):
             self._open_leg(track, _book_spec(plan), now, out)
-        elif isinstance(track, AssembledTrack):
+        elif isinstance(track, MessageSubscription):
             user = self._users[track] = User(track.feed, track.stream_changed)
             for spec in plan.streams:
                 self._add_source(track, spec.parts, self._roster.open(spec, user, now, out))
@@ -133,22 +140,22 @@ class Wishes:
                 self._add_source(track, poll.parts, self._roster.open_poll(poll, user, now))
         self._introduce(track, out)
 
-    def _plan(self, track: Track, instrument: Instrument | None) -> Plan | None:
-        depth = track.depth if isinstance(track, BookTrack) else 0
+    def _plan(self, track: TopicSubscription, instrument: Instrument | None) -> Plan | None:
+        depth = track.depth if isinstance(track, BookSubscription) else 0
         try:
             return self._desk.venue.plan(track.topic, instrument, depth)
         except CryptodashError:
             return None
 
-    def _add_source(self, track: Track, parts: frozenset[Part], stream: Stream) -> None:
+    def _add_source(self, track: TopicSubscription, parts: frozenset[Part], stream: Stream) -> None:
         for part in sorted(parts):
             track.sources[part] = (*track.sources.get(part, ()), stream)
 
-    def _stop(self, track: Track, now: float, out: list[Output]) -> None:
+    def _stop(self, track: TopicSubscription, now: float, out: list[Output]) -> None:
         """Give up every stream of the track."""
         track.plan = None
         self._part(track, out)
-        if isinstance(track, BookTrack):
+        if isinstance(track, BookSubscription):
             for leg in track.legs():
                 self._retire(leg, now)
         else:
@@ -158,12 +165,12 @@ class Wishes:
                     self._roster.leave(stream, user, now)
         track.sources.clear()
 
-    def _retry(self, track: Track, now: float, out: list[Output]) -> None:
+    def _retry(self, track: TopicSubscription, now: float, out: list[Output]) -> None:
         """Another chance for what the venue rejected."""
         for stream in _streams(track):
             self._roster.retry(stream, now, out)
 
-    def _compare(self, track: Track, now: float, out: list[Output]) -> None:
+    def _compare(self, track: TopicSubscription, now: float, out: list[Output]) -> None:
         """The catalogue may tell that a running topic's instrument is gone, or halted, or trades again."""
         instrument = self._desk.catalogue.get(track.topic.market, track.topic.symbol)
         if instrument is None or instrument.status == "delisted":
@@ -176,14 +183,14 @@ class Wishes:
 
     # -- books: one stream per tier
 
-    def _open_leg(self, track: BookTrack, spec: StreamSpec, now: float, out: list[Output]) -> None:
+    def _open_leg(self, track: BookSubscription, spec: StreamSpec, now: float, out: list[Output]) -> None:
         leg = track.new_leg(spec)
         user = self._users[leg] = User(leg.feed, leg.stream_changed)
         leg.stream = self._roster.open(spec, user, now, out)
         if leg is track.leg:
             track.sources[Part.BOOK] = (leg.stream,)
 
-    def _rewatch(self, track: BookTrack, now: float, out: list[Output]) -> None:
+    def _rewatch(self, track: BookSubscription, now: float, out: list[Output]) -> None:
         """Other depths are watched: the same stream goes on, or one of another tier is made live
         before this one is dropped."""
         plan = None if track.plan is None else self._plan(track, track.instrument)
@@ -197,7 +204,7 @@ class Wishes:
         if track.leg.spec != spec and track.next_leg is None:
             self._open_leg(track, spec, now, out)
 
-    def _retire(self, leg: Leg, now: float) -> None:
+    def _retire(self, leg: BookStream, now: float) -> None:
         """Give a leg's stream up."""
         leg.track.forget(leg)
         user = self._users.pop(leg, None)
@@ -208,7 +215,7 @@ class Wishes:
 
     # -- topics of one instrument that know of each other
 
-    def _introduce(self, track: Track, out: list[Output]) -> None:
+    def _introduce(self, track: TopicSubscription, out: list[Output]) -> None:
         """A trade stream gives the ticker its ``last``; the ticker's quotes show whether the book keeps up."""
         ticker, trades, book = self._family(track)
         if ticker is None or ticker.plan is None:
@@ -220,12 +227,12 @@ class Wishes:
         if book is not None:
             book.ticker = ticker
 
-    def _part(self, track: Track, out: list[Output]) -> None:
+    def _part(self, track: TopicSubscription, out: list[Output]) -> None:
         """One of them leaves."""
         ticker, trades, book = self._family(track)
-        if isinstance(track, TickerTrack):
+        if isinstance(track, TickerSubscription):
             ticker = track
-        if isinstance(track, TradeTrack):
+        if isinstance(track, TradeSubscription):
             trades = track
         if ticker is not None and trades is not None and ticker in self._users:
             for stream in _streams(trades):
@@ -234,23 +241,25 @@ class Wishes:
         if book is not None and ticker is track:
             book.ticker = None
 
-    def _family(self, track: Track) -> tuple[TickerTrack | None, TradeTrack | None, BookTrack | None]:
+    def _family(
+        self, track: TopicSubscription
+    ) -> tuple[TickerSubscription | None, TradeSubscription | None, BookSubscription | None]:
         if track.topic.is_sweep:
             return None, None, None
         ticker, trades, book = (
             self.tracks.get(track.topic.sibling(each)) for each in (Channel.TICKER, Channel.TRADE, Channel.ORDER_BOOK)
         )
         return (
-            ticker if isinstance(ticker, TickerTrack) else None,
-            trades if isinstance(trades, TradeTrack) else None,
-            book if isinstance(book, BookTrack) else None,
+            ticker if isinstance(ticker, TickerSubscription) else None,
+            trades if isinstance(trades, TradeSubscription) else None,
+            book if isinstance(book, BookSubscription) else None,
         )
 
 
-def _streams(track: Track) -> list[Stream]:
+def _streams(track: TopicSubscription) -> list[Stream]:
     """The track's streams, each once (a candidate of another tier included)."""
     streams = [stream for each in track.sources.values() for stream in each]
-    if isinstance(track, BookTrack):
+    if isinstance(track, BookSubscription):
         streams += [leg.stream for leg in track.legs() if leg.stream is not None]
     return list(dict.fromkeys(streams))
 

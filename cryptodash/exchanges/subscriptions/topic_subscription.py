@@ -9,21 +9,21 @@ from collections.abc import Sequence
 from cryptodash.core.events import Candle, Cause, State, StreamStatus
 from cryptodash.core.instruments import Instrument
 from cryptodash.core.topics import Topic
-from cryptodash.exchanges import freshness
 from cryptodash.exchanges.adapter.messages import Bar, Mark, Message, Quote, Stats, SweepRows, Trades
 from cryptodash.exchanges.adapter.venue import Part, Plan
 from cryptodash.exchanges.builders.candles import CandleBuilder
 from cryptodash.exchanges.builders.ticker import SweepBuilder, TickerBuilder, TradeBuilder
 from cryptodash.exchanges.connections.commands import Fetch, Output
 from cryptodash.exchanges.connections.stream import Stream
-from cryptodash.exchanges.desk import Desk
+from cryptodash.exchanges.subscriptions import freshness
+from cryptodash.exchanges.subscriptions.desk import Desk
 
 MOST_CANDLES = 1000
 MARGIN = 2
 """Bars asked for beyond those that are missing: the running one, and one that may open meanwhile."""
 
 
-class Track:
+class TopicSubscription:
     """What all topics have in common. ``ended`` is the cause of a topic that is closed."""
 
     def __init__(self, topic: Topic, desk: Desk) -> None:
@@ -103,7 +103,7 @@ def _newest(streams: tuple[Stream, ...]) -> float | None:
     return max((each.last for each in streams if each.last is not None), default=None)
 
 
-class AssembledTrack(Track, ABC):
+class MessageSubscription(TopicSubscription, ABC):
     """A topic that takes its streams' messages itself: every kind but the order book, whose frames go to its legs."""
 
     @abstractmethod
@@ -111,7 +111,7 @@ class AssembledTrack(Track, ABC):
         """Take one message of one of the streams."""
 
 
-class TickerTrack(AssembledTrack):
+class TickerSubscription(MessageSubscription):
     """One instrument's ticker. While a trade stream of the instrument is open and good,
     ``last`` comes from it alone."""
 
@@ -187,7 +187,7 @@ class TickerTrack(AssembledTrack):
         self.refresh(out)
 
 
-class TradeTrack(AssembledTrack):
+class TradeSubscription(MessageSubscription):
     """One instrument's trades. There is no current value: the topic is as good as its stream."""
 
     def __init__(self, topic: Topic, desk: Desk) -> None:
@@ -222,7 +222,7 @@ class TradeTrack(AssembledTrack):
         return state, cause
 
 
-class CandleTrack(AssembledTrack):
+class CandleSubscription(MessageSubscription):
     """Bars of one interval. A closing frame that got lost is fetched before the next bar goes out."""
 
     def __init__(self, topic: Topic, desk: Desk) -> None:
@@ -267,7 +267,7 @@ class CandleTrack(AssembledTrack):
         out.extend(events)
 
 
-class SweepTrack(AssembledTrack):
+class SweepSubscription(MessageSubscription):
     """A whole market's tickers."""
 
     def __init__(self, topic: Topic, desk: Desk) -> None:

@@ -8,7 +8,7 @@ from cryptodash.exchanges.adapter.venue import Part, Poll, StreamSpec
 from cryptodash.exchanges.connections.allocation import Allocation
 from cryptodash.exchanges.connections.commands import Output
 from cryptodash.exchanges.connections.stream import Feed, Listener, Phase, Signal, Stream
-from cryptodash.exchanges.polls import Polls
+from cryptodash.exchanges.subscriptions.polls import Polls
 
 Kind = tuple[str, frozenset[Part]]
 """Endpoint and parts: streams of one kind come by the same way."""
@@ -22,7 +22,7 @@ class User:
     listener: Listener
 
 
-class Roster:
+class Streams:
     """The streams that are wanted now."""
 
     def __init__(self, lines: Allocation, polls: Polls) -> None:

@@ -8,15 +8,15 @@ from collections.abc import Callable
 from cryptodash.core.errors import UpstreamError
 from cryptodash.core.events import BookChanged, Cause, State
 from cryptodash.core.topics import Topic
-from cryptodash.exchanges import freshness
 from cryptodash.exchanges.adapter.messages import Depth, Message
 from cryptodash.exchanges.adapter.venue import BookRule, RestRequest, StreamSpec
 from cryptodash.exchanges.builders.book_sync import OrderBook, Outcome
 from cryptodash.exchanges.connections.commands import Output
 from cryptodash.exchanges.connections.stream import Phase, Signal, Stream
-from cryptodash.exchanges.desk import RESYNC_BOUNDS, Desk, cause_of
-from cryptodash.exchanges.snapshots import Snapshots, pause
-from cryptodash.exchanges.tracks import TickerTrack, Track
+from cryptodash.exchanges.subscriptions import freshness
+from cryptodash.exchanges.subscriptions.desk import RESYNC_BOUNDS, Desk, cause_of
+from cryptodash.exchanges.subscriptions.snapshot_queue import SnapshotQueue, pause
+from cryptodash.exchanges.subscriptions.topic_subscription import TickerSubscription, TopicSubscription
 
 LOST: dict[Outcome, tuple[Cause, str]] = {
     Outcome.GAP: (Cause.GAP, "sequence"),
@@ -29,11 +29,11 @@ SLOW_STREAM = 1.0
 """Seconds without a frame that make a book's stream a slow one."""
 
 
-class Leg:
+class BookStream:
     """One stream of a book and the book made from it. Usually a track has one;
     while it changes to another tier, two."""
 
-    def __init__(self, track: BookTrack, spec: StreamSpec, rule: BookRule) -> None:
+    def __init__(self, track: BookSubscription, spec: StreamSpec, rule: BookRule) -> None:
         self.track = track
         self.spec = spec
         self.book = OrderBook(rule, tier=spec.depth if rule is BookRule.COUNTER else None)
@@ -89,17 +89,19 @@ class Leg:
         self.unsynced_since = self.track.desk.clock.monotonic()
 
 
-class BookTrack(Track):
+class BookSubscription(TopicSubscription):
     """One instrument's order book; ``depths`` are those somebody watches."""
 
-    def __init__(self, topic: Topic, desk: Desk, snapshots: Snapshots, retire: Callable[[Leg, float], None]) -> None:
+    def __init__(
+        self, topic: Topic, desk: Desk, snapshots: SnapshotQueue, retire: Callable[[BookStream, float], None]
+    ) -> None:
         """``retire`` gives up a leg that another has replaced."""
         super().__init__(topic, desk)
         self.depths: set[int] = set()
-        self.leg: Leg | None = None
-        self.next_leg: Leg | None = None
+        self.leg: BookStream | None = None
+        self.next_leg: BookStream | None = None
         """The leg of another tier, until its book is synced."""
-        self.ticker: TickerTrack | None = None
+        self.ticker: TickerSubscription | None = None
         """The ticker of the same instrument: its quotes carry the book's update ids where the rule is ``RANGE``."""
         self._snapshots = snapshots
         self._retire = retire
@@ -123,9 +125,9 @@ class BookTrack(Track):
         """The largest depth anybody watches."""
         return max(self.depths, default=1) or 1
 
-    def new_leg(self, spec: StreamSpec) -> Leg:
+    def new_leg(self, spec: StreamSpec) -> BookStream:
         """A leg for this stream; the first one is used at once, a later one when its book is synced."""
-        leg = Leg(self, spec, self.desk.venue.book_rule[self.topic.market])
+        leg = BookStream(self, spec, self.desk.venue.book_rule[self.topic.market])
         leg.book.watch(self.depth)
         if self.leg is None:
             self.leg = leg
@@ -133,7 +135,7 @@ class BookTrack(Track):
             self.next_leg = leg
         return leg
 
-    def legs(self) -> list[Leg]:
+    def legs(self) -> list[BookStream]:
         """Both, one or none."""
         return [leg for leg in (self.leg, self.next_leg) if leg is not None]
 
@@ -142,7 +144,7 @@ class BookTrack(Track):
         for leg in self.legs():
             leg.book.watch(self.depth)
 
-    def forget(self, leg: Leg) -> None:
+    def forget(self, leg: BookStream) -> None:
         """The leg's stream is given up."""
         self._snapshots.leave(leg)
         if leg is self.next_leg:
@@ -152,14 +154,14 @@ class BookTrack(Track):
 
     # -- what the books say
 
-    def changed(self, leg: Leg, time: int | None, received: int, rebuilt: bool, out: list[Output]) -> None:
+    def changed(self, leg: BookStream, time: int | None, received: int, rebuilt: bool, out: list[Output]) -> None:
         """The book holds a new state."""
         if leg is self.leg:
             timestamp = self.desk.venue_ms() if time is None else time
             out.append(BookChanged(self.topic, leg.book, timestamp, received, rebuilt))
 
     def follow_up(
-        self, leg: Leg, outcome: Outcome, time: int | None, now: float, received: int, out: list[Output]
+        self, leg: BookStream, outcome: Outcome, time: int | None, now: float, received: int, out: list[Output]
     ) -> None:
         """Everything a frame or snapshot can lead to but a plain change."""
         if outcome is Outcome.REBUILT:
@@ -183,7 +185,7 @@ class BookTrack(Track):
             self._snapshots.ask(leg)
             self._snapshots.advance(now, out)
 
-    def _rebuilt(self, leg: Leg, time: int | None, now: float, received: int, out: list[Output]) -> None:
+    def _rebuilt(self, leg: BookStream, time: int | None, now: float, received: int, out: list[Output]) -> None:
         leg.failures = 0
         if leg.cause is not None or not self.valued:
             self._duration.observe(now - leg.unsynced_since)
@@ -199,7 +201,7 @@ class BookTrack(Track):
         self.changed(leg, time, received, True, out)
         self.refresh(out)  # after the book: what clients hold from before the loss must not be called live again
 
-    def begin_again(self, leg: Leg, now: float) -> None:
+    def begin_again(self, leg: BookStream, now: float) -> None:
         """End and begin the stream for a new snapshot in it; at most once in five seconds, then less often."""
         if leg.stream is None:
             return
@@ -209,13 +211,13 @@ class BookTrack(Track):
         leg.failures += 1
         self.desk.lines.resubscribe(leg.stream)
 
-    def answered(self, leg: Leg, depth: Depth, limit: int, now: float, received: int, out: list[Output]) -> None:
+    def answered(self, leg: BookStream, depth: Depth, limit: int, now: float, received: int, out: list[Output]) -> None:
         """A snapshot has come."""
         outcome = leg.book.snapshot(depth, limit)
         if outcome is not Outcome.IGNORED:
             self.follow_up(leg, outcome, leg.book.time, now, received, out)
 
-    def failed(self, leg: Leg, error: UpstreamError | None, now: float, out: list[Output]) -> None:
+    def failed(self, leg: BookStream, error: UpstreamError | None, now: float, out: list[Output]) -> None:
         """No snapshot came; the next try waits longer, and as long as the venue says."""
         leg.book.snapshot_failed()
         leg.failures += 1

@@ -9,7 +9,7 @@ from cryptodash.exchanges.adapter.messages import Message
 from cryptodash.exchanges.adapter.venue import Poll, RestRequest, StreamSpec
 from cryptodash.exchanges.connections.commands import Fetch, Output
 from cryptodash.exchanges.connections.stream import PROMISES, Stream
-from cryptodash.exchanges.desk import cause_of
+from cryptodash.exchanges.subscriptions.desk import cause_of
 
 REST = "rest"
 """What stands for the endpoint in a poll's stream."""

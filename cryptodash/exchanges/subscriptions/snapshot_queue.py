@@ -29,7 +29,7 @@ class Customer(Protocol):
         """What to fetch; called when it is going to be fetched."""
 
 
-class Snapshots:
+class SnapshotQueue:
     """Who waits for a snapshot, and who has one on its way."""
 
     def __init__(self) -> None:
