@@ -18,7 +18,7 @@ import msgspec
 from autobahn.twisted.websocket import WebSocketClientFactory, connectWS
 
 from benchmarks.peers.work import cpu_seconds, say
-from cryptodash.exchanges.frames import FrameSlicer
+from cryptodash.exchanges.transport.frame_slicer import FrameSlicer
 
 
 class Quote(msgspec.Struct, gc=False):

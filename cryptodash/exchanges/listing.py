@@ -15,7 +15,7 @@ from cryptodash.core.instruments import Catalogue, Instrument, MarketType
 from cryptodash.core.time import Clock
 from cryptodash.exchanges.adapter.messages import BadFrame
 from cryptodash.exchanges.adapter.venue import IVenue
-from cryptodash.exchanges.rest import RestClient
+from cryptodash.exchanges.transport.rest import RestClient
 
 HOURLY = 3600.0
 PROBE_EVERY = 60.0

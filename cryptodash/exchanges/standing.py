@@ -16,7 +16,7 @@ from cryptodash.exchanges.adapter.venue import IVenue
 from cryptodash.exchanges.connections.commands import Closed
 from cryptodash.exchanges.engine import Engine, Health
 from cryptodash.exchanges.listing import Listing
-from cryptodash.exchanges.rest import RestClient
+from cryptodash.exchanges.transport.rest import RestClient
 
 CONNECT_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 

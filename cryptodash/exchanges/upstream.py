@@ -32,12 +32,12 @@ from cryptodash.exchanges.adapter.venue import Hosts, IVenue, Purpose, RestReque
 from cryptodash.exchanges.builders.candles import candles_of
 from cryptodash.exchanges.connections.commands import Closed, Connect, Disconnect, Fetch, Output, Send
 from cryptodash.exchanges.engine import Engine
-from cryptodash.exchanges.links import GOODBYE, Events, Links
 from cryptodash.exchanges.listing import Listing
-from cryptodash.exchanges.proxy import Dialer
-from cryptodash.exchanges.rest import RestClient
 from cryptodash.exchanges.standing import Meters, rate_limits, status, unknown_topics
 from cryptodash.exchanges.subscriptions.desk import cause_of
+from cryptodash.exchanges.transport.dialer import Dialer
+from cryptodash.exchanges.transport.rest import RestClient
+from cryptodash.exchanges.transport.sockets import GOODBYE, Events, Sockets
 
 LOOK_AT_LEAST_EVERY = 0.25
 """Seconds. A market event may bring the engine's next deadline forward without our asking;
@@ -129,7 +129,7 @@ class Upstream(Service):
         self._rest.dated = self._engine.dated
         meters = Meters(tally, venue.id)
         events = Events(opened=self._opened, received=self._received, heard=self._engine.heard, closed=self._closed)
-        self._links = Links(
+        self._links = Sockets(
             self._dialer, reactor, clock, meters, events, {key: each.message_gap for key, each in venue.limits.items()}
         )
         meters.watch(self.report, self.streams, self._links.count, self._engine, self._rest, clock)

@@ -18,9 +18,9 @@ from cryptodash.api import socket as api_socket
 from cryptodash.core.config import Config, Limits
 from cryptodash.core.tally import Tally
 from cryptodash.core.time import SystemClock
-from cryptodash.exchanges import feed as feed_module
-from cryptodash.exchanges.feed import Feed, FeedProtocol, Handlers
-from cryptodash.exchanges.proxy import Dialer
+from cryptodash.exchanges.transport import websocket as feed_module
+from cryptodash.exchanges.transport.dialer import Dialer
+from cryptodash.exchanges.transport.websocket import Feed, VenueSocketProtocol, Handlers
 from cryptodash.hub.broadcaster import Broadcaster
 
 MOST = 17 * 1024 * 1024
@@ -62,7 +62,7 @@ def server_factory(reactor: Any) -> EchoServerFactory:
     return EchoServerFactory(hub, config, "simulated", "0", reactor, clock, tally, Random(1))
 
 
-class EchoFeedProtocol(FeedProtocol):
+class EchoFeedProtocol(VenueSocketProtocol):
     """What talks to a venue, with its fast way in, but echoing."""
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:

@@ -638,7 +638,9 @@ def test_topics_kept_warm_that_the_venue_lacks_are_logged_once() -> None:
 
 def test_the_life_of_a_connection_is_logged_and_the_same_trouble_once(bench: Bench) -> None:
     def lines(events: Sequence[Any]) -> list[str]:
-        return [formatEvent(each) for each in events if each["log_namespace"] == "cryptodash.exchanges.links"]
+        return [
+            formatEvent(each) for each in events if each["log_namespace"] == "cryptodash.exchanges.transport.sockets"
+        ]
 
     with capturedLogs() as events:
         bench.connect()

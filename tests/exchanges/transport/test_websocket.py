@@ -11,10 +11,10 @@ from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerPr
 from twisted.internet.protocol import Factory, Protocol
 from twisted.protocols.tls import TLSMemoryBIOFactory
 
-from cryptodash.exchanges import feed as feed_module
 from cryptodash.exchanges.connections.commands import Closed
-from cryptodash.exchanges.feed import Feed, Handlers
-from cryptodash.exchanges.proxy import Dialer
+from cryptodash.exchanges.transport import websocket as feed_module
+from cryptodash.exchanges.transport.dialer import Dialer
+from cryptodash.exchanges.transport.websocket import Feed, Handlers
 from cryptodash.testing.authority import Authority
 from cryptodash.testing.network import MemoryNetwork
 

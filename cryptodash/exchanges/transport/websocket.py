@@ -22,8 +22,8 @@ from zope.interface import implementer
 
 from cryptodash._version import __version__
 from cryptodash.exchanges.connections.commands import Closed
-from cryptodash.exchanges.frames import FrameSlicer
-from cryptodash.exchanges.proxy import Dialer, failure_kind, failure_text
+from cryptodash.exchanges.transport.dialer import Dialer, failure_kind, failure_text
+from cryptodash.exchanges.transport.frame_slicer import FrameSlicer
 
 OPEN_DEADLINE = 10.0
 """Seconds for name resolution, TCP, TLS and the WebSocket handshake together."""
@@ -41,7 +41,7 @@ PONG_GAP = 0.3
 
 MAX_RETRY_AFTER = 7 * 86400
 
-_log = Logger(namespace="cryptodash.exchanges.feed")
+_log = Logger(namespace="cryptodash.exchanges.transport.websocket")
 
 
 @frozen
@@ -83,7 +83,7 @@ class Feed:
         self._phase = _Phase.NEW
         self._timer: Any = None
         self._connecting: Any = None
-        self._protocol: FeedProtocol | None = None
+        self._protocol: VenueSocketProtocol | None = None
         self._verdict: Closed | None = None
         """How it ends, where that is known before the connection is gone."""
 
@@ -128,7 +128,7 @@ class Feed:
 
     # What the protocol and the endpoint tell us.
 
-    def attached(self, protocol: FeedProtocol, secure: bool) -> None:
+    def attached(self, protocol: VenueSocketProtocol, secure: bool) -> None:
         """TCP stands."""
         self._protocol = protocol
         if self._phase is _Phase.DIALLING:
@@ -237,7 +237,7 @@ class Feed:
 
 
 @implementer(IHandshakeListener)
-class FeedProtocol(FrameSlicer):
+class VenueSocketProtocol(FrameSlicer):
     """Autobahn's client, kept small: it turns Autobahn's callbacks into ``Feed``'s and lets no exception out."""
 
     def __init__(self, feed: Feed, secure: bool) -> None:
@@ -336,15 +336,15 @@ class FeedProtocol(FrameSlicer):
 
 class _Factory(WebSocketClientFactory):
     noisy = False
-    protocol = FeedProtocol
+    protocol = VenueSocketProtocol
 
     def __init__(self, url: str, reactor: Any, feed: Feed, secure: bool) -> None:
         super().__init__(url, useragent=f"cryptodash/{__version__}", reactor=reactor)
         self._feed = feed
         self._secure = secure
 
-    def buildProtocol(self, addr: IAddress) -> FeedProtocol:
-        protocol: FeedProtocol = self.protocol(self._feed, self._secure)
+    def buildProtocol(self, addr: IAddress) -> VenueSocketProtocol:
+        protocol: VenueSocketProtocol = self.protocol(self._feed, self._secure)
         protocol.factory = self
         return protocol
 

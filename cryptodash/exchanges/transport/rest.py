@@ -23,8 +23,8 @@ from cryptodash.core.instruments import MarketType
 from cryptodash.core.tally import Tally
 from cryptodash.core.time import Clock
 from cryptodash.exchanges.adapter.venue import Hosts, IVenue, RestRequest
-from cryptodash.exchanges.budget import Budget, Ticket
-from cryptodash.exchanges.proxy import failure_text, was_cancelled
+from cryptodash.exchanges.transport.dialer import failure_text, was_cancelled
+from cryptodash.exchanges.transport.rate_limit import RateLimit, Ticket
 
 DEADLINE = 10.0
 """Seconds from the start of a request to the end of its body."""
@@ -37,7 +37,7 @@ MAX_BODY = 16 * 1024 * 1024
 BAN = 60.0
 """Seconds without a request after a rate-limit answer that names no time."""
 
-_log = Logger(namespace="cryptodash.exchanges.rest")
+_log = Logger(namespace="cryptodash.exchanges.transport.rest")
 
 
 class RestClient:
@@ -54,10 +54,10 @@ class RestClient:
         self._hosts = hosts
         self._reactor = reactor
         self._agent = agent
-        pools: dict[str, Budget] = {}
-        self._budgets: dict[MarketType, Budget] = {}
+        pools: dict[str, RateLimit] = {}
+        self._budgets: dict[MarketType, RateLimit] = {}
         for market, limits in venue.rest_limits.items():
-            self._budgets[market] = pools.setdefault(limits.pool, Budget(limits.weight, limits.per, clock))
+            self._budgets[market] = pools.setdefault(limits.pool, RateLimit(limits.weight, limits.per, clock))
         self._pools = tuple(pools.values())
         self._clock = clock
         self.dated: Callable[[int], None] = lambda date_ms: None
@@ -108,7 +108,7 @@ class RestClient:
             budget.finish(ticket)
             self._pump()
 
-    async def _started(self, budget: Budget, request: RestRequest) -> Ticket:
+    async def _started(self, budget: RateLimit, request: RestRequest) -> Ticket:
         """Wait in the budget's queue."""
         try:
             ticket = budget.enqueue(request.weight, request.purpose)
@@ -147,7 +147,7 @@ class RestClient:
         self._timer = None
         self._pump()
 
-    async def _exchange(self, budget: Budget, request: RestRequest) -> bytes:
+    async def _exchange(self, budget: RateLimit, request: RestRequest) -> bytes:
         url = self._hosts[request.market].rest.rstrip("/") + request.path
         # A client of its own per request: it would otherwise keep whatever cookies the venue's front end hands out.
         client = HTTPClient(self._agent)
@@ -181,7 +181,7 @@ class RestClient:
             return
         self.dated(int(date.timestamp()) * 1000)
 
-    def _adopt(self, budget: Budget, request: RestRequest, headers: Mapping[str, str]) -> None:
+    def _adopt(self, budget: RateLimit, request: RestRequest, headers: Mapping[str, str]) -> None:
         header = self._venue.rest_limits[request.market].used_header.lower()
         used = headers.get(header, "") if header else ""
         if used.isdecimal() and len(used) < 10:

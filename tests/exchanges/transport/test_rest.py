@@ -19,10 +19,10 @@ from twisted.web.server import NOT_DONE_YET, Site
 from cryptodash.core.errors import UpstreamError
 from cryptodash.core.instruments import MarketType
 from cryptodash.core.tally import Tally
-from cryptodash.exchanges import rest as rest_module
 from cryptodash.exchanges.adapter.venue import Hosts, Purpose, RestLimits, RestRequest
-from cryptodash.exchanges.proxy import Dialer
-from cryptodash.exchanges.rest import RestClient
+from cryptodash.exchanges.transport import rest as rest_module
+from cryptodash.exchanges.transport.dialer import Dialer
+from cryptodash.exchanges.transport.rest import RestClient
 from cryptodash.testing.authority import Authority
 from cryptodash.testing.network import MemoryNetwork
 

@@ -17,7 +17,7 @@ from twisted.web.resource import Resource
 from twisted.web.server import Site
 
 from cryptodash.core.errors import ConfigError
-from cryptodash.exchanges.proxy import ConnectEndpoint, Dialer, ProxyRefused, failure_kind, failure_text
+from cryptodash.exchanges.transport.dialer import ConnectEndpoint, Dialer, ProxyRefused, failure_kind, failure_text
 from cryptodash.testing.authority import Authority
 from cryptodash.testing.network import MemoryNetwork
 

@@ -9,16 +9,16 @@ from hypothesis import strategies as st
 from cryptodash.core.errors import UpstreamError
 from cryptodash.core.time import ManualClock
 from cryptodash.exchanges.adapter.venue import Purpose
-from cryptodash.exchanges.budget import Budget, Ticket
+from cryptodash.exchanges.transport.rate_limit import RateLimit, Ticket
 
 
-def _take(budget: Budget, weight: int, purpose: Purpose = Purpose.POLL) -> Ticket:
+def _take(budget: RateLimit, weight: int, purpose: Purpose = Purpose.POLL) -> Ticket:
     return budget.enqueue(weight, purpose)
 
 
 def test_starts_what_fits_and_waits_for_the_rest() -> None:
     clock = ManualClock()
-    budget = Budget(100, 60, clock)
+    budget = RateLimit(100, 60, clock)
     first, second = _take(budget, 60), _take(budget, 50)
     assert budget.start() == [first]
     assert budget.next_start() is None, "only the end of the running request can free weight"
@@ -33,7 +33,7 @@ def test_starts_what_fits_and_waits_for_the_rest() -> None:
 
 def test_a_request_counts_from_its_start_until_a_window_after_its_end() -> None:
     clock = ManualClock()
-    budget = Budget(10, 60, clock)
+    budget = RateLimit(10, 60, clock)
     ticket = _take(budget, 10)
     budget.start()
     clock.advance(59)
@@ -45,14 +45,14 @@ def test_a_request_counts_from_its_start_until_a_window_after_its_end() -> None:
 
 
 def test_urgent_purposes_go_first_and_equals_in_order() -> None:
-    budget = Budget(1000, 60, ManualClock(), in_flight=10)
+    budget = RateLimit(1000, 60, ManualClock(), in_flight=10)
     order = [Purpose.PROBE, Purpose.POLL, Purpose.CANDLES, Purpose.SNAPSHOT, Purpose.CATALOGUE, Purpose.SNAPSHOT]
     tickets = [_take(budget, 1, purpose) for purpose in order]
     assert [tickets.index(each) for each in budget.start()] == [3, 5, 2, 4, 1, 0]
 
 
 def test_a_light_request_never_overtakes_a_heavy_urgent_one() -> None:
-    budget = Budget(100, 60, ManualClock())
+    budget = RateLimit(100, 60, ManualClock())
     running = _take(budget, 60)
     assert budget.start() == [running]
     _take(budget, 50, Purpose.SNAPSHOT)
@@ -61,7 +61,7 @@ def test_a_light_request_never_overtakes_a_heavy_urgent_one() -> None:
 
 
 def test_at_most_four_run_at_once() -> None:
-    budget = Budget(1000, 60, ManualClock())
+    budget = RateLimit(1000, 60, ManualClock())
     tickets = [_take(budget, 1) for _ in range(6)]
     assert budget.start() == tickets[:4]
     assert budget.next_start() is None
@@ -71,7 +71,7 @@ def test_at_most_four_run_at_once() -> None:
 
 def test_a_ban_stops_everything_and_empties_the_queue() -> None:
     clock = ManualClock()
-    budget = Budget(10, 60, clock)
+    budget = RateLimit(10, 60, clock)
     running, waiting = _take(budget, 10), _take(budget, 1)
     assert budget.start() == [running]
     assert budget.block(7) == [waiting]
@@ -90,7 +90,7 @@ def test_a_ban_stops_everything_and_empties_the_queue() -> None:
 
 
 def test_a_full_queue_and_an_impossible_weight_are_refused() -> None:
-    budget = Budget(10, 60, ManualClock(), queue=2)
+    budget = RateLimit(10, 60, ManualClock(), queue=2)
     with pytest.raises(UpstreamError) as caught:
         _take(budget, 11)
     assert caught.value.cause == "capacity"
@@ -101,7 +101,7 @@ def test_a_full_queue_and_an_impossible_weight_are_refused() -> None:
 
 
 def test_withdrawn_requests_leave_room_and_never_start() -> None:
-    budget = Budget(10, 60, ManualClock(), queue=3)
+    budget = RateLimit(10, 60, ManualClock(), queue=3)
     for _ in range(50):
         budget.withdraw(_take(budget, 1))
     kept = _take(budget, 1)
@@ -111,7 +111,7 @@ def test_withdrawn_requests_leave_room_and_never_start() -> None:
 
 def test_what_others_used_is_adopted_for_one_window() -> None:
     clock = ManualClock()
-    budget = Budget(100, 60, clock)
+    budget = RateLimit(100, 60, clock)
     ticket = _take(budget, 20)
     budget.start()
     budget.adopt(15)
@@ -140,7 +140,7 @@ STEPS = st.lists(
 @given(STEPS, st.randoms(use_true_random=False))
 def test_no_window_of_the_venue_ever_holds_more_than_the_limit(steps: list[tuple[str, int]], random: object) -> None:
     clock = ManualClock()
-    budget = Budget(100, 60, clock)
+    budget = RateLimit(100, 60, clock)
     running: list[tuple[float, Ticket]] = []
     counted: list[tuple[float, int]] = []
     for what, number in steps:
@@ -162,7 +162,7 @@ def test_no_window_of_the_venue_ever_holds_more_than_the_limit(steps: list[tuple
 @given(st.lists(st.integers(1, 60), min_size=1, max_size=30))
 def test_following_next_start_everything_starts_in_the_end(weights: list[int]) -> None:
     clock = ManualClock()
-    budget = Budget(60, 10, clock)
+    budget = RateLimit(60, 10, clock)
     expected = [budget.enqueue(weight, Purpose.POLL) for weight in weights]
     started: list[Ticket] = []
     for _ in range(200):

@@ -40,7 +40,7 @@ class Ticket:
     stage: _Stage = _Stage.QUEUED
 
 
-class Budget:
+class RateLimit:
     """``weight`` units per ``per`` seconds, at most ``in_flight`` requests at once and ``queue`` waiting.
 
     The owner calls ``enqueue``, sends what ``start`` returns, and gives every ticket back by ``finish`` (started) or

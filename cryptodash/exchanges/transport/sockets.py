@@ -14,14 +14,14 @@ from twisted.logger import Logger
 
 from cryptodash.core.time import Clock
 from cryptodash.exchanges.connections.commands import Closed, Connect, Disconnect, Send
-from cryptodash.exchanges.feed import Feed, Handlers
-from cryptodash.exchanges.proxy import Dialer
 from cryptodash.exchanges.standing import Meters
+from cryptodash.exchanges.transport.dialer import Dialer
+from cryptodash.exchanges.transport.websocket import Feed, Handlers
 
 GOODBYE = 1.5
 """Seconds the open connections get to close at the end."""
 
-_log = Logger(namespace="cryptodash.exchanges.links")
+_log = Logger(namespace="cryptodash.exchanges.transport.sockets")
 
 
 @define(eq=False)
@@ -49,7 +49,7 @@ class Events:
     closed: Callable[[str, Closed], None]
 
 
-class Links:
+class Sockets:
     """Carries out ``Connect``, ``Send`` and ``Disconnect``, counts, and tells ``events``;
     after ``hang_up`` nobody is told anything.
 
