@@ -28,7 +28,7 @@ from cryptodash.core.interfaces import ExchangeReport, IUpstream, StreamReport
 from cryptodash.core.numbers import Number
 from cryptodash.core.time import SystemClock
 from cryptodash.core.topics import Channel, Topic
-from cryptodash.exchanges import registry
+from cryptodash.exchanges.venues import registry
 from cryptodash.hub.interfaces import Batch, IOutlet, Message
 from cryptodash.service import Server, build
 

@@ -16,7 +16,7 @@ from cryptodash import __version__, log
 from cryptodash.core.config import Config, Layer, load
 from cryptodash.core.errors import ConfigError
 from cryptodash.core.settings import SETTINGS, Setting, host_settings
-from cryptodash.exchanges import registry
+from cryptodash.exchanges.venues import registry
 from cryptodash.simulator.control import CONTROL_PORT
 from cryptodash.simulator.faults import FAULTS
 

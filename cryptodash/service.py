@@ -28,9 +28,9 @@ from cryptodash.core.errors import ConfigError
 from cryptodash.core.instruments import MarketType
 from cryptodash.core.tally import Tally
 from cryptodash.core.time import Clock
-from cryptodash.exchanges import registry
 from cryptodash.exchanges.adapter.venue import Hosts, IVenue
 from cryptodash.exchanges.upstream import Upstream, hosts_of
+from cryptodash.exchanges.venues import registry
 from cryptodash.hub.broadcaster import Broadcaster
 
 DRAIN_SECONDS = 3.0

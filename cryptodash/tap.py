@@ -28,8 +28,8 @@ from cryptodash import log
 from cryptodash.core.config import Config
 from cryptodash.core.errors import ConfigError, CryptodashError
 from cryptodash.core.time import SystemClock
-from cryptodash.exchanges import registry
-from cryptodash.exchanges.recorded import RecordedVenue
+from cryptodash.exchanges.venues import registry
+from cryptodash.exchanges.venues.recorded import RecordedVenue
 from cryptodash.options import Options, config_of, refuse
 from cryptodash.service import StandIn, build, endpoint_of
 from cryptodash.simulator.control import CONTROL_PORT

@@ -24,7 +24,7 @@ from autobahn.twisted.websocket import WebSocketAdapterProtocol  # noqa: F401  (
 from twisted.internet.defer import Deferred
 from twisted.internet.task import LoopingCall
 
-from cryptodash.exchanges.binance import Binance
+from cryptodash.exchanges.venues.binance.venue import Binance
 from cryptodash.testing.network import MemoryNetwork
 
 VENUES = ("binance", "bybit")

@@ -17,9 +17,9 @@ from cryptodash.core.numbers import Number, positive, unsigned
 from cryptodash.core.tally import Tally
 from cryptodash.core.time import ManualClock
 from cryptodash.core.topics import parse_topic
-from cryptodash.exchanges.binance import Binance
 from cryptodash.exchanges.connections.commands import Connect, Send
 from cryptodash.exchanges.engine import Engine
+from cryptodash.exchanges.venues.binance.venue import Binance
 
 NAMES = ("btcusdt@bookTicker", "btcusdt@ticker", "btcusdt@trade", "btcusdt@depth@100ms", "btcusdt@kline_1m")
 TOPICS = (

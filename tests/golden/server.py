@@ -13,8 +13,8 @@ from attrs import evolve
 
 from cryptodash import service
 from cryptodash.core.config import Layer, load
-from cryptodash.exchanges import registry
-from cryptodash.exchanges.recorded import RecordedVenue
+from cryptodash.exchanges.venues import registry
+from cryptodash.exchanges.venues.recorded import RecordedVenue
 from cryptodash.simulator.recording import read_recording
 from cryptodash.simulator.replay import Replay
 from cryptodash.testing.network import MemoryNetwork

@@ -1,7 +1,6 @@
-"""Which venues there are, and how one is loaded: a module of this package with ``VENUE``,
-or another distribution's entry point.
+"""Which venues there are, and how one is loaded: a folder beside this file, or another distribution's entry point.
 
-A venue of this package is ``cryptodash/exchanges/<id>.py``. Others announce theirs in the entry-point group
+A venue of this package is ``venues/<id>/venue.py`` with ``VENUE``. Others announce theirs in the entry-point group
 ``cryptodash.exchanges``: the name is the id, the object is the venue itself (``acme = acme_feed.venue:VENUE``). Only
 the venues that are asked for get imported.
 """
@@ -23,7 +22,6 @@ from cryptodash.exchanges.adapter.venue import IVenue
 GROUP = "cryptodash.exchanges"
 
 _is_id = re.compile(r"[a-z][a-z0-9_-]{0,31}").fullmatch
-_defines_venue = re.compile(r"^VENUE\b", re.MULTILINE).search
 
 
 def available() -> list[str]:
@@ -51,9 +49,8 @@ def load(name: str) -> IVenue:
 
 
 def _own() -> set[str]:
-    """Modules of this package that define ``VENUE``, found in their text."""
-    folder = Path(__file__).parent
-    return {path.stem for path in folder.glob("*.py") if _is_id(path.stem) and _defines_venue(path.read_text("utf-8"))}
+    """Folders of this package that hold a ``venue.py``."""
+    return {path.parent.name for path in Path(__file__).parent.glob("*/venue.py") if _is_id(path.parent.name)}
 
 
 def _announced() -> dict[str, EntryPoint]:
@@ -63,7 +60,7 @@ def _announced() -> dict[str, EntryPoint]:
 
 def _import(name: str) -> IVenue:
     if name in _own():
-        return cast(IVenue, import_module(f"{__package__}.{name}").VENUE)
+        return cast(IVenue, import_module(f"{__package__}.{name}.venue").VENUE)
     return cast(IVenue, _announced()[name].load())
 
 

@@ -15,9 +15,9 @@ from cryptodash.core.numbers import Number
 from cryptodash.core.topics import Channel, Topic, parse_topic
 from cryptodash.exchanges.adapter.messages import BadFrame, Bar, Depth, Quote, Trades
 from cryptodash.exchanges.adapter.venue import IVenue, Part, Purpose
-from cryptodash.exchanges.binance import VENUE as BINANCE
-from cryptodash.exchanges.bybit import VENUE as BYBIT
-from cryptodash.exchanges.recorded import RecordedVenue
+from cryptodash.exchanges.venues.binance.venue import VENUE as BINANCE
+from cryptodash.exchanges.venues.bybit.venue import VENUE as BYBIT
+from cryptodash.exchanges.venues.recorded import RecordedVenue
 
 SPOT, PERPETUAL = MarketType.SPOT, MarketType.PERPETUAL
 BTC = Symbol("BTC", "USDT")

@@ -30,7 +30,7 @@ from cryptodash.exchanges.adapter.messages import (
     Trades,
 )
 from cryptodash.exchanges.adapter.venue import BookRule, Part, Purpose
-from cryptodash.exchanges.binance import VENUE
+from cryptodash.exchanges.venues.binance.venue import VENUE
 
 SPOT, PERPETUAL = MarketType.SPOT, MarketType.PERPETUAL
 BTC = Symbol("BTC", "USDT")

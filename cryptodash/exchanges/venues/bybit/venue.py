@@ -27,8 +27,6 @@ from zope.interface import implementer
 
 from cryptodash.core.instruments import Instrument, MarketType
 from cryptodash.core.topics import Channel, Topic
-from cryptodash.exchanges import _bybit_rest as rest
-from cryptodash.exchanges._bybit_streams import READERS, Control, read_control, read_quote
 from cryptodash.exchanges.adapter.decode import MAX_NAME, UNREADABLE, bad_frame, check_text
 from cryptodash.exchanges.adapter.messages import Ack, BadFrame, Bar, Depth, Ignored, Message, Pong, Reader
 from cryptodash.exchanges.adapter.venue import (
@@ -44,6 +42,8 @@ from cryptodash.exchanges.adapter.venue import (
     RestRequest,
     StreamSpec,
 )
+from cryptodash.exchanges.venues.bybit import rest
+from cryptodash.exchanges.venues.bybit.streams import READERS, Control, read_control, read_quote
 
 SPOT, PERPETUAL = MarketType.SPOT, MarketType.PERPETUAL
 

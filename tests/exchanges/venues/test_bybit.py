@@ -31,7 +31,7 @@ from cryptodash.exchanges.adapter.messages import (
     Trades,
 )
 from cryptodash.exchanges.adapter.venue import BookRule, Part, RestRequest
-from cryptodash.exchanges.bybit import VENUE
+from cryptodash.exchanges.venues.bybit.venue import VENUE
 
 SPOT, PERPETUAL = MarketType.SPOT, MarketType.PERPETUAL
 BTC = Symbol("BTC", "USDT")

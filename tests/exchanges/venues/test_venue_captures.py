@@ -13,8 +13,8 @@ import pytest
 
 from cryptodash.core.events import Side
 from cryptodash.exchanges.adapter.messages import Ack, Bar, Depth, Mark, Message, Quote, Stats, Trades
-from cryptodash.exchanges.binance import VENUE as BINANCE
-from cryptodash.exchanges.bybit import VENUE as BYBIT
+from cryptodash.exchanges.venues.binance.venue import VENUE as BINANCE
+from cryptodash.exchanges.venues.bybit.venue import VENUE as BYBIT
 
 pytestmark = pytest.mark.captures
 

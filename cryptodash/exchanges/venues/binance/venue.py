@@ -28,8 +28,6 @@ from zope.interface import implementer
 from cryptodash.core.instruments import Instrument, MarketType
 from cryptodash.core.intervals import INTERVALS
 from cryptodash.core.topics import Channel, Topic
-from cryptodash.exchanges import _binance_rest as rest
-from cryptodash.exchanges._binance_streams import PERPETUAL_READERS, SPOT_READERS, Control, read_control
 from cryptodash.exchanges.adapter.decode import MAX_NAME, UNREADABLE, bad_frame, check_text
 from cryptodash.exchanges.adapter.messages import Ack, BadFrame, Bar, Depth, Message, Reader, Restarting
 from cryptodash.exchanges.adapter.venue import (
@@ -45,6 +43,8 @@ from cryptodash.exchanges.adapter.venue import (
     RestRequest,
     StreamSpec,
 )
+from cryptodash.exchanges.venues.binance import rest
+from cryptodash.exchanges.venues.binance.streams import PERPETUAL_READERS, SPOT_READERS, Control, read_control
 
 SPOT, PERPETUAL = MarketType.SPOT, MarketType.PERPETUAL
 

@@ -16,10 +16,10 @@ from msgspec import Meta, Struct, field
 from cryptodash.core.instruments import Instrument, MarketType
 from cryptodash.core.numbers import positive, unsigned
 from cryptodash.core.topics import Topic
-from cryptodash.exchanges._bybit_streams import TickerFields
 from cryptodash.exchanges.adapter.decode import MAX_TIME_MS, Name, Time, decoder, retry_after, side, step, symbol
 from cryptodash.exchanges.adapter.messages import BadFrame, Bar, Message, Quote, SweepRow, SweepRows
 from cryptodash.exchanges.adapter.venue import Purpose, RestRequest
+from cryptodash.exchanges.venues.bybit.streams import TickerFields
 
 SPOT, PERPETUAL = MarketType.SPOT, MarketType.PERPETUAL
 
