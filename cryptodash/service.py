@@ -29,7 +29,7 @@ from cryptodash.core.instruments import MarketType
 from cryptodash.core.tally import Tally
 from cryptodash.core.time import Clock
 from cryptodash.exchanges.adapter.venue import Hosts, IVenue
-from cryptodash.exchanges.upstream import Upstream, hosts_of
+from cryptodash.exchanges.service import VenueService, hosts_of
 from cryptodash.exchanges.venues import registry
 from cryptodash.hub.broadcaster import Broadcaster
 
@@ -73,7 +73,7 @@ def build(
     feeds = []
     for venue in venues:
         hosts, source = hosts_of(venue, config) if stand_in is None else stand_in.of(venue)
-        feeds.append(Upstream(venue, config, hosts, source, hub, reactor, clock, random, tally))
+        feeds.append(VenueService(venue, config, hosts, source, hub, reactor, clock, random, tally))
         hub.add_upstream(feeds[-1])
     clients = ClientFactory(hub, config, _source(feeds), __version__, reactor, clock, tally, random)
     rest = Rest(hub, config, clock, reactor, tally, __version__, lambda: clients.draining, clock.monotonic())
@@ -86,7 +86,7 @@ def build(
     return server
 
 
-def _source(feeds: Sequence[Upstream]) -> str:
+def _source(feeds: Sequence[VenueService]) -> str:
     """What the greeting says of all of them: ``live`` only if everything is."""
     sources = {feed.source for feed in feeds}
     return sources.pop() if len(sources) == 1 else "custom"

@@ -24,7 +24,7 @@ PURE = {
     "core": (),
     "hub": ("twisted.logger", "twisted.internet.interfaces", "twisted.internet.defer", "twisted.python.failure"),
 }
-IO_OF_EXCHANGES = ("exchanges/transport/", "exchanges/upstream.py", "exchanges/listing.py")
+IO_OF_EXCHANGES = ("exchanges/transport/", "exchanges/service.py", "exchanges/catalogue.py")
 
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 

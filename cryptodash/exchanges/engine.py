@@ -39,7 +39,7 @@ from cryptodash.exchanges.connections.commands import Closed, Fetch, Output
 from cryptodash.exchanges.connections.connection import Connection
 from cryptodash.exchanges.connections.decode_errors import DecodeErrors
 from cryptodash.exchanges.connections.stream import Phase, Stream
-from cryptodash.exchanges.reports import Health, health, legs_of, stream_report
+from cryptodash.exchanges.health import Health, health, legs_of, stream_report
 from cryptodash.exchanges.subscriptions.desk import Desk
 from cryptodash.exchanges.subscriptions.polls import Polls
 from cryptodash.exchanges.subscriptions.snapshot_queue import SnapshotQueue

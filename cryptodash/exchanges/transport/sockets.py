@@ -14,7 +14,7 @@ from twisted.logger import Logger
 
 from cryptodash.core.time import Clock
 from cryptodash.exchanges.connections.commands import Closed, Connect, Disconnect, Send
-from cryptodash.exchanges.standing import Meters
+from cryptodash.exchanges.metrics import Meters
 from cryptodash.exchanges.transport.dialer import Dialer
 from cryptodash.exchanges.transport.websocket import Feed, Handlers
 

@@ -29,7 +29,7 @@ from cryptodash.exchanges.adapter.messages import BadFrame, Bar
 from cryptodash.exchanges.adapter.venue import Hosts, Limits, Purpose, RestLimits, RestRequest
 from cryptodash.exchanges.connections.commands import Closed, Connect, Disconnect, Fetch, Output, Send
 from cryptodash.exchanges.engine import Health
-from cryptodash.exchanges.upstream import Upstream, hosts_of
+from cryptodash.exchanges.service import VenueService, hosts_of
 from cryptodash.testing.network import MemoryNetwork
 
 RECEIVED = 1_700_000_000_123
@@ -207,7 +207,7 @@ class Bench:
 
         words = Words()
         words.id = exchange
-        self.upstream = Upstream(
+        self.upstream = VenueService(
             words,  # type: ignore[arg-type]
             config,
             Words.hosts,
@@ -631,7 +631,7 @@ def test_topics_kept_warm_that_the_venue_lacks_are_logged_once() -> None:
         bench.start()
         bench.network.pass_time(10.5)
         outcome(bench, bench.upstream.refresh_catalogue())
-    lines = [formatEvent(each) for each in events if each["log_namespace"] == "cryptodash.exchanges.upstream"]
+    lines = [formatEvent(each) for each in events if each["log_namespace"] == "cryptodash.exchanges.service"]
     assert lines == ["SYMBOLS: somewhere has no such symbol: somewhere:spot:NO-USDT:ticker"]
     stop(bench)
 

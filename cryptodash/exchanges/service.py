@@ -30,10 +30,10 @@ from cryptodash.core.topics import Topic
 from cryptodash.exchanges.adapter.messages import BadFrame
 from cryptodash.exchanges.adapter.venue import Hosts, IVenue, Purpose, RestRequest
 from cryptodash.exchanges.builders.candles import candles_of
+from cryptodash.exchanges.catalogue import CatalogueReader
 from cryptodash.exchanges.connections.commands import Closed, Connect, Disconnect, Fetch, Output, Send
 from cryptodash.exchanges.engine import Engine
-from cryptodash.exchanges.listing import Listing
-from cryptodash.exchanges.standing import Meters, rate_limits, status, unknown_topics
+from cryptodash.exchanges.metrics import Meters, rate_limits, status, unknown_topics
 from cryptodash.exchanges.subscriptions.desk import cause_of
 from cryptodash.exchanges.transport.dialer import Dialer
 from cryptodash.exchanges.transport.rest import RestClient
@@ -47,7 +47,7 @@ AFTER_A_FAILURE = 1.0
 """Seconds until time goes on for an engine that raised: an error of ours must neither stop a venue
 for good nor fill the log."""
 
-_log = Logger(namespace="cryptodash.exchanges.upstream")
+_log = Logger(namespace="cryptodash.exchanges.service")
 
 
 def hosts_of(venue: IVenue, config: Config) -> tuple[Mapping[MarketType, Hosts], str]:
@@ -72,7 +72,7 @@ def hosts_of(venue: IVenue, config: Config) -> tuple[Mapping[MarketType, Hosts],
 
 
 @implementer(IUpstream)
-class Upstream(Service):
+class VenueService(Service):
     """The service of one venue.
 
     ``make_engine`` and ``agent`` exist for tests; the agent is else made over the same connections as the WebSockets.
@@ -112,7 +112,7 @@ class Upstream(Service):
         )
         self._engine = make_engine(venue, hosts, self.catalogue, clock, random, tally, stale_after=config.stale_after_s)
         self._listings = {
-            market: Listing(
+            market: CatalogueReader(
                 venue,
                 market,
                 self.catalogue,

@@ -29,10 +29,10 @@ LEAST_GAP = 10.0
 
 MAX_PAGES = 100
 
-_log = Logger(namespace="cryptodash.exchanges.listing")
+_log = Logger(namespace="cryptodash.exchanges.catalogue")
 
 
-class Listing:
+class CatalogueReader:
     """Reads one market's instruments into ``catalogue``: at ``start`` (again after 1 s to 20 s while
     that fails), hourly, and on request.
 

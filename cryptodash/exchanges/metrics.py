@@ -13,9 +13,9 @@ from cryptodash.core.tally import Gauge, Labels, Tally
 from cryptodash.core.time import Clock
 from cryptodash.core.topics import Topic
 from cryptodash.exchanges.adapter.venue import IVenue
+from cryptodash.exchanges.catalogue import CatalogueReader
 from cryptodash.exchanges.connections.commands import Closed
 from cryptodash.exchanges.engine import Engine, Health
-from cryptodash.exchanges.listing import Listing
 from cryptodash.exchanges.transport.rest import RestClient
 
 CONNECT_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -42,7 +42,7 @@ _STREAM_STATES = {
 }
 
 
-def status(health: Health, listings: Sequence[Listing], trouble: str) -> tuple[str, Cause | None, str]:
+def status(health: Health, listings: Sequence[CatalogueReader], trouble: str) -> tuple[str, Cause | None, str]:
     """(status, cause, reason for a person) of one venue. ``trouble`` is why its last connection could
     not be opened, empty if it could.
 
@@ -70,7 +70,7 @@ def status(health: Health, listings: Sequence[Listing], trouble: str) -> tuple[s
     return "online", None, ""
 
 
-def _idle(listings: Sequence[Listing], error: UpstreamError | None) -> tuple[str, Cause | None, str]:
+def _idle(listings: Sequence[CatalogueReader], error: UpstreamError | None) -> tuple[str, Cause | None, str]:
     good = sum(1 for each in listings if each.is_good)
     if good == len(listings):
         return "online", None, ""
@@ -122,7 +122,7 @@ class Meters:
             "cryptodash_upstream_connects_total", "Attempts to open an upstream connection.", "exchange", "result"
         )
         self._disconnects = tally.counter(
-            "cryptodash_upstream_disconnects_total", "Upstream connections that ended.", "exchange", "reason"
+            "cryptodash_upstream_disconnects_total", "VenueService connections that ended.", "exchange", "reason"
         )
         name = "cryptodash_upstream_connect_duration_seconds"
         self._durations = tally.histogram(name, "Time to open an upstream connection.", CONNECT_SECONDS, "exchange").at(
@@ -187,13 +187,13 @@ class Meters:
         def states() -> Mapping[Labels, float]:
             return {(self._exchange, state): float(count) for state, count in connections().items()}
 
-        self._gauge("connections", "Upstream connections.", states, "exchange", "state")
+        self._gauge("connections", "VenueService connections.", states, "exchange", "state")
 
         def streams_by_state() -> Mapping[Labels, float]:
             counts = Counter(_STREAM_STATES[each.state] for each in streams())
             return {(self._exchange, state): float(counts[state]) for state in sorted(set(_STREAM_STATES.values()))}
 
-        self._gauge("streams", "Upstream streams that somebody wants.", streams_by_state, "exchange", "state")
+        self._gauge("streams", "VenueService streams that somebody wants.", streams_by_state, "exchange", "state")
         self._gauge(
             "clock_skew_seconds",
             "The venue's clock minus ours, estimated.",
