@@ -70,6 +70,14 @@ class Cause(str, enum.Enum):
         return self.value
 
 
+def cause_of(word: str) -> Cause:
+    """A cause from an error's word; ``disconnected`` where it is not one of the contract's."""
+    try:
+        return Cause(word)
+    except ValueError:
+        return Cause.DISCONNECTED
+
+
 class Ticker(Struct, frozen=True, gc=False):
     """The merged ticker of one instrument. ``timestamp`` is the newest contributing time and never decreases.
 

@@ -55,6 +55,8 @@ class Instrument:
     min_notional: Number | None = None
     status: str = "trading"
     venue_status: str = ""
+    contract_size: Number | None = None
+    """Base quantity of one contract, where the venue counts in contracts; every size we show is a base quantity."""
 
     @property
     def price_precision(self) -> int:

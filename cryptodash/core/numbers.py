@@ -113,6 +113,16 @@ def subtract(a: Number, b: Number) -> Number:
     return from_decimal(EXACT.subtract(Decimal(a), Decimal(b)))
 
 
+def multiply(a: Number, b: Number) -> Number:
+    """Exactly ``a * b``; raises ``NumberRejected`` when that is outside the contract's range."""
+    return from_decimal(EXACT.multiply(Decimal(a), Decimal(b)))
+
+
+def add(a: Number, b: Number) -> Number:
+    """Exactly ``a + b``."""
+    return from_decimal(EXACT.add(Decimal(a), Decimal(b)))
+
+
 def scale(number: Number, power: int) -> Number:
     """Exactly the number times ``10**power`` (a fraction into percent: ``power=2``)."""
     return from_decimal(Decimal(number).scaleb(power, EXACT))

@@ -13,6 +13,7 @@ from twisted.python.failure import Failure
 from cryptodash.core.errors import UpstreamError
 from cryptodash.core.instruments import Catalogue, Instrument, MarketType
 from cryptodash.core.time import Clock
+from cryptodash.exchanges.adapter.decode import reading
 from cryptodash.exchanges.adapter.messages import BadFrame
 from cryptodash.exchanges.adapter.venue import IVenue
 from cryptodash.exchanges.transport.rest import RestClient
@@ -130,7 +131,7 @@ class CatalogueReader:
                 raise UpstreamError("disconnected", f"the catalogue of {self._venue.id} {self._market} has no end")
             request = pending.pop(0)
             body = await self._rest.fetch(request)
-            page, following = self._venue.read_catalogue(request, body)
+            page, following = reading(self._venue.read_catalogue, request, body)
             found.extend(page)
             if following is not None:
                 pending.append(following)

@@ -1,20 +1,24 @@
-"""The engine's state for people and for readiness."""
+"""How a venue does: the engine's state, and one word for it, for people and for readiness."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Protocol
 
 from attrs import frozen
 
-from cryptodash.core.events import Cause
+from cryptodash.core.errors import UpstreamError
+from cryptodash.core.events import Cause, cause_of
+from cryptodash.core.instruments import ANY, Catalogue
 from cryptodash.core.interfaces import StreamReport
-from cryptodash.exchanges.adapter.venue import Part
+from cryptodash.core.topics import Topic
+from cryptodash.exchanges.adapter.plan import Part
+from cryptodash.exchanges.adapter.venue import IVenue
 from cryptodash.exchanges.connections.allocation import Allocation
 from cryptodash.exchanges.connections.stream import Stream
 from cryptodash.exchanges.subscriptions import freshness
-from cryptodash.exchanges.subscriptions.book_subscription import BookStream, BookSubscription
-from cryptodash.exchanges.subscriptions.streams import Streams
 from cryptodash.exchanges.subscriptions.topic_subscription import TopicSubscription
+from cryptodash.exchanges.subscriptions.wanted_topics import WantedTopics
 
 WORST_FIRST = (
     Cause.BLOCKED,
@@ -55,62 +59,128 @@ class Health:
     reason: str = ""
 
 
-def health(tracks: Iterable[TopicSubscription], roster: Streams, lines: Allocation) -> Health:
+def health(wanted: WantedTopics, streams: Sequence[Stream], allocation: Allocation) -> Health:
     """The venue's health now."""
-    tracks = list(tracks)
-    legs = legs_of(tracks)
-    streams = roster.everything()
-    conditions = [condition(stream, legs) for stream in streams]
+    users = wanted.users()
+    conditions = [_condition(stream, users.get(stream, ())) for stream in streams]
     good = [stream for stream, (state, _) in zip(streams, conditions, strict=True) if state.is_good]
-    causes = {cause for _, cause in conditions} | {line.cause for line in lines.all}
-    open_connections = list(lines.open_connections())
+    causes = {cause for _, cause in conditions} | {group.cause for group in allocation.groups}
+    open_connections = list(allocation.open_connections())
     return Health(
-        idle=not tracks,
+        idle=not wanted.subscriptions,
         streams=len(conditions),
         good_streams=len(good) if any(stream.parts != _ASIDE for stream in good) else 0,
         connections=len(open_connections),
         last_message=max((each.last for each in open_connections), default=None),
         cause=next((cause for cause in WORST_FIRST if cause in causes), None),
         maintenance=Cause.MAINTENANCE in causes,
-        reason=next((line.reason for line in lines.all if line.reason), ""),
+        reason=next((group.reason for group in allocation.groups if group.reason), ""),
     )
 
 
-def legs_of(tracks: Iterable[TopicSubscription]) -> dict[Stream, BookStream]:
-    """The books by stream."""
-    return {
-        leg.stream: leg
-        for track in tracks
-        if isinstance(track, BookSubscription)
-        for leg in track.legs()
-        if leg.stream is not None
-    }
+def stream_reports(exchange: str, streams: Iterable[Stream], wanted: WantedTopics, now: float) -> list[StreamReport]:
+    """Every stream as ``/api/streams`` shows it."""
+    users = wanted.users()
+    return [_stream_report(exchange, stream, users.get(stream, ()), now) for stream in streams]
 
 
-def condition(stream: Stream, legs: dict[Stream, BookStream]) -> freshness.Condition:
-    """The stream's state; a book's stream is as good as the book."""
-    leg = legs.get(stream)
-    if leg is not None and leg is leg.track.leg:
-        return leg.track.condition()
+def _condition(stream: Stream, users: Sequence[TopicSubscription]) -> freshness.Condition:
+    for user in users:
+        condition = user.stream_condition(stream)
+        if condition is not None:
+            return condition
     return freshness.of_stream(stream, stream.last is not None)
 
 
-def stream_report(
-    exchange: str, stream: Stream, topics: Iterable[TopicSubscription], legs: dict[Stream, BookStream], now: float
-) -> StreamReport:
-    """One stream as ``/api/streams`` shows it."""
-    state, cause = condition(stream, legs)
-    leg = legs.get(stream)
+def _stream_report(exchange: str, stream: Stream, users: Sequence[TopicSubscription], now: float) -> StreamReport:
+    state, cause = _condition(stream, users)
+    book = next((counts for user in users if (counts := user.book_counts(stream)) is not None), None)
     return StreamReport(
         exchange=exchange,
         name=stream.name,
         connection=stream.source.key if stream.source is not None else "",
-        topics=tuple(each.topic for each in topics),
+        topics=tuple(each.topic for each in users),
         state=state,
         cause=cause,
         age=None if stream.last is None else now - stream.last,
-        rate=stream.rate,
-        sequence=leg.book.sequence if leg is not None else None,
-        gaps=leg.book.gaps if leg is not None else 0,
-        resyncs=leg.book.resyncs if leg is not None else 0,
+        rate=stream.pace.rate,
+        sequence=None if book is None else book.sequence,
+        gaps=0 if book is None else book.gaps,
+        resyncs=0 if book is None else book.resyncs,
+    )
+
+
+class CatalogueState(Protocol):
+    """How the reading of one market's catalogue does."""
+
+    error: UpstreamError | None
+    good_at: float | None
+
+    @property
+    def is_good(self) -> bool:
+        """Whether the venue's REST side answered lately and as it should."""
+
+
+def status(health: Health, catalogues: Sequence[CatalogueState], trouble: str) -> tuple[str, Cause | None, str]:
+    """(status, cause, reason for a person) of one venue. ``trouble`` is why its last connection could
+    not be opened, empty if it could.
+
+    With demand: ``online`` while a stream is good, ``degraded`` when more than half of them are not or a market's
+    catalogue cannot be read, else ``offline``. Without: ``online`` while every market's last catalogue or probe
+    succeeded, ``degraded`` while only some did, else ``offline``. ``maintenance`` takes the place of ``offline`` where
+    the venue says that this is why.
+    """
+    error = next((each.error for each in catalogues if each.error is not None), None)
+    if health.idle:
+        return _idle(catalogues, error)
+    bad = health.streams - health.good_streams
+    if not health.good_streams:
+        cause = health.cause or _cause(error)
+        reason = _joined(trouble, health.reason) or (str(error) if error else "no stream is live yet")
+        return ("maintenance" if health.maintenance or cause is Cause.MAINTENANCE else "offline"), cause, reason
+    if 2 * bad > health.streams:
+        return (
+            "degraded",
+            health.cause,
+            _joined(trouble, health.reason) or f"{bad} of {health.streams} streams are not live",
+        )
+    if error is not None:
+        return "degraded", _cause(error), str(error)
+    return "online", None, ""
+
+
+def _idle(catalogues: Sequence[CatalogueState], error: UpstreamError | None) -> tuple[str, Cause | None, str]:
+    good = sum(1 for each in catalogues if each.is_good)
+    if good == len(catalogues):
+        return "online", None, ""
+    cause = _cause(error)
+    never = any(each.good_at is None for each in catalogues)
+    reason = str(error) if error else "the catalogue is not read yet" if never else "the venue has not answered lately"
+    if good:
+        return "degraded", cause, reason
+    return ("maintenance" if cause is Cause.MAINTENANCE else "offline"), cause, reason
+
+
+def _joined(*reasons: str) -> str:
+    return "; ".join(reason for reason in reasons if reason)
+
+
+def _cause(error: UpstreamError | None) -> Cause | None:
+    return None if error is None else cause_of(error.cause)
+
+
+def rate_limits(venue: IVenue) -> dict[str, object]:
+    """The REST budgets we keep to, by pool: weight per seconds."""
+    return {pool: {"weight": limits.weight, "per_s": limits.per} for pool, limits in venue.rest_limits.items()}
+
+
+def unknown_topics(topics: Iterable[Topic], catalogue: Catalogue) -> tuple[str, ...]:
+    """Those of the topics that name this venue and a symbol its catalogue, once read, does not have."""
+    return tuple(
+        topic.text
+        for topic in topics
+        if topic.exchange == catalogue.exchange
+        and topic.symbol != ANY
+        and catalogue.loaded(topic.market)
+        and catalogue.get(topic.market, topic.symbol) is None
     )

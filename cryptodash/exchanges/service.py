@@ -21,20 +21,22 @@ from zope.interface import implementer
 
 from cryptodash.core.config import Config
 from cryptodash.core.errors import UpstreamError
-from cryptodash.core.events import Candle, StreamStatus
+from cryptodash.core.events import Candle, StreamStatus, cause_of
 from cryptodash.core.instruments import Catalogue, MarketType
 from cryptodash.core.interfaces import ExchangeReport, IInlet, IUpstream, StreamReport
 from cryptodash.core.tally import Tally
 from cryptodash.core.time import Clock
 from cryptodash.core.topics import Topic
+from cryptodash.exchanges.adapter.decode import reading
 from cryptodash.exchanges.adapter.messages import BadFrame
-from cryptodash.exchanges.adapter.venue import Hosts, IVenue, Purpose, RestRequest
+from cryptodash.exchanges.adapter.plan import Purpose, RestRequest
+from cryptodash.exchanges.adapter.venue import Hosts, IVenue
 from cryptodash.exchanges.builders.candles import candles_of
 from cryptodash.exchanges.catalogue import CatalogueReader
 from cryptodash.exchanges.connections.commands import Closed, Connect, Disconnect, Fetch, Output, Send
 from cryptodash.exchanges.engine import Engine
-from cryptodash.exchanges.metrics import Meters, rate_limits, status, unknown_topics
-from cryptodash.exchanges.subscriptions.desk import cause_of
+from cryptodash.exchanges.health import rate_limits, status, unknown_topics
+from cryptodash.exchanges.metrics import Gauges, Meters
 from cryptodash.exchanges.transport.dialer import Dialer
 from cryptodash.exchanges.transport.rest import RestClient
 from cryptodash.exchanges.transport.sockets import GOODBYE, Events, Sockets
@@ -111,7 +113,7 @@ class VenueService(Service):
             venue, hosts, reactor, clock, tally, agent or Agent.usingEndpointFactory(reactor, self._dialer, self._pool)
         )
         self._engine = make_engine(venue, hosts, self.catalogue, clock, random, tally, stale_after=config.stale_after_s)
-        self._listings = {
+        self._catalogues = {
             market: CatalogueReader(
                 venue,
                 market,
@@ -128,11 +130,15 @@ class VenueService(Service):
         }
         self._rest.dated = self._engine.dated
         meters = Meters(tally, venue.id)
-        events = Events(opened=self._opened, received=self._received, heard=self._engine.heard, closed=self._closed)
-        self._links = Sockets(
-            self._dialer, reactor, clock, meters, events, {key: each.message_gap for key, each in venue.limits.items()}
+        events = Events(
+            opened=self._opened,
+            received=self._received,
+            heard=self._engine.heard,
+            may_send=self._may_send,
+            closed=self._closed,
         )
-        meters.watch(self.report, self.streams, self._links.count, self._engine, self._rest, clock)
+        self._sockets = Sockets(self._dialer, reactor, clock, meters, events, venue.limits)
+        self._register(meters)
         self._tasks: set[Deferred[None]] = set()
         self._timer: Any = None
         self._timer_at = 0.0
@@ -143,19 +149,36 @@ class VenueService(Service):
         # given what is in no entry of ``_carry_out``, and that is an ``Event``
         self._publish: Callable[[Any], None] = inlet.publish
         self._carry_out: dict[type, Callable[[Any], None]] = {
-            Connect: self._links.connect,
-            Send: self._links.send,
-            Disconnect: self._links.disconnect,
+            Connect: self._sockets.connect,
+            Send: self._sockets.send,
+            Disconnect: self._sockets.disconnect,
             Fetch: self._fetch,
             StreamStatus: inlet.publish,
         }
+
+    def _register(self, meters: Meters) -> None:
+        """Let the metrics read what is asked for."""
+        engine, rest = self._engine, self._rest
+        meters.watch(
+            Gauges(
+                report=self.report,
+                streams=self.streams,
+                connections=self._sockets.count,
+                skew_ms=lambda: engine.skew_ms,
+                backoff=lambda: engine.backoff,
+                pending_diffs=lambda: engine.pending_diffs,
+                used_weight=lambda: rest.used_weight,
+                banned_for=lambda: rest.banned_for,
+            ),
+            self._clock,
+        )
 
     # Service
 
     def startService(self) -> None:
         super().startService()
-        for listing in self._listings.values():
-            listing.start()
+        for reader in self._catalogues.values():
+            reader.start()
 
     def stopService(self) -> Deferred[None]:
         """A Deferred that fires when every connection is closed, at most 2 s later; no timer is left then."""
@@ -166,13 +189,13 @@ class VenueService(Service):
         self._ended = True
         self._outbox.clear()
         self._cancel_timer()
-        for listing in self._listings.values():
-            listing.stop()
+        for reader in self._catalogues.values():
+            reader.stop()
         for task in tuple(self._tasks):
             task.cancel()
         self._rest.stop()
         emptied = self._empty_pool()
-        await self._links.hang_up()
+        await self._sockets.hang_up()
         await emptied
 
     def _empty_pool(self) -> Deferred[None]:
@@ -209,8 +232,8 @@ class VenueService(Service):
 
     def report(self) -> ExchangeReport:
         health = self._engine.health()
-        listings = tuple(self._listings.values())
-        word, cause, reason = status(health, listings, self._links.trouble)
+        listings = tuple(self._catalogues.values())
+        word, cause, reason = status(health, listings, self._sockets.trouble)
         first = self._hosts[self.markets[0]]
         return ExchangeReport(
             exchange=self.exchange,
@@ -242,7 +265,7 @@ class VenueService(Service):
         request = self._venue.candles_request(topic, instrument, limit, end_ms)
         body = await self._rest.fetch(request)
         try:
-            bars = self._venue.read_candles(request, body)
+            bars = reading(self._venue.read_candles, request, body)
         except BadFrame as error:
             raise UpstreamError("disconnected", f"{self.exchange}: unreadable candles: {error}"[:300]) from None
         wanted = [bar for bar in bars if end_ms is None or bar.open_time <= end_ms]
@@ -250,9 +273,9 @@ class VenueService(Service):
 
     async def refresh_catalogue(self) -> int:
         error: UpstreamError | None = None
-        for listing in self._listings.values():
+        for reader in self._catalogues.values():
             try:
-                await listing.read()
+                await reader.read()
             except UpstreamError as failed:
                 error = error or failed
         if error is not None:
@@ -288,7 +311,7 @@ class VenueService(Service):
     def _fetch(self, output: Fetch) -> None:
         request = output.request
         if request.purpose is Purpose.CATALOGUE:
-            self._listings[request.market].begin()
+            self._catalogues[request.market].begin()
             return
         task = Deferred.fromCoroutine(self._answer(request))
         self._tasks.add(task)
@@ -330,6 +353,9 @@ class VenueService(Service):
         if silent:
             self._perform(())  # an answer may bring the deadline forward: asked once per chunk
 
+    def _may_send(self, connection: str) -> None:
+        self._perform(self._engine.may_send(connection))
+
     def _closed(self, connection: str, how: Closed) -> None:
         self._perform(self._engine.closed(connection, how))
 
@@ -366,7 +392,7 @@ class VenueService(Service):
             self._cancel_timer()
             return
         now = self._clock.monotonic()
-        at = min(deadline, now + LOOK_AT_LEAST_EVERY) if self._links else deadline
+        at = min(deadline, now + LOOK_AT_LEAST_EVERY) if self._sockets else deadline
         if self._timer is not None:
             if self._timer_at <= at:
                 return

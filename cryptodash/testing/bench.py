@@ -16,10 +16,10 @@ from cryptodash.core.instruments import Catalogue, MarketType
 from cryptodash.core.tally import Counter, Tally
 from cryptodash.core.time import ManualClock
 from cryptodash.core.topics import Topic, parse_topic
-from cryptodash.exchanges.adapter.venue import Purpose, RestRequest
+from cryptodash.exchanges.adapter.plan import Purpose, RestRequest
 from cryptodash.exchanges.connections.commands import Closed, Connect, Disconnect, Fetch, Output, Send
 from cryptodash.exchanges.engine import Engine
-from cryptodash.testing import venue as wire
+from cryptodash.testing import wire
 from cryptodash.testing.venue import MadeUpVenue, make_catalogue
 
 T = TypeVar("T")
@@ -36,6 +36,8 @@ class Server:
     sent: list[tuple[float, dict[str, object]]] = field(factory=list)
     """What the engine sent, with the time."""
     unanswered: list[dict[str, object]] = field(factory=list)
+    may_send_at: float | None = None
+    """When the next frame may follow the last."""
 
 
 class Bench:
@@ -108,14 +110,24 @@ class Bench:
         """Let time pass; the engine ticks whenever its deadline says so."""
         end = self.clock.monotonic() + seconds
         for _ in range(100_000):
-            deadline = self.engine.deadline()
             now = self.clock.monotonic()
-            if deadline is None or deadline > end:
+            deadline, gaps = self.engine.deadline(), [each.may_send_at for each in self.servers.values()]
+            due = min((each for each in (deadline, *gaps) if each is not None), default=None)
+            if due is None or due > end:
                 self.clock.advance(max(end - now, 0.0))
                 return
-            self.clock.advance(max(deadline - now, 0.001))
+            self.clock.advance(max(due - now, 0.001))
+            self._let_send()
             self.carry_out(self.engine.tick())
         raise AssertionError("the engine never comes to rest")
+
+    def _let_send(self) -> None:
+        """Tell the engine of every connection that may be written to again."""
+        now = self.clock.monotonic()
+        for server in list(self.servers.values()):
+            if server.may_send_at is not None and server.may_send_at <= now:
+                server.may_send_at = None
+                self.carry_out(self.engine.may_send(server.key))
 
     def ack(self, server: Server) -> None:
         """Answer everything unanswered on a connection."""
@@ -133,7 +145,7 @@ class Bench:
                 if self.obedient:
                     self.open(server)
             elif isinstance(output, Send):
-                self._take(self.servers[output.connection], json.loads(output.payload))
+                self._take(self.servers[output.connection], output.payload)
             elif isinstance(output, Disconnect):
                 server = self.servers.pop(output.connection)
                 self.gone.append((server, output.why))
@@ -143,10 +155,16 @@ class Bench:
             else:
                 self.events.append(output)
 
-    def _take(self, server: Server, request: dict[str, object]) -> None:
-        server.sent.append((self.clock.monotonic(), request))
+    def _take(self, server: Server, payload: bytes) -> None:
+        now = self.clock.monotonic()
+        gap = next(iter(self.venue.limits.values())).message_gap
+        assert server.may_send_at is None, "a frame before the last one had left"
+        server.may_send_at = now + gap
+        is_text = payload == wire.TEXT_PING
+        request = {"op": "ping"} if is_text else json.loads(payload)
+        server.sent.append((now, request))
         if request["op"] == "ping":
-            self.carry_out(self.engine.received(server.key, wire.pong()))
+            self.carry_out(self.engine.received(server.key, wire.TEXT_PONG if is_text else wire.pong()))
             return
         server.unanswered.append(request)
         if self.obedient:
@@ -154,8 +172,7 @@ class Bench:
 
     def _ack(self, server: Server, request: dict[str, object]) -> None:
         server.unanswered.remove(request)
-        names = request["args"]
-        assert isinstance(names, list)
+        names = wire.names_of(request)
         bad = self.refused.intersection(names)
         if not bad and request["op"] == "sub":
             server.streams.update(names)

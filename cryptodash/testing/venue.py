@@ -1,12 +1,12 @@
-"""A made-up venue, small enough to read, with everything the engine has to cope with:
-for tests of the engine and of what drives it.
+"""A made-up venue, small enough to read, with everything the engine has to cope with: for tests of the engine and of
+what drives it.
 
-Its wire is JSON. One endpoint per market type (``spot``, ``perp``). Stream names are ``<kind>:<native>`` with kind
-``quote``, ``day``, ``trade``, ``candle``, ``mark`` or ``book<tier>``. Spot books have rule ``RANGE`` with a REST
-snapshot, perpetual books ``COUNTER`` in two tiers (5 and 50).
+One endpoint per market type (``spot``, ``perp``). Stream names are ``<kind>:<native>`` with kind ``quote``, ``day``,
+``trade``, ``candle``, ``mark`` or ``book<tier>``. Spot books are a REST snapshot and ranges of ids, perpetual books
+come in the stream, counted, in two tiers (5 and 50). Its ``Habits`` may be changed to those of other venues.
 
-Requests are ``{"op": "sub" | "unsub" | "ping", "args": [...], "id": "1"}``. The functions below the class write what
-the venue would send.
+Requests are ``{"op": "sub" | "unsub" | "ping", "args": [...], "id": "1"}``, or one channel at a time:
+``{"op": "sub", "channel": "book", "depth": 50, "symbols": [...], "id": "1"}``.
 """
 
 from __future__ import annotations
@@ -14,45 +14,17 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 
-from attrs import evolve
+from attrs import evolve, frozen
 from zope.interface import implementer
 
-from cryptodash.core.events import Level, Side
 from cryptodash.core.instruments import Catalogue, Instrument, MarketType, Symbol
-from cryptodash.core.numbers import Number, positive, unsigned
+from cryptodash.core.numbers import Number, positive
 from cryptodash.core.topics import Channel, Topic
-from cryptodash.exchanges.adapter.messages import (
-    Ack,
-    BadFrame,
-    Bar,
-    Depth,
-    Fill,
-    Ignored,
-    Mark,
-    Message,
-    Pong,
-    Quote,
-    Reader,
-    Restarting,
-    Stats,
-    SweepRow,
-    SweepRows,
-    Trades,
-)
-from cryptodash.exchanges.adapter.venue import (
-    BookRule,
-    Endpoint,
-    Hosts,
-    IVenue,
-    Limits,
-    Part,
-    Plan,
-    Poll,
-    Purpose,
-    RestLimits,
-    RestRequest,
-    StreamSpec,
-)
+from cryptodash.exchanges.adapter.book_rules import BookRules, Chaining, SnapshotSource
+from cryptodash.exchanges.adapter.messages import BadFrame, Bar, Depth, Message, Reader, Readers
+from cryptodash.exchanges.adapter.plan import Part, Plan, Poll, Purpose, RestRequest, StreamSpec
+from cryptodash.exchanges.adapter.venue import Endpoint, Hosts, IVenue, Limits, Rate, RestLimits
+from cryptodash.testing import wire
 
 SPOT, PERPETUAL = MarketType.SPOT, MarketType.PERPETUAL
 TIERS = (5, 50)
@@ -61,12 +33,28 @@ LIMITS = Limits(
     args_chars=None,
     args_per_message=3,
     message_gap=0.25,
-    connects_per_5min=20,
+    connects=(Rate(20, 300.0), Rate(1, 0.1)),
     ping_every=20.0,
     silent_after=30.0,
     lifetime=86_400.0,
     max_connections=4,
 )
+
+
+@frozen
+class Habits:
+    """What differs from venue to venue. ``books``: rules in the place of the usual ones, for both markets.
+
+    ``one_channel``: a request names one channel, and its symbols. ``one_depth``: two depths of a symbol never share a
+    connection. ``heartbeats``: every connection subscribes to a stream of them. ``text_ping``: the heartbeat is no
+    JSON.
+    """
+
+    books: BookRules | None = None
+    one_channel: bool = False
+    one_depth: bool = False
+    heartbeats: bool = False
+    text_ping: bool = False
 
 
 @implementer(IVenue)
@@ -80,60 +68,94 @@ class MadeUpVenue:
         market: Hosts(f"wss://{market}.example", f"https://{market}.example") for market in (SPOT, PERPETUAL)
     }
     alternative: Mapping[MarketType, str] = {SPOT: "other.example", PERPETUAL: "other.example"}
-    endpoints: Mapping[str, Endpoint] = {
-        "spot": Endpoint("spot", SPOT, "/ws"),
-        "perp": Endpoint("perp", PERPETUAL, "/ws"),
-    }
-    rest_limits: Mapping[MarketType, RestLimits] = {
-        market: RestLimits("all", 1000, 60.0) for market in (SPOT, PERPETUAL)
-    }
-    book_rule: Mapping[MarketType, BookRule] = {SPOT: BookRule.RANGE, PERPETUAL: BookRule.COUNTER}
-    mark = b""
+    rest_limits: Mapping[str, RestLimits] = {"": RestLimits(1000, 60.0), "books": RestLimits(20, 60.0)}
+    data_prefix = b""
+    name_end = b'"'
     simulated = False
 
-    def __init__(self, limits: Limits = LIMITS) -> None:
+    def __init__(self, limits: Limits = LIMITS, habits: Habits | None = None) -> None:
+        self._habits = habits or Habits()
+        standing = [StreamSpec(key, "heartbeat:", frozenset(), batch="heartbeat") for key in ("spot", "perp")]
+        self.endpoints: Mapping[str, Endpoint] = {
+            spec.endpoint: Endpoint(spec.endpoint, market, "/ws", (spec,) if self._habits.heartbeats else ())
+            for spec, market in zip(standing, self.markets, strict=True)
+        }
         self.limits: Mapping[str, Limits] = dict.fromkeys(self.endpoints, limits)
+        rules = self._habits.books
+        self.book_rules: Mapping[MarketType, BookRules] = {
+            SPOT: rules or BookRules(SnapshotSource.REST, Chaining.RANGE),
+            PERPETUAL: rules or BookRules(SnapshotSource.STREAM, Chaining.COUNTER),
+        }
 
     def intervals(self, market: MarketType) -> Sequence[str]:
-        return ("1m", "1h")
+        """``3m`` is built from trades."""
+        return ("1m", "3m", "1h")
 
     def plan(self, topic: Topic, instrument: Instrument | None, depth: int) -> Plan:
         endpoint = "spot" if topic.market is SPOT else "perp"
         if instrument is None:
             request = RestRequest(Purpose.POLL, topic.market, "/sweep", topic=topic)
             return Plan((), (Poll(request, 2.0, frozenset({Part.SWEEP})),), frozenset({Part.SWEEP}))
-        native = instrument.native
         if topic.channel is Channel.TICKER:
-            return _ticker_plan(endpoint, native, topic)
-        if topic.channel is Channel.TRADE:
-            return _single(StreamSpec(endpoint, f"trade:{native}", frozenset({Part.TRADES})))
+            return self._ticker_plan(endpoint, instrument, topic)
+        if topic.channel is Channel.TRADE or topic.interval == "3m":
+            return _single(self._spec(endpoint, "trade", instrument, frozenset({Part.TRADES})))
         if topic.channel is Channel.CANDLE:
-            return _single(StreamSpec(endpoint, f"candle:{native}", frozenset({Part.CANDLE})))
-        if topic.market is SPOT:
-            return _single(StreamSpec(endpoint, f"book:{native}", frozenset({Part.BOOK})))
+            return _single(self._spec(endpoint, "candle", instrument, frozenset({Part.CANDLE})))
+        if topic.market is SPOT and self._habits.books is None:
+            return _single(self._spec(endpoint, "book", instrument, frozenset({Part.BOOK})))
         tier = next(each for each in TIERS if each >= min(depth, TIERS[-1]))
-        return _single(StreamSpec(endpoint, f"book{tier}:{native}", frozenset({Part.BOOK}), depth=tier))
+        return _single(self._spec(endpoint, "book", instrument, frozenset({Part.BOOK}), tier))
+
+    def _ticker_plan(self, endpoint: str, instrument: Instrument, topic: Topic) -> Plan:
+        day = self._spec(endpoint, "day", instrument, frozenset({Part.LAST, Part.STATS}))
+        streams = [self._spec(endpoint, "quote", instrument, frozenset({Part.QUOTE})), evolve(day, promise=2.0)]
+        polls: tuple[Poll, ...] = ()
+        if topic.market is PERPETUAL:
+            streams.append(evolve(self._spec(endpoint, "mark", instrument, frozenset({Part.MARK})), promise=1.0))
+            request = RestRequest(Purpose.POLL, PERPETUAL, f"/interest/{instrument.native}", topic=topic)
+            polls = (Poll(request, 30.0, frozenset({Part.INTEREST})),)
+        return Plan(tuple(streams), polls, frozenset({Part.QUOTE, Part.LAST}))
+
+    def _spec(
+        self, endpoint: str, channel: str, instrument: Instrument, parts: frozenset[Part], tier: int | None = None
+    ) -> StreamSpec:
+        native = instrument.native
+        name = f"{channel}{tier or ''}:{native}"
+        return StreamSpec(
+            endpoint,
+            name,
+            parts,
+            depth=tier,
+            instrument=instrument,
+            batch=name.partition(":")[0] if self._habits.one_channel else "",
+            argument=native,
+            exclusive=f"{channel}:{native}" if tier and self._habits.one_depth else "",
+        )
 
     def subscribe(self, endpoint: str, names: Sequence[str], request_id: str) -> bytes:
-        return _write({"op": "sub", "args": list(names), "id": request_id})
+        return self._request("sub", names, request_id)
 
     def unsubscribe(self, endpoint: str, names: Sequence[str], request_id: str) -> bytes:
-        return _write({"op": "unsub", "args": list(names), "id": request_id})
+        return self._request("unsub", names, request_id)
+
+    def _request(self, op: str, names: Sequence[str], request_id: str) -> bytes:
+        if not self._habits.one_channel:
+            return _write({"op": op, "args": list(names), "id": request_id})
+        kind = names[0].partition(":")[0]
+        channel = kind.rstrip("0123456789")
+        depth = {"depth": int(kind.removeprefix(channel))} if kind != channel else {}
+        symbols = [name.partition(":")[2] for name in names]
+        return _write({"op": op, "channel": channel, **depth, "symbols": symbols, "id": request_id})
 
     def ping(self, endpoint: str, request_id: str) -> bytes | None:
-        return _write({"op": "ping", "id": request_id})
+        return wire.TEXT_PING if self._habits.text_ping else _write({"op": "ping", "id": request_id})
 
-    def reader(self, endpoint: str, name: str) -> Reader:
-        """Nothing to choose from: a frame says what it is."""
-        return lambda stream, frame: self.read(endpoint, frame)
+    def reader(self, stream: StreamSpec) -> Reader:
+        return wire.reader(stream.instrument)
 
-    def read(self, endpoint: str, frame: bytes) -> Sequence[Message]:
-        try:
-            return [_read(json.loads(frame))]
-        except BadFrame:
-            raise
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
-            raise BadFrame("schema", str(error)) from None
+    def read(self, endpoint: str, frame: bytes, readers: Readers) -> Sequence[Message]:
+        return wire.read(frame, readers)
 
     def catalogue_requests(self, market: MarketType) -> Sequence[RestRequest]:
         return (RestRequest(Purpose.CATALOGUE, market, "/instruments"),)
@@ -142,66 +164,37 @@ class MadeUpVenue:
         return [make_instrument(request.market, *each.split("-")) for each in json.loads(body)], None
 
     def snapshot_request(self, topic: Topic, instrument: Instrument, depth: int) -> RestRequest | None:
-        if topic.market is PERPETUAL:
+        if self.book_rules[topic.market].snapshots is SnapshotSource.STREAM:
             return None
-        return RestRequest(
-            Purpose.SNAPSHOT,
-            topic.market,
-            f"/book/{instrument.native}",
-            topic=topic,
-            native=instrument.native,
-            limit=100,
-        )
+        native = instrument.native
+        path = f"/book/{native}"
+        return RestRequest(Purpose.SNAPSHOT, topic.market, path, topic=topic, native=native, limit=100, pool="books")
 
     def read_snapshot(self, request: RestRequest, body: bytes) -> Depth:
-        message = self.read("spot", body)[0]
+        message = wire.body_reader(body)
         if not isinstance(message, Depth):
             raise BadFrame("schema", "not a book")
         return message
 
     def candles_request(self, topic: Topic, instrument: Instrument, limit: int, end_ms: int | None) -> RestRequest:
-        return RestRequest(
-            Purpose.CANDLES,
-            topic.market,
-            f"/candles/{instrument.native}",
-            topic=topic,
-            native=instrument.native,
-            limit=limit,
-        )
+        native = instrument.native
+        return RestRequest(Purpose.CANDLES, topic.market, f"/candles/{native}", topic=topic, native=native, limit=limit)
 
     def read_candles(self, request: RestRequest, body: bytes) -> Sequence[Bar]:
         bars = []
         for time, text in json.loads(body):
             close = positive(text)
-            bars.append(Bar("", time, close, close, close, close, Number("1"), closed=False))
+            bars.append(Bar("", time, close, close, close, close, Number("1")))
         return bars
 
     def read_poll(self, request: RestRequest, body: bytes) -> Sequence[Message]:
-        return self.read("spot", body)
+        return [wire.body_reader(body)]
 
     def probe_request(self, market: MarketType) -> RestRequest:
         return RestRequest(Purpose.PROBE, market, "/time")
 
     def rest_error(self, status: int, headers: Mapping[str, str], body: bytes) -> tuple[str, str, float | None] | None:
         return None if status == 200 else ("", f"HTTP {status}", None)
-
-
-def _ticker_plan(endpoint: str, native: str, topic: Topic) -> Plan:
-    streams = [
-        StreamSpec(endpoint, f"quote:{native}", frozenset({Part.QUOTE})),
-        StreamSpec(endpoint, f"day:{native}", frozenset({Part.LAST, Part.STATS}), promise=2.0),
-    ]
-    polls: tuple[Poll, ...] = ()
-    if topic.market is PERPETUAL:
-        streams.append(StreamSpec(endpoint, f"mark:{native}", frozenset({Part.MARK}), promise=1.0))
-        polls = (
-            Poll(
-                RestRequest(Purpose.POLL, PERPETUAL, f"/interest/{native}", topic=topic),
-                30.0,
-                frozenset({Part.INTEREST}),
-            ),
-        )
-    return Plan(tuple(streams), polls, frozenset({Part.QUOTE, Part.LAST}))
 
 
 def _single(spec: StreamSpec) -> Plan:
@@ -212,81 +205,13 @@ def _write(document: object) -> bytes:
     return json.dumps(document).encode()
 
 
-# -- what the venue sends
-
-
-def ack(request_id: str, reason: str = "") -> bytes:
-    """The answer to a request; a ``reason`` refuses it."""
-    return _write({"kind": "ack", "id": request_id, "reason": reason})
-
-
-def pong() -> bytes:
-    """The answer to a ping."""
-    return _write({"kind": "pong"})
-
-
-def restarting() -> bytes:
-    """The announcement that the connection will be closed."""
-    return _write({"kind": "restarting"})
-
-
-def quote(native: str, bid: str, ask: str, update_id: int, time: int | None = None) -> bytes:
-    """Best bid and ask, one unit each."""
-    return _write({"kind": "quote", "stream": f"quote:{native}", "bid": bid, "ask": ask, "u": update_id, "t": time})
-
-
-def day(native: str, last: str, time: int) -> bytes:
-    """The 24 h figures."""
-    return _write({"kind": "day", "stream": f"day:{native}", "last": last, "t": time})
-
-
-def mark(native: str, price: str, time: int) -> bytes:
-    """The mark price."""
-    return _write({"kind": "mark", "stream": f"mark:{native}", "price": price, "t": time})
-
-
-def interest(native: str, amount: str, time: int) -> bytes:
-    """The answer of the open-interest poll."""
-    return _write({"kind": "interest", "stream": "poll", "amount": amount, "t": time})
-
-
-def trade(native: str, number: int, price: str, time: int) -> bytes:
-    """One trade."""
-    return _write({"kind": "trade", "stream": f"trade:{native}", "n": number, "price": price, "t": time})
-
-
-def candle(native: str, time: int, close: str, closed: bool = False) -> bytes:
-    """A bar of one minute."""
-    return _write({"kind": "candle", "stream": f"candle:{native}", "t": time, "close": close, "closed": closed})
-
-
-def book(
-    stream: str,
-    first: int,
-    last: int,
-    bids: Mapping[str, str],
-    asks: Mapping[str, str],
-    *,
-    snapshot: bool = False,
-    time: int | None = None,
-) -> bytes:
-    """A book frame, or the body of a REST snapshot."""
-    levels = {"bids": list(bids.items()), "asks": list(asks.items())}
-    return _write(
-        {"kind": "book", "stream": stream, "first": first, "last": last, "snapshot": snapshot, "t": time, **levels}
-    )
-
-
-def sweep(rows: Mapping[str, str], time: int) -> bytes:
-    """The answer of the sweep poll: last price by native name."""
-    return _write({"kind": "sweep", "stream": "sweep", "rows": dict(rows), "t": time})
-
-
-def make_instrument(market: MarketType, base: str, quote_: str, status: str = "trading") -> Instrument:
+def make_instrument(
+    market: MarketType, base: str, quote_: str, status: str = "trading", contract_size: str | None = None
+) -> Instrument:
     """An instrument of the venue."""
-    return Instrument(
-        "madeup", market, Symbol(base, quote_), base + quote_, Number("0.1"), Number("0.001"), status=status
-    )
+    size = None if contract_size is None else Number(contract_size)
+    symbol, tick, step = Symbol(base, quote_), Number("0.1"), Number("0.001")
+    return Instrument("madeup", market, symbol, base + quote_, tick, step, status=status, contract_size=size)
 
 
 def make_catalogue(*pairs: str, markets: Sequence[MarketType] = (SPOT, PERPETUAL)) -> Catalogue:
@@ -300,62 +225,3 @@ def make_catalogue(*pairs: str, markets: Sequence[MarketType] = (SPOT, PERPETUAL
 def halted(instrument: Instrument) -> Instrument:
     """The same instrument, halted."""
     return evolve(instrument, status="halted")
-
-
-# -- how it is read
-
-
-def _read(said: dict[str, object]) -> Message:
-    kind = said["kind"]
-    stream, time = str(said.get("stream", "")), said.get("t")
-    at = int(str(time)) if time is not None else 0
-    if kind == "ack":
-        return Ack(str(said["id"]), not said["reason"], str(said["reason"]))
-    if kind == "pong":
-        return Pong()
-    if kind == "restarting":
-        return Restarting()
-    if kind == "quote":
-        one = Number("1")
-        return Quote(
-            stream,
-            positive(str(said["bid"])),
-            one,
-            positive(str(said["ask"])),
-            one,
-            int(str(said["u"])),
-            None if time is None else at,
-        )
-    if kind == "day":
-        return Stats(stream, at, last=positive(str(said["last"])))
-    if kind == "mark":
-        return Mark(stream, at, full=False, mark_price=positive(str(said["price"])))
-    if kind == "interest":
-        return Mark(stream, at, full=False, open_interest=positive(str(said["amount"])))
-    if kind == "trade":
-        number = int(str(said["n"]))
-        return Trades(stream, [Fill(str(number), positive(str(said["price"])), Number("1"), Side.BUY, at, number)])
-    return _read_rest(said, kind, stream, at, None if time is None else at)
-
-
-def _read_rest(said: dict[str, object], kind: object, stream: str, at: int, time: int | None) -> Message:
-    if kind == "candle":
-        close = positive(str(said["close"]))
-        return Bar(stream, at, close, close, close, close, Number("1"), bool(said["closed"]))
-    if kind == "book":
-        bids, asks = _levels(said["bids"]), _levels(said["asks"])
-        return Depth(
-            stream, bool(said["snapshot"]), int(str(said["first"])), int(str(said["last"])), None, bids, asks, time
-        )
-    if kind == "sweep":
-        rows = said["rows"]
-        assert isinstance(rows, dict)
-        return SweepRows(
-            stream, [SweepRow(native, None, Stats("", at, last=positive(last)), None) for native, last in rows.items()]
-        )
-    return Ignored(str(kind)[:20])
-
-
-def _levels(pairs: object) -> list[Level]:
-    assert isinstance(pairs, list)
-    return [(positive(price), unsigned(size)) for price, size in pairs]

@@ -85,7 +85,7 @@ def echo(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
     monkeypatch.syspath_prepend(str(Path(__file__).parent))
     import echo as module
 
-    for owner, name in ((api_socket, "Session"), (feed_module, "PONG_GAP"), (feed_module._Factory, "protocol")):
+    for owner, name in ((api_socket, "Session"), (feed_module._Factory, "protocol")):
         monkeypatch.setattr(owner, name, getattr(owner, name))
     yield module
     sys.modules.pop("echo", None)

@@ -20,7 +20,7 @@ from cryptodash.core.tally import Tally
 from cryptodash.core.time import SystemClock
 from cryptodash.exchanges.transport import websocket as feed_module
 from cryptodash.exchanges.transport.dialer import Dialer
-from cryptodash.exchanges.transport.websocket import Feed, VenueSocketProtocol, Handlers
+from cryptodash.exchanges.transport.websocket import Handlers, VenueSocket, VenueSocketProtocol
 from cryptodash.hub.broadcaster import Broadcaster
 
 MOST = 17 * 1024 * 1024
@@ -76,12 +76,15 @@ class EchoFeedProtocol(VenueSocketProtocol):
 
 def feed_client(url: str, reactor: Any, closed: Callable[[], None]) -> None:
     """Connect to ``url`` as a venue's feed would, and echo until the server ends it."""
-    feed_module.PONG_GAP = 0.0  # a suite wants a pong for every ping
     feed_module._Factory.protocol = EchoFeedProtocol
     handlers = Handlers(
-        opened=lambda: None, frames=lambda frames: None, heard=lambda: None, closed=lambda how: closed()
+        opened=lambda: None,
+        frames=lambda frames: None,
+        heard=lambda: None,
+        may_send=lambda: None,
+        closed=lambda how: closed(),
     )
-    Feed(url, Dialer(reactor), reactor, handlers).open()
+    VenueSocket(url, Dialer(reactor), reactor, handlers).open()
 
 
 class StockServer(WebSocketServerProtocol):

@@ -33,7 +33,8 @@ from cryptodash.core.events import BookChanged, Event, Ticker
 from cryptodash.core.instruments import MarketType, Symbol
 from cryptodash.core.time import SystemClock, rfc3339
 from cryptodash.core.topics import Channel, Topic
-from cryptodash.exchanges.adapter.messages import Ack, BadFrame, Message, Pong, Reader
+from cryptodash.exchanges.adapter.messages import Ack, BadFrame, Message, Pong, Reader, Readers
+from cryptodash.exchanges.adapter.plan import StreamSpec
 from cryptodash.exchanges.venues import registry
 from cryptodash.exchanges.venues.recorded import RecordedVenue
 from cryptodash.hub.broadcaster import Broadcaster
@@ -204,11 +205,14 @@ class WatchedVenue(RecordedVenue):
         self.controls: list[Message] = []
         self.bad: list[str] = []
 
-    def read(self, endpoint: str, frame: bytes) -> Sequence[Message]:
-        return self._noted(lambda _, frame: super(WatchedVenue, self).read(endpoint, frame), "", frame)
+    def read(self, endpoint: str, frame: bytes, readers: Readers) -> Sequence[Message]:
+        """Data frames are noted by their stream's reader."""
+        messages: Sequence[Message] = self._venue.read(endpoint, frame, readers)
+        self.controls += [each for each in messages if isinstance(each, Ack | Pong)]
+        return messages
 
-    def reader(self, endpoint: str, name: str) -> Reader:
-        return partial(self._noted, super().reader(endpoint, name))
+    def reader(self, stream: StreamSpec) -> Reader:
+        return partial(self._noted, super().reader(stream))
 
     def _noted(self, read: Reader, stream: str, frame: bytes) -> Sequence[Message]:
         try:
@@ -216,14 +220,8 @@ class WatchedVenue(RecordedVenue):
         except BadFrame as error:
             self.bad.append(f"{error}: {frame[:200]!r}")
             raise
-        for message in messages:
-            if isinstance(message, Ack | Pong):
-                self.controls.append(message)
-            else:
-                self.read_frames += 1
-                # (The others have none and do not occur.)
-                self.frames[message.stream].append(frame.decode())  # type: ignore[union-attr]
-                break
+        self.read_frames += 1
+        self.frames[stream].append(frame.decode())
         return messages
 
 

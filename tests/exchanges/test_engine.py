@@ -8,9 +8,10 @@ from zope.interface.verify import verifyObject
 from cryptodash.core.errors import UpstreamError
 from cryptodash.core.events import BookChanged, Candle, Cause, State, StreamStatus, Sweep, Ticker, Trade
 from cryptodash.core.instruments import Catalogue, MarketType
-from cryptodash.exchanges.adapter.venue import IVenue, Purpose
+from cryptodash.exchanges.adapter.plan import Purpose
+from cryptodash.exchanges.adapter.venue import IVenue
 from cryptodash.exchanges.connections.commands import Closed
-from cryptodash.testing import venue as wire
+from cryptodash.testing import wire
 from cryptodash.testing.bench import Bench
 from cryptodash.testing.venue import SPOT, MadeUpVenue, halted, make_catalogue, make_instrument
 
@@ -331,7 +332,7 @@ def test_an_answer_that_cannot_be_read_is_a_counted_failure() -> None:
         bench.frame(wire.book("book:BTCUSDT", update, update, {"98": "1"}, {}))
     (request,) = bench.fetches
     bench.answer(request, b"<html>maintenance</html>")
-    assert bench.count("cryptodash_upstream_decode_errors_total", "schema") == 1
+    assert bench.count("cryptodash_upstream_decode_errors_total", "json") == 1
     bench.advance(15)
     assert len(bench.fetches) == 1
 

@@ -11,10 +11,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from cryptodash.exchanges.adapter.venue import Rate
 from cryptodash.exchanges.connections.commands import Closed
-from cryptodash.testing import venue as wire
+from cryptodash.testing import wire
 from cryptodash.testing.bench import Bench, Server
-from cryptodash.testing.venue import LIMITS, MadeUpVenue, make_catalogue
+from cryptodash.testing.venue import LIMITS, PERPETUAL, SPOT, MadeUpVenue, make_catalogue
 
 NAMES = [f"C{number}-USDT" for number in range(8)]
 TOPICS = [
@@ -32,7 +33,7 @@ class Churn(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        limits = evolve(LIMITS, streams=7, max_connections=8, connects_per_5min=10_000)
+        limits = evolve(LIMITS, streams=7, max_connections=8, connects=(Rate(10_000, 300.0), Rate(1, 0.1)))
         self.bench = Bench(MadeUpVenue(limits), make_catalogue(*NAMES), obedient=False)
         self.bench.refused = {"trade:C7USDT"}
         self.wanted: set[str] = set()
@@ -117,8 +118,8 @@ class Churn(RuleBasedStateMachine):
                     self._send(server)
             bench.advance(1)
             if second in (5, 100):  # what was rejected for want of an answer gets another chance
-                bench.list_again(wire.SPOT)
-                bench.list_again(wire.PERPETUAL)
+                bench.list_again(SPOT)
+                bench.list_again(PERPETUAL)
         expected = self.streams_wanted()
         rejected = {name for name in expected if name.startswith("trade")} - bench.subscribed()
         assert bench.subscribed() | rejected == expected

@@ -9,10 +9,11 @@ import pytest
 from attrs import evolve
 
 from cryptodash.core.events import BookChanged, Cause, State, StreamStatus, Ticker, Trade
+from cryptodash.exchanges.adapter.venue import Rate
 from cryptodash.exchanges.connections.commands import Closed
-from cryptodash.testing import venue as wire
+from cryptodash.testing import wire
 from cryptodash.testing.bench import Bench, Server
-from cryptodash.testing.venue import LIMITS, MadeUpVenue, make_catalogue
+from cryptodash.testing.venue import LIMITS, SPOT, MadeUpVenue, make_catalogue
 
 NAMES = [f"C{number}-USDT" for number in range(30)]
 TRADES = "spot:BTC-USDT:trade"
@@ -73,7 +74,7 @@ def test_one_bad_name_does_not_reject_the_others() -> None:
     bench.advance(15)
     assert {request["op"] for _, request in bench.only.sent} <= {"ping"}  # it is not tried for ever
     bench.refused.clear()
-    bench.list_again(wire.SPOT)
+    bench.list_again(SPOT)
     bench.advance(2)
     assert "trade:C4USDT" in bench.subscribed()
 
@@ -83,7 +84,7 @@ def test_already_subscribed_is_success() -> None:
     bench.want(TRADES)
     bench.open(bench.only)
     (request,) = bench.only.unanswered
-    bench.frame(wire.ack(str(request["id"]), "error:already subscribed,topic:trade:BTCUSDT"))
+    bench.frame(wire.ack(str(request["id"]), "it is so already", already=True))
     bench.frame(wire.trade("BTCUSDT", 1, "100", bench.wall))
     assert bench.state(TRADES) is State.LIVE
 
@@ -185,7 +186,7 @@ def test_never_valued_topics_are_connecting_with_the_cause() -> None:
 
 @pytest.mark.parametrize("lived", [0.0, 1.0])
 def test_accepting_and_closing_for_ever_backs_off(lived: float) -> None:
-    bench = Bench(MadeUpVenue(evolve(LIMITS, connects_per_5min=1000)))
+    bench = Bench(MadeUpVenue(evolve(LIMITS, connects=(Rate(1000, 300.0), Rate(1, 0.1)))))
     bench.want(TRADES)
     for number in range(40):
         while not bench.servers:
@@ -199,7 +200,7 @@ def test_accepting_and_closing_for_ever_backs_off(lived: float) -> None:
 
 
 def test_lines_that_drop_together_come_back_spread() -> None:
-    bench = many(24, connects_per_5min=100)
+    bench = many(24, connects=(Rate(100, 300.0), Rate(1, 0.1)))
     bench.advance(10)
     for server in list(bench.servers.values()):
         bench.close(server)
@@ -210,7 +211,7 @@ def test_lines_that_drop_together_come_back_spread() -> None:
 
 
 def test_connects_stay_within_the_venues_budget() -> None:
-    bench = many(6, connects_per_5min=5)
+    bench = many(6, connects=(Rate(5, 300.0), Rate(1, 0.1)))
     for _ in range(600):
         bench.advance(1)
         for server in list(bench.servers.values()):
@@ -247,7 +248,7 @@ def test_requests_pending_at_a_disconnect_are_made_again() -> None:
 
 
 def test_before_the_venue_cuts_a_second_connection_takes_over_without_loss() -> None:
-    bench = Bench(MadeUpVenue(evolve(LIMITS, lifetime=240.0, connects_per_5min=100)))
+    bench = Bench(MadeUpVenue(evolve(LIMITS, lifetime=240.0, connects=(Rate(100, 300.0), Rate(1, 0.1)))))
     bench.want(TRADES, TICKER)
     delayed: list[tuple[list[Server], bytes]] = []
     for number in range(20 * 240 * 2):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from cryptodash.core.events import BookChanged, Cause, State, StreamStatus
 from cryptodash.exchanges.connections.commands import Closed
-from cryptodash.testing import venue as wire
+from cryptodash.testing import wire
 from cryptodash.testing.bench import Bench
+from cryptodash.testing.venue import SPOT, halted
 
 TICKER = "spot:BTC-USDT:ticker"
 TRADES = "spot:BTC-USDT:trade"
@@ -241,10 +242,10 @@ def test_values_that_make_a_topic_live_again_go_before_the_status_that_says_so()
 
 def test_a_halted_instrument_that_speaks_is_looked_up_again_once_a_minute() -> None:
     bench = ready()
-    known = bench.catalogue.get(wire.SPOT, bench.topic(TICKER).symbol)
+    known = bench.catalogue.get(SPOT, bench.topic(TICKER).symbol)
     assert known is not None
-    others = [each for each in bench.catalogue if each.market is wire.SPOT and each is not known]
-    bench.catalogue.replace(wire.SPOT, [wire.halted(known), *others])
-    bench.list_again(wire.SPOT)
+    others = [each for each in bench.catalogue if each.market is SPOT and each is not known]
+    bench.catalogue.replace(SPOT, [halted(known), *others])
+    bench.list_again(SPOT)
     play(bench, 150)
     assert len(bench.listings) == 3

@@ -26,7 +26,8 @@ from cryptodash.core.numbers import Number
 from cryptodash.core.tally import Tally
 from cryptodash.core.topics import Channel, Topic, parse_topic
 from cryptodash.exchanges.adapter.messages import BadFrame, Bar
-from cryptodash.exchanges.adapter.venue import Hosts, Limits, Purpose, RestLimits, RestRequest
+from cryptodash.exchanges.adapter.plan import Purpose, RestRequest
+from cryptodash.exchanges.adapter.venue import Hosts, Limits, Rate, RestLimits
 from cryptodash.exchanges.connections.commands import Closed, Connect, Disconnect, Fetch, Output, Send
 from cryptodash.exchanges.engine import Health
 from cryptodash.exchanges.service import VenueService, hosts_of
@@ -55,8 +56,8 @@ class Words:
         SPOT: Hosts("wss://stream.example", "http://api.example"),
         PERPETUAL: Hosts("wss://future.example", "http://api.example"),
     }
-    rest_limits = {SPOT: RestLimits("all", 1000, 60.0), PERPETUAL: RestLimits("all", 1000, 60.0)}
-    limits = {"spot": Limits(100, None, 10, 0.3, 240, None, 60.0, None)}
+    rest_limits = {"": RestLimits(1000, 60.0)}
+    limits = {"spot": Limits(100, None, 10, 0.3, (Rate(240, 300.0),), None, 60.0, None)}
     alternative: dict[MarketType, str] = {}
 
     def intervals(self, market: MarketType) -> Sequence[str]:
@@ -616,7 +617,7 @@ def test_the_report_tells_where_and_how_much() -> None:
         "wss://stream.example",
         "http://api.example",
     )
-    assert report.rate_limits == {"all": {"weight": 1000, "per_s": 60.0}}
+    assert report.rate_limits == {"": {"weight": 1000, "per_s": 60.0}}
     assert (report.connections, report.streams, report.good_streams, report.last_message) == (1, 3, 2, 2.0)
     assert bench.count("last_message_age_seconds") == {("somewhere",): 2.0}
     assert bench.count("used_weight") == {("somewhere",): 2.0}

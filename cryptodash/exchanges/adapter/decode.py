@@ -1,18 +1,13 @@
 """Reading a venue's JSON: typed, checked, and with one kind of error.
 
-Third-party venues may use this too. A reader is made once per message kind with ``decoder``; whatever it meets (bad
-JSON, a missing field, a number
-the contract does not admit, invalid UTF-8, nesting too deep) leaves as ``BadFrame`` when the caller wraps its work in::
-
-    try:
-        ...
-    except UNREADABLE as error:
-        raise bad_frame(error) from None
+A decoder is made once per message kind with ``decoder``. Whatever it meets (bad JSON, a missing field, a number the
+contract does not admit, invalid UTF-8, nesting too deep) is among ``UNREADABLE``; whoever calls a venue does so through
+``reading``, which makes it one ``BadFrame``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from re import compile as pattern
 from re import escape
 from typing import Annotated, Any, Generic, TypeVar, cast
@@ -22,10 +17,20 @@ from msgspec import Meta, Struct
 
 from cryptodash.core.errors import NumberRejected, Refused
 from cryptodash.core.events import Level
-from cryptodash.core.instruments import Symbol, make_symbol
-from cryptodash.core.numbers import PLAIN_POSITIVE, PLAIN_UNSIGNED, Number, admit, is_zero, positive, trimmed, unsigned
+from cryptodash.core.instruments import Instrument, Symbol, make_symbol
+from cryptodash.core.numbers import (
+    PLAIN_POSITIVE,
+    PLAIN_UNSIGNED,
+    Number,
+    admit,
+    is_zero,
+    multiply,
+    positive,
+    trimmed,
+    unsigned,
+)
 from cryptodash.core.time import is_time_ms
-from cryptodash.exchanges.adapter.messages import BadFrame
+from cryptodash.exchanges.adapter.messages import BadFrame, Message, Readers, Unwanted
 
 T = TypeVar("T")
 
@@ -63,6 +68,20 @@ def bad_frame(error: Exception) -> BadFrame:
     return BadFrame("json", str(error))
 
 
+def reading(read: Callable[..., T], *arguments: Any) -> T:
+    """What one of a venue's reading functions returns. Raises ``BadFrame`` for whatever it could not read."""
+    try:
+        return read(*arguments)
+    except UNREADABLE as error:
+        raise bad_frame(error) from None
+
+
+def read_data(readers: Readers, stream: str, frame: bytes) -> Sequence[Message]:
+    """A data frame of this stream, read by whoever reads its frames."""
+    reader = readers.get(stream)
+    return (Unwanted(stream[:MAX_NAME]),) if reader is None else reader(stream, frame)
+
+
 def decoder(kind: type[T]) -> Callable[[bytes], T]:
     """The decoding function of one message kind; make it once."""
     return msgspec.json.Decoder(kind).decode
@@ -88,9 +107,24 @@ def price(text: str | None) -> Number | None:
     return None if is_zero(number) else number
 
 
-def levels(raw: RawLevels) -> Sequence[Level]:
-    """Book levels: prices above zero, sizes not negative. Raises ``NumberRejected``."""
-    return [(positive(price), unsigned(size)) for price, size in raw]
+def levels(raw: Iterable[Sequence[str]]) -> Sequence[Level]:
+    """Book levels, of whose members the first two are price and size: prices above zero, sizes not negative. Raises
+    ``NumberRejected``."""
+    return [(positive(level[0]), unsigned(level[1])) for level in raw]
+
+
+def exact(raw: msgspec.Raw) -> str:
+    """The text of a bare JSON number, digit for digit: declare the member as ``msgspec.Raw``, admit what comes out."""
+    return bytes(raw).decode("ascii")
+
+
+def in_base(contracts: str, instrument: Instrument | None) -> str:
+    """A size in contracts as base quantity, exactly. Raises ``BadFrame`` where the instrument's contract size is
+    unknown."""
+    size = None if instrument is None else instrument.contract_size
+    if size is None:
+        raise BadFrame("schema", "sizes in contracts of an instrument without a contract size")
+    return multiply(unsigned(contracts), size)
 
 
 def both_sides(bids: RawLevels, asks: RawLevels, plain: bool) -> tuple[Sequence[Level], Sequence[Level]]:

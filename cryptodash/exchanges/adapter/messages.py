@@ -1,4 +1,4 @@
-"""What a venue's frame says, in our words: the output of ``IVenue.read`` and the input of books and assemblies.
+"""What a venue's frame says, in our words: the output of ``IVenue.read`` and the input of the builders.
 
 ``stream`` is the venue's own stream name, unique within an endpoint. Numbers are admitted text, times milliseconds in
 the venue's clock (None where the venue sends none). In partial messages None means "not said in this frame".
@@ -7,7 +7,7 @@ Structs of msgspec: one or more are made per frame.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -17,16 +17,52 @@ from cryptodash.core.numbers import Number
 
 
 class Ack(Struct, frozen=True, gc=False):
-    """The venue's answer to the request with this id (the text we sent). ``ok`` False:
-    the whole request was refused, ``reason`` says why."""
+    """The venue's answer to a subscribe or unsubscribe, or to a part of one.
 
-    request_id: str
+    Which request: the one with ``request_id`` (the text we sent); without an id the one that asked for these
+    ``streams``, and where the answer names none either, the oldest that still waits for an answer. Which of its
+    streams: those named in ``streams``; or those whose ``StreamSpec.argument`` is ``argument`` (a venue that names the
+    symbol alone); or, where it names nothing, all that are not answered yet. ``ok`` False: refused, ``reason`` says
+    why, and ``already`` that the refusal only means that it is so already.
+    """
+
+    request_id: str = ""
     ok: bool = True
     reason: str = ""
+    streams: Sequence[str] = ()
+    argument: str = ""
+    already: bool = False
+
+
+class Subscribed(Struct, frozen=True, gc=False):
+    """An answer that lists everything the connection is subscribed to now: what was asked for and is listed has taken
+    effect, and so has the end of what is not."""
+
+    streams: Sequence[str]
 
 
 class Pong(Struct, frozen=True, gc=False):
     """The answer to an application-level heartbeat."""
+
+
+class Heartbeat(Struct, frozen=True, gc=False):
+    """A sign of life that belongs to no topic. ``time`` (ms) is when the venue sent it, where it says so."""
+
+    time: int | None = None
+
+
+class Sequenced(Struct, frozen=True, gc=False):
+    """The place of this frame in its connection, where the venue counts every frame of a connection: one more than that
+    of the frame before. Comes first among the messages of its frame; a hole means that frames of any stream were
+    lost."""
+
+    number: int
+
+
+class Unwanted(Struct, frozen=True, gc=False):
+    """A data frame of a stream that the caller of ``IVenue.read`` has no reader for."""
+
+    stream: str
 
 
 class Restarting(Struct, frozen=True, gc=False):
@@ -103,25 +139,30 @@ class Trades(Struct, frozen=True, gc=False):
 
 
 class Depth(Struct, frozen=True, gc=False):
-    """A book frame, from a stream or from REST.
+    """A book frame, from a stream or from REST. Levels are absolute sizes, size zero deletes; any order, and of two
+    levels with one price the last counts.
 
-    ``first``..``last`` are the update ids it covers, ``previous`` the last id of the frame before (None where the venue
-    does not say). A snapshot has ``first == last``. Levels are absolute sizes, size zero deletes; any order.
+    ``first``..``last`` are the update ids it covers (a snapshot has ``first == last``), ``previous`` the last id of the
+    frame before; None where the venue does not say. ``snapshot``: the whole book, whatever was known. ``restarted``:
+    the venue counts anew, so that an equal id is no repeat; without ``snapshot`` it says that there is no book.
+    ``checksum``: what ``BookRules.checksum`` must give for the book after this frame.
     """
 
     stream: str
     snapshot: bool
-    first: int
-    last: int
+    first: int | None
+    last: int | None
     previous: int | None
     bids: Sequence[Level]
     asks: Sequence[Level]
     time: int | None
+    restarted: bool = False
+    checksum: int | None = None
 
 
 class Bar(Struct, frozen=True, gc=False):
     """A candle frame, or a row of REST; ``open_time`` in ms, ``time`` (ms) when the venue sent it, where it says so.
-    ``closed`` is the venue's own flag, False where it has none."""
+    ``closed`` is the venue's own flag, None where it has none."""
 
     stream: str
     open_time: int
@@ -130,7 +171,7 @@ class Bar(Struct, frozen=True, gc=False):
     low: Number
     close: Number
     volume: Number
-    closed: bool
+    closed: bool | None = None
     time: int | None = None
 
 
@@ -150,11 +191,19 @@ class SweepRows(Struct, frozen=True, gc=False):
     rows: Sequence[SweepRow]
 
 
-Message = Ack | Pong | Restarting | Ignored | Quote | Stats | Mark | Trades | Depth | Bar | SweepRows
+Control = Ack | Subscribed | Pong | Heartbeat | Sequenced | Restarting | Ignored | Unwanted
+"""What belongs to a connection."""
 
+Data = Quote | Stats | Mark | Trades | Depth | Bar | SweepRows
+"""What belongs to a stream."""
+
+Message = Control | Data
 
 Reader = Callable[[str, bytes], Sequence[Message]]
-"""From (stream name, frame) to messages."""
+"""Reads the frames of one stream: from (stream name, frame) to messages."""
+
+Readers = Mapping[str, Reader]
+"""By stream name."""
 
 
 class BadFrame(ValueError):

@@ -2,32 +2,28 @@
 
 The book shows only what is proven. A REST snapshot proves levels down to its worst price per side, its *horizon*; a
 level beyond it is unknown until a diff names it, so nothing beyond is kept. When too few levels are left inside, a
-newer snapshot is merged at its place in the stream. A book that lost its place (gap) or contradicts itself (crossed) is
-empty at once, until it is rebuilt.
+newer snapshot is merged at its place in the stream. A book that lost its place (gap) or contradicts itself (crossed, a
+wrong checksum) is empty at once, until it is rebuilt.
+
+What a book can be is a value (``book_states.py``): ``Unsynced``, ``Synced`` or ``Renewing``. Each input below takes the
+state there is and leaves the next one.
 """
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Sequence
-
-from attrs import define, field, frozen
+from collections.abc import Sequence
 
 from cryptodash.core.events import Level
 from cryptodash.core.numbers import Number
+from cryptodash.exchanges.adapter.book_rules import BookRules, SnapshotSource
 from cryptodash.exchanges.adapter.messages import Depth
-from cryptodash.exchanges.adapter.venue import BookRule
-from cryptodash.exchanges.builders.ladder import Ladder, is_crossed
+from cryptodash.exchanges.builders.book_chaining import FOLLOWS, JOINS
+from cryptodash.exchanges.builders.book_states import Reach, Renewing, Snapshot, Synced, Unsynced, id_of
+from cryptodash.exchanges.builders.ladder import Ladder
 
-MAX_FRAMES = 5_000
-"""Frames one book keeps while a snapshot is on its way."""
-MAX_BYTES = 8 * 1024 * 1024
-"""What those frames may weigh, estimated."""
 MAX_OLD_RUN = 500
 """So many frames in a row with ids before ours mean that the venue counts anew: the book would stand still for ever."""
-
-_FRAME_BYTES = 250
-_LEVEL_BYTES = 200
 
 
 class Outcome(enum.Enum):
@@ -45,88 +41,51 @@ class Outcome(enum.Enum):
     """Frames are missing (or the venue says that it has no book): the book is empty and not synced."""
     CROSSED = "crossed"
     """Best bid >= best ask: the book is empty and not synced."""
+    CHECKSUM = "checksum"
+    """The venue's checksum says that the book is not its own: empty and not synced."""
     OUTDATED = "outdated"
-    """The snapshot cannot be joined to the frames at hand: fetch another, with backoff.
-    A synced book stays as it is."""
+    """The snapshot cannot be joined to the frames at hand: fetch another, with backoff. A synced book stays as it
+    is."""
     OVERFLOW = "overflow"
     """Too many frames while waiting for a snapshot: dropped, the wait begins anew."""
     RENEWED = "renewed"
     """The horizon moved. From ``received`` the frame is applied as well, so publish as after ``CHANGED``."""
 
 
-@define
-class _Frames:
-    """Frames in order, bounded by number and estimated memory."""
-
-    frames: list[Depth] = field(factory=list)
-    _bytes: int = 0
-
-    def add(self, depth: Depth) -> bool:
-        """Whether there was room."""
-        self._bytes += _FRAME_BYTES + _LEVEL_BYTES * (len(depth.bids) + len(depth.asks))
-        if len(self.frames) >= MAX_FRAMES or self._bytes > MAX_BYTES:
-            return False
-        self.frames.append(depth)
-        return True
-
-
-@frozen
-class _Snapshot:
-    """A REST answer and how many levels a side it asked for."""
-
-    depth: Depth
-    limit: int
-
-    def joined(self, frames: Iterable[Depth]) -> tuple[Ladder, Ladder]:
-        """(bids, asks) after these frames; what the snapshot already holds is passed over."""
-        bids, asks = Ladder(-1), Ladder(1)
-        bids.load(self.depth.bids, self.limit)
-        asks.load(self.depth.asks, self.limit)
-        for frame in frames:
-            if frame.last > self.depth.last:
-                bids.apply(frame.bids)
-                asks.apply(frame.asks)
-        return bids, asks
-
-
 class OrderBook:
     """One book. Feed it every frame of its stream and every REST snapshot; it says what came of each.
 
-    ``tier`` is the depth of a ``COUNTER`` stream: the book never holds more levels. ``RANGE`` and ``CHAIN`` streams
-    carry diffs only. Rules: Binance, "How to manage a local order book correctly" (spot, USD-M);
-    Bybit V5, websocket public orderbook.
+    ``tier`` is the depth of a stream that carries no more levels: the book never holds more.
+    The rules are the venue's (``BookRules``); what each chaining means is in ``book_chaining.py``.
     """
 
-    def __init__(self, rule: BookRule, *, tier: int | None = None) -> None:
-        self._rule = rule
-        self._tier = tier
-        self.sequence: int | None = None
-        """The venue's id of the last change in the book; None while not synced."""
-        self.time: int | None = None
-        """Venue time (ms) of the last applied frame that had one."""
+    def __init__(self, rules: BookRules, *, tier: int | None = None) -> None:
         self.gaps = 0
         self.resyncs = 0
         """How often the book was rebuilt, or replaced, after it had once been synced."""
+        self._rules = rules
+        self._tier = tier
+        self._follows = FOLLOWS[rules.chaining]
         self._bids, self._asks = Ladder(-1), Ladder(1)
+        self._state: Unsynced | Synced | Renewing = Unsynced()
         self._was_synced = False
-        self._joining = False
-        """Synced from a snapshot that no frame has gone beyond yet."""
         self._old_run = 0
-        self._watched = 0
-        self._needed = 0
-        self._asking = False
-        self._asked_for = 0
-        self._limit: int | None = None
-        # Not synced: the buffer. Synced: the diffs since a snapshot was asked for, or None.
-        # ``_base`` is the sequence they follow.
-        self._kept: _Frames | None = _Frames()
-        self._base = 0
-        self._held: _Snapshot | None = None
+        self._reach = Reach()
 
     @property
     def synced(self) -> bool:
-        """Whether the book is the venue's at ``sequence``."""
-        return self.sequence is not None
+        """Whether the book is the venue's, as of the last frame."""
+        return not isinstance(self._state, Unsynced)
+
+    @property
+    def sequence(self) -> int | None:
+        """The venue's id of the last change in the book; None while not synced, and where frames have no ids."""
+        return None if isinstance(self._state, Unsynced) else self._state.sequence
+
+    @property
+    def time(self) -> int | None:
+        """Venue time (ms) of the last applied frame that had one; None while not synced."""
+        return None if isinstance(self._state, Unsynced) else self._state.time
 
     # What it shows
 
@@ -142,234 +101,205 @@ class OrderBook:
     @property
     def pending(self) -> int:
         """Frames kept for a snapshot to come."""
-        return len(self._kept.frames) if self._kept is not None else 0
+        return 0 if isinstance(self._state, Synced) else len(self._state.kept)
 
     # What it needs
 
     def watch(self, depth: int) -> None:
         """Name the largest depth anybody looks at."""
-        self._watched = depth
-        self._set_needed()
+        self._reach.watched = depth
 
     def wants_snapshot(self, least_frames: int = 2) -> bool:
-        """Whether a REST snapshot is needed and none is on its way or waiting for the stream.
+        """Whether a REST snapshot is of use and none is on its way or waiting for the stream.
 
         Before two frames have come a snapshot is usually older than the first of them; where the stream is slow, one
         must do (none will not: a stream that never delivered is not proven). A synced book wants one when fewer than
-        1.5 times the watched levels are left on a side; where the venue gives no more than that,
-        when a quarter of what it gave is used up.
+        1.5 times the watched levels are left on a side; where the venue gives no more than that, when a quarter of what
+        it gave is used up.
         """
-        if self._asking or self._held is not None or self._rule is BookRule.COUNTER:
+        state = self._state
+        if self._rules.snapshots is SnapshotSource.STREAM or isinstance(state, Renewing):
             return False
-        if self.sequence is None:
-            return self._kept is not None and len(self._kept.frames) >= least_frames
-        return self._bids.is_short(self._needed) or self._asks.is_short(self._needed)
+        if isinstance(state, Unsynced):
+            return not state.asked and state.held is None and len(state.kept) >= least_frames
+        needed = self._reach.needed
+        return self._bids.is_short(needed) or self._asks.is_short(needed)
 
     def snapshot_begun(self) -> None:
         """A request is on its way: diffs are kept from now on, so that its answer can be joined."""
-        self._asking = True
-        self._asked_for = self._watched
-        if self.sequence is not None:
-            self._keep_from(self.sequence)
+        self._reach.asking()
+        if isinstance(self._state, Unsynced):
+            self._state.asked = True
+        else:
+            self._state = self._state.renewing()
 
     def snapshot_failed(self) -> None:
         """No answer will come."""
-        self._asking = False
-        if self.sequence is not None and self._held is None:
-            self._kept = None
+        state = self._state
+        if isinstance(state, Unsynced):
+            state.asked = False
+        elif isinstance(state, Renewing) and state.held is None:
+            self._state = state.settled()
 
     # What it is told
 
-    def snapshot(self, depth: Depth, limit: int, at_limit: bool = False) -> Outcome:
-        """Take a REST snapshot of at most ``limit`` levels a side; ``at_limit`` says that the venue gives no more.
-
-        The same is understood when the request was made for the depth that is watched now.
-        """
-        if not self._asking:
-            self._asked_for = self._watched
-        self._asking = False
-        self._held = _Snapshot(depth, limit)
-        if at_limit:
-            self._asked_for = max(self._asked_for, limit)
-        if self.sequence is None:
-            return self._join()
-        if self._kept is None:
-            self._keep_from(self.sequence)
-        return self._renew()
+    def snapshot(self, depth: Depth, limit: int) -> Outcome:
+        """Take a REST snapshot of at most ``limit`` levels a side."""
+        held, state = Snapshot(depth, limit), self._state
+        if isinstance(state, Unsynced):
+            if not state.asked:
+                self._reach.asking()
+            state.asked, state.held = False, held
+            return self._join(state)
+        if isinstance(state, Synced):  # nobody waits for one: the diffs since it was asked for were not kept
+            self._reach.asking()
+        self._state = renewing = state.renewing()
+        renewing.held = held
+        return self._renew(renewing)
 
     def received(self, depth: Depth) -> Outcome:
         """Take one frame of the stream."""
-        if self._rule is BookRule.COUNTER and (depth.snapshot or depth.last == 1):
-            return self._restart(depth)
-        sequence = self.sequence
-        if sequence is None:
-            return self._buffer(depth)
-        if depth.last <= sequence:
-            return self._old(depth, sequence)
-        if not self._follows(depth, sequence):
-            return self._lose(Outcome.GAP, depth)
+        state = self._state
+        if depth.snapshot:
+            return self._replace(depth)
+        if depth.restarted:
+            return self._lose(Outcome.GAP)
+        if isinstance(state, Unsynced):
+            return self._buffer(state, depth)
+        if not self._follows(depth, state.sequence, state.joining):
+            return self._out_of_place(depth, state.sequence)
         self._bids.apply(depth.bids)
         self._asks.apply(depth.asks)
-        return self._advance(depth)
+        return self._advance(state, depth)
 
     def reset(self) -> None:
         """Forget everything: the connection is gone, or the stream is subscribed anew."""
-        self._asking = False
         self._empty()
 
     # Inside
 
-    def _follows(self, depth: Depth, last: int) -> bool:
-        """Whether the frame goes on exactly where ``last`` ended.
-
-        Spot: an id range that leaves none out. USD-M: ids are shared by all symbols, so the frame names its
-        predecessor. Bybit: plus one.
-        """
-        if self._rule is BookRule.CHAIN:
-            return depth.previous == last or (self._joining and depth.first <= last)
-        if self._rule is BookRule.RANGE:
-            return depth.first <= last + 1
-        return depth.last == last + 1
-
-    def _advance(self, depth: Depth) -> Outcome:
+    def _advance(self, state: Synced | Renewing, depth: Depth) -> Outcome:
         """The frame's levels are in."""
+        fault = self._fault(depth)
+        if fault is not None:
+            return self._lose(fault)
+        state.sequence = depth.last
+        state.joining = False
+        self._old_run = 0
+        if depth.time is not None:
+            state.time = depth.time
+        return Outcome.CHANGED if isinstance(state, Synced) else self._keep(state, depth)
+
+    def _fault(self, depth: Depth) -> Outcome | None:
+        """What is wrong with the book as it is now, after this frame."""
         if self._tier is not None:
             self._bids.truncate(self._tier)
             self._asks.truncate(self._tier)
-        if is_crossed(self._bids, self._asks):
-            return self._lose(Outcome.CROSSED)
-        self.sequence = depth.last
-        self._joining = False
-        self._old_run = 0
-        if depth.time is not None:
-            self.time = depth.time
-        if self._kept is None:
-            return Outcome.CHANGED
-        return self._keep(self._kept, depth)
+        if self._bids.crosses(self._asks):
+            return Outcome.CROSSED
+        rules = self._rules
+        if rules.checksum is not None and depth.checksum is not None:
+            levels = rules.checksum_depth
+            if rules.checksum(self._bids.top(levels), self._asks.top(levels)) != depth.checksum:
+                return Outcome.CHECKSUM
+        return None
 
-    def _old(self, depth: Depth, last: int) -> Outcome:
+    def _out_of_place(self, depth: Depth, last: int | None) -> Outcome:
+        """A frame that does not follow: old, or one after a gap."""
+        if last is not None and depth.last is not None and depth.last <= last:
+            return self._old(depth.last, last, depth)
+        return self._lose(Outcome.GAP, depth)
+
+    def _old(self, number: int, last: int, depth: Depth) -> Outcome:
         """A frame that is in the book already; a long run of them is a venue that counts anew."""
-        if depth.last < last:
+        if number < last:
             self._old_run += 1
             if self._old_run > MAX_OLD_RUN:
                 return self._lose(Outcome.GAP, depth)
         return Outcome.IGNORED
 
-    def _restart(self, depth: Depth) -> Outcome:
-        """``COUNTER``: a snapshot in the stream, or ``u == 1`` (the venue's service restarted), is the new base.
-
-        A repeat of what we hold confirms it (Bybit sends one after 3 s without a change). A restart without levels
-        means that there is no book.
-        """
-        if depth.last == self.sequence and depth.last != 1:
+    def _replace(self, depth: Depth) -> Outcome:
+        """A snapshot in the stream is the new base; a repeat of what we hold confirms it."""
+        if depth.last is not None and depth.last == self.sequence and not depth.restarted:
             return Outcome.IGNORED
-        if not (depth.snapshot or depth.bids or depth.asks):
-            return self._lose(Outcome.GAP)
+        before = (self._bids, self._asks) if self.synced and depth.last is None else None
+        self._bids, self._asks = Ladder(-1), Ladder(1)
         self._bids.load(depth.bids, None)
         self._asks.load(depth.asks, None)
-        self._kept = None
-        outcome = self._advance(depth)
-        return self._rebuilt() if outcome is Outcome.CHANGED else outcome
+        fault = self._fault(depth)
+        if fault is not None:
+            return self._lose(fault)
+        time = self.time if depth.time is None else depth.time
+        self._state = Synced(depth.last, time)
+        self._old_run = 0
+        if before is not None and before[0].agrees(self._bids) and before[1].agrees(self._asks):
+            return Outcome.IGNORED
+        return self._rebuilt()
 
-    def _buffer(self, depth: Depth) -> Outcome:
+    def _buffer(self, state: Unsynced, depth: Depth) -> Outcome:
         """Not synced: keep the frame for the snapshot to come."""
-        if self._rule is BookRule.COUNTER or self._kept is None:
+        if self._rules.snapshots is SnapshotSource.STREAM:
             return Outcome.BUFFERED  # only a snapshot in the stream can help
-        frames = self._kept.frames
-        if frames:
-            last = frames[-1].last
-            if depth.last <= last:
-                return self._old(depth, last)
-            if not self._follows(depth, last):
-                return self._lose(Outcome.GAP, depth)
-        if not self._kept.add(depth):
+        if len(state.kept):
+            last = state.kept.newest.last
+            if not self._follows(depth, last, False):
+                return self._out_of_place(depth, last)
+        if not state.kept.add(depth):
             return self._lose(Outcome.OVERFLOW)
-        return Outcome.BUFFERED if self._held is None else self._join()
+        return Outcome.BUFFERED if state.held is None else self._join(state)
 
-    def _join(self) -> Outcome:
+    def _join(self, state: Unsynced) -> Outcome:
         """Not synced: join the snapshot to the buffer.
 
         One newer than everything buffered is the book as it stands: what the stream has yet to bring up to it is passed
         over, and the first frame beyond it must overlap it.
         """
-        held, kept = self._held, self._kept
-        if held is None or kept is None or not kept.frames:
+        held, kept = state.held, state.kept
+        if held is None or not len(kept):
             return Outcome.BUFFERED
-        if kept.frames[-1].last < held.depth.last:
-            return self._begin_at(held, kept.frames[-1].time)
-        if not self._overlaps(kept.frames, held.depth.last):
-            self._held = None
+        newest = kept.newest
+        if id_of(newest.last) < held.last:
+            time = newest.time if held.depth.time is None else held.depth.time
+            return self._adopt(held, held.joined(()), Synced(held.last, time, joining=True))
+        if not JOINS[self._rules.chaining](kept.frames, held.last):
+            state.held = None
             return Outcome.OUTDATED
-        bids, asks = held.joined(kept.frames)
-        if is_crossed(bids, asks):
-            return self._lose(Outcome.CROSSED)
-        newest = kept.frames[-1]
-        self.sequence, self.time = newest.last, newest.time
-        self._old_run = 0
-        self._adopt(held, bids, asks)
-        return self._rebuilt()
+        return self._adopt(held, held.joined(kept.frames), Synced(newest.last, newest.time))
 
-    def _begin_at(self, held: _Snapshot, time: int | None) -> Outcome:
-        bids, asks = held.joined(())
-        if is_crossed(bids, asks):
-            return self._lose(Outcome.CROSSED)
-        self.sequence, self.time = held.depth.last, time if held.depth.time is None else held.depth.time
-        self._joining = True
-        self._old_run = 0
-        self._adopt(held, bids, asks)
-        return self._rebuilt()
-
-    def _overlaps(self, frames: Sequence[Depth], last: int) -> bool:
-        """Whether the buffer covers the snapshot's id.
-
-        Spot: not older than the first event (``L >= U``). USD-M: the first event with ``u >= L`` has ``U <= L``,
-        or names it (``pu == L``).
-        """
-        if self._rule is BookRule.RANGE:
-            return frames[0].first <= last
-        first = next(frame for frame in frames if frame.last >= last)
-        return first.first <= last or first.previous == last
-
-    def _keep_from(self, sequence: int) -> None:
-        self._kept = _Frames()
-        self._base = sequence
-
-    def _keep(self, kept: _Frames, depth: Depth) -> Outcome:
-        """Synced, a snapshot is coming: keep the diff too. Without room the renewal is given up;
-        the book itself is none the worse."""
-        if not kept.add(depth):
-            self._kept = self._held = None
+    def _keep(self, state: Renewing, depth: Depth) -> Outcome:
+        """A snapshot is coming: keep the diff too. Without room the renewal is given up; the book is none the worse."""
+        if not state.kept.add(depth):
+            self._state = state.settled()
             return Outcome.CHANGED
-        outcome = self._renew()
+        outcome = self._renew(state)
         return outcome if outcome in (Outcome.RENEWED, Outcome.REBUILT) else Outcome.CHANGED
 
-    def _renew(self) -> Outcome:
-        """Synced: join the snapshot to the diffs since, and swap. All diffs after ``_base`` are at hand:
-        any id from there on fits."""
-        held, kept, sequence = self._held, self._kept, self.sequence
-        if held is None or kept is None or sequence is None or held.depth.last > sequence:
+    def _renew(self, state: Renewing) -> Outcome:
+        """Join the snapshot to the diffs since, and swap. All diffs after ``base`` are at hand: any id from there on
+        fits."""
+        held = state.held
+        if held is None or held.last > id_of(state.sequence):
             return Outcome.BUFFERED
-        self._kept = self._held = None
-        if held.depth.last < self._base:
+        self._state = state.settled()
+        if held.last < id_of(state.base):
             return Outcome.OUTDATED
-        bids, asks = held.joined(kept.frames)
-        if is_crossed(bids, asks):
+        bids, asks = held.joined(state.kept.frames)
+        if bids.crosses(asks):
             return Outcome.OUTDATED  # the snapshot is at fault: the book in place is whole
         same = bids.agrees(self._bids) and asks.agrees(self._asks)
-        self._adopt(held, bids, asks)
+        self._bids, self._asks = bids, asks
+        self._reach.renewed(held.limit)
         return Outcome.RENEWED if same else self._rebuilt()
 
-    def _adopt(self, held: _Snapshot, bids: Ladder, asks: Ladder) -> None:
-        self._bids, self._asks = bids, asks
-        self._kept = self._held = None
-        self._limit = held.limit
-        self._set_needed()
-
-    def _set_needed(self) -> None:
-        needed = (3 * self._watched + 1) // 2
-        if self._limit is not None and self._watched <= self._asked_for:
-            needed = min(needed, 3 * self._limit // 4)
-        self._needed = needed
+    def _adopt(self, held: Snapshot, sides: tuple[Ladder, Ladder], state: Synced) -> Outcome:
+        """Become what a snapshot and the frames after it make."""
+        bids, asks = sides
+        if bids.crosses(asks):
+            return self._lose(Outcome.CROSSED)
+        self._bids, self._asks, self._state = bids, asks, state
+        self._reach.renewed(held.limit)
+        self._old_run = 0
+        return self._rebuilt()
 
     def _rebuilt(self) -> Outcome:
         self.resyncs += self._was_synced
@@ -378,16 +308,18 @@ class OrderBook:
 
     def _lose(self, outcome: Outcome, first: Depth | None = None) -> Outcome:
         """The book is worth nothing any more; ``first`` begins the new buffer."""
-        self.gaps += outcome is Outcome.GAP
-        self._empty()
-        if first is not None and self._kept is not None:
-            self._kept.add(first)
+        self.gaps += outcome in (Outcome.GAP, Outcome.CHECKSUM)
+        state = self._state
+        on_its_way = state.asked if isinstance(state, Unsynced) else isinstance(state, Renewing) and state.held is None
+        empty = self._empty()
+        empty.asked = on_its_way
+        if first is not None:
+            empty.kept.add(first)
         return outcome
 
-    def _empty(self) -> None:
+    def _empty(self) -> Unsynced:
         self._bids.clear()
         self._asks.clear()
-        self.sequence = self.time = self._held = None
-        self._joining = False
-        self._kept = _Frames()
         self._old_run = 0
+        self._state = empty = Unsynced()
+        return empty

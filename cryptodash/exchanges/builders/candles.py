@@ -78,6 +78,10 @@ class CandleBuilder:
         """When the venue sent the running bar."""
         self._last_closed: Candle | None = None
         self._held: dict[int, Candle] = {}
+        self._flagless = False
+        """Whether the venue's bars have no closed flag."""
+        self._interrupted = False
+        """Whether frames of the running bar may have been missed."""
         self._asked = False
         self._tries = 0
         self._patience = 0
@@ -102,7 +106,14 @@ class CandleBuilder:
         """Take one frame that came at ``received`` (our wall clock, ms)."""
         if not 0 <= m.open_time < _LAST_OPEN:
             return _NOTHING
-        candle = Candle(self._topic, m.open_time, received, m.open, m.high, m.low, m.close, m.volume, m.closed)
+        candle = Candle(self._topic, m.open_time, received, m.open, m.high, m.low, m.close, m.volume, bool(m.closed))
+        if m.closed is None:
+            told = self._closed_by(candle)
+            outcome = self._place(candle, m)
+            return CandleOutcome([*told, *outcome.events], outcome.fetch)
+        return self._place(candle, m)
+
+    def _place(self, candle: Candle, m: Bar) -> CandleOutcome:
         if self._expected is None:
             self._expected = m.open_time
         if m.open_time < self._expected:
@@ -115,23 +126,59 @@ class CandleBuilder:
 
     def fetched(self, candles: Sequence[Candle]) -> list[Candle]:
         """Take a REST answer: the missing closed bars, then what was held. Empty if the answer does not help yet."""
-        if not self._asked or not self._held:
+        if not self._asked:
             return []
         self._asked = False
+        if not self._held:
+            return self._closed_late(candles)
         return self._release({each.timestamp: each for each in candles}, give_up=self._tries >= MAX_TRIES)
+
+    def _closed_late(self, candles: Sequence[Candle]) -> list[Candle]:
+        """The running bar as REST closes it, where nothing newer has come meanwhile."""
+        running = self._running
+        found = next((each for each in candles if running is not None and each.timestamp == running.timestamp), None)
+        return [] if found is None or not found.closed else [self._deliver(replace(found, topic=self._topic))]
 
     def fetch_failed(self) -> list[Candle]:
         """No answer: hold on and ask again with one of the next frames; after the last try, what was held."""
-        if not self._asked or not self._held:
+        if not self._asked:
             return []
         self._asked = False
-        return self._release({}, give_up=self._tries >= MAX_TRIES)
+        return self._release({}, give_up=self._tries >= MAX_TRIES) if self._held else []
 
     def reconnected(self) -> None:
         """The stream was interrupted: an unanswered fetch is given up, and tries are counted anew. Bars missed
         meanwhile show with the next frame."""
         self._asked = False
+        self._interrupted = True
         self._tries = self._patience = 0
+
+    def is_overdue(self, venue_ms: int) -> bool:
+        """Whether a bar that no flag closes has been over for a while by the venue's clock, so that REST is to be asked
+        for it: once, then again after twice as many looks each time."""
+        running = self._running
+        if running is None or not self._flagless or self._asked or self._held:
+            return False
+        if venue_ms < next_open(self._topic.interval, running.timestamp) + CLOSE_MARGIN_MS:
+            return False
+        self._patience -= 1
+        if self._patience > 0:
+            return False
+        self._tries = min(self._tries + 1, MAX_TRIES)
+        self._patience = 2**self._tries
+        self._asked = True
+        return True
+
+    def _closed_by(self, later: Candle) -> list[Candle]:
+        """The running bar of a venue without a flag, closed by one that opens later: nothing came in between, for the
+        stream was not interrupted since. Bars that the venue skipped had no trades."""
+        self._flagless = True
+        running = self._running
+        if running is None or later.timestamp <= running.timestamp or self._interrupted:
+            return []
+        closed = self._deliver(replace(running, closed=True))
+        self._expected = later.timestamp
+        return [closed]
 
     def _is_known(self, candle: Candle) -> bool:
         """Whether the running bar was told with these very figures."""
@@ -157,7 +204,9 @@ class CandleBuilder:
             self._last_closed, self._running = candle, None
             self._expected = self._after(candle.timestamp)
             self._tries = self._patience = 0
+            self._interrupted = False
         else:
+            self._interrupted = False  # a bar's frame holds all of the bar
             self._running = candle
             self._expected = candle.timestamp
         return candle

@@ -84,6 +84,10 @@ class Ladder:
         mine, theirs = bisect_right(self.keys, horizon), bisect_right(other.keys, horizon)
         return self.keys[:mine] == other.keys[:theirs] and self.top(mine) == other.top(theirs)
 
+    def crosses(self, asks: Ladder) -> bool:
+        """Whether the best of these bids is at or above the best of those asks."""
+        return bool(self.keys and asks.keys) and -self.keys[0] >= asks.keys[0]
+
     def _key(self, price: Number) -> int:
         """The place of a price. The same few hundred prices come again and again, so their keys are remembered."""
         found = self._known.get(price)
@@ -92,7 +96,3 @@ class Ladder:
                 self._known.clear()
             found = self._known[price] = self._sign * key(price)
         return found
-
-
-def is_crossed(bids: Ladder, asks: Ladder) -> bool:
-    return bool(bids.keys and asks.keys) and -bids.keys[0] >= asks.keys[0]

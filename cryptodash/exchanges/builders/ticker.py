@@ -1,41 +1,22 @@
-"""What frames say, merged into events: one assembly per topic, outside any connection,
-so that it survives a change of connections.
+"""One instrument's ticker, merged from what its streams say.
 
-Nothing here knows a socket or a clock. Older news never replaces newer, duplicates of two overlapping connections fall
-away, and everything that is remembered is bounded.
+Like every builder it belongs to a topic and to no connection, so that it survives a change of connections; it knows no
+socket and no clock; older news never replaces newer, and everything that is remembered is bounded.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from attrs import define
 from msgspec.structs import replace
 
 from cryptodash.core import codec
 from cryptodash.core.errors import NumberRejected
-from cryptodash.core.events import Sweep, Ticker, Trade
-from cryptodash.core.instruments import Instrument
+from cryptodash.core.events import Ticker
 from cryptodash.core.numbers import Number, reaches, subtract
-from cryptodash.core.topics import Channel, Topic
-from cryptodash.exchanges.adapter.messages import Fill, Mark, Quote, Stats, SweepRow, SweepRows
-from cryptodash.exchanges.builders.candles import CandleBuilder, CandleOutcome
-
-__all__ = ["CandleBuilder", "CandleOutcome", "SweepBuilder", "TickerBuilder", "TradeBuilder"]
-
-KNOWN_IDS = 10_000
-"""Trade ids remembered where the venue does not count its trades."""
-KNOWN_HOLES = 1_000
-"""Numbers of trades remembered that were passed over."""
-RESTART_MS = 60_000
-"""A trade this much newer than the newest with a lower number: the venue counts anew."""
-SWEEP_INTERVAL = 1.0
-"""Least seconds between two tickers of one instrument in a sweep."""
-QUOTE_AGE = 5.0
-"""Seconds after which a sweep no longer shows a bid and ask."""
-_PURGE_EVERY = 600.0
+from cryptodash.core.topics import Topic
+from cryptodash.exchanges.adapter.messages import Mark, Quote, Stats
 
 _STATS = (
     ("open", "open_24h"),
@@ -203,161 +184,3 @@ def _written(ticker: Ticker) -> Ticker:
     """With its figures as text, which the quotes and trades to come hand on:
     a message then takes 1.0 us instead of 3.1."""
     return replace(ticker, figures=codec.figures(ticker))
-
-
-class TradeBuilder:
-    """The trades of one instrument, each once. They are told as they come:
-    one that the venue sends late is told late."""
-
-    def __init__(self, topic: Topic) -> None:
-        self.missed = 0
-        """Trades that the venue's count says exist and that we have never seen."""
-        self.late = 0
-        """Trades among those that came after all, out of their turn."""
-        self._topic = topic
-        self._number: int | None = None
-        self._time = 0
-        self._holes: dict[int, None] = {}
-        """The newest numbers passed over: their trades may still come."""
-        self._order: deque[str] = deque()
-        self._ids: set[str] = set()
-
-    @property
-    def number(self) -> int | None:
-        """The venue's number of the newest trade, where it counts."""
-        return self._number
-
-    def fills(self, fills: Sequence[Fill], received: int) -> list[Trade]:
-        """The trades among these that are new. ``received`` is when their frame came, in our wall clock (ms)."""
-        topic = self._topic
-        return [
-            Trade(topic, each.time, received, each.id, each.price, each.quantity, each.side)
-            for each in fills
-            if self._is_new(each)
-        ]
-
-    def _is_new(self, fill: Fill) -> bool:
-        if fill.number is None:
-            return self._is_new_id(fill.id)
-        last = self._number
-        if last is not None:
-            if fill.number <= last and fill.time < self._time + RESTART_MS:
-                return self._fills_a_hole(fill.number)
-            if fill.number > last + 1:
-                self._pass_over(last + 1, fill.number)
-        self._number, self._time = fill.number, fill.time
-        return True
-
-    def _pass_over(self, first: int, end: int) -> None:
-        self.missed += end - first
-        for number in range(max(first, end - KNOWN_HOLES), end):
-            self._holes[number] = None
-        while len(self._holes) > KNOWN_HOLES:
-            del self._holes[next(iter(self._holes))]
-
-    def _fills_a_hole(self, number: int) -> bool:
-        if number not in self._holes:
-            return False
-        del self._holes[number]
-        self.missed -= 1
-        self.late += 1
-        return True
-
-    def _is_new_id(self, trade_id: str) -> bool:
-        if trade_id in self._ids:
-            return False
-        if len(self._order) >= KNOWN_IDS:
-            self._ids.discard(self._order.popleft())
-        self._order.append(trade_id)
-        self._ids.add(trade_id)
-        return True
-
-
-@define
-class _Row:
-    """One instrument of a sweep. Times are monotonic seconds."""
-
-    assembly: TickerBuilder
-    quoted_at: float = float("-inf")
-    sent_at: float = float("-inf")
-    sent: Ticker | None = None
-
-
-class SweepBuilder:
-    """The tickers of a whole market: per instrument at most one a second, and only when something
-    but its times has changed.
-
-    ``lookup`` gives the instrument of a native name; names it does not know are passed over, and instruments it no
-    longer knows are forgotten.
-    """
-
-    def __init__(self, topic: Topic, lookup: Callable[[str], Instrument | None]) -> None:
-        self._topic = topic
-        self._lookup = lookup
-        self._rows: dict[str, _Row] = {}
-        self._changed: set[str] = set()
-        self._purge_at = 0.0
-
-    def rows(self, m: SweepRows, now: float, venue_ms: int, received: int) -> Sweep | None:
-        """Take one all-market frame or answer; returns what may be told now. ``now`` is monotonic, ``venue_ms`` and
-        ``received`` are as in ``TickerBuilder.quote``."""
-        for said in m.rows:
-            row = self._row(said.native)
-            if row is not None and self._merge(row, said, now, venue_ms, received):
-                self._changed.add(said.native)
-        return self.due(now)
-
-    def due(self, now: float) -> Sweep | None:
-        """The changed tickers whose second is over; None if there are none."""
-        if now >= self._purge_at:
-            self._purge(now)
-        tickers = [ticker for native in list(self._changed) if (ticker := self._settle(native, now)) is not None]
-        return Sweep(self._topic, tickers) if tickers else None
-
-    def _row(self, native: str) -> _Row | None:
-        instrument = self._lookup(native)
-        if instrument is None:
-            self._forget(native)
-            return None
-        row = self._rows.get(native)
-        if row is None:
-            topic = Topic(self._topic.exchange, self._topic.market, instrument.symbol, Channel.TICKER)
-            row = self._rows[native] = _Row(TickerBuilder(topic))
-        return row
-
-    def _merge(self, row: _Row, said: SweepRow, now: float, venue_ms: int, received: int) -> bool:
-        """Whether anything new was said."""
-        assembly, news = row.assembly, []
-        if said.stats is not None:
-            news.append(assembly.stats(said.stats, received))
-        if said.mark is not None:
-            news.append(assembly.mark(said.mark, received))
-        if said.quote is not None:
-            news.append(assembly.quote(said.quote, venue_ms, received))
-            if assembly.holds(said.quote):
-                row.quoted_at = now
-        return any(each is not None for each in news)
-
-    def _settle(self, native: str, now: float) -> Ticker | None:
-        """The ticker to tell now, if its second is over and it differs from the one told last."""
-        row = self._rows[native]
-        ticker = row.assembly.ticker
-        if ticker is None or now < row.sent_at + SWEEP_INTERVAL:
-            return None
-        self._changed.discard(native)
-        if now > row.quoted_at + QUOTE_AGE:
-            ticker = replace(ticker, bid=None, bid_size=None, ask=None, ask_size=None, quote_time=None)
-        content = replace(ticker, timestamp=0, received=0, quote_time=None, last_time=None, stats_time=None)
-        if content == row.sent:
-            return None
-        row.sent, row.sent_at = content, now
-        return ticker
-
-    def _forget(self, native: str) -> None:
-        self._rows.pop(native, None)
-        self._changed.discard(native)
-
-    def _purge(self, now: float) -> None:
-        self._purge_at = now + _PURGE_EVERY
-        for native in [native for native in self._rows if self._lookup(native) is None]:
-            self._forget(native)

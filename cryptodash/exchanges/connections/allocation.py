@@ -1,4 +1,5 @@
-"""All lines of a venue: opening, losing, replacing and closing connections within the venue's limits."""
+"""Which connection carries which stream: opening, losing, replacing and closing connections within the venue's
+limits."""
 
 from __future__ import annotations
 
@@ -8,13 +9,16 @@ from random import Random
 from cryptodash.core.events import Cause
 from cryptodash.core.instruments import MarketType
 from cryptodash.core.tally import Tally
-from cryptodash.exchanges.adapter.messages import Ack
+from cryptodash.exchanges.adapter.messages import Ack, Message
 from cryptodash.exchanges.adapter.venue import Hosts, IVenue
+from cryptodash.exchanges.connections.allowance import Allowance
 from cryptodash.exchanges.connections.commands import Closed, Connect, Disconnect, Output, Send
-from cryptodash.exchanges.connections.connection import Connection, Settled
-from cryptodash.exchanges.connections.room import Connects, choose
-from cryptodash.exchanges.connections.stream import Signal, Stream
-from cryptodash.exchanges.connections.stream_group import NEVER, StreamGroup
+from cryptodash.exchanges.connections.connection import NEVER, Connection, Routes
+from cryptodash.exchanges.connections.reconciler import Settled
+from cryptodash.exchanges.connections.rollover import Ending, ending
+from cryptodash.exchanges.connections.stream import Stream
+from cryptodash.exchanges.connections.stream_group import StreamGroup
+from cryptodash.exchanges.connections.stream_phase import Signal
 
 LINGER = 10.0
 """Seconds an empty connection is kept."""
@@ -28,21 +32,22 @@ RTT_BOUNDS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10
 
 
 class Allocation:
-    """The lines of one venue, and the connections by key."""
+    """The stream groups of one venue, and the connections by key."""
 
     def __init__(self, venue: IVenue, hosts: Mapping[MarketType, Hosts], random: Random, tally: Tally) -> None:
         self.connections: dict[str, Connection] = {}
-        self.all: list[StreamGroup] = []
-        self.crowded: dict[Stream, None] = {}
-        """Streams for which the venue allows no further connection."""
+        self.groups: list[StreamGroup] = []
         self.touched = False
         """Set when ``advance`` may have something new to do; the engine's hot path looks at it after each frame."""
-        self._line_of: dict[str, StreamGroup] = {}
+        self._crowded: dict[Stream, None] = {}
+        """Streams for which the venue allows no further connection."""
+        self._group_of: dict[Stream, StreamGroup] = {}
+        self._carried_by: dict[str, StreamGroup] = {}
         self._venue = venue
         self._hosts = hosts
         self._random = random
         self._serial = 0
-        self._connects: dict[str, Connects] = {}
+        self._attempts: dict[str, Allowance] = {}
         self._rolling: StreamGroup | None = None
         self._roll_free_at = -NEVER
         self._acks = tally.counter(
@@ -63,36 +68,42 @@ class Allocation:
     # -- streams
 
     def place(self, stream: Stream, now: float, out: list[Output]) -> None:
-        """Give the stream a line: one with room, a new one, or a place in the queue."""
+        """Give the stream a connection to come by: one with room, a new one, or a place in the queue."""
         limits = self._venue.limits[stream.endpoint]
-        lines = [each for each in self.all if each.endpoint.key == stream.endpoint]
-        line = choose(lines, stream.name, limits)
-        if line is None and len(lines) < limits.max_connections:
-            line = StreamGroup(self._venue.endpoints[stream.endpoint], limits, now)
-            self.all.append(line)
-        if line is None:
-            self.crowded[stream] = None
+        groups = [each for each in self.groups if each.endpoint.key == stream.endpoint]
+        group = _choose(groups, stream)
+        if group is None and len(groups) < limits.max_connections:
+            endpoint = self._venue.endpoints[stream.endpoint]
+            group = StreamGroup(endpoint, limits, Routes.of(endpoint, self._venue), now)
+            self.groups.append(group)
+        if group is None:
+            self._crowded[stream] = None
             if stream.blame(Cause.CAPACITY):
                 stream.tell(out)
             return
-        was = stream.cause
-        stream.read = self._venue.reader(stream.endpoint, stream.name)
-        line.add(stream)
-        if stream.cause is not was:
+        self._group_of[stream] = group
+        if group.add(stream, self._venue.reader(stream.spec)):
             stream.tell(out)
 
     def remove(self, stream: Stream, now: float) -> None:
         """The stream is wanted no more, or was rejected."""
         self.touched = True
-        self.crowded.pop(stream, None)
-        if stream.line is not None:
-            stream.line.remove(stream, now)
+        self._crowded.pop(stream, None)
+        group = self._group_of.pop(stream, None)
+        if group is not None:
+            group.remove(stream, now)
 
-    def resubscribe(self, stream: Stream) -> None:
-        """End and begin one stream."""
+    def resubscribe(self, stream: Stream, now: float | None = None) -> None:
+        """End and begin one stream; ``now`` as in ``Stream.resubscribe``."""
         self.touched = True
-        if stream.line is not None:
-            stream.line.resubscribe(stream)
+        stream.resubscribe(now)
+
+    def overlapping(
+        self, connection: Connection, stream: Stream, message: Message, now: float, received: int, out: list[Output]
+    ) -> bool:
+        """A message by a connection that does not count for this stream. False: it has been dropped as a duplicate."""
+        group = self._group_of.get(stream)
+        return group is not None and group.rollover.overlapping(connection, stream, message, now, received, out)
 
     # -- what connections report
 
@@ -102,46 +113,55 @@ class Allocation:
         if connection is None:
             out.append(Disconnect(key, "unwanted"))
             return
-        line = self._line_of[key]
-        connection.opened(now)
-        if connection is line.active:
-            for stream in line.streams.values():
-                stream.source = connection
-            line.rollover_at = self._end_of_life(line, now)
+        group = self._carried_by[key]
+        if group.opened(connection, now):
+            group.rollover.due_at = self._end_of_life(group, now)
 
     def closed(self, key: str, how: Closed, now: float, out: list[Output]) -> None:
         """A connection ended, or could not be opened."""
         connection = self.connections.pop(key, None)
         if connection is not None:
-            self._ended(connection, self._line_of.pop(key), how, now, out)
+            self._ended(connection, self._carried_by.pop(key), how, now, out)
+
+    def may_send(self, key: str) -> None:
+        """A connection may be written to again."""
+        connection = self.connections.get(key)
+        if connection is not None:
+            connection.may_send()
 
     def proved(self, connection: Connection, out: list[Output]) -> None:
         """The first data of a connection."""
         connection.good = True
-        self._line_of[connection.key].proved(out)
+        self._carried_by[connection.key].proved(out)
 
     def acked(self, connection: Connection, ack: Ack, now: float, out: list[Output]) -> None:
-        """The venue answered a request."""
+        """The venue answered a request, or a part of one."""
         self.touched = True
-        settled = connection.answered(ack.request_id, ack.ok, ack.reason)
+        settled = connection.subscriptions.answered(ack)
         if settled is None:
             self._unknown.add(self._venue.id)
             return
         self._acks.add(self._venue.id, "ok" if ack.ok else "error")
         self._settle(connection, settled, now, out)
 
+    def listed(self, connection: Connection, streams: Iterable[str], now: float, out: list[Output]) -> None:
+        """The venue said what the connection carries."""
+        self.touched = True
+        self._acks.add(self._venue.id, "ok")
+        self._settle(connection, connection.subscriptions.listed(streams), now, out)
+
     def ponged(self, connection: Connection, now: float) -> None:
         """The venue answered a heartbeat."""
-        if connection.pinged_at is not None:
-            self._rtt.observe(now - connection.pinged_at)
-            connection.pinged_at = None
+        seconds = connection.ponged(now)
+        if seconds is not None:
+            self._rtt.observe(seconds)
 
     def restarting(self, connection: Connection, now: float) -> None:
         """The venue will close this connection soon."""
         self.touched = True
-        line = self._line_of[connection.key]
-        if connection is line.active:
-            line.rollover_at = min(line.rollover_at, now)
+        group = self._carried_by[connection.key]
+        if connection is group.active:
+            group.rollover.due_at = min(group.rollover.due_at, now)
 
     def _settle(self, connection: Connection, settled: Settled, now: float, out: list[Output]) -> None:
         for name in settled.subscribed:
@@ -156,69 +176,68 @@ class Allocation:
 
     # -- ends
 
-    def replace(self, connection: Connection, why: str, now: float, out: list[Output]) -> None:
+    def replace(self, connection: Connection, why: str, now: float, out: list[Output], kind: str = "local") -> None:
         """Give the connection up without waiting for its close, and go on with another after a pause."""
         self._drop(connection, why, out, abort=True)
-        self._ended(connection, self._line_of.pop(connection.key), Closed("local", reason=why), now, out)
+        self._ended(connection, self._carried_by.pop(connection.key), Closed(kind, reason=why), now, out)
 
     def _drop(self, connection: Connection, why: str, out: list[Output], *, abort: bool = False) -> None:
         self.connections.pop(connection.key, None)
         out.append(Disconnect(connection.key, why, abort))
 
-    def _ended(self, connection: Connection, line: StreamGroup, how: Closed, now: float, out: list[Output]) -> None:
+    def _ended(self, connection: Connection, group: StreamGroup, how: Closed, now: float, out: list[Output]) -> None:
+        rollover = group.rollover
+        what = ending(is_incoming=connection is rollover.incoming, incoming=rollover.incoming)
+        if what is Ending.FALL_BACK:
+            rollover.give_up(group.active)
+            retry = rollover.backoff.ended(how, 0.0, False)
+            rollover.due_at = now + max(retry.delay(self._random), ROLL_SPACING)
+            self._rolled(group, "failed", now)
+            return
         lived = 0.0 if connection.opened_at is None else now - connection.opened_at
-        alternative = self._venue.alternative.get(line.endpoint.market, "")
-        if connection is line.incoming:
-            line.fall_back()
-            retry = line.takeovers.ended(how, 0.0, False)
-            line.rollover_at = now + max(retry.delay(self._random), ROLL_SPACING)
-            self._rolled(line, "failed", now)
+        alternative = self._venue.alternative.get(group.endpoint.market, "")
+        retry = group.backoff.ended(how, lived, connection.good, alternative)
+        group.active = None
+        if what is Ending.TAKE_OVER or what is Ending.TAKE_OVER_EARLY:
+            self._take_over(group, "clean" if what is Ending.TAKE_OVER else "gap", now, out)
             return
-        retry = line.backoff.ended(how, lived, connection.good, alternative)
-        line.active = None
-        if line.incoming is not None and line.incoming.opened_at is not None:
-            self._take_over(line, "clean" if line.incoming.settled_at is not None else "gap", now, out)
-            return
-        line.active, line.incoming = line.incoming, None
-        line.rollover_at = NEVER
-        line.retry_at = now + retry.delay(self._random)
-        if self._rolling is line:
-            self._rolled(line, "gap", now)
-        line.lost(retry.cause, retry.reason, now, out)
+        group.active = rollover.incoming  # still being opened, or there is none
+        rollover.reset()
+        group.retry_at = now + retry.delay(self._random)
+        if self._rolling is group:
+            self._rolled(group, "gap", now)
+        group.lost(retry.cause, retry.reason, now, out)
 
     # -- what is due
 
     def advance(self, now: float, out: list[Output]) -> None:
         """Open connections, send frames, let new connections take over: whatever is due."""
         self.touched = False
-        for line in list(self.all):
-            self._advance(line, now, out)
+        for group in list(self.groups):
+            self._advance(group, now, out)
 
-    def _place_again(self, stream: Stream, now: float, out: list[Output]) -> None:
-        del self.crowded[stream]
-        self.place(stream, now, out)
-
-    def _advance(self, line: StreamGroup, now: float, out: list[Output]) -> None:
-        if line.active is None:
-            self._reopen(line, now, out)
-        for connection in line.connections():
+    def _advance(self, group: StreamGroup, now: float, out: list[Output]) -> None:
+        if group.active is None:
+            self._reopen(group, now, out)
+        for connection in group.connections():
             self._tend(connection, now, out)
-        if line.incoming is not None:
-            line.change_over(now, out)
-            if line.has_taken_over(now):
-                self._take_over(line, "clean", now, out)
-        elif now >= line.rollover_at and line.streams and self._rolling is None and now >= self._roll_free_at:
-            self._roll(line, now, out)
+        rollover = group.rollover
+        if rollover.incoming is not None:
+            rollover.change_over(now, out)
+            if rollover.is_complete(now):
+                self._take_over(group, "clean", now, out)
+        elif now >= rollover.due_at and group.streams and self._rolling is None and now >= self._roll_free_at:
+            self._roll(group, now, out)
 
-    def _reopen(self, line: StreamGroup, now: float, out: list[Output]) -> None:
-        if not line.streams:
-            self.all.remove(line)
-        elif now >= line.retry_at:
-            line.active = self._connect(line, now, out)
+    def _reopen(self, group: StreamGroup, now: float, out: list[Output]) -> None:
+        if not group.streams:
+            self.groups.remove(group)
+        elif now >= group.retry_at:
+            group.active = self._connect(group, now, out)
 
     def _tend(self, connection: Connection, now: float, out: list[Output]) -> None:
         """One connection's timeouts and its next frame."""
-        settled, late = connection.expired(now)
+        settled, late = connection.subscriptions.expired(now)
         if late:
             self._acks.add(self._venue.id, "timeout", by=late)
             self._settle(connection, settled, now, out)
@@ -228,75 +247,83 @@ class Allocation:
 
     def beat(self, now: float, out: list[Output]) -> None:
         """Twice a second: streams without a place, and connections that are silent, sick or empty."""
-        for stream in list(self.crowded):
-            self._place_again(stream, now, out)
-        for line in list(self.all):
-            for connection in line.connections():
-                opening = connection.opened_at is None
-                if now - connection.last > (OPENING if opening else connection.limits.silent_after):
-                    self.replace(connection, "timeout" if opening else "idle", now, out)
-            if (
-                line.active is not None
-                and line.incoming is None
-                and now - line.replaced_at > REPLACE_EVERY
-                and line.is_sick(now)
-            ):
-                line.replaced_at = now
-                self.replace(line.active, "stale", now, out)
-            if line.emptied_at is not None and now - line.emptied_at >= LINGER:
-                self._close(line, out)
+        for stream in list(self._crowded):
+            del self._crowded[stream]
+            self.place(stream, now, out)
+        for group in list(self.groups):
+            for connection in group.connections():
+                self._look_at(connection, now, out)
+            if now - group.replaced_at > REPLACE_EVERY and group.rollover.incoming is None and group.is_sick(now):
+                self._replace_sick(group, now, out)
+            if group.emptied_at is not None and now - group.emptied_at >= LINGER:
+                self._close(group, out)
 
-    def _close(self, line: StreamGroup, out: list[Output]) -> None:
-        for connection in line.connections():
-            self._line_of.pop(connection.key)
+    def _replace_sick(self, group: StreamGroup, now: float, out: list[Output]) -> None:
+        if group.active is not None:
+            group.replaced_at = now
+            self.replace(group.active, "stale", now, out)
+
+    def _look_at(self, connection: Connection, now: float, out: list[Output]) -> None:
+        """One connection that may be silent, or held up by the venue's limit of requests."""
+        opening = connection.opened_at is None
+        if now - connection.last > (OPENING if opening else connection.limits.silent_after):
+            self.replace(connection, "timeout" if opening else "idle", now, out)
+        elif connection.is_held_up(now):
+            waiting = [
+                connection.routes[name] for name in connection.subscriptions.waiting if name in connection.routes
+            ]
+            Stream.tell_all([each for each in waiting if each.blame(Cause.CAPACITY)], out)
+
+    def _close(self, group: StreamGroup, out: list[Output]) -> None:
+        for connection in group.connections():
+            self._carried_by.pop(connection.key)
             self._drop(connection, "empty", out)
-        if self._rolling is line:
+        if self._rolling is group:
             self._rolling = None
-        self.all.remove(line)
+        self.groups.remove(group)
 
-    def _connect(self, line: StreamGroup, now: float, out: list[Output]) -> Connection | None:
-        base = self._hosts[line.endpoint.market].ws
-        connects = self._connects.setdefault(base, Connects(line.limits.connects_per_5min))
-        if connects.free_at() > now:
+    def _connect(self, group: StreamGroup, now: float, out: list[Output]) -> Connection | None:
+        base = self._hosts[group.endpoint.market].ws
+        attempts = self._attempts.setdefault(base, Allowance(group.limits.connects))
+        if attempts.free_at() > now:
             return None
-        connects.made(now)
+        attempts.take(now)
         self._serial += 1
-        key = f"{self._venue.id}-{line.endpoint.key}-{self._serial}"
-        connection = self.connections[key] = Connection(
-            key, line.endpoint, line.limits, self._venue, line.streams, line.wired, now
-        )
-        self._line_of[key] = line
-        out.append(Connect(key, line.endpoint.key, base + line.endpoint.path))
+        key = f"{self._venue.id}-{group.endpoint.key}-{self._serial}"
+        connection = Connection(key, group.endpoint, group.limits, self._venue, group.routes, now)
+        self.connections[key], self._carried_by[key] = connection, group
+        out.append(Connect(key, group.endpoint.key, base + group.endpoint.path))
         return connection
 
-    # -- one connection takes over from another; one line at a time
+    # -- one connection takes over from another; one group at a time
 
-    def _end_of_life(self, line: StreamGroup, opened: float) -> float:
-        lifetime = line.limits.lifetime
+    def _end_of_life(self, group: StreamGroup, opened: float) -> float:
+        lifetime = group.limits.lifetime
         if lifetime is None:
             return NEVER
         return opened + lifetime * (LIFETIME_USED - self._random.uniform(0.0, LIFETIME_JITTER))
 
-    def _roll(self, line: StreamGroup, now: float, out: list[Output]) -> None:
-        if line.active is None or line.active.opened_at is None:
+    def _roll(self, group: StreamGroup, now: float, out: list[Output]) -> None:
+        if group.active is None or group.active.opened_at is None:
             return
-        line.incoming = self._connect(line, now, out)
-        if line.incoming is not None:
-            self._rolling = line
+        group.rollover.incoming = self._connect(group, now, out)
+        if group.rollover.incoming is not None:
+            self._rolling = group
 
-    def _take_over(self, line: StreamGroup, result: str, now: float, out: list[Output]) -> None:
-        old = line.promote(now, out)
+    def _take_over(self, group: StreamGroup, result: str, now: float, out: list[Output]) -> None:
+        old, group.active = group.active, group.rollover.incoming
+        active = group.rollover.complete(now, out)
         if old is not None:
-            self._line_of.pop(old.key, None)
+            self._carried_by.pop(old.key, None)
             self._drop(old, "rollover", out)
-        line.takeovers.attempt = 0
-        assert line.active is not None and line.active.opened_at is not None
-        line.rollover_at = self._end_of_life(line, line.active.opened_at)
-        self._rolled(line, result, now)
+        group.rollover.backoff.attempt = 0
+        assert active.opened_at is not None
+        group.rollover.due_at = self._end_of_life(group, active.opened_at)
+        self._rolled(group, result, now)
 
-    def _rolled(self, line: StreamGroup, result: str, now: float) -> None:
+    def _rolled(self, group: StreamGroup, result: str, now: float) -> None:
         self._rollovers.add(self._venue.id, result)
-        if self._rolling is line:
+        if self._rolling is group:
             self._rolling = None
             self._roll_free_at = now + ROLL_SPACING
 
@@ -304,18 +331,30 @@ class Allocation:
 
     def due(self) -> float:
         """Monotonic time at which ``advance`` has something to do (``beat`` apart)."""
-        return min((self._line_due(line) for line in self.all), default=NEVER)
+        return min((self._due(group) for group in self.groups), default=NEVER)
 
-    def _line_due(self, line: StreamGroup) -> float:
-        if line.active is None:
-            connects = self._connects.get(self._hosts[line.endpoint.market].ws)
-            return line.retry_at if connects is None else max(line.retry_at, connects.free_at())
-        return min(each.due() for each in line.connections())
+    def _due(self, group: StreamGroup) -> float:
+        if group.active is None:
+            attempts = self._attempts.get(self._hosts[group.endpoint.market].ws)
+            return group.retry_at if attempts is None else max(group.retry_at, attempts.free_at())
+        return min(each.due() for each in group.connections())
 
     def backoff(self, now: float) -> float:
-        """Seconds until the last of the lines that wait for another attempt makes it; 0 if none waits."""
-        return max([0.0, *(line.retry_at - now for line in self.all if line.active is None and line.streams)])
+        """Seconds until the last of the groups that wait for another attempt makes it; 0 if none waits."""
+        return max([0.0, *(each.retry_at - now for each in self.groups if each.active is None and each.streams)])
 
     def open_connections(self) -> Iterable[Connection]:
         """Those that are up."""
         return [each for each in self.connections.values() if each.opened_at is not None]
+
+
+def _choose(groups: Iterable[StreamGroup], stream: Stream) -> StreamGroup | None:
+    """The group for a further stream: the one that carries it still, else the first with room; None if a new connection
+    is needed."""
+    fitting = None
+    for group in groups:
+        if group.carries(stream.name):
+            return group
+        if fitting is None and group.has_room(stream.spec):
+            fitting = group
+    return fitting

@@ -1,4 +1,4 @@
-"""What the engine asks of the world; ``upstream.py`` carries it out.
+"""What the engine asks of the world; ``service.py`` carries it out.
 Inputs come back by the same connection id or request."""
 
 from __future__ import annotations
@@ -6,7 +6,7 @@ from __future__ import annotations
 from attrs import frozen
 
 from cryptodash.core.events import Event
-from cryptodash.exchanges.adapter.venue import RestRequest
+from cryptodash.exchanges.adapter.plan import RestRequest
 
 
 @frozen
@@ -20,7 +20,8 @@ class Connect:
 
 @frozen
 class Send:
-    """Send one text frame now (the engine has spaced it)."""
+    """Send one text frame; answer with ``Engine.may_send`` once the next one may follow, as far apart as the venue
+    wants."""
 
     connection: str
     payload: bytes
@@ -48,7 +49,7 @@ class Closed:
     """How a connection ended, for ``Engine.closed``.
 
     ``status`` is the HTTP status of a refused handshake, ``code`` the WebSocket close code, ``kind`` one of: ``dns``,
-    ``tcp``, ``tls``, ``timeout``, ``http``, ``remote``, ``local``.
+    ``tcp``, ``tls``, ``timeout``, ``http``, ``remote``, ``local``, ``gap`` (frames are missing, so that we gave it up).
     """
 
     kind: str

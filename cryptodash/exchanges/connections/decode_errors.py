@@ -59,4 +59,4 @@ class DecodeErrors:
     def bad_frame(self, connection: Connection, error: Exception, frame: bytes, now: float) -> bool:
         """A frame could not be read; True if the connection has brought too many of them."""
         self.bad(error, frame, now)
-        return connection.poison.bites(now, connection.frames)
+        return connection.bad_frames.are_too_many(now, connection.frames)

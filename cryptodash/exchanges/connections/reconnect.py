@@ -51,6 +51,7 @@ def decide(how: Closed, attempt: int, alternative: str = "") -> Retry:
     any other HTTP status         ``retry_after`` or 0                   disconnected
     close 1008 (policy, limits)   10 (repeated offenders get banned)     banned
     close 1001, 1012, 1013        0                                      maintenance
+    we gave it up: frames missing 0                                      gap
     TLS                           60, doubled each time up to 600        disconnected
     DNS, TCP, timeout, the rest   0                                      disconnected
     ============================  =====================================  ============
@@ -63,6 +64,8 @@ def decide(how: Closed, attempt: int, alternative: str = "") -> Retry:
         return Retry(10.0, spread, Cause.BANNED, text or "closed for breaking a limit (1008)")
     if how.code in (1001, 1012, 1013):
         return Retry(0.0, spread, Cause.MAINTENANCE, text or f"the venue restarts ({how.code})")
+    if how.kind == "gap":
+        return Retry(0.0, spread, Cause.GAP, text or "frames are missing on the connection")
     if how.kind == "tls":
         return Retry(min(UNTRUSTED * 2.0 ** min(attempt, 16), 600.0), spread, Cause.DISCONNECTED, text or "TLS failed")
     return Retry(0.0, spread, Cause.DISCONNECTED, text or f"connection lost ({how.kind})")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import deque
 from statistics import median
 
+from cryptodash.core.time import Clock
+
 EVERY = 0.25
 SAMPLES = 240
 """Together about 60 seconds."""
@@ -19,20 +21,26 @@ class VenueClock:
     time, the ``Date`` of its HTTP answers does, where it shows that one of the two clocks is plainly wrong.
     """
 
-    def __init__(self) -> None:
-        self.ms = 0
+    def __init__(self, clock: Clock) -> None:
+        self.ahead_ms = 0
+        """How far the venue's clock is ahead of ours, estimated."""
         self.due = 0.0
         """Monotonic time from which the next sample is welcome: the hot path compares with it."""
+        self._clock = clock
         self._samples: deque[int] = deque(maxlen=SAMPLES)
 
-    def dated(self, date_ms: int, wall_ms: int) -> None:
+    def now_ms(self) -> int:
+        """Now in the venue's clock, as far as it is known."""
+        return self._clock.wall_ms() + self.ahead_ms
+
+    def dated(self, date_ms: int) -> None:
         """An HTTP answer came that was written at ``date_ms`` by the venue's clock, in whole seconds."""
         if not self._samples:
-            ahead = date_ms - wall_ms
-            self.ms = ahead if abs(ahead) > DATE_GRAIN_MS else 0
+            ahead = date_ms - self._clock.wall_ms()
+            self.ahead_ms = ahead if abs(ahead) > DATE_GRAIN_MS else 0
 
-    def sample(self, event_ms: int, wall_ms: int, now: float) -> None:
-        """Take one sample."""
+    def sample(self, event_ms: int, received: int, now: float) -> None:
+        """Take one sample: a frame written at ``event_ms`` by the venue's clock came at ``received`` by ours (ms)."""
         self.due = now + EVERY
-        self._samples.append(event_ms - wall_ms)
-        self.ms = round(median(self._samples))
+        self._samples.append(event_ms - received)
+        self.ahead_ms = round(median(self._samples))

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 
 from cryptodash.core.events import Cause, State
-from cryptodash.exchanges.adapter.venue import Part
-from cryptodash.exchanges.connections.stream import Phase, Stream
+from cryptodash.exchanges.adapter.plan import Part
+from cryptodash.exchanges.connections.stream import Stream
+from cryptodash.exchanges.connections.stream_phase import Phase
 
 SEVERITY: dict[State, int] = {
     State.LIVE: 0,

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from attrs import define
 
 from cryptodash.core.errors import UpstreamError
+from cryptodash.core.events import cause_of
 from cryptodash.exchanges.adapter.messages import Message
-from cryptodash.exchanges.adapter.venue import Poll, RestRequest, StreamSpec
+from cryptodash.exchanges.adapter.plan import Poll, RestRequest, StreamSpec
 from cryptodash.exchanges.connections.commands import Fetch, Output
-from cryptodash.exchanges.connections.stream import PROMISES, Stream
-from cryptodash.exchanges.subscriptions.desk import cause_of
+from cryptodash.exchanges.connections.silence import PROMISES
+from cryptodash.exchanges.connections.stream import Stream
 
 REST = "rest"
 """What stands for the endpoint in a poll's stream."""
@@ -61,7 +64,7 @@ class Polls:
                 out.append(Fetch(polled.poll.request))
 
     def answered(
-        self, request: RestRequest, messages: list[Message], now: float, received: int, out: list[Output]
+        self, request: RestRequest, messages: Sequence[Message], now: float, received: int, out: list[Output]
     ) -> None:
         """The answer, read."""
         polled = self._polled.get(request)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from cryptodash.exchanges.adapter.venue import RestRequest
+from cryptodash.core.errors import UpstreamError
+from cryptodash.exchanges.adapter.messages import Depth
+from cryptodash.exchanges.adapter.plan import RestRequest
 from cryptodash.exchanges.connections.commands import Fetch, Output
 
 MOST_IN_FLIGHT = 2
@@ -13,7 +15,7 @@ SPACING = 5.0
 LONGEST = 60.0
 
 
-class Customer(Protocol):
+class SnapshotTaker(Protocol):
     """A book that asks for snapshots."""
 
     free_at: float
@@ -28,30 +30,44 @@ class Customer(Protocol):
     def request(self) -> RestRequest | None:
         """What to fetch; called when it is going to be fetched."""
 
+    def answered(self, depth: Depth, limit: int, now: float, received: int, out: list[Output]) -> None:
+        """A snapshot of at most ``limit`` levels a side has come."""
+
+    def failed(self, error: UpstreamError, now: float, out: list[Output]) -> None:
+        """None has come."""
+
 
 class SnapshotQueue:
     """Who waits for a snapshot, and who has one on its way."""
 
     def __init__(self) -> None:
-        self._waiting: dict[Customer, None] = {}
-        self._flying: dict[RestRequest, Customer] = {}
+        self._waiting: dict[SnapshotTaker, None] = {}
+        self._flying: dict[RestRequest, SnapshotTaker | None] = {}
+        """None: whoever asked is gone; the request counts until it is answered."""
 
-    def ask(self, customer: Customer) -> None:
+    def ask(self, taker: SnapshotTaker) -> None:
         """Wait for a place; asking twice is asking once."""
-        if not self.has(customer):
-            self._waiting[customer] = None
+        if taker not in self._waiting and not any(each is taker for each in self._flying.values()):
+            self._waiting[taker] = None
 
-    def has(self, customer: Customer) -> bool:
-        """Whether it waits or is being served."""
-        return customer in self._waiting or any(each is customer for each in self._flying.values())
+    def leave(self, taker: SnapshotTaker) -> None:
+        """It needs none any more, and wants no answer."""
+        self._waiting.pop(taker, None)
+        for request, each in self._flying.items():
+            if each is taker:
+                self._flying[request] = None
 
-    def leave(self, customer: Customer) -> None:
-        """It needs none any more. One on its way still counts until it is answered."""
-        self._waiting.pop(customer, None)
+    def answered(self, request: RestRequest, depth: Depth, now: float, received: int, out: list[Output]) -> None:
+        """An answer has come; its place is free."""
+        taker = self._flying.pop(request, None)
+        if taker is not None:
+            taker.answered(depth, request.limit, now, received, out)
 
-    def taken(self, request: RestRequest) -> Customer | None:
-        """Whose answer this is; its place is free again."""
-        return self._flying.pop(request, None)
+    def failed(self, request: RestRequest, error: UpstreamError, now: float, out: list[Output]) -> None:
+        """None will come; its place is free."""
+        taker = self._flying.pop(request, None)
+        if taker is not None:
+            taker.failed(error, now, out)
 
     def advance(self, now: float, out: list[Output]) -> None:
         """Fetch for whoever may go."""
@@ -59,15 +75,15 @@ class SnapshotQueue:
             ready = [each for each in self._waiting if each.free_at <= now]
             if not ready:
                 return
-            customer = next((each for each in ready if each.is_urgent), ready[0])
-            del self._waiting[customer]
-            request = customer.request()
+            taker = next((each for each in ready if each.is_urgent), ready[0])
+            del self._waiting[taker]
+            request = taker.request()
             if request is None:
                 continue
-            customer.free_at = now + pause(customer.failures)
+            taker.free_at = now + pause(taker.failures)
             if request not in self._flying:  # else it was made for a book that is gone: the answer serves this one
                 out.append(Fetch(request))
-            self._flying[request] = customer
+            self._flying[request] = taker
 
     def due(self) -> float:
         """When ``advance`` has something to do."""

@@ -16,7 +16,7 @@ from attrs import define
 
 from cryptodash.core.errors import UpstreamError
 from cryptodash.core.time import Clock
-from cryptodash.exchanges.adapter.venue import Purpose
+from cryptodash.exchanges.adapter.plan import Purpose
 
 IN_FLIGHT = 4
 QUEUE = 1000

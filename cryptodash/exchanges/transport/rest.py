@@ -22,7 +22,8 @@ from cryptodash.core.errors import UpstreamError
 from cryptodash.core.instruments import MarketType
 from cryptodash.core.tally import Tally
 from cryptodash.core.time import Clock
-from cryptodash.exchanges.adapter.venue import Hosts, IVenue, RestRequest
+from cryptodash.exchanges.adapter.plan import RestRequest
+from cryptodash.exchanges.adapter.venue import Hosts, IVenue
 from cryptodash.exchanges.transport.dialer import failure_text, was_cancelled
 from cryptodash.exchanges.transport.rate_limit import RateLimit, Ticket
 
@@ -54,11 +55,9 @@ class RestClient:
         self._hosts = hosts
         self._reactor = reactor
         self._agent = agent
-        pools: dict[str, RateLimit] = {}
-        self._budgets: dict[MarketType, RateLimit] = {}
-        for market, limits in venue.rest_limits.items():
-            self._budgets[market] = pools.setdefault(limits.pool, RateLimit(limits.weight, limits.per, clock))
-        self._pools = tuple(pools.values())
+        self._budgets = {
+            pool: RateLimit(limits.weight, limits.per, clock) for pool, limits in venue.rest_limits.items()
+        }
         self._clock = clock
         self.dated: Callable[[int], None] = lambda date_ms: None
         """Called with the ``Date`` of each answer (ms)."""
@@ -75,12 +74,12 @@ class RestClient:
     @property
     def used_weight(self) -> int:
         """Weight that counts against the fullest budget now."""
-        return max((budget.used for budget in self._pools), default=0)
+        return max((budget.used for budget in self._budgets.values()), default=0)
 
     @property
     def banned_for(self) -> float:
         """Seconds until the venue may be asked again; 0 when it may now."""
-        return max((budget.blocked_for for budget in self._pools), default=0.0)
+        return max((budget.blocked_for for budget in self._budgets.values()), default=0.0)
 
     def stop(self) -> None:
         """Cancel the timer; whoever awaits a ``fetch`` cancels that."""
@@ -95,7 +94,7 @@ class RestClient:
         ``capacity`` where the budget had no room within 10 s, ``disconnected`` where the network or the answer failed.
         Cancelling drops the request and its connection.
         """
-        budget = self._budgets[request.market]
+        budget = self._budget_of(request)
         ticket = await self._started(budget, request)
         try:
             answer = Deferred.fromCoroutine(self._exchange(budget, request))
@@ -107,6 +106,12 @@ class RestClient:
         finally:
             budget.finish(ticket)
             self._pump()
+
+    def _budget_of(self, request: RestRequest) -> RateLimit:
+        budget = self._budgets.get(request.pool)
+        if budget is None:
+            raise UpstreamError("", f"{self._venue.id} has no REST budget {request.pool!r}")
+        return budget
 
     async def _started(self, budget: RateLimit, request: RestRequest) -> Ticket:
         """Wait in the budget's queue."""
@@ -131,7 +136,7 @@ class RestClient:
 
     def _pump(self) -> None:
         """Start what may start, and come back when the next may."""
-        for budget in self._pools:
+        for budget in self._budgets.values():
             for ticket in budget.start():
                 turn = self._waiting.pop(ticket, None)
                 if turn is None:  # cancelled by what an earlier one of this round did
@@ -139,7 +144,7 @@ class RestClient:
                 else:
                     turn.callback(None)
         self.stop()
-        times = [when for budget in self._pools if (when := budget.next_start()) is not None]
+        times = [when for budget in self._budgets.values() if (when := budget.next_start()) is not None]
         if times:
             self._timer = self._reactor.callLater(max(0.001, min(times) - self._clock.monotonic()), self._due)
 
@@ -182,7 +187,7 @@ class RestClient:
         self.dated(int(date.timestamp()) * 1000)
 
     def _adopt(self, budget: RateLimit, request: RestRequest, headers: Mapping[str, str]) -> None:
-        header = self._venue.rest_limits[request.market].used_header.lower()
+        header = self._venue.rest_limits[request.pool].used_header.lower()
         used = headers.get(header, "") if header else ""
         if used.isdecimal() and len(used) < 10:
             budget.adopt(int(used))
@@ -209,7 +214,7 @@ class RestClient:
             seconds=seconds,
             message=message[:512],
         )
-        for budget in self._pools:
+        for budget in self._budgets.values():
             for ticket in budget.block(seconds):
                 self._waiting.pop(ticket).errback(UpstreamError("banned", message, seconds))
 

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from attrs import define, field
+from attrs import define
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
 from cryptodash.core.time import Clock
+from cryptodash.exchanges.adapter.venue import Limits
 from cryptodash.exchanges.connections.commands import Closed, Connect, Disconnect, Send
 from cryptodash.exchanges.metrics import Meters
 from cryptodash.exchanges.transport.dialer import Dialer
-from cryptodash.exchanges.transport.websocket import Feed, Handlers
+from cryptodash.exchanges.transport.websocket import Handlers, VenueSocket
 
 GOODBYE = 1.5
 """Seconds the open connections get to close at the end."""
@@ -25,18 +24,14 @@ _log = Logger(namespace="cryptodash.exchanges.transport.sockets")
 
 
 @define(eq=False)
-class _Link:
+class _Attempt:
     """One connection. ``url`` is without the query; ``why`` is what we end it for, if we do."""
 
     url: str
-    feed: Feed
+    socket: VenueSocket
     began: float
-    gap: float
     opened: bool = False
     why: str = ""
-    waiting: deque[bytes] = field(factory=deque)
-    timer: IDelayedCall | None = None
-    """Runs from a frame's sending until the next one may go."""
 
 
 @define(eq=False, kw_only=True)
@@ -46,6 +41,7 @@ class Events:
     opened: Callable[[str], None]
     received: Callable[[str, Sequence[bytes]], None]
     heard: Callable[[str], None]
+    may_send: Callable[[str], None]
     closed: Callable[[str, Closed], None]
 
 
@@ -57,26 +53,26 @@ class Sockets:
     """
 
     def __init__(
-        self, dialer: Dialer, reactor: Any, clock: Clock, meters: Meters, events: Events, gaps: Mapping[str, float]
+        self, dialer: Dialer, reactor: Any, clock: Clock, meters: Meters, events: Events, limits: Mapping[str, Limits]
     ) -> None:
-        """``gaps``: least seconds between two frames we send, by endpoint."""
+        """``limits``: the venue's, by endpoint."""
         self.trouble = ""
-        self._gaps = gaps
+        self._limits = limits
         self._dialer = dialer
         self._reactor = reactor
         self._clock = clock
         self._meters = meters
         self._events = events
-        self._links: dict[str, _Link] = {}
+        self._sockets: dict[str, _Attempt] = {}
         self._gone: Deferred[None] | None = None
 
     def __len__(self) -> int:
-        return len(self._links)
+        return len(self._sockets)
 
     def count(self) -> Mapping[str, int]:
         """Connections by state."""
-        live = sum(1 for link in self._links.values() if link.opened)
-        return {"live": live, "connecting": len(self._links) - live}
+        live = sum(1 for each in self._sockets.values() if each.opened)
+        return {"live": live, "connecting": len(self._sockets) - live}
 
     def connect(self, order: Connect) -> None:
         name = order.connection
@@ -84,67 +80,59 @@ class Sockets:
             opened=partial(self._opened, name),
             frames=partial(self._received, name),
             heard=partial(self._events.heard, name),
+            may_send=partial(self._may_send, name),
             closed=partial(self._closed, name),
         )
-        feed = Feed(order.url, self._dialer, self._reactor, handlers)
-        self._links[name] = _Link(
-            order.url.partition("?")[0], feed, self._clock.monotonic(), self._gaps[order.endpoint]
+        limits = self._limits[order.endpoint]
+        socket = VenueSocket(
+            order.url,
+            self._dialer,
+            self._reactor,
+            handlers,
+            gap=limits.message_gap,
+            max_frame=limits.max_frame,
         )
-        feed.open()
+        self._sockets[name] = _Attempt(order.url.partition("?")[0], socket, self._clock.monotonic())
+        socket.open()
 
     def send(self, order: Send) -> None:
-        link = self._links.get(order.connection)
-        if link is not None:
-            link.waiting.append(order.payload)
-            self._pump(link)
+        found = self._sockets.get(order.connection)
+        if found is not None:
+            found.socket.send(order.payload)
 
-    def _pump(self, link: _Link) -> None:
-        """Send the next frame, unless the last one is too fresh.
-
-        The engine has spaced them by its clock, but bytes leave only at the end of a reactor turn: after a long turn
-        several would leave at once, and the venue counts what arrives. So at most one goes in a turn, and its gap
-        begins with the next turn.
-        """
-        if link.timer is None and link.waiting:
-            link.feed.send(link.waiting.popleft())
-            link.timer = self._reactor.callLater(0, self._left, link)
-
-    def _left(self, link: _Link) -> None:
-        link.timer = self._reactor.callLater(link.gap, self._free, link)
-
-    def _free(self, link: _Link) -> None:
-        link.timer = None
-        self._pump(link)
+    def _may_send(self, name: str) -> None:
+        if self._gone is None:
+            self._events.may_send(name)
 
     def disconnect(self, order: Disconnect) -> None:
-        link = self._links.get(order.connection)
-        if link is not None:
-            link.why = order.why
-            (link.feed.abort if order.abort else link.feed.close)(order.why)
+        found = self._sockets.get(order.connection)
+        if found is not None:
+            found.why = order.why
+            (found.socket.abort if order.abort else found.socket.close)(order.why)
 
     async def hang_up(self) -> None:
         """Close every connection politely, and drop what is still there after 1.5 s."""
         self._gone = Deferred()
-        if not self._links:
+        if not self._sockets:
             return
         impatience = self._reactor.callLater(GOODBYE, self._abort_all)
-        for link in tuple(self._links.values()):
-            link.why = "shutdown"
-            link.feed.close("shutdown")
+        for each in tuple(self._sockets.values()):
+            each.why = "shutdown"
+            each.socket.close("shutdown")
         await self._gone
         if impatience.active():
             impatience.cancel()
 
     def _abort_all(self) -> None:
-        for link in tuple(self._links.values()):
-            link.feed.abort("shutdown")
+        for each in tuple(self._sockets.values()):
+            each.socket.abort("shutdown")
 
     def _opened(self, name: str) -> None:
-        link = self._links[name]
-        link.opened = True
+        found = self._sockets[name]
+        found.opened = True
         self.trouble = ""
-        self._meters.opened(self._clock.monotonic() - link.began)
-        _log.info("{name} is open: {url}", name=name, url=link.url)
+        self._meters.opened(self._clock.monotonic() - found.began)
+        _log.info("{name} is open: {url}", name=name, url=found.url)
         if self._gone is None:
             self._events.opened(name)
 
@@ -152,24 +140,20 @@ class Sockets:
         self._events.received(name, frames)
 
     def _closed(self, name: str, how: Closed) -> None:
-        link = self._links.pop(name)
-        if link.timer is not None:
-            link.timer.cancel()
-            link.timer = None
-        link.waiting.clear()
-        if link.opened:
-            self._meters.closed(how, link.why)
+        found = self._sockets.pop(name)
+        if found.opened:
+            self._meters.closed(how, found.why)
             _log.info(
                 "{name} has ended: {why}",
                 name=name,
-                why=link.why or f"{how.kind} {how.code or ''} {how.reason[:200]!r}",
+                why=found.why or f"{how.kind} {how.code or ''} {how.reason[:200]!r}",
             )
         elif self._gone is None:
             self._meters.refused(how)
-            self._cannot(f"{link.url} cannot be reached ({how.status or how.kind}): {how.reason}")
+            self._cannot(f"{found.url} cannot be reached ({how.status or how.kind}): {how.reason}")
         if self._gone is None:
             self._events.closed(name, how)
-        elif not self._links:
+        elif not self._sockets:
             self._gone.callback(None)
 
     def _cannot(self, trouble: str) -> None:

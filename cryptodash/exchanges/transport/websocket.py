@@ -1,7 +1,7 @@
 """One WebSocket connection to a venue: opened under a deadline, read, written to, and its end told exactly once.
 
-Autobahn's own timers run on a global reactor (``txaio.config.loop``), so they are all switched off and ``Feed`` keeps
-the one deadline that is due: for the opening, then for the closing handshake.
+Autobahn's own timers run on a global reactor (``txaio.config.loop``), so they are all switched off and ``VenueSocket``
+keeps the one deadline that is due: for the opening, then for the closing handshake.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from cryptodash._version import __version__
 from cryptodash.exchanges.connections.commands import Closed
 from cryptodash.exchanges.transport.dialer import Dialer, failure_kind, failure_text
 from cryptodash.exchanges.transport.frame_slicer import FrameSlicer
+from cryptodash.exchanges.transport.pacer import Pacer
 
 OPEN_DEADLINE = 10.0
 """Seconds for name resolution, TCP, TLS and the WebSocket handshake together."""
@@ -32,12 +33,8 @@ CLOSE_DEADLINE = 1.0
 """Seconds a peer gets to answer our closing handshake, or to drop the connection after its own."""
 
 MAX_FRAME = 4 * 1024 * 1024
-MAX_MESSAGE = 16 * 1024 * 1024
+"""Bytes of the longest frame, where the venue needs no more; a message in fragments may have four times as many."""
 MAX_HEADER = 16 * 1024
-
-PONG_GAP = 0.3
-"""Least seconds between two pongs: a venue that floods us with pings must not make us break its own message limit
-(Binance spot: 5 per second, pongs included). RFC 6455 section 5.5.2 lets us answer only the latest of several pings."""
 
 MAX_RETRY_AFTER = 7 * 86400
 
@@ -47,11 +44,13 @@ _log = Logger(namespace="cryptodash.exchanges.transport.websocket")
 @frozen
 class Handlers:
     """Who hears what a connection does: ``opened()``, then ``frames(payloads)`` for text messages, as many as came at
-    once, and ``heard()`` per ping or pong, at last ``closed(how)``, exactly once, also when it never opened."""
+    once, ``heard()`` per ping or pong, ``may_send()`` once a frame has left and the
+    next may follow, at last ``closed(how)``, exactly once, also when it never opened."""
 
     opened: Callable[[], None]
     frames: Callable[[Sequence[bytes]], None]
     heard: Callable[[], None]
+    may_send: Callable[[], None]
     closed: Callable[[Closed], None]
 
 
@@ -65,7 +64,7 @@ class _Phase(enum.Enum):
     CLOSED = "closed"
 
 
-class Feed:
+class VenueSocket:
     """One connection to ``url`` (``ws://`` or ``wss://``), used once: ``open``, then ``send``,
     then ``close`` or ``abort``.
 
@@ -75,11 +74,24 @@ class Feed:
     ``local`` for one that we made, by request or because the peer broke the protocol.
     """
 
-    def __init__(self, url: str, dialer: Dialer, reactor: Any, handlers: Handlers) -> None:
+    def __init__(
+        self,
+        url: str,
+        dialer: Dialer,
+        reactor: Any,
+        handlers: Handlers,
+        *,
+        gap: float = 0.0,
+        max_frame: int = MAX_FRAME,
+    ) -> None:
+        """``gap``: least seconds between two frames we send, pongs included; ``max_frame``: bytes of the longest that
+        may come."""
         self._url = url
         self._dialer = dialer
         self._reactor = reactor
         self._handlers = handlers
+        self._max_frame = max_frame
+        self._pacer = Pacer(gap, reactor, self._may_send)
         self._phase = _Phase.NEW
         self._timer: Any = None
         self._connecting: Any = None
@@ -97,7 +109,7 @@ class Feed:
         self._timer = self._reactor.callLater(OPEN_DEADLINE, self._expired)
         try:
             secure, host, port, *_ = parse_url(self._url)
-            factory = _factory(self._url, self._reactor, self, secure)
+            factory = _factory(self._url, self._reactor, self, secure, self._max_frame)
             self._connecting = self._dialer.endpoint(host, port, secure).connect(factory)
         except Exception as error:
             self._verdict = Closed("local", reason=f"not a WebSocket URL: {error}"[:200])
@@ -106,12 +118,21 @@ class Feed:
         self._connecting.addCallbacks(self._connected, self._failed)
 
     def send(self, payload: bytes) -> None:
-        """Send one text frame; nothing happens on a connection that is not open."""
+        """Send one text frame, as far from the one before as ``gap`` wants; nothing happens on a connection that is not
+        open."""
+        if self._phase is _Phase.OPEN:
+            self._pacer.frame(lambda: self._write(payload))
+
+    def _write(self, payload: bytes) -> None:
         if self._phase is _Phase.OPEN and self._protocol is not None:
             try:
                 self._protocol.sendMessage(payload)
             except Disconnected:
                 _log.debug("a frame was not sent: the connection is closing")
+
+    def _may_send(self) -> None:
+        if self._phase is _Phase.OPEN:
+            self._tell(self._handlers.may_send)
 
     def close(self, why: str = "") -> None:
         """Close politely: 1000, then a short wait for the peer. A connection that is not open yet is dropped."""
@@ -157,6 +178,10 @@ class Feed:
     def heard(self) -> None:
         if self._phase is _Phase.OPEN:
             self._tell(self._handlers.heard)
+
+    def pong(self, write: Callable[[], None]) -> None:
+        """A ping wants an answer."""
+        self._pacer.pong(write)
 
     def closing(self, verdict: Closed | None) -> None:
         """A close frame was sent, by us first or as an answer: the rest must not take long."""
@@ -212,6 +237,7 @@ class Feed:
 
     def _finish(self, how: Closed) -> None:
         self._stop_timer()
+        self._pacer.stop()
         if self._phase is not _Phase.CLOSED:
             self._phase = _Phase.CLOSED
             self._protocol = None
@@ -238,41 +264,38 @@ class Feed:
 
 @implementer(IHandshakeListener)
 class VenueSocketProtocol(FrameSlicer):
-    """Autobahn's client, kept small: it turns Autobahn's callbacks into ``Feed``'s and lets no exception out."""
+    """Autobahn's client, kept small: it turns Autobahn's callbacks into ``VenueSocket``'s and lets no exception out."""
 
-    def __init__(self, feed: Feed, secure: bool) -> None:
+    def __init__(self, socket: VenueSocket, secure: bool) -> None:
         super().__init__()
-        self._feed = feed
+        self._socket = socket
         self._secure = secure
         self._lost_to: BaseException | None = None
-        self._pong_at = float("-inf")
-        self._pong_payload = b""
-        self._pong_timer: Any = None
         self.http_status_line = ""
         self.http_headers: dict[str, str] = {}
 
     def connectionMade(self) -> None:
-        self._feed.attached(self, self._secure)
+        self._socket.attached(self, self._secure)
         super().connectionMade()
 
     def handshakeCompleted(self) -> None:
         """TLS is up (``IHandshakeListener``)."""
-        self._feed.secured()
+        self._socket.secured()
 
     def dataReceived(self, data: bytes) -> None:
         try:
             if self.state == self.STATE_CONNECTING and len(self.data) > MAX_HEADER:
-                self._feed.broken("the answer to the handshake is longer than 16 KiB")
+                self._socket.broken("the answer to the handshake is longer than 16 KiB")
                 return
             super().dataReceived(data)
         except Exception as error:
-            self._feed.broken(f"unreadable bytes: {type(error).__name__}: {error}"[:200])
+            self._socket.broken(f"unreadable bytes: {type(error).__name__}: {error}"[:200])
 
     def failHandshake(self, reason: str) -> None:
         """The upgrade was refused, or answered by something that is no WebSocket server."""
         words = self.http_status_line.split(None, 2)
         status = int(words[1]) if len(words) > 1 and words[1].isdecimal() and len(words[1]) == 3 else None
-        self._feed.refused(
+        self._socket.refused(
             Closed(
                 "http", status=None if status == 101 else status, retry_after=self._retry_after(), reason=reason[:200]
             )
@@ -284,49 +307,38 @@ class VenueSocketProtocol(FrameSlicer):
         return float(min(int(value), MAX_RETRY_AFTER)) if value.isdecimal() and len(value) < 10 else None
 
     def onOpen(self) -> None:
-        self._feed.upgraded()
+        self._socket.upgraded()
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
         # No venue speaks binary; an empty frame is what no reader understands, so it is counted as a bad one.
-        self._feed.received((b"" if isBinary else payload,))
+        self._socket.received((b"" if isBinary else payload,))
 
     def onTexts(self, payloads: Sequence[bytes]) -> None:
-        self._feed.received(payloads)
+        self._socket.received(payloads)
 
     def onPing(self, payload: bytes) -> None:
-        self._feed.heard()
-        self._pong_payload = payload
-        if self._pong_timer is None:
-            wait = self._pong_at + PONG_GAP - self.factory.reactor.seconds()
-            if 0 < wait <= PONG_GAP:
-                self._pong_timer = self.factory.reactor.callLater(wait, self._pong)
-            else:
-                self._pong()
+        self._socket.heard()
+        self._socket.pong(lambda: self._pong(payload))
 
-    def _pong(self) -> None:
-        self._pong_timer = None
-        self._pong_at = self.factory.reactor.seconds()
+    def _pong(self, payload: bytes) -> None:
         if self.state == self.STATE_OPEN:
-            self.sendPong(self._pong_payload)
+            self.sendPong(payload)
 
     def onPong(self, payload: bytes) -> None:
-        self._feed.heard()
+        self._socket.heard()
 
     def sendCloseFrame(self, code: int | None = None, reasonUtf8: bytes | None = None, isReply: bool = False) -> None:
         """Every closing handshake passes here, Autobahn's own (1002, 1007, 1009) as well:
         the closing deadline starts."""
         super().sendCloseFrame(code=code, reasonUtf8=reasonUtf8, isReply=isReply)
         text = (reasonUtf8 or b"").decode("utf-8", "replace")
-        self._feed.closing(None if isReply else Closed("local", code=code, reason=text))
+        self._socket.closing(None if isReply else Closed("local", code=code, reason=text))
 
     def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
-        self._feed.lost(self.remoteCloseCode or code or 1005, self.remoteCloseReason or reason or "", self._lost_to)
+        self._socket.lost(self.remoteCloseCode or code or 1005, self.remoteCloseReason or reason or "", self._lost_to)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._lost_to = reason.value
-        if self._pong_timer is not None:
-            self._pong_timer.cancel()
-            self._pong_timer = None
         super().connectionLost(reason)
 
     def abort(self) -> None:
@@ -338,24 +350,24 @@ class _Factory(WebSocketClientFactory):
     noisy = False
     protocol = VenueSocketProtocol
 
-    def __init__(self, url: str, reactor: Any, feed: Feed, secure: bool) -> None:
+    def __init__(self, url: str, reactor: Any, socket: VenueSocket, secure: bool) -> None:
         super().__init__(url, useragent=f"cryptodash/{__version__}", reactor=reactor)
-        self._feed = feed
+        self._socket = socket
         self._secure = secure
 
     def buildProtocol(self, addr: IAddress) -> VenueSocketProtocol:
-        protocol: VenueSocketProtocol = self.protocol(self._feed, self._secure)
+        protocol: VenueSocketProtocol = self.protocol(self._socket, self._secure)
         protocol.factory = self
         return protocol
 
 
-def _factory(url: str, reactor: Any, feed: Feed, secure: bool) -> _Factory:
-    factory = _Factory(url, reactor, feed, secure)
+def _factory(url: str, reactor: Any, socket: VenueSocket, secure: bool, max_frame: int) -> _Factory:
+    factory = _Factory(url, reactor, socket, secure)
     if ":" in factory.host:
         factory.host = f"[{factory.host}]"  # Autobahn writes it into the Host header as it is
     factory.setProtocolOptions(
-        maxFramePayloadSize=MAX_FRAME,
-        maxMessagePayloadSize=MAX_MESSAGE,
+        maxFramePayloadSize=max_frame,
+        maxMessagePayloadSize=max(4 * MAX_FRAME, max_frame),
         failByDrop=False,
         tcpNoDelay=True,
         openHandshakeTimeout=0,

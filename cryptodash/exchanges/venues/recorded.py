@@ -15,8 +15,10 @@ from cryptodash.core.instruments import Instrument, MarketType, Symbol
 from cryptodash.core.intervals import INTERVALS
 from cryptodash.core.numbers import admit
 from cryptodash.core.topics import Channel, Topic
+from cryptodash.exchanges.adapter.decode import reading
 from cryptodash.exchanges.adapter.messages import BadFrame, Bar, Depth, Mark, Message, Quote, Reader, Stats, Trades
-from cryptodash.exchanges.adapter.venue import IVenue, Part, Plan, Purpose, RestRequest, StreamSpec
+from cryptodash.exchanges.adapter.plan import Part, Plan, Purpose, RestRequest, StreamSpec
+from cryptodash.exchanges.adapter.venue import IVenue
 
 PARTS_OF: dict[type, Part] = {
     Quote: Part.QUOTE,
@@ -50,30 +52,28 @@ class RecordedVenue:
     def __init__(self, venue: Any, samples: Mapping[str, str], limits: Mapping[str, int] | None = None) -> None:
         self._venue = venue
         self._limits = limits or {}
+        self._pool = next(iter(venue.rest_limits))
         self._time = 0
-        self._kinds = {name: self._kind(text) for name, text in samples.items()}
+        self._kinds = {name: self._kind(name, text) for name, text in samples.items()}
         directlyProvides(self, IVenue)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._venue, name)
 
-    def _kind(self, text: str) -> Part | None:
+    def _kind(self, name: str, text: str) -> Part | None:
         endpoint = next(iter(self._venue.endpoints))
         try:
-            messages = self._venue.read(endpoint, text.encode())
+            read = self._venue.reader(StreamSpec(endpoint, name, frozenset()))
+            messages = reading(read, name, text.encode())
         except BadFrame:
             return None
         for time in filter(None, map(_time_of, messages)):
             self._time = min(self._time or time, time)
         return next((PARTS_OF[type(message)] for message in messages if type(message) in PARTS_OF), None)
 
-    def read(self, endpoint: str, frame: bytes) -> Sequence[Message]:
-        messages: Sequence[Message] = self._venue.read(endpoint, frame)
-        return [self._timed(message) for message in messages]
-
-    def reader(self, endpoint: str, name: str) -> Reader:
-        read = self._venue.reader(endpoint, name)
-        return lambda stream, frame: [self._timed(message) for message in read(stream, frame)]
+    def reader(self, stream: StreamSpec) -> Reader:
+        read = self._venue.reader(stream)
+        return lambda name, frame: [self._timed(message) for message in read(name, frame)]
 
     def _timed(self, message: Message) -> Message:
         time = _time_of(message)
@@ -150,7 +150,7 @@ class RecordedVenue:
         return None if request is None else evolve(request, limit=self._limits.get(instrument.native, 1))
 
     def catalogue_requests(self, market: MarketType) -> Sequence[RestRequest]:
-        return (RestRequest(Purpose.CATALOGUE, market, "/replay/catalogue"),)
+        return (RestRequest(Purpose.CATALOGUE, market, "/replay/catalogue", pool=self._pool),)
 
     def read_catalogue(self, request: RestRequest, body: bytes) -> tuple[Sequence[Instrument], RestRequest | None]:
         step = admit("0.00000001")
@@ -167,7 +167,7 @@ class RecordedVenue:
         return instruments, None
 
     def probe_request(self, market: MarketType) -> RestRequest:
-        return RestRequest(Purpose.PROBE, market, "/replay/time")
+        return RestRequest(Purpose.PROBE, market, "/replay/time", pool=self._pool)
 
     def rest_error(self, status: int, headers: Mapping[str, str], body: bytes) -> tuple[str, str, float | None] | None:
         """The stand-in's own answers: its 503 means that the recording has no further snapshot."""

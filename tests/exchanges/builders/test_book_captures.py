@@ -15,9 +15,13 @@ from typing import Any
 import msgspec
 import pytest
 
+from cryptodash.exchanges.adapter.book_rules import BookRules, Chaining, SnapshotSource
 from cryptodash.exchanges.adapter.messages import Depth
-from cryptodash.exchanges.adapter.venue import BookRule
 from cryptodash.exchanges.builders.book_sync import OrderBook, Outcome
+
+RANGE = BookRules(SnapshotSource.REST, Chaining.RANGE)
+PREVIOUS = BookRules(SnapshotSource.REST, Chaining.PREVIOUS)
+COUNTER = BookRules(SnapshotSource.STREAM, Chaining.COUNTER)
 
 pytestmark = pytest.mark.captures
 
@@ -72,14 +76,14 @@ def same(book: OrderBook, naive: ModuleType, truth: Any, depth: int = 5_000) -> 
 
 
 LONG = [
-    ("spot-combined-btcusdt-2024.jsonl.gz", "rest-spot-depth-btcusdt-2024.json", BookRule.RANGE, 6, 3_451, 3_448),
-    ("usdm-combined-btcusdt-2024.jsonl.gz", "rest-usdm-depth-btcusdt-2024.json", BookRule.CHAIN, 53, 2_993, 2_987),
+    ("spot-combined-btcusdt-2024.jsonl.gz", "rest-spot-depth-btcusdt-2024.json", RANGE, 6, 3_451, 3_448),
+    ("usdm-combined-btcusdt-2024.jsonl.gz", "rest-usdm-depth-btcusdt-2024.json", PREVIOUS, 53, 2_993, 2_987),
 ]
 
 
 @pytest.mark.parametrize(("stream", "seed", "rule", "line", "diffs", "quotes"), LONG)
 def test_long_run_equals_a_plain_rebuild_and_the_best_quotes(
-    captures: Path, naive: ModuleType, stream: str, seed: str, rule: BookRule, line: int, diffs: int, quotes: int
+    captures: Path, naive: ModuleType, stream: str, seed: str, rule: BookRules, line: int, diffs: int, quotes: int
 ) -> None:
     book, snapshot = OrderBook(rule), rest(captures / "binance" / seed)
     truth = naive.NaiveBook(snapshot.bids, snapshot.asks, 1000)
@@ -124,20 +128,20 @@ def test_long_run_equals_a_plain_rebuild_and_the_best_quotes(
 
 
 SHORT = [
-    ("spot-combined-4sym-2021.jsonl", "spot", "NKNUSDT", BookRule.RANGE),
-    ("spot-combined-4sym-2021.jsonl", "spot", "BLZETH", BookRule.RANGE),
-    ("spot-combined-4sym-2021.jsonl", "spot", "LRCBTC", BookRule.RANGE),
-    ("spot-combined-4sym-2021.jsonl", "spot", "RUNEEUR", BookRule.RANGE),
-    ("usdm-combined-4sym-2021.jsonl", "usdm", "SUSHIUSDT", BookRule.CHAIN),
-    ("usdm-combined-4sym-2021.jsonl", "usdm", "AKROUSDT", BookRule.CHAIN),
-    ("usdm-combined-4sym-2021.jsonl", "usdm", "KEEPUSDT", BookRule.CHAIN),
-    ("usdm-combined-4sym-2021.jsonl", "usdm", "CTKUSDT", BookRule.CHAIN),
+    ("spot-combined-4sym-2021.jsonl", "spot", "NKNUSDT", RANGE),
+    ("spot-combined-4sym-2021.jsonl", "spot", "BLZETH", RANGE),
+    ("spot-combined-4sym-2021.jsonl", "spot", "LRCBTC", RANGE),
+    ("spot-combined-4sym-2021.jsonl", "spot", "RUNEEUR", RANGE),
+    ("usdm-combined-4sym-2021.jsonl", "usdm", "SUSHIUSDT", PREVIOUS),
+    ("usdm-combined-4sym-2021.jsonl", "usdm", "AKROUSDT", PREVIOUS),
+    ("usdm-combined-4sym-2021.jsonl", "usdm", "KEEPUSDT", PREVIOUS),
+    ("usdm-combined-4sym-2021.jsonl", "usdm", "CTKUSDT", PREVIOUS),
 ]
 
 
 @pytest.mark.parametrize(("stream", "market", "symbol", "rule"), SHORT)
 def test_recorded_books_join_their_snapshot_where_it_arrived(
-    captures: Path, naive: ModuleType, stream: str, market: str, symbol: str, rule: BookRule
+    captures: Path, naive: ModuleType, stream: str, market: str, symbol: str, rule: BookRules
 ) -> None:
     name = f"rest-{market}-depth-{symbol.lower()}-2021.json"
     snapshot, arrived = (
@@ -179,7 +183,7 @@ BYBIT = [
 def test_bybit_books_equal_a_plain_rebuild_and_keep_their_depth(
     captures: Path, naive: ModuleType, name: str, tier: int, count: int
 ) -> None:
-    book, truth, seen = OrderBook(BookRule.COUNTER, tier=tier), None, 0
+    book, truth, seen = OrderBook(COUNTER, tier=tier), None, 0
     for _, frame in frames(captures / "bybit" / name):
         if "topic" not in frame:
             continue
@@ -203,7 +207,7 @@ def test_bybit_books_equal_a_plain_rebuild_and_keep_their_depth(
 
 @pytest.mark.parametrize(("stream", "seed", "rule", "line", "diffs", "quotes"), LONG)
 def test_a_book_renewed_from_an_older_true_state_stays_true(
-    captures: Path, naive: ModuleType, stream: str, seed: str, rule: BookRule, line: int, diffs: int, quotes: int
+    captures: Path, naive: ModuleType, stream: str, seed: str, rule: BookRules, line: int, diffs: int, quotes: int
 ) -> None:
     """Renewal answers are cut from the plain rebuild: whatever their place in the stream,
     the book must go on equal to the truth."""

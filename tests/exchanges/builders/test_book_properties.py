@@ -11,9 +11,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cryptodash.core.numbers import Number
+from cryptodash.exchanges.adapter.book_rules import BookRules, Chaining, SnapshotSource
 from cryptodash.exchanges.adapter.messages import Depth
-from cryptodash.exchanges.adapter.venue import BookRule
 from cryptodash.exchanges.builders.book_sync import OrderBook, Outcome
+
+RANGE = BookRules(SnapshotSource.REST, Chaining.RANGE)
+PREVIOUS = BookRules(SnapshotSource.REST, Chaining.PREVIOUS)
+COUNTER = BookRules(SnapshotSource.STREAM, Chaining.COUNTER)
 
 Values = list[tuple[Decimal, Decimal]]
 Side = dict[int, int]
@@ -29,7 +33,7 @@ class Market:
     """A true book of several hundred levels whose every change has an id;
     it cuts frames and snapshots as a venue does."""
 
-    def __init__(self, chance: random.Random, rule: BookRule, tier: int = 0) -> None:
+    def __init__(self, chance: random.Random, rule: BookRules, tier: int = 0) -> None:
         self.chance, self.rule, self.tier = chance, rule, tier
         self.middle = 50_000
         self.id = 1_000
@@ -57,9 +61,9 @@ class Market:
         return [(Decimal(price) / TICK, Decimal(size) / TICK) for price, size in side]
 
     def trade(self, changes: int) -> None:
-        """Let the market move; ids of a ``CHAIN`` venue jump, because other symbols share them."""
+        """Let the market move; ids of a ``PREVIOUS`` venue jump, because other symbols share them."""
         for _ in range(changes):
-            self.id += self.chance.randint(1, 5) if self.rule is BookRule.CHAIN else 1
+            self.id += self.chance.randint(1, 5) if self.rule is PREVIOUS else 1
             self.first = self.first or self.id
             self.middle += self.chance.choice((-3, -1, 0, 0, 0, 0, 0, 1, 3))
             is_bid = self.chance.random() < 0.5
@@ -95,7 +99,7 @@ class Market:
         asks = [self._level(price, self.asks.get(price, 0)) for is_bid, price in self.changed if not is_bid]
         self.first, self.changed, self.told = None, [], self.id
         self.remember()
-        return Depth("s", False, first, self.told, previous if self.rule is BookRule.CHAIN else None, bids, asks, None)
+        return Depth("s", False, first, self.told, previous if self.rule is PREVIOUS else None, bids, asks, None)
 
     def _window_frame(self) -> Depth:
         before, self.seen = self.seen, self._window()
@@ -161,7 +165,7 @@ relaxed = settings(
 class Run:
     """A venue, a network that misbehaves on command, and the book at its end."""
 
-    def __init__(self, seed: int, rule: BookRule) -> None:
+    def __init__(self, seed: int, rule: BookRules) -> None:
         self.chance = random.Random(seed)
         self.market = Market(self.chance, rule)
         self.book = OrderBook(rule)
@@ -230,13 +234,13 @@ class Run:
 @given(steps=steps, seed=seeds)
 @relaxed
 def test_a_synced_spot_book_is_the_truth_at_its_sequence(steps: list[str], seed: int) -> None:
-    walk(Run(seed, BookRule.RANGE), steps)
+    walk(Run(seed, RANGE), steps)
 
 
 @given(steps=steps, seed=seeds)
 @relaxed
 def test_a_synced_perpetual_book_is_the_truth_at_its_sequence(steps: list[str], seed: int) -> None:
-    walk(Run(seed, BookRule.CHAIN), steps)
+    walk(Run(seed, PREVIOUS), steps)
 
 
 def walk(run: Run, steps: list[str]) -> None:
@@ -268,8 +272,8 @@ COUNTER_STEPS = st.lists(
 @relaxed
 def test_a_stream_of_its_own_snapshots_is_the_truth_too(steps: list[str], seed: int) -> None:
     chance = random.Random(seed)
-    market = Market(chance, BookRule.COUNTER, tier=20)
-    book = OrderBook(BookRule.COUNTER, tier=20)
+    market = Market(chance, COUNTER, tier=20)
+    book = OrderBook(COUNTER, tier=20)
     past = [market.stream_snapshot()]
     book.received(past[0])
     for name in steps:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from cryptodash.core.numbers import Number
+from cryptodash.exchanges.adapter.book_rules import BookRules, Chaining, SnapshotSource
 from cryptodash.exchanges.adapter.messages import Depth
-from cryptodash.exchanges.adapter.venue import BookRule
-from cryptodash.exchanges.builders import book_sync as book_module
-from cryptodash.exchanges.builders.book_sync import MAX_FRAMES, MAX_OLD_RUN, OrderBook, Outcome
+from cryptodash.exchanges.builders import book_states
+from cryptodash.exchanges.builders.book_states import MAX_FRAMES
+from cryptodash.exchanges.builders.book_sync import MAX_OLD_RUN, OrderBook, Outcome
 
-RANGE, CHAIN, COUNTER = BookRule.RANGE, BookRule.CHAIN, BookRule.COUNTER
+RANGE = BookRules(SnapshotSource.REST, Chaining.RANGE)
+PREVIOUS = BookRules(SnapshotSource.REST, Chaining.PREVIOUS)
+COUNTER = BookRules(SnapshotSource.STREAM, Chaining.COUNTER)
 IGNORED, BUFFERED, CHANGED, REBUILT = Outcome.IGNORED, Outcome.BUFFERED, Outcome.CHANGED, Outcome.REBUILT
 GAP, CROSSED, OUTDATED, OVERFLOW, RENEWED = (
     Outcome.GAP,
@@ -94,7 +98,7 @@ def test_spot_snapshot_joins_where_its_id_is_covered(
 def test_perpetual_snapshot_joins_where_its_id_is_covered(
     buffered: list[tuple[int, int, int]], snapshot: int, outcome: Outcome, sequence: int | None
 ) -> None:
-    book = OrderBook(CHAIN)
+    book = OrderBook(PREVIOUS)
     for first, last, previous in buffered:
         assert book.received(diff(first, last, previous=previous)) is BUFFERED
     assert book.snapshot(full(snapshot), 1000) is outcome
@@ -128,13 +132,13 @@ def test_snapshot_ahead_of_the_stream_is_the_book_and_what_it_holds_already_is_p
         (RANGE, (13, 14, None), CHANGED),
         (RANGE, (11, 14, None), CHANGED),
         (RANGE, (14, 15, None), GAP),
-        (CHAIN, (20, 25, 12), CHANGED),
-        (CHAIN, (11, 14, 8), CHANGED),  # U <= L <= u
-        (CHAIN, (13, 14, 8), GAP),  # neither names the snapshot nor holds its id
+        (PREVIOUS, (20, 25, 12), CHANGED),
+        (PREVIOUS, (11, 14, 8), CHANGED),  # U <= L <= u
+        (PREVIOUS, (13, 14, 8), GAP),  # neither names the snapshot nor holds its id
     ],
 )
 def test_the_first_frame_beyond_a_snapshot_must_overlap_it(
-    rule: BookRule, frame: tuple[int, int, int | None], outcome: Outcome
+    rule: BookRules, frame: tuple[int, int, int | None], outcome: Outcome
 ) -> None:
     book = OrderBook(rule)
     book.received(diff(5, 9, previous=4))
@@ -147,7 +151,7 @@ def test_the_first_frame_beyond_a_snapshot_must_overlap_it(
 
 
 def test_only_the_first_frame_beyond_a_snapshot_may_overlap() -> None:
-    book = OrderBook(CHAIN)
+    book = OrderBook(PREVIOUS)
     book.received(diff(5, 9, previous=4))
     book.snapshot(full(12), 1000)
     assert book.received(diff(11, 14, previous=9)) is CHANGED
@@ -220,14 +224,14 @@ def test_horizon_is_renewed_when_too_few_levels_are_left(watched: int, limit: in
     assert book.wants_snapshot() is wanted
 
 
-def test_deeper_watching_wants_a_deeper_snapshot_unless_the_venue_has_none() -> None:
-    for at_limit in (False, True):
-        book = OrderBook(RANGE)
-        book.watch(4)
-        book.received(diff(9, 10))
-        book.snapshot(full(10, TEN_BIDS, TEN_ASKS), 10, at_limit)
-        book.watch(8)
-        assert book.wants_snapshot() is not at_limit
+def test_deeper_watching_wants_a_deeper_snapshot() -> None:
+    book = OrderBook(RANGE)
+    book.watch(4)
+    book.received(diff(9, 10))
+    book.snapshot(full(10, TEN_BIDS, TEN_ASKS), 10)
+    assert not book.wants_snapshot()
+    book.watch(8)
+    assert book.wants_snapshot()
 
 
 # Following the stream
@@ -263,7 +267,7 @@ def test_spot_frames_must_leave_no_id_out(frame: Depth, outcome: Outcome, sequen
     ],
 )
 def test_perpetual_frames_must_name_their_predecessor(frame: Depth, outcome: Outcome, sequence: int | None) -> None:
-    book = OrderBook(CHAIN)
+    book = OrderBook(PREVIOUS)
     book.received(diff(70, 80, previous=60))
     assert book.snapshot(full(75), 1000) is REBUILT
     assert book.received(frame) is outcome
@@ -282,7 +286,7 @@ def test_frame_that_shows_the_gap_begins_the_new_buffer() -> None:
 
 
 def test_gap_while_buffering_starts_the_buffer_again() -> None:
-    book = OrderBook(CHAIN)
+    book = OrderBook(PREVIOUS)
     book.received(diff(1, 5, previous=0))
     assert book.received(diff(20, 25, previous=15)) is GAP
     assert book.received(diff(20, 25, previous=15)) is IGNORED
@@ -457,14 +461,14 @@ def test_too_many_frames_overflow_and_the_wait_begins_anew() -> None:
 
 
 def test_heavy_frames_overflow_by_weight(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(book_module, "MAX_BYTES", 10_000)
+    monkeypatch.setattr(book_states, "MAX_BYTES", 10_000)
     book = OrderBook(RANGE)
     outcomes = [book.received(diff(n, n, bids=TEN_BIDS)) for n in range(1, 7)]
     assert outcomes == [BUFFERED] * 4 + [OVERFLOW, BUFFERED]
 
 
 def test_a_renewal_without_room_is_given_up_and_the_book_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(book_module, "MAX_FRAMES", 3)
+    monkeypatch.setattr(book_states, "MAX_FRAMES", 3)
     book = range_book(limit=2)
     book.snapshot_begun()
     for number in range(11, 20):
@@ -493,8 +497,8 @@ def counter_book(tier: int = 3) -> OrderBook:
         (full(30, "100 5"), REBUILT, 30),
         (full(5, "100 5"), REBUILT, 5),  # at any time, whatever its number
         (full(1, "100 5"), REBUILT, 1),
-        (diff(1, 1, "100 5"), REBUILT, 1),  # u == 1: the service restarted
-        (diff(1, 1), GAP, None),  # ... and has no book
+        (replace(full(7, "100 5"), restarted=True), REBUILT, 7),  # the service counts anew: no repeat
+        (replace(diff(1, 1), restarted=True), GAP, None),  # ... and has no book
         (diff(8, 8, bids="101 1"), CROSSED, None),
         (full(8, "101 1", "101 1"), CROSSED, None),
     ],
@@ -519,8 +523,8 @@ def test_bybit_deltas_after_a_gap_wait_for_a_snapshot() -> None:
 
 def test_bybit_restart_counts_from_one() -> None:
     book = counter_book()
-    assert book.received(full(1, "100 5")) is REBUILT
-    assert book.received(full(1, "100 6")) is REBUILT
+    assert book.received(replace(full(1, "100 5"), restarted=True)) is REBUILT
+    assert book.received(replace(full(1, "100 6"), restarted=True)) is REBUILT
     assert book.received(diff(2, 2, bids="99 1", time=9)) is CHANGED
     assert shown(book)[0] == pairs("100 6, 99 1") and book.time == 9
 

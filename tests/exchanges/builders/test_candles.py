@@ -14,8 +14,14 @@ from cryptodash.core.instruments import MarketType, Symbol
 from cryptodash.core.numbers import Number
 from cryptodash.core.topics import Channel, Topic
 from cryptodash.exchanges.adapter.messages import Bar
-from cryptodash.exchanges.builders.candles import CLOSE_MARGIN_MS, MAX_HELD, MAX_MISSING, MAX_TRIES, candles_of
-from cryptodash.exchanges.builders.ticker import CandleBuilder
+from cryptodash.exchanges.builders.candles import (
+    CLOSE_MARGIN_MS,
+    MAX_HELD,
+    MAX_MISSING,
+    MAX_TRIES,
+    CandleBuilder,
+    candles_of,
+)
 
 RECEIVED = 1_700_000_000_123
 """When the frames of these tests came in, ms."""

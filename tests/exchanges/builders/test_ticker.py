@@ -11,8 +11,10 @@ from cryptodash.core.instruments import ANY, Instrument, MarketType, Symbol
 from cryptodash.core.numbers import Number
 from cryptodash.core.topics import Channel, Topic
 from cryptodash.exchanges.adapter.messages import Fill, Mark, Quote, Stats, SweepRow, SweepRows
-from cryptodash.exchanges.builders import ticker as assembly_module
-from cryptodash.exchanges.builders.ticker import SweepBuilder, TickerBuilder, TradeBuilder
+from cryptodash.exchanges.builders import trades as trades_module
+from cryptodash.exchanges.builders.sweep import SweepBuilder
+from cryptodash.exchanges.builders.ticker import TickerBuilder
+from cryptodash.exchanges.builders.trades import TradeBuilder
 
 RECEIVED = 1_700_000_000_123
 """When the frames of these tests came in, ms."""
@@ -290,7 +292,7 @@ def test_counted_trades_come_once_and_in_order(batches: list[list[int]], ids: st
 
 
 def test_a_counted_trade_that_comes_late_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(assembly_module, "KNOWN_HOLES", 3)
+    monkeypatch.setattr(trades_module, "KNOWN_HOLES", 3)
     assembly = TradeBuilder(TICKER)
     told = [trade.id for number in (1, 3, 2, 2, 1, 9, 4, 8, 8) for trade in assembly.fills([fill(number)], RECEIVED)]
     assert told == [str(number) for number in (1, 3, 2, 9, 8)]  # 4 was passed over too long ago
@@ -319,7 +321,7 @@ def test_a_venue_that_counts_anew_is_believed() -> None:
 
 
 def test_uncounted_trades_are_known_by_their_ids_within_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(assembly_module, "KNOWN_IDS", 3)
+    monkeypatch.setattr(trades_module, "KNOWN_IDS", 3)
     assembly = TradeBuilder(TICKER.sibling(Channel.TRADE))
     told = [trade.id for name in "aabcbdadea" for trade in assembly.fills([fill(None, id=name)], RECEIVED)]
     assert "".join(told) == "abcdae"

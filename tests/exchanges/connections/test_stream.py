@@ -6,9 +6,10 @@ import pytest
 
 from cryptodash.core.events import Cause
 from cryptodash.exchanges.adapter.messages import Ignored
-from cryptodash.exchanges.adapter.venue import Part, StreamSpec
+from cryptodash.exchanges.adapter.plan import Part, StreamSpec
 from cryptodash.exchanges.connections.commands import Output
-from cryptodash.exchanges.connections.stream import TRANSITIONS, Phase, Signal, Stream
+from cryptodash.exchanges.connections.stream import Consumer, StateChanged, Stream
+from cryptodash.exchanges.connections.stream_phase import TRANSITIONS, Phase, Signal
 
 MESSAGE = Ignored("test")
 BEAT = 0.5
@@ -16,6 +17,11 @@ BEAT = 0.5
 
 def make(promise: float | None = None, part: Part = Part.QUOTE) -> Stream:
     return Stream(StreamSpec("spot", "name", frozenset({part}), promise), 0.0)
+
+
+def listener(changed: StateChanged) -> Consumer:
+    """Somebody who only hears of the state."""
+    return Consumer(lambda message, now, received, out: None, changed)
 
 
 class Feeder:
@@ -47,7 +53,7 @@ def test_every_signal_is_legal_in_every_phase_and_tells_changes_once(phase: Phas
     stream = make()
     stream.phase = phase
     told: list[Phase] = []
-    stream.listeners = (lambda out: told.append(stream.phase),)
+    stream.add(listener(lambda out: told.append(stream.phase)), owns=True)
     stream.signal(signal, 1.0, [])
     expected = TRANSITIONS.get((phase, signal), phase)
     assert stream.phase is expected
@@ -76,7 +82,7 @@ def test_a_promised_pace_that_is_broken_is_silence() -> None:
 def test_a_learned_fast_pace_that_stops_is_silence_after_five_seconds() -> None:
     feeder = Feeder(make())
     feeder.run(20, every=0.1)
-    assert feeder.stream.rate == pytest.approx(10.0, rel=0.1)
+    assert feeder.stream.pace.rate == pytest.approx(10.0, rel=0.1)
     assert feeder.run(5) is Phase.LIVE
     assert feeder.run(1) is Phase.SILENT
 
@@ -119,7 +125,7 @@ def test_resubscribing_waits_ten_minutes_between_two_times() -> None:
     stream.signal(Signal.ACK, 0.0, [])
     assert not stream.needs_resubscribing(29.0)
     assert stream.needs_resubscribing(31.0)
-    stream.resubscribed = 31.0
+    stream.resubscribe(31.0)
     assert not stream.needs_resubscribing(630.0)
     assert stream.needs_resubscribing(632.0)
 
@@ -135,11 +141,9 @@ def test_a_lost_connection_is_news_once_per_cause() -> None:
 def test_streams_that_change_together_tell_each_listener_once() -> None:
     told: list[str] = []
 
-    def listener(out: list[Output]) -> None:
-        told.append("heard")
-
+    consumer = listener(lambda out: told.append("heard"))
     streams = [make(), make()]
     for stream in streams:
-        stream.listeners = (listener,)
+        stream.add(consumer, owns=True)
     Stream.tell_all(streams, [])
     assert told == ["heard"]

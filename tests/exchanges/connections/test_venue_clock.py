@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+from cryptodash.core.time import ManualClock
 from cryptodash.exchanges.connections.venue_clock import DATE_GRAIN_MS, VenueClock
 
 
 def test_the_median_of_what_frames_say() -> None:
-    skew = VenueClock()
+    clock = ManualClock(wall_ms=1_000_000)
+    skew = VenueClock(clock)
     for number, late in enumerate((40, 35, 900, 38, 36)):
         skew.sample(1_000_000 - late, 1_000_000, float(number))
-    assert skew.ms == -38
+    assert skew.ahead_ms == -38
 
 
 def test_a_date_counts_until_a_frame_has_told_the_time() -> None:
-    skew = VenueClock()
-    skew.dated(1_000_000, 1_000_000 + DATE_GRAIN_MS)
-    assert skew.ms == 0, "whole seconds and the journey explain so much"
-    skew.dated(1_000_000, 4_600_000)
-    assert skew.ms == -3_600_000
-    skew.dated(1_000_000, 1_000_300)
-    assert skew.ms == 0, "our clock was corrected"
+    clock = ManualClock(wall_ms=1_000_000)
+    skew = VenueClock(clock)
+    skew.dated(1_000_000 - DATE_GRAIN_MS)
+    assert skew.ahead_ms == 0, "whole seconds and the journey explain so much"
+    skew.dated(4_600_000)
+    assert (skew.ahead_ms, skew.now_ms()) == (3_600_000, 4_600_000)
+    skew.dated(1_000_300)
+    assert skew.ahead_ms == 0, "our clock was corrected"
     skew.sample(999_970, 1_000_000, 1.0)
-    skew.dated(1_000_000, 4_600_000)
-    assert skew.ms == -30
+    skew.dated(4_600_000)
+    assert skew.ahead_ms == -30

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from cryptodash.core.errors import UpstreamError
 from cryptodash.core.time import ManualClock
-from cryptodash.exchanges.adapter.venue import Purpose
+from cryptodash.exchanges.adapter.plan import Purpose
 from cryptodash.exchanges.transport.rate_limit import RateLimit, Ticket
 
 

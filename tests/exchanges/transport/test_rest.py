@@ -19,7 +19,8 @@ from twisted.web.server import NOT_DONE_YET, Site
 from cryptodash.core.errors import UpstreamError
 from cryptodash.core.instruments import MarketType
 from cryptodash.core.tally import Tally
-from cryptodash.exchanges.adapter.venue import Hosts, Purpose, RestLimits, RestRequest
+from cryptodash.exchanges.adapter.plan import Purpose, RestRequest
+from cryptodash.exchanges.adapter.venue import Hosts, RestLimits
 from cryptodash.exchanges.transport import rest as rest_module
 from cryptodash.exchanges.transport.dialer import Dialer
 from cryptodash.exchanges.transport.rest import RestClient
@@ -33,7 +34,7 @@ class Words:
     """The part of a venue that REST needs."""
 
     id = "somewhere"
-    rest_limits = {SPOT: RestLimits("one", 100, 60.0, "X-Used"), PERPETUAL: RestLimits("two", 100, 60.0)}
+    rest_limits = {"one": RestLimits(100, 60.0, "X-Used"), "two": RestLimits(100, 60.0)}
     alternative = {SPOT: "try https://elsewhere.example"}
 
     def rest_error(self, status: int, headers: Mapping[str, str], body: bytes) -> tuple[str, str, float | None] | None:
@@ -82,7 +83,8 @@ class Bench:
         purpose: Purpose = Purpose.POLL,
         **more: Any,
     ) -> Outcome:
-        outcome = Outcome(self.client, RestRequest(purpose, market, path, weight=weight, **more))
+        pool = "one" if market is SPOT else "two"
+        outcome = Outcome(self.client, RestRequest(purpose, market, path, weight=weight, pool=pool, **more))
         self.network.settle()
         return outcome
 
@@ -420,8 +422,8 @@ def test_cancelling_frees_the_place_and_the_connection(bench: Bench) -> None:
 
 def test_too_many_waiting_are_refused(bench: Bench) -> None:
     bench.server.handler = lambda request: NOT_DONE_YET
-    outcomes = [Outcome(bench.client, RestRequest(Purpose.POLL, SPOT, "/time")) for _ in range(1004)]
-    extra = Outcome(bench.client, RestRequest(Purpose.POLL, SPOT, "/time"))
+    outcomes = [Outcome(bench.client, RestRequest(Purpose.POLL, SPOT, "/time", pool="one")) for _ in range(1004)]
+    extra = Outcome(bench.client, RestRequest(Purpose.POLL, SPOT, "/time", pool="one"))
     assert extra.error.cause == "capacity"
     for outcome in outcomes:
         outcome.deferred.cancel()

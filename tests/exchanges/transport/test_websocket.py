@@ -14,7 +14,7 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 from cryptodash.exchanges.connections.commands import Closed
 from cryptodash.exchanges.transport import websocket as feed_module
 from cryptodash.exchanges.transport.dialer import Dialer
-from cryptodash.exchanges.transport.websocket import Feed, Handlers
+from cryptodash.exchanges.transport.websocket import Handlers, VenueSocket
 from cryptodash.testing.authority import Authority
 from cryptodash.testing.network import MemoryNetwork
 
@@ -96,7 +96,7 @@ class Heard:
             for payload in payloads:
                 (frame or self.frames.append)(payload)
 
-        return Handlers(opened, frames, heard, self.closed.append)
+        return Handlers(opened, frames, heard, lambda: None, self.closed.append)
 
 
 @pytest.fixture
@@ -113,14 +113,14 @@ def heard() -> Heard:
 
 def start(
     network: MemoryNetwork, heard: Heard, url: str = f"ws://{HOST}:9443/stream?streams=a/b", **dialing: Any
-) -> Feed:
-    feed = Feed(url, Dialer(network, **dialing), network, heard.handlers())
+) -> VenueSocket:
+    feed = VenueSocket(url, Dialer(network, **dialing), network, heard.handlers(), gap=0.3)
     feed.open()
     network.settle()
     return feed
 
 
-def opened(network: MemoryNetwork, heard: Heard) -> tuple[Feed, Venue]:
+def opened(network: MemoryNetwork, heard: Heard) -> tuple[VenueSocket, Venue]:
     factory = VenueFactory(network)
     network.listen(9443, factory)
     feed = start(network, heard)
@@ -128,7 +128,7 @@ def opened(network: MemoryNetwork, heard: Heard) -> tuple[Feed, Venue]:
     return feed, factory.seen[0]
 
 
-def end(network: MemoryNetwork, feed: Feed) -> None:
+def end(network: MemoryNetwork, feed: VenueSocket) -> None:
     feed.abort()
     network.settle()
 
@@ -389,7 +389,7 @@ def test_aborting_while_connecting_is_told_as_ours(network: MemoryNetwork, heard
 
 @pytest.mark.parametrize("url", ["http://x/", "ws://", "ws://host:99999/", "nonsense"])
 def test_a_wrong_url_is_told_later_not_raised(network: MemoryNetwork, heard: Heard, url: str) -> None:
-    feed = Feed(url, Dialer(network), network, heard.handlers())
+    feed = VenueSocket(url, Dialer(network), network, heard.handlers())
     feed.open()
     assert heard.closed == []
     network.settle()
@@ -403,7 +403,7 @@ def test_an_error_of_the_owner_drops_the_connection_and_goes_no_further(network:
     def clumsy(frame: bytes) -> None:
         raise RuntimeError("a bug")
 
-    feed = Feed(f"ws://{HOST}:9443/", Dialer(network), network, heard.handlers(frame=clumsy))
+    feed = VenueSocket(f"ws://{HOST}:9443/", Dialer(network), network, heard.handlers(frame=clumsy))
     feed.open()
     network.settle()
     factory.seen[0].sendMessage(b"{}")

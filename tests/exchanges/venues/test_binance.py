@@ -15,6 +15,8 @@ from cryptodash.core.events import Side
 from cryptodash.core.instruments import ANY, Instrument, MarketType, Symbol
 from cryptodash.core.numbers import Number
 from cryptodash.core.topics import INTERVALS, Channel, Topic
+from cryptodash.exchanges.adapter.book_rules import BookRules, Chaining, SnapshotSource
+from cryptodash.exchanges.adapter.decode import reading
 from cryptodash.exchanges.adapter.messages import (
     Ack,
     BadFrame,
@@ -29,8 +31,9 @@ from cryptodash.exchanges.adapter.messages import (
     SweepRows,
     Trades,
 )
-from cryptodash.exchanges.adapter.venue import BookRule, Part, Purpose
+from cryptodash.exchanges.adapter.plan import Part, Purpose, StreamSpec
 from cryptodash.exchanges.venues.binance.venue import VENUE
+from cryptodash.testing.readers import read
 
 SPOT, PERPETUAL = MarketType.SPOT, MarketType.PERPETUAL
 BTC = Symbol("BTC", "USDT")
@@ -112,14 +115,17 @@ def test_odd_names_are_lowered_and_found_again_as_subscribed(native: str) -> Non
     assert name == f"{native.lower()}@trade"
     data = '{"t":7,"p":"1.50","q":"2","T":1723161255342,"m":false}'
     for shown in (name, json.dumps(name)[1:-1]):  # the server may write such a name plainly or with escapes
-        (trades,) = VENUE.read("spot", wrap(shown, data))
+        (trades,) = read(VENUE, "spot", wrap(shown, data))
         assert isinstance(trades, Trades) and trades.stream == name
-    assert VENUE.reader("spot", name)(name, wrap(name, data)) == (trades,)
+    assert VENUE.reader(StreamSpec("spot", name, frozenset()))(name, wrap(name, data)) == (trades,)
 
 
 def test_every_interval_of_ours_is_there() -> None:
     assert VENUE.intervals(SPOT) == VENUE.intervals(PERPETUAL) == INTERVALS
-    assert VENUE.book_rule == {SPOT: BookRule.RANGE, PERPETUAL: BookRule.CHAIN}
+    assert VENUE.book_rules == {
+        SPOT: BookRules(SnapshotSource.REST, Chaining.RANGE),
+        PERPETUAL: BookRules(SnapshotSource.REST, Chaining.PREVIOUS),
+    }
 
 
 def test_limits_keep_a_margin() -> None:
@@ -131,8 +137,8 @@ def test_limits_keep_a_margin() -> None:
         and spot.lifetime == 24 * 3600
     )
     assert VENUE.limits["usdm-public"].message_gap >= 0.1 / 0.8
-    assert VENUE.rest_limits[SPOT].weight == 0.8 * 6000 and VENUE.rest_limits[PERPETUAL].weight == 0.8 * 2400
-    assert VENUE.rest_limits[SPOT].pool != VENUE.rest_limits[PERPETUAL].pool
+    pools = [VENUE.probe_request(market).pool for market in (SPOT, PERPETUAL)]
+    assert [VENUE.rest_limits[pool].weight for pool in pools] == [0.8 * 6000, 0.8 * 2400]
 
 
 def test_requests_look_as_documented() -> None:
@@ -150,7 +156,7 @@ def test_requests_look_as_documented() -> None:
 @pytest.mark.parametrize("request_id", ["1", "12345678901234567890", "007", "a-1", "0", "９"])
 def test_the_answer_carries_the_id_as_sent(request_id: str) -> None:
     sent = json.loads(VENUE.subscribe("spot", ["x@trade"], request_id))["id"]
-    assert VENUE.read("spot", json.dumps({"result": None, "id": sent}).encode()) == (Ack(request_id),)
+    assert read(VENUE, "spot", json.dumps({"result": None, "id": sent}).encode()) == (Ack(request_id),)
 
 
 @pytest.mark.parametrize(
@@ -166,7 +172,7 @@ def test_the_answer_carries_the_id_as_sent(request_id: str) -> None:
     ],
 )
 def test_answers_and_notices(frame: str, expected: object) -> None:
-    assert VENUE.read("spot", frame.encode()) == (expected,)
+    assert read(VENUE, "spot", frame.encode()) == (expected,)
 
 
 DAY = {
@@ -331,12 +337,12 @@ DAY_STATS = Stats(
     ],
 )
 def test_data_frames(endpoint: str, stream: str, data: str, expected: object) -> None:
-    assert VENUE.read(endpoint, wrap(stream, data)) == (expected,)
-    assert wrap(stream, data).startswith(VENUE.mark + stream.encode() + b'"')
-    assert VENUE.reader(endpoint, stream)(stream, wrap(stream, data)) == (expected,)
+    assert read(VENUE, endpoint, wrap(stream, data)) == (expected,)
+    assert wrap(stream, data).startswith(VENUE.data_prefix + stream.encode() + b'"')
+    assert VENUE.reader(StreamSpec(endpoint, stream, frozenset()))(stream, wrap(stream, data)) == (expected,)
     turned = f'{{"data":{data},"stream":"{stream}"}}'.encode()  # nothing promises that the name comes first
-    assert not turned.startswith(VENUE.mark)
-    assert VENUE.read(endpoint, turned) == (expected,)
+    assert not turned.startswith(VENUE.data_prefix)
+    assert read(VENUE, endpoint, turned) == (expected,)
 
 
 def test_a_mini_ticker_knows_no_change_and_zero_prices_are_unknown() -> None:
@@ -344,7 +350,7 @@ def test_a_mini_ticker_knows_no_change_and_zero_prices_are_unknown() -> None:
         '[{"e":"24hrMiniTicker","E":1,"s":"NEWUSDT","c":"0.00000000",'
         '"o":"0.00000000","h":"0.0","l":"0","v":"0.00000000","q":"0"}]'
     )
-    (rows,) = VENUE.read("spot", wrap("!miniTicker@arr", data))
+    (rows,) = read(VENUE, "spot", wrap("!miniTicker@arr", data))
     assert isinstance(rows, SweepRows)
     assert rows.rows == [
         SweepRow(
@@ -390,7 +396,7 @@ DEPTH = {"E": 1, "U": 1, "u": 2, "b": [["1", "1"]], "a": []}
 )
 def test_a_bad_frame_is_refused_with_its_reason(stream: str, data: object, reason: str) -> None:
     with pytest.raises(BadFrame) as caught:
-        VENUE.read("spot", wrap(stream, json.dumps(data, ensure_ascii=False)))
+        read(VENUE, "spot", wrap(stream, json.dumps(data, ensure_ascii=False)))
     assert caught.value.reason == reason
 
 
@@ -414,13 +420,13 @@ def test_a_bad_frame_is_refused_with_its_reason(stream: str, data: object, reaso
 )
 def test_what_is_no_frame_of_binance_is_refused(frame: bytes, reason: str) -> None:
     with pytest.raises(BadFrame) as caught:
-        VENUE.read("spot", frame)
+        read(VENUE, "spot", frame)
     assert caught.value.reason == reason
 
 
 def test_perpetual_depth_without_the_previous_id_is_refused() -> None:
     with pytest.raises(BadFrame) as caught:
-        VENUE.read("usdm-public", wrap("x@depth@100ms", json.dumps({**DEPTH, "T": 1})))
+        read(VENUE, "usdm-public", wrap("x@depth@100ms", json.dumps({**DEPTH, "T": 1})))
     assert caught.value.reason == "schema"
 
 
@@ -579,7 +585,7 @@ def test_candles_are_read_as_they_stand() -> None:
     request = VENUE.candles_request(candle, instrument(SPOT), 500, 120_000)
     assert request.params == (("symbol", "BTCUSDT"), ("interval", "1m"), ("endTime", "120000"), ("limit", "500"))
     bars = VENUE.read_candles(request, json.dumps(CANDLES).encode())
-    assert {(bar.open_time, bar.close, bar.closed) for bar in bars} >= {(60_000, "1.6", False), (120_000, "3.5", False)}
+    assert {(bar.open_time, bar.close, bar.closed) for bar in bars} >= {(60_000, "1.6", None), (120_000, "3.5", None)}
 
 
 @pytest.mark.parametrize(
@@ -615,13 +621,13 @@ def test_bodies_that_cannot_be_read_are_bad_frames(body: bytes) -> None:
     candles = VENUE.candles_request(topic(SPOT, Channel.CANDLE, "1m"), instrument(SPOT), 10, None)
     (poll,) = VENUE.plan(topic(PERPETUAL, Channel.TICKER), instrument(PERPETUAL), 0).polls
     with pytest.raises(BadFrame):
-        VENUE.read_catalogue(VENUE.catalogue_requests(SPOT)[0], body)
+        reading(VENUE.read_catalogue, VENUE.catalogue_requests(SPOT)[0], body)
     with pytest.raises(BadFrame):
-        VENUE.read_snapshot(snapshot, body)
+        reading(VENUE.read_snapshot, snapshot, body)
     with pytest.raises(BadFrame):
-        VENUE.read_candles(candles, body)
+        reading(VENUE.read_candles, candles, body)
     with pytest.raises(BadFrame):
-        VENUE.read_poll(poll.request, body)
+        reading(VENUE.read_poll, poll.request, body)
 
 
 def test_probes_ask_for_the_time() -> None:
@@ -702,7 +708,7 @@ NAMES = st.sampled_from(
 
 def reads_or_is_bad(endpoint: str, frame: bytes) -> None:
     try:
-        VENUE.read(endpoint, frame)
+        read(VENUE, endpoint, frame)
     except BadFrame as error:
         assert error.reason in ("json", "schema", "number", "size", "unknown")
 

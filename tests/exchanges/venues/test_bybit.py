@@ -15,6 +15,8 @@ from cryptodash.core.events import Side
 from cryptodash.core.instruments import ANY, Instrument, MarketType, Symbol
 from cryptodash.core.numbers import Number
 from cryptodash.core.topics import INTERVALS, Channel, Topic
+from cryptodash.exchanges.adapter.book_rules import BookRules, Chaining, SnapshotSource
+from cryptodash.exchanges.adapter.decode import reading
 from cryptodash.exchanges.adapter.messages import (
     Ack,
     BadFrame,
@@ -30,8 +32,10 @@ from cryptodash.exchanges.adapter.messages import (
     SweepRows,
     Trades,
 )
-from cryptodash.exchanges.adapter.venue import BookRule, Part, RestRequest
+from cryptodash.exchanges.adapter.plan import Part, RestRequest, StreamSpec
+from cryptodash.exchanges.adapter.venue import Rate
 from cryptodash.exchanges.venues.bybit.venue import VENUE
+from cryptodash.testing.readers import read
 
 SPOT, PERPETUAL = MarketType.SPOT, MarketType.PERPETUAL
 BTC = Symbol("BTC", "USDT")
@@ -97,7 +101,7 @@ def test_a_sweep_is_a_poll_of_all_tickers(market: MarketType, category: str) -> 
 
 def test_every_interval_of_ours_is_there() -> None:
     assert tuple(VENUE.intervals(SPOT)) == tuple(VENUE.intervals(PERPETUAL)) == INTERVALS
-    assert set(VENUE.book_rule.values()) == {BookRule.COUNTER}
+    assert set(VENUE.book_rules.values()) == {BookRules(SnapshotSource.STREAM, Chaining.COUNTER)}
 
 
 def test_limits_keep_a_margin() -> None:
@@ -105,11 +109,12 @@ def test_limits_keep_a_margin() -> None:
         assert (
             limits.args_per_message == 10
             and limits.args_chars == 0.8 * 21_000
-            and limits.connects_per_5min == 0.8 * 500
+            and limits.connects[0] == Rate(400, 300.0)
         )
         assert limits.ping_every == 20 and limits.silent_after > limits.ping_every and limits.lifetime is None
-    assert VENUE.rest_limits[SPOT] == VENUE.rest_limits[PERPETUAL]
-    assert (VENUE.rest_limits[SPOT].weight, VENUE.rest_limits[SPOT].per) == (0.8 * 600, 5.0)
+    assert [VENUE.probe_request(market).pool for market in (SPOT, PERPETUAL)] == list(VENUE.rest_limits) * 2
+    (limits,) = VENUE.rest_limits.values()
+    assert (limits.weight, limits.per) == (0.8 * 600, 5.0)
 
 
 def test_requests_look_as_documented() -> None:
@@ -146,8 +151,8 @@ def test_requests_look_as_documented() -> None:
     ],
 )
 def test_answers(frame: str, expected: object) -> None:
-    assert VENUE.read("spot", frame.encode()) == (expected,)
-    assert not frame.encode().startswith(VENUE.mark)
+    assert read(VENUE, "spot", frame.encode()) == (expected,)
+    assert not frame.encode().startswith(VENUE.data_prefix)
 
 
 SNAPSHOT_FIELDS = {
@@ -222,7 +227,7 @@ def ticker(data: object, kind: str = "delta", time: int = 1786540397983) -> str:
         (
             '{"topic":"orderbook.200.X","type":"snapshot","ts":7,'
             '"data":{"s":"X","b":[["1","2"]],"a":[],"u":1,"seq":3}}',
-            [Depth("orderbook.200.X", True, 1, 1, None, [(Number("1"), Number("2"))], [], 7)],
+            [Depth("orderbook.200.X", True, 1, 1, None, [(Number("1"), Number("2"))], [], 7, restarted=True)],
         ),
         (
             '{"topic":"publicTrade.BTCUSDT","type":"snapshot","ts":1786540363844,'
@@ -287,12 +292,14 @@ def ticker(data: object, kind: str = "delta", time: int = 1786540397983) -> str:
     ],
 )
 def test_data_frames(frame: str, expected: list[object]) -> None:
-    assert list(VENUE.read("linear", frame.encode())) == expected
+    assert list(read(VENUE, "linear", frame.encode())) == expected
     fields = json.loads(frame)
     for order in (sorted(fields), sorted(fields, reverse=True)):  # the order of keys differs per product
         turned = json.dumps({key: fields[key] for key in order}, separators=(",", ":")).encode()
-        assert list(VENUE.read("linear", turned)) == expected
-        assert list(VENUE.reader("linear", fields["topic"])(fields["topic"], turned)) == expected
+        assert list(read(VENUE, "linear", turned)) == expected
+        assert (
+            list(VENUE.reader(StreamSpec("linear", fields["topic"], frozenset()))(fields["topic"], turned)) == expected
+        )
 
 
 @pytest.mark.parametrize(
@@ -306,8 +313,8 @@ def test_data_frames(frame: str, expected: list[object]) -> None:
     ],
 )
 def test_the_change_is_a_percentage_exactly(fraction: str, percent: str) -> None:
-    (stats,) = VENUE.read(
-        "spot", ticker({"symbol": "X", "lastPrice": "1", "price24hPcnt": fraction}, "snapshot").encode()
+    (stats,) = read(
+        VENUE, "spot", ticker({"symbol": "X", "lastPrice": "1", "price24hPcnt": fraction}, "snapshot").encode()
     )
     assert isinstance(stats, Stats) and stats.change_pct == percent
 
@@ -361,7 +368,7 @@ def trade(**changes: object) -> dict[str, object]:
 )
 def test_a_bad_frame_is_refused_with_its_reason(frame: object, reason: str) -> None:
     with pytest.raises(BadFrame) as caught:
-        VENUE.read("linear", json.dumps(frame, separators=(",", ":")).encode())
+        read(VENUE, "linear", json.dumps(frame, separators=(",", ":")).encode())
     assert caught.value.reason == reason
 
 
@@ -380,7 +387,7 @@ def test_a_bad_frame_is_refused_with_its_reason(frame: object, reason: str) -> N
 )
 def test_what_is_no_frame_is_refused(frame: bytes) -> None:
     with pytest.raises(BadFrame):
-        VENUE.read("spot", frame)
+        read(VENUE, "spot", frame)
 
 
 # REST
@@ -470,7 +477,7 @@ def test_candles_are_read_as_they_stand() -> None:
     request = VENUE.candles_request(topic(SPOT, Channel.CANDLE, "1m"), instrument(SPOT), 200, None)
     rows = [[str(opened), "2", "3", "1", "2.50", "9", "1"] for opened in (180_000, 120_000)]
     bars = VENUE.read_candles(request, json.dumps({"retCode": 0, "result": {"list": rows}, "time": 1}).encode())
-    assert [(bar.open_time, bar.closed) for bar in bars] == [(180_000, False), (120_000, False)]
+    assert [(bar.open_time, bar.closed) for bar in bars] == [(180_000, None), (120_000, None)]
     assert {(bar.open, bar.high, bar.low, bar.close, bar.volume) for bar in bars} == {("2", "3", "1", "2.50", "9")}
 
 
@@ -489,7 +496,7 @@ def test_candle_requests() -> None:
 def test_snapshots_come_in_the_stream() -> None:
     assert VENUE.snapshot_request(topic(SPOT, Channel.ORDER_BOOK), instrument(SPOT), 50) is None
     with pytest.raises(BadFrame):
-        VENUE.read_snapshot(VENUE.probe_request(SPOT), b"{}")
+        reading(VENUE.read_snapshot, VENUE.probe_request(SPOT), b"{}")
 
 
 @pytest.mark.captures
@@ -528,11 +535,11 @@ def test_bodies_that_cannot_be_read_are_bad_frames(body: bytes) -> None:
     request = VENUE.candles_request(topic(SPOT, Channel.CANDLE, "1m"), instrument(SPOT), 10, None)
     (poll,) = VENUE.plan(Topic("bybit", SPOT, ANY, Channel.TICKER), None, 0).polls
     with pytest.raises(BadFrame):
-        catalogue(SPOT, body)
+        reading(catalogue, SPOT, body)
     with pytest.raises(BadFrame):
-        VENUE.read_candles(request, body)
+        reading(VENUE.read_candles, request, body)
     with pytest.raises(BadFrame):
-        VENUE.read_poll(poll.request, body)
+        reading(VENUE.read_poll, poll.request, body)
 
 
 def test_the_probe_asks_for_the_time() -> None:
@@ -617,7 +624,7 @@ GOOD = [
 
 def reads_or_is_bad(frame: bytes) -> None:
     try:
-        VENUE.read("linear", frame)
+        read(VENUE, "linear", frame)
     except BadFrame as error:
         assert error.reason in ("json", "schema", "number", "size", "unknown")
 

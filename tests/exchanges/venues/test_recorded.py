@@ -14,10 +14,12 @@ from cryptodash.core.instruments import Instrument, MarketType, Symbol
 from cryptodash.core.numbers import Number
 from cryptodash.core.topics import Channel, Topic, parse_topic
 from cryptodash.exchanges.adapter.messages import BadFrame, Bar, Depth, Quote, Trades
-from cryptodash.exchanges.adapter.venue import IVenue, Part, Purpose
+from cryptodash.exchanges.adapter.plan import Part, Purpose
+from cryptodash.exchanges.adapter.venue import IVenue
 from cryptodash.exchanges.venues.binance.venue import VENUE as BINANCE
 from cryptodash.exchanges.venues.bybit.venue import VENUE as BYBIT
 from cryptodash.exchanges.venues.recorded import RecordedVenue
+from cryptodash.testing.readers import read
 
 SPOT, PERPETUAL = MarketType.SPOT, MarketType.PERPETUAL
 BTC = Symbol("BTC", "USDT")
@@ -84,10 +86,10 @@ def planned(venue: RecordedVenue, text: str, depth: int = 50) -> dict[str, tuple
 def test_it_is_a_venue() -> None:
     venue = binance(**{"btcusdt@trade": TRADE})
     assert verifyObject(IVenue, venue)
-    assert (venue.id, venue.markets, venue.book_rule, venue.limits) == (
+    assert (venue.id, venue.markets, venue.book_rules, venue.limits) == (
         BINANCE.id,
         BINANCE.markets,
-        BINANCE.book_rule,
+        BINANCE.book_rules,
         BINANCE.limits,
     )
 
@@ -223,7 +225,7 @@ def test_a_snapshot_proves_no_more_than_was_asked_for_when_it_was_recorded(
 def times(venue: RecordedVenue, *frames: tuple[str, str]) -> list[int | None]:
     """The times of the quotes among these frames."""
     messages: list[Any] = [
-        message for name, data in frames for message in venue.read("spot", wrapped(name, data).encode())
+        message for name, data in frames for message in read(venue, "spot", wrapped(name, data).encode())
     ]
     return [each.time for each in messages if isinstance(each, Quote)]
 
@@ -267,10 +269,10 @@ def test_everything_else_is_read_as_the_venue_reads_it() -> None:
         ("btcusdt@kline_1m", BAR, Bar),
     ):
         frame = wrapped(name, data).encode()
-        assert list(venue.read("spot", frame)) == list(BINANCE.read("spot", frame))
-        assert isinstance(venue.read("spot", frame)[0], kind)
+        assert list(read(venue, "spot", frame)) == list(read(BINANCE, "spot", frame))
+        assert isinstance(read(venue, "spot", frame)[0], kind)
     with pytest.raises(BadFrame):
-        venue.read("spot", b"garbage")
+        read(venue, "spot", b"garbage")
 
 
 # -- REST

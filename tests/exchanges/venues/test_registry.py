@@ -60,13 +60,7 @@ def test_own_venues_keep_the_interface(name: str) -> None:
     venue = registry.load(name)
     assert verifyObject(IVenue, venue)
     assert venue.id == name
-    assert (
-        set(venue.hosts)
-        == set(venue.markets)
-        == set(venue.rest_limits)
-        == set(venue.book_rule)
-        == set(venue.alternative)
-    )
+    assert set(venue.hosts) == set(venue.markets) == set(venue.book_rules) == set(venue.alternative)
     assert set(venue.limits) == set(venue.endpoints)
     assert all(key == endpoint.key and endpoint.market in venue.markets for key, endpoint in venue.endpoints.items())
 

@@ -13,8 +13,10 @@ import pytest
 
 from cryptodash.core.events import Side
 from cryptodash.exchanges.adapter.messages import Ack, Bar, Depth, Mark, Message, Quote, Stats, Trades
+from cryptodash.exchanges.adapter.plan import StreamSpec
 from cryptodash.exchanges.venues.binance.venue import VENUE as BINANCE
 from cryptodash.exchanges.venues.bybit.venue import VENUE as BYBIT
+from cryptodash.testing.readers import read
 
 pytestmark = pytest.mark.captures
 
@@ -95,13 +97,13 @@ def test_binance_frames_say_what_was_recorded(captures: Path, name: str) -> None
     endpoint = "spot" if market == "spot" else "usdm-public"
     counted: Counter[str] = Counter()
     for frame in incoming(captures / "binance" / name):
-        (message,) = BINANCE.read(endpoint, frame)
+        (message,) = read(BINANCE, endpoint, frame)
         counted[type(message).__name__] += 1
         if isinstance(message, Ack):
             assert message.ok
             continue
         raw = json.loads(frame)
-        assert BINANCE.reader(endpoint, raw["stream"])(raw["stream"], frame) == (message,)
+        assert BINANCE.reader(StreamSpec(endpoint, raw["stream"], frozenset()))(raw["stream"], frame) == (message,)
         assert raw["stream"] == message.stream  # type: ignore[union-attr]
         binance_says(raw["data"], market, message)
     assert counted == BINANCE_FILES[name]
@@ -195,11 +197,14 @@ def test_bybit_frames_say_what_was_recorded(captures: Path, name: str) -> None:
     for direction, text in frames(captures / "bybit" / name):
         if direction == "out":
             continue
-        messages = list(BYBIT.read(endpoint, text.encode()))
+        messages = list(read(BYBIT, endpoint, text.encode()))
         counted.update(type(message).__name__ for message in messages)
         raw = json.loads(text)
         if "topic" in raw:
-            assert list(BYBIT.reader(endpoint, raw["topic"])(raw["topic"], text.encode())) == messages
+            assert (
+                list(BYBIT.reader(StreamSpec(endpoint, raw["topic"], frozenset()))(raw["topic"], text.encode()))
+                == messages
+            )
             assert {message.stream for message in messages} == {raw["topic"]}  # type: ignore[union-attr]
             bybit_says(raw, messages)
     assert counted == BYBIT_FILES[name]

@@ -25,23 +25,24 @@ from cryptodash.exchanges.adapter.decode import (
     symbol,
 )
 from cryptodash.exchanges.adapter.messages import Bar, Depth, Mark, Message
-from cryptodash.exchanges.adapter.venue import Purpose, RestRequest
+from cryptodash.exchanges.adapter.plan import Purpose, RestRequest
 
 SPOT, PERPETUAL = MarketType.SPOT, MarketType.PERPETUAL
 
 ALTERNATIVE = "https://data-api.binance.vision and wss://data-stream.binance.vision (spot market data)"
 
 _PREFIX = {SPOT: "/api/v3", PERPETUAL: "/fapi/v1"}
+POOL: Mapping[MarketType, str] = {SPOT: "binance-spot", PERPETUAL: "binance-usdm"}
+"""The budgets: weight is counted per address, for each market by itself."""
 
 
 def catalogue_requests(market: MarketType) -> Sequence[RestRequest]:
     """The whole catalogue is one page (weight 20 on spot, 1 on USD-M)."""
     if market is SPOT:
         # permissionSets are the larger part of the answer, and of no use here.
-        return (
-            RestRequest(Purpose.CATALOGUE, SPOT, "/api/v3/exchangeInfo", (("showPermissionSets", "false"),), weight=20),
-        )
-    return (RestRequest(Purpose.CATALOGUE, PERPETUAL, "/fapi/v1/exchangeInfo"),)
+        params = (("showPermissionSets", "false"),)
+        return (RestRequest(Purpose.CATALOGUE, SPOT, "/api/v3/exchangeInfo", params, weight=20, pool=POOL[SPOT]),)
+    return (RestRequest(Purpose.CATALOGUE, PERPETUAL, "/fapi/v1/exchangeInfo", pool=POOL[PERPETUAL]),)
 
 
 # {"filterType":"PRICE_FILTER","minPrice":"0.01000000","maxPrice":"1000000.00000000","tickSize":"0.01000000"}
@@ -142,8 +143,9 @@ def snapshot_request(topic: Topic, instrument: Instrument, depth: int) -> RestRe
         limit = 500 if depth <= 125 else 1000
         weight = _PERPETUAL_DEPTH_WEIGHTS[limit]
     params = (("symbol", instrument.native), ("limit", str(limit)))
-    path = _PREFIX[instrument.market] + "/depth"
-    return RestRequest(Purpose.SNAPSHOT, instrument.market, path, params, weight, topic, instrument.native, limit)
+    market = instrument.market
+    path, pool = _PREFIX[market] + "/depth", POOL[market]
+    return RestRequest(Purpose.SNAPSHOT, market, path, params, weight, topic, instrument.native, limit, pool)
 
 
 # {"lastUpdateId":5123107852948,"E":1723161256501,"T":1723161256493,"bids":[["61800.20","2.909"],...],"asks":[...]}
@@ -169,9 +171,10 @@ def candles_request(topic: Topic, instrument: Instrument, limit: int, end_ms: in
     limit = max(1, min(limit, 1000))
     end = () if end_ms is None else (("endTime", str(end_ms)),)
     params = (("symbol", instrument.native), ("interval", topic.interval), *end, ("limit", str(limit)))
-    weight = 2 if instrument.market is SPOT else 1 if limit < 100 else 2 if limit < 500 else 5
-    path = _PREFIX[instrument.market] + "/klines"
-    return RestRequest(Purpose.CANDLES, instrument.market, path, params, weight, topic, instrument.native, limit)
+    market = instrument.market
+    weight = 2 if market is SPOT else 1 if limit < 100 else 2 if limit < 500 else 5
+    path, pool = _PREFIX[market] + "/klines", POOL[market]
+    return RestRequest(Purpose.CANDLES, market, path, params, weight, topic, instrument.native, limit, pool)
 
 
 # [1786539480000,"64117.67000000","64118.00000000","64117.66000000","64117.99000000","0.38518000",1786539539999,
@@ -188,7 +191,7 @@ class _Row(Struct, array_like=True, gc=False):
 _rows = decoder(list[_Row])
 
 
-def read_candles(body: bytes) -> Sequence[Bar]:
+def read_candles(request: RestRequest, body: bytes) -> Sequence[Bar]:
     return [
         Bar(
             "",
@@ -198,7 +201,6 @@ def read_candles(body: bytes) -> Sequence[Bar]:
             positive(row.low),
             positive(row.close),
             unsigned(row.volume),
-            closed=False,
         )
         for row in _rows(body)
     ]
@@ -206,9 +208,9 @@ def read_candles(body: bytes) -> Sequence[Bar]:
 
 def interest_request(topic: Topic, instrument: Instrument) -> RestRequest:
     """Open interest has no stream."""
-    return RestRequest(
-        Purpose.POLL, PERPETUAL, "/fapi/v1/openInterest", (("symbol", instrument.native),), 1, topic, instrument.native
-    )
+    params = (("symbol", instrument.native),)
+    path, pool = "/fapi/v1/openInterest", POOL[PERPETUAL]
+    return RestRequest(Purpose.POLL, PERPETUAL, path, params, 1, topic, instrument.native, pool=pool)
 
 
 # {"openInterest":"10659.509","symbol":"BTCUSDT","time":1589437530011}
@@ -220,13 +222,14 @@ class _Interest(Struct, gc=False):
 _interest = decoder(_Interest)
 
 
-def read_interest(stream: str, body: bytes) -> Sequence[Message]:
+def read_interest(request: RestRequest, body: bytes) -> Sequence[Message]:
     data = _interest(body)
+    stream = f"{request.native.lower()}@openInterest"
     return (Mark(stream, data.time, full=False, open_interest=amount(data.interest)),)
 
 
 def probe_request(market: MarketType) -> RestRequest:
-    return RestRequest(Purpose.PROBE, market, _PREFIX[market] + "/time")
+    return RestRequest(Purpose.PROBE, market, _PREFIX[market] + "/time", pool=POOL[market])
 
 
 # {"code":-1121,"msg":"Invalid symbol."}

@@ -1,7 +1,7 @@
 """Binance: spot, and USD-M perpetuals on the split ``/public`` and ``/market`` paths (since 2026-04-23).
 
-Evidence, per channel of ours (raw messages stand above their parsers in ``_binance_streams.py``
-and ``_binance_rest.py``):
+Evidence, per channel of ours (raw messages stand above their parsers in ``streams.py``
+and ``rest.py``):
 
 =========  =======================================  ====================================================================
 channel    spot                                     USD-M perpetual
@@ -28,21 +28,11 @@ from zope.interface import implementer
 from cryptodash.core.instruments import Instrument, MarketType
 from cryptodash.core.intervals import INTERVALS
 from cryptodash.core.topics import Channel, Topic
-from cryptodash.exchanges.adapter.decode import MAX_NAME, UNREADABLE, bad_frame, check_text
-from cryptodash.exchanges.adapter.messages import Ack, BadFrame, Bar, Depth, Message, Reader, Restarting
-from cryptodash.exchanges.adapter.venue import (
-    BookRule,
-    Endpoint,
-    Hosts,
-    IVenue,
-    Limits,
-    Part,
-    Plan,
-    Poll,
-    RestLimits,
-    RestRequest,
-    StreamSpec,
-)
+from cryptodash.exchanges.adapter.book_rules import BookRules, Chaining, SnapshotSource
+from cryptodash.exchanges.adapter.decode import MAX_NAME, read_data
+from cryptodash.exchanges.adapter.messages import Ack, BadFrame, Depth, Message, Reader, Readers, Restarting
+from cryptodash.exchanges.adapter.plan import Part, Plan, Poll, RestRequest, StreamSpec
+from cryptodash.exchanges.adapter.venue import Endpoint, Hosts, IVenue, Limits, Rate, RestLimits
 from cryptodash.exchanges.venues.binance import rest
 from cryptodash.exchanges.venues.binance.streams import PERPETUAL_READERS, SPOT_READERS, Control, read_control
 
@@ -55,7 +45,7 @@ _SPOT_LIMITS = Limits(
     args_chars=None,
     args_per_message=100,
     message_gap=0.3,  # 5 messages a second at most, and a burst counts against the next second
-    connects_per_5min=240,  # of 300
+    connects=(Rate(240, 300.0), Rate(1, 0.1)),  # of 300
     ping_every=None,  # the server pings, every 20 s
     silent_after=70.0,
     lifetime=86_400.0,
@@ -65,7 +55,7 @@ _PERPETUAL_LIMITS = Limits(
     args_chars=None,
     args_per_message=100,
     message_gap=0.125,  # 10 a second at most
-    connects_per_5min=240,
+    connects=(Rate(240, 300.0), Rate(1, 0.1)),
     ping_every=None,
     silent_after=200.0,  # the server pings every 3 minutes: quiet streams alone prove nothing before that
     lifetime=86_400.0,
@@ -83,7 +73,8 @@ class Binance:
     id = "binance"
     name = "Binance"
     simulated = True
-    mark = _DATA
+    data_prefix = _DATA
+    name_end = b'"'
     markets: tuple[MarketType, ...] = (SPOT, PERPETUAL)
     hosts: Mapping[MarketType, Hosts] = {
         SPOT: Hosts("wss://stream.binance.com:9443", "https://api.binance.com"),
@@ -103,11 +94,14 @@ class Binance:
         "usdm-public": _PERPETUAL_LIMITS,
         "usdm-market": _PERPETUAL_LIMITS,
     }
-    rest_limits: Mapping[MarketType, RestLimits] = {
-        SPOT: RestLimits("binance-spot", 4800, 60.0, "x-mbx-used-weight-1m"),  # of 6000
-        PERPETUAL: RestLimits("binance-usdm", 1920, 60.0, "x-mbx-used-weight-1m"),  # of 2400
+    rest_limits: Mapping[str, RestLimits] = {
+        rest.POOL[SPOT]: RestLimits(4800, 60.0, "x-mbx-used-weight-1m"),  # of 6000
+        rest.POOL[PERPETUAL]: RestLimits(1920, 60.0, "x-mbx-used-weight-1m"),  # of 2400
     }
-    book_rule: Mapping[MarketType, BookRule] = {SPOT: BookRule.RANGE, PERPETUAL: BookRule.CHAIN}
+    book_rules: Mapping[MarketType, BookRules] = {
+        SPOT: BookRules(SnapshotSource.REST, Chaining.RANGE),
+        PERPETUAL: BookRules(SnapshotSource.REST, Chaining.PREVIOUS),
+    }
 
     def intervals(self, market: MarketType) -> Sequence[str]:
         """All of ours, under the same names."""
@@ -139,66 +133,34 @@ class Binance:
         """None: heartbeats are WebSocket pings of the server."""
         return None
 
-    def reader(self, endpoint: str, name: str) -> Reader:
+    def reader(self, stream: StreamSpec) -> Reader:
         """By the word after the symbol: ``btcusdt@kline_1m`` -> kline, ``btcusdt@depth@100ms`` -> depth."""
-        readers = SPOT_READERS if endpoint == "spot" else PERPETUAL_READERS
+        readers = SPOT_READERS if stream.endpoint == "spot" else PERPETUAL_READERS
+        name = stream.name
         kind = name if name.startswith("!") else name.partition("@")[2].partition("@")[0].partition("_")[0]
         if kind not in readers or len(name) > MAX_NAME or (kind.startswith("!") and kind != name):
             raise BadFrame("unknown", f"stream {name[:MAX_NAME]}")
         return readers[kind]
 
-    def read(self, endpoint: str, frame: bytes) -> Sequence[Message]:
-        try:
-            check_text(frame)
-            control = read_control(frame)
-            if control.stream is not None:
-                return self.reader(endpoint, control.stream)(control.stream, frame)
-            return (Restarting(),) if control.event == "serverShutdown" else (_answer(control),)
-        except UNREADABLE as error:
-            raise bad_frame(error) from None
+    def read(self, endpoint: str, frame: bytes, readers: Readers) -> Sequence[Message]:
+        control = read_control(frame)
+        if control.stream is not None:
+            return read_data(readers, control.stream, frame)
+        return (Restarting(),) if control.event == "serverShutdown" else (_answer(control),)
 
-    def catalogue_requests(self, market: MarketType) -> Sequence[RestRequest]:
-        return rest.catalogue_requests(market)
+    catalogue_requests = staticmethod(rest.catalogue_requests)
+    snapshot_request = staticmethod(rest.snapshot_request)
+    candles_request = staticmethod(rest.candles_request)
+    read_candles = staticmethod(rest.read_candles)
+    read_poll = staticmethod(rest.read_interest)
+    probe_request = staticmethod(rest.probe_request)
+    rest_error = staticmethod(rest.rest_error)
 
     def read_catalogue(self, request: RestRequest, body: bytes) -> tuple[Sequence[Instrument], RestRequest | None]:
-        try:
-            check_text(body)
-            return rest.read_catalogue(self.id, request.market, body), None
-        except UNREADABLE as error:
-            raise bad_frame(error) from None
-
-    def snapshot_request(self, topic: Topic, instrument: Instrument, depth: int) -> RestRequest | None:
-        return rest.snapshot_request(topic, instrument, depth)
+        return rest.read_catalogue(self.id, request.market, body), None
 
     def read_snapshot(self, request: RestRequest, body: bytes) -> Depth:
-        try:
-            check_text(body)
-            return rest.read_snapshot(_book_stream(request.native), body)
-        except UNREADABLE as error:
-            raise bad_frame(error) from None
-
-    def candles_request(self, topic: Topic, instrument: Instrument, limit: int, end_ms: int | None) -> RestRequest:
-        return rest.candles_request(topic, instrument, limit, end_ms)
-
-    def read_candles(self, request: RestRequest, body: bytes) -> Sequence[Bar]:
-        try:
-            check_text(body)
-            return rest.read_candles(body)
-        except UNREADABLE as error:
-            raise bad_frame(error) from None
-
-    def read_poll(self, request: RestRequest, body: bytes) -> Sequence[Message]:
-        try:
-            check_text(body)
-            return rest.read_interest(f"{request.native.lower()}@openInterest", body)
-        except UNREADABLE as error:
-            raise bad_frame(error) from None
-
-    def probe_request(self, market: MarketType) -> RestRequest:
-        return rest.probe_request(market)
-
-    def rest_error(self, status: int, headers: Mapping[str, str], body: bytes) -> tuple[str, str, float | None] | None:
-        return rest.rest_error(status, headers, body)
+        return rest.read_snapshot(_book_stream(request.native), body)
 
 
 _SPOT_SWEEP = Plan((StreamSpec("spot", "!miniTicker@arr", _SWEEP, promise=1.0),), required=_SWEEP)

@@ -18,12 +18,14 @@ from cryptodash.core.numbers import positive, unsigned
 from cryptodash.core.topics import Topic
 from cryptodash.exchanges.adapter.decode import MAX_TIME_MS, Name, Time, decoder, retry_after, side, step, symbol
 from cryptodash.exchanges.adapter.messages import BadFrame, Bar, Message, Quote, SweepRow, SweepRows
-from cryptodash.exchanges.adapter.venue import Purpose, RestRequest
+from cryptodash.exchanges.adapter.plan import Purpose, RestRequest
 from cryptodash.exchanges.venues.bybit.streams import TickerFields
 
 SPOT, PERPETUAL = MarketType.SPOT, MarketType.PERPETUAL
 
 CATEGORY: Mapping[MarketType, str] = {SPOT: "spot", PERPETUAL: "linear"}
+POOL = "bybit"
+"""One budget for the address, whatever the product."""
 ALTERNATIVE = "https://api.bytick.com (REST), or the host of your region"
 
 T = TypeVar("T")
@@ -36,14 +38,8 @@ class _Answer(Struct, Generic[T], gc=False):
 
 def catalogue_requests(market: MarketType) -> Sequence[RestRequest]:
     """Spot answers in one page whatever the limit; linear is paged."""
-    return (
-        RestRequest(
-            Purpose.CATALOGUE,
-            market,
-            "/v5/market/instruments-info",
-            (("category", CATEGORY[market]), ("limit", "1000")),
-        ),
-    )
+    params = (("category", CATEGORY[market]), ("limit", "1000"))
+    return (RestRequest(Purpose.CATALOGUE, market, "/v5/market/instruments-info", params, pool=POOL),)
 
 
 class _PriceFilter(Struct, gc=False):
@@ -114,7 +110,7 @@ def _next_page(request: RestRequest, cursor: str) -> RestRequest | None:
     if not cursor or dict(request.params).get("cursor") == cursor:
         return None
     params = (*(each for each in request.params if each[0] != "cursor"), ("cursor", cursor))
-    return RestRequest(Purpose.CATALOGUE, request.market, request.path, params)
+    return RestRequest(Purpose.CATALOGUE, request.market, request.path, params, pool=POOL)
 
 
 def _instrument(exchange: str, market: MarketType, listing: _Listing) -> Instrument | None:
@@ -170,9 +166,8 @@ def candles_request(topic: Topic, instrument: Instrument, limit: int, end_ms: in
         *end,
         ("limit", str(limit)),
     )
-    return RestRequest(
-        Purpose.CANDLES, instrument.market, "/v5/market/kline", params, 1, topic, instrument.native, limit
-    )
+    path, market = "/v5/market/kline", instrument.market
+    return RestRequest(Purpose.CANDLES, market, path, params, 1, topic, instrument.native, limit, POOL)
 
 
 # "list":[["1670608800000","17071","17073","17027","17055.5","268611","15.74462667"],["1670605200000",...],...]
@@ -193,7 +188,7 @@ class _Rows(Struct, gc=False):
 _rows = decoder(_Answer[_Rows])
 
 
-def read_candles(body: bytes) -> Sequence[Bar]:
+def read_candles(request: RestRequest, body: bytes) -> Sequence[Bar]:
     return [_bar(row) for row in _rows(body).result.rows]
 
 
@@ -202,14 +197,13 @@ def _bar(row: _Row) -> Bar:
     if opened > MAX_TIME_MS:
         raise BadFrame("schema", f"start {row.start}")
     prices = positive(row.open), positive(row.high), positive(row.low), positive(row.close)
-    return Bar("", opened, *prices, unsigned(row.volume), closed=False)
+    return Bar("", opened, *prices, unsigned(row.volume))
 
 
 def sweep_request(topic: Topic) -> RestRequest:
     """All tickers of the market: the only place where Bybit gives spot bid and ask together with the rest."""
-    return RestRequest(
-        Purpose.POLL, topic.market, "/v5/market/tickers", (("category", CATEGORY[topic.market]),), 1, topic
-    )
+    params = (("category", CATEGORY[topic.market]),)
+    return RestRequest(Purpose.POLL, topic.market, "/v5/market/tickers", params, 1, topic, pool=POOL)
 
 
 # "list":[{"symbol":"BTCUSDT","bid1Price":"20517.96","bid1Size":"2","ask1Price":"20527.77","ask1Size":"1.862172",
@@ -228,8 +222,9 @@ class _Tickers(Struct, gc=False):
 _tickers = decoder(_Answer[_Tickers])
 
 
-def read_sweep(stream: str, body: bytes) -> Sequence[Message]:
+def read_sweep(request: RestRequest, body: bytes) -> Sequence[Message]:
     answer = _tickers(body)
+    stream = f"{request.path}?category={CATEGORY[request.market]}"
     return (SweepRows(stream, [_sweep_row(stream, each, answer.time) for each in answer.result.tickers]),)
 
 
@@ -246,7 +241,7 @@ def _sweep_row(stream: str, data: _SweepFields, time: int) -> SweepRow:
 
 
 def probe_request(market: MarketType) -> RestRequest:
-    return RestRequest(Purpose.PROBE, market, "/v5/market/time")
+    return RestRequest(Purpose.PROBE, market, "/v5/market/time", pool=POOL)
 
 
 class _Failure(Struct, gc=False):

@@ -73,13 +73,16 @@ _plain_orderbook = shape(
 
 
 def read_orderbook(topic: str, frame: bytes) -> Sequence[Message]:
-    """``u`` counts per topic. ``cts`` is comparable with the times of trades, so it is the book's
-    time where it is there."""
+    """``u`` counts per topic and starts at 1 when the service restarts: whatever kind such a frame calls itself, it is
+    the new base, and without levels it says that there is no book. ``cts`` is comparable with the times of trades, so
+    it is the book's time where it is there."""
     book = _orderbook(frame)
     data = book.data
     time = book.time if book.engine_time is None else book.engine_time
     bids, asks = both_sides(data.bids, data.asks, _plain_orderbook(frame.decode()) is not None)
-    return (Depth(topic, book.kind == "snapshot", data.update_id, data.update_id, None, bids, asks, time),)
+    restarted = data.update_id == 1
+    snapshot = book.kind == "snapshot" or (restarted and bool(bids or asks))
+    return (Depth(topic, snapshot, data.update_id, data.update_id, None, bids, asks, time, restarted),)
 
 
 # {"topic":"orderbook.1.BTCUSDT","ts":1786613159749,"type":"snapshot","data":{"s":"BTCUSDT",

@@ -1,6 +1,6 @@
 """Bybit V5: spot, and linear perpetuals (settled in USDT or USDC).
 
-Evidence, per channel of ours (raw messages stand above their parsers in ``_bybit_streams.py`` and ``_bybit_rest.py``):
+Evidence, per channel of ours (raw messages stand above their parsers in ``streams.py`` and ``rest.py``):
 
 =========  ================================================  ===========================================================
 channel    stream                                            remark
@@ -27,21 +27,11 @@ from zope.interface import implementer
 
 from cryptodash.core.instruments import Instrument, MarketType
 from cryptodash.core.topics import Channel, Topic
-from cryptodash.exchanges.adapter.decode import MAX_NAME, UNREADABLE, bad_frame, check_text
-from cryptodash.exchanges.adapter.messages import Ack, BadFrame, Bar, Depth, Ignored, Message, Pong, Reader
-from cryptodash.exchanges.adapter.venue import (
-    BookRule,
-    Endpoint,
-    Hosts,
-    IVenue,
-    Limits,
-    Part,
-    Plan,
-    Poll,
-    RestLimits,
-    RestRequest,
-    StreamSpec,
-)
+from cryptodash.exchanges.adapter.book_rules import BookRules, Chaining, SnapshotSource
+from cryptodash.exchanges.adapter.decode import MAX_NAME, read_data
+from cryptodash.exchanges.adapter.messages import Ack, BadFrame, Depth, Ignored, Message, Pong, Reader, Readers
+from cryptodash.exchanges.adapter.plan import Part, Plan, Poll, RestRequest, StreamSpec
+from cryptodash.exchanges.adapter.venue import Endpoint, Hosts, IVenue, Limits, Rate, RestLimits
 from cryptodash.exchanges.venues.bybit import rest
 from cryptodash.exchanges.venues.bybit.streams import READERS, Control, read_control, read_quote
 
@@ -54,12 +44,11 @@ _LIMITS = Limits(
     args_chars=16_800,  # of 21,000
     args_per_message=10,  # more is refused on spot
     message_gap=0.2,
-    connects_per_5min=400,  # of 500
+    connects=(Rate(400, 300.0), Rate(1, 0.1)),  # of 500
     ping_every=20.0,
     silent_after=25.0,
     lifetime=None,
 )
-_REST_LIMITS = RestLimits("bybit", 480, 5.0)  # of 600 requests, for the address as a whole
 
 _TIERS = (50, 200, 1000)
 """Depths a book can be had in; the smallest that covers is the fastest (20, 100, 200 ms)."""
@@ -79,7 +68,8 @@ class Bybit:
     id = "bybit"
     name = "Bybit"
     simulated = True
-    mark = b'{"topic":"'
+    data_prefix = b'{"topic":"'
+    name_end = b'"'
     markets: tuple[MarketType, ...] = (SPOT, PERPETUAL)
     hosts: Mapping[MarketType, Hosts] = dict.fromkeys(markets, Hosts("wss://stream.bybit.com", "https://api.bybit.com"))
     alternative: Mapping[MarketType, str] = dict.fromkeys(markets, rest.ALTERNATIVE)
@@ -88,8 +78,10 @@ class Bybit:
         "linear": Endpoint("linear", PERPETUAL, "/v5/public/linear"),
     }
     limits: Mapping[str, Limits] = {"spot": _LIMITS, "linear": _LIMITS}
-    rest_limits: Mapping[MarketType, RestLimits] = dict.fromkeys(markets, _REST_LIMITS)
-    book_rule: Mapping[MarketType, BookRule] = dict.fromkeys(markets, BookRule.COUNTER)
+    rest_limits: Mapping[str, RestLimits] = {rest.POOL: RestLimits(480, 5.0)}  # of 600 requests, for the whole address
+    book_rules: Mapping[MarketType, BookRules] = dict.fromkeys(
+        markets, BookRules(SnapshotSource.STREAM, Chaining.COUNTER)
+    )
 
     def intervals(self, market: MarketType) -> Sequence[str]:
         """All of ours."""
@@ -122,8 +114,9 @@ class Bybit:
     def ping(self, endpoint: str, request_id: str) -> bytes | None:
         return msgspec.json.encode({"req_id": request_id, "op": "ping"})
 
-    def reader(self, endpoint: str, name: str) -> Reader:
+    def reader(self, stream: StreamSpec) -> Reader:
         """By the first word: ``kline.1.BTCUSDT`` -> kline."""
+        name = stream.name
         if name.startswith("orderbook.1."):
             return read_quote
         kind = name.partition(".")[0]
@@ -131,25 +124,19 @@ class Bybit:
             raise BadFrame("unknown", f"topic {name[:MAX_NAME]}")
         return READERS[kind]
 
-    def read(self, endpoint: str, frame: bytes) -> Sequence[Message]:
-        try:
-            check_text(frame)
-            control = read_control(frame)
-            if control.topic is not None:
-                return self.reader(endpoint, control.topic)(control.topic, frame)
-            return (_answer(control),)
-        except UNREADABLE as error:
-            raise bad_frame(error) from None
+    def read(self, endpoint: str, frame: bytes, readers: Readers) -> Sequence[Message]:
+        control = read_control(frame)
+        return (_answer(control),) if control.topic is None else read_data(readers, control.topic, frame)
 
-    def catalogue_requests(self, market: MarketType) -> Sequence[RestRequest]:
-        return rest.catalogue_requests(market)
+    catalogue_requests = staticmethod(rest.catalogue_requests)
+    candles_request = staticmethod(rest.candles_request)
+    read_candles = staticmethod(rest.read_candles)
+    read_poll = staticmethod(rest.read_sweep)
+    probe_request = staticmethod(rest.probe_request)
+    rest_error = staticmethod(rest.rest_error)
 
     def read_catalogue(self, request: RestRequest, body: bytes) -> tuple[Sequence[Instrument], RestRequest | None]:
-        try:
-            check_text(body)
-            return rest.read_catalogue(self.id, request, body)
-        except UNREADABLE as error:
-            raise bad_frame(error) from None
+        return rest.read_catalogue(self.id, request, body)
 
     def snapshot_request(self, topic: Topic, instrument: Instrument, depth: int) -> RestRequest | None:
         """None: snapshots come in the stream."""
@@ -158,29 +145,6 @@ class Bybit:
     def read_snapshot(self, request: RestRequest, body: bytes) -> Depth:
         """Never a snapshot: none is asked for, and the ``u`` of REST would match the 1000-level stream only."""
         raise BadFrame("unknown", "snapshots come in the stream")
-
-    def candles_request(self, topic: Topic, instrument: Instrument, limit: int, end_ms: int | None) -> RestRequest:
-        return rest.candles_request(topic, instrument, limit, end_ms)
-
-    def read_candles(self, request: RestRequest, body: bytes) -> Sequence[Bar]:
-        try:
-            check_text(body)
-            return rest.read_candles(body)
-        except UNREADABLE as error:
-            raise bad_frame(error) from None
-
-    def read_poll(self, request: RestRequest, body: bytes) -> Sequence[Message]:
-        try:
-            check_text(body)
-            return rest.read_sweep(f"{request.path}?category={rest.CATEGORY[request.market]}", body)
-        except UNREADABLE as error:
-            raise bad_frame(error) from None
-
-    def probe_request(self, market: MarketType) -> RestRequest:
-        return rest.probe_request(market)
-
-    def rest_error(self, status: int, headers: Mapping[str, str], body: bytes) -> tuple[str, str, float | None] | None:
-        return rest.rest_error(status, headers, body)
 
 
 # -> {"req_id":"1","op":"subscribe","args":["orderbook.50.BTCUSDT","publicTrade.BTCUSDT"]}
@@ -194,7 +158,9 @@ def _answer(control: Control) -> Message:
     if control.success is None:
         raise BadFrame("unknown", "neither data nor an answer")
     if control.op in ("subscribe", "unsubscribe"):
-        return Ack(control.req_id, control.success, "" if control.success else control.ret_msg)
+        reason = "" if control.success else control.ret_msg
+        # "error:already subscribed,topic:...": seen after a partial reconnect; what was wanted is so.
+        return Ack(control.req_id, control.success, reason, already="already subscribed" in reason.lower())
     return Ignored("answer")
 
 

@@ -1,0 +1,61 @@
+"""How a venue's order books are put together: where snapshots come from, and what shows that no frame is missing."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Sequence
+
+from attrs import frozen
+
+from cryptodash.core.events import Level
+
+
+class SnapshotSource(str, enum.Enum):
+    """Where whole books come from."""
+
+    STREAM = "stream"
+    REST = "rest"
+    EITHER = "either"
+    """From the stream; by REST where none has come for a while."""
+
+
+class Chaining(str, enum.Enum):
+    """How a venue's book frames show that none is missing (``Depth.first``, ``last``, ``previous``)."""
+
+    RANGE = "range"
+    """``first`` is at most the last id + 1."""
+    PREVIOUS = "previous"
+    """``previous`` is the last id."""
+    COUNTER = "counter"
+    """``last`` is the last id + 1."""
+    CONNECTION = "connection"
+    """Not at all: the frames of the connection are counted (``Sequenced``)."""
+    CHECKSUM = "checksum"
+    """Not at all: a wrong ``Depth.checksum`` tells that something was missed."""
+
+
+Checksum = Callable[[Sequence[Level], Sequence[Level]], int]
+"""From (bids, asks), best first, at most ``BookRules.checksum_depth`` of each, with the venue's own digits."""
+
+_BY_ID = frozenset({Chaining.RANGE, Chaining.PREVIOUS, Chaining.COUNTER})
+
+
+@frozen
+class BookRules:
+    """How a market's books are put together. Raises ``ValueError`` for rules that cannot work: a REST snapshot can only
+    be joined to frames that have ids, and frames without ids need another way to notice a loss."""
+
+    snapshots: SnapshotSource
+    chaining: Chaining
+    checksum: Checksum | None = None
+    checksum_depth: int = 0
+
+    def __attrs_post_init__(self) -> None:
+        if self.snapshots is not SnapshotSource.STREAM and self.chaining not in _BY_ID:
+            raise ValueError(
+                f"a REST snapshot cannot be joined to frames chained by {self.chaining.value}: they have no ids"
+            )
+        if self.chaining is Chaining.CHECKSUM and self.checksum is None:
+            raise ValueError("books chained by checksum need one")
+        if self.checksum is not None and self.checksum_depth < 1:
+            raise ValueError("a checksum covers at least one level a side")

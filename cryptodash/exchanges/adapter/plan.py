@@ -1,0 +1,97 @@
+"""What a topic needs of its venue: streams to subscribe to, requests to repeat, and requests made once."""
+
+from __future__ import annotations
+
+import enum
+
+from attrs import field, frozen
+
+from cryptodash.core.instruments import Instrument, MarketType
+from cryptodash.core.topics import Topic
+
+
+class Part(str, enum.Enum):
+    """What a stream contributes to a topic."""
+
+    QUOTE = "quote"
+    LAST = "last"
+    STATS = "stats"
+    MARK = "mark"
+    INTEREST = "interest"
+    TRADES = "trades"
+    BOOK = "book"
+    CANDLE = "candle"
+    SWEEP = "sweep"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+@frozen
+class StreamSpec:
+    """One upstream stream: what a topic needs of its venue, or what every connection of an endpoint carries.
+
+    ``name`` is the venue's own, unique within the endpoint; ``subscribe`` and ``unsubscribe`` are given no more than
+    that, so it holds whatever they have to repeat (an interval, a depth). ``promise``: the venue sends at least one
+    frame in so many seconds (None: no promise). ``depth``: levels a side that a book stream holds, where it holds no
+    more than that. ``instrument``: for a reader that must know it (a contract's size, say).
+
+    ``batch``: only streams of the same batch are asked for in one frame (venues that take one channel per frame).
+    ``argument``: how the venue's answers name it, where not by the whole name (``Ack.argument``).
+    ``exclusive``: two streams with the same text here never share a connection (two depths of one symbol).
+    """
+
+    endpoint: str
+    name: str
+    parts: frozenset[Part]
+    promise: float | None = None
+    depth: int | None = None
+    instrument: Instrument | None = None
+    batch: str = ""
+    argument: str = ""
+    exclusive: str = ""
+
+
+class Purpose(str, enum.Enum):
+    """Why a REST request is made; decides its priority and who reads the answer."""
+
+    CATALOGUE = "catalogue"
+    SNAPSHOT = "snapshot"
+    CANDLES = "candles"
+    POLL = "poll"
+    PROBE = "probe"
+
+
+@frozen
+class RestRequest:
+    """One GET. The URL is the market's ``Hosts.rest`` + ``path``; ``pool`` names the budget that pays for it (a key of
+    ``IVenue.rest_limits``), ``weight`` is in that budget's unit."""
+
+    purpose: Purpose
+    market: MarketType
+    path: str
+    params: tuple[tuple[str, str], ...] = ()
+    weight: int = 1
+    topic: Topic | None = None
+    native: str = ""
+    limit: int = 0
+    pool: str = ""
+
+
+@frozen
+class Poll:
+    """A REST request that stands in for a stream: repeated every ``every`` seconds while the topic is wanted; its
+    answer is read as messages."""
+
+    request: RestRequest
+    every: float
+    parts: frozenset[Part]
+
+
+@frozen
+class Plan:
+    """Everything a topic needs of its venue. ``required``: the parts whose freshness decides the topic's state."""
+
+    streams: tuple[StreamSpec, ...]
+    polls: tuple[Poll, ...] = ()
+    required: frozenset[Part] = field(default=frozenset())

@@ -1,0 +1,69 @@
+"""How book frames follow each other, and how a REST snapshot is joined to them: one function per ``Chaining``.
+
+The rule of each venue is written beside its ``book_rules``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from cryptodash.exchanges.adapter.book_rules import Chaining
+from cryptodash.exchanges.adapter.messages import Depth
+from cryptodash.exchanges.builders.book_states import id_of
+
+
+def _by_range(depth: Depth, last: int | None, joining: bool) -> bool:
+    """An id range that leaves none out and goes beyond."""
+    return id_of(depth.first) <= id_of(last) + 1 and id_of(depth.last) > id_of(last)
+
+
+def _by_previous(depth: Depth, last: int | None, joining: bool) -> bool:
+    """It names its predecessor, since ids are shared by all symbols. The first one after a snapshot need only overlap
+    it. An equal id is a sign of life."""
+    if depth.last == last:
+        return False
+    return depth.previous == last or (joining and id_of(depth.first) <= id_of(last) < id_of(depth.last))
+
+
+def _by_counter(depth: Depth, last: int | None, joining: bool) -> bool:
+    return depth.last == id_of(last) + 1
+
+
+def _always(depth: Depth, last: int | None, joining: bool) -> bool:
+    """Nothing in the frame can tell."""
+    return True
+
+
+FOLLOWS: dict[Chaining, Callable[[Depth, int | None, bool], bool]] = {
+    Chaining.RANGE: _by_range,
+    Chaining.PREVIOUS: _by_previous,
+    Chaining.COUNTER: _by_counter,
+    Chaining.CONNECTION: _always,
+    Chaining.CHECKSUM: _always,
+}
+"""Whether a frame goes on exactly where ``last`` ended; ``joining``: that is a snapshot's id."""
+
+
+def _joins_range(frames: Sequence[Depth], last: int) -> bool:
+    """The snapshot is not older than the first frame."""
+    return id_of(frames[0].first) <= last
+
+
+def _joins_previous(frames: Sequence[Depth], last: int) -> bool:
+    """The first frame that goes to the snapshot's id or beyond covers it, or names it as its predecessor."""
+    first = next(frame for frame in frames if id_of(frame.last) >= last)
+    return id_of(first.first) <= last or first.previous == last
+
+
+def _joins_counter(frames: Sequence[Depth], last: int) -> bool:
+    """The first frame is the snapshot's next, or older."""
+    return id_of(frames[0].last) <= last + 1
+
+
+JOINS: dict[Chaining, Callable[[Sequence[Depth], int], bool]] = {
+    Chaining.RANGE: _joins_range,
+    Chaining.PREVIOUS: _joins_previous,
+    Chaining.COUNTER: _joins_counter,
+}
+"""Whether buffered frames, the newest of which has at least the id ``last``, can be joined to a snapshot with that
+id."""

@@ -1,0 +1,142 @@
+"""What an order book can be: not synced, synced, or synced with a renewal under way. Values, and what they keep."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from attrs import define, field, frozen
+
+from cryptodash.exchanges.adapter.messages import BadFrame, Depth
+from cryptodash.exchanges.builders.ladder import Ladder
+
+MAX_FRAMES = 5_000
+"""Frames one book keeps while a snapshot is on its way."""
+MAX_BYTES = 8 * 1024 * 1024
+"""What those frames may weigh, estimated."""
+
+_FRAME_BYTES = 250
+_LEVEL_BYTES = 200
+
+
+@define
+class Frames:
+    """Frames in order, bounded by number and estimated memory."""
+
+    frames: list[Depth] = field(factory=list)
+    _bytes: int = 0
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    @property
+    def newest(self) -> Depth:
+        return self.frames[-1]
+
+    def add(self, depth: Depth) -> bool:
+        """Whether there was room."""
+        self._bytes += _FRAME_BYTES + _LEVEL_BYTES * (len(depth.bids) + len(depth.asks))
+        if len(self.frames) >= MAX_FRAMES or self._bytes > MAX_BYTES:
+            return False
+        self.frames.append(depth)
+        return True
+
+
+@frozen
+class Snapshot:
+    """A REST answer and how many levels a side it asked for."""
+
+    depth: Depth
+    limit: int
+
+    @property
+    def last(self) -> int:
+        """The update id that it holds."""
+        return id_of(self.depth.last)
+
+    def joined(self, frames: Iterable[Depth]) -> tuple[Ladder, Ladder]:
+        """(bids, asks) after these frames; what the snapshot already holds is passed over."""
+        bids, asks = Ladder(-1), Ladder(1)
+        bids.load(self.depth.bids, self.limit)
+        asks.load(self.depth.asks, self.limit)
+        for frame in frames:
+            if id_of(frame.last) > self.last:
+                bids.apply(frame.bids)
+                asks.apply(frame.asks)
+        return bids, asks
+
+
+@define
+class Unsynced:
+    """There is no book. ``kept`` are the frames since it was lost, for a snapshot to be joined to; ``asked``: one is on
+    its way; ``held``: one has come that the frames have not reached."""
+
+    kept: Frames = field(factory=Frames)
+    asked: bool = False
+    held: Snapshot | None = None
+
+
+@define
+class Synced:
+    """The book is the venue's as of ``sequence`` (None where frames have no ids) and ``time`` (ms, the venue's).
+    ``joining``: made from a snapshot that no frame has gone beyond yet."""
+
+    sequence: int | None
+    time: int | None
+    joining: bool = False
+
+    def renewing(self) -> Renewing:
+        """From now on diffs are kept for a newer snapshot."""
+        return Renewing(self.sequence, self.time, self.joining, base=self.sequence)
+
+
+@define
+class Renewing:
+    """Synced, and a newer snapshot is on its way (``held``: it has come and the stream has yet to reach it). ``kept``
+    are all diffs since ``base``."""
+
+    sequence: int | None
+    time: int | None
+    joining: bool
+    base: int | None
+    kept: Frames = field(factory=Frames)
+    held: Snapshot | None = None
+
+    def renewing(self) -> Renewing:
+        """Asked once more: what is kept serves that one as well."""
+        return self
+
+    def settled(self) -> Synced:
+        """The renewal is over, however it ended."""
+        return Synced(self.sequence, self.time, self.joining)
+
+
+class Reach:
+    """How many proven levels a side are needed, from what is watched and what the last snapshot could give."""
+
+    def __init__(self) -> None:
+        self.watched = 0
+        self._asking_for = 0
+        self._asked_for = 0
+        self._limit: int | None = None
+
+    def asking(self) -> None:
+        """A snapshot is asked for, for the depth that is watched now."""
+        self._asking_for = self.watched
+
+    def renewed(self, limit: int) -> None:
+        """A snapshot of at most so many levels a side has become the book."""
+        self._limit, self._asked_for = limit, self._asking_for
+
+    @property
+    def needed(self) -> int:
+        needed = (3 * self.watched + 1) // 2
+        if self._limit is not None and self.watched <= self._asked_for:
+            needed = min(needed, 3 * self._limit // 4)
+        return needed
+
+
+def id_of(number: int | None) -> int:
+    """An update id where the rules need one. Raises ``BadFrame`` for a frame that has none."""
+    if number is None:
+        raise BadFrame("schema", "a book frame without an update id")
+    return number

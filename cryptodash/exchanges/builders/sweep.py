@@ -1,0 +1,110 @@
+"""The tickers of a whole market, merged from all-market frames or REST answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from attrs import define
+from msgspec.structs import replace
+
+from cryptodash.core.events import Sweep, Ticker
+from cryptodash.core.instruments import Instrument
+from cryptodash.core.topics import Channel, Topic
+from cryptodash.exchanges.adapter.messages import SweepRow, SweepRows
+from cryptodash.exchanges.builders.ticker import TickerBuilder
+
+SWEEP_INTERVAL = 1.0
+"""Least seconds between two tickers of one instrument in a sweep."""
+QUOTE_AGE = 5.0
+"""Seconds after which a sweep no longer shows a bid and ask."""
+_PURGE_EVERY = 600.0
+
+
+@define
+class _Row:
+    """One instrument of a sweep. Times are monotonic seconds."""
+
+    assembly: TickerBuilder
+    quoted_at: float = float("-inf")
+    sent_at: float = float("-inf")
+    sent: Ticker | None = None
+
+
+class SweepBuilder:
+    """The tickers of a whole market: per instrument at most one a second, and only when something
+    but its times has changed.
+
+    ``lookup`` gives the instrument of a native name; names it does not know are passed over, and instruments it no
+    longer knows are forgotten.
+    """
+
+    def __init__(self, topic: Topic, lookup: Callable[[str], Instrument | None]) -> None:
+        self._topic = topic
+        self._lookup = lookup
+        self._rows: dict[str, _Row] = {}
+        self._changed: set[str] = set()
+        self._purge_at = 0.0
+
+    def rows(self, m: SweepRows, now: float, venue_ms: int, received: int) -> Sweep | None:
+        """Take one all-market frame or answer; returns what may be told now. ``now`` is monotonic, ``venue_ms`` and
+        ``received`` are as in ``TickerBuilder.quote``."""
+        for said in m.rows:
+            row = self._row(said.native)
+            if row is not None and self._merge(row, said, now, venue_ms, received):
+                self._changed.add(said.native)
+        return self.due(now)
+
+    def due(self, now: float) -> Sweep | None:
+        """The changed tickers whose second is over; None if there are none."""
+        if now >= self._purge_at:
+            self._purge(now)
+        tickers = [ticker for native in list(self._changed) if (ticker := self._settle(native, now)) is not None]
+        return Sweep(self._topic, tickers) if tickers else None
+
+    def _row(self, native: str) -> _Row | None:
+        instrument = self._lookup(native)
+        if instrument is None:
+            self._forget(native)
+            return None
+        row = self._rows.get(native)
+        if row is None:
+            topic = Topic(self._topic.exchange, self._topic.market, instrument.symbol, Channel.TICKER)
+            row = self._rows[native] = _Row(TickerBuilder(topic))
+        return row
+
+    def _merge(self, row: _Row, said: SweepRow, now: float, venue_ms: int, received: int) -> bool:
+        """Whether anything new was said."""
+        assembly, news = row.assembly, []
+        if said.stats is not None:
+            news.append(assembly.stats(said.stats, received))
+        if said.mark is not None:
+            news.append(assembly.mark(said.mark, received))
+        if said.quote is not None:
+            news.append(assembly.quote(said.quote, venue_ms, received))
+            if assembly.holds(said.quote):
+                row.quoted_at = now
+        return any(each is not None for each in news)
+
+    def _settle(self, native: str, now: float) -> Ticker | None:
+        """The ticker to tell now, if its second is over and it differs from the one told last."""
+        row = self._rows[native]
+        ticker = row.assembly.ticker
+        if ticker is None or now < row.sent_at + SWEEP_INTERVAL:
+            return None
+        self._changed.discard(native)
+        if now > row.quoted_at + QUOTE_AGE:
+            ticker = replace(ticker, bid=None, bid_size=None, ask=None, ask_size=None, quote_time=None)
+        content = replace(ticker, timestamp=0, received=0, quote_time=None, last_time=None, stats_time=None)
+        if content == row.sent:
+            return None
+        row.sent, row.sent_at = content, now
+        return ticker
+
+    def _forget(self, native: str) -> None:
+        self._rows.pop(native, None)
+        self._changed.discard(native)
+
+    def _purge(self, now: float) -> None:
+        self._purge_at = now + _PURGE_EVERY
+        for native in [native for native in self._rows if self._lookup(native) is None]:
+            self._forget(native)

@@ -1,0 +1,79 @@
+"""Candles built from trades, for an interval that the venue does not have."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from msgspec.structs import replace
+
+from cryptodash.core.events import Candle
+from cryptodash.core.intervals import next_open, open_of
+from cryptodash.core.numbers import add, key
+from cryptodash.core.topics import Topic
+from cryptodash.exchanges.adapter.messages import Fill
+from cryptodash.exchanges.builders.candles import CLOSE_MARGIN_MS
+
+
+class TradeCandleBuilder:
+    """The candles of one topic, ``source="trades"``.
+
+    Only a bar whose every trade was seen is told: the first one may have begun before the trades did, and one in which
+    the stream was interrupted has holes, so those are left out. A bar is closed by the first trade of a later one, or
+    by the venue's clock (with a margin, for trades that are still on their way); one without trades never was.
+    """
+
+    def __init__(self, topic: Topic) -> None:
+        self._topic = topic
+        self._bar: Candle | None = None
+        """The running bar; never one with holes."""
+        self._whole_from: int | None = None
+        """Open time of the first bar of which nothing is missing; None until a trade has told the time."""
+
+    def fills(self, fills: Sequence[Fill], received: int) -> list[Candle]:
+        """Take trades, oldest first; returns the bars that are news. Of the running bar the newest state is enough."""
+        told: list[Candle] = []
+        for fill in fills:
+            opened = open_of(self._topic.interval, fill.time)
+            if opened is not None:
+                told += self._take(fill, opened, received)
+        running = self._bar
+        return told if running is None or not fills else [*told, running]
+
+    def due(self, venue_ms: int) -> list[Candle]:
+        """The running bar, closed, once the venue's clock is past its end."""
+        bar = self._bar
+        if bar is None or venue_ms < next_open(self._topic.interval, bar.timestamp) + CLOSE_MARGIN_MS:
+            return []
+        return [self._closed(bar)]
+
+    def interrupted(self) -> None:
+        """Trades may be missing from here on: no bar is whole before one has begun after the next trade."""
+        self._bar = self._whole_from = None
+
+    def _take(self, fill: Fill, opened: int, received: int) -> list[Candle]:
+        if self._whole_from is None:
+            self._whole_from = next_open(self._topic.interval, opened)
+        if opened < self._whole_from:
+            return []  # of a bar with holes, or of one that is closed
+        bar, told = self._bar, []
+        if bar is not None and opened > bar.timestamp:
+            told.append(self._closed(bar))
+            bar = None
+        elif bar is not None and opened < bar.timestamp:
+            return []
+        price = fill.price
+        if bar is None:
+            self._bar = Candle(
+                self._topic, opened, received, price, price, price, price, fill.quantity, closed=False, source="trades"
+            )
+        else:
+            high = price if key(price) > key(bar.high) else bar.high
+            low = price if key(price) < key(bar.low) else bar.low
+            volume = add(bar.volume, fill.quantity)
+            self._bar = replace(bar, received=received, high=high, low=low, close=price, volume=volume)
+        return told
+
+    def _closed(self, bar: Candle) -> Candle:
+        self._bar = None
+        self._whole_from = next_open(self._topic.interval, bar.timestamp)
+        return replace(bar, closed=True)

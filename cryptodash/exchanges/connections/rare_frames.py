@@ -1,0 +1,151 @@
+"""Every frame that is not plain news of a live stream: answers, heartbeats, first frames, what two connections
+bring."""
+
+from __future__ import annotations
+
+from cryptodash.core.tally import Tally
+from cryptodash.exchanges.adapter.decode import MAX_NAME
+from cryptodash.exchanges.adapter.messages import (
+    Ack,
+    BadFrame,
+    Heartbeat,
+    Message,
+    Pong,
+    Restarting,
+    Sequenced,
+    Subscribed,
+    Trades,
+    Unwanted,
+)
+from cryptodash.exchanges.adapter.venue import IVenue
+from cryptodash.exchanges.connections.allocation import Allocation
+from cryptodash.exchanges.connections.commands import Output
+from cryptodash.exchanges.connections.connection import Connection
+from cryptodash.exchanges.connections.decode_errors import DecodeErrors
+from cryptodash.exchanges.connections.frame_counts import FrameCounts
+from cryptodash.exchanges.connections.stream import Stream
+from cryptodash.exchanges.connections.stream_phase import Phase
+from cryptodash.exchanges.connections.venue_clock import VenueClock
+
+SAMPLE_AGAIN = 0.02
+"""Seconds to wait when the message at hand carried no time."""
+DELAY_BOUNDS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0)
+
+
+class _FramesMissing(Exception):
+    """The venue counts the frames of the connection, and some have not come."""
+
+
+class RareFrames:
+    """Reads them with the venue's own ``read`` and takes the messages, in order."""
+
+    def __init__(
+        self,
+        venue: IVenue,
+        allocation: Allocation,
+        errors: DecodeErrors,
+        counts: FrameCounts,
+        venue_clock: VenueClock,
+        tally: Tally,
+    ) -> None:
+        self._venue = venue
+        self._allocation = allocation
+        self._errors = errors
+        self._counts = counts
+        self._venue_clock = venue_clock
+        self._moved: list[Stream] = []
+        """Streams that the frame at hand has made live."""
+        self._duplicates = tally.counter(
+            "cryptodash_duplicates_dropped_total", "Messages two connections brought", "exchange"
+        )
+        self._delays = tally.histogram(
+            "cryptodash_upstream_event_delay_seconds",
+            "Receive time less the venue's time, sampled",
+            DELAY_BOUNDS,
+            "exchange",
+            "channel",
+        )
+
+    def read(self, connection: Connection, frame: bytes, now: float, received: int, out: list[Output]) -> None:
+        """Take one frame."""
+        message: Message | None = None
+        try:
+            for message in self._venue.read(connection.endpoint.key, frame, connection.readers):
+                self._take(connection, message, now, received, out)
+        except _FramesMissing:
+            self._allocation.replace(connection, "gap", now, out, kind="gap")
+            self._allocation.touched = True
+        except Exception as error:  # whatever a venue sends, nothing may escape into the socket's callback
+            self.unreadable(connection, error, frame, now, out)
+        self._counts.count(message, frame)
+        if self._moved:
+            # After the last message of a frame: several may make one value.
+            moved, self._moved = self._moved, []
+            Stream.tell_all(moved, out)
+
+    def unreadable(self, connection: Connection, error: Exception, frame: bytes, now: float, out: list[Output]) -> None:
+        """A frame that cannot be read, or a number in it that cannot be computed with. The connection survives unless
+        there are too many."""
+        too_many = self._errors.bad_frame(connection, error, frame, now)
+        if too_many and connection.key in self._allocation.connections:
+            self._allocation.replace(connection, "poison", now, out)
+            self._allocation.touched = True
+
+    def sample(self, message: Message, now: float, received: int) -> None:
+        """Four times a second: how far the venue's clock and the network are from us."""
+        time = (
+            message.fills[-1].time if isinstance(message, Trades) and message.fills else getattr(message, "time", None)
+        )
+        if time is None:
+            self._venue_clock.due = now + SAMPLE_AGAIN
+        else:
+            self._venue_clock.sample(time, received, now)
+            self._delays.at(self._venue.id, type(message).__name__.lower()).observe((received - time) / 1000)
+
+    def _take(self, connection: Connection, message: Message, now: float, received: int, out: list[Output]) -> None:
+        name = getattr(message, "stream", None)
+        if name is None or isinstance(message, Unwanted):
+            self._control(connection, message, now, out)
+            return
+        stream = connection.routes.get(name)
+        if stream is None:
+            return
+        if stream.source is not connection or stream.phase is not Phase.LIVE:
+            self._unusual(connection, stream, message, now, received, out)
+            return
+        stream.deliver(message, now, received, out)
+        if now >= self._venue_clock.due:
+            self.sample(message, now, received)
+
+    def _unusual(
+        self, connection: Connection, stream: Stream, message: Message, now: float, received: int, out: list[Output]
+    ) -> None:
+        """A message that changes the stream's phase, or comes by a connection that does not count (yet) for the
+        stream."""
+        if not connection.good:
+            self._allocation.proved(connection, out)
+        if stream.source is connection:
+            connection.subscriptions.delivered(stream.name)
+            if stream.take(message, now, received, out):
+                self._moved.append(stream)
+        elif not self._allocation.overlapping(connection, stream, message, now, received, out):
+            self._duplicates.add(self._venue.id)
+
+    def _control(self, connection: Connection, message: Message, now: float, out: list[Output]) -> None:
+        if isinstance(message, Ack):
+            self._allocation.acked(connection, message, now, out)
+        elif isinstance(message, Subscribed):
+            self._allocation.listed(connection, message.streams, now, out)
+        elif isinstance(message, Sequenced):
+            if not connection.follows(message.number):
+                raise _FramesMissing
+        elif isinstance(message, Pong):
+            self._allocation.ponged(connection, now)
+        elif isinstance(message, Restarting):
+            self._allocation.restarting(connection, now)
+        elif isinstance(message, Unwanted):
+            # Of a stream that was ended a moment ago, of which the venue has yet to hear; else of one nobody asked for.
+            if not connection.subscriptions.has(message.stream):
+                raise BadFrame("unknown", f"stream {message.stream[:MAX_NAME]}")
+        elif not isinstance(message, Heartbeat):
+            self._errors.ignored()

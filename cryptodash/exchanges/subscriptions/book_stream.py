@@ -1,0 +1,224 @@
+"""One stream of an order book and the book made from it: loses its place, fetches snapshots, begins again."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from cryptodash.core.errors import UpstreamError
+from cryptodash.core.events import Cause, cause_of
+from cryptodash.core.tally import Tally
+from cryptodash.core.time import Clock
+from cryptodash.exchanges.adapter.book_rules import BookRules, SnapshotSource
+from cryptodash.exchanges.adapter.messages import Depth, Message
+from cryptodash.exchanges.adapter.plan import RestRequest, StreamSpec
+from cryptodash.exchanges.builders.book_sync import OrderBook, Outcome
+from cryptodash.exchanges.connections.commands import Output
+from cryptodash.exchanges.connections.stream import Consumer, Stream
+from cryptodash.exchanges.connections.stream_phase import Phase
+from cryptodash.exchanges.subscriptions.snapshot_queue import SnapshotQueue, pause
+from cryptodash.exchanges.subscriptions.streams import Streams
+
+LOST: dict[Outcome, tuple[Cause, str]] = {
+    Outcome.GAP: (Cause.GAP, "sequence"),
+    Outcome.CROSSED: (Cause.CROSSED, "crossed"),
+    Outcome.CHECKSUM: (Cause.CHECKSUM, "checksum"),
+    Outcome.OVERFLOW: (Cause.GAP, "overflow"),
+}
+"""What is wrong with the book, in the contract's words and in the metric's."""
+
+SLOW_STREAM = 1.0
+"""Seconds without a frame that make a book's stream a slow one."""
+
+FALLBACK_AFTER = 5.0
+"""Seconds to wait for a snapshot in the stream before one is fetched, where the venue has both."""
+
+RESYNC_BOUNDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+
+
+class BookMeters:
+    """The metrics of one venue's order books."""
+
+    def __init__(self, exchange: str, tally: Tally) -> None:
+        self.exchange = exchange
+        self.gaps = tally.counter(
+            "cryptodash_book_gaps_total", "Order books that lost their place", "exchange", "cause"
+        )
+        self.resyncs = tally.counter(
+            "cryptodash_book_resyncs_total", "Attempts to rebuild an order book", "exchange", "result"
+        )
+        self.duration = tally.histogram(
+            "cryptodash_book_resync_duration_seconds",
+            "From losing an order book to showing it again",
+            RESYNC_BOUNDS,
+            "exchange",
+        ).at(exchange)
+
+
+class BookOwner(Protocol):
+    """Whose book it is."""
+
+    valued: bool
+
+    def snapshot_request(self) -> RestRequest | None:
+        """What to fetch for the depths watched now; None where there is nothing to be had."""
+
+    def book_changed(
+        self, source: BookStream, time: int | None, received: int, rebuilt: bool, now: float, out: list[Output]
+    ) -> None:
+        """The book holds a new state; ``rebuilt``: not by following the one before."""
+
+    def refresh(self, out: list[Output]) -> None:
+        """The book can be trusted less, or more, than before."""
+
+
+class BookStream:
+    """Usually a topic has one; while it changes to another depth's stream, two."""
+
+    def __init__(
+        self,
+        owner: BookOwner,
+        spec: StreamSpec,
+        rules: BookRules,
+        streams: Streams,
+        snapshots: SnapshotQueue,
+        clock: Clock,
+        meters: BookMeters,
+    ) -> None:
+        self.spec = spec
+        self.book = OrderBook(rules, tier=spec.depth)
+        self.stream: Stream | None = None
+        self.cause: Cause | None = None
+        """Why the book is not synced, once it was."""
+        self.free_at = 0.0
+        self.failures = 0
+        self._owner = owner
+        self._rules = rules
+        self._streams = streams
+        self._snapshots = snapshots
+        self._clock = clock
+        self._meters = meters
+        self._consumer = Consumer(self._take, self._stream_changed)
+        self._unsynced_since = clock.monotonic()
+
+    def open(self, now: float, out: list[Output]) -> None:
+        """Have the stream."""
+        self.stream = self._streams.open(self.spec, self._consumer, now, out)
+
+    def close(self, now: float) -> None:
+        """Give it up."""
+        self._snapshots.leave(self)
+        if self.stream is not None:
+            self._streams.leave(self.stream, self._consumer, now)
+
+    def beat(self, now: float) -> None:
+        """Twice a second: a book that shows nothing must not wait for a frame to ask for a snapshot."""
+        if self._rules.snapshots is SnapshotSource.STREAM:
+            if not self.book.synced and self.stream is not None and self.stream.phase is Phase.LIVE:
+                self._begin_again(now)
+        elif self._wants_snapshot(now, self._least_frames(now)):
+            self._snapshots.ask(self)
+
+    # -- frames
+
+    def _take(self, message: Message, now: float, received: int, out: list[Output]) -> None:
+        if isinstance(message, Depth):
+            outcome = self.book.received(message)
+            if outcome is Outcome.CHANGED:
+                self._owner.book_changed(self, message.time, received, False, now, out)
+            elif outcome is not Outcome.IGNORED:
+                self._follow_up(outcome, message.time, now, received, out)
+
+    def _stream_changed(self, out: list[Output]) -> None:
+        """The stream lost its connection, or has another phase."""
+        if self.stream is not None and self.stream.source is None:
+            if self._owner.valued:
+                self._lost(Cause.DISCONNECTED)
+            self.book.reset()
+        self._owner.refresh(out)
+
+    def _lost(self, cause: Cause) -> None:
+        self.cause = cause
+        self._unsynced_since = self._clock.monotonic()
+
+    def _follow_up(self, outcome: Outcome, time: int | None, now: float, received: int, out: list[Output]) -> None:
+        """Everything a frame or snapshot can lead to but a plain change."""
+        if outcome is Outcome.REBUILT:
+            self._rebuilt(time, now, received, out)
+        elif outcome is Outcome.RENEWED:
+            self.failures = 0
+            self._owner.book_changed(self, time, received, False, now, out)
+        elif outcome is Outcome.OUTDATED:
+            self.failures += 1
+            self._meters.resyncs.add(self._meters.exchange, "outdated")
+            self.free_at = max(self.free_at, now + pause(self.failures - 1))
+        elif outcome in LOST:
+            self._fell_apart(*LOST[outcome], now, out)
+        if self._wants_snapshot(now, 2):
+            self._snapshots.ask(self)
+            self._snapshots.advance(now, out)
+
+    def _rebuilt(self, time: int | None, now: float, received: int, out: list[Output]) -> None:
+        self.failures = 0
+        if self.cause is not None or not self._owner.valued:
+            self._meters.duration.observe(now - self._unsynced_since)
+        self.cause = None
+        self._meters.resyncs.add(self._meters.exchange, "ok")
+        self._owner.book_changed(self, time, received, True, now, out)
+
+    def _fell_apart(self, cause: Cause, word: str, now: float, out: list[Output]) -> None:
+        self._meters.gaps.add(self._meters.exchange, word)
+        self._lost(cause)
+        self._owner.refresh(out)
+        if self._rules.snapshots is not SnapshotSource.REST:
+            self._snapshots.leave(self)
+            self._begin_again(now)
+
+    def _begin_again(self, now: float) -> None:
+        """End and begin the stream for a new snapshot in it; at most once in five seconds, then less often."""
+        if self.stream is None or now < self.free_at:
+            return  # the beat tries again
+        self.free_at = now + pause(self.failures)
+        self.failures += 1
+        self._streams.resubscribe(self.stream)
+
+    # -- snapshots (``SnapshotTaker``)
+
+    @property
+    def is_urgent(self) -> bool:
+        return not self.book.synced
+
+    def request(self) -> RestRequest | None:
+        request = self._owner.snapshot_request()
+        if request is not None:
+            self.book.snapshot_begun()
+        return request
+
+    def answered(self, depth: Depth, limit: int, now: float, received: int, out: list[Output]) -> None:
+        outcome = self.book.snapshot(depth, limit)
+        if outcome is not Outcome.IGNORED:
+            self._follow_up(outcome, self.book.time, now, received, out)
+
+    def failed(self, error: UpstreamError, now: float, out: list[Output]) -> None:
+        """The next try waits longer, and as long as the venue says."""
+        self.book.snapshot_failed()
+        self.failures += 1
+        wait = 0.0 if error.retry_after is None else error.retry_after
+        self.free_at = max(self.free_at, now + max(pause(self.failures - 1), wait))
+        self._meters.resyncs.add(self._meters.exchange, "failed")
+        if not self.book.synced and error.cause in ("blocked", "banned", "maintenance"):
+            self.cause = cause_of(error.cause)
+            self._owner.refresh(out)
+        if self._wants_snapshot(now, 2):
+            self._snapshots.ask(self)
+
+    def _wants_snapshot(self, now: float, least_frames: int) -> bool:
+        if not self.book.wants_snapshot(least_frames):
+            return False
+        patient = self._rules.snapshots is SnapshotSource.EITHER and not self.book.synced
+        return not patient or now - self._unsynced_since >= FALLBACK_AFTER
+
+    def _least_frames(self, now: float) -> int:
+        """How many frames to wait for before a snapshot: one is enough from a stream that then says nothing for a
+        while."""
+        heard = None if self.stream is None else self.stream.last
+        return 1 if heard is not None and now - heard >= SLOW_STREAM else 2

@@ -1,0 +1,45 @@
+"""The kind of subscription that each topic needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from cryptodash.core.instruments import Catalogue
+from cryptodash.core.tally import Tally
+from cryptodash.core.topics import Channel, Topic
+from cryptodash.exchanges.adapter.venue import IVenue
+from cryptodash.exchanges.connections.venue_clock import VenueClock
+from cryptodash.exchanges.subscriptions.book_subscription import BookSubscription
+from cryptodash.exchanges.subscriptions.candle_subscription import CandleSubscription
+from cryptodash.exchanges.subscriptions.snapshot_queue import SnapshotQueue
+from cryptodash.exchanges.subscriptions.sweep_subscription import SweepSubscription
+from cryptodash.exchanges.subscriptions.ticker_subscription import TickerSubscription
+from cryptodash.exchanges.subscriptions.topic_subscription import Basics, TopicSubscription
+from cryptodash.exchanges.subscriptions.trade_subscription import TradeSubscription
+
+MakeSubscription = Callable[[Topic], TopicSubscription]
+
+
+def subscription_maker(
+    venue: IVenue,
+    basics: Basics,
+    catalogue: Catalogue,
+    venue_clock: VenueClock,
+    snapshots: SnapshotQueue,
+    tally: Tally,
+    stale_after: float,
+) -> MakeSubscription:
+    """Makes the subscriptions of one venue, each with the parts that its kind needs."""
+
+    def sweep(topic: Topic) -> TopicSubscription:
+        return SweepSubscription(topic, basics, venue_clock, lambda native: catalogue.native(topic.market, native))
+
+    makers: dict[Channel, MakeSubscription] = {
+        Channel.TICKER: lambda topic: TickerSubscription(topic, basics, venue_clock, tally),
+        Channel.TRADE: lambda topic: TradeSubscription(topic, basics, tally),
+        Channel.CANDLE: lambda topic: CandleSubscription(topic, basics, venue, venue_clock),
+        Channel.ORDER_BOOK: lambda topic: BookSubscription(
+            topic, basics, venue, venue_clock, snapshots, tally, stale_after
+        ),
+    }
+    return lambda topic: sweep(topic) if topic.is_sweep else makers[topic.channel](topic)

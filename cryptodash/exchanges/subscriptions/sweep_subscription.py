@@ -1,0 +1,37 @@
+"""The tickers of a whole market."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from cryptodash.core.instruments import Instrument
+from cryptodash.core.topics import Topic
+from cryptodash.exchanges.adapter.messages import Message, SweepRows
+from cryptodash.exchanges.builders.sweep import SweepBuilder
+from cryptodash.exchanges.connections.commands import Output
+from cryptodash.exchanges.connections.venue_clock import VenueClock
+from cryptodash.exchanges.subscriptions.topic_subscription import Basics, MessageSubscription
+
+
+class SweepSubscription(MessageSubscription):
+    """``lookup`` gives the instrument of a native name."""
+
+    def __init__(
+        self, topic: Topic, basics: Basics, venue_clock: VenueClock, lookup: Callable[[str], Instrument | None]
+    ) -> None:
+        super().__init__(topic, basics)
+        self._builder = SweepBuilder(topic, lookup)
+        self._venue_clock = venue_clock
+
+    def take(self, message: Message, now: float, received: int, out: list[Output]) -> None:
+        if isinstance(message, SweepRows):
+            sweep = self._builder.rows(message, now, self._venue_clock.now_ms(), received)
+            if sweep is not None:
+                if not self.valued:
+                    self.first_value(out)
+                out.append(sweep)
+
+    def beat(self, now: float, out: list[Output]) -> None:
+        sweep = self._builder.due(now)
+        if sweep is not None:
+            out.append(sweep)

@@ -1,0 +1,115 @@
+"""One instrument's ticker."""
+
+from __future__ import annotations
+
+from cryptodash.core.events import Cause, State
+from cryptodash.core.tally import Tally
+from cryptodash.core.topics import Topic
+from cryptodash.exchanges.adapter.messages import Mark, Message, Quote, Stats, Trades
+from cryptodash.exchanges.adapter.plan import Part
+from cryptodash.exchanges.builders.ticker import TickerBuilder
+from cryptodash.exchanges.connections.commands import Output
+from cryptodash.exchanges.connections.stream import Stream
+from cryptodash.exchanges.connections.venue_clock import VenueClock
+from cryptodash.exchanges.subscriptions import freshness
+from cryptodash.exchanges.subscriptions.topic_subscription import Basics, MessageSubscription, TopicSubscription
+
+
+class TickerSubscription(MessageSubscription):
+    """While a trade stream of the instrument is open and good, ``last`` comes from it alone."""
+
+    def __init__(self, topic: Topic, basics: Basics, venue_clock: VenueClock, tally: Tally) -> None:
+        super().__init__(topic, basics)
+        self._quote_id: int | None = None
+        self._builder = TickerBuilder(topic)
+        self._venue_clock = venue_clock
+        self._trades: Stream | None = None
+        self._borrows = False
+        """Whether that stream is here only because somebody else wants it."""
+        self._crossed = tally.counter(
+            "cryptodash_quotes_crossed_total",
+            "Quotes left out because the best bid was not below the best ask",
+            "exchange",
+        )
+
+    @property
+    def quote_id(self) -> int | None:
+        return self._quote_id
+
+    def take(self, message: Message, now: float, received: int, out: list[Output]) -> None:
+        builder = self._builder
+        was_crossed, crossed = builder.is_crossed, builder.crossed
+        if isinstance(message, Quote):
+            self._quote_id = message.update_id
+            time = message.time
+            ticker = builder.quote(message, self._venue_clock.now_ms() if time is None else time, received)
+        elif isinstance(message, Trades):
+            ticker = None
+            for fill in message.fills:
+                ticker = builder.trade(fill.price, fill.time, received) or ticker
+        elif isinstance(message, Stats):
+            ticker = builder.stats(message, received)
+        elif isinstance(message, Mark):
+            ticker = builder.mark(message, received)
+        else:
+            return
+        if ticker is not None:
+            if not self.valued:
+                self.first_value(out)
+            out.append(ticker)
+        if builder.crossed != crossed:
+            self._crossed.add(self.topic.exchange, by=builder.crossed - crossed)
+        if builder.is_crossed is not was_crossed:
+            self.refresh(out)
+
+    def streams_condition(self) -> freshness.Condition:
+        state, cause = super().streams_condition()
+        # The quote on show is the last sound one, and the venue says that it is so no more.
+        return (State.STALE, Cause.CROSSED) if state.is_good and self._builder.is_crossed else (state, cause)
+
+    def fields(self) -> tuple[str, ...]:
+        if not self.valued or self.ended is not None:
+            return ()
+        stale = freshness.stale_fields(self.sources)
+        if not self._builder.is_crossed:
+            return stale
+        quote = freshness.FIELDS[Part.QUOTE]
+        return (*quote, *(each for each in stale if each not in quote))
+
+    def joined(self, sibling: TopicSubscription, out: list[Output]) -> None:
+        if self.plan is not None and sibling.trade_stream is not None:
+            self._follow(sibling.trade_stream, out)
+
+    def parted(self, sibling: TopicSubscription, out: list[Output]) -> None:
+        if self.plan is not None and sibling.trade_stream is not None:
+            self._follow(None, out)
+
+    def close(self, now: float) -> None:
+        if self._trades is not None:
+            self._trades.remove(self._consumer, owns=False)
+            self._trades = None
+        super().close(now)
+
+    def _follow(self, trades: Stream | None, out: list[Output]) -> None:
+        """``last`` may come from this trade stream (None: no more), as well as from the 24 h ticker."""
+        if trades is self._trades:
+            return
+        known = self.sources.get(Part.LAST, ())
+        if self._trades is not None:
+            self._trades.remove(self._consumer, owns=False)
+            if self._borrows:
+                known = tuple(each for each in known if each is not self._trades)
+        self._trades = trades
+        self._borrows = trades is not None and trades not in known
+        if trades is not None:
+            trades.add(self._consumer, owns=False)
+        self.sources[Part.LAST] = (*known, trades) if trades is not None and self._borrows else known
+        self.stream_changed(out)
+
+    def stream_changed(self, out: list[Output]) -> None:
+        trades = self._trades
+        self._builder.trades_open = trades is not None and freshness.of_stream(trades, True)[0].is_good
+        quotes = self.sources.get(Part.QUOTE, ())
+        if quotes and all(each.source is None for each in quotes):
+            self._builder.reset_quote_order()
+        self.refresh(out)
