@@ -21,6 +21,7 @@ _OUR_REASONS = {
     "timeout": "ping_timeout",
     "poison": "poison",
     "gap": "gap",
+    "requests": "limit",
     "rollover": "rollover",
     "empty": "shutdown",
     "unwanted": "shutdown",

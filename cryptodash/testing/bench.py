@@ -43,8 +43,10 @@ class Server:
 class Bench:
     """An engine, its clock, and the servers it is connected to.
 
-    ``obedient``: connections open at once and requests are acked at once; names in ``refused`` refuse the whole request
-    they come in. Everything published is in ``events``; REST requests wait in ``fetches``.
+    ``obedient``: connections open at once and requests are answered at once, in the manner of ``answers``: ``request``
+    (as a whole, so that a name in ``refused`` refuses all it comes with), ``symbol`` (each symbol of it), ``stream``
+    (each stream, without an id) or ``list`` (with everything the connection carries, without an id).
+    Everything published is in ``events``; REST requests wait in ``fetches``.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class Bench:
         catalogue: Catalogue | None = None,
         *,
         obedient: bool = True,
+        answers: str = "request",
         seed: int = 1,
     ) -> None:
         self.clock = ManualClock()
@@ -61,6 +64,7 @@ class Bench:
         self.catalogue = make_catalogue("BTC-USDT", "ETH-USDT") if catalogue is None else catalogue
         self.engine = Engine(self.venue, self.venue.hosts, self.catalogue, self.clock, Random(seed), self.tally)
         self.obedient = obedient
+        self.answers = answers
         self.refused: set[str] = set()
         self.servers: dict[str, Server] = {}
         self.gone: list[tuple[Server, str]] = []
@@ -174,12 +178,26 @@ class Bench:
         server.unanswered.remove(request)
         names = wire.names_of(request)
         bad = self.refused.intersection(names)
-        if not bad and request["op"] == "sub":
-            server.streams.update(names)
-        elif not bad:
-            server.streams.difference_update(names)
-        reason = f"no such stream: {sorted(bad)[0]}" if bad else ""
-        self.carry_out(self.engine.received(server.key, wire.ack(str(request["id"]), reason)))
+        refused = set(names) if bad and self.answers == "request" else bad
+        if request["op"] == "sub":
+            server.streams.update(set(names) - refused)
+        else:
+            server.streams.difference_update(set(names) - refused)
+        for frame in self._answers(server, request, names, bad):
+            self.carry_out(self.engine.received(server.key, frame))
+
+    def _answers(self, server: Server, request: dict[str, object], names: list[str], bad: set[str]) -> list[bytes]:
+        """What the venue says to a request, in its manner."""
+        reasons = {name: f"no such stream: {name}" if name in bad else "" for name in names}
+        if self.answers == "list":
+            errors = [wire.ack("", reason) for reason in reasons.values() if reason]
+            return errors or [wire.subscriptions(*sorted(server.streams))]
+        if self.answers == "stream":
+            return [wire.ack("", reason, streams=[name]) for name, reason in reasons.items()]
+        key = str(request["id"])
+        if self.answers == "symbol":
+            return [wire.ack(key, reason, symbol=name.partition(":")[2]) for name, reason in reasons.items()]
+        return [wire.ack(key, next(filter(None, reasons.values()), ""))]
 
     # -- looking
 

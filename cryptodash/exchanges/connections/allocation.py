@@ -93,10 +93,19 @@ class Allocation:
         if group is not None:
             group.remove(stream, now)
 
-    def resubscribe(self, stream: Stream, now: float | None = None) -> None:
-        """End and begin one stream; ``now`` as in ``Stream.resubscribe``."""
+    def resubscribe(self, stream: Stream, now: float, out: list[Output], *, silent: bool = False) -> None:
+        """End and begin one stream; ``silent``: only because it says nothing.
+
+        Where the venue's limit of requests has no room for that, what is merely silent waits, and for what must be
+        mended the connection is replaced: a new one has a new allowance.
+        """
         self.touched = True
-        stream.resubscribe(now)
+        group = self._group_of.get(stream)
+        connection = None if group is None else group.active
+        if connection is None or connection.can_resubscribe(now):
+            stream.resubscribe(now if silent else None)
+        elif not silent:
+            self.replace(connection, "requests", now, out)
 
     def overlapping(
         self, connection: Connection, stream: Stream, message: Message, now: float, received: int, out: list[Output]

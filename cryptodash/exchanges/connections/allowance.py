@@ -20,6 +20,11 @@ class Allowance:
         full = [times[0] + per for per, times in self._windows if len(times) == times.maxlen]
         return max(full, default=0.0)
 
+    def left(self, now: float) -> float:
+        """How many are allowed at once now."""
+        rooms = [(times.maxlen or 0) - sum(each + per > now for each in times) for per, times in self._windows]
+        return min(rooms, default=float("inf"))
+
     def take(self, now: float) -> None:
         """Count one."""
         for _, times in self._windows:

@@ -116,6 +116,10 @@ class Connection:
         """End the stream and begin it again."""
         self.subscriptions.resubscribe(name)
 
+    def can_resubscribe(self, now: float) -> bool:
+        """Whether the venue's limit of requests leaves room for an ending and a beginning."""
+        return self._requests.left(now) >= 2
+
     def follows(self, number: int) -> bool:
         """Take the number of a frame, where the venue counts them; False if frames are missing before it."""
         last, self._number = self._number, number

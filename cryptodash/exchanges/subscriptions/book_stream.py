@@ -110,11 +110,11 @@ class BookStream:
         if self.stream is not None:
             self._streams.leave(self.stream, self._consumer, now)
 
-    def beat(self, now: float) -> None:
+    def beat(self, now: float, out: list[Output]) -> None:
         """Twice a second: a book that shows nothing must not wait for a frame to ask for a snapshot."""
         if self._rules.snapshots is SnapshotSource.STREAM:
             if not self.book.synced and self.stream is not None and self.stream.phase is Phase.LIVE:
-                self._begin_again(now)
+                self._begin_again(now, out)
         elif self._wants_snapshot(now, self._least_frames(now)):
             self._snapshots.ask(self)
 
@@ -171,15 +171,15 @@ class BookStream:
         self._owner.refresh(out)
         if self._rules.snapshots is not SnapshotSource.REST:
             self._snapshots.leave(self)
-            self._begin_again(now)
+            self._begin_again(now, out)
 
-    def _begin_again(self, now: float) -> None:
+    def _begin_again(self, now: float, out: list[Output]) -> None:
         """End and begin the stream for a new snapshot in it; at most once in five seconds, then less often."""
         if self.stream is None or now < self.free_at:
             return  # the beat tries again
         self.free_at = now + pause(self.failures)
         self.failures += 1
-        self._streams.resubscribe(self.stream)
+        self._streams.resubscribe(self.stream, now, out)
 
     # -- snapshots (``SnapshotTaker``)
 

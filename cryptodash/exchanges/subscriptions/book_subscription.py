@@ -172,7 +172,7 @@ class BookSubscription(TopicSubscription):
 
     def beat(self, now: float, out: list[Output]) -> None:
         for each in self.book_streams():
-            each.beat(now)
+            each.beat(now, out)
         self._compare(now, out)
 
     def _compare(self, now: float, out: list[Output]) -> None:

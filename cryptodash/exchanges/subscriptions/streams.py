@@ -59,9 +59,9 @@ class Streams:
         else:
             self._polls.remove(stream)
 
-    def resubscribe(self, stream: Stream) -> None:
+    def resubscribe(self, stream: Stream, now: float, out: list[Output]) -> None:
         """End and begin it, because what it says can only be mended by a new beginning."""
-        self._allocation.resubscribe(stream)
+        self._allocation.resubscribe(stream, now, out)
 
     def retry(self, stream: Stream, now: float, out: list[Output]) -> None:
         """Give a rejected stream another chance."""
@@ -77,4 +77,4 @@ class Streams:
         Stream.tell_all(moved, out)
         for stream in everything:
             if stream.needs_resubscribing(now):
-                self._allocation.resubscribe(stream, now)
+                self._allocation.resubscribe(stream, now, out, silent=True)

@@ -1,0 +1,346 @@
+"""What the engine must allow for venues other than the first two, each habit proved on the made-up venue."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+from attrs import evolve
+
+from cryptodash.core.events import BookChanged, Candle, Cause, State, Trade
+from cryptodash.core.instruments import Catalogue
+from cryptodash.exchanges.adapter.book_rules import BookRules, Chaining, SnapshotSource
+from cryptodash.exchanges.adapter.venue import Rate
+from cryptodash.testing import wire
+from cryptodash.testing.bench import Bench, Server
+from cryptodash.testing.venue import LIMITS, PERPETUAL, SPOT, Habits, MadeUpVenue, make_catalogue, make_instrument
+
+TRADES = "spot:BTC-USDT:trade"
+OTHER = "spot:ETH-USDT:trade"
+CANDLES = "spot:BTC-USDT:candle:1m"
+BUILT = "spot:BTC-USDT:candle:3m"
+BOOK = "spot:BTC-USDT:order_book:5"
+DEEP = "spot:BTC-USDT:order_book:50"
+CHECKED = BookRules(SnapshotSource.STREAM, Chaining.CHECKSUM, wire.checksum, wire.CHECKED_LEVELS)
+MINUTE = 60_000
+
+
+def requests(server: Server, op: str = "sub") -> list[dict[str, object]]:
+    return [request for _, request in server.sent if request["op"] == op]
+
+
+# Answers
+
+
+@pytest.mark.parametrize("answers", ["request", "symbol", "stream", "list"])
+def test_every_manner_of_answering_subscribes_rejects_and_ends(answers: str) -> None:
+    bench = Bench(answers=answers)
+    bench.refused = {"trade:ETHUSDT"}
+    bench.want(TRADES, OTHER, CANDLES)
+    bench.advance(5)
+    assert bench.subscribed() == {"trade:BTCUSDT", "candle:BTCUSDT"}
+    assert (bench.status(OTHER).state, bench.status(OTHER).cause) == (State.CLOSED, Cause.REJECTED)
+    bench.frame(wire.trade("BTCUSDT", 1, "100", bench.wall))
+    assert bench.state(TRADES) is State.LIVE
+    bench.drop(TRADES)
+    bench.advance(5)
+    assert bench.subscribed() == {"candle:BTCUSDT"}
+    assert bench.count("cryptodash_upstream_subscribe_acks_total", "timeout") == 0
+
+
+def test_a_request_names_one_channel_and_repeats_the_depth_at_the_end() -> None:
+    bench = Bench(MadeUpVenue(habits=Habits(books=CHECKED, one_channel=True)), answers="symbol")
+    bench.want(TRADES, OTHER, CANDLES, DEEP)
+    bench.advance(5)
+    assert [(each["channel"], each.get("depth"), each["symbols"]) for each in requests(bench.only)] == [
+        ("trade", None, ["BTCUSDT", "ETHUSDT"]),
+        ("candle", None, ["BTCUSDT"]),
+        ("book", 50, ["BTCUSDT"]),
+    ]
+    bench.drop(DEEP, OTHER)
+    bench.advance(5)
+    ended = [(each["channel"], each.get("depth"), each["symbols"]) for each in requests(bench.only, "unsub")]
+    assert ended == [("book", 50, ["BTCUSDT"]), ("trade", None, ["ETHUSDT"])]
+    assert bench.subscribed() == {"trade:BTCUSDT", "candle:BTCUSDT"}
+
+
+def test_two_depths_of_a_symbol_never_share_a_connection() -> None:
+    bench = Bench(MadeUpVenue(habits=Habits(books=CHECKED, one_depth=True)))
+    bench.want(BOOK)
+    bench.frame(wire.book("book5:BTCUSDT", None, None, {"99": "1"}, {"101": "1"}, snapshot=True))
+    bench.want(DEEP)
+    bench.advance(2)
+    assert [server.streams for server in bench.servers.values()] == [{"book5:BTCUSDT"}, {"book50:BTCUSDT"}]
+    second = list(bench.servers.values())[1]
+    bench.frame(wire.book("book50:BTCUSDT", None, None, {"99": "1"}, {"101": "1"}, snapshot=True), second)
+    bench.advance(2)
+    assert bench.subscribed() == {"book50:BTCUSDT"} and bench.state(BOOK) is State.LIVE
+
+
+# Connections
+
+
+def test_every_connection_has_its_heartbeats_and_they_belong_to_no_topic() -> None:
+    bench = Bench(MadeUpVenue(evolve(LIMITS, silent_after=5.0), Habits(heartbeats=True)))
+    bench.want(TRADES)
+    bench.advance(2)
+    assert bench.subscribed() == {"heartbeat:", "trade:BTCUSDT"}
+    for _ in range(60):
+        bench.frame(wire.heartbeat(bench.wall))
+        bench.advance(1)
+    assert bench.gone == [] and bench.state(TRADES) is not State.LIVE, "they keep the connection, they prove no trade"
+    bench.advance(6)
+    assert [why for _, why in bench.gone] == ["idle"], "without them it is dead"
+    bench.drop(TRADES)
+    bench.advance(15)
+    assert not bench.servers, "they alone keep no connection open"
+
+
+def test_a_hole_in_the_count_of_a_connections_frames_loses_everything_on_it() -> None:
+    habits = Habits(books=BookRules(SnapshotSource.STREAM, Chaining.CONNECTION))
+    bench = Bench(MadeUpVenue(habits=habits))
+    bench.want(BOOK, TRADES)
+    snapshot = wire.book("book5:BTCUSDT", None, None, {"99": "1"}, {"101": "1"}, snapshot=True)
+    update = wire.book("book5:BTCUSDT", None, None, {"98": "2"}, {})
+    bench.frame(wire.numbered(0, snapshot))
+    bench.frame(wire.numbered(1, wire.trade("BTCUSDT", 1, "100", bench.wall)))
+    bench.frame(wire.numbered(2, update))
+    assert bench.state(BOOK) is bench.state(TRADES) is State.LIVE
+    assert bench.published(BookChanged)[-1].book.top(2)[0] == [("99", "1"), ("98", "2")]
+    bench.frame(wire.numbered(4, update))
+    assert [why for _, why in bench.gone] == ["gap"]
+    assert {(bench.status(each).state, bench.status(each).cause) for each in (BOOK, TRADES)} == {
+        (State.STALE, Cause.GAP)
+    }
+    bench.advance(3)
+    bench.frame(wire.numbered(0, snapshot))
+    assert bench.state(BOOK) is State.LIVE, "a new connection counts anew"
+
+
+def test_a_heartbeat_may_be_no_json() -> None:
+    bench = Bench(MadeUpVenue(habits=Habits(text_ping=True)))
+    bench.want(TRADES)
+    bench.advance(45)
+    assert len(requests(bench.only, "ping")) == 2
+    assert bench.count("cryptodash_upstream_decode_errors_total", "json") == 0
+    histogram = bench.tally.metrics["cryptodash_upstream_ping_rtt_seconds"]
+    assert sum(histogram.series["madeup",].counts) == 2  # type: ignore[union-attr]
+
+
+def test_requests_per_hour_are_kept_and_who_waits_says_so() -> None:
+    limits = evolve(LIMITS, requests=Rate(4, 3600.0), args_per_message=1)
+    bench = Bench(MadeUpVenue(limits), make_catalogue(*(f"C{number}-USDT" for number in range(6))))
+    topics = [f"spot:C{number}-USDT:trade" for number in range(6)]
+    bench.want(*topics)
+    bench.advance(5)
+    assert len(bench.subscribed()) == 4
+    assert (bench.status(topics[5]).state, bench.status(topics[5]).cause) == (State.CONNECTING, Cause.CAPACITY)
+    for number in range(361):
+        for name in bench.subscribed():
+            bench.frame(wire.trade(name.partition(":")[2], number, "100", bench.wall))
+        bench.advance(10)
+    assert len(bench.subscribed()) == 6
+    times = [at for at, request in bench.only.sent if request["op"] == "sub"]
+    assert all(later - earlier >= 3600.0 for earlier, later in zip(times, times[4:], strict=False))
+
+
+def test_a_book_that_cannot_begin_again_within_the_limit_of_requests_gets_a_new_connection() -> None:
+    limits = evolve(LIMITS, requests=Rate(3, 3600.0))
+    bench = Bench(MadeUpVenue(limits, Habits(books=BookRules(SnapshotSource.STREAM, Chaining.COUNTER))))
+    bench.want(BOOK)
+    for number in (0, 1):
+        bench.frame(wire.book("book5:BTCUSDT", 7, 7, {"99": "1"}, {"101": "1"}, snapshot=True))
+        assert bench.state(BOOK) is State.LIVE
+        bench.frame(wire.book("book5:BTCUSDT", 9, 9, {"98": "1"}, {}))
+        bench.advance(1)
+        assert bench.gone == [], number
+    bench.advance(6)
+    assert [why for _, why in bench.gone] == ["requests"]
+    assert bench.subscribed() == {"book5:BTCUSDT"}
+
+
+def test_connects_keep_to_every_rate() -> None:
+    bench = Bench(MadeUpVenue(evolve(LIMITS, connects=(Rate(3, 600.0), Rate(1, 0.34)))), obedient=False)
+    bench.want(TRADES)
+    for _ in range(2000):
+        for server in list(bench.servers.values()):
+            bench.close(server)
+        bench.advance(1)
+    made = bench.connects
+    assert len(made) > 6 and min(later - earlier for earlier, later in pairwise(made)) >= 0.34
+    assert all(later - earlier >= 600.0 for earlier, later in zip(made, made[3:], strict=False))
+
+
+# Books
+
+
+def book_bench(rules: BookRules) -> Bench:
+    bench = Bench(MadeUpVenue(habits=Habits(books=rules)))
+    bench.want(BOOK)
+    return bench
+
+
+def test_a_wrong_checksum_loses_the_book_and_a_new_snapshot_mends_it() -> None:
+    bench = book_bench(CHECKED)
+    bids, asks = {"99.0": "1.50", "98.0": "2"}, {"101.0": "1"}
+    right = wire.checksum(list(bids.items()), list(asks.items()))
+    bench.frame(wire.book("book5:BTCUSDT", None, None, bids, asks, snapshot=True, checksum=right))
+    assert bench.state(BOOK) is State.LIVE
+    changed = wire.checksum([("99.0", "1.50")], list(asks.items()))
+    bench.frame(wire.book("book5:BTCUSDT", None, None, {"98.0": "0"}, {}, checksum=changed))
+    assert bench.state(BOOK) is State.LIVE
+    bench.frame(wire.book("book5:BTCUSDT", None, None, {"97.0": "1"}, {}, checksum=changed))
+    assert (bench.status(BOOK).state, bench.status(BOOK).cause) == (State.RESYNCING, Cause.CHECKSUM)
+    assert bench.count("cryptodash_book_gaps_total", "checksum") == 1
+    bench.advance(1)
+    assert [request["op"] for _, request in bench.only.sent] == ["sub", "unsub", "sub"]
+    bench.frame(wire.book("book5:BTCUSDT", None, None, bids, asks, snapshot=True, checksum=right))
+    assert bench.state(BOOK) is State.LIVE
+
+
+def test_a_snapshot_without_a_checksum_is_replaced_by_the_next() -> None:
+    bench = book_bench(CHECKED)
+    bench.frame(wire.book("book5:BTCUSDT", None, None, {"99": "1"}, {"101": "1"}, snapshot=True))
+    whole = {"99": "1", "98": "1"}
+    check = wire.checksum(list(whole.items()), [("101", "1")])
+    bench.frame(wire.book("book5:BTCUSDT", None, None, whole, {"101": "1"}, snapshot=True, checksum=check))
+    assert bench.state(BOOK) is State.LIVE and len(bench.published(BookChanged)[-1].book.top(5)[0]) == 2
+
+
+@pytest.mark.parametrize("chaining", [Chaining.RANGE, Chaining.PREVIOUS, Chaining.COUNTER])
+def test_a_snapshot_that_never_comes_in_the_stream_is_fetched(chaining: Chaining) -> None:
+    bench = book_bench(BookRules(SnapshotSource.EITHER, chaining))
+    for number in range(11, 15):
+        bench.frame(wire.book("book5:BTCUSDT", number, number, {"98": str(number)}, {}, previous=number - 1))
+    bench.advance(4)
+    assert bench.fetches == [], "it may still come"
+    bench.advance(2)
+    (request,) = bench.fetches
+    assert request.pool == "books"
+    bench.answer(request, wire.book("", 12, 12, {"99": "1", "98": "12"}, {"101": "1"}, snapshot=True))
+    assert bench.state(BOOK).is_good
+    assert bench.published(BookChanged)[-1].book.top(2)[0] == [("99", "1"), ("98", "14")]
+
+
+@pytest.mark.parametrize("chaining", [Chaining.RANGE, Chaining.PREVIOUS, Chaining.COUNTER])
+@pytest.mark.parametrize("source", [SnapshotSource.STREAM, SnapshotSource.EITHER])
+def test_a_snapshot_in_the_stream_is_enough_and_a_gap_begins_anew(source: SnapshotSource, chaining: Chaining) -> None:
+    bench = book_bench(BookRules(source, chaining))
+    bench.frame(wire.book("book5:BTCUSDT", 7, 7, {"99": "1"}, {"101": "1"}, snapshot=True))
+    bench.frame(wire.book("book5:BTCUSDT", 8, 8, {"98": "2"}, {}, previous=7))
+    assert bench.state(BOOK) is State.LIVE and bench.fetches == []
+    bench.frame(wire.book("book5:BTCUSDT", 10, 10, {"97": "3"}, {}, previous=9))
+    assert (bench.status(BOOK).state, bench.status(BOOK).cause) == (State.RESYNCING, Cause.GAP)
+    bench.advance(1)
+    assert [request["op"] for _, request in bench.only.sent] == ["sub", "unsub", "sub"]
+    bench.frame(wire.book("book5:BTCUSDT", 11, 11, {"99": "1"}, {"101": "1"}, snapshot=True))
+    assert bench.state(BOOK) is State.LIVE and bench.fetches == []
+
+
+# Numbers
+
+
+def contracts(size: str) -> Catalogue:
+    catalogue = make_catalogue("BTC-USDT")
+    for market in (SPOT, PERPETUAL):
+        catalogue.replace(market, [make_instrument(market, "BTC", "USDT", contract_size=size)])
+    return catalogue
+
+
+def test_sizes_in_contracts_become_base_quantity_exactly() -> None:
+    bench = Bench(catalogue=contracts("0.0100"))
+    bench.want(TRADES, "perpetual:BTC-USDT:order_book:5")
+    spot, perpetual = bench.servers.values()
+    bench.frame(wire.trade("BTCUSDT", 1, "100", bench.wall), spot)
+    assert bench.published(Trade)[0].quantity == "0.0100"
+    bench.frame(
+        wire.bare_book("book5:BTCUSDT", 7, "[[99.50,34.95,0,3]]", "[[101.0,0.10,0,1]]", snapshot=True), perpetual
+    )
+    assert bench.published(BookChanged)[-1].book.top(1) == ([("99.50", "0.349500")], [("101.0", "0.001000")])
+
+
+def test_bare_numbers_of_four_a_level_keep_every_digit() -> None:
+    bench = Bench()
+    bench.want("perpetual:BTC-USDT:order_book:5")
+    bids = "[[63000.0,0.00005100,0,1],[62999.90,1e-7,0,1]]"
+    bench.frame(wire.bare_book("book5:BTCUSDT", 7, bids, "[[63000.10,2.07265551,0,9]]", snapshot=True))
+    book = bench.published(BookChanged)[-1].book
+    assert book.top(2)[0] == [("63000.0", "0.00005100"), ("62999.90", "0.0000001")]
+
+
+# Candles
+
+
+def test_a_bar_without_a_flag_is_closed_by_the_next() -> None:
+    bench = Bench()
+    bench.want(CANDLES)
+    start = bench.wall - bench.wall % MINUTE
+    for opened, close in ((start, "100"), (start, "101"), (start + 3 * MINUTE, "102")):
+        bench.frame(wire.candle("BTCUSDT", opened, close, None))
+    told = [(each.timestamp - start, each.close, each.closed) for each in bench.published(Candle)]
+    assert told == [(0, "100", False), (0, "101", False), (0, "101", True), (3 * MINUTE, "102", False)]
+    assert bench.fetches == [], "minutes without trades have no bar"
+
+
+def test_a_bar_without_a_flag_is_closed_by_the_venues_clock_and_rest() -> None:
+    bench = Bench()
+    bench.want(CANDLES)
+    start = bench.wall - bench.wall % MINUTE
+    bench.frame(wire.candle("BTCUSDT", start, "100", None))
+    bench.advance((start + MINUTE - bench.wall) / 1000)
+    assert bench.fetches == []
+    bench.advance(2)
+    (request,) = bench.fetches
+    bench.answer(request, b'[[%d,"100.5"]]' % start)
+    last = bench.published(Candle)[-1]
+    assert (last.timestamp, last.close, last.closed, last.source) == (start, "100.5", True, "rest")
+    bench.advance(30)
+    assert bench.fetches == []
+
+
+def test_a_bar_whose_last_frames_may_be_lost_is_fetched_before_the_next_is_told() -> None:
+    bench = Bench()
+    bench.want(CANDLES)
+    start = bench.wall - bench.wall % MINUTE
+    bench.frame(wire.candle("BTCUSDT", start, "100", None))
+    bench.close(bench.only)
+    bench.advance(3)
+    bench.frame(wire.candle("BTCUSDT", start + MINUTE, "102", None))
+    (request,) = bench.fetches
+    assert [each.closed for each in bench.published(Candle)] == [False]
+    bench.answer(request, b'[[%d,"101"],[%d,"102"]]' % (start, start + MINUTE))
+    told = [(each.timestamp - start, each.close, each.closed) for each in bench.published(Candle)]
+    assert told == [(0, "100", False), (0, "101", True), (MINUTE, "102", False)]
+
+
+def test_an_interval_that_the_venue_lacks_is_built_from_trades() -> None:
+    bench = Bench()
+    bench.want(BUILT)
+    length = 3 * MINUTE
+    start = bench.wall - bench.wall % length + length
+    prices = ((-1, "90"), (0, "100"), (MINUTE, "104"), (2 * MINUTE, "99"), (length, "101"))
+    for number, (after, price) in enumerate(prices, 1):
+        bench.frame(wire.trade("BTCUSDT", number, price, start + after))
+    closed = [each for each in bench.published(Candle) if each.closed]
+    assert [(each.timestamp, each.open, each.high, each.low, each.close, each.volume) for each in closed] == [
+        (start, "100", "104", "99", "99", "3")
+    ], "the one before had begun before the trades did"
+    assert {each.source for each in bench.published(Candle)} == {"trades"}
+    bench.advance((start + 2 * length - bench.wall) / 1000 + 2)
+    last = bench.published(Candle)[-1]
+    assert (last.timestamp, last.closed) == (start + length, True), "closed by the venue's clock"
+
+
+def test_a_bar_built_from_trades_that_were_interrupted_is_left_out() -> None:
+    bench = Bench()
+    bench.want(BUILT)
+    length = 3 * MINUTE
+    start = bench.wall - bench.wall % length + length
+    bench.frame(wire.trade("BTCUSDT", 1, "90", start - 1))
+    bench.frame(wire.trade("BTCUSDT", 2, "100", start))
+    bench.close(bench.only)
+    bench.advance(3)
+    bench.frame(wire.trade("BTCUSDT", 5, "101", start + MINUTE))
+    bench.frame(wire.trade("BTCUSDT", 6, "102", start + length))
+    bench.frame(wire.trade("BTCUSDT", 7, "103", start + 2 * length))
+    assert [each.timestamp for each in bench.published(Candle) if each.closed] == [start + length]
