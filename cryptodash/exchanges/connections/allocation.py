@@ -9,26 +9,23 @@ from random import Random
 from cryptodash.core.events import Cause
 from cryptodash.core.instruments import MarketType
 from cryptodash.core.tally import Tally
-from cryptodash.exchanges.adapter.messages import Ack, Message
+from cryptodash.exchanges.adapter.messages import Message
 from cryptodash.exchanges.adapter.venue import Hosts, IVenue
-from cryptodash.exchanges.connections.allowance import Allowance
-from cryptodash.exchanges.connections.commands import Closed, Connect, Disconnect, Output, Send
+from cryptodash.exchanges.connections.acknowledgements import Acknowledgements
+from cryptodash.exchanges.connections.commands import Closed, Disconnect, Output, Send
 from cryptodash.exchanges.connections.connection import NEVER, Connection, Routes
-from cryptodash.exchanges.connections.reconciler import Settled
-from cryptodash.exchanges.connections.rollover import Ending, ending
+from cryptodash.exchanges.connections.openings import Openings
+from cryptodash.exchanges.connections.rollover import ROLL_SPACING, Ending, RolloverTurn, ending
 from cryptodash.exchanges.connections.stream import Stream
 from cryptodash.exchanges.connections.stream_group import StreamGroup
-from cryptodash.exchanges.connections.stream_phase import Signal
 
 LINGER = 10.0
 """Seconds an empty connection is kept."""
 OPENING = 30.0
 """Seconds after which an attempt that nobody answered for is given up."""
 REPLACE_EVERY = 300.0
-ROLL_SPACING = 5.0
 LIFETIME_USED = 23.5 / 24.0
 LIFETIME_JITTER = 0.5 / 24.0
-RTT_BOUNDS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0)
 
 
 class Allocation:
@@ -44,26 +41,10 @@ class Allocation:
         self._group_of: dict[Stream, StreamGroup] = {}
         self._carried_by: dict[str, StreamGroup] = {}
         self._venue = venue
-        self._hosts = hosts
         self._random = random
-        self._serial = 0
-        self._attempts: dict[str, Allowance] = {}
-        self._rolling: StreamGroup | None = None
-        self._roll_free_at = -NEVER
-        self._acks = tally.counter(
-            "cryptodash_upstream_subscribe_acks_total", "Answers to subscribe requests", "exchange", "result"
-        )
-        self._rollovers = tally.counter(
-            "cryptodash_upstream_rollovers_total", "Connections replaced in time", "exchange", "result"
-        )
-        self._unknown = tally.counter(
-            "cryptodash_upstream_unknown_messages_total",
-            "Messages that answer nothing or mean nothing to us",
-            "exchange",
-        )
-        self._rtt = tally.histogram(
-            "cryptodash_upstream_ping_rtt_seconds", "Application heartbeat round trip", RTT_BOUNDS, "exchange"
-        ).at(venue.id)
+        self._openings = Openings(venue, hosts)
+        self._turn = RolloverTurn(venue.id, tally)
+        self.answers = Acknowledgements(venue.id, tally, self.remove)
 
     # -- streams
 
@@ -143,45 +124,12 @@ class Allocation:
         connection.good = True
         self._carried_by[connection.key].proved(out)
 
-    def acked(self, connection: Connection, ack: Ack, now: float, out: list[Output]) -> None:
-        """The venue answered a request, or a part of one."""
-        self.touched = True
-        settled = connection.subscriptions.answered(ack)
-        if settled is None:
-            self._unknown.add(self._venue.id)
-            return
-        self._acks.add(self._venue.id, "ok" if ack.ok else "error")
-        self._settle(connection, settled, now, out)
-
-    def listed(self, connection: Connection, streams: Iterable[str], now: float, out: list[Output]) -> None:
-        """The venue said what the connection carries."""
-        self.touched = True
-        self._acks.add(self._venue.id, "ok")
-        self._settle(connection, connection.subscriptions.listed(streams), now, out)
-
-    def ponged(self, connection: Connection, now: float) -> None:
-        """The venue answered a heartbeat."""
-        seconds = connection.ponged(now)
-        if seconds is not None:
-            self._rtt.observe(seconds)
-
     def restarting(self, connection: Connection, now: float) -> None:
         """The venue will close this connection soon."""
         self.touched = True
         group = self._carried_by[connection.key]
         if connection is group.active:
             group.rollover.due_at = min(group.rollover.due_at, now)
-
-    def _settle(self, connection: Connection, settled: Settled, now: float, out: list[Output]) -> None:
-        for name in settled.subscribed:
-            stream = connection.routes.get(name)
-            if stream is not None:
-                stream.signal(Signal.ACK, now, out)
-        for name in settled.rejected:
-            stream = connection.routes.get(name)
-            if stream is not None:
-                self.remove(stream, now)
-                stream.signal(Signal.REFUSAL, now, out)
 
     # -- ends
 
@@ -201,7 +149,7 @@ class Allocation:
             rollover.give_up(group.active)
             retry = rollover.backoff.ended(how, 0.0, False)
             rollover.due_at = now + max(retry.delay(self._random), ROLL_SPACING)
-            self._rolled(group, "failed", now)
+            self._turn.ended(group, "failed", now)
             return
         lived = 0.0 if connection.opened_at is None else now - connection.opened_at
         alternative = self._venue.alternative.get(group.endpoint.market, "")
@@ -213,8 +161,8 @@ class Allocation:
         group.active = rollover.incoming  # still being opened, or there is none
         rollover.reset()
         group.retry_at = now + retry.delay(self._random)
-        if self._rolling is group:
-            self._rolled(group, "gap", now)
+        if self._turn.is_of(group):
+            self._turn.ended(group, "gap", now)
         group.lost(retry.cause, retry.reason, now, out)
 
     # -- what is due
@@ -235,7 +183,7 @@ class Allocation:
             rollover.change_over(now, out)
             if rollover.is_complete(now):
                 self._take_over(group, "clean", now, out)
-        elif now >= rollover.due_at and group.streams and self._rolling is None and now >= self._roll_free_at:
+        elif now >= rollover.due_at and group.streams and self._turn.is_free(now):
             self._roll(group, now, out)
 
     def _reopen(self, group: StreamGroup, now: float, out: list[Output]) -> None:
@@ -246,10 +194,7 @@ class Allocation:
 
     def _tend(self, connection: Connection, now: float, out: list[Output]) -> None:
         """One connection's timeouts and its next frame."""
-        settled, late = connection.subscriptions.expired(now)
-        if late:
-            self._acks.add(self._venue.id, "timeout", by=late)
-            self._settle(connection, settled, now, out)
+        self.answers.missing(connection, now, out)
         payload = connection.next_frame(now)
         if payload is not None:
             out.append(Send(connection.key, payload))
@@ -287,21 +232,13 @@ class Allocation:
         for connection in group.connections():
             self._carried_by.pop(connection.key)
             self._drop(connection, "empty", out)
-        if self._rolling is group:
-            self._rolling = None
+        self._turn.leave(group)
         self.groups.remove(group)
 
     def _connect(self, group: StreamGroup, now: float, out: list[Output]) -> Connection | None:
-        base = self._hosts[group.endpoint.market].ws
-        attempts = self._attempts.setdefault(base, Allowance(group.limits.connects))
-        if attempts.free_at() > now:
-            return None
-        attempts.take(now)
-        self._serial += 1
-        key = f"{self._venue.id}-{group.endpoint.key}-{self._serial}"
-        connection = Connection(key, group.endpoint, group.limits, self._venue, group.routes, now)
-        self.connections[key], self._carried_by[key] = connection, group
-        out.append(Connect(key, group.endpoint.key, base + group.endpoint.path))
+        connection = self._openings.open(group, now, out)
+        if connection is not None:
+            self.connections[connection.key], self._carried_by[connection.key] = connection, group
         return connection
 
     # -- one connection takes over from another; one group at a time
@@ -317,7 +254,7 @@ class Allocation:
             return
         group.rollover.incoming = self._connect(group, now, out)
         if group.rollover.incoming is not None:
-            self._rolling = group
+            self._turn.begin(group)
 
     def _take_over(self, group: StreamGroup, result: str, now: float, out: list[Output]) -> None:
         old, group.active = group.active, group.rollover.incoming
@@ -328,13 +265,7 @@ class Allocation:
         group.rollover.backoff.attempt = 0
         assert active.opened_at is not None
         group.rollover.due_at = self._end_of_life(group, active.opened_at)
-        self._rolled(group, result, now)
-
-    def _rolled(self, group: StreamGroup, result: str, now: float) -> None:
-        self._rollovers.add(self._venue.id, result)
-        if self._rolling is group:
-            self._rolling = None
-            self._roll_free_at = now + ROLL_SPACING
+        self._turn.ended(group, result, now)
 
     # -- when next
 
@@ -344,8 +275,7 @@ class Allocation:
 
     def _due(self, group: StreamGroup) -> float:
         if group.active is None:
-            attempts = self._attempts.get(self._hosts[group.endpoint.market].ws)
-            return group.retry_at if attempts is None else max(group.retry_at, attempts.free_at())
+            return max(group.retry_at, self._openings.free_at(group))
         return min(each.due() for each in group.connections())
 
     def backoff(self, now: float) -> float:

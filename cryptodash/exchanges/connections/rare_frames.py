@@ -132,15 +132,17 @@ class RareFrames:
             self._duplicates.add(self._venue.id)
 
     def _control(self, connection: Connection, message: Message, now: float, out: list[Output]) -> None:
+        if isinstance(message, Ack | Subscribed):
+            self._allocation.touched = True
         if isinstance(message, Ack):
-            self._allocation.acked(connection, message, now, out)
+            self._allocation.answers.acked(connection, message, now, out)
         elif isinstance(message, Subscribed):
-            self._allocation.listed(connection, message.streams, now, out)
+            self._allocation.answers.listed(connection, message.streams, now, out)
         elif isinstance(message, Sequenced):
             if not connection.follows(message.number):
                 raise _FramesMissing
         elif isinstance(message, Pong):
-            self._allocation.ponged(connection, now)
+            self._allocation.answers.ponged(connection, now)
         elif isinstance(message, Restarting):
             self._allocation.restarting(connection, now)
         elif isinstance(message, Unwanted):

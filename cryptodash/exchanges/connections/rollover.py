@@ -12,6 +12,7 @@ from collections.abc import Mapping
 
 from attrs import define, field
 
+from cryptodash.core.tally import Tally
 from cryptodash.exchanges.adapter.messages import Message
 from cryptodash.exchanges.adapter.plan import Part
 from cryptodash.exchanges.connections.commands import Output
@@ -25,6 +26,8 @@ OVERLAP = 1.0
 MOST_HELD = 2_000
 TAKEOVER = 10.0
 """Seconds after the last ack on the new connection after which quiet streams change over too."""
+ROLL_SPACING = 5.0
+"""Seconds between two rollovers of a venue."""
 LOSSLESS = frozenset({Part.TRADES, Part.BOOK})
 
 
@@ -137,3 +140,36 @@ class Rollover:
         held = self._held.pop(stream.name, None)
         for message, received in held.messages if held is not None else ():
             stream.deliver(message, now, received, out)
+
+
+class RolloverTurn:
+    """Whose turn it is: one group of a venue at a time, and never right after another."""
+
+    def __init__(self, exchange: str, tally: Tally) -> None:
+        self._exchange = exchange
+        self._group: object = None
+        self._free_at = -NEVER
+        self._results = tally.counter(
+            "cryptodash_upstream_rollovers_total", "Connections replaced in time", "exchange", "result"
+        )
+
+    def is_free(self, now: float) -> bool:
+        return self._group is None and now >= self._free_at
+
+    def is_of(self, group: object) -> bool:
+        return self._group is group
+
+    def begin(self, group: object) -> None:
+        self._group = group
+
+    def leave(self, group: object) -> None:
+        """The group is no more."""
+        if self._group is group:
+            self._group = None
+
+    def ended(self, group: object, result: str, now: float) -> None:
+        """A rollover of the group is over: ``clean``, ``gap`` or ``failed``."""
+        self._results.add(self._exchange, result)
+        if self._group is group:
+            self._group = None
+            self._free_at = now + ROLL_SPACING
