@@ -29,7 +29,8 @@ from cryptodash.core.instruments import MarketType
 from cryptodash.core.tally import Tally
 from cryptodash.core.time import Clock
 from cryptodash.exchanges.adapter.venue import Hosts, IVenue
-from cryptodash.exchanges.service import VenueService, hosts_of
+from cryptodash.exchanges.hosts import hosts_of
+from cryptodash.exchanges.service import VenueService
 from cryptodash.exchanges.venues import registry
 from cryptodash.hub.broadcaster import Broadcaster
 

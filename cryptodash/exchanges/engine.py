@@ -89,6 +89,8 @@ class Engine:
         )
         self._wanted = WantedTopics(venue, catalogue, self._streams, make, unlisted)
         self._answers = RestAnswers(venue, self._wanted.subscriptions, self._polls, self._snapshots, self._errors)
+        self.deadline_moved = False
+        """Set whenever ``deadline`` may have changed; for whoever keeps a timer, who takes it back."""
         self._beat_at = NEVER
         self._catalogue_asked: dict[MarketType, float] = {}
 
@@ -166,6 +168,7 @@ class Engine:
             or stream.phase is not _LIVE
             or not frame.startswith(self._prefix)
         ):
+            self.deadline_moved = True
             self._rare.read(found, frame, now, received, out)
         else:
             message: Message | None = None
@@ -183,6 +186,7 @@ class Engine:
             self._counts.messages[labels] += 1
             self._counts.bytes[labels] += len(frame)
         if self._allocation.touched:
+            self.deadline_moved = True
             self._allocation.advance(now, out)
         return out
 
@@ -252,6 +256,7 @@ class Engine:
         self._allocation.advance(now, out)
         busy = bool(self._wanted.subscriptions or self._allocation.groups)
         self._beat_at = NEVER if not busy else now + BEAT if self._beat_at == NEVER else self._beat_at
+        self.deadline_moved = True
         return out
 
     # -- reports

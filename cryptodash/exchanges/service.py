@@ -6,7 +6,6 @@ All decisions are the engine's; here are sockets, one delayed call, and the repo
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from random import Random
 from typing import Any
@@ -21,7 +20,7 @@ from zope.interface import implementer
 
 from cryptodash.core.config import Config
 from cryptodash.core.errors import UpstreamError
-from cryptodash.core.events import Candle, StreamStatus, cause_of
+from cryptodash.core.events import Candle, cause_of
 from cryptodash.core.instruments import Catalogue, MarketType
 from cryptodash.core.interfaces import ExchangeReport, IInlet, IUpstream, StreamReport
 from cryptodash.core.tally import Tally
@@ -33,44 +32,16 @@ from cryptodash.exchanges.adapter.plan import Purpose, RestRequest
 from cryptodash.exchanges.adapter.venue import Hosts, IVenue
 from cryptodash.exchanges.builders.candles import candles_of
 from cryptodash.exchanges.catalogue import CatalogueReader
-from cryptodash.exchanges.connections.commands import Closed, Connect, Disconnect, Fetch, Output, Send
+from cryptodash.exchanges.connections.commands import Closed, Connect, Disconnect, Fetch, Send
 from cryptodash.exchanges.engine import Engine
+from cryptodash.exchanges.engine_runner import EngineRunner
 from cryptodash.exchanges.health import rate_limits, status, unknown_topics
 from cryptodash.exchanges.metrics import Gauges, Meters
 from cryptodash.exchanges.transport.dialer import Dialer
 from cryptodash.exchanges.transport.rest import RestClient
 from cryptodash.exchanges.transport.sockets import GOODBYE, Events, Sockets
 
-LOOK_AT_LEAST_EVERY = 0.25
-"""Seconds. A market event may bring the engine's next deadline forward without our asking;
-asking after each would cost the hot path."""
-
-AFTER_A_FAILURE = 1.0
-"""Seconds until time goes on for an engine that raised: an error of ours must neither stop a venue
-for good nor fill the log."""
-
 _log = Logger(namespace="cryptodash.exchanges.service")
-
-
-def hosts_of(venue: IVenue, config: Config) -> tuple[Mapping[MarketType, Hosts], str]:
-    """The hosts to use and the ``source`` they make: ``live`` only where every one is the venue's
-    built-in production host, else ``custom``.
-
-    ``<exchange>_ws_url`` and ``_rest_url`` replace the spot host, and the perpetual one where production has the same
-    for both; ``<exchange>_perpetual_ws_url`` and ``_rest_url`` replace the perpetual one.
-    """
-    spot = venue.hosts.get(MarketType.SPOT)
-    hosts: dict[MarketType, Hosts] = {}
-    for market, built_in in venue.hosts.items():
-        chosen = {}
-        for kind in ("ws", "rest"):
-            production = getattr(built_in, kind)
-            keys = [f"{venue.id}_perpetual_{kind}_url"] if market is MarketType.PERPETUAL else []
-            if market is MarketType.SPOT or spot is None or getattr(spot, kind) == production:
-                keys.append(f"{venue.id}_{kind}_url")
-            chosen[kind] = next((config.endpoints[key] for key in keys if config.endpoints.get(key)), production)
-        hosts[market] = Hosts(**chosen)
-    return hosts, "live" if hosts == dict(venue.hosts) else "custom"
 
 
 @implementer(IUpstream)
@@ -140,21 +111,14 @@ class VenueService(Service):
         self._sockets = Sockets(self._dialer, reactor, clock, meters, events, venue.limits)
         self._register(meters)
         self._tasks: set[Deferred[None]] = set()
-        self._timer: Any = None
-        self._timer_at = 0.0
-        self._outbox: deque[Output] = deque()
-        self._draining = False
-        self._ended = False
         self._unknown: set[str] = set()
-        # given what is in no entry of ``_carry_out``, and that is an ``Event``
-        self._publish: Callable[[Any], None] = inlet.publish
-        self._carry_out: dict[type, Callable[[Any], None]] = {
+        carry_out: dict[type, Callable[[Any], None]] = {
             Connect: self._sockets.connect,
             Send: self._sockets.send,
             Disconnect: self._sockets.disconnect,
             Fetch: self._fetch,
-            StreamStatus: inlet.publish,
         }
+        self._runner = EngineRunner(self._engine, carry_out, inlet.publish, reactor, clock)
 
     def _register(self, meters: Meters) -> None:
         """Let the metrics read what is asked for."""
@@ -186,9 +150,7 @@ class VenueService(Service):
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:
-        self._ended = True
-        self._outbox.clear()
-        self._cancel_timer()
+        self._runner.stop()
         for reader in self._catalogues.values():
             reader.stop()
         for task in tuple(self._tasks):
@@ -217,12 +179,12 @@ class VenueService(Service):
         return self._venue.intervals(market)
 
     def want(self, topics: Iterable[Topic]) -> None:
-        if not self._ended:
-            self._perform(self._engine.want(topics))
+        if not self._runner.ended:
+            self._runner.perform(self._engine.want(topics))
 
     def drop(self, topics: Iterable[Topic]) -> None:
-        if not self._ended:
-            self._perform(self._engine.drop(topics))
+        if not self._runner.ended:
+            self._runner.perform(self._engine.drop(topics))
 
     def confirmed_at(self, topic: Topic) -> float | None:
         return self._engine.confirmed_at(topic)
@@ -284,30 +246,6 @@ class VenueService(Service):
 
     # What the engine asks for
 
-    def _perform(self, outputs: Sequence[Output]) -> None:
-        """Carry out, in order; an output may cause further ones, which then come after those that wait already."""
-        if self._ended:
-            return
-        outbox = self._outbox
-        outbox.extend(outputs)
-        if self._draining:
-            return
-        self._draining = True
-        ordered = not outputs
-        try:
-            while outbox:
-                output = outbox.popleft()
-                carry_out = self._carry_out.get(type(output))
-                if carry_out is None:
-                    self._publish(output)
-                else:
-                    carry_out(output)
-                    ordered = True
-        finally:
-            self._draining = False
-        if ordered:
-            self._arm()
-
     def _fetch(self, output: Fetch) -> None:
         request = output.request
         if request.purpose is Purpose.CATALOGUE:
@@ -322,9 +260,9 @@ class VenueService(Service):
         try:
             body = await self._rest.fetch(request)
         except UpstreamError as error:
-            self._perform(self._engine.rest_failed(request, error))
+            self._runner.perform(self._engine.rest_failed(request, error))
         else:
-            self._perform(self._engine.rest_answer(request, body))
+            self._runner.perform(self._engine.rest_answer(request, body))
 
     def _failed(self, failure: Failure) -> None:
         if not failure.check(CancelledError):
@@ -333,42 +271,27 @@ class VenueService(Service):
     # What comes in
 
     def _opened(self, connection: str) -> None:
-        self._perform(self._engine.opened(connection))
+        self._runner.perform(self._engine.opened(connection))
 
     def _received(self, connection: str, frames: Sequence[bytes]) -> None:
-        received = self._engine.received
-        outbox, special, publish = self._outbox, self._carry_out, self._publish
-        silent = False
-        for frame in frames:
-            outputs = received(connection, frame)
-            if not outputs:
-                silent = True
-            elif outbox or len(outputs) > 2 or type(outputs[0]) in special or type(outputs[-1]) in special:
-                self._perform(outputs)
-            elif not self._ended:
-                # One event or two (a trade is a ticker as well), and nothing that waits:
-                # the usual frame, without the queue's 0.4 us.
-                for output in outputs:
-                    publish(output)
-        if silent:
-            self._perform(())  # an answer may bring the deadline forward: asked once per chunk
+        self._runner.received(connection, frames)
 
     def _may_send(self, connection: str) -> None:
-        self._perform(self._engine.may_send(connection))
+        self._runner.perform(self._engine.may_send(connection))
 
     def _closed(self, connection: str, how: Closed) -> None:
-        self._perform(self._engine.closed(connection, how))
+        self._runner.perform(self._engine.closed(connection, how))
 
     def _unlisted(self, market: MarketType, error: UpstreamError) -> None:
-        if not self._ended and not self.catalogue.loaded(market):
-            self._perform(self._engine.catalogue_failed(market, cause_of(error.cause)))
+        if not self._runner.ended and not self.catalogue.loaded(market):
+            self._runner.perform(self._engine.catalogue_failed(market, cause_of(error.cause)))
 
     def _listed(self, market: MarketType) -> None:
-        if not self._ended:
+        if not self._runner.ended:
             # The hub first: it ends topics that do not exist, with an error to their clients, before the engine's
             # ``closed`` could reach them too.
             self._inlet.catalogue_changed(self.exchange, market)
-            self._perform(self._engine.catalogue_changed(market))
+            self._runner.perform(self._engine.catalogue_changed(market))
             self._tell_unknown()
 
     def _tell_unknown(self) -> None:
@@ -380,40 +303,3 @@ class VenueService(Service):
 
     def _is_idle(self) -> bool:
         return self._engine.health().idle
-
-    # Time
-
-    def _arm(self) -> None:
-        """Keep one delayed call for the engine's deadline."""
-        if self._ended:
-            return
-        deadline = self._engine.deadline()
-        if deadline is None:
-            self._cancel_timer()
-            return
-        now = self._clock.monotonic()
-        at = min(deadline, now + LOOK_AT_LEAST_EVERY) if self._sockets else deadline
-        if self._timer is not None:
-            if self._timer_at <= at:
-                return
-            self._timer.cancel()
-        self._timer_at = at
-        self._timer = self._reactor.callLater(max(0.001, at - now), self._tick)
-
-    def _tick(self) -> None:
-        self._timer = None
-        deadline = self._engine.deadline()
-        try:
-            if deadline is not None and deadline <= self._clock.monotonic():
-                self._perform(self._engine.tick())
-        except Exception:
-            _log.failure("the engine of {exchange} failed at its deadline", exchange=self.exchange)
-            self._timer_at = self._clock.monotonic() + AFTER_A_FAILURE
-            self._timer = self._timer or self._reactor.callLater(AFTER_A_FAILURE, self._tick)
-        else:
-            self._arm()
-
-    def _cancel_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None

@@ -30,7 +30,8 @@ from cryptodash.exchanges.adapter.plan import Purpose, RestRequest
 from cryptodash.exchanges.adapter.venue import Hosts, Limits, Rate, RestLimits
 from cryptodash.exchanges.connections.commands import Closed, Connect, Disconnect, Fetch, Output, Send
 from cryptodash.exchanges.engine import Health
-from cryptodash.exchanges.service import VenueService, hosts_of
+from cryptodash.exchanges.hosts import hosts_of
+from cryptodash.exchanges.service import VenueService
 from cryptodash.testing.network import MemoryNetwork
 
 RECEIVED = 1_700_000_000_123
@@ -98,6 +99,7 @@ def _instrument(market: MarketType, base: str) -> Instrument:
 class Script:
     """An engine that writes down what it is told and answers what the test put there."""
 
+    deadline_moved = property(lambda self: True, lambda self, value: None)
     skew_ms = 0
     reports: Sequence[Any] = ()
 
@@ -436,7 +438,7 @@ def test_outputs_keep_their_order_when_publishing_causes_more(bench: Bench) -> N
         if event is first:
             bench.upstream.want([BARS])
 
-    bench.upstream._publish = bench.upstream._carry_out[StreamStatus] = greedy
+    bench.inlet.publish = greedy
     bench.upstream.want([TICKER])
     assert bench.inlet.news == [first, second, nested]
 
@@ -473,9 +475,8 @@ def test_a_deadline_that_a_market_event_brought_forward_is_noticed(bench: Bench)
     bench.engine.due = bench.network.monotonic() + 60
     socket = bench.connect()
     bench.engine.answers["received"] = [[QUOTE]]
-    socket.sendMessage(b"data")
-    bench.network.settle()
     bench.engine.due = bench.network.monotonic() + 0.1
+    socket.sendMessage(b"data")
     bench.network.pass_time(0.5, step=0.05)
     assert bench.engine.named("tick") == [()]
 

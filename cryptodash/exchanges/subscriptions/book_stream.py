@@ -156,6 +156,7 @@ class BookStream:
         if self._wants_snapshot(now, 2):
             self._snapshots.ask(self)
             self._snapshots.advance(now, out)
+            self._streams.touched()
 
     def _rebuilt(self, time: int | None, now: float, received: int, out: list[Output]) -> None:
         self.failures = 0

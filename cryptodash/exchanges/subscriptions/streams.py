@@ -63,6 +63,10 @@ class Streams:
         """End and begin it, because what it says can only be mended by a new beginning."""
         self._allocation.resubscribe(stream, now, out)
 
+    def touched(self) -> None:
+        """Something may be due earlier than it was."""
+        self._allocation.touched = True
+
     def retry(self, stream: Stream, now: float, out: list[Output]) -> None:
         """Give a rejected stream another chance."""
         if stream.phase is Phase.REJECTED:
