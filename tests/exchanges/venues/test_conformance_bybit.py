@@ -1,0 +1,123 @@
+"""Bybit under the conformance kit that every venue of a third party runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cryptodash.core.instruments import Instrument, MarketType, Symbol
+from cryptodash.core.numbers import Number
+from cryptodash.exchanges.adapter.messages import Ack, Ignored, Pong
+from cryptodash.exchanges.adapter.plan import Purpose, RestRequest
+from cryptodash.exchanges.venues.bybit.venue import VENUE
+from cryptodash.testing.conformance import Answer, Body, Check, Evidence, Recording, Refusal, Request, checks
+
+CAPTURES = Path(__file__).resolve().parents[4] / "shared" / "captures" / "bybit"
+SPOT, PERPETUAL = MarketType.SPOT, MarketType.PERPETUAL
+
+
+def instrument(market: MarketType, base: str = "BTC") -> Instrument:
+    return Instrument("bybit", market, Symbol(base, "USDT"), f"{base}USDT", Number("0.1"), Number("0.000001"))
+
+
+INSTRUMENTS = (instrument(SPOT), instrument(PERPETUAL), instrument(PERPETUAL, "XRP"))
+COMPUTED = frozenset({"Stats.change_pct"})
+
+REQUESTS = (
+    Request(
+        "spot",
+        ("orderbook.50.BTCUSDT", "publicTrade.BTCUSDT"),
+        b'{"req_id":"1","op":"subscribe","args":["orderbook.50.BTCUSDT","publicTrade.BTCUSDT"]}',
+    ),
+    Request(
+        "linear",
+        ("kline.1.BTCUSDT",),
+        {"req_id": "2", "op": "unsubscribe", "args": ["kline.1.BTCUSDT"]},
+        id="2",
+        on=False,
+    ),
+)
+ANSWERS = (
+    Answer("spot", b'{"success":true,"ret_msg":"subscribe","conn_id":"d9","req_id":"1","op":"subscribe"}', [Ack("1")]),
+    Answer("spot", b'{"success":true,"ret_msg":"subscribe","conn_id":"d9","op":"subscribe"}', [Ack("")]),
+    Answer(
+        "spot",
+        b'{"success":false,"ret_msg":"args size >10","conn_id":"d9","req_id":"1","op":"subscribe"}',
+        [Ack("1", False, "args size >10")],
+    ),
+    Answer(
+        "linear",
+        b'{"success":false,"ret_msg":"error:already subscribed,topic:x","conn_id":"d9","req_id":"1","op":"subscribe"}',
+        [Ack("1", False, "error:already subscribed,topic:x", already=True)],
+    ),
+    Answer("linear", b'{"req_id":"7","op":"pong","args":["1675418560633"],"conn_id":"d9"}', [Pong()]),
+    Answer("spot", b'{"success":false,"ret_msg":"unknown op","conn_id":"d9","op":"other"}', [Ignored("answer")]),
+)
+REFUSALS = (
+    Refusal(200, b'{"retCode":0,"retMsg":"OK","result":{}}', None),
+    Refusal(200, b'{"retCode":10001,"retMsg":"params error"}', "rejected"),
+    Refusal(200, b'{"retCode":10006,"retMsg":"Too many visits."}', "banned", wait=5.0),
+    Refusal(403, b"access too frequent, please try again in 10 minutes", "banned", wait=600.0),
+    Refusal(403, b"<html>CloudFront: your country</html>", "blocked"),
+)
+EVIDENCE = Evidence(
+    VENUE, INSTRUMENTS, requests=REQUESTS, answers=ANSWERS, refusals=REFUSALS, computed=COMPUTED
+)
+
+
+def spot(file: str, topic: str, **expected: object) -> Recording:
+    return recording(f"spot-{file}", "spot", f"spot:BTC-USDT:{topic}", **expected)
+
+
+def linear(file: str, topic: str, **expected: object) -> Recording:
+    return recording(f"linear-{file}", "linear", f"perpetual:BTC-USDT:{topic}", **expected)
+
+
+def recording(file: str, endpoint: str, *topics: str, **expected: object) -> Recording:
+    return Recording(file, endpoint, CAPTURES / f"{file}.jsonl", topics, **expected)  # type: ignore[arg-type]
+
+
+RECORDINGS = (
+    linear("kline1-btcusdt-2026", "candle:1m", messages={"Ack": 1, "Bar": 2}),
+    linear("orderbook50-btcusdt-2026", "order_book:50", messages={"Depth": 2}, counts={"book": 2}),
+    recording(
+        "linear-orderbook500-xrpusdt-2024",
+        "linear",
+        "perpetual:XRP-USDT:order_book:50",
+        instead={"orderbook.50.XRPUSDT": "orderbook.500.XRPUSDT"},
+        messages={"Depth": 50},
+        counts={"book": 50},
+    ),
+    linear("publictrade-btcusdt-2026", "trade", messages={"Ack": 1, "Trades": 2}),
+    linear("tickers-btcusdt-2026", "ticker", messages={"Stats": 1, "Mark": 2}),
+    spot("kline1-btcusdt-2026", "candle:1m", messages={"Ack": 1, "Bar": 2}),
+    spot("orderbook1-btcusdt-2026", "ticker", messages={"Ack": 1, "Quote": 2}, counts={}),
+    spot("orderbook50-btcusdt-2026", "order_book:50", messages={"Ack": 1, "Depth": 9}, counts={"book": 9}),
+    spot("publictrade-btcusdt-2026", "trade", messages={"Ack": 1, "Trades": 2}),
+    spot("tickers-btcusdt-2026", "ticker", messages={"Ack": 1, "Stats": 2}),
+)
+
+
+def catalogue(market: MarketType) -> RestRequest:
+    return next(iter(VENUE.catalogue_requests(market)))
+
+
+BODIES = (
+    Body(
+        catalogue(PERPETUAL),
+        CAPTURES / "rest-linear-instruments-docexample.json",
+    ),
+)
+RECORDED = Evidence(VENUE, INSTRUMENTS, recordings=RECORDINGS, computed=COMPUTED)
+
+
+@pytest.mark.parametrize("check", checks(EVIDENCE), ids=str)
+def test_conformance(check: Check) -> None:
+    check()
+
+
+@pytest.mark.captures
+@pytest.mark.parametrize("check", [each for each in checks(RECORDED) if " of " in each.name], ids=str)
+def test_recordings(captures: Path, check: Check) -> None:
+    check()
