@@ -7,14 +7,15 @@ two count.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 from zlib import crc32
 
 from cryptodash.core.events import Level, Side
 from cryptodash.core.instruments import Instrument
 from cryptodash.core.numbers import Number, positive, unsigned
-from cryptodash.exchanges.adapter.decode import in_base, read_data
+from cryptodash.exchanges.adapter.decode import MAX_NAME, MAX_TIME_MS, in_base, read_data
 from cryptodash.exchanges.adapter.messages import (
     Ack,
     BadFrame,
@@ -161,7 +162,12 @@ def names_of(request: Mapping[str, Any]) -> list[str]:
 
 
 def read(frame: bytes, readers: Readers) -> list[Message]:
-    """What a frame says."""
+    """What a frame says. Raises ``BadFrame``."""
+    with _checked():
+        return _read(frame, readers)
+
+
+def _read(frame: bytes, readers: Readers) -> list[Message]:
     if frame == TEXT_PONG:
         return [Pong()]
     said = _decoded(frame)
@@ -183,16 +189,28 @@ def reader(instrument: Instrument | None) -> Reader:
         return in_base(str(text), instrument) if in_contracts else unsigned(str(text))
 
     def read_frame(stream: str, frame: bytes) -> Sequence[Message]:
-        said = _decoded(frame)
-        return [_DATA[said["kind"]](stream, said, size)]
+        with _checked():
+            said = _decoded(frame)
+            return [_DATA[said["kind"]](stream, said, size)]
 
     return read_frame
 
 
 def body_reader(body: bytes) -> Message:
-    """What a REST body says."""
-    said = _decoded(body)
-    return _DATA[said["kind"]](str(said.get("stream", "")), said, lambda text: unsigned(str(text)))
+    """What a REST body says. Raises ``BadFrame``."""
+    with _checked():
+        said = _decoded(body)
+        return _DATA[said["kind"]](str(said.get("stream", ""))[:MAX_NAME], said, lambda text: unsigned(str(text)))
+
+
+@contextmanager
+def _checked() -> Iterator[None]:
+    """Whatever goes wrong with a document of another shape is a ``BadFrame``: nothing here is declared, as a real
+    venue's frames are."""
+    try:
+        yield
+    except (KeyError, TypeError, IndexError, AttributeError) as error:
+        raise BadFrame("schema", repr(error)) from None
 
 
 def _decoded(frame: bytes) -> dict[str, Any]:
@@ -210,7 +228,14 @@ Size = Callable[[object], str]
 
 
 def _time(said: Mapping[str, Any]) -> int | None:
-    return None if said.get("t") is None else int(said["t"])
+    return None if said.get("t") is None else _as_time(said["t"])
+
+
+def _as_time(text: object) -> int:
+    time = int(str(text))
+    if not 0 <= time <= MAX_TIME_MS:
+        raise BadFrame("schema", f"no time: {time}")
+    return time
 
 
 def _at(said: Mapping[str, Any]) -> int:

@@ -9,7 +9,7 @@
 docs/add-an-exchange.md walks through it with an example.
 """
 
-from cryptodash.testing.conformance.checks import Check, checks
+from cryptodash.testing.conformance.checks import Check, checks, recorded_checks
 from cryptodash.testing.conformance.evidence import (
     Answer,
     Body,
@@ -36,4 +36,5 @@ __all__ = [
     "checks",
     "plain",
     "read_recording",
+    "recorded_checks",
 ]

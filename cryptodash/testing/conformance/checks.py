@@ -57,11 +57,12 @@ def checks(evidence: Evidence) -> list[Check]:
         found.append(Check(f"answer {number}", partial(tables.check_answer, evidence, answer)))
     for number, refusal in enumerate(evidence.refusals):
         found.append(Check(f"http answer {number}", partial(tables.check_refusal, evidence, refusal)))
-    return found + _recorded(evidence)
+    return found + recorded_checks(evidence)
 
 
-def _recorded(evidence: Evidence) -> list[Check]:
-    """Those of what was recorded."""
+def recorded_checks(evidence: Evidence) -> list[Check]:
+    """Only those of recordings and bodies: for a module of its own that is skipped where the recordings are not
+    there."""
     found = []
     for recording in evidence.recordings:
         found.append(Check(f"frames of {recording.name}", partial(check_frames, evidence, recording)))

@@ -12,7 +12,7 @@ from msgspec.structs import asdict
 from cryptodash.core.events import BookChanged, Event, StreamStatus, Sweep, Ticker
 from cryptodash.core.topics import Topic
 
-LEVELS = 20
+LEVELS = 5
 """Levels a side that are shown of a book."""
 UNCOMPARED = ("received", "figures")
 """Our own clock, and text that only saves time."""
