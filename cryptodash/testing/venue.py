@@ -12,6 +12,7 @@ Requests are ``{"op": "sub" | "unsub" | "ping", "args": [...], "id": "1"}``, or 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 
 from attrs import evolve, frozen
@@ -21,6 +22,7 @@ from cryptodash.core.instruments import Catalogue, Instrument, MarketType, Symbo
 from cryptodash.core.numbers import Number, positive
 from cryptodash.core.topics import Channel, Topic
 from cryptodash.exchanges.adapter.book_rules import BookRules, Chaining, SnapshotSource
+from cryptodash.exchanges.adapter.decode import MAX_NAME, symbol
 from cryptodash.exchanges.adapter.messages import BadFrame, Bar, Depth, Message, Reader, Readers
 from cryptodash.exchanges.adapter.plan import Part, Plan, Poll, Purpose, RestRequest, StreamSpec
 from cryptodash.exchanges.adapter.venue import Endpoint, Hosts, IVenue, Limits, Rate, RestLimits
@@ -152,6 +154,8 @@ class MadeUpVenue:
         return wire.TEXT_PING if self._habits.text_ping else _write({"op": "ping", "id": request_id})
 
     def reader(self, stream: StreamSpec) -> Reader:
+        if not _is_name(stream.name):
+            raise BadFrame("unknown", f"stream {stream.name[:MAX_NAME]}")
         return wire.reader(stream.instrument)
 
     def read(self, endpoint: str, frame: bytes, readers: Readers) -> Sequence[Message]:
@@ -161,7 +165,8 @@ class MadeUpVenue:
         return (RestRequest(Purpose.CATALOGUE, market, "/instruments"),)
 
     def read_catalogue(self, request: RestRequest, body: bytes) -> tuple[Sequence[Instrument], RestRequest | None]:
-        return [make_instrument(request.market, *each.split("-")) for each in json.loads(body)], None
+        with wire.checked():
+            return [make_instrument(request.market, *_symbol(each)) for each in json.loads(body)], None
 
     def snapshot_request(self, topic: Topic, instrument: Instrument, depth: int) -> RestRequest | None:
         if self.book_rules[topic.market].snapshots is SnapshotSource.STREAM:
@@ -172,8 +177,8 @@ class MadeUpVenue:
 
     def read_snapshot(self, request: RestRequest, body: bytes) -> Depth:
         message = wire.body_reader(body)
-        if not isinstance(message, Depth):
-            raise BadFrame("schema", "not a book")
+        if not isinstance(message, Depth) or not message.snapshot:
+            raise BadFrame("schema", "not a whole book")
         return message
 
     def candles_request(self, topic: Topic, instrument: Instrument, limit: int, end_ms: int | None) -> RestRequest:
@@ -181,11 +186,8 @@ class MadeUpVenue:
         return RestRequest(Purpose.CANDLES, topic.market, f"/candles/{native}", topic=topic, native=native, limit=limit)
 
     def read_candles(self, request: RestRequest, body: bytes) -> Sequence[Bar]:
-        bars = []
-        for time, text in json.loads(body):
-            close = positive(text)
-            bars.append(Bar("", time, close, close, close, close, Number("1")))
-        return bars
+        with wire.checked():
+            return [_bar(*row) for row in json.loads(body)]
 
     def read_poll(self, request: RestRequest, body: bytes) -> Sequence[Message]:
         return [wire.body_reader(body)]
@@ -195,6 +197,21 @@ class MadeUpVenue:
 
     def rest_error(self, status: int, headers: Mapping[str, str], body: bytes) -> tuple[str, str, float | None] | None:
         return None if status == 200 else ("", f"HTTP {status}", None)
+
+
+_is_name = re.compile(r"(?:(?:quote|day|trade|candle|mark|book[0-9]*):[^:]{1,100}|heartbeat:)").fullmatch
+
+
+def _symbol(text: str) -> Symbol:
+    found = symbol(*text.split("-"))
+    if found is None:
+        raise BadFrame("schema", f"no pair: {text[:MAX_NAME]!r}")
+    return found
+
+
+def _bar(time: object, text: str) -> Bar:
+    close = positive(text)
+    return Bar("", wire.as_time(time), close, close, close, close, Number("1"))
 
 
 def _single(spec: StreamSpec) -> Plan:

@@ -70,7 +70,7 @@ def subscriptions(*streams: str) -> bytes:
 
 def heartbeat(time: int) -> bytes:
     """The stream of heartbeats that every connection has."""
-    return _write({"kind": "heartbeat", "stream": "heartbeat", "t": time})
+    return _write({"kind": "heartbeat", "stream": "heartbeat:", "t": time})
 
 
 def numbered(number: int, frame: bytes) -> bytes:
@@ -163,7 +163,7 @@ def names_of(request: Mapping[str, Any]) -> list[str]:
 
 def read(frame: bytes, readers: Readers) -> list[Message]:
     """What a frame says. Raises ``BadFrame``."""
-    with _checked():
+    with checked():
         return _read(frame, readers)
 
 
@@ -189,7 +189,7 @@ def reader(instrument: Instrument | None) -> Reader:
         return in_base(str(text), instrument) if in_contracts else unsigned(str(text))
 
     def read_frame(stream: str, frame: bytes) -> Sequence[Message]:
-        with _checked():
+        with checked():
             said = _decoded(frame)
             return [_DATA[said["kind"]](stream, said, size)]
 
@@ -198,13 +198,13 @@ def reader(instrument: Instrument | None) -> Reader:
 
 def body_reader(body: bytes) -> Message:
     """What a REST body says. Raises ``BadFrame``."""
-    with _checked():
+    with checked():
         said = _decoded(body)
         return _DATA[said["kind"]](str(said.get("stream", ""))[:MAX_NAME], said, lambda text: unsigned(str(text)))
 
 
 @contextmanager
-def _checked() -> Iterator[None]:
+def checked() -> Iterator[None]:
     """Whatever goes wrong with a document of another shape is a ``BadFrame``: nothing here is declared, as a real
     venue's frames are."""
     try:
@@ -228,10 +228,11 @@ Size = Callable[[object], str]
 
 
 def _time(said: Mapping[str, Any]) -> int | None:
-    return None if said.get("t") is None else _as_time(said["t"])
+    return None if said.get("t") is None else as_time(said["t"])
 
 
-def _as_time(text: object) -> int:
+def as_time(text: object) -> int:
+    """A time in ms. Raises ``ValueError``, or ``BadFrame`` for one that cannot be."""
     time = int(str(text))
     if not 0 <= time <= MAX_TIME_MS:
         raise BadFrame("schema", f"no time: {time}")

@@ -1,6 +1,13 @@
-"""Everything that a venue of another distribution may import. What stands in ``__all__`` keeps its name and meaning
-within a major version; ``tests/exchanges/adapter/test_public_names.py`` guards it."""
+"""Everything that a venue of another distribution may import: the interface, and the words of ``core`` that it is made
+of. What stands in ``__all__`` keeps its name and meaning within a major version;
+``tests/exchanges/adapter/test_public_names.py`` guards it."""
 
+from cryptodash.core.errors import NumberRejected, UpstreamError
+from cryptodash.core.events import Level, Side
+from cryptodash.core.instruments import Instrument, MarketType, Symbol
+from cryptodash.core.intervals import INTERVALS
+from cryptodash.core.numbers import Number, admit, multiply, positive, scale, trimmed, unsigned
+from cryptodash.core.topics import Channel, Topic
 from cryptodash.exchanges.adapter.book_rules import BookRules, Chaining, Checksum, SnapshotSource
 from cryptodash.exchanges.adapter.decode import (
     MAX_NAME,
@@ -61,6 +68,7 @@ from cryptodash.exchanges.adapter.plan import Part, Plan, Poll, Purpose, RestReq
 from cryptodash.exchanges.adapter.venue import Endpoint, Hosts, IVenue, Limits, Rate, RestLimits
 
 __all__ = [
+    "INTERVALS",
     "MAX_NAME",
     "MAX_TIME_MS",
     "UNREADABLE",
@@ -70,6 +78,7 @@ __all__ = [
     "Best",
     "BookRules",
     "Chaining",
+    "Channel",
     "Checksum",
     "Control",
     "Count",
@@ -81,10 +90,15 @@ __all__ = [
     "Hosts",
     "IVenue",
     "Ignored",
+    "Instrument",
+    "Level",
     "Limits",
     "Mark",
+    "MarketType",
     "Message",
     "Name",
+    "Number",
+    "NumberRejected",
     "Part",
     "Plan",
     "Poll",
@@ -99,16 +113,21 @@ __all__ = [
     "RestRequest",
     "Restarting",
     "Sequenced",
+    "Side",
     "SnapshotSource",
     "Stats",
     "StreamSpec",
     "Subscribed",
     "SweepRow",
     "SweepRows",
+    "Symbol",
     "Time",
+    "Topic",
     "Trades",
     "Unwanted",
+    "UpstreamError",
     "Wrapped",
+    "admit",
     "amount",
     "bad_frame",
     "both_sides",
@@ -118,14 +137,19 @@ __all__ = [
     "fill",
     "in_base",
     "levels",
+    "multiply",
+    "positive",
     "price",
     "quote",
     "read_data",
     "reading",
     "retry_after",
+    "scale",
     "shape",
     "side",
     "signed",
     "step",
     "symbol",
+    "trimmed",
+    "unsigned",
 ]

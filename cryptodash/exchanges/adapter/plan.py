@@ -65,7 +65,8 @@ class Purpose(str, enum.Enum):
 @frozen
 class RestRequest:
     """One GET. The URL is the market's ``Hosts.rest`` + ``path``; ``pool`` names the budget that pays for it (a key of
-    ``IVenue.rest_limits``), ``weight`` is in that budget's unit."""
+    ``IVenue.rest_limits``), ``weight`` is in that budget's unit. ``instrument``: for a reader of the answer that must
+    know it (a contract's size, say)."""
 
     purpose: Purpose
     market: MarketType
@@ -76,6 +77,7 @@ class RestRequest:
     native: str = ""
     limit: int = 0
     pool: str = ""
+    instrument: Instrument | None = None
 
 
 @frozen

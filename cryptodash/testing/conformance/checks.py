@@ -10,6 +10,7 @@ from attrs import frozen
 from cryptodash.testing.conformance import interface, plans, tables
 from cryptodash.testing.conformance.bodies import check_body, check_mutated_body
 from cryptodash.testing.conformance.evidence import Evidence
+from cryptodash.testing.conformance.failure import NotConforming
 from cryptodash.testing.conformance.mutations import check_mutated_frames
 from cryptodash.testing.conformance.recordings import check_events, check_frames
 
@@ -22,7 +23,12 @@ class Check:
     run: Callable[[], None]
 
     def __call__(self) -> None:
-        self.run()
+        try:
+            self.run()
+        except NotConforming:
+            raise
+        except Exception as error:  # whatever a venue raises where it should not
+            raise NotConforming(f"{self.name}: the venue raises {type(error).__name__}: {error}") from error
 
     def __str__(self) -> str:
         return self.name
@@ -70,7 +76,7 @@ def recorded_checks(evidence: Evidence) -> list[Check]:
             found.append(Check(f"events of {recording.name}", partial(check_events, evidence, recording)))
         found.append(Check(f"mutants of {recording.name}", partial(check_mutated_frames, evidence, recording)))
     for number, body in enumerate(evidence.bodies):
-        name = f"{body.request.purpose} {number}"
+        name = f"{body.request.purpose.value} {number}"
         found.append(Check(f"body {name}", partial(check_body, evidence, body)))
         found.append(Check(f"mutants of body {name}", partial(check_mutated_body, evidence, body)))
     return found

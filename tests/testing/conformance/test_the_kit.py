@@ -1,0 +1,318 @@
+"""The kit finds what is wrong: venues that break one rule each, and the check that must say so."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytest
+from attrs import evolve
+
+from cryptodash.core.errors import UpstreamError
+from cryptodash.core.instruments import Instrument, MarketType
+from cryptodash.core.numbers import Number
+from cryptodash.core.topics import Channel, Topic
+from cryptodash.exchanges.adapter.book_rules import BookRules, Chaining, SnapshotSource
+from cryptodash.exchanges.adapter.messages import Ack, Fill, Message, Reader, Readers, Side, Trades
+from cryptodash.exchanges.adapter.plan import Part, Plan, RestRequest, StreamSpec
+from cryptodash.exchanges.adapter.venue import RestLimits
+from cryptodash.testing import wire
+from cryptodash.testing.conformance import (
+    Answer,
+    Body,
+    Evidence,
+    NotConforming,
+    Recording,
+    Refusal,
+    Request,
+    checks,
+    recorded_checks,
+)
+from cryptodash.testing.venue import LIMITS, Habits, MadeUpVenue, make_instrument
+
+SPOT, PERPETUAL = MarketType.SPOT, MarketType.PERPETUAL
+INSTRUMENTS = (make_instrument(SPOT, "BTC", "USDT"), make_instrument(PERPETUAL, "BTC", "USDT"))
+NOW = 1_700_000_000_000
+
+
+class Broken(MadeUpVenue):
+    """A made-up venue; what is broken is set on a subclass."""
+
+
+def broken(**members: Any) -> Evidence:
+    """A venue with other members."""
+    return Evidence(type("Broken", (Broken,), members)(), INSTRUMENTS)
+
+
+def replanned(change: Any) -> Evidence:
+    """A venue with another plan of what ``change`` gives a plan for."""
+
+    def plan(self: MadeUpVenue, topic: Topic, instrument: Instrument | None, depth: int) -> Plan:
+        return change(MadeUpVenue.plan(self, topic, instrument, depth), topic)  # type: ignore[no-any-return]
+
+    return broken(plan=plan)
+
+
+def with_stream(**changes: Any) -> Evidence:
+    return replanned(lambda plan, topic: evolve(plan, streams=tuple(evolve(each, **changes) for each in plan.streams)))
+
+
+def said(evidence: Evidence) -> dict[str, str]:
+    """What each check that fails says."""
+    found: dict[str, str] = {}
+    for check in checks(evidence):
+        try:
+            check()
+        except NotConforming as error:
+            found[check.name] = str(error)
+    return found
+
+
+def slow(plan: Plan, topic: Topic) -> Plan:
+    return evolve(plan, polls=tuple(evolve(each, every=0.001) for each in plan.polls))
+
+
+def heavy(self: MadeUpVenue, market: MarketType) -> Sequence[RestRequest]:
+    return (evolve(MadeUpVenue.catalogue_requests(self, market)[0], weight=5_000),)
+
+
+def from_nowhere(self: MadeUpVenue, market: MarketType) -> RestRequest:
+    return evolve(MadeUpVenue.probe_request(self, market), pool="other")
+
+
+def refuses_trades(self: MadeUpVenue, topic: Topic, instrument: Instrument | None, depth: int) -> Plan:
+    if topic.channel is Channel.TRADE:
+        raise UpstreamError("rejected", "none here")
+    return MadeUpVenue.plan(self, topic, instrument, depth)
+
+
+class Stateful(Broken):
+    def __init__(self) -> None:
+        super().__init__()
+        self._count = 0
+
+    def subscribe(self, endpoint: str, names: Sequence[str], request_id: str) -> bytes:
+        self._count += 1
+        return b"%d" % self._count
+
+
+class WithoutProbe(Broken):
+    probe_request = None  # type: ignore[assignment]
+
+
+COUNTED = BookRules(SnapshotSource.STREAM, Chaining.CONNECTION)
+
+GENERAL: list[tuple[str, Evidence, str, str]] = [
+    ("a method is missing", Evidence(WithoutProbe(), INSTRUMENTS), "interface", "probe_request"),
+    ("the id is upper case", broken(id="Acme"), "data", "id 'Acme'"),
+    ("a market has no host", broken(hosts={}), "data", "hosts has []"),
+    ("no instrument", Evidence(MadeUpVenue(), INSTRUMENTS[:1]), "data", "none of perpetual"),
+    (
+        "silence before the pong",
+        Evidence(MadeUpVenue(evolve(LIMITS, silent_after=10.0)), INSTRUMENTS),
+        "endpoints and limits",
+        "before its pong",
+    ),
+    (
+        "no bound on connects",
+        Evidence(MadeUpVenue(evolve(LIMITS, connects=())), INSTRUMENTS),
+        "endpoints and limits",
+        "no bound",
+    ),
+    ("a prefix and no end", broken(data_prefix=b"{", name_end=b""), "routing", "name_end"),
+    (
+        "a prefix beside counted frames",
+        Evidence(type("Counted", (Broken,), {"data_prefix": b"{"})(habits=Habits(books=COUNTED)), INSTRUMENTS),
+        "routing",
+        "leave it empty",
+    ),
+    ("a request too heavy", broken(catalogue_requests=heavy), "budgets", "weighs 5000"),
+    ("a pool that is not there", broken(probe_request=from_nowhere), "budgets", "pool 'other'"),
+    ("no catalogue", broken(catalogue_requests=lambda self, market: ()), "catalogue and probe", "is empty"),
+    (
+        "no snapshot",
+        broken(snapshot_request=lambda self, topic, instrument, depth: None),
+        "snapshot requests",
+        "says rest",
+    ),
+    ("an interval of its own", broken(intervals=lambda self, market: ("7m",)), "candle requests", "['7m']"),
+    ("a poll beyond the budget", replanned(slow), "plans", "bears"),
+    (
+        "a part nobody brings",
+        replanned(lambda plan, topic: evolve(plan, required=plan.required | {Part.MARK})),
+        "plans",
+        "mark",
+    ),
+    ("nothing required", replanned(lambda plan, topic: evolve(plan, required=frozenset())), "plans", "never be live"),
+    ("a channel refused", broken(plan=refuses_trades), "plans", "Evidence.without"),
+    ("an endpoint that is not there", with_stream(endpoint="other"), "plans", "endpoint 'other'"),
+    ("a stream that nobody reads", with_stream(name="what"), "plans", "BadFrame: unknown: stream what"),
+    ("a name too long", with_stream(name="trade:" + "x" * 200), "plans", "206 characters"),
+    ("a promise of nothing", with_stream(promise=0.0), "plans", "promises a frame in 0.0 s"),
+    ("every depth of one tier", with_stream(depth=5), "book tiers", ""),
+    ("a request with a state", Evidence(Stateful(), INSTRUMENTS), "every request", "each time"),
+    ("unsubscribe subscribes", broken(unsubscribe=MadeUpVenue.subscribe), "every request", "the same frame"),
+    (
+        "failures pass for answers",
+        broken(rest_error=lambda self, status, headers, body: None),
+        "http answers",
+        "is None",
+    ),
+    ("a cause of its own", broken(rest_error=lambda self, *rest: ("tired", "x", None)), "http answers", "'tired'"),
+    (
+        "no tick",
+        Evidence(MadeUpVenue(), (evolve(INSTRUMENTS[0], tick_size=Number("0")), INSTRUMENTS[1])),
+        "instruments",
+        "tick_size",
+    ),
+]
+TIERS_ARE_FINE = {"every depth of one tier"}
+"""One tier for every depth is what a venue has that has one."""
+
+
+@pytest.mark.parametrize(("evidence", "check", "words"), [pytest.param(*each[1:], id=each[0]) for each in GENERAL])
+def test_a_rule_that_is_broken_is_named(
+    evidence: Evidence, check: str, words: str, request: pytest.FixtureRequest
+) -> None:
+    found = said(evidence)
+    if request.node.callspec.id in TIERS_ARE_FINE:
+        assert check not in found
+        return
+    assert check in found, found
+    assert words in found[check]
+
+
+def test_the_made_up_venue_itself_breaks_none() -> None:
+    assert said(Evidence(MadeUpVenue(), INSTRUMENTS)) == {}
+
+
+# Tables and recordings
+
+TRADE = wire.trade("BTCUSDT", 1, "100.50", NOW)
+
+
+def reading(read: Any) -> MadeUpVenue:
+    """A venue that reads the frames of its streams so."""
+
+    def reader(self: MadeUpVenue, stream: StreamSpec) -> Reader:
+        return read  # type: ignore[no-any-return]
+
+    venue: MadeUpVenue = type("Broken", (Broken,), {"reader": reader})()
+    return venue
+
+
+def trade(**members: Any) -> MadeUpVenue:
+    """A venue whose trades have other members."""
+    fill = Fill("1", Number("100.50"), Number("1"), Side.BUY, NOW, 1)
+    values = {name: getattr(fill, name) for name in fill.__struct_fields__} | members
+    return reading(lambda stream, frame: [Trades(stream, [Fill(**values)])])
+
+
+def raises(error: Exception) -> Any:
+    def read(stream: str, frame: bytes) -> Sequence[Message]:
+        if frame != TRADE:
+            raise error
+        return MadeUpVenue().reader(StreamSpec("spot", stream, frozenset()))(stream, frame)
+
+    return reading(read)
+
+
+def lax(endpoint: str, frame: bytes, readers: Readers) -> Sequence[Message]:
+    return [Ack("1", argument="ETHUSDT")]
+
+
+def recorded(venue: MadeUpVenue, **members: Any) -> dict[str, str]:
+    values: dict[str, Any] = {"source": [TRADE], "topics": ["spot:BTC-USDT:trade"], **members}
+    recording = Recording("trades", "spot", **values)
+    computed = frozenset({"Fill.quantity"})
+    evidence = Evidence(venue, INSTRUMENTS, recordings=[recording], computed=computed)
+    found: dict[str, str] = {}
+    for check in recorded_checks(evidence):
+        try:
+            check()
+        except NotConforming as error:
+            found[check.name.partition(" ")[0]] = str(error)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("venue", "check", "words"),
+    [
+        (trade(price=Number("100.5")), "frames", "Fill.price is 100.5, which does not stand so"),
+        (trade(price=100.5), "frames", "Fill.price is 100.5"),
+        (trade(time=NOW // 1000), "frames", "is that in ms?"),
+        (trade(side="buy"), "frames", "Side"),
+        (trade(price=Number("1e3")), "frames", "plain notation"),
+        (trade(quantity=Number("0")), "frames", "above zero"),
+        (raises(KeyError("price")), "mutants", "KeyError"),
+        (raises(TypeError("none")), "mutants", "TypeError"),
+    ],
+)
+def test_what_a_reader_does_wrong_is_named(venue: MadeUpVenue, check: str, words: str) -> None:
+    found = recorded(venue)
+    assert check in found
+    assert words in found[check]
+
+
+@pytest.mark.parametrize(
+    ("members", "check", "words"),
+    [
+        ({"messages": {"Quote": 1}}, "frames", "wanted {'Quote': 1}"),
+        ({"counts": {"trade": 2}}, "events", "wanted {'trade': 2}"),
+        ({"events": []}, "events", "1 events, wanted 0"),
+        ({"last": {"spot:BTC-USDT:trade": {"price": "100.5"}}}, "events", "price is '100.50', wanted '100.5'"),
+        ({"last": {"spot:ETH-USDT:trade": {}}}, "events", "nothing of spot:ETH-USDT:trade"),
+        ({"topics": ["spot:DOGE-USDT:trade"]}, "events", "nothing was subscribed to"),
+        ({"source": []}, "frames", "no frame"),
+        ({"source": [b"{"]}, "frames", "cannot be read"),
+        (
+            {
+                "source": [
+                    wire.book("book:BTCUSDT", at, at, {"100": "1"}, {"101": "1"}, time=NOW) for at in (9, 10, 11, 15)
+                ],
+                "topics": ["spot:BTC-USDT:order_book:5"],
+                "snapshots": {"BTCUSDT": wire.book("", 10, 10, {"100": "1"}, {"101": "1"}, snapshot=True)},
+            },
+            "events",
+            "1 times frames of a book were missing",
+        ),
+    ],
+)
+def test_what_a_recording_should_say_and_does_not_is_named(members: Mapping[str, Any], check: str, words: str) -> None:
+    found = recorded(MadeUpVenue(), **members)
+    assert check in found
+    assert words in found[check]
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        (Request("spot", ["trade:BTCUSDT"], b"{}"), "wanted b'{}'"),
+        (Request("spot", ["trade:BTCUSDT"], {"op": "unsub"}), "wanted {'op': 'unsub'}"),
+        (Request("spot", ["a", "b", "c", "d"], b""), "args_per_message"),
+        (Answer("spot", b"{", []), "cannot be read"),
+        (Answer("spot", wire.ack("1"), [Ack("2")]), "wanted [Ack(request_id='2'"),
+        (Answer("spot", wire.ack(symbol="DOGE"), [Ack(argument="DOGE")]), "wait for ever"),
+        (Refusal(404, b"", "rejected"), "wanted 'rejected'"),
+        (Refusal(404, b"", None), "wanted cause None"),
+        (Body(RestRequest(MadeUpVenue().probe_request(SPOT).purpose, SPOT, "/time"), b"1"), "nothing reads"),
+        (Body(MadeUpVenue().catalogue_requests(SPOT)[0], b"{"), "cannot be read"),
+        (Body(MadeUpVenue().catalogue_requests(SPOT)[0], b'["BTC-USDT"]', count=2), "1 rows, wanted 2"),
+        (
+            Body(MadeUpVenue().catalogue_requests(SPOT)[0], b'["BTC-USDT"]', rows={0: {"native": "BTC"}}),
+            "native is 'BTCUSDT', wanted 'BTC'",
+        ),
+    ],
+)
+def test_a_row_that_is_not_so_is_named(row: Request | Answer | Refusal | Body, words: str) -> None:
+    table = {Request: "requests", Answer: "answers", Refusal: "refusals", Body: "bodies"}[type(row)]
+    rows: Any = {table: [row]}
+    found = said(Evidence(MadeUpVenue(), INSTRUMENTS, **rows))
+    assert any(words in text for text in found.values()), found
+
+
+def test_a_poll_is_weighed_by_how_often_it_is_made() -> None:
+    class Slow(Broken):
+        rest_limits: Mapping[str, RestLimits] = {"": RestLimits(1, 60.0), "books": RestLimits(20, 60.0)}
+
+    assert "bears" in said(Evidence(Slow(), INSTRUMENTS))["plans"]
