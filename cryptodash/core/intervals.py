@@ -6,6 +6,7 @@ from datetime import datetime, timezone
 from typing import Final
 
 INTERVALS: Final = ("1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "12h", "1d", "1w", "1M")
+"""Every interval a client can ask for, by our name."""
 
 _MINUTE = 60_000
 _HOUR = 60 * _MINUTE

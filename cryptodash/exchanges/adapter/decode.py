@@ -35,6 +35,7 @@ from cryptodash.exchanges.adapter.messages import BadFrame, Message, Readers, Un
 T = TypeVar("T")
 
 MAX_TIME_MS = 253_402_300_799_999
+"""The last time (ms) that RFC 3339 can write."""
 assert is_time_ms(MAX_TIME_MS) and not is_time_ms(MAX_TIME_MS + 1)
 
 Time = Annotated[int, Meta(ge=0, le=MAX_TIME_MS)]
@@ -44,6 +45,7 @@ Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 """An update id, a trade id, a counter."""
 
 MAX_NAME = 128
+"""Characters of the longest name of a stream or an instrument."""
 Name = Annotated[str, Meta(min_length=1, max_length=MAX_NAME)]
 """A word of the venue's that we keep or look up."""
 

@@ -198,6 +198,7 @@ Data = Quote | Stats | Mark | Trades | Depth | Bar | SweepRows
 """What belongs to a stream."""
 
 Message = Control | Data
+"""All that a frame can say."""
 
 Reader = Callable[[str, bytes], Sequence[Message]]
 """Reads the frames of one stream: from (stream name, frame) to messages."""

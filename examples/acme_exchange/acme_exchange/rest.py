@@ -1,0 +1,117 @@
+"""Acme's REST answers in our words: catalogue, candles, errors. Source: Acme's manual, chapter 5, "REST"."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from msgspec import Struct, field
+
+from acme_exchange.streams import Candle
+from cryptodash.exchanges.adapter import (
+    Bar,
+    Instrument,
+    MarketType,
+    Name,
+    Purpose,
+    RestRequest,
+    Topic,
+    decoder,
+    in_base,
+    positive,
+    retry_after,
+    symbol,
+)
+
+PERPETUAL = MarketType.PERPETUAL
+POOL = "acme"
+"""One budget for the address: 600 requests a minute, whatever they ask for (5.1)."""
+
+
+# {"contracts":[{"name":"BTC-PERP","base":"BTC","quote":"USD","contractSize":"0.001","tick":"0.5","minContracts":"1",
+#  "state":"open"}]}
+class _Contract(Struct, gc=False):
+    name: Name
+    base: Name
+    quote: Name
+    size: str = field(name="contractSize")
+    tick: str
+    least: str = field(name="minContracts")
+    state: Name
+
+
+class _Contracts(Struct, gc=False):
+    contracts: list[_Contract]
+
+
+_contracts = decoder(_Contracts)
+STATUS: Mapping[str, str] = {"open": "trading", "announced": "pre_open", "ended": "delisted"}
+"""Our word for each of the venue's; one we do not know is ``halted``: only ``open`` promises trades (5.3)."""
+
+
+def catalogue_requests(market: MarketType) -> Sequence[RestRequest]:
+    """All contracts are one page (5.3)."""
+    return [RestRequest(Purpose.CATALOGUE, market, "/v1/contracts", pool=POOL)]
+
+
+def read_catalogue(body: bytes) -> Sequence[Instrument]:
+    """A contract without a usable name cannot be asked for, and is left out."""
+    found = [_instrument(each) for each in _contracts(body).contracts]
+    return [each for each in found if each is not None]
+
+
+def _instrument(contract: _Contract) -> Instrument | None:
+    name, size, tick = symbol(contract.base, contract.quote), positive(contract.size), positive(contract.tick)
+    if name is None:
+        return None
+    bare = Instrument("acme", PERPETUAL, name, contract.name, tick, size, contract_size=size)
+    return Instrument(
+        "acme",
+        PERPETUAL,
+        name,
+        contract.name,
+        tick,
+        size,
+        min_qty=positive(in_base(contract.least, bare)),
+        status=STATUS.get(contract.state, "halted"),
+        venue_status=contract.state,
+        contract_size=size,
+    )
+
+
+def candles_request(topic: Topic, instrument: Instrument, limit: int, end_ms: int | None) -> RestRequest:
+    """At most 500 bars (5.2). The answer counts in contracts: its reader needs the instrument."""
+    limit = max(1, min(limit, 500))
+    end = () if end_ms is None else (("end", str(end_ms)),)
+    params = (("contract", instrument.native), ("interval", topic.interval), ("limit", str(limit)), *end)
+    return RestRequest(
+        Purpose.CANDLES, PERPETUAL, "/v1/candles", params, 1, topic, instrument.native, limit, POOL, instrument
+    )
+
+
+class _Candles(Struct, gc=False):
+    candles: list[Candle]
+
+
+_candles = decoder(_Candles)
+
+
+def read_candles(request: RestRequest, body: bytes) -> Sequence[Bar]:
+    return [each.bar("", request.instrument, None) for each in _candles(body).candles]
+
+
+def probe_request(market: MarketType) -> RestRequest:
+    return RestRequest(Purpose.PROBE, market, "/v1/time", pool=POOL)
+
+
+def rest_error(status: int, headers: Mapping[str, str], body: bytes) -> tuple[str, str, float | None] | None:
+    """Failures have an HTTP status of their own (5.5): 429 with Retry-After, 451 where Acme may not serve."""
+    if status < 300:
+        return None
+    message = f"HTTP {status}"
+    if status == 429:
+        return "banned", f"{message}: too many requests", retry_after(headers, 60.0)
+    if status in (403, 451):
+        return "blocked", f"{message}: not served from here", None
+    if status == 503:
+        return "maintenance", message, None
+    return ("rejected" if status in (400, 404) else ""), message, None
