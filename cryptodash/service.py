@@ -19,9 +19,9 @@ from twisted.python.failure import Failure
 from twisted.web.server import Site
 
 from cryptodash import __version__
-from cryptodash.api.metrics import ReactorLag
-from cryptodash.api.rest import Rest
-from cryptodash.api.site import make_site
+from cryptodash.api.http.metrics import ReactorLag
+from cryptodash.api.http.rest import Rest
+from cryptodash.api.http.site import make_site
 from cryptodash.api.socket import ClientFactory
 from cryptodash.core.config import Config
 from cryptodash.core.errors import ConfigError

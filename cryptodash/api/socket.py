@@ -19,11 +19,11 @@ from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from cryptodash.api.admission import AddressCap, Addresses, origin_allowed
-from cryptodash.api.answers import JSON, error_body
+from cryptodash.api.addresses import Addresses
+from cryptodash.api.admission import AddressCap, origin_allowed
+from cryptodash.api.answer_parts import JSON, SECURITY_HEADERS, SERVER, error_body
 from cryptodash.api.deflate import accept_deflate
 from cryptodash.api.fanout import Fanout
-from cryptodash.api.guards import SECURITY_HEADERS, SERVER
 from cryptodash.api.limiter import TokenBucket
 from cryptodash.api.line import Line
 from cryptodash.api.session import Identity, Session

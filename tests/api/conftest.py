@@ -19,8 +19,8 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 from zope.interface import implementer
 
-from cryptodash.api.rest import Rest
-from cryptodash.api.site import make_site
+from cryptodash.api.http.rest import Rest
+from cryptodash.api.http.site import make_site
 from cryptodash.core import codec
 from cryptodash.core.config import Config
 from cryptodash.core.errors import Refused

@@ -26,9 +26,9 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 from twisted.test.iosim import FakeTransport
 
-from cryptodash.api.guards import owner_of
-from cryptodash.api.rest import Rest
-from cryptodash.api.site import make_site
+from cryptodash.api.http.guards import owner_of
+from cryptodash.api.http.rest import Rest
+from cryptodash.api.http.site import make_site
 from cryptodash.api.socket import ClientFactory
 from cryptodash.api.upgrade import MAX_FIELDS, MAX_HEAD, read_upgrade
 from cryptodash.core.config import Config, Limits

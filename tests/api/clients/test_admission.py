@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from cryptodash.api.admission import AddressCap, Addresses
+from cryptodash.api.addresses import Addresses
+from cryptodash.api.admission import AddressCap
 from cryptodash.api.limiter import TokenBucket
 from cryptodash.core.time import ManualClock
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from cryptodash.api.metrics import LAG_BOUNDS, Metrics, ReactorLag
+from cryptodash.api.http.metrics import LAG_BOUNDS, Metrics, ReactorLag
 from cryptodash.core.tally import Tally
 from cryptodash.core.time import ManualClock
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from math import ceil
 from typing import Any, Final
 
@@ -13,18 +13,20 @@ from klein import Klein
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 from twisted.web.http import Request
-from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from werkzeug.exceptions import HTTPException
 
-from cryptodash.api import values
-from cryptodash.api.admission import Addresses
-from cryptodash.api.answers import Answer, error_answer, error_body, json_answer, send, stored_answer
-from cryptodash.api.guards import log_failure
-from cryptodash.api.holds import Holds, TooManyHeld
-from cryptodash.api.metrics import CONTENT_TYPE, Metrics
-from cryptodash.api.pages import Page, load_pages, page_policy
-from cryptodash.api.queries import Query
-from cryptodash.api.reports import SERVICE, exchange_members, readiness, stream_members
-from cryptodash.api.symbols import SymbolList
+from cryptodash.api.addresses import Addresses
+from cryptodash.api.answer_parts import error_body
+from cryptodash.api.http import values
+from cryptodash.api.http.answers import Answer, error_answer, json_answer, send, stored_answer
+from cryptodash.api.http.errors import no_route_answer, not_yet_known, refused_answer, upstream_answer
+from cryptodash.api.http.guarded_request import log_failure
+from cryptodash.api.http.holds import Holds
+from cryptodash.api.http.metrics import CONTENT_TYPE, Metrics
+from cryptodash.api.http.pages import Page, load_pages, page_policy
+from cryptodash.api.http.queries import Query
+from cryptodash.api.http.reports import SERVICE, exchange_members, readiness, stream_members
+from cryptodash.api.http.symbols import SymbolList
 from cryptodash.core import codec
 from cryptodash.core.config import Config
 from cryptodash.core.errors import Refused, UpstreamError
@@ -39,14 +41,6 @@ REFRESH_EVERY_S: Final = 10.0
 DEFAULT_TRADES: Final = 100
 DEFAULT_CANDLES: Final = 200
 DEFAULT_INTERVAL: Final = "1m"
-
-_STATUS: Final[Mapping[str, int]] = {
-    "unknown_exchange": 404,
-    "unknown_symbol": 404,
-    "not_yet_known": 409,
-    "too_many_topics": 429,
-}
-"""Codes whose HTTP status does not depend on who raised them."""
 
 
 @frozen
@@ -92,7 +86,7 @@ class Rest:
         self._metrics = Metrics(tally, clock, version)
         self._refreshed: dict[str, float] = {}
         self._pages = load_pages("cryptodash.dashboard", version)
-        self._documents = load_pages("cryptodash.api", version)
+        self._documents = load_pages("cryptodash.api.http", version)
         self.routes = Routes(
             frozenset({rule.rule for rule in self.app.url_map.iter_rules() if "<" not in rule.rule} | {"/ws"})
         )
@@ -194,7 +188,7 @@ class Rest:
         topic = await self._first(request, query, Channel.TICKER)
         ticker = self._hub.ticker(topic)
         if ticker is None:
-            raise _not_yet_known(topic)
+            raise not_yet_known(topic)
         await send(request, json_answer(self._with_status(codec.ticker_payload(ticker), topic)))
 
     @app.route("/api/orderbook", methods=["GET"])
@@ -204,7 +198,7 @@ class Rest:
         topic = await self._first(request, query, Channel.ORDER_BOOK, depth=query.whole("depth"))
         payload = values.snapshot_of(self._hub.current(topic, self._hub.view_interval(topic, None)))
         if payload is None:
-            raise _not_yet_known(topic)
+            raise not_yet_known(topic)
         await send(request, json_answer(self._with_status(payload, topic)))
 
     @app.route("/api/trades", methods=["GET"])
@@ -214,7 +208,7 @@ class Rest:
         topic = await self._first(request, query, Channel.TRADE)
         trades = self._hub.trades(topic, limit)
         if not trades:
-            raise _not_yet_known(topic)
+            raise not_yet_known(topic)
         await send(request, json_answer(self._with_status(values.trades_payload(topic, limit, trades), topic)))
 
     @app.route("/api/candles", methods=["GET"])
@@ -233,7 +227,7 @@ class Rest:
         self._holds.hold(topic, self._address(request))
         if not await self._hub.first_value(topic, self._hub.view_interval(topic, None), FIRST_VALUE_S):
             self._resolve(query, channel, depth)  # the catalogue may have come meanwhile, and know better
-            raise _not_yet_known(topic)
+            raise not_yet_known(topic)
         return topic
 
     def _resolve(self, query: Query, channel: Channel, depth: int | None = None, interval: str | None = None) -> Topic:
@@ -291,38 +285,20 @@ class Rest:
 
     @app.handle_errors(Refused)
     async def refused(self, request: Request, failure: Failure) -> None:
-        error = failure.value
-        assert isinstance(error, Refused)
-        headers: dict[str, str] = {}
-        if isinstance(error, TooManyHeld):
-            headers["Retry_After"] = str(error.retry_after)
-        elif error.code == "not_yet_known":
-            headers["Retry_After"] = "1"
-        elif error.code == "unauthorized":
-            headers["WWW_Authenticate"] = "Bearer"
-        await send(request, error_answer(error.code, error.message, _STATUS.get(error.code, error.status), **headers))
+        assert isinstance(failure.value, Refused)
+        await send(request, refused_answer(failure.value))
 
     @app.handle_errors(UpstreamError)
     async def upstream_failed(self, request: Request, failure: Failure) -> None:
-        error = failure.value
-        assert isinstance(error, UpstreamError)
-        body = codec.encode({"error": {"code": "upstream_error", "message": str(error), "cause": error.cause}})
-        headers = {"Retry_After": str(max(1, ceil(error.retry_after)))} if error.retry_after is not None else {}
-        await send(request, json_answer(body, 502, **headers))
+        assert isinstance(failure.value, UpstreamError)
+        await send(request, upstream_answer(failure.value))
 
     @app.handle_errors(HTTPException)
     async def no_route(self, request: Request, failure: Failure) -> None:
-        if isinstance(failure.value, MethodNotAllowed):
-            allowed = ", ".join(sorted({*(failure.value.valid_methods or ()), "OPTIONS"}))
-            await send(request, error_answer("method_not_allowed", f"this path takes {allowed}", 405, Allow=allowed))
-        else:
-            await send(request, error_answer("not_found", "no such path", 404))
+        assert isinstance(failure.value, HTTPException)
+        await send(request, no_route_answer(failure.value))
 
     @app.handle_errors(Exception)
     async def failed(self, request: Request, failure: Failure) -> None:
         log_failure(failure)
         await send(request, Answer(error_body("internal_error", "the server failed to answer"), 500))
-
-
-def _not_yet_known(topic: Topic) -> Refused:
-    return Refused("not_yet_known", f"{topic} has no value yet", 409)

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from cryptodash.api.rest import Rest
-from cryptodash.api.site import make_site
+from cryptodash.api.http.rest import Rest
+from cryptodash.api.http.site import make_site
 from cryptodash.core.config import Config
 from cryptodash.core.events import BookChanged, Cause, Side, State, StreamStatus, Ticker, Trade
 from cryptodash.core.tally import Tally

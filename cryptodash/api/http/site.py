@@ -14,9 +14,10 @@ from twisted.web.http import Request
 from twisted.web.resource import IResource, Resource
 from twisted.web.server import NOT_DONE_YET, Site
 
-from cryptodash.api.answers import Answer, error_answer, send_now
-from cryptodash.api.guards import IDLE_S, Guard, GuardedChannel, GuardedRequest
-from cryptodash.api.rest import Rest
+from cryptodash.api.http.answers import Answer, error_answer, send_now
+from cryptodash.api.http.guarded_request import GuardedRequest
+from cryptodash.api.http.guards import IDLE_S, Guard, GuardedChannel
+from cryptodash.api.http.rest import Rest
 from cryptodash.api.socket import ClientFactory
 from cryptodash.api.upgrade import read_upgrade, valid_host
 from cryptodash.core.config import Config

@@ -13,8 +13,8 @@ from twisted.internet.testing import StringTransport
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
-from cryptodash.api.answers import Answer, send
-from cryptodash.api.guards import IDLE_S, LINGER_S, MAX_HEADER_LINES, MAX_URL, STALL_S
+from cryptodash.api.http.answers import Answer, send
+from cryptodash.api.http.guards import IDLE_S, LINGER_S, MAX_HEADER_LINES, MAX_URL, STALL_S
 
 HEALTH = b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n"
 

@@ -12,7 +12,7 @@ import pytest
 from jsonschema import Draft202012Validator
 from openapi_schema_validator import OAS31Validator
 
-from cryptodash.api.rest import Rest
+from cryptodash.api.http.rest import Rest
 from cryptodash.core import codec
 from cryptodash.core.errors import UpstreamError
 from cryptodash.core.events import BookDelta, BookSnapshot, Candle, Cause, Side, State, StreamStatus, Ticker, Trade

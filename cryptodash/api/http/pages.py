@@ -9,7 +9,8 @@ from typing import Final
 
 from attrs import frozen
 
-from cryptodash.api.answers import JSON, Stored
+from cryptodash.api.answer_parts import JSON
+from cryptodash.api.http.answers import Stored
 
 TYPES: Final[Mapping[str, str]] = {
     "html": "text/html; charset=utf-8",

@@ -16,9 +16,9 @@ from twisted.internet.interfaces import IPushProducer
 from twisted.web.http import Request
 from zope.interface import implementer
 
+from cryptodash.api.answer_parts import JSON, error_body
 from cryptodash.core import codec
 
-JSON: Final = "application/json; charset=utf-8"
 COMPRESS_FROM: Final = 1024
 """Bytes below which compression costs more than it saves."""
 SLICE: Final = 64 * 1024
@@ -55,11 +55,6 @@ def json_answer(value: object, status: int = 200, **headers: str) -> Answer:
     """Any plain value as a JSON answer. Header names are given with underscores: ``Retry_After="1"``."""
     body = value if isinstance(value, bytes) else value.encode() if isinstance(value, str) else codec.encode(value)
     return Answer(body, status, headers={name.replace("_", "-"): text for name, text in headers.items()})
-
-
-def error_body(code: str, message: str, **more: object) -> bytes:
-    """The one shape of an error; ``more`` are further members beside ``error``."""
-    return codec.encode({"error": {"code": code, "message": message}, **more})
 
 
 def error_answer(code: str, message: str, status: int, **headers: str) -> Answer:

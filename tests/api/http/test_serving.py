@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from cryptodash.api.guards import MAX_URL
-from cryptodash.api.pages import JS_COMMENT, TYPES, without_comments
+from cryptodash.api.http.guards import MAX_URL
+from cryptodash.api.http.pages import JS_COMMENT, TYPES, without_comments
 
 HTML_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "

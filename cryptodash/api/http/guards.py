@@ -13,23 +13,18 @@ KiB and 100 lines (431);
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
 from http import HTTPStatus
-from io import BytesIO
 from typing import Any, Final
 
 from attrs import frozen
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.protocol import Protocol, connectionDone
-from twisted.logger import Logger
 from twisted.protocols.policies import ProtocolWrapper
 from twisted.python.failure import Failure
-from twisted.web import server
 from twisted.web.http import HTTPChannel
 from twisted.web.http_headers import Headers
 
-from cryptodash.api.answers import JSON, error_answer, error_body, prepare
+from cryptodash.api.answer_parts import JSON, SECURITY_HEADERS, SERVER, error_body
 from cryptodash.core.tally import Counter
 
 MAX_URL: Final = 8 * 1024
@@ -40,17 +35,6 @@ STALL_S: Final = 10.0
 LINGER_S: Final = 1.0
 """How long a peer that still sends may go on before the close, so that it reads why (a close with
 unread data destroys the answer)."""
-
-SERVER: Final = "cryptodash"
-SECURITY_HEADERS: Final[Mapping[str, str]] = {
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-}
-
-_log = Logger(namespace="cryptodash.api.http")
-
-_absolute = re.compile(rb"https?://([^/?#]+)", re.IGNORECASE).match
 
 
 @frozen
@@ -248,54 +232,6 @@ class GuardedChannel(HTTPChannel):
         self.transport.abortConnection()
 
 
-class GuardedRequest(server.Request):
-    """One request: its body is counted and kept in memory, its failures tell the peer nothing."""
-
-    channel: Any
-    site: Any
-
-    def gotLength(self, length: int | None) -> None:
-        self.content: Any = BytesIO()
-
-    def handleContentChunk(self, data: bytes) -> None:
-        if self.content.tell() + len(data) > self.channel.site.guard.max_body_bytes:
-            self.channel.refuse_body()
-        else:
-            super().handleContentChunk(data)
-
-    def process(self) -> None:
-        """An address in absolute form means its path (RFC 9112 section 3.2.2: every server must take it), if it names
-        the host of the Host header."""
-        found = _absolute(self.path)
-        if found and self.requestHeaders.getRawHeaders(b"host") == [found[1]]:
-            self.path = self.path[found.end() :] or b"/"
-        super().process()
-
-    def _handleStar(self) -> None:
-        self.render(self.site.resource)  # Twisted answers ``OPTIONS *`` itself, without our checks and headers
-
-    def processingFailed(self, reason: Failure) -> Failure:
-        log_failure(reason)
-        if self.startedWriting:
-            self.channel.loseConnection()
-        else:
-            self.write(prepare(self, error_answer("internal_error", "the server failed to answer", 500)))
-            self.finish()
-        return reason
-
-
 def owner_of(transport: Any) -> Any:
     """The protocol that a transport delivers to now."""
     return transport.wrappedProtocol if isinstance(transport, ProtocolWrapper) else transport.protocol
-
-
-def log_failure(reason: Failure) -> None:
-    """One line that says what failed and where."""
-    frames = reason.frames or reason.stack
-    where = f"{frames[-1][1]}:{frames[-1][2]} in {frames[-1][0]}" if frames else "somewhere"
-    _log.error(
-        "a request failed: {type}: {text} ({where})",
-        type=type(reason.value).__name__,
-        text=str(reason.value)[:200],
-        where=where,
-    )

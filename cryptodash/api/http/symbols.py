@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from attrs import frozen
 
-from cryptodash.api.answers import Stored
+from cryptodash.api.http.answers import Stored
 from cryptodash.core import codec
 from cryptodash.core.instruments import Catalogue, Instrument, MarketType
 from cryptodash.core.interfaces import IUpstream
