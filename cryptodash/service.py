@@ -9,7 +9,6 @@ from random import Random
 from typing import Any, NoReturn
 
 from attrs import frozen
-from autobahn.twisted.resource import WebSocketResource
 from twisted.application.service import IService, MultiService, Service
 from twisted.internet.defer import Deferred, DeferredList, ensureDeferred, maybeDeferred
 from twisted.internet.endpoints import serverFromString
@@ -22,7 +21,8 @@ from cryptodash import __version__
 from cryptodash.api.http.metrics import ReactorLag
 from cryptodash.api.http.rest import Rest
 from cryptodash.api.http.site import make_site
-from cryptodash.api.socket import ClientFactory
+from cryptodash.api.ws.clients import Clients
+from cryptodash.api.ws.factory import ClientFactory
 from cryptodash.core.config import Config
 from cryptodash.core.errors import ConfigError
 from cryptodash.core.instruments import MarketType
@@ -76,9 +76,9 @@ def build(
         hosts, source = hosts_of(venue, config) if stand_in is None else stand_in.of(venue)
         feeds.append(VenueService(venue, config, hosts, source, hub, reactor, clock, random, tally))
         hub.add_upstream(feeds[-1])
-    clients = ClientFactory(hub, config, _source(feeds), __version__, reactor, clock, tally, random)
+    clients = Clients(hub, config, _source(feeds), __version__, reactor, clock, tally, random)
     rest = Rest(hub, config, clock, reactor, tally, __version__, lambda: clients.draining, clock.monotonic())
-    site = make_site(rest, WebSocketResource(clients), config, clock, reactor, tally)
+    site = make_site(rest, ClientFactory(clients), config, clock, reactor, tally)
 
     server = Server(config, hub, clients, rest, Web(config.bind_addr, site, reactor, bind_failed), stand_in)
     ReactorLag(reactor, clock, tally).setServiceParent(server)
@@ -175,7 +175,7 @@ class Server(MultiService):
     """All services of one process, and the one sequence in which they end."""
 
     def __init__(
-        self, config: Config, hub: Broadcaster, clients: ClientFactory, rest: Rest, web: Web, stand_in: StandIn | None
+        self, config: Config, hub: Broadcaster, clients: Clients, rest: Rest, web: Web, stand_in: StandIn | None
     ) -> None:
         super().__init__()
         self.config = config

@@ -10,8 +10,8 @@ from typing import Final
 from attrs import define, field
 
 from cryptodash.api.feeds import Feed
-from cryptodash.api.frames import Build
 from cryptodash.api.traffic import Traffic
+from cryptodash.api.ws.frames import Build
 from cryptodash.core import codec
 from cryptodash.core.topics import Channel, Topic
 from cryptodash.hub.interfaces import Batch, IHub, Message

@@ -14,11 +14,11 @@ from typing import Final
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from zope.interface import implementer
 
-from cryptodash.api.deflate import deflated_frame
 from cryptodash.api.feeds import Feed, Group, IMember, Sources
-from cryptodash.api.frames import Framer, text_frame
 from cryptodash.api.line import TOO_SLOW, ILink, Line, Send
 from cryptodash.api.traffic import Traffic
+from cryptodash.api.ws.deflate import deflated_frame
+from cryptodash.api.ws.frames import Framer, text_frame
 from cryptodash.core.config import Config
 from cryptodash.core.tally import Tally
 from cryptodash.core.time import Clock

@@ -10,7 +10,7 @@ from zope.interface import Attribute, Interface
 
 from cryptodash.api.backlog import Backlog
 from cryptodash.api.feeds import Feed
-from cryptodash.api.frames import Framer
+from cryptodash.api.ws.frames import Framer
 from cryptodash.hub.interfaces import Batch, Message
 
 if TYPE_CHECKING:

@@ -18,8 +18,8 @@ from cryptodash.api.http.answers import Answer, error_answer, send_now
 from cryptodash.api.http.guarded_request import GuardedRequest
 from cryptodash.api.http.guards import IDLE_S, Guard, GuardedChannel
 from cryptodash.api.http.rest import Rest
-from cryptodash.api.socket import ClientFactory
-from cryptodash.api.upgrade import read_upgrade, valid_host
+from cryptodash.api.ws.factory import ClientFactory
+from cryptodash.api.ws.upgrade import read_upgrade, valid_host
 from cryptodash.core.config import Config
 from cryptodash.core.tally import Tally
 from cryptodash.core.time import Clock
@@ -212,11 +212,16 @@ class GuardedSite(Site):
 
 
 def make_site(
-    rest: Rest, ws_resource: IResource, config: Config, clock: Clock, scheduler: IReactorTime, tally: Tally
+    rest: Rest,
+    ws: IResource | ClientFactory,
+    config: Config,
+    clock: Clock,
+    scheduler: IReactorTime,
+    tally: Tally,
 ) -> GuardedSite:
-    """The site that serves everything: ``/ws`` by the given resource, the rest by Klein."""
-    front = Front(rest, ws_resource, config, clock, tally)
+    """The site that serves everything: ``/ws`` by the given factory (or any resource), the rest by Klein."""
+    clients = ws if isinstance(ws, ClientFactory) else None
+    front = Front(rest, WebSocketResource(ws) if isinstance(ws, ClientFactory) else ws, config, clock, tally)
     rejected = tally.counter("cryptodash_http_rejected_total", "Requests refused before any route saw them.", "reason")
     guard = Guard(config.limits.request_deadline_s, config.limits.max_body_bytes, rejected)
-    clients = ws_resource._factory if isinstance(ws_resource, WebSocketResource) else None
     return GuardedSite(front, guard, scheduler, clients)

@@ -224,10 +224,10 @@ def _session_messages() -> Iterator[tuple[str, bytes]]:
     """What one session answers, through the real session and the frame it would put on the wire."""
     from twisted.internet.task import Clock
 
-    from cryptodash.api import session as rules
     from cryptodash.api.backlog import gap_message
-    from cryptodash.api.frames import text_frame
     from cryptodash.api.traffic import Traffic
+    from cryptodash.api.ws import session as rules
+    from cryptodash.api.ws.frames import text_frame
     from cryptodash.core.config import Limits
     from cryptodash.core.tally import Tally
     from cryptodash.core.time import ManualClock

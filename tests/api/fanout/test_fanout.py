@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from cryptodash.api.backlog import MAX_TRADES
 from cryptodash.api.fanout import BURST
-from cryptodash.api.frames import text_frame
+from cryptodash.api.ws.frames import text_frame
 from cryptodash.core.config import Config, Limits
 from cryptodash.core.events import State
 from cryptodash.core.topics import Channel

@@ -11,9 +11,9 @@ from attrs import frozen
 from cryptodash.api.backlog import channel_json
 from cryptodash.api.fanout import Fanout
 from cryptodash.api.feeds import Feed
-from cryptodash.api.limiter import TokenBucket
 from cryptodash.api.line import Line
-from cryptodash.api.requests import WITH_CHANNELS, Request, max_rate, read, read_channels, read_id, read_op, resolve
+from cryptodash.api.ws.limiter import TokenBucket
+from cryptodash.api.ws.requests import WITH_CHANNELS, Request, max_rate, read, read_channels, read_id, read_op, resolve
 from cryptodash.core import codec
 from cryptodash.core.config import Limits
 from cryptodash.core.errors import Refused

@@ -14,9 +14,10 @@ import pytest
 from twisted.internet.address import IPv4Address
 from twisted.test.iosim import FakeTransport
 
-from cryptodash.api import frames as frames_module
-from cryptodash.api.deflate import deflated_frame
-from cryptodash.api.socket import ClientFactory
+from cryptodash.api.ws import frames as frames_module
+from cryptodash.api.ws.clients import Clients
+from cryptodash.api.ws.deflate import deflated_frame
+from cryptodash.api.ws.factory import ClientFactory
 from cryptodash.core.config import Config
 
 TEXT, CLOSE, FINAL, COMPRESSED = 0x1, 0x8, 0x80, 0x40
@@ -77,9 +78,10 @@ class Peer:
 class Service:
     def __init__(self, world: Any) -> None:
         self.world = world
-        self.factory = ClientFactory(
+        self.clients = Clients(
             world.hub, world.config, "simulated", "1.2.3", world.time, world.time, world.tally, Random(7)
         )
+        self.factory = ClientFactory(self.clients)
 
     def peer(self, offer: str = "permessage-deflate; client_max_window_bits") -> Peer:
         return Peer(self.factory, offer)
@@ -122,7 +124,7 @@ def test_what_is_agreed_lets_one_message_serve_everybody(service: Service, offer
 def test_a_message_is_compressed_once_for_all_who_agreed(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     made = []
     monkeypatch.setattr(
-        service.factory.fanout.deflating, "build", lambda body: made.append(body) or deflated_frame(body)
+        service.clients.fanout.deflating, "build", lambda body: made.append(body) or deflated_frame(body)
     )
     peers = [service.peer() for _ in range(3)] + [service.peer("")]
     request = json.dumps({"op": "subscribe", "channels": [TICKER]}).encode()

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from autobahn.websocket.compress import PerMessageDeflateOffer, PerMessageDeflateOfferAccept
 
-from cryptodash.api.frames import frame
+from cryptodash.api.ws.frames import frame
 
 LEVEL = 1
 """Of zlib: the usual 6 takes 2.6 times as long for a snapshot and saves another 2 % of it."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from cryptodash.api.addresses import Addresses
-from cryptodash.api.admission import AddressCap
-from cryptodash.api.limiter import TokenBucket
+from cryptodash.api.ws.admission import AddressCap
+from cryptodash.api.ws.limiter import TokenBucket
 from cryptodash.core.time import ManualClock
 
 TRUSTED = ("10.0.0.0/8", "192.168.1.1", "2001:db8::/32")

@@ -21,7 +21,8 @@ from twisted.test.iosim import FakeTransport
 from twisted.web.resource import Resource
 from twisted.web.server import Site
 
-from cryptodash.api.socket import ClientFactory
+from cryptodash.api.ws.clients import Clients
+from cryptodash.api.ws.factory import ClientFactory
 from cryptodash.core.config import Config, Limits
 
 TICKER = {"channel_type": "ticker", "exchange": "binance", "symbol": "BTC-USDT"}
@@ -120,10 +121,11 @@ class Service:
 
     def __init__(self, world: Any) -> None:
         self.world = world
-        self.factory = ClientFactory(
+        self.clients = Clients(
             world.hub, world.config, "simulated", "1.2.3", world.time, world.time, world.tally, Random(7)
         )
-        self.factory.start()
+        self.factory = ClientFactory(self.clients)
+        self.clients.start()
 
     def peer(self, address: str = "10.0.0.1", **headers: str) -> Peer:
         return Peer(self.factory, address, **headers)
@@ -200,7 +202,7 @@ def test_broken_frames_end_the_connection_with_the_protocols_code(service, sent,
     service.world.time.advance(1.1)
     assert peer.transport.disconnecting or peer.transport.disconnected
     peer.lose()
-    assert service.factory.sessions == {}
+    assert service.clients.sessions == {}
     assert service.count("cryptodash_ws_closes_total", str(code), "server") == 1
 
 
@@ -286,7 +288,7 @@ def test_origins(make_world, allowed, origin, status):
 def test_plain_http_and_old_versions_are_refused(service):
     assert service.peer(Upgrade="").status == 426
     assert service.peer(Sec_WebSocket_Version="7").status == 400
-    assert service.factory.sessions == {}
+    assert service.clients.sessions == {}
 
 
 @pytest.mark.parametrize(
@@ -316,7 +318,7 @@ def test_connections_per_address_are_capped_and_given_back(make_world):
     first, _ = service.peer(), service.peer()
     assert close_code(service.peer().greeting) == (1008, b"too many connections from this address")
     assert service.peer("10.0.0.2").status == 101
-    assert len(service.factory.sessions) == 3
+    assert len(service.clients.sessions) == 3
     first.lose()
     assert service.peer().greeting[0][0] == TEXT
     assert service.count("cryptodash_ws_connections_refused_total", "ip_limit") == 1
@@ -402,7 +404,7 @@ def test_the_drain_tells_every_client_when_to_come_back(service):
     peers[0].send(ask("subscribe", channels=[TICKER]))
     service.world.ticker("1")
     done: list[None] = []
-    ensureDeferred(service.factory.drain(4)).addCallback(done.append)
+    ensureDeferred(service.clients.drain(4)).addCallback(done.append)
     assert [json.loads(payload)["type"] for opcode, payload in peers[0].frames()[:1]] == ["ticker"]
     waits = set()
     for peer in peers[1:]:
@@ -427,10 +429,10 @@ def test_the_drain_tells_every_client_when_to_come_back(service):
 def test_the_drain_ends_at_its_deadline(service):
     service.peer()
     done: list[None] = []
-    ensureDeferred(service.factory.drain(0.5)).addCallback(done.append)
+    ensureDeferred(service.clients.drain(0.5)).addCallback(done.append)
     service.world.time.advance(0.5)
     assert done == [None]
-    ensureDeferred(service.factory.drain(1)).addCallback(done.append)
+    ensureDeferred(service.clients.drain(1)).addCallback(done.append)
 
 
 def test_nothing_is_left_when_all_have_gone(service):
@@ -440,11 +442,11 @@ def test_nothing_is_left_when_all_have_gone(service):
     for peer in peers:
         peer.lose()
     service.world.time.advance(40)
-    service.factory.stop()
+    service.clients.stop()
     service.world.hub.stop()
-    assert service.factory.sessions == {}
-    assert len(service.factory.cap) == 0
-    assert service.factory.fanout.cohorts == {}
+    assert service.clients.sessions == {}
+    assert len(service.clients.cap) == 0
+    assert service.clients.fanout.cohorts == {}
     assert service.world.venue.wanted == []
     assert service.world.hub.on_unknown == []
     assert service.world.time.getDelayedCalls() == []
@@ -461,7 +463,7 @@ def test_below_twisted_web_the_upgrade_takes_over_the_connection(service):
     answer, _, rest = bytes(transport.getOutBuffer()).partition(b"\r\n\r\n")
     assert answer.startswith(b"HTTP/1.1 101")
     assert [opcode for opcode, _ in split_frames(rest)] == [TEXT]
-    (protocol,) = service.factory.sessions
+    (protocol,) = service.clients.sessions
     assert transport.producer.line is protocol.line
     protocol.dataReceived(ask("ping"))
     assert len(list(split_frames(bytes(transport.getOutBuffer())))) == 1
@@ -555,7 +557,7 @@ def test_a_full_plain_socket_loses_no_byte_and_comes_back(service, plain):
     plain.drain()
     plain.protocol.dataReceived(ask("subscribe", channels=[TICKER, {**TICKER, "channel_type": "trade"}]))
     plain.read()
-    cohort = next(iter(service.factory.fanout.cohorts.values()))
+    cohort = next(iter(service.clients.fanout.cohorts.values()))
     trades = 0
     while cohort.clean:
         trades += 1
@@ -580,7 +582,7 @@ def test_a_full_plain_socket_loses_no_byte_and_comes_back(service, plain):
 def test_a_close_frame_waits_behind_what_a_full_socket_still_holds(service, plain):
     plain.drain()
     plain.protocol.dataReceived(ask("subscribe", channels=[{**TICKER, "channel_type": "trade"}]))
-    cohort = next(iter(service.factory.fanout.cohorts.values()))
+    cohort = next(iter(service.clients.fanout.cohorts.values()))
     while cohort.clean:
         service.world.trade(1)
         service.world.flush()
@@ -591,13 +593,13 @@ def test_a_close_frame_waits_behind_what_a_full_socket_still_holds(service, plai
     service.world.time.advance(1.1)
     service.world.time.advance(0)
     assert plain.transport.disconnected
-    assert service.factory.fanout.cohorts == {}
+    assert service.clients.fanout.cohorts == {}
 
 
 def test_a_reader_that_takes_a_little_makes_progress(service, plain):
     plain.drain()
     plain.protocol.dataReceived(ask("subscribe", channels=[{**TICKER, "channel_type": "trade"}]))
-    cohort = next(iter(service.factory.fanout.cohorts.values()))
+    cohort = next(iter(service.clients.fanout.cohorts.values()))
     while cohort.clean:
         for _ in range(400):
             service.world.trade(1)

@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 from attrs import evolve, frozen
-from autobahn.twisted.resource import WebSocketResource
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.internet.address import IPv4Address
@@ -29,8 +28,9 @@ from twisted.test.iosim import FakeTransport
 from cryptodash.api.http.guards import owner_of
 from cryptodash.api.http.rest import Rest
 from cryptodash.api.http.site import make_site
-from cryptodash.api.socket import ClientFactory
-from cryptodash.api.upgrade import MAX_FIELDS, MAX_HEAD, read_upgrade
+from cryptodash.api.ws.clients import Clients
+from cryptodash.api.ws.factory import ClientFactory
+from cryptodash.api.ws.upgrade import MAX_FIELDS, MAX_HEAD, read_upgrade
 from cryptodash.core.config import Config, Limits
 from cryptodash.core.tally import Counter, Gauge, Tally
 from cryptodash.hub.broadcaster import Broadcaster
@@ -91,9 +91,10 @@ class House:
         self.time = MemoryNetwork()
         self.tally = Tally()
         hub = Broadcaster(config, self.time, self.time, self.tally)
-        self.clients = ClientFactory(hub, config, "simulated", "1.2.3", self.time, self.time, self.tally, Random(7))
+        self.clients = Clients(hub, config, "simulated", "1.2.3", self.time, self.time, self.tally, Random(7))
+        self.factory = ClientFactory(self.clients)
         rest = Rest(hub, config, self.time, self.time, self.tally, "1.2.3", lambda: self.clients.draining, 0.0)
-        self.site = make_site(rest, WebSocketResource(self.clients), config, self.time, self.time, self.tally)
+        self.site = make_site(rest, self.factory, config, self.time, self.time, self.tally)
         if not short:
             self.site._clients = None
 
@@ -355,7 +356,7 @@ def test_every_setting_that_concerns_a_connection_holds(config: Config, requests
         house.time.advance(2)
         outcomes.append((seen, peers[0].outcome(), len(house.clients.cap)))
     assert outcomes[0] == outcomes[1]
-    assert outcomes[0][1].clients == outcomes[0][2] == house.clients.countConnections == 0
+    assert outcomes[0][1].clients == outcomes[0][2] == house.factory.countConnections == 0
     assert len({(each.status, each.body[:4]) for each in outcomes[0][0]}) > 1, "all were served alike"
 
 
