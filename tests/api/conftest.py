@@ -11,8 +11,9 @@ import pytest
 from twisted.internet.task import Clock
 from zope.interface import implementer
 
-from cryptodash.api.fanout import Fanout
-from cryptodash.api.line import ILink, Line
+from cryptodash.api.fanout.client_writer import ClientWriter, IWire
+from cryptodash.api.fanout.fanout import Fanout
+from cryptodash.api.ws.frames import text_frame
 from cryptodash.api.ws.session import Identity, Session
 from cryptodash.core.config import Config
 from cryptodash.core.events import BookChanged, Candle, Side, State, StreamStatus, Ticker, Trade
@@ -107,11 +108,11 @@ def read_frames(data: bytes) -> list[bytes]:
     return frames
 
 
-@implementer(ILink)
+@implementer(IWire)
 class Reader:
     """A client's end of the wire: takes ``room`` bytes at once, the rest when the test lets it ``read``."""
 
-    line: Line
+    writer: ClientWriter
 
     def __init__(self, room: float = float("inf")) -> None:
         self.room = room
@@ -148,7 +149,7 @@ class Reader:
         self.waiting = self.waiting[taken:]
         if not self.waiting:
             self.room = room
-            self.line.drained()
+            self.writer.drained()
 
     def messages(self) -> list[dict[str, Any]]:
         """Everything read since the last call, decoded."""
@@ -161,9 +162,9 @@ class Client:
 
     def __init__(self, world: World, room: float) -> None:
         self.wire = Reader(room)
-        self.line = self.wire.line = world.fanout.open(self.wire, blocked=False)
+        self.writer = self.wire.writer = world.fanout.open(self.wire, text_frame, blocked=False)
         self.session = Session(
-            world.fanout, self.line, world.config.limits, Identity("1.2.3", "simulated", 20000), "an-id"
+            world.fanout, self.writer, world.config.limits, Identity("1.2.3", "simulated", 20000), "an-id"
         )
         self.wire.on_close = self.session.closed
 

@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from cryptodash.api.addresses import Addresses
-from cryptodash.api.fanout import Fanout
+from cryptodash.api.fanout.fanout import Fanout
 from cryptodash.api.ws.admission import AddressCap
 from cryptodash.api.ws.session import Identity, Session
 from cryptodash.core import codec

@@ -8,12 +8,12 @@ from typing import Any, Final
 
 from attrs import frozen
 
-from cryptodash.api.traffic import OPS
 from cryptodash.core import codec
 from cryptodash.core.errors import Refused
 from cryptodash.core.topics import Channel, Topic
 from cryptodash.hub.interfaces import IHub
 
+OPS: Final = ("subscribe", "unsubscribe", "list", "resync", "ping")
 WITH_CHANNELS: Final = frozenset(("subscribe", "unsubscribe", "resync"))
 MAX_ID: Final = 128
 MIN_RATE: Final = 0.1

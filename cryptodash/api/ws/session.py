@@ -8,10 +8,10 @@ from typing import Any, Final
 import msgspec
 from attrs import frozen
 
-from cryptodash.api.backlog import channel_json
-from cryptodash.api.fanout import Fanout
-from cryptodash.api.feeds import Feed
-from cryptodash.api.line import Line
+from cryptodash.api.fanout.client_writer import ClientWriter
+from cryptodash.api.fanout.conflation import channel_json
+from cryptodash.api.fanout.deliveries import Delivery
+from cryptodash.api.fanout.fanout import Fanout
 from cryptodash.api.ws.limiter import TokenBucket
 from cryptodash.api.ws.requests import WITH_CHANNELS, Request, max_rate, read, read_channels, read_id, read_op, resolve
 from cryptodash.core import codec
@@ -34,20 +34,20 @@ class Identity:
 
 
 @frozen
-class Subscription:
+class ClientSubscription:
     """One accepted channel; ``max_rate`` as the client gave it."""
 
-    feed: Feed
+    delivery: Delivery
     max_rate: float | None
 
     @property
     def json(self) -> msgspec.Raw:
         rate = "" if self.max_rate is None else f',"max_rate":{codec.text(self.max_rate)}'
-        return msgspec.Raw(channel_json(self.feed.topic, rate).encode())
+        return msgspec.Raw(channel_json(self.delivery.topic, rate).encode())
 
 
 @frozen
-class _Wish:
+class _RequestedChannel:
     """One entry of a subscribe that names a topic."""
 
     index: int
@@ -74,11 +74,13 @@ class Session:
     out to lack, at last ``closed``.
     """
 
-    def __init__(self, fanout: Fanout, line: Line, limits: Limits, identity: Identity, session_id: str) -> None:
-        self.subscriptions: dict[Topic, Subscription] = {}
+    def __init__(
+        self, fanout: Fanout, writer: ClientWriter, limits: Limits, identity: Identity, session_id: str
+    ) -> None:
+        self.subscriptions: dict[Topic, ClientSubscription] = {}
         self._fanout = fanout
         self._hub = fanout.hub
-        self._line = line
+        self._writer = writer
         self._limits = limits
         self._identity = identity
         self._id = session_id
@@ -113,7 +115,7 @@ class Session:
         if self._closed:
             return
         if not self._budget.take():
-            self._line.link.close_with(POLICY, "too many requests")
+            self._writer.wire.close_with(POLICY, "too many requests")
             return
         started = self._clock.monotonic()
         op, result = "unknown", "error"
@@ -147,7 +149,7 @@ class Session:
         if self._closed:
             return
         self._closed = True
-        self._line.close()
+        self._fanout.close(self._writer)
         topics = list(self.subscriptions)
         self.subscriptions.clear()
         for topic in topics:
@@ -161,19 +163,19 @@ class Session:
         self._inform(f"{len(channels)} channels", request.id, channels=channels)
 
     def _resync(self, request: Request) -> None:
-        feeds: dict[Feed, None] = {}
+        deliveries: dict[Delivery, None] = {}
         rejected: list[_Rejection] = []
         for index, channel in enumerate(request.channels):
             try:
                 topic = resolve(self._hub, channel)
                 if topic not in self.subscriptions:
                     raise Refused("not_subscribed", f"not subscribed to {topic}")
-                feeds[self.subscriptions[topic].feed] = None
+                deliveries[self.subscriptions[topic].delivery] = None
             except Refused as refused:
                 rejected.append(_Rejection(index, refused))
-        self._inform(f"Resynced {len(feeds)} channels", request.id, rejected=[each.members for each in rejected])
+        self._inform(f"Resynced {len(deliveries)} channels", request.id, rejected=[each.members for each in rejected])
         self._reject(request, rejected)
-        self._line.introduce(feeds)
+        self._writer.send_current(deliveries)
 
     def _unsubscribe(self, request: Request) -> None:
         topics: dict[Topic, None] = {}
@@ -187,17 +189,19 @@ class Session:
 
     def _subscribe(self, request: Request) -> None:
         rejected: list[_Rejection] = []
-        wishes = self._wishes(request, rejected)
-        total = len(self.subscriptions.keys() | wishes.keys())
+        requested = self._requested(request, rejected)
+        total = len(self.subscriptions.keys() | requested.keys())
         if total > self._limits.max_channels:
             raise Refused(
                 "too_many_channels",
                 f"{total} channels on one connection: at most {self._limits.max_channels} are allowed; "
                 "nothing was subscribed",
             )
-        accepted = [self._accept(topic, wish) for topic, wish in wishes.items() if self._admit(topic, wish, rejected)]
-        self._refeed()
-        exchanges = {subscription.feed.topic.exchange for subscription in accepted}
+        accepted = [
+            self._accept(topic, asked) for topic, asked in requested.items() if self._admit(topic, asked, rejected)
+        ]
+        self._update_deliveries()
+        exchanges = {subscription.delivery.topic.exchange for subscription in accepted}
         rejected.sort(key=lambda each: each.index)
         self._inform(
             f"Subscribed to {len(accepted)} channels across {len(exchanges)} exchanges",
@@ -206,20 +210,20 @@ class Session:
             rejected=[each.members for each in rejected],
         )
         self._reject(request, rejected)
-        self._line.introduce([subscription.feed for subscription in accepted])
+        self._writer.send_current([subscription.delivery for subscription in accepted])
 
-    def _wishes(self, request: Request, rejected: list[_Rejection]) -> dict[Topic, _Wish]:
+    def _requested(self, request: Request, rejected: list[_Rejection]) -> dict[Topic, _RequestedChannel]:
         """The topics a request names; of duplicates the last counts."""
-        wishes: dict[Topic, _Wish] = {}
+        requested: dict[Topic, _RequestedChannel] = {}
         for index, channel in enumerate(request.channels):
             try:
                 topic = resolve(self._hub, channel)
-                wishes[topic] = _Wish(index, channel, max_rate(channel, topic))
+                requested[topic] = _RequestedChannel(index, channel, max_rate(channel, topic))
             except Refused as refused:
                 rejected.append(_Rejection(index, refused))
-        return wishes
+        return requested
 
-    def _admit(self, topic: Topic, wish: _Wish, rejected: list[_Rejection]) -> bool:
+    def _admit(self, topic: Topic, asked: _RequestedChannel, rejected: list[_Rejection]) -> bool:
         """Whether a topic fits the client's and the book's limits."""
         if topic in self.subscriptions or topic.channel is not Channel.ORDER_BOOK:
             return True
@@ -229,25 +233,25 @@ class Session:
                     "too_many_books", f"at most {self._limits.max_books_per_client} order books per connection"
                 )
             if topic.depth not in FREE_DEPTHS:
-                resolve(self._hub, wish.channel)  # once more: depths of this very request count as well
+                resolve(self._hub, asked.channel)  # once more: depths of this very request count as well
         except Refused as refused:
-            rejected.append(_Rejection(wish.index, refused))
+            rejected.append(_Rejection(asked.index, refused))
             return False
         return True
 
-    def _accept(self, topic: Topic, wish: _Wish) -> Subscription:
-        interval = self._hub.view_interval(topic, wish.max_rate)
-        rate = 0.0 if topic.channel is Channel.ORDER_BOOK or wish.max_rate is None else wish.max_rate
+    def _accept(self, topic: Topic, asked: _RequestedChannel) -> ClientSubscription:
+        interval = self._hub.view_interval(topic, asked.max_rate)
+        rate = 0.0 if topic.channel is Channel.ORDER_BOOK or asked.max_rate is None else asked.max_rate
         if topic not in self.subscriptions:
             self._hub.hold(topic)
             self._count(topic, 1)
-        subscription = self.subscriptions[topic] = Subscription(Feed(topic, interval, rate), wish.max_rate)
+        subscription = self.subscriptions[topic] = ClientSubscription(Delivery(topic, interval, rate), asked.max_rate)
         return subscription
 
     def _drop(self, topics: Iterable[Topic]) -> int:
         gone = [topic for topic in topics if self.subscriptions.pop(topic, None) is not None]
         if gone:
-            self._refeed()
+            self._update_deliveries()
         for topic in gone:
             self._release(topic)
         return len(gone)
@@ -261,8 +265,10 @@ class Session:
         if topic.channel is Channel.ORDER_BOOK:
             self._books += change
 
-    def _refeed(self) -> None:
-        self._fanout.subscribe(self._line, frozenset(subscription.feed for subscription in self.subscriptions.values()))
+    def _update_deliveries(self) -> None:
+        self._fanout.subscribe(
+            self._writer, frozenset(subscription.delivery for subscription in self.subscriptions.values())
+        )
 
     def _reject(self, request: Request, rejected: list[_Rejection]) -> None:
         if rejected:
@@ -287,7 +293,7 @@ class Session:
 
     def _say(self, kind: str, body: bytes) -> None:
         self._traffic.sent.add(kind)
-        self._line.say(body)
+        self._writer.send_answer(body)
 
     def _now(self) -> str:
         return rfc3339(self._clock.wall_ms())

@@ -16,9 +16,11 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from cryptodash.api.answer_parts import JSON, SECURITY_HEADERS, SERVER, error_body
-from cryptodash.api.line import Line
+from cryptodash.api.fanout.client_writer import ClientWriter
 from cryptodash.api.ws.admission import origin_allowed
 from cryptodash.api.ws.clients import Clients
+from cryptodash.api.ws.deflate import deflated_frame
+from cryptodash.api.ws.frames import text_frame
 from cryptodash.api.ws.limiter import TokenBucket
 from cryptodash.api.ws.session import Session
 from cryptodash.api.ws.upgrade import Upgrade
@@ -54,7 +56,7 @@ class ClientProtocol(WebSocketServerProtocol):
     clients: Clients
     closeHandshakeTimeoutCall: IDelayedCall | None
     session: Session | None = None
-    line: Line | None = None
+    writer: ClientWriter | None = None
     websocket_version = 13
     _address = ""
     _entered = False
@@ -106,7 +108,7 @@ class ClientProtocol(WebSocketServerProtocol):
         self, code: int, reason: str, responseHeaders: Sequence[tuple[str, str]] | None = None
     ) -> None:
         """A refused handshake is answered in the shape of every error of the server;
-        Autobahn puts its words into the status line alone."""
+        Autobahn puts its words into the status writer alone."""
         body = error_body(_REFUSALS.get(code, "bad_handshake"), reason[:200])
         headers = [
             ("Content-Type", JSON),
@@ -144,9 +146,10 @@ class ClientProtocol(WebSocketServerProtocol):
         )
         self.transport.unregisterProducer()  # twisted.web's, where we are mounted below it
         self.transport.registerProducer(wire, wire.streaming)
+        build = text_frame if self._perMessageCompress is None else deflated_frame
         # The handshake's answer is queued on the transport now: a plain wire starts blocked and hears when it has left.
-        self.line = wire.line = clients.fanout.open(wire, blocked=plain, deflates=self._perMessageCompress is not None)
-        self.session = Session(clients.fanout, self.line, limits, clients.identity, clients.session_id())
+        self.writer = wire.writer = clients.fanout.open(wire, build, blocked=plain)
+        self.session = Session(clients.fanout, self.writer, limits, clients.identity, clients.session_id())
         clients.sessions[self] = None
         self.session.opened()
 
@@ -166,7 +169,7 @@ class ClientProtocol(WebSocketServerProtocol):
             self.close_with(1011, "internal error")
 
     def onPing(self, payload: bytes) -> None:
-        if self.line is None or self._pings.take():
+        if self.writer is None or self._pings.take():
             self.sendPong(payload)
         else:
             self.close_with(1008, "too many pings")
@@ -190,11 +193,11 @@ class ClientProtocol(WebSocketServerProtocol):
         super().sendCloseFrame(code=code, reasonUtf8=reasonUtf8, isReply=isReply)
 
     def sendData(self, data: bytes, sync: bool = False, chopsize: int | None = None) -> None:
-        """Every frame of Autobahn's own: in order with what the line writes past the transport."""
-        if self.line is None:
+        """Every frame of Autobahn's own: in order with what the writer writes past the transport."""
+        if self.writer is None:
             self.transport.write(data)
         else:
-            self.line.control(data)
+            self.writer.send_control(data)
 
     def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
         self._end_session()

@@ -1,4 +1,4 @@
-"""The two kinds of wire below a client's line: a plain TCP socket that is written to directly,
+"""The two kinds of wire below a client's writer: a plain TCP socket that is written to directly,
 and any other transport."""
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from twisted.internet.interfaces import IPullProducer, IPushProducer
 from twisted.internet.tcp import Connection
 from zope.interface import implementer
 
-from cryptodash.api.line import ILink, Line, Send
+from cryptodash.api.fanout.client_writer import ClientWriter, IWire
+from cryptodash.api.fanout.cohort_member import Send
 
 Close = Callable[[int, str], None]
 
@@ -35,17 +36,17 @@ def shrink_send_buffer(transport: Any, size: int) -> None:
         connection.getHandle().setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, size)
 
 
-@implementer(ILink)
+@implementer(IWire)
 class Wire:
     """What both have in common. Registered as the transport's producer, it hears when the transport
     is full and when it has drained.
 
-    ``line`` is set after that: a call before it tells nothing.
+    ``writer`` is set after that: a call before it tells nothing.
     """
 
     send: Send
     streaming: bool
-    line: Line | None = None
+    writer: ClientWriter | None = None
 
     def __init__(self, transport: Any, close_with: Close) -> None:
         self.close_with = close_with
@@ -78,8 +79,8 @@ class PlainWire(Wire):
         self.send = transport.getHandle().send
 
     def resumeProducing(self) -> None:
-        if self.line is not None:
-            self.line.drained()
+        if self.writer is not None:
+            self.writer.drained()
 
 
 @implementer(IPushProducer)
@@ -96,13 +97,13 @@ class BufferedWire(Wire):
 
     def pauseProducing(self) -> None:
         self._paused = True
-        if not self._sending and self.line is not None:
-            self.line.paused()
+        if not self._sending and self.writer is not None:
+            self.writer.paused()
 
     def resumeProducing(self) -> None:
         self._paused = False
-        if not self._sending and self.line is not None:
-            self.line.drained()
+        if not self._sending and self.writer is not None:
+            self.writer.drained()
 
     def _send(self, data: bytes) -> int:
         self._sending = True

@@ -6,13 +6,12 @@ import json
 from itertools import pairwise
 from typing import Any
 
-import pytest
 from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cryptodash.api.backlog import MAX_TRADES
-from cryptodash.api.fanout import BURST
+from cryptodash.api.fanout.cohort import BURST
+from cryptodash.api.fanout.conflation import MAX_TRADES
 from cryptodash.api.ws.frames import text_frame
 from cryptodash.core.config import Config, Limits
 from cryptodash.core.events import State
@@ -33,15 +32,6 @@ def lasts(messages: list[dict[str, Any]]) -> list[float]:
 
 def kinds(messages: list[dict[str, Any]]) -> list[str]:
     return [message["type"] for message in messages]
-
-
-@pytest.mark.parametrize(
-    ("size", "header"),
-    [(0, "8100"), (125, "817d"), (126, "817e007e"), (65535, "817effff"), (65536, "817f0000000000010000")],
-)
-def test_frames_have_the_shortest_header(size, header):
-    body = b"x" * size
-    assert text_frame(body) == bytes.fromhex(header) + body
 
 
 def test_a_turns_messages_are_one_write_per_client(world):
@@ -142,13 +132,13 @@ def test_a_full_or_broken_socket_is_no_error(world):
         raise ConnectionResetError
 
     cohort = next(iter(world.fanout.cohorts.values()))
-    line = cohort.clean.pop(broken.line.send)
-    broken.line.send = fail
-    cohort.clean[fail] = line
+    writer = cohort.clean.pop(broken.writer.send)
+    broken.writer.send = fail
+    cohort.clean[fail] = writer
     world.ticker("1")
     world.flush()
     assert broken.wire.waiting
-    assert broken.line.blocked
+    assert broken.writer.blocked
     full.wire.read()
     assert lasts(full.got()) == [1]
 
@@ -225,10 +215,10 @@ def test_protocol_frames_do_not_overtake_queued_bytes(world):
     world.flush()
     client.wire.room = 100
     pong = text_frame(b'{"type":"pong"}')
-    client.line.control(pong)
+    client.writer.send_control(pong)
     client.wire.read()
     assert kinds(client.got()) == ["ticker", "pong"]
-    client.line.control(pong)
+    client.writer.send_control(pong)
     assert kinds(client.got()) == ["pong"]
 
 
@@ -283,7 +273,7 @@ def test_trades_that_do_not_fit_are_dropped_and_the_client_stays(make_world):
     for id in range(100):
         world.trade(id)
         world.flush()
-        assert client.line.backlog.bytes <= 1000
+        assert client.writer.unsent.bytes <= 1000
     client.wire.read()
     messages = client.got()
     told = sum(message["payload"]["missed"] for message in messages if message["type"] == "gap")
@@ -300,7 +290,7 @@ def test_one_whose_latest_values_do_not_fit_is_too_slow(make_world):
     world.flush()
     world.ticker("2")
     world.flush()
-    assert client.line.backlog.bytes <= 100
+    assert client.writer.unsent.bytes <= 100
     world.time.advance(1)
     assert client.wire.closed_with == (1013, "too slow")
 
@@ -323,7 +313,7 @@ def test_a_client_that_asks_much_and_reads_nothing_costs_bounded_memory(make_wor
     client = world.client(room=0)
     for _ in range(100):
         client.session.received(b'{"op":"ping"}')
-    assert client.line.backlog.bytes <= 1000
+    assert client.writer.unsent.bytes <= 1000
     assert len(client.wire.waiting) < 200
     world.time.advance(1)
     assert client.wire.closed_with == (1013, "too slow")
@@ -365,7 +355,7 @@ def test_initial_values_pass_the_slow_gate(world):
     assert rounds > 2
     messages = client.got()
     assert kinds(messages) == ["info", *["status", "order_book_snapshot"] * 12]
-    assert client.line.backlog.bytes == 0
+    assert client.writer.unsent.bytes == 0
 
 
 def test_what_a_client_waits_for_is_introduced_once_with_its_newest_value(world):
@@ -399,7 +389,7 @@ def test_one_that_reads_nothing_is_closed_as_too_slow(world):
     world.ticker("2")
     world.flush()
     assert lasts(other.got()) == [1, 2]
-    assert world.fanout.blocked == {}
+    assert world.fanout.slow_clients.blocked == {}
     assert len(next(iter(world.fanout.cohorts.values()))) == 1
     world.time.advance(10)
     assert world.time.getDelayedCalls() == []
@@ -438,7 +428,7 @@ def test_a_trickling_reader_is_never_far_behind(world):
 
 
 def test_a_client_that_never_catches_up_still_sees_every_channel_move(world, monkeypatch):
-    monkeypatch.setattr("cryptodash.api.line.SLICE", 1)  # one entry of the queue at a time
+    monkeypatch.setattr("cryptodash.api.fanout.client_writer.SLICE", 1)  # one entry of the queue at a time
     client = world.client()
     client.subscribe(BTC, ETH, BOOK, TRADES)
     world.book("10")
@@ -471,7 +461,7 @@ def test_a_client_that_never_catches_up_still_sees_every_channel_move(world, mon
 
 
 def test_a_value_that_changes_often_does_not_wait_longer_for_that(world, monkeypatch):
-    monkeypatch.setattr("cryptodash.api.line.SLICE", 1)
+    monkeypatch.setattr("cryptodash.api.fanout.client_writer.SLICE", 1)
     client = world.client()
     client.subscribe(BTC, ETH, SOL)
     client.wire.room = 0
@@ -488,7 +478,7 @@ def test_a_value_that_changes_often_does_not_wait_longer_for_that(world, monkeyp
 
 
 def test_a_slow_client_is_told_that_a_book_is_good_again_only_with_the_book(world, monkeypatch):
-    monkeypatch.setattr("cryptodash.api.line.SLICE", 1)
+    monkeypatch.setattr("cryptodash.api.fanout.client_writer.SLICE", 1)
     client = world.client()
     client.subscribe(BOOK, BTC)
     book = world.topic(channel=Channel.ORDER_BOOK)
@@ -517,12 +507,12 @@ def test_a_slow_client_is_told_that_a_book_is_good_again_only_with_the_book(worl
 def test_a_client_that_is_paused_by_its_transport_leaves_the_loop(world):
     client = world.client()
     client.subscribe(BTC)
-    client.line.paused()
+    client.writer.paused()
     world.ticker("1")
     world.ticker("2")
     world.flush()
     assert client.got() == []
-    client.line.drained()
+    client.writer.drained()
     assert lasts(client.got()) == [2]
 
 
@@ -599,7 +589,7 @@ def test_max_rate_never_holds_back_statuses_or_closed_bars(world):
 def test_changing_a_sole_clients_channels_attaches_only_the_difference(world):
     client = world.client()
     client.subscribe(BTC, ETH)
-    cohort = client.line.cohort
+    cohort = client.writer.cohort
     calls: list[tuple[str, str]] = []
     attach, detach = world.hub.attach, world.hub.detach
     world.hub.attach = lambda outlet, topic, interval: (
@@ -613,12 +603,13 @@ def test_changing_a_sole_clients_channels_attaches_only_the_difference(world):
     client.subscribe(SOL)
     client.ask({"op": "unsubscribe", "channels": [BTC]})
     assert calls == [("+", "SOL-USDT"), ("-", "BTC-USDT")]
-    assert client.line.cohort is cohort
+    assert client.writer.cohort is cohort
 
 
 def test_a_message_for_many_cohorts_is_framed_once(world):
     message = Message(world.topic(), "ticker", b"{}", world.topic())
-    assert world.fanout.plain.frames([message])[0] is world.fanout.plain.frames([message])[0]
+    framer = world.fanout.framer(text_frame)
+    assert framer.frames([message])[0] is framer.frames([message])[0]
 
 
 ACTIONS = st.one_of(
@@ -739,8 +730,8 @@ def test_whatever_happens_each_client_holds_exactly_its_topics_and_the_latest_va
     hub, topic = play.world.hub, play.world.topic
     for client, naive, wanted in zip(play.clients, play.naive, play.wanted, strict=True):
         assert client.wire.closed_with is None
-        assert client.line.clean
-        assert client.line.backlog.bytes == 0
+        assert client.writer.clean
+        assert client.writer.unsent.bytes == 0
         for base in ("BTC", "ETH", "SOL"):
             latest = hub.ticker(topic(base))
             if f"ticker:{base}" in wanted and latest is not None:

@@ -222,10 +222,9 @@ def _messages() -> Iterator[tuple[str, bytes]]:
 
 def _session_messages() -> Iterator[tuple[str, bytes]]:
     """What one session answers, through the real session and the frame it would put on the wire."""
-    from twisted.internet.task import Clock
 
-    from cryptodash.api.backlog import gap_message
-    from cryptodash.api.traffic import Traffic
+    from cryptodash.api.fanout.conflation import gap_message
+    from cryptodash.api.fanout.traffic import Traffic
     from cryptodash.api.ws import session as rules
     from cryptodash.api.ws.frames import text_frame
     from cryptodash.core.config import Limits
@@ -235,11 +234,15 @@ def _session_messages() -> Iterator[tuple[str, bytes]]:
     frames: list[bytes] = []
     hub = _Hub()
     fanout = SimpleNamespace(
-        hub=hub, clock=ManualClock(), traffic=Traffic(Tally()), subscribe=lambda line, feeds: None, scheduler=Clock()
+        hub=hub,
+        clock=ManualClock(),
+        traffic=Traffic(Tally()),
+        subscribe=lambda writer, deliveries: None,
+        close=lambda writer: None,
     )
-    line = SimpleNamespace(say=frames.append, introduce=lambda feeds: None, close=lambda: None)
+    writer = SimpleNamespace(send_answer=frames.append, send_current=lambda deliveries: None)
     client = rules.Session(
-        fanout, line, Limits(), rules.Identity("1.2.3", "live", 20_000), "123e4567-e89b-42d3-a456-426614174000"
+        fanout, writer, Limits(), rules.Identity("1.2.3", "live", 20_000), "123e4567-e89b-42d3-a456-426614174000"
     )
     client.opened()
     good = '{"channel_type":"order_book","exchange":"binance","symbol":"BTC-USDT","depth":5,"max_rate":2}'

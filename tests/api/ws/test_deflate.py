@@ -124,7 +124,7 @@ def test_what_is_agreed_lets_one_message_serve_everybody(service: Service, offer
 def test_a_message_is_compressed_once_for_all_who_agreed(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     made = []
     monkeypatch.setattr(
-        service.clients.fanout.deflating, "build", lambda body: made.append(body) or deflated_frame(body)
+        service.clients.fanout.framer(deflated_frame), "build", lambda body: made.append(body) or deflated_frame(body)
     )
     peers = [service.peer() for _ in range(3)] + [service.peer("")]
     request = json.dumps({"op": "subscribe", "channels": [TICKER]}).encode()

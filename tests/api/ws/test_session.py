@@ -321,7 +321,7 @@ def test_a_leaving_client_gives_back_everything(world):
     world.time.advance(60)
     assert world.venue.wanted == [world.topic()]
     assert len(world.fanout.cohorts) == 1
-    assert not [feed for feed in world.fanout.sources.groups if feed.rate]
+    assert not [each for each in world.fanout.deliveries.groups if each.rate]
     world.ticker("5")
     world.flush()
     assert client.got() == []

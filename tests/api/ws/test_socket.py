@@ -464,7 +464,7 @@ def test_below_twisted_web_the_upgrade_takes_over_the_connection(service):
     assert answer.startswith(b"HTTP/1.1 101")
     assert [opcode for opcode, _ in split_frames(rest)] == [TEXT]
     (protocol,) = service.clients.sessions
-    assert transport.producer.line is protocol.line
+    assert transport.producer.writer is protocol.writer
     protocol.dataReceived(ask("ping"))
     assert len(list(split_frames(bytes(transport.getOutBuffer())))) == 1
 

@@ -570,7 +570,7 @@ def test_on_a_plain_socket_the_answer_leaves_first(usual: bytes) -> None:
     data = plain.drained()
     assert data.startswith(usual) and b'"Pong"' in data[len(usual) :]
     (protocol,) = plain.house.clients.sessions
-    assert protocol.line.clean and plain.transport.protocol is protocol
+    assert protocol.writer.clean and plain.transport.protocol is protocol
     plain.close()
     plain.house.time.advance(1)
     assert not plain.house.time.getDelayedCalls() and len(plain.house.clients.cap) == 0

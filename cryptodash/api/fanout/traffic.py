@@ -10,7 +10,6 @@ from cryptodash.core.tally import Labels, Tally
 from cryptodash.core.topics import Channel
 from cryptodash.hub.interfaces import Batch, Message
 
-OPS: Final = ("subscribe", "unsubscribe", "list", "resync", "ping")
 CLOSE_CODES: Final = (1000, 1001, 1002, 1003, 1005, 1006, 1007, 1008, 1009, 1011, 1012, 1013)
 
 _SECONDS = (0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)

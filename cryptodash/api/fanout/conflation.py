@@ -9,9 +9,9 @@ from typing import Final
 
 from attrs import define, field
 
-from cryptodash.api.feeds import Feed
-from cryptodash.api.traffic import Traffic
-from cryptodash.api.ws.frames import Build
+from cryptodash.api.fanout.deliveries import Delivery
+from cryptodash.api.fanout.framer import Build
+from cryptodash.api.fanout.traffic import Traffic
 from cryptodash.core import codec
 from cryptodash.core.topics import Channel, Topic
 from cryptodash.hub.interfaces import Batch, IHub, Message
@@ -37,16 +37,16 @@ def gap_message(topic: Topic, missed: int) -> bytes:
 
 
 @define(eq=False)
-class _State:
+class _DueState:
     """A book or a sweep: what is due is taken from the hub when there is room,
     its status first where that has changed as well."""
 
-    feed: Feed
+    delivery: Delivery
     status: bool = False
 
     @property
     def topic(self) -> Topic:
-        return self.feed.topic
+        return self.delivery.topic
 
     @property
     def size(self) -> int:
@@ -54,7 +54,7 @@ class _State:
 
 
 @define(eq=False)
-class _Value:
+class _LatestValue:
     """The latest message of one key."""
 
     message: Message
@@ -69,7 +69,7 @@ class _Value:
 
 
 @define(eq=False)
-class _Tape:
+class _WaitingTrades:
     """The trades of one topic that wait, and how many before them were dropped."""
 
     topic: Topic
@@ -81,10 +81,10 @@ class _Tape:
         return sum(len(message.body) for message in self.waiting)
 
 
-class Backlog:
+class ConflationQueue:
     """One client's queue, in this order:
 
-    answers to its requests; channels to be introduced (status, then present values); everything else, the longest
+    answers to its requests; channels whose status and present values are due; everything else, the longest
     unsent first, so that a client that never catches up still sees every channel move. Of values and statuses the
     latest per key waits; books and sweeps are taken from the hub when there is room; trades are sent some at a time, a
     ``gap`` first where some were dropped. ``bytes`` counts all that is stored. What would exceed ``limit`` sets
@@ -98,54 +98,54 @@ class Backlog:
         self._limit = limit
         self._build = build
         self._traffic = traffic
-        self._feeds: Mapping[Topic, Feed] = {}
+        self._deliveries: Mapping[Topic, Delivery] = {}
         self._named: frozenset[Topic] = frozenset()
         self._answers: deque[bytes] = deque()
-        self._introductions: dict[Feed, None] = {}
-        self._queue: dict[_Key, _State | _Value | _Tape] = {}
+        self._due_current: dict[Delivery, None] = {}
+        self._queue: dict[_Key, _DueState | _LatestValue | _WaitingTrades] = {}
 
     def __bool__(self) -> bool:
-        return bool(self._answers or self._introductions or self._queue)
+        return bool(self._answers or self._due_current or self._queue)
 
-    def follow(self, feeds: Iterable[Feed]) -> None:
-        """The client's feeds from now on; what waits of others is forgotten."""
-        self._feeds = known = {feed.topic: feed for feed in feeds}
+    def follow(self, deliveries: Iterable[Delivery]) -> None:
+        """The client's deliveries from now on; what waits of others is forgotten."""
+        self._deliveries = known = {delivery.topic: delivery for delivery in deliveries}
         self._named = frozenset(topic for topic in known if not topic.is_sweep)
-        self._introductions = {feed: None for feed in self._introductions if feed.topic in known}
+        self._due_current = {delivery: None for delivery in self._due_current if delivery.topic in known}
         for key, item in list(self._queue.items()):
-            if item.topic not in known or (isinstance(item, _State) and known[item.topic] != item.feed):
+            if item.topic not in known or (isinstance(item, _DueState) and known[item.topic] != item.delivery):
                 self._drop(key)
 
-    def answer(self, frame: bytes) -> None:
+    def add_answer(self, frame: bytes) -> None:
         """Queue an answer to a request."""
         if self._has_room(len(frame)):
             self._answers.append(frame)
             self.bytes += len(frame)
 
-    def introduce(self, feeds: Iterable[Feed]) -> None:
+    def add_current(self, deliveries: Iterable[Delivery]) -> None:
         """Status and present value of these are due; nothing older of them is worth sending."""
         topics = set()
-        for feed in feeds:
-            self._introductions[feed] = None
-            topics.add(feed.topic)
+        for delivery in deliveries:
+            self._due_current[delivery] = None
+            topics.add(delivery.topic)
         for key in [key for key, item in self._queue.items() if item.topic in topics]:
             self._drop(key)
 
     def take(self, message: Message | Batch) -> None:
         """One message that cannot be sent now."""
-        feed = self._feeds.get(message.topic)
-        if feed is None or feed in self._introductions:
+        delivery = self._deliveries.get(message.topic)
+        if delivery is None or delivery in self._due_current:
             return
         if isinstance(message, Batch):
-            self._due(feed)
+            self._due(delivery)
             self._traffic.conflated.add("ticker")
         elif message.kind in _BOOK_KINDS:
-            self._due(feed)
+            self._due(delivery)
             self._traffic.conflated.add(message.kind)
         elif message.kind == "trade":
             self._take_trade(message)
-        elif message.kind == "status" and (feed.topic.is_sweep or feed.topic.channel is Channel.ORDER_BOOK):
-            self._due(feed).status = True  # together with the book it speaks of: an old one must not be called live
+        elif message.kind == "status" and (delivery.topic.is_sweep or delivery.topic.channel is Channel.ORDER_BOOK):
+            self._due(delivery).status = True  # together with the book it speaks of: an old one must not be called live
         else:
             self._take_value(message)
 
@@ -161,37 +161,37 @@ class Backlog:
             frame = self._answers.popleft()
             self.bytes -= len(frame)
             return frame
-        if self._introductions:
-            feed = next(iter(self._introductions))
-            del self._introductions[feed]
-            return b"".join(self._introduction(feed))
+        if self._due_current:
+            delivery = next(iter(self._due_current))
+            del self._due_current[delivery]
+            return b"".join(self._status_and_values(delivery))
         key = next(iter(self._queue))
         item = self._queue.pop(key)
-        if isinstance(item, _Value):
+        if isinstance(item, _LatestValue):
             self.bytes -= item.size
             return self._frame(item.message)
-        if isinstance(item, _State):
-            return b"".join(self._introduction(item.feed) if item.status else self._present(item.feed))
+        if isinstance(item, _DueState):
+            return b"".join(self._status_and_values(item.delivery) if item.status else self._values(item.delivery))
         if len(item.waiting) > TRADES_AT_ONCE:
             self._queue[key] = item  # again, behind all others
         return b"".join(self._some_trades(item))
 
-    def _introduction(self, feed: Feed) -> Iterator[bytes]:
-        yield self._frame(self._hub.status(feed.topic))
-        yield from self._present(feed)
+    def _status_and_values(self, delivery: Delivery) -> Iterator[bytes]:
+        yield self._frame(self._hub.status(delivery.topic))
+        yield from self._values(delivery)
 
-    def _present(self, feed: Feed) -> Iterator[bytes]:
-        for message in self._hub.current(feed.topic, feed.interval):
-            if not (feed.topic.is_sweep and message.topic in self._named):
+    def _values(self, delivery: Delivery) -> Iterator[bytes]:
+        for message in self._hub.current(delivery.topic, delivery.interval):
+            if not (delivery.topic.is_sweep and message.topic in self._named):
                 yield self._frame(message)
 
-    def _some_trades(self, tape: _Tape) -> Iterator[bytes]:
-        if tape.missed:
+    def _some_trades(self, trades: _WaitingTrades) -> Iterator[bytes]:
+        if trades.missed:
             self._traffic.sent.add("gap")
-            yield self._build(gap_message(tape.topic, tape.missed))
-            tape.missed = 0
-        for _ in range(min(TRADES_AT_ONCE, len(tape.waiting))):
-            message = tape.waiting.popleft()
+            yield self._build(gap_message(trades.topic, trades.missed))
+            trades.missed = 0
+        for _ in range(min(TRADES_AT_ONCE, len(trades.waiting))):
+            message = trades.waiting.popleft()
             self.bytes -= len(message.body)
             yield self._frame(message)
 
@@ -199,9 +199,9 @@ class Backlog:
         self._traffic.sent.values[(message.kind,)] += 1
         return self._build(message.body)
 
-    def _due(self, feed: Feed) -> _State:
-        item = self._queue.setdefault(("state", feed.topic), _State(feed))
-        assert isinstance(item, _State)
+    def _due(self, delivery: Delivery) -> _DueState:
+        item = self._queue.setdefault(("state", delivery.topic), _DueState(delivery))
+        assert isinstance(item, _DueState)
         return item
 
     def _take_value(self, message: Message) -> None:
@@ -212,19 +212,19 @@ class Backlog:
         if known is not None:
             self._traffic.conflated.add(message.kind)
         if self._has_room(len(message.body) - replaced):
-            self._queue[key] = _Value(message)
+            self._queue[key] = _LatestValue(message)
             self.bytes += len(message.body) - replaced
         elif known is not None:
             self._drop(key)
 
     def _take_trade(self, message: Message) -> None:
-        tape = self._queue.setdefault(("trade", message.topic), _Tape(message.topic))
-        assert isinstance(tape, _Tape)
-        tape.waiting.append(message)
+        trades = self._queue.setdefault(("trade", message.topic), _WaitingTrades(message.topic))
+        assert isinstance(trades, _WaitingTrades)
+        trades.waiting.append(message)
         self.bytes += len(message.body)
-        while len(tape.waiting) > MAX_TRADES or (self.bytes > self._limit and tape.waiting):
-            self.bytes -= len(tape.waiting.popleft().body)
-            tape.missed += 1
+        while len(trades.waiting) > MAX_TRADES or (self.bytes > self._limit and trades.waiting):
+            self.bytes -= len(trades.waiting.popleft().body)
+            trades.missed += 1
             self._traffic.dropped.add("trade")
 
     def _drop(self, key: _Key) -> None:

@@ -1,5 +1,4 @@
-"""Feeds: what a subscription delivers, and where it comes from (the hub, or a rate group between
-the hub and the clients)."""
+"""What a subscription delivers, and where it comes from: the hub, or a rate limit between the hub and the clients."""
 
 from __future__ import annotations
 
@@ -9,12 +8,12 @@ from typing import Any, NamedTuple
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from zope.interface import Attribute, Interface, implementer
 
-from cryptodash.api.traffic import Traffic
+from cryptodash.api.fanout.traffic import Traffic
 from cryptodash.core.topics import Topic
 from cryptodash.hub.interfaces import Batch, IHub, IOutlet, Message
 
 
-class Feed(NamedTuple):
+class Delivery(NamedTuple):
     """One way of getting a topic: ``interval`` is the view's in ms (order books only),
     ``rate`` updates per second (0: every update)."""
 
@@ -31,7 +30,7 @@ def is_closed_bar(message: Message) -> bool:
     return message.kind == "candle" and _CLOSED_BAR in message.body
 
 
-class IMember(Interface):
+class IGroupMember(Interface):
     """Somebody who shares a group: a cohort of clients."""
 
     deliver: Callable[[Message], None] = Attribute(
@@ -43,46 +42,48 @@ class IMember(Interface):
 
 
 @implementer(IOutlet)
-class Group:
+class DeliveryGroup:
     """Everybody who wants one topic at every update: the one outlet that the hub knows for all of them.
 
-    It rings once per turn, so that its members need not look whether they are to be flushed.
+    It asks for the flush once per turn, so that its members need not look whether they are to be flushed.
     """
 
-    def __init__(self, feed: Feed, ring: Callable[[Group], None]) -> None:
+    def __init__(self, delivery: Delivery, schedule: Callable[[DeliveryGroup], None]) -> None:
         self.members: dict[Any, Callable[[Message], None]] = {}
         """Each with its ``deliver``."""
-        self.rung = False
+        self.scheduled = False
         """Whether the members have something that the flush has not seen yet."""
-        self._topic = feed.topic
-        self._ring = ring
+        self._topic = delivery.topic
+        self._schedule = schedule
 
     def deliver(self, message: Message) -> None:
         for take in self.members.values():
             take(message)
-        if not self.rung:
-            self._ring(self)
+        if not self.scheduled:
+            self._schedule(self)
 
     def deliver_sweep(self, batch: Batch) -> None:
         for member in self.members:
             member.deliver_sweep(batch)
-        if not self.rung:
-            self._ring(self)
+        if not self.scheduled:
+            self._schedule(self)
 
     def stop(self) -> None:
         """Nobody listens any more."""
 
 
-class RateGroup(Group):
+class RateLimitedGroup(DeliveryGroup):
     """Everybody who wants one topic at the same rate: the first update goes at once,
     then the latest of each burst once per period.
 
     Statuses and closed candles are never held back. One timer for the whole group, and only while updates come.
     """
 
-    def __init__(self, feed: Feed, ring: Callable[[Group], None], reactor: IReactorTime, traffic: Traffic) -> None:
-        super().__init__(feed, ring)
-        self._period = 1.0 / feed.rate
+    def __init__(
+        self, delivery: Delivery, schedule: Callable[[DeliveryGroup], None], reactor: IReactorTime, traffic: Traffic
+    ) -> None:
+        super().__init__(delivery, schedule)
+        self._period = 1.0 / delivery.rate
         self._reactor = reactor
         self._conflated = traffic.conflated.values
         self._waiting: dict[object, Message] = {}
@@ -138,34 +139,40 @@ class RateGroup(Group):
             self._arm()
 
 
-class Sources:
-    """Attaches members to feeds: to the group of the feed, which is attached to the hub while it has members."""
+class Deliveries:
+    """Attaches members to a delivery: to its group, which is attached to the hub while it has members."""
 
-    def __init__(self, hub: IHub, reactor: IReactorTime, traffic: Traffic, ring: Callable[[Group], None]) -> None:
-        """``ring`` is called when a group has delivered something, until the group's ``rung`` is set."""
+    def __init__(
+        self, hub: IHub, reactor: IReactorTime, traffic: Traffic, schedule: Callable[[DeliveryGroup], None]
+    ) -> None:
+        """``schedule`` is called when a group has delivered something, until the group's ``scheduled`` is set."""
         self._hub = hub
         self._reactor = reactor
         self._traffic = traffic
-        self._ring = ring
-        self.groups: dict[Feed, Group] = {}
+        self._schedule = schedule
+        self.groups: dict[Delivery, DeliveryGroup] = {}
 
-    def attach(self, member: Any, feed: Feed) -> None:
-        group = self.groups.get(feed)
+    def attach(self, member: Any, delivery: Delivery) -> None:
+        group = self.groups.get(delivery)
         if group is None:
-            group = self.groups[feed] = self._open(feed)
+            group = self.groups[delivery] = self._open(delivery)
         group.members[member] = member.deliver
 
-    def _open(self, feed: Feed) -> Group:
-        group = RateGroup(feed, self._ring, self._reactor, self._traffic) if feed.rate else Group(feed, self._ring)
-        self._hub.attach(group, feed.topic, feed.interval)
-        if isinstance(group, RateGroup) and self._hub.current(feed.topic, feed.interval):
+    def _open(self, delivery: Delivery) -> DeliveryGroup:
+        group = (
+            RateLimitedGroup(delivery, self._schedule, self._reactor, self._traffic)
+            if delivery.rate
+            else DeliveryGroup(delivery, self._schedule)
+        )
+        self._hub.attach(group, delivery.topic, delivery.interval)
+        if isinstance(group, RateLimitedGroup) and self._hub.current(delivery.topic, delivery.interval):
             group.start()
         return group
 
-    def detach(self, member: Any, feed: Feed) -> None:
-        group = self.groups[feed]
+    def detach(self, member: Any, delivery: Delivery) -> None:
+        group = self.groups[delivery]
         del group.members[member]
         if not group.members:
-            del self.groups[feed]
+            del self.groups[delivery]
             group.stop()
-            self._hub.detach(group, feed.topic, feed.interval)
+            self._hub.detach(group, delivery.topic, delivery.interval)
