@@ -76,8 +76,8 @@ def build(
         hosts, source = hosts_of(venue, config) if stand_in is None else stand_in.of(venue)
         feeds.append(VenueService(venue, config, hosts, source, hub, reactor, clock, random, tally))
         hub.add_upstream(feeds[-1])
-    clients = Clients(hub, config, _source(feeds), __version__, reactor, clock, tally, random)
-    rest = Rest(hub, config, clock, reactor, tally, __version__, lambda: clients.draining, clock.monotonic())
+    clients = Clients(hub, hub, hub, config, _source(feeds), __version__, reactor, clock, tally, random)
+    rest = Rest(hub, hub, hub, config, clock, reactor, tally, __version__, lambda: clients.draining, clock.monotonic())
     site = make_site(rest, ClientFactory(clients), config, clock, reactor, tally)
 
     server = Server(config, hub, clients, rest, Web(config.bind_addr, site, reactor, bind_failed), stand_in)
@@ -204,10 +204,10 @@ class Server(MultiService):
         self.clients.start()
         super().startService()
         for topic in self.config.symbols:
-            self.hub.hold(topic)
+            self.hub.hold(topic, self.hub.view_interval(topic, None))
         _log.info(
             "started: {venues}",
-            venues=", ".join(f"{feed.exchange} ({feed.source})" for feed in self.hub.upstreams.values()),
+            venues=", ".join(f"{exchange} ({self.hub.source(exchange)})" for exchange in self.hub.exchanges()),
         )
 
     def stopService(self) -> Deferred[None]:

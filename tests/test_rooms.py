@@ -113,6 +113,14 @@ def test_the_wings_of_api_follow_their_arrows(path: Path) -> None:
     assert used <= WINGS_OF_API[wing_of(inside(path))]
 
 
+@pytest.mark.parametrize("path", [path for path in SOURCES if room_of(path) == "api"], ids=lambda path: inside(path))
+def test_api_holds_no_live_object_of_a_venue(path: Path) -> None:
+    """What crosses from the hub are values: another process, or a recording, can stand behind it."""
+    assert not {"cryptodash.core.interfaces.IUpstream", "cryptodash.core.instruments.Catalogue"} & set(imported(path))
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    assert not [node.lineno for node in ast.walk(tree) if isinstance(node, ast.Attribute) and node.attr == "upstreams"]
+
+
 @pytest.mark.parametrize("path", [path for path in SOURCES if room_of(path) in PURE], ids=lambda path: path.name)
 def test_pure_rooms_import_nothing_that_does_io(path: Path) -> None:
     allowed = PURE[room_of(path)]

@@ -164,7 +164,13 @@ class Client:
         self.wire = Reader(room)
         self.writer = self.wire.writer = world.fanout.open(self.wire, text_frame, blocked=False)
         self.session = Session(
-            world.fanout, self.writer, world.config.limits, Identity("1.2.3", "simulated", 20000), "an-id"
+            world.hub,
+            world.hub,
+            world.fanout,
+            self.writer,
+            world.config.limits,
+            Identity("1.2.3", "simulated", 20000),
+            "an-id",
         )
         self.wire.on_close = self.session.closed
 

@@ -61,7 +61,7 @@ def server_factory(reactor: Any) -> EchoServerFactory:
     limits = evolve(Limits(), max_message_bytes=MOST, ops_burst=100_000, client_buffer_bytes=4 * MOST)
     config, tally, clock = evolve(Config(), limits=limits), Tally(), SystemClock()
     hub = Broadcaster(config, clock, reactor, tally)
-    return EchoServerFactory(Clients(hub, config, "simulated", "0", reactor, clock, tally, Random(1)))
+    return EchoServerFactory(Clients(hub, hub, hub, config, "simulated", "0", reactor, clock, tally, Random(1)))
 
 
 class EchoFeedProtocol(VenueSocketProtocol):

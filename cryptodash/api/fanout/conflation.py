@@ -14,7 +14,7 @@ from cryptodash.api.fanout.framer import Build
 from cryptodash.api.fanout.traffic import Traffic
 from cryptodash.core import codec
 from cryptodash.core.topics import Channel, Topic
-from cryptodash.hub.interfaces import Batch, IHub, Message
+from cryptodash.hub.interfaces import Batch, IValues, Message
 
 MAX_TRADES: Final = 200
 """Trades kept per topic for a client that does not keep up."""
@@ -91,10 +91,10 @@ class ConflationQueue:
     ``overflow`` and is not stored; trades are dropped instead.
     """
 
-    def __init__(self, hub: IHub, traffic: Traffic, limit: int, build: Build) -> None:
+    def __init__(self, values: IValues, traffic: Traffic, limit: int, build: Build) -> None:
         self.bytes = 0
         self.overflow = False
-        self._hub = hub
+        self._source = values
         self._limit = limit
         self._build = build
         self._traffic = traffic
@@ -177,11 +177,11 @@ class ConflationQueue:
         return b"".join(self._some_trades(item))
 
     def _status_and_values(self, delivery: Delivery) -> Iterator[bytes]:
-        yield self._frame(self._hub.status(delivery.topic))
+        yield self._frame(self._source.status(delivery.topic))
         yield from self._values(delivery)
 
     def _values(self, delivery: Delivery) -> Iterator[bytes]:
-        for message in self._hub.current(delivery.topic, delivery.interval):
+        for message in self._source.current(delivery.topic, delivery.interval):
             if not (delivery.topic.is_sweep and message.topic in self._named):
                 yield self._frame(message)
 

@@ -10,7 +10,7 @@ from zope.interface import Attribute, Interface, implementer
 
 from cryptodash.api.fanout.traffic import Traffic
 from cryptodash.core.topics import Topic
-from cryptodash.hub.interfaces import Batch, IHub, IOutlet, Message
+from cryptodash.hub.interfaces import Batch, IOutlet, IValues, Message
 
 
 class Delivery(NamedTuple):
@@ -143,10 +143,10 @@ class Deliveries:
     """Attaches members to a delivery: to its group, which is attached to the hub while it has members."""
 
     def __init__(
-        self, hub: IHub, reactor: IReactorTime, traffic: Traffic, schedule: Callable[[DeliveryGroup], None]
+        self, values: IValues, reactor: IReactorTime, traffic: Traffic, schedule: Callable[[DeliveryGroup], None]
     ) -> None:
         """``schedule`` is called when a group has delivered something, until the group's ``scheduled`` is set."""
-        self._hub = hub
+        self._values = values
         self._reactor = reactor
         self._traffic = traffic
         self._schedule = schedule
@@ -164,8 +164,8 @@ class Deliveries:
             if delivery.rate
             else DeliveryGroup(delivery, self._schedule)
         )
-        self._hub.attach(group, delivery.topic, delivery.interval)
-        if isinstance(group, RateLimitedGroup) and self._hub.current(delivery.topic, delivery.interval):
+        self._values.attach(group, delivery.topic, delivery.interval)
+        if isinstance(group, RateLimitedGroup) and self._values.current(delivery.topic, delivery.interval):
             group.start()
         return group
 
@@ -175,4 +175,4 @@ class Deliveries:
         if not group.members:
             del self.groups[delivery]
             group.stop()
-            self._hub.detach(group, delivery.topic, delivery.interval)
+            self._values.detach(group, delivery.topic, delivery.interval)

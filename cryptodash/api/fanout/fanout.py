@@ -20,7 +20,7 @@ from cryptodash.api.fanout.traffic import Traffic
 from cryptodash.core.config import Config
 from cryptodash.core.tally import Tally
 from cryptodash.core.time import Clock
-from cryptodash.hub.interfaces import IHub
+from cryptodash.hub.interfaces import IValues
 
 LONG_FLUSH: Final = 0.002
 """Seconds. A flush that took longer is followed by a pause, as far as it wrote to clients with deliveries of their
@@ -35,11 +35,11 @@ MAX_PAUSE: Final = 0.02
 class Fanout:
     """All cohorts of one server, and the flush at the end of each reactor turn."""
 
-    def __init__(self, hub: IHub, config: Config, reactor: IReactorTime, clock: Clock, tally: Tally) -> None:
-        self.hub = hub
+    def __init__(self, values: IValues, config: Config, reactor: IReactorTime, clock: Clock, tally: Tally) -> None:
+        self._values = values
         self.clock = clock
         self.traffic = Traffic(tally)
-        self.deliveries = Deliveries(hub, reactor, self.traffic, self._schedule)
+        self.deliveries = Deliveries(values, reactor, self.traffic, self._schedule)
         self.slow_clients = SlowClients(reactor, clock, config.client_stall_timeout_s, tally)
         self.cohorts: dict[tuple[Framer, frozenset[Delivery]], Cohort] = {}
         self._framers: dict[Build, Framer] = {}
@@ -53,7 +53,7 @@ class Fanout:
     def open(self, wire: IWire, build: Build, *, blocked: bool) -> ClientWriter:
         """A new client that gets its messages as ``build`` frames them. ``blocked``: something is queued on its
         transport already, and ``drained`` will be called."""
-        unsent = ConflationQueue(self.hub, self.traffic, self._buffer_limit, build)
+        unsent = ConflationQueue(self._values, self.traffic, self._buffer_limit, build)
         writer = ClientWriter(wire, self.framer(build), unsent, self.traffic, self.clock, self.slow_clients)
         if blocked:
             writer.block(b"", -1)

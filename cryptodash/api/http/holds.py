@@ -12,7 +12,7 @@ from cryptodash.core.config import Config
 from cryptodash.core.errors import Refused
 from cryptodash.core.time import Clock
 from cryptodash.core.topics import Topic
-from cryptodash.hub.interfaces import IHub
+from cryptodash.hub.interfaces import IDemand
 
 
 class TooManyHeld(Refused):
@@ -33,8 +33,8 @@ class Holds:
     """Who asked first for a topic pays for it in the count of its address (an unknown one, on a unix socket,
     has none); every request renews it."""
 
-    def __init__(self, hub: IHub, config: Config, clock: Clock, scheduler: IReactorTime) -> None:
-        self._hub = hub
+    def __init__(self, demand: IDemand, config: Config, clock: Clock, scheduler: IReactorTime) -> None:
+        self._demand = demand
         self._linger = config.upstream_linger_s
         self._limits = config.limits
         self._clock = clock
@@ -55,7 +55,7 @@ class Holds:
             self._check(address)
             held = _Held(address, until)
             self._owners[address] += 1
-            self._hub.hold(topic)
+            self._demand.hold(topic, self._interval(topic))
         held.until = until
         self._held[topic] = held  # at the end: the dict stays in order of expiry
         self._schedule()
@@ -108,4 +108,7 @@ class Holds:
         self._owners[held.owner] -= 1
         if not self._owners[held.owner]:
             del self._owners[held.owner]
-        self._hub.release(topic)
+        self._demand.release(topic, self._interval(topic))
+
+    def _interval(self, topic: Topic) -> int:
+        return self._demand.view_interval(topic, None)

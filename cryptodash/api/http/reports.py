@@ -6,7 +6,6 @@ from collections.abc import Iterable
 
 from cryptodash.core.interfaces import ExchangeReport, StreamReport
 from cryptodash.core.time import Clock, rfc3339
-from cryptodash.hub.interfaces import IHub
 
 SERVICE = "crypto-dash-api"
 
@@ -96,14 +95,14 @@ def _add_cause(document: dict[str, object], report: ExchangeReport) -> None:
         document["reason"] = report.reason
 
 
-def stream_members(report: StreamReport, hub: IHub) -> dict[str, object]:
-    """One stream of ``/api/streams``; ``clients`` counts who holds its topics, ``rate`` is events per second."""
+def stream_members(report: StreamReport, clients: int) -> dict[str, object]:
+    """One stream of ``/api/streams``; ``clients`` is how many hold its topics, ``rate`` is events per second."""
     document: dict[str, object] = {
         "exchange": report.exchange,
         "name": report.name,
         "connection": report.connection,
         "topics": [str(each) for each in report.topics],
-        "clients": sum(hub.clients_of(each) for each in report.topics),
+        "clients": clients,
         "state": report.state.value,
     }
     if report.cause is not None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable
-from math import ceil
 from typing import Any, Final
 
 from attrs import frozen
@@ -17,7 +16,7 @@ from werkzeug.exceptions import HTTPException
 
 from cryptodash.api.addresses import Addresses
 from cryptodash.api.answer_parts import error_body
-from cryptodash.api.http import values
+from cryptodash.api.http import payloads
 from cryptodash.api.http.answers import Answer, error_answer, json_answer, send, stored_answer
 from cryptodash.api.http.errors import no_route_answer, not_yet_known, refused_answer, upstream_answer
 from cryptodash.api.http.guarded_request import log_failure
@@ -25,19 +24,18 @@ from cryptodash.api.http.holds import Holds
 from cryptodash.api.http.metrics import CONTENT_TYPE, Metrics
 from cryptodash.api.http.pages import Page, load_pages, page_policy
 from cryptodash.api.http.queries import Query
+from cryptodash.api.http.refresh import CatalogueRefresh
 from cryptodash.api.http.reports import SERVICE, exchange_members, readiness, stream_members
 from cryptodash.api.http.symbols import SymbolList
 from cryptodash.core import codec
 from cryptodash.core.config import Config
 from cryptodash.core.errors import Refused, UpstreamError
-from cryptodash.core.interfaces import IUpstream
 from cryptodash.core.tally import Tally
 from cryptodash.core.time import Clock, rfc3339
 from cryptodash.core.topics import Channel, Topic
-from cryptodash.hub.interfaces import IHub
+from cryptodash.hub.interfaces import IDemand, IDirectory, IValues
 
 FIRST_VALUE_S: Final = 2.0
-REFRESH_EVERY_S: Final = 10.0
 DEFAULT_TRADES: Final = 100
 DEFAULT_CANDLES: Final = 200
 DEFAULT_INTERVAL: Final = "1m"
@@ -65,7 +63,9 @@ class Rest:
 
     def __init__(
         self,
-        hub: IHub,
+        directory: IDirectory,
+        demand: IDemand,
+        values: IValues,
         config: Config,
         clock: Clock,
         scheduler: IReactorTime,
@@ -74,17 +74,19 @@ class Rest:
         draining: Callable[[], bool],
         started: float,
     ) -> None:
-        self._hub = hub
+        self._directory = directory
+        self._demand = demand
+        self._values = values
         self._config = config
         self._clock = clock
         self._version = version
         self._draining = draining
         self._started = started
         self._addresses = Addresses(config.trusted_proxies)
-        self._holds = Holds(hub, config, clock, scheduler)
-        self._symbols = SymbolList(hub.upstreams)
+        self._holds = Holds(demand, config, clock, scheduler)
+        self._symbols = SymbolList(directory)
         self._metrics = Metrics(tally, clock, version)
-        self._refreshed: dict[str, float] = {}
+        self._refresh = CatalogueRefresh(directory, clock)
         self._pages = load_pages("cryptodash.dashboard", version)
         self._documents = load_pages("cryptodash.api.http", version)
         self.routes = Routes(
@@ -119,19 +121,20 @@ class Rest:
 
     @app.route("/ready", methods=["GET"])
     async def ready(self, request: Request) -> None:
-        reports = [upstream.report() for upstream in self._hub.upstreams.values()]
+        reports = self._directory.exchange_reports()
         is_ready, document = readiness(reports, self._draining(), self._config.enable_redis, self._now())
         await send(request, json_answer(document, 200 if is_ready else 503))
 
     @app.route("/api/exchanges", methods=["GET"])
     async def exchanges(self, request: Request) -> None:
-        venues = [exchange_members(upstream.report(), self._clock) for upstream in self._hub.upstreams.values()]
+        venues = [exchange_members(report, self._clock) for report in self._directory.exchange_reports()]
         await send(request, json_answer({"exchanges": venues}))
 
     @app.route("/api/streams", methods=["GET"])
     async def streams(self, request: Request) -> None:
         found = [
-            stream_members(each, self._hub) for upstream in self._hub.upstreams.values() for each in upstream.streams()
+            stream_members(report, sum(map(self._demand.clients_of, report.topics)))
+            for report in self._directory.stream_reports()
         ]
         await send(request, json_answer({"streams": found}))
 
@@ -146,7 +149,7 @@ class Rest:
         query = Query(request)
         exchange = query.get("exchange")
         if exchange is not None:
-            exchange = self._upstream(exchange).exchange
+            exchange = self._exchange(exchange)
         stored = self._symbols.answer(exchange, query.market(), query.search())
         await send(request, stored_answer(request, stored))
 
@@ -154,25 +157,10 @@ class Rest:
     async def refresh(self, request: Request) -> None:
         self._authorise(request)
         named = Query(request).get("exchange")
-        upstreams = [self._upstream(named)] if named is not None else list(self._hub.upstreams.values())
-        wait = max((self._refresh_wait(each.exchange) for each in upstreams), default=0.0)
-        if wait > 0:
-            answer = error_answer(
-                "rate_limited",
-                f"a catalogue is read again at most every {REFRESH_EVERY_S:g} s",
-                429,
-                Retry_After=str(ceil(wait)),
-            )
-            await send(request, answer)
-            return
-        for upstream in upstreams:
-            self._refreshed[upstream.exchange] = self._clock.monotonic()
-        counts = [f"{upstream.exchange}: {await upstream.refresh_catalogue()} symbols" for upstream in upstreams]
-        await send(request, json_answer({"success": True, "message": ", ".join(counts)}))
-
-    def _refresh_wait(self, exchange: str) -> float:
-        last = self._refreshed.get(exchange)
-        return 0.0 if last is None else last + REFRESH_EVERY_S - self._clock.monotonic()
+        exchanges = (self._exchange(named),) if named is not None else self._directory.exchanges()
+        counts = await self._refresh.run(exchanges)
+        message = ", ".join(f"{exchange}: {count} symbols" for exchange, count in counts.items())
+        await send(request, json_answer({"success": True, "message": message}))
 
     def _authorise(self, request: Request) -> None:
         token = self._config.auth_token
@@ -186,7 +174,7 @@ class Rest:
     async def ticker(self, request: Request) -> None:
         query = Query(request)
         topic = await self._first(request, query, Channel.TICKER)
-        ticker = self._hub.ticker(topic)
+        ticker = self._values.ticker(topic)
         if ticker is None:
             raise not_yet_known(topic)
         await send(request, json_answer(self._with_status(codec.ticker_payload(ticker), topic)))
@@ -196,7 +184,7 @@ class Rest:
     async def orderbook(self, request: Request) -> None:
         query = Query(request)
         topic = await self._first(request, query, Channel.ORDER_BOOK, depth=query.whole("depth"))
-        payload = values.snapshot_of(self._hub.current(topic, self._hub.view_interval(topic, None)))
+        payload = payloads.snapshot_of(self._values.current(topic, self._demand.view_interval(topic, None)))
         if payload is None:
             raise not_yet_known(topic)
         await send(request, json_answer(self._with_status(payload, topic)))
@@ -206,26 +194,26 @@ class Rest:
         query = Query(request)
         limit = query.limit(DEFAULT_TRADES)
         topic = await self._first(request, query, Channel.TRADE)
-        trades = self._hub.trades(topic, limit)
+        trades = self._values.trades(topic, limit)
         if not trades:
             raise not_yet_known(topic)
-        await send(request, json_answer(self._with_status(values.trades_payload(topic, limit, trades), topic)))
+        await send(request, json_answer(self._with_status(payloads.trades_payload(topic, limit, trades), topic)))
 
     @app.route("/api/candles", methods=["GET"])
     async def candles(self, request: Request) -> None:
         query = Query(request)
         limit, end = query.limit(DEFAULT_CANDLES), query.end()
         topic = self._resolve(query, Channel.CANDLE, interval=query.get("interval") or DEFAULT_INTERVAL)
-        bars, cached = await self._hub.candles(topic, limit, end)
-        source = self._hub.upstreams[topic.exchange].source
-        await send(request, json_answer(values.candles_payload(topic, limit, bars, cached, source)))
+        bars, cached = await self._values.candles(topic, limit, end)
+        source = self._directory.source(topic.exchange)
+        await send(request, json_answer(payloads.candles_payload(topic, limit, bars, cached, source)))
 
     async def _first(self, request: Request, query: Query, channel: Channel, depth: int | None = None) -> Topic:
         """The topic asked for, held for the linger, once it has a value. Raises ``Refused``:
         ``not_yet_known`` after ``FIRST_VALUE_S``."""
         topic = self._resolve(query, channel, depth)
         self._holds.hold(topic, self._address(request))
-        if not await self._hub.first_value(topic, self._hub.view_interval(topic, None), FIRST_VALUE_S):
+        if not await self._values.first_value(topic, self._demand.view_interval(topic, None), FIRST_VALUE_S):
             self._resolve(query, channel, depth)  # the catalogue may have come meanwhile, and know better
             raise not_yet_known(topic)
         return topic
@@ -233,25 +221,24 @@ class Rest:
     def _resolve(self, query: Query, channel: Channel, depth: int | None = None, interval: str | None = None) -> Topic:
         market = query.market()
         symbol = query.symbol()
-        return self._hub.resolve(
+        return self._directory.resolve(
             query.need("exchange"), market.value if market else None, channel.value, symbol, depth, interval
         )
 
     def _with_status(self, payload: str, topic: Topic) -> str:
-        source = self._hub.upstreams[topic.exchange].source
-        return values.with_status(payload, self._hub.stream_status(topic), self._hub.age_ms(topic), source)
+        source = self._directory.source(topic.exchange)
+        return payloads.with_status(payload, self._values.stream_status(topic), self._values.age_ms(topic), source)
 
     def _address(self, request: Request) -> str:
         peer = getattr(request.getClientAddress(), "host", "")
         return self._addresses.client(peer or "", ",".join(request.requestHeaders.getRawHeaders("x-forwarded-for", [])))
 
-    def _upstream(self, exchange: str) -> IUpstream:
-        upstream = self._hub.upstreams.get(exchange.lower())
-        if upstream is None:
-            raise Refused(
-                "unknown_exchange", f"exchange {exchange[:40]!r} is not one of: {', '.join(self._hub.upstreams)}", 404
-            )
-        return upstream
+    def _exchange(self, name: str) -> str:
+        """The id of the venue a client names. Raises ``Refused`` (404)."""
+        exchanges = self._directory.exchanges()
+        if name.lower() not in exchanges:
+            raise Refused("unknown_exchange", f"exchange {name[:40]!r} is not one of: {', '.join(exchanges)}", 404)
+        return name.lower()
 
     def _now(self) -> str:
         return rfc3339(self._clock.wall_ms())

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from attrs import frozen
 
 from cryptodash.api.http.answers import Stored
 from cryptodash.core import codec
-from cryptodash.core.instruments import Catalogue, Instrument, MarketType
-from cryptodash.core.interfaces import IUpstream
+from cryptodash.core.instruments import Instrument, MarketType
 from cryptodash.core.numbers import trimmed
+from cryptodash.hub.interfaces import IDirectory
 
 
 @frozen
@@ -28,17 +28,17 @@ class SymbolList:
     Those without a search are kept until a catalogue changes: at most three per venue and three for all together.
     """
 
-    def __init__(self, upstreams: Mapping[str, IUpstream]) -> None:
-        self._upstreams = upstreams
+    def __init__(self, directory: IDirectory) -> None:
+        self._directory = directory
         self._entries: dict[str, tuple[int, tuple[_Entry, ...]]] = {}
         self._stored: dict[tuple[str | None, MarketType | None], tuple[tuple[int, ...], Stored]] = {}
 
     def answer(self, exchange: str | None, market: MarketType | None, search: str) -> Stored:
         """The body for these filters; ``exchange`` is an enabled one or None, ``search`` is in upper case."""
-        exchanges = [exchange] if exchange else list(self._upstreams)
+        exchanges = (exchange,) if exchange else self._directory.exchanges()
         if search:
             return Stored(self._encode(exchanges, market, search), level=1)
-        versions = tuple(self._upstreams[each].catalogue.version for each in exchanges)
+        versions = tuple(self._directory.instruments(each).version for each in exchanges)
         known = self._stored.get((exchange, market))
         if known is None or known[0] != versions:
             known = self._stored[exchange, market] = (versions, Stored(self._encode(exchanges, market, "")))
@@ -58,10 +58,10 @@ class SymbolList:
         return b'{"allowed_quotes":%s,"exchanges":[%s]}' % (allowed, b",".join(venues))
 
     def _of(self, exchange: str) -> tuple[_Entry, ...]:
-        catalogue: Catalogue = self._upstreams[exchange].catalogue
+        listed = self._directory.instruments(exchange)
         known = self._entries.get(exchange)
-        if known is None or known[0] != catalogue.version:
-            known = self._entries[exchange] = (catalogue.version, tuple(_entry(each) for each in catalogue))
+        if known is None or known[0] != listed.version:
+            known = self._entries[exchange] = (listed.version, tuple(_entry(each) for each in listed.instruments))
         return known[1]
 
 

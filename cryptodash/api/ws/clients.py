@@ -18,7 +18,7 @@ from cryptodash.core.config import Config
 from cryptodash.core.tally import Tally
 from cryptodash.core.time import Clock
 from cryptodash.core.topics import Topic
-from cryptodash.hub.interfaces import IHub
+from cryptodash.hub.interfaces import IDemand, IDirectory, IValues
 
 RECONNECTS_PER_S: Final = 200
 """How densely a drain spreads the clients' reconnects."""
@@ -45,7 +45,9 @@ class Clients:
 
     def __init__(
         self,
-        hub: IHub,
+        directory: IDirectory,
+        demand: IDemand,
+        values: IValues,
         config: Config,
         source: str,
         version: str,
@@ -54,11 +56,12 @@ class Clients:
         tally: Tally,
         random: _random.Random,
     ) -> None:
-        self.hub = hub
+        self.directory = directory
+        self.demand = demand
         self.config = config
         self.clock = clock
         self.reactor = reactor
-        self.fanout = Fanout(hub, config, reactor, clock, tally)
+        self.fanout = Fanout(values, config, reactor, clock, tally)
         self.traffic = self.fanout.traffic
         self.addresses = Addresses(config.trusted_proxies)
         self.cap = AddressCap(config.limits.max_connections_per_ip)
@@ -74,12 +77,12 @@ class Clients:
 
     def start(self) -> None:
         """Listen for topics that turn out not to exist."""
-        self.hub.on_unknown.append(self._unknown)
+        self.directory.on_unknown.append(self._unknown)
 
     def stop(self) -> None:
         """Cancel the timers."""
-        if self._unknown in self.hub.on_unknown:
-            self.hub.on_unknown.remove(self._unknown)
+        if self._unknown in self.directory.on_unknown:
+            self.directory.on_unknown.remove(self._unknown)
         self.fanout.stop()
 
     async def drain(self, deadline_s: float) -> None:

@@ -11,7 +11,7 @@ from attrs import frozen
 from cryptodash.core import codec
 from cryptodash.core.errors import Refused
 from cryptodash.core.topics import Channel, Topic
-from cryptodash.hub.interfaces import IHub
+from cryptodash.hub.interfaces import IDirectory
 
 OPS: Final = ("subscribe", "unsubscribe", "list", "resync", "ping")
 WITH_CHANNELS: Final = frozenset(("subscribe", "unsubscribe", "resync"))
@@ -79,12 +79,12 @@ def _invalid(reason: str) -> Refused:
     return Refused("invalid_message", f"Invalid message format: {reason}")
 
 
-def resolve(hub: IHub, channel: Any) -> Topic:
+def resolve(directory: IDirectory, channel: Any) -> Topic:
     """The topic of one entry of ``channels``. Raises ``Refused``."""
     if not isinstance(channel, dict):
         raise Refused("invalid_channel", "a channel is an object with channel_type, exchange, symbol")
     get = channel.get
-    return hub.resolve(
+    return directory.resolve(
         get("exchange"), get("market_type"), get("channel_type"), get("symbol"), get("depth"), get("interval")
     )
 

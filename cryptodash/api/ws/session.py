@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, Final
+from typing import Final
 
-import msgspec
 from attrs import frozen
 
 from cryptodash.api.fanout.client_writer import ClientWriter
-from cryptodash.api.fanout.conflation import channel_json
 from cryptodash.api.fanout.deliveries import Delivery
 from cryptodash.api.fanout.fanout import Fanout
 from cryptodash.api.ws.limiter import TokenBucket
 from cryptodash.api.ws.requests import WITH_CHANNELS, Request, max_rate, read, read_channels, read_id, read_op, resolve
+from cryptodash.api.ws.subscriptions import ClientSubscription, Rejection, RequestedChannel
 from cryptodash.core import codec
 from cryptodash.core.config import Limits
 from cryptodash.core.errors import Refused
 from cryptodash.core.events import Cause, State, StreamStatus
 from cryptodash.core.time import rfc3339
 from cryptodash.core.topics import FREE_DEPTHS, Channel, Topic
+from cryptodash.hub.interfaces import IDemand, IDirectory
 
 POLICY: Final = 1008
 
@@ -33,40 +33,6 @@ class Identity:
     ping_ms: int
 
 
-@frozen
-class ClientSubscription:
-    """One accepted channel; ``max_rate`` as the client gave it."""
-
-    delivery: Delivery
-    max_rate: float | None
-
-    @property
-    def json(self) -> msgspec.Raw:
-        rate = "" if self.max_rate is None else f',"max_rate":{codec.text(self.max_rate)}'
-        return msgspec.Raw(channel_json(self.delivery.topic, rate).encode())
-
-
-@frozen
-class _RequestedChannel:
-    """One entry of a subscribe that names a topic."""
-
-    index: int
-    channel: dict[str, Any]
-    max_rate: float | None
-
-
-@frozen
-class _Rejection:
-    """One entry of a request's ``channels`` that was not accepted; ``index`` is its place there."""
-
-    index: int
-    why: Refused
-
-    @property
-    def members(self) -> dict[str, object]:
-        return {"index": self.index, "code": self.why.code, "message": self.why.message}
-
-
 class Session:
     """What one client has subscribed to, and how its requests are answered.
 
@@ -75,11 +41,19 @@ class Session:
     """
 
     def __init__(
-        self, fanout: Fanout, writer: ClientWriter, limits: Limits, identity: Identity, session_id: str
+        self,
+        directory: IDirectory,
+        demand: IDemand,
+        fanout: Fanout,
+        writer: ClientWriter,
+        limits: Limits,
+        identity: Identity,
+        session_id: str,
     ) -> None:
         self.subscriptions: dict[Topic, ClientSubscription] = {}
         self._fanout = fanout
-        self._hub = fanout.hub
+        self._directory = directory
+        self._demand = demand
         self._writer = writer
         self._limits = limits
         self._identity = identity
@@ -141,7 +115,7 @@ class Session:
             Refused("unknown_symbol", f"{topic.exchange} {topic.market} has no symbol {str(topic.symbol)!r}"), None
         )
         status = StreamStatus(topic, State.CLOSED, Cause.REJECTED, since=self._clock.wall_ms())
-        payload = codec.status_payload(status, source=self._hub.upstreams[topic.exchange].source, age_ms=None)
+        payload = codec.status_payload(status, source=self._directory.source(topic.exchange), age_ms=None)
         self._say("status", codec.message("status", payload))
 
     def closed(self) -> None:
@@ -150,10 +124,10 @@ class Session:
             return
         self._closed = True
         self._fanout.close(self._writer)
-        topics = list(self.subscriptions)
+        subscriptions = list(self.subscriptions.values())
         self.subscriptions.clear()
-        for topic in topics:
-            self._release(topic)
+        for subscription in subscriptions:
+            self._release(subscription)
 
     def _ping(self, request: Request) -> None:
         self._inform("Pong", request.id, top="pong", timestamp=self._now())
@@ -164,15 +138,15 @@ class Session:
 
     def _resync(self, request: Request) -> None:
         deliveries: dict[Delivery, None] = {}
-        rejected: list[_Rejection] = []
+        rejected: list[Rejection] = []
         for index, channel in enumerate(request.channels):
             try:
-                topic = resolve(self._hub, channel)
+                topic = resolve(self._directory, channel)
                 if topic not in self.subscriptions:
                     raise Refused("not_subscribed", f"not subscribed to {topic}")
                 deliveries[self.subscriptions[topic].delivery] = None
             except Refused as refused:
-                rejected.append(_Rejection(index, refused))
+                rejected.append(Rejection(index, refused))
         self._inform(f"Resynced {len(deliveries)} channels", request.id, rejected=[each.members for each in rejected])
         self._reject(request, rejected)
         self._writer.send_current(deliveries)
@@ -181,14 +155,14 @@ class Session:
         topics: dict[Topic, None] = {}
         for channel in request.channels:
             try:
-                topics[resolve(self._hub, channel)] = None
+                topics[resolve(self._directory, channel)] = None
             except Refused:
                 continue  # what does not exist is not subscribed to
         count = self._drop(topics)
         self._inform(f"Unsubscribed from {count} channels", request.id)
 
     def _subscribe(self, request: Request) -> None:
-        rejected: list[_Rejection] = []
+        rejected: list[Rejection] = []
         requested = self._requested(request, rejected)
         total = len(self.subscriptions.keys() | requested.keys())
         if total > self._limits.max_channels:
@@ -212,18 +186,18 @@ class Session:
         self._reject(request, rejected)
         self._writer.send_current([subscription.delivery for subscription in accepted])
 
-    def _requested(self, request: Request, rejected: list[_Rejection]) -> dict[Topic, _RequestedChannel]:
+    def _requested(self, request: Request, rejected: list[Rejection]) -> dict[Topic, RequestedChannel]:
         """The topics a request names; of duplicates the last counts."""
-        requested: dict[Topic, _RequestedChannel] = {}
+        requested: dict[Topic, RequestedChannel] = {}
         for index, channel in enumerate(request.channels):
             try:
-                topic = resolve(self._hub, channel)
-                requested[topic] = _RequestedChannel(index, channel, max_rate(channel, topic))
+                topic = resolve(self._directory, channel)
+                requested[topic] = RequestedChannel(index, channel, max_rate(channel, topic))
             except Refused as refused:
-                rejected.append(_Rejection(index, refused))
+                rejected.append(Rejection(index, refused))
         return requested
 
-    def _admit(self, topic: Topic, asked: _RequestedChannel, rejected: list[_Rejection]) -> bool:
+    def _admit(self, topic: Topic, asked: RequestedChannel, rejected: list[Rejection]) -> bool:
         """Whether a topic fits the client's and the book's limits."""
         if topic in self.subscriptions or topic.channel is not Channel.ORDER_BOOK:
             return True
@@ -233,32 +207,37 @@ class Session:
                     "too_many_books", f"at most {self._limits.max_books_per_client} order books per connection"
                 )
             if topic.depth not in FREE_DEPTHS:
-                resolve(self._hub, asked.channel)  # once more: depths of this very request count as well
+                resolve(self._directory, asked.channel)  # once more: depths of this very request count as well
         except Refused as refused:
-            rejected.append(_Rejection(asked.index, refused))
+            rejected.append(Rejection(asked.index, refused))
             return False
         return True
 
-    def _accept(self, topic: Topic, asked: _RequestedChannel) -> ClientSubscription:
-        interval = self._hub.view_interval(topic, asked.max_rate)
+    def _accept(self, topic: Topic, asked: RequestedChannel) -> ClientSubscription:
+        interval = self._demand.view_interval(topic, asked.max_rate)
         rate = 0.0 if topic.channel is Channel.ORDER_BOOK or asked.max_rate is None else asked.max_rate
-        if topic not in self.subscriptions:
-            self._hub.hold(topic)
+        known = self.subscriptions.get(topic)
+        if known is None:
             self._count(topic, 1)
+        if known is None or known.delivery.interval != interval:
+            self._demand.hold(topic, interval)
+        if known is not None and known.delivery.interval != interval:
+            self._demand.release(topic, known.delivery.interval)
         subscription = self.subscriptions[topic] = ClientSubscription(Delivery(topic, interval, rate), asked.max_rate)
         return subscription
 
     def _drop(self, topics: Iterable[Topic]) -> int:
-        gone = [topic for topic in topics if self.subscriptions.pop(topic, None) is not None]
+        gone = [found for topic in topics if (found := self.subscriptions.pop(topic, None)) is not None]
         if gone:
             self._update_deliveries()
-        for topic in gone:
-            self._release(topic)
+        for subscription in gone:
+            self._release(subscription)
         return len(gone)
 
-    def _release(self, topic: Topic) -> None:
+    def _release(self, subscription: ClientSubscription) -> None:
+        topic, interval, _ = subscription.delivery
         self._count(topic, -1)
-        self._hub.release(topic)
+        self._demand.release(topic, interval)
 
     def _count(self, topic: Topic, change: int) -> None:
         self._traffic.subscriptions[topic.channel] += change
@@ -270,7 +249,7 @@ class Session:
             self._writer, frozenset(subscription.delivery for subscription in self.subscriptions.values())
         )
 
-    def _reject(self, request: Request, rejected: list[_Rejection]) -> None:
+    def _reject(self, request: Request, rejected: list[Rejection]) -> None:
         if rejected:
             first = rejected[0].why
             message = f"{len(rejected)} of {len(request.channels)} channels rejected: {first.message}"

@@ -149,7 +149,15 @@ class ClientProtocol(WebSocketServerProtocol):
         build = text_frame if self._perMessageCompress is None else deflated_frame
         # The handshake's answer is queued on the transport now: a plain wire starts blocked and hears when it has left.
         self.writer = wire.writer = clients.fanout.open(wire, build, blocked=plain)
-        self.session = Session(clients.fanout, self.writer, limits, clients.identity, clients.session_id())
+        self.session = Session(
+            clients.directory,
+            clients.demand,
+            clients.fanout,
+            self.writer,
+            limits,
+            clients.identity,
+            clients.session_id(),
+        )
         clients.sessions[self] = None
         self.session.opened()
 

@@ -26,11 +26,11 @@ from cryptodash.core.config import Config
 from cryptodash.core.errors import Refused
 from cryptodash.core.events import BookSnapshot, Candle, Side, State, StreamStatus, Ticker, Trade
 from cryptodash.core.instruments import Catalogue, Instrument, MarketType, Symbol
-from cryptodash.core.interfaces import ExchangeReport, IUpstream, StreamReport
+from cryptodash.core.interfaces import ExchangeReport, StreamReport
 from cryptodash.core.numbers import Number
 from cryptodash.core.tally import Tally
 from cryptodash.core.topics import Channel, Topic, check_depth, check_interval
-from cryptodash.hub.interfaces import IHub, Message
+from cryptodash.hub.interfaces import CatalogueSnapshot, IDemand, IDirectory, IValues, Message
 
 RECEIVED = 1_700_000_000_123
 """When the frames of these tests came in, ms."""
@@ -56,9 +56,10 @@ def instrument(
     )
 
 
-@implementer(IUpstream)
 @define(eq=False)
 class UpstreamDouble:
+    """What the hub double knows of one venue."""
+
     exchange: str
     source: str = "simulated"
     markets: tuple[MarketType, ...] = (MarketType.SPOT, MarketType.PERPETUAL)
@@ -107,7 +108,7 @@ class UpstreamDouble:
         return len(self.catalogue)
 
 
-@implementer(IHub)
+@implementer(IDirectory, IDemand, IValues)
 class HubDouble:
     """Answers from plain dicts; ``arrive`` wakes those who wait for a first value."""
 
@@ -147,10 +148,31 @@ class HubDouble:
     def view_interval(self, topic: Topic, max_rate: float | None) -> int:
         return 100 if topic.depth else 0
 
-    def hold(self, topic: Topic) -> None:
+    def exchanges(self) -> tuple[str, ...]:
+        return tuple(self.upstreams)
+
+    def source(self, exchange: str) -> str:
+        return self.upstreams[exchange].source
+
+    def instruments(self, exchange: str) -> CatalogueSnapshot:
+        catalogue = self.upstreams[exchange].catalogue
+        return CatalogueSnapshot(catalogue.version, tuple(catalogue))
+
+    def exchange_reports(self) -> tuple[ExchangeReport, ...]:
+        return tuple(each.report() for each in self.upstreams.values())
+
+    def stream_reports(self) -> tuple[StreamReport, ...]:
+        return tuple(report for each in self.upstreams.values() for report in each.streams())
+
+    async def refresh_catalogue(self, exchange: str) -> int:
+        return await self.upstreams[exchange].refresh_catalogue()
+
+    def hold(self, topic: Topic, interval: int) -> None:
+        assert interval == self.view_interval(topic, None)
         self.held[topic] += 1
 
-    def release(self, topic: Topic) -> None:
+    def release(self, topic: Topic, interval: int) -> None:
+        assert interval == self.view_interval(topic, None)
         self.held[topic] -= 1
         if not self.held[topic]:
             del self.held[topic]
@@ -344,7 +366,18 @@ def make_web() -> Callable[..., Web]:
         hub = HubDouble(scheduler, *(exchanges or ("binance", "bybit")))
         config = Config(**settings)
         state = {"draining": False}
-        rest = Rest(hub, config, scheduler, scheduler, tally, "1.2.3", lambda: state["draining"], scheduler.monotonic())
+        rest = Rest(
+            hub,
+            hub,
+            hub,
+            config,
+            scheduler,
+            scheduler,
+            tally,
+            "1.2.3",
+            lambda: state["draining"],
+            scheduler.monotonic(),
+        )
         site = make_site(rest, socket, config, scheduler, scheduler, tally)
         return Web(scheduler, hub, tally, rest, site, socket, state)
 

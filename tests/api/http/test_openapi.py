@@ -234,7 +234,6 @@ def _session_messages() -> Iterator[tuple[str, bytes]]:
     frames: list[bytes] = []
     hub = _Hub()
     fanout = SimpleNamespace(
-        hub=hub,
         clock=ManualClock(),
         traffic=Traffic(Tally()),
         subscribe=lambda writer, deliveries: None,
@@ -242,7 +241,13 @@ def _session_messages() -> Iterator[tuple[str, bytes]]:
     )
     writer = SimpleNamespace(send_answer=frames.append, send_current=lambda deliveries: None)
     client = rules.Session(
-        fanout, writer, Limits(), rules.Identity("1.2.3", "live", 20_000), "123e4567-e89b-42d3-a456-426614174000"
+        hub,
+        hub,
+        fanout,
+        writer,
+        Limits(),
+        rules.Identity("1.2.3", "live", 20_000),
+        "123e4567-e89b-42d3-a456-426614174000",
     )
     client.opened()
     good = '{"channel_type":"order_book","exchange":"binance","symbol":"BTC-USDT","depth":5,"max_rate":2}'
@@ -263,8 +268,6 @@ def _session_messages() -> Iterator[tuple[str, bytes]]:
 class _Hub:
     """Just enough of a hub for a session."""
 
-    upstreams: dict[str, Any] = {}
-
     def resolve(
         self, exchange: Any, market: Any, channel: Any, symbol: Any, depth: Any = None, interval: Any = None
     ) -> Topic:
@@ -280,9 +283,9 @@ class _Hub:
     def view_interval(self, topic: Topic, max_rate: float | None) -> int:
         return 0
 
-    def hold(self, topic: Topic) -> None: ...
+    def hold(self, topic: Topic, interval: int) -> None: ...
 
-    def release(self, topic: Topic) -> None: ...
+    def release(self, topic: Topic, interval: int) -> None: ...
 
 
 def test_every_message_of_ws_fits_and_every_described_member_is_seen(asyncapi: Description) -> None:

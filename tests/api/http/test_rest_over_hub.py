@@ -49,7 +49,7 @@ def served(web: Any) -> Any:
 
     web.hub = Broadcaster(config, scheduler, scheduler, tally)
     web.hub.add_upstream(Streaming("binance"))
-    web.rest = Rest(web.hub, config, scheduler, scheduler, tally, "1.2.3", lambda: False, 0.0)
+    web.rest = Rest(web.hub, web.hub, web.hub, config, scheduler, scheduler, tally, "1.2.3", lambda: False, 0.0)
     web.site = make_site(web.rest, web.socket, config, scheduler, scheduler, tally)
     web.wanted = wanted
     return web

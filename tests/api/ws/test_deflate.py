@@ -79,7 +79,16 @@ class Service:
     def __init__(self, world: Any) -> None:
         self.world = world
         self.clients = Clients(
-            world.hub, world.config, "simulated", "1.2.3", world.time, world.time, world.tally, Random(7)
+            world.hub,
+            world.hub,
+            world.hub,
+            world.config,
+            "simulated",
+            "1.2.3",
+            world.time,
+            world.time,
+            world.tally,
+            Random(7),
         )
         self.factory = ClientFactory(self.clients)
 

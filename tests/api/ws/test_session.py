@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -57,7 +58,7 @@ def test_greeting_is_the_first_frame(world):
 
 def test_the_seeds_subscription_is_answered_in_order_and_with_the_venues_digits(world):
     client = world.client()
-    world.hub.hold(world.topic())
+    world.hub.hold(world.topic(), 0)
     world.ticker("43251.00")
     client.session.received(SEED_REQUEST)
     raw = client.wire.got
@@ -191,7 +192,7 @@ def test_all_rejections_come_as_one_error(world):
 def test_per_channel_the_status_comes_first(world):
     client = world.client()
     for topic in (world.topic(), world.topic("ETH"), world.topic(channel=Channel.TRADE)):
-        world.hub.hold(topic)
+        world.hub.hold(topic, 0)
     world.ticker("1")
     world.ticker("2", "ETH")
     world.trade(1)
@@ -399,3 +400,23 @@ def test_commands_are_counted_by_op_and_result(world):
         ("unknown", "error"): 1,
         ("subscribe", "error"): 1,
     }
+
+
+def test_another_max_rate_of_a_book_is_held_at_its_own_interval(world):
+    client = world.client()
+    book = {"channel_type": "order_book", "exchange": "binance", "symbol": "BTC-USDT", "depth": 5}
+    topic = world.topic(channel=Channel.ORDER_BOOK, depth=5)
+    held = []
+    client.session._demand = SimpleNamespace(
+        view_interval=world.hub.view_interval,
+        hold=lambda *what: (held.append(("+", *what)), world.hub.hold(*what)),
+        release=lambda *what: (held.append(("-", *what)), world.hub.release(*what)),
+    )
+    client.subscribe(book)
+    client.subscribe(book)
+    client.subscribe({**book, "max_rate": 1})
+    assert held == [("+", topic, 100), ("+", topic, 1000), ("-", topic, 100)]
+    assert world.hub.clients_of(topic) == 1
+    client.ask({"op": "unsubscribe", "channels": [book]})
+    assert held[3:] == [("-", topic, 1000)]
+    assert world.hub.clients_of(topic) == 0

@@ -122,7 +122,16 @@ class Service:
     def __init__(self, world: Any) -> None:
         self.world = world
         self.clients = Clients(
-            world.hub, world.config, "simulated", "1.2.3", world.time, world.time, world.tally, Random(7)
+            world.hub,
+            world.hub,
+            world.hub,
+            world.config,
+            "simulated",
+            "1.2.3",
+            world.time,
+            world.time,
+            world.tally,
+            Random(7),
         )
         self.factory = ClientFactory(self.clients)
         self.clients.start()
@@ -159,7 +168,7 @@ def test_the_greeting_follows_the_handshake(service):
 
 def test_a_subscription_over_the_wire(service):
     peer = service.peer()
-    service.world.hub.hold(service.world.topic())
+    service.world.hub.hold(service.world.topic(), 0)
     service.world.ticker("43250.50")
     answers = peer.send(ask("subscribe", channels=[TICKER]))
     assert [json.loads(payload)["type"] for _, payload in answers] == ["info", "status", "ticker"]
@@ -258,7 +267,7 @@ def test_a_fault_of_ours_is_1011_and_leaves_nothing_behind(service):
     def fail(*_: object) -> None:
         raise RuntimeError("ours")
 
-    peer.protocol.session._hub.resolve = fail
+    peer.protocol.session._directory.resolve = fail
     assert close_code(peer.send(ask("subscribe", channels=[TICKER]))) == (1011, b"internal error")
     assert peer.protocol.session is None
 

@@ -91,9 +91,11 @@ class House:
         self.time = MemoryNetwork()
         self.tally = Tally()
         hub = Broadcaster(config, self.time, self.time, self.tally)
-        self.clients = Clients(hub, config, "simulated", "1.2.3", self.time, self.time, self.tally, Random(7))
+        self.clients = Clients(hub, hub, hub, config, "simulated", "1.2.3", self.time, self.time, self.tally, Random(7))
         self.factory = ClientFactory(self.clients)
-        rest = Rest(hub, config, self.time, self.time, self.tally, "1.2.3", lambda: self.clients.draining, 0.0)
+        rest = Rest(
+            hub, hub, hub, config, self.time, self.time, self.tally, "1.2.3", lambda: self.clients.draining, 0.0
+        )
         self.site = make_site(rest, self.factory, config, self.time, self.time, self.tally)
         if not short:
             self.site._clients = None
