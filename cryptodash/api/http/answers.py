@@ -17,6 +17,7 @@ from twisted.web.http import Request
 from zope.interface import implementer
 
 from cryptodash.api.answer_parts import JSON, error_body
+from cryptodash.api.private_names import is_producer_of
 from cryptodash.core import codec
 
 COMPRESS_FROM: Final = 1024
@@ -166,5 +167,5 @@ class _Slices:
 
     def _end(self) -> None:
         self._at = len(self._body)
-        if self._request.producer is self and self._request.channel is not None:  # it has none once the peer is gone
+        if is_producer_of(self._request, self):
             self._request.unregisterProducer()

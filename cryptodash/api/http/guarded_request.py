@@ -8,20 +8,19 @@ from typing import Any
 
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from twisted.web import server
 
 from cryptodash.api.http.answers import error_answer, prepare
+from cryptodash.api.private_names import StarRequest
 
 _log = Logger(namespace="cryptodash.api.http")
 
 _absolute = re.compile(rb"https?://([^/?#]+)", re.IGNORECASE).match
 
 
-class GuardedRequest(server.Request):
+class GuardedRequest(StarRequest):
     """A request on a ``GuardedChannel``, which says how long its body may be."""
 
     channel: Any
-    site: Any
 
     def gotLength(self, length: int | None) -> None:
         self.content: Any = BytesIO()
@@ -39,9 +38,6 @@ class GuardedRequest(server.Request):
         if found and self.requestHeaders.getRawHeaders(b"host") == [found[1]]:
             self.path = self.path[found.end() :] or b"/"
         super().process()
-
-    def _handleStar(self) -> None:
-        self.render(self.site.resource)  # Twisted answers ``OPTIONS *`` itself, without our checks and headers
 
     def processingFailed(self, reason: Failure) -> Failure:
         log_failure(reason)

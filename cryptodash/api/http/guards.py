@@ -19,12 +19,11 @@ from typing import Any, Final
 from attrs import frozen
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.protocol import Protocol, connectionDone
-from twisted.protocols.policies import ProtocolWrapper
 from twisted.python.failure import Failure
-from twisted.web.http import HTTPChannel
 from twisted.web.http_headers import Headers
 
 from cryptodash.api.answer_parts import JSON, SECURITY_HEADERS, SERVER, error_body
+from cryptodash.api.private_names import Channel, give_to, owner_of
 from cryptodash.core.tally import Counter
 
 MAX_URL: Final = 8 * 1024
@@ -46,7 +45,7 @@ class Guard:
     rejected: Counter
 
 
-class GuardedChannel(HTTPChannel):
+class GuardedChannel(Channel):
     """One connection. The factory sets ``site`` (with its ``guard``), ``callLater`` and ``timeOut``."""
 
     site: Any
@@ -59,7 +58,7 @@ class GuardedChannel(HTTPChannel):
     def __init__(self) -> None:
         super().__init__()
         self._deadline: IDelayedCall | None = None
-        self._doom: IDelayedCall | None = None
+        self._stall_timer: IDelayedCall | None = None
         self._refused = False
         self._in_headers = False
         self._header_bytes = 0
@@ -67,7 +66,7 @@ class GuardedChannel(HTTPChannel):
 
     def connectionMade(self) -> None:
         super().connectionMade()
-        self._arm_deadline()
+        self._start_deadline()
 
     def dataReceived(self, data: bytes) -> None:
         if self._refused:
@@ -76,13 +75,12 @@ class GuardedChannel(HTTPChannel):
             self._begun = True
             if self.site.upgraded(self, data):
                 return
-        if not self._handlingRequest:
-            self._arm_deadline()
+        if not self.is_answering:
+            self._start_deadline()
         transport = self.transport
         super().dataReceived(data)
-        if self.transport is None and self._dataBuffer:
+        if self.transport is None and (rest := self.take_unread()):
             # What came right behind an upgrade request belongs to the new protocol; Autobahn's resource leaves it here.
-            rest, self._dataBuffer = b"".join(self._dataBuffer), []
             owner_of(transport).dataReceived(rest)
 
     def lineReceived(self, line: bytes) -> None:
@@ -91,7 +89,7 @@ class GuardedChannel(HTTPChannel):
         if not self._in_headers and line:
             self._in_headers = True
             self._header_bytes = 0
-            self._arm_deadline()
+            self._start_deadline()
             if len(line) > MAX_URL:
                 self.refuse(414, "uri_too_long", "the address is too long", "url")
                 return
@@ -108,7 +106,7 @@ class GuardedChannel(HTTPChannel):
             self.refuse(414, "uri_too_long", "the address is too long", "url")
 
     def headerReceived(self, line: bytes) -> bool:
-        if self._receivedHeaderCount >= MAX_HEADER_LINES:
+        if self.headers_received >= MAX_HEADER_LINES:
             self._refuse_headers()
             return False
         name, _, value = line.partition(b":")
@@ -132,7 +130,7 @@ class GuardedChannel(HTTPChannel):
     def _refuse_headers(self) -> None:
         self.refuse(431, "headers_too_large", "the headers are too large", "header")
 
-    def _respondToBadRequestAndDisconnect(self) -> None:
+    def refuse_malformed(self) -> None:
         self.refuse(400, "bad_request", "not a valid HTTP request", "malformed")
 
     def refuse(self, status: int, code: str, message: str, reason: str) -> None:
@@ -163,39 +161,35 @@ class GuardedChannel(HTTPChannel):
         self.loseConnection()
 
     def loseConnection(self) -> None:
-        self._arm_doom()
+        self._start_stall_timer()
         super().loseConnection()
 
     def pauseProducing(self) -> None:
-        self._arm_doom()
+        self._start_stall_timer()
         super().pauseProducing()
 
     def resumeProducing(self) -> None:
-        self._cancel_doom()
+        self._cancel_stall_timer()
         super().resumeProducing()
 
     def handed_over(self) -> None:
         """The connection is about to belong to another protocol: no timer of ours may touch it again."""
         self._cancel_deadline()
-        self._cancel_doom()
+        self._cancel_stall_timer()
         self.setTimeout(None)
 
     def hand_over(self, protocol: Protocol) -> None:
         """Give the connection to another protocol, as Autobahn's ``WebSocketResource`` does."""
         self.handed_over()
         transport, self.transport = self.transport, None
-        if isinstance(transport, ProtocolWrapper):  # TLS
-            transport.wrappedProtocol = protocol
-        else:
-            transport.protocol = protocol
-        protocol.makeConnection(transport)
+        give_to(transport, protocol)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._cancel_deadline()
-        self._cancel_doom()
+        self._cancel_stall_timer()
         super().connectionLost(reason)
 
-    def _arm_deadline(self) -> None:
+    def _start_deadline(self) -> None:
         if self._deadline is None:
             self._deadline = self.callLater(self.site.guard.request_deadline_s, self._late)
 
@@ -217,21 +211,16 @@ class GuardedChannel(HTTPChannel):
         self._deadline = None
         self.loseConnection()
 
-    def _arm_doom(self) -> None:
-        if self._doom is None:
-            self._doom = self.callLater(STALL_S, self._abort)
+    def _start_stall_timer(self) -> None:
+        if self._stall_timer is None:
+            self._stall_timer = self.callLater(STALL_S, self._abort)
 
-    def _cancel_doom(self) -> None:
-        if self._doom is not None:
-            self._doom.cancel()
-            self._doom = None
+    def _cancel_stall_timer(self) -> None:
+        if self._stall_timer is not None:
+            self._stall_timer.cancel()
+            self._stall_timer = None
 
     def _abort(self) -> None:
-        self._doom = None
+        self._stall_timer = None
         self.site.guard.rejected.add("stalled")
         self.transport.abortConnection()
-
-
-def owner_of(transport: Any) -> Any:
-    """The protocol that a transport delivers to now."""
-    return transport.wrappedProtocol if isinstance(transport, ProtocolWrapper) else transport.protocol

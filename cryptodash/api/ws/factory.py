@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from autobahn.twisted.websocket import WebSocketServerFactory
-from twisted.internet.interfaces import IReactorTime
-
+from cryptodash.api.answer_parts import SERVER
+from cryptodash.api.private_names import ServerFactory
 from cryptodash.api.ws.admission import origin_allowed
 from cryptodash.api.ws.clients import Clients
 from cryptodash.api.ws.deflate import accept_deflate
@@ -18,26 +17,17 @@ CLOSE_HANDSHAKE_TIMEOUT: Final = 1
 """Seconds a peer has to answer our close frame before the connection is aborted."""
 
 
-class _Timers:
-    """Delayed calls for Autobahn on the given reactor; its own batched timers use the global one and
-    round down to whole seconds."""
-
-    def __init__(self, reactor: IReactorTime) -> None:
-        self.call_later = reactor.callLater
-
-
-class ClientFactory(WebSocketServerFactory):
+class ClientFactory(ServerFactory):
     """Serves /ws. Mount it with ``WebSocketResource`` or listen with it."""
 
     protocol = ClientProtocol
     log = QuietLog()
 
     def __init__(self, clients: Clients) -> None:
-        super().__init__(server="cryptodash", reactor=clients.reactor)
-        self._batched_timer = _Timers(clients.reactor)
+        super().__init__(SERVER, clients.reactor)
         self.clients = clients
         self._set_options()
-        self._build = self._with_options()
+        self._build = self.protocol_with_options(clients=clients)
 
     def _set_options(self) -> None:
         limits = self.clients.config.limits
@@ -65,16 +55,6 @@ class ClientFactory(WebSocketServerFactory):
         return origin_allowed(request.origin, self.clients.config.allowed_origins)
 
     def buildProtocol(self, addr: Any) -> ClientProtocol:
-        protocol = self._build()
+        protocol: ClientProtocol = self._build()
         protocol.factory = self
         return protocol
-
-    def _with_options(self) -> type[ClientProtocol]:
-        """The protocol with the options as members of its class.
-
-        Autobahn copies all of them into every connection and writes a report of that for its log,
-        on or not: 170 us a connection.
-        """
-        options: dict[str, Any] = {name: getattr(self, name) for name in self.protocol.CONFIG_ATTRS}
-        options = {name: staticmethod(option) if callable(option) else option for name, option in options.items()}
-        return type(self.protocol.__name__, (self.protocol,), {**options, "CONFIG_ATTRS": (), "clients": self.clients})

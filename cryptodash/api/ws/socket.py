@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Final
 
-from autobahn.twisted.websocket import WebSocketServerProtocol
-from autobahn.websocket.protocol import WebSocketProtocol
 from autobahn.websocket.types import ConnectionDeny, ConnectionRequest
-from twisted.internet.interfaces import IDelayedCall
-from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 
 from cryptodash.api.answer_parts import JSON, SECURITY_HEADERS, SERVER, error_body
 from cryptodash.api.fanout.client_writer import ClientWriter
+from cryptodash.api.private_names import Headers, ServerProtocol, is_plain
 from cryptodash.api.ws.admission import origin_allowed
 from cryptodash.api.ws.clients import Clients
 from cryptodash.api.ws.deflate import deflated_frame
@@ -24,7 +18,7 @@ from cryptodash.api.ws.frames import text_frame
 from cryptodash.api.ws.limiter import TokenBucket
 from cryptodash.api.ws.session import Session
 from cryptodash.api.ws.upgrade import Upgrade
-from cryptodash.api.ws.wire import BufferedWire, PlainWire, Wire, is_plain, shrink_send_buffer
+from cryptodash.api.ws.wire import BufferedWire, PlainWire, Wire, shrink_send_buffer
 
 _log = Logger(namespace="cryptodash.api.ws.socket")
 
@@ -48,44 +42,22 @@ class QuietLog:
     error = warn
 
 
-class ClientProtocol(WebSocketServerProtocol):
+class ClientProtocol(ServerProtocol):
     """One client. Autobahn calls ``onConnect``, ``onOpen``, ``onMessage``, ``onClose``;
     ``onClose`` comes also when the others never did."""
 
     log = QuietLog()
     clients: Clients
-    closeHandshakeTimeoutCall: IDelayedCall | None
     session: Session | None = None
     writer: ClientWriter | None = None
-    websocket_version = 13
     _address = ""
     _entered = False
     _opened_at: float | None = None
 
-    # The three that follow are Autobahn's without its descriptions of the transport and of each call for a log that is
-    # off (24 us a connection).
-
-    def connectionMade(self) -> None:
-        with contextlib.suppress(AttributeError, OSError):  # a wire in memory, a unix socket
-            self.transport.setTcpNoDelay(True)
-        WebSocketProtocol._connectionMade(self)
-        self.factory.countConnections += 1
-
-    def dataReceived(self, data: bytes) -> None:
-        self._dataReceived(data)
-
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        WebSocketProtocol._connectionLost(self, reason)
-        self.factory.countConnections -= 1
-
     def grant(self, request: Upgrade) -> None:
         """Open for a request of which everything was checked already: ``processHandshake`` without reading it again."""
         self._locate(request.forwarded)
-        self._wskey = request.key
-        self.websocket_protocols: list[str] = []
-        self.websocket_extensions: list[object] = []  # an offer that is not accepted needs no answer
-        self.data = request.rest
-        self.succeedHandshake(None)
+        self.grant_handshake(request.key, request.rest)
 
     def onConnect(self, request: ConnectionRequest) -> None:
         """Look at the upgrade request; raises ``ConnectionDeny`` to refuse it."""
@@ -104,21 +76,20 @@ class ClientProtocol(WebSocketServerProtocol):
         self.clients.traffic.refused.add(reason)
         raise ConnectionDeny(status, text)
 
-    def sendHttpErrorResponse(
-        self, code: int, reason: str, responseHeaders: Sequence[tuple[str, str]] | None = None
-    ) -> None:
+    def refusal(self, code: int, reason: str, headers: Headers) -> bytes:
         """A refused handshake is answered in the shape of every error of the server;
-        Autobahn puts its words into the status writer alone."""
+        Autobahn puts its words into the status line alone."""
         body = error_body(_REFUSALS.get(code, "bad_handshake"), reason[:200])
-        headers = [
+        named = [
             ("Content-Type", JSON),
             ("Content-Length", str(len(body))),
             ("Connection", "close"),
             ("Server", SERVER),
+            *SECURITY_HEADERS.items(),
+            *headers,
         ]
-        headers += [*SECURITY_HEADERS.items(), *(responseHeaders or ())]
-        lines = [f"HTTP/1.1 {code} {HTTPStatus(code).phrase}", *(f"{name}: {value}" for name, value in headers), "", ""]
-        self.sendData("\r\n".join(lines).encode() + body)
+        lines = [f"HTTP/1.1 {code} {HTTPStatus(code).phrase}", *(f"{name}: {value}" for name, value in named), "", ""]
+        return "\r\n".join(lines).encode() + body
 
     def onOpen(self) -> None:
         clients = self.clients
@@ -146,7 +117,7 @@ class ClientProtocol(WebSocketServerProtocol):
         )
         self.transport.unregisterProducer()  # twisted.web's, where we are mounted below it
         self.transport.registerProducer(wire, wire.streaming)
-        build = text_frame if self._perMessageCompress is None else deflated_frame
+        build = deflated_frame if self.deflates else text_frame
         # The handshake's answer is queued on the transport now: a plain wire starts blocked and hears when it has left.
         self.writer = wire.writer = clients.fanout.open(wire, build, blocked=plain)
         self.session = Session(
@@ -186,21 +157,13 @@ class ClientProtocol(WebSocketServerProtocol):
         self.clients.traffic.ping_rtt.observe(pong_rtt / 1000)
 
     def close_with(self, code: int, reason: str) -> None:
-        """Send a close frame with any valid code (Autobahn's ``sendClose`` refuses most) and abort a second later if
-        the peer does not answer."""
-        if self.state == self.STATE_OPEN:
-            self.sendCloseFrame(code=code, reasonUtf8=reason.encode()[:MAX_REASON])
+        self.send_close(code, reason.encode()[:MAX_REASON])
 
-    def abort(self) -> None:
-        """End the connection without a word."""
-        self.dropConnection(abort=True)
-
-    def sendCloseFrame(self, code: int | None = None, reasonUtf8: bytes | None = None, isReply: bool = False) -> None:
-        """Autobahn's way out for every close, ours and the peer's: nothing of a session may follow the close frame."""
+    def closing(self) -> None:
+        """Nothing of a session may follow the close frame."""
         self._end_session()
-        super().sendCloseFrame(code=code, reasonUtf8=reasonUtf8, isReply=isReply)
 
-    def sendData(self, data: bytes, sync: bool = False, chopsize: int | None = None) -> None:
+    def write_frame(self, data: bytes) -> None:
         """Every frame of Autobahn's own: in order with what the writer writes past the transport."""
         if self.writer is None:
             self.transport.write(data)
@@ -210,15 +173,12 @@ class ClientProtocol(WebSocketServerProtocol):
     def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
         self._end_session()
         clients = self.clients
-        if self.closeHandshakeTimeoutCall is not None:
-            self.closeHandshakeTimeoutCall.cancel()
-            self.closeHandshakeTimeoutCall = None
+        self.cancel_close_timeout()
         if self._entered:
             self._entered = False
             clients.cap.leave(self._address)
         if self._opened_at is not None:
-            ours = self.closedByMe or (self.droppedByMe and not wasClean)
-            clients.traffic.close(self.localCloseCode if self.closedByMe else code, "server" if ours else "client")
+            clients.traffic.close(self.close_code(code), "server" if self.closed_by_us(wasClean) else "client")
             clients.traffic.session_seconds.observe(clients.clock.monotonic() - self._opened_at)
             self._opened_at = None
         if self in clients.sessions:

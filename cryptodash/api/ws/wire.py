@@ -13,20 +13,9 @@ from zope.interface import implementer
 
 from cryptodash.api.fanout.client_writer import ClientWriter, IWire
 from cryptodash.api.fanout.cohort_member import Send
+from cryptodash.api.private_names import innermost, unwritten
 
 Close = Callable[[int, str], None]
-
-
-def innermost(transport: Any) -> Any:
-    """The transport that owns the socket, below TLS and other wrappers."""
-    while getattr(transport, "transport", None) is not None:
-        transport = transport.transport
-    return transport
-
-
-def is_plain(transport: object) -> bool:
-    """Whether bytes written to the transport's socket arrive as they are (TCP or unix socket, no TLS)."""
-    return isinstance(transport, Connection) and not getattr(transport, "TLS", False)
 
 
 def shrink_send_buffer(transport: Any, size: int) -> None:
@@ -58,7 +47,7 @@ class Wire:
 
     def progress(self) -> object:
         """How much the transport still holds of what it is writing."""
-        return len(getattr(self._socket_owner, "dataBuffer", b"")), getattr(self._socket_owner, "offset", 0)
+        return unwritten(self._socket_owner)
 
     def stopProducing(self) -> None:
         """The connection is lost; the protocol is told so too."""

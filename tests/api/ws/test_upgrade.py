@@ -25,9 +25,9 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 from twisted.test.iosim import FakeTransport
 
-from cryptodash.api.http.guards import owner_of
 from cryptodash.api.http.rest import Rest
 from cryptodash.api.http.site import make_site
+from cryptodash.api.private_names import owner_of
 from cryptodash.api.ws.clients import Clients
 from cryptodash.api.ws.factory import ClientFactory
 from cryptodash.api.ws.upgrade import MAX_FIELDS, MAX_HEAD, read_upgrade
