@@ -13,15 +13,13 @@ from dotenv import dotenv_values
 from twisted.python import usage
 
 from cryptodash import __version__, log
-from cryptodash.core.config import Config, Layer, load
+from cryptodash.core.config import SETTINGS, Config, host_settings
 from cryptodash.core.errors import ConfigError
-from cryptodash.core.settings import SETTINGS, Setting, host_settings
+from cryptodash.core.layers import Layer, load
+from cryptodash.core.settings import Setting
 from cryptodash.exchanges.venues import registry
 from cryptodash.simulator.control import CONTROL_PORT
 from cryptodash.simulator.faults import FAULTS
-
-FLAGS = ("DEMO", "ENABLE_REDIS")
-"""Settings that are options without a value."""
 
 
 def settings() -> list[Setting]:
@@ -90,21 +88,22 @@ class CommandOptions(usage.Options):
 class RunOptions(CommandOptions):
     """Options of the server: one for each setting, beating environment and ``.env``."""
 
-    optFlags = [[setting.option, None, setting.meaning] for setting in SETTINGS if setting.name in FLAGS]
+    optFlags = [[setting.option, None, setting.meaning] for setting in SETTINGS if setting.is_flag]
     optParameters: list[list[Any]] = [
         ["env-file", None, None, "read settings from this file instead of ./.env"],
         *(
             [setting.option, None, None, f"{setting.meaning} [{setting.default}]"]
             for setting in settings()
-            if setting.name not in FLAGS
+            if not setting.is_flag
         ),
     ]
 
     def layer(self) -> Layer:
         """What was given on the command line, by setting name."""
         given = {setting.name: self.get(setting.option) for setting in settings()}
+        flags = {setting.name for setting in SETTINGS if setting.is_flag}
         return Layer(
-            "command line", {name: "true" if name in FLAGS else value for name, value in given.items() if value}
+            "command line", {name: "true" if name in flags else value for name, value in given.items() if value}
         )
 
 

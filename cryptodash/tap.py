@@ -25,7 +25,7 @@ from twisted.python import usage
 from twisted.scripts.twistd import ServerOptions  # type: ignore[attr-defined]
 
 from cryptodash import log
-from cryptodash.core.config import Config
+from cryptodash.core.config import SETTINGS, Config
 from cryptodash.core.errors import ConfigError, CryptodashError
 from cryptodash.core.time import SystemClock
 from cryptodash.exchanges.venues import registry
@@ -256,9 +256,10 @@ def _print_config(config: Config) -> NoReturn:
             endpoint_of(reactor, config.bind_addr)
         except ConfigError as error:
             refuse(str(error))
+    secrets = {setting.attribute for setting in SETTINGS if setting.is_secret}
     settings = asdict(config, recurse=False)
     for name, value in sorted((settings | asdict(settings.pop("limits"))).items()):
-        hidden = name in ("auth_token", "https_proxy", "redis_url") and value
+        hidden = name in secrets and value
         shown = "(set)" if hidden else ", ".join(map(str, value)) if isinstance(value, tuple) else value
         print(f"{name} = {shown}")  # noqa: T201 (the command's answer)
     print("the settings are good")  # noqa: T201

@@ -17,8 +17,8 @@ from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.internet.protocol import Factory, Protocol
 from twisted.web.client import HTTPConnectionPool
 
-from cryptodash.core.config import Layer, load
 from cryptodash.core.instruments import MarketType
+from cryptodash.core.layers import Layer, load
 from cryptodash.core.time import SystemClock
 from cryptodash.service import Server, StandIn, build
 from cryptodash.simulator.server import Simulator

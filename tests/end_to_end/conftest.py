@@ -25,7 +25,8 @@ from twisted.internet.task import LoopingCall
 from twisted.python.failure import Failure
 from twisted.web.client import HTTPConnectionPool
 
-from cryptodash.core.config import Config, Layer, load
+from cryptodash.core.config import Config
+from cryptodash.core.layers import Layer, load
 from cryptodash.core.time import Clock, SystemClock
 from cryptodash.service import Server, StandIn, build
 from cryptodash.simulator.server import Simulator

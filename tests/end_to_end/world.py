@@ -11,7 +11,7 @@ from typing import Any
 
 from autobahn.twisted.websocket import WebSocketClientFactory, WebSocketClientProtocol
 
-from cryptodash.core.config import Layer, load
+from cryptodash.core.layers import Layer, load
 from cryptodash.exchanges.adapter.venue import IVenue
 from cryptodash.service import StandIn, build
 from cryptodash.simulator.server import Simulator

@@ -12,7 +12,7 @@ from typing import Any
 from attrs import evolve
 
 from cryptodash import service
-from cryptodash.core.config import Layer, load
+from cryptodash.core.layers import Layer, load
 from cryptodash.exchanges.venues import registry
 from cryptodash.exchanges.venues.recorded import RecordedVenue
 from cryptodash.simulator.recording import read_recording
