@@ -157,8 +157,8 @@ class IValues(Interface):
         """Milliseconds since the topic's value was last confirmed."""
 
     async def candles(topic: Topic, limit: int, end_ms: int | None) -> tuple[Sequence[Candle], bool]:
-        """Bars oldest first and whether they came from the cache; concurrent callers share one upstream request.
-        Raises ``UpstreamError``."""
+        """Bars, oldest first and one per open time, and whether they came from the cache; concurrent callers share one
+        upstream request. Raises ``UpstreamError``."""
 
     async def first_value(topic: Topic, interval: int, timeout: float) -> bool:
         """Wait until ``current`` has something to give; False after ``timeout`` seconds. The caller holds the topic."""

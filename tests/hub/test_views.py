@@ -9,11 +9,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cryptodash.core.events import Cause, State
+from cryptodash.core.events import Cause, State, is_crossed
 from cryptodash.core.numbers import admit
 from cryptodash.core.topics import Channel
+from cryptodash.hub.book_view import side_changes
 from cryptodash.hub.view_interval import INTERVALS, interval_for
-from cryptodash.hub.views import is_crossed, side_changes
 
 
 def levels(**sizes):
@@ -54,17 +54,6 @@ def test_side_changes(old, new, upserts, deletes):
 def test_interval_for(server, max_rate, interval):
     assert interval_for(server, max_rate) == interval
     assert interval in INTERVALS
-
-
-@pytest.mark.parametrize(
-    ("bid", "ask", "crossed"), [("1", "2", False), ("2", "2.0", True), ("10", "9", True), ("9", "10", False)]
-)
-def test_crossed_is_a_matter_of_value_not_of_text(bid, ask, crossed):
-    assert is_crossed([(admit(bid), admit("1"))], [(admit(ask), admit("1"))]) is crossed
-
-
-def test_a_one_sided_book_is_not_crossed():
-    assert not is_crossed([], [(admit("1"), admit("1"))])
 
 
 @pytest.fixture

@@ -26,14 +26,9 @@ _BOOK_KINDS: Final = frozenset(("order_book_snapshot", "order_book_delta"))
 _Key = tuple[str, object]
 
 
-def channel_json(topic: Topic, extra: str = "") -> str:
-    """The channel as a client names it."""
-    return f'{{"channel_type":"{topic.channel.value}",{topic.json}{extra}}}'
-
-
 def gap_message(topic: Topic, missed: int) -> bytes:
     """Tells a client how many trades were dropped for it."""
-    return codec.message("gap", f'{{"channel":{channel_json(topic)},"missed":{missed}}}')
+    return codec.message("gap", f'{{"channel":{codec.channel_json(topic)},"missed":{missed}}}')
 
 
 @define(eq=False)

@@ -7,7 +7,6 @@ from typing import Any
 import msgspec
 from attrs import frozen
 
-from cryptodash.api.fanout.conflation import channel_json
 from cryptodash.api.fanout.deliveries import Delivery
 from cryptodash.core import codec
 from cryptodash.core.errors import Refused
@@ -23,7 +22,7 @@ class ClientSubscription:
     @property
     def json(self) -> msgspec.Raw:
         rate = "" if self.max_rate is None else f',"max_rate":{codec.text(self.max_rate)}'
-        return msgspec.Raw(channel_json(self.delivery.topic, rate).encode())
+        return msgspec.Raw(codec.channel_json(self.delivery.topic, rate).encode())
 
 
 @frozen
