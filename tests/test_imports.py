@@ -14,7 +14,6 @@ ROOT = Path(__file__).resolve().parent.parent
 
 KNOWN_CYCLES: frozenset[frozenset[str]] = frozenset(
     {
-        frozenset(f"cryptodash.exchanges.connections.{each}" for each in ("connection", "stream", "stream_group")),
         frozenset({"cryptodash.simulator.faults", "cryptodash.simulator.host"}),
     }
 )

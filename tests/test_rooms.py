@@ -32,7 +32,12 @@ PURE = {
     "core": (),
     "hub": ("twisted.logger", "twisted.internet.interfaces", "twisted.internet.defer", "twisted.python.failure"),
 }
-IO_OF_EXCHANGES = ("exchanges/transport/", "exchanges/service.py", "exchanges/catalogue.py")
+IO_OF_EXCHANGES = (
+    "exchanges/transport/",
+    "exchanges/service.py",
+    "exchanges/engine_runner.py",
+    "exchanges/catalogue.py",
+)
 
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 
