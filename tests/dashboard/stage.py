@@ -129,7 +129,7 @@ class Stage:
     def start(self) -> None:
         config = load([Layer("test", {"BIND_ADDR": self._address, **self._settings})], ("binance", "bybit"))
         # A service of its own in the simulator's place, so that it does not end with the server.
-        stand_in = StandIn(Service(), self.simulator.hosts, "simulated")
+        stand_in = StandIn(Service(), self.simulator.base_urls, "simulated")
         self.server = build(config, self._reactor, clock=self.clock, random=Random(7), stand_in=stand_in)
         self.server.privilegedStartService()
         self._keep_connections(self.server)

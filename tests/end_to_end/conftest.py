@@ -280,7 +280,7 @@ class Running:
         assert self.simulator is not None
         return {
             f"{name}/{market}/{stream.name}": len(stream.sessions)
-            for name, host in self.simulator.venues.items()
+            for name, host in self.simulator.hosts.items()
             for (market, _), stream in host.streams.items()
         }
 
@@ -330,7 +330,7 @@ async def start() -> AsyncIterator[Start]:
             simulator = Simulator(real_reactor, clock, exchanges=config.exchanges, record=True)
             simulator.listen()
             prepare(simulator)
-            stand_in = StandIn(simulator, simulator.hosts, "simulated")
+            stand_in = StandIn(simulator, simulator.base_urls, "simulated")
         server = build(config, real_reactor, clock=clock, random=Random(7), stand_in=stand_in)
         server.privilegedStartService()
         server.startService()

@@ -365,7 +365,7 @@ async def stage(
             ],
             ("binance", "bybit"),
         )
-        stand_in = service.StandIn(replay, replay.hosts, "replay")
+        stand_in = service.StandIn(replay, replay.base_urls, "replay")
         server = service.build(
             config, reactor, clock=SystemClock(), random=Random(7), stand_in=stand_in, venues=[venue]
         )  # type: ignore[list-item]  # (the interface is provided by the object)

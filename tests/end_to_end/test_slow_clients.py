@@ -42,7 +42,7 @@ def make_wild(running: Any, native: str = "BTCUSDT") -> None:
     for market in running.simulator.markets.values():
         instrument = market.get(native)
         if instrument is not None:
-            instrument.listing = evolve(instrument.listing, trades_per_hour=1_000_000)
+            instrument.spec = evolve(instrument.spec, trades_per_hour=1_000_000)
 
 
 def ages(client: Any, since: int, kind: str = "trade") -> list[int]:

@@ -2,11 +2,41 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from math import isqrt
 from random import Random
 
-from cryptodash.simulator.candles import GAUSS_SCALE, gauss
-from cryptodash.simulator.listing import REFERENCE, value
+from cryptodash.simulator.random_moves import GAUSS_SCALE, gauss
+
+VALUE_SCALE = 10**18
+"""Reference values are dollars times this, as integers."""
+
+REFERENCE: dict[str, str] = {
+    "USDT": "1",
+    "USDC": "1.0002",
+    "BTC": "117642.15",
+    "ETH": "4382.61",
+    "BNB": "842.37",
+    "SOL": "204.18",
+    "XRP": "3.1127",
+    "DOGE": "0.23416",
+    "ADA": "0.8733",
+    "AVAX": "24.71",
+    "LINK": "23.92",
+    "LTC": "118.44",
+    "DOT": "4.127",
+    "TRX": "0.3482",
+    "SUI": "3.5144",
+    "BCH": "561.3",
+    "NEAR": "2.613",
+    "UNI": "10.84",
+    "ATOM": "4.518",
+    "FIL": "2.377",
+    "PEPE": "0.00001093",
+    "SHIB": "0.00001287",
+    "NKN": "0.0267",
+}
+"""Dollars per unit at the start of the simulated market."""
 
 STABLE = ("USDT", "USDC")
 """Assets that keep their value."""
@@ -15,7 +45,12 @@ _SIGMA_PPB = 20_000
 """Standard deviation of an asset's move in 100 ms, in billionths of its value."""
 
 
-class Economy:
+def value(asset: str) -> int:
+    """The starting value of an asset in scaled dollars."""
+    return int(Decimal(REFERENCE[asset]) * VALUE_SCALE)
+
+
+class AssetValues:
     """What each asset is worth: random walks that share a common factor. Venues read the same values,
     so they differ only a little."""
 

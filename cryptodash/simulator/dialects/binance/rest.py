@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping
 import msgspec
 from attrs import frozen
 
-from cryptodash.simulator import binance as wire
-from cryptodash.simulator.binance_host import BinanceHost
-from cryptodash.simulator.candles import INTERVALS
-from cryptodash.simulator.host import Answer
-from cryptodash.simulator.market import Instrument
+from cryptodash.simulator.dialects.binance import messages, rest_messages
+from cryptodash.simulator.dialects.binance.websocket import BinanceWebSocket
+from cryptodash.simulator.http_answer import HttpAnswer
+from cryptodash.simulator.instrument import SimulatedInstrument
+from cryptodash.simulator.intervals import INTERVALS
 
 _JSON = "application/json;charset=UTF-8"
 _BAN_SECONDS = 120
@@ -57,7 +57,7 @@ def _count(query: Query, default: int) -> int:
     return int(text[:9]) if text.isascii() and text.isdigit() else default
 
 
-class RestBinanceHost(BinanceHost):
+class BinanceHost(BinanceWebSocket):
     """The host with its REST side: one weight budget per minute, 429 over it, 418 for those who go on."""
 
     _banned_until = 0.0
@@ -88,51 +88,42 @@ class RestBinanceHost(BinanceHost):
             routes["premiumIndex"] = Route(per_symbol(1, 10), self._premium_index)
         return {f"{prefix}/{name}": route for name, route in routes.items()}
 
-    def rest(self, path: str, query: Query) -> Answer:
-        refused = self._refused()
-        if refused is not None:
-            return refused
-        route = self._routes().get(path)
-        if route is None:
-            return Answer(404, b"<html><body><h2>404 Not found</h2></body></html>", {"Content-Type": "text/html"})
-        used = self.ledger.spend(route.weight(query), self.clock.wall_ms())
-        headers = {"Content-Type": _JSON, "X-MBX-USED-WEIGHT-1M": str(used), "X-MBX-USED-WEIGHT": str(used)}
-        if used > self.ledger.rules.weight:
-            self.ledger.violate(f"REST weight {used} in one minute")
-            return self._too_many(headers)
-        try:
-            return Answer(200, route.answer(query), headers)
-        except Rejected as error:
-            return Answer(400, _json({"code": error.code, "msg": error.message}), headers)
-
-    def _refused(self) -> Answer | None:
-        for fault in self.faults:
-            if fault.name == "maintenance":
-                return Answer(
-                    503, b'{"code":-1016,"msg":"This service is no longer available."}', {"Content-Type": _JSON}
-                )
-            if fault.name == "451":
-                refusal = self.blocked()
-                return Answer(refusal.status, refusal.body, refusal.headers)
-            if fault.name == "429":
-                return Answer(429, _TOO_MANY, {"Content-Type": _JSON, "Retry-After": self.retry_after(fault)})
-            if fault.name == "418":
-                return Answer(418, _BANNED, {"Content-Type": _JSON, "Retry-After": self.retry_after(fault)})
+    def answer(self, path: str, query: Query) -> HttpAnswer:
         left_banned = self._banned_until - self.clock.monotonic()
         if left_banned > 0:
             self.ledger.violate("request while banned")
-            return Answer(418, _BANNED, {"Content-Type": _JSON, "Retry-After": str(int(left_banned) + 1)})
-        return None
+            return self.banned(str(int(left_banned) + 1))
+        route = self._routes().get(path)
+        if route is None:
+            return HttpAnswer(404, b"<html><body><h2>404 Not found</h2></body></html>", {"Content-Type": "text/html"})
+        used = self.ledger.spend(route.weight(query), self.clock.wall_ms())
+        headers = {"Content-Type": _JSON, "X-MBX-USED-WEIGHT-1M": str(used), "X-MBX-USED-WEIGHT": str(used)}
+        if used > self.ledger.limits.weight:
+            self.ledger.violate(f"REST weight {used} in one minute")
+            return self._too_many(headers)
+        try:
+            return HttpAnswer(200, route.answer(query), headers)
+        except Rejected as error:
+            return HttpAnswer(400, _json({"code": error.code, "msg": error.message}), headers)
 
-    def _too_many(self, headers: dict[str, str]) -> Answer:
+    def out_of_service(self) -> HttpAnswer:
+        return HttpAnswer(503, b'{"code":-1016,"msg":"This service is no longer available."}', {"Content-Type": _JSON})
+
+    def too_many_requests(self, retry_after: str) -> HttpAnswer:
+        return HttpAnswer(429, _TOO_MANY, {"Content-Type": _JSON, "Retry-After": retry_after})
+
+    def banned(self, retry_after: str) -> HttpAnswer:
+        return HttpAnswer(418, _BANNED, {"Content-Type": _JSON, "Retry-After": retry_after})
+
+    def _too_many(self, headers: dict[str, str]) -> HttpAnswer:
         self._abuses += 1
         if self._abuses >= _ABUSES_BEFORE_BAN:
             self._abuses = 0
             self._banned_until = self.clock.monotonic() + _BAN_SECONDS
-            return Answer(418, _BANNED, headers | {"Retry-After": str(_BAN_SECONDS)})
-        return Answer(429, _TOO_MANY, headers | {"Retry-After": "60"})
+            return HttpAnswer(418, _BANNED, headers | {"Retry-After": str(_BAN_SECONDS)})
+        return HttpAnswer(429, _TOO_MANY, headers | {"Retry-After": "60"})
 
-    def _instrument(self, query: Query) -> Instrument:
+    def _instrument(self, query: Query) -> SimulatedInstrument:
         native = query.get("symbol")
         if not native:
             raise Rejected(-1102, "Mandatory parameter 'symbol' was not sent, was empty/null, or malformed.")
@@ -142,7 +133,7 @@ class RestBinanceHost(BinanceHost):
         found.catch_up(self.clock.wall_ms())
         return found
 
-    def _chosen(self, query: Query) -> tuple[list[Instrument], bool]:
+    def _chosen(self, query: Query) -> tuple[list[SimulatedInstrument], bool]:
         """The instruments asked for, and whether it was one by name."""
         if query.get("symbol"):
             return [self._instrument(query)], True
@@ -153,18 +144,20 @@ class RestBinanceHost(BinanceHost):
 
     def _exchange_info(self, query: Query) -> bytes:
         entries = []
-        for listing in self.market.listings:
-            if query.get("symbol", listing.native) != listing.native:
+        for spec in self.market.specs:
+            if query.get("symbol", spec.native) != spec.native:
                 continue
-            delisted = self.is_delisted(self.market.market, listing.native)
+            delisted = self.is_delisted(self.market.market, spec.native)
             if self.is_spot:
-                status = "BREAK" if delisted or not listing.trading else "TRADING"
-                entries.append(wire.spot_symbol(listing, status=status))
+                status = "BREAK" if delisted or not spec.trading else "TRADING"
+                entries.append(rest_messages.spot_symbol(spec, status=status))
             else:
-                entries.append(wire.usdm_symbol(listing, status="SETTLING" if delisted else "TRADING"))
+                entries.append(rest_messages.usdm_symbol(spec, status="SETTLING" if delisted else "TRADING"))
         if not entries:
             raise Rejected(-1121, "Invalid symbol.")
-        return _json(wire.exchange_info(self.market.market, self.ledger.rules.weight, entries, self.clock.wall_ms()))
+        return _json(
+            rest_messages.exchange_info(self.market.market, self.ledger.limits.weight, entries, self.clock.wall_ms())
+        )
 
     def _depth_weight(self, query: Query) -> int:
         count = _count(query, 100 if self.is_spot else 500)
@@ -182,8 +175,10 @@ class RestBinanceHost(BinanceHost):
         instrument = self._instrument(query)
         image = self.book_image(instrument, count)
         if self.is_spot:
-            return wire.partial_depth(instrument.listing, image.last, image.bids, image.asks).encode()
-        return wire.depth_usdm(instrument.listing, self.clock.wall_ms(), image.last, image.bids, image.asks).encode()
+            return messages.partial_depth(instrument.spec, image.last, image.bids, image.asks).encode()
+        return rest_messages.depth_usdm(
+            instrument.spec, self.clock.wall_ms(), image.last, image.bids, image.asks
+        ).encode()
 
     def _klines_weight(self, query: Query) -> int:
         if self.is_spot:
@@ -200,32 +195,32 @@ class RestBinanceHost(BinanceHost):
         instrument = self._instrument(query)
         now = self.clock.wall_ms()
         bars = instrument.candles.candles(interval, begin, now if end is None else end, limit)
-        return f"[{','.join(wire.kline_row(instrument.listing, interval, bar) for bar in bars)}]".encode()
+        return f"[{','.join(rest_messages.kline_row(instrument.spec, interval, bar) for bar in bars)}]".encode()
 
     def _tickers(self, query: Query) -> bytes:
         now = self.clock.wall_ms()
         chosen, single = self._chosen(query)
-        answers = [wire.ticker_24h(instrument, now) for instrument in chosen]
+        answers = [rest_messages.ticker_24h(instrument, now) for instrument in chosen]
         return _json(answers[0] if single else answers)
 
     def _book_tickers(self, query: Query) -> bytes:
         now = self.clock.wall_ms()
         chosen, single = self._chosen(query)
-        answers = [wire.book_ticker_rest(instrument, now) for instrument in chosen]
+        answers = [rest_messages.book_ticker_rest(instrument, now) for instrument in chosen]
         return _json(answers[0] if single else answers)
 
     def _trades(self, query: Query) -> bytes:
         instrument = self._instrument(query)
         fills = list(instrument.trades)[-_limit(query, 500, 1_000) :]
-        return _json([wire.trade_rest(instrument.listing, fill) for fill in fills])
+        return _json([rest_messages.trade_rest(instrument.spec, fill) for fill in fills])
 
     def _open_interest(self, query: Query) -> bytes:
-        return _json(wire.open_interest(self._instrument(query), self.clock.wall_ms()))
+        return _json(rest_messages.open_interest(self._instrument(query), self.clock.wall_ms()))
 
     def _premium_index(self, query: Query) -> bytes:
         now = self.clock.wall_ms()
         chosen, single = self._chosen(query)
-        answers = [wire.premium_index(instrument, now) for instrument in chosen]
+        answers = [rest_messages.premium_index(instrument, now) for instrument in chosen]
         return _json(answers[0] if single else answers)
 
 

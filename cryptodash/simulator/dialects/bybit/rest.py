@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from cryptodash.core.instruments import MarketType
-from cryptodash.simulator import bybit as wire
-from cryptodash.simulator.bybit_host import BybitHost
-from cryptodash.simulator.host import Answer
-from cryptodash.simulator.listing import Listing
-from cryptodash.simulator.market import Instrument
+from cryptodash.simulator.dialects.bybit import messages, rest_messages
+from cryptodash.simulator.dialects.bybit.websocket import BybitWebSocket
+from cryptodash.simulator.http_answer import HttpAnswer
+from cryptodash.simulator.instrument import SimulatedInstrument
+from cryptodash.simulator.instrument_spec import InstrumentSpec
 
 _JSON = {"Content-Type": "application/json; charset=utf-8"}
 _CATEGORIES = {"spot": MarketType.SPOT, "linear": MarketType.PERPETUAL}
@@ -45,18 +45,15 @@ def _time(query: Query, name: str) -> int | None:
     return int(text)
 
 
-class RestBybitHost(BybitHost):
+class BybitHost(BybitWebSocket):
     """The host with its REST side: 600 requests in 5 seconds, then 403."""
 
-    def rest(self, path: str, query: Query) -> Answer:
+    def answer(self, path: str, query: Query) -> HttpAnswer:
         now = self.clock.wall_ms()
-        refused = self._refused(now)
-        if refused is not None:
-            return refused
         used = self.ledger.spend(1, now)
-        if used > self.ledger.rules.weight:
+        if used > self.ledger.limits.weight:
             self.ledger.violate(f"{used} REST requests in 5 seconds")
-            return Answer(403, b"access too frequent", {"Content-Type": "text/plain"})
+            return HttpAnswer(403, b"access too frequent", {"Content-Type": "text/plain"})
         answers = {
             "/v5/market/time": self._clock,
             "/v5/market/instruments-info": self._instruments,
@@ -67,27 +64,24 @@ class RestBybitHost(BybitHost):
         }
         answer = answers.get(path)
         if answer is None:
-            return Answer(404, wire.envelope({}, now, 404, "Not Found"), _JSON)
+            return HttpAnswer(404, rest_messages.envelope({}, now, 404, "Not Found"), _JSON)
         try:
-            return Answer(200, wire.envelope(answer(query, now), now), _JSON)
+            return HttpAnswer(200, rest_messages.envelope(answer(query, now), now), _JSON)
         except Rejected as error:
-            return Answer(200, wire.envelope({}, now, error.code, error.message), _JSON)
+            return HttpAnswer(200, rest_messages.envelope({}, now, error.code, error.message), _JSON)
 
-    def _refused(self, now: int) -> Answer | None:
-        for fault in self.faults:
-            if fault.name == "maintenance":
-                return Answer(503, wire.envelope({}, now, 10016, "Server error."), _JSON)
-            if fault.name == "451":
-                refusal = self.blocked()
-                return Answer(refusal.status, refusal.body, refusal.headers)
-            if fault.name in ("429", "418"):
-                status = 429 if fault.name == "429" else 403
-                return Answer(
-                    status,
-                    wire.envelope({}, now, 10006, "Too many visits!"),
-                    _JSON | {"Retry-After": self.retry_after(fault)},
-                )
-        return None
+    def out_of_service(self) -> HttpAnswer:
+        return HttpAnswer(503, rest_messages.envelope({}, self.clock.wall_ms(), 10016, "Server error."), _JSON)
+
+    def too_many_requests(self, retry_after: str) -> HttpAnswer:
+        return HttpAnswer(429, self._too_many_visits(), _JSON | {"Retry-After": retry_after})
+
+    def banned(self, retry_after: str) -> HttpAnswer:
+        """Too many requests of an address are refused as if it were forbidden."""
+        return HttpAnswer(403, self._too_many_visits(), _JSON | {"Retry-After": retry_after})
+
+    def _too_many_visits(self) -> bytes:
+        return rest_messages.envelope({}, self.clock.wall_ms(), 10006, "Too many visits!")
 
     def _category(self, query: Query) -> MarketType:
         market = _CATEGORIES.get(query.get("category", ""))
@@ -95,7 +89,7 @@ class RestBybitHost(BybitHost):
             raise Rejected(10001, "params error: Category is invalid")
         return market
 
-    def _instrument(self, query: Query, market: MarketType) -> Instrument:
+    def _instrument(self, query: Query, market: MarketType) -> SimulatedInstrument:
         found = self.markets[market].get(query.get("symbol", ""))
         if found is None:
             raise Rejected(10001, "params error: symbol invalid")
@@ -109,13 +103,13 @@ class RestBybitHost(BybitHost):
         market = self._category(query)
         numbered = [
             (number, each)
-            for number, each in enumerate(self.markets[market].listings, 1)
+            for number, each in enumerate(self.markets[market].specs, 1)
             if query.get("symbol", each.native) == each.native
         ]
         if market is MarketType.SPOT:
             # Spot lists trading pairs only: a delisted one is simply not there.
             kept = [
-                wire.spot_instrument(each, number)
+                rest_messages.spot_instrument(each, number)
                 for number, each in numbered
                 if not self.is_delisted(market, each.native)
             ]
@@ -139,9 +133,9 @@ class RestBybitHost(BybitHost):
             raise Rejected(10001, "params error: cursor invalid")
         return int(number[:9])
 
-    def _linear(self, listing: Listing, number: int) -> dict[str, object]:
-        status = "Closed" if self.is_delisted(MarketType.PERPETUAL, listing.native) else "Trading"
-        return wire.linear_instrument(listing, number, status=status)
+    def _linear(self, spec: InstrumentSpec, number: int) -> dict[str, object]:
+        status = "Closed" if self.is_delisted(MarketType.PERPETUAL, spec.native) else "Trading"
+        return rest_messages.linear_instrument(spec, number, status=status)
 
     def _tickers(self, query: Query, now: int) -> object:
         market = self._category(query)
@@ -149,15 +143,18 @@ class RestBybitHost(BybitHost):
         for instrument in chosen:
             instrument.catch_up(now)
         spot = market is MarketType.SPOT
-        rows = [wire.spot_ticker_rest(each) if spot else wire.linear_ticker_rest(each, now) for each in chosen]
+        rows = [
+            rest_messages.spot_ticker_rest(each) if spot else rest_messages.linear_ticker_rest(each, now)
+            for each in chosen
+        ]
         return {"category": query["category"], "list": rows}
 
-    def _tradable(self, market: MarketType) -> list[Instrument]:
-        return [each for each in self.markets[market].all() if not self.is_delisted(market, each.listing.native)]
+    def _tradable(self, market: MarketType) -> list[SimulatedInstrument]:
+        return [each for each in self.markets[market].all() if not self.is_delisted(market, each.spec.native)]
 
     def _klines(self, query: Query, now: int) -> object:
         market = self._category(query)
-        interval = wire.INTERVALS.get(query.get("interval", ""))
+        interval = messages.INTERVALS.get(query.get("interval", ""))
         if interval is None:
             raise Rejected(10001, "params error: Invalid period!")
         limit = _limit(query, 200, 1_000)
@@ -171,20 +168,20 @@ class RestBybitHost(BybitHost):
             bars = [
                 bar for bar in candles.candles(interval, None, now if end is None else end, limit) if bar.start >= begin
             ]
-        rows = [wire.kline_row(instrument.listing, bar) for bar in reversed(bars)]
-        return {"symbol": instrument.listing.native, "category": query["category"], "list": rows}
+        rows = [rest_messages.kline_row(instrument.spec, bar) for bar in reversed(bars)]
+        return {"symbol": instrument.spec.native, "category": query["category"], "list": rows}
 
     def _orderbook(self, query: Query, now: int) -> object:
         market = self._category(query)
         count = _limit(query, 1 if market is MarketType.SPOT else 25, 1_000)
         instrument = self._instrument(query, market)
-        listing, image = instrument.listing, self.book_image(instrument, count)
+        spec, image = instrument.spec, self.book_image(instrument, count)
         return {
-            "s": listing.native,
-            "a": [[wire.price(listing, ticks), wire.size(listing, steps)] for ticks, steps in image.asks],
-            "b": [[wire.price(listing, ticks), wire.size(listing, steps)] for ticks, steps in image.bids],
+            "s": spec.native,
+            "a": [[messages.price(spec, ticks), messages.size(spec, steps)] for ticks, steps in image.asks],
+            "b": [[messages.price(spec, ticks), messages.size(spec, steps)] for ticks, steps in image.bids],
             "ts": now,
-            "u": self.update_of(market, listing.native),
+            "u": self.update_of(market, spec.native),
             "seq": image.last,
             "cts": now,
         }
@@ -194,4 +191,7 @@ class RestBybitHost(BybitHost):
         instrument = self._instrument(query, market)
         limit = _limit(query, 60 if market is MarketType.SPOT else 500, 60 if market is MarketType.SPOT else 1_000)
         fills = list(instrument.trades)[-limit:][::-1]
-        return {"category": query["category"], "list": [wire.trade_rest(instrument.listing, fill) for fill in fills]}
+        return {
+            "category": query["category"],
+            "list": [rest_messages.trade_rest(instrument.spec, fill) for fill in fills],
+        }

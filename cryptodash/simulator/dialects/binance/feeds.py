@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import groupby
-from typing import Protocol
 
 from cryptodash.core.instruments import MarketType
-from cryptodash.simulator import binance as wire
-from cryptodash.simulator.candles import closes, opens
-from cryptodash.simulator.market import BEAT, Instrument, Market, Top
+from cryptodash.simulator.changes import Top
+from cryptodash.simulator.dialects.binance import messages
+from cryptodash.simulator.instrument import STEP_MS, SimulatedInstrument
+from cryptodash.simulator.intervals import closes, opens
+from cryptodash.simulator.market import Market
 
 SPOT = MarketType.SPOT
 
 
-class Pace:
+class SendTimer:
     """Whether it is time again, for streams that come every so many ms."""
 
     def __init__(self, every: int) -> None:
@@ -24,15 +25,15 @@ class Pace:
     def due(self, now: int) -> bool:
         if now < self._next:
             return False
-        # Half a beat of slack: beats jitter, and a stream of 1 s must not become one of 1.1 s.
-        self._next = now + self._every - BEAT // 2
+        # Half a step of slack: steps jitter, and a stream of 1 s must not become one of 1.1 s.
+        self._next = now + self._every - STEP_MS // 2
         return True
 
 
 class Quotes:
     """``bookTicker``: every change of the best levels."""
 
-    def __init__(self, instrument: Instrument) -> None:
+    def __init__(self, instrument: SimulatedInstrument) -> None:
         self._instrument = instrument
 
     def opening(self, now: int) -> Sequence[str]:
@@ -41,8 +42,8 @@ class Quotes:
     def frames(self, now: int) -> Sequence[str]:
         instrument = self._instrument
         return [
-            wire.book_ticker(instrument.listing, crossed(top) if instrument.crossed else top, now)
-            for top in instrument.beat.tops
+            messages.book_ticker(instrument.spec, crossed(top) if instrument.crossed else top, now)
+            for top in instrument.changes.tops
         ]
 
 
@@ -54,7 +55,7 @@ def crossed(top: Top) -> Top:
 class Trades:
     """``trade``: every fill; ``aggTrade``: every order."""
 
-    def __init__(self, instrument: Instrument, *, aggregated: bool) -> None:
+    def __init__(self, instrument: SimulatedInstrument, *, aggregated: bool) -> None:
         self._instrument = instrument
         self._aggregated = aggregated
 
@@ -62,18 +63,18 @@ class Trades:
         return ()
 
     def frames(self, now: int) -> Sequence[str]:
-        listing, fills = self._instrument.listing, self._instrument.beat.trades
+        spec, fills = self._instrument.spec, self._instrument.changes.trades
         if self._aggregated:
-            return [wire.agg_trade(listing, list(group)) for _, group in groupby(fills, key=lambda fill: fill.order)]
-        return [wire.trade(listing, fill) for fill in fills]
+            return [messages.agg_trade(spec, list(group)) for _, group in groupby(fills, key=lambda fill: fill.order)]
+        return [messages.trade(spec, fill) for fill in fills]
 
 
 class Diffs:
     """``depth``: the changed levels of each period, the ids chained from one message to the next."""
 
-    def __init__(self, instrument: Instrument, every: int) -> None:
+    def __init__(self, instrument: SimulatedInstrument, every: int) -> None:
         self._instrument = instrument
-        self._pace = Pace(every)
+        self._timer = SendTimer(every)
         self._bids: dict[int, int] = {}
         self._asks: dict[int, int] = {}
         self._first = 0
@@ -84,17 +85,17 @@ class Diffs:
         return ()
 
     def frames(self, now: int) -> Sequence[str]:
-        instrument, beat = self._instrument, self._instrument.beat
-        if beat.last:
-            self._first = self._first or beat.first
-            self._last = beat.last
-            self._bids.update(beat.bids)
-            self._asks.update(beat.asks)
-        if not self._first or not self._pace.due(now):
+        instrument, changes = self._instrument, self._instrument.changes
+        if changes.last:
+            self._first = self._first or changes.first
+            self._last = changes.last
+            self._bids.update(changes.bids)
+            self._asks.update(changes.asks)
+        if not self._first or not self._timer.due(now):
             return ()
         self._cross()
         ids = (self._first, self._last, self._before)
-        frame = wire.depth_update(instrument.listing, now, ids, self._bids.items(), self._asks.items())
+        frame = messages.depth_update(instrument.spec, now, ids, self._bids.items(), self._asks.items())
         self._bids, self._asks, self._first, self._before = {}, {}, 0, self._last
         return (frame,)
 
@@ -112,10 +113,10 @@ class Diffs:
 class Tops:
     """``depth5``, ``depth10``, ``depth20``: the best levels whenever something changed."""
 
-    def __init__(self, instrument: Instrument, count: int, every: int) -> None:
+    def __init__(self, instrument: SimulatedInstrument, count: int, every: int) -> None:
         self._instrument = instrument
         self._count = count
-        self._pace = Pace(every)
+        self._timer = SendTimer(every)
         self._sent = 0
         self._seen = instrument.update_id
 
@@ -125,22 +126,22 @@ class Tops:
     def frames(self, now: int) -> Sequence[str]:
         instrument = self._instrument
         last = instrument.update_id
-        if last == self._sent or not self._pace.due(now):
+        if last == self._sent or not self._timer.due(now):
             return ()
         bids, asks = instrument.book.levels(self._count)
         before, self._sent = self._sent or self._seen, last
-        if instrument.listing.market is SPOT:
-            return (wire.partial_depth(instrument.listing, last, bids, asks),)
-        return (wire.depth_update(instrument.listing, now, (min(last, before + 1), last, before), bids, asks),)
+        if instrument.spec.market is SPOT:
+            return (messages.partial_depth(instrument.spec, last, bids, asks),)
+        return (messages.depth_update(instrument.spec, now, (min(last, before + 1), last, before), bids, asks),)
 
 
 class Klines:
     """``kline_<i>``: the running bar at its pace, and the last word on a bar that closed."""
 
-    def __init__(self, instrument: Instrument, interval: str, every: int) -> None:
+    def __init__(self, instrument: SimulatedInstrument, interval: str, every: int) -> None:
         self._instrument = instrument
         self._interval = interval
-        self._pace = Pace(every)
+        self._timer = SendTimer(every)
         self._open = opens(interval, instrument.candles.minute.start)
         self._sent = ""
 
@@ -153,55 +154,51 @@ class Klines:
         while closes(self._interval, self._open) <= minute:
             frames.append(self._frame(now, closed=True))
             self._open = closes(self._interval, self._open)
-        if self._pace.due(now):
+        if self._timer.due(now):
             frames.append(self._frame(now, closed=False))
         return [frame for frame in frames if frame]
 
     def _frame(self, now: int, *, closed: bool) -> str:
         bar = self._instrument.candles.candle(self._interval, self._open)
-        return wire.kline(self._instrument.listing, self._interval, bar, now, closed=closed) if bar is not None else ""
+        return messages.kline(self._instrument.spec, self._interval, bar, now, closed=closed) if bar is not None else ""
 
 
 class Paced:
     """One message about one instrument every so often: 24 h tickers, mark price."""
 
-    def __init__(self, instrument: Instrument, build: Callable[[Instrument, int], str], every: int) -> None:
+    def __init__(
+        self, instrument: SimulatedInstrument, build: Callable[[SimulatedInstrument, int], str], every: int
+    ) -> None:
         self._instrument = instrument
         self._build = build
-        self._pace = Pace(every)
+        self._timer = SendTimer(every)
 
     def opening(self, now: int) -> Sequence[str]:
         return ()
 
     def frames(self, now: int) -> Sequence[str]:
-        return (self._build(self._instrument, now),) if self._pace.due(now) else ()
-
-
-class Sweepable(Protocol):
-    """What a sweep needs of its host."""
-
-    market: Market
-
-    def is_silent(self, native: str) -> bool:
-        """Whether a fault keeps this instrument out."""
+        return (self._build(self._instrument, now),) if self._timer.due(now) else ()
 
 
 class Sweep:
     """One array about all instruments of a market, of those that traded since the last one;
-    ``each`` sends them one by one instead."""
+    ``each`` sends them one by one instead. ``is_left_out`` is
+    asked about each native name."""
 
     def __init__(
         self,
-        host: Sweepable,
-        build: Callable[[Instrument, int], str],
+        market: Market,
+        is_left_out: Callable[[str], bool],
+        build: Callable[[SimulatedInstrument, int], str],
         every: int,
         *,
         all_of_them: bool = False,
         each: bool = False,
     ) -> None:
-        self._host = host
+        self._market = market
+        self._is_left_out = is_left_out
         self._build = build
-        self._pace = Pace(every)
+        self._timer = SendTimer(every)
         self._all = all_of_them
         self._each = each
         self._seen: dict[str, int] = {}
@@ -210,18 +207,16 @@ class Sweep:
         return ()
 
     def frames(self, now: int) -> Sequence[str]:
-        if not self._pace.due(now):
+        if not self._timer.due(now):
             return ()
-        entries = [
-            self._build(instrument, now) for instrument in self._host.market.all() if self._changed(instrument, now)
-        ]
+        entries = [self._build(instrument, now) for instrument in self._market.all() if self._changed(instrument, now)]
         if self._each:
             return entries
         return ("[" + ",".join(entries) + "]",) if entries else ()
 
-    def _changed(self, instrument: Instrument, now: int) -> bool:
-        native = instrument.listing.native
-        if self._host.is_silent(native):
+    def _changed(self, instrument: SimulatedInstrument, now: int) -> bool:
+        native = instrument.spec.native
+        if self._is_left_out(native):
             return False
         instrument.catch_up(now)
         before, self._seen[native] = self._seen.get(native), instrument.trade_id
