@@ -165,7 +165,7 @@ def inlet(reactor: Any, kind: str, count: int) -> tuple[Server, Work]:
         books = [MovingBook() for _ in topics]
         counted = Counted(topics)
         for topic in topics:
-            server.hub.hold(topic)
+            server.hub.hold(topic, server.hub.view_interval(topic, None))
             server.hub.attach(counted, topic, server.hub.view_interval(topic, None))
 
         def emit_book(topic: int, number: int) -> None:
@@ -237,7 +237,7 @@ def hold(reactor: Any, server: Server, names: Sequence[str]) -> None:
     topics = [Topic("binance", SPOT, symbol, channel, depth=depth) for symbol in symbols for channel, depth in channels]
     listener = Ingested()
     for topic in topics:
-        server.hub.hold(topic)
+        server.hub.hold(topic, server.hub.view_interval(topic, None))
         server.hub.attach(listener, topic, server.hub.view_interval(topic, None))
 
     def look() -> None:

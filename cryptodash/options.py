@@ -13,15 +13,14 @@ from dotenv import dotenv_values
 from twisted.python import usage
 
 from cryptodash import __version__, log
-from cryptodash.core.config import Config, Layer, load
+from cryptodash.core.config import SETTINGS, Config, host_settings
 from cryptodash.core.errors import ConfigError
-from cryptodash.core.settings import SETTINGS, Setting, host_settings
+from cryptodash.core.layers import Layer, load
+from cryptodash.core.settings import Setting
 from cryptodash.exchanges.venues import registry
 from cryptodash.simulator.control import CONTROL_PORT
+from cryptodash.simulator.dialects import registry as dialects
 from cryptodash.simulator.faults import FAULTS
-
-FLAGS = ("DEMO", "ENABLE_REDIS")
-"""Settings that are options without a value."""
 
 
 def settings() -> list[Setting]:
@@ -90,31 +89,39 @@ class CommandOptions(usage.Options):
 class RunOptions(CommandOptions):
     """Options of the server: one for each setting, beating environment and ``.env``."""
 
-    optFlags = [[setting.option, None, setting.meaning] for setting in SETTINGS if setting.name in FLAGS]
+    optFlags = [[setting.option, None, setting.meaning] for setting in SETTINGS if setting.is_flag]
     optParameters: list[list[Any]] = [
         ["env-file", None, None, "read settings from this file instead of ./.env"],
         *(
             [setting.option, None, None, f"{setting.meaning} [{setting.default}]"]
             for setting in settings()
-            if setting.name not in FLAGS
+            if not setting.is_flag
         ),
     ]
 
     def layer(self) -> Layer:
         """What was given on the command line, by setting name."""
         given = {setting.name: self.get(setting.option) for setting in settings()}
+        flags = {setting.name for setting in SETTINGS if setting.is_flag}
         return Layer(
-            "command line", {name: "true" if name in FLAGS else value for name, value in given.items() if value}
+            "command line", {name: "true" if name in flags else value for name, value in given.items() if value}
         )
 
 
 class SimulateOptions(CommandOptions):
-    """The simulator alone, as a stand-in venue for any client."""
+    """The simulator alone, as a stand-in venue for any client. Prints each host with its markets and URLs."""
 
     optParameters: list[list[Any]] = [
-        ["exchanges", None, "binance,bybit", "venues to simulate"],
+        ["exchanges", None, ",".join(dialects.available()), "venues to simulate, in this order"],
         ["interface", None, "127.0.0.1", "address to listen on"],
-        ["port", "p", 9100, "first port; every further venue host takes the next one", _whole("port", 1, 65_500)],
+        [
+            "port",
+            "p",
+            9100,
+            "port of the first host; the others take the ports after it, in the order of --exchanges and within an "
+            "exchange spot before perpetual (a host that serves both counts once)",
+            _whole("port", 1, 65_500),
+        ],
         ["seed", None, 1, "seed of the market", _whole("seed", 0, 2**32)],
         [
             "control-port",
@@ -164,7 +171,10 @@ class FaultOptions(CommandOptions):
     optParameters: list[list[Any]] = [
         ["control-port", None, CONTROL_PORT, "control port of the simulator", _whole("control-port", 1, 65_535)]
     ]
-    longdesc = "Faults:\n" + "\n".join(f"  {name:14} {fault.description}" for name, fault in FAULTS.items())
+    longdesc = "Faults, what they take (SECONDS is 10 if left out), and what a client sees of them:\n" + "\n".join(
+        f"  {f'{name} {fault.takes}':32} {fault.does};\n{'':35}a client sees: {fault.client_sees}"
+        for name, fault in FAULTS.items()
+    )
 
     def getSynopsis(self) -> str:
         return "Usage: twistd cryptodash fault EXCHANGE NAME [SYMBOL] [SECONDS] | list | stop"
@@ -222,16 +232,14 @@ def config_of(options: Options) -> Config:
             Layer("environment", os.environ),
             _env_file(command.get("env-file") or options.get("env-file")),
         ]
-        return load(layers, registry.available(), simulated=_simulated(layers))
+        return load(layers, registry.available(), simulated=_simulated())
     except ConfigError as error:
         refuse(str(error))
 
 
-def _simulated(layers: Sequence[Layer]) -> list[str] | None:
-    """Which venues the simulator speaks: asked only for a demo, because it means importing them."""
-    if not any(layer.values.get(name) for layer in layers for name in ("DEMO", "CRYPTODASH_DEMO")):
-        return None
-    return [name for name in registry.available() if registry.load(name).simulated]
+def _simulated() -> list[str]:
+    """The venues that have a simulator."""
+    return [name for name in registry.available() if name in dialects.available()]
 
 
 def _env_file(path: str | None) -> Layer:

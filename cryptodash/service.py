@@ -9,7 +9,6 @@ from random import Random
 from typing import Any, NoReturn
 
 from attrs import frozen
-from autobahn.twisted.resource import WebSocketResource
 from twisted.application.service import IService, MultiService, Service
 from twisted.internet.defer import Deferred, DeferredList, ensureDeferred, maybeDeferred
 from twisted.internet.endpoints import serverFromString
@@ -19,10 +18,11 @@ from twisted.python.failure import Failure
 from twisted.web.server import Site
 
 from cryptodash import __version__
-from cryptodash.api.metrics import ReactorLag
-from cryptodash.api.rest import Rest
-from cryptodash.api.site import make_site
-from cryptodash.api.socket import ClientFactory
+from cryptodash.api.http.metrics import ReactorLag
+from cryptodash.api.http.rest import Rest
+from cryptodash.api.http.site import make_site
+from cryptodash.api.ws.clients import Clients
+from cryptodash.api.ws.factory import ClientFactory
 from cryptodash.core.config import Config
 from cryptodash.core.errors import ConfigError
 from cryptodash.core.instruments import MarketType
@@ -76,9 +76,9 @@ def build(
         hosts, source = hosts_of(venue, config) if stand_in is None else stand_in.of(venue)
         feeds.append(VenueService(venue, config, hosts, source, hub, reactor, clock, random, tally))
         hub.add_upstream(feeds[-1])
-    clients = ClientFactory(hub, config, _source(feeds), __version__, reactor, clock, tally, random)
-    rest = Rest(hub, config, clock, reactor, tally, __version__, lambda: clients.draining, clock.monotonic())
-    site = make_site(rest, WebSocketResource(clients), config, clock, reactor, tally)
+    clients = Clients(hub, hub, hub, config, _source(feeds), __version__, reactor, clock, tally, random)
+    rest = Rest(hub, hub, hub, config, clock, reactor, tally, __version__, lambda: clients.draining, clock.monotonic())
+    site = make_site(rest, ClientFactory(clients), config, clock, reactor, tally)
 
     server = Server(config, hub, clients, rest, Web(config.bind_addr, site, reactor, bind_failed), stand_in)
     ReactorLag(reactor, clock, tally).setServiceParent(server)
@@ -175,7 +175,7 @@ class Server(MultiService):
     """All services of one process, and the one sequence in which they end."""
 
     def __init__(
-        self, config: Config, hub: Broadcaster, clients: ClientFactory, rest: Rest, web: Web, stand_in: StandIn | None
+        self, config: Config, hub: Broadcaster, clients: Clients, rest: Rest, web: Web, stand_in: StandIn | None
     ) -> None:
         super().__init__()
         self.config = config
@@ -204,10 +204,10 @@ class Server(MultiService):
         self.clients.start()
         super().startService()
         for topic in self.config.symbols:
-            self.hub.hold(topic)
+            self.hub.hold(topic, self.hub.view_interval(topic, None))
         _log.info(
             "started: {venues}",
-            venues=", ".join(f"{feed.exchange} ({feed.source})" for feed in self.hub.upstreams.values()),
+            venues=", ".join(f"{exchange} ({self.hub.source(exchange)})" for exchange in self.hub.exchanges()),
         )
 
     def stopService(self) -> Deferred[None]:

@@ -25,7 +25,7 @@ from twisted.python import usage
 from twisted.scripts.twistd import ServerOptions  # type: ignore[attr-defined]
 
 from cryptodash import log
-from cryptodash.core.config import Config
+from cryptodash.core.config import SETTINGS, Config
 from cryptodash.core.errors import ConfigError, CryptodashError
 from cryptodash.core.time import SystemClock
 from cryptodash.exchanges.venues import registry
@@ -33,9 +33,10 @@ from cryptodash.exchanges.venues.recorded import RecordedVenue
 from cryptodash.options import Options, config_of, refuse
 from cryptodash.service import StandIn, build, endpoint_of
 from cryptodash.simulator.control import CONTROL_PORT
+from cryptodash.simulator.dialects import registry as dialects
 from cryptodash.simulator.recording import read_recording
 from cryptodash.simulator.replay import Replay
-from cryptodash.simulator.server import EXCHANGES, HOSTS, Simulator
+from cryptodash.simulator.server import Simulator
 
 __all__ = ["Options", "makeService", "make_application"]
 
@@ -75,9 +76,7 @@ def _run(config: Config, twistd: usage.Options) -> IService:
     """The server; with ``DEMO`` on the simulator, which listens at once because the server needs its addresses."""
     if not config.demo:
         return _build(config, twistd)
-    simulator = Simulator(
-        reactor, SystemClock(), exchanges=config.exchanges, control_port=CONTROL_PORT if _is_free(CONTROL_PORT) else 0
-    )
+    simulator = _simulator(exchanges=config.exchanges, control_port=CONTROL_PORT if _is_free(CONTROL_PORT) else 0)
     _listen(simulator)
     if simulator.control_port != CONTROL_PORT:
         option = f"--control-port {simulator.control_port}"
@@ -86,7 +85,7 @@ def _run(config: Config, twistd: usage.Options) -> IService:
             taken=CONTROL_PORT,
             option=option,
         )
-    return _build(config, twistd, stand_in=StandIn(simulator, simulator.hosts, "simulated"))
+    return _build(config, twistd, stand_in=StandIn(simulator, simulator.base_urls, "simulated"))
 
 
 def _replay(config: Config, options: usage.Options, twistd: usage.Options) -> IService:
@@ -101,7 +100,7 @@ def _replay(config: Config, options: usage.Options, twistd: usage.Options) -> IS
         refuse(str(error))
     replay = Replay(reactor, recording, speed=options["speed"], delay=options["delay"])
     _listen(replay)
-    stand_in = StandIn(replay, replay.hosts, "replay")
+    stand_in = StandIn(replay, replay.base_urls, "replay")
     return _build(
         evolve(config, exchanges=(recording.exchange,), symbols=tuple(topics)),
         twistd,
@@ -178,25 +177,32 @@ def _remove_pid_file(twistd: usage.Options) -> None:
 
 def _simulate(options: usage.Options) -> IService:
     """The simulated venues alone, each host on a fixed port; prints where."""
-    exchanges = tuple(each.strip() for each in options["exchanges"].split(",") if each.strip())
-    unknown = [each for each in exchanges if each not in EXCHANGES]
+    exchanges = [each.strip() for each in options["exchanges"].split(",") if each.strip()]
+    unknown = [each for each in exchanges if each not in dialects.available()]
     if unknown or not exchanges:
-        refuse(f"--exchanges: {', '.join(unknown) or 'nothing'} is not simulated; allowed are {', '.join(EXCHANGES)}")
-    names = [name for exchange in exchanges for name, *_ in HOSTS[exchange]]
-    ports = {name: options["port"] + index for index, name in enumerate(names)}
-    simulator = Simulator(
-        reactor,
-        SystemClock(),
+        said = f"{', '.join(unknown)[:80]} has no simulator" if unknown else "names no venue"
+        refuse(f"--exchanges: {said}; allowed are {', '.join(dialects.available())}")
+    simulator = _simulator(
         seed=options["seed"],
         exchanges=exchanges,
         interface=options["interface"],
-        ports=ports,
+        first_port=options["port"],
         control_port=options["control-port"],
     )
     _listen(simulator)
-    for (exchange, market), (ws, rest) in simulator.hosts.items():
-        print(f"{exchange} {market}: {ws} {rest}", flush=True)  # noqa: T201 (the command's answer)
+    for dialect in simulator.dialects:
+        for spec in simulator.hosts_of(dialect):
+            websocket, rest = simulator.base_urls[dialect.exchange, spec.markets[0]]
+            where = f"{websocket} ({', '.join(spec.websocket_paths)}) {rest} ({spec.rest_path})"
+            print(f"{spec.name} ({', '.join(spec.markets)}): {where}", flush=True)  # noqa: T201 (the command's answer)
     return simulator
+
+
+def _simulator(**options: Any) -> Simulator:
+    try:
+        return Simulator(reactor, SystemClock(), **options)
+    except ConfigError as error:
+        refuse(str(error))
 
 
 def _fault(options: usage.Options) -> NoReturn:
@@ -256,9 +262,10 @@ def _print_config(config: Config) -> NoReturn:
             endpoint_of(reactor, config.bind_addr)
         except ConfigError as error:
             refuse(str(error))
+    secrets = {setting.attribute for setting in SETTINGS if setting.is_secret}
     settings = asdict(config, recurse=False)
     for name, value in sorted((settings | asdict(settings.pop("limits"))).items()):
-        hidden = name in ("auth_token", "https_proxy", "redis_url") and value
+        hidden = name in secrets and value
         shown = "(set)" if hidden else ", ".join(map(str, value)) if isinstance(value, tuple) else value
         print(f"{name} = {shown}")  # noqa: T201 (the command's answer)
     print("the settings are good")  # noqa: T201

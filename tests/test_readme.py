@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from cryptodash.core import codec
-from cryptodash.core.config import Config, Layer, load
-from cryptodash.core.settings import SETTINGS
+from cryptodash.core.config import SETTINGS, Config
+from cryptodash.core.layers import Layer, load
 from cryptodash.options import Options
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -19,12 +19,25 @@ MAY_IMPORT = {
     "testing": {"core", "exchanges", "testing"},
     "dashboard": {"dashboard"},
 }
+WINGS_OF_API = {
+    "": set(),
+    "fanout": {"fanout"},
+    "ws": {"fanout", "ws", ""},
+    "http": {"ws", "http", ""},
+}
+"""What each wing of ``api`` may import of ``api``. HTTP requests know where /ws begins; sockets know no HTTP routes;
+the fan-out knows neither. ``""`` are the modules that both doors share; they know no wing."""
 # Pure rooms: nothing that does I/O. (twisted.logger and the time interface are values and callbacks, not I/O.)
 PURE = {
     "core": (),
     "hub": ("twisted.logger", "twisted.internet.interfaces", "twisted.internet.defer", "twisted.python.failure"),
 }
-IO_OF_EXCHANGES = ("exchanges/transport/", "exchanges/service.py", "exchanges/catalogue.py")
+IO_OF_EXCHANGES = (
+    "exchanges/transport/",
+    "exchanges/service.py",
+    "exchanges/engine_runner.py",
+    "exchanges/catalogue.py",
+)
 
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 
@@ -41,6 +54,25 @@ def imported(path: Path, *, top_level_only: bool = False) -> list[str]:
             assert node.level == 0, f"{path}: relative import"
             names += [f"{node.module}.{alias.name}" for alias in node.names]
     return names
+
+
+def imported_modules(path: Path) -> list[str]:
+    """Full names of the modules that a module imports from, wherever in it."""
+    names: list[str] = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.module is not None
+            for alias in node.names:
+                module = f"{node.module}.{alias.name}"
+                names.append(module if is_module(module) else node.module)
+    return names
+
+
+def is_module(name: str) -> bool:
+    path = ROOT.joinpath(*name.split("."))
+    return path.is_dir() or path.with_suffix(".py").is_file()
 
 
 def inside(path: Path) -> str:
@@ -68,6 +100,30 @@ def test_imports_follow_the_arrows(path: Path) -> None:
         if name.startswith("cryptodash.") and (PACKAGE / name.split(".")[1]).is_dir()
     }
     assert used <= MAY_IMPORT[room], f"{path.name} of {room} imports {used - MAY_IMPORT[room]}"
+
+
+def wing_of(module: str) -> str:
+    """The wing of a module of ``api``, by its path or its name in dots."""
+    parts = module.removesuffix(".py").replace("/", ".").split(".")
+    return parts[1] if len(parts) > 2 or (PACKAGE / "api" / parts[1]).is_dir() else ""
+
+
+@pytest.mark.parametrize("path", [path for path in SOURCES if room_of(path) == "api"], ids=lambda path: inside(path))
+def test_the_wings_of_api_follow_their_arrows(path: Path) -> None:
+    used = {
+        wing_of(name.removeprefix("cryptodash."))
+        for name in imported_modules(path)
+        if name.startswith("cryptodash.api.")
+    }
+    assert used <= WINGS_OF_API[wing_of(inside(path))]
+
+
+@pytest.mark.parametrize("path", [path for path in SOURCES if room_of(path) == "api"], ids=lambda path: inside(path))
+def test_api_holds_no_live_object_of_a_venue(path: Path) -> None:
+    """What crosses from the hub are values: another process, or a recording, can stand behind it."""
+    assert not {"cryptodash.core.interfaces.IUpstream", "cryptodash.core.instruments.Catalogue"} & set(imported(path))
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    assert not [node.lineno for node in ast.walk(tree) if isinstance(node, ast.Attribute) and node.attr == "upstreams"]
 
 
 @pytest.mark.parametrize("path", [path for path in SOURCES if room_of(path) in PURE], ids=lambda path: path.name)

@@ -17,6 +17,7 @@ from cryptodash.core.errors import CryptodashError
 from cryptodash.core.events import BookDelta, BookSnapshot, Candle, Level, Side, StreamStatus, Ticker, Trade
 from cryptodash.core.numbers import Number
 from cryptodash.core.time import rfc3339
+from cryptodash.core.topics import Topic
 
 _BUY = Side.BUY
 _encoder = msgspec.json.Encoder()
@@ -158,14 +159,14 @@ def delta_payload(event: BookDelta) -> str:
     return f'{{{head},{upserts},"deletes":{{{deletes}}},{_received(event)}}}'
 
 
-def channel_json(event: StreamStatus | Ticker | Trade) -> str:
-    """The channel as a client names it."""
-    return f'{{"channel_type":"{event.topic.channel.value}",{event.topic.json}}}'
+def channel_json(topic: Topic, extra: str = "") -> str:
+    """The channel as a client names it; ``extra`` are further members, each with a comma before it."""
+    return f'{{"channel_type":"{topic.channel.value}",{topic.json}{extra}}}'
 
 
 def status_payload(event: StreamStatus, *, source: str, age_ms: int | None) -> str:
     """``age_ms`` is left out while no value has ever come."""
-    members = [f'"channel":{channel_json(event)}', f'"state":"{event.state.value}"']
+    members = [f'"channel":{channel_json(event.topic)}', f'"state":"{event.state.value}"']
     if event.cause is not None:
         members.append(f'"cause":"{event.cause.value}"')
     if event.fields:

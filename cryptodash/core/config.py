@@ -1,206 +1,159 @@
-"""The server's settings: what they mean, what is allowed, and which layer wins. Checked once, at start."""
+"""The server's settings: one table of what there is, what it means, what is allowed, and the value it has."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping, Sequence
-from typing import TypeVar
+from collections.abc import Iterable, Mapping
 
-from attrs import evolve, field, fields, frozen
+from attrs import field, frozen
 
-from cryptodash.core.errors import ConfigError, Refused
-from cryptodash.core.settings import ALIASES, SETTINGS, Setting, host_settings
-from cryptodash.core.topics import Topic, parse_topic
-
-PREFIX = "CRYPTODASH_"
-"""``CRYPTODASH_DEMO`` beats ``DEMO`` within one layer: bare names are common words."""
-
-T = TypeVar("T")
+from cryptodash.core.settings import (
+    Setting,
+    bind_address,
+    flag,
+    late_setting,
+    levels,
+    names,
+    networks,
+    origins,
+    rust_log,
+    seconds,
+    setting,
+    settings_of,
+    url,
+    whole,
+    words,
+)
+from cryptodash.core.topics import MAX_DEPTH, Topic
 
 
 @frozen
 class Limits:
     """What clients may do. Units in the names; each is a setting of its own in upper case."""
 
-    max_message_bytes: int = 256 * 1024
-    max_channels: int = 1000
-    ops_per_second: float = 50.0
-    ops_burst: int = 200
-    max_connections: int = 20_000
-    max_connections_per_ip: int = 5_000
-    max_books_per_client: int = 100
-    max_custom_depths: int = 8
-    client_buffer_bytes: int = 2 * 1024 * 1024
-    socket_send_buffer_bytes: int = 128 * 1024
-    request_deadline_s: float = 10.0
-    max_body_bytes: int = 64 * 1024
-    rest_held_topics: int = 200
-    rest_held_topics_per_ip: int = 20
-    ping_interval_s: float = 20.0
-    ping_timeout_s: float = 20.0
+    max_message_bytes: int = setting(
+        whole(1024, 16 * 2**20), "largest message a client may send, bytes (1024-16777216)", "262144"
+    )
+    max_channels: int = setting(whole(1, 100_000), "channels per connection and per message (1-100000)", "1000")
+    ops_per_second: float = setting(
+        seconds(1, 10_000), "sustained requests a client may make per second (1-10000)", "50"
+    )
+    ops_burst: int = setting(whole(1, 100_000), "requests a client may make at once (1-100000)", "200")
+    max_connections: int = setting(whole(1, 1_000_000), "clients at a time (1-1000000)", "20000")
+    max_connections_per_ip: int = setting(whole(1, 1_000_000), "clients at a time from one address (1-1000000)", "5000")
+    max_books_per_client: int = setting(whole(0, 10_000), "order books per client (0-10000)", "100")
+    max_custom_depths: int = setting(whole(0, 100), "depths per book beside the free ones (0-100)", "8")
+    client_buffer_bytes: int = setting(
+        whole(65_536, 2**30), "memory one slow client may cost, bytes (65536-1073741824)", "2097152"
+    )
+    socket_send_buffer_bytes: int = setting(
+        whole(4096, 2**26), "kernel send buffer of a client's socket, bytes (4096-67108864)", "131072"
+    )
+    request_deadline_s: float = setting(seconds(1, 600), "time a request may take to arrive, seconds (1-600)", "10")
+    max_body_bytes: int = setting(whole(0, 2**26), "largest request body, bytes (0-67108864)", "65536")
+    rest_held_topics: int = setting(whole(1, 100_000), "topics held by REST requests at a time (1-100000)", "200")
+    rest_held_topics_per_ip: int = setting(whole(1, 100_000), "the same from one address (1-100000)", "20")
+    ping_interval_s: float = setting(seconds(1, 3600), "time between two pings to a client, seconds (1-3600)", "20")
+    ping_timeout_s: float = setting(
+        seconds(1, 3600), "a client that does not answer a ping for so long is dropped, seconds (1-3600)", "20"
+    )
 
 
 @frozen
 class Config:
-    """All settings after option > environment > ``.env`` > default; ``load`` makes one."""
+    """All settings after option > environment > ``.env`` > default; ``layers.load`` makes one."""
 
-    bind_addr: str = "tcp:8080:interface=0.0.0.0"
+    bind_addr: str = setting(
+        bind_address,
+        "listen address host:port, or a Twisted endpoint string (tcp:8080, ssl:..., unix:..., systemd:...)",
+        "0.0.0.0:8080",
+    )
     """A Twisted endpoint string."""
-    exchanges: tuple[str, ...] = ("binance", "bybit")
-    book_depth_default: int = 50
-    enable_redis: bool = False
-    redis_url: str = "redis://127.0.0.1:6379"
-    log_level: str = "info"
-    demo: bool = False
-    symbols: tuple[Topic, ...] = ()
+    exchanges: tuple[str, ...] = setting(names, "venues to start, separated by commas", "binance,bybit")
+    book_depth_default: int = setting(
+        whole(1, MAX_DEPTH), "order-book levels per side where a client names none (1-1000)", "50"
+    )
+    enable_redis: bool = setting(
+        flag,
+        "shared cache and fan-out between processes; not built yet: true starts, warns, and /ready says so",
+        "false",
+        is_flag=True,
+    )
+    redis_url: str = setting(
+        url("redis", "rediss"),
+        "where Redis is, once ENABLE_REDIS does something",
+        "redis://127.0.0.1:6379",
+        is_secret=True,
+    )
+    log_level: str = setting(
+        levels,
+        "level, or levels by namespace: info,cryptodash.exchanges=debug (alias RUST_LOG)",
+        "info",
+        aliases={"RUST_LOG": rust_log},
+    )
+    demo: bool = setting(flag, "every enabled venue is the built-in simulator", "false", is_flag=True)
+    symbols: tuple[Topic, ...] = late_setting(
+        words, "topics kept warm: exchange:market:SYMBOL[:channel[:depth or interval]], separated by commas", ()
+    )
     """Topics kept warm without clients."""
     endpoints: Mapping[str, str] = field(factory=dict)
     """Overrides of hosts: ``binance_ws_url`` (spot), ``binance_perpetual_ws_url``, ``..._rest_url`` to base URLs."""
-    flush_interval_ms: int = 0
-    book_interval_ms: int = 100
-    stale_after_s: float = 5.0
-    upstream_linger_s: float = 30.0
-    client_stall_timeout_s: float = 10.0
-    ws_deflate: bool = False
-    auth_token: str = ""
-    allowed_origins: tuple[str, ...] = ("*",)
-    cors_origins: tuple[str, ...] = ("*",)
-    trusted_proxies: tuple[str, ...] = ()
+    flush_interval_ms: int = setting(
+        whole(0, 1000), "how long to collect messages before writing to clients, ms; 0: one reactor turn (0-1000)", "0"
+    )
+    book_interval_ms: int = setting(
+        whole(100, 10_000), "least time between two publications of a book view, ms (100-10000)", "100"
+    )
+    stale_after_s: float = setting(
+        seconds(1, 3600), "silence after which a fast stream is stale, seconds (1-3600)", "5"
+    )
+    upstream_linger_s: float = setting(
+        seconds(0, 86_400), "how long a topic stays subscribed after its last client left, seconds (0-86400)", "30"
+    )
+    client_stall_timeout_s: float = setting(
+        seconds(1, 600),
+        "a client that reads nothing for so long is dropped, seconds (1-600)",
+        "10",
+        name="CLIENT_STALL_TIMEOUT",
+    )
+    ws_deflate: bool = setting(
+        flag, "offer compression (permessage-deflate) on /ws: about half the bytes for more CPU", "false"
+    )
+    auth_token: str = setting(str, "access token; not built yet: setting it is refused", "", is_secret=True)
+    allowed_origins: tuple[str, ...] = setting(origins, "browser origins that may open /ws; '*' is any", "*")
+    cors_origins: tuple[str, ...] = setting(origins, "browser origins that may read REST; '*' is any", "*")
+    trusted_proxies: tuple[str, ...] = setting(
+        networks, "networks whose X-Forwarded-For is believed, separated by commas", ""
+    )
     """Networks in CIDR notation."""
-    tls_cert: str = ""
-    tls_key: str = ""
-    https_proxy: str = ""
+    tls_cert: str = setting(str, "certificate chain file (PEM); with TLS_KEY the server speaks TLS itself", "")
+    tls_key: str = setting(str, "private key file (PEM)", "")
+    https_proxy: str = setting(
+        url("http"),
+        "HTTP proxy for connections to venues (CONNECT): http://[user:password@]host:port",
+        "",
+        is_secret=True,
+    )
     limits: Limits = field(factory=Limits)
     warnings: tuple[str, ...] = ()
     """What the operator should know although the server starts."""
 
 
-_BY_NAME = {setting.name: setting for setting in SETTINGS}
-_HOST_SETTING = re.compile(r"([A-Z0-9]+)_(?:PERPETUAL_)?(WS|REST)_URL").fullmatch
+SETTINGS = (*settings_of(Config), *settings_of(Limits))
 
 
-@frozen
-class Layer:
-    """One source of settings; ``origin`` names it in errors. Only a ``.env`` file is ours entirely, so only there
-    unknown keys mean something."""
-
-    origin: str
-    values: Mapping[str, str | None]
-    own: bool = False
-
-
-def load(layers: Sequence[Layer], available: Sequence[str], *, simulated: Sequence[str] | None = None) -> Config:
-    """A checked ``Config`` from layers in order of precedence, strongest first.
-
-    ``available`` are the venues there are, ``simulated`` those of them the simulator speaks (None: all).
-    Raises ``ConfigError`` with one line that names the setting and what is allowed.
-    """
-    settings = {**_BY_NAME, **{setting.name: setting for setting in host_settings(available)}}
-    values = {name: value for name, setting in settings.items() if (value := _value(setting, layers)) is not None}
-    warnings = [
-        f"{layer.origin}: unknown setting {key}" for layer in layers if layer.own for key in _unknown(layer, settings)
-    ]
-    config = _assemble(values, warnings)
-    _check_exchanges(config, available, available if simulated is None else simulated)
-    return evolve(config, symbols=_topics(values.get("SYMBOLS", ()), config))
-
-
-def _unknown(layer: Layer, settings: Mapping[str, Setting]) -> list[str]:
-    return [
-        key
-        for key in layer.values
-        if key.removeprefix(PREFIX) not in settings and key.removeprefix(PREFIX) not in ALIASES
-    ]
-
-
-def _value(setting: Setting, layers: Sequence[Layer]) -> object | None:
-    """The strongest layer's value; empty text means unset."""
-    for layer in layers:
-        candidates: list[tuple[str, Callable[[str], object]]] = [
-            (PREFIX + setting.name, setting.parse),
-            (setting.name, setting.parse),
-        ]
-        if setting.name == "LOG_LEVEL":
-            candidates += [(PREFIX + alias, parse) for alias, parse in ALIASES.items()] + list(ALIASES.items())
-        for key, parse in candidates:
-            text = (layer.values.get(key) or "").strip()
-            if text:
-                return _parsed(key, text, parse, layer)
-    return None
-
-
-def _parsed(key: str, text: str, parse: Callable[[str], T], layer: Layer) -> T:
-    try:
-        return parse(text)
-    except ValueError as error:
-        shown = "" if any(word in key for word in ("TOKEN", "PROXY", "REDIS")) else f" {text[:80]!r}"
-        raise ConfigError(f"{key} ({layer.origin}):{shown} is not allowed; allowed is {error}") from None
-
-
-def _assemble(values: Mapping[str, object], warnings: list[str]) -> Config:
-    limits = {each.name: values[each.name.upper()] for each in fields(Limits) if each.name.upper() in values}
-    endpoints = {name.lower(): str(value) for name, value in values.items() if _HOST_SETTING(name)}
-    renamed = {"CLIENT_STALL_TIMEOUT": "client_stall_timeout_s"}
-    ours = {each.name for each in fields(Config)}
-    plain = {
-        attribute: value
-        for name, value in values.items()
-        if (attribute := renamed.get(name, name.lower())) in ours and name != "SYMBOLS"
-    }
-    if plain.get("auth_token"):
-        raise ConfigError("AUTH_TOKEN: authentication is not built yet; allowed is only leaving it unset")
-    if bool(plain.get("tls_cert")) != bool(plain.get("tls_key")):
-        raise ConfigError("TLS_CERT and TLS_KEY: allowed are both or neither")
-    # Each was parsed as its field is typed.
-    config = Config(**plain, endpoints=endpoints, limits=Limits(**limits))  # type: ignore[arg-type]
-    if config.tls_cert:
-        config = evolve(config, bind_addr=_with_tls(config))
-    if config.enable_redis:
-        warnings = [*warnings, "ENABLE_REDIS: Redis is not built yet; this process works alone"]
-    return evolve(config, warnings=tuple(warnings))
-
-
-def _with_tls(config: Config) -> str:
-    kind, _, rest = config.bind_addr.partition(":")
-    if kind not in ("tcp", "tcp6"):
-        raise ConfigError(
-            f"TLS_CERT and TLS_KEY: with BIND_ADDR {config.bind_addr[:60]!r} name the files in the endpoint string; "
-            "allowed here is host:port"
-        )
-
-    def escaped(path: str) -> str:
-        return path.replace("\\", "\\\\").replace(":", "\\:").replace("=", "\\=")
-
-    return f"ssl:{rest}:certKey={escaped(config.tls_cert)}:privateKey={escaped(config.tls_key)}"
-
-
-def _check_exchanges(config: Config, available: Sequence[str], simulated: Sequence[str]) -> None:
-    if not config.exchanges:
-        raise ConfigError(f"EXCHANGES: names no venue; allowed are {', '.join(available)}")
-    for exchange in config.exchanges:
-        if exchange not in available:
-            raise ConfigError(f"EXCHANGES: {exchange[:40]!r} is not a venue; allowed are {', '.join(available)}")
-        if config.demo and exchange not in simulated:
-            raise ConfigError(
-                f"DEMO: {exchange} has no simulator; allowed in EXCHANGES with DEMO are {', '.join(simulated)}"
-            )
-    if config.demo and config.endpoints:
-        names = ", ".join(name.upper() for name in config.endpoints)
-        raise ConfigError(f"DEMO: does not go together with {names}; allowed is one or the other")
-
-
-def _topics(texts: object, config: Config) -> tuple[Topic, ...]:
-    topics = []
-    for text in texts if isinstance(texts, tuple) else ():
-        try:
-            topic = parse_topic(text, default_depth=config.book_depth_default)
-        except Refused as error:
-            raise ConfigError(
-                f"SYMBOLS: {error.message}; allowed is exchange:market:SYMBOL[:channel[:depth or interval]]"
-            ) from None
-        if topic.exchange not in config.exchanges:
-            raise ConfigError(
-                f"SYMBOLS: {text[:80]!r} names a venue that is not enabled; allowed are {', '.join(config.exchanges)}"
-            )
-        topics.append(topic)
-    return tuple(dict.fromkeys(topics))
+def host_settings(exchanges: Iterable[str]) -> list[Setting]:
+    """The endpoint overrides of these venues."""
+    found = []
+    for exchange in exchanges:
+        for market in ("", "PERPETUAL_"):
+            for kind, schemes, what in (("WS", ("ws", "wss"), "WebSocket"), ("REST", ("http", "https"), "REST")):
+                name = f"{exchange.upper()}_{market}{kind}_URL"
+                found.append(
+                    Setting(
+                        name,
+                        url(*schemes),
+                        f"{what} base URL of {exchange}{' perpetuals' if market else ''} (testnet, proxy)",
+                        "",
+                    )
+                )
+    return found

@@ -14,11 +14,16 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from cryptodash.core.numbers import Number
+from cryptodash.core.numbers import Number, reaches
 from cryptodash.core.topics import Topic
 
 Level = tuple[Number, Number]
 """(price, size), sizes absolute in base quantity."""
+
+
+def is_crossed(bids: Sequence[Level], asks: Sequence[Level]) -> bool:
+    """Whether the best bid is at or above the best ask; each side is best first."""
+    return bool(bids and asks) and reaches(bids[0][0], asks[0][0])
 
 
 class Side(str, enum.Enum):

@@ -1,4 +1,4 @@
-"""Plain counters and bucket lists that every room counts into; ``api/metrics.py`` alone turns
+"""Plain counters and bucket lists that every room counts into; ``api/http/metrics.py`` alone turns
 them into Prometheus text.
 
 Counting must cost next to nothing on the hot path: a counter is a dict from label values to a number,

@@ -70,6 +70,8 @@ class CatalogueReader:
         self._idle = idle
         self._stopped = False
         self._failures = 0
+        self._read_error: UpstreamError | None = None
+        """What the last reading met (``error`` may be a probe's)."""
         self._began_at: float | None = None
         self._timers: dict[str, Any] = {}
         self._reading: Deferred[None] | None = None
@@ -109,8 +111,8 @@ class CatalogueReader:
         Raises ``UpstreamError``."""
         recent = self._began_at is not None and self._clock.monotonic() - self._began_at < LEAST_GAP
         if self._reading is None and recent:
-            if self.error is not None:
-                raise self.error
+            if self._read_error is not None:
+                raise self._read_error
             return
         waiter: Deferred[None] = Deferred(self._waiters_forget)
         self._waiters.append(waiter)
@@ -147,6 +149,7 @@ class CatalogueReader:
         if isinstance(error, CancelledError):
             self._release(waiters, error)
             return
+        self._read_error = error
         self._judge(error)
         if error is None:
             self._failures = 0

@@ -20,7 +20,7 @@ from zope.interface import implementer
 
 from cryptodash.core.config import Config
 from cryptodash.core.errors import UpstreamError
-from cryptodash.core.events import Candle, cause_of
+from cryptodash.core.events import Candle, Event, cause_of
 from cryptodash.core.instruments import Catalogue, MarketType
 from cryptodash.core.interfaces import ExchangeReport, IInlet, IUpstream, StreamReport
 from cryptodash.core.tally import Tally
@@ -118,7 +118,7 @@ class VenueService(Service):
             Disconnect: self._sockets.disconnect,
             Fetch: self._fetch,
         }
-        self._runner = EngineRunner(self._engine, carry_out, inlet.publish, reactor, clock)
+        self._runner = EngineRunner(self._engine, carry_out, self._publish, reactor, clock)
 
     def _register(self, meters: Meters) -> None:
         """Let the metrics read what is asked for."""
@@ -267,6 +267,9 @@ class VenueService(Service):
     def _failed(self, failure: Failure) -> None:
         if not failure.check(CancelledError):
             _log.failure("an answer of {exchange} was not taken", failure=failure, exchange=self.exchange)
+
+    def _publish(self, event: Event) -> None:
+        self._inlet.publish(event)
 
     # What comes in
 

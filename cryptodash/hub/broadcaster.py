@@ -18,13 +18,14 @@ from cryptodash.core.time import Clock
 from cryptodash.core.topics import Channel, Topic
 from cryptodash.hub.cache import Cache
 from cryptodash.hub.demand import Demand
+from cryptodash.hub.directory import Directory
 from cryptodash.hub.encode import TickerMessages, candle_message, ticker_message, trade_message
 from cryptodash.hub.freshness import Freshness
 from cryptodash.hub.history import History
-from cryptodash.hub.interfaces import Batch, IHub, IOutlet, Message
+from cryptodash.hub.interfaces import Batch, IDemand, IDirectory, IOutlet, IValues, Message
 from cryptodash.hub.naming import Naming
 from cryptodash.hub.outlets import Outlets
-from cryptodash.hub.views import Views, interval_for
+from cryptodash.hub.views import Views
 from cryptodash.hub.waiters import Waiters
 
 _log = Logger(namespace="cryptodash.hub.broadcaster")
@@ -35,20 +36,16 @@ SAMPLED = 256
 _BOUNDS = (1e-6, 2.5e-6, 5e-6, 1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 0.1, 1.0)
 
 
-@implementer(IInlet, IHub)
+@implementer(IInlet, IDirectory, IDemand, IValues)
 class Broadcaster:
     """One process's hub. Upstreams are added before anything else is asked of it; ``stop`` leaves no timer behind.
 
-    ``on_unknown`` listeners are called with a topic that was accepted before its catalogue was read and that the
-    catalogue then lacks. Events of topics that nobody wants are counted and forgotten,
+    Events of topics that nobody wants are counted and forgotten,
     so that nothing outlives its demand.
     """
 
     def __init__(self, config: Config, clock: Clock, scheduler: IReactorTime, tally: Tally) -> None:
         self.upstreams: dict[str, IUpstream] = {}
-        self.book_depth_default = config.book_depth_default
-        self.on_unknown: list[Callable[[Topic], None]] = []
-        self._book_interval_ms = config.book_interval_ms
         self._clock = clock
         self._cache = Cache()
         self._tickers = TickerMessages()
@@ -58,13 +55,20 @@ class Broadcaster:
         self._waiting = self._waiters.waiting
         self._views = Views(scheduler, self._waiters)
         self._history = History(clock, self._cache.bars)
-        self._demand = Demand(self.upstreams, clock, scheduler, config.upstream_linger_s, self._started, self._ended)
-        self._wanted = self._demand.wanted
-        self._naming = Naming(
-            self.upstreams, config.book_depth_default, config.limits.max_custom_depths, self._held_depths
+        self._demand = Demand(
+            self.upstreams,
+            clock,
+            scheduler,
+            config.upstream_linger_s,
+            config.book_interval_ms,
+            self._started,
+            self._ended,
         )
+        self._wanted = self._demand.wanted
+        naming = Naming(self.upstreams, config.book_depth_default, config.limits.max_custom_depths, self._held_depths)
+        self._directory = Directory(self.upstreams, naming, config.book_depth_default)
+        self._take_over(self._directory, self._demand)
         self._outlets: dict[Topic, Outlets] = {}
-        self._on_trust: set[Topic] = set()
         self._routes: dict[type, tuple[Labels, Callable[..., bool]]] = {
             Ticker: (("ticker",), self._on_ticker),
             Trade: (("trade",), self._on_trade),
@@ -75,6 +79,21 @@ class Broadcaster:
         }
         self._until_sample = SAMPLED
         self._count(tally)
+
+    def _take_over(self, directory: Directory, demand: Demand) -> None:
+        """What the parts do is done under the hub's name as well, with nothing in between."""
+        self.book_depth_default, self.on_unknown = directory.book_depth_default, directory.on_unknown
+        self.exchanges, self.markets = directory.exchanges, directory.markets
+        self.candle_intervals, self.source, self.resolve = (
+            directory.candle_intervals,
+            directory.source,
+            directory.resolve,
+        )
+        self.instruments = directory.instruments
+        self.exchange_reports, self.stream_reports = directory.exchange_reports, directory.stream_reports
+        self.refresh_catalogue = directory.refresh_catalogue
+        self.view_interval, self.clients_of = demand.view_interval, demand.clients_of
+        self.hold, self.release = demand.hold, demand.release
 
     def _count(self, tally: Tally) -> None:
         self._published = tally.counter(
@@ -208,55 +227,21 @@ class Broadcaster:
         return True
 
     def catalogue_changed(self, exchange: str, market: MarketType) -> None:
-        upstream = self.upstreams.get(exchange)
-        if upstream is None or not upstream.catalogue.loaded(market):
-            return
-        for topic in [each for each in self._on_trust if each.exchange == exchange and each.market is market]:
-            self._on_trust.discard(topic)
-            if upstream.catalogue.get(market, topic.symbol) is None:
-                self._tell_unknown(topic)
+        self._directory.catalogue_changed(exchange, market)
 
-    def _tell_unknown(self, topic: Topic) -> None:
-        for listener in list(self.on_unknown):
-            try:
-                listener(topic)
-            except Exception:
-                _log.failure("a listener failed on the unknown topic {topic}", topic=topic)
-
-    # -- IHub: demand --
-
-    def resolve(
-        self,
-        exchange: object,
-        market: object,
-        channel: object,
-        symbol: object,
-        depth: object = None,
-        interval: object = None,
-    ) -> Topic:
-        return self._naming.resolve(exchange, market, channel, symbol, depth, interval)
+    # -- what follows from demand --
 
     def _held_depths(self, book: Topic) -> list[int]:
         return [topic.depth for topic in self._demand.depths(book) if self._wanted[topic]]
-
-    def hold(self, topic: Topic) -> None:
-        self._demand.hold(topic)
-
-    def release(self, topic: Topic) -> None:
-        self._demand.release(topic)
-
-    def clients_of(self, topic: Topic) -> int:
-        return self._demand.clients_of(topic)
 
     def _started(self, topic: Topic) -> None:
         self._freshness.expect(topic)
         if topic.channel is Channel.ORDER_BOOK:
             self._views.open(topic)
-        if not topic.is_sweep and not self.upstreams[topic.exchange].catalogue.loaded(topic.market):
-            self._on_trust.add(topic)
+        self._directory.accepted(topic)
 
     def _ended(self, topic: Topic) -> None:
-        self._on_trust.discard(topic)
+        self._directory.forget(topic)
         if topic.channel is Channel.ORDER_BOOK:
             last = not self._demand.depths(topic.upstream)
             self._views.close(topic, last=last)
@@ -268,10 +253,7 @@ class Broadcaster:
         self._tickers.forget(topic)
         self._swept.pop(topic, None)
 
-    # -- IHub: outlets --
-
-    def view_interval(self, topic: Topic, max_rate: float | None) -> int:
-        return interval_for(self._book_interval_ms, max_rate) if topic.channel is Channel.ORDER_BOOK else 0
+    # -- IValues --
 
     def attach(self, outlet: IOutlet, topic: Topic, interval: int) -> None:
         if topic.channel is Channel.ORDER_BOOK:
@@ -288,8 +270,6 @@ class Broadcaster:
             outlets.remove(outlet)
             if not outlets:
                 del self._outlets[topic]
-
-    # -- IHub: values --
 
     def status(self, topic: Topic) -> Message:
         return self._freshness.message(topic)

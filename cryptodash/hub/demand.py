@@ -1,21 +1,26 @@
-"""Who wants what: reference counts per topic, and a linger before the last release reaches the venue."""
+"""Who wants what: holds per topic and publishing interval, and a linger before the last release reaches the venue."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from itertools import takewhile
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from zope.interface import implementer
 
 from cryptodash.core.interfaces import IUpstream
 from cryptodash.core.time import Clock
 from cryptodash.core.topics import Channel, Topic
+from cryptodash.hub.interfaces import IDemand
+from cryptodash.hub.view_interval import interval_for
 
 LINGERING_KEPT = 5_000
 """Topics nobody holds that may wait for their end at a time; beyond it the oldest ends early."""
 _SLACK = 0.001
+_NOBODY: Mapping[int, int] = {}
 
 
+@implementer(IDemand)
 class Demand:
     """Holds and releases. ``started(topic)`` is called before a topic is wanted upstream,
     ``ended(topic)`` after it was dropped.
@@ -31,6 +36,7 @@ class Demand:
         clock: Clock,
         scheduler: IReactorTime,
         linger: float,
+        book_interval_ms: int,
         started: Callable[[Topic], None],
         ended: Callable[[Topic], None],
     ) -> None:
@@ -38,33 +44,42 @@ class Demand:
         self._clock = clock
         self._scheduler = scheduler
         self._linger = linger
+        self._book_interval_ms = book_interval_ms
         self._started = started
         self._ended = ended
-        self.wanted: dict[Topic, int] = {}
-        """Every topic wanted upstream, with how many hold it (0: lingering)."""
+        self.wanted: dict[Topic, dict[int, int]] = {}
+        """Every topic wanted upstream, with how many hold it at each interval (nobody: lingering)."""
         self._depths: dict[Topic, set[Topic]] = {}
         self._leaving: dict[Topic, float] = {}
         self._timer: IDelayedCall | None = None
 
-    def hold(self, topic: Topic) -> None:
+    def view_interval(self, topic: Topic, max_rate: float | None) -> int:
+        return interval_for(self._book_interval_ms, max_rate) if topic.channel is Channel.ORDER_BOOK else 0
+
+    def hold(self, topic: Topic, interval: int) -> None:
         upstream = self._upstreams[topic.exchange]
-        count = self.wanted.get(topic)
-        self.wanted[topic] = 1 if count is None else count + 1
-        if count == 0:
+        held = self.wanted.get(topic)
+        if held:
+            held[interval] = held.get(interval, 0) + 1
+        elif held is not None:
             del self._leaving[topic]
-        elif count is None:
+            held[interval] = 1
+        else:
+            self.wanted[topic] = {interval: 1}
             if topic.channel is Channel.ORDER_BOOK:
                 self._depths.setdefault(topic.upstream, set()).add(topic)
             self._started(topic)
             upstream.want([topic])
 
-    def release(self, topic: Topic) -> None:
+    def release(self, topic: Topic, interval: int) -> None:
         """One less; releasing what nobody holds is no error."""
-        count = self.wanted.get(topic, 0)
-        if not count:
+        held = self.wanted.get(topic)
+        if not held or interval not in held:
             return
-        self.wanted[topic] = count - 1
-        if count == 1:
+        held[interval] -= 1
+        if not held[interval]:
+            del held[interval]
+        if not held:
             self._leaving[topic] = self._clock.monotonic() + self._linger
             if len(self._leaving) > LINGERING_KEPT:
                 self._end([next(iter(self._leaving))])
@@ -79,9 +94,16 @@ class Demand:
         return self._depths.get(book, set())
 
     def clients_of(self, topic: Topic) -> int:
-        """Holds of the topic; for an upstream book the holds of all its depths."""
+        return sum(sum(self.wanted.get(each, _NOBODY).values()) for each in self._views_of(topic))
+
+    def intervals(self, topic: Topic) -> tuple[int, ...]:
+        """The publishing intervals at which the topic, or any depth of this upstream book, is held now, shortest
+        first."""
+        return tuple(sorted({interval for each in self._views_of(topic) for interval in self.wanted.get(each, ())}))
+
+    def _views_of(self, topic: Topic) -> Collection[Topic]:
         depths = self._depths.get(topic)
-        return self.wanted.get(topic, 0) if depths is None else sum(self.wanted[each] for each in depths)
+        return (topic,) if depths is None else depths
 
     def stop(self) -> None:
         """No timer is left; nothing is dropped any more."""

@@ -72,7 +72,7 @@ class Answer:
 
 
 @define(eq=False)
-class Flight:
+class SharedRequest:
     """One request under way and who waits for it."""
 
     limit: int
@@ -90,7 +90,7 @@ class Flight:
             raise UpstreamError(outcome.cause, str(outcome), outcome.retry_after)
         return outcome or ()
 
-    def land(self, outcome: Sequence[Candle] | UpstreamError) -> None:
+    def finish(self, outcome: Sequence[Candle] | UpstreamError) -> None:
         self.outcome = outcome
         for waiter in self.waiting:
             waiter.callback(None)
@@ -104,7 +104,7 @@ class History:
         self._live = live
         self._answers: OrderedDict[Group, Answer] = OrderedDict()
         self._bars = 0
-        self._flights: dict[Group, Flight] = {}
+        self._requests: dict[Group, SharedRequest] = {}
 
     async def candles(
         self, upstream: IUpstream, topic: Topic, limit: int, end_ms: int | None
@@ -115,7 +115,7 @@ class History:
         bars = self._known(group, limit)
         cached = bars is not None
         if bars is None:
-            bars = await self._flight(upstream, group, limit).join()
+            bars = await self._shared(upstream, group, limit).join()
         if group[1] is None:
             bars = joined(bars, self._live(topic))
         return bars[-limit:], cached
@@ -132,27 +132,27 @@ class History:
         self._answers.move_to_end(group)
         return answer.bars
 
-    def _flight(self, upstream: IUpstream, group: Group, limit: int) -> Flight:
-        flight = self._flights.get(group)
-        if flight is None or flight.limit < limit:
-            flight = self._flights[group] = Flight(limit)
-            ensureDeferred(self._fly(upstream, group, flight))
-        return flight
+    def _shared(self, upstream: IUpstream, group: Group, limit: int) -> SharedRequest:
+        request = self._requests.get(group)
+        if request is None or request.limit < limit:
+            request = self._requests[group] = SharedRequest(limit)
+            ensureDeferred(self._fetch(upstream, group, request))
+        return request
 
-    async def _fly(self, upstream: IUpstream, group: Group, flight: Flight) -> None:
+    async def _fetch(self, upstream: IUpstream, group: Group, request: SharedRequest) -> None:
         outcome: Sequence[Candle] | UpstreamError
         topic, end = group
         try:
-            outcome = await upstream.candles(topic, flight.limit, end)
-            self._keep(group, outcome, flight.limit)
+            outcome = await upstream.candles(topic, request.limit, end)
+            self._keep(group, outcome, request.limit)
         except UpstreamError as error:
             outcome = error
         except Exception:
             _log.failure("candles of {topic} failed", topic=topic)
             outcome = UpstreamError("", f"candles of {topic} failed")
-        if self._flights.get(group) is flight:
-            del self._flights[group]
-        flight.land(outcome)
+        if self._requests.get(group) is request:
+            del self._requests[group]
+        request.finish(outcome)
 
     def _keep(self, group: Group, bars: Sequence[Candle], limit: int) -> None:
         final = group[1] is not None and bool(bars) and bars[-1].closed

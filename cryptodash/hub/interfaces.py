@@ -1,14 +1,20 @@
-"""What the hub is to ``api``: topics in words, values as encoded messages, outlets to deliver them to."""
+"""What the hub is to everything behind it: a directory of the venues, demand for topics, values of topics.
+
+All that crosses here is a value (a frozen object, a tuple, bytes), never a live object of a venue's room, so that
+venues of another process, or a recording, can stand in its place.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
+from attrs import frozen
 from msgspec import Struct
 from zope.interface import Attribute, Interface
 
 from cryptodash.core.events import Candle, StreamStatus, Ticker, Trade
-from cryptodash.core.interfaces import IUpstream
+from cryptodash.core.instruments import Instrument, MarketType
+from cryptodash.core.interfaces import ExchangeReport, StreamReport
 from cryptodash.core.topics import Topic
 
 
@@ -53,15 +59,33 @@ class IOutlet(Interface):
         """Take one sweep's messages."""
 
 
-class IHub(Interface):
-    """Everything ``api`` may ask of the hub. ``interval`` is a view's publishing interval in ms:
-    0 for everything but order books."""
+@frozen
+class CatalogueSnapshot:
+    """The instruments of one venue as its catalogue lists them now; ``version`` grows with every change."""
 
-    upstreams: Mapping[str, IUpstream] = Attribute("enabled venues by id")
+    version: int
+    instruments: tuple[Instrument, ...]
+
+
+class IDirectory(Interface):
+    """Which venues there are, what they trade, and how they are. ``exchange`` is the id of an enabled one."""
+
     book_depth_default: int = Attribute("BOOK_DEPTH_DEFAULT")
     on_unknown: list[Callable[[Topic], None]] = Attribute(
         "called with each topic accepted before its catalogue came, which then lacks it"
     )
+
+    def exchanges() -> tuple[str, ...]:
+        """The ids of the enabled venues."""
+
+    def markets(exchange: str) -> tuple[MarketType, ...]:
+        """The market types it trades."""
+
+    def candle_intervals(exchange: str, market: MarketType) -> tuple[str, ...]:
+        """The candle intervals it has, in our names."""
+
+    def source(exchange: str) -> str:
+        """Where its values come from: ``live``, ``simulated``, ``replay`` or ``custom``."""
 
     def resolve(
         exchange: object, market: object, channel: object, symbol: object, depth: object = None, interval: object = None
@@ -73,14 +97,38 @@ class IHub(Interface):
         ``too_many_depths``, ``not_yet_known``.
         """
 
+    def instruments(exchange: str) -> CatalogueSnapshot:
+        """What it trades: the same object until the catalogue changes."""
+
+    def exchange_reports() -> tuple[ExchangeReport, ...]:
+        """The state of every venue now."""
+
+    def stream_reports() -> tuple[StreamReport, ...]:
+        """Every upstream stream of every venue."""
+
+    async def refresh_catalogue(exchange: str) -> int:
+        """Read its catalogue again; returns how many instruments it has now. Raises ``UpstreamError``."""
+
+
+class IDemand(Interface):
+    """Who wants what. ``interval`` is the publishing interval in ms of the view of an order book that is wanted;
+    0 for everything but order books."""
+
     def view_interval(topic: Topic, max_rate: float | None) -> int:
         """The publishing interval a subscription gets: 0 unless ``topic`` is an order book."""
 
-    def hold(topic: Topic) -> None:
-        """Count one more who wants the topic; the first one starts it upstream."""
+    def hold(topic: Topic, interval: int) -> None:
+        """Count one more who wants the topic at this interval; the first one starts it upstream."""
 
-    def release(topic: Topic) -> None:
-        """Count one less; the last one's leaving ends it upstream after the linger, with its cached value."""
+    def release(topic: Topic, interval: int) -> None:
+        """Count one less; the last one's leaving ends the topic upstream after the linger, with its cached value."""
+
+    def clients_of(topic: Topic) -> int:
+        """How many hold the topic or, for an upstream book topic, any depth of it."""
+
+
+class IValues(Interface):
+    """What is known of a topic, and how fresh it is. ``interval`` is that of the view, as held."""
 
     def attach(outlet: IOutlet, topic: Topic, interval: int) -> None:
         """Deliver the topic's values and statuses (of that view, for a book) to the outlet from now on."""
@@ -109,11 +157,8 @@ class IHub(Interface):
         """Milliseconds since the topic's value was last confirmed."""
 
     async def candles(topic: Topic, limit: int, end_ms: int | None) -> tuple[Sequence[Candle], bool]:
-        """Bars oldest first and whether they came from the cache; concurrent callers share one upstream request.
-        Raises ``UpstreamError``."""
+        """Bars, oldest first and one per open time, and whether they came from the cache; concurrent callers share one
+        upstream request. Raises ``UpstreamError``."""
 
     async def first_value(topic: Topic, interval: int, timeout: float) -> bool:
         """Wait until ``current`` has something to give; False after ``timeout`` seconds. The caller holds the topic."""
-
-    def clients_of(topic: Topic) -> int:
-        """How many hold the topic or, for an upstream book topic, any depth of it."""

@@ -38,7 +38,7 @@ class Naming:
         depth: object = None,
         interval: object = None,
     ) -> Topic:
-        """The topic; raises ``Refused`` (see ``IHub.resolve``). None means left out."""
+        """The topic; raises ``Refused`` (see ``IDirectory.resolve``). None means left out."""
         upstream = self._upstream(exchange)
         kind = parse_channel(channel)
         market_type = _market(market, upstream)

@@ -25,7 +25,8 @@ from twisted.web.server import Request, Site
 from zope.interface import implementer
 
 from cryptodash.core.errors import CryptodashError
-from cryptodash.simulator.faults import FAULTS, Faults, UnknownFault
+from cryptodash.simulator.fault_runner import FaultRunner, UnknownFault
+from cryptodash.simulator.faults import FAULTS
 from cryptodash.simulator.limits import Ledgers
 
 CONTROL_PORT = 8099
@@ -38,7 +39,7 @@ class ControlError(CryptodashError):
     """The simulator refused; the message is its reason."""
 
 
-def control_site(faults: Faults, ledgers: Ledgers) -> Site:
+def control_site(faults: FaultRunner, ledgers: Ledgers) -> Site:
     """The control port's web site."""
     root = Resource()
     root.putChild(b"faults", _FaultsResource(faults))
@@ -66,12 +67,12 @@ class _LedgerResource(Resource):
 class _FaultsResource(Resource):
     isLeaf = True
 
-    def __init__(self, faults: Faults) -> None:
+    def __init__(self, faults: FaultRunner) -> None:
         super().__init__()
         self._faults = faults
 
     def render_GET(self, request: Request) -> bytes:
-        listed = {name: kind.description for name, kind in FAULTS.items()}
+        listed = {name: kind.does for name, kind in FAULTS.items()}
         return _json(request, {"faults": listed, "active": [fault.report() for fault in self._faults.active]})
 
     def render_POST(self, request: Request) -> bytes:

@@ -14,9 +14,10 @@ _MAX_VIOLATIONS = 1_000
 
 
 @frozen
-class Rules:
-    """A host's limits. ``weight`` is REST weight (or requests) per ``weight_window`` ms; ``messages`` per
-    second and connection, None for no limit."""
+class HostLimits:
+    """What a host allows. ``messages`` per second and connection (None: no limit), ``streams`` per connection,
+    ``connects`` per five minutes, ``weight`` of REST requests per ``weight_window`` ms (their number, where the venue
+    gives them no weights)."""
 
     messages: int | None
     streams: int
@@ -25,15 +26,11 @@ class Rules:
     weight_window: int
 
 
-BINANCE_SPOT = Rules(messages=5, streams=1024, connects=300, weight=6_000, weight_window=60_000)
-BINANCE_USDM = Rules(messages=10, streams=1024, connects=300, weight=2_400, weight_window=60_000)
-BYBIT = Rules(messages=None, streams=10_000, connects=500, weight=600, weight_window=5_000)
-
 _CONNECT_WINDOW = 300_000
 
 
 @define
-class Window:
+class SlidingWindow:
     """How much happened in the last ``span`` ms."""
 
     span: int
@@ -55,7 +52,7 @@ class Ledger:
     """Counts of one host: everything since the start, and the windows the limits are about."""
 
     name: str
-    rules: Rules
+    limits: HostLimits
     violations: list[str] = field(factory=list)
     connections: int = 0
     messages: int = 0
@@ -66,12 +63,12 @@ class Ledger:
     most_messages_per_second: int = 0
     most_weight: int = 0
     most_connects: int = 0
-    _connects: Window = field(init=False)
-    _weights: Window = field(init=False)
+    _connects: SlidingWindow = field(init=False)
+    _weights: SlidingWindow = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._connects = Window(_CONNECT_WINDOW)
-        self._weights = Window(self.rules.weight_window)
+        self._connects = SlidingWindow(_CONNECT_WINDOW)
+        self._weights = SlidingWindow(self.limits.weight_window)
 
     def violate(self, what: str) -> None:
         if len(self.violations) < _MAX_VIOLATIONS:
@@ -82,17 +79,17 @@ class Ledger:
         self.connections += 1
         recent = self._connects.add(now)
         self.most_connects = max(self.most_connects, recent)
-        if recent > self.rules.connects:
+        if recent > self.limits.connects:
             self.violate(f"{recent} connection attempts in 5 minutes")
             return False
         return True
 
-    def message(self, window: Window, now: int) -> bool:
+    def message(self, window: SlidingWindow, now: int) -> bool:
         """Count a frame a client sent, pings and pongs included; False when it is one too many for its connection."""
         self.messages += 1
         recent = window.add(now)
         self.most_messages_per_second = max(self.most_messages_per_second, recent)
-        if self.rules.messages is not None and recent > self.rules.messages:
+        if self.limits.messages is not None and recent > self.limits.messages:
             self.violate(f"{recent} messages in one second on one connection")
             return False
         return True
@@ -101,7 +98,7 @@ class Ledger:
         """Note how many streams a connection has now; False when too many."""
         self.subscriptions += 1
         self.most_streams = max(self.most_streams, count)
-        if count > self.rules.streams:
+        if count > self.limits.streams:
             self.violate(f"{count} streams on one connection")
             return False
         return True
@@ -117,7 +114,7 @@ class Ledger:
 
 @define
 class Ledgers:
-    """The ledgers of all hosts of a simulator, by the host's name (``binance-spot``)."""
+    """The ledgers of all hosts of a simulator, by the host's name."""
 
     by_host: dict[str, Ledger] = field(factory=dict)
 

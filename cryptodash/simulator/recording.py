@@ -14,7 +14,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
-from urllib.parse import parse_qs, urlsplit
 
 from attrs import field, frozen
 from msgspec import Meta, MsgspecError, Struct
@@ -22,9 +21,9 @@ from msgspec.json import Decoder, decode
 
 from cryptodash.core.errors import ConfigError, Refused
 from cryptodash.core.instruments import MarketType, Symbol, split_symbol
+from cryptodash.simulator.dialect import IRecordingReader
+from cryptodash.simulator.dialects import registry
 
-EXCHANGES = ("binance", "bybit")
-"""Venues whose recordings can be played."""
 GAP_WITHOUT_TIMES = 0.1
 """Seconds between frames of a recording that has no times."""
 LONGEST_LINE = 8 * 1024 * 1024
@@ -52,12 +51,14 @@ class Recording:
 
     exchange: str
     market: MarketType
+    reader: IRecordingReader
+    """What knows the venue's words."""
     frames: Sequence[Frame]
     symbols: dict[str, Symbol]
     """By native name, upper case."""
     tick_sizes: dict[str, str]
     snapshots: dict[str, bytes] = field(factory=dict)
-    """REST depth answers by native name."""
+    """REST order books by native name."""
     limits: dict[str, int] = field(factory=dict)
     """How many levels a side each of them was asked for."""
 
@@ -76,36 +77,33 @@ def read_recording(path: Path, *, exchange: str = "", market: str = "", symbols:
 
     ``symbols`` are ``NATIVE=BASE-QUOTE`` texts.
     """
-    _check("--exchange", exchange, EXCHANGES)
+    _check("--exchange", exchange, registry.available())
     _check("--market", market, tuple(MarketType))
     split = dict(_split(text) for text in symbols)
     lines = list(_lines(path))
-    exchange = exchange or ("bybit" if any("topic" in each.data for each in lines if each.came_in) else "binance")
-    kind = (
-        MarketType(market)
-        if market
-        else MarketType.PERPETUAL
-        if re.search("usdm|linear|perp|swap", path.name)
-        else MarketType.SPOT
-    )
-    frames = list(_frames(lines, exchange))
-    if not frames:
-        raise ConfigError(f"replay: {path.name} holds no data frame of {exchange}")
+    exchange, reader, frames = _read_frames(path, lines, [exchange] if exchange else registry.available())
+    kind = MarketType(market) if market else _market_of(path, reader)
     by_native: dict[str, list[Frame]] = {}
     for frame in frames:
-        by_native.setdefault(native_of(frame.stream, exchange), []).append(frame)
+        by_native.setdefault(reader.native_of(frame.stream), []).append(frame)
     known = {native: split.get(native) or _guess(native) for native in by_native}
-    ticks = {native: _tick(own[:200]) for native, own in by_native.items()}
-    snapshots = list(_snapshots(path, known, kind))
+    ticks = {native: _tick(reader, own[:200]) for native, own in by_native.items()}
+    snapshots = list(_snapshots(path, reader, known, kind))
     return Recording(
         exchange,
         kind,
+        reader,
         frames,
         known,
         ticks,
         {each.native: each.body for each in snapshots},
         {each.native: each.limit for each in snapshots},
     )
+
+
+def _market_of(path: Path, reader: IRecordingReader) -> MarketType:
+    says_so = any(word in path.name for word in reader.perpetual_words)
+    return MarketType.PERPETUAL if says_so else MarketType.SPOT
 
 
 def _check(option: str, value: str, allowed: Sequence[str]) -> None:
@@ -116,17 +114,17 @@ def _check(option: str, value: str, allowed: Sequence[str]) -> None:
 # -- lines
 
 
-class _RawLine(Struct, rename={"direction": "dir", "time": "t"}):
+class _FileLine(Struct, rename={"direction": "dir", "time": "t"}):
     raw: str
     direction: Literal["in", "out"]
     time: Annotated[float, Meta(ge=0, le=1e11)] | None = None
 
 
-_line = Decoder(_RawLine)
+_line = Decoder(_FileLine)
 _object = Decoder(dict[str, Any])
 
 
-class _Line(NamedTuple):
+class _RecordedFrame(NamedTuple):
     """One recorded frame as it stands in the file, and what it says."""
 
     came_in: bool
@@ -135,7 +133,7 @@ class _Line(NamedTuple):
     data: dict[str, Any]
 
 
-def _lines(path: Path) -> Iterator[_Line]:
+def _lines(path: Path) -> Iterator[_RecordedFrame]:
     size = 0
     try:
         with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
@@ -151,13 +149,13 @@ def _lines(path: Path) -> Iterator[_Line]:
         raise ConfigError(f"replay: {path.name} cannot be read: {_one_line(error)}") from None
 
 
-def _read_line(text: bytes, place: str) -> _Line:
+def _read_line(text: bytes, place: str) -> _RecordedFrame:
     try:
         line = _line.decode(text)
         data = _object.decode(line.raw)
     except _UNREADABLE as error:
         raise ConfigError(f"replay: {place} is not a recorded frame: {_one_line(error)}") from None
-    return _Line(line.direction == "in", line.time, line.raw, data)
+    return _RecordedFrame(line.direction == "in", line.time, line.raw, data)
 
 
 def _one_line(error: BaseException) -> str:
@@ -167,33 +165,34 @@ def _one_line(error: BaseException) -> str:
 # -- frames
 
 
-def _frames(lines: Sequence[_Line], exchange: str) -> Iterator[Frame]:
-    """Data frames with their stream; acknowledgements are left out, because the stand-in gives its own. Bare payloads
-    get the combined wrapper."""
-    requested = _requested(lines)
+def _read_frames(
+    path: Path, lines: Sequence[_RecordedFrame], exchanges: Sequence[str]
+) -> tuple[str, IRecordingReader, list[Frame]]:
+    """The data frames, as the one of these venues reads them that reads most of them."""
+    found: tuple[str, IRecordingReader, list[Frame]] | None = None
+    for exchange in exchanges:
+        reader = registry.load(exchange).recordings
+        frames = [] if reader is None else list(_data_frames(lines, reader))
+        if reader is not None and len(frames) > (0 if found is None else len(found[2])):
+            found = exchange, reader, frames
+    if found is None:
+        raise ConfigError(f"replay: {path.name} holds no data frame of {', '.join(exchanges)}")
+    return found
+
+
+def _data_frames(lines: Sequence[_RecordedFrame], reader: IRecordingReader) -> Iterator[Frame]:
+    """Data frames with their stream; answers are left out, because a replay gives its own."""
+    requests = [reader.read_request(line.data) for line in lines if not line.came_in]
+    requested = [name for request in requests if request is not None for name in request.subscribes]
     first = next((line.time for line in lines if line.came_in and line.time is not None), None)
     at = -GAP_WITHOUT_TIMES
     for line in lines:
         if not line.came_in:
             continue
         at = max(at, line.time - first) if first is not None and line.time is not None else at + GAP_WITHOUT_TIMES
-        data = line.data
-        name = data.get("topic" if exchange == "bybit" else "stream")
-        if isinstance(name, str):
-            yield Frame(at, name, line.text)
-        elif exchange == "binance" and len(requested) == 1 and "result" not in data and "code" not in data:
-            yield Frame(at, requested[0], f'{{"stream":"{requested[0]}","data":{line.text}}}')
-
-
-def _requested(lines: Iterable[_Line]) -> list[str]:
-    """Stream names the recorder subscribed to."""
-    asked = [line.data.get("params") or line.data.get("args") for line in lines if not line.came_in]
-    return [name for names in asked if isinstance(names, list) for name in names if isinstance(name, str)]
-
-
-def native_of(stream: str, exchange: str) -> str:
-    """The native symbol in a stream name."""
-    return stream.rpartition(".")[2].upper() if exchange == "bybit" else stream.partition("@")[0].upper()
+        found = reader.read_data(line.data, line.text, requested)
+        if found is not None:
+            yield Frame(at, *found)
 
 
 # -- what a recording does not say itself
@@ -217,12 +216,9 @@ def _guess(native: str) -> Symbol:
     raise ConfigError(f"replay: name base and quote of {native[:40]} with --symbol {native[:40]}=BASE-QUOTE")
 
 
-_prices = re.compile(r'\["[0-9]+\.([0-9]+)",|"(?:p|b|a|c|lastPrice)":"[0-9]+\.([0-9]+)"')
-
-
-def _tick(frames: Iterable[Frame]) -> str:
+def _tick(reader: IRecordingReader, frames: Iterable[Frame]) -> str:
     """One unit of the last decimal that is not padding in a price: the recording does not say more."""
-    fractions = [fraction for frame in frames for found in _prices.findall(frame.text) for fraction in found]
+    fractions = [price.partition(".")[2] for frame in frames for price in reader.prices_in(frame.text)]
     places = max((len(fraction.rstrip("0")) for fraction in fractions), default=2)
     return format(Decimal(1).scaleb(-places), "f")
 
@@ -237,19 +233,21 @@ class _Snapshot(NamedTuple):
     limit: int
 
 
-def _snapshots(path: Path, symbols: Iterable[str], market: MarketType) -> Iterator[_Snapshot]:
-    """Depth snapshots beside the recording, of its market and year."""
+def _snapshots(path: Path, reader: IRecordingReader, symbols: Iterable[str], market: MarketType) -> Iterator[_Snapshot]:
+    """Order-book snapshots beside the recording, of its market and year."""
     index = path.with_name("rest-index.json")
     if not index.is_file():
         return
     year = re.search(r"(?:19|20)[0-9]{2}", path.name)
     try:
         for name, entry in decode(index.read_bytes(), type=dict[str, _Indexed]).items():
-            url = urlsplit(entry.url)
-            asked = parse_qs(url.query)
-            native, limit = asked.get("symbol", [""])[0], asked.get("limit", ["1"])[0]
-            right_market = ("fapi" in url.netloc or "linear" in url.query) == (market is MarketType.PERPETUAL)
-            if "depth" in url.path and native in symbols and right_market and (year is None or year.group() in name):
-                yield _Snapshot(native, path.with_name(name).read_bytes(), int(limit))
+            asked = reader.read_snapshot_request(entry.url)
+            if (
+                asked is not None
+                and asked.native in symbols
+                and asked.market in (market, None)
+                and (year is None or year.group() in name)
+            ):
+                yield _Snapshot(asked.native, path.with_name(name).read_bytes(), asked.limit)
     except (OSError, ValueError, *_UNREADABLE) as error:
         raise ConfigError(f"replay: {index.name} beside {path.name} cannot be used: {_one_line(error)}") from None

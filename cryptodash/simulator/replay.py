@@ -21,6 +21,7 @@ from twisted.web.server import Request, Site
 from zope.interface import implementer
 
 from cryptodash.core.instruments import MarketType
+from cryptodash.simulator.dialect import StreamRequest
 from cryptodash.simulator.recording import Frame, Recording
 
 BURST = 500
@@ -48,20 +49,22 @@ class ReplayProtocol(WebSocketServerProtocol):
         self.full = False
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
-        try:
-            request = json.loads(payload)
-            names = [str(name) for name in request.get("params") or request.get("args") or []]
-        except (ValueError, AttributeError, TypeError, RecursionError):
+        request = self._read(payload)
+        if request is None:
             self.sendClose(3000, "not a request")
             return
-        method = str(request.get("method") or request.get("op")).lower()
-        if method == "subscribe":
-            self.streams.update(names)
-        elif method == "unsubscribe":
-            self.streams.difference_update(names)
-        self.sendMessage(json.dumps(answer_to(request, method), separators=(",", ":")).encode())
-        if method == "subscribe":
+        self.streams.update(request.subscribes)
+        self.streams.difference_update(request.unsubscribes)
+        self.sendMessage(request.answer.encode())
+        if request.subscribes:
             self.factory.stand_in.subscribed()
+
+    def _read(self, payload: bytes) -> StreamRequest | None:
+        try:
+            message = json.loads(payload)
+        except (ValueError, RecursionError):
+            return None
+        return self.factory.stand_in.recording.reader.read_request(message) if isinstance(message, dict) else None
 
     def onOpen(self) -> None:
         self.transport.unregisterProducer()  # twisted.web's, below which we are mounted
@@ -82,16 +85,6 @@ class ReplayProtocol(WebSocketServerProtocol):
 
     def stopProducing(self) -> None:
         """The connection is gone; ``onClose`` comes."""
-
-
-def answer_to(request: dict[str, Any], method: str) -> dict[str, Any]:
-    """What the venue says to a request, in its own shape."""
-    if "method" in request:
-        return {"result": None, "id": request.get("id")}
-    answer = {"success": True, "ret_msg": "pong" if method == "ping" else method, "conn_id": "replay", "op": method}
-    if "req_id" in request:
-        answer["req_id"] = str(request["req_id"])
-    return answer
 
 
 class ReplayFactory(WebSocketServerFactory):
@@ -122,13 +115,21 @@ class ReplayRest(Resource):
         request.responseHeaders.removeHeader("Date")  # today's, which is not the day of the recording
         if request.path == b"/replay/catalogue":
             return self._catalogue()
-        if b"depth" in request.path:
-            body = self._snapshots.pop(request.args.get(b"symbol", [b""])[0].decode("latin-1"), None)
-            if body is None:
-                request.setResponseCode(503)
-                return b'{"code":-1,"msg":"no further snapshot in this recording"}'
-            return body
-        return b"{}"
+        return self._snapshot(request)
+
+    def _snapshot(self, request: Request) -> bytes:
+        try:
+            asked = self._recording.reader.read_snapshot_request(request.uri.decode("ascii", "replace"))
+        except ValueError as error:
+            request.setResponseCode(400)
+            return json.dumps({"error": str(error)}).encode()
+        if asked is None:
+            return b"{}"
+        body = self._snapshots.pop(asked.native, None)
+        if body is None:
+            request.setResponseCode(503)
+            return b'{"error":"no further snapshot in this recording"}'
+        return body
 
     def _catalogue(self) -> bytes:
         recording = self._recording
@@ -172,12 +173,12 @@ class Replay(Service):
         self._factory = ReplayFactory(self, reactor)
 
     def listen(self) -> None:
-        """Take a free port on loopback; ``hosts`` is known from then on."""
+        """Take a free port on loopback; ``base_urls`` is known from then on."""
         site = Site(ReplayRest(self.recording, WebSocketResource(self._factory)), reactor=self._reactor)
         self._port = self._reactor.listenTCP(0, site, interface="127.0.0.1")
 
     @property
-    def hosts(self) -> dict[tuple[str, MarketType], tuple[str, str]]:
+    def base_urls(self) -> dict[tuple[str, MarketType], tuple[str, str]]:
         """(WebSocket, REST) base URLs by exchange and market."""
         assert self._port is not None, "listen first"
         address = self._port.getHost()

@@ -13,7 +13,9 @@ from attrs import frozen
 
 from cryptodash.core.instruments import MarketType, Symbol
 from cryptodash.simulator.book import Side
-from cryptodash.simulator.market import Change, Instrument, Market, Top
+from cryptodash.simulator.changes import BookChange, Top
+from cryptodash.simulator.instrument import SimulatedInstrument
+from cryptodash.simulator.market import Market
 
 TextLevel = tuple[str, str]
 
@@ -73,12 +75,12 @@ class Truth:
     def __init__(self, markets: Mapping[tuple[str, MarketType], Market]) -> None:
         self._markets = markets
 
-    def instrument(self, exchange: str, market: MarketType, symbol: Symbol | str) -> Instrument:
+    def instrument(self, exchange: str, market: MarketType, symbol: Symbol | str) -> SimulatedInstrument:
         """The simulated instrument of ``BTC-USDT`` (or of the venue's own name)."""
         place = self._markets[exchange, market]
-        for listing in place.listings:
-            if str(symbol) in (f"{listing.base}-{listing.quote}", listing.native):
-                found = place.get(listing.native)
+        for spec in place.specs:
+            if str(symbol) in (f"{spec.base}-{spec.quote}", spec.native):
+                found = place.get(spec.native)
                 if found is not None:
                     return found
         raise KeyError(symbol)
@@ -89,22 +91,22 @@ class Truth:
         """(bids, asks), best first, after the change ``update_id``; None where that is too long ago,
         still to come, or not recorded.
 
-        ``update_id`` is Binance's ``u`` (or ``lastUpdateId``) and Bybit's ``seq``.
+        ``update_id`` counts the changes of the simulated book; each dialect sends it under its venue's name.
         """
         instrument = self.instrument(exchange, market, symbol)
-        log = instrument.log
+        changes = instrument.book_changes
         if (
-            log is None
+            changes is None
             or update_id > instrument.update_id
-            or (log and update_id < log[0].id)
-            or (not log and update_id != instrument.update_id)
+            or (changes and update_id < changes[0].id)
+            or (not changes and update_id != instrument.update_id)
         ):
             return None
-        undone = list(takewhile(lambda change: change.id > update_id, reversed(log)))
-        listing, book = instrument.listing, instrument.book
+        undone = list(takewhile(lambda change: change.id > update_id, reversed(changes)))
+        spec, book = instrument.spec, instrument.book
         bids, asks = (_rewound(side, undone, depth) for side in (book.bids, book.asks))
-        return [(listing.price(-key), listing.size(size)) for key, size in bids], [
-            (listing.price(key), listing.size(size)) for key, size in asks
+        return [(spec.price(-key), spec.size(size)) for key, size in bids], [
+            (spec.price(key), spec.size(size)) for key, size in asks
         ]
 
     def quotes(self, exchange: str, market: MarketType, symbol: Symbol | str) -> list[Quote]:
@@ -117,16 +119,16 @@ class Truth:
     def ticker(self, exchange: str, market: MarketType, symbol: Symbol | str) -> TickerTruth:
         """The instrument as of its last step."""
         instrument = self.instrument(exchange, market, symbol)
-        listing, day = instrument.listing, instrument.candles.day()
+        spec, day = instrument.spec, instrument.candles.day()
         quote = _quote(instrument, instrument.time, instrument.top())
-        price = listing.price
+        price = spec.price
         return TickerTruth(
             price(day.close),
             quote,
             price(day.open),
             price(day.high),
             price(day.low),
-            listing.size(day.volume),
+            spec.size(day.volume),
             day.count,
         )
 
@@ -135,9 +137,10 @@ class Truth:
         return next((each for each in self.trades(exchange, market, symbol) if each.id == trade_id), None)
 
     def trades(self, exchange: str, market: MarketType, symbol: Symbol | str) -> list[TradeTruth]:
-        """The last thousand fills, oldest first. Bybit's wire ids follow from ``id`` (``bybit.trade_id``)."""
+        """The last thousand fills, oldest first. A dialect may give them other ids on the wire, which
+        follow from ``id``."""
         instrument = self.instrument(exchange, market, symbol)
-        price, size = instrument.listing.price, instrument.listing.size
+        price, size = instrument.spec.price, instrument.spec.size
         return [
             TradeTruth(each.id, each.time, price(each.price), size(each.size), "buy" if each.buy else "sell")
             for each in instrument.trades
@@ -148,9 +151,9 @@ class Truth:
     ) -> list[CandleTruth]:
         """The last bars, oldest first, the running one last."""
         instrument = self.instrument(exchange, market, symbol)
-        listing, running = instrument.listing, instrument.candles.minute.start
+        spec, running = instrument.spec, instrument.candles.minute.start
         bars = instrument.candles.candles(interval, None, running, limit)
-        price = listing.price
+        price = spec.price
         return [
             CandleTruth(
                 bar.start,
@@ -158,19 +161,19 @@ class Truth:
                 price(bar.high),
                 price(bar.low),
                 price(bar.close),
-                listing.size(bar.volume),
+                spec.size(bar.volume),
                 bar is not bars[-1],
             )
             for bar in bars
         ]
 
 
-def _quote(instrument: Instrument, time: int, top: Top) -> Quote:
-    price, size = instrument.listing.price, instrument.listing.size
+def _quote(instrument: SimulatedInstrument, time: int, top: Top) -> Quote:
+    price, size = instrument.spec.price, instrument.spec.size
     return Quote(time, top.id, price(top.bid), size(top.bid_size), price(top.ask), size(top.ask_size))
 
 
-def _rewound(side: Side, undone: list[Change], depth: int) -> list[tuple[int, int]]:
+def _rewound(side: Side, undone: list[BookChange], depth: int) -> list[tuple[int, int]]:
     """The side's best levels before the changes (newest first)."""
     earlier = {change.key: change.before for change in undone if change.sign == side.sign}
     levels = dict(side.levels(depth + len(earlier)))

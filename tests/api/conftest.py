@@ -1,356 +1,254 @@
-"""A server in memory: the real site and routes over a hub that holds whatever a test puts into it."""
+"""A small world for the tests of /ws: a real hub over a made-up venue, one clock for everything,
+and wires whose reader the test plays."""
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-import msgspec
 import pytest
-from attrs import define, field
-from twisted.internet.address import IPv4Address
-from twisted.internet.defer import Deferred
-from twisted.internet.error import ConnectionDone
 from twisted.internet.task import Clock
-from twisted.internet.testing import StringTransport
-from twisted.python.failure import Failure
-from twisted.web.resource import Resource
-from twisted.web.server import NOT_DONE_YET
 from zope.interface import implementer
 
-from cryptodash.api.rest import Rest
-from cryptodash.api.site import make_site
-from cryptodash.core import codec
+from cryptodash.api.fanout.client_writer import ClientWriter, IWire
+from cryptodash.api.fanout.fanout import Fanout
+from cryptodash.api.ws.frames import text_frame
+from cryptodash.api.ws.session import Identity, Session
 from cryptodash.core.config import Config
-from cryptodash.core.errors import Refused
-from cryptodash.core.events import BookSnapshot, Candle, Side, State, StreamStatus, Ticker, Trade
+from cryptodash.core.events import BookChanged, Candle, Side, State, StreamStatus, Ticker, Trade
 from cryptodash.core.instruments import Catalogue, Instrument, MarketType, Symbol
-from cryptodash.core.interfaces import ExchangeReport, IUpstream, StreamReport
+from cryptodash.core.interfaces import IUpstream
 from cryptodash.core.numbers import Number
 from cryptodash.core.tally import Tally
-from cryptodash.core.topics import Channel, Topic, check_depth, check_interval
-from cryptodash.hub.interfaces import IHub, Message
+from cryptodash.core.topics import Channel, Topic
+from cryptodash.hub.broadcaster import Broadcaster
 
 RECEIVED = 1_700_000_000_123
 """When the frames of these tests came in, ms."""
 
-T0 = 1_704_067_200_000
+WALL = 1_704_067_200_000
+SPOT = MarketType.SPOT
 
 
-class TwinClock(Clock):
-    """A scheduler whose time the server's clocks show too."""
+class Time(Clock):
+    """The reactor's clock and both of ours in one: moved by ``advance`` alone."""
 
     def monotonic(self) -> float:
         return self.seconds()
 
     def wall_ms(self) -> int:
-        return T0 + round(self.seconds() * 1000)
-
-
-def instrument(
-    exchange: str, base: str, quote: str, market: MarketType = MarketType.SPOT, tick: str = "0.01000000"
-) -> Instrument:
-    return Instrument(
-        exchange, market, Symbol(base, quote), base + quote, Number(tick), Number("0.00001000"), Number("0.00001000")
-    )
+        return WALL + round(self.seconds() * 1000)
 
 
 @implementer(IUpstream)
-@define(eq=False)
-class UpstreamDouble:
-    exchange: str
-    source: str = "simulated"
-    markets: tuple[MarketType, ...] = (MarketType.SPOT, MarketType.PERPETUAL)
-    catalogue: Catalogue = field(init=False)
-    status: dict[str, Any] = field(factory=dict)
-    reports: list[StreamReport] = field(factory=list)
-    refreshes: int = 0
-    refresh_error: Exception | None = None
+class Venue:
+    """A venue that does nothing by itself; it notes what is wanted of it."""
 
-    def __attrs_post_init__(self) -> None:
-        self.catalogue = Catalogue(self.exchange)
-        self.catalogue.replace(MarketType.SPOT, [instrument(self.exchange, base, "USDT") for base in ("BTC", "ETH")])
-        self.catalogue.replace(
-            MarketType.PERPETUAL, [instrument(self.exchange, "BTC", "USDC", MarketType.PERPETUAL, "0.25")]
-        )
+    source = "simulated"
+    markets = (SPOT, MarketType.PERPETUAL)
+
+    def __init__(self, exchange: str, symbols: Sequence[str], *, loaded: bool = True) -> None:
+        self.exchange = exchange
+        self.catalogue = Catalogue(exchange)
+        self.wanted: list[Topic] = []
+        if loaded:
+            self.load(symbols)
+
+    def load(self, symbols: Sequence[str]) -> None:
+        for market in self.markets:
+            self.catalogue.replace(market, [self._instrument(market, name) for name in symbols])
+
+    def _instrument(self, market: MarketType, name: str) -> Instrument:
+        base, quote = name.split("-")
+        return Instrument(self.exchange, market, Symbol(base, quote), base + quote, Number("0.01"), Number("0.00001"))
 
     def intervals(self, market: MarketType) -> Sequence[str]:
         return ("1m", "5m")
 
-    def report(self) -> ExchangeReport:
-        members: dict[str, Any] = {
-            "exchange": self.exchange,
-            "name": self.exchange.title(),
-            "status": "online",
-            "idle": False,
-            "cause": None,
-            "reason": "",
-            "source": self.source,
-            "ws_url": f"wss://{self.exchange}.example",
-            "rest_url": f"https://{self.exchange}.example",
-            "rate_limits": {"rest_weight_per_minute": 4800},
-            "connections": 1,
-            "streams": 2,
-            "good_streams": 2,
-            "last_message": 0.25,
-        }
-        return ExchangeReport(**(members | self.status))
+    def want(self, topics: Iterable[Topic]) -> None:
+        self.wanted.extend(topics)
 
-    def streams(self) -> Sequence[StreamReport]:
-        return self.reports
+    def drop(self, topics: Iterable[Topic]) -> None:
+        for topic in topics:
+            self.wanted.remove(topic)
+
+    def resync(self, topic: Topic) -> None:
+        raise AssertionError("a client's resync must not disturb the venue")
+
+    def confirmed_at(self, topic: Topic) -> float | None:
+        return None
+
+    def streams(self) -> Sequence[Any]:
+        return ()
+
+    def report(self) -> Any:
+        raise NotImplementedError
+
+    async def candles(self, topic: Topic, limit: int, end_ms: int | None) -> Sequence[Candle]:
+        return ()
 
     async def refresh_catalogue(self) -> int:
-        self.refreshes += 1
-        if self.refresh_error is not None:
-            raise self.refresh_error
-        return len(self.catalogue)
+        return 0
 
 
-@implementer(IHub)
-class HubDouble:
-    """Answers from plain dicts; ``arrive`` wakes those who wait for a first value."""
+def read_frames(data: bytes) -> list[bytes]:
+    """The payloads of complete server frames; the data must end with one."""
+    frames = []
+    while data:
+        assert data[0] == 0x81, data[:20]
+        size, start = data[1], 2
+        if size == 126:
+            size, start = int.from_bytes(data[2:4], "big"), 4
+        elif size == 127:
+            size, start = int.from_bytes(data[2:10], "big"), 10
+        assert len(data) >= start + size
+        frames.append(data[start : start + size])
+        data = data[start + size :]
+    return frames
 
-    def __init__(self, scheduler: Clock, *exchanges: str) -> None:
-        self.upstreams = {each: UpstreamDouble(each) for each in exchanges}
-        self.book_depth_default = 50
-        self.scheduler = scheduler
-        self.held: Counter[Topic] = Counter()
-        self.tickers: dict[Topic, Ticker] = {}
-        self.books: dict[Topic, BookSnapshot] = {}
-        self.trade_lists: dict[Topic, list[Trade]] = {}
-        self.bars: tuple[Sequence[Candle], bool] | Exception = ((), False)
-        self.statuses: dict[Topic, StreamStatus] = {}
-        self.waiting: defaultdict[Topic, list[Deferred[bool]]] = defaultdict(list)
-        self.asked: list[tuple[Topic, int, int | None]] = []
 
-    def resolve(
-        self, exchange: Any, market: Any, channel: Any, symbol: Any, depth: Any = None, interval: Any = None
-    ) -> Topic:
-        upstream = self.upstreams.get(exchange)
-        if upstream is None:
-            raise Refused("unknown_exchange", f"exchange {exchange!r} is not one of: {', '.join(self.upstreams)}")
-        kind = MarketType(market or "spot")
-        found = upstream.catalogue.find(kind, symbol)
-        if channel == "order_book":
-            return Topic(
-                exchange,
-                kind,
-                found,
-                Channel.ORDER_BOOK,
-                depth=self.book_depth_default if depth is None else check_depth(depth),
-            )
-        return Topic(
-            exchange, kind, found, Channel(channel), interval=check_interval(interval) if channel == "candle" else ""
+@implementer(IWire)
+class Reader:
+    """A client's end of the wire: takes ``room`` bytes at once, the rest when the test lets it ``read``."""
+
+    writer: ClientWriter
+
+    def __init__(self, room: float = float("inf")) -> None:
+        self.room = room
+        self.got = b""
+        self.waiting = b""
+        self.closed_with: tuple[int, str] | None = None
+        self.on_close: Callable[[], None] = lambda: None
+        self.writes = 0
+
+    def send(self, data: bytes) -> int:
+        assert not self.waiting, "bytes would overtake those queued"
+        if not self.room:
+            raise BlockingIOError
+        self.writes += 1
+        taken = int(min(len(data), self.room))
+        self.room -= taken
+        self.got += data[:taken]
+        return taken
+
+    def queue(self, data: bytes) -> None:
+        self.waiting += data
+
+    def progress(self) -> object:
+        return len(self.waiting)
+
+    def close_with(self, code: int, reason: str) -> None:
+        self.closed_with = (code, reason)
+        self.on_close()
+
+    def read(self, size: float = float("inf"), room: float = float("inf")) -> None:
+        """Take ``size`` of what is queued; once that is all, ``room`` more bytes may be written."""
+        taken = int(min(size, len(self.waiting)))
+        self.got += self.waiting[:taken]
+        self.waiting = self.waiting[taken:]
+        if not self.waiting:
+            self.room = room
+            self.writer.drained()
+
+    def messages(self) -> list[dict[str, Any]]:
+        """Everything read since the last call, decoded."""
+        data, self.got = self.got, b""
+        return [json.loads(frame) for frame in read_frames(data)]
+
+
+class Client:
+    """One session on a test's wire."""
+
+    def __init__(self, world: World, room: float) -> None:
+        self.wire = Reader(room)
+        self.writer = self.wire.writer = world.fanout.open(self.wire, text_frame, blocked=False)
+        self.session = Session(
+            world.hub,
+            world.hub,
+            world.fanout,
+            self.writer,
+            world.config.limits,
+            Identity("1.2.3", "simulated", 20000),
+            "an-id",
         )
+        self.wire.on_close = self.session.closed
 
-    def view_interval(self, topic: Topic, max_rate: float | None) -> int:
-        return 100 if topic.depth else 0
+    def ask(self, request: object) -> list[dict[str, Any]]:
+        """Send one request (bytes as they are) and return what has come since."""
+        self.session.received(request if isinstance(request, bytes) else json.dumps(request).encode())
+        return self.wire.messages()
 
-    def hold(self, topic: Topic) -> None:
-        self.held[topic] += 1
+    def subscribe(self, *channels: dict[str, Any]) -> list[dict[str, Any]]:
+        return self.ask({"op": "subscribe", "channels": list(channels)})
 
-    def release(self, topic: Topic) -> None:
-        self.held[topic] -= 1
-        if not self.held[topic]:
-            del self.held[topic]
-
-    def current(self, topic: Topic, interval: int) -> Sequence[Message]:
-        book = self.books.get(topic)
-        if book is not None:
-            return [
-                Message(
-                    topic,
-                    "order_book_snapshot",
-                    codec.message("order_book_snapshot", codec.snapshot_payload(book)),
-                    topic,
-                )
-            ]
-        return []
-
-    def ticker(self, topic: Topic) -> Ticker | None:
-        return self.tickers.get(topic)
-
-    def trades(self, topic: Topic, limit: int) -> Sequence[Trade]:
-        return self.trade_lists.get(topic, [])[-limit:]
-
-    def stream_status(self, topic: Topic) -> StreamStatus:
-        return self.statuses.get(topic, StreamStatus(topic, State.LIVE, since=T0))
-
-    def age_ms(self, topic: Topic) -> int | None:
-        return 42
-
-    async def candles(self, topic: Topic, limit: int, end_ms: int | None) -> tuple[Sequence[Candle], bool]:
-        self.asked.append((topic, limit, end_ms))
-        if isinstance(self.bars, Exception):
-            raise self.bars
-        return self.bars
-
-    async def first_value(self, topic: Topic, interval: int, timeout: float) -> bool:
-        if self._known(topic):
-            return True
-        waiting: Deferred[bool] = Deferred()
-        self.waiting[topic].append(waiting)
-        call = self.scheduler.callLater(timeout, lambda: waiting.called or waiting.callback(False))
-        try:
-            return await waiting
-        finally:
-            self.waiting[topic].remove(waiting)
-            if call.active():
-                call.cancel()
-
-    def arrive(self, topic: Topic) -> None:
-        for waiting in list(self.waiting[topic]):
-            waiting.callback(True)
-
-    def clients_of(self, topic: Topic) -> int:
-        return 3
-
-    def _known(self, topic: Topic) -> bool:
-        return topic in self.tickers or topic in self.books or topic in self.trade_lists
+    def got(self) -> list[dict[str, Any]]:
+        return self.wire.messages()
 
 
-@define
-class Response:
-    status: int
-    headers: dict[str, str]
-    body: bytes
+class Book:
+    """A book of the given levels."""
 
-    def json(self) -> Any:
-        return msgspec.json.decode(self.body)
+    def __init__(self, bids: Sequence[tuple[str, str]], asks: Sequence[tuple[str, str]]) -> None:
+        self.bids, self.asks = bids, asks
 
-    @property
-    def code(self) -> str:
-        return str(self.json()["error"]["code"])
+    def top(self, depth: int) -> tuple[Any, Any]:
+        return self.bids[:depth], self.asks[:depth]
 
 
-class Wire:
-    """One connection's client side, in bytes."""
+class World:
+    """The server's side without a network."""
 
-    def __init__(self, site: Any, scheduler: Clock, address: str = "192.0.2.1", transport: Any = None) -> None:
-        self.scheduler = scheduler
-        self.transport = transport or StringTransport(peerAddress=IPv4Address("TCP", address, 40000))
-        self.channel = site.buildProtocol(self.transport.getPeer())
-        self.channel.makeConnection(self.transport)
-        self._head_only = False
+    def __init__(self, config: Config | None = None, *, loaded: bool = True) -> None:
+        self.config = config or Config()
+        self.time = Time()
+        self.tally = Tally()
+        self.venue = Venue("binance", ("BTC-USDT", "ETH-USDT", "SOL-USDT"), loaded=loaded)
+        self.hub = Broadcaster(self.config, self.time, self.time, self.tally)
+        self.hub.add_upstream(self.venue)
+        self.hub.add_upstream(Venue("bybit", ("BTC-USDT",)))
+        self.fanout = Fanout(self.hub, self.config, self.time, self.time, self.tally)
 
-    def send(self, data: bytes) -> None:
-        self.channel.dataReceived(data)
+    def client(self, room: float = float("inf")) -> Client:
+        return Client(self, room)
 
-    def received(self) -> bytes:
-        return self.transport.value()
-
-    @property
-    def closing(self) -> bool:
-        return bool(self.transport.disconnecting or self.transport.disconnected)
-
-    def drop(self) -> None:
-        """The peer goes away."""
-        self.channel.connectionLost(Failure(ConnectionDone()))
-
-    def get(self, path: str, method: str = "GET", body: bytes = b"", **headers: str) -> Response:
-        self.ask(path, method, body, **headers)
-        return self.response()
-
-    def ask(self, path: str, method: str = "GET", body: bytes = b"", **headers: str) -> None:
-        named = {"Host": "example.test:8080", **{name.replace("_", "-"): text for name, text in headers.items()}}
-        if body or method == "POST":
-            named["Content-Length"] = str(len(body))
-        head = "".join(f"{name}: {text}\r\n" for name, text in named.items())
-        self.transport.clear()
-        self._head_only = method == "HEAD"
-        self.send(f"{method} {path} HTTP/1.1\r\n{head}\r\n".encode("latin-1") + body)
-
-    def response(self) -> Response:
-        data = self.received()
-        assert data, "no answer"
-        head, _, body = data.partition(b"\r\n\r\n")
-        status, *lines = head.decode("latin-1").split("\r\n")
-        pairs = [line.split(": ", 1) for line in lines]
-        assert len({name.lower() for name, _ in pairs}) == len(pairs), f"a header is sent twice: {lines}"
-        headers = {name.lower(): text for name, text in pairs}
-        code = int(status.split(" ")[1])
-        length = headers.get("content-length")
-        if length is not None:
-            assert len(body) == (0 if self._head_only else int(length))
-        else:
-            assert code in (204, 304) and not body, "an answer without a length"
-        return Response(code, headers, body)
-
-
-class SocketDouble(Resource):
-    """Stands where ``/ws`` is."""
-
-    isLeaf = True
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.upgrades = 0
-
-    def render(self, request: Any) -> int:
-        self.upgrades += 1
-        return NOT_DONE_YET
-
-
-@define(eq=False)
-class Web:
-    """Everything a test needs of one server."""
-
-    scheduler: TwinClock
-    hub: HubDouble
-    tally: Tally
-    rest: Rest
-    site: Any
-    socket: SocketDouble
-    state: dict[str, bool]
-    wanted: set[Topic] = field(factory=set)
-
-    def wire(self, address: str = "192.0.2.1", transport: Any = None) -> Wire:
-        return Wire(self.site, self.scheduler, address, transport)
-
-    def get(self, path: str, method: str = "GET", body: bytes = b"", **headers: str) -> Response:
-        return self.wire().get(path, method, body, **headers)
+    def flush(self) -> None:
+        """The end of a reactor turn."""
+        self.time.advance(0)
 
     def topic(
-        self, channel: Channel = Channel.TICKER, exchange: str = "binance", base: str = "BTC", depth: int = 0
+        self, base: str = "BTC", channel: Channel = Channel.TICKER, exchange: str = "binance", **extra: Any
     ) -> Topic:
-        return Topic(exchange, MarketType.SPOT, Symbol(base, "USDT"), channel, depth=depth)
+        return Topic(exchange, SPOT, Symbol(base, "USDT"), channel, **extra)
 
-    def put_ticker(self, **members: Any) -> Topic:
-        topic = self.topic()
-        self.hub.tickers[topic] = Ticker(topic, T0, RECEIVED, Number("43250.50000000"), **members)
-        return topic
+    def ticker(self, last: str, base: str = "BTC", exchange: str = "binance") -> None:
+        self.hub.publish(Ticker(self.topic(base, exchange=exchange), self.time.wall_ms(), RECEIVED, Number(last)))
 
-    def put_book(self, depth: int = 50) -> Topic:
-        topic = self.topic(Channel.ORDER_BOOK, depth=depth)
-        bids, asks = [(Number("1.50"), Number("2.000"))], [(Number("1.60"), Number("0.00000100"))]
-        self.hub.books[topic] = BookSnapshot(topic, T0, RECEIVED, 7, bids, asks, False)
-        return topic
+    def trade(self, id: int, base: str = "BTC") -> None:
+        topic = self.topic(base, Channel.TRADE)
+        self.hub.publish(Trade(topic, self.time.wall_ms(), RECEIVED, str(id), Number("1.5"), Number("2"), Side.BUY))
 
-    def put_trades(self, count: int) -> Topic:
-        topic = self.topic(Channel.TRADE)
-        self.hub.trade_lists[topic] = [
-            Trade(topic, T0 + n, RECEIVED, str(n), Number("1.10"), Number("2.0"), Side.BUY) for n in range(count)
-        ]
-        return topic
+    def candle(self, open_time: int, close: str, *, closed: bool = False) -> None:
+        one = Number("1")
+        topic = self.topic(channel=Channel.CANDLE, interval="1m")
+        self.hub.publish(Candle(topic, WALL + open_time * 60_000, RECEIVED, one, one, one, Number(close), one, closed))
 
+    def book(self, *bids: str, base: str = "BTC", rebuilt: bool = False) -> None:
+        levels = [(Number(price), Number("1")) for price in sorted(bids, key=float, reverse=True)]
+        book: Any = Book(levels, [(Number("1000"), Number("1"))])
+        self.hub.publish(
+            BookChanged(self.topic(base, Channel.ORDER_BOOK), book, self.time.wall_ms(), RECEIVED, rebuilt)
+        )
 
-@pytest.fixture(scope="session")
-def make_web() -> Callable[..., Web]:
-    """A server with these settings."""
-
-    def make(*exchanges: str, **settings: Any) -> Web:
-        scheduler, tally, socket = TwinClock(), Tally(), SocketDouble()
-        hub = HubDouble(scheduler, *(exchanges or ("binance", "bybit")))
-        config = Config(**settings)
-        state = {"draining": False}
-        rest = Rest(hub, config, scheduler, scheduler, tally, "1.2.3", lambda: state["draining"], scheduler.monotonic())
-        site = make_site(rest, socket, config, scheduler, scheduler, tally)
-        return Web(scheduler, hub, tally, rest, site, socket, state)
-
-    return make
+    def status(self, state: State, topic: Topic | None = None) -> None:
+        self.hub.publish(StreamStatus(topic or self.topic(), state, since=self.time.wall_ms()))
 
 
 @pytest.fixture
-def web(make_web: Callable[..., Web]) -> Web:
-    return make_web()
+def world() -> World:
+    return World()
+
+
+@pytest.fixture(scope="session")
+def make_world() -> type[World]:
+    return World

@@ -79,7 +79,7 @@ def network(monkeypatch: pytest.MonkeyPatch) -> MemoryNetwork:
 @pytest.fixture
 def echo(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
     """The echoing classes; what they replace in the product is put back."""
-    from cryptodash.api import socket as api_socket
+    from cryptodash.api.ws import socket as api_socket
     from cryptodash.exchanges.transport import websocket as feed_module
 
     monkeypatch.syspath_prepend(str(Path(__file__).parent))

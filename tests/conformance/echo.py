@@ -14,7 +14,9 @@ from autobahn.twisted.websocket import (
     WebSocketServerProtocol,
 )
 
-from cryptodash.api import socket as api_socket
+from cryptodash.api.ws import socket as api_socket
+from cryptodash.api.ws.clients import Clients
+from cryptodash.api.ws.factory import ClientFactory
 from cryptodash.core.config import Config, Limits
 from cryptodash.core.tally import Tally
 from cryptodash.core.time import SystemClock
@@ -48,7 +50,7 @@ class EchoServer(api_socket.ClientProtocol):
             self.sendMessage(payload, isBinary)
 
 
-class EchoServerFactory(api_socket.ClientFactory):
+class EchoServerFactory(ClientFactory):
     """The production factory and options; only the limits of size and pace are out of the way."""
 
     protocol = EchoServer
@@ -59,7 +61,7 @@ def server_factory(reactor: Any) -> EchoServerFactory:
     limits = evolve(Limits(), max_message_bytes=MOST, ops_burst=100_000, client_buffer_bytes=4 * MOST)
     config, tally, clock = evolve(Config(), limits=limits), Tally(), SystemClock()
     hub = Broadcaster(config, clock, reactor, tally)
-    return EchoServerFactory(hub, config, "simulated", "0", reactor, clock, tally, Random(1))
+    return EchoServerFactory(Clients(hub, hub, hub, config, "simulated", "0", reactor, clock, tally, Random(1)))
 
 
 class EchoFeedProtocol(VenueSocketProtocol):

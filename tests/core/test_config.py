@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from cryptodash.core.config import Config, Layer, load
+from cryptodash.core.config import SETTINGS, Config
 from cryptodash.core.errors import ConfigError
-from cryptodash.core.settings import SETTINGS, parse_levels
+from cryptodash.core.layers import Layer, load
+from cryptodash.core.settings import parse_levels
 
 VENUES = ("binance", "bybit")
 SEED_ENV = {

@@ -14,7 +14,7 @@ from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerPr
 from twisted.internet.task import LoopingCall
 from twisted.web.resource import Resource
 
-from cryptodash.api.site import make_site
+from cryptodash.api.http.site import make_site
 from cryptodash.core.tally import Tally
 from cryptodash.core.time import rfc3339
 

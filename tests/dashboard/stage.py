@@ -17,8 +17,8 @@ from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.internet.protocol import Factory, Protocol
 from twisted.web.client import HTTPConnectionPool
 
-from cryptodash.core.config import Layer, load
 from cryptodash.core.instruments import MarketType
+from cryptodash.core.layers import Layer, load
 from cryptodash.core.time import SystemClock
 from cryptodash.service import Server, StandIn, build
 from cryptodash.simulator.server import Simulator
@@ -129,7 +129,7 @@ class Stage:
     def start(self) -> None:
         config = load([Layer("test", {"BIND_ADDR": self._address, **self._settings})], ("binance", "bybit"))
         # A service of its own in the simulator's place, so that it does not end with the server.
-        stand_in = StandIn(Service(), self.simulator.hosts, "simulated")
+        stand_in = StandIn(Service(), self.simulator.base_urls, "simulated")
         self.server = build(config, self._reactor, clock=self.clock, random=Random(7), stand_in=stand_in)
         self.server.privilegedStartService()
         self._keep_connections(self.server)

@@ -25,7 +25,8 @@ from twisted.internet.task import LoopingCall
 from twisted.python.failure import Failure
 from twisted.web.client import HTTPConnectionPool
 
-from cryptodash.core.config import Config, Layer, load
+from cryptodash.core.config import Config
+from cryptodash.core.layers import Layer, load
 from cryptodash.core.time import Clock, SystemClock
 from cryptodash.service import Server, StandIn, build
 from cryptodash.simulator.server import Simulator
@@ -279,7 +280,7 @@ class Running:
         assert self.simulator is not None
         return {
             f"{name}/{market}/{stream.name}": len(stream.sessions)
-            for name, host in self.simulator.venues.items()
+            for name, host in self.simulator.hosts.items()
             for (market, _), stream in host.streams.items()
         }
 
@@ -329,7 +330,7 @@ async def start() -> AsyncIterator[Start]:
             simulator = Simulator(real_reactor, clock, exchanges=config.exchanges, record=True)
             simulator.listen()
             prepare(simulator)
-            stand_in = StandIn(simulator, simulator.hosts, "simulated")
+            stand_in = StandIn(simulator, simulator.base_urls, "simulated")
         server = build(config, real_reactor, clock=clock, random=Random(7), stand_in=stand_in)
         server.privilegedStartService()
         server.startService()

@@ -19,10 +19,11 @@ from attrs import define, field
 
 from cryptodash.core.instruments import MarketType
 from cryptodash.core.time import parse_time
-from cryptodash.simulator import bybit
-from cryptodash.simulator.host import Host
-from cryptodash.simulator.listing import fixed, trim
-from cryptodash.simulator.market import Instrument, Top, Trade
+from cryptodash.simulator.changes import Top, Trade
+from cryptodash.simulator.decimal_text import fixed, trim
+from cryptodash.simulator.dialects.bybit.messages import trade_id
+from cryptodash.simulator.host import VenueHost
+from cryptodash.simulator.instrument import SimulatedInstrument
 from cryptodash.simulator.truth import TickerTruth, Truth
 
 Payload = Mapping[str, Any]
@@ -35,7 +36,7 @@ _MARK_SECONDS = 8
 class Past:
     """One instrument's past since somebody first asked for it. Times are ms, oldest first."""
 
-    def __init__(self, instrument: Instrument, truth: Truth) -> None:
+    def __init__(self, instrument: SimulatedInstrument, truth: Truth) -> None:
         self.instrument = instrument
         self.times: list[int] = []
         self.ids: list[int] = []
@@ -65,12 +66,11 @@ class Past:
         self.bars.append(
             (instrument.time, (minute.start, minute.open, minute.high, minute.low, minute.close, minute.volume))
         )
-        listing = instrument.listing
-        self.days[instrument.time] = self._truth.ticker(listing.exchange, listing.market, listing.native)
-        if listing.market is MarketType.PERPETUAL:
+        spec = instrument.spec
+        self.days[instrument.time] = self._truth.ticker(spec.exchange, spec.market, spec.native)
+        if spec.market is MarketType.PERPETUAL:
             mark, index = (
-                Decimal(fixed(each * listing.tick, listing.price_decimals, 8))
-                for each in (instrument.mark, instrument.index)
+                Decimal(fixed(each * spec.tick, spec.price_decimals, 8)) for each in (instrument.mark, instrument.index)
             )
             self.marks.append((instrument.time, mark, index))
 
@@ -101,11 +101,11 @@ class Record:
         self.truth = truth
         self._pasts: dict[tuple[str, str, str], Past] = {}
 
-    def follow(self, hosts: Iterable[Host]) -> None:
+    def follow(self, hosts: Iterable[VenueHost]) -> None:
         """Look after every step of the market, before anybody can hear of it:
         a subscription and a request bring it up to date as well."""
         for host in hosts:
-            for name in ("beat", "text", "rest"):
+            for name in ("step", "text", "rest"):
                 setattr(host, name, partial(self._then_look, getattr(host, name)))
 
     def _then_look(self, step: Callable[..., Any], *arguments: Any) -> Any:
@@ -159,9 +159,9 @@ class Watch:
         """Since when the state has been good without a break."""
         self.history: list[tuple[int, str, str]] = []
         self.shown = False
-        self.listing = past.instrument.listing
+        self.spec = past.instrument.spec
         # Bybit pads nothing on spot and no candle anywhere.
-        bare = self.listing.exchange == "bybit" and (self.listing.market is MarketType.SPOT or ":candle:" in name)
+        bare = self.spec.exchange == "bybit" and (self.spec.market is MarketType.SPOT or ":candle:" in name)
         self.text: Callable[[str], str] = trim if bare else str
 
     @property
@@ -170,13 +170,13 @@ class Watch:
 
     def ticks(self, said: object) -> int:
         """A price in ticks; -1 unless it is exactly the venue's text of that many."""
-        listing = self.listing
-        return _units(str(said), listing.price_decimals, listing.tick, lambda ticks: self.text(listing.price(ticks)))
+        spec = self.spec
+        return _units(str(said), spec.price_decimals, spec.tick, lambda ticks: self.text(spec.price(ticks)))
 
     def steps(self, said: object) -> int:
         """The same for a size."""
-        listing = self.listing
-        return _units(str(said), listing.size_decimals, listing.step, lambda steps: self.text(listing.size(steps)))
+        spec = self.spec
+        return _units(str(said), spec.size_decimals, spec.step, lambda steps: self.text(spec.size(steps)))
 
     def status(self, payload: Payload, now: int) -> None:
         """A status came."""
@@ -313,8 +313,8 @@ class TradeWatch(Watch):
 
     def __init__(self, name: str, past: Past) -> None:
         super().__init__(name, past)
-        listing = past.instrument.listing
-        self._aggregated = listing.exchange == "binance" and listing.market is MarketType.PERPETUAL
+        spec = past.instrument.spec
+        self._aggregated = spec.exchange == "binance" and spec.market is MarketType.PERPETUAL
         self._known: dict[str, int] = {}
         """Position by wire id."""
         self._tape: list[list[Trade]] = []
@@ -327,9 +327,9 @@ class TradeWatch(Watch):
         self.late = 0
 
     def _wire_id(self, trade: Trade) -> str:
-        listing = self.past.instrument.listing
-        if listing.exchange == "bybit":
-            return bybit.trade_id(listing, trade)
+        spec = self.past.instrument.spec
+        if spec.exchange == "bybit":
+            return trade_id(spec, trade)
         return str(trade.order if self._aggregated else trade.id)
 
     def _catch_up(self) -> None:
@@ -430,8 +430,8 @@ class CandleWatch(Watch):
         if self._closed is not None and start != self._closed + 60_000:
             return f"the bar of {start} follows that of {self._closed}"
         self._closed = start
-        listing = self.listing
-        bars = self._truth.candles(listing.exchange, listing.market, listing.native, self._interval, 50)
+        spec = self.spec
+        bars = self._truth.candles(spec.exchange, spec.market, spec.native, self._interval, 50)
         true = next((bar for bar in bars if bar.start == start), None)
         if true is None:
             return f"no bar of {start} has closed"
@@ -509,11 +509,11 @@ class BookWatch(Watch):
 
     def _is_at(self, time: int) -> bool:
         update_id = self.past.id_at(time)
-        listing = self.past.instrument.listing
+        spec = self.past.instrument.spec
         true = (
             None
             if update_id is None
-            else self._truth.book(listing.exchange, listing.market, listing.native, update_id, self._depth)
+            else self._truth.book(spec.exchange, spec.market, spec.native, update_id, self._depth)
         )
         if true is None:
             return False

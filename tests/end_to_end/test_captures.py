@@ -28,9 +28,9 @@ from attrs import define, evolve
 from pytest_twisted import ensureDeferred
 
 from cryptodash import service
-from cryptodash.core.config import Layer, load
 from cryptodash.core.events import BookChanged, Event, Ticker
 from cryptodash.core.instruments import MarketType, Symbol
+from cryptodash.core.layers import Layer, load
 from cryptodash.core.time import SystemClock, rfc3339
 from cryptodash.core.topics import Channel, Topic
 from cryptodash.exchanges.adapter.messages import Ack, BadFrame, Message, Pong, Reader, Readers
@@ -365,7 +365,7 @@ async def stage(
             ],
             ("binance", "bybit"),
         )
-        stand_in = service.StandIn(replay, replay.hosts, "replay")
+        stand_in = service.StandIn(replay, replay.base_urls, "replay")
         server = service.build(
             config, reactor, clock=SystemClock(), random=Random(7), stand_in=stand_in, venues=[venue]
         )  # type: ignore[list-item]  # (the interface is provided by the object)

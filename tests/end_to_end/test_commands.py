@@ -321,11 +321,15 @@ def test_a_person_can_break_the_demo_and_watch(tmp_path: Path, processes: list[P
     )
     processes.append(simulator)
     urls = {
-        key: simulator.line(rf"^{key}: (\S+) (\S+)").groups()
-        for key in ("binance spot", "binance perpetual", "bybit spot")
+        name: simulator.line(rf"^{name} \(({markets})\): (ws\S+) \(.+\) (http\S+) \(\S+\)$").groups()
+        for name, markets in (
+            ("binance-spot", "spot"),
+            ("binance-perpetual", "perpetual"),
+            ("bybit", "spot, perpetual"),
+        )
     }
     simulator.line(rf"starting on {control}")
-    with direct(f"{urls['binance spot'][1]}/api/v3/time", timeout=5) as answer:
+    with direct(f"{urls['binance-spot'][2]}/api/v3/time", timeout=5) as answer:
         assert "serverTime" in json.load(answer)
     started = run("cryptodash", "fault", "--control-port", control, "binance", "silent", "BTC-USDT", "10", cwd=tmp_path)
     assert started.returncode == 0, started

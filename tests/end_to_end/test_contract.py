@@ -340,6 +340,6 @@ async def test_a_stop_says_1012_to_everybody_with_a_time_to_come_back(start: Any
     assert all(type(each) is int and 0 <= each < 60_000 for each in waits) and len(set(waits)) > 10, (
         "reconnects must be spread"
     )
-    assert not running.simulator.venues["binance-spot"].sessions
+    assert not running.simulator.hosts["binance-spot"].sessions
     with pytest.raises(ConnectionRefusedError):
         await running.raw()

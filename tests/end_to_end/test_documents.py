@@ -146,7 +146,7 @@ async def test_every_message_of_ws_is_described_and_every_description_comes(
     )
     for instrument in running.simulator.markets.values():
         btc = instrument.get("BTCUSDT")
-        btc.listing = evolve(btc.listing, trades_per_hour=1_000_000)
+        btc.spec = evolve(btc.spec, trades_per_hour=1_000_000)
     await eventually(lambda: all(client.of(kind) for kind in ("order_book_delta", "ticker", "trade", "candle")))
     ask("resync", book, wrong, id="again")
     ask("list", id=3)

@@ -386,7 +386,7 @@ async def test_a_storm_of_connections_leaves_nothing_behind(scene: Any, helpers:
             client.dropConnection(abort=True)
     await eventually(lambda: len(running.server.clients.sessions) == 1 and len(running.server.clients.cap) == 1)
     await eventually(
-        lambda: not any("eth" in name for host in running.simulator.venues.values() for _, name in host.streams)
+        lambda: not any("eth" in name for host in running.simulator.hosts.values() for _, name in host.streams)
     )
     assert len(running.server.clients.fanout.cohorts) == 1
     await witness.is_undisturbed()

@@ -42,7 +42,7 @@ def make_wild(running: Any, native: str = "BTCUSDT") -> None:
     for market in running.simulator.markets.values():
         instrument = market.get(native)
         if instrument is not None:
-            instrument.listing = evolve(instrument.listing, trades_per_hour=1_000_000)
+            instrument.spec = evolve(instrument.spec, trades_per_hour=1_000_000)
 
 
 def ages(client: Any, since: int, kind: str = "trade") -> list[int]:
@@ -66,7 +66,7 @@ def queued(running: Any) -> int:
             total,
             len(transport.dataBuffer)
             + transport._tempDataLen
-            + (protocol.line.backlog.bytes if protocol.line is not None else 0),
+            + (protocol.writer.unsent.bytes if protocol.writer is not None else 0),
         )
     return total
 
@@ -101,7 +101,7 @@ async def test_a_client_that_never_reads_delays_nobody_and_is_gone_in_time(
         nonlocal most, blocked_at
         most = max(most, queued(running))
         deaf[0].send_frame(10, b"a pong that nobody asked for")  # sending does not save who never reads
-        if blocked_at is None and len(running.server.clients.fanout.blocked) == len(deaf):
+        if blocked_at is None and len(running.server.clients.fanout.slow_clients.blocked) == len(deaf):
             blocked_at = reactor.seconds()
         return blocked_at is not None and len(running.server.clients.sessions) == 2
 

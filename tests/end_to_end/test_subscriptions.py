@@ -159,7 +159,7 @@ async def test_a_client_with_a_thousand_subscriptions(start: Any, helpers: Any, 
     topics = running.topics()
     for market in running.simulator.markets.values():
         for instrument in market.all():  # nobody trades so rarely that its first trade takes minutes to come
-            instrument.listing = evolve(instrument.listing, trades_per_hour=10_000)
+            instrument.spec = evolve(instrument.spec, trades_per_hour=10_000)
     wanted = [
         channel(kind, exchange, symbol, market_type=market)
         for kind in ("ticker", "trade")

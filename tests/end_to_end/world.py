@@ -11,7 +11,7 @@ from typing import Any
 
 from autobahn.twisted.websocket import WebSocketClientFactory, WebSocketClientProtocol
 
-from cryptodash.core.config import Layer, load
+from cryptodash.core.layers import Layer, load
 from cryptodash.exchanges.adapter.venue import IVenue
 from cryptodash.service import StandIn, build
 from cryptodash.simulator.server import Simulator
@@ -53,16 +53,16 @@ class World:
         self.network = network
         network.latency = LATENCY
         self.simulator = Simulator(network, network, record=True)
-        for host in self.simulator.venues.values():
+        for host in self.simulator.hosts.values():
             host.lifetime = lifetime or host.lifetime
         self.simulator.listen()
-        stand_in = StandIn(self.simulator, self.simulator.hosts, "simulated")
+        stand_in = StandIn(self.simulator, self.simulator.base_urls, "simulated")
         config = load([Layer("test", {"BIND_ADDR": "127.0.0.1:0", "DEMO": "true", **settings})], ("binance", "bybit"))
         self.server = build(config, network, clock=network, random=Random(7), venues=venues, stand_in=stand_in)
         self.server.privilegedStartService()
         self.server.startService()
         self.record = oracle.Record(self.simulator.truth)
-        self.record.follow(self.simulator.venues.values())
+        self.record.follow(self.simulator.hosts.values())
         self.oracle = oracle.Oracle(self.record)
         self.messages: list[dict[str, Any]] = []
         """What the client got since somebody emptied this."""

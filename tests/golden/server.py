@@ -12,7 +12,7 @@ from typing import Any
 from attrs import evolve
 
 from cryptodash import service
-from cryptodash.core.config import Layer, load
+from cryptodash.core.layers import Layer, load
 from cryptodash.exchanges.venues import registry
 from cryptodash.exchanges.venues.recorded import RecordedVenue
 from cryptodash.simulator.recording import read_recording
@@ -50,7 +50,7 @@ class Stage:
             clock=self.network,
             random=Random(7),
             venues=[venue],
-            stand_in=service.StandIn(self._replay, self._replay.hosts, "replay"),
+            stand_in=service.StandIn(self._replay, self._replay.base_urls, "replay"),
         )
         self._server.privilegedStartService()
         self._server.startService()
@@ -72,7 +72,7 @@ class Stage:
 
     def cut(self) -> None:
         """End every connection that the server has with the venue."""
-        port = next(iter(self._replay.hosts.values()))[0].rpartition(":")[2]
+        port = next(iter(self._replay.base_urls.values()))[0].rpartition(":")[2]
         for wire in self.network.wires:
             if wire.port == int(port) and not wire.is_over:
                 wire.server.abortConnection()

@@ -22,6 +22,7 @@ from cryptodash.core.numbers import admit
 from cryptodash.core.tally import Tally
 from cryptodash.core.topics import Channel, Topic
 from cryptodash.hub.broadcaster import Broadcaster
+from cryptodash.hub.demand import Demand
 from cryptodash.hub.interfaces import Batch, IOutlet, Message
 
 RECEIVED = 1_700_000_000_123
@@ -152,6 +153,11 @@ class World:
     venue_of: Callable[..., Venue] = Venue
     ticker_topic: Topic = field(default=Topic("binance", MarketType.SPOT, BTC, Channel.TICKER))
 
+    @property
+    def demand(self) -> Demand:
+        """The hub's own count of holds."""
+        return self.hub._demand
+
     def topic(
         self, channel: Channel, *, depth: int = 0, interval: str = "", symbol: Symbol = BTC, exchange: str = "binance"
     ) -> Topic:
@@ -163,7 +169,7 @@ class World:
     def watch(self, topic: Topic, interval: int = 0) -> Outlet:
         """Hold and attach a new outlet."""
         outlet = Outlet()
-        self.hub.hold(topic)
+        self.hub.hold(topic, interval)
         self.hub.attach(outlet, topic, interval)
         return outlet
 

@@ -11,7 +11,7 @@ from cryptodash.core.instruments import ANY, MarketType, Symbol
 from cryptodash.core.interfaces import IInlet
 from cryptodash.core.numbers import admit
 from cryptodash.core.topics import Channel, Topic
-from cryptodash.hub.interfaces import IHub
+from cryptodash.hub.interfaces import IDemand, IDirectory, IValues
 
 RECEIVED = 1_700_000_000_123
 """When the frames of these tests came in, ms."""
@@ -20,10 +20,11 @@ SWEEP = Topic("binance", MarketType.SPOT, ANY, Channel.TICKER)
 
 
 def test_the_hub_is_what_its_neighbours_expect(world):
-    assert verifyObject(IHub, world.hub)
+    for interface in (IDirectory, IDemand, IValues):
+        assert verifyObject(interface, world.hub)
     assert verifyObject(IInlet, world.hub)
     assert world.hub.book_depth_default == 50
-    assert list(world.hub.upstreams) == ["binance", "bybit"]
+    assert world.hub.exchanges() == ("binance", "bybit")
 
 
 def test_an_event_goes_to_its_topic_only(world):
@@ -63,7 +64,7 @@ def test_events_nobody_wants_are_counted_and_forgotten(world):
 
 def test_published_events_and_kept_values_are_counted(world):
     for topic in (world.ticker_topic, world.topic(Channel.TRADE)):
-        world.hub.hold(topic)
+        world.hub.hold(topic, 0)
     for number in range(300):
         world.hub.publish(world.ticker("1"))
         world.hub.publish(world.trade(number))
@@ -94,7 +95,7 @@ def test_a_broken_outlet_is_taken_out_and_disturbs_nobody(world):
 
 
 def test_a_fault_while_publishing_does_not_escape(world):
-    world.hub.hold(world.ticker_topic)
+    world.hub.hold(world.ticker_topic, 0)
     world.hub.publish(
         Ticker(world.topic(Channel.ORDER_BOOK), 0, RECEIVED, admit("1"))
     )  # a ticker of a book: nobody wants it
@@ -166,7 +167,7 @@ def test_a_sweep_is_delivered_as_one_batch_and_known_to_newcomers(world):
 def test_a_sweep_is_forgotten_with_its_last_client(world):
     world.watch(SWEEP)
     world.hub.publish(Sweep(SWEEP, tickers("BTC")))
-    world.hub.release(SWEEP)
+    world.hub.release(SWEEP, 0)
     world.advance(31)
     assert world.hub.current(SWEEP, 0) == []
     assert world.tally.metrics["cryptodash_cache_entries"].read()[("sweep",)] == 0
@@ -186,7 +187,7 @@ def test_a_status_comes_once_per_change(world):
 
 
 def test_a_status_tells_the_source_and_the_age_and_never_replaces_a_value(world):
-    world.hub.hold(world.ticker_topic)
+    world.hub.hold(world.ticker_topic, 0)
     assert "age_ms" not in world.payload(world.hub.status(world.ticker_topic))
     world.venue.confirmed[world.ticker_topic] = world.time.monotonic()
     world.status(world.ticker_topic, State.LIVE)
@@ -219,7 +220,7 @@ def test_a_status_named_by_a_depth_is_the_books(world):
 
 
 def test_a_stale_ticker_is_still_given_because_its_status_says_so(world):
-    world.hub.hold(world.ticker_topic)
+    world.hub.hold(world.ticker_topic, 0)
     world.hub.publish(world.ticker("1"))
     world.status(world.ticker_topic, State.STALE, Cause.DISCONNECTED)
     assert len(world.hub.current(world.ticker_topic, 0)) == 1
@@ -233,7 +234,7 @@ def test_a_topic_accepted_on_trust_is_reported_when_the_catalogue_lacks_it(make_
     reported = []
     world.hub.on_unknown += [lambda topic: 1 / 0, reported.append]
     for topic in (unknown, *depths, perpetual, SWEEP, world.ticker_topic):
-        world.hub.hold(topic)
+        world.hub.hold(topic, 0)
     world.hub.catalogue_changed("binance", MarketType.SPOT)  # not loaded yet
     assert reported == []
     world.venue.load()
@@ -246,7 +247,7 @@ def test_a_topic_accepted_on_trust_is_reported_when_the_catalogue_lacks_it(make_
 def test_an_instrument_that_vanishes_later_is_not_an_unknown_symbol(world):
     reported = []
     world.hub.on_unknown.append(reported.append)
-    world.hub.hold(world.ticker_topic)
+    world.hub.hold(world.ticker_topic, 0)
     world.venue.load(Symbol("ETH", "USDT"))
     world.hub.catalogue_changed("binance", MarketType.SPOT)
     assert reported == []
@@ -268,7 +269,7 @@ def test_waiting_for_a_first_value(world, channel):
         "order_book": world.topic(Channel.ORDER_BOOK, depth=5),
     }[channel]
     interval = world.hub.view_interval(topic, None)
-    world.hub.hold(topic)
+    world.hub.hold(topic, 0)
     _, results = waiting(world, topic, interval)
     _, again = waiting(world, topic, interval)
     assert results == []
@@ -282,7 +283,7 @@ def test_waiting_for_a_first_value(world, channel):
 
 
 def test_waiting_ends_when_its_time_is_over(world):
-    world.hub.hold(world.ticker_topic)
+    world.hub.hold(world.ticker_topic, 0)
     _, results = waiting(world, world.ticker_topic)
     _, without_time = waiting(world, world.ticker_topic, timeout=0)
     assert without_time == [False]
@@ -306,7 +307,7 @@ def test_waiting_for_a_watched_book_that_is_rebuilt_ends_with_its_next_publicati
 
 
 def test_a_cancelled_wait_leaves_nothing_behind(world):
-    world.hub.hold(world.ticker_topic)
+    world.hub.hold(world.ticker_topic, 0)
     deferred, results = waiting(world, world.ticker_topic)
     _, other = waiting(world, world.ticker_topic)
     deferred.cancel()
@@ -318,7 +319,7 @@ def test_a_cancelled_wait_leaves_nothing_behind(world):
 
 
 def test_stopping_ends_all_waits(world):
-    world.hub.hold(world.ticker_topic)
+    world.hub.hold(world.ticker_topic, 0)
     _, results = waiting(world, world.ticker_topic)
     world.hub.stop()
     assert results == [False]

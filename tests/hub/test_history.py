@@ -127,7 +127,7 @@ def test_kept_bars_are_bounded_and_the_least_used_leave_first(world, topic, monk
 
 
 def test_the_answer_is_brought_up_to_date_by_the_stream(world, topic):
-    world.hub.hold(topic)
+    world.hub.hold(topic, 0)
     world.hub.publish(world.bar(3, volume="9"))
     world.hub.publish(world.bar(4, volume="1", closed=False))
     _, results = ask(world, topic)
@@ -141,7 +141,7 @@ def test_the_answer_is_brought_up_to_date_by_the_stream(world, topic):
 
 
 def test_bars_of_the_past_are_not_joined_with_the_stream(world, topic):
-    world.hub.hold(topic)
+    world.hub.hold(topic, 0)
     world.hub.publish(world.bar(3, volume="9", corrected=True))
     _, results = ask(world, topic, end=180_000)
     world.venue.requests[0][3].callback([world.bar(2), world.bar(3)])

@@ -106,12 +106,12 @@ def test_a_book_has_a_bounded_number_of_unusual_depths(make_world):
         return world.hub.resolve("binance", None, "order_book", symbol, depth)
 
     for depth in (7, 8, 50):
-        world.hub.hold(resolve(depth))
+        world.hub.hold(resolve(depth), 0)
     with pytest.raises(Refused) as refused:
         resolve(9)
     assert refused.value.code == "too_many_depths"
     assert resolve(7).depth == 7  # held already
     assert resolve(100).depth == 100  # free
     assert resolve(9, "ETH-USDT").depth == 9  # another book
-    world.hub.release(resolve(7))
+    world.hub.release(resolve(7), 0)
     assert resolve(9).depth == 9  # a lingering depth does not count

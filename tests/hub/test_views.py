@@ -9,10 +9,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cryptodash.core.events import Cause, State
+from cryptodash.core.events import Cause, State, is_crossed
 from cryptodash.core.numbers import admit
 from cryptodash.core.topics import Channel
-from cryptodash.hub.views import INTERVALS, interval_for, is_crossed, side_changes
+from cryptodash.hub.book_view import side_changes
+from cryptodash.hub.view_interval import INTERVALS, interval_for
 
 
 def levels(**sizes):
@@ -53,17 +54,6 @@ def test_side_changes(old, new, upserts, deletes):
 def test_interval_for(server, max_rate, interval):
     assert interval_for(server, max_rate) == interval
     assert interval in INTERVALS
-
-
-@pytest.mark.parametrize(
-    ("bid", "ask", "crossed"), [("1", "2", False), ("2", "2.0", True), ("10", "9", True), ("9", "10", False)]
-)
-def test_crossed_is_a_matter_of_value_not_of_text(bid, ask, crossed):
-    assert is_crossed([(admit(bid), admit("1"))], [(admit(ask), admit("1"))]) is crossed
-
-
-def test_a_one_sided_book_is_not_crossed():
-    assert not is_crossed([], [(admit("1"), admit("1"))])
 
 
 @pytest.fixture
@@ -255,7 +245,7 @@ def test_a_status_that_is_good_again_finds_even_a_slow_view_up_to_date(world, to
 
 
 def test_an_empty_book_is_shown_only_while_its_stream_is_good(world, topic, book):
-    world.hub.hold(topic)
+    world.hub.hold(topic, 100)
     world.book(book)
     world.status(topic.upstream, State.STALE, Cause.SILENT)
     book.bids.clear()
@@ -332,7 +322,7 @@ def test_an_outlet_that_takes_anothers_place_finds_the_sequence_going_on(world, 
 
 
 def test_an_unwatched_crossed_book_gives_nothing_rather_than_its_past(world, topic, book):
-    world.hub.hold(topic)
+    world.hub.hold(topic, 100)
     world.book(book)
     assert world.hub.current(topic, 100)
     book.bids["105"] = "1"
@@ -341,13 +331,13 @@ def test_an_unwatched_crossed_book_gives_nothing_rather_than_its_past(world, top
 
 
 def test_a_book_nobody_wants_is_not_kept(world, topic, book):
-    world.hub.hold(topic)
+    world.hub.hold(topic, 100)
     world.book(book)
-    world.hub.release(topic)
+    world.hub.release(topic, 100)
     world.advance(31)
     world.book(book)
     assert world.tally.metrics["cryptodash_events_unwanted_total"].values[("book",)] == 1
-    world.hub.hold(topic)
+    world.hub.hold(topic, 100)
     assert world.hub.current(topic, 100) == []
 
 
@@ -357,7 +347,7 @@ def test_ending_one_depth_leaves_the_others(world, topic, book):
     other = world.watch(deep, 100)
     world.book(book)
     world.hub.detach(other, deep, 100)
-    world.hub.release(deep)
+    world.hub.release(deep, 100)
     world.advance(31)
     outlet.take()
     book.bids["99"] = "6"
@@ -426,7 +416,7 @@ class Story:
         self.book_topic = world.topic(Channel.ORDER_BOOK)
         self.in_sync = True
         self.clients = []
-        world.hub.hold(world.topic(Channel.ORDER_BOOK, depth=50))
+        world.hub.hold(world.topic(Channel.ORDER_BOOK, depth=50), 100)
         world.book(self.book)
 
     def change(self, side, price, size):
@@ -465,7 +455,7 @@ class Story:
         elif first < len(self.clients) and word == "leave":
             client, topic, interval = self.clients.pop(first)
             self.world.hub.detach(client.outlet, topic, interval)
-            self.world.hub.release(topic)
+            self.world.hub.release(topic, interval)
         elif first < len(self.clients):
             self.give_current(*self.clients[first])
 

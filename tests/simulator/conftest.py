@@ -12,8 +12,10 @@ from attrs import define, field
 from twisted.internet.testing import MemoryReactorClock
 
 from cryptodash.core.time import ManualClock
-from cryptodash.simulator.host import Answer, Host, Session
+from cryptodash.simulator.host import VenueHost
+from cryptodash.simulator.http_answer import HttpAnswer
 from cryptodash.simulator.server import Simulator
+from cryptodash.simulator.session import ClientSession
 
 START = 1_763_811_234_567
 """2025-11-22T11:33:54.567Z: in the middle of a minute, a quarter, an hour and a day."""
@@ -23,11 +25,11 @@ START = 1_763_811_234_567
 class Wire:
     """The client's end of a session: what came, and how it ended."""
 
-    host: Host
+    host: VenueHost
     frames: list[str] = field(factory=list)
     pings: list[bytes] = field(factory=list)
     ended: tuple[int, str] | None = None
-    session: Session | None = None
+    session: ClientSession | None = None
     answers_pings: bool = True
 
     def send(self, text: str) -> None:
@@ -78,15 +80,15 @@ class World:
 
     def connect(self, host: str, path: str, query: Mapping[str, str] | None = None) -> Wire:
         """A connection to a host by its name; it must not be refused."""
-        venue = self.simulator.venues[host]
+        venue = self.simulator.hosts[host]
         assert venue.refuse(path) is None
         wire = Wire(venue)
         wire.session = venue.opened(wire, path, query or {})
         return wire
 
-    def get(self, host: str, path: str, **query: object) -> Answer:
+    def get(self, host: str, path: str, **query: object) -> HttpAnswer:
         """A REST request."""
-        return self.simulator.venues[host].rest(path, {name: str(value) for name, value in query.items()})
+        return self.simulator.hosts[host].rest(path, {name: str(value) for name, value in query.items()})
 
     def json(self, host: str, path: str, **query: object) -> Any:
         """The decoded body of a REST request that must succeed."""

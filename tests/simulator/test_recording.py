@@ -107,13 +107,17 @@ def test_answers_to_the_recorder_are_left_out(tmp_path: Path) -> None:
     [
         ("spot-2024.jsonl", "spot"),
         ("usdm-2024.jsonl", "perpetual"),
-        ("linear-2024.jsonl", "perpetual"),
         ("eth-swap.jsonl", "perpetual"),
     ],
 )
 def test_exchange_and_market_are_told_from_frames_and_name(tmp_path: Path, name: str, market: str) -> None:
     assert read_recording(written(tmp_path, line(TRADE), name=name)).market == market
     assert read_recording(written(tmp_path, line(BYBIT), name=name)).exchange == "bybit"
+
+
+def test_each_venue_has_its_own_words_for_perpetuals(tmp_path: Path) -> None:
+    assert read_recording(written(tmp_path, line(BYBIT), name="linear.jsonl")).market == "perpetual"
+    assert read_recording(written(tmp_path, line(TRADE), name="linear.jsonl")).market == "spot"
 
 
 def test_what_the_operator_names_wins(tmp_path: Path) -> None:
@@ -277,10 +281,10 @@ def test_snapshots_are_those_of_the_symbol_market_and_year(
         "{",
         '{"a":{}}',
         '{"a":{"url":1}}',
-        '{"rest-2024.json":{"url":"https://h/depth?symbol=BTCUSDT"}}',  # not there
-        '{"../rest-2024.json":{"url":"https://h/depth?symbol=BTCUSDT"}}',  # not beside the recording
-        '{"rest-2024.json":{"url":"https://[h/depth?symbol=BTCUSDT"}}',
-        '{"spot-2024.jsonl":{"url":"https://h/depth?symbol=BTCUSDT&limit=many"}}',
+        '{"rest-2024.json":{"url":"https://h/api/v3/depth?symbol=BTCUSDT"}}',  # not there
+        '{"../rest-2024.json":{"url":"https://h/api/v3/depth?symbol=BTCUSDT"}}',  # not beside the recording
+        '{"rest-2024.json":{"url":"https://[h/api/v3/depth?symbol=BTCUSDT"}}',
+        '{"spot-2024.jsonl":{"url":"https://h/api/v3/depth?symbol=BTCUSDT&limit=many"}}',
     ],
 )
 def test_a_damaged_index_is_refused(tmp_path: Path, index: str) -> None:

@@ -239,7 +239,7 @@ def test_rest_errors(world, host: str, path: str, query: dict[str, object], stat
 def test_unknown_paths_are_404(world) -> None:
     assert world.get("binance-spot", "/api/v1/depth", symbol="BTCUSDT").status == 404
     assert world.get("binance-spot", "/fapi/v1/time").status == 404
-    assert world.simulator.venues["binance-spot"].refuse("/nope").status == 404
+    assert world.simulator.hosts["binance-spot"].refuse("/nope").status == 404
 
 
 def test_klines_by_time_and_limit(world) -> None:

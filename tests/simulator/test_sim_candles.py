@@ -10,20 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cryptodash.core.instruments import MarketType
-from cryptodash.simulator.candles import (
-    DAY,
-    HOUR,
-    INTERVALS,
-    MINUTE,
-    QUARTER,
-    Bar,
-    Pace,
-    closes,
-    drawn,
-    merged,
-    opens,
-    split,
-)
+from cryptodash.simulator.bars import Bar, TradeRate, drawn, merged, split
+from cryptodash.simulator.intervals import DAY, HOUR, INTERVALS, MINUTE, QUARTER, closes, opens
 
 BTC = ("binance", MarketType.SPOT, "BTC-USDT")
 
@@ -39,7 +27,7 @@ BTC = ("binance", MarketType.SPOT, "BTC-USDT")
 def test_parts_of_a_bar_add_up_to_it_exactly(seed: int, open_: int, move: int, pace: int, size: int) -> None:
     rng = Random(seed)
     close = max(1, open_ + open_ * move // 10_000)
-    parent = drawn(0, HOUR, open_, close, Pace(pace, size), rng, first=77)
+    parent = drawn(0, HOUR, open_, close, TradeRate(pace, size), rng, first=77)
     parts = split(parent, 60, MINUTE, rng)
     assert merged(0, parts) == parent
     for part in parts:

@@ -9,8 +9,9 @@ import msgspec
 import pytest
 
 from cryptodash.core.instruments import MarketType
-from cryptodash.simulator.faults import FAULTS, GARBAGE, UnknownFault
-from cryptodash.simulator.host import Answer, Refusal
+from cryptodash.simulator.fault_runner import UnknownFault
+from cryptodash.simulator.faults import FAULTS, GARBAGE
+from cryptodash.simulator.http_answer import HttpAnswer
 
 SPOT_BOOK = "/ws/btcusdt@depth@100ms"
 
@@ -22,8 +23,8 @@ def _gaps(events: list[dict[str, int]]) -> int:
 def test_every_fault_is_described_in_one_line() -> None:
     assert len(FAULTS) == 17
     for kind in FAULTS.values():
-        assert kind.description
-        assert "\n" not in kind.description
+        assert kind.does and kind.client_sees
+        assert "\n" not in kind.does + kind.client_sees
 
 
 @pytest.mark.parametrize(
@@ -246,12 +247,12 @@ def test_garbage_comes_between_good_frames(world) -> None:
     world.simulator.faults.start("binance", "garbage", seconds=20)
     world.run(15)
     frames, wire.frames = wire.frames, []
-    broken = [frame for frame in frames if frame in GARBAGE]
-    assert set(broken) == set(GARBAGE)
-    assert _gaps([msgspec.json.decode(frame) for frame in frames if frame not in GARBAGE]) == 0
+    garbage = {*GARBAGE, *world.simulator.hosts["binance-spot"].garbage}
+    assert {frame for frame in frames if frame in garbage} == garbage
+    assert _gaps([msgspec.json.decode(frame) for frame in frames if frame not in garbage]) == 0
 
 
-def _status(answer: Answer | Refusal | None) -> int:
+def _status(answer: HttpAnswer | None) -> int:
     return answer.status if answer is not None else 200
 
 
@@ -267,7 +268,7 @@ def _status(answer: Answer | Refusal | None) -> int:
 def test_refusals(
     world, fault: str, binance_rest: int, binance_upgrade: int, bybit_rest: int, bybit_upgrade: int
 ) -> None:
-    venues = world.simulator.venues
+    venues = world.simulator.hosts
     for exchange in ("binance", "bybit"):
         world.simulator.faults.start(exchange, fault, seconds=20)
     world.run(5)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import msgspec
 
-from cryptodash.simulator.limits import BINANCE_SPOT, Ledger, Window
+from cryptodash.simulator.limits import HostLimits, Ledger, SlidingWindow
 
 
 def test_a_window_forgets_what_is_older_than_its_span() -> None:
-    window = Window(1_000)
+    window = SlidingWindow(1_000)
     assert [window.add(now) for now in (0, 500, 999, 1_000, 1_600, 5_000)] == [1, 2, 3, 3, 3, 1]
 
 
@@ -51,7 +51,7 @@ def test_streams_per_connection(world) -> None:
 
 
 def test_connection_attempts_per_five_minutes(world) -> None:
-    host = world.simulator.venues["binance-spot"]
+    host = world.simulator.hosts["binance-spot"]
     assert all(host.refuse("/ws") is None for _ in range(300))
     assert host.refuse("/ws").status == 429
     world.run(301)
@@ -112,7 +112,7 @@ def test_bybit_refuses_more_than_600_requests_in_five_seconds(world) -> None:
 
 
 def test_violations_are_bounded() -> None:
-    ledger = Ledger("x", BINANCE_SPOT)
+    ledger = Ledger("x", HostLimits(5, 1_024, 300, 6_000, 60_000))
     for _ in range(2_000):
         ledger.violate("again")
     assert len(ledger.violations) == 1_000

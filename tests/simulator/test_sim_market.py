@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cryptodash.core.instruments import MarketType
+from cryptodash.simulator.assets import AssetValues
 from cryptodash.simulator.book import Book, Side
-from cryptodash.simulator.economy import Economy
-from cryptodash.simulator.listing import fixed, listings, trim
+from cryptodash.simulator.decimal_text import fixed, trim
+from cryptodash.simulator.dialects import registry
 from cryptodash.simulator.market import Market
 
 NOW = 1_763_811_234_567
@@ -22,21 +23,21 @@ PLACES = [(exchange, market) for exchange in ("binance", "bybit") for market in 
 def _market(
     exchange: str = "binance", market: MarketType = MarketType.SPOT, *, seed: int = 1, record: bool = True
 ) -> Market:
-    return Market(exchange, market, Economy(seed, NOW), record=record)
+    return Market(exchange, market, registry.load(exchange).markets[market], AssetValues(seed, NOW), record=record)
 
 
-def _walk(instrument, beats: int = 300):
+def _walk(instrument, steps: int = 300):
     instrument.watched = 1
-    for beat in range(1, beats + 1):
-        yield instrument.step(NOW + 100 * beat)
+    for changes in range(1, steps + 1):
+        yield instrument.step(NOW + 100 * changes)
 
 
 @pytest.mark.parametrize(("exchange", "market"), PLACES)
 def test_books_are_never_crossed_and_never_empty(exchange: str, market: MarketType) -> None:
     place = _market(exchange, market)
     for instrument in place.all():
-        for beat in _walk(instrument, 60):
-            for top in beat.tops:
+        for changes in _walk(instrument, 60):
+            for top in changes.tops:
                 assert 0 < top.bid < top.ask
                 assert top.bid_size > 0
                 assert top.ask_size > 0
@@ -44,7 +45,7 @@ def test_books_are_never_crossed_and_never_empty(exchange: str, market: MarketTy
 
 @pytest.mark.parametrize(("exchange", "market"), PLACES)
 def test_every_market_has_what_a_demo_needs(exchange: str, market: MarketType) -> None:
-    tradable = [each for each in listings(exchange, market) if each.trading and each.kind != "future"]
+    tradable = [each for each in _market(exchange, market).specs if each.trading and each.kind != "future"]
     assert len(tradable) >= 20
     assert {"USDT", "USDC"} <= {each.quote for each in tradable}
     assert min(each.trades_per_hour for each in tradable) <= 20, "an instrument that rarely trades"
@@ -60,7 +61,8 @@ def test_every_market_has_what_a_demo_needs(exchange: str, market: MarketType) -
 
 def test_the_same_seed_gives_the_same_market_and_another_seed_another() -> None:
     runs = [
-        [(beat.bids, beat.asks, beat.trades) for beat in _walk(_market(seed=seed).get("BTCUSDT"))] for seed in (7, 7, 8)
+        [(changes.bids, changes.asks, changes.trades) for changes in _walk(_market(seed=seed).get("BTCUSDT"))]
+        for seed in (7, 7, 8)
     ]
     assert runs[0] == runs[1]
     assert runs[0] != runs[2]
@@ -70,9 +72,9 @@ def test_trades_take_the_best_price_there_was() -> None:
     instrument = _market().get("BTCUSDT")
     tops = [instrument.top()]
     trades = []
-    for beat in _walk(instrument, 600):
-        tops.extend(beat.tops)
-        trades.extend(beat.trades)
+    for changes in _walk(instrument, 600):
+        tops.extend(changes.tops)
+        trades.extend(changes.trades)
     assert len(trades) > 100
     for trade in trades:
         before = [top for top in tops if top.id < trade.sequence][-1]
@@ -86,9 +88,9 @@ def test_changes_applied_to_an_old_book_give_the_new_one(native: str) -> None:
     instrument = _market().get(native)
     bids, asks = (dict(side) for side in instrument.book.levels(3_000))
     edges = min(bids), max(asks)
-    for beat in _walk(instrument, 400):
-        bids.update(beat.bids)
-        asks.update(beat.asks)
+    for changes in _walk(instrument, 400):
+        bids.update(changes.bids)
+        asks.update(changes.asks)
     expected_bids, expected_asks = instrument.book.levels(200)
     assert [(price, size) for price, size in sorted(bids.items(), reverse=True) if size and price >= edges[0]][
         :200
@@ -182,9 +184,9 @@ def test_truth_can_be_rewound_to_any_recorded_change(world) -> None:
     for _ in range(60):
         world.run(0.1)
         instrument = truth.instrument("binance", MarketType.SPOT, "BTC-USDT")
-        listing = instrument.listing
+        spec = instrument.spec
         seen[instrument.update_id] = [
-            [(listing.price(price), listing.size(size)) for price, size in side] for side in instrument.book.levels(25)
+            [(spec.price(price), spec.size(size)) for price, size in side] for side in instrument.book.levels(25)
         ]
     assert len(seen) > 30
     for update_id, (bids, asks) in seen.items():
@@ -217,8 +219,11 @@ def test_truth_knows_quotes_tickers_trades_and_candles(world) -> None:
 
 
 def test_venues_differ_a_little_and_assets_move_together() -> None:
-    economy = Economy(3, NOW)
-    spot, linear = Market("binance", MarketType.SPOT, economy), Market("bybit", MarketType.PERPETUAL, economy)
+    assets = AssetValues(3, NOW)
+    spot, linear = (
+        Market(exchange, market, registry.load(exchange).markets[market], assets)
+        for exchange, market in (("binance", MarketType.SPOT), ("bybit", MarketType.PERPETUAL))
+    )
     for minute in range(1, 30):
         one, other = spot.get("BTCUSDT"), linear.get("BTCUSDT")
         for instrument in (one, other):

@@ -16,11 +16,14 @@ from twisted.internet.protocol import Protocol
 from twisted.internet.testing import MemoryReactorClock
 from twisted.test.iosim import FakeTransport, IOPump
 
+from cryptodash.core.errors import ConfigError
 from cryptodash.core.instruments import MarketType
 from cryptodash.core.time import ManualClock
 from cryptodash.simulator import control
 from cryptodash.simulator.control import CONTROL_PORT, ControlError, control_site, send_fault
-from cryptodash.simulator.server import EXCHANGES, Simulator, VenueProtocol
+from cryptodash.simulator.dialects import registry
+from cryptodash.simulator.server import Simulator
+from cryptodash.simulator.websocket import VenueProtocol
 
 HERE = IPv4Address("TCP", "127.0.0.1", 40_000)
 
@@ -56,7 +59,7 @@ class _Raw(Protocol):
 
 def _dial(world, host: str, client: Protocol) -> Callable[[], None]:
     """Connect a client protocol to a host's port; the result moves all waiting bytes."""
-    index = list(world.simulator.venues).index(host)
+    index = list(world.simulator.hosts).index(host)
     return _join(client, world.reactor.tcpServers[index][1].buildProtocol(HERE))
 
 
@@ -99,13 +102,13 @@ def test_a_client_subscribes_over_the_wire(world) -> None:
     client.sendClose(1000)
     flush()
     assert client.left[0] == 1000
-    assert world.simulator.venues["binance-spot"].sessions == {}
-    assert world.simulator.venues["binance-spot"].streams == {}
+    assert world.simulator.hosts["binance-spot"].sessions == {}
+    assert world.simulator.hosts["binance-spot"].streams == {}
 
 
 def test_pings_go_both_ways(world) -> None:
     client, flush = _websocket(world, "binance-spot", "/ws")
-    (session,) = world.simulator.venues["binance-spot"].sessions
+    (session,) = world.simulator.hosts["binance-spot"].sessions
     world.run(20.1)
     assert session.pinged is not None
     flush()
@@ -142,8 +145,8 @@ def test_a_fault_drops_connections_without_a_close_frame(world) -> None:
 
 def test_a_client_that_does_not_read_is_cut(world) -> None:
     _client, flush = _websocket(world, "binance-spot", "/ws/btcusdt@trade")
-    (session,) = world.simulator.venues["binance-spot"].sessions
-    protocol = session.link
+    (session,) = world.simulator.hosts["binance-spot"].sessions
+    protocol = session.transport
     assert isinstance(protocol, VenueProtocol)
     assert IPushProducer.providedBy(protocol)
     protocol.pauseProducing()
@@ -212,14 +215,16 @@ def test_slow_rest_answers_come_two_seconds_late(world) -> None:
 
 def test_hosts_name_every_market_once_listening() -> None:
     reactor, clock = MemoryReactorClock(), ManualClock()
-    simulator = Simulator(reactor, clock, ports={"bybit": 18_000}, control_port=CONTROL_PORT)
-    assert simulator.hosts == {}
+    simulator = Simulator(reactor, clock, first_port=18_000, control_port=CONTROL_PORT)
+    assert simulator.base_urls == {}
     simulator.listen()
     simulator.listen()
-    assert [server[0] for server in reactor.tcpServers] == [0, 0, 18_000, 8_099]
+    assert [server[0] for server in reactor.tcpServers] == [18_000, 18_001, 18_002, 8_099]
     assert {server[3] for server in reactor.tcpServers} == {"127.0.0.1"}
-    assert simulator.hosts.keys() == {(exchange, market) for exchange in EXCHANGES for market in MarketType}
-    ws, rest = simulator.hosts["binance", MarketType.SPOT]
+    assert simulator.base_urls.keys() == {
+        (exchange, market) for exchange in registry.available() for market in MarketType
+    }
+    ws, rest = simulator.base_urls["binance", MarketType.SPOT]
     assert ws.startswith(("ws://127.0.0.1:", "ws://127.0.0.1"))
     assert rest.startswith("http://127.0.0.1")
     simulator.startService()
@@ -228,8 +233,8 @@ def test_hosts_name_every_market_once_listening() -> None:
 
 def test_one_venue_alone_and_unknown_venues() -> None:
     reactor, clock = MemoryReactorClock(), ManualClock()
-    assert list(Simulator(reactor, clock, exchanges=["bybit"]).venues) == ["bybit"]
-    with pytest.raises(KeyError):
+    assert list(Simulator(reactor, clock, exchanges=["bybit"]).hosts) == ["bybit"]
+    with pytest.raises(ConfigError, match="'kraken' has no simulator; available: binance, bybit"):
         Simulator(reactor, clock, exchanges=["kraken"])
 
 

@@ -19,11 +19,11 @@ from cryptodash.core.numbers import Number
 class Ack(Struct, frozen=True, gc=False):
     """The venue's answer to a subscribe or unsubscribe, or to a part of one.
 
-    Which request: the one with ``request_id`` (the text we sent); without an id the one that asked for these
-    ``streams``, and where the answer names none either, the oldest that still waits for an answer. Which of its
-    streams: those named in ``streams``; or those whose ``StreamSpec.argument`` is ``argument`` (a venue that names the
-    symbol alone); or, where it names nothing, all that are not answered yet. ``ok`` False: refused, ``reason`` says
-    why, and ``already`` that the refusal only means that it is so already.
+    Which request: the one with ``request_id`` (the text we sent); without an id the oldest that still waits for an
+    answer about any of these streams. Which streams: those named in ``streams``; or those whose
+    ``StreamSpec.argument`` is ``argument`` (a venue that names the symbol alone); or, where it names nothing, all that
+    are not answered yet. ``ok`` False: refused, ``reason`` says why, and ``already`` that the refusal only means that
+    it is so already.
     """
 
     request_id: str = ""

@@ -221,10 +221,7 @@ class Reconciler:
         """The id of the request that this answers."""
         if ack.request_id:
             return ack.request_id if ack.request_id in self._requests else None
-        named = frozenset(ack.streams)
-        if named:
-            return next((key for key, each in self._requests.items() if named.intersection(each.names)), None)
-        return next(iter(self._requests), None)
+        return next((key for key, each in self._requests.items() if self._named(ack, each)), None)
 
     def _named(self, ack: Ack, request: Request) -> tuple[str, ...]:
         """The streams of the request that the answer speaks of."""
@@ -253,7 +250,8 @@ class Reconciler:
             for name in missing:
                 spec = self._specs[name]
                 self._refuse(name, settled)
-                self._at_venue[name], self._specs[name] = AtVenue.ON, spec  # perhaps it took effect: it will be ended
+                self._at_venue[name], self._specs[name] = AtVenue.ON, spec  # perhaps it took effect: end it
+                self.changed(name)
         elif missing:
             self._take_effect(Request(on=False, names=missing), settled)
 
@@ -278,7 +276,6 @@ class Reconciler:
 
     def _refuse(self, name: str, settled: Settled) -> None:
         self._gone(name)
-        self._renew.discard(name)
         if name in self._wanted:
             settled.rejected.append(name)
 
@@ -286,3 +283,4 @@ class Reconciler:
         """The venue has nothing of the stream."""
         self._at_venue.pop(name, None)
         self._specs.pop(name, None)
+        self._renew.discard(name)

@@ -69,6 +69,6 @@ class Pacer:
 
     def _passed(self, is_frame: bool) -> None:
         self._timer = None
-        self._pump()
         if is_frame and not self._frames:
             self._free()
+        self._pump()

@@ -284,7 +284,7 @@ class VenueSocketProtocol(FrameSlicer):
 
     def dataReceived(self, data: bytes) -> None:
         try:
-            if self.state == self.STATE_CONNECTING and len(self.data) > MAX_HEADER:
+            if self.state == self.STATE_CONNECTING and self.unread > MAX_HEADER:
                 self._socket.broken("the answer to the handshake is longer than 16 KiB")
                 return
             super().dataReceived(data)

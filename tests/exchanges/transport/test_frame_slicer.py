@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 
-from cryptodash.exchanges.transport.frame_slicer import FrameSlicer, frame_bounds
+from cryptodash.exchanges.transport.frame_header import frame_bounds
+from cryptodash.exchanges.transport.frame_slicer import FrameSlicer
 
 TEXT, BINARY, CONTINUATION, CLOSE, PING, PONG = 1, 2, 0, 8, 9, 10
 FINAL, RESERVED = 0x80, 0x70

@@ -1,0 +1,231 @@
+"""What waits for one client that cannot be written to: the newest of everything, in bounded memory,
+never an old price as news."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
+
+from attrs import define, field
+
+from cryptodash.api.fanout.deliveries import Delivery
+from cryptodash.api.fanout.framer import Build
+from cryptodash.api.fanout.traffic import Traffic
+from cryptodash.core import codec
+from cryptodash.core.topics import Channel, Topic
+from cryptodash.hub.interfaces import Batch, IValues, Message
+
+MAX_TRADES: Final = 200
+"""Trades kept per topic for a client that does not keep up."""
+TRADES_AT_ONCE: Final = 20
+"""Trades of one topic sent in a row while other channels wait."""
+
+_BOOK_KINDS: Final = frozenset(("order_book_snapshot", "order_book_delta"))
+
+_Key = tuple[str, object]
+
+
+def gap_message(topic: Topic, missed: int) -> bytes:
+    """Tells a client how many trades were dropped for it."""
+    return codec.message("gap", f'{{"channel":{codec.channel_json(topic)},"missed":{missed}}}')
+
+
+@define(eq=False)
+class _DueState:
+    """A book or a sweep: what is due is taken from the hub when there is room,
+    its status first where that has changed as well."""
+
+    delivery: Delivery
+    status: bool = False
+
+    @property
+    def topic(self) -> Topic:
+        return self.delivery.topic
+
+    @property
+    def size(self) -> int:
+        return 0
+
+
+@define(eq=False)
+class _LatestValue:
+    """The latest message of one key."""
+
+    message: Message
+
+    @property
+    def topic(self) -> Topic:
+        return self.message.topic
+
+    @property
+    def size(self) -> int:
+        return len(self.message.body)
+
+
+@define(eq=False)
+class _WaitingTrades:
+    """The trades of one topic that wait, and how many before them were dropped."""
+
+    topic: Topic
+    waiting: deque[Message] = field(factory=deque)
+    missed: int = 0
+
+    @property
+    def size(self) -> int:
+        return sum(len(message.body) for message in self.waiting)
+
+
+class ConflationQueue:
+    """One client's queue, in this order:
+
+    answers to its requests; channels whose status and present values are due; everything else, the longest
+    unsent first, so that a client that never catches up still sees every channel move. Of values and statuses the
+    latest per key waits; books and sweeps are taken from the hub when there is room; trades are sent some at a time, a
+    ``gap`` first where some were dropped. ``bytes`` counts all that is stored. What would exceed ``limit`` sets
+    ``overflow`` and is not stored; trades are dropped instead.
+    """
+
+    def __init__(self, values: IValues, traffic: Traffic, limit: int, build: Build) -> None:
+        self.bytes = 0
+        self.overflow = False
+        self._source = values
+        self._limit = limit
+        self._build = build
+        self._traffic = traffic
+        self._deliveries: Mapping[Topic, Delivery] = {}
+        self._named: frozenset[Topic] = frozenset()
+        self._answers: deque[bytes] = deque()
+        self._due_current: dict[Delivery, None] = {}
+        self._queue: dict[_Key, _DueState | _LatestValue | _WaitingTrades] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._answers or self._due_current or self._queue)
+
+    def follow(self, deliveries: Iterable[Delivery]) -> None:
+        """The client's deliveries from now on; what waits of others is forgotten."""
+        self._deliveries = known = {delivery.topic: delivery for delivery in deliveries}
+        self._named = frozenset(topic for topic in known if not topic.is_sweep)
+        self._due_current = {delivery: None for delivery in self._due_current if delivery.topic in known}
+        for key, item in list(self._queue.items()):
+            if item.topic not in known or (isinstance(item, _DueState) and known[item.topic] != item.delivery):
+                self._drop(key)
+
+    def add_answer(self, frame: bytes) -> None:
+        """Queue an answer to a request."""
+        if self._has_room(len(frame)):
+            self._answers.append(frame)
+            self.bytes += len(frame)
+
+    def add_current(self, deliveries: Iterable[Delivery]) -> None:
+        """Status and present value of these are due; nothing older of them is worth sending."""
+        topics = set()
+        for delivery in deliveries:
+            self._due_current[delivery] = None
+            topics.add(delivery.topic)
+        for key in [key for key, item in self._queue.items() if item.topic in topics]:
+            self._drop(key)
+
+    def take(self, message: Message | Batch) -> None:
+        """One message that cannot be sent now."""
+        delivery = self._deliveries.get(message.topic)
+        if delivery is None or delivery in self._due_current:
+            return
+        if isinstance(message, Batch):
+            self._due(delivery)
+            self._traffic.conflated.add("ticker")
+        elif message.kind in _BOOK_KINDS:
+            self._due(delivery)
+            self._traffic.conflated.add(message.kind)
+        elif message.kind == "trade":
+            self._take_trade(message)
+        elif message.kind == "status" and (delivery.topic.is_sweep or delivery.topic.channel is Channel.ORDER_BOOK):
+            self._due(delivery).status = True  # together with the book it speaks of: an old one must not be called live
+        else:
+            self._take_value(message)
+
+    def clear(self) -> None:
+        """Forget everything: the client has gone."""
+        self.follow(())
+        self._answers.clear()
+        self.bytes = 0
+
+    def pop(self) -> bytes:
+        """The next frames to send; empty where a due value is not known (or not good) now."""
+        if self._answers:
+            frame = self._answers.popleft()
+            self.bytes -= len(frame)
+            return frame
+        if self._due_current:
+            delivery = next(iter(self._due_current))
+            del self._due_current[delivery]
+            return b"".join(self._status_and_values(delivery))
+        key = next(iter(self._queue))
+        item = self._queue.pop(key)
+        if isinstance(item, _LatestValue):
+            self.bytes -= item.size
+            return self._frame(item.message)
+        if isinstance(item, _DueState):
+            return b"".join(self._status_and_values(item.delivery) if item.status else self._values(item.delivery))
+        if len(item.waiting) > TRADES_AT_ONCE:
+            self._queue[key] = item  # again, behind all others
+        return b"".join(self._some_trades(item))
+
+    def _status_and_values(self, delivery: Delivery) -> Iterator[bytes]:
+        yield self._frame(self._source.status(delivery.topic))
+        yield from self._values(delivery)
+
+    def _values(self, delivery: Delivery) -> Iterator[bytes]:
+        for message in self._source.current(delivery.topic, delivery.interval):
+            if not (delivery.topic.is_sweep and message.topic in self._named):
+                yield self._frame(message)
+
+    def _some_trades(self, trades: _WaitingTrades) -> Iterator[bytes]:
+        if trades.missed:
+            self._traffic.sent.add("gap")
+            yield self._build(gap_message(trades.topic, trades.missed))
+            trades.missed = 0
+        for _ in range(min(TRADES_AT_ONCE, len(trades.waiting))):
+            message = trades.waiting.popleft()
+            self.bytes -= len(message.body)
+            yield self._frame(message)
+
+    def _frame(self, message: Message) -> bytes:
+        self._traffic.sent.values[(message.kind,)] += 1
+        return self._build(message.body)
+
+    def _due(self, delivery: Delivery) -> _DueState:
+        item = self._queue.setdefault(("state", delivery.topic), _DueState(delivery))
+        assert isinstance(item, _DueState)
+        return item
+
+    def _take_value(self, message: Message) -> None:
+        """Keep it in the place of the one it replaces: who changes often must not wait longer for that."""
+        key = (message.kind, message.topic if message.key is None else message.key)
+        known = self._queue.get(key)
+        replaced = known.size if known is not None else 0
+        if known is not None:
+            self._traffic.conflated.add(message.kind)
+        if self._has_room(len(message.body) - replaced):
+            self._queue[key] = _LatestValue(message)
+            self.bytes += len(message.body) - replaced
+        elif known is not None:
+            self._drop(key)
+
+    def _take_trade(self, message: Message) -> None:
+        trades = self._queue.setdefault(("trade", message.topic), _WaitingTrades(message.topic))
+        assert isinstance(trades, _WaitingTrades)
+        trades.waiting.append(message)
+        self.bytes += len(message.body)
+        while len(trades.waiting) > MAX_TRADES or (self.bytes > self._limit and trades.waiting):
+            self.bytes -= len(trades.waiting.popleft().body)
+            trades.missed += 1
+            self._traffic.dropped.add("trade")
+
+    def _drop(self, key: _Key) -> None:
+        self.bytes -= self._queue.pop(key).size
+
+    def _has_room(self, size: int) -> bool:
+        if self.bytes + size > self._limit:
+            self.overflow = True
+        return not self.overflow

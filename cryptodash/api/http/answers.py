@@ -1,0 +1,171 @@
+"""How a REST answer leaves: JSON bytes with a length, compressed where the client takes it,
+errors in one shape, large bodies in slices."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Mapping
+from functools import cached_property
+from hashlib import blake2b
+from http import HTTPStatus
+from typing import Any, Final
+
+from attrs import define, field, frozen
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IPushProducer
+from twisted.web.http import Request
+from zope.interface import implementer
+
+from cryptodash.api.answer_parts import JSON, error_body
+from cryptodash.api.private_names import is_producer_of
+from cryptodash.core import codec
+
+COMPRESS_FROM: Final = 1024
+"""Bytes below which compression costs more than it saves."""
+SLICE: Final = 64 * 1024
+
+
+@frozen
+class Answer:
+    """What a route returns."""
+
+    body: bytes = b""
+    status: int = 200
+    content_type: str = JSON
+    headers: Mapping[str, str] = field(factory=dict)
+
+
+@frozen
+class Stored:
+    """A body with its entity tag, compressed when first asked for; ``level`` is how hard to try (low
+    for what is served once)."""
+
+    body: bytes
+    level: int = 5
+
+    @cached_property
+    def etag(self) -> str:
+        return f'W/"{blake2b(self.body, digest_size=12).hexdigest()}"'
+
+    @cached_property
+    def compressed(self) -> bytes:
+        return gzip.compress(self.body, self.level, mtime=0)
+
+
+def json_answer(value: object, status: int = 200, **headers: str) -> Answer:
+    """Any plain value as a JSON answer. Header names are given with underscores: ``Retry_After="1"``."""
+    body = value if isinstance(value, bytes) else value.encode() if isinstance(value, str) else codec.encode(value)
+    return Answer(body, status, headers={name.replace("_", "-"): text for name, text in headers.items()})
+
+
+def error_answer(code: str, message: str, status: int, **headers: str) -> Answer:
+    return json_answer(error_body(code, message), status, **headers)
+
+
+def takes_gzip(request: Request) -> bool:
+    """Whether ``Accept-Encoding`` takes gzip: named, or else by ``*``, with a quality above zero (RFC
+    9110, section 12.5.3)."""
+    qualities: dict[str, str] = {}
+    for token in ",".join(request.requestHeaders.getRawHeaders("accept-encoding", [])).lower().split(","):
+        name, _, parameter = token.partition(";")
+        qualities[name.strip()] = parameter.replace(" ", "").removeprefix("q=")
+    quality = qualities.get("gzip", qualities.get("*", "0"))
+    return not quality or quality.strip("0.") != ""
+
+
+def stored_answer(request: Request, stored: Stored, content_type: str = JSON, **headers: str) -> Answer:
+    """The body, its compressed form, or 304 where the client has it already."""
+    common = {
+        "ETag": stored.etag,
+        "Vary": "Accept-Encoding",
+        **{name.replace("_", "-"): text for name, text in headers.items()},
+    }
+    known = [tag.strip().removeprefix("W/") for tag in (request.getHeader("if-none-match") or "").split(",")]
+    if "*" in known or stored.etag.removeprefix("W/") in known:
+        return Answer(b"", 304, content_type, common)
+    if takes_gzip(request) and len(stored.body) >= COMPRESS_FROM:
+        return Answer(stored.compressed, 200, content_type, {**common, "Content-Encoding": "gzip"})
+    return Answer(stored.body, 200, content_type, common)
+
+
+def prepare(request: Request, answer: Answer) -> bytes:
+    """Set status and headers; returns the body that is to be written."""
+    body = answer.body
+    # Twisted has no words for 426 and 429
+    request.setResponseCode(answer.status, HTTPStatus(answer.status).phrase.encode())
+    for name, text in answer.headers.items():
+        if name == "Vary":
+            request.responseHeaders.addRawHeader(name, text)
+        else:
+            request.setHeader(name, text)
+    if not request.responseHeaders.hasHeader("Cache-Control"):
+        request.setHeader("Cache-Control", "no-cache")
+    if answer.status in (204, 304):
+        return b""
+    request.setHeader("Content-Type", answer.content_type)
+    if "ETag" not in answer.headers and len(body) >= COMPRESS_FROM:
+        request.responseHeaders.addRawHeader("Vary", "Accept-Encoding")
+        if takes_gzip(request):
+            body = gzip.compress(body, 1)
+            request.setHeader("Content-Encoding", "gzip")
+    request.setHeader("Content-Length", str(len(body)))
+    return body
+
+
+def send_now(request: Request, answer: Answer) -> None:
+    """Write a small answer and finish the request."""
+    request.write(prepare(request, answer))
+    request.finish()
+
+
+async def send(request: Request, answer: Answer) -> None:
+    """Write the answer; the caller finishes the request. Large bodies wait for the peer to read."""
+    body = prepare(request, answer)
+    if len(body) <= SLICE or request.method == b"HEAD":
+        request.write(body)
+    else:
+        await _Slices(request, body).start()
+
+
+@implementer(IPushProducer)
+@define(eq=False)
+class _Slices:
+    """Writes a body slice by slice, so that a pause shows whether the peer reads at all and memory
+    holds one slice per peer."""
+
+    _request: Any
+    _body: bytes
+    _at: int = field(default=0, init=False)
+    _paused: bool = field(default=False, init=False)
+    _done: Deferred[None] = field(init=False)
+
+    def start(self) -> Deferred[None]:
+        """Fires when all is handed to the transport; cancelling it stops."""
+        self._done = Deferred(lambda _: self._end())
+        self._request.registerProducer(self, True)
+        self._write()
+        return self._done
+
+    def pauseProducing(self) -> None:
+        self._paused = True
+
+    def resumeProducing(self) -> None:
+        self._paused = False
+        self._write()
+
+    def stopProducing(self) -> None:
+        self._at = len(self._body)
+
+    def _write(self) -> None:
+        while not self._paused and self._at < len(self._body):
+            part = self._body[self._at : self._at + SLICE]
+            self._at += len(part)
+            self._request.write(part)
+        if self._at >= len(self._body) and not self._done.called:
+            self._end()
+            self._done.callback(None)
+
+    def _end(self) -> None:
+        self._at = len(self._body)
+        if is_producer_of(self._request, self):
+            self._request.unregisterProducer()

@@ -1,0 +1,226 @@
+"""What a peer may do to the HTTP port: bounded requests, bounded waiting, answers that say nothing about the machinery.
+
+Twisted's channel restarts its timer at every byte, takes any body, and waits for ever for a peer that
+does not read (all tried). Here:
+
+* a request has ``request_deadline_s`` seconds to come in whole, from its first byte (the first one: from the connect),
+else 408;
+* a body is at most ``max_body_bytes``, declared or counted (413); a request line at most ``MAX_URL`` (414); headers 16
+KiB and 100 lines (431);
+* a peer that takes nothing of its answer for ``STALL_S`` seconds is cut;
+* an idle kept-alive connection ends after ``IDLE_S``.
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any, Final
+
+from attrs import frozen
+from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.python.failure import Failure
+from twisted.web.http_headers import Headers
+
+from cryptodash.api.answer_parts import JSON, SECURITY_HEADERS, SERVER, error_body
+from cryptodash.api.private_names import Channel, give_to, owner_of
+from cryptodash.core.tally import Counter
+
+MAX_URL: Final = 8 * 1024
+MAX_HEADER_BYTES: Final = 16 * 1024
+MAX_HEADER_LINES: Final = 100
+IDLE_S: Final = 60.0
+STALL_S: Final = 10.0
+LINGER_S: Final = 1.0
+"""How long a peer that still sends may go on before the close, so that it reads why (a close with
+unread data destroys the answer)."""
+
+
+@frozen
+class Guard:
+    """The limits of one site and where refusals are counted (label ``reason``)."""
+
+    request_deadline_s: float
+    max_body_bytes: int
+    rejected: Counter
+
+
+class GuardedChannel(Channel):
+    """One connection. The factory sets ``site`` (with its ``guard``), ``callLater`` and ``timeOut``."""
+
+    site: Any
+    transport: Any
+    callLater: Any
+    MAX_LENGTH = MAX_HEADER_BYTES
+    totalHeadersSize = MAX_HEADER_BYTES
+    maxHeaders = MAX_HEADER_LINES
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._deadline: IDelayedCall | None = None
+        self._stall_timer: IDelayedCall | None = None
+        self._refused = False
+        self._in_headers = False
+        self._header_bytes = 0
+        self._begun = False
+
+    def connectionMade(self) -> None:
+        super().connectionMade()
+        self._start_deadline()
+
+    def dataReceived(self, data: bytes) -> None:
+        if self._refused:
+            return
+        if not self._begun:
+            self._begun = True
+            if self.site.upgraded(self, data):
+                return
+        if not self.is_answering:
+            self._start_deadline()
+        transport = self.transport
+        super().dataReceived(data)
+        if self.transport is None and (rest := self.take_unread()):
+            # What came right behind an upgrade request belongs to the new protocol; Autobahn's resource leaves it here.
+            owner_of(transport).dataReceived(rest)
+
+    def lineReceived(self, line: bytes) -> None:
+        if self._refused:
+            return
+        if not self._in_headers and line:
+            self._in_headers = True
+            self._header_bytes = 0
+            self._start_deadline()
+            if len(line) > MAX_URL:
+                self.refuse(414, "uri_too_long", "the address is too long", "url")
+                return
+        self._header_bytes += len(line)
+        if self._header_bytes > MAX_HEADER_BYTES:
+            self._refuse_headers()
+            return
+        super().lineReceived(line)
+
+    def lineLengthExceeded(self, line: bytes) -> None:
+        if self._in_headers:
+            self._refuse_headers()
+        else:
+            self.refuse(414, "uri_too_long", "the address is too long", "url")
+
+    def headerReceived(self, line: bytes) -> bool:
+        if self.headers_received >= MAX_HEADER_LINES:
+            self._refuse_headers()
+            return False
+        name, _, value = line.partition(b":")
+        # More digits than any length: Python itself refuses to read a number of thousands of digits.
+        absurd = name.lower() == b"content-length" and len(value.strip()) > 18
+        if absurd or (super().headerReceived(line) and (self.length or 0) > self.site.guard.max_body_bytes):
+            self.refuse_body()
+        return not self._refused
+
+    def allContentReceived(self) -> None:
+        if self._refused:
+            return
+        self._cancel_deadline()
+        self._in_headers = False
+        super().allContentReceived()
+
+    def refuse_body(self) -> None:
+        """413: declared or counted, the body is over the limit."""
+        self.refuse(413, "body_too_large", f"a body has at most {self.site.guard.max_body_bytes} bytes", "body")
+
+    def _refuse_headers(self) -> None:
+        self.refuse(431, "headers_too_large", "the headers are too large", "header")
+
+    def refuse_malformed(self) -> None:
+        self.refuse(400, "bad_request", "not a valid HTTP request", "malformed")
+
+    def refuse(self, status: int, code: str, message: str, reason: str) -> None:
+        """Answer by ourselves, take nothing more, and close."""
+        if self._refused or self.transport is None:
+            return
+        self._refused = True
+        self._cancel_deadline()
+        self.setTimeout(None)
+        self.site.guard.rejected.add(reason)
+        body = error_body(code, message)
+        headers = Headers({"Content-Type": [JSON], "Content-Length": [str(len(body))], "Connection": ["close"]})
+        self.writeHeaders(b"HTTP/1.1", b"%d" % status, HTTPStatus(status).phrase.encode(), headers)
+        self.transport.write(body)
+        if status == 408:
+            self.loseConnection()
+        else:
+            self._deadline = self.callLater(LINGER_S, self._close)
+
+    def writeHeaders(self, version: bytes, code: bytes, reason: bytes, headers: Any) -> None:
+        headers.setRawHeaders("Server", [SERVER])
+        for name, text in SECURITY_HEADERS.items():
+            if not headers.hasHeader(name):
+                headers.setRawHeaders(name, [text])
+        super().writeHeaders(version, code, reason, headers)
+
+    def timeoutConnection(self) -> None:
+        self.loseConnection()
+
+    def loseConnection(self) -> None:
+        self._start_stall_timer()
+        super().loseConnection()
+
+    def pauseProducing(self) -> None:
+        self._start_stall_timer()
+        super().pauseProducing()
+
+    def resumeProducing(self) -> None:
+        self._cancel_stall_timer()
+        super().resumeProducing()
+
+    def handed_over(self) -> None:
+        """The connection is about to belong to another protocol: no timer of ours may touch it again."""
+        self._cancel_deadline()
+        self._cancel_stall_timer()
+        self.setTimeout(None)
+
+    def hand_over(self, protocol: Protocol) -> None:
+        """Give the connection to another protocol, as Autobahn's ``WebSocketResource`` does."""
+        self.handed_over()
+        transport, self.transport = self.transport, None
+        give_to(transport, protocol)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self._cancel_deadline()
+        self._cancel_stall_timer()
+        super().connectionLost(reason)
+
+    def _start_deadline(self) -> None:
+        if self._deadline is None:
+            self._deadline = self.callLater(self.site.guard.request_deadline_s, self._late)
+
+    def _cancel_deadline(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _late(self) -> None:
+        self._deadline = None
+        self.refuse(
+            408,
+            "request_timeout",
+            f"the request was not complete within {self.site.guard.request_deadline_s:g} s",
+            "timeout",
+        )
+
+    def _close(self) -> None:
+        self._deadline = None
+        self.loseConnection()
+
+    def _start_stall_timer(self) -> None:
+        if self._stall_timer is None:
+            self._stall_timer = self.callLater(STALL_S, self._abort)
+
+    def _cancel_stall_timer(self) -> None:
+        if self._stall_timer is not None:
+            self._stall_timer.cancel()
+            self._stall_timer = None
+
+    def _abort(self) -> None:
+        self._stall_timer = None
+        self.site.guard.rejected.add("stalled")
+        self.transport.abortConnection()

@@ -1,0 +1,117 @@
+"""What REST says about the server itself: health, readiness, venues and streams, as plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from cryptodash.core.interfaces import ExchangeReport, StreamReport
+from cryptodash.core.time import Clock, rfc3339
+
+SERVICE = "crypto-dash-api"
+
+
+def is_up(report: ExchangeReport) -> bool:
+    """Whether the venue counts for readiness: good streams where something is wanted,
+    a successful probe where nothing is."""
+    if report.status not in ("online", "degraded"):
+        return False
+    return report.status == "online" if report.idle else report.good_streams > 0
+
+
+def why_down(report: ExchangeReport) -> str:
+    """One line for a person."""
+    parts = [f"{report.exchange} is {report.status}"]
+    if report.cause is not None:
+        parts.append(f"cause {report.cause}")
+    if report.reason:
+        parts.append(report.reason)
+    elif not report.good_streams and not report.idle:
+        parts.append("no live stream")
+    return ": ".join(parts)
+
+
+def readiness(
+    reports: Iterable[ExchangeReport], draining: bool, redis_wanted: bool, timestamp: str
+) -> tuple[bool, dict[str, object]]:
+    """Whether the server is ready, and the body that says so."""
+    known = list(reports)
+    ready = not draining and any(is_up(each) for each in known)
+    cache: dict[str, object] = {"status": "ok"}
+    if redis_wanted:
+        cache = {"status": "degraded", "reason": "Redis is not built yet: this process works alone"}
+    document: dict[str, object] = {
+        "status": "ready" if ready else "not_ready",
+        "service": SERVICE,
+        "timestamp": timestamp,
+        "dependencies": {
+            "stream_hub": {"status": "draining" if draining else "ok"},
+            "cache": cache,
+            "exchanges": {each.exchange: _dependency(each) for each in known},
+        },
+    }
+    if not ready:
+        document["reasons"] = (
+            ["the server is shutting down"]
+            if draining
+            else [why_down(each) for each in known] or ["no exchange is enabled"]
+        )
+    return ready, document
+
+
+def _dependency(report: ExchangeReport) -> dict[str, object]:
+    document: dict[str, object] = {"status": report.status, "idle": report.idle, "source": report.source}
+    _add_cause(document, report)
+    document["streams"] = report.streams
+    document["good_streams"] = report.good_streams
+    if report.unknown_topics:
+        document["unknown_symbols"] = list(report.unknown_topics)
+    return document
+
+
+def exchange_members(report: ExchangeReport, clock: Clock) -> dict[str, object]:
+    """One venue of ``/api/exchanges``."""
+    document: dict[str, object] = {
+        "id": report.exchange,
+        "name": report.name,
+        "status": report.status,
+        "idle": report.idle,
+    }
+    _add_cause(document, report)
+    document["rate_limits"] = report.rate_limits
+    document["ws_url"] = report.ws_url
+    document["rest_url"] = report.rest_url
+    document["source"] = report.source
+    document["connections"] = report.connections
+    document["streams"] = report.streams
+    if report.last_message is not None:
+        document["last_message_at"] = rfc3339(clock.wall_ms() - round(report.last_message * 1000))
+    return document
+
+
+def _add_cause(document: dict[str, object], report: ExchangeReport) -> None:
+    if report.cause is not None:
+        document["cause"] = report.cause.value
+    if report.reason:
+        document["reason"] = report.reason
+
+
+def stream_members(report: StreamReport, clients: int) -> dict[str, object]:
+    """One stream of ``/api/streams``; ``clients`` is how many hold its topics, ``rate`` is events per second."""
+    document: dict[str, object] = {
+        "exchange": report.exchange,
+        "name": report.name,
+        "connection": report.connection,
+        "topics": [str(each) for each in report.topics],
+        "clients": clients,
+        "state": report.state.value,
+    }
+    if report.cause is not None:
+        document["cause"] = report.cause.value
+    if report.age is not None:
+        document["age_ms"] = round(report.age * 1000)
+    document["rate"] = round(report.rate, 3)
+    if report.sequence is not None:
+        document["sequence"] = report.sequence
+    document["gaps"] = report.gaps
+    document["resyncs"] = report.resyncs
+    return document

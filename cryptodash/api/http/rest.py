@@ -1,0 +1,291 @@
+"""The REST routes: each reads its query, asks the hub, and answers. What they say is built in ``reports``,
+``symbols`` and the codec."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable
+from typing import Any, Final
+
+from attrs import frozen
+from klein import Klein
+from twisted.internet.interfaces import IReactorTime
+from twisted.python.failure import Failure
+from twisted.web.http import Request
+from werkzeug.exceptions import HTTPException
+
+from cryptodash.api.addresses import Addresses
+from cryptodash.api.answer_parts import error_body
+from cryptodash.api.http import payloads
+from cryptodash.api.http.answers import Answer, error_answer, json_answer, send, stored_answer
+from cryptodash.api.http.errors import no_route_answer, not_yet_known, refused_answer, upstream_answer
+from cryptodash.api.http.guarded_request import log_failure
+from cryptodash.api.http.holds import Holds
+from cryptodash.api.http.metrics import CONTENT_TYPE, Metrics
+from cryptodash.api.http.pages import Page, load_pages, page_policy
+from cryptodash.api.http.queries import Query
+from cryptodash.api.http.refresh import CatalogueRefresh
+from cryptodash.api.http.reports import SERVICE, exchange_members, readiness, stream_members
+from cryptodash.api.http.symbols import SymbolList
+from cryptodash.core import codec
+from cryptodash.core.config import Config
+from cryptodash.core.errors import Refused, UpstreamError
+from cryptodash.core.tally import Tally
+from cryptodash.core.time import Clock, rfc3339
+from cryptodash.core.topics import Channel, Topic
+from cryptodash.hub.interfaces import IDemand, IDirectory, IValues
+
+FIRST_VALUE_S: Final = 2.0
+DEFAULT_TRADES: Final = 100
+DEFAULT_CANDLES: Final = 200
+DEFAULT_INTERVAL: Final = "1m"
+
+
+@frozen
+class Routes:
+    """The route templates: the closed set of labels that requests are counted under."""
+
+    fixed: frozenset[str]
+
+    def template(self, path: bytes) -> str:
+        text = path.decode("latin-1")
+        if text in self.fixed:
+            return text
+        return "/assets/<name>" if text.startswith("/assets/") else "unmatched"
+
+
+class Rest:
+    """Every endpoint. ``started`` is the monotonic time of the start, ``draining`` whether the
+    server is shutting down."""
+
+    app = Klein()
+    app.url_map.merge_slashes = False
+
+    def __init__(
+        self,
+        directory: IDirectory,
+        demand: IDemand,
+        values: IValues,
+        config: Config,
+        clock: Clock,
+        scheduler: IReactorTime,
+        tally: Tally,
+        version: str,
+        draining: Callable[[], bool],
+        started: float,
+    ) -> None:
+        self._directory = directory
+        self._demand = demand
+        self._values = values
+        self._config = config
+        self._clock = clock
+        self._version = version
+        self._draining = draining
+        self._started = started
+        self._addresses = Addresses(config.trusted_proxies)
+        self._holds = Holds(demand, config, clock, scheduler)
+        self._symbols = SymbolList(directory)
+        self._metrics = Metrics(tally, clock, version)
+        self._refresh = CatalogueRefresh(directory, clock)
+        self._pages = load_pages("cryptodash.dashboard", version)
+        self._documents = load_pages("cryptodash.api.http", version)
+        self.routes = Routes(
+            frozenset({rule.rule for rule in self.app.url_map.iter_rules() if "<" not in rule.rule} | {"/ws"})
+        )
+
+    def resource(self) -> Any:
+        """The routes of this instance as a twisted.web resource."""
+        return self.app.resource()
+
+    def stop(self) -> None:
+        """Release what REST clients hold."""
+        self._holds.stop()
+
+    # About the server
+
+    @app.route("/health", methods=["GET"])
+    async def health(self, request: Request) -> None:
+        uptime = round(self._clock.monotonic() - self._started, 3)
+        await send(
+            request,
+            json_answer(
+                {
+                    "status": "ok",
+                    "service": SERVICE,
+                    "timestamp": self._now(),
+                    "version": self._version,
+                    "uptime_s": uptime,
+                }
+            ),
+        )
+
+    @app.route("/ready", methods=["GET"])
+    async def ready(self, request: Request) -> None:
+        reports = self._directory.exchange_reports()
+        is_ready, document = readiness(reports, self._draining(), self._config.enable_redis, self._now())
+        await send(request, json_answer(document, 200 if is_ready else 503))
+
+    @app.route("/api/exchanges", methods=["GET"])
+    async def exchanges(self, request: Request) -> None:
+        venues = [exchange_members(report, self._clock) for report in self._directory.exchange_reports()]
+        await send(request, json_answer({"exchanges": venues}))
+
+    @app.route("/api/streams", methods=["GET"])
+    async def streams(self, request: Request) -> None:
+        found = [
+            stream_members(report, sum(map(self._demand.clients_of, report.topics)))
+            for report in self._directory.stream_reports()
+        ]
+        await send(request, json_answer({"streams": found}))
+
+    @app.route("/metrics", methods=["GET"])
+    async def metrics(self, request: Request) -> None:
+        await send(request, Answer(self._metrics.render(), content_type=CONTENT_TYPE))
+
+    # The catalogue
+
+    @app.route("/api/symbols", methods=["GET"])
+    async def symbols(self, request: Request) -> None:
+        query = Query(request)
+        exchange = query.get("exchange")
+        if exchange is not None:
+            exchange = self._exchange(exchange)
+        stored = self._symbols.answer(exchange, query.market(), query.search())
+        await send(request, stored_answer(request, stored))
+
+    @app.route("/api/symbols/refresh", methods=["POST"])
+    async def refresh(self, request: Request) -> None:
+        self._authorise(request)
+        named = Query(request).get("exchange")
+        exchanges = (self._exchange(named),) if named is not None else self._directory.exchanges()
+        counts = await self._refresh.run(exchanges)
+        message = ", ".join(f"{exchange}: {count} symbols" for exchange, count in counts.items())
+        await send(request, json_answer({"success": True, "message": message}))
+
+    def _authorise(self, request: Request) -> None:
+        token = self._config.auth_token
+        given = (request.getHeader("authorization") or "").removeprefix("Bearer ")
+        if token and not hmac.compare_digest(given.encode(), token.encode()):
+            raise Refused("unauthorized", "this needs the header Authorization: Bearer <token>", 401)
+
+    # Values
+
+    @app.route("/api/ticker", methods=["GET"])
+    async def ticker(self, request: Request) -> None:
+        query = Query(request)
+        topic = await self._first(request, query, Channel.TICKER)
+        ticker = self._values.ticker(topic)
+        if ticker is None:
+            raise not_yet_known(topic)
+        await send(request, json_answer(self._with_status(codec.ticker_payload(ticker), topic)))
+
+    @app.route("/api/orderbook", methods=["GET"])
+    @app.route("/api/orderbook/snapshot", methods=["GET"])
+    async def orderbook(self, request: Request) -> None:
+        query = Query(request)
+        topic = await self._first(request, query, Channel.ORDER_BOOK, depth=query.whole("depth"))
+        payload = payloads.snapshot_of(self._values.current(topic, self._demand.view_interval(topic, None)))
+        if payload is None:
+            raise not_yet_known(topic)
+        await send(request, json_answer(self._with_status(payload, topic)))
+
+    @app.route("/api/trades", methods=["GET"])
+    async def trades(self, request: Request) -> None:
+        query = Query(request)
+        limit = query.limit(DEFAULT_TRADES)
+        topic = await self._first(request, query, Channel.TRADE)
+        trades = self._values.trades(topic, limit)
+        if not trades:
+            raise not_yet_known(topic)
+        await send(request, json_answer(self._with_status(payloads.trades_payload(topic, limit, trades), topic)))
+
+    @app.route("/api/candles", methods=["GET"])
+    async def candles(self, request: Request) -> None:
+        query = Query(request)
+        limit, end = query.limit(DEFAULT_CANDLES), query.end()
+        topic = self._resolve(query, Channel.CANDLE, interval=query.get("interval") or DEFAULT_INTERVAL)
+        bars, cached = await self._values.candles(topic, limit, end)
+        source = self._directory.source(topic.exchange)
+        await send(request, json_answer(payloads.candles_payload(topic, limit, bars, cached, source)))
+
+    async def _first(self, request: Request, query: Query, channel: Channel, depth: int | None = None) -> Topic:
+        """The topic asked for, held for the linger, once it has a value. Raises ``Refused``:
+        ``not_yet_known`` after ``FIRST_VALUE_S``."""
+        topic = self._resolve(query, channel, depth)
+        self._holds.hold(topic, self._address(request))
+        if not await self._values.first_value(topic, self._demand.view_interval(topic, None), FIRST_VALUE_S):
+            self._resolve(query, channel, depth)  # the catalogue may have come meanwhile, and know better
+            raise not_yet_known(topic)
+        return topic
+
+    def _resolve(self, query: Query, channel: Channel, depth: int | None = None, interval: str | None = None) -> Topic:
+        market = query.market()
+        symbol = query.symbol()
+        return self._directory.resolve(
+            query.need("exchange"), market.value if market else None, channel.value, symbol, depth, interval
+        )
+
+    def _with_status(self, payload: str, topic: Topic) -> str:
+        source = self._directory.source(topic.exchange)
+        return payloads.with_status(payload, self._values.stream_status(topic), self._values.age_ms(topic), source)
+
+    def _address(self, request: Request) -> str:
+        peer = getattr(request.getClientAddress(), "host", "")
+        return self._addresses.client(peer or "", ",".join(request.requestHeaders.getRawHeaders("x-forwarded-for", [])))
+
+    def _exchange(self, name: str) -> str:
+        """The id of the venue a client names. Raises ``Refused`` (404)."""
+        exchanges = self._directory.exchanges()
+        if name.lower() not in exchanges:
+            raise Refused("unknown_exchange", f"exchange {name[:40]!r} is not one of: {', '.join(exchanges)}", 404)
+        return name.lower()
+
+    def _now(self) -> str:
+        return rfc3339(self._clock.wall_ms())
+
+    # Files
+
+    @app.route("/", methods=["GET"])
+    async def page(self, request: Request) -> None:
+        policy = page_policy(request.getHeader("host") or "")
+        await self._send_page(request, self._pages.get("index.html"), Content_Security_Policy=policy)
+
+    @app.route("/assets/<name>", methods=["GET"])
+    async def asset(self, request: Request, name: str) -> None:
+        await self._send_page(request, self._pages.get(name))
+
+    @app.route("/openapi.json", methods=["GET"])
+    async def openapi(self, request: Request) -> None:
+        await self._send_page(request, self._documents.get("openapi.json"))
+
+    @app.route("/asyncapi.json", methods=["GET"])
+    async def asyncapi(self, request: Request) -> None:
+        await self._send_page(request, self._documents.get("asyncapi.json"))
+
+    async def _send_page(self, request: Request, page: Page | None, **headers: str) -> None:
+        answer = error_answer("not_found", "no such path", 404)
+        if page is not None:
+            answer = stored_answer(request, page.stored, page.content_type, **headers)
+        await send(request, answer)
+
+    # Errors
+
+    @app.handle_errors(Refused)
+    async def refused(self, request: Request, failure: Failure) -> None:
+        assert isinstance(failure.value, Refused)
+        await send(request, refused_answer(failure.value))
+
+    @app.handle_errors(UpstreamError)
+    async def upstream_failed(self, request: Request, failure: Failure) -> None:
+        assert isinstance(failure.value, UpstreamError)
+        await send(request, upstream_answer(failure.value))
+
+    @app.handle_errors(HTTPException)
+    async def no_route(self, request: Request, failure: Failure) -> None:
+        assert isinstance(failure.value, HTTPException)
+        await send(request, no_route_answer(failure.value))
+
+    @app.handle_errors(Exception)
+    async def failed(self, request: Request, failure: Failure) -> None:
+        log_failure(failure)
+        await send(request, Answer(error_body("internal_error", "the server failed to answer"), 500))

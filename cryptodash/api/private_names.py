@@ -1,0 +1,207 @@
+"""What the clients' side relies on of Autobahn and Twisted without their promise: here alone, under public names.
+
+The usual ways of both are too slow, or decide too much, for thousands of clients; the ways past them lead through names
+that are private or described nowhere. No other module of ``api`` uses such a name. ``tests/test_private_names.py``
+lists each with the reason, and says so when an upgrade takes one away.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from typing import Any
+
+from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
+from autobahn.websocket.protocol import WebSocketProtocol
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.internet.tcp import Connection
+from twisted.protocols.policies import ProtocolWrapper
+from twisted.python.failure import Failure
+from twisted.web import server
+from twisted.web.http import HTTPChannel
+
+Headers = Sequence[tuple[str, str]]
+
+
+class ServerProtocol(WebSocketServerProtocol):
+    """Autobahn's server side of one connection. A subclass says how bytes leave (``write_frame``), what a refused
+    handshake is answered (``refusal``), and hears of every close frame before it is sent (``closing``)."""
+
+    closeHandshakeTimeoutCall: IDelayedCall | None
+    websocket_version = 13
+    """Read when a handshake succeeds; ``grant_handshake`` has no other."""
+
+    # The three that follow are Autobahn's without its descriptions of the transport and of each call for a log that is
+    # off (24 us a connection).
+
+    def connectionMade(self) -> None:
+        with contextlib.suppress(AttributeError, OSError):  # a wire in memory, a unix socket
+            self.transport.setTcpNoDelay(True)
+        WebSocketProtocol._connectionMade(self)
+        self.factory.countConnections += 1
+
+    dataReceived = WebSocketProtocol._dataReceived
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        WebSocketProtocol._connectionLost(self, reason)
+        self.factory.countConnections -= 1
+
+    def grant_handshake(self, key: str, rest: bytes) -> None:
+        """Answer an upgrade request with this key that was read and checked already; ``rest`` came behind it."""
+        self._wskey = key
+        self.websocket_protocols: list[str] = []
+        self.websocket_extensions: list[object] = []  # an offer that is not accepted needs no answer
+        self.data = rest
+        self.succeedHandshake(None)
+
+    @property
+    def deflates(self) -> bool:
+        """Whether compression was agreed."""
+        return self._perMessageCompress is not None
+
+    def send_close(self, code: int, reason: bytes) -> None:
+        """Send a close frame with any valid code (Autobahn's ``sendClose`` refuses most) and abort after the closing
+        timeout if the peer does not answer."""
+        if self.state == self.STATE_OPEN:
+            self.sendCloseFrame(code=code, reasonUtf8=reason)
+
+    def abort(self) -> None:
+        """End the connection without a word."""
+        self.dropConnection(abort=True)
+
+    def cancel_close_timeout(self) -> None:
+        """The connection is gone: nothing is left to be aborted."""
+        if self.closeHandshakeTimeoutCall is not None:
+            self.closeHandshakeTimeoutCall.cancel()
+            self.closeHandshakeTimeoutCall = None
+
+    def closed_by_us(self, wasClean: bool) -> bool:
+        """Whether we began the end that ``onClose`` tells of."""
+        return bool(self.closedByMe or (self.droppedByMe and not wasClean))
+
+    def close_code(self, code: int | None) -> int | None:
+        """The code of the first close frame; ``code`` is what ``onClose`` was told."""
+        return self.localCloseCode if self.closedByMe else code
+
+    # Autobahn's ways out
+
+    def sendCloseFrame(self, code: int | None = None, reasonUtf8: bytes | None = None, isReply: bool = False) -> None:
+        self.closing()
+        super().sendCloseFrame(code=code, reasonUtf8=reasonUtf8, isReply=isReply)
+
+    def sendData(self, data: bytes, sync: bool = False, chopsize: int | None = None) -> None:
+        self.write_frame(data)
+
+    def sendHttpErrorResponse(self, code: int, reason: str, responseHeaders: Headers | None = None) -> None:
+        self.sendData(self.refusal(code, reason, responseHeaders or ()))
+
+    def closing(self) -> None:
+        """A close frame is about to be sent, ours or the answer to the peer's."""
+        raise NotImplementedError
+
+    def write_frame(self, data: bytes) -> None:
+        """Send bytes of Autobahn's own: the handshake's answer, or a frame."""
+        raise NotImplementedError
+
+    def refusal(self, code: int, reason: str, headers: Headers) -> bytes:
+        """The HTTP answer to a handshake that is refused."""
+        raise NotImplementedError
+
+
+class _Timers:
+    """Delayed calls for Autobahn on the given reactor; its own batched timers use the global one and
+    round down to whole seconds."""
+
+    def __init__(self, reactor: IReactorTime) -> None:
+        self.call_later = reactor.callLater
+
+
+class ServerFactory(WebSocketServerFactory):
+    """Autobahn's factory, with its timers on the given reactor."""
+
+    def __init__(self, server: str, reactor: IReactorTime) -> None:
+        super().__init__(server=server, reactor=reactor)
+        self._batched_timer = _Timers(reactor)
+
+    def protocol_with_options(self, **members: Any) -> type[Any]:
+        """The protocol's class with the options, and further ``members``, as members of the class.
+
+        Autobahn copies all options into every connection and writes a report of that for its log,
+        on or not: 170 us a connection.
+        """
+        options: dict[str, Any] = {name: getattr(self, name) for name in self.protocol.CONFIG_ATTRS}
+        options = {name: staticmethod(option) if callable(option) else option for name, option in options.items()}
+        return type(self.protocol.__name__, (self.protocol,), {**options, "CONFIG_ATTRS": (), **members})
+
+
+class Channel(HTTPChannel):
+    """Twisted's side of one HTTP connection. A subclass says what a malformed request is answered
+    (``refuse_malformed``)."""
+
+    @property
+    def is_answering(self) -> bool:
+        """Whether a request came in whole and is not answered yet."""
+        return bool(self._handlingRequest)
+
+    @property
+    def headers_received(self) -> int:
+        """Header lines of the present request so far."""
+        return self._receivedHeaderCount
+
+    def take_unread(self) -> bytes:
+        """What came and was not read, which happens only where an answer ended the reading."""
+        rest, self._dataBuffer = b"".join(self._dataBuffer), []
+        return rest
+
+    def _respondToBadRequestAndDisconnect(self) -> None:
+        self.refuse_malformed()
+
+    def refuse_malformed(self) -> None:
+        """What came is no HTTP request."""
+        raise NotImplementedError
+
+
+class StarRequest(server.Request):
+    """Twisted's request, that leaves ``OPTIONS *`` to the resource (Twisted answers it itself, past all checks)."""
+
+    site: Any
+
+    def _handleStar(self) -> None:
+        self.render(self.site.resource)
+
+
+def is_producer_of(request: Any, producer: object) -> bool:
+    """Whether the request still takes what the producer makes: it has no channel once the peer is gone."""
+    return request.producer is producer and request.channel is not None
+
+
+def owner_of(transport: Any) -> Any:
+    """The protocol that a transport delivers to now."""
+    return transport.wrappedProtocol if isinstance(transport, ProtocolWrapper) else transport.protocol
+
+
+def give_to(transport: Any, protocol: Protocol) -> None:
+    """Let a connected transport deliver to another protocol from now on."""
+    if isinstance(transport, ProtocolWrapper):  # TLS
+        transport.wrappedProtocol = protocol
+    else:
+        transport.protocol = protocol
+    protocol.makeConnection(transport)
+
+
+def innermost(transport: Any) -> Any:
+    """The transport that owns the socket, below TLS and other wrappers."""
+    while getattr(transport, "transport", None) is not None:
+        transport = transport.transport
+    return transport
+
+
+def is_plain(transport: object) -> bool:
+    """Whether bytes written to the transport's socket arrive as they are (TCP or unix socket, no TLS)."""
+    return isinstance(transport, Connection) and not getattr(transport, "TLS", False)
+
+
+def unwritten(socket_owner: object) -> object:
+    """How much a transport still holds of what it is writing: changes whenever bytes leave."""
+    return len(getattr(socket_owner, "dataBuffer", b"")), getattr(socket_owner, "offset", 0)

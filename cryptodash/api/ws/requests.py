@@ -1,0 +1,101 @@
+"""What clients ask for: from bytes to checked requests. Everything wrong is ``Refused`` with a code
+and a message for a person."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from attrs import frozen
+
+from cryptodash.core import codec
+from cryptodash.core.errors import Refused
+from cryptodash.core.topics import Channel, Topic
+from cryptodash.hub.interfaces import IDirectory
+
+OPS: Final = ("subscribe", "unsubscribe", "list", "resync", "ping")
+WITH_CHANNELS: Final = frozenset(("subscribe", "unsubscribe", "resync"))
+MAX_ID: Final = 128
+MIN_RATE: Final = 0.1
+MAX_RATE: Final = 100.0
+
+
+@frozen
+class Request:
+    """What an op works on. ``id`` is echoed: a string, an integer, or None where none was sent."""
+
+    id: str | int | None
+    channels: Sequence[Any]
+
+
+def read(payload: bytes) -> dict[str, Any]:
+    """The object in a client's message, ``{"op":"subscribe","channels":[...],"id":1}``. Raises ``Refused``
+    ``invalid_message``."""
+    try:
+        message = codec.decode(payload)
+    except codec.InvalidJSON as error:
+        raise _invalid(str(error)) from None
+    if not isinstance(message, dict):
+        raise _invalid("expected an object")
+    return message
+
+
+def read_id(message: Mapping[str, Any]) -> str | int | None:
+    """The message's ``id``. Raises ``Refused`` ``invalid_message`` unless it is a short string or a 64-bit integer."""
+    value = message.get("id")
+    if (
+        value is None
+        or (isinstance(value, str) and len(value) <= MAX_ID)
+        or (type(value) is int and -(2**63) <= value < 2**63)
+    ):
+        return value
+    raise _invalid(f'"id" must be an integer or a string of at most {MAX_ID} characters')
+
+
+def read_op(message: Mapping[str, Any]) -> str:
+    """What is asked for, one of ``OPS``. Raises ``Refused``: ``invalid_message``, ``unknown_op``."""
+    op = message.get("op")
+    if not isinstance(op, str):
+        raise _invalid('expected "op", one of: ' + ", ".join(OPS))
+    if op not in OPS:
+        raise Refused("unknown_op", f"Unknown op {op[:32]!r}: expected one of: {', '.join(OPS)}")
+    return op
+
+
+def read_channels(message: Mapping[str, Any], limit: int) -> list[Any]:
+    """The message's ``channels``, unchecked. Raises ``Refused``: ``invalid_message``, ``too_many_channels``."""
+    channels = message.get("channels")
+    if not isinstance(channels, list):
+        raise _invalid('expected "channels", a list')
+    if len(channels) > limit:
+        raise Refused(
+            "too_many_channels",
+            f"{len(channels)} channels in one message: at most {limit} are allowed; nothing was done",
+        )
+    return channels
+
+
+def _invalid(reason: str) -> Refused:
+    return Refused("invalid_message", f"Invalid message format: {reason}")
+
+
+def resolve(directory: IDirectory, channel: Any) -> Topic:
+    """The topic of one entry of ``channels``. Raises ``Refused``."""
+    if not isinstance(channel, dict):
+        raise Refused("invalid_channel", "a channel is an object with channel_type, exchange, symbol")
+    get = channel.get
+    return directory.resolve(
+        get("exchange"), get("market_type"), get("channel_type"), get("symbol"), get("depth"), get("interval")
+    )
+
+
+def max_rate(channel: Mapping[str, Any], topic: Topic) -> float | None:
+    """The entry's ``max_rate`` in updates per second. Raises ``Refused`` ``invalid_max_rate``."""
+    rate = channel.get("max_rate")
+    if rate is None:
+        return None
+    if topic.channel is Channel.TRADE:
+        raise Refused("invalid_max_rate", "max_rate does not go with trade: every trade is sent")
+    if type(rate) not in (int, float) or not MIN_RATE <= rate <= MAX_RATE:
+        raise Refused("invalid_max_rate", f"max_rate {repr(rate)[:24]} is not a number from {MIN_RATE} to {MAX_RATE:g}")
+    return float(rate)

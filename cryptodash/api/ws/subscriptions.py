@@ -1,0 +1,46 @@
+"""What a client asks for, channel by channel, and what of it is accepted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from attrs import frozen
+
+from cryptodash.api.fanout.deliveries import Delivery
+from cryptodash.core import codec
+from cryptodash.core.errors import Refused
+
+
+@frozen
+class ClientSubscription:
+    """One accepted channel; ``max_rate`` as the client gave it."""
+
+    delivery: Delivery
+    max_rate: float | None
+
+    @property
+    def json(self) -> msgspec.Raw:
+        rate = "" if self.max_rate is None else f',"max_rate":{codec.text(self.max_rate)}'
+        return msgspec.Raw(codec.channel_json(self.delivery.topic, rate).encode())
+
+
+@frozen
+class RequestedChannel:
+    """One entry of a subscribe that names a topic."""
+
+    index: int
+    channel: dict[str, Any]
+    max_rate: float | None
+
+
+@frozen
+class Rejection:
+    """One entry of a request's ``channels`` that was not accepted; ``index`` is its place there."""
+
+    index: int
+    why: Refused
+
+    @property
+    def members(self) -> dict[str, object]:
+        return {"index": self.index, "code": self.why.code, "message": self.why.message}

@@ -1,0 +1,139 @@
+"""Where settings come from, and which source wins. Checked once, at start."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
+
+from attrs import evolve, frozen
+
+from cryptodash.core.config import SETTINGS, Config, Limits, host_settings
+from cryptodash.core.errors import ConfigError, Refused
+from cryptodash.core.settings import Setting, settings_of
+from cryptodash.core.topics import Topic, parse_topic
+
+PREFIX = "CRYPTODASH_"
+"""``CRYPTODASH_DEMO`` beats ``DEMO`` within one layer: bare names are common words."""
+
+T = TypeVar("T")
+
+_HOST_SETTING = re.compile(r"([A-Z0-9]+)_(?:PERPETUAL_)?(WS|REST)_URL").fullmatch
+
+
+@frozen
+class Layer:
+    """One source of settings; ``origin`` names it in errors. Only a ``.env`` file is ours entirely, so only there
+    unknown keys mean something."""
+
+    origin: str
+    values: Mapping[str, str | None]
+    own: bool = False
+
+
+def load(layers: Sequence[Layer], available: Sequence[str], *, simulated: Sequence[str] | None = None) -> Config:
+    """A checked ``Config`` from layers in order of precedence, strongest first.
+
+    ``available`` are the venues there are, ``simulated`` those of them the simulator speaks (None: all).
+    Raises ``ConfigError`` with one line that names the setting and what is allowed.
+    """
+    settings = {setting.name: setting for setting in (*SETTINGS, *host_settings(available))}
+    values = {name: value for name, setting in settings.items() if (value := _value(setting, layers)) is not None}
+    warnings = [
+        f"{layer.origin}: unknown setting {key}" for layer in layers if layer.own for key in _unknown(layer, settings)
+    ]
+    config = _assemble(values, warnings)
+    _check_exchanges(config, available, available if simulated is None else simulated)
+    return evolve(config, symbols=_topics(values.get("SYMBOLS", ()), config))
+
+
+def _unknown(layer: Layer, settings: Mapping[str, Setting]) -> list[str]:
+    known = {*settings, *(alias for setting in settings.values() for alias in setting.aliases)}
+    return [key for key in layer.values if key.removeprefix(PREFIX) not in known]
+
+
+def _value(setting: Setting, layers: Sequence[Layer]) -> object | None:
+    """The strongest layer's value; empty text means unset."""
+    readings = [(setting.name, setting.parse), *setting.aliases.items()]
+    for layer in layers:
+        for name, parse in readings:
+            for key in (PREFIX + name, name):
+                text = (layer.values.get(key) or "").strip()
+                if text:
+                    return _parsed(key, text, parse, layer, setting.is_secret)
+    return None
+
+
+def _parsed(key: str, text: str, parse: Callable[[str], T], layer: Layer, is_secret: bool) -> T:
+    try:
+        return parse(text)
+    except ValueError as error:
+        shown = "" if is_secret else f" {text[:80]!r}"
+        raise ConfigError(f"{key} ({layer.origin}):{shown} is not allowed; allowed is {error}") from None
+
+
+def _assemble(values: Mapping[str, object], warnings: list[str]) -> Config:
+    plain, limits = _fields(Config, values), _fields(Limits, values)
+    plain.pop("symbols", None)  # needs the others
+    endpoints = {name.lower(): str(value) for name, value in values.items() if _HOST_SETTING(name)}
+    if plain.get("auth_token"):
+        raise ConfigError("AUTH_TOKEN: authentication is not built yet; allowed is only leaving it unset")
+    if bool(plain.get("tls_cert")) != bool(plain.get("tls_key")):
+        raise ConfigError("TLS_CERT and TLS_KEY: allowed are both or neither")
+    # Each was parsed as its field is typed.
+    config = Config(**plain, endpoints=endpoints, limits=Limits(**limits))  # type: ignore[arg-type]
+    if config.tls_cert:
+        config = evolve(config, bind_addr=_with_tls(config))
+    if config.enable_redis:
+        warnings = [*warnings, "ENABLE_REDIS: Redis is not built yet; this process works alone"]
+    return evolve(config, warnings=tuple(warnings))
+
+
+def _fields(owner: type[Config | Limits], values: Mapping[str, object]) -> dict[str, object]:
+    return {each.attribute: values[each.name] for each in settings_of(owner) if each.name in values}
+
+
+def _with_tls(config: Config) -> str:
+    kind, _, rest = config.bind_addr.partition(":")
+    if kind not in ("tcp", "tcp6"):
+        raise ConfigError(
+            f"TLS_CERT and TLS_KEY: with BIND_ADDR {config.bind_addr[:60]!r} name the files in the endpoint string; "
+            "allowed here is host:port"
+        )
+
+    def escaped(path: str) -> str:
+        return path.replace("\\", "\\\\").replace(":", "\\:").replace("=", "\\=")
+
+    return f"ssl:{rest}:certKey={escaped(config.tls_cert)}:privateKey={escaped(config.tls_key)}"
+
+
+def _check_exchanges(config: Config, available: Sequence[str], simulated: Sequence[str]) -> None:
+    if not config.exchanges:
+        raise ConfigError(f"EXCHANGES: names no venue; allowed are {', '.join(available)}")
+    for exchange in config.exchanges:
+        if exchange not in available:
+            raise ConfigError(f"EXCHANGES: {exchange[:40]!r} is not a venue; allowed are {', '.join(available)}")
+        if config.demo and exchange not in simulated:
+            raise ConfigError(
+                f"DEMO: {exchange} has no simulator; allowed in EXCHANGES with DEMO are {', '.join(simulated)}"
+            )
+    if config.demo and config.endpoints:
+        names = ", ".join(name.upper() for name in config.endpoints)
+        raise ConfigError(f"DEMO: does not go together with {names}; allowed is one or the other")
+
+
+def _topics(texts: object, config: Config) -> tuple[Topic, ...]:
+    topics = []
+    for text in texts if isinstance(texts, tuple) else ():
+        try:
+            topic = parse_topic(text, default_depth=config.book_depth_default)
+        except Refused as error:
+            raise ConfigError(
+                f"SYMBOLS: {error.message}; allowed is exchange:market:SYMBOL[:channel[:depth or interval]]"
+            ) from None
+        if topic.exchange not in config.exchanges:
+            raise ConfigError(
+                f"SYMBOLS: {text[:80]!r} names a venue that is not enabled; allowed are {', '.join(config.exchanges)}"
+            )
+        topics.append(topic)
+    return tuple(dict.fromkeys(topics))

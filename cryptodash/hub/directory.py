@@ -1,0 +1,98 @@
+"""Which venues there are, what they trade and how they are: asked by name, answered in values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from cryptodash.core.instruments import MarketType
+from cryptodash.core.interfaces import ExchangeReport, IUpstream, StreamReport
+from cryptodash.core.topics import Topic
+from cryptodash.hub.interfaces import CatalogueSnapshot, IDirectory
+from cryptodash.hub.naming import Naming
+
+_log = Logger(namespace="cryptodash.hub.directory")
+
+
+@implementer(IDirectory)
+class Directory:
+    """Over the venues of this process. ``upstreams`` may grow until the server starts.
+
+    A topic whose catalogue was not read yet is accepted at its word (``accepted``) and looked up when the catalogue
+    comes.
+    """
+
+    def __init__(self, upstreams: Mapping[str, IUpstream], naming: Naming, book_depth_default: int) -> None:
+        self.book_depth_default = book_depth_default
+        self.on_unknown: list[Callable[[Topic], None]] = []
+        self._upstreams = upstreams
+        self._naming = naming
+        self._snapshots: dict[str, CatalogueSnapshot] = {}
+        self._unconfirmed: set[Topic] = set()
+
+    def exchanges(self) -> tuple[str, ...]:
+        return tuple(self._upstreams)
+
+    def markets(self, exchange: str) -> tuple[MarketType, ...]:
+        return self._upstreams[exchange].markets
+
+    def candle_intervals(self, exchange: str, market: MarketType) -> tuple[str, ...]:
+        return tuple(self._upstreams[exchange].intervals(market))
+
+    def source(self, exchange: str) -> str:
+        return self._upstreams[exchange].source
+
+    def resolve(
+        self,
+        exchange: object,
+        market: object,
+        channel: object,
+        symbol: object,
+        depth: object = None,
+        interval: object = None,
+    ) -> Topic:
+        return self._naming.resolve(exchange, market, channel, symbol, depth, interval)
+
+    def instruments(self, exchange: str) -> CatalogueSnapshot:
+        catalogue = self._upstreams[exchange].catalogue
+        known = self._snapshots.get(exchange)
+        if known is None or known.version != catalogue.version:
+            known = self._snapshots[exchange] = CatalogueSnapshot(catalogue.version, tuple(catalogue))
+        return known
+
+    def exchange_reports(self) -> tuple[ExchangeReport, ...]:
+        return tuple(upstream.report() for upstream in self._upstreams.values())
+
+    def stream_reports(self) -> tuple[StreamReport, ...]:
+        return tuple(report for upstream in self._upstreams.values() for report in upstream.streams())
+
+    async def refresh_catalogue(self, exchange: str) -> int:
+        return await self._upstreams[exchange].refresh_catalogue()
+
+    def accepted(self, topic: Topic) -> None:
+        """The topic is wanted from now on."""
+        if not topic.is_sweep and not self._upstreams[topic.exchange].catalogue.loaded(topic.market):
+            self._unconfirmed.add(topic)
+
+    def forget(self, topic: Topic) -> None:
+        """The topic is wanted no more."""
+        self._unconfirmed.discard(topic)
+
+    def catalogue_changed(self, exchange: str, market: MarketType) -> None:
+        """A catalogue was read (again): look up what was accepted at its word, tell of what it lacks."""
+        upstream = self._upstreams.get(exchange)
+        if upstream is None or not upstream.catalogue.loaded(market):
+            return
+        for topic in [each for each in self._unconfirmed if each.exchange == exchange and each.market is market]:
+            self._unconfirmed.discard(topic)
+            if upstream.catalogue.get(market, topic.symbol) is None:
+                self._tell_unknown(topic)
+
+    def _tell_unknown(self, topic: Topic) -> None:
+        for listener in list(self.on_unknown):
+            try:
+                listener(topic)
+            except Exception:
+                _log.failure("a listener failed on the unknown topic {topic}", topic=topic)

@@ -1,0 +1,106 @@
+"""What the simulator is told of one venue. To simulate a venue, write a dialect.
+
+A dialect is a folder ``dialects/<venue id>/`` with ``dialect.py`` and in it ``DIALECT``, or an object that another
+distribution announces in the entry-point group ``cryptodash.dialects`` under the venue's id. It is written from the
+venue's documents, never from our adapter for the venue: the two are to find each other's mistakes.
+
+- ``IDialect`` lists what is asked of it; ``implementer(IDialect)`` on its class.
+- Each of its hosts is a subclass of ``VenueHost`` (``host.py``): ``market_of``, ``received`` and ``answer`` must be
+  written, the rest of ``HostBehaviour`` where the venue differs.
+- Each stream is made by a ``StreamFeed`` (``streams.py``) from the ``SimulatedInstrument`` (``instrument.py``): its
+  book, its candles, and what its last step has changed.
+- Faults work by themselves, but for these: ``old-snapshot`` needs REST order books to come from
+  ``VenueHost.book_image``, ``crossed`` needs feeds and REST answers to look at ``SimulatedInstrument.crossed``,
+  ``delist`` needs the catalogue to ask ``VenueHost.is_delisted``; feeds about a whole market leave out what
+  ``VenueHost.is_silent`` names. A fault that the dialect does not do is left out of ``IDialect.faults``.
+- ``IRecordingReader`` is for recordings of the venue and their replay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+from attrs import frozen
+from zope.interface import Attribute, Interface
+
+from cryptodash.core.instruments import MarketType
+from cryptodash.simulator.host import HostEnvironment, VenueHost
+from cryptodash.simulator.limits import HostLimits
+from cryptodash.simulator.market import MarketSpec
+
+
+@frozen
+class HostSpec:
+    """One host name of a venue.
+
+    ``name`` is the venue's id, followed by ``-`` and the market where there are several hosts (``acme-spot``).
+    ``websocket_paths`` and ``rest_path`` are where it answers, for people who point a client at it. ``make`` is the
+    class of the host.
+    """
+
+    name: str
+    markets: tuple[MarketType, ...]
+    websocket_paths: tuple[str, ...]
+    rest_path: str
+    limits: HostLimits
+    make: Callable[[HostEnvironment], VenueHost]
+
+
+@frozen
+class StreamRequest:
+    """A client's request as the venue understands it: the streams it begins and ends by name, and the answer."""
+
+    subscribes: tuple[str, ...]
+    unsubscribes: tuple[str, ...]
+    answer: str
+
+
+@frozen
+class SnapshotRequest:
+    """A REST request for an order book. ``market`` is None where the URL does not tell it."""
+
+    market: MarketType | None
+    native: str
+    limit: int
+
+
+class IRecordingReader(Interface):
+    """How recorded frames of a venue are read, so that they can be played again."""
+
+    perpetual_words: Collection[str] = Attribute(
+        "words in a file's name that say that it holds perpetuals; a file with none of them holds spot"
+    )
+
+    def read_request(message: Mapping[str, Any]) -> StreamRequest | None:
+        """What a client's message asks for; None for one that is no request. Names that are no texts are passed
+        over."""
+
+    def read_data(message: Mapping[str, Any], text: str, requested: Sequence[str]) -> tuple[str, str] | None:
+        """(stream, frame) of a recorded data frame, ``message`` being what ``text`` says; None for everything else,
+        answers above all.
+
+        ``requested`` are the streams the recorder asked for: the one way to know the stream of a frame that does not
+        say it. The frame is ``text``, in the form that a client of the stream gets.
+        """
+
+    def native_of(stream: str) -> str:
+        """The venue's name of the instrument that a stream is about, in upper case."""
+
+    def prices_in(text: str) -> Iterable[str]:
+        """Prices that a frame mentions, as their text: a recording has no catalogue, so that the tick size is told from
+        these."""
+
+    def read_snapshot_request(url: str) -> SnapshotRequest | None:
+        """What a REST URL asks for, with or without a host; None if it is no order book. Raises ``ValueError`` for a
+        limit that is no number."""
+
+
+class IDialect(Interface):
+    """One venue's wire as the simulator speaks it."""
+
+    exchange: str = Attribute("the venue's id: its folder's or its entry point's name")
+    hosts: Sequence[HostSpec] = Attribute("each market belongs to one of them")
+    markets: Mapping[MarketType, MarketSpec] = Attribute("what each market of its hosts lists")
+    faults: Collection[str] = Attribute("names of the faults it does; ``faults.FAULTS`` if it does all of them")
+    recordings: IRecordingReader | None = Attribute("None if recordings of the venue cannot be played")

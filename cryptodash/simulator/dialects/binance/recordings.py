@@ -1,0 +1,63 @@
+"""Recorded frames of Binance: their streams, their requests, and the REST snapshots that belong to them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from zope.interface import implementer
+
+from cryptodash.core.instruments import MarketType
+from cryptodash.simulator.dialect import IRecordingReader, SnapshotRequest, StreamRequest
+from cryptodash.simulator.dialects.binance import messages
+
+_prices = re.compile(r'\["([0-9]+\.[0-9]+)",|"(?:p|b|a|c)":"([0-9]+\.[0-9]+)"')
+"""``["63704.01000000",`` of a level; ``p`` of a trade, ``b`` and ``a`` of a quote, ``c`` of a 24 h ticker."""
+
+_MARKETS = {"/api/v3/depth": MarketType.SPOT, "/fapi/v1/depth": MarketType.PERPETUAL}
+
+
+@implementer(IRecordingReader)
+class BinanceRecordings:
+    """Frames of combined connections, ``{"stream":"btcusdt@trade","data":{...}}``, and bare ones of a connection with a
+    single stream."""
+
+    perpetual_words = ("usdm", "perp", "swap")
+
+    def read_request(self, message: Mapping[str, Any]) -> StreamRequest | None:
+        """``{"method":"SUBSCRIBE","params":["btcusdt@trade"],"id":1}``; whatever its method, it is acknowledged."""
+        method, names = message.get("method"), message.get("params") or []
+        if not isinstance(method, str) or not isinstance(names, list):
+            return None
+        streams = tuple(name for name in names if isinstance(name, str))
+        return StreamRequest(
+            streams if method == "SUBSCRIBE" else (),
+            streams if method == "UNSUBSCRIBE" else (),
+            messages.ack(message.get("id")),
+        )
+
+    def read_data(self, message: Mapping[str, Any], text: str, requested: Sequence[str]) -> tuple[str, str] | None:
+        """Bare frames get the combined wrapper, which adapters expect."""
+        name = message.get("stream")
+        if isinstance(name, str):
+            return name, text
+        if len(requested) == 1 and "result" not in message and "code" not in message:
+            return requested[0], messages.wrapped(requested[0], text)
+        return None
+
+    def native_of(self, stream: str) -> str:
+        return stream.partition("@")[0].upper()
+
+    def prices_in(self, text: str) -> Iterable[str]:
+        return (level or field for level, field in _prices.findall(text))
+
+    def read_snapshot_request(self, url: str) -> SnapshotRequest | None:
+        """``https://api.binance.com/api/v3/depth?symbol=BTCUSDT&limit=1000``"""
+        asked = urlsplit(url)
+        if asked.path not in _MARKETS:
+            return None
+        query = parse_qs(asked.query)
+        native, limit = query.get("symbol", [""])[0], query.get("limit", ["1"])[0]
+        return SnapshotRequest(_MARKETS[asked.path], native, int(limit))

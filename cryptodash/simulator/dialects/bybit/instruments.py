@@ -1,0 +1,85 @@
+"""What the simulated Bybit lists. The numbers of a line are explained at ``read_table``."""
+
+from __future__ import annotations
+
+from cryptodash.core.instruments import MarketType
+from cryptodash.simulator.instrument_spec import InstrumentSpec, multiplied, read_table
+from cryptodash.simulator.market import MarketSpec
+
+_SPOT = """
+BTC USDT 1 1 6 1 7200
+ETH USDT 2 1 5 1 7200
+SOL USDT 2 1 4 1 3600
+XRP USDT 4 1 2 1 3600
+DOGE USDT 5 1 1 1 1800
+ADA USDT 4 1 2 1 1800
+AVAX USDT 2 1 3 1 900
+LINK USDT 3 1 3 1 900
+LTC USDT 2 1 4 1 900
+DOT USDT 3 1 2 1 900
+TRX USDT 5 1 2 1 900
+SUI USDT 4 1 2 1 900
+BNB USDT 1 1 4 1 900
+NEAR USDT 3 1 1 1 600
+UNI USDT 3 1 3 1 600
+ATOM USDT 3 1 2 1 600
+PEPE USDT 10 1 0 1 1800
+SHIB USDT 9 1 0 1 1200
+BTC USDC 2 1 6 1 1800
+ETH USDC 2 1 5 1 1800
+ETH BTC 6 1 4 1 600
+SOL BTC 7 1 3 1 300
+NKN USDT 5 1 1 1 15
+"""
+
+_LINEAR = """
+BTC USDT 2 10 3 1 9000
+ETH USDT 2 1 2 1 7200
+SOL USDT 3 10 1 1 5400
+XRP USDT 4 1 1 1 3600
+DOGE USDT 5 1 0 1 1800
+ADA USDT 4 1 0 1 1800
+AVAX USDT 3 1 1 1 900
+LINK USDT 3 1 1 1 900
+LTC USDT 2 1 1 1 900
+DOT USDT 4 1 1 1 900
+TRX USDT 5 1 0 1 900
+SUI USDT 5 10 0 10 900
+BNB USDT 2 10 2 1 900
+BCH USDT 2 10 2 1 900
+NEAR USDT 3 1 1 1 600
+UNI USDT 3 1 1 1 600
+ATOM USDT 3 1 1 1 600
+FIL USDT 3 1 1 1 600
+1000xPEPE USDT 7 1 0 100 1800
+1000xSHIB USDT 6 1 0 10 1200
+BTC USDC 2 10 3 1 1800
+ETH USDC 2 1 2 1 1800
+NKN USDT 5 1 0 1 15
+"""
+
+# What a real catalogue holds besides: a dated future that is no perpetual.
+_DATED = InstrumentSpec(
+    "bybit", MarketType.PERPETUAL, "BTC", "USDT", "BTCUSDT-26MAR27", 2, 50, 3, 1, "BTC", kind="future"
+)
+
+
+def _contract_base(asset: str, multiplier: int) -> str:
+    """Older contracts put the multiplier last."""
+    return f"SHIB{multiplier}" if asset == "SHIB" and multiplier > 1 else multiplied(asset, multiplier)
+
+
+def _contract_name(base: str, quote: str) -> str:
+    """``BTCUSDT``, but ``BTCPERP`` for a contract in USDC."""
+    return f"{base}PERP" if quote == "USDC" else base + quote
+
+
+MARKETS = {
+    MarketType.SPOT: MarketSpec(read_table("bybit", MarketType.SPOT, _SPOT)),
+    MarketType.PERPETUAL: MarketSpec(
+        (
+            *read_table("bybit", MarketType.PERPETUAL, _LINEAR, base_name=_contract_base, native_name=_contract_name),
+            _DATED,
+        )
+    ),
+}

@@ -1,0 +1,130 @@
+"""Starts and stops the faults of a simulator, from code and from the control port. Every fault ends by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+from twisted.internet.interfaces import IReactorTime
+
+from cryptodash.core.errors import CryptodashError
+from cryptodash.core.instruments import MarketType
+from cryptodash.simulator.faults import FAULTS, GARBAGE, Fault, FaultKind
+from cryptodash.simulator.host import VenueHost
+
+DEFAULT_SECONDS = 10.0
+MAX_SECONDS = 3_600.0
+_MOST_ACTIVE = 100
+
+
+class UnknownFault(CryptodashError, ValueError):
+    """A fault that does not exist, or that cannot be applied as asked; the message says what is allowed."""
+
+
+class FaultRunner:
+    """The faults of one simulator. ``supported``: by venue, the names of those that its dialect does."""
+
+    def __init__(
+        self, reactor: IReactorTime, hosts: Sequence[VenueHost], supported: Mapping[str, Collection[str]]
+    ) -> None:
+        self._reactor = reactor
+        self._hosts = hosts
+        self._supported = supported
+        self._affected: dict[Fault, list[VenueHost]] = {}
+
+    @property
+    def active(self) -> list[Fault]:
+        """The running faults, in the order in which they began."""
+        return list(self._affected)
+
+    def start(
+        self,
+        exchange: str,
+        name: str,
+        symbol: str | None = None,
+        seconds: float | None = None,
+        market: MarketType | str | None = None,
+    ) -> Fault:
+        """Begin a fault; it ends after ``seconds`` (10 by default, at most an hour).
+
+        ``symbol`` is ``BTC-USDT`` or the venue's own name. Raises ``UnknownFault``.
+        """
+        kind = FAULTS.get(name)
+        if kind is None:
+            raise UnknownFault(f"{name[:40]!r} is not one of: {', '.join(FAULTS)}")
+        only = _market(market)
+        hosts = self._hosts_of(exchange, only)
+        if name not in self._supported[exchange]:
+            named = ", ".join(each for each in FAULTS if each in self._supported[exchange])
+            raise UnknownFault(f"the simulated {exchange} does not do {name}; it does: {named}")
+        if len(self._affected) >= _MOST_ACTIVE:
+            raise UnknownFault(f"{_MOST_ACTIVE} faults are running already")
+        lasting = DEFAULT_SECONDS if seconds is None else seconds
+        if not 0 < lasting <= MAX_SECONDS:
+            raise UnknownFault(f"seconds must be above 0 and at most {MAX_SECONDS:.0f}")
+        natives = _natives(hosts, kind, name, symbol)
+        until = self._reactor.seconds() + lasting
+        garbage = (*GARBAGE, *hosts[0].garbage)
+        fault = Fault(name, exchange, only, symbol, natives, until, garbage)
+        self._affected[fault] = hosts
+        fault.call = self._reactor.callLater(0 if kind.once else lasting, self._end, fault)
+        for host in hosts:
+            host.begin(fault)
+        return fault
+
+    def _hosts_of(self, exchange: str, market: MarketType | None) -> list[VenueHost]:
+        hosts = [
+            each for each in self._hosts if each.exchange == exchange and (market is None or market in each.markets)
+        ]
+        if not hosts:
+            simulated = ", ".join(sorted({host.exchange for host in self._hosts}))
+            raise UnknownFault(f"{exchange[:40]!r} is not simulated; one of: {simulated}")
+        return hosts
+
+    def stop(self, exchange: str | None = None, name: str | None = None, symbol: str | None = None) -> int:
+        """End the running faults that match; all of them without arguments. Returns how many."""
+        chosen = [
+            fault
+            for fault in self._affected
+            if (exchange is None or fault.exchange == exchange)
+            and (name is None or fault.name == name)
+            and (symbol is None or fault.symbol == symbol)
+        ]
+        for fault in chosen:
+            self._end(fault)
+        return len(chosen)
+
+    def _end(self, fault: Fault) -> None:
+        hosts = self._affected.pop(fault)
+        if fault.call is not None and fault.call.active():
+            fault.call.cancel()
+        for host in hosts:
+            host.end(fault)
+
+
+def _natives(hosts: Sequence[VenueHost], kind: FaultKind, name: str, symbol: str | None) -> frozenset[str] | None:
+    """The venue's names of the instruments that a fault is limited to; None for all."""
+    if symbol is None:
+        if kind.needs_symbol:
+            raise UnknownFault(f"{name} needs a symbol")
+        return None
+    if not kind.per_symbol:
+        raise UnknownFault(f"{name} concerns the whole venue: no symbol, please")
+    wanted = symbol.upper()
+    listed = [each for host in hosts for market in host.markets.values() for each in market.specs]
+    natives = frozenset(
+        each.native
+        for each in listed
+        if wanted in (each.native.upper(), f"{each.base}-{each.quote}".upper()) and each.kind != "future"
+    )
+    if not natives:
+        raise UnknownFault(f"{symbol[:40]!r} is not listed there")
+    return natives
+
+
+def _market(market: MarketType | str | None) -> MarketType | None:
+    if market is None:
+        return None
+    try:
+        return MarketType(market)
+    except ValueError:
+        raise UnknownFault("market is spot or perpetual") from None

@@ -1,0 +1,63 @@
+"""What one venue's hosts do in their own way: the methods a dialect writes."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+
+from cryptodash.core.instruments import MarketType
+from cryptodash.simulator.http_answer import HttpAnswer
+from cryptodash.simulator.session import ClientSession
+from cryptodash.simulator.streams import Stream
+
+
+class HostBehaviour(ABC):
+    """To be implemented in a subclass of ``VenueHost``: what must be said first, then what may be."""
+
+    lifetime: float | None = None
+    """Seconds after which the venue cuts a connection."""
+    garbage: Sequence[str] = ()
+    """Broken frames that are nearly the venue's, for the fault ``garbage``."""
+
+    # --- what a dialect must say ---
+
+    @abstractmethod
+    def market_of(self, path: str) -> MarketType | None:
+        """The market a WebSocket path serves; None for a path that does not exist."""
+
+    @abstractmethod
+    def received(self, session: ClientSession, text: str) -> None:
+        """A text frame came: read it, ``subscribe`` and ``unsubscribe``, and ``reply``."""
+
+    @abstractmethod
+    def answer(self, path: str, query: Mapping[str, str]) -> HttpAnswer:
+        """The answer to a GET request; the faults have let it through."""
+
+    # --- what a dialect may say ---
+
+    def greeted(self, session: ClientSession, query: Mapping[str, str]) -> None:  # noqa: B027 (most venues wait)
+        """A connection has opened: the venue may speak first, and begin to watch heartbeats."""
+
+    def deliver(self, session: ClientSession, stream: Stream, payload: str) -> None:
+        """One frame to one session."""
+        session.push(payload)
+
+    def announce_maintenance(self, session: ClientSession) -> None:
+        """The venue goes down for maintenance: say so the venue's way, and close."""
+        session.close(1012, "service restart")
+
+    def blocked(self) -> HttpAnswer:
+        """To REST requests and upgrades from a country that the venue does not serve."""
+        return HttpAnswer(451, b"Unavailable For Legal Reasons")
+
+    def too_many_requests(self, retry_after: str) -> HttpAnswer:
+        """To a REST request beyond the limit."""
+        return HttpAnswer(429, b"Too Many Requests", {"Retry-After": retry_after})
+
+    def banned(self, retry_after: str) -> HttpAnswer:
+        """To a REST request of a banned address."""
+        return HttpAnswer(418, b"I'm a teapot", {"Retry-After": retry_after})
+
+    def out_of_service(self) -> HttpAnswer:
+        """To a REST request during maintenance."""
+        return HttpAnswer(503, b"Service Unavailable")

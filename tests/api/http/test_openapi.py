@@ -1,0 +1,359 @@
+"""The two descriptions against the server, both ways: what is sent is described, and what is described is sent."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import msgspec
+import pytest
+from jsonschema import Draft202012Validator
+from openapi_schema_validator import OAS31Validator
+
+from cryptodash.api.http.rest import Rest
+from cryptodash.core import codec
+from cryptodash.core.errors import UpstreamError
+from cryptodash.core.events import BookDelta, BookSnapshot, Candle, Cause, Side, State, StreamStatus, Ticker, Trade
+from cryptodash.core.instruments import MarketType, Symbol
+from cryptodash.core.interfaces import StreamReport
+from cryptodash.core.topics import Channel, Topic
+
+RECEIVED = 1_700_000_000_123
+"""When the frames of these tests came in, ms."""
+
+T0 = 1_704_067_200_000
+TICKER_NUMBERS = (
+    "bid",
+    "ask",
+    "bid_size",
+    "ask_size",
+    "open_24h",
+    "high_24h",
+    "low_24h",
+    "volume_24h",
+    "quote_volume_24h",
+)
+TICKER_MORE = ("change_24h", "change_pct_24h", "mark_price", "index_price", "funding_rate", "open_interest")
+TICKER_TIMES = ("next_funding_time", "quote_time", "last_time", "stats_time")
+FULL_TICKER: dict[str, Any] = {**dict.fromkeys(TICKER_NUMBERS + TICKER_MORE, "1.50"), **dict.fromkeys(TICKER_TIMES, T0)}
+
+LATER = {"OrderBook.checksum", "OrderBookSnapshot.payload.checksum"}
+"""Described for venues that check their books by a checksum; the first venues have none."""
+
+
+class Description:
+    """A document, its schemas, and which of their members have been seen."""
+
+    def __init__(self, document: Any, validator: Callable[..., Any]) -> None:
+        self.document = document
+        self.schemas = document["components"]["schemas"]
+        self._validator = validator
+        self.seen: set[str] = set()
+
+    def check(self, schema: Any, value: Any) -> None:
+        """The value fits the schema; its members count as seen."""
+        self._validator({**schema, "components": {"schemas": self.schemas}}).validate(value)
+        self._see(schema, value, "")
+
+    def fits(self, schema: Any, value: Any) -> bool:
+        return bool(self._validator({**schema, "components": {"schemas": self.schemas}}).is_valid(value))
+
+    def _see(self, schema: Any, value: Any, at: str) -> None:
+        if "$ref" in schema:
+            at = schema["$ref"].rpartition("/")[2]
+            schema = self.schemas[at]
+        for option in schema.get("oneOf", ()):
+            if self.fits(option, value):
+                self._see(option, value, at)
+        if isinstance(value, dict):
+            for name, member in value.items():
+                inner = schema.get("properties", {}).get(name)
+                if inner is not None:
+                    self.seen.add(f"{at}.{name}")
+                    self._see(inner, member, f"{at}.{name}")
+                elif isinstance(schema.get("additionalProperties"), dict):
+                    self._see(schema["additionalProperties"], member, at)
+        elif isinstance(value, list):
+            for item in value:
+                self._see(schema.get("items", {}), item, at)
+
+    def members(self) -> set[str]:
+        return {member for name, schema in self.schemas.items() for member in _members(schema, name)}
+
+
+def _members(schema: Any, at: str) -> Iterator[str]:
+    for name, inner in schema.get("properties", {}).items():
+        yield f"{at}.{name}"
+        yield from _members(inner, f"{at}.{name}")
+    if "items" in schema:
+        yield from _members(schema["items"], at)
+
+
+@pytest.fixture
+def openapi(web: Any) -> Description:
+    return Description(web.get("/openapi.json").json(), OAS31Validator)
+
+
+@pytest.fixture
+def asyncapi(web: Any) -> Description:
+    return Description(web.get("/asyncapi.json").json(), Draft202012Validator)
+
+
+def test_every_route_is_described_and_every_description_is_a_route(openapi: Description) -> None:
+    routes = {
+        (rule.rule, method.lower())
+        for rule in Rest.app.url_map.iter_rules()
+        for method in rule.methods - {"HEAD", "OPTIONS"}
+        if "<" not in rule.rule
+    }
+    assert routes == {(path, method) for path, item in openapi.document["paths"].items() for method in item}
+
+
+@pytest.mark.parametrize("path", ["/openapi.json", "/asyncapi.json"])
+def test_objects_are_closed_and_carry_the_version(web: Any, path: str) -> None:
+    document = web.get(path).json()
+    assert document["info"]["version"] == "1.2.3"
+
+    def walk(schema: Any, at: str) -> None:
+        if isinstance(schema, dict):
+            if isinstance(schema.get("properties"), dict):
+                assert schema["additionalProperties"] is False, at
+            for name, inner in schema.items():
+                walk(inner, f"{at}/{name}")
+
+    walk(document["components"]["schemas"], path)
+
+
+def fill(web: Any) -> None:
+    """Put something into every member that an answer can have."""
+    ticker = web.put_ticker(**FULL_TICKER)
+    web.hub.statuses[ticker] = StreamStatus(ticker, State.STALE, Cause.SILENT, ("quote",), T0)
+    web.put_book()
+    web.put_trades(2)
+    web.hub.bars = ([Candle(web.topic(Channel.CANDLE), T0, RECEIVED, "1", "2", "1", "2", "10", True, "rest")], True)
+    upstream = web.hub.upstreams["binance"]
+    upstream.status = {
+        "status": "degraded",
+        "cause": Cause.SILENT,
+        "reason": "one host is slow",
+        "unknown_topics": ("binance:spot:NO-PE:ticker",),
+    }
+    upstream.reports = [StreamReport("binance", "x", "c1", (ticker,), State.STALE, Cause.GAP, 1.0, 2.0, 9, 1, 1)]
+
+
+PAIR = "exchange=binance&symbol=BTC-USDT"
+CALLS: list[tuple[str, str, str, int, Callable[[Any], None]]] = [
+    ("GET", "/health", "", 200, fill),
+    ("GET", "/ready", "", 200, fill),
+    ("GET", "/ready", "", 503, lambda web: web.state.update(draining=True)),
+    ("GET", "/api/exchanges", "", 200, fill),
+    ("GET", "/api/symbols", "", 200, fill),
+    ("GET", "/api/symbols", "market_type=x", 400, fill),
+    ("GET", "/api/symbols", "exchange=x", 404, fill),
+    ("POST", "/api/symbols/refresh", "exchange=bybit", 200, fill),
+    ("POST", "/api/symbols/refresh", "exchange=bybit", 429, lambda web: web.get("/api/symbols/refresh", "POST")),
+    (
+        "POST",
+        "/api/symbols/refresh",
+        "",
+        502,
+        lambda web: setattr(web.hub.upstreams["binance"], "refresh_error", UpstreamError("banned", "x", 1)),
+    ),
+    ("GET", "/api/ticker", PAIR, 200, fill),
+    ("GET", "/api/ticker", PAIR, 409, lambda web: None),
+    ("GET", "/api/ticker", PAIR + "&market_type=x", 400, fill),
+    ("GET", "/api/ticker", "exchange=x&symbol=y-z", 404, fill),
+    ("GET", "/api/orderbook", PAIR, 200, fill),
+    ("GET", "/api/orderbook/snapshot", PAIR, 200, fill),
+    ("GET", "/api/trades", PAIR, 200, fill),
+    ("GET", "/api/candles", PAIR, 200, fill),
+    ("GET", "/api/candles", PAIR, 502, lambda web: setattr(web.hub, "bars", UpstreamError("banned", "x"))),
+    ("GET", "/api/streams", "", 200, fill),
+]
+
+
+def test_every_json_answer_fits_and_every_described_member_is_seen(make_web: Any, openapi: Description) -> None:
+    for method, path, query, status, arrange in CALLS:
+        web = make_web("binance", "bybit", enable_redis=True)
+        arrange(web)
+        wire = web.wire()
+        wire.ask(f"{path}?{query}", method)
+        web.scheduler.advance(2)
+        answer = wire.response()
+        assert answer.status == status, (path, answer.body)
+        described = openapi.document["paths"][path][method.lower()]["responses"][str(status)]
+        openapi.check(described["content"]["application/json"]["schema"], answer.json())
+    assert openapi.members() - openapi.seen == LATER & openapi.members()
+
+
+def _messages() -> Iterator[tuple[str, bytes]]:
+    def topic(channel: Channel, **more: Any) -> Topic:
+        return Topic("binance", MarketType.PERPETUAL, Symbol("BTC", "USDT"), channel, **more)
+
+    ticker, book, candle = (
+        topic(Channel.TICKER),
+        topic(Channel.ORDER_BOOK, depth=5),
+        topic(Channel.CANDLE, interval="1m"),
+    )
+    trade = Trade(topic(Channel.TRADE), T0, RECEIVED, "1", "1.5", "2", Side.SELL)
+    level = [("1.5", "2.00")]
+    yield "Ticker", codec.message("ticker", codec.ticker_payload(Ticker(ticker, T0, RECEIVED, "1.5", **FULL_TICKER)))
+    yield "Trade", codec.message("trade", codec.trade_payload(trade))
+    yield "Trade", codec.message("trade", codec.trade_payload(trade, replayed=True))
+    yield (
+        "OrderBookSnapshot",
+        codec.message(
+            "order_book_snapshot", codec.snapshot_payload(BookSnapshot(book, T0, RECEIVED, 1, level, level, True))
+        ),
+    )
+    delta = BookDelta(book, T0, RECEIVED, 2, level, level, ["1.4"], ["1.6"])
+    yield "OrderBookDelta", codec.message("order_book_delta", codec.delta_payload(delta))
+    bar = Candle(candle, T0, RECEIVED, "1", "2", "1", "2", "3.0", True, "trades", True)
+    yield "Candle", codec.message("candle", codec.candle_payload(bar))
+    for status in (
+        StreamStatus(ticker, State.STALE, Cause.SILENT, ("quote",), T0),
+        StreamStatus(book, State.LIVE, since=T0),
+        StreamStatus(candle, State.LIVE, since=T0),
+    ):
+        yield "Status", codec.message("status", codec.status_payload(status, source="live", age_ms=7))
+
+
+def _session_messages() -> Iterator[tuple[str, bytes]]:
+    """What one session answers, through the real session and the frame it would put on the wire."""
+
+    from cryptodash.api.fanout.conflation import gap_message
+    from cryptodash.api.fanout.traffic import Traffic
+    from cryptodash.api.ws import session as rules
+    from cryptodash.api.ws.frames import text_frame
+    from cryptodash.core.config import Limits
+    from cryptodash.core.tally import Tally
+    from cryptodash.core.time import ManualClock
+
+    frames: list[bytes] = []
+    hub = _Hub()
+    fanout = SimpleNamespace(
+        clock=ManualClock(),
+        traffic=Traffic(Tally()),
+        subscribe=lambda writer, deliveries: None,
+        close=lambda writer: None,
+    )
+    writer = SimpleNamespace(send_answer=frames.append, send_current=lambda deliveries: None)
+    client = rules.Session(
+        hub,
+        hub,
+        fanout,
+        writer,
+        Limits(),
+        rules.Identity("1.2.3", "live", 20_000),
+        "123e4567-e89b-42d3-a456-426614174000",
+    )
+    client.opened()
+    good = '{"channel_type":"order_book","exchange":"binance","symbol":"BTC-USDT","depth":5,"max_rate":2}'
+    candle = '{"channel_type":"candle","exchange":"binance","symbol":"BTC-USDT","interval":"1m"}'
+    for request in (
+        f'{{"op":"subscribe","id":7,"channels":[{good},{candle},5]}}',
+        f'{{"op":"resync","id":"a","channels":[{good},5]}}',
+        '{"op":"list","id":1}',
+        f'{{"op":"unsubscribe","id":2,"channels":[{good}]}}',
+        '{"op":"ping","id":3}',
+    ):
+        client.received(request.encode())
+    names = ["Greeting", "Subscribed", "Error", "Resynced", "Error", "Channels", "Unsubscribed", "Pong"]
+    frames.append(text_frame(gap_message(hub.resolve("", "", "trade", "", None, None), 3)))
+    yield from zip([*names, "Gap"], (frame[frame.index(b"{") :] for frame in frames), strict=True)
+
+
+class _Hub:
+    """Just enough of a hub for a session."""
+
+    def resolve(
+        self, exchange: Any, market: Any, channel: Any, symbol: Any, depth: Any = None, interval: Any = None
+    ) -> Topic:
+        return Topic(
+            "binance",
+            MarketType.SPOT,
+            Symbol("BTC", "USDT"),
+            Channel(channel),
+            depth=depth or 0,
+            interval=interval or "",
+        )
+
+    def view_interval(self, topic: Topic, max_rate: float | None) -> int:
+        return 0
+
+    def hold(self, topic: Topic, interval: int) -> None: ...
+
+    def release(self, topic: Topic, interval: int) -> None: ...
+
+
+def test_every_message_of_ws_fits_and_every_described_member_is_seen(asyncapi: Description) -> None:
+    for name, body in [*_messages(), *_session_messages()]:
+        value = msgspec.json.decode(body)
+        asyncapi.check({"$ref": f"#/components/schemas/{name}"}, value)
+    asked = {"Channel", "Subscribe", "Unsubscribe", "Resync", "List", "Ping"}
+    missing = {member for member in asyncapi.members() - asyncapi.seen if member.partition(".")[0] not in asked}
+    assert missing == LATER & asyncapi.members()
+
+
+REQUESTS = [
+    (
+        "Subscribe",
+        '{"op":"subscribe","channels":[{"channel_type":"ticker",'
+        '"exchange":"binance", "symbol":{"base":"BTC","quote":"USDT"}}]}',
+        True,
+    ),
+    (
+        "Subscribe",
+        '{"op":"subscribe","id":1,"channels":[{"channel_type":"orderbook",'
+        '"exchange":"bybit","symbol":"BTCUSDT","depth":5}]}',
+        True,
+    ),
+    ("Unsubscribe", '{"op":"unsubscribe","channels":[]}', True),
+    ("Ping", '{"op":"ping"}', True),
+    ("List", '{"op":"list","id":"x"}', True),
+    ("Resync", '{"op":"resync"}', False),
+    (
+        "Subscribe",
+        '{"op":"subscribe","channels":[{"channel_type":"bbo","exchange":"binance","symbol":"BTC-USDT"}]}',
+        False,
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "text", "fits"), REQUESTS)
+def test_requests_are_described_as_the_contract_shows_them(
+    asyncapi: Description, name: str, text: str, fits: bool
+) -> None:
+    assert asyncapi.fits({"$ref": f"#/components/schemas/{name}"}, msgspec.json.decode(text)) is fits
+
+
+def test_every_message_is_in_a_channel_and_an_operation(asyncapi: Description) -> None:
+    document = asyncapi.document
+    messages = set(document["components"]["messages"])
+    assert set(document["channels"]["ws"]["messages"]) == messages
+    used = {
+        each["$ref"].rpartition("/")[2]
+        for operation in document["operations"].values()
+        for each in operation["messages"]
+    }
+    assert used == messages
+
+
+def test_the_page_obeys_its_own_policy(web: Any) -> None:
+    page = web.get("/", Host="dash.example:8080")
+    assert (
+        "connect-src 'self' ws://dash.example:8080 wss://dash.example:8080;" in page.headers["content-security-policy"]
+    )
+    assert "require-trusted-types-for 'script'" in page.headers["content-security-policy"]
+    html = page.body.decode()
+    assert not re.search(r"<style|\sstyle=|\son[a-z]+=|<script(?![^>]* src=)", html)
+    assert page.headers["cache-control"] == "no-cache" and page.headers["content-type"].startswith("text/html")
+    for name in re.findall(r'(?:href|src)="(assets/[^"]+)"', html):
+        asset = web.get(f"/{name}")
+        assert asset.status == 200 and name.endswith("?v=1.2.3")
+        assert not re.search(
+            r"innerHTML|outerHTML|insertAdjacent|document\.write|eval\(|https?://", asset.body.decode()
+        )
+        assert web.get(f"/{name}", If_None_Match=asset.headers["etag"]).status == 304

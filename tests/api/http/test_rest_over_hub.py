@@ -1,0 +1,126 @@
+"""REST over the real hub: values that a venue publishes come out of the routes,
+and what is asked for is wanted no longer than it must be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+
+from cryptodash.api.http.rest import Rest
+from cryptodash.api.http.site import make_site
+from cryptodash.core.config import Config
+from cryptodash.core.events import BookChanged, Cause, Side, State, StreamStatus, Ticker, Trade
+from cryptodash.core.tally import Tally
+from cryptodash.core.topics import Topic
+from cryptodash.hub.broadcaster import Broadcaster
+
+RECEIVED = 1_700_000_000_123
+"""When the frames of these tests came in, ms."""
+
+T0 = 1_704_067_200_000
+PAIR = "exchange=binance&symbol=BTC-USDT"
+
+
+class Book:
+    """A book of two levels a side."""
+
+    def top(self, depth: int) -> Any:
+        return [("1.0", "2.0"), ("0.9", "1")][:depth], [("1.1", "2.0"), ("1.2", "1")][:depth]
+
+
+@pytest.fixture
+def served(web: Any) -> Any:
+    """The double's server again, now with the real hub; ``wanted`` are the topics its venue streams."""
+    scheduler, tally, config = web.scheduler, Tally(), Config()
+    upstream = web.hub.upstreams["binance"]
+    wanted: set[Topic] = set()
+
+    class Streaming(type(upstream)):  # type: ignore[misc]
+        def want(self, topics: Iterable[Topic]) -> None:
+            wanted.update(topics)
+
+        def drop(self, topics: Iterable[Topic]) -> None:
+            wanted.difference_update(topics)
+
+        def confirmed_at(self, topic: Topic) -> float | None:
+            return float(scheduler.monotonic())
+
+    web.hub = Broadcaster(config, scheduler, scheduler, tally)
+    web.hub.add_upstream(Streaming("binance"))
+    web.rest = Rest(web.hub, web.hub, web.hub, config, scheduler, scheduler, tally, "1.2.3", lambda: False, 0.0)
+    web.site = make_site(web.rest, web.socket, config, scheduler, scheduler, tally)
+    web.wanted = wanted
+    return web
+
+
+def publish(web: Any, kind: str, topic: Topic) -> None:
+    upstream = topic.upstream
+    web.hub.publish(StreamStatus(upstream, State.LIVE, since=T0))
+    if kind == "ticker":
+        web.hub.publish(Ticker(upstream, T0, RECEIVED, "43250.50000000"))
+    elif kind == "trades":
+        web.hub.publish(Trade(upstream, T0, RECEIVED, "1", "1.50", "2.0", Side.BUY))
+    else:
+        web.hub.publish(BookChanged(upstream, Book(), T0, RECEIVED, True))
+
+
+@pytest.mark.parametrize("kind", ["ticker", "trades", "orderbook"])
+def test_a_first_value_comes_out_as_soon_as_the_venue_sends_it(served: Any, kind: str) -> None:
+    wire = served.wire()
+    wire.ask(f"/api/{kind}?{PAIR}")
+    (topic,) = served.wanted
+    served.scheduler.advance(0.5)
+    assert wire.received() == b""
+    publish(served, kind, topic)
+    answer = wire.response()
+    assert answer.status == 200 and answer.json()["status"]["state"] == "live"
+    again = served.get(f"/api/{kind}?{PAIR}")
+    assert again.status == 200 and len(served.wanted) == 1
+
+
+SPELLINGS = [
+    "BTC-USDT",
+    "btc-usdt",
+    "BTC/USDT",
+    "btc%2Fusdt",
+    "BTCUSDT",
+    "%7B%22base%22:%22btc%22,%22quote%22:%22USDT%22%7D",
+]
+
+
+@pytest.mark.parametrize("symbol", SPELLINGS)
+def test_every_spelling_of_ws_names_the_symbol(served: Any, symbol: str) -> None:
+    wire = served.wire()
+    wire.ask(f"/api/ticker?exchange=binance&symbol={symbol}")
+    (topic,) = served.wanted
+    assert str(topic) == "binance:spot:BTC-USDT:ticker"
+
+
+@pytest.mark.parametrize("symbol", ["%7B", "%7B%22base%22:1%7D", "%7B%7D", "*", "BTC-"])
+def test_what_is_no_symbol_is_400(served: Any, symbol: str) -> None:
+    answer = served.get(f"/api/ticker?exchange=binance&symbol={symbol}")
+    assert (answer.status, answer.code) == (400, "invalid_symbol")
+
+
+def test_a_book_out_of_sync_is_not_shown(served: Any) -> None:
+    wire = served.wire()
+    wire.ask(f"/api/orderbook?{PAIR}&depth=1")
+    (topic,) = served.wanted
+    publish(served, "orderbook", topic)
+    assert [each["price"] for each in wire.response().json()["bids"]] == [1.0]
+    served.hub.publish(StreamStatus(topic.upstream, State.RESYNCING, Cause.GAP, since=T0))
+    wire.ask(f"/api/orderbook?{PAIR}&depth=1")
+    served.scheduler.advance(2)
+    assert wire.response().status == 409
+
+
+def test_what_nobody_asks_for_any_more_is_dropped(served: Any) -> None:
+    wire = served.wire()
+    wire.ask(f"/api/ticker?{PAIR}")
+    wire.drop()
+    assert len(served.wanted) == 1
+    for _ in range(61):
+        served.scheduler.advance(1)
+    assert not served.wanted and not served.scheduler.getDelayedCalls()

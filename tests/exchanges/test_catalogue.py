@@ -1,0 +1,507 @@
+"""When a market's catalogue is read, what becomes of an answer, and when the venue is probed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from itertools import pairwise
+from random import Random
+from typing import Any
+
+import pytest
+from attrs import evolve
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.logger import globalLogPublisher
+from twisted.python.failure import Failure
+
+from cryptodash.core.errors import UpstreamError
+from cryptodash.core.instruments import Catalogue, Instrument, MarketType
+from cryptodash.exchanges.adapter.messages import BadFrame
+from cryptodash.exchanges.adapter.plan import Purpose, RestRequest
+from cryptodash.exchanges.catalogue import FRESH, HOURLY, LEAST_GAP, MAX_PAGES, PROBE_EVERY, CatalogueReader
+from cryptodash.testing.network import MemoryNetwork
+from cryptodash.testing.venue import SPOT, MadeUpVenue, make_instrument
+
+DOWN = UpstreamError("disconnected", "the venue is down")
+HOLD = object()
+"""An answer that does not come by itself."""
+
+Answer = Any
+"""A body, an error, ``HOLD``, or a function from the request to one of them."""
+
+
+def page(*pairs: str, following: str = "") -> bytes:
+    return json.dumps({"pairs": list(pairs), "next": following}).encode()
+
+
+class PagedVenue(MadeUpVenue):
+    """Lists its instruments on pages, from one first page or from several."""
+
+    def __init__(self, *first: str) -> None:
+        super().__init__()
+        self._first = first or ("/page/1",)
+
+    def catalogue_requests(self, market: MarketType) -> Sequence[RestRequest]:
+        return [RestRequest(Purpose.CATALOGUE, market, path) for path in self._first]
+
+    def read_catalogue(self, request: RestRequest, body: bytes) -> tuple[Sequence[Instrument], RestRequest | None]:
+        said = json.loads(body)
+        found = [make_instrument(request.market, *each.split("-")) for each in said["pairs"]]
+        return found, evolve(request, path=said["next"]) if said["next"] else None
+
+
+class Fetcher:
+    """Answers by path. What has no answer is refused as ``DOWN``."""
+
+    def __init__(self, network: MemoryNetwork) -> None:
+        self._network = network
+        self.answers: dict[str, Answer] = {}
+        self.asked: list[tuple[float, str]] = []
+        self.held: list[Deferred[bytes]] = []
+        self.dropped = 0
+
+    async def fetch(self, request: RestRequest) -> bytes:
+        self.asked.append((self._network.seconds(), request.path))
+        answer = self.answers.get(request.path, DOWN)
+        if callable(answer):
+            answer = answer(request)
+        if answer is HOLD:
+            held: Deferred[bytes] = Deferred(self._drop)
+            self.held.append(held)
+            answer = await held
+        if isinstance(answer, Exception):
+            raise answer
+        assert isinstance(answer, bytes)
+        return answer
+
+    def _drop(self, held: Deferred[bytes]) -> None:
+        self.held.remove(held)
+        self.dropped += 1
+
+    def release(self, answer: Answer) -> None:
+        held = self.held.pop(0)
+        if isinstance(answer, Exception):
+            held.errback(Failure(answer))
+        else:
+            held.callback(answer)
+
+
+class Desk:
+    """A reader, its clock, and all it tells."""
+
+    def __init__(self, venue: MadeUpVenue | None = None, answers: dict[str, Answer] | None = None) -> None:
+        self.network = MemoryNetwork()
+        self.fetcher = Fetcher(self.network)
+        self.fetcher.answers = {"/page/1": page("BTC-USDT")} if answers is None else answers
+        self.catalogue = Catalogue("madeup")
+        self.told: list[str] = []
+        self.idle = False
+        self.reader = CatalogueReader(
+            venue or PagedVenue(),
+            SPOT,
+            self.catalogue,
+            self.fetcher,  # type: ignore[arg-type]
+            self.network,
+            self.network,
+            Random(1),
+            changed=lambda market: self.told.append("changed"),
+            failed=lambda market, error: self.told.append(f"failed: {error}"),
+            idle=lambda: self.idle,
+        )
+
+    def pass_time(self, seconds: float) -> None:
+        """From one thing that is due to the next, each at its very time."""
+        end = self.network.seconds() + seconds
+        while self.network.calls and self.network.calls[0].getTime() <= end:
+            self.network.advance(max(self.network.calls[0].getTime() - self.network.seconds(), 0.0))
+        self.network.advance(end - self.network.seconds())
+
+    def read(self) -> list[object]:
+        """Ask for a reading; what comes of it is put into the list: ``"read"``, or an error."""
+        outcome: list[object] = []
+        Deferred.fromCoroutine(self.reader.read()).addCallbacks(
+            lambda _: outcome.append("read"), lambda failure: outcome.append(failure.value)
+        )
+        return outcome
+
+    @property
+    def names(self) -> set[str]:
+        return {each.native for each in self.catalogue}
+
+    @property
+    def paths(self) -> list[str]:
+        return [path for _, path in self.fetcher.asked]
+
+    def times(self, path: str = "/page/1") -> list[float]:
+        return [at for at, asked in self.fetcher.asked if asked == path]
+
+
+# -- one reading
+
+
+def endless(request: RestRequest) -> bytes:
+    number = int(request.path.rpartition("/")[2])
+    return page(f"C{number}-USDT", following=f"/page/{number + 1}")
+
+
+class Endless(dict[str, Answer]):
+    def get(self, key: str, default: Answer = None) -> Answer:
+        return endless
+
+
+READINGS: dict[str, tuple[tuple[str, ...], dict[str, Answer], set[str], list[str], str]] = {
+    # first pages, answers, instruments, what is asked for, the error
+    "one page": ((), {"/page/1": page("BTC-USDT", "ETH-USDT")}, {"BTCUSDT", "ETHUSDT"}, ["/page/1"], ""),
+    "pages are followed": (
+        (),
+        {"/page/1": page("A-USDT", following="/page/2"), "/page/2": page("B-USDT")},
+        {"AUSDT", "BUSDT"},
+        ["/page/1", "/page/2"],
+        "",
+    ),
+    "several first pages, each followed": (
+        ("/a/1", "/b/1"),
+        {"/a/1": page("A-USDT", following="/a/2"), "/b/1": page("B-USDT"), "/a/2": page("C-USDT")},
+        {"AUSDT", "BUSDT", "CUSDT"},
+        ["/a/1", "/b/1", "/a/2"],
+        "",
+    ),
+    "an empty page among others": (
+        (),
+        {"/page/1": page(following="/page/2"), "/page/2": page("B-USDT")},
+        {"BUSDT"},
+        ["/page/1", "/page/2"],
+        "",
+    ),
+    "the first page fails": ((), {}, set(), ["/page/1"], "the venue is down"),
+    "a later page fails: nothing of the others is taken": (
+        (),
+        {"/page/1": page("A-USDT", following="/page/2")},
+        set(),
+        ["/page/1", "/page/2"],
+        "the venue is down",
+    ),
+    "no JSON": ((), {"/page/1": b"<html>"}, set(), ["/page/1"], "unreadable answer: json"),
+    "not what was expected": (
+        (),
+        {"/page/1": BadFrame("schema", "no pairs")},
+        set(),
+        ["/page/1"],
+        "unreadable answer: schema",
+    ),
+    "an unreadable later page": (
+        (),
+        {"/page/1": page("A-USDT", following="/page/2"), "/page/2": b"{"},
+        set(),
+        ["/page/1", "/page/2"],
+        "unreadable answer: json",
+    ),
+    "empty": ((), {"/page/1": page()}, set(), ["/page/1"], "lists no spot instrument"),
+    "endless": ((), Endless(), set(), [f"/page/{number + 1}" for number in range(MAX_PAGES)], "has no end"),
+}
+
+
+@pytest.mark.parametrize(("first", "answers", "names", "asked", "error"), READINGS.values(), ids=READINGS)
+def test_one_reading(
+    first: tuple[str, ...], answers: dict[str, Answer], names: set[str], asked: list[str], error: str
+) -> None:
+    desk = Desk(PagedVenue(*first), answers)
+    desk.reader.start()
+    assert desk.names == names
+    assert desk.paths == asked
+    assert len(desk.told) == 1
+    assert desk.catalogue.loaded(SPOT) is desk.reader.is_good is (not error)
+    if error:
+        assert desk.told[0].startswith("failed: ") and error in desk.told[0]
+        assert desk.reader.error is not None and desk.reader.error.cause == "disconnected"
+        assert desk.reader.good_at is None
+    else:
+        assert desk.told == ["changed"]
+        assert desk.reader.error is None
+        assert desk.reader.good_at == desk.network.monotonic()
+    desk.reader.stop()
+    assert not desk.network.getDelayedCalls()
+
+
+def test_what_a_venue_says_is_shortened() -> None:
+    desk = Desk(answers={"/page/1": BadFrame("schema", "x" * 5000)})
+    desk.reader.start()
+    assert len(str(desk.reader.error)) <= 300
+
+
+def test_an_error_of_our_own_is_logged_and_tried_again() -> None:
+    logged: list[Any] = []
+    globalLogPublisher.addObserver(logged.append)
+    try:
+        desk = Desk(answers={"/page/1": KeyError("ours")})
+        desk.reader.start()
+    finally:
+        globalLogPublisher.removeObserver(logged.append)
+    assert [event["log_failure"].type for event in logged if "log_failure" in event] == [KeyError]
+    assert "KeyError" in str(desk.reader.error)
+    desk.fetcher.answers["/page/1"] = page("BTC-USDT")
+    desk.pass_time(1)
+    assert desk.reader.error is None
+
+
+def test_a_failed_reading_leaves_what_was_known() -> None:
+    desk = Desk()
+    desk.reader.start()
+    desk.fetcher.answers = {}
+    desk.pass_time(1.05 * HOURLY)
+    assert desk.told[0] == "changed" and set(desk.told[1:]) == {f"failed: {DOWN}"}
+    assert desk.names == {"BTCUSDT"}
+    desk.fetcher.answers["/page/1"] = page("ETH-USDT")
+    desk.pass_time(20)
+    assert desk.names == {"ETHUSDT"}
+
+
+# -- when it is read
+
+
+def test_it_is_tried_again_after_one_to_twenty_seconds() -> None:
+    desk = Desk(answers={})
+    desk.reader.start()
+    desk.pass_time(200)
+    times = desk.times()
+    pauses = [later - earlier for earlier, later in pairwise(times)]
+    for number, pause in enumerate(pauses):
+        ceiling = min(20.0, 2.0**number)
+        assert ceiling / 2 - 1e-9 <= pause <= ceiling + 1e-9
+    assert len(pauses) > 10
+
+
+@pytest.mark.parametrize(
+    ("said", "least", "most"),
+    [(None, 0.5, 1.0), (0.0, 0.5, 1.0), (0.6, 0.5, 1.0), (300.0, 300.0, 300.0), (1e9, HOURLY, HOURLY)],
+)
+def test_a_wait_that_the_venue_names_is_kept_up_to_an_hour(said: float | None, least: float, most: float) -> None:
+    desk = Desk(answers={"/page/1": UpstreamError("banned", "slower", said)})
+    desk.reader.start()
+    desk.pass_time(most)
+    first, second, *_ = desk.times()
+    assert least - 1e-9 <= second - first <= most + 1e-9
+
+
+def test_a_success_makes_failures_forgotten() -> None:
+    desk = Desk(answers={})
+    desk.reader.start()
+    desk.pass_time(100)
+    desk.fetcher.answers = {"/page/1": page("BTC-USDT")}
+    desk.pass_time(20)
+    assert desk.told[-1] == "changed"
+    desk.fetcher.answers = {}
+    before = len(desk.times())
+    desk.pass_time(1.05 * HOURLY)
+    first, second = desk.times()[before : before + 2]
+    assert second - first <= 1.0 + 1e-9
+
+
+def test_it_is_read_hourly_and_not_on_the_minute() -> None:
+    desk = Desk()
+    desk.reader.start()
+    desk.pass_time(30 * HOURLY)
+    times = desk.times()
+    pauses = [later - earlier for earlier, later in pairwise(times)]
+    assert len(pauses) >= 28
+    assert 0.95 * HOURLY <= min(pauses) < 0.99 * HOURLY
+    assert 1.01 * HOURLY < max(pauses) <= 1.05 * HOURLY
+    assert desk.told == ["changed"] * len(times)
+
+
+# -- when somebody asks
+
+
+def test_a_request_within_ten_seconds_gets_the_result_of_the_last_reading() -> None:
+    desk = Desk()
+    desk.reader.start()
+    desk.pass_time(LEAST_GAP - 0.1)
+    assert desk.read() == ["read"]
+    assert len(desk.paths) == 1
+    desk.pass_time(0.1)
+    assert desk.read() == ["read"]
+    assert len(desk.paths) == 2
+
+
+def test_the_ten_seconds_begin_with_the_reading() -> None:
+    desk = Desk(answers={"/page/1": HOLD})
+    desk.reader.start()
+    desk.pass_time(LEAST_GAP + 1)
+    desk.fetcher.release(page("BTC-USDT"))
+    outcome = desk.read()
+    assert outcome == [] and len(desk.paths) == 2
+
+
+def test_the_first_request_may_come_before_the_start() -> None:
+    desk = Desk()
+    assert desk.read() == ["read"]
+    assert desk.names == {"BTCUSDT"}
+
+
+def test_requests_join_the_reading_under_way() -> None:
+    desk = Desk(answers={"/page/1": HOLD})
+    desk.reader.start()
+    outcomes = [desk.read(), desk.read()]
+    desk.pass_time(LEAST_GAP + 1)
+    outcomes.append(desk.read())
+    desk.reader.begin()
+    assert len(desk.paths) == 1
+    assert outcomes == [[], [], []]
+    desk.fetcher.release(page("BTC-USDT"))
+    assert outcomes == [["read"]] * 3
+
+
+def test_those_who_wait_hear_of_a_failure_and_so_does_who_asks_soon_after() -> None:
+    desk = Desk(answers={"/page/1": HOLD})
+    desk.reader.start()
+    waiting = desk.read()
+    desk.fetcher.release(DOWN)
+    assert waiting == [DOWN]
+    assert desk.read() == [DOWN]
+    assert len(desk.paths) == 1
+
+
+def test_a_request_takes_the_place_of_the_next_try() -> None:
+    desk = Desk(answers={})
+    desk.reader.start()
+    desk.pass_time(100)
+    desk.fetcher.answers = {"/page/1": page("BTC-USDT")}
+    while desk.network.monotonic() - 1_000.0 - desk.times()[-1] < LEAST_GAP:
+        desk.pass_time(0.1)
+    assert desk.read() == ["read"]
+    tries = len(desk.paths)
+    desk.pass_time(60)
+    assert len(desk.paths) == tries
+
+
+def test_who_stops_waiting_stops_nobody_else() -> None:
+    desk = Desk(answers={"/page/1": HOLD})
+    desk.reader.start()
+    impatient = Deferred.fromCoroutine(desk.reader.read())
+    patient = desk.read()
+    impatient.addErrback(lambda failure: failure.trap(CancelledError) and None)
+    impatient.cancel()
+    assert desk.fetcher.dropped == 0
+    desk.fetcher.release(page("BTC-USDT"))
+    assert patient == ["read"]
+
+
+@pytest.mark.parametrize(("reading", "probe", "outcome"), [(page("A-USDT"), DOWN, "read"), (DOWN, b"{}", DOWN)])
+def test_a_probe_in_between_does_not_change_what_the_reading_came_to(
+    reading: Answer, probe: Answer, outcome: object
+) -> None:
+    desk = Desk()
+    desk.reader.start()
+    desk.idle = True
+    desk.fetcher.answers = {"/page/1": reading, "/time": probe}
+    desk.pass_time(PROBE_EVERY - 0.1)
+    first = desk.read()
+    assert first == [outcome]
+    desk.pass_time(0.2)
+    assert desk.paths.count("/time") == 1
+    readings = desk.paths.count("/page/1")
+    assert desk.read() == [outcome]
+    assert desk.paths.count("/page/1") == readings
+
+
+# -- probes
+
+
+@pytest.mark.parametrize(
+    ("idle", "loaded", "reading", "probes"),
+    [
+        (True, True, False, 3),
+        (False, True, False, 0),
+        (True, False, False, 0),  # the readings show how the venue is
+        (True, True, True, 0),
+    ],
+)
+def test_the_venue_is_probed_only_while_idle_loaded_and_not_read(
+    idle: bool, loaded: bool, reading: bool, probes: int
+) -> None:
+    desk = Desk(answers={"/page/1": page("BTC-USDT") if loaded else DOWN, "/time": b"{}"})
+    desk.reader.start()
+    desk.idle = idle
+    if reading:
+        desk.pass_time(LEAST_GAP)
+        desk.fetcher.answers["/page/1"] = HOLD
+        desk.reader.begin()
+    desk.pass_time(3 * PROBE_EVERY)
+    assert desk.paths.count("/time") == probes
+
+
+def test_probes_do_not_overlap() -> None:
+    desk = Desk()
+    desk.fetcher.answers["/time"] = HOLD
+    desk.reader.start()
+    desk.idle = True
+    desk.pass_time(3 * PROBE_EVERY)
+    assert desk.paths.count("/time") == 1
+    desk.fetcher.release(b"{}")
+    desk.pass_time(PROBE_EVERY)
+    assert desk.paths.count("/time") == 2
+
+
+@pytest.mark.parametrize(
+    ("passed", "error", "good"),
+    [(0.0, None, True), (FRESH, None, True), (FRESH + 0.1, None, False), (PROBE_EVERY, DOWN, False)],
+)
+def test_a_success_speaks_for_the_venue_for_a_while(passed: float, error: Exception | None, good: bool) -> None:
+    desk = Desk()
+    assert not desk.reader.is_good
+    desk.reader.start()
+    if error is not None:
+        desk.idle = True
+        desk.fetcher.answers["/time"] = error
+    desk.pass_time(passed)
+    assert desk.reader.is_good is good
+    assert desk.reader.error is error
+
+
+def test_a_probe_tells_of_recovery() -> None:
+    desk = Desk()
+    desk.reader.start()
+    desk.idle = True
+    desk.pass_time(PROBE_EVERY)
+    assert desk.reader.error is DOWN
+    desk.fetcher.answers["/time"] = b"{}"
+    desk.pass_time(PROBE_EVERY)
+    assert desk.reader.is_good
+    assert desk.reader.good_at == desk.network.monotonic()
+    assert desk.told == ["changed"]  # a probe reads no catalogue
+
+
+# -- the end
+
+
+@pytest.mark.parametrize("path", ["/page/1", "/time", ""])
+def test_stopped_it_drops_what_is_under_way_and_leaves_no_timer(path: str) -> None:
+    desk = Desk()
+    desk.idle = True
+    if path == "/page/1":
+        desk.fetcher.answers[path] = HOLD
+    desk.fetcher.answers["/time"] = HOLD if path == "/time" else b"{}"
+    desk.reader.start()
+    desk.pass_time(PROBE_EVERY)
+    told, asked = list(desk.told), len(desk.paths)
+    desk.reader.stop()
+    assert desk.fetcher.dropped == (path != "")
+    assert not desk.network.getDelayedCalls()
+    desk.pass_time(2 * HOURLY)
+    assert (desk.told, len(desk.paths)) == (told, asked)
+    assert desk.reader.error is None
+
+
+def test_stopped_while_somebody_waits_who_hears_of_it() -> None:
+    desk = Desk(answers={"/page/1": HOLD})
+    desk.reader.start()
+    waiting = [desk.read(), desk.read()]
+    desk.reader.stop()
+    assert [[type(each) for each in outcome] for outcome in waiting] == [[CancelledError]] * 2
+
+
+def test_stopped_before_it_was_started_or_twice_does_nothing() -> None:
+    desk = Desk()
+    desk.reader.stop()
+    desk.reader.stop()
+    assert desk.paths == []
