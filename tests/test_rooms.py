@@ -36,6 +36,7 @@ IO_OF_EXCHANGES = (
     "exchanges/transport/",
     "exchanges/service.py",
     "exchanges/engine_runner.py",
+    "exchanges/publish_timer.py",
     "exchanges/catalogue.py",
 )
 
