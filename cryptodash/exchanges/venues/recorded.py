@@ -41,10 +41,10 @@ class _Row(msgspec.Struct):
 class RecordedVenue:
     """Everything of ``venue`` but its plans and catalogue, which follow the recording.
 
-    A recorder may have chosen other streams than we do today (``depth@0ms`` for ``depth@100ms``, a book tier since
-    withdrawn). A plan's stream that was not recorded is replaced by a recorded one of the same instrument that says the
-    same kind of thing, or left out. ``samples`` holds one frame of each recorded stream, ``limits`` by native name the
-    levels a side that the recorded book snapshot was asked for.
+    A recorder may have chosen other streams than we do today (another speed, a book tier since withdrawn). A plan's
+    stream that was not recorded is replaced by a recorded one of the same instrument that says the same kind of thing,
+    or left out. ``samples`` holds one frame of each recorded stream, ``limits`` by native name the levels a side that
+    the recorded book snapshot was asked for.
 
     A quote without a time of its own gets the newest time of the frames before it: our clock, which would do for a live
     venue, is not of that day.
