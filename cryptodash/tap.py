@@ -225,25 +225,25 @@ def _fault(options: usage.Options) -> NoReturn:
     elif list(words) == ["stop"]:
         answer = _control(options["control-port"], "POST", {"stop": True})
     elif 2 <= len(words) <= 4:
-        answer = _control(options["control-port"], "POST", _wish(words, options))
+        answer = _control(options["control-port"], "POST", _fault_request(words, options))
     else:
         refuse("fault takes EXCHANGE NAME [SYMBOL] [SECONDS], or list, or stop; see twistd cryptodash fault --help")
     print(answer)  # noqa: T201 (the command's answer)
     raise SystemExit(0)
 
 
-def _wish(words: Sequence[str], options: usage.Options) -> dict[str, Any]:
+def _fault_request(words: Sequence[str], options: usage.Options) -> dict[str, Any]:
     """``EXCHANGE silent BTC-USDT 10`` as the control port takes it; a last word that is a number is the seconds."""
     exchange, fault, *rest = words
-    wish: dict[str, Any] = {"exchange": exchange, "fault": fault}
+    wanted: dict[str, Any] = {"exchange": exchange, "fault": fault}
     if rest and rest[-1].replace(".", "", 1).isdecimal():
-        wish["seconds"] = float(rest.pop())
+        wanted["seconds"] = float(rest.pop())
     if len(rest) > 1:
         refuse(f"fault: {rest[1]!r} is not a number of seconds")
     if rest:
-        wish["symbol"] = rest[0].upper().replace("/", "-")
+        wanted["symbol"] = rest[0].upper().replace("/", "-")
     market = "perpetual" if options["perpetual"] else "spot" if options["spot"] else None
-    return wish | ({"market": market} if market else {})
+    return wanted | ({"market": market} if market else {})
 
 
 def _control(port: int, method: str, body: object) -> str:

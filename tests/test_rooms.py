@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import re
-from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -244,22 +243,6 @@ def test_simulation_and_replay_know_venues_from_their_dialects_only(path: Path) 
     text = path.read_text(encoding="utf-8")
     assert [word for word in WIRE_WORDS if word in text] == []
     assert [name for name in VENUES if name in text.lower()] == []
-
-
-def test_no_two_files_of_the_simulator_import_each_other() -> None:
-    """Not in a circle either, imports for the type checker included."""
-    files = {
-        "cryptodash." + inside(path).removesuffix(".py").replace("/", "."): path
-        for path in SOURCES
-        if room_of(path) == "simulator"
-    }
-    graph = {
-        name: {
-            each for each in files if each != name and any(f"{used}.".startswith(f"{each}.") for used in imported(path))
-        }
-        for name, path in files.items()
-    }
-    TopologicalSorter(graph).prepare()
 
 
 def test_a_dialect_knows_no_other_dialect() -> None:

@@ -81,18 +81,18 @@ class _FaultsResource(Resource):
             # so no page a browser shows can start faults.
             if request.getHeader(b"content-type") != b"application/json":
                 raise UnknownFault("send application/json")
-            return _json(request, self._act(_wish(request)))
+            return _json(request, self._act(_read_request(request)))
         except UnknownFault as error:
             return _json(request, {"error": str(error)}, 400)
 
-    def _act(self, wish: Wish) -> Mapping[str, object]:
-        if wish.stop:
-            return {"stopped": self._faults.stop(wish.exchange, wish.fault, wish.symbol)}
-        fault = self._faults.start(wish.exchange or "", wish.fault or "", wish.symbol, wish.seconds, wish.market)
+    def _act(self, asked: FaultRequest) -> Mapping[str, object]:
+        if asked.stop:
+            return {"stopped": self._faults.stop(asked.exchange, asked.fault, asked.symbol)}
+        fault = self._faults.start(asked.exchange or "", asked.fault or "", asked.symbol, asked.seconds, asked.market)
         return {"started": fault.report()}
 
 
-class Wish(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+class FaultRequest(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     """The body of ``POST /faults``."""
 
     exchange: str | None = None
@@ -103,12 +103,12 @@ class Wish(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     stop: bool = False
 
 
-def _wish(request: Request) -> Wish:
+def _read_request(request: Request) -> FaultRequest:
     body = request.content.read(_MAX_BODY + 1) if request.content is not None else b""
     if len(body) > _MAX_BODY:
         raise UnknownFault("the body is too long")
     try:
-        return msgspec.json.decode(body, type=Wish)
+        return msgspec.json.decode(body, type=FaultRequest)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         raise UnknownFault(str(error)[:200]) from None
 
@@ -125,9 +125,9 @@ def send_fault(
     host: str = "127.0.0.1",
     port: int = CONTROL_PORT,
 ) -> Deferred[Mapping[str, object]]:
-    """A Deferred of the control port's answer to one wish. Fails with ``ControlError`` where it refuses,
+    """A Deferred of the control port's answer to one request. Fails with ``ControlError`` where it refuses,
     or with the connection's own error."""
-    body = msgspec.json.encode(Wish(exchange, fault, symbol, market, seconds, stop))
+    body = msgspec.json.encode(FaultRequest(exchange, fault, symbol, market, seconds, stop))
     agent = Agent(reactor, connectTimeout=5)
     url = f"http://{host}:{port}/faults".encode()
     headers = Headers({b"content-type": [b"application/json"]})

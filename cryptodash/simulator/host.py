@@ -69,7 +69,7 @@ class VenueHost(HostBehaviour):
         self.sessions: dict[ClientSession, None] = {}
         self.faults = ActiveFaults()
         self._connections = 0
-        self.woken: Callable[[], None] = lambda: None
+        self.stream_opened: Callable[[], None] = lambda: None
         """Called when a stream opens: somebody must call ``step`` from now on."""
 
     # --- connections ---
@@ -113,7 +113,7 @@ class VenueHost(HostBehaviour):
     def _cut(self, session: ClientSession) -> None:
         session.close(1001, "going away")
 
-    def heard(self, session: ClientSession) -> bool:
+    def count_message(self, session: ClientSession) -> bool:
         """Count any frame from the client, pings and pongs included; False when it was one too many
         and the connection is being closed."""
         session.heard = self.clock.monotonic()
@@ -124,14 +124,14 @@ class VenueHost(HostBehaviour):
 
     def text(self, session: ClientSession, text: str) -> None:
         """A text frame from the client."""
-        if not session.frozen and session.is_open and self.heard(session):
+        if not session.frozen and session.is_open and self.count_message(session):
             self.received(session, text)
 
     def pong(self, session: ClientSession) -> None:
         """A pong frame came."""
         if not session.frozen:
             session.pinged = None
-            self.heard(session)
+            self.count_message(session)
 
     def closed(self, session: ClientSession) -> None:
         """The connection is gone."""
@@ -172,7 +172,7 @@ class VenueHost(HostBehaviour):
                 instrument.watched += 1
             stream = self.streams[key] = Stream(name, session.market, kind, instrument, make(instrument))
             self._spread_faults()
-            self.woken()
+            self.stream_opened()
         stream.sessions.append(session)
         session.names[name] = None
         return stream

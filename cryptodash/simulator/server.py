@@ -85,7 +85,7 @@ class Simulator(MultiService):
         ledger = self.ledger.by_host[spec.name] = Ledger(spec.name, spec.limits)
         markets = {market: self.markets[exchange, market] for market in spec.markets}
         host = spec.make(HostEnvironment(spec.name, exchange, markets, self._reactor, self._clock, ledger, rng))
-        host.woken = self._wake
+        host.stream_opened = self._wake
         return host
 
     @staticmethod

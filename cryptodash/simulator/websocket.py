@@ -41,7 +41,7 @@ class VenueProtocol(WebSocketServerProtocol):
             self.factory.host.text(self.session, payload.decode())
 
     def onPing(self, payload: bytes) -> None:
-        if self.session is not None and not self.session.frozen and self.factory.host.heard(self.session):
+        if self.session is not None and not self.session.frozen and self.factory.host.count_message(self.session):
             self.sendPong(payload)
 
     def onPong(self, payload: bytes) -> None:

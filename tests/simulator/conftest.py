@@ -22,7 +22,7 @@ START = 1_763_811_234_567
 
 
 @define(eq=False)
-class Wire:
+class Client:
     """The client's end of a session: what came, and how it ended."""
 
     host: VenueHost
@@ -78,11 +78,11 @@ class World:
             self.clock.advance(0.05)
             self.reactor.advance(0.05)
 
-    def connect(self, host: str, path: str, query: Mapping[str, str] | None = None) -> Wire:
+    def connect(self, host: str, path: str, query: Mapping[str, str] | None = None) -> Client:
         """A connection to a host by its name; it must not be refused."""
         venue = self.simulator.hosts[host]
         assert venue.refuse(path) is None
-        wire = Wire(venue)
+        wire = Client(venue)
         wire.session = venue.opened(wire, path, query or {})
         return wire
 

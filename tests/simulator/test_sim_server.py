@@ -263,8 +263,8 @@ JSON = {"content-type": "application/json"}
 
 
 def test_the_control_port_lists_starts_and_stops_faults(world) -> None:
-    wish = b'{"exchange":"binance","fault":"silent","symbol":"BTC-USDT","seconds":10}'
-    assert _ask(world, "POST", "/faults", wish, JSON) == (
+    wanted = b'{"exchange":"binance","fault":"silent","symbol":"BTC-USDT","seconds":10}'
+    assert _ask(world, "POST", "/faults", wanted, JSON) == (
         200,
         {"started": {"exchange": "binance", "fault": "silent", "symbol": "BTC-USDT"}},
     )
@@ -287,7 +287,7 @@ def test_the_control_port_lists_starts_and_stops_faults(world) -> None:
         (b'{"exchange":"binance","fault":"drop"}', {"content-type": "text/plain"}, "send application/json"),
     ],
 )
-def test_bad_wishes_are_400_with_the_reason(world, body: bytes, headers: dict[str, str], message: str) -> None:
+def test_bad_requests_are_400_with_the_reason(world, body: bytes, headers: dict[str, str], message: str) -> None:
     status, answer = _ask(world, "POST", "/faults", body, headers)
     assert status == 400
     assert message in answer["error"]
