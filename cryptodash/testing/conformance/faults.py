@@ -19,8 +19,8 @@ from autobahn.twisted.websocket import WebSocketAdapterProtocol  # noqa: F401  (
 from zope.interface import implementer
 
 from cryptodash.core.config import Config
-from cryptodash.core.events import Book, BookChanged, Event, Level, StreamStatus
-from cryptodash.core.instruments import Instrument, MarketType
+from cryptodash.core.events import Book, BookChanged, Cause, Event, Level, StreamStatus
+from cryptodash.core.instruments import Instrument, MarketType, Symbol
 from cryptodash.core.interfaces import IInlet
 from cryptodash.core.tally import Tally
 from cryptodash.core.topics import Channel, Topic
@@ -51,8 +51,8 @@ BEGIN_WITHIN = 30.0
 WELL_WITHIN = 120.0
 """Seconds from the end of a fault until everything is live again: the longest wait before a reconnect, and the longest
 silence that proves a connection dead."""
-TIMES = {"skip": 24}
-"""How often a fault begins while it lasts, where that is more than once: one lost frame may have said nothing new."""
+TOLD = {"skip": {Cause.GAP, Cause.CHECKSUM}, "crossed": {Cause.CROSSED, Cause.GAP, Cause.CHECKSUM}}
+"""Causes of which one must be told: a book that lacks a frame may look well for a long time."""
 DEPTH = COMPARED = 20
 
 Levels = list[tuple[Decimal, Decimal]]
@@ -100,6 +100,8 @@ class Stage:
         config = evolve(Config(), stale_after_s=STALE_AFTER)
         self.instruments = {market: self._instrument(evidence, market) for market in venue.markets}
         self.wrong: list[str] = []
+        self.causes: set[Cause | None] = set()
+        """Everything that was told of any topic."""
         self._pasts: dict[MarketType, Past] = {}
         self._books: dict[Topic, Book] = {}
         self._statuses: dict[Topic, StreamStatus] = {}
@@ -146,8 +148,10 @@ class Stage:
     def publish(self, event: Event) -> None:
         if isinstance(event, BookChanged):
             self._books[event.topic] = event.book
+            self._check(event.topic, event.book)
         elif isinstance(event, StreamStatus):
             self._statuses[event.topic] = event
+            self.causes.add(event.cause)
 
     def catalogue_changed(self, exchange: str, market: MarketType) -> None:
         """Topics wait for it by themselves."""
@@ -173,16 +177,17 @@ class Stage:
             self.network.settle()
             self._look()
             if not self.network.wall_ms() % 250:
-                self._check()
+                for topic, book in self._books.items():
+                    self._check(topic, book)
 
-    def begin(self, name: str, seconds: float) -> None:
+    def begin(self, name: str) -> None:
         """A fault, for every instrument of which a topic is wanted."""
         start = self.simulator.faults.start
         if not KINDS[name].needs_symbol:
-            start(self.exchange, name, seconds=seconds)
+            start(self.exchange, name, seconds=LASTS)
             return
         for market, instrument in self.instruments.items():
-            start(self.exchange, name, str(instrument.symbol), seconds, market)
+            start(self.exchange, name, str(instrument.symbol), LASTS, market)
 
     def run_until_good(self, seconds: float) -> bool:
         """Let time pass until everything is live; False if it is not after so long."""
@@ -193,13 +198,10 @@ class Stage:
             self.run(0.25)
         return True
 
-    def _check(self) -> None:
-        for topic, book in self._books.items():
-            if self.is_good(topic):
-                self._compare(topic, *book.top(COMPARED))
-
-    def _compare(self, topic: Topic, bids: Sequence[Level], asks: Sequence[Level]) -> None:
-        if bids and asks and self._pasts[topic.market].was(_values(bids), _values(asks)):
+    def _check(self, topic: Topic, book: Book) -> None:
+        """A book that is shown as live was so at any time of late."""
+        bids, asks = book.top(COMPARED)
+        if not self.is_good(topic) or (self._pasts[topic.market].was(_values(bids), _values(asks)) and bids and asks):
             return
         best = f"{bids[0] if bids else 'no bid'}, {asks[0] if asks else 'no ask'}"
         running = ", ".join(fault.name for fault in self.simulator.faults.active) or "no fault"
@@ -248,21 +250,42 @@ def check_fault(evidence: Evidence, name: str) -> None:
     """One fault, and what comes after it."""
     with stage(evidence) as at:
         at.run(WARM_UP)
-        times = TIMES.get(name, 1)
-        for _ in range(times):
-            at.begin(name, LASTS / times)
-            at.run(LASTS / times)
+        at.begin(name)
+        at.run(LASTS)
         well = at.run_until_good(WELL_WITHIN)
         require(not at.wrong, f"{len(at.wrong)} times wrong; first: {at.wrong[:1]}")
         require(well, f"{name} is over for {WELL_WITHIN:.0f} s, and not all is well: {at.states()}")
         at.run(5.0)
         require(not at.wrong, f"{len(at.wrong)} times wrong afterwards; first: {at.wrong[:1]}")
+        told = TOLD.get(name)
+        require(
+            told is None or told & at.causes or not evidence.has(Channel.ORDER_BOOK),
+            f"{name} was not noticed: no book was {' or '.join(sorted(told or ()))}; does BookRules.chaining fit?",
+        )
         broken = at.simulator.ledger.violations
         require(not broken, f"limits of the venue were broken: {broken[:3]}")
 
 
+def check_refused(evidence: Evidence) -> None:
+    """A stream that the venue refuses, or never sends anything of, is not live and harms no other."""
+    with stage(evidence) as at:
+        asked = []
+        for market, instrument in at.instruments.items():
+            none = evolve(instrument, symbol=Symbol("NONE", instrument.symbol.quote), native=f"NONE{instrument.native}")
+            listed = [each for each in at.service.catalogue if each.market is market]
+            at.service.catalogue.replace(market, [*listed, none])
+            asked += _topics(evidence, none)
+        at.service.want(asked)
+        at.run(15.0)
+        live = [str(topic) for topic in asked if at.is_good(topic)]
+        require(not live, f"{live} is live, though the venue has no such instrument")
+        require(at.run_until_good(WELL_WITHIN), f"a refused subscription harms others: {at.states()}")
+        require(not at.wrong, f"{len(at.wrong)} times wrong; first: {at.wrong[:1]}")
+
+
 def fault_checks(evidence: Evidence, names: Sequence[str] = FAULTS) -> list[Check]:
-    """A check for each of these faults that the dialect of the venue does. Raises ``ConfigError`` for a venue without
-    one."""
+    """A check for each of these faults that the dialect of the venue does, and one of a subscription that is refused.
+    Raises ``ConfigError`` for a venue without a dialect."""
     done = registry.load(evidence.venue.id).faults
-    return [Check(f"fault {name}", partial(check_fault, evidence, name)) for name in names if name in done]
+    found = [Check(f"fault {name}", partial(check_fault, evidence, name)) for name in names if name in done]
+    return [*found, Check("fault refused subscription", partial(check_refused, evidence))]
