@@ -18,22 +18,22 @@ from cryptodash.exchanges.adapter import (
     Symbol,
     Topic,
 )
-from cryptodash.testing import Answer, Body, Check, Evidence, Recording, Refusal, Request, checks
+from cryptodash.testing import Answer, Body, Check, Evidence, Recording, Refusal, Request, checks, fault_checks
 
 RECORDINGS = Path(__file__).parent / "recordings"
 PERPETUAL = MarketType.PERPETUAL
 BTC = Instrument(
     "acme",
     PERPETUAL,
-    Symbol("BTC", "USD"),
+    Symbol("BTC", "USDT"),
     "BTC-PERP",
     tick_size=Number("0.5"),
     step_size=Number("0.001"),
     contract_size=Number("0.001"),
 )
 HOURS = Topic("acme", PERPETUAL, BTC.symbol, Channel.CANDLE, interval="1h")
-TICKER, TRADES, BOOK = (f"perpetual:BTC-USD:{channel}" for channel in ("ticker", "trade", "order_book"))
-CANDLES = "perpetual:BTC-USD:candle:1m"
+TICKER, TRADES, BOOK = (f"perpetual:BTC-USDT:{channel}" for channel in ("ticker", "trade", "order_book"))
+CANDLES = "perpetual:BTC-USDT:candle:1m"
 
 EVIDENCE = Evidence(
     VENUE,
@@ -106,7 +106,7 @@ EVIDENCE = Evidence(
     bodies=[
         Body(
             VENUE.catalogue_requests(PERPETUAL)[0],
-            b'{"contracts":[{"name":"BTC-PERP","base":"BTC","quote":"USD","contractSize":"0.001","tick":"0.5",'
+            b'{"contracts":[{"name":"BTC-PERP","base":"BTC","quote":"USDT","contractSize":"0.001","tick":"0.5",'
             b'"minContracts":"1","state":"open"}]}',
             count=1,
             rows={0: {"native": "BTC-PERP", "contract_size": "0.001", "min_qty": "0.001", "status": "trading"}},
@@ -129,4 +129,9 @@ EVIDENCE = Evidence(
 
 @pytest.mark.parametrize("check", checks(EVIDENCE), ids=str)
 def test_conformance(check: Check) -> None:
+    check()
+
+
+@pytest.mark.parametrize("check", fault_checks(EVIDENCE), ids=str)
+def test_faults(check: Check) -> None:
     check()
