@@ -35,6 +35,20 @@ HOURS = Topic("acme", PERPETUAL, BTC.symbol, Channel.CANDLE, interval="1h")
 TICKER, TRADES, BOOK = (f"perpetual:BTC-USDT:{channel}" for channel in ("ticker", "trade", "order_book"))
 CANDLES = "perpetual:BTC-USDT:candle:1m"
 
+TRADES_RECORDED = Recording(
+    "trades",
+    "perpetual",
+    RECORDINGS / "trades.jsonl",
+    [TRADES],
+    counts={"trade": 3},
+    last={TRADES: {"id": "79", "price": "60000.0", "quantity": "0.040", "side": "sell"}},
+)
+REFUSED = Answer(
+    "perpetual",
+    b'{"id":"7","ok":false,"error":"no such stream","stream":"trades:X-PERP"}',
+    [Ack("7", False, "no such stream", ("trades:X-PERP",))],
+)
+
 EVIDENCE = Evidence(
     VENUE,
     instruments=[BTC],
@@ -52,14 +66,7 @@ EVIDENCE = Evidence(
             messages={"Ack": 1, "Quote": 2, "Stats": 2},
             last={TICKER: {"bid": "60000.5", "bid_size": "1.150", "last": "60000.5", "volume_24h": "1250.025"}},
         ),
-        Recording(
-            "trades",
-            "perpetual",
-            RECORDINGS / "trades.jsonl",
-            [TRADES],
-            counts={"trade": 3},
-            last={TRADES: {"id": "79", "price": "60000.0", "quantity": "0.040", "side": "sell"}},
-        ),
+        TRADES_RECORDED,
         Recording(
             "the book",
             "perpetual",
@@ -95,11 +102,7 @@ EVIDENCE = Evidence(
     ],
     answers=[
         Answer("perpetual", b'{"id":"7","ok":true}', [Ack("7")]),
-        Answer(
-            "perpetual",
-            b'{"id":"7","ok":false,"error":"no such stream","stream":"trades:X-PERP"}',
-            [Ack("7", False, "no such stream", ("trades:X-PERP",))],
-        ),
+        REFUSED,
         Answer("perpetual", b'{"op":"pong"}', [Pong()]),
         Answer("perpetual", b'{"op":"maintenance","inSeconds":30}', [Restarting()]),
     ],
