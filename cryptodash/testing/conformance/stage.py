@@ -16,12 +16,13 @@ from autobahn.twisted.websocket import WebSocketAdapterProtocol  # noqa: F401  (
 from zope.interface import implementer
 
 from cryptodash.core.config import Config
-from cryptodash.core.events import Book, BookChanged, Cause, Event, Level, StreamStatus
+from cryptodash.core.events import BookView, Cause, Event, Level, StreamStatus
 from cryptodash.core.instruments import Instrument, MarketType
 from cryptodash.core.interfaces import IInlet
 from cryptodash.core.tally import Tally
 from cryptodash.core.topics import Channel, Topic
 from cryptodash.exchanges.adapter.venue import Hosts
+from cryptodash.exchanges.publish_timer import PublishTimers
 from cryptodash.exchanges.service import VenueService
 from cryptodash.simulator.faults import FAULTS as KINDS
 from cryptodash.simulator.instrument import SimulatedInstrument
@@ -37,7 +38,9 @@ STALE_AFTER = 2.5
 PATIENCE_MS = 5_000
 """How old a book may be that is shown as live: silence is told after ``STALE_AFTER`` and a look or two."""
 BEGIN_WITHIN = 30.0
-DEPTH = COMPARED = 20
+DEPTH = 20
+EVERY_MS = 100
+"""The pace of the books that are compared."""
 
 Levels = list[tuple[Decimal, Decimal]]
 
@@ -87,16 +90,20 @@ class Stage:
         self.causes: set[Cause | None] = set()
         """Everything that was told of any topic."""
         self._pasts: dict[MarketType, Past] = {}
-        self._books: dict[Topic, Book] = {}
+        self._views: dict[Topic, BookView] = {}
         self._statuses: dict[Topic, StreamStatus] = {}
+        self._timers = PublishTimers(self.network)
         self._follow()
         network: Any = self.network
         self.service = VenueService(
-            venue, config, hosts, "simulated", self, network, network, Random(evidence.seed), Tally()
+            venue, config, hosts, "simulated", self, network, network, Random(evidence.seed), Tally(), self._timers
         )
         self.service.startService()
         self.topics = [topic for each in self.instruments.values() for topic in topics_of(evidence, each)]
         self.service.want(self.topics)
+        for topic in self.topics:
+            if topic.channel is Channel.ORDER_BOOK:
+                self.service.pace(topic, [EVERY_MS])
 
     def _instrument(self, evidence: Evidence, market: MarketType) -> Instrument:
         """The first of the author's instruments that the simulator trades, too."""
@@ -130,9 +137,9 @@ class Stage:
     # -- what comes of it (``IInlet``)
 
     def publish(self, event: Event) -> None:
-        if isinstance(event, BookChanged):
-            self._books[event.topic] = event.book
-            self._check(event.topic, event.book)
+        if isinstance(event, BookView):
+            self._views[event.topic] = event
+            self._check(event)
         elif isinstance(event, StreamStatus):
             self._statuses[event.topic] = event
             self.causes.add(event.cause)
@@ -161,8 +168,8 @@ class Stage:
             self.network.settle()
             self._look()
             if not self.network.wall_ms() % 250:
-                for topic, book in self._books.items():
-                    self._check(topic, book)
+                for view in self._views.values():
+                    self._check(view)
 
     def begin(self, name: str, seconds: float) -> None:
         """A fault, for every instrument of which a topic is wanted."""
@@ -182,9 +189,9 @@ class Stage:
             self.run(0.25)
         return True
 
-    def _check(self, topic: Topic, book: Book) -> None:
+    def _check(self, view: BookView) -> None:
         """A book that is shown as live was so at any time of late."""
-        bids, asks = book.top(COMPARED)
+        topic, bids, asks = view.topic, view.bids, view.asks
         if not self.is_good(topic) or (self._pasts[topic.market].was(_values(bids), _values(asks)) and bids and asks):
             return
         best = f"{bids[0] if bids else 'no bid'}, {asks[0] if asks else 'no ask'}"
@@ -194,6 +201,7 @@ class Stage:
     def stop(self) -> None:
         """End both; nothing is left on the network."""
         self.service.stopService()
+        self._timers.stop()
         self.simulator.stopService()
         self.network.pass_time(5.0)
 
