@@ -17,7 +17,7 @@ MAY_IMPORT = {
     "hub": {"core", "hub"},
     "api": {"core", "hub", "api", "dashboard"},
     "simulator": {"core", "simulator"},
-    "testing": {"core", "exchanges", "testing"},
+    "testing": {"core", "exchanges", "simulator", "testing"},
     "dashboard": {"dashboard"},
 }
 WINGS_OF_API = {

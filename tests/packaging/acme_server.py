@@ -20,7 +20,7 @@ CONTRACTS = {
         {
             "name": "BTC-PERP",
             "base": "BTC",
-            "quote": "USD",
+            "quote": "USDT",
             "contractSize": "0.001",
             "tick": "0.5",
             "minContracts": "1",

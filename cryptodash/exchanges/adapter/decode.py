@@ -120,7 +120,7 @@ def exact(raw: msgspec.Raw) -> str:
     return bytes(raw).decode("ascii")
 
 
-def in_base(contracts: str, instrument: Instrument | None) -> str:
+def in_base(contracts: str, instrument: Instrument | None) -> Number:
     """A size in contracts as base quantity, exactly. Raises ``BadFrame`` where the instrument's contract size is
     unknown."""
     size = None if instrument is None else instrument.contract_size

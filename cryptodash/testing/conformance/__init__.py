@@ -9,7 +9,8 @@
 docs/add-an-exchange.md walks through it with an example.
 """
 
-from cryptodash.testing.conformance.checks import Check, checks, recorded_checks
+from cryptodash.testing.conformance.check import Check
+from cryptodash.testing.conformance.checks import checks, recorded_checks
 from cryptodash.testing.conformance.evidence import (
     Answer,
     Body,
@@ -21,6 +22,7 @@ from cryptodash.testing.conformance.evidence import (
     read_recording,
 )
 from cryptodash.testing.conformance.failure import NotConforming
+from cryptodash.testing.conformance.faults import fault_checks
 from cryptodash.testing.conformance.plain import plain
 
 __all__ = [
@@ -34,6 +36,7 @@ __all__ = [
     "Refusal",
     "Request",
     "checks",
+    "fault_checks",
     "plain",
     "read_recording",
     "recorded_checks",

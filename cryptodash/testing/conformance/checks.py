@@ -5,34 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from attrs import frozen
-
 from cryptodash.testing.conformance import interface, plans, tables
 from cryptodash.testing.conformance.bodies import check_body, check_mutated_body
+from cryptodash.testing.conformance.check import Check
 from cryptodash.testing.conformance.evidence import Evidence
-from cryptodash.testing.conformance.failure import NotConforming
 from cryptodash.testing.conformance.mutations import check_mutated_frames
 from cryptodash.testing.conformance.recordings import check_events, check_frames
-
-
-@frozen
-class Check:
-    """One check; calling it raises ``NotConforming`` with what is wrong."""
-
-    name: str
-    run: Callable[[], None]
-
-    def __call__(self) -> None:
-        try:
-            self.run()
-        except NotConforming:
-            raise
-        except Exception as error:  # whatever a venue raises where it should not
-            raise NotConforming(f"{self.name}: the venue raises {type(error).__name__}: {error}") from error
-
-    def __str__(self) -> str:
-        return self.name
-
 
 GENERAL: dict[str, Callable[[Evidence], None]] = {
     "interface": interface.check_interface,

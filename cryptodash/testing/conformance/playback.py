@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Iterable, Sequence
 from random import Random
 from typing import Any
@@ -107,8 +107,6 @@ class Playback:
         self.statuses: dict[Topic, StreamStatus] = {}
         self.faults: list[str] = []
         self._closed: dict[Topic, int] = {}
-        self._unused: Counter[str] = Counter()
-        """Frames of streams that none of the topics has, by stream."""
 
     def _streams(self) -> dict[tuple[str, str], StreamSpec]:
         """Those of the plans, under the names that they have in the recording."""
@@ -165,8 +163,7 @@ class Playback:
         counted = any(isinstance(message, Sequenced) for message in messages)
         carriers = {self._carriers[name] for name in names if name in self._carriers}
         if names and not carriers and not counted:
-            self._unused.update(names)
-            return
+            return  # of a stream that none of the topics has
         for key in carriers or set(self._connections):
             if key in self._connections:
                 self._carry_out(self.engine.received(key, frame.raw))

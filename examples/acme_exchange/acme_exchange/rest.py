@@ -27,7 +27,7 @@ POOL = "acme"
 """One budget for the address: 600 requests a minute, whatever they ask for (5.1)."""
 
 
-# {"contracts":[{"name":"BTC-PERP","base":"BTC","quote":"USD","contractSize":"0.001","tick":"0.5","minContracts":"1",
+# {"contracts":[{"name":"BTC-PERP","base":"BTC","quote":"USDT","contractSize":"0.001","tick":"0.5","minContracts":"1",
 #  "state":"open"}]}
 class _Contract(Struct, gc=False):
     name: Name

@@ -1,6 +1,6 @@
 """Acme's frames in our words: one reader per kind of stream, the raw message above each.
 
-Prices are decimal text in US dollars. Sizes are whole contracts; a contract is ``contractSize`` of the base, which the
+Prices are decimal text in USDT. Sizes are whole contracts; a contract is ``contractSize`` of the base, which the
 catalogue tells. Times are ms. Source: Acme's manual, chapter 4, "Streams".
 """
 

@@ -1,14 +1,14 @@
-"""Acme: perpetuals settled in US dollars, sizes in contracts.
+"""Acme: perpetuals settled in USDT, sizes in contracts.
 
 ========  ==================  ================================  ==========================  ========  ==================
 channel   stream              rule                              units                       manual    recording
 ========  ==================  ================================  ==========================  ========  ==================
-ticker    ``quotes:<name>``   replaces; ``id`` grows            price USD, size contracts   4.2       ``ticker.jsonl``
-ticker    ``day:<name>``      replaces; every second            price USD, volume contracts 4.3       ``ticker.jsonl``
-trade     ``trades:<name>``   appends; ``id`` counts by one     price USD, size contracts   4.4       ``trades.jsonl``
-book      ``book:<name>``     snapshot, then changes; ``id``    price USD, size contracts   4.5       ``book.jsonl``
+ticker    ``quotes:<name>``   replaces; ``id`` grows            price USDT, size contracts   4.2       ``ticker.jsonl``
+ticker    ``day:<name>``      replaces; every second            price USDT, volume contracts 4.3       ``ticker.jsonl``
+trade     ``trades:<name>``   appends; ``id`` counts by one     price USDT, size contracts   4.4       ``trades.jsonl``
+book      ``book:<name>``     snapshot, then changes; ``id``    price USDT, size contracts   4.5       ``book.jsonl``
                               counts by one; size 0 deletes
-candle    ``candles-1m:``...  replaces the bar of ``openTime``  price USD, volume contracts 4.6       ``candles.jsonl``
+candle    ``candles-1m:``...  replaces the bar of ``openTime``  price USDT, volume contracts 4.6       ``candles.jsonl``
 ========  ==================  ================================  ==========================  ========  ==================
 """
 

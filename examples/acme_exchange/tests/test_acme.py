@@ -18,22 +18,36 @@ from cryptodash.exchanges.adapter import (
     Symbol,
     Topic,
 )
-from cryptodash.testing import Answer, Body, Check, Evidence, Recording, Refusal, Request, checks
+from cryptodash.testing import Answer, Body, Check, Evidence, Recording, Refusal, Request, checks, fault_checks
 
 RECORDINGS = Path(__file__).parent / "recordings"
 PERPETUAL = MarketType.PERPETUAL
 BTC = Instrument(
     "acme",
     PERPETUAL,
-    Symbol("BTC", "USD"),
+    Symbol("BTC", "USDT"),
     "BTC-PERP",
     tick_size=Number("0.5"),
     step_size=Number("0.001"),
     contract_size=Number("0.001"),
 )
 HOURS = Topic("acme", PERPETUAL, BTC.symbol, Channel.CANDLE, interval="1h")
-TICKER, TRADES, BOOK = (f"perpetual:BTC-USD:{channel}" for channel in ("ticker", "trade", "order_book"))
-CANDLES = "perpetual:BTC-USD:candle:1m"
+TICKER, TRADES, BOOK = (f"perpetual:BTC-USDT:{channel}" for channel in ("ticker", "trade", "order_book"))
+CANDLES = "perpetual:BTC-USDT:candle:1m"
+
+TRADES_RECORDED = Recording(
+    "trades",
+    "perpetual",
+    RECORDINGS / "trades.jsonl",
+    [TRADES],
+    counts={"trade": 3},
+    last={TRADES: {"id": "79", "price": "60000.0", "quantity": "0.040", "side": "sell"}},
+)
+REFUSED = Answer(
+    "perpetual",
+    b'{"id":"7","ok":false,"error":"no such stream","stream":"trades:X-PERP"}',
+    [Ack("7", False, "no such stream", ("trades:X-PERP",))],
+)
 
 EVIDENCE = Evidence(
     VENUE,
@@ -52,14 +66,7 @@ EVIDENCE = Evidence(
             messages={"Ack": 1, "Quote": 2, "Stats": 2},
             last={TICKER: {"bid": "60000.5", "bid_size": "1.150", "last": "60000.5", "volume_24h": "1250.025"}},
         ),
-        Recording(
-            "trades",
-            "perpetual",
-            RECORDINGS / "trades.jsonl",
-            [TRADES],
-            counts={"trade": 3},
-            last={TRADES: {"id": "79", "price": "60000.0", "quantity": "0.040", "side": "sell"}},
-        ),
+        TRADES_RECORDED,
         Recording(
             "the book",
             "perpetual",
@@ -95,18 +102,14 @@ EVIDENCE = Evidence(
     ],
     answers=[
         Answer("perpetual", b'{"id":"7","ok":true}', [Ack("7")]),
-        Answer(
-            "perpetual",
-            b'{"id":"7","ok":false,"error":"no such stream","stream":"trades:X-PERP"}',
-            [Ack("7", False, "no such stream", ("trades:X-PERP",))],
-        ),
+        REFUSED,
         Answer("perpetual", b'{"op":"pong"}', [Pong()]),
         Answer("perpetual", b'{"op":"maintenance","inSeconds":30}', [Restarting()]),
     ],
     bodies=[
         Body(
             VENUE.catalogue_requests(PERPETUAL)[0],
-            b'{"contracts":[{"name":"BTC-PERP","base":"BTC","quote":"USD","contractSize":"0.001","tick":"0.5",'
+            b'{"contracts":[{"name":"BTC-PERP","base":"BTC","quote":"USDT","contractSize":"0.001","tick":"0.5",'
             b'"minContracts":"1","state":"open"}]}',
             count=1,
             rows={0: {"native": "BTC-PERP", "contract_size": "0.001", "min_qty": "0.001", "status": "trading"}},
@@ -129,4 +132,9 @@ EVIDENCE = Evidence(
 
 @pytest.mark.parametrize("check", checks(EVIDENCE), ids=str)
 def test_conformance(check: Check) -> None:
+    check()
+
+
+@pytest.mark.parametrize("check", fault_checks(EVIDENCE), ids=str)
+def test_faults(check: Check) -> None:
     check()

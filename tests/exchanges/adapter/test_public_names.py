@@ -25,11 +25,12 @@ PUBLIC = {
     """,
     "cryptodash.testing": """
     Answer Authority Bench Body Check Evidence Habits MadeUpVenue ManualClock MemoryNetwork NotConforming
-    RecordedFrame Recording Refusal Request checks make_catalogue make_instrument plain read read_recording
+    RecordedFrame Recording Refusal Request checks fault_checks make_catalogue make_instrument plain read read_recording
     recorded_checks
     """,
     "cryptodash.core.events": """
-    Book BookChanged BookDelta BookSnapshot Candle Cause Event Level Side State StreamStatus Sweep Ticker Trade cause_of
+    BookDelta BookSnapshot BookView Candle Cause Event Level Side State StreamStatus Sweep Ticker Trade cause_of
+    is_crossed
     """,
 }
 """By module. ``core.events`` has no ``__all__``: everything that it defines itself without an underscore is public."""
@@ -42,7 +43,7 @@ EVENTS = {
     """,
     "Trade": "topic timestamp received id price quantity side",
     "Candle": "topic timestamp received open high low close volume closed source corrected",
-    "BookChanged": "topic book timestamp received rebuilt",
+    "BookView": "topic interval timestamp received bids asks rebuilt",
     "BookSnapshot": "topic timestamp received sequence bids asks complete",
     "BookDelta": "topic timestamp received sequence bids_upserts asks_upserts bids_deletes asks_deletes",
     "Sweep": "topic tickers",

@@ -21,6 +21,7 @@ from cryptodash.testing.conformance import (
     Refusal,
     Request,
     checks,
+    fault_checks,
     recorded_checks,
 )
 
@@ -180,4 +181,9 @@ def test_conformance(check: Check) -> None:
 @pytest.mark.captures
 @pytest.mark.parametrize("check", recorded_checks(RECORDED), ids=str)
 def test_recordings(captures: Path, check: Check) -> None:
+    check()
+
+
+@pytest.mark.parametrize("check", fault_checks(EVIDENCE), ids=str)
+def test_faults(check: Check) -> None:
     check()
