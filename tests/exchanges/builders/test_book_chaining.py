@@ -464,10 +464,10 @@ class Market:
         self.rule, self.chance = rule, chance
         self.bids = {price: chance.randint(1, 9) for price in range(70, 100) if chance.random() < 0.6}
         self.asks = {price: chance.randint(1, 9) for price in range(101, 131) if chance.random() < 0.6}
-        self.last = 1_000
+        self.last = 10**24  # maintenance halves it: no number comes twice
         self.previous = self.last
         self.history: dict[int, tuple[list[Level], list[Level]]] = {}
-        self._remember()
+        self.remember()
 
     def levels(self) -> tuple[list[Level], list[Level]]:
         bids = [self._level(price, size) for price, size in sorted(self.bids.items(), reverse=True)]
@@ -489,7 +489,7 @@ class Market:
         self.last = last or self.last + {RANGE: self.chance.randint(1, 5), PREVIOUS: self.chance.randint(1, 9)}.get(
             self.rule.chaining, 1
         )
-        self._remember()
+        self.remember()
         return self._depth(False, min(first, self.last), self.previous, *changed)
 
     def whole(self, limit: int = 1000) -> Depth:
@@ -506,7 +506,7 @@ class Market:
         told = previous if chaining is PREVIOUS else None
         return Depth("s", snapshot, first, self.last, told, bids, asks, None, checksum=check)
 
-    def _remember(self) -> None:
+    def remember(self) -> None:
         self.history[self.last] = self.levels()
 
     @staticmethod
@@ -586,10 +586,13 @@ class Run:
             self.book.received(self.chance.choice(frames))
 
     def alive(self) -> None:
-        if self.has_ids:
-            last = self.market.last
-            told = last if self.rule.chaining is PREVIOUS else None
-            self.book.received(Depth("s", False, last, last, told, [], [], None))
+        """A frame that says nothing new. After a loss it shows the loss where it names its predecessor; elsewhere it
+        would pass for what was lost, so venues that number in such a way send none."""
+        last = self.market.last
+        if self.rule.chaining is PREVIOUS:
+            self.book.received(Depth("s", False, last, last, last, [], [], None))
+        elif self.has_ids and not self.lost:
+            self.book.received(Depth("s", False, last, last, None, [], [], None))
 
     def whole(self) -> None:
         if self.rule.snapshots is not REST:
@@ -599,14 +602,13 @@ class Run:
         """Ids go down. A frame says so by naming its predecessor; elsewhere a snapshot does."""
         if self.rule.snapshots is not STREAM or not self.has_ids:
             return
-        self.past.clear()  # what is older now was sent before: nobody sends it any more
+        self.past.clear()  # nobody sends again what came before
         down = self.market.last // 2
         if self.rule.chaining is PREVIOUS:
-            self.market.history = {each: state for each, state in self.market.history.items() if each < down}
             self.take(self.market.frame(down))
         else:
             self.market.last = down
-            self.market._remember()
+            self.market.remember()
             self.take(replace(self.market.whole(), restarted=True))
 
     def ask(self) -> None:
