@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from random import Random
 from typing import Any
@@ -96,6 +96,7 @@ class Desk:
         self.catalogue = Catalogue("madeup")
         self.told: list[str] = []
         self.idle = False
+        self.on_change: Callable[[], None] = lambda: None
         self.reader = CatalogueReader(
             venue or PagedVenue(),
             SPOT,
@@ -104,10 +105,14 @@ class Desk:
             self.network,
             self.network,
             Random(1),
-            changed=lambda market: self.told.append("changed"),
+            changed=self._changed,
             failed=lambda market, error: self.told.append(f"failed: {error}"),
             idle=lambda: self.idle,
         )
+
+    def _changed(self, market: MarketType) -> None:
+        self.told.append("changed")
+        self.on_change()
 
     def pass_time(self, seconds: float) -> None:
         """From one thing that is due to the next, each at its very time."""
@@ -498,6 +503,17 @@ def test_stopped_while_somebody_waits_who_hears_of_it() -> None:
     waiting = [desk.read(), desk.read()]
     desk.reader.stop()
     assert [[type(each) for each in outcome] for outcome in waiting] == [[CancelledError]] * 2
+
+
+@pytest.mark.parametrize("held", [False, True])
+def test_stopped_by_who_hears_of_a_reading_it_leaves_no_timer(held: bool) -> None:
+    desk = Desk(answers={"/page/1": HOLD if held else page("BTC-USDT")})
+    desk.on_change = lambda: desk.reader.stop()
+    desk.reader.start()
+    if held:
+        desk.fetcher.release(page("BTC-USDT"))
+    assert desk.told == ["changed"]
+    assert not desk.network.getDelayedCalls()
 
 
 def test_stopped_before_it_was_started_or_twice_does_nothing() -> None:

@@ -20,13 +20,13 @@ def _by_range(depth: Depth, last: int | None, joining: bool) -> bool:
 def _by_previous(depth: Depth, last: int | None, joining: bool) -> bool:
     """It names its predecessor, since ids are shared by all symbols. The first one after a snapshot need only overlap
     it. An equal id is a sign of life."""
-    if depth.last == last:
+    if id_of(depth.last) == id_of(last):
         return False
     return depth.previous == last or (joining and id_of(depth.first) <= id_of(last) < id_of(depth.last))
 
 
 def _by_counter(depth: Depth, last: int | None, joining: bool) -> bool:
-    return depth.last == id_of(last) + 1
+    return id_of(depth.last) == id_of(last) + 1
 
 
 def _always(depth: Depth, last: int | None, joining: bool) -> bool:

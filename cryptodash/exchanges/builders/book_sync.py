@@ -240,6 +240,7 @@ class OrderBook:
         """Not synced: keep the frame for the snapshot to come."""
         if self._rules.snapshots is SnapshotSource.STREAM:
             return Outcome.BUFFERED  # only a snapshot in the stream can help
+        id_of(depth.last)  # a snapshot could never be joined to a frame without one
         if len(state.kept):
             last = state.kept.newest.last
             if not self._follows(depth, last, False):

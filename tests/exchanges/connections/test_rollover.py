@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 from attrs import evolve
 
-from cryptodash.core.events import Cause, State, StreamStatus, Trade
+from cryptodash.core.events import Cause, State, StreamStatus, Ticker, Trade
 from cryptodash.core.tally import Counter
 from cryptodash.exchanges.connections.allocation import LINGER, ROLL_SPACING
 from cryptodash.exchanges.connections.commands import BookChanged, Closed
@@ -178,6 +178,25 @@ def test_fall_back_waits_longer_each_time() -> None:
     pauses = [later - earlier for earlier, later in pairwise(bench.connects[1:])]
     assert min(pauses) >= ROLL_SPACING
     assert max(pauses) > 2 * ROLL_SPACING
+
+
+def test_once_one_has_taken_over_its_failures_are_forgotten() -> None:
+    change = Change(DIALLING, TRADES)
+    bench = change.bench
+    for _ in range(6):
+        while len(bench.servers) == 1:
+            bench.advance(BEAT)
+        change.lose(list(bench.servers.values())[1], Closed("tcp"))
+    bench.obedient = True
+    bench.advance(60 + TAKEOVER)
+    assert change.results == {"failed": 6, "clean": 1}
+    bench.obedient = False
+    bench.frame(wire.restarting(), bench.only)
+    for _ in range(3):  # at first the pause is that between any two changes
+        _, new = bench.servers.values()
+        change.lose(new, Closed("tcp"))
+        bench.advance(ROLL_SPACING + BEAT)
+        assert len(bench.servers) == 2
 
 
 # -- the old one ends
@@ -370,6 +389,16 @@ def test_a_quiet_stream_changes_over_ten_seconds_after_the_last_answer() -> None
     assert list(bench.servers.values()) == [change.new]
     assert change.trades == [1, 2, 3]
     assert change.results == {"clean": 1}
+
+
+def test_of_what_only_the_latest_counts_the_new_connection_counts_at_once() -> None:
+    change = Change(GRANTED, TICKER)
+    bench = change.bench
+    bench.frame(wire.quote("BTCUSDT", "98", "102", 3), change.new)
+    assert bench.published(Ticker)[-1].bid == "98"
+    bench.frame(wire.quote("BTCUSDT", "97", "103", 4), change.old)
+    assert bench.published(Ticker)[-1].bid == "98"
+    assert bench.count("cryptodash_duplicates_dropped_total") == 1
 
 
 def test_what_is_held_back_is_bounded() -> None:
