@@ -221,7 +221,7 @@ def _fault(options: usage.Options) -> NoReturn:
 
 
 def _wish(words: Sequence[str], options: usage.Options) -> dict[str, Any]:
-    """``binance silent BTC-USDT 10`` as the control port takes it; a last word that is a number is the seconds."""
+    """``EXCHANGE silent BTC-USDT 10`` as the control port takes it; a last word that is a number is the seconds."""
     exchange, fault, *rest = words
     wish: dict[str, Any] = {"exchange": exchange, "fault": fault}
     if rest and rest[-1].replace(".", "", 1).isdecimal():
