@@ -22,12 +22,15 @@ from zope.interface import implementer
 
 from benchmarks.peers.work import Work, announce, control_socket, cpu_seconds, drain, say
 from cryptodash.core.config import Config, Limits
-from cryptodash.core.events import BookChanged, Candle, Level, Side, Trade
+from cryptodash.core.events import Candle, Level, Side, Trade
 from cryptodash.core.instruments import Catalogue, Instrument, MarketType, Symbol
 from cryptodash.core.interfaces import ExchangeReport, IUpstream, StreamReport
 from cryptodash.core.numbers import Number
 from cryptodash.core.time import SystemClock
 from cryptodash.core.topics import Channel, Topic
+from cryptodash.exchanges.book_publisher import BookPublisher
+from cryptodash.exchanges.connections.commands import BookChanged
+from cryptodash.exchanges.publish_timer import PublishTimers
 from cryptodash.exchanges.venues import registry
 from cryptodash.hub.interfaces import Batch, IOutlet, Message
 from cryptodash.service import Server, build
@@ -49,13 +52,14 @@ def symbol_of(index: int) -> Symbol:
 
 @implementer(IUpstream)
 class Listed:
-    """A venue of which only the catalogue matters: its events are published by ``Work``."""
+    """A venue of which only the catalogue matters: its events are published by ``Work``, its books by ``books``."""
 
     exchange = "binance"
     source = "simulated"
     markets = (SPOT,)
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, books: BookPublisher) -> None:
+        self._books = books
         self.catalogue = Catalogue(self.exchange)
         step = Number("0.01000000")
         names = ((symbol, f"{symbol.base}{symbol.quote}") for symbol in map(symbol_of, range(count)))
@@ -67,12 +71,13 @@ class Listed:
         return ("1m",)
 
     def want(self, topics: Iterable[Topic]) -> None:
-        """Nothing to start."""
+        self._books.want(topics)
 
-    drop = want
+    def drop(self, topics: Iterable[Topic]) -> None:
+        self._books.drop(topics)
 
-    def resync(self, topic: Topic) -> None:
-        """Nothing to fetch."""
+    def pace(self, topic: Topic, intervals: Sequence[int]) -> None:
+        self._books.pace(topic, intervals)
 
     def confirmed_at(self, topic: Topic) -> float | None:
         return None
@@ -94,6 +99,8 @@ class Listed:
 
 class MovingBook:
     """A book of which three levels a side change with every step."""
+
+    synced = True
 
     def __init__(self) -> None:
         self.step = 0
@@ -156,8 +163,9 @@ class TwistedDriver:
 def inlet(reactor: Any, kind: str, count: int) -> tuple[Server, Work]:
     """A server whose events ``Work`` publishes."""
     server = build(CONFIG, reactor, clock=SystemClock(), random=Random(1), venues=[])
-    server.hub.add_upstream(Listed(count))
     publish = server.hub.publish
+    publisher = BookPublisher(server.hub, PublishTimers(reactor))
+    server.hub.add_upstream(Listed(count, publisher))
     if kind == "book":
         topics = [
             Topic("binance", SPOT, symbol_of(index), Channel.ORDER_BOOK, depth=BOOK_DEPTH) for index in range(count)
@@ -170,7 +178,7 @@ def inlet(reactor: Any, kind: str, count: int) -> tuple[Server, Work]:
 
         def emit_book(topic: int, number: int) -> None:
             books[topic].step = number
-            publish(BookChanged(topics[topic].upstream, books[topic], 1_700_000_000_000 + number, RECEIVED))
+            publisher.changed(BookChanged(topics[topic].upstream, books[topic], 1_700_000_000_000 + number, RECEIVED))
 
         return server, Work(emit_book, lambda: list(counted.counts))
     topics = [Topic("binance", SPOT, symbol_of(index), Channel.TRADE) for index in range(count)]

@@ -30,6 +30,7 @@ from cryptodash.core.tally import Tally
 from cryptodash.core.time import Clock
 from cryptodash.exchanges.adapter.venue import Hosts, IVenue
 from cryptodash.exchanges.hosts import hosts_of
+from cryptodash.exchanges.publish_timer import PublishTimers
 from cryptodash.exchanges.service import VenueService
 from cryptodash.exchanges.venues import registry
 from cryptodash.hub.broadcaster import Broadcaster
@@ -71,16 +72,18 @@ def build(
     venues = [registry.load(name) for name in config.exchanges] if venues is None else venues
     tally = Tally()
     hub = Broadcaster(config, clock, reactor, tally)
+    timers = PublishTimers(reactor)
     feeds = []
     for venue in venues:
         hosts, source = hosts_of(venue, config) if stand_in is None else stand_in.of(venue)
-        feeds.append(VenueService(venue, config, hosts, source, hub, reactor, clock, random, tally))
+        feeds.append(VenueService(venue, config, hosts, source, hub, reactor, clock, random, tally, timers))
         hub.add_upstream(feeds[-1])
     clients = Clients(hub, hub, hub, config, _source(feeds), __version__, reactor, clock, tally, random)
     rest = Rest(hub, hub, hub, config, clock, reactor, tally, __version__, lambda: clients.draining, clock.monotonic())
     site = make_site(rest, ClientFactory(clients), config, clock, reactor, tally)
 
-    server = Server(config, hub, clients, rest, Web(config.bind_addr, site, reactor, bind_failed), stand_in)
+    web = Web(config.bind_addr, site, reactor, bind_failed)
+    server = Server(config, hub, clients, rest, web, timers, stand_in)
     ReactorLag(reactor, clock, tally).setServiceParent(server)
     for feed in feeds:
         feed.setServiceParent(server)
@@ -175,7 +178,14 @@ class Server(MultiService):
     """All services of one process, and the one sequence in which they end."""
 
     def __init__(
-        self, config: Config, hub: Broadcaster, clients: Clients, rest: Rest, web: Web, stand_in: StandIn | None
+        self,
+        config: Config,
+        hub: Broadcaster,
+        clients: Clients,
+        rest: Rest,
+        web: Web,
+        timers: PublishTimers,
+        stand_in: StandIn | None,
     ) -> None:
         super().__init__()
         self.config = config
@@ -184,6 +194,7 @@ class Server(MultiService):
         self.stand_in = stand_in
         self._rest = rest
         self._web = web
+        self._timers = timers
         self._stopping: Deferred[None] | None = None
 
     @property
@@ -204,7 +215,7 @@ class Server(MultiService):
         self.clients.start()
         super().startService()
         for topic in self.config.symbols:
-            self.hub.hold(topic, self.hub.view_interval(topic, None))
+            self.hub.hold(topic, 0)
         _log.info(
             "started: {venues}",
             venues=", ".join(f"{exchange} ({self.hub.source(exchange)})" for exchange in self.hub.exchanges()),
@@ -226,6 +237,7 @@ class Server(MultiService):
         self._rest.stop()
         self.running = 0
         await DeferredList([maybeDeferred(service.stopService) for service in reversed(list(self))], consumeErrors=True)
+        self._timers.stop()
         self.hub.stop()
         if self.stand_in is not None:
             await maybeDeferred(self.stand_in.service.stopService)

@@ -77,6 +77,7 @@ def _run(config: Config, twistd: usage.Options) -> IService:
     if not config.demo:
         return _build(config, twistd)
     simulator = _simulator(exchanges=config.exchanges, control_port=CONTROL_PORT if _is_free(CONTROL_PORT) else 0)
+    _check_markets(config, simulator)
     _listen(simulator)
     if simulator.control_port != CONTROL_PORT:
         option = f"--control-port {simulator.control_port}"
@@ -196,6 +197,17 @@ def _simulate(options: usage.Options) -> IService:
             where = f"{websocket} ({', '.join(spec.websocket_paths)}) {rest} ({spec.rest_path})"
             print(f"{spec.name} ({', '.join(spec.markets)}): {where}", flush=True)  # noqa: T201 (the command's answer)
     return simulator
+
+
+def _check_markets(config: Config, simulator: Simulator) -> None:
+    """A demo shows every market of its venues, or does not start."""
+    try:
+        for exchange in config.exchanges:
+            missing = [each for each in registry.load(exchange).markets if (exchange, each) not in simulator.markets]
+            if missing:
+                refuse(f"DEMO: the simulator of {exchange} has no {' and no '.join(missing)} market")
+    except ConfigError as error:
+        refuse(str(error))
 
 
 def _simulator(**options: Any) -> Simulator:

@@ -14,7 +14,9 @@ from cryptodash.options import Options
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
+PAGES = sorted([*(ROOT / f"{name}.md" for name in ("README", "CONTRIBUTING", "CHANGELOG")), *ROOT.glob("docs/**/*.md")])
+PATHS_BEGIN_AT = [ROOT / each for each in ("", "cryptodash", "cryptodash/exchanges", "examples/acme_exchange")]
+"""A document may leave out what is plain from its subject."""
 
 
 @pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
@@ -33,6 +35,15 @@ def test_the_table_names_no_setting_that_is_not_there() -> None:
 def test_links_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\((?!https?://)([^)#]+)\)", page.read_text(encoding="utf-8")):
         assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_named_files_exist(page: Path) -> None:
+    """Paths, in prose and in pictures; ``<venue>`` and ``*`` stand for any name."""
+    text = page.read_text(encoding="utf-8")
+    for path in set(re.findall(r"(?<![\w./:-])(?:[\w*<>-]+/)+[\w*<>.-]+\.(?:py|md|json|js|toml|service)\b", text)):
+        pattern = re.sub(r"<\w+>", "*", path)
+        assert any(any(begin.glob(pattern)) for begin in (page.parent, *PATHS_BEGIN_AT)), path
 
 
 def test_commands_exist() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import re
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -36,6 +38,7 @@ IO_OF_EXCHANGES = (
     "exchanges/transport/",
     "exchanges/service.py",
     "exchanges/engine_runner.py",
+    "exchanges/publish_timer.py",
     "exchanges/catalogue.py",
 )
 
@@ -173,3 +176,71 @@ def test_the_real_reactor_has_two_places_in_the_tests_and_none_sleeps() -> None:
         assert "time.sleep(" not in text.replace("time.sleep(`", "") or path.name == "test_rooms.py", path
         if path.name != "conftest.py" or path.parent.name not in REAL_TIME:
             assert "twisted.internet.reactor" not in names, path
+
+
+WIRE_WORDS = (
+    *("lastUpdateId", "depthUpdate", "bookTicker", "aggTrade", "miniTicker", "markPrice", "exchangeInfo", "kline"),
+    *(
+        "orderbook",
+        "publicTrade",
+        "tickers",
+        "req_id",
+        "ret_msg",
+        "retCode",
+        "conn_id",
+        "instruments-info",
+        "SUBSCRIBE",
+    ),
+    *(
+        "@depth",
+        "@trade",
+        "usdm",
+        "fapi",
+        "/api/v3",
+        "/v5/",
+        "depth?",
+        "instId",
+        "books5",
+        "product_id",
+        "level2",
+        "ohlc",
+    ),
+)
+"""Of streams, frames and URLs, of the venues that there are or will be soon."""
+VENUES = ("binance", "bybit", "okx", "coinbase", "kraken")
+GENERIC_OF_SIMULATION = [
+    *(path for path in SOURCES if re.match(r"simulator/(?!dialects/\w+/)", inside(path))),
+    *(PACKAGE / name for name in ("tap.py", "options.py", "exchanges/venues/recorded.py")),
+]
+
+
+@pytest.mark.parametrize("path", GENERIC_OF_SIMULATION, ids=inside)
+def test_simulation_and_replay_know_venues_from_their_dialects_only(path: Path) -> None:
+    """Comments and docstrings included: who writes a dialect of his own reads these files."""
+    text = path.read_text(encoding="utf-8")
+    assert [word for word in WIRE_WORDS if word in text] == []
+    assert [name for name in VENUES if name in text.lower()] == []
+
+
+def test_no_two_files_of_the_simulator_import_each_other() -> None:
+    """Not in a circle either, imports for the type checker included."""
+    files = {
+        "cryptodash." + inside(path).removesuffix(".py").replace("/", "."): path
+        for path in SOURCES
+        if room_of(path) == "simulator"
+    }
+    graph = {
+        name: {
+            each for each in files if each != name and any(f"{used}.".startswith(f"{each}.") for used in imported(path))
+        }
+        for name, path in files.items()
+    }
+    TopologicalSorter(graph).prepare()
+
+
+def test_a_dialect_knows_no_other_dialect() -> None:
+    for path in SOURCES:
+        own = re.match(r"simulator/dialects/(\w+)/", inside(path))
+        if own is not None:
+            foreign = [name for name in imported(path) if name.startswith("cryptodash.simulator.dialects.")]
+            assert all(name.startswith(f"cryptodash.simulator.dialects.{own[1]}.") for name in foreign), path

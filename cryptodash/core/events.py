@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Sequence
-from typing import Protocol
 
 from msgspec import Struct
 
@@ -73,6 +72,9 @@ class Cause(str, enum.Enum):
 
     def __str__(self) -> str:
         return self.value
+
+
+_LOSES_NOTHING = frozenset({Cause.SILENT, Cause.HALTED})
 
 
 def cause_of(word: str) -> Cause:
@@ -146,24 +148,20 @@ class Candle(Struct, frozen=True, gc=False):
     corrected: bool = False
 
 
-class Book(Protocol):
-    """The read side of a live order book."""
+class BookView(Struct, frozen=True, gc=False):
+    """The best levels of an order book at one moment: at most ``topic.depth`` a side, best first, only *proven* ones
+    (inside the horizon); ``interval`` is the pace (ms) of those who look.
 
-    def top(self, depth: int) -> tuple[Sequence[Level], Sequence[Level]]:
-        """(bids, asks), best first: at most ``depth`` levels a side, and only levels that are
-        *proven* (inside the horizon)."""
-
-
-class BookChanged(Struct, frozen=True, gc=False):
-    """The book of ``topic`` (depth 0) holds a new consistent state, to be read from ``book`` now.
-
-    ``rebuilt`` says that it was resynchronised: views must go on with a snapshot, not with a delta.
+    ``rebuilt`` says that the book was resynchronised since the view before: it goes on with a snapshot, not with a
+    delta.
     """
 
     topic: Topic
-    book: Book
+    interval: int
     timestamp: int
     received: int
+    bids: tuple[Level, ...]
+    asks: tuple[Level, ...]
     rebuilt: bool = False
 
 
@@ -211,6 +209,14 @@ class StreamStatus(Struct, frozen=True, gc=False):
     fields: tuple[str, ...] = ()
     since: int = 0
 
+    @property
+    def breaks_a_book(self) -> bool:
+        """Whether a book in this state can no longer be followed by deltas. Silence and a halt lose nothing; a gap or a
+        lost connection does."""
+        if self.state.is_good:
+            return False
+        return self.state is not State.STALE or self.cause not in _LOSES_NOTHING
 
-Event = Ticker | Trade | Candle | BookChanged | Sweep | StreamStatus
+
+Event = Ticker | Trade | Candle | BookView | Sweep | StreamStatus
 """What a venue publishes into the hub."""

@@ -34,7 +34,8 @@ class Layer:
 def load(layers: Sequence[Layer], available: Sequence[str], *, simulated: Sequence[str] | None = None) -> Config:
     """A checked ``Config`` from layers in order of precedence, strongest first.
 
-    ``available`` are the venues there are, ``simulated`` those of them the simulator speaks (None: all).
+    ``available`` are the venues there are, ``simulated`` those of them the simulator speaks (None: all): they are what
+    a demo starts where no setting names its venues.
     Raises ``ConfigError`` with one line that names the setting and what is allowed.
     """
     settings = {setting.name: setting for setting in (*SETTINGS, *host_settings(available))}
@@ -43,6 +44,8 @@ def load(layers: Sequence[Layer], available: Sequence[str], *, simulated: Sequen
         f"{layer.origin}: unknown setting {key}" for layer in layers if layer.own for key in _unknown(layer, settings)
     ]
     config = _assemble(values, warnings)
+    if config.demo and "EXCHANGES" not in values and simulated is not None:
+        config = evolve(config, exchanges=tuple(simulated))
     _check_exchanges(config, available, available if simulated is None else simulated)
     return evolve(config, symbols=_topics(values.get("SYMBOLS", ()), config))
 

@@ -20,7 +20,7 @@ from zope.interface import implementer
 
 from cryptodash.core.config import Config
 from cryptodash.core.errors import UpstreamError
-from cryptodash.core.events import Candle, Event, cause_of
+from cryptodash.core.events import Candle, StreamStatus, cause_of
 from cryptodash.core.instruments import Catalogue, MarketType
 from cryptodash.core.interfaces import ExchangeReport, IInlet, IUpstream, StreamReport
 from cryptodash.core.tally import Tally
@@ -30,13 +30,15 @@ from cryptodash.exchanges.adapter.decode import reading
 from cryptodash.exchanges.adapter.messages import BadFrame
 from cryptodash.exchanges.adapter.plan import Purpose, RestRequest
 from cryptodash.exchanges.adapter.venue import Hosts, IVenue
+from cryptodash.exchanges.book_publisher import BookPublisher
 from cryptodash.exchanges.builders.candles import candles_of
 from cryptodash.exchanges.catalogue import CatalogueReader
-from cryptodash.exchanges.connections.commands import Closed, Connect, Disconnect, Fetch, Send
+from cryptodash.exchanges.connections.commands import BookChanged, Closed, Connect, Disconnect, Fetch, Publication, Send
 from cryptodash.exchanges.engine import Engine
 from cryptodash.exchanges.engine_runner import EngineRunner
 from cryptodash.exchanges.health import rate_limits, status, unknown_topics
 from cryptodash.exchanges.metrics import Gauges, Meters
+from cryptodash.exchanges.publish_timer import PublishTimers
 from cryptodash.exchanges.transport.dialer import Dialer
 from cryptodash.exchanges.transport.rest import RestClient
 from cryptodash.exchanges.transport.sockets import GOODBYE, Events, Sockets
@@ -62,6 +64,7 @@ class VenueService(Service):
         clock: Clock,
         random: Random,
         tally: Tally,
+        timers: PublishTimers,
         *,
         dialer: Dialer | None = None,
         agent: IAgent | None = None,
@@ -118,6 +121,7 @@ class VenueService(Service):
             Disconnect: self._sockets.disconnect,
             Fetch: self._fetch,
         }
+        self._books = BookPublisher(inlet, timers)
         self._runner = EngineRunner(self._engine, carry_out, self._publish, reactor, clock)
 
     def _register(self, meters: Meters) -> None:
@@ -151,6 +155,7 @@ class VenueService(Service):
 
     async def _stop(self) -> None:
         self._runner.stop()
+        self._books.stop()
         for reader in self._catalogues.values():
             reader.stop()
         for task in tuple(self._tasks):
@@ -180,11 +185,18 @@ class VenueService(Service):
 
     def want(self, topics: Iterable[Topic]) -> None:
         if not self._runner.ended:
-            self._runner.perform(self._engine.want(topics))
+            wanted = tuple(topics)
+            self._books.want(wanted)
+            self._runner.perform(self._engine.want(wanted))
 
     def drop(self, topics: Iterable[Topic]) -> None:
         if not self._runner.ended:
-            self._runner.perform(self._engine.drop(topics))
+            dropped = tuple(topics)
+            self._runner.perform(self._engine.drop(dropped))
+            self._books.drop(dropped)
+
+    def pace(self, topic: Topic, intervals: Sequence[int]) -> None:
+        self._books.pace(topic, intervals)
 
     def confirmed_at(self, topic: Topic) -> float | None:
         return self._engine.confirmed_at(topic)
@@ -268,8 +280,13 @@ class VenueService(Service):
         if not failure.check(CancelledError):
             _log.failure("an answer of {exchange} was not taken", failure=failure, exchange=self.exchange)
 
-    def _publish(self, event: Event) -> None:
-        self._inlet.publish(event)
+    def _publish(self, event: Publication) -> None:
+        if isinstance(event, BookChanged):
+            self._books.changed(event)
+        elif isinstance(event, StreamStatus):
+            self._books.status(event)
+        else:
+            self._inlet.publish(event)
 
     # What comes in
 

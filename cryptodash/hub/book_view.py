@@ -1,17 +1,15 @@
-"""One view of an order book: its top levels, as a snapshot and deltas that always fit, and the book it is a view of."""
+"""One view of an order book: its top levels, as a snapshot and deltas that always fit."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cryptodash.core.events import Book, BookChanged, BookDelta, BookSnapshot, Level, StreamStatus, is_crossed
+from cryptodash.core.events import BookDelta, BookSnapshot, BookView, Level, StreamStatus, is_crossed
 from cryptodash.core.numbers import Number, key
 from cryptodash.core.topics import Topic
 from cryptodash.hub.encode import delta_message, snapshot_message
-from cryptodash.hub.freshness import breaks_a_book
 from cryptodash.hub.interfaces import Message
 from cryptodash.hub.outlets import Outlets
-from cryptodash.hub.publish_timer import PublishTimer
 
 Levels = tuple[Level, ...]
 
@@ -32,57 +30,40 @@ def side_changes(old: Sequence[Level], new: Sequence[Level]) -> tuple[list[Level
     return upserts, deletes
 
 
-class LiveBook:
-    """One upstream book that is wanted, and the views of it. ``in_sync``:
-    what it holds is a consistent state that deltas may follow."""
+class WantedBook:
+    """One upstream book that is wanted: its views and its status. ``known``: it was shown at least once."""
 
-    __slots__ = ("book", "in_sync", "received", "status", "timestamp", "views")
+    __slots__ = ("known", "status", "views")
 
     def __init__(self) -> None:
-        self.book: Book | None = None
-        self.timestamp = self.received = 0
-        self.in_sync = False
+        self.known = False
         self.status: StreamStatus | None = None
         self.views: dict[tuple[Topic, int], View] = {}
 
-    def take(self, event: BookChanged) -> bool:
-        """The book's new state; False where it says nothing, because the book is broken and not rebuilt yet."""
-        if event.rebuilt or not self.in_sync:
-            if self.book is not None and not event.rebuilt and self.status is not None and breaks_a_book(self.status):
-                return False
-            for view in self.views.values():
-                view.fresh_start = True
-        self.book, self.in_sync = event.book, True
-        self.timestamp, self.received = event.timestamp, event.received
-        return True
-
     def take_status(self, status: StreamStatus) -> None:
+        """A book that has lost its place is not what any view shows any more."""
         self.status = status
-        if breaks_a_book(status):
-            self.in_sync = False
+        if status.breaks_a_book:
+            for view in self.views.values():
+                view.newest = None
 
-    def read(self, depth: int) -> tuple[Levels, Levels] | None:
-        """(bids, asks) now; None for a book that is out of sync or crossed.
-
-        A book that has lost its place is empty as well, so an empty one is believed only while
-        the venue's stream is good.
-        """
-        if self.book is None or not self.in_sync:
-            return None
-        bids, asks = self.book.top(depth)
-        if is_crossed(bids, asks) or not (bids or asks or self._is_good()):
-            return None
-        return tuple(bids), tuple(asks)
-
-    def _is_good(self) -> bool:
+    @property
+    def is_good(self) -> bool:
+        """Whether its stream is."""
         return self.status is not None and self.status.state.is_good
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether only a rebuilt book is worth anything."""
+        return self.known and self.status is not None and self.status.breaks_a_book
 
 
 class View:
-    """One view. ``asleep``: nobody watches, so it does not follow the book until somebody asks.
+    """One view. ``newest`` is what the book was last like, None where that is not known; what was published last may be
+    older.
 
-    ``fresh_start``: what was published last fits nothing any more (first time, resynchronised),
-    the next publication is a snapshot.
+    ``asleep``: nobody watches, so it publishes nothing until somebody asks. ``fresh_start``: what was published last
+    fits nothing any more (first time, resynchronised), the next publication is a snapshot.
     """
 
     __slots__ = (
@@ -92,18 +73,18 @@ class View:
         "bids",
         "book",
         "fresh_start",
+        "newest",
         "outlets",
         "received",
         "sequence",
-        "timer",
         "timestamp",
         "topic",
     )
 
-    def __init__(self, topic: Topic, book: LiveBook, timer: PublishTimer[View]) -> None:
+    def __init__(self, topic: Topic, book: WantedBook) -> None:
         self.topic = topic
         self.book = book
-        self.timer = timer
+        self.newest: BookView | None = None
         self.outlets = Outlets()
         self.asleep = True
         self.fresh_start = True
@@ -113,10 +94,33 @@ class View:
         self.asks: Levels = ()
         self._current: Message | None = None
 
+    def take(self, newest: BookView) -> bool:
+        """The book as it is now; False where that says nothing, because it is broken and not rebuilt yet."""
+        if newest.rebuilt or self.newest is None:
+            if self.book.is_broken and not newest.rebuilt:
+                return False
+            self.fresh_start = True
+        self.newest = newest
+        self.book.known = True
+        return True
+
+    def _read(self) -> tuple[Levels, Levels] | None:
+        """(bids, asks) now; None for a book that is out of sync or crossed.
+
+        A book that has lost its place is empty as well, so an empty one is believed only while the venue's stream is
+        good.
+        """
+        newest = self.newest
+        if newest is None or is_crossed(newest.bids, newest.asks):
+            return None
+        if not (newest.bids or newest.asks or self.book.is_good):
+            return None
+        return newest.bids, newest.asks
+
     def advance(self) -> Message | None:
         """Catch up with the book as it is now; what to tell those who hold the view,
         None where there is nothing to tell."""
-        levels = self.book.read(self.topic.depth)
+        levels = self._read()
         if levels is None:
             return None
         if self.fresh_start:
@@ -145,7 +149,7 @@ class View:
 
     def refresh(self) -> None:
         """Catch up without telling anybody: only while nobody holds an older state."""
-        levels = self.book.read(self.topic.depth)
+        levels = self._read()
         if levels is None:
             self.fresh_start = True
         elif self.fresh_start or levels != (self.bids, self.asks):
@@ -153,14 +157,15 @@ class View:
 
     def _take(self, bids: Levels, asks: Levels) -> None:
         self.bids, self.asks = bids, asks
-        self.timestamp, self.received = self.book.timestamp, self.book.received
+        assert self.newest is not None
+        self.timestamp, self.received = self.newest.timestamp, self.newest.received
         self.sequence += 1
         self.fresh_start = False
         self._current = None
 
     def current(self) -> Message | None:
         """The view as last published; None while that is not the state of a book in sync."""
-        if self.fresh_start or not self.book.in_sync:
+        if self.fresh_start or self.newest is None:
             return None
         if self._current is None:
             complete = min(len(self.bids), len(self.asks)) >= self.topic.depth

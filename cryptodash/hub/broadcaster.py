@@ -10,7 +10,7 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from cryptodash.core.config import Config
-from cryptodash.core.events import BookChanged, Candle, Event, StreamStatus, Sweep, Ticker, Trade
+from cryptodash.core.events import BookView, Candle, Event, StreamStatus, Sweep, Ticker, Trade
 from cryptodash.core.instruments import MarketType
 from cryptodash.core.interfaces import IInlet, IUpstream
 from cryptodash.core.tally import Labels, Tally
@@ -53,7 +53,7 @@ class Broadcaster:
         self._freshness = Freshness(self.upstreams, clock)
         self._waiters = Waiters(scheduler)
         self._waiting = self._waiters.waiting
-        self._views = Views(scheduler, self._waiters)
+        self._views = Views(self._waiters)
         self._history = History(clock, self._cache.bars)
         self._demand = Demand(
             self.upstreams,
@@ -63,6 +63,7 @@ class Broadcaster:
             config.book_interval_ms,
             self._started,
             self._ended,
+            self._views.paced,
         )
         self._wanted = self._demand.wanted
         naming = Naming(self.upstreams, config.book_depth_default, config.limits.max_custom_depths, self._held_depths)
@@ -73,7 +74,7 @@ class Broadcaster:
             Ticker: (("ticker",), self._on_ticker),
             Trade: (("trade",), self._on_trade),
             Candle: (("candle",), self._on_candle),
-            BookChanged: (("book",), self._views.changed),
+            BookView: (("book",), self._views.take),
             Sweep: (("sweep",), self._on_sweep),
             StreamStatus: (("status",), self._on_status),
         }
@@ -128,7 +129,6 @@ class Broadcaster:
     def stop(self) -> None:
         """Cancel every timer; those who wait for a first value are told that their time is over."""
         self._demand.stop()
-        self._views.stop()
         self._waiters.stop()
 
     # -- IInlet --

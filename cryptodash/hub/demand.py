@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import takewhile
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -22,8 +22,8 @@ _NOBODY: Mapping[int, int] = {}
 
 @implementer(IDemand)
 class Demand:
-    """Holds and releases. ``started(topic)`` is called before a topic is wanted upstream,
-    ``ended(topic)`` after it was dropped.
+    """Holds and releases. ``started(topic)`` is called before a topic is wanted upstream, ``ended(topic)`` after it was
+    dropped, ``paced(topic, intervals)`` before the intervals of an order book change upstream.
 
     A topic is wanted from its first hold until the linger after its last release; a hold within the linger costs no
     upstream traffic. The linger is the same for all, so the order of leaving is the order of deadlines
@@ -39,6 +39,7 @@ class Demand:
         book_interval_ms: int,
         started: Callable[[Topic], None],
         ended: Callable[[Topic], None],
+        paced: Callable[[Topic, Sequence[int]], None],
     ) -> None:
         self._upstreams = upstreams
         self._clock = clock
@@ -47,6 +48,7 @@ class Demand:
         self._book_interval_ms = book_interval_ms
         self._started = started
         self._ended = ended
+        self._paced = paced
         self.wanted: dict[Topic, dict[int, int]] = {}
         """Every topic wanted upstream, with how many hold it at each interval (nobody: lingering)."""
         self._depths: dict[Topic, set[Topic]] = {}
@@ -59,10 +61,11 @@ class Demand:
     def hold(self, topic: Topic, interval: int) -> None:
         upstream = self._upstreams[topic.exchange]
         held = self.wanted.get(topic)
-        if held:
-            held[interval] = held.get(interval, 0) + 1
-        elif held is not None:
-            del self._leaving[topic]
+        if held and interval in held:
+            held[interval] += 1
+            return
+        if held is not None:
+            self._leaving.pop(topic, None)
             held[interval] = 1
         else:
             self.wanted[topic] = {interval: 1}
@@ -70,6 +73,7 @@ class Demand:
                 self._depths.setdefault(topic.upstream, set()).add(topic)
             self._started(topic)
             upstream.want([topic])
+        self._pace(topic)
 
     def release(self, topic: Topic, interval: int) -> None:
         """One less; releasing what nobody holds is no error."""
@@ -84,6 +88,15 @@ class Demand:
             if len(self._leaving) > LINGERING_KEPT:
                 self._end([next(iter(self._leaving))])
             self._arm()
+        if interval not in held and topic in self.wanted:
+            self._pace(topic)
+
+    def _pace(self, topic: Topic) -> None:
+        """The intervals at which an order book is looked at have changed."""
+        if topic.channel is Channel.ORDER_BOOK:
+            intervals = tuple(sorted(each for each in self.wanted.get(topic, ()) if each))
+            self._paced(topic, intervals)
+            self._upstreams[topic.exchange].pace(topic, intervals)
 
     def wants(self, topic: Topic) -> bool:
         """Whether the topic, or any depth of this upstream book, is wanted."""

@@ -6,22 +6,12 @@ from collections.abc import Mapping
 
 from msgspec.structs import replace
 
-from cryptodash.core.events import Cause, State, StreamStatus
+from cryptodash.core.events import State, StreamStatus
 from cryptodash.core.interfaces import IUpstream
 from cryptodash.core.time import Clock
 from cryptodash.core.topics import Topic
 from cryptodash.hub.encode import status_message
 from cryptodash.hub.interfaces import Message
-
-_HARMLESS = frozenset({Cause.SILENT, Cause.HALTED})
-
-
-def breaks_a_book(status: StreamStatus) -> bool:
-    """Whether a book in this state can no longer be followed by deltas. Silence and a halt lose nothing;
-    a gap or a lost connection does."""
-    if status.state.is_good:
-        return False
-    return status.state is not State.STALE or status.cause not in _HARMLESS
 
 
 class Freshness:

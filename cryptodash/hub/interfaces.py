@@ -112,7 +112,8 @@ class IDirectory(Interface):
 
 class IDemand(Interface):
     """Who wants what. ``interval`` is the publishing interval in ms of the view of an order book that is wanted;
-    0 for everything but order books."""
+    0 for everything but order books, and for one that is to
+    be at hand although nobody looks at it yet."""
 
     def view_interval(topic: Topic, max_rate: float | None) -> int:
         """The publishing interval a subscription gets: 0 unless ``topic`` is an order book."""

@@ -20,7 +20,7 @@ from cryptodash.simulator.faults import ActiveFaults, Fault
 from cryptodash.simulator.host_behaviour import HostBehaviour
 from cryptodash.simulator.http_answer import HttpAnswer
 from cryptodash.simulator.instrument import SimulatedInstrument
-from cryptodash.simulator.limits import Ledger
+from cryptodash.simulator.limits import Ledger, SlidingWindow
 from cryptodash.simulator.market import Market
 from cryptodash.simulator.session import ClientSession, ClientTransport
 from cryptodash.simulator.streams import Stream, StreamFeed
@@ -100,6 +100,7 @@ class VenueHost(HostBehaviour):
             number=self._connections,
             opened=self.clock.wall_ms(),
             heard=self.clock.monotonic(),
+            traffic=SlidingWindow(self.ledger.limits.message_window),
             delay=self.delay,
         )
         self.sessions[session] = None

@@ -15,18 +15,17 @@ _MAX_VIOLATIONS = 1_000
 
 @frozen
 class HostLimits:
-    """What a host allows. ``messages`` per second and connection (None: no limit), ``streams`` per connection,
-    ``connects`` per five minutes, ``weight`` of REST requests per ``weight_window`` ms (their number, where the venue
-    gives them no weights)."""
+    """What a host allows, each within a window of so many ms: ``messages`` of a client on one connection (None: no
+    limit), ``connects`` (attempts to open a connection), ``weight`` of REST requests (their number, where the venue
+    gives them no weights). ``streams`` is per connection at any time."""
 
     messages: int | None
     streams: int
     connects: int
     weight: int
     weight_window: int
-
-
-_CONNECT_WINDOW = 300_000
+    message_window: int = 1_000
+    connect_window: int = 300_000
 
 
 @define
@@ -67,7 +66,7 @@ class Ledger:
     _weights: SlidingWindow = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._connects = SlidingWindow(_CONNECT_WINDOW)
+        self._connects = SlidingWindow(self.limits.connect_window)
         self._weights = SlidingWindow(self.limits.weight_window)
 
     def violate(self, what: str) -> None:
@@ -80,7 +79,7 @@ class Ledger:
         recent = self._connects.add(now)
         self.most_connects = max(self.most_connects, recent)
         if recent > self.limits.connects:
-            self.violate(f"{recent} connection attempts in 5 minutes")
+            self.violate(f"{recent} connection attempts in {self.limits.connect_window // 1000} s")
             return False
         return True
 
@@ -90,7 +89,7 @@ class Ledger:
         recent = window.add(now)
         self.most_messages_per_second = max(self.most_messages_per_second, recent)
         if self.limits.messages is not None and recent > self.limits.messages:
-            self.violate(f"{recent} messages in one second on one connection")
+            self.violate(f"{recent} messages in {self.limits.message_window // 1000} s on one connection")
             return False
         return True
 

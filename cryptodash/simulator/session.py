@@ -13,7 +13,6 @@ from cryptodash.core.instruments import MarketType
 from cryptodash.simulator.limits import SlidingWindow
 
 _MOST_DELAYED = 20_000
-SLOW_BY = 2.0
 
 
 class ClientTransport(Protocol):
@@ -48,6 +47,8 @@ class ClientSession:
     opened: int
     heard: float
     """When the last frame of the client came."""
+    traffic: SlidingWindow
+    """How many frames of the client came lately."""
     combined: bool = False
     """For venues with two forms of frames: whether this client gets each under the name of its stream."""
     names: dict[str, None] = field(factory=dict)
@@ -56,7 +57,6 @@ class ClientSession:
     is_open: bool = True
     pinged: float | None = None
     """When the ping was sent that has no pong yet."""
-    traffic: SlidingWindow = field(factory=lambda: SlidingWindow(1_000))
     _timers: list[IDelayedCall] = field(factory=list)
     _delayed: deque[tuple[float, str]] = field(factory=deque)
 
@@ -67,9 +67,11 @@ class ClientSession:
         if not self.delay and not self._delayed:
             self.transport.send(text)
         elif len(self._delayed) < _MOST_DELAYED:
+            # When the delay ends, what comes then goes out with the last of the late frames, not before it.
+            due = max(self.reactor.seconds() + self.delay, self._delayed[-1][0] if self._delayed else 0.0)
             if not self._delayed:
-                self.later(SLOW_BY, self._release)
-            self._delayed.append((self.reactor.seconds() + SLOW_BY, text))
+                self.later(self.delay, self._release)
+            self._delayed.append((due, text))
 
     def _release(self) -> None:
         delayed, now = self._delayed, self.reactor.seconds()

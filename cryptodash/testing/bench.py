@@ -11,13 +11,13 @@ from typing import TypeVar
 from attrs import define, field
 
 from cryptodash.core.errors import UpstreamError
-from cryptodash.core.events import Event, State, StreamStatus
+from cryptodash.core.events import State, StreamStatus
 from cryptodash.core.instruments import Catalogue, MarketType
 from cryptodash.core.tally import Counter, Tally
 from cryptodash.core.time import ManualClock
 from cryptodash.core.topics import Topic, parse_topic
 from cryptodash.exchanges.adapter.plan import Purpose, RestRequest
-from cryptodash.exchanges.connections.commands import Closed, Connect, Disconnect, Fetch, Output, Send
+from cryptodash.exchanges.connections.commands import Closed, Connect, Disconnect, Fetch, Output, Publication, Send
 from cryptodash.exchanges.engine import Engine
 from cryptodash.testing import wire
 from cryptodash.testing.venue import MadeUpVenue, make_catalogue
@@ -71,7 +71,7 @@ class Bench:
         self.fetches: list[RestRequest] = []
         self.listings: list[RestRequest] = []
         """Catalogues the engine wants to be read again."""
-        self.events: list[Event] = []
+        self.events: list[Publication] = []
         self.connects: list[float] = []
 
     # -- inputs
@@ -82,13 +82,13 @@ class Bench:
     def drop(self, *topics: str) -> None:
         self.carry_out(self.engine.drop([self.topic(each) for each in topics]))
 
-    def frame(self, frame: bytes, server: Server | None = None) -> list[Event]:
+    def frame(self, frame: bytes, server: Server | None = None) -> list[Publication]:
         """Send a frame to the engine by this connection (or the only one); returns what it published."""
         before = len(self.events)
         self.carry_out(self.engine.received((server or self.only).key, frame))
         return self.events[before:]
 
-    def answer(self, request: RestRequest, body: bytes) -> list[Event]:
+    def answer(self, request: RestRequest, body: bytes) -> list[Publication]:
         """Answer a REST request."""
         self.fetches.remove(request)
         before = len(self.events)

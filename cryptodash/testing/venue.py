@@ -73,7 +73,6 @@ class MadeUpVenue:
     rest_limits: Mapping[str, RestLimits] = {"": RestLimits(1000, 60.0), "books": RestLimits(20, 60.0)}
     data_prefix = b""
     name_end = b'"'
-    simulated = False
 
     def __init__(self, limits: Limits = LIMITS, habits: Habits | None = None) -> None:
         self._habits = habits or Habits()

@@ -16,12 +16,15 @@ from cryptodash.api.fanout.fanout import Fanout
 from cryptodash.api.ws.frames import text_frame
 from cryptodash.api.ws.session import Identity, Session
 from cryptodash.core.config import Config
-from cryptodash.core.events import BookChanged, Candle, Side, State, StreamStatus, Ticker, Trade
+from cryptodash.core.events import Candle, Side, State, StreamStatus, Ticker, Trade
 from cryptodash.core.instruments import Catalogue, Instrument, MarketType, Symbol
 from cryptodash.core.interfaces import IUpstream
 from cryptodash.core.numbers import Number
 from cryptodash.core.tally import Tally
 from cryptodash.core.topics import Channel, Topic
+from cryptodash.exchanges.book_publisher import BookPublisher
+from cryptodash.exchanges.connections.commands import BookChanged
+from cryptodash.exchanges.publish_timer import PublishTimers
 from cryptodash.hub.broadcaster import Broadcaster
 
 RECEIVED = 1_700_000_000_123
@@ -55,6 +58,13 @@ class Venue:
         if loaded:
             self.load(symbols)
 
+    books: BookPublisher
+
+    def publish_into(self, hub: Broadcaster, timers: PublishTimers) -> None:
+        """Its books and statuses go there."""
+        self.books = BookPublisher(hub, timers)
+        hub.add_upstream(self)
+
     def load(self, symbols: Sequence[str]) -> None:
         for market in self.markets:
             self.catalogue.replace(market, [self._instrument(market, name) for name in symbols])
@@ -67,14 +77,17 @@ class Venue:
         return ("1m", "5m")
 
     def want(self, topics: Iterable[Topic]) -> None:
+        topics = tuple(topics)
         self.wanted.extend(topics)
+        self.books.want(topics)
 
     def drop(self, topics: Iterable[Topic]) -> None:
         for topic in topics:
             self.wanted.remove(topic)
+            self.books.drop([topic])
 
-    def resync(self, topic: Topic) -> None:
-        raise AssertionError("a client's resync must not disturb the venue")
+    def pace(self, topic: Topic, intervals: Sequence[int]) -> None:
+        self.books.pace(topic, intervals)
 
     def confirmed_at(self, topic: Topic) -> float | None:
         return None
@@ -189,6 +202,8 @@ class Client:
 class Book:
     """A book of the given levels."""
 
+    synced = True
+
     def __init__(self, bids: Sequence[tuple[str, str]], asks: Sequence[tuple[str, str]]) -> None:
         self.bids, self.asks = bids, asks
 
@@ -205,8 +220,9 @@ class World:
         self.tally = Tally()
         self.venue = Venue("binance", ("BTC-USDT", "ETH-USDT", "SOL-USDT"), loaded=loaded)
         self.hub = Broadcaster(self.config, self.time, self.time, self.tally)
-        self.hub.add_upstream(self.venue)
-        self.hub.add_upstream(Venue("bybit", ("BTC-USDT",)))
+        timers = PublishTimers(self.time)
+        self.venue.publish_into(self.hub, timers)
+        Venue("bybit", ("BTC-USDT",)).publish_into(self.hub, timers)
         self.fanout = Fanout(self.hub, self.config, self.time, self.time, self.tally)
 
     def client(self, room: float = float("inf")) -> Client:
@@ -236,12 +252,12 @@ class World:
     def book(self, *bids: str, base: str = "BTC", rebuilt: bool = False) -> None:
         levels = [(Number(price), Number("1")) for price in sorted(bids, key=float, reverse=True)]
         book: Any = Book(levels, [(Number("1000"), Number("1"))])
-        self.hub.publish(
+        self.venue.books.changed(
             BookChanged(self.topic(base, Channel.ORDER_BOOK), book, self.time.wall_ms(), RECEIVED, rebuilt)
         )
 
     def status(self, state: State, topic: Topic | None = None) -> None:
-        self.hub.publish(StreamStatus(topic or self.topic(), state, since=self.time.wall_ms()))
+        self.venue.books.status(StreamStatus(topic or self.topic(), state, since=self.time.wall_ms()))
 
 
 @pytest.fixture

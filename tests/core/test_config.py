@@ -123,6 +123,16 @@ def test_a_venue_without_a_simulator_refuses_the_demo() -> None:
         load([Layer("x", {"DEMO": "1", "EXCHANGES": "kraken"})], ("binance", "kraken"), simulated=("binance",))
 
 
+def test_a_demo_starts_every_venue_that_has_a_simulator_unless_some_are_named() -> None:
+    def started(**values: str) -> tuple[str, ...]:
+        venues = ("binance", "bybit", "kraken")
+        return load([Layer("x", values)], venues, simulated=("binance", "kraken")).exchanges
+
+    assert started(DEMO="1") == ("binance", "kraken")
+    assert started(DEMO="1", EXCHANGES="kraken") == ("kraken",)
+    assert started(DEMO="0") == started() == ("binance", "bybit")
+
+
 def test_symbols_endpoints_limits_and_tls_arrive() -> None:
     config = made(
         SYMBOLS="binance:spot:BTC-USDT, bybit:perpetual:ETH-USDT:order_book,binance:spot:BTC-USDT:ticker",

@@ -28,13 +28,17 @@ from attrs import define, evolve
 from pytest_twisted import ensureDeferred
 
 from cryptodash import service
-from cryptodash.core.events import BookChanged, Event, Ticker
+from cryptodash.core.events import BookView, Event, Ticker
 from cryptodash.core.instruments import MarketType, Symbol
 from cryptodash.core.layers import Layer, load
 from cryptodash.core.time import SystemClock, rfc3339
 from cryptodash.core.topics import Channel, Topic
+from cryptodash.exchanges import service as venue_service
 from cryptodash.exchanges.adapter.messages import Ack, BadFrame, Message, Pong, Reader, Readers
 from cryptodash.exchanges.adapter.plan import StreamSpec
+from cryptodash.exchanges.book_publisher import BookPublisher
+from cryptodash.exchanges.connections.commands import BookChanged
+from cryptodash.exchanges.publish_timer import PublishTimers
 from cryptodash.exchanges.venues import registry
 from cryptodash.exchanges.venues.recorded import RecordedVenue
 from cryptodash.hub.broadcaster import Broadcaster
@@ -235,7 +239,7 @@ class Step:
 
 
 class WatchedHub(Broadcaster):
-    """Compares every book that is published with the plain rebuild, in passing; keeps the rest."""
+    """Compares every state of a book with the plain rebuild, in passing; keeps the other events."""
 
     truths: dict[Any, Truth]
     quotes: dict[Any, Quotes]
@@ -251,13 +255,12 @@ class WatchedHub(Broadcaster):
         """Books whose best levels were compared with the venue's own quote of that update id."""
 
     def publish(self, event: Event) -> None:
-        if isinstance(event, BookChanged):
-            self._look(event)
-        else:
+        if not isinstance(event, BookView):
             self.events.append(event)
         super().publish(event)
 
-    def _look(self, event: BookChanged) -> None:
+    def look(self, event: BookChanged) -> None:
+        """Compare a state of a book before anything is published of it."""
         book: Any = event.book
         bids, asks = book.top(10_000)
         steps, truth = self.steps[event.topic], self.truths[event.topic]
@@ -280,6 +283,18 @@ class WatchedHub(Broadcaster):
         """A counter of the server's, all labels together."""
         metric = self.tally.metrics.get(name)
         return sum(metric.values.values()) if metric is not None else 0
+
+
+class WatchedPublisher(BookPublisher):
+    """Shows every state of a book to the hub that compares them."""
+
+    def __init__(self, inlet: Any, timers: PublishTimers) -> None:
+        super().__init__(inlet, timers)
+        self._look = inlet.look
+
+    def changed(self, event: BookChanged) -> None:
+        self._look(event)
+        super().changed(event)
 
 
 @define
@@ -343,6 +358,7 @@ async def stage(
 ) -> AsyncIterator[Any]:
     """Start a server on a recording: ``await stage(name)``."""
     monkeypatch.setattr(service, "Broadcaster", WatchedHub)
+    monkeypatch.setattr(venue_service, "BookPublisher", WatchedPublisher)
     started: list[Any] = []
 
     async def begin(name: str, **options: Any) -> Stage:

@@ -6,11 +6,11 @@ import pytest
 from zope.interface.verify import verifyObject
 
 from cryptodash.core.errors import UpstreamError
-from cryptodash.core.events import BookChanged, Candle, Cause, State, StreamStatus, Sweep, Ticker, Trade
+from cryptodash.core.events import Candle, Cause, State, StreamStatus, Sweep, Ticker, Trade
 from cryptodash.core.instruments import Catalogue, MarketType
 from cryptodash.exchanges.adapter.plan import Purpose
 from cryptodash.exchanges.adapter.venue import IVenue
-from cryptodash.exchanges.connections.commands import Closed
+from cryptodash.exchanges.connections.commands import BookChanged, Closed
 from cryptodash.testing import wire
 from cryptodash.testing.bench import Bench
 from cryptodash.testing.venue import SPOT, MadeUpVenue, halted, make_catalogue, make_instrument

@@ -8,9 +8,9 @@ from itertools import pairwise
 import pytest
 from attrs import evolve
 
-from cryptodash.core.events import BookChanged, Cause, State, StreamStatus, Ticker, Trade
+from cryptodash.core.events import Cause, State, StreamStatus, Ticker, Trade
 from cryptodash.exchanges.adapter.venue import Rate
-from cryptodash.exchanges.connections.commands import Closed
+from cryptodash.exchanges.connections.commands import BookChanged, Closed
 from cryptodash.testing import wire
 from cryptodash.testing.bench import Bench, Server
 from cryptodash.testing.venue import LIMITS, SPOT, MadeUpVenue, make_catalogue

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from cryptodash.core.events import BookChanged, Cause, State, StreamStatus
-from cryptodash.exchanges.connections.commands import Closed
+from cryptodash.core.events import Cause, State, StreamStatus
+from cryptodash.exchanges.connections.commands import BookChanged, Closed
 from cryptodash.testing import wire
 from cryptodash.testing.bench import Bench
 from cryptodash.testing.venue import SPOT, halted

@@ -11,14 +11,13 @@ from attrs import define, field
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cryptodash.core.events import BookChanged
 from cryptodash.core.instruments import Catalogue, Instrument, MarketType, Symbol
 from cryptodash.core.numbers import Number, positive, unsigned
 from cryptodash.core.tally import Tally
 from cryptodash.core.time import ManualClock
 from cryptodash.core.topics import parse_topic
 from cryptodash.exchanges.adapter.plan import StreamSpec
-from cryptodash.exchanges.connections.commands import Connect, Send
+from cryptodash.exchanges.connections.commands import BookChanged, Connect, Send
 from cryptodash.exchanges.engine import Engine
 from cryptodash.exchanges.venues.binance.venue import Binance
 

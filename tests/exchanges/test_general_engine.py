@@ -7,10 +7,11 @@ from itertools import pairwise
 import pytest
 from attrs import evolve
 
-from cryptodash.core.events import BookChanged, Candle, Cause, State, Trade
+from cryptodash.core.events import Candle, Cause, State, Trade
 from cryptodash.core.instruments import Catalogue
 from cryptodash.exchanges.adapter.book_rules import BookRules, Chaining, SnapshotSource
 from cryptodash.exchanges.adapter.venue import Rate
+from cryptodash.exchanges.connections.commands import BookChanged
 from cryptodash.testing import wire
 from cryptodash.testing.bench import Bench, Server
 from cryptodash.testing.venue import LIMITS, PERPETUAL, SPOT, Habits, MadeUpVenue, make_catalogue, make_instrument

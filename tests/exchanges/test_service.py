@@ -31,6 +31,7 @@ from cryptodash.exchanges.adapter.venue import Hosts, Limits, Rate, RestLimits
 from cryptodash.exchanges.connections.commands import Closed, Connect, Disconnect, Fetch, Output, Send
 from cryptodash.exchanges.engine import Health
 from cryptodash.exchanges.hosts import hosts_of
+from cryptodash.exchanges.publish_timer import PublishTimers
 from cryptodash.exchanges.service import VenueService
 from cryptodash.testing.network import MemoryNetwork
 
@@ -220,6 +221,7 @@ class Bench:
             self.network,
             Random(1),
             self.tally,
+            PublishTimers(self.network),
             make_engine=make_engine,
         )
         [self.engine] = made

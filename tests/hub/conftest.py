@@ -15,12 +15,15 @@ from zope.interface import implementer
 
 from cryptodash.core.config import Config, Limits
 from cryptodash.core.errors import UpstreamError
-from cryptodash.core.events import BookChanged, Candle, Cause, Level, Side, State, StreamStatus, Ticker, Trade
+from cryptodash.core.events import Candle, Cause, Level, Side, State, StreamStatus, Ticker, Trade
 from cryptodash.core.instruments import Catalogue, Instrument, MarketType, Symbol
 from cryptodash.core.interfaces import ExchangeReport, IUpstream, StreamReport
 from cryptodash.core.numbers import admit
 from cryptodash.core.tally import Tally
 from cryptodash.core.topics import Channel, Topic
+from cryptodash.exchanges.book_publisher import BookPublisher
+from cryptodash.exchanges.connections.commands import BookChanged
+from cryptodash.exchanges.publish_timer import PublishTimers
 from cryptodash.hub.broadcaster import Broadcaster
 from cryptodash.hub.demand import Demand
 from cryptodash.hub.interfaces import Batch, IOutlet, Message
@@ -59,6 +62,13 @@ class Venue:
         if loaded:
             self.load()
 
+    books: BookPublisher
+
+    def publish_into(self, hub: Broadcaster, timers: PublishTimers) -> None:
+        """Its books and statuses go there."""
+        self.books = BookPublisher(hub, timers)
+        hub.add_upstream(self)
+
     def load(self, *symbols: Symbol) -> None:
         for market in self.markets:
             self.catalogue.replace(market, [self._instrument(market, symbol) for symbol in symbols or (BTC, ETH)])
@@ -71,12 +81,14 @@ class Venue:
 
     def want(self, topics: Iterable[Topic]) -> None:
         self.asked.append(("want", tuple(topics)))
+        self.books.want(self.asked[-1][1])
 
     def drop(self, topics: Iterable[Topic]) -> None:
         self.asked.append(("drop", tuple(topics)))
+        self.books.drop(self.asked[-1][1])
 
-    def resync(self, topic: Topic) -> None:
-        self.asked.append(("resync", (topic,)))
+    def pace(self, topic: Topic, intervals: Sequence[int]) -> None:
+        self.books.pace(topic, intervals)
 
     def confirmed_at(self, topic: Topic) -> float | None:
         return self.confirmed.get(topic)
@@ -124,6 +136,8 @@ def payload(message: Message) -> dict[str, object]:
 
 class WrittenBook:
     """A book whose levels a test sets: ``{price: size}`` per side, in text."""
+
+    synced = True
 
     def __init__(self, bids: dict[str, str] | None = None, asks: dict[str, str] | None = None) -> None:
         self.bids = bids if bids is not None else {}
@@ -187,10 +201,13 @@ class World:
         return Candle(topic, minute * 60_000, RECEIVED, one, one, one, one, admit(volume), closed, corrected=corrected)
 
     def book(self, book: WrittenBook, *, rebuilt: bool = False) -> None:
-        self.hub.publish(BookChanged(self.topic(Channel.ORDER_BOOK), book, self.time.wall_ms(), RECEIVED, rebuilt))
+        self.venue.books.changed(
+            BookChanged(self.topic(Channel.ORDER_BOOK), book, self.time.wall_ms(), RECEIVED, rebuilt)
+        )
 
     def status(self, topic: Topic, state: State, cause: Cause | None = None, fields: tuple[str, ...] = ()) -> None:
-        self.hub.publish(StreamStatus(topic, state, cause, fields, self.time.wall_ms()))
+        venue = self.venue if topic.exchange == self.venue.exchange else self.other
+        venue.books.status(StreamStatus(topic, state, cause, fields, self.time.wall_ms()))
 
 
 @pytest.fixture
@@ -201,8 +218,9 @@ def make_world() -> Callable[..., World]:
         config = evolve(Config(), upstream_linger_s=linger, limits=Limits(max_custom_depths=max_custom_depths))
         hub = Broadcaster(config, time, scheduler, tally)
         venue, other = Venue(loaded=loaded), Venue("bybit", loaded=loaded)
-        hub.add_upstream(venue)
-        hub.add_upstream(other)
+        timers = PublishTimers(scheduler)
+        venue.publish_into(hub, timers)
+        other.publish_into(hub, timers)
         return World(scheduler, time, hub, venue, other, tally)
 
     return make

@@ -269,7 +269,7 @@ def test_waiting_for_a_first_value(world, channel):
         "order_book": world.topic(Channel.ORDER_BOOK, depth=5),
     }[channel]
     interval = world.hub.view_interval(topic, None)
-    world.hub.hold(topic, 0)
+    world.hub.hold(topic, interval)
     _, results = waiting(world, topic, interval)
     _, again = waiting(world, topic, interval)
     assert results == []
@@ -279,6 +279,7 @@ def test_waiting_for_a_first_value(world, channel):
         world.hub.publish({"ticker": world.ticker("1"), "trade": world.trade(1), "candle": world.bar(1)}[channel])
     assert results == again == [True]
     assert waiting(world, topic, interval)[1] == [True]
+    world.advance(0.1)
     assert world.scheduler.getDelayedCalls() == []
 
 
@@ -299,7 +300,8 @@ def test_waiting_for_a_watched_book_that_is_rebuilt_ends_with_its_next_publicati
     book = world.book_of({"1": "1"}, {"2": "1"})
     world.watch(topic, 100)
     world.book(book)
-    world.book(book, rebuilt=True)  # waits for the beat
+    world.status(topic.upstream, State.RESYNCING, Cause.GAP)
+    world.book(book, rebuilt=True)  # waits for the interval's end
     _, results = waiting(world, topic, 100)
     assert results == []
     world.advance(0.1)

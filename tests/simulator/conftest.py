@@ -97,10 +97,10 @@ class World:
         return msgspec.json.decode(answer.body)
 
 
-def make_world(seed: int = 1) -> World:
+def make_world(seed: int = 1, **options: Any) -> World:
     """A simulator that runs, for tests that need more than one."""
     reactor, clock = MemoryReactorClock(), ManualClock(START)
-    simulator = Simulator(reactor, clock, seed=seed, record=True)
+    simulator = Simulator(reactor, clock, seed=seed, record=True, **options)
     simulator.startService()
     return World(simulator, reactor, clock)
 

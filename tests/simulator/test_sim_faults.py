@@ -297,6 +297,17 @@ def test_slow_delays_every_frame_and_keeps_the_order(world) -> None:
     assert events[0]["E"] < world.clock.wall_ms() - 9_000
 
 
+def test_slow_is_over_when_its_time_is_even_on_a_busy_connection(world) -> None:
+    wire = world.connect("binance-spot", SPOT_BOOK)
+    world.simulator.faults.start("binance", "slow", seconds=5)
+    world.run(8)
+    wire.take()
+    world.run(1)
+    events = wire.take()
+    assert events[-1]["E"] > world.clock.wall_ms() - 300
+    assert _gaps(events) == 0
+
+
 def test_maintenance_is_announced_and_closes_with_1012(world) -> None:
     spot, bybit = world.connect("binance-spot", "/stream"), world.connect("bybit", "/v5/public/spot")
     for exchange in ("binance", "bybit"):

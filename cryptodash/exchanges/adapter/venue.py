@@ -96,7 +96,6 @@ class IVenue(Interface):
     limits: Mapping[str, Limits] = Attribute("by endpoint key")
     rest_limits: Mapping[str, RestLimits] = Attribute("REST budgets by the name of their pool")
     book_rules: Mapping[MarketType, BookRules] = Attribute("how books are put together")
-    simulated: bool = Attribute("whether the simulator speaks this venue")
     data_prefix: bytes = Attribute(
         "how data frames begin, up to the name of their stream: such frames go straight to the stream's reader. "
         "Empty where frames do not begin so, or where connections count their frames (``Sequenced``)"

@@ -3,9 +3,14 @@ Inputs come back by the same connection id or request."""
 
 from __future__ import annotations
 
-from attrs import frozen
+from collections.abc import Sequence
+from typing import Protocol
 
-from cryptodash.core.events import Event
+from attrs import frozen
+from msgspec import Struct
+
+from cryptodash.core.events import Event, Level
+from cryptodash.core.topics import Topic
 from cryptodash.exchanges.adapter.plan import RestRequest
 
 
@@ -59,4 +64,34 @@ class Closed:
     reason: str = ""
 
 
-Output = Connect | Send | Disconnect | Fetch | Event
+class ReadableBook(Protocol):
+    """The read side of a live order book."""
+
+    @property
+    def synced(self) -> bool:
+        """Whether it is a state of the venue's book."""
+
+    def top(self, depth: int) -> tuple[Sequence[Level], Sequence[Level]]:
+        """(bids, asks), best first: at most ``depth`` levels a side, and only levels that are *proven* (inside the
+        horizon)."""
+
+
+class BookChanged(Struct, frozen=True, gc=False):
+    """Show the book of ``topic`` (depth 0), which holds a new consistent state, to those who look at it: at once or
+    after further changes, to be read from ``book`` then.
+
+    ``rebuilt`` says that it was resynchronised and does not follow from the state before. Times are those of
+    ``core.events``.
+    """
+
+    topic: Topic
+    book: ReadableBook
+    timestamp: int
+    received: int
+    rebuilt: bool = False
+
+
+Publication = BookChanged | Event
+"""News for the hub; a book's goes by ``BookPublisher``."""
+
+Output = Connect | Send | Disconnect | Fetch | Publication

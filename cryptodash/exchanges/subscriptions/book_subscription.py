@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from cryptodash.core.events import BookChanged, State
+from cryptodash.core.events import State
 from cryptodash.core.instruments import Instrument
 from cryptodash.core.tally import Tally
 from cryptodash.core.topics import Channel, Topic
 from cryptodash.exchanges.adapter.book_rules import Chaining
 from cryptodash.exchanges.adapter.plan import Part, Plan, RestRequest, StreamSpec
 from cryptodash.exchanges.adapter.venue import IVenue
-from cryptodash.exchanges.connections.commands import Output
+from cryptodash.exchanges.connections.commands import BookChanged, Output
 from cryptodash.exchanges.connections.stream import Stream
 from cryptodash.exchanges.connections.stream_phase import Signal
 from cryptodash.exchanges.connections.venue_clock import VenueClock

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -40,10 +41,10 @@ class _Row(msgspec.Struct):
 class RecordedVenue:
     """Everything of ``venue`` but its plans and catalogue, which follow the recording.
 
-    A recorder may have chosen other streams than we do today (``depth@0ms`` for ``depth@100ms``, a book tier since
-    withdrawn). A plan's stream that was not recorded is replaced by a recorded one of the same instrument that says the
-    same kind of thing, or left out. ``samples`` holds one frame of each recorded stream, ``limits`` by native name the
-    levels a side that the recorded book snapshot was asked for.
+    A recorder may have chosen other streams than we do today (another speed, a book tier since withdrawn). A plan's
+    stream that was not recorded is replaced by a recorded one of the same instrument that says the same kind of thing,
+    or left out. ``samples`` holds one frame of each recorded stream, ``limits`` by native name the levels a side that
+    the recorded book snapshot was asked for.
 
     A quote without a time of its own gets the newest time of the frames before it: our clock, which would do for a live
     venue, is not of that day.
@@ -85,28 +86,13 @@ class RecordedVenue:
 
     def topics(self, exchange: str, market: MarketType, symbols: Mapping[str, Symbol], depth: int) -> list[Topic]:
         """Every topic the recording can feed. Raises ``ConfigError`` where there is none."""
-        channels = {
-            Part.QUOTE: Channel.TICKER,
-            Part.STATS: Channel.TICKER,
-            Part.MARK: Channel.TICKER,
-            Part.TRADES: Channel.TRADE,
-        }
-        found: list[Topic] = []
-        for name, kind in self._kinds.items():
-            native = next((native for native in symbols if _is_of(name, native)), None)
-            if native is None or kind is None:
-                continue
-            topic = Topic(exchange, market, symbols[native], Channel.TICKER)
-            if kind in channels:
-                found.append(topic.sibling(channels[kind]))
-            elif kind is Part.BOOK:
-                found.append(topic.sibling(Channel.ORDER_BOOK, depth=depth))
-            else:
-                found += [
-                    candle
-                    for interval in INTERVALS
-                    if name in self._names(candle := topic.sibling(Channel.CANDLE, interval=interval), native)
-                ]
+        found = [
+            topic
+            for name, kind in self._kinds.items()
+            for native, symbol in symbols.items()
+            for topic in self._topics_of(kind, Topic(exchange, market, symbol, Channel.TICKER), depth)
+            if self._feeds(name, kind, topic, native)
+        ]
         if not found:
             raise ConfigError(
                 "replay: no stream of this recording carries what "
@@ -114,11 +100,25 @@ class RecordedVenue:
             )
         return list(dict.fromkeys(found))
 
-    def _names(self, topic: Topic, native: str) -> list[str]:
-        if topic.interval not in self._venue.intervals(topic.market):
-            return []
+    def _topics_of(self, kind: Part | None, ticker: Topic, depth: int) -> list[Topic]:
+        """What a stream of this kind could be for, of the instrument of ``ticker``."""
+        if kind is Part.BOOK:
+            return [ticker.sibling(Channel.ORDER_BOOK, depth=depth)]
+        if kind is Part.CANDLE:
+            known = self._venue.intervals(ticker.market)
+            return [ticker.sibling(Channel.CANDLE, interval=each) for each in INTERVALS if each in known]
+        if kind is Part.TRADES:
+            return [ticker.sibling(Channel.TRADE)]
+        return [] if kind is None else [ticker]
+
+    def _feeds(self, name: str, kind: Part | None, topic: Topic, native: str) -> bool:
+        """Whether a recorded stream is what the venue plans for the topic, or the like of it for the same
+        instrument."""
         instrument = Instrument(topic.exchange, topic.market, topic.symbol, native, admit("1"), admit("1"))
-        return [spec.name for spec in self._venue.plan(topic, instrument, 0).streams]
+        planned = [spec.name for spec in self._venue.plan(topic.upstream, instrument, 0).streams]
+        if kind is Part.CANDLE:
+            return name in planned
+        return any(_is_of_same(name, each, native) for each in planned)
 
     def plan(self, topic: Topic, instrument: Instrument | None, depth: int) -> Plan:
         """As the venue plans, of what there is. Raises ``UpstreamError`` for a topic that was not recorded:
@@ -139,7 +139,7 @@ class RecordedVenue:
         if instrument is None or Part.CANDLE in spec.parts:
             return None
         for name, kind in self._kinds.items():
-            if kind in spec.parts and _is_of(name, instrument.native):
+            if kind in spec.parts and _is_of_same(name, spec.name, instrument.native):
                 return evolve(spec, name=name, promise=None, depth=None)
         return None
 
@@ -180,6 +180,15 @@ def _time_of(message: Message) -> int | None:
     return getattr(message, "time", None)
 
 
-def _is_of(stream: str, native: str) -> bool:
+def _is_of_same(recorded: str, planned: str, native: str) -> bool:
+    """Whether a recorded stream is of the instrument that a planned one is of: its name holds the native name between
+    the same characters. A venue does not say how it makes names, but its plan shows it."""
+    places = _neighbours(planned, native)
+    return bool(places & _neighbours(recorded, native))
+
+
+def _neighbours(stream: str, native: str) -> set[tuple[str, str]]:
+    """The characters before and after each place where a native name stands in a stream's name; empty at its ends."""
     folded, name = stream.casefold(), native.casefold()
-    return folded.startswith(f"{name}@") or folded.endswith(f".{name}")
+    starts = (match.start() for match in re.finditer(re.escape(name), folded))
+    return {(folded[max(0, start - 1) : start], folded[start + len(name) :][:1]) for start in starts}

@@ -9,8 +9,9 @@ import attrs
 from msgspec import Struct
 from msgspec.structs import asdict
 
-from cryptodash.core.events import BookChanged, Event, StreamStatus, Sweep, Ticker
+from cryptodash.core.events import StreamStatus, Sweep
 from cryptodash.core.topics import Topic
+from cryptodash.exchanges.connections.commands import BookChanged, Publication
 
 LEVELS = 5
 """Levels a side that are shown of a book."""
@@ -19,7 +20,7 @@ UNCOMPARED = ("received", "figures")
 KINDS: Mapping[type, str] = {BookChanged: "book", StreamStatus: "status"}
 
 
-def kind_of(event: Event) -> str:
+def kind_of(event: Publication) -> str:
     """``ticker``, ``trade``, ``candle``, ``book``, ``sweep`` or ``status``."""
     return KINDS.get(type(event), type(event).__name__.lower())
 
@@ -37,7 +38,7 @@ def plain(value: Any) -> Any:
     if isinstance(value, Topic):
         return str(value).partition(":")[2]
     if isinstance(value, Struct):
-        kind = {"kind": kind_of(value)} if isinstance(value, Event) else {}
+        kind = {"kind": kind_of(value)} if isinstance(value, Publication) else {}
         return {**kind, **_members(asdict(value))}
     if attrs.has(type(value)):
         return _members({each.name: getattr(value, each.name) for each in attrs.fields(type(value))})
@@ -48,7 +49,7 @@ def plain(value: Any) -> Any:
     return [plain(each) for each in value] if isinstance(value, Sequence) else value
 
 
-def rows_of(event: Event) -> list[dict[str, Any]]:
+def rows_of(event: Publication) -> list[dict[str, Any]]:
     """An event as the rows of a transcript: a sweep is its tickers, everything else one row."""
     if isinstance(event, Sweep):
         return [plain(each) for each in event.tickers]
@@ -65,7 +66,7 @@ def difference(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
     return "; ".join(wrong)
 
 
-def topic_of(event: Ticker | Event) -> str:
+def topic_of(event: Publication) -> str:
     """The event's topic as text."""
     text: str = plain(event.topic)
     return text

@@ -12,7 +12,7 @@ from attrs import evolve
 from zope.interface import directlyProvides
 
 from cryptodash.core.errors import UpstreamError
-from cryptodash.core.events import BookChanged, Candle, Event, StreamStatus
+from cryptodash.core.events import Candle, StreamStatus
 from cryptodash.core.instruments import Instrument
 from cryptodash.core.numbers import reaches
 from cryptodash.core.tally import Tally
@@ -22,7 +22,16 @@ from cryptodash.exchanges.adapter.decode import check_text, reading
 from cryptodash.exchanges.adapter.messages import Ack, BadFrame, Message, Readers, Sequenced
 from cryptodash.exchanges.adapter.plan import Plan, Purpose, RestRequest, StreamSpec
 from cryptodash.exchanges.adapter.venue import IVenue
-from cryptodash.exchanges.connections.commands import Closed, Connect, Disconnect, Fetch, Output, Send
+from cryptodash.exchanges.connections.commands import (
+    BookChanged,
+    Closed,
+    Connect,
+    Disconnect,
+    Fetch,
+    Output,
+    Publication,
+    Send,
+)
 from cryptodash.exchanges.engine import Engine
 from cryptodash.testing.conformance.evidence import Evidence, RecordedFrame, Recording, text_of
 from cryptodash.testing.conformance.failure import fail, require, shown
@@ -234,7 +243,7 @@ class Playback:
 
     # -- what is published
 
-    def _publish(self, event: Event) -> None:
+    def _publish(self, event: Publication) -> None:
         if isinstance(event, StreamStatus):
             self.statuses[event.topic] = event
             return

@@ -62,7 +62,6 @@ class Acme:
 
     id = "acme"
     name = "Acme"
-    simulated = False
     markets: tuple[MarketType, ...] = (PERPETUAL,)
     hosts: Mapping[MarketType, Hosts] = {PERPETUAL: Hosts("wss://stream.acme.example", "https://api.acme.example")}
     alternative: Mapping[MarketType, str] = {PERPETUAL: "a proxy in a place that Acme serves (HTTPS_PROXY)"}

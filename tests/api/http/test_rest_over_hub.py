@@ -3,7 +3,7 @@ and what is asked for is wanted no longer than it must be."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pytest
@@ -11,7 +11,7 @@ import pytest
 from cryptodash.api.http.rest import Rest
 from cryptodash.api.http.site import make_site
 from cryptodash.core.config import Config
-from cryptodash.core.events import BookChanged, Cause, Side, State, StreamStatus, Ticker, Trade
+from cryptodash.core.events import BookView, Cause, Side, State, StreamStatus, Ticker, Trade
 from cryptodash.core.tally import Tally
 from cryptodash.core.topics import Topic
 from cryptodash.hub.broadcaster import Broadcaster
@@ -21,13 +21,6 @@ RECEIVED = 1_700_000_000_123
 
 T0 = 1_704_067_200_000
 PAIR = "exchange=binance&symbol=BTC-USDT"
-
-
-class Book:
-    """A book of two levels a side."""
-
-    def top(self, depth: int) -> Any:
-        return [("1.0", "2.0"), ("0.9", "1")][:depth], [("1.1", "2.0"), ("1.2", "1")][:depth]
 
 
 @pytest.fixture
@@ -43,6 +36,9 @@ def served(web: Any) -> Any:
 
         def drop(self, topics: Iterable[Topic]) -> None:
             wanted.difference_update(topics)
+
+        def pace(self, topic: Topic, intervals: Sequence[int]) -> None:
+            """The test publishes."""
 
         def confirmed_at(self, topic: Topic) -> float | None:
             return float(scheduler.monotonic())
@@ -63,7 +59,9 @@ def publish(web: Any, kind: str, topic: Topic) -> None:
     elif kind == "trades":
         web.hub.publish(Trade(upstream, T0, RECEIVED, "1", "1.50", "2.0", Side.BUY))
     else:
-        web.hub.publish(BookChanged(upstream, Book(), T0, RECEIVED, True))
+        [interval] = web.hub._demand.intervals(topic)
+        bids, asks = (("1.0", "2.0"), ("0.9", "1")), (("1.1", "2.0"), ("1.2", "1"))
+        web.hub.publish(BookView(topic, interval, T0, RECEIVED, bids[: topic.depth], asks[: topic.depth], True))
 
 
 @pytest.mark.parametrize("kind", ["ticker", "trades", "orderbook"])

@@ -7,10 +7,10 @@ from itertools import pairwise
 import pytest
 from attrs import evolve
 
-from cryptodash.core.events import BookChanged, Cause, State, StreamStatus, Trade
+from cryptodash.core.events import Cause, State, StreamStatus, Trade
 from cryptodash.core.tally import Counter
 from cryptodash.exchanges.connections.allocation import LINGER, ROLL_SPACING
-from cryptodash.exchanges.connections.commands import Closed
+from cryptodash.exchanges.connections.commands import BookChanged, Closed
 from cryptodash.exchanges.connections.connection import Connection, Routes
 from cryptodash.exchanges.connections.rollover import MOST_HELD, OVERLAP, TAKEOVER, Ending, ending
 from cryptodash.exchanges.engine import BEAT

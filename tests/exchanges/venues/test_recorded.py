@@ -302,6 +302,34 @@ def test_only_good_answers_are_answers() -> None:
     assert venue.probe_request(SPOT).path == "/replay/time"
 
 
+@pytest.mark.parametrize(
+    ("venue", "market", "frames", "expected"),
+    [
+        (
+            BINANCE,
+            SPOT,
+            {"1000btcusdt@trade": TRADE, "btcusdtx@trade": TRADE, "btcusdt@trade@x": TRADE},
+            ["btcusdt@trade@x"],
+        ),
+        (
+            BYBIT,
+            SPOT,
+            {"orderbook.500.1000BTCUSDT": SNAPSHOT, "orderbook.500.BTCUSDT": SNAPSHOT},
+            ["orderbook.500.BTCUSDT"],
+        ),
+    ],
+    ids=["binance", "bybit"],
+)
+def test_a_stream_of_another_instrument_whose_name_holds_ours_is_not_taken(
+    venue: Any, market: MarketType, frames: dict[str, str], expected: list[str]
+) -> None:
+    samples = {name: data % name if "%s" in data else wrapped(name, data) for name, data in frames.items()}
+    recorded = RecordedVenue(venue, samples)
+    (topic,) = recorded.topics(venue.id, market, {"BTCUSDT": BTC}, 50)
+    plan = recorded.plan(topic.upstream, instrument(topic), 50)
+    assert [each.name for each in plan.streams] == expected
+
+
 @pytest.mark.captures
 def test_every_recorded_stream_of_both_venues_feeds_a_topic(captures: Path) -> None:
     """Of all recordings: the kind of each stream is told from a frame of it."""

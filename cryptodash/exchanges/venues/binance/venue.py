@@ -72,7 +72,6 @@ class Binance:
 
     id = "binance"
     name = "Binance"
-    simulated = True
     data_prefix = _DATA
     name_end = b'"'
     markets: tuple[MarketType, ...] = (SPOT, PERPETUAL)

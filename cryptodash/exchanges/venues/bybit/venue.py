@@ -68,7 +68,6 @@ class Bybit:
 
     id = "bybit"
     name = "Bybit"
-    simulated = True
     data_prefix = b'{"topic":"'
     name_end = b'"'
     markets: tuple[MarketType, ...] = (SPOT, PERPETUAL)
