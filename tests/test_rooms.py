@@ -177,30 +177,6 @@ def test_the_real_reactor_has_two_places_in_the_tests_and_none_sleeps() -> None:
             assert "twisted.internet.reactor" not in names, path
 
 
-def test_no_venue_is_named_in_generic_code() -> None:
-    generic = [
-        path
-        for path in SOURCES
-        if room_of(path) in ("core", "hub", "api", "exchanges") and not inside(path).startswith("exchanges/venues/")
-    ]
-    for path in generic:
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        docstrings = {
-            id(node.body[0].value)
-            for node in ast.walk(tree)
-            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
-            and node.body
-            and isinstance(node.body[0], ast.Expr)
-        }
-        words = [
-            node.value
-            for node in ast.walk(tree)
-            if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings
-        ]
-        named = [word for word in words if word.lower() in ("binance", "bybit")]
-        assert named == [] or path.name == "config.py", f"{path}: {named}"
-
-
 WIRE_WORDS = (
     *("lastUpdateId", "depthUpdate", "bookTicker", "aggTrade", "miniTicker", "markPrice", "exchangeInfo", "kline"),
     *(

@@ -96,7 +96,7 @@ class Config:
     )
     """Topics kept warm without clients."""
     endpoints: Mapping[str, str] = field(factory=dict)
-    """Overrides of hosts: ``binance_ws_url`` (spot), ``binance_perpetual_ws_url``, ``..._rest_url`` to base URLs."""
+    """Base URLs that replace a venue's: ``<venue>_ws_url`` (spot), ``<venue>_perpetual_ws_url``, ``..._rest_url``."""
     flush_interval_ms: int = setting(
         whole(0, 1000), "how long to collect messages before writing to clients, ms; 0: one reactor turn (0-1000)", "0"
     )

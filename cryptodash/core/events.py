@@ -120,7 +120,7 @@ class Ticker(Struct, frozen=True, gc=False):
 
 
 class Trade(Struct, frozen=True, gc=False):
-    """One trade (on Binance perpetuals an aggregate: same taker order, same price)."""
+    """One trade (where the venue sends aggregates: all of one taker order at one price)."""
 
     topic: Topic
     timestamp: int

@@ -33,7 +33,7 @@ class Topic:
     so hashing one costs a pointer.
 
     ``depth`` is 0 but for order-book subscriptions: depth 0 is the venue's book itself, from which every depth is
-    viewed. ``symbol`` is ``ANY`` for a ticker sweep. Text form: ``binance:spot:BTC-USDT:candle:1m``.
+    viewed. ``symbol`` is ``ANY`` for a ticker sweep. Text form: ``exchange:spot:BTC-USDT:candle:1m``.
     """
 
     __slots__ = ("__weakref__", "channel", "depth", "exchange", "interval", "json", "market", "symbol", "text")

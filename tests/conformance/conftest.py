@@ -80,12 +80,12 @@ def network(monkeypatch: pytest.MonkeyPatch) -> MemoryNetwork:
 def echo(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
     """The echoing classes; what they replace in the product is put back."""
     from cryptodash.api.ws import socket as api_socket
-    from cryptodash.exchanges.transport import websocket as feed_module
+    from cryptodash.exchanges.transport.websocket_protocol import VenueSocketFactory
 
     monkeypatch.syspath_prepend(str(Path(__file__).parent))
     import echo as module
 
-    for owner, name in ((api_socket, "Session"), (feed_module._Factory, "protocol")):
+    for owner, name in ((api_socket, "Session"), (VenueSocketFactory, "protocol")):
         monkeypatch.setattr(owner, name, getattr(owner, name))
     yield module
     sys.modules.pop("echo", None)

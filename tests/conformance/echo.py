@@ -20,9 +20,9 @@ from cryptodash.api.ws.factory import ClientFactory
 from cryptodash.core.config import Config, Limits
 from cryptodash.core.tally import Tally
 from cryptodash.core.time import SystemClock
-from cryptodash.exchanges.transport import websocket as feed_module
 from cryptodash.exchanges.transport.dialer import Dialer
-from cryptodash.exchanges.transport.websocket import Handlers, VenueSocket, VenueSocketProtocol
+from cryptodash.exchanges.transport.websocket import Handlers, VenueSocket
+from cryptodash.exchanges.transport.websocket_protocol import VenueSocketFactory, VenueSocketProtocol
 from cryptodash.hub.broadcaster import Broadcaster
 
 MOST = 17 * 1024 * 1024
@@ -78,7 +78,7 @@ class EchoFeedProtocol(VenueSocketProtocol):
 
 def feed_client(url: str, reactor: Any, closed: Callable[[], None]) -> None:
     """Connect to ``url`` as a venue's feed would, and echo until the server ends it."""
-    feed_module._Factory.protocol = EchoFeedProtocol
+    VenueSocketFactory.protocol = EchoFeedProtocol
     handlers = Handlers(
         opened=lambda: None,
         frames=lambda frames: None,

@@ -50,7 +50,7 @@ Name = Annotated[str, Meta(min_length=1, max_length=MAX_NAME)]
 """A word of the venue's that we keep or look up."""
 
 RawLevels = list[tuple[str, str]]
-"""Levels as both venues write them: ``[["63704.00000000","4.77471000"], ...]``."""
+"""Levels as pairs of price and size, both as text: ``[["63704.00000000","4.77471000"], ...]``."""
 
 MALFORMED = (msgspec.MsgspecError, UnicodeError, RecursionError)
 """What a decoder raises."""

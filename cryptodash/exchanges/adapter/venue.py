@@ -20,7 +20,7 @@ from cryptodash.exchanges.adapter.plan import Plan, RestRequest, StreamSpec
 
 @frozen
 class Hosts:
-    """Base URLs of one market type, without a path: ``wss://stream.binance.com:9443``, ``https://api.binance.com``."""
+    """Base URLs of one market type, without a path: ``wss://stream.acme.example:9443``, ``https://api.acme.example``."""
 
     ws: str
     rest: str
@@ -87,8 +87,8 @@ class IVenue(Interface):
     ``BadFrame``. One bad element makes the whole frame bad.
     """
 
-    id: str = Attribute("lower-case id: binance")
-    name: str = Attribute("for people: Binance")
+    id: str = Attribute("lower-case id: acme")
+    name: str = Attribute("for people: Acme")
     markets: tuple[MarketType, ...] = Attribute("market types")
     hosts: Mapping[MarketType, Hosts] = Attribute("production hosts")
     alternative: Mapping[MarketType, str] = Attribute("what to try where the host is geo-blocked, for a person")

@@ -1,7 +1,6 @@
 """One WebSocket connection to a venue: opened under a deadline, read, written to, and its end told exactly once.
 
-Autobahn's own timers run on a global reactor (``txaio.config.loop``), so they are all switched off and ``VenueSocket``
-keeps the one deadline that is due: for the opening, then for the closing handshake.
+``VenueSocket`` keeps the one deadline that is due: for the opening, then for the closing handshake.
 """
 
 from __future__ import annotations
@@ -12,31 +11,20 @@ from typing import Any
 
 from attrs import frozen
 from autobahn.exception import Disconnected
-from autobahn.twisted.websocket import WebSocketClientFactory
 from autobahn.websocket.util import parse_url
-from twisted.internet.interfaces import IAddress, IHandshakeListener
-from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from zope.interface import implementer
 
-from cryptodash._version import __version__
 from cryptodash.exchanges.connections.commands import Closed
 from cryptodash.exchanges.transport.dialer import Dialer, failure_kind, failure_text
-from cryptodash.exchanges.transport.frame_slicer import FrameSlicer
 from cryptodash.exchanges.transport.pacer import Pacer
+from cryptodash.exchanges.transport.websocket_protocol import MAX_FRAME, VenueSocketFactory, VenueSocketProtocol
 
 OPEN_DEADLINE = 10.0
 """Seconds for name resolution, TCP, TLS and the WebSocket handshake together."""
 
 CLOSE_DEADLINE = 1.0
 """Seconds a peer gets to answer our closing handshake, or to drop the connection after its own."""
-
-MAX_FRAME = 4 * 1024 * 1024
-"""Bytes of the longest frame, where the venue needs no more; a message in fragments may have four times as many."""
-MAX_HEADER = 16 * 1024
-
-MAX_RETRY_AFTER = 7 * 86400
 
 _log = Logger(namespace="cryptodash.exchanges.transport.websocket")
 
@@ -109,7 +97,7 @@ class VenueSocket:
         self._timer = self._reactor.callLater(OPEN_DEADLINE, self._expired)
         try:
             secure, host, port, *_ = parse_url(self._url)
-            factory = _factory(self._url, self._reactor, self, secure, self._max_frame)
+            factory = VenueSocketFactory(self._url, self._reactor, self, secure, self._max_frame)
             self._connecting = self._dialer.endpoint(host, port, secure).connect(factory)
         except Exception as error:
             self._verdict = Closed("local", reason=f"not a WebSocket URL: {error}"[:200])
@@ -147,7 +135,7 @@ class VenueSocket:
         if self._phase not in (_Phase.NEW, _Phase.CLOSED):
             self._drop(Closed("local", reason=why))
 
-    # What the protocol and the endpoint tell us.
+    # What the protocol (``ConnectionKeeper``) and the endpoint tell us.
 
     def attached(self, protocol: VenueSocketProtocol, secure: bool) -> None:
         """TCP stands."""
@@ -260,119 +248,3 @@ class VenueSocket:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-
-
-@implementer(IHandshakeListener)
-class VenueSocketProtocol(FrameSlicer):
-    """Autobahn's client, kept small: it turns Autobahn's callbacks into ``VenueSocket``'s and lets no exception out."""
-
-    def __init__(self, socket: VenueSocket, secure: bool) -> None:
-        super().__init__()
-        self._socket = socket
-        self._secure = secure
-        self._lost_to: BaseException | None = None
-        self.http_status_line = ""
-        self.http_headers: dict[str, str] = {}
-
-    def connectionMade(self) -> None:
-        self._socket.attached(self, self._secure)
-        super().connectionMade()
-
-    def handshakeCompleted(self) -> None:
-        """TLS is up (``IHandshakeListener``)."""
-        self._socket.secured()
-
-    def dataReceived(self, data: bytes) -> None:
-        try:
-            if self.state == self.STATE_CONNECTING and self.unread > MAX_HEADER:
-                self._socket.broken("the answer to the handshake is longer than 16 KiB")
-                return
-            super().dataReceived(data)
-        except Exception as error:
-            self._socket.broken(f"unreadable bytes: {type(error).__name__}: {error}"[:200])
-
-    def failHandshake(self, reason: str) -> None:
-        """The upgrade was refused, or answered by something that is no WebSocket server."""
-        words = self.http_status_line.split(None, 2)
-        status = int(words[1]) if len(words) > 1 and words[1].isdecimal() and len(words[1]) == 3 else None
-        self._socket.refused(
-            Closed(
-                "http", status=None if status == 101 else status, retry_after=self._retry_after(), reason=reason[:200]
-            )
-        )
-        super().failHandshake(reason[:200])
-
-    def _retry_after(self) -> float | None:
-        value = self.http_headers.get("retry-after", "")
-        return float(min(int(value), MAX_RETRY_AFTER)) if value.isdecimal() and len(value) < 10 else None
-
-    def onOpen(self) -> None:
-        self._socket.upgraded()
-
-    def onMessage(self, payload: bytes, isBinary: bool) -> None:
-        # No venue speaks binary; an empty frame is what no reader understands, so it is counted as a bad one.
-        self._socket.received((b"" if isBinary else payload,))
-
-    def onTexts(self, payloads: Sequence[bytes]) -> None:
-        self._socket.received(payloads)
-
-    def onPing(self, payload: bytes) -> None:
-        self._socket.heard()
-        self._socket.pong(lambda: self._pong(payload))
-
-    def _pong(self, payload: bytes) -> None:
-        if self.state == self.STATE_OPEN:
-            self.sendPong(payload)
-
-    def onPong(self, payload: bytes) -> None:
-        self._socket.heard()
-
-    def sendCloseFrame(self, code: int | None = None, reasonUtf8: bytes | None = None, isReply: bool = False) -> None:
-        """Every closing handshake passes here, Autobahn's own (1002, 1007, 1009) as well:
-        the closing deadline starts."""
-        super().sendCloseFrame(code=code, reasonUtf8=reasonUtf8, isReply=isReply)
-        text = (reasonUtf8 or b"").decode("utf-8", "replace")
-        self._socket.closing(None if isReply else Closed("local", code=code, reason=text))
-
-    def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
-        self._socket.lost(self.remoteCloseCode or code or 1005, self.remoteCloseReason or reason or "", self._lost_to)
-
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        self._lost_to = reason.value
-        super().connectionLost(reason)
-
-    def abort(self) -> None:
-        if self.transport is not None:
-            self.transport.abortConnection()
-
-
-class _Factory(WebSocketClientFactory):
-    noisy = False
-    protocol = VenueSocketProtocol
-
-    def __init__(self, url: str, reactor: Any, socket: VenueSocket, secure: bool) -> None:
-        super().__init__(url, useragent=f"cryptodash/{__version__}", reactor=reactor)
-        self._socket = socket
-        self._secure = secure
-
-    def buildProtocol(self, addr: IAddress) -> VenueSocketProtocol:
-        protocol: VenueSocketProtocol = self.protocol(self._socket, self._secure)
-        protocol.factory = self
-        return protocol
-
-
-def _factory(url: str, reactor: Any, socket: VenueSocket, secure: bool, max_frame: int) -> _Factory:
-    factory = _Factory(url, reactor, socket, secure)
-    if ":" in factory.host:
-        factory.host = f"[{factory.host}]"  # Autobahn writes it into the Host header as it is
-    factory.setProtocolOptions(
-        maxFramePayloadSize=max_frame,
-        maxMessagePayloadSize=max(4 * MAX_FRAME, max_frame),
-        failByDrop=False,
-        tcpNoDelay=True,
-        openHandshakeTimeout=0,
-        closeHandshakeTimeout=0,
-        serverConnectionDropTimeout=0,
-        autoPingInterval=0,
-    )
-    return factory

@@ -12,9 +12,9 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.protocols.tls import TLSMemoryBIOFactory
 
 from cryptodash.exchanges.connections.commands import Closed
-from cryptodash.exchanges.transport import websocket as feed_module
 from cryptodash.exchanges.transport.dialer import Dialer
 from cryptodash.exchanges.transport.websocket import Handlers, VenueSocket
+from cryptodash.exchanges.transport.websocket_protocol import MAX_FRAME
 from cryptodash.testing.authority import Authority
 from cryptodash.testing.network import MemoryNetwork
 
@@ -217,7 +217,7 @@ def test_a_lost_connection_is_1006(network: MemoryNetwork, heard: Heard) -> None
     [
         (b"\x81\x03\xff\xfe\xfd", 1007),
         (b"\x83\x00", 1002),
-        (b"\x81\x7f" + struct.pack("!Q", feed_module.MAX_FRAME + 1), 1009),
+        (b"\x81\x7f" + struct.pack("!Q", MAX_FRAME + 1), 1009),
         (b"\x81\x7f" + struct.pack("!Q", 2**62), 1009),
         (b"\x89\x7e\x00\x80" + b"p" * 128, 1002),
     ],

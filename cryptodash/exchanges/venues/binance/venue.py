@@ -1,7 +1,7 @@
 """Binance: spot, and USD-M perpetuals on the split ``/public`` and ``/market`` paths (since 2026-04-23).
 
-Evidence, per channel of ours (raw messages stand above their parsers in ``streams.py``
-and ``rest.py``):
+Evidence, per channel of ours (raw messages stand above their parsers in ``ticker_streams.py``, ``streams.py`` and
+``rest.py``):
 
 =========  =======================================  ====================================================================
 channel    spot                                     USD-M perpetual

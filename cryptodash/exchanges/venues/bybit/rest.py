@@ -19,7 +19,7 @@ from cryptodash.core.topics import Topic
 from cryptodash.exchanges.adapter.decode import MAX_TIME_MS, Name, Time, decoder, retry_after, side, step, symbol
 from cryptodash.exchanges.adapter.messages import BadFrame, Bar, Message, Quote, SweepRow, SweepRows
 from cryptodash.exchanges.adapter.plan import Purpose, RestRequest
-from cryptodash.exchanges.venues.bybit.streams import TickerFields
+from cryptodash.exchanges.venues.bybit.ticker_streams import TickerFields
 
 SPOT, PERPETUAL = MarketType.SPOT, MarketType.PERPETUAL
 

@@ -1,6 +1,7 @@
 """Bybit V5: spot, and linear perpetuals (settled in USDT or USDC).
 
-Evidence, per channel of ours (raw messages stand above their parsers in ``streams.py`` and ``rest.py``):
+Evidence, per channel of ours (raw messages stand above their parsers in ``ticker_streams.py``, ``streams.py`` and
+``rest.py``):
 
 =========  ================================================  ===========================================================
 channel    stream                                            remark

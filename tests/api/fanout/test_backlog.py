@@ -1,0 +1,232 @@
+"""What waits for a client whose socket takes no more: its order, what is merged or dropped, and its limits."""
+
+from __future__ import annotations
+
+import json
+
+from attrs import evolve
+
+from cryptodash.api.fanout.conflation import MAX_TRADES
+from cryptodash.api.ws.frames import text_frame
+from cryptodash.core.config import Config, Limits
+from tests.api.fanout.channels import BOOK, BTC, CANDLES, TRADES, kinds, lasts
+
+
+def test_a_short_write_sends_the_rest_first_and_the_client_returns_when_it_has_drained(world):
+    slow, fast = world.client(), world.client()
+    for client in (slow, fast):
+        client.subscribe(BTC)
+    slow.wire.room = 10
+    world.ticker("1")
+    world.flush()
+    cohort = next(iter(world.fanout.cohorts.values()))
+    assert len(cohort.clean) == 1
+    world.ticker("2")
+    world.flush()
+    world.ticker("3")
+    world.flush()
+    assert lasts(fast.got()) == [1, 2, 3]
+    slow.wire.read()
+    assert lasts(slow.got()) == [1, 3]
+    assert len(cohort.clean) == 2
+    world.ticker("4")
+    world.flush()
+    assert lasts(slow.got()) == [4]
+    assert world.tally.metrics["cryptodash_ws_conflated_total"].values[("ticker",)] == 1
+
+
+def test_a_full_or_broken_socket_is_no_error(world):
+    full, broken = world.client(), world.client()
+    for client in (full, broken):
+        client.subscribe(BTC)
+    full.wire.room = 0
+
+    def fail(data: bytes) -> int:
+        raise ConnectionResetError
+
+    cohort = next(iter(world.fanout.cohorts.values()))
+    writer = cohort.clean.pop(broken.writer.send)
+    broken.writer.send = fail
+    cohort.clean[fail] = writer
+    world.ticker("1")
+    world.flush()
+    assert broken.wire.waiting
+    assert broken.writer.blocked
+    full.wire.read()
+    assert lasts(full.got()) == [1]
+
+
+def test_answers_keep_their_order_with_data_for_a_slow_client(world):
+    client = world.client()
+    client.subscribe(BTC)
+    client.wire.room = 5
+    world.ticker("1")
+    world.flush()
+    world.ticker("2")
+    world.flush()
+    assert client.session.received(b'{"op":"ping","id":1}') is None
+    client.session.received(json.dumps({"op": "unsubscribe", "channels": [BTC]}).encode())
+    client.session.received(b'{"op":"ping","id":2}')
+    client.wire.read()
+    messages = client.got()
+    assert [
+        message["payload"].get("id") or message["payload"]["message"]
+        for message in messages
+        if message["type"] == "info"
+    ] == [
+        1,
+        "Unsubscribed from 1 channels",
+        2,
+    ]
+    assert lasts(messages) == [1]
+
+
+def test_slow_clients_get_books_as_one_snapshot_with_the_present_sequence(world):
+    client = world.client()
+    client.subscribe(BOOK)
+    world.book("10")
+    world.time.advance(1)
+    client.got()
+    client.wire.room = 0
+    for price in range(11, 16):
+        world.book("10", str(price))
+        world.time.advance(1)
+    client.wire.read()
+    messages = client.got()
+    assert kinds(messages) == ["order_book_delta", "order_book_snapshot"]
+    assert messages[1]["payload"]["sequence"] == 6
+    world.book("10")
+    world.time.advance(1)
+    (delta,) = client.got()
+    assert delta["payload"]["sequence"] == 7
+
+
+def test_a_snapshot_taken_in_mid_turn_contains_the_deltas_that_were_pending(world):
+    client = world.client()
+    client.subscribe(BOOK)
+    world.book("10")
+    world.time.advance(1)
+    client.got()
+    client.wire.room = 0
+    world.book("10", "11")
+    world.time.advance(1)
+    world.book("10", "12")
+    world.time.advance(1)
+    world.book("10", "13")  # published at once after a quiet time, not flushed yet
+    client.wire.read()
+    world.time.advance(1)
+    messages = client.got()
+    assert kinds(messages) == ["order_book_delta", "order_book_snapshot"]
+    assert [message["payload"]["sequence"] for message in messages] == [2, 4]
+
+
+def test_protocol_frames_do_not_overtake_queued_bytes(world):
+    client = world.client()
+    client.subscribe(BTC)
+    client.wire.room = 10
+    world.ticker("1")
+    world.flush()
+    client.wire.room = 100
+    pong = text_frame(b'{"type":"pong"}')
+    client.writer.send_control(pong)
+    client.wire.read()
+    assert kinds(client.got()) == ["ticker", "pong"]
+    client.writer.send_control(pong)
+    assert kinds(client.got()) == ["pong"]
+
+
+def test_closed_candles_are_never_lost_to_a_slow_client(world):
+    client = world.client()
+    client.subscribe(CANDLES)
+    client.wire.room = 0
+    world.candle(0, "1")
+    world.flush()
+    for open_time in range(3):
+        world.candle(open_time, "5")
+        world.candle(open_time, "6", closed=True)
+        world.flush()
+    world.candle(3, "7")
+    world.candle(3, "8")
+    world.flush()
+    client.wire.read()
+    bars = [
+        (message["payload"]["timestamp"][14:16], message["payload"]["close"], message["payload"]["closed"])
+        for message in client.got()
+    ]
+    assert bars == [("00", 1, False), ("00", 6, True), ("01", 6, True), ("02", 6, True), ("03", 8, False)]
+
+
+def test_dropped_trades_are_told_before_the_next_ones(world):
+    client = world.client()
+    client.subscribe(TRADES)
+    client.wire.room = 0
+    for id in range(MAX_TRADES + 31):
+        world.trade(id)
+        world.flush()
+    client.wire.read()
+    messages = client.got()
+    assert kinds(messages)[:3] == ["trade", "gap", "trade"]
+    assert messages[1]["payload"] == {
+        "channel": {**TRADES, "market_type": "spot", "symbol": {"base": "BTC", "quote": "USDT"}},
+        "missed": 30,
+    }
+    assert [int(message["payload"]["id"]) for message in messages[2:]] == list(range(31, MAX_TRADES + 31))
+    assert world.tally.metrics["cryptodash_ws_dropped_total"].values[("trade",)] == 30
+
+
+def small_buffer(size: int) -> Config:
+    return Config(limits=evolve(Limits(), client_buffer_bytes=size))
+
+
+def test_trades_that_do_not_fit_are_dropped_and_the_client_stays(make_world):
+    world = make_world(small_buffer(1000))
+    client = world.client()
+    client.subscribe(TRADES)
+    client.wire.room = 0
+    for id in range(100):
+        world.trade(id)
+        world.flush()
+        assert client.writer.unsent.bytes <= 1000
+    client.wire.read()
+    messages = client.got()
+    told = sum(message["payload"]["missed"] for message in messages if message["type"] == "gap")
+    assert told + kinds(messages).count("trade") == 100
+    assert messages[-1]["payload"]["id"] == "99"
+
+
+def test_one_whose_latest_values_do_not_fit_is_too_slow(make_world):
+    world = make_world(small_buffer(100))
+    client = world.client()
+    client.subscribe(BTC)
+    client.wire.room = 0
+    world.ticker("1")
+    world.flush()
+    world.ticker("2")
+    world.flush()
+    assert client.writer.unsent.bytes <= 100
+    world.time.advance(1)
+    assert client.wire.closed_with == (1013, "too slow")
+
+
+def test_one_whose_backlog_overflowed_is_not_resumed_with_holes(make_world):
+    world = make_world(small_buffer(100))
+    client = world.client()
+    client.subscribe(BTC)
+    client.wire.room = 0
+    world.ticker("1")
+    world.flush()
+    world.ticker("2")
+    world.flush()
+    client.wire.read()
+    assert client.wire.closed_with == (1013, "too slow")
+
+
+def test_a_client_that_asks_much_and_reads_nothing_costs_bounded_memory(make_world):
+    world = make_world(small_buffer(1000))
+    client = world.client(room=0)
+    for _ in range(100):
+        client.session.received(b'{"op":"ping"}')
+    assert client.writer.unsent.bytes <= 1000
+    assert len(client.wire.waiting) < 200
+    world.time.advance(1)
+    assert client.wire.closed_with == (1013, "too slow")

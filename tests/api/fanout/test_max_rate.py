@@ -1,0 +1,61 @@
+"""``max_rate``: no more than so many values a second of one channel."""
+
+from __future__ import annotations
+
+from cryptodash.core.events import State
+from tests.api.fanout.channels import BTC, CANDLES, ETH, kinds, lasts
+
+
+def test_max_rate_sends_the_first_at_once_and_then_the_latest_per_period(world):
+    client, full = world.client(), world.client()
+    client.subscribe({**BTC, "max_rate": 2})
+    full.subscribe(BTC)
+    for price in range(1, 11):
+        world.ticker(str(price))
+        world.time.advance(0.125)
+    world.time.pump([0.25] * 4)
+    assert lasts(client.got()) == [1, 4, 8, 10]
+    assert lasts(full.got()) == list(range(1, 11))
+    world.ticker("11")
+    world.flush()
+    assert lasts(client.got()) == [11]
+
+
+def test_max_rate_counts_the_value_that_comes_with_the_subscription(world):
+    client, full = world.client(), world.client()
+    full.subscribe(BTC)
+    world.ticker("1")
+    world.flush()
+    assert lasts(client.subscribe({**BTC, "max_rate": 1})) == [1]
+    world.ticker("2")
+    world.time.advance(0.9)
+    assert client.got() == []
+    world.ticker("3")
+    world.time.advance(0.2)
+    assert lasts(client.got()) == [3]
+
+
+def test_clients_of_one_rate_share_one_timer(world):
+    for _ in range(20):
+        world.client().subscribe({**BTC, "max_rate": 2}, ETH)
+    world.ticker("1")
+    world.flush()
+    assert len(world.time.getDelayedCalls()) == 1
+
+
+def test_max_rate_never_holds_back_statuses_or_closed_bars(world):
+    client = world.client()
+    client.subscribe({**CANDLES, "max_rate": 0.1}, {**BTC, "max_rate": 0.1})
+    world.candle(0, "1")
+    world.candle(0, "2")
+    world.ticker("1")
+    world.ticker("2")
+    world.candle(0, "3", closed=True)
+    world.candle(1, "4")
+    world.status(State.LIVE)
+    world.flush()
+    messages = client.got()
+    assert kinds(messages) == ["candle", "ticker", "candle", "status"]
+    assert [message["payload"]["close"] for message in messages if message["type"] == "candle"] == [1, 3]
+    world.time.advance(10)
+    assert sorted(kinds(client.got())) == ["candle", "ticker"]

@@ -1,0 +1,208 @@
+"""Clients that read more slowly than their channels move: what they see, and when they are closed."""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+
+from cryptodash.api.fanout.cohort import BURST
+from cryptodash.core.events import State
+from cryptodash.core.topics import Channel
+from tests.api.fanout.channels import BOOK, BTC, ETH, SOL, TRADES, kinds, lasts
+
+
+def test_initial_values_pass_the_slow_gate(world):
+    books = [
+        {**BOOK, "depth": depth, "symbol": f"{base}-USDT"}
+        for base in ("BTC", "ETH", "SOL")
+        for depth in (500, 1000, 200, 100)
+    ]
+    warm = world.client()
+    warm.subscribe(*books)
+    for base in ("BTC", "ETH", "SOL"):
+        world.book(*(f"{price}.12345678" for price in range(1, 1000)), base=base)
+    world.time.advance(1)
+    client = world.client(room=10_000)
+    client.session.received(json.dumps({"op": "subscribe", "channels": books}).encode())
+    rounds = 0
+    while client.wire.waiting:
+        assert len(client.wire.waiting) <= BURST + 50_000
+        client.wire.read(room=10_000)
+        rounds += 1
+    assert rounds > 2
+    messages = client.got()
+    assert kinds(messages) == ["info", *["status", "order_book_snapshot"] * 12]
+    assert client.writer.unsent.bytes == 0
+
+
+def test_what_a_client_waits_for_is_introduced_once_with_its_newest_value(world):
+    client = world.client(room=0)
+    client.session.received(json.dumps({"op": "subscribe", "channels": [BTC, TRADES]}).encode())
+    for price in ("1", "2", "3"):
+        world.ticker(price)
+        world.trade(int(price))
+        world.flush()
+    client.wire.read()
+    messages = client.got()
+    assert kinds(messages) == ["info", "status", "ticker", "status", "trade", "trade", "trade"]
+    assert lasts(messages) == [3]
+    world.trade(4)
+    world.flush()
+    assert kinds(client.got()) == ["trade"]
+
+
+def test_one_that_reads_nothing_is_closed_as_too_slow(world):
+    client, other = world.client(), world.client()
+    client.subscribe(BTC)
+    other.subscribe(BTC)
+    client.wire.room = 0
+    world.ticker("1")
+    world.flush()
+    world.time.pump([0.5] * 19)
+    assert client.wire.closed_with is None
+    world.time.pump([0.5] * 3)
+    assert client.wire.closed_with == (1013, "too slow")
+    assert other.wire.closed_with is None
+    world.ticker("2")
+    world.flush()
+    assert lasts(other.got()) == [1, 2]
+    assert world.fanout.slow_clients.blocked == {}
+    assert len(next(iter(world.fanout.cohorts.values()))) == 1
+    world.time.advance(10)
+    assert world.time.getDelayedCalls() == []
+
+
+def test_one_that_reads_slowly_stays_until_its_prices_would_be_old(world):
+    client = world.client()
+    client.subscribe(BTC)
+    client.wire.room = 0
+    world.ticker("1")
+    world.flush()
+    for _ in range(28):
+        world.time.advance(1)
+        client.wire.read(2)
+    assert client.wire.closed_with is None
+    for _ in range(3):
+        world.time.advance(1)
+        client.wire.read(2)
+    assert client.wire.closed_with == (1013, "too slow")
+
+
+def test_a_trickling_reader_is_never_far_behind(world):
+    client = world.client()
+    client.subscribe(BTC)
+    client.wire.room = 0
+    for price in range(1, 600):
+        world.ticker(str(price))
+        world.time.advance(0.1)
+        client.wire.read(60, room=0)
+        assert len(client.wire.waiting) <= BURST
+    client.wire.read()
+    prices = lasts(client.got())
+    assert prices[-1] == 599
+    assert max(after - before for before, after in pairwise(prices)) < 40
+    assert client.wire.closed_with is None
+
+
+def test_a_client_that_never_catches_up_still_sees_every_channel_move(world, monkeypatch):
+    monkeypatch.setattr("cryptodash.api.fanout.client_writer.SLICE", 1)  # one entry of the queue at a time
+    client = world.client()
+    client.subscribe(BTC, ETH, BOOK, TRADES)
+    world.book("10")
+    world.time.advance(1)
+    client.got()
+    client.wire.room = 0
+    world.ticker("1")
+    world.flush()  # on its way; from now on everything waits
+    for step in range(60):
+        for id in range(25):
+            world.trade(25 * step + id)
+        world.book("10", str(11 + step))
+        world.ticker(str(step + 1))
+        world.ticker(str(step + 1), "ETH")
+        world.time.advance(0.5)
+        client.wire.read(room=0)
+    late = [
+        message
+        for message in client.got()
+        if message["type"] == "gap" or message["payload"]["timestamp"] > "2024-01-01T00:00:20"
+    ]
+    symbols = {(message["type"], message["payload"].get("symbol", {}).get("base")) for message in late}
+    assert symbols == {
+        ("ticker", "BTC"),
+        ("ticker", "ETH"),
+        ("order_book_snapshot", "BTC"),
+        ("trade", "BTC"),
+        ("gap", None),
+    }
+
+
+def test_a_value_that_changes_often_does_not_wait_longer_for_that(world, monkeypatch):
+    monkeypatch.setattr("cryptodash.api.fanout.client_writer.SLICE", 1)
+    client = world.client()
+    client.subscribe(BTC, ETH, SOL)
+    client.wire.room = 0
+    world.ticker("1")
+    world.flush()  # on its way
+    for price in ("2", "3"):
+        for base in ("BTC", "ETH", "SOL"):
+            world.ticker(price, base)
+    world.ticker("4")
+    world.flush()
+    for _ in range(4):
+        client.wire.read(room=0)
+    assert lasts(client.got()) == [1, 4, 3, 3]
+
+
+def test_a_slow_client_is_told_that_a_book_is_good_again_only_with_the_book(world, monkeypatch):
+    monkeypatch.setattr("cryptodash.api.fanout.client_writer.SLICE", 1)
+    client = world.client()
+    client.subscribe(BOOK, BTC)
+    book = world.topic(channel=Channel.ORDER_BOOK)
+    world.book("10")
+    world.status(State.LIVE, book)
+    world.time.advance(1)
+    client.got()
+    client.wire.room = 0
+    world.ticker("1")
+    world.flush()
+    world.status(State.RESYNCING, book)
+    world.ticker("2")
+    world.book("12", rebuilt=True)
+    world.status(State.LIVE, book)
+    world.ticker("3")
+    world.time.advance(1)
+    client.wire.read(room=0)
+    client.wire.read(room=0)
+    client.wire.read()
+    messages = client.got()
+    assert kinds(messages) == ["ticker", "status", "order_book_snapshot", "ticker"]
+    assert messages[1]["payload"]["state"] == "live"
+    assert messages[2]["payload"]["bids"][0]["price"] == 12
+
+
+def test_a_client_that_is_paused_by_its_transport_leaves_the_loop(world):
+    client = world.client()
+    client.subscribe(BTC)
+    client.writer.paused()
+    world.ticker("1")
+    world.ticker("2")
+    world.flush()
+    assert client.got() == []
+    client.writer.drained()
+    assert lasts(client.got()) == [2]
+
+
+def test_a_big_turn_is_cut_so_that_a_full_client_can_conflate_the_rest(world):
+    client, fast = world.client(), world.client()
+    client.subscribe(BTC)
+    fast.subscribe(BTC)
+    client.wire.room = 1000
+    count = 2 * BURST // 150
+    for price in range(count):
+        world.ticker(str(price + 1))
+    world.flush()
+    assert len(client.wire.waiting) <= BURST
+    client.wire.read()
+    assert lasts(client.got())[-1] == count
+    assert lasts(fast.got()) == list(range(1, count + 1))
