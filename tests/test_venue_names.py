@@ -20,6 +20,7 @@ SCANNED = {
     "api": None,
     "dashboard": None,
     "exchanges": "exchanges/venues",
+    "simulator": "simulator/dialects",
     "testing": None,
 }
 """The rooms, and the folder in each whose packages are a venue's each and may speak its language."""

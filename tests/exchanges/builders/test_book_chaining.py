@@ -149,7 +149,7 @@ FRAMES = [
 ]
 
 
-@pytest.mark.parametrize(("what", "make", "by_id", "without"), FRAMES, ids=lambda value: str(value)[:30])
+@pytest.mark.parametrize(("what", "make", "by_id", "without"), FRAMES, ids=[row[0] for row in FRAMES])
 @pytest.mark.parametrize("rule", [*BY_ID, *WITHOUT_IDS], ids=called)
 def test_what_a_frame_does(rule: BookRules, what: str, make, by_id: Outcome, without: Outcome | None) -> None:  # type: ignore[no-untyped-def]
     outcome = by_id if rule in BY_ID else without
