@@ -28,6 +28,15 @@ WINGS_OF_API = {
 }
 """What each wing of ``api`` may import of ``api``. HTTP requests know where /ws begins; sockets know no HTTP routes;
 the fan-out knows neither. ``""`` are the modules that both doors share; they know no wing."""
+WINGS_OF_EXCHANGES = {
+    "adapter": {"adapter"},
+    "venues": {"adapter", "venues"},
+    "builders": {"adapter", "builders"},
+    "connections": {"adapter", "connections"},
+    "subscriptions": {"adapter", "builders", "connections", "subscriptions"},
+    "transport": {"adapter", "connections.commands", "metrics", "transport"},
+}
+"""What each wing of ``exchanges`` may import of ``exchanges``; the modules beside the wings put these together."""
 # Pure rooms: nothing that does I/O. (twisted.logger and the time interface are values and callbacks, not I/O.)
 PURE = {
     "core": (),
@@ -118,6 +127,19 @@ def test_the_wings_of_api_follow_their_arrows(path: Path) -> None:
         if name.startswith("cryptodash.api.")
     }
     assert used <= WINGS_OF_API[wing_of(inside(path))]
+
+
+def is_in_a_wing(path: Path) -> bool:
+    parts = inside(path).split("/")
+    return parts[0] == "exchanges" and len(parts) > 2
+
+
+@pytest.mark.parametrize("path", [path for path in SOURCES if is_in_a_wing(path)], ids=lambda path: inside(path))
+def test_the_wings_of_exchanges_follow_their_arrows(path: Path) -> None:
+    allowed = WINGS_OF_EXCHANGES[inside(path).split("/")[1]]
+    used = [name for name in imported_modules(path) if name.startswith("cryptodash.exchanges.")]
+    names = [name.removeprefix("cryptodash.exchanges.") for name in used]
+    assert [name for name in names if not any(f"{name}.".startswith(f"{each}.") for each in allowed)] == []
 
 
 @pytest.mark.parametrize("path", [path for path in SOURCES if room_of(path) == "api"], ids=lambda path: inside(path))
