@@ -76,7 +76,7 @@ async def test_the_ladder_is_a_book_that_the_venue_had(
         assert rows == len(ladder["asks"]) >= 4
         seen = tuple([(price, size) for price, size, _ in ladder[side]] for side in ("bids", "asks"))
         instrument = stage.simulator.truth.instrument(exchange, MarketType(market), symbol)
-        recent = [each.id for each in islice(reversed(instrument.log), 1500)]
+        recent = [each.id for each in islice(reversed(instrument.book_changes), 1500)]
         assert any(
             seen == tuple([(shown(price, decimals), shown(size, steps)) for price, size in side] for side in book)
             for book in (
