@@ -65,8 +65,6 @@ _FIGURES = (
     "funding_rate",
     "open_interest",
 )
-_QUOTE = ("bid", "ask", "last", "bid_size", "ask_size")
-_TIMES = ("quote_time", "last_time", "stats_time")
 
 
 def figures(event: Ticker) -> str:
@@ -95,8 +93,14 @@ def ticker_payload(event: Ticker, before: str = "", after: str = "") -> str:
             f'"quote_time":"{_time(e.quote_time)}","last_time":"{_time(e.last_time)}",'
             f'"stats_time":"{_time(e.stats_time)}","received":"{_time(e.received)}"}}{after}'
         )
-    quote = "".join([_member(name, getattr(e, name)) for name in _QUOTE])
-    times = "".join([_time_member(name, getattr(e, name)) for name in _TIMES])
+    quote = (  # written out: a loop over the names takes 1 us more
+        f"{_member('bid', e.bid)}{_member('ask', e.ask)}{_member('last', e.last)}"
+        f"{_member('bid_size', e.bid_size)}{_member('ask_size', e.ask_size)}"
+    )
+    times = (
+        f"{_time_member('quote_time', e.quote_time)}{_time_member('last_time', e.last_time)}"
+        f"{_time_member('stats_time', e.stats_time)}"
+    )
     head, tail = f'"timestamp":"{_time(e.timestamp)}"', f'"received":"{_time(e.received)}"'
     return f"{before}{{{head},{e.topic.json}{quote}{slow}{times},{tail}}}{after}"
 
