@@ -280,5 +280,5 @@ def _print_config(config: Config) -> NoReturn:
         hidden = name in secrets and value
         shown = "(set)" if hidden else ", ".join(map(str, value)) if isinstance(value, tuple) else value
         print(f"{name} = {shown}")  # noqa: T201 (the command's answer)
-    print("the settings are good")  # noqa: T201
+    print("the settings are good")  # noqa: T201 (the command's answer)
     raise SystemExit(0)

@@ -87,31 +87,10 @@ class VenueService(Service):
             venue, hosts, reactor, clock, tally, agent or Agent.usingEndpointFactory(reactor, self._dialer, self._pool)
         )
         self._engine = make_engine(venue, hosts, self.catalogue, clock, random, tally, stale_after=config.stale_after_s)
-        self._catalogues = {
-            market: CatalogueReader(
-                venue,
-                market,
-                self.catalogue,
-                self._rest,
-                reactor,
-                clock,
-                random,
-                changed=self._listed,
-                failed=self._unlisted,
-                idle=self._is_idle,
-            )
-            for market in self.markets
-        }
+        self._catalogues = {market: self._reader(market, random) for market in self.markets}
         self._rest.dated = self._engine.dated
         meters = Meters(tally, venue.id)
-        events = Events(
-            opened=self._opened,
-            received=self._received,
-            heard=self._engine.heard,
-            may_send=self._may_send,
-            closed=self._closed,
-        )
-        self._sockets = Sockets(self._dialer, reactor, clock, meters, events, venue.limits)
+        self._sockets = Sockets(self._dialer, reactor, clock, meters, self._events(), venue.limits)
         self._register(meters)
         self._tasks: set[Deferred[None]] = set()
         self._unknown: set[str] = set()
@@ -123,6 +102,30 @@ class VenueService(Service):
         }
         self._books = BookPublisher(inlet, timers)
         self._runner = EngineRunner(self._engine, carry_out, self._publish, reactor, clock)
+
+    def _reader(self, market: MarketType, random: Random) -> CatalogueReader:
+        return CatalogueReader(
+            self._venue,
+            market,
+            self.catalogue,
+            self._rest,
+            self._reactor,
+            self._clock,
+            random,
+            changed=self._listed,
+            failed=self._unlisted,
+            idle=self._is_idle,
+        )
+
+    def _events(self) -> Events:
+        """Where what happens to connections goes."""
+        return Events(
+            opened=self._opened,
+            received=self._received,
+            heard=self._engine.heard,
+            may_send=self._may_send,
+            closed=self._closed,
+        )
 
     def _register(self, meters: Meters) -> None:
         """Let the metrics read what is asked for."""

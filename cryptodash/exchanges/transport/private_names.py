@@ -3,6 +3,9 @@
 Autobahn's own way through received bytes costs 6 to 10 us a frame; the way past it shares its reading state, whose
 names are described nowhere. ``tests/test_private_names.py`` lists each with the reason, and says so when an upgrade
 takes one away.
+
+What raises ``NotImplementedError`` a subclass must say. It is no abstract method: Autobahn's classes are without that
+metaclass.
 """
 
 from __future__ import annotations
