@@ -162,13 +162,12 @@ async def test_rows_of_the_ladder_stand_still_while_the_book_moves(page: Any, st
     await page.wait_for(FULL)
     before = await page.probe("boxes")
     elements = await page.evaluate("window.kept = [...document.querySelectorAll('.ladder tr')], kept.length")
-    texts = set()
+    text = await page.text(".ladder tbody")
     for _ in range(5):
-        foot = await page.evaluate("document.querySelector('.panel-book .panel-foot').innerText.split(',')[0]")
-        await page.wait_for(f"document.querySelector('.panel-book .panel-foot').innerText.split(',')[0] !== {foot!r}")
-        texts.add(await page.text(".ladder tbody"))
+        # A book may change below what is shown, so that its text, not its sequence, says that the rows moved.
+        await page.wait_for(f"document.querySelector('.ladder tbody').innerText.trim() !== {text!r}")
+        text = await page.text(".ladder tbody")
         assert await page.probe("boxes") == before
-    assert len(texts) == 5, "the book did move"
     assert (
         await page.evaluate("[...document.querySelectorAll('.ladder tr')].every((row, at) => row === kept[at])")
         and elements > 9
