@@ -149,14 +149,13 @@ class Engine:
         if found is not None:
             found.last = self._monotonic()
 
-    def received(self, connection: str, frame: bytes) -> Sequence[Output]:
-        """Take one frame (of valid UTF-8). This is the hot path, for a frame that begins with a live stream's name; all
-        else is done by ``RareFrames``."""
+    def received(self, connection: str, frame: bytes, received: int) -> Sequence[Output]:
+        """Take one frame (of valid UTF-8) that came at ``received`` (ms, our wall clock). This is the hot path,
+        for a frame that begins with a live stream's name; all else is done by ``RareFrames``."""
         found = self._connections.get(connection)
         if found is None:
             return ()
         now = found.last = self._monotonic()
-        received = self._wall_ms()
         found.frames += 1
         out: list[Output] = []
         name_at = self._name_at

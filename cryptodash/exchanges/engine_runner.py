@@ -1,4 +1,5 @@
-"""Runs one engine: carries out what it asks for, in order, and lets it look at the clock when it wants to."""
+"""Runs one engine: carries out what it asks for, in order, publishes what it says, and lets it look at the clock when
+it wants to."""
 
 from __future__ import annotations
 
@@ -21,22 +22,24 @@ _log = Logger(namespace="cryptodash.exchanges.engine_runner")
 
 
 class EngineRunner:
-    """``carry_out`` says what to do with each type of output; everything else is an event, and goes to ``publish``.
+    """``carry_out`` says what to do with each type of command, ``publishers`` who takes some types of what is
+    published; all the rest goes to ``publish``.
 
-    ``carry_out`` and ``publish`` may cause further inputs at once; their outputs then come after those that wait
-    already.
+    Each of them may cause further inputs at once; their outputs then come after those that wait already.
     """
 
     def __init__(
         self,
         engine: Engine,
         carry_out: Mapping[type, Callable[[Any], None]],
+        publishers: Mapping[type, Callable[[Any], None]],
         publish: Callable[[Any], None],
         reactor: IReactorTime,
         clock: Clock,
     ) -> None:
         self._engine = engine
-        self._carry_out = carry_out
+        self._commands = frozenset(carry_out)
+        self._takers = {**carry_out, **publishers}
         self._publish = publish
         self._reactor = reactor
         self._clock = clock
@@ -69,26 +72,26 @@ class EngineRunner:
         try:
             while outbox:
                 output = outbox.popleft()
-                self._carry_out.get(type(output), self._publish)(output)
+                self._takers.get(type(output), self._publish)(output)
         finally:
             self._draining = False
         self._look_again()
 
     def received(self, connection: str, frames: Sequence[bytes]) -> None:
         """Frames of one connection, as many as came at once."""
-        received = self._engine.received
-        outbox, special, publish = self._outbox, self._carry_out, self._publish
+        receive, received = self._engine.received, self._clock.wall_ms()
+        outbox, commands, takers, publish = self._outbox, self._commands, self._takers, self._publish
         for frame in frames:
-            outputs = received(connection, frame)
+            outputs = receive(connection, frame, received)
             if not outputs:
                 continue
-            if outbox or len(outputs) > 2 or type(outputs[0]) in special or type(outputs[-1]) in special:
+            if outbox or len(outputs) > 2 or type(outputs[0]) in commands or type(outputs[-1]) in commands:
                 self.perform(outputs)
             elif not self._ended:
                 # One event or two (a trade is a ticker as well), and nothing that waits: the usual frame, without the
                 # queue's 0.4 us.
                 for output in outputs:
-                    publish(output)
+                    takers.get(type(output), publish)(output)
         self._look_again()
 
     def _look_again(self) -> None:

@@ -33,7 +33,7 @@ from cryptodash.exchanges.adapter.venue import Hosts, IVenue
 from cryptodash.exchanges.book_publisher import BookPublisher
 from cryptodash.exchanges.builders.candles import candles_of
 from cryptodash.exchanges.catalogue import CatalogueReader
-from cryptodash.exchanges.connections.commands import BookChanged, Closed, Connect, Disconnect, Fetch, Publication, Send
+from cryptodash.exchanges.connections.commands import BookChanged, Closed, Connect, Disconnect, Fetch, Send
 from cryptodash.exchanges.engine import Engine
 from cryptodash.exchanges.engine_runner import EngineRunner
 from cryptodash.exchanges.health import rate_limits, status, unknown_topics
@@ -101,7 +101,11 @@ class VenueService(Service):
             Fetch: self._fetch,
         }
         self._books = BookPublisher(inlet, timers)
-        self._runner = EngineRunner(self._engine, carry_out, self._publish, reactor, clock)
+        publishers: dict[type, Callable[[Any], None]] = {
+            BookChanged: self._books.changed,
+            StreamStatus: self._books.status,
+        }
+        self._runner = EngineRunner(self._engine, carry_out, publishers, inlet.publish, reactor, clock)
 
     def _reader(self, market: MarketType, random: Random) -> CatalogueReader:
         return CatalogueReader(
@@ -282,14 +286,6 @@ class VenueService(Service):
     def _failed(self, failure: Failure) -> None:
         if not failure.check(CancelledError):
             _log.failure("an answer of {exchange} was not taken", failure=failure, exchange=self.exchange)
-
-    def _publish(self, event: Publication) -> None:
-        if isinstance(event, BookChanged):
-            self._books.changed(event)
-        elif isinstance(event, StreamStatus):
-            self._books.status(event)
-        else:
-            self._inlet.publish(event)
 
     # What comes in
 

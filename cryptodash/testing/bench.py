@@ -85,8 +85,11 @@ class Bench:
     def frame(self, frame: bytes, server: Server | None = None) -> list[Publication]:
         """Send a frame to the engine by this connection (or the only one); returns what it published."""
         before = len(self.events)
-        self.carry_out(self.engine.received((server or self.only).key, frame))
+        self._receive((server or self.only).key, frame)
         return self.events[before:]
+
+    def _receive(self, connection: str, frame: bytes) -> None:
+        self.carry_out(self.engine.received(connection, frame, self.clock.wall_ms()))
 
     def answer(self, request: RestRequest, body: bytes) -> list[Publication]:
         """Answer a REST request."""
@@ -168,7 +171,7 @@ class Bench:
         request = {"op": "ping"} if is_text else json.loads(payload)
         server.sent.append((now, request))
         if request["op"] == "ping":
-            self.carry_out(self.engine.received(server.key, wire.TEXT_PONG if is_text else wire.pong()))
+            self._receive(server.key, wire.TEXT_PONG if is_text else wire.pong())
             return
         server.unanswered.append(request)
         if self.obedient:
@@ -184,7 +187,7 @@ class Bench:
         else:
             server.streams.difference_update(set(names) - refused)
         for frame in self._answers(server, request, names, bad):
-            self.carry_out(self.engine.received(server.key, frame))
+            self._receive(server.key, frame)
 
     def _answers(self, server: Server, request: dict[str, object], names: list[str], bad: set[str]) -> list[bytes]:
         """What the venue says to a request, in its manner."""

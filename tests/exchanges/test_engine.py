@@ -365,10 +365,10 @@ def test_frames_of_connections_and_streams_that_are_gone_are_no_news() -> None:
     bench = Bench()
     live_ticker(bench)
     server = bench.only
-    assert bench.engine.received("nobody", wire.quote("BTCUSDT", "98", "101", 2)) == ()
+    assert bench.engine.received("nobody", wire.quote("BTCUSDT", "98", "101", 2), 0) == ()
     bench.frame(wire.quote("ETHUSDT", "98", "101", 2))
     bench.close(server, Closed("remote"))
-    assert bench.engine.received(server.key, wire.quote("BTCUSDT", "98", "101", 3)) == ()
+    assert bench.engine.received(server.key, wire.quote("BTCUSDT", "98", "101", 3), 0) == ()
     assert bench.engine.closed(server.key, Closed("remote")) == []
 
 

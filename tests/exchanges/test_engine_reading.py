@@ -64,14 +64,13 @@ class Side:
                 self.key = output.connection
                 self._obey(self.engine.opened(self.key))
             elif isinstance(output, Send):
-                self._obey(
-                    self.engine.received(
-                        self.key, json.dumps({"result": None, "id": json.loads(output.payload)["id"]}).encode()
-                    )
-                )
+                self._obey(self._receive(json.dumps({"result": None, "id": json.loads(output.payload)["id"]}).encode()))
+
+    def _receive(self, frame: bytes) -> Any:
+        return self.engine.received(self.key, frame, self.clock.wall_ms())
 
     def take(self, frame: bytes) -> None:
-        outputs = self.engine.received(self.key, frame)
+        outputs = self._receive(frame)
         self.said.append(
             str([(each.topic, each.timestamp) if isinstance(each, BookChanged) else each for each in outputs])
         )

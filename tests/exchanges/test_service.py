@@ -371,7 +371,7 @@ def test_connects_sends_receives_and_disconnects(bench: Bench) -> None:
     bench.engine.answers["received"] = [[QUOTE, Send("c1", b"hello")], [Disconnect("c1", "rollover")]]
     socket.sendMessage(b"frame 1")
     bench.network.settle()
-    assert bench.engine.named("received") == [("c1", b"frame 1")]
+    assert bench.engine.named("received") == [("c1", b"frame 1", bench.network.wall_ms())]
     assert QUOTE in bench.inlet.news and bench.sockets.got == [b"hello"]
     socket.sendPing(b"")
     bench.network.settle()

@@ -64,8 +64,8 @@ class TickerBuilder:
         self.is_crossed = False
 
     def quote(self, m: Quote, venue_ms: int, received: int) -> Ticker | None:
-        """Take the best bid and ask. ``venue_ms``, now in the venue's clock as far as it is known, is its time where
-        the venue gives none."""
+        """Take the best bid and ask. ``venue_ms``, when it came by the venue's clock as far as that is known, is its
+        time where the venue gives none."""
         known = self._known
         time = venue_ms if m.time is None else m.time
         if m.update_id is None or self._quote_id is None:

@@ -137,7 +137,7 @@ class BookSubscription(TopicSubscription):
             return
         if rebuilt and not self.valued:
             self.first_value(out)
-        timestamp = self._venue_clock.now_ms() if time is None else time
+        timestamp = received + self._venue_clock.ahead_ms if time is None else time
         out.append(BookChanged(self.topic, source.book, timestamp, received, rebuilt))
         if rebuilt:
             self.refresh(out)  # after the book: what clients hold from before the loss must not be called live again

@@ -41,8 +41,7 @@ class TickerSubscription(MessageSubscription):
         was_crossed, crossed = builder.is_crossed, builder.crossed
         if isinstance(message, Quote):
             self._quote_id = message.update_id
-            time = message.time
-            ticker = builder.quote(message, self._venue_clock.now_ms() if time is None else time, received)
+            ticker = builder.quote(message, received + self._venue_clock.ahead_ms, received)
         elif isinstance(message, Trades):
             ticker = None
             for fill in message.fills:

@@ -166,7 +166,7 @@ class Playback:
             return  # of a stream that none of the topics has
         for key in carriers or set(self._connections):
             if key in self._connections:
-                self._carry_out(self.engine.received(key, frame.raw))
+                self._carry_out(self.engine.received(key, frame.raw, self._clock.wall_ms()))
 
     def _pass(self, seconds: float, *, until_subscribed: bool = False) -> None:
         """Let time pass; the venue never seems dead meanwhile."""
@@ -221,7 +221,7 @@ class Playback:
                 self._carriers[name] = output.connection
             elif self._carriers.get(name) == output.connection:
                 del self._carriers[name]
-        return self.engine.received(output.connection, output.payload)
+        return self.engine.received(output.connection, output.payload, self._clock.wall_ms())
 
     def _fetched(self, request: RestRequest) -> Sequence[Output]:
         """A recording has one snapshot of a book, and an answer to a poll is good as often as it is asked for."""
