@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence
+from random import Random
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from zope.interface import implementer
 
 from cryptodash.api.fanout.client_writer import ClientWriter, IWire
 from cryptodash.api.fanout.fanout import Fanout
+from cryptodash.api.ws.clients import Clients
 from cryptodash.api.ws.frames import text_frame
 from cryptodash.api.ws.session import Identity, Session
 from cryptodash.core.config import Config
@@ -227,6 +229,12 @@ class World:
 
     def client(self, room: float = float("inf")) -> Client:
         return Client(self, room)
+
+    def clients(self) -> Clients:
+        """What counts and ends clients, over this hub."""
+        return Clients(
+            self.hub, self.hub, self.hub, self.config, "simulated", "1.2.3", self.time, self.time, self.tally, Random(7)
+        )
 
     def flush(self) -> None:
         """The end of a reactor turn."""

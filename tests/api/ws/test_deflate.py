@@ -7,7 +7,6 @@ import os
 import struct
 import tracemalloc
 import zlib
-from random import Random
 from typing import Any
 
 import pytest
@@ -15,7 +14,6 @@ from twisted.internet.address import IPv4Address
 from twisted.test.iosim import FakeTransport
 
 from cryptodash.api.ws import frames as frames_module
-from cryptodash.api.ws.clients import Clients
 from cryptodash.api.ws.deflate import deflated_frame
 from cryptodash.api.ws.factory import ClientFactory
 from cryptodash.core.config import Config
@@ -78,18 +76,7 @@ class Peer:
 class Service:
     def __init__(self, world: Any) -> None:
         self.world = world
-        self.clients = Clients(
-            world.hub,
-            world.hub,
-            world.hub,
-            world.config,
-            "simulated",
-            "1.2.3",
-            world.time,
-            world.time,
-            world.tally,
-            Random(7),
-        )
+        self.clients = world.clients()
         self.factory = ClientFactory(self.clients)
 
     def peer(self, offer: str = "permessage-deflate; client_max_window_bits") -> Peer:

@@ -6,7 +6,6 @@ import json
 import socket
 import struct
 from collections.abc import Iterator
-from random import Random
 from typing import Any
 
 import pytest
@@ -21,7 +20,6 @@ from twisted.test.iosim import FakeTransport
 from twisted.web.resource import Resource
 from twisted.web.server import Site
 
-from cryptodash.api.ws.clients import Clients
 from cryptodash.api.ws.factory import ClientFactory
 from cryptodash.core.config import Config, Limits
 
@@ -121,18 +119,7 @@ class Service:
 
     def __init__(self, world: Any) -> None:
         self.world = world
-        self.clients = Clients(
-            world.hub,
-            world.hub,
-            world.hub,
-            world.config,
-            "simulated",
-            "1.2.3",
-            world.time,
-            world.time,
-            world.tally,
-            Random(7),
-        )
+        self.clients = world.clients()
         self.factory = ClientFactory(self.clients)
         self.clients.start()
 
