@@ -1,7 +1,9 @@
-"""What an order book can be: not synced, synced, or synced with a renewal under way. Values, and what they keep."""
+"""What an order book can be (not synced, synced, or synced with a renewal under way) as values, and what can become of
+it."""
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Iterable
 
 from attrs import define, field, frozen
@@ -16,6 +18,32 @@ MAX_BYTES = 8 * 1024 * 1024
 
 _FRAME_BYTES = 250
 _LEVEL_BYTES = 200
+
+
+class Outcome(enum.Enum):
+    """What a frame or a snapshot did to the book."""
+
+    IGNORED = "ignored"
+    """Seen before: a repeat that confirms, or a frame older than the book."""
+    BUFFERED = "buffered"
+    """Not synced yet, or a snapshot that the stream has not reached: nothing to show."""
+    CHANGED = "changed"
+    """Applied: the book is at a newer sequence."""
+    REBUILT = "rebuilt"
+    """Synced now, or replaced by a snapshot that says otherwise: views go on with a snapshot."""
+    GAP = "gap"
+    """Frames are missing (or the venue says that it has no book): the book is empty and not synced."""
+    CROSSED = "crossed"
+    """Best bid >= best ask: the book is empty and not synced."""
+    CHECKSUM = "checksum"
+    """The venue's checksum says that the book is not its own: empty and not synced."""
+    OUTDATED = "outdated"
+    """The snapshot cannot be joined to the frames at hand: fetch another, with backoff. A synced book stays as it
+    is."""
+    OVERFLOW = "overflow"
+    """Too many frames while waiting for a snapshot: dropped, the wait begins anew."""
+    RENEWED = "renewed"
+    """The horizon moved. From ``received`` the frame is applied as well, so publish as after ``CHANGED``."""
 
 
 @define

@@ -11,7 +11,6 @@ state there is and leaves the next one.
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Sequence
 
 from cryptodash.core.events import Level
@@ -19,37 +18,11 @@ from cryptodash.core.numbers import Number
 from cryptodash.exchanges.adapter.book_rules import BookRules, SnapshotSource
 from cryptodash.exchanges.adapter.messages import Depth
 from cryptodash.exchanges.builders.book_chaining import FOLLOWS, JOINS
-from cryptodash.exchanges.builders.book_states import Reach, Renewing, Snapshot, Synced, Unsynced, id_of
+from cryptodash.exchanges.builders.book_states import Outcome, Reach, Renewing, Snapshot, Synced, Unsynced, id_of
 from cryptodash.exchanges.builders.ladder import Ladder
 
 MAX_OLD_RUN = 500
 """So many frames in a row with ids before ours mean that the venue counts anew: the book would stand still for ever."""
-
-
-class Outcome(enum.Enum):
-    """What a frame or a snapshot did to the book."""
-
-    IGNORED = "ignored"
-    """Seen before: a repeat that confirms, or a frame older than the book."""
-    BUFFERED = "buffered"
-    """Not synced yet, or a snapshot that the stream has not reached: nothing to show."""
-    CHANGED = "changed"
-    """Applied: the book is at a newer sequence."""
-    REBUILT = "rebuilt"
-    """Synced now, or replaced by a snapshot that says otherwise: views go on with a snapshot."""
-    GAP = "gap"
-    """Frames are missing (or the venue says that it has no book): the book is empty and not synced."""
-    CROSSED = "crossed"
-    """Best bid >= best ask: the book is empty and not synced."""
-    CHECKSUM = "checksum"
-    """The venue's checksum says that the book is not its own: empty and not synced."""
-    OUTDATED = "outdated"
-    """The snapshot cannot be joined to the frames at hand: fetch another, with backoff. A synced book stays as it
-    is."""
-    OVERFLOW = "overflow"
-    """Too many frames while waiting for a snapshot: dropped, the wait begins anew."""
-    RENEWED = "renewed"
-    """The horizon moved. From ``received`` the frame is applied as well, so publish as after ``CHANGED``."""
 
 
 class OrderBook:

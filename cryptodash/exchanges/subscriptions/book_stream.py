@@ -11,7 +11,8 @@ from cryptodash.core.time import Clock
 from cryptodash.exchanges.adapter.book_rules import BookRules, SnapshotSource
 from cryptodash.exchanges.adapter.messages import Depth, Message
 from cryptodash.exchanges.adapter.plan import RestRequest, StreamSpec
-from cryptodash.exchanges.builders.book_sync import OrderBook, Outcome
+from cryptodash.exchanges.builders.book_states import Outcome
+from cryptodash.exchanges.builders.book_sync import OrderBook
 from cryptodash.exchanges.connections.commands import Output
 from cryptodash.exchanges.connections.stream import Consumer, Stream
 from cryptodash.exchanges.connections.stream_phase import Phase

@@ -17,7 +17,8 @@ import pytest
 
 from cryptodash.exchanges.adapter.book_rules import BookRules, Chaining, SnapshotSource
 from cryptodash.exchanges.adapter.messages import Depth
-from cryptodash.exchanges.builders.book_sync import OrderBook, Outcome
+from cryptodash.exchanges.builders.book_states import Outcome
+from cryptodash.exchanges.builders.book_sync import OrderBook
 
 RANGE = BookRules(SnapshotSource.REST, Chaining.RANGE)
 PREVIOUS = BookRules(SnapshotSource.REST, Chaining.PREVIOUS)

@@ -15,7 +15,8 @@ from cryptodash.core.events import Level
 from cryptodash.core.numbers import Number
 from cryptodash.exchanges.adapter.book_rules import BookRules, Chaining, SnapshotSource
 from cryptodash.exchanges.adapter.messages import BadFrame, Depth
-from cryptodash.exchanges.builders.book_sync import OrderBook, Outcome
+from cryptodash.exchanges.builders.book_states import Outcome
+from cryptodash.exchanges.builders.book_sync import OrderBook
 
 STREAM, REST, EITHER = SnapshotSource.STREAM, SnapshotSource.REST, SnapshotSource.EITHER
 RANGE, PREVIOUS, COUNTER = Chaining.RANGE, Chaining.PREVIOUS, Chaining.COUNTER

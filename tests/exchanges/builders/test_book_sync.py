@@ -9,8 +9,8 @@ from cryptodash.core.numbers import Number
 from cryptodash.exchanges.adapter.book_rules import BookRules, Chaining, SnapshotSource
 from cryptodash.exchanges.adapter.messages import Depth
 from cryptodash.exchanges.builders import book_states
-from cryptodash.exchanges.builders.book_states import MAX_FRAMES
-from cryptodash.exchanges.builders.book_sync import MAX_OLD_RUN, OrderBook, Outcome
+from cryptodash.exchanges.builders.book_states import MAX_FRAMES, Outcome
+from cryptodash.exchanges.builders.book_sync import MAX_OLD_RUN, OrderBook
 
 RANGE = BookRules(SnapshotSource.REST, Chaining.RANGE)
 PREVIOUS = BookRules(SnapshotSource.REST, Chaining.PREVIOUS)
