@@ -98,8 +98,8 @@ class CatalogueReader:
                 task.cancel()
 
     def begin(self) -> None:
-        """Read now unless a reading is under way."""
-        if self._reading is not None:
+        """Read now unless a reading is under way, or all is over."""
+        if self._reading is not None or self._stopped:
             return
         self._cancel("read")
         self._began_at = self._clock.monotonic()
@@ -108,7 +108,9 @@ class CatalogueReader:
 
     async def read(self) -> None:
         """Read anew, or join the reading under way; within 10 s of the last one its result stands.
-        Raises ``UpstreamError``."""
+        Raises ``UpstreamError``, and ``CancelledError`` once it was stopped."""
+        if self._stopped:
+            raise CancelledError
         recent = self._began_at is not None and self._clock.monotonic() - self._began_at < LEAST_GAP
         if self._reading is None and recent:
             if self._read_error is not None:

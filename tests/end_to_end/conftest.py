@@ -362,7 +362,7 @@ def shifted_clock() -> Callable[[float], Clock]:
     return ShiftedClock
 
 
-async def eventually(true: Callable[[], bool], seconds: float = 10.0, *, every: float = 0.02) -> None:
+async def eventually(true: Callable[[], bool], seconds: float = 30.0, *, every: float = 0.02) -> None:
     """Wait until a condition holds; ``TimeoutError`` after the time."""
     deadline = real_reactor.seconds() + seconds
     while not true():

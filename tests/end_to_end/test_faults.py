@@ -453,9 +453,14 @@ async def test_over_real_sockets_too_a_dropped_connection_costs_no_truth(
         await eventually(
             lambda: len(judge.watches) == 12 and all(each.state in oracle.GOOD for each in judge.watches.values())
         )
+        dropped = round(reactor.seconds() * 1000)
         running.simulator.faults.start("binance", "drop")
         await eventually(
-            lambda: all(each.state == "stale" for name, each in judge.watches.items() if "binance" in name)
+            lambda: all(
+                any(state == "stale" for _, state, _ in judge.seen(name, dropped - 1))
+                for name in judge.watches
+                if "binance" in name
+            )
         )
         await eventually(lambda: all(each.state in oracle.GOOD for each in judge.watches.values()))
         await eventually(lambda: judge.checked["order_book"] > 100)

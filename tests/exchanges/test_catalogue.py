@@ -521,3 +521,14 @@ def test_stopped_before_it_was_started_or_twice_does_nothing() -> None:
     desk.reader.stop()
     desk.reader.stop()
     assert desk.paths == []
+
+
+def test_asked_after_it_was_stopped_it_says_so_and_asks_nobody() -> None:
+    desk = Desk()
+    desk.reader.start()
+    asked = len(desk.paths)
+    desk.reader.stop()
+    desk.pass_time(LEAST_GAP + 1.0)
+    assert [type(each) for each in desk.read()] == [CancelledError]
+    desk.reader.begin()
+    assert len(desk.paths) == asked

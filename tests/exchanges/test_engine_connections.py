@@ -372,3 +372,12 @@ def test_the_wait_for_another_attempt_and_the_frames_kept_are_told() -> None:
     bench.open(bench.only)
     bench.close(bench.only, Closed("http", status=429, retry_after=7.0))
     assert 7.0 <= bench.engine.backoff <= 8.0
+
+
+def test_a_refusal_that_the_venue_calls_a_ban_is_waited_out() -> None:
+    """420 is this venue's word for it; for any other, an unknown status and a second's wait."""
+    bench = Bench()
+    bench.want(TICKER)
+    bench.close(bench.only, Closed("http", status=420))
+    assert bench.status(TICKER).cause is Cause.BANNED
+    assert 900.0 <= bench.engine.backoff <= 901.0

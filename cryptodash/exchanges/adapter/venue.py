@@ -108,7 +108,8 @@ class IVenue(Interface):
     def plan(topic: Topic, instrument: Instrument | None, depth: int) -> Plan:
         """The streams and polls that carry ``topic`` (an upstream topic: order books without depth; ``depth`` is then
         the largest depth watched, which chooses a tier). ``instrument`` is None only for a sweep. A candle topic may be
-        planned on a trade stream: its bars are then built from trades."""
+        planned on a trade stream: its bars are then built from trades. Raises ``UpstreamError("rejected", ...)`` where
+        the venue cannot serve the topic."""
 
     def subscribe(endpoint: str, names: Sequence[str], request_id: str) -> bytes:
         """One frame that subscribes these streams (the caller keeps to ``Limits`` and ``StreamSpec.batch``)."""
@@ -156,6 +157,6 @@ class IVenue(Interface):
         """None if the answer is good, else (cause or "" for a plain failure, message,
         seconds to wait if the venue said or documents them).
 
-        Cause ``blocked`` for 451 and geographic 403, ``banned`` for 418 and 429 and documented rate-limit 403s,
-        ``rejected`` for an unknown symbol or parameter, ``maintenance`` where the venue says so.
-        Header names come in lower case."""
+        Cause ``blocked`` for 451 and geographic 403, ``banned`` for 429 and whatever else the venue documents as a ban
+        or a limit, ``rejected`` for an unknown symbol or parameter, ``maintenance`` where the venue says so. Header
+        names come in lower case. A refused WebSocket handshake is asked about as well, with its status alone."""

@@ -15,6 +15,7 @@ from cryptodash.exchanges.connections.acknowledgements import Acknowledgements
 from cryptodash.exchanges.connections.commands import Closed, Disconnect, Output, Send
 from cryptodash.exchanges.connections.connection import NEVER, Connection, Routes
 from cryptodash.exchanges.connections.openings import Openings
+from cryptodash.exchanges.connections.reconnect import ban_of
 from cryptodash.exchanges.connections.rollover import ROLL_SPACING, Ending, RolloverTurn, ending
 from cryptodash.exchanges.connections.stream import Stream
 from cryptodash.exchanges.connections.stream_group import StreamGroup
@@ -147,13 +148,13 @@ class Allocation:
         what = ending(is_incoming=connection is rollover.incoming, incoming=rollover.incoming)
         if what is Ending.FALL_BACK:
             rollover.give_up(group.active)
-            retry = rollover.backoff.ended(how, 0.0, False)
+            retry = rollover.backoff.ended(how, 0.0, False, ban=ban_of(self._venue, how))
             rollover.due_at = now + max(retry.delay(self._random), ROLL_SPACING)
             self._turn.ended(group, "failed", now)
             return
         lived = 0.0 if connection.opened_at is None else now - connection.opened_at
         alternative = self._venue.alternative.get(group.endpoint.market, "")
-        retry = group.backoff.ended(how, lived, connection.good, alternative)
+        retry = group.backoff.ended(how, lived, connection.good, alternative, ban_of(self._venue, how))
         group.active = None
         if what is Ending.TAKE_OVER or what is Ending.TAKE_OVER_EARLY:
             self._take_over(group, "clean" if what is Ending.TAKE_OVER else "gap", now, out)

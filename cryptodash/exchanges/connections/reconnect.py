@@ -7,6 +7,7 @@ from random import Random
 from attrs import define, frozen
 
 from cryptodash.core.events import Cause
+from cryptodash.exchanges.adapter.venue import IVenue
 from cryptodash.exchanges.connections.commands import Closed
 
 FIRST = 1.0
@@ -16,7 +17,6 @@ HEALTHY = 30.0
 
 BLOCKED = 300.0
 LIMITED = 60.0
-BANNED = 600.0
 REFUSED = 60.0
 UNTRUSTED = 60.0
 LONGEST = 86_400.0
@@ -36,16 +36,24 @@ class Retry:
         return self.floor + random.uniform(0.0, self.spread)
 
 
-def decide(how: Closed, attempt: int, alternative: str = "") -> Retry:
+def ban_of(venue: IVenue, how: Closed) -> float | None:
+    """Seconds that the venue bans an address for, if that is what its answer to the handshake means."""
+    verdict = None if how.status is None else venue.rest_error(how.status, {}, b"")
+    if verdict is None or verdict[0] != Cause.BANNED.value:
+        return None
+    return LIMITED if verdict[2] is None else verdict[2]
+
+
+def decide(how: Closed, attempt: int, alternative: str = "", ban: float | None = None) -> Retry:
     """What to do about the ``attempt``-th ending in a row (0: the first after good data). ``spread`` is min(30,
-    2**attempt) seconds throughout.
+    2**attempt) seconds throughout. ``ban``: seconds that the venue bans an address for when it answers the handshake
+    with this status; None where the status says no such thing.
 
     ============================  =====================================  ============
     how it ended                  least wait in seconds                  cause
     ============================  =====================================  ============
     HTTP 401, 403, 451            300; the reason names ``alternative``  blocked
-    HTTP 429                      ``retry_after`` or 60                  banned
-    HTTP 418                      ``retry_after`` or 600                 banned
+    HTTP 429, a status of a ban   ``retry_after`` or ``ban`` or 60       banned
     HTTP 503                      ``retry_after`` or 0                   maintenance
     HTTP 400, 404, 410            60 (wrong path: soon is no better)     disconnected
     any other HTTP status         ``retry_after`` or 0                   disconnected
@@ -58,7 +66,7 @@ def decide(how: Closed, attempt: int, alternative: str = "") -> Retry:
     """
     spread = min(CAP, FIRST * 2.0 ** min(attempt, 16))
     if how.status is not None:
-        return _refused(how, how.status, spread, alternative)
+        return _refused(how, how.status, spread, alternative, ban)
     text = how.reason[:200]
     if how.code == 1008:
         return Retry(10.0, spread, Cause.BANNED, text or "closed for breaking a limit (1008)")
@@ -71,14 +79,14 @@ def decide(how: Closed, attempt: int, alternative: str = "") -> Retry:
     return Retry(0.0, spread, Cause.DISCONNECTED, text or f"connection lost ({how.kind})")
 
 
-def _refused(how: Closed, status: int, spread: float, alternative: str) -> Retry:
+def _refused(how: Closed, status: int, spread: float, alternative: str, ban: float | None) -> Retry:
     text = f"the venue answered HTTP {status} to the WebSocket handshake"
     named = None if how.retry_after is None else min(max(how.retry_after, 0.0), LONGEST)
+    if ban is not None or status == 429:
+        wait = named if named is not None else ban if ban is not None else LIMITED
+        return Retry(wait, spread, Cause.BANNED, text)
     if status in (401, 403, 451):
         return Retry(BLOCKED, spread, Cause.BLOCKED, f"{text}; try {alternative}" if alternative else text)
-    if status in (418, 429):
-        wait = named if named is not None else BANNED if status == 418 else LIMITED
-        return Retry(wait, spread, Cause.BANNED, text)
     if status in (400, 404, 410):
         return Retry(REFUSED, spread, Cause.DISCONNECTED, text)
     return Retry(named or 0.0, spread, Cause.MAINTENANCE if status == 503 else Cause.DISCONNECTED, text)
@@ -91,10 +99,11 @@ class Backoff:
 
     attempt: int = 0
 
-    def ended(self, how: Closed, lived: float, good: bool, alternative: str = "") -> Retry:
-        """Count one ending of a connection that lived ``lived`` seconds and did (``good``) or did not bring data."""
+    def ended(self, how: Closed, lived: float, good: bool, alternative: str = "", ban: float | None = None) -> Retry:
+        """Count one ending of a connection that lived ``lived`` seconds and did (``good``) or did not bring data; the
+        rest as in ``decide``."""
         if good and lived >= HEALTHY:
             self.attempt = 0
-        retry = decide(how, self.attempt, alternative)
+        retry = decide(how, self.attempt, alternative, ban)
         self.attempt += 1
         return retry

@@ -70,7 +70,7 @@ class Polls:
         polled = self._polled.get(request)
         if polled is not None:
             polled.flying = False
-            polled.stream.cause = None
+            polled.stream.blame(None)
             for message in messages:
                 polled.stream.deliver(message, now, received, out)
 

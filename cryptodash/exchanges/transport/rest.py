@@ -207,7 +207,7 @@ class RestClient:
         raise UpstreamError(cause or "disconnected", message, wait)
 
     def _ban(self, status: int, seconds: float, message: str) -> None:
-        self._limited.add(self._venue.id, "http_418" if status == 418 else "http_429")
+        self._limited.add(self._venue.id, f"http_{status}")
         _log.warn(
             "{exchange} wants no REST requests for {seconds} s: {message}",
             exchange=self._venue.id,

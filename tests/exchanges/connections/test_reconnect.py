@@ -17,8 +17,7 @@ DECISIONS = [
     (Closed("http", status=451), 3, 300.0, Cause.BLOCKED),
     (Closed("http", status=429), 0, 60.0, Cause.BANNED),
     (Closed("http", status=429, retry_after=7.0), 0, 7.0, Cause.BANNED),
-    (Closed("http", status=418), 0, 600.0, Cause.BANNED),
-    (Closed("http", status=418, retry_after=120.0), 0, 120.0, Cause.BANNED),
+    (Closed("http", status=418), 0, 0.0, Cause.DISCONNECTED),  # no venue's word for a ban, in general
     (Closed("http", status=429, retry_after=-5.0), 0, 0.0, Cause.BANNED),
     (Closed("http", status=429, retry_after=1e12), 0, 86_400.0, Cause.BANNED),
     (Closed("http", status=503), 0, 0.0, Cause.MAINTENANCE),
@@ -64,6 +63,20 @@ def test_the_random_part_doubles_up_to_thirty_seconds(attempt: int, spread: floa
     delays = [retry.delay(Random(seed)) for seed in range(300)]
     assert 0.0 <= min(delays) < 0.1 * spread
     assert 0.9 * spread < max(delays) <= spread
+
+
+@pytest.mark.parametrize(
+    ("how", "floor"),
+    [
+        (Closed("http", status=418), 600.0),
+        (Closed("http", status=418, retry_after=120.0), 120.0),
+        (Closed("http", status=403), 600.0),  # "access too frequent", as one venue has it
+        (Closed("http", status=429), 600.0),
+    ],
+)
+def test_a_status_that_the_venue_calls_a_ban_is_one(how: Closed, floor: float) -> None:
+    retry = decide(how, 0, ban=600.0)
+    assert (retry.floor, retry.cause) == (floor, Cause.BANNED)
 
 
 def test_a_block_names_the_other_host() -> None:
