@@ -173,10 +173,12 @@ class Engine:
             message: Message | None = None
             try:
                 for message in stream.read(stream.name, frame):
+                    before = stream.last
                     stream.last = now
                     stream.frames += 1
                     for take in stream.takers:
-                        take(message, now, received, out)
+                        if take(message, now, received, out):
+                            stream.dropped(before, now)
                 if now >= self._venue_clock.due and message is not None:
                     self._rare.sample(message, now, received)
             except Exception as error:  # whatever a venue sends, nothing may escape into the socket's callback

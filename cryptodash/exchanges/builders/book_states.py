@@ -24,7 +24,11 @@ class Outcome(enum.Enum):
     """What a frame or a snapshot did to the book."""
 
     IGNORED = "ignored"
-    """Seen before: a repeat that confirms, or a frame older than the book."""
+    """Seen before: a repeat, which confirms."""
+    OLD = "old"
+    """Older than the book: dropped, it confirms nothing."""
+    HELD = "held"
+    """Its id is too far ahead to be believed without a second frame: it confirms nothing."""
     BUFFERED = "buffered"
     """Not synced yet, or a snapshot that the stream has not reached: nothing to show."""
     CHANGED = "changed"

@@ -11,6 +11,7 @@ from cryptodash.core.events import Sweep, Ticker
 from cryptodash.core.instruments import Instrument
 from cryptodash.core.topics import Channel, Topic
 from cryptodash.exchanges.adapter.messages import SweepRow, SweepRows
+from cryptodash.exchanges.builders.plausibility import UNCOUNTED, DoubtCounts
 from cryptodash.exchanges.builders.ticker import TickerBuilder
 
 SWEEP_INTERVAL = 1.0
@@ -38,8 +39,13 @@ class SweepBuilder:
     longer knows are forgotten.
     """
 
-    def __init__(self, topic: Topic, lookup: Callable[[str], Instrument | None]) -> None:
+    def __init__(
+        self, topic: Topic, lookup: Callable[[str], Instrument | None], doubts: DoubtCounts = UNCOUNTED
+    ) -> None:
+        self.dropped = False
+        """Whether the last frame confirms nothing, because all its rows are old or held."""
         self._topic = topic
+        self._doubts = doubts
         self._lookup = lookup
         self._rows: dict[str, _Row] = {}
         self._changed: set[str] = set()
@@ -48,10 +54,17 @@ class SweepBuilder:
     def rows(self, m: SweepRows, now: float, venue_ms: int, received: int) -> Sweep | None:
         """Take one all-market frame or answer; returns what may be told now. ``now`` is monotonic, ``venue_ms`` and
         ``received`` are as in ``TickerBuilder.quote``."""
+        known = dropped = 0
         for said in m.rows:
             row = self._row(said.native)
-            if row is not None and self._merge(row, said, now, venue_ms, received):
+            if row is None:
+                continue
+            known += 1
+            if self._merge(row, said, now, venue_ms, received):
                 self._changed.add(said.native)
+            elif row.assembly.dropped:
+                dropped += 1
+        self.dropped = 0 < known == dropped
         return self.due(now)
 
     def due(self, now: float) -> Sweep | None:
@@ -69,20 +82,24 @@ class SweepBuilder:
         row = self._rows.get(native)
         if row is None:
             topic = Topic(self._topic.exchange, self._topic.market, instrument.symbol, Channel.TICKER)
-            row = self._rows[native] = _Row(TickerBuilder(topic))
+            row = self._rows[native] = _Row(TickerBuilder(topic, self._doubts))
         return row
 
     def _merge(self, row: _Row, said: SweepRow, now: float, venue_ms: int, received: int) -> bool:
-        """Whether anything new was said."""
-        assembly, news = row.assembly, []
+        """Whether anything new was said; where not, ``assembly.dropped`` is true if all of it was left out."""
+        assembly, news, taken = row.assembly, [], False
         if said.stats is not None:
-            news.append(assembly.stats(said.stats, received))
+            news.append(assembly.stats(said.stats, venue_ms, received, now))
+            taken = not assembly.dropped
         if said.mark is not None:
-            news.append(assembly.mark(said.mark, received))
+            news.append(assembly.mark(said.mark, venue_ms, received, now))
+            taken |= not assembly.dropped
         if said.quote is not None:
-            news.append(assembly.quote(said.quote, venue_ms, received))
-            if assembly.holds(said.quote):
+            news.append(assembly.quote(said.quote, venue_ms, received, now))
+            taken |= not assembly.dropped
+            if not assembly.dropped and assembly.holds(said.quote):
                 row.quoted_at = now
+        assembly.dropped = not taken
         return any(each is not None for each in news)
 
     def _settle(self, native: str, now: float) -> Ticker | None:

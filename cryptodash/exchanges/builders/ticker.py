@@ -16,7 +16,15 @@ from cryptodash.core.errors import NumberRejected
 from cryptodash.core.events import Ticker
 from cryptodash.core.numbers import Number, reaches, subtract
 from cryptodash.core.topics import Topic
-from cryptodash.exchanges.adapter.messages import Mark, Quote, Stats
+from cryptodash.exchanges.adapter.messages import Fill, Mark, Quote, Stats
+from cryptodash.exchanges.builders.plausibility import (
+    FAR_AHEAD,
+    TOLERANCE_MS,
+    UNCOUNTED,
+    DoubtCounts,
+    StreamOrder,
+    Verdict,
+)
 
 _STATS = (
     ("open", "open_24h"),
@@ -31,24 +39,39 @@ _MARK = tuple(
     (each, each) for each in ("mark_price", "index_price", "funding_rate", "next_funding_time", "open_interest")
 )
 
+MAX_ORDERS = 16
+"""Streams of figures of one ticker whose order is remembered; a venue has two or three."""
+
 
 class TickerBuilder:
     """The ticker of one instrument from its quote, last, 24 h and mark streams.
 
-    Every method returns the new ticker, or None where nothing is to be told: no ``last`` is known yet, or the news is
-    old, a repeat or crossed. ``received`` is when the frame came, in our wall clock (ms). ``trades_open``: set while a
-    trade stream is open; ``last`` then comes from trades, except for a first one.
+    Every method that takes news returns the new ticker, or None where nothing is to be told: no ``last`` is known yet,
+    or the news is old, held (``plausibility.py``), a repeat or crossed. Of a frame, ``venue_ms`` is when it came by the
+    venue's clock as far as that is known, ``received`` by our wall clock (ms), ``now`` by the monotonic one.
+    ``trades_open``: set while a trade stream is open; ``last`` then comes from trades, except for a first one.
+
+    A stream's own order is that of its ids, else of its times. Between streams times order, unless the newer one is
+    ahead of the venue's clock: that is one that the clock has left behind.
     """
 
-    def __init__(self, topic: Topic) -> None:
+    def __init__(self, topic: Topic, doubts: DoubtCounts = UNCOUNTED) -> None:
         self.trades_open = False
+        self.dropped = False
+        """Whether the news taken last is old or held, so that it confirms nothing."""
         self.crossed = 0
         """Quotes dropped because bid >= ask."""
         self.is_crossed = False
         """Whether the newest quote was such a one, so that the quote known is not the venue's any more."""
         # Collects what is known before there is a last; its ``last`` is then empty and it is never shown.
         self._known = Ticker(topic, 0, 0, Number(""))
-        self._quote_id: int | None = None
+        self._doubts = doubts
+        self._quotes = StreamOrder(doubts)
+        self._trades: StreamOrder | None = None
+        self._figures: dict[str, StreamOrder] = {}
+        """The order of each stream of 24 h or mark figures."""
+        self._is_traded = False
+        """Whether ``last`` is a trade's, so that the order of the trades is all that matters to the next one."""
         self._stats_last: Number | None = None
         self._times: dict[str, int] = {}
         """When the venue said each of the 24 h and mark figures."""
@@ -58,31 +81,55 @@ class TickerBuilder:
         """The current ticker; None while no ``last`` is known."""
         return self._known if self._known.last else None
 
+    @property
+    def quote_id(self) -> int | None:
+        """The update id of the newest quote that was believed."""
+        return self._quotes.last
+
     def reset_quote_order(self) -> None:
         """The next quote counts whatever its update id: ids may begin anew after a reconnect."""
-        self._quote_id = None
+        self._quotes = StreamOrder(self._doubts)
         self.is_crossed = False
 
-    def quote(self, m: Quote, venue_ms: int, received: int) -> Ticker | None:
-        """Take the best bid and ask. ``venue_ms``, when it came by the venue's clock as far as that is known, is its
-        time where the venue gives none."""
-        known = self._known
-        time = venue_ms if m.time is None else m.time
-        if m.update_id is None or self._quote_id is None:
-            if m.update_id is None and known.quote_time is not None and time < known.quote_time:
+    def expire(self, now: float) -> None:
+        """Twice a second: drop what no second frame agreed with."""
+        for order in (self._quotes, self._trades, *self._figures.values()):
+            if order is not None and not order.calm:
+                order.expire(now)
+
+    def quote(self, m: Quote, venue_ms: int, received: int, now: float) -> Ticker | None:
+        """Take the best bid and ask. ``venue_ms`` is its time where the venue gives none."""
+        self.dropped = False
+        order, number, time = self._quotes, m.update_id, m.time
+        last, newest = order.last, order.newest
+        if (
+            number is not None
+            and last is not None
+            and last < number <= last + FAR_AHEAD
+            and order.calm
+            and (time is None or (newest is not None and newest <= time <= venue_ms + TOLERANCE_MS))
+        ):
+            # The rule; all else costs a call more.
+            order.last, order.at, order.newest = number, now, time
+            verdict = Verdict.TAKEN
+        else:
+            verdict = order.judge(number, time, venue_ms, received, now)
+            self.dropped = verdict is Verdict.OLD or verdict is Verdict.HELD
+            if self.dropped or verdict is Verdict.REPEATED:
                 return None
-        elif m.update_id <= self._quote_id:
-            return None
+        known = self._known
+        if time is None:
+            time = venue_ms
         if m.bid is not None and m.ask is not None and reaches(m.bid, m.ask):
             self.crossed += 1
             self.is_crossed = True
             return None
         self.is_crossed = False
-        self._quote_id = m.update_id
-        if known.quote_time is not None and known.quote_time > time:
-            time = known.quote_time
+        before = known.quote_time
+        if before is not None and time < before <= time + TOLERANCE_MS:
+            time = before
         bid_size, ask_size = None if m.bid is None else m.bid_size, None if m.ask is None else m.ask_size
-        if time == known.quote_time and (m.bid, bid_size, m.ask, ask_size) == (
+        if time == before and (m.bid, bid_size, m.ask, ask_size) == (
             known.bid,
             known.bid_size,
             known.ask,
@@ -92,7 +139,7 @@ class TickerBuilder:
         return self._keep(
             replace(
                 known,
-                timestamp=time if time > known.timestamp else known.timestamp,
+                timestamp=time if time > known.timestamp else self._stamp(time, before, verdict, venue_ms),
                 received=received,
                 bid=m.bid,
                 bid_size=bid_size,
@@ -106,56 +153,122 @@ class TickerBuilder:
         """Whether this quote is the one known: just taken, or confirmed by a repeat."""
         return (self._known.bid, self._known.ask) == (m.bid, m.ask)
 
-    def trade(self, price: Number, time: int, received: int) -> Ticker | None:
-        """Take a trade's price as ``last``."""
+    def trades(self, fills: Sequence[Fill], venue_ms: int, received: int, now: float) -> Ticker | None:
+        """Take the trades of one frame: the newest price becomes ``last``."""
+        order = self._trades
+        if order is None:
+            order = self._trades = StreamOrder(self._doubts)
+        ticker: Ticker | None = None
+        alone = dropped = True
+        for fill in fills:
+            number, time, last, newest = fill.number, fill.time, order.last, order.newest
+            if (
+                order.calm
+                and newest is not None
+                and newest <= time <= venue_ms + TOLERANCE_MS
+                and (number is None or (last is not None and last < number <= last + FAR_AHEAD))
+            ):
+                order.last, order.at, order.newest = number, now, time
+                verdict = Verdict.TAKEN
+            else:
+                verdict = order.judge(number, time, venue_ms, received, now, alone=alone)
+            if verdict is Verdict.HELD:
+                alone = False
+            elif verdict is not Verdict.OLD:
+                dropped = False
+                if verdict is not Verdict.REPEATED:
+                    ticker = self._last(fill.price, time, verdict, venue_ms, received) or ticker
+        self.dropped = dropped and bool(fills)
+        return ticker
+
+    def _last(self, price: Number, time: int, verdict: Verdict, venue_ms: int, received: int) -> Ticker | None:
         known = self._known
-        if known.last_time is not None and time < known.last_time:
+        before = known.last_time
+        if not self._is_traded and before is not None and time < before and not _has_stepped(before, verdict, venue_ms):
             return None
-        if time == known.last_time and price == known.last:
+        self._is_traded = True
+        if time == before and price == known.last:
             return None
-        timestamp = time if time > known.timestamp else known.timestamp
+        timestamp = time if time > known.timestamp else self._stamp(time, before, verdict, venue_ms)
         return self._keep(replace(known, timestamp=timestamp, received=received, last=price, last_time=time))
 
-    def stats(self, m: Stats, received: int) -> Ticker | None:
+    def stats(self, m: Stats, venue_ms: int, received: int, now: float) -> Ticker | None:
         """Take 24 h figures: all of them (``full``), or those that are said."""
-        known = self._known
-        changes = self._newest(m, _STATS, m.time, m.full)
-        if not changes and known.stats_time is not None and m.time < known.stats_time:
+        verdict = self._judge(m, venue_ms, received, now)
+        if verdict is Verdict.HELD:
+            return None
+        known, before = self._known, self._known.stats_time
+        changes = self._newest(m, _STATS, verdict, venue_ms)
+        if not changes and before is not None and m.time < before:
+            self.dropped = True
             return None
         if "last" in changes:
             self._stats_last = m.last
             del changes["last"]
-        if m.last is not None and self._takes_last(m.time):
+        if m.last is not None and self._takes_last(m.time, verdict, venue_ms):
             changes.update(last=m.last, last_time=m.time)
-        changes.update(timestamp=max(known.timestamp, m.time), stats_time=max(known.stats_time or 0, m.time))
+            self._is_traded = False
+        is_newest = before is None or m.time >= before or _has_stepped(before, verdict, venue_ms)
+        stamp = self._stamp(m.time, before, verdict, venue_ms)
+        changes.update(timestamp=stamp, stats_time=m.time if is_newest else before)
         merged = replace(known, **changes)
         return self._tell(_written(replace(merged, change_24h=self._change(m, merged))), received)
 
-    def mark(self, m: Mark, received: int) -> Ticker | None:
+    def mark(self, m: Mark, venue_ms: int, received: int, now: float) -> Ticker | None:
         """Take a perpetual's figures. Open interest may come by another way than the mark price, and later."""
-        changes = self._newest(m, _MARK, m.time, m.full)
-        if not changes:
+        before = None if (order := self._figures.get(m.stream)) is None else order.newest
+        verdict = self._judge(m, venue_ms, received, now)
+        if verdict is Verdict.HELD:
             return None
-        timestamp = max(self._known.timestamp, m.time)
+        changes = self._newest(m, _MARK, verdict, venue_ms)
+        if not changes:
+            self.dropped = True
+            return None
+        timestamp = self._stamp(m.time, before, verdict, venue_ms)
         return self._tell(_written(replace(self._known, timestamp=timestamp, **changes)), received)
 
-    def _newest(self, m: Stats | Mark, members: Sequence[tuple[str, str]], time: int, full: bool) -> dict[str, Any]:
+    def _judge(self, m: Stats | Mark, venue_ms: int, received: int, now: float) -> Verdict:
+        """A late one is not dropped here: it may bring what newer ones left out."""
+        order = self._figures.get(m.stream)
+        if order is None:
+            if len(self._figures) >= MAX_ORDERS:
+                self._figures.clear()
+            order = self._figures[m.stream] = StreamOrder(self._doubts, partial=True)
+        verdict = order.judge(None, m.time, venue_ms, received, now)
+        self.dropped = verdict is Verdict.HELD
+        return verdict
+
+    def _newest(
+        self, m: Stats | Mark, members: Sequence[tuple[str, str]], verdict: Verdict, venue_ms: int
+    ) -> dict[str, Any]:
         """What a message says, less what is known from a newer one.
         A delta that comes late still brings what the newer ones left out."""
-        times = self._times
+        times, time, full = self._times, m.time, m.full
         found: dict[str, Any] = {}
         for said, field in members:
             value = getattr(m, said)
-            if (value is not None or full) and time >= times.get(field, 0):
+            if value is None and not full:
+                continue
+            before = times.get(field, 0)
+            if time >= before or _has_stepped(before, verdict, venue_ms):
                 times[field] = time
                 found[field] = value
         return found
 
-    def _takes_last(self, time: int) -> bool:
+    def _takes_last(self, time: int, verdict: Verdict, venue_ms: int) -> bool:
         known = self._known
         if not known.last:
             return True
-        return not self.trades_open and (known.last_time is None or time >= known.last_time)
+        before = known.last_time
+        return not self.trades_open and (before is None or time >= before or _has_stepped(before, verdict, venue_ms))
+
+    def _stamp(self, time: int, before: int | None, verdict: Verdict, venue_ms: int) -> int:
+        """The ticker's time after news of ``time``, from where it was ``before``: the newest there is, but where the
+        venue's clock was set back that clock's."""
+        known = self._known.timestamp
+        if known - time <= TOLERANCE_MS:
+            return max(known, time)
+        return time if _has_stepped(known if before is None else before, verdict, venue_ms) else known
 
     def _change(self, m: Stats, merged: Ticker) -> Number | None:
         """The venue's change, else its own last minus its own open: a trade that is newer than the
@@ -178,6 +291,11 @@ class TickerBuilder:
     def _keep(self, ticker: Ticker) -> Ticker | None:
         self._known = ticker
         return ticker if ticker.last else None
+
+
+def _has_stepped(before: int, verdict: Verdict, venue_ms: int) -> bool:
+    """Whether a time that was known ``before`` orders nothing any more: the venue's clock was set back since."""
+    return verdict is Verdict.ANEW or before > venue_ms + TOLERANCE_MS
 
 
 def _written(ticker: Ticker) -> Ticker:

@@ -8,72 +8,201 @@ from collections.abc import Sequence
 from cryptodash.core.events import Trade
 from cryptodash.core.topics import Topic
 from cryptodash.exchanges.adapter.messages import Fill
+from cryptodash.exchanges.builders.known_numbers import KNOWN_IDS, KnownNumbers
+from cryptodash.exchanges.builders.plausibility import (
+    FAR_AHEAD,
+    TOLERANCE_MS,
+    UNCOUNTED,
+    DoubtCounts,
+    Reason,
+    Witness,
+    is_far_ahead,
+    latest_time,
+)
 
-KNOWN_IDS = 10_000
-"""Trade ids remembered where the venue does not count its trades."""
-KNOWN_HOLES = 1_000
-"""Numbers of trades remembered that were passed over."""
+MOST_HELD = 1_000
+"""Trades of one frame that are held until a second one agrees."""
 RESTART_MS = 60_000
-"""A trade this much newer than the newest with a lower number: the venue counts anew."""
+"""A known number in a trade so much newer than the newest: the venue counts anew."""
 
 
 class TradeBuilder:
-    """The trades of one instrument, each once. They are told as they come:
-    one that the venue sends late is told late."""
+    """The trades of one instrument, each once. They are told as they come: one that the venue sends late is told late.
 
-    def __init__(self, topic: Topic) -> None:
+    New is what is not among the last ``KNOWN_IDS``, whether its number is above or below the newest. A number far
+    ahead, or a time ahead of the venue's clock, is held until a second frame agrees (``plausibility.py``).
+    """
+
+    def __init__(self, topic: Topic, doubts: DoubtCounts = UNCOUNTED) -> None:
         self.missed = 0
         """Trades that the venue's count says exist and that we have never seen."""
         self.late = 0
         """Trades among those that came after all, out of their turn."""
+        self.dropped = False
+        """Whether the last frame confirms nothing, because all of it was held."""
         self._topic = topic
+        self._doubts = doubts
         self._number: int | None = None
+        self._at = 0.0
         self._time = 0
-        self._holes: dict[int, None] = {}
-        """The newest numbers passed over: their trades may still come."""
+        self._counted_from = 0
+        """The number from which on those passed over were counted as missed."""
+        self._below: int | None = None
+        """The last number below that, which a venue that counts anew goes on from."""
+        self._numbers = KnownNumbers()
         self._order: deque[str] = deque()
         self._ids: set[str] = set()
+        self._held: list[tuple[Fill, int]] = []
+        """Trades of one frame that are not believed yet, with their receive times."""
+        self._witness: Witness | None = None
+        self._newest: tuple[int, float] | None = None
+        """The time of the newest trade told, and when that was."""
 
     @property
     def number(self) -> int | None:
         """The venue's number of the newest trade, where it counts."""
         return self._number
 
-    def fills(self, fills: Sequence[Fill], received: int) -> list[Trade]:
-        """The trades among these that are new. ``received`` is when their frame came, in our wall clock (ms)."""
-        topic = self._topic
+    @property
+    def is_holding(self) -> bool:
+        """Whether ``expire`` has something to look at."""
+        return bool(self._held)
+
+    def fills(self, fills: Sequence[Fill], venue_ms: int, received: int, now: float) -> list[Trade]:
+        """The trades among these, one frame's, that are new. ``venue_ms``: when it came by the venue's clock as far as
+        that is known, ``received`` by our wall clock (ms), ``now`` by the monotonic one."""
+        told: list[Trade] = []
+        topic, latest, doubted = self._topic, venue_ms + TOLERANCE_MS, 0
+        for each in fills:
+            number, last = each.number, self._number
+            if each.time > latest and self._is_ahead(each.time, venue_ms, received, now):
+                reason = Reason.FUTURE_TIME
+            elif (
+                number is not None
+                and last is not None
+                and number > last + FAR_AHEAD
+                and is_far_ahead(number, last, now - self._at)
+            ):
+                reason = Reason.FUTURE_ID
+            else:
+                if self._witness is not None:
+                    if self._witness.agrees(number, each.time, received, now):
+                        told += self._release(now)  # more is known of the venue's clock than when it was held
+                    self._contradict()
+                if self._is_new(each, now):
+                    told.append(Trade(topic, each.time, received, each.id, each.price, each.quantity, each.side))
+                continue
+            if self._is_known(each):
+                continue
+            doubted += self._doubt(each, reason, received, now, told, first=not doubted)
+        self.dropped = bool(fills) and doubted == len(fills)
+        if told:
+            self._newest = told[-1].timestamp, now
+        return told
+
+    def expire(self, venue_ms: int, wall_ms: int, now: float) -> list[Trade]:
+        """Twice a second, at ``venue_ms`` by the venue's clock and ``wall_ms`` by ours: give up what was held for too
+        long. A trade that lies within the venue's clock, now that more is known of that, is told after all."""
+        witness = self._witness
+        if not self._held or witness is None or not witness.is_over(now):
+            return []
+        if witness.reason is Reason.FUTURE_TIME and all(
+            each.time <= received + venue_ms - wall_ms + TOLERANCE_MS for each, received in self._held
+        ):
+            self._witness = None
+            return self._release(now)
+        witness.settled = True
+        self._give_up(witness.reason)
+        return []
+
+    # -- doubts
+
+    def _is_ahead(self, time: int, venue_ms: int, received: int, now: float) -> bool:
+        newest, told_at = (None, now) if self._newest is None else self._newest
+        latest = latest_time(newest, now - told_at, venue_ms, received)
+        return latest is not None and time > latest
+
+    def _doubt(self, fill: Fill, reason: Reason, received: int, now: float, told: list[Trade], *, first: bool) -> bool:
+        """Whether the trade is held; else a second frame agrees with what was held, and both are in ``told``.
+        ``first``: nothing of the same frame was held before it."""
+        before = self._witness
+        agrees = before is not None and before.agrees(fill.number, fill.time, received, now)
+        if first and agrees:
+            told += self._release(now)
+        elif before is not None and not (agrees and len(self._held) < MOST_HELD):
+            self._give_up(before.reason)
+        self._witness = Witness(reason, fill.number, fill.time, received, now)
+        self._held.append((fill, received))
+        if first and agrees:
+            self._witness.settled = True
+            told += self._release(now)
+            return False
+        self._doubts.held(reason)
+        return True
+
+    def _release(self, now: float) -> list[Trade]:
+        """What was held is believed: the count, where there is one, goes on from there."""
+        held, self._held = self._held, []
+        first = held[0][0].number if held else None
+        if first is not None and self._number is not None and is_far_ahead(first, self._number, now - self._at):
+            self._number = None
         return [
-            Trade(topic, each.time, received, each.id, each.price, each.quantity, each.side)
-            for each in fills
-            if self._is_new(each)
+            Trade(self._topic, each.time, received, each.id, each.price, each.quantity, each.side)
+            for each, received in held
+            if self._is_new(each, now)
         ]
 
-    def _is_new(self, fill: Fill) -> bool:
-        if fill.number is None:
+    def _contradict(self) -> None:
+        """A trade came that can be believed."""
+        witness, self._witness = self._witness, None
+        if witness is not None:
+            self._give_up(witness.reason)
+
+    def _give_up(self, reason: Reason) -> None:
+        if self._held:
+            self._doubts.dropped(reason, len(self._held))
+            self._held = []
+
+    # -- what is known
+
+    def _is_known(self, fill: Fill) -> bool:
+        return fill.id in self._ids if fill.number is None else fill.number in self._numbers
+
+    def _is_new(self, fill: Fill, now: float) -> bool:
+        number = fill.number
+        if number is None:
             return self._is_new_id(fill.id)
+        if not self._numbers.add(number):
+            if fill.time < self._time + RESTART_MS:
+                return False
+            self._numbers = KnownNumbers()
+            self._numbers.add(number)
+            self._begin_count(number)
         last = self._number
-        if last is not None:
-            if fill.number <= last and fill.time < self._time + RESTART_MS:
-                return self._fills_a_hole(fill.number)
-            if fill.number > last + 1:
-                self._pass_over(last + 1, fill.number)
-        self._number, self._time = fill.number, fill.time
+        if last is None:
+            self._begin_count(number)
+        elif number > last:
+            if number > last + 1:
+                self.missed += number - last - 1 - self._numbers.between(last + 1, number)
+        elif number >= self._counted_from:
+            if self.missed > 0:
+                self.missed -= 1
+                self.late += 1
+            return True
+        else:
+            # Older than all that is counted: late, unless another one follows it.
+            below, self._below = self._below, number
+            if below is None or number != below + 1:
+                return True
+            self._begin_count(below)
+        self._number, self._at = number, now
+        self._time = max(self._time, fill.time)
         return True
 
-    def _pass_over(self, first: int, end: int) -> None:
-        self.missed += end - first
-        for number in range(max(first, end - KNOWN_HOLES), end):
-            self._holes[number] = None
-        while len(self._holes) > KNOWN_HOLES:
-            del self._holes[next(iter(self._holes))]
-
-    def _fills_a_hole(self, number: int) -> bool:
-        if number not in self._holes:
-            return False
-        del self._holes[number]
-        self.missed -= 1
-        self.late += 1
-        return True
+    def _begin_count(self, number: int) -> None:
+        self._number = self._counted_from = number
+        self._below = None
+        self._time = 0
 
     def _is_new_id(self, trade_id: str) -> bool:
         if trade_id in self._ids:

@@ -86,6 +86,7 @@ class Allocation:
         connection = None if group is None else group.active
         if connection is None or connection.can_resubscribe(now):
             stream.resubscribe(now if silent else None)
+            stream.tell(out)
         elif not silent:
             self.replace(connection, "requests", now, out)
 

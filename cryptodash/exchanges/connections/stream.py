@@ -1,7 +1,8 @@
 """One upstream stream: its phase, its frames, and who takes them.
 
 ``subscriptions/streams.py`` makes and ends streams, ``StreamGroup`` says which connection carries one; both by the
-methods here. Per frame a stream only notes ``last`` and ``frames``; ``beat``, twice a second, does the rest.
+methods here. Per frame a stream only notes ``last`` and ``frames``; ``beat``, twice a second, does the rest. A frame
+that is dropped takes back what it seemed to confirm.
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ from cryptodash.exchanges.connections.stream_phase import TRANSITIONS, Phase, Si
 
 RESUBSCRIBE_EVERY = 600.0
 
-TakeMessage = Callable[[Message, float, int, list[Output]], None]
+TakeMessage = Callable[[Message, float, int, list[Output]], bool | None]
 """Takes one message of a stream at a monotonic time, which came at a time of our wall clock (ms); appends what follows
-from it."""
+from it. True: it dropped the message (an old id, a time from the future), which thus confirms nothing."""
 StateChanged = Callable[[list[Output]], None]
 """Told that the stream's phase or cause changed."""
 
@@ -63,7 +64,10 @@ class Stream:
         self.since = now
         """When the phase began."""
         self.last: float | None = None
+        """When a frame last came that was not dropped."""
         self.frames = 0
+        self.begun_anew = 0
+        """How often it was ended and begun again on its connection."""
         self.cause: Cause | None = None
         """Why it waits, where there is a reason."""
         self.takers: tuple[TakeMessage, ...] = ()
@@ -72,6 +76,9 @@ class Stream:
         self._listeners: tuple[StateChanged, ...] = ()
         self._owners: set[Consumer] = set()
         self._resubscribed = float("-inf")
+        self._dropped_first: float | None = None
+        self._dropped_last = 0.0
+        """Since when, and until when, nothing came but what was dropped: of meaning if it began after ``last``."""
 
     # -- who uses it
 
@@ -124,6 +131,7 @@ class Stream:
             self._resubscribed = now
         if self.source is not None:
             self.source.resubscribe(self.name)
+            self.begun_anew += 1
 
     def needs_resubscribing(self, now: float) -> bool:
         """Whether to subscribe anew: silent for certain, or acked and never a frame; at most once per ten minutes."""
@@ -164,12 +172,32 @@ class Stream:
         That all is well again is told after the values that make it so: what was shown before must not be called live
         for a moment.
         """
+        before, phase, since, cause = self.last, self.phase, self.since, self.cause
         self.last = now
         self.frames += 1
         moved = self.phase is not Phase.LIVE and self._moves(Signal.FRAME, now)
+        dropped = False
         for take in self.takers:
-            take(message, now, received, out)
+            if take(message, now, received, out):
+                dropped = True
+        if dropped:
+            self.dropped(before, now)
+            if moved and self.phase is Phase.LIVE:
+                self.phase, self.since, self.cause = phase, since, cause
         return moved
+
+    def dropped(self, before: float | None, now: float) -> None:
+        """The frame that came now was dropped: ``last`` is what it was ``before``."""
+        self.last = before
+        first = self._dropped_first
+        if first is None or (before is not None and first <= before):
+            self._dropped_first = now
+        self._dropped_last = now
+
+    def _is_contradicted(self, stale_after: float) -> bool:
+        """Whether for so many seconds nothing came but what was dropped."""
+        first, last = self._dropped_first, self.last
+        return first is not None and (last is None or first > last) and self._dropped_last - first >= stale_after
 
     def lost(self, cause: Cause, now: float) -> bool:
         """Its connection ended; whether that is news. The caller tells, once for all streams that were lost
@@ -202,7 +230,8 @@ class Stream:
         signal = None
         if self.phase is Phase.LIVE or self.phase is Phase.QUIET:
             if self.last is not None and now - self.last > stale_after:
-                signal = self.pace.judge(now - self.last)
+                contradicted = self._is_contradicted(stale_after)
+                signal = Signal.SILENCE if contradicted else self.pace.judge(now - self.last)
         elif self.phase is Phase.ACKED:
             heard = self.last is not None
             signal = self.pace.judge_first(

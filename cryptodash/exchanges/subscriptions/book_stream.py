@@ -13,6 +13,7 @@ from cryptodash.exchanges.adapter.messages import Depth, Message
 from cryptodash.exchanges.adapter.plan import RestRequest, StreamSpec
 from cryptodash.exchanges.builders.book_states import Outcome
 from cryptodash.exchanges.builders.book_sync import OrderBook
+from cryptodash.exchanges.builders.plausibility import DoubtCounts
 from cryptodash.exchanges.connections.commands import Output
 from cryptodash.exchanges.connections.stream import Consumer, Stream
 from cryptodash.exchanges.connections.stream_phase import Phase
@@ -41,6 +42,7 @@ class BookMeters:
 
     def __init__(self, exchange: str, tally: Tally) -> None:
         self.exchange = exchange
+        self.doubts = DoubtCounts(exchange, "order_book", tally)
         self.gaps = tally.counter(
             "cryptodash_book_gaps_total", "Order books that lost their place", "exchange", "cause"
         )
@@ -86,7 +88,7 @@ class BookStream:
         meters: BookMeters,
     ) -> None:
         self.spec = spec
-        self.book = OrderBook(rules, tier=spec.depth)
+        self.book = OrderBook(rules, tier=spec.depth, doubts=meters.doubts)
         self.stream: Stream | None = None
         self.cause: Cause | None = None
         """Why the book is not synced, once it was."""
@@ -100,10 +102,12 @@ class BookStream:
         self._meters = meters
         self._consumer = Consumer(self._take, self._stream_changed)
         self._unsynced_since = clock.monotonic()
+        self._begun_anew = 0
 
     def open(self, now: float, out: list[Output]) -> None:
         """Have the stream."""
         self.stream = self._streams.open(self.spec, self._consumer, now, out)
+        self._begun_anew = self.stream.begun_anew
 
     def close(self, now: float) -> None:
         """Give it up."""
@@ -113,6 +117,7 @@ class BookStream:
 
     def beat(self, now: float, out: list[Output]) -> None:
         """Twice a second: a book that shows nothing must not wait for a frame to ask for a snapshot."""
+        self.book.expire(now)
         if self._rules.snapshots is SnapshotSource.STREAM:
             if not self.book.synced and self.stream is not None and self.stream.phase is Phase.LIVE:
                 self._begin_again(now, out)
@@ -121,21 +126,36 @@ class BookStream:
 
     # -- frames
 
-    def _take(self, message: Message, now: float, received: int, out: list[Output]) -> None:
+    def _take(self, message: Message, now: float, received: int, out: list[Output]) -> bool:
         if isinstance(message, Depth):
-            outcome = self.book.received(message)
+            outcome = self.book.received(message, now)
             if outcome is Outcome.CHANGED:
                 self._owner.book_changed(self, message.time, received, False, now, out)
+            elif outcome is Outcome.OLD or outcome is Outcome.HELD:
+                return True
             elif outcome is not Outcome.IGNORED:
                 self._follow_up(outcome, message.time, now, received, out)
+        return False
 
     def _stream_changed(self, out: list[Output]) -> None:
-        """The stream lost its connection, or has another phase."""
-        if self.stream is not None and self.stream.source is None:
-            if self._owner.valued:
-                self._lost(Cause.DISCONNECTED)
-            self.book.reset()
+        """The stream lost its connection, was begun anew, or has another phase."""
+        stream = self.stream
+        if stream is not None:
+            if stream.source is None:
+                if self._owner.valued:
+                    self._lost(Cause.DISCONNECTED)
+                self.book.reset()
+            elif stream.begun_anew != self._begun_anew and self._rules.snapshots is not SnapshotSource.REST:
+                self._await_snapshot()
+            self._begun_anew = stream.begun_anew
         self._owner.refresh(out)
+
+    def _await_snapshot(self) -> None:
+        """The stream is subscribed anew, and what it brings begins with a snapshot: no frame before that can show that
+        none is missing."""
+        if self.book.synced:
+            self._lost(Cause.SILENT)
+            self.book.reset()
 
     def _lost(self, cause: Cause) -> None:
         self.cause = cause
@@ -196,7 +216,7 @@ class BookStream:
         return request
 
     def answered(self, depth: Depth, limit: int, now: float, received: int, out: list[Output]) -> None:
-        outcome = self.book.snapshot(depth, limit)
+        outcome = self.book.snapshot(depth, limit, now)
         if outcome is not Outcome.IGNORED:
             self._follow_up(outcome, self.book.time, now, received, out)
 

@@ -32,11 +32,13 @@ def subscription_maker(
     """Makes the subscriptions of one venue, each with the parts that its kind needs."""
 
     def sweep(topic: Topic) -> TopicSubscription:
-        return SweepSubscription(topic, basics, venue_clock, lambda native: catalogue.native(topic.market, native))
+        return SweepSubscription(
+            topic, basics, venue_clock, lambda native: catalogue.native(topic.market, native), tally
+        )
 
     makers: dict[Channel, MakeSubscription] = {
         Channel.TICKER: lambda topic: TickerSubscription(topic, basics, venue_clock, tally),
-        Channel.TRADE: lambda topic: TradeSubscription(topic, basics, tally),
+        Channel.TRADE: lambda topic: TradeSubscription(topic, basics, venue_clock, tally),
         Channel.CANDLE: lambda topic: CandleSubscription(topic, basics, venue, venue_clock),
         Channel.ORDER_BOOK: lambda topic: BookSubscription(
             topic, basics, venue, venue_clock, snapshots, tally, stale_after

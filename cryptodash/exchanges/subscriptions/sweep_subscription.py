@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from cryptodash.core.instruments import Instrument
+from cryptodash.core.tally import Tally
 from cryptodash.core.topics import Topic
 from cryptodash.exchanges.adapter.messages import Message, SweepRows
+from cryptodash.exchanges.builders.plausibility import DoubtCounts
 from cryptodash.exchanges.builders.sweep import SweepBuilder
 from cryptodash.exchanges.connections.commands import Output
 from cryptodash.exchanges.connections.venue_clock import VenueClock
@@ -17,19 +19,26 @@ class SweepSubscription(MessageSubscription):
     """``lookup`` gives the instrument of a native name."""
 
     def __init__(
-        self, topic: Topic, basics: Basics, venue_clock: VenueClock, lookup: Callable[[str], Instrument | None]
+        self,
+        topic: Topic,
+        basics: Basics,
+        venue_clock: VenueClock,
+        lookup: Callable[[str], Instrument | None],
+        tally: Tally,
     ) -> None:
         super().__init__(topic, basics)
-        self._builder = SweepBuilder(topic, lookup)
+        self._builder = SweepBuilder(topic, lookup, DoubtCounts(topic.exchange, "sweep", tally))
         self._venue_clock = venue_clock
 
-    def take(self, message: Message, now: float, received: int, out: list[Output]) -> None:
+    def take(self, message: Message, now: float, received: int, out: list[Output]) -> bool:
         if isinstance(message, SweepRows):
             sweep = self._builder.rows(message, now, received + self._venue_clock.ahead_ms, received)
             if sweep is not None:
                 if not self.valued:
                     self.first_value(out)
                 out.append(sweep)
+            return self._builder.dropped
+        return False
 
     def beat(self, now: float, out: list[Output]) -> None:
         sweep = self._builder.due(now)

@@ -7,6 +7,7 @@ from cryptodash.core.tally import Tally
 from cryptodash.core.topics import Topic
 from cryptodash.exchanges.adapter.messages import Mark, Message, Quote, Stats, Trades
 from cryptodash.exchanges.adapter.plan import Part
+from cryptodash.exchanges.builders.plausibility import DoubtCounts
 from cryptodash.exchanges.builders.ticker import TickerBuilder
 from cryptodash.exchanges.connections.commands import Output
 from cryptodash.exchanges.connections.stream import Stream
@@ -20,8 +21,7 @@ class TickerSubscription(MessageSubscription):
 
     def __init__(self, topic: Topic, basics: Basics, venue_clock: VenueClock, tally: Tally) -> None:
         super().__init__(topic, basics)
-        self._quote_id: int | None = None
-        self._builder = TickerBuilder(topic)
+        self._builder = TickerBuilder(topic, DoubtCounts(topic.exchange, topic.channel.value, tally))
         self._venue_clock = venue_clock
         self._trades: Stream | None = None
         self._borrows = False
@@ -34,24 +34,22 @@ class TickerSubscription(MessageSubscription):
 
     @property
     def quote_id(self) -> int | None:
-        return self._quote_id
+        return self._builder.quote_id
 
-    def take(self, message: Message, now: float, received: int, out: list[Output]) -> None:
+    def take(self, message: Message, now: float, received: int, out: list[Output]) -> bool:
         builder = self._builder
+        venue_ms = received + self._venue_clock.ahead_ms
         was_crossed, crossed = builder.is_crossed, builder.crossed
         if isinstance(message, Quote):
-            self._quote_id = message.update_id
-            ticker = builder.quote(message, received + self._venue_clock.ahead_ms, received)
+            ticker = builder.quote(message, venue_ms, received, now)
         elif isinstance(message, Trades):
-            ticker = None
-            for fill in message.fills:
-                ticker = builder.trade(fill.price, fill.time, received) or ticker
+            ticker = builder.trades(message.fills, venue_ms, received, now)
         elif isinstance(message, Stats):
-            ticker = builder.stats(message, received)
+            ticker = builder.stats(message, venue_ms, received, now)
         elif isinstance(message, Mark):
-            ticker = builder.mark(message, received)
+            ticker = builder.mark(message, venue_ms, received, now)
         else:
-            return
+            return False
         if ticker is not None:
             if not self.valued:
                 self.first_value(out)
@@ -60,6 +58,10 @@ class TickerSubscription(MessageSubscription):
             self._crossed.add(self.topic.exchange, by=builder.crossed - crossed)
         if builder.is_crossed is not was_crossed:
             self.refresh(out)
+        return builder.dropped
+
+    def beat(self, now: float, out: list[Output]) -> None:
+        self._builder.expire(now)
 
     def streams_condition(self) -> freshness.Condition:
         state, cause = super().streams_condition()

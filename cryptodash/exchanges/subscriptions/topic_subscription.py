@@ -212,8 +212,9 @@ class MessageSubscription(TopicSubscription):
         self._consumer = Consumer(self.take, self.stream_changed)
 
     @abstractmethod
-    def take(self, message: Message, now: float, received: int, out: list[Output]) -> None:
-        """Take one message of one of the streams, which came at ``received`` (our wall clock, ms)."""
+    def take(self, message: Message, now: float, received: int, out: list[Output]) -> bool | None:
+        """Take one message of one of the streams, which came at ``received`` (our wall clock, ms); True where it was
+        dropped."""
 
     def open(self, plan: Plan, instrument: Instrument | None, now: float, out: list[Output]) -> None:
         self.plan, self.instrument = plan, instrument

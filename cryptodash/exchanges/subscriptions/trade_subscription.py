@@ -7,9 +7,11 @@ from cryptodash.core.tally import Tally
 from cryptodash.core.topics import Topic
 from cryptodash.exchanges.adapter.messages import Message, Trades
 from cryptodash.exchanges.adapter.plan import Part
+from cryptodash.exchanges.builders.plausibility import DoubtCounts
 from cryptodash.exchanges.builders.trades import TradeBuilder
 from cryptodash.exchanges.connections.commands import Output
 from cryptodash.exchanges.connections.stream import Stream
+from cryptodash.exchanges.connections.venue_clock import VenueClock
 from cryptodash.exchanges.subscriptions import freshness
 from cryptodash.exchanges.subscriptions.topic_subscription import Basics, MessageSubscription
 
@@ -17,9 +19,10 @@ from cryptodash.exchanges.subscriptions.topic_subscription import Basics, Messag
 class TradeSubscription(MessageSubscription):
     """There is no current value: the topic is as good as its stream."""
 
-    def __init__(self, topic: Topic, basics: Basics, tally: Tally) -> None:
+    def __init__(self, topic: Topic, basics: Basics, venue_clock: VenueClock, tally: Tally) -> None:
         super().__init__(topic, basics)
-        self._builder = TradeBuilder(topic)
+        self._builder = TradeBuilder(topic, DoubtCounts(topic.exchange, topic.channel.value, tally))
+        self._venue_clock = venue_clock
         self._missed = tally.counter(
             "cryptodash_trades_missed_total",
             "Trades that the venue's own count says exist and that did not come",
@@ -33,18 +36,26 @@ class TradeSubscription(MessageSubscription):
     def trade_stream(self) -> Stream | None:
         return next(iter(self.sources.get(Part.TRADES, ())), None) if self.plan is not None else None
 
-    def take(self, message: Message, now: float, received: int, out: list[Output]) -> None:
+    def take(self, message: Message, now: float, received: int, out: list[Output]) -> bool:
         if not isinstance(message, Trades):
-            return
-        if not self.valued:
-            self.first_value(out)
+            return False
         builder = self._builder
         missed, late = builder.missed, builder.late
-        out.extend(builder.fills(message.fills, received))
+        trades = builder.fills(message.fills, received + self._venue_clock.ahead_ms, received, now)
+        if builder.dropped:
+            return True
+        if not self.valued:
+            self.first_value(out)
+        out.extend(trades)
         if builder.missed != missed or builder.late != late:
             arrived = builder.late - late
             self._late.add(self.topic.exchange, by=arrived)
             self._missed.add(self.topic.exchange, by=builder.missed - missed + arrived)
+        return False
+
+    def beat(self, now: float, out: list[Output]) -> None:
+        if self._builder.is_holding:
+            out.extend(self._builder.expire(self._venue_clock.now_ms(), self._clock.wall_ms(), now))
 
     def streams_condition(self) -> freshness.Condition:
         state, cause = super().streams_condition()

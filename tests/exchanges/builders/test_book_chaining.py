@@ -21,7 +21,13 @@ from cryptodash.exchanges.builders.book_sync import OrderBook
 STREAM, REST, EITHER = SnapshotSource.STREAM, SnapshotSource.REST, SnapshotSource.EITHER
 RANGE, PREVIOUS, COUNTER = Chaining.RANGE, Chaining.PREVIOUS, Chaining.COUNTER
 CONNECTION, CHECKSUM = Chaining.CONNECTION, Chaining.CHECKSUM
-IGNORED, BUFFERED, CHANGED, REBUILT = Outcome.IGNORED, Outcome.BUFFERED, Outcome.CHANGED, Outcome.REBUILT
+IGNORED, OLD, BUFFERED, CHANGED, REBUILT = (
+    Outcome.IGNORED,
+    Outcome.OLD,
+    Outcome.BUFFERED,
+    Outcome.CHANGED,
+    Outcome.REBUILT,
+)
 GAP, CROSSED, OUTDATED, RENEWED, WRONG = (
     Outcome.GAP,
     Outcome.CROSSED,
@@ -134,7 +140,7 @@ FRAMES = [
     # what comes, what it does where frames have ids, and where they have none
     ("next", lambda rule: frame(rule, 6, "100 5"), CHANGED, CHANGED),
     ("after a lost one", lambda rule: frame(rule, 7, "100 5"), GAP, CHANGED),
-    ("old", lambda rule: frame(rule, 3, "100 5"), IGNORED, None),
+    ("old", lambda rule: frame(rule, 3, "100 5"), OLD, None),
     ("repeated", lambda rule: frame(rule, 5, "100 5"), IGNORED, None),
     ("nothing new, a sign of life", lambda rule: replace(frame(rule, 5), previous=id_of(rule, 5)), IGNORED, CHANGED),
     ("a snapshot ahead", lambda rule: whole(rule, 9, "100 5"), REBUILT, REBUILT),
@@ -163,9 +169,10 @@ def test_what_a_frame_does(rule: BookRules, what: str, make, by_id: Outcome, wit
         assert (book.synced, book.sequence, shown(book)) == (False, None, ([], []))
     else:
         asks = levels(ASKS)
-        bids = {IGNORED: levels(BIDS), CHANGED: [*came.bids, *levels(BIDS)[len(came.bids) :]], REBUILT: levels("100 5")}
+        applied = [*came.bids, *levels(BIDS)[len(came.bids) :]]
+        bids = {IGNORED: levels(BIDS), OLD: levels(BIDS), CHANGED: applied, REBUILT: levels("100 5")}
         assert (book.synced, shown(book)) == (True, (bids[outcome], asks))
-        assert book.sequence == (id_of(rule, 5) if outcome is IGNORED else came.last)
+        assert book.sequence == (id_of(rule, 5) if outcome in (IGNORED, OLD) else came.last)
     assert book.resyncs == (outcome is REBUILT)
     assert book.gaps == (outcome is GAP)
 
@@ -262,7 +269,7 @@ def test_frames_that_a_snapshot_ahead_holds_are_passed_over_and_the_next_must_fo
         for number in (4, 5):
             book.received(frame(rule, number))
         assert book.snapshot(whole(rule, 8), 1000) is REBUILT
-        assert [book.received(frame(rule, number, "100 9")) for number in (6, 7, 8)] == [IGNORED] * 3
+        assert [book.received(frame(rule, number, "100 9")) for number in (6, 7, 8)] == [OLD, OLD, IGNORED]
         assert shown(book)[0] == levels(BIDS)
         assert book.received(frame(rule, 10 if lost else 9, "100 5")) is outcome
 

@@ -9,13 +9,20 @@ from cryptodash.core.numbers import Number
 from cryptodash.exchanges.adapter.book_rules import BookRules, Chaining, SnapshotSource
 from cryptodash.exchanges.adapter.messages import Depth
 from cryptodash.exchanges.builders import book_states
+from cryptodash.exchanges.builders.book_order import MAX_OLD_RUN
 from cryptodash.exchanges.builders.book_states import MAX_FRAMES, Outcome
-from cryptodash.exchanges.builders.book_sync import MAX_OLD_RUN, OrderBook
+from cryptodash.exchanges.builders.book_sync import OrderBook
 
 RANGE = BookRules(SnapshotSource.REST, Chaining.RANGE)
 PREVIOUS = BookRules(SnapshotSource.REST, Chaining.PREVIOUS)
 COUNTER = BookRules(SnapshotSource.STREAM, Chaining.COUNTER)
-IGNORED, BUFFERED, CHANGED, REBUILT = Outcome.IGNORED, Outcome.BUFFERED, Outcome.CHANGED, Outcome.REBUILT
+IGNORED, OLD, BUFFERED, CHANGED, REBUILT = (
+    Outcome.IGNORED,
+    Outcome.OLD,
+    Outcome.BUFFERED,
+    Outcome.CHANGED,
+    Outcome.REBUILT,
+)
 GAP, CROSSED, OUTDATED, OVERFLOW, RENEWED = (
     Outcome.GAP,
     Outcome.CROSSED,
@@ -121,7 +128,7 @@ def test_snapshot_ahead_of_the_stream_is_the_book_and_what_it_holds_already_is_p
     book.snapshot_begun()
     assert book.snapshot(full(12), 1000) is REBUILT
     assert not book.wants_snapshot()
-    assert book.received(diff(10, 11, bids="100 5")) is IGNORED
+    assert book.received(diff(10, 11, bids="100 5")) is OLD
     assert book.received(diff(12, 13, bids="99 6")) is CHANGED
     assert shown(book)[0] == pairs("100 1, 99 6")
 
@@ -244,7 +251,7 @@ def test_deeper_watching_wants_a_deeper_snapshot() -> None:
         (diff(11, 11), CHANGED, 11),
         (diff(8, 12), CHANGED, 12),  # overlaps: sizes are absolute
         (diff(9, 10), IGNORED, 10),
-        (diff(3, 4), IGNORED, 10),
+        (diff(3, 4), OLD, 10),
         (diff(12, 13), GAP, None),
     ],
 )
@@ -263,7 +270,7 @@ def test_spot_frames_must_leave_no_id_out(frame: Depth, outcome: Outcome, sequen
         (diff(81, 95, previous=81), GAP, None),
         (diff(81, 95), GAP, None),
         (diff(70, 80, previous=60), IGNORED, 80),
-        (diff(30, 40, previous=20), IGNORED, 80),
+        (diff(30, 40, previous=20), OLD, 80),
     ],
 )
 def test_perpetual_frames_must_name_their_predecessor(frame: Depth, outcome: Outcome, sequence: int | None) -> None:
@@ -298,7 +305,7 @@ def test_gap_while_buffering_starts_the_buffer_again() -> None:
 def test_long_run_of_old_ids_is_a_venue_that_counts_anew() -> None:
     book = range_book(snapshot=full(10))
     for number in range(MAX_OLD_RUN):
-        assert book.received(diff(1, 1 + number % 3)) is IGNORED
+        assert book.received(diff(1, 1 + number % 3)) is OLD
     assert book.received(diff(4, 4)) is GAP
 
 
@@ -491,7 +498,7 @@ def counter_book(tier: int = 3) -> OrderBook:
     [
         (diff(8, 8, bids="100 5"), CHANGED, 8),
         (diff(7, 7, bids="100 5"), IGNORED, 7),
-        (diff(6, 6, bids="100 5"), IGNORED, 7),
+        (diff(6, 6, bids="100 5"), OLD, 7),
         (diff(9, 9, bids="100 5"), GAP, None),
         (full(7, "100 5"), IGNORED, 7),  # re-sent with the same u: confirms
         (full(30, "100 5"), REBUILT, 30),

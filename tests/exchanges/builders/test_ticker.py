@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
-from cryptodash.core.events import Side, Ticker
+from cryptodash.core.events import Side, Ticker, Trade
 from cryptodash.core.instruments import ANY, Instrument, MarketType, Symbol
 from cryptodash.core.numbers import Number
 from cryptodash.core.topics import Channel, Topic
@@ -31,8 +32,29 @@ def stats(time: int, **said: Any) -> Stats:
     return Stats("s", time, **said)
 
 
-def known(last: str = "100.5", time: int = 1_000) -> TickerBuilder:
-    assembly = TickerBuilder(TICKER)
+class Ticking(TickerBuilder):
+    """Takes news that comes as the venue's clock has reached its time, all at one moment of ours."""
+
+    def quote(self, m: Quote, venue_ms: int, received: int, now: float = 0.0) -> Ticker | None:
+        return super().quote(m, max(venue_ms, m.time or 0), received, now)
+
+    def trade(self, price: Number, time: int, received: int) -> Ticker | None:
+        return self.trades([Fill("", price, N("1"), Side.BUY, time, None)], time, received, 0.0)
+
+    def stats(self, m: Stats, venue_ms: int, received: int | None = None, now: float = 0.0) -> Ticker | None:
+        return super().stats(m, m.time, venue_ms, now)
+
+    def mark(self, m: Mark, venue_ms: int, received: int | None = None, now: float = 0.0) -> Ticker | None:
+        return super().mark(m, m.time, venue_ms, now)
+
+
+class Trading(TradeBuilder):
+    def fills(self, fills: Sequence[Fill], venue_ms: int, received: int | None = None, now: float = 0.0) -> list[Trade]:
+        return super().fills(fills, max(each.time for each in fills), venue_ms, now)
+
+
+def known(last: str = "100.5", time: int = 1_000) -> Ticking:
+    assembly = Ticking(TICKER)
     assembly.stats(stats(time, last=N(last)), RECEIVED)
     return assembly
 
@@ -41,7 +63,7 @@ def known(last: str = "100.5", time: int = 1_000) -> TickerBuilder:
 
 
 def test_nothing_is_told_before_a_last_is_known() -> None:
-    assembly = TickerBuilder(TICKER)
+    assembly = Ticking(TICKER)
     assert assembly.quote(quote(id=1), 500, RECEIVED) is None
     assert assembly.mark(Mark("s", 600, mark_price=N("100.7")), RECEIVED) is None
     assert assembly.stats(stats(700, open=N("99")), RECEIVED) is None
@@ -158,7 +180,7 @@ def test_a_missing_side_is_unknown_and_not_a_copy() -> None:
 
 
 def test_last_comes_from_trades_while_they_flow() -> None:
-    assembly = TickerBuilder(TICKER)
+    assembly = Ticking(TICKER)
     assembly.trades_open = True
     first = assembly.stats(stats(1_000, last=N("100")), RECEIVED)  # a first last is taken from anywhere
     assert first is not None and (first.last, first.last_time) == ("100", 1_000)
@@ -230,7 +252,7 @@ def test_change_is_exactly_last_minus_open(said: dict[str, Any], change: str | N
 
 
 def test_change_follows_partial_stats_and_not_the_trades() -> None:
-    assembly = TickerBuilder(TICKER)
+    assembly = Ticking(TICKER)
     assembly.stats(stats(1, full=False, last=N("10"), open=N("8")), RECEIVED)
     assembly.trades_open = True
     assembly.trade(N("20"), 2, RECEIVED)
@@ -279,29 +301,29 @@ def fill(number: int | None, *, id: str | None = None, time: int = 1_000) -> Fil
         ([[1, 2], [2, 3]], "1 2 3", 0),
         ([[1, 2], [1, 2]], "1 2", 0),
         ([[1], [4, 5]], "1 4 5", 2),
-        ([[5], [4], [6]], "5 6", 0),
+        ([[5], [4], [6]], "5 4 6", 0),
+        ([[5], [4], [4], [6]], "5 4 6", 0),
         ([[900]], "900", 0),
     ],
 )
 def test_counted_trades_come_once_and_in_order(batches: list[list[int]], ids: str, missed: int) -> None:
-    assembly = TradeBuilder(TICKER.sibling(Channel.TRADE))
+    assembly = Trading(TICKER.sibling(Channel.TRADE))
     told = [trade for batch in batches for trade in assembly.fills([fill(number) for number in batch], RECEIVED)]
     assert [trade.id for trade in told] == ids.split()
     assert assembly.missed == missed
     assert assembly.number == int(ids.split()[-1])
 
 
-def test_a_counted_trade_that_comes_late_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trades_module, "KNOWN_HOLES", 3)
-    assembly = TradeBuilder(TICKER)
-    told = [trade.id for number in (1, 3, 2, 2, 1, 9, 4, 8, 8) for trade in assembly.fills([fill(number)], RECEIVED)]
-    assert told == [str(number) for number in (1, 3, 2, 9, 8)]  # 4 was passed over too long ago
-    assert assembly.missed == 4
+def test_a_counted_trade_that_comes_late_is_told_once() -> None:
+    assembly = Trading(TICKER)
+    told = [trade.id for number in (1, 3, 2, 2, 1, 9, 4, 8, 8, 4) for trade in assembly.fills([fill(number)], RECEIVED)]
+    assert told == [str(number) for number in (1, 3, 2, 9, 4, 8)]
+    assert (assembly.missed, assembly.late) == (3, 3)
 
 
 def test_a_trade_says_everything() -> None:
     topic = TICKER.sibling(Channel.TRADE)
-    (trade,) = TradeBuilder(topic).fills([Fill("x", N("1.50"), N("2.0"), Side.SELL, 7, None)], RECEIVED)
+    (trade,) = Trading(topic).fills([Fill("x", N("1.50"), N("2.0"), Side.SELL, 7, None)], RECEIVED)
     assert (trade.topic, trade.timestamp, trade.id, trade.price, trade.quantity, trade.side) == (
         topic,
         7,
@@ -313,16 +335,17 @@ def test_a_trade_says_everything() -> None:
 
 
 def test_a_venue_that_counts_anew_is_believed() -> None:
-    assembly = TradeBuilder(TICKER.sibling(Channel.TRADE))
+    assembly = Trading(TICKER.sibling(Channel.TRADE))
     assembly.fills([fill(5_000, time=1_000)], RECEIVED)
+    assert [trade.id for trade in assembly.fills([fill(3, time=2_000)], RECEIVED)] == ["3"]
     assert assembly.fills([fill(3, time=2_000)], RECEIVED) == []
-    assert len(assembly.fills([fill(3, time=200_000), fill(4, time=200_001)], RECEIVED)) == 2
-    assert assembly.missed == 0
+    assert len(assembly.fills([fill(3, time=200_000), fill(4, time=200_001), fill(6, time=200_002)], RECEIVED)) == 3
+    assert (assembly.missed, assembly.number) == (1, 6)
 
 
 def test_uncounted_trades_are_known_by_their_ids_within_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trades_module, "KNOWN_IDS", 3)
-    assembly = TradeBuilder(TICKER.sibling(Channel.TRADE))
+    assembly = Trading(TICKER.sibling(Channel.TRADE))
     told = [trade.id for name in "aabcbdadea" for trade in assembly.fills([fill(None, id=name)], RECEIVED)]
     assert "".join(told) == "abcdae"
     assert len(assembly._ids) == len(assembly._order) == 3

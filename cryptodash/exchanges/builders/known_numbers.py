@@ -1,0 +1,97 @@
+"""The last numbers that were seen of a venue's count, as few runs as they make: a bitmap's memory without its base."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import OrderedDict
+
+KNOWN_IDS = 10_000
+"""Ids remembered of one topic."""
+_SPARE = 1_000
+"""So many more are kept before the oldest are forgotten together."""
+
+
+class KnownNumbers:
+    """A set of at least the last ``most`` numbers added. Numbers that follow each other, which is the rule, take the
+    room of two; in the worst case (none follows another) a number takes about 200 bytes."""
+
+    def __init__(self, most: int = KNOWN_IDS) -> None:
+        self._most = most
+        # The run that grows, [first, end); with all others it is in ``_runs`` only once another one has begun.
+        self._first = self._end = 0
+        self._runs: OrderedDict[int, int] = OrderedDict()
+        """The other runs, first to end, the oldest at the front."""
+        self._firsts: list[int] = []
+        """Their firsts, sorted."""
+        self._others = 0
+        """How many numbers the others hold."""
+
+    def __len__(self) -> int:
+        return self._others + self._end - self._first
+
+    def __contains__(self, number: int) -> bool:
+        return self._first <= number < self._end or self._has(number)
+
+    def add(self, number: int) -> bool:
+        """Remember it; False where it is remembered already."""
+        if number == self._end and not self._runs and self._end > self._first:
+            self._end = number + 1
+            if self._end - self._first > self._most + _SPARE:
+                self._first = self._end - self._most
+            return True
+        if number in self:
+            return False
+        self._begin(number)
+        return True
+
+    def between(self, first: int, end: int) -> int:
+        """How many numbers of ``first`` up to (without) ``end`` are remembered."""
+        runs = ((self._first, self._end), *self._runs.items())
+        return sum(max(0, min(end, until) - max(first, begin)) for begin, until in runs)
+
+    def _has(self, number: int) -> bool:
+        at = bisect_right(self._firsts, number) - 1
+        return at >= 0 and number < self._runs[self._firsts[at]]
+
+    def _begin(self, number: int) -> None:
+        """Add a number, which becomes part of the run that grows: that of its neighbours, or a new one."""
+        first, end = number, number + 1
+        if self._end > self._first:
+            if self._end == number:
+                first = self._first
+            elif self._first == end:
+                end = self._end
+            else:
+                self._put_aside(self._first, self._end)
+        at = bisect_right(self._firsts, first) - 1
+        if at >= 0 and self._runs[self._firsts[at]] == first:
+            first = self._take_back(at)[0]
+        at = bisect_right(self._firsts, end) - 1
+        if at >= 0 and self._firsts[at] == end:
+            end = self._take_back(at)[1]
+        self._first, self._end = first, end
+        if len(self) > self._most + _SPARE:
+            self._forget(len(self) - self._most)
+
+    def _put_aside(self, first: int, end: int) -> None:
+        self._runs[first] = end
+        self._firsts.insert(bisect_right(self._firsts, first), first)
+        self._others += end - first
+
+    def _take_back(self, at: int) -> tuple[int, int]:
+        first = self._firsts.pop(at)
+        end = self._runs.pop(first)
+        self._others -= end - first
+        return first, end
+
+    def _forget(self, numbers: int) -> None:
+        """The oldest runs lose their lowest numbers."""
+        while numbers > 0 and self._runs:
+            first = next(iter(self._runs))
+            taken = min(numbers, self._runs[first] - first)
+            _, end = self._take_back(bisect_right(self._firsts, first) - 1)
+            if first + taken < end:
+                self._put_aside(first + taken, end)
+                self._runs.move_to_end(first + taken, last=False)
+            numbers -= taken
+        self._first += numbers
