@@ -66,13 +66,14 @@ class OldFrames:
     def __init__(self, follows: Follows, counts: DoubtCounts) -> None:
         self._follows = follows
         self._counts = counts
-        self._number = 0
+        self.number = 0
+        """How many have come."""
         self._since = 0.0
         self._newest: Depth | None = None
 
     def clear(self) -> None:
         """A frame of the book came."""
-        self._number = 0
+        self.number = 0
         self._newest = None
 
     def restart(self, depth: Depth, time: int | None, *, joining: bool, now: float) -> Sequence[Depth]:
@@ -84,12 +85,12 @@ class OldFrames:
         (``joining``), old ones are the rule and only their number tells.
         """
         before, self._newest = self._newest, depth
-        if not self._number:
+        if not self.number:
             self._since = now
-        self._number += 1
+        self.number += 1
         self._counts.dropped(Reason.OLD_ID)
         follows = before is not None and before.last is not None and self._follows(depth, before.last, False)
-        if self._number > MAX_OLD_RUN:
+        if self.number > MAX_OLD_RUN:
             return (depth,)
         if joining:
             return ()

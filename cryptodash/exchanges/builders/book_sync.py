@@ -195,7 +195,8 @@ class OrderBook:
             return self._lose(fault)
         state.sequence = depth.last
         state.joining = False
-        self._old.clear()
+        if self._old.number:
+            self._old.clear()
         if depth.time is not None:
             state.time = depth.time
         return Outcome.CHANGED if isinstance(state, Synced) else self._keep(state, depth)

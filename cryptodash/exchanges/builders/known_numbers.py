@@ -17,8 +17,11 @@ class KnownNumbers:
 
     def __init__(self, most: int = KNOWN_IDS) -> None:
         self._most = most
-        # The run that grows, [first, end); with all others it is in ``_runs`` only once another one has begun.
-        self._first = self._end = 0
+        # The run that grows: [first, next).
+        self._first = self.next = 0
+        """``next`` goes on from the number added last. While it is below ``limit``, a caller may add it by counting it
+        up: there is nothing else to be done."""
+        self.limit = 0
         self._runs: OrderedDict[int, int] = OrderedDict()
         """The other runs, first to end, the oldest at the front."""
         self._firsts: list[int] = []
@@ -27,18 +30,13 @@ class KnownNumbers:
         """How many numbers the others hold."""
 
     def __len__(self) -> int:
-        return self._others + self._end - self._first
+        return self._others + self.next - self._first
 
     def __contains__(self, number: int) -> bool:
-        return self._first <= number < self._end or self._has(number)
+        return self._first <= number < self.next or self._has(number)
 
     def add(self, number: int) -> bool:
         """Remember it; False where it is remembered already."""
-        if number == self._end and not self._runs and self._end > self._first:
-            self._end = number + 1
-            if self._end - self._first > self._most + _SPARE:
-                self._first = self._end - self._most
-            return True
         if number in self:
             return False
         self._begin(number)
@@ -46,7 +44,7 @@ class KnownNumbers:
 
     def between(self, first: int, end: int) -> int:
         """How many numbers of ``first`` up to (without) ``end`` are remembered."""
-        runs = ((self._first, self._end), *self._runs.items())
+        runs = ((self._first, self.next), *self._runs.items())
         return sum(max(0, min(end, until) - max(first, begin)) for begin, until in runs)
 
     def _has(self, number: int) -> bool:
@@ -56,22 +54,23 @@ class KnownNumbers:
     def _begin(self, number: int) -> None:
         """Add a number, which becomes part of the run that grows: that of its neighbours, or a new one."""
         first, end = number, number + 1
-        if self._end > self._first:
-            if self._end == number:
+        if self.next > self._first:
+            if self.next == number:
                 first = self._first
             elif self._first == end:
-                end = self._end
+                end = self.next
             else:
-                self._put_aside(self._first, self._end)
+                self._put_aside(self._first, self.next)
         at = bisect_right(self._firsts, first) - 1
         if at >= 0 and self._runs[self._firsts[at]] == first:
             first = self._take_back(at)[0]
         at = bisect_right(self._firsts, end) - 1
         if at >= 0 and self._firsts[at] == end:
             end = self._take_back(at)[1]
-        self._first, self._end = first, end
-        if len(self) > self._most + _SPARE:
+        self._first, self.next = first, end
+        if len(self) >= self._most + _SPARE:
             self._forget(len(self) - self._most)
+        self.limit = 0 if self._runs else self._first + self._most + _SPARE
 
     def _put_aside(self, first: int, end: int) -> None:
         self._runs[first] = end

@@ -39,6 +39,9 @@ _MARK = tuple(
     (each, each) for each in ("mark_price", "index_price", "funding_rate", "next_funding_time", "open_interest")
 )
 
+# Per frame: looking a member up in an Enum costs 0.1 us (Python 3.11).
+_TAKEN = Verdict.TAKEN
+
 MAX_ORDERS = 16
 """Streams of figures of one ticker whose order is remembered; a venue has two or three."""
 
@@ -111,7 +114,7 @@ class TickerBuilder:
         ):
             # The rule; all else costs a call more.
             order.last, order.at, order.newest = number, now, time
-            verdict = Verdict.TAKEN
+            verdict = _TAKEN
         else:
             verdict = order.judge(number, time, venue_ms, received, now)
             self.dropped = verdict is Verdict.OLD or verdict is Verdict.HELD
@@ -136,10 +139,15 @@ class TickerBuilder:
             known.ask_size,
         ):
             return None
+        stamp = known.timestamp
+        if time >= stamp:
+            stamp = time
+        elif stamp - time > TOLERANCE_MS:
+            stamp = self._stamp(time, before, verdict, venue_ms)
         return self._keep(
             replace(
                 known,
-                timestamp=time if time > known.timestamp else self._stamp(time, before, verdict, venue_ms),
+                timestamp=stamp,
                 received=received,
                 bid=m.bid,
                 bid_size=bid_size,
@@ -169,15 +177,16 @@ class TickerBuilder:
                 and (number is None or (last is not None and last < number <= last + FAR_AHEAD))
             ):
                 order.last, order.at, order.newest = number, now, time
-                verdict = Verdict.TAKEN
+                verdict = _TAKEN
             else:
                 verdict = order.judge(number, time, venue_ms, received, now, alone=alone)
-            if verdict is Verdict.HELD:
-                alone = False
-            elif verdict is not Verdict.OLD:
+            if verdict is _TAKEN or verdict is Verdict.ANEW:
                 dropped = False
-                if verdict is not Verdict.REPEATED:
-                    ticker = self._last(fill.price, time, verdict, venue_ms, received) or ticker
+                ticker = self._last(fill.price, time, verdict, venue_ms, received) or ticker
+            elif verdict is Verdict.HELD:
+                alone = False
+            else:
+                dropped = dropped and verdict is Verdict.OLD
         self.dropped = dropped and bool(fills)
         return ticker
 

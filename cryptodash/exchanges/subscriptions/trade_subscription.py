@@ -42,7 +42,7 @@ class TradeSubscription(MessageSubscription):
         builder = self._builder
         missed, late = builder.missed, builder.late
         trades = builder.fills(message.fills, received + self._venue_clock.ahead_ms, received, now)
-        if builder.dropped:
+        if not trades and builder.dropped:
             return True
         if not self.valued:
             self.first_value(out)
