@@ -7,6 +7,7 @@ import pytest
 
 from cryptodash.core.events import Cause, State, Ticker, Trade
 from cryptodash.exchanges.adapter.book_rules import BookRules, Chaining, SnapshotSource
+from cryptodash.exchanges.connections.commands import BookChanged
 from cryptodash.testing import wire
 from cryptodash.testing.bench import Bench
 from cryptodash.testing.venue import Habits, MadeUpVenue
@@ -241,6 +242,18 @@ def test_a_book_subscribed_anew_after_silence_waits_for_its_snapshot(snapshots: 
     assert bench.state(BOOK) is State.RESYNCING
     frame(bench, 300, snapshot=True)
     assert bench.state(BOOK) is State.LIVE
+
+
+def test_a_book_frame_with_a_time_from_the_future_is_taken_and_its_time_is_not() -> None:
+    bench = booked(BookRules(SnapshotSource.STREAM, Chaining.COUNTER))
+    bench.advance(0.3)
+    frame(bench, 102)
+    for number, ahead, shown in ((103, HOUR, 0), (104, 0, 0), (105, HOUR, 0), (106, HOUR + 1, HOUR + 1)):
+        levels = ({"99": str(number)}, {"101": "1"})
+        (name,) = bench.subscribed()
+        changed = bench.frame(wire.book(name, number, number, *levels, time=bench.wall + ahead))
+        assert [each.timestamp for each in changed if isinstance(each, BookChanged)] == [bench.wall + shown]
+        assert sequence(bench) == number
 
 
 def test_a_sweep_of_nothing_but_rows_from_the_future_is_held() -> None:

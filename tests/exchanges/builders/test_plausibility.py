@@ -224,8 +224,9 @@ def test_last_follows_a_clock_that_comes_back_and_timestamp_steps_with_it(known:
 )
 def test_wild_trades_are_not_told_and_stop_none(chosen: list[Wild], lost: set[int], counted: bool) -> None:
     kinds = {kind for _, kind in chosen}
-    if len(chosen) == 2 and len(kinds) == 1 and chosen[0][0] == chosen[1][0]:
-        chosen = chosen[:1]  # two of a kind in a row agree
+    between = range(*sorted(index for index, _ in chosen)) if len(chosen) == 2 else ()
+    if len(kinds) == 1 and all(index in lost for index in between):
+        chosen = chosen[:1]  # two of a kind with nothing true between them agree
     builder = TradeBuilder(TICKER)
     told: list[str] = []
     for index in range(1, 40):

@@ -1,0 +1,234 @@
+"""An order book as far as snapshots make it: what it shows and proves, what it needs, and how a REST snapshot is joined
+to the frames kept for it. What the frames of its stream do is in ``book_sync.py``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from cryptodash.core.events import Level
+from cryptodash.core.numbers import Number
+from cryptodash.exchanges.adapter.book_rules import BookRules, SnapshotSource
+from cryptodash.exchanges.adapter.messages import Depth
+from cryptodash.exchanges.builders.book_chaining import FOLLOWS, JOINS
+from cryptodash.exchanges.builders.book_order import FarFrame, OldFrames
+from cryptodash.exchanges.builders.book_states import Outcome, Reach, Renewing, Snapshot, Synced, Unsynced, id_of
+from cryptodash.exchanges.builders.ladder import Ladder
+from cryptodash.exchanges.builders.plausibility import FAR_AHEAD, UNCOUNTED, DoubtCounts, is_far_ahead
+
+
+class SnapshotBook:
+    """The part of ``OrderBook`` that would be the same without a stream."""
+
+    def __init__(self, rules: BookRules, *, tier: int | None = None, doubts: DoubtCounts = UNCOUNTED) -> None:
+        self.gaps = 0
+        self.resyncs = 0
+        """How often the book was rebuilt, or replaced, after it had once been synced."""
+        self._rules = rules
+        self._tier = tier
+        self._follows = FOLLOWS[rules.chaining]
+        self._bids, self._asks = Ladder(-1), Ladder(1)
+        self._state: Unsynced | Synced | Renewing = Unsynced()
+        self._was_synced = False
+        self._far = FarFrame(self._follows, doubts)
+        self._old = OldFrames(self._follows, doubts)
+        self._taken_at = 0.0
+        """When the newest frame came that was taken."""
+        self._refused: int | None = None
+        """The id of the last snapshot, if it was too far ahead of the frames."""
+        self._is_void = False
+        """Whether the answer on its way was asked for before the venue counted anew."""
+        self._reach = Reach()
+
+    @property
+    def synced(self) -> bool:
+        """Whether the book is the venue's, as of the last frame."""
+        return not isinstance(self._state, Unsynced)
+
+    @property
+    def sequence(self) -> int | None:
+        """The venue's id of the last change in the book; None while not synced, and where frames have no ids."""
+        return None if isinstance(self._state, Unsynced) else self._state.sequence
+
+    @property
+    def time(self) -> int | None:
+        """Venue time (ms) of the last applied frame that had one; None while not synced."""
+        return None if isinstance(self._state, Unsynced) else self._state.time
+
+    # -- what it shows
+
+    def top(self, depth: int) -> tuple[Sequence[Level], Sequence[Level]]:
+        """(bids, asks), best first: at most ``depth`` proven levels a side; nothing while not synced."""
+        return self._bids.top(depth), self._asks.top(depth)
+
+    def best(self) -> tuple[Number | None, Number | None]:
+        """Best bid and ask price; None where the side is empty or not known."""
+        bids, asks = self._bids.top(1), self._asks.top(1)
+        return (bids[0][0] if bids else None, asks[0][0] if asks else None)
+
+    @property
+    def pending(self) -> int:
+        """Frames kept for a snapshot to come."""
+        return 0 if isinstance(self._state, Synced) else len(self._state.kept)
+
+    # -- what it needs
+
+    def watch(self, depth: int) -> None:
+        """Name the largest depth anybody looks at."""
+        self._reach.watched = depth
+
+    def wants_snapshot(self, least_frames: int = 2) -> bool:
+        """Whether a REST snapshot is of use and none is on its way or waiting for the stream.
+
+        Before two frames have come a snapshot is usually older than the first of them; where the stream is slow, one
+        must do (none will not: a stream that never delivered is not proven). A synced book wants one when fewer than
+        1.5 times the watched levels are left on a side; where the venue gives no more than that, when a quarter of what
+        it gave is used up.
+        """
+        state = self._state
+        if self._rules.snapshots is SnapshotSource.STREAM or isinstance(state, Renewing):
+            return False
+        if isinstance(state, Unsynced):
+            return not state.asked and state.held is None and len(state.kept) >= least_frames
+        needed = self._reach.needed
+        return self._bids.is_short(needed) or self._asks.is_short(needed)
+
+    def snapshot_begun(self) -> None:
+        """A request is on its way: diffs are kept from now on, so that its answer can be joined."""
+        self._reach.asking()
+        self._is_void = False
+        if isinstance(self._state, Unsynced):
+            self._state.asked = True
+        else:
+            self._state = self._state.renewing()
+
+    def snapshot_failed(self) -> None:
+        """No answer will come."""
+        state, self._is_void = self._state, False
+        if isinstance(state, Unsynced):
+            state.asked = False
+        elif isinstance(state, Renewing) and state.held is None:
+            self._state = state.settled()
+
+    # -- snapshots
+
+    def snapshot(self, depth: Depth, limit: int, now: float = 0.0) -> Outcome:
+        """Take a REST snapshot of at most ``limit`` levels a side."""
+        if self._is_void:
+            self.snapshot_failed()
+            return Outcome.OUTDATED
+        held, state = Snapshot(depth, limit), self._state
+        if isinstance(state, Unsynced):
+            if not state.asked:
+                self._reach.asking()
+            state.asked, state.held = False, held
+            return self._join(state, now)
+        if isinstance(state, Synced):  # nobody waits for one: the diffs since it was asked for were not kept
+            self._reach.asking()
+        self._state = renewing = state.renewing()
+        if self._refuses(held, state.sequence, now):
+            self._state = renewing.settled()
+            return Outcome.OUTDATED
+        renewing.held = held
+        return self._renew(renewing)
+
+    def _join(self, state: Unsynced, now: float) -> Outcome:
+        """Not synced: join the snapshot to the buffer.
+
+        One newer than everything buffered is the book as it stands: what the stream has yet to bring up to it is passed
+        over, and the first frame beyond it must overlap it.
+        """
+        held, kept = state.held, state.kept
+        if held is None or not len(kept):
+            return Outcome.BUFFERED
+        newest = kept.newest
+        if self._refuses(held, newest.last, now):
+            state.held = None
+            return Outcome.OUTDATED
+        if id_of(newest.last) < held.last:
+            time = newest.time if held.depth.time is None else held.depth.time
+            return self._adopt(held, held.joined(()), Synced(held.last, time, joining=True))
+        if not JOINS[self._rules.chaining](kept.frames, held.last):
+            state.held = None
+            return Outcome.OUTDATED
+        return self._adopt(held, held.joined(kept.frames), Synced(newest.last, newest.time))
+
+    def _renew(self, state: Renewing) -> Outcome:
+        """Join the snapshot to the diffs since, and swap. All diffs after ``base`` are at hand: any id from there on
+        fits."""
+        held = state.held
+        if held is None or held.last > id_of(state.sequence):
+            return Outcome.BUFFERED
+        self._state = state.settled()
+        if held.last < id_of(state.base):
+            return Outcome.OUTDATED
+        bids, asks = held.joined(state.kept.frames)
+        if bids.crosses(asks):
+            return Outcome.OUTDATED  # the snapshot is at fault: the book in place is whole
+        same = bids.agrees(self._bids) and asks.agrees(self._asks)
+        self._bids, self._asks = bids, asks
+        self._reach.renewed(held.limit)
+        return Outcome.RENEWED if same else self._rebuilt()
+
+    def _refuses(self, held: Snapshot, last: int | None, now: float) -> bool:
+        """Whether a REST snapshot is too far ahead of the frames; the next one that agrees with it is believed."""
+        if last is None or not is_far_ahead(held.last, last, now - self._taken_at):
+            self._refused = None
+            return False
+        before, self._refused = self._refused, held.last
+        return before is None or not before <= held.last <= before + FAR_AHEAD
+
+    def _adopt(self, held: Snapshot, sides: tuple[Ladder, Ladder], state: Synced) -> Outcome:
+        """Become what a snapshot and the frames after it make."""
+        bids, asks = sides
+        if bids.crosses(asks):
+            return self._lose(Outcome.CROSSED)
+        self._bids, self._asks, self._state = bids, asks, state
+        self._reach.renewed(held.limit)
+        self._old.clear()
+        return self._rebuilt()
+
+    # -- what becomes of it
+
+    def _fault(self, depth: Depth) -> Outcome | None:
+        """What is wrong with the book as it is now, after this frame."""
+        if self._tier is not None:
+            self._bids.truncate(self._tier)
+            self._asks.truncate(self._tier)
+        if self._bids.crosses(self._asks):
+            return Outcome.CROSSED
+        rules = self._rules
+        if rules.checksum is not None and depth.checksum is not None:
+            levels = rules.checksum_depth
+            if rules.checksum(self._bids.top(levels), self._asks.top(levels)) != depth.checksum:
+                return Outcome.CHECKSUM
+        return None
+
+    def _rebuilt(self) -> Outcome:
+        self.resyncs += self._was_synced
+        self._was_synced = True
+        return Outcome.REBUILT
+
+    def _lose(self, outcome: Outcome, *first: Depth) -> Outcome:
+        """The book is worth nothing any more; ``first`` begin the new buffer."""
+        self.gaps += outcome in (Outcome.GAP, Outcome.CHECKSUM)
+        state = self._state
+        on_its_way = state.asked if isinstance(state, Unsynced) else is_awaited(state)
+        empty = self._empty()
+        empty.asked = on_its_way
+        for each in first:
+            empty.kept.add(each)
+        return outcome
+
+    def _empty(self) -> Unsynced:
+        self._bids.clear()
+        self._asks.clear()
+        self._old.clear()
+        self._far.drop()
+        self._refused = None
+        self._state = empty = Unsynced()
+        return empty
+
+
+def is_awaited(state: Synced | Renewing) -> bool:
+    """Whether a snapshot is on its way."""
+    return isinstance(state, Renewing) and state.held is None
