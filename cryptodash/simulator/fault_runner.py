@@ -64,7 +64,8 @@ class FaultRunner:
         natives = _natives(hosts, kind, name, symbol)
         until = self._reactor.seconds() + lasting
         garbage = (*GARBAGE, *hosts[0].garbage)
-        fault = Fault(name, exchange, only, symbol, natives, until, garbage)
+        members = hosts[0].id_members, hosts[0].time_members
+        fault = Fault(name, exchange, only, symbol, natives, until, garbage, *members)
         self._affected[fault] = hosts
         fault.call = self._reactor.callLater(0 if kind.once else lasting, self._end, fault)
         for host in hosts:

@@ -6,6 +6,7 @@ what they do to connections and REST answers in ``host.py``.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from attrs import define, field, frozen
@@ -77,6 +78,16 @@ FAULTS: dict[str, FaultKind] = {
         "frames that cannot be read; the good ones are all there",
         per_symbol=True,
     ),
+    "future-id": FaultKind(
+        "before some quotes, trades and book frames comes a copy whose ids are far in the future",
+        "ids that the venue has not reached; every true frame comes, too",
+        per_symbol=True,
+    ),
+    "future-time": FaultKind(
+        "before some quotes, trades, book frames and figures comes a copy whose times are an hour ahead",
+        "times that the venue's clock has not reached; every true frame comes, too",
+        per_symbol=True,
+    ),
     "429": FaultKind(
         "REST answers that there were too many requests, with Retry-After",
         "no REST answers until then; asking earlier breaks a limit",
@@ -118,13 +129,20 @@ GARBAGE: Sequence[str] = (
 """Frames that no venue sends. A dialect adds some that are nearly right (``VenueHost.garbage``)."""
 
 
+FUTURE_IDS = 10**12
+FUTURE_MS = 3_600_000
+_BY_ID = frozenset({"quote", "trade", "book"})
+_BY_TIME = _BY_ID | {"ticker", "mark"}
+
+
 @define(eq=False)
 class Fault:
     """A fault that is running.
 
     ``natives`` are the venue's names of the instruments it is limited to, None: all. ``until`` is a time of the
-    reactor. ``garbage`` are the frames that the fault of that name sends. ``memory`` is for what has to be remembered
-    while it runs.
+    reactor. ``garbage`` are the frames that the fault of that name sends, ``ids`` and ``times`` the members of the
+    venue's frames that ``future-id`` and ``future-time`` raise. ``memory`` is for what has to be remembered while it
+    runs.
     """
 
     name: str
@@ -134,9 +152,12 @@ class Fault:
     natives: frozenset[str] | None
     until: float
     garbage: Sequence[str] = GARBAGE
+    ids: Sequence[str] = ()
+    times: Sequence[str] = ()
     call: IDelayedCall | None = None
     memory: dict[object, object] = field(factory=dict)
     _waiting: dict[Stream, str] = field(factory=dict)
+    _counts: dict[Stream, int] = field(factory=dict)
     _frames: int = 0
 
     def covers(self, market: MarketType, native: str) -> bool:
@@ -180,6 +201,20 @@ class Fault:
             return (payload,)
         return (self.garbage[self._frames // 4 % len(self.garbage)], payload)
 
+    def _foresee_ids(self, stream: Stream, payload: str) -> Iterable[str]:
+        return self._foresee(stream, payload, self.ids, FUTURE_IDS) if stream.kind in _BY_ID else (payload,)
+
+    def _foresee_times(self, stream: Stream, payload: str) -> Iterable[str]:
+        return self._foresee(stream, payload, self.times, FUTURE_MS) if stream.kind in _BY_TIME else (payload,)
+
+    def _foresee(self, stream: Stream, payload: str, members: Sequence[str], by: int) -> Iterable[str]:
+        """Before every fourth frame of a stream a copy of it in which these members are higher."""
+        count = self._counts[stream] = self._counts.get(stream, 0) + 1
+        if count % 4:
+            return (payload,)
+        number = rf'"({"|".join(members)})":(\d+)'
+        return (re.sub(number, lambda found: f'"{found[1]}":{int(found[2]) + by}', payload), payload)
+
     def held(self) -> list[tuple[Stream, str]]:
         """Frames kept back so far, to be sent now that the fault is over."""
         held, self._waiting = list(self._waiting.items()), {}
@@ -202,6 +237,8 @@ _SHAPES: dict[str, Callable[[Fault, Stream, str], Iterable[str]]] = {
     "duplicate": Fault._duplicate,
     "reorder": Fault._reorder,
     "garbage": Fault._spoil,
+    "future-id": Fault._foresee_ids,
+    "future-time": Fault._foresee_times,
 }
 
 

@@ -18,6 +18,10 @@ class HostBehaviour(ABC):
     """Seconds after which the venue cuts a connection."""
     garbage: Sequence[str] = ()
     """Broken frames that are nearly the venue's, for the fault ``garbage``."""
+    id_members: Sequence[str] = ()
+    """The members of its quotes, trades and book frames that are an id which grows, for the fault ``future-id``."""
+    time_members: Sequence[str] = ()
+    """Those of these and of its figures that are a time (ms), for the fault ``future-time``."""
 
     # --- what a dialect must say ---
 

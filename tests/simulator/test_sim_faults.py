@@ -21,7 +21,7 @@ def _gaps(events: list[dict[str, int]]) -> int:
 
 
 def test_every_fault_is_described_in_one_line() -> None:
-    assert len(FAULTS) == 17
+    assert len(FAULTS) == 19
     for kind in FAULTS.values():
         assert kind.does and kind.client_sees
         assert "\n" not in kind.does + kind.client_sees
@@ -250,6 +250,20 @@ def test_garbage_comes_between_good_frames(world) -> None:
     garbage = {*GARBAGE, *world.simulator.hosts["binance-spot"].garbage}
     assert {frame for frame in frames if frame in garbage} == garbage
     assert _gaps([msgspec.json.decode(frame) for frame in frames if frame not in garbage]) == 0
+
+
+@pytest.mark.parametrize(("fault", "member", "by"), [("future-id", "u", 10**12), ("future-time", "E", 3_600_000)])
+def test_copies_from_the_future_come_before_good_frames(world, fault: str, member: str, by: int) -> None:
+    wire = world.connect("binance-spot", SPOT_BOOK)
+    world.simulator.faults.start("binance", fault, seconds=20)
+    world.run(15)
+    frames, wire.frames = [msgspec.json.decode(frame) for frame in wire.frames], []
+    true = [frame for frame in frames if frame["u"] < 10**12 and frame["E"] < world.clock.wall_ms() + 60_000]
+    assert _gaps(true) == 0
+    assert 0 < len(frames) - len(true) <= len(true) / 4
+    for wild, after in itertools.pairwise(frames):
+        if wild not in true:
+            assert (wild[member], wild["b"], wild["a"]) == (after[member] + by, after["b"], after["a"])
 
 
 def _status(answer: HttpAnswer | None) -> int:

@@ -16,7 +16,19 @@ from cryptodash.testing.conformance.evidence import Evidence
 from cryptodash.testing.conformance.failure import require
 from cryptodash.testing.conformance.stage import stage, topics_of
 
-FAULTS = ("drop", "half-open", "silent", "skip", "reorder", "duplicate", "garbage", "crossed", "old-snapshot")
+FAULTS = (
+    "drop",
+    "half-open",
+    "silent",
+    "skip",
+    "reorder",
+    "duplicate",
+    "garbage",
+    "crossed",
+    "old-snapshot",
+    "future-id",
+    "future-time",
+)
 """Those that every venue must survive; a dialect may leave some out (``IDialect.faults``)."""
 WARM_UP = 8.0
 """Seconds in which the engine learns the pace of the streams."""

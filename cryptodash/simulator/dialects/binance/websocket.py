@@ -30,6 +30,8 @@ class BinanceWebSocket(VenueHost):
     """One market of Binance behind its own host name."""
 
     lifetime = 86_400.0
+    id_members = ("u", "U", "pu", "t")
+    time_members = ("E", "T")
     garbage = (
         '{"stream":1,"data":[]}',
         '{"stream":"btcusdt@trade","data":{"e":"trade","E":"x","s":"BTCUSDT","t":1,"p":"NaN","q":"1e400","T":-1,"m":0}}',

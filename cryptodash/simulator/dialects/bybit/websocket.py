@@ -33,6 +33,8 @@ _SILENCES = ("silent", "silent-venue", "delist")
 class BybitWebSocket(VenueHost):
     """Spot and linear behind one host name; the path says which."""
 
+    id_members = ("u", "seq")
+    time_members = ("ts", "cts", "T")
     garbage = (
         '{"topic":{"a":1},"data":null}',
         '{"topic":"orderbook.50.BTCUSDT","type":"snapshot","ts":1e300,'
