@@ -278,6 +278,8 @@ CASES = (
     Case(
         "418", 3.0, BANNED, BOOK, (("resyncing", "gap"),), before=(("skip", "BTC-USDT", 0.3),), within=1.0, holds=True
     ),
+    Case("future-id", 8.0, UNHARMED, (), symbol=True),
+    Case("future-time", 8.0, UNHARMED, (), symbol=True),
     Case("slow", 4.0, UNHARMED, (), (("stale", "silent"),), patience=10_000),
     Case("maintenance", 3.0, both("stale", "maintenance"), ALL, RESYNC, within=1.0, holds=True, recovers=25.0),
     Case("cut24h", 5.0, both("stale", "maintenance"), ALL, RESYNC, within=5.0),

@@ -13,10 +13,11 @@ from cryptodash.exchanges.adapter.messages import Depth, Message
 from cryptodash.exchanges.adapter.plan import RestRequest, StreamSpec
 from cryptodash.exchanges.builders.book_states import Outcome
 from cryptodash.exchanges.builders.book_sync import OrderBook
-from cryptodash.exchanges.builders.plausibility import DoubtCounts
+from cryptodash.exchanges.builders.plausibility import TOLERANCE_MS, DoubtCounts, StreamOrder, Verdict
 from cryptodash.exchanges.connections.commands import Output
 from cryptodash.exchanges.connections.stream import Consumer, Stream
 from cryptodash.exchanges.connections.stream_phase import Phase
+from cryptodash.exchanges.connections.venue_clock import VenueClock
 from cryptodash.exchanges.subscriptions.snapshot_queue import SnapshotQueue, pause
 from cryptodash.exchanges.subscriptions.streams import Streams
 
@@ -85,6 +86,7 @@ class BookStream:
         streams: Streams,
         snapshots: SnapshotQueue,
         clock: Clock,
+        venue_clock: VenueClock,
         meters: BookMeters,
     ) -> None:
         self.spec = spec
@@ -99,6 +101,10 @@ class BookStream:
         self._streams = streams
         self._snapshots = snapshots
         self._clock = clock
+        self._venue_clock = venue_clock
+        self._times = StreamOrder(meters.doubts, partial=True)
+        self._held: Depth | None = None
+        """The frame whose time is not believed yet."""
         self._meters = meters
         self._consumer = Consumer(self._take, self._stream_changed)
         self._unsynced_since = clock.monotonic()
@@ -118,6 +124,7 @@ class BookStream:
     def beat(self, now: float, out: list[Output]) -> None:
         """Twice a second: a book that shows nothing must not wait for a frame to ask for a snapshot."""
         self.book.expire(now)
+        self._times.expire(now)
         if self._rules.snapshots is SnapshotSource.STREAM:
             if not self.book.synced and self.stream is not None and self.stream.phase is Phase.LIVE:
                 self._begin_again(now, out)
@@ -128,6 +135,12 @@ class BookStream:
 
     def _take(self, message: Message, now: float, received: int, out: list[Output]) -> bool:
         if isinstance(message, Depth):
+            time, times = message.time, self._times
+            if time is not None:
+                if time <= received + self._venue_clock.ahead_ms + TOLERANCE_MS and times.calm:
+                    times.newest, times.at = time, now
+                elif not self._believes(message, time, now, received, out):
+                    return True
             outcome = self.book.received(message, now)
             if outcome is Outcome.CHANGED:
                 self._owner.book_changed(self, message.time, received, False, now, out)
@@ -137,6 +150,15 @@ class BookStream:
                 self._follow_up(outcome, message.time, now, received, out)
         return False
 
+    def _believes(self, depth: Depth, time: int, now: float, received: int, out: list[Output]) -> bool:
+        """Whether a frame is taken although its time, or that of the one before, is from the future; with it goes the
+        one that was held."""
+        verdict = self._times.judge(None, time, received + self._venue_clock.ahead_ms, received, now)
+        held, self._held = self._held, depth if verdict is Verdict.HELD else None
+        if verdict is Verdict.ANEW and held is not None:
+            self._follow_up(self.book.received(held, now), held.time, now, received, out)
+        return verdict is not Verdict.HELD
+
     def _stream_changed(self, out: list[Output]) -> None:
         """The stream lost its connection, was begun anew, or has another phase."""
         stream = self.stream
@@ -144,7 +166,7 @@ class BookStream:
             if stream.source is None:
                 if self._owner.valued:
                     self._lost(Cause.DISCONNECTED)
-                self.book.reset()
+                self._forget()
             elif stream.begun_anew != self._begun_anew and self._rules.snapshots is not SnapshotSource.REST:
                 self._await_snapshot()
             self._begun_anew = stream.begun_anew
@@ -155,7 +177,11 @@ class BookStream:
         none is missing."""
         if self.book.synced:
             self._lost(Cause.SILENT)
-            self.book.reset()
+            self._forget()
+
+    def _forget(self) -> None:
+        self._held = None
+        self.book.reset()
 
     def _lost(self, cause: Cause) -> None:
         self.cause = cause

@@ -9,7 +9,6 @@ from cryptodash.core.topics import Channel, Topic
 from cryptodash.exchanges.adapter.book_rules import Chaining
 from cryptodash.exchanges.adapter.plan import Part, Plan, RestRequest, StreamSpec
 from cryptodash.exchanges.adapter.venue import IVenue
-from cryptodash.exchanges.builders.plausibility import TOLERANCE_MS, StreamOrder, Verdict
 from cryptodash.exchanges.connections.commands import BookChanged, Output
 from cryptodash.exchanges.connections.stream import Stream
 from cryptodash.exchanges.connections.stream_phase import Signal
@@ -47,9 +46,6 @@ class BookSubscription(TopicSubscription):
         self._ticker: TopicSubscription | None = None
         """The ticker of the same instrument: its quotes carry the book's update ids where ids are a range."""
         self._behind: tuple[float, int] | None = None
-        self._times = StreamOrder()
-        """Of the frames whose time is ahead of the venue's clock only: their ids say that their levels are the venue's,
-        but no second frame that their time is."""
 
     # -- what is wanted of it
 
@@ -97,7 +93,9 @@ class BookSubscription(TopicSubscription):
             self._next.open(now, out)
 
     def _book_stream(self, spec: StreamSpec) -> BookStream:
-        found = BookStream(self, spec, self._rules, self._streams, self._snapshots, self._clock, self._meters)
+        found = BookStream(
+            self, spec, self._rules, self._streams, self._snapshots, self._clock, self._venue_clock, self._meters
+        )
         found.book.watch(self.depth)
         return found
 
@@ -141,13 +139,7 @@ class BookSubscription(TopicSubscription):
             return
         if rebuilt and not self.valued:
             self.first_value(out)
-        venue_ms = received + self._venue_clock.ahead_ms
-        timestamp = venue_ms if time is None else time
-        times = self._times
-        if (timestamp > venue_ms + TOLERANCE_MS or not times.calm) and (
-            times.judge(None, time, venue_ms, received, now) is Verdict.HELD
-        ):
-            timestamp = venue_ms
+        timestamp = received + self._venue_clock.ahead_ms if time is None else time
         out.append(BookChanged(self.topic, source.book, timestamp, received, rebuilt))
         if rebuilt:
             self.refresh(out)  # after the book: what clients hold from before the loss must not be called live again
