@@ -74,7 +74,7 @@ class AcmeDialect:
         market: MarketSpec(read_table("acme", market, TABLE, native_name=lambda base, quote: f"{base}_{quote}"))
         for market in (SPOT, PERPETUAL)
     }
-    faults: Collection[str] = FAULTS.keys() - {"old-snapshot", "crossed", "delist"}
+    faults: Collection[str] = FAULTS.keys() - {"old-snapshot", "crossed", "delist", "future-id", "future-time"}
     recordings: IRecordingReader | None = None
 
 

@@ -151,7 +151,7 @@ def test_faults_of_a_made_up_venue(acme: Any, name: str) -> None:
     acme.run(3)
     wire.frames.clear()
     symbol = "btc-usdt" if FAULTS[name].per_symbol else None
-    if name in ("old-snapshot", "crossed", "delist"):
+    if name in ("old-snapshot", "crossed", "delist", "future-id", "future-time"):
         with pytest.raises(UnknownFault, match=f"the simulated acme does not do {name}; it does: drop, half-open"):
             acme.simulator.faults.start("acme", name, symbol)
         return
