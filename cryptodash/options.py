@@ -113,7 +113,7 @@ class SimulateOptions(CommandOptions):
 
     optParameters: list[list[Any]] = [
         ["exchanges", None, ",".join(dialects.available()), "venues to simulate, in this order"],
-        ["interface", None, "127.0.0.1", "address to listen on"],
+        ["interface", None, "127.0.0.1", "address the hosts listen on"],
         [
             "port",
             "p",
@@ -127,7 +127,7 @@ class SimulateOptions(CommandOptions):
             "control-port",
             None,
             CONTROL_PORT,
-            "where `twistd cryptodash fault` reaches it",
+            "where `twistd cryptodash fault` reaches it, on 127.0.0.1",
             _whole("control-port", 1, 65_535),
         ],
     ]
