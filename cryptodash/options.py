@@ -177,7 +177,7 @@ class FaultOptions(CommandOptions):
     )
 
     def getSynopsis(self) -> str:
-        return "Usage: twistd cryptodash fault EXCHANGE NAME [SYMBOL] [SECONDS] | list | stop"
+        return "Usage: twistd cryptodash fault [options] EXCHANGE NAME [SYMBOL] [SECONDS] | list | stop"
 
     def parseArgs(self, *words: str) -> None:
         self["words"] = words

@@ -75,7 +75,7 @@ class _FaultsResource(Resource):
 
     def _act(self, asked: FaultRequest) -> Mapping[str, object]:
         if asked.stop:
-            return {"stopped": self._faults.stop(asked.exchange, asked.fault, asked.symbol)}
+            return {"stopped": self._faults.stop(asked.exchange, asked.fault, asked.symbol, asked.market)}
         fault = self._faults.start(asked.exchange or "", asked.fault or "", asked.symbol, asked.seconds, asked.market)
         return {"started": fault.report()}
 

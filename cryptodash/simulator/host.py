@@ -76,11 +76,12 @@ class VenueHost(HostBehaviour):
 
     def refuse(self, path: str) -> HttpAnswer | None:
         """Count a connection attempt and say whether it is refused."""
-        if self.market_of(path) is None:
+        market = self.market_of(path)
+        if market is None:
             return HttpAnswer(404, b"Not Found")
         if not self.ledger.connected(self.clock.wall_ms()):
             return HttpAnswer(429, b"Too Many Requests", {"Retry-After": "300"})
-        for fault in self.faults:
+        for fault in self.faults.of(market):
             if fault.name == "maintenance":
                 return HttpAnswer(503, b"Service Unavailable", {"Retry-After": "5"})
             if fault.name == "451":
@@ -101,10 +102,10 @@ class VenueHost(HostBehaviour):
             opened=self.clock.wall_ms(),
             heard=self.clock.monotonic(),
             traffic=SlidingWindow(self.ledger.limits.message_window),
-            delay=self.delay,
+            delay=self._delay(market),
         )
         self.sessions[session] = None
-        lifetime = SHORT_LIFE if self.faults.has("cut24h") else self.lifetime
+        lifetime = SHORT_LIFE if self.faults.has("cut24h", market) else self.lifetime
         if lifetime is not None:
             session.later(lifetime, partial(self._cut, session))
         self.greeted(session, query)
@@ -142,7 +143,7 @@ class VenueHost(HostBehaviour):
 
     def reply(self, session: ClientSession, text: str) -> None:
         """Answer a request; sometimes only after a while, so that data comes before the answer, as it does live."""
-        if self.faults.has("silent-venue"):
+        if self.faults.has("silent-venue", session.market):
             return
         if self.rng.getrandbits(2):
             session.push(text)
@@ -212,7 +213,7 @@ class VenueHost(HostBehaviour):
 
     def rest(self, path: str, query: Mapping[str, str]) -> HttpAnswer:
         """Answer a GET request, as the running faults let it."""
-        for fault in self.faults:
+        for fault in self.faults.of(self.rest_market(path, query)):
             if fault.name == "maintenance":
                 return self.out_of_service()
             if fault.name == "451":
@@ -244,10 +245,12 @@ class VenueHost(HostBehaviour):
 
     # --- faults ---
 
-    @property
-    def delay(self) -> float:
-        """Seconds by which everything is late now."""
-        return SLOW_BY if self.faults.has("slow") else 0.0
+    def rest_delay(self, path: str, query: Mapping[str, str]) -> float:
+        """Seconds by which the answer to a request is late now."""
+        return self._delay(self.rest_market(path, query))
+
+    def _delay(self, market: MarketType | None) -> float:
+        return SLOW_BY if self.faults.has("slow", market) else 0.0
 
     def is_delisted(self, market: MarketType, native: str) -> bool:
         """Whether the catalogue must say that it is no longer traded."""
@@ -260,10 +263,10 @@ class VenueHost(HostBehaviour):
     def begin(self, fault: Fault) -> None:
         """A fault starts."""
         self.faults.add(fault)
+        if fault.name in ("crossed", "old-snapshot"):
+            self._begin_books(fault)
         self._spread_faults()
-        if fault.name == "old-snapshot":
-            self._remember_books(fault)
-        for session in list(self.sessions):
+        for session in [each for each in self.sessions if fault.concerns(each.market)]:
             if fault.name == "drop":
                 session.transport.abort()
             elif fault.name == "half-open":
@@ -281,17 +284,20 @@ class VenueHost(HostBehaviour):
             self.publish(stream, payload)
         self._spread_faults()
 
-    def _remember_books(self, fault: Fault) -> None:
+    def _begin_books(self, fault: Fault) -> None:
+        """Make every instrument that is concerned now: one made later would know nothing of the fault."""
         for market_type, market in self.markets.items():
-            for instrument in [market.get(native) for native in fault.natives] if fault.natives else market.made():
-                if instrument is not None and fault.covers(market_type, instrument.spec.native):
+            for instrument in [
+                market.get(each.native) for each in market.specs if fault.covers(market_type, each.native)
+            ]:
+                if instrument is not None and fault.name == "old-snapshot":
                     instrument.catch_up(self.clock.wall_ms())
                     fault.memory[instrument] = BookImage(instrument.update_id, *instrument.book.levels(_OLD_LEVELS))
 
     def _spread_faults(self) -> None:
         """Tell sessions and instruments what holds for them now."""
         for session in self.sessions:
-            session.delay = self.delay
+            session.delay = self._delay(session.market)
         for market_type, market in self.markets.items():
             for instrument in market.made():
                 instrument.crossed = self.faults.concern(market_type, instrument.spec.native, "crossed")

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from cryptodash.core.instruments import MarketType
-from cryptodash.simulator.fault_runner import UnknownFault
+from cryptodash.simulator.fault_runner import FaultRunner, UnknownFault
 from cryptodash.simulator.faults import FAULTS, GARBAGE
 from cryptodash.simulator.http_answer import HttpAnswer
 
@@ -352,3 +352,78 @@ def test_delisted_symbols_change_their_status_and_fall_silent(world) -> None:
     world.run(10)
     assert spot_status() == "TRADING"
     assert wire.take()
+
+
+def _both_markets(world) -> tuple:
+    """Connections of a host that serves both markets, with a book each."""
+    wires = world.connect("bybit", "/v5/public/spot"), world.connect("bybit", "/v5/public/linear")
+    for wire in wires:
+        wire.say({"op": "subscribe", "args": ["orderbook.50.BTCUSDT"]})
+    world.run(2)
+    for wire in wires:
+        wire.take()
+    return wires
+
+
+@pytest.mark.parametrize("fault", ["drop", "half-open", "maintenance", "cut24h", "silent-venue", "slow"])
+def test_a_fault_of_one_market_leaves_the_other_alone_on_a_host_that_serves_both(world, fault: str) -> None:
+    spot, linear = _both_markets(world)
+    world.simulator.faults.start("bybit", fault, seconds=30, market="spot")
+    world.run(1.5)
+    assert linear.take()
+    assert fault == "cut24h" or not spot.take()
+    world.run(10)
+    assert linear.ended is None
+    linear.say({"op": "ping"})
+    world.run(0.5)
+    assert [frame for frame in linear.take() if frame.get("ret_msg") == "pong"]
+
+
+@pytest.mark.parametrize("fault", ["429", "418", "451", "maintenance", "slow"])
+def test_requests_and_upgrades_of_the_other_market_are_served_too(world, fault: str) -> None:
+    world.simulator.faults.start("bybit", fault, seconds=30, market="spot")
+    host, path = world.simulator.hosts["bybit"], "/v5/market/tickers"
+    spot, linear = ({"category": each, "symbol": "BTCUSDT"} for each in ("spot", "linear"))
+    if fault == "slow":
+        assert (host.rest_delay(path, spot), host.rest_delay(path, linear)) == (2.0, 0.0)
+    else:
+        assert (host.rest(path, spot).status == 200, host.rest(path, linear).status) == (False, 200)
+    assert _status(host.refuse("/v5/public/linear")) == 200
+
+
+def test_a_symbol_that_only_the_other_market_has_is_refused(world) -> None:
+    world.simulator.faults.start("bybit", "silent", "BCH-USDT", market="perpetual")
+    with pytest.raises(UnknownFault, match="'BCH-USDT' is not listed there"):
+        world.simulator.faults.start("bybit", "silent", "BCH-USDT", market="spot")
+
+
+def test_a_market_that_a_venue_does_not_have_is_named(make_world) -> None:
+    world = make_world()
+    hosts = [host for host in world.simulator.hosts.values() if host.name != "binance-perpetual"]
+    faults = FaultRunner(world.reactor, hosts, {"binance": FAULTS, "bybit": FAULTS})
+    with pytest.raises(UnknownFault, match="the simulated binance has no perpetual market"):
+        faults.start("binance", "drop", market="perpetual")
+
+
+def test_stopping_takes_the_market_and_any_spelling_of_the_symbol(world) -> None:
+    faults = world.simulator.faults
+    for market in MarketType:
+        faults.start("bybit", "silent", "BTC-USDT", seconds=30, market=market)
+    assert faults.stop("bybit", market="spot") == 1
+    assert [fault.market for fault in faults.active] == [MarketType.PERPETUAL]
+    assert faults.stop(symbol="ETH-USDT") == 0
+    assert faults.stop(symbol="btcusdt") == 1
+
+
+def test_old_snapshots_are_those_of_instruments_nobody_asked_for_before(world) -> None:
+    world.simulator.faults.start("binance", "old-snapshot", seconds=30)
+    wire = world.connect("binance-spot", "/ws/ethusdt@depth@100ms")
+    world.run(5)
+    snapshot = world.json("binance-spot", "/api/v3/depth", symbol="ETHUSDT", limit=100)
+    assert snapshot["lastUpdateId"] < wire.take()[0]["U"]
+
+
+def test_books_nobody_asked_for_before_are_crossed_as_well(world) -> None:
+    world.simulator.faults.start("binance", "crossed", seconds=30)
+    book = world.json("binance-spot", "/api/v3/depth", symbol="SOLUSDT", limit=100)
+    assert float(book["bids"][0][0]) > float(book["asks"][0][0])

@@ -292,6 +292,13 @@ def test_the_control_port_lists_starts_and_stops_faults(world) -> None:
     assert _ask(world, "GET", "/ledger") == (200, {"violations": []})
 
 
+def test_the_control_port_stops_the_faults_of_one_market(world) -> None:
+    for market in MarketType:
+        world.simulator.faults.start("binance", "slow", market=market)
+    assert _ask(world, "POST", "/faults", b'{"market":"spot","stop":true}', JSON) == (200, {"stopped": 1})
+    assert [fault.market for fault in world.simulator.faults.active] == [MarketType.PERPETUAL]
+
+
 @pytest.mark.parametrize(
     ("body", "headers", "message"),
     [
