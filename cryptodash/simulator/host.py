@@ -30,6 +30,7 @@ SLOW_BY = 2.0
 SHORT_LIFE = 10.0
 """Seconds a connection lives under the fault ``cut24h``."""
 _OLD_LEVELS = 1_000
+_SILENCES = ("silent", "silent-venue", "delist")
 
 
 @frozen
@@ -69,6 +70,8 @@ class VenueHost(HostBehaviour):
         self.sessions: dict[ClientSession, None] = {}
         self.faults = ActiveFaults()
         self._connections = 0
+        self._owed: dict[tuple[ClientSession, Stream], None] = {}
+        """Subscriptions that a silence keeps from beginning."""
         self.stream_opened: Callable[[], None] = lambda: None
         """Called when a stream opens: somebody must call ``step`` from now on."""
 
@@ -160,8 +163,9 @@ class VenueHost(HostBehaviour):
         native: str,
         make: Callable[[SimulatedInstrument | None], StreamFeed],
     ) -> Stream | None:
-        """Subscribe a session to a stream, made with ``make`` if it is the first; None for an instrument that is not
-        traded. An empty ``native`` is a stream about the whole market. ``kind`` as in ``Stream``."""
+        """Subscribe a session to a stream, made with ``make`` if it is the first, and give it what a new subscriber
+        gets; None for an instrument that is not traded. An empty ``native`` is a stream about the whole market.
+        ``kind`` as in ``Stream``."""
         key = (session.market, name)
         stream = self.streams.get(key)
         if stream is None:
@@ -176,7 +180,16 @@ class VenueHost(HostBehaviour):
             self.stream_opened()
         stream.sessions.append(session)
         session.names[name] = None
+        self._give_opening(session, stream)
         return stream
+
+    def _give_opening(self, session: ClientSession, stream: Stream) -> None:
+        """Give a new subscriber its first frames, or owe them while a fault keeps the stream silent."""
+        if self.faults.concern(stream.market, stream.native, *_SILENCES):
+            self._owed[session, stream] = None
+            return
+        for frame in stream.feed.opening(self.clock.wall_ms()):
+            self.deliver(session, stream, frame)
 
     def unsubscribe(self, session: ClientSession, name: str) -> bool:
         """False if the session had asked for no such stream."""
@@ -186,6 +199,7 @@ class VenueHost(HostBehaviour):
         stream = self.streams.get((session.market, name))
         if stream is not None and session in stream.sessions:
             stream.sessions.remove(session)
+            self._owed.pop((session, stream), None)
             if not stream.sessions:
                 del self.streams[stream.market, stream.name]
                 if stream.instrument is not None:
@@ -283,6 +297,9 @@ class VenueHost(HostBehaviour):
         for stream, payload in fault.held():
             self.publish(stream, payload)
         self._spread_faults()
+        owed, self._owed = self._owed, {}
+        for session, stream in owed:
+            self._give_opening(session, stream)
 
     def _begin_books(self, fault: Fault) -> None:
         """Make every instrument that is concerned now: one made later would know nothing of the fault."""

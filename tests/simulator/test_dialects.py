@@ -186,3 +186,18 @@ def _ids(acme: Any) -> list[int]:
     """The ids of the last twelve seconds' fills."""
     instrument = acme.simulator.markets["acme", MarketType.SPOT].get("BTC_USDT")
     return [fill.id for fill in instrument.trades if fill.time > acme.clock.wall_ms() - 12_000]
+
+
+@pytest.mark.parametrize("silence", ["silent", "silent-venue", None])
+def test_a_subscriber_gets_what_its_stream_opens_with_once_and_after_a_silence(
+    acme: Any, monkeypatch: pytest.MonkeyPatch, silence: str | None
+) -> None:
+    monkeypatch.setattr("acme.Fills.opening", lambda self, now: (f'{{"opened":{now}}}',))
+    wire, start = acme.connect("acme-spot", "/feed"), acme.clock.wall_ms()
+    if silence is not None:
+        acme.simulator.faults.start("acme", silence, "BTC_USDT" if silence == "silent" else None, 5)
+    wire.say({"want": "BTC_USDT"})
+    acme.run(6)
+    opened = [frame["opened"] - start for frame in wire.take() if "opened" in frame]
+    assert len(opened) == 1
+    assert 4_900 <= opened[0] <= 5_100 if silence is not None else opened[0] == 0

@@ -427,3 +427,20 @@ def test_books_nobody_asked_for_before_are_crossed_as_well(world) -> None:
     world.simulator.faults.start("binance", "crossed", seconds=30)
     book = world.json("binance-spot", "/api/v3/depth", symbol="SOLUSDT", limit=100)
     assert float(book["bids"][0][0]) > float(book["asks"][0][0])
+
+
+def test_who_comes_and_goes_in_a_silence_gets_one_snapshot_afterwards(world) -> None:
+    world.simulator.faults.start("bybit", "silent", "BTC-USDT", seconds=5)
+    stays, wavers, leaves = (world.connect("bybit", "/v5/public/linear") for _ in range(3))
+    topic = {"args": ["orderbook.50.BTCUSDT"]}
+    for wire in (stays, wavers, wavers, leaves):
+        for op in ("subscribe", "unsubscribe"):
+            wire.say({"op": op, **topic})
+        if wire is not leaves:
+            wire.say({"op": "subscribe", **topic})
+    world.run(7)
+    snapshots = [
+        [frame["type"] for frame in wire.take() if "topic" in frame].count("snapshot")
+        for wire in (stays, wavers, leaves)
+    ]
+    assert snapshots == [1, 1, 0]
