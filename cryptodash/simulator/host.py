@@ -252,10 +252,7 @@ class VenueHost(HostBehaviour):
             if fault.name == "old-snapshot" and isinstance(image, BookImage):
                 return BookImage(image.last, image.bids[:count], image.asks[:count])
         instrument.catch_up(self.clock.wall_ms())
-        bids, asks = instrument.book.levels(count)
-        if instrument.crossed:
-            bids = [(instrument.book.ask + 1, 1), *bids[: count - 1]]
-        return BookImage(instrument.update_id, bids, asks)
+        return BookImage(instrument.update_id, *instrument.shown_levels(count))
 
     # --- faults ---
 

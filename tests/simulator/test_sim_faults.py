@@ -444,3 +444,32 @@ def test_who_comes_and_goes_in_a_silence_gets_one_snapshot_afterwards(world) -> 
         for wire in (stays, wavers, leaves)
     ]
     assert snapshots == [1, 1, 0]
+
+
+def test_crossed_are_all_quotes_of_binance(world) -> None:
+    streams = "btcusdt@depth5@100ms/btcusdt@ticker"
+    wire = world.connect("binance-spot", "/stream", {"streams": streams})
+    sweep = world.connect("binance-perpetual", "/public/stream", {"streams": "!bookTicker/btcusdt@depth5@100ms"})
+    world.simulator.faults.start("binance", "crossed", "BTC-USDT", seconds=30)
+    world.run(3)
+    seen = {}
+    for frame in wire.take() + sweep.take():
+        data = frame["data"]
+        if data.get("s", "BTCUSDT") == "BTCUSDT":
+            bid, ask = (data.get(each, data.get(each[0])) for each in ("bids", "asks"))
+            bid, ask = (each[0][0] if isinstance(each, list) else each for each in (bid, ask))
+            seen.setdefault((frame["stream"], "s" in data), set()).add(float(bid) > float(ask))
+    assert len(seen) == 4
+    assert all(each == {True} for each in seen.values()), seen
+    for path in ("/api/v3/ticker/24hr", "/api/v3/ticker/bookTicker"):
+        quote = world.json("binance-spot", path, symbol="BTCUSDT")
+        assert float(quote["bidPrice"]) > float(quote["askPrice"])
+    quote = world.json("binance-spot", "/api/v3/ticker/bookTicker", symbol="ETHUSDT")
+    assert float(quote["bidPrice"]) < float(quote["askPrice"])
+
+
+@pytest.mark.parametrize("category", ["spot", "linear"])
+def test_crossed_are_the_rest_quotes_of_bybit(world, category: str) -> None:
+    world.simulator.faults.start("bybit", "crossed", "BTC-USDT", seconds=30)
+    (row,) = world.json("bybit", "/v5/market/tickers", category=category, symbol="BTCUSDT")["result"]["list"]
+    assert float(row["bid1Price"]) > float(row["ask1Price"])

@@ -242,9 +242,9 @@ class Found:
 
 
 def _made(instrument: SimulatedInstrument | None) -> SimulatedInstrument:
-    assert instrument is not None  # join makes a feed with a name only after it found the instrument
+    assert instrument is not None  # subscribe makes a feed with a name only after it found the instrument
     return instrument
 
 
 def _book_ticker(instrument: SimulatedInstrument, now: int) -> str:
-    return messages.book_ticker(instrument.spec, instrument.top(), now)
+    return messages.book_ticker(instrument.spec, instrument.shown_top(), now)

@@ -29,9 +29,7 @@ class Books:
         self._bids, self._asks = self._window()
 
     def _window(self) -> tuple[dict[int, int], dict[int, int]]:
-        bids, asks = self._instrument.book.levels(self._depth)
-        if self._instrument.crossed:
-            bids = [(asks[0][0] + 1, 1), *bids[: self._depth - 1]] if self._depth > 1 else [(asks[0][0] + 1, 1)]
+        bids, asks = self._instrument.shown_levels(self._depth)
         return dict(bids), dict(asks)
 
     def opening(self, now: int) -> Sequence[str]:
