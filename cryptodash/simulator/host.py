@@ -108,14 +108,20 @@ class VenueHost(HostBehaviour):
             delay=self._delay(market),
         )
         self.sessions[session] = None
-        lifetime = SHORT_LIFE if self.faults.has("cut24h", market) else self.lifetime
-        if lifetime is not None:
-            session.later(lifetime, partial(self._cut, session))
+        if self.lifetime is not None:
+            session.later(self.lifetime, partial(self._cut, session))
+        if self.faults.has("cut24h", market):
+            session.later(SHORT_LIFE, partial(self._cut_short, session))
         self.greeted(session, query)
         return session
 
     def _cut(self, session: ClientSession) -> None:
         session.close(1001, "going away")
+
+    def _cut_short(self, session: ClientSession) -> None:
+        """The end of a short life; a connection that outlives the fault lives on."""
+        if self.faults.has("cut24h", session.market):
+            self._cut(session)
 
     def count_message(self, session: ClientSession) -> bool:
         """Count any frame from the client, pings and pongs included; False when it was one too many
@@ -286,7 +292,7 @@ class VenueHost(HostBehaviour):
                 self.announce_maintenance(session)
             elif fault.name == "cut24h":
                 age = (self.clock.wall_ms() - session.opened) / 1000
-                session.later(max(0.0, SHORT_LIFE - age), partial(self._cut, session))
+                session.later(max(0.0, SHORT_LIFE - age), partial(self._cut_short, session))
 
     def end(self, fault: Fault) -> None:
         """A fault is over."""

@@ -473,3 +473,17 @@ def test_crossed_are_the_rest_quotes_of_bybit(world, category: str) -> None:
     world.simulator.faults.start("bybit", "crossed", "BTC-USDT", seconds=30)
     (row,) = world.json("bybit", "/v5/market/tickers", category=category, symbol="BTCUSDT")["result"]["list"]
     assert float(row["bid1Price"]) > float(row["ask1Price"])
+
+
+def test_no_connection_is_cut_short_once_the_fault_is_over(world) -> None:
+    old = world.connect("binance-spot", "/ws")
+    world.simulator.faults.start("binance", "cut24h", seconds=60)
+    new = world.connect("binance-spot", "/ws")
+    world.run(5)
+    world.simulator.faults.stop()
+    world.run(30)
+    assert (old.ended, new.ended) == (None, None)
+    world.run(86_400 - 40)
+    assert (old.ended, new.ended) == (None, None)
+    world.run(10)
+    assert (old.ended, new.ended) == ((1001, "going away"), (1001, "going away"))
