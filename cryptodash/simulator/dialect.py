@@ -86,7 +86,7 @@ class IRecordingReader(Interface):
         """
 
     def native_of(stream: str) -> str:
-        """The venue's name of the instrument that a stream is about, in upper case."""
+        """The venue's name of the instrument that a stream is about, in upper case; empty for a whole market."""
 
     def prices_in(text: str) -> Iterable[str]:
         """Prices that a frame mentions, as their text: a recording has no catalogue, so that the tick size is told from
