@@ -75,8 +75,9 @@ class BinanceWebSocket(VenueHost):
         _, rest = self._tier(session.path)
         session.combined = rest == "/stream"
         names = query.get("streams", "").split("/") if session.combined else rest.split("/")[2:]
-        for name in names:
-            if name:
+        names = list(dict.fromkeys(filter(None, names)))
+        if names and self.ledger.streams(len(names)):
+            for name in names:
                 self._open_stream(session, name)
         session.later(self._ping_every, lambda: self._ping(session))
 
