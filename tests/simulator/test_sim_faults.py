@@ -487,3 +487,18 @@ def test_no_connection_is_cut_short_once_the_fault_is_over(world) -> None:
     assert (old.ended, new.ended) == (None, None)
     world.run(10)
     assert (old.ended, new.ended) == ((1001, "going away"), (1001, "going away"))
+
+
+def test_a_quiet_bybit_book_is_sound_again_as_soon_as_the_fault_is_over(world) -> None:
+    wire = world.connect("bybit", "/v5/public/spot")
+    wire.say({"op": "subscribe", "args": ["orderbook.50.NKNUSDT", "orderbook.1.NKNUSDT"]})
+    world.run(1)
+    world.simulator.faults.start("bybit", "crossed", "NKN-USDT", seconds=30)
+    world.run(1)
+    instrument = world.simulator.truth.instrument("bybit", MarketType.SPOT, "NKN-USDT")
+    world.simulator.faults.stop()
+    before = instrument.update_id
+    wire.take()
+    world.run(0.25)
+    assert instrument.update_id == before
+    assert {frame["topic"] for frame in wire.take()} == {"orderbook.50.NKNUSDT", "orderbook.1.NKNUSDT"}

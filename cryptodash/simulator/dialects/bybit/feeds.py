@@ -26,6 +26,7 @@ class Books:
         self._next = self._sent = 0
         self.u = first
         self._sequence = instrument.update_id
+        self._crossed = instrument.crossed
         self._bids, self._asks = self._window()
 
     def _window(self) -> tuple[dict[int, int], dict[int, int]]:
@@ -46,10 +47,10 @@ class Books:
             return ()
         bids, asks = (
             (self._bids, self._asks)
-            if self._sequence == self._instrument.update_id and not self._instrument.crossed
+            if (self._sequence, self._crossed) == (self._instrument.update_id, self._instrument.crossed)
             else self._window()
         )
-        self._sequence = self._instrument.update_id
+        self._sequence, self._crossed = self._instrument.update_id, self._instrument.crossed
         if bids == self._bids and asks == self._asks:
             if self._depth == 1 and now - self._sent >= _REPEAT_AFTER:
                 self._sent = now
