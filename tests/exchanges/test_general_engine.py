@@ -345,3 +345,22 @@ def test_a_bar_built_from_trades_that_were_interrupted_is_left_out() -> None:
     bench.frame(wire.trade("BTCUSDT", 6, "102", start + length))
     bench.frame(wire.trade("BTCUSDT", 7, "103", start + 2 * length))
     assert [each.timestamp for each in bench.published(Candle) if each.closed] == [start + length]
+
+
+def test_a_book_does_not_go_back_to_the_old_connection_without_a_snapshot() -> None:
+    habits = Habits(books=BookRules(SnapshotSource.STREAM, Chaining.CONNECTION))
+    bench = Bench(MadeUpVenue(evolve(LIMITS, lifetime=60.0, silent_after=100.0), habits))
+    bench.want(BOOK, TRADES)
+    old = bench.only
+    snapshot = wire.book("book5:BTCUSDT", None, None, {"99": "1"}, {"101": "1"}, snapshot=True)
+    bench.frame(wire.numbered(0, snapshot))
+    while len(bench.servers) == 1:
+        bench.advance(0.5)
+    (new,) = [each for each in bench.servers.values() if each is not old]
+    bench.frame(wire.numbered(0, snapshot), new)
+    bench.advance(3)
+    bench.frame(wire.numbered(1, wire.book("book5:BTCUSDT", None, None, {"98": "7"}, {})), old)
+    bench.close(new)
+    bench.frame(wire.numbered(2, wire.book("book5:BTCUSDT", None, None, {"97": "1"}, {})), old)
+    if bench.state(BOOK).is_good:
+        assert bench.published(BookChanged)[-1].book.top(3)[0] == [("99", "1"), ("98", "7"), ("97", "1")]

@@ -8,13 +8,13 @@ from cryptodash.core.errors import UpstreamError
 from cryptodash.core.events import Cause, cause_of
 from cryptodash.core.tally import Tally
 from cryptodash.core.time import Clock
-from cryptodash.exchanges.adapter.book_rules import BookRules, SnapshotSource
+from cryptodash.exchanges.adapter.book_rules import BookRules, Chaining, SnapshotSource
 from cryptodash.exchanges.adapter.messages import Depth, Message
 from cryptodash.exchanges.adapter.plan import RestRequest, StreamSpec
 from cryptodash.exchanges.builders.book_states import Outcome
 from cryptodash.exchanges.builders.book_sync import OrderBook
 from cryptodash.exchanges.connections.commands import Output
-from cryptodash.exchanges.connections.stream import Consumer, Stream
+from cryptodash.exchanges.connections.stream import Carrier, Consumer, Stream
 from cryptodash.exchanges.connections.stream_phase import Phase
 from cryptodash.exchanges.subscriptions.snapshot_queue import SnapshotQueue, pause
 from cryptodash.exchanges.subscriptions.streams import Streams
@@ -98,7 +98,10 @@ class BookStream:
         self._snapshots = snapshots
         self._clock = clock
         self._meters = meters
-        self._consumer = Consumer(self._take, self._stream_changed)
+        take = self._take_counted if rules.chaining is Chaining.CONNECTION else self._take
+        self._consumer = Consumer(take, self._stream_changed)
+        self._counted_on: Carrier | None = None
+        """The connection that brought the book's snapshot, where only the count of its frames proves them whole."""
         self._unsynced_since = clock.monotonic()
 
     def open(self, now: float, out: list[Output]) -> None:
@@ -128,6 +131,16 @@ class BookStream:
                 self._owner.book_changed(self, message.time, received, False, now, out)
             elif outcome is not Outcome.IGNORED:
                 self._follow_up(outcome, message.time, now, received, out)
+
+    def _take_counted(self, message: Message, now: float, received: int, out: list[Output]) -> None:
+        """Another connection's count proves nothing of what came before it was listened to: only its snapshot helps."""
+        source = None if self.stream is None else self.stream.source
+        if isinstance(message, Depth) and message.snapshot:
+            self._counted_on = source
+        elif self.book.synced and source is not self._counted_on:
+            self.book.reset()
+            self._follow_up(Outcome.GAP, None, now, received, out)
+        self._take(message, now, received, out)
 
     def _stream_changed(self, out: list[Output]) -> None:
         """The stream lost its connection, or has another phase."""
