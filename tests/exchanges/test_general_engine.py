@@ -364,3 +364,21 @@ def test_a_book_does_not_go_back_to_the_old_connection_without_a_snapshot() -> N
     bench.frame(wire.numbered(2, wire.book("book5:BTCUSDT", None, None, {"97": "1"}, {})), old)
     if bench.state(BOOK).is_good:
         assert bench.published(BookChanged)[-1].book.top(3)[0] == [("99", "1"), ("98", "7"), ("97", "1")]
+
+
+# Books that would stay lost
+
+EITHER = BookRules(SnapshotSource.EITHER, Chaining.COUNTER)
+FUTURE = "perpetual:BTC-USDT:order_book:5"
+
+
+def test_a_quiet_stream_whose_snapshot_never_came_is_begun_again() -> None:
+    bench = Bench()
+    bench.want(FUTURE)
+    bench.frame(wire.book("book5:BTCUSDT", None, 1, {"99": "1"}, {"101": "1"}, snapshot=True))
+    bench.advance(1)
+    bench.frame(wire.book("book5:BTCUSDT", 5, 5, {"99": "2"}, {}))
+    assert bench.state(FUTURE) is State.RESYNCING
+    bench.advance(120)
+    assert bench.state(FUTURE) is State.RESYNCING
+    assert len(requests(bench.only)) > 3, "once at first, and several times since"

@@ -117,7 +117,8 @@ class BookStream:
     def beat(self, now: float, out: list[Output]) -> None:
         """Twice a second: a book that shows nothing must not wait for a frame to ask for a snapshot."""
         if self._rules.snapshots is SnapshotSource.STREAM:
-            if not self.book.synced and self.stream is not None and self.stream.phase is Phase.LIVE:
+            # Also while it is quiet: of a snapshot that never came no frame may tell.
+            if not self.book.synced and self.stream is not None and self.stream.phase in (Phase.LIVE, Phase.QUIET):
                 self._begin_again(now, out)
         elif self._wants_snapshot(now, self._least_frames(now)):
             self._snapshots.ask(self)
