@@ -382,3 +382,18 @@ def test_a_quiet_stream_whose_snapshot_never_came_is_begun_again() -> None:
     bench.advance(120)
     assert bench.state(FUTURE) is State.RESYNCING
     assert len(requests(bench.only)) > 3, "once at first, and several times since"
+
+
+def test_a_snapshot_that_was_given_up_is_asked_for_again() -> None:
+    bench = Bench(MadeUpVenue(habits=Habits(books=EITHER)))
+    bench.want(BOOK)
+    for number in range(1, 8):
+        bench.frame(wire.book("book5:BTCUSDT", number, number, {"99": "1"}, {}))
+        bench.advance(1)
+    (request,) = bench.fetches
+    bench.frame(wire.book("book5:BTCUSDT", 20, 20, {"99": "1"}, {}))
+    bench.answer(request, wire.book("rest", 7, 7, {"99": "1"}, {"101": "1"}, snapshot=True))
+    for number in range(21, 60):
+        bench.frame(wire.book("book5:BTCUSDT", number, number, {"99": "1"}, {}))
+        bench.advance(1)
+    assert bench.fetches, "the stream brings no snapshot"

@@ -187,6 +187,7 @@ class BookStream:
         self._owner.refresh(out)
         if self._rules.snapshots is not SnapshotSource.REST:
             self._snapshots.leave(self)
+            self.book.snapshot_failed()  # its answer goes to nobody, so the book must not wait for it
             self._begin_again(now, out)
 
     def _begin_again(self, now: float, out: list[Output]) -> None:
