@@ -7,6 +7,7 @@ from itertools import pairwise
 import pytest
 from attrs import evolve
 
+from cryptodash.core.errors import UpstreamError
 from cryptodash.core.events import Candle, Cause, State, Trade
 from cryptodash.core.instruments import Catalogue
 from cryptodash.exchanges.adapter.book_rules import BookRules, Chaining, SnapshotSource
@@ -397,3 +398,21 @@ def test_a_snapshot_that_was_given_up_is_asked_for_again() -> None:
         bench.frame(wire.book("book5:BTCUSDT", number, number, {"99": "1"}, {}))
         bench.advance(1)
     assert bench.fetches, "the stream brings no snapshot"
+
+
+def test_a_stream_that_has_a_snapshot_is_begun_again_although_rest_refuses() -> None:
+    bench = Bench(MadeUpVenue(habits=Habits(books=EITHER)))
+    bench.want(BOOK)
+    snapshot = wire.book("book5:BTCUSDT", None, 1, {"99": "1"}, {"101": "1"}, snapshot=True)
+    bench.frame(snapshot)
+    bench.frame(wire.book("book5:BTCUSDT", 9, 9, {"99": "2"}, {}))
+    bench.advance(1)
+    bench.frame(snapshot)
+    bench.frame(wire.book("book5:BTCUSDT", 19, 19, {"99": "2"}, {}))
+    begun = len(requests(bench.only))
+    for number in range(20, 100):
+        bench.frame(wire.book("book5:BTCUSDT", number, number, {"99": "1"}, {}))
+        bench.advance(1)
+        for request in bench.fetches[:]:
+            bench.fail(request, UpstreamError("banned", "no"))
+    assert len(requests(bench.only)) > begun

@@ -103,6 +103,8 @@ class BookStream:
         self._counted_on: Carrier | None = None
         """The connection that brought the book's snapshot, where only the count of its frames proves them whole."""
         self._unsynced_since = clock.monotonic()
+        self._begin_at: float | None = None
+        """When to begin the stream again, where a snapshot fetched meanwhile has not helped."""
 
     def open(self, now: float, out: list[Output]) -> None:
         """Have the stream."""
@@ -120,7 +122,11 @@ class BookStream:
             # Also while it is quiet: of a snapshot that never came no frame may tell.
             if not self.book.synced and self.stream is not None and self.stream.phase in (Phase.LIVE, Phase.QUIET):
                 self._begin_again(now, out)
-        elif self._wants_snapshot(now, self._least_frames(now)):
+            return
+        if self._begin_at is not None and now >= self._begin_at:
+            self.free_at = now  # fetching, which is spaced by this as well, must not keep the stream waiting for ever
+            self._begin_again(now, out)
+        if self._wants_snapshot(now, self._least_frames(now)):
             self._snapshots.ask(self)
 
     # -- frames
@@ -177,7 +183,7 @@ class BookStream:
         self.failures = 0
         if self.cause is not None or not self._owner.valued:
             self._meters.duration.observe(now - self._unsynced_since)
-        self.cause = None
+        self.cause = self._begin_at = None
         self._meters.resyncs.add(self._meters.exchange, "ok")
         self._owner.book_changed(self, time, received, True, now, out)
 
@@ -193,7 +199,9 @@ class BookStream:
     def _begin_again(self, now: float, out: list[Output]) -> None:
         """End and begin the stream for a new snapshot in it; at most once in five seconds, then less often."""
         if self.stream is None or now < self.free_at:
+            self._begin_at = self.free_at
             return  # the beat tries again
+        self._begin_at = None
         self.free_at = now + pause(self.failures)
         self.failures += 1
         self._streams.resubscribe(self.stream, now, out)
@@ -222,6 +230,8 @@ class BookStream:
         wait = 0.0 if error.retry_after is None else error.retry_after
         self.free_at = max(self.free_at, now + max(pause(self.failures - 1), wait))
         self._meters.resyncs.add(self._meters.exchange, "failed")
+        if self._rules.snapshots is SnapshotSource.EITHER and not self.book.synced:
+            self._begin_at = self.free_at
         if not self.book.synced and error.cause in ("blocked", "banned", "maintenance"):
             self.cause = cause_of(error.cause)
             self._owner.refresh(out)
