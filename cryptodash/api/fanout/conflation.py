@@ -9,7 +9,7 @@ from typing import Final
 
 from attrs import define, field
 
-from cryptodash.api.fanout.deliveries import Delivery
+from cryptodash.api.fanout.deliveries import Delivery, is_good_status
 from cryptodash.api.fanout.framer import Build
 from cryptodash.api.fanout.traffic import Traffic
 from cryptodash.core import codec
@@ -200,12 +200,16 @@ class ConflationQueue:
         return item
 
     def _take_value(self, message: Message) -> None:
-        """Keep it in the place of the one it replaces: who changes often must not wait longer for that."""
+        """Keep it in the place of the one it replaces: who changes often must not wait longer for that. Only a status
+        that is good again stays behind the values that make it so."""
         key = (message.kind, message.topic if message.key is None else message.key)
         known = self._queue.get(key)
-        replaced = known.size if known is not None else 0
         if known is not None:
             self._traffic.conflated.add(message.kind)
+            if is_good_status(message):
+                self._drop(key)
+                known = None
+        replaced = known.size if known is not None else 0
         if self._has_room(len(message.body) - replaced):
             self._queue[key] = _LatestValue(message)
             self.bytes += len(message.body) - replaced
