@@ -250,3 +250,20 @@ def test_a_status_that_improves_waits_behind_the_value_that_makes_it_so(world):
     client.wire.read()
     told = [message["payload"].get("state") or message["payload"]["last"] for message in client.got()]
     assert told == [2, 3, "live"]
+
+
+def test_trades_left_out_by_a_new_subscription_of_a_slow_client_are_a_gap(world):
+    client = world.client()
+    client.subscribe(TRADES)
+    client.wire.room = 0
+    world.trade(0)
+    world.flush()
+    for number in range(1, 101):
+        world.trade(number)
+    world.flush()
+    client.subscribe(TRADES)
+    client.wire.read()
+    messages = client.got()
+    trades = [int(each["payload"]["id"]) for each in messages if each["type"] == "trade"]
+    missed = sum(each["payload"]["missed"] for each in messages if each["type"] == "gap")
+    assert len(set(trades)) + missed == 101
