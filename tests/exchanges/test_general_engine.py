@@ -437,3 +437,18 @@ def test_a_book_listed_anew_is_not_compared_with_a_ticker_that_is_gone() -> None
     assert bench.state(book) is State.LIVE
     bench.advance(20)
     assert bench.state(book) is State.QUIET
+
+
+def test_a_snapshot_without_an_id_is_a_failure_like_any_other() -> None:
+    bench = Bench()
+    bench.want(BOOK)
+    bench.frame(wire.book("book:BTCUSDT", 1, 1, {"99": "1"}, {}))
+    bench.frame(wire.book("book:BTCUSDT", 2, 2, {"99": "1"}, {}))
+    (request,) = bench.fetches
+    bench.answer(request, wire.book("rest", None, None, {"99": "1"}, {"101": "1"}, snapshot=True))
+    for number in range(3, 33):
+        bench.frame(wire.book("book:BTCUSDT", number, number, {"99": "1"}, {}))
+        for request in bench.fetches[:]:
+            bench.answer(request, wire.book("rest", number, number, {"99": "1"}, {"101": "1"}, snapshot=True))
+        bench.advance(1)
+    assert bench.state(BOOK) is State.LIVE
