@@ -146,6 +146,7 @@ class BookStream:
             self._counted_on = source
         elif self.book.synced and source is not self._counted_on:
             self.book.reset()
+            self.book.gaps += 1
             self._follow_up(Outcome.GAP, None, now, received, out)
         self._take(message, now, received, out)
 
