@@ -58,8 +58,8 @@ class SnapshotQueue:
                 self._flying[request] = None
 
     def answered(self, request: RestRequest, depth: Depth, now: float, received: int, out: list[Output]) -> None:
-        """An answer has come; its place is free. Raises ``BadFrame`` for one that the taker cannot use: it was then told
-        that none has come."""
+        """An answer has come; its place is free. Raises ``BadFrame`` for one that the taker cannot use: it was then
+        told that none has come."""
         taker = self._flying.pop(request, None)
         if taker is None:
             return
