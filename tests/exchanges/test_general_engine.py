@@ -420,14 +420,16 @@ def test_a_stream_that_has_a_snapshot_is_begun_again_although_rest_refuses() -> 
     assert len(requests(bench.only)) > begun
 
 
-def test_a_book_listed_anew_is_not_compared_with_a_ticker_that_is_gone() -> None:
+@pytest.mark.parametrize("dropped", [True, False])
+def test_a_book_listed_anew_is_not_compared_with_quotes_from_before(dropped: bool) -> None:
     bench = Bench()
     ticker, book = "spot:BTC-USDT:ticker", "spot:BTC-USDT:order_book:5"
     bench.want(book, ticker)
     bench.frame(wire.quote("BTCUSDT", "99", "101", 1000))
     bench.catalogue.replace(SPOT, [make_instrument(SPOT, "ETH", "USDT")])
     bench.list_again(SPOT)
-    bench.drop(ticker)
+    if dropped:
+        bench.drop(ticker)
     bench.catalogue.replace(SPOT, [make_instrument(SPOT, "BTC", "USDT")])
     bench.list_again(SPOT)
     bench.advance(1)
@@ -437,7 +439,7 @@ def test_a_book_listed_anew_is_not_compared_with_a_ticker_that_is_gone() -> None
     for request in bench.fetches[:]:
         bench.answer(request, wire.book("rest", 2, 2, {"99": "1"}, {"101": "1"}, snapshot=True))
     assert bench.state(book) is State.LIVE
-    bench.advance(20)
+    bench.advance(8)
     assert bench.state(book) is State.QUIET
 
 
