@@ -117,7 +117,9 @@ class OrderBook:
     # What it is told
 
     def snapshot(self, depth: Depth, limit: int) -> Outcome:
-        """Take a REST snapshot of at most ``limit`` levels a side."""
+        """Take a REST snapshot of at most ``limit`` levels a side. Raises ``BadFrame`` for one without an update id: it
+        can be joined to nothing, so nothing waits for it."""
+        id_of(depth.last)
         held, state = Snapshot(depth, limit), self._state
         if isinstance(state, Unsynced):
             if not state.asked:
