@@ -118,6 +118,30 @@ def test_a_hole_in_the_count_of_a_connections_frames_loses_everything_on_it() ->
     assert bench.state(BOOK) is State.LIVE, "a new connection counts anew"
 
 
+def test_a_book_that_only_the_connections_count_checks_begins_anew_when_the_new_connection_fails() -> None:
+    bench = Bench(MadeUpVenue(habits=Habits(books=BookRules(SnapshotSource.STREAM, Chaining.CONNECTION))))
+    bench.want(BOOK, TRADES)
+    old = bench.only
+    snapshot = wire.book("book5:BTCUSDT", None, None, {"99": "1"}, {"101": "1"}, snapshot=True)
+    bench.frame(wire.numbered(0, snapshot))
+    bench.advance(1)
+    bench.frame(wire.numbered(1, wire.restarting()))
+    new = next(each for each in bench.servers.values() if each is not old)
+    bench.advance(1)
+    bench.frame(wire.numbered(0, snapshot), new)
+    bench.advance(1.5)
+    assert bench.gone == [], "the book has changed over, the trades have not"
+    bench.frame(wire.numbered(2, wire.book("book5:BTCUSDT", None, None, {"98": "2"}, {})), old)
+    bench.close(new)
+    bench.frame(wire.numbered(3, wire.book("book5:BTCUSDT", None, None, {"97": "2"}, {})), old)
+    assert not bench.state(BOOK).is_good, "the old connection's 98 was dropped, and the new one never brought it"
+    bench.advance(2)
+    assert requests(old, "unsub"), "a snapshot comes only at the beginning"
+    whole = wire.book("book5:BTCUSDT", None, None, {"99": "1", "98": "2", "97": "2"}, {"101": "1"}, snapshot=True)
+    bench.frame(wire.numbered(4, whole), old)
+    assert bench.state(BOOK) is State.LIVE
+
+
 def test_a_heartbeat_may_be_no_json() -> None:
     bench = Bench(MadeUpVenue(habits=Habits(text_ping=True)))
     bench.want(TRADES)
