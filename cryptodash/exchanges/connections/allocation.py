@@ -297,7 +297,7 @@ class Allocation:
 
     def backoff(self, now: float) -> float:
         """Seconds until the last of the groups that wait for another attempt makes it; 0 if none waits."""
-        return max([0.0, *(each.retry_at - now for each in self.groups if each.active is None and each.streams)])
+        return max([0.0, *(self._due(each) - now for each in self.groups if each.active is None and each.streams)])
 
     def open_connections(self) -> Iterable[Connection]:
         """Those that are up."""
