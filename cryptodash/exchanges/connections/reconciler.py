@@ -213,6 +213,11 @@ class Reconciler:
             self._give_up(self._requests.pop(key), settled)
         return settled, len(late)
 
+    def overdue(self, now: float) -> list[tuple[str, float]]:
+        """What ``expired`` is about to decide of beginnings: names, and when they were asked for."""
+        late = (each for each in self._requests.values() if each.on and each.expires <= now)
+        return [(name, each.expires - ACK_TIMEOUT) for each in late for name in each.names]
+
     def due(self) -> float:
         """Monotonic time at which ``expired`` has something to do."""
         return min((request.expires for request in self._requests.values()), default=float("inf"))
