@@ -10,6 +10,7 @@ from attrs import evolve
 from cryptodash.core.events import Candle, Cause, State, Trade
 from cryptodash.core.instruments import Catalogue
 from cryptodash.exchanges.adapter.book_rules import BookRules, Chaining, SnapshotSource
+from cryptodash.exchanges.adapter.messages import Message, Readers
 from cryptodash.exchanges.adapter.venue import Rate
 from cryptodash.exchanges.connections.commands import BookChanged
 from cryptodash.testing import wire
@@ -139,6 +140,26 @@ def test_a_book_that_only_the_connections_count_checks_begins_anew_when_the_new_
     assert requests(old, "unsub"), "a snapshot comes only at the beginning"
     whole = wire.book("book5:BTCUSDT", None, None, {"99": "1", "98": "2", "97": "2"}, {"101": "1"}, snapshot=True)
     bench.frame(wire.numbered(4, whole), old)
+    assert bench.state(BOOK) is State.LIVE
+
+
+class NumberedLast(MadeUpVenue):
+    """Says what a frame brings before its number."""
+
+    def read(self, endpoint: str, frame: bytes, readers: Readers) -> list[Message]:
+        return [*reversed(super().read(endpoint, frame, readers))]
+
+
+def test_a_frame_may_bring_two_reasons_to_give_its_connection_up() -> None:
+    rules = BookRules(SnapshotSource.STREAM, Chaining.CONNECTION)
+    bench = Bench(NumberedLast(evolve(LIMITS, requests=Rate(1, 3600.0)), Habits(books=rules)))
+    bench.want(BOOK)
+    snapshot = wire.book("book5:BTCUSDT", None, None, {"99": "1"}, {"101": "1"}, snapshot=True)
+    bench.frame(wire.numbered(0, snapshot))
+    bench.frame(wire.numbered(5, wire.book("book5:BTCUSDT", None, None, {"105": "1"}, {})))
+    assert [why for _, why in bench.gone] == ["requests"], "crossed, and frames are missing as well"
+    bench.advance(3)
+    bench.frame(wire.numbered(0, snapshot))
     assert bench.state(BOOK) is State.LIVE
 
 

@@ -137,7 +137,10 @@ class Allocation:
     # -- ends
 
     def replace(self, connection: Connection, why: str, now: float, out: list[Output], kind: str = "local") -> None:
-        """Give the connection up without waiting for its close, and go on with another after a pause."""
+        """Give the connection up without waiting for its close, and go on with another after a pause. One that has been
+        given up already stays so: a frame may bring several reasons."""
+        if connection.key not in self.connections:
+            return
         self._drop(connection, why, out, abort=True)
         self._ended(connection, self._carried_by.pop(connection.key), Closed(kind, reason=why), now, out)
 
