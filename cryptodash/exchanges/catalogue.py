@@ -72,6 +72,8 @@ class CatalogueReader:
         self._failures = 0
         self._read_error: UpstreamError | None = None
         """What the last reading met (``error`` may be a probe's)."""
+        self._busy_at = float("-inf")
+        """When last somebody wanted something of the venue, as far as is known: no probe was due then."""
         self._began_at: float | None = None
         self._timers: dict[str, Any] = {}
         self._reading: Deferred[None] | None = None
@@ -80,8 +82,11 @@ class CatalogueReader:
 
     @property
     def is_good(self) -> bool:
-        """Whether the venue's REST side answered lately and as it should."""
-        return self.error is None and self.good_at is not None and self._clock.monotonic() - self.good_at <= FRESH
+        """Whether the venue's REST side answered lately and as it should, the time left out in which nobody asked it
+        because its streams were in use."""
+        if self.error is not None or self.good_at is None:
+            return False
+        return self._clock.monotonic() - max(self.good_at, self._busy_at) <= FRESH
 
     def start(self) -> None:
         self._later("probe", PROBE_EVERY, self._probe)
@@ -176,7 +181,10 @@ class CatalogueReader:
 
     def _probe(self) -> None:
         self._later("probe", PROBE_EVERY, self._probe)
-        if self._idle() and self._reading is None and self._probing is None and self._catalogue.loaded(self._market):
+        is_idle = self._idle()
+        if not is_idle:
+            self._busy_at = self._clock.monotonic()
+        if is_idle and self._reading is None and self._probing is None and self._catalogue.loaded(self._market):
             self._probing = Deferred.fromCoroutine(self._probe_once())
             self._probing.addBoth(self._probed)
 

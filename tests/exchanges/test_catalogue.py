@@ -455,12 +455,23 @@ def test_a_success_speaks_for_the_venue_for_a_while(passed: float, error: Except
     desk = Desk()
     assert not desk.reader.is_good
     desk.reader.start()
-    if error is not None:
-        desk.idle = True
-        desk.fetcher.answers["/time"] = error
+    desk.idle = True
+    desk.fetcher.answers["/time"] = HOLD if error is None else error
     desk.pass_time(passed)
     assert desk.reader.is_good is good
     assert desk.reader.error is error
+
+
+def test_a_venue_that_was_in_use_is_not_down_the_moment_nobody_wants_it() -> None:
+    desk = Desk()
+    desk.reader.start()
+    desk.pass_time(10 * PROBE_EVERY)
+    desk.idle = True
+    assert "/time" not in desk.paths, "there was no reason to ask"
+    assert desk.reader.is_good
+    desk.fetcher.answers["/time"] = HOLD
+    desk.pass_time(FRESH + 1.0)
+    assert not desk.reader.is_good
 
 
 def test_a_probe_tells_of_recovery() -> None:

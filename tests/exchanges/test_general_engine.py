@@ -11,6 +11,7 @@ from cryptodash.core.errors import UpstreamError
 from cryptodash.core.events import Candle, Cause, State, Trade
 from cryptodash.core.instruments import Catalogue
 from cryptodash.exchanges.adapter.book_rules import BookRules, Chaining, SnapshotSource
+from cryptodash.exchanges.adapter.messages import Message, Readers
 from cryptodash.exchanges.adapter.venue import Rate
 from cryptodash.exchanges.connections.commands import BookChanged
 from cryptodash.testing import wire
@@ -117,6 +118,50 @@ def test_a_hole_in_the_count_of_a_connections_frames_loses_everything_on_it() ->
     bench.advance(3)
     bench.frame(wire.numbered(0, snapshot))
     assert bench.state(BOOK) is State.LIVE, "a new connection counts anew"
+
+
+def test_a_book_that_only_the_connections_count_checks_begins_anew_when_the_new_connection_fails() -> None:
+    bench = Bench(MadeUpVenue(habits=Habits(books=BookRules(SnapshotSource.STREAM, Chaining.CONNECTION))))
+    bench.want(BOOK, TRADES)
+    old = bench.only
+    snapshot = wire.book("book5:BTCUSDT", None, None, {"99": "1"}, {"101": "1"}, snapshot=True)
+    bench.frame(wire.numbered(0, snapshot))
+    bench.advance(1)
+    bench.frame(wire.numbered(1, wire.restarting()))
+    new = next(each for each in bench.servers.values() if each is not old)
+    bench.advance(1)
+    bench.frame(wire.numbered(0, snapshot), new)
+    bench.advance(1.5)
+    assert bench.gone == [], "the book has changed over, the trades have not"
+    bench.frame(wire.numbered(2, wire.book("book5:BTCUSDT", None, None, {"98": "2"}, {})), old)
+    bench.close(new)
+    bench.frame(wire.numbered(3, wire.book("book5:BTCUSDT", None, None, {"97": "2"}, {})), old)
+    assert not bench.state(BOOK).is_good, "the old connection's 98 was dropped, and the new one never brought it"
+    bench.advance(2)
+    assert requests(old, "unsub"), "a snapshot comes only at the beginning"
+    whole = wire.book("book5:BTCUSDT", None, None, {"99": "1", "98": "2", "97": "2"}, {"101": "1"}, snapshot=True)
+    bench.frame(wire.numbered(4, whole), old)
+    assert bench.state(BOOK) is State.LIVE
+
+
+class NumberedLast(MadeUpVenue):
+    """Says what a frame brings before its number."""
+
+    def read(self, endpoint: str, frame: bytes, readers: Readers) -> list[Message]:
+        return [*reversed(super().read(endpoint, frame, readers))]
+
+
+def test_a_frame_may_bring_two_reasons_to_give_its_connection_up() -> None:
+    rules = BookRules(SnapshotSource.STREAM, Chaining.CONNECTION)
+    bench = Bench(NumberedLast(evolve(LIMITS, requests=Rate(1, 3600.0)), Habits(books=rules)))
+    bench.want(BOOK)
+    snapshot = wire.book("book5:BTCUSDT", None, None, {"99": "1"}, {"101": "1"}, snapshot=True)
+    bench.frame(wire.numbered(0, snapshot))
+    bench.frame(wire.numbered(5, wire.book("book5:BTCUSDT", None, None, {"105": "1"}, {})))
+    assert [why for _, why in bench.gone] == ["requests"], "crossed, and frames are missing as well"
+    bench.advance(3)
+    bench.frame(wire.numbered(0, snapshot))
+    assert bench.state(BOOK) is State.LIVE
 
 
 def test_a_heartbeat_may_be_no_json() -> None:
