@@ -9,9 +9,7 @@ from random import Random
 from cryptodash.core.events import Cause
 from cryptodash.core.instruments import MarketType
 from cryptodash.core.tally import Tally
-from cryptodash.exchanges.adapter.book_rules import Chaining
 from cryptodash.exchanges.adapter.messages import Message
-from cryptodash.exchanges.adapter.plan import Part
 from cryptodash.exchanges.adapter.venue import Hosts, IVenue
 from cryptodash.exchanges.connections.acknowledgements import Acknowledgements
 from cryptodash.exchanges.connections.commands import Closed, Disconnect, Output, Send
@@ -152,11 +150,10 @@ class Allocation:
         rollover = group.rollover
         what = ending(is_incoming=connection is rollover.incoming, incoming=rollover.incoming)
         if what is Ending.FALL_BACK:
-            moved = rollover.give_up(group.active)
+            rollover.give_up(group.active)
             retry = rollover.backoff.ended(how, 0.0, False, ban=ban_of(self._venue, how))
             rollover.due_at = now + max(retry.delay(self._random), ROLL_SPACING)
             self._turn.ended(group, "failed", now)
-            self._begin_uncounted_books(group, moved, now, out)
             return
         lived = 0.0 if connection.opened_at is None else now - connection.opened_at
         alternative = self._venue.alternative.get(group.endpoint.market, "")
@@ -171,19 +168,6 @@ class Allocation:
         if self._turn.is_of(group):
             self._turn.ended(group, "gap", now)
         group.lost(retry.cause, retry.reason, now, out)
-
-    def _begin_uncounted_books(
-        self, group: StreamGroup, moved: Iterable[Stream], now: float, out: list[Output]
-    ) -> None:
-        """Books of which the old connection's frames were dropped, where only the count of a connection's frames would
-        tell that something is missing: they begin anew."""
-        if self._venue.book_rules[group.endpoint.market].chaining is not Chaining.CONNECTION:
-            return
-        books = [each for each in moved if Part.BOOK in each.parts]
-        Stream.tell_all([each for each in books if each.lost(Cause.GAP, now)], out)
-        for stream in books:
-            stream.carried_by(group.active)
-            self.resubscribe(stream, now, out)
 
     # -- what is due
 

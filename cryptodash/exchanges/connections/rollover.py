@@ -122,15 +122,12 @@ class Rollover:
         incoming, self.incoming = self.incoming, None
         return incoming
 
-    def give_up(self, active: Connection | None) -> list[Stream]:
-        """The new connection is gone: the old one counts for everything again. Returns what had changed over: what the
-        old one brought of that meanwhile has been dropped."""
-        moved = [each for each in self.streams.values() if each.source is self.incoming]
+    def give_up(self, active: Connection | None) -> None:
+        """The new connection is gone: the old one counts for everything again."""
         self.incoming = None
         self._held.clear()
         for stream in self.streams.values():
             stream.carried_by(active)
-        return moved
 
     def reset(self) -> None:
         """There is no connection at all."""
