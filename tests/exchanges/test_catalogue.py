@@ -18,6 +18,7 @@ from cryptodash.core.errors import UpstreamError
 from cryptodash.core.instruments import Catalogue, Instrument, MarketType
 from cryptodash.exchanges.adapter.messages import BadFrame
 from cryptodash.exchanges.adapter.plan import Purpose, RestRequest
+from cryptodash.exchanges.adapter.venue import RestLimits
 from cryptodash.exchanges.catalogue import FRESH, HOURLY, LEAST_GAP, MAX_PAGES, PROBE_EVERY, CatalogueReader
 from cryptodash.testing.network import MemoryNetwork
 from cryptodash.testing.venue import SPOT, MadeUpVenue, make_instrument
@@ -433,6 +434,18 @@ def test_the_venue_is_probed_only_while_idle_loaded_and_not_read(
         desk.reader.begin()
     desk.pass_time(3 * PROBE_EVERY)
     assert desk.paths.count("/time") == probes
+
+
+def test_probes_take_little_of_a_budget_that_is_counted_by_the_hour() -> None:
+    venue = PagedVenue()
+    venue.rest_limits = {"": RestLimits(96, HOURLY)}
+    desk = Desk(venue, {"/page/1": page("BTC-USDT"), "/time": b"{}"})
+    desk.reader.start()
+    desk.idle = True
+    for _ in range(60):
+        desk.pass_time(HOURLY / 60)
+        assert desk.reader.is_good
+    assert 3 <= desk.paths.count("/time") <= 9
 
 
 def test_probes_do_not_overlap() -> None:

@@ -86,7 +86,7 @@ class BookStream:
         meters: BookMeters,
     ) -> None:
         self.spec = spec
-        self.book = OrderBook(rules, tier=spec.depth)
+        self.book = OrderBook(rules, tier=spec.depth, instrument=spec.instrument)
         self.stream: Stream | None = None
         self.cause: Cause | None = None
         """Why the book is not synced, once it was."""
