@@ -3,6 +3,7 @@ and the order in which it starts and stops."""
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from random import Random
@@ -159,7 +160,9 @@ class Web(Service):
 def _address(port: IListeningPort) -> str:
     """``127.0.0.1:8080``, or what else the kind of socket has for a name."""
     address: Any = port.getHost()
-    return f"{address.host}:{address.port}" if hasattr(address, "port") else str(getattr(address, "name", address))
+    if hasattr(address, "port"):
+        return f"{address.host}:{address.port}"
+    return os.fsdecode(address.name) if getattr(address, "name", None) else str(address)
 
 
 def _spoken(endpoint: str) -> str:

@@ -122,9 +122,11 @@ class Config:
     allowed_origins: tuple[str, ...] = setting(origins, "browser origins that may open /ws; '*' is any", "*")
     cors_origins: tuple[str, ...] = setting(origins, "browser origins that may read REST; '*' is any", "*")
     trusted_proxies: tuple[str, ...] = setting(
-        networks, "networks whose X-Forwarded-For is believed, separated by commas", ""
+        networks,
+        "networks whose X-Forwarded-For is believed, separated by commas; unix: the peer of a unix socket",
+        "",
     )
-    """Networks in CIDR notation."""
+    """Networks in CIDR notation, ``unix`` for the peer of a unix socket."""
     tls_cert: str = setting(str, "certificate chain file (PEM); with TLS_KEY the server speaks TLS itself", "")
     tls_key: str = setting(str, "private key file (PEM)", "")
     https_proxy: str = setting(

@@ -150,11 +150,19 @@ def bind_address(text: str) -> str:
     return f"{kind}:{int(port)}:interface={str(address).replace(':', chr(92) + ':')}"
 
 
+UNIX_PEER = "unix"
+"""Stands for the peer of a unix socket among networks: it has no IP address."""
+
+
 def networks(text: str) -> tuple[str, ...]:
+    """Networks in CIDR notation, and ``unix`` (nginx writes ``unix:``) as that word."""
     try:
-        return tuple(str(ipaddress.ip_network(part, strict=False)) for part in words(text))
+        return tuple(
+            UNIX_PEER if part.lower().rstrip(":") == UNIX_PEER else str(ipaddress.ip_network(part, strict=False))
+            for part in words(text)
+        )
     except ValueError as error:
-        raise ValueError(f"IP addresses or networks such as 10.0.0.0/8, separated by commas ({error})") from None
+        raise ValueError(f"IP addresses, networks such as 10.0.0.0/8, or unix, separated by commas ({error})") from None
 
 
 def url(*schemes: str) -> Callable[[str], str]:
