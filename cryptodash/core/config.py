@@ -49,6 +49,12 @@ class Limits:
         whole(4096, 2**26), "kernel send buffer of a client's socket, bytes (4096-67108864)", "131072"
     )
     request_deadline_s: float = setting(seconds(1, 600), "time a request may take to arrive, seconds (1-600)", "10")
+    keep_alive_s: float = setting(
+        seconds(1, 7200),
+        "time an idle HTTP connection is kept for its next request; more than the balancer keeps its own, "
+        "seconds (1-7200)",
+        "75",
+    )
     max_body_bytes: int = setting(whole(0, 2**26), "largest request body, bytes (0-67108864)", "65536")
     rest_held_topics: int = setting(whole(1, 100_000), "topics held by REST requests at a time (1-100000)", "200")
     rest_held_topics_per_ip: int = setting(whole(1, 100_000), "the same from one address (1-100000)", "20")
