@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from attrs import field, frozen
 
+from cryptodash.core.proxies import proxy_url
 from cryptodash.core.settings import (
     Setting,
     bind_address,
@@ -136,10 +137,19 @@ class Config:
     tls_cert: str = setting(str, "certificate chain file (PEM); with TLS_KEY the server speaks TLS itself", "")
     tls_key: str = setting(str, "private key file (PEM)", "")
     https_proxy: str = setting(
-        url("http"),
-        "HTTP proxy for connections to venues (CONNECT): http://[user:password@]host:port",
+        proxy_url,
+        "HTTP proxy for TLS connections to venues (CONNECT): [http[s]://][user:password@]host:port (alias https_proxy)",
         "",
         is_secret=True,
+        aliases={"https_proxy": proxy_url},
+        is_ambient=True,
+    )
+    no_proxy: str = setting(
+        str,
+        "hosts reached without HTTPS_PROXY, separated by commas: a name and all below it, an IP address or network, "
+        "each perhaps with :port; '*' is any (alias no_proxy)",
+        "",
+        aliases={"no_proxy": str},
     )
     limits: Limits = field(factory=Limits)
     warnings: tuple[str, ...] = ()

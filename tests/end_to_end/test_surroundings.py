@@ -19,6 +19,9 @@ from tests.end_to_end.processes import ROOT, Process, get, run
 LOOKUPS_HANG = "import socket, threading; socket.getaddrinfo = lambda *_, **__: threading.Event().wait(60)"
 """A name service that does not answer: before Twisted takes the function for its thread pool."""
 
+LOOKUPS_TELL = "import socket; socket.getaddrinfo = lambda host, *_, **__: print('looked up', host, flush=True) or []"
+"""A name service that knows no name, and shows which it was asked for."""
+
 
 @pytest.fixture
 def processes() -> Iterator[list[Process]]:
@@ -110,3 +113,33 @@ def test_a_daemon_takes_its_pid_file_along_although_a_lookup_hangs(tmp_path: Pat
         os.close(ended)
     assert not (tmp_path / "twistd.pid").exists()
     assert "Server Shut Down" in (tmp_path / "d.log").read_text(), "the log is complete"
+
+
+@pytest.mark.parametrize(
+    "proxy", ["proxy.corp:3128", "https://proxy.corp:3128", "socks5h://127.0.0.1:1080", "nonsense nonsense"]
+)
+def test_no_proxy_of_the_environment_keeps_a_demo_from_starting(proxy: str, tmp_path: Path) -> None:
+    done = run("cryptodash", "check-config", cwd=tmp_path, DEMO="true", HTTPS_PROXY=proxy)
+    assert done.returncode == 0, done
+    assert "the settings are good" in done.stdout
+
+
+def test_hosts_of_no_proxy_are_reached_directly_and_others_by_the_proxy(
+    tmp_path: Path, processes: list[Process]
+) -> None:
+    server = Process(
+        "-n",
+        "--pidfile=",
+        "cryptodash",
+        cwd=tmp_path,
+        first=LOOKUPS_TELL,
+        BIND_ADDR="127.0.0.1:0",
+        EXCHANGES="binance",
+        HTTPS_PROXY="",
+        https_proxy="proxy.corp:3128",
+        no_proxy="api.binance.com",
+    )
+    processes.append(server)
+    server.line("looked up api.binance.com")
+    server.line("looked up proxy.corp")
+    assert not any("looked up fapi" in line for line in server.lines)
