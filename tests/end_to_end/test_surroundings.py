@@ -8,12 +8,14 @@ import os
 import select
 import signal
 import socket
+import ssl
 from collections.abc import Iterator
 from pathlib import Path
 from time import monotonic
 
 import pytest
 
+from cryptodash.testing.authority import Authority
 from tests.end_to_end.processes import ROOT, Process, get, run
 
 LOOKUPS_HANG = "import socket, threading; socket.getaddrinfo = lambda *_, **__: threading.Event().wait(60)"
@@ -143,3 +145,21 @@ def test_hosts_of_no_proxy_are_reached_directly_and_others_by_the_proxy(
     server.line("looked up api.binance.com")
     server.line("looked up proxy.corp")
     assert not any("looked up fapi" in line for line in server.lines)
+
+
+def test_a_client_that_has_only_the_root_verifies_the_server(tmp_path: Path, processes: list[Process]) -> None:
+    root = Authority()
+    middle = Authority(root)
+    leaf, key = middle.files("market.example")
+    (tmp_path / "fullchain.pem").write_text(leaf + middle.pem)
+    (tmp_path / "key.pem").write_text(key)
+    files = {"TLS_CERT": "fullchain.pem", "TLS_KEY": "key.pem"}
+    server = Process("-n", "--pidfile=", "cryptodash", cwd=tmp_path, BIND_ADDR="127.0.0.1:0", **files)
+    processes.append(server)
+    trusting = ssl.create_default_context(cadata=root.pem)
+    with (
+        socket.create_connection(("127.0.0.1", server.port()), timeout=5) as connection,
+        trusting.wrap_socket(connection, server_hostname="market.example") as client,
+    ):
+        client.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert client.recv(100).startswith(b"HTTP/1.1 200")
