@@ -82,7 +82,7 @@ class VenueService(Service):
         self._inlet = inlet
         self._reactor = reactor
         self._clock = clock
-        self._dialer = dialer or Dialer(reactor, config.https_proxy)
+        self._dialer = dialer or Dialer(reactor, config.https_proxy, no_proxy=config.no_proxy)
         self._pool = HTTPConnectionPool(reactor)
         self._pool.maxPersistentPerHost = 4
         self._rest = RestClient(
@@ -94,7 +94,8 @@ class VenueService(Service):
         meters = Meters(tally, venue.id)
         self._sockets = Sockets(self._dialer, reactor, clock, meters, self._events(), venue.limits)
         self._register(meters)
-        self._tasks: set[Deferred[None]] = set()
+        self._tasks: set[Deferred[Any]] = set()
+        """Requests under way, which end with the service."""
         self._unknown: set[str] = set()
         carry_out: dict[type, Callable[[Any], None]] = {
             Connect: self._sockets.connect,
@@ -247,7 +248,7 @@ class VenueService(Service):
                 raise UpstreamError("rejected", f"{which} has no {topic.symbol}")
             raise UpstreamError("disconnected", f"{which} is not loaded yet")
         request = self._venue.candles_request(topic, instrument, limit, end_ms)
-        body = await self._rest.fetch(request)
+        body = await self._fetched(request)
         try:
             bars = reading(self._venue.read_candles, request, body)
         except BadFrame as error:
@@ -255,6 +256,21 @@ class VenueService(Service):
         self._engine.left_out(CANDLE, left_out_of(bars), instrument.native)
         wanted = [bar for bar in bars if end_ms is None or bar.open_time <= end_ms]
         return candles_of(topic, wanted, self._engine.venue_ms(), self._clock.wall_ms())[-limit:]
+
+    async def _fetched(self, request: RestRequest) -> bytes:
+        """The body of an answer that somebody outside waits for; the end of the service is an ``UpstreamError``."""
+        if self._runner.ended:
+            raise UpstreamError("disconnected", f"{self.exchange} has stopped")
+        task = Deferred.fromCoroutine(self._rest.fetch(request))
+        self._tasks.add(task)
+        try:
+            return await task
+        except CancelledError:
+            if self._runner.ended:
+                raise UpstreamError("disconnected", f"{self.exchange} has stopped") from None
+            raise
+        finally:
+            self._tasks.discard(task)
 
     async def refresh_catalogue(self) -> int:
         error: UpstreamError | None = None

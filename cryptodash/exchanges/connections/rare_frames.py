@@ -4,6 +4,7 @@ bring."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 
 from cryptodash.core.errors import ZeroRejected
 from cryptodash.core.tally import Labels, Tally
@@ -115,10 +116,8 @@ class RareFrames:
     def _stream_of(self, connection: Connection, frame: bytes) -> Stream | None:
         """Whose frame this is, which cannot be read: the venue's ``read`` says so by the reader that it asks for."""
         readers = _LastAsked(connection.readers)
-        try:
+        with suppress(Exception):  # whatever it raised the first time
             self._venue.read(connection.endpoint.key, frame, readers)
-        except Exception:  # as it did the first time
-            return connection.routes.get(readers.name)
         return connection.routes.get(readers.name)
 
     def unreadable(
@@ -139,7 +138,7 @@ class RareFrames:
                 self._left_out.add(kind_of(stream.parts), ((stream.name, str(error)),))
                 return
         too_many = self._errors.bad_frame(connection, stream, error, frame, now)
-        if too_many and connection.key in self._allocation.connections:
+        if too_many:
             self._allocation.replace(connection, "poison", now, out)
             self._allocation.touched = True
 
