@@ -77,9 +77,11 @@ class IRecordingReader(Interface):
         """What a client's message asks for; None for one that is no request. Names that are no texts are passed
         over."""
 
-    def read_data(message: Mapping[str, Any], text: str, requested: Sequence[str]) -> tuple[str, str] | None:
-        """(stream, frame) of a recorded data frame, ``message`` being what ``text`` says; None for everything else,
-        answers above all.
+    def read_data(
+        message: Mapping[str, Any] | Sequence[Any], text: str, requested: Sequence[str]
+    ) -> tuple[str, str] | None:
+        """(stream, frame) of a recorded data frame, ``message`` being what ``text`` says, an object or an array; None
+        for everything else, answers above all. Frames that are neither are passed over without a call.
 
         ``requested`` are the streams the recorder asked for: the one way to know the stream of a frame that does not
         say it. The frame is ``text``, in the form that a client of the stream gets.
