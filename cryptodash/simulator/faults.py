@@ -52,17 +52,21 @@ FAULTS: dict[str, FaultKind] = {
         needs_symbol=True,
     ),
     "silent-venue": FaultKind(
-        "no data and no answers on any connection; pings and pongs go on",
+        "no data and no answers (to pings in JSON neither) on any connection; WebSocket pings and pongs go on",
         "connections that are alive and say nothing",
     ),
     "skip": FaultKind(
-        "lose one book frame of each matching stream",
+        "lose one book frame of each matching stream, not of those that a new subscriber gets first",
         "a sequence gap in the book",
         per_symbol=True,
     ),
-    "duplicate": FaultKind("send every frame twice", "no difference: the second one changes nothing", per_symbol=True),
+    "duplicate": FaultKind(
+        "send every frame of data twice, those that a new subscriber gets first as well; answers come once",
+        "no difference: the second one changes nothing",
+        per_symbol=True,
+    ),
     "reorder": FaultKind(
-        "swap every two frames of a stream",
+        "swap every two frames of a stream, after those that a new subscriber gets first",
         "sequence gaps in books, trades that come late",
         per_symbol=True,
     ),
@@ -147,14 +151,12 @@ class Fault:
         """Whether something of a market is concerned; None is the whole host."""
         return self.market is None or market is None or self.market is market
 
-    def shape(self, stream: Stream, payload: str) -> Iterable[str]:
-        """The frames that go out in the place of this one."""
+    def shape(self, stream: Stream, payload: str, *, opening: bool) -> Iterable[str]:
+        """The frames that go out in the place of this one. ``opening``: one that a new subscriber gets first."""
         shape = _SHAPES.get(self.name)
-        return (
-            (payload,)
-            if shape is None or not self.covers(stream.market, stream.native)
-            else shape(self, stream, payload)
-        )
+        if shape is None or (opening and self.name not in _SHAPE_OPENINGS):
+            return (payload,)
+        return shape(self, stream, payload) if self.covers(stream.market, stream.native) else (payload,)
 
     def _swallow(self, stream: Stream, payload: str) -> Iterable[str]:
         return ()
@@ -214,6 +216,9 @@ _SHAPES: dict[str, Callable[[Fault, Stream, str], Iterable[str]]] = {
     "reorder": Fault._reorder,
     "garbage": Fault._spoil,
 }
+_SHAPE_OPENINGS = ("duplicate", "garbage")
+"""Those that treat what a new subscriber gets first like any frame. The others remember something of a stream for all
+its subscribers (and a silence lets nobody begin at all)."""
 
 
 class ActiveFaults:
@@ -243,9 +248,9 @@ class ActiveFaults:
         """Whether a fault of one of these names runs for the instrument."""
         return any(fault.name in names and fault.covers(market, native) for fault in self._running)
 
-    def shape(self, stream: Stream, payload: str) -> Sequence[str]:
-        """The frames that go out in the place of this one."""
+    def shape(self, stream: Stream, payload: str, *, opening: bool = False) -> Sequence[str]:
+        """The frames that go out in the place of this one. ``opening``: one that a new subscriber gets first."""
         payloads = [payload]
         for fault in self._running:
-            payloads = [shaped for each in payloads for shaped in fault.shape(stream, each)]
+            payloads = [shaped for each in payloads for shaped in fault.shape(stream, each, opening=opening)]
         return payloads

@@ -195,7 +195,8 @@ class VenueHost(HostBehaviour):
             self._owed[session, stream] = None
             return
         for frame in stream.feed.opening(self.clock.wall_ms()):
-            self.deliver(session, stream, frame)
+            for each in self.faults.shape(stream, frame, opening=True):
+                self.deliver(session, stream, each)
 
     def unsubscribe(self, session: ClientSession, name: str) -> bool:
         """False if the session had asked for no such stream."""

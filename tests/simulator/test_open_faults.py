@@ -5,14 +5,6 @@ from __future__ import annotations
 import pytest
 
 
-@pytest.mark.xfail(strict=True, reason="opening frames pass by the faults")
-def test_duplicate_sends_the_first_snapshot_twice_as_well(world) -> None:
-    world.simulator.faults.start("bybit", "duplicate", seconds=30)
-    wire = world.connect("bybit", "/v5/public/linear")
-    wire.say({"op": "subscribe", "args": ["orderbook.50.BTCUSDT"]})
-    assert [frame["type"] for frame in wire.take() if "topic" in frame] == ["snapshot"] * 2
-
-
 @pytest.mark.xfail(strict=True, reason="the dialect has no bars of a second; the venue's document lists them for spot")
 def test_spot_has_bars_of_a_second(world) -> None:
     wire = world.connect("binance-spot", "/ws/btcusdt@kline_1s")

@@ -172,6 +172,35 @@ def test_duplicate_sends_every_frame_twice(world) -> None:
     assert numbers[::2] == numbers[1::2]
 
 
+def test_duplicate_sends_the_first_snapshot_twice_as_well(world) -> None:
+    world.simulator.faults.start("bybit", "duplicate", seconds=30)
+    wire = world.connect("bybit", "/v5/public/linear")
+    wire.say({"op": "subscribe", "args": ["orderbook.50.BTCUSDT"]})
+    assert [frame["type"] for frame in wire.take() if "topic" in frame] == ["snapshot"] * 2
+
+
+def test_garbage_comes_between_first_snapshots_as_well(world) -> None:
+    world.simulator.faults.start("bybit", "garbage", seconds=30)
+    wire = world.connect("bybit", "/v5/public/linear")
+    wire.say({"op": "subscribe", "args": [f"orderbook.{depth}.BTCUSDT" for depth in (1, 50, 200, 1000)]})
+    frames = [frame for frame in wire.frames if '"success"' not in frame]
+    assert len(frames) == 5
+    assert len([frame for frame in frames if '"snapshot"' in frame]) == 4
+
+
+@pytest.mark.parametrize("fault", ["skip", "reorder"])
+def test_the_first_snapshot_comes_first_and_is_not_the_frame_that_is_lost(world, fault: str) -> None:
+    world.simulator.faults.start("bybit", fault, seconds=30)
+    wire = world.connect("bybit", "/v5/public/linear")
+    wire.say({"op": "subscribe", "args": ["orderbook.50.BTCUSDT"]})
+    world.run(3)
+    frames = [frame for frame in wire.take() if "topic" in frame]
+    first = frames[0]["data"]["u"]
+    assert [frame["type"] for frame in frames[:3]] == ["snapshot", "delta", "delta"]
+    expected = {"skip": [first + 2, first + 3], "reorder": [first + 2, first + 1]}
+    assert [frame["data"]["u"] for frame in frames[1:3]] == expected[fault]
+
+
 def test_reorder_swaps_frames_and_loses_none(world) -> None:
     wire = world.connect("binance-spot", SPOT_BOOK)
     world.simulator.faults.start("binance", "reorder", "BTC-USDT", seconds=5)
