@@ -11,7 +11,7 @@ from functools import partial
 from math import ceil
 from random import Random
 
-from attrs import frozen
+from attrs import evolve, frozen
 from twisted.internet.interfaces import IReactorTime
 
 from cryptodash.core.instruments import MarketType
@@ -30,6 +30,7 @@ SLOW_BY = 2.0
 SHORT_LIFE = 10.0
 """Seconds a connection lives under the fault ``cut24h``."""
 _OLD_LEVELS = 1_000
+Sides = tuple[Sequence[tuple[int, int]], Sequence[tuple[int, int]]]
 _SILENCES = ("silent", "silent-venue", "delist")
 
 
@@ -48,11 +49,14 @@ class HostEnvironment:
 
 @frozen
 class BookImage:
-    """A book at one moment: the id of its last change, and (price, size) levels, best first."""
+    """A book at one moment: the id of its last change, (price, size) levels, best first, the venue's time (ms), and
+    ``number`` as ``HostBehaviour.book_number``."""
 
     last: int
     bids: Sequence[tuple[int, int]]
     asks: Sequence[tuple[int, int]]
+    time: int
+    number: int
 
 
 class VenueHost(HostBehaviour):
@@ -257,9 +261,13 @@ class VenueHost(HostBehaviour):
         for fault in self.faults:
             image = fault.memory.get(instrument)
             if fault.name == "old-snapshot" and isinstance(image, BookImage):
-                return BookImage(image.last, image.bids[:count], image.asks[:count])
-        instrument.catch_up(self.clock.wall_ms())
-        return BookImage(instrument.update_id, *instrument.shown_levels(count))
+                return evolve(image, bids=image.bids[:count], asks=image.asks[:count])
+        now = self.clock.wall_ms()
+        instrument.catch_up(now)
+        return self._image(instrument, instrument.shown_levels(count), now)
+
+    def _image(self, instrument: SimulatedInstrument, levels: Sides, now: int) -> BookImage:
+        return BookImage(instrument.update_id, *levels, now, self.book_number(instrument))
 
     # --- faults ---
 
@@ -312,8 +320,9 @@ class VenueHost(HostBehaviour):
                 market.get(each.native) for each in market.specs if fault.covers(market_type, each.native)
             ]:
                 if instrument is not None and fault.name == "old-snapshot":
-                    instrument.catch_up(self.clock.wall_ms())
-                    fault.memory[instrument] = BookImage(instrument.update_id, *instrument.book.levels(_OLD_LEVELS))
+                    now = self.clock.wall_ms()
+                    instrument.catch_up(now)
+                    fault.memory[instrument] = self._image(instrument, instrument.book.levels(_OLD_LEVELS), now)
 
     def _spread_faults(self) -> None:
         """Tell sessions and instruments what holds for them now."""

@@ -224,6 +224,24 @@ def test_old_snapshots_are_older_than_the_streams(world) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("host", "path", "query"),
+    [
+        ("binance-spot", "/api/v3/depth", {"symbol": "BTCUSDT"}),
+        ("binance-perpetual", "/fapi/v1/depth", {"symbol": "BTCUSDT"}),
+        ("bybit", "/v5/market/orderbook", {"category": "linear", "symbol": "BTCUSDT"}),
+    ],
+)
+def test_old_snapshots_are_old_in_every_member(world, host: str, path: str, query: dict[str, str]) -> None:
+    if host == "bybit":
+        world.connect(host, "/v5/public/linear").say({"op": "subscribe", "args": ["orderbook.1000.BTCUSDT"]})
+    first = world.json(host, path, **query)
+    world.simulator.faults.start(host.partition("-")[0], "old-snapshot", "BTC-USDT", seconds=5)
+    world.run(3)
+    later = world.json(host, path, **query)
+    assert later.get("result", later) == first.get("result", first)
+
+
 def test_crossed_books_show_a_bid_above_the_ask_and_recover(world) -> None:
     wire = world.connect("binance-spot", "/stream", {"streams": "btcusdt@bookTicker/btcusdt@depth@100ms"})
     world.run(2)

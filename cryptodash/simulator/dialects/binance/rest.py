@@ -176,9 +176,7 @@ class BinanceHost(BinanceWebSocket):
         image = self.book_image(instrument, count)
         if self.is_spot:
             return messages.partial_depth(instrument.spec, image.last, image.bids, image.asks).encode()
-        return rest_messages.depth_usdm(
-            instrument.spec, self.clock.wall_ms(), image.last, image.bids, image.asks
-        ).encode()
+        return rest_messages.depth_usdm(instrument.spec, image.time, image.last, image.bids, image.asks).encode()
 
     def _klines_weight(self, query: Query) -> int:
         if self.is_spot:
