@@ -249,7 +249,7 @@ class SimulatedInstrument:
         trade = Trade(self.trade_id, self.time, price, size, buy, self.order_id, self.update_id, self.tick_direction)
         self.trades.append(trade)
         self.changes.trades.append(trade)
-        self.candles.minute.add(price, size, buy, trade.id)
+        self.candles.add(price, size, buy, trade.id)
 
     def _churn(self, elapsed: int) -> None:
         """Orders come and go behind the best price, most of them near it."""

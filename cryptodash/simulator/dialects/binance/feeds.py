@@ -130,25 +130,25 @@ class Tops:
 
 
 class Klines:
-    """``kline_<i>``: the running bar at its pace, and the last word on a bar that closed."""
+    """``kline_<i>``: the running bar at its pace, and the last word on a bar that closed. Of seconds that word alone:
+    one frame a second, whether there was a trade or not."""
 
     def __init__(self, instrument: SimulatedInstrument, interval: str, every: int) -> None:
         self._instrument = instrument
         self._interval = interval
         self._timer = SendTimer(every)
-        self._open = opens(interval, instrument.candles.minute.start)
-        self._sent = ""
+        self._open = opens(interval, instrument.candles.running)
 
     def opening(self, now: int) -> Sequence[str]:
         return ()
 
     def frames(self, now: int) -> Sequence[str]:
         frames = []
-        minute = self._instrument.candles.minute.start
-        while closes(self._interval, self._open) <= minute:
+        running = self._instrument.candles.running
+        while closes(self._interval, self._open) <= running:
             frames.append(self._frame(now, closed=True))
             self._open = closes(self._interval, self._open)
-        if self._timer.due(now):
+        if self._interval != "1s" and self._timer.due(now):
             frames.append(self._frame(now, closed=False))
         return [frame for frame in frames if frame]
 

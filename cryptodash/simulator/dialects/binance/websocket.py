@@ -41,6 +41,7 @@ class BinanceWebSocket(VenueHost):
         super().__init__(environment)
         (self.market,) = environment.markets.values()
         self.is_spot = self.market.market is SPOT
+        self.intervals = [each for each in INTERVALS if self.is_spot or each != "1s"]
         # Spot: a ping every 20 s, the pong within a minute. USD-M: every 3 minutes, within 10.
         self._ping_every, self._pong_within = (20.0, 60.0) if self.is_spot else (180.0, 600.0)
 
@@ -194,7 +195,7 @@ class BinanceWebSocket(VenueHost):
 
     def _kline(self, native: str, kind: str) -> Found | None:
         match = _KLINE(kind)
-        if match is None or match[1] not in INTERVALS:
+        if match is None or match[1] not in self.intervals:
             return None
         interval = match[1]
         return Found(
