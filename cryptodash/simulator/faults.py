@@ -20,7 +20,7 @@ class FaultKind:
     """What a fault does, and ``client_sees``: how a client of the venue notices it.
 
     ``per_symbol``: it can be limited to one instrument; ``needs_symbol``: it must be. ``once``: it happens at its start
-    and is over, so that it takes no seconds.
+    and is over, so that it takes no seconds. ``options``: what may be said of it besides, of ``OPTIONS``.
     """
 
     does: str
@@ -28,13 +28,20 @@ class FaultKind:
     per_symbol: bool = False
     needs_symbol: bool = False
     once: bool = False
+    options: Sequence[str] = ()
 
     @property
     def takes(self) -> str:
         """What may be said of it on the command line: ``[SYMBOL] [SECONDS]``."""
         symbol = "SYMBOL" if self.needs_symbol else "[SYMBOL]" if self.per_symbol else ""
-        return " ".join(filter(None, (symbol, "" if self.once else "[SECONDS]")))
+        return " ".join(filter(None, (symbol, "" if self.once else "[SECONDS]", *map(OPTIONS.get, self.options))))
 
+
+OPTIONS = {"stream": "[--stream NAME]", "delay": "[--delay N]"}
+"""Names of what a fault may take besides symbol and seconds, and how that is said on the command line."""
+DEFAULT_DELAY = 5.0
+MAX_DELAY = 60.0
+"""Seconds."""
 
 FAULTS: dict[str, FaultKind] = {
     "drop": FaultKind(
@@ -52,7 +59,7 @@ FAULTS: dict[str, FaultKind] = {
         needs_symbol=True,
     ),
     "silent-venue": FaultKind(
-        "no data and no answers (to pings in JSON neither) on any connection; WebSocket pings and pongs go on",
+        "no data and no answers on any connection, to JSON pings neither; WebSocket pings and pongs go on",
         "connections that are alive and say nothing",
     ),
     "skip": FaultKind(
@@ -61,7 +68,7 @@ FAULTS: dict[str, FaultKind] = {
         per_symbol=True,
     ),
     "duplicate": FaultKind(
-        "send every frame of data twice, those that a new subscriber gets first as well; answers come once",
+        "send every frame of data twice, also those that a new subscriber gets first; answers come once",
         "no difference: the second one changes nothing",
         per_symbol=True,
     ),
@@ -89,7 +96,13 @@ FAULTS: dict[str, FaultKind] = {
         "REST answers that the address is banned, with Retry-After",
         "no REST answers until then; asking earlier breaks a limit",
     ),
-    "slow": FaultKind("every frame and REST answer comes two seconds late", "values that are two seconds old"),
+    "slow": FaultKind(
+        f"every frame and REST answer comes N seconds late ({DEFAULT_DELAY:.0f}), in order, none lost; "
+        "of one symbol or stream its frames alone",
+        "values that are N seconds old",
+        per_symbol=True,
+        options=("stream", "delay"),
+    ),
     "maintenance": FaultKind(
         "announce a shutdown where the venue does so, close with 1012, then refuse connections and requests with 503",
         "closed connections, and a venue that cannot be reached",
@@ -127,8 +140,9 @@ class Fault:
     """A fault that is running.
 
     ``natives`` are the venue's names of the instruments it is limited to, None: all. ``until`` is a time of the
-    reactor. ``garbage`` are the frames that the fault of that name sends. ``memory`` is for what has to be remembered
-    while it runs.
+    reactor. ``garbage`` are the frames that the fault of that name sends. ``stream`` is the one stream it is limited
+    to, as the venue names it, None: all. ``delay``: seconds by which it makes things late. ``memory`` is for what has
+    to be remembered while it runs.
     """
 
     name: str
@@ -138,6 +152,8 @@ class Fault:
     natives: frozenset[str] | None
     until: float
     garbage: Sequence[str] = GARBAGE
+    stream: str | None = None
+    delay: float = 0.0
     call: IDelayedCall | None = None
     memory: dict[object, object] = field(factory=dict)
     _waiting: dict[Stream, str] = field(factory=dict)
@@ -146,6 +162,15 @@ class Fault:
     def covers(self, market: MarketType, native: str) -> bool:
         """Whether an instrument is concerned."""
         return (self.market is None or self.market is market) and (self.natives is None or native in self.natives)
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether it is about some streams only."""
+        return self.natives is not None or self.stream is not None
+
+    def is_about(self, stream: Stream) -> bool:
+        """Whether a stream is concerned."""
+        return self.covers(stream.market, stream.native) and self.stream in (None, stream.name)
 
     def concerns(self, market: MarketType | None) -> bool:
         """Whether something of a market is concerned; None is the whole host."""
@@ -204,6 +229,10 @@ class Fault:
             entry["symbol"] = self.symbol
         if self.market is not None:
             entry["market"] = self.market.value
+        if self.stream is not None:
+            entry["stream"] = self.stream
+        if self.delay:
+            entry["delay"] = self.delay
         return entry
 
 

@@ -25,8 +25,6 @@ from cryptodash.simulator.market import Market
 from cryptodash.simulator.session import ClientSession, ClientTransport
 from cryptodash.simulator.streams import Stream, StreamFeed
 
-SLOW_BY = 2.0
-"""Seconds the fault ``slow`` adds."""
 SHORT_LIFE = 10.0
 """Seconds a connection lives under the fault ``cut24h``."""
 _OLD_LEVELS = 1_000
@@ -200,7 +198,7 @@ class VenueHost(HostBehaviour):
             return
         for frame in stream.feed.opening(self.clock.wall_ms()):
             for each in self.faults.shape(stream, frame, opening=True):
-                self.deliver(session, stream, each)
+                self._dispatch(session, stream, each)
 
     def unsubscribe(self, session: ClientSession, name: str) -> bool:
         """False if the session had asked for no such stream."""
@@ -232,7 +230,14 @@ class VenueHost(HostBehaviour):
         """Give a frame to the stream's subscribers, as the running faults let it."""
         for each in self.faults.shape(stream, payload):
             for session in tuple(stream.sessions):
-                self.deliver(session, stream, each)
+                self._dispatch(session, stream, each)
+
+    def _dispatch(self, session: ClientSession, stream: Stream, payload: str) -> None:
+        """One frame to one session, as late as the stream is."""
+        if stream.delay or session.is_late(stream.name):
+            session.do_late(stream.name, stream.delay, partial(self.deliver, session, stream, payload))
+        else:
+            self.deliver(session, stream, payload)
 
     # --- REST ---
 
@@ -276,7 +281,8 @@ class VenueHost(HostBehaviour):
         return self._delay(self.rest_market(path, query))
 
     def _delay(self, market: MarketType | None) -> float:
-        return SLOW_BY if self.faults.has("slow", market) else 0.0
+        """Seconds by which everything of a market is late; None is the whole host."""
+        return max((fault.delay for fault in self.faults.of(market) if not fault.is_limited), default=0.0)
 
     def is_delisted(self, market: MarketType, native: str) -> bool:
         """Whether the catalogue must say that it is no longer traded."""
@@ -328,6 +334,9 @@ class VenueHost(HostBehaviour):
         """Tell sessions and instruments what holds for them now."""
         for session in self.sessions:
             session.delay = self._delay(session.market)
+        for stream in self.streams.values():
+            late = (fault.delay for fault in self.faults if fault.is_limited and fault.is_about(stream))
+            stream.delay = max(late, default=0.0)
         for market_type, market in self.markets.items():
             for instrument in market.made():
                 instrument.crossed = self.faults.concern(market_type, instrument.spec.native, "crossed")

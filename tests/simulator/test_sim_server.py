@@ -198,7 +198,7 @@ def test_rest_answers_carry_the_used_weight(world) -> None:
 
 
 def test_slow_rest_answers_come_two_seconds_late(world) -> None:
-    world.simulator.faults.start("bybit", "slow", seconds=5)
+    world.simulator.faults.start("bybit", "slow", seconds=5, delay=2)
     client = _Raw()
     flush = _dial(world, "bybit", client)
     client.transport.write(b"GET /v5/market/time HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -292,6 +292,16 @@ def test_the_control_port_lists_starts_and_stops_faults(world) -> None:
     assert _ask(world, "GET", "/ledger") == (200, {"violations": []})
 
 
+def test_the_control_port_takes_and_reports_a_stream_and_a_delay(world) -> None:
+    for said in ({"stream": "btcusdt@trade", "delay": 2.5}, {"symbol": "BTC-USDT"}):
+        wanted = {"exchange": "binance", "fault": "slow", **said}
+        started = {"delay": 5.0, **wanted}
+        assert _ask(world, "POST", "/faults", msgspec.json.encode(wanted), JSON) == (200, {"started": started})
+    assert len(_ask(world, "GET", "/faults")[1]["active"]) == 2
+    assert _ask(world, "POST", "/faults", b'{"stream":"btcusdt@trade","stop":true}', JSON) == (200, {"stopped": 1})
+    assert [fault.symbol for fault in world.simulator.faults.active] == ["BTC-USDT"]
+
+
 def test_the_control_port_stops_the_faults_of_one_market(world) -> None:
     for market in MarketType:
         world.simulator.faults.start("binance", "slow", market=market)
@@ -304,6 +314,8 @@ def test_the_control_port_stops_the_faults_of_one_market(world) -> None:
     [
         (b'{"exchange":"binance","fault":"nosuch"}', JSON, "'nosuch' is not one of"),
         (b"{", JSON, "Input data was truncated"),
+        (b'{"exchange":"binance","fault":"slow","delay":1e9}', JSON, "delay must be above 0 and at most 60"),
+        (b'{"exchange":"binance","fault":"slow","delay":"5"}', JSON, "Expected `float | null`"),
         (b'{"exchange":1}', JSON, "Expected `str | null`"),
         (b'{"colour":"red"}', JSON, "unknown field"),
         (b"{" + b" " * 5_000, JSON, "the body is too long"),

@@ -90,9 +90,15 @@ class BinanceWebSocket(VenueHost):
             self.ledger.violate("no pong in time")
             session.close(1008, "Pong timeout")
             return
-        session.pinged = session.pinged if session.pinged is not None else now
-        session.transport.ping(str(self.clock.wall_ms()).encode())
+        session.in_order(lambda: self._send_ping(session))
         session.later(self._ping_every, lambda: self._ping(session))
+
+    def _send_ping(self, session: ClientSession) -> None:
+        if session.frozen:
+            return
+        if session.pinged is None:
+            session.pinged = self.clock.monotonic()
+        session.transport.ping(str(self.clock.wall_ms()).encode())
 
     def deliver(self, session: ClientSession, stream: Stream, payload: str) -> None:
         session.push(messages.wrapped(stream.name, payload) if session.combined else payload)
