@@ -47,6 +47,15 @@ def _number(option: str) -> Callable[[str], float]:
     return parse
 
 
+def _signed(option: str) -> Callable[[str], float]:
+    def parse(text: str) -> float:
+        if re.fullmatch(r"[+-]?[0-9]{1,6}(\.[0-9]{1,3})?", text, re.ASCII):
+            return float(text)
+        raise ValueError(f"--{option}: {text[:40]!r} is not allowed; allowed is a number from -999999 to 999999")
+
+    return parse
+
+
 def _whole(option: str, low: int, high: int) -> Callable[[str], int]:
     def parse(text: str) -> int:
         if text.isascii() and text.isdigit() and len(text) <= 10 and low <= int(text) <= high:
@@ -179,6 +188,7 @@ class FaultOptions(CommandOptions):
     optParameters: list[list[Any]] = [
         ["control-port", None, CONTROL_PORT, "control port of the simulator", _whole("control-port", 1, 65_535)],
         ["delay", None, None, f"seconds by which `slow` makes everything late [{DEFAULT_DELAY:.0f}]", _number("delay")],
+        ["step", None, None, "seconds by which `clock` steps the clock forward, or back if negative", _signed("step")],
         ["stream", None, None, "the one stream that `slow` is about, as the venue names it"],
     ]
     longdesc = "Faults, what they take (SECONDS is 10 if left out), and what a client sees of them:\n" + "\n".join(

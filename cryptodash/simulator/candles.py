@@ -41,9 +41,20 @@ class Candles:
         self._seconds.add(price, size, buy, trade_id)
 
     def roll(self, now: int) -> None:
-        """Close every minute and every second that is over at ``now`` (ms)."""
+        """Close every minute and every second that is over at ``now`` (ms). Where that is earlier than before (the
+        venue's clock was set back), the bars of that time go on."""
+        if now < self.running:
+            self._turn_back(now)
         self._roll_minutes(now)
         self._seconds.roll(now)
+
+    def _turn_back(self, now: int) -> None:
+        last = self.minute
+        if now < last.start:
+            self._fold(last)
+            self.minute = Bar(now - now % MINUTE, last.close, last.close, last.close, last.close)
+            self._day = (-1, None)
+        self._seconds.turn_back(now)
 
     def _roll_minutes(self, now: int) -> None:
         while now >= self.minute.start + MINUTE:
@@ -65,7 +76,7 @@ class Candles:
         for level in BAR_LENGTHS:
             store = self._live[level]
             start = minute.start - minute.start % level
-            known = store.get(start)
+            known = store.get(start) or self._history.bar(level, start)
             store[start] = merged(start, (known, minute) if known else (minute,)) or minute
             if len(store) > _MOST_KEPT:
                 del store[next(iter(store))]
@@ -74,10 +85,10 @@ class Candles:
         """The level's bar that opens at ``start``, the running one included; None where nothing is known."""
         if start > self.minute.start:
             return None
-        stored = self._live[level].get(start)
+        stored = self._live[level].get(start) or self._history.bar(level, start)
         if start + level > self.minute.start:
             return merged(start, (stored, self.minute) if stored else (self.minute,))
-        return stored or self._history.bar(level, start)
+        return stored
 
     def candle(self, interval: str, start: int) -> Bar | None:
         """The candle of an interval (``1s`` .. ``1M``) that opens at ``start``."""
@@ -118,7 +129,8 @@ class Candles:
         if self._day[0] != begin:
             self._day = (begin, merged(begin, self._closed(begin)))
         rest = self._day[1]
-        return merged(begin, (rest, self.minute) if rest else (self.minute,)) or self.minute
+        running = self.bar(MINUTE, self.minute.start) or self.minute
+        return merged(begin, (rest, running) if rest else (running,)) or running
 
     def _closed(self, begin: int) -> Iterator[Bar]:
         at, end = begin, self.minute.start

@@ -1,9 +1,10 @@
 """The simulator's control port: faults from outside, as JSON over HTTP on loopback.
 
 ``GET /faults``      ``{"faults": {name: description}, "active": [{"exchange", "fault", "symbol"?, "market"?, "stream"?,
-"delay"?}]}``
-``POST /faults``     ``{"exchange", "fault", "symbol"?, "market"?, "seconds"?, "stream"?, "delay"?}`` starts one, with
-``"stop": true`` stops the matching ones. ``stream`` and ``delay`` (seconds) are for ``slow``
+"delay"?, "step"?}]}``
+``POST /faults``     ``{"exchange", "fault", "symbol"?, "market"?, "seconds"?, "stream"?, "delay"?, "step"?}`` starts
+one, with ``"stop": true`` stops the matching ones. ``stream`` and ``delay`` (seconds) are for ``slow``, ``step``
+(seconds) is for ``clock``
 ``GET /ledger``      ``{"violations": [...]}``: limits of the venues that clients broke
 
 Errors are 400 with ``{"error": "..."}``. It is for demos and tests: it must listen on loopback only
@@ -86,6 +87,7 @@ class _FaultsResource(Resource):
             asked.market,
             stream=asked.stream,
             delay=asked.delay,
+            step=asked.step,
         )
         return {"started": fault.report()}
 
@@ -100,6 +102,7 @@ class FaultRequest(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=Tru
     seconds: float | None = None
     stream: str | None = None
     delay: float | None = None
+    step: float | None = None
     stop: bool = False
 
 

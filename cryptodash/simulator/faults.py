@@ -20,7 +20,8 @@ class FaultKind:
     """What a fault does, and ``client_sees``: how a client of the venue notices it.
 
     ``per_symbol``: it can be limited to one instrument; ``needs_symbol``: it must be. ``once``: it happens at its start
-    and is over, so that it takes no seconds. ``options``: what may be said of it besides, of ``OPTIONS``.
+    and is over, so that it takes no seconds. ``whole_host``: it cannot be limited to one market of a host that serves
+    several. ``options``: what may be said of it besides, of ``OPTIONS``.
     """
 
     does: str
@@ -28,6 +29,7 @@ class FaultKind:
     per_symbol: bool = False
     needs_symbol: bool = False
     once: bool = False
+    whole_host: bool = False
     options: Sequence[str] = ()
 
     @property
@@ -37,10 +39,11 @@ class FaultKind:
         return " ".join(filter(None, (symbol, "" if self.once else "[SECONDS]", *map(OPTIONS.get, self.options))))
 
 
-OPTIONS = {"stream": "[--stream NAME]", "delay": "[--delay N]"}
+OPTIONS = {"stream": "[--stream NAME]", "delay": "[--delay N]", "step": "--step N"}
 """Names of what a fault may take besides symbol and seconds, and how that is said on the command line."""
 DEFAULT_DELAY = 5.0
 MAX_DELAY = 60.0
+MAX_STEP = 3_600.0
 """Seconds."""
 
 FAULTS: dict[str, FaultKind] = {
@@ -103,6 +106,13 @@ FAULTS: dict[str, FaultKind] = {
         per_symbol=True,
         options=("stream", "delay"),
     ),
+    "clock": FaultKind(
+        "the venue's clock steps by N seconds (back if negative), and at the end steps back: all times in frames and "
+        "REST answers, the server time too",
+        "times that jump while the data goes on",
+        whole_host=True,
+        options=("step",),
+    ),
     "maintenance": FaultKind(
         "announce a shutdown where the venue does so, close with 1012, then refuse connections and requests with 503",
         "closed connections, and a venue that cannot be reached",
@@ -141,8 +151,8 @@ class Fault:
 
     ``natives`` are the venue's names of the instruments it is limited to, None: all. ``until`` is a time of the
     reactor. ``garbage`` are the frames that the fault of that name sends. ``stream`` is the one stream it is limited
-    to, as the venue names it, None: all. ``delay``: seconds by which it makes things late. ``memory`` is for what has
-    to be remembered while it runs.
+    to, as the venue names it, None: all. ``delay``: seconds by which it makes things late; ``step_ms`` by which it
+    steps the clock. ``memory`` is for what has to be remembered while it runs.
     """
 
     name: str
@@ -154,6 +164,7 @@ class Fault:
     garbage: Sequence[str] = GARBAGE
     stream: str | None = None
     delay: float = 0.0
+    step_ms: int = 0
     call: IDelayedCall | None = None
     memory: dict[object, object] = field(factory=dict)
     _waiting: dict[Stream, str] = field(factory=dict)
@@ -233,6 +244,8 @@ class Fault:
             entry["stream"] = self.stream
         if self.delay:
             entry["delay"] = self.delay
+        if self.step_ms:
+            entry["step"] = self.step_ms / 1000
         return entry
 
 

@@ -6,7 +6,7 @@ words (``host_behaviour.py``); everything else, nearly all of the faults include
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from math import ceil
 from random import Random
@@ -16,6 +16,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from cryptodash.core.instruments import MarketType
 from cryptodash.core.time import Clock
+from cryptodash.simulator.book_image import BookImage, Sides
 from cryptodash.simulator.faults import ActiveFaults, Fault
 from cryptodash.simulator.host_behaviour import HostBehaviour
 from cryptodash.simulator.http_answer import HttpAnswer
@@ -24,11 +25,11 @@ from cryptodash.simulator.limits import Ledger, SlidingWindow
 from cryptodash.simulator.market import Market
 from cryptodash.simulator.session import ClientSession, ClientTransport
 from cryptodash.simulator.streams import Stream, StreamFeed
+from cryptodash.simulator.venue_clock import VenueClock
 
 SHORT_LIFE = 10.0
 """Seconds a connection lives under the fault ``cut24h``."""
 _OLD_LEVELS = 1_000
-Sides = tuple[Sequence[tuple[int, int]], Sequence[tuple[int, int]]]
 _SILENCES = ("silent", "silent-venue", "delist")
 
 
@@ -45,18 +46,6 @@ class HostEnvironment:
     rng: Random
 
 
-@frozen
-class BookImage:
-    """A book at one moment: the id of its last change, (price, size) levels, best first, the venue's time (ms), and
-    ``number`` as ``HostBehaviour.book_number``."""
-
-    last: int
-    bids: Sequence[tuple[int, int]]
-    asks: Sequence[tuple[int, int]]
-    time: int
-    number: int
-
-
 class VenueHost(HostBehaviour):
     """What the hosts of all venues have in common. A dialect's subclass adds the ``HostBehaviour`` of its venue."""
 
@@ -65,7 +54,7 @@ class VenueHost(HostBehaviour):
         self.exchange = environment.exchange
         self.markets = environment.markets
         self.reactor = environment.reactor
-        self.clock = environment.clock
+        self.clock = VenueClock(environment.clock)
         self.ledger = environment.ledger
         self.rng = environment.rng
         self.streams: dict[tuple[MarketType, str], Stream] = {}
@@ -104,7 +93,7 @@ class VenueHost(HostBehaviour):
             market,
             path,
             number=self._connections,
-            opened=self.clock.wall_ms(),
+            opened=self.clock.monotonic(),
             heard=self.clock.monotonic(),
             traffic=SlidingWindow(self.ledger.limits.message_window),
             delay=self._delay(market),
@@ -216,7 +205,8 @@ class VenueHost(HostBehaviour):
         return True
 
     def step(self, now: int) -> None:
-        """Take what is watched to ``now`` (ms) and send what that brings."""
+        """Take what is watched to ``now`` (ms, by the simulator's clock) and send what that brings."""
+        now += self.clock.step_ms
         streams = list(self.streams.values())
         for instrument in {
             id(stream.instrument): stream.instrument for stream in streams if stream.instrument is not None
@@ -306,7 +296,7 @@ class VenueHost(HostBehaviour):
             elif fault.name == "maintenance":
                 self.announce_maintenance(session)
             elif fault.name == "cut24h":
-                age = (self.clock.wall_ms() - session.opened) / 1000
+                age = self.clock.monotonic() - session.opened
                 session.later(max(0.0, SHORT_LIFE - age), partial(self._cut_short, session))
 
     def end(self, fault: Fault) -> None:
@@ -318,6 +308,14 @@ class VenueHost(HostBehaviour):
         owed, self._owed = self._owed, {}
         for session, stream in owed:
             self._give_opening(session, stream)
+
+    def _step_clock(self, step: int) -> None:
+        """The host's clock is off by so many ms from now on."""
+        if step != self.clock.step_ms:
+            now = self.clock.wall_ms()
+            for market in self.markets.values():
+                market.step_clock(step, now)
+            self.clock.step_ms = self.ledger.step_ms = step
 
     def _begin_books(self, fault: Fault) -> None:
         """Make every instrument that is concerned now: one made later would know nothing of the fault."""
@@ -331,7 +329,8 @@ class VenueHost(HostBehaviour):
                     fault.memory[instrument] = self._image(instrument, instrument.book.levels(_OLD_LEVELS), now)
 
     def _spread_faults(self) -> None:
-        """Tell sessions and instruments what holds for them now."""
+        """Tell sessions, streams and instruments what holds for them now."""
+        self._step_clock(sum(fault.step_ms for fault in self.faults))
         for session in self.sessions:
             session.delay = self._delay(session.market)
         for stream in self.streams.values():

@@ -21,7 +21,8 @@ class Seconds:
         """From the beginning of a minute (ms) on."""
         self.running = _flat(minute, price)
         self._live: dict[int, dict[int, Bar]] = {minute: {}}
-        """By minute, by their open time. A minute is either live as a whole or not at all."""
+        """By minute, by their open time. A minute is live as a whole or not at all, but for one that is lived through
+        again because the venue's clock was set back."""
         self._parts: tuple[Bar | None, list[Bar]] = (None, [])
         """The minute that was split last."""
 
@@ -43,6 +44,11 @@ class Seconds:
         seconds[bar.start] = (merged(bar.start, (known, bar)) or bar) if known else bar
         if len(self._live) > _MINUTES_KEPT:
             del self._live[next(iter(self._live))]
+
+    def turn_back(self, now: int) -> None:
+        """The second that holds ``now`` (ms), which is over already, goes on."""
+        self._keep(self.running)
+        self.running = _flat(now - now % SECOND, self.running.close)
 
     def restart(self, minute: int, price: int) -> None:
         """The minutes before this one (ms) were made up as a whole, without single trades."""

@@ -36,7 +36,7 @@ class ClientTransport(Protocol):
 
 @define(eq=False)
 class ClientSession:
-    """One client's connection. Its host makes it and sets everything; times are ms (``opened``) or seconds.
+    """One client's connection. Its host makes it and sets everything; times are seconds that never jump.
 
     ``names`` are the streams it asked for, in order, whether they deliver anything or not. ``frozen``: it never says
     anything again, though it stays open. ``delay``: seconds by which every frame is late, pings and the close
@@ -48,7 +48,7 @@ class ClientSession:
     market: MarketType
     path: str
     number: int
-    opened: int
+    opened: float
     heard: float
     """When the last frame of the client came."""
     traffic: SlidingWindow
