@@ -85,8 +85,8 @@ class FaultRunner:
         natives = _natives(hosts, kind, name, symbol, only)
         until = self._reactor.seconds() + lasting
         garbage = (*GARBAGE, *hosts[0].garbage)
-        fault = Fault(name, exchange, only, symbol, natives, until, garbage, stream, delay or 0.0)
-        fault.step_ms = round((step or 0.0) * 1000)
+        fault = Fault(name, exchange, only, symbol, natives, until, garbage)
+        fault.stream, fault.delay, fault.step_ms = stream, delay or 0.0, round((step or 0.0) * 1000)
         self._affected[fault] = hosts
         fault.call = self._reactor.callLater(0 if kind.once else lasting, self._end, fault)
         for host in hosts:

@@ -162,11 +162,11 @@ class Fault:
     natives: frozenset[str] | None
     until: float
     garbage: Sequence[str] = GARBAGE
+    call: IDelayedCall | None = None
+    memory: dict[object, object] = field(factory=dict)
     stream: str | None = None
     delay: float = 0.0
     step_ms: int = 0
-    call: IDelayedCall | None = None
-    memory: dict[object, object] = field(factory=dict)
     _waiting: dict[Stream, str] = field(factory=dict)
     _frames: int = 0
 
