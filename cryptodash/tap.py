@@ -35,6 +35,7 @@ from cryptodash.options import Options, config_of, refuse
 from cryptodash.service import StandIn, build, endpoint_of
 from cryptodash.simulator.control import CONTROL_PORT
 from cryptodash.simulator.dialects import registry as dialects
+from cryptodash.simulator.faults import OPTIONS
 from cryptodash.simulator.recording import read_recording
 from cryptodash.simulator.replay import Replay
 from cryptodash.simulator.server import Simulator
@@ -244,7 +245,8 @@ def _fault_request(words: Sequence[str], options: usage.Options) -> dict[str, An
         refuse(f"fault: {rest[1]!r} is not a number of seconds")
     if rest:
         wanted["symbol"] = rest[0].upper().replace("/", "-")
-    return wanted | _fault_market(options)
+    besides = {name: options[name] for name in OPTIONS if options[name] is not None}
+    return wanted | besides | _fault_market(options)
 
 
 def _fault_market(options: usage.Options) -> dict[str, Any]:

@@ -11,6 +11,7 @@ const FAULTS = [
   ["twistd cryptodash fault binance silent-venue 20", "no data on any connection, pings go on"],
   ["twistd cryptodash fault binance skip BTC-USDT", "lose a book frame: a sequence gap"],
   ["twistd cryptodash fault bybit crossed BTC-USDT 20", "a bid above the ask"],
+  ["twistd cryptodash fault binance slow BTC-USDT 30 --delay 5", "one symbol's data comes five seconds late"],
   ["twistd cryptodash fault binance maintenance 30", "announce a shutdown, then refuse"],
   ["twistd cryptodash fault stop", "put everything back"],
 ];

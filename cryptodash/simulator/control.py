@@ -1,8 +1,10 @@
 """The simulator's control port: faults from outside, as JSON over HTTP on loopback.
 
-``GET /faults``      ``{"faults": {name: description}, "active": [{"exchange", "fault", "symbol"?, "market"?}]}``
-``POST /faults``     ``{"exchange", "fault", "symbol"?, "market"?, "seconds"?}`` starts one, with ``"stop": true`` stops
-the matching ones
+``GET /faults``      ``{"faults": {name: description}, "active": [{"exchange", "fault", "symbol"?, "market"?, "stream"?,
+"delay"?, "step"?}]}``
+``POST /faults``     ``{"exchange", "fault", "symbol"?, "market"?, "seconds"?, "stream"?, "delay"?, "step"?}`` starts
+one, with ``"stop": true`` stops the matching ones. ``stream`` and ``delay`` (seconds) are for ``slow``, ``step``
+(seconds) is for ``clock``
 ``GET /ledger``      ``{"violations": [...]}``: limits of the venues that clients broke
 
 Errors are 400 with ``{"error": "..."}``. It is for demos and tests: it must listen on loopback only
@@ -75,8 +77,18 @@ class _FaultsResource(Resource):
 
     def _act(self, asked: FaultRequest) -> Mapping[str, object]:
         if asked.stop:
-            return {"stopped": self._faults.stop(asked.exchange, asked.fault, asked.symbol, asked.market)}
-        fault = self._faults.start(asked.exchange or "", asked.fault or "", asked.symbol, asked.seconds, asked.market)
+            stopped = self._faults.stop(asked.exchange, asked.fault, asked.symbol, asked.market, stream=asked.stream)
+            return {"stopped": stopped}
+        fault = self._faults.start(
+            asked.exchange or "",
+            asked.fault or "",
+            asked.symbol,
+            asked.seconds,
+            asked.market,
+            stream=asked.stream,
+            delay=asked.delay,
+            step=asked.step,
+        )
         return {"started": fault.report()}
 
 
@@ -88,6 +100,9 @@ class FaultRequest(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=Tru
     symbol: str | None = None
     market: str | None = None
     seconds: float | None = None
+    stream: str | None = None
+    delay: float | None = None
+    step: float | None = None
     stop: bool = False
 
 

@@ -8,12 +8,13 @@ from twisted.internet.interfaces import IReactorTime
 
 from cryptodash.core.errors import CryptodashError
 from cryptodash.core.instruments import MarketType
-from cryptodash.simulator.faults import FAULTS, GARBAGE, Fault, FaultKind
+from cryptodash.simulator.faults import DEFAULT_DELAY, FAULTS, GARBAGE, MAX_DELAY, MAX_STEP, Fault, FaultKind
 from cryptodash.simulator.host import VenueHost
 
 DEFAULT_SECONDS = 10.0
 MAX_SECONDS = 3_600.0
 _MOST_ACTIVE = 100
+_LONGEST_STREAM = 200
 
 
 class UnknownFault(CryptodashError, ValueError):
@@ -43,10 +44,16 @@ class FaultRunner:
         symbol: str | None = None,
         seconds: float | None = None,
         market: MarketType | str | None = None,
+        *,
+        stream: str | None = None,
+        delay: float | None = None,
+        step: float | None = None,
     ) -> Fault:
         """Begin a fault; it ends after ``seconds`` (10 by default, at most an hour).
 
-        ``symbol`` is ``BTC-USDT`` or the venue's own name. Raises ``UnknownFault``.
+        ``symbol`` is ``BTC-USDT`` or the venue's own name. ``stream`` is the name by which clients subscribe to it;
+        nobody has to be subscribed yet. ``delay`` in seconds is for ``slow`` (5 by default, at most 60), ``step`` in
+        seconds, to the ms, for ``clock`` (at most an hour forward, or back). Raises ``UnknownFault``.
         """
         kind = FAULTS.get(name)
         if kind is None:
@@ -61,10 +68,25 @@ class FaultRunner:
         lasting = DEFAULT_SECONDS if seconds is None else seconds
         if not 0 < lasting <= MAX_SECONDS:
             raise UnknownFault(f"seconds must be above 0 and at most {MAX_SECONDS:.0f}")
+        if kind.whole_host and only is not None and any(len(host.markets) > 1 for host in hosts):
+            raise UnknownFault(f"{name} concerns all markets of {exchange}, which are on one host: no market, please")
+        for option, given in (("stream", stream), ("delay", delay), ("step", step)):
+            if given is not None and option not in kind.options:
+                raise UnknownFault(f"{name} takes no {option}")
+        if stream is not None and (symbol is not None or not 0 < len(stream) <= _LONGEST_STREAM):
+            said = "not both" if symbol is not None else f"of at most {_LONGEST_STREAM} characters"
+            raise UnknownFault(f"{name} takes a symbol or a stream, {said}")
+        if delay is not None and not 0 < delay <= MAX_DELAY:
+            raise UnknownFault(f"delay must be above 0 and at most {MAX_DELAY:.0f}")
+        if "step" in kind.options and (step is None or not 0.001 <= abs(step) <= MAX_STEP):
+            raise UnknownFault(f"{name} needs a step: seconds, at most {MAX_STEP:.0f} forward, or back if negative")
+        if delay is None and "delay" in kind.options:
+            delay = DEFAULT_DELAY
         natives = _natives(hosts, kind, name, symbol, only)
         until = self._reactor.seconds() + lasting
         garbage = (*GARBAGE, *hosts[0].garbage)
         fault = Fault(name, exchange, only, symbol, natives, until, garbage)
+        fault.stream, fault.delay, fault.step_ms = stream, delay or 0.0, round((step or 0.0) * 1000)
         self._affected[fault] = hosts
         fault.call = self._reactor.callLater(0 if kind.once else lasting, self._end, fault)
         for host in hosts:
@@ -88,9 +110,11 @@ class FaultRunner:
         name: str | None = None,
         symbol: str | None = None,
         market: MarketType | str | None = None,
+        *,
+        stream: str | None = None,
     ) -> int:
-        """End the running faults that match; all of them without arguments. Returns how many. ``symbol`` as in
-        ``start``. Raises ``UnknownFault`` for a market that there is not."""
+        """End the running faults that match; all of them without arguments. Returns how many. ``symbol`` and
+        ``stream`` as in ``start``. Raises ``UnknownFault`` for a market that there is not."""
         only = _market(market)
         chosen = [
             fault
@@ -99,6 +123,7 @@ class FaultRunner:
             and (name is None or fault.name == name)
             and (symbol is None or symbol.upper() in fault.spellings)
             and (only is None or fault.market is only)
+            and (stream is None or fault.stream == stream)
         ]
         for fault in chosen:
             self._end(fault)

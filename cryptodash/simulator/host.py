@@ -6,16 +6,17 @@ words (``host_behaviour.py``); everything else, nearly all of the faults include
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from math import ceil
 from random import Random
 
-from attrs import frozen
+from attrs import evolve, frozen
 from twisted.internet.interfaces import IReactorTime
 
 from cryptodash.core.instruments import MarketType
 from cryptodash.core.time import Clock
+from cryptodash.simulator.book_image import BookImage, Sides
 from cryptodash.simulator.faults import ActiveFaults, Fault
 from cryptodash.simulator.host_behaviour import HostBehaviour
 from cryptodash.simulator.http_answer import HttpAnswer
@@ -24,9 +25,8 @@ from cryptodash.simulator.limits import Ledger, SlidingWindow
 from cryptodash.simulator.market import Market
 from cryptodash.simulator.session import ClientSession, ClientTransport
 from cryptodash.simulator.streams import Stream, StreamFeed
+from cryptodash.simulator.venue_clock import VenueClock
 
-SLOW_BY = 2.0
-"""Seconds the fault ``slow`` adds."""
 SHORT_LIFE = 10.0
 """Seconds a connection lives under the fault ``cut24h``."""
 _OLD_LEVELS = 1_000
@@ -46,15 +46,6 @@ class HostEnvironment:
     rng: Random
 
 
-@frozen
-class BookImage:
-    """A book at one moment: the id of its last change, and (price, size) levels, best first."""
-
-    last: int
-    bids: Sequence[tuple[int, int]]
-    asks: Sequence[tuple[int, int]]
-
-
 class VenueHost(HostBehaviour):
     """What the hosts of all venues have in common. A dialect's subclass adds the ``HostBehaviour`` of its venue."""
 
@@ -63,7 +54,7 @@ class VenueHost(HostBehaviour):
         self.exchange = environment.exchange
         self.markets = environment.markets
         self.reactor = environment.reactor
-        self.clock = environment.clock
+        self.clock = VenueClock(environment.clock)
         self.ledger = environment.ledger
         self.rng = environment.rng
         self.streams: dict[tuple[MarketType, str], Stream] = {}
@@ -102,7 +93,7 @@ class VenueHost(HostBehaviour):
             market,
             path,
             number=self._connections,
-            opened=self.clock.wall_ms(),
+            opened=self.clock.monotonic(),
             heard=self.clock.monotonic(),
             traffic=SlidingWindow(self.ledger.limits.message_window),
             delay=self._delay(market),
@@ -195,7 +186,8 @@ class VenueHost(HostBehaviour):
             self._owed[session, stream] = None
             return
         for frame in stream.feed.opening(self.clock.wall_ms()):
-            self.deliver(session, stream, frame)
+            for each in self.faults.shape(stream, frame, opening=True):
+                self._dispatch(session, stream, each)
 
     def unsubscribe(self, session: ClientSession, name: str) -> bool:
         """False if the session had asked for no such stream."""
@@ -213,7 +205,8 @@ class VenueHost(HostBehaviour):
         return True
 
     def step(self, now: int) -> None:
-        """Take what is watched to ``now`` (ms) and send what that brings."""
+        """Take what is watched to ``now`` (ms, by the simulator's clock) and send what that brings."""
+        now += self.clock.step_ms
         streams = list(self.streams.values())
         for instrument in {
             id(stream.instrument): stream.instrument for stream in streams if stream.instrument is not None
@@ -227,7 +220,14 @@ class VenueHost(HostBehaviour):
         """Give a frame to the stream's subscribers, as the running faults let it."""
         for each in self.faults.shape(stream, payload):
             for session in tuple(stream.sessions):
-                self.deliver(session, stream, each)
+                self._dispatch(session, stream, each)
+
+    def _dispatch(self, session: ClientSession, stream: Stream, payload: str) -> None:
+        """One frame to one session, as late as the stream is."""
+        if stream.delay or session.is_late(stream.name):
+            session.do_late(stream.name, stream.delay, partial(self.deliver, session, stream, payload))
+        else:
+            self.deliver(session, stream, payload)
 
     # --- REST ---
 
@@ -256,9 +256,13 @@ class VenueHost(HostBehaviour):
         for fault in self.faults:
             image = fault.memory.get(instrument)
             if fault.name == "old-snapshot" and isinstance(image, BookImage):
-                return BookImage(image.last, image.bids[:count], image.asks[:count])
-        instrument.catch_up(self.clock.wall_ms())
-        return BookImage(instrument.update_id, *instrument.shown_levels(count))
+                return evolve(image, bids=image.bids[:count], asks=image.asks[:count])
+        now = self.clock.wall_ms()
+        instrument.catch_up(now)
+        return self._image(instrument, instrument.shown_levels(count), now)
+
+    def _image(self, instrument: SimulatedInstrument, levels: Sides, now: int) -> BookImage:
+        return BookImage(instrument.update_id, *levels, now, self.book_number(instrument))
 
     # --- faults ---
 
@@ -267,7 +271,8 @@ class VenueHost(HostBehaviour):
         return self._delay(self.rest_market(path, query))
 
     def _delay(self, market: MarketType | None) -> float:
-        return SLOW_BY if self.faults.has("slow", market) else 0.0
+        """Seconds by which everything of a market is late; None is the whole host."""
+        return max((fault.delay for fault in self.faults.of(market) if not fault.is_limited), default=0.0)
 
     def is_delisted(self, market: MarketType, native: str) -> bool:
         """Whether the catalogue must say that it is no longer traded."""
@@ -291,7 +296,7 @@ class VenueHost(HostBehaviour):
             elif fault.name == "maintenance":
                 self.announce_maintenance(session)
             elif fault.name == "cut24h":
-                age = (self.clock.wall_ms() - session.opened) / 1000
+                age = self.clock.monotonic() - session.opened
                 session.later(max(0.0, SHORT_LIFE - age), partial(self._cut_short, session))
 
     def end(self, fault: Fault) -> None:
@@ -304,6 +309,14 @@ class VenueHost(HostBehaviour):
         for session, stream in owed:
             self._give_opening(session, stream)
 
+    def _step_clock(self, step: int) -> None:
+        """The host's clock is off by so many ms from now on."""
+        if step != self.clock.step_ms:
+            now = self.clock.wall_ms()
+            for market in self.markets.values():
+                market.step_clock(step, now)
+            self.clock.step_ms = self.ledger.step_ms = step
+
     def _begin_books(self, fault: Fault) -> None:
         """Make every instrument that is concerned now: one made later would know nothing of the fault."""
         for market_type, market in self.markets.items():
@@ -311,13 +324,18 @@ class VenueHost(HostBehaviour):
                 market.get(each.native) for each in market.specs if fault.covers(market_type, each.native)
             ]:
                 if instrument is not None and fault.name == "old-snapshot":
-                    instrument.catch_up(self.clock.wall_ms())
-                    fault.memory[instrument] = BookImage(instrument.update_id, *instrument.book.levels(_OLD_LEVELS))
+                    now = self.clock.wall_ms()
+                    instrument.catch_up(now)
+                    fault.memory[instrument] = self._image(instrument, instrument.book.levels(_OLD_LEVELS), now)
 
     def _spread_faults(self) -> None:
-        """Tell sessions and instruments what holds for them now."""
+        """Tell sessions, streams and instruments what holds for them now."""
+        self._step_clock(sum(fault.step_ms for fault in self.faults))
         for session in self.sessions:
             session.delay = self._delay(session.market)
+        for stream in self.streams.values():
+            late = (fault.delay for fault in self.faults if fault.is_limited and fault.is_about(stream))
+            stream.delay = max(late, default=0.0)
         for market_type, market in self.markets.items():
             for instrument in market.made():
                 instrument.crossed = self.faults.concern(market_type, instrument.spec.native, "crossed")

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from cryptodash.core.instruments import MarketType
 from cryptodash.simulator.http_answer import HttpAnswer
+from cryptodash.simulator.instrument import SimulatedInstrument
 from cryptodash.simulator.session import ClientSession
 from cryptodash.simulator.streams import Stream
 
@@ -46,6 +47,10 @@ class HostBehaviour(ABC):
     def deliver(self, session: ClientSession, stream: Stream, payload: str) -> None:
         """One frame to one session."""
         session.push(payload)
+
+    def book_number(self, instrument: SimulatedInstrument) -> int:
+        """The number by which REST names the state of a book, where that is another than the id of its last change."""
+        return 0
 
     def announce_maintenance(self, session: ClientSession) -> None:
         """The venue goes down for maintenance: say so the venue's way, and close."""

@@ -118,6 +118,9 @@ def test_a_taken_port_ends_the_process_with_one_line_and_no_pid_file(how: str, t
         (("replay", "missing.jsonl"), {}, "cannot be read"),
         (("fault", "binance"), {}, "EXCHANGE NAME"),
         (("fault", "--control-port", "9", "binance", "drop"), {}, "no simulator answers on control port 9"),
+        (("fault", "binance", "slow", "--delay", "x"), {}, "--delay: 'x' is not allowed; allowed is a number"),
+        (("fault", "binance", "slow", "--delay"), {}, "option --delay requires argument; allowed here are --"),
+        (("fault", "binance", "slow", "--colour"), {}, "option --colour not recognized; allowed here are --"),
         (("fault", "--control-port", "9", "--spot", "--perpetual", "stop"), {}, "--spot and --perpetual do not go"),
         (("simulate", "--exchanges", "okx"), {}, "allowed are binance, bybit"),
     ],
@@ -240,6 +243,11 @@ def test_a_person_can_break_the_demo_and_watch(tmp_path: Path, processes: list[P
     assert json.loads(started.stdout)["started"]["symbol"] == "BTC-USDT"
     listed = json.loads(run("cryptodash", "fault", "--control-port", control, "list", cwd=tmp_path).stdout)
     assert [fault["fault"] for fault in listed["active"]] == ["silent"]
+    words = ("binance", "slow", "30", "--stream", "btcusdt@trade", "--delay", "2.5", "--control-port", control)
+    slow = json.loads(run("cryptodash", "fault", *words, cwd=tmp_path).stdout)["started"]
+    assert (slow["stream"], slow["delay"]) == ("btcusdt@trade", 2.5)
+    words = ("bybit", "clock", "--step", "-1.5", "--control-port", control)
+    assert json.loads(run("cryptodash", "fault", *words, cwd=tmp_path).stdout)["started"]["step"] == -1.5
     refused = run("cryptodash", "fault", "--control-port", control, "binance", "nonsense", cwd=tmp_path)
     assert refused.returncode == 1
     assert "silent-venue" in refused.stderr

@@ -222,6 +222,7 @@ class Case:
     before: tuple[tuple[str, str | None, float], ...] = ()
     holds: bool = False
     patience: int = 8_000
+    delay: float | None = None
 
     @property
     def title(self) -> str:
@@ -278,7 +279,8 @@ CASES = (
     Case(
         "418", 3.0, BANNED, BOOK, (("resyncing", "gap"),), before=(("skip", "BTC-USDT", 0.3),), within=1.0, holds=True
     ),
-    Case("slow", 4.0, UNHARMED, (), (("stale", "silent"),), patience=10_000),
+    Case("slow", 4.0, UNHARMED, (), (("stale", "silent"),), patience=10_000, delay=2.0),
+    Case("slow", 4.0, UNHARMED, (), (("stale", "silent"),), patience=10_000, delay=2.0, symbol=True),
     Case("maintenance", 3.0, both("stale", "maintenance"), ALL, RESYNC, within=1.0, holds=True, recovers=25.0),
     Case("cut24h", 5.0, both("stale", "maintenance"), ALL, RESYNC, within=5.0),
     Case(
@@ -322,7 +324,8 @@ def go_through(world: Any, case: Case, venue: str, expected: States | None) -> N
     since = world.now
     for fault, symbol, seconds in case.before:
         world.simulator.faults.start(venue, fault, symbol, seconds)
-    world.simulator.faults.start(venue, case.fault, "BTC-USDT" if case.symbol else None, case.seconds)
+    hit_symbol = "BTC-USDT" if case.symbol else None
+    world.simulator.faults.start(venue, case.fault, hit_symbol, case.seconds, delay=case.delay)
     end = since + round(case.seconds * 1000)
 
     if expected is not None:

@@ -198,7 +198,7 @@ def test_rest_answers_carry_the_used_weight(world) -> None:
 
 
 def test_slow_rest_answers_come_two_seconds_late(world) -> None:
-    world.simulator.faults.start("bybit", "slow", seconds=5)
+    world.simulator.faults.start("bybit", "slow", seconds=5, delay=2)
     client = _Raw()
     flush = _dial(world, "bybit", client)
     client.transport.write(b"GET /v5/market/time HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -209,6 +209,13 @@ def test_slow_rest_answers_come_two_seconds_late(world) -> None:
     world.run(0.4)
     flush()
     assert client.data.startswith(b"HTTP/1.1 200")
+
+
+def test_the_date_of_an_answer_is_by_the_stepped_clock(world) -> None:
+    request = b"GET /api/v3/time HTTP/1.1\r\nHost: x\r\n\r\n"
+    assert b"Date: Sat, 22 Nov 2025 11:33:54 GMT" in _http(world, "binance-spot", request)
+    world.simulator.faults.start("binance", "clock", step=-3_600)
+    assert b"Date: Sat, 22 Nov 2025 10:33:54 GMT" in _http(world, "binance-spot", request)
 
 
 def test_hosts_name_every_market_once_listening() -> None:
@@ -292,6 +299,19 @@ def test_the_control_port_lists_starts_and_stops_faults(world) -> None:
     assert _ask(world, "GET", "/ledger") == (200, {"violations": []})
 
 
+def test_the_control_port_takes_and_reports_a_stream_a_delay_and_a_step(world) -> None:
+    clock = {"exchange": "bybit", "fault": "clock", "step": -1.5}
+    assert _ask(world, "POST", "/faults", msgspec.json.encode(clock), JSON) == (200, {"started": clock})
+    world.simulator.faults.stop()
+    for said in ({"stream": "btcusdt@trade", "delay": 2.5}, {"symbol": "BTC-USDT"}):
+        wanted = {"exchange": "binance", "fault": "slow", **said}
+        started = {"delay": 5.0, **wanted}
+        assert _ask(world, "POST", "/faults", msgspec.json.encode(wanted), JSON) == (200, {"started": started})
+    assert len(_ask(world, "GET", "/faults")[1]["active"]) == 2
+    assert _ask(world, "POST", "/faults", b'{"stream":"btcusdt@trade","stop":true}', JSON) == (200, {"stopped": 1})
+    assert [fault.symbol for fault in world.simulator.faults.active] == ["BTC-USDT"]
+
+
 def test_the_control_port_stops_the_faults_of_one_market(world) -> None:
     for market in MarketType:
         world.simulator.faults.start("binance", "slow", market=market)
@@ -304,6 +324,9 @@ def test_the_control_port_stops_the_faults_of_one_market(world) -> None:
     [
         (b'{"exchange":"binance","fault":"nosuch"}', JSON, "'nosuch' is not one of"),
         (b"{", JSON, "Input data was truncated"),
+        (b'{"exchange":"binance","fault":"slow","delay":1e9}', JSON, "delay must be above 0 and at most 60"),
+        (b'{"exchange":"binance","fault":"slow","delay":"5"}', JSON, "Expected `float | null`"),
+        (b'{"exchange":"binance","fault":"clock"}', JSON, "clock needs a step"),
         (b'{"exchange":1}', JSON, "Expected `str | null`"),
         (b'{"colour":"red"}', JSON, "unknown field"),
         (b"{" + b" " * 5_000, JSON, "the body is too long"),

@@ -19,6 +19,7 @@ from cryptodash.simulator.instrument_spec import InstrumentSpec, read_table
 from cryptodash.simulator.intervals import closes, opens
 from cryptodash.simulator.limits import HostLimits
 from cryptodash.simulator.market import MarketSpec
+from cryptodash.simulator.pace import Pace
 from cryptodash.simulator.session import ClientSession
 from cryptodash.simulator.streams import StreamFeed
 
@@ -91,12 +92,13 @@ class Quotes(Feed):
 class Day(Feed):
     """4.3: every second."""
 
-    _next = 0
+    def __init__(self, name: str, instrument: SimulatedInstrument) -> None:
+        super().__init__(name, instrument)
+        self._pace = Pace(1_000)
 
     def data(self, now: int) -> object:
-        if now < self._next:
+        if not self._pace.take(now):
             return None
-        self._next = now + 950
         day, price = self.instrument.candles.day(), self.spec.price
         figures = {"last": day.close, "open": day.open, "high": day.high, "low": day.low}
         return {**{name: price(ticks) for name, ticks in figures.items()}, "volume": contracts(day.volume)}
@@ -163,16 +165,17 @@ class Candles(Feed):
     def __init__(self, name: str, instrument: SimulatedInstrument) -> None:
         super().__init__(name, instrument)
         self._interval = name.partition(":")[0].removeprefix("candles-")
-        self._open = opens(self._interval, instrument.candles.minute.start)
-        self._next = 0
+        self._open = opens(self._interval, instrument.candles.running)
+        self._pace = Pace(1_000)
 
     def frames(self, now: int) -> Sequence[str]:
-        found = []
-        while closes(self._interval, self._open) <= self.instrument.candles.minute.start:
+        found, running = [], self.instrument.candles.running
+        self._open = min(self._open, opens(self._interval, running))  # the clock may have been set back
+        while closes(self._interval, self._open) <= running:
             found.append(self._bar(closed=True))
             self._open = closes(self._interval, self._open)
-        if found or now >= self._next:
-            self._next = now + 950
+        if found or self._pace.is_due(now):
+            self._pace.sent(now)
             found.append(self._bar(closed=False))
         return [self.frame(now, bar) for bar in found if bar is not None]
 

@@ -183,10 +183,10 @@ class BybitHost(BybitWebSocket):
             "s": spec.native,
             "a": [[messages.price(spec, ticks), messages.size(spec, steps)] for ticks, steps in image.asks],
             "b": [[messages.price(spec, ticks), messages.size(spec, steps)] for ticks, steps in image.bids],
-            "ts": now,
-            "u": self.update_of(market, spec.native),
+            "ts": image.time,
+            "u": image.number,
             "seq": image.last,
-            "cts": now,
+            "cts": image.time,
         }
 
     def _trades(self, query: Query, now: int) -> object:

@@ -158,9 +158,9 @@ class BybitWebSocket(VenueHost):
         self._counters[market, topic] = start + 100_000
         return start
 
-    def update_of(self, market: MarketType, native: str) -> int:
+    def book_number(self, instrument: SimulatedInstrument) -> int:
         """The ``u`` REST shows: the 1000-level topic's."""
-        topic = f"orderbook.1000.{native}"
+        market, topic = instrument.spec.market, f"orderbook.1000.{instrument.spec.native}"
         stream = self.streams.get((market, topic))
         if stream is not None and isinstance(stream.feed, Books):
             return stream.feed.u
