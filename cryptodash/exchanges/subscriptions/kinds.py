@@ -10,6 +10,7 @@ from cryptodash.core.topics import Channel, Topic
 from cryptodash.exchanges.adapter.venue import IVenue
 from cryptodash.exchanges.connections.venue_clock import VenueClock
 from cryptodash.exchanges.subscriptions.book_subscription import BookSubscription
+from cryptodash.exchanges.subscriptions.candle_fetches import CandleFetches
 from cryptodash.exchanges.subscriptions.candle_subscription import CandleSubscription
 from cryptodash.exchanges.subscriptions.snapshot_queue import SnapshotQueue
 from cryptodash.exchanges.subscriptions.sweep_subscription import SweepSubscription
@@ -31,13 +32,17 @@ def subscription_maker(
 ) -> MakeSubscription:
     """Makes the subscriptions of one venue, each with the parts that its kind needs."""
 
+    fetches = CandleFetches()
+
     def sweep(topic: Topic) -> TopicSubscription:
         return SweepSubscription(topic, basics, venue_clock, lambda native: catalogue.native(topic.market, native))
 
     makers: dict[Channel, MakeSubscription] = {
         Channel.TICKER: lambda topic: TickerSubscription(topic, basics, venue_clock, tally),
-        Channel.TRADE: lambda topic: TradeSubscription(topic, basics, tally),
-        Channel.CANDLE: lambda topic: CandleSubscription(topic, basics, venue, venue_clock),
+        Channel.TRADE: lambda topic: TradeSubscription(topic, basics, venue_clock, tally, stale_after),
+        Channel.CANDLE: lambda topic: CandleSubscription(
+            topic, basics, venue, venue_clock, fetches, tally, stale_after
+        ),
         Channel.ORDER_BOOK: lambda topic: BookSubscription(
             topic, basics, venue, venue_clock, snapshots, tally, stale_after
         ),
