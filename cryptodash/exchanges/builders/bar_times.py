@@ -16,7 +16,7 @@ AHEAD_MS = 60_000
 AHEAD_BY_CLOCK_MS = 120_000
 """How far a bar's open time may lie after the venue's clock where the frame carries no time. Wider, for that clock is
 an estimate: before anything has told the venue's time it is our own, which may run minutes slow."""
-BELIEVED_MS = 86_400_000
+BELIEVED_MS = 120_000
 """A time that a frame carries and that lies further than this after that of the frame before, and after the venue's
 clock, is nonsense and no time."""
 MAX_ODD = 2_000
