@@ -15,6 +15,7 @@ from cryptodash.core.topics import Topic
 from cryptodash.exchanges.adapter.messages import Bar
 from cryptodash.exchanges.builders.backoff import Backoff
 from cryptodash.exchanges.builders.bar_times import AHEAD_BY_CLOCK_MS, OpenTimes, is_impossible, open_at, written_at
+from cryptodash.exchanges.builders.held_bars import FrameOrder, HeldBars
 from cryptodash.exchanges.builders.lost_bars import LostBars
 from cryptodash.exchanges.builders.rest_candles import CLOSE_MARGIN_MS, by_open_time, candles_of
 
@@ -71,13 +72,10 @@ class CandleBuilder:
         self._expected: int | None = None
         """Open time of the oldest bar that has not been delivered closed."""
         self._running: Candle | None = None
-        self._sent_at = 0
-        """When the venue sent the running bar."""
+        self._order = FrameOrder()
         self._last_closed: Candle | None = None
         self._lost = LostBars()
-        self._held: dict[int, Candle] = {}
-        self._held_at = 0
-        """When the venue sent the newest frame that is held."""
+        self._held = HeldBars()
         self._flagless = False
         """Whether the venue's bars have no closed flag."""
         self._interrupted = False
@@ -94,7 +92,7 @@ class CandleBuilder:
     def missing(self) -> int:
         """How many bars a fetch must cover, from the oldest lost one to the newest held one;
         0 while nothing is held back."""
-        return self._count(max(self._held)) if self._held else 0
+        return self._count(self._held.newest) if self._held else 0
 
     def bar(self, m: Bar, received: int, venue_ms: int | None = None) -> CandleOutcome:
         """Take one frame that came at ``received`` (our wall clock, ms); ``venue_ms`` is the venue's clock then, None
@@ -119,11 +117,14 @@ class CandleBuilder:
             self._expected = opened
         if opened < self._expected:
             return self._older(candle)
-        if self._held and opened == self._expected and self._runs_still(candle, written):
+        if opened == self._expected and self._held.is_contradicted_by(candle, written):
             self._held.clear()
         if self._held or opened > self._expected:
             return self._hold(candle, written)
-        if self._is_known(candle) or self._is_overtaken(candle, written, venue_ms):
+        running = self._running
+        if running is not None and candle == replace(running, received=candle.received):
+            return _NOTHING  # told with these very figures
+        if self._order.is_overtaken(candle, running, written, venue_ms):
             return _NOTHING
         return CandleOutcome([self._deliver(candle)], False)
 
@@ -176,7 +177,7 @@ class CandleBuilder:
         if not due:
             return 0
         self._asked = True
-        return self._count(max([venue_ms + AHEAD_BY_CLOCK_MS, *self._held]))
+        return self._count(max(venue_ms + AHEAD_BY_CLOCK_MS, self._held.newest))
 
     def _is_overdue(self, venue_ms: int) -> bool:
         wait = CLOSE_MARGIN_MS if self._flagless and self._running is not None else self._wait_ms
@@ -230,7 +231,7 @@ class CandleBuilder:
 
     def _forget_after(self, begun_by: int) -> None:
         """Bars that have not begun by then (ms), whatever their frames said, make way for one that has."""
-        self._held = {opened: each for opened, each in self._held.items() if opened <= begun_by}
+        self._held.drop_after(begun_by)
         running, last = self._running, self._last_closed
         if last is not None and last.timestamp > begun_by:
             self._last_closed = self._running = self._expected = None
@@ -250,27 +251,6 @@ class CandleBuilder:
         closed = self._deliver(replace(running, closed=True))
         self._expected = later.timestamp
         return [closed]
-
-    def _is_known(self, candle: Candle) -> bool:
-        """Whether the running bar was told with these very figures."""
-        running = self._running
-        return running is not None and candle == replace(running, received=candle.received)
-
-    def _is_overtaken(self, candle: Candle, written: int | None, venue_ms: int | None) -> bool:
-        """Whether a newer frame of the running bar came before this one."""
-        if written is None or candle.closed:
-            return False
-        is_time = venue_ms is None or self._sent_at <= venue_ms + AHEAD_BY_CLOCK_MS
-        if self._running is not None and written < self._sent_at and is_time:
-            return True
-        self._sent_at = written
-        return False
-
-    def _runs_still(self, candle: Candle, written: int | None) -> bool:
-        """Whether the venue wrote this frame of the bar that is waited for after those that are held, so that they told
-        of bars that have not begun."""
-        is_newer = written is not None and written > self._held_at
-        return is_newer and not candle.closed and not any(each.closed for each in self._held.values())
 
     def _after(self, open_time: int) -> int:
         """Open time of the next bar."""
@@ -308,10 +288,7 @@ class CandleBuilder:
 
     def _hold(self, candle: Candle, written: int | None) -> CandleOutcome:
         """Something older is missing: keep this one, and see whether it is what was missing."""
-        before = self._held.get(candle.timestamp)
-        if before is None or candle.closed or not before.closed:
-            self._held[candle.timestamp] = candle
-            self._held_at = max(self._held_at, written or 0)
+        self._held.add(candle, written)
         released = self._release({}, give_up=len(self._held) > MAX_HELD)
         if released or self._asked or not self._held:
             return CandleOutcome(released, False)
@@ -324,31 +301,28 @@ class CandleBuilder:
         """Deliver in order what is closed, from the stream or from REST, then the newest held bar;
         stop at the first that is still missing."""
         told: list[Candle] = []
-        newest = max(self._held)
+        newest = self._held.newest
         answered_from, answered_to = min(rest, default=newest), max(rest, default=0)
         time = self._first_wanted(newest)
         while time < newest:
-            found = self._closed_at(time, rest)
-            if found is not None:
-                told.append(self._deliver(found))
+            held, fetched = self._held.pop(time), rest.get(time)
+            if held is not None and held.closed:
+                told.append(self._deliver(held))
+            elif fetched is not None and fetched.closed:
+                told.append(self._deliver(fetched))
             elif time in rest or not answered_from <= time < answered_to:
                 if not give_up:
                     self._expected = time
                     return told
                 self._lost.add(time)
-            self._held.pop(time, None)
             time = self._after(time)
-        told.append(self._deliver(self._held[newest]))
+        last = self._held.pop(newest)
+        if last is not None:
+            told.append(self._deliver(last))
         self._held.clear()
         self._asked = False
         self._backoff.reset()
         return told
-
-    def _closed_at(self, time: int, rest: Mapping[int, Candle]) -> Candle | None:
-        held, fetched = self._held.get(time), rest.get(time)
-        if held is not None and held.closed:
-            return held
-        return fetched if fetched is not None and fetched.closed else None
 
     def _first_wanted(self, newest: int) -> int:
         """The oldest missing bar, at most ``MAX_MISSING`` before the newest."""

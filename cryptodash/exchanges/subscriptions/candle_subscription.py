@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from cryptodash.core.events import Candle, Cause, State
 from cryptodash.core.numbers import Number, key
 from cryptodash.core.tally import Counter, Tally
-from cryptodash.core.topics import Topic
+from cryptodash.core.topics import Channel, Topic
 from cryptodash.exchanges.adapter.messages import Bar, Message, Trades
 from cryptodash.exchanges.adapter.plan import Part, RestRequest
 from cryptodash.exchanges.adapter.venue import IVenue
@@ -151,7 +151,7 @@ class CandleSubscription(MessageSubscription):
         return self._growth.traded_ms
 
     def joined(self, sibling: TopicSubscription, out: list[Output]) -> None:
-        if sibling not in self._siblings:
+        if sibling.topic.channel in (Channel.TRADE, Channel.CANDLE) and sibling not in self._siblings:
             self._siblings.append(sibling)
 
     def parted(self, sibling: TopicSubscription, out: list[Output]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cryptodash.core.events import State
 from cryptodash.core.tally import Tally
-from cryptodash.core.topics import Topic
+from cryptodash.core.topics import Channel, Topic
 from cryptodash.exchanges.adapter.messages import Message, Trades
 from cryptodash.exchanges.adapter.plan import Part
 from cryptodash.exchanges.builders.bar_times import AHEAD_BY_CLOCK_MS
@@ -62,7 +62,7 @@ class TradeSubscription(MessageSubscription):
             self._missed.add(self.topic.exchange, by=builder.missed - missed + arrived)
 
     def joined(self, sibling: TopicSubscription, out: list[Output]) -> None:
-        if sibling not in self._siblings:
+        if sibling.topic.channel is Channel.CANDLE and sibling not in self._siblings:
             self._siblings.append(sibling)
 
     def parted(self, sibling: TopicSubscription, out: list[Output]) -> None:
@@ -70,7 +70,7 @@ class TradeSubscription(MessageSubscription):
             self._siblings.remove(sibling)
 
     def beat(self, now: float, out: list[Output]) -> None:
-        if self._traded_ms is None:
+        if self._traded_ms is None or not self._siblings:
             return
         until = self._venue_clock.now_ms() + AHEAD_BY_CLOCK_MS
         if self._traded_ms <= until:
