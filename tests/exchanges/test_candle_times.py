@@ -379,6 +379,56 @@ def test_a_bar_that_the_stream_went_on_without_is_told_when_rest_has_it_and_unti
     assert [each for each in told(bench, start) if each[2]] == [(0, "101", True, "rest")]
 
 
+@pytest.mark.parametrize("learned", ["from frames", "from an answer's Date", "not before the answer at hand"])
+@pytest.mark.parametrize("fast_s", [90, -90, 1, -1])
+def test_a_bar_is_closed_by_the_venues_clock_whatever_ours_says(fast_s: int, learned: str) -> None:
+    """Our clock is ``fast_s`` seconds ahead of the venue's. Every answer has a Date, and the engine is told."""
+    bench = Bench()
+    bench.clock.advance((MINUTE - (bench.wall - 1000 * fast_s) % MINUTE) / 1000)
+
+    def venue_ms() -> int:
+        return bench.wall - 1000 * fast_s
+
+    start = venue_ms()
+    bench.want(CANDLES, TRADES)
+    if learned == "from an answer's Date":
+        bench.engine.dated(start)
+    for number in range(4):
+        sent = venue_ms() if learned == "from frames" else None
+        bench.frame(wire.candle("BTCUSDT", start, f"100.{number + 1}", sent=sent))
+        bench.advance(1)
+    asked: list[int] = []
+    while not any(each.closed for each in bench.published(Candle)):
+        assert venue_ms() < start + 4 * MINUTE
+        pass_time(bench, 0.5)
+        for request in bench.fetches[:]:
+            asked.append(venue_ms() - start - MINUTE)
+            bench.engine.dated(venue_ms() // 1000 * 1000)
+            rows = [[start - MINUTE, "99"], [start, "101" if venue_ms() >= start + MINUTE else "100.5"]]
+            bench.answer(request, json.dumps(rows).encode())
+    closed = [each for each in bench.published(Candle) if each.closed and each.timestamp >= start]
+    assert [(each.timestamp, each.close) for each in closed][:1] == [(start, "101")], "with its last figures"
+    if learned != "not before the answer at hand" or abs(fast_s) == 1:
+        assert 2_000 <= asked[-1] <= 7_500, "an earlier one came before a frame had told the time"
+    assert venue_ms() >= start + MINUTE
+
+
+@pytest.mark.parametrize("fast_s", [90, -90])
+def test_a_bar_built_from_trades_is_closed_by_the_venues_clock(fast_s: int) -> None:
+    bench = Bench()
+    bench.want("spot:BTC-USDT:candle:3m")
+    length = 3 * MINUTE
+    start = bench.wall - 1000 * fast_s
+    start += length - start % length
+    for number, after in enumerate((*range(-10_000, 0, 1000), 10, 5_000)):
+        pass_time(bench, (start + after + 1000 * fast_s - bench.wall) / 1000)
+        bench.frame(wire.trade("BTCUSDT", number, "100", start + after))
+    pass_time(bench, (start + length + 1000 * fast_s - bench.wall) / 1000 + 0.9)
+    assert not [each for each in bench.published(Candle) if each.closed]
+    pass_time(bench, 1)
+    assert [(each.timestamp, each.volume) for each in bench.published(Candle) if each.closed] == [(start, "2")]
+
+
 # What trades prove
 
 
