@@ -66,24 +66,25 @@ class OpenTimes:
 
     def __init__(self, interval: str) -> None:
         self._interval = interval
-        self._said: dict[int, int] = {}
+        self.said: dict[int, int] = {}
+        """What the venue said, by where bars of the interval open, where that is something else."""
 
     def aligned(self, open_time: int) -> int:
         """Where the bar opens (ms) that is said to open then."""
         found = aligned(self._interval, open_time)
         if found != open_time:
-            self._said[found] = open_time
-            if len(self._said) > MAX_ODD:
-                del self._said[min(self._said)]
-        elif self._said:
-            self._said.pop(found, None)
+            self.said[found] = open_time
+            if len(self.said) > MAX_ODD:
+                del self.said[min(self.said)]
+        elif self.said:
+            self.said.pop(found, None)
         return found
 
     def as_said(self, candles: list[Candle]) -> list[Candle]:
         """The same bars with the open times that the venue gave them."""
-        if not self._said:
+        if not self.said:
             return candles
-        said = self._said
+        said = self.said
         return [replace(each, timestamp=said.get(each.timestamp, each.timestamp)) for each in candles]
 
 

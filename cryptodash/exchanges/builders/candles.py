@@ -14,7 +14,14 @@ from cryptodash.core.intervals import LENGTH_MS, next_open
 from cryptodash.core.topics import Topic
 from cryptodash.exchanges.adapter.messages import Bar
 from cryptodash.exchanges.builders.backoff import Backoff
-from cryptodash.exchanges.builders.bar_times import AHEAD_BY_CLOCK_MS, OpenTimes, is_impossible, open_at, written_at
+from cryptodash.exchanges.builders.bar_times import (
+    AHEAD_BY_CLOCK_MS,
+    BELIEVED_MS,
+    OpenTimes,
+    is_impossible,
+    open_at,
+    written_at,
+)
 from cryptodash.exchanges.builders.held_bars import FrameOrder, HeldBars
 from cryptodash.exchanges.builders.lost_bars import LostBars
 from cryptodash.exchanges.builders.rest_candles import CLOSE_MARGIN_MS, by_open_time, candles_of
@@ -86,7 +93,7 @@ class CandleBuilder:
     @property
     def is_waiting(self) -> bool:
         """Whether a closed bar is missing: newer ones are held back for it, or were told without it."""
-        return bool(self._held or self._lost)
+        return bool(self._held.bars or self._lost.open_times)
 
     @property
     def missing(self) -> int:
@@ -97,6 +104,15 @@ class CandleBuilder:
     def bar(self, m: Bar, received: int, venue_ms: int | None = None) -> CandleOutcome:
         """Take one frame that came at ``received`` (our wall clock, ms); ``venue_ms`` is the venue's clock then, None
         where nothing is known of it."""
+        running = self._running
+        if running is not None and m.open_time == running.timestamp and self._follows(m):
+            # The usual frame: the running bar goes on. Nothing to find out about its open time.
+            candle = Candle(
+                self._topic, m.open_time, received, m.open, m.high, m.low, m.close, m.volume, bool(m.closed)
+            )
+            if not candle.closed and _values(candle) == _values(running) and running.source == "venue":
+                return _NOTHING
+            return CandleOutcome([self._deliver(candle)], False)
         written = written_at(m, self._written, venue_ms)
         if is_impossible(m.open_time, written, venue_ms):
             self.refused += 1
@@ -110,6 +126,19 @@ class CandleBuilder:
         told = self._closed_by(candle, venue_ms if written is None else written) if m.closed is None else []
         events, fetch = self._place(candle, written, venue_ms)
         return CandleOutcome(self._open_times.as_said([*told, *events]), fetch)
+
+    def _follows(self, m: Bar) -> bool:
+        """Whether a frame of the running bar simply follows the one before: nothing is missing, and the venue wrote it
+        later, by a time that can be believed."""
+        if self._held.bars or self._open_times.said or (m.closed is None and not self._flagless):
+            return False
+        written, before = m.time, self._written
+        if written is None:
+            return True
+        if before is None or not before <= written <= before + BELIEVED_MS or written < self._order.written:
+            return False
+        self._written = self._order.written = written
+        return True
 
     def _place(self, candle: Candle, written: int | None, venue_ms: int | None) -> CandleOutcome:
         opened = candle.timestamp

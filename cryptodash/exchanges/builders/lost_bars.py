@@ -19,44 +19,45 @@ class LostBars:
     def __init__(self) -> None:
         self.backoff = Backoff()
         """When to ask for them."""
-        self._open_times: dict[int, None] = {}
+        self.open_times: dict[int, None] = {}
+        """Those that are lost."""
 
     def __bool__(self) -> bool:
-        return bool(self._open_times)
+        return bool(self.open_times)
 
     @property
     def oldest(self) -> int | None:
         """The oldest one; None where none is lost."""
-        return min(self._open_times, default=None)
+        return min(self.open_times, default=None)
 
     def add(self, open_time: int) -> None:
         """The stream goes on without this one."""
-        self._open_times[open_time] = None
-        if len(self._open_times) > MAX_LOST:
-            del self._open_times[min(self._open_times)]
+        self.open_times[open_time] = None
+        if len(self.open_times) > MAX_LOST:
+            del self.open_times[min(self.open_times)]
 
     def remove(self, open_time: int) -> bool:
         """A frame has closed it after all; whether it was lost."""
-        if open_time not in self._open_times:
+        if open_time not in self.open_times:
             return False
-        del self._open_times[open_time]
+        del self.open_times[open_time]
         return True
 
     def found(self, rest: Mapping[int, Candle]) -> list[Candle]:
         """Those that an answer (bars by open time) holds closed, oldest first. One that the answer skips, while it has
         older and later ones, never was."""
         told: list[Candle] = []
-        if not self._open_times or not rest:
+        if not self.open_times or not rest:
             return told
         oldest, newest = min(rest), max(rest)
         gives_up = self.backoff.tries >= MAX_TRIES
-        for time in sorted(self._open_times):
+        for time in sorted(self.open_times):
             candle = rest.get(time)
             if candle is not None and candle.closed:
                 told.append(candle)
             elif candle is not None or time > newest or (time < oldest and not gives_up):
                 continue
-            del self._open_times[time]
+            del self.open_times[time]
         if told:
             self.backoff.reset()
         return told

@@ -62,6 +62,9 @@ class CandleSubscription(MessageSubscription):
         self._siblings: list[TopicSubscription] = []
         self._comparison = TradeComparison(stale_after)
         self._growth = VolumeGrowth()
+        self._frame: Bar | None = None
+        """The newest frame, until it was compared with the trades; when it came, by the venue's clock:"""
+        self._frame_ms = 0
         self._counted = 0
         self._refused = refused_counter(tally)
 
@@ -73,16 +76,20 @@ class CandleSubscription(MessageSubscription):
             return
         if not isinstance(message, Bar):
             return
-        before = self._builder.is_waiting, self._comparison.is_behind
-        candles, fetch = self._builder.bar(message, received, venue_ms)
-        if self._count_refused():
+        builder = self._builder
+        was_waiting, refused = builder.is_waiting, builder.refused
+        candles, fetch = builder.bar(message, received, venue_ms)
+        if builder.refused != refused:
+            self._count_refused()
             return
-        self._note(message, venue_ms)
+        self._frame, self._frame_ms = message, venue_ms
         self._publish(candles, out)
-        if (self._builder.is_waiting, self._comparison.is_behind) != before:
+        if self._comparison.must_catch_up:
+            self._note(out)
+        if builder.is_waiting is not was_waiting:
             self.refresh(out)
         if fetch:
-            self._missing = self._builder.missing
+            self._missing = builder.missing
             self._fetches.ask(self, now, out, urgent=True)
 
     def beat(self, now: float, out: list[Output]) -> None:
@@ -158,14 +165,22 @@ class CandleSubscription(MessageSubscription):
         if sibling in self._siblings:
             self._siblings.remove(sibling)
 
-    def _note(self, bar: Bar, venue_ms: int) -> None:
-        """What the frame shows of the trades, compared with what is known of them."""
-        written = venue_ms if bar.time is None or bar.time > venue_ms + AHEAD_BY_CLOCK_MS else bar.time
+    def _note(self, out: list[Output]) -> None:
+        """What the newest frame shows of the trades, compared with what is known of them."""
+        bar, came = self._frame, self._frame_ms
+        if bar is None:
+            return
+        self._frame = None
+        written = came if bar.time is None or bar.time > came + AHEAD_BY_CLOCK_MS else bar.time
+        was_behind = self._comparison.is_behind
         self._growth.bar(bar.open_time, bar.volume, written)
-        self._comparison.shown(written, self._known_trade(venue_ms), self._usual())
+        self._comparison.shown(written, self._known_trade(came), self._usual())
+        if self._comparison.is_behind is not was_behind:
+            self.refresh(out)
 
     def _compare(self, venue_ms: int, now: float, out: list[Output]) -> None:
         """A trade known from elsewhere that no bar shows proves that the stream of bars misses frames."""
+        self._note(out)
         if self._comparison.look(self._known_trade(venue_ms), self._usual(), now):
             for stream in self.sources[Part.CANDLE]:
                 stream.signal(Signal.SILENCE, now, out)
@@ -181,14 +196,12 @@ class CandleSubscription(MessageSubscription):
 
     # -- what it publishes
 
-    def _count_refused(self) -> bool:
-        """Count what the builders have left out; whether there was anything."""
+    def _count_refused(self) -> None:
+        """Count what the builders have left out."""
         refused = self._builder.refused + self._from_trades.refused
-        if refused == self._counted:
-            return False
-        self._refused.add(self.topic.exchange, by=refused - self._counted)
-        self._counted = refused
-        return True
+        if refused != self._counted:
+            self._refused.add(self.topic.exchange, by=refused - self._counted)
+            self._counted = refused
 
     def _publish(self, candles: Sequence[Candle], out: list[Output]) -> None:
         if candles and not self.valued:

@@ -37,22 +37,22 @@ class TradeComparison:
     def __init__(self, stale_after: float) -> None:
         self.is_behind = False
         self._stale_after = stale_after
-        self._must_catch_up = False
+        self.must_catch_up = False
+        """Whether each frame is to be told at once (``shown``), and not only the newest twice a second."""
         self._shown: int | None = None
         self._unshown_since: float | None = None
 
     def interrupted(self) -> None:
         """Frames may have been missed."""
-        self._must_catch_up = True
+        self.must_catch_up = True
 
     def shown(self, time_ms: int, traded: int | None, usual: float) -> None:
         """A frame that was written at ``time_ms`` has come; the newest trade known from elsewhere is of ``traded``."""
         if self._shown is None or time_ms > self._shown:
             self._shown = time_ms
             self._unshown_since = None
-        if self.is_behind or self._must_catch_up:
-            self.is_behind = self._is_too_old(traded, usual)
-            self._must_catch_up = self.is_behind
+        if self.must_catch_up:
+            self.is_behind = self.must_catch_up = self._is_too_old(traded, usual)
 
     def look(self, traded: int | None, usual: float, now: float) -> bool:
         """Twice a second; whether it is proven now that frames are missing."""
@@ -64,7 +64,7 @@ class TradeComparison:
         grace = min(max(GRACE, USUAL * usual), self._stale_after)
         if now - self._unshown_since < grace or not self._is_too_old(traded, usual):
             return False
-        self.is_behind = True
+        self.is_behind = self.must_catch_up = True
         return True
 
     def _is_too_old(self, traded: int | None, usual: float) -> bool:
