@@ -27,6 +27,7 @@ from cryptodash.core.tally import Tally
 from cryptodash.core.time import Clock
 from cryptodash.core.topics import Topic
 from cryptodash.exchanges.adapter.decode import reading
+from cryptodash.exchanges.adapter.elements import left_out_of
 from cryptodash.exchanges.adapter.messages import BadFrame
 from cryptodash.exchanges.adapter.plan import Purpose, RestRequest
 from cryptodash.exchanges.adapter.venue import Hosts, IVenue
@@ -35,6 +36,7 @@ from cryptodash.exchanges.builders.bar_times import possible
 from cryptodash.exchanges.builders.rest_candles import DATE_DOUBT_MS, candles_of
 from cryptodash.exchanges.catalogue import CatalogueReader
 from cryptodash.exchanges.connections.commands import BookChanged, Closed, Connect, Disconnect, Fetch, Send
+from cryptodash.exchanges.connections.left_out import CANDLE
 from cryptodash.exchanges.engine import Engine
 from cryptodash.exchanges.engine_runner import EngineRunner
 from cryptodash.exchanges.health import rate_limits, status, unknown_topics
@@ -82,7 +84,7 @@ class VenueService(Service):
         self._inlet = inlet
         self._reactor = reactor
         self._clock = clock
-        self._dialer = dialer or Dialer(reactor, config.https_proxy)
+        self._dialer = dialer or Dialer(reactor, config.https_proxy, no_proxy=config.no_proxy)
         self._pool = HTTPConnectionPool(reactor)
         self._pool.maxPersistentPerHost = 4
         self._rest = RestClient(
@@ -94,7 +96,8 @@ class VenueService(Service):
         meters = Meters(tally, venue.id)
         self._sockets = Sockets(self._dialer, reactor, clock, meters, self._events(), venue.limits)
         self._register(meters)
-        self._tasks: set[Deferred[None]] = set()
+        self._tasks: set[Deferred[Any]] = set()
+        """Requests under way, which end with the service."""
         self._unknown: set[str] = set()
         self._refused = refused_counter(tally)
         carry_out: dict[type, Callable[[Any], None]] = {
@@ -122,6 +125,7 @@ class VenueService(Service):
             changed=self._listed,
             failed=self._unlisted,
             idle=self._is_idle,
+            left_out=self._engine.left_out,
         )
 
     def _events(self) -> Events:
@@ -247,16 +251,32 @@ class VenueService(Service):
                 raise UpstreamError("rejected", f"{which} has no {topic.symbol}")
             raise UpstreamError("disconnected", f"{which} is not loaded yet")
         request = self._venue.candles_request(topic, instrument, limit, end_ms)
-        body = await self._rest.fetch(request)
+        body = await self._fetched(request)
         try:
             bars = reading(self._venue.read_candles, request, body)
         except BadFrame as error:
             raise UpstreamError("disconnected", f"{self.exchange}: unreadable candles: {error}"[:300]) from None
+        self._engine.left_out(CANDLE, left_out_of(bars), instrument.native)
         venue_ms = self._engine.venue_ms()
         sound = possible(bars, venue_ms)
         self._refused.add(self.exchange, by=len(bars) - len(sound))
         wanted = [bar for bar in sound if end_ms is None or bar.open_time <= end_ms]
         return candles_of(topic, wanted, venue_ms - DATE_DOUBT_MS, self._clock.wall_ms())[-limit:]
+
+    async def _fetched(self, request: RestRequest) -> bytes:
+        """The body of an answer that somebody outside waits for; the end of the service is an ``UpstreamError``."""
+        if self._runner.ended:
+            raise UpstreamError("disconnected", f"{self.exchange} has stopped")
+        task = Deferred.fromCoroutine(self._rest.fetch(request))
+        self._tasks.add(task)
+        try:
+            return await task
+        except CancelledError:
+            if self._runner.ended:
+                raise UpstreamError("disconnected", f"{self.exchange} has stopped") from None
+            raise
+        finally:
+            self._tasks.discard(task)
 
     async def refresh_catalogue(self) -> int:
         error: UpstreamError | None = None

@@ -216,3 +216,13 @@ def test_long_intervals_have_ends_on_any_day(world, topic, interval):
     ask(world, topic.sibling(Channel.CANDLE, interval=interval), limit=1, end=january_31)
     world.venue.requests[0][3].callback([world.bar(1)])
     assert len(world.venue.requests) == 1
+
+
+def test_a_smaller_answer_that_comes_later_does_not_replace_a_larger_one(world, topic):
+    ask(world, topic, limit=1)
+    ask(world, topic, limit=3)
+    world.venue.requests[1][3].callback([world.bar(1), world.bar(2), world.bar(3, closed=False)])
+    world.venue.requests[0][3].callback([world.bar(3, closed=False)])
+    _, again = ask(world, topic, limit=3)
+    assert len(world.venue.requests) == 2
+    assert opened(again[0][0]) == [1, 2, 3]

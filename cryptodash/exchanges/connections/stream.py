@@ -64,6 +64,8 @@ class Stream:
         """When the phase began."""
         self.last: float | None = None
         self.frames = 0
+        self.unreadable_at = float("-inf")
+        """When a frame of it came that could not be read."""
         self.cause: Cause | None = None
         """Why it waits, where there is a reason."""
         self.takers: tuple[TakeMessage, ...] = ()
@@ -148,6 +150,8 @@ class Stream:
             self.pace.begin(self.frames, now)
         if phase is Phase.LIVE or phase is Phase.QUIET:
             self.cause = None
+        elif phase is Phase.ACKED and self.cause is Cause.CAPACITY:
+            self.cause = None  # there was room after all
         self.phase = phase
         self.since = now
         return True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from cryptodash.core.instruments import Catalogue
+from cryptodash.core.instruments import Catalogue, Instrument
 from cryptodash.core.tally import Tally
 from cryptodash.core.topics import Channel, Topic
 from cryptodash.exchanges.adapter.venue import IVenue
@@ -35,7 +35,13 @@ def subscription_maker(
     fetches = CandleFetches()
 
     def sweep(topic: Topic) -> TopicSubscription:
-        return SweepSubscription(topic, basics, venue_clock, lambda native: catalogue.native(topic.market, native))
+        def lookup(native: str) -> Instrument | None:
+            """Without those whose symbol is another's: a sweep says which instrument a row is of by its symbol."""
+            found = catalogue.native(topic.market, native)
+            shown = None if found is None else catalogue.get(topic.market, found.symbol)
+            return found if shown is not None and shown.native == native else None
+
+        return SweepSubscription(topic, basics, venue_clock, lookup)
 
     makers: dict[Channel, MakeSubscription] = {
         Channel.TICKER: lambda topic: TickerSubscription(topic, basics, venue_clock, tally),

@@ -7,10 +7,13 @@ from collections.abc import Mapping
 from cryptodash.core.errors import UpstreamError
 from cryptodash.core.topics import Topic
 from cryptodash.exchanges.adapter.decode import reading
+from cryptodash.exchanges.adapter.elements import left_out_of
+from cryptodash.exchanges.adapter.messages import LeftOut
 from cryptodash.exchanges.adapter.plan import Purpose, RestRequest
 from cryptodash.exchanges.adapter.venue import IVenue
 from cryptodash.exchanges.connections.commands import Output
 from cryptodash.exchanges.connections.decode_errors import DecodeErrors
+from cryptodash.exchanges.connections.left_out import CANDLE, SWEEP, LeftOutElements
 from cryptodash.exchanges.subscriptions.polls import Polls
 from cryptodash.exchanges.subscriptions.snapshot_queue import SnapshotQueue
 from cryptodash.exchanges.subscriptions.topic_subscription import TopicSubscription
@@ -26,12 +29,14 @@ class RestAnswers:
         polls: Polls,
         snapshots: SnapshotQueue,
         errors: DecodeErrors,
+        left_out: LeftOutElements,
     ) -> None:
         self._venue = venue
         self._subscriptions = subscriptions
         self._polls = polls
         self._snapshots = snapshots
         self._errors = errors
+        self._left_out = left_out
 
     def answered(self, request: RestRequest, body: bytes, now: float, received: int, out: list[Output]) -> None:
         """An answer has come, at ``received`` (our wall clock, ms)."""
@@ -41,12 +46,17 @@ class RestAnswers:
                 self._snapshots.answered(request, depth, now, received, out)
             elif request.purpose is Purpose.CANDLES:
                 bars = reading(self._venue.read_candles, request, body)
+                self._left_out.add(CANDLE, left_out_of(bars), request.native)
                 subscription = self._asked_for_candles(request)
                 if subscription is not None:
                     subscription.candles(bars, received, out)
             elif request.purpose is Purpose.POLL:
                 messages = reading(self._venue.read_poll, request, body)
-                self._polls.answered(request, messages, now, received, out)
+                for each in messages:
+                    if isinstance(each, LeftOut):
+                        self._left_out.add(SWEEP, each.elements, request.market.value)
+                told = [each for each in messages if not isinstance(each, LeftOut)]
+                self._polls.answered(request, told, now, received, out)
         except Exception as error:
             self._errors.bad(error, body, now)
             self.failed(request, UpstreamError("", f"an answer could not be read: {error}"), now, out)

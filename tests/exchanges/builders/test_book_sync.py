@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from cryptodash.core.numbers import Number
+from cryptodash.core.instruments import Instrument, MarketType, Symbol
+from cryptodash.core.numbers import Number, multiply
 from cryptodash.exchanges.adapter.book_rules import BookRules, Chaining, SnapshotSource
 from cryptodash.exchanges.adapter.messages import Depth
 from cryptodash.exchanges.builders import book_states
@@ -64,7 +65,7 @@ def range_book(*, limit: int = 1000, snapshot: Depth | None = None) -> OrderBook
         ([(5, 7), (8, 10)], 8, REBUILT, 10),
         ([(5, 7), (8, 10)], 5, REBUILT, 10),
         ([(5, 7), (8, 10)], 10, REBUILT, 10),
-        ([(5, 7), (8, 10)], 4, OUTDATED, None),  # L < U of the first event
+        ([(5, 7), (8, 10)], 4, REBUILT, 10),  # U of the first event is L + 1: nothing lies between them
         ([(5, 7), (8, 10)], 3, OUTDATED, None),
         ([(5, 7), (8, 10)], 11, REBUILT, 11),  # newer than everything: the book as it stands
         ([], 11, BUFFERED, None),
@@ -134,7 +135,8 @@ def test_snapshot_ahead_of_the_stream_is_the_book_and_what_it_holds_already_is_p
         (RANGE, (14, 15, None), GAP),
         (PREVIOUS, (20, 25, 12), CHANGED),
         (PREVIOUS, (11, 14, 8), CHANGED),  # U <= L <= u
-        (PREVIOUS, (13, 14, 8), GAP),  # neither names the snapshot nor holds its id
+        (PREVIOUS, (13, 14, 8), CHANGED),  # U == L + 1: no id lies between them
+        (PREVIOUS, (14, 15, 8), GAP),  # neither names the snapshot nor holds its id
     ],
 )
 def test_the_first_frame_beyond_a_snapshot_must_overlap_it(
@@ -539,3 +541,24 @@ def test_time_stays_where_a_frame_has_none() -> None:
     book = counter_book()
     book.received(diff(8, 8))
     assert book.time == 1
+
+
+@pytest.mark.parametrize(("contracts", "size"), [("25", "0.001"), ("25.0", "0.10"), ("1000", "10"), ("2.50", "100")])
+def test_a_checksum_of_contracts_is_given_the_sizes_as_the_venue_wrote_them(contracts: str, size: str) -> None:
+    given: list[tuple[object, object]] = []
+
+    def checksum(bids: object, asks: object) -> int:
+        given.append((bids, asks))
+        return 7
+
+    price, contract = Number("100.50"), Number(size)
+    rules = BookRules(SnapshotSource.STREAM, Chaining.CHECKSUM, checksum, 10, in_contracts=True)
+    symbol = Symbol("BTC", "USDT")
+    instrument = Instrument(
+        "madeup", MarketType.PERPETUAL, symbol, "BTCUSDT", contract, contract, contract_size=contract
+    )
+    book = OrderBook(rules, instrument=instrument)
+    base = multiply(Number(contracts), contract)
+    assert book.received(Depth("s", True, None, None, None, [(price, base)], [], None, checksum=7)) is REBUILT
+    assert given == [([("100.50", contracts)], [])]
+    assert book.top(1) == ([(price, base)], [])
