@@ -32,7 +32,8 @@ from cryptodash.exchanges.adapter.messages import BadFrame
 from cryptodash.exchanges.adapter.plan import Purpose, RestRequest
 from cryptodash.exchanges.adapter.venue import Hosts, IVenue
 from cryptodash.exchanges.book_publisher import BookPublisher
-from cryptodash.exchanges.builders.candles import candles_of
+from cryptodash.exchanges.builders.bar_times import possible
+from cryptodash.exchanges.builders.rest_candles import DATE_DOUBT_MS, candles_of
 from cryptodash.exchanges.catalogue import CatalogueReader
 from cryptodash.exchanges.connections.commands import BookChanged, Closed, Connect, Disconnect, Fetch, Send
 from cryptodash.exchanges.connections.left_out import CANDLE
@@ -41,6 +42,7 @@ from cryptodash.exchanges.engine_runner import EngineRunner
 from cryptodash.exchanges.health import rate_limits, status, unknown_topics
 from cryptodash.exchanges.metrics import Gauges, Meters
 from cryptodash.exchanges.publish_timer import PublishTimers
+from cryptodash.exchanges.subscriptions.candle_subscription import refused_counter
 from cryptodash.exchanges.transport.dialer import Dialer
 from cryptodash.exchanges.transport.rest import RestClient
 from cryptodash.exchanges.transport.sockets import GOODBYE, Events, Sockets
@@ -97,6 +99,7 @@ class VenueService(Service):
         self._tasks: set[Deferred[Any]] = set()
         """Requests under way, which end with the service."""
         self._unknown: set[str] = set()
+        self._refused = refused_counter(tally)
         carry_out: dict[type, Callable[[Any], None]] = {
             Connect: self._sockets.connect,
             Send: self._sockets.send,
@@ -254,8 +257,11 @@ class VenueService(Service):
         except BadFrame as error:
             raise UpstreamError("disconnected", f"{self.exchange}: unreadable candles: {error}"[:300]) from None
         self._engine.left_out(CANDLE, left_out_of(bars), instrument.native)
-        wanted = [bar for bar in bars if end_ms is None or bar.open_time <= end_ms]
-        return candles_of(topic, wanted, self._engine.venue_ms(), self._clock.wall_ms())[-limit:]
+        venue_ms = self._engine.venue_ms()
+        sound = possible(bars, venue_ms)
+        self._refused.add(self.exchange, by=len(bars) - len(sound))
+        wanted = [bar for bar in sound if end_ms is None or bar.open_time <= end_ms]
+        return candles_of(topic, wanted, venue_ms - DATE_DOUBT_MS, self._clock.wall_ms())[-limit:]
 
     async def _fetched(self, request: RestRequest) -> bytes:
         """The body of an answer that somebody outside waits for; the end of the service is an ``UpstreamError``."""

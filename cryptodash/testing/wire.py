@@ -118,9 +118,12 @@ def trade(native: str, number: int, price: str, time: int) -> bytes:
     return _write({"kind": "trade", "stream": f"trade:{native}", "n": number, "price": price, "t": time})
 
 
-def candle(native: str, time: int, close: str, closed: bool | None = False) -> bytes:
-    """A bar of one minute; ``closed`` None: the venue has no such flag."""
-    return _write({"kind": "candle", "stream": f"candle:{native}", "t": time, "close": close, "closed": closed})
+def candle(
+    native: str, time: int, close: str, closed: bool | None = False, *, sent: int | None = None, volume: str = "1"
+) -> bytes:
+    """A bar of one minute; ``closed`` None: the venue has no such flag. ``sent``: when the venue wrote the frame."""
+    said = {"t": time, "close": close, "closed": closed, "sent": sent, "volume": volume}
+    return _write({"kind": "candle", "stream": f"candle:{native}", **said})
 
 
 def book(
@@ -267,7 +270,8 @@ def _trade(stream: str, said: Mapping[str, Any], size: Size) -> Message:
 def _candle(stream: str, said: Mapping[str, Any], size: Size) -> Message:
     close = positive(str(said["close"]))
     closed = None if said["closed"] is None else bool(said["closed"])
-    return Bar(stream, _at(said), close, close, close, close, Number(size("1")), closed)
+    sent = None if said.get("sent") is None else as_time(said["sent"])
+    return Bar(stream, _at(said), close, close, close, close, Number(size(said.get("volume", "1"))), closed, sent)
 
 
 def _book(stream: str, said: Mapping[str, Any], size: Size) -> Message:

@@ -323,6 +323,7 @@ def test_a_bar_without_a_flag_is_closed_by_the_next() -> None:
     bench.want(CANDLES)
     start = bench.wall - bench.wall % MINUTE
     for opened, close in ((start, "100"), (start, "101"), (start + 3 * MINUTE, "102")):
+        bench.clock.advance(max(0, opened - bench.wall) / 1000)
         bench.frame(wire.candle("BTCUSDT", opened, close, None))
     told = [(each.timestamp - start, each.close, each.closed) for each in bench.published(Candle)]
     assert told == [(0, "100", False), (0, "101", False), (0, "101", True), (3 * MINUTE, "102", False)]
@@ -360,6 +361,12 @@ def test_a_bar_whose_last_frames_may_be_lost_is_fetched_before_the_next_is_told(
     assert told == [(0, "100", False), (0, "101", True), (MINUTE, "102", False)]
 
 
+def trade_at(bench: Bench, number: int, price: str, time: int) -> None:
+    """A trade that comes when it is made."""
+    bench.clock.advance((time - bench.wall) / 1000)
+    bench.frame(wire.trade("BTCUSDT", number, price, time))
+
+
 def test_an_interval_that_the_venue_lacks_is_built_from_trades() -> None:
     bench = Bench()
     bench.want(BUILT)
@@ -367,7 +374,7 @@ def test_an_interval_that_the_venue_lacks_is_built_from_trades() -> None:
     start = bench.wall - bench.wall % length + length
     prices = ((-1, "90"), (0, "100"), (MINUTE, "104"), (2 * MINUTE, "99"), (length, "101"))
     for number, (after, price) in enumerate(prices, 1):
-        bench.frame(wire.trade("BTCUSDT", number, price, start + after))
+        trade_at(bench, number, price, start + after)
     closed = [each for each in bench.published(Candle) if each.closed]
     assert [(each.timestamp, each.open, each.high, each.low, each.close, each.volume) for each in closed] == [
         (start, "100", "104", "99", "99", "3")
@@ -383,13 +390,13 @@ def test_a_bar_built_from_trades_that_were_interrupted_is_left_out() -> None:
     bench.want(BUILT)
     length = 3 * MINUTE
     start = bench.wall - bench.wall % length + length
-    bench.frame(wire.trade("BTCUSDT", 1, "90", start - 1))
-    bench.frame(wire.trade("BTCUSDT", 2, "100", start))
+    trade_at(bench, 1, "90", start - 1)
+    trade_at(bench, 2, "100", start)
     bench.close(bench.only)
     bench.advance(3)
-    bench.frame(wire.trade("BTCUSDT", 5, "101", start + MINUTE))
-    bench.frame(wire.trade("BTCUSDT", 6, "102", start + length))
-    bench.frame(wire.trade("BTCUSDT", 7, "103", start + 2 * length))
+    trade_at(bench, 5, "101", start + MINUTE)
+    trade_at(bench, 6, "102", start + length)
+    trade_at(bench, 7, "103", start + 2 * length)
     assert [each.timestamp for each in bench.published(Candle) if each.closed] == [start + length]
 
 

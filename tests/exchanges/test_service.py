@@ -527,6 +527,15 @@ def test_a_running_bar_is_never_closed_by_a_local_clock_that_runs_fast(bench: Be
     assert [bar.closed for bar in bars] == [True, False]
 
 
+def test_a_bar_from_the_future_in_an_answer_closes_nothing_and_is_counted(bench: Bench) -> None:
+    running = VENUE_MS - VENUE_MS % 60_000
+    bench.server.answers["/candles"] = b"%d %d %d" % (running - 60_000, running, running + 900 * 60_000)
+    bars = outcome(bench, bench.upstream.candles(BARS, 3, None))
+    assert [(bar.timestamp, bar.closed) for bar in bars] == [(running - 60_000, True), (running, False)]
+    counter = bench.tally.metrics["cryptodash_candles_refused_total"]
+    assert counter.values[("somewhere",)] == 1
+
+
 def test_candles_that_cannot_be_had_say_why(bench: Bench) -> None:
     bench.server.answers["/candles"] = b"<html>"
     assert outcome(bench, bench.upstream.candles(BARS, 2, None)).cause == "disconnected"

@@ -10,6 +10,7 @@ from cryptodash.core.topics import Channel, Topic
 from cryptodash.exchanges.adapter.venue import IVenue
 from cryptodash.exchanges.connections.venue_clock import VenueClock
 from cryptodash.exchanges.subscriptions.book_subscription import BookSubscription
+from cryptodash.exchanges.subscriptions.candle_fetches import CandleFetches
 from cryptodash.exchanges.subscriptions.candle_subscription import CandleSubscription
 from cryptodash.exchanges.subscriptions.snapshot_queue import SnapshotQueue
 from cryptodash.exchanges.subscriptions.sweep_subscription import SweepSubscription
@@ -31,6 +32,8 @@ def subscription_maker(
 ) -> MakeSubscription:
     """Makes the subscriptions of one venue, each with the parts that its kind needs."""
 
+    fetches = CandleFetches()
+
     def sweep(topic: Topic) -> TopicSubscription:
         def lookup(native: str) -> Instrument | None:
             """Without those whose symbol is another's: a sweep says which instrument a row is of by its symbol."""
@@ -42,8 +45,10 @@ def subscription_maker(
 
     makers: dict[Channel, MakeSubscription] = {
         Channel.TICKER: lambda topic: TickerSubscription(topic, basics, venue_clock, tally),
-        Channel.TRADE: lambda topic: TradeSubscription(topic, basics, tally),
-        Channel.CANDLE: lambda topic: CandleSubscription(topic, basics, venue, venue_clock),
+        Channel.TRADE: lambda topic: TradeSubscription(topic, basics, venue_clock, tally, stale_after),
+        Channel.CANDLE: lambda topic: CandleSubscription(
+            topic, basics, venue, venue_clock, fetches, tally, stale_after
+        ),
         Channel.ORDER_BOOK: lambda topic: BookSubscription(
             topic, basics, venue, venue_clock, snapshots, tally, stale_after
         ),

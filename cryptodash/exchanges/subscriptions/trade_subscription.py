@@ -4,22 +4,31 @@ from __future__ import annotations
 
 from cryptodash.core.events import State
 from cryptodash.core.tally import Tally
-from cryptodash.core.topics import Topic
+from cryptodash.core.topics import Channel, Topic
 from cryptodash.exchanges.adapter.messages import Message, Trades
 from cryptodash.exchanges.adapter.plan import Part
+from cryptodash.exchanges.builders.bar_times import AHEAD_BY_CLOCK_MS
 from cryptodash.exchanges.builders.trades import TradeBuilder
 from cryptodash.exchanges.connections.commands import Output
 from cryptodash.exchanges.connections.stream import Stream
+from cryptodash.exchanges.connections.stream_phase import Signal
+from cryptodash.exchanges.connections.venue_clock import VenueClock
 from cryptodash.exchanges.subscriptions import freshness
-from cryptodash.exchanges.subscriptions.topic_subscription import Basics, MessageSubscription
+from cryptodash.exchanges.subscriptions.topic_subscription import Basics, MessageSubscription, TopicSubscription
+from cryptodash.exchanges.subscriptions.trade_comparison import TradeComparison, known_trade
 
 
 class TradeSubscription(MessageSubscription):
-    """There is no current value: the topic is as good as its stream."""
+    """There is no current value: the topic is as good as its stream. Candles of the instrument whose volume grows while
+    no trade comes prove that the stream misses trades."""
 
-    def __init__(self, topic: Topic, basics: Basics, tally: Tally) -> None:
+    def __init__(self, topic: Topic, basics: Basics, venue_clock: VenueClock, tally: Tally, stale_after: float) -> None:
         super().__init__(topic, basics)
+        self._venue_clock = venue_clock
+        self._siblings: list[TopicSubscription] = []
+        self._comparison = TradeComparison(stale_after)
         self._builder = TradeBuilder(topic)
+        self._traded_ms: int | None = None
         self._missed = tally.counter(
             "cryptodash_trades_missed_total",
             "Trades that the venue's own count says exist and that did not come",
@@ -33,9 +42,15 @@ class TradeSubscription(MessageSubscription):
     def trade_stream(self) -> Stream | None:
         return next(iter(self.sources.get(Part.TRADES, ())), None) if self.plan is not None else None
 
+    @property
+    def traded_ms(self) -> int | None:
+        return self._traded_ms
+
     def take(self, message: Message, now: float, received: int, out: list[Output]) -> None:
         if not isinstance(message, Trades):
             return
+        if message.fills:
+            self._traded_ms = message.fills[-1].time  # not the newest of all: a wrong time is forgotten with the next
         if not self.valued:
             self.first_value(out)
         builder = self._builder
@@ -45,6 +60,24 @@ class TradeSubscription(MessageSubscription):
             arrived = builder.late - late
             self._late.add(self.topic.exchange, by=arrived)
             self._missed.add(self.topic.exchange, by=builder.missed - missed + arrived)
+
+    def joined(self, sibling: TopicSubscription, out: list[Output]) -> None:
+        if sibling.topic.channel is Channel.CANDLE and sibling not in self._siblings:
+            self._siblings.append(sibling)
+
+    def parted(self, sibling: TopicSubscription, out: list[Output]) -> None:
+        if sibling in self._siblings:
+            self._siblings.remove(sibling)
+
+    def beat(self, now: float, out: list[Output]) -> None:
+        if self._traded_ms is None or not self._siblings:
+            return
+        until = self._venue_clock.now_ms() + AHEAD_BY_CLOCK_MS
+        if self._traded_ms <= until:
+            self._comparison.shown(self._traded_ms, None, 0.0)
+        if self._comparison.look(known_trade(self._siblings, until), 0.0, now):
+            for stream in self.sources.get(Part.TRADES, ()):
+                stream.signal(Signal.SILENCE, now, out)
 
     def streams_condition(self) -> freshness.Condition:
         state, cause = super().streams_condition()
