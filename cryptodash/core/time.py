@@ -49,6 +49,10 @@ class ManualClock:
     def wall_ms(self) -> int:
         return self._wall_ms
 
+    def step(self, seconds: float) -> None:
+        """Set the wall clock alone."""
+        self._wall_ms += round(seconds * 1000)
+
     def advance(self, seconds: float) -> None:
         """Move both clocks forward."""
         self._monotonic += seconds

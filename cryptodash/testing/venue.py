@@ -22,8 +22,8 @@ from cryptodash.core.instruments import Catalogue, Instrument, MarketType, Symbo
 from cryptodash.core.numbers import Number, positive
 from cryptodash.core.topics import Channel, Topic
 from cryptodash.exchanges.adapter.book_rules import BookRules, Chaining, SnapshotSource
-from cryptodash.exchanges.adapter.decode import MAX_NAME, symbol
-from cryptodash.exchanges.adapter.messages import BadFrame, Bar, Depth, Message, Reader, Readers
+from cryptodash.exchanges.adapter.decode import MAX_NAME, sending_time, symbol
+from cryptodash.exchanges.adapter.messages import BadFrame, Bar, Depth, Message, Reader, Readers, SendingTime
 from cryptodash.exchanges.adapter.plan import Part, Plan, Poll, Purpose, RestRequest, StreamSpec
 from cryptodash.exchanges.adapter.venue import Endpoint, Hosts, IVenue, Limits, Rate, RestLimits
 from cryptodash.testing import wire
@@ -49,7 +49,7 @@ class Habits:
 
     ``one_channel``: a request names one channel, and its symbols. ``one_depth``: two depths of a symbol never share a
     connection. ``heartbeats``: every connection subscribes to a stream of them. ``text_ping``: the heartbeat is no
-    JSON.
+    JSON. ``timed``: heartbeats tell the time on connections that carry nothing else that does.
     """
 
     books: BookRules | None = None
@@ -57,6 +57,7 @@ class Habits:
     one_depth: bool = False
     heartbeats: bool = False
     text_ping: bool = False
+    timed: bool = False
 
 
 @implementer(IVenue)
@@ -78,7 +79,13 @@ class MadeUpVenue:
         self._habits = habits or Habits()
         standing = [StreamSpec(key, "heartbeat:", frozenset(), batch="heartbeat") for key in ("spot", "perp")]
         self.endpoints: Mapping[str, Endpoint] = {
-            spec.endpoint: Endpoint(spec.endpoint, market, "/ws", (spec,) if self._habits.heartbeats else ())
+            spec.endpoint: Endpoint(
+                spec.endpoint,
+                market,
+                "/ws",
+                (spec,) if self._habits.heartbeats else (),
+                spec if self._habits.timed else None,
+            )
             for spec, market in zip(standing, self.markets, strict=True)
         }
         self.limits: Mapping[str, Limits] = dict.fromkeys(self.endpoints, limits)
@@ -157,6 +164,13 @@ class MadeUpVenue:
             raise BadFrame("unknown", f"stream {stream.name[:MAX_NAME]}")
         return wire.reader(stream.instrument)
 
+    def sending_time(self, stream: StreamSpec) -> SendingTime | None:
+        """A bar's time is that of its opening; a book's snapshot is an old state."""
+        kind = stream.name.partition(":")[0]
+        if kind == "candle":
+            return None
+        return _time_of_change if kind.startswith("book") else _TIME
+
     def read(self, endpoint: str, frame: bytes, readers: Readers) -> Sequence[Message]:
         return wire.read(frame, readers)
 
@@ -194,6 +208,10 @@ class MadeUpVenue:
     def probe_request(self, market: MarketType) -> RestRequest:
         return RestRequest(Purpose.PROBE, market, "/time")
 
+    def read_probe(self, request: RestRequest, body: bytes) -> int | None:
+        with wire.checked():
+            return wire.as_time(json.loads(body))
+
     def rest_error(self, status: int, headers: Mapping[str, str], body: bytes) -> tuple[str, str, float | None] | None:
         """420 is how it bans an address for a quarter of an hour."""
         if status == 420:
@@ -202,6 +220,13 @@ class MadeUpVenue:
 
 
 _is_name = re.compile(r"(?:(?:quote|day|trade|candle|mark|book[0-9]*):[^:]{1,100}|heartbeat:)").fullmatch
+
+
+_TIME = sending_time("t")
+
+
+def _time_of_change(frame: bytes) -> int | None:
+    return None if json.loads(frame)["snapshot"] else _TIME(frame)
 
 
 def _symbol(text: str) -> Symbol:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
-from cryptodash.core.instruments import Catalogue
+from cryptodash.core.instruments import Catalogue, MarketType
 from cryptodash.core.tally import Tally
 from cryptodash.core.topics import Channel, Topic
 from cryptodash.exchanges.adapter.venue import IVenue
@@ -24,7 +24,7 @@ def subscription_maker(
     venue: IVenue,
     basics: Basics,
     catalogue: Catalogue,
-    venue_clock: VenueClock,
+    clocks: Mapping[MarketType, VenueClock],
     snapshots: SnapshotQueue,
     tally: Tally,
     stale_after: float,
@@ -32,14 +32,16 @@ def subscription_maker(
     """Makes the subscriptions of one venue, each with the parts that its kind needs."""
 
     def sweep(topic: Topic) -> TopicSubscription:
-        return SweepSubscription(topic, basics, venue_clock, lambda native: catalogue.native(topic.market, native))
+        return SweepSubscription(
+            topic, basics, clocks[topic.market], lambda native: catalogue.native(topic.market, native)
+        )
 
     makers: dict[Channel, MakeSubscription] = {
-        Channel.TICKER: lambda topic: TickerSubscription(topic, basics, venue_clock, tally),
+        Channel.TICKER: lambda topic: TickerSubscription(topic, basics, clocks[topic.market], tally),
         Channel.TRADE: lambda topic: TradeSubscription(topic, basics, tally),
-        Channel.CANDLE: lambda topic: CandleSubscription(topic, basics, venue, venue_clock),
+        Channel.CANDLE: lambda topic: CandleSubscription(topic, basics, venue, clocks[topic.market]),
         Channel.ORDER_BOOK: lambda topic: BookSubscription(
-            topic, basics, venue, venue_clock, snapshots, tally, stale_after
+            topic, basics, venue, clocks[topic.market], snapshots, tally, stale_after
         ),
     }
     return lambda topic: sweep(topic) if topic.is_sweep else makers[topic.channel](topic)

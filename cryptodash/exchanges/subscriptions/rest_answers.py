@@ -11,6 +11,7 @@ from cryptodash.exchanges.adapter.plan import Purpose, RestRequest
 from cryptodash.exchanges.adapter.venue import IVenue
 from cryptodash.exchanges.connections.commands import Output
 from cryptodash.exchanges.connections.decode_errors import DecodeErrors
+from cryptodash.exchanges.connections.delays import Delays
 from cryptodash.exchanges.subscriptions.polls import Polls
 from cryptodash.exchanges.subscriptions.snapshot_queue import SnapshotQueue
 from cryptodash.exchanges.subscriptions.topic_subscription import TopicSubscription
@@ -25,12 +26,14 @@ class RestAnswers:
         subscriptions: Mapping[Topic, TopicSubscription],
         polls: Polls,
         snapshots: SnapshotQueue,
+        delays: Delays,
         errors: DecodeErrors,
     ) -> None:
         self._venue = venue
         self._subscriptions = subscriptions
         self._polls = polls
         self._snapshots = snapshots
+        self._delays = delays
         self._errors = errors
 
     def answered(self, request: RestRequest, body: bytes, now: float, received: int, out: list[Output]) -> None:
@@ -47,6 +50,8 @@ class RestAnswers:
             elif request.purpose is Purpose.POLL:
                 messages = reading(self._venue.read_poll, request, body)
                 self._polls.answered(request, messages, now, received, out)
+            elif request.purpose is Purpose.PROBE:
+                self._delays.probed(request, body, now)
         except Exception as error:
             self._errors.bad(error, body, now)
             self.failed(request, UpstreamError("", f"an answer could not be read: {error}"), now, out)
@@ -61,6 +66,8 @@ class RestAnswers:
                 subscription.candles_failed(out)
         elif request.purpose is Purpose.POLL:
             self._polls.failed(request, error, now, out)
+        elif request.purpose is Purpose.PROBE:
+            self._delays.not_probed(request)
 
     def _asked_for_candles(self, request: RestRequest) -> TopicSubscription | None:
         return None if request.topic is None else self._subscriptions.get(request.topic)

@@ -232,6 +232,18 @@ def probe_request(market: MarketType) -> RestRequest:
     return RestRequest(Purpose.PROBE, market, _PREFIX[market] + "/time", pool=POOL[market])
 
 
+# {"serverTime":1499827319559}
+class _Clock(Struct, gc=False):
+    time: Time = field(name="serverTime")
+
+
+_clock = decoder(_Clock)
+
+
+def read_probe(request: RestRequest, body: bytes) -> int | None:
+    return _clock(body).time
+
+
 # {"code":-1121,"msg":"Invalid symbol."}
 class _Error(Struct, gc=False):
     code: int = 0
