@@ -113,7 +113,7 @@ class SimulateOptions(CommandOptions):
 
     optParameters: list[list[Any]] = [
         ["exchanges", None, ",".join(dialects.available()), "venues to simulate, in this order"],
-        ["interface", None, "127.0.0.1", "address to listen on"],
+        ["interface", None, "127.0.0.1", "address the hosts listen on"],
         [
             "port",
             "p",
@@ -127,7 +127,7 @@ class SimulateOptions(CommandOptions):
             "control-port",
             None,
             CONTROL_PORT,
-            "where `twistd cryptodash fault` reaches it",
+            "where `twistd cryptodash fault` reaches it, on 127.0.0.1",
             _whole("control-port", 1, 65_535),
         ],
     ]
@@ -177,7 +177,7 @@ class FaultOptions(CommandOptions):
     )
 
     def getSynopsis(self) -> str:
-        return "Usage: twistd cryptodash fault EXCHANGE NAME [SYMBOL] [SECONDS] | list | stop"
+        return "Usage: twistd cryptodash fault [options] EXCHANGE NAME [SYMBOL] [SECONDS] | list | stop"
 
     def parseArgs(self, *words: str) -> None:
         self["words"] = words

@@ -223,7 +223,7 @@ def _fault(options: usage.Options) -> NoReturn:
     if list(words) == ["list"]:
         answer = _control(options["control-port"], "GET", None)
     elif list(words) == ["stop"]:
-        answer = _control(options["control-port"], "POST", {"stop": True})
+        answer = _control(options["control-port"], "POST", {"stop": True} | _fault_market(options))
     elif 2 <= len(words) <= 4:
         answer = _control(options["control-port"], "POST", _fault_request(words, options))
     else:
@@ -242,8 +242,15 @@ def _fault_request(words: Sequence[str], options: usage.Options) -> dict[str, An
         refuse(f"fault: {rest[1]!r} is not a number of seconds")
     if rest:
         wanted["symbol"] = rest[0].upper().replace("/", "-")
-    market = "perpetual" if options["perpetual"] else "spot" if options["spot"] else None
-    return wanted | ({"market": market} if market else {})
+    return wanted | _fault_market(options)
+
+
+def _fault_market(options: usage.Options) -> dict[str, Any]:
+    """``--spot`` or ``--perpetual`` as the control port takes it."""
+    named = [market for market in ("spot", "perpetual") if options[market]]
+    if len(named) > 1:
+        refuse("fault: --spot and --perpetual do not go together; leave both out for both markets")
+    return {"market": named[0]} if named else {}
 
 
 def _control(port: int, method: str, body: object) -> str:

@@ -191,7 +191,7 @@ def origins(text: str) -> tuple[str, ...]:
     for origin in found:
         if origin != "*" and origin != "null" and not re.fullmatch(r"https?://[^/\s]+", origin):
             raise ValueError("'*' or origins such as https://example.org, separated by commas")
-    return found
+    return tuple(origin.lower() for origin in found)  # as browsers send them
 
 
 def parse_levels(text: str) -> tuple[str, dict[str, str]]:

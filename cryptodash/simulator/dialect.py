@@ -10,9 +10,10 @@ venue's documents, never from our adapter for the venue: the two are to find eac
 - Each stream is made by a ``StreamFeed`` (``streams.py``) from the ``SimulatedInstrument`` (``instrument.py``): its
   book, its candles, and what its last step has changed.
 - Faults work by themselves, but for these: ``old-snapshot`` needs REST order books to come from
-  ``VenueHost.book_image``, ``crossed`` needs feeds and REST answers to look at ``SimulatedInstrument.crossed``,
-  ``delist`` needs the catalogue to ask ``VenueHost.is_delisted``; feeds about a whole market leave out what
-  ``VenueHost.is_silent`` names. A fault that the dialect does not do is left out of ``IDialect.faults``.
+  ``VenueHost.book_image``, ``crossed`` needs feeds and REST answers to take ``shown_top`` and ``shown_levels`` of
+  ``SimulatedInstrument`` or to look at its ``crossed``, ``delist`` needs the catalogue to ask
+  ``VenueHost.is_delisted``; feeds about a whole market leave out what ``VenueHost.is_silent`` names. A fault that the
+  dialect does not do is left out of ``IDialect.faults``.
 - ``IRecordingReader`` is for recordings of the venue and their replay.
 """
 
@@ -85,7 +86,7 @@ class IRecordingReader(Interface):
         """
 
     def native_of(stream: str) -> str:
-        """The venue's name of the instrument that a stream is about, in upper case."""
+        """The venue's name of the instrument that a stream is about, in upper case; empty for a whole market."""
 
     def prices_in(text: str) -> Iterable[str]:
         """Prices that a frame mentions, as their text: a recording has no catalogue, so that the tick size is told from

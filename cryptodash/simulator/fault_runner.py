@@ -61,7 +61,7 @@ class FaultRunner:
         lasting = DEFAULT_SECONDS if seconds is None else seconds
         if not 0 < lasting <= MAX_SECONDS:
             raise UnknownFault(f"seconds must be above 0 and at most {MAX_SECONDS:.0f}")
-        natives = _natives(hosts, kind, name, symbol)
+        natives = _natives(hosts, kind, name, symbol, only)
         until = self._reactor.seconds() + lasting
         garbage = (*GARBAGE, *hosts[0].garbage)
         fault = Fault(name, exchange, only, symbol, natives, until, garbage)
@@ -75,19 +75,30 @@ class FaultRunner:
         hosts = [
             each for each in self._hosts if each.exchange == exchange and (market is None or market in each.markets)
         ]
+        if not hosts and any(each.exchange == exchange for each in self._hosts):
+            raise UnknownFault(f"the simulated {exchange} has no {market} market")
         if not hosts:
             simulated = ", ".join(sorted({host.exchange for host in self._hosts}))
             raise UnknownFault(f"{exchange[:40]!r} is not simulated; one of: {simulated}")
         return hosts
 
-    def stop(self, exchange: str | None = None, name: str | None = None, symbol: str | None = None) -> int:
-        """End the running faults that match; all of them without arguments. Returns how many."""
+    def stop(
+        self,
+        exchange: str | None = None,
+        name: str | None = None,
+        symbol: str | None = None,
+        market: MarketType | str | None = None,
+    ) -> int:
+        """End the running faults that match; all of them without arguments. Returns how many. ``symbol`` as in
+        ``start``. Raises ``UnknownFault`` for a market that there is not."""
+        only = _market(market)
         chosen = [
             fault
             for fault in self._affected
             if (exchange is None or fault.exchange == exchange)
             and (name is None or fault.name == name)
-            and (symbol is None or fault.symbol == symbol)
+            and (symbol is None or symbol.upper() in fault.spellings)
+            and (only is None or fault.market is only)
         ]
         for fault in chosen:
             self._end(fault)
@@ -101,7 +112,9 @@ class FaultRunner:
             host.end(fault)
 
 
-def _natives(hosts: Sequence[VenueHost], kind: FaultKind, name: str, symbol: str | None) -> frozenset[str] | None:
+def _natives(
+    hosts: Sequence[VenueHost], kind: FaultKind, name: str, symbol: str | None, only: MarketType | None
+) -> frozenset[str] | None:
     """The venue's names of the instruments that a fault is limited to; None for all."""
     if symbol is None:
         if kind.needs_symbol:
@@ -110,7 +123,13 @@ def _natives(hosts: Sequence[VenueHost], kind: FaultKind, name: str, symbol: str
     if not kind.per_symbol:
         raise UnknownFault(f"{name} concerns the whole venue: no symbol, please")
     wanted = symbol.upper()
-    listed = [each for host in hosts for market in host.markets.values() for each in market.specs]
+    listed = [
+        each
+        for host in hosts
+        for kept, market in host.markets.items()
+        if only is None or kept is only
+        for each in market.specs
+    ]
     natives = frozenset(
         each.native
         for each in listed

@@ -143,16 +143,21 @@ class Fault:
         """Whether an instrument is concerned."""
         return (self.market is None or self.market is market) and (self.natives is None or native in self.natives)
 
+    def concerns(self, market: MarketType | None) -> bool:
+        """Whether something of a market is concerned; None is the whole host."""
+        return self.market is None or market is None or self.market is market
+
     def shape(self, stream: Stream, payload: str) -> Iterable[str]:
         """The frames that go out in the place of this one."""
-        if self.name == "silent-venue":
-            return ()
         shape = _SHAPES.get(self.name)
         return (
             (payload,)
             if shape is None or not self.covers(stream.market, stream.native)
             else shape(self, stream, payload)
         )
+
+    def _swallow(self, stream: Stream, payload: str) -> Iterable[str]:
+        return ()
 
     def _silence(self, stream: Stream, payload: str) -> Iterable[str]:
         """A stream about a whole market goes on: its feed leaves the instrument out."""
@@ -185,6 +190,11 @@ class Fault:
         held, self._waiting = list(self._waiting.items()), {}
         return [(stream, payload) for stream, payload in held if stream.sessions]
 
+    @property
+    def spellings(self) -> set[str]:
+        """How the symbol may be named, in upper case; empty for all of them."""
+        return {each.upper() for each in (self.symbol, *(self.natives or ())) if each is not None}
+
     def report(self) -> dict[str, object]:
         """For the control port."""
         entry: dict[str, object] = {"exchange": self.exchange, "fault": self.name}
@@ -197,6 +207,7 @@ class Fault:
 
 _SHAPES: dict[str, Callable[[Fault, Stream, str], Iterable[str]]] = {
     "silent": Fault._silence,
+    "silent-venue": Fault._swallow,
     "delist": Fault._silence,
     "skip": Fault._skip,
     "duplicate": Fault._duplicate,
@@ -220,9 +231,13 @@ class ActiveFaults:
     def remove(self, fault: Fault) -> None:
         self._running.remove(fault)
 
-    def has(self, name: str) -> bool:
-        """Whether a fault of this name runs, for whichever instrument."""
-        return any(fault.name == name for fault in self._running)
+    def of(self, market: MarketType | None) -> list[Fault]:
+        """Those that concern a market; None is the whole host."""
+        return [fault for fault in self._running if fault.concerns(market)]
+
+    def has(self, name: str, market: MarketType | None) -> bool:
+        """Whether a fault of this name runs for a market, for whichever instrument; None is the whole host."""
+        return any(fault.name == name for fault in self.of(market))
 
     def concern(self, market: MarketType, native: str, *names: str) -> bool:
         """Whether a fault of one of these names runs for the instrument."""

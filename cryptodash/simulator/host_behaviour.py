@@ -38,6 +38,11 @@ class HostBehaviour(ABC):
     def greeted(self, session: ClientSession, query: Mapping[str, str]) -> None:  # noqa: B027 (most venues wait)
         """A connection has opened: the venue may speak first, and begin to watch heartbeats."""
 
+    def rest_market(self, path: str, query: Mapping[str, str]) -> MarketType | None:
+        """The market that a REST request is about, on a host with several; None where it is about all of them. A fault
+        of one market leaves the requests of the others alone."""
+        return None
+
     def deliver(self, session: ClientSession, stream: Stream, payload: str) -> None:
         """One frame to one session."""
         session.push(payload)

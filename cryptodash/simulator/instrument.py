@@ -272,7 +272,7 @@ class SimulatedInstrument:
                 self._set(side, side.farthest(), 0)
 
     def _set(self, side: Side, key: int, size: int) -> None:
-        """BookChange one level: every change has an id of its own."""
+        """Change one level: every change has an id of its own."""
         self.update_id = self._next_id()
         if self.book_changes is not None:
             self.book_changes.append(BookChange(self.update_id, side.sign, key, side.size(key)))
@@ -294,3 +294,13 @@ class SimulatedInstrument:
     def top(self) -> Top:
         """The best levels now, with the id of the last change of the whole book."""
         return Top(self.update_id, *self._top)
+
+    def shown_top(self) -> Top:
+        """The best levels as frames and REST show them: a bid above the ask under the fault ``crossed``."""
+        top = self.top()
+        return top.crossed() if self.crossed else top
+
+    def shown_levels(self, count: int) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+        """(bids, asks) as frames and REST show them, (price, size), best first: the same."""
+        bids, asks = self.book.levels(count)
+        return ([(self.book.ask + 1, 1), *bids[: count - 1]] if self.crossed else bids), asks

@@ -85,7 +85,9 @@ def read_recording(path: Path, *, exchange: str = "", market: str = "", symbols:
     kind = MarketType(market) if market else _market_of(path, reader)
     by_native: dict[str, list[Frame]] = {}
     for frame in frames:
-        by_native.setdefault(reader.native_of(frame.stream), []).append(frame)
+        native = reader.native_of(frame.stream)
+        if native:
+            by_native.setdefault(native, []).append(frame)
     known = {native: split.get(native) or _guess(native) for native in by_native}
     ticks = {native: _tick(reader, own[:200]) for native, own in by_native.items()}
     snapshots = list(_snapshots(path, reader, known, kind))

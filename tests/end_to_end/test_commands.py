@@ -215,6 +215,7 @@ def test_a_taken_port_ends_the_process_with_one_line_and_no_pid_file(how: str, t
         (("replay", "missing.jsonl"), {}, "cannot be read"),
         (("fault", "binance"), {}, "EXCHANGE NAME"),
         (("fault", "--control-port", "9", "binance", "drop"), {}, "no simulator answers on control port 9"),
+        (("fault", "--control-port", "9", "--spot", "--perpetual", "stop"), {}, "--spot and --perpetual do not go"),
         (("simulate", "--exchanges", "okx"), {}, "allowed are binance, bybit"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,

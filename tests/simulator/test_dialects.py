@@ -168,7 +168,7 @@ def test_faults_of_a_made_up_venue(acme: Any, name: str) -> None:
         "garbage": lambda: "[1,2,3]" in wire.frames,
         "429": lambda: _status(acme) == 429,
         "418": lambda: _status(acme) == 418,
-        "slow": lambda: acme.simulator.hosts["acme-spot"].delay == 2.0,
+        "slow": lambda: acme.simulator.hosts["acme-spot"].rest_delay("/list", {}) == 2.0,
         "maintenance": lambda: _status(acme) == 503 and wire.ended == (1012, "service restart"),
         "cut24h": lambda: wire.ended == (1001, "going away"),
         "451": lambda: _status(acme) == acme.simulator.hosts["acme-spot"].refuse("/feed").status == 451,
@@ -186,3 +186,18 @@ def _ids(acme: Any) -> list[int]:
     """The ids of the last twelve seconds' fills."""
     instrument = acme.simulator.markets["acme", MarketType.SPOT].get("BTC_USDT")
     return [fill.id for fill in instrument.trades if fill.time > acme.clock.wall_ms() - 12_000]
+
+
+@pytest.mark.parametrize("silence", ["silent", "silent-venue", None])
+def test_a_subscriber_gets_what_its_stream_opens_with_once_and_after_a_silence(
+    acme: Any, monkeypatch: pytest.MonkeyPatch, silence: str | None
+) -> None:
+    monkeypatch.setattr("acme.Fills.opening", lambda self, now: (f'{{"opened":{now}}}',))
+    wire, start = acme.connect("acme-spot", "/feed"), acme.clock.wall_ms()
+    if silence is not None:
+        acme.simulator.faults.start("acme", silence, "BTC_USDT" if silence == "silent" else None, 5)
+    wire.say({"want": "BTC_USDT"})
+    acme.run(6)
+    opened = [frame["opened"] - start for frame in wire.take() if "opened" in frame]
+    assert len(opened) == 1
+    assert 4_900 <= opened[0] <= 5_100 if silence is not None else opened[0] == 0

@@ -290,3 +290,10 @@ def test_snapshots_are_those_of_the_symbol_market_and_year(
 def test_a_damaged_index_is_refused(tmp_path: Path, index: str) -> None:
     (tmp_path / "rest-index.json").write_text(index)
     assert "rest-index.json beside spot-2024.jsonl cannot be used" in refusal(written(tmp_path, line(DEPTH)))
+
+
+def test_a_stream_about_a_whole_market_is_no_instrument(tmp_path: Path) -> None:
+    sweep = '{"stream":"!miniTicker@arr","data":[{"e":"24hrMiniTicker","s":"ETHUSDT","c":"1.5"}]}'
+    found = read_recording(written(tmp_path, line(TRADE), line(sweep)))
+    assert found.symbols.keys() == found.tick_sizes.keys() == {"BTCUSDT"}
+    assert found.streams == ("btcusdt@trade", "!miniTicker@arr")

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from cryptodash.core.instruments import MarketType
-from cryptodash.simulator.fault_runner import UnknownFault
+from cryptodash.simulator.fault_runner import FaultRunner, UnknownFault
 from cryptodash.simulator.faults import FAULTS, GARBAGE
 from cryptodash.simulator.http_answer import HttpAnswer
 
@@ -352,3 +352,153 @@ def test_delisted_symbols_change_their_status_and_fall_silent(world) -> None:
     world.run(10)
     assert spot_status() == "TRADING"
     assert wire.take()
+
+
+def _both_markets(world) -> tuple:
+    """Connections of a host that serves both markets, with a book each."""
+    wires = world.connect("bybit", "/v5/public/spot"), world.connect("bybit", "/v5/public/linear")
+    for wire in wires:
+        wire.say({"op": "subscribe", "args": ["orderbook.50.BTCUSDT"]})
+    world.run(2)
+    for wire in wires:
+        wire.take()
+    return wires
+
+
+@pytest.mark.parametrize("fault", ["drop", "half-open", "maintenance", "cut24h", "silent-venue", "slow"])
+def test_a_fault_of_one_market_leaves_the_other_alone_on_a_host_that_serves_both(world, fault: str) -> None:
+    spot, linear = _both_markets(world)
+    world.simulator.faults.start("bybit", fault, seconds=30, market="spot")
+    world.run(1.5)
+    assert linear.take()
+    assert fault == "cut24h" or not spot.take()
+    world.run(10)
+    assert linear.ended is None
+    linear.say({"op": "ping"})
+    world.run(0.5)
+    assert [frame for frame in linear.take() if frame.get("ret_msg") == "pong"]
+
+
+@pytest.mark.parametrize("fault", ["429", "418", "451", "maintenance", "slow"])
+def test_requests_and_upgrades_of_the_other_market_are_served_too(world, fault: str) -> None:
+    world.simulator.faults.start("bybit", fault, seconds=30, market="spot")
+    host, path = world.simulator.hosts["bybit"], "/v5/market/tickers"
+    spot, linear = ({"category": each, "symbol": "BTCUSDT"} for each in ("spot", "linear"))
+    if fault == "slow":
+        assert (host.rest_delay(path, spot), host.rest_delay(path, linear)) == (2.0, 0.0)
+    else:
+        assert (host.rest(path, spot).status == 200, host.rest(path, linear).status) == (False, 200)
+    assert _status(host.refuse("/v5/public/linear")) == 200
+
+
+def test_a_symbol_that_only_the_other_market_has_is_refused(world) -> None:
+    world.simulator.faults.start("bybit", "silent", "BCH-USDT", market="perpetual")
+    with pytest.raises(UnknownFault, match="'BCH-USDT' is not listed there"):
+        world.simulator.faults.start("bybit", "silent", "BCH-USDT", market="spot")
+
+
+def test_a_market_that_a_venue_does_not_have_is_named(make_world) -> None:
+    world = make_world()
+    hosts = [host for host in world.simulator.hosts.values() if host.name != "binance-perpetual"]
+    faults = FaultRunner(world.reactor, hosts, {"binance": FAULTS, "bybit": FAULTS})
+    with pytest.raises(UnknownFault, match="the simulated binance has no perpetual market"):
+        faults.start("binance", "drop", market="perpetual")
+
+
+def test_stopping_takes_the_market_and_any_spelling_of_the_symbol(world) -> None:
+    faults = world.simulator.faults
+    for market in MarketType:
+        faults.start("bybit", "silent", "BTC-USDT", seconds=30, market=market)
+    assert faults.stop("bybit", market="spot") == 1
+    assert [fault.market for fault in faults.active] == [MarketType.PERPETUAL]
+    assert faults.stop(symbol="ETH-USDT") == 0
+    assert faults.stop(symbol="btcusdt") == 1
+
+
+def test_old_snapshots_are_those_of_instruments_nobody_asked_for_before(world) -> None:
+    world.simulator.faults.start("binance", "old-snapshot", seconds=30)
+    wire = world.connect("binance-spot", "/ws/ethusdt@depth@100ms")
+    world.run(5)
+    snapshot = world.json("binance-spot", "/api/v3/depth", symbol="ETHUSDT", limit=100)
+    assert snapshot["lastUpdateId"] < wire.take()[0]["U"]
+
+
+def test_books_nobody_asked_for_before_are_crossed_as_well(world) -> None:
+    world.simulator.faults.start("binance", "crossed", seconds=30)
+    book = world.json("binance-spot", "/api/v3/depth", symbol="SOLUSDT", limit=100)
+    assert float(book["bids"][0][0]) > float(book["asks"][0][0])
+
+
+def test_who_comes_and_goes_in_a_silence_gets_one_snapshot_afterwards(world) -> None:
+    world.simulator.faults.start("bybit", "silent", "BTC-USDT", seconds=5)
+    stays, wavers, leaves = (world.connect("bybit", "/v5/public/linear") for _ in range(3))
+    topic = {"args": ["orderbook.50.BTCUSDT"]}
+    for wire in (stays, wavers, wavers, leaves):
+        for op in ("subscribe", "unsubscribe"):
+            wire.say({"op": op, **topic})
+        if wire is not leaves:
+            wire.say({"op": "subscribe", **topic})
+    world.run(7)
+    snapshots = [
+        [frame["type"] for frame in wire.take() if "topic" in frame].count("snapshot")
+        for wire in (stays, wavers, leaves)
+    ]
+    assert snapshots == [1, 1, 0]
+
+
+def test_crossed_are_all_quotes_of_binance(world) -> None:
+    streams = "btcusdt@depth5@100ms/btcusdt@ticker"
+    wire = world.connect("binance-spot", "/stream", {"streams": streams})
+    sweep = world.connect("binance-perpetual", "/public/stream", {"streams": "!bookTicker/btcusdt@depth5@100ms"})
+    world.simulator.faults.start("binance", "crossed", "BTC-USDT", seconds=30)
+    world.run(3)
+    seen = {}
+    for frame in wire.take() + sweep.take():
+        data = frame["data"]
+        if data.get("s", "BTCUSDT") == "BTCUSDT":
+            bid, ask = (data.get(each, data.get(each[0])) for each in ("bids", "asks"))
+            bid, ask = (each[0][0] if isinstance(each, list) else each for each in (bid, ask))
+            seen.setdefault((frame["stream"], "s" in data), set()).add(float(bid) > float(ask))
+    assert len(seen) == 4
+    assert all(each == {True} for each in seen.values()), seen
+    for path in ("/api/v3/ticker/24hr", "/api/v3/ticker/bookTicker"):
+        quote = world.json("binance-spot", path, symbol="BTCUSDT")
+        assert float(quote["bidPrice"]) > float(quote["askPrice"])
+    quote = world.json("binance-spot", "/api/v3/ticker/bookTicker", symbol="ETHUSDT")
+    assert float(quote["bidPrice"]) < float(quote["askPrice"])
+
+
+@pytest.mark.parametrize("category", ["spot", "linear"])
+def test_crossed_are_the_rest_quotes_of_bybit(world, category: str) -> None:
+    world.simulator.faults.start("bybit", "crossed", "BTC-USDT", seconds=30)
+    (row,) = world.json("bybit", "/v5/market/tickers", category=category, symbol="BTCUSDT")["result"]["list"]
+    assert float(row["bid1Price"]) > float(row["ask1Price"])
+
+
+def test_no_connection_is_cut_short_once_the_fault_is_over(world) -> None:
+    old = world.connect("binance-spot", "/ws")
+    world.simulator.faults.start("binance", "cut24h", seconds=60)
+    new = world.connect("binance-spot", "/ws")
+    world.run(5)
+    world.simulator.faults.stop()
+    world.run(30)
+    assert (old.ended, new.ended) == (None, None)
+    world.run(86_400 - 40)
+    assert (old.ended, new.ended) == (None, None)
+    world.run(10)
+    assert (old.ended, new.ended) == ((1001, "going away"), (1001, "going away"))
+
+
+def test_a_quiet_bybit_book_is_sound_again_as_soon_as_the_fault_is_over(world) -> None:
+    wire = world.connect("bybit", "/v5/public/spot")
+    wire.say({"op": "subscribe", "args": ["orderbook.50.NKNUSDT", "orderbook.1.NKNUSDT"]})
+    world.run(1)
+    world.simulator.faults.start("bybit", "crossed", "NKN-USDT", seconds=30)
+    world.run(1)
+    instrument = world.simulator.truth.instrument("bybit", MarketType.SPOT, "NKN-USDT")
+    world.simulator.faults.stop()
+    before = instrument.update_id
+    wire.take()
+    world.run(0.25)
+    assert instrument.update_id == before
+    assert {frame["topic"] for frame in wire.take()} == {"orderbook.50.NKNUSDT", "orderbook.1.NKNUSDT"}

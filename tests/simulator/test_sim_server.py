@@ -9,7 +9,6 @@ import msgspec
 import pytest
 import txaio
 from autobahn.twisted.websocket import WebSocketClientFactory, WebSocketClientProtocol
-from treq.testing import RequestTraversalAgent
 from twisted.internet.address import IPv4Address
 from twisted.internet.interfaces import IPushProducer
 from twisted.internet.protocol import Protocol
@@ -19,8 +18,7 @@ from twisted.test.iosim import FakeTransport, IOPump
 from cryptodash.core.errors import ConfigError
 from cryptodash.core.instruments import MarketType
 from cryptodash.core.time import ManualClock
-from cryptodash.simulator import control
-from cryptodash.simulator.control import CONTROL_PORT, ControlError, control_site, send_fault
+from cryptodash.simulator.control import CONTROL_PORT, control_site
 from cryptodash.simulator.dialects import registry
 from cryptodash.simulator.server import Simulator
 from cryptodash.simulator.websocket import VenueProtocol
@@ -231,6 +229,24 @@ def test_hosts_name_every_market_once_listening() -> None:
     simulator.stopService()
 
 
+@pytest.mark.parametrize(
+    ("interface", "url"),
+    [("0.0.0.0", "ws://0.0.0.0:18000"), ("127.0.0.2", "ws://127.0.0.2:18000"), ("::1", "ws://[::1]:18000")],
+)
+def test_the_hosts_are_where_they_are_told_to_be_and_the_control_port_on_loopback(interface: str, url: str) -> None:
+    reactor = MemoryReactorClock()
+    simulator = Simulator(
+        reactor, ManualClock(), exchanges=["bybit"], interface=interface, first_port=18_000, control_port=CONTROL_PORT
+    )
+    simulator.listen()
+    assert [(server[0], server[3]) for server in reactor.tcpServers] == [
+        (18_000, interface),
+        (CONTROL_PORT, "127.0.0.1"),
+    ]
+    rest = url.replace("ws:", "http:")
+    assert simulator.base_urls["bybit", MarketType.SPOT] == (url, rest)
+
+
 def test_one_venue_alone_and_unknown_venues() -> None:
     reactor, clock = MemoryReactorClock(), ManualClock()
     assert list(Simulator(reactor, clock, exchanges=["bybit"]).hosts) == ["bybit"]
@@ -276,6 +292,13 @@ def test_the_control_port_lists_starts_and_stops_faults(world) -> None:
     assert _ask(world, "GET", "/ledger") == (200, {"violations": []})
 
 
+def test_the_control_port_stops_the_faults_of_one_market(world) -> None:
+    for market in MarketType:
+        world.simulator.faults.start("binance", "slow", market=market)
+    assert _ask(world, "POST", "/faults", b'{"market":"spot","stop":true}', JSON) == (200, {"stopped": 1})
+    assert [fault.market for fault in world.simulator.faults.active] == [MarketType.PERPETUAL]
+
+
 @pytest.mark.parametrize(
     ("body", "headers", "message"),
     [
@@ -292,17 +315,3 @@ def test_bad_requests_are_400_with_the_reason(world, body: bytes, headers: dict[
     assert status == 400
     assert message in answer["error"]
     assert world.simulator.faults.active == []
-
-
-def test_send_fault_asks_the_control_port(world, monkeypatch: pytest.MonkeyPatch) -> None:
-    agent = RequestTraversalAgent(control_site(world.simulator.faults, world.simulator.ledger).resource)
-    monkeypatch.setattr(control, "Agent", lambda reactor, connectTimeout: agent)
-    started = send_fault(world.reactor, "binance", "skip", "BTC-USDT", 10)
-    agent.flush()
-    assert started.result == {"started": {"exchange": "binance", "fault": "skip", "symbol": "BTC-USDT"}}
-    refused = send_fault(world.reactor, "binance", "nosuch")
-    agent.flush()
-    failure = refused.result
-    refused.addErrback(lambda _: None)
-    assert failure.check(ControlError)
-    assert "'nosuch' is not one of" in failure.getErrorMessage()

@@ -11,8 +11,8 @@ from zope.interface import implementer
 
 from cryptodash.core.instruments import MarketType
 from cryptodash.simulator.dialect import HostSpec, IDialect, IRecordingReader
-from cryptodash.simulator.faults import FAULTS, Fault
-from cryptodash.simulator.host import HostEnvironment, VenueHost
+from cryptodash.simulator.faults import FAULTS
+from cryptodash.simulator.host import VenueHost
 from cryptodash.simulator.http_answer import HttpAnswer
 from cryptodash.simulator.instrument import SimulatedInstrument
 from cryptodash.simulator.instrument_spec import InstrumentSpec, read_table
@@ -20,7 +20,7 @@ from cryptodash.simulator.intervals import closes, opens
 from cryptodash.simulator.limits import HostLimits
 from cryptodash.simulator.market import MarketSpec
 from cryptodash.simulator.session import ClientSession
-from cryptodash.simulator.streams import Stream, StreamFeed
+from cryptodash.simulator.streams import StreamFeed
 
 PERPETUAL = MarketType.PERPETUAL
 LIMITS = HostLimits(messages=5, streams=200, connects=150, weight=600, weight_window=60_000)  # 4.1, 5.1
@@ -202,10 +202,6 @@ class AcmeHost(VenueHost):
 
     garbage = ('{"stream":{"a":1}}', '{"stream":"book:BTC-PERP","time":1e300,"data":{"kind":"change","id":"1"}}')
 
-    def __init__(self, environment: HostEnvironment) -> None:
-        super().__init__(environment)
-        self._owed: list[tuple[ClientSession, Stream]] = []
-
     def market_of(self, path: str) -> MarketType | None:
         return PERPETUAL if path == "/v1/stream" else None
 
@@ -252,25 +248,7 @@ class AcmeHost(VenueHost):
             assert instrument is not None  # a stream without one is refused
             return feed(name, instrument)
 
-        stream = self.subscribe(session, name, kind, native, make)
-        if stream is not None:
-            self._open(session, stream)
-        return stream is not None
-
-    def _open(self, session: ClientSession, stream: Stream) -> None:
-        """What a new subscriber gets first; later, where a fault keeps the stream silent."""
-        if self.faults.concern(PERPETUAL, stream.native, "silent", "silent-venue", "delist"):
-            self._owed.append((session, stream))
-            return
-        for frame in stream.feed.opening(self.clock.wall_ms()):
-            session.push(frame)
-
-    def end(self, fault: Fault) -> None:
-        super().end(fault)
-        owed, self._owed = self._owed, []
-        for session, stream in owed:
-            if session in stream.sessions:
-                self._open(session, stream)
+        return self.subscribe(session, name, kind, native, make) is not None
 
     # 5, "REST"
 

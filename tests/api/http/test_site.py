@@ -15,6 +15,7 @@ from twisted.web.server import NOT_DONE_YET
 
 from cryptodash.api.http.answers import Answer, send
 from cryptodash.api.http.guards import IDLE_S, LINGER_S, MAX_HEADER_LINES, MAX_URL, STALL_S
+from cryptodash.core.settings import origins
 
 HEALTH = b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n"
 
@@ -289,6 +290,11 @@ def test_answers_and_errors_name_the_allowed_origin(make_web: Any, path: str) ->
     for evil in ("https://evil.test", "null", "https://good.test.evil"):
         assert "access-control-allow-origin" not in web.get(path, Origin=evil).headers
         assert "access-control-allow-origin" not in web.get(path, "OPTIONS", Origin=evil).headers
+
+
+def test_an_allowed_origin_may_be_written_with_capitals(make_web: Any) -> None:
+    web = make_web(cors_origins=origins("https://Good.Test"))
+    assert web.get("/health", Origin="https://good.test").headers["access-control-allow-origin"] == "https://good.test"
 
 
 UPGRADE = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec_WebSocket_Version": "13"}

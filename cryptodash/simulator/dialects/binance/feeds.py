@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from itertools import groupby
 
 from cryptodash.core.instruments import MarketType
-from cryptodash.simulator.changes import Top
 from cryptodash.simulator.dialects.binance import messages
 from cryptodash.simulator.instrument import STEP_MS, SimulatedInstrument
 from cryptodash.simulator.intervals import closes, opens
@@ -42,14 +41,9 @@ class Quotes:
     def frames(self, now: int) -> Sequence[str]:
         instrument = self._instrument
         return [
-            messages.book_ticker(instrument.spec, crossed(top) if instrument.crossed else top, now)
+            messages.book_ticker(instrument.spec, top.crossed() if instrument.crossed else top, now)
             for top in instrument.changes.tops
         ]
-
-
-def crossed(top: Top) -> Top:
-    """The best levels as the fault ``crossed`` shows them."""
-    return Top(top.id, top.ask, top.bid_size, top.bid, top.ask_size)
 
 
 class Trades:
@@ -128,7 +122,7 @@ class Tops:
         last = instrument.update_id
         if last == self._sent or not self._timer.due(now):
             return ()
-        bids, asks = instrument.book.levels(self._count)
+        bids, asks = instrument.shown_levels(self._count)
         before, self._sent = self._sent or self._seen, last
         if instrument.spec.market is SPOT:
             return (messages.partial_depth(instrument.spec, last, bids, asks),)

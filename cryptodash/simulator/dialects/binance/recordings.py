@@ -48,7 +48,7 @@ class BinanceRecordings:
         return None
 
     def native_of(self, stream: str) -> str:
-        return stream.partition("@")[0].upper()
+        return "" if stream.startswith("!") else stream.partition("@")[0].upper()
 
     def prices_in(self, text: str) -> Iterable[str]:
         return (level or field for level, field in _prices.findall(text))

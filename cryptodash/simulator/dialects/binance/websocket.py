@@ -75,8 +75,9 @@ class BinanceWebSocket(VenueHost):
         _, rest = self._tier(session.path)
         session.combined = rest == "/stream"
         names = query.get("streams", "").split("/") if session.combined else rest.split("/")[2:]
-        for name in names:
-            if name:
+        names = list(dict.fromkeys(filter(None, names)))
+        if names and self.ledger.streams(len(names)):
+            for name in names:
                 self._open_stream(session, name)
         session.later(self._ping_every, lambda: self._ping(session))
 
@@ -242,9 +243,9 @@ class Found:
 
 
 def _made(instrument: SimulatedInstrument | None) -> SimulatedInstrument:
-    assert instrument is not None  # join makes a feed with a name only after it found the instrument
+    assert instrument is not None  # subscribe makes a feed with a name only after it found the instrument
     return instrument
 
 
 def _book_ticker(instrument: SimulatedInstrument, now: int) -> str:
-    return messages.book_ticker(instrument.spec, instrument.top(), now)
+    return messages.book_ticker(instrument.spec, instrument.shown_top(), now)

@@ -26,12 +26,11 @@ class Books:
         self._next = self._sent = 0
         self.u = first
         self._sequence = instrument.update_id
+        self._crossed = instrument.crossed
         self._bids, self._asks = self._window()
 
     def _window(self) -> tuple[dict[int, int], dict[int, int]]:
-        bids, asks = self._instrument.book.levels(self._depth)
-        if self._instrument.crossed:
-            bids = [(asks[0][0] + 1, 1), *bids[: self._depth - 1]] if self._depth > 1 else [(asks[0][0] + 1, 1)]
+        bids, asks = self._instrument.shown_levels(self._depth)
         return dict(bids), dict(asks)
 
     def opening(self, now: int) -> Sequence[str]:
@@ -48,10 +47,10 @@ class Books:
             return ()
         bids, asks = (
             (self._bids, self._asks)
-            if self._sequence == self._instrument.update_id and not self._instrument.crossed
+            if (self._sequence, self._crossed) == (self._instrument.update_id, self._instrument.crossed)
             else self._window()
         )
-        self._sequence = self._instrument.update_id
+        self._sequence, self._crossed = self._instrument.update_id, self._instrument.crossed
         if bids == self._bids and asks == self._asks:
             if self._depth == 1 and now - self._sent >= _REPEAT_AFTER:
                 self._sent = now

@@ -48,6 +48,9 @@ def _time(query: Query, name: str) -> int | None:
 class BybitHost(BybitWebSocket):
     """The host with its REST side: 600 requests in 5 seconds, then 403."""
 
+    def rest_market(self, path: str, query: Query) -> MarketType | None:
+        return _CATEGORIES.get(query.get("category", ""))
+
     def answer(self, path: str, query: Query) -> HttpAnswer:
         now = self.clock.wall_ms()
         used = self.ledger.spend(1, now)
