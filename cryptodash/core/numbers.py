@@ -118,6 +118,12 @@ def multiply(a: Number, b: Number) -> Number:
     return from_decimal(EXACT.multiply(Decimal(a), Decimal(b)))
 
 
+def divide(product: Number, factor: Number) -> Number:
+    """The number of which ``multiply`` made ``product`` with this factor, padding included. Raises ``ArithmeticError``
+    where there is none."""
+    return from_decimal(EXACT.divide(Decimal(product), Decimal(factor)))
+
+
 def add(a: Number, b: Number) -> Number:
     """Exactly ``a + b``."""
     return from_decimal(EXACT.add(Decimal(a), Decimal(b)))

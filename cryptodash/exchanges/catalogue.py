@@ -22,8 +22,11 @@ HOURLY = 3600.0
 PROBE_EVERY = 60.0
 FIRST_RETRY = 1.0
 LAST_RETRY = 20.0
+PROBE_SHARE = 0.1
+"""Of its budget that probes of an idle venue may cost: one that counts by the hour is probed less often."""
 FRESH = 150.0
-"""Seconds for which a successful probe or reading speaks for the venue: two probes may be lost."""
+"""Seconds for which a successful probe or reading speaks for the venue: two probes may be lost. Longer where probes are
+rarer."""
 
 LEAST_GAP = 10.0
 """Seconds between two readings that somebody asks for."""
@@ -38,8 +41,8 @@ class CatalogueReader:
     that fails), hourly, and on request.
 
     ``changed(market)`` is called after each reading, ``failed(market, error)`` after one that failed. While ``idle()``
-    the venue is probed every 60 s; ``error`` is what the last reading or probe met (None: it succeeded), ``good_at``
-    the monotonic time of the last success.
+    the venue is probed every 60 s, or less often (``PROBE_SHARE``); ``error`` is what the last reading or probe met
+    (None: it succeeded), ``good_at`` the monotonic time of the last success.
     """
 
     def __init__(
@@ -58,6 +61,10 @@ class CatalogueReader:
     ) -> None:
         self.error: UpstreamError | None = None
         self.good_at: float | None = None
+        probe = venue.probe_request(market)
+        budget = venue.rest_limits[probe.pool]
+        self._probe_every = max(PROBE_EVERY, probe.weight * budget.per / (PROBE_SHARE * budget.weight))
+        self._fresh = FRESH * self._probe_every / PROBE_EVERY
         self._venue = venue
         self._market = market
         self._catalogue = catalogue
@@ -72,6 +79,8 @@ class CatalogueReader:
         self._failures = 0
         self._read_error: UpstreamError | None = None
         """What the last reading met (``error`` may be a probe's)."""
+        self._busy_at = float("-inf")
+        """When last somebody wanted something of the venue, as far as is known: no probe was due then."""
         self._began_at: float | None = None
         self._timers: dict[str, Any] = {}
         self._reading: Deferred[None] | None = None
@@ -80,11 +89,14 @@ class CatalogueReader:
 
     @property
     def is_good(self) -> bool:
-        """Whether the venue's REST side answered lately and as it should."""
-        return self.error is None and self.good_at is not None and self._clock.monotonic() - self.good_at <= FRESH
+        """Whether the venue's REST side answered lately and as it should, the time left out in which nobody asked it
+        because its streams were in use."""
+        if self.error is not None or self.good_at is None:
+            return False
+        return self._clock.monotonic() - max(self.good_at, self._busy_at) <= self._fresh
 
     def start(self) -> None:
-        self._later("probe", PROBE_EVERY, self._probe)
+        self._later("probe", self._probe_every, self._probe)
         self.begin()
 
     def stop(self) -> None:
@@ -175,8 +187,11 @@ class CatalogueReader:
         self._later("read", wait, self.begin)
 
     def _probe(self) -> None:
-        self._later("probe", PROBE_EVERY, self._probe)
-        if self._idle() and self._reading is None and self._probing is None and self._catalogue.loaded(self._market):
+        self._later("probe", self._probe_every, self._probe)
+        is_idle = self._idle()
+        if not is_idle:
+            self._busy_at = self._clock.monotonic()
+        if is_idle and self._reading is None and self._probing is None and self._catalogue.loaded(self._market):
             self._probing = Deferred.fromCoroutine(self._probe_once())
             self._probing.addBoth(self._probed)
 

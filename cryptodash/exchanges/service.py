@@ -101,7 +101,8 @@ class VenueService(Service):
         meters = Meters(tally, venue.id)
         self._sockets = Sockets(self._dialer, reactor, clock, meters, self._events(), venue.limits)
         self._register(meters)
-        self._tasks: set[Deferred[None]] = set()
+        self._tasks: set[Deferred[Any]] = set()
+        """Requests under way, which end with the service."""
         self._unknown: set[str] = set()
         carry_out: dict[type, Callable[[Any], None]] = {
             Connect: self._sockets.connect,
@@ -253,13 +254,28 @@ class VenueService(Service):
                 raise UpstreamError("rejected", f"{which} has no {topic.symbol}")
             raise UpstreamError("disconnected", f"{which} is not loaded yet")
         request = self._venue.candles_request(topic, instrument, limit, end_ms)
-        body = await self._rest.fetch(request)
+        body = await self._fetched(request)
         try:
             bars = reading(self._venue.read_candles, request, body)
         except BadFrame as error:
             raise UpstreamError("disconnected", f"{self.exchange}: unreadable candles: {error}"[:300]) from None
         wanted = [bar for bar in bars if end_ms is None or bar.open_time <= end_ms]
         return candles_of(topic, wanted, self._engine.venue_ms(topic.market), self._clock.wall_ms())[-limit:]
+
+    async def _fetched(self, request: RestRequest) -> bytes:
+        """The body of an answer that somebody outside waits for; the end of the service is an ``UpstreamError``."""
+        if self._runner.ended:
+            raise UpstreamError("disconnected", f"{self.exchange} has stopped")
+        task = Deferred.fromCoroutine(self._rest.fetch(request))
+        self._tasks.add(task)
+        try:
+            return await task
+        except CancelledError:
+            if self._runner.ended:
+                raise UpstreamError("disconnected", f"{self.exchange} has stopped") from None
+            raise
+        finally:
+            self._tasks.discard(task)
 
     async def refresh_catalogue(self) -> int:
         error: UpstreamError | None = None

@@ -155,6 +155,8 @@ class History:
         request.finish(outcome)
 
     def _keep(self, group: Group, bars: Sequence[Candle], limit: int) -> None:
+        if self._known(group, limit + 1) is not None:
+            return  # a larger answer that came meanwhile serves more callers
         final = group[1] is not None and bool(bars) and bars[-1].closed
         before = self._answers.pop(group, None)
         self._answers[group] = Answer(bars, limit, self._clock.monotonic(), final)

@@ -16,7 +16,7 @@ class StreamFeed(Protocol):
     """Makes one stream's frames."""
 
     def opening(self, now: int) -> Sequence[str]:
-        """What a new subscriber gets first; nothing on most venues."""
+        """What a new subscriber gets first; nothing on most venues. The dialect sends it, ``subscribe`` does not."""
 
     def frames(self, now: int) -> Sequence[str]:
         """What is to be sent now (ms); asked once after each step of the instrument."""

@@ -18,6 +18,7 @@ from cryptodash.core.errors import UpstreamError
 from cryptodash.core.instruments import Catalogue, Instrument, MarketType
 from cryptodash.exchanges.adapter.messages import BadFrame
 from cryptodash.exchanges.adapter.plan import Purpose, RestRequest
+from cryptodash.exchanges.adapter.venue import RestLimits
 from cryptodash.exchanges.catalogue import FRESH, HOURLY, LEAST_GAP, MAX_PAGES, PROBE_EVERY, CatalogueReader
 from cryptodash.testing.network import MemoryNetwork
 from cryptodash.testing.venue import SPOT, MadeUpVenue, make_instrument
@@ -435,6 +436,18 @@ def test_the_venue_is_probed_only_while_idle_loaded_and_not_read(
     assert desk.paths.count("/time") == probes
 
 
+def test_probes_take_little_of_a_budget_that_is_counted_by_the_hour() -> None:
+    venue = PagedVenue()
+    venue.rest_limits = {"": RestLimits(96, HOURLY)}
+    desk = Desk(venue, {"/page/1": page("BTC-USDT"), "/time": b"{}"})
+    desk.reader.start()
+    desk.idle = True
+    for _ in range(60):
+        desk.pass_time(HOURLY / 60)
+        assert desk.reader.is_good
+    assert 3 <= desk.paths.count("/time") <= 9
+
+
 def test_probes_do_not_overlap() -> None:
     desk = Desk()
     desk.fetcher.answers["/time"] = HOLD
@@ -455,12 +468,23 @@ def test_a_success_speaks_for_the_venue_for_a_while(passed: float, error: Except
     desk = Desk()
     assert not desk.reader.is_good
     desk.reader.start()
-    if error is not None:
-        desk.idle = True
-        desk.fetcher.answers["/time"] = error
+    desk.idle = True
+    desk.fetcher.answers["/time"] = HOLD if error is None else error
     desk.pass_time(passed)
     assert desk.reader.is_good is good
     assert desk.reader.error is error
+
+
+def test_a_venue_that_was_in_use_is_not_down_the_moment_nobody_wants_it() -> None:
+    desk = Desk()
+    desk.reader.start()
+    desk.pass_time(10 * PROBE_EVERY)
+    desk.idle = True
+    assert "/time" not in desk.paths, "there was no reason to ask"
+    assert desk.reader.is_good
+    desk.fetcher.answers["/time"] = HOLD
+    desk.pass_time(FRESH + 1.0)
+    assert not desk.reader.is_good
 
 
 def test_a_probe_tells_of_recovery() -> None:

@@ -720,6 +720,22 @@ def test_stopping_does_not_wait_for_a_dead_peer_or_an_open_request() -> None:
     stop(bench)
 
 
+def test_stopping_ends_a_request_for_candles(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench()
+    bench.start()
+    monkeypatch.setattr(type(bench.server), "render_GET", lambda self, request: NOT_DONE_YET)
+    results: list[Any] = []
+    Deferred.fromCoroutine(bench.upstream.candles(BARS, 2, None)).addErrback(
+        lambda failure: results.append(failure.value)
+    )
+    bench.network.settle()
+    assert results == []
+    stop(bench)
+    assert [each.cause for each in results] == ["disconnected"]
+    after = outcome(bench, bench.upstream.candles(BARS, 2, None))
+    assert isinstance(after, UpstreamError)
+
+
 def test_stopping_while_the_catalogue_is_read() -> None:
     bench = Bench()
     bench.network.deaf_ports.add(80)

@@ -166,3 +166,13 @@ def test_a_hole_between_answer_and_stream_is_not_hidden(world):
 )
 def test_the_later_state_of_one_bar(world, rest, live, volume):
     assert later(world.bar(1, **rest), world.bar(1, **live)).volume == volume
+
+
+def test_a_smaller_answer_that_comes_later_does_not_replace_a_larger_one(world, topic):
+    ask(world, topic, limit=1)
+    ask(world, topic, limit=3)
+    world.venue.requests[1][3].callback([world.bar(1), world.bar(2), world.bar(3, closed=False)])
+    world.venue.requests[0][3].callback([world.bar(3, closed=False)])
+    _, again = ask(world, topic, limit=3)
+    assert len(world.venue.requests) == 2
+    assert opened(again[0][0]) == [1, 2, 3]

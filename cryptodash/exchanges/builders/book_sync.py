@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cryptodash.core.events import Level
+from cryptodash.core.instruments import Instrument
 from cryptodash.core.numbers import Number
 from cryptodash.exchanges.adapter.book_rules import BookRules, SnapshotSource
 from cryptodash.exchanges.adapter.messages import Depth
@@ -32,12 +33,13 @@ class OrderBook:
     The rules are the venue's (``BookRules``); what each chaining means is in ``book_chaining.py``.
     """
 
-    def __init__(self, rules: BookRules, *, tier: int | None = None) -> None:
+    def __init__(self, rules: BookRules, *, tier: int | None = None, instrument: Instrument | None = None) -> None:
         self.gaps = 0
         self.resyncs = 0
         """How often the book was rebuilt, or replaced, after it had once been synced."""
         self._rules = rules
         self._tier = tier
+        self._checksum = rules.checksum_for(instrument)
         self._follows = FOLLOWS[rules.chaining]
         self._bids, self._asks = Ladder(-1), Ladder(1)
         self._state: Unsynced | Synced | Renewing = Unsynced()
@@ -117,7 +119,9 @@ class OrderBook:
     # What it is told
 
     def snapshot(self, depth: Depth, limit: int) -> Outcome:
-        """Take a REST snapshot of at most ``limit`` levels a side."""
+        """Take a REST snapshot of at most ``limit`` levels a side. Raises ``BadFrame`` for one without an update id: it
+        can be joined to nothing, so nothing waits for it."""
+        id_of(depth.last)
         held, state = Snapshot(depth, limit), self._state
         if isinstance(state, Unsynced):
             if not state.asked:
@@ -170,10 +174,9 @@ class OrderBook:
             self._asks.truncate(self._tier)
         if self._bids.crosses(self._asks):
             return Outcome.CROSSED
-        rules = self._rules
-        if rules.checksum is not None and depth.checksum is not None:
-            levels = rules.checksum_depth
-            if rules.checksum(self._bids.top(levels), self._asks.top(levels)) != depth.checksum:
+        if self._checksum is not None and depth.checksum is not None:
+            levels = self._rules.checksum_depth
+            if self._checksum(self._bids.top(levels), self._asks.top(levels)) != depth.checksum:
                 return Outcome.CHECKSUM
         return None
 

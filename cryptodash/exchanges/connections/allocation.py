@@ -142,7 +142,10 @@ class Allocation:
     # -- ends
 
     def replace(self, connection: Connection, why: str, now: float, out: list[Output], kind: str = "local") -> None:
-        """Give the connection up without waiting for its close, and go on with another after a pause."""
+        """Give the connection up without waiting for its close, and go on with another after a pause. One that has been
+        given up already stays so: a frame may bring several reasons."""
+        if connection.key not in self.connections:
+            return
         self._drop(connection, why, out, abort=True)
         self._ended(connection, self._carried_by.pop(connection.key), Closed(kind, reason=why), now, out)
 
@@ -288,7 +291,7 @@ class Allocation:
 
     def backoff(self, now: float) -> float:
         """Seconds until the last of the groups that wait for another attempt makes it; 0 if none waits."""
-        return max([0.0, *(each.retry_at - now for each in self.groups if each.active is None and each.streams)])
+        return max([0.0, *(self._due(each) - now for each in self.groups if each.active is None and each.streams)])
 
     def open_connections(self) -> Iterable[Connection]:
         """Those that are up."""

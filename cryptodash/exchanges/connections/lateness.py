@@ -119,6 +119,7 @@ class Offset:
         if bound is not None:
             known.append(bound)
         if not known:
+            self.value = None
             return
         value = min(known)
         if self.value is not None and value - self.value > RISE_MS:

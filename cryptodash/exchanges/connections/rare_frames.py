@@ -75,7 +75,7 @@ class RareFrames:
         """A frame that cannot be read, or a number in it that cannot be computed with. The connection survives unless
         there are too many."""
         too_many = self._errors.bad_frame(connection, error, frame, now)
-        if too_many and connection.key in self._allocation.connections:
+        if too_many:
             self._allocation.replace(connection, "poison", now, out)
             self._allocation.touched = True
 

@@ -135,7 +135,7 @@ class Reconciler:
                 # now.
                 return request
             names = tuple(name for name in request.names if name in self._wanted)
-            for name in set(request.names).difference(names):
+            for name in (each for each in request.names if each not in self._wanted):
                 if not request.again:
                     self._gone(name)  # refused as a whole: nothing was subscribed
                 else:
@@ -157,7 +157,7 @@ class Reconciler:
                 self._collect(end, name, self._specs[name].batch)
             else:
                 del self._differing[name]  # equal already, or looked at again when the answer comes
-            if max(len(begin), len(end)) == self._most:
+            if len(end) == self._most:
                 break
         names = tuple(end or begin)
         for name in names:
@@ -165,7 +165,9 @@ class Reconciler:
         return Request(on=not end, names=names) if names else None
 
     def _collect(self, names: list[str], name: str, batch: str) -> None:
-        """Add the name if it may stand in one frame with the others."""
+        """Add the name if there is room for it in the frame, and it may stand in one with the others."""
+        if len(names) == self._most:
+            return
         first = self._wanted.get(names[0]) or self._specs[names[0]] if names else None
         if first is None or first.batch == batch:
             names.append(name)
@@ -212,6 +214,11 @@ class Reconciler:
         for key in late:
             self._give_up(self._requests.pop(key), settled)
         return settled, len(late)
+
+    def overdue(self, now: float) -> list[tuple[str, float]]:
+        """What ``expired`` is about to decide of beginnings: names, and when they were asked for."""
+        late = (each for each in self._requests.values() if each.on and each.expires <= now)
+        return [(name, each.expires - ACK_TIMEOUT) for each in late for name in each.names]
 
     def due(self) -> float:
         """Monotonic time at which ``expired`` has something to do."""

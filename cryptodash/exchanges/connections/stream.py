@@ -157,6 +157,8 @@ class Stream:
             self.pace.begin(self.frames, now)
         if phase is Phase.LIVE or phase is Phase.QUIET:
             self.cause = None
+        elif phase is Phase.ACKED and self.cause is Cause.CAPACITY:
+            self.cause = None  # there was room after all
         self.phase = phase
         self.since = now
         return True

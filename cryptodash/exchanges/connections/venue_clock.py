@@ -41,5 +41,6 @@ class VenueClock:
 
     def dated(self, date_ms: int) -> None:
         """An HTTP answer came that was written at ``date_ms`` by the venue's clock, in whole seconds."""
+        self.offset.settle(self._clock.monotonic())
         ahead = date_ms - self._clock.wall_ms()
         self._assumed_ms = ahead if abs(ahead) > DATE_GRAIN_MS else 0

@@ -71,6 +71,7 @@ class BookSubscription(TopicSubscription):
     def close(self, now: float) -> None:
         self.plan = None
         self._behind = None
+        self._ticker = None  # a closed book is not told when it goes; opened again, it is joined anew
         for each in self.book_streams():
             each.close(now)
         self._current = self._next = None

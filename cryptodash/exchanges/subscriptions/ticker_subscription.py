@@ -87,6 +87,7 @@ class TickerSubscription(MessageSubscription):
         if self._trades is not None:
             self._trades.remove(self._consumer, owns=False)
             self._trades = None
+        self._quote_id = None  # listed anew, the venue may count anew
         super().close(now)
 
     def _follow(self, trades: Stream | None, out: list[Output]) -> None:

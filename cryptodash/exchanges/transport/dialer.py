@@ -232,7 +232,7 @@ def _refusal(head: bytes) -> ProxyRefused | None:
 
 
 def failure_kind(error: BaseException) -> str:
-    """Where a connection failed, as ``outputs.Closed.kind`` names it: ``dns``, ``tls``,
+    """Where a connection failed, as ``commands.Closed.kind`` names it: ``dns``, ``tls``,
     or ``tcp`` for everything else."""
     for each in _causes(error):
         if isinstance(each, DNSLookupError):

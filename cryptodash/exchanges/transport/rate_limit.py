@@ -119,14 +119,17 @@ class RateLimit:
             self._running_weight -= ticket.weight
             self._spend(ticket.weight)
 
-    def withdraw(self, ticket: Ticket) -> None:
-        """Nobody waits for this request any more. One that runs already must be finished instead."""
-        if ticket.stage is _Stage.QUEUED:
+    def withdraw(self, ticket: Ticket) -> bool:
+        """Nobody waits for this request any more; whether it was still queued. One that runs already must be finished
+        instead."""
+        is_queued = ticket.stage is _Stage.QUEUED
+        if is_queued:
             ticket.stage = _Stage.OVER
             self._queued -= 1
             # Withdrawn tickets stay in the heap until they come up or are swept out here.
             if len(self._queue) > 2 * self._queue_limit:
                 self._queue = sorted(entry for entry in self._queue if entry[2].stage is _Stage.QUEUED)
+        return is_queued
 
     def adopt(self, used: int) -> None:
         """The venue says that this much was used in its current window (others may share our address):

@@ -131,7 +131,8 @@ class RestClient:
             ) from None
         finally:
             self._waiting.pop(ticket, None)
-            budget.withdraw(ticket)
+            if budget.withdraw(ticket):
+                self._pump()  # it may have stood before lighter ones for which there is room
         return ticket
 
     def _pump(self) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from cryptodash.core.numbers import Number
+from cryptodash.core.instruments import Instrument, MarketType, Symbol
+from cryptodash.core.numbers import Number, multiply
 from cryptodash.exchanges.adapter.book_rules import BookRules, Chaining, SnapshotSource
 from cryptodash.exchanges.adapter.messages import Depth
 from cryptodash.exchanges.builders import book_states
@@ -539,3 +540,24 @@ def test_time_stays_where_a_frame_has_none() -> None:
     book = counter_book()
     book.received(diff(8, 8))
     assert book.time == 1
+
+
+@pytest.mark.parametrize(("contracts", "size"), [("25", "0.001"), ("25.0", "0.10"), ("1000", "10"), ("2.50", "100")])
+def test_a_checksum_of_contracts_is_given_the_sizes_as_the_venue_wrote_them(contracts: str, size: str) -> None:
+    given: list[tuple[object, object]] = []
+
+    def checksum(bids: object, asks: object) -> int:
+        given.append((bids, asks))
+        return 7
+
+    price, contract = Number("100.50"), Number(size)
+    rules = BookRules(SnapshotSource.STREAM, Chaining.CHECKSUM, checksum, 10, in_contracts=True)
+    symbol = Symbol("BTC", "USDT")
+    instrument = Instrument(
+        "madeup", MarketType.PERPETUAL, symbol, "BTCUSDT", contract, contract, contract_size=contract
+    )
+    book = OrderBook(rules, instrument=instrument)
+    base = multiply(Number(contracts), contract)
+    assert book.received(Depth("s", True, None, None, None, [(price, base)], [], None, checksum=7)) is REBUILT
+    assert given == [([("100.50", contracts)], [])]
+    assert book.top(1) == ([(price, base)], [])

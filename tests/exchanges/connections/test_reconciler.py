@@ -841,3 +841,13 @@ AnyOrder.TestCase.settings = settings(
     max_examples=200, stateful_step_count=50, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 TestAnyOrder = AnyOrder.TestCase
+
+
+def test_endings_go_first_however_many_beginnings_wait() -> None:
+    script = Script(most=2)
+    script.play("want a")
+    assert script.play("ask") == "#1 sub a"
+    script.play("ok")
+    script.play("want b c d")
+    script.play("drop a")
+    assert [script.play("ask"), script.play("ask"), script.play("ask")] == ["#2 unsub a", "#3 sub b c", "#4 sub d"]

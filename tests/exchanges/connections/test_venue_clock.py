@@ -35,3 +35,12 @@ def test_a_date_counts_until_a_frame_has_told_the_time() -> None:
     venue.offset.sample(sample_of(999_970, 50.0), 50.0)
     venue.dated(4_600_000)
     assert venue.ahead_ms == -30
+
+
+def test_what_frames_said_long_ago_counts_no_more() -> None:
+    clock = ManualClock(wall_ms=1_000_000, monotonic=50.0)
+    venue = VenueClock(clock)
+    venue.offset.sample(sample_of(1_000_000, 50.0), 50.0)
+    clock.advance(3600.0)
+    venue.dated(clock.wall_ms() + 3_600_000)
+    assert venue.ahead_ms == 3_600_000, "nobody has wanted anything for an hour, and a clock was set meanwhile"

@@ -283,6 +283,18 @@ def test_waiting_requests_start_as_the_window_moves_on(bench: Bench) -> None:
     assert low.body == urgent.body == b"{}"
 
 
+def test_who_gives_up_waiting_lets_those_behind_go(bench: Bench) -> None:
+    bench.fetch("/first", weight=60)
+    bench.network.pass_time(1)
+    heavy = bench.fetch("/heavy", weight=50, purpose=Purpose.SNAPSHOT)
+    bench.network.pass_time(5)
+    light = bench.fetch("/light", weight=20)
+    bench.network.pass_time(4)
+    assert light.body is None, "a light one does not overtake"
+    bench.network.pass_time(7)
+    assert (heavy.error.cause, light.body) == ("capacity", b"{}")
+
+
 def test_the_used_weight_of_the_venue_is_believed(bench: Bench) -> None:
     def used(request: Any) -> bytes:
         request.setHeader("X-Used", "95")

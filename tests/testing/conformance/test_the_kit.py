@@ -316,3 +316,21 @@ def test_a_poll_is_weighed_by_how_often_it_is_made() -> None:
         rest_limits: Mapping[str, RestLimits] = {"": RestLimits(1, 60.0), "books": RestLimits(20, 60.0)}
 
     assert "bears" in said(Evidence(Slow(), INSTRUMENTS))["plans"]
+
+
+def test_changes_of_a_book_that_carry_no_checksum_are_told_where_nothing_else_would() -> None:
+    rules = BookRules(SnapshotSource.STREAM, Chaining.CHECKSUM, wire.checksum, checksum_depth=wire.CHECKED_LEVELS)
+    frames = [
+        wire.book("book50:BTCUSDT", None, None, {"99": "1"}, {"101": "1"}, snapshot=True, time=NOW),
+        wire.book("book50:BTCUSDT", None, None, {"98": "1"}, {}, time=NOW),
+    ]
+    recording = Recording("a book", "perp", frames, ["perpetual:BTC-USDT:order_book:50"])
+    evidence = Evidence(MadeUpVenue(habits=Habits(books=rules)), INSTRUMENTS, recordings=[recording])
+    assert "no Depth of 1 has a checksum" in said(evidence)["frames of a book"]
+
+
+def test_an_ending_that_forgets_the_depth_is_told() -> None:
+    def unsubscribe(self: MadeUpVenue, endpoint: str, names: Sequence[str], request_id: str) -> bytes:
+        return MadeUpVenue.unsubscribe(self, endpoint, [name.replace("50:", "5:") for name in names], request_id)
+
+    assert "book5:BTCUSDT and book50:BTCUSDT" in said(broken(unsubscribe=unsubscribe))["every request"]
