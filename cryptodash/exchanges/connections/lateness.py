@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from collections import deque
 
+from cryptodash.core.time import WallClockSteps
+
 WINDOW = 600.0
 """Seconds over which the least sample counts."""
 SPAN = 10.0
@@ -241,7 +243,7 @@ class SleepWatch:
     fall."""
 
     def __init__(self) -> None:
-        self._wall_less_ours: int | None = None
+        self._steps = WallClockSteps()
         self._stepped: tuple[int, float] = (0, float("-inf"))
         self._fell: tuple[int, float] = (0, float("-inf"))
 
@@ -251,9 +253,9 @@ class SleepWatch:
 
     def beat(self, wall_ms: int, now: float) -> float:
         """Twice a second; returns the seconds slept, once."""
-        before, self._wall_less_ours = self._wall_less_ours, wall_ms - int(now * 1000)
-        if before is not None and self._wall_less_ours - before > RISE_MS:
-            self._stepped = (self._wall_less_ours - before, now)
+        set_by = self._steps.look(wall_ms, now)
+        if set_by > 0:
+            self._stepped = (set_by, now)
         step, stepped_at = self._stepped
         fall, fell_at = self._fell
         if step == 0 or abs(step - fall) > RISE_MS or abs(stepped_at - fell_at) > SLEPT_WITHIN:
