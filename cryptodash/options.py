@@ -103,9 +103,8 @@ class RunOptions(CommandOptions):
         """What was given on the command line, by setting name."""
         given = {setting.name: self.get(setting.option) for setting in settings()}
         flags = {setting.name for setting in SETTINGS if setting.is_flag}
-        return Layer(
-            "command line", {name: "true" if name in flags else value for name, value in given.items() if value}
-        )
+        values = {name: "true" if name in flags else value for name, value in given.items() if value}
+        return Layer("command line", values, own=True)
 
 
 class SimulateOptions(CommandOptions):

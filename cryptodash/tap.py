@@ -29,6 +29,7 @@ from cryptodash.clocks import use_monotonic_time
 from cryptodash.core.config import SETTINGS, Config
 from cryptodash.core.errors import ConfigError, CryptodashError
 from cryptodash.core.time import SystemClock
+from cryptodash.daemon_threads import use_daemon_threads
 from cryptodash.exchanges.venues import registry
 from cryptodash.exchanges.venues.recorded import RecordedVenue
 from cryptodash.options import Options, config_of, refuse
@@ -127,6 +128,7 @@ def _build(config: Config, twistd: usage.Options, **parts: Any) -> IService:
         server = build(config, reactor, clock=SystemClock(), random=SystemRandom(), bind_failed=bind_failed, **parts)
     except ConfigError as error:
         refuse(str(error))
+    use_daemon_threads(reactor.getThreadPool())
     reactor.callWhenRunning(_watch_signals, twistd)
     return server
 
@@ -154,7 +156,7 @@ def _watch_signals(twistd: usage.Options) -> None:
 
     def at_once(number: int, frame: object) -> None:
         _remove_pid_file(twistd)
-        os._exit(1)  # nothing slower: a thread that hangs in a name lookup would keep the interpreter from ending
+        os._exit(1)  # nothing slower, such as what is registered for the interpreter's end
 
     def drain(number: int, frame: object) -> None:
         for each in (signal.SIGTERM, signal.SIGINT):

@@ -80,7 +80,7 @@ class VenueService(Service):
         self._inlet = inlet
         self._reactor = reactor
         self._clock = clock
-        self._dialer = dialer or Dialer(reactor, config.https_proxy)
+        self._dialer = dialer or Dialer(reactor, config.https_proxy, no_proxy=config.no_proxy)
         self._pool = HTTPConnectionPool(reactor)
         self._pool.maxPersistentPerHost = 4
         self._rest = RestClient(
