@@ -32,6 +32,7 @@ from cryptodash.exchanges.health import Health, health, stream_reports
 from cryptodash.exchanges.subscriptions.kinds import subscription_maker
 from cryptodash.exchanges.subscriptions.polls import Polls
 from cryptodash.exchanges.subscriptions.rest_answers import RestAnswers
+from cryptodash.exchanges.subscriptions.seeds import Seeds
 from cryptodash.exchanges.subscriptions.snapshot_queue import SnapshotQueue
 from cryptodash.exchanges.subscriptions.streams import Streams
 from cryptodash.exchanges.subscriptions.topic_subscription import Basics
@@ -80,6 +81,7 @@ class Engine:
         self._polls = Polls()
         self._snapshots = SnapshotQueue()
         self._streams = Streams(self._allocation, self._polls)
+        self._seeds = Seeds(venue, self._streams)
         unlisted: dict[MarketType, Cause] = {}
         make = subscription_maker(
             venue,
@@ -92,7 +94,7 @@ class Engine:
         )
         self._wanted = WantedTopics(venue, catalogue, self._streams, make, unlisted)
         self._answers = RestAnswers(
-            venue, self._wanted.subscriptions, self._polls, self._snapshots, self._delays, self._errors
+            venue, self._wanted.subscriptions, self._polls, self._snapshots, self._seeds, self._delays, self._errors
         )
         self.deadline_moved = False
         """Set whenever ``deadline`` may have changed; for whoever keeps a timer, who takes it back."""
@@ -236,6 +238,7 @@ class Engine:
         late = self._delays.beat(self._connections.values(), self._streams.subscribed(), now, out)
         Stream.tell_all(late, out)
         self._streams.beat(now, self._stale_after, out)
+        self._seeds.beat(now, out)
         self._ask_catalogue(now, out)
         self._wanted.beat(now, out)
         self._allocation.beat(now, out)

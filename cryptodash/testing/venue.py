@@ -23,7 +23,7 @@ from cryptodash.core.numbers import Number, positive
 from cryptodash.core.topics import Channel, Topic
 from cryptodash.exchanges.adapter.book_rules import BookRules, Chaining, SnapshotSource
 from cryptodash.exchanges.adapter.decode import MAX_NAME, sending_time, symbol
-from cryptodash.exchanges.adapter.messages import BadFrame, Bar, Depth, Message, Reader, Readers, SendingTime
+from cryptodash.exchanges.adapter.messages import BadFrame, Bar, Depth, Message, Quote, Reader, Readers, SendingTime
 from cryptodash.exchanges.adapter.plan import Part, Plan, Poll, Purpose, RestRequest, StreamSpec
 from cryptodash.exchanges.adapter.venue import Endpoint, Hosts, IVenue, Limits, Rate, RestLimits
 from cryptodash.testing import wire
@@ -49,7 +49,8 @@ class Habits:
 
     ``one_channel``: a request names one channel, and its symbols. ``one_depth``: two depths of a symbol never share a
     connection. ``heartbeats``: every connection subscribes to a stream of them. ``text_ping``: the heartbeat is no
-    JSON. ``timed``: heartbeats tell the time on connections that carry nothing else that does.
+    JSON. ``timed``: heartbeats tell the time on connections that carry nothing else that does. ``seeds``: quotes come
+    only as they change, and REST has the last.
     """
 
     books: BookRules | None = None
@@ -58,6 +59,7 @@ class Habits:
     heartbeats: bool = False
     text_ping: bool = False
     timed: bool = False
+    seeds: bool = False
 
 
 @implementer(IVenue)
@@ -117,7 +119,9 @@ class MadeUpVenue:
 
     def _ticker_plan(self, endpoint: str, instrument: Instrument, topic: Topic) -> Plan:
         day = self._spec(endpoint, "day", instrument, frozenset({Part.LAST, Part.STATS}))
-        streams = [self._spec(endpoint, "quote", instrument, frozenset({Part.QUOTE})), evolve(day, promise=2.0)]
+        quotes = self._spec(endpoint, "quote", instrument, frozenset({Part.QUOTE}))
+        seed = instrument.native if self._habits.seeds else ""
+        streams = [evolve(quotes, seed=seed), evolve(day, promise=2.0)]
         polls: tuple[Poll, ...] = ()
         if topic.market is PERPETUAL:
             streams.append(evolve(self._spec(endpoint, "mark", instrument, frozenset({Part.MARK})), promise=1.0))
@@ -204,6 +208,19 @@ class MadeUpVenue:
 
     def read_poll(self, request: RestRequest, body: bytes) -> Sequence[Message]:
         return [wire.body_reader(body)]
+
+    def seed_request(self, market: MarketType, seeds: Sequence[str]) -> RestRequest | None:
+        return RestRequest(Purpose.SEED, market, "/quotes", (("symbols", ",".join(seeds)),))
+
+    def read_seed(self, request: RestRequest, body: bytes) -> Mapping[str, Message]:
+        """Bid and ask by native name."""
+        with wire.checked():
+            rows = json.loads(body)
+            one = Number("1")
+            return {
+                native: Quote("", positive(bid), one, positive(ask), one, None, None)
+                for native, (bid, ask) in rows.items()
+            }
 
     def probe_request(self, market: MarketType) -> RestRequest:
         return RestRequest(Purpose.PROBE, market, "/time")

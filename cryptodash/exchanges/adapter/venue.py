@@ -157,6 +157,13 @@ class IVenue(Interface):
     def read_poll(request: RestRequest, body: bytes) -> Sequence[Message]:
         """What a poll's answer says."""
 
+    def seed_request(market: MarketType, seeds: Sequence[str]) -> RestRequest | None:
+        """One request for what streams with these ``StreamSpec.seed`` (at most 100) would have said last; None where
+        no stream of the venue's has one."""
+
+    def read_seed(request: RestRequest, body: bytes) -> Mapping[str, Message]:
+        """By the name of the seed, what its stream would have said. It may hold more than was asked for."""
+
     def probe_request(market: MarketType) -> RestRequest:
         """The cheapest request that shows that the venue answers (its time)."""
 

@@ -182,6 +182,13 @@ class Stream:
             take(message, now, received, out)
         return moved
 
+    def seeded(self, message: Message, now: float, received: int, out: list[Output]) -> None:
+        """Take what an acked stream would have said last, which REST has told: it is quiet until its first frame."""
+        self.last = now
+        for take in self.takers:
+            take(message, now, received, out)
+        self.signal(Signal.LULL, now, out)
+
     def lost(self, cause: Cause, now: float) -> bool:
         """Its connection ended; whether that is news. The caller tells, once for all streams that were lost
         together."""

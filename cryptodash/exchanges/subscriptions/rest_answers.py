@@ -13,6 +13,7 @@ from cryptodash.exchanges.connections.commands import Output
 from cryptodash.exchanges.connections.decode_errors import DecodeErrors
 from cryptodash.exchanges.connections.delays import Delays
 from cryptodash.exchanges.subscriptions.polls import Polls
+from cryptodash.exchanges.subscriptions.seeds import Seeds
 from cryptodash.exchanges.subscriptions.snapshot_queue import SnapshotQueue
 from cryptodash.exchanges.subscriptions.topic_subscription import TopicSubscription
 
@@ -26,6 +27,7 @@ class RestAnswers:
         subscriptions: Mapping[Topic, TopicSubscription],
         polls: Polls,
         snapshots: SnapshotQueue,
+        seeds: Seeds,
         delays: Delays,
         errors: DecodeErrors,
     ) -> None:
@@ -33,6 +35,7 @@ class RestAnswers:
         self._subscriptions = subscriptions
         self._polls = polls
         self._snapshots = snapshots
+        self._seeds = seeds
         self._delays = delays
         self._errors = errors
 
@@ -50,6 +53,9 @@ class RestAnswers:
             elif request.purpose is Purpose.POLL:
                 messages = reading(self._venue.read_poll, request, body)
                 self._polls.answered(request, messages, now, received, out)
+            elif request.purpose is Purpose.SEED:
+                said = reading(self._venue.read_seed, request, body)
+                self._seeds.answered(request, said, now, received, out)
             elif request.purpose is Purpose.PROBE:
                 self._delays.probed(request, body, now)
         except Exception as error:
@@ -66,6 +72,8 @@ class RestAnswers:
                 subscription.candles_failed(out)
         elif request.purpose is Purpose.POLL:
             self._polls.failed(request, error, now, out)
+        elif request.purpose is Purpose.SEED:
+            self._seeds.failed(request, error, now)
         elif request.purpose is Purpose.PROBE:
             self._delays.not_probed(request)
 

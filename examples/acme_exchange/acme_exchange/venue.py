@@ -137,6 +137,14 @@ class Acme:
     read_candles = staticmethod(rest.read_candles)
     probe_request = staticmethod(rest.probe_request)
     read_probe = staticmethod(rest.read_probe)
+
+    def seed_request(self, market: MarketType, seeds: Sequence[str]) -> RestRequest | None:
+        """None: a quote's stream begins with the quote (4.2)."""
+        return None
+
+    def read_seed(self, request: RestRequest, body: bytes) -> Mapping[str, Message]:
+        return {}
+
     rest_error = staticmethod(rest.rest_error)
 
     def read_catalogue(self, request: RestRequest, body: bytes) -> tuple[Sequence[Instrument], RestRequest | None]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import msgspec
 from msgspec import Struct, field
 
 from cryptodash.core.instruments import Instrument, MarketType
@@ -20,11 +21,12 @@ from cryptodash.exchanges.adapter.decode import (
     amount,
     decoder,
     levels,
+    quote,
     retry_after,
     step,
     symbol,
 )
-from cryptodash.exchanges.adapter.messages import Bar, Depth, Mark, Message
+from cryptodash.exchanges.adapter.messages import Bar, Depth, Mark, Message, Quote
 from cryptodash.exchanges.adapter.plan import Purpose, RestRequest
 
 SPOT, PERPETUAL = MarketType.SPOT, MarketType.PERPETUAL
@@ -226,6 +228,40 @@ def read_interest(request: RestRequest, body: bytes) -> Sequence[Message]:
     data = _interest(body)
     stream = f"{request.native.lower()}@openInterest"
     return (Mark(stream, data.time, full=False, open_interest=amount(data.interest)),)
+
+
+# [{"symbol":"LTCBTC","bidPrice":"4.00000000","bidQty":"431.00000000","askPrice":"4.00000200","askQty":"9.00000000"}]
+# (no update id on spot; USD-M adds "time" and "lastUpdateId")
+class _BookTicker(Struct, gc=False):
+    native: Name = field(name="symbol")
+    bid: str = field(name="bidPrice")
+    bid_size: str = field(name="bidQty")
+    ask: str = field(name="askPrice")
+    ask_size: str = field(name="askQty")
+
+
+_book_tickers = decoder(list[_BookTicker])
+
+
+def quotes_request(market: MarketType, natives: Sequence[str]) -> RestRequest:
+    """Spot takes a list of symbols (weight 4), USD-M one or all of them (weight 5)."""
+    spot = market is MarketType.SPOT
+    params = (("symbols", msgspec.json.encode(list(natives)).decode()),) if spot else ()
+    path = _PREFIX[market] + "/ticker/bookTicker"
+    return RestRequest(Purpose.SEED, market, path, params, weight=4 if spot else 5, pool=POOL[market])
+
+
+def read_quotes(request: RestRequest, body: bytes) -> Mapping[str, Message]:
+    """Without the update id: that of REST is not comparable with the stream's."""
+    return {
+        each.native: Quote(
+            f"{each.native.lower()}@bookTicker",
+            *quote(each.bid, each.bid_size, each.ask, each.ask_size),
+            None,
+            None,
+        )
+        for each in _book_tickers(body)
+    }
 
 
 def probe_request(market: MarketType) -> RestRequest:

@@ -144,7 +144,7 @@ class Binance:
             return Plan(
                 (StreamSpec("spot" if spot else "usdm-public", _book_stream(instrument.native), _BOOK),), required=_BOOK
             )
-        return _spot_ticker(name) if spot else _perpetual_ticker(name, topic, instrument)
+        return _spot_ticker(name, instrument) if spot else _perpetual_ticker(name, topic, instrument)
 
     def subscribe(self, endpoint: str, names: Sequence[str], request_id: str) -> bytes:
         return _request("SUBSCRIBE", names, request_id)
@@ -182,6 +182,8 @@ class Binance:
     read_poll = staticmethod(rest.read_interest)
     probe_request = staticmethod(rest.probe_request)
     read_probe = staticmethod(rest.read_probe)
+    seed_request = staticmethod(rest.quotes_request)
+    read_seed = staticmethod(rest.read_quotes)
     rest_error = staticmethod(rest.rest_error)
 
     def read_catalogue(self, request: RestRequest, body: bytes) -> tuple[Sequence[Instrument], RestRequest | None]:
@@ -205,9 +207,12 @@ def _book_stream(native: str) -> str:
     return f"{native.lower()}@depth@100ms"
 
 
-def _spot_ticker(name: str) -> Plan:
+def _spot_ticker(name: str, instrument: Instrument) -> Plan:
     return Plan(
-        (StreamSpec("spot", f"{name}@bookTicker", _QUOTE), StreamSpec("spot", f"{name}@ticker", _DAY, promise=1.0)),
+        (
+            StreamSpec("spot", f"{name}@bookTicker", _QUOTE, seed=instrument.native),
+            StreamSpec("spot", f"{name}@ticker", _DAY, promise=1.0),
+        ),
         required=_TICKER,
     )
 
@@ -215,7 +220,7 @@ def _spot_ticker(name: str) -> Plan:
 def _perpetual_ticker(name: str, topic: Topic, instrument: Instrument) -> Plan:
     return Plan(
         (
-            StreamSpec("usdm-public", f"{name}@bookTicker", _QUOTE),
+            StreamSpec("usdm-public", f"{name}@bookTicker", _QUOTE, seed=instrument.native),
             StreamSpec("usdm-market", f"{name}@ticker", _DAY, promise=2.0),
             StreamSpec("usdm-market", f"{name}@markPrice@1s", _MARK, promise=1.0),
         ),

@@ -159,6 +159,14 @@ class Bybit:
     read_poll = staticmethod(rest.read_sweep)
     probe_request = staticmethod(rest.probe_request)
     read_probe = staticmethod(rest.read_probe)
+
+    def seed_request(self, market: MarketType, seeds: Sequence[str]) -> RestRequest | None:
+        """None: every stream begins with a snapshot."""
+        return None
+
+    def read_seed(self, request: RestRequest, body: bytes) -> Mapping[str, Message]:
+        return {}
+
     rest_error = staticmethod(rest.rest_error)
 
     def read_catalogue(self, request: RestRequest, body: bytes) -> tuple[Sequence[Instrument], RestRequest | None]:
