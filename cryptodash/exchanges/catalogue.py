@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from random import Random
 from typing import Any
 
@@ -14,8 +14,10 @@ from cryptodash.core.errors import UpstreamError
 from cryptodash.core.instruments import Catalogue, Instrument, MarketType
 from cryptodash.core.time import Clock
 from cryptodash.exchanges.adapter.decode import reading
+from cryptodash.exchanges.adapter.elements import left_out_of
 from cryptodash.exchanges.adapter.messages import BadFrame
 from cryptodash.exchanges.adapter.venue import IVenue
+from cryptodash.exchanges.connections.left_out import INSTRUMENT, SAME_SYMBOL
 from cryptodash.exchanges.transport.rest import RestClient
 
 HOURLY = 3600.0
@@ -40,9 +42,10 @@ class CatalogueReader:
     """Reads one market's instruments into ``catalogue``: at ``start`` (again after 1 s to 20 s while
     that fails), hourly, and on request.
 
-    ``changed(market)`` is called after each reading, ``failed(market, error)`` after one that failed. While ``idle()``
-    the venue is probed every 60 s, or less often (``PROBE_SHARE``); ``error`` is what the last reading or probe met
-    (None: it succeeded), ``good_at`` the monotonic time of the last success.
+    A listing that cannot be read is left out, and said to ``left_out`` (as ``LeftOutElements.add``); an instrument that
+    is known already stays as it was. ``changed(market)`` is called after each reading, ``failed(market, error)`` after
+    one that failed. While ``idle()`` the venue is probed every 60 s, or less often (``PROBE_SHARE``); ``error`` is what
+    the last reading or probe met (None: it succeeded), ``good_at`` the monotonic time of the last success.
     """
 
     def __init__(
@@ -58,6 +61,7 @@ class CatalogueReader:
         changed: Callable[[MarketType], None],
         failed: Callable[[MarketType, UpstreamError], None],
         idle: Callable[[], bool],
+        left_out: Callable[[str, Iterable[tuple[str, str]], str], None] = lambda kind, elements, of: None,
     ) -> None:
         self.error: UpstreamError | None = None
         self.good_at: float | None = None
@@ -75,6 +79,7 @@ class CatalogueReader:
         self._changed = changed
         self._failed = failed
         self._idle = idle
+        self._left_out = left_out
         self._stopped = False
         self._failures = 0
         self._read_error: UpstreamError | None = None
@@ -139,6 +144,7 @@ class CatalogueReader:
 
     async def _read(self) -> None:
         found: list[Instrument] = []
+        odd: list[tuple[str, str]] = []
         pending = list(self._venue.catalogue_requests(self._market))
         pages = 0
         while pending:
@@ -149,12 +155,23 @@ class CatalogueReader:
             body = await self._rest.fetch(request)
             page, following = reading(self._venue.read_catalogue, request, body)
             found.extend(page)
+            odd.extend(left_out_of(page))
             if following is not None:
                 pending.append(following)
         if not found:
             raise UpstreamError("disconnected", f"{self._venue.id} lists no {self._market} instrument")
-        self._catalogue.replace(self._market, found)
+        found.extend(self._known({name for name, _ in odd}.difference(each.native for each in found)))
+        same_symbol = self._catalogue.replace(self._market, found)
+        self._left_out(INSTRUMENT, odd, self._market.value)
+        why = "{} trades under the same symbol, {}, and has it".format
+        described = [(other.native, why(shown.native, shown.symbol)) for shown, other in same_symbol]
+        self._left_out(SAME_SYMBOL, described, self._market.value)
         self._changed(self._market)
+
+    def _known(self, names: Iterable[str]) -> list[Instrument]:
+        """Those of these native names that were read before: a listing that has become odd ends no topic."""
+        known = [self._catalogue.native(self._market, name) for name in sorted(names)]
+        return [each for each in known if each is not None]
 
     def _ended(self, result: object) -> None:
         self._reading = None

@@ -25,6 +25,7 @@ from cryptodash.exchanges.connections.commands import Closed, Fetch, Output
 from cryptodash.exchanges.connections.decode_errors import DecodeErrors
 from cryptodash.exchanges.connections.delays import Delays
 from cryptodash.exchanges.connections.frame_counts import FrameCounts
+from cryptodash.exchanges.connections.left_out import LeftOutElements
 from cryptodash.exchanges.connections.rare_frames import RareFrames
 from cryptodash.exchanges.connections.stream import Stream
 from cryptodash.exchanges.connections.stream_phase import Phase
@@ -74,10 +75,13 @@ class Engine:
         self._name_end = venue.name_end
         self._delays = Delays(venue, hosts, clock, tally, late_after_ms)
         self._errors = DecodeErrors(venue.id, tally)
+        left_out = LeftOutElements(venue.id, tally)
+        self.left_out = left_out.add
+        """For whoever reads lists of the venue's elsewhere."""
         self._counts = FrameCounts(venue.id, tally)
         self._allocation = Allocation(venue, hosts, random, tally)
         self._connections = self._allocation.connections
-        self._rare = RareFrames(venue, self._allocation, self._errors, self._counts, self._delays, tally)
+        self._rare = RareFrames(venue, self._allocation, self._errors, left_out, self._counts, self._delays, tally)
         self._polls = Polls()
         self._snapshots = SnapshotQueue()
         self._streams = Streams(self._allocation, self._polls)
@@ -94,7 +98,14 @@ class Engine:
         )
         self._wanted = WantedTopics(venue, catalogue, self._streams, make, unlisted)
         self._answers = RestAnswers(
-            venue, self._wanted.subscriptions, self._polls, self._snapshots, self._seeds, self._delays, self._errors
+            venue,
+            self._wanted.subscriptions,
+            self._polls,
+            self._snapshots,
+            self._seeds,
+            self._delays,
+            self._errors,
+            left_out,
         )
         self.deadline_moved = False
         """Set whenever ``deadline`` may have changed; for whoever keeps a timer, who takes it back."""
@@ -187,8 +198,8 @@ class Engine:
                 if now >= stream.sample_due:
                     self._delays.sample(stream, found, frame, now)
             except Exception as error:  # whatever a venue sends, nothing may escape into the socket's callback
-                self._rare.unreadable(found, error, frame, now, out)
-            labels = self._counts.labels.get(type(message), self._counts.unread)
+                self._rare.unreadable(found, stream, error, frame, now, out)
+            labels = self._counts.labels.get(type(message)) or self._rare.left_out(stream, message)
             self._counts.messages[labels] += 1
             self._counts.bytes[labels] += len(frame)
         if self._allocation.touched:

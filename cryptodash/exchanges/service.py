@@ -27,6 +27,7 @@ from cryptodash.core.tally import Tally
 from cryptodash.core.time import Clock
 from cryptodash.core.topics import Topic
 from cryptodash.exchanges.adapter.decode import reading
+from cryptodash.exchanges.adapter.elements import left_out_of
 from cryptodash.exchanges.adapter.messages import BadFrame
 from cryptodash.exchanges.adapter.plan import Purpose, RestRequest
 from cryptodash.exchanges.adapter.venue import Hosts, IVenue
@@ -34,6 +35,7 @@ from cryptodash.exchanges.book_publisher import BookPublisher
 from cryptodash.exchanges.builders.candles import candles_of
 from cryptodash.exchanges.catalogue import CatalogueReader
 from cryptodash.exchanges.connections.commands import BookChanged, Closed, Connect, Disconnect, Fetch, Send
+from cryptodash.exchanges.connections.left_out import CANDLE
 from cryptodash.exchanges.engine import Engine
 from cryptodash.exchanges.engine_runner import EngineRunner
 from cryptodash.exchanges.health import rate_limits, status, unknown_topics
@@ -129,6 +131,7 @@ class VenueService(Service):
             changed=self._listed,
             failed=self._unlisted,
             idle=self._is_idle,
+            left_out=self._engine.left_out,
         )
 
     def _events(self) -> Events:
@@ -259,6 +262,7 @@ class VenueService(Service):
             bars = reading(self._venue.read_candles, request, body)
         except BadFrame as error:
             raise UpstreamError("disconnected", f"{self.exchange}: unreadable candles: {error}"[:300]) from None
+        self._engine.left_out(CANDLE, left_out_of(bars), instrument.native)
         wanted = [bar for bar in bars if end_ms is None or bar.open_time <= end_ms]
         return candles_of(topic, wanted, self._engine.venue_ms(topic.market), self._clock.wall_ms())[-limit:]
 

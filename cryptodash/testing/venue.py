@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from attrs import evolve, frozen
 from zope.interface import implementer
@@ -23,6 +24,7 @@ from cryptodash.core.numbers import Number, positive
 from cryptodash.core.topics import Channel, Topic
 from cryptodash.exchanges.adapter.book_rules import BookRules, Chaining, SnapshotSource
 from cryptodash.exchanges.adapter.decode import MAX_NAME, sending_time, symbol
+from cryptodash.exchanges.adapter.elements import kept
 from cryptodash.exchanges.adapter.messages import BadFrame, Bar, Depth, Message, Quote, Reader, Readers, SendingTime
 from cryptodash.exchanges.adapter.plan import Part, Plan, Poll, Purpose, RestRequest, StreamSpec
 from cryptodash.exchanges.adapter.venue import Endpoint, Hosts, IVenue, Limits, Rate, RestLimits
@@ -182,8 +184,11 @@ class MadeUpVenue:
         return (RestRequest(Purpose.CATALOGUE, market, "/instruments"),)
 
     def read_catalogue(self, request: RestRequest, body: bytes) -> tuple[Sequence[Instrument], RestRequest | None]:
-        with wire.checked():
-            return [make_instrument(request.market, *_symbol(each)) for each in json.loads(body)], None
+        def read(pair: object) -> Instrument:
+            with wire.checked():
+                return make_instrument(request.market, *_symbol(pair))
+
+        return kept(_listed(body), read, lambda pair: pair), None
 
     def snapshot_request(self, topic: Topic, instrument: Instrument, depth: int) -> RestRequest | None:
         if self.book_rules[topic.market].snapshots is SnapshotSource.STREAM:
@@ -203,24 +208,18 @@ class MadeUpVenue:
         return RestRequest(Purpose.CANDLES, topic.market, f"/candles/{native}", topic=topic, native=native, limit=limit)
 
     def read_candles(self, request: RestRequest, body: bytes) -> Sequence[Bar]:
-        with wire.checked():
-            return [_bar(*row) for row in json.loads(body)]
+        return kept(_listed(body), _bar, lambda row: row[0])
 
     def read_poll(self, request: RestRequest, body: bytes) -> Sequence[Message]:
-        return [wire.body_reader(body)]
+        return wire.body_messages(body)
 
     def seed_request(self, market: MarketType, seeds: Sequence[str]) -> RestRequest | None:
         return RestRequest(Purpose.SEED, market, "/quotes", (("symbols", ",".join(seeds)),))
 
-    def read_seed(self, request: RestRequest, body: bytes) -> Mapping[str, Message]:
+    def read_seed(self, request: RestRequest, body: bytes) -> Sequence[tuple[str, Message]]:
         """Bid and ask by native name."""
         with wire.checked():
-            rows = json.loads(body)
-            one = Number("1")
-            return {
-                native: Quote("", positive(bid), one, positive(ask), one, None, None)
-                for native, (bid, ask) in rows.items()
-            }
+            return kept(json.loads(body).items(), _seed, lambda each: each[0])
 
     def probe_request(self, market: MarketType) -> RestRequest:
         return RestRequest(Purpose.PROBE, market, "/time")
@@ -242,20 +241,35 @@ _is_name = re.compile(r"(?:(?:quote|day|trade|candle|mark|book[0-9]*):[^:]{1,100
 _TIME = sending_time("t")
 
 
+def _seed(row: tuple[str, tuple[str, str]]) -> tuple[str, Message]:
+    native, (bid, ask) = row
+    one = Number("1")
+    return native, Quote("", positive(bid), one, positive(ask), one, None, None)
+
+
 def _time_of_change(frame: bytes) -> int | None:
     return None if json.loads(frame)["snapshot"] else _TIME(frame)
 
 
-def _symbol(text: str) -> Symbol:
-    found = symbol(*text.split("-"))
-    if found is None:
-        raise BadFrame("schema", f"no pair: {text[:MAX_NAME]!r}")
+def _listed(body: bytes) -> list[Any]:
+    found = json.loads(body)
+    if not isinstance(found, list):
+        raise BadFrame("schema", "not a list")
     return found
 
 
-def _bar(time: object, text: str) -> Bar:
-    close = positive(text)
-    return Bar("", wire.as_time(time), close, close, close, close, Number("1"))
+def _symbol(pair: Any) -> Symbol:
+    found = symbol(*pair.split("-"))
+    if found is None:
+        raise BadFrame("schema", f"no pair: {pair[:MAX_NAME]!r}")
+    return found
+
+
+def _bar(row: Any) -> Bar:
+    with wire.checked():
+        time, text = row
+        close = positive(text)
+        return Bar("", wire.as_time(time), close, close, close, close, Number("1"))
 
 
 def _single(spec: StreamSpec) -> Plan:

@@ -16,6 +16,7 @@ from cryptodash.core.events import Level, Side
 from cryptodash.core.instruments import Instrument
 from cryptodash.core.numbers import Number, positive, unsigned
 from cryptodash.exchanges.adapter.decode import MAX_NAME, MAX_TIME_MS, in_base, read_data
+from cryptodash.exchanges.adapter.elements import kept
 from cryptodash.exchanges.adapter.messages import (
     Ack,
     BadFrame,
@@ -191,16 +192,26 @@ def reader(instrument: Instrument | None) -> Reader:
     def read_frame(stream: str, frame: bytes) -> Sequence[Message]:
         with checked():
             said = _decoded(frame)
+            if said["kind"] == "sweep":
+                return _sweep(stream, said)
             return [_DATA[said["kind"]](stream, said, size)]
 
     return read_frame
 
 
 def body_reader(body: bytes) -> Message:
+    """What a REST body says, which is one thing. Raises ``BadFrame``."""
+    return body_messages(body)[0]
+
+
+def body_messages(body: bytes) -> Sequence[Message]:
     """What a REST body says. Raises ``BadFrame``."""
     with checked():
         said = _decoded(body)
-        return _DATA[said["kind"]](str(said.get("stream", ""))[:MAX_NAME], said, lambda text: unsigned(str(text)))
+        stream = str(said.get("stream", ""))[:MAX_NAME]
+        if said["kind"] == "sweep":
+            return _sweep(stream, said)
+        return [_DATA[said["kind"]](stream, said, lambda text: unsigned(str(text)))]
 
 
 @contextmanager
@@ -270,10 +281,14 @@ def _book(stream: str, said: Mapping[str, Any], size: Size) -> Message:
     return Depth(stream, snapshot, first, last, previous, bids, asks, _time(said), checksum=check)
 
 
-def _sweep(stream: str, said: Mapping[str, Any], size: Size) -> Message:
+def _sweep(stream: str, said: Mapping[str, Any]) -> Sequence[Message]:
     at = _at(said)
-    rows = [SweepRow(native, None, Stats("", at, last=positive(last)), None) for native, last in said["rows"].items()]
-    return SweepRows(stream, rows)
+
+    def read(row: tuple[str, str]) -> SweepRow:
+        return SweepRow(row[0], None, Stats("", at, last=positive(row[1])), None)
+
+    rows = kept(said["rows"].items(), read, lambda row: row[0])
+    return rows.told(stream, [SweepRows(stream, rows)])
 
 
 _DATA: Mapping[str, Callable[[str, Mapping[str, Any], Size], Message]] = {
@@ -286,7 +301,6 @@ _DATA: Mapping[str, Callable[[str, Mapping[str, Any], Size], Message]] = {
     "trade": _trade,
     "candle": _candle,
     "book": _book,
-    "sweep": _sweep,
     "heartbeat": lambda stream, said, size: Heartbeat(_time(said)),
 }
 

@@ -11,15 +11,18 @@ from typing import Any
 import pytest
 from attrs import evolve
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.logger import globalLogPublisher
+from twisted.logger import capturedLogs, formatEvent, globalLogPublisher
 from twisted.python.failure import Failure
 
 from cryptodash.core.errors import UpstreamError
 from cryptodash.core.instruments import Catalogue, Instrument, MarketType
+from cryptodash.core.tally import Tally
+from cryptodash.exchanges.adapter.elements import kept
 from cryptodash.exchanges.adapter.messages import BadFrame
 from cryptodash.exchanges.adapter.plan import Purpose, RestRequest
 from cryptodash.exchanges.adapter.venue import RestLimits
 from cryptodash.exchanges.catalogue import FRESH, HOURLY, LEAST_GAP, MAX_PAGES, PROBE_EVERY, CatalogueReader
+from cryptodash.exchanges.connections.left_out import LeftOutElements
 from cryptodash.testing.network import MemoryNetwork
 from cryptodash.testing.venue import SPOT, MadeUpVenue, make_instrument
 
@@ -49,6 +52,23 @@ class PagedVenue(MadeUpVenue):
         said = json.loads(body)
         found = [make_instrument(request.market, *each.split("-")) for each in said["pairs"]]
         return found, evolve(request, path=said["next"]) if said["next"] else None
+
+
+class ListingVenue(MadeUpVenue):
+    """Lists its instruments on one page, each as ``pair:status``; what is not so is odd."""
+
+    def catalogue_requests(self, market: MarketType) -> Sequence[RestRequest]:
+        return [RestRequest(Purpose.CATALOGUE, market, "/page/1")]
+
+    def read_catalogue(self, request: RestRequest, body: bytes) -> tuple[Sequence[Instrument], RestRequest | None]:
+        def read(listing: str) -> Instrument:
+            native, _, rest = listing.partition("=")
+            pair, colon, status = rest.partition(":")
+            if not colon:
+                raise BadFrame("schema", "no status")
+            return evolve(make_instrument(request.market, *pair.split("-"), status), native=native)
+
+        return kept(json.loads(body), read, lambda listing: listing.partition("=")[0]), None
 
 
 class Fetcher:
@@ -96,6 +116,8 @@ class Desk:
         self.fetcher.answers = {"/page/1": page("BTC-USDT")} if answers is None else answers
         self.catalogue = Catalogue("madeup")
         self.told: list[str] = []
+        self.tally = Tally()
+        self.left_out = LeftOutElements("madeup", self.tally)
         self.idle = False
         self.on_change: Callable[[], None] = lambda: None
         self.reader = CatalogueReader(
@@ -109,6 +131,7 @@ class Desk:
             changed=self._changed,
             failed=lambda market, error: self.told.append(f"failed: {error}"),
             idle=lambda: self.idle,
+            left_out=self.left_out.add,
         )
 
     def _changed(self, market: MarketType) -> None:
@@ -556,3 +579,66 @@ def test_asked_after_it_was_stopped_it_says_so_and_asks_nobody() -> None:
     assert [type(each) for each in desk.read()] == [CancelledError]
     desk.reader.begin()
     assert len(desk.paths) == asked
+
+
+# -- odd listings
+
+
+def listed(*listings: str) -> bytes:
+    return json.dumps(listings).encode()
+
+
+def counted(desk: Desk) -> dict[tuple[str, ...], int]:
+    return dict(desk.tally.metrics["cryptodash_upstream_left_out_total"].values)  # type: ignore[union-attr]
+
+
+def test_an_odd_listing_is_left_out_counted_and_logged_once() -> None:
+    desk = Desk(ListingVenue(), {"/page/1": listed("BTCUSDT=BTC-USDT:trading", "ODD")})
+    with capturedLogs() as logged:
+        desk.reader.start()
+        desk.pass_time(3 * HOURLY)
+    assert desk.names == {"BTCUSDT"}
+    assert desk.told == ["changed"] * len(desk.fetcher.asked) and len(desk.told) >= 3
+    assert counted(desk) == {("madeup", "instrument"): len(desk.told)}
+    (line,) = [formatEvent(each) for each in logged if "left out" in str(each.get("log_format"))]
+    assert line == "madeup: instrument 'spot ODD' is left out: schema: no status"
+
+
+def test_a_page_of_nothing_but_odd_listings_is_an_error() -> None:
+    desk = Desk(ListingVenue(), {"/page/1": listed("ODD", "ODDER")})
+    desk.reader.start()
+    assert desk.told == ["failed: madeup spot: unreadable answer: schema: no status"]
+
+
+def test_a_known_instrument_whose_listing_becomes_odd_stays_as_it_was() -> None:
+    desk = Desk(ListingVenue(), {"/page/1": listed("BTCUSDT=BTC-USDT:trading", "ETHUSDT=ETH-USDT:trading")})
+    desk.reader.start()
+    desk.fetcher.answers["/page/1"] = listed("BTCUSDT=BTC-USDT:trading", "ETHUSDT=ETH-USDT", "NEWUSDT=NEW-USDT")
+    desk.pass_time(1.1 * HOURLY)
+    assert desk.names == {"BTCUSDT", "ETHUSDT"}
+    desk.fetcher.answers["/page/1"] = listed("BTCUSDT=BTC-USDT:trading")
+    desk.pass_time(1.1 * HOURLY)
+    assert desk.names == {"BTCUSDT"}
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_two_that_trade_under_one_symbol_are_counted_and_logged_once(turned: bool) -> None:
+    listings = ["BTCUSDT=BTC-USDT:trading", "BTCUSDT2=BTC-USDT:trading", "BTCUSDTOLD=BTC-USDT:halted"]
+    desk = Desk(ListingVenue(), {"/page/1": listed(*(listings[::-1] if turned else listings))})
+    with capturedLogs() as logged:
+        desk.reader.start()
+        desk.pass_time(2.2 * HOURLY)
+    assert desk.names == {"BTCUSDT"}
+    assert counted(desk) == {("madeup", "same_symbol"): len(desk.told)}
+    (line,) = [formatEvent(each) for each in logged if "left out" in str(each.get("log_format"))]
+    assert "BTCUSDT2" in line and "BTCUSDT trades under the same symbol" in line
+
+
+def test_a_firewalls_refusal_is_not_asked_again_before_its_time() -> None:
+    refused = UpstreamError("blocked", "this place is not served, or too many requests", 300.0)
+    desk = Desk(answers={"/page/1": refused})
+    desk.reader.start()
+    desk.pass_time(299.0)
+    assert len(desk.paths) == 1
+    desk.pass_time(1.5)
+    assert len(desk.paths) == 2

@@ -224,6 +224,24 @@ def symbol(base: str, quote: str) -> Symbol | None:
         return None
 
 
+def firewall_refusal(status: int, body: bytes) -> str | None:
+    """What to say of HTTP 403 from a firewall in front of the venue's API, which answers with a page of its own or with
+    nothing, for a place that is not served and for too many requests alike; None for any other answer.
+
+    A JSON object is the API's own answer, and says itself what it means.
+    """
+    if status != 403 or _is_object(body):
+        return None
+    return f"HTTP {status} of a firewall: this place is not served, or too many requests came from here"
+
+
+def _is_object(body: bytes) -> bool:
+    try:
+        return isinstance(msgspec.json.decode(body), dict)
+    except MALFORMED:
+        return False
+
+
 def retry_after(headers: Any, default: float) -> float:
     """Seconds of a ``Retry-After`` header, at most three days (the longest ban a venue documents);
     ``default`` where there is no usable one."""

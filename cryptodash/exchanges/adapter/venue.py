@@ -56,7 +56,8 @@ class Limits:
     every rate at once. ``requests``: subscribe and unsubscribe frames per connection (None: no such limit).
     ``ping_every`` seconds between application pings (None: the venue pings us), ``silent_after`` seconds without any
     frame after which a connection is dead. ``lifetime`` seconds after which the venue cuts a connection (None: never).
-    ``max_frame``: bytes of the longest frame it may send us.
+    ``max_frame``: bytes of the longest frame it may send us. ``max_request``: bytes of the longest subscribe or
+    unsubscribe frame, as the venue writes it; fewer streams share one, and a stream that alone needs more is rejected.
     """
 
     streams: int
@@ -70,6 +71,7 @@ class Limits:
     max_connections: int = 50
     requests: Rate | None = None
     max_frame: int = 4 * 1024 * 1024
+    max_request: int = 4096
 
 
 @frozen
@@ -86,7 +88,10 @@ class IVenue(Interface):
     """One venue: data and pure functions, an object ``VENUE`` in ``venues/<id>/venue.py`` or in another distribution.
 
     The functions that read may raise whatever decoding raises (``decode.UNREADABLE``); their callers make it one
-    ``BadFrame``. One bad element makes the whole frame bad.
+    ``BadFrame``. One bad element makes the whole frame bad, with two exceptions. Of a list of many instruments or bars
+    (a page of the catalogue, bars by REST, the rows of a sweep) an element that cannot be read is left out and said
+    (``elements.kept``), and only a list of nothing else is bad. And of the trades or bars of one stream, zeros are left
+    out (``elements.nonzero``); a frame of nothing but zeros is bad, which the engine takes for "there is no price yet".
     """
 
     id: str = Attribute("lower-case id: acme")
@@ -161,8 +166,8 @@ class IVenue(Interface):
         """One request for what streams with these ``StreamSpec.seed`` (at most 100) would have said last; None where
         no stream of the venue's has one."""
 
-    def read_seed(request: RestRequest, body: bytes) -> Mapping[str, Message]:
-        """By the name of the seed, what its stream would have said. It may hold more than was asked for."""
+    def read_seed(request: RestRequest, body: bytes) -> Sequence[tuple[str, Message]]:
+        """(seed, what its stream would have said last). It may hold more than was asked for."""
 
     def probe_request(market: MarketType) -> RestRequest:
         """The cheapest request that shows that the venue answers (its time)."""
@@ -174,6 +179,8 @@ class IVenue(Interface):
         """None if the answer is good, else (cause or "" for a plain failure, message,
         seconds to wait if the venue said or documents them).
 
-        Cause ``blocked`` for 451 and geographic 403, ``banned`` for 429 and whatever else the venue documents as a ban
-        or a limit, ``rejected`` for an unknown symbol or parameter, ``maintenance`` where the venue says so. Header
-        names come in lower case. A refused WebSocket handshake is asked about as well, with its status alone."""
+        Cause ``blocked`` for 451 and 403, ``banned`` for 429 and whatever else the venue documents as a ban or a limit,
+        ``rejected`` for an unknown symbol or parameter, ``maintenance`` where the venue says so. A 403 that is no
+        answer of the API's (``decode.firewall_refusal``) and no ban that the venue documents is waited out by the
+        callers, for minutes and longer each time. Header names come in lower case. A refused WebSocket handshake is
+        asked about as well, with its status alone."""

@@ -6,9 +6,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from random import Random
 
+from twisted.logger import Logger
+
 from cryptodash.core.events import Cause
 from cryptodash.core.instruments import MarketType
 from cryptodash.core.tally import Tally
+from cryptodash.exchanges.adapter.decode import MAX_NAME
 from cryptodash.exchanges.adapter.messages import Message
 from cryptodash.exchanges.adapter.venue import Hosts, IVenue
 from cryptodash.exchanges.connections.acknowledgements import Acknowledgements
@@ -19,7 +22,10 @@ from cryptodash.exchanges.connections.reconnect import ban_of
 from cryptodash.exchanges.connections.rollover import ROLL_SPACING, Ending, RolloverTurn, ending
 from cryptodash.exchanges.connections.stream import Stream
 from cryptodash.exchanges.connections.stream_group import StreamGroup
+from cryptodash.exchanges.connections.stream_phase import Signal
 
+LONGEST_ID = "9" * 10
+"""A request's id as long as one will be."""
 LINGER = 10.0
 """Seconds an empty connection is kept."""
 OPENING = 30.0
@@ -27,6 +33,9 @@ OPENING = 30.0
 REPLACE_EVERY = 300.0
 LIFETIME_USED = 23.5 / 24.0
 LIFETIME_JITTER = 0.5 / 24.0
+
+
+_log = Logger(namespace="cryptodash.exchanges.connections.allocation")
 
 
 class Allocation:
@@ -52,6 +61,9 @@ class Allocation:
     def place(self, stream: Stream, now: float, out: list[Output]) -> None:
         """Give the stream a connection to come by: one with room, a new one, or a place in the queue."""
         limits = self._venue.limits[stream.endpoint]
+        if self._bytes_of(stream) > limits.max_request:
+            self._refuse(stream, limits.max_request, now, out)
+            return
         groups = [each for each in self.groups if each.endpoint.key == stream.endpoint]
         group = _choose(groups, stream)
         if group is None and len(groups) < limits.max_connections:
@@ -66,6 +78,22 @@ class Allocation:
         self._group_of[stream] = group
         if group.add(stream, self._venue.reader(stream.spec), self._venue.sending_time(stream.spec)):
             stream.tell(out)
+
+    def _bytes_of(self, stream: Stream) -> int:
+        """Bytes of the longest request about the stream alone."""
+        writes = self._venue.subscribe, self._venue.unsubscribe
+        return max(len(write(stream.endpoint, (stream.name,), LONGEST_ID)) for write in writes)
+
+    def _refuse(self, stream: Stream, most: int, now: float, out: list[Output]) -> None:
+        """What cannot be asked for is not sent again and again: as if the venue had refused it."""
+        _log.warn(
+            "{exchange}: {name!r} is rejected: a request about it alone is longer than the {most} bytes that a frame "
+            "to the venue may have",
+            exchange=self._venue.id,
+            name=stream.name[:MAX_NAME],
+            most=most,
+        )
+        stream.signal(Signal.REFUSAL, now, out)
 
     def remove(self, stream: Stream, now: float) -> None:
         """The stream is wanted no more, or was rejected."""

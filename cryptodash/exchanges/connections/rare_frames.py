@@ -3,19 +3,27 @@ bring."""
 
 from __future__ import annotations
 
-from cryptodash.core.tally import Tally
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+
+from cryptodash.core.errors import ZeroRejected
+from cryptodash.core.tally import Labels, Tally
 from cryptodash.exchanges.adapter.decode import MAX_NAME
 from cryptodash.exchanges.adapter.messages import (
     Ack,
     BadFrame,
     Heartbeat,
+    LeftOut,
     Message,
     Pong,
+    Reader,
+    Readers,
     Restarting,
     Sequenced,
     Subscribed,
     Unwanted,
 )
+from cryptodash.exchanges.adapter.plan import Part
 from cryptodash.exchanges.adapter.venue import IVenue
 from cryptodash.exchanges.connections.allocation import Allocation
 from cryptodash.exchanges.connections.commands import Output
@@ -23,12 +31,31 @@ from cryptodash.exchanges.connections.connection import Connection
 from cryptodash.exchanges.connections.decode_errors import DecodeErrors
 from cryptodash.exchanges.connections.delays import Delays
 from cryptodash.exchanges.connections.frame_counts import FrameCounts
+from cryptodash.exchanges.connections.left_out import LeftOutElements, kind_of
 from cryptodash.exchanges.connections.stream import Stream
 from cryptodash.exchanges.connections.stream_phase import Phase
 
 
 class _FramesMissing(Exception):
     """The venue counts the frames of the connection, and some have not come."""
+
+
+class _LastAsked(Mapping[str, Reader]):
+    """Readers, and the name of the stream whose reader was asked for last."""
+
+    def __init__(self, readers: Readers) -> None:
+        self._readers = readers
+        self.name = ""
+
+    def __getitem__(self, name: str) -> Reader:
+        self.name = name
+        return self._readers[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._readers)
+
+    def __len__(self) -> int:
+        return len(self._readers)
 
 
 class RareFrames:
@@ -39,6 +66,7 @@ class RareFrames:
         venue: IVenue,
         allocation: Allocation,
         errors: DecodeErrors,
+        left_out: LeftOutElements,
         counts: FrameCounts,
         delays: Delays,
         tally: Tally,
@@ -46,6 +74,7 @@ class RareFrames:
         self._venue = venue
         self._allocation = allocation
         self._errors = errors
+        self._left_out = left_out
         self._counts = counts
         self._delays = delays
         self._moved: list[Stream] = []
@@ -56,28 +85,59 @@ class RareFrames:
 
     def read(self, connection: Connection, frame: bytes, now: float, received: int, out: list[Output]) -> None:
         """Take one frame."""
-        message: Message | None = None
+        last: Message | None = None
         try:
             for message in self._venue.read(connection.endpoint.key, frame, connection.readers):
                 self._take(connection, message, frame, now, received, out)
+                last = last if isinstance(message, LeftOut) else message
         except _FramesMissing:
             self._allocation.replace(connection, "gap", now, out, kind="gap")
             self._allocation.touched = True
         except Exception as error:  # whatever a venue sends, nothing may escape into the socket's callback
-            self.unreadable(connection, error, frame, now, out)
-        self._counts.count(message, frame)
+            self.unreadable(connection, self._stream_of(connection, frame), error, frame, now, out)
+        self._counts.count(last, frame)
         if self._moved:
             # After the last message of a frame: several may make one value.
             moved, self._moved = self._moved, []
             Stream.tell_all(moved, out)
 
-    def unreadable(self, connection: Connection, error: Exception, frame: bytes, now: float, out: list[Output]) -> None:
-        """A frame that cannot be read, or a number in it that cannot be computed with. The connection survives unless
-        there are too many."""
-        too_many = self._errors.bad_frame(connection, error, frame, now)
+    def _stream_of(self, connection: Connection, frame: bytes) -> Stream | None:
+        """Whose frame this is, which cannot be read: the venue's ``read`` says so by the reader that it asks for."""
+        readers = _LastAsked(connection.readers)
+        with suppress(Exception):  # whatever it raised the first time
+            self._venue.read(connection.endpoint.key, frame, readers)
+        return connection.routes.get(readers.name)
+
+    def unreadable(
+        self,
+        connection: Connection,
+        stream: Stream | None,
+        error: Exception,
+        frame: bytes,
+        now: float,
+        out: list[Output],
+    ) -> None:
+        """A frame (of this stream, where it is of one) that cannot be read, or a number in it that cannot be computed
+        with. The connection survives unless there are too many; zeros, by which a venue says that there is no price,
+        are none of them."""
+        if stream is not None:
+            stream.unreadable_at = now
+            if isinstance(error, ZeroRejected) and Part.BOOK not in stream.parts:
+                self._left_out.add(kind_of(stream.parts), ((stream.name, str(error)),))
+                return
+        too_many = self._errors.bad_frame(connection, stream, error, frame, now)
         if too_many:
             self._allocation.replace(connection, "poison", now, out)
             self._allocation.touched = True
+
+    def left_out(self, stream: Stream, message: Message | None) -> Labels:
+        """The last message of a frame is none that frames are counted by: elements that were left out are counted. What
+        to count the frame as."""
+        if not isinstance(message, LeftOut):
+            return self._counts.unread
+        kind = kind_of(stream.parts)
+        self._left_out.add(kind, message.elements, stream.name)
+        return self._venue.id, kind
 
     def _take(
         self, connection: Connection, message: Message, frame: bytes, now: float, received: int, out: list[Output]
@@ -89,6 +149,10 @@ class RareFrames:
         stream = connection.routes.get(name)
         if stream is None:
             self._delays.timed(connection, name, frame, now)
+            return
+        if isinstance(message, LeftOut):
+            if stream.source is connection:
+                self._left_out.add(kind_of(stream.parts), message.elements, stream.name)
             return
         if stream.source is not connection or stream.phase is not Phase.LIVE:
             self._unusual(connection, stream, message, now, received, out)

@@ -70,6 +70,8 @@ class Stream:
         """When the phase began."""
         self.last: float | None = None
         self.frames = 0
+        self.unreadable_at = float("-inf")
+        """When a frame of it came that could not be read."""
         self.cause: Cause | None = None
         """Why it waits, where there is a reason."""
         self.takers: tuple[TakeMessage, ...] = ()

@@ -20,6 +20,8 @@ from cryptodash.exchanges.connections.stream import Stream
 from cryptodash.exchanges.connections.stream_phase import Phase
 
 SICK_AFTER = 10.0
+UNREADABLE = 30.0
+"""Seconds for which an unreadable frame shows that the connection does bring what its stream sends."""
 
 
 @define(eq=False)
@@ -121,9 +123,14 @@ class StreamGroup:
             Stream.tell_all([each for each in self.streams if each.last is None and each.blame(None)], out)
 
     def is_sick(self, now: float) -> bool:
-        """Whether half of the streams that have a pace have been silent for a while, resubscribed or not."""
+        """Whether half of the streams that have a pace have been silent for a while, resubscribed or not. One whose
+        frames come and cannot be read says nothing about the connection."""
         paced = [
-            each for each in self.streams if each.pace.is_known and each.phase not in (Phase.WAITING, Phase.REJECTED)
+            each
+            for each in self.streams
+            if each.pace.is_known
+            and each.phase not in (Phase.WAITING, Phase.REJECTED)
+            and now - each.unreadable_at > UNREADABLE
         ]
         silent = sum(each.phase is Phase.SILENT and now - each.since > SICK_AFTER for each in paced)
         return silent > 0 and 2 * silent >= len(paced)

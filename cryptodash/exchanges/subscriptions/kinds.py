@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from cryptodash.core.instruments import Catalogue, MarketType
+from cryptodash.core.instruments import Catalogue, Instrument, MarketType
 from cryptodash.core.tally import Tally
 from cryptodash.core.topics import Channel, Topic
 from cryptodash.exchanges.adapter.venue import IVenue
@@ -32,9 +32,13 @@ def subscription_maker(
     """Makes the subscriptions of one venue, each with the parts that its kind needs."""
 
     def sweep(topic: Topic) -> TopicSubscription:
-        return SweepSubscription(
-            topic, basics, clocks[topic.market], lambda native: catalogue.native(topic.market, native)
-        )
+        def lookup(native: str) -> Instrument | None:
+            """Without those whose symbol is another's: a sweep says which instrument a row is of by its symbol."""
+            found = catalogue.native(topic.market, native)
+            shown = None if found is None else catalogue.get(topic.market, found.symbol)
+            return found if shown is not None and shown.native == native else None
+
+        return SweepSubscription(topic, basics, clocks[topic.market], lookup)
 
     makers: dict[Channel, MakeSubscription] = {
         Channel.TICKER: lambda topic: TickerSubscription(topic, basics, clocks[topic.market], tally),

@@ -7,11 +7,14 @@ from collections.abc import Mapping
 from cryptodash.core.errors import UpstreamError
 from cryptodash.core.topics import Topic
 from cryptodash.exchanges.adapter.decode import reading
+from cryptodash.exchanges.adapter.elements import left_out_of
+from cryptodash.exchanges.adapter.messages import LeftOut
 from cryptodash.exchanges.adapter.plan import Purpose, RestRequest
 from cryptodash.exchanges.adapter.venue import IVenue
 from cryptodash.exchanges.connections.commands import Output
 from cryptodash.exchanges.connections.decode_errors import DecodeErrors
 from cryptodash.exchanges.connections.delays import Delays
+from cryptodash.exchanges.connections.left_out import CANDLE, SEED, SWEEP, LeftOutElements
 from cryptodash.exchanges.subscriptions.polls import Polls
 from cryptodash.exchanges.subscriptions.seeds import Seeds
 from cryptodash.exchanges.subscriptions.snapshot_queue import SnapshotQueue
@@ -30,6 +33,7 @@ class RestAnswers:
         seeds: Seeds,
         delays: Delays,
         errors: DecodeErrors,
+        left_out: LeftOutElements,
     ) -> None:
         self._venue = venue
         self._subscriptions = subscriptions
@@ -38,6 +42,7 @@ class RestAnswers:
         self._seeds = seeds
         self._delays = delays
         self._errors = errors
+        self._left_out = left_out
 
     def answered(self, request: RestRequest, body: bytes, now: float, received: int, out: list[Output]) -> None:
         """An answer has come, at ``received`` (our wall clock, ms)."""
@@ -47,15 +52,21 @@ class RestAnswers:
                 self._snapshots.answered(request, depth, now, received, out)
             elif request.purpose is Purpose.CANDLES:
                 bars = reading(self._venue.read_candles, request, body)
+                self._left_out.add(CANDLE, left_out_of(bars), request.native)
                 subscription = self._asked_for_candles(request)
                 if subscription is not None:
                     subscription.candles(bars, received, out)
             elif request.purpose is Purpose.POLL:
                 messages = reading(self._venue.read_poll, request, body)
-                self._polls.answered(request, messages, now, received, out)
+                for each in messages:
+                    if isinstance(each, LeftOut):
+                        self._left_out.add(SWEEP, each.elements, request.market.value)
+                told = [each for each in messages if not isinstance(each, LeftOut)]
+                self._polls.answered(request, told, now, received, out)
             elif request.purpose is Purpose.SEED:
                 said = reading(self._venue.read_seed, request, body)
-                self._seeds.answered(request, said, now, received, out)
+                self._left_out.add(SEED, left_out_of(said), request.market.value)
+                self._seeds.answered(request, dict(said), now, received, out)
             elif request.purpose is Purpose.PROBE:
                 self._delays.probed(request, body, now)
         except Exception as error:

@@ -70,6 +70,8 @@ class RateLimit:
         self._spent: deque[tuple[float, int]] = deque()
         self._spent_weight = 0
         self._blocked_until = 0.0
+        self._blocked_cause = "banned"
+        self._blocked_why = ""
 
     @property
     def used(self) -> int:
@@ -83,11 +85,12 @@ class RateLimit:
         return max(0.0, self._blocked_until - self._clock.monotonic())
 
     def enqueue(self, weight: int, purpose: Purpose) -> Ticket:
-        """Ask for a start. Raises ``UpstreamError``: ``banned`` while the venue has told us to wait,
-        ``capacity`` when too many wait already."""
+        """Ask for a start. Raises ``UpstreamError``: ``banned`` (or the cause of ``block``) while the venue has told us
+        to wait, ``capacity`` when too many wait already."""
         if self.blocked_for:
+            what = f"the venue wants no requests for another {self.blocked_for:.0f} s"
             raise UpstreamError(
-                "banned", f"the venue wants no requests for another {self.blocked_for:.0f} s", self.blocked_for
+                self._blocked_cause, f"{what} ({self._blocked_why})" if self._blocked_why else what, self.blocked_for
             )
         if weight > self._weight:
             raise UpstreamError(
@@ -145,10 +148,12 @@ class RateLimit:
         if unknown > 0:
             self._spend(unknown)
 
-    def block(self, seconds: float) -> list[Ticket]:
-        """Start nothing for so long; returns the tickets that were waiting, now withdrawn.
-        A shorter block never ends a longer one."""
-        self._blocked_until = max(self._blocked_until, self._clock.monotonic() + seconds)
+    def block(self, seconds: float, cause: str = "banned", why: str = "") -> list[Ticket]:
+        """Start nothing for so long; returns the tickets that were waiting, now withdrawn. Whoever asks meanwhile is
+        told the cause, and why. A shorter block never ends a longer one."""
+        until = self._clock.monotonic() + seconds
+        if until > self._blocked_until:
+            self._blocked_until, self._blocked_cause, self._blocked_why = until, cause, why
         waiting = [ticket for _, _, ticket in sorted(self._queue) if ticket.stage is _Stage.QUEUED]
         for ticket in waiting:
             ticket.stage = _Stage.OVER

@@ -142,8 +142,8 @@ class Acme:
         """None: a quote's stream begins with the quote (4.2)."""
         return None
 
-    def read_seed(self, request: RestRequest, body: bytes) -> Mapping[str, Message]:
-        return {}
+    def read_seed(self, request: RestRequest, body: bytes) -> Sequence[tuple[str, Message]]:
+        return ()
 
     rest_error = staticmethod(rest.rest_error)
 

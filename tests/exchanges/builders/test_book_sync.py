@@ -65,7 +65,7 @@ def range_book(*, limit: int = 1000, snapshot: Depth | None = None) -> OrderBook
         ([(5, 7), (8, 10)], 8, REBUILT, 10),
         ([(5, 7), (8, 10)], 5, REBUILT, 10),
         ([(5, 7), (8, 10)], 10, REBUILT, 10),
-        ([(5, 7), (8, 10)], 4, OUTDATED, None),  # L < U of the first event
+        ([(5, 7), (8, 10)], 4, REBUILT, 10),  # U of the first event is L + 1: nothing lies between them
         ([(5, 7), (8, 10)], 3, OUTDATED, None),
         ([(5, 7), (8, 10)], 11, REBUILT, 11),  # newer than everything: the book as it stands
         ([], 11, BUFFERED, None),
@@ -135,7 +135,8 @@ def test_snapshot_ahead_of_the_stream_is_the_book_and_what_it_holds_already_is_p
         (RANGE, (14, 15, None), GAP),
         (PREVIOUS, (20, 25, 12), CHANGED),
         (PREVIOUS, (11, 14, 8), CHANGED),  # U <= L <= u
-        (PREVIOUS, (13, 14, 8), GAP),  # neither names the snapshot nor holds its id
+        (PREVIOUS, (13, 14, 8), CHANGED),  # U == L + 1: no id lies between them
+        (PREVIOUS, (14, 15, 8), GAP),  # neither names the snapshot nor holds its id
     ],
 )
 def test_the_first_frame_beyond_a_snapshot_must_overlap_it(

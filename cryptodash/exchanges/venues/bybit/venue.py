@@ -164,8 +164,8 @@ class Bybit:
         """None: every stream begins with a snapshot."""
         return None
 
-    def read_seed(self, request: RestRequest, body: bytes) -> Mapping[str, Message]:
-        return {}
+    def read_seed(self, request: RestRequest, body: bytes) -> Sequence[tuple[str, Message]]:
+        return ()
 
     rest_error = staticmethod(rest.rest_error)
 
