@@ -24,6 +24,7 @@ from cryptodash.api.http.rest import Rest
 from cryptodash.api.http.site import make_site
 from cryptodash.api.ws.clients import Clients
 from cryptodash.api.ws.factory import ClientFactory
+from cryptodash.clocks import WallClockWatch
 from cryptodash.core.config import Config
 from cryptodash.core.errors import ConfigError
 from cryptodash.core.instruments import MarketType
@@ -87,6 +88,7 @@ def build(
     web = Web(config.bind_addr, site, reactor, bind_failed)
     server = Server(config, hub, clients, rest, web, timers, stand_in)
     ReactorLag(reactor, clock, tally).setServiceParent(server)
+    WallClockWatch(reactor, clock, tally).setServiceParent(server)
     for feed in feeds:
         feed.setServiceParent(server)
     return server

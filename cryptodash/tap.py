@@ -25,6 +25,7 @@ from twisted.python import usage
 from twisted.scripts.twistd import ServerOptions  # type: ignore[attr-defined]
 
 from cryptodash import log
+from cryptodash.clocks import use_monotonic_time
 from cryptodash.core.config import SETTINGS, Config
 from cryptodash.core.errors import ConfigError, CryptodashError
 from cryptodash.core.time import SystemClock
@@ -50,6 +51,7 @@ _log = Logger(namespace="cryptodash.service")
 
 def makeService(options: Options) -> IService:
     """What twistd asks for. One-shot commands end the process here; the others return the service to run."""
+    use_monotonic_time(reactor, SystemClock())
     command, chosen = options.subCommand, options.subOptions
     if command == "fault":
         _fault(chosen)
@@ -65,6 +67,7 @@ def makeService(options: Options) -> IService:
 
 def make_application(env_file: str | None = None) -> Any:
     """For a tac file: the ``Application`` with its logging, configured by environment and ``.env``."""
+    use_monotonic_time(reactor, SystemClock())
     options = Options()
     options.parseOptions(["run", *(["--env-file", env_file] if env_file else [])])
     config = config_of(options)

@@ -113,6 +113,9 @@ class Config:
     stale_after_s: float = setting(
         seconds(1, 3600), "silence after which a fast stream is stale, seconds (1-3600)", "5"
     )
+    late_after_ms: int = setting(
+        whole(100, 60_000), "delay from which a venue's frames are late, ms (100-60000)", "2000"
+    )
     upstream_linger_s: float = setting(
         seconds(0, 86_400), "how long a topic stays subscribed after its last client left, seconds (0-86400)", "30"
     )

@@ -29,6 +29,11 @@ class StreamReport:
     sequence: int | None
     gaps: int
     resyncs: int
+    delay_ms: int | None = None
+    """How late its frames come, beyond the quickest way; None where that is not known."""
+    delay_p50_ms: int | None = None
+    delay_p99_ms: int | None = None
+    """Of the last 64 samples."""
 
 
 @frozen

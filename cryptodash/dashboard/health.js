@@ -30,6 +30,9 @@ class Figures {
   }
 }
 
+/** How late a stream's frames come: now, and 99 of 100 of its last samples at most. */
+const delay = ({ delay_ms: now, delay_p99_ms: most }) => (now === undefined ? DASH : `${now} ms (p99 ${most})`);
+
 export class HealthView {
   constructor(app) {
     this.app = app;
@@ -67,10 +70,10 @@ export class HealthView {
   }
 
   makeStreams() {
-    const numbers = ["Age", "Events/s", "Gaps", "Resyncs", "Clients"].map((name) => [name, "number"]);
+    const numbers = ["Age", "Delay", "Events/s", "Gaps", "Resyncs", "Clients"].map((name) => [name, "number"]);
     const columns = ["Exchange", "Stream", "State", ...numbers, "Connection"];
     const { element, body } = table("Streams from the exchanges", columns, { class: "grid natural" });
-    this.streams = new Rows(body, () => cells(["", "", "state", "number", "number", "number", "number", "number", "muted"]));
+    this.streams = new Rows(body, () => cells(["", "", "state", "number", "number", "number", "number", "number", "number", "muted"]));
     this.streamNote = el("p", { class: "muted" });
     this.streamPanel = el("div", { class: "panel" }, el("h2", {}, "Streams from the exchanges"), this.streamNote,
       el("div", { class: "scroll" }, element));
@@ -182,7 +185,7 @@ export class HealthView {
     setText(this.streamNote, `${all.length} streams, ${all.filter(order).length} fresh; asked every 5 s${more}`);
     return this.streams.fill(all.slice(0, STREAMS_SHOWN), ({ cells: row }, stream) => {
       const texts = [
-        stream.exchange, stream.name, stateWords(stream), age(stream.age_ms),
+        stream.exchange, stream.name, stateWords(stream), age(stream.age_ms), delay(stream),
         stream.rate.toFixed(1), stream.gaps, stream.resyncs, stream.clients,
         stream.connection || (stream.name.startsWith("/") ? "REST" : DASH),
       ];

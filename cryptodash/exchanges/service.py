@@ -90,7 +90,16 @@ class VenueService(Service):
         self._rest = RestClient(
             venue, hosts, reactor, clock, tally, agent or Agent.usingEndpointFactory(reactor, self._dialer, self._pool)
         )
-        self._engine = make_engine(venue, hosts, self.catalogue, clock, random, tally, stale_after=config.stale_after_s)
+        self._engine = make_engine(
+            venue,
+            hosts,
+            self.catalogue,
+            clock,
+            random,
+            tally,
+            stale_after=config.stale_after_s,
+            late_after_ms=None if source == "replay" else config.late_after_ms,
+        )
         self._catalogues = {market: self._reader(market, random) for market in self.markets}
         self._rest.dated = self._engine.dated
         meters = Meters(tally, venue.id)
@@ -257,7 +266,7 @@ class VenueService(Service):
         except BadFrame as error:
             raise UpstreamError("disconnected", f"{self.exchange}: unreadable candles: {error}"[:300]) from None
         self._engine.left_out(CANDLE, left_out_of(bars), instrument.native)
-        venue_ms = self._engine.venue_ms()
+        venue_ms = self._engine.venue_ms(topic.market)
         sound = possible(bars, venue_ms)
         self._refused.add(self.exchange, by=len(bars) - len(sound))
         wanted = [bar for bar in sound if end_ms is None or bar.open_time <= end_ms]

@@ -135,7 +135,7 @@ class Script:
     def confirmed_at(self, topic: Topic) -> float | None:
         return 7.0
 
-    def venue_ms(self) -> int:
+    def venue_ms(self, market: MarketType) -> int:
         return VENUE_MS
 
     def streams(self) -> list[Any]:
@@ -287,7 +287,10 @@ def test_is_an_upstream(bench: Bench) -> None:
     )
     assert bench.upstream.intervals(SPOT) == ("1m",)
     assert bench.upstream.confirmed_at(TICKER) == 7.0 and bench.upstream.streams() == []
-    assert bench.engine.options == {"stale_after": 3.0} and bench.engine.catalogue is bench.upstream.catalogue
+    assert (
+        bench.engine.options == {"stale_after": 3.0, "late_after_ms": 2000}
+        and bench.engine.catalogue is bench.upstream.catalogue
+    )
 
 
 def test_reads_the_catalogue_at_start_and_tells_the_hub_first(bench: Bench) -> None:

@@ -30,7 +30,7 @@ from cryptodash.core.numbers import (
     unsigned,
 )
 from cryptodash.core.time import is_time_ms
-from cryptodash.exchanges.adapter.messages import BadFrame, Message, Readers, Unwanted
+from cryptodash.exchanges.adapter.messages import BadFrame, Message, Readers, SendingTime, Unwanted
 
 T = TypeVar("T")
 
@@ -87,6 +87,17 @@ def read_data(readers: Readers, stream: str, frame: bytes) -> Sequence[Message]:
 def decoder(kind: type[T]) -> Callable[[bytes], T]:
     """The decoding function of one message kind; make it once."""
     return msgspec.json.Decoder(kind).decode
+
+
+def sending_time(member: str) -> SendingTime:
+    """The venue's time of sending, where it is the first member of that name in a frame, whole milliseconds."""
+    search = pattern(rb'"' + escape(member.encode()) + rb'": ?([0-9]{10,15})[,}]').search
+
+    def read(frame: bytes) -> int | None:
+        found = search(frame)
+        return None if found is None else min(int(found[1]), MAX_TIME_MS)
+
+    return read
 
 
 def check_text(frame: bytes) -> None:

@@ -215,6 +215,10 @@ Readers = Mapping[str, Reader]
 """By stream name."""
 
 
+SendingTime = Callable[[bytes], int | None]
+"""From a frame to when the venue sent it (ms, the venue's clock); None where this frame does not say."""
+
+
 class BadFrame(ValueError):
     """A frame or REST body that cannot be read. ``reason``: ``json``, ``schema``, ``number``,
     ``size`` or ``unknown``."""

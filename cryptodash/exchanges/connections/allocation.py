@@ -76,7 +76,7 @@ class Allocation:
                 stream.tell(out)
             return
         self._group_of[stream] = group
-        if group.add(stream, self._venue.reader(stream.spec)):
+        if group.add(stream, self._venue.reader(stream.spec), self._venue.sending_time(stream.spec)):
             stream.tell(out)
 
     def _bytes_of(self, stream: Stream) -> int:
@@ -123,6 +123,13 @@ class Allocation:
         """A message by a connection that does not count for this stream. False: it has been dropped as a duplicate."""
         group = self._group_of.get(stream)
         return group is not None and group.rollover.overlapping(connection, stream, message, now, received, out)
+
+    def add_timed(self, connection: Connection) -> None:
+        """Let the connection, and those that follow it, carry the stream that tells the venue's time."""
+        spec = connection.endpoint.timed
+        if spec is not None:
+            self.touched = True
+            self._carried_by[connection.key].add_timed(self._venue.reader(spec))
 
     # -- what connections report
 

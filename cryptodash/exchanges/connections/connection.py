@@ -13,6 +13,7 @@ from cryptodash.exchanges.adapter.messages import Reader
 from cryptodash.exchanges.adapter.plan import StreamSpec
 from cryptodash.exchanges.adapter.venue import Endpoint, IVenue, Limits
 from cryptodash.exchanges.connections.allowance import Allowance
+from cryptodash.exchanges.connections.lateness import ConnectionDelay
 from cryptodash.exchanges.connections.reconciler import Reconciler
 from cryptodash.exchanges.connections.stream import Stream
 
@@ -72,6 +73,11 @@ class Routes:
         self.readers[stream.name] = reader
         self.wanted[stream.name] = stream.spec
 
+    def add_timed(self, spec: StreamSpec, reader: Reader) -> None:
+        """Carry a stream that belongs to no topic, for the times in its frames."""
+        self.readers[spec.name] = reader
+        self.wanted[spec.name] = spec
+
     def remove(self, name: str) -> None:
         for routes in (self.streams, self.readers, self.wanted):
             del routes[name]
@@ -98,6 +104,7 @@ class Connection:
         self.settled_at: float | None = None
         """When everything wanted had been answered, for the first time."""
         self.bad_frames = BadFrames(now)
+        self.delay = ConnectionDelay()
         self._venue = venue
         self._requests = Allowance(() if limits.requests is None else (limits.requests,))
         self._serial = 0

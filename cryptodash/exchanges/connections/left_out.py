@@ -13,7 +13,7 @@ MOST_LOGGED = 20
 """Lines of one kind in the life of a process: whoever sees so many looks at the counter."""
 SHOWN = 200
 
-INSTRUMENT, CANDLE, SWEEP, SAME_SYMBOL = "instrument", "candle", "sweep", "same_symbol"
+INSTRUMENT, CANDLE, SEED, SWEEP, SAME_SYMBOL = "instrument", "candle", "seed", "sweep", "same_symbol"
 
 _KINDS = {Part.TRADES: "trade", Part.CANDLE: CANDLE, Part.SWEEP: SWEEP}
 

@@ -21,7 +21,6 @@ from cryptodash.exchanges.adapter.messages import (
     Restarting,
     Sequenced,
     Subscribed,
-    Trades,
     Unwanted,
 )
 from cryptodash.exchanges.adapter.plan import Part
@@ -30,15 +29,11 @@ from cryptodash.exchanges.connections.allocation import Allocation
 from cryptodash.exchanges.connections.commands import Output
 from cryptodash.exchanges.connections.connection import Connection
 from cryptodash.exchanges.connections.decode_errors import DecodeErrors
+from cryptodash.exchanges.connections.delays import Delays
 from cryptodash.exchanges.connections.frame_counts import FrameCounts
 from cryptodash.exchanges.connections.left_out import LeftOutElements, kind_of
 from cryptodash.exchanges.connections.stream import Stream
 from cryptodash.exchanges.connections.stream_phase import Phase
-from cryptodash.exchanges.connections.venue_clock import VenueClock
-
-SAMPLE_AGAIN = 0.02
-"""Seconds to wait when the message at hand carried no time."""
-DELAY_BOUNDS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0)
 
 
 class _FramesMissing(Exception):
@@ -73,7 +68,7 @@ class RareFrames:
         errors: DecodeErrors,
         left_out: LeftOutElements,
         counts: FrameCounts,
-        venue_clock: VenueClock,
+        delays: Delays,
         tally: Tally,
     ) -> None:
         self._venue = venue
@@ -81,18 +76,11 @@ class RareFrames:
         self._errors = errors
         self._left_out = left_out
         self._counts = counts
-        self._venue_clock = venue_clock
+        self._delays = delays
         self._moved: list[Stream] = []
         """Streams that the frame at hand has made live."""
         self._duplicates = tally.counter(
             "cryptodash_duplicates_dropped_total", "Messages two connections brought", "exchange"
-        )
-        self._delays = tally.histogram(
-            "cryptodash_upstream_event_delay_seconds",
-            "Receive time less the venue's time, sampled",
-            DELAY_BOUNDS,
-            "exchange",
-            "channel",
         )
 
     def read(self, connection: Connection, frame: bytes, now: float, received: int, out: list[Output]) -> None:
@@ -100,7 +88,7 @@ class RareFrames:
         last: Message | None = None
         try:
             for message in self._venue.read(connection.endpoint.key, frame, connection.readers):
-                self._take(connection, message, now, received, out)
+                self._take(connection, message, frame, now, received, out)
                 last = last if isinstance(message, LeftOut) else message
         except _FramesMissing:
             self._allocation.replace(connection, "gap", now, out, kind="gap")
@@ -151,24 +139,16 @@ class RareFrames:
         self._left_out.add(kind, message.elements, stream.name)
         return self._venue.id, kind
 
-    def sample(self, message: Message, now: float, received: int) -> None:
-        """Four times a second: how far the venue's clock and the network are from us."""
-        time = (
-            message.fills[-1].time if isinstance(message, Trades) and message.fills else getattr(message, "time", None)
-        )
-        if time is None:
-            self._venue_clock.due = now + SAMPLE_AGAIN
-        else:
-            self._venue_clock.sample(time, received, now)
-            self._delays.at(self._venue.id, type(message).__name__.lower()).observe((received - time) / 1000)
-
-    def _take(self, connection: Connection, message: Message, now: float, received: int, out: list[Output]) -> None:
+    def _take(
+        self, connection: Connection, message: Message, frame: bytes, now: float, received: int, out: list[Output]
+    ) -> None:
         name = getattr(message, "stream", None)
         if name is None or isinstance(message, Unwanted):
             self._control(connection, message, now, out)
             return
         stream = connection.routes.get(name)
         if stream is None:
+            self._delays.timed(connection, name, frame, now)
             return
         if isinstance(message, LeftOut):
             if stream.source is connection:
@@ -178,8 +158,8 @@ class RareFrames:
             self._unusual(connection, stream, message, now, received, out)
             return
         stream.deliver(message, now, received, out)
-        if now >= self._venue_clock.due:
-            self.sample(message, now, received)
+        if now >= stream.sample_due:
+            self._delays.sample(stream, connection, frame, now)
 
     def _unusual(
         self, connection: Connection, stream: Stream, message: Message, now: float, received: int, out: list[Output]
@@ -213,5 +193,8 @@ class RareFrames:
             # Of a stream that was ended a moment ago, of which the venue has yet to hear; else of one nobody asked for.
             if not connection.subscriptions.has(message.stream):
                 raise BadFrame("unknown", f"stream {message.stream[:MAX_NAME]}")
-        elif not isinstance(message, Heartbeat):
+        elif isinstance(message, Heartbeat):
+            if message.time is not None:
+                self._delays.sent(connection, message.time, now)
+        else:
             self._errors.ignored()

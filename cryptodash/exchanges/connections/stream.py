@@ -12,9 +12,10 @@ from typing import Protocol
 from attrs import frozen
 
 from cryptodash.core.events import Cause
-from cryptodash.exchanges.adapter.messages import BadFrame, Message, Reader
+from cryptodash.exchanges.adapter.messages import BadFrame, Message, Reader, SendingTime
 from cryptodash.exchanges.adapter.plan import StreamSpec
 from cryptodash.exchanges.connections.commands import Output
+from cryptodash.exchanges.connections.lateness import StreamDelay
 from cryptodash.exchanges.connections.silence import Pace
 from cryptodash.exchanges.connections.stream_phase import TRANSITIONS, Phase, Signal
 
@@ -59,6 +60,11 @@ class Stream:
         self.pace = Pace(spec.promise, now)
         self.read: Reader = _unread
         """How its frames are read; the venue's, once the stream has a connection to come by."""
+        self.sending_time: SendingTime | None = None
+        """How its frames tell when they were sent, where they do."""
+        self.sample_due = float("inf")
+        """Monotonic time from which a sample of its delay is welcome: the hot path compares with it."""
+        self.delay = StreamDelay()
         self.phase = Phase.WAITING
         self.since = now
         """When the phase began."""
@@ -106,9 +112,12 @@ class Stream:
 
     # -- how it comes
 
-    def placed(self, read: Reader, source: Carrier | None, cause: Cause | None) -> bool:
+    def placed(
+        self, read: Reader, sending_time: SendingTime | None, source: Carrier | None, cause: Cause | None
+    ) -> bool:
         """It has a connection to come by (``source``, None while that is not there); whether ``cause`` is news."""
-        self.read, self.source = read, source
+        self.read, self.sending_time, self.source = read, sending_time, source
+        self.sample_due = float("inf") if sending_time is None else 0.0
         return self.blame(cause)
 
     def unplaced(self) -> None:
@@ -175,11 +184,19 @@ class Stream:
             take(message, now, received, out)
         return moved
 
+    def seeded(self, message: Message, now: float, received: int, out: list[Output]) -> None:
+        """Take what an acked stream would have said last, which REST has told: it is quiet until its first frame."""
+        self.last = now
+        for take in self.takers:
+            take(message, now, received, out)
+        self.signal(Signal.LULL, now, out)
+
     def lost(self, cause: Cause, now: float) -> bool:
         """Its connection ended; whether that is news. The caller tells, once for all streams that were lost
         together."""
         blamed = self.blame(cause)
         self.source = None
+        self.delay.forget()
         return self._moves(Signal.LOST, now) or blamed
 
     def blame(self, cause: Cause | None) -> bool:
@@ -198,6 +215,19 @@ class Stream:
         """Let the listeners of all these look again, each once."""
         for listener in dict.fromkeys(listener for each in streams for listener in each._listeners):
             listener(out)
+
+    def confirmed_at(self) -> float | None:
+        """When what it says was true: when its last frame came, less that frame's delay; None before the first."""
+        return None if self.last is None else self.last - (self.delay.delay or 0) / 1000
+
+    def judge_delay(self, least: int | None, limit: int, now: float) -> bool:
+        """Twice a second, as ``StreamDelay.judge``; the caller tells."""
+        return self.delay.judge(least, limit, now)
+
+    def age(self, seconds: float) -> None:
+        """Its last frame came that much longer ago than was thought."""
+        if self.last is not None:
+            self.last -= seconds
 
     def beat(self, now: float, stale_after: float, proven: bool) -> bool:
         """Twice a second: learn the pace, and notice a frame that should have come. Whether the phase changed; the

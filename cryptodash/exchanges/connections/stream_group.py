@@ -9,7 +9,7 @@ from __future__ import annotations
 from attrs import define, field
 
 from cryptodash.core.events import Cause
-from cryptodash.exchanges.adapter.messages import Reader
+from cryptodash.exchanges.adapter.messages import Reader, SendingTime
 from cryptodash.exchanges.adapter.plan import StreamSpec
 from cryptodash.exchanges.adapter.venue import Endpoint, Limits
 from cryptodash.exchanges.connections.commands import Output
@@ -72,14 +72,22 @@ class StreamGroup:
 
     # -- streams
 
-    def add(self, stream: Stream, reader: Reader) -> bool:
+    def add(self, stream: Stream, reader: Reader, sending_time: SendingTime | None) -> bool:
         """The stream belongs here from now on; whether it has a new reason to wait."""
         self.routes.add(stream, reader)
         self.emptied_at = None
         for each in self.connections():
             each.changed(stream.name)
             each.resubscribe(stream.name)  # still there from before: its first frames (a snapshot, say) went to nobody
-        return stream.placed(reader, self.active, self.cause)
+        return stream.placed(reader, sending_time, self.active, self.cause)
+
+    def add_timed(self, reader: Reader) -> None:
+        """Carry the endpoint's stream that tells the venue's time."""
+        spec = self.endpoint.timed
+        if spec is not None and spec.name not in self.routes.wanted:
+            self.routes.add_timed(spec, reader)
+            for each in self.connections():
+                each.changed(spec.name)
 
     def remove(self, stream: Stream, now: float) -> None:
         """The stream is wanted no more."""

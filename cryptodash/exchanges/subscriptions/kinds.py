@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
-from cryptodash.core.instruments import Catalogue, Instrument
+from cryptodash.core.instruments import Catalogue, Instrument, MarketType
 from cryptodash.core.tally import Tally
 from cryptodash.core.topics import Channel, Topic
 from cryptodash.exchanges.adapter.venue import IVenue
@@ -25,7 +25,7 @@ def subscription_maker(
     venue: IVenue,
     basics: Basics,
     catalogue: Catalogue,
-    venue_clock: VenueClock,
+    clocks: Mapping[MarketType, VenueClock],
     snapshots: SnapshotQueue,
     tally: Tally,
     stale_after: float,
@@ -41,16 +41,16 @@ def subscription_maker(
             shown = None if found is None else catalogue.get(topic.market, found.symbol)
             return found if shown is not None and shown.native == native else None
 
-        return SweepSubscription(topic, basics, venue_clock, lookup)
+        return SweepSubscription(topic, basics, clocks[topic.market], lookup)
 
     makers: dict[Channel, MakeSubscription] = {
-        Channel.TICKER: lambda topic: TickerSubscription(topic, basics, venue_clock, tally),
-        Channel.TRADE: lambda topic: TradeSubscription(topic, basics, venue_clock, tally, stale_after),
+        Channel.TICKER: lambda topic: TickerSubscription(topic, basics, clocks[topic.market], tally),
+        Channel.TRADE: lambda topic: TradeSubscription(topic, basics, clocks[topic.market], tally, stale_after),
         Channel.CANDLE: lambda topic: CandleSubscription(
-            topic, basics, venue, venue_clock, fetches, tally, stale_after
+            topic, basics, venue, clocks[topic.market], fetches, tally, stale_after
         ),
         Channel.ORDER_BOOK: lambda topic: BookSubscription(
-            topic, basics, venue, venue_clock, snapshots, tally, stale_after
+            topic, basics, venue, clocks[topic.market], snapshots, tally, stale_after
         ),
     }
     return lambda topic: sweep(topic) if topic.is_sweep else makers[topic.channel](topic)

@@ -41,7 +41,7 @@ class TickerSubscription(MessageSubscription):
         was_crossed, crossed = builder.is_crossed, builder.crossed
         if isinstance(message, Quote):
             self._quote_id = message.update_id
-            ticker = builder.quote(message, received + self._venue_clock.ahead_ms, received)
+            ticker = builder.quote(message, self._venue_clock.at(now), received)
         elif isinstance(message, Trades):
             ticker = None
             for fill in message.fills:

@@ -207,7 +207,7 @@ class TopicSubscription(ABC):
 
 
 def _newest(streams: tuple[Stream, ...]) -> float | None:
-    return max((each.last for each in streams if each.last is not None), default=None)
+    return max((confirmed for each in streams if (confirmed := each.confirmed_at()) is not None), default=None)
 
 
 class MessageSubscription(TopicSubscription):

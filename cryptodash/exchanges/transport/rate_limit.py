@@ -21,7 +21,14 @@ from cryptodash.exchanges.adapter.plan import Purpose
 IN_FLIGHT = 4
 QUEUE = 1000
 
-PRIORITY = {Purpose.SNAPSHOT: 0, Purpose.CANDLES: 1, Purpose.CATALOGUE: 2, Purpose.POLL: 3, Purpose.PROBE: 4}
+PRIORITY = {
+    Purpose.SNAPSHOT: 0,
+    Purpose.CANDLES: 1,
+    Purpose.CATALOGUE: 2,
+    Purpose.SEED: 3,
+    Purpose.POLL: 4,
+    Purpose.PROBE: 5,
+}
 """Books without a snapshot show nothing, somebody waits for candles; a catalogue is rare,
 so the polls behind it never wait for long."""
 

@@ -65,8 +65,8 @@ class RestClient:
             pool: RateLimit(limits.weight, limits.per, clock) for pool, limits in venue.rest_limits.items()
         }
         self._clock = clock
-        self.dated: Callable[[int], None] = lambda date_ms: None
-        """Called with the ``Date`` of each answer (ms)."""
+        self.dated: Callable[[MarketType, int], None] = lambda market, date_ms: None
+        """Called with the market and the ``Date`` of each answer (ms)."""
         self._waiting: dict[Ticket, Deferred[None]] = {}
         self._timer: Any = None
         self._blocked: set[MarketType] = set()
@@ -175,7 +175,7 @@ class RestClient:
                 reactor=self._reactor,
             )
             headers = _lowered(response.headers)
-            self._note_date(headers)
+            self._note_date(request, headers)
             self._adopt(budget, request, headers)
             body = await _read(response)
         except UpstreamError:
@@ -187,13 +187,13 @@ class RestClient:
         self._judge(budget, request, response.code, headers, body)
         return body
 
-    def _note_date(self, headers: Mapping[str, str]) -> None:
+    def _note_date(self, request: RestRequest, headers: Mapping[str, str]) -> None:
         """Tell whoever wants to know what the venue's clock says."""
         try:
             date = parsedate_to_datetime(headers.get("date", ""))
         except (ValueError, TypeError, OverflowError):
             return
-        self.dated(int(date.timestamp()) * 1000)
+        self.dated(request.market, int(date.timestamp()) * 1000)
 
     def _adopt(self, budget: RateLimit, request: RestRequest, headers: Mapping[str, str]) -> None:
         header = self._venue.rest_limits[request.pool].used_header.lower()

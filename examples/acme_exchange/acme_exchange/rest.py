@@ -14,6 +14,7 @@ from cryptodash.exchanges.adapter import (
     Name,
     Purpose,
     RestRequest,
+    Time,
     Topic,
     decoder,
     firewall_refusal,
@@ -106,6 +107,19 @@ def read_candles(request: RestRequest, body: bytes) -> Sequence[Bar]:
 
 def probe_request(market: MarketType) -> RestRequest:
     return RestRequest(Purpose.PROBE, market, "/v1/time", pool=POOL)
+
+
+# {"time":1788548385000}
+class _Clock(Struct):
+    time: Time
+
+
+_clock = decoder(_Clock)
+
+
+def read_probe(request: RestRequest, body: bytes) -> int | None:
+    """Whole milliseconds (5.6)."""
+    return _clock(body).time
 
 
 def rest_error(status: int, headers: Mapping[str, str], body: bytes) -> tuple[str, str, float | None] | None:

@@ -381,8 +381,8 @@ def test_a_strange_used_weight_is_ignored(bench: Bench, value: str) -> None:
 
 
 def test_the_date_of_an_answer_is_handed_on_and_nonsense_is_not(bench: Bench) -> None:
-    told: list[int] = []
-    bench.client.dated = told.append
+    told: list[tuple[MarketType, int]] = []
+    bench.client.dated = lambda market, date_ms: told.append((market, date_ms))
 
     def answer(date: str) -> Callable[[Any], bytes]:
         def handle(request: Any) -> bytes:
@@ -394,7 +394,7 @@ def test_the_date_of_an_answer_is_handed_on_and_nonsense_is_not(bench: Bench) ->
     for date in ("Tue, 14 Nov 2023 22:13:20 GMT", "yesterday", "", "Tue, 99 Nov 2023 22:13:20 GMT"):
         bench.server.handler = answer(date)
         assert bench.fetch().body == b"{}"
-    assert told == [1_700_000_000_000]
+    assert told == [(MarketType.SPOT, 1_700_000_000_000)]
 
 
 def test_a_silent_server_is_given_ten_seconds(bench: Bench) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import msgspec
 from msgspec import Raw, Struct, field
 
 from cryptodash.core.instruments import Instrument, MarketType
@@ -21,12 +22,13 @@ from cryptodash.exchanges.adapter.decode import (
     decoder,
     firewall_refusal,
     levels,
+    quote,
     retry_after,
     step,
     symbol,
 )
 from cryptodash.exchanges.adapter.elements import kept, named
-from cryptodash.exchanges.adapter.messages import Bar, Depth, Mark, Message
+from cryptodash.exchanges.adapter.messages import Bar, Depth, Mark, Message, Quote
 from cryptodash.exchanges.adapter.plan import Purpose, RestRequest
 
 SPOT, PERPETUAL = MarketType.SPOT, MarketType.PERPETUAL
@@ -235,8 +237,53 @@ def read_interest(request: RestRequest, body: bytes) -> Sequence[Message]:
     return (Mark(stream, data.time, full=False, open_interest=amount(data.interest)),)
 
 
+# [{"symbol":"LTCBTC","bidPrice":"4.00000000","bidQty":"431.00000000","askPrice":"4.00000200","askQty":"9.00000000"}]
+# (no update id on spot; USD-M adds "time" and "lastUpdateId")
+class _BookTicker(Struct, gc=False):
+    native: Name = field(name="symbol")
+    bid: str = field(name="bidPrice")
+    bid_size: str = field(name="bidQty")
+    ask: str = field(name="askPrice")
+    ask_size: str = field(name="askQty")
+
+
+_book_ticker = decoder(_BookTicker)
+_book_tickers = decoder(list[Raw])
+
+
+def quotes_request(market: MarketType, natives: Sequence[str]) -> RestRequest:
+    """Spot takes a list of symbols (weight 4), USD-M one or all of them (weight 5)."""
+    spot = market is MarketType.SPOT
+    params = (("symbols", msgspec.json.encode(list(natives)).decode()),) if spot else ()
+    path = _PREFIX[market] + "/ticker/bookTicker"
+    return RestRequest(Purpose.SEED, market, path, params, weight=4 if spot else 5, pool=POOL[market])
+
+
+def read_quotes(request: RestRequest, body: bytes) -> Sequence[tuple[str, Message]]:
+    """Without the update id: that of REST is not comparable with the stream's."""
+    return kept(_book_tickers(body), _quote_of, named("symbol"))
+
+
+def _quote_of(raw: Raw) -> tuple[str, Message]:
+    row = _book_ticker(bytes(raw))
+    best = quote(row.bid, row.bid_size, row.ask, row.ask_size)
+    return row.native, Quote(f"{row.native.lower()}@bookTicker", *best, None, None)
+
+
 def probe_request(market: MarketType) -> RestRequest:
     return RestRequest(Purpose.PROBE, market, _PREFIX[market] + "/time", pool=POOL[market])
+
+
+# {"serverTime":1499827319559}
+class _Clock(Struct, gc=False):
+    time: Time = field(name="serverTime")
+
+
+_clock = decoder(_Clock)
+
+
+def read_probe(request: RestRequest, body: bytes) -> int | None:
+    return _clock(body).time
 
 
 # {"code":-1121,"msg":"Invalid symbol."}

@@ -262,6 +262,18 @@ def probe_request(market: MarketType) -> RestRequest:
     return RestRequest(Purpose.PROBE, market, "/v5/market/time", pool=POOL)
 
 
+# {"retCode":0,"retMsg":"OK","result":{"timeSecond":"1688639403","timeNano":"1688639403423213947"},"time":1688639403423}
+class _Clock(Struct, gc=False):
+    time: Time
+
+
+_clock = decoder(_Clock)
+
+
+def read_probe(request: RestRequest, body: bytes) -> int | None:
+    return _clock(body).time
+
+
 class _Failure(Struct, gc=False):
     code: int = field(name="retCode", default=0)
     message: str = field(name="retMsg", default="")
