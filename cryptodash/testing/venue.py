@@ -171,10 +171,10 @@ class MadeUpVenue:
         return wire.reader(stream.instrument)
 
     def sending_time(self, stream: StreamSpec) -> SendingTime | None:
-        """A bar's time is that of its opening; a book's snapshot is an old state."""
+        """A bar has a time of its opening, and another; a book's snapshot is an old state."""
         kind = stream.name.partition(":")[0]
         if kind == "candle":
-            return None
+            return _SENT
         return _time_of_change if kind.startswith("book") else _TIME
 
     def read(self, endpoint: str, frame: bytes, readers: Readers) -> Sequence[Message]:
@@ -238,7 +238,7 @@ class MadeUpVenue:
 _is_name = re.compile(r"(?:(?:quote|day|trade|candle|mark|book[0-9]*):[^:]{1,100}|heartbeat:)").fullmatch
 
 
-_TIME = sending_time("t")
+_TIME, _SENT = sending_time("t"), sending_time("sent")
 
 
 def _seed(row: tuple[str, tuple[str, str]]) -> tuple[str, Message]:

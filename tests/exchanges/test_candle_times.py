@@ -18,7 +18,7 @@ from cryptodash.exchanges.venues.binance import streams as binance
 from cryptodash.exchanges.venues.bybit import streams as bybit
 from cryptodash.testing import wire
 from cryptodash.testing.bench import Bench
-from cryptodash.testing.venue import make_catalogue
+from cryptodash.testing.venue import SPOT, make_catalogue
 
 CANDLES = "spot:BTC-USDT:candle:1m"
 TRADES = "spot:BTC-USDT:trade"
@@ -392,7 +392,7 @@ def test_a_bar_is_closed_by_the_venues_clock_whatever_ours_says(fast_s: int, lea
     start = venue_ms()
     bench.want(CANDLES, TRADES)
     if learned == "from an answer's Date":
-        bench.engine.dated(start)
+        bench.engine.dated(SPOT, start)
     for number in range(4):
         sent = venue_ms() if learned == "from frames" else None
         bench.frame(wire.candle("BTCUSDT", start, f"100.{number + 1}", sent=sent))
@@ -403,7 +403,7 @@ def test_a_bar_is_closed_by_the_venues_clock_whatever_ours_says(fast_s: int, lea
         pass_time(bench, 0.5)
         for request in bench.fetches[:]:
             asked.append(venue_ms() - start - MINUTE)
-            bench.engine.dated(venue_ms() // 1000 * 1000)
+            bench.engine.dated(SPOT, venue_ms() // 1000 * 1000)
             rows = [[start - MINUTE, "99"], [start, "101" if venue_ms() >= start + MINUTE else "100.5"]]
             bench.answer(request, json.dumps(rows).encode())
     closed = [each for each in bench.published(Candle) if each.closed and each.timestamp >= start]
