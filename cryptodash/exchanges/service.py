@@ -11,10 +11,8 @@ from random import Random
 from typing import Any
 
 from twisted.application.service import Service
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
-from twisted.python.failure import Failure
-from twisted.web.client import Agent, HTTPConnectionPool
 from twisted.web.iweb import IAgent
 from zope.interface import implementer
 
@@ -44,8 +42,8 @@ from cryptodash.exchanges.metrics import Gauges, Meters
 from cryptodash.exchanges.publish_timer import PublishTimers
 from cryptodash.exchanges.subscriptions.candle_subscription import refused_counter
 from cryptodash.exchanges.transport.dialer import Dialer
-from cryptodash.exchanges.transport.rest import RestClient
-from cryptodash.exchanges.transport.sockets import GOODBYE, Events, Sockets
+from cryptodash.exchanges.transport.rest_requests import RestRequests
+from cryptodash.exchanges.transport.sockets import Events, Sockets
 
 _log = Logger(namespace="cryptodash.exchanges.service")
 
@@ -84,12 +82,8 @@ class VenueService(Service):
         self._inlet = inlet
         self._reactor = reactor
         self._clock = clock
-        self._dialer = dialer or Dialer(reactor, config.https_proxy, no_proxy=config.no_proxy)
-        self._pool = HTTPConnectionPool(reactor)
-        self._pool.maxPersistentPerHost = 4
-        self._rest = RestClient(
-            venue, hosts, reactor, clock, tally, agent or Agent.usingEndpointFactory(reactor, self._dialer, self._pool)
-        )
+        dialer = dialer or Dialer(reactor, config.https_proxy, no_proxy=config.no_proxy)
+        self._requests = RestRequests(venue, hosts, reactor, clock, tally, dialer, agent)
         self._engine = make_engine(
             venue,
             hosts,
@@ -101,33 +95,35 @@ class VenueService(Service):
             late_after_ms=None if source == "replay" else config.late_after_ms,
         )
         self._catalogues = {market: self._reader(market, random) for market in self.markets}
-        self._rest.dated = self._engine.dated
+        self._requests.client.dated = self._engine.dated
         meters = Meters(tally, venue.id)
-        self._sockets = Sockets(self._dialer, reactor, clock, meters, self._events(), venue.limits)
+        self._sockets = Sockets(dialer, reactor, clock, meters, self._events(), venue.limits)
         self._register(meters)
-        self._tasks: set[Deferred[Any]] = set()
-        """Requests under way, which end with the service."""
         self._unknown: set[str] = set()
         self._refused = refused_counter(tally)
-        carry_out: dict[type, Callable[[Any], None]] = {
+        self._books = BookPublisher(inlet, timers)
+        self._runner = self._make_runner()
+
+    def _make_runner(self) -> EngineRunner:
+        """Who carries out each command, and who takes what is published; all other events go to the hub."""
+        commands: dict[type, Callable[[Any], None]] = {
             Connect: self._sockets.connect,
             Send: self._sockets.send,
             Disconnect: self._sockets.disconnect,
             Fetch: self._fetch,
         }
-        self._books = BookPublisher(inlet, timers)
         publishers: dict[type, Callable[[Any], None]] = {
             BookChanged: self._books.changed,
             StreamStatus: self._books.status,
         }
-        self._runner = EngineRunner(self._engine, carry_out, publishers, inlet.publish, reactor, clock)
+        return EngineRunner(self._engine, commands, publishers, self._inlet.publish, self._reactor, self._clock)
 
     def _reader(self, market: MarketType, random: Random) -> CatalogueReader:
         return CatalogueReader(
             self._venue,
             market,
             self.catalogue,
-            self._rest,
+            self._requests.client,
             self._reactor,
             self._clock,
             random,
@@ -149,7 +145,7 @@ class VenueService(Service):
 
     def _register(self, meters: Meters) -> None:
         """Let the metrics read what is asked for."""
-        engine, rest = self._engine, self._rest
+        engine, rest = self._engine, self._requests.client
         meters.watch(
             Gauges(
                 report=self.report,
@@ -181,25 +177,9 @@ class VenueService(Service):
         self._books.stop()
         for reader in self._catalogues.values():
             reader.stop()
-        for task in tuple(self._tasks):
-            task.cancel()
-        self._rest.stop()
-        emptied = self._empty_pool()
+        emptied = self._requests.stop()
         await self._sockets.hang_up()
         await emptied
-
-    def _empty_pool(self) -> Deferred[None]:
-        """Close the idle REST connections; a dead peer never answers TLS's goodbye, so the wait for it is bounded."""
-        emptied: Deferred[None] = Deferred()
-        timer = self._reactor.callLater(GOODBYE, emptied.callback, None)
-
-        def closed(_: object) -> None:
-            if timer.active():
-                timer.cancel()
-                emptied.callback(None)
-
-        self._pool.closeCachedConnections().addBoth(closed)
-        return emptied
 
     # IUpstream
 
@@ -260,7 +240,7 @@ class VenueService(Service):
                 raise UpstreamError("rejected", f"{which} has no {topic.symbol}")
             raise UpstreamError("disconnected", f"{which} is not loaded yet")
         request = self._venue.candles_request(topic, instrument, limit, end_ms)
-        body = await self._fetched(request)
+        body = await self._requests.fetch(request)
         try:
             bars = reading(self._venue.read_candles, request, body)
         except BadFrame as error:
@@ -271,21 +251,6 @@ class VenueService(Service):
         self._refused.add(self.exchange, by=len(bars) - len(sound))
         wanted = [bar for bar in sound if end_ms is None or bar.open_time <= end_ms]
         return candles_of(topic, wanted, venue_ms - DATE_DOUBT_MS, self._clock.wall_ms())[-limit:]
-
-    async def _fetched(self, request: RestRequest) -> bytes:
-        """The body of an answer that somebody outside waits for; the end of the service is an ``UpstreamError``."""
-        if self._runner.ended:
-            raise UpstreamError("disconnected", f"{self.exchange} has stopped")
-        task = Deferred.fromCoroutine(self._rest.fetch(request))
-        self._tasks.add(task)
-        try:
-            return await task
-        except CancelledError:
-            if self._runner.ended:
-                raise UpstreamError("disconnected", f"{self.exchange} has stopped") from None
-            raise
-        finally:
-            self._tasks.discard(task)
 
     async def refresh_catalogue(self) -> int:
         error: UpstreamError | None = None
@@ -305,22 +270,13 @@ class VenueService(Service):
         if request.purpose is Purpose.CATALOGUE:
             self._catalogues[request.market].begin()
             return
-        task = Deferred.fromCoroutine(self._answer(request))
-        self._tasks.add(task)
-        task.addErrback(self._failed)
-        task.addBoth(lambda _: self._tasks.discard(task))
+        self._requests.begin(request, self._answered, self._failed)
 
-    async def _answer(self, request: RestRequest) -> None:
-        try:
-            body = await self._rest.fetch(request)
-        except UpstreamError as error:
-            self._runner.perform(self._engine.rest_failed(request, error))
-        else:
-            self._runner.perform(self._engine.rest_answer(request, body))
+    def _answered(self, request: RestRequest, body: bytes) -> None:
+        self._runner.perform(self._engine.rest_answer(request, body))
 
-    def _failed(self, failure: Failure) -> None:
-        if not failure.check(CancelledError):
-            _log.failure("an answer of {exchange} was not taken", failure=failure, exchange=self.exchange)
+    def _failed(self, request: RestRequest, error: UpstreamError) -> None:
+        self._runner.perform(self._engine.rest_failed(request, error))
 
     # What comes in
 

@@ -36,7 +36,8 @@ class HostBehaviour(ABC):
 
     # --- what a dialect may say ---
 
-    def greeted(self, session: ClientSession, query: Mapping[str, str]) -> None:  # noqa: B027 (most venues wait)
+    # A hook and no abstract method: most venues wait for the client to speak, and their dialects leave it out.
+    def greeted(self, session: ClientSession, query: Mapping[str, str]) -> None:  # noqa: B027
         """A connection has opened: the venue may speak first, and begin to watch heartbeats."""
 
     def rest_market(self, path: str, query: Mapping[str, str]) -> MarketType | None:

@@ -15,7 +15,6 @@ from collections.abc import Sequence
 
 from cryptodash.core.events import Level
 from cryptodash.core.instruments import Instrument
-from cryptodash.core.numbers import Number
 from cryptodash.exchanges.adapter.book_rules import BookRules, SnapshotSource
 from cryptodash.exchanges.adapter.messages import Depth
 from cryptodash.exchanges.builders.book_chaining import FOLLOWS, JOINS
@@ -67,11 +66,6 @@ class OrderBook:
     def top(self, depth: int) -> tuple[Sequence[Level], Sequence[Level]]:
         """(bids, asks), best first: at most ``depth`` proven levels a side; nothing while not synced."""
         return self._bids.top(depth), self._asks.top(depth)
-
-    def best(self) -> tuple[Number | None, Number | None]:
-        """Best bid and ask price; None where the side is empty or not known."""
-        bids, asks = self._bids.top(1), self._asks.top(1)
-        return (bids[0][0] if bids else None, asks[0][0] if asks else None)
 
     @property
     def pending(self) -> int:
