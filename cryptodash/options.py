@@ -6,6 +6,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from getopt import GetoptError, gnu_getopt
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -20,7 +21,7 @@ from cryptodash.core.settings import Setting
 from cryptodash.exchanges.venues import registry
 from cryptodash.simulator.control import CONTROL_PORT
 from cryptodash.simulator.dialects import registry as dialects
-from cryptodash.simulator.faults import FAULTS
+from cryptodash.simulator.faults import DEFAULT_DELAY, FAULTS, FaultKind
 
 
 def settings() -> list[Setting]:
@@ -42,6 +43,15 @@ def _number(option: str) -> Callable[[str], float]:
         if re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,6})?", text, re.ASCII):
             return float(text)
         raise ValueError(f"--{option}: {text[:40]!r} is not allowed; allowed is a number from 0 to 999999")
+
+    return parse
+
+
+def _signed(option: str) -> Callable[[str], float]:
+    def parse(text: str) -> float:
+        if re.fullmatch(r"[+-]?[0-9]{1,6}(\.[0-9]{1,3})?", text, re.ASCII):
+            return float(text)
+        raise ValueError(f"--{option}: {text[:40]!r} is not allowed; allowed is a number from -999999 to 999999")
 
     return parse
 
@@ -103,9 +113,8 @@ class RunOptions(CommandOptions):
         """What was given on the command line, by setting name."""
         given = {setting.name: self.get(setting.option) for setting in settings()}
         flags = {setting.name for setting in SETTINGS if setting.is_flag}
-        return Layer(
-            "command line", {name: "true" if name in flags else value for name, value in given.items() if value}
-        )
+        values = {name: "true" if name in flags else value for name, value in given.items() if value}
+        return Layer("command line", values, own=True)
 
 
 class SimulateOptions(CommandOptions):
@@ -113,7 +122,7 @@ class SimulateOptions(CommandOptions):
 
     optParameters: list[list[Any]] = [
         ["exchanges", None, ",".join(dialects.available()), "venues to simulate, in this order"],
-        ["interface", None, "127.0.0.1", "address to listen on"],
+        ["interface", None, "127.0.0.1", "address the hosts listen on"],
         [
             "port",
             "p",
@@ -127,7 +136,7 @@ class SimulateOptions(CommandOptions):
             "control-port",
             None,
             CONTROL_PORT,
-            "where `twistd cryptodash fault` reaches it",
+            "where `twistd cryptodash fault` reaches it, on 127.0.0.1",
             _whole("control-port", 1, 65_535),
         ],
     ]
@@ -164,20 +173,38 @@ class ReplayOptions(RunOptions):
         self["file"] = files[0]
 
 
+def _fault_help(name: str, kind: FaultKind) -> str:
+    """Two lines about a fault, with one more for what it takes if that is long."""
+    head = f"{name} {kind.takes}"
+    space = " " if len(head) <= 32 else f"\n{'':35}"
+    return f"  {head:32}{space}{kind.does};\n{'':35}a client sees: {kind.client_sees}"
+
+
 class FaultOptions(CommandOptions):
     """Break the simulator of a running demo."""
 
     optFlags = [["spot", None, "only the spot market"], ["perpetual", None, "only the perpetual market"]]
     optParameters: list[list[Any]] = [
-        ["control-port", None, CONTROL_PORT, "control port of the simulator", _whole("control-port", 1, 65_535)]
+        ["control-port", None, CONTROL_PORT, "control port of the simulator", _whole("control-port", 1, 65_535)],
+        ["delay", None, None, f"seconds by which `slow` makes everything late [{DEFAULT_DELAY:.0f}]", _number("delay")],
+        ["step", None, None, "seconds by which `clock` steps the clock forward, or back if negative", _signed("step")],
+        ["stream", None, None, "the one stream that `slow` is about, as the venue names it"],
     ]
     longdesc = "Faults, what they take (SECONDS is 10 if left out), and what a client sees of them:\n" + "\n".join(
-        f"  {f'{name} {fault.takes}':32} {fault.does};\n{'':35}a client sees: {fault.client_sees}"
-        for name, fault in FAULTS.items()
+        _fault_help(name, kind) for name, kind in FAULTS.items()
     )
 
     def getSynopsis(self) -> str:
-        return "Usage: twistd cryptodash fault EXCHANGE NAME [SYMBOL] [SECONDS] | list | stop"
+        return "Usage: twistd cryptodash fault [options] EXCHANGE NAME [SYMBOL] [SECONDS] | list | stop"
+
+    def parseOptions(self, options: Sequence[str] | None = None) -> None:
+        """Options may stand among and behind the words, where the parser takes them for further words."""
+        try:
+            given, words = gnu_getopt(list(options or ()), self.shortOpt, self.longOpt)
+        except GetoptError as error:
+            refuse(self._explained(str(error)))
+        first = [f"{name}={text}" if f"{name[2:]}=" in self.longOpt else name for name, text in given]
+        super().parseOptions([*first, "--", *words])
 
     def parseArgs(self, *words: str) -> None:
         self["words"] = words

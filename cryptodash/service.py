@@ -3,6 +3,7 @@ and the order in which it starts and stops."""
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from random import Random
@@ -23,6 +24,7 @@ from cryptodash.api.http.rest import Rest
 from cryptodash.api.http.site import make_site
 from cryptodash.api.ws.clients import Clients
 from cryptodash.api.ws.factory import ClientFactory
+from cryptodash.clocks import WallClockWatch
 from cryptodash.core.config import Config
 from cryptodash.core.errors import ConfigError
 from cryptodash.core.instruments import MarketType
@@ -34,6 +36,7 @@ from cryptodash.exchanges.publish_timer import PublishTimers
 from cryptodash.exchanges.service import VenueService
 from cryptodash.exchanges.venues import registry
 from cryptodash.hub.broadcaster import Broadcaster
+from cryptodash.tls import ssl_endpoint
 
 DRAIN_SECONDS = 3.0
 """Of the 5 seconds a shutdown may take, what clients get to read their goodbye."""
@@ -85,6 +88,7 @@ def build(
     web = Web(config.bind_addr, site, reactor, bind_failed)
     server = Server(config, hub, clients, rest, web, timers, stand_in)
     ReactorLag(reactor, clock, tally).setServiceParent(server)
+    WallClockWatch(reactor, clock, tally).setServiceParent(server)
     for feed in feeds:
         feed.setServiceParent(server)
     return server
@@ -106,7 +110,9 @@ def endpoint_of(reactor: Any, text: str) -> IStreamServerEndpoint:
     if text.startswith(("tcp:", "ssl:", "unix:")) and ":backlog=" not in text:
         text += f":backlog={BACKLOG}"
     try:
-        endpoint: IStreamServerEndpoint = serverFromString(reactor, text)
+        endpoint: IStreamServerEndpoint = (
+            ssl_endpoint(reactor, text) if text.startswith("ssl:") else serverFromString(reactor, text)
+        )
     except Exception as error:  # a malformed endpoint string raises whatever its parser raises
         setting = "BIND_ADDR (ssl: from TLS_CERT and TLS_KEY)" if text.startswith("ssl:") else "BIND_ADDR"
         raise ConfigError(f"{setting} {text!r} cannot be used: {error}") from None
@@ -159,7 +165,9 @@ class Web(Service):
 def _address(port: IListeningPort) -> str:
     """``127.0.0.1:8080``, or what else the kind of socket has for a name."""
     address: Any = port.getHost()
-    return f"{address.host}:{address.port}" if hasattr(address, "port") else str(getattr(address, "name", address))
+    if hasattr(address, "port"):
+        return f"{address.host}:{address.port}"
+    return os.fsdecode(address.name) if getattr(address, "name", None) else str(address)
 
 
 def _spoken(endpoint: str) -> str:

@@ -25,15 +25,18 @@ from twisted.python import usage
 from twisted.scripts.twistd import ServerOptions  # type: ignore[attr-defined]
 
 from cryptodash import log
+from cryptodash.clocks import use_monotonic_time
 from cryptodash.core.config import SETTINGS, Config
 from cryptodash.core.errors import ConfigError, CryptodashError
 from cryptodash.core.time import SystemClock
+from cryptodash.daemon_threads import use_daemon_threads
 from cryptodash.exchanges.venues import registry
 from cryptodash.exchanges.venues.recorded import RecordedVenue
 from cryptodash.options import Options, config_of, refuse
 from cryptodash.service import StandIn, build, endpoint_of
 from cryptodash.simulator.control import CONTROL_PORT
 from cryptodash.simulator.dialects import registry as dialects
+from cryptodash.simulator.faults import OPTIONS
 from cryptodash.simulator.recording import read_recording
 from cryptodash.simulator.replay import Replay
 from cryptodash.simulator.server import Simulator
@@ -48,6 +51,7 @@ _log = Logger(namespace="cryptodash.service")
 
 def makeService(options: Options) -> IService:
     """What twistd asks for. One-shot commands end the process here; the others return the service to run."""
+    use_monotonic_time(reactor, SystemClock())
     command, chosen = options.subCommand, options.subOptions
     if command == "fault":
         _fault(chosen)
@@ -63,6 +67,7 @@ def makeService(options: Options) -> IService:
 
 def make_application(env_file: str | None = None) -> Any:
     """For a tac file: the ``Application`` with its logging, configured by environment and ``.env``."""
+    use_monotonic_time(reactor, SystemClock())
     options = Options()
     options.parseOptions(["run", *(["--env-file", env_file] if env_file else [])])
     config = config_of(options)
@@ -124,6 +129,7 @@ def _build(config: Config, twistd: usage.Options, **parts: Any) -> IService:
         server = build(config, reactor, clock=SystemClock(), random=SystemRandom(), bind_failed=bind_failed, **parts)
     except ConfigError as error:
         refuse(str(error))
+    use_daemon_threads(reactor.getThreadPool())
     reactor.callWhenRunning(_watch_signals, twistd)
     return server
 
@@ -151,7 +157,7 @@ def _watch_signals(twistd: usage.Options) -> None:
 
     def at_once(number: int, frame: object) -> None:
         _remove_pid_file(twistd)
-        os._exit(1)  # nothing slower: a thread that hangs in a name lookup would keep the interpreter from ending
+        os._exit(1)  # nothing slower, such as what is registered for the interpreter's end
 
     def drain(number: int, frame: object) -> None:
         for each in (signal.SIGTERM, signal.SIGINT):
@@ -223,7 +229,7 @@ def _fault(options: usage.Options) -> NoReturn:
     if list(words) == ["list"]:
         answer = _control(options["control-port"], "GET", None)
     elif list(words) == ["stop"]:
-        answer = _control(options["control-port"], "POST", {"stop": True})
+        answer = _control(options["control-port"], "POST", {"stop": True} | _fault_market(options))
     elif 2 <= len(words) <= 4:
         answer = _control(options["control-port"], "POST", _fault_request(words, options))
     else:
@@ -242,8 +248,16 @@ def _fault_request(words: Sequence[str], options: usage.Options) -> dict[str, An
         refuse(f"fault: {rest[1]!r} is not a number of seconds")
     if rest:
         wanted["symbol"] = rest[0].upper().replace("/", "-")
-    market = "perpetual" if options["perpetual"] else "spot" if options["spot"] else None
-    return wanted | ({"market": market} if market else {})
+    besides = {name: options[name] for name in OPTIONS if options[name] is not None}
+    return wanted | besides | _fault_market(options)
+
+
+def _fault_market(options: usage.Options) -> dict[str, Any]:
+    """``--spot`` or ``--perpetual`` as the control port takes it."""
+    named = [market for market in ("spot", "perpetual") if options[market]]
+    if len(named) > 1:
+        refuse("fault: --spot and --perpetual do not go together; leave both out for both markets")
+    return {"market": named[0]} if named else {}
 
 
 def _control(port: int, method: str, body: object) -> str:

@@ -5,34 +5,50 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import Final
+
+from cryptodash.core.settings import UNIX_PEER
 
 _Address = IPv4Address | IPv6Address
+_LOOPBACK: Final = (ip_address("127.0.0.1"), ip_address("::1"))
 
 
 class Addresses:
-    """Finds the client's address: the peer's, or the rightmost forwarded one that is not a trusted proxy's."""
+    """Finds the client's address: the peer's, or the rightmost forwarded one that is not a trusted proxy's.
+
+    ``trusted`` are networks and perhaps ``unix``, the peer of a unix socket. Whoever trusts loopback trusts that peer
+    as well: both are programs of this machine, and only one of the two can be in front of a socket. The address of a
+    unix peer that forwards none, or is not trusted, is the empty text.
+    """
 
     def __init__(self, trusted: Sequence[str]) -> None:
-        self._trusted: list[IPv4Network | IPv6Network] = [ip_network(network, strict=False) for network in trusted]
+        self._trusted: list[IPv4Network | IPv6Network] = [
+            ip_network(network, strict=False) for network in trusted if network != UNIX_PEER
+        ]
+        self._trusts_unix = UNIX_PEER in trusted or any(map(self._is_trusted, _LOOPBACK))
 
     def client(self, peer: str, forwarded: str) -> str:
-        """``peer`` is the socket's address, ``forwarded`` the X-Forwarded-For header (or empty)."""
-        if not forwarded or not self._trusted:
+        """``peer`` is the socket's address (of a unix socket: empty), ``forwarded`` the X-Forwarded-For header
+        (or empty)."""
+        if not forwarded or not (self._trusted or self._trusts_unix):
             return _peer_text(peer)
         address = _parse(peer)
-        if address is None:
-            return ""
         for hop in reversed(forwarded.split(",")):
-            if not self._is_trusted(address):
+            if not (self._trusts_unix if address is None else self._is_trusted(address)):
                 break
             before = _parse(hop)
-            if before is None:
+            if before is None and not (self._trusts_unix and _is_unix(hop)):
                 break
             address = before
-        return str(address)
+        return "" if address is None else str(address)
 
     def _is_trusted(self, address: _Address) -> bool:
         return any(address in network for network in self._trusted if network.version == address.version)
+
+
+def _is_unix(hop: str) -> bool:
+    """Whether a proxy says that its own peer was a unix socket (nginx writes ``unix:``)."""
+    return hop.strip().rstrip(":").lower() == UNIX_PEER
 
 
 def _parse(text: str) -> _Address | None:

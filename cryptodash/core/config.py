@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from attrs import field, frozen
 
+from cryptodash.core.proxies import proxy_url
 from cryptodash.core.settings import (
     Setting,
     bind_address,
@@ -49,6 +50,12 @@ class Limits:
         whole(4096, 2**26), "kernel send buffer of a client's socket, bytes (4096-67108864)", "131072"
     )
     request_deadline_s: float = setting(seconds(1, 600), "time a request may take to arrive, seconds (1-600)", "10")
+    keep_alive_s: float = setting(
+        seconds(1, 7200),
+        "time an idle HTTP connection is kept for its next request; more than the balancer keeps its own, "
+        "seconds (1-7200)",
+        "75",
+    )
     max_body_bytes: int = setting(whole(0, 2**26), "largest request body, bytes (0-67108864)", "65536")
     rest_held_topics: int = setting(whole(1, 100_000), "topics held by REST requests at a time (1-100000)", "200")
     rest_held_topics_per_ip: int = setting(whole(1, 100_000), "the same from one address (1-100000)", "20")
@@ -106,6 +113,9 @@ class Config:
     stale_after_s: float = setting(
         seconds(1, 3600), "silence after which a fast stream is stale, seconds (1-3600)", "5"
     )
+    late_after_ms: int = setting(
+        whole(100, 60_000), "delay from which a venue's frames are late, ms (100-60000)", "2000"
+    )
     upstream_linger_s: float = setting(
         seconds(0, 86_400), "how long a topic stays subscribed after its last client left, seconds (0-86400)", "30"
     )
@@ -122,16 +132,27 @@ class Config:
     allowed_origins: tuple[str, ...] = setting(origins, "browser origins that may open /ws; '*' is any", "*")
     cors_origins: tuple[str, ...] = setting(origins, "browser origins that may read REST; '*' is any", "*")
     trusted_proxies: tuple[str, ...] = setting(
-        networks, "networks whose X-Forwarded-For is believed, separated by commas", ""
+        networks,
+        "networks whose X-Forwarded-For is believed, separated by commas; unix: the peer of a unix socket",
+        "",
     )
-    """Networks in CIDR notation."""
+    """Networks in CIDR notation, ``unix`` for the peer of a unix socket."""
     tls_cert: str = setting(str, "certificate chain file (PEM); with TLS_KEY the server speaks TLS itself", "")
     tls_key: str = setting(str, "private key file (PEM)", "")
     https_proxy: str = setting(
-        url("http"),
-        "HTTP proxy for connections to venues (CONNECT): http://[user:password@]host:port",
+        proxy_url,
+        "HTTP proxy for TLS connections to venues (CONNECT): [http[s]://][user:password@]host:port (alias https_proxy)",
         "",
         is_secret=True,
+        aliases={"https_proxy": proxy_url},
+        is_ambient=True,
+    )
+    no_proxy: str = setting(
+        str,
+        "hosts reached without HTTPS_PROXY, separated by commas: a name and all below it, an IP address or network, "
+        "each perhaps with :port; '*' is any (alias no_proxy)",
+        "",
+        aliases={"no_proxy": str},
     )
     limits: Limits = field(factory=Limits)
     warnings: tuple[str, ...] = ()

@@ -14,6 +14,10 @@ class NumberRejected(CryptodashError, ValueError):
         super().__init__(f"not an admissible number: {repr(text)[:64]}")
 
 
+class ZeroRejected(NumberRejected):
+    """Zero where only more than zero is a price or a traded quantity: how venues write "nothing has been traded"."""
+
+
 class ConfigError(CryptodashError):
     """A setting is wrong: one line that names it and says what is allowed. Ends the start with exit code 1."""
 

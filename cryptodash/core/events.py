@@ -58,6 +58,7 @@ class Cause(str, enum.Enum):
     """Why a value cannot be trusted."""
 
     SILENT = "silent"
+    LATE = "late"
     DISCONNECTED = "disconnected"
     GAP = "gap"
     CHECKSUM = "checksum"
@@ -74,7 +75,7 @@ class Cause(str, enum.Enum):
         return self.value
 
 
-_LOSES_NOTHING = frozenset({Cause.SILENT, Cause.HALTED})
+_LOSES_NOTHING = frozenset({Cause.SILENT, Cause.LATE, Cause.HALTED})
 
 
 def cause_of(word: str) -> Cause:

@@ -78,17 +78,28 @@ class Catalogue:
         self.version = 0
         """Grows with every change; REST derives its ETag from it."""
 
-    def replace(self, market: MarketType, instruments: Iterable[Instrument]) -> None:
-        """Put what the venue lists now in the place of what was known of this market."""
-        by_symbol: dict[Symbol, Instrument] = {}
+    def replace(self, market: MarketType, instruments: Iterable[Instrument]) -> list[tuple[Instrument, Instrument]]:
+        """Put what the venue lists now in the place of what was known of this market.
+
+        Of several listings of one symbol (venues rename settled contracts and go on listing them) the one that trades
+        has it, whatever their order; of several that trade the one with the shortest native name, of these the first in
+        the alphabet. The others are found by their native names only. Returns (the one that has the symbol, another)
+        for each other that trades as well. A native name of several symbols is that of the one that trades, of nobody
+        if there are several.
+        """
+        listed = list(instruments)
+        # In the venue's order.
+        by_symbol = {each.symbol: each for each in listed}
+        by_native = {each.native: each for each in listed}
         by_joined: dict[str, list[Instrument]] = {}
-        by_native: dict[str, Instrument] = {}
-        for instrument in instruments:
-            by_symbol[instrument.symbol] = by_native[instrument.native] = instrument
+        same_symbol: list[tuple[Instrument, Instrument]] = []
+        if not len(by_symbol) == len(by_native) == len(listed):
+            same_symbol = _settle(listed, by_symbol, by_native)
         for instrument in by_symbol.values():
             by_joined.setdefault(instrument.symbol.base + instrument.symbol.quote, []).append(instrument)
         self._by_symbol[market], self._by_native[market], self._by_joined[market] = by_symbol, by_native, by_joined
         self.version += 1
+        return same_symbol
 
     def loaded(self, market: MarketType) -> bool:
         return market in self._by_symbol
@@ -104,7 +115,7 @@ class Catalogue:
         return self._by_symbol.get(market, {}).get(symbol)
 
     def native(self, market: MarketType, native: str) -> Instrument | None:
-        """The instrument with this name of the venue's."""
+        """The instrument with this name of the venue's, whether its symbol is its own or another's."""
         return self._by_native.get(market, {}).get(native)
 
     def find(self, market: MarketType, text: str) -> Symbol:
@@ -136,6 +147,35 @@ class Catalogue:
         if self.loaded(market) and symbol not in self._by_symbol[market]:
             raise _unknown(self.exchange, market, str(symbol))
         return symbol
+
+
+def _settle(
+    listed: Iterable[Instrument], by_symbol: dict[Symbol, Instrument], by_native: dict[str, Instrument]
+) -> list[tuple[Instrument, Instrument]]:
+    """Who has a symbol or a native name that several have, as ``Catalogue.replace`` says; what that returns."""
+    symbols: dict[Symbol, Instrument] = {}
+    names: dict[str, Instrument] = {}
+    same_symbol: list[tuple[Instrument, Instrument]] = []
+    for each in sorted(listed, key=_precedence):
+        shown = symbols.setdefault(each.symbol, each)
+        if shown.native != each.native and each.status == "trading":
+            same_symbol.append((shown, each))
+        named = names.setdefault(each.native, each)
+        if named.symbol != each.symbol and (named.status != "trading" or each.status == "trading"):
+            by_native.pop(each.native, None)
+    by_symbol.update(symbols)
+    by_native.update((native, names[native]) for native in by_native)
+    return same_symbol
+
+
+_STATUSES = ("trading", "pre_open", "halted", "delisted")
+
+
+def _precedence(instrument: Instrument) -> tuple[int, int, str]:
+    """Which of several listings of one symbol, or of one name, comes first."""
+    status = instrument.status
+    place = _STATUSES.index(status) if status in _STATUSES else len(_STATUSES)
+    return place, len(instrument.native), instrument.native
 
 
 def _unknown(exchange: str, market: MarketType, text: str) -> Refused:

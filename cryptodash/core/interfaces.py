@@ -29,6 +29,11 @@ class StreamReport:
     sequence: int | None
     gaps: int
     resyncs: int
+    delay_ms: int | None = None
+    """How late its frames come, beyond the quickest way; None where that is not known."""
+    delay_p50_ms: int | None = None
+    delay_p99_ms: int | None = None
+    """Of the last 64 samples."""
 
 
 @frozen
@@ -89,7 +94,7 @@ class IUpstream(Interface):
 
     def pace(topic: Topic, intervals: Sequence[int]) -> None:
         """Publish the wanted order book ``topic`` (with its depth) as a ``BookView`` at most every so many ms, at each
-        of these intervals and no others; at one that is new at once, if the book can be shown. None: nobody looks."""
+        of these intervals and no others; at one that is new at once, if the book can be shown. Empty: nobody looks."""
 
     def confirmed_at(topic: Topic) -> float | None:
         """Monotonic time at which the topic's value was last confirmed by a frame; None before the first."""

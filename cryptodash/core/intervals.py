@@ -25,7 +25,8 @@ def next_open(interval: str, open_ms: int) -> int:
     length = LENGTH_MS.get(interval)
     if length is not None:
         return open_ms + length
-    month = datetime.fromtimestamp(open_ms / 1000, timezone.utc)
+    # From the month's first day: a bar that is said to open on a 31st would have no next one.
+    month = datetime.fromtimestamp(open_ms / 1000, timezone.utc).replace(day=1, hour=0, minute=0, second=0)
     following = month.replace(year=month.year + month.month // 12, month=month.month % 12 + 1)
     return int(following.timestamp()) * 1000
 

@@ -10,6 +10,7 @@ from attrs import evolve, frozen
 
 from cryptodash.core.config import SETTINGS, Config, Limits, host_settings
 from cryptodash.core.errors import ConfigError, Refused
+from cryptodash.core.proxies import ProxyUnsupported
 from cryptodash.core.settings import Setting, settings_of
 from cryptodash.core.topics import Topic, parse_topic
 
@@ -23,8 +24,8 @@ _HOST_SETTING = re.compile(r"([A-Z0-9]+)_(?:PERPETUAL_)?(WS|REST)_URL").fullmatc
 
 @frozen
 class Layer:
-    """One source of settings; ``origin`` names it in errors. Only a ``.env`` file is ours entirely, so only there
-    unknown keys mean something."""
+    """One source of settings; ``origin`` names it in errors. ``own``: it is ours entirely, as the command line and a
+    ``.env`` file are, so that unknown keys mean something and no name is there for other programs."""
 
     origin: str
     values: Mapping[str, str | None]
@@ -39,11 +40,15 @@ def load(layers: Sequence[Layer], available: Sequence[str], *, simulated: Sequen
     Raises ``ConfigError`` with one line that names the setting and what is allowed.
     """
     settings = {setting.name: setting for setting in (*SETTINGS, *host_settings(available))}
-    values = {name: value for name, setting in settings.items() if (value := _value(setting, layers)) is not None}
+    unusable: list[ConfigError] = []
+    values = {
+        name: value for name, setting in settings.items() if (value := _value(setting, layers, unusable)) is not None
+    }
     warnings = [
         f"{layer.origin}: unknown setting {key}" for layer in layers if layer.own for key in _unknown(layer, settings)
     ]
     config = _assemble(values, warnings)
+    config = evolve(config, warnings=(*config.warnings, *_left_out(unusable, config)))
     if config.demo and "EXCHANGES" not in values and simulated is not None:
         config = evolve(config, exchanges=tuple(simulated))
     _check_exchanges(config, available, available if simulated is None else simulated)
@@ -55,21 +60,43 @@ def _unknown(layer: Layer, settings: Mapping[str, Setting]) -> list[str]:
     return [key for key in layer.values if key.removeprefix(PREFIX) not in known]
 
 
-def _value(setting: Setting, layers: Sequence[Layer]) -> object | None:
-    """The strongest layer's value; empty text means unset."""
+class _Unsupported(ConfigError):
+    """The setting means something that we cannot do."""
+
+
+def _value(setting: Setting, layers: Sequence[Layer], unusable: list[ConfigError]) -> object | None:
+    """The strongest layer's value; empty text means unset. One that we cannot use and that need not be meant for us is
+    left out, with its error in ``unusable``."""
     readings = [(setting.name, setting.parse), *setting.aliases.items()]
     for layer in layers:
         for name, parse in readings:
             for key in (PREFIX + name, name):
                 text = (layer.values.get(key) or "").strip()
-                if text:
+                if not text:
+                    continue
+                try:
                     return _parsed(key, text, parse, layer, setting.is_secret)
+                except ConfigError as error:
+                    if layer.own or key != name or not setting.is_ambient:
+                        raise
+                    unusable.append(error)
     return None
+
+
+def _left_out(unusable: Sequence[ConfigError], config: Config) -> list[str]:
+    """Warnings of the environment's values that are left out. Raises the first that is plainly wrong,
+    unless nothing needs it: a demo connects to nobody."""
+    for error in unusable:
+        if not config.demo and not isinstance(error, _Unsupported):
+            raise error
+    return [f"{error}; it is left out" for error in unusable]
 
 
 def _parsed(key: str, text: str, parse: Callable[[str], T], layer: Layer, is_secret: bool) -> T:
     try:
         return parse(text)
+    except ProxyUnsupported as error:
+        raise _Unsupported(f"{key} ({layer.origin}): {error}") from None
     except ValueError as error:
         shown = "" if is_secret else f" {text[:80]!r}"
         raise ConfigError(f"{key} ({layer.origin}):{shown} is not allowed; allowed is {error}") from None

@@ -11,7 +11,7 @@ import re
 from decimal import ROUND_HALF_EVEN, Context, Decimal, DivisionByZero, Inexact, InvalidOperation, Overflow
 from typing import NewType
 
-from cryptodash.core.errors import NumberRejected
+from cryptodash.core.errors import NumberRejected, ZeroRejected
 
 Number = NewType("Number", str)
 """Admitted text in plain notation: valid as a JSON number as it stands."""
@@ -59,11 +59,14 @@ def _admit_unusual(text: str) -> Number:
 
 
 def positive(text: str) -> Number:
-    """Admit a number that must be greater than zero (a price, a traded quantity); raises ``NumberRejected``."""
+    """Admit a number that must be greater than zero (a price, a traded quantity); raises ``NumberRejected``, and
+    of that ``ZeroRejected`` for zero."""
     if type(text) is str and _plain_positive(text):  # the usual case in one step: 0.5 us against 0.9
         return Number(text)
     number = admit(text)
-    if number[0] == "-" or is_zero(number):
+    if is_zero(number):
+        raise ZeroRejected(text)
+    if number[0] == "-":
         raise NumberRejected(text)
     return number
 
@@ -116,6 +119,12 @@ def subtract(a: Number, b: Number) -> Number:
 def multiply(a: Number, b: Number) -> Number:
     """Exactly ``a * b``; raises ``NumberRejected`` when that is outside the contract's range."""
     return from_decimal(EXACT.multiply(Decimal(a), Decimal(b)))
+
+
+def divide(product: Number, factor: Number) -> Number:
+    """The number of which ``multiply`` made ``product`` with this factor, padding included. Raises ``ArithmeticError``
+    where there is none."""
+    return from_decimal(EXACT.divide(Decimal(product), Decimal(factor)))
 
 
 def add(a: Number, b: Number) -> Number:

@@ -23,6 +23,7 @@ class Setting:
 
     ``default`` is text as well. ``attribute`` is where its value stands, ``is_flag`` whether its option takes no value,
     ``is_secret`` whether its value is never shown, ``aliases`` are weaker names with a reading of their own.
+    ``is_ambient``: the environment may name it for the sake of other programs, which then may mean more than we can do.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Setting:
     is_flag: bool = False
     is_secret: bool = False
     aliases: Mapping[str, Parse] = {}
+    is_ambient: bool = False
 
     @property
     def option(self) -> str:
@@ -49,15 +51,16 @@ def setting(
     is_flag: bool = False,
     is_secret: bool = False,
     aliases: Mapping[str, Parse] = {},
+    is_ambient: bool = False,
 ) -> T:
     """A field of an attrs class that is a setting, with the value of its default text. Its name is the field's in upper
     case, unless it has a ``name``."""
-    return _field(parse, meaning, default, parse(default), name, is_flag, is_secret, aliases)
+    return _field(parse, meaning, default, parse(default), name, is_flag, is_secret, aliases, is_ambient)
 
 
 def late_setting(parse: Parse, meaning: str, value: T) -> T:
     """One whose final value needs other settings: ``parse`` only takes its text apart. Empty by default."""
-    return _field(parse, meaning, "", value, "", False, False, {})
+    return _field(parse, meaning, "", value, "", False, False, {}, False)
 
 
 def _field(
@@ -69,8 +72,9 @@ def _field(
     is_flag: bool,
     is_secret: bool,
     aliases: Mapping[str, Parse],
+    is_ambient: bool,
 ) -> T:
-    made = Setting(name, parse, meaning, default, "", is_flag, is_secret, aliases)
+    made = Setting(name, parse, meaning, default, "", is_flag, is_secret, aliases, is_ambient)
     declared: T = field(default=value, metadata={Setting: made})
     return declared
 
@@ -150,11 +154,19 @@ def bind_address(text: str) -> str:
     return f"{kind}:{int(port)}:interface={str(address).replace(':', chr(92) + ':')}"
 
 
+UNIX_PEER = "unix"
+"""Stands for the peer of a unix socket among networks: it has no IP address."""
+
+
 def networks(text: str) -> tuple[str, ...]:
+    """Networks in CIDR notation, and ``unix`` (nginx writes ``unix:``) as that word."""
     try:
-        return tuple(str(ipaddress.ip_network(part, strict=False)) for part in words(text))
+        return tuple(
+            UNIX_PEER if part.lower().rstrip(":") == UNIX_PEER else str(ipaddress.ip_network(part, strict=False))
+            for part in words(text)
+        )
     except ValueError as error:
-        raise ValueError(f"IP addresses or networks such as 10.0.0.0/8, separated by commas ({error})") from None
+        raise ValueError(f"IP addresses, networks such as 10.0.0.0/8, or unix, separated by commas ({error})") from None
 
 
 def url(*schemes: str) -> Callable[[str], str]:
@@ -191,7 +203,7 @@ def origins(text: str) -> tuple[str, ...]:
     for origin in found:
         if origin != "*" and origin != "null" and not re.fullmatch(r"https?://[^/\s]+", origin):
             raise ValueError("'*' or origins such as https://example.org, separated by commas")
-    return found
+    return tuple(origin.lower() for origin in found)  # as browsers send them
 
 
 def parse_levels(text: str) -> tuple[str, dict[str, str]]:

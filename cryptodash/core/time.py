@@ -1,15 +1,15 @@
 """Wall and monotonic time as one argument, and RFC 3339 text.
 
-Ages come from ``monotonic`` (the reactor's own clock follows the wall clock and jumps with it); ``wall_ms`` is only
-ever shown or compared with a venue's times.
+Ages and timers go by ``monotonic``; ``wall_ms``, which anybody may set at any time, is only ever shown.
 """
 
 from __future__ import annotations
 
 import re
 import time as _time
+from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Protocol
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
@@ -27,10 +27,17 @@ class Clock(Protocol):
         """Milliseconds since 1970, UTC."""
 
 
+if hasattr(_time, "CLOCK_BOOTTIME"):
+    # Runs on while the machine sleeps: what is an hour old after a suspend is an hour old.
+    _monotonic: Callable[[], float] = partial(_time.clock_gettime, _time.CLOCK_BOOTTIME)
+else:
+    _monotonic = _time.monotonic
+
+
 class SystemClock:
     """The machine's clocks."""
 
-    monotonic = staticmethod(_time.monotonic)  # asked per frame: a method around it would cost twice as much
+    monotonic = staticmethod(_monotonic)  # asked per frame: a method around it would cost twice as much
 
     def wall_ms(self) -> int:
         return _time.time_ns() // 1_000_000
@@ -49,10 +56,32 @@ class ManualClock:
     def wall_ms(self) -> int:
         return self._wall_ms
 
+    def step(self, seconds: float) -> None:
+        """Set the wall clock alone."""
+        self._wall_ms += round(seconds * 1000)
+
     def advance(self, seconds: float) -> None:
         """Move both clocks forward."""
         self._monotonic += seconds
         self._wall_ms += round(seconds * 1000)
+
+
+STEP_MS = 500
+"""Between two looks a wall clock that is merely slewed gets less far than this from the monotonic one."""
+
+
+class WallClockSteps:
+    """Notices that the wall clock was set. Pure; to be asked every second or so."""
+
+    def __init__(self) -> None:
+        self._ahead: int | None = None
+        """The wall clock less the monotonic one, at the last look."""
+
+    def look(self, wall_ms: int, monotonic: float) -> int:
+        """By how many ms it was set since the last look; 0: it was not."""
+        before, self._ahead = self._ahead, wall_ms - int(monotonic * 1000)
+        step = 0 if before is None else self._ahead - before
+        return step if abs(step) > STEP_MS else 0
 
 
 _MILLIS = tuple(f".{millis:03d}Z" for millis in range(1000))

@@ -11,6 +11,7 @@ const FAULTS = [
   ["twistd cryptodash fault binance silent-venue 20", "no data on any connection, pings go on"],
   ["twistd cryptodash fault binance skip BTC-USDT", "lose a book frame: a sequence gap"],
   ["twistd cryptodash fault bybit crossed BTC-USDT 20", "a bid above the ask"],
+  ["twistd cryptodash fault binance slow BTC-USDT 30 --delay 5", "one symbol's data comes five seconds late"],
   ["twistd cryptodash fault binance maintenance 30", "announce a shutdown, then refuse"],
   ["twistd cryptodash fault stop", "put everything back"],
 ];
@@ -28,6 +29,9 @@ class Figures {
     texts.forEach((text, index) => setText(this.values[index], String(text)));
   }
 }
+
+/** How late a stream's frames come: now, and 99 of 100 of its last samples at most. */
+const delay = ({ delay_ms: now, delay_p99_ms: most }) => (now === undefined ? DASH : `${now} ms (p99 ${most})`);
 
 export class HealthView {
   constructor(app) {
@@ -66,10 +70,10 @@ export class HealthView {
   }
 
   makeStreams() {
-    const numbers = ["Age", "Events/s", "Gaps", "Resyncs", "Clients"].map((name) => [name, "number"]);
+    const numbers = ["Age", "Delay", "Events/s", "Gaps", "Resyncs", "Clients"].map((name) => [name, "number"]);
     const columns = ["Exchange", "Stream", "State", ...numbers, "Connection"];
     const { element, body } = table("Streams from the exchanges", columns, { class: "grid natural" });
-    this.streams = new Rows(body, () => cells(["", "", "state", "number", "number", "number", "number", "number", "muted"]));
+    this.streams = new Rows(body, () => cells(["", "", "state", "number", "number", "number", "number", "number", "number", "muted"]));
     this.streamNote = el("p", { class: "muted" });
     this.streamPanel = el("div", { class: "panel" }, el("h2", {}, "Streams from the exchanges"), this.streamNote,
       el("div", { class: "scroll" }, element));
@@ -181,7 +185,7 @@ export class HealthView {
     setText(this.streamNote, `${all.length} streams, ${all.filter(order).length} fresh; asked every 5 s${more}`);
     return this.streams.fill(all.slice(0, STREAMS_SHOWN), ({ cells: row }, stream) => {
       const texts = [
-        stream.exchange, stream.name, stateWords(stream), age(stream.age_ms),
+        stream.exchange, stream.name, stateWords(stream), age(stream.age_ms), delay(stream),
         stream.rate.toFixed(1), stream.gaps, stream.resyncs, stream.clients,
         stream.connection || (stream.name.startsWith("/") ? "REST" : DASH),
       ];

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from random import Random
 from typing import Any
 
@@ -14,16 +14,21 @@ from cryptodash.core.errors import UpstreamError
 from cryptodash.core.instruments import Catalogue, Instrument, MarketType
 from cryptodash.core.time import Clock
 from cryptodash.exchanges.adapter.decode import reading
+from cryptodash.exchanges.adapter.elements import left_out_of
 from cryptodash.exchanges.adapter.messages import BadFrame
 from cryptodash.exchanges.adapter.venue import IVenue
+from cryptodash.exchanges.connections.left_out import INSTRUMENT, SAME_SYMBOL
 from cryptodash.exchanges.transport.rest import RestClient
 
 HOURLY = 3600.0
 PROBE_EVERY = 60.0
 FIRST_RETRY = 1.0
 LAST_RETRY = 20.0
+PROBE_SHARE = 0.1
+"""Of its budget that probes of an idle venue may cost: one that counts by the hour is probed less often."""
 FRESH = 150.0
-"""Seconds for which a successful probe or reading speaks for the venue: two probes may be lost."""
+"""Seconds for which a successful probe or reading speaks for the venue: two probes may be lost. Longer where probes are
+rarer."""
 
 LEAST_GAP = 10.0
 """Seconds between two readings that somebody asks for."""
@@ -37,9 +42,10 @@ class CatalogueReader:
     """Reads one market's instruments into ``catalogue``: at ``start`` (again after 1 s to 20 s while
     that fails), hourly, and on request.
 
-    ``changed(market)`` is called after each reading, ``failed(market, error)`` after one that failed. While ``idle()``
-    the venue is probed every 60 s; ``error`` is what the last reading or probe met (None: it succeeded), ``good_at``
-    the monotonic time of the last success.
+    A listing that cannot be read is left out, and said to ``left_out`` (as ``LeftOutElements.add``); an instrument that
+    is known already stays as it was. ``changed(market)`` is called after each reading, ``failed(market, error)`` after
+    one that failed. While ``idle()`` the venue is probed every 60 s, or less often (``PROBE_SHARE``); ``error`` is what
+    the last reading or probe met (None: it succeeded), ``good_at`` the monotonic time of the last success.
     """
 
     def __init__(
@@ -55,9 +61,14 @@ class CatalogueReader:
         changed: Callable[[MarketType], None],
         failed: Callable[[MarketType, UpstreamError], None],
         idle: Callable[[], bool],
+        left_out: Callable[[str, Iterable[tuple[str, str]], str], None] = lambda kind, elements, of: None,
     ) -> None:
         self.error: UpstreamError | None = None
         self.good_at: float | None = None
+        probe = venue.probe_request(market)
+        budget = venue.rest_limits[probe.pool]
+        self._probe_every = max(PROBE_EVERY, probe.weight * budget.per / (PROBE_SHARE * budget.weight))
+        self._fresh = FRESH * self._probe_every / PROBE_EVERY
         self._venue = venue
         self._market = market
         self._catalogue = catalogue
@@ -68,10 +79,13 @@ class CatalogueReader:
         self._changed = changed
         self._failed = failed
         self._idle = idle
+        self._left_out = left_out
         self._stopped = False
         self._failures = 0
         self._read_error: UpstreamError | None = None
         """What the last reading met (``error`` may be a probe's)."""
+        self._busy_at = float("-inf")
+        """When last somebody wanted something of the venue, as far as is known: no probe was due then."""
         self._began_at: float | None = None
         self._timers: dict[str, Any] = {}
         self._reading: Deferred[None] | None = None
@@ -80,11 +94,14 @@ class CatalogueReader:
 
     @property
     def is_good(self) -> bool:
-        """Whether the venue's REST side answered lately and as it should."""
-        return self.error is None and self.good_at is not None and self._clock.monotonic() - self.good_at <= FRESH
+        """Whether the venue's REST side answered lately and as it should, the time left out in which nobody asked it
+        because its streams were in use."""
+        if self.error is not None or self.good_at is None:
+            return False
+        return self._clock.monotonic() - max(self.good_at, self._busy_at) <= self._fresh
 
     def start(self) -> None:
-        self._later("probe", PROBE_EVERY, self._probe)
+        self._later("probe", self._probe_every, self._probe)
         self.begin()
 
     def stop(self) -> None:
@@ -127,6 +144,7 @@ class CatalogueReader:
 
     async def _read(self) -> None:
         found: list[Instrument] = []
+        odd: list[tuple[str, str]] = []
         pending = list(self._venue.catalogue_requests(self._market))
         pages = 0
         while pending:
@@ -137,12 +155,23 @@ class CatalogueReader:
             body = await self._rest.fetch(request)
             page, following = reading(self._venue.read_catalogue, request, body)
             found.extend(page)
+            odd.extend(left_out_of(page))
             if following is not None:
                 pending.append(following)
         if not found:
             raise UpstreamError("disconnected", f"{self._venue.id} lists no {self._market} instrument")
-        self._catalogue.replace(self._market, found)
+        found.extend(self._known({name for name, _ in odd}.difference(each.native for each in found)))
+        same_symbol = self._catalogue.replace(self._market, found)
+        self._left_out(INSTRUMENT, odd, self._market.value)
+        why = "{} trades under the same symbol, {}, and has it".format
+        described = [(other.native, why(shown.native, shown.symbol)) for shown, other in same_symbol]
+        self._left_out(SAME_SYMBOL, described, self._market.value)
         self._changed(self._market)
+
+    def _known(self, names: Iterable[str]) -> list[Instrument]:
+        """Those of these native names that were read before: a listing that has become odd ends no topic."""
+        known = [self._catalogue.native(self._market, name) for name in sorted(names)]
+        return [each for each in known if each is not None]
 
     def _ended(self, result: object) -> None:
         self._reading = None
@@ -175,8 +204,11 @@ class CatalogueReader:
         self._later("read", wait, self.begin)
 
     def _probe(self) -> None:
-        self._later("probe", PROBE_EVERY, self._probe)
-        if self._idle() and self._reading is None and self._probing is None and self._catalogue.loaded(self._market):
+        self._later("probe", self._probe_every, self._probe)
+        is_idle = self._idle()
+        if not is_idle:
+            self._busy_at = self._clock.monotonic()
+        if is_idle and self._reading is None and self._probing is None and self._catalogue.loaded(self._market):
             self._probing = Deferred.fromCoroutine(self._probe_once())
             self._probing.addBoth(self._probed)
 

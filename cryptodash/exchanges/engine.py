@@ -23,14 +23,17 @@ from cryptodash.exchanges.adapter.venue import Hosts, IVenue
 from cryptodash.exchanges.connections.allocation import Allocation
 from cryptodash.exchanges.connections.commands import Closed, Fetch, Output
 from cryptodash.exchanges.connections.decode_errors import DecodeErrors
+from cryptodash.exchanges.connections.delays import Delays
 from cryptodash.exchanges.connections.frame_counts import FrameCounts
+from cryptodash.exchanges.connections.left_out import LeftOutElements
 from cryptodash.exchanges.connections.rare_frames import RareFrames
+from cryptodash.exchanges.connections.stream import Stream
 from cryptodash.exchanges.connections.stream_phase import Phase
-from cryptodash.exchanges.connections.venue_clock import VenueClock
 from cryptodash.exchanges.health import Health, health, stream_reports
 from cryptodash.exchanges.subscriptions.kinds import subscription_maker
 from cryptodash.exchanges.subscriptions.polls import Polls
 from cryptodash.exchanges.subscriptions.rest_answers import RestAnswers
+from cryptodash.exchanges.subscriptions.seeds import Seeds
 from cryptodash.exchanges.subscriptions.snapshot_queue import SnapshotQueue
 from cryptodash.exchanges.subscriptions.streams import Streams
 from cryptodash.exchanges.subscriptions.topic_subscription import Basics
@@ -60,7 +63,9 @@ class Engine:
         tally: Tally,
         *,
         stale_after: float = 5.0,
+        late_after_ms: int | None = 2000,
     ) -> None:
+        """``late_after_ms``: None where nothing is ever late (recorded time)."""
         self._venue = venue
         self._monotonic = clock.monotonic
         self._wall_ms = clock.wall_ms
@@ -68,27 +73,40 @@ class Engine:
         self._prefix = venue.data_prefix
         self._name_at = len(venue.data_prefix)
         self._name_end = venue.name_end
-        self._venue_clock = VenueClock(clock)
+        self._delays = Delays(venue, hosts, clock, tally, late_after_ms)
         self._errors = DecodeErrors(venue.id, tally)
+        left_out = LeftOutElements(venue.id, tally)
+        self.left_out = left_out.add
+        """For whoever reads lists of the venue's elsewhere."""
         self._counts = FrameCounts(venue.id, tally)
         self._allocation = Allocation(venue, hosts, random, tally)
         self._connections = self._allocation.connections
-        self._rare = RareFrames(venue, self._allocation, self._errors, self._counts, self._venue_clock, tally)
+        self._rare = RareFrames(venue, self._allocation, self._errors, left_out, self._counts, self._delays, tally)
         self._polls = Polls()
         self._snapshots = SnapshotQueue()
         self._streams = Streams(self._allocation, self._polls)
+        self._seeds = Seeds(venue, self._streams)
         unlisted: dict[MarketType, Cause] = {}
         make = subscription_maker(
             venue,
             Basics(self._streams, clock, unlisted),
             catalogue,
-            self._venue_clock,
+            self._delays.clocks,
             self._snapshots,
             tally,
             stale_after,
         )
         self._wanted = WantedTopics(venue, catalogue, self._streams, make, unlisted)
-        self._answers = RestAnswers(venue, self._wanted.subscriptions, self._polls, self._snapshots, self._errors)
+        self._answers = RestAnswers(
+            venue,
+            self._wanted.subscriptions,
+            self._polls,
+            self._snapshots,
+            self._seeds,
+            self._delays,
+            self._errors,
+            left_out,
+        )
         self.deadline_moved = False
         """Set whenever ``deadline`` may have changed; for whoever keeps a timer, who takes it back."""
         self._beat_at = NEVER
@@ -179,11 +197,11 @@ class Engine:
                     for take in stream.takers:
                         if take(message, now, received, out):
                             stream.dropped(before, now)
-                if now >= self._venue_clock.due and message is not None:
-                    self._rare.sample(message, now, received)
+                if now >= stream.sample_due:
+                    self._delays.sample(stream, found, frame, now)
             except Exception as error:  # whatever a venue sends, nothing may escape into the socket's callback
-                self._rare.unreadable(found, error, frame, now, out)
-            labels = self._counts.labels.get(type(message), self._counts.unread)
+                self._rare.unreadable(found, stream, error, frame, now, out)
+            labels = self._counts.labels.get(type(message)) or self._rare.left_out(stream, message)
             self._counts.messages[labels] += 1
             self._counts.bytes[labels] += len(frame)
         if self._allocation.touched:
@@ -205,9 +223,9 @@ class Engine:
         self._answers.failed(request, error, now, out)
         return self._finish(now, out)
 
-    def dated(self, date_ms: int) -> None:
-        """An HTTP answer of the venue's said what time it is there (ms, whole seconds)."""
-        self._venue_clock.dated(date_ms)
+    def dated(self, market: MarketType, date_ms: int) -> None:
+        """An HTTP answer of a market's host said what time it is there (ms, whole seconds)."""
+        self._delays.clocks[market].dated(date_ms)
 
     # -- time
 
@@ -225,7 +243,15 @@ class Engine:
         return None if due == NEVER else due
 
     def _beat(self, now: float, out: list[Output]) -> None:
+        slept = self._delays.slept(now)
+        if slept:
+            self._streams.slept(slept, now, out)
+        for untimed in self._delays.untimed(self._connections.values(), now):
+            self._allocation.add_timed(untimed)
+        late = self._delays.beat(self._connections.values(), self._streams.subscribed(), now, out)
+        Stream.tell_all(late, out)
         self._streams.beat(now, self._stale_after, out)
+        self._seeds.beat(now, out)
         self._ask_catalogue(now, out)
         self._wanted.beat(now, out)
         self._allocation.beat(now, out)
@@ -274,12 +300,12 @@ class Engine:
 
     @property
     def skew_ms(self) -> int:
-        """The venue's clock minus ours, estimated."""
-        return self._venue_clock.ahead_ms
+        """The clock of the venue's first market minus ours, estimated."""
+        return self._delays.clocks[self._venue.markets[0]].ahead_ms
 
-    def venue_ms(self) -> int:
-        """Now in the venue's clock, as far as it is known (ms)."""
-        return self._venue_clock.now_ms()
+    def venue_ms(self, market: MarketType) -> int:
+        """Now in the clock of a market's host, as far as it is known (ms)."""
+        return self._delays.clocks[market].now_ms()
 
     def confirmed_at(self, topic: Topic) -> float | None:
         """When a frame last confirmed the topic's value; None before the first."""

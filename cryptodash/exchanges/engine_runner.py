@@ -75,7 +75,7 @@ class EngineRunner:
                 self._takers.get(type(output), self._publish)(output)
         finally:
             self._draining = False
-        self._look_again()
+            self._look_again()  # also after a failure: the rest waits for the next input, which may be the clock's
 
     def received(self, connection: str, frames: Sequence[bytes]) -> None:
         """Frames of one connection, as many as came at once."""
@@ -85,13 +85,25 @@ class EngineRunner:
             outputs = receive(connection, frame, received)
             if not outputs:
                 continue
-            if outbox or len(outputs) > 2 or type(outputs[0]) in commands or type(outputs[-1]) in commands:
+            if (
+                outbox
+                or self._draining
+                or len(outputs) > 2
+                or type(outputs[0]) in commands
+                or type(outputs[-1]) in commands
+            ):
                 self.perform(outputs)
             elif not self._ended:
                 # One event or two (a trade is a ticker as well), and nothing that waits: the usual frame, without the
-                # queue's 0.4 us.
-                for output in outputs:
-                    takers.get(type(output), publish)(output)
+                # queue's 0.4 us. What they cause waits for the last of them.
+                self._draining = True
+                try:
+                    for output in outputs:
+                        takers.get(type(output), publish)(output)
+                finally:
+                    self._draining = False
+                if outbox:
+                    self.perform(())
         self._look_again()
 
     def _look_again(self) -> None:

@@ -26,6 +26,7 @@ WORST_FIRST = (
     Cause.MAINTENANCE,
     Cause.DISCONNECTED,
     Cause.CAPACITY,
+    Cause.LATE,
     Cause.SILENT,
     Cause.REJECTED,
     Cause.CHECKSUM,
@@ -102,11 +103,14 @@ def _stream_report(exchange: str, stream: Stream, users: Sequence[TopicSubscript
         topics=tuple(each.topic for each in users),
         state=state,
         cause=cause,
-        age=None if stream.last is None else now - stream.last,
+        age=None if (confirmed := stream.confirmed_at()) is None else now - confirmed,
         rate=stream.pace.rate,
         sequence=None if book is None else book.sequence,
         gaps=0 if book is None else book.gaps,
         resyncs=0 if book is None else book.resyncs,
+        delay_ms=stream.delay.delay,
+        delay_p50_ms=stream.delay.percentile(0.5),
+        delay_p99_ms=stream.delay.percentile(0.99),
     )
 
 

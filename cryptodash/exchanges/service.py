@@ -11,10 +11,8 @@ from random import Random
 from typing import Any
 
 from twisted.application.service import Service
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
-from twisted.python.failure import Failure
-from twisted.web.client import Agent, HTTPConnectionPool
 from twisted.web.iweb import IAgent
 from zope.interface import implementer
 
@@ -27,21 +25,25 @@ from cryptodash.core.tally import Tally
 from cryptodash.core.time import Clock
 from cryptodash.core.topics import Topic
 from cryptodash.exchanges.adapter.decode import reading
+from cryptodash.exchanges.adapter.elements import left_out_of
 from cryptodash.exchanges.adapter.messages import BadFrame
 from cryptodash.exchanges.adapter.plan import Purpose, RestRequest
 from cryptodash.exchanges.adapter.venue import Hosts, IVenue
 from cryptodash.exchanges.book_publisher import BookPublisher
-from cryptodash.exchanges.builders.candles import candles_of
+from cryptodash.exchanges.builders.bar_times import possible
+from cryptodash.exchanges.builders.rest_candles import DATE_DOUBT_MS, candles_of
 from cryptodash.exchanges.catalogue import CatalogueReader
 from cryptodash.exchanges.connections.commands import BookChanged, Closed, Connect, Disconnect, Fetch, Send
+from cryptodash.exchanges.connections.left_out import CANDLE
 from cryptodash.exchanges.engine import Engine
 from cryptodash.exchanges.engine_runner import EngineRunner
 from cryptodash.exchanges.health import rate_limits, status, unknown_topics
 from cryptodash.exchanges.metrics import Gauges, Meters
 from cryptodash.exchanges.publish_timer import PublishTimers
+from cryptodash.exchanges.subscriptions.candle_subscription import refused_counter
 from cryptodash.exchanges.transport.dialer import Dialer
-from cryptodash.exchanges.transport.rest import RestClient
-from cryptodash.exchanges.transport.sockets import GOODBYE, Events, Sockets
+from cryptodash.exchanges.transport.rest_requests import RestRequests
+from cryptodash.exchanges.transport.sockets import Events, Sockets
 
 _log = Logger(namespace="cryptodash.exchanges.service")
 
@@ -80,45 +82,55 @@ class VenueService(Service):
         self._inlet = inlet
         self._reactor = reactor
         self._clock = clock
-        self._dialer = dialer or Dialer(reactor, config.https_proxy)
-        self._pool = HTTPConnectionPool(reactor)
-        self._pool.maxPersistentPerHost = 4
-        self._rest = RestClient(
-            venue, hosts, reactor, clock, tally, agent or Agent.usingEndpointFactory(reactor, self._dialer, self._pool)
+        dialer = dialer or Dialer(reactor, config.https_proxy, no_proxy=config.no_proxy)
+        self._requests = RestRequests(venue, hosts, reactor, clock, tally, dialer, agent)
+        self._engine = make_engine(
+            venue,
+            hosts,
+            self.catalogue,
+            clock,
+            random,
+            tally,
+            stale_after=config.stale_after_s,
+            late_after_ms=None if source == "replay" else config.late_after_ms,
         )
-        self._engine = make_engine(venue, hosts, self.catalogue, clock, random, tally, stale_after=config.stale_after_s)
         self._catalogues = {market: self._reader(market, random) for market in self.markets}
-        self._rest.dated = self._engine.dated
+        self._requests.client.dated = self._engine.dated
         meters = Meters(tally, venue.id)
-        self._sockets = Sockets(self._dialer, reactor, clock, meters, self._events(), venue.limits)
+        self._sockets = Sockets(dialer, reactor, clock, meters, self._events(), venue.limits)
         self._register(meters)
-        self._tasks: set[Deferred[None]] = set()
         self._unknown: set[str] = set()
-        carry_out: dict[type, Callable[[Any], None]] = {
+        self._refused = refused_counter(tally)
+        self._books = BookPublisher(inlet, timers)
+        self._runner = self._make_runner()
+
+    def _make_runner(self) -> EngineRunner:
+        """Who carries out each command, and who takes what is published; all other events go to the hub."""
+        commands: dict[type, Callable[[Any], None]] = {
             Connect: self._sockets.connect,
             Send: self._sockets.send,
             Disconnect: self._sockets.disconnect,
             Fetch: self._fetch,
         }
-        self._books = BookPublisher(inlet, timers)
         publishers: dict[type, Callable[[Any], None]] = {
             BookChanged: self._books.changed,
             StreamStatus: self._books.status,
         }
-        self._runner = EngineRunner(self._engine, carry_out, publishers, inlet.publish, reactor, clock)
+        return EngineRunner(self._engine, commands, publishers, self._inlet.publish, self._reactor, self._clock)
 
     def _reader(self, market: MarketType, random: Random) -> CatalogueReader:
         return CatalogueReader(
             self._venue,
             market,
             self.catalogue,
-            self._rest,
+            self._requests.client,
             self._reactor,
             self._clock,
             random,
             changed=self._listed,
             failed=self._unlisted,
             idle=self._is_idle,
+            left_out=self._engine.left_out,
         )
 
     def _events(self) -> Events:
@@ -133,7 +145,7 @@ class VenueService(Service):
 
     def _register(self, meters: Meters) -> None:
         """Let the metrics read what is asked for."""
-        engine, rest = self._engine, self._rest
+        engine, rest = self._engine, self._requests.client
         meters.watch(
             Gauges(
                 report=self.report,
@@ -165,25 +177,9 @@ class VenueService(Service):
         self._books.stop()
         for reader in self._catalogues.values():
             reader.stop()
-        for task in tuple(self._tasks):
-            task.cancel()
-        self._rest.stop()
-        emptied = self._empty_pool()
+        emptied = self._requests.stop()
         await self._sockets.hang_up()
         await emptied
-
-    def _empty_pool(self) -> Deferred[None]:
-        """Close the idle REST connections; a dead peer never answers TLS's goodbye, so the wait for it is bounded."""
-        emptied: Deferred[None] = Deferred()
-        timer = self._reactor.callLater(GOODBYE, emptied.callback, None)
-
-        def closed(_: object) -> None:
-            if timer.active():
-                timer.cancel()
-                emptied.callback(None)
-
-        self._pool.closeCachedConnections().addBoth(closed)
-        return emptied
 
     # IUpstream
 
@@ -244,13 +240,17 @@ class VenueService(Service):
                 raise UpstreamError("rejected", f"{which} has no {topic.symbol}")
             raise UpstreamError("disconnected", f"{which} is not loaded yet")
         request = self._venue.candles_request(topic, instrument, limit, end_ms)
-        body = await self._rest.fetch(request)
+        body = await self._requests.fetch(request)
         try:
             bars = reading(self._venue.read_candles, request, body)
         except BadFrame as error:
             raise UpstreamError("disconnected", f"{self.exchange}: unreadable candles: {error}"[:300]) from None
-        wanted = [bar for bar in bars if end_ms is None or bar.open_time <= end_ms]
-        return candles_of(topic, wanted, self._engine.venue_ms(), self._clock.wall_ms())[-limit:]
+        self._engine.left_out(CANDLE, left_out_of(bars), instrument.native)
+        venue_ms = self._engine.venue_ms(topic.market)
+        sound = possible(bars, venue_ms)
+        self._refused.add(self.exchange, by=len(bars) - len(sound))
+        wanted = [bar for bar in sound if end_ms is None or bar.open_time <= end_ms]
+        return candles_of(topic, wanted, venue_ms - DATE_DOUBT_MS, self._clock.wall_ms())[-limit:]
 
     async def refresh_catalogue(self) -> int:
         error: UpstreamError | None = None
@@ -270,22 +270,13 @@ class VenueService(Service):
         if request.purpose is Purpose.CATALOGUE:
             self._catalogues[request.market].begin()
             return
-        task = Deferred.fromCoroutine(self._answer(request))
-        self._tasks.add(task)
-        task.addErrback(self._failed)
-        task.addBoth(lambda _: self._tasks.discard(task))
+        self._requests.begin(request, self._answered, self._failed)
 
-    async def _answer(self, request: RestRequest) -> None:
-        try:
-            body = await self._rest.fetch(request)
-        except UpstreamError as error:
-            self._runner.perform(self._engine.rest_failed(request, error))
-        else:
-            self._runner.perform(self._engine.rest_answer(request, body))
+    def _answered(self, request: RestRequest, body: bytes) -> None:
+        self._runner.perform(self._engine.rest_answer(request, body))
 
-    def _failed(self, failure: Failure) -> None:
-        if not failure.check(CancelledError):
-            _log.failure("an answer of {exchange} was not taken", failure=failure, exchange=self.exchange)
+    def _failed(self, request: RestRequest, error: UpstreamError) -> None:
+        self._runner.perform(self._engine.rest_failed(request, error))
 
     # What comes in
 

@@ -13,7 +13,7 @@ from twisted.logger import Logger
 from cryptodash.core.errors import UpstreamError
 from cryptodash.core.events import Candle
 from cryptodash.core.interfaces import IUpstream
-from cryptodash.core.intervals import open_of
+from cryptodash.core.intervals import next_open, open_of
 from cryptodash.core.numbers import key
 from cryptodash.core.time import Clock
 from cryptodash.core.topics import Topic
@@ -22,6 +22,8 @@ _log = Logger(namespace="cryptodash.hub.history")
 
 OPEN_BAR_TTL_S = 2.0
 """How long an answer whose last bar is still open is given again."""
+LAG_MS = 600_000
+"""How long after its end a bar may be missing from a venue's answers, or not be over for the venue's clock."""
 ANSWERS_KEPT = 500
 BARS_KEPT = 50_000
 """In all kept answers together (about 30 MB)."""
@@ -35,10 +37,14 @@ def normal_end(interval: str, end_ms: int | None, now_ms: int) -> int | None:
     None for anything up to now."""
     if end_ms is None or end_ms >= now_ms:
         return None
-    opened = open_of(interval, end_ms)
-    if opened is None:
-        return end_ms
+    opened = bar_of(interval, end_ms)
     return None if opened == open_of(interval, now_ms) else opened
+
+
+def bar_of(interval: str, time_ms: int) -> int:
+    """What stands for the bar that holds this instant: its open time, or the instant where that is not known."""
+    opened = open_of(interval, time_ms)
+    return time_ms if opened is None else opened
 
 
 def later(rest: Candle, live: Candle) -> Candle:
@@ -59,6 +65,15 @@ def joined(bars: Sequence[Candle], live: Sequence[Candle]) -> Sequence[Candle]:
     if same is None:
         return bars
     return [*bars[:-1], later(last, same), *(bar for bar in live if bar.timestamp > last.timestamp)]
+
+
+def is_final(group: Group, bars: Sequence[Candle], now_ms: int) -> bool:
+    """Whether an answer will never change: its last bar is closed, and it is the last one wanted. Where it is an older
+    one, the venue may merely lag, or our clock run fast: only what was over long ago has no bar for good."""
+    topic, end = group
+    if end is None or not bars or not bars[-1].closed:
+        return False
+    return next_open(topic.interval, bars[-1].timestamp) > end or next_open(topic.interval, end) + LAG_MS < now_ms
 
 
 @frozen
@@ -111,14 +126,19 @@ class History:
     ) -> tuple[Sequence[Candle], bool]:
         """Up to ``limit`` bars, oldest first, and whether they came without a request.
         Raises ``UpstreamError``; failures are not kept."""
-        group = (topic, normal_end(topic.interval, end_ms, self._clock.wall_ms()))
-        bars = self._known(group, limit)
-        cached = bars is not None
-        if bars is None:
-            bars = await self._shared(upstream, group, limit).join()
-        if group[1] is None:
+        end = normal_end(topic.interval, end_ms, self._clock.wall_ms())
+        bars, cached = await self._until(upstream, (topic, end), limit)
+        if end is None:
             bars = joined(bars, self._live(topic))
+            if end_ms is not None and bars and bars[-1].timestamp > end_ms:
+                # What is "now" by our clock is over by the venue's: ask for what was before.
+                bars, cached = await self._until(upstream, (topic, bar_of(topic.interval, end_ms)), limit)
         return bars[-limit:], cached
+
+    async def _until(self, upstream: IUpstream, group: Group, limit: int) -> tuple[Sequence[Candle], bool]:
+        """The bars of a group, and whether they were known."""
+        bars = self._known(group, limit)
+        return (await self._shared(upstream, group, limit).join(), False) if bars is None else (bars, True)
 
     def __len__(self) -> int:
         return self._bars
@@ -155,7 +175,9 @@ class History:
         request.finish(outcome)
 
     def _keep(self, group: Group, bars: Sequence[Candle], limit: int) -> None:
-        final = group[1] is not None and bool(bars) and bars[-1].closed
+        if self._known(group, limit + 1) is not None:
+            return  # a larger answer that came meanwhile serves more callers
+        final = is_final(group, bars, self._clock.wall_ms())
         before = self._answers.pop(group, None)
         self._answers[group] = Answer(bars, limit, self._clock.monotonic(), final)
         self._bars += len(bars) - (len(before.bars) if before is not None else 0)

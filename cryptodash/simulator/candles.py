@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from cryptodash.simulator.bars import Bar, merged
 from cryptodash.simulator.history import HISTORY_DAYS, History
 from cryptodash.simulator.intervals import BAR_LENGTHS, DAY, HOUR, MINUTE, QUARTER, closes, opens
+from cryptodash.simulator.seconds import Seconds
 
 _MOST_KEPT = 4_400
 """Live bars of each length that are kept."""
@@ -24,12 +25,38 @@ class Candles:
             if seed is not None:
                 self._live[level][seed.start] = seed
         self.minute = Bar(start - start % MINUTE, price, price, price, price)
+        self._seconds = Seconds(self.minute.start, price)
         self.closed = 0
         """Minutes closed so far."""
         self._day: tuple[int, Bar | None] = (-1, None)
 
+    @property
+    def running(self) -> int:
+        """The open time of the running second: bars of any interval that close at or before it are over."""
+        return self._seconds.running.start
+
+    def add(self, price: int, size: int, buy: bool, trade_id: int) -> None:
+        """Take one trade in."""
+        self.minute.add(price, size, buy, trade_id)
+        self._seconds.add(price, size, buy, trade_id)
+
     def roll(self, now: int) -> None:
-        """Close every minute that is over at ``now`` (ms)."""
+        """Close every minute and every second that is over at ``now`` (ms). Where that is earlier than before (the
+        venue's clock was set back), the bars of that time go on."""
+        if now < self.running:
+            self._turn_back(now)
+        self._roll_minutes(now)
+        self._seconds.roll(now)
+
+    def _turn_back(self, now: int) -> None:
+        last = self.minute
+        if now < last.start:
+            self._fold(last)
+            self.minute = Bar(now - now % MINUTE, last.close, last.close, last.close, last.close)
+            self._day = (-1, None)
+        self._seconds.turn_back(now)
+
+    def _roll_minutes(self, now: int) -> None:
         while now >= self.minute.start + MINUTE:
             last = self.minute
             self._fold(last)
@@ -38,15 +65,18 @@ class Candles:
     def jump(self, bars: list[Bar]) -> None:
         """Put ready minutes behind the running one (an instrument nobody looked at catches up)."""
         for bar in bars:
-            self.roll(bar.start + MINUTE - 1)
+            self._roll_minutes(bar.start + MINUTE - 1)
             self.minute = merged(bar.start, (self.minute, bar)) or bar
+        after = self.minute.start + MINUTE
+        self._roll_minutes(after)
+        self._seconds.restart(after, self.minute.close)
 
     def _fold(self, minute: Bar) -> None:
         self.closed += 1
         for level in BAR_LENGTHS:
             store = self._live[level]
             start = minute.start - minute.start % level
-            known = store.get(start)
+            known = store.get(start) or self._history.bar(level, start)
             store[start] = merged(start, (known, minute) if known else (minute,)) or minute
             if len(store) > _MOST_KEPT:
                 del store[next(iter(store))]
@@ -55,13 +85,15 @@ class Candles:
         """The level's bar that opens at ``start``, the running one included; None where nothing is known."""
         if start > self.minute.start:
             return None
-        stored = self._live[level].get(start)
+        stored = self._live[level].get(start) or self._history.bar(level, start)
         if start + level > self.minute.start:
             return merged(start, (stored, self.minute) if stored else (self.minute,))
-        return stored or self._history.bar(level, start)
+        return stored
 
     def candle(self, interval: str, start: int) -> Bar | None:
-        """The candle of an interval (``1m`` .. ``1M``) that opens at ``start``."""
+        """The candle of an interval (``1s`` .. ``1M``) that opens at ``start``."""
+        if interval == "1s":
+            return self._seconds.bar(start, self.bar(MINUTE, start - start % MINUTE))
         end = closes(interval, start)
         level = next(each for each in reversed(BAR_LENGTHS) if (end - start) % each == 0)
         if end - start == level:
@@ -71,7 +103,7 @@ class Candles:
     def candles(self, interval: str, begin: int | None, end: int, limit: int) -> list[Bar]:
         """Up to ``limit`` candles, oldest first: those from ``begin`` on, or without it the last ones
         that open at or before ``end`` (ms)."""
-        newest = opens(interval, min(end, self.minute.start))
+        newest = opens(interval, min(end, self.running))
         if begin is None:
             return list(_taken(self._backwards(interval, newest), limit))[::-1]
         at = opens(interval, begin)
@@ -97,7 +129,8 @@ class Candles:
         if self._day[0] != begin:
             self._day = (begin, merged(begin, self._closed(begin)))
         rest = self._day[1]
-        return merged(begin, (rest, self.minute) if rest else (self.minute,)) or self.minute
+        running = self.bar(MINUTE, self.minute.start) or self.minute
+        return merged(begin, (rest, running) if rest else (running,)) or running
 
     def _closed(self, begin: int) -> Iterator[Bar]:
         at, end = begin, self.minute.start

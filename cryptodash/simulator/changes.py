@@ -34,6 +34,10 @@ class Top:
     ask: int
     ask_size: int
 
+    def crossed(self) -> Top:
+        """The same with a bid above the ask, as the fault ``crossed`` shows it."""
+        return Top(self.id, self.ask, self.bid_size, self.bid, self.ask_size)
+
 
 @define
 class StepChanges:

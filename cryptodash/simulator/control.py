@@ -1,8 +1,10 @@
 """The simulator's control port: faults from outside, as JSON over HTTP on loopback.
 
-``GET /faults``      ``{"faults": {name: description}, "active": [{"exchange", "fault", "symbol"?, "market"?}]}``
-``POST /faults``     ``{"exchange", "fault", "symbol"?, "market"?, "seconds"?}`` starts one, with ``"stop": true`` stops
-the matching ones
+``GET /faults``      ``{"faults": {name: description}, "active": [{"exchange", "fault", "symbol"?, "market"?, "stream"?,
+"delay"?, "step"?}]}``
+``POST /faults``     ``{"exchange", "fault", "symbol"?, "market"?, "seconds"?, "stream"?, "delay"?, "step"?}`` starts
+one, with ``"stop": true`` stops the matching ones. ``stream`` and ``delay`` (seconds) are for ``slow``, ``step``
+(seconds) is for ``clock``
 ``GET /ledger``      ``{"violations": [...]}``: limits of the venues that clients broke
 
 Errors are 400 with ``{"error": "..."}``. It is for demos and tests: it must listen on loopback only
@@ -14,17 +16,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import msgspec
-import treq
-from twisted.internet.defer import Deferred, succeed
-from twisted.internet.interfaces import IConsumer, IReactorTCP
-from twisted.web.client import Agent
-from twisted.web.http_headers import Headers
-from twisted.web.iweb import IBodyProducer, IResponse
 from twisted.web.resource import Resource
 from twisted.web.server import Request, Site
-from zope.interface import implementer
 
-from cryptodash.core.errors import CryptodashError
 from cryptodash.simulator.fault_runner import FaultRunner, UnknownFault
 from cryptodash.simulator.faults import FAULTS
 from cryptodash.simulator.limits import Ledgers
@@ -33,10 +27,6 @@ CONTROL_PORT = 8099
 """Where ``twistd cryptodash simulate`` and the demo listen unless told otherwise."""
 
 _MAX_BODY = 4_096
-
-
-class ControlError(CryptodashError):
-    """The simulator refused; the message is its reason."""
 
 
 def control_site(faults: FaultRunner, ledgers: Ledgers) -> Site:
@@ -87,8 +77,18 @@ class _FaultsResource(Resource):
 
     def _act(self, asked: FaultRequest) -> Mapping[str, object]:
         if asked.stop:
-            return {"stopped": self._faults.stop(asked.exchange, asked.fault, asked.symbol)}
-        fault = self._faults.start(asked.exchange or "", asked.fault or "", asked.symbol, asked.seconds, asked.market)
+            stopped = self._faults.stop(asked.exchange, asked.fault, asked.symbol, asked.market, stream=asked.stream)
+            return {"stopped": stopped}
+        fault = self._faults.start(
+            asked.exchange or "",
+            asked.fault or "",
+            asked.symbol,
+            asked.seconds,
+            asked.market,
+            stream=asked.stream,
+            delay=asked.delay,
+            step=asked.step,
+        )
         return {"started": fault.report()}
 
 
@@ -100,6 +100,9 @@ class FaultRequest(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=Tru
     symbol: str | None = None
     market: str | None = None
     seconds: float | None = None
+    stream: str | None = None
+    delay: float | None = None
+    step: float | None = None
     stop: bool = False
 
 
@@ -111,58 +114,3 @@ def _read_request(request: Request) -> FaultRequest:
         return msgspec.json.decode(body, type=FaultRequest)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         raise UnknownFault(str(error)[:200]) from None
-
-
-def send_fault(
-    reactor: IReactorTCP,
-    exchange: str,
-    fault: str,
-    symbol: str | None = None,
-    seconds: float | None = None,
-    *,
-    market: str | None = None,
-    stop: bool = False,
-    host: str = "127.0.0.1",
-    port: int = CONTROL_PORT,
-) -> Deferred[Mapping[str, object]]:
-    """A Deferred of the control port's answer to one request. Fails with ``ControlError`` where it refuses,
-    or with the connection's own error."""
-    body = msgspec.json.encode(FaultRequest(exchange, fault, symbol, market, seconds, stop))
-    agent = Agent(reactor, connectTimeout=5)
-    url = f"http://{host}:{port}/faults".encode()
-    headers = Headers({b"content-type": [b"application/json"]})
-    answered = agent.request(b"POST", url, headers, _Body(body))
-    return answered.addCallback(_read)
-
-
-@implementer(IBodyProducer)
-class _Body:
-    """A short request body, written at once."""
-
-    def __init__(self, body: bytes) -> None:
-        self._body = body
-        self.length = len(body)
-
-    def startProducing(self, consumer: IConsumer) -> Deferred[None]:
-        consumer.write(self._body)
-        return succeed(None)
-
-    def pauseProducing(self) -> None:
-        """Nothing is left to hold back."""
-
-    def resumeProducing(self) -> None:
-        """Nothing is left to send."""
-
-    def stopProducing(self) -> None:
-        """Nothing is left to stop."""
-
-
-def _read(response: IResponse) -> Deferred[Mapping[str, object]]:
-    def parse(body: bytes) -> Mapping[str, object]:
-        answer = msgspec.json.decode(body, type=dict[str, object])
-        if response.code != 200:
-            raise ControlError(str(answer.get("error", response.code)))
-        return answer
-
-    body: Deferred[bytes] = treq.content(response)
-    return body.addCallback(parse)

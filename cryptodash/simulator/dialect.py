@@ -10,9 +10,12 @@ venue's documents, never from our adapter for the venue: the two are to find eac
 - Each stream is made by a ``StreamFeed`` (``streams.py``) from the ``SimulatedInstrument`` (``instrument.py``): its
   book, its candles, and what its last step has changed.
 - Faults work by themselves, but for these: ``old-snapshot`` needs REST order books to come from
-  ``VenueHost.book_image``, ``crossed`` needs feeds and REST answers to look at ``SimulatedInstrument.crossed``,
-  ``delist`` needs the catalogue to ask ``VenueHost.is_delisted``; feeds about a whole market leave out what
-  ``VenueHost.is_silent`` names. A fault that the dialect does not do is left out of ``IDialect.faults``.
+  ``VenueHost.book_image``, ``crossed`` needs feeds and REST answers to take ``shown_top`` and ``shown_levels`` of
+  ``SimulatedInstrument`` or to look at its ``crossed``, ``delist`` needs the catalogue to ask
+  ``VenueHost.is_delisted``, ``clock`` needs all times to be the ``now`` that a feed is given, ``VenueHost.clock`` and
+  the times of trades and candles, and feeds that keep a pace to do so by ``Pace`` (``pace.py``). Feeds about a whole
+  market leave out what ``VenueHost.is_silent`` names. A fault that the dialect does not do is left out of
+  ``IDialect.faults``.
 - ``IRecordingReader`` is for recordings of the venue and their replay.
 """
 
@@ -76,16 +79,18 @@ class IRecordingReader(Interface):
         """What a client's message asks for; None for one that is no request. Names that are no texts are passed
         over."""
 
-    def read_data(message: Mapping[str, Any], text: str, requested: Sequence[str]) -> tuple[str, str] | None:
-        """(stream, frame) of a recorded data frame, ``message`` being what ``text`` says; None for everything else,
-        answers above all.
+    def read_data(
+        message: Mapping[str, Any] | Sequence[Any], text: str, requested: Sequence[str]
+    ) -> tuple[str, str] | None:
+        """(stream, frame) of a recorded data frame, ``message`` being what ``text`` says, an object or an array; None
+        for everything else, answers above all. Frames that are neither are passed over without a call.
 
         ``requested`` are the streams the recorder asked for: the one way to know the stream of a frame that does not
         say it. The frame is ``text``, in the form that a client of the stream gets.
         """
 
     def native_of(stream: str) -> str:
-        """The venue's name of the instrument that a stream is about, in upper case."""
+        """The venue's name of the instrument that a stream is about, in upper case; empty for a whole market."""
 
     def prices_in(text: str) -> Iterable[str]:
         """Prices that a frame mentions, as their text: a recording has no catalogue, so that the tick size is told from

@@ -8,12 +8,13 @@ from twisted.internet.interfaces import IReactorTime
 
 from cryptodash.core.errors import CryptodashError
 from cryptodash.core.instruments import MarketType
-from cryptodash.simulator.faults import FAULTS, GARBAGE, Fault, FaultKind
+from cryptodash.simulator.faults import DEFAULT_DELAY, FAULTS, GARBAGE, MAX_DELAY, MAX_STEP, Fault, FaultKind
 from cryptodash.simulator.host import VenueHost
 
 DEFAULT_SECONDS = 10.0
 MAX_SECONDS = 3_600.0
 _MOST_ACTIVE = 100
+_LONGEST_STREAM = 200
 
 
 class UnknownFault(CryptodashError, ValueError):
@@ -43,10 +44,16 @@ class FaultRunner:
         symbol: str | None = None,
         seconds: float | None = None,
         market: MarketType | str | None = None,
+        *,
+        stream: str | None = None,
+        delay: float | None = None,
+        step: float | None = None,
     ) -> Fault:
         """Begin a fault; it ends after ``seconds`` (10 by default, at most an hour).
 
-        ``symbol`` is ``BTC-USDT`` or the venue's own name. Raises ``UnknownFault``.
+        ``symbol`` is ``BTC-USDT`` or the venue's own name. ``stream`` is the name by which clients subscribe to it;
+        nobody has to be subscribed yet. ``delay`` in seconds is for ``slow`` (5 by default, at most 60), ``step`` in
+        seconds, to the ms, for ``clock`` (at most an hour forward, or back). Raises ``UnknownFault``.
         """
         kind = FAULTS.get(name)
         if kind is None:
@@ -61,11 +68,26 @@ class FaultRunner:
         lasting = DEFAULT_SECONDS if seconds is None else seconds
         if not 0 < lasting <= MAX_SECONDS:
             raise UnknownFault(f"seconds must be above 0 and at most {MAX_SECONDS:.0f}")
-        natives = _natives(hosts, kind, name, symbol)
+        if kind.whole_host and only is not None and any(len(host.markets) > 1 for host in hosts):
+            raise UnknownFault(f"{name} concerns all markets of {exchange}, which are on one host: no market, please")
+        for option, given in (("stream", stream), ("delay", delay), ("step", step)):
+            if given is not None and option not in kind.options:
+                raise UnknownFault(f"{name} takes no {option}")
+        if stream is not None and (symbol is not None or not 0 < len(stream) <= _LONGEST_STREAM):
+            said = "not both" if symbol is not None else f"of at most {_LONGEST_STREAM} characters"
+            raise UnknownFault(f"{name} takes a symbol or a stream, {said}")
+        if delay is not None and not 0 < delay <= MAX_DELAY:
+            raise UnknownFault(f"delay must be above 0 and at most {MAX_DELAY:.0f}")
+        if "step" in kind.options and (step is None or not 0.001 <= abs(step) <= MAX_STEP):
+            raise UnknownFault(f"{name} needs a step: seconds, at most {MAX_STEP:.0f} forward, or back if negative")
+        if delay is None and "delay" in kind.options:
+            delay = DEFAULT_DELAY
+        natives = _natives(hosts, kind, name, symbol, only)
         until = self._reactor.seconds() + lasting
         garbage = (*GARBAGE, *hosts[0].garbage)
         members = hosts[0].id_members, hosts[0].time_members
         fault = Fault(name, exchange, only, symbol, natives, until, garbage, *members)
+        fault.stream, fault.delay, fault.step_ms = stream, delay or 0.0, round((step or 0.0) * 1000)
         self._affected[fault] = hosts
         fault.call = self._reactor.callLater(0 if kind.once else lasting, self._end, fault)
         for host in hosts:
@@ -76,19 +98,33 @@ class FaultRunner:
         hosts = [
             each for each in self._hosts if each.exchange == exchange and (market is None or market in each.markets)
         ]
+        if not hosts and any(each.exchange == exchange for each in self._hosts):
+            raise UnknownFault(f"the simulated {exchange} has no {market} market")
         if not hosts:
             simulated = ", ".join(sorted({host.exchange for host in self._hosts}))
             raise UnknownFault(f"{exchange[:40]!r} is not simulated; one of: {simulated}")
         return hosts
 
-    def stop(self, exchange: str | None = None, name: str | None = None, symbol: str | None = None) -> int:
-        """End the running faults that match; all of them without arguments. Returns how many."""
+    def stop(
+        self,
+        exchange: str | None = None,
+        name: str | None = None,
+        symbol: str | None = None,
+        market: MarketType | str | None = None,
+        *,
+        stream: str | None = None,
+    ) -> int:
+        """End the running faults that match; all of them without arguments. Returns how many. ``symbol`` and
+        ``stream`` as in ``start``. Raises ``UnknownFault`` for a market that there is not."""
+        only = _market(market)
         chosen = [
             fault
             for fault in self._affected
             if (exchange is None or fault.exchange == exchange)
             and (name is None or fault.name == name)
-            and (symbol is None or fault.symbol == symbol)
+            and (symbol is None or symbol.upper() in fault.spellings)
+            and (only is None or fault.market is only)
+            and (stream is None or fault.stream == stream)
         ]
         for fault in chosen:
             self._end(fault)
@@ -102,7 +138,9 @@ class FaultRunner:
             host.end(fault)
 
 
-def _natives(hosts: Sequence[VenueHost], kind: FaultKind, name: str, symbol: str | None) -> frozenset[str] | None:
+def _natives(
+    hosts: Sequence[VenueHost], kind: FaultKind, name: str, symbol: str | None, only: MarketType | None
+) -> frozenset[str] | None:
     """The venue's names of the instruments that a fault is limited to; None for all."""
     if symbol is None:
         if kind.needs_symbol:
@@ -111,7 +149,13 @@ def _natives(hosts: Sequence[VenueHost], kind: FaultKind, name: str, symbol: str
     if not kind.per_symbol:
         raise UnknownFault(f"{name} concerns the whole venue: no symbol, please")
     wanted = symbol.upper()
-    listed = [each for host in hosts for market in host.markets.values() for each in market.specs]
+    listed = [
+        each
+        for host in hosts
+        for kept, market in host.markets.items()
+        if only is None or kept is only
+        for each in market.specs
+    ]
     natives = frozenset(
         each.native
         for each in listed

@@ -21,7 +21,8 @@ class FaultKind:
     """What a fault does, and ``client_sees``: how a client of the venue notices it.
 
     ``per_symbol``: it can be limited to one instrument; ``needs_symbol``: it must be. ``once``: it happens at its start
-    and is over, so that it takes no seconds.
+    and is over, so that it takes no seconds. ``whole_host``: it cannot be limited to one market of a host that serves
+    several. ``options``: what may be said of it besides, of ``OPTIONS``.
     """
 
     does: str
@@ -29,13 +30,22 @@ class FaultKind:
     per_symbol: bool = False
     needs_symbol: bool = False
     once: bool = False
+    whole_host: bool = False
+    options: Sequence[str] = ()
 
     @property
     def takes(self) -> str:
         """What may be said of it on the command line: ``[SYMBOL] [SECONDS]``."""
         symbol = "SYMBOL" if self.needs_symbol else "[SYMBOL]" if self.per_symbol else ""
-        return " ".join(filter(None, (symbol, "" if self.once else "[SECONDS]")))
+        return " ".join(filter(None, (symbol, "" if self.once else "[SECONDS]", *map(OPTIONS.get, self.options))))
 
+
+OPTIONS = {"stream": "[--stream NAME]", "delay": "[--delay N]", "step": "--step N"}
+"""Names of what a fault may take besides symbol and seconds, and how that is said on the command line."""
+DEFAULT_DELAY = 5.0
+MAX_DELAY = 60.0
+MAX_STEP = 3_600.0
+"""Seconds."""
 
 FAULTS: dict[str, FaultKind] = {
     "drop": FaultKind(
@@ -53,17 +63,21 @@ FAULTS: dict[str, FaultKind] = {
         needs_symbol=True,
     ),
     "silent-venue": FaultKind(
-        "no data and no answers on any connection; pings and pongs go on",
+        "no data and no answers on any connection, to JSON pings neither; WebSocket pings and pongs go on",
         "connections that are alive and say nothing",
     ),
     "skip": FaultKind(
-        "lose one book frame of each matching stream",
+        "lose one book frame of each matching stream, not of those that a new subscriber gets first",
         "a sequence gap in the book",
         per_symbol=True,
     ),
-    "duplicate": FaultKind("send every frame twice", "no difference: the second one changes nothing", per_symbol=True),
+    "duplicate": FaultKind(
+        "send every frame of data twice, also those that a new subscriber gets first; answers come once",
+        "no difference: the second one changes nothing",
+        per_symbol=True,
+    ),
     "reorder": FaultKind(
-        "swap every two frames of a stream",
+        "swap every two frames of a stream, after those that a new subscriber gets first",
         "sequence gaps in books, trades that come late",
         per_symbol=True,
     ),
@@ -96,7 +110,20 @@ FAULTS: dict[str, FaultKind] = {
         "REST answers that the address is banned, with Retry-After",
         "no REST answers until then; asking earlier breaks a limit",
     ),
-    "slow": FaultKind("every frame and REST answer comes two seconds late", "values that are two seconds old"),
+    "slow": FaultKind(
+        f"every frame and REST answer comes N seconds late ({DEFAULT_DELAY:.0f}), in order, none lost; "
+        "of one symbol or stream its frames alone",
+        "values that are N seconds old",
+        per_symbol=True,
+        options=("stream", "delay"),
+    ),
+    "clock": FaultKind(
+        "the venue's clock steps by N seconds (back if negative), and at the end steps back: all times in frames and "
+        "REST answers, the server time too",
+        "times that jump while the data goes on",
+        whole_host=True,
+        options=("step",),
+    ),
     "maintenance": FaultKind(
         "announce a shutdown where the venue does so, close with 1012, then refuse connections and requests with 503",
         "closed connections, and a venue that cannot be reached",
@@ -141,8 +168,9 @@ class Fault:
 
     ``natives`` are the venue's names of the instruments it is limited to, None: all. ``until`` is a time of the
     reactor. ``garbage`` are the frames that the fault of that name sends, ``ids`` and ``times`` the members of the
-    venue's frames that ``future-id`` and ``future-time`` raise. ``memory`` is for what has to be remembered while it
-    runs.
+    venue's frames that ``future-id`` and ``future-time`` raise. ``stream`` is the one stream it is limited to, as the
+    venue names it, None: all. ``delay``: seconds by which it makes things late; ``step_ms`` by which it steps the
+    clock. ``memory`` is for what has to be remembered while it runs.
     """
 
     name: str
@@ -156,6 +184,9 @@ class Fault:
     times: Sequence[str] = ()
     call: IDelayedCall | None = None
     memory: dict[object, object] = field(factory=dict)
+    stream: str | None = None
+    delay: float = 0.0
+    step_ms: int = 0
     _waiting: dict[Stream, str] = field(factory=dict)
     _counts: dict[Stream, int] = field(factory=dict)
     _frames: int = 0
@@ -164,16 +195,28 @@ class Fault:
         """Whether an instrument is concerned."""
         return (self.market is None or self.market is market) and (self.natives is None or native in self.natives)
 
-    def shape(self, stream: Stream, payload: str) -> Iterable[str]:
-        """The frames that go out in the place of this one."""
-        if self.name == "silent-venue":
-            return ()
+    @property
+    def is_limited(self) -> bool:
+        """Whether it is about some streams only."""
+        return self.natives is not None or self.stream is not None
+
+    def is_about(self, stream: Stream) -> bool:
+        """Whether a stream is concerned."""
+        return self.covers(stream.market, stream.native) and self.stream in (None, stream.name)
+
+    def concerns(self, market: MarketType | None) -> bool:
+        """Whether something of a market is concerned; None is the whole host."""
+        return self.market is None or market is None or self.market is market
+
+    def shape(self, stream: Stream, payload: str, *, opening: bool) -> Iterable[str]:
+        """The frames that go out in the place of this one. ``opening``: one that a new subscriber gets first."""
         shape = _SHAPES.get(self.name)
-        return (
-            (payload,)
-            if shape is None or not self.covers(stream.market, stream.native)
-            else shape(self, stream, payload)
-        )
+        if shape is None or (opening and self.name not in _SHAPE_OPENINGS):
+            return (payload,)
+        return shape(self, stream, payload) if self.covers(stream.market, stream.native) else (payload,)
+
+    def _swallow(self, stream: Stream, payload: str) -> Iterable[str]:
+        return ()
 
     def _silence(self, stream: Stream, payload: str) -> Iterable[str]:
         """A stream about a whole market goes on: its feed leaves the instrument out."""
@@ -220,6 +263,11 @@ class Fault:
         held, self._waiting = list(self._waiting.items()), {}
         return [(stream, payload) for stream, payload in held if stream.sessions]
 
+    @property
+    def spellings(self) -> set[str]:
+        """How the symbol may be named, in upper case; empty for all of them."""
+        return {each.upper() for each in (self.symbol, *(self.natives or ())) if each is not None}
+
     def report(self) -> dict[str, object]:
         """For the control port."""
         entry: dict[str, object] = {"exchange": self.exchange, "fault": self.name}
@@ -227,11 +275,18 @@ class Fault:
             entry["symbol"] = self.symbol
         if self.market is not None:
             entry["market"] = self.market.value
+        if self.stream is not None:
+            entry["stream"] = self.stream
+        if self.delay:
+            entry["delay"] = self.delay
+        if self.step_ms:
+            entry["step"] = self.step_ms / 1000
         return entry
 
 
 _SHAPES: dict[str, Callable[[Fault, Stream, str], Iterable[str]]] = {
     "silent": Fault._silence,
+    "silent-venue": Fault._swallow,
     "delist": Fault._silence,
     "skip": Fault._skip,
     "duplicate": Fault._duplicate,
@@ -240,6 +295,9 @@ _SHAPES: dict[str, Callable[[Fault, Stream, str], Iterable[str]]] = {
     "future-id": Fault._foresee_ids,
     "future-time": Fault._foresee_times,
 }
+_SHAPE_OPENINGS = ("duplicate", "garbage")
+"""Those that treat what a new subscriber gets first like any frame. The others remember something of a stream for all
+its subscribers (and a silence lets nobody begin at all)."""
 
 
 class ActiveFaults:
@@ -257,17 +315,21 @@ class ActiveFaults:
     def remove(self, fault: Fault) -> None:
         self._running.remove(fault)
 
-    def has(self, name: str) -> bool:
-        """Whether a fault of this name runs, for whichever instrument."""
-        return any(fault.name == name for fault in self._running)
+    def of(self, market: MarketType | None) -> list[Fault]:
+        """Those that concern a market; None is the whole host."""
+        return [fault for fault in self._running if fault.concerns(market)]
+
+    def has(self, name: str, market: MarketType | None) -> bool:
+        """Whether a fault of this name runs for a market, for whichever instrument; None is the whole host."""
+        return any(fault.name == name for fault in self.of(market))
 
     def concern(self, market: MarketType, native: str, *names: str) -> bool:
         """Whether a fault of one of these names runs for the instrument."""
         return any(fault.name in names and fault.covers(market, native) for fault in self._running)
 
-    def shape(self, stream: Stream, payload: str) -> Sequence[str]:
-        """The frames that go out in the place of this one."""
+    def shape(self, stream: Stream, payload: str, *, opening: bool = False) -> Sequence[str]:
+        """The frames that go out in the place of this one. ``opening``: one that a new subscriber gets first."""
         payloads = [payload]
         for fault in self._running:
-            payloads = [shaped for each in payloads for shaped in fault.shape(stream, each)]
+            payloads = [shaped for each in payloads for shaped in fault.shape(stream, each, opening=opening)]
         return payloads

@@ -53,8 +53,8 @@ class History:
                 price = bar.open
 
     def bar(self, level: int, start: int) -> Bar | None:
-        """The bar of a level (ms) that opens at ``start``; None before the spec and from
-        the simulator's start on."""
+        """The bar of a level (ms) that opens at ``start``; None before the history and
+        from the simulator's start on."""
         if start >= self._start:
             return None
         found = self._direct[level].get(start)

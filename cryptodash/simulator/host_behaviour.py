@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from cryptodash.core.instruments import MarketType
 from cryptodash.simulator.http_answer import HttpAnswer
+from cryptodash.simulator.instrument import SimulatedInstrument
 from cryptodash.simulator.session import ClientSession
 from cryptodash.simulator.streams import Stream
 
@@ -39,12 +40,22 @@ class HostBehaviour(ABC):
 
     # --- what a dialect may say ---
 
-    def greeted(self, session: ClientSession, query: Mapping[str, str]) -> None:  # noqa: B027 (most venues wait)
+    # A hook and no abstract method: most venues wait for the client to speak, and their dialects leave it out.
+    def greeted(self, session: ClientSession, query: Mapping[str, str]) -> None:  # noqa: B027
         """A connection has opened: the venue may speak first, and begin to watch heartbeats."""
+
+    def rest_market(self, path: str, query: Mapping[str, str]) -> MarketType | None:
+        """The market that a REST request is about, on a host with several; None where it is about all of them. A fault
+        of one market leaves the requests of the others alone."""
+        return None
 
     def deliver(self, session: ClientSession, stream: Stream, payload: str) -> None:
         """One frame to one session."""
         session.push(payload)
+
+    def book_number(self, instrument: SimulatedInstrument) -> int:
+        """The number by which REST names the state of a book, where that is another than the id of its last change."""
+        return 0
 
     def announce_maintenance(self, session: ClientSession) -> None:
         """The venue goes down for maintenance: say so the venue's way, and close."""

@@ -46,6 +46,9 @@ class SimulatedInstrument:
         key = f"{assets.seed}:{spec.exchange}:{spec.native}:{spec.market}"
         self._rng = Random(key)
         self.time = assets.start
+        """How far it has come (ms), by the simulator's clock."""
+        self.clock_step = 0
+        """By how many ms the venue's clock is off; trades and candles are in its time."""
         self._premium = self._rng.randrange(-80, 81)
         self._base_value, self._quote_value = value(spec.asset), value(spec.quote)
         fair = self._fair(assets.start)
@@ -114,19 +117,22 @@ class SimulatedInstrument:
         return self._unit * 5_000 + self.trade_id % 997
 
     def catch_up(self, now: int) -> None:
-        """Bring an instrument nobody watches to ``now`` (ms); a watched one is as of its last step already."""
+        """Bring an instrument nobody watches to ``now`` (ms, by the venue's clock); a watched one is as of its last
+        step already."""
+        now -= self.clock_step
         if self.watched or now <= self.time:
             return
         if now - self.time > 4 * MINUTE:
             self._jump(now - MINUTE)
         while now - self.time > _STRIDE:
-            self.step(self.time + _STRIDE)
-        self.step(now)
+            self._step(self.time + _STRIDE)
+        self._step(now)
 
     def _jump(self, now: int) -> None:
         """Whole minutes at once: bars without single trades, and a new book at the new price."""
+        self.candles.roll(self.time + self.clock_step)
         begin = self.candles.minute.start + MINUTE
-        count = (now - begin) // MINUTE
+        count = (now + self.clock_step - begin) // MINUTE
         fair = self._fair(now)
         old = self.last_price
         reach = max(abs(fair - old) // 4, old // 2_000) + 1
@@ -159,12 +165,16 @@ class SimulatedInstrument:
         self.time = now
 
     def step(self, now: int) -> StepChanges:
-        """Let the market go on until ``now`` (ms) and return what happened."""
+        """Let the market go on until ``now`` (ms, by the venue's clock) and return what happened."""
+        return self._step(now - self.clock_step)
+
+    def _step(self, now: int) -> StepChanges:
         elapsed = max(0, now - self.time)
         self.time = max(self.time, now)
-        changes = self.changes = StepChanges(self.time)
+        venue_time = self.time + self.clock_step
+        changes = self.changes = StepChanges(venue_time)
         closed = self.candles.closed
-        self.candles.roll(self.time)
+        self.candles.roll(venue_time)
         changes.minute_closed = self.candles.closed > closed
         if elapsed:
             self._drift()
@@ -246,10 +256,11 @@ class SimulatedInstrument:
         elif not self.tick_direction.startswith("Zero"):
             self.tick_direction = "Zero" + self.tick_direction
         self.last_price, self.last_size = price, size
-        trade = Trade(self.trade_id, self.time, price, size, buy, self.order_id, self.update_id, self.tick_direction)
+        time = self.time + self.clock_step
+        trade = Trade(self.trade_id, time, price, size, buy, self.order_id, self.update_id, self.tick_direction)
         self.trades.append(trade)
         self.changes.trades.append(trade)
-        self.candles.minute.add(price, size, buy, trade.id)
+        self.candles.add(price, size, buy, trade.id)
 
     def _churn(self, elapsed: int) -> None:
         """Orders come and go behind the best price, most of them near it."""
@@ -272,7 +283,7 @@ class SimulatedInstrument:
                 self._set(side, side.farthest(), 0)
 
     def _set(self, side: Side, key: int, size: int) -> None:
-        """BookChange one level: every change has an id of its own."""
+        """Change one level: every change has an id of its own."""
         self.update_id = self._next_id()
         if self.book_changes is not None:
             self.book_changes.append(BookChange(self.update_id, side.sign, key, side.size(key)))
@@ -294,3 +305,13 @@ class SimulatedInstrument:
     def top(self) -> Top:
         """The best levels now, with the id of the last change of the whole book."""
         return Top(self.update_id, *self._top)
+
+    def shown_top(self) -> Top:
+        """The best levels as frames and REST show them: a bid above the ask under the fault ``crossed``."""
+        top = self.top()
+        return top.crossed() if self.crossed else top
+
+    def shown_levels(self, count: int) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+        """(bids, asks) as frames and REST show them, (price, size), best first: the same."""
+        bids, asks = self.book.levels(count)
+        return ([(self.book.ask + 1, 1), *bids[: count - 1]] if self.crossed else bids), asks

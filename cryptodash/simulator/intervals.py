@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
 
-MINUTE = 60_000
+SECOND = 1_000
+MINUTE = 60 * SECOND
 QUARTER = 15 * MINUTE
 HOUR = 60 * MINUTE
 DAY = 24 * HOUR
 BAR_LENGTHS = (MINUTE, QUARTER, HOUR, DAY)
-"""The bars that are kept; every other interval is put together from them."""
+"""The bars that are kept; every longer interval is put together from them. Bars of a second: ``seconds.py``."""
 
 _WEEK_START = 4 * DAY  # 1970-01-05 was a Monday
 _SPANS = {
+    "1s": SECOND,
     "1m": MINUTE,
     "3m": 3 * MINUTE,
     "5m": 5 * MINUTE,
@@ -29,6 +31,7 @@ _SPANS = {
     "1w": 7 * DAY,
 }
 INTERVALS = (*_SPANS, "1M")
+"""Every interval that there is; a venue that has fewer says so in its dialect."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 

@@ -48,7 +48,8 @@ class SlidingWindow:
 
 @define(eq=False)
 class Ledger:
-    """Counts of one host: everything since the start, and the windows the limits are about."""
+    """Counts of one host: everything since the start, and the windows the limits are about. Times are those of the
+    venue's clock, which is off by ``step_ms``: the windows do not step with it."""
 
     name: str
     limits: HostLimits
@@ -62,6 +63,7 @@ class Ledger:
     most_messages_per_second: int = 0
     most_weight: int = 0
     most_connects: int = 0
+    step_ms: int = 0
     _connects: SlidingWindow = field(init=False)
     _weights: SlidingWindow = field(init=False)
 
@@ -76,7 +78,7 @@ class Ledger:
     def connected(self, now: int) -> bool:
         """Count a connection attempt; False when it is one too many."""
         self.connections += 1
-        recent = self._connects.add(now)
+        recent = self._connects.add(now - self.step_ms)
         self.most_connects = max(self.most_connects, recent)
         if recent > self.limits.connects:
             self.violate(f"{recent} connection attempts in {self.limits.connect_window // 1000} s")
@@ -86,7 +88,7 @@ class Ledger:
     def message(self, window: SlidingWindow, now: int) -> bool:
         """Count a frame a client sent, pings and pongs included; False when it is one too many for its connection."""
         self.messages += 1
-        recent = window.add(now)
+        recent = window.add(now - self.step_ms)
         self.most_messages_per_second = max(self.most_messages_per_second, recent)
         if self.limits.messages is not None and recent > self.limits.messages:
             self.violate(f"{recent} messages in {self.limits.message_window // 1000} s on one connection")
@@ -106,7 +108,7 @@ class Ledger:
         """Count a REST request and return the weight used in the window, this one included."""
         self.requests += 1
         self.weight += weight
-        used = self._weights.add(now, weight)
+        used = self._weights.add(now - self.step_ms, weight)
         self.most_weight = max(self.most_weight, used)
         return used
 

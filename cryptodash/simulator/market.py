@@ -49,6 +49,7 @@ class Market:
         self._by_native = {each.native: each for each in self.specs}
         self._instruments: dict[str, SimulatedInstrument] = {}
         self._ids = Random(f"{assets.seed}:{exchange}:{market}:ids")
+        self._clock_step = 0
         self._shared_id = self._ids.randrange(5 * 10**12, 6 * 10**12)
 
     def spec(self, native: str) -> InstrumentSpec | None:
@@ -63,6 +64,7 @@ class Market:
             if spec is None or not spec.trading:
                 return None
             found = SimulatedInstrument(spec, self._assets, self._next_id(), record=self._record)
+            found.clock_step = self._clock_step
             self._instruments[native] = found
         return found
 
@@ -73,6 +75,13 @@ class Market:
     def all(self) -> list[SimulatedInstrument]:
         """Every traded instrument."""
         return [found for each in self.specs if (found := self.get(each.native)) is not None]
+
+    def step_clock(self, step: int, now: int) -> None:
+        """The venue's clock is off by ``step`` ms from now on; it was ``now`` (ms) until this moment."""
+        self._clock_step = step
+        for instrument in self._instruments.values():
+            instrument.catch_up(now)
+            instrument.clock_step = step
 
     def _next_id(self) -> Callable[[], int]:
         """What counts the book changes of one instrument."""

@@ -12,6 +12,7 @@ import re
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
+from math import inf
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -58,9 +59,11 @@ class Recording:
     """By native name, upper case."""
     tick_sizes: dict[str, str]
     snapshots: dict[str, bytes] = field(factory=dict)
-    """REST order books by native name."""
+    """REST order books by native name: the first of each."""
     limits: dict[str, int] = field(factory=dict)
-    """How many levels a side each of them was asked for."""
+    """How many levels a side they were asked for: of several the fewest, beyond which not all prove anything."""
+    further_snapshots: dict[str, tuple[bytes, ...]] = field(factory=dict)
+    """Those that were taken after the first, oldest first."""
 
     @property
     def streams(self) -> tuple[str, ...]:
@@ -85,10 +88,14 @@ def read_recording(path: Path, *, exchange: str = "", market: str = "", symbols:
     kind = MarketType(market) if market else _market_of(path, reader)
     by_native: dict[str, list[Frame]] = {}
     for frame in frames:
-        by_native.setdefault(reader.native_of(frame.stream), []).append(frame)
+        native = reader.native_of(frame.stream)
+        if native:
+            by_native.setdefault(native, []).append(frame)
     known = {native: split.get(native) or _guess(native) for native in by_native}
     ticks = {native: _tick(reader, own[:200]) for native, own in by_native.items()}
-    snapshots = list(_snapshots(path, reader, known, kind))
+    snapshots: dict[str, list[_Snapshot]] = {}
+    for snapshot in _snapshots(path, reader, known, kind):
+        snapshots.setdefault(snapshot.native, []).append(snapshot)
     return Recording(
         exchange,
         kind,
@@ -96,8 +103,9 @@ def read_recording(path: Path, *, exchange: str = "", market: str = "", symbols:
         frames,
         known,
         ticks,
-        {each.native: each.body for each in snapshots},
-        {each.native: each.limit for each in snapshots},
+        {native: first.body for native, (first, *_) in snapshots.items()},
+        {native: min(each.limit for each in several) for native, several in snapshots.items()},
+        {native: tuple(each.body for each in rest) for native, (_, *rest) in snapshots.items() if rest},
     )
 
 
@@ -121,16 +129,15 @@ class _FileLine(Struct, rename={"direction": "dir", "time": "t"}):
 
 
 _line = Decoder(_FileLine)
-_object = Decoder(dict[str, Any])
 
 
 class _RecordedFrame(NamedTuple):
-    """One recorded frame as it stands in the file, and what it says."""
+    """One recorded frame as it stands in the file, and what it says: None where that is no JSON object or array."""
 
     came_in: bool
     time: float | None
     text: str
-    data: dict[str, Any]
+    data: dict[str, Any] | list[Any] | None
 
 
 def _lines(path: Path) -> Iterator[_RecordedFrame]:
@@ -152,10 +159,19 @@ def _lines(path: Path) -> Iterator[_RecordedFrame]:
 def _read_line(text: bytes, place: str) -> _RecordedFrame:
     try:
         line = _line.decode(text)
-        data = _object.decode(line.raw)
     except _UNREADABLE as error:
         raise ConfigError(f"replay: {place} is not a recorded frame: {_one_line(error)}") from None
-    return _RecordedFrame(line.direction == "in", line.time, line.raw, data)
+    return _RecordedFrame(line.direction == "in", line.time, line.raw, _said(line.raw))
+
+
+def _said(raw: str) -> dict[str, Any] | list[Any] | None:
+    """What a frame says. A venue may send anything (``pong`` as bare text): such a frame is part of the recording, only
+    not of any stream."""
+    try:
+        found = decode(raw)
+    except _UNREADABLE:
+        return None
+    return found if isinstance(found, dict | list) else None
 
 
 def _one_line(error: BaseException) -> str:
@@ -182,7 +198,7 @@ def _read_frames(
 
 def _data_frames(lines: Sequence[_RecordedFrame], reader: IRecordingReader) -> Iterator[Frame]:
     """Data frames with their stream; answers are left out, because a replay gives its own."""
-    requests = [reader.read_request(line.data) for line in lines if not line.came_in]
+    requests = [reader.read_request(line.data) for line in lines if not line.came_in and isinstance(line.data, dict)]
     requested = [name for request in requests if request is not None for name in request.subscribes]
     first = next((line.time for line in lines if line.came_in and line.time is not None), None)
     at = -GAP_WITHOUT_TIMES
@@ -190,7 +206,7 @@ def _data_frames(lines: Sequence[_RecordedFrame], reader: IRecordingReader) -> I
         if not line.came_in:
             continue
         at = max(at, line.time - first) if first is not None and line.time is not None else at + GAP_WITHOUT_TIMES
-        found = reader.read_data(line.data, line.text, requested)
+        found = reader.read_data(line.data, line.text, requested) if line.data is not None else None
         if found is not None:
             yield Frame(at, *found)
 
@@ -223,8 +239,9 @@ def _tick(reader: IRecordingReader, frames: Iterable[Frame]) -> str:
     return format(Decimal(1).scaleb(-places), "f")
 
 
-class _Indexed(Struct):
+class _Indexed(Struct, rename={"time": "t"}):
     url: str
+    time: float | None = None
 
 
 class _Snapshot(NamedTuple):
@@ -234,13 +251,15 @@ class _Snapshot(NamedTuple):
 
 
 def _snapshots(path: Path, reader: IRecordingReader, symbols: Iterable[str], market: MarketType) -> Iterator[_Snapshot]:
-    """Order-book snapshots beside the recording, of its market and year."""
+    """Order-book snapshots beside the recording, of its market and year, in the order in which they were taken: by
+    their times, those without one last and as the index has them."""
     index = path.with_name("rest-index.json")
     if not index.is_file():
         return
     year = re.search(r"(?:19|20)[0-9]{2}", path.name)
     try:
-        for name, entry in decode(index.read_bytes(), type=dict[str, _Indexed]).items():
+        listed = decode(index.read_bytes(), type=dict[str, _Indexed]).items()
+        for name, entry in sorted(listed, key=lambda each: inf if each[1].time is None else each[1].time):
             asked = reader.read_snapshot_request(entry.url)
             if (
                 asked is not None

@@ -97,7 +97,7 @@ class ReplayFactory(WebSocketServerFactory):
 
 
 class ReplayRest(Resource):
-    """Any path: the catalogue, a recorded snapshot (each once: a later one would be out of date),
+    """Any path: the catalogue, the next recorded snapshot (each once: given again it would be out of date),
     or an empty object for a probe."""
 
     isLeaf = True
@@ -105,7 +105,10 @@ class ReplayRest(Resource):
     def __init__(self, recording: Recording, ws: WebSocketResource) -> None:
         super().__init__()
         self._recording = recording
-        self._snapshots = dict(recording.snapshots)
+        self._snapshots = {
+            native: deque((first, *recording.further_snapshots.get(native, ())))
+            for native, first in recording.snapshots.items()
+        }
         self._ws = ws
 
     def render(self, request: Request) -> Any:
@@ -125,11 +128,11 @@ class ReplayRest(Resource):
             return json.dumps({"error": str(error)}).encode()
         if asked is None:
             return b"{}"
-        body = self._snapshots.pop(asked.native, None)
-        if body is None:
+        left = self._snapshots.get(asked.native)
+        if not left:
             request.setResponseCode(503)
             return b'{"error":"no further snapshot in this recording"}'
-        return body
+        return left.popleft()
 
     def _catalogue(self) -> bytes:
         recording = self._recording

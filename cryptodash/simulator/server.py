@@ -27,16 +27,18 @@ from cryptodash.simulator.market import Market
 from cryptodash.simulator.truth import Truth
 from cryptodash.simulator.web import QuietSite, VenueResource
 
+LOOPBACK = "127.0.0.1"
+
 
 class Simulator(MultiService):
-    """Simulated venues on loopback.
+    """Simulated venues, on loopback unless ``interface`` is another.
 
     ``exchanges`` are those to simulate, by default all that have a dialect. Their hosts (``hosts``, by name) listen on
     ``first_port`` and the ports after it: in the order of ``exchanges``, within one spot before perpetual; without
     ``first_port`` each takes a free one. ``listen`` may be called before ``startService``; from then on ``base_urls``
     is filled: (exchange, market) to (WebSocket base URL, REST base URL). ``control_port`` is the number to listen on
-    for ``control`` (0: a free one); the attribute holds the bound one once listening. ``record=True`` keeps the past of
-    the books for ``truth``.
+    for ``control`` (0: a free one), always on loopback; the attribute holds the bound one once listening.
+    ``record=True`` keeps the past of the books for ``truth``.
 
     Raises ``ConfigError`` for a venue without a dialect, ``CannotListenError`` (from ``listen``) for a taken port.
     """
@@ -48,7 +50,7 @@ class Simulator(MultiService):
         *,
         seed: int = 1,
         exchanges: Iterable[str] | None = None,
-        interface: str = "127.0.0.1",
+        interface: str = LOOPBACK,
         first_port: int = 0,
         control_port: int | None = None,
         record: bool = False,
@@ -99,18 +101,17 @@ class Simulator(MultiService):
             return
         for index, host in enumerate(self.hosts.values()):
             site = QuietSite(VenueResource(host, self._reactor), timeout=60)
-            port = self._listen(self._first_port + index if self._first_port else 0, site)
+            port = self._listen(self._first_port + index if self._first_port else 0, site, self._interface)
+            at = f"[{self._interface}]:{port}" if ":" in self._interface else f"{self._interface}:{port}"
             for market in host.markets:
-                self.base_urls[host.exchange, market] = (
-                    f"ws://{self._interface}:{port}",
-                    f"http://{self._interface}:{port}",
-                )
+                self.base_urls[host.exchange, market] = (f"ws://{at}", f"http://{at}")
         if self._control_port is not None:
-            self.control_port = self._listen(self._control_port, control_site(self.faults, self.ledger))
+            # Wherever the hosts are: whoever reaches this port can break them, and the command looks for it here.
+            self.control_port = self._listen(self._control_port, control_site(self.faults, self.ledger), LOOPBACK)
 
-    def _listen(self, number: int, site: Site) -> int:
+    def _listen(self, number: int, site: Site, interface: str) -> int:
         site.noisy = False
-        port = self._reactor.listenTCP(number, site, interface=self._interface)
+        port = self._reactor.listenTCP(number, site, interface=interface)
         self._ports.append(port)
         return int(port.getHost().port)
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 from attrs import define, field
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from cryptodash.core.instruments import MarketType
+from cryptodash.simulator.late import LateQueue
 from cryptodash.simulator.limits import SlidingWindow
 
-_MOST_DELAYED = 20_000
+MOST_UNDER_WAY = 50_000
+"""Frames of one connection that are late at a time. With one more the connection is lost: a frame that is left out
+would be a gap that nobody asked for."""
 
 
 class ClientTransport(Protocol):
@@ -33,10 +36,11 @@ class ClientTransport(Protocol):
 
 @define(eq=False)
 class ClientSession:
-    """One client's connection. Its host makes it and sets everything; times are ms (``opened``) or seconds.
+    """One client's connection. Its host makes it and sets everything; times are seconds that never jump.
 
     ``names`` are the streams it asked for, in order, whether they deliver anything or not. ``frozen``: it never says
-    anything again, though it stays open. ``delay``: seconds by which every frame is late.
+    anything again, though it stays open. ``delay``: seconds by which every frame is late, pings and the close
+    frame too.
     """
 
     reactor: IReactorTime
@@ -44,7 +48,7 @@ class ClientSession:
     market: MarketType
     path: str
     number: int
-    opened: int
+    opened: float
     heard: float
     """When the last frame of the client came."""
     traffic: SlidingWindow
@@ -58,31 +62,55 @@ class ClientSession:
     pinged: float | None = None
     """When the ping was sent that has no pong yet."""
     _timers: list[IDelayedCall] = field(factory=list)
-    _delayed: deque[tuple[float, str]] = field(factory=deque)
+    _wire: LateQueue = field(init=False)
+    _streams: dict[str, LateQueue] = field(factory=dict)
+
+    def __attrs_post_init__(self) -> None:
+        self._wire = LateQueue(self.reactor, self.later)
 
     def push(self, text: str) -> None:
         """Send a frame, ``delay`` seconds late but never before an earlier one."""
-        if self.frozen or not self.is_open:
-            return
-        if not self.delay and not self._delayed:
-            self.transport.send(text)
-        elif len(self._delayed) < _MOST_DELAYED:
-            # When the delay ends, what comes then goes out with the last of the late frames, not before it.
-            due = max(self.reactor.seconds() + self.delay, self._delayed[-1][0] if self._delayed else 0.0)
-            if not self._delayed:
-                self.later(self.delay, self._release)
-            self._delayed.append((due, text))
+        if self.delay or self._wire:
+            self.in_order(partial(self._send, text))
+        else:
+            self._send(text)
 
-    def _release(self) -> None:
-        delayed, now = self._delayed, self.reactor.seconds()
-        while delayed and delayed[0][0] <= now and self.is_open:
-            _, text = delayed.popleft()
-            if not self.frozen:
-                self.transport.send(text)
-        if delayed and self.is_open:
-            self.later(max(0.0, delayed[0][0] - now), self._release)
+    def _send(self, text: str) -> None:
+        if self.is_open and not self.frozen:
+            self.transport.send(text)
+
+    def in_order(self, act: Callable[[], None]) -> None:
+        """Do something that a client notices when the frames that are under way have come: nothing overtakes another on
+        one connection."""
+        if self.delay or self._wire:
+            self._put(self._wire, self.delay, act)
+        else:
+            act()
+
+    def is_late(self, name: str) -> bool:
+        """Whether frames of a stream are under way that alone is late."""
+        return bool(self._streams.get(name))
+
+    def do_late(self, name: str, delay: float, act: Callable[[], None]) -> None:
+        """Do something for one of its streams, which alone is ``delay`` seconds late: after what is late of the stream
+        already. The other streams go on."""
+        queue = self._streams.get(name)
+        if queue is None:
+            queue = self._streams[name] = LateQueue(self.reactor, self.later)
+        self._put(queue, delay, act)
+
+    def _put(self, queue: LateQueue, delay: float, act: Callable[[], None]) -> None:
+        if not self.is_open or self.frozen:
+            return
+        if len(self._wire) + sum(map(len, self._streams.values())) >= MOST_UNDER_WAY:
+            self.transport.abort()
+        else:
+            queue.put(delay, act)
 
     def close(self, code: int, reason: str) -> None:
+        self.in_order(partial(self._close, code, reason))
+
+    def _close(self, code: int, reason: str) -> None:
         if self.is_open and not self.frozen:
             self.transport.close(code, reason)
 
@@ -97,3 +125,5 @@ class ClientSession:
         for call in self._timers:
             if call.active():
                 call.cancel()
+        for queue in (self._wire, *self._streams.values()):
+            queue.clear()

@@ -16,7 +16,7 @@ class StreamFeed(Protocol):
     """Makes one stream's frames."""
 
     def opening(self, now: int) -> Sequence[str]:
-        """What a new subscriber gets first; nothing on most venues."""
+        """What a new subscriber gets first; nothing on most venues. The dialect sends it, ``subscribe`` does not."""
 
     def frames(self, now: int) -> Sequence[str]:
         """What is to be sent now (ms); asked once after each step of the instrument."""
@@ -27,7 +27,7 @@ class Stream:
     """One stream with its subscribers.
 
     ``kind`` is ``quote``, ``trade``, ``book``, ``candle``, ``ticker``, ``mark`` or ``sweep``. ``instrument`` is None
-    for a stream that is about a whole market.
+    for a stream that is about a whole market. ``delay``: seconds by which its frames alone are late.
     """
 
     name: str
@@ -36,6 +36,7 @@ class Stream:
     instrument: SimulatedInstrument | None
     feed: StreamFeed
     sessions: list[ClientSession] = field(factory=list)
+    delay: float = 0.0
 
     @property
     def native(self) -> str:

@@ -151,7 +151,7 @@ class Truth:
     ) -> list[CandleTruth]:
         """The last bars, oldest first, the running one last."""
         instrument = self.instrument(exchange, market, symbol)
-        spec, running = instrument.spec, instrument.candles.minute.start
+        spec, running = instrument.spec, instrument.candles.running
         bars = instrument.candles.candles(interval, None, running, limit)
         price = spec.price
         return [

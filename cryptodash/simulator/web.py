@@ -41,17 +41,18 @@ class VenueResource(Resource):
         }
         answer = self._host.rest(path, query)
         body = _answer(request, answer.status, answer.body, answer.headers)
-        if not self._host.delay:
+        delay = self._host.rest_delay(path, query)
+        if not delay:
             return body
-        self._later(request, body)
+        self._later(request, body, delay)
         return NOT_DONE_YET
 
-    def _later(self, request: Request, body: bytes) -> None:
+    def _later(self, request: Request, body: bytes, delay: float) -> None:
         def finish() -> None:
             request.write(body)
             request.finish()
 
-        call = self._host.reactor.callLater(self._host.delay, finish)
+        call = self._host.reactor.callLater(delay, finish)
         request.notifyFinish().addBoth(lambda _: call.cancel() if call.active() else None)
 
 

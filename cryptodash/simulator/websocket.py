@@ -42,6 +42,10 @@ class VenueProtocol(WebSocketServerProtocol):
 
     def onPing(self, payload: bytes) -> None:
         if self.session is not None and not self.session.frozen and self.factory.host.count_message(self.session):
+            self.session.in_order(lambda: self._pong(payload))
+
+    def _pong(self, payload: bytes) -> None:
+        if self.session is not None and not self.session.frozen and self.state == self.STATE_OPEN:
             self.sendPong(payload)
 
     def onPong(self, payload: bytes) -> None:

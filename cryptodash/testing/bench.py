@@ -71,6 +71,8 @@ class Bench:
         self.fetches: list[RestRequest] = []
         self.listings: list[RestRequest] = []
         """Catalogues the engine wants to be read again."""
+        self.probes: list[RestRequest] = []
+        """Requests for the venue's time."""
         self.events: list[Publication] = []
         self.connects: list[float] = []
 
@@ -158,7 +160,8 @@ class Bench:
                 self.gone.append((server, output.why))
                 self.carry_out(self.engine.closed(output.connection, Closed("local")))
             elif isinstance(output, Fetch):
-                (self.listings if output.request.purpose is Purpose.CATALOGUE else self.fetches).append(output.request)
+                asked = {Purpose.CATALOGUE: self.listings, Purpose.PROBE: self.probes}
+                asked.get(output.request.purpose, self.fetches).append(output.request)
             else:
                 self.events.append(output)
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from attrs import evolve, frozen
 from zope.interface import implementer
@@ -22,8 +23,9 @@ from cryptodash.core.instruments import Catalogue, Instrument, MarketType, Symbo
 from cryptodash.core.numbers import Number, positive
 from cryptodash.core.topics import Channel, Topic
 from cryptodash.exchanges.adapter.book_rules import BookRules, Chaining, SnapshotSource
-from cryptodash.exchanges.adapter.decode import MAX_NAME, symbol
-from cryptodash.exchanges.adapter.messages import BadFrame, Bar, Depth, Message, Reader, Readers
+from cryptodash.exchanges.adapter.decode import MAX_NAME, sending_time, symbol
+from cryptodash.exchanges.adapter.elements import kept
+from cryptodash.exchanges.adapter.messages import BadFrame, Bar, Depth, Message, Quote, Reader, Readers, SendingTime
 from cryptodash.exchanges.adapter.plan import Part, Plan, Poll, Purpose, RestRequest, StreamSpec
 from cryptodash.exchanges.adapter.venue import Endpoint, Hosts, IVenue, Limits, Rate, RestLimits
 from cryptodash.testing import wire
@@ -49,7 +51,8 @@ class Habits:
 
     ``one_channel``: a request names one channel, and its symbols. ``one_depth``: two depths of a symbol never share a
     connection. ``heartbeats``: every connection subscribes to a stream of them. ``text_ping``: the heartbeat is no
-    JSON.
+    JSON. ``timed``: heartbeats tell the time on connections that carry nothing else that does. ``seeds``: quotes come
+    only as they change, and REST has the last.
     """
 
     books: BookRules | None = None
@@ -57,6 +60,8 @@ class Habits:
     one_depth: bool = False
     heartbeats: bool = False
     text_ping: bool = False
+    timed: bool = False
+    seeds: bool = False
 
 
 @implementer(IVenue)
@@ -78,7 +83,13 @@ class MadeUpVenue:
         self._habits = habits or Habits()
         standing = [StreamSpec(key, "heartbeat:", frozenset(), batch="heartbeat") for key in ("spot", "perp")]
         self.endpoints: Mapping[str, Endpoint] = {
-            spec.endpoint: Endpoint(spec.endpoint, market, "/ws", (spec,) if self._habits.heartbeats else ())
+            spec.endpoint: Endpoint(
+                spec.endpoint,
+                market,
+                "/ws",
+                (spec,) if self._habits.heartbeats else (),
+                spec if self._habits.timed else None,
+            )
             for spec, market in zip(standing, self.markets, strict=True)
         }
         self.limits: Mapping[str, Limits] = dict.fromkeys(self.endpoints, limits)
@@ -110,7 +121,9 @@ class MadeUpVenue:
 
     def _ticker_plan(self, endpoint: str, instrument: Instrument, topic: Topic) -> Plan:
         day = self._spec(endpoint, "day", instrument, frozenset({Part.LAST, Part.STATS}))
-        streams = [self._spec(endpoint, "quote", instrument, frozenset({Part.QUOTE})), evolve(day, promise=2.0)]
+        quotes = self._spec(endpoint, "quote", instrument, frozenset({Part.QUOTE}))
+        seed = instrument.native if self._habits.seeds else ""
+        streams = [evolve(quotes, seed=seed), evolve(day, promise=2.0)]
         polls: tuple[Poll, ...] = ()
         if topic.market is PERPETUAL:
             streams.append(evolve(self._spec(endpoint, "mark", instrument, frozenset({Part.MARK})), promise=1.0))
@@ -157,6 +170,13 @@ class MadeUpVenue:
             raise BadFrame("unknown", f"stream {stream.name[:MAX_NAME]}")
         return wire.reader(stream.instrument)
 
+    def sending_time(self, stream: StreamSpec) -> SendingTime | None:
+        """A bar has a time of its opening, and another; a book's snapshot is an old state."""
+        kind = stream.name.partition(":")[0]
+        if kind == "candle":
+            return _SENT
+        return _time_of_change if kind.startswith("book") else _TIME
+
     def read(self, endpoint: str, frame: bytes, readers: Readers) -> Sequence[Message]:
         return wire.read(frame, readers)
 
@@ -164,8 +184,11 @@ class MadeUpVenue:
         return (RestRequest(Purpose.CATALOGUE, market, "/instruments"),)
 
     def read_catalogue(self, request: RestRequest, body: bytes) -> tuple[Sequence[Instrument], RestRequest | None]:
-        with wire.checked():
-            return [make_instrument(request.market, *_symbol(each)) for each in json.loads(body)], None
+        def read(pair: object) -> Instrument:
+            with wire.checked():
+                return make_instrument(request.market, *_symbol(pair))
+
+        return kept(_listed(body), read, lambda pair: pair), None
 
     def snapshot_request(self, topic: Topic, instrument: Instrument, depth: int) -> RestRequest | None:
         if self.book_rules[topic.market].snapshots is SnapshotSource.STREAM:
@@ -185,14 +208,25 @@ class MadeUpVenue:
         return RestRequest(Purpose.CANDLES, topic.market, f"/candles/{native}", topic=topic, native=native, limit=limit)
 
     def read_candles(self, request: RestRequest, body: bytes) -> Sequence[Bar]:
-        with wire.checked():
-            return [_bar(*row) for row in json.loads(body)]
+        return kept(_listed(body), _bar, lambda row: row[0])
 
     def read_poll(self, request: RestRequest, body: bytes) -> Sequence[Message]:
-        return [wire.body_reader(body)]
+        return wire.body_messages(body)
+
+    def seed_request(self, market: MarketType, seeds: Sequence[str]) -> RestRequest | None:
+        return RestRequest(Purpose.SEED, market, "/quotes", (("symbols", ",".join(seeds)),))
+
+    def read_seed(self, request: RestRequest, body: bytes) -> Sequence[tuple[str, Message]]:
+        """Bid and ask by native name."""
+        with wire.checked():
+            return kept(json.loads(body).items(), _seed, lambda each: each[0])
 
     def probe_request(self, market: MarketType) -> RestRequest:
         return RestRequest(Purpose.PROBE, market, "/time")
+
+    def read_probe(self, request: RestRequest, body: bytes) -> int | None:
+        with wire.checked():
+            return wire.as_time(json.loads(body))
 
     def rest_error(self, status: int, headers: Mapping[str, str], body: bytes) -> tuple[str, str, float | None] | None:
         """420 is how it bans an address for a quarter of an hour."""
@@ -204,16 +238,38 @@ class MadeUpVenue:
 _is_name = re.compile(r"(?:(?:quote|day|trade|candle|mark|book[0-9]*):[^:]{1,100}|heartbeat:)").fullmatch
 
 
-def _symbol(text: str) -> Symbol:
-    found = symbol(*text.split("-"))
-    if found is None:
-        raise BadFrame("schema", f"no pair: {text[:MAX_NAME]!r}")
+_TIME, _SENT = sending_time("t"), sending_time("sent")
+
+
+def _seed(row: tuple[str, tuple[str, str]]) -> tuple[str, Message]:
+    native, (bid, ask) = row
+    one = Number("1")
+    return native, Quote("", positive(bid), one, positive(ask), one, None, None)
+
+
+def _time_of_change(frame: bytes) -> int | None:
+    return None if json.loads(frame)["snapshot"] else _TIME(frame)
+
+
+def _listed(body: bytes) -> list[Any]:
+    found = json.loads(body)
+    if not isinstance(found, list):
+        raise BadFrame("schema", "not a list")
     return found
 
 
-def _bar(time: object, text: str) -> Bar:
-    close = positive(text)
-    return Bar("", wire.as_time(time), close, close, close, close, Number("1"))
+def _symbol(pair: Any) -> Symbol:
+    found = symbol(*pair.split("-"))
+    if found is None:
+        raise BadFrame("schema", f"no pair: {pair[:MAX_NAME]!r}")
+    return found
+
+
+def _bar(row: Any) -> Bar:
+    with wire.checked():
+        time, text = row
+        close = positive(text)
+        return Bar("", wire.as_time(time), close, close, close, close, Number("1"))
 
 
 def _single(spec: StreamSpec) -> Plan:

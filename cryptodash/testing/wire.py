@@ -16,6 +16,7 @@ from cryptodash.core.events import Level, Side
 from cryptodash.core.instruments import Instrument
 from cryptodash.core.numbers import Number, positive, unsigned
 from cryptodash.exchanges.adapter.decode import MAX_NAME, MAX_TIME_MS, in_base, read_data
+from cryptodash.exchanges.adapter.elements import kept
 from cryptodash.exchanges.adapter.messages import (
     Ack,
     BadFrame,
@@ -117,9 +118,12 @@ def trade(native: str, number: int, price: str, time: int) -> bytes:
     return _write({"kind": "trade", "stream": f"trade:{native}", "n": number, "price": price, "t": time})
 
 
-def candle(native: str, time: int, close: str, closed: bool | None = False) -> bytes:
-    """A bar of one minute; ``closed`` None: the venue has no such flag."""
-    return _write({"kind": "candle", "stream": f"candle:{native}", "t": time, "close": close, "closed": closed})
+def candle(
+    native: str, time: int, close: str, closed: bool | None = False, *, sent: int | None = None, volume: str = "1"
+) -> bytes:
+    """A bar of one minute; ``closed`` None: the venue has no such flag. ``sent``: when the venue wrote the frame."""
+    said = {"t": time, "close": close, "closed": closed, "sent": sent, "volume": volume}
+    return _write({"kind": "candle", "stream": f"candle:{native}", **said})
 
 
 def book(
@@ -191,16 +195,26 @@ def reader(instrument: Instrument | None) -> Reader:
     def read_frame(stream: str, frame: bytes) -> Sequence[Message]:
         with checked():
             said = _decoded(frame)
+            if said["kind"] == "sweep":
+                return _sweep(stream, said)
             return [_DATA[said["kind"]](stream, said, size)]
 
     return read_frame
 
 
 def body_reader(body: bytes) -> Message:
+    """What a REST body says, which is one thing. Raises ``BadFrame``."""
+    return body_messages(body)[0]
+
+
+def body_messages(body: bytes) -> Sequence[Message]:
     """What a REST body says. Raises ``BadFrame``."""
     with checked():
         said = _decoded(body)
-        return _DATA[said["kind"]](str(said.get("stream", ""))[:MAX_NAME], said, lambda text: unsigned(str(text)))
+        stream = str(said.get("stream", ""))[:MAX_NAME]
+        if said["kind"] == "sweep":
+            return _sweep(stream, said)
+        return [_DATA[said["kind"]](stream, said, lambda text: unsigned(str(text)))]
 
 
 @contextmanager
@@ -256,7 +270,8 @@ def _trade(stream: str, said: Mapping[str, Any], size: Size) -> Message:
 def _candle(stream: str, said: Mapping[str, Any], size: Size) -> Message:
     close = positive(str(said["close"]))
     closed = None if said["closed"] is None else bool(said["closed"])
-    return Bar(stream, _at(said), close, close, close, close, Number(size("1")), closed)
+    sent = None if said.get("sent") is None else as_time(said["sent"])
+    return Bar(stream, _at(said), close, close, close, close, Number(size(said.get("volume", "1"))), closed, sent)
 
 
 def _book(stream: str, said: Mapping[str, Any], size: Size) -> Message:
@@ -270,10 +285,14 @@ def _book(stream: str, said: Mapping[str, Any], size: Size) -> Message:
     return Depth(stream, snapshot, first, last, previous, bids, asks, _time(said), checksum=check)
 
 
-def _sweep(stream: str, said: Mapping[str, Any], size: Size) -> Message:
+def _sweep(stream: str, said: Mapping[str, Any]) -> Sequence[Message]:
     at = _at(said)
-    rows = [SweepRow(native, None, Stats("", at, last=positive(last)), None) for native, last in said["rows"].items()]
-    return SweepRows(stream, rows)
+
+    def read(row: tuple[str, str]) -> SweepRow:
+        return SweepRow(row[0], None, Stats("", at, last=positive(row[1])), None)
+
+    rows = kept(said["rows"].items(), read, lambda row: row[0])
+    return rows.told(stream, [SweepRows(stream, rows)])
 
 
 _DATA: Mapping[str, Callable[[str, Mapping[str, Any], Size], Message]] = {
@@ -286,7 +305,6 @@ _DATA: Mapping[str, Callable[[str, Mapping[str, Any], Size], Message]] = {
     "trade": _trade,
     "candle": _candle,
     "book": _book,
-    "sweep": _sweep,
     "heartbeat": lambda stream, said, size: Heartbeat(_time(said)),
 }
 

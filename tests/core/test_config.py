@@ -6,6 +6,7 @@ from cryptodash.core.config import SETTINGS, Config
 from cryptodash.core.errors import ConfigError
 from cryptodash.core.layers import Layer, load
 from cryptodash.core.settings import parse_levels
+from cryptodash.options import RunOptions
 
 VENUES = ("binance", "bybit")
 SEED_ENV = {
@@ -99,7 +100,10 @@ def test_listen_addresses(text: str, endpoint: str) -> None:
         ({"TLS_CERT": "/a.pem"}, "both or neither"),
         ({"TLS_CERT": "/a", "TLS_KEY": "/b", "BIND_ADDR": "unix:/x"}, "host:port"),
         ({"AUTH_TOKEN": "secret"}, "not built yet"),
-        ({"HTTPS_PROXY": "socks5://x:1"}, "http://"),
+        ({"HTTPS_PROXY": "ftp://x:1"}, "http://"),
+        ({"https_proxy": "ftp://x:1"}, "http://"),
+        ({"CRYPTODASH_HTTPS_PROXY": "socks5://x:1"}, "not supported; allowed is http://"),
+        ({"CRYPTODASH_HTTPS_PROXY": "socks5://x:1", "DEMO": "true"}, "not supported"),
         ({"ALLOWED_ORIGINS": "example.org"}, "https://example.org"),
     ],
 )
@@ -157,3 +161,62 @@ def test_every_documented_default_is_the_real_one(setting: object) -> None:
     default = setting.default  # type: ignore[attr-defined]
     name = setting.name  # type: ignore[attr-defined]
     assert made(**{name: default}) == Config()
+
+
+@pytest.mark.parametrize("text", ["proxy.corp:3128", "http://proxy.corp:3128", "https://user:word@proxy.corp:3128"])
+@pytest.mark.parametrize("name", ["HTTPS_PROXY", "https_proxy", "CRYPTODASH_HTTPS_PROXY"])
+@pytest.mark.parametrize("demo", ["true", "false"])
+def test_a_proxy_is_taken_as_other_programs_take_it(name: str, text: str, demo: str) -> None:
+    config = made(**{name: text}, DEMO=demo)
+    assert config.https_proxy == text
+    assert config.warnings == ()
+
+
+def test_our_name_of_the_proxy_beats_the_common_ones_and_capitals_beat_small_letters() -> None:
+    assert made(CRYPTODASH_HTTPS_PROXY="a", HTTPS_PROXY="b", https_proxy="c").https_proxy == "a"
+    assert made(HTTPS_PROXY="b", https_proxy="c").https_proxy == "b"
+
+
+@pytest.mark.parametrize("name", ["HTTPS_PROXY", "https_proxy"])
+@pytest.mark.parametrize("demo", ["true", "false"])
+def test_a_socks_proxy_of_the_environment_is_warned_of(name: str, demo: str) -> None:
+    config = made(**{name: "socks5h://me:hunter2@127.0.0.1:1080"}, DEMO=demo)
+    assert config.https_proxy == ""
+    (warning,) = config.warnings
+    assert f"{name} (environment)" in warning and "not supported" in warning
+    assert "hunter2" not in warning
+
+
+def test_where_one_proxy_of_the_environment_is_socks_the_next_name_counts() -> None:
+    config = made(HTTPS_PROXY="socks5h://127.0.0.1:1080", https_proxy="proxy.corp:3128")
+    assert config.https_proxy == "proxy.corp:3128"
+    layers = [Layer("environment", {"HTTPS_PROXY": "socks5://x"}), Layer(".env", {"HTTPS_PROXY": "p:1"}, own=True)]
+    assert load(layers, VENUES).https_proxy == "p:1"
+
+
+@pytest.mark.parametrize("origin", [".env", "command line"])
+def test_a_socks_proxy_that_only_we_can_be_meant_by_is_refused(origin: str) -> None:
+    with pytest.raises(ConfigError, match="not supported"):
+        load([Layer(origin, {"HTTPS_PROXY": "socks5://x:1"}, own=True)], VENUES)
+
+
+def test_the_command_line_is_ours_entirely() -> None:
+    options = RunOptions()
+    options.parseOptions(["--https-proxy", "socks5://x:1"])
+    with pytest.raises(ConfigError, match=r"HTTPS_PROXY .command line.*not supported"):
+        load([options.layer()], VENUES)
+
+
+@pytest.mark.parametrize("text", ["ftp://me:hunter2@x", "http://p:99999", "nonsense nonsense"])
+def test_no_proxy_of_the_environment_keeps_a_demo_from_starting(text: str) -> None:
+    config = made(HTTPS_PROXY=text, DEMO="true")
+    assert config.https_proxy == ""
+    (warning,) = config.warnings
+    assert "HTTPS_PROXY" in warning and "hunter2" not in warning
+    with pytest.raises(ConfigError, match="HTTPS_PROXY"):
+        made(HTTPS_PROXY=text)
+
+
+@pytest.mark.parametrize("name", ["NO_PROXY", "no_proxy", "CRYPTODASH_NO_PROXY"])
+def test_hosts_without_the_proxy_are_taken_as_they_are(name: str) -> None:
+    assert made(**{name: "localhost, .corp,10.0.0.0/99"}).no_proxy == "localhost, .corp,10.0.0.0/99"

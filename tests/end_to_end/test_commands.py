@@ -10,17 +10,15 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from time import monotonic
-from urllib.error import HTTPError
-from urllib.request import ProxyHandler, build_opener
 
 import pytest
 
+from tests.end_to_end.processes import Process, direct, environment, get, run
+
 ROOT = Path(__file__).resolve().parent.parent.parent
-TWISTD = (sys.executable, "-c", "from twisted.scripts.twistd import run; run()")
 SEED_ENV = """RUST_LOG=info,crypto_dash=debug
 BIND_ADDR=0.0.0.0:8080
 ENABLE_REDIS=false
@@ -28,92 +26,6 @@ REDIS_URL=redis://127.0.0.1:6379
 EXCHANGES=binance,bybit
 BOOK_DEPTH_DEFAULT=50
 """
-NO_WAY_OUT = "http://127.0.0.1:9"
-"""A proxy that is not there: tests must not reach the real venues."""
-
-direct = build_opener(ProxyHandler({})).open
-
-
-def environment(**values: str) -> dict[str, str]:
-    kept = {
-        name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG", "COVERAGE_PROCESS_START")
-    }
-    return {**kept, "PYTHONUNBUFFERED": "1", "HTTPS_PROXY": NO_WAY_OUT, **values}
-
-
-def run(*arguments: str, cwd: Path, **values: str) -> subprocess.CompletedProcess[str]:
-    """A command that ends by itself."""
-    return subprocess.run(
-        [*TWISTD, *arguments],
-        cwd=cwd,
-        env=environment(**values),
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
-
-
-class Process:
-    """A running twistd: its log lines as they come, and its end."""
-
-    def __init__(self, *arguments: str, cwd: Path, **values: str) -> None:
-        self.cwd = cwd
-        self.lines: list[str] = []
-        self._news = threading.Condition()
-        self._process = subprocess.Popen(
-            [*TWISTD, *arguments],
-            cwd=cwd,
-            env=environment(**values),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-
-    def _read(self) -> None:
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
-            with self._news:
-                self.lines.append(line.rstrip())
-                self._news.notify_all()
-        with self._news:
-            self._news.notify_all()
-
-    def line(self, pattern: str, seconds: float = 15.0) -> re.Match[str]:
-        """The first line that matches, waited for."""
-
-        def found() -> re.Match[str] | None:
-            return next((match for each in self.lines if (match := re.search(pattern, each))), None)
-
-        with self._news:
-            assert self._news.wait_for(lambda: found() is not None, seconds), f"no line {pattern!r} in:\n" + "\n".join(
-                self.lines
-            )
-            match = found()
-        assert match is not None
-        return match
-
-    def port(self) -> int:
-        return int(self.line(r"cryptodash.service#info. listening on .*:(\d+)").group(1))
-
-    def signal(self, number: int) -> None:
-        self._process.send_signal(number)
-
-    def ended(self, seconds: float) -> int:
-        """The exit code; fails after the time."""
-        code = self._process.wait(seconds)
-        self._reader.join(5)
-        return code
-
-    def kill(self) -> None:
-        if self._process.poll() is None:
-            self._process.kill()
-            self._process.wait(5)
-        self._reader.join(5)
-        assert self._process.stdout is not None
-        self._process.stdout.close()
 
 
 @pytest.fixture
@@ -122,15 +34,6 @@ def processes() -> Iterator[list[Process]]:
     yield started
     for process in started:
         process.kill()
-
-
-def get(port: int, path: str) -> tuple[int, Mapping[str, object]]:
-    try:
-        with direct(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
-            return answer.status, json.load(answer)
-    except HTTPError as error:
-        with error:
-            return error.code, json.load(error)
 
 
 def silent_client(port: int) -> socket.socket:
@@ -215,6 +118,10 @@ def test_a_taken_port_ends_the_process_with_one_line_and_no_pid_file(how: str, t
         (("replay", "missing.jsonl"), {}, "cannot be read"),
         (("fault", "binance"), {}, "EXCHANGE NAME"),
         (("fault", "--control-port", "9", "binance", "drop"), {}, "no simulator answers on control port 9"),
+        (("fault", "binance", "slow", "--delay", "x"), {}, "--delay: 'x' is not allowed; allowed is a number"),
+        (("fault", "binance", "slow", "--delay"), {}, "option --delay requires argument; allowed here are --"),
+        (("fault", "binance", "slow", "--colour"), {}, "option --colour not recognized; allowed here are --"),
+        (("fault", "--control-port", "9", "--spot", "--perpetual", "stop"), {}, "--spot and --perpetual do not go"),
         (("simulate", "--exchanges", "okx"), {}, "allowed are binance, bybit"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,
@@ -336,6 +243,11 @@ def test_a_person_can_break_the_demo_and_watch(tmp_path: Path, processes: list[P
     assert json.loads(started.stdout)["started"]["symbol"] == "BTC-USDT"
     listed = json.loads(run("cryptodash", "fault", "--control-port", control, "list", cwd=tmp_path).stdout)
     assert [fault["fault"] for fault in listed["active"]] == ["silent"]
+    words = ("binance", "slow", "30", "--stream", "btcusdt@trade", "--delay", "2.5", "--control-port", control)
+    slow = json.loads(run("cryptodash", "fault", *words, cwd=tmp_path).stdout)["started"]
+    assert (slow["stream"], slow["delay"]) == ("btcusdt@trade", 2.5)
+    words = ("bybit", "clock", "--step", "-1.5", "--control-port", control)
+    assert json.loads(run("cryptodash", "fault", *words, cwd=tmp_path).stdout)["started"]["step"] == -1.5
     refused = run("cryptodash", "fault", "--control-port", control, "binance", "nonsense", cwd=tmp_path)
     assert refused.returncode == 1
     assert "silent-venue" in refused.stderr

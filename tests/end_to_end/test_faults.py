@@ -222,6 +222,7 @@ class Case:
     before: tuple[tuple[str, str | None, float], ...] = ()
     holds: bool = False
     patience: int = 8_000
+    delay: float | None = None
 
     @property
     def title(self) -> str:
@@ -280,7 +281,16 @@ CASES = (
     ),
     Case("future-id", 8.0, UNHARMED, (), symbol=True),
     Case("future-time", 8.0, UNHARMED, (), symbol=True),
-    Case("slow", 4.0, UNHARMED, (), (("stale", "silent"),), patience=10_000),
+    Case("slow", 4.0, UNHARMED, (), (("stale", "silent"),), patience=10_000, delay=1.0),
+    Case("slow", 4.0, UNHARMED, (), (("stale", "silent"),), patience=10_000, delay=1.0, symbol=True),
+    Case(
+        "slow",
+        8.0,
+        both("stale", "late"),
+        also=(("stale", "silent"), ("resyncing", "silent")),
+        within=7.0,
+        delay=3.0,
+    ),
     Case("maintenance", 3.0, both("stale", "maintenance"), ALL, RESYNC, within=1.0, holds=True, recovers=25.0),
     Case("cut24h", 5.0, both("stale", "maintenance"), ALL, RESYNC, within=5.0),
     Case(
@@ -324,7 +334,8 @@ def go_through(world: Any, case: Case, venue: str, expected: States | None) -> N
     since = world.now
     for fault, symbol, seconds in case.before:
         world.simulator.faults.start(venue, fault, symbol, seconds)
-    world.simulator.faults.start(venue, case.fault, "BTC-USDT" if case.symbol else None, case.seconds)
+    hit_symbol = "BTC-USDT" if case.symbol else None
+    world.simulator.faults.start(venue, case.fault, hit_symbol, case.seconds, delay=case.delay)
     end = since + round(case.seconds * 1000)
 
     if expected is not None:
@@ -421,6 +432,45 @@ def test_before_a_connection_is_cut_another_has_taken_over_and_nothing_is_missed
     world.run(53)
     assert {name: world.oracle.seen(name, since) for name in names if world.oracle.seen(name, since)} == {}
     assert sum(each.connections for each in world.simulator.ledger.by_host.values()) >= 6
+    nothing_wrong(world)
+
+
+class SetClock:
+    """The network's clocks, with a wall clock of its own."""
+
+    def __init__(self, network: MemoryNetwork) -> None:
+        self.monotonic = network.monotonic
+        self._network = network
+        self.ahead_ms = 0
+
+    def wall_ms(self) -> int:
+        return self._network.wall_ms() + self.ahead_ms
+
+
+@pytest.mark.parametrize("step", [-3600.0, -60.0, 60.0, 3600.0])
+def test_a_wall_clock_that_is_set_changes_nothing_but_the_times_we_write(
+    make_world: Callable[..., Any], step: float
+) -> None:
+    clocks: list[SetClock] = []
+
+    def make_clock(network: MemoryNetwork) -> SetClock:
+        clocks.append(SetClock(network))
+        return clocks[-1]
+
+    world = make_world(*(each for each in everything() if each["channel_type"] != "trade"), clock=make_clock)
+    names = list(world.states())
+    assert is_good(world, names)
+    clocks[0].ahead_ms = round(step * 1000)
+    since, before = world.now, len(world.messages)
+    world.run(20)
+    assert {name: world.oracle.seen(name, since) for name in names if world.oracle.seen(name, since)} == {}
+    assert sum(each["type"] == "order_book_delta" for each in world.messages[before:]) > 500
+    world.simulator.faults.start("binance", "silent-venue")
+    world.oracle.patience = 8_000
+    silent = [name for name in names if name.startswith("binance") and "candle" not in name]
+    world.run_until(lambda: all(world.states()[name][0] == "stale" for name in silent), 6)
+    world.simulator.faults.stop()
+    world.run_until(lambda: is_good(world, names), 20)
     nothing_wrong(world)
 
 

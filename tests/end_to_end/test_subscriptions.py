@@ -207,7 +207,7 @@ async def test_a_symbol_is_taken_at_its_word_until_the_catalogue_comes(start: An
         DEMO="true",
         EXCHANGES="binance",
         wait=False,
-        prepare=lambda simulator: simulator.faults.start("binance", "slow", seconds=60),
+        prepare=lambda simulator: simulator.faults.start("binance", "slow", seconds=60, delay=2),
     )
     client = await running.connect()
     client.subscribe(channel("ticker"), channel("trade", symbol="NO-SUCH"), channel("ticker", symbol="BTCUSDT"))

@@ -12,6 +12,7 @@ from typing import Any
 from autobahn.twisted.websocket import WebSocketClientFactory, WebSocketClientProtocol
 
 from cryptodash.core.layers import Layer, load
+from cryptodash.core.time import Clock
 from cryptodash.exchanges.adapter.venue import IVenue
 from cryptodash.service import StandIn, build
 from cryptodash.simulator.server import Simulator
@@ -39,7 +40,7 @@ class Listener(WebSocketClientProtocol):
 
 class World:
     """``oracle`` is the module of that name. ``lifetime``: seconds after which Binance cuts connections, if not a day.
-    Settings are those of the environment."""
+    ``clock``: the server's, made from the network, whose own is the venues'. Settings are those of the environment."""
 
     def __init__(
         self,
@@ -48,6 +49,7 @@ class World:
         *,
         venues: Sequence[IVenue] | None = None,
         lifetime: float | None = None,
+        clock: Callable[[MemoryNetwork], Clock] | None = None,
         **settings: str,
     ) -> None:
         self.network = network
@@ -58,7 +60,14 @@ class World:
         self.simulator.listen()
         stand_in = StandIn(self.simulator, self.simulator.base_urls, "simulated")
         config = load([Layer("test", {"BIND_ADDR": "127.0.0.1:0", "DEMO": "true", **settings})], ("binance", "bybit"))
-        self.server = build(config, network, clock=network, random=Random(7), venues=venues, stand_in=stand_in)
+        self.server = build(
+            config,
+            network,
+            clock=clock(network) if clock else network,
+            random=Random(7),
+            venues=venues,
+            stand_in=stand_in,
+        )
         self.server.privilegedStartService()
         self.server.startService()
         self.record = oracle.Record(self.simulator.truth)

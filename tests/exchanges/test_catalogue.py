@@ -11,14 +11,18 @@ from typing import Any
 import pytest
 from attrs import evolve
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.logger import globalLogPublisher
+from twisted.logger import capturedLogs, formatEvent, globalLogPublisher
 from twisted.python.failure import Failure
 
 from cryptodash.core.errors import UpstreamError
 from cryptodash.core.instruments import Catalogue, Instrument, MarketType
+from cryptodash.core.tally import Tally
+from cryptodash.exchanges.adapter.elements import kept
 from cryptodash.exchanges.adapter.messages import BadFrame
 from cryptodash.exchanges.adapter.plan import Purpose, RestRequest
+from cryptodash.exchanges.adapter.venue import RestLimits
 from cryptodash.exchanges.catalogue import FRESH, HOURLY, LEAST_GAP, MAX_PAGES, PROBE_EVERY, CatalogueReader
+from cryptodash.exchanges.connections.left_out import LeftOutElements
 from cryptodash.testing.network import MemoryNetwork
 from cryptodash.testing.venue import SPOT, MadeUpVenue, make_instrument
 
@@ -48,6 +52,23 @@ class PagedVenue(MadeUpVenue):
         said = json.loads(body)
         found = [make_instrument(request.market, *each.split("-")) for each in said["pairs"]]
         return found, evolve(request, path=said["next"]) if said["next"] else None
+
+
+class ListingVenue(MadeUpVenue):
+    """Lists its instruments on one page, each as ``pair:status``; what is not so is odd."""
+
+    def catalogue_requests(self, market: MarketType) -> Sequence[RestRequest]:
+        return [RestRequest(Purpose.CATALOGUE, market, "/page/1")]
+
+    def read_catalogue(self, request: RestRequest, body: bytes) -> tuple[Sequence[Instrument], RestRequest | None]:
+        def read(listing: str) -> Instrument:
+            native, _, rest = listing.partition("=")
+            pair, colon, status = rest.partition(":")
+            if not colon:
+                raise BadFrame("schema", "no status")
+            return evolve(make_instrument(request.market, *pair.split("-"), status), native=native)
+
+        return kept(json.loads(body), read, lambda listing: listing.partition("=")[0]), None
 
 
 class Fetcher:
@@ -95,6 +116,8 @@ class Desk:
         self.fetcher.answers = {"/page/1": page("BTC-USDT")} if answers is None else answers
         self.catalogue = Catalogue("madeup")
         self.told: list[str] = []
+        self.tally = Tally()
+        self.left_out = LeftOutElements("madeup", self.tally)
         self.idle = False
         self.on_change: Callable[[], None] = lambda: None
         self.reader = CatalogueReader(
@@ -108,6 +131,7 @@ class Desk:
             changed=self._changed,
             failed=lambda market, error: self.told.append(f"failed: {error}"),
             idle=lambda: self.idle,
+            left_out=self.left_out.add,
         )
 
     def _changed(self, market: MarketType) -> None:
@@ -435,6 +459,18 @@ def test_the_venue_is_probed_only_while_idle_loaded_and_not_read(
     assert desk.paths.count("/time") == probes
 
 
+def test_probes_take_little_of_a_budget_that_is_counted_by_the_hour() -> None:
+    venue = PagedVenue()
+    venue.rest_limits = {"": RestLimits(96, HOURLY)}
+    desk = Desk(venue, {"/page/1": page("BTC-USDT"), "/time": b"{}"})
+    desk.reader.start()
+    desk.idle = True
+    for _ in range(60):
+        desk.pass_time(HOURLY / 60)
+        assert desk.reader.is_good
+    assert 3 <= desk.paths.count("/time") <= 9
+
+
 def test_probes_do_not_overlap() -> None:
     desk = Desk()
     desk.fetcher.answers["/time"] = HOLD
@@ -455,12 +491,23 @@ def test_a_success_speaks_for_the_venue_for_a_while(passed: float, error: Except
     desk = Desk()
     assert not desk.reader.is_good
     desk.reader.start()
-    if error is not None:
-        desk.idle = True
-        desk.fetcher.answers["/time"] = error
+    desk.idle = True
+    desk.fetcher.answers["/time"] = HOLD if error is None else error
     desk.pass_time(passed)
     assert desk.reader.is_good is good
     assert desk.reader.error is error
+
+
+def test_a_venue_that_was_in_use_is_not_down_the_moment_nobody_wants_it() -> None:
+    desk = Desk()
+    desk.reader.start()
+    desk.pass_time(10 * PROBE_EVERY)
+    desk.idle = True
+    assert "/time" not in desk.paths, "there was no reason to ask"
+    assert desk.reader.is_good
+    desk.fetcher.answers["/time"] = HOLD
+    desk.pass_time(FRESH + 1.0)
+    assert not desk.reader.is_good
 
 
 def test_a_probe_tells_of_recovery() -> None:
@@ -532,3 +579,66 @@ def test_asked_after_it_was_stopped_it_says_so_and_asks_nobody() -> None:
     assert [type(each) for each in desk.read()] == [CancelledError]
     desk.reader.begin()
     assert len(desk.paths) == asked
+
+
+# -- odd listings
+
+
+def listed(*listings: str) -> bytes:
+    return json.dumps(listings).encode()
+
+
+def counted(desk: Desk) -> dict[tuple[str, ...], int]:
+    return dict(desk.tally.metrics["cryptodash_upstream_left_out_total"].values)  # type: ignore[union-attr]
+
+
+def test_an_odd_listing_is_left_out_counted_and_logged_once() -> None:
+    desk = Desk(ListingVenue(), {"/page/1": listed("BTCUSDT=BTC-USDT:trading", "ODD")})
+    with capturedLogs() as logged:
+        desk.reader.start()
+        desk.pass_time(3 * HOURLY)
+    assert desk.names == {"BTCUSDT"}
+    assert desk.told == ["changed"] * len(desk.fetcher.asked) and len(desk.told) >= 3
+    assert counted(desk) == {("madeup", "instrument"): len(desk.told)}
+    (line,) = [formatEvent(each) for each in logged if "left out" in str(each.get("log_format"))]
+    assert line == "madeup: instrument 'spot ODD' is left out: schema: no status"
+
+
+def test_a_page_of_nothing_but_odd_listings_is_an_error() -> None:
+    desk = Desk(ListingVenue(), {"/page/1": listed("ODD", "ODDER")})
+    desk.reader.start()
+    assert desk.told == ["failed: madeup spot: unreadable answer: schema: no status"]
+
+
+def test_a_known_instrument_whose_listing_becomes_odd_stays_as_it_was() -> None:
+    desk = Desk(ListingVenue(), {"/page/1": listed("BTCUSDT=BTC-USDT:trading", "ETHUSDT=ETH-USDT:trading")})
+    desk.reader.start()
+    desk.fetcher.answers["/page/1"] = listed("BTCUSDT=BTC-USDT:trading", "ETHUSDT=ETH-USDT", "NEWUSDT=NEW-USDT")
+    desk.pass_time(1.1 * HOURLY)
+    assert desk.names == {"BTCUSDT", "ETHUSDT"}
+    desk.fetcher.answers["/page/1"] = listed("BTCUSDT=BTC-USDT:trading")
+    desk.pass_time(1.1 * HOURLY)
+    assert desk.names == {"BTCUSDT"}
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_two_that_trade_under_one_symbol_are_counted_and_logged_once(turned: bool) -> None:
+    listings = ["BTCUSDT=BTC-USDT:trading", "BTCUSDT2=BTC-USDT:trading", "BTCUSDTOLD=BTC-USDT:halted"]
+    desk = Desk(ListingVenue(), {"/page/1": listed(*(listings[::-1] if turned else listings))})
+    with capturedLogs() as logged:
+        desk.reader.start()
+        desk.pass_time(2.2 * HOURLY)
+    assert desk.names == {"BTCUSDT"}
+    assert counted(desk) == {("madeup", "same_symbol"): len(desk.told)}
+    (line,) = [formatEvent(each) for each in logged if "left out" in str(each.get("log_format"))]
+    assert "BTCUSDT2" in line and "BTCUSDT trades under the same symbol" in line
+
+
+def test_a_firewalls_refusal_is_not_asked_again_before_its_time() -> None:
+    refused = UpstreamError("blocked", "this place is not served, or too many requests", 300.0)
+    desk = Desk(answers={"/page/1": refused})
+    desk.reader.start()
+    desk.pass_time(299.0)
+    assert len(desk.paths) == 1
+    desk.pass_time(1.5)
+    assert len(desk.paths) == 2

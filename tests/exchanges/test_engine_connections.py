@@ -381,3 +381,42 @@ def test_a_refusal_that_the_venue_calls_a_ban_is_waited_out() -> None:
     bench.close(bench.only, Closed("http", status=420))
     assert bench.status(TICKER).cause is Cause.BANNED
     assert 900.0 <= bench.engine.backoff <= 901.0
+
+
+def test_the_wait_for_another_attempt_counts_the_venues_limit_of_attempts() -> None:
+    bench = Bench(MadeUpVenue(evolve(LIMITS, connects=(Rate(1, 300.0),))), obedient=False)
+    bench.want(TRADES)
+    bench.close(bench.only, Closed("tcp"))
+    bench.advance(10)
+    assert not bench.servers
+    assert bench.engine.backoff == pytest.approx(290.0)
+
+
+def test_what_waited_for_room_waits_for_none_once_it_is_subscribed() -> None:
+    bench = Bench(MadeUpVenue(evolve(LIMITS, requests=Rate(1, 60.0), args_per_message=1)))
+    first, second = (f"perpetual:{each}-USDT:order_book:5" for each in ("BTC", "ETH"))
+    bench.want(first, second)
+    bench.advance(5)
+    assert bench.status(second).cause is Cause.CAPACITY
+    bench.advance(60)
+    assert "book5:ETHUSDT" in bench.subscribed()
+    assert bench.status(second).cause is None
+
+
+def test_data_of_a_stream_that_was_begun_anew_is_as_good_as_an_ack() -> None:
+    bench = Bench()
+    topic = "perpetual:BTC-USDT:order_book:5"
+    bench.want(topic)
+    bench.frame(wire.book("book5:BTCUSDT", 7, 7, {"99": "1"}, {"101": "1"}, snapshot=True))
+    bench.obedient = False
+    bench.frame(wire.book("book5:BTCUSDT", 9, 9, {"98": "1"}, {}))
+    bench.advance(1)
+    bench.ack(bench.only)
+    bench.advance(1)
+    assert [request["op"] for request in bench.only.unanswered] == ["sub"]
+    bench.frame(wire.book("book5:BTCUSDT", 20, 20, {"99": "1"}, {"101": "1"}, snapshot=True))
+    for number in range(21, 81):
+        bench.advance(0.5)
+        bench.frame(wire.book("book5:BTCUSDT", number, number, {"98": str(number)}, {}))
+    assert bench.state(topic) is State.LIVE
+    assert [request["op"] for _, request in bench.only.sent if request["op"] != "ping"] == ["sub", "unsub", "sub"]

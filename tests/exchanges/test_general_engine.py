@@ -7,9 +7,11 @@ from itertools import pairwise
 import pytest
 from attrs import evolve
 
+from cryptodash.core.errors import UpstreamError
 from cryptodash.core.events import Candle, Cause, State, Trade
 from cryptodash.core.instruments import Catalogue
 from cryptodash.exchanges.adapter.book_rules import BookRules, Chaining, SnapshotSource
+from cryptodash.exchanges.adapter.messages import Message, Readers
 from cryptodash.exchanges.adapter.venue import Rate
 from cryptodash.exchanges.connections.commands import BookChanged
 from cryptodash.testing import wire
@@ -116,6 +118,50 @@ def test_a_hole_in_the_count_of_a_connections_frames_loses_everything_on_it() ->
     bench.advance(3)
     bench.frame(wire.numbered(0, snapshot))
     assert bench.state(BOOK) is State.LIVE, "a new connection counts anew"
+
+
+def test_a_book_that_only_the_connections_count_checks_begins_anew_when_the_new_connection_fails() -> None:
+    bench = Bench(MadeUpVenue(habits=Habits(books=BookRules(SnapshotSource.STREAM, Chaining.CONNECTION))))
+    bench.want(BOOK, TRADES)
+    old = bench.only
+    snapshot = wire.book("book5:BTCUSDT", None, None, {"99": "1"}, {"101": "1"}, snapshot=True)
+    bench.frame(wire.numbered(0, snapshot))
+    bench.advance(1)
+    bench.frame(wire.numbered(1, wire.restarting()))
+    new = next(each for each in bench.servers.values() if each is not old)
+    bench.advance(1)
+    bench.frame(wire.numbered(0, snapshot), new)
+    bench.advance(1.5)
+    assert bench.gone == [], "the book has changed over, the trades have not"
+    bench.frame(wire.numbered(2, wire.book("book5:BTCUSDT", None, None, {"98": "2"}, {})), old)
+    bench.close(new)
+    bench.frame(wire.numbered(3, wire.book("book5:BTCUSDT", None, None, {"97": "2"}, {})), old)
+    assert not bench.state(BOOK).is_good, "the old connection's 98 was dropped, and the new one never brought it"
+    bench.advance(2)
+    assert requests(old, "unsub"), "a snapshot comes only at the beginning"
+    whole = wire.book("book5:BTCUSDT", None, None, {"99": "1", "98": "2", "97": "2"}, {"101": "1"}, snapshot=True)
+    bench.frame(wire.numbered(4, whole), old)
+    assert bench.state(BOOK) is State.LIVE
+
+
+class NumberedLast(MadeUpVenue):
+    """Says what a frame brings before its number."""
+
+    def read(self, endpoint: str, frame: bytes, readers: Readers) -> list[Message]:
+        return [*reversed(super().read(endpoint, frame, readers))]
+
+
+def test_a_frame_may_bring_two_reasons_to_give_its_connection_up() -> None:
+    rules = BookRules(SnapshotSource.STREAM, Chaining.CONNECTION)
+    bench = Bench(NumberedLast(evolve(LIMITS, requests=Rate(1, 3600.0)), Habits(books=rules)))
+    bench.want(BOOK)
+    snapshot = wire.book("book5:BTCUSDT", None, None, {"99": "1"}, {"101": "1"}, snapshot=True)
+    bench.frame(wire.numbered(0, snapshot))
+    bench.frame(wire.numbered(5, wire.book("book5:BTCUSDT", None, None, {"105": "1"}, {})))
+    assert [why for _, why in bench.gone] == ["requests"], "crossed, and frames are missing as well"
+    bench.advance(3)
+    bench.frame(wire.numbered(0, snapshot))
+    assert bench.state(BOOK) is State.LIVE
 
 
 def test_a_heartbeat_may_be_no_json() -> None:
@@ -277,6 +323,7 @@ def test_a_bar_without_a_flag_is_closed_by_the_next() -> None:
     bench.want(CANDLES)
     start = bench.wall - bench.wall % MINUTE
     for opened, close in ((start, "100"), (start, "101"), (start + 3 * MINUTE, "102")):
+        bench.clock.advance(max(0, opened - bench.wall) / 1000)
         bench.frame(wire.candle("BTCUSDT", opened, close, None))
     told = [(each.timestamp - start, each.close, each.closed) for each in bench.published(Candle)]
     assert told == [(0, "100", False), (0, "101", False), (0, "101", True), (3 * MINUTE, "102", False)]
@@ -314,6 +361,12 @@ def test_a_bar_whose_last_frames_may_be_lost_is_fetched_before_the_next_is_told(
     assert told == [(0, "100", False), (0, "101", True), (MINUTE, "102", False)]
 
 
+def trade_at(bench: Bench, number: int, price: str, time: int) -> None:
+    """A trade that comes when it is made."""
+    bench.clock.advance((time - bench.wall) / 1000)
+    bench.frame(wire.trade("BTCUSDT", number, price, time))
+
+
 def test_an_interval_that_the_venue_lacks_is_built_from_trades() -> None:
     bench = Bench()
     bench.want(BUILT)
@@ -321,7 +374,7 @@ def test_an_interval_that_the_venue_lacks_is_built_from_trades() -> None:
     start = bench.wall - bench.wall % length + length
     prices = ((-1, "90"), (0, "100"), (MINUTE, "104"), (2 * MINUTE, "99"), (length, "101"))
     for number, (after, price) in enumerate(prices, 1):
-        bench.frame(wire.trade("BTCUSDT", number, price, start + after))
+        trade_at(bench, number, price, start + after)
     closed = [each for each in bench.published(Candle) if each.closed]
     assert [(each.timestamp, each.open, each.high, each.low, each.close, each.volume) for each in closed] == [
         (start, "100", "104", "99", "99", "3")
@@ -337,11 +390,121 @@ def test_a_bar_built_from_trades_that_were_interrupted_is_left_out() -> None:
     bench.want(BUILT)
     length = 3 * MINUTE
     start = bench.wall - bench.wall % length + length
-    bench.frame(wire.trade("BTCUSDT", 1, "90", start - 1))
-    bench.frame(wire.trade("BTCUSDT", 2, "100", start))
+    trade_at(bench, 1, "90", start - 1)
+    trade_at(bench, 2, "100", start)
     bench.close(bench.only)
     bench.advance(3)
-    bench.frame(wire.trade("BTCUSDT", 5, "101", start + MINUTE))
-    bench.frame(wire.trade("BTCUSDT", 6, "102", start + length))
-    bench.frame(wire.trade("BTCUSDT", 7, "103", start + 2 * length))
+    trade_at(bench, 5, "101", start + MINUTE)
+    trade_at(bench, 6, "102", start + length)
+    trade_at(bench, 7, "103", start + 2 * length)
     assert [each.timestamp for each in bench.published(Candle) if each.closed] == [start + length]
+
+
+def test_a_book_does_not_go_back_to_the_old_connection_without_a_snapshot() -> None:
+    habits = Habits(books=BookRules(SnapshotSource.STREAM, Chaining.CONNECTION))
+    bench = Bench(MadeUpVenue(evolve(LIMITS, lifetime=60.0, silent_after=100.0), habits))
+    bench.want(BOOK, TRADES)
+    old = bench.only
+    snapshot = wire.book("book5:BTCUSDT", None, None, {"99": "1"}, {"101": "1"}, snapshot=True)
+    bench.frame(wire.numbered(0, snapshot))
+    while len(bench.servers) == 1:
+        bench.advance(0.5)
+    (new,) = [each for each in bench.servers.values() if each is not old]
+    bench.frame(wire.numbered(0, snapshot), new)
+    bench.advance(3)
+    bench.frame(wire.numbered(1, wire.book("book5:BTCUSDT", None, None, {"98": "7"}, {})), old)
+    bench.close(new)
+    bench.frame(wire.numbered(2, wire.book("book5:BTCUSDT", None, None, {"97": "1"}, {})), old)
+    assert (bench.status(BOOK).state, bench.status(BOOK).cause) == (State.RESYNCING, Cause.GAP)
+    assert [each.gaps for each in bench.engine.streams() if each.name == "book5:BTCUSDT"] == [1]
+    bench.frame(wire.numbered(3, snapshot), old)
+    assert bench.state(BOOK) is State.LIVE
+
+
+# Books that would stay lost
+
+EITHER = BookRules(SnapshotSource.EITHER, Chaining.COUNTER)
+FUTURE = "perpetual:BTC-USDT:order_book:5"
+
+
+def test_a_quiet_stream_whose_snapshot_never_came_is_begun_again() -> None:
+    bench = Bench()
+    bench.want(FUTURE)
+    bench.frame(wire.book("book5:BTCUSDT", None, 1, {"99": "1"}, {"101": "1"}, snapshot=True))
+    bench.advance(1)
+    bench.frame(wire.book("book5:BTCUSDT", 5, 5, {"99": "2"}, {}))
+    assert bench.state(FUTURE) is State.RESYNCING
+    bench.advance(120)
+    assert bench.state(FUTURE) is State.RESYNCING
+    assert len(requests(bench.only)) > 3, "once at first, and several times since"
+
+
+def test_a_snapshot_that_was_given_up_is_asked_for_again() -> None:
+    bench = Bench(MadeUpVenue(habits=Habits(books=EITHER)))
+    bench.want(BOOK)
+    for number in range(1, 8):
+        bench.frame(wire.book("book5:BTCUSDT", number, number, {"99": "1"}, {}))
+        bench.advance(1)
+    (request,) = bench.fetches
+    bench.frame(wire.book("book5:BTCUSDT", 20, 20, {"99": "1"}, {}))
+    bench.answer(request, wire.book("rest", 7, 7, {"99": "1"}, {"101": "1"}, snapshot=True))
+    for number in range(21, 60):
+        bench.frame(wire.book("book5:BTCUSDT", number, number, {"99": "1"}, {}))
+        bench.advance(1)
+    assert bench.fetches, "the stream brings no snapshot"
+
+
+def test_a_stream_that_has_a_snapshot_is_begun_again_although_rest_refuses() -> None:
+    bench = Bench(MadeUpVenue(habits=Habits(books=EITHER)))
+    bench.want(BOOK)
+    snapshot = wire.book("book5:BTCUSDT", None, 1, {"99": "1"}, {"101": "1"}, snapshot=True)
+    bench.frame(snapshot)
+    bench.frame(wire.book("book5:BTCUSDT", 9, 9, {"99": "2"}, {}))
+    bench.advance(1)
+    bench.frame(snapshot)
+    bench.frame(wire.book("book5:BTCUSDT", 19, 19, {"99": "2"}, {}))
+    begun = len(requests(bench.only))
+    for number in range(20, 100):
+        bench.frame(wire.book("book5:BTCUSDT", number, number, {"99": "1"}, {}))
+        bench.advance(1)
+        for request in bench.fetches[:]:
+            bench.fail(request, UpstreamError("banned", "no"))
+    assert len(requests(bench.only)) > begun
+
+
+@pytest.mark.parametrize("dropped", [True, False])
+def test_a_book_listed_anew_is_not_compared_with_quotes_from_before(dropped: bool) -> None:
+    bench = Bench()
+    ticker, book = "spot:BTC-USDT:ticker", "spot:BTC-USDT:order_book:5"
+    bench.want(book, ticker)
+    bench.frame(wire.quote("BTCUSDT", "99", "101", 1000))
+    bench.catalogue.replace(SPOT, [make_instrument(SPOT, "ETH", "USDT")])
+    bench.list_again(SPOT)
+    if dropped:
+        bench.drop(ticker)
+    bench.catalogue.replace(SPOT, [make_instrument(SPOT, "BTC", "USDT")])
+    bench.list_again(SPOT)
+    bench.advance(1)
+    for number in (1, 2):
+        bench.frame(wire.book("book:BTCUSDT", number, number, {"99": "1"}, {}))
+    bench.advance(1)
+    for request in bench.fetches[:]:
+        bench.answer(request, wire.book("rest", 2, 2, {"99": "1"}, {"101": "1"}, snapshot=True))
+    assert bench.state(book) is State.LIVE
+    bench.advance(8)
+    assert bench.state(book) is State.QUIET
+
+
+def test_a_snapshot_without_an_id_is_a_failure_like_any_other() -> None:
+    bench = Bench()
+    bench.want(BOOK)
+    bench.frame(wire.book("book:BTCUSDT", 1, 1, {"99": "1"}, {}))
+    bench.frame(wire.book("book:BTCUSDT", 2, 2, {"99": "1"}, {}))
+    (request,) = bench.fetches
+    bench.answer(request, wire.book("rest", None, None, {"99": "1"}, {"101": "1"}, snapshot=True))
+    for number in range(3, 33):
+        bench.frame(wire.book("book:BTCUSDT", number, number, {"99": "1"}, {}))
+        for request in bench.fetches[:]:
+            bench.answer(request, wire.book("rest", number, number, {"99": "1"}, {"101": "1"}, snapshot=True))
+        bench.advance(1)
+    assert bench.state(BOOK) is State.LIVE

@@ -135,7 +135,7 @@ class Script:
     def confirmed_at(self, topic: Topic) -> float | None:
         return 7.0
 
-    def venue_ms(self) -> int:
+    def venue_ms(self, market: MarketType) -> int:
         return VENUE_MS
 
     def streams(self) -> list[Any]:
@@ -287,7 +287,10 @@ def test_is_an_upstream(bench: Bench) -> None:
     )
     assert bench.upstream.intervals(SPOT) == ("1m",)
     assert bench.upstream.confirmed_at(TICKER) == 7.0 and bench.upstream.streams() == []
-    assert bench.engine.options == {"stale_after": 3.0} and bench.engine.catalogue is bench.upstream.catalogue
+    assert (
+        bench.engine.options == {"stale_after": 3.0, "late_after_ms": 2000}
+        and bench.engine.catalogue is bench.upstream.catalogue
+    )
 
 
 def test_reads_the_catalogue_at_start_and_tells_the_hub_first(bench: Bench) -> None:
@@ -527,6 +530,15 @@ def test_a_running_bar_is_never_closed_by_a_local_clock_that_runs_fast(bench: Be
     assert [bar.closed for bar in bars] == [True, False]
 
 
+def test_a_bar_from_the_future_in_an_answer_closes_nothing_and_is_counted(bench: Bench) -> None:
+    running = VENUE_MS - VENUE_MS % 60_000
+    bench.server.answers["/candles"] = b"%d %d %d" % (running - 60_000, running, running + 900 * 60_000)
+    bars = outcome(bench, bench.upstream.candles(BARS, 3, None))
+    assert [(bar.timestamp, bar.closed) for bar in bars] == [(running - 60_000, True), (running, False)]
+    counter = bench.tally.metrics["cryptodash_candles_refused_total"]
+    assert counter.values[("somewhere",)] == 1
+
+
 def test_candles_that_cannot_be_had_say_why(bench: Bench) -> None:
     bench.server.answers["/candles"] = b"<html>"
     assert outcome(bench, bench.upstream.candles(BARS, 2, None)).cause == "disconnected"
@@ -715,6 +727,22 @@ def test_stopping_does_not_wait_for_a_dead_peer_or_an_open_request() -> None:
     for wire in bench.network.wires:
         wire.frozen = False
     stop(bench)
+
+
+def test_stopping_ends_a_request_for_candles(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench()
+    bench.start()
+    monkeypatch.setattr(type(bench.server), "render_GET", lambda self, request: NOT_DONE_YET)
+    results: list[Any] = []
+    Deferred.fromCoroutine(bench.upstream.candles(BARS, 2, None)).addErrback(
+        lambda failure: results.append(failure.value)
+    )
+    bench.network.settle()
+    assert results == []
+    stop(bench)
+    assert [each.cause for each in results] == ["disconnected"]
+    after = outcome(bench, bench.upstream.candles(BARS, 2, None))
+    assert isinstance(after, UpstreamError)
 
 
 def test_stopping_while_the_catalogue_is_read() -> None:

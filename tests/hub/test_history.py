@@ -166,3 +166,63 @@ def test_a_hole_between_answer_and_stream_is_not_hidden(world):
 )
 def test_the_later_state_of_one_bar(world, rest, live, volume):
     assert later(world.bar(1, **rest), world.bar(1, **live)).volume == volume
+
+
+@pytest.mark.parametrize("behind_s", [0, 90])
+def test_an_end_that_is_over_by_the_venues_clock_is_the_end_though_ours_is_behind(world, topic, behind_s):
+    """Our clock says that the end is yet to come: the answer up to now goes beyond it."""
+    minute = world.time.wall_ms() // 60_000
+    world.hub.hold(topic, 0)
+    end = (minute + (1 if behind_s else -1)) * 60_000 + 30_000
+    _, results = ask(world, topic, limit=2, end=end)
+    if behind_s:
+        newest = minute + 2  # at the venue it is 90 s later
+        world.venue.requests[0][3].callback([world.bar(newest - 1), world.bar(newest, closed=False)])
+        assert world.venue.requests[1][1:3] == (2, (newest - 1) * 60_000)
+        world.venue.requests[1][3].callback([world.bar(newest - 2), world.bar(newest - 1)])
+        assert opened(results[0][0]) == [newest - 2, newest - 1]
+    else:
+        assert world.venue.requests[0][1:3] == (2, (minute - 1) * 60_000)
+
+
+def test_an_answer_that_lacks_the_last_bar_wanted_is_not_kept_for_ever(world, topic):
+    """The venue lags, or our clock runs fast and the bar has not begun."""
+    minute = world.time.wall_ms() // 60_000
+    wanted = minute - 1
+    ask(world, topic, limit=2, end=wanted * 60_000)
+    world.venue.requests[0][3].callback([world.bar(wanted - 2), world.bar(wanted - 1)])
+    world.advance(history.OPEN_BAR_TTL_S + 0.1)
+    _, again = ask(world, topic, limit=2, end=wanted * 60_000)
+    assert len(world.venue.requests) == 2
+    world.venue.requests[1][3].callback([world.bar(wanted - 1), world.bar(wanted)])
+    assert opened(again[0][0]) == [wanted - 1, wanted]
+    world.advance(3600)
+    assert opened(ask(world, topic, limit=2, end=wanted * 60_000)[1][0][0]) == [wanted - 1, wanted]
+
+
+def test_a_bar_that_was_missing_long_after_its_end_never_was(world, topic):
+    """A venue that has no bar for a minute without trades."""
+    end = world.time.wall_ms() // 60_000 * 60_000 - 3_600_000
+    ask(world, topic, limit=1, end=end)
+    world.venue.requests[0][3].callback([world.bar(end // 60_000 - 1)])
+    world.advance(3600)
+    ask(world, topic, limit=1, end=end)
+    assert len(world.venue.requests) == 1
+
+
+@pytest.mark.parametrize("interval", ["1w", "1M"])
+def test_long_intervals_have_ends_on_any_day(world, topic, interval):
+    january_31 = 1_675_180_800_000 - 1
+    ask(world, topic.sibling(Channel.CANDLE, interval=interval), limit=1, end=january_31)
+    world.venue.requests[0][3].callback([world.bar(1)])
+    assert len(world.venue.requests) == 1
+
+
+def test_a_smaller_answer_that_comes_later_does_not_replace_a_larger_one(world, topic):
+    ask(world, topic, limit=1)
+    ask(world, topic, limit=3)
+    world.venue.requests[1][3].callback([world.bar(1), world.bar(2), world.bar(3, closed=False)])
+    world.venue.requests[0][3].callback([world.bar(3, closed=False)])
+    _, again = ask(world, topic, limit=3)
+    assert len(world.venue.requests) == 2
+    assert opened(again[0][0]) == [1, 2, 3]

@@ -150,12 +150,12 @@ def test_faults_of_a_made_up_venue(acme: Any, name: str) -> None:
     wire.say({"want": "BTC_USDT"})
     acme.run(3)
     wire.frames.clear()
-    symbol = "btc-usdt" if FAULTS[name].per_symbol else None
+    symbol = "btc-usdt" if FAULTS[name].per_symbol and name != "slow" else None
     if name in ("old-snapshot", "crossed", "delist", "future-id", "future-time"):
         with pytest.raises(UnknownFault, match=f"the simulated acme does not do {name}; it does: drop, half-open"):
             acme.simulator.faults.start("acme", name, symbol)
         return
-    acme.simulator.faults.start("acme", name, symbol, 20)
+    acme.simulator.faults.start("acme", name, symbol, 20, step=7.0 if name == "clock" else None)
     acme.run(12)
     seen = {
         "drop": lambda: wire.ended == (1006, "aborted"),
@@ -168,7 +168,8 @@ def test_faults_of_a_made_up_venue(acme: Any, name: str) -> None:
         "garbage": lambda: "[1,2,3]" in wire.frames,
         "429": lambda: _status(acme) == 429,
         "418": lambda: _status(acme) == 418,
-        "slow": lambda: acme.simulator.hosts["acme-spot"].delay == 2.0,
+        "slow": lambda: acme.simulator.hosts["acme-spot"].rest_delay("/list", {}) == 5.0,
+        "clock": lambda: len(wire.frames) > 10 and _offset(acme) == 7_000,
         "maintenance": lambda: _status(acme) == 503 and wire.ended == (1012, "service restart"),
         "cut24h": lambda: wire.ended == (1001, "going away"),
         "451": lambda: _status(acme) == acme.simulator.hosts["acme-spot"].refuse("/feed").status == 451,
@@ -176,6 +177,33 @@ def test_faults_of_a_made_up_venue(acme: Any, name: str) -> None:
     assert seen[name]()
     acme.simulator.faults.stop()
     assert _status(acme) == 200
+
+
+@pytest.mark.parametrize("step", [7.0, -7.0])
+def test_a_strangers_frames_are_in_the_time_of_a_stepped_clock(
+    acme: Any, monkeypatch: pytest.MonkeyPatch, step: float
+) -> None:
+    """Those of his own ``now`` and those of a trade: he has written nothing for it."""
+    monkeypatch.setattr(
+        "acme.Fills.frames",
+        lambda self, now: [f'{{"at":{now},"traded":{fill.time}}}' for fill in self._instrument.changes.trades],
+    )
+    wire = acme.connect("acme-spot", "/feed")
+    wire.say({"want": "BTC_USDT"})
+    for offset in (0, round(step * 1000), 0):
+        if offset:
+            acme.simulator.faults.start("acme", "clock", step=step, seconds=5)
+        acme.run(4.9)
+        frames = [frame for frame in wire.take() if "at" in frame]
+        now = acme.clock.wall_ms() + offset
+        assert len(frames) > 5 and all(now - 4_900 <= each["at"] == each["traded"] <= now for each in frames)
+        acme.run(0.1)
+        wire.take()
+
+
+def _offset(acme: Any) -> int:
+    """By how many ms the host's clock is off."""
+    return int(acme.simulator.hosts["acme-spot"].clock.wall_ms()) - int(acme.clock.wall_ms())
 
 
 def _status(acme: Any) -> int:
@@ -186,3 +214,18 @@ def _ids(acme: Any) -> list[int]:
     """The ids of the last twelve seconds' fills."""
     instrument = acme.simulator.markets["acme", MarketType.SPOT].get("BTC_USDT")
     return [fill.id for fill in instrument.trades if fill.time > acme.clock.wall_ms() - 12_000]
+
+
+@pytest.mark.parametrize("silence", ["silent", "silent-venue", None])
+def test_a_subscriber_gets_what_its_stream_opens_with_once_and_after_a_silence(
+    acme: Any, monkeypatch: pytest.MonkeyPatch, silence: str | None
+) -> None:
+    monkeypatch.setattr("acme.Fills.opening", lambda self, now: (f'{{"opened":{now}}}',))
+    wire, start = acme.connect("acme-spot", "/feed"), acme.clock.wall_ms()
+    if silence is not None:
+        acme.simulator.faults.start("acme", silence, "BTC_USDT" if silence == "silent" else None, 5)
+    wire.say({"want": "BTC_USDT"})
+    acme.run(6)
+    opened = [frame["opened"] - start for frame in wire.take() if "opened" in frame]
+    assert len(opened) == 1
+    assert 4_900 <= opened[0] <= 5_100 if silence is not None else opened[0] == 0

@@ -18,6 +18,7 @@ TRADE = '{"stream":"btcusdt@trade","data":{"e":"trade","t":1,"p":"61837.63000000
 DEPTH = '{"stream":"btcusdt@depth@100ms","data":{"U":1,"u":2,"b":[["61837.60000000","1.00000000"]],"a":[]}}'
 BYBIT = '{"topic":"publicTrade.BTCUSDT","ts":1,"type":"snapshot","data":[{"p":"64103.9"}]}'
 BARE = '{"e":"trade","t":1,"p":"1.5"}'
+SWEEP = '[{"e":"24hrMiniTicker","s":"BTCUSDT","c":"1.5"}]'
 
 
 def line(raw: str, t: float | None = None, direction: str = "in") -> str:
@@ -183,16 +184,37 @@ def test_unknown_venues_and_markets_are_refused_with_the_list(
         '{"t":1e300,"dir":"in","raw":"{}"}',
         '{"t":NaN,"dir":"in","raw":"{}"}',
         '{"t":1,"dir":"in","raw":{"stream":"a"}}',
-        '{"t":1,"dir":"in","raw":"pong"}',
-        '{"t":1,"dir":"in","raw":"[1]"}',
-        '{"t":1,"dir":"out","raw":"{"}',
         line(TRADE)[:50],
-        line("[" * 100_000),
-        line('{"a":' * 100_000),
     ],
 )
 def test_a_line_that_is_no_recorded_frame_is_named(tmp_path: Path, garbage: str) -> None:
     assert "line 2 of spot-2024.jsonl is not a recorded frame" in refusal(written(tmp_path, line(TRADE), garbage))
+
+
+@pytest.mark.parametrize("direction", ["in", "out"])
+@pytest.mark.parametrize(
+    "raw", ["pong", "{", '"text"', "null", "1", "", SWEEP, "[1]", "[]", "[" * 100_000, '{"a":' * 100_000]
+)
+def test_a_frame_that_is_no_object_does_not_refuse_the_recording(tmp_path: Path, raw: str, direction: str) -> None:
+    path = written(tmp_path, line(TRADE, 1.0), line(raw, 1.5, direction), line(TRADE, 2.0))
+    assert [each.at for each in read_recording(path).frames] == [0.0, 1.0]
+
+
+def test_a_bare_sweep_is_read(tmp_path: Path) -> None:
+    path = written(tmp_path, asking("!miniTicker@arr"), line(SWEEP))
+    assert [(each.stream, each.text) for each in read_recording(path).frames] == [
+        ("!miniTicker@arr", f'{{"stream":"!miniTicker@arr","data":{SWEEP}}}')
+    ]
+
+
+def test_a_bare_sweep_beside_one_other_stream_is_told_by_its_form(tmp_path: Path) -> None:
+    path = written(tmp_path, asking("btcusdt@trade", "!miniTicker@arr"), line(SWEEP), line(BARE))
+    assert [each.stream for each in read_recording(path).frames] == ["!miniTicker@arr", "btcusdt@trade"]
+
+
+def test_bare_sweeps_of_several_streams_cannot_be_told_apart(tmp_path: Path) -> None:
+    path = written(tmp_path, asking("!miniTicker@arr", "!ticker@arr"), line(SWEEP))
+    assert "no data frame of binance" in refusal(path)
 
 
 @pytest.mark.parametrize("names", ['"btcusdt@trade"', "[1,2]", "{}", "null", "[[]]"])
@@ -274,6 +296,30 @@ def test_snapshots_are_those_of_the_symbol_market_and_year(
 
 
 @pytest.mark.parametrize(
+    ("first", "second", "turned"),
+    [
+        ({}, {}, False),
+        ({"t": 1.0}, {"t": 2.0}, False),
+        ({"t": 1.0}, {"t": 2.0}, True),
+        ({"t": 1.0}, {}, True),
+        ({"t": 1.0}, {"t": None}, True),
+    ],
+)
+def test_every_snapshot_beside_a_recording_is_kept_in_the_order_of_its_time(
+    tmp_path: Path, first: dict[str, Any], second: dict[str, Any], turned: bool
+) -> None:
+    url = "https://api.binance.com/api/v3/depth?symbol=BTCUSDT&limit="
+    index = {"first-2024.json": {"url": f"{url}100", **first}, "second-2024.json": {"url": f"{url}50", **second}}
+    (tmp_path / "rest-index.json").write_text(json.dumps(dict(reversed(index.items())) if turned else index))
+    for number, name in enumerate(index):
+        (tmp_path / name).write_text(f'{{"lastUpdateId":{number}}}')
+    found = read_recording(written(tmp_path, line(TRADE)))
+    assert found.snapshots == {"BTCUSDT": b'{"lastUpdateId":0}'}
+    assert found.further_snapshots == {"BTCUSDT": (b'{"lastUpdateId":1}',)}
+    assert found.limits == {"BTCUSDT": 50}
+
+
+@pytest.mark.parametrize(
     "index",
     [
         "",
@@ -290,3 +336,10 @@ def test_snapshots_are_those_of_the_symbol_market_and_year(
 def test_a_damaged_index_is_refused(tmp_path: Path, index: str) -> None:
     (tmp_path / "rest-index.json").write_text(index)
     assert "rest-index.json beside spot-2024.jsonl cannot be used" in refusal(written(tmp_path, line(DEPTH)))
+
+
+def test_a_stream_about_a_whole_market_is_no_instrument(tmp_path: Path) -> None:
+    sweep = '{"stream":"!miniTicker@arr","data":[{"e":"24hrMiniTicker","s":"ETHUSDT","c":"1.5"}]}'
+    found = read_recording(written(tmp_path, line(TRADE), line(sweep)))
+    assert found.symbols.keys() == found.tick_sizes.keys() == {"BTCUSDT"}
+    assert found.streams == ("btcusdt@trade", "!miniTicker@arr")

@@ -29,7 +29,7 @@ FRAMES = [
 ]
 
 
-def recording(frames: list[Frame]) -> Recording:
+def recording(frames: list[Frame], *further_snapshots: bytes) -> Recording:
     btc = {"BTCUSDT": Symbol("BTC", "USDT")}
     return Recording(
         "binance",
@@ -40,6 +40,7 @@ def recording(frames: list[Frame]) -> Recording:
         {"BTCUSDT": "0.01"},
         {"BTCUSDT": b'{"lastUpdateId":7}'},
         {"BTCUSDT": 1000},
+        {"BTCUSDT": further_snapshots},
     )
 
 
@@ -111,11 +112,11 @@ def begin() -> Iterator[Any]:
     """Start a replay: ``begin(frames, speed=..., delay=...)``."""
     stages: list[Stage] = []
 
-    def make(frames: list[Frame] = FRAMES, **options: Any) -> Stage:
+    def make(frames: list[Frame] = FRAMES, further: tuple[bytes, ...] = (), **options: Any) -> Stage:
         network = MemoryNetwork()
         stage = Stage(network, None)  # type: ignore[arg-type]
         stage.replay = Replay(
-            network, recording(frames), ended=lambda: stage.ended.append(network.seconds()), **options
+            network, recording(frames, *further), ended=lambda: stage.ended.append(network.seconds()), **options
         )
         stage.replay.listen()
         stage.replay.startService()
@@ -283,6 +284,13 @@ def test_a_snapshot_is_given_once(begin: Any) -> None:
     assert stage.get("/api/v3/depth?symbol=ETHUSDT")[0] == 503
     assert stage.get("/api/v3/depth")[0] == 503
     assert stage.get("/api/v3/depth?symbol=BTCUSDT&limit=many")[0] == 400
+
+
+def test_further_snapshots_follow_in_their_order_each_once(begin: Any) -> None:
+    stage = begin(further=(b'{"lastUpdateId":8}', b'{"lastUpdateId":9}'))
+    given = [stage.get("/api/v3/depth?symbol=BTCUSDT&limit=5000") for _ in range(4)]
+    assert given[:3] == [(200, b'{"lastUpdateId":%d}' % number) for number in (7, 8, 9)]
+    assert given[3][0] == 503
 
 
 def test_a_probe_is_answered(begin: Any) -> None:

@@ -76,6 +76,7 @@ def test_data_sometimes_comes_before_the_ack(world) -> None:
         "bchbtc@trade",
         "btcusdt@nosuch",
         "btcusdt@kline_7m",
+        "btcusdt@kline_0s",
         "!ticker@arr",
         "!bookTicker",
     ],
@@ -100,6 +101,7 @@ def test_what_does_not_exist_on_spot_is_acked_and_silent(world, stream: str) -> 
         ("/market/ws", "btcusdt@aggTrade", True),
         ("/market/ws", "btcusdt@markPrice@1s", True),
         ("/market/ws", "btcusdt@kline_1m", True),
+        ("/market/ws", "btcusdt@kline_1s", False),
         ("/market/ws", "!ticker@arr", True),
         ("/market/ws", "!miniTicker@arr", True),
         ("/market/ws", "btcusdt@bookTicker", False),
@@ -226,6 +228,7 @@ def test_aggregates_cover_all_trades(world) -> None:
         ("binance-spot", "/api/v3/depth", {}, 400, -1102),
         ("binance-spot", "/api/v3/depth", {"symbol": "BTCUSDT", "limit": "x"}, 400, -1130),
         ("binance-spot", "/api/v3/klines", {"symbol": "BTCUSDT", "interval": "7m"}, 400, -1120),
+        ("binance-perpetual", "/fapi/v1/klines", {"symbol": "BTCUSDT", "interval": "1s"}, 400, -1120),
         ("binance-spot", "/api/v3/klines", {"symbol": "BTCUSDT", "interval": "1m", "startTime": "soon"}, 400, -1100),
         ("binance-spot", "/api/v3/exchangeInfo", {"symbol": "NOSUCH"}, 400, -1121),
         ("binance-perpetual", "/fapi/v1/depth", {"symbol": "BTCUSDT", "limit": 7}, 400, -4021),
@@ -240,6 +243,22 @@ def test_unknown_paths_are_404(world) -> None:
     assert world.get("binance-spot", "/api/v1/depth", symbol="BTCUSDT").status == 404
     assert world.get("binance-spot", "/fapi/v1/time").status == 404
     assert world.simulator.hosts["binance-spot"].refuse("/nope").status == 404
+
+
+@pytest.mark.parametrize("symbol", ["NEARUSDT", "NKNUSDT"])
+def test_spot_has_bars_of_a_second_whether_there_was_a_trade_or_not(world, symbol: str) -> None:
+    wire = world.connect("binance-spot", f"/ws/{symbol.lower()}@kline_1s")
+    world.run(30)
+    frames = wire.take()
+    bars = [frame["k"] for frame in frames]
+    assert [bar["t"] for bar in bars] == list(range(bars[0]["t"], bars[0]["t"] + 30_000, 1_000))
+    assert {(bar["x"], bar["i"], bar["T"] - bar["t"]) for bar in bars} == {(True, "1s", 999)}
+    assert all(0 < frame["E"] - frame["k"]["T"] <= 200 for frame in frames)
+    empty = [bar for bar in bars if not bar["n"]]
+    assert len(empty) >= (25 if symbol == "NKNUSDT" else 1)
+    assert {(bar["f"], bar["L"]) for bar in empty} == {(-1, -1)}
+    rows = world.json("binance-spot", "/api/v3/klines", symbol=symbol, interval="1s", limit=31)
+    assert [[bar[each] for each in "tohlcvTqnVQB"] for bar in bars] == rows[:30]
 
 
 def test_klines_by_time_and_limit(world) -> None:

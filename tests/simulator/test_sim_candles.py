@@ -113,6 +113,57 @@ def test_live_candles_are_made_of_the_trades_that_were_sent(world) -> None:
         assert sum(int(trade["q"].replace(".", "")) for trade in inside) == int(row[5].replace(".", ""))
 
 
+def _agrees(parts: list[Bar], whole: Bar) -> bool:
+    """Whether seconds make their minute; where one begins without a trade its open is the price before it."""
+    total = merged(whole.start, parts)
+    return total is not None and total == whole
+
+
+def test_seconds_are_parts_of_their_minute_in_history_and_present(world) -> None:
+    wire = world.connect("binance-spot", "/ws/btcusdt@trade")
+    world.run(150)
+    assert wire.take()
+    candles, now = world.simulator.truth.instrument(*BTC).candles, world.clock.wall_ms()
+    seconds = {bar.start: bar for bar in candles.candles("1s", None, now, 1_000)}
+    assert list(seconds) == list(range(now - now % 1_000 - 999_000, now + 1, 1_000))
+    minutes = candles.candles("1m", None, now, 16)
+    assert len([minute for minute in minutes if minute.count]) > 10
+    for minute in minutes:
+        parts = [seconds[at] for at in range(minute.start, minute.start + MINUTE, 1_000) if at in seconds]
+        assert _agrees(parts, minute)
+
+
+def test_a_second_is_made_of_its_trades_and_flat_without_any(world) -> None:
+    wire = world.connect("binance-spot", "/ws/bchusdt@trade")
+    world.run(90)
+    start = opens("1s", world.clock.wall_ms()) - 80_000
+    trades = [each for each in wire.take() if each["T"] >= start]
+    rows = world.json("binance-spot", "/api/v3/klines", symbol="BCHUSDT", interval="1s", startTime=start)
+    assert [row[0] for row in rows] == list(range(start, start + 81_000, 1_000))
+    assert {row[6] - row[0] for row in rows} == {999}
+    counts = []
+    for before, row in itertools.pairwise(rows):
+        prices = [each["p"] for each in trades if row[0] <= each["T"] < row[0] + 1_000]
+        counts.append(len(prices))
+        assert row[8] == len(prices)
+        assert row[1:5] == ([prices[0], max(prices), min(prices), prices[-1]] if prices else [before[4]] * 4)
+    assert 0 in counts and max(counts) > 0
+
+
+def test_seconds_of_an_instrument_nobody_watched_are_parts_of_its_minutes_too(world) -> None:
+    instrument = world.simulator.truth.instrument(*BTC)
+    world.run(40)
+    instrument.catch_up(world.clock.wall_ms())
+    world.clock.advance(1_000)
+    instrument.catch_up(world.clock.wall_ms())
+    candles, now = instrument.candles, world.clock.wall_ms()
+    seconds = {bar.start: bar for bar in candles.candles("1s", None, now, 1_200)}
+    assert len(seconds) == 1_200
+    for minute in candles.candles("1m", None, now, 19):
+        parts = [seconds[at] for at in range(minute.start, minute.start + MINUTE, 1_000) if at in seconds]
+        assert _agrees(parts, minute)
+
+
 def test_the_day_is_the_sum_of_1440_minutes_to_the_trade(world) -> None:
     world.connect("binance-spot", "/ws/btcusdt@trade")
     world.run(65)

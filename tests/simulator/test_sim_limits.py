@@ -48,6 +48,16 @@ def test_streams_per_connection(world) -> None:
     assert world.simulator.ledger.violations == ["binance-spot: 1025 streams on one connection"]
 
 
+def test_streams_that_the_address_names_count_as_well(world) -> None:
+    names = "/".join(f"a{number}@trade" for number in range(1_025))
+    world.connect("binance-spot", "/stream", {"streams": names})
+    world.connect("binance-perpetual", f"/public/ws/{names}")
+    assert world.simulator.ledger.violations == [
+        "binance-spot: 1025 streams on one connection",
+        "binance-perpetual: 1025 streams on one connection",
+    ]
+
+
 def test_connection_attempts_per_five_minutes(world) -> None:
     host = world.simulator.hosts["binance-spot"]
     assert all(host.refuse("/ws") is None for _ in range(300))

@@ -9,7 +9,6 @@ import msgspec
 import pytest
 import txaio
 from autobahn.twisted.websocket import WebSocketClientFactory, WebSocketClientProtocol
-from treq.testing import RequestTraversalAgent
 from twisted.internet.address import IPv4Address
 from twisted.internet.interfaces import IPushProducer
 from twisted.internet.protocol import Protocol
@@ -19,8 +18,7 @@ from twisted.test.iosim import FakeTransport, IOPump
 from cryptodash.core.errors import ConfigError
 from cryptodash.core.instruments import MarketType
 from cryptodash.core.time import ManualClock
-from cryptodash.simulator import control
-from cryptodash.simulator.control import CONTROL_PORT, ControlError, control_site, send_fault
+from cryptodash.simulator.control import CONTROL_PORT, control_site
 from cryptodash.simulator.dialects import registry
 from cryptodash.simulator.server import Simulator
 from cryptodash.simulator.websocket import VenueProtocol
@@ -200,7 +198,7 @@ def test_rest_answers_carry_the_used_weight(world) -> None:
 
 
 def test_slow_rest_answers_come_two_seconds_late(world) -> None:
-    world.simulator.faults.start("bybit", "slow", seconds=5)
+    world.simulator.faults.start("bybit", "slow", seconds=5, delay=2)
     client = _Raw()
     flush = _dial(world, "bybit", client)
     client.transport.write(b"GET /v5/market/time HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -211,6 +209,13 @@ def test_slow_rest_answers_come_two_seconds_late(world) -> None:
     world.run(0.4)
     flush()
     assert client.data.startswith(b"HTTP/1.1 200")
+
+
+def test_the_date_of_an_answer_is_by_the_stepped_clock(world) -> None:
+    request = b"GET /api/v3/time HTTP/1.1\r\nHost: x\r\n\r\n"
+    assert b"Date: Sat, 22 Nov 2025 11:33:54 GMT" in _http(world, "binance-spot", request)
+    world.simulator.faults.start("binance", "clock", step=-3_600)
+    assert b"Date: Sat, 22 Nov 2025 10:33:54 GMT" in _http(world, "binance-spot", request)
 
 
 def test_hosts_name_every_market_once_listening() -> None:
@@ -229,6 +234,24 @@ def test_hosts_name_every_market_once_listening() -> None:
     assert rest.startswith("http://127.0.0.1")
     simulator.startService()
     simulator.stopService()
+
+
+@pytest.mark.parametrize(
+    ("interface", "url"),
+    [("0.0.0.0", "ws://0.0.0.0:18000"), ("127.0.0.2", "ws://127.0.0.2:18000"), ("::1", "ws://[::1]:18000")],
+)
+def test_the_hosts_are_where_they_are_told_to_be_and_the_control_port_on_loopback(interface: str, url: str) -> None:
+    reactor = MemoryReactorClock()
+    simulator = Simulator(
+        reactor, ManualClock(), exchanges=["bybit"], interface=interface, first_port=18_000, control_port=CONTROL_PORT
+    )
+    simulator.listen()
+    assert [(server[0], server[3]) for server in reactor.tcpServers] == [
+        (18_000, interface),
+        (CONTROL_PORT, "127.0.0.1"),
+    ]
+    rest = url.replace("ws:", "http:")
+    assert simulator.base_urls["bybit", MarketType.SPOT] == (url, rest)
 
 
 def test_one_venue_alone_and_unknown_venues() -> None:
@@ -276,11 +299,34 @@ def test_the_control_port_lists_starts_and_stops_faults(world) -> None:
     assert _ask(world, "GET", "/ledger") == (200, {"violations": []})
 
 
+def test_the_control_port_takes_and_reports_a_stream_a_delay_and_a_step(world) -> None:
+    clock = {"exchange": "bybit", "fault": "clock", "step": -1.5}
+    assert _ask(world, "POST", "/faults", msgspec.json.encode(clock), JSON) == (200, {"started": clock})
+    world.simulator.faults.stop()
+    for said in ({"stream": "btcusdt@trade", "delay": 2.5}, {"symbol": "BTC-USDT"}):
+        wanted = {"exchange": "binance", "fault": "slow", **said}
+        started = {"delay": 5.0, **wanted}
+        assert _ask(world, "POST", "/faults", msgspec.json.encode(wanted), JSON) == (200, {"started": started})
+    assert len(_ask(world, "GET", "/faults")[1]["active"]) == 2
+    assert _ask(world, "POST", "/faults", b'{"stream":"btcusdt@trade","stop":true}', JSON) == (200, {"stopped": 1})
+    assert [fault.symbol for fault in world.simulator.faults.active] == ["BTC-USDT"]
+
+
+def test_the_control_port_stops_the_faults_of_one_market(world) -> None:
+    for market in MarketType:
+        world.simulator.faults.start("binance", "slow", market=market)
+    assert _ask(world, "POST", "/faults", b'{"market":"spot","stop":true}', JSON) == (200, {"stopped": 1})
+    assert [fault.market for fault in world.simulator.faults.active] == [MarketType.PERPETUAL]
+
+
 @pytest.mark.parametrize(
     ("body", "headers", "message"),
     [
         (b'{"exchange":"binance","fault":"nosuch"}', JSON, "'nosuch' is not one of"),
         (b"{", JSON, "Input data was truncated"),
+        (b'{"exchange":"binance","fault":"slow","delay":1e9}', JSON, "delay must be above 0 and at most 60"),
+        (b'{"exchange":"binance","fault":"slow","delay":"5"}', JSON, "Expected `float | null`"),
+        (b'{"exchange":"binance","fault":"clock"}', JSON, "clock needs a step"),
         (b'{"exchange":1}', JSON, "Expected `str | null`"),
         (b'{"colour":"red"}', JSON, "unknown field"),
         (b"{" + b" " * 5_000, JSON, "the body is too long"),
@@ -292,17 +338,3 @@ def test_bad_requests_are_400_with_the_reason(world, body: bytes, headers: dict[
     assert status == 400
     assert message in answer["error"]
     assert world.simulator.faults.active == []
-
-
-def test_send_fault_asks_the_control_port(world, monkeypatch: pytest.MonkeyPatch) -> None:
-    agent = RequestTraversalAgent(control_site(world.simulator.faults, world.simulator.ledger).resource)
-    monkeypatch.setattr(control, "Agent", lambda reactor, connectTimeout: agent)
-    started = send_fault(world.reactor, "binance", "skip", "BTC-USDT", 10)
-    agent.flush()
-    assert started.result == {"started": {"exchange": "binance", "fault": "skip", "symbol": "BTC-USDT"}}
-    refused = send_fault(world.reactor, "binance", "nosuch")
-    agent.flush()
-    failure = refused.result
-    refused.addErrback(lambda _: None)
-    assert failure.check(ControlError)
-    assert "'nosuch' is not one of" in failure.getErrorMessage()

@@ -9,7 +9,7 @@ from typing import Final
 
 from attrs import define, field
 
-from cryptodash.api.fanout.deliveries import Delivery
+from cryptodash.api.fanout.deliveries import Delivery, is_good_status
 from cryptodash.api.fanout.framer import Build
 from cryptodash.api.fanout.traffic import Traffic
 from cryptodash.core import codec
@@ -96,7 +96,8 @@ class ConflationQueue:
         self._deliveries: Mapping[Topic, Delivery] = {}
         self._named: frozenset[Topic] = frozenset()
         self._answers: deque[bytes] = deque()
-        self._due_current: dict[Delivery, None] = {}
+        self._due_current: dict[Delivery, int] = {}
+        """Each with how many of its trades were not sent: those that are not among the recent ones are a gap."""
         self._queue: dict[_Key, _DueState | _LatestValue | _WaitingTrades] = {}
 
     def __bool__(self) -> bool:
@@ -106,7 +107,7 @@ class ConflationQueue:
         """The client's deliveries from now on; what waits of others is forgotten."""
         self._deliveries = known = {delivery.topic: delivery for delivery in deliveries}
         self._named = frozenset(topic for topic in known if not topic.is_sweep)
-        self._due_current = {delivery: None for delivery in self._due_current if delivery.topic in known}
+        self._due_current = {each: unsent for each, unsent in self._due_current.items() if each.topic in known}
         for key, item in list(self._queue.items()):
             if item.topic not in known or (isinstance(item, _DueState) and known[item.topic] != item.delivery):
                 self._drop(key)
@@ -121,7 +122,11 @@ class ConflationQueue:
         """Status and present value of these are due; nothing older of them is worth sending."""
         topics = set()
         for delivery in deliveries:
-            self._due_current[delivery] = None
+            unsent = self._due_current.get(delivery, 0)
+            trades = self._queue.get(("trade", delivery.topic))
+            if isinstance(trades, _WaitingTrades):
+                unsent += trades.missed + len(trades.waiting)
+            self._due_current[delivery] = unsent
             topics.add(delivery.topic)
         for key in [key for key, item in self._queue.items() if item.topic in topics]:
             self._drop(key)
@@ -129,7 +134,10 @@ class ConflationQueue:
     def take(self, message: Message | Batch) -> None:
         """One message that cannot be sent now."""
         delivery = self._deliveries.get(message.topic)
-        if delivery is None or delivery in self._due_current:
+        if delivery is None:
+            return
+        if delivery in self._due_current:
+            self._due_current[delivery] += message.kind == "trade"
             return
         if isinstance(message, Batch):
             self._due(delivery)
@@ -158,8 +166,7 @@ class ConflationQueue:
             return frame
         if self._due_current:
             delivery = next(iter(self._due_current))
-            del self._due_current[delivery]
-            return b"".join(self._status_and_values(delivery))
+            return b"".join(self._status_and_values(delivery, self._due_current.pop(delivery)))
         key = next(iter(self._queue))
         item = self._queue.pop(key)
         if isinstance(item, _LatestValue):
@@ -171,24 +178,31 @@ class ConflationQueue:
             self._queue[key] = item  # again, behind all others
         return b"".join(self._some_trades(item))
 
-    def _status_and_values(self, delivery: Delivery) -> Iterator[bytes]:
+    def _status_and_values(self, delivery: Delivery, unsent: int = 0) -> Iterator[bytes]:
         yield self._frame(self._source.status(delivery.topic))
-        yield from self._values(delivery)
+        yield from self._values(delivery, unsent)
 
-    def _values(self, delivery: Delivery) -> Iterator[bytes]:
-        for message in self._source.current(delivery.topic, delivery.interval):
+    def _values(self, delivery: Delivery, unsent: int = 0) -> Iterator[bytes]:
+        current = self._source.current(delivery.topic, delivery.interval)
+        if unsent > len(current):
+            self._traffic.dropped.add("trade", by=unsent - len(current))
+            yield self._gap(delivery.topic, unsent - len(current))
+        for message in current:
             if not (delivery.topic.is_sweep and message.topic in self._named):
                 yield self._frame(message)
 
     def _some_trades(self, trades: _WaitingTrades) -> Iterator[bytes]:
         if trades.missed:
-            self._traffic.sent.add("gap")
-            yield self._build(gap_message(trades.topic, trades.missed))
+            yield self._gap(trades.topic, trades.missed)
             trades.missed = 0
         for _ in range(min(TRADES_AT_ONCE, len(trades.waiting))):
             message = trades.waiting.popleft()
             self.bytes -= len(message.body)
             yield self._frame(message)
+
+    def _gap(self, topic: Topic, missed: int) -> bytes:
+        self._traffic.sent.add("gap")
+        return self._build(gap_message(topic, missed))
 
     def _frame(self, message: Message) -> bytes:
         self._traffic.sent.values[(message.kind,)] += 1
@@ -200,12 +214,16 @@ class ConflationQueue:
         return item
 
     def _take_value(self, message: Message) -> None:
-        """Keep it in the place of the one it replaces: who changes often must not wait longer for that."""
+        """Keep it in the place of the one it replaces: who changes often must not wait longer for that. Only a status
+        that is good again stays behind the values that make it so."""
         key = (message.kind, message.topic if message.key is None else message.key)
         known = self._queue.get(key)
-        replaced = known.size if known is not None else 0
         if known is not None:
             self._traffic.conflated.add(message.kind)
+            if is_good_status(message):
+                self._drop(key)
+                known = None
+        replaced = known.size if known is not None else 0
         if self._has_room(len(message.body) - replaced):
             self._queue[key] = _LatestValue(message)
             self.bytes += len(message.body) - replaced

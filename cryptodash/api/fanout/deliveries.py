@@ -30,6 +30,14 @@ def is_closed_bar(message: Message) -> bool:
     return message.kind == "candle" and _CLOSED_BAR in message.body
 
 
+_GOOD = (b'"state":"live"', b'"state":"quiet"')
+
+
+def is_good_status(message: Message) -> bool:
+    """Whether the message is a status that lets the value be taken for the present one."""
+    return message.kind == "status" and any(each in message.body for each in _GOOD)
+
+
 class IGroupMember(Interface):
     """Somebody who shares a group: a cohort of clients."""
 
@@ -76,7 +84,8 @@ class RateLimitedGroup(DeliveryGroup):
     """Everybody who wants one topic at the same rate: the first update goes at once,
     then the latest of each burst once per period.
 
-    Statuses and closed candles are never held back. One timer for the whole group, and only while updates come.
+    Statuses and closed candles are never held back; a status that is good again takes the waiting values along, ahead
+    of it. One timer for the whole group, and only while updates come.
     """
 
     def __init__(
@@ -88,9 +97,15 @@ class RateLimitedGroup(DeliveryGroup):
         self._conflated = traffic.conflated.values
         self._waiting: dict[object, Message] = {}
         self._timer: IDelayedCall | None = None
+        self._was_good = False
+        """What the last status said; before the first one nothing is known."""
 
     def deliver(self, message: Message) -> None:
         if message.kind == "status":
+            good = is_good_status(message)
+            if good and not self._was_good:
+                self._release()  # what was shown before must not be called live for a moment
+            self._was_good = good
             super().deliver(message)
         elif is_closed_bar(message):
             self._waiting.pop(message.key, None)  # the running bar it replaces
@@ -130,13 +145,16 @@ class RateLimitedGroup(DeliveryGroup):
     def _due(self) -> None:
         self._timer = None
         if self._waiting:
-            waiting, self._waiting = self._waiting, {}
-            if self._topic.is_sweep:
-                super().deliver_sweep(Batch(self._topic, tuple(waiting.values())))
-            else:
-                for message in waiting.values():
-                    super().deliver(message)
+            self._release()
             self._arm()
+
+    def _release(self) -> None:
+        waiting, self._waiting = self._waiting, {}
+        if waiting and self._topic.is_sweep:
+            super().deliver_sweep(Batch(self._topic, tuple(waiting.values())))
+        elif waiting:
+            for message in waiting.values():
+                super().deliver(message)
 
 
 class Deliveries:

@@ -8,7 +8,7 @@ else 408;
 * a body is at most ``max_body_bytes``, declared or counted (413); a request line at most ``MAX_URL`` (414); headers 16
 KiB and 100 lines (431);
 * a peer that takes nothing of its answer for ``STALL_S`` seconds is cut;
-* an idle kept-alive connection ends after ``IDLE_S``.
+* an idle kept-alive connection ends after the setting ``keep_alive_s``.
 """
 
 from __future__ import annotations
@@ -29,7 +29,6 @@ from cryptodash.core.tally import Counter
 MAX_URL: Final = 8 * 1024
 MAX_HEADER_BYTES: Final = 16 * 1024
 MAX_HEADER_LINES: Final = 100
-IDLE_S: Final = 60.0
 STALL_S: Final = 10.0
 LINGER_S: Final = 1.0
 """How long a peer that still sends may go on before the close, so that it reads why (a close with

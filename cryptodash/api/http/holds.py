@@ -30,8 +30,8 @@ class _Held:
 
 
 class Holds:
-    """Who asked first for a topic pays for it in the count of its address (an unknown one, on a unix socket,
-    has none); every request renews it."""
+    """Who asked first for a topic pays for it in the count of its address (on a unix socket
+    that is not trusted all have the same, the empty one); every request renews it."""
 
     def __init__(self, demand: IDemand, config: Config, clock: Clock, scheduler: IReactorTime) -> None:
         self._demand = demand
@@ -70,7 +70,7 @@ class Holds:
 
     def _check(self, address: str) -> None:
         limits = self._limits
-        if address and self._owners[address] >= limits.rest_held_topics_per_ip:
+        if self._owners[address] >= limits.rest_held_topics_per_ip:
             soonest = min(each.until for each in self._held.values() if each.owner == address)
             message = (
                 f"at most {limits.rest_held_topics_per_ip} topics per address can be asked for at a time; "

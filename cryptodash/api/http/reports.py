@@ -114,4 +114,8 @@ def stream_members(report: StreamReport, clients: int) -> dict[str, object]:
         document["sequence"] = report.sequence
     document["gaps"] = report.gaps
     document["resyncs"] = report.resyncs
+    for member in ("delay_ms", "delay_p50_ms", "delay_p99_ms"):
+        value = getattr(report, member)
+        if value is not None:
+            document[member] = value
     return document

@@ -16,7 +16,7 @@ from twisted.web.server import NOT_DONE_YET, Site
 
 from cryptodash.api.http.answers import Answer, error_answer, send_now
 from cryptodash.api.http.guarded_request import GuardedRequest
-from cryptodash.api.http.guards import IDLE_S, Guard, GuardedChannel
+from cryptodash.api.http.guards import Guard, GuardedChannel
 from cryptodash.api.http.rest import Rest
 from cryptodash.api.ws.factory import ClientFactory
 from cryptodash.api.ws.upgrade import read_upgrade, valid_host
@@ -175,10 +175,20 @@ class GuardedSite(Site):
     noisy = False
 
     def __init__(
-        self, resource: IResource, guard: Guard, reactor: IReactorTime, clients: ClientFactory | None = None
+        self,
+        resource: IResource,
+        guard: Guard,
+        reactor: IReactorTime,
+        clients: ClientFactory | None = None,
+        *,
+        keep_alive_s: float,
     ) -> None:
         super().__init__(
-            resource, requestFactory=GuardedRequest, timeout=IDLE_S, reactor=reactor, parsePOSTFormSubmission=False
+            resource,
+            requestFactory=GuardedRequest,
+            timeout=keep_alive_s,
+            reactor=reactor,
+            parsePOSTFormSubmission=False,
         )
         self.guard = guard
         self._clients = clients
@@ -224,4 +234,4 @@ def make_site(
     front = Front(rest, WebSocketResource(ws) if isinstance(ws, ClientFactory) else ws, config, clock, tally)
     rejected = tally.counter("cryptodash_http_rejected_total", "Requests refused before any route saw them.", "reason")
     guard = Guard(config.limits.request_deadline_s, config.limits.max_body_bytes, rejected)
-    return GuardedSite(front, guard, scheduler, clients)
+    return GuardedSite(front, guard, scheduler, clients, keep_alive_s=config.limits.keep_alive_s)

@@ -17,7 +17,7 @@ def origin_allowed(origin: str, allowed: Sequence[str]) -> bool:
 
 class AddressCap:
     """Counts connections per address; IPv6 by /64, since one customer owns that many.
-    Unknown addresses (unix sockets) are not capped."""
+    The empty address, a unix peer that no trusted proxy names, is one like any other."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -26,8 +26,6 @@ class AddressCap:
     def enter(self, address: str) -> bool:
         """Count one connection in; False (and not counted) when the address has too many."""
         key = _group(address)
-        if not key:
-            return True
         if self._counts[key] >= self._limit:
             return False
         self._counts[key] += 1
@@ -36,10 +34,9 @@ class AddressCap:
     def leave(self, address: str) -> None:
         """One connection less."""
         key = _group(address)
-        if key:
-            self._counts[key] -= 1
-            if self._counts[key] <= 0:
-                del self._counts[key]
+        self._counts[key] -= 1
+        if self._counts[key] <= 0:
+            del self._counts[key]
 
     def __len__(self) -> int:
         return len(self._counts)

@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from attrs import frozen
 
 from cryptodash.core.events import Level
+from cryptodash.core.instruments import Instrument
+from cryptodash.core.numbers import divide
 
 
 class SnapshotSource(str, enum.Enum):
@@ -43,12 +45,16 @@ _BY_ID = frozenset({Chaining.RANGE, Chaining.PREVIOUS, Chaining.COUNTER})
 @frozen
 class BookRules:
     """How a market's books are put together. Raises ``ValueError`` for rules that cannot work: a REST snapshot can only
-    be joined to frames that have ids, and frames without ids need another way to notice a loss."""
+    be joined to frames that have ids, and frames without ids need another way to notice a loss.
+
+    ``in_contracts``: the checksum covers sizes in contracts. It is then given them as the venue wrote them, though the
+    books that we hold are in base quantities; the book's ``StreamSpec.instrument`` must be there."""
 
     snapshots: SnapshotSource
     chaining: Chaining
     checksum: Checksum | None = None
     checksum_depth: int = 0
+    in_contracts: bool = False
 
     def __attrs_post_init__(self) -> None:
         if self.snapshots is not SnapshotSource.STREAM and self.chaining not in _BY_ID:
@@ -59,3 +65,15 @@ class BookRules:
             raise ValueError("books chained by checksum need one")
         if self.checksum is not None and self.checksum_depth < 1:
             raise ValueError("a checksum covers at least one level a side")
+
+    def checksum_for(self, instrument: Instrument | None) -> Checksum | None:
+        """The checksum of a book of this instrument, as we hold it."""
+        checksum, contract = self.checksum, None if instrument is None else instrument.contract_size
+        if checksum is None or contract is None or not self.in_contracts:
+            return checksum
+
+        def of_contracts(bids: Sequence[Level], asks: Sequence[Level]) -> int:
+            sides = [[(price, divide(size, contract)) for price, size in side] for side in (bids, asks)]
+            return checksum(*sides)
+
+        return of_contracts

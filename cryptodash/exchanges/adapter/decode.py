@@ -30,7 +30,7 @@ from cryptodash.core.numbers import (
     unsigned,
 )
 from cryptodash.core.time import is_time_ms
-from cryptodash.exchanges.adapter.messages import BadFrame, Message, Readers, Unwanted
+from cryptodash.exchanges.adapter.messages import BadFrame, Message, Readers, SendingTime, Unwanted
 
 T = TypeVar("T")
 
@@ -87,6 +87,17 @@ def read_data(readers: Readers, stream: str, frame: bytes) -> Sequence[Message]:
 def decoder(kind: type[T]) -> Callable[[bytes], T]:
     """The decoding function of one message kind; make it once."""
     return msgspec.json.Decoder(kind).decode
+
+
+def sending_time(member: str) -> SendingTime:
+    """The venue's time of sending, where it is the first member of that name in a frame, whole milliseconds."""
+    search = pattern(rb'"' + escape(member.encode()) + rb'": ?([0-9]{10,15})[,}]').search
+
+    def read(frame: bytes) -> int | None:
+        found = search(frame)
+        return None if found is None else min(int(found[1]), MAX_TIME_MS)
+
+    return read
 
 
 def check_text(frame: bytes) -> None:
@@ -211,6 +222,24 @@ def symbol(base: str, quote: str) -> Symbol | None:
         return make_symbol(base, quote)
     except Refused:
         return None
+
+
+def firewall_refusal(status: int, body: bytes) -> str | None:
+    """What to say of HTTP 403 from a firewall in front of the venue's API, which answers with a page of its own or with
+    nothing, for a place that is not served and for too many requests alike; None for any other answer.
+
+    A JSON object is the API's own answer, and says itself what it means.
+    """
+    if status != 403 or _is_object(body):
+        return None
+    return f"HTTP {status} of a firewall: this place is not served, or too many requests came from here"
+
+
+def _is_object(body: bytes) -> bool:
+    try:
+        return isinstance(msgspec.json.decode(body), dict)
+    except MALFORMED:
+        return False
 
 
 def retry_after(headers: Any, default: float) -> float:

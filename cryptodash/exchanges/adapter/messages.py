@@ -191,10 +191,18 @@ class SweepRows(Struct, frozen=True, gc=False):
     rows: Sequence[SweepRow]
 
 
+class LeftOut(Struct, frozen=True, gc=False):
+    """Elements of a list (rows, bars, trades) that were left out because they cannot be read: each by the venue's name
+    for it, and why. Comes last among the messages of its frame; the others are in the messages before it."""
+
+    stream: str
+    elements: Sequence[tuple[str, str]]
+
+
 Control = Ack | Subscribed | Pong | Heartbeat | Sequenced | Restarting | Ignored | Unwanted
 """What belongs to a connection."""
 
-Data = Quote | Stats | Mark | Trades | Depth | Bar | SweepRows
+Data = Quote | Stats | Mark | Trades | Depth | Bar | SweepRows | LeftOut
 """What belongs to a stream."""
 
 Message = Control | Data
@@ -205,6 +213,10 @@ Reader = Callable[[str, bytes], Sequence[Message]]
 
 Readers = Mapping[str, Reader]
 """By stream name."""
+
+
+SendingTime = Callable[[bytes], int | None]
+"""From a frame to when the venue sent it (ms, the venue's clock); None where this frame does not say."""
 
 
 class BadFrame(ValueError):

@@ -38,7 +38,9 @@ class StreamSpec:
 
     ``batch``: only streams of the same batch are asked for in one frame (venues that take one channel per frame).
     ``argument``: how the venue's answers name it, where not by the whole name (``Ack.argument``).
-    ``exclusive``: two streams with the same text here never share a connection (two depths of one symbol).
+    ``exclusive``: two streams with the same text here never share a connection (two depths of one symbol). ``seed``:
+    for a stream that sends only changes, what ``IVenue.seed_request`` is to ask for, so that something is known before
+    the first of them (the native name, usually).
     """
 
     endpoint: str
@@ -50,6 +52,7 @@ class StreamSpec:
     batch: str = ""
     argument: str = ""
     exclusive: str = ""
+    seed: str = ""
 
 
 class Purpose(str, enum.Enum):
@@ -60,6 +63,7 @@ class Purpose(str, enum.Enum):
     CANDLES = "candles"
     POLL = "poll"
     PROBE = "probe"
+    SEED = "seed"
 
 
 @frozen

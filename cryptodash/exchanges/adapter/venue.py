@@ -14,7 +14,7 @@ from zope.interface import Attribute, Interface
 from cryptodash.core.instruments import Instrument, MarketType
 from cryptodash.core.topics import Topic
 from cryptodash.exchanges.adapter.book_rules import BookRules
-from cryptodash.exchanges.adapter.messages import Bar, Depth, Message, Reader, Readers
+from cryptodash.exchanges.adapter.messages import Bar, Depth, Message, Reader, Readers, SendingTime
 from cryptodash.exchanges.adapter.plan import Plan, RestRequest, StreamSpec
 
 
@@ -38,12 +38,14 @@ class Rate:
 class Endpoint:
     """One WebSocket address of a venue: streams of one endpoint can share a connection. The URL is the market's
     ``Hosts.ws`` + ``path``. ``standing``: streams that every connection subscribes to and that belong to no topic (a
-    heartbeat without which the venue closes it)."""
+    heartbeat without which the venue closes it). ``timed``: a stream whose frames tell, each second or oftener, when
+    they were sent; a connection subscribes to it as long as what is wanted of it tells no such times."""
 
     key: str
     market: MarketType
     path: str
     standing: tuple[StreamSpec, ...] = ()
+    timed: StreamSpec | None = None
 
 
 @frozen
@@ -54,7 +56,8 @@ class Limits:
     every rate at once. ``requests``: subscribe and unsubscribe frames per connection (None: no such limit).
     ``ping_every`` seconds between application pings (None: the venue pings us), ``silent_after`` seconds without any
     frame after which a connection is dead. ``lifetime`` seconds after which the venue cuts a connection (None: never).
-    ``max_frame``: bytes of the longest frame it may send us.
+    ``max_frame``: bytes of the longest frame it may send us. ``max_request``: bytes of the longest subscribe or
+    unsubscribe frame, as the venue writes it; fewer streams share one, and a stream that alone needs more is rejected.
     """
 
     streams: int
@@ -68,6 +71,7 @@ class Limits:
     max_connections: int = 50
     requests: Rate | None = None
     max_frame: int = 4 * 1024 * 1024
+    max_request: int = 4096
 
 
 @frozen
@@ -84,7 +88,10 @@ class IVenue(Interface):
     """One venue: data and pure functions, an object ``VENUE`` in ``venues/<id>/venue.py`` or in another distribution.
 
     The functions that read may raise whatever decoding raises (``decode.UNREADABLE``); their callers make it one
-    ``BadFrame``. One bad element makes the whole frame bad.
+    ``BadFrame``. One bad element makes the whole frame bad, with two exceptions. Of a list of many instruments or bars
+    (a page of the catalogue, bars by REST, the rows of a sweep) an element that cannot be read is left out and said
+    (``elements.kept``), and only a list of nothing else is bad. And of the trades or bars of one stream, zeros are left
+    out (``elements.nonzero``); a frame of nothing but zeros is bad, which the engine takes for "there is no price yet".
     """
 
     id: str = Attribute("lower-case id: acme")
@@ -123,6 +130,11 @@ class IVenue(Interface):
     def reader(stream: StreamSpec) -> Reader:
         """How the frames of this stream are read. Raises ``BadFrame`` for a name that is none of the venue's."""
 
+    def sending_time(stream: StreamSpec) -> SendingTime | None:
+        """How the frames of this stream tell when the venue sent them; None for a channel that does not. Only a time
+        that is written at sending will do: not that of a trade or of a bar, and of no frame that shows an old state
+        (a snapshot, one that is sent again). From it comes how late the venue runs."""
+
     def read(endpoint: str, frame: bytes, readers: Readers) -> Sequence[Message]:
         """What a frame says, in order. Data is read with the reader of its stream out of ``readers``; where there is
         none for it, it is ``Unwanted``."""
@@ -150,13 +162,25 @@ class IVenue(Interface):
     def read_poll(request: RestRequest, body: bytes) -> Sequence[Message]:
         """What a poll's answer says."""
 
+    def seed_request(market: MarketType, seeds: Sequence[str]) -> RestRequest | None:
+        """One request for what streams with these ``StreamSpec.seed`` (at most 100) would have said last; None where
+        no stream of the venue's has one."""
+
+    def read_seed(request: RestRequest, body: bytes) -> Sequence[tuple[str, Message]]:
+        """(seed, what its stream would have said last). It may hold more than was asked for."""
+
     def probe_request(market: MarketType) -> RestRequest:
         """The cheapest request that shows that the venue answers (its time)."""
+
+    def read_probe(request: RestRequest, body: bytes) -> int | None:
+        """The venue's time (ms) in the answer to a ``probe_request``; None where it says whole seconds only."""
 
     def rest_error(status: int, headers: Mapping[str, str], body: bytes) -> tuple[str, str, float | None] | None:
         """None if the answer is good, else (cause or "" for a plain failure, message,
         seconds to wait if the venue said or documents them).
 
-        Cause ``blocked`` for 451 and geographic 403, ``banned`` for 429 and whatever else the venue documents as a ban
-        or a limit, ``rejected`` for an unknown symbol or parameter, ``maintenance`` where the venue says so. Header
-        names come in lower case. A refused WebSocket handshake is asked about as well, with its status alone."""
+        Cause ``blocked`` for 451 and 403, ``banned`` for 429 and whatever else the venue documents as a ban or a limit,
+        ``rejected`` for an unknown symbol or parameter, ``maintenance`` where the venue says so. A 403 that is no
+        answer of the API's (``decode.firewall_refusal``) and no ban that the venue documents is waited out by the
+        callers, for minutes and longer each time. Header names come in lower case. A refused WebSocket handshake is
+        asked about as well, with its status alone."""

@@ -19,10 +19,10 @@ def _by_range(depth: Depth, last: int | None, joining: bool) -> bool:
 
 def _by_previous(depth: Depth, last: int | None, joining: bool) -> bool:
     """It names its predecessor, since ids are shared by all symbols. The first one after a snapshot need only overlap
-    it. An equal id is a sign of life."""
+    it, or begin with the very next id. An equal id is a sign of life."""
     if id_of(depth.last) == id_of(last):
         return False
-    return depth.previous == last or (joining and id_of(depth.first) <= id_of(last) < id_of(depth.last))
+    return depth.previous == last or (joining and id_of(depth.first) <= id_of(last) + 1 <= id_of(depth.last))
 
 
 def _by_counter(depth: Depth, last: int | None, joining: bool) -> bool:
@@ -45,14 +45,15 @@ FOLLOWS: dict[Chaining, Callable[[Depth, int | None, bool], bool]] = {
 
 
 def _joins_range(frames: Sequence[Depth], last: int) -> bool:
-    """The snapshot is not older than the first frame."""
-    return id_of(frames[0].first) <= last
+    """Between the snapshot and the first frame there is no id."""
+    return id_of(frames[0].first) <= last + 1
 
 
 def _joins_previous(frames: Sequence[Depth], last: int) -> bool:
-    """The first frame that goes to the snapshot's id or beyond covers it, or names it as its predecessor."""
+    """The first frame that goes to the snapshot's id or beyond covers it, begins with the next id, or names it as its
+    predecessor."""
     first = next(frame for frame in frames if id_of(frame.last) >= last)
-    return id_of(first.first) <= last or first.previous == last
+    return id_of(first.first) <= last + 1 or first.previous == last
 
 
 def _joins_counter(frames: Sequence[Depth], last: int) -> bool:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cryptodash.core.events import Level
-from cryptodash.core.numbers import Number
+from cryptodash.core.instruments import Instrument
 from cryptodash.exchanges.adapter.book_rules import BookRules, SnapshotSource
 from cryptodash.exchanges.adapter.messages import Depth
 from cryptodash.exchanges.builders.book_chaining import FOLLOWS, JOINS
@@ -19,12 +19,20 @@ from cryptodash.exchanges.builders.plausibility import FAR_AHEAD, UNCOUNTED, Dou
 class SnapshotBook:
     """The part of ``OrderBook`` that would be the same without a stream."""
 
-    def __init__(self, rules: BookRules, *, tier: int | None = None, doubts: DoubtCounts = UNCOUNTED) -> None:
+    def __init__(
+        self,
+        rules: BookRules,
+        *,
+        tier: int | None = None,
+        instrument: Instrument | None = None,
+        doubts: DoubtCounts = UNCOUNTED,
+    ) -> None:
         self.gaps = 0
         self.resyncs = 0
         """How often the book was rebuilt, or replaced, after it had once been synced."""
         self._rules = rules
         self._tier = tier
+        self._checksum = rules.checksum_for(instrument)
         self._follows = FOLLOWS[rules.chaining]
         self._bids, self._asks = Ladder(-1), Ladder(1)
         self._state: Unsynced | Synced | Renewing = Unsynced()
@@ -59,11 +67,6 @@ class SnapshotBook:
     def top(self, depth: int) -> tuple[Sequence[Level], Sequence[Level]]:
         """(bids, asks), best first: at most ``depth`` proven levels a side; nothing while not synced."""
         return self._bids.top(depth), self._asks.top(depth)
-
-    def best(self) -> tuple[Number | None, Number | None]:
-        """Best bid and ask price; None where the side is empty or not known."""
-        bids, asks = self._bids.top(1), self._asks.top(1)
-        return (bids[0][0] if bids else None, asks[0][0] if asks else None)
 
     @property
     def pending(self) -> int:
@@ -112,7 +115,9 @@ class SnapshotBook:
     # -- snapshots
 
     def snapshot(self, depth: Depth, limit: int, now: float = 0.0) -> Outcome:
-        """Take a REST snapshot of at most ``limit`` levels a side."""
+        """Take a REST snapshot of at most ``limit`` levels a side. Raises ``BadFrame`` for one without an update id: it
+        can be joined to nothing, so nothing waits for it."""
+        id_of(depth.last)
         if self._is_void:
             self.snapshot_failed()
             return Outcome.OUTDATED
@@ -196,10 +201,9 @@ class SnapshotBook:
             self._asks.truncate(self._tier)
         if self._bids.crosses(self._asks):
             return Outcome.CROSSED
-        rules = self._rules
-        if rules.checksum is not None and depth.checksum is not None:
-            levels = rules.checksum_depth
-            if rules.checksum(self._bids.top(levels), self._asks.top(levels)) != depth.checksum:
+        if self._checksum is not None and depth.checksum is not None:
+            levels = self._rules.checksum_depth
+            if self._checksum(self._bids.top(levels), self._asks.top(levels)) != depth.checksum:
                 return Outcome.CHECKSUM
         return None
 

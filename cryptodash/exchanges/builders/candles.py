@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
+from zlib import crc32
 
 from msgspec.structs import replace
 
@@ -12,13 +13,34 @@ from cryptodash.core.events import Candle
 from cryptodash.core.intervals import LENGTH_MS, next_open
 from cryptodash.core.topics import Topic
 from cryptodash.exchanges.adapter.messages import Bar
+from cryptodash.exchanges.builders.backoff import Backoff
+from cryptodash.exchanges.builders.bar_times import (
+    AHEAD_BY_CLOCK_MS,
+    BELIEVED_MS,
+    OpenTimes,
+    is_impossible,
+    open_at,
+    written_at,
+)
+from cryptodash.exchanges.builders.held_bars import FrameOrder, HeldBars
+from cryptodash.exchanges.builders.lost_bars import LostBars
+from cryptodash.exchanges.builders.rest_candles import CLOSE_MARGIN_MS, by_open_time, candles_of
+
+__all__ = ["CLOSE_MARGIN_MS", "CandleBuilder", "CandleOutcome", "candles_of"]
 
 MAX_MISSING = 1_000
 """Bars fetched at most after an interruption; older ones are left to the history endpoint."""
 MAX_TRIES = 5
-"""Fetches for one lost bar. After the last one the stream goes on without it."""
+"""Fetches for one lost bar while newer ones are held back. After the last one the stream goes on, and the lost bar is
+asked for further, ever more rarely."""
+MAX_SKIPPED = 3
+"""Answers without a bar that is over, until it is taken for one that never was."""
 MAX_HELD = 100
 """Bars held back while a lost one is fetched."""
+CLOSE_WAIT_MS = 3_000
+"""How long after a bar's end the frame that closes it is waited for before REST is asked."""
+CLOSE_SPREAD_MS = 2_000
+"""Topics wait up to so much longer, each its own time: all bars of an interval end in the same second."""
 
 
 class CandleOutcome(NamedTuple):
@@ -28,34 +50,6 @@ class CandleOutcome(NamedTuple):
     fetch: bool
 
 
-CLOSE_MARGIN_MS = 1_000
-"""How far the venue's clock must be past a bar's end before REST's figures of it count as final: the estimate of that
-clock may run fast, and the venue may still be counting."""
-
-
-def candles_of(topic: Topic, bars: Sequence[Bar], venue_ms: int, received: int) -> list[Candle]:
-    """A REST answer as candles: oldest first, one per open time (the last one counts).
-
-    Such bars carry no flag. One is closed when the answer holds a later one, or when the venue's clock (``venue_ms``)
-    is past its end by the margin; our own wall clock decides nothing. ``received`` is when the answer came (wall clock,
-    ms).
-    """
-    by_time = {bar.open_time: bar for bar in bars}
-    newest = max(by_time, default=0)
-    return [
-        _from_rest(topic, by_time[opened], max(newest, venue_ms - CLOSE_MARGIN_MS), received)
-        for opened in sorted(by_time)
-    ]
-
-
-def _from_rest(topic: Topic, bar: Bar, ended_by: int, received: int) -> Candle:
-    closed = next_open(topic.interval, bar.open_time) <= ended_by
-    prices = bar.open, bar.high, bar.low, bar.close
-    return Candle(topic, bar.open_time, received, *prices, bar.volume, closed, source="rest")
-
-
-_LAST_OPEN = 250_000_000_000_000
-"""Open times beyond (the year 9892) are nonsense."""
 _NOTHING = CandleOutcome([], False)
 
 
@@ -64,63 +58,102 @@ class CandleBuilder:
 
     When a newer bar opens while an older one was never closed by the venue, the newer is held back and the missing ones
     are asked for (``fetch``; ``missing`` says how many bars the request must reach back). While that goes on nothing is
-    told. A fetch that fails, or does not hold the closed bar yet, is asked for again by one of the next frames, after
-    twice as many frames each time; after ``MAX_TRIES`` the stream goes on without the lost bar. A bar that the venue's
-    answer skips, while it has later ones, never was.
+    told. A fetch that fails, or does not hold the closed bar yet, is asked for again by one of the next frames or looks
+    at the clock, after twice as many each time; after ``MAX_TRIES`` the stream goes on, and the lost bar is told when
+    it can be had (``LostBars``). A bar that the venue's answer skips, while it has older and later ones, never was.
+
+    ``look`` closes by the clock what no frame closes.
     """
 
     def __init__(self, topic: Topic) -> None:
+        self.refused = 0
+        """Frames left out because no bar can have opened then."""
         self._topic = topic
+        self._open_times = OpenTimes(topic.interval)
+        self._wait_ms = CLOSE_WAIT_MS + crc32(str(topic).encode()) % CLOSE_SPREAD_MS
+        self._written: int | None = None
+        """When the venue wrote the newest frame, where frames say so."""
+        self._begun: int | None = None
+        """Open time of the first bar to be told closed where no frame ever comes: the one that ran when the clock was
+        first looked at."""
         self._expected: int | None = None
         """Open time of the oldest bar that has not been delivered closed."""
         self._running: Candle | None = None
-        self._sent_at = 0
-        """When the venue sent the running bar."""
+        self._order = FrameOrder()
         self._last_closed: Candle | None = None
-        self._held: dict[int, Candle] = {}
+        self._lost = LostBars()
+        self._held = HeldBars()
         self._flagless = False
         """Whether the venue's bars have no closed flag."""
         self._interrupted = False
         """Whether frames of the running bar may have been missed."""
         self._asked = False
-        self._tries = 0
-        self._patience = 0
+        self._backoff = Backoff()
 
     @property
     def is_waiting(self) -> bool:
-        """Whether newer bars are held back for a lost one, so that the newest told is out of date."""
-        return bool(self._held)
+        """Whether a closed bar is missing: newer ones are held back for it, or were told without it."""
+        return bool(self._held.bars or self._lost.open_times)
 
     @property
     def missing(self) -> int:
         """How many bars a fetch must cover, from the oldest lost one to the newest held one;
-        0 while nothing is lost."""
-        if self._expected is None or not self._held:
-            return 0
-        count, time, newest = 1, self._expected, max(self._held)
-        while time < newest and count < MAX_MISSING:
-            time, count = self._after(time), count + 1
-        return count
+        0 while nothing is held back."""
+        return self._count(self._held.newest) if self._held else 0
 
-    def bar(self, m: Bar, received: int) -> CandleOutcome:
-        """Take one frame that came at ``received`` (our wall clock, ms)."""
-        if not 0 <= m.open_time < _LAST_OPEN:
+    def bar(self, m: Bar, received: int, venue_ms: int | None = None) -> CandleOutcome:
+        """Take one frame that came at ``received`` (our wall clock, ms); ``venue_ms`` is the venue's clock then, None
+        where nothing is known of it."""
+        running = self._running
+        if running is not None and m.open_time == running.timestamp and self._follows(m):
+            # The usual frame: the running bar goes on. Nothing to find out about its open time.
+            candle = Candle(
+                self._topic, m.open_time, received, m.open, m.high, m.low, m.close, m.volume, bool(m.closed)
+            )
+            if not candle.closed and _values(candle) == _values(running) and running.source == "venue":
+                return _NOTHING
+            return CandleOutcome([self._deliver(candle)], False)
+        written = written_at(m, self._written, venue_ms)
+        if is_impossible(m.open_time, written, venue_ms):
+            self.refused += 1
             return _NOTHING
-        candle = Candle(self._topic, m.open_time, received, m.open, m.high, m.low, m.close, m.volume, bool(m.closed))
-        if m.closed is None:
-            told = self._closed_by(candle)
-            outcome = self._place(candle, m)
-            return CandleOutcome([*told, *outcome.events], outcome.fetch)
-        return self._place(candle, m)
+        if written is not None:
+            self._written = written
+        opened = self._open_times.aligned(m.open_time)
+        candle = Candle(self._topic, opened, received, m.open, m.high, m.low, m.close, m.volume, bool(m.closed))
+        if venue_ms is not None and (self._held or (self._expected is not None and opened < self._expected)):
+            self._forget_after(venue_ms + AHEAD_BY_CLOCK_MS)
+        told = self._closed_by(candle, venue_ms if written is None else written) if m.closed is None else []
+        events, fetch = self._place(candle, written, venue_ms)
+        return CandleOutcome(self._open_times.as_said([*told, *events]), fetch)
 
-    def _place(self, candle: Candle, m: Bar) -> CandleOutcome:
+    def _follows(self, m: Bar) -> bool:
+        """Whether a frame of the running bar simply follows the one before: nothing is missing, and the venue wrote it
+        later, by a time that can be believed."""
+        if self._held.bars or self._open_times.said or (m.closed is None and not self._flagless):
+            return False
+        written, before = m.time, self._written
+        if written is None:
+            return True
+        if before is None or not before <= written <= before + BELIEVED_MS or written < self._order.written:
+            return False
+        self._written = self._order.written = written
+        return True
+
+    def _place(self, candle: Candle, written: int | None, venue_ms: int | None) -> CandleOutcome:
+        opened = candle.timestamp
         if self._expected is None:
-            self._expected = m.open_time
-        if m.open_time < self._expected:
-            return self._repeated(candle)
-        if self._held or m.open_time > self._expected:
-            return self._hold(candle)
-        if self._is_known(candle) or self._is_overtaken(m):
+            self._expected = opened
+        if opened < self._expected:
+            return self._older(candle)
+        if opened == self._expected and self._held.is_contradicted_by(candle, written):
+            self._held.clear()
+        if self._held or opened > self._expected:
+            return self._hold(candle, written)
+        running = self._running
+        if running is not None and candle == replace(running, received=candle.received):
+            return _NOTHING  # told with these very figures
+        if self._order.is_overtaken(candle, running, written, venue_ms):
             return _NOTHING
         return CandleOutcome([self._deliver(candle)], False)
 
@@ -129,70 +162,124 @@ class CandleBuilder:
         if not self._asked:
             return []
         self._asked = False
-        if not self._held:
-            return self._closed_late(candles)
-        return self._release({each.timestamp: each for each in candles}, give_up=self._tries >= MAX_TRIES)
-
-    def _closed_late(self, candles: Sequence[Candle]) -> list[Candle]:
-        """The running bar as REST closes it, where nothing newer has come meanwhile."""
-        running = self._running
-        found = next((each for each in candles if running is not None and each.timestamp == running.timestamp), None)
-        return [] if found is None or not found.closed else [self._deliver(replace(found, topic=self._topic))]
+        rest = by_open_time(self._topic, candles, self._open_times)
+        told = self._lost.found(rest)
+        for each in told:
+            self._note_closed(each)
+        if self._held:
+            told += self._release(rest, give_up=self._backoff.tries >= MAX_TRIES)
+        else:
+            told += self._close(rest)
+        return self._open_times.as_said(told)
 
     def fetch_failed(self) -> list[Candle]:
-        """No answer: hold on and ask again with one of the next frames; after the last try, what was held."""
+        """No answer: hold on and ask again with one of the next frames or looks; after the last try, what was held."""
         if not self._asked:
             return []
         self._asked = False
-        return self._release({}, give_up=self._tries >= MAX_TRIES) if self._held else []
+        if not self._held:
+            return []
+        return self._open_times.as_said(self._release({}, give_up=self._backoff.tries >= MAX_TRIES))
 
     def reconnected(self) -> None:
         """The stream was interrupted: an unanswered fetch is given up, and tries are counted anew. Bars missed
-        meanwhile show with the next frame."""
+        meanwhile show with the next frame, or are looked for when they are over."""
         self._asked = False
         self._interrupted = True
-        self._tries = self._patience = 0
+        self._backoff.reset()
 
-    def is_overdue(self, venue_ms: int) -> bool:
-        """Whether a bar that no flag closes has been over for a while by the venue's clock, so that REST is to be asked
-        for it: once, then again after twice as many looks each time."""
-        running = self._running
-        if running is None or not self._flagless or self._asked or self._held:
-            return False
-        if venue_ms < next_open(self._topic.interval, running.timestamp) + CLOSE_MARGIN_MS:
-            return False
-        self._patience -= 1
-        if self._patience > 0:
-            return False
-        self._tries = min(self._tries + 1, MAX_TRIES)
-        self._patience = 2**self._tries
+    def look(self, venue_ms: int) -> int:
+        """Twice a second, with the venue's clock (ms): how many bars a fetch must cover that is due now, up to the
+        running one; 0: none is due.
+
+        Due is the bar that is over and that nothing has closed, whether its frames stopped, or it never had one; and
+        whatever else is missing, where no frame comes to ask for it again.
+        """
+        if self._begun is None:
+            self._begun = open_at(self._topic.interval, venue_ms)
+        if self._asked:
+            return 0
+        if self._held or self._is_overdue(venue_ms):
+            due = self._backoff.is_due()
+        else:
+            due = bool(self._lost) and self._lost.backoff.is_due()
+        if not due:
+            return 0
         self._asked = True
-        return True
+        return self._count(max(venue_ms + AHEAD_BY_CLOCK_MS, self._held.newest))
 
-    def _closed_by(self, later: Candle) -> list[Candle]:
-        """The running bar of a venue without a flag, closed by one that opens later: nothing came in between, for the
-        stream was not interrupted since. Bars that the venue skipped had no trades."""
+    def _is_overdue(self, venue_ms: int) -> bool:
+        wait = CLOSE_MARGIN_MS if self._flagless and self._running is not None else self._wait_ms
+        return self._first is not None and venue_ms >= self._after(self._first) + wait
+
+    @property
+    def _first(self) -> int | None:
+        """Open time of the oldest bar that is to be told closed."""
+        return self._begun if self._expected is None else self._expected
+
+    def _count(self, newest: int) -> int:
+        """Bars from the oldest one missing to the one that holds the time ``newest`` (ms), at most ``MAX_MISSING``."""
+        time = min((each for each in (self._first, self._lost.oldest) if each is not None), default=newest)
+        count = 1
+        while (time := self._after(time)) <= newest and count < MAX_MISSING:
+            count += 1
+        return count
+
+    def _close(self, rest: Mapping[int, Candle]) -> list[Candle]:
+        """What REST has closed, where nothing newer has come meanwhile."""
+        first = self._first
+        if first is None or not rest:
+            return []
+        if min(rest) > first and self._expected is not None and self._backoff.tries < MAX_TRIES:
+            return []  # it does not reach back so far: what it lacks may have been
+        told: list[Candle] = []
+        newer = sorted(each for each in rest if each >= first)
+        for opened in newer:
+            if not rest[opened].closed:
+                break
+            told.append(self._deliver(rest[opened]))
+        if not told:
+            self._pass_over(first, newer[0] if newer else None)
+        return told
+
+    def _pass_over(self, first: int, following: int | None) -> None:
+        """An answer has no bar ``first`` or a later one before ``following``, which runs; None: none at all, which
+        proves nothing before some answers have said so. A frame that closes such a bar later is told all the same."""
+        if following is None:
+            if self._running is not None or self._backoff.tries < MAX_SKIPPED:
+                return
+            following = self._after(first)
+        elif following == first:
+            return  # still runs, as REST sees it
+        self._running = None
+        if self._expected is None:
+            self._begun = following
+        else:
+            self._expected = following
+        self._backoff.reset()
+
+    def _forget_after(self, begun_by: int) -> None:
+        """Bars that have not begun by then (ms), whatever their frames said, make way for one that has."""
+        self._held.drop_after(begun_by)
+        running, last = self._running, self._last_closed
+        if last is not None and last.timestamp > begun_by:
+            self._last_closed = self._running = self._expected = None
+        elif running is not None and running.timestamp > begun_by:
+            self._running = None
+            self._expected = None if last is None else self._after(last.timestamp)
+
+    def _closed_by(self, later: Candle, now_ms: int | None) -> list[Candle]:
+        """The running bar of a venue without a flag, closed by one that opens later and has begun: nothing came in
+        between, for the stream was not interrupted since. Bars that the venue skipped had no trades."""
         self._flagless = True
         running = self._running
-        if running is None or later.timestamp <= running.timestamp or self._interrupted:
+        if running is None or later.timestamp <= running.timestamp or self._interrupted or self._held:
+            return []
+        if now_ms is not None and later.timestamp > now_ms + CLOSE_MARGIN_MS:
             return []
         closed = self._deliver(replace(running, closed=True))
         self._expected = later.timestamp
         return [closed]
-
-    def _is_known(self, candle: Candle) -> bool:
-        """Whether the running bar was told with these very figures."""
-        running = self._running
-        return running is not None and candle == replace(running, received=candle.received)
-
-    def _is_overtaken(self, m: Bar) -> bool:
-        """Whether a newer frame of the running bar came before this one."""
-        if m.time is None or m.closed:
-            return False
-        if self._running is not None and m.time < self._sent_at:
-            return True
-        self._sent_at = m.time
-        return False
 
     def _after(self, open_time: int) -> int:
         """Open time of the next bar."""
@@ -200,38 +287,42 @@ class CandleBuilder:
 
     def _deliver(self, candle: Candle) -> Candle:
         """The candle becomes the newest that was told."""
+        self._interrupted = False  # a bar's frame holds all of the bar
         if candle.closed:
             self._last_closed, self._running = candle, None
             self._expected = self._after(candle.timestamp)
-            self._tries = self._patience = 0
-            self._interrupted = False
+            self._backoff.reset()
         else:
-            self._interrupted = False  # a bar's frame holds all of the bar
             self._running = candle
             self._expected = candle.timestamp
         return candle
 
-    def _repeated(self, candle: Candle) -> CandleOutcome:
-        """A bar that was delivered closed: told again only if the venue has corrected the newest one."""
+    def _note_closed(self, candle: Candle) -> None:
+        if self._last_closed is None or candle.timestamp > self._last_closed.timestamp:
+            self._last_closed = candle
+
+    def _older(self, candle: Candle) -> CandleOutcome:
+        """A bar before the one that is expected: told if it is closed and was passed over, or if the venue has
+        corrected the newest closed one."""
         last = self._last_closed
-        if last is None or not candle.closed or candle.timestamp != last.timestamp or _values(candle) == _values(last):
+        if not candle.closed:
+            return _NOTHING
+        if self._lost.remove(candle.timestamp) or (last is not None and candle.timestamp > last.timestamp):
+            self._note_closed(candle)
+            return CandleOutcome([candle], False)
+        if last is None or candle.timestamp != last.timestamp or _values(candle) == _values(last):
             return _NOTHING
         self._last_closed = candle
         return CandleOutcome([replace(candle, corrected=True)], False)
 
-    def _hold(self, candle: Candle) -> CandleOutcome:
+    def _hold(self, candle: Candle, written: int | None) -> CandleOutcome:
         """Something older is missing: keep this one, and see whether it is what was missing."""
-        before = self._held.get(candle.timestamp)
-        if before is None or candle.closed or not before.closed:
-            self._held[candle.timestamp] = candle
+        self._held.add(candle, written)
         released = self._release({}, give_up=len(self._held) > MAX_HELD)
         if released or self._asked or not self._held:
             return CandleOutcome(released, False)
-        self._patience -= 1
-        if self._patience > 0:
+        if not self._backoff.is_due():
             return _NOTHING
-        self._tries += 1
-        self._patience = 2**self._tries
         self._asked = True
         return CandleOutcome([], True)
 
@@ -239,31 +330,28 @@ class CandleBuilder:
         """Deliver in order what is closed, from the stream or from REST, then the newest held bar;
         stop at the first that is still missing."""
         told: list[Candle] = []
-        newest = max(self._held)
-        answered_to = max(rest, default=0)
+        newest = self._held.newest
+        answered_from, answered_to = min(rest, default=newest), max(rest, default=0)
         time = self._first_wanted(newest)
         while time < newest:
-            found = self._closed_at(time, rest)
-            if found is not None:
-                told.append(self._deliver(found))
-            elif not (give_up or (time not in rest and time < answered_to)):
-                self._expected = time
-                return told
-            self._held.pop(time, None)
+            held, fetched = self._held.pop(time), rest.get(time)
+            if held is not None and held.closed:
+                told.append(self._deliver(held))
+            elif fetched is not None and fetched.closed:
+                told.append(self._deliver(fetched))
+            elif time in rest or not answered_from <= time < answered_to:
+                if not give_up:
+                    self._expected = time
+                    return told
+                self._lost.add(time)
             time = self._after(time)
-        told.append(self._deliver(self._held[newest]))
+        last = self._held.pop(newest)
+        if last is not None:
+            told.append(self._deliver(last))
         self._held.clear()
         self._asked = False
-        self._tries = self._patience = 0
+        self._backoff.reset()
         return told
-
-    def _closed_at(self, time: int, rest: Mapping[int, Candle]) -> Candle | None:
-        held, fetched = self._held.get(time), rest.get(time)
-        if held is not None and held.closed:
-            return held
-        if fetched is not None and fetched.closed:
-            return replace(fetched, topic=self._topic, source="rest")
-        return None
 
     def _first_wanted(self, newest: int) -> int:
         """The oldest missing bar, at most ``MAX_MISSING`` before the newest."""

@@ -173,6 +173,8 @@ class StreamOrder:
             elif not self._partial:
                 self._counts.dropped(Reason.OLD_TIME)
                 return Verdict.OLD
+        elif self._is_borne_out(number, time, received, now):
+            verdict = Verdict.ANEW
         else:
             self._contradict()
         self._take(number, time, now, anew=verdict is Verdict.ANEW)
@@ -213,6 +215,15 @@ class StreamOrder:
             if before is not None and not before.settled:
                 self._counts.dropped(before.reason)
         return witness.settled
+
+    def _is_borne_out(self, number: int | None, time: int | None, received: int, now: float) -> bool:
+        """Whether this frame, of which there is no doubt, says the same as the one that is held: more is known of the
+        venue's clock than when that came."""
+        witness = self._witness
+        if witness is None or witness.settled or not witness.agrees(number, time, received, now):
+            return False
+        witness.settled = True
+        return True
 
     def _not_beyond(self, number: int, last: int, now: float) -> Verdict:
         """An id that is not above the last one."""

@@ -50,6 +50,7 @@ class SweepBuilder:
         self._rows: dict[str, _Row] = {}
         self._changed: set[str] = set()
         self._purge_at = 0.0
+        self._aged_at = 0.0
 
     def rows(self, m: SweepRows, now: float, venue_ms: int, received: int) -> Sweep | None:
         """Take one all-market frame or answer; returns what may be told now. ``now`` is monotonic, ``venue_ms`` and
@@ -71,6 +72,8 @@ class SweepBuilder:
         """The changed tickers whose second is over; None if there are none."""
         if now >= self._purge_at:
             self._purge(now)
+        if now >= self._aged_at + SWEEP_INTERVAL:
+            self._age(now)
         tickers = [ticker for native in list(self._changed) if (ticker := self._settle(native, now)) is not None]
         return Sweep(self._topic, tickers) if tickers else None
 
@@ -116,6 +119,13 @@ class SweepBuilder:
             return None
         row.sent, row.sent_at = content, now
         return ticker
+
+    def _age(self, now: float) -> None:
+        """Whoever was told a quote that has grown old meanwhile is told the ticker without it."""
+        self._aged_at = now
+        for native, row in self._rows.items():
+            if row.sent is not None and now > row.quoted_at + QUOTE_AGE and (row.sent.bid or row.sent.ask):
+                self._changed.add(native)
 
     def _forget(self, native: str) -> None:
         self._rows.pop(native, None)

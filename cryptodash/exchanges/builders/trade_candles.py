@@ -11,7 +11,11 @@ from cryptodash.core.intervals import next_open, open_of
 from cryptodash.core.numbers import add, key
 from cryptodash.core.topics import Topic
 from cryptodash.exchanges.adapter.messages import Fill
-from cryptodash.exchanges.builders.candles import CLOSE_MARGIN_MS
+from cryptodash.exchanges.builders.bar_times import AHEAD_MS
+from cryptodash.exchanges.builders.rest_candles import CLOSE_MARGIN_MS
+
+MAX_EARLY = 10_000
+"""Trades kept that came before their bar had begun by the venue's clock."""
 
 
 class TradeCandleBuilder:
@@ -20,35 +24,69 @@ class TradeCandleBuilder:
     Only a bar whose every trade was seen is told: the first one may have begun before the trades did, and one in which
     the stream was interrupted has holes, so those are left out. A bar is closed by the first trade of a later one, or
     by the venue's clock (with a margin, for trades that are still on their way); one without trades never was.
+
+    A trade from the future (by the venue's clock) is left out. One of a bar that has not begun by that clock waits
+    until it has: the clock is an estimate, and a wrong time must not end the running bar, whose trades still come.
     """
 
     def __init__(self, topic: Topic) -> None:
+        self.refused = 0
+        """Trades left out because the venue's clock is far from their time yet."""
         self._topic = topic
+        self._early: list[tuple[Fill, int]] = []
+        """Trades that wait for their bar to begin, with the time when they came."""
         self._bar: Candle | None = None
         """The running bar; never one with holes."""
         self._whole_from: int | None = None
         """Open time of the first bar of which nothing is missing; None until a trade has told the time."""
 
-    def fills(self, fills: Sequence[Fill], received: int) -> list[Candle]:
-        """Take trades, oldest first; returns the bars that are news. Of the running bar the newest state is enough."""
-        told: list[Candle] = []
+    def fills(self, fills: Sequence[Fill], received: int, venue_ms: int) -> list[Candle]:
+        """Take trades, oldest first, that came at ``received`` (our wall clock, ms), when it was ``venue_ms`` by the
+        venue's clock; returns the bars that are news. Of the running bar the newest state is enough."""
+        told = self._begin(venue_ms) if self._early else []
         for fill in fills:
-            opened = open_of(self._topic.interval, fill.time)
-            if opened is not None:
-                told += self._take(fill, opened, received)
+            told += self._sort(fill, received, venue_ms)
         running = self._bar
         return told if running is None or not fills else [*told, running]
 
     def due(self, venue_ms: int) -> list[Candle]:
-        """The running bar, closed, once the venue's clock is past its end."""
+        """The running bar, closed, once the venue's clock is past its end; then the one that waited to begin."""
+        told: list[Candle] = []
         bar = self._bar
-        if bar is None or venue_ms < next_open(self._topic.interval, bar.timestamp) + CLOSE_MARGIN_MS:
-            return []
-        return [self._closed(bar)]
+        if bar is not None and venue_ms >= next_open(self._topic.interval, bar.timestamp) + CLOSE_MARGIN_MS:
+            told.append(self._closed(bar))
+        if self._early:
+            bar = self._bar
+            told += self._begin(venue_ms)
+            if self._bar is not None and self._bar is not bar:
+                told.append(self._bar)
+        return told
 
     def interrupted(self) -> None:
         """Trades may be missing from here on: no bar is whole before one has begun after the next trade."""
         self._bar = self._whole_from = None
+        self._early.clear()
+
+    def _begin(self, venue_ms: int) -> list[Candle]:
+        """Take the trades that waited for their bar and need wait no longer."""
+        early, self._early = self._early, []
+        by_now = venue_ms - CLOSE_MARGIN_MS  # for these no margin: they have shown that they come too early
+        return [candle for fill, received in early for candle in self._sort(fill, received, by_now)]
+
+    def _sort(self, fill: Fill, received: int, venue_ms: int) -> list[Candle]:
+        opened = open_of(self._topic.interval, fill.time)
+        if opened is None:
+            return []
+        if fill.time > venue_ms + AHEAD_MS:
+            self.refused += 1
+            return []
+        if opened <= venue_ms + CLOSE_MARGIN_MS:
+            return self._take(fill, opened, received)
+        if len(self._early) >= MAX_EARLY:
+            self.interrupted()
+            return []
+        self._early.append((fill, received))
+        return []
 
     def _take(self, fill: Fill, opened: int, received: int) -> list[Candle]:
         if self._whole_from is None:

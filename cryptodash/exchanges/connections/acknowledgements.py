@@ -48,7 +48,12 @@ class Acknowledgements:
         self._settle(connection, connection.subscriptions.listed(streams), now, out)
 
     def missing(self, connection: Connection, now: float, out: list[Output]) -> None:
-        """Look whether an answer is overdue."""
+        """Look whether an answer is overdue. A stream that was live already when it was asked for (again) has brought
+        its data past ``Reconciler.delivered``; its own note of the last frame tells."""
+        for name, asked_at in connection.subscriptions.overdue(now):
+            stream = connection.routes.get(name)
+            if stream is not None and stream.source is connection and (stream.last or 0.0) > asked_at:
+                connection.subscriptions.delivered(name)
         settled, late = connection.subscriptions.expired(now)
         if late:
             self._acks.add(self._exchange, "timeout", by=late)

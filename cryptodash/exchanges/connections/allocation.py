@@ -6,9 +6,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from random import Random
 
+from twisted.logger import Logger
+
 from cryptodash.core.events import Cause
 from cryptodash.core.instruments import MarketType
 from cryptodash.core.tally import Tally
+from cryptodash.exchanges.adapter.decode import MAX_NAME
 from cryptodash.exchanges.adapter.messages import Message
 from cryptodash.exchanges.adapter.venue import Hosts, IVenue
 from cryptodash.exchanges.connections.acknowledgements import Acknowledgements
@@ -19,7 +22,10 @@ from cryptodash.exchanges.connections.reconnect import ban_of
 from cryptodash.exchanges.connections.rollover import ROLL_SPACING, Ending, RolloverTurn, ending
 from cryptodash.exchanges.connections.stream import Stream
 from cryptodash.exchanges.connections.stream_group import StreamGroup
+from cryptodash.exchanges.connections.stream_phase import Signal
 
+LONGEST_ID = "9" * 10
+"""A request's id as long as one will be."""
 LINGER = 10.0
 """Seconds an empty connection is kept."""
 OPENING = 30.0
@@ -27,6 +33,9 @@ OPENING = 30.0
 REPLACE_EVERY = 300.0
 LIFETIME_USED = 23.5 / 24.0
 LIFETIME_JITTER = 0.5 / 24.0
+
+
+_log = Logger(namespace="cryptodash.exchanges.connections.allocation")
 
 
 class Allocation:
@@ -52,6 +61,9 @@ class Allocation:
     def place(self, stream: Stream, now: float, out: list[Output]) -> None:
         """Give the stream a connection to come by: one with room, a new one, or a place in the queue."""
         limits = self._venue.limits[stream.endpoint]
+        if self._bytes_of(stream) > limits.max_request:
+            self._refuse(stream, limits.max_request, now, out)
+            return
         groups = [each for each in self.groups if each.endpoint.key == stream.endpoint]
         group = _choose(groups, stream)
         if group is None and len(groups) < limits.max_connections:
@@ -64,8 +76,24 @@ class Allocation:
                 stream.tell(out)
             return
         self._group_of[stream] = group
-        if group.add(stream, self._venue.reader(stream.spec)):
+        if group.add(stream, self._venue.reader(stream.spec), self._venue.sending_time(stream.spec)):
             stream.tell(out)
+
+    def _bytes_of(self, stream: Stream) -> int:
+        """Bytes of the longest request about the stream alone."""
+        writes = self._venue.subscribe, self._venue.unsubscribe
+        return max(len(write(stream.endpoint, (stream.name,), LONGEST_ID)) for write in writes)
+
+    def _refuse(self, stream: Stream, most: int, now: float, out: list[Output]) -> None:
+        """What cannot be asked for is not sent again and again: as if the venue had refused it."""
+        _log.warn(
+            "{exchange}: {name!r} is rejected: a request about it alone is longer than the {most} bytes that a frame "
+            "to the venue may have",
+            exchange=self._venue.id,
+            name=stream.name[:MAX_NAME],
+            most=most,
+        )
+        stream.signal(Signal.REFUSAL, now, out)
 
     def remove(self, stream: Stream, now: float) -> None:
         """The stream is wanted no more, or was rejected."""
@@ -96,6 +124,13 @@ class Allocation:
         """A message by a connection that does not count for this stream. False: it has been dropped as a duplicate."""
         group = self._group_of.get(stream)
         return group is not None and group.rollover.overlapping(connection, stream, message, now, received, out)
+
+    def add_timed(self, connection: Connection) -> None:
+        """Let the connection, and those that follow it, carry the stream that tells the venue's time."""
+        spec = connection.endpoint.timed
+        if spec is not None:
+            self.touched = True
+            self._carried_by[connection.key].add_timed(self._venue.reader(spec))
 
     # -- what connections report
 
@@ -136,7 +171,10 @@ class Allocation:
     # -- ends
 
     def replace(self, connection: Connection, why: str, now: float, out: list[Output], kind: str = "local") -> None:
-        """Give the connection up without waiting for its close, and go on with another after a pause."""
+        """Give the connection up without waiting for its close, and go on with another after a pause. One that has been
+        given up already stays so: a frame may bring several reasons."""
+        if connection.key not in self.connections:
+            return
         self._drop(connection, why, out, abort=True)
         self._ended(connection, self._carried_by.pop(connection.key), Closed(kind, reason=why), now, out)
 
@@ -282,7 +320,7 @@ class Allocation:
 
     def backoff(self, now: float) -> float:
         """Seconds until the last of the groups that wait for another attempt makes it; 0 if none waits."""
-        return max([0.0, *(each.retry_at - now for each in self.groups if each.active is None and each.streams)])
+        return max([0.0, *(self._due(each) - now for each in self.groups if each.active is None and each.streams)])
 
     def open_connections(self) -> Iterable[Connection]:
         """Those that are up."""

@@ -5,14 +5,15 @@ No I/O, and no pacing: whoever carries the bytes says when the next frame may go
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from attrs import define
+from attrs import define, field
 
 from cryptodash.exchanges.adapter.messages import Reader
 from cryptodash.exchanges.adapter.plan import StreamSpec
 from cryptodash.exchanges.adapter.venue import Endpoint, IVenue, Limits
 from cryptodash.exchanges.connections.allowance import Allowance
+from cryptodash.exchanges.connections.lateness import ConnectionDelay
 from cryptodash.exchanges.connections.reconciler import Reconciler
 from cryptodash.exchanges.connections.stream import Stream
 
@@ -25,20 +26,27 @@ POISON_LEAST_FRAMES = 20
 
 @define
 class BadFrames:
-    """Bad frames of the last ten seconds or so."""
+    """Bad frames of the last ten seconds or so. What one stream sends may cost that stream alone: the frames of the
+    worst stream are left out of the account, and a connection is poisoned by several streams, or by none."""
 
     began: float
     frames_before: int = 0
     bad: int = 0
+    by_stream: dict[str, int] = field(factory=dict)
+    """Of streams that the connection carries, so that there are no more of them than it may carry."""
 
-    def are_too_many(self, now: float, frames: int) -> bool:
-        """Count one bad frame, the ``frames``-th of the connection; True if there are too many: over 50 in 10 s, or
-        over a fifth."""
+    def are_too_many(self, now: float, frames: int, stream: str | None = None) -> bool:
+        """Count one bad frame of this stream (None: of none), the ``frames``-th of the connection; True if there are
+        too many beside those of the worst stream: over 50 in 10 s, or over a fifth."""
         if now - self.began > POISON_WINDOW:
             self.began, self.frames_before, self.bad = now, frames - 1, 0
+            self.by_stream.clear()
         self.bad += 1
-        seen = frames - self.frames_before
-        return self.bad > POISON_MOST or (seen >= POISON_LEAST_FRAMES and self.bad > POISON_SHARE * seen)
+        if stream is not None:
+            self.by_stream[stream] = self.by_stream.get(stream, 0) + 1
+        worst = max(self.by_stream.values(), default=0)
+        bad, seen = self.bad - worst, frames - self.frames_before
+        return bad > POISON_MOST or (seen >= POISON_LEAST_FRAMES and bad > POISON_SHARE * (seen - worst))
 
 
 @define(eq=False)
@@ -65,6 +73,11 @@ class Routes:
         self.readers[stream.name] = reader
         self.wanted[stream.name] = stream.spec
 
+    def add_timed(self, spec: StreamSpec, reader: Reader) -> None:
+        """Carry a stream that belongs to no topic, for the times in its frames."""
+        self.readers[spec.name] = reader
+        self.wanted[spec.name] = spec
+
     def remove(self, name: str) -> None:
         for routes in (self.streams, self.readers, self.wanted):
             del routes[name]
@@ -81,7 +94,7 @@ class Connection:
         self.routes: Mapping[str, Stream] = routes.streams
         self.wired: Mapping[bytes, Stream] = routes.wired
         self.readers: Mapping[str, Reader] = routes.readers
-        self.subscriptions = Reconciler(routes.wanted, limits.args_per_message)
+        self.subscriptions = Reconciler(routes.wanted, limits.args_per_message, self._fits)
         self.opened_at: float | None = None
         self.last = now
         """When it last gave a sign of life."""
@@ -91,6 +104,7 @@ class Connection:
         self.settled_at: float | None = None
         """When everything wanted had been answered, for the first time."""
         self.bad_frames = BadFrames(now)
+        self.delay = ConnectionDelay()
         self._venue = venue
         self._requests = Allowance(() if limits.requests is None else (limits.requests,))
         self._serial = 0
@@ -178,6 +192,11 @@ class Connection:
         self._requests.take(now)
         write = self._venue.subscribe if request.on else self._venue.unsubscribe
         return write(self.endpoint.key, request.names, self._next_id())
+
+    def _fits(self, on: bool, names: Sequence[str]) -> bool:
+        """Whether the request about these streams keeps to ``Limits.max_request``."""
+        write = self._venue.subscribe if on else self._venue.unsubscribe
+        return len(write(self.endpoint.key, names, str(self._serial + 1))) <= self.limits.max_request
 
     def _next_id(self) -> str:
         self._serial += 1

@@ -8,6 +8,7 @@ from cryptodash.core.tally import Tally
 from cryptodash.exchanges.adapter.decode import MALFORMED, bad_frame
 from cryptodash.exchanges.adapter.messages import BadFrame
 from cryptodash.exchanges.connections.connection import Connection
+from cryptodash.exchanges.connections.stream import Stream
 
 LOG_EVERY = 60.0
 SHOWN = 200
@@ -56,7 +57,11 @@ class DecodeErrors:
             }
             _log.warn("{exchange}: cannot be read ({kind}: {detail}): {data!r}", **words)
 
-    def bad_frame(self, connection: Connection, error: Exception, frame: bytes, now: float) -> bool:
-        """A frame could not be read; True if the connection has brought too many of them."""
+    def bad_frame(
+        self, connection: Connection, stream: Stream | None, error: Exception, frame: bytes, now: float
+    ) -> bool:
+        """A frame (of this stream, where it is of one) could not be read; True if the connection has brought too many
+        of them."""
         self.bad(error, frame, now)
-        return connection.bad_frames.are_too_many(now, connection.frames)
+        name = None if stream is None else stream.name
+        return connection.bad_frames.are_too_many(now, connection.frames, name)

@@ -3,37 +3,59 @@ bring."""
 
 from __future__ import annotations
 
-from cryptodash.core.tally import Tally
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+
+from cryptodash.core.errors import ZeroRejected
+from cryptodash.core.tally import Labels, Tally
 from cryptodash.exchanges.adapter.decode import MAX_NAME
 from cryptodash.exchanges.adapter.messages import (
     Ack,
     BadFrame,
     Heartbeat,
+    LeftOut,
     Message,
     Pong,
+    Reader,
+    Readers,
     Restarting,
     Sequenced,
     Subscribed,
-    Trades,
     Unwanted,
 )
+from cryptodash.exchanges.adapter.plan import Part
 from cryptodash.exchanges.adapter.venue import IVenue
 from cryptodash.exchanges.connections.allocation import Allocation
 from cryptodash.exchanges.connections.commands import Output
 from cryptodash.exchanges.connections.connection import Connection
 from cryptodash.exchanges.connections.decode_errors import DecodeErrors
+from cryptodash.exchanges.connections.delays import Delays
 from cryptodash.exchanges.connections.frame_counts import FrameCounts
+from cryptodash.exchanges.connections.left_out import LeftOutElements, kind_of
 from cryptodash.exchanges.connections.stream import Stream
 from cryptodash.exchanges.connections.stream_phase import Phase
-from cryptodash.exchanges.connections.venue_clock import VenueClock
-
-SAMPLE_AGAIN = 0.02
-"""Seconds to wait when the message at hand carried no time."""
-DELAY_BOUNDS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0)
 
 
 class _FramesMissing(Exception):
     """The venue counts the frames of the connection, and some have not come."""
+
+
+class _LastAsked(Mapping[str, Reader]):
+    """Readers, and the name of the stream whose reader was asked for last."""
+
+    def __init__(self, readers: Readers) -> None:
+        self._readers = readers
+        self.name = ""
+
+    def __getitem__(self, name: str) -> Reader:
+        self.name = name
+        return self._readers[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._readers)
+
+    def __len__(self) -> int:
+        return len(self._readers)
 
 
 class RareFrames:
@@ -44,78 +66,100 @@ class RareFrames:
         venue: IVenue,
         allocation: Allocation,
         errors: DecodeErrors,
+        left_out: LeftOutElements,
         counts: FrameCounts,
-        venue_clock: VenueClock,
+        delays: Delays,
         tally: Tally,
     ) -> None:
         self._venue = venue
         self._allocation = allocation
         self._errors = errors
+        self._left_out = left_out
         self._counts = counts
-        self._venue_clock = venue_clock
+        self._delays = delays
         self._moved: list[Stream] = []
         """Streams that the frame at hand has made live."""
         self._duplicates = tally.counter(
             "cryptodash_duplicates_dropped_total", "Messages two connections brought", "exchange"
         )
-        self._delays = tally.histogram(
-            "cryptodash_upstream_event_delay_seconds",
-            "Receive time less the venue's time, sampled",
-            DELAY_BOUNDS,
-            "exchange",
-            "channel",
-        )
 
     def read(self, connection: Connection, frame: bytes, now: float, received: int, out: list[Output]) -> None:
         """Take one frame."""
-        message: Message | None = None
+        last: Message | None = None
         try:
             for message in self._venue.read(connection.endpoint.key, frame, connection.readers):
-                self._take(connection, message, now, received, out)
+                self._take(connection, message, frame, now, received, out)
+                last = last if isinstance(message, LeftOut) else message
         except _FramesMissing:
             self._allocation.replace(connection, "gap", now, out, kind="gap")
             self._allocation.touched = True
         except Exception as error:  # whatever a venue sends, nothing may escape into the socket's callback
-            self.unreadable(connection, error, frame, now, out)
-        self._counts.count(message, frame)
+            self.unreadable(connection, self._stream_of(connection, frame), error, frame, now, out)
+        self._counts.count(last, frame)
         if self._moved:
             # After the last message of a frame: several may make one value.
             moved, self._moved = self._moved, []
             Stream.tell_all(moved, out)
 
-    def unreadable(self, connection: Connection, error: Exception, frame: bytes, now: float, out: list[Output]) -> None:
-        """A frame that cannot be read, or a number in it that cannot be computed with. The connection survives unless
-        there are too many."""
-        too_many = self._errors.bad_frame(connection, error, frame, now)
-        if too_many and connection.key in self._allocation.connections:
+    def _stream_of(self, connection: Connection, frame: bytes) -> Stream | None:
+        """Whose frame this is, which cannot be read: the venue's ``read`` says so by the reader that it asks for."""
+        readers = _LastAsked(connection.readers)
+        with suppress(Exception):  # whatever it raised the first time
+            self._venue.read(connection.endpoint.key, frame, readers)
+        return connection.routes.get(readers.name)
+
+    def unreadable(
+        self,
+        connection: Connection,
+        stream: Stream | None,
+        error: Exception,
+        frame: bytes,
+        now: float,
+        out: list[Output],
+    ) -> None:
+        """A frame (of this stream, where it is of one) that cannot be read, or a number in it that cannot be computed
+        with. The connection survives unless there are too many; zeros, by which a venue says that there is no price,
+        are none of them."""
+        if stream is not None:
+            stream.unreadable_at = now
+            if isinstance(error, ZeroRejected) and Part.BOOK not in stream.parts:
+                self._left_out.add(kind_of(stream.parts), ((stream.name, str(error)),))
+                return
+        too_many = self._errors.bad_frame(connection, stream, error, frame, now)
+        if too_many:
             self._allocation.replace(connection, "poison", now, out)
             self._allocation.touched = True
 
-    def sample(self, message: Message, now: float, received: int) -> None:
-        """Four times a second: how far the venue's clock and the network are from us."""
-        time = (
-            message.fills[-1].time if isinstance(message, Trades) and message.fills else getattr(message, "time", None)
-        )
-        if time is None:
-            self._venue_clock.due = now + SAMPLE_AGAIN
-        else:
-            self._venue_clock.sample(time, received, now)
-            self._delays.at(self._venue.id, type(message).__name__.lower()).observe((received - time) / 1000)
+    def left_out(self, stream: Stream, message: Message | None) -> Labels:
+        """The last message of a frame is none that frames are counted by: elements that were left out are counted. What
+        to count the frame as."""
+        if not isinstance(message, LeftOut):
+            return self._counts.unread
+        kind = kind_of(stream.parts)
+        self._left_out.add(kind, message.elements, stream.name)
+        return self._venue.id, kind
 
-    def _take(self, connection: Connection, message: Message, now: float, received: int, out: list[Output]) -> None:
+    def _take(
+        self, connection: Connection, message: Message, frame: bytes, now: float, received: int, out: list[Output]
+    ) -> None:
         name = getattr(message, "stream", None)
         if name is None or isinstance(message, Unwanted):
             self._control(connection, message, now, out)
             return
         stream = connection.routes.get(name)
         if stream is None:
+            self._delays.timed(connection, name, frame, now)
+            return
+        if isinstance(message, LeftOut):
+            if stream.source is connection:
+                self._left_out.add(kind_of(stream.parts), message.elements, stream.name)
             return
         if stream.source is not connection or stream.phase is not Phase.LIVE:
             self._unusual(connection, stream, message, now, received, out)
             return
         stream.deliver(message, now, received, out)
-        if now >= self._venue_clock.due:
-            self.sample(message, now, received)
+        if now >= stream.sample_due:
+            self._delays.sample(stream, connection, frame, now)
 
     def _unusual(
         self, connection: Connection, stream: Stream, message: Message, now: float, received: int, out: list[Output]
@@ -149,5 +193,8 @@ class RareFrames:
             # Of a stream that was ended a moment ago, of which the venue has yet to hear; else of one nobody asked for.
             if not connection.subscriptions.has(message.stream):
                 raise BadFrame("unknown", f"stream {message.stream[:MAX_NAME]}")
-        elif not isinstance(message, Heartbeat):
+        elif isinstance(message, Heartbeat):
+            if message.time is not None:
+                self._delays.sent(connection, message.time, now)
+        else:
             self._errors.ignored()

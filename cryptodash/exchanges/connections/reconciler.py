@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import enum
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from attrs import define, evolve, field, frozen
 
@@ -48,10 +48,17 @@ class Settled:
 class Reconciler:
     """One connection's subscriptions. ``wanted`` is the group's own mapping, so a wish is never out of date."""
 
-    def __init__(self, wanted: Mapping[str, StreamSpec], most: int) -> None:
-        """``most``: streams per request."""
+    def __init__(
+        self,
+        wanted: Mapping[str, StreamSpec],
+        most: int,
+        fits: Callable[[bool, tuple[str, ...]], bool] = lambda on, names: True,
+    ) -> None:
+        """``most``: streams per request. ``fits``: whether the frame that begins (True) or ends these is short enough;
+        one of a single stream always is."""
         self._wanted = wanted
         self._most = most
+        self._fits = fits
         self._at_venue: dict[str, AtVenue] = {}
         self._specs: dict[str, StreamSpec] = {}
         """Of the streams in ``_at_venue``, wanted or not."""
@@ -133,16 +140,16 @@ class Reconciler:
             if not request.on:
                 # An ending that was refused or not answered may have happened or not: make sure, whatever is wanted
                 # now.
-                return request
+                return self._shortened(request)
             names = tuple(name for name in request.names if name in self._wanted)
-            for name in set(request.names).difference(names):
+            for name in (each for each in request.names if each not in self._wanted):
                 if not request.again:
                     self._gone(name)  # refused as a whole: nothing was subscribed
                 else:
                     self._at_venue[name] = AtVenue.ON  # perhaps; ending what is not there does no harm
                     self.changed(name)
             if names:
-                return Request(request.on, names, request.again)
+                return self._shortened(Request(request.on, names, request.again))
         return None
 
     def _first_difference(self) -> Request | None:
@@ -157,15 +164,39 @@ class Reconciler:
                 self._collect(end, name, self._specs[name].batch)
             else:
                 del self._differing[name]  # equal already, or looked at again when the answer comes
-            if max(len(begin), len(end)) == self._most:
+            if len(end) == self._most:
                 break
         names = tuple(end or begin)
+        names = names[: self._fitting(not end, names)]
         for name in names:
             del self._differing[name]
         return Request(on=not end, names=names) if names else None
 
+    def _shortened(self, request: Request) -> Request:
+        """As much of a repetition as fits into one frame; the rest comes next."""
+        fitting = self._fitting(request.on, request.names)
+        if fitting == len(request.names):
+            return request
+        self._again.appendleft(evolve(request, names=request.names[fitting:]))
+        return evolve(request, names=request.names[:fitting])
+
+    def _fitting(self, on: bool, names: tuple[str, ...]) -> int:
+        """How many of the streams, from the first, fit into one frame; at least one."""
+        if len(names) <= 1 or self._fits(on, names):
+            return len(names)
+        fitting, too_many = 1, len(names)
+        while too_many - fitting > 1:
+            middle = (fitting + too_many) // 2
+            if self._fits(on, names[:middle]):
+                fitting = middle
+            else:
+                too_many = middle
+        return fitting
+
     def _collect(self, names: list[str], name: str, batch: str) -> None:
-        """Add the name if it may stand in one frame with the others."""
+        """Add the name if there is room for it in the frame, and it may stand in one with the others."""
+        if len(names) == self._most:
+            return
         first = self._wanted.get(names[0]) or self._specs[names[0]] if names else None
         if first is None or first.batch == batch:
             names.append(name)
@@ -212,6 +243,11 @@ class Reconciler:
         for key in late:
             self._give_up(self._requests.pop(key), settled)
         return settled, len(late)
+
+    def overdue(self, now: float) -> list[tuple[str, float]]:
+        """What ``expired`` is about to decide of beginnings: names, and when they were asked for."""
+        late = (each for each in self._requests.values() if each.on and each.expires <= now)
+        return [(name, each.expires - ACK_TIMEOUT) for each in late for name in each.names]
 
     def due(self) -> float:
         """Monotonic time at which ``expired`` has something to do."""

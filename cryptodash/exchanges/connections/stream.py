@@ -13,13 +13,16 @@ from typing import Protocol
 from attrs import frozen
 
 from cryptodash.core.events import Cause
-from cryptodash.exchanges.adapter.messages import BadFrame, Message, Reader
+from cryptodash.exchanges.adapter.messages import BadFrame, Message, Reader, SendingTime
 from cryptodash.exchanges.adapter.plan import StreamSpec
 from cryptodash.exchanges.connections.commands import Output
+from cryptodash.exchanges.connections.lateness import StreamDelay
 from cryptodash.exchanges.connections.silence import Pace
 from cryptodash.exchanges.connections.stream_phase import TRANSITIONS, Phase, Signal
 
 RESUBSCRIBE_EVERY = 600.0
+AFTER_DROPPED = 0.001
+"""Seconds after a dropped frame until another may be a sample of the delay."""
 
 TakeMessage = Callable[[Message, float, int, list[Output]], bool | None]
 """Takes one message of a stream at a monotonic time, which came at a time of our wall clock (ms); appends what follows
@@ -60,6 +63,11 @@ class Stream:
         self.pace = Pace(spec.promise, now)
         self.read: Reader = _unread
         """How its frames are read; the venue's, once the stream has a connection to come by."""
+        self.sending_time: SendingTime | None = None
+        """How its frames tell when they were sent, where they do."""
+        self.sample_due = float("inf")
+        """Monotonic time from which a sample of its delay is welcome: the hot path compares with it."""
+        self.delay = StreamDelay()
         self.phase = Phase.WAITING
         self.since = now
         """When the phase began."""
@@ -68,6 +76,8 @@ class Stream:
         self.frames = 0
         self.begun_anew = 0
         """How often it was ended and begun again on its connection."""
+        self.unreadable_at = float("-inf")
+        """When a frame of it came that could not be read."""
         self.cause: Cause | None = None
         """Why it waits, where there is a reason."""
         self.takers: tuple[TakeMessage, ...] = ()
@@ -111,9 +121,12 @@ class Stream:
 
     # -- how it comes
 
-    def placed(self, read: Reader, source: Carrier | None, cause: Cause | None) -> bool:
+    def placed(
+        self, read: Reader, sending_time: SendingTime | None, source: Carrier | None, cause: Cause | None
+    ) -> bool:
         """It has a connection to come by (``source``, None while that is not there); whether ``cause`` is news."""
-        self.read, self.source = read, source
+        self.read, self.sending_time, self.source = read, sending_time, source
+        self.sample_due = float("inf") if sending_time is None else 0.0
         return self.blame(cause)
 
     def unplaced(self) -> None:
@@ -156,6 +169,8 @@ class Stream:
             self.pace.begin(self.frames, now)
         if phase is Phase.LIVE or phase is Phase.QUIET:
             self.cause = None
+        elif phase is Phase.ACKED and self.cause is Cause.CAPACITY:
+            self.cause = None  # there was room after all
         self.phase = phase
         self.since = now
         return True
@@ -176,19 +191,16 @@ class Stream:
         self.last = now
         self.frames += 1
         moved = self.phase is not Phase.LIVE and self._moves(Signal.FRAME, now)
-        dropped = False
-        for take in self.takers:
-            if take(message, now, received, out):
-                dropped = True
-        if dropped:
+        if self._is_dropped(message, now, received, out):
             self.dropped(before, now)
             if moved and self.phase is Phase.LIVE:
                 self.phase, self.since, self.cause = phase, since, cause
         return moved
 
     def dropped(self, before: float | None, now: float) -> None:
-        """The frame that came now was dropped: ``last`` is what it was ``before``."""
+        """The frame that came now was dropped: ``last`` is what it was ``before``, and its time is no sample."""
         self.last = before
+        self.sample_due = max(self.sample_due, now + AFTER_DROPPED)
         first = self._dropped_first
         if first is None or (before is not None and first <= before):
             self._dropped_first = now
@@ -199,11 +211,26 @@ class Stream:
         first, last = self._dropped_first, self.last
         return first is not None and (last is None or first > last) and self._dropped_last - first >= stale_after
 
+    def seeded(self, message: Message, now: float, received: int, out: list[Output]) -> None:
+        """Take what an acked stream would have said last, which REST has told: it is quiet until its first frame."""
+        if not self._is_dropped(message, now, received, out):
+            self.last = now
+            self.signal(Signal.LULL, now, out)
+
+    def _is_dropped(self, message: Message, now: float, received: int, out: list[Output]) -> bool:
+        """Let the takers have a message; whether one dropped it."""
+        dropped = False
+        for take in self.takers:
+            if take(message, now, received, out):
+                dropped = True
+        return dropped
+
     def lost(self, cause: Cause, now: float) -> bool:
         """Its connection ended; whether that is news. The caller tells, once for all streams that were lost
         together."""
         blamed = self.blame(cause)
         self.source = None
+        self.delay.forget()
         return self._moves(Signal.LOST, now) or blamed
 
     def blame(self, cause: Cause | None) -> bool:
@@ -222,6 +249,19 @@ class Stream:
         """Let the listeners of all these look again, each once."""
         for listener in dict.fromkeys(listener for each in streams for listener in each._listeners):
             listener(out)
+
+    def confirmed_at(self) -> float | None:
+        """When what it says was true: when its last frame came, less that frame's delay; None before the first."""
+        return None if self.last is None else self.last - (self.delay.delay or 0) / 1000
+
+    def judge_delay(self, least: int | None, limit: int, now: float) -> bool:
+        """Twice a second, as ``StreamDelay.judge``; the caller tells."""
+        return self.delay.judge(least, limit, now)
+
+    def age(self, seconds: float) -> None:
+        """Its last frame came that much longer ago than was thought."""
+        if self.last is not None:
+            self.last -= seconds
 
     def beat(self, now: float, stale_after: float, proven: bool) -> bool:
         """Twice a second: learn the pace, and notice a frame that should have come. Whether the phase changed; the

@@ -9,7 +9,7 @@ from __future__ import annotations
 from attrs import define, field
 
 from cryptodash.core.events import Cause
-from cryptodash.exchanges.adapter.messages import Reader
+from cryptodash.exchanges.adapter.messages import Reader, SendingTime
 from cryptodash.exchanges.adapter.plan import StreamSpec
 from cryptodash.exchanges.adapter.venue import Endpoint, Limits
 from cryptodash.exchanges.connections.commands import Output
@@ -20,6 +20,8 @@ from cryptodash.exchanges.connections.stream import Stream
 from cryptodash.exchanges.connections.stream_phase import Phase
 
 SICK_AFTER = 10.0
+UNREADABLE = 30.0
+"""Seconds for which an unreadable frame shows that the connection does bring what its stream sends."""
 
 
 @define(eq=False)
@@ -70,14 +72,22 @@ class StreamGroup:
 
     # -- streams
 
-    def add(self, stream: Stream, reader: Reader) -> bool:
+    def add(self, stream: Stream, reader: Reader, sending_time: SendingTime | None) -> bool:
         """The stream belongs here from now on; whether it has a new reason to wait."""
         self.routes.add(stream, reader)
         self.emptied_at = None
         for each in self.connections():
             each.changed(stream.name)
             each.resubscribe(stream.name)  # still there from before: its first frames (a snapshot, say) went to nobody
-        return stream.placed(reader, self.active, self.cause)
+        return stream.placed(reader, sending_time, self.active, self.cause)
+
+    def add_timed(self, reader: Reader) -> None:
+        """Carry the endpoint's stream that tells the venue's time."""
+        spec = self.endpoint.timed
+        if spec is not None and spec.name not in self.routes.wanted:
+            self.routes.add_timed(spec, reader)
+            for each in self.connections():
+                each.changed(spec.name)
 
     def remove(self, stream: Stream, now: float) -> None:
         """The stream is wanted no more."""
@@ -113,9 +123,14 @@ class StreamGroup:
             Stream.tell_all([each for each in self.streams if each.last is None and each.blame(None)], out)
 
     def is_sick(self, now: float) -> bool:
-        """Whether half of the streams that have a pace have been silent for a while, resubscribed or not."""
+        """Whether half of the streams that have a pace have been silent for a while, resubscribed or not. One whose
+        frames come and cannot be read says nothing about the connection."""
         paced = [
-            each for each in self.streams if each.pace.is_known and each.phase not in (Phase.WAITING, Phase.REJECTED)
+            each
+            for each in self.streams
+            if each.pace.is_known
+            and each.phase not in (Phase.WAITING, Phase.REJECTED)
+            and now - each.unreadable_at > UNREADABLE
         ]
         silent = sum(each.phase is Phase.SILENT and now - each.since > SICK_AFTER for each in paced)
         return silent > 0 and 2 * silent >= len(paced)

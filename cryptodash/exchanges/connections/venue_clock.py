@@ -1,46 +1,45 @@
-"""How far a venue's clock is from ours: from the frames that carry the venue's time, or else from its HTTP answers."""
+"""What time it is at a venue, as far as we know."""
 
 from __future__ import annotations
 
-from collections import deque
-from statistics import median
-
 from cryptodash.core.time import Clock
+from cryptodash.exchanges.connections.lateness import Offset
 
-EVERY = 0.25
-SAMPLES = 240
-"""Together about 60 seconds."""
 DATE_GRAIN_MS = 2_000
 """A ``Date`` says whole seconds, and the answer travelled: differences up to this say nothing."""
 
 
 class VenueClock:
-    """Median of (event time - our wall clock) over about the last minute; network delay is part of it.
+    """The clock of one host of a venue: our monotonic clock less the host's ``offset``.
 
-    Used to correct receive times and to tell when a bar has ended, never to order. Until a frame has told the venue's
-    time, the ``Date`` of its HTTP answers does, where it shows that one of the two clocks is plainly wrong.
+    Until frames or probes have told the offset, our wall clock stands for it, corrected by the ``Date`` of HTTP answers
+    where that shows that one of the two clocks is plainly wrong. It tells when a bar has ended and what time a frame
+    without a time has; it never orders anything.
     """
 
     def __init__(self, clock: Clock) -> None:
-        self.ahead_ms = 0
-        """How far the venue's clock is ahead of ours, estimated."""
-        self.due = 0.0
-        """Monotonic time from which the next sample is welcome: the hot path compares with it."""
+        self.offset = Offset()
         self._clock = clock
-        self._samples: deque[int] = deque(maxlen=SAMPLES)
+        self._assumed_ms = 0
+        """How far the venue's clock is ahead of ours, while only a ``Date`` has told."""
+
+    @property
+    def ahead_ms(self) -> int:
+        """How far the venue's clock is ahead of our wall clock."""
+        return self._assumed_ms if self.offset.value is None else self.now_ms() - self._clock.wall_ms()
 
     def now_ms(self) -> int:
-        """Now in the venue's clock, as far as it is known."""
-        return self._clock.wall_ms() + self.ahead_ms
+        """Now in the venue's clock (ms)."""
+        return self.at(self._clock.monotonic(), self._clock.wall_ms())
+
+    def at(self, now: float, wall_ms: int) -> int:
+        """By the venue's clock (ms) the moment that was ``now`` by our monotonic clock and ``wall_ms`` by our wall one.
+        Exactly ``wall_ms`` while nothing is known of the venue's."""
+        offset = self.offset.value
+        return wall_ms + self._assumed_ms if offset is None else int(now * 1000) - offset
 
     def dated(self, date_ms: int) -> None:
         """An HTTP answer came that was written at ``date_ms`` by the venue's clock, in whole seconds."""
-        if not self._samples:
-            ahead = date_ms - self._clock.wall_ms()
-            self.ahead_ms = ahead if abs(ahead) > DATE_GRAIN_MS else 0
-
-    def sample(self, event_ms: int, received: int, now: float) -> None:
-        """Take one sample: a frame written at ``event_ms`` by the venue's clock came at ``received`` by ours (ms)."""
-        self.due = now + EVERY
-        self._samples.append(event_ms - received)
-        self.ahead_ms = round(median(self._samples))
+        self.offset.settle(self._clock.monotonic())
+        ahead = date_ms - self._clock.wall_ms()
+        self._assumed_ms = ahead if abs(ahead) > DATE_GRAIN_MS else 0

@@ -8,14 +8,14 @@ from cryptodash.core.errors import UpstreamError
 from cryptodash.core.events import Cause, cause_of
 from cryptodash.core.tally import Tally
 from cryptodash.core.time import Clock
-from cryptodash.exchanges.adapter.book_rules import BookRules, SnapshotSource
+from cryptodash.exchanges.adapter.book_rules import BookRules, Chaining, SnapshotSource
 from cryptodash.exchanges.adapter.messages import Depth, Message
 from cryptodash.exchanges.adapter.plan import RestRequest, StreamSpec
 from cryptodash.exchanges.builders.book_states import Outcome
 from cryptodash.exchanges.builders.book_sync import OrderBook
 from cryptodash.exchanges.builders.plausibility import TOLERANCE_MS, DoubtCounts, StreamOrder, Verdict
 from cryptodash.exchanges.connections.commands import Output
-from cryptodash.exchanges.connections.stream import Consumer, Stream
+from cryptodash.exchanges.connections.stream import Carrier, Consumer, Stream
 from cryptodash.exchanges.connections.stream_phase import Phase
 from cryptodash.exchanges.connections.venue_clock import VenueClock
 from cryptodash.exchanges.subscriptions.snapshot_queue import SnapshotQueue, pause
@@ -90,7 +90,7 @@ class BookStream:
         meters: BookMeters,
     ) -> None:
         self.spec = spec
-        self.book = OrderBook(rules, tier=spec.depth, doubts=meters.doubts)
+        self.book = OrderBook(rules, tier=spec.depth, instrument=spec.instrument, doubts=meters.doubts)
         self.stream: Stream | None = None
         self.cause: Cause | None = None
         """Why the book is not synced, once it was."""
@@ -106,9 +106,14 @@ class BookStream:
         self._held: Depth | None = None
         """The frame whose time is not believed yet."""
         self._meters = meters
-        self._consumer = Consumer(self._take, self._stream_changed)
+        take = self._take_counted if rules.chaining is Chaining.CONNECTION else self._take
+        self._consumer = Consumer(take, self._stream_changed)
+        self._counted_on: Carrier | None = None
+        """The connection that brought the book's snapshot, where only the count of its frames proves them whole."""
         self._unsynced_since = clock.monotonic()
         self._begun_anew = 0
+        self._begin_at: float | None = None
+        """When to begin the stream again, where a snapshot fetched meanwhile has not helped."""
 
     def open(self, now: float, out: list[Output]) -> None:
         """Have the stream."""
@@ -126,9 +131,14 @@ class BookStream:
         self.book.expire(now)
         self._times.expire(now)
         if self._rules.snapshots is SnapshotSource.STREAM:
-            if not self.book.synced and self.stream is not None and self.stream.phase is Phase.LIVE:
+            # Also while it is quiet: of a snapshot that never came no frame may tell.
+            if not self.book.synced and self.stream is not None and self.stream.phase in (Phase.LIVE, Phase.QUIET):
                 self._begin_again(now, out)
-        elif self._wants_snapshot(now, self._least_frames(now)):
+            return
+        if self._begin_at is not None and now >= self._begin_at:
+            self.free_at = now  # fetching, which is spaced by this as well, must not keep the stream waiting for ever
+            self._begin_again(now, out)
+        if self._wants_snapshot(now, self._least_frames(now)):
             self._snapshots.ask(self)
 
     # -- frames
@@ -137,7 +147,7 @@ class BookStream:
         if isinstance(message, Depth):
             time, times = message.time, self._times
             if time is not None:
-                if time <= received + self._venue_clock.ahead_ms + TOLERANCE_MS and times.calm:
+                if time <= self._venue_clock.at(now, received) + TOLERANCE_MS and times.calm:
                     times.newest, times.at = time, now
                 elif not self._believes(message, time, now, received, out):
                     return True
@@ -153,11 +163,22 @@ class BookStream:
     def _believes(self, depth: Depth, time: int, now: float, received: int, out: list[Output]) -> bool:
         """Whether a frame is taken although its time, or that of the one before, is from the future; with it goes the
         one that was held."""
-        verdict = self._times.judge(None, time, received + self._venue_clock.ahead_ms, received, now)
+        verdict = self._times.judge(None, time, self._venue_clock.at(now, received), received, now)
         held, self._held = self._held, depth if verdict is Verdict.HELD else None
         if verdict is Verdict.ANEW and held is not None:
             self._follow_up(self.book.received(held, now), held.time, now, received, out)
         return verdict is not Verdict.HELD
+
+    def _take_counted(self, message: Message, now: float, received: int, out: list[Output]) -> bool:
+        """Another connection's count proves nothing of what came before it was listened to: only its snapshot helps."""
+        source = None if self.stream is None else self.stream.source
+        if isinstance(message, Depth) and message.snapshot:
+            self._counted_on = source
+        elif self.book.synced and source is not self._counted_on:
+            self._forget()
+            self.book.gaps += 1
+            self._follow_up(Outcome.GAP, None, now, received, out)
+        return self._take(message, now, received, out)
 
     def _stream_changed(self, out: list[Output]) -> None:
         """The stream lost its connection, was begun anew, or has another phase."""
@@ -209,7 +230,7 @@ class BookStream:
         self.failures = 0
         if self.cause is not None or not self._owner.valued:
             self._meters.duration.observe(now - self._unsynced_since)
-        self.cause = None
+        self.cause = self._begin_at = None
         self._meters.resyncs.add(self._meters.exchange, "ok")
         self._owner.book_changed(self, time, received, True, now, out)
 
@@ -219,12 +240,15 @@ class BookStream:
         self._owner.refresh(out)
         if self._rules.snapshots is not SnapshotSource.REST:
             self._snapshots.leave(self)
+            self.book.snapshot_failed()  # its answer goes to nobody, so the book must not wait for it
             self._begin_again(now, out)
 
     def _begin_again(self, now: float, out: list[Output]) -> None:
         """End and begin the stream for a new snapshot in it; at most once in five seconds, then less often."""
         if self.stream is None or now < self.free_at:
+            self._begin_at = self.free_at
             return  # the beat tries again
+        self._begin_at = None
         self.free_at = now + pause(self.failures)
         self.failures += 1
         self._streams.resubscribe(self.stream, now, out)
@@ -253,6 +277,8 @@ class BookStream:
         wait = 0.0 if error.retry_after is None else error.retry_after
         self.free_at = max(self.free_at, now + max(pause(self.failures - 1), wait))
         self._meters.resyncs.add(self._meters.exchange, "failed")
+        if self._rules.snapshots is SnapshotSource.EITHER and not self.book.synced:
+            self._begin_at = self.free_at
         if not self.book.synced and error.cause in ("blocked", "banned", "maintenance"):
             self.cause = cause_of(error.cause)
             self._owner.refresh(out)

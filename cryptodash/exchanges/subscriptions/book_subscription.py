@@ -71,6 +71,7 @@ class BookSubscription(TopicSubscription):
     def close(self, now: float) -> None:
         self.plan = None
         self._behind = None
+        self._ticker = None  # a closed book is not told when it goes; opened again, it is joined anew
         for each in self.book_streams():
             each.close(now)
         self._current = self._next = None
@@ -139,7 +140,7 @@ class BookSubscription(TopicSubscription):
             return
         if rebuilt and not self.valued:
             self.first_value(out)
-        timestamp = received + self._venue_clock.ahead_ms if time is None else time
+        timestamp = self._venue_clock.at(now, received) if time is None else time
         out.append(BookChanged(self.topic, source.book, timestamp, received, rebuilt))
         if rebuilt:
             self.refresh(out)  # after the book: what clients hold from before the loss must not be called live again
@@ -170,7 +171,11 @@ class BookSubscription(TopicSubscription):
 
     def confirmed_at(self) -> float | None:
         current = self._current
-        return current.stream.last if current is not None and current.stream is not None and self.valued else None
+        return (
+            current.stream.confirmed_at()
+            if current is not None and current.stream is not None and self.valued
+            else None
+        )
 
     def beat(self, now: float, out: list[Output]) -> None:
         for each in self.book_streams():

@@ -37,6 +37,8 @@ def of_stream(stream: Stream, valued: bool) -> Condition:
     never brought anything, the topic is ``connecting``.
     """
     phase = stream.phase
+    if stream.delay.late and (phase is Phase.LIVE or phase is Phase.QUIET):
+        return State.STALE, Cause.LATE
     if phase is Phase.LIVE:
         return State.LIVE, None
     if phase is Phase.QUIET:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
-from cryptodash.core.instruments import Catalogue
+from cryptodash.core.instruments import Catalogue, Instrument, MarketType
 from cryptodash.core.tally import Tally
 from cryptodash.core.topics import Channel, Topic
 from cryptodash.exchanges.adapter.venue import IVenue
 from cryptodash.exchanges.connections.venue_clock import VenueClock
 from cryptodash.exchanges.subscriptions.book_subscription import BookSubscription
+from cryptodash.exchanges.subscriptions.candle_fetches import CandleFetches
 from cryptodash.exchanges.subscriptions.candle_subscription import CandleSubscription
 from cryptodash.exchanges.subscriptions.snapshot_queue import SnapshotQueue
 from cryptodash.exchanges.subscriptions.sweep_subscription import SweepSubscription
@@ -24,24 +25,32 @@ def subscription_maker(
     venue: IVenue,
     basics: Basics,
     catalogue: Catalogue,
-    venue_clock: VenueClock,
+    clocks: Mapping[MarketType, VenueClock],
     snapshots: SnapshotQueue,
     tally: Tally,
     stale_after: float,
 ) -> MakeSubscription:
     """Makes the subscriptions of one venue, each with the parts that its kind needs."""
 
+    fetches = CandleFetches()
+
     def sweep(topic: Topic) -> TopicSubscription:
-        return SweepSubscription(
-            topic, basics, venue_clock, lambda native: catalogue.native(topic.market, native), tally
-        )
+        def lookup(native: str) -> Instrument | None:
+            """Without those whose symbol is another's: a sweep says which instrument a row is of by its symbol."""
+            found = catalogue.native(topic.market, native)
+            shown = None if found is None else catalogue.get(topic.market, found.symbol)
+            return found if shown is not None and shown.native == native else None
+
+        return SweepSubscription(topic, basics, clocks[topic.market], lookup, tally)
 
     makers: dict[Channel, MakeSubscription] = {
-        Channel.TICKER: lambda topic: TickerSubscription(topic, basics, venue_clock, tally),
-        Channel.TRADE: lambda topic: TradeSubscription(topic, basics, venue_clock, tally),
-        Channel.CANDLE: lambda topic: CandleSubscription(topic, basics, venue, venue_clock),
+        Channel.TICKER: lambda topic: TickerSubscription(topic, basics, clocks[topic.market], tally),
+        Channel.TRADE: lambda topic: TradeSubscription(topic, basics, clocks[topic.market], tally, stale_after),
+        Channel.CANDLE: lambda topic: CandleSubscription(
+            topic, basics, venue, clocks[topic.market], fetches, tally, stale_after
+        ),
         Channel.ORDER_BOOK: lambda topic: BookSubscription(
-            topic, basics, venue, venue_clock, snapshots, tally, stale_after
+            topic, basics, venue, clocks[topic.market], snapshots, tally, stale_after
         ),
     }
     return lambda topic: sweep(topic) if topic.is_sweep else makers[topic.channel](topic)

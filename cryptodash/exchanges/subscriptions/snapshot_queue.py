@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from cryptodash.core.errors import UpstreamError
-from cryptodash.exchanges.adapter.messages import Depth
+from cryptodash.exchanges.adapter.messages import BadFrame, Depth
 from cryptodash.exchanges.adapter.plan import RestRequest
 from cryptodash.exchanges.connections.commands import Fetch, Output
 
@@ -58,10 +58,16 @@ class SnapshotQueue:
                 self._flying[request] = None
 
     def answered(self, request: RestRequest, depth: Depth, now: float, received: int, out: list[Output]) -> None:
-        """An answer has come; its place is free."""
+        """An answer has come; its place is free. Raises ``BadFrame`` for one that the taker cannot use: it was then
+        told that none has come."""
         taker = self._flying.pop(request, None)
-        if taker is not None:
+        if taker is None:
+            return
+        try:
             taker.answered(depth, request.limit, now, received, out)
+        except BadFrame as error:
+            taker.failed(UpstreamError("", f"a snapshot cannot be used: {error}"), now, out)
+            raise
 
     def failed(self, request: RestRequest, error: UpstreamError, now: float, out: list[Output]) -> None:
         """None will come; its place is free."""

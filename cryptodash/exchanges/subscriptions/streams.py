@@ -63,6 +63,12 @@ class Streams:
         """End and begin it, because what it says can only be mended by a new beginning."""
         self._allocation.resubscribe(stream, now, out)
 
+    def slept(self, seconds: float, now: float, out: list[Output]) -> None:
+        """The machine slept: what was known is as much older, and holds once something has confirmed it."""
+        for stream in self.everything():
+            stream.age(seconds)
+            stream.signal(Signal.SILENCE, now, out)
+
     def touched(self) -> None:
         """Something may be due earlier than it was."""
         self._allocation.touched = True

@@ -32,7 +32,7 @@ class SweepSubscription(MessageSubscription):
 
     def take(self, message: Message, now: float, received: int, out: list[Output]) -> bool:
         if isinstance(message, SweepRows):
-            sweep = self._builder.rows(message, now, received + self._venue_clock.ahead_ms, received)
+            sweep = self._builder.rows(message, now, self._venue_clock.at(now, received), received)
             if sweep is not None:
                 if not self.valued:
                     self.first_value(out)

@@ -38,7 +38,7 @@ class TickerSubscription(MessageSubscription):
 
     def take(self, message: Message, now: float, received: int, out: list[Output]) -> bool:
         builder = self._builder
-        venue_ms = received + self._venue_clock.ahead_ms
+        venue_ms = self._venue_clock.at(now, received)
         was_crossed, crossed = builder.is_crossed, builder.crossed
         if isinstance(message, Quote):
             ticker = builder.quote(message, venue_ms, received, now)
@@ -89,6 +89,7 @@ class TickerSubscription(MessageSubscription):
         if self._trades is not None:
             self._trades.remove(self._consumer, owns=False)
             self._trades = None
+        self._builder.reset_quote_order()  # listed anew, the venue may count anew
         super().close(now)
 
     def _follow(self, trades: Stream | None, out: list[Output]) -> None:

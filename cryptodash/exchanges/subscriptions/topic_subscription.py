@@ -110,6 +110,12 @@ class TopicSubscription(ABC):
         """The update id of the newest best bid and ask it knows, to compare with the book's."""
         return None
 
+    @property
+    def traded_ms(self) -> int | None:
+        """The venue's time (ms) of the newest trade it knows of, or one shortly before it: whoever shows trades of the
+        instrument must have shown that one as well."""
+        return None
+
     def joined(self, sibling: TopicSubscription, out: list[Output]) -> None:
         """Another topic of the same instrument is open as well."""
 
@@ -201,7 +207,7 @@ class TopicSubscription(ABC):
 
 
 def _newest(streams: tuple[Stream, ...]) -> float | None:
-    return max((each.last for each in streams if each.last is not None), default=None)
+    return max((confirmed for each in streams if (confirmed := each.confirmed_at()) is not None), default=None)
 
 
 class MessageSubscription(TopicSubscription):

@@ -2,27 +2,36 @@
 
 from __future__ import annotations
 
-from cryptodash.core.events import State
+from collections.abc import Sequence
+
+from cryptodash.core.events import State, Trade
 from cryptodash.core.tally import Tally
-from cryptodash.core.topics import Topic
+from cryptodash.core.topics import Channel, Topic
 from cryptodash.exchanges.adapter.messages import Message, Trades
 from cryptodash.exchanges.adapter.plan import Part
+from cryptodash.exchanges.builders.bar_times import AHEAD_BY_CLOCK_MS
 from cryptodash.exchanges.builders.plausibility import DoubtCounts
 from cryptodash.exchanges.builders.trades import TradeBuilder
 from cryptodash.exchanges.connections.commands import Output
 from cryptodash.exchanges.connections.stream import Stream
+from cryptodash.exchanges.connections.stream_phase import Signal
 from cryptodash.exchanges.connections.venue_clock import VenueClock
 from cryptodash.exchanges.subscriptions import freshness
-from cryptodash.exchanges.subscriptions.topic_subscription import Basics, MessageSubscription
+from cryptodash.exchanges.subscriptions.topic_subscription import Basics, MessageSubscription, TopicSubscription
+from cryptodash.exchanges.subscriptions.trade_comparison import TradeComparison, known_trade
 
 
 class TradeSubscription(MessageSubscription):
-    """There is no current value: the topic is as good as its stream."""
+    """There is no current value: the topic is as good as its stream. Candles of the instrument whose volume grows while
+    no trade comes prove that the stream misses trades."""
 
-    def __init__(self, topic: Topic, basics: Basics, venue_clock: VenueClock, tally: Tally) -> None:
+    def __init__(self, topic: Topic, basics: Basics, venue_clock: VenueClock, tally: Tally, stale_after: float) -> None:
         super().__init__(topic, basics)
-        self._builder = TradeBuilder(topic, DoubtCounts(topic.exchange, topic.channel.value, tally))
         self._venue_clock = venue_clock
+        self._siblings: list[TopicSubscription] = []
+        self._comparison = TradeComparison(stale_after)
+        self._builder = TradeBuilder(topic, DoubtCounts(topic.exchange, topic.channel.value, tally))
+        self._traded_ms: int | None = None
         self._missed = tally.counter(
             "cryptodash_trades_missed_total",
             "Trades that the venue's own count says exist and that did not come",
@@ -36,26 +45,51 @@ class TradeSubscription(MessageSubscription):
     def trade_stream(self) -> Stream | None:
         return next(iter(self.sources.get(Part.TRADES, ())), None) if self.plan is not None else None
 
+    @property
+    def traded_ms(self) -> int | None:
+        return self._traded_ms
+
     def take(self, message: Message, now: float, received: int, out: list[Output]) -> bool:
         if not isinstance(message, Trades):
             return False
         builder = self._builder
         missed, late = builder.missed, builder.late
-        trades = builder.fills(message.fills, received + self._venue_clock.ahead_ms, received, now)
+        trades = builder.fills(message.fills, self._venue_clock.at(now, received), received, now)
         if not trades and builder.dropped:
             return True
         if not self.valued:
             self.first_value(out)
-        out.extend(trades)
+        self._tell(trades, out)
         if builder.missed != missed or builder.late != late:
             arrived = builder.late - late
             self._late.add(self.topic.exchange, by=arrived)
             self._missed.add(self.topic.exchange, by=builder.missed - missed + arrived)
         return False
 
+    def joined(self, sibling: TopicSubscription, out: list[Output]) -> None:
+        if sibling.topic.channel is Channel.CANDLE and sibling not in self._siblings:
+            self._siblings.append(sibling)
+
+    def parted(self, sibling: TopicSubscription, out: list[Output]) -> None:
+        if sibling in self._siblings:
+            self._siblings.remove(sibling)
+
+    def _tell(self, trades: Sequence[Trade], out: list[Output]) -> None:
+        if trades:
+            self._traded_ms = trades[-1].timestamp  # not the newest of all: a wrong time is forgotten with the next
+            out.extend(trades)
+
     def beat(self, now: float, out: list[Output]) -> None:
         if self._builder.is_holding:
-            out.extend(self._builder.expire(self._venue_clock.now_ms(), self._clock.wall_ms(), now))
+            self._tell(self._builder.expire(self._venue_clock.now_ms(), self._clock.wall_ms(), now), out)
+        if self._traded_ms is None or not self._siblings:
+            return
+        until = self._venue_clock.now_ms() + AHEAD_BY_CLOCK_MS
+        if self._traded_ms <= until:
+            self._comparison.shown(self._traded_ms, None, 0.0)
+        if self._comparison.look(known_trade(self._siblings, until), 0.0, now):
+            for stream in self.sources.get(Part.TRADES, ()):
+                stream.signal(Signal.SILENCE, now, out)
 
     def streams_condition(self) -> freshness.Condition:
         state, cause = super().streams_condition()

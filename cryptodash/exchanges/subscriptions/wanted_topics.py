@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from cryptodash.core.errors import CryptodashError
 from cryptodash.core.events import Cause
 from cryptodash.core.instruments import Catalogue, Instrument, MarketType
+from cryptodash.core.intervals import INTERVALS
 from cryptodash.core.topics import Channel, Topic
 from cryptodash.exchanges.adapter.plan import Plan
 from cryptodash.exchanges.adapter.venue import IVenue
@@ -17,9 +18,12 @@ from cryptodash.exchanges.subscriptions.kinds import MakeSubscription
 from cryptodash.exchanges.subscriptions.streams import Streams
 from cryptodash.exchanges.subscriptions.topic_subscription import TopicSubscription
 
-_SIBLINGS = (Channel.TICKER, Channel.TRADE, Channel.ORDER_BOOK)
-"""Topics of one instrument that know of each other: a trade stream gives the ticker its ``last``; the ticker's quotes
-show whether the book keeps up."""
+_SIBLINGS = (
+    *((channel, "") for channel in (Channel.TICKER, Channel.TRADE, Channel.ORDER_BOOK)),
+    *((Channel.CANDLE, interval) for interval in INTERVALS),
+)
+"""Topics of one instrument that know of each other (channel, interval): a trade stream gives the ticker its ``last``;
+the ticker's quotes show whether the book keeps up; trades and candles of every interval show whether each other do."""
 
 
 class WantedTopics:
@@ -156,7 +160,7 @@ class WantedTopics:
     def _siblings(self, subscription: TopicSubscription) -> Iterable[TopicSubscription]:
         """The other open topics of the instrument."""
         topic = subscription.topic
-        if topic.is_sweep or topic.channel not in _SIBLINGS:
+        if topic.is_sweep:
             return ()
-        found = (self.subscriptions.get(topic.sibling(each)) for each in _SIBLINGS)
+        found = (self.subscriptions.get(topic.sibling(channel, interval=each)) for channel, each in _SIBLINGS)
         return [each for each in found if each is not None and each is not subscription and each.plan is not None]

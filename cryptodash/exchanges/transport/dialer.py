@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from base64 import b64encode
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 from OpenSSL import SSL
 from service_identity import VerificationError
@@ -25,6 +24,7 @@ from twisted.web.iweb import IAgentEndpointFactory
 from zope.interface import implementer
 
 from cryptodash.core.errors import ConfigError, CryptodashError
+from cryptodash.core.proxies import PROXY_FORMS, NoProxy, Proxy, parse_proxy
 
 CONNECT_TIMEOUT = 10.0
 """Seconds for one TCP connection, and for the proxy's answer."""
@@ -43,24 +43,26 @@ class ProxyRefused(CryptodashError):
 @implementer(IAgentEndpointFactory)
 class Dialer:
     """Makes the endpoints of one server: ``https_proxy`` (empty: direct) carries TLS connections only,
-    a plain one is always direct.
+    a plain one is always direct, and so is one to a host that ``no_proxy`` covers, or to loopback.
 
     ``trust_root`` replaces the machine's certificate authorities.
     Raises ``ConfigError`` for a proxy URL that cannot be one.
     """
 
-    def __init__(self, reactor: Any, https_proxy: str = "", trust_root: Any = None) -> None:
+    def __init__(self, reactor: Any, https_proxy: str = "", trust_root: Any = None, *, no_proxy: str = "") -> None:
         self._reactor = reactor
         self._trust_root = trust_root
         self._tls_options: dict[str, Any] = {}  # by host: making one loads the machine's authorities
-        self._proxy = _parse_proxy(https_proxy) if https_proxy else None
+        self._proxy = _proxy(https_proxy) if https_proxy else None
+        self._no_proxy = NoProxy(no_proxy)
 
     def endpoint(self, host: str, port: int, secure: bool) -> IStreamClientEndpoint:
         """The endpoint of ``host``; with ``secure`` the certificate must be valid for that very name."""
         if not secure:
             return self._direct(host, port)
-        raw = self._direct(host, port) if self._proxy is None else self._tunnel(host, port)
-        return self._wrapped(host, raw)
+        if self._proxy is None or self._no_proxy.covers(host, port):
+            return self._wrapped(host, self._direct(host, port))
+        return self._wrapped(host, self._tunnel(self._proxy, host, port))
 
     def endpointForURI(self, uri: URI) -> IStreamClientEndpoint:
         """The endpoint of an ``http`` or ``https`` URL, for ``Agent``."""
@@ -69,12 +71,11 @@ class Dialer:
     def _direct(self, host: str, port: int) -> IStreamClientEndpoint:
         return HostnameEndpoint(self._reactor, host, port, timeout=CONNECT_TIMEOUT)
 
-    def _tunnel(self, host: str, port: int) -> IStreamClientEndpoint:
-        assert self._proxy is not None
-        way = self._direct(self._proxy.host, self._proxy.port)
-        if self._proxy.secure:
-            way = self._wrapped(self._proxy.host, way)
-        return ConnectEndpoint(way, host, port, self._reactor, authorization=self._proxy.authorization)
+    def _tunnel(self, proxy: Proxy, host: str, port: int) -> IStreamClientEndpoint:
+        way = self._direct(proxy.host, proxy.port)
+        if proxy.secure:
+            way = self._wrapped(proxy.host, way)
+        return ConnectEndpoint(way, host, port, self._reactor, authorization=_authorization(proxy))
 
     def _wrapped(self, host: str, raw: IStreamClientEndpoint) -> IStreamClientEndpoint:
         options = self._tls_options.get(host)
@@ -83,30 +84,18 @@ class Dialer:
         return wrapClientTLS(options, raw, clock=self._reactor)
 
 
-class _Proxy:
-    """A proxy's address and what it wants to see; it has no readable form, so that no log can show the password."""
-
-    def __init__(self, host: str, port: int, secure: bool, authorization: bytes) -> None:
-        self.host = host
-        self.port = port
-        self.secure = secure
-        self.authorization = authorization
-
-
-def _parse_proxy(url: str) -> _Proxy:
-    parts = urlsplit(url if "://" in url else f"http://{url}")
+def _proxy(text: str) -> Proxy:
     try:
-        port = parts.port
+        return parse_proxy(text)
     except ValueError:
-        port = 0
-    if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
-        raise ConfigError("HTTPS_PROXY must be http://[user:password@]host:port or https://...")
-    secure = parts.scheme == "https"
-    authorization = b""
-    if parts.username is not None:
-        pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-        authorization = b"Basic " + b64encode(pair.encode())
-    return _Proxy(parts.hostname, port or (443 if secure else 80), secure, authorization)
+        raise ConfigError(f"HTTPS_PROXY must be {PROXY_FORMS}") from None
+
+
+def _authorization(proxy: Proxy) -> bytes:
+    """What the proxy wants to see of who asks; empty where no user is named."""
+    if proxy.user is None:
+        return b""
+    return b"Basic " + b64encode(f"{proxy.user}:{proxy.password}".encode())
 
 
 @implementer(IStreamClientEndpoint)
@@ -232,7 +221,7 @@ def _refusal(head: bytes) -> ProxyRefused | None:
 
 
 def failure_kind(error: BaseException) -> str:
-    """Where a connection failed, as ``outputs.Closed.kind`` names it: ``dns``, ``tls``,
+    """Where a connection failed, as ``commands.Closed.kind`` names it: ``dns``, ``tls``,
     or ``tcp`` for everything else."""
     for each in _causes(error):
         if isinstance(each, DNSLookupError):

@@ -14,7 +14,8 @@ class Pacer:
     Bytes leave only at the end of a reactor turn: after a long turn, frames spaced by the clock alone would leave at
     once, and the venue counts what arrives. So the gap begins with the turn after the one in which a frame was written.
     Pongs count for the venue like every frame. RFC 6455 section 5.5.2 lets us answer only the latest of several pings,
-    so one pong waits at most; it goes before a frame that waits as well.
+    so one pong waits at most; it goes before a frame that waits as well, unless the last to go was a pong, too: a
+    venue that pings faster than it lets us send must not keep our frames back for ever.
     """
 
     def __init__(self, gap: float, reactor: Any, free: Callable[[], None]) -> None:
@@ -23,6 +24,8 @@ class Pacer:
         self._free = free
         self._frames: deque[Callable[[], None]] = deque()
         self._pong: Callable[[], None] | None = None
+        self._ponged = False
+        """Whether the last to go was a pong."""
         self._timer: Any = None
 
     def frame(self, write: Callable[[], None]) -> None:
@@ -59,9 +62,11 @@ class Pacer:
             write()
 
     def _next(self) -> tuple[Callable[[], None] | None, bool]:
-        pong, self._pong = self._pong, None
-        if pong is not None:
+        if self._pong is not None and not (self._ponged and self._frames):
+            pong, self._pong = self._pong, None
+            self._ponged = True
             return pong, False
+        self._ponged = False
         return (self._frames.popleft(), True) if self._frames else (None, False)
 
     def _left(self, is_frame: bool) -> None:

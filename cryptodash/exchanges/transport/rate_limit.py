@@ -21,7 +21,14 @@ from cryptodash.exchanges.adapter.plan import Purpose
 IN_FLIGHT = 4
 QUEUE = 1000
 
-PRIORITY = {Purpose.SNAPSHOT: 0, Purpose.CANDLES: 1, Purpose.CATALOGUE: 2, Purpose.POLL: 3, Purpose.PROBE: 4}
+PRIORITY = {
+    Purpose.SNAPSHOT: 0,
+    Purpose.CANDLES: 1,
+    Purpose.CATALOGUE: 2,
+    Purpose.SEED: 3,
+    Purpose.POLL: 4,
+    Purpose.PROBE: 5,
+}
 """Books without a snapshot show nothing, somebody waits for candles; a catalogue is rare,
 so the polls behind it never wait for long."""
 
@@ -63,6 +70,8 @@ class RateLimit:
         self._spent: deque[tuple[float, int]] = deque()
         self._spent_weight = 0
         self._blocked_until = 0.0
+        self._blocked_cause = "banned"
+        self._blocked_why = ""
 
     @property
     def used(self) -> int:
@@ -76,11 +85,12 @@ class RateLimit:
         return max(0.0, self._blocked_until - self._clock.monotonic())
 
     def enqueue(self, weight: int, purpose: Purpose) -> Ticket:
-        """Ask for a start. Raises ``UpstreamError``: ``banned`` while the venue has told us to wait,
-        ``capacity`` when too many wait already."""
+        """Ask for a start. Raises ``UpstreamError``: ``banned`` (or the cause of ``block``) while the venue has told us
+        to wait, ``capacity`` when too many wait already."""
         if self.blocked_for:
+            what = f"the venue wants no requests for another {self.blocked_for:.0f} s"
             raise UpstreamError(
-                "banned", f"the venue wants no requests for another {self.blocked_for:.0f} s", self.blocked_for
+                self._blocked_cause, f"{what} ({self._blocked_why})" if self._blocked_why else what, self.blocked_for
             )
         if weight > self._weight:
             raise UpstreamError(
@@ -119,14 +129,17 @@ class RateLimit:
             self._running_weight -= ticket.weight
             self._spend(ticket.weight)
 
-    def withdraw(self, ticket: Ticket) -> None:
-        """Nobody waits for this request any more. One that runs already must be finished instead."""
-        if ticket.stage is _Stage.QUEUED:
+    def withdraw(self, ticket: Ticket) -> bool:
+        """Nobody waits for this request any more; whether it was still queued. One that runs already must be finished
+        instead."""
+        is_queued = ticket.stage is _Stage.QUEUED
+        if is_queued:
             ticket.stage = _Stage.OVER
             self._queued -= 1
             # Withdrawn tickets stay in the heap until they come up or are swept out here.
             if len(self._queue) > 2 * self._queue_limit:
                 self._queue = sorted(entry for entry in self._queue if entry[2].stage is _Stage.QUEUED)
+        return is_queued
 
     def adopt(self, used: int) -> None:
         """The venue says that this much was used in its current window (others may share our address):
@@ -135,10 +148,12 @@ class RateLimit:
         if unknown > 0:
             self._spend(unknown)
 
-    def block(self, seconds: float) -> list[Ticket]:
-        """Start nothing for so long; returns the tickets that were waiting, now withdrawn.
-        A shorter block never ends a longer one."""
-        self._blocked_until = max(self._blocked_until, self._clock.monotonic() + seconds)
+    def block(self, seconds: float, cause: str = "banned", why: str = "") -> list[Ticket]:
+        """Start nothing for so long; returns the tickets that were waiting, now withdrawn. Whoever asks meanwhile is
+        told the cause, and why. A shorter block never ends a longer one."""
+        until = self._clock.monotonic() + seconds
+        if until > self._blocked_until:
+            self._blocked_until, self._blocked_cause, self._blocked_why = until, cause, why
         waiting = [ticket for _, _, ticket in sorted(self._queue) if ticket.stage is _Stage.QUEUED]
         for ticket in waiting:
             ticket.stage = _Stage.OVER

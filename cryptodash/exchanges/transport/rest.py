@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, NoReturn
 
 from treq.client import HTTPClient
 from twisted.internet.defer import CancelledError, Deferred, TimeoutError
@@ -22,6 +22,7 @@ from cryptodash.core.errors import UpstreamError
 from cryptodash.core.instruments import MarketType
 from cryptodash.core.tally import Tally
 from cryptodash.core.time import Clock
+from cryptodash.exchanges.adapter.decode import firewall_refusal
 from cryptodash.exchanges.adapter.plan import RestRequest
 from cryptodash.exchanges.adapter.venue import Hosts, IVenue
 from cryptodash.exchanges.transport.dialer import failure_text, was_cancelled
@@ -37,6 +38,11 @@ MAX_BODY = 16 * 1024 * 1024
 
 BAN = 60.0
 """Seconds without a request after a rate-limit answer that names no time."""
+
+FIREWALL = 300.0
+"""Seconds without a request after a firewall has refused one, doubled each time up to ``FIREWALL_MOST``: asking on is
+what keeps such a refusal up."""
+FIREWALL_MOST = 3600.0
 
 _log = Logger(namespace="cryptodash.exchanges.transport.rest")
 
@@ -59,11 +65,13 @@ class RestClient:
             pool: RateLimit(limits.weight, limits.per, clock) for pool, limits in venue.rest_limits.items()
         }
         self._clock = clock
-        self.dated: Callable[[int], None] = lambda date_ms: None
-        """Called with the ``Date`` of each answer (ms)."""
+        self.dated: Callable[[MarketType, int], None] = lambda market, date_ms: None
+        """Called with the market and the ``Date`` of each answer (ms)."""
         self._waiting: dict[Ticket, Deferred[None]] = {}
         self._timer: Any = None
         self._blocked: set[MarketType] = set()
+        self._firewalled: dict[str, int] = {}
+        """Refusals of a firewall in a row, by pool."""
         self._limited = tally.counter(
             "cryptodash_upstream_ratelimited_total",
             "Requests refused by the venue's limits or held back by our own budget.",
@@ -131,7 +139,8 @@ class RestClient:
             ) from None
         finally:
             self._waiting.pop(ticket, None)
-            budget.withdraw(ticket)
+            if budget.withdraw(ticket):
+                self._pump()  # it may have stood before lighter ones for which there is room
         return ticket
 
     def _pump(self) -> None:
@@ -166,7 +175,7 @@ class RestClient:
                 reactor=self._reactor,
             )
             headers = _lowered(response.headers)
-            self._note_date(headers)
+            self._note_date(request, headers)
             self._adopt(budget, request, headers)
             body = await _read(response)
         except UpstreamError:
@@ -175,16 +184,16 @@ class RestClient:
             if was_cancelled(error):
                 raise CancelledError from None
             raise UpstreamError("disconnected", f"{self._host(request)}: {failure_text(error)}") from None
-        self._judge(request, response.code, headers, body)
+        self._judge(budget, request, response.code, headers, body)
         return body
 
-    def _note_date(self, headers: Mapping[str, str]) -> None:
+    def _note_date(self, request: RestRequest, headers: Mapping[str, str]) -> None:
         """Tell whoever wants to know what the venue's clock says."""
         try:
             date = parsedate_to_datetime(headers.get("date", ""))
         except (ValueError, TypeError, OverflowError):
             return
-        self.dated(int(date.timestamp()) * 1000)
+        self.dated(request.market, int(date.timestamp()) * 1000)
 
     def _adopt(self, budget: RateLimit, request: RestRequest, headers: Mapping[str, str]) -> None:
         header = self._venue.rest_limits[request.pool].used_header.lower()
@@ -192,9 +201,15 @@ class RestClient:
         if used.isdecimal() and len(used) < 10:
             budget.adopt(int(used))
 
-    def _judge(self, request: RestRequest, status: int, headers: Mapping[str, str], body: bytes) -> None:
+    def _judge(
+        self, budget: RateLimit, request: RestRequest, status: int, headers: Mapping[str, str], body: bytes
+    ) -> None:
         """Raise ``UpstreamError`` unless the answer is good."""
         verdict = self._venue.rest_error(status, headers, body)
+        firewall = firewall_refusal(status, body)
+        if firewall is not None and (verdict is None or verdict[0] != "banned"):
+            self._refused_by_firewall(budget, request, f"{self._host(request)}: {firewall}")
+        self._firewalled.pop(request.pool, None)
         if verdict is None and status == 200:
             self._blocked.discard(request.market)
             return
@@ -205,6 +220,18 @@ class RestClient:
         elif cause == "blocked":
             message = self._with_alternative(request.market, message)
         raise UpstreamError(cause or "disconnected", message, wait)
+
+    def _refused_by_firewall(self, budget: RateLimit, request: RestRequest, message: str) -> NoReturn:
+        """Ask nothing more of this budget for a while. Requests that were under way together are one refusal."""
+        message = self._with_alternative(request.market, message)
+        if not budget.blocked_for:
+            times = self._firewalled.get(request.pool, 0)
+            self._firewalled[request.pool] = times + 1
+            seconds = min(FIREWALL * 2.0 ** min(times, 16), FIREWALL_MOST)
+            self._limited.add(self._venue.id, "http_403")
+            for ticket in budget.block(seconds, "blocked", message):
+                self._waiting.pop(ticket).errback(UpstreamError("blocked", message, seconds))
+        raise UpstreamError("blocked", message, budget.blocked_for)
 
     def _ban(self, status: int, seconds: float, message: str) -> None:
         self._limited.add(self._venue.id, f"http_{status}")

@@ -66,9 +66,6 @@ class Sockets:
         self._sockets: dict[str, _Attempt] = {}
         self._gone: Deferred[None] | None = None
 
-    def __len__(self) -> int:
-        return len(self._sockets)
-
     def count(self) -> Mapping[str, int]:
         """Connections by state."""
         live = sum(1 for each in self._sockets.values() if each.opened)

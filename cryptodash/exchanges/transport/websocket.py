@@ -83,6 +83,8 @@ class VenueSocket:
         self._phase = _Phase.NEW
         self._timer: Any = None
         self._connecting: Any = None
+        self._opening = False
+        """Whether ``open`` is running."""
         self._protocol: VenueSocketProtocol | None = None
         self._verdict: Closed | None = None
         """How it ends, where that is known before the connection is gone."""
@@ -103,7 +105,9 @@ class VenueSocket:
             self._verdict = Closed("local", reason=f"not a WebSocket URL: {error}"[:200])
             self._timer.reset(0)
             return
+        self._opening = True
         self._connecting.addCallbacks(self._connected, self._failed)
+        self._opening = False
 
     def send(self, payload: bytes) -> None:
         """Send one text frame, as far from the one before as ``gap`` wants; nothing happens on a connection that is not
@@ -201,7 +205,12 @@ class VenueSocket:
         self._connecting = None
         error = failure.value
         assert error is not None
-        self._finish(self._verdict or Closed(failure_kind(error), reason=failure_text(error)))
+        verdict = self._verdict or Closed(failure_kind(error), reason=failure_text(error))
+        if self._opening:
+            self._verdict = verdict  # some endpoints fail at once, a host's name that cannot be one, say
+            self._timer.reset(0)
+        else:
+            self._finish(verdict)
 
     def _expired(self) -> None:
         self._timer = None

@@ -135,12 +135,12 @@ class RecordedVenue:
         """The stream to take for this one. No tier of a book: a recording has one, whatever depth is watched,
         and its own deletes keep to it."""
         if spec.name in self._kinds:
-            return evolve(spec, promise=None, depth=None)
+            return evolve(spec, promise=None, depth=None, seed="")
         if instrument is None or Part.CANDLE in spec.parts:
             return None
         for name, kind in self._kinds.items():
             if kind in spec.parts and _is_of_same(name, spec.name, instrument.native):
-                return evolve(spec, name=name, promise=None, depth=None)
+                return evolve(spec, name=name, promise=None, depth=None, seed="")
         return None
 
     def snapshot_request(self, topic: Topic, instrument: Instrument, depth: int) -> RestRequest | None:

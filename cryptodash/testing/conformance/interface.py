@@ -72,7 +72,7 @@ def _check_endpoint(key: str, endpoint: Endpoint, evidence: Evidence) -> None:
 
 def _check_limits(key: str, limits: Limits, evidence: Evidence) -> None:
     where = f"limits[{key!r}]"
-    for name in ("streams", "args_per_message", "max_connections", "max_frame", "silent_after"):
+    for name in ("streams", "args_per_message", "max_connections", "max_frame", "max_request", "silent_after"):
         require(getattr(limits, name) > 0, f"{where}.{name} is {getattr(limits, name)}")
     require(limits.message_gap >= 0, f"{where}.message_gap is {limits.message_gap}")
     require(limits.connects, f"{where}.connects is empty: reconnects would have no bound")

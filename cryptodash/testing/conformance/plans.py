@@ -47,6 +47,9 @@ def _check_stream(spec: StreamSpec, asked: Asked, evidence: Evidence) -> None:
     )
     chars = venue.limits[spec.endpoint].args_chars
     require(chars is None or len(spec.name) <= chars, f"{where} is longer than limits.args_chars")
+    most = venue.limits[spec.endpoint].max_request
+    length = max(len(write(spec.endpoint, (spec.name,), "1" * 10)) for write in (venue.subscribe, venue.unsubscribe))
+    require(length <= most, f"{where} needs a request of {length} bytes, over limits.max_request: it would be rejected")
     require(callable(venue.reader(spec)), f"reader of {where} is not a function")
 
 

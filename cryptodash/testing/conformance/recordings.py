@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cryptodash.core.errors import NumberRejected
 from cryptodash.core.events import State
 from cryptodash.core.numbers import admit
 from cryptodash.core.tally import Counter as Metric
-from cryptodash.exchanges.adapter.messages import Message
+from cryptodash.exchanges.adapter.book_rules import Chaining
+from cryptodash.exchanges.adapter.messages import Depth, Message
 from cryptodash.testing.conformance.evidence import Evidence, RecordedFrame, Recording
 from cryptodash.testing.conformance.failure import fail, require, shown
 from cryptodash.testing.conformance.plain import difference
@@ -33,14 +34,27 @@ def check_frames(evidence: Evidence, recording: Recording) -> None:
     """Every frame is read; numbers are the venue's own text; times are of that day."""
     playback = Playback(evidence, recording)
     found: Counter[str] = Counter()
+    changes: list[Depth] = []
     for frame in recording.frames():
         messages = check_messages(playback.read(frame))
         found.update(type(message).__name__ for message in messages)
+        changes += [each for each in messages if isinstance(each, Depth) and not each.snapshot]
         for message in messages:
             _check_digits(evidence, message, frame)
             _check_times(message, frame)
     if recording.messages is not None:
         require(found == recording.messages, f"the frames say {dict(found)}, wanted {dict(recording.messages)}")
+    _check_proven(evidence, recording, changes)
+
+
+def _check_proven(evidence: Evidence, recording: Recording, changes: Sequence[Depth]) -> None:
+    """Ids that are missing are a bad frame to the engine; a checksum that never comes is not."""
+    rules = evidence.venue.book_rules[evidence.venue.endpoints[recording.endpoint].market]
+    proven = not changes or any(each.checksum is not None for each in changes)
+    require(
+        proven or rules.chaining is not Chaining.CHECKSUM,
+        f"no Depth of {len(changes)} has a checksum, and book_rules says that nothing else shows a missing frame",
+    )
 
 
 def _check_digits(evidence: Evidence, message: Message, frame: RecordedFrame) -> None:

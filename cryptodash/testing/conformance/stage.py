@@ -16,10 +16,10 @@ from autobahn.twisted.websocket import WebSocketAdapterProtocol  # noqa: F401  (
 from zope.interface import implementer
 
 from cryptodash.core.config import Config
-from cryptodash.core.events import BookView, Cause, Event, Level, StreamStatus
+from cryptodash.core.events import BookView, Candle, Cause, Event, Level, StreamStatus, Ticker, Trade
 from cryptodash.core.instruments import Instrument, MarketType
 from cryptodash.core.interfaces import IInlet
-from cryptodash.core.tally import Tally
+from cryptodash.core.tally import Counter, Histogram, Tally
 from cryptodash.core.topics import Channel, Topic
 from cryptodash.exchanges.adapter.venue import Hosts
 from cryptodash.exchanges.publish_timer import PublishTimers
@@ -28,7 +28,9 @@ from cryptodash.simulator.faults import FAULTS as KINDS
 from cryptodash.simulator.instrument import SimulatedInstrument
 from cryptodash.simulator.server import Simulator
 from cryptodash.testing.conformance.evidence import Evidence
-from cryptodash.testing.conformance.failure import require
+from cryptodash.testing.conformance.facts import Facts
+from cryptodash.testing.conformance.failure import require, shown
+from cryptodash.testing.conformance.plain import plain
 from cryptodash.testing.network import MemoryNetwork
 
 STEP = 1 / 16
@@ -75,12 +77,13 @@ class Past:
 class Stage:
     """The service of a venue, its simulator, and what is shown. ``wrong`` is what was shown as live and was not so."""
 
-    def __init__(self, evidence: Evidence) -> None:
+    def __init__(self, evidence: Evidence, *, compare: bool = False) -> None:
+        """``compare``: whether trades, quotes and closed bars are compared with the simulator's, too."""
         venue = evidence.venue
         self.exchange = venue.id
         self.network = MemoryNetwork()
         self.network.latency = LATENCY
-        self.simulator = Simulator(self.network, self.network, seed=evidence.seed, exchanges=[venue.id])
+        self.simulator = Simulator(self.network, self.network, seed=evidence.seed, exchanges=[venue.id], record=True)
         self.simulator.startService()
         urls = self.simulator.base_urls
         hosts = {market: Hosts(*urls[venue.id, market]) for market in venue.markets}
@@ -89,14 +92,19 @@ class Stage:
         self.wrong: list[str] = []
         self.causes: set[Cause | None] = set()
         """Everything that was told of any topic."""
+        self.bad: list[str] = []
+        """Each time that a topic was told to be in trouble, and why."""
+        self.compare = compare
+        self.tally = Tally()
         self._pasts: dict[MarketType, Past] = {}
+        self._facts: dict[MarketType, Facts] = {}
         self._views: dict[Topic, BookView] = {}
         self._statuses: dict[Topic, StreamStatus] = {}
         self._timers = PublishTimers(self.network)
         self._follow()
         network: Any = self.network
         self.service = VenueService(
-            venue, config, hosts, "simulated", self, network, network, Random(evidence.seed), Tally(), self._timers
+            venue, config, hosts, "simulated", self, network, network, Random(evidence.seed), self.tally, self._timers
         )
         self.service.startService()
         self.topics = [topic for each in self.instruments.values() for topic in topics_of(evidence, each)]
@@ -120,7 +128,8 @@ class Stage:
     def _follow(self) -> None:
         """Look at the books after everything that may move them, before anybody can hear of it."""
         for market, instrument in self.instruments.items():
-            self._pasts[market] = Past(self.simulator.truth.instrument(self.exchange, market, instrument.symbol))
+            simulated = self.simulator.truth.instrument(self.exchange, market, instrument.symbol)
+            self._pasts[market], self._facts[market] = Past(simulated), Facts(simulated)
         for host in self.simulator.hosts.values():
             for name in ("step", "text", "rest"):
                 setattr(host, name, partial(self._then_look, getattr(host, name)))
@@ -143,6 +152,21 @@ class Stage:
         elif isinstance(event, StreamStatus):
             self._statuses[event.topic] = event
             self.causes.add(event.cause)
+            if not event.state.is_good:
+                self.bad.append(f"{event.topic} is {event.state} {event.cause or ''}".strip())
+        elif self.compare:
+            self._compare(event)
+
+    def _compare(self, event: Event) -> None:
+        known: bool | None = None
+        if isinstance(event, Trade):
+            known = self._facts[event.topic.market].has_trade(event)
+        elif isinstance(event, Ticker) and event.bid is not None and event.ask is not None:
+            known = self._facts[event.topic.market].has_quote(event)
+        elif isinstance(event, Candle) and event.closed:
+            known = self._facts[event.topic.market].has_bar(event)
+        if known is False:
+            self.wrong.append(f"{shown(plain(event))} never was in the simulated market")
 
     def catalogue_changed(self, exchange: str, market: MarketType) -> None:
         """Topics wait for it by themselves."""
@@ -158,6 +182,21 @@ class Stage:
             str(topic).partition(":")[2]: "nothing yet" if status is None else f"{status.state} {status.cause or ''}"
             for topic, status in found.items()
         }
+
+    def connections(self) -> int:
+        """How many the venue has seen."""
+        return sum(ledger.connections for ledger in self.simulator.ledger.by_host.values())
+
+    def counted(self, name: str, label: str = "") -> int:
+        """The sum of a counter, or of its series with this label."""
+        metric = self.tally.metrics.get(name)
+        values = metric.values.items() if isinstance(metric, Counter) else ()
+        return sum(value for labels, value in values if not label or label in labels)
+
+    def observed(self, name: str) -> int:
+        """How many values a histogram holds."""
+        metric = self.tally.metrics.get(name)
+        return sum(sum(series.counts) for series in metric.series.values()) if isinstance(metric, Histogram) else 0
 
     # -- time
 
@@ -223,12 +262,12 @@ def topics_of(evidence: Evidence, instrument: Instrument) -> list[Topic]:
 
 
 @contextmanager
-def stage(evidence: Evidence) -> Iterator[Stage]:
+def stage(evidence: Evidence, *, compare: bool = False) -> Iterator[Stage]:
     """A stage on which everything is live."""
     before = getattr(txaio.config, "loop", None)
     built = None
     try:
-        built = Stage(evidence)
+        built = Stage(evidence, compare=compare)
         txaio.config.loop = built.network  # Autobahn's client has timers there
         require(built.run_until_good(BEGIN_WITHIN), f"not live after {BEGIN_WITHIN:.0f} s: {built.states()}")
         yield built

@@ -32,6 +32,21 @@ def check_every_request(evidence: Evidence) -> None:
                 require(frame != write(endpoint, names[1:], "1"), f"{_name(write)} does not say all of {names}")
         on, off = venue.subscribe(endpoint, names, "1"), venue.unsubscribe(endpoint, names, "1")
         require(on != off, f"subscribe and unsubscribe of {names} are the same frame: {shown(on)}")
+    _check_single(evidence)
+
+
+def _check_single(evidence: Evidence) -> None:
+    """Two streams are never asked for, or ended, by one and the same frame."""
+    venue = evidence.venue
+    for write in (venue.subscribe, venue.unsubscribe):
+        seen: dict[tuple[str, bytes], str] = {}
+        for endpoint, name in known_streams(evidence):
+            other = seen.setdefault((endpoint, write(endpoint, [name], "1")), name)
+            require(
+                other == name,
+                f"{_name(write)} of {other} and {name} is the same frame: what it has to repeat (a depth, an interval) "
+                "belongs into the name",
+            )
 
 
 def _batches(evidence: Evidence) -> Iterator[tuple[list[str], str]]:

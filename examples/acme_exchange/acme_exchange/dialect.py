@@ -11,16 +11,17 @@ from zope.interface import implementer
 
 from cryptodash.core.instruments import MarketType
 from cryptodash.simulator.dialect import HostSpec, IDialect, IRecordingReader
-from cryptodash.simulator.faults import FAULTS, Fault
-from cryptodash.simulator.host import HostEnvironment, VenueHost
+from cryptodash.simulator.faults import FAULTS
+from cryptodash.simulator.host import VenueHost
 from cryptodash.simulator.http_answer import HttpAnswer
 from cryptodash.simulator.instrument import SimulatedInstrument
 from cryptodash.simulator.instrument_spec import InstrumentSpec, read_table
 from cryptodash.simulator.intervals import closes, opens
 from cryptodash.simulator.limits import HostLimits
 from cryptodash.simulator.market import MarketSpec
+from cryptodash.simulator.pace import Pace
 from cryptodash.simulator.session import ClientSession
-from cryptodash.simulator.streams import Stream, StreamFeed
+from cryptodash.simulator.streams import StreamFeed
 
 PERPETUAL = MarketType.PERPETUAL
 LIMITS = HostLimits(messages=5, streams=200, connects=150, weight=600, weight_window=60_000)  # 4.1, 5.1
@@ -91,12 +92,13 @@ class Quotes(Feed):
 class Day(Feed):
     """4.3: every second."""
 
-    _next = 0
+    def __init__(self, name: str, instrument: SimulatedInstrument) -> None:
+        super().__init__(name, instrument)
+        self._pace = Pace(1_000)
 
     def data(self, now: int) -> object:
-        if now < self._next:
+        if not self._pace.take(now):
             return None
-        self._next = now + 950
         day, price = self.instrument.candles.day(), self.spec.price
         figures = {"last": day.close, "open": day.open, "high": day.high, "low": day.low}
         return {**{name: price(ticks) for name, ticks in figures.items()}, "volume": contracts(day.volume)}
@@ -163,16 +165,17 @@ class Candles(Feed):
     def __init__(self, name: str, instrument: SimulatedInstrument) -> None:
         super().__init__(name, instrument)
         self._interval = name.partition(":")[0].removeprefix("candles-")
-        self._open = opens(self._interval, instrument.candles.minute.start)
-        self._next = 0
+        self._open = opens(self._interval, instrument.candles.running)
+        self._pace = Pace(1_000)
 
     def frames(self, now: int) -> Sequence[str]:
-        found = []
-        while closes(self._interval, self._open) <= self.instrument.candles.minute.start:
+        found, running = [], self.instrument.candles.running
+        self._open = min(self._open, opens(self._interval, running))  # the clock may have been set back
+        while closes(self._interval, self._open) <= running:
             found.append(self._bar(closed=True))
             self._open = closes(self._interval, self._open)
-        if found or now >= self._next:
-            self._next = now + 950
+        if found or self._pace.is_due(now):
+            self._pace.sent(now)
             found.append(self._bar(closed=False))
         return [self.frame(now, bar) for bar in found if bar is not None]
 
@@ -201,10 +204,6 @@ class AcmeHost(VenueHost):
     """Acme's one host."""
 
     garbage = ('{"stream":{"a":1}}', '{"stream":"book:BTC-PERP","time":1e300,"data":{"kind":"change","id":"1"}}')
-
-    def __init__(self, environment: HostEnvironment) -> None:
-        super().__init__(environment)
-        self._owed: list[tuple[ClientSession, Stream]] = []
 
     def market_of(self, path: str) -> MarketType | None:
         return PERPETUAL if path == "/v1/stream" else None
@@ -252,25 +251,7 @@ class AcmeHost(VenueHost):
             assert instrument is not None  # a stream without one is refused
             return feed(name, instrument)
 
-        stream = self.subscribe(session, name, kind, native, make)
-        if stream is not None:
-            self._open(session, stream)
-        return stream is not None
-
-    def _open(self, session: ClientSession, stream: Stream) -> None:
-        """What a new subscriber gets first; later, where a fault keeps the stream silent."""
-        if self.faults.concern(PERPETUAL, stream.native, "silent", "silent-venue", "delist"):
-            self._owed.append((session, stream))
-            return
-        for frame in stream.feed.opening(self.clock.wall_ms()):
-            session.push(frame)
-
-    def end(self, fault: Fault) -> None:
-        super().end(fault)
-        owed, self._owed = self._owed, []
-        for session, stream in owed:
-            if session in stream.sessions:
-                self._open(session, stream)
+        return self.subscribe(session, name, kind, native, make) is not None
 
     # 5, "REST"
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from msgspec import Struct, field
+from msgspec import Raw, Struct, field
 
-from acme_exchange.streams import Candle
+from acme_exchange.streams import read_bar
 from cryptodash.exchanges.adapter import (
     Bar,
     Instrument,
@@ -14,9 +14,13 @@ from cryptodash.exchanges.adapter import (
     Name,
     Purpose,
     RestRequest,
+    Time,
     Topic,
     decoder,
+    firewall_refusal,
     in_base,
+    kept,
+    named,
     positive,
     retry_after,
     symbol,
@@ -40,10 +44,11 @@ class _Contract(Struct, gc=False):
 
 
 class _Contracts(Struct, gc=False):
-    contracts: list[_Contract]
+    contracts: list[Raw]
 
 
 _contracts = decoder(_Contracts)
+_contract = decoder(_Contract)
 STATUS: Mapping[str, str] = {"open": "trading", "announced": "pre_open", "ended": "delisted"}
 """Our word for each of the venue's; one we do not know is ``halted``: only ``open`` promises trades (5.3)."""
 
@@ -54,12 +59,13 @@ def catalogue_requests(market: MarketType) -> Sequence[RestRequest]:
 
 
 def read_catalogue(body: bytes) -> Sequence[Instrument]:
-    """A contract without a usable name cannot be asked for, and is left out."""
-    found = [_instrument(each) for each in _contracts(body).contracts]
-    return [each for each in found if each is not None]
+    """One contract that cannot be read never takes the others with it; one without a usable name cannot be asked
+    for."""
+    return kept(_contracts(body).contracts, _instrument, named("name"))
 
 
-def _instrument(contract: _Contract) -> Instrument | None:
+def _instrument(raw: Raw) -> Instrument | None:
+    contract = _contract(raw)
     name, size, tick = symbol(contract.base, contract.quote), positive(contract.size), positive(contract.tick)
     if name is None:
         return None
@@ -89,18 +95,31 @@ def candles_request(topic: Topic, instrument: Instrument, limit: int, end_ms: in
 
 
 class _Candles(Struct, gc=False):
-    candles: list[Candle]
+    candles: list[Raw]
 
 
 _candles = decoder(_Candles)
 
 
 def read_candles(request: RestRequest, body: bytes) -> Sequence[Bar]:
-    return [each.bar("", request.instrument, None) for each in _candles(body).candles]
+    return kept(_candles(body).candles, lambda raw: read_bar(raw, request.instrument), named("openTime"))
 
 
 def probe_request(market: MarketType) -> RestRequest:
     return RestRequest(Purpose.PROBE, market, "/v1/time", pool=POOL)
+
+
+# {"time":1788548385000}
+class _Clock(Struct):
+    time: Time
+
+
+_clock = decoder(_Clock)
+
+
+def read_probe(request: RestRequest, body: bytes) -> int | None:
+    """Whole milliseconds (5.6)."""
+    return _clock(body).time
 
 
 def rest_error(status: int, headers: Mapping[str, str], body: bytes) -> tuple[str, str, float | None] | None:
@@ -110,6 +129,9 @@ def rest_error(status: int, headers: Mapping[str, str], body: bytes) -> tuple[st
     message = f"HTTP {status}"
     if status == 429:
         return "banned", f"{message}: too many requests", retry_after(headers, 60.0)
+    firewall = firewall_refusal(status, body)
+    if firewall is not None:
+        return "blocked", firewall, None
     if status in (403, 451):
         return "blocked", f"{message}: not served from here", None
     if status == 503:

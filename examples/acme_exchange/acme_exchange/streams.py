@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
-from msgspec import Struct, field
+from msgspec import Raw, Struct, field
 
 from cryptodash.exchanges.adapter import (
     Bar,
@@ -27,6 +27,7 @@ from cryptodash.exchanges.adapter import (
     Trades,
     decoder,
     in_base,
+    nonzero,
     positive,
     unsigned,
 )
@@ -106,7 +107,8 @@ _trades = decoder(_Trades)
 
 def read_trades(stream: str, frame: bytes, instrument: Instrument | None) -> Sequence[Message]:
     """Oldest first; ``side`` is the taker's; ids are counted without holes (4.4)."""
-    return [Trades(stream, [_fill(each, instrument) for each in _trades(frame).data])]
+    fills = nonzero(_trades(frame).data, lambda trade: _fill(trade, instrument), lambda trade: trade.id)
+    return fills.told(stream, [Trades(stream, fills)])
 
 
 def _fill(trade: _Trade, instrument: Instrument | None) -> Fill:
@@ -165,6 +167,12 @@ class _Candle(Struct, gc=False):
 
 
 _candle = decoder(_Candle)
+_bar = decoder(Candle)
+
+
+def read_bar(raw: Raw, instrument: Instrument | None) -> Bar:
+    """A bar as REST lists it (5.2)."""
+    return _bar(raw).bar("", instrument, None)
 
 
 def read_candle(stream: str, frame: bytes, instrument: Instrument | None) -> Sequence[Message]:

@@ -45,15 +45,18 @@ from cryptodash.exchanges.adapter import (
     Restarting,
     RestLimits,
     RestRequest,
+    SendingTime,
     SnapshotSource,
     StreamSpec,
     Topic,
     UpstreamError,
     read_data,
+    sending_time,
 )
 
 PERPETUAL = MarketType.PERPETUAL
 ENDPOINT = "perpetual"
+_TIME = sending_time("time")
 
 
 @implementer(IVenue)
@@ -119,6 +122,10 @@ class Acme:
             raise BadFrame("unknown", f"stream {stream.name[:MAX_NAME]}")
         return reader_for(KINDS[kind], stream.instrument)
 
+    def sending_time(self, stream: StreamSpec) -> SendingTime | None:
+        """``time`` begins every frame (4.1); a book's snapshot and the bars are no news of this moment."""
+        return None if stream.name.startswith(("book:", "candles-")) else _TIME
+
     def read(self, endpoint: str, frame: bytes, readers: Readers) -> Sequence[Message]:
         control = read_control(frame)
         if control.stream and control.id is None:
@@ -129,6 +136,15 @@ class Acme:
     candles_request = staticmethod(rest.candles_request)
     read_candles = staticmethod(rest.read_candles)
     probe_request = staticmethod(rest.probe_request)
+    read_probe = staticmethod(rest.read_probe)
+
+    def seed_request(self, market: MarketType, seeds: Sequence[str]) -> RestRequest | None:
+        """None: a quote's stream begins with the quote (4.2)."""
+        return None
+
+    def read_seed(self, request: RestRequest, body: bytes) -> Sequence[tuple[str, Message]]:
+        return ()
+
     rest_error = staticmethod(rest.rest_error)
 
     def read_catalogue(self, request: RestRequest, body: bytes) -> tuple[Sequence[Instrument], RestRequest | None]:

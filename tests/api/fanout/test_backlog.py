@@ -9,6 +9,7 @@ from attrs import evolve
 from cryptodash.api.fanout.conflation import MAX_TRADES
 from cryptodash.api.ws.frames import text_frame
 from cryptodash.core.config import Config, Limits
+from cryptodash.core.events import State
 from tests.api.fanout.channels import BOOK, BTC, CANDLES, TRADES, kinds, lasts
 
 
@@ -230,3 +231,39 @@ def test_a_client_that_asks_much_and_reads_nothing_costs_bounded_memory(make_wor
     assert len(client.wire.waiting) < 200
     world.time.advance(1)
     assert client.wire.closed_with == (1013, "too slow")
+
+
+def test_a_status_that_improves_waits_behind_the_value_that_makes_it_so(world):
+    client = world.client()
+    client.subscribe(BTC)
+    world.ticker("1")
+    world.status(State.LIVE)
+    world.flush()
+    client.got()
+    client.wire.room = 0
+    world.ticker("2")
+    world.flush()
+    world.status(State.STALE)
+    world.ticker("3")
+    world.status(State.LIVE)
+    world.flush()
+    client.wire.read()
+    told = [message["payload"].get("state") or message["payload"]["last"] for message in client.got()]
+    assert told == [2, 3, "live"]
+
+
+def test_trades_left_out_by_a_new_subscription_of_a_slow_client_are_a_gap(world):
+    client = world.client()
+    client.subscribe(TRADES)
+    client.wire.room = 0
+    world.trade(0)
+    world.flush()
+    for number in range(1, 101):
+        world.trade(number)
+    world.flush()
+    client.subscribe(TRADES)
+    client.wire.read()
+    messages = client.got()
+    trades = [int(each["payload"]["id"]) for each in messages if each["type"] == "trade"]
+    missed = sum(each["payload"]["missed"] for each in messages if each["type"] == "gap")
+    assert len(set(trades)) + missed == 101

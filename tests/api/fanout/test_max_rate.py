@@ -55,7 +55,21 @@ def test_max_rate_never_holds_back_statuses_or_closed_bars(world):
     world.status(State.LIVE)
     world.flush()
     messages = client.got()
-    assert kinds(messages) == ["candle", "ticker", "candle", "status"]
+    assert kinds(messages) == ["candle", "ticker", "candle", "ticker", "status"]
     assert [message["payload"]["close"] for message in messages if message["type"] == "candle"] == [1, 3]
     world.time.advance(10)
-    assert sorted(kinds(client.got())) == ["candle", "ticker"]
+    assert kinds(client.got()) == ["candle"]
+
+
+def test_a_status_that_improves_never_overtakes_the_value_that_makes_it_so(world):
+    client = world.client()
+    client.subscribe({**BTC, "max_rate": 0.1})
+    world.ticker("1")
+    world.status(State.LIVE)
+    world.flush()
+    world.status(State.STALE)
+    world.ticker("2")
+    world.status(State.LIVE)
+    world.flush()
+    told = [message["payload"].get("state") or message["payload"]["last"] for message in client.got()[-3:]]
+    assert told == ["stale", 2, "live"]

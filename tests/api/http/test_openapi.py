@@ -140,7 +140,9 @@ def fill(web: Any) -> None:
         "reason": "one host is slow",
         "unknown_topics": ("binance:spot:NO-PE:ticker",),
     }
-    upstream.reports = [StreamReport("binance", "x", "c1", (ticker,), State.STALE, Cause.GAP, 1.0, 2.0, 9, 1, 1)]
+    upstream.reports = [
+        StreamReport("binance", "x", "c1", (ticker,), State.STALE, Cause.GAP, 1.0, 2.0, 9, 1, 1, 40, 30, 90)
+    ]
 
 
 PAIR = "exchange=binance&symbol=BTC-USDT"

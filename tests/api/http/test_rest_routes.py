@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from twisted.internet.address import UNIXAddress
+from twisted.internet.testing import StringTransport
 
 from cryptodash.core.config import Limits
 from cryptodash.core.errors import UpstreamError
@@ -474,3 +476,16 @@ def test_behind_a_trusted_proxy_the_forwarded_address_pays(make_web: Any) -> Non
     assert web.get(f"{BOOK}&depth=1", X_Forwarded_For="198.51.100.1").status == 200
     assert web.get(f"{BOOK}&depth=5", X_Forwarded_For="198.51.100.2").status == 200
     assert web.get(f"{BOOK}&depth=10", X_Forwarded_For="203.0.113.9, 198.51.100.2").status == 429
+
+
+@pytest.mark.parametrize(("trusted", "last"), [(("unix",), 200), ((), 429)])
+def test_on_a_unix_socket_the_forwarded_address_pays_where_the_socket_is_trusted(
+    make_web: Any, trusted: tuple[str, ...], last: int
+) -> None:
+    web = make_web(trusted_proxies=trusted, limits=Limits(rest_held_topics_per_ip=1))
+    answers = []
+    for depth, client in ((1, "198.51.100.1"), (5, "198.51.100.1"), (10, "198.51.100.2")):
+        web.put_book(depth)
+        wire = web.wire(transport=StringTransport(peerAddress=UNIXAddress(b"")))
+        answers.append(wire.get(f"{BOOK}&depth={depth}", X_Forwarded_For=client).status)
+    assert answers == [200, 429, last]

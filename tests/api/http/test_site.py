@@ -14,7 +14,9 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
 from cryptodash.api.http.answers import Answer, send
-from cryptodash.api.http.guards import IDLE_S, LINGER_S, MAX_HEADER_LINES, MAX_URL, STALL_S
+from cryptodash.api.http.guards import LINGER_S, MAX_HEADER_LINES, MAX_URL, STALL_S
+from cryptodash.core.config import Limits
+from cryptodash.core.settings import origins
 
 HEALTH = b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n"
 
@@ -75,10 +77,20 @@ def test_a_pipelined_beginning_has_its_deadline_too(web: Any) -> None:
     assert wire.response().status == 408
 
 
-def test_an_idle_connection_ends_after_its_own_time(web: Any) -> None:
+def test_a_kept_connection_outlasts_the_60_s_of_a_balancer(web: Any) -> None:
     wire = web.wire()
     wire.get("/health")
-    web.scheduler.advance(IDLE_S - 0.1)
+    web.scheduler.advance(60)
+    assert not wire.closing
+    assert wire.get("/health").status == 200
+
+
+@pytest.mark.parametrize("keep_alive_s", [75.0, 620.0])
+def test_an_idle_connection_ends_after_its_own_time(make_web: Any, keep_alive_s: float) -> None:
+    web = make_web() if keep_alive_s == 75 else make_web(limits=Limits(keep_alive_s=keep_alive_s))
+    wire = web.wire()
+    wire.get("/health")
+    web.scheduler.advance(keep_alive_s - 0.1)
     assert not wire.closing
     web.scheduler.advance(0.1)
     assert wire.closing
@@ -289,6 +301,11 @@ def test_answers_and_errors_name_the_allowed_origin(make_web: Any, path: str) ->
     for evil in ("https://evil.test", "null", "https://good.test.evil"):
         assert "access-control-allow-origin" not in web.get(path, Origin=evil).headers
         assert "access-control-allow-origin" not in web.get(path, "OPTIONS", Origin=evil).headers
+
+
+def test_an_allowed_origin_may_be_written_with_capitals(make_web: Any) -> None:
+    web = make_web(cors_origins=origins("https://Good.Test"))
+    assert web.get("/health", Origin="https://good.test").headers["access-control-allow-origin"] == "https://good.test"
 
 
 UPGRADE = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec_WebSocket_Version": "13"}

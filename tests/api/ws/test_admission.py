@@ -30,6 +30,7 @@ TRUSTED = ("10.0.0.0/8", "192.168.1.1", "2001:db8::/32")
         ("10.0.0.1", "," * 1000, "10.0.0.1"),
         ("/run/cryptodash.sock", "1.1.1.1", ""),
         ("", "", ""),
+        ("", "1.1.1.1", ""),
     ],
 )
 def test_the_rightmost_hop_that_is_no_trusted_proxy_is_the_client(peer, forwarded, client):
@@ -38,6 +39,31 @@ def test_the_rightmost_hop_that_is_no_trusted_proxy_is_the_client(peer, forwarde
 
 def test_without_trusted_proxies_nobody_can_forge_an_address():
     assert Addresses(()).client("5.5.5.5", "1.1.1.1") == "5.5.5.5"
+
+
+@pytest.mark.parametrize(
+    ("trusted", "forwarded", "client"),
+    [
+        (("unix",), "1.1.1.1", "1.1.1.1"),
+        (("unix",), "6.6.6.6, 1.1.1.1", "1.1.1.1"),
+        (("unix",), "1.1.1.1, unix:", "1.1.1.1"),
+        (("unix",), "", ""),
+        (("unix",), "nonsense", ""),
+        (("unix",), "1.1.1.1, 10.0.0.1", "10.0.0.1"),
+        (("unix", "10.0.0.0/8"), "1.1.1.1, 10.0.0.1", "1.1.1.1"),
+        (("127.0.0.1",), "1.1.1.1", "1.1.1.1"),
+        (("::1",), "1.1.1.1", "1.1.1.1"),
+        (("10.0.0.0/8",), "1.1.1.1", ""),
+        ((), "1.1.1.1", ""),
+    ],
+)
+def test_a_unix_peer_is_believed_where_it_is_trusted(trusted, forwarded, client):
+    assert Addresses(trusted).client("", forwarded) == client
+
+
+def test_that_unix_is_trusted_makes_no_other_peer_trusted():
+    assert Addresses(("unix",)).client("127.0.0.1", "1.1.1.1") == "127.0.0.1"
+    assert Addresses(("10.0.0.0/8",)).client("10.0.0.1", "1.1.1.1, unix:") == "10.0.0.1"
 
 
 @pytest.mark.parametrize(
@@ -58,10 +84,13 @@ def test_the_cap_is_per_address_or_ipv6_network(first, second, shared):
     assert cap.enter(first)
 
 
-def test_unix_sockets_are_not_capped():
-    cap = AddressCap(1)
-    assert all(cap.enter("") for _ in range(5))
+def test_peers_of_a_unix_socket_that_no_proxy_names_count_as_one_address():
+    cap = AddressCap(2)
+    assert [cap.enter("") for _ in range(3)] == [True, True, False]
+    assert cap.enter("1.1.1.1")
     cap.leave("")
+    assert cap.enter("")
+    cap.leave(""), cap.leave(""), cap.leave("1.1.1.1")
     assert len(cap) == 0
 
 

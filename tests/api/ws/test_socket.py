@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from attrs import evolve
 from autobahn.twisted.resource import WebSocketResource
-from twisted.internet.address import IPv4Address
+from twisted.internet.address import IPv4Address, UNIXAddress
 from twisted.internet.defer import ensureDeferred
 from twisted.internet.error import ConnectionDone
 from twisted.internet.tcp import Server
@@ -74,12 +74,17 @@ def ask(op: str, **members: Any) -> bytes:
     return frame(TEXT, json.dumps({"op": op, **members}).encode())
 
 
+def peer_address(address: str) -> IPv4Address | UNIXAddress:
+    """Where a peer comes from; without an address, from a unix socket."""
+    return IPv4Address("TCP", address, 5000) if address else UNIXAddress(b"")
+
+
 class Peer:
     """A client on a transport in memory."""
 
     def __init__(self, factory: ClientFactory, address: str = "10.0.0.1", **headers: str) -> None:
         self.protocol = factory.buildProtocol(None)
-        self.transport = FakeTransport(self.protocol, isServer=True, peerAddress=IPv4Address("TCP", address, 5000))
+        self.transport = FakeTransport(self.protocol, isServer=True, peerAddress=peer_address(address))
         self.protocol.makeConnection(self.transport)
         self.protocol.dataReceived(upgrade(**headers))
         self.answer, _, self.rest = self.read().partition(b"\r\n\r\n")
@@ -327,6 +332,21 @@ def test_behind_trusted_proxies_the_forwarded_address_counts(make_world):
     assert close_code(service.peer(X_Forwarded_For="9.9.9.9, 1.1.1.2, 10.2.3.4").greeting)[0] == 1008
     assert service.peer("2.2.2.2", X_Forwarded_For="1.1.1.1").greeting[0][0] == TEXT
     assert close_code(service.peer("2.2.2.2", X_Forwarded_For="8.8.8.8").greeting)[0] == 1008
+
+
+def test_through_a_trusted_unix_socket_the_forwarded_address_counts(make_world):
+    service = serve(make_world, max_connections_per_ip=1, trusted_proxies=("unix",))
+    assert service.peer("", X_Forwarded_For="203.0.113.9").greeting[0][0] == TEXT
+    second = service.peer("", X_Forwarded_For="203.0.113.9")
+    assert close_code(second.greeting) == (1008, b"too many connections from this address")
+    assert service.peer("", X_Forwarded_For="203.0.113.10").greeting[0][0] == TEXT
+
+
+def test_through_a_unix_socket_that_is_not_trusted_all_count_as_one(make_world):
+    service = serve(make_world, max_connections_per_ip=2)
+    for client in ("203.0.113.9", "203.0.113.10"):
+        assert service.peer("", X_Forwarded_For=client).greeting[0][0] == TEXT
+    assert close_code(service.peer("", X_Forwarded_For="203.0.113.11").greeting)[0] == 1008
 
 
 def test_a_full_server_says_so(make_world):

@@ -16,12 +16,12 @@ from msgspec import Struct
 PUBLIC = {
     "cryptodash.exchanges.adapter": """
     Ack BadFrame Bar Best BookRules Chaining Channel Checksum Control Count Data Depth Endpoint Fill Heartbeat
-    Hosts INTERVALS IVenue Ignored Instrument Level Limits MAX_NAME MAX_TIME_MS Mark MarketType Message Name
-    Number NumberRejected Part Plan Poll Pong Purpose Quote Rate RawLevels Reader Readers RestLimits RestRequest
-    Restarting Sequenced Side SnapshotSource Stats StreamSpec Subscribed SweepRow SweepRows Symbol Time Topic
-    Trades UNREADABLE Unwanted UpstreamError Wrapped admit amount bad_frame both_sides check_text decoder exact
-    fill in_base levels multiply positive price quote read_data reading retry_after scale shape side signed step
-    symbol trimmed unsigned
+    Hosts INTERVALS IVenue Ignored Instrument Kept LeftOut Level Limits MAX_NAME MAX_TIME_MS Mark MarketType Message
+    Name Number NumberRejected Part Plan Poll Pong Purpose Quote Rate RawLevels Reader Readers RestLimits
+    RestRequest Restarting SendingTime Sequenced Side SnapshotSource Stats StreamSpec Subscribed SweepRow SweepRows
+    Symbol Time Topic Trades UNREADABLE Unwanted UpstreamError Wrapped admit amount bad_frame both_sides check_text
+    decoder exact fill firewall_refusal in_base kept levels multiply named nonzero positive price quote read_data
+    reading retry_after scale sending_time shape side signed step symbol trimmed unsigned
     """,
     "cryptodash.testing": """
     Answer Authority Bench Body Check Evidence Habits MadeUpVenue ManualClock MemoryNetwork NotConforming

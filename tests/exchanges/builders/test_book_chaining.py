@@ -215,7 +215,8 @@ def test_where_books_come_in_the_stream_no_rest_snapshot_is_wanted(rule: BookRul
 
 JOINS = [
     # frames, the snapshot's number, what comes of it, at which number the book is then
-    ((4, 5, 6), 3, OUTDATED, None),
+    ((4, 5, 6), 2, OUTDATED, None),
+    ((4, 5, 6), 3, REBUILT, 6),  # just before the first frame: nothing is missing between them
     ((4, 5, 6), 4, REBUILT, 6),
     ((4, 5, 6), 5, REBUILT, 6),
     ((4, 5, 6), 6, REBUILT, 6),
@@ -231,10 +232,6 @@ JOINS = [
 def test_a_rest_snapshot_is_joined_to_the_frames_at_hand(
     rule: BookRules, frames: tuple[int, ...], number: int, outcome: Outcome, at: int | None
 ) -> None:
-    """One that is just before the first frame could be joined too; where the first frame says so by its ``previous``
-    or by its own id, it is."""
-    if number == 3 and rule.chaining is not RANGE:
-        outcome, at = REBUILT, 6
     book = OrderBook(rule)
     for each in frames:
         assert book.received(frame(rule, each, f"98 {each}")) is BUFFERED
@@ -247,6 +244,35 @@ def test_a_rest_snapshot_is_joined_to_the_frames_at_hand(
         assert book.received(frame(rule, at + 1)) is CHANGED
     else:
         assert shown(book) == ([], [])
+
+
+@pytest.mark.parametrize("chaining", [RANGE, PREVIOUS])
+@pytest.mark.parametrize(("first", "outcome"), [(100, REBUILT), (101, REBUILT), (102, OUTDATED)])
+def test_a_snapshot_joins_where_the_next_id_begins_the_first_frame(
+    chaining: Chaining, first: int, outcome: Outcome
+) -> None:
+    book = OrderBook(rules(REST, chaining))
+    for low, high, previous in ((first, 105, 99), (106, 110, 105)):
+        assert book.received(Depth("s", False, low, high, previous, [], [], None)) is BUFFERED
+    snapshot = Depth("s", True, 100, 100, None, levels(BIDS), levels(ASKS), None)
+    if chaining is PREVIOUS and first == 102:
+        first_frame = Depth("s", False, 102, 105, 101, [], [], None)  # its predecessor came after the snapshot
+        book = OrderBook(rules(REST, chaining))
+        assert book.received(first_frame) is BUFFERED
+    book.snapshot_begun()
+    assert book.snapshot(snapshot, 1000) is outcome
+
+
+@pytest.mark.parametrize("chaining", [RANGE, PREVIOUS])
+@pytest.mark.parametrize(("first", "outcome"), [(100, CHANGED), (101, CHANGED), (102, GAP)])
+def test_the_first_frame_after_a_snapshot_that_was_ahead_may_begin_with_the_next_id(
+    chaining: Chaining, first: int, outcome: Outcome
+) -> None:
+    book = OrderBook(rules(REST, chaining))
+    assert book.received(Depth("s", False, 90, 95, 89, [], [], None)) is BUFFERED
+    book.snapshot_begun()
+    assert book.snapshot(Depth("s", True, 100, 100, None, levels(BIDS), levels(ASKS), None), 1000) is REBUILT
+    assert book.received(Depth("s", False, first, 105, 97, [], [], None)) is outcome
 
 
 @pytest.mark.parametrize("rule", BY_REST, ids=called)

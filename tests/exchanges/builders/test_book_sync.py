@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from cryptodash.core.numbers import Number
+from cryptodash.core.instruments import Instrument, MarketType, Symbol
+from cryptodash.core.numbers import Number, multiply
 from cryptodash.exchanges.adapter.book_rules import BookRules, Chaining, SnapshotSource
 from cryptodash.exchanges.adapter.messages import Depth
 from cryptodash.exchanges.builders import book_states
@@ -32,6 +33,11 @@ GAP, CROSSED, OUTDATED, OVERFLOW, RENEWED = (
 )
 
 Pairs = list[tuple[Number, Number]]
+
+
+def best(book: OrderBook) -> tuple[Number | None, ...]:
+    """Best bid and ask price; None where the side is empty or not known."""
+    return tuple(side[0][0] if side else None for side in book.top(1))
 
 
 def pairs(text: str) -> Pairs:
@@ -71,7 +77,7 @@ def range_book(*, limit: int = 1000, snapshot: Depth | None = None) -> OrderBook
         ([(5, 7), (8, 10)], 8, REBUILT, 10),
         ([(5, 7), (8, 10)], 5, REBUILT, 10),
         ([(5, 7), (8, 10)], 10, REBUILT, 10),
-        ([(5, 7), (8, 10)], 4, OUTDATED, None),  # L < U of the first event
+        ([(5, 7), (8, 10)], 4, REBUILT, 10),  # U of the first event is L + 1: nothing lies between them
         ([(5, 7), (8, 10)], 3, OUTDATED, None),
         ([(5, 7), (8, 10)], 11, REBUILT, 11),  # newer than everything: the book as it stands
         ([], 11, BUFFERED, None),
@@ -141,7 +147,8 @@ def test_snapshot_ahead_of_the_stream_is_the_book_and_what_it_holds_already_is_p
         (RANGE, (14, 15, None), GAP),
         (PREVIOUS, (20, 25, 12), CHANGED),
         (PREVIOUS, (11, 14, 8), CHANGED),  # U <= L <= u
-        (PREVIOUS, (13, 14, 8), GAP),  # neither names the snapshot nor holds its id
+        (PREVIOUS, (13, 14, 8), CHANGED),  # U == L + 1: no id lies between them
+        (PREVIOUS, (14, 15, 8), GAP),  # neither names the snapshot nor holds its id
     ],
 )
 def test_the_first_frame_beyond_a_snapshot_must_overlap_it(
@@ -284,7 +291,7 @@ def test_perpetual_frames_must_name_their_predecessor(frame: Depth, outcome: Out
 def test_frame_that_shows_the_gap_begins_the_new_buffer() -> None:
     book = range_book()
     assert book.received(diff(15, 16)) is GAP
-    assert shown(book) == ([], []) and book.best() == (None, None)
+    assert shown(book) == ([], []) and best(book) == (None, None)
     assert book.received(diff(17, 18, bids="100 8")) is BUFFERED
     assert book.wants_snapshot()
     assert book.snapshot(full(15), 1000) is REBUILT
@@ -359,9 +366,9 @@ def test_levels_are_set_and_deleted_by_value(changes: str, bids: str) -> None:
 def test_top_is_cut_to_the_depth_and_best_is_its_first() -> None:
     book = range_book(snapshot=full(10, TEN_BIDS, TEN_ASKS))
     assert shown(book, 2) == (pairs("100 1, 99 1"), pairs("101 1, 102 1"))
-    assert book.best() == ("100", "101")
+    assert best(book) == ("100", "101")
     book.received(diff(11, 11, asks=", ".join(f"{101 + n} 0" for n in range(10))))
-    assert book.best() == ("100", None)
+    assert best(book) == ("100", None)
 
 
 def test_levels_beyond_the_horizon_are_unknown_and_not_kept() -> None:
@@ -546,3 +553,24 @@ def test_time_stays_where_a_frame_has_none() -> None:
     book = counter_book()
     book.received(diff(8, 8))
     assert book.time == 1
+
+
+@pytest.mark.parametrize(("contracts", "size"), [("25", "0.001"), ("25.0", "0.10"), ("1000", "10"), ("2.50", "100")])
+def test_a_checksum_of_contracts_is_given_the_sizes_as_the_venue_wrote_them(contracts: str, size: str) -> None:
+    given: list[tuple[object, object]] = []
+
+    def checksum(bids: object, asks: object) -> int:
+        given.append((bids, asks))
+        return 7
+
+    price, contract = Number("100.50"), Number(size)
+    rules = BookRules(SnapshotSource.STREAM, Chaining.CHECKSUM, checksum, 10, in_contracts=True)
+    symbol = Symbol("BTC", "USDT")
+    instrument = Instrument(
+        "madeup", MarketType.PERPETUAL, symbol, "BTCUSDT", contract, contract, contract_size=contract
+    )
+    book = OrderBook(rules, instrument=instrument)
+    base = multiply(Number(contracts), contract)
+    assert book.received(Depth("s", True, None, None, None, [(price, base)], [], None, checksum=7)) is REBUILT
+    assert given == [([("100.50", contracts)], [])]
+    assert book.top(1) == ([(price, base)], [])

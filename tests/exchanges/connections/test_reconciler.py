@@ -666,6 +666,32 @@ def test_a_connection_that_opens_asks_for_everything_that_is_wanted_by_then() ->
     assert subscriptions.next_request("1", 0.0) == Request(on=True, names=("a", "b", "c"))
 
 
+@pytest.mark.parametrize(
+    ("longest", "asked"),
+    [(1, ["aa", "bb", "cc", "dd"]), (2, ["aa", "bb", "cc", "dd"]), (4, ["aabb", "ccdd"]), (7, ["aabbcc", "dd"])],
+)
+def test_a_request_holds_as_many_streams_as_fit_into_its_bytes(longest: int, asked: list[str]) -> None:
+    wanted = {name: spec(name) for name in ("aa", "bb", "cc", "dd")}
+    subscriptions = Reconciler(wanted, MOST, lambda on, names: len("".join(names)) <= longest)
+    subscriptions.begin()
+    found = [subscriptions.next_request(str(number), 0.0) for number in range(len(asked))]
+    assert ["".join(each.names) for each in found if each is not None] == asked
+    assert not subscriptions.has_more
+
+
+def test_a_repetition_whose_id_has_grown_is_split() -> None:
+    wanted = {name: spec(name) for name in ("aa", "bb", "cc")}
+    longest = [6]
+    subscriptions = Reconciler(wanted, MOST, lambda on, names: len("".join(names)) <= longest[0])
+    subscriptions.begin()
+    assert subscriptions.next_request("9", 0.0) == Request(on=True, names=("aa", "bb", "cc"))
+    subscriptions.expired(ACK_TIMEOUT)
+    longest[0] = 5
+    again = [subscriptions.next_request(key, ACK_TIMEOUT) for key in ("10", "11")]
+    assert again == [Request(True, ("aa", "bb"), again=True), Request(True, ("cc",), again=True)]
+    assert not subscriptions.has_more
+
+
 # -- anything in any order
 
 NAMES = ["book:A", "book:B", "book:BAD", "trade:A"]
@@ -678,11 +704,13 @@ class AnyOrder(RuleBasedStateMachine):
     strict one also refuses to begin what it carries and to end what it does not. Answers may get lost where a later one
     can be told from them."""
 
-    @initialize(habit=st.sampled_from(HABITS), strict=st.booleans(), most=st.integers(1, MOST))
-    def begin(self, habit: str, strict: bool, most: int) -> None:
-        self.habit, self.strict, self.most = habit, strict, most
+    @initialize(
+        habit=st.sampled_from(HABITS), strict=st.booleans(), most=st.integers(1, MOST), longest=st.integers(1, 30)
+    )
+    def begin(self, habit: str, strict: bool, most: int, longest: int) -> None:
+        self.habit, self.strict, self.most, self.longest = habit, strict, most, longest
         self.wanted: dict[str, StreamSpec] = {}
-        self.subscriptions = Reconciler(self.wanted, most)
+        self.subscriptions = Reconciler(self.wanted, most, self.fits)
         self.carried: set[str] = set()
         self.open: dict[str, Request] = {}
         """What the venue has yet to read."""
@@ -690,6 +718,10 @@ class AnyOrder(RuleBasedStateMachine):
         """The same, and what we have heard nothing of since."""
         self.serial = 0
         self.now = 0.0
+
+    def fits(self, on: bool, names: Iterable[str]) -> bool:
+        """A venue that takes requests of no more than so many characters; what ends streams is longer."""
+        return sum(len(name) + (not on) for name in names) <= self.longest
 
     @rule(name=names, at_once=st.booleans())
     def want(self, name: str, at_once: bool) -> None:
@@ -721,6 +753,7 @@ class AnyOrder(RuleBasedStateMachine):
             return
         self.serial += 1
         assert 1 <= len(request.names) <= self.most
+        assert len(request.names) == 1 or self.fits(request.on, request.names)
         assert len({spec(name).batch for name in request.names}) == 1
         assert {name for each in self.unanswered.values() for name in each.names}.isdisjoint(request.names)
         self.open[key] = request
@@ -841,3 +874,13 @@ AnyOrder.TestCase.settings = settings(
     max_examples=200, stateful_step_count=50, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 TestAnyOrder = AnyOrder.TestCase
+
+
+def test_endings_go_first_however_many_beginnings_wait() -> None:
+    script = Script(most=2)
+    script.play("want a")
+    assert script.play("ask") == "#1 sub a"
+    script.play("ok")
+    script.play("want b c d")
+    script.play("drop a")
+    assert [script.play("ask"), script.play("ask"), script.play("ask")] == ["#2 unsub a", "#3 sub b c", "#4 sub d"]

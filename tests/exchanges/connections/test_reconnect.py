@@ -79,6 +79,23 @@ def test_a_status_that_the_venue_calls_a_ban_is_one(how: Closed, floor: float) -
     assert (retry.floor, retry.cause) == (floor, Cause.BANNED)
 
 
+def test_a_firewalls_refusals_are_waited_out_longer_each_time() -> None:
+    backoff, refused = Backoff(), Closed("http", status=403)
+    assert [backoff.ended(refused, 0.0, False).floor for _ in range(6)] == [
+        300.0,
+        600.0,
+        1200.0,
+        2400.0,
+        3600.0,
+        3600.0,
+    ]
+    backoff.ended(Closed("tcp"), 0.0, False)
+    assert backoff.ended(refused, 0.0, False).floor == 300.0
+    reason = backoff.ended(refused, 0.0, False, "data.example").reason
+    assert "place is not served" in reason and "too many requests" in reason and "data.example" in reason
+    assert "too many requests" not in decide(Closed("http", status=451), 0).reason
+
+
 def test_a_block_names_the_other_host() -> None:
     assert "data.example" in decide(Closed("http", status=451), 0, "data.example").reason
 

@@ -1,28 +1,46 @@
-"""How far the venue's clock is from ours."""
+"""What time it is at a venue."""
 
 from __future__ import annotations
 
 from cryptodash.core.time import ManualClock
+from cryptodash.exchanges.connections.lateness import sample_of
 from cryptodash.exchanges.connections.venue_clock import DATE_GRAIN_MS, VenueClock
 
 
-def test_the_median_of_what_frames_say() -> None:
-    clock = ManualClock(wall_ms=1_000_000)
-    skew = VenueClock(clock)
-    for number, late in enumerate((40, 35, 900, 38, 36)):
-        skew.sample(1_000_000 - late, 1_000_000, float(number))
-    assert skew.ahead_ms == -38
+def test_the_quickest_frame_tells_the_time() -> None:
+    clock = ManualClock(wall_ms=1_000_000, monotonic=50.0)
+    venue = VenueClock(clock)
+    for late in (40, 35, 900, 38, 36):
+        venue.offset.sample(sample_of(1_000_000 - late, 50.0), 50.0)
+    assert (venue.ahead_ms, venue.now_ms(), venue.at(49.0, 1)) == (-35, 999_965, 998_965)
+
+
+def test_a_step_of_our_wall_clock_is_none_of_the_venues() -> None:
+    clock = ManualClock(wall_ms=1_000_000, monotonic=50.0)
+    venue = VenueClock(clock)
+    venue.offset.sample(sample_of(1_000_000, 50.0), 50.0)
+    clock.step(-3600.0)
+    assert (venue.now_ms(), venue.ahead_ms) == (1_000_000, 3_600_000)
 
 
 def test_a_date_counts_until_a_frame_has_told_the_time() -> None:
-    clock = ManualClock(wall_ms=1_000_000)
-    skew = VenueClock(clock)
-    skew.dated(1_000_000 - DATE_GRAIN_MS)
-    assert skew.ahead_ms == 0, "whole seconds and the journey explain so much"
-    skew.dated(4_600_000)
-    assert (skew.ahead_ms, skew.now_ms()) == (3_600_000, 4_600_000)
-    skew.dated(1_000_300)
-    assert skew.ahead_ms == 0, "our clock was corrected"
-    skew.sample(999_970, 1_000_000, 1.0)
-    skew.dated(4_600_000)
-    assert skew.ahead_ms == -30
+    clock = ManualClock(wall_ms=1_000_000, monotonic=50.0)
+    venue = VenueClock(clock)
+    venue.dated(1_000_000 - DATE_GRAIN_MS)
+    assert venue.ahead_ms == 0, "whole seconds and the journey explain so much"
+    venue.dated(4_600_000)
+    assert (venue.ahead_ms, venue.now_ms(), venue.at(49.0, 999_000)) == (3_600_000, 4_600_000, 4_599_000)
+    venue.dated(1_000_300)
+    assert venue.ahead_ms == 0, "our clock was corrected"
+    venue.offset.sample(sample_of(999_970, 50.0), 50.0)
+    venue.dated(4_600_000)
+    assert venue.ahead_ms == -30
+
+
+def test_what_frames_said_long_ago_counts_no_more() -> None:
+    clock = ManualClock(wall_ms=1_000_000, monotonic=50.0)
+    venue = VenueClock(clock)
+    venue.offset.sample(sample_of(1_000_000, 50.0), 50.0)
+    clock.advance(3600.0)
+    venue.dated(clock.wall_ms() + 3_600_000)
+    assert venue.ahead_ms == 3_600_000, "nobody has wanted anything for an hour, and a clock was set meanwhile"

@@ -198,6 +198,27 @@ def test_only_tls_connections_take_the_proxy(network: MemoryNetwork) -> None:
     assert network.names == ["localhost"]
 
 
+@pytest.mark.parametrize(
+    ("host", "no_proxy", "asked"),
+    [
+        (VENUE, "", "proxy.example"),
+        (VENUE, "other.example", "proxy.example"),
+        (VENUE, "api.example:8443", "proxy.example"),
+        (VENUE, "api.example", VENUE),
+        (VENUE, "other.example,.example:443", VENUE),
+        (VENUE, "*", VENUE),
+        ("localhost", "", "localhost"),
+        ("venue.localhost", "", "venue.localhost"),
+    ],
+)
+def test_some_hosts_are_reached_without_the_proxy(network: MemoryNetwork, host: str, no_proxy: str, asked: str) -> None:
+    dialer = Dialer(network, "http://proxy.example:3128", no_proxy=no_proxy)
+    connected = dialer.endpoint(host, 443, True).connect(Factory.forProtocol(Echo))
+    connected.addErrback(lambda failure: None)
+    network.pass_time(1)
+    assert network.names == [asked]
+
+
 def test_rest_over_tls_over_a_tunnel(network: MemoryNetwork) -> None:
     class Answer(Resource):
         isLeaf = True

@@ -231,3 +231,13 @@ def test_any_two_writes_are_a_gap_apart(gap: float, turns: list[tuple[float, lis
     assert not latest or latest in line.names.split()
     assert 0 < len(line.freed) <= len(frames) or not frames
     assert not line.clock.getDelayedCalls()
+
+
+def test_pings_that_come_faster_than_the_gap_keep_no_frame_back() -> None:
+    line = Line()
+    line.give("p0 f1 f2")
+    for number in range(1, 40):
+        line.pong(f"p{number}")
+        line.pass_time(0.1)
+    kinds = [name[0] for _, name in line.written]
+    assert kinds[:4] == ["p", "f", "p", "f"] and set(kinds[4:]) == {"p"}

@@ -255,6 +255,65 @@ def test_a_blocked_host_names_the_alternative_and_is_logged_once(bench: Bench) -
     assert len(logged) == 1
 
 
+HTML = b"<html><body>Request blocked.</body></html>"
+
+
+def refusing(status: int, body: bytes) -> Callable[[Any], bytes]:
+    def handler(request: Any) -> bytes:
+        request.setResponseCode(status)
+        return body
+
+    return handler
+
+
+def test_a_firewalls_refusal_is_waited_out_for_minutes_and_longer_each_time(bench: Bench) -> None:
+    bench.server.handler = refusing(403, HTML)
+    waits = []
+    for _ in range(6):
+        asked = len(bench.server.requests)
+        error = bench.fetch().error
+        assert error.cause == "blocked" and "https://elsewhere.example" in str(error)
+        assert "this place is not served, or too many requests came from here" in str(error)
+        waits.append(error.retry_after)
+        bench.network.pass_time(waits[-1] - 1.0)
+        later = bench.fetch().error
+        assert (later.cause, later.retry_after) == ("blocked", pytest.approx(1.0))
+        assert "too many requests" in str(later)
+        assert len(bench.server.requests) == asked + 1, "nothing is asked meanwhile"
+        bench.network.pass_time(1.1)
+    assert waits == pytest.approx([300.0, 600.0, 1200.0, 2400.0, 3600.0, 3600.0])
+    bench.server.handler = lambda request: b"{}"
+    assert bench.fetch().body == b"{}"
+    bench.server.handler = refusing(403, b"")
+    assert bench.fetch().error.retry_after == 300.0
+
+
+def test_a_firewalls_refusal_counts_for_its_budget_only_and_once_for_all_under_way(bench: Bench) -> None:
+    bench.server.handler = lambda request: NOT_DONE_YET
+    both = bench.fetch("/a"), bench.fetch("/b")
+    waiting = bench.fetch("/c", weight=100)
+    for request in list(bench.server.requests):
+        request.setResponseCode(403)
+        request.write(HTML)
+        request.finish()
+    bench.network.settle()
+    assert [each.error.retry_after for each in (*both, waiting)] == [300.0] * 3
+    assert bench.limited() == {("somewhere", "http_403"): 1}
+    bench.server.handler = lambda request: b"{}"
+    assert bench.fetch(market=PERPETUAL).body == b"{}"
+
+
+@pytest.mark.parametrize(
+    ("status", "body"), [(451, HTML), (451, b""), (403, b'{"code":0,"msg":"restricted location"}')]
+)
+def test_what_the_api_says_itself_is_asked_again_as_before(bench: Bench, status: int, body: bytes) -> None:
+    bench.server.handler = refusing(status, body)
+    for _ in range(2):
+        error = bench.fetch().error
+        assert error.retry_after is None and "too many requests" not in str(error)
+    assert len(bench.server.requests) == 2
+
+
 def test_the_budget_paces_and_the_most_urgent_goes_first(bench: Bench) -> None:
     bench.server.handler = lambda request: NOT_DONE_YET
     bench.fetch("/heavy", weight=95)
@@ -281,6 +340,18 @@ def test_waiting_requests_start_as_the_window_moves_on(bench: Bench) -> None:
     bench.network.pass_time(6)
     assert [request.path for request in bench.server.requests] == [b"/first", b"/second", b"/urgent", b"/low"]
     assert low.body == urgent.body == b"{}"
+
+
+def test_who_gives_up_waiting_lets_those_behind_go(bench: Bench) -> None:
+    bench.fetch("/first", weight=60)
+    bench.network.pass_time(1)
+    heavy = bench.fetch("/heavy", weight=50, purpose=Purpose.SNAPSHOT)
+    bench.network.pass_time(5)
+    light = bench.fetch("/light", weight=20)
+    bench.network.pass_time(4)
+    assert light.body is None, "a light one does not overtake"
+    bench.network.pass_time(7)
+    assert (heavy.error.cause, light.body) == ("capacity", b"{}")
 
 
 def test_the_used_weight_of_the_venue_is_believed(bench: Bench) -> None:
@@ -310,8 +381,8 @@ def test_a_strange_used_weight_is_ignored(bench: Bench, value: str) -> None:
 
 
 def test_the_date_of_an_answer_is_handed_on_and_nonsense_is_not(bench: Bench) -> None:
-    told: list[int] = []
-    bench.client.dated = told.append
+    told: list[tuple[MarketType, int]] = []
+    bench.client.dated = lambda market, date_ms: told.append((market, date_ms))
 
     def answer(date: str) -> Callable[[Any], bytes]:
         def handle(request: Any) -> bytes:
@@ -323,7 +394,7 @@ def test_the_date_of_an_answer_is_handed_on_and_nonsense_is_not(bench: Bench) ->
     for date in ("Tue, 14 Nov 2023 22:13:20 GMT", "yesterday", "", "Tue, 99 Nov 2023 22:13:20 GMT"):
         bench.server.handler = answer(date)
         assert bench.fetch().body == b"{}"
-    assert told == [1_700_000_000_000]
+    assert told == [(MarketType.SPOT, 1_700_000_000_000)]
 
 
 def test_a_silent_server_is_given_ten_seconds(bench: Bench) -> None:

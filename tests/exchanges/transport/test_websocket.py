@@ -456,3 +456,11 @@ def test_a_tls_handshake_that_never_ends(network: MemoryNetwork, heard: Heard) -
     start(network, heard, f"wss://{HOST}/stream", trust_root=Authority().trust_root)
     network.pass_time(10.1)
     assert heard.closed == [Closed("timeout", reason="TLS handshake not finished within 10 s")]
+
+
+def test_a_host_whose_name_cannot_be_one_ends_it_after_open_has_returned(network: MemoryNetwork, heard: Heard) -> None:
+    feed = VenueSocket("ws://a..example/", Dialer(network), network, heard.handlers())
+    feed.open()
+    assert heard.closed == []
+    network.pass_time(0.1)
+    assert [each.kind for each in heard.closed] == ["tcp"]

@@ -17,6 +17,7 @@ from cryptodash.core.numbers import Number
 from cryptodash.core.topics import INTERVALS, Channel, Topic
 from cryptodash.exchanges.adapter.book_rules import BookRules, Chaining, SnapshotSource
 from cryptodash.exchanges.adapter.decode import reading
+from cryptodash.exchanges.adapter.elements import left_out_of
 from cryptodash.exchanges.adapter.messages import (
     Ack,
     BadFrame,
@@ -646,6 +647,8 @@ def test_probes_ask_for_the_time() -> None:
         (400, {}, '{"code":-1003,"msg":"Too many requests"}', "banned", 60.0),
         (451, {}, '{"code":0,"msg":"Service unavailable from a restricted location"}', "blocked", None),
         (403, {}, "<html>Forbidden</html>", "blocked", None),
+        (403, {}, '{"code":0,"msg":"Service unavailable from a restricted location"}', "blocked", None),
+        (403, {}, '{"code":-1003,"msg":"Too many requests"}', "banned", 60.0),
         (400, {}, '{"code":-1121,"msg":"Invalid symbol."}', "rejected", None),
         (400, {}, '{"code":-1120,"msg":"Invalid interval."}', "rejected", None),
         (400, {}, '{"code":-1000,"msg":"?"}', "", None),
@@ -662,6 +665,63 @@ def test_refusals(status: int, headers: dict[str, str], body: str, cause: str, w
     assert (said[0], said[2]) == (cause, wait)
     assert said[1].startswith(f"HTTP {status}") and len(said[1]) < 500
     assert ("data-api.binance.vision" in said[1]) == (cause == "blocked")
+
+
+def test_only_a_firewalls_refusal_may_mean_too_many_requests() -> None:
+    for status, body, firewall in (
+        (403, b"<html>Request blocked</html>", True),
+        (403, b"", True),
+        (403, b'{"code":0,"msg":"x"}', False),
+        (451, b"<html>", False),
+    ):
+        said = VENUE.rest_error(status, {}, body)
+        assert said is not None
+        assert ("or too many requests" in said[1], "not served from here" in said[1]) == (firewall, not firewall)
+
+
+LISTED = (
+    '{"symbol":"BTCUSDT","contractType":"PERPETUAL","status":"TRADING","baseAsset":"BTC","quoteAsset":"USDT","filters":'
+    '[{"filterType":"PRICE_FILTER","tickSize":"0.10"},{"filterType":"LOT_SIZE","minQty":"0.001","stepSize":"0.001"}]}'
+)
+
+
+@pytest.mark.parametrize(
+    ("odd", "left_out"),
+    [
+        ('"symbol":"T","contractType":"PERPETUAL","status":"","baseAsset":"T","quoteAsset":"USDT","filters":[]', "T"),
+        ('"symbol":"T","contractType":"PERPETUAL","status":"PENDING_TRADING","baseAsset":"T","quoteAsset":"USDT"', "T"),
+        ('"symbol":"","contractType":"","status":"PENDING_TRADING","baseAsset":"","quoteAsset":"","filters":[]', None),
+        ('"symbol":"T","contractType":"CURRENT_QUARTER","status":7,"filters":"none"', None),
+        ('"symbol":"T","contractType":null', None),
+        (
+            '"symbol":"T","contractType":"PERPETUAL","status":"TRADING","baseAsset":"T","quoteAsset":"USDT","filters":['
+            '{"filterType":"PRICE_FILTER","tickSize":"NaN"},{"filterType":"LOT_SIZE","stepSize":"1"}]',
+            "T",
+        ),
+        (
+            '"symbol":"T","contractType":"PERPETUAL","status":"TRADING","baseAsset":"T","quoteAsset":"USDT",'
+            '"filters":null',
+            "T",
+        ),
+    ],
+)
+def test_an_odd_listing_never_takes_the_others_with_it(odd: str, left_out: str | None) -> None:
+    for listings in (f"{LISTED},{{{odd}}}", f"{{{odd}}},{LISTED}"):
+        body = f'{{"symbols":[{listings}]}}'.encode()
+        found, following = VENUE.read_catalogue(VENUE.catalogue_requests(PERPETUAL)[0], body)
+        assert ([each.native for each in found], following) == (["BTCUSDT"], None)
+        assert [name for name, _ in left_out_of(found)] == ([left_out] if left_out else [])
+
+
+def test_an_odd_bar_never_takes_the_others_with_it() -> None:
+    request = VENUE.candles_request(topic(SPOT, Channel.CANDLE, "1M"), instrument(SPOT), 2, None)
+    bad = '[1499040000000,"0.10","0.20","0.05","0.15","-5.0",1501545599999,"0",1,"0","0","0"]'
+    good = '[1501545600000,"0.15","0.25","0.10","0.20","7.0",1504223999999,"0",1,"0","0","0"]'
+    found = VENUE.read_candles(request, f"[{bad},{good}]".encode())
+    assert [(each.open_time, each.volume) for each in found] == [(1501545600000, "7.0")]
+    assert [name for name, _ in left_out_of(found)] == ["1499040000000"]
+    with pytest.raises(BadFrame):
+        reading(VENUE.read_candles, request, f"[{bad}]".encode())
 
 
 def test_good_answers_are_no_refusals() -> None:

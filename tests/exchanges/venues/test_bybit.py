@@ -17,6 +17,7 @@ from cryptodash.core.numbers import Number
 from cryptodash.core.topics import INTERVALS, Channel, Topic
 from cryptodash.exchanges.adapter.book_rules import BookRules, Chaining, SnapshotSource
 from cryptodash.exchanges.adapter.decode import reading
+from cryptodash.exchanges.adapter.elements import left_out_of
 from cryptodash.exchanges.adapter.messages import (
     Ack,
     BadFrame,
@@ -24,6 +25,7 @@ from cryptodash.exchanges.adapter.messages import (
     Depth,
     Fill,
     Ignored,
+    LeftOut,
     Mark,
     Pong,
     Quote,
@@ -540,6 +542,48 @@ def test_bodies_that_cannot_be_read_are_bad_frames(body: bytes) -> None:
         reading(VENUE.read_candles, request, body)
     with pytest.raises(BadFrame):
         reading(VENUE.read_poll, poll.request, body)
+
+
+LISTED = (
+    '{"symbol":"BTCUSDT","contractType":"LinearPerpetual","status":"Trading","baseCoin":"BTC","quoteCoin":"USDT",'
+    '"settleCoin":"USDT","priceFilter":{"tickSize":"0.10"},"lotSizeFilter":{"qtyStep":"0.001"}}'
+)
+
+
+@pytest.mark.parametrize(
+    ("market", "change", "left_out"),
+    [
+        (PERPETUAL, '"baseCoin":""', True),
+        (PERPETUAL, '"priceFilter":null', True),
+        (PERPETUAL, '"lotSizeFilter":null', True),
+        (PERPETUAL, '"lotSizeFilter":{"qtyStep":"-1"}', True),
+        (PERPETUAL, '"status":""', True),
+        (PERPETUAL, '"contractType":"LinearFutures","status":"","priceFilter":null', False),
+        (PERPETUAL, '"settleCoin":"BTC","baseCoin":""', False),
+        (SPOT, '"baseCoin":""', True),
+        (SPOT, '"priceFilter":null', True),
+    ],
+)
+def test_an_odd_listing_never_takes_the_others_with_it(market: MarketType, change: str, left_out: bool) -> None:
+    odd = json.dumps(json.loads(LISTED) | {"symbol": "T"} | json.loads(f"{{{change}}}"))
+    for listings in (f"{LISTED},{odd}", f"{odd},{LISTED}"):
+        body = f'{{"retCode":0,"result":{{"list":[{listings}],"nextPageCursor":""}}}}'.encode()
+        found, _ = VENUE.read_catalogue(VENUE.catalogue_requests(market)[0], body)
+        assert [each.native for each in found] == ["BTCUSDT"]
+        assert [name for name, _ in left_out_of(found)] == (["T"] if left_out else [])
+
+
+def test_an_odd_bar_or_row_never_takes_the_others_with_it() -> None:
+    request = VENUE.candles_request(topic(SPOT, Channel.CANDLE, "1m"), instrument(SPOT), 10, None)
+    rows = '["1670608800000","17071","17073","17027","17055.5","-1","15"],["1670605200000","1","2","0.5","1","3","4"]'
+    bars = VENUE.read_candles(request, f'{{"retCode":0,"result":{{"list":[{rows}]}}}}'.encode())
+    assert [each.open_time for each in bars] == [1670605200000]
+    assert [name for name, _ in left_out_of(bars)] == ["1670608800000"]
+    (poll,) = VENUE.plan(Topic("bybit", SPOT, ANY, Channel.TICKER), None, 0).polls
+    tickers = '{"symbol":"X","bid1Price":null},{"symbol":"BTCUSDT","lastPrice":"2"},null'
+    said = VENUE.read_poll(poll.request, f'{{"retCode":0,"result":{{"list":[{tickers}]}},"time":1}}'.encode())
+    assert [[row.native for row in each.rows] for each in said if isinstance(each, SweepRows)] == [["BTCUSDT"]]
+    assert [[name for name, _ in each.elements] for each in said if isinstance(each, LeftOut)] == [["X", ""]]
 
 
 def test_the_probe_asks_for_the_time() -> None:

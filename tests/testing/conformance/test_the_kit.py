@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,7 +14,8 @@ from cryptodash.core.instruments import Instrument, MarketType
 from cryptodash.core.numbers import Number
 from cryptodash.core.topics import Channel, Topic
 from cryptodash.exchanges.adapter.book_rules import BookRules, Chaining, SnapshotSource
-from cryptodash.exchanges.adapter.messages import Ack, Fill, Message, Reader, Readers, Side, Trades
+from cryptodash.exchanges.adapter.elements import left_out_of
+from cryptodash.exchanges.adapter.messages import Ack, Fill, Message, Reader, Readers, Side, SweepRow, SweepRows, Trades
 from cryptodash.exchanges.adapter.plan import Part, Plan, RestRequest, StreamSpec
 from cryptodash.exchanges.adapter.venue import RestLimits
 from cryptodash.testing import wire
@@ -316,3 +318,80 @@ def test_a_poll_is_weighed_by_how_often_it_is_made() -> None:
         rest_limits: Mapping[str, RestLimits] = {"": RestLimits(1, 60.0), "books": RestLimits(20, 60.0)}
 
     assert "bears" in said(Evidence(Slow(), INSTRUMENTS))["plans"]
+
+
+class AllOrNothing(Broken):
+    """One odd listing, and none is known."""
+
+    def read_catalogue(self, request: RestRequest, body: bytes) -> tuple[Sequence[Instrument], RestRequest | None]:
+        with wire.checked():
+            return [make_instrument(request.market, *each.split("-")) for each in json.loads(body)], None
+
+
+class Silent(Broken):
+    """Leaves out what is odd, and says nothing of it."""
+
+    def read_catalogue(self, request: RestRequest, body: bytes) -> tuple[Sequence[Instrument], RestRequest | None]:
+        found, following = super().read_catalogue(request, body)
+        return list(found), following
+
+
+class Forgetful(Broken):
+    """Takes a good one for odd, too."""
+
+    def read_catalogue(self, request: RestRequest, body: bytes) -> tuple[Sequence[Instrument], RestRequest | None]:
+        found, following = super().read_catalogue(request, body)
+        if left_out_of(found):
+            found.pop()  # type: ignore[attr-defined]
+        return found, following
+
+
+@pytest.mark.parametrize(
+    ("venue", "words"),
+    [
+        (AllOrNothing(), "an odd element must never take the good ones with it"),
+        (Silent(), "nobody would know"),
+        (Forgetful(), "these are not what they were"),
+    ],
+)
+def test_what_an_odd_element_may_cost_is_named(venue: MadeUpVenue, words: str) -> None:
+    body = Body(venue.catalogue_requests(SPOT)[0], b'["BTC-USDT","ETH-USDT"]')
+    assert words in said(Evidence(venue, INSTRUMENTS, bodies=[body]))["odd elements of body catalogue 0"]
+
+
+class OddRows(Broken):
+    """One odd row, and the frame of the whole market is bad."""
+
+    def read(self, endpoint: str, frame: bytes, readers: Readers) -> Sequence[Message]:
+        with wire.checked():
+            rows = [SweepRow(str(each["n"]), None, None, None) for each in json.loads(frame)]
+        return [SweepRows("all", rows)]
+
+
+def test_what_an_odd_row_of_a_frame_may_cost_is_named() -> None:
+    recording = Recording("a market", "spot", [b'[{"n":"A"}]', b'[{"n":"A"},{"n":"B"}]'])
+    found = said(Evidence(OddRows(), INSTRUMENTS, recordings=[recording]))
+    assert "must never take the good ones with it" in found["odd rows of a market"]
+
+
+def test_a_stream_that_no_request_has_room_for_is_named() -> None:
+    evidence = Evidence(MadeUpVenue(evolve(LIMITS, max_request=40)), INSTRUMENTS)
+    assert "over limits.max_request" in said(evidence)["plans"]
+
+
+def test_changes_of_a_book_that_carry_no_checksum_are_told_where_nothing_else_would() -> None:
+    rules = BookRules(SnapshotSource.STREAM, Chaining.CHECKSUM, wire.checksum, checksum_depth=wire.CHECKED_LEVELS)
+    frames = [
+        wire.book("book50:BTCUSDT", None, None, {"99": "1"}, {"101": "1"}, snapshot=True, time=NOW),
+        wire.book("book50:BTCUSDT", None, None, {"98": "1"}, {}, time=NOW),
+    ]
+    recording = Recording("a book", "perp", frames, ["perpetual:BTC-USDT:order_book:50"])
+    evidence = Evidence(MadeUpVenue(habits=Habits(books=rules)), INSTRUMENTS, recordings=[recording])
+    assert "no Depth of 1 has a checksum" in said(evidence)["frames of a book"]
+
+
+def test_an_ending_that_forgets_the_depth_is_told() -> None:
+    def unsubscribe(self: MadeUpVenue, endpoint: str, names: Sequence[str], request_id: str) -> bytes:
+        return MadeUpVenue.unsubscribe(self, endpoint, [name.replace("50:", "5:") for name in names], request_id)
+
+    assert "book5:BTCUSDT and book50:BTCUSDT" in said(broken(unsubscribe=unsubscribe))["every request"]

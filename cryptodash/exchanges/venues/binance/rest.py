@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from msgspec import Struct, field
+import msgspec
+from msgspec import Raw, Struct, field
 
 from cryptodash.core.instruments import Instrument, MarketType
 from cryptodash.core.numbers import positive, unsigned
@@ -19,12 +20,15 @@ from cryptodash.exchanges.adapter.decode import (
     Time,
     amount,
     decoder,
+    firewall_refusal,
     levels,
+    quote,
     retry_after,
     step,
     symbol,
 )
-from cryptodash.exchanges.adapter.messages import Bar, Depth, Mark, Message
+from cryptodash.exchanges.adapter.elements import kept, named
+from cryptodash.exchanges.adapter.messages import Bar, Depth, Mark, Message, Quote
 from cryptodash.exchanges.adapter.plan import Purpose, RestRequest
 
 SPOT, PERPETUAL = MarketType.SPOT, MarketType.PERPETUAL
@@ -59,21 +63,28 @@ class _Filter(Struct, gc=False):
     notional: str = ""
 
 
+class _Kind(Struct, gc=False):
+    """Whether a listing is ours to read: one that is not may hold whatever it likes."""
+
+    on_spot: object = field(name="isSpotTradingAllowed", default=True)
+    contract: object = field(name="contractType", default="")
+
+
 class _Listing(Struct, gc=False):
     native: Name = field(name="symbol")
     status: Name
     base: Name = field(name="baseAsset")
     quote: Name = field(name="quoteAsset")
     filters: list[_Filter]
-    on_spot: bool = field(name="isSpotTradingAllowed", default=True)
-    contract: str = field(name="contractType", default="")
 
 
 class _ExchangeInfo(Struct, gc=False):
-    symbols: list[_Listing]
+    symbols: list[Raw]
 
 
 _exchange_info = decoder(_ExchangeInfo)
+_kind = decoder(_Kind)
+_listing = decoder(_Listing)
 
 STATUS: Mapping[MarketType, Mapping[str, str]] = {
     SPOT: {
@@ -101,11 +112,13 @@ STATUS: Mapping[MarketType, Mapping[str, str]] = {
 def read_catalogue(exchange: str, market: MarketType, body: bytes) -> Sequence[Instrument]:
     """On USD-M only ``PERPETUAL`` contracts; on spot only what may be traded there.
     Listings without a tick or a step cannot be shown."""
-    listings = _exchange_info(body).symbols
-    kept = [each for each in listings if (each.on_spot if market is SPOT else each.contract == "PERPETUAL")]
-    return [
-        instrument for instrument in (_instrument(exchange, market, each) for each in kept) if instrument is not None
-    ]
+
+    def read(listing: Raw) -> Instrument | None:
+        kind = _kind(listing)
+        is_ours = kind.on_spot if market is SPOT else kind.contract == "PERPETUAL"
+        return _instrument(exchange, market, _listing(listing)) if is_ours else None
+
+    return kept(_exchange_info(body).symbols, read, named("symbol"))
 
 
 def _instrument(exchange: str, market: MarketType, listing: _Listing) -> Instrument | None:
@@ -188,22 +201,18 @@ class _Row(Struct, array_like=True, gc=False):
     volume: str
 
 
-_rows = decoder(list[_Row])
+_rows = decoder(list[Raw])
+_row = decoder(_Row)
 
 
 def read_candles(request: RestRequest, body: bytes) -> Sequence[Bar]:
-    return [
-        Bar(
-            "",
-            row.open_time,
-            positive(row.open),
-            positive(row.high),
-            positive(row.low),
-            positive(row.close),
-            unsigned(row.volume),
-        )
-        for row in _rows(body)
-    ]
+    return kept(_rows(body), _bar, named(0))
+
+
+def _bar(raw: Raw) -> Bar:
+    row = _row(raw)
+    prices = positive(row.open), positive(row.high), positive(row.low), positive(row.close)
+    return Bar("", row.open_time, *prices, unsigned(row.volume))
 
 
 def interest_request(topic: Topic, instrument: Instrument) -> RestRequest:
@@ -228,8 +237,53 @@ def read_interest(request: RestRequest, body: bytes) -> Sequence[Message]:
     return (Mark(stream, data.time, full=False, open_interest=amount(data.interest)),)
 
 
+# [{"symbol":"LTCBTC","bidPrice":"4.00000000","bidQty":"431.00000000","askPrice":"4.00000200","askQty":"9.00000000"}]
+# (no update id on spot; USD-M adds "time" and "lastUpdateId")
+class _BookTicker(Struct, gc=False):
+    native: Name = field(name="symbol")
+    bid: str = field(name="bidPrice")
+    bid_size: str = field(name="bidQty")
+    ask: str = field(name="askPrice")
+    ask_size: str = field(name="askQty")
+
+
+_book_ticker = decoder(_BookTicker)
+_book_tickers = decoder(list[Raw])
+
+
+def quotes_request(market: MarketType, natives: Sequence[str]) -> RestRequest:
+    """Spot takes a list of symbols (weight 4), USD-M one or all of them (weight 5)."""
+    spot = market is MarketType.SPOT
+    params = (("symbols", msgspec.json.encode(list(natives)).decode()),) if spot else ()
+    path = _PREFIX[market] + "/ticker/bookTicker"
+    return RestRequest(Purpose.SEED, market, path, params, weight=4 if spot else 5, pool=POOL[market])
+
+
+def read_quotes(request: RestRequest, body: bytes) -> Sequence[tuple[str, Message]]:
+    """Without the update id: that of REST is not comparable with the stream's."""
+    return kept(_book_tickers(body), _quote_of, named("symbol"))
+
+
+def _quote_of(raw: Raw) -> tuple[str, Message]:
+    row = _book_ticker(bytes(raw))
+    best = quote(row.bid, row.bid_size, row.ask, row.ask_size)
+    return row.native, Quote(f"{row.native.lower()}@bookTicker", *best, None, None)
+
+
 def probe_request(market: MarketType) -> RestRequest:
     return RestRequest(Purpose.PROBE, market, _PREFIX[market] + "/time", pool=POOL[market])
+
+
+# {"serverTime":1499827319559}
+class _Clock(Struct, gc=False):
+    time: Time = field(name="serverTime")
+
+
+_clock = decoder(_Clock)
+
+
+def read_probe(request: RestRequest, body: bytes) -> int | None:
+    return _clock(body).time
 
 
 # {"code":-1121,"msg":"Invalid symbol."}
@@ -247,18 +301,21 @@ _BAD_PARAMETER = range(-1199, -1099)
 
 
 def rest_error(status: int, headers: Mapping[str, str], body: bytes) -> tuple[str, str, float | None] | None:
-    """What a refusal means. 429: slow down; 418: banned (two minutes to three days); 403 and 451:
-    this host does not serve this place."""
+    """What a refusal means. 429: slow down; 418: banned (two minutes to three days); 451, and 403 from
+    the API itself: this host does not serve this place. Any other 403 is the firewall's."""
     if status < 300:
         return None
     error = _read_error(body)
     message = f"HTTP {status}" + (f", {error.code} {error.msg[:200]}" if error.code else "")
-    if status in (403, 451):
-        return "blocked", f"{message}: not served from here; try {ALTERNATIVE}", None
     if status == 418:
         return "banned", f"{message}: this address is banned", retry_after(headers, 600.0)
     if status == 429 or error.code == _TOO_MANY_REQUESTS:
         return "banned", f"{message}: too many requests", retry_after(headers, 60.0)
+    firewall = firewall_refusal(status, body)
+    if firewall is not None:
+        return "blocked", f"{firewall}; try {ALTERNATIVE}", None
+    if status in (403, 451):
+        return "blocked", f"{message}: not served from here; try {ALTERNATIVE}", None
     if error.code == _SHUTTING_DOWN or (status >= 500 and "maintenance" in error.msg.lower()):
         return "maintenance", message, None
     if error.code in _BAD_PARAMETER:

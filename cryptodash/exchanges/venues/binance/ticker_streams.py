@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from msgspec import Struct, field
+from msgspec import Raw, Struct, field
 
 from cryptodash.exchanges.adapter.decode import (
     Count,
@@ -20,6 +20,7 @@ from cryptodash.exchanges.adapter.decode import (
     quote,
     signed,
 )
+from cryptodash.exchanges.adapter.elements import kept, named
 from cryptodash.exchanges.adapter.messages import Mark, Message, Quote, Stats, SweepRow, SweepRows
 
 
@@ -71,7 +72,8 @@ class _DayTicker(Struct, gc=False):
 
 
 _day_ticker = decoder(Wrapped[_DayTicker])
-_day_tickers = decoder(Wrapped[list[_DayTicker]])
+_day_tickers = decoder(Wrapped[list[Raw]])
+_day_ticker_row = decoder(_DayTicker)
 
 
 def _stats(stream: str, data: _DayTicker) -> Stats:
@@ -96,11 +98,13 @@ def read_day_ticker(stream: str, frame: bytes) -> Sequence[Message]:
 
 def read_all_day_tickers(stream: str, frame: bytes) -> Sequence[Message]:
     """``!ticker@arr`` and ``!miniTicker@arr``: those instruments that changed."""
-    return (
-        SweepRows(
-            stream, [SweepRow(data.native, None, _stats(stream, data), None) for data in _day_tickers(frame).data]
-        ),
-    )
+
+    def read(raw: Raw) -> SweepRow:
+        data = _day_ticker_row(raw)
+        return SweepRow(data.native, None, _stats(stream, data), None)
+
+    rows = kept(_day_tickers(frame).data, read, named("s"))
+    return rows.told(stream, (SweepRows(stream, rows),))
 
 
 # {"e":"markPriceUpdate","E":1562305380000,"s":"BTCUSDT","p":"11794.15","i":"11784.62","P":"11784.25","r":"0.00038167",

@@ -29,8 +29,17 @@ from cryptodash.core.instruments import Instrument, MarketType
 from cryptodash.core.intervals import INTERVALS
 from cryptodash.core.topics import Channel, Topic
 from cryptodash.exchanges.adapter.book_rules import BookRules, Chaining, SnapshotSource
-from cryptodash.exchanges.adapter.decode import MAX_NAME, read_data
-from cryptodash.exchanges.adapter.messages import Ack, BadFrame, Depth, Message, Reader, Readers, Restarting
+from cryptodash.exchanges.adapter.decode import MAX_NAME, read_data, sending_time
+from cryptodash.exchanges.adapter.messages import (
+    Ack,
+    BadFrame,
+    Depth,
+    Message,
+    Reader,
+    Readers,
+    Restarting,
+    SendingTime,
+)
 from cryptodash.exchanges.adapter.plan import Part, Plan, Poll, RestRequest, StreamSpec
 from cryptodash.exchanges.adapter.venue import Endpoint, Hosts, IVenue, Limits, Rate, RestLimits
 from cryptodash.exchanges.venues.binance import rest
@@ -39,6 +48,9 @@ from cryptodash.exchanges.venues.binance.streams import PERPETUAL_READERS, SPOT_
 SPOT, PERPETUAL = MarketType.SPOT, MarketType.PERPETUAL
 
 _DATA = b'{"stream":"'
+
+_EVENT_TIME = sending_time("E")
+"""The event time stands in the frames of every channel but spot's book ticker; in an array, in each row."""
 
 _SPOT_LIMITS = Limits(
     streams=819,  # of 1024
@@ -84,9 +96,21 @@ class Binance:
         PERPETUAL: "HTTPS_PROXY with a proxy in a place that Binance serves (perpetuals have no other public host)",
     }
     endpoints: Mapping[str, Endpoint] = {
-        "spot": Endpoint("spot", SPOT, "/stream"),
-        "usdm-public": Endpoint("usdm-public", PERPETUAL, "/public/stream"),
-        "usdm-market": Endpoint("usdm-market", PERPETUAL, "/market/stream"),
+        # Bars of a second come each second whether there are trades or not, mark prices too; quotes of the most traded
+        # perpetual are the nearest to that on the public path.
+        "spot": Endpoint("spot", SPOT, "/stream", timed=StreamSpec("spot", "btcusdt@kline_1s", frozenset())),
+        "usdm-public": Endpoint(
+            "usdm-public",
+            PERPETUAL,
+            "/public/stream",
+            timed=StreamSpec("usdm-public", "btcusdt@bookTicker", frozenset()),
+        ),
+        "usdm-market": Endpoint(
+            "usdm-market",
+            PERPETUAL,
+            "/market/stream",
+            timed=StreamSpec("usdm-market", "btcusdt@markPrice@1s", frozenset()),
+        ),
     }
     limits: Mapping[str, Limits] = {
         "spot": _SPOT_LIMITS,
@@ -120,7 +144,7 @@ class Binance:
             return Plan(
                 (StreamSpec("spot" if spot else "usdm-public", _book_stream(instrument.native), _BOOK),), required=_BOOK
             )
-        return _spot_ticker(name) if spot else _perpetual_ticker(name, topic, instrument)
+        return _spot_ticker(name, instrument) if spot else _perpetual_ticker(name, topic, instrument)
 
     def subscribe(self, endpoint: str, names: Sequence[str], request_id: str) -> bytes:
         return _request("SUBSCRIBE", names, request_id)
@@ -141,6 +165,10 @@ class Binance:
             raise BadFrame("unknown", f"stream {name[:MAX_NAME]}")
         return readers[kind]
 
+    def sending_time(self, stream: StreamSpec) -> SendingTime | None:
+        untimed = stream.endpoint == "spot" and stream.name.endswith("@bookTicker")
+        return None if untimed else _EVENT_TIME
+
     def read(self, endpoint: str, frame: bytes, readers: Readers) -> Sequence[Message]:
         control = read_control(frame)
         if control.stream is not None:
@@ -153,6 +181,9 @@ class Binance:
     read_candles = staticmethod(rest.read_candles)
     read_poll = staticmethod(rest.read_interest)
     probe_request = staticmethod(rest.probe_request)
+    read_probe = staticmethod(rest.read_probe)
+    seed_request = staticmethod(rest.quotes_request)
+    read_seed = staticmethod(rest.read_quotes)
     rest_error = staticmethod(rest.rest_error)
 
     def read_catalogue(self, request: RestRequest, body: bytes) -> tuple[Sequence[Instrument], RestRequest | None]:
@@ -176,9 +207,12 @@ def _book_stream(native: str) -> str:
     return f"{native.lower()}@depth@100ms"
 
 
-def _spot_ticker(name: str) -> Plan:
+def _spot_ticker(name: str, instrument: Instrument) -> Plan:
     return Plan(
-        (StreamSpec("spot", f"{name}@bookTicker", _QUOTE), StreamSpec("spot", f"{name}@ticker", _DAY, promise=1.0)),
+        (
+            StreamSpec("spot", f"{name}@bookTicker", _QUOTE, seed=instrument.native),
+            StreamSpec("spot", f"{name}@ticker", _DAY, promise=1.0),
+        ),
         required=_TICKER,
     )
 
@@ -186,7 +220,7 @@ def _spot_ticker(name: str) -> Plan:
 def _perpetual_ticker(name: str, topic: Topic, instrument: Instrument) -> Plan:
     return Plan(
         (
-            StreamSpec("usdm-public", f"{name}@bookTicker", _QUOTE),
+            StreamSpec("usdm-public", f"{name}@bookTicker", _QUOTE, seed=instrument.native),
             StreamSpec("usdm-market", f"{name}@ticker", _DAY, promise=2.0),
             StreamSpec("usdm-market", f"{name}@markPrice@1s", _MARK, promise=1.0),
         ),

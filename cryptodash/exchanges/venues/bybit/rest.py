@@ -11,12 +11,23 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Generic, TypeVar
 from urllib.parse import unquote
 
-from msgspec import Meta, Struct, field
+from msgspec import Meta, Raw, Struct, field
 
 from cryptodash.core.instruments import Instrument, MarketType
 from cryptodash.core.numbers import positive, unsigned
 from cryptodash.core.topics import Topic
-from cryptodash.exchanges.adapter.decode import MAX_TIME_MS, Name, Time, decoder, retry_after, side, step, symbol
+from cryptodash.exchanges.adapter.decode import (
+    MAX_TIME_MS,
+    Name,
+    Time,
+    decoder,
+    firewall_refusal,
+    retry_after,
+    side,
+    step,
+    symbol,
+)
+from cryptodash.exchanges.adapter.elements import kept, named
 from cryptodash.exchanges.adapter.messages import BadFrame, Bar, Message, Quote, SweepRow, SweepRows
 from cryptodash.exchanges.adapter.plan import Purpose, RestRequest
 from cryptodash.exchanges.venues.bybit.ticker_streams import TickerFields
@@ -61,6 +72,13 @@ class _LotSizeFilter(Struct, gc=False):
 # {"symbolId":9,"symbol":"BTCUSDT","baseCoin":"BTC","quoteCoin":"USDT","innovation":"0","status":"Trading",...,
 #  "lotSizeFilter":{"basePrecision":"0.000001",...,"minOrderQty":"0.000011",...,"minOrderAmt":"5",...},
 #  "priceFilter":{"tickSize":"0.1"},...}      spot
+class _Kind(Struct, gc=False):
+    """Whether a contract is ours to read: one that is not may hold whatever it likes."""
+
+    contract: object = field(name="contractType", default="")
+    settle: object = field(name="settleCoin", default="")
+
+
 class _Listing(Struct, gc=False):
     native: Name = field(name="symbol")
     status: Name
@@ -68,16 +86,16 @@ class _Listing(Struct, gc=False):
     quote: Name = field(name="quoteCoin")
     price: _PriceFilter = field(name="priceFilter")
     lot: _LotSizeFilter = field(name="lotSizeFilter")
-    contract: str = field(name="contractType", default="")
-    settle: str = field(name="settleCoin", default="")
 
 
 class _Page(Struct, gc=False):
-    listings: list[_Listing] = field(name="list")
+    listings: list[Raw] = field(name="list")
     cursor: Annotated[str, Meta(max_length=1024)] = field(name="nextPageCursor", default="")
 
 
 _page = decoder(_Answer[_Page])
+_kind = decoder(_Kind)
+_listing = decoder(_Listing)
 
 STATUS: Mapping[str, str] = {
     "Trading": "trading",
@@ -90,17 +108,13 @@ STATUS: Mapping[str, str] = {
 
 def read_catalogue(exchange: str, request: RestRequest, body: bytes) -> tuple[Sequence[Instrument], RestRequest | None]:
     page = _page(body).result
-    kept = [
-        each
-        for each in page.listings
-        if request.market is SPOT or (each.contract == "LinearPerpetual" and each.settle in ("USDT", "USDC"))
-    ]
-    instruments = [
-        instrument
-        for instrument in (_instrument(exchange, request.market, each) for each in kept)
-        if instrument is not None
-    ]
-    return instruments, _next_page(request, page.cursor)
+
+    def read(listing: Raw) -> Instrument | None:
+        kind = _kind(listing)
+        is_ours = request.market is SPOT or (kind.contract == "LinearPerpetual" and kind.settle in ("USDT", "USDC"))
+        return _instrument(exchange, request.market, _listing(listing)) if is_ours else None
+
+    return kept(page.listings, read, named("symbol")), _next_page(request, page.cursor)
 
 
 def _next_page(request: RestRequest, cursor: str) -> RestRequest | None:
@@ -182,17 +196,19 @@ class _Row(Struct, array_like=True, gc=False):
 
 
 class _Rows(Struct, gc=False):
-    rows: list[_Row] = field(name="list")
+    rows: list[Raw] = field(name="list")
 
 
 _rows = decoder(_Answer[_Rows])
+_row = decoder(_Row)
 
 
 def read_candles(request: RestRequest, body: bytes) -> Sequence[Bar]:
-    return [_bar(row) for row in _rows(body).result.rows]
+    return kept(_rows(body).result.rows, _bar, named(0))
 
 
-def _bar(row: _Row) -> Bar:
+def _bar(raw: Raw) -> Bar:
+    row = _row(raw)
     opened = int(row.start)
     if opened > MAX_TIME_MS:
         raise BadFrame("schema", f"start {row.start}")
@@ -216,16 +232,18 @@ class _SweepFields(TickerFields, gc=False):
 
 
 class _Tickers(Struct, gc=False):
-    tickers: list[_SweepFields] = field(name="list")
+    tickers: list[Raw] = field(name="list")
 
 
 _tickers = decoder(_Answer[_Tickers])
+_sweep_fields = decoder(_SweepFields)
 
 
 def read_sweep(request: RestRequest, body: bytes) -> Sequence[Message]:
     answer = _tickers(body)
     stream = f"{request.path}?category={CATEGORY[request.market]}"
-    return (SweepRows(stream, [_sweep_row(stream, each, answer.time) for each in answer.result.tickers]),)
+    rows = kept(answer.result.tickers, lambda raw: _sweep_row(stream, _sweep_fields(raw), answer.time), named("symbol"))
+    return rows.told(stream, (SweepRows(stream, rows),))
 
 
 def _sweep_row(stream: str, data: _SweepFields, time: int) -> SweepRow:
@@ -244,6 +262,18 @@ def probe_request(market: MarketType) -> RestRequest:
     return RestRequest(Purpose.PROBE, market, "/v5/market/time", pool=POOL)
 
 
+# {"retCode":0,"retMsg":"OK","result":{"timeSecond":"1688639403","timeNano":"1688639403423213947"},"time":1688639403423}
+class _Clock(Struct, gc=False):
+    time: Time
+
+
+_clock = decoder(_Clock)
+
+
+def read_probe(request: RestRequest, body: bytes) -> int | None:
+    return _clock(body).time
+
+
 class _Failure(Struct, gc=False):
     code: int = field(name="retCode", default=0)
     message: str = field(name="retMsg", default="")
@@ -260,8 +290,8 @@ _NOT_HERE = 10024
 
 
 def rest_error(status: int, headers: Mapping[str, str], body: bytes) -> tuple[str, str, float | None] | None:
-    """What a refusal means. HTTP 403 is either "access too frequent" (wait ten minutes) or a
-    region that is not served."""
+    """What a refusal means. HTTP 403 is "access too frequent" (wait ten minutes), a region that is not
+    served, or the firewall's, which means either."""
     if status < 300 and body.startswith(_GOOD):
         return None
     failure = _read_failure(body)
@@ -270,6 +300,9 @@ def rest_error(status: int, headers: Mapping[str, str], body: bytes) -> tuple[st
     message = f"HTTP {status}" + (f", {failure.code} {failure.message[:200]}" if failure.code else "")
     if failure.code == _TOO_MANY_FROM_ADDRESS or (status == 403 and b"too frequent" in body[:4096].lower()):
         return "banned", f"{message}: access too frequent", retry_after(headers, 600.0)
+    firewall = firewall_refusal(status, body)
+    if firewall is not None:
+        return "blocked", f"{firewall}; try {ALTERNATIVE}", None
     if status in (403, 451) or failure.code == _NOT_HERE:
         return "blocked", f"{message}: not served from here; try {ALTERNATIVE}", None
     if status == 429:

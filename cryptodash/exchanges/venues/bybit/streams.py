@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
+from cryptodash.core.errors import ZeroRejected
 from cryptodash.core.events import Level, Side
 from cryptodash.core.numbers import positive, unsigned
 from cryptodash.exchanges.adapter.decode import (
@@ -27,6 +28,7 @@ from cryptodash.exchanges.adapter.decode import (
     shape,
     side,
 )
+from cryptodash.exchanges.adapter.elements import nonzero
 from cryptodash.exchanges.adapter.messages import (
     BadFrame,
     Bar,
@@ -121,7 +123,12 @@ _public_trade = decoder(_PublicTrade)
 def read_trades(topic: str, frame: bytes) -> Sequence[Message]:
     """``S`` is the taker's side. Block trades (``BT``) are agreed off the book and left out. Nothing promises that ids
     are counted without holes."""
-    return (Trades(topic, [_fill(trade) for trade in _public_trade(frame).data if not trade.is_block]),)
+    data = _public_trade(frame).data
+    try:
+        return (Trades(topic, [_fill(trade) for trade in data if not trade.is_block]),)
+    except ZeroRejected:
+        fills = nonzero([trade for trade in data if not trade.is_block], _fill, lambda trade: trade.id)
+        return fills.told(topic, (Trades(topic, fills),))
 
 
 def _fill(trade: _Trade) -> Fill:
@@ -153,20 +160,25 @@ _kline = decoder(_Kline)
 def read_kline(topic: str, frame: bytes) -> Sequence[Message]:
     """``confirm`` marks the closed bar; one frame may hold it together with the bar that follows."""
     kline = _kline(frame)
-    return [
-        Bar(
-            topic,
-            bar.start,
-            positive(bar.open),
-            positive(bar.high),
-            positive(bar.low),
-            positive(bar.close),
-            unsigned(bar.volume),
-            bar.confirm,
-            kline.time,
-        )
-        for bar in kline.data
-    ]
+    try:
+        return [_bar(topic, bar, kline.time) for bar in kline.data]
+    except ZeroRejected:
+        bars = nonzero(kline.data, lambda bar: _bar(topic, bar, kline.time), lambda bar: bar.start)
+        return bars.told(topic, bars)
+
+
+def _bar(topic: str, bar: _Bar, time: int) -> Bar:
+    return Bar(
+        topic,
+        bar.start,
+        positive(bar.open),
+        positive(bar.high),
+        positive(bar.low),
+        positive(bar.close),
+        unsigned(bar.volume),
+        bar.confirm,
+        time,
+    )
 
 
 READERS: Mapping[str, Reader] = {

@@ -29,8 +29,18 @@ from zope.interface import implementer
 from cryptodash.core.instruments import Instrument, MarketType
 from cryptodash.core.topics import Channel, Topic
 from cryptodash.exchanges.adapter.book_rules import BookRules, Chaining, SnapshotSource
-from cryptodash.exchanges.adapter.decode import MAX_NAME, read_data
-from cryptodash.exchanges.adapter.messages import Ack, BadFrame, Depth, Ignored, Message, Pong, Reader, Readers
+from cryptodash.exchanges.adapter.decode import MAX_NAME, read_data, sending_time
+from cryptodash.exchanges.adapter.messages import (
+    Ack,
+    BadFrame,
+    Depth,
+    Ignored,
+    Message,
+    Pong,
+    Reader,
+    Readers,
+    SendingTime,
+)
 from cryptodash.exchanges.adapter.plan import Part, Plan, Poll, RestRequest, StreamSpec
 from cryptodash.exchanges.adapter.venue import Endpoint, Hosts, IVenue, Limits, Rate, RestLimits
 from cryptodash.exchanges.venues.bybit import rest
@@ -39,6 +49,14 @@ from cryptodash.exchanges.venues.bybit.streams import READERS, Control, read_con
 SPOT, PERPETUAL = MarketType.SPOT, MarketType.PERPETUAL
 
 # Where the topic stands in every frame recorded so far; anything else is looked at as a whole.
+
+_GATEWAY_TIME = sending_time("ts")
+
+
+def _time_of_change(frame: bytes) -> int | None:
+    """A book's snapshot may be sent again, with the time it had."""
+    return _GATEWAY_TIME(frame) if b'"type":"delta"' in frame[:200] else None
+
 
 _LIMITS = Limits(
     streams=500,
@@ -74,8 +92,10 @@ class Bybit:
     hosts: Mapping[MarketType, Hosts] = dict.fromkeys(markets, Hosts("wss://stream.bybit.com", "https://api.bybit.com"))
     alternative: Mapping[MarketType, str] = dict.fromkeys(markets, rest.ALTERNATIVE)
     endpoints: Mapping[str, Endpoint] = {
-        "spot": Endpoint("spot", SPOT, "/v5/public/spot"),
-        "linear": Endpoint("linear", PERPETUAL, "/v5/public/linear"),
+        "spot": Endpoint("spot", SPOT, "/v5/public/spot", timed=StreamSpec("spot", "tickers.BTCUSDT", frozenset())),
+        "linear": Endpoint(
+            "linear", PERPETUAL, "/v5/public/linear", timed=StreamSpec("linear", "tickers.BTCUSDT", frozenset())
+        ),
     }
     limits: Mapping[str, Limits] = {"spot": _LIMITS, "linear": _LIMITS}
     rest_limits: Mapping[str, RestLimits] = {rest.POOL: RestLimits(480, 5.0)}  # of 600 requests, for the whole address
@@ -124,6 +144,11 @@ class Bybit:
             raise BadFrame("unknown", f"topic {name[:MAX_NAME]}")
         return READERS[kind]
 
+    def sending_time(self, stream: StreamSpec) -> SendingTime | None:
+        if stream.name.startswith("orderbook.1."):  # sent again after 3 s without a change, with its old id
+            return None
+        return _time_of_change if stream.name.startswith("orderbook.") else _GATEWAY_TIME
+
     def read(self, endpoint: str, frame: bytes, readers: Readers) -> Sequence[Message]:
         control = read_control(frame)
         return (_answer(control),) if control.topic is None else read_data(readers, control.topic, frame)
@@ -133,6 +158,15 @@ class Bybit:
     read_candles = staticmethod(rest.read_candles)
     read_poll = staticmethod(rest.read_sweep)
     probe_request = staticmethod(rest.probe_request)
+    read_probe = staticmethod(rest.read_probe)
+
+    def seed_request(self, market: MarketType, seeds: Sequence[str]) -> RestRequest | None:
+        """None: every stream begins with a snapshot."""
+        return None
+
+    def read_seed(self, request: RestRequest, body: bytes) -> Sequence[tuple[str, Message]]:
+        return ()
+
     rest_error = staticmethod(rest.rest_error)
 
     def read_catalogue(self, request: RestRequest, body: bytes) -> tuple[Sequence[Instrument], RestRequest | None]:

@@ -6,28 +6,13 @@ from collections.abc import Callable, Sequence
 from itertools import groupby
 
 from cryptodash.core.instruments import MarketType
-from cryptodash.simulator.changes import Top
 from cryptodash.simulator.dialects.binance import messages
-from cryptodash.simulator.instrument import STEP_MS, SimulatedInstrument
+from cryptodash.simulator.instrument import SimulatedInstrument
 from cryptodash.simulator.intervals import closes, opens
 from cryptodash.simulator.market import Market
+from cryptodash.simulator.pace import Pace
 
 SPOT = MarketType.SPOT
-
-
-class SendTimer:
-    """Whether it is time again, for streams that come every so many ms."""
-
-    def __init__(self, every: int) -> None:
-        self._every = every
-        self._next = 0
-
-    def due(self, now: int) -> bool:
-        if now < self._next:
-            return False
-        # Half a step of slack: steps jitter, and a stream of 1 s must not become one of 1.1 s.
-        self._next = now + self._every - STEP_MS // 2
-        return True
 
 
 class Quotes:
@@ -42,14 +27,9 @@ class Quotes:
     def frames(self, now: int) -> Sequence[str]:
         instrument = self._instrument
         return [
-            messages.book_ticker(instrument.spec, crossed(top) if instrument.crossed else top, now)
+            messages.book_ticker(instrument.spec, top.crossed() if instrument.crossed else top, now)
             for top in instrument.changes.tops
         ]
-
-
-def crossed(top: Top) -> Top:
-    """The best levels as the fault ``crossed`` shows them."""
-    return Top(top.id, top.ask, top.bid_size, top.bid, top.ask_size)
 
 
 class Trades:
@@ -74,7 +54,7 @@ class Diffs:
 
     def __init__(self, instrument: SimulatedInstrument, every: int) -> None:
         self._instrument = instrument
-        self._timer = SendTimer(every)
+        self._pace = Pace(every)
         self._bids: dict[int, int] = {}
         self._asks: dict[int, int] = {}
         self._first = 0
@@ -91,7 +71,7 @@ class Diffs:
             self._last = changes.last
             self._bids.update(changes.bids)
             self._asks.update(changes.asks)
-        if not self._first or not self._timer.due(now):
+        if not self._first or not self._pace.take(now):
             return ()
         self._cross()
         ids = (self._first, self._last, self._before)
@@ -116,7 +96,7 @@ class Tops:
     def __init__(self, instrument: SimulatedInstrument, count: int, every: int) -> None:
         self._instrument = instrument
         self._count = count
-        self._timer = SendTimer(every)
+        self._pace = Pace(every)
         self._sent = 0
         self._seen = instrument.update_id
 
@@ -126,9 +106,9 @@ class Tops:
     def frames(self, now: int) -> Sequence[str]:
         instrument = self._instrument
         last = instrument.update_id
-        if last == self._sent or not self._timer.due(now):
+        if last == self._sent or not self._pace.take(now):
             return ()
-        bids, asks = instrument.book.levels(self._count)
+        bids, asks = instrument.shown_levels(self._count)
         before, self._sent = self._sent or self._seen, last
         if instrument.spec.market is SPOT:
             return (messages.partial_depth(instrument.spec, last, bids, asks),)
@@ -136,25 +116,26 @@ class Tops:
 
 
 class Klines:
-    """``kline_<i>``: the running bar at its pace, and the last word on a bar that closed."""
+    """``kline_<i>``: the running bar at its pace, and the last word on a bar that closed. Of seconds that word alone:
+    one frame a second, whether there was a trade or not."""
 
     def __init__(self, instrument: SimulatedInstrument, interval: str, every: int) -> None:
         self._instrument = instrument
         self._interval = interval
-        self._timer = SendTimer(every)
-        self._open = opens(interval, instrument.candles.minute.start)
-        self._sent = ""
+        self._pace = Pace(every)
+        self._open = opens(interval, instrument.candles.running)
 
     def opening(self, now: int) -> Sequence[str]:
         return ()
 
     def frames(self, now: int) -> Sequence[str]:
         frames = []
-        minute = self._instrument.candles.minute.start
-        while closes(self._interval, self._open) <= minute:
+        running = self._instrument.candles.running
+        self._open = min(self._open, opens(self._interval, running))  # the venue's clock may have been set back
+        while closes(self._interval, self._open) <= running:
             frames.append(self._frame(now, closed=True))
             self._open = closes(self._interval, self._open)
-        if self._timer.due(now):
+        if self._interval != "1s" and self._pace.take(now):
             frames.append(self._frame(now, closed=False))
         return [frame for frame in frames if frame]
 
@@ -171,13 +152,13 @@ class Paced:
     ) -> None:
         self._instrument = instrument
         self._build = build
-        self._timer = SendTimer(every)
+        self._pace = Pace(every)
 
     def opening(self, now: int) -> Sequence[str]:
         return ()
 
     def frames(self, now: int) -> Sequence[str]:
-        return (self._build(self._instrument, now),) if self._timer.due(now) else ()
+        return (self._build(self._instrument, now),) if self._pace.take(now) else ()
 
 
 class Sweep:
@@ -198,7 +179,7 @@ class Sweep:
         self._market = market
         self._is_left_out = is_left_out
         self._build = build
-        self._timer = SendTimer(every)
+        self._pace = Pace(every)
         self._all = all_of_them
         self._each = each
         self._seen: dict[str, int] = {}
@@ -207,7 +188,7 @@ class Sweep:
         return ()
 
     def frames(self, now: int) -> Sequence[str]:
-        if not self._timer.due(now):
+        if not self._pace.take(now):
             return ()
         entries = [self._build(instrument, now) for instrument in self._market.all() if self._changed(instrument, now)]
         if self._each:

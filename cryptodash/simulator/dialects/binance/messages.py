@@ -1,6 +1,6 @@
 """The messages of Binance's spot and USD-M streams, in the venue's exact shapes; a real one stands above each builder.
 
-Only builders of text are here; ``host.py`` knows who gets what, ``feeds.py`` when.
+Only builders of text are here; ``websocket.py`` knows who gets what, ``feeds.py`` when.
 """
 
 from __future__ import annotations
@@ -150,7 +150,7 @@ def ticker(instrument: SimulatedInstrument, now: int) -> str:
     "n":9}``; USD-M has ``ps`` and ``st`` and no ``x``, ``b``,
     ``B``, ``a``, ``A``.
     """
-    spec, day, top = instrument.spec, instrument.candles.day(), instrument.top()
+    spec, day, top = instrument.spec, instrument.candles.day(), instrument.shown_top()
     price, size = spec.price, spec.size
     spot = spec.market is SPOT
     pair = "" if spot else f'"ps":"{spec.native}",'

@@ -38,17 +38,22 @@ class BinanceRecordings:
             messages.ack(message.get("id")),
         )
 
-    def read_data(self, message: Mapping[str, Any], text: str, requested: Sequence[str]) -> tuple[str, str] | None:
-        """Bare frames get the combined wrapper, which adapters expect."""
+    def read_data(
+        self, message: Mapping[str, Any] | Sequence[Any], text: str, requested: Sequence[str]
+    ) -> tuple[str, str] | None:
+        """Bare frames get the combined wrapper, which adapters expect. An array is of a stream about all symbols, the
+        only ones that send arrays."""
+        if not isinstance(message, Mapping):
+            return _wrapped([name for name in requested if _sends_arrays(name)], text)
         name = message.get("stream")
         if isinstance(name, str):
             return name, text
-        if len(requested) == 1 and "result" not in message and "code" not in message:
-            return requested[0], messages.wrapped(requested[0], text)
-        return None
+        if "result" in message or "code" in message:
+            return None
+        return _wrapped([name for name in requested if not _sends_arrays(name)], text)
 
     def native_of(self, stream: str) -> str:
-        return stream.partition("@")[0].upper()
+        return "" if stream.startswith("!") else stream.partition("@")[0].upper()
 
     def prices_in(self, text: str) -> Iterable[str]:
         return (level or field for level, field in _prices.findall(text))
@@ -61,3 +66,14 @@ class BinanceRecordings:
         query = parse_qs(asked.query)
         native, limit = query.get("symbol", [""])[0], query.get("limit", ["1"])[0]
         return SnapshotRequest(_MARKETS[asked.path], native, int(limit))
+
+
+def _sends_arrays(stream: str) -> bool:
+    """``!miniTicker@arr``, ``!markPrice@arr@1s``"""
+    return "@arr" in stream
+
+
+def _wrapped(candidates: Sequence[str], text: str) -> tuple[str, str] | None:
+    """A bare frame as one of its stream, where only one was asked for that it can be of."""
+    names = dict.fromkeys(candidates)
+    return None if len(names) != 1 else (name := next(iter(names)), messages.wrapped(name, text))

@@ -11,7 +11,6 @@ from cryptodash.simulator.dialects.binance import messages, rest_messages
 from cryptodash.simulator.dialects.binance.websocket import BinanceWebSocket
 from cryptodash.simulator.http_answer import HttpAnswer
 from cryptodash.simulator.instrument import SimulatedInstrument
-from cryptodash.simulator.intervals import INTERVALS
 
 _JSON = "application/json;charset=UTF-8"
 _BAN_SECONDS = 120
@@ -176,9 +175,7 @@ class BinanceHost(BinanceWebSocket):
         image = self.book_image(instrument, count)
         if self.is_spot:
             return messages.partial_depth(instrument.spec, image.last, image.bids, image.asks).encode()
-        return rest_messages.depth_usdm(
-            instrument.spec, self.clock.wall_ms(), image.last, image.bids, image.asks
-        ).encode()
+        return rest_messages.depth_usdm(instrument.spec, image.time, image.last, image.bids, image.asks).encode()
 
     def _klines_weight(self, query: Query) -> int:
         if self.is_spot:
@@ -188,7 +185,7 @@ class BinanceHost(BinanceWebSocket):
 
     def _klines(self, query: Query) -> bytes:
         interval = query.get("interval", "")
-        if interval not in INTERVALS:
+        if interval not in self.intervals:
             raise Rejected(-1120, "Invalid interval.")
         limit = _limit(query, 500, 1_000 if self.is_spot else 1_500)
         begin, end = _time(query, "startTime"), _time(query, "endTime")

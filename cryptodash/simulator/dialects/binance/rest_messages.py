@@ -65,7 +65,7 @@ def open_interest(instrument: SimulatedInstrument, now: int) -> dict[str, object
 
 def ticker_24h(instrument: SimulatedInstrument, now: int) -> dict[str, object]:
     """The REST 24 h ticker; spot adds quotes and the previous close."""
-    spec, day, top = instrument.spec, instrument.candles.day(), instrument.top()
+    spec, day, top = instrument.spec, instrument.candles.day(), instrument.shown_top()
     price, size = spec.price, spec.size
     spot = spec.market is SPOT
     change = day.close - day.open
@@ -101,7 +101,7 @@ def ticker_24h(instrument: SimulatedInstrument, now: int) -> dict[str, object]:
 
 def book_ticker_rest(instrument: SimulatedInstrument, now: int) -> dict[str, object]:
     """The best levels over REST; USD-M adds the time."""
-    spec, top = instrument.spec, instrument.top()
+    spec, top = instrument.spec, instrument.shown_top()
     answer: dict[str, object] = {
         "symbol": spec.native,
         "bidPrice": spec.price(top.bid),

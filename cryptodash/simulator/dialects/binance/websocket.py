@@ -43,6 +43,7 @@ class BinanceWebSocket(VenueHost):
         super().__init__(environment)
         (self.market,) = environment.markets.values()
         self.is_spot = self.market.market is SPOT
+        self.intervals = [each for each in INTERVALS if self.is_spot or each != "1s"]
         # Spot: a ping every 20 s, the pong within a minute. USD-M: every 3 minutes, within 10.
         self._ping_every, self._pong_within = (20.0, 60.0) if self.is_spot else (180.0, 600.0)
 
@@ -77,8 +78,9 @@ class BinanceWebSocket(VenueHost):
         _, rest = self._tier(session.path)
         session.combined = rest == "/stream"
         names = query.get("streams", "").split("/") if session.combined else rest.split("/")[2:]
-        for name in names:
-            if name:
+        names = list(dict.fromkeys(filter(None, names)))
+        if names and self.ledger.streams(len(names)):
+            for name in names:
                 self._open_stream(session, name)
         session.later(self._ping_every, lambda: self._ping(session))
 
@@ -90,9 +92,15 @@ class BinanceWebSocket(VenueHost):
             self.ledger.violate("no pong in time")
             session.close(1008, "Pong timeout")
             return
-        session.pinged = session.pinged if session.pinged is not None else now
-        session.transport.ping(str(self.clock.wall_ms()).encode())
+        session.in_order(lambda: self._send_ping(session))
         session.later(self._ping_every, lambda: self._ping(session))
+
+    def _send_ping(self, session: ClientSession) -> None:
+        if session.frozen:
+            return
+        if session.pinged is None:
+            session.pinged = self.clock.monotonic()
+        session.transport.ping(str(self.clock.wall_ms()).encode())
 
     def deliver(self, session: ClientSession, stream: Stream, payload: str) -> None:
         session.push(messages.wrapped(stream.name, payload) if session.combined else payload)
@@ -195,7 +203,7 @@ class BinanceWebSocket(VenueHost):
 
     def _kline(self, native: str, kind: str) -> Found | None:
         match = _KLINE(kind)
-        if match is None or match[1] not in INTERVALS:
+        if match is None or match[1] not in self.intervals:
             return None
         interval = match[1]
         return Found(
@@ -244,9 +252,9 @@ class Found:
 
 
 def _made(instrument: SimulatedInstrument | None) -> SimulatedInstrument:
-    assert instrument is not None  # join makes a feed with a name only after it found the instrument
+    assert instrument is not None  # subscribe makes a feed with a name only after it found the instrument
     return instrument
 
 
 def _book_ticker(instrument: SimulatedInstrument, now: int) -> str:
-    return messages.book_ticker(instrument.spec, instrument.top(), now)
+    return messages.book_ticker(instrument.spec, instrument.shown_top(), now)

@@ -8,6 +8,7 @@ from cryptodash.core.instruments import MarketType
 from cryptodash.simulator.dialects.bybit import messages
 from cryptodash.simulator.instrument import SimulatedInstrument
 from cryptodash.simulator.intervals import closes, opens
+from cryptodash.simulator.pace import Pace
 
 SPOT = MarketType.SPOT
 _REPEAT_AFTER = 3_000
@@ -22,16 +23,15 @@ class Books:
         self._instrument = instrument
         self._topic = topic
         self._depth = depth
-        self._every = every
-        self._next = self._sent = 0
+        self._pace = Pace(every)
+        self._repeats = Pace(_REPEAT_AFTER, slack=0)
         self.u = first
         self._sequence = instrument.update_id
+        self._crossed = instrument.crossed
         self._bids, self._asks = self._window()
 
     def _window(self) -> tuple[dict[int, int], dict[int, int]]:
-        bids, asks = self._instrument.book.levels(self._depth)
-        if self._instrument.crossed:
-            bids = [(asks[0][0] + 1, 1), *bids[: self._depth - 1]] if self._depth > 1 else [(asks[0][0] + 1, 1)]
+        bids, asks = self._instrument.shown_levels(self._depth)
         return dict(bids), dict(asks)
 
     def opening(self, now: int) -> Sequence[str]:
@@ -44,23 +44,23 @@ class Books:
         )
 
     def frames(self, now: int) -> Sequence[str]:
-        if now < self._next:
+        if not self._pace.is_due(now):
             return ()
         bids, asks = (
             (self._bids, self._asks)
-            if self._sequence == self._instrument.update_id and not self._instrument.crossed
+            if (self._sequence, self._crossed) == (self._instrument.update_id, self._instrument.crossed)
             else self._window()
         )
-        self._sequence = self._instrument.update_id
+        self._sequence, self._crossed = self._instrument.update_id, self._instrument.crossed
         if bids == self._bids and asks == self._asks:
-            if self._depth == 1 and now - self._sent >= _REPEAT_AFTER:
-                self._sent = now
+            if self._depth == 1 and self._repeats.take(now):
                 return (self._whole(now),)
             return ()
         changes = _changes(self._bids, bids), _changes(self._asks, asks)
         self._bids, self._asks = bids, asks
         self.u += 1
-        self._sent, self._next = now, now + self._every - 50
+        self._pace.sent(now)
+        self._repeats.sent(now)
         if self._depth == 1:
             return (self._whole(now),)
         return (
@@ -97,21 +97,22 @@ class Klines:
         self._topic = topic
         self._name = interval
         self._interval = messages.INTERVALS[interval]
-        self._open = opens(self._interval, instrument.candles.minute.start)
-        self._next = 0
+        self._open = opens(self._interval, instrument.candles.running)
+        self._pace = Pace(1_000)
 
     def opening(self, now: int) -> Sequence[str]:
         return ()
 
     def frames(self, now: int) -> Sequence[str]:
         rows = []
-        minute = self._instrument.candles.minute.start
-        while closes(self._interval, self._open) <= minute:
+        running = self._instrument.candles.running
+        self._open = min(self._open, opens(self._interval, running))  # the venue's clock may have been set back
+        while closes(self._interval, self._open) <= running:
             rows.append(self._row(now, closed=True))
             self._open = closes(self._interval, self._open)
-        if not rows and now < self._next:
+        if not rows and not self._pace.is_due(now):
             return ()
-        self._next = now + 950
+        self._pace.sent(now)
         rows.append(self._row(now, closed=False))
         return (messages.kline(self._instrument.spec, self._topic, [row for row in rows if row], now),)
 
@@ -130,7 +131,7 @@ class Tickers:
     def __init__(self, instrument: SimulatedInstrument, topic: str) -> None:
         self._instrument = instrument
         self._topic = topic
-        self._next = 0
+        self._pace = Pace(200)
         self._fields: dict[str, str] = {}
 
     def _build(self, now: int) -> dict[str, str]:
@@ -150,9 +151,8 @@ class Tickers:
         return (self._frame("snapshot", self._fields, now),)
 
     def frames(self, now: int) -> Sequence[str]:
-        if now < self._next:
+        if not self._pace.take(now):
             return ()
-        self._next = now + 150
         before, self._fields = self._fields, self._build(now)
         if self._fields == before:
             return ()

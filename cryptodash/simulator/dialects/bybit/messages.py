@@ -1,7 +1,7 @@
 """The messages of Bybit's V5 spot and linear topics, in the venue's exact shapes; a real one stands above each builder.
 
-Only builders of text and plain values are here; ``host.py`` knows who gets what, ``feeds.py`` when. Key order differs
-between the products, as it does live.
+Only builders of text and plain values are here; ``websocket.py`` knows who gets what, ``feeds.py`` when. Key order
+differs between the products, as it does live.
 """
 
 from __future__ import annotations
@@ -197,10 +197,9 @@ def linear_ticker(instrument: SimulatedInstrument, now: int) -> dict[str, str]:
     "prevPrice24h":"64283.90",...,"bid1Price":"63958.60","bid1Size":"6.907","ask1Price":"63958.70","ask1Size":"2.750",
     "preOpenPrice":"","preQty":"","curPreListingPhase":""}``
     """
-    spec, day, top = instrument.spec, instrument.candles.day(), instrument.top()
+    spec, day, top = instrument.spec, instrument.candles.day(), instrument.shown_top()
     hour = instrument.candles.bar(60_000, instrument.candles.minute.start - HOUR)
     interest, index = instrument.open_interest, instrument.index
-    bid, ask = (top.ask, top.bid) if instrument.crossed else (top.bid, top.ask)
     worth = turnover(spec, interest * index, 2)
     half = interest // 2
     return {
@@ -224,9 +223,9 @@ def linear_ticker(instrument: SimulatedInstrument, now: int) -> dict[str, str]:
         "singleOpenInterestValue": turnover(spec, half * index, 2),
         "nextFundingTime": str(next_funding(now)),
         "fundingRate": trim(fixed(instrument.funding_ppb, 9, 8)),
-        "bid1Price": price(spec, bid),
+        "bid1Price": price(spec, top.bid),
         "bid1Size": spec.size(top.bid_size),
-        "ask1Price": price(spec, ask),
+        "ask1Price": price(spec, top.ask),
         "ask1Size": spec.size(top.ask_size),
         "preOpenPrice": "",
         "preQty": "",

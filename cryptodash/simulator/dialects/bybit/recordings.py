@@ -38,8 +38,10 @@ class BybitRecordings:
             messages.response(True, said, "replay", op, message.get("req_id")),
         )
 
-    def read_data(self, message: Mapping[str, Any], text: str, requested: Sequence[str]) -> tuple[str, str] | None:
-        name = message.get("topic")
+    def read_data(
+        self, message: Mapping[str, Any] | Sequence[Any], text: str, requested: Sequence[str]
+    ) -> tuple[str, str] | None:
+        name = message.get("topic") if isinstance(message, Mapping) else None
         return (name, text) if isinstance(name, str) else None
 
     def native_of(self, stream: str) -> str:

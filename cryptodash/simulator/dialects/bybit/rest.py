@@ -48,6 +48,9 @@ def _time(query: Query, name: str) -> int | None:
 class BybitHost(BybitWebSocket):
     """The host with its REST side: 600 requests in 5 seconds, then 403."""
 
+    def rest_market(self, path: str, query: Query) -> MarketType | None:
+        return _CATEGORIES.get(query.get("category", ""))
+
     def answer(self, path: str, query: Query) -> HttpAnswer:
         now = self.clock.wall_ms()
         used = self.ledger.spend(1, now)
@@ -180,10 +183,10 @@ class BybitHost(BybitWebSocket):
             "s": spec.native,
             "a": [[messages.price(spec, ticks), messages.size(spec, steps)] for ticks, steps in image.asks],
             "b": [[messages.price(spec, ticks), messages.size(spec, steps)] for ticks, steps in image.bids],
-            "ts": now,
-            "u": self.update_of(market, spec.native),
+            "ts": image.time,
+            "u": image.number,
             "seq": image.last,
-            "cts": now,
+            "cts": image.time,
         }
 
     def _trades(self, query: Query, now: int) -> object:

@@ -37,7 +37,7 @@ def kline_row(spec: InstrumentSpec, bar: Bar) -> list[str]:
 
 def spot_ticker_rest(instrument: SimulatedInstrument) -> dict[str, str]:
     """The REST ticker: the only spot ticker with quotes."""
-    spec, top = instrument.spec, instrument.top()
+    spec, top = instrument.spec, instrument.shown_top()
     fields = spot_ticker(instrument)
     return {
         "symbol": fields["symbol"],

@@ -9,12 +9,11 @@ import msgspec
 from cryptodash.core.instruments import MarketType
 from cryptodash.simulator.dialects.bybit import messages
 from cryptodash.simulator.dialects.bybit.feeds import Books, Klines, Tickers, Trades
-from cryptodash.simulator.faults import Fault
 from cryptodash.simulator.host import HostEnvironment, VenueHost
 from cryptodash.simulator.http_answer import HttpAnswer
 from cryptodash.simulator.instrument import SimulatedInstrument
 from cryptodash.simulator.session import ClientSession
-from cryptodash.simulator.streams import Stream, StreamFeed
+from cryptodash.simulator.streams import StreamFeed
 
 SPOT, PERPETUAL = MarketType.SPOT, MarketType.PERPETUAL
 _PATHS = {"/v5/public/spot": SPOT, "/v5/public/linear": PERPETUAL}
@@ -26,8 +25,6 @@ _MAX_ARGS_LENGTH = 21_000
 _PATIENCE = 60.0
 """Seconds after which a client that says nothing is dropped. The docs give no number for public connections;
 clients ping every 20 s."""
-
-_SILENCES = ("silent", "silent-venue", "delist")
 
 
 class BybitWebSocket(VenueHost):
@@ -43,7 +40,6 @@ class BybitWebSocket(VenueHost):
 
     def __init__(self, environment: HostEnvironment) -> None:
         super().__init__(environment)
-        self._owed: list[tuple[ClientSession, Stream]] = []
         self._counters: dict[tuple[MarketType, str], int] = {}
 
     def market_of(self, path: str) -> MarketType | None:
@@ -132,25 +128,7 @@ class BybitWebSocket(VenueHost):
         found = self._maker(session.market, topic)
         assert found is not None  # checked before anything of the request was applied
         kind, native, make = found
-        stream = self.subscribe(session, topic, kind, native, make)
-        if stream is None:
-            return
-        self._greet_subscriber(session, stream)
-
-    def _greet_subscriber(self, session: ClientSession, stream: Stream) -> None:
-        """Give a new subscriber its first frame, or owe it while a fault keeps the topic silent."""
-        if self.faults.concern(stream.market, stream.native, *_SILENCES):
-            self._owed.append((session, stream))
-            return
-        for frame in stream.feed.opening(self.clock.wall_ms()):
-            session.push(frame)
-
-    def end(self, fault: Fault) -> None:
-        super().end(fault)
-        owed, self._owed = self._owed, []
-        for session, stream in owed:
-            if session in stream.sessions:
-                self._greet_subscriber(session, stream)
+        self.subscribe(session, topic, kind, native, make)
 
     def _maker(
         self, market: MarketType, topic: str
@@ -182,9 +160,9 @@ class BybitWebSocket(VenueHost):
         self._counters[market, topic] = start + 100_000
         return start
 
-    def update_of(self, market: MarketType, native: str) -> int:
+    def book_number(self, instrument: SimulatedInstrument) -> int:
         """The ``u`` REST shows: the 1000-level topic's."""
-        topic = f"orderbook.1000.{native}"
+        market, topic = instrument.spec.market, f"orderbook.1000.{instrument.spec.native}"
         stream = self.streams.get((market, topic))
         if stream is not None and isinstance(stream.feed, Books):
             return stream.feed.u

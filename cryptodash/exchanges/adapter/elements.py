@@ -1,0 +1,104 @@
+"""Lists of many instruments, rows, bars or trades: one that cannot be read never takes the others with it.
+
+A venue lists test contracts and half-made ones, once served a bar with a negative volume for years, and sends the rows
+of all its instruments in one frame. What cannot be read is left out and said (``LeftOut``), for callers to count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
+
+import msgspec
+
+from cryptodash.core.errors import ZeroRejected
+from cryptodash.exchanges.adapter.decode import MAX_NAME, UNREADABLE, bad_frame
+from cryptodash.exchanges.adapter.messages import LeftOut, Message
+
+T = TypeVar("T")
+E = TypeVar("E")
+
+_any = msgspec.json.Decoder().decode
+
+
+class Kept(list[T]):
+    """The elements that could be read; ``left_out`` are the others, each by its name and why."""
+
+    left_out: tuple[tuple[str, str], ...] = ()
+
+    def told(self, stream: str, messages: Sequence[Message]) -> Sequence[Message]:
+        """The messages of a frame of this stream that were made of what was kept, and what was left out."""
+        return (*messages, LeftOut(stream, self.left_out)) if self.left_out else messages
+
+
+def kept(
+    elements: Iterable[E], read: Callable[[E], T | None], name: Callable[[E], object] = lambda each: ""
+) -> Kept[T]:
+    """What ``read`` makes of each element, less those of which it makes None (not ours) and those that it cannot read.
+
+    ``read`` may raise whatever decoding raises (``UNREADABLE``); ``name`` is how the venue calls an element, for the
+    log (``named``). Declare the list as ``list[msgspec.Raw]`` and decode its elements here, so that a malformed one is
+    found by itself. Raises the first error where not one element could be read: that is no odd element, but another
+    format.
+    """
+    found: Kept[T] = Kept()
+    odd: list[tuple[str, str]] = []
+    first: Exception | None = None
+    skipped = False
+    for each in elements:
+        try:
+            made = read(each)
+        except UNREADABLE as error:
+            first = first or error
+            odd.append((_name_of(each, name), str(bad_frame(error))))
+        else:
+            if made is None:
+                skipped = True
+            else:
+                found.append(made)
+    if first is not None:
+        if not (found or skipped):
+            raise first
+        found.left_out = tuple(odd)
+    return found
+
+
+def nonzero(elements: Iterable[E], read: Callable[[E], T], name: Callable[[E], object] = lambda each: "") -> Kept[T]:
+    """What ``read`` makes of each element, less those with zero for a price or a quantity: for the trades or bars of
+    one stream, in a frame of several. Any other element that cannot be read makes the whole frame bad, and so does a
+    frame of nothing but zeros (``ZeroRejected``)."""
+    found: Kept[T] = Kept()
+    odd: list[tuple[str, str]] = []
+    last: ZeroRejected | None = None
+    for each in elements:
+        try:
+            found.append(read(each))
+        except ZeroRejected as error:
+            last = error
+            odd.append((_name_of(each, name), str(error)))
+    if last is not None and not found:
+        raise last
+    found.left_out = tuple(odd)
+    return found
+
+
+def named(member: str | int) -> Callable[[msgspec.Raw], object]:
+    """How an element that is not decoded yet is called: its member of that name, or in that place of an array."""
+
+    def name(raw: msgspec.Raw) -> object:
+        return _any(raw)[member]
+
+    return name
+
+
+def left_out_of(found: object) -> tuple[tuple[str, str], ...]:
+    """What a venue's function left out of the list that it returned."""
+    return found.left_out if isinstance(found, Kept) else ()
+
+
+def _name_of(each: E, name: Callable[[E], object]) -> str:
+    """Whatever can be had of an element that is odd already."""
+    try:
+        return str(name(each))[:MAX_NAME]
+    except (*UNREADABLE, LookupError, TypeError):
+        return ""

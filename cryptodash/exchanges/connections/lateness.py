@@ -1,0 +1,268 @@
+"""How late frames come: the offset between a venue's clock and ours, the delay of each stream, and when that is too
+much. Pure: times are arguments.
+
+Monotonic time only, so that steps of our wall clock mean nothing. A *sample* is receive time less the time at which the
+venue sent the frame: the offset between the two clocks plus the way of that frame. The offset of a host is its least
+sample of ten minutes over all connections, never above what a probe allows: the answer to a request for the venue's
+time was written before it came in. A frame's *delay* is its sample less the offset (CONTRACT, "stale(late)").
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from cryptodash.core.time import WallClockSteps
+
+WINDOW = 600.0
+"""Seconds over which the least sample counts."""
+SPAN = 10.0
+"""Seconds of that window that are kept as one number."""
+PROBES = 8
+"""How many probes are remembered; the best of them counts."""
+DRIFT = 100e-6
+"""Clocks go apart by so much at most (100 ppm): an old probe allows that much more."""
+RISE_MS = 500
+"""Samples that rise by more than this on all connections of a host are either late or a step of the venue's clock."""
+PROBE_EVERY = 60.0
+PROBE_GAP = 5.0
+"""Seconds between two probes, in doubt."""
+OWN_FOR = 2.0
+"""Seconds for which a sample of its own, else of its connection, tells a stream's delay."""
+BEGINS_AFTER = 1.0
+ENDS_AFTER = 2.0
+REMEMBERED = 64
+"""Delays that a stream remembers for its percentiles."""
+
+WILD_MS = 5_000
+"""A frame sent so much later than the venue's clock can show is believed once a second one agrees with it."""
+AGREE_MS = 1_000
+
+SLEPT_WITHIN = 10.0
+"""Seconds between the step of our wall clock and the fall of the samples that belong together."""
+
+Sample = int
+"""Milliseconds: receive time (monotonic) less the venue's time of sending."""
+
+
+def sample_of(sent_ms: int, now: float) -> Sample:
+    """A frame sent at ``sent_ms`` by the venue's clock came at ``now`` (monotonic seconds)."""
+    return int(now * 1000) - sent_ms
+
+
+class Offset:
+    """The offset of one host: our monotonic clock less the venue's clock, in milliseconds.
+
+    ``value`` is None until a sample or a probe has come. ``steps`` and ``assumed`` count how often it started anew
+    because a probe proved a step of the venue's clock, and because the window ended without a probe.
+    """
+
+    def __init__(self) -> None:
+        self.value: Sample | None = None
+        self.steps = 0
+        self.assumed = 0
+        self._spans: deque[tuple[float, Sample]] = deque()
+        """(begin, least sample) of the last ten minutes, oldest first."""
+        self._probes: deque[tuple[float, int]] = deque(maxlen=PROBES)
+        """(when answered, bound in ms)."""
+        self._doubted: Sample | None = None
+
+    def sample(self, sample: Sample, now: float) -> int | None:
+        """Take a sample; returns the delay (ms) of the frame it is of, None where it is not believed yet."""
+        value = self.value
+        if value is not None and sample < value - WILD_MS:
+            if not self._agrees(sample):
+                return None
+        else:
+            self._doubted = None
+        spans = self._spans
+        if not spans or now - spans[-1][0] >= SPAN:
+            spans.append((now, sample))
+        elif sample < spans[-1][1]:
+            spans[-1] = (spans[-1][0], sample)
+        if value is None:
+            bound = self._bound(now)
+            self.value = value = sample if bound is None else min(sample, bound)
+        elif sample < value:
+            self.value = value = sample
+        return sample - value
+
+    def _agrees(self, sample: Sample) -> bool:
+        """One time from the future may be a fault of one frame; two in a row that say the same are the venue's
+        clock."""
+        doubted, self._doubted = self._doubted, sample
+        return doubted is not None and abs(sample - doubted) <= AGREE_MS
+
+    def probe(self, asked: float, server_ms: int, now: float, rise: int) -> bool:
+        """Take a probe: asked for at ``asked``, answered at ``now`` with the venue's time. ``rise``: the least delay
+        (ms) that all connections have, 0 where they have none. Whether it proves a step of the venue's clock.
+
+        The venue's time was read between the two: the offset lies between ``asked`` and ``now`` less that time. A step
+        is proved where even the least of that is above what was known by more than ``RISE_MS``; a slow answer proves
+        nothing.
+        """
+        bound, least = sample_of(server_ms, now), sample_of(server_ms, asked)
+        if rise > RISE_MS and self.value is not None and least - self.value > RISE_MS:
+            self._spans.clear()
+            self._probes.clear()
+            self._probes.append((now, bound))
+            self.value = bound
+            self.steps += 1
+            return True
+        self._probes.append((now, bound))
+        if self.value is None or bound < self.value:
+            self.value = bound
+        return False
+
+    def settle(self, now: float) -> None:
+        """From time to time: what is too old counts no more."""
+        spans = self._spans
+        while spans and now - spans[0][0] >= WINDOW + SPAN:
+            spans.popleft()
+        while self._probes and now - self._probes[0][0] >= WINDOW:
+            self._probes.popleft()
+        known = [least for _, least in spans]
+        bound = self._bound(now)
+        if bound is not None:
+            known.append(bound)
+        if not known:
+            self.value = None
+            return
+        value = min(known)
+        if self.value is not None and value - self.value > RISE_MS:
+            self.assumed += 1
+        self.value = value
+
+    def _bound(self, now: float) -> int | None:
+        return min(
+            (bound + int(DRIFT * 1000 * (now - answered)) for answered, bound in self._probes),
+            default=None,
+        )
+
+
+class ConnectionDelay:
+    """The least delay of a connection in the last two seconds: TCP keeps the order, so that one young frame proves the
+    connection young."""
+
+    def __init__(self) -> None:
+        self._least: deque[tuple[float, Sample]] = deque()
+        """Samples of the last two seconds that are less than every later one."""
+        self._since_look: Sample | None = None
+
+    def sample(self, sample: Sample, now: float) -> None:
+        """Take one."""
+        if self._since_look is None or sample < self._since_look:
+            self._since_look = sample
+        least = self._least
+        while least and least[-1][1] >= sample:
+            least.pop()
+        least.append((now, sample))
+        if now - least[0][0] > OWN_FOR:
+            least.popleft()
+
+    def look(self) -> Sample | None:
+        """The least sample since the last look; None where there was none."""
+        least, self._since_look = self._since_look, None
+        return least
+
+    def least(self, now: float) -> Sample | None:
+        """The least sample; None where there was none lately."""
+        least = self._least
+        while least and now - least[0][0] > OWN_FOR:
+            least.popleft()
+        return least[0][1] if least else None
+
+
+class StreamDelay:
+    """The delay of one stream, and whether it is late.
+
+    Late begins when all delays of one second (at least two) exceed the limit, and ends after two seconds of delays
+    below half of it.
+    """
+
+    __slots__ = ("_above", "_above_since", "_below_since", "_own_at", "_recent", "delay", "late")
+
+    def __init__(self) -> None:
+        self.late = False
+        self.delay: int | None = None
+        """Milliseconds; None where it is not known."""
+        self._own_at = float("-inf")
+        self._above = 0
+        self._above_since = 0.0
+        self._below_since: float | None = None
+        self._recent: deque[int] = deque(maxlen=REMEMBERED)
+
+    def sample(self, delay: int, limit: int, now: float) -> None:
+        """Take the delay (ms) of a frame of its own."""
+        self._own_at = now
+        self._take(delay, limit, now)
+
+    def judge(self, least: int | None, limit: int, now: float) -> bool:
+        """Twice a second: ``least`` is the least delay (ms) of its connection in the last two seconds. Whether ``late``
+        has changed."""
+        if now - self._own_at > OWN_FOR:
+            if least is None:
+                if not self.late:  # one that was late and fell silent has not become young
+                    self.delay = None
+                self._above, self._below_since = 0, None
+            else:
+                self._take(least, limit, now)
+        was = self.late
+        if not was:
+            self.late = self._above >= 2 and now - self._above_since >= BEGINS_AFTER
+        elif self._below_since is not None and now - self._below_since >= ENDS_AFTER:
+            self.late = False
+        return self.late is not was
+
+    def forget(self) -> None:
+        """Its connection is gone: what is known of its delay is."""
+        self.late, self.delay = False, None
+        self._own_at = float("-inf")
+        self._above, self._below_since = 0, None
+
+    def percentile(self, share: float) -> int | None:
+        """That share of the remembered delays is at most this (ms); None where there are none."""
+        if not self._recent:
+            return None
+        ordered = sorted(self._recent)
+        return ordered[min(int(share * len(ordered)), len(ordered) - 1)]
+
+    def _take(self, delay: int, limit: int, now: float) -> None:
+        self.delay = delay
+        self._recent.append(delay)
+        if delay > limit:
+            if not self._above:
+                self._above_since = now
+            self._above += 1
+        else:
+            self._above = 0
+        if 2 * delay >= limit:
+            self._below_since = None
+        elif self._below_since is None:
+            self._below_since = now
+
+
+class SleepWatch:
+    """Tells that the machine slept, where its monotonic clock stood still meanwhile: then our wall clock has stepped
+    forward against it, and the samples of a venue have fallen by as much. A wall clock that was set shows no such
+    fall."""
+
+    def __init__(self) -> None:
+        self._steps = WallClockSteps()
+        self._stepped: tuple[int, float] = (0, float("-inf"))
+        self._fell: tuple[int, float] = (0, float("-inf"))
+
+    def fell(self, by_ms: int, now: float) -> None:
+        """Samples of a host have fallen."""
+        self._fell = (by_ms, now)
+
+    def beat(self, wall_ms: int, now: float) -> float:
+        """Twice a second; returns the seconds slept, once."""
+        set_by = self._steps.look(wall_ms, now)
+        if set_by > 0:
+            self._stepped = (set_by, now)
+        step, stepped_at = self._stepped
+        fall, fell_at = self._fell
+        if step == 0 or abs(step - fall) > RISE_MS or abs(stepped_at - fell_at) > SLEPT_WITHIN:
+            return 0.0
+        self._stepped = self._fell = (0, float("-inf"))
+        return step / 1000

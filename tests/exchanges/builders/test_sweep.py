@@ -1,0 +1,26 @@
+"""A whole market, merged row by row."""
+
+from __future__ import annotations
+
+from cryptodash.core.instruments import ANY
+from cryptodash.core.numbers import admit
+from cryptodash.core.topics import Channel, Topic
+from cryptodash.exchanges.adapter.messages import Quote, Stats, SweepRow, SweepRows
+from cryptodash.exchanges.builders.sweep import QUOTE_AGE, SWEEP_INTERVAL, SweepBuilder
+from cryptodash.testing.venue import SPOT, make_instrument
+
+TOPIC = Topic("madeup", SPOT, ANY, Channel.TICKER)
+NOW = 1_700_000_000_000
+
+
+def test_a_quote_that_has_grown_old_is_taken_back_from_whoever_was_told_it() -> None:
+    instrument = make_instrument(SPOT, "BTC", "USDT")
+    builder = SweepBuilder(TOPIC, {instrument.native: instrument}.get)
+    quote = Quote("all", admit("99"), admit("1"), admit("101"), admit("1"), 7, NOW)
+    row = SweepRow(instrument.native, quote, Stats("all", NOW, last=admit("100")), None)
+    told = builder.rows(SweepRows("all", (row,)), 10.0, NOW, NOW)
+    assert told is not None and [each.bid for each in told.tickers] == ["99"]
+    assert builder.due(10.0 + QUOTE_AGE) is None
+    old = builder.due(10.0 + QUOTE_AGE + SWEEP_INTERVAL)
+    assert old is not None and [(each.last, each.bid, each.ask) for each in old.tickers] == [("100", None, None)]
+    assert builder.due(100.0) is None, "once"

@@ -1,0 +1,213 @@
+"""A venue that runs late, clocks that step, a machine that slept: what the engine says of its topics."""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+
+from cryptodash.core.events import Cause, State, StreamStatus, Ticker
+from cryptodash.core.tally import Tally
+from cryptodash.exchanges.engine import Engine
+from cryptodash.testing import wire
+from cryptodash.testing.bench import Bench
+from cryptodash.testing.venue import Habits, MadeUpVenue
+
+TICKER = "spot:BTC-USDT:ticker"
+OTHER = "spot:ETH-USDT:ticker"
+CANDLE = "spot:BTC-USDT:candle:1m"
+HOUR_MS = 3_600_000
+
+
+def ids(bench: Bench) -> int:
+    """An update id that grows with time."""
+    return round(bench.clock.monotonic() * 1000)
+
+
+def statuses(bench: Bench, since: int) -> list[StreamStatus]:
+    return [each for each in bench.events[since:] if isinstance(each, StreamStatus)]
+
+
+def answer_probes(bench: Bench, ahead_ms: int = 0) -> None:
+    """The venue's clock is so far ahead of our wall clock."""
+    while bench.probes:
+        bench.carry_out(bench.engine.rest_answer(bench.probes.pop(0), str(bench.wall + ahead_ms).encode()))
+
+
+def play(
+    bench: Bench, seconds: float, *, quotes: int = 0, days: int = 0, ahead: int = 0, answered: bool = True
+) -> None:
+    """Frames of two tickers; ``quotes`` and ``days`` are how late those of BTC come (ms)."""
+    for _ in range(round(seconds * 4)):
+        number = ids(bench)
+        now = bench.wall + ahead
+        bench.frame(wire.quote("BTCUSDT", "99", "101", number, now - quotes))
+        bench.frame(wire.day("BTCUSDT", "100", now - days))
+        bench.frame(wire.quote("ETHUSDT", "9", "11", number, now))
+        bench.frame(wire.day("ETHUSDT", "10", now))
+        if answered:
+            answer_probes(bench, ahead)
+        bench.advance(0.25)
+
+
+def ready(**options: int) -> Bench:
+    bench = Bench()
+    bench.want(TICKER, OTHER)
+    bench.advance(1)
+    play(bench, 10, **options)
+    return bench
+
+
+def late_of_all(bench: Bench, seconds: float, by: int) -> None:
+    for _ in range(round(seconds * 4)):
+        number = ids(bench)
+        for native, bid, ask in (("BTCUSDT", "99", "101"), ("ETHUSDT", "9", "11")):
+            bench.frame(wire.quote(native, bid, ask, number, bench.wall - by))
+            bench.frame(wire.day(native, bid, bench.wall - by))
+        answer_probes(bench)
+        bench.advance(0.25)
+
+
+def test_copies_with_a_time_from_the_future_are_no_clock_of_the_venue() -> None:
+    bench = ready()
+    since = len(bench.events)
+    for _ in range(40):
+        number = ids(bench)
+        for ahead in (HOUR_MS, 0):
+            bench.frame(wire.quote("BTCUSDT", "99", "101", number + (ahead > 0), bench.wall + ahead))
+            bench.frame(wire.day("BTCUSDT", "100", bench.wall + ahead))
+        bench.advance(0.25)
+    assert [each.cause for each in statuses(bench, since) if each.topic == bench.topic(TICKER)] == []
+
+
+def test_late_from_the_first_frame_is_told_within_two_seconds() -> None:
+    bench = Bench()
+    bench.want(TICKER, OTHER)
+    bench.advance(1)
+    answer_probes(bench)
+    late_of_all(bench, 2.5, 5000)
+    status = bench.status(TICKER)
+    assert (status.state, status.cause) == (State.STALE, Cause.LATE)
+    confirmed = bench.engine.confirmed_at(bench.topic(TICKER))
+    assert confirmed is not None and 5.0 <= bench.clock.monotonic() - confirmed <= 5.5, "the age tells the delay"
+    report = next(each for each in bench.engine.streams() if each.name == "quote:BTCUSDT")
+    assert report.delay_ms is not None and 4990 <= report.delay_ms <= 5010 and report.cause is Cause.LATE
+    late_of_all(bench, 600, 5000)
+    assert bench.status(TICKER).cause is Cause.LATE
+    play(bench, 4)
+    assert bench.state(TICKER) is State.LIVE
+
+
+def test_one_late_stream_names_its_fields_and_the_others_stay_live() -> None:
+    bench = ready()
+    play(bench, 4, quotes=3000)
+    status = bench.status(TICKER)
+    assert (status.state, status.cause, status.fields) == (State.STALE, Cause.LATE, ("bid", "ask"))
+    assert bench.state(OTHER) is State.LIVE
+    assert len(bench.servers) == 1, "on the same connection"
+    play(bench, 4)
+    assert (bench.state(TICKER), bench.status(TICKER).fields) == (State.LIVE, ())
+
+
+def test_what_has_no_times_of_its_own_is_as_late_as_its_connection() -> None:
+    bench = ready()
+    bench.want(CANDLE)
+    bench.advance(1)
+    for _ in range(16):
+        bench.frame(wire.candle("BTCUSDT", bench.wall // 60_000 * 60_000, "100"))
+        late_of_all(bench, 0.25, 4000)
+    status = bench.status(CANDLE)
+    assert (status.state, status.cause) == (State.STALE, Cause.LATE)
+
+
+def candles_alone(venue: MadeUpVenue | None = None) -> Bench:
+    bench = Bench(venue)
+    bench.want(CANDLE)
+    bench.advance(1)
+    answer_probes(bench)
+    for _ in range(8):
+        bench.frame(wire.candle("BTCUSDT", bench.wall // 60_000 * 60_000, "100"))
+        bench.advance(1)
+        answer_probes(bench)
+    return bench
+
+
+def test_a_connection_without_timed_frames_is_never_late() -> None:
+    bench = candles_alone()
+    assert bench.state(CANDLE) is State.LIVE
+    (report,) = bench.engine.streams()
+    assert (report.delay_ms, report.delay_p99_ms) == (None, None)
+    assert bench.subscribed() == {"candle:BTCUSDT"}
+
+
+def test_it_gets_a_stream_that_tells_the_time_where_the_venue_has_one() -> None:
+    bench = candles_alone(MadeUpVenue(habits=Habits(timed=True)))
+    assert bench.subscribed() == {"candle:BTCUSDT", "heartbeat:"}
+    for _ in range(8):
+        bench.frame(wire.heartbeat(bench.wall - 5000))
+        bench.frame(wire.candle("BTCUSDT", bench.wall // 60_000 * 60_000, "100"))
+        bench.advance(0.5)
+    assert bench.status(CANDLE).cause is Cause.LATE
+    for _ in range(8):
+        bench.frame(wire.heartbeat(bench.wall))
+        bench.advance(0.5)
+    assert bench.state(CANDLE).is_good
+    bench.drop(CANDLE)
+    bench.advance(15)
+    assert not bench.servers, "it does not keep a connection that nobody else needs"
+
+
+@pytest.mark.parametrize("by", [HOUR_MS, -HOUR_MS])
+def test_a_step_of_the_venues_clock_is_no_lateness_and_times_follow(by: int) -> None:
+    bench = ready()
+    before = len(bench.events)
+    play(bench, 10, ahead=by)
+    assert {each.cause for each in statuses(bench, before)} == set()
+    assert abs(bench.engine.skew_ms - by) < 100
+    steps = bench.count("cryptodash_upstream_clock_steps_total", "proved")
+    assert steps == (1 if by < 0 else 0)
+
+
+@pytest.mark.parametrize("seconds", [3600.0, -3600.0, 60.0, -60.0])
+def test_a_step_of_our_wall_clock_changes_nothing(seconds: float) -> None:
+    bench = ready()
+    before = len(bench.events)
+    bench.clock.step(seconds)
+    play(bench, 20, ahead=-round(seconds * 1000))
+    assert statuses(bench, before) == []
+    assert abs(bench.engine.skew_ms + seconds * 1000) < 100
+    assert bench.published(Ticker)[-1].timestamp == bench.wall - round(seconds * 1000) - 250
+
+
+def test_after_a_sleep_everything_is_stale_until_confirmed() -> None:
+    bench = ready()
+    before = len(bench.events)
+    bench.clock.step(3600.0)  # a monotonic clock that stood still meanwhile
+    for further in range(3):  # the first is held for its time, the second agrees, the third agrees on the clock
+        bench.frame(wire.quote("ETHUSDT", "9", "11", ids(bench) + further, bench.wall))
+    bench.advance(1)
+    assert {each.topic.symbol.base: each.state for each in statuses(bench, before)} == {
+        "BTC": State.STALE,
+        "ETH": State.STALE,
+    }
+    play(bench, 3)
+    assert bench.state(TICKER) is bench.state(OTHER) is State.LIVE
+
+
+def test_recorded_time_is_never_late_and_never_probed() -> None:
+    bench = Bench()
+    bench.engine = Engine(
+        bench.venue, bench.venue.hosts, bench.catalogue, bench.clock, Random(1), Tally(), late_after_ms=None
+    )
+    bench.want(TICKER)
+    bench.advance(1)
+    for speed in (0.5, 10.0):
+        recorded = 1_500_000_000_000.0
+        for _ in range(240):
+            recorded += 250 * speed
+            bench.frame(wire.quote("BTCUSDT", "99", "101", ids(bench), round(recorded)))
+            bench.frame(wire.day("BTCUSDT", "100", round(recorded)))
+            bench.advance(0.25)
+        assert abs(bench.engine.venue_ms(bench.venue.markets[0]) - recorded) < 1000
+        assert bench.state(TICKER) is State.LIVE
+    assert not bench.probes
