@@ -185,6 +185,7 @@ def test_after_a_sleep_everything_is_stale_until_confirmed() -> None:
     bench.clock.step(3600.0)  # a monotonic clock that stood still meanwhile
     for further in range(3):  # the first is held for its time, the second agrees, the third agrees on the clock
         bench.frame(wire.quote("ETHUSDT", "9", "11", ids(bench) + further, bench.wall))
+        bench.advance(0.02)
     bench.advance(1)
     assert {each.topic.symbol.base: each.state for each in statuses(bench, before)} == {
         "BTC": State.STALE,
