@@ -213,6 +213,41 @@ def test_a_crossed_quote_makes_the_ticker_stale_until_a_sound_one() -> None:
     assert (ticker.bid, status.state, status.fields) == ("98", State.LIVE, ())  # type: ignore[union-attr]
 
 
+def age(bench: Bench, topic: str) -> float:
+    confirmed = bench.engine.confirmed_at(bench.topic(topic))
+    assert confirmed is not None
+    return bench.clock.monotonic() - confirmed
+
+
+def test_the_age_of_a_crossed_ticker_is_that_of_the_quote_on_show() -> None:
+    bench = ready()
+    play(bench, 4)
+    for number in range(16):
+        bench.frame(wire.quote("BTCUSDT", "103", "101", bench.wall + 10 + number))
+        bench.frame(wire.day("BTCUSDT", "100", bench.wall))
+        bench.advance(0.5)
+    assert bench.status(TICKER).fields == ("bid", "ask")
+    assert age(bench, TICKER) == 8.5, "sound quotes came last half a second before the first crossed one"
+    bench.frame(wire.quote("BTCUSDT", "98", "101", bench.wall + 30))
+    assert bench.status(TICKER).fields == ()
+    assert age(bench, TICKER) == 0.5, "that of the day figures"
+
+
+def test_the_age_of_a_partly_stale_ticker_is_that_of_the_stale_parts() -> None:
+    bench = Bench()
+    topic = "perpetual:BTC-USDT:ticker"
+    bench.want(topic)
+    for number in range(60):
+        bench.frame(wire.quote("BTCUSDT", "99", "101", number))
+        bench.frame(wire.day("BTCUSDT", "100", bench.wall))
+        if number < 40:
+            bench.frame(wire.mark("BTCUSDT", "100", bench.wall))
+        bench.advance(0.5)
+    status = bench.status(topic)
+    assert status.fields == ("mark_price", "index_price", "funding_rate")
+    assert age(bench, topic) == 10.5, "what is fresh does not make it younger"
+
+
 def test_crossed_quotes_are_counted() -> None:
     bench = ready()
     bench.frame(wire.quote("BTCUSDT", "102", "101", bench.wall + 10))

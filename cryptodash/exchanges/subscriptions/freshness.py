@@ -67,14 +67,9 @@ def of_topic(sources: Mapping[Part, tuple[Stream, ...]], required: Collection[Pa
     return state, cause
 
 
-def stale_fields(sources: Mapping[Part, tuple[Stream, ...]]) -> tuple[str, ...]:
-    """Which of a valued ticker's members are stale."""
-    return tuple(
-        name
-        for part, streams in sources.items()
-        if of_part(streams, True)[0] is State.STALE
-        for name in FIELDS.get(part, ())
-    )
+def stale_parts(sources: Mapping[Part, tuple[Stream, ...]]) -> list[Part]:
+    """Which parts of a valued ticker are stale."""
+    return [part for part, streams in sources.items() if part in FIELDS and of_part(streams, True)[0] is State.STALE]
 
 
 def _severity(condition: Condition) -> int:

@@ -23,6 +23,8 @@ class TickerSubscription(MessageSubscription):
         super().__init__(topic, basics)
         self._builder = TickerBuilder(topic, DoubtCounts(topic.exchange, topic.channel.value, tally))
         self._venue_clock = venue_clock
+        self._quoted_at: float | None = None
+        """When the last sound quote came."""
         self._trades: Stream | None = None
         self._borrows = False
         """Whether that stream is here only because somebody else wants it."""
@@ -42,6 +44,8 @@ class TickerSubscription(MessageSubscription):
         was_crossed, crossed = builder.is_crossed, builder.crossed
         if isinstance(message, Quote):
             ticker = builder.quote(message, venue_ms, received, now)
+            if not builder.is_crossed and not builder.dropped:
+                self._quoted_at = now
         elif isinstance(message, Trades):
             ticker = builder.trades(message.fills, venue_ms, received, now)
         elif isinstance(message, Stats):
@@ -69,13 +73,27 @@ class TickerSubscription(MessageSubscription):
         return (State.STALE, Cause.CROSSED) if state.is_good and self._builder.is_crossed else (state, cause)
 
     def fields(self) -> tuple[str, ...]:
+        return tuple(name for part in self._stale_parts() for name in freshness.FIELDS[part])
+
+    def confirmed_at(self) -> float | None:
+        """Where parts are stale: when these were confirmed, and not what is fresh."""
+        stale = self._stale_parts()
+        return self.parts_confirmed_at(stale) if stale else super().confirmed_at()
+
+    def part_confirmed_at(self, part: Part) -> float | None:
+        confirmed = super().part_confirmed_at(part)
+        if part is not Part.QUOTE or not self._builder.is_crossed or confirmed is None or self._quoted_at is None:
+            return confirmed
+        # A crossed quote is no frame that was dropped: it proves the stream, but not the quote on show.
+        return min(confirmed, self._quoted_at - max(each.delay.delay or 0 for each in self.sources[part]) / 1000)
+
+    def _stale_parts(self) -> list[Part]:
         if not self.valued or self.ended is not None:
-            return ()
-        stale = freshness.stale_fields(self.sources)
-        if not self._builder.is_crossed:
-            return stale
-        quote = freshness.FIELDS[Part.QUOTE]
-        return (*quote, *(each for each in stale if each not in quote))
+            return []
+        stale = freshness.stale_parts(self.sources)
+        if self._builder.is_crossed and Part.QUOTE not in stale:
+            stale.insert(0, Part.QUOTE)
+        return stale
 
     def joined(self, sibling: TopicSubscription, out: list[Output]) -> None:
         if self.plan is not None and sibling.trade_stream is not None:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from attrs import frozen
 
@@ -170,9 +170,18 @@ class TopicSubscription(ABC):
     def confirmed_at(self) -> float | None:
         """When the value was last confirmed: for each required part the newest of its streams, of these the oldest."""
         required = self.plan.required if self.plan is not None else frozenset()
-        newest = [_newest(streams) for part, streams in self.sources.items() if part in required or not required]
+        return self.parts_confirmed_at([each for each in self.sources if each in required or not required])
+
+    def parts_confirmed_at(self, parts: Iterable[Part]) -> float | None:
+        """When the oldest of these parts was last confirmed; None where one never was."""
+        newest = [self.part_confirmed_at(each) for each in parts]
         known = [each for each in newest if each is not None]
         return min(known) if known and len(known) == len(newest) else None
+
+    def part_confirmed_at(self, part: Part) -> float | None:
+        """When one part was last confirmed by a stream that brings it."""
+        times = (each.confirmed_at() for each in self.sources[part])
+        return max((each for each in times if each is not None), default=None)
 
     def halted_but_heard(self, since: float) -> bool:
         """Whether the catalogue calls the instrument halted although a frame has come since."""
@@ -204,10 +213,6 @@ class TopicSubscription(ABC):
         if last is None or last.state is not state or last.cause is not cause or last.fields != fields:
             self.status = StreamStatus(self.topic, state, cause, fields, self._clock.wall_ms())
             out.append(self.status)
-
-
-def _newest(streams: tuple[Stream, ...]) -> float | None:
-    return max((confirmed for each in streams if (confirmed := each.confirmed_at()) is not None), default=None)
 
 
 class MessageSubscription(TopicSubscription):
