@@ -88,7 +88,9 @@ def build(
     web = Web(config.bind_addr, site, reactor, bind_failed)
     server = Server(config, hub, clients, rest, web, timers, stand_in)
     ReactorLag(reactor, clock, tally).setServiceParent(server)
-    WallClockWatch(reactor, clock, tally).setServiceParent(server)
+    WallClockWatch(
+        reactor, clock, tally, lambda: [ahead for feed in feeds if (ahead := feed.clock_ahead_ms) is not None]
+    ).setServiceParent(server)
     for feed in feeds:
         feed.setServiceParent(server)
     return server

@@ -9,7 +9,7 @@ from twisted.logger import capturedLogs
 
 from cryptodash.clocks import LOOK_EVERY, WallClockWatch, use_monotonic_time
 from cryptodash.core.tally import Counter, Tally
-from cryptodash.core.time import ManualClock, WallClockSteps
+from cryptodash.core.time import ManualClock, WallClockSteps, wall_clock_error
 
 
 class Reactor(SelectReactor):
@@ -99,3 +99,37 @@ def test_a_step_is_logged_and_counted_once() -> None:
     assert isinstance(counter, Counter) and dict(counter.values) == {("forward",): 1, ("back",): 1}
     watch.stopService()
     assert not scheduler.getDelayedCalls()
+
+
+@pytest.mark.parametrize(
+    ("ahead", "error"),
+    [
+        ([], 0),
+        ([0], 0),
+        ([1000], 0),
+        ([1001], -1001),
+        ([-5000], 5000),
+        ([0, 60_000], 0),  # one of two: it may be the wrong one itself
+        ([59_000, 60_000], -59_000),
+        ([-5000, 60_000], 0),
+        ([0, 60_000, 60_100], -60_000),
+        ([0, 0, 60_000], 0),
+    ],
+)
+def test_our_clock_is_wrong_if_most_others_say_so(ahead: list[int], error: int) -> None:
+    assert wall_clock_error(ahead) == error
+
+
+def test_a_wrong_wall_clock_is_warned_of_once() -> None:
+    scheduler, clock, tally, ahead = Clock(), ManualClock(), Tally(), [0, 0]
+    watch = WallClockWatch(scheduler, clock, tally, lambda: ahead)
+    watch.startService()
+    with capturedLogs() as logged:
+        for ahead[:] in ([0, 0], [3000, 3100], [3000, 3200], [3000, 0], [0, 0]):
+            clock.advance(LOOK_EVERY)
+            scheduler.advance(LOOK_EVERY)
+    assert [(each["log_level"].name, each.get("direction"), each.get("seconds")) for each in logged] == [
+        ("warn", "behind", 3.0),
+        ("info", None, None),
+    ]
+    watch.stopService()

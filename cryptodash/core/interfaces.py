@@ -62,6 +62,8 @@ class ExchangeReport:
     last_message: float | None
     unknown_topics: tuple[str, ...] = field(default=())
     """Topics of ``SYMBOLS`` that the catalogue does not know."""
+    clock_ahead_ms: int | None = None
+    """By how much at least the venue's clock is ahead of our wall clock, as its answers prove; None: not known."""
 
 
 class IInlet(Interface):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import time as _time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta, timezone
 from functools import lru_cache, partial
 from typing import Protocol
@@ -82,6 +82,20 @@ class WallClockSteps:
         before, self._ahead = self._ahead, wall_ms - int(monotonic * 1000)
         step = 0 if before is None else self._ahead - before
         return step if abs(step) > STEP_MS else 0
+
+
+OFF_MS = 1_000
+"""A wall clock that is wrong by no more than this is right enough."""
+
+
+def wall_clock_error(ahead_ms: Iterable[int]) -> int:
+    """How far our wall clock is wrong (ms; behind: negative), from how far other clocks are ahead of it at least; 0
+    while most of them are within ``OFF_MS``. One of several that is off is wrong itself."""
+    known = sorted(ahead_ms)
+    if not known:
+        return 0
+    low, high = known[(len(known) - 1) // 2], known[len(known) // 2]  # two medians, where the number is even
+    return -low if low > OFF_MS else -high if high < -OFF_MS else 0
 
 
 _MILLIS = tuple(f".{millis:03d}Z" for millis in range(1000))

@@ -303,6 +303,13 @@ class Engine:
         """The clock of the venue's first market minus ours, estimated."""
         return self._delays.clocks[self._venue.markets[0]].ahead_ms
 
+    @property
+    def clock_ahead_ms(self) -> int | None:
+        """By how much at least the venue's clock is ahead of our wall clock (ms); None while no probe has told. Of
+        several hosts that one counts which agrees best with us."""
+        known = [ahead for each in self._delays.hosts() if (ahead := each.proven_ahead_ms()) is not None]
+        return min(known, key=abs, default=None)
+
     def venue_ms(self, market: MarketType) -> int:
         """Now in the clock of a market's host, as far as it is known (ms)."""
         return self._delays.clocks[market].now_ms()

@@ -207,6 +207,11 @@ class VenueService(Service):
     def streams(self) -> Sequence[StreamReport]:
         return self._engine.streams()
 
+    @property
+    def clock_ahead_ms(self) -> int | None:
+        """By how much at least the venue's clock is ahead of our wall clock (ms); None while it has not told."""
+        return self._engine.clock_ahead_ms
+
     def report(self) -> ExchangeReport:
         health = self._engine.health()
         listings = tuple(self._catalogues.values())
@@ -230,6 +235,7 @@ class VenueService(Service):
             if health.last_message is None
             else max(0.0, self._clock.monotonic() - health.last_message),
             unknown_topics=unknown_topics(self._config.symbols, self.catalogue),
+            clock_ahead_ms=self.clock_ahead_ms,
         )
 
     async def candles(self, topic: Topic, limit: int, end_ms: int | None) -> Sequence[Candle]:

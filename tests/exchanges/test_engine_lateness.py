@@ -68,6 +68,20 @@ def late_of_all(bench: Bench, seconds: float, by: int) -> None:
         bench.advance(0.25)
 
 
+def test_probes_tell_how_far_our_own_clock_is_off() -> None:
+    bench = Bench()
+    assert bench.engine.clock_ahead_ms is None
+    bench.want(TICKER, OTHER)
+    bench.advance(1)
+    play(bench, 2, answered=False)
+    assert bench.engine.clock_ahead_ms is None, "frames alone may be late"
+    answer_probes(bench)
+    assert bench.engine.clock_ahead_ms == 0
+    bench.clock.step(-60.0)
+    told = bench.engine.clock_ahead_ms
+    assert told is not None and 58_000 <= told <= 60_000
+
+
 def test_copies_with_a_time_from_the_future_are_no_clock_of_the_venue() -> None:
     bench = ready()
     since = len(bench.events)

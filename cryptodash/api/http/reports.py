@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from cryptodash.core.interfaces import ExchangeReport, StreamReport
-from cryptodash.core.time import Clock, rfc3339
+from cryptodash.core.time import Clock, rfc3339, wall_clock_error
 
 SERVICE = "crypto-dash-api"
 
@@ -46,6 +46,7 @@ def readiness(
         "dependencies": {
             "stream_hub": {"status": "draining" if draining else "ok"},
             "cache": cache,
+            "clock": _own_clock(known),
             "exchanges": {each.exchange: _dependency(each) for each in known},
         },
     }
@@ -56,6 +57,17 @@ def readiness(
             else [why_down(each) for each in known] or ["no exchange is enabled"]
         )
     return ready, document
+
+
+def _own_clock(reports: Iterable[ExchangeReport]) -> dict[str, object]:
+    """What the venues' clocks say of ours: no reason not to be ready, but wrong all the same."""
+    ahead = {each.exchange: each.clock_ahead_ms for each in reports if each.clock_ahead_ms is not None}
+    error = wall_clock_error(ahead.values())
+    if not error:
+        return {"status": "ok" if ahead else "unknown"}
+    direction = "ahead" if error > 0 else "behind"
+    reason = f"the wall clock is {abs(error) / 1000:g} s {direction} by what {', '.join(ahead)} say"
+    return {"status": "degraded", "error_ms": error, "reason": reason}
 
 
 def _dependency(report: ExchangeReport) -> dict[str, object]:

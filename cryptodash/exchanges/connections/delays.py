@@ -138,6 +138,10 @@ class Delays:
             and each.delay.least(now) is None
         ]
 
+    def hosts(self) -> list[VenueClock]:
+        """The clock of each host."""
+        return [each.clock for each in self._hosts]
+
     # -- probes
 
     def probed(self, request: RestRequest, body: bytes, now: float) -> None:

@@ -62,8 +62,8 @@ class Offset:
         self.assumed = 0
         self._spans: deque[tuple[float, Sample]] = deque()
         """(begin, least sample) of the last ten minutes, oldest first."""
-        self._probes: deque[tuple[float, int]] = deque(maxlen=PROBES)
-        """(when answered, bound in ms)."""
+        self._probes: deque[tuple[float, int, int]] = deque(maxlen=PROBES)
+        """(when answered, least and most that the offset can be, in ms)."""
         self._doubted: Sample | None = None
 
     def sample(self, sample: Sample, now: float) -> int | None:
@@ -104,11 +104,11 @@ class Offset:
         if rise > RISE_MS and self.value is not None and least - self.value > RISE_MS:
             self._spans.clear()
             self._probes.clear()
-            self._probes.append((now, bound))
+            self._probes.append((now, least, bound))
             self.value = bound
             self.steps += 1
             return True
-        self._probes.append((now, bound))
+        self._probes.append((now, least, bound))
         if self.value is None or bound < self.value:
             self.value = bound
         return False
@@ -132,11 +132,19 @@ class Offset:
             self.assumed += 1
         self.value = value
 
+    def proven(self, now: float) -> tuple[int, int] | None:
+        """The least and the most (ms) that the offset can be, as probes prove; None where none was answered lately."""
+        bound = self._bound(now)
+        if bound is None:
+            return None
+        return max(least - _drift(now - answered) for answered, least, _ in self._probes), bound
+
     def _bound(self, now: float) -> int | None:
-        return min(
-            (bound + int(DRIFT * 1000 * (now - answered)) for answered, bound in self._probes),
-            default=None,
-        )
+        return min((most + _drift(now - answered) for answered, _, most in self._probes), default=None)
+
+
+def _drift(seconds: float) -> int:
+    return int(DRIFT * 1000 * seconds)
 
 
 class ConnectionDelay:

@@ -28,6 +28,16 @@ class VenueClock:
         """How far the venue's clock is ahead of our wall clock."""
         return self._assumed_ms if self.offset.value is None else self.now_ms() - self._clock.wall_ms()
 
+    def proven_ahead_ms(self) -> int | None:
+        """By how much at least the venue's clock is ahead of our wall clock (behind: negative), as probes prove; 0
+        where they leave it open, None where none was answered lately."""
+        now = self._clock.monotonic()
+        proven = self.offset.proven(now)
+        if proven is None:
+            return None
+        passed = int(now * 1000) - self._clock.wall_ms()
+        return max(passed - proven[1], 0) + min(passed - proven[0], 0)
+
     def now_ms(self) -> int:
         """Now in the venue's clock (ms)."""
         return self.at(self._clock.monotonic(), self._clock.wall_ms())

@@ -139,6 +139,7 @@ def fill(web: Any) -> None:
         "cause": Cause.SILENT,
         "reason": "one host is slow",
         "unknown_topics": ("binance:spot:NO-PE:ticker",),
+        "clock_ahead_ms": 2500,
     }
     upstream.reports = [
         StreamReport("binance", "x", "c1", (ticker,), State.STALE, Cause.GAP, 1.0, 2.0, 9, 1, 1, 40, 30, 90)

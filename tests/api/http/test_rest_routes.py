@@ -96,6 +96,21 @@ def test_ready_tells_about_redis_and_unknown_symbols(make_web: Any) -> None:
     assert dependencies["exchanges"]["binance"]["unknown_symbols"] == ["binance:spot:NOPE-USDT:ticker"]
 
 
+def test_ready_tells_that_our_own_clock_is_wrong(web: Any) -> None:
+    assert web.get("/ready").json()["dependencies"]["clock"] == {"status": "unknown"}
+    web.hub.upstreams["binance"].status = {"clock_ahead_ms": 2500}
+    web.hub.upstreams["bybit"].status = {"clock_ahead_ms": 0}
+    assert web.get("/ready").json()["dependencies"]["clock"] == {"status": "ok"}
+    web.hub.upstreams["bybit"].status = {"clock_ahead_ms": 2400}
+    answer = web.get("/ready")
+    assert answer.status == 200
+    assert answer.json()["dependencies"]["clock"] == {
+        "status": "degraded",
+        "error_ms": -2400,
+        "reason": "the wall clock is 2.4 s behind by what binance, bybit say",
+    }
+
+
 def test_exchanges_are_wrapped_and_leave_unknown_values_out(web: Any) -> None:
     web.hub.upstreams["bybit"].status = {"status": "offline", "cause": Cause.DISCONNECTED, "last_message": None}
     web.scheduler.advance(1)
