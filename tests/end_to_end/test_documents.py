@@ -21,6 +21,8 @@ NEVER_IN_A_DEMO = {
     "Candle.payload.corrected": (
         "a closed bar is sent again only after its closing frame was lost and REST told otherwise"
     ),
+    "Ready.dependencies.clock.error_ms": "the demo's venues go by the clock of this machine",
+    "Ready.dependencies.clock.reason": "the same",
     "POST /api/symbols/refresh 401": "AUTH_TOKEN is refused at start until authentication is built",
 }
 ASKED = ("Channel", "Subscribe", "Unsubscribe", "Resync", "List", "Ping")

@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from cryptodash.core.events import Cause, State, StreamStatus, Ticker
+from cryptodash.core.events import Cause, State, StreamStatus, Ticker, Trade
 from cryptodash.core.tally import Tally
 from cryptodash.exchanges.engine import Engine
 from cryptodash.testing import wire
@@ -226,3 +226,23 @@ def test_recorded_time_is_never_late_and_never_probed() -> None:
         assert abs(bench.engine.venue_ms(bench.venue.markets[0]) - recorded) < 1000
         assert bench.state(TICKER) is State.LIVE
     assert not bench.probes
+
+
+def test_recorded_time_may_leap_from_frame_to_frame() -> None:
+    bench = Bench()
+    bench.engine = Engine(
+        bench.venue, bench.venue.hosts, bench.catalogue, bench.clock, Random(1), Tally(), late_after_ms=None
+    )
+    trades = "spot:BTC-USDT:trade"
+    bench.want(TICKER, trades)
+    bench.advance(1)
+    recorded = 1_500_000_000_000
+    for number in range(1, 5):
+        recorded += 60_000
+        bench.frame(wire.day("BTCUSDT", str(100 + number), recorded))
+        bench.frame(wire.quote("BTCUSDT", str(number), "101", number, recorded + 10_000))
+        bench.frame(wire.trade("BTCUSDT", number, str(100 + number), recorded + 20_000))
+        ticker = bench.published(Ticker)[-1]
+        assert (ticker.bid, ticker.last) == (str(number), str(100 + number))
+        assert bench.published(Trade)[-1].id == str(number)
+        bench.advance(0.001)

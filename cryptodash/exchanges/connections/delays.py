@@ -58,7 +58,7 @@ class Delays:
     ) -> None:
         by_url: dict[str, Host] = {}
         for market in venue.markets:
-            by_url.setdefault(hosts[market].ws, Host(market, VenueClock(clock)))
+            by_url.setdefault(hosts[market].ws, Host(market, VenueClock(clock, is_recorded=limit_ms is None)))
         self._hosts = list(by_url.values())
         self._of = {market: by_url[hosts[market].ws] for market in venue.markets}
         self.clocks: dict[MarketType, VenueClock] = {market: host.clock for market, host in self._of.items()}

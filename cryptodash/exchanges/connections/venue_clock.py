@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cryptodash.core.time import Clock
-from cryptodash.exchanges.connections.lateness import Offset
+from cryptodash.exchanges.connections.lateness import Offset, sample_of
 
 DATE_GRAIN_MS = 2_000
 """A ``Date`` says whole seconds, and the answer travelled: differences up to this say nothing."""
@@ -12,13 +12,16 @@ DATE_GRAIN_MS = 2_000
 class VenueClock:
     """The clock of one host of a venue: our monotonic clock less the host's ``offset``.
 
+    Recorded time runs at any speed and leaps over holes: there a frame's own time is what time it is (``is_recorded``).
+
     Until frames or probes have told the offset, our wall clock stands for it, corrected by the ``Date`` of HTTP answers
     where that shows that one of the two clocks is plainly wrong. It tells when a bar has ended and what time a frame
     without a time has; it never orders anything.
     """
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, *, is_recorded: bool = False) -> None:
         self.offset = Offset()
+        self._is_recorded = is_recorded
         self._clock = clock
         self._assumed_ms = 0
         """How far the venue's clock is ahead of ours, while only a ``Date`` has told."""
@@ -42,11 +45,15 @@ class VenueClock:
         """Now in the venue's clock (ms)."""
         return self.at(self._clock.monotonic(), self._clock.wall_ms())
 
-    def at(self, now: float, wall_ms: int) -> int:
+    def at(self, now: float, wall_ms: int, said: int | None = None) -> int:
         """By the venue's clock (ms) the moment that was ``now`` by our monotonic clock and ``wall_ms`` by our wall one.
-        Exactly ``wall_ms`` while nothing is known of the venue's."""
+        Exactly ``wall_ms`` while nothing is known of the venue's. ``said``: what a frame says that came then."""
         offset = self.offset.value
-        return wall_ms + self._assumed_ms if offset is None else int(now * 1000) - offset
+        venue_ms = wall_ms + self._assumed_ms if offset is None else int(now * 1000) - offset
+        if said is None or said <= venue_ms or not self._is_recorded:
+            return venue_ms
+        self.offset.value = sample_of(said, now)
+        return said
 
     def dated(self, date_ms: int) -> None:
         """An HTTP answer came that was written at ``date_ms`` by the venue's clock, in whole seconds."""

@@ -147,7 +147,7 @@ class BookStream:
         if isinstance(message, Depth):
             time, times = message.time, self._times
             if time is not None:
-                if time <= self._venue_clock.at(now, received) + TOLERANCE_MS and times.calm:
+                if time <= self._venue_clock.at(now, received, time) + TOLERANCE_MS and times.calm:
                     times.newest, times.at = time, now
                 elif not self._believes(message, time, now, received, out):
                     return True

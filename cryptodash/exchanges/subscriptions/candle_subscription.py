@@ -69,13 +69,15 @@ class CandleSubscription(MessageSubscription):
         self._refused = refused_counter(tally)
 
     def take(self, message: Message, now: float, received: int, out: list[Output]) -> bool:
-        venue_ms = self._venue_clock.at(now, received)
         if isinstance(message, Trades):
-            self._publish(self._from_trades.fills(message.fills, received, venue_ms), out)
+            fills = message.fills
+            venue_ms = self._venue_clock.at(now, received, fills[-1].time if fills else None)
+            self._publish(self._from_trades.fills(fills, received, venue_ms), out)
             self._count_refused()
             return False
         if not isinstance(message, Bar):
             return False
+        venue_ms = self._venue_clock.at(now, received, message.time)
         builder = self._builder
         was_waiting, refused = builder.is_waiting, builder.refused
         candles, fetch = builder.bar(message, received, venue_ms)

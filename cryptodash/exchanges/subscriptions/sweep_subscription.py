@@ -32,7 +32,8 @@ class SweepSubscription(MessageSubscription):
 
     def take(self, message: Message, now: float, received: int, out: list[Output]) -> bool:
         if isinstance(message, SweepRows):
-            sweep = self._builder.rows(message, now, self._venue_clock.at(now, received), received)
+            said = max((each.stats.time for each in message.rows if each.stats is not None), default=None)
+            sweep = self._builder.rows(message, now, self._venue_clock.at(now, received, said), received)
             if sweep is not None:
                 if not self.valued:
                     self.first_value(out)

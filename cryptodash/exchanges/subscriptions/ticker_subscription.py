@@ -40,17 +40,21 @@ class TickerSubscription(MessageSubscription):
 
     def take(self, message: Message, now: float, received: int, out: list[Output]) -> bool:
         builder = self._builder
-        venue_ms = self._venue_clock.at(now, received)
         was_crossed, crossed = builder.is_crossed, builder.crossed
         if isinstance(message, Quote):
+            venue_ms = self._venue_clock.at(now, received, message.time)
             ticker = builder.quote(message, venue_ms, received, now)
             if not builder.is_crossed and not builder.dropped:
                 self._quoted_at = now
         elif isinstance(message, Trades):
-            ticker = builder.trades(message.fills, venue_ms, received, now)
+            fills = message.fills
+            venue_ms = self._venue_clock.at(now, received, fills[-1].time if fills else None)
+            ticker = builder.trades(fills, venue_ms, received, now)
         elif isinstance(message, Stats):
+            venue_ms = self._venue_clock.at(now, received, message.time)
             ticker = builder.stats(message, venue_ms, received, now)
         elif isinstance(message, Mark):
+            venue_ms = self._venue_clock.at(now, received, message.time)
             ticker = builder.mark(message, venue_ms, received, now)
         else:
             return False

@@ -54,7 +54,9 @@ class TradeSubscription(MessageSubscription):
             return False
         builder = self._builder
         missed, late = builder.missed, builder.late
-        trades = builder.fills(message.fills, self._venue_clock.at(now, received), received, now)
+        fills = message.fills
+        venue_ms = self._venue_clock.at(now, received, fills[-1].time if fills else None)
+        trades = builder.fills(fills, venue_ms, received, now)
         if not trades and builder.dropped:
             return True
         if not self.valued:
