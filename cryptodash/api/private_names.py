@@ -71,6 +71,10 @@ class ServerProtocol(WebSocketServerProtocol):
 
     # Reading
 
+    def consumeData(self) -> None:
+        self.reading_begins()
+        super().consumeData()
+
     def processData(self) -> bool:
         """Autobahn's step through what came: whether another may follow. No frame is begun while ``is_held``."""
         if self.current_frame is None and self.data and self.is_held():
@@ -145,6 +149,10 @@ class ServerProtocol(WebSocketServerProtocol):
 
     def is_held(self) -> bool:
         """Whether the next frame has to wait until ``read_on`` is called."""
+        raise NotImplementedError
+
+    def reading_begins(self) -> None:
+        """Frames are about to be read, as many as came."""
         raise NotImplementedError
 
     def frame_begins(self, opcode: int, final: bool, size: int) -> None:

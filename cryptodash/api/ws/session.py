@@ -202,7 +202,7 @@ class Session:
                     raise Refused("not_subscribed", f"not subscribed to {topic}")
                 deliveries[self.subscriptions[topic].delivery] = None
             except Refused as refused:
-                rejected.append(Rejection(index, refused))
+                rejected.append(Rejection.of(index, refused))
             yield
         self._replies.inform(
             f"Resynced {len(deliveries)} channels", request.id, rejected=[each.members for each in rejected]
@@ -240,7 +240,7 @@ class Session:
                     accepted.append(self._held.accept(topic, asked, replaced, surely=self._at_once))
                     shown.append(accepted[-1].json)
                 except Refused as refused:
-                    rejected.append(Rejection(asked.index, refused))
+                    rejected.append(Rejection.of(asked.index, refused))
                 yield
             self._update_deliveries()
         finally:
@@ -266,7 +266,7 @@ class Session:
                 topic = resolve(self._directory, channel)
                 requested[topic] = RequestedChannel(index, channel, max_rate(channel, topic))
             except Refused as refused:
-                rejected.append(Rejection(index, refused))
+                rejected.append(Rejection.of(index, refused))
             yield
 
     def _take(self, topics: Iterable[Topic]) -> list[ClientSubscription]:
@@ -283,7 +283,7 @@ class Session:
 
     def _reject(self, request: Request, rejected: list[Rejection]) -> None:
         if rejected:
-            first = rejected[0].why
+            first = rejected[0]
             message = f"{len(rejected)} of {len(request.channels)} channels rejected: {first.message}"
             self._replies.fault(Refused(first.code, message), request.id)
 

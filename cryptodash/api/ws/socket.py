@@ -11,6 +11,7 @@ from twisted.logger import Logger
 
 from cryptodash.api.answer_parts import JSON, SECURITY_HEADERS, SERVER, error_body
 from cryptodash.api.fanout.client_writer import ClientWriter
+from cryptodash.api.fanout.slices import SLICE_S
 from cryptodash.api.private_names import Headers, ServerProtocol, is_plain
 from cryptodash.api.ws.admission import origin_allowed
 from cryptodash.api.ws.clients import Clients
@@ -50,7 +51,8 @@ class ClientProtocol(ServerProtocol):
     """One client. Autobahn calls ``onConnect``, ``onOpen``, ``onMessage``, ``onClose``;
     ``onClose`` comes also when the others never did.
 
-    It is not read while its last request is being served, nor while it owes work (``WorkBudget``). What costs what:
+    It is not read while its last request is being served, nor while it owes work (``WorkBudget``); small frames are
+    read for as long as a slice is, the others in the next turn. What costs what:
     a request and a ping one of ``OPS_PER_SECOND`` each, over which the client is closed with 1008. Work: a binary
     message, a pong that we did not ask for, a fragment, and any frame behind a close frame one token; bytes and
     channels as ``limiter`` says.
@@ -64,6 +66,7 @@ class ClientProtocol(ServerProtocol):
     _entered = False
     _opened_at: float | None = None
     _fragments = 0
+    _reading_since = 0.0
     _answered_ping = False
     _read_on_call: IDelayedCall | None = None
 
@@ -153,12 +156,18 @@ class ClientProtocol(ServerProtocol):
         session = self.session
         if session is not None and session.busy:
             return True  # it says when it is idle
+        if self.clients.clock.monotonic() - self._reading_since >= SLICE_S:
+            self._read_on_soon()
+            return True
         debt = self._work.seconds_in_debt()
         if debt:
             if self._read_on_call is None:
                 self.clients.traffic.debts.add()
             self._read_on_soon(debt)
         return debt > 0
+
+    def reading_begins(self) -> None:
+        self._reading_since = self.clients.clock.monotonic()
 
     def _read_on_soon(self, seconds: float = 0.0) -> None:
         if self._read_on_call is None:

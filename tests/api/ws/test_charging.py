@@ -325,6 +325,25 @@ def test_a_long_request_takes_two_milliseconds_a_turn_and_the_next_one_waits(ser
     assert max(spent) <= SLICE_S + 2 * PER_CHANNEL_S
 
 
+def test_many_small_frames_are_read_in_slices_too(service):
+    world = service.world
+    peer = service.peer()
+    count = peer.protocol.onPong
+
+    def slowly(payload: bytes) -> None:
+        world.time.rightNow += PER_CHANNEL_S
+        count(payload)
+
+    peer.protocol.onPong = slowly
+    begun = world.time.seconds()
+    peer.protocol.dataReceived(frame(PONG) * 150)
+    spent = [world.time.seconds() - begun]
+    while peer.protocol.data:
+        spent.append(turn(world))
+    assert max(spent) <= SLICE_S + 2 * PER_CHANNEL_S
+    assert len(spent) >= 7
+
+
 def test_two_clients_share_the_slice_and_a_third_is_answered_between(service):
     world = service.world
     dear(world)
