@@ -3,6 +3,7 @@ imports the global reactor."""
 
 from __future__ import annotations
 
+import gc
 import http.client
 import json
 import os
@@ -131,7 +132,15 @@ def _build(config: Config, twistd: usage.Options, **parts: Any) -> IService:
         refuse(str(error))
     use_daemon_threads(reactor.getThreadPool())
     reactor.callWhenRunning(_watch_signals, twistd)
+    reactor.callWhenRunning(_freeze_what_stays)
     return server
+
+
+def _freeze_what_stays() -> None:
+    """Let no later garbage collection go through what was imported and built: that alone took 50 ms each time, in which
+    nobody is served."""
+    gc.collect()
+    gc.freeze()
 
 
 def _is_free(port: int) -> bool:

@@ -26,12 +26,23 @@ from twisted.web.http import HTTPChannel
 
 Headers = Sequence[tuple[str, str]]
 
+PIECES = 64
+"""Pieces of one frame that are kept apart: it may come byte by byte, and each would cost as much as fifty."""
+
 
 class ServerProtocol(WebSocketServerProtocol):
     """Autobahn's server side of one connection. A subclass says how bytes leave (``write_frame``), what a refused
-    handshake is answered (``refusal``), and hears of every close frame before it is sent (``closing``)."""
+    handshake is answered (``refusal``), hears of every frame that comes (``frame_begins``) and of every close frame
+    before it is sent (``closing``), and says when no further frame is to be read (``is_held``)."""
 
     closeHandshakeTimeoutCall: IDelayedCall | None
+    autoPingTimeoutCall: IDelayedCall | None
+    data: bytes
+    """Autobahn's: what it has not read yet."""
+    frame_data: list[bytes] | None
+    """Autobahn's: what it has of the present frame."""
+    was_held = False
+    """Whether something may not have been read in time since the last ping."""
     websocket_version = 13
     """Read when a handshake succeeds; ``grant_handshake`` has no other."""
 
@@ -57,6 +68,43 @@ class ServerProtocol(WebSocketServerProtocol):
         self.websocket_extensions: list[object] = []  # an offer that is not accepted needs no answer
         self.data = rest
         self.succeedHandshake(None)
+
+    # Reading
+
+    def consumeData(self) -> None:
+        self.reading_begins()
+        super().consumeData()
+
+    def processData(self) -> bool:
+        """Autobahn's step through what came: whether another may follow. No frame is begun while ``is_held``."""
+        if self.current_frame is None and self.data and self.is_held():
+            self.was_held = True
+            self.transport.pauseProducing()
+            return False
+        return bool(super().processData())
+
+    def read_on(self) -> None:
+        """Nothing holds the connection any more: go on with what came, and with reading."""
+        self.transport.resumeProducing()
+        self.consumeData()
+
+    def onFrameBegin(self) -> None:
+        frame = self.current_frame
+        self.frame_begins(frame.opcode, frame.fin, frame.length)
+        super().onFrameBegin()
+
+    def onMessageFrameData(self, payload: bytes) -> None:
+        super().onMessageFrameData(payload)
+        if self.frame_data is not None and len(self.frame_data) > PIECES:
+            self.frame_data = [b"".join(self.frame_data)]
+
+    def onAutoPingTimeout(self) -> None:
+        if not self.was_held:
+            super().onAutoPingTimeout()
+            return
+        # Its pong may be among what was not read: silence proves nothing until it has been for as long once more.
+        self.was_held = False
+        self.autoPingTimeoutCall = self.factory.call_later(self.autoPingTimeout, self.onAutoPingTimeout)
 
     @property
     def deflates(self) -> bool:
@@ -99,6 +147,18 @@ class ServerProtocol(WebSocketServerProtocol):
     def sendHttpErrorResponse(self, code: int, reason: str, responseHeaders: Headers | None = None) -> None:
         self.sendData(self.refusal(code, reason, responseHeaders or ()))
 
+    def is_held(self) -> bool:
+        """Whether the next frame has to wait until ``read_on`` is called."""
+        raise NotImplementedError
+
+    def reading_begins(self) -> None:
+        """Frames are about to be read, as many as came."""
+        raise NotImplementedError
+
+    def frame_begins(self, opcode: int, final: bool, size: int) -> None:
+        """The head of a frame was read."""
+        raise NotImplementedError
+
     def closing(self) -> None:
         """A close frame is about to be sent, ours or the answer to the peer's."""
         raise NotImplementedError
@@ -126,6 +186,7 @@ class ServerFactory(WebSocketServerFactory):
     def __init__(self, server: str, reactor: IReactorTime) -> None:
         super().__init__(server=server, reactor=reactor)
         self._batched_timer = _Timers(reactor)
+        self.call_later = reactor.callLater
 
     def protocol_with_options(self, **members: Any) -> type[Any]:
         """The protocol's class with the options, and further ``members``, as members of the class.

@@ -34,6 +34,9 @@ class Limits:
     max_message_bytes: int = setting(
         whole(1024, 16 * 2**20), "largest message a client may send, bytes (1024-16777216)", "262144"
     )
+    max_fragments: int = setting(
+        whole(1, 1_000_000), "fragments that one message of a client may come in (1-1000000)", "1024"
+    )
     max_channels: int = setting(whole(1, 100_000), "channels per connection and per message (1-100000)", "1000")
     ops_per_second: float = setting(
         seconds(1, 10_000), "sustained requests a client may make per second (1-10000)", "50"

@@ -185,10 +185,15 @@ def _unknown(exchange: str, market: MarketType, text: str) -> Refused:
 _MAX_SYMBOL = 40
 
 
+def _is_word(text: str) -> bool:
+    """Printable, and without any space: the only one that is printable is U+0020."""
+    return text.isprintable() and " " not in text
+
+
 def split_symbol(text: str) -> Symbol | None:
     """``btc/usdt`` and ``BTC-USDT`` as a Symbol (split at the last separator); None for a joined spelling. Raises
     ``Refused`` ``invalid_symbol``."""
-    if not text or len(text) > 2 * _MAX_SYMBOL or not text.isprintable() or any(each.isspace() for each in text):
+    if not text or len(text) > 2 * _MAX_SYMBOL or not _is_word(text):
         raise Refused("invalid_symbol", f"not a symbol: {text[:40]!r}", 400)
     separator = "-" if "-" in text else "/" if "/" in text else ""
     if not separator:
@@ -200,12 +205,6 @@ def split_symbol(text: str) -> Symbol | None:
 def make_symbol(base: object, quote: object) -> Symbol:
     """A Symbol from a client's base and quote, in upper case. Raises ``Refused`` ``invalid_symbol``."""
     for part in (base, quote):
-        if (
-            not isinstance(part, str)
-            or not part
-            or len(part) > _MAX_SYMBOL
-            or not part.isprintable()
-            or any(each.isspace() for each in part)
-        ):
+        if not isinstance(part, str) or not part or len(part) > _MAX_SYMBOL or not _is_word(part):
             raise Refused("invalid_symbol", f"not a symbol part: {repr(part)[:40]}", 400)
     return Symbol(str(base).upper(), str(quote).upper())

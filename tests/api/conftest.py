@@ -16,6 +16,7 @@ from cryptodash.api.fanout.client_writer import ClientWriter, IWire
 from cryptodash.api.fanout.fanout import Fanout
 from cryptodash.api.ws.clients import Clients
 from cryptodash.api.ws.frames import text_frame
+from cryptodash.api.ws.limiter import WorkBudget
 from cryptodash.api.ws.session import Identity, Session
 from cryptodash.core.config import Config
 from cryptodash.core.events import Candle, Side, State, StreamStatus, Ticker, Trade
@@ -186,6 +187,7 @@ class Client:
             world.config.limits,
             Identity("1.2.3", "simulated", 20000),
             "an-id",
+            WorkBudget(world.config.limits.ops_per_second, world.config.limits.ops_burst, world.time),
         )
         self.wire.on_close = self.session.closed
 

@@ -32,6 +32,8 @@ MOST = 17 * 1024 * 1024
 class QuietSession:
     """In the place of a client's session: no greeting, nothing to say."""
 
+    busy = False
+
     def __init__(self, *_: object) -> None:
         """All that a session is given is of no use here."""
 
@@ -58,7 +60,7 @@ class EchoServerFactory(ClientFactory):
 
 def server_factory(reactor: Any) -> EchoServerFactory:
     api_socket.Session = QuietSession  # type: ignore[assignment, misc]
-    limits = evolve(Limits(), max_message_bytes=MOST, ops_burst=100_000, client_buffer_bytes=4 * MOST)
+    limits = evolve(Limits(), max_message_bytes=MOST, max_fragments=MOST, ops_burst=2**40, client_buffer_bytes=4 * MOST)
     config, tally, clock = evolve(Config(), limits=limits), Tally(), SystemClock()
     hub = Broadcaster(config, clock, reactor, tally)
     return EchoServerFactory(Clients(hub, hub, hub, config, "simulated", "0", reactor, clock, tally, Random(1)))

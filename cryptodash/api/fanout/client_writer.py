@@ -3,7 +3,7 @@ queue while it does not."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from zope.interface import Attribute, Interface
@@ -13,6 +13,7 @@ from cryptodash.api.fanout.cohort_member import Send
 from cryptodash.api.fanout.conflation import ConflationQueue
 from cryptodash.api.fanout.deliveries import Delivery
 from cryptodash.api.fanout.framer import Framer
+from cryptodash.api.fanout.slices import Slices, Steps
 from cryptodash.api.fanout.slow_clients import SlowClients
 from cryptodash.api.fanout.traffic import Traffic
 from cryptodash.core.time import Clock
@@ -21,6 +22,8 @@ from cryptodash.hub.interfaces import Batch, Message
 TOO_SLOW: Final = 1013
 SLICE: Final = 64 * 1024
 """Bytes of the queue written at once: what a slow client has queued on its transport at most."""
+STEP_S: Final = 0.00025
+"""Seconds after which a step of writing the queue ends. Values are encoded when they are due: a candle takes 25 us."""
 
 
 class IWire(Interface):
@@ -53,6 +56,7 @@ class ClientWriter:
         unsent: ConflationQueue,
         traffic: Traffic,
         clock: Clock,
+        slices: Slices,
         slow_clients: SlowClients,
     ) -> None:
         self.wire = wire
@@ -64,8 +68,12 @@ class ClientWriter:
         self.blocked_at = 0.0
         self._traffic = traffic
         self._clock = clock
+        self._slices = slices
         self._slow_clients = slow_clients
+        self.charge: Callable[[int], None] | None = None
+        """Told how many bytes the statuses and present values took that were due."""
         self._open = True
+        self._catching_up = False
         self._progress: object = None
         self._progress_at = 0.0
 
@@ -81,13 +89,13 @@ class ClientWriter:
         else:
             self.unsent.add_answer(frame)
 
-    def send_current(self, deliveries: Iterable[Delivery]) -> None:
-        """Send status and present value of each, as far as the client takes them;
-        the others follow when there is room."""
+    def send_current(self, deliveries: Iterable[Delivery]) -> Steps:
+        """Send status and present value of each, step by step as far as the client takes them; the others follow when
+        there is room."""
         if self.cohort is not None:
             self.cohort.sync(self)
         self.unsent.add_current(deliveries)
-        self._pump()
+        yield from self._pump()
 
     def send_control(self, frame: bytes) -> None:
         """Send a protocol frame (ping, pong, close): as early as possible."""
@@ -145,9 +153,12 @@ class ClientWriter:
             return
         if self.cohort is not None:
             self.cohort.sync(self)
-        self._pump()
+        self._write_some()
         if self.clean and self.cohort is not None:
             self.cohort.promote(self)
+        elif self.unsent and not self.blocked and not self._catching_up:
+            self._catching_up = True
+            self._slices.run(self._catch_up())
 
     def stalled(self, now: float, timeout: float) -> bool:
         """Whether the client has read nothing for so long."""
@@ -174,16 +185,42 @@ class ClientWriter:
         """Say goodbye to a client that does not keep up."""
         self.wire.close_with(TOO_SLOW, "too slow")
 
-    def _pump(self) -> None:
+    def _catch_up(self) -> Steps:
+        """What is left when a drained wire has taken the first part."""
+        try:
+            yield from self._pump()
+        finally:
+            self._catching_up = False
+
+    def _pump(self) -> Steps:
+        """Write what waits as long as the wire takes it. Between two steps the client is out of its cohort's loop."""
+        while self.unsent and not self.blocked:
+            self._write_some()
+            if self.unsent and not self.blocked:
+                if self.cohort is not None:
+                    self.cohort.hold_back(self)
+                yield
+        if self.unsent.overflow and not self.blocked and self._open:
+            self.close_too_slow()
+        elif self.clean and self.cohort is not None:
+            self.cohort.promote(self)
+
+    def _write_some(self) -> None:
+        """Write as much as goes in one step, at least something."""
         unsent = self.unsent
-        while not self.blocked and unsent:
-            frames: list[bytes] = []
-            size = 0
-            while unsent and size < SLICE:
-                frames.append(unsent.pop())
-                size += len(frames[-1])
-            if size:
-                self._write(b"".join(frames))
+        until = self._clock.monotonic() + STEP_S
+        frames: list[bytes] = []
+        size = 0
+        while unsent and size < SLICE:
+            frames.append(unsent.pop())
+            size += len(frames[-1])
+            if self._clock.monotonic() >= until:
+                break
+        if unsent.current_bytes and self.charge is not None:
+            self.charge(unsent.current_bytes)
+        unsent.current_bytes = 0
+        if size:
+            self._write(b"".join(frames))
 
     def _write(self, data: bytes) -> None:
         try:

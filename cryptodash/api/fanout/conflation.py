@@ -88,6 +88,8 @@ class ConflationQueue:
 
     def __init__(self, values: IValues, traffic: Traffic, limit: int, build: Build) -> None:
         self.bytes = 0
+        self.current_bytes = 0
+        """What ``pop`` has given of due statuses and present values, until somebody takes note of it."""
         self.overflow = False
         self._source = values
         self._limit = limit
@@ -166,7 +168,9 @@ class ConflationQueue:
             return frame
         if self._due_current:
             delivery = next(iter(self._due_current))
-            return b"".join(self._status_and_values(delivery, self._due_current.pop(delivery)))
+            frames = b"".join(self._status_and_values(delivery, self._due_current.pop(delivery)))
+            self.current_bytes += len(frames)
+            return frames
         key = next(iter(self._queue))
         item = self._queue.pop(key)
         if isinstance(item, _LatestValue):

@@ -15,6 +15,7 @@ from cryptodash.api.fanout.cohort import Cohort
 from cryptodash.api.fanout.conflation import ConflationQueue
 from cryptodash.api.fanout.deliveries import Deliveries, Delivery, DeliveryGroup
 from cryptodash.api.fanout.framer import Build, Framer
+from cryptodash.api.fanout.slices import Slices
 from cryptodash.api.fanout.slow_clients import SlowClients
 from cryptodash.api.fanout.traffic import Traffic
 from cryptodash.core.config import Config
@@ -40,6 +41,7 @@ class Fanout:
         self.clock = clock
         self.traffic = Traffic(tally)
         self.deliveries = Deliveries(values, reactor, self.traffic, self._schedule)
+        self.slices = Slices(reactor, clock)
         self.slow_clients = SlowClients(reactor, clock, config.client_stall_timeout_s, tally)
         self.cohorts: dict[tuple[Framer, frozenset[Delivery]], Cohort] = {}
         self._framers: dict[Build, Framer] = {}
@@ -54,7 +56,9 @@ class Fanout:
         """A new client that gets its messages as ``build`` frames them. ``blocked``: something is queued on its
         transport already, and ``drained`` will be called."""
         unsent = ConflationQueue(self._values, self.traffic, self._buffer_limit, build)
-        writer = ClientWriter(wire, self.framer(build), unsent, self.traffic, self.clock, self.slow_clients)
+        writer = ClientWriter(
+            wire, self.framer(build), unsent, self.traffic, self.clock, self.slices, self.slow_clients
+        )
         if blocked:
             writer.block(b"", -1)
         return writer
@@ -142,4 +146,5 @@ class Fanout:
         if self._flush_call is not None and self._flush_call.active():
             self._flush_call.cancel()
         self._flush_call = None
+        self.slices.stop()
         self.slow_clients.stop()

@@ -36,6 +36,9 @@ class Traffic:
         self.received = counter("cryptodash_ws_messages_received_total", "Messages received from clients.")
         self.received_bytes = counter("cryptodash_ws_received_bytes_total", "Payload bytes received from clients.")
         self.binary = counter("cryptodash_ws_binary_ignored_total", "Binary messages from clients, ignored.")
+        self.debts = counter(
+            "cryptodash_ws_debts_total", "Times a client was not read until the work it had asked for was paid."
+        )
         self.conflated = counter(
             "cryptodash_ws_conflated_total", "Messages replaced by a newer one before they were sent.", "kind"
         )

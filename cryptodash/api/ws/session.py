@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+import inspect
 from collections.abc import Callable, Iterable
 from typing import Final
 
+import msgspec
 from attrs import frozen
+from twisted.logger import Logger
 
 from cryptodash.api.fanout.client_writer import ClientWriter
 from cryptodash.api.fanout.deliveries import Delivery
 from cryptodash.api.fanout.fanout import Fanout
-from cryptodash.api.ws.limiter import TokenBucket
+from cryptodash.api.fanout.slices import Steps
+from cryptodash.api.ws.held_channels import HeldChannels
+from cryptodash.api.ws.limiter import TokenBucket, WorkBudget
+from cryptodash.api.ws.replies import Replies
 from cryptodash.api.ws.requests import WITH_CHANNELS, Request, max_rate, read, read_channels, read_id, read_op, resolve
 from cryptodash.api.ws.subscriptions import ClientSubscription, Rejection, RequestedChannel
 from cryptodash.core import codec
@@ -18,10 +25,17 @@ from cryptodash.core.config import Limits
 from cryptodash.core.errors import Refused
 from cryptodash.core.events import Cause, State, StreamStatus
 from cryptodash.core.time import rfc3339
-from cryptodash.core.topics import FREE_DEPTHS, Channel, Topic
+from cryptodash.core.topics import Topic
 from cryptodash.hub.interfaces import IDemand, IDirectory
 
+_log = Logger(namespace="cryptodash.api.ws.session")
+
 POLICY: Final = 1008
+FAULT: Final = 1011
+
+
+def _nothing() -> None:
+    """Nobody waits for a session to be idle."""
 
 
 @frozen
@@ -49,21 +63,29 @@ class Session:
         limits: Limits,
         identity: Identity,
         session_id: str,
+        work: WorkBudget,
     ) -> None:
-        self.subscriptions: dict[Topic, ClientSubscription] = {}
+        self._held = HeldChannels(directory, demand, fanout.traffic, limits)
+        self.subscriptions = self._held.subscriptions
         self._fanout = fanout
         self._directory = directory
-        self._demand = demand
         self._writer = writer
         self._limits = limits
         self._identity = identity
         self._id = session_id
         self._clock = fanout.clock
         self._traffic = fanout.traffic
-        self._budget = TokenBucket(limits.ops_per_second, limits.ops_burst, fanout.clock)
-        self._books = 0
+        self._requests = TokenBucket(limits.ops_per_second, limits.ops_burst, fanout.clock)
+        self._work_budget = work
+        self._replies = Replies(writer, fanout.traffic, work)
+        writer.charge = work.charge_sent
         self._closed = False
-        self._ops: dict[str, Callable[[Request], None]] = {
+        self.on_idle: Callable[[], None] = _nothing
+        """Called when a request has been served that was not at once."""
+        self._work: Steps | None = None
+        self._at_once = False
+        self._unknown: list[Topic] = []
+        self._ops: dict[str, Callable[[Request], Steps]] = {
             "subscribe": self._subscribe,
             "unsubscribe": self._unsubscribe,
             "list": self._list,
@@ -73,7 +95,7 @@ class Session:
 
     def opened(self) -> None:
         """Greet the client."""
-        self._inform(
+        self._replies.inform(
             f"Connected to crypto-dash API. Session: {self._id}",
             None,
             session=self._id,
@@ -83,14 +105,39 @@ class Session:
             ping_ms=self._identity.ping_ms,
         )
 
+    @property
+    def busy(self) -> bool:
+        """Whether a request is being served still: the next one has to wait for ``on_idle``."""
+        return self._work is not None
+
     def received(self, payload: bytes) -> None:
-        """Serve one text message. A client over its rate is closed with 1008;
-        every other fault is answered with an ``error``."""
+        """Serve one text message; ``busy`` tells whether that goes on in later turns. A client over its rate is closed
+        with 1008; every other fault is answered with an ``error``, and one of ours closes with 1011."""
         if self._closed:
             return
-        if not self._budget.take():
+        if not self._requests.take():
             self._writer.wire.close_with(POLICY, "too many requests")
             return
+        self._work = self._run(payload)
+        self._at_once = True
+        self._fanout.slices.run(self._work)
+        self._at_once = False
+
+    def _run(self, payload: bytes) -> Steps:
+        """One request from its first byte to its last answer."""
+        try:
+            yield from self._serve(payload)
+        except Exception:
+            _log.failure("a client's request failed")
+            self._writer.wire.close_with(FAULT, "internal error")
+        self._work = None
+        late, self._unknown = self._unknown, []
+        for topic in late:
+            self.unknown(topic)
+        if not self._at_once and not self._closed:
+            self.on_idle()
+
+    def _serve(self, payload: bytes) -> Steps:
         started = self._clock.monotonic()
         op, result = "unknown", "error"
         request_id: str | int | None = None
@@ -99,44 +146,53 @@ class Session:
             request_id = read_id(message)
             op = read_op(message)
             channels = read_channels(message, self._limits.max_channels) if op in WITH_CHANNELS else ()
-            self._ops[op](Request(request_id, channels))
+            self._work_budget.charge_channels(len(self.subscriptions) if op == "list" else len(channels))
+            yield from self._ops[op](Request(request_id, channels))
             result = "ok"
         except Refused as refused:
-            self._fault(refused, request_id)
+            self._replies.fault(refused, request_id)
         self._traffic.commands.add(op, result)
         self._traffic.command_seconds.at(op).observe(self._clock.monotonic() - started)
 
     def unknown(self, topic: Topic) -> None:
         """The catalogue came and lacks the symbol of a topic accepted on trust."""
+        if self.busy:  # what its answer is about must not change halfway
+            self._unknown.append(topic)
+            return
         if topic not in self.subscriptions:
             return
-        self._drop((topic,))
-        self._fault(
+        for subscription in self._take((topic,)):
+            self._held.release(subscription)
+        self._replies.fault(
             Refused("unknown_symbol", f"{topic.exchange} {topic.market} has no symbol {str(topic.symbol)!r}"), None
         )
         status = StreamStatus(topic, State.CLOSED, Cause.REJECTED, since=self._clock.wall_ms())
         payload = codec.status_payload(status, source=self._directory.source(topic.exchange), age_ms=None)
-        self._say("status", codec.message("status", payload))
+        self._replies.say("status", codec.message("status", payload))
 
     def closed(self) -> None:
         """The client has gone: give back everything."""
         if self._closed:
             return
         self._closed = True
+        work, self._work = self._work, None
+        if work is not None and inspect.getgeneratorstate(work) != inspect.GEN_RUNNING:
+            work.close()
         self._fanout.close(self._writer)
-        subscriptions = list(self.subscriptions.values())
-        self.subscriptions.clear()
-        for subscription in subscriptions:
-            self._release(subscription)
+        self._held.release_everything()
 
-    def _ping(self, request: Request) -> None:
-        self._inform("Pong", request.id, top="pong", timestamp=self._now())
+    def _ping(self, request: Request) -> Steps:
+        self._replies.inform("Pong", request.id, top="pong", timestamp=self._now())
+        yield from ()
 
-    def _list(self, request: Request) -> None:
-        channels = [subscription.json for subscription in self.subscriptions.values()]
-        self._inform(f"{len(channels)} channels", request.id, channels=channels)
+    def _list(self, request: Request) -> Steps:
+        channels = []
+        for subscription in list(self.subscriptions.values()):
+            channels.append(subscription.json)
+            yield
+        self._replies.inform(f"{len(channels)} channels", request.id, channels=channels)
 
-    def _resync(self, request: Request) -> None:
+    def _resync(self, request: Request) -> Steps:
         deliveries: dict[Delivery, None] = {}
         rejected: list[Rejection] = []
         for index, channel in enumerate(request.channels):
@@ -146,24 +202,28 @@ class Session:
                     raise Refused("not_subscribed", f"not subscribed to {topic}")
                 deliveries[self.subscriptions[topic].delivery] = None
             except Refused as refused:
-                rejected.append(Rejection(index, refused))
-        self._inform(f"Resynced {len(deliveries)} channels", request.id, rejected=[each.members for each in rejected])
+                rejected.append(Rejection.of(index, refused))
+            yield
+        self._replies.inform(
+            f"Resynced {len(deliveries)} channels", request.id, rejected=[each.members for each in rejected]
+        )
         self._reject(request, rejected)
-        self._writer.send_current(deliveries)
+        yield from self._writer.send_current(deliveries)
 
-    def _unsubscribe(self, request: Request) -> None:
+    def _unsubscribe(self, request: Request) -> Steps:
         topics: dict[Topic, None] = {}
         for channel in request.channels:
-            try:
+            with contextlib.suppress(Refused):  # what does not exist is not subscribed to
                 topics[resolve(self._directory, channel)] = None
-            except Refused:
-                continue  # what does not exist is not subscribed to
-        count = self._drop(topics)
-        self._inform(f"Unsubscribed from {count} channels", request.id)
+            yield
+        gone = self._take(topics)
+        self._replies.inform(f"Unsubscribed from {len(gone)} channels", request.id)
+        yield from self._held.release_all(gone)
 
-    def _subscribe(self, request: Request) -> None:
+    def _subscribe(self, request: Request) -> Steps:
         rejected: list[Rejection] = []
-        requested = self._requested(request, rejected)
+        requested: dict[Topic, RequestedChannel] = {}
+        yield from self._resolve_all(request, requested, rejected)
         total = len(self.subscriptions.keys() | requested.keys())
         if total > self._limits.max_channels:
             raise Refused(
@@ -171,78 +231,50 @@ class Session:
                 f"{total} channels on one connection: at most {self._limits.max_channels} are allowed; "
                 "nothing was subscribed",
             )
-        accepted = [
-            self._accept(topic, asked) for topic, asked in requested.items() if self._admit(topic, asked, rejected)
-        ]
-        self._update_deliveries()
+        accepted: list[ClientSubscription] = []
+        shown: list[msgspec.Raw] = []
+        replaced: list[ClientSubscription] = []
+        try:
+            for topic, asked in requested.items():
+                try:
+                    accepted.append(self._held.accept(topic, asked, replaced, surely=self._at_once))
+                    shown.append(accepted[-1].json)
+                except Refused as refused:
+                    rejected.append(Rejection.of(asked.index, refused))
+                yield
+            self._update_deliveries()
+        finally:
+            self._held.release_replaced(replaced)  # not before nothing is delivered of it any more
+        # No pause from here to the values: no update may come before the info, nor before its channel's status.
         exchanges = {subscription.delivery.topic.exchange for subscription in accepted}
         rejected.sort(key=lambda each: each.index)
-        self._inform(
+        self._replies.inform(
             f"Subscribed to {len(accepted)} channels across {len(exchanges)} exchanges",
             request.id,
-            accepted=[subscription.json for subscription in accepted],
+            accepted=shown,
             rejected=[each.members for each in rejected],
         )
         self._reject(request, rejected)
-        self._writer.send_current([subscription.delivery for subscription in accepted])
+        yield from self._writer.send_current([subscription.delivery for subscription in accepted])
 
-    def _requested(self, request: Request, rejected: list[Rejection]) -> dict[Topic, RequestedChannel]:
+    def _resolve_all(
+        self, request: Request, requested: dict[Topic, RequestedChannel], rejected: list[Rejection]
+    ) -> Steps:
         """The topics a request names; of duplicates the last counts."""
-        requested: dict[Topic, RequestedChannel] = {}
         for index, channel in enumerate(request.channels):
             try:
                 topic = resolve(self._directory, channel)
                 requested[topic] = RequestedChannel(index, channel, max_rate(channel, topic))
             except Refused as refused:
-                rejected.append(Rejection(index, refused))
-        return requested
+                rejected.append(Rejection.of(index, refused))
+            yield
 
-    def _admit(self, topic: Topic, asked: RequestedChannel, rejected: list[Rejection]) -> bool:
-        """Whether a topic fits the client's and the book's limits."""
-        if topic in self.subscriptions or topic.channel is not Channel.ORDER_BOOK:
-            return True
-        try:
-            if self._books >= self._limits.max_books_per_client:
-                raise Refused(
-                    "too_many_books", f"at most {self._limits.max_books_per_client} order books per connection"
-                )
-            if topic.depth not in FREE_DEPTHS:
-                resolve(self._directory, asked.channel)  # once more: depths of this very request count as well
-        except Refused as refused:
-            rejected.append(Rejection(asked.index, refused))
-            return False
-        return True
-
-    def _accept(self, topic: Topic, asked: RequestedChannel) -> ClientSubscription:
-        interval = self._demand.view_interval(topic, asked.max_rate)
-        rate = 0.0 if topic.channel is Channel.ORDER_BOOK or asked.max_rate is None else asked.max_rate
-        known = self.subscriptions.get(topic)
-        if known is None:
-            self._count(topic, 1)
-        if known is None or known.delivery.interval != interval:
-            self._demand.hold(topic, interval)
-        if known is not None and known.delivery.interval != interval:
-            self._demand.release(topic, known.delivery.interval)
-        subscription = self.subscriptions[topic] = ClientSubscription(Delivery(topic, interval, rate), asked.max_rate)
-        return subscription
-
-    def _drop(self, topics: Iterable[Topic]) -> int:
+    def _take(self, topics: Iterable[Topic]) -> list[ClientSubscription]:
+        """End these, as far as there are any: nothing is delivered of them any more. They are held still."""
         gone = [found for topic in topics if (found := self.subscriptions.pop(topic, None)) is not None]
         if gone:
             self._update_deliveries()
-        for subscription in gone:
-            self._release(subscription)
-        return len(gone)
-
-    def _release(self, subscription: ClientSubscription) -> None:
-        topic, interval, _ = subscription.delivery
-        self._count(topic, -1)
-        self._demand.release(topic, interval)
-
-    def _count(self, topic: Topic, change: int) -> None:
-        self._traffic.subscriptions[topic.channel] += change
-        if topic.channel is Channel.ORDER_BOOK:
-            self._books += change
+        return gone
 
     def _update_deliveries(self) -> None:
         self._fanout.subscribe(
@@ -251,28 +283,9 @@ class Session:
 
     def _reject(self, request: Request, rejected: list[Rejection]) -> None:
         if rejected:
-            first = rejected[0].why
+            first = rejected[0]
             message = f"{len(rejected)} of {len(request.channels)} channels rejected: {first.message}"
-            self._fault(Refused(first.code, message), request.id)
-
-    def _inform(self, message: str, request_id: str | int | None, *, top: str = "", **members: object) -> None:
-        payload: dict[str, object] = {"message": message, **members}
-        if request_id is not None:
-            payload["id"] = request_id
-        answer: dict[str, object] = {"type": "info", "payload": payload}
-        if top:
-            answer["message"] = top
-        self._say("info", codec.encode(answer))
-
-    def _fault(self, refused: Refused, request_id: str | int | None) -> None:
-        payload: dict[str, object] = {"message": refused.message, "code": refused.code}
-        if request_id is not None:
-            payload["id"] = request_id
-        self._say("error", codec.encode({"type": "error", "payload": payload, "message": refused.message}))
-
-    def _say(self, kind: str, body: bytes) -> None:
-        self._traffic.sent.add(kind)
-        self._writer.send_answer(body)
+            self._replies.fault(Refused(first.code, message), request.id)
 
     def _now(self) -> str:
         return rfc3339(self._clock.wall_ms())

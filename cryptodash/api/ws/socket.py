@@ -6,16 +6,18 @@ from http import HTTPStatus
 from typing import Final
 
 from autobahn.websocket.types import ConnectionDeny, ConnectionRequest
+from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
 from cryptodash.api.answer_parts import JSON, SECURITY_HEADERS, SERVER, error_body
 from cryptodash.api.fanout.client_writer import ClientWriter
+from cryptodash.api.fanout.slices import SLICE_S
 from cryptodash.api.private_names import Headers, ServerProtocol, is_plain
 from cryptodash.api.ws.admission import origin_allowed
 from cryptodash.api.ws.clients import Clients
 from cryptodash.api.ws.deflate import deflated_frame
 from cryptodash.api.ws.frames import text_frame
-from cryptodash.api.ws.limiter import TokenBucket
+from cryptodash.api.ws.limiter import TokenBucket, WorkBudget
 from cryptodash.api.ws.session import Session
 from cryptodash.api.ws.upgrade import Upgrade
 from cryptodash.api.ws.wire import BufferedWire, PlainWire, Wire, shrink_send_buffer
@@ -23,6 +25,9 @@ from cryptodash.api.ws.wire import BufferedWire, PlainWire, Wire, shrink_send_bu
 _log = Logger(namespace="cryptodash.api.ws.socket")
 
 MAX_REASON: Final = 123
+POLICY: Final = 1008
+_CONTINUATION: Final = 0
+_FIRST_CONTROL: Final = 8
 _REFUSALS: Final = {403: "origin_not_allowed", 503: "restarting"}
 """Error codes of our own refusals; everything else is Autobahn's, about the handshake itself."""
 
@@ -44,7 +49,14 @@ class QuietLog:
 
 class ClientProtocol(ServerProtocol):
     """One client. Autobahn calls ``onConnect``, ``onOpen``, ``onMessage``, ``onClose``;
-    ``onClose`` comes also when the others never did."""
+    ``onClose`` comes also when the others never did.
+
+    It is not read while its last request is being served, nor while it owes work (``WorkBudget``); small frames are
+    read for as long as a slice is, the others in the next turn. What costs what:
+    a request and a ping one of ``OPS_PER_SECOND`` each, over which the client is closed with 1008. Work: a binary
+    message, a pong that we did not ask for, a fragment, and any frame behind a close frame one token; bytes and
+    channels as ``limiter`` says.
+    """
 
     log = QuietLog()
     clients: Clients
@@ -53,6 +65,10 @@ class ClientProtocol(ServerProtocol):
     _address = ""
     _entered = False
     _opened_at: float | None = None
+    _fragments = 0
+    _reading_since = 0.0
+    _answered_ping = False
+    _read_on_call: IDelayedCall | None = None
 
     def grant(self, request: Upgrade) -> None:
         """Open for a request of which everything was checked already: ``processHandshake`` without reading it again."""
@@ -93,11 +109,13 @@ class ClientProtocol(ServerProtocol):
 
     def onOpen(self) -> None:
         clients = self.clients
+        limits = clients.config.limits
         self._opened_at = clients.clock.monotonic()
-        if len(clients.sessions) >= clients.config.limits.max_connections:
+        self._work = WorkBudget(limits.ops_per_second, limits.ops_burst, clients.clock)
+        if len(clients.sessions) >= limits.max_connections:
             self._refuse("limit", 1013, "server is full")
         elif not clients.cap.enter(self._address):
-            self._refuse("ip_limit", 1008, "too many connections from this address")
+            self._refuse("ip_limit", POLICY, "too many connections from this address")
         else:
             self._entered = True
             self._start()
@@ -128,33 +146,73 @@ class ClientProtocol(ServerProtocol):
             limits,
             clients.identity,
             clients.session_id(),
+            self._work,
         )
+        self.session.on_idle = self._read_on_soon
         clients.sessions[self] = None
         self.session.opened()
+
+    def is_held(self) -> bool:
+        session = self.session
+        if session is not None and session.busy:
+            return True  # it says when it is idle
+        if self.clients.clock.monotonic() - self._reading_since >= SLICE_S:
+            self._read_on_soon()
+            return True
+        debt = self._work.seconds_in_debt()
+        if debt:
+            if self._read_on_call is None:
+                self.clients.traffic.debts.add()
+            self._read_on_soon(debt)
+        return debt > 0
+
+    def reading_begins(self) -> None:
+        self._reading_since = self.clients.clock.monotonic()
+
+    def _read_on_soon(self, seconds: float = 0.0) -> None:
+        if self._read_on_call is None:
+            self._read_on_call = self.clients.reactor.callLater(seconds, self._read_on_now)
+
+    def _read_on_now(self) -> None:
+        self._read_on_call = None
+        self.read_on()
+
+    def frame_begins(self, opcode: int, final: bool, size: int) -> None:
+        self._work.charge_received(min(size, self.clients.config.limits.max_message_bytes))
+        if self.state != self.STATE_OPEN:
+            self._work.charge(1)
+        if opcode < _FIRST_CONTROL and (opcode == _CONTINUATION or not final):
+            self._work.charge(1)
+            self._fragments = self._fragments + 1 if opcode == _CONTINUATION else 1
+            if self._fragments > self.clients.config.limits.max_fragments:
+                self.close_with(POLICY, "too many fragments")
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
         traffic = self.clients.traffic
         traffic.received.values[()] += 1
         traffic.received_bytes.values[()] += len(payload)
+        if self.deflates:  # so far only what it was before it was unpacked
+            self._work.charge_received(len(payload))
         if isBinary:
             traffic.binary.add()
-            return
-        if self.session is None:
-            return
-        try:
+            self._work.charge(1)
+        elif self.session is not None:
             self.session.received(payload)
-        except Exception:
-            _log.failure("a client's request failed")
-            self.close_with(1011, "internal error")
 
     def onPing(self, payload: bytes) -> None:
         if self.writer is None or self._pings.take():
             self.sendPong(payload)
         else:
-            self.close_with(1008, "too many pings")
+            self.close_with(POLICY, "too many pings")
+
+    def onPong(self, payload: bytes) -> None:
+        if not self._answered_ping:
+            self._work.charge(1)
+        self._answered_ping = False
 
     def onAutoPong(self, ping_sent: int, ping_seq: int, pong_received: int, pong_rtt: float, payload: bytes) -> None:
         self.clients.traffic.ping_rtt.observe(pong_rtt / 1000)
+        self._answered_ping = True
 
     def close_with(self, code: int, reason: str) -> None:
         self.send_close(code, reason.encode()[:MAX_REASON])
@@ -174,6 +232,9 @@ class ClientProtocol(ServerProtocol):
         self._end_session()
         clients = self.clients
         self.cancel_close_timeout()
+        if self._read_on_call is not None:
+            self._read_on_call.cancel()
+            self._read_on_call = None
         if self._entered:
             self._entered = False
             clients.cap.leave(self._address)

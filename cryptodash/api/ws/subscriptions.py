@@ -36,11 +36,20 @@ class RequestedChannel:
 
 @frozen
 class Rejection:
-    """One entry of a request's ``channels`` that was not accepted; ``index`` is its place there."""
+    """One entry of a request's ``channels`` that was not accepted; ``index`` is its place there.
+
+    The words alone: an exception keeps the frames that it went through, in a cycle with the list it is put into, and a
+    thousand of those are left to the garbage collector.
+    """
 
     index: int
-    why: Refused
+    code: str
+    message: str
+
+    @classmethod
+    def of(cls, index: int, why: Refused) -> Rejection:
+        return cls(index, why.code, why.message)
 
     @property
     def members(self) -> dict[str, object]:
-        return {"index": self.index, "code": self.why.code, "message": self.why.message}
+        return {"index": self.index, "code": self.code, "message": self.message}

@@ -230,6 +230,7 @@ def _session_messages() -> Iterator[tuple[str, bytes]]:
     from cryptodash.api.fanout.traffic import Traffic
     from cryptodash.api.ws import session as rules
     from cryptodash.api.ws.frames import text_frame
+    from cryptodash.api.ws.limiter import WorkBudget
     from cryptodash.core.config import Limits
     from cryptodash.core.tally import Tally
     from cryptodash.core.time import ManualClock
@@ -241,8 +242,9 @@ def _session_messages() -> Iterator[tuple[str, bytes]]:
         traffic=Traffic(Tally()),
         subscribe=lambda writer, deliveries: None,
         close=lambda writer: None,
+        slices=SimpleNamespace(run=list),
     )
-    writer = SimpleNamespace(send_answer=frames.append, send_current=lambda deliveries: None)
+    writer = SimpleNamespace(send_answer=frames.append, send_current=lambda deliveries: iter(()))
     client = rules.Session(
         hub,
         hub,
@@ -251,6 +253,7 @@ def _session_messages() -> Iterator[tuple[str, bytes]]:
         Limits(),
         rules.Identity("1.2.3", "live", 20_000),
         "123e4567-e89b-42d3-a456-426614174000",
+        WorkBudget(50, 200, ManualClock()),
     )
     client.opened()
     good = '{"channel_type":"order_book","exchange":"binance","symbol":"BTC-USDT","depth":5,"max_rate":2}'

@@ -407,7 +407,7 @@ def test_another_max_rate_of_a_book_is_held_at_its_own_interval(world):
     book = {"channel_type": "order_book", "exchange": "binance", "symbol": "BTC-USDT", "depth": 5}
     topic = world.topic(channel=Channel.ORDER_BOOK, depth=5)
     held = []
-    client.session._demand = SimpleNamespace(
+    client.session._held._demand = SimpleNamespace(
         view_interval=world.hub.view_interval,
         hold=lambda *what: (held.append(("+", *what)), world.hub.hold(*what)),
         release=lambda *what: (held.append(("-", *what)), world.hub.release(*what)),

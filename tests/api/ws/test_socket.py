@@ -220,6 +220,8 @@ def test_binary_messages_are_ignored_and_counted(service):
     peer = service.peer()
     for _ in range(500):
         assert peer.send(frame(BINARY, b"\x00\xff")) == []
+        service.world.time.advance(0.01)
+    service.world.time.advance(5)
     assert service.count("cryptodash_ws_binary_ignored_total") == 500
     ((_, pong),) = peer.send(ask("ping"))
     assert json.loads(pong)["message"] == "pong"

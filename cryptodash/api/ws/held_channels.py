@@ -1,0 +1,90 @@
+"""The channels of one client: what it may have, and what is held for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from cryptodash.api.fanout.deliveries import Delivery
+from cryptodash.api.fanout.slices import Steps
+from cryptodash.api.fanout.traffic import Traffic
+from cryptodash.api.ws.requests import resolve
+from cryptodash.api.ws.subscriptions import ClientSubscription, RequestedChannel
+from cryptodash.core.config import Limits
+from cryptodash.core.errors import Refused
+from cryptodash.core.topics import FREE_DEPTHS, Channel, Topic
+from cryptodash.hub.interfaces import IDemand, IDirectory
+
+
+class HeldChannels:
+    """Every subscription holds its topic until it is released; whoever takes one out of ``subscriptions`` has to
+    release it."""
+
+    def __init__(self, directory: IDirectory, demand: IDemand, traffic: Traffic, limits: Limits) -> None:
+        self.subscriptions: dict[Topic, ClientSubscription] = {}
+        self._directory = directory
+        self._demand = demand
+        self._traffic = traffic
+        self._limits = limits
+        self._books = 0
+
+    def accept(
+        self, topic: Topic, asked: RequestedChannel, replaced: list[ClientSubscription], *, surely: bool
+    ) -> ClientSubscription:
+        """Hold a topic; what was held at another interval until now is ``replaced``. Raises ``Refused`` if there is no
+        room. ``surely``: nothing can have changed since the topic was resolved."""
+        known = self.subscriptions.get(topic)
+        if known is None:
+            self._check(topic, asked, surely)
+        interval = self._demand.view_interval(topic, asked.max_rate)
+        rate = 0.0 if topic.channel is Channel.ORDER_BOOK or asked.max_rate is None else asked.max_rate
+        if known is None or known.delivery.interval != interval:
+            self._demand.hold(topic, interval)
+        if known is None:
+            self._count(topic, 1)
+        elif known.delivery.interval != interval:
+            replaced.append(known)
+        subscription = self.subscriptions[topic] = ClientSubscription(Delivery(topic, interval, rate), asked.max_rate)
+        return subscription
+
+    def _check(self, topic: Topic, asked: RequestedChannel, surely: bool) -> None:
+        """The client's and the book's limits."""
+        is_book = topic.channel is Channel.ORDER_BOOK
+        if is_book and self._books >= self._limits.max_books_per_client:
+            raise Refused("too_many_books", f"at most {self._limits.max_books_per_client} order books per connection")
+        if not surely or (is_book and topic.depth not in FREE_DEPTHS):
+            # Once more: a catalogue may have come; depths of this very request count as well.
+            resolve(self._directory, asked.channel)
+
+    def release_replaced(self, replaced: Iterable[ClientSubscription]) -> None:
+        """Release what has another subscription in its place."""
+        for subscription in replaced:
+            self._demand.release(subscription.delivery.topic, subscription.delivery.interval)
+
+    def release(self, subscription: ClientSubscription) -> None:
+        """Release what has been taken out."""
+        topic, interval, _ = subscription.delivery
+        self._count(topic, -1)
+        self._demand.release(topic, interval)
+
+    def release_all(self, gone: Iterable[ClientSubscription]) -> Steps:
+        """Release these step by step; all that are left if nobody takes the next step."""
+        rest = iter(gone)
+        try:
+            for subscription in rest:
+                self.release(subscription)
+                yield
+        finally:
+            for subscription in rest:
+                self.release(subscription)
+
+    def release_everything(self) -> None:
+        """The client has gone."""
+        subscriptions = list(self.subscriptions.values())
+        self.subscriptions.clear()
+        for subscription in subscriptions:
+            self.release(subscription)
+
+    def _count(self, topic: Topic, change: int) -> None:
+        self._traffic.subscriptions[topic.channel] += change
+        if topic.channel is Channel.ORDER_BOOK:
+            self._books += change

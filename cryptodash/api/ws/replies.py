@@ -1,0 +1,45 @@
+"""How a client is answered: ``info`` and ``error``, and the ``status`` that ends a topic."""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+from cryptodash.api.fanout.client_writer import ClientWriter
+from cryptodash.api.fanout.traffic import Traffic
+from cryptodash.api.ws.limiter import WorkBudget
+from cryptodash.core import codec
+from cryptodash.core.errors import Refused
+
+RequestId = str | int | None
+
+
+@frozen
+class Replies:
+    """Answers to one client's requests, in order, each charged to the client."""
+
+    writer: ClientWriter
+    traffic: Traffic
+    budget: WorkBudget
+
+    def inform(self, message: str, request_id: RequestId, *, top: str = "", **members: object) -> None:
+        """An ``info``; ``top`` is a message beside the payload."""
+        payload: dict[str, object] = {"message": message, **members}
+        if request_id is not None:
+            payload["id"] = request_id
+        answer: dict[str, object] = {"type": "info", "payload": payload}
+        if top:
+            answer["message"] = top
+        self.say("info", codec.encode(answer))
+
+    def fault(self, refused: Refused, request_id: RequestId) -> None:
+        """An ``error``."""
+        payload: dict[str, object] = {"message": refused.message, "code": refused.code}
+        if request_id is not None:
+            payload["id"] = request_id
+        self.say("error", codec.encode({"type": "error", "payload": payload, "message": refused.message}))
+
+    def say(self, kind: str, body: bytes) -> None:
+        """Any message, ready made."""
+        self.traffic.sent.add(kind)
+        self.budget.charge_sent(len(body))
+        self.writer.send_answer(body)
