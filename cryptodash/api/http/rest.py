@@ -14,7 +14,7 @@ from twisted.python.failure import Failure
 from twisted.web.http import Request
 from werkzeug.exceptions import HTTPException
 
-from cryptodash.api.addresses import Addresses
+from cryptodash.api.addresses import Addresses, address_group
 from cryptodash.api.answer_parts import error_body
 from cryptodash.api.http import payloads
 from cryptodash.api.http.answers import Answer, error_answer, json_answer, send, stored_answer
@@ -204,7 +204,7 @@ class Rest:
         query = Query(request)
         limit, end = query.limit(DEFAULT_CANDLES), query.end()
         topic = self._resolve(query, Channel.CANDLE, interval=query.get("interval") or DEFAULT_INTERVAL)
-        bars, cached = await self._values.candles(topic, limit, end)
+        bars, cached = await self._values.candles(topic, limit, end, self._client(request))
         source = self._directory.source(topic.exchange)
         await send(request, json_answer(payloads.candles_payload(topic, limit, bars, cached, source)))
 
@@ -212,7 +212,7 @@ class Rest:
         """The topic asked for, held for the linger, once it has a value. Raises ``Refused``:
         ``not_yet_known`` after ``FIRST_VALUE_S``."""
         topic = self._resolve(query, channel, depth)
-        self._holds.hold(topic, self._address(request))
+        self._holds.hold(topic, self._client(request))
         if not await self._values.first_value(topic, self._demand.view_interval(topic, None), FIRST_VALUE_S):
             self._resolve(query, channel, depth)  # the catalogue may have come meanwhile, and know better
             raise not_yet_known(topic)
@@ -229,9 +229,11 @@ class Rest:
         source = self._directory.source(topic.exchange)
         return payloads.with_status(payload, self._values.stream_status(topic), self._values.age_ms(topic), source)
 
-    def _address(self, request: Request) -> str:
+    def _client(self, request: Request) -> str:
+        """Whom the request is counted for."""
         peer = getattr(request.getClientAddress(), "host", "")
-        return self._addresses.client(peer or "", ",".join(request.requestHeaders.getRawHeaders("x-forwarded-for", [])))
+        forwarded = ",".join(request.requestHeaders.getRawHeaders("x-forwarded-for", []))
+        return address_group(self._addresses.client(peer or "", forwarded))
 
     def _exchange(self, name: str) -> str:
         """The id of the venue a client names. Raises ``Refused`` (404)."""

@@ -95,15 +95,15 @@ class RestClient:
             self._timer.cancel()
             self._timer = None
 
-    async def fetch(self, request: RestRequest) -> bytes:
-        """The body of the answer.
+    async def fetch(self, request: RestRequest, *, for_client: bool = False) -> bytes:
+        """The body of the answer. ``for_client``: a client has asked for it, so the budget's reserve is not for it.
 
         Raises ``UpstreamError`` with a cause of the contract: ``banned`` and ``blocked`` as the venue says,
         ``capacity`` where the budget had no room within 10 s, ``disconnected`` where the network or the answer failed.
         Cancelling drops the request and its connection.
         """
         budget = self._budget_of(request)
-        ticket = await self._started(budget, request)
+        ticket = await self._started(budget, request, for_client)
         try:
             answer = Deferred.fromCoroutine(self._exchange(budget, request))
             return await answer.addTimeout(DEADLINE, self._reactor)
@@ -121,10 +121,10 @@ class RestClient:
             raise UpstreamError("", f"{self._venue.id} has no REST budget {request.pool!r}")
         return budget
 
-    async def _started(self, budget: RateLimit, request: RestRequest) -> Ticket:
+    async def _started(self, budget: RateLimit, request: RestRequest, for_client: bool) -> Ticket:
         """Wait in the budget's queue."""
         try:
-            ticket = budget.enqueue(request.weight, request.purpose)
+            ticket = budget.enqueue(request.weight, request.purpose, for_client=for_client)
         except UpstreamError:
             self._limited.add(self._venue.id, "local_bucket")
             raise
