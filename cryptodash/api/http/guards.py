@@ -7,6 +7,7 @@ does not read (all tried). Here:
 else 408;
 * a body is at most ``max_body_bytes``, declared or counted (413); a request line at most ``MAX_URL`` (414); headers 16
 KiB and 100 lines (431);
+* a request line or header that is not UTF-8, and a folded header, is 400;
 * a peer that takes nothing of its answer for ``STALL_S`` seconds is cut;
 * an idle kept-alive connection ends after the setting ``keep_alive_s``.
 """
@@ -42,6 +43,17 @@ class Guard:
     request_deadline_s: float
     max_body_bytes: int
     rejected: Counter
+
+
+def _is_text(line: bytes) -> bool:
+    """Whether whoever asks for a header or the address as text gets it."""
+    if line.isascii():
+        return True
+    try:
+        line.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 class GuardedChannel(Channel):
@@ -95,8 +107,13 @@ class GuardedChannel(Channel):
         self._header_bytes += len(line)
         if self._header_bytes > MAX_HEADER_BYTES:
             self._refuse_headers()
-            return
-        super().lineReceived(line)
+        elif line[:1] in (b" ", b"\t"):
+            # A folded line (RFC 9112, section 5.2: refused with 400), which others read as a header of its own.
+            self.refuse(400, "bad_request", "a header is folded over several lines", "malformed")
+        elif not _is_text(line):
+            self.refuse(400, "bad_request", "the request line and the headers must be UTF-8", "malformed")
+        else:
+            super().lineReceived(line)
 
     def lineLengthExceeded(self, line: bytes) -> None:
         if self._in_headers:
