@@ -28,6 +28,7 @@ from cryptodash import log
 from cryptodash.clocks import use_monotonic_time
 from cryptodash.core.config import SETTINGS, Config
 from cryptodash.core.errors import ConfigError, CryptodashError
+from cryptodash.core.settings import origin_of
 from cryptodash.core.time import SystemClock
 from cryptodash.daemon_threads import use_daemon_threads
 from cryptodash.exchanges.venues import registry
@@ -290,7 +291,9 @@ def _print_config(config: Config) -> NoReturn:
             refuse(str(error))
     secrets = {setting.attribute for setting in SETTINGS if setting.is_secret}
     settings = asdict(config, recurse=False)
-    for name, value in sorted((settings | asdict(settings.pop("limits"))).items()):
+    settings |= asdict(settings.pop("limits"))
+    settings |= {name: origin_of(text) for name, text in settings.pop("endpoints").items()}
+    for name, value in sorted(settings.items()):
         hidden = name in secrets and value
         shown = "(set)" if hidden else ", ".join(map(str, value)) if isinstance(value, tuple) else value
         print(f"{name} = {shown}")  # noqa: T201 (the command's answer)

@@ -21,6 +21,7 @@ from cryptodash.core.errors import UpstreamError
 from cryptodash.core.events import Candle, StreamStatus, cause_of
 from cryptodash.core.instruments import Catalogue, Instrument, MarketType
 from cryptodash.core.interfaces import ExchangeReport, IInlet, IUpstream, RequestCost, StreamReport
+from cryptodash.core.settings import origin_of
 from cryptodash.core.tally import Tally
 from cryptodash.core.time import Clock
 from cryptodash.core.topics import Topic
@@ -220,8 +221,8 @@ class VenueService(Service):
             cause=cause,
             reason=reason,
             source=self.source,
-            ws_url=first.ws,
-            rest_url=first.rest,
+            ws_url=origin_of(first.ws),
+            rest_url=origin_of(first.rest),
             rate_limits=rate_limits(self._venue),
             connections=health.connections,
             streams=health.streams,

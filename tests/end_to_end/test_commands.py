@@ -111,6 +111,7 @@ def test_a_taken_port_ends_the_process_with_one_line_and_no_pid_file(how: str, t
         (("check-config", "--bind-addr", "tcp:http"), {}, "BIND_ADDR"),
         (("check-config",), {"TLS_CERT": "missing.pem", "TLS_KEY": "missing.pem"}, "TLS_CERT"),
         (("run", "--env-file", "missing.env"), {}, "'missing.env' is not a file"),
+        (("check-config",), {"BINANCE_WS_URL": "wss://me:hunter2@h"}, "BINANCE_WS_URL (environment): 'wss://h' is not"),
         (("--demo",), {"BINANCE_WS_URL": "ws://127.0.0.1:1"}, "BINANCE_WS_URL"),
         (("check-config", "--symbols", "okx:spot:BTC-USDT"), {}, "not enabled"),
         (("run", "--bind-addr", "ssl:443:privateKey=/nowhere.pem"), {}, "BIND_ADDR"),
@@ -145,11 +146,14 @@ def test_check_config_shows_what_counts_and_hides_secrets(tmp_path: Path) -> Non
         "binance",
         cwd=tmp_path,
         HTTPS_PROXY="http://me:hunter2@127.0.0.1:9",
+        REDIS_URL="redis://:hunter2@127.0.0.1:6379",
+        BINANCE_REST_URL="https://proxy.example:8443/hunter2/binance",
     )
     assert done.returncode == 0, done
     assert "book_depth_default = 20\n" in done.stdout
     assert "exchanges = binance\n" in done.stdout
     assert "max_channels = 1000\n" in done.stdout
+    assert "binance_rest_url = https://proxy.example:8443\n" in done.stdout
     assert "the settings are good" in done.stdout
     assert "hunter2" not in done.stdout
     assert not (tmp_path / "twistd.pid").exists()

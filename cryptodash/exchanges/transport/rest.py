@@ -16,6 +16,7 @@ from twisted.web.iweb import IAgent
 from cryptodash._version import __version__
 from cryptodash.core.errors import UpstreamError
 from cryptodash.core.instruments import MarketType
+from cryptodash.core.settings import origin_of
 from cryptodash.core.tally import Tally
 from cryptodash.core.time import Clock
 from cryptodash.exchanges.adapter.decode import firewall_refusal
@@ -253,7 +254,8 @@ class RestClient:
         return message
 
     def _host(self, request: RestRequest) -> str:
-        return self._hosts[request.market].rest
+        """Whom we ask, for a person: the path of a proxy may hold a key."""
+        return origin_of(self._hosts[request.market].rest)
 
 
 def _lowered(headers: Any) -> dict[str, str]:
