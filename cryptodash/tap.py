@@ -72,9 +72,12 @@ def make_application(env_file: str | None = None) -> Any:
     options = Options()
     options.parseOptions(["run", *(["--env-file", env_file] if env_file else [])])
     config = config_of(options)
+    twistd = _twistd(options)
     application = Application("cryptodash")
-    application.setComponent(ILogObserver, log.make_observer(config.log_level, sys.stdout))
-    _run(config, _twistd(options)).setServiceParent(application)
+    if not twistd.get("syslog"):
+        observer = log.observer_of(config.log_level, twistd.get("logfile"), bool(twistd.get("nodaemon")))
+        application.setComponent(ILogObserver, observer)
+    _run(config, twistd).setServiceParent(application)
     return application
 
 

@@ -224,6 +224,15 @@ def test_the_tac_file_serves(tmp_path: Path, processes: list[Process]) -> None:
     assert server.ended(5) == 0
 
 
+def test_the_tac_file_logs_where_twistd_was_told_to(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        tac = str(ROOT / "examples" / "cryptodash.tac")
+        done = run("--logfile=t.log", "-ny", tac, cwd=tmp_path, BIND_ADDR=address)
+    assert done.returncode == 1, done
+    assert f"cannot listen on {address}" in (tmp_path / "t.log").read_text()
+
+
 def test_a_person_can_break_the_demo_and_watch(tmp_path: Path, processes: list[Process]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as spare:
         control = str(spare.getsockname()[1])
