@@ -186,6 +186,43 @@ def test_sigterm_tells_every_client_when_to_come_back(tmp_path: Path, processes:
         assert monotonic() - began < 5
 
 
+@pytest.mark.parametrize(
+    ("request_line", "status"),
+    [("GET /api/ticker?exchange=binance&symbol=BTC-USDT", 409), ("POST /api/symbols/refresh", 503)],
+)
+def test_a_request_under_way_at_sigterm_is_answered(
+    request_line: str, status: int, tmp_path: Path, processes: list[Process]
+) -> None:
+    """The venue is a port where nothing answers: a first value comes too late, a catalogue later than the end."""
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        where = f"127.0.0.1:{deaf.getsockname()[1]}"
+        server = Process(
+            "-n",
+            "--pidfile=",
+            "cryptodash",
+            "--bind-addr=127.0.0.1:0",
+            "--exchanges=binance",
+            cwd=tmp_path,
+            BINANCE_WS_URL=f"ws://{where}",
+            BINANCE_REST_URL=f"http://{where}",
+        )
+        processes.append(server)
+        with socket.create_connection(("127.0.0.1", server.port()), timeout=10) as client:
+            client.sendall(f"{request_line} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n".encode())
+            with socket.create_connection(("127.0.0.1", server.port()), timeout=10) as second:
+                second.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+                assert second.recv(100).startswith(b"HTTP/1.1 200"), "so the first one has come in"
+            began = monotonic()
+            server.signal(signal.SIGTERM)
+            answer = b""
+            while chunk := client.recv(65536):
+                answer += chunk
+            assert server.ended(5) == 0
+            assert monotonic() - began < 5
+    assert answer.startswith(f"HTTP/1.1 {status} ".encode()), answer
+    assert b"Connection: close" in answer
+
+
 def test_while_it_drains_a_new_connection_reads_503(tmp_path: Path, processes: list[Process]) -> None:
     server = Process("-n", "--pidfile=", "cryptodash", "--bind-addr", "127.0.0.1:0", cwd=tmp_path)
     processes.append(server)

@@ -32,7 +32,7 @@ def refused_answer(error: Refused) -> Answer:
     headers: dict[str, str] = {}
     if isinstance(error, TryLater):
         headers["Retry_After"] = str(error.retry_after)
-    elif error.code == "not_yet_known":
+    elif error.code in ("not_yet_known", "shutting_down"):
         headers["Retry_After"] = "1"
     elif error.code == "unauthorized":
         headers["WWW_Authenticate"] = "Bearer"

@@ -76,6 +76,7 @@ class GuardedChannel(Channel):
         self._begun = False
 
     def connectionMade(self) -> None:
+        self.site.connections.opened(self)
         super().connectionMade()
         self._start_deadline()
 
@@ -171,6 +172,9 @@ class GuardedChannel(Channel):
         for name, text in SECURITY_HEADERS.items():
             if not headers.hasHeader(name):
                 headers.setRawHeaders(name, [text])
+        if self.site.connections.draining:
+            headers.setRawHeaders("Connection", ["close"])
+            self.persistent = 0
         super().writeHeaders(version, code, reason, headers)
 
     def timeoutConnection(self) -> None:
@@ -190,6 +194,7 @@ class GuardedChannel(Channel):
 
     def handed_over(self) -> None:
         """The connection is about to belong to another protocol: no timer of ours may touch it again."""
+        self.site.connections.gone(self)
         self._cancel_deadline()
         self._cancel_stall_timer()
         self.setTimeout(None)
@@ -204,6 +209,17 @@ class GuardedChannel(Channel):
         self._cancel_deadline()
         self._cancel_stall_timer()
         super().connectionLost(reason)
+        self.site.connections.gone(self)
+
+    def wind_up(self) -> None:
+        """Close once what was written has left; a request that has come in part is answered 503."""
+        if self._in_headers and not self.is_answering:
+            self.refuse(503, "shutting_down", "the server is shutting down", "shutting_down")
+        self.loseConnection()
+
+    def abort(self) -> None:
+        """Close now."""
+        self.transport.abortConnection()
 
     def _start_deadline(self) -> None:
         if self._deadline is None:
