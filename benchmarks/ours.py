@@ -24,7 +24,7 @@ from benchmarks.peers.work import Work, announce, control_socket, cpu_seconds, d
 from cryptodash.core.config import Config, Limits
 from cryptodash.core.events import Candle, Level, Side, Trade
 from cryptodash.core.instruments import Catalogue, Instrument, MarketType, Symbol
-from cryptodash.core.interfaces import ExchangeReport, IUpstream, StreamReport
+from cryptodash.core.interfaces import ExchangeReport, IUpstream, RequestCost, StreamReport
 from cryptodash.core.numbers import Number
 from cryptodash.core.time import SystemClock
 from cryptodash.core.topics import Channel, Topic
@@ -89,6 +89,9 @@ class Listed:
         return ExchangeReport(
             self.exchange, "Listed", "online", False, None, "", self.source, "", "", {}, 1, 1, 1, None
         )
+
+    def candles_cost(self, topic: Topic, limit: int, end_ms: int | None) -> RequestCost:
+        return RequestCost("", 1, 1000, 60.0)
 
     async def candles(self, topic: Topic, limit: int, end_ms: int | None) -> Sequence[Candle]:
         return ()

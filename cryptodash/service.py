@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from random import Random
 from typing import Any, NoReturn
 
@@ -16,12 +16,11 @@ from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import IListeningPort, IStreamServerEndpoint
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from twisted.web.server import Site
 
 from cryptodash import __version__
 from cryptodash.api.http.metrics import ReactorLag
 from cryptodash.api.http.rest import Rest
-from cryptodash.api.http.site import make_site
+from cryptodash.api.http.site import GuardedSite, make_site
 from cryptodash.api.ws.clients import Clients
 from cryptodash.api.ws.factory import ClientFactory
 from cryptodash.clocks import WallClockWatch
@@ -39,7 +38,7 @@ from cryptodash.hub.broadcaster import Broadcaster
 from cryptodash.tls import ssl_endpoint
 
 DRAIN_SECONDS = 3.0
-"""Of the 5 seconds a shutdown may take, what clients get to read their goodbye."""
+"""Of the 5 seconds a shutdown may take, what clients get to read their goodbye, and requests for their answer."""
 
 _log = Logger(namespace="cryptodash.service")
 
@@ -126,8 +125,11 @@ class Web(Service):
 
     name = "web"
 
-    def __init__(self, endpoint: str, site: Site, reactor: Any, bind_failed: Callable[[str], NoReturn] | None) -> None:
+    def __init__(
+        self, endpoint: str, site: GuardedSite, reactor: Any, bind_failed: Callable[[str], NoReturn] | None
+    ) -> None:
         self.port: IListeningPort | None = None
+        self.connections = site.connections
         self._endpoint = endpoint
         self._site = site
         self._reactor = reactor
@@ -184,6 +186,14 @@ def _reason(outcome: object) -> str:
     return str(getattr(error, "strerror", None) or error)
 
 
+async def _all(*coroutines: Coroutine[Any, Any, None]) -> None:
+    """Wait for all of them; what one raises is raised once all have ended."""
+    outcomes: list[tuple[bool, Any]] = await DeferredList(list(map(ensureDeferred, coroutines)), consumeErrors=True)
+    for is_good, outcome in outcomes:
+        if not is_good:
+            outcome.raiseException()
+
+
 class Server(MultiService):
     """All services of one process, and the one sequence in which they end."""
 
@@ -238,15 +248,18 @@ class Server(MultiService):
         return self._stopping
 
     async def _stop(self) -> None:
-        """Goodbye to every client, then the address, the feeds and the rest.
+        """Goodbye to every client of ``/ws``, an answer to every request, then the address, the feeds and the rest.
         Who comes meanwhile reads 503 (``/ready``, ``/ws``)."""
         _log.info("draining {count} clients", count=len(self.clients.sessions))
-        await self.clients.drain(DRAIN_SECONDS)
+        http = self._web.connections
+        await _all(self.clients.drain(DRAIN_SECONDS), http.drain(DRAIN_SECONDS, self._rest.cut))
         await self._web.stop_listening()
         self.clients.stop()
+        self._rest.cut()
         self._rest.stop()
         self.running = 0
-        await DeferredList([maybeDeferred(service.stopService) for service in reversed(list(self))], consumeErrors=True)
+        services = [maybeDeferred(service.stopService) for service in reversed(list(self))]
+        await DeferredList([ensureDeferred(http.close()), *services], consumeErrors=True)
         self._timers.stop()
         self.hub.stop()
         if self.stand_in is not None:

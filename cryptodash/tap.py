@@ -29,6 +29,7 @@ from cryptodash import log
 from cryptodash.clocks import use_monotonic_time
 from cryptodash.core.config import SETTINGS, Config
 from cryptodash.core.errors import ConfigError, CryptodashError
+from cryptodash.core.settings import origin_of
 from cryptodash.core.time import SystemClock
 from cryptodash.daemon_threads import use_daemon_threads
 from cryptodash.exchanges.venues import registry
@@ -72,9 +73,12 @@ def make_application(env_file: str | None = None) -> Any:
     options = Options()
     options.parseOptions(["run", *(["--env-file", env_file] if env_file else [])])
     config = config_of(options)
+    twistd = _twistd(options)
     application = Application("cryptodash")
-    application.setComponent(ILogObserver, log.make_observer(config.log_level, sys.stdout))
-    _run(config, _twistd(options)).setServiceParent(application)
+    if not twistd.get("syslog"):
+        observer = log.observer_of(config.log_level, twistd.get("logfile"), bool(twistd.get("nodaemon")))
+        application.setComponent(ILogObserver, observer)
+    _run(config, twistd).setServiceParent(application)
     return application
 
 
@@ -299,7 +303,9 @@ def _print_config(config: Config) -> NoReturn:
             refuse(str(error))
     secrets = {setting.attribute for setting in SETTINGS if setting.is_secret}
     settings = asdict(config, recurse=False)
-    for name, value in sorted((settings | asdict(settings.pop("limits"))).items()):
+    settings |= asdict(settings.pop("limits"))
+    settings |= {name: origin_of(text) for name, text in settings.pop("endpoints").items()}
+    for name, value in sorted(settings.items()):
         hidden = name in secrets and value
         shown = "(set)" if hidden else ", ".join(map(str, value)) if isinstance(value, tuple) else value
         print(f"{name} = {shown}")  # noqa: T201 (the command's answer)

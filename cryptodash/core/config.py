@@ -15,6 +15,7 @@ from cryptodash.core.settings import (
     levels,
     names,
     networks,
+    origin_of,
     origins,
     rust_log,
     seconds,
@@ -89,7 +90,7 @@ class Config:
         is_flag=True,
     )
     redis_url: str = setting(
-        url("redis", "rediss"),
+        url("redis", "rediss", credentials=True),
         "where Redis is, once ENABLE_REDIS does something",
         "redis://127.0.0.1:6379",
         is_secret=True,
@@ -178,6 +179,7 @@ def host_settings(exchanges: Iterable[str]) -> list[Setting]:
                         url(*schemes),
                         f"{what} base URL of {exchange}{' perpetuals' if market else ''} (testnet, proxy)",
                         "",
+                        shown=origin_of,
                     )
                 )
     return found

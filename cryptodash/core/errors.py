@@ -35,6 +35,14 @@ class Refused(CryptodashError):
         self.status = status
 
 
+class TryLater(Refused):
+    """Too much at a time: 429; ``retry_after`` whole seconds until it may be asked for again."""
+
+    def __init__(self, code: str, message: str, retry_after: int) -> None:
+        super().__init__(code, message, 429)
+        self.retry_after = retry_after
+
+
 class UpstreamError(CryptodashError):
     """A venue did not give what was asked of it.
 

@@ -66,6 +66,17 @@ class ExchangeReport:
     """By how much at least the venue's clock is ahead of our wall clock, as its answers prove; None: not known."""
 
 
+@frozen
+class RequestCost:
+    """What a request costs a venue's REST budget: ``weight`` of the ``budget`` that ``pool`` allows in ``per``
+    seconds."""
+
+    pool: str
+    weight: int
+    budget: int
+    per: float
+
+
 class IInlet(Interface):
     """Where events enter the hub: the same for venues of this process and for a remote source."""
 
@@ -106,6 +117,9 @@ class IUpstream(Interface):
 
     def report() -> ExchangeReport:
         """The venue's state now."""
+
+    def candles_cost(topic: Topic, limit: int, end_ms: int | None) -> RequestCost:
+        """What ``candles`` with these arguments will cost. Raises ``UpstreamError``."""
 
     async def candles(topic: Topic, limit: int, end_ms: int | None) -> Sequence[Candle]:
         """Up to ``limit`` bars before or at ``end_ms`` (open time), oldest first, one per open time.

@@ -75,7 +75,7 @@ def _value(setting: Setting, layers: Sequence[Layer], unusable: list[ConfigError
                 if not text:
                     continue
                 try:
-                    return _parsed(key, text, parse, layer, setting.is_secret)
+                    return _parsed(key, text, parse, layer, "" if setting.is_secret else setting.shown(text))
                 except ConfigError as error:
                     if layer.own or key != name or not setting.is_ambient:
                         raise
@@ -92,14 +92,15 @@ def _left_out(unusable: Sequence[ConfigError], config: Config) -> list[str]:
     return [f"{error}; it is left out" for error in unusable]
 
 
-def _parsed(key: str, text: str, parse: Callable[[str], T], layer: Layer, is_secret: bool) -> T:
+def _parsed(key: str, text: str, parse: Callable[[str], T], layer: Layer, shown: str) -> T:
+    """``shown``: what of the text a refusal may repeat."""
     try:
         return parse(text)
     except ProxyUnsupported as error:
         raise _Unsupported(f"{key} ({layer.origin}): {error}") from None
     except ValueError as error:
-        shown = "" if is_secret else f" {text[:80]!r}"
-        raise ConfigError(f"{key} ({layer.origin}):{shown} is not allowed; allowed is {error}") from None
+        what = f" {shown[:80]!r}" if shown else ""
+        raise ConfigError(f"{key} ({layer.origin}):{what} is not allowed; allowed is {error}") from None
 
 
 def _assemble(values: Mapping[str, object], warnings: list[str]) -> Config:

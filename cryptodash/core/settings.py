@@ -15,6 +15,8 @@ LEVELS = ("debug", "info", "warn", "error", "critical")
 T = TypeVar("T")
 Parse = Callable[[str], object]
 """Turns text into a value, or raises ``ValueError`` with what is allowed."""
+Show = Callable[[str], str]
+"""What of a setting's text may be shown."""
 
 
 @frozen
@@ -24,6 +26,7 @@ class Setting:
     ``default`` is text as well. ``attribute`` is where its value stands, ``is_flag`` whether its option takes no value,
     ``is_secret`` whether its value is never shown, ``aliases`` are weaker names with a reading of their own.
     ``is_ambient``: the environment may name it for the sake of other programs, which then may mean more than we can do.
+    ``shown``: what of its text a person may be shown, be it good or wrong.
     """
 
     name: str
@@ -35,6 +38,7 @@ class Setting:
     is_secret: bool = False
     aliases: Mapping[str, Parse] = {}
     is_ambient: bool = False
+    shown: Show = str
 
     @property
     def option(self) -> str:
@@ -169,11 +173,25 @@ def networks(text: str) -> tuple[str, ...]:
         raise ValueError(f"IP addresses, networks such as 10.0.0.0/8, or unix, separated by commas ({error})") from None
 
 
-def url(*schemes: str) -> Callable[[str], str]:
+def origin_of(text: str) -> str:
+    """Scheme, host and port of a URL: what of it can be no secret. Empty where it is no URL."""
+    try:
+        parts = urlsplit(text)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        return ""
+    if not parts.scheme or not host:
+        return ""
+    return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}{f':{port}' if port is not None else ''}"
+
+
+def url(*schemes: str, credentials: bool = False) -> Callable[[str], str]:
+    """A base URL. ``credentials``: it may name a user and a password."""
     allowed = (
         "a URL that starts with "
         + " or ".join(f"{scheme}://" for scheme in schemes)
         + " and has a host, and perhaps a port from 1 to 65535"
+        + ("" if credentials else ", but no user, password or query")
     )
 
     def parse(text: str) -> str:
@@ -187,9 +205,11 @@ def url(*schemes: str) -> Callable[[str], str]:
         if (
             parts.scheme not in schemes
             or not parts.hostname
-            or parts.query
-            or parts.fragment
+            or "?" in text
+            or "#" in text
+            or ("@" in parts.netloc and not credentials)
             or port == 0
+            or not text.isascii()
             or any(each.isspace() for each in text)
         ):
             raise ValueError(allowed)

@@ -125,7 +125,8 @@ _rfc3339 = re.compile(
 
 
 def parse_time(text: str) -> int:
-    """Milliseconds from RFC 3339 text or from a plain number of milliseconds. Raises ``ValueError``."""
+    """Milliseconds from RFC 3339 text or from a plain number of milliseconds. Raises ``ValueError``, also for a time
+    outside the years 1970-9999."""
     if text.isascii() and text.isdigit() and len(text) <= 15:
         value = int(text)
         if is_time_ms(value):
@@ -135,5 +136,10 @@ def parse_time(text: str) -> int:
         fraction = re.search(r"\.([0-9]+)", text)
         if fraction:
             text = text.replace(fraction.group(0), "." + fraction.group(1)[:6].ljust(6, "0"))
-        return (datetime.fromisoformat(text) - _EPOCH) // timedelta(milliseconds=1)
+        try:
+            value = (datetime.fromisoformat(text) - _EPOCH) // timedelta(milliseconds=1)
+        except OverflowError:  # in another zone it is a time of the year 0 or 10000
+            value = -1
+        if is_time_ms(value):
+            return value
     raise ValueError(f"not a time (RFC 3339 or milliseconds): {text[:40]!r}")

@@ -19,8 +19,9 @@ from zope.interface import implementer
 from cryptodash.core.config import Config
 from cryptodash.core.errors import UpstreamError
 from cryptodash.core.events import Candle, StreamStatus, cause_of
-from cryptodash.core.instruments import Catalogue, MarketType
-from cryptodash.core.interfaces import ExchangeReport, IInlet, IUpstream, StreamReport
+from cryptodash.core.instruments import Catalogue, Instrument, MarketType
+from cryptodash.core.interfaces import ExchangeReport, IInlet, IUpstream, RequestCost, StreamReport
+from cryptodash.core.settings import origin_of
 from cryptodash.core.tally import Tally
 from cryptodash.core.time import Clock
 from cryptodash.core.topics import Topic
@@ -225,8 +226,8 @@ class VenueService(Service):
             cause=cause,
             reason=reason,
             source=self.source,
-            ws_url=first.ws,
-            rest_url=first.rest,
+            ws_url=origin_of(first.ws),
+            rest_url=origin_of(first.rest),
             rate_limits=rate_limits(self._venue),
             connections=health.connections,
             streams=health.streams,
@@ -238,13 +239,25 @@ class VenueService(Service):
             clock_ahead_ms=self.clock_ahead_ms,
         )
 
-    async def candles(self, topic: Topic, limit: int, end_ms: int | None) -> Sequence[Candle]:
+    def candles_cost(self, topic: Topic, limit: int, end_ms: int | None) -> RequestCost:
+        request = self._venue.candles_request(topic, self._instrument(topic), limit, end_ms)
+        limits = self._venue.rest_limits.get(request.pool)
+        if limits is None:
+            raise UpstreamError("", f"{self.exchange} has no REST budget {request.pool!r}")
+        return RequestCost(request.pool, request.weight, limits.weight, limits.per)
+
+    def _instrument(self, topic: Topic) -> Instrument:
+        """What the topic is about. Raises ``UpstreamError``."""
         instrument = self.catalogue.get(topic.market, topic.symbol)
         if instrument is None:
             which = f"the catalogue of {self.exchange} {topic.market}"
             if self.catalogue.loaded(topic.market):
                 raise UpstreamError("rejected", f"{which} has no {topic.symbol}")
             raise UpstreamError("disconnected", f"{which} is not loaded yet")
+        return instrument
+
+    async def candles(self, topic: Topic, limit: int, end_ms: int | None) -> Sequence[Candle]:
+        instrument = self._instrument(topic)
         request = self._venue.candles_request(topic, instrument, limit, end_ms)
         body = await self._requests.fetch(request)
         try:

@@ -54,7 +54,7 @@ class Broadcaster:
         self._waiters = Waiters(scheduler)
         self._waiting = self._waiters.waiting
         self._views = Views(self._waiters)
-        self._history = History(clock, self._cache.bars)
+        self._history = History(clock, scheduler, self._cache.bars)
         self._demand = Demand(
             self.upstreams,
             clock,
@@ -130,6 +130,7 @@ class Broadcaster:
         """Cancel every timer; those who wait for a first value are told that their time is over."""
         self._demand.stop()
         self._waiters.stop()
+        self._history.stop()
 
     # -- IInlet --
 
@@ -299,8 +300,8 @@ class Broadcaster:
     def trades(self, topic: Topic, limit: int) -> Sequence[Trade]:
         return self._cache.trades(topic, limit)
 
-    async def candles(self, topic: Topic, limit: int, end_ms: int | None) -> tuple[Sequence[Candle], bool]:
-        return await self._history.candles(self.upstreams[topic.exchange], topic, limit, end_ms)
+    async def candles(self, topic: Topic, limit: int, end_ms: int | None, client: str) -> tuple[Sequence[Candle], bool]:
+        return await self._history.candles(self.upstreams[topic.exchange], topic, limit, end_ms, client)
 
     async def first_value(self, topic: Topic, interval: int, timeout: float) -> bool:
         over = self._clock.monotonic() + timeout

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 from attrs import define, field, frozen
 from twisted.internet.defer import Deferred, ensureDeferred
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from cryptodash.core.errors import UpstreamError
@@ -17,6 +18,7 @@ from cryptodash.core.intervals import next_open, open_of
 from cryptodash.core.numbers import key
 from cryptodash.core.time import Clock
 from cryptodash.core.topics import Topic
+from cryptodash.hub.candle_turns import CandleTurns, Turn
 
 _log = Logger(namespace="cryptodash.hub.history")
 
@@ -112,33 +114,52 @@ class SharedRequest:
 
 
 class History:
-    """The candles of all venues; ``live`` gives the latest bars of a topic's stream, oldest first."""
+    """The candles of all venues; ``live`` gives the latest bars of a topic's stream, oldest first.
 
-    def __init__(self, clock: Clock, live: Callable[[Topic], Sequence[Candle]]) -> None:
+    What is not known is asked for in turn by client (``CandleQueue``). Nobody waits for another's turn: who wants what
+    an other's request is under way for shares it and pays nothing, who wants what an other waits for has a place of his
+    own.
+    """
+
+    def __init__(self, clock: Clock, scheduler: IReactorTime, live: Callable[[Topic], Sequence[Candle]]) -> None:
         self._clock = clock
         self._live = live
         self._answers: OrderedDict[Group, Answer] = OrderedDict()
         self._bars = 0
         self._requests: dict[Group, SharedRequest] = {}
+        self._turns = CandleTurns(clock, scheduler)
+
+    def stop(self) -> None:
+        """Cancel the timer, and all who wait for a turn."""
+        self._turns.stop()
 
     async def candles(
-        self, upstream: IUpstream, topic: Topic, limit: int, end_ms: int | None
+        self, upstream: IUpstream, topic: Topic, limit: int, end_ms: int | None, client: str
     ) -> tuple[Sequence[Candle], bool]:
         """Up to ``limit`` bars, oldest first, and whether they came without a request.
-        Raises ``UpstreamError``; failures are not kept."""
+        Raises ``UpstreamError`` and, for a client over its share, ``TryLater``; failures are not kept."""
         end = normal_end(topic.interval, end_ms, self._clock.wall_ms())
-        bars, cached = await self._until(upstream, (topic, end), limit)
+        bars, cached = await self._until(upstream, (topic, end), limit, client)
         if end is None:
             bars = joined(bars, self._live(topic))
             if end_ms is not None and bars and bars[-1].timestamp > end_ms:
                 # What is "now" by our clock is over by the venue's: ask for what was before.
-                bars, cached = await self._until(upstream, (topic, bar_of(topic.interval, end_ms)), limit)
+                bars, cached = await self._until(upstream, (topic, bar_of(topic.interval, end_ms)), limit, client)
         return bars[-limit:], cached
 
-    async def _until(self, upstream: IUpstream, group: Group, limit: int) -> tuple[Sequence[Candle], bool]:
+    async def _until(self, upstream: IUpstream, group: Group, limit: int, client: str) -> tuple[Sequence[Candle], bool]:
         """The bars of a group, and whether they were known."""
-        bars = self._known(group, limit)
-        return (await self._shared(upstream, group, limit).join(), False) if bars is None else (bars, True)
+        while True:
+            bars = self._known(group, limit)
+            if bars is not None:
+                return bars, True
+            request = self._requests.get(group)
+            if request is not None and request.limit >= limit:
+                return await request.join(), False
+            cost = upstream.candles_cost(group[0], limit, group[1])
+            turn = await self._turns.take(upstream.exchange, cost, client, group)
+            if turn is not None and (begun := self._begun(upstream, group, limit, turn)) is not None:
+                return await begun.join(), False
 
     def __len__(self) -> int:
         return self._bars
@@ -152,14 +173,18 @@ class History:
         self._answers.move_to_end(group)
         return answer.bars
 
-    def _shared(self, upstream: IUpstream, group: Group, limit: int) -> SharedRequest:
+    def _begun(self, upstream: IUpstream, group: Group, limit: int, turn: Turn) -> SharedRequest | None:
+        """Ask the venue; None where somebody's answer or request has come meanwhile."""
         request = self._requests.get(group)
-        if request is None or request.limit < limit:
-            request = self._requests[group] = SharedRequest(limit)
-            ensureDeferred(self._fetch(upstream, group, request))
+        if self._known(group, limit) is not None or (request is not None and request.limit >= limit):
+            turn.finish()
+            return None
+        request = self._requests[group] = SharedRequest(limit)
+        turn.charge()
+        ensureDeferred(self._fetch(upstream, group, request, turn))
         return request
 
-    async def _fetch(self, upstream: IUpstream, group: Group, request: SharedRequest) -> None:
+    async def _fetch(self, upstream: IUpstream, group: Group, request: SharedRequest, turn: Turn) -> None:
         outcome: Sequence[Candle] | UpstreamError
         topic, end = group
         try:
@@ -173,6 +198,7 @@ class History:
         if self._requests.get(group) is request:
             del self._requests[group]
         request.finish(outcome)
+        turn.finish()
 
     def _keep(self, group: Group, bars: Sequence[Candle], limit: int) -> None:
         if self._known(group, limit + 1) is not None:

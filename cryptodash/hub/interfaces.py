@@ -157,9 +157,11 @@ class IValues(Interface):
     def age_ms(topic: Topic) -> int | None:
         """Milliseconds since the topic's value was last confirmed."""
 
-    async def candles(topic: Topic, limit: int, end_ms: int | None) -> tuple[Sequence[Candle], bool]:
-        """Bars, oldest first and one per open time, and whether they came from the cache; concurrent callers share one
-        upstream request. Raises ``UpstreamError``."""
+    async def candles(topic: Topic, limit: int, end_ms: int | None, client: str) -> tuple[Sequence[Candle], bool]:
+        """Bars, oldest first and one per open time, and whether they came from the cache. Concurrent callers share one
+        upstream request. It is charged to the first of them, ``client`` (an address, or what stands for a group of
+        addresses): what it may use of a venue's budget is bounded. Raises ``UpstreamError``, and ``TryLater``
+        ``rate_limited`` for a client over its share."""
 
     async def first_value(topic: Topic, interval: int, timeout: float) -> bool:
         """Wait until ``current`` has something to give; False after ``timeout`` seconds. The caller holds the topic."""

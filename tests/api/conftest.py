@@ -21,7 +21,7 @@ from cryptodash.api.ws.session import Identity, Session
 from cryptodash.core.config import Config
 from cryptodash.core.events import Candle, Side, State, StreamStatus, Ticker, Trade
 from cryptodash.core.instruments import Catalogue, Instrument, MarketType, Symbol
-from cryptodash.core.interfaces import IUpstream
+from cryptodash.core.interfaces import IUpstream, RequestCost
 from cryptodash.core.numbers import Number
 from cryptodash.core.tally import Tally
 from cryptodash.core.topics import Channel, Topic
@@ -100,6 +100,9 @@ class Venue:
 
     def report(self) -> Any:
         raise NotImplementedError
+
+    def candles_cost(self, topic: Topic, limit: int, end_ms: int | None) -> RequestCost:
+        return RequestCost("", 1, 1000, 60.0)
 
     async def candles(self, topic: Topic, limit: int, end_ms: int | None) -> Sequence[Candle]:
         return ()

@@ -5,7 +5,7 @@ import pytest
 from cryptodash.core.config import SETTINGS, Config
 from cryptodash.core.errors import ConfigError
 from cryptodash.core.layers import Layer, load
-from cryptodash.core.settings import parse_levels
+from cryptodash.core.settings import origin_of, parse_levels
 from cryptodash.options import RunOptions
 
 VENUES = ("binance", "bybit")
@@ -120,6 +120,54 @@ def test_secrets_are_not_repeated_in_refusals() -> None:
     with pytest.raises(ConfigError) as caught:
         made(HTTPS_PROXY="ftp://user:hunter2@proxy")
     assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "shown"),
+    [
+        ("BINANCE_WS_URL", "wss://me:hunter2@proxy.example:9443/stream", "'wss://proxy.example:9443'"),
+        ("BINANCE_WS_URL", "wss://hunter2@proxy.example", "'wss://proxy.example'"),
+        ("BINANCE_REST_URL", "https://proxy.example/?key=hunter2", "'https://proxy.example'"),
+        ("BINANCE_REST_URL", "https://proxy.example/#hunter2", "'https://proxy.example'"),
+        ("BYBIT_PERPETUAL_REST_URL", "ftp://me:hunter2@[::1]:99/hunter2", "'ftp://[::1]:99'"),
+        ("BYBIT_PERPETUAL_WS_URL", "me:hunter2@proxy.example", ""),
+        ("BYBIT_PERPETUAL_WS_URL", "wss://me:hunter2@proxy.example:port", ""),
+        ("REDIS_URL", "http://:hunter2@redis.example", ""),
+    ],
+)
+def test_credentials_in_an_url_are_refused_and_not_repeated(name: str, text: str, shown: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        made(**{name: text})
+    message = str(caught.value)
+    assert message.startswith(name) and shown in message and "\n" not in message
+    assert "hunter2" not in message
+
+
+@pytest.mark.parametrize("text", ["https://proxy.example?", "https://proxy.example/#", "https://pröxy.example"])
+def test_a_base_url_that_no_path_can_be_added_to_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match="BINANCE_REST_URL"):
+        made(BINANCE_REST_URL=text)
+
+
+def test_redis_may_have_a_password() -> None:
+    assert (
+        made(REDIS_URL="rediss://:hunter2@redis.example:6380/1").redis_url == "rediss://:hunter2@redis.example:6380/1"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "origin"),
+    [
+        ("wss://stream.example:9443/key/stream", "wss://stream.example:9443"),
+        ("https://me:hunter2@api.example", "https://api.example"),
+        ("http://[::1]:80/x?y", "http://[::1]:80"),
+        ("nonsense", ""),
+        ("http://[::1", ""),
+        ("https://", ""),
+    ],
+)
+def test_of_an_url_scheme_host_and_port_are_shown(text: str, origin: str) -> None:
+    assert origin_of(text) == origin
 
 
 def test_a_venue_without_a_simulator_refuses_the_demo() -> None:

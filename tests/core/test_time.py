@@ -50,6 +50,25 @@ def test_bad_times_are_value_errors(text: str) -> None:
         parse_time(text)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "0001-01-01T00:00:00Z",
+        "0001-01-01T00:00:00+23:59",
+        "0001-01-01T00:00:00-23:59",
+        "1969-12-31T23:59:59.999Z",
+        "1970-01-01T00:00:00+00:01",
+        "9999-12-31T23:59:59-00:01",
+        "9999-12-31T23:59:59-23:59",
+        "253402300800000",
+        "0000-01-01T00:00:00Z",
+    ],
+)
+def test_times_that_no_bar_can_have_are_value_errors(text: str) -> None:
+    with pytest.raises(ValueError):
+        parse_time(text)
+
+
 def test_clocks() -> None:
     clock = ManualClock(wall_ms=5, monotonic=1.0)
     clock.advance(2.5)

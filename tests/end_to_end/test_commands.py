@@ -111,6 +111,7 @@ def test_a_taken_port_ends_the_process_with_one_line_and_no_pid_file(how: str, t
         (("check-config", "--bind-addr", "tcp:http"), {}, "BIND_ADDR"),
         (("check-config",), {"TLS_CERT": "missing.pem", "TLS_KEY": "missing.pem"}, "TLS_CERT"),
         (("run", "--env-file", "missing.env"), {}, "'missing.env' is not a file"),
+        (("check-config",), {"BINANCE_WS_URL": "wss://me:hunter2@h"}, "BINANCE_WS_URL (environment): 'wss://h' is not"),
         (("--demo",), {"BINANCE_WS_URL": "ws://127.0.0.1:1"}, "BINANCE_WS_URL"),
         (("check-config", "--symbols", "okx:spot:BTC-USDT"), {}, "not enabled"),
         (("run", "--bind-addr", "ssl:443:privateKey=/nowhere.pem"), {}, "BIND_ADDR"),
@@ -145,11 +146,14 @@ def test_check_config_shows_what_counts_and_hides_secrets(tmp_path: Path) -> Non
         "binance",
         cwd=tmp_path,
         HTTPS_PROXY="http://me:hunter2@127.0.0.1:9",
+        REDIS_URL="redis://:hunter2@127.0.0.1:6379",
+        BINANCE_REST_URL="https://proxy.example:8443/hunter2/binance",
     )
     assert done.returncode == 0, done
     assert "book_depth_default = 20\n" in done.stdout
     assert "exchanges = binance\n" in done.stdout
     assert "max_channels = 1000\n" in done.stdout
+    assert "binance_rest_url = https://proxy.example:8443\n" in done.stdout
     assert "the settings are good" in done.stdout
     assert "hunter2" not in done.stdout
     assert not (tmp_path / "twistd.pid").exists()
@@ -180,6 +184,43 @@ def test_sigterm_tells_every_client_when_to_come_back(tmp_path: Path, processes:
         assert b'\x03\xf4{"retry_ms":' in received  # close code 1012
         assert server.ended(5) == 0
         assert monotonic() - began < 5
+
+
+@pytest.mark.parametrize(
+    ("request_line", "status"),
+    [("GET /api/ticker?exchange=binance&symbol=BTC-USDT", 409), ("POST /api/symbols/refresh", 503)],
+)
+def test_a_request_under_way_at_sigterm_is_answered(
+    request_line: str, status: int, tmp_path: Path, processes: list[Process]
+) -> None:
+    """The venue is a port where nothing answers: a first value comes too late, a catalogue later than the end."""
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        where = f"127.0.0.1:{deaf.getsockname()[1]}"
+        server = Process(
+            "-n",
+            "--pidfile=",
+            "cryptodash",
+            "--bind-addr=127.0.0.1:0",
+            "--exchanges=binance",
+            cwd=tmp_path,
+            BINANCE_WS_URL=f"ws://{where}",
+            BINANCE_REST_URL=f"http://{where}",
+        )
+        processes.append(server)
+        with socket.create_connection(("127.0.0.1", server.port()), timeout=10) as client:
+            client.sendall(f"{request_line} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n".encode())
+            with socket.create_connection(("127.0.0.1", server.port()), timeout=10) as second:
+                second.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+                assert second.recv(100).startswith(b"HTTP/1.1 200"), "so the first one has come in"
+            began = monotonic()
+            server.signal(signal.SIGTERM)
+            answer = b""
+            while chunk := client.recv(65536):
+                answer += chunk
+            assert server.ended(5) == 0
+            assert monotonic() - began < 5
+    assert answer.startswith(f"HTTP/1.1 {status} ".encode()), answer
+    assert b"Connection: close" in answer
 
 
 def test_while_it_drains_a_new_connection_reads_503(tmp_path: Path, processes: list[Process]) -> None:
@@ -218,6 +259,15 @@ def test_the_tac_file_serves(tmp_path: Path, processes: list[Process]) -> None:
     assert not any("twisted.scripts" in line for line in server.lines), "the level of other namespaces is warn"
     server.signal(signal.SIGTERM)
     assert server.ended(5) == 0
+
+
+def test_the_tac_file_logs_where_twistd_was_told_to(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        tac = str(ROOT / "examples" / "cryptodash.tac")
+        done = run("--logfile=t.log", "-ny", tac, cwd=tmp_path, BIND_ADDR=address)
+    assert done.returncode == 1, done
+    assert f"cannot listen on {address}" in (tmp_path / "t.log").read_text()
 
 
 def test_a_person_can_break_the_demo_and_watch(tmp_path: Path, processes: list[Process]) -> None:

@@ -190,7 +190,12 @@ class Socket(WebSocketServerProtocol):
 
 class Bench:
     def __init__(
-        self, *, symbols: tuple[Topic, ...] = (), tally: Tally | None = None, exchange: str = "somewhere"
+        self,
+        *,
+        symbols: tuple[Topic, ...] = (),
+        tally: Tally | None = None,
+        exchange: str = "somewhere",
+        hosts: dict[MarketType, Hosts] = Words.hosts,
     ) -> None:
         self.network = MemoryNetwork()
         self.server = Server()
@@ -214,7 +219,7 @@ class Bench:
         self.upstream = VenueService(
             words,  # type: ignore[arg-type]
             config,
-            Words.hosts,
+            hosts,
             "custom",
             self.inlet,  # type: ignore[arg-type]
             self.network,
@@ -424,11 +429,34 @@ def test_a_failed_connection_is_told_and_counted(bench: Bench) -> None:
     assert bench.count("connects_total") == {("somewhere", "http_4xx"): 1}
     report = bench.state(idle=False, streams=1, cause=Cause.BLOCKED, reason="try elsewhere")
     assert (report.status, report.cause) == ("offline", Cause.BLOCKED)
-    assert (
-        "ws://stream.example:9443/stream" in report.reason
-        and "451" in report.reason
-        and "try elsewhere" in report.reason
+    assert "ws://stream.example:9443 " in report.reason and "451" in report.reason and "try elsewhere" in report.reason
+
+
+def test_a_key_in_the_path_of_an_endpoint_is_shown_nowhere() -> None:
+    bench = Bench(
+        hosts=dict.fromkeys((SPOT, PERPETUAL), Hosts("ws://stream.example:9443/k3y", "http://api.example/k3y"))
     )
+    keyed = "ws://stream.example:9443/k3y/stream"
+    with capturedLogs() as logs:
+        bench.start()
+        assert "/k3y/spot/catalogue" in bench.server.paths
+        bench.engine.answers["want"] = [[Connect("c1", "spot", keyed)], [Connect("c2", "spot", keyed)]]
+        bench.upstream.want([TICKER])
+        bench.network.settle()
+        bench.sockets.open[-1].sendClose()
+        bench.network.settle()
+        bench.network.listen(9443, Factory.forProtocol(Protocol))
+        bench.upstream.want([TICKER])
+        bench.network.settle()
+        bench.network.pass_time(11)
+        error = outcome(bench, bench.upstream.refresh_catalogue())
+    report = bench.state(idle=False, streams=1)
+    assert (report.ws_url, report.rest_url) == ("ws://stream.example:9443", "http://api.example")
+    shown = [formatEvent(each) for each in logs] + [str(report), str(error)]
+    assert "http://api.example: status 404" in shown[-1]
+    assert any("is open: ws://stream.example:9443" in each for each in shown)
+    assert any("cannot be reached" in each for each in shown)
+    assert not [each for each in shown if "k3y" in each]
 
 
 def test_outputs_keep_their_order_when_publishing_causes_more(bench: Bench) -> None:
@@ -663,7 +691,7 @@ def test_the_life_of_a_connection_is_logged_and_the_same_trouble_once(bench: Ben
         bench.engine.answers["drop"] = [[Disconnect("c1", "idle", abort=True)]]
         bench.upstream.drop([TICKER])
         bench.network.settle()
-    assert lines(events) == [f"c1 is open: {URL}", "c1 has ended: idle"]
+    assert lines(events) == ["c1 is open: ws://stream.example:9443", "c1 has ended: idle"]
     bench.network.unknown_names.add("nowhere.example")
     with capturedLogs() as events:
         for name in ("c2", "c3"):
@@ -671,7 +699,7 @@ def test_the_life_of_a_connection_is_logged_and_the_same_trouble_once(bench: Ben
             bench.upstream.want([TICKER])
             bench.network.settle()
     (line,) = lines(events)
-    assert "ws://nowhere.example/ws cannot be reached (dns)" in line and "secret" not in line
+    assert "ws://nowhere.example cannot be reached (dns)" in line and "secret" not in line
 
 
 def test_streams_are_counted_by_state_and_the_clocks_compared(bench: Bench) -> None:

@@ -17,7 +17,7 @@ from cryptodash.core.config import Config, Limits
 from cryptodash.core.errors import UpstreamError
 from cryptodash.core.events import Candle, Cause, Level, Side, State, StreamStatus, Ticker, Trade
 from cryptodash.core.instruments import Catalogue, Instrument, MarketType, Symbol
-from cryptodash.core.interfaces import ExchangeReport, IUpstream, StreamReport
+from cryptodash.core.interfaces import ExchangeReport, IUpstream, RequestCost, StreamReport
 from cryptodash.core.numbers import admit
 from cryptodash.core.tally import Tally
 from cryptodash.core.topics import Channel, Topic
@@ -51,6 +51,9 @@ class Time:
 
 @implementer(IUpstream)
 class Venue:
+    weight, budget = 2, 4800
+    """What a request for candles costs, and may cost in a minute."""
+
     def __init__(self, exchange: str = "binance", *, loaded: bool = True) -> None:
         self.exchange = exchange
         self.source = "simulated"
@@ -98,6 +101,9 @@ class Venue:
 
     def report(self) -> ExchangeReport:
         raise NotImplementedError
+
+    def candles_cost(self, topic: Topic, limit: int, end_ms: int | None) -> RequestCost:
+        return RequestCost("", self.weight, self.budget, 60.0)
 
     async def candles(self, topic: Topic, limit: int, end_ms: int | None) -> Sequence[Candle]:
         answer: Deferred[Sequence[Candle]] = Deferred()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from twisted.internet.defer import CancelledError, ensureDeferred
 
-from cryptodash.core.errors import UpstreamError
+from cryptodash.core.errors import TryLater, UpstreamError
 from cryptodash.core.topics import Channel
 from cryptodash.hub import history
 from cryptodash.hub.history import joined, later, normal_end
@@ -36,9 +36,9 @@ def topic(world):
     return world.topic(Channel.CANDLE, interval="1m")
 
 
-def ask(world, topic, limit=3, end=None):
+def ask(world, topic, limit=3, end=None, client="192.0.2.1"):
     results = []
-    deferred = ensureDeferred(world.hub.candles(topic, limit, end))
+    deferred = ensureDeferred(world.hub.candles(topic, limit, end, client))
     deferred.addBoth(results.append)
     return deferred, results
 
@@ -226,3 +226,86 @@ def test_a_smaller_answer_that_comes_later_does_not_replace_a_larger_one(world, 
     _, again = ask(world, topic, limit=3)
     assert len(world.venue.requests) == 2
     assert opened(again[0][0]) == [1, 2, 3]
+
+
+def flood(world, client, count, start=0):
+    """So many different charts; the venue answers each at once."""
+    results = []
+    for number in range(start, start + count):
+        results.append(ask(world, world.topic(Channel.CANDLE, interval="1m"), end=number * 60_000, client=client)[1])
+        answer_all(world)
+    return results
+
+
+def answer_all(world):
+    for *_, answer in world.venue.requests:
+        if not answer.called:
+            answer.callback([world.bar(1)])
+
+
+def test_misses_of_one_address_are_a_fifth_of_the_budget_then_429(world):
+    world.venue.budget, world.venue.weight = 1000, 10
+    calls = flood(world, "192.0.2.1", 40)
+    assert len(world.venue.requests) == 21
+    assert [len(results) for results in calls] == [1] * 21 + [0] * 19
+    world.advance(5)
+    (refused,) = calls[-1]
+    assert refused.check(TryLater) and refused.value.retry_after == 55
+    other = ask(world, world.topic(Channel.CANDLE, interval="1m"), end=10**9, client="192.0.2.2")[1]
+    answer_all(world)
+    assert opened(other[0][0]) == [1], "another address has its own share"
+
+
+def test_bars_that_are_known_and_requests_under_way_cost_nothing(world, topic):
+    world.venue.budget, world.venue.weight = 1000, 10
+    flood(world, "192.0.2.1", 21)
+    assert ask(world, topic, end=0, client="192.0.2.1")[1][0][1] is True
+    ask(world, topic, end=90 * 60_000, client="192.0.2.2")
+    joined_call = ask(world, topic, end=90 * 60_000, client="192.0.2.1")[1]
+    answer_all(world)
+    assert opened(joined_call[0][0]) == [1]
+
+
+def test_who_wants_what_an_address_over_its_share_waits_for_does_not_wait_for_it(world, topic):
+    world.venue.budget, world.venue.weight = 1000, 10
+    flood(world, "192.0.2.1", 21)
+    waiting = ask(world, topic, end=90 * 60_000, client="192.0.2.1")[1]
+    assert len(world.venue.requests) == 21
+    asked_for = ask(world, topic, end=90 * 60_000, client="192.0.2.2")[1]
+    assert len(world.venue.requests) == 22
+    answer_all(world)
+    assert opened(asked_for[0][0]) == [1]
+    assert opened(waiting[0][0]) == [1], "one request serves both, and the one who waited paid nothing"
+
+
+def test_a_caller_that_leaves_while_it_waits_gives_up_its_place(world, topic):
+    for number in range(3):
+        ask(world, topic, end=number * 60_000)
+    leaving, left = ask(world, topic, end=7 * 60_000)
+    _, stays = ask(world, topic, end=8 * 60_000)
+    leaving.cancel()
+    assert left[0].check(CancelledError)
+    answer_all(world)
+    answer_all(world)
+    assert opened(stays[0][0]) == [1]
+    assert [asked[2] // 60_000 for asked in world.venue.requests] == [0, 1, 2, 8]
+
+
+def test_a_venue_that_refuses_at_once_is_no_recursion(world, topic, monkeypatch):
+    for number in range(3):
+        ask(world, topic, end=number * 60_000)
+    calls = [ask(world, topic, end=(10 + n) * 60_000, client=f"192.0.2.{n % 250}")[1] for n in range(900)]
+
+    async def banned(*arguments):
+        raise UpstreamError("banned", "too much", 7.0)
+
+    monkeypatch.setattr(world.venue, "candles", banned)
+    world.venue.requests[0][3].callback([])
+    assert all(results[0].value.cause == "banned" for results in calls)
+
+
+def test_at_the_end_nobody_waits_for_a_turn(world, topic):
+    calls = [ask(world, topic, end=number * 60_000)[1] for number in range(5)]
+    world.hub.stop()
+    assert [bool(results) for results in calls] == [False] * 3 + [True] * 2
+    assert not world.scheduler.getDelayedCalls()

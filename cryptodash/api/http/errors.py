@@ -9,10 +9,8 @@ from typing import Final
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from cryptodash.api.http.answers import Answer, error_answer, json_answer
-from cryptodash.api.http.holds import TooManyHeld
-from cryptodash.api.http.refresh import TooSoon
 from cryptodash.core import codec
-from cryptodash.core.errors import Refused, UpstreamError
+from cryptodash.core.errors import Refused, TryLater, UpstreamError
 from cryptodash.core.topics import Topic
 
 _STATUS: Final[Mapping[str, int]] = {
@@ -32,9 +30,9 @@ def not_yet_known(topic: Topic) -> Refused:
 def refused_answer(error: Refused) -> Answer:
     """For a request that cannot be served."""
     headers: dict[str, str] = {}
-    if isinstance(error, TooManyHeld | TooSoon):
+    if isinstance(error, TryLater):
         headers["Retry_After"] = str(error.retry_after)
-    elif error.code == "not_yet_known":
+    elif error.code in ("not_yet_known", "shutting_down"):
         headers["Retry_After"] = "1"
     elif error.code == "unauthorized":
         headers["WWW_Authenticate"] = "Bearer"

@@ -7,6 +7,7 @@ does not read (all tried). Here:
 else 408;
 * a body is at most ``max_body_bytes``, declared or counted (413); a request line at most ``MAX_URL`` (414); headers 16
 KiB and 100 lines (431);
+* a request line or header that is not UTF-8, and a folded header, is 400;
 * a peer that takes nothing of its answer for ``STALL_S`` seconds is cut;
 * an idle kept-alive connection ends after the setting ``keep_alive_s``.
 """
@@ -44,6 +45,17 @@ class Guard:
     rejected: Counter
 
 
+def _is_text(line: bytes) -> bool:
+    """Whether whoever asks for a header or the address as text gets it."""
+    if line.isascii():
+        return True
+    try:
+        line.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 class GuardedChannel(Channel):
     """One connection. The factory sets ``site`` (with its ``guard``), ``callLater`` and ``timeOut``."""
 
@@ -64,6 +76,7 @@ class GuardedChannel(Channel):
         self._begun = False
 
     def connectionMade(self) -> None:
+        self.site.connections.opened(self)
         super().connectionMade()
         self._start_deadline()
 
@@ -95,8 +108,13 @@ class GuardedChannel(Channel):
         self._header_bytes += len(line)
         if self._header_bytes > MAX_HEADER_BYTES:
             self._refuse_headers()
-            return
-        super().lineReceived(line)
+        elif line[:1] in (b" ", b"\t"):
+            # A folded line (RFC 9112, section 5.2: refused with 400), which others read as a header of its own.
+            self.refuse(400, "bad_request", "a header is folded over several lines", "malformed")
+        elif not _is_text(line):
+            self.refuse(400, "bad_request", "the request line and the headers must be UTF-8", "malformed")
+        else:
+            super().lineReceived(line)
 
     def lineLengthExceeded(self, line: bytes) -> None:
         if self._in_headers:
@@ -154,6 +172,9 @@ class GuardedChannel(Channel):
         for name, text in SECURITY_HEADERS.items():
             if not headers.hasHeader(name):
                 headers.setRawHeaders(name, [text])
+        if self.site.connections.draining:
+            headers.setRawHeaders("Connection", ["close"])
+            self.persistent = 0
         super().writeHeaders(version, code, reason, headers)
 
     def timeoutConnection(self) -> None:
@@ -173,6 +194,7 @@ class GuardedChannel(Channel):
 
     def handed_over(self) -> None:
         """The connection is about to belong to another protocol: no timer of ours may touch it again."""
+        self.site.connections.gone(self)
         self._cancel_deadline()
         self._cancel_stall_timer()
         self.setTimeout(None)
@@ -187,6 +209,17 @@ class GuardedChannel(Channel):
         self._cancel_deadline()
         self._cancel_stall_timer()
         super().connectionLost(reason)
+        self.site.connections.gone(self)
+
+    def wind_up(self) -> None:
+        """Close once what was written has left; a request that has come in part is answered 503."""
+        if self._in_headers and not self.is_answering:
+            self.refuse(503, "shutting_down", "the server is shutting down", "shutting_down")
+        self.loseConnection()
+
+    def abort(self) -> None:
+        """Close now."""
+        self.transport.abortConnection()
 
     def _start_deadline(self) -> None:
         if self._deadline is None:

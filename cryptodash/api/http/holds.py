@@ -9,18 +9,10 @@ from attrs import define
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from cryptodash.core.config import Config
-from cryptodash.core.errors import Refused
+from cryptodash.core.errors import TryLater
 from cryptodash.core.time import Clock
 from cryptodash.core.topics import Topic
 from cryptodash.hub.interfaces import IDemand
-
-
-class TooManyHeld(Refused):
-    """No room for another topic; ``retry_after`` seconds until one ends."""
-
-    def __init__(self, message: str, retry_after: int) -> None:
-        super().__init__("too_many_topics", message, 429)
-        self.retry_after = retry_after
 
 
 @define
@@ -47,7 +39,7 @@ class Holds:
         return len(self._held)
 
     def hold(self, topic: Topic, address: str) -> None:
-        """Keep the topic wanted for the linger from now. Raises ``TooManyHeld``."""
+        """Keep the topic wanted for the linger from now. Raises ``TryLater`` ``too_many_topics``."""
         self._expire()
         until = self._clock.monotonic() + self._linger
         held = self._held.pop(topic, None)
@@ -83,7 +75,7 @@ class Holds:
             return
         if not self._owners[address]:
             del self._owners[address]
-        raise TooManyHeld(message, max(1, ceil(soonest - self._clock.monotonic())))
+        raise TryLater("too_many_topics", message, max(1, ceil(soonest - self._clock.monotonic())))
 
     def _schedule(self) -> None:
         if self._timer is None and self._held:

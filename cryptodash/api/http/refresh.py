@@ -6,19 +6,11 @@ from collections.abc import Sequence
 from math import ceil
 from typing import Final
 
-from cryptodash.core.errors import Refused
+from cryptodash.core.errors import TryLater
 from cryptodash.core.time import Clock
 from cryptodash.hub.interfaces import IDirectory
 
 REFRESH_EVERY_S: Final = 10.0
-
-
-class TooSoon(Refused):
-    """A catalogue was read a moment ago; ``retry_after`` seconds until it may be read again."""
-
-    def __init__(self, retry_after: int) -> None:
-        super().__init__("rate_limited", f"a catalogue is read again at most every {REFRESH_EVERY_S:g} s", 429)
-        self.retry_after = retry_after
 
 
 class CatalogueRefresh:
@@ -30,13 +22,14 @@ class CatalogueRefresh:
         self._read_at: dict[str, float] = {}
 
     async def run(self, exchanges: Sequence[str]) -> dict[str, int]:
-        """How many instruments each has now. Raises ``TooSoon`` (then none is read), ``UpstreamError``."""
+        """How many instruments each has now. Raises ``TryLater`` (then none is read), ``UpstreamError``."""
         now = self._clock.monotonic()
         wait = max(
             (self._read_at[each] + REFRESH_EVERY_S - now for each in exchanges if each in self._read_at), default=0
         )
         if wait > 0:
-            raise TooSoon(ceil(wait))
+            message = f"a catalogue is read again at most every {REFRESH_EVERY_S:g} s"
+            raise TryLater("rate_limited", message, ceil(wait))
         for exchange in exchanges:
             self._read_at[exchange] = now
         return {exchange: await self._directory.refresh_catalogue(exchange) for exchange in exchanges}

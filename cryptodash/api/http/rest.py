@@ -14,10 +14,11 @@ from twisted.python.failure import Failure
 from twisted.web.http import Request
 from werkzeug.exceptions import HTTPException
 
-from cryptodash.api.addresses import Addresses
+from cryptodash.api.addresses import Addresses, address_group
 from cryptodash.api.answer_parts import error_body
 from cryptodash.api.http import payloads
 from cryptodash.api.http.answers import Answer, error_answer, json_answer, send, stored_answer
+from cryptodash.api.http.drain import Waits
 from cryptodash.api.http.errors import no_route_answer, not_yet_known, refused_answer, upstream_answer
 from cryptodash.api.http.guarded_request import log_failure
 from cryptodash.api.http.holds import Holds
@@ -83,6 +84,7 @@ class Rest:
         self._draining = draining
         self._started = started
         self._addresses = Addresses(config.trusted_proxies)
+        self._waits = Waits()
         self._holds = Holds(demand, config, clock, scheduler)
         self._symbols = SymbolList(directory)
         self._metrics = Metrics(tally, clock, version)
@@ -96,6 +98,10 @@ class Rest:
     def resource(self) -> Any:
         """The routes of this instance as a twisted.web resource."""
         return self.app.resource()
+
+    def cut(self) -> None:
+        """Answer 503 to all who still wait for something."""
+        self._waits.cut()
 
     def stop(self) -> None:
         """Release what REST clients hold."""
@@ -158,7 +164,7 @@ class Rest:
         self._authorise(request)
         named = Query(request).get("exchange")
         exchanges = (self._exchange(named),) if named is not None else self._directory.exchanges()
-        counts = await self._refresh.run(exchanges)
+        counts = await self._waits.wait(self._refresh.run(exchanges))
         message = ", ".join(f"{exchange}: {count} symbols" for exchange, count in counts.items())
         await send(request, json_answer({"success": True, "message": message}))
 
@@ -204,7 +210,7 @@ class Rest:
         query = Query(request)
         limit, end = query.limit(DEFAULT_CANDLES), query.end()
         topic = self._resolve(query, Channel.CANDLE, interval=query.get("interval") or DEFAULT_INTERVAL)
-        bars, cached = await self._values.candles(topic, limit, end)
+        bars, cached = await self._waits.wait(self._values.candles(topic, limit, end, self._client(request)))
         source = self._directory.source(topic.exchange)
         await send(request, json_answer(payloads.candles_payload(topic, limit, bars, cached, source)))
 
@@ -212,8 +218,9 @@ class Rest:
         """The topic asked for, held for the linger, once it has a value. Raises ``Refused``:
         ``not_yet_known`` after ``FIRST_VALUE_S``."""
         topic = self._resolve(query, channel, depth)
-        self._holds.hold(topic, self._address(request))
-        if not await self._values.first_value(topic, self._demand.view_interval(topic, None), FIRST_VALUE_S):
+        self._holds.hold(topic, self._client(request))
+        interval = self._demand.view_interval(topic, None)
+        if not await self._waits.wait(self._values.first_value(topic, interval, FIRST_VALUE_S)):
             self._resolve(query, channel, depth)  # the catalogue may have come meanwhile, and know better
             raise not_yet_known(topic)
         return topic
@@ -229,9 +236,11 @@ class Rest:
         source = self._directory.source(topic.exchange)
         return payloads.with_status(payload, self._values.stream_status(topic), self._values.age_ms(topic), source)
 
-    def _address(self, request: Request) -> str:
+    def _client(self, request: Request) -> str:
+        """Whom the request is counted for."""
         peer = getattr(request.getClientAddress(), "host", "")
-        return self._addresses.client(peer or "", ",".join(request.requestHeaders.getRawHeaders("x-forwarded-for", [])))
+        forwarded = ",".join(request.requestHeaders.getRawHeaders("x-forwarded-for", []))
+        return address_group(self._addresses.client(peer or "", forwarded))
 
     def _exchange(self, name: str) -> str:
         """The id of the venue a client names. Raises ``Refused`` (404)."""

@@ -15,6 +15,7 @@ from twisted.web.resource import IResource, Resource
 from twisted.web.server import NOT_DONE_YET, Site
 
 from cryptodash.api.http.answers import Answer, error_answer, send_now
+from cryptodash.api.http.drain import Connections
 from cryptodash.api.http.guarded_request import GuardedRequest
 from cryptodash.api.http.guards import Guard, GuardedChannel
 from cryptodash.api.http.rest import Rest
@@ -191,6 +192,7 @@ class GuardedSite(Site):
             parsePOSTFormSubmission=False,
         )
         self.guard = guard
+        self.connections = Connections(reactor)
         self._clients = clients
 
     def upgraded(self, channel: GuardedChannel, data: bytes) -> bool:

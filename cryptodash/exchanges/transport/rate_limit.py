@@ -11,6 +11,7 @@ import enum
 from collections import deque
 from heapq import heappop, heappush
 from itertools import count
+from typing import Final
 
 from attrs import define
 
@@ -20,6 +21,8 @@ from cryptodash.exchanges.adapter.plan import Purpose
 
 IN_FLIGHT = 4
 QUEUE = 1000
+RESERVE: Final = 5
+"""One part in so many of the budget that requests of clients never use: catalogue and snapshots find it."""
 
 PRIORITY = {
     Purpose.SNAPSHOT: 0,
@@ -41,10 +44,16 @@ class _Stage(enum.Enum):
 
 @define(eq=False)
 class Ticket:
-    """One request's place in the queue, then its share of the budget."""
+    """One request's place in the queue, then its share of the budget. ``for_client``: a client has asked for what it
+    brings, the server itself does not need it."""
 
     weight: int
+    for_client: bool = False
     stage: _Stage = _Stage.QUEUED
+
+
+_Entry = tuple[int, int, Ticket]
+"""Priority, serial number, ticket."""
 
 
 class RateLimit:
@@ -62,7 +71,8 @@ class RateLimit:
         self._clock = clock
         self._in_flight = in_flight
         self._queue_limit = queue
-        self._queue: list[tuple[int, int, Ticket]] = []
+        self._queues: dict[bool, list[_Entry]] = {False: [], True: []}
+        """Our own requests, and those for clients: what these may not use must not keep ours waiting."""
         self._queued = 0
         self._serial = count()
         self._running = 0
@@ -84,7 +94,7 @@ class RateLimit:
         """Seconds until the venue may be asked again; 0 when it may now."""
         return max(0.0, self._blocked_until - self._clock.monotonic())
 
-    def enqueue(self, weight: int, purpose: Purpose) -> Ticket:
+    def enqueue(self, weight: int, purpose: Purpose, *, for_client: bool = False) -> Ticket:
         """Ask for a start. Raises ``UpstreamError``: ``banned`` (or the cause of ``block``) while the venue has told us
         to wait, ``capacity`` when too many wait already."""
         if self.blocked_for:
@@ -92,28 +102,22 @@ class RateLimit:
             raise UpstreamError(
                 self._blocked_cause, f"{what} ({self._blocked_why})" if self._blocked_why else what, self.blocked_for
             )
-        if weight > self._weight:
-            raise UpstreamError(
-                "capacity", f"a request of weight {weight} does not fit into a budget of {self._weight}"
-            )
+        budget = self._usable(for_client)
+        if weight > budget:
+            raise UpstreamError("capacity", f"a request of weight {weight} does not fit into a budget of {budget}")
         if self._queued >= self._queue_limit:
             raise UpstreamError("capacity", f"{self._queued} requests wait already")
-        ticket = Ticket(weight)
-        heappush(self._queue, (PRIORITY[purpose], next(self._serial), ticket))
+        ticket = Ticket(weight, for_client)
+        heappush(self._queues[for_client], (PRIORITY[purpose], next(self._serial), ticket))
         self._queued += 1
         return ticket
 
     def start(self) -> list[Ticket]:
-        """The tickets whose requests are to be sent now, most urgent first;
-        a light one never overtakes a heavy, more urgent one."""
+        """The tickets whose requests are to be sent now, most urgent first; a light one never overtakes a heavy, more
+        urgent one, unless that one may not use what is left."""
         started: list[Ticket] = []
-        while (
-            (head := self._head())
-            and self._running < self._in_flight
-            and not self.blocked_for
-            and self.used + head.weight <= self._weight
-        ):
-            heappop(self._queue)
+        while self._running < self._in_flight and not self.blocked_for and (head := self._next()) is not None:
+            heappop(self._queues[head.for_client])
             self._queued -= 1
             head.stage = _Stage.RUNNING
             self._running += 1
@@ -137,8 +141,9 @@ class RateLimit:
             ticket.stage = _Stage.OVER
             self._queued -= 1
             # Withdrawn tickets stay in the heap until they come up or are swept out here.
-            if len(self._queue) > 2 * self._queue_limit:
-                self._queue = sorted(entry for entry in self._queue if entry[2].stage is _Stage.QUEUED)
+            queue = self._queues[ticket.for_client]
+            if len(queue) > 2 * self._queue_limit:
+                queue[:] = sorted(entry for entry in queue if entry[2].stage is _Stage.QUEUED)
         return is_queued
 
     def adopt(self, used: int) -> None:
@@ -154,19 +159,25 @@ class RateLimit:
         until = self._clock.monotonic() + seconds
         if until > self._blocked_until:
             self._blocked_until, self._blocked_cause, self._blocked_why = until, cause, why
-        waiting = [ticket for _, _, ticket in sorted(self._queue) if ticket.stage is _Stage.QUEUED]
+        everybody = sorted(entry for queue in self._queues.values() for entry in queue)
+        waiting = [ticket for _, _, ticket in everybody if ticket.stage is _Stage.QUEUED]
         for ticket in waiting:
             ticket.stage = _Stage.OVER
-        self._queue.clear()
+        for queue in self._queues.values():
+            queue.clear()
         self._queued = 0
         return waiting
 
     def next_start(self) -> float | None:
         """When ``start`` is worth calling again; None: only after a ``finish`` or ``enqueue``."""
-        head = self._head()
-        if head is None or self._running >= self._in_flight:
+        if self._running >= self._in_flight:
             return None
-        excess = self.used + head.weight - self._weight
+        times = [self._room_at(head) for _, _, head in self._heads()]
+        return min((when for when in times if when is not None), default=None)
+
+    def _room_at(self, ticket: Ticket) -> float | None:
+        """When it fits, as far as what has ended decides; None: not before a running one has ended."""
+        excess = self.used + ticket.weight - self._usable(ticket.for_client)
         for when, weight in self._spent:
             if excess <= 0:
                 break
@@ -175,10 +186,25 @@ class RateLimit:
                 return max(self._blocked_until, when + self._per)
         return max(self._blocked_until, self._clock.monotonic()) if excess <= 0 else None
 
-    def _head(self) -> Ticket | None:
-        while self._queue and self._queue[0][2].stage is not _Stage.QUEUED:
-            heappop(self._queue)
-        return self._queue[0][2] if self._queue else None
+    def _usable(self, for_client: bool) -> int:
+        """How much of the budget a request may find used up after it."""
+        return self._weight - self._weight // RESERVE if for_client else self._weight
+
+    def _next(self) -> Ticket | None:
+        """The most urgent of those that fit; one of ours that does not fit keeps back all that are less urgent."""
+        for _, _, head in self._heads():
+            if self.used + head.weight <= self._usable(head.for_client):
+                return head
+            if not head.for_client:
+                return None
+        return None
+
+    def _heads(self) -> list[_Entry]:
+        """The first of each queue, most urgent first."""
+        for queue in self._queues.values():
+            while queue and queue[0][2].stage is not _Stage.QUEUED:
+                heappop(queue)
+        return sorted(queue[0] for queue in self._queues.values() if queue)
 
     def _spend(self, weight: int) -> None:
         self._spent.append((self._clock.monotonic(), weight))

@@ -6,20 +6,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any, NoReturn
+from urllib.parse import urlencode
 
-from treq.client import HTTPClient
 from twisted.internet.defer import CancelledError, Deferred, TimeoutError
-from twisted.internet.error import ConnectionDone
-from twisted.internet.protocol import Protocol, connectionDone
 from twisted.logger import Logger
-from twisted.python.failure import Failure
-from twisted.web.client import ResponseDone
-from twisted.web.http import PotentialDataLoss
+from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgent
 
 from cryptodash._version import __version__
 from cryptodash.core.errors import UpstreamError
 from cryptodash.core.instruments import MarketType
+from cryptodash.core.settings import origin_of
 from cryptodash.core.tally import Tally
 from cryptodash.core.time import Clock
 from cryptodash.exchanges.adapter.decode import firewall_refusal
@@ -27,14 +24,13 @@ from cryptodash.exchanges.adapter.plan import RestRequest
 from cryptodash.exchanges.adapter.venue import Hosts, IVenue
 from cryptodash.exchanges.transport.dialer import failure_text, was_cancelled
 from cryptodash.exchanges.transport.rate_limit import RateLimit, Ticket
+from cryptodash.exchanges.transport.rest_body import GZIP, read_body
 
 DEADLINE = 10.0
 """Seconds from the start of a request to the end of its body."""
 
 PATIENCE = 10.0
 """Seconds a request waits for its place in the budget."""
-
-MAX_BODY = 16 * 1024 * 1024
 
 BAN = 60.0
 """Seconds without a request after a rate-limit answer that names no time."""
@@ -43,6 +39,10 @@ FIREWALL = 300.0
 """Seconds without a request after a firewall has refused one, doubled each time up to ``FIREWALL_MOST``: asking on is
 what keeps such a refusal up."""
 FIREWALL_MOST = 3600.0
+
+HEADERS = Headers(
+    {"User-Agent": [f"cryptodash/{__version__}"], "Accept": ["application/json"], "Accept-Encoding": [GZIP[0]]}
+)
 
 _log = Logger(namespace="cryptodash.exchanges.transport.rest")
 
@@ -95,15 +95,15 @@ class RestClient:
             self._timer.cancel()
             self._timer = None
 
-    async def fetch(self, request: RestRequest) -> bytes:
-        """The body of the answer.
+    async def fetch(self, request: RestRequest, *, for_client: bool = False) -> bytes:
+        """The body of the answer. ``for_client``: a client has asked for it, so the budget's reserve is not for it.
 
         Raises ``UpstreamError`` with a cause of the contract: ``banned`` and ``blocked`` as the venue says,
         ``capacity`` where the budget had no room within 10 s, ``disconnected`` where the network or the answer failed.
         Cancelling drops the request and its connection.
         """
         budget = self._budget_of(request)
-        ticket = await self._started(budget, request)
+        ticket = await self._started(budget, request, for_client)
         try:
             answer = Deferred.fromCoroutine(self._exchange(budget, request))
             return await answer.addTimeout(DEADLINE, self._reactor)
@@ -121,10 +121,10 @@ class RestClient:
             raise UpstreamError("", f"{self._venue.id} has no REST budget {request.pool!r}")
         return budget
 
-    async def _started(self, budget: RateLimit, request: RestRequest) -> Ticket:
+    async def _started(self, budget: RateLimit, request: RestRequest, for_client: bool) -> Ticket:
         """Wait in the budget's queue."""
         try:
-            ticket = budget.enqueue(request.weight, request.purpose)
+            ticket = budget.enqueue(request.weight, request.purpose, for_client=for_client)
         except UpstreamError:
             self._limited.add(self._venue.id, "local_bucket")
             raise
@@ -163,21 +163,14 @@ class RestClient:
 
     async def _exchange(self, budget: RateLimit, request: RestRequest) -> bytes:
         url = self._hosts[request.market].rest.rstrip("/") + request.path
-        # A client of its own per request: it would otherwise keep whatever cookies the venue's front end hands out.
-        client = HTTPClient(self._agent)
+        if request.params:
+            url = f"{url}?{urlencode(request.params)}"
         try:
-            response = await client.get(
-                url,
-                params=list(request.params),
-                headers={"User-Agent": f"cryptodash/{__version__}", "Accept": "application/json"},
-                allow_redirects=False,
-                unbuffered=True,
-                reactor=self._reactor,
-            )
+            response = await self._agent.request(b"GET", url.encode("ascii"), HEADERS, None)
             headers = _lowered(response.headers)
             self._note_date(request, headers)
             self._adopt(budget, request, headers)
-            body = await _read(response)
+            body = await read_body(response, headers.get("content-encoding", ""))
         except UpstreamError:
             raise
         except Exception as error:
@@ -261,7 +254,8 @@ class RestClient:
         return message
 
     def _host(self, request: RestRequest) -> str:
-        return self._hosts[request.market].rest
+        """Whom we ask, for a person: the path of a proxy may hold a key."""
+        return origin_of(self._hosts[request.market].rest)
 
 
 def _lowered(headers: Any) -> dict[str, str]:
@@ -270,47 +264,3 @@ def _lowered(headers: Any) -> dict[str, str]:
         for name, values in headers.getAllRawHeaders()
         if values
     }
-
-
-def _read(response: Any) -> Deferred[bytes]:
-    """A Deferred of the whole body; it fails with ``UpstreamError`` beyond 16 MiB,
-    and cancelling it drops the connection."""
-    body = _Body()
-    response.deliverBody(body)
-    return body.done
-
-
-class _Body(Protocol):
-    """Collects a body within bounds."""
-
-    def __init__(self) -> None:
-        self._parts: list[bytes] = []
-        self._size = 0
-        self.done: Deferred[bytes] = Deferred(lambda _: self._abort())
-
-    def dataReceived(self, data: bytes) -> None:
-        if self.done.called:
-            return
-        self._size += len(data)
-        if self._size > MAX_BODY:
-            self._parts.clear()
-            self._abort()
-            self.done.errback(UpstreamError("disconnected", "the answer is longer than 16 MiB"))
-        else:
-            self._parts.append(data)
-
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        if self.done.called:
-            return
-        if reason.check(ResponseDone, PotentialDataLoss):
-            self.done.callback(b"".join(self._parts))
-        else:
-            self.done.errback(reason if reason.value is not None else Failure(ConnectionDone()))
-
-    def _abort(self) -> None:
-        # Twisted hands bodies a proxy of the transport that can only close politely;
-        # a peer that never stops sending needs the real one.
-        transport = getattr(self.transport, "_producer", None) or self.transport
-        abort = getattr(transport, "abortConnection", None) or getattr(transport, "loseConnection", None)
-        if abort is not None:
-            abort()

@@ -62,10 +62,10 @@ class RestRequests:
         task.addBoth(lambda _: self._tasks.discard(task))
 
     async def fetch(self, request: RestRequest) -> bytes:
-        """The body of an answer that somebody outside waits for. Raises ``UpstreamError``, also at the end of all."""
+        """The body of an answer that a client waits for. Raises ``UpstreamError``, also at the end of all."""
         if self._stopped:
             raise UpstreamError("disconnected", f"{self._exchange} has stopped")
-        task = Deferred.fromCoroutine(self.client.fetch(request))
+        task = Deferred.fromCoroutine(self.client.fetch(request, for_client=True))
         self._tasks.add(task)
         try:
             return await task

@@ -10,6 +10,7 @@ from attrs import define
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
+from cryptodash.core.settings import origin_of
 from cryptodash.core.time import Clock
 from cryptodash.exchanges.adapter.venue import Limits
 from cryptodash.exchanges.connections.commands import Closed, Connect, Disconnect, Send
@@ -25,9 +26,9 @@ _log = Logger(namespace="cryptodash.exchanges.transport.sockets")
 
 @define(eq=False)
 class _Attempt:
-    """One connection. ``url`` is without the query; ``why`` is what we end it for, if we do."""
+    """One connection. ``origin`` is scheme, host and port of its URL; ``why`` is what we end it for, if we do."""
 
-    url: str
+    origin: str
     socket: VenueSocket
     began: float
     opened: bool = False
@@ -89,7 +90,7 @@ class Sockets:
             gap=limits.message_gap,
             max_frame=limits.max_frame,
         )
-        self._sockets[name] = _Attempt(order.url.partition("?")[0], socket, self._clock.monotonic())
+        self._sockets[name] = _Attempt(origin_of(order.url), socket, self._clock.monotonic())
         socket.open()
 
     def send(self, order: Send) -> None:
@@ -129,7 +130,7 @@ class Sockets:
         found.opened = True
         self.trouble = ""
         self._meters.opened(self._clock.monotonic() - found.began)
-        _log.info("{name} is open: {url}", name=name, url=found.url)
+        _log.info("{name} is open: {origin}", name=name, origin=found.origin)
         if self._gone is None:
             self._events.opened(name)
 
@@ -147,7 +148,7 @@ class Sockets:
             )
         elif self._gone is None:
             self._meters.refused(how)
-            self._cannot(f"{found.url} cannot be reached ({how.status or how.kind}): {how.reason}")
+            self._cannot(f"{found.origin} cannot be reached ({how.status or how.kind}): {how.reason}")
         if self._gone is None:
             self._events.closed(name, how)
         elif not self._sockets:

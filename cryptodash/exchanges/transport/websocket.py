@@ -101,8 +101,8 @@ class VenueSocket:
             secure, host, port, *_ = parse_url(self._url)
             factory = VenueSocketFactory(self._url, self._reactor, self, secure, self._max_frame)
             self._connecting = self._dialer.endpoint(host, port, secure).connect(factory)
-        except Exception as error:
-            self._verdict = Closed("local", reason=f"not a WebSocket URL: {error}"[:200])
+        except Exception as error:  # whose words may repeat the URL
+            self._verdict = Closed("local", reason=f"not a WebSocket URL ({type(error).__name__})")
             self._timer.reset(0)
             return
         self._opening = True

@@ -124,6 +124,8 @@ class HubDouble:
         self.statuses: dict[Topic, StreamStatus] = {}
         self.waiting: defaultdict[Topic, list[Deferred[bool]]] = defaultdict(list)
         self.asked: list[tuple[Topic, int, int | None]] = []
+        self.clients: list[str] = []
+        """Whom candles were charged to."""
 
     def resolve(
         self, exchange: Any, market: Any, channel: Any, symbol: Any, depth: Any = None, interval: Any = None
@@ -202,8 +204,9 @@ class HubDouble:
     def age_ms(self, topic: Topic) -> int | None:
         return 42
 
-    async def candles(self, topic: Topic, limit: int, end_ms: int | None) -> tuple[Sequence[Candle], bool]:
+    async def candles(self, topic: Topic, limit: int, end_ms: int | None, client: str) -> tuple[Sequence[Candle], bool]:
         self.asked.append((topic, limit, end_ms))
+        self.clients.append(client)
         if isinstance(self.bars, Exception):
             raise self.bars
         return self.bars

@@ -12,6 +12,9 @@ from cryptodash.api.http.rest import Rest
 from cryptodash.api.http.site import make_site
 from cryptodash.core.config import Config
 from cryptodash.core.events import BookView, Cause, Side, State, StreamStatus, Ticker, Trade
+from cryptodash.core.instruments import Instrument, MarketType, Symbol
+from cryptodash.core.interfaces import RequestCost
+from cryptodash.core.numbers import Number
 from cryptodash.core.tally import Tally
 from cryptodash.core.topics import Topic
 from cryptodash.hub.broadcaster import Broadcaster
@@ -122,3 +125,65 @@ def test_what_nobody_asks_for_any_more_is_dropped(served: Any) -> None:
     for _ in range(61):
         served.scheduler.advance(1)
     assert not served.wanted and not served.scheduler.getDelayedCalls()
+
+
+@pytest.fixture
+def charting(served: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A venue whose bars cost 10 of 1000 a minute, given at once; ``asked`` is what was asked of it."""
+    asked: list[int | None] = []
+    upstream = type(served.hub.upstreams["binance"])
+
+    def candles_cost(self: Any, topic: Topic, limit: int, end_ms: int | None) -> RequestCost:
+        return RequestCost("", 10, 1000, 60.0)
+
+    async def candles(self: Any, topic: Topic, limit: int, end_ms: int | None) -> Sequence[Any]:
+        asked.append(end_ms)
+        return ()
+
+    monkeypatch.setattr(upstream, "candles_cost", candles_cost, raising=False)
+    monkeypatch.setattr(upstream, "candles", candles, raising=False)
+    served.hub.asked = asked
+    return served
+
+
+def chart(served: Any, number: int, address: str = "192.0.2.1", **headers: str) -> Any:
+    wire = served.wire(address)
+    wire.ask(f"/api/candles?{PAIR}&end={number * 60_000}", **headers)
+    return wire
+
+
+def test_one_address_cannot_use_up_what_a_venue_allows(charting: Any) -> None:
+    wires = [chart(charting, number) for number in range(100)]
+    assert len(charting.hub.asked) == 21
+    charting.scheduler.advance(5)
+    answers = [wire.response() for wire in wires]
+    assert [each.status for each in answers] == [200] * 21 + [429] * 79
+    assert answers[-1].code == "rate_limited" and int(answers[-1].headers["retry-after"]) == 55
+    assert chart(charting, 1000, "192.0.2.2").response().status == 200
+    charting.scheduler.advance(55)
+    assert chart(charting, 1001).response().status == 200
+
+
+def test_an_ipv6_address_is_counted_with_its_64(charting: Any) -> None:
+    wires = [chart(charting, number, f"2001:db8:1:2::{number:x}") for number in range(1, 101)]
+    assert len(charting.hub.asked) == 21
+    assert chart(charting, 1000, "2001:db8:1:3::1").response().status == 200
+    for wire in wires:
+        wire.drop()
+
+
+def test_topics_held_by_rest_are_counted_by_the_64_as_well(web: Any) -> None:
+    one = Number("1.0")
+    catalogue = web.hub.upstreams["binance"].catalogue
+    symbols = [Symbol(f"T{number}", "USDT") for number in range(21)]
+    catalogue.replace(
+        MarketType.SPOT, [Instrument("binance", MarketType.SPOT, each, each.base, one, one) for each in symbols]
+    )
+    for each in symbols:
+        topic = web.topic(base=each.base)
+        web.hub.tickers[topic] = Ticker(topic, T0, RECEIVED, one)
+    statuses = [
+        web.wire(f"2001:db8::{number:x}").get(f"/api/ticker?exchange=binance&symbol={symbol}").status
+        for number, symbol in enumerate(symbols)
+    ]
+    assert statuses == [200] * 20 + [429]

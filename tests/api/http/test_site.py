@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.internet.defer import CancelledError, ensureDeferred
 from twisted.internet.testing import StringTransport
+from twisted.logger import capturedLogs
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
@@ -204,6 +205,75 @@ def test_heads_that_are_too_large_or_broken_are_refused_and_closed(
     assert wire.closing and sum(rejected(web).values()) == 1
 
 
+TEXT_HEADERS = [
+    "Origin",
+    "X-Forwarded-For",
+    "Authorization",
+    "Accept-Encoding",
+    "If-None-Match",
+    "Cookie",
+    "User-Agent",
+    "Content-Type",
+    "Sec-WebSocket-Extensions",
+    "Sec-WebSocket-Protocol",
+    "X-Anything",
+]
+UPGRADE_LINES = (
+    b"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+    b"Sec-WebSocket-Version: 13\r\n"
+)
+
+
+@pytest.mark.parametrize("target", ["GET /api/symbols", "GET /api/ticker?exchange=binance&symbol=BTC-USDT", "GET /ws"])
+@pytest.mark.parametrize("name", TEXT_HEADERS)
+def test_a_header_that_is_not_utf_8_is_400(make_web: Any, target: str, name: str) -> None:
+    web = make_web(trusted_proxies=("192.0.2.0/24",), cors_origins=("https://example.org",), auth_token="secret")
+    web.put_ticker()
+    wire = web.wire()
+    more = UPGRADE_LINES if target.endswith("/ws") else b""
+    with capturedLogs() as logs:
+        wire.send(f"{target} HTTP/1.1\r\nHost: a\r\n{name}: ".encode() + b"a\xffb\r\n" + more + b"\r\n")
+    assert (wire.response().status, wire.response().code) == (400, "bad_request")
+    assert logs == [] and web.socket.upgrades == 0 and rejected(web) == {"malformed": 1}
+    web.scheduler.advance(LINGER_S)
+    assert wire.closing
+
+
+@pytest.mark.parametrize(
+    "target", [b"/\xff", b"/api/ticker?symbol=\xff", b"/ws?token=\xff", b"/ws\xff", b"/api/symbols?a\xffb"]
+)
+def test_an_address_that_is_not_utf_8_is_400(web: Any, target: bytes) -> None:
+    wire = web.wire()
+    wire.send(b"GET " + target + b" HTTP/1.1\r\nHost: a\r\n" + UPGRADE_LINES + b"\r\n")
+    assert wire.response().status == 400
+
+
+@pytest.mark.parametrize("name", TEXT_HEADERS)
+def test_a_header_with_letters_outside_ascii_is_fine(web: Any, name: str) -> None:
+    wire = web.wire()
+    wire.send(f"GET /health HTTP/1.1\r\nHost: a\r\n{name}: \u00e9\u4e16\r\n\r\n".encode())
+    assert wire.response().status == 200
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        b"Host: a\r\nX: b\r\n c: d\r\n",
+        b"Host: a\r\nX: b\r\n\tc\r\n",
+        b" Host: a\r\n",
+        b"X: b\r\n Host: a\r\n",
+        b"Host: a\r\n \r\n",
+    ],
+    ids=["blank", "tab", "the first", "a folded host", "an empty one"],
+)
+@pytest.mark.parametrize("target", [b"/health", b"/ws"])
+def test_a_folded_header_is_400(web: Any, lines: bytes, target: bytes) -> None:
+    wire = web.wire()
+    wire.send(b"GET " + target + b" HTTP/1.1\r\n" + lines + UPGRADE_LINES + b"\r\n")
+    assert (wire.response().status, wire.response().code) == (400, "bad_request")
+    assert web.socket.upgrades == 0
+
+
 def test_a_hundred_headers_are_fine(web: Any) -> None:
     assert web.get("/health", **{f"X_{number}": "a" for number in range(MAX_HEADER_LINES - 1)}).status == 200
 
@@ -229,7 +299,8 @@ def test_exactly_one_valid_host_is_needed(web: Any, host: bytes, status: int) ->
     wire = web.wire()
     wire.send(b"GET /health HTTP/1.1\r\n" + host + b"\r\n")
     assert wire.response().status == status
-    assert rejected(web) == ({"host": 1} if status == 400 else {})
+    reason = "host" if host.isascii() else "malformed"
+    assert rejected(web) == ({reason: 1} if status == 400 else {})
 
 
 def test_http_1_0_needs_no_host(web: Any) -> None:

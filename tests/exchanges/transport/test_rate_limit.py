@@ -106,7 +106,7 @@ def test_withdrawn_requests_leave_room_and_never_start() -> None:
         budget.withdraw(_take(budget, 1))
     kept = _take(budget, 1)
     assert budget.start() == [kept]
-    assert len(budget._queue) <= 7
+    assert sum(map(len, budget._queues.values())) <= 7
 
 
 def test_what_others_used_is_adopted_for_one_window() -> None:
@@ -174,3 +174,34 @@ def test_following_next_start_everything_starts_in_the_end(weights: list[int]) -
             break
         clock.advance(max(0.0, when - clock.monotonic()))
     assert started == expected
+
+
+def test_requests_of_clients_leave_a_reserve_that_snapshots_and_the_catalogue_find() -> None:
+    budget = RateLimit(100, 60, ManualClock(), in_flight=10)
+    for _ in range(9):
+        budget.enqueue(10, Purpose.CANDLES, for_client=True)
+    assert len(budget.start()) == 8, "a fifth is kept"
+    snapshot, catalogue = _take(budget, 10, Purpose.SNAPSHOT), _take(budget, 10, Purpose.CATALOGUE)
+    assert budget.start() == [snapshot, catalogue], "the client's request that waits keeps neither back"
+
+
+def test_our_own_requests_that_wait_for_room_go_before_a_clients() -> None:
+    clock = ManualClock()
+    budget = RateLimit(100, 60, clock, in_flight=10)
+    running = _take(budget, 60, Purpose.SNAPSHOT)
+    assert budget.start() == [running]
+    heavy = _take(budget, 50, Purpose.SNAPSHOT)
+    light = budget.enqueue(1, Purpose.CANDLES, for_client=True)
+    assert budget.start() == []
+    budget.finish(running)
+    assert budget.next_start() == pytest.approx(clock.monotonic())
+    clock.advance(60)
+    assert budget.start() == [heavy, light]
+
+
+def test_a_request_of_a_client_that_the_reserve_leaves_no_room_for_is_refused() -> None:
+    budget = RateLimit(10, 60, ManualClock())
+    with pytest.raises(UpstreamError) as refused:
+        budget.enqueue(9, Purpose.CANDLES, for_client=True)
+    assert refused.value.cause == "capacity"
+    assert budget.start() == [] and _take(budget, 9).weight == 9

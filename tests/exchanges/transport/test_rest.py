@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import gzip
+import tracemalloc
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.protocol import Factory, Protocol
 from twisted.logger import globalLogPublisher
@@ -21,9 +24,10 @@ from cryptodash.core.instruments import MarketType
 from cryptodash.core.tally import Tally
 from cryptodash.exchanges.adapter.plan import Purpose, RestRequest
 from cryptodash.exchanges.adapter.venue import Hosts, RestLimits
-from cryptodash.exchanges.transport import rest as rest_module
+from cryptodash.exchanges.transport import rest_body
 from cryptodash.exchanges.transport.dialer import Dialer
 from cryptodash.exchanges.transport.rest import RestClient
+from cryptodash.exchanges.transport.rest_body import MAX_BODY
 from cryptodash.testing.authority import Authority
 from cryptodash.testing.network import MemoryNetwork
 
@@ -150,13 +154,13 @@ def test_gzip_is_unpacked(bench: Bench) -> None:
     assert bench.fetch().body == b"[1,2,3]"
 
 
-def test_broken_gzip_is_an_empty_body_that_no_reader_takes(bench: Bench) -> None:
+def test_broken_gzip_is_an_error(bench: Bench) -> None:
     def broken(request: Any) -> bytes:
         request.setHeader("Content-Encoding", "gzip")
         return b"this is not gzip"
 
     bench.server.handler = broken
-    assert bench.fetch().body == b""
+    assert bench.fetch().error.cause == "disconnected"
 
 
 def test_connections_are_used_again_and_cookies_are_not(bench: Bench) -> None:
@@ -439,10 +443,79 @@ def test_an_endless_body_is_cut_off_at_16_mib(bench: Bench) -> None:
 def test_a_small_packed_body_that_unpacks_to_much_is_cut_off(bench: Bench) -> None:
     def bomb(request: Any) -> bytes:
         request.setHeader("Content-Encoding", "gzip")
-        return gzip.compress(bytes(rest_module.MAX_BODY + 1))
+        return gzip.compress(bytes(MAX_BODY + 1))
 
     bench.server.handler = bomb
     assert "longer than 16 MiB" in str(bench.fetch().error)
+
+
+def test_a_bomb_costs_little_more_than_what_a_body_may_have(bench: Bench) -> None:
+    """64 KiB packed, as one read brings it, are 64 MiB."""
+    bomb = gzip.compress(bytes(64 * 1024 * 1024))
+    assert len(bomb) < 2**16 + 1024
+
+    def packed(request: Any) -> bytes:
+        request.setHeader("Content-Encoding", "gzip")
+        return bomb
+
+    bench.server.handler = packed
+    tracemalloc.start()
+    try:
+        error = bench.fetch().error
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert "longer than 16 MiB" in str(error)
+    assert most < MAX_BODY + 2**21
+    bench.network.settle()
+    assert bench.network.wires[0].client.connected == 0
+
+
+@pytest.mark.parametrize("cut", [1, 4, 8, 12])
+def test_a_packed_body_without_its_end_is_no_body(bench: Bench, cut: int) -> None:
+    def packed(request: Any) -> bytes:
+        request.setHeader("Content-Encoding", "gzip")
+        return gzip.compress(b"[1,2,3]")[:-cut]
+
+    bench.server.handler = packed
+    assert bench.fetch().error.cause == "disconnected"
+
+
+def test_members_of_gzip_are_one_body(bench: Bench) -> None:
+    def packed(request: Any) -> bytes:
+        request.setHeader("Content-Encoding", "gzip")
+        return gzip.compress(b"[1,2") + gzip.compress(b"") + gzip.compress(b",3]")
+
+    bench.server.handler = packed
+    assert bench.fetch().body == b"[1,2,3]"
+
+
+def test_a_packing_that_was_not_asked_for_is_an_error(bench: Bench) -> None:
+    def packed(request: Any) -> bytes:
+        request.setHeader("Content-Encoding", "br")
+        return b"[1,2,3]"
+
+    bench.server.handler = packed
+    error = bench.fetch().error
+    assert error.cause == "disconnected" and "'br'" in str(error)
+
+
+@given(st.lists(st.binary(max_size=300), max_size=4), st.integers(1, 60), st.integers(1, 40))
+def test_whatever_the_pieces_what_comes_out_is_what_went_in(members: list[bytes], piece: int, step: int) -> None:
+    found: list[bytes] = []
+
+    def take(data: bytes) -> bool:
+        found.append(data)
+        return True
+
+    packed = b"".join(map(gzip.compress, members))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rest_body, "STEP", step)
+        inflated = rest_body.Inflated(take)
+        for at in range(0, len(packed), piece):
+            assert inflated.feed(packed[at : at + piece])
+    assert b"".join(found) == b"".join(members) and inflated.is_whole()
+    assert all(len(each) <= step for each in found)
 
 
 def test_a_body_cut_short_is_no_body(bench: Bench) -> None:
