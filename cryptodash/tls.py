@@ -27,8 +27,12 @@ from twisted.python.filepath import FilePath
 
 CIPHERS: Final = "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:DHE+CHACHA20:!aNULL:!DSS"
 """Suites of TLS 1.2: AEAD with forward secrecy (RFC 9325, section 4.2). TLS 1.3 has no others."""
+_OR_NEWER: Final[Mapping[str, Any]] = {"raiseMinimumTo": TLSVersion.TLSv1_2}
 _METHODS: Final[Mapping[str, Mapping[str, Any]]] = {
-    **dict.fromkeys(("", "TLS_METHOD", "TLS_SERVER_METHOD", "SSLv23_METHOD"), {"raiseMinimumTo": TLSVersion.TLSv1_2}),
+    "": _OR_NEWER,
+    "TLS_METHOD": _OR_NEWER,
+    "TLS_SERVER_METHOD": _OR_NEWER,
+    "SSLv23_METHOD": _OR_NEWER,
     "TLSv1_2_METHOD": {"insecurelyLowerMinimumTo": TLSVersion.TLSv1_2, "lowerMaximumSecurityTo": TLSVersion.TLSv1_2},
 }
 """The versions that each ``sslmethod`` means; those below TLS 1.2 are refused."""
