@@ -16,10 +16,13 @@ from typing import Any
 
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
 from autobahn.websocket.protocol import WebSocketProtocol
+from twisted.internet.abstract import FileDescriptor
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.internet.tcp import Connection
+from twisted.protocols.haproxy._wrapper import HAProxyProtocolWrapper
 from twisted.protocols.policies import ProtocolWrapper
+from twisted.protocols.tls import TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 from twisted.web import server
 from twisted.web.http import HTTPChannel
@@ -73,6 +76,21 @@ class ServerProtocol(WebSocketServerProtocol):
         """End the connection without a word."""
         self.dropConnection(abort=True)
 
+    def onAutoPingTimeout(self) -> None:
+        """No pong came in time: the end, but for a client that reads slowly and has not come to the ping yet."""
+        if self.is_reading():
+            self.autoPingTimeoutCall = self.factory.call_later(self.autoPingTimeout, self.onAutoPingTimeout)
+        else:
+            super().onAutoPingTimeout()
+
+    def onCloseHandshakeTimeout(self) -> None:
+        """No answer to our close frame came in time: the end, but for a client that is about to read it."""
+        if self.may_read_the_close():
+            again = self.factory.call_later(self.closeHandshakeTimeout, self.onCloseHandshakeTimeout)
+            self.closeHandshakeTimeoutCall = again
+        else:
+            super().onCloseHandshakeTimeout()
+
     def cancel_close_timeout(self) -> None:
         """The connection is gone: nothing is left to be aborted."""
         if self.closeHandshakeTimeoutCall is not None:
@@ -107,6 +125,14 @@ class ServerProtocol(WebSocketServerProtocol):
         """Send bytes of Autobahn's own: the handshake's answer, or a frame."""
         raise NotImplementedError
 
+    def is_reading(self) -> bool:
+        """Whether the client cannot be written to, but reads."""
+        raise NotImplementedError
+
+    def may_read_the_close(self) -> bool:
+        """Whether the client gets another closing timeout."""
+        raise NotImplementedError
+
     def refusal(self, code: int, reason: str, headers: Headers) -> bytes:
         """The HTTP answer to a handshake that is refused."""
         raise NotImplementedError
@@ -126,6 +152,7 @@ class ServerFactory(WebSocketServerFactory):
     def __init__(self, server: str, reactor: IReactorTime) -> None:
         super().__init__(server=server, reactor=reactor)
         self._batched_timer = _Timers(reactor)
+        self.call_later = reactor.callLater
 
     def protocol_with_options(self, **members: Any) -> type[Any]:
         """The protocol's class with the options, and further ``members``, as members of the class.
@@ -200,11 +227,25 @@ def innermost(transport: Any) -> Any:
     return transport
 
 
+def peer_of(transport: Any) -> str | None:
+    """The address of a transport's peer: of a unix socket empty, None where a proxy says it only in its first line."""
+    if isinstance(transport, HAProxyProtocolWrapper):
+        return None
+    return str(getattr(transport.getPeer(), "host", ""))
+
+
+def is_tls(transport: object) -> bool:
+    """Whether TLS has to be agreed on the transport before anything comes."""
+    return isinstance(transport, TLSMemoryBIOProtocol)
+
+
 def is_plain(transport: object) -> bool:
     """Whether bytes written to the transport's socket arrive as they are (TCP or unix socket, no TLS)."""
     return isinstance(transport, Connection) and not getattr(transport, "TLS", False)
 
 
-def unwritten(socket_owner: object) -> object:
-    """How much a transport still holds of what it is writing: changes whenever bytes leave."""
-    return len(getattr(socket_owner, "dataBuffer", b"")), getattr(socket_owner, "offset", 0)
+def unwritten(socket_owner: Any) -> int:
+    """Bytes that a transport still holds; 0 for one in memory."""
+    if not isinstance(socket_owner, FileDescriptor):
+        return 0
+    return len(socket_owner.dataBuffer) - socket_owner.offset + socket_owner._tempDataLen
