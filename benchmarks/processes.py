@@ -85,6 +85,19 @@ class Child:
                     raise BenchError(f"{self.name}: {said['failed']}")
                 return said
 
+    def latest(self) -> dict[str, Any]:
+        """The last it has said until now, without waiting; empty if it said nothing since the last call."""
+        said: dict[str, Any] = {}
+        while not self._said.empty():
+            line = self._said.get_nowait()
+            if not line:
+                raise BenchError(f"{self.name} ended: {self._last_error()}")
+            if line.startswith(b"{"):
+                said = json.loads(line)
+        if "failed" in said:
+            raise BenchError(f"{self.name}: {said['failed']}")
+        return said
+
     def _last_error(self) -> str:
         self._errors.seek(0)
         lines = self._errors.read().decode("utf-8", "replace").strip().splitlines()

@@ -3,6 +3,7 @@ and the order in which it starts and stops."""
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 from collections.abc import Callable, Coroutine, Mapping, Sequence
@@ -35,6 +36,7 @@ from cryptodash.exchanges.publish_timer import PublishTimers
 from cryptodash.exchanges.service import VenueService
 from cryptodash.exchanges.venues import registry
 from cryptodash.hub.broadcaster import Broadcaster
+from cryptodash.memory import MemoryTrim, find_trim
 from cryptodash.tls import ssl_endpoint
 
 DRAIN_SECONDS = 3.0
@@ -90,6 +92,7 @@ def build(
     WallClockWatch(
         reactor, clock, tally, lambda: [ahead for feed in feeds if (ahead := feed.clock_ahead_ms) is not None]
     ).setServiceParent(server)
+    _memory_trim(clients, config, reactor, tally).setServiceParent(server)
     for feed in feeds:
         feed.setServiceParent(server)
     return server
@@ -99,6 +102,22 @@ def _source(feeds: Sequence[VenueService]) -> str:
     """What the greeting says of all of them: ``live`` only if everything is."""
     sources = {feed.source for feed in feeds}
     return sources.pop() if len(sources) == 1 else "custom"
+
+
+LARGE_DROP = {"clients": 500, "subscriptions": 5_000, "queued_bytes": 32 * 2**20}
+"""So many less than there were, and freed memory is given back to the system."""
+
+
+def _memory_trim(clients: Clients, config: Config, reactor: Any, tally: Tally) -> MemoryTrim:
+    def amounts() -> dict[str, int]:
+        return {
+            "clients": len(clients.sessions),
+            "subscriptions": sum(clients.traffic.subscriptions.values()),
+            "queued_bytes": clients.fanout.slow_clients.queued_bytes,
+        }
+
+    quiet_s = config.upstream_linger_s + 20.0
+    return MemoryTrim(amounts, LARGE_DROP, quiet_s, find_trim(), gc.collect, reactor, tally)
 
 
 BACKLOG = 1024

@@ -1,20 +1,41 @@
-"""Listening with TLS: ``ssl:`` endpoint strings, with the whole chain of the certificate's file.
+"""Listening with TLS: ``ssl:`` endpoint strings, with the whole chain of the certificate's file, TLS 1.2 or newer, and
+authenticated encryption only.
 
 Twisted's own reading of such a string takes the first certificate of ``certKey`` and leaves the others out. A client
-that does not have the intermediate ones, and few do, then cannot verify the server.
+that does not have the intermediate ones, and few do, then cannot verify the server. Its own suites for TLS 1.2 include
+those in CBC mode and those without forward secrecy.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from OpenSSL import SSL
 from twisted.internet.endpoints import SSL4ServerEndpoint
 from twisted.internet.interfaces import IStreamServerEndpoint
-from twisted.internet.ssl import Certificate, CertificateOptions, DiffieHellmanParameters, PrivateCertificate
+from twisted.internet.ssl import (
+    AcceptableCiphers,
+    Certificate,
+    CertificateOptions,
+    DiffieHellmanParameters,
+    PrivateCertificate,
+    TLSVersion,
+)
 from twisted.python.filepath import FilePath
+
+CIPHERS: Final = "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:DHE+CHACHA20:!aNULL:!DSS"
+"""Suites of TLS 1.2: AEAD with forward secrecy (RFC 9325, section 4.2). TLS 1.3 has no others."""
+_OR_NEWER: Final[Mapping[str, Any]] = {"raiseMinimumTo": TLSVersion.TLSv1_2}
+_METHODS: Final[Mapping[str, Mapping[str, Any]]] = {
+    "": _OR_NEWER,
+    "TLS_METHOD": _OR_NEWER,
+    "TLS_SERVER_METHOD": _OR_NEWER,
+    "SSLv23_METHOD": _OR_NEWER,
+    "TLSv1_2_METHOD": {"insecurelyLowerMinimumTo": TLSVersion.TLSv1_2, "lowerMaximumSecurityTo": TLSVersion.TLSv1_2},
+}
+"""The versions that each ``sslmethod`` means; those below TLS 1.2 are refused."""
 
 _certificates = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL).findall
 
@@ -60,13 +81,16 @@ def _endpoint(
     if extraCertChain:
         chain += _certificates(Path(extraCertChain).read_bytes())
     leaf = PrivateCertificate.loadPEM(own + b"\n" + Path(privateKey).read_bytes())
-    options: dict[str, Any] = {"method": getattr(SSL, sslmethod)} if sslmethod else {}
+    if sslmethod not in _METHODS:
+        raise ValueError(f"sslmethod {sslmethod!r} is none of {', '.join(filter(None, _METHODS))}")
+    options: dict[str, Any] = dict(_METHODS[sslmethod])
     if dhParameters:
         options["dhParameters"] = DiffieHellmanParameters.fromFile(FilePath(dhParameters))
     context = CertificateOptions(  # as objects of cryptography: pyOpenSSL no longer wants its own
         privateKey=leaf.privateKey.original.to_cryptography_key(),
         certificate=leaf.original.to_cryptography(),
         extraCertChain=[Certificate.loadPEM(each).original.to_cryptography() for each in chain],
+        acceptableCiphers=AcceptableCiphers.fromOpenSSLCipherString(CIPHERS),
         **options,
     )
     return SSL4ServerEndpoint(reactor, int(port), context, int(backlog), interface)

@@ -86,6 +86,10 @@ API = (
     # the transport
     Relied(FileDescriptor, "dataBuffer", "whether a slow client reads at all"),
     Relied(FileDescriptor, "offset", "the same"),
+    Relied(FileDescriptor, "_tempDataLen", "the same"),
+    Relied(SERVER, "autoPingTimeoutCall", "more time for who reads slowly and has not come to the ping", kept=False),
+    Relied(SERVER, "onAutoPingTimeout", "the same", kept=False),
+    Relied(SERVER, "onCloseHandshakeTimeout", "another timeout for who is about to read our close frame", kept=False),
     Relied(Connection, "TLS", "whether the socket may be written to directly"),
     Relied(ProtocolWrapper, "wrappedProtocol", "handing a TLS connection from HTTP to the WebSocket"),
     # HTTP

@@ -54,13 +54,18 @@ def listening(endpoint: str) -> Any:
     return port, options, backlog, interface
 
 
-def chain_seen(options: Any, root: Authority) -> list[str]:
-    """Whom the certificates name that a client reads, which trusts the root alone. Raises ``SSL.Error``."""
+def handshake(options: Any, root: Authority, newest: int = 0, ciphers: str = "") -> SSL.Connection:
+    """The client's end after a handshake in memory, of a client that trusts the root alone, and offers nothing newer
+    than a version and no other ciphers than these. Raises ``SSL.Error``."""
     trusting = SSL.Context(SSL.TLS_CLIENT_METHOD)
     trusting.set_verify(SSL.VERIFY_PEER)
     store = trusting.get_cert_store()
     assert store is not None
     store.add_cert(Certificate.loadPEM(root.pem).original)
+    trusting.set_min_proto_version(SSL.TLS1_VERSION)
+    trusting.set_max_proto_version(newest)
+    if ciphers:
+        trusting.set_cipher_list(ciphers.encode())
     client, server = SSL.Connection(trusting, None), SSL.Connection(options.getContext(), None)
     client.set_connect_state()
     server.set_accept_state()
@@ -70,6 +75,12 @@ def chain_seen(options: Any, root: Authority) -> list[str]:
                 this.do_handshake()
             with suppress(SSL.WantReadError):
                 that.bio_write(this.bio_read(65536))
+    return client
+
+
+def chain_seen(options: Any, root: Authority) -> list[str]:
+    """Whom the certificates name that a client reads. Raises ``SSL.Error``."""
+    client = handshake(options, root)
     chain = client.get_peer_cert_chain(as_cryptography=True) or ()
     return [each.subject.rfc4514_string().removeprefix("CN=") for each in chain]
 
@@ -115,6 +126,52 @@ def test_a_certificate_alone_is_enough_where_the_root_itself_signed_it(certifica
     certificates.write("key.pem", key)
     _, options, _, _ = listening(certificates.settings(certificates.write("leaf.pem", leaf)).bind_addr)
     assert chain_seen(options, certificates.root) == [HOST]
+
+
+def alone(certificates: Certificates) -> str:
+    """The endpoint of a server whose certificate the root itself signed."""
+    leaf, key = certificates.root.files(HOST)
+    certificates.write("key.pem", key)
+    return certificates.settings(certificates.write("leaf.pem", leaf)).bind_addr
+
+
+@pytest.mark.parametrize("ciphers", ["ECDHE+AESGCM", "ECDHE+CHACHA20"])
+def test_tls_1_2_works_with_authenticated_encryption(certificates: Certificates, ciphers: str) -> None:
+    _, options, _, _ = listening(alone(certificates))
+    client = handshake(options, certificates.root, SSL.TLS1_2_VERSION, ciphers)
+    assert client.get_protocol_version_name() == "TLSv1.2"
+    assert "GCM" in str(client.get_cipher_name()) or "POLY1305" in str(client.get_cipher_name())
+
+
+@pytest.mark.parametrize(
+    ("newest", "ciphers"),
+    [
+        (SSL.TLS1_2_VERSION, "ECDHE+AES256:!AESGCM:!AESCCM"),  # CBC
+        (SSL.TLS1_2_VERSION, "ECDHE+AES128:!AESGCM:!AESCCM"),
+        (SSL.TLS1_2_VERSION, "kRSA+AESGCM"),  # no forward secrecy
+        (SSL.TLS1_2_VERSION, "kRSA+AES"),
+        (SSL.TLS1_1_VERSION, "ALL:@SECLEVEL=0"),
+        (SSL.TLS1_VERSION, "ALL:@SECLEVEL=0"),
+    ],
+)
+def test_older_versions_and_other_ciphers_are_refused(certificates: Certificates, newest: int, ciphers: str) -> None:
+    _, options, _, _ = listening(alone(certificates))
+    with pytest.raises(SSL.Error):
+        handshake(options, certificates.root, newest, ciphers)
+
+
+def test_tls_1_3_is_what_a_client_of_today_gets(certificates: Certificates) -> None:
+    _, options, _, _ = listening(alone(certificates))
+    assert handshake(options, certificates.root).get_protocol_version_name() == "TLSv1.3"
+
+
+def test_an_endpoint_string_may_stay_at_tls_1_2_but_not_below(certificates: Certificates) -> None:
+    endpoint = alone(certificates)
+    _, options, _, _ = listening(f"{endpoint}:sslmethod=TLSv1_2_METHOD")
+    assert handshake(options, certificates.root).get_protocol_version_name() == "TLSv1.2"
+    for method in ("TLSv1_METHOD", "TLSv1_1_METHOD", "nonsense"):
+        with pytest.raises(ConfigError, match="sslmethod"):
+            endpoint_of(MemoryReactor(), f"{endpoint}:sslmethod={method}")
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,14 @@ class Addresses:
         ]
         self._trusts_unix = UNIX_PEER in trusted or any(map(self._is_trusted, _LOOPBACK))
 
+    def charged_to(self, peer: str) -> str | None:
+        """The client's address where the peer alone tells it: None if what it forwards would be believed."""
+        if self._trusted or self._trusts_unix:
+            address = _parse(peer)
+            if self._trusts_unix if address is None else self._is_trusted(address):
+                return None
+        return _peer_text(peer)
+
     def client(self, peer: str, forwarded: str) -> str:
         """``peer`` is the socket's address (of a unix socket: empty), ``forwarded`` the X-Forwarded-For header
         (or empty)."""

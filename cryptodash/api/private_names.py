@@ -16,10 +16,13 @@ from typing import Any
 
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
 from autobahn.websocket.protocol import WebSocketProtocol
+from twisted.internet.abstract import FileDescriptor
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.internet.tcp import Connection
+from twisted.protocols.haproxy._wrapper import HAProxyProtocolWrapper
 from twisted.protocols.policies import ProtocolWrapper
+from twisted.protocols.tls import TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 from twisted.web import server
 from twisted.web.http import HTTPChannel
@@ -98,14 +101,6 @@ class ServerProtocol(WebSocketServerProtocol):
         if self.frame_data is not None and len(self.frame_data) > PIECES:
             self.frame_data = [b"".join(self.frame_data)]
 
-    def onAutoPingTimeout(self) -> None:
-        if not self.was_held:
-            super().onAutoPingTimeout()
-            return
-        # Its pong may be among what was not read: silence proves nothing until it has been for as long once more.
-        self.was_held = False
-        self.autoPingTimeoutCall = self.factory.call_later(self.autoPingTimeout, self.onAutoPingTimeout)
-
     @property
     def deflates(self) -> bool:
         """Whether compression was agreed."""
@@ -120,6 +115,23 @@ class ServerProtocol(WebSocketServerProtocol):
     def abort(self) -> None:
         """End the connection without a word."""
         self.dropConnection(abort=True)
+
+    def onAutoPingTimeout(self) -> None:
+        """No pong came in time: the end, but for a client that reads slowly and has not come to the ping yet, and for
+        one whose pong may be among what was not read: silence proves nothing until it has been for as long once more."""
+        if self.is_reading() or self.was_held:
+            self.was_held = False
+            self.autoPingTimeoutCall = self.factory.call_later(self.autoPingTimeout, self.onAutoPingTimeout)
+        else:
+            super().onAutoPingTimeout()
+
+    def onCloseHandshakeTimeout(self) -> None:
+        """No answer to our close frame came in time: the end, but for a client that is about to read it."""
+        if self.may_read_the_close():
+            again = self.factory.call_later(self.closeHandshakeTimeout, self.onCloseHandshakeTimeout)
+            self.closeHandshakeTimeoutCall = again
+        else:
+            super().onCloseHandshakeTimeout()
 
     def cancel_close_timeout(self) -> None:
         """The connection is gone: nothing is left to be aborted."""
@@ -165,6 +177,14 @@ class ServerProtocol(WebSocketServerProtocol):
 
     def write_frame(self, data: bytes) -> None:
         """Send bytes of Autobahn's own: the handshake's answer, or a frame."""
+        raise NotImplementedError
+
+    def is_reading(self) -> bool:
+        """Whether the client cannot be written to, but reads."""
+        raise NotImplementedError
+
+    def may_read_the_close(self) -> bool:
+        """Whether the client gets another closing timeout."""
         raise NotImplementedError
 
     def refusal(self, code: int, reason: str, headers: Headers) -> bytes:
@@ -261,11 +281,25 @@ def innermost(transport: Any) -> Any:
     return transport
 
 
+def peer_of(transport: Any) -> str | None:
+    """The address of a transport's peer: of a unix socket empty, None where a proxy says it only in its first line."""
+    if isinstance(transport, HAProxyProtocolWrapper):
+        return None
+    return str(getattr(transport.getPeer(), "host", ""))
+
+
+def is_tls(transport: object) -> bool:
+    """Whether TLS has to be agreed on the transport before anything comes."""
+    return isinstance(transport, TLSMemoryBIOProtocol)
+
+
 def is_plain(transport: object) -> bool:
     """Whether bytes written to the transport's socket arrive as they are (TCP or unix socket, no TLS)."""
     return isinstance(transport, Connection) and not getattr(transport, "TLS", False)
 
 
-def unwritten(socket_owner: object) -> object:
-    """How much a transport still holds of what it is writing: changes whenever bytes leave."""
-    return len(getattr(socket_owner, "dataBuffer", b"")), getattr(socket_owner, "offset", 0)
+def unwritten(socket_owner: Any) -> int:
+    """Bytes that a transport still holds; 0 for one in memory."""
+    if not isinstance(socket_owner, FileDescriptor):
+        return 0
+    return len(socket_owner.dataBuffer) - socket_owner.offset + socket_owner._tempDataLen

@@ -14,6 +14,7 @@ from zope.interface import implementer
 
 from cryptodash.api.fanout.client_writer import ClientWriter, IWire
 from cryptodash.api.fanout.fanout import Fanout
+from cryptodash.api.fanout.read_progress import Queued
 from cryptodash.api.ws.clients import Clients
 from cryptodash.api.ws.frames import text_frame
 from cryptodash.api.ws.limiter import WorkBudget
@@ -137,6 +138,7 @@ class Reader:
         self.room = room
         self.got = b""
         self.waiting = b""
+        self.in_kernel = 0
         self.closed_with: tuple[int, str] | None = None
         self.on_close: Callable[[], None] = lambda: None
         self.writes = 0
@@ -154,8 +156,8 @@ class Reader:
     def queue(self, data: bytes) -> None:
         self.waiting += data
 
-    def progress(self) -> object:
-        return len(self.waiting)
+    def queued(self) -> Queued:
+        return Queued(len(self.waiting), self.in_kernel)
 
     def close_with(self, code: int, reason: str) -> None:
         self.closed_with = (code, reason)

@@ -384,7 +384,7 @@ async def test_a_storm_of_connections_leaves_nothing_behind(scene: Any, helpers:
             client.subscribe(channel("ticker", symbol="ETH-USDT"), channel("order_book", symbol="ETH-USDT", depth=5))
             client.say({"op": "nonsense"})
             client.dropConnection(abort=True)
-    await eventually(lambda: len(running.server.clients.sessions) == 1 and len(running.server.clients.cap) == 1)
+    await eventually(lambda: len(running.server.clients.sessions) == 1 and len(running.server.clients.sockets) == 1)
     await eventually(
         lambda: not any("eth" in name for host in running.simulator.hosts.values() for _, name in host.streams)
     )

@@ -5,16 +5,23 @@ from __future__ import annotations
 
 import json
 import socket
+import struct
+import sys
 from collections.abc import Callable
 from datetime import datetime
 from itertools import pairwise
 from statistics import median
 from typing import Any
 
+import pytest
 from attrs import evolve
 from pytest_twisted import ensureDeferred
 
 STALL_S = 1.0
+UPGRADE = (
+    b"GET /ws HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
 
 
 def milliseconds(text: str) -> int:
@@ -115,6 +122,54 @@ async def test_a_client_that_never_reads_delays_nobody_and_is_gone_in_time(
     assert {each["state"] for each in fast.of("status")} == {"connecting", "live"}
     text = (await running.get("/metrics")).body.decode()
     assert 'cryptodash_ws_closes_total{code="1013",initiator="server"} 5.0' in text
+
+
+class Trickle:
+    """A client that reads at its own pace, with a kernel that holds little for it."""
+
+    def __init__(self, port: int, request: bytes) -> None:
+        self.socket = socket.socket()
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        self.socket.setblocking(False)
+        self.socket.connect_ex(("127.0.0.1", port))
+        head = b"\x81\xfe" + struct.pack("!H", len(request)) + bytes(4)  # a mask of zeros
+        self._unsent = UPGRADE + head + request
+        self.read = 0
+
+    def until(self, total: float) -> None:
+        """Read on, as far as something is there, until it is so much in all."""
+        try:
+            self._unsent = self._unsent[self.socket.send(self._unsent) :] if self._unsent else b""
+            while self.read < total:
+                self.read += len(self.socket.recv(400))
+        except BlockingIOError:
+            pass
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells what waits in the kernel")
+@ensureDeferred
+async def test_a_client_that_reads_four_kilobytes_a_second_stays_and_one_that_stops_goes(
+    start: Any, helpers: Any, reactor: Any
+) -> None:
+    eventually, channel = helpers
+    running = await start(DEMO="true", EXCHANGES="binance", CLIENT_STALL_TIMEOUT="3")
+    slow_clients = running.server.clients.fanout.slow_clients
+    begun = reactor.seconds()
+    client = Trickle(running.port, subscribe(channel("ticker"), channel("trade"), channel("order_book", depth=1000)))
+    make_wild(running)
+
+    def at_its_pace() -> bool:
+        client.until(4000 * (reactor.seconds() - begun))
+        return bool(slow_clients.blocked) and reactor.seconds() - begun > 9
+
+    try:
+        await eventually(at_its_pace)
+        assert len(running.server.clients.sessions) == 1
+        stopped = reactor.seconds()
+        await eventually(lambda: not running.server.clients.sessions)
+        assert reactor.seconds() - stopped < 3 + 1 + 2
+    finally:
+        client.socket.close()
 
 
 def outdated(slow: Any, fast: Any, kind: str) -> list[int]:

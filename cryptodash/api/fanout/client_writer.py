@@ -13,6 +13,7 @@ from cryptodash.api.fanout.cohort_member import Send
 from cryptodash.api.fanout.conflation import ConflationQueue
 from cryptodash.api.fanout.deliveries import Delivery
 from cryptodash.api.fanout.framer import Framer
+from cryptodash.api.fanout.read_progress import Queued, ReadProgress
 from cryptodash.api.fanout.slices import Slices, Steps
 from cryptodash.api.fanout.slow_clients import SlowClients
 from cryptodash.api.fanout.traffic import Traffic
@@ -38,8 +39,8 @@ class IWire(Interface):
         """Hand over bytes to be sent as soon as possible, in order; ``ClientWriter.drained`` is called when
         all are gone."""
 
-    def progress() -> object:
-        """Something that changes whenever queued bytes leave."""
+    def queued() -> Queued:
+        """Bytes that have not reached the peer."""
 
     def close_with(code: int, reason: str) -> None:
         """Queue a close frame; the connection is aborted a second later."""
@@ -65,7 +66,6 @@ class ClientWriter:
         self.cohort: Cohort | None = None
         self.unsent = unsent
         self.blocked = False
-        self.blocked_at = 0.0
         self._traffic = traffic
         self._clock = clock
         self._slices = slices
@@ -74,8 +74,7 @@ class ClientWriter:
         """Told how many bytes the statuses and present values took that were due."""
         self._open = True
         self._catching_up = False
-        self._progress: object = None
-        self._progress_at = 0.0
+        self._progress = ReadProgress()
 
     @property
     def clean(self) -> bool:
@@ -126,10 +125,9 @@ class ClientWriter:
     def block(self, data: bytes, sent: int) -> None:
         """The wire took only ``sent`` of the bytes (-1: all, but wants no more)."""
         self.blocked = True
-        self.blocked_at = self._progress_at = self._clock.monotonic()
         if sent >= 0:
             self.wire.queue(data[sent:])
-        self._progress = self.wire.progress()
+        self._progress.begin(self.wire.queued(), self._clock.monotonic())
         if self._open:
             self._slow_clients.watch(self)
 
@@ -161,11 +159,13 @@ class ClientWriter:
             self._slices.run(self._catch_up())
 
     def stalled(self, now: float, timeout: float) -> bool:
-        """Whether the client has read nothing for so long."""
-        progress = self.wire.progress()
-        if progress != self._progress:
-            self._progress, self._progress_at = progress, now
-        return now - self._progress_at >= timeout
+        """Whether the client, which cannot be written to, has read nothing for so long."""
+        self._progress.look(self.wire.queued(), now)
+        return now - self._progress.at >= timeout
+
+    def is_reading(self, timeout: float) -> bool:
+        """Whether the client was behind within the last ``timeout`` seconds, and read something."""
+        return not self.stalled(self._clock.monotonic(), timeout)
 
     def close(self) -> None:
         """The client has left its cohort: nothing more is sent to it but what is queued on the wire."""

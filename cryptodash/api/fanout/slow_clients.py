@@ -1,4 +1,5 @@
-"""The watch over clients that cannot be written to: who reads nothing, or never catches up, has to go."""
+"""The watch over clients that cannot be written to: who reads nothing has to go, and who costs too much memory. Who
+reads slowly stays: what waits for it is replaced by what is newer."""
 
 from __future__ import annotations
 
@@ -9,15 +10,13 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from cryptodash.core.tally import Tally
 from cryptodash.core.time import Clock
 
-TRICKLE_FACTOR: Final = 3
-"""A client that reads, but has not emptied its queue for so many stall timeouts, sees old prices: it goes as well."""
+MAX_QUEUED: Final = 256 * 2**20
+"""Bytes that may wait for all clients together; above it those go for whom most waits."""
 _CHECKS_PER_TIMEOUT: Final = 10
 
 
 class SlowClient(Protocol):
     """A client that cannot be written to now."""
-
-    blocked_at: float
 
     @property
     def queued_bytes(self) -> int:
@@ -55,6 +54,11 @@ class SlowClients:
             lambda: {(): max(self._queues(), default=0)},
         )
 
+    @property
+    def queued_bytes(self) -> int:
+        """What waits for all of them."""
+        return sum(self._queues())
+
     def watch(self, client: SlowClient) -> None:
         """The client cannot be written to: it must make progress."""
         self.blocked[client] = None
@@ -78,15 +82,25 @@ class SlowClients:
         self._timer = None
         now = self._clock.monotonic()
         for client in list(self.blocked):
-            if (
-                client.overflowed
-                or client.stalled(now, self._timeout)
-                or now - client.blocked_at >= TRICKLE_FACTOR * self._timeout
-            ):
-                self.unwatch(client)
-                client.close_too_slow()
+            if client.stalled(now, self._timeout) or client.overflowed:
+                self._close(client)
+        self._keep_within(MAX_QUEUED)
         if self.blocked and self._timer is None:
             self._arm()
+
+    def _close(self, client: SlowClient) -> None:
+        self.unwatch(client)
+        client.close_too_slow()
+
+    def _keep_within(self, limit: int) -> None:
+        over = sum(self._queues()) - limit
+        if over <= 0:
+            return
+        for client in sorted(self.blocked, key=lambda each: each.queued_bytes, reverse=True):
+            over -= client.queued_bytes
+            self._close(client)
+            if over <= 0:
+                return
 
     def _queues(self) -> list[int]:
         return [client.queued_bytes for client in self.blocked]

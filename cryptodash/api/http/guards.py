@@ -9,7 +9,9 @@ else 408;
 KiB and 100 lines (431);
 * a request line or header that is not UTF-8, and a folded header, is 400;
 * a peer that takes nothing of its answer for ``STALL_S`` seconds is cut;
-* an idle kept-alive connection ends after the setting ``keep_alive_s``.
+* an idle kept-alive connection ends after the setting ``keep_alive_s``;
+* TLS is agreed within ``TLS_HANDSHAKE_S``, or the connection is cut;
+* every socket counts from the moment it is accepted (``Sockets``).
 """
 
 from __future__ import annotations
@@ -18,19 +20,23 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from attrs import frozen
-from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.interfaces import IDelayedCall, IHandshakeListener
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from twisted.web.http_headers import Headers
+from zope.interface import implementer
 
 from cryptodash.api.answer_parts import JSON, SECURITY_HEADERS, SERVER, error_body
-from cryptodash.api.private_names import Channel, give_to, owner_of
+from cryptodash.api.private_names import Channel, give_to, innermost, is_tls, owner_of, peer_of
+from cryptodash.api.ws.wire import queued_on
 from cryptodash.core.tally import Counter
 
 MAX_URL: Final = 8 * 1024
 MAX_HEADER_BYTES: Final = 16 * 1024
 MAX_HEADER_LINES: Final = 100
 STALL_S: Final = 10.0
+TLS_HANDSHAKE_S: Final = 5.0
+"""Of a connect over a bad line it takes two seconds. Nobody can be told anything before, so it just ends."""
 LINGER_S: Final = 1.0
 """How long a peer that still sends may go on before the close, so that it reads why (a close with
 unread data destroys the answer)."""
@@ -56,6 +62,7 @@ def _is_text(line: bytes) -> bool:
     return True
 
 
+@implementer(IHandshakeListener)
 class GuardedChannel(Channel):
     """One connection. The factory sets ``site`` (with its ``guard``), ``callLater`` and ``timeOut``."""
 
@@ -74,10 +81,21 @@ class GuardedChannel(Channel):
         self._in_headers = False
         self._header_bytes = 0
         self._begun = False
+        self._left = 0
 
     def connectionMade(self) -> None:
         self.site.connections.opened(self)
         super().connectionMade()
+        if not self.site.sockets.enter(innermost(self.transport), peer_of(self.transport)):
+            self.transport.abortConnection()
+        elif is_tls(self.transport):
+            self._deadline = self.callLater(TLS_HANDSHAKE_S, self._handshake_late)
+        else:
+            self._start_deadline()
+
+    def handshakeCompleted(self) -> None:
+        """TLS is agreed: the request's time begins."""
+        self._cancel_deadline()
         self._start_deadline()
 
     def dataReceived(self, data: bytes) -> None:
@@ -206,6 +224,7 @@ class GuardedChannel(Channel):
         give_to(transport, protocol)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self.site.sockets.leave(innermost(self.transport))
         self._cancel_deadline()
         self._cancel_stall_timer()
         super().connectionLost(reason)
@@ -239,20 +258,31 @@ class GuardedChannel(Channel):
             "timeout",
         )
 
+    def _handshake_late(self) -> None:
+        self._deadline = None
+        self.site.guard.rejected.add("tls_handshake")
+        self.transport.abortConnection()
+
     def _close(self) -> None:
         self._deadline = None
         self.loseConnection()
 
     def _start_stall_timer(self) -> None:
         if self._stall_timer is None:
-            self._stall_timer = self.callLater(STALL_S, self._abort)
+            self._left = sum(queued_on(innermost(self.transport)))
+            self._stall_timer = self.callLater(STALL_S, self._stalled)
 
     def _cancel_stall_timer(self) -> None:
         if self._stall_timer is not None:
             self._stall_timer.cancel()
             self._stall_timer = None
 
-    def _abort(self) -> None:
+    def _stalled(self) -> None:
+        """The transport wants no more for so long. That a peer reads shows in the kernel's queue long before."""
         self._stall_timer = None
+        left, self._left = self._left, sum(queued_on(innermost(self.transport)))
+        if self._left < left:
+            self._stall_timer = self.callLater(STALL_S, self._stalled)
+            return
         self.site.guard.rejected.add("stalled")
         self.transport.abortConnection()

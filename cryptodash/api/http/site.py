@@ -14,11 +14,13 @@ from twisted.web.http import Request
 from twisted.web.resource import IResource, Resource
 from twisted.web.server import NOT_DONE_YET, Site
 
+from cryptodash.api.addresses import Addresses
 from cryptodash.api.http.answers import Answer, error_answer, send_now
 from cryptodash.api.http.drain import Connections
 from cryptodash.api.http.guarded_request import GuardedRequest
 from cryptodash.api.http.guards import Guard, GuardedChannel
 from cryptodash.api.http.rest import Rest
+from cryptodash.api.sockets import Sockets
 from cryptodash.api.ws.factory import ClientFactory
 from cryptodash.api.ws.upgrade import read_upgrade, valid_host
 from cryptodash.core.config import Config
@@ -179,6 +181,7 @@ class GuardedSite(Site):
         self,
         resource: IResource,
         guard: Guard,
+        sockets: Sockets,
         reactor: IReactorTime,
         clients: ClientFactory | None = None,
         *,
@@ -193,6 +196,7 @@ class GuardedSite(Site):
         )
         self.guard = guard
         self.connections = Connections(reactor)
+        self.sockets = sockets
         self._clients = clients
 
     def upgraded(self, channel: GuardedChannel, data: bytes) -> bool:
@@ -236,4 +240,12 @@ def make_site(
     front = Front(rest, WebSocketResource(ws) if isinstance(ws, ClientFactory) else ws, config, clock, tally)
     rejected = tally.counter("cryptodash_http_rejected_total", "Requests refused before any route saw them.", "reason")
     guard = Guard(config.limits.request_deadline_s, config.limits.max_body_bytes, rejected)
-    return GuardedSite(front, guard, scheduler, clients, keep_alive_s=config.limits.keep_alive_s)
+    limits = config.limits
+    sockets = clients.clients.sockets if clients is not None else _sockets(config, tally)
+    return GuardedSite(front, guard, sockets, scheduler, clients, keep_alive_s=limits.keep_alive_s)
+
+
+def _sockets(config: Config, tally: Tally) -> Sockets:
+    limits = config.limits
+    charged_to = Addresses(config.trusted_proxies).charged_to
+    return Sockets(charged_to, limits.max_connections, limits.max_connections_per_ip, tally)

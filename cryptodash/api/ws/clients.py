@@ -11,7 +11,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from cryptodash.api.addresses import Addresses
 from cryptodash.api.fanout.fanout import Fanout
-from cryptodash.api.ws.admission import AddressCap
+from cryptodash.api.sockets import Sockets
 from cryptodash.api.ws.session import Identity, Session
 from cryptodash.core import codec
 from cryptodash.core.config import Config
@@ -64,7 +64,8 @@ class Clients:
         self.fanout = Fanout(values, config, reactor, clock, tally)
         self.traffic = self.fanout.traffic
         self.addresses = Addresses(config.trusted_proxies)
-        self.cap = AddressCap(config.limits.max_connections_per_ip)
+        limits = config.limits
+        self.sockets = Sockets(self.addresses.charged_to, limits.max_connections, limits.max_connections_per_ip, tally)
         self.identity = Identity(version, source, round(config.limits.ping_interval_s * 1000))
         self.sessions: dict[Connection, None] = {}
         self.draining = False

@@ -7,12 +7,14 @@ from typing import Final
 
 from autobahn.websocket.types import ConnectionDeny, ConnectionRequest
 from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from cryptodash.api.answer_parts import JSON, SECURITY_HEADERS, SERVER, error_body
-from cryptodash.api.fanout.client_writer import ClientWriter
+from cryptodash.api.fanout.client_writer import TOO_SLOW, ClientWriter
 from cryptodash.api.fanout.slices import SLICE_S
-from cryptodash.api.private_names import Headers, ServerProtocol, is_plain
+from cryptodash.api.private_names import Headers, ServerProtocol, innermost, is_plain, peer_of
 from cryptodash.api.ws.admission import origin_allowed
 from cryptodash.api.ws.clients import Clients
 from cryptodash.api.ws.deflate import deflated_frame
@@ -20,7 +22,7 @@ from cryptodash.api.ws.frames import text_frame
 from cryptodash.api.ws.limiter import TokenBucket, WorkBudget
 from cryptodash.api.ws.session import Session
 from cryptodash.api.ws.upgrade import Upgrade
-from cryptodash.api.ws.wire import BufferedWire, PlainWire, Wire, shrink_send_buffer
+from cryptodash.api.ws.wire import BufferedWire, PlainWire, Wire, keep_queues_short
 
 _log = Logger(namespace="cryptodash.api.ws.socket")
 
@@ -30,6 +32,10 @@ _CONTINUATION: Final = 0
 _FIRST_CONTROL: Final = 8
 _REFUSALS: Final = {403: "origin_not_allowed", 503: "restarting"}
 """Error codes of our own refusals; everything else is Autobahn's, about the handshake itself."""
+_TOO_MANY: Final = {
+    "limit": (1013, "server is full"),
+    "ip_limit": (1008, "too many connections from this address"),
+}
 
 
 class QuietLog:
@@ -63,12 +69,21 @@ class ClientProtocol(ServerProtocol):
     session: Session | None = None
     writer: ClientWriter | None = None
     _address = ""
-    _entered = False
     _opened_at: float | None = None
     _fragments = 0
     _reading_since = 0.0
     _answered_ping = False
     _read_on_call: IDelayedCall | None = None
+    _closed_at = 0.0
+
+    def connectionMade(self) -> None:
+        super().connectionMade()
+        if not self.clients.sockets.enter(innermost(self.transport), peer_of(self.transport)):
+            self.transport.abortConnection()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self.clients.sockets.leave(innermost(self.transport))
+        super().connectionLost(reason)
 
     def grant(self, request: Upgrade) -> None:
         """Open for a request of which everything was checked already: ``processHandshake`` without reading it again."""
@@ -85,8 +100,7 @@ class ClientProtocol(ServerProtocol):
         self._locate(request.headers.get("x-forwarded-for", ""))
 
     def _locate(self, forwarded: str) -> None:
-        peer = self.transport.getPeer()
-        self._address = self.clients.addresses.client(str(getattr(peer, "host", "")), forwarded)
+        self._address = self.clients.addresses.client(str(getattr(self.transport.getPeer(), "host", "")), forwarded)
 
     def _deny(self, reason: str, status: int, text: str) -> None:
         self.clients.traffic.refused.add(reason)
@@ -112,23 +126,18 @@ class ClientProtocol(ServerProtocol):
         limits = clients.config.limits
         self._opened_at = clients.clock.monotonic()
         self._work = WorkBudget(limits.ops_per_second, limits.ops_burst, clients.clock)
-        if len(clients.sessions) >= limits.max_connections:
-            self._refuse("limit", 1013, "server is full")
-        elif not clients.cap.enter(self._address):
-            self._refuse("ip_limit", POLICY, "too many connections from this address")
+        refused = clients.sockets.admit(innermost(self.transport), self._address)
+        if refused:
+            clients.traffic.refused.add(refused)
+            self.close_with(*_TOO_MANY[refused])
         else:
-            self._entered = True
             self._start()
-
-    def _refuse(self, reason: str, code: int, text: str) -> None:
-        self.clients.traffic.refused.add(reason)
-        self.close_with(code, text)
 
     def _start(self) -> None:
         clients, limits = self.clients, self.clients.config.limits
         clients.traffic.accepted.add()
         self._pings = TokenBucket(limits.ops_per_second, limits.ops_burst, clients.clock)
-        shrink_send_buffer(self.transport, limits.socket_send_buffer_bytes)
+        keep_queues_short(self.transport, limits.socket_send_buffer_bytes)
         plain = is_plain(self.transport)
         wire: Wire = (
             PlainWire(self.transport, self.close_with) if plain else BufferedWire(self.transport, self.close_with)
@@ -217,8 +226,22 @@ class ClientProtocol(ServerProtocol):
     def close_with(self, code: int, reason: str) -> None:
         self.send_close(code, reason.encode()[:MAX_REASON])
 
+    def is_reading(self) -> bool:
+        return self.writer is not None and self.writer.is_reading(self.clients.config.client_stall_timeout_s)
+
+    def may_read_the_close(self) -> bool:
+        """One that is closed as too slow, and reads, hardly comes to it within a second."""
+        return (
+            self.close_code(None) == TOO_SLOW
+            and self.clients.clock.monotonic() < self._closed_at + self.clients.config.client_stall_timeout_s
+            and self.is_reading()
+            and self.writer is not None
+            and sum(self.writer.wire.queued()) > 0
+        )
+
     def closing(self) -> None:
         """Nothing of a session may follow the close frame."""
+        self._closed_at = self.clients.clock.monotonic()
         self._end_session()
 
     def write_frame(self, data: bytes) -> None:
@@ -235,9 +258,6 @@ class ClientProtocol(ServerProtocol):
         if self._read_on_call is not None:
             self._read_on_call.cancel()
             self._read_on_call = None
-        if self._entered:
-            self._entered = False
-            clients.cap.leave(self._address)
         if self._opened_at is not None:
             clients.traffic.close(self.close_code(code), "server" if self.closed_by_us(wasClean) else "client")
             clients.traffic.session_seconds.observe(clients.clock.monotonic() - self._opened_at)

@@ -3,9 +3,8 @@ and any other transport."""
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from twisted.internet.interfaces import IPullProducer, IPushProducer
 from twisted.internet.tcp import Connection
@@ -13,16 +12,28 @@ from zope.interface import implementer
 
 from cryptodash.api.fanout.client_writer import ClientWriter, IWire
 from cryptodash.api.fanout.cohort_member import Send
+from cryptodash.api.fanout.read_progress import Queued
 from cryptodash.api.private_names import innermost, unwritten
+from cryptodash.api.ws.kernel_queue import keep_short, unacknowledged
 
 Close = Callable[[int, str], None]
 
+PAUSE_ABOVE: Final = 16 * 1024
+"""Bytes in the transport above which one with TLS asks for a pause (Twisted's own limit is four times that)."""
 
-def shrink_send_buffer(transport: Any, size: int) -> None:
-    """Keep the kernel from holding minutes of "live" prices for a client that does not read (Linux would take 4 MB)."""
+
+def keep_queues_short(transport: Any, send_buffer: int) -> None:
+    """Neither the kernel nor Twisted holds much for a client that reads slowly: it would read old prices."""
     connection = innermost(transport)
     if isinstance(connection, Connection):
-        connection.getHandle().setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, size)
+        keep_short(connection.getHandle(), send_buffer)
+        connection.bufferSize = PAUSE_ABOVE
+
+
+def queued_on(owner: Any) -> Queued:
+    """What has not reached the peer of a transport that owns its socket."""
+    in_kernel = unacknowledged(owner.getHandle()) if isinstance(owner, Connection) and owner.connected else 0
+    return Queued(unwritten(owner), in_kernel)
 
 
 @implementer(IWire)
@@ -45,9 +56,8 @@ class Wire:
     def queue(self, data: bytes) -> None:
         self._transport.write(data)
 
-    def progress(self) -> object:
-        """How much the transport still holds of what it is writing."""
-        return unwritten(self._socket_owner)
+    def queued(self) -> Queued:
+        return queued_on(self._socket_owner)
 
     def stopProducing(self) -> None:
         """The connection is lost; the protocol is told so too."""

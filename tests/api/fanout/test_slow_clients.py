@@ -72,20 +72,72 @@ def test_one_that_reads_nothing_is_closed_as_too_slow(world):
     assert world.time.getDelayedCalls() == []
 
 
-def test_one_that_reads_slowly_stays_until_its_prices_would_be_old(world):
+def test_one_that_reads_slowly_is_never_cut_for_it(world):
     client = world.client()
     client.subscribe(BTC)
     client.wire.room = 0
     world.ticker("1")
     world.flush()
-    for _ in range(28):
+    for _ in range(100):
         world.time.advance(1)
         client.wire.read(2)
     assert client.wire.closed_with is None
-    for _ in range(3):
+
+
+def test_what_leaves_the_kernel_alone_is_progress_as_well(world):
+    client = world.client()
+    client.subscribe(BTC)
+    client.wire.room, client.wire.in_kernel = 0, 200_000
+    world.ticker("1")
+    world.flush()
+    for _ in range(50):
         world.time.advance(1)
-        client.wire.read(2)
+        client.wire.in_kernel -= 4000
+        assert client.wire.closed_with is None
+    world.time.pump([1] * 11)
     assert client.wire.closed_with == (1013, "too slow")
+
+
+def test_frames_of_ours_that_come_on_top_are_no_progress_and_hide_none(world):
+    client = world.client()
+    client.subscribe(BTC)
+    client.wire.room, client.wire.in_kernel = 0, 100_000
+    world.ticker("1")
+    world.flush()
+    for _ in range(5):
+        world.time.advance(1)
+        client.writer.send_control(b"a ping")
+    client.wire.in_kernel -= 4000
+    world.time.pump([1] * 9)
+    assert client.wire.closed_with is None
+    for _ in range(5):
+        world.time.advance(1)
+        client.writer.send_control(b"a ping")
+    assert client.wire.closed_with == (1013, "too slow")
+
+
+def test_what_waits_for_all_slow_clients_together_is_bounded(world, monkeypatch):
+    monkeypatch.setattr("cryptodash.api.fanout.slow_clients.MAX_QUEUED", 50_000)
+    clients = [world.client() for _ in range(10)]
+    for client in clients:
+        client.subscribe(TRADES, BTC)
+        client.wire.room = 0
+        client.wire.in_kernel = 10**9
+    for id in range(100):
+        world.trade(id)
+        world.flush()
+    for client in clients[:5]:
+        client.subscribe(ETH)
+        for id in range(100, 130):
+            world.trade(id)
+            world.flush()
+    before = sum(client.writer.queued_bytes for client in clients)
+    assert before > 50_000
+    world.time.advance(1)
+    left = [client for client in clients if client.wire.closed_with is None]
+    assert 0 < len(left) < 10
+    assert sum(client.writer.queued_bytes for client in left) <= 50_000
+    assert all(client.wire.closed_with == (1013, "too slow") for client in clients if client not in left)
 
 
 def test_a_trickling_reader_is_never_far_behind(world):

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from OpenSSL import SSL
+from twisted.internet.address import IPv4Address
 from twisted.internet.defer import CancelledError, ensureDeferred
+from twisted.internet.error import ConnectionDone
 from twisted.internet.testing import StringTransport
 from twisted.logger import capturedLogs
+from twisted.protocols.tls import TLSMemoryBIOFactory
+from twisted.python.failure import Failure
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
 from cryptodash.api.http.answers import Answer, send
-from cryptodash.api.http.guards import LINGER_S, MAX_HEADER_LINES, MAX_URL, STALL_S
+from cryptodash.api.http.guards import LINGER_S, MAX_HEADER_LINES, MAX_URL, STALL_S, TLS_HANDSHAKE_S
+from cryptodash.api.sockets import ADDRESS_RESERVE
 from cryptodash.core.config import Limits
 from cryptodash.core.settings import origins
+from cryptodash.testing.authority import Authority
 
 HEALTH = b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n"
 
@@ -55,6 +63,88 @@ def test_a_request_that_is_not_complete_in_ten_seconds_is_408(web: Any, opening:
     assert wire.closing and rejected(web) == {"timeout": 1}
     wire.drop()
     assert not web.scheduler.getDelayedCalls()
+
+
+class TcpTransport(StringTransport):
+    def setTcpNoDelay(self, enabled: bool) -> None:
+        """TLS says that it has what the transport below it has."""
+
+
+class TlsWire:
+    """A peer of the site behind TLS: bytes of the handshake, or none."""
+
+    def __init__(self, web: Any, peer: str = "192.0.2.1") -> None:
+        self.web = web
+        options = Authority().options("market.example")
+        factory = TLSMemoryBIOFactory(options, False, web.site, web.scheduler)
+        self.transport = TcpTransport(peerAddress=IPv4Address("TCP", peer, 40000))
+        self.protocol = factory.buildProtocol(self.transport.getPeer())
+        self.protocol.makeConnection(self.transport)
+        self.client = SSL.Connection(SSL.Context(SSL.TLS_CLIENT_METHOD), None)
+        self.client.set_connect_state()
+
+    def shake_hands(self) -> None:
+        for _ in range(3):
+            with suppress(SSL.WantReadError):
+                self.client.do_handshake()
+            with suppress(SSL.WantReadError):
+                self.protocol.dataReceived(self.client.bio_read(65536))
+            if self.transport.value():
+                self.client.bio_write(self.transport.value())
+                self.transport.clear()
+
+    def ask(self) -> bytes:
+        """The answer to a request."""
+        self.client.send(HEALTH)
+        self.protocol.dataReceived(self.client.bio_read(65536))
+        self.web.scheduler.advance(0)
+        self.client.bio_write(self.transport.value())
+        answer: bytes = self.client.recv(65536)
+        return answer
+
+
+@pytest.mark.parametrize("hello", [False, True])
+def test_a_tls_handshake_that_is_not_complete_in_five_seconds_is_cut(web: Any, hello: bool) -> None:
+    wire = TlsWire(web)
+    assert len(web.site.sockets) == 1
+    if hello:
+        with suppress(SSL.WantReadError):
+            wire.client.do_handshake()
+        data = wire.client.bio_read(65536)
+        for index in range(20):
+            web.scheduler.advance(TLS_HANDSHAKE_S / 20 - 0.001)
+            wire.protocol.dataReceived(data[index : index + 1])
+    else:
+        web.scheduler.advance(TLS_HANDSHAKE_S - 0.1)
+    assert not wire.transport.disconnected
+    web.scheduler.advance(0.1)
+    assert wire.transport.disconnected and rejected(web) == {"tls_handshake": 1}
+    wire.protocol.connectionLost(Failure(ConnectionDone()))
+    assert len(web.site.sockets) == 0 and not web.scheduler.getDelayedCalls()
+
+
+def test_after_the_handshake_the_requests_time_begins(web: Any) -> None:
+    wire = TlsWire(web)
+    web.scheduler.advance(TLS_HANDSHAKE_S - 0.1)
+    wire.shake_hands()
+    web.scheduler.advance(9.9)
+    assert not wire.transport.disconnected
+    assert wire.ask().startswith(b"HTTP/1.1 200 ")
+    assert not rejected(web)
+
+
+def test_sockets_count_from_the_moment_they_are_accepted(make_web: Any) -> None:
+    web = make_web(limits=Limits(max_connections_per_ip=1, max_connections=2))
+    wires = [web.wire() for _ in range(1 + ADDRESS_RESERVE)]
+    refused = web.wire()
+    assert refused.transport.disconnected and not any(wire.transport.disconnected for wire in wires)
+    assert wires[-1].get("/health").status == 200
+    assert len(web.site.sockets) == 1 + ADDRESS_RESERVE
+    assert TlsWire(web).transport.disconnected and not TlsWire(web, "192.0.2.2").transport.disconnected
+    for wire in wires:
+        wire.drop()
+    refused.drop()
+    assert len(web.site.sockets) == 1 and web.site.sockets.charged == 1
 
 
 def test_the_deadline_counts_from_each_request_of_its_own(web: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import struct
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -463,7 +464,7 @@ def test_nothing_is_left_when_all_have_gone(service):
     service.clients.stop()
     service.world.hub.stop()
     assert service.clients.sessions == {}
-    assert len(service.clients.cap) == 0
+    assert len(service.clients.sockets) == 0
     assert service.clients.fanout.cohorts == {}
     assert service.world.venue.wanted == []
     assert service.world.hub.on_unknown == []
@@ -627,3 +628,58 @@ def test_a_reader_that_takes_a_little_makes_progress(service, plain):
         plain.socket.recv(5000)
         plain.reactor.turn()
     assert plain.protocol.state == plain.protocol.STATE_OPEN
+
+
+def fill(service: Service, plain: Plain) -> None:
+    """Until the socket takes no more: more than its kernel's buffers hold."""
+    plain.drain()
+    plain.protocol.dataReceived(ask("subscribe", channels=[{**TICKER, "channel_type": "trade"}]))
+    cohort = next(iter(service.clients.fanout.cohorts.values()))
+    while cohort.clean:
+        for _ in range(400):
+            service.world.trade(1)
+        service.world.flush()
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells what waits in the kernel")
+def test_what_leaves_the_kernel_alone_is_progress(service, plain):
+    fill(service, plain)
+    waiting = plain.transport.offset, len(plain.transport.dataBuffer)
+    for _ in range(15):
+        service.world.time.advance(1)
+        plain.socket.recv(4000)
+    assert (plain.transport.offset, len(plain.transport.dataBuffer)) == waiting, "nothing left Twisted's buffer"
+    assert plain.protocol.state == plain.protocol.STATE_OPEN
+    service.world.time.pump([1] * 12)
+    assert plain.protocol.state != plain.protocol.STATE_OPEN
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells what waits in the kernel")
+def test_a_slow_reader_that_has_to_go_can_read_why(service, plain):
+    fill(service, plain)
+    plain.protocol.writer.close_too_slow()
+    data = b""
+    for _ in range(9):
+        service.world.time.advance(1)
+        data += plain.socket.recv(8000)
+        plain.reactor.turn()
+    assert not plain.transport.disconnected
+    assert (1013).to_bytes(2, "big") + b"too slow" in data + plain.drain()
+    service.world.time.advance(1.1)
+    service.world.time.advance(0)
+    assert plain.transport.disconnected
+
+
+def test_a_ping_that_a_slow_reader_has_not_come_to_is_waited_for(make_world):
+    service = serve(make_world, client_stall_timeout_s=30.0)
+    plain = Plain(service)
+    fill(service, plain)
+    for second in range(100):
+        service.world.trade(second)
+        service.world.time.advance(1)
+        plain.socket.recv(1500)
+        plain.reactor.turn()
+    assert plain.protocol.state == plain.protocol.STATE_OPEN
+    service.world.time.pump([1] * 61)
+    assert plain.protocol.state != plain.protocol.STATE_OPEN
+    plain.close()

@@ -356,7 +356,7 @@ def test_every_setting_that_concerns_a_connection_holds(config: Config, requests
         for peer in peers:
             peer.lose()
         house.time.advance(2)
-        outcomes.append((seen, peers[0].outcome(), len(house.clients.cap)))
+        outcomes.append((seen, peers[0].outcome(), len(house.clients.sockets)))
     assert outcomes[0] == outcomes[1]
     assert outcomes[0][1].clients == outcomes[0][2] == house.factory.countConnections == 0
     assert len({(each.status, each.body[:4]) for each in outcomes[0][0]}) > 1, "all were served alike"
@@ -532,8 +532,8 @@ class Reactor:
 class Plain:
     """A client on a socket pair below Twisted's own TCP transport, without its reactor."""
 
-    def __init__(self, config: Config | None = None) -> None:
-        self.house = House(True, config or Config())
+    def __init__(self, house: House | None = None) -> None:
+        self.house = house or House(True, Config())
         ours, self.socket = socket.socketpair()
         ours.setblocking(False)
         self.socket.setblocking(False)
@@ -575,12 +575,13 @@ def test_on_a_plain_socket_the_answer_leaves_first(usual: bytes) -> None:
     assert protocol.writer.clean and plain.transport.protocol is protocol
     plain.close()
     plain.house.time.advance(1)
-    assert not plain.house.time.getDelayedCalls() and len(plain.house.clients.cap) == 0
+    assert not plain.house.time.getDelayedCalls() and len(plain.house.clients.sockets) == 0
 
 
 def test_a_refusal_on_a_socket_follows_the_answer() -> None:
-    plain = Plain(configured(max_connections=1))
-    plain.house.connect().send(request())
+    house = House(True, configured(max_connections=1))
+    house.connect().send(request())
+    plain = Plain(house)
     plain.transport.protocol.dataReceived(request())
     head, _, frames = plain.drained().partition(b"\r\n\r\n")
     assert (
@@ -624,4 +625,4 @@ def test_below_tls_the_short_way_is_taken_too(usual: bytes) -> None:
     assert b'"Pong"' in client.got
     client.transport.loseConnection()
     house.time.settle()
-    assert not house.clients.sessions and len(house.clients.cap) == 0
+    assert not house.clients.sessions and len(house.clients.sockets) == 0
