@@ -71,10 +71,10 @@ def venue(frames: int, flavour: str = "trade") -> Iterator[tuple[Child, dict[str
 
 @contextlib.contextmanager
 def our_server(port: int, *names: str) -> Iterator[tuple[Child, int]]:
-    """Our server on a venue, and its port."""
+    """Our server on a venue, and its port. It reads every frame, like its peers, however far behind it is."""
     urls = f"ws://127.0.0.1:{port}", f"http://127.0.0.1:{port}"
     child, own_port, _ = start(
-        OURS, [python(), "-m", "benchmarks.ours", "venue", *urls, *([",".join(names)] if names else [])]
+        OURS, [python(), "-m", "benchmarks.ours", "venue-every-frame", *urls, *([",".join(names)] if names else [])]
     )
     try:
         yield child, own_port

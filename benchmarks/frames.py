@@ -43,6 +43,7 @@ class Market:
         self._trade = 3_735_683_259
         self._time = TIME
         self._agg = flavour == "agg"
+        self._best: tuple[int, int] | None = None
 
     def snapshot(self) -> str:
         """The REST answer for the book as it is now."""
@@ -62,19 +63,22 @@ class Market:
             f'"P":"0.016",{numbers},"v":"14724.65375000","q":"940099726.82861850"',
         )
 
-    def quote(self) -> bytes:
+    def quote(self, bid_size: str | None = None) -> bytes:
         """The best levels of the book as it is."""
         bid, ask = self.best()
         self._update += 1
+        bid_size = bid_size or size(self._random.randrange(1, 9999))
         return self._wrap(
             "bookTicker",
-            f'"u":{self._update},"s":"{self.native}","b":"{price(bid)}","B":"{size(self._random.randrange(1, 9999))}",'
+            f'"u":{self._update},"s":"{self.native}","b":"{price(bid)}","B":"{bid_size}",'
             f'"a":"{price(ask)}","A":"{size(self._random.randrange(1, 9999))}"',
         )
 
     def best(self) -> tuple[int, int]:
         """Best bid and ask, in ticks."""
-        return max(self._bids), min(self._asks)
+        if self._best is None:
+            self._best = max(self._bids), min(self._asks)
+        return self._best
 
     def trade(self, quantity: str | None = None) -> bytes:
         """One trade."""
@@ -94,6 +98,7 @@ class Market:
         first = self._book_update + 1
         self._book_update = self._update = self._update + self._random.randrange(8, 24)
         self._time += 1
+        self._best = None
         sides = []
         for side, sign in ((self._bids, -1), (self._asks, 1)):
             changes = []
@@ -122,3 +127,28 @@ def mix(markets: Sequence[Market], count: int, seed: int) -> Iterator[bytes]:
     for market in markets:
         yield market.quote()
     yield markets[0].trade("999.0")
+
+
+HOLE = "8" * 20
+"""Stands where the time of sending will stand."""
+
+
+def stamp(nanoseconds: int) -> bytes:
+    """A time as a number as long as ``HOLE``."""
+    return f"{nanoseconds}.".ljust(len(HOLE), "0").encode()
+
+
+def flood(markets: Sequence[Market], books: int, count: int, seed: int) -> Iterator[tuple[str, bytes]]:
+    """Kinds and frames: 80 % quotes, 10 % trades, 10 % changes of the books of the first ``books`` markets. Quotes and
+    trades have a ``HOLE``. Each market begins with a quote, so that every ticker has a time."""
+    chance = random.Random(seed)
+    for market in markets[:count]:
+        yield "quote", market.quote(HOLE)
+    for _ in range(count - len(markets)):
+        market, draw = chance.choice(markets), chance.random()
+        if draw < 0.8:
+            yield "quote", market.quote(HOLE)
+        elif draw < 0.9:
+            yield "trade", market.trade(HOLE)
+        else:
+            yield "book", chance.choice(markets[:books]).depth()

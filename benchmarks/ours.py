@@ -1,11 +1,11 @@
 """cryptodash as a server under test: everything ``service.build`` makes, on the real reactor.
 
     python -m benchmarks.ours inlet trade|book TOPICS
-    python -m benchmarks.ours venue WS_URL REST_URL [SYMBOLS]
+    python -m benchmarks.ours venue|venue-every-frame WS_URL REST_URL [SYMBOLS]
 
 ``inlet``: prepared events are published into the hub, as ``Work`` orders. ``venue``: the real adapter of Binance,
 connected to ``venue.py``; with SYMBOLS, ticker, trades and book of each are held and a listener
-counts what comes, encoded.
+counts what comes, encoded. ``venue-every-frame``: no quote is skipped for a later one while the connection is behind.
 """
 
 from __future__ import annotations
@@ -28,10 +28,12 @@ from cryptodash.core.interfaces import ExchangeReport, IUpstream, RequestCost, S
 from cryptodash.core.numbers import Number
 from cryptodash.core.time import SystemClock
 from cryptodash.core.topics import Channel, Topic
+from cryptodash.exchanges.adapter.plan import Plan
 from cryptodash.exchanges.book_publisher import BookPublisher
 from cryptodash.exchanges.connections.commands import BookChanged
 from cryptodash.exchanges.publish_timer import PublishTimers
 from cryptodash.exchanges.venues import registry
+from cryptodash.exchanges.venues.binance.venue import Binance
 from cryptodash.hub.interfaces import Batch, IOutlet, Message
 from cryptodash.service import Server, build
 
@@ -40,6 +42,7 @@ RECEIVED = 1_700_000_000_123
 
 SPOT = MarketType.SPOT
 BOOK_DEPTH = 50
+MOST_BOOKS = 40
 LIMITS = Limits(max_connections_per_ip=20_000, ping_interval_s=3600.0, ops_burst=5000)
 """Pings would come at random moments of other servers' rounds, so they are off here as for all peers."""
 CONFIG = Config(bind_addr="tcp:0:interface=127.0.0.1", exchanges=("binance",), limits=LIMITS, log_level="error")
@@ -230,7 +233,15 @@ class Ingested:
         """There is no sweep here."""
 
 
-def venue(reactor: Any, ws: str, rest: str) -> Server:
+class EveryFrame(Binance):
+    """Binance, but that none of its frames may be skipped."""
+
+    def plan(self, topic: Topic, instrument: Instrument | None, depth: int) -> Plan:
+        plan = super().plan(topic, instrument, depth)
+        return evolve(plan, streams=tuple(evolve(each, conflate_by="") for each in plan.streams))
+
+
+def venue(reactor: Any, ws: str, rest: str, *, every_frame: bool = False) -> Server:
     """A server with the real adapter, on the bench's venue."""
     endpoints = {
         f"binance_{market}{kind}_url": url
@@ -238,14 +249,18 @@ def venue(reactor: Any, ws: str, rest: str) -> Server:
         for kind, url in (("ws", ws), ("rest", rest))
     }
     config = evolve(CONFIG, endpoints=endpoints)
-    return build(config, reactor, clock=SystemClock(), random=Random(1), venues=[registry.load("binance")])
+    adapter = EveryFrame() if every_frame else registry.load("binance")
+    return build(config, reactor, clock=SystemClock(), random=Random(1), venues=[adapter])
 
 
 def hold(reactor: Any, server: Server, names: Sequence[str]) -> None:
-    """Hold ticker, trades and book of each symbol, and say so once all of them have values."""
+    """Hold ticker, trades and book of each symbol (books of ``MOST_BOOKS``, for more snapshots would take minutes of
+    the venue's budget), and say so once all of them have values."""
     symbols = [Symbol(*name.split("-")) for name in names]
-    channels = ((Channel.TICKER, 0), (Channel.TRADE, 0), (Channel.ORDER_BOOK, BOOK_DEPTH))
-    topics = [Topic("binance", SPOT, symbol, channel, depth=depth) for symbol in symbols for channel, depth in channels]
+    topics = [
+        Topic("binance", SPOT, symbol, channel) for symbol in symbols for channel in (Channel.TICKER, Channel.TRADE)
+    ]
+    topics += [Topic("binance", SPOT, symbol, Channel.ORDER_BOOK, depth=BOOK_DEPTH) for symbol in symbols[:MOST_BOOKS]]
     listener = Ingested()
     for topic in topics:
         server.hub.hold(topic, server.hub.view_interval(topic, None))
@@ -268,7 +283,8 @@ def main(arguments: Sequence[str]) -> None:
     if arguments[0] == "inlet":
         server, work = inlet(reactor, arguments[1], int(arguments[2]))
     else:
-        server, work = venue(reactor, *arguments[1:3]), Work(lambda topic, number: None)
+        every_frame = arguments[0] == "venue-every-frame"
+        server, work = venue(reactor, *arguments[1:3], every_frame=every_frame), Work(lambda topic, number: None)
     driver = TwistedDriver(work, reactor)
     server.privilegedStartService()
     server.startService()

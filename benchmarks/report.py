@@ -32,6 +32,12 @@ UNITS: Sequence[tuple[str, str, str]] = (
         "picows + msgspec only decodes)",
     ),
     (
+        "overload/",
+        "Overload",
+        "a venue that sends twice as many frames as one core can read (80 % quotes of 200 symbols, 10 % trades, 10 % "
+        "changes of books): how old trades and tickers are when a client gets them, since they were due at the venue",
+    ),
+    (
         "latency/",
         "Latency",
         "microseconds from the venue's send to the client's receive, 500 clients; "

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from attrs import frozen
 
-from benchmarks import fanout, feeds, upkeep
+from benchmarks import fanout, feeds, overload, upkeep
 from benchmarks.contestants import OURS
 from benchmarks.fanout import Fanout, pace, saturate
 from benchmarks.payload import all_of, groups_of, some_of
@@ -34,6 +34,9 @@ class Size:
     ingest_frames: int = 100_000
     listened_frames: int = 20_000
     ingest_clients: int = 100
+    overload_symbols: int = 200
+    overload_frames: int = 200_000
+    overload_seconds: float = 4.0
     latency_clients: int = 500
     latency_rates: Sequence[float] = (200, 1000)
     latency_seconds: float = 4.0
@@ -49,7 +52,15 @@ class Size:
 
 
 FULL = Size()
-QUICK = Size(seconds=0.4, clients=(100, 1000), paced_seconds=1.5, latency_seconds=2.0, growth_topics=(10, 1000))
+QUICK = Size(
+    seconds=0.4,
+    clients=(100, 1000),
+    paced_seconds=1.5,
+    overload_frames=100_000,
+    overload_seconds=2.0,
+    latency_seconds=2.0,
+    growth_topics=(10, 1000),
+)
 TINY = Size(
     seconds=0.03,
     clients=(3,),
@@ -63,6 +74,9 @@ TINY = Size(
     ingest_frames=60,
     listened_frames=60,
     ingest_clients=2,
+    overload_symbols=3,
+    overload_frames=600,
+    overload_seconds=0.05,
     latency_clients=3,
     latency_rates=(200,),
     latency_seconds=0.2,
@@ -155,6 +169,9 @@ def rows(size: Size) -> dict[str, Run]:
         "books": _books(size),
         "ingest": lambda rounds, results: feeds.run_ingest(
             feeds.Ingest(size.ingest_frames, size.listened_frames, size.ingest_clients), rounds, results
+        ),
+        "overload": lambda rounds, results: overload.run(
+            overload.Overload(size.overload_symbols, size.overload_frames, size.overload_seconds), rounds, results
         ),
         "latency": _latency(size),
         "stalled": lambda rounds, results: feeds.run_stalled(

@@ -1,11 +1,12 @@
 """A venue that speaks Binance's wire to the servers under test:
 catalogue and snapshots over REST, frames over WebSocket.
 
-    python -m benchmarks.venue SYMBOLS FRAMES [agg]
+    python -m benchmarks.venue SYMBOLS FRAMES [agg|overload]
 
 Commands on stdin: ``blast`` sends the mix of frames as fast as the server reads; ``trades RATE SECONDS`` sends trades
 of the first symbol at random moments, each with the nanosecond of its sending as its quantity; ``feed PORT RATE
-SECONDS`` the same, ready made, to a peer's ``/feed``.
+SECONDS`` the same, ready made, to a peer's ``/feed``. With ``overload`` the frames are those for ``flood RATE``, which
+sends them at set times (0: as fast as the server reads).
 """
 
 from __future__ import annotations
@@ -18,11 +19,13 @@ import socket
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from struct import pack, unpack
 from urllib.parse import parse_qs, urlsplit
 
-from benchmarks.frames import MIDDLE, NAMES, Market, mix, price
+from benchmarks.frames import HOLE, MIDDLE, NAMES, Market, flood, mix, price, stamp
+from benchmarks.ours import MOST_BOOKS
 from benchmarks.peers.work import say
 
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
@@ -56,9 +59,18 @@ class Venue:
         self._catalogue = json.dumps({"symbols": symbols}).encode()
         self._snapshots: dict[str, bytes] = {}
         self._opening = {market.native: self._openings(market) for market in self._markets}
-        self._frames = [frame(payload) for payload in mix(self._markets, frames, 3)] if frames else []
+        self._kinds: Counter[str] = Counter()
+        self._frames = list(self._prepared(frames)) if frames else []
         self._subscribed: socket.socket | None = None
         self._lock = threading.Lock()
+
+    def _prepared(self, count: int) -> Iterator[bytes]:
+        if self._flavour != "overload":
+            yield from map(frame, mix(self._markets, count, 3))
+            return
+        for kind, payload in flood(self._markets, MOST_BOOKS, count, 3):
+            self._kinds[kind] += 1
+            yield frame(payload)
 
     def _openings(self, market: Market) -> dict[str, list[bytes]]:
         """What a subscription to each stream brings at once; a book asks for its snapshot, which is of the middle
@@ -186,6 +198,25 @@ class Venue:
             with self._lock:  # an answer to a request may come between two frames, never within one
                 self._subscribed.sendall(chunk)
 
+    def flood(self, rate: float) -> dict[str, int]:
+        """All frames, ``rate`` a second in ticks of a millisecond, each with the time at which it was due."""
+        assert self._subscribed is not None, "nobody subscribed"
+        frames, done, hole = self._frames, 0, HOLE.encode()
+        begun = time.monotonic()
+        while done < len(frames):
+            now = time.monotonic()
+            until = min(len(frames), round((now - begun) * rate) if rate else done + 200)
+            if until == done:
+                time.sleep(0.0005)
+                continue
+            for first in range(done, until, 200):
+                last = min(first + 200, until)
+                due = begun + last / rate if rate else now
+                with self._lock:
+                    self._subscribed.sendall(b"".join(frames[first:last]).replace(hole, stamp(int(due * 1e9))))
+            done = until
+        return {"sent": done, "trades": self._kinds["trade"], "quotes": self._kinds["quote"]}
+
     def trade_at(self, rate: float, seconds: float) -> int:
         """Trades at random moments, of ``rate`` a second on average."""
         subscribed, market = self._subscribed, self._markets[0]
@@ -265,6 +296,8 @@ def main(arguments: Sequence[str]) -> None:
         if words[0] == "blast":
             venue.blast()
             say(sent=True)
+        elif words[0] == "flood":
+            say(**venue.flood(float(words[1])))
         elif words[0] == "trades":
             say(sent=venue.trade_at(float(words[1]), float(words[2])))
         elif words[0] == "feed":

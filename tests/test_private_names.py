@@ -25,6 +25,7 @@ from autobahn.websocket.xormasker import XorMaskerNull
 from twisted.internet.abstract import FileDescriptor
 from twisted.internet.tcp import Connection
 from twisted.protocols.policies import ProtocolWrapper
+from twisted.protocols.tls import BufferingTLSTransport, TLSMemoryBIOFactory
 from twisted.web.http import HTTPChannel
 from twisted.web.server import Request
 
@@ -127,6 +128,12 @@ EXCHANGES = (
     Relied(CLIENT, "autoPingTimeoutCall", "a message is a sign of life, as Autobahn has it"),
     Relied(CLIENT, "autoPingRestartOnAnyTraffic", "the same", kept=False),
     Relied(CLIENT, "_cancelAutoPingTimeoutCall", "the same"),
+    # what one read of the socket brings
+    Relied(FileDescriptor, "bufferSize", "how much is read at once of a connection that is behind", kept=False),
+    Relied(Connection, "bufferSize", "the same: of the socket's own class", kept=False),
+    Relied(ProtocolWrapper, "wrappedProtocol", "whom to tell of a read, above TLS", kept=False),
+    Relied(BufferingTLSTransport, "dataReceived", "where a read of the socket comes, below TLS", kept=False),
+    Relied(TLSMemoryBIOFactory, "protocol", "the class of the TLS transports it makes", kept=False),
     # how a connection ends
     Relied(CLIENT, "sendCloseFrame", "the closing deadline starts with every close frame", kept=False),
     Relied(CLIENT, "http_status_line", "why a venue refused the upgrade", kept=False),

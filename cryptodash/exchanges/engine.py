@@ -20,8 +20,10 @@ from cryptodash.core.topics import Topic
 from cryptodash.exchanges.adapter.messages import Message
 from cryptodash.exchanges.adapter.plan import RestRequest
 from cryptodash.exchanges.adapter.venue import Hosts, IVenue
+from cryptodash.exchanges.builders.plausibility import FAR_AHEAD
 from cryptodash.exchanges.connections.allocation import Allocation
 from cryptodash.exchanges.connections.commands import Closed, Fetch, Output
+from cryptodash.exchanges.connections.conflation import Conflated, Conflation
 from cryptodash.exchanges.connections.decode_errors import DecodeErrors
 from cryptodash.exchanges.connections.delays import Delays
 from cryptodash.exchanges.connections.frame_counts import FrameCounts
@@ -79,6 +81,7 @@ class Engine:
         self.left_out = left_out.add
         """For whoever reads lists of the venue's elsewhere."""
         self._counts = FrameCounts(venue.id, tally)
+        self._conflation = Conflation(venue, self._counts, tally, FAR_AHEAD)
         self._allocation = Allocation(venue, hosts, random, tally)
         self._connections = self._allocation.connections
         self._rare = RareFrames(venue, self._allocation, self._errors, left_out, self._counts, self._delays, tally)
@@ -208,6 +211,21 @@ class Engine:
             self.deadline_moved = True
             self._allocation.advance(now, out)
         return out
+
+    def conflated(self, connection: str, frames: Sequence[bytes]) -> Sequence[Conflated]:
+        """The frames of one read of a connection that is behind, in order; those together of which the newest may stand
+        for all. ``received_newest`` takes what this returns, one by one."""
+        found = self._connections.get(connection)
+        return () if found is None else self._conflation.of(found, frames)
+
+    def received_newest(self, connection: str, frames: Conflated, received: int) -> Sequence[Output]:
+        """As ``received``, for the newest of these alone if it is taken."""
+        if isinstance(frames, bytes):
+            return self.received(connection, frames, received)
+        found = self._connections.get(connection)
+        if found is None:
+            return ()  # it was dropped since the frames came
+        return self._conflation.newest(found, frames, lambda frame: self.received(connection, frame, received))
 
     # -- REST
 

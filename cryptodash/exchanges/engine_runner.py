@@ -4,8 +4,8 @@ it wants to."""
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
@@ -17,6 +17,11 @@ from cryptodash.exchanges.engine import Engine
 AFTER_A_FAILURE = 1.0
 """Seconds until time goes on for an engine that raised: an error of ours must neither stop a venue for good nor fill
 the log."""
+
+SLICE = 0.004
+"""Seconds for which the frames of one connection that is behind may keep all others waiting."""
+
+T = TypeVar("T")
 
 _log = Logger(namespace="cryptodash.exchanges.engine_runner")
 
@@ -79,7 +84,37 @@ class EngineRunner:
 
     def received(self, connection: str, frames: Sequence[bytes]) -> None:
         """Frames of one connection, as many as came at once."""
-        receive, received = self._engine.received, self._clock.wall_ms()
+        self._take(connection, frames, self._engine.received, self._clock.wall_ms())
+
+    def behind(self, connection: str, frames: Sequence[bytes]) -> Callable[[], bool]:
+        """The same of a connection that is behind: superseded quotes are left out. Returns the work there is with the
+        others, which takes ``SLICE`` or one frame each time it is called, and tells whether some is left."""
+        received = self._clock.wall_ms()
+        waiting = deque(self._engine.conflated(connection, frames))
+
+        def work() -> bool:
+            if self._ended:
+                waiting.clear()
+            self._take(connection, self._slice(waiting), self._engine.received_newest, received)
+            return bool(waiting)
+
+        return work
+
+    def _slice(self, waiting: deque[T]) -> Iterator[T]:
+        now = self._clock.monotonic
+        end = now() + SLICE
+        while waiting:
+            yield waiting.popleft()
+            if now() >= end:
+                return
+
+    def _take(
+        self,
+        connection: str,
+        frames: Iterable[T],
+        receive: Callable[[str, T, int], Sequence[Output]],
+        received: int,
+    ) -> None:
         outbox, commands, takers, publish = self._outbox, self._commands, self._takers, self._publish
         for frame in frames:
             outputs = receive(connection, frame, received)

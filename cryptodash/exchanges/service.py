@@ -139,6 +139,7 @@ class VenueService(Service):
         return Events(
             opened=self._opened,
             received=self._received,
+            behind=self._behind,
             heard=self._engine.heard,
             may_send=self._may_send,
             closed=self._closed,
@@ -304,6 +305,9 @@ class VenueService(Service):
 
     def _received(self, connection: str, frames: Sequence[bytes]) -> None:
         self._runner.received(connection, frames)
+
+    def _behind(self, connection: str, frames: Sequence[bytes]) -> Callable[[], bool]:
+        return self._runner.behind(connection, frames)
 
     def _may_send(self, connection: str) -> None:
         self._runner.perform(self._engine.may_send(connection))

@@ -8,6 +8,7 @@ contract does not admit, invalid UTF-8, nesting too deep) is among ``UNREADABLE`
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 from re import compile as pattern
 from re import escape
 from typing import Annotated, Any, Generic, TypeVar, cast
@@ -96,6 +97,19 @@ def sending_time(member: str) -> SendingTime:
     def read(frame: bytes) -> int | None:
         found = search(frame)
         return None if found is None else min(int(found[1]), MAX_TIME_MS)
+
+    return read
+
+
+@lru_cache(maxsize=64)
+def frame_number(member: str) -> Callable[[bytes], int | None]:
+    """Reads the first member of that name whose value is a whole number out of a frame, without decoding it; None
+    where there is none."""
+    search = pattern(rb'"' + escape(member.encode()) + rb'": ?([0-9]{1,19})[,}]').search
+
+    def read(frame: bytes) -> int | None:
+        found = search(frame)
+        return None if found is None else int(found[1])
 
     return read
 

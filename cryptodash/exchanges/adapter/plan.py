@@ -41,6 +41,11 @@ class StreamSpec:
     ``exclusive``: two streams with the same text here never share a connection (two depths of one symbol). ``seed``:
     for a stream that sends only changes, what ``IVenue.seed_request`` is to ask for, so that something is known before
     the first of them (the native name, usually).
+
+    ``conflate_by``: for a stream of which each frame is one ``Quote`` and nothing else, the member that holds its
+    ``update_id``, a whole number. While its connection is behind, a frame is then skipped for a later one with a larger
+    number: a quote is a full replacement, so the later one says all that it said. Never for anything else: a trade, a
+    bar, a change of a book or of some figures is said once.
     """
 
     endpoint: str
@@ -53,6 +58,7 @@ class StreamSpec:
     argument: str = ""
     exclusive: str = ""
     seed: str = ""
+    conflate_by: str = ""
 
 
 class Purpose(str, enum.Enum):

@@ -13,8 +13,9 @@ from typing import Protocol
 from attrs import frozen
 
 from cryptodash.core.events import Cause
+from cryptodash.exchanges.adapter.decode import frame_number
 from cryptodash.exchanges.adapter.messages import BadFrame, Message, Reader, SendingTime
-from cryptodash.exchanges.adapter.plan import StreamSpec
+from cryptodash.exchanges.adapter.plan import Part, StreamSpec
 from cryptodash.exchanges.connections.commands import Output
 from cryptodash.exchanges.connections.lateness import StreamDelay
 from cryptodash.exchanges.connections.silence import Pace
@@ -23,6 +24,8 @@ from cryptodash.exchanges.connections.stream_phase import TRANSITIONS, Phase, Si
 RESUBSCRIBE_EVERY = 600.0
 AFTER_DROPPED = 0.001
 """Seconds after a dropped frame until another may be a sample of the delay."""
+
+_QUOTES = frozenset({Part.QUOTE})
 
 TakeMessage = Callable[[Message, float, int, list[Output]], bool | None]
 """Takes one message of a stream at a monotonic time, which came at a time of our wall clock (ms); appends what follows
@@ -74,6 +77,8 @@ class Stream:
         self.last: float | None = None
         """When a frame last came that was not dropped."""
         self.frames = 0
+        self.dropped_frames = 0
+        """How many of them were dropped."""
         self.begun_anew = 0
         """How often it was ended and begun again on its connection."""
         self.unreadable_at = float("-inf")
@@ -96,6 +101,11 @@ class Stream:
     def is_wanted(self) -> bool:
         """Whether anybody who keeps it alive is left."""
         return bool(self._owners)
+
+    @property
+    def conflated_by(self) -> Callable[[bytes], int | None] | None:
+        """Where a frame of it may be skipped for a later one with a larger number: what reads that number."""
+        return frame_number(self.spec.conflate_by) if self.spec.conflate_by and self.parts == _QUOTES else None
 
     def widen(self, spec: StreamSpec) -> None:
         """A further plan names the same stream, perhaps for more."""
@@ -200,6 +210,7 @@ class Stream:
     def dropped(self, before: float | None, now: float) -> None:
         """The frame that came now was dropped: ``last`` is what it was ``before``, and its time is no sample."""
         self.last = before
+        self.dropped_frames += 1
         self.sample_due = max(self.sample_due, now + AFTER_DROPPED)
         first = self._dropped_first
         if first is None or (before is not None and first <= before):

@@ -13,7 +13,7 @@ from typing import Any
 from OpenSSL import SSL
 from service_identity import VerificationError
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
+from twisted.internet.endpoints import HostnameEndpoint
 from twisted.internet.error import ConnectingCancelledError, ConnectionDone, ConnectionLost, DNSLookupError
 from twisted.internet.interfaces import IAddress, IProtocol, IProtocolFactory, IStreamClientEndpoint
 from twisted.internet.protocol import Factory, Protocol, connectionDone
@@ -25,6 +25,7 @@ from zope.interface import implementer
 
 from cryptodash.core.errors import ConfigError, CryptodashError
 from cryptodash.core.proxies import PROXY_FORMS, NoProxy, Proxy, parse_proxy
+from cryptodash.exchanges.transport.whole_reads import TLSEndpoint
 
 CONNECT_TIMEOUT = 10.0
 """Seconds for one TCP connection, and for the proxy's answer."""
@@ -81,7 +82,7 @@ class Dialer:
         options = self._tls_options.get(host)
         if options is None:
             options = self._tls_options[host] = optionsForClientTLS(host, trustRoot=self._trust_root)
-        return wrapClientTLS(options, raw, clock=self._reactor)
+        return TLSEndpoint(options, raw, self._reactor)
 
 
 def _proxy(text: str) -> Proxy:

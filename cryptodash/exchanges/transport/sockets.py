@@ -16,6 +16,7 @@ from cryptodash.exchanges.adapter.venue import Limits
 from cryptodash.exchanges.connections.commands import Closed, Connect, Disconnect, Send
 from cryptodash.exchanges.metrics import Meters
 from cryptodash.exchanges.transport.dialer import Dialer
+from cryptodash.exchanges.transport.slices import Work
 from cryptodash.exchanges.transport.websocket import Handlers, VenueSocket
 
 GOODBYE = 1.5
@@ -41,6 +42,8 @@ class Events:
 
     opened: Callable[[str], None]
     received: Callable[[str, Sequence[bytes]], None]
+    behind: Callable[[str, Sequence[bytes]], Work]
+    """As ``Handlers.behind``."""
     heard: Callable[[str], None]
     may_send: Callable[[str], None]
     closed: Callable[[str, Closed], None]
@@ -80,6 +83,7 @@ class Sockets:
             heard=partial(self._events.heard, name),
             may_send=partial(self._may_send, name),
             closed=partial(self._closed, name),
+            behind=partial(self._events.behind, name),
         )
         limits = self._limits[order.endpoint]
         socket = VenueSocket(

@@ -18,6 +18,7 @@ from twisted.python.failure import Failure
 from cryptodash.exchanges.connections.commands import Closed
 from cryptodash.exchanges.transport.dialer import Dialer, failure_kind, failure_text
 from cryptodash.exchanges.transport.pacer import Pacer
+from cryptodash.exchanges.transport.slices import Slices, Work
 from cryptodash.exchanges.transport.websocket_protocol import MAX_FRAME, VenueSocketFactory, VenueSocketProtocol
 
 OPEN_DEADLINE = 10.0
@@ -33,13 +34,17 @@ _log = Logger(namespace="cryptodash.exchanges.transport.websocket")
 class Handlers:
     """Who hears what a connection does: ``opened()``, then ``frames(payloads)`` for text messages, as many as came at
     once, ``heard()`` per ping or pong, ``may_send()`` once a frame has left and the
-    next may follow, at last ``closed(how)``, exactly once, also when it never opened."""
+    next may follow, at last ``closed(how)``, exactly once, also when it never opened.
+
+    ``behind(payloads)`` takes the place of ``frames`` for what a read brought of a connection that is behind; it
+    returns the work there is with it, which is done in slices. Where it is None they are frames like any."""
 
     opened: Callable[[], None]
     frames: Callable[[Sequence[bytes]], None]
     heard: Callable[[], None]
     may_send: Callable[[], None]
     closed: Callable[[Closed], None]
+    behind: Callable[[Sequence[bytes]], Work] | None = None
 
 
 class _Phase(enum.Enum):
@@ -80,6 +85,7 @@ class VenueSocket:
         self._handlers = handlers
         self._max_frame = max_frame
         self._pacer = Pacer(gap, reactor, self._may_send)
+        self._slices = Slices(reactor, self._read_on, self._broken)
         self._phase = _Phase.NEW
         self._timer: Any = None
         self._connecting: Any = None
@@ -161,11 +167,25 @@ class VenueSocket:
 
     def received(self, payloads: Sequence[bytes]) -> None:
         """Complete text messages."""
-        if self._phase is _Phase.OPEN:
+        if self._slices.waiting:
+            self.received_behind(payloads)
+        elif self._phase is _Phase.OPEN:
             try:
                 self._handlers.frames(payloads)
             except Exception:
                 self._broken()
+
+    def received_behind(self, payloads: Sequence[bytes]) -> None:
+        """Complete text messages of a connection that is behind."""
+        behind = self._handlers.behind or self._handlers.frames
+        if self._phase is _Phase.OPEN:
+            try:
+                work = behind(payloads)
+            except Exception:
+                self._broken()
+            else:
+                if work is not None:
+                    self._slices.add(work)
 
     def heard(self) -> None:
         if self._phase is _Phase.OPEN:
@@ -178,6 +198,7 @@ class VenueSocket:
     def closing(self, verdict: Closed | None) -> None:
         """A close frame was sent, by us first or as an answer: the rest must not take long."""
         if self._phase is _Phase.OPEN:
+            self._slices.finish()  # it came before the end did
             self._phase = _Phase.CLOSING
             self._verdict = self._verdict or verdict
             self._stop_timer()
@@ -189,6 +210,7 @@ class VenueSocket:
 
     def lost(self, code: int | None, reason: str, error: BaseException | None) -> None:
         """The connection is gone."""
+        self._slices.finish()
         if self._verdict is None and self._phase is _Phase.TLS and error is not None and failure_kind(error) == "tls":
             self._verdict = Closed("tls", reason=failure_text(error))
         self._finish(self._verdict or Closed("remote", code=code, reason=reason[:200]))
@@ -224,6 +246,7 @@ class VenueSocket:
 
     def _drop(self, verdict: Closed) -> None:
         self._verdict = self._verdict or verdict
+        self._slices.drop()
         if self._protocol is not None:
             self._phase = _Phase.CLOSING
             self._protocol.abort()
@@ -252,6 +275,10 @@ class VenueSocket:
     def _broken(self) -> None:
         _log.failure("a handler failed, its connection is dropped")
         self._drop(Closed("local", reason="our own error"))
+
+    def _read_on(self, on: bool) -> None:
+        if self._protocol is not None:
+            self._protocol.read_on(on)
 
     def _stop_timer(self) -> None:
         if self._timer is not None:

@@ -18,12 +18,16 @@ from zope.interface import implementer
 from cryptodash._version import __version__
 from cryptodash.exchanges.connections.commands import Closed
 from cryptodash.exchanges.transport.frame_slicer import FrameSlicer
+from cryptodash.exchanges.transport.whole_reads import ReadSize, WholeReads
 
 MAX_FRAME = 4 * 1024 * 1024
 """Bytes of the longest frame, where the venue needs no more; a message in fragments may have four times as many."""
 MAX_HEADER = 16 * 1024
 
 MAX_RETRY_AFTER = 7 * 86400
+
+MANY = 32
+"""Messages of one read from which on the connection is behind; so it is where a read brought all it may."""
 
 
 class ConnectionKeeper(Protocol):
@@ -39,7 +43,10 @@ class ConnectionKeeper(Protocol):
         """The WebSocket is open."""
 
     def received(self, payloads: Sequence[bytes]) -> None:
-        """Complete text messages."""
+        """Complete text messages, as many as one read brought."""
+
+    def received_behind(self, payloads: Sequence[bytes]) -> None:
+        """The same, of a connection that is behind."""
 
     def heard(self) -> None:
         """A ping or a pong came."""
@@ -61,18 +68,28 @@ class ConnectionKeeper(Protocol):
 
 
 @implementer(IHandshakeListener)
-class VenueSocketProtocol(FrameSlicer):
-    """Autobahn's client, kept small: it turns Autobahn's callbacks into the keeper's."""
+class VenueSocketProtocol(FrameSlicer, WholeReads):
+    """Autobahn's client, kept small: it turns Autobahn's callbacks into the keeper's.
+
+    Text messages are handed on once for each read of the socket, or before whatever else stands between them.
+    """
 
     def __init__(self, keeper: ConnectionKeeper, secure: bool) -> None:
         super().__init__()
         self._keeper = keeper
         self._secure = secure
         self._lost_to: BaseException | None = None
+        self._texts: list[bytes] = []
+        """What the read at hand has brought so far."""
+        self._reading = False
+        self._read_size: ReadSize | None = None
+        self._full = False
+        """Whether the read at hand brought as many bytes as it may."""
         self.http_status_line = ""
         self.http_headers: dict[str, str] = {}
 
     def connectionMade(self) -> None:
+        self._read_size = ReadSize(self.transport)
         self._keeper.attached(self, self._secure)
         super().connectionMade()
 
@@ -80,7 +97,23 @@ class VenueSocketProtocol(FrameSlicer):
         """TLS is up (``IHandshakeListener``)."""
         self._keeper.secured()
 
+    def read_begins(self, size: int) -> None:
+        self._reading = True
+        self._full = self._read_size is not None and self._read_size.brought(size)
+
+    def read_ends(self) -> None:
+        self._reading = False
+        self._hand_on()
+
     def dataReceived(self, data: bytes) -> None:
+        if self._reading:
+            self._read(data)
+        else:
+            self.read_begins(len(data))
+            self._read(data)
+            self.read_ends()
+
+    def _read(self, data: bytes) -> None:
         try:
             if self.state == self.STATE_CONNECTING and self.unread > MAX_HEADER:
                 self._keeper.broken("the answer to the handshake is longer than 16 KiB")
@@ -88,6 +121,15 @@ class VenueSocketProtocol(FrameSlicer):
             super().dataReceived(data)
         except Exception as error:
             self._keeper.broken(f"unreadable bytes: {type(error).__name__}: {error}"[:200])
+
+    def _hand_on(self) -> None:
+        texts = self._texts
+        if texts:
+            self._texts = []
+            if self._full or len(texts) > MANY:
+                self._keeper.received_behind(texts)
+            else:
+                self._keeper.received(texts)
 
     def failHandshake(self, reason: str) -> None:
         """The upgrade was refused, or answered by something that is no WebSocket server."""
@@ -109,12 +151,13 @@ class VenueSocketProtocol(FrameSlicer):
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
         # No venue speaks binary; an empty frame is what no reader understands, so it is counted as a bad one.
-        self._keeper.received((b"" if isBinary else payload,))
+        self._texts.append(b"" if isBinary else payload)
 
     def onTexts(self, payloads: Sequence[bytes]) -> None:
-        self._keeper.received(payloads)
+        self._texts.extend(payloads)
 
     def onPing(self, payload: bytes) -> None:
+        self._hand_on()
         self._keeper.heard()
         self._keeper.pong(lambda: self._pong(payload))
 
@@ -123,21 +166,29 @@ class VenueSocketProtocol(FrameSlicer):
             self.sendPong(payload)
 
     def onPong(self, payload: bytes) -> None:
+        self._hand_on()
         self._keeper.heard()
 
     def sendCloseFrame(self, code: int | None = None, reasonUtf8: bytes | None = None, isReply: bool = False) -> None:
         """Every closing handshake passes here, Autobahn's own (1002, 1007, 1009) as well:
         the closing deadline starts."""
+        self._hand_on()
         super().sendCloseFrame(code=code, reasonUtf8=reasonUtf8, isReply=isReply)
         text = (reasonUtf8 or b"").decode("utf-8", "replace")
         self._keeper.closing(None if isReply else Closed("local", code=code, reason=text))
 
     def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
+        self._hand_on()
         self._keeper.lost(self.remoteCloseCode or code or 1005, self.remoteCloseReason or reason or "", self._lost_to)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._lost_to = reason.value
         super().connectionLost(reason)
+
+    def read_on(self, on: bool) -> None:
+        """Whether more is to be read of the socket."""
+        if self.transport is not None:
+            (self.transport.resumeProducing if on else self.transport.pauseProducing)()
 
     def abort(self) -> None:
         if self.transport is not None:

@@ -42,6 +42,10 @@ def _check_stream(spec: StreamSpec, asked: Asked, evidence: Evidence) -> None:
     require(spec.promise is None or spec.promise > 0, f"{where} promises a frame in {spec.promise} s")
     require(spec.depth is None or spec.depth > 0, f"{where} has depth {spec.depth}")
     require(
+        not spec.conflate_by or spec.parts == {Part.QUOTE},
+        f"{where} has conflate_by, and brings {sorted(spec.parts)}: only quotes may be skipped for later ones",
+    )
+    require(
         not venue.name_end or not venue.data_prefix or venue.name_end not in spec.name.encode(),
         f"{where} has name_end {venue.name_end!r} in its name: its frames would never be found",
     )

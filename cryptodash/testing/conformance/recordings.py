@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from cryptodash.core.errors import NumberRejected
@@ -12,9 +12,11 @@ from cryptodash.core.events import State
 from cryptodash.core.numbers import admit
 from cryptodash.core.tally import Counter as Metric
 from cryptodash.exchanges.adapter.book_rules import Chaining
-from cryptodash.exchanges.adapter.messages import Depth, Message
+from cryptodash.exchanges.adapter.decode import frame_number
+from cryptodash.exchanges.adapter.messages import Depth, Message, Quote
 from cryptodash.testing.conformance.evidence import Evidence, RecordedFrame, Recording
 from cryptodash.testing.conformance.failure import fail, require, shown
+from cryptodash.testing.conformance.known import known_streams
 from cryptodash.testing.conformance.plain import difference
 from cryptodash.testing.conformance.playback import Playback
 from cryptodash.testing.conformance.values import check_messages, numbers_of, times_of
@@ -35,6 +37,11 @@ def check_frames(evidence: Evidence, recording: Recording) -> None:
     playback = Playback(evidence, recording)
     found: Counter[str] = Counter()
     changes: list[Depth] = []
+    numbers = {
+        name: frame_number(spec.conflate_by)
+        for (endpoint, name), spec in known_streams(evidence).items()
+        if endpoint == recording.endpoint and spec.conflate_by
+    }
     for frame in recording.frames():
         messages = check_messages(playback.read(frame))
         found.update(type(message).__name__ for message in messages)
@@ -42,9 +49,29 @@ def check_frames(evidence: Evidence, recording: Recording) -> None:
         for message in messages:
             _check_digits(evidence, message, frame)
             _check_times(message, frame)
+            _check_conflated(numbers.get(getattr(message, "stream", "")), messages, frame)
     if recording.messages is not None:
         require(found == recording.messages, f"the frames say {dict(found)}, wanted {dict(recording.messages)}")
     _check_proven(evidence, recording, changes)
+
+
+def _check_conflated(
+    number_of: Callable[[bytes], int | None] | None, messages: Sequence[Message], frame: RecordedFrame
+) -> None:
+    """A frame that may be skipped for a later one says nothing but one quote, and its number is that quote's."""
+    if number_of is None:
+        return
+    (first, *others) = messages
+    require(
+        isinstance(first, Quote) and not others,
+        f"{shown(frame.raw)} says more than one Quote: frames of a stream with conflate_by may be skipped",
+    )
+    assert isinstance(first, Quote)
+    number = number_of(frame.raw)
+    require(
+        number == first.update_id,
+        f"conflate_by finds {number} in {shown(frame.raw)}, whose update_id is {first.update_id}",
+    )
 
 
 def _check_proven(evidence: Evidence, recording: Recording, changes: Sequence[Depth]) -> None:

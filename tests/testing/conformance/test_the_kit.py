@@ -151,6 +151,7 @@ GENERAL: list[tuple[str, Evidence, str, str]] = [
     ("a stream that nobody reads", with_stream(name="what"), "plans", "BadFrame: unknown: stream what"),
     ("a name too long", with_stream(name="trade:" + "x" * 200), "plans", "206 characters"),
     ("a promise of nothing", with_stream(promise=0.0), "plans", "promises a frame in 0.0 s"),
+    ("trades that may be skipped", with_stream(conflate_by="id"), "plans", "only quotes may be skipped"),
     ("every depth of one tier", with_stream(depth=5), "book tiers", ""),
     ("a request with a state", Evidence(Stateful(), INSTRUMENTS), "every request", "each time"),
     ("unsubscribe subscribes", broken(unsubscribe=MadeUpVenue.subscribe), "every request", "the same frame"),

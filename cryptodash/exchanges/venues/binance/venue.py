@@ -210,7 +210,7 @@ def _book_stream(native: str) -> str:
 def _spot_ticker(name: str, instrument: Instrument) -> Plan:
     return Plan(
         (
-            StreamSpec("spot", f"{name}@bookTicker", _QUOTE, seed=instrument.native),
+            StreamSpec("spot", f"{name}@bookTicker", _QUOTE, conflate_by="u", seed=instrument.native),
             StreamSpec("spot", f"{name}@ticker", _DAY, promise=1.0),
         ),
         required=_TICKER,
@@ -220,7 +220,7 @@ def _spot_ticker(name: str, instrument: Instrument) -> Plan:
 def _perpetual_ticker(name: str, topic: Topic, instrument: Instrument) -> Plan:
     return Plan(
         (
-            StreamSpec("usdm-public", f"{name}@bookTicker", _QUOTE, seed=instrument.native),
+            StreamSpec("usdm-public", f"{name}@bookTicker", _QUOTE, conflate_by="u", seed=instrument.native),
             StreamSpec("usdm-market", f"{name}@ticker", _DAY, promise=2.0),
             StreamSpec("usdm-market", f"{name}@markPrice@1s", _MARK, promise=1.0),
         ),

@@ -122,7 +122,7 @@ class Bybit:
             return Plan((StreamSpec(endpoint, f"orderbook.{tier}.{native}", _BOOK, depth=tier),), required=_BOOK)
         figures = _SPOT_FIGURES if topic.market is SPOT else _LINEAR_FIGURES
         # Level 1 is sent again after 3 s without a change.
-        quote = StreamSpec(endpoint, f"orderbook.1.{native}", _QUOTE, promise=3.0)
+        quote = StreamSpec(endpoint, f"orderbook.1.{native}", _QUOTE, promise=3.0, conflate_by="seq")
         return Plan((quote, StreamSpec(endpoint, f"tickers.{native}", figures)), required=_TICKER)
 
     def subscribe(self, endpoint: str, names: Sequence[str], request_id: str) -> bytes:
