@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 
+from attrs import evolve
+
 from cryptodash.core.errors import UpstreamError
 from cryptodash.core.events import State, Ticker
 from cryptodash.exchanges.adapter.plan import Purpose, RestRequest
 from cryptodash.exchanges.connections.commands import Closed
 from cryptodash.testing import wire
 from cryptodash.testing.bench import Bench
-from cryptodash.testing.venue import Habits, MadeUpVenue
+from cryptodash.testing.venue import LIMITS, Habits, MadeUpVenue, make_catalogue
 
 TICKER = "spot:BTC-USDT:ticker"
 OTHER = "spot:ETH-USDT:ticker"
@@ -100,16 +102,64 @@ def test_a_failure_is_tried_again_after_a_pause() -> None:
     assert bench.state(TICKER) is State.QUIET
 
 
-def test_many_are_asked_for_a_hundred_at_a_time() -> None:
-    from attrs import evolve
-
-    from cryptodash.testing.venue import LIMITS, make_catalogue
-
-    names = [f"C{number}-USDT" for number in range(150)]
+def many(number: int) -> Bench:
+    names = [f"C{each}-USDT" for each in range(number)]
     venue = MadeUpVenue(evolve(LIMITS, streams=1000, args_per_message=1000), Habits(seeds=True))
     bench = Bench(venue, catalogue=make_catalogue(*names))
     bench.want(*(f"spot:{name}:ticker" for name in names))
     bench.advance(2)
+    return bench
+
+
+def asked(request: RestRequest) -> list[str]:
+    return request.params[0][1].split(",")
+
+
+def answer_all_but(bench: Bench, *odd: str) -> int:
+    """As a venue that refuses a request for its odd names; how often it did so."""
+    refused = 0
+    while waiting := seeds(bench):
+        natives = asked(waiting[0])
+        if set(odd) & set(natives):
+            refused += 1
+            bench.fail(waiting[0], UpstreamError("rejected", "HTTP 400, -1121 Invalid symbol."))
+        else:
+            bench.answer(waiting[0], json.dumps(dict.fromkeys(natives, ("98", "99"))).encode())
+        bench.advance(0.5)
+    return refused
+
+
+def seeded(bench: Bench) -> int:
+    return sum("quote" in each.name and each.state is State.QUIET for each in bench.engine.streams())
+
+
+def test_one_name_that_the_venue_refuses_takes_no_other_with_it() -> None:
+    bench = many(150)
+    assert answer_all_but(bench, "C7USDT", "C133USDT") <= 20
+    assert seeded(bench) == 148
+    bench.advance(300)
+    assert not seeds(bench), "what is refused alone is left alone"
+
+
+def test_what_an_answer_lacks_is_asked_for_again_ever_more_rarely() -> None:
+    bench = quiet_bench()
+    answer(bench, BTCUSDT=("98", "99"))
+    assert (bench.state(TICKER), bench.state(OTHER)) == (State.QUIET, State.CONNECTING)
+    play(bench, 58)
+    assert not seeds(bench)
+    play(bench, 4)
+    (request,) = seeds(bench)
+    assert asked(request) == ["ETHUSDT"]
+    answer(bench)
+    play(bench, 110)
+    assert not seeds(bench)
+    play(bench, 12)
+    answer(bench, ETHUSDT=("8", "9"))
+    assert bench.state(OTHER) is State.QUIET
+
+
+def test_many_are_asked_for_a_hundred_at_a_time() -> None:
+    bench = many(150)
     (request,) = seeds(bench)
     assert len(request.params[0][1].split(",")) == 100
     bench.answer(request, b"{}")

@@ -14,13 +14,8 @@ from cryptodash.exchanges.adapter.plan import RestRequest
 from cryptodash.exchanges.adapter.venue import Hosts, IVenue
 from cryptodash.exchanges.connections.commands import Fetch, Output
 from cryptodash.exchanges.connections.connection import Connection
-from cryptodash.exchanges.connections.lateness import (
-    PROBE_EVERY,
-    PROBE_GAP,
-    RISE_MS,
-    SleepWatch,
-    sample_of,
-)
+from cryptodash.exchanges.connections.lateness import PROBE_EVERY, PROBE_GAP, RISE_MS, sample_of
+from cryptodash.exchanges.connections.sleep_watch import SleepWatch
 from cryptodash.exchanges.connections.stream import Stream
 from cryptodash.exchanges.connections.stream_phase import Phase
 from cryptodash.exchanges.connections.venue_clock import VenueClock
@@ -29,6 +24,8 @@ SAMPLE_EVERY = 0.25
 """Seconds between two samples of a stream."""
 SAMPLE_AGAIN = 0.02
 """The same after a frame that told no time."""
+ANSWER_WITHIN = 30.0
+"""Seconds after which a probe counts as unanswered, if nothing was heard of it; the deadlines of REST are shorter."""
 UNTIMED_AFTER = 5.0
 """Seconds that a connection has to tell the time by what is wanted of it."""
 DELAY_BOUNDS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
@@ -45,6 +42,8 @@ class Host:
     clock: VenueClock
     probed_at: float = float("-inf")
     asked: dict[RestRequest, float] = field(factory=dict)
+    """When the probe was asked for that is not answered yet. One at a time: all have the same request, and an answer
+    taken for that of a later one would prove a step that never was."""
     assumed: int = 0
     rise: int = 0
     """The least delay (ms) that all its connections have."""
@@ -191,11 +190,13 @@ class Delays:
             self._steps.add(self._venue.id, "assumed")
         least = [sample for each in connections if (sample := each.delay.look()) is not None]
         host.rise = min(least) - offset.value if least and offset.value is not None else 0
-        wait = PROBE_GAP if host.rise > RISE_MS else PROBE_EVERY
+        wait = PROBE_GAP if host.rise > RISE_MS or offset.is_in_doubt else PROBE_EVERY
+        if host.asked:
+            wait = ANSWER_WITHIN
         if connections and now - host.probed_at >= wait:
             request = self._venue.probe_request(host.market)
             host.probed_at = now
-            host.asked = {request: now}
+            host.asked.setdefault(request, now)  # a late answer to the earlier one proves nothing false
             out.append(Fetch(request))
 
     def _least(self, stream: Stream, now: float) -> int | None:

@@ -11,8 +11,6 @@ from __future__ import annotations
 
 from collections import deque
 
-from cryptodash.core.time import WallClockSteps
-
 WINDOW = 600.0
 """Seconds over which the least sample counts."""
 SPAN = 10.0
@@ -36,9 +34,6 @@ REMEMBERED = 64
 WILD_MS = 5_000
 """A frame sent so much later than the venue's clock can show is believed once a second one agrees with it."""
 AGREE_MS = 1_000
-
-SLEPT_WITHIN = 10.0
-"""Seconds between the step of our wall clock and the fall of the samples that belong together."""
 
 Sample = int
 """Milliseconds: receive time (monotonic) less the venue's time of sending."""
@@ -65,6 +60,11 @@ class Offset:
         self._probes: deque[tuple[float, int, int]] = deque(maxlen=PROBES)
         """(when answered, least and most that the offset can be, in ms)."""
         self._doubted: Sample | None = None
+        self._contradicting: Sample | None = None
+        """What the last probe says, where it contradicts those before."""
+        self._fell = False
+        """Whether samples have fallen so far since the last probe that the clock stepped: what they fell to may be late
+        as well."""
 
     def sample(self, sample: Sample, now: float) -> int | None:
         """Take a sample; returns the delay (ms) of the frame it is of, None where it is not believed yet."""
@@ -83,6 +83,8 @@ class Offset:
             bound = self._bound(now)
             self.value = value = sample if bound is None else min(sample, bound)
         elif sample < value:
+            if sample < value - RISE_MS:
+                self._fell = True
             self.value = value = sample
         return sample - value
 
@@ -97,21 +99,43 @@ class Offset:
         (ms) that all connections have, 0 where they have none. Whether it proves a step of the venue's clock.
 
         The venue's time was read between the two: the offset lies between ``asked`` and ``now`` less that time. A step
-        is proved where even the least of that is above what was known by more than ``RISE_MS``; a slow answer proves
-        nothing.
+        is proved where even the least of that is above what was known by more than ``RISE_MS``, and not by more than
+        frames show; a slow answer proves nothing, nor does one that says a time long past (of some cache).
         """
         bound, least = sample_of(server_ms, now), sample_of(server_ms, asked)
-        if rise > RISE_MS and self.value is not None and least - self.value > RISE_MS:
+        self._fell = False
+        if self.value is not None and rise > RISE_MS and RISE_MS < least - self.value <= rise + RISE_MS:
             self._spans.clear()
             self._probes.clear()
             self._probes.append((now, least, bound))
-            self.value = bound
+            self.value, self._contradicting = bound, None
             self.steps += 1
             return True
+        if self._contradicts(bound, now):
+            return False
         self._probes.append((now, least, bound))
         if self.value is None or bound < self.value:
             self.value = bound
         return False
+
+    def _contradicts(self, bound: int, now: float) -> bool:
+        """Whether a probe says a time that the venue's clock had not reached, as the ones before prove, and no frame
+        has said so either. A second one that says the same is believed."""
+        proven = self.proven(now)
+        if proven is None or bound >= min(proven[0], proven[1] if self.value is None else self.value) - RISE_MS:
+            self._contradicting = None
+            return False
+        before, self._contradicting = self._contradicting, bound
+        if before is None or abs(bound - before) > AGREE_MS:
+            return True
+        self._contradicting = None
+        self._probes.clear()
+        return False
+
+    @property
+    def is_in_doubt(self) -> bool:
+        """Whether a probe contradicts those before, or frames do, so that another should tell soon."""
+        return self._fell or self._contradicting is not None
 
     def settle(self, now: float) -> None:
         """From time to time: what is too old counts no more."""
@@ -247,30 +271,3 @@ class StreamDelay:
             self._below_since = None
         elif self._below_since is None:
             self._below_since = now
-
-
-class SleepWatch:
-    """Tells that the machine slept, where its monotonic clock stood still meanwhile: then our wall clock has stepped
-    forward against it, and the samples of a venue have fallen by as much. A wall clock that was set shows no such
-    fall."""
-
-    def __init__(self) -> None:
-        self._steps = WallClockSteps()
-        self._stepped: tuple[int, float] = (0, float("-inf"))
-        self._fell: tuple[int, float] = (0, float("-inf"))
-
-    def fell(self, by_ms: int, now: float) -> None:
-        """Samples of a host have fallen."""
-        self._fell = (by_ms, now)
-
-    def beat(self, wall_ms: int, now: float) -> float:
-        """Twice a second; returns the seconds slept, once."""
-        set_by = self._steps.look(wall_ms, now)
-        if set_by > 0:
-            self._stepped = (set_by, now)
-        step, stepped_at = self._stepped
-        fall, fell_at = self._fell
-        if step == 0 or abs(step - fall) > RISE_MS or abs(stepped_at - fell_at) > SLEPT_WITHIN:
-            return 0.0
-        self._stepped = self._fell = (0, float("-inf"))
-        return step / 1000
