@@ -118,7 +118,8 @@ class ServerProtocol(WebSocketServerProtocol):
 
     def onAutoPingTimeout(self) -> None:
         """No pong came in time: the end, but for a client that reads slowly and has not come to the ping yet, and for
-        one whose pong may be among what was not read: silence proves nothing until it has been for as long once more."""
+        one whose pong may be among what was not read (silence then proves nothing until it has been for as long once
+        more)."""
         if self.is_reading() or self.was_held:
             self.was_held = False
             self.autoPingTimeoutCall = self.factory.call_later(self.autoPingTimeout, self.onAutoPingTimeout)

@@ -190,3 +190,15 @@ def drawn(start: int, span: int, open_: int, close: int, rate: TradeRate, rng: R
         count,
         first,
     )
+
+
+def skipped(start: int, span: int, open_: int, close: int, rate: TradeRate, first: int) -> Bar:
+    """One bar for a while that nobody looked at, between two prices, with the mean volume of ``span`` ms."""
+    reach = max(abs(close - open_) // 4, open_ // 2_000) + 1
+    count = rate.trades_per_hour * span // HOUR
+    if not count:
+        return Bar(start, open_, open_, open_, close=open_, first=first)
+    high, low = max(open_, close) + reach, max(1, min(open_, close) - reach)
+    volume = count * rate.mean_size
+    turnover = volume * open_
+    return Bar(start, open_, high, low, close, volume, turnover, volume // 2, volume * open_ // 2, count, first)

@@ -7,6 +7,7 @@ A venue's book is far deeper than any snapshot of it. Here it has no end at all,
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
+from heapq import nlargest
 from random import Random
 
 _MASK = 0xFFFFFFFF
@@ -42,28 +43,29 @@ class Side:
     def size(self, key: int) -> int:
         """Steps at a key, 0 for none."""
         known = self._sizes.get(key)
-        return self._untouched_size(key) if known is None else known
+        return self.untouched_size(key) if known is None else known
 
-    def _untouched_size(self, key: int) -> int:
+    def untouched_size(self, key: int) -> int:
+        """Steps that the formula has at a key."""
         if not self._passed <= key <= self._last:
             return 0
         at, size = self._cell((key - self._origin) // self._gap)
         return size if at == key else 0
 
     def set(self, key: int, size: int) -> None:
-        """Give a level a new size; 0 takes it away."""
+        """Give a level a new size; 0 takes it away. One that is as the formula has it is untouched again."""
         known = self._sizes.pop(key, 0)
-        if size:
-            if not known:
-                insort(self._keys, key)
-            self._sizes[key] = size
-            self.best = min(self.best, key)
-            return
-        if known:
+        regular = self.untouched_size(key)
+        is_kept = size not in (0, regular)
+        if is_kept and not known:
+            insort(self._keys, key)
+        elif known and not is_kept:
             del self._keys[bisect_left(self._keys, key)]
-        if self._untouched_size(key):
-            self._sizes[key] = 0  # hides the formula's level
-        if key == self.best:
+        if size != regular:
+            self._sizes[key] = size  # 0 hides the formula's level
+        if size:
+            self.best = min(self.best, key)
+        elif key == self.best:
             self.best = self.after(key)
             self._pass()
 
@@ -125,11 +127,12 @@ class Side:
 
     @property
     def touched(self) -> int:
-        return len(self._keys)
+        """Levels that are not as the formula has them: all that a side keeps."""
+        return len(self._sizes)
 
-    def farthest(self) -> int:
-        """The key of the touched level farthest from the best price."""
-        return self._keys[-1]
+    def farthest(self, count: int) -> list[int]:
+        """The keys of the touched levels farthest from the best price."""
+        return nlargest(count, self._sizes)
 
 
 class Book:

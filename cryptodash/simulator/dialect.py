@@ -28,7 +28,8 @@ from attrs import frozen
 from zope.interface import Attribute, Interface
 
 from cryptodash.core.instruments import MarketType
-from cryptodash.simulator.host import HostEnvironment, VenueHost
+from cryptodash.simulator.host import VenueHost
+from cryptodash.simulator.host_streams import HostEnvironment
 from cryptodash.simulator.limits import HostLimits
 from cryptodash.simulator.market import MarketSpec
 

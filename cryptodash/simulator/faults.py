@@ -1,13 +1,13 @@
 """Faults by name: what can be made to go wrong with a simulated venue, and what a fault that runs does to its frames.
 
 ``FAULTS`` is the one description, for people and for the code. Who starts and stops faults is in ``fault_runner.py``,
-what they do to connections and REST answers in ``host.py``.
+what they do to streams in ``host_streams.py``, to connections and REST answers in ``host.py``.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from attrs import define, field, frozen
 from twisted.internet.interfaces import IDelayedCall
@@ -261,7 +261,12 @@ class Fault:
     def held(self) -> list[tuple[Stream, str]]:
         """Frames kept back so far, to be sent now that the fault is over."""
         held, self._waiting = list(self._waiting.items()), {}
-        return [(stream, payload) for stream, payload in held if stream.sessions]
+        return held
+
+    def forget(self, stream: Stream) -> None:
+        """A stream has ended: one of its name that is opened later is another."""
+        self.memory.pop(stream, None)
+        self._waiting.pop(stream, None)
 
     @property
     def spellings(self) -> set[str]:
@@ -298,38 +303,3 @@ _SHAPES: dict[str, Callable[[Fault, Stream, str], Iterable[str]]] = {
 _SHAPE_OPENINGS = ("duplicate", "garbage")
 """Those that treat what a new subscriber gets first like any frame. The others remember something of a stream for all
 its subscribers (and a silence lets nobody begin at all)."""
-
-
-class ActiveFaults:
-    """The faults that one host is under, in the order in which they began."""
-
-    def __init__(self) -> None:
-        self._running: list[Fault] = []
-
-    def __iter__(self) -> Iterator[Fault]:
-        return iter(self._running)
-
-    def add(self, fault: Fault) -> None:
-        self._running.append(fault)
-
-    def remove(self, fault: Fault) -> None:
-        self._running.remove(fault)
-
-    def of(self, market: MarketType | None) -> list[Fault]:
-        """Those that concern a market; None is the whole host."""
-        return [fault for fault in self._running if fault.concerns(market)]
-
-    def has(self, name: str, market: MarketType | None) -> bool:
-        """Whether a fault of this name runs for a market, for whichever instrument; None is the whole host."""
-        return any(fault.name == name for fault in self.of(market))
-
-    def concern(self, market: MarketType, native: str, *names: str) -> bool:
-        """Whether a fault of one of these names runs for the instrument."""
-        return any(fault.name in names and fault.covers(market, native) for fault in self._running)
-
-    def shape(self, stream: Stream, payload: str, *, opening: bool = False) -> Sequence[str]:
-        """The frames that go out in the place of this one. ``opening``: one that a new subscriber gets first."""
-        payloads = [payload]
-        for fault in self._running:
-            payloads = [shaped for each in payloads for shaped in fault.shape(stream, each, opening=opening)]
-        return payloads

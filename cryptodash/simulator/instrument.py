@@ -11,12 +11,13 @@ from collections import deque
 from collections.abc import Callable
 from random import Random
 
-from cryptodash.simulator.assets import STABLE, VALUE_SCALE, AssetValues, value
-from cryptodash.simulator.bars import Bar, TradeRate, split
+from cryptodash.simulator.assets import STABLE, AssetValues
+from cryptodash.simulator.bars import TradeRate, skipped, split
 from cryptodash.simulator.book import Book, Side
 from cryptodash.simulator.candles import Candles
 from cryptodash.simulator.changes import BookChange, StepChanges, Top, Trade
-from cryptodash.simulator.history import History
+from cryptodash.simulator.fair_price import FairPrice
+from cryptodash.simulator.history import BarCache, History
 from cryptodash.simulator.instrument_spec import InstrumentSpec
 from cryptodash.simulator.intervals import HOUR, MINUTE
 
@@ -30,7 +31,8 @@ _STRIDE = 3_000
 """Milliseconds of a step while an instrument nobody watches catches up."""
 
 _REFILL_LEVELS = 8
-_MOST_TOUCHED = 20_000
+_MOST_TOUCHED = 500
+_SETTLED_AT_ONCE = 8
 _MOST_RECORDED = 20_000
 
 
@@ -38,10 +40,15 @@ class SimulatedInstrument:
     """One instrument's live state: book, trades, candles, and what a perpetual has besides."""
 
     def __init__(
-        self, spec: InstrumentSpec, assets: AssetValues, next_id: Callable[[], int], *, record: bool = False
+        self,
+        spec: InstrumentSpec,
+        assets: AssetValues,
+        next_id: Callable[[], int],
+        bars: BarCache,
+        *,
+        record: bool = False,
     ) -> None:
         self.spec = spec
-        self._assets = assets
         self._next_id = next_id
         key = f"{assets.seed}:{spec.exchange}:{spec.native}:{spec.market}"
         self._rng = Random(key)
@@ -49,12 +56,11 @@ class SimulatedInstrument:
         """How far it has come (ms), by the simulator's clock."""
         self.clock_step = 0
         """By how many ms the venue's clock is off; trades and candles are in its time."""
-        self._premium = self._rng.randrange(-80, 81)
-        self._base_value, self._quote_value = value(spec.asset), value(spec.quote)
-        fair = self._fair(assets.start)
+        self.fair = FairPrice(spec, assets, self._rng)
+        fair = self.fair.at_start
         self._spread = 1 if spec.trades_per_hour > 100 else 3
-        self._unit = self._steps_worth(_BOOK_USD)
-        self._mean_trade = self._steps_worth(_TRADE_USD)
+        self._unit = self.fair.steps_worth(_BOOK_USD)
+        self._mean_trade = self.fair.steps_worth(_TRADE_USD)
         self.update_id = next_id()
         self.book = self._new_book(fair)
         self.trade_id = 4_000_000_000 + self._rng.getrandbits(30)
@@ -66,7 +72,8 @@ class SimulatedInstrument:
         self._rate = TradeRate(spec.trades_per_hour, self._mean_trade)
         minute = assets.start - assets.start % MINUTE
         shape = f"{assets.seed}:{spec.asset}:{'USD' if spec.quote in STABLE else spec.quote}"
-        self.candles = Candles(History(shape, self._rate, fair, minute, self.trade_id + 1), assets.start, fair)
+        history = History(shape, self._rate, fair, minute, self.trade_id + 1, bars)
+        self.candles = Candles(history, assets.start, fair)
         self.changes = StepChanges(self.time)
         self.watched = 0
         """Streams that need it stepped."""
@@ -76,29 +83,14 @@ class SimulatedInstrument:
         """Whether the fault ``crossed`` holds: frames show a bid above the ask; the book itself stays sound."""
         self._top = self.book.top()
 
-    def _steps_worth(self, dollars: int) -> int:
-        spec = self.spec
-        return max(
-            2,
-            dollars * VALUE_SCALE * int(10**spec.size_decimals) // (self._base_value * spec.multiplier * spec.step),
-        )
-
     def _new_book(self, bid: int) -> Book:
         self._gap = max(1, bid // 250_000)
         return Book(bid, bid + self._spread, self._gap, self._unit, self._rng)
 
-    def _fair(self, now: int) -> int:
-        """The best bid the market wants, in ticks: the assets' value and this venue's own small premium."""
-        spec = self.spec
-        base, quote = self._assets.value(spec.asset, now), self._assets.value(spec.quote, now)
-        return spec.reference_ticks(base + base * self._premium // 1_000_000, quote)
-
     @property
     def index(self) -> int:
         """The index price in ticks: the assets' value without the venue's premium."""
-        spec = self.spec
-        assets = self._assets
-        return spec.reference_ticks(assets.value(spec.asset, self.time), assets.value(spec.quote, self.time))
+        return self.fair.index(self.time)
 
     @property
     def mark(self) -> int:
@@ -109,7 +101,7 @@ class SimulatedInstrument:
     @property
     def funding_ppb(self) -> int:
         """The funding rate in billionths."""
-        return 100_000 + self._premium * 400
+        return self.fair.funding_ppb
 
     @property
     def open_interest(self) -> int:
@@ -133,28 +125,11 @@ class SimulatedInstrument:
         self.candles.roll(self.time + self.clock_step)
         begin = self.candles.minute.start + MINUTE
         count = (now + self.clock_step - begin) // MINUTE
-        fair = self._fair(now)
-        old = self.last_price
-        reach = max(abs(fair - old) // 4, old // 2_000) + 1
-        trades = self._rate.trades_per_hour * count * MINUTE // HOUR
-        volume = trades * self._mean_trade
-        parent = Bar(
-            begin,
-            old,
-            max(old, fair) + reach,
-            max(1, min(old, fair) - reach),
-            fair,
-            volume,
-            volume * old,
-            volume // 2,
-            volume * old // 2,
-        )
-        parent.count, parent.first = trades, self.trade_id + 1
-        if not trades:
-            parent.high = parent.low = parent.close = old
+        fair = self.fair.at(now)
+        parent = skipped(begin, count * MINUTE, self.last_price, fair, self._rate, self.trade_id + 1)
         self.candles.jump(split(parent, count, MINUTE, self._rng))
-        self.trade_id += trades
-        self.order_id += trades
+        self.trade_id += parent.count
+        self.order_id += parent.count
         self.trades.clear()
         self.last_price = parent.close
         self.book = self._new_book(fair)
@@ -177,20 +152,15 @@ class SimulatedInstrument:
         self.candles.roll(venue_time)
         changes.minute_closed = self.candles.closed > closed
         if elapsed:
-            self._drift()
+            self.fair.drift(self._rng)
             self._churn(elapsed)
-            fair = self._fair(self.time)
+            fair = self.fair.at(self.time)
             self._follow(fair)
             self._refill(self.book.bids)
             self._refill(self.book.asks)
             self._random_trades(elapsed)
             self._follow(fair)
         return changes
-
-    def _drift(self) -> None:
-        draw = self._rng.getrandbits(6)
-        if draw < 2:
-            self._premium = min(150, max(-150, self._premium + (3 if draw else -3)))
 
     def _follow(self, bid: int) -> None:
         """Take or withdraw what stands in the way of the wanted price, then quote there."""
@@ -279,8 +249,14 @@ class SimulatedInstrument:
                     self._set(side, key, 0 if side.size(key) and not bits(3) else self._level_size())
             else:
                 self._set(side, kept, self._level_size() if side.is_regular(kept) and bits(3) else 0)
+        for side in (self.book.bids, self.book.asks):
             if side.touched > _MOST_TOUCHED:
-                self._set(side, side.farthest(), 0)
+                self._settle(side)
+
+    def _settle(self, side: Side) -> None:
+        """What the price has left behind becomes as it was before: a book that is followed for hours does not grow."""
+        for key in side.farthest(_SETTLED_AT_ONCE):
+            self._set(side, key, side.untouched_size(key))
 
     def _set(self, side: Side, key: int, size: int) -> None:
         """Change one level: every change has an id of its own."""

@@ -10,6 +10,7 @@ from attrs import frozen
 
 from cryptodash.core.instruments import MarketType
 from cryptodash.simulator.assets import AssetValues
+from cryptodash.simulator.history import BarCache
 from cryptodash.simulator.instrument import SimulatedInstrument
 from cryptodash.simulator.instrument_spec import InstrumentSpec
 
@@ -35,16 +36,24 @@ class MarketSpec:
 
 
 class Market:
-    """The instruments of one market, made when first asked for."""
+    """The instruments of one market, made when first asked for. ``bars`` keeps what they make up of their past."""
 
     def __init__(
-        self, exchange: str, market: MarketType, spec: MarketSpec, assets: AssetValues, *, record: bool = False
+        self,
+        exchange: str,
+        market: MarketType,
+        spec: MarketSpec,
+        assets: AssetValues,
+        bars: BarCache,
+        *,
+        record: bool = False,
     ) -> None:
         self.exchange = exchange
         self.market = market
         self.specs = spec.instruments
         self._update_ids = spec.update_ids
         self._assets = assets
+        self._bars = bars
         self._record = record
         self._by_native = {each.native: each for each in self.specs}
         self._instruments: dict[str, SimulatedInstrument] = {}
@@ -63,7 +72,7 @@ class Market:
             spec = self._by_native.get(native)
             if spec is None or not spec.trading:
                 return None
-            found = SimulatedInstrument(spec, self._assets, self._next_id(), record=self._record)
+            found = SimulatedInstrument(spec, self._assets, self._next_id(), self._bars, record=self._record)
             found.clock_step = self._clock_step
             self._instruments[native] = found
         return found

@@ -19,7 +19,9 @@ from cryptodash.simulator.control import control_site
 from cryptodash.simulator.dialect import HostSpec, IDialect
 from cryptodash.simulator.dialects import registry
 from cryptodash.simulator.fault_runner import FaultRunner
-from cryptodash.simulator.host import HostEnvironment, VenueHost
+from cryptodash.simulator.history import BarCache
+from cryptodash.simulator.host import VenueHost
+from cryptodash.simulator.host_streams import HostEnvironment
 from cryptodash.simulator.instrument import STEP_MS
 from cryptodash.simulator.intervals import MINUTE
 from cryptodash.simulator.limits import Ledger, Ledgers
@@ -69,9 +71,9 @@ class Simulator(MultiService):
         names = registry.available() if exchanges is None else exchanges
         self.dialects = [registry.load(name) for name in dict.fromkeys(names)]
         # The market is a minute older than the simulator, so that there are recent trades from the start.
-        assets = AssetValues(seed, clock.wall_ms() - MINUTE)
+        assets, bars = AssetValues(seed, clock.wall_ms() - MINUTE), BarCache()
         self.markets = {
-            (dialect.exchange, market): Market(dialect.exchange, market, spec, assets, record=record)
+            (dialect.exchange, market): Market(dialect.exchange, market, spec, assets, bars, record=record)
             for dialect in self.dialects
             for market, spec in dialect.markets.items()
         }

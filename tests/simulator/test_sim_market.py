@@ -14,6 +14,7 @@ from cryptodash.simulator.assets import AssetValues
 from cryptodash.simulator.book import Book, Side
 from cryptodash.simulator.decimal_text import fixed, trim
 from cryptodash.simulator.dialects import registry
+from cryptodash.simulator.history import BarCache
 from cryptodash.simulator.market import Market
 
 NOW = 1_763_811_234_567
@@ -23,7 +24,8 @@ PLACES = [(exchange, market) for exchange in ("binance", "bybit") for market in 
 def _market(
     exchange: str = "binance", market: MarketType = MarketType.SPOT, *, seed: int = 1, record: bool = True
 ) -> Market:
-    return Market(exchange, market, registry.load(exchange).markets[market], AssetValues(seed, NOW), record=record)
+    spec = registry.load(exchange).markets[market]
+    return Market(exchange, market, spec, AssetValues(seed, NOW), BarCache(), record=record)
 
 
 def _walk(instrument, steps: int = 300):
@@ -221,7 +223,7 @@ def test_truth_knows_quotes_tickers_trades_and_candles(world) -> None:
 def test_venues_differ_a_little_and_assets_move_together() -> None:
     assets = AssetValues(3, NOW)
     spot, linear = (
-        Market(exchange, market, registry.load(exchange).markets[market], assets)
+        Market(exchange, market, registry.load(exchange).markets[market], assets, BarCache())
         for exchange, market in (("binance", MarketType.SPOT), ("bybit", MarketType.PERPETUAL))
     )
     for minute in range(1, 30):

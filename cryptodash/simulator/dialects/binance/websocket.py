@@ -11,7 +11,8 @@ from attrs import frozen
 from cryptodash.core.instruments import MarketType
 from cryptodash.simulator.dialects.binance import messages
 from cryptodash.simulator.dialects.binance.feeds import Diffs, Klines, Paced, Quotes, Sweep, Tops, Trades
-from cryptodash.simulator.host import HostEnvironment, VenueHost
+from cryptodash.simulator.host import VenueHost
+from cryptodash.simulator.host_streams import HostEnvironment
 from cryptodash.simulator.http_answer import HttpAnswer
 from cryptodash.simulator.instrument import STEP_MS, SimulatedInstrument
 from cryptodash.simulator.intervals import INTERVALS

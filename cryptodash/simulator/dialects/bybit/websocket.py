@@ -9,7 +9,8 @@ import msgspec
 from cryptodash.core.instruments import MarketType
 from cryptodash.simulator.dialects.bybit import messages
 from cryptodash.simulator.dialects.bybit.feeds import Books, Klines, Tickers, Trades
-from cryptodash.simulator.host import HostEnvironment, VenueHost
+from cryptodash.simulator.host import VenueHost
+from cryptodash.simulator.host_streams import HostEnvironment
 from cryptodash.simulator.http_answer import HttpAnswer
 from cryptodash.simulator.instrument import SimulatedInstrument
 from cryptodash.simulator.session import ClientSession
