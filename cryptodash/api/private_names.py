@@ -41,8 +41,9 @@ class ServerProtocol(WebSocketServerProtocol):
     """Autobahn's: what it has not read yet."""
     frame_data: list[bytes] | None
     """Autobahn's: what it has of the present frame."""
-    was_held = False
-    """Whether something may not have been read in time since the last ping."""
+    reading_paused = False
+    late_reading = False
+    """Whether something was not read at once since the last ping."""
     websocket_version = 13
     """Read when a handshake succeeds; ``grant_handshake`` has no other."""
 
@@ -78,13 +79,14 @@ class ServerProtocol(WebSocketServerProtocol):
     def processData(self) -> bool:
         """Autobahn's step through what came: whether another may follow. No frame is begun while ``is_held``."""
         if self.current_frame is None and self.data and self.is_held():
-            self.was_held = True
+            self.reading_paused = self.late_reading = True
             self.transport.pauseProducing()
             return False
         return bool(super().processData())
 
     def read_on(self) -> None:
         """Nothing holds the connection any more: go on with what came, and with reading."""
+        self.reading_paused = False
         self.transport.resumeProducing()
         self.consumeData()
 
@@ -98,12 +100,16 @@ class ServerProtocol(WebSocketServerProtocol):
         if self.frame_data is not None and len(self.frame_data) > PIECES:
             self.frame_data = [b"".join(self.frame_data)]
 
+    def sendPing(self, payload: bytes | None = None) -> None:
+        self.late_reading = self.reading_paused
+        super().sendPing(payload)
+
     def onAutoPingTimeout(self) -> None:
-        if not self.was_held:
+        if not self.late_reading:
             super().onAutoPingTimeout()
             return
         # Its pong may be among what was not read: silence proves nothing until it has been for as long once more.
-        self.was_held = False
+        self.late_reading = self.reading_paused
         self.autoPingTimeoutCall = self.factory.call_later(self.autoPingTimeout, self.onAutoPingTimeout)
 
     @property
