@@ -4,7 +4,7 @@ VENV ?= .venv
 PORT ?= 8080
 BIN = $(VENV)/bin
 
-.PHONY: demo test run lint format install clean bench bench-quick screenshot
+.PHONY: demo test run lint format install clean bench bench-quick abuse screenshot
 
 demo: $(VENV)/installed
 	$(BIN)/python examples/demo.py --port $(PORT)
@@ -32,6 +32,10 @@ bench: $(VENV)/installed
 
 bench-quick: $(VENV)/installed
 	$(BIN)/python -m benchmarks --quick
+
+# What the other clients feel of one at its worst, measured from outside; fails if it is too much.
+abuse: $(VENV)/installed
+	$(BIN)/python -m benchmarks.abuse
 
 # The picture of the README, from the demo in a headless Chromium.
 screenshot: $(VENV)/installed

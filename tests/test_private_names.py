@@ -66,6 +66,7 @@ API = (
     Relied(FrameHeader, "length", "the same", kept=False),
     Relied(SERVER, "onMessageFrameData", "a frame that comes byte by byte is joined now and then"),
     Relied(SERVER, "frame_data", "the same"),
+    Relied(SERVER, "sendPing", "a ping begins to be waited for", kept=False),
     Relied(SERVER, "onAutoPingTimeout", "a pong may be among what was not read"),
     Relied(SERVER, "autoPingTimeout", "the same", kept=False),
     Relied(SERVER, "autoPingTimeoutCall", "the same"),

@@ -45,16 +45,15 @@ class Probe:
         self.read(0)
         self._times.clear()
         step = self._every / len(self._sockets)
-        begun = due = time.monotonic()
-        sent = 0
-        while due - begun < seconds:
-            wait = due - time.monotonic()
+        begun = time.monotonic()
+        sent, count = 0, max(1, round(seconds / step))
+        while sent < count:
+            wait = begun + sent * step - time.monotonic()
             if wait > 0:
                 self.read(wait)
                 continue
             self._sockets[sent % len(self._sockets)].sendall(request("ping", id=time.monotonic_ns()))
             sent += 1
-            due += step
         until = time.monotonic() + GRACE_S
         while len(self._times) < sent and time.monotonic() < until:
             self.read(0.05)

@@ -44,8 +44,9 @@ class ServerProtocol(WebSocketServerProtocol):
     """Autobahn's: what it has not read yet."""
     frame_data: list[bytes] | None
     """Autobahn's: what it has of the present frame."""
-    was_held = False
-    """Whether something may not have been read in time since the last ping."""
+    reading_paused = False
+    late_reading = False
+    """Whether something was not read at once since the last ping."""
     websocket_version = 13
     """Read when a handshake succeeds; ``grant_handshake`` has no other."""
 
@@ -81,13 +82,14 @@ class ServerProtocol(WebSocketServerProtocol):
     def processData(self) -> bool:
         """Autobahn's step through what came: whether another may follow. No frame is begun while ``is_held``."""
         if self.current_frame is None and self.data and self.is_held():
-            self.was_held = True
+            self.reading_paused = self.late_reading = True
             self.transport.pauseProducing()
             return False
         return bool(super().processData())
 
     def read_on(self) -> None:
         """Nothing holds the connection any more: go on with what came, and with reading."""
+        self.reading_paused = False
         self.transport.resumeProducing()
         self.consumeData()
 
@@ -100,6 +102,10 @@ class ServerProtocol(WebSocketServerProtocol):
         super().onMessageFrameData(payload)
         if self.frame_data is not None and len(self.frame_data) > PIECES:
             self.frame_data = [b"".join(self.frame_data)]
+
+    def sendPing(self, payload: bytes | None = None) -> None:
+        self.late_reading = self.reading_paused
+        super().sendPing(payload)
 
     @property
     def deflates(self) -> bool:
@@ -120,8 +126,8 @@ class ServerProtocol(WebSocketServerProtocol):
         """No pong came in time: the end, but for a client that reads slowly and has not come to the ping yet, and for
         one whose pong may be among what was not read (silence then proves nothing until it has been for as long once
         more)."""
-        if self.is_reading() or self.was_held:
-            self.was_held = False
+        if self.is_reading() or self.late_reading:
+            self.late_reading = self.reading_paused
             self.autoPingTimeoutCall = self.factory.call_later(self.autoPingTimeout, self.onAutoPingTimeout)
         else:
             super().onAutoPingTimeout()

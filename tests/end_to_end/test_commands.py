@@ -223,6 +223,21 @@ def test_a_request_under_way_at_sigterm_is_answered(
     assert b"Connection: close" in answer
 
 
+def test_what_was_built_at_the_start_is_left_out_of_garbage_collections(
+    tmp_path: Path, processes: list[Process]
+) -> None:
+    told = "os.write(1, b'frozen %d' % gc.get_freeze_count())"  # the log takes what is printed, and has ended by then
+    said = f"import atexit, gc, os; atexit.register(lambda: {told})"
+    process = Process(
+        "-n", "--pidfile=", "cryptodash", "--demo", "--bind-addr", "127.0.0.1:0", cwd=tmp_path, first=said
+    )
+    processes.append(process)
+    assert get(process.port(), "/health")[0] == 200
+    process.signal(signal.SIGTERM)
+    assert process.ended(10) == 0
+    assert int(process.line(r"frozen (\d+)", 1).group(1)) > 20_000
+
+
 def test_while_it_drains_a_new_connection_reads_503(tmp_path: Path, processes: list[Process]) -> None:
     server = Process("-n", "--pidfile=", "cryptodash", "--bind-addr", "127.0.0.1:0", cwd=tmp_path)
     processes.append(server)

@@ -14,7 +14,7 @@ from cryptodash.api.fanout.conflation import ConflationQueue
 from cryptodash.api.fanout.deliveries import Delivery
 from cryptodash.api.fanout.framer import Framer
 from cryptodash.api.fanout.read_progress import Queued, ReadProgress
-from cryptodash.api.fanout.slices import Slices, Steps
+from cryptodash.api.fanout.slices import SLICE_S, Slices, Steps
 from cryptodash.api.fanout.slow_clients import SlowClients
 from cryptodash.api.fanout.traffic import Traffic
 from cryptodash.core.time import Clock
@@ -151,7 +151,7 @@ class ClientWriter:
             return
         if self.cohort is not None:
             self.cohort.sync(self)
-        self._write_some()
+        self._write_some(SLICE_S)  # much at a time: so a small kernel buffer is never empty while something waits
         if self.clean and self.cohort is not None:
             self.cohort.promote(self)
         elif self.unsent and not self.blocked and not self._catching_up:
@@ -186,32 +186,59 @@ class ClientWriter:
         self.wire.close_with(TOO_SLOW, "too slow")
 
     def _catch_up(self) -> Steps:
-        """What is left when a drained wire has taken the first part."""
+        """What is left when a drained wire has taken the first part. What may be unsubscribed meanwhile must not lie
+        about: each step writes."""
         try:
-            yield from self._pump()
+            while self.unsent and not self.blocked:
+                self._write_some(STEP_S)
+                yield from self._pause()
         finally:
             self._catching_up = False
+        self._caught_up()
 
     def _pump(self) -> Steps:
-        """Write what waits as long as the wire takes it. Between two steps the client is out of its cohort's loop."""
+        """Write what waits as long as the wire takes it, ``SLICE`` at a time although a step makes less: small writes
+        are dear, and a peer with a small buffer does not open its window for them. Nothing is unsubscribed before the
+        last step."""
+        frames: list[bytes] = []
+        size = 0
         while self.unsent and not self.blocked:
-            self._write_some()
-            if self.unsent and not self.blocked:
-                if self.cohort is not None:
-                    self.cohort.hold_back(self)
-                yield
+            size += self._take_some(frames, SLICE - size, STEP_S)
+            if size and (size >= SLICE or not self.unsent):
+                self._write(b"".join(frames))
+                frames, size = [], 0
+            yield from self._pause()
+        if size and self._open:  # a ping was too much for the wire meanwhile
+            self.wire.queue(b"".join(frames))
+            self._traffic.sent_bytes.values[()] += size
+        self._caught_up()
+
+    def _pause(self) -> Steps:
+        """Between two steps the client is out of its cohort's loop."""
+        if self.unsent and not self.blocked:
+            if self.cohort is not None:
+                self.cohort.hold_back(self)
+            yield
+
+    def _caught_up(self) -> None:
         if self.unsent.overflow and not self.blocked and self._open:
             self.close_too_slow()
         elif self.clean and self.cohort is not None:
             self.cohort.promote(self)
 
-    def _write_some(self) -> None:
-        """Write as much as goes in one step, at least something."""
-        unsent = self.unsent
-        until = self._clock.monotonic() + STEP_S
+    def _write_some(self, seconds: float) -> None:
+        """Write as much as can be made in so many seconds, at least something."""
         frames: list[bytes] = []
+        if self._take_some(frames, SLICE, seconds):
+            self._write(b"".join(frames))
+
+    def _take_some(self, frames: list[bytes], most: int, seconds: float) -> int:
+        """Put next frames there, of about ``most`` bytes or as many as can be made in so many seconds; returns how many
+        bytes."""
+        unsent = self.unsent
+        until = self._clock.monotonic() + seconds
         size = 0
-        while unsent and size < SLICE:
+        while unsent and size < most:
             frames.append(unsent.pop())
             size += len(frames[-1])
             if self._clock.monotonic() >= until:
@@ -219,8 +246,7 @@ class ClientWriter:
         if unsent.current_bytes and self.charge is not None:
             self.charge(unsent.current_bytes)
         unsent.current_bytes = 0
-        if size:
-            self._write(b"".join(frames))
+        return size
 
     def _write(self, data: bytes) -> None:
         try:
