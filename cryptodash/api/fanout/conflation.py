@@ -9,7 +9,7 @@ from typing import Final
 
 from attrs import define, field
 
-from cryptodash.api.fanout.deliveries import Delivery, is_good_status
+from cryptodash.api.fanout.deliveries import Delivery, improves, is_good_status
 from cryptodash.api.fanout.framer import Build
 from cryptodash.api.fanout.traffic import Traffic
 from cryptodash.core import codec
@@ -219,12 +219,16 @@ class ConflationQueue:
 
     def _take_value(self, message: Message) -> None:
         """Keep it in the place of the one it replaces: who changes often must not wait longer for that. Only a status
-        that is good again stays behind the values that make it so."""
+        that gets better stays behind the values that make it so."""
         key = (message.kind, message.topic if message.key is None else message.key)
         known = self._queue.get(key)
         if known is not None:
             self._traffic.conflated.add(message.kind)
-            if is_good_status(message):
+            if (
+                isinstance(known, _LatestValue)
+                and message.kind == "status"
+                and self._gets_better(message, known.message)
+            ):
                 self._drop(key)
                 known = None
         replaced = known.size if known is not None else 0
@@ -233,6 +237,11 @@ class ConflationQueue:
             self.bytes += len(message.body) - replaced
         elif known is not None:
             self._drop(key)
+
+    @staticmethod
+    def _gets_better(status: Message, waiting: Message) -> bool:
+        """Whether a status says more good things than the one that waits; one that is good says so of the newest."""
+        return is_good_status(status) or improves(status, waiting)
 
     def _take_trade(self, message: Message) -> None:
         trades = self._queue.setdefault(("trade", message.topic), _WaitingTrades(message.topic))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -36,6 +37,23 @@ _GOOD = (b'"state":"live"', b'"state":"quiet"')
 def is_good_status(message: Message) -> bool:
     """Whether the message is a status that lets the value be taken for the present one."""
     return message.kind == "status" and any(each in message.body for each in _GOOD)
+
+
+_FIELDS = re.compile(rb'"fields":\[([^\]]*)\]')
+
+
+def stale_fields(message: Message) -> frozenset[bytes]:
+    """The parts of a ticker that a status calls stale."""
+    found = _FIELDS.search(message.body)
+    return frozenset(found[1].split(b",")) if found is not None else frozenset()
+
+
+def improves(status: Message, before: Message) -> bool:
+    """Whether a status lets something be taken for the present that the one before did not: all of the value, or a part
+    that it does not name any more."""
+    if is_good_status(status):
+        return not is_good_status(before)
+    return not stale_fields(before) <= stale_fields(status) and not is_good_status(before)
 
 
 class IGroupMember(Interface):
@@ -84,8 +102,8 @@ class RateLimitedGroup(DeliveryGroup):
     """Everybody who wants one topic at the same rate: the first update goes at once,
     then the latest of each burst once per period.
 
-    Statuses and closed candles are never held back; a status that is good again takes the waiting values along, ahead
-    of it. One timer for the whole group, and only while updates come.
+    Statuses and closed candles are never held back; a status that gets better takes the waiting values along, ahead of
+    it. One timer for the whole group, and only while updates come.
     """
 
     def __init__(
@@ -97,15 +115,14 @@ class RateLimitedGroup(DeliveryGroup):
         self._conflated = traffic.conflated.values
         self._waiting: dict[object, Message] = {}
         self._timer: IDelayedCall | None = None
-        self._was_good = False
-        """What the last status said; before the first one nothing is known."""
+        self._status: Message | None = None
+        """The last one; before the first one nothing is known."""
 
     def deliver(self, message: Message) -> None:
         if message.kind == "status":
-            good = is_good_status(message)
-            if good and not self._was_good:
+            if self._status is None or improves(message, self._status):
                 self._release()  # what was shown before must not be called live for a moment
-            self._was_good = good
+            self._status = message
             super().deliver(message)
         elif is_closed_bar(message):
             self._waiting.pop(message.key, None)  # the running bar it replaces

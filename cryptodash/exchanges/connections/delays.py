@@ -17,7 +17,6 @@ from cryptodash.exchanges.connections.connection import Connection
 from cryptodash.exchanges.connections.lateness import PROBE_EVERY, PROBE_GAP, RISE_MS, sample_of
 from cryptodash.exchanges.connections.sleep_watch import SleepWatch
 from cryptodash.exchanges.connections.stream import Stream
-from cryptodash.exchanges.connections.stream_phase import Phase
 from cryptodash.exchanges.connections.venue_clock import VenueClock
 
 SAMPLE_EVERY = 0.25
@@ -200,9 +199,10 @@ class Delays:
             out.append(Fetch(request))
 
     def _least(self, stream: Stream, now: float) -> int | None:
-        """The least delay of the stream's connection."""
+        """The least delay of the stream's connection, also before the stream has been granted: what begins on a late
+        connection is late from its first frame."""
         connection = stream.source
-        if not isinstance(connection, Connection) or stream.phase is Phase.WAITING:
+        if not isinstance(connection, Connection):
             return None
         sample, offset = connection.delay.least(now), self._of[connection.endpoint.market].clock.offset.value
         return None if sample is None or offset is None else sample - offset

@@ -108,7 +108,10 @@ class Offset:
             self._spans.clear()
             self._probes.clear()
             self._probes.append((now, least, bound))
-            self.value, self._contradicting = bound, None
+            # An answer that was long under way leaves open how far it stepped: what was late must not become young.
+            self.value = bound if bound - least <= RISE_MS else least
+            self._spans.append((now, self.value))
+            self._contradicting = None
             self.steps += 1
             return True
         if self._contradicts(bound, now):

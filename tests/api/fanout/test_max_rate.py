@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cryptodash.core.events import State
+from cryptodash.core.events import Cause, State, StreamStatus
 from tests.api.fanout.channels import BTC, CANDLES, ETH, kinds, lasts
 
 
@@ -73,3 +73,46 @@ def test_a_status_that_improves_never_overtakes_the_value_that_makes_it_so(world
     world.flush()
     told = [message["payload"].get("state") or message["payload"]["last"] for message in client.got()[-3:]]
     assert told == ["stale", 2, "live"]
+
+
+def test_a_part_that_is_stale_no_more_comes_with_its_value(world):
+    client = world.client()
+    client.subscribe({**BTC, "max_rate": 0.1})
+    world.ticker("1")
+    world.status(State.LIVE)
+    parts_stale(world, "bid", "ask", "last", "stats")
+    world.ticker("2")
+    world.flush()
+    assert [kind for kind in kinds(client.got()) if kind == "ticker"] == ["ticker"], (
+        "what gets worse brings nothing along"
+    )
+    parts_stale(world, "last", "stats")
+    world.ticker("3")
+    parts_stale(world, "last", "stats", "mark_price")
+    world.flush()
+    told = [message["payload"].get("fields") or message["payload"]["last"] for message in client.got()]
+    assert told[-3:] == [2, ["last", "stats"], ["last", "stats", "mark_price"]]
+
+
+def test_a_slow_client_too_gets_the_part_that_is_stale_no_more_with_its_value(world):
+    client = world.client()
+    client.subscribe(BTC)
+    world.ticker("1")
+    world.status(State.LIVE)
+    world.flush()
+    client.wire.room = 0
+    world.ticker("2")
+    world.flush()
+    parts_stale(world, "bid", "ask", "last")
+    world.flush()
+    world.ticker("3")
+    world.flush()
+    parts_stale(world, "last")
+    world.flush()
+    client.wire.read()
+    told = [message["payload"].get("fields") or message["payload"].get("last") for message in client.got()]
+    assert told.index(["last"]) > told.index(3)
+
+
+def parts_stale(world, *fields):
+    world.venue.books.status(StreamStatus(world.topic(), State.STALE, Cause.DISCONNECTED, fields, world.time.wall_ms()))
