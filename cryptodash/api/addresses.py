@@ -46,6 +46,14 @@ class Addresses:
         return any(address in network for network in self._trusted if network.version == address.version)
 
 
+def address_group(address: str) -> str:
+    """What limits per address go by: the address itself, of IPv6 its /64, since one customer owns that many.
+    The empty address, a unix peer that no trusted proxy names, is one like any other."""
+    if ":" not in address:
+        return address or UNIX_PEER
+    return str(ip_network(f"{address.partition('%')[0]}/64", strict=False))
+
+
 def _is_unix(hop: str) -> bool:
     """Whether a proxy says that its own peer was a unix socket (nginx writes ``unix:``)."""
     return hop.strip().rstrip(":").lower() == UNIX_PEER

@@ -17,13 +17,13 @@ from twisted.web.iweb import IAgent
 from zope.interface import implementer
 
 from cryptodash.core.config import Config
-from cryptodash.core.errors import UpstreamError
+from cryptodash.core.errors import CryptodashError, UpstreamError
 from cryptodash.core.events import Candle, StreamStatus, cause_of
 from cryptodash.core.instruments import Catalogue, MarketType
 from cryptodash.core.interfaces import ExchangeReport, IInlet, IUpstream, StreamReport
 from cryptodash.core.tally import Tally
 from cryptodash.core.time import Clock
-from cryptodash.core.topics import Topic
+from cryptodash.core.topics import Channel, Topic
 from cryptodash.exchanges.adapter.decode import reading
 from cryptodash.exchanges.adapter.elements import left_out_of
 from cryptodash.exchanges.adapter.messages import BadFrame
@@ -32,6 +32,7 @@ from cryptodash.exchanges.adapter.venue import Hosts, IVenue
 from cryptodash.exchanges.book_publisher import BookPublisher
 from cryptodash.exchanges.builders.bar_times import possible
 from cryptodash.exchanges.builders.rest_candles import DATE_DOUBT_MS, candles_of
+from cryptodash.exchanges.builders.waiting_frames import FrameBudget
 from cryptodash.exchanges.catalogue import CatalogueReader
 from cryptodash.exchanges.connections.commands import BookChanged, Closed, Connect, Disconnect, Fetch, Send
 from cryptodash.exchanges.connections.left_out import CANDLE
@@ -52,6 +53,7 @@ _log = Logger(namespace="cryptodash.exchanges.service")
 class VenueService(Service):
     """The service of one venue.
 
+    ``budget`` is what waiting book frames may weigh over all venues of the process.
     ``make_engine`` and ``agent`` exist for tests; the agent is else made over the same connections as the WebSockets.
     """
 
@@ -68,6 +70,7 @@ class VenueService(Service):
         tally: Tally,
         timers: PublishTimers,
         *,
+        budget: FrameBudget | None = None,
         dialer: Dialer | None = None,
         agent: IAgent | None = None,
         make_engine: Callable[..., Engine] = Engine,
@@ -93,6 +96,7 @@ class VenueService(Service):
             tally,
             stale_after=config.stale_after_s,
             late_after_ms=None if source == "replay" else config.late_after_ms,
+            budget=budget,
         )
         self._catalogues = {market: self._reader(market, random) for market in self.markets}
         self._requests.client.dated = self._engine.dated
@@ -100,6 +104,7 @@ class VenueService(Service):
         self._sockets = Sockets(dialer, reactor, clock, meters, self._events(), venue.limits)
         self._register(meters)
         self._unknown: set[str] = set()
+        self._streams_of: dict[tuple[MarketType, Channel, bool], int] = {}
         self._refused = refused_counter(tally)
         self._books = BookPublisher(inlet, timers)
         self._runner = self._make_runner()
@@ -186,11 +191,28 @@ class VenueService(Service):
     def intervals(self, market: MarketType) -> Sequence[str]:
         return self._venue.intervals(market)
 
-    def want(self, topics: Iterable[Topic]) -> None:
+    def want(self, topics: Iterable[Topic], clients: Sequence[str] = ()) -> None:
         if not self._runner.ended:
             wanted = tuple(topics)
             self._books.want(wanted)
-            self._runner.perform(self._engine.want(wanted))
+            self._runner.perform(self._engine.want(wanted, clients))
+
+    def held(self, topic: Topic, clients: Sequence[str] | None) -> None:
+        if not self._runner.ended:
+            self._runner.perform(self._engine.held(topic, clients))
+
+    def streams_of(self, topic: Topic) -> int | None:
+        kind = topic.market, topic.channel, topic.is_sweep
+        if kind not in self._streams_of and (topic.is_sweep or self.catalogue.loaded(topic.market)):
+            instrument = None if topic.is_sweep else self.catalogue.get(topic.market, topic.symbol)
+            if instrument is None and not topic.is_sweep:
+                return 0
+            try:
+                plan = self._venue.plan(topic, instrument, topic.depth)
+            except CryptodashError:
+                return 0
+            self._streams_of[kind] = len(plan.streams) + len(plan.polls)
+        return self._streams_of.get(kind)
 
     def drop(self, topics: Iterable[Topic]) -> None:
         if not self._runner.ended:

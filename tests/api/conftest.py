@@ -78,7 +78,7 @@ class Venue:
     def intervals(self, market: MarketType) -> Sequence[str]:
         return ("1m", "5m")
 
-    def want(self, topics: Iterable[Topic]) -> None:
+    def want(self, topics: Iterable[Topic], clients: Sequence[str] = ()) -> None:
         topics = tuple(topics)
         self.wanted.extend(topics)
         self.books.want(topics)
@@ -87,6 +87,12 @@ class Venue:
         for topic in topics:
             self.wanted.remove(topic)
             self.books.drop([topic])
+
+    def held(self, topic: Topic, clients: Sequence[str] | None) -> None:
+        """Nothing is sparse here."""
+
+    def streams_of(self, topic: Topic) -> int | None:
+        return 1
 
     def pace(self, topic: Topic, intervals: Sequence[int]) -> None:
         self.books.pace(topic, intervals)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from ipaddress import ip_network
+
+from cryptodash.api.addresses import address_group
 
 
 def origin_allowed(origin: str, allowed: Sequence[str]) -> bool:
@@ -25,7 +26,7 @@ class AddressCap:
 
     def enter(self, address: str) -> bool:
         """Count one connection in; False (and not counted) when the address has too many."""
-        key = _group(address)
+        key = address_group(address)
         if self._counts[key] >= self._limit:
             return False
         self._counts[key] += 1
@@ -33,16 +34,10 @@ class AddressCap:
 
     def leave(self, address: str) -> None:
         """One connection less."""
-        key = _group(address)
+        key = address_group(address)
         self._counts[key] -= 1
         if self._counts[key] <= 0:
             del self._counts[key]
 
     def __len__(self) -> int:
         return len(self._counts)
-
-
-def _group(address: str) -> str:
-    if ":" not in address:
-        return address
-    return str(ip_network(f"{address.partition('%')[0]}/64", strict=False))

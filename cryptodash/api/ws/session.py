@@ -199,9 +199,12 @@ class Session:
 
     def _admit(self, topic: Topic, asked: RequestedChannel, rejected: list[Rejection]) -> bool:
         """Whether a topic fits the client's and the book's limits."""
-        if topic in self.subscriptions or topic.channel is not Channel.ORDER_BOOK:
+        if topic in self.subscriptions:
             return True
         try:
+            self._demand.check(topic)
+            if topic.channel is not Channel.ORDER_BOOK:
+                return True
             if self._books >= self._limits.max_books_per_client:
                 raise Refused(
                     "too_many_books", f"at most {self._limits.max_books_per_client} order books per connection"

@@ -8,6 +8,7 @@ from typing import Final
 from autobahn.websocket.types import ConnectionDeny, ConnectionRequest
 from twisted.logger import Logger
 
+from cryptodash.api.addresses import address_group
 from cryptodash.api.answer_parts import JSON, SECURITY_HEADERS, SERVER, error_body
 from cryptodash.api.fanout.client_writer import ClientWriter
 from cryptodash.api.private_names import Headers, ServerProtocol, is_plain
@@ -120,14 +121,15 @@ class ClientProtocol(ServerProtocol):
         build = deflated_frame if self.deflates else text_frame
         # The handshake's answer is queued on the transport now: a plain wire starts blocked and hears when it has left.
         self.writer = wire.writer = clients.fanout.open(wire, build, blocked=plain)
+        session_id = clients.session_id()
         self.session = Session(
             clients.directory,
-            clients.demand,
+            clients.demand.for_client(session_id, address_group(self._address)),
             clients.fanout,
             self.writer,
             limits,
             clients.identity,
-            clients.session_id(),
+            session_id,
         )
         clients.sessions[self] = None
         self.session.opened()
