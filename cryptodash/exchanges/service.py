@@ -17,13 +17,13 @@ from twisted.web.iweb import IAgent
 from zope.interface import implementer
 
 from cryptodash.core.config import Config
-from cryptodash.core.errors import CryptodashError, UpstreamError
+from cryptodash.core.errors import UpstreamError
 from cryptodash.core.events import Candle, StreamStatus, cause_of
 from cryptodash.core.instruments import Catalogue, MarketType
 from cryptodash.core.interfaces import ExchangeReport, IInlet, IUpstream, StreamReport
 from cryptodash.core.tally import Tally
 from cryptodash.core.time import Clock
-from cryptodash.core.topics import Channel, Topic
+from cryptodash.core.topics import Topic
 from cryptodash.exchanges.adapter.decode import reading
 from cryptodash.exchanges.adapter.elements import left_out_of
 from cryptodash.exchanges.adapter.messages import BadFrame
@@ -40,6 +40,7 @@ from cryptodash.exchanges.engine import Engine
 from cryptodash.exchanges.engine_runner import EngineRunner
 from cryptodash.exchanges.health import rate_limits, status, unknown_topics
 from cryptodash.exchanges.metrics import Gauges, Meters
+from cryptodash.exchanges.plan_sizes import PlanSizes
 from cryptodash.exchanges.publish_timer import PublishTimers
 from cryptodash.exchanges.subscriptions.candle_subscription import refused_counter
 from cryptodash.exchanges.transport.dialer import Dialer
@@ -104,7 +105,7 @@ class VenueService(Service):
         self._sockets = Sockets(dialer, reactor, clock, meters, self._events(), venue.limits)
         self._register(meters)
         self._unknown: set[str] = set()
-        self._streams_of: dict[tuple[MarketType, Channel, bool], int] = {}
+        self._plan_sizes = PlanSizes(venue, self.catalogue)
         self._refused = refused_counter(tally)
         self._books = BookPublisher(inlet, timers)
         self._runner = self._make_runner()
@@ -202,17 +203,7 @@ class VenueService(Service):
             self._runner.perform(self._engine.held(topic, clients))
 
     def streams_of(self, topic: Topic) -> int | None:
-        kind = topic.market, topic.channel, topic.is_sweep
-        if kind not in self._streams_of and (topic.is_sweep or self.catalogue.loaded(topic.market)):
-            instrument = None if topic.is_sweep else self.catalogue.get(topic.market, topic.symbol)
-            if instrument is None and not topic.is_sweep:
-                return 0
-            try:
-                plan = self._venue.plan(topic, instrument, topic.depth)
-            except CryptodashError:
-                return 0
-            self._streams_of[kind] = len(plan.streams) + len(plan.polls)
-        return self._streams_of.get(kind)
+        return self._plan_sizes.of(topic)
 
     def drop(self, topics: Iterable[Topic]) -> None:
         if not self._runner.ended:

@@ -15,6 +15,7 @@ from cryptodash.core.interfaces import IUpstream
 from cryptodash.core.tally import Labels
 from cryptodash.core.time import Clock
 from cryptodash.core.topics import Channel, Topic
+from cryptodash.hub.book_clients import BookClients
 from cryptodash.hub.interfaces import IDemand
 from cryptodash.hub.new_topics import SERVER, Holder, NewTopics
 from cryptodash.hub.stream_counts import StreamCounts
@@ -28,8 +29,6 @@ _NOBODY: Mapping[int, int] = {}
 
 TURN = 0.1
 """Seconds between two looks at what waits to be opened."""
-CLIENTS_NAMED = 4
-"""Clients of an order book that the venue is told of, for the turns it gives them."""
 
 
 @implementer(IDemand)
@@ -69,8 +68,7 @@ class Demand:
         self._new = NewTopics(clock, self.streams)
         self._waiting = self._new.waiting
         self._depths: dict[Topic, set[Topic]] = {}
-        self._clients: dict[Topic, dict[str, int]] = {}
-        """A few clients of each order book, and how often each holds it."""
+        self._clients = BookClients()
         self._leaving: dict[Topic, float] = {}
         self._timer: IDelayedCall | None = None
         self._turn: IDelayedCall | None = None
@@ -104,7 +102,7 @@ class Demand:
         self._leaving.pop(topic, None)
         held[interval] = held.get(interval, 0) + 1
         if is_book:
-            self._name(topic, holder.client, 1)
+            self._count_client(topic, holder.client, 1)
         if not is_open:
             self._open_or_wait(book, holder)
         if held[interval] == 1:
@@ -119,7 +117,7 @@ class Demand:
         if not held[interval]:
             del held[interval]
         if topic.channel is Channel.ORDER_BOOK:
-            self._name(topic, holder.client, -1)
+            self._count_client(topic, holder.client, -1)
         book = topic.upstream if self._waiting else topic
         if book in self._waiting:
             self._new.leave(book, holder)
@@ -162,7 +160,7 @@ class Demand:
             self._waits(book, False)
         upstream = self._upstreams[book.exchange]
         for topic in list(self._views_of(book)):
-            upstream.want([topic], tuple(self._clients.get(topic, ())))
+            upstream.want([topic], self._clients.of(topic))
             if was_waiting:
                 self._pace(topic)
 
@@ -174,22 +172,12 @@ class Demand:
         if self._waiting:
             self._turn = self._scheduler.callLater(TURN, self._take_turns)
 
-    def _name(self, topic: Topic, client: str, change: int) -> None:
+    def _count_client(self, topic: Topic, client: str, change: int) -> None:
         """One of the clients of an order book has come or gone."""
-        named = self._clients.setdefault(topic, {})
-        if client not in named and (change < 0 or len(named) >= CLIENTS_NAMED):
-            changed = False
-        else:
-            changed = client not in named
-            named[client] = named.get(client, 0) + change
-            if not named[client]:
-                del named[client]
-                changed = True
         is_held = bool(self.wanted[topic])
-        if not named:
-            del self._clients[topic]
+        changed = self._clients.count(topic, client, change)
         if (changed or not is_held) and self._is_open(topic.upstream):
-            self._upstreams[topic.exchange].held(topic, tuple(named) if is_held else None)
+            self._upstreams[topic.exchange].held(topic, self._clients.of(topic) if is_held else None)
 
     def _pace(self, topic: Topic) -> None:
         """The intervals at which an order book is looked at have changed."""

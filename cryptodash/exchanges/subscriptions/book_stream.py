@@ -82,8 +82,7 @@ class BookStream:
         self._streams = streams
         self._snapshots = snapshots.queue
         self._opening = snapshots.opening
-        self._snapshot_at: float | None = None
-        """When the snapshot came into the book that it is made from."""
+        self._snapshot_at: float | None = None  # when the one came that the book is made from
         self._clock = clock
         self._venue_clock = venue_clock
         self._times = StreamOrder(meters.doubts, partial=True)
