@@ -186,7 +186,7 @@ class Client:
         self.writer = self.wire.writer = world.fanout.open(self.wire, text_frame, blocked=False)
         self.session = Session(
             world.hub,
-            world.hub,
+            world.hub.for_client(f"client {id(self)}", "10.0.0.1"),
             world.fanout,
             self.writer,
             world.config.limits,
