@@ -102,7 +102,7 @@ class Demand:
         self._leaving.pop(topic, None)
         held[interval] = held.get(interval, 0) + 1
         if is_book:
-            self._count_client(topic, holder.client, 1)
+            self._count_client(topic, holder.client, 1, tell=is_open)
         if not is_open:
             self._open_or_wait(book, holder)
         if held[interval] == 1:
@@ -117,7 +117,7 @@ class Demand:
         if not held[interval]:
             del held[interval]
         if topic.channel is Channel.ORDER_BOOK:
-            self._count_client(topic, holder.client, -1)
+            self._count_client(topic, holder.client, -1, tell=topic.upstream not in self._waiting)
         book = topic.upstream if self._waiting else topic
         if book in self._waiting:
             self._new.leave(book, holder)
@@ -172,11 +172,11 @@ class Demand:
         if self._waiting:
             self._turn = self._scheduler.callLater(TURN, self._take_turns)
 
-    def _count_client(self, topic: Topic, client: str, change: int) -> None:
-        """One of the clients of an order book has come or gone."""
+    def _count_client(self, topic: Topic, client: str, change: int, *, tell: bool) -> None:
+        """One of the clients of an order book has come or gone; ``tell`` the venue, if it has the book already."""
         is_held = bool(self.wanted[topic])
         changed = self._clients.count(topic, client, change)
-        if (changed or not is_held) and self._is_open(topic.upstream):
+        if tell and (changed or not is_held):
             self._upstreams[topic.exchange].held(topic, self._clients.of(topic) if is_held else None)
 
     def _pace(self, topic: Topic) -> None:
