@@ -91,10 +91,9 @@ class Demand:
         if held and interval in held and not is_book and not self._waiting:
             held[interval] += 1
             return
-        book = topic.upstream
-        is_open = self._is_open(book)
+        is_open = (held is not None and not self._waiting) or self._is_open(topic.upstream)
         if not is_open:
-            self._new.check(book, holder)
+            self._new.check(topic.upstream, holder)
         if held is None:
             held = self._begin(topic)
             if is_open:
@@ -104,7 +103,7 @@ class Demand:
         if is_book:
             self._count_client(topic, holder.client, 1, tell=is_open)
         if not is_open:
-            self._open_or_wait(book, holder)
+            self._open_or_wait(topic.upstream, holder)
         if held[interval] == 1:
             self._pace(topic)
 
@@ -116,11 +115,11 @@ class Demand:
         held[interval] -= 1
         if not held[interval]:
             del held[interval]
+        waits = bool(self._waiting) and topic.upstream in self._waiting
         if topic.channel is Channel.ORDER_BOOK:
-            self._count_client(topic, holder.client, -1, tell=topic.upstream not in self._waiting)
-        book = topic.upstream if self._waiting else topic
-        if book in self._waiting:
-            self._new.leave(book, holder)
+            self._count_client(topic, holder.client, -1, tell=not waits)
+        if waits:
+            self._new.leave(topic.upstream, holder)
             if not held:
                 self._forget(topic)
         elif not held:
