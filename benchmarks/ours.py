@@ -73,11 +73,17 @@ class Listed:
     def intervals(self, market: MarketType) -> Sequence[str]:
         return ("1m",)
 
-    def want(self, topics: Iterable[Topic]) -> None:
+    def want(self, topics: Iterable[Topic], clients: Sequence[str] = ()) -> None:
         self._books.want(topics)
 
     def drop(self, topics: Iterable[Topic]) -> None:
         self._books.drop(topics)
+
+    def held(self, topic: Topic, clients: Sequence[str] | None) -> None:
+        """Nothing is sparse here."""
+
+    def streams_of(self, topic: Topic) -> int | None:
+        return 1
 
     def pace(self, topic: Topic, intervals: Sequence[int]) -> None:
         self._books.pace(topic, intervals)

@@ -31,6 +31,7 @@ from cryptodash.core.instruments import MarketType
 from cryptodash.core.tally import Tally
 from cryptodash.core.time import Clock
 from cryptodash.exchanges.adapter.venue import Hosts, IVenue
+from cryptodash.exchanges.builders.waiting_frames import FrameBudget
 from cryptodash.exchanges.hosts import hosts_of
 from cryptodash.exchanges.publish_timer import PublishTimers
 from cryptodash.exchanges.service import VenueService
@@ -77,10 +78,13 @@ def build(
     tally = Tally()
     hub = Broadcaster(config, clock, reactor, tally)
     timers = PublishTimers(reactor)
+    budget = FrameBudget(tally=tally)
     feeds = []
     for venue in venues:
         hosts, source = hosts_of(venue, config) if stand_in is None else stand_in.of(venue)
-        feeds.append(VenueService(venue, config, hosts, source, hub, reactor, clock, random, tally, timers))
+        feeds.append(
+            VenueService(venue, config, hosts, source, hub, reactor, clock, random, tally, timers, budget=budget)
+        )
         hub.add_upstream(feeds[-1])
     clients = Clients(hub, hub, hub, config, _source(feeds), __version__, reactor, clock, tally, random)
     rest = Rest(hub, hub, hub, config, clock, reactor, tally, __version__, lambda: clients.draining, clock.monotonic())

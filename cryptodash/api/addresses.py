@@ -58,7 +58,7 @@ def address_group(address: str) -> str:
     """Whom an address stands for where something is counted by address: IPv6 by /64, since one customer owns that many.
     The empty address, a unix peer that no trusted proxy names, is one like any other."""
     if ":" not in address:
-        return address
+        return address or UNIX_PEER
     return str(ip_network(f"{address.partition('%')[0]}/64", strict=False))
 
 

@@ -47,6 +47,11 @@ class Limits:
     max_connections_per_ip: int = setting(whole(1, 1_000_000), "clients at a time from one address (1-1000000)", "5000")
     max_books_per_client: int = setting(whole(0, 10_000), "order books per client (0-10000)", "100")
     max_custom_depths: int = setting(whole(0, 100), "depths per book beside the free ones (0-100)", "8")
+    max_upstream_streams: int = setting(
+        whole(1, 1_000_000),
+        "streams open at one exchange at a time, two fifths of them for one address (1-1000000)",
+        "10000",
+    )
     client_buffer_bytes: int = setting(
         whole(65_536, 2**30), "memory one slow client may cost, bytes (65536-1073741824)", "2097152"
     )

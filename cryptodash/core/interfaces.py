@@ -98,12 +98,19 @@ class IUpstream(Interface):
     def intervals(market: MarketType) -> Sequence[str]:
         """The candle intervals it has, in our names."""
 
-    def want(topics: Iterable[Topic]) -> None:
+    def want(topics: Iterable[Topic], clients: Sequence[str] = ()) -> None:
         """Start streaming these (order books by their depth); a topic wanted already is no news.
-        Answers come through the inlet."""
+        Answers come through the inlet. ``clients`` as in ``held``."""
 
     def drop(topics: Iterable[Topic]) -> None:
         """Stop streaming these."""
+
+    def held(topic: Topic, clients: Sequence[str] | None) -> None:
+        """Who holds the wanted order book ``topic`` (with its depth) now: a few of the clients that take turns for what
+        the venue gives out sparingly; None: nobody, it lingers and costs the venue no more than its stream."""
+
+    def streams_of(topic: Topic) -> int | None:
+        """How many streams and polls the topic needs at the venue; None where that is not known yet."""
 
     def pace(topic: Topic, intervals: Sequence[int]) -> None:
         """Publish the wanted order book ``topic`` (with its depth) as a ``BookView`` at most every so many ms, at each

@@ -21,6 +21,7 @@ from cryptodash.exchanges.adapter.messages import Message
 from cryptodash.exchanges.adapter.plan import RestRequest
 from cryptodash.exchanges.adapter.venue import Hosts, IVenue
 from cryptodash.exchanges.builders.plausibility import FAR_AHEAD
+from cryptodash.exchanges.builders.waiting_frames import FrameBudget
 from cryptodash.exchanges.connections.allocation import Allocation
 from cryptodash.exchanges.connections.commands import Closed, Fetch, Output
 from cryptodash.exchanges.connections.conflation import Conflated, Conflation
@@ -33,10 +34,13 @@ from cryptodash.exchanges.connections.stream import Stream
 from cryptodash.exchanges.connections.stream_phase import Phase
 from cryptodash.exchanges.health import Health, health, stream_reports
 from cryptodash.exchanges.subscriptions.kinds import subscription_maker
+from cryptodash.exchanges.subscriptions.opening_books import OpeningBooks
 from cryptodash.exchanges.subscriptions.polls import Polls
 from cryptodash.exchanges.subscriptions.rest_answers import RestAnswers
 from cryptodash.exchanges.subscriptions.seeds import Seeds
 from cryptodash.exchanges.subscriptions.snapshot_queue import SnapshotQueue
+from cryptodash.exchanges.subscriptions.snapshot_sizes import SnapshotSizes
+from cryptodash.exchanges.subscriptions.snapshots import Snapshots
 from cryptodash.exchanges.subscriptions.streams import Streams
 from cryptodash.exchanges.subscriptions.topic_subscription import Basics
 from cryptodash.exchanges.subscriptions.wanted_topics import WantedTopics
@@ -66,8 +70,10 @@ class Engine:
         *,
         stale_after: float = 5.0,
         late_after_ms: int | None = 2000,
+        budget: FrameBudget | None = None,
     ) -> None:
-        """``late_after_ms``: None where nothing is ever late (recorded time)."""
+        """``late_after_ms``: None where nothing is ever late (recorded time). ``budget``: what the book frames that
+        wait for a snapshot may weigh, over all engines that share it."""
         self._venue = venue
         self._monotonic = clock.monotonic
         self._wall_ms = clock.wall_ms
@@ -87,6 +93,7 @@ class Engine:
         self._rare = RareFrames(venue, self._allocation, self._errors, left_out, self._counts, self._delays, tally)
         self._polls = Polls()
         self._snapshots = SnapshotQueue()
+        self._opening = OpeningBooks(self._snapshots, venue.rest_limits)
         self._streams = Streams(self._allocation, self._polls)
         self._seeds = Seeds(venue, self._streams)
         unlisted: dict[MarketType, Cause] = {}
@@ -95,7 +102,7 @@ class Engine:
             Basics(self._streams, clock, unlisted),
             catalogue,
             self._delays.clocks,
-            self._snapshots,
+            Snapshots(self._snapshots, self._opening, SnapshotSizes(), budget or FrameBudget()),
             tally,
             stale_after,
         )
@@ -117,11 +124,18 @@ class Engine:
 
     # -- what is wanted
 
-    def want(self, topics: Iterable[Topic]) -> list[Output]:
-        """Start these (order books by their depth). A topic that is wanted already is no news."""
+    def want(self, topics: Iterable[Topic], clients: Sequence[str] = ()) -> list[Output]:
+        """Start these (order books by their depth), for ``clients`` as in ``held``. A topic that is wanted already is
+        no news."""
         now, out = self._begin()
         for topic in topics:
-            self._wanted.want(topic, now, out)
+            self._wanted.want(topic, clients, now, out)
+        return self._finish(now, out)
+
+    def held(self, topic: Topic, clients: Sequence[str] | None) -> list[Output]:
+        """A wanted order book is held by these clients now (a few of them); None: by nobody, it lingers."""
+        now, out = self._begin()
+        self._wanted.held(topic, clients, now, out)
         return self._finish(now, out)
 
     def drop(self, topics: Iterable[Topic]) -> list[Output]:
@@ -297,6 +311,7 @@ class Engine:
     def _finish(self, now: float, out: list[Output]) -> list[Output]:
         """After every input but a frame: do at once what may be done now."""
         self._polls.advance(now, out)
+        self._opening.advance(now, out)
         self._snapshots.advance(now, out)
         self._allocation.advance(now, out)
         busy = bool(self._wanted.subscriptions or self._allocation.groups)

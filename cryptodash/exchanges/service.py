@@ -33,6 +33,7 @@ from cryptodash.exchanges.adapter.venue import Hosts, IVenue
 from cryptodash.exchanges.book_publisher import BookPublisher
 from cryptodash.exchanges.builders.bar_times import possible
 from cryptodash.exchanges.builders.rest_candles import DATE_DOUBT_MS, candles_of
+from cryptodash.exchanges.builders.waiting_frames import FrameBudget
 from cryptodash.exchanges.catalogue import CatalogueReader
 from cryptodash.exchanges.connections.commands import BookChanged, Closed, Connect, Disconnect, Fetch, Send
 from cryptodash.exchanges.connections.left_out import CANDLE
@@ -40,6 +41,7 @@ from cryptodash.exchanges.engine import Engine
 from cryptodash.exchanges.engine_runner import EngineRunner
 from cryptodash.exchanges.health import rate_limits, status, unknown_topics
 from cryptodash.exchanges.metrics import Gauges, Meters
+from cryptodash.exchanges.plan_sizes import PlanSizes
 from cryptodash.exchanges.publish_timer import PublishTimers
 from cryptodash.exchanges.subscriptions.candle_subscription import refused_counter
 from cryptodash.exchanges.transport.dialer import Dialer
@@ -53,6 +55,7 @@ _log = Logger(namespace="cryptodash.exchanges.service")
 class VenueService(Service):
     """The service of one venue.
 
+    ``budget`` is what waiting book frames may weigh over all venues of the process.
     ``make_engine`` and ``agent`` exist for tests; the agent is else made over the same connections as the WebSockets.
     """
 
@@ -69,6 +72,7 @@ class VenueService(Service):
         tally: Tally,
         timers: PublishTimers,
         *,
+        budget: FrameBudget | None = None,
         dialer: Dialer | None = None,
         agent: IAgent | None = None,
         make_engine: Callable[..., Engine] = Engine,
@@ -94,6 +98,7 @@ class VenueService(Service):
             tally,
             stale_after=config.stale_after_s,
             late_after_ms=None if source == "replay" else config.late_after_ms,
+            budget=budget,
         )
         self._catalogues = {market: self._reader(market, random) for market in self.markets}
         self._requests.client.dated = self._engine.dated
@@ -101,6 +106,7 @@ class VenueService(Service):
         self._sockets = Sockets(dialer, reactor, clock, meters, self._events(), venue.limits)
         self._register(meters)
         self._unknown: set[str] = set()
+        self._plan_sizes = PlanSizes(venue, self.catalogue)
         self._refused = refused_counter(tally)
         self._books = BookPublisher(inlet, timers)
         self._runner = self._make_runner()
@@ -188,11 +194,18 @@ class VenueService(Service):
     def intervals(self, market: MarketType) -> Sequence[str]:
         return self._venue.intervals(market)
 
-    def want(self, topics: Iterable[Topic]) -> None:
+    def want(self, topics: Iterable[Topic], clients: Sequence[str] = ()) -> None:
         if not self._runner.ended:
             wanted = tuple(topics)
             self._books.want(wanted)
-            self._runner.perform(self._engine.want(wanted))
+            self._runner.perform(self._engine.want(wanted, clients))
+
+    def held(self, topic: Topic, clients: Sequence[str] | None) -> None:
+        if not self._runner.ended:
+            self._runner.perform(self._engine.held(topic, clients))
+
+    def streams_of(self, topic: Topic) -> int | None:
+        return self._plan_sizes.of(topic)
 
     def drop(self, topics: Iterable[Topic]) -> None:
         if not self._runner.ended:

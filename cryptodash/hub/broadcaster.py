@@ -10,7 +10,7 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from cryptodash.core.config import Config
-from cryptodash.core.events import BookView, Candle, Event, StreamStatus, Sweep, Ticker, Trade
+from cryptodash.core.events import BookView, Candle, Cause, Event, State, StreamStatus, Sweep, Ticker, Trade
 from cryptodash.core.instruments import MarketType
 from cryptodash.core.interfaces import IInlet, IUpstream
 from cryptodash.core.tally import Labels, Tally
@@ -59,11 +59,11 @@ class Broadcaster:
             self.upstreams,
             clock,
             scheduler,
-            config.upstream_linger_s,
-            config.book_interval_ms,
+            config,
             self._started,
             self._ended,
             self._views.paced,
+            self._waits,
         )
         self._wanted = self._demand.wanted
         naming = Naming(self.upstreams, config.book_depth_default, config.limits.max_custom_depths, self._held_depths)
@@ -94,6 +94,7 @@ class Broadcaster:
         self.exchange_reports, self.stream_reports = directory.exchange_reports, directory.stream_reports
         self.refresh_catalogue = directory.refresh_catalogue
         self.view_interval, self.clients_of = demand.view_interval, demand.clients_of
+        self.for_client, self.check = demand.for_client, demand.check
         self.hold, self.release = demand.hold, demand.release
 
     def _count(self, tally: Tally) -> None:
@@ -111,6 +112,12 @@ class Broadcaster:
             "From an event's publication to its messages being handed to every outlet (sampled).",
             _BOUNDS,
             "kind",
+        )
+        tally.gauge(
+            "cryptodash_waiting_topics",
+            "Topics that clients hold and that wait until they may be opened at their exchange.",
+            self._demand.waiting_counts,
+            "exchange",
         )
         tally.gauge("cryptodash_cache_entries", "Values kept.", self._entries, "kind")
 
@@ -228,6 +235,7 @@ class Broadcaster:
         return True
 
     def catalogue_changed(self, exchange: str, market: MarketType) -> None:
+        self._demand.catalogue_changed(exchange)
         self._directory.catalogue_changed(exchange, market)
 
     # -- what follows from demand --
@@ -240,6 +248,11 @@ class Broadcaster:
         if topic.channel is Channel.ORDER_BOOK:
             self._views.open(topic)
         self._directory.accepted(topic)
+
+    def _waits(self, topic: Topic, whether: bool) -> None:
+        """An upstream topic has to wait until it may be opened, or need not wait any more."""
+        cause = Cause.CAPACITY if whether else None
+        self._on_status(StreamStatus(topic, State.CONNECTING, cause, since=self._clock.wall_ms()))
 
     def _ended(self, topic: Topic) -> None:
         self._directory.forget(topic)

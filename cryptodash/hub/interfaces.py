@@ -115,11 +115,19 @@ class IDemand(Interface):
     0 for everything but order books, and for one that is to
     be at hand although nobody looks at it yet."""
 
+    def for_client(client: str, address: str) -> IDemand:
+        """The same on behalf of a client at an address (its group, for IPv6): new topics of it are rationed, while
+        those of the server itself are opened at once. A client releases what it held by the same name."""
+
     def view_interval(topic: Topic, max_rate: float | None) -> int:
         """The publishing interval a subscription gets: 0 unless ``topic`` is an order book."""
 
+    def check(topic: Topic) -> None:
+        """Whether ``hold`` would take it. Raises ``Refused`` ``rate_limited`` where too much waits already."""
+
     def hold(topic: Topic, interval: int) -> None:
-        """Count one more who wants the topic at this interval; the first one starts it upstream."""
+        """Count one more who wants the topic at this interval; the first one starts it upstream, now or when it may
+        be opened (its status is ``connecting(capacity)`` until then). Raises ``Refused`` as ``check`` does."""
 
     def release(topic: Topic, interval: int) -> None:
         """Count one less; the last one's leaving ends the topic upstream after the linger, with its cached value."""

@@ -4,7 +4,7 @@ by hand and by a manual clock."""
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from random import Random
 from typing import TypeVar
 
@@ -17,6 +17,7 @@ from cryptodash.core.tally import Counter, Tally
 from cryptodash.core.time import ManualClock
 from cryptodash.core.topics import Topic, parse_topic
 from cryptodash.exchanges.adapter.plan import Purpose, RestRequest
+from cryptodash.exchanges.builders.waiting_frames import FrameBudget
 from cryptodash.exchanges.connections.commands import Closed, Connect, Disconnect, Fetch, Output, Publication, Send
 from cryptodash.exchanges.engine import Engine
 from cryptodash.testing import wire
@@ -57,12 +58,15 @@ class Bench:
         obedient: bool = True,
         answers: str = "request",
         seed: int = 1,
+        budget: FrameBudget | None = None,
     ) -> None:
         self.clock = ManualClock()
         self.tally = Tally()
         self.venue = venue or MadeUpVenue()
         self.catalogue = make_catalogue("BTC-USDT", "ETH-USDT") if catalogue is None else catalogue
-        self.engine = Engine(self.venue, self.venue.hosts, self.catalogue, self.clock, Random(seed), self.tally)
+        self.engine = Engine(
+            self.venue, self.venue.hosts, self.catalogue, self.clock, Random(seed), self.tally, budget=budget
+        )
         self.obedient = obedient
         self.answers = answers
         self.refused: set[str] = set()
@@ -78,8 +82,12 @@ class Bench:
 
     # -- inputs
 
-    def want(self, *topics: str) -> None:
-        self.carry_out(self.engine.want([self.topic(each) for each in topics]))
+    def want(self, *topics: str, clients: Sequence[str] = ()) -> None:
+        self.carry_out(self.engine.want([self.topic(each) for each in topics], clients))
+
+    def held(self, topic: str, *clients: str) -> None:
+        """A wanted book is held by these; by none: it lingers."""
+        self.carry_out(self.engine.held(self.topic(topic), clients or None))
 
     def drop(self, *topics: str) -> None:
         self.carry_out(self.engine.drop([self.topic(each) for each in topics]))

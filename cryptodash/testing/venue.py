@@ -75,7 +75,7 @@ class MadeUpVenue:
         market: Hosts(f"wss://{market}.example", f"https://{market}.example") for market in (SPOT, PERPETUAL)
     }
     alternative: Mapping[MarketType, str] = {SPOT: "other.example", PERPETUAL: "other.example"}
-    rest_limits: Mapping[str, RestLimits] = {"": RestLimits(1000, 60.0), "books": RestLimits(20, 60.0)}
+    rest_limits: Mapping[str, RestLimits] = {"": RestLimits(1000, 60.0), "books": RestLimits(60, 60.0)}
     data_prefix = b""
     name_end = b'"'
 
@@ -190,12 +190,12 @@ class MadeUpVenue:
 
         return kept(_listed(body), read, lambda pair: pair), None
 
-    def snapshot_request(self, topic: Topic, instrument: Instrument, depth: int) -> RestRequest | None:
+    def snapshot_request(self, topic: Topic, instrument: Instrument, levels: int) -> RestRequest | None:
         if self.book_rules[topic.market].snapshots is SnapshotSource.STREAM:
             return None
         native = instrument.native
-        path = f"/book/{native}"
-        return RestRequest(Purpose.SNAPSHOT, topic.market, path, topic=topic, native=native, limit=100, pool="books")
+        path, limit = f"/book/{native}", 100 if levels <= 100 else 1000
+        return RestRequest(Purpose.SNAPSHOT, topic.market, path, topic=topic, native=native, limit=limit, pool="books")
 
     def read_snapshot(self, request: RestRequest, body: bytes) -> Depth:
         message = wire.body_reader(body)

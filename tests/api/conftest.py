@@ -80,7 +80,7 @@ class Venue:
     def intervals(self, market: MarketType) -> Sequence[str]:
         return ("1m", "5m")
 
-    def want(self, topics: Iterable[Topic]) -> None:
+    def want(self, topics: Iterable[Topic], clients: Sequence[str] = ()) -> None:
         topics = tuple(topics)
         self.wanted.extend(topics)
         self.books.want(topics)
@@ -89,6 +89,12 @@ class Venue:
         for topic in topics:
             self.wanted.remove(topic)
             self.books.drop([topic])
+
+    def held(self, topic: Topic, clients: Sequence[str] | None) -> None:
+        """Nothing is sparse here."""
+
+    def streams_of(self, topic: Topic) -> int | None:
+        return 1
 
     def pace(self, topic: Topic, intervals: Sequence[int]) -> None:
         self.books.pace(topic, intervals)
@@ -186,7 +192,7 @@ class Client:
         self.writer = self.wire.writer = world.fanout.open(self.wire, text_frame, blocked=False)
         self.session = Session(
             world.hub,
-            world.hub,
+            world.hub.for_client(f"client {id(self)}", "10.0.0.1"),
             world.fanout,
             self.writer,
             world.config.limits,

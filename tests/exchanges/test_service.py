@@ -293,7 +293,7 @@ def test_is_an_upstream(bench: Bench) -> None:
     assert bench.upstream.intervals(SPOT) == ("1m",)
     assert bench.upstream.confirmed_at(TICKER) == 7.0 and bench.upstream.streams() == []
     assert (
-        bench.engine.options == {"stale_after": 3.0, "late_after_ms": 2000}
+        bench.engine.options == {"stale_after": 3.0, "late_after_ms": 2000, "budget": None}
         and bench.engine.catalogue is bench.upstream.catalogue
     )
 

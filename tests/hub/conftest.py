@@ -60,6 +60,9 @@ class Venue:
         self.markets = (MarketType.SPOT, MarketType.PERPETUAL)
         self.catalogue = Catalogue(exchange)
         self.asked: list[tuple[str, tuple[Topic, ...]]] = []
+        self.wanted_for: list[tuple[str, ...]] = []
+        self.holders: list[tuple[Topic, Sequence[str] | None]] = []
+        self.streams_each = 1
         self.confirmed: dict[Topic, float] = {}
         self.requests: list[tuple[Topic, int, int | None, Deferred[Sequence[Candle]]]] = []
         if loaded:
@@ -82,13 +85,20 @@ class Venue:
     def intervals(self, market: MarketType) -> Sequence[str]:
         return ("1m", "5m", "1h", "1d")
 
-    def want(self, topics: Iterable[Topic]) -> None:
+    def want(self, topics: Iterable[Topic], clients: Sequence[str] = ()) -> None:
         self.asked.append(("want", tuple(topics)))
+        self.wanted_for.append(tuple(clients))
         self.books.want(self.asked[-1][1])
 
     def drop(self, topics: Iterable[Topic]) -> None:
         self.asked.append(("drop", tuple(topics)))
         self.books.drop(self.asked[-1][1])
+
+    def held(self, topic: Topic, clients: Sequence[str] | None) -> None:
+        self.holders.append((topic, clients))
+
+    def streams_of(self, topic: Topic) -> int | None:
+        return self.streams_each if self.catalogue.loaded(topic.market) else None
 
     def pace(self, topic: Topic, intervals: Sequence[int]) -> None:
         self.books.pace(topic, intervals)
@@ -218,10 +228,10 @@ class World:
 
 @pytest.fixture
 def make_world() -> Callable[..., World]:
-    def make(*, loaded: bool = True, linger: float = 30.0, max_custom_depths: int = 8) -> World:
+    def make(*, loaded: bool = True, linger: float = 30.0, **limits: int) -> World:
         scheduler, tally = Scheduler(), Tally()
         time = Time(scheduler)
-        config = evolve(Config(), upstream_linger_s=linger, limits=Limits(max_custom_depths=max_custom_depths))
+        config = evolve(Config(), upstream_linger_s=linger, limits=Limits(**limits))
         hub = Broadcaster(config, time, scheduler, tally)
         venue, other = Venue(loaded=loaded), Venue("bybit", loaded=loaded)
         timers = PublishTimers(scheduler)

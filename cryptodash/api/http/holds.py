@@ -8,6 +8,7 @@ from math import ceil
 from attrs import define
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
+from cryptodash.api.addresses import address_group
 from cryptodash.core.config import Config
 from cryptodash.core.errors import TryLater
 from cryptodash.core.time import Clock
@@ -45,9 +46,9 @@ class Holds:
         held = self._held.pop(topic, None)
         if held is None:
             self._check(address)
+            self._demand_of(address).hold(topic, self._interval(topic))
             held = _Held(address, until)
             self._owners[address] += 1
-            self._demand.hold(topic, self._interval(topic))
         held.until = until
         self._held[topic] = held  # at the end: the dict stays in order of expiry
         self._schedule()
@@ -100,7 +101,12 @@ class Holds:
         self._owners[held.owner] -= 1
         if not self._owners[held.owner]:
             del self._owners[held.owner]
-        self._demand.release(topic, self._interval(topic))
+        self._demand_of(held.owner).release(topic, self._interval(topic))
+
+    def _demand_of(self, address: str) -> IDemand:
+        """All requests of an address are one client's."""
+        group = address_group(address)
+        return self._demand.for_client(f"rest {group}", group)
 
     def _interval(self, topic: Topic) -> int:
         return self._demand.view_interval(topic, None)

@@ -11,6 +11,7 @@ from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from cryptodash.api.addresses import address_group
 from cryptodash.api.answer_parts import JSON, SECURITY_HEADERS, SERVER, error_body
 from cryptodash.api.fanout.client_writer import TOO_SLOW, ClientWriter
 from cryptodash.api.fanout.slices import SLICE_S
@@ -147,14 +148,15 @@ class ClientProtocol(ServerProtocol):
         build = deflated_frame if self.deflates else text_frame
         # The handshake's answer is queued on the transport now: a plain wire starts blocked and hears when it has left.
         self.writer = wire.writer = clients.fanout.open(wire, build, blocked=plain)
+        session_id = clients.session_id()
         self.session = Session(
             clients.directory,
-            clients.demand,
+            clients.demand.for_client(session_id, address_group(self._address)),
             clients.fanout,
             self.writer,
             limits,
             clients.identity,
-            clients.session_id(),
+            session_id,
             self._work,
         )
         self.session.on_idle = self._read_on_soon

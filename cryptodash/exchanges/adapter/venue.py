@@ -146,9 +146,9 @@ class IVenue(Interface):
         """Instruments of one page and the request of the next. Perpetuals come from the venue's own perpetual
         catalogue."""
 
-    def snapshot_request(topic: Topic, instrument: Instrument, depth: int) -> RestRequest | None:
-        """The REST snapshot for a book that must show ``depth`` levels; None where the venue has none.
-        ``limit`` is what it asks for."""
+    def snapshot_request(topic: Topic, instrument: Instrument, levels: int) -> RestRequest | None:
+        """The cheapest REST snapshot of a book with so many levels a side, or the largest there is; None where the
+        venue has none. ``limit`` is what it asks for."""
 
     def read_snapshot(request: RestRequest, body: bytes) -> Depth:
         """The snapshot."""

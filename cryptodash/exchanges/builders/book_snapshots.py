@@ -14,6 +14,7 @@ from cryptodash.exchanges.builders.book_order import FarFrame, OldFrames
 from cryptodash.exchanges.builders.book_states import Outcome, Reach, Renewing, Snapshot, Synced, Unsynced, id_of
 from cryptodash.exchanges.builders.ladder import Ladder
 from cryptodash.exchanges.builders.plausibility import FAR_AHEAD, UNCOUNTED, DoubtCounts, is_far_ahead
+from cryptodash.exchanges.builders.waiting_frames import FrameBudget, Frames
 
 
 class SnapshotBook:
@@ -26,6 +27,7 @@ class SnapshotBook:
         tier: int | None = None,
         instrument: Instrument | None = None,
         doubts: DoubtCounts = UNCOUNTED,
+        budget: FrameBudget | None = None,
     ) -> None:
         self.gaps = 0
         self.resyncs = 0
@@ -35,7 +37,9 @@ class SnapshotBook:
         self._checksum = rules.checksum_for(instrument)
         self._follows = FOLLOWS[rules.chaining]
         self._bids, self._asks = Ladder(-1), Ladder(1)
-        self._state: Unsynced | Synced | Renewing = Unsynced()
+        self._budget = budget or FrameBudget()
+        self._state: Unsynced | Synced | Renewing = Unsynced(Frames(self._budget))
+        self._keeps_frames = rules.snapshots is not SnapshotSource.STREAM
         self._was_synced = False
         self._far = FarFrame(self._follows, doubts)
         self._old = OldFrames(self._follows, doubts)
@@ -88,7 +92,7 @@ class SnapshotBook:
         it gave is used up.
         """
         state = self._state
-        if self._rules.snapshots is SnapshotSource.STREAM or isinstance(state, Renewing):
+        if not self._keeps_frames or isinstance(state, Renewing):
             return False
         if isinstance(state, Unsynced):
             return not state.asked and state.held is None and len(state.kept) >= least_frames
@@ -102,7 +106,7 @@ class SnapshotBook:
         if isinstance(self._state, Unsynced):
             self._state.asked = True
         else:
-            self._state = self._state.renewing()
+            self._renewing(self._state)
 
     def snapshot_failed(self) -> None:
         """No answer will come."""
@@ -110,7 +114,26 @@ class SnapshotBook:
         if isinstance(state, Unsynced):
             state.asked = False
         elif isinstance(state, Renewing) and state.held is None:
-            self._state = state.settled()
+            self._become(state.settled())
+
+    def forgo_snapshots(self) -> None:
+        """Nobody looks at the book: no snapshot is of use, and nothing is kept for one."""
+        self._keeps_frames = self._is_void = False
+        if isinstance(self._state, Unsynced):
+            self._empty()
+        elif isinstance(self._state, Renewing):
+            self._become(self._state.settled())
+
+    def use_snapshots(self) -> None:
+        """Somebody looks at it again: frames are kept from now on."""
+        if not self._keeps_frames and isinstance(self._state, Unsynced):
+            self._empty()
+        self._keeps_frames = self._rules.snapshots is not SnapshotSource.STREAM
+
+    @property
+    def limit(self) -> int | None:
+        """How many levels a side the REST snapshot was asked for that the book is made from; None without one."""
+        return self._reach.limit
 
     # -- snapshots
 
@@ -129,9 +152,9 @@ class SnapshotBook:
             return self._join(state, now)
         if isinstance(state, Synced):  # nobody waits for one: the diffs since it was asked for were not kept
             self._reach.asking()
-        self._state = renewing = state.renewing()
+        renewing = self._renewing(state)
         if self._refuses(held, state.sequence, now):
-            self._state = renewing.settled()
+            self._become(renewing.settled())
             return Outcome.OUTDATED
         renewing.held = held
         return self._renew(renewing)
@@ -163,10 +186,11 @@ class SnapshotBook:
         held = state.held
         if held is None or held.last > id_of(state.sequence):
             return Outcome.BUFFERED
-        self._state = state.settled()
-        if held.last < id_of(state.base):
+        frames, is_void = state.kept.frames, state.kept.is_void
+        self._become(state.settled())
+        if is_void or held.last < id_of(state.base):
             return Outcome.OUTDATED
-        bids, asks = held.joined(state.kept.frames)
+        bids, asks = held.joined(frames)
         if bids.crosses(asks):
             return Outcome.OUTDATED  # the snapshot is at fault: the book in place is whole
         same = bids.agrees(self._bids) and asks.agrees(self._asks)
@@ -187,7 +211,8 @@ class SnapshotBook:
         bids, asks = sides
         if bids.crosses(asks):
             return self._lose(Outcome.CROSSED)
-        self._bids, self._asks, self._state = bids, asks, state
+        self._bids, self._asks = bids, asks
+        self._become(state)
         self._reach.renewed(held.limit)
         self._old.clear()
         return self._rebuilt()
@@ -219,7 +244,7 @@ class SnapshotBook:
         on_its_way = state.asked if isinstance(state, Unsynced) else is_awaited(state)
         empty = self._empty()
         empty.asked = on_its_way
-        for each in first:
+        for each in first if self._keeps_frames else ():
             empty.kept.add(each)
         return outcome
 
@@ -229,8 +254,21 @@ class SnapshotBook:
         self._old.clear()
         self._far.drop()
         self._refused = None
-        self._state = empty = Unsynced()
+        empty = Unsynced(Frames(self._budget))
+        self._become(empty)
         return empty
+
+    def _renewing(self, state: Synced | Renewing) -> Renewing:
+        """Keep the diffs from now on."""
+        renewing = state.renewing(Frames(self._budget))
+        self._become(renewing)
+        return renewing
+
+    def _become(self, state: Unsynced | Synced | Renewing) -> None:
+        """Go on as ``state``; frames that it does not take over are freed."""
+        before, self._state = self._state, state
+        if not isinstance(before, Synced) and before is not state:
+            before.kept.clear()
 
 
 def is_awaited(state: Synced | Renewing) -> bool:

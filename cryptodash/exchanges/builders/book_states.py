@@ -6,18 +6,11 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterable
 
-from attrs import define, field, frozen
+from attrs import define, frozen
 
 from cryptodash.exchanges.adapter.messages import BadFrame, Depth
 from cryptodash.exchanges.builders.ladder import Ladder
-
-MAX_FRAMES = 5_000
-"""Frames one book keeps while a snapshot is on its way."""
-MAX_BYTES = 8 * 1024 * 1024
-"""What those frames may weigh, estimated."""
-
-_FRAME_BYTES = 250
-_LEVEL_BYTES = 200
+from cryptodash.exchanges.builders.waiting_frames import Frames
 
 
 class Outcome(enum.Enum):
@@ -50,29 +43,6 @@ class Outcome(enum.Enum):
     """The horizon moved. From ``received`` the frame is applied as well, so publish as after ``CHANGED``."""
 
 
-@define
-class Frames:
-    """Frames in order, bounded by number and estimated memory."""
-
-    frames: list[Depth] = field(factory=list)
-    _bytes: int = 0
-
-    def __len__(self) -> int:
-        return len(self.frames)
-
-    @property
-    def newest(self) -> Depth:
-        return self.frames[-1]
-
-    def add(self, depth: Depth) -> bool:
-        """Whether there was room."""
-        self._bytes += _FRAME_BYTES + _LEVEL_BYTES * (len(depth.bids) + len(depth.asks))
-        if len(self.frames) >= MAX_FRAMES or self._bytes > MAX_BYTES:
-            return False
-        self.frames.append(depth)
-        return True
-
-
 @frozen
 class Snapshot:
     """A REST answer and how many levels a side it asked for."""
@@ -102,7 +72,7 @@ class Unsynced:
     """There is no book. ``kept`` are the frames since it was lost, for a snapshot to be joined to; ``asked``: one is on
     its way; ``held``: one has come that the frames have not reached."""
 
-    kept: Frames = field(factory=Frames)
+    kept: Frames
     asked: bool = False
     held: Snapshot | None = None
 
@@ -116,9 +86,9 @@ class Synced:
     time: int | None
     joining: bool = False
 
-    def renewing(self) -> Renewing:
+    def renewing(self, kept: Frames) -> Renewing:
         """From now on diffs are kept for a newer snapshot."""
-        return Renewing(self.sequence, self.time, self.joining, base=self.sequence)
+        return Renewing(self.sequence, self.time, self.joining, self.sequence, kept)
 
 
 @define
@@ -130,10 +100,10 @@ class Renewing:
     time: int | None
     joining: bool
     base: int | None
-    kept: Frames = field(factory=Frames)
+    kept: Frames
     held: Snapshot | None = None
 
-    def renewing(self) -> Renewing:
+    def renewing(self, kept: Frames) -> Renewing:
         """Asked once more: what is kept serves that one as well."""
         return self
 
@@ -154,6 +124,11 @@ class Reach:
     def asking(self) -> None:
         """A snapshot is asked for, for the depth that is watched now."""
         self._asking_for = self.watched
+
+    @property
+    def limit(self) -> int | None:
+        """How many levels a side the snapshot was asked for that the book is made from; None without one."""
+        return self._limit
 
     def renewed(self, limit: int) -> None:
         """A snapshot of at most so many levels a side has become the book."""

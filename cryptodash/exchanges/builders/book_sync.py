@@ -11,10 +11,9 @@ state there is and leaves the next one.
 
 from __future__ import annotations
 
-from cryptodash.exchanges.adapter.book_rules import SnapshotSource
 from cryptodash.exchanges.adapter.messages import Depth
 from cryptodash.exchanges.builders.book_snapshots import SnapshotBook, is_awaited
-from cryptodash.exchanges.builders.book_states import Frames, Outcome, Renewing, Synced, Unsynced, id_of
+from cryptodash.exchanges.builders.book_states import Outcome, Renewing, Synced, Unsynced, id_of
 from cryptodash.exchanges.builders.ladder import Ladder
 from cryptodash.exchanges.builders.plausibility import FAR_AHEAD, is_far_ahead
 
@@ -159,7 +158,7 @@ class OrderBook(SnapshotBook):
         if fault is not None:
             return self._lose(fault)
         time = self.time if depth.time is None else depth.time
-        self._state = Synced(depth.last, time)
+        self._become(Synced(depth.last, time))
         self._old.clear()
         if before is not None and before[0].agrees(self._bids) and before[1].agrees(self._asks):
             return Outcome.IGNORED
@@ -169,8 +168,8 @@ class OrderBook(SnapshotBook):
 
     def _buffer(self, state: Unsynced, depth: Depth, now: float) -> Outcome:
         """Not synced: keep the frame for the snapshot to come."""
-        if self._rules.snapshots is SnapshotSource.STREAM:
-            return Outcome.BUFFERED  # only a snapshot in the stream can help
+        if not self._keeps_frames:
+            return Outcome.BUFFERED  # nobody looks, or only a snapshot in the stream can help
         id_of(depth.last)  # a snapshot could never be joined to a frame without one
         if len(state.kept):
             last = state.kept.newest.last
@@ -180,7 +179,8 @@ class OrderBook(SnapshotBook):
                 return self._hold(depth, now)
             if id_of(depth.last) < id_of(last):  # counted anew: no snapshot of now can be joined to what came before
                 self._is_void = state.asked
-                state.kept, state.held = Frames(), None
+                state.kept.clear()
+                state.kept, state.held = state.kept.anew(), None
         self._old.clear()
         if not state.kept.add(depth):
             return self._lose(Outcome.OVERFLOW)
@@ -193,10 +193,10 @@ class OrderBook(SnapshotBook):
         before = state.kept.newest.last if len(state.kept) else state.base
         if id_of(depth.last) < id_of(before):  # counted anew: the snapshot on its way has other ids
             self._is_void = state.held is None
-            self._state = state.settled()
+            self._become(state.settled())
             return Outcome.CHANGED
         if not state.kept.add(depth):
-            self._state = state.settled()
+            self._become(state.settled())
             return Outcome.CHANGED
         outcome = self._renew(state)
         return outcome if outcome in (Outcome.RENEWED, Outcome.REBUILT) else Outcome.CHANGED

@@ -2,32 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from cryptodash.core.errors import UpstreamError
 from cryptodash.core.events import Cause, cause_of
-from cryptodash.core.tally import Tally
 from cryptodash.core.time import Clock
 from cryptodash.exchanges.adapter.book_rules import BookRules, Chaining, SnapshotSource
 from cryptodash.exchanges.adapter.messages import Depth, Message
 from cryptodash.exchanges.adapter.plan import RestRequest, StreamSpec
 from cryptodash.exchanges.builders.book_states import Outcome
 from cryptodash.exchanges.builders.book_sync import OrderBook
-from cryptodash.exchanges.builders.plausibility import TOLERANCE_MS, DoubtCounts, StreamOrder, Verdict
+from cryptodash.exchanges.builders.plausibility import TOLERANCE_MS, StreamOrder, Verdict
 from cryptodash.exchanges.connections.commands import Output
 from cryptodash.exchanges.connections.stream import Carrier, Consumer, Stream
 from cryptodash.exchanges.connections.stream_phase import Phase
 from cryptodash.exchanges.connections.venue_clock import VenueClock
-from cryptodash.exchanges.subscriptions.snapshot_queue import SnapshotQueue, pause
+from cryptodash.exchanges.subscriptions.book_meters import LOST, BookMeters
+from cryptodash.exchanges.subscriptions.snapshot_queue import pause
+from cryptodash.exchanges.subscriptions.snapshots import Snapshots
 from cryptodash.exchanges.subscriptions.streams import Streams
-
-LOST: dict[Outcome, tuple[Cause, str]] = {
-    Outcome.GAP: (Cause.GAP, "sequence"),
-    Outcome.CROSSED: (Cause.CROSSED, "crossed"),
-    Outcome.CHECKSUM: (Cause.CHECKSUM, "checksum"),
-    Outcome.OVERFLOW: (Cause.GAP, "overflow"),
-}
-"""What is wrong with the book, in the contract's words and in the metric's."""
 
 SLOW_STREAM = 1.0
 """Seconds without a frame that make a book's stream a slow one."""
@@ -35,33 +29,18 @@ SLOW_STREAM = 1.0
 FALLBACK_AFTER = 5.0
 """Seconds to wait for a snapshot in the stream before one is fetched, where the venue has both."""
 
-RESYNC_BOUNDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
-
-
-class BookMeters:
-    """The metrics of one venue's order books."""
-
-    def __init__(self, exchange: str, tally: Tally) -> None:
-        self.exchange = exchange
-        self.doubts = DoubtCounts(exchange, "order_book", tally)
-        self.gaps = tally.counter(
-            "cryptodash_book_gaps_total", "Order books that lost their place", "exchange", "cause"
-        )
-        self.resyncs = tally.counter(
-            "cryptodash_book_resyncs_total", "Attempts to rebuild an order book", "exchange", "result"
-        )
-        self.duration = tally.histogram(
-            "cryptodash_book_resync_duration_seconds",
-            "From losing an order book to showing it again",
-            RESYNC_BOUNDS,
-            "exchange",
-        ).at(exchange)
-
 
 class BookOwner(Protocol):
     """Whose book it is."""
 
     valued: bool
+
+    @property
+    def clients(self) -> Sequence[str]:
+        """Clients that hold it, a few of them."""
+
+    def snapshot_used_up(self, limit: int, lasted: float, now: float) -> None:
+        """A snapshot of ``limit`` levels a side has to be renewed after ``lasted`` seconds."""
 
     def snapshot_request(self) -> RestRequest | None:
         """What to fetch for the depths watched now; None where there is nothing to be had."""
@@ -84,13 +63,15 @@ class BookStream:
         spec: StreamSpec,
         rules: BookRules,
         streams: Streams,
-        snapshots: SnapshotQueue,
+        snapshots: Snapshots,
         clock: Clock,
         venue_clock: VenueClock,
         meters: BookMeters,
     ) -> None:
         self.spec = spec
-        self.book = OrderBook(rules, tier=spec.depth, instrument=spec.instrument, doubts=meters.doubts)
+        self.book = OrderBook(
+            rules, tier=spec.depth, instrument=spec.instrument, doubts=meters.doubts, budget=snapshots.budget
+        )
         self.stream: Stream | None = None
         self.cause: Cause | None = None
         """Why the book is not synced, once it was."""
@@ -99,7 +80,9 @@ class BookStream:
         self._owner = owner
         self._rules = rules
         self._streams = streams
-        self._snapshots = snapshots
+        self._snapshots = snapshots.queue
+        self._opening = snapshots.opening
+        self._snapshot_at: float | None = None  # when the one came that the book is made from
         self._clock = clock
         self._venue_clock = venue_clock
         self._times = StreamOrder(meters.doubts, partial=True)
@@ -122,9 +105,19 @@ class BookStream:
 
     def close(self, now: float) -> None:
         """Give it up."""
-        self._snapshots.leave(self)
+        self.forgo_snapshots()
         if self.stream is not None:
             self._streams.leave(self.stream, self._consumer, now)
+
+    def forgo_snapshots(self) -> None:
+        """Nobody holds the book, though it may linger: its place in the queue and what it keeps are for others."""
+        self._snapshots.leave(self)
+        self._opening.ended(self)
+        self.book.forgo_snapshots()
+
+    def use_snapshots(self) -> None:
+        """Somebody holds it again."""
+        self.book.use_snapshots()
 
     def beat(self, now: float, out: list[Output]) -> None:
         """Twice a second: a book that shows nothing must not wait for a frame to ask for a snapshot."""
@@ -214,6 +207,7 @@ class BookStream:
             self._rebuilt(time, now, received, out)
         elif outcome is Outcome.RENEWED:
             self.failures = 0
+            self._snapshot_at = now
             self._owner.book_changed(self, time, received, False, now, out)
         elif outcome is Outcome.OUTDATED:
             self.failures += 1
@@ -228,6 +222,7 @@ class BookStream:
 
     def _rebuilt(self, time: int | None, now: float, received: int, out: list[Output]) -> None:
         self.failures = 0
+        self._snapshot_at = now
         if self.cause is not None or not self._owner.valued:
             self._meters.duration.observe(now - self._unsynced_since)
         self.cause = self._begin_at = None
@@ -259,7 +254,14 @@ class BookStream:
     def is_urgent(self) -> bool:
         return not self.book.synced
 
+    @property
+    def clients(self) -> Sequence[str]:
+        return self._owner.clients
+
     def request(self) -> RestRequest | None:
+        now, limit = self._clock.monotonic(), self.book.limit
+        if self.book.synced and limit is not None and self._snapshot_at is not None:
+            self._owner.snapshot_used_up(limit, now - self._snapshot_at, now)
         request = self._owner.snapshot_request()
         if request is not None:
             self.book.snapshot_begun()

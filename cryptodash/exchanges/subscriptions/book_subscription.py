@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from cryptodash.core.events import State
+from collections.abc import Sequence
+
+from cryptodash.core.events import Cause, State
 from cryptodash.core.instruments import Instrument
 from cryptodash.core.tally import Tally
 from cryptodash.core.topics import Channel, Topic
-from cryptodash.exchanges.adapter.book_rules import Chaining
+from cryptodash.exchanges.adapter.book_rules import Chaining, SnapshotSource
 from cryptodash.exchanges.adapter.plan import Part, Plan, RestRequest, StreamSpec
 from cryptodash.exchanges.adapter.venue import IVenue
 from cryptodash.exchanges.connections.commands import BookChanged, Output
@@ -14,8 +16,9 @@ from cryptodash.exchanges.connections.stream import Stream
 from cryptodash.exchanges.connections.stream_phase import Signal
 from cryptodash.exchanges.connections.venue_clock import VenueClock
 from cryptodash.exchanges.subscriptions import freshness
-from cryptodash.exchanges.subscriptions.book_stream import BookMeters, BookStream
-from cryptodash.exchanges.subscriptions.snapshot_queue import SnapshotQueue
+from cryptodash.exchanges.subscriptions.book_meters import BookMeters
+from cryptodash.exchanges.subscriptions.book_stream import BookStream
+from cryptodash.exchanges.subscriptions.snapshots import Snapshots
 from cryptodash.exchanges.subscriptions.topic_subscription import Basics, BookCounts, TopicSubscription
 
 
@@ -28,7 +31,7 @@ class BookSubscription(TopicSubscription):
         basics: Basics,
         venue: IVenue,
         venue_clock: VenueClock,
-        snapshots: SnapshotQueue,
+        snapshots: Snapshots,
         tally: Tally,
         stale_after: float,
     ) -> None:
@@ -39,7 +42,8 @@ class BookSubscription(TopicSubscription):
         self._stale_after = stale_after
         self._rules = venue.book_rules[topic.market]
         self._meters = BookMeters(topic.exchange, tally)
-        self._depths: set[int] = set()
+        self._clients: dict[int, Sequence[str] | None] = {}
+        """Who holds each watched depth; None: nobody, it lingers."""
         self._current: BookStream | None = None
         self._next: BookStream | None = None
         """That of another depth, until its book is synced."""
@@ -51,26 +55,68 @@ class BookSubscription(TopicSubscription):
 
     @property
     def depth(self) -> int:
-        return max(self._depths, default=1) or 1
+        return max(self._clients, default=1) or 1
 
-    def watch(self, topic: Topic, now: float, out: list[Output]) -> bool:
-        is_new = topic.depth not in self._depths
-        self._depths.add(topic.depth)
+    @property
+    def clients(self) -> Sequence[str]:
+        """Clients that hold any depth, a few of them."""
+        return [client for each in self._clients.values() for client in each or ()]
+
+    @property
+    def is_held(self) -> bool:
+        """Whether anybody holds any depth."""
+        return any(each is not None for each in self._clients.values())
+
+    def watch(self, topic: Topic, clients: Sequence[str], now: float, out: list[Output]) -> bool:
+        is_new = topic.depth not in self._clients
+        self._clients.setdefault(topic.depth, None)
+        self.held(topic, clients, now, out)
         return is_new
 
     def unwatch(self, topic: Topic, now: float, out: list[Output]) -> bool:
-        self._depths.discard(topic.depth)
-        return not self._depths
+        self.held(topic, None, now, out)
+        self._clients.pop(topic.depth, None)
+        return not self._clients
+
+    def held(self, topic: Topic, clients: Sequence[str] | None, now: float, out: list[Output]) -> None:
+        if topic.depth not in self._clients:
+            return
+        was_held = self.is_held
+        self._clients[topic.depth] = clients
+        if self.plan is None or was_held == self.is_held:
+            return
+        if was_held:
+            self._snapshots.opening.leave(self)
+        elif self._current is None:
+            self._snapshots.opening.ask(self, now, out)
+        for each in self.book_streams():
+            if was_held:
+                each.forgo_snapshots()
+            else:
+                each.use_snapshots()
+        self.refresh(out)
 
     def open(self, plan: Plan, instrument: Instrument | None, now: float, out: list[Output]) -> None:
+        """Where the book needs a REST snapshot it waits until one can be had; see ``OpeningBooks``."""
         self.plan, self.instrument = plan, instrument
-        self._current = self._book_stream(_spec_of(plan))
-        self._current.open(now, out)
+        if self._rules.snapshots is not SnapshotSource.REST:
+            self.admitted(now, out)
+        elif self.is_held:
+            self._snapshots.opening.ask(self, now, out)
+
+    def admitted(self, now: float, out: list[Output]) -> BookStream:
+        """Have the stream."""
+        assert self.plan is not None
+        self._current = current = self._book_stream(_spec_of(self.plan))
+        current.open(now, out)
         self._set_source()
+        self.refresh(out)
+        return current
 
     def close(self, now: float) -> None:
         self.plan = None
         self._behind = None
+        self._snapshots.opening.leave(self)
         self._ticker = None  # a closed book is not told when it goes; opened again, it is joined anew
         for each in self.book_streams():
             each.close(now)
@@ -80,9 +126,9 @@ class BookSubscription(TopicSubscription):
     def replan(self, plan: Plan, now: float, out: list[Output]) -> None:
         """Other depths are watched: the same stream goes on, or one of another tier is made live before it is
         dropped."""
+        self.plan = plan
         if self._current is None:
             return
-        self.plan = plan
         spec = _spec_of(plan)
         if self._next is not None and self._next.spec != spec:
             self._next.close(now)
@@ -98,6 +144,8 @@ class BookSubscription(TopicSubscription):
             self, spec, self._rules, self._streams, self._snapshots, self._clock, self._venue_clock, self._meters
         )
         found.book.watch(self.depth)
+        if not self.is_held:
+            found.forgo_snapshots()
         return found
 
     def _set_source(self) -> None:
@@ -126,7 +174,12 @@ class BookSubscription(TopicSubscription):
     def snapshot_request(self) -> RestRequest | None:
         if self.instrument is None:
             return None
-        return self._venue.snapshot_request(self.topic, self.instrument, self.depth)
+        levels = self._snapshots.sizes.levels(self.instrument, self.depth, self._clock.monotonic())
+        return self._venue.snapshot_request(self.topic, self.instrument, levels)
+
+    def snapshot_used_up(self, limit: int, lasted: float, now: float) -> None:
+        if self.instrument is not None:
+            self._snapshots.sizes.used_up(self.instrument, limit, lasted, now)
 
     def book_changed(
         self, source: BookStream, time: int | None, received: int, rebuilt: bool, now: float, out: list[Output]
@@ -150,7 +203,7 @@ class BookSubscription(TopicSubscription):
     def streams_condition(self) -> freshness.Condition:
         current = self._current
         if current is None or current.stream is None:
-            return State.CONNECTING, None
+            return State.CONNECTING, Cause.CAPACITY if self._snapshots.opening.is_waiting(self) else None
         state, cause = freshness.of_stream(current.stream, self.valued)
         if not state.is_good or current.book.synced:
             return state, cause

@@ -12,7 +12,7 @@ from cryptodash.exchanges.connections.venue_clock import VenueClock
 from cryptodash.exchanges.subscriptions.book_subscription import BookSubscription
 from cryptodash.exchanges.subscriptions.candle_fetches import CandleFetches
 from cryptodash.exchanges.subscriptions.candle_subscription import CandleSubscription
-from cryptodash.exchanges.subscriptions.snapshot_queue import SnapshotQueue
+from cryptodash.exchanges.subscriptions.snapshots import Snapshots
 from cryptodash.exchanges.subscriptions.sweep_subscription import SweepSubscription
 from cryptodash.exchanges.subscriptions.ticker_subscription import TickerSubscription
 from cryptodash.exchanges.subscriptions.topic_subscription import Basics, TopicSubscription
@@ -26,7 +26,7 @@ def subscription_maker(
     basics: Basics,
     catalogue: Catalogue,
     clocks: Mapping[MarketType, VenueClock],
-    snapshots: SnapshotQueue,
+    snapshots: Snapshots,
     tally: Tally,
     stale_after: float,
 ) -> MakeSubscription:

@@ -1,7 +1,9 @@
-"""The queue of REST snapshots of one venue: few at a time, each book rarely, books that show nothing first."""
+"""The queue of REST snapshots of one venue: few at a time, each book rarely, books that show nothing first, and the
+clients that wait in turn."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from cryptodash.core.errors import UpstreamError
@@ -13,6 +15,10 @@ MOST_IN_FLIGHT = 2
 SPACING = 5.0
 """Least seconds between two snapshots of one book."""
 LONGEST = 60.0
+TURNS_KEPT = 1_000
+"""Clients whose last turn is remembered although they wait for nothing."""
+NOBODY = ("",)
+"""Who takes turns for books that no client is known of."""
 
 
 class SnapshotTaker(Protocol):
@@ -26,6 +32,10 @@ class SnapshotTaker(Protocol):
     @property
     def is_urgent(self) -> bool:
         """Whether it has nothing to show."""
+
+    @property
+    def clients(self) -> Sequence[str]:
+        """Clients that hold the book, a few of them: it comes when the first of these has its turn."""
 
     def request(self) -> RestRequest | None:
         """What to fetch; called when it is going to be fetched."""
@@ -44,6 +54,9 @@ class SnapshotQueue:
         self._waiting: dict[SnapshotTaker, None] = {}
         self._flying: dict[RestRequest, SnapshotTaker | None] = {}
         """None: whoever asked is gone; the request counts until it is answered."""
+        self._turns: dict[str, int] = {}
+        """When each client had its last turn, as a number that grows."""
+        self._turn = 0
 
     def ask(self, taker: SnapshotTaker) -> None:
         """Wait for a place; asking twice is asking once."""
@@ -56,6 +69,11 @@ class SnapshotQueue:
         for request, each in self._flying.items():
             if each is taker:
                 self._flying[request] = None
+
+    def takers(self) -> Iterator[SnapshotTaker]:
+        """Who waits, in the queue or for an answer."""
+        yield from self._waiting
+        yield from (each for each in self._flying.values() if each is not None)
 
     def answered(self, request: RestRequest, depth: Depth, now: float, received: int, out: list[Output]) -> None:
         """An answer has come; its place is free. Raises ``BadFrame`` for one that the taker cannot use: it was then
@@ -81,15 +99,29 @@ class SnapshotQueue:
             ready = [each for each in self._waiting if each.free_at <= now]
             if not ready:
                 return
-            taker = next((each for each in ready if each.is_urgent), ready[0])
+            taker = min(ready, key=self._rank)
             del self._waiting[taker]
             request = taker.request()
             if request is None:
                 continue
+            self._took_turn(taker)
             taker.free_at = now + pause(taker.failures)
             if request not in self._flying:  # else it was made for a book that is gone: the answer serves this one
                 out.append(Fetch(request))
             self._flying[request] = taker
+
+    def _rank(self, taker: SnapshotTaker) -> tuple[bool, int]:
+        """Books that show nothing first; of these the one whose client has waited longest for a turn."""
+        turns = self._turns
+        return not taker.is_urgent, min(turns.get(client, 0) for client in taker.clients or NOBODY)
+
+    def _took_turn(self, taker: SnapshotTaker) -> None:
+        self._turn += 1
+        client = min(taker.clients or NOBODY, key=lambda each: self._turns.get(each, 0))
+        self._turns[client] = self._turn
+        if len(self._turns) > TURNS_KEPT:
+            waiting = {client for each in self._waiting for client in each.clients or NOBODY}
+            self._turns = {client: turn for client, turn in self._turns.items() if client in waiting}
 
     def due(self) -> float:
         """When ``advance`` has something to do."""

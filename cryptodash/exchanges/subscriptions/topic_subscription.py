@@ -69,9 +69,12 @@ class TopicSubscription(ABC):
     def close(self, now: float) -> None:
         """Give up every stream."""
 
-    def watch(self, topic: Topic, now: float, out: list[Output]) -> bool:
-        """Somebody wants this form of the topic (a book at some depth); whether that is new."""
+    def watch(self, topic: Topic, clients: Sequence[str], now: float, out: list[Output]) -> bool:
+        """Somebody wants this form of the topic (a book at some depth); whether that is new. ``clients`` as below."""
         return False
+
+    def held(self, topic: Topic, clients: Sequence[str] | None, now: float, out: list[Output]) -> None:
+        """Who holds this form of the topic now: a few of the clients; None: nobody, it lingers."""
 
     def unwatch(self, topic: Topic, now: float, out: list[Output]) -> bool:
         """Nobody wants this form any more; whether no other is left."""

@@ -3,7 +3,7 @@ them any more."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from cryptodash.core.errors import CryptodashError
 from cryptodash.core.events import Cause
@@ -45,15 +45,21 @@ class WantedTopics:
         self._make = make
         self._unlisted = unlisted
 
-    def want(self, topic: Topic, now: float, out: list[Output]) -> None:
-        """Somebody wants the topic."""
+    def want(self, topic: Topic, clients: Sequence[str], now: float, out: list[Output]) -> None:
+        """Somebody wants the topic: these clients (a few of them), where they are known."""
         subscription = self.subscriptions.get(topic.upstream)
         if subscription is None:
             subscription = self.subscriptions[topic.upstream] = self._make(topic.upstream)
-            subscription.watch(topic, now, out)
+            subscription.watch(topic, clients, now, out)
             self._start(subscription, now, out)
-        elif subscription.watch(topic, now, out):
+        elif subscription.watch(topic, clients, now, out):
             self._replan(subscription, now, out)
+
+    def held(self, topic: Topic, clients: Sequence[str] | None, now: float, out: list[Output]) -> None:
+        """Other clients hold a wanted topic now; None: nobody, it lingers."""
+        subscription = self.subscriptions.get(topic.upstream)
+        if subscription is not None:
+            subscription.held(topic, clients, now, out)
 
     def drop(self, topic: Topic, now: float, out: list[Output]) -> None:
         """Nobody wants the topic any more."""

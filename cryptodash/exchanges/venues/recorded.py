@@ -143,10 +143,10 @@ class RecordedVenue:
                 return evolve(spec, name=name, promise=None, depth=None, seed="")
         return None
 
-    def snapshot_request(self, topic: Topic, instrument: Instrument, depth: int) -> RestRequest | None:
+    def snapshot_request(self, topic: Topic, instrument: Instrument, levels: int) -> RestRequest | None:
         """Says how many levels the recorded snapshot was asked for: beyond those nothing is proven,
         however many are asked for now."""
-        request: RestRequest | None = self._venue.snapshot_request(topic, instrument, depth)
+        request: RestRequest | None = self._venue.snapshot_request(topic, instrument, levels)
         return None if request is None else evolve(request, limit=self._limits.get(instrument.native, 1))
 
     def catalogue_requests(self, market: MarketType) -> Sequence[RestRequest]:

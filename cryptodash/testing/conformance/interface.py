@@ -146,8 +146,9 @@ def check_snapshot_requests(evidence: Evidence) -> None:
     for instrument in evidence.instruments:
         rules: BookRules = venue.book_rules[instrument.market]
         topic = Topic(venue.id, instrument.market, instrument.symbol, Channel.ORDER_BOOK)
-        for depth in (1, 50, 1000):
-            request = venue.snapshot_request(topic, instrument, depth)
+        least = 0
+        for levels in (1, 100, 2000):
+            request = venue.snapshot_request(topic, instrument, levels)
             if rules.snapshots is SnapshotSource.STREAM:
                 require(request is None, f"snapshot_request of {topic}: snapshots come in the stream, says book_rules")
                 continue
@@ -155,6 +156,8 @@ def check_snapshot_requests(evidence: Evidence) -> None:
                 fail(f"snapshot_request of {topic} is None, but book_rules says {rules.snapshots.value}")
             _check_purpose(request, Purpose.SNAPSHOT, instrument.market, "snapshot_request")
             require(request.limit > 0, f"snapshot_request of {topic} has no limit: the horizon would be unknown")
+            require(request.limit >= least, f"snapshot_request of {topic} asks for fewer where more are wanted")
+            least = request.limit
 
 
 def check_candle_requests(evidence: Evidence) -> None:

@@ -150,7 +150,7 @@ class Acme:
     def read_catalogue(self, request: RestRequest, body: bytes) -> tuple[Sequence[Instrument], RestRequest | None]:
         return rest.read_catalogue(body), None
 
-    def snapshot_request(self, topic: Topic, instrument: Instrument, depth: int) -> RestRequest | None:
+    def snapshot_request(self, topic: Topic, instrument: Instrument, levels: int) -> RestRequest | None:
         """None: the book's stream begins with one."""
         return None
 

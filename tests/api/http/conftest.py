@@ -117,6 +117,7 @@ class HubDouble:
         self.book_depth_default = 50
         self.scheduler = scheduler
         self.held: Counter[Topic] = Counter()
+        self.holders: list[tuple[str, str]] = []
         self.tickers: dict[Topic, Ticker] = {}
         self.books: dict[Topic, BookSnapshot] = {}
         self.trade_lists: dict[Topic, list[Trade]] = {}
@@ -168,6 +169,13 @@ class HubDouble:
 
     async def refresh_catalogue(self, exchange: str) -> int:
         return await self.upstreams[exchange].refresh_catalogue()
+
+    def for_client(self, client: str, address: str) -> IDemand:
+        self.holders.append((client, address))
+        return self
+
+    def check(self, topic: Topic) -> None:
+        """There is room."""
 
     def hold(self, topic: Topic, interval: int) -> None:
         assert interval == self.view_interval(topic, None)

@@ -34,8 +34,14 @@ def served(web: Any) -> Any:
     wanted: set[Topic] = set()
 
     class Streaming(type(upstream)):  # type: ignore[misc]
-        def want(self, topics: Iterable[Topic]) -> None:
+        def want(self, topics: Iterable[Topic], clients: Sequence[str] = ()) -> None:
             wanted.update(topics)
+
+        def held(self, topic: Topic, clients: Sequence[str] | None) -> None:
+            """Nothing is sparse here."""
+
+        def streams_of(self, topic: Topic) -> int | None:
+            return 1
 
         def drop(self, topics: Iterable[Topic]) -> None:
             wanted.difference_update(topics)

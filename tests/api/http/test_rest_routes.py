@@ -462,6 +462,7 @@ def test_one_address_holds_a_bounded_number_of_topics(make_web: Any) -> None:
     assert web.wire("192.0.2.3").get(TICKER).status == 429, "the sum is bounded too"
     web.rest.stop()
     assert not web.hub.held
+    assert set(web.hub.holders) == {(f"rest {each}", each) for each in ("192.0.2.1", "192.0.2.2")}
 
 
 def test_an_internal_error_tells_the_peer_nothing(web: Any) -> None:

@@ -11,6 +11,7 @@ from attrs import evolve
 
 from cryptodash.core.config import Config, Limits
 from cryptodash.core.events import State
+from cryptodash.core.instruments import MarketType
 from cryptodash.core.topics import Channel
 
 RECEIVED = 1_700_000_000_123
@@ -288,6 +289,70 @@ def test_books_per_client_are_limited(make_world):
     assert client.subscribe({**BOOK, "depth": 10})[0]["payload"]["rejected"] == []
 
 
+def named(kind: str, number: int) -> dict[str, Any]:
+    return {"channel_type": kind, "exchange": "binance", "symbol": f"N{number}-USDT"}
+
+
+def test_a_channel_that_must_wait_is_accepted_and_says_so_until_it_is_opened(make_world):
+    world = make_world(loaded=False)
+    client = world.client()
+    books = [named("order_book", number) for number in range(100)]
+    client.subscribe(*books)
+    client.ask({"op": "unsubscribe", "channels": books[:1]})
+    info, status = client.subscribe(named("order_book", 100))
+    assert info["payload"]["rejected"] == []
+    assert (status["payload"]["state"], status["payload"]["cause"]) == ("connecting", "capacity")
+    assert len(world.venue.wanted) == 100
+    world.time.advance(1)
+    assert [(each["type"], each["payload"].get("cause")) for each in client.got()] == [("status", None)]
+    assert len(world.venue.wanted) == 101
+
+
+def test_a_waiting_channel_can_be_left(make_world):
+    world = make_world(loaded=False)
+    client = world.client()
+    client.subscribe(*(named("order_book", number) for number in range(100)))
+    client.ask({"op": "unsubscribe", "channels": [named("order_book", 0)]})
+    client.subscribe(named("order_book", 100))
+    (answer,) = client.ask({"op": "unsubscribe", "channels": [named("order_book", 100)]})
+    assert answer["payload"]["message"] == "Unsubscribed from 1 channels"
+    world.time.advance(5)
+    assert client.got() == []
+    assert len(world.venue.wanted) == 100
+    client.session.closed()
+    world.time.advance(31)
+    assert world.venue.wanted == []
+
+
+def test_when_a_thousand_channels_of_a_client_wait_the_next_is_rejected(make_world):
+    world = make_world(limited(max_channels=3000), loaded=False)
+    client = world.client()
+    info, error, *_ = client.subscribe(*(named("trade", number) for number in range(2003)))
+    assert [(each["index"], each["code"]) for each in info["payload"]["rejected"]] == [
+        (number, "rate_limited") for number in (2000, 2001, 2002)
+    ]
+    assert (len(info["payload"]["accepted"]), error["payload"]["code"]) == (2000, "rate_limited")
+    assert len(world.venue.wanted) == 1000
+
+
+def test_a_channel_that_waits_when_the_catalogue_comes_without_it_is_closed(make_world):
+    world = make_world(loaded=False)
+    client, clients = world.client(), world.clients()
+    clients.start()
+    clients.sessions[client] = None
+    client.subscribe(*(named("order_book", number) for number in range(100)))
+    client.ask({"op": "unsubscribe", "channels": [named("order_book", 0)]})
+    client.subscribe(named("order_book", 100))
+    world.venue.load(("BTC-USDT", *(f"N{number}-USDT" for number in range(100))))
+    world.hub.catalogue_changed("binance", MarketType.SPOT)
+    assert [(each["type"], each["payload"].get("state")) for each in client.got()] == [
+        ("error", None),
+        ("status", "closed"),
+    ]
+    world.time.advance(5)
+    assert len(world.venue.wanted) == 100
+
+
 def test_custom_depths_of_one_request_count_too(world):
     client = world.client()
     answers = client.subscribe(*({**BOOK, "depth": depth} for depth in range(301, 311)))
@@ -409,6 +474,7 @@ def test_another_max_rate_of_a_book_is_held_at_its_own_interval(world):
     held = []
     client.session._held._demand = SimpleNamespace(
         view_interval=world.hub.view_interval,
+        check=world.hub.check,
         hold=lambda *what: (held.append(("+", *what)), world.hub.hold(*what)),
         release=lambda *what: (held.append(("-", *what)), world.hub.release(*what)),
     )

@@ -7,6 +7,7 @@ import socket
 import struct
 import sys
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -350,6 +351,16 @@ def test_through_a_unix_socket_that_is_not_trusted_all_count_as_one(make_world):
     for client in ("203.0.113.9", "203.0.113.10"):
         assert service.peer("", X_Forwarded_For=client).greeting[0][0] == TEXT
     assert close_code(service.peer("", X_Forwarded_For="203.0.113.11").greeting)[0] == 1008
+
+
+def test_new_topics_count_for_the_client_and_for_the_network_of_its_address(make_world):
+    service = serve(make_world, trusted_proxies=("10.0.0.0/8",))
+    holders = []
+    service.clients.demand = SimpleNamespace(for_client=lambda *holder: holders.append(holder) or service.world.hub)
+    for forwarded in ("2001:db8:1:2:3::4", "2001:db8:1:2:5::6", "203.0.113.9"):
+        service.peer(X_Forwarded_For=forwarded)
+    assert [address for _, address in holders] == ["2001:db8:1:2::/64", "2001:db8:1:2::/64", "203.0.113.9"]
+    assert len({client for client, _ in holders}) == 3
 
 
 def test_a_full_server_says_so(make_world):

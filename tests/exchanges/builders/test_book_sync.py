@@ -9,10 +9,11 @@ from cryptodash.core.instruments import Instrument, MarketType, Symbol
 from cryptodash.core.numbers import Number, multiply
 from cryptodash.exchanges.adapter.book_rules import BookRules, Chaining, SnapshotSource
 from cryptodash.exchanges.adapter.messages import Depth
-from cryptodash.exchanges.builders import book_states
+from cryptodash.exchanges.builders import waiting_frames
 from cryptodash.exchanges.builders.book_order import MAX_OLD_RUN
-from cryptodash.exchanges.builders.book_states import MAX_FRAMES, Outcome
+from cryptodash.exchanges.builders.book_states import Outcome
 from cryptodash.exchanges.builders.book_sync import OrderBook
+from cryptodash.exchanges.builders.waiting_frames import MAX_FRAMES
 
 RANGE = BookRules(SnapshotSource.REST, Chaining.RANGE)
 PREVIOUS = BookRules(SnapshotSource.REST, Chaining.PREVIOUS)
@@ -475,14 +476,14 @@ def test_too_many_frames_overflow_and_the_wait_begins_anew() -> None:
 
 
 def test_heavy_frames_overflow_by_weight(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(book_states, "MAX_BYTES", 10_000)
+    monkeypatch.setattr(waiting_frames, "MAX_BYTES", 10_000)
     book = OrderBook(RANGE)
     outcomes = [book.received(diff(n, n, bids=TEN_BIDS)) for n in range(1, 7)]
     assert outcomes == [BUFFERED] * 4 + [OVERFLOW, BUFFERED]
 
 
 def test_a_renewal_without_room_is_given_up_and_the_book_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(book_states, "MAX_FRAMES", 3)
+    monkeypatch.setattr(waiting_frames, "MAX_FRAMES", 3)
     book = range_book(limit=2)
     book.snapshot_begun()
     for number in range(11, 20):

@@ -542,20 +542,25 @@ def test_recorded_catalogues_are_read_whole(captures: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("market", "depth", "limit", "weight"),
+    ("market", "levels", "limit", "weight"),
     [
-        (SPOT, 5, 1000, 50),
-        (SPOT, 250, 1000, 50),
-        (SPOT, 251, 5000, 250),
-        (PERPETUAL, 50, 500, 10),
-        (PERPETUAL, 126, 1000, 20),
-        (PERPETUAL, 1000, 1000, 20),
+        (SPOT, 2, 100, 5),
+        (SPOT, 100, 100, 5),
+        (SPOT, 101, 500, 25),
+        (SPOT, 501, 1000, 50),
+        (SPOT, 1001, 5000, 250),
+        (SPOT, 5001, 5000, 250),
+        (PERPETUAL, 10, 50, 2),
+        (PERPETUAL, 100, 100, 5),
+        (PERPETUAL, 101, 500, 10),
+        (PERPETUAL, 501, 1000, 20),
+        (PERPETUAL, 2000, 1000, 20),
     ],
 )
-def test_a_snapshot_reaches_four_times_as_deep_where_it_can(
-    market: MarketType, depth: int, limit: int, weight: int
+def test_a_snapshot_is_the_cheapest_that_has_the_levels(
+    market: MarketType, levels: int, limit: int, weight: int
 ) -> None:
-    request = VENUE.snapshot_request(topic(market, Channel.ORDER_BOOK), instrument(market), depth)
+    request = VENUE.snapshot_request(topic(market, Channel.ORDER_BOOK), instrument(market), levels)
     assert request is not None
     assert (request.limit, request.weight, request.params) == (
         limit,

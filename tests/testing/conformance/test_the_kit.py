@@ -133,9 +133,21 @@ GENERAL: list[tuple[str, Evidence, str, str]] = [
     ("no catalogue", broken(catalogue_requests=lambda self, market: ()), "catalogue and probe", "is empty"),
     (
         "no snapshot",
-        broken(snapshot_request=lambda self, topic, instrument, depth: None),
+        broken(snapshot_request=lambda self, topic, instrument, levels: None),
         "snapshot requests",
         "says rest",
+    ),
+    (
+        "a smaller snapshot where more is wanted",
+        broken(
+            snapshot_request=lambda self, topic, instrument, levels: (
+                None
+                if topic.market is PERPETUAL
+                else evolve(MadeUpVenue.snapshot_request(self, topic, instrument, levels), limit=max(1, 1000 - levels))
+            )
+        ),
+        "snapshot requests",
+        "asks for fewer",
     ),
     ("an interval of its own", broken(intervals=lambda self, market: ("7m",)), "candle requests", "['7m']"),
     ("a poll beyond the budget", replanned(slow), "plans", "bears"),

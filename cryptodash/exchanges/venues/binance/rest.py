@@ -143,20 +143,19 @@ def _instrument(exchange: str, market: MarketType, listing: _Listing) -> Instrum
     )
 
 
-_SPOT_DEPTH_WEIGHTS = {1000: 50, 5000: 250}
-_PERPETUAL_DEPTH_WEIGHTS = {500: 10, 1000: 20}
+_DEPTH_SIZES = {
+    SPOT: ((100, 5), (500, 25), (1000, 50), (5000, 250)),
+    PERPETUAL: ((50, 2), (100, 5), (500, 10), (1000, 20)),
+}
+"""(levels, weight). Spot gives any number of levels, but weighs them by these steps."""
 
 
-def snapshot_request(topic: Topic, instrument: Instrument, depth: int) -> RestRequest:
-    """At least four times the depth where the venue gives so many, so that the horizon seldom has to be renewed."""
-    if instrument.market is SPOT:
-        limit = 1000 if depth <= 250 else 5000
-        weight = _SPOT_DEPTH_WEIGHTS[limit]
-    else:
-        limit = 500 if depth <= 125 else 1000
-        weight = _PERPETUAL_DEPTH_WEIGHTS[limit]
-    params = (("symbol", instrument.native), ("limit", str(limit)))
+def snapshot_request(topic: Topic, instrument: Instrument, levels: int) -> RestRequest:
+    """The smallest size that has so many levels a side, or the largest there is."""
     market = instrument.market
+    sizes = _DEPTH_SIZES[market]
+    limit, weight = next((each for each in sizes if each[0] >= levels), sizes[-1])
+    params = (("symbol", instrument.native), ("limit", str(limit)))
     path, pool = _PREFIX[market] + "/depth", POOL[market]
     return RestRequest(Purpose.SNAPSHOT, market, path, params, weight, topic, instrument.native, limit, pool)
 

@@ -172,7 +172,7 @@ class Bybit:
     def read_catalogue(self, request: RestRequest, body: bytes) -> tuple[Sequence[Instrument], RestRequest | None]:
         return rest.read_catalogue(self.id, request, body)
 
-    def snapshot_request(self, topic: Topic, instrument: Instrument, depth: int) -> RestRequest | None:
+    def snapshot_request(self, topic: Topic, instrument: Instrument, levels: int) -> RestRequest | None:
         """None: snapshots come in the stream."""
         return None
 
