@@ -2,9 +2,10 @@
 PYTHON ?= python3
 VENV ?= .venv
 PORT ?= 8080
+MINUTES ?= 30
 BIN = $(VENV)/bin
 
-.PHONY: demo test run lint format install clean bench bench-quick screenshot
+.PHONY: demo test run lint format install clean bench bench-quick soak screenshot
 
 demo: $(VENV)/installed
 	$(BIN)/python examples/demo.py --port $(PORT)
@@ -32,6 +33,10 @@ bench: $(VENV)/installed
 
 bench-quick: $(VENV)/installed
 	$(BIN)/python -m benchmarks --quick
+
+# Whether memory stays flat: the demo, and a server alone beside a simulator process, with clients that come and go.
+soak: $(VENV)/installed
+	$(BIN)/python -m benchmarks.soak --minutes $(MINUTES)
 
 # The picture of the README, from the demo in a headless Chromium.
 screenshot: $(VENV)/installed

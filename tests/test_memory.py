@@ -69,7 +69,7 @@ def test_a_whole_collection_is_made_only_while_nobody_is_there() -> None:
     house.checks(5, bytes=0)
     assert house.done == ["trim", "collect", "trim"]
     house.checks(1)
-    assert house.done == ["trim", "collect", "trim"] + ["collect", "trim"]
+    assert house.done == ["trim", "collect", "trim", "collect", "trim"]
 
 
 def test_nothing_is_left_of_a_service_that_stopped() -> None:

@@ -13,15 +13,13 @@ from cryptodash.api.fanout.cohort_member import Send
 from cryptodash.api.fanout.conflation import ConflationQueue
 from cryptodash.api.fanout.deliveries import Delivery
 from cryptodash.api.fanout.framer import Framer
-from cryptodash.api.fanout.read_progress import Queued, ReadProgress
+from cryptodash.api.fanout.read_progress import LEAST_SLICE, MOST_SLICE, Queued, ReadProgress, slice_size
 from cryptodash.api.fanout.slow_clients import SlowClients
 from cryptodash.api.fanout.traffic import Traffic
 from cryptodash.core.time import Clock
 from cryptodash.hub.interfaces import Batch, Message
 
 TOO_SLOW: Final = 1013
-SLICE: Final = 64 * 1024
-"""Bytes of the queue written at once: what a slow client has queued on its transport at most."""
 
 
 class IWire(Interface):
@@ -67,6 +65,9 @@ class ClientWriter:
         self._slow_clients = slow_clients
         self._open = True
         self._progress = ReadProgress()
+        self._slice = MOST_SLICE
+        self._blocked_at = 0.0
+        self._blocked_with = 0
 
     @property
     def clean(self) -> bool:
@@ -119,7 +120,9 @@ class ClientWriter:
         self.blocked = True
         if sent >= 0:
             self.wire.queue(data[sent:])
-        self._progress.begin(self.wire.queued(), self._clock.monotonic())
+        self._blocked_at, queued = self._clock.monotonic(), self.wire.queued()
+        self._blocked_with = queued.in_transport
+        self._progress.begin(queued, self._blocked_at)
         if self._open:
             self._slow_clients.watch(self)
 
@@ -135,6 +138,11 @@ class ClientWriter:
         if not self.blocked:
             return
         self.blocked = False
+        now = self._clock.monotonic()
+        self._progress.drained(now)
+        size = slice_size(self._blocked_with, now - self._blocked_at)
+        if self._blocked_with >= LEAST_SLICE or size > self._slice:  # little that takes long tells no pace
+            self._slice = size
         self._slow_clients.unwatch(self)
         if not self._open:
             return
@@ -154,7 +162,10 @@ class ClientWriter:
 
     def is_reading(self, timeout: float) -> bool:
         """Whether the client was behind within the last ``timeout`` seconds, and read something."""
-        return not self.stalled(self._clock.monotonic(), timeout)
+        now = self._clock.monotonic()
+        if self.blocked:
+            self._progress.look(self.wire.queued(), now)
+        return now - self._progress.read_at < timeout
 
     def close(self) -> None:
         """The client has left its cohort: nothing more is sent to it but what is queued on the wire."""
@@ -179,7 +190,7 @@ class ClientWriter:
         while not self.blocked and unsent:
             frames: list[bytes] = []
             size = 0
-            while unsent and size < SLICE:
+            while unsent and size < self._slice:
                 frames.append(unsent.pop())
                 size += len(frames[-1])
             if size:
