@@ -2,9 +2,10 @@
 PYTHON ?= python3
 VENV ?= .venv
 PORT ?= 8080
+MINUTES ?= 30
 BIN = $(VENV)/bin
 
-.PHONY: demo test run lint format install clean bench bench-quick abuse screenshot
+.PHONY: demo test run lint format install clean bench bench-quick abuse soak screenshot
 
 demo: $(VENV)/installed
 	$(BIN)/python examples/demo.py --port $(PORT)
@@ -36,6 +37,10 @@ bench-quick: $(VENV)/installed
 # What the other clients feel of one at its worst, measured from outside; fails if it is too much.
 abuse: $(VENV)/installed
 	$(BIN)/python -m benchmarks.abuse
+
+# Whether memory stays flat: the demo, and a server alone beside a simulator process, with clients that come and go.
+soak: $(VENV)/installed
+	$(BIN)/python -m benchmarks.soak --minutes $(MINUTES)
 
 # The picture of the README, from the demo in a headless Chromium.
 screenshot: $(VENV)/installed

@@ -1,8 +1,9 @@
 """Memory that was freed goes back to the system.
 
-glibc keeps what a storm of clients needed, and objects that refer to each other in a circle wait for a collection that a
-quiet server may not make for an hour. So, some time after a large drop: ``malloc_trim`` (a few milliseconds), and
-before it, where no client is left whom half a second would hurt, a whole collection. docs/operations.md has figures.
+glibc keeps what a storm of clients needed, and objects that refer to each other in a circle wait for a collection
+that a quiet server may not make for an hour. So, some time after a large drop: ``malloc_trim`` (a few milliseconds),
+and before it, where no client is left whom half a second would hurt, a whole collection. docs/operations.md has
+figures.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ MAY_IMPORT = {
     "dashboard": {"dashboard"},
 }
 WINGS_OF_API = {
-    "": set(),
+    "": {""},
     "fanout": {"fanout"},
     "ws": {"fanout", "ws", ""},
     "http": {"ws", "http", ""},

@@ -43,8 +43,10 @@ class Limits:
         seconds(1, 10_000), "sustained requests a client may make per second (1-10000)", "50"
     )
     ops_burst: int = setting(whole(1, 100_000), "requests a client may make at once (1-100000)", "200")
-    max_connections: int = setting(whole(1, 1_000_000), "clients at a time (1-1000000)", "20000")
-    max_connections_per_ip: int = setting(whole(1, 1_000_000), "clients at a time from one address (1-1000000)", "5000")
+    max_connections: int = setting(whole(1, 1_000_000), "connections at a time, in every state (1-1000000)", "20000")
+    max_connections_per_ip: int = setting(
+        whole(1, 1_000_000), "connections at a time from one address (1-1000000)", "5000"
+    )
     max_books_per_client: int = setting(whole(0, 10_000), "order books per client (0-10000)", "100")
     max_custom_depths: int = setting(whole(0, 100), "depths per book beside the free ones (0-100)", "8")
     max_upstream_streams: int = setting(

@@ -13,7 +13,7 @@ from cryptodash.api.fanout.cohort_member import Send
 from cryptodash.api.fanout.conflation import ConflationQueue
 from cryptodash.api.fanout.deliveries import Delivery
 from cryptodash.api.fanout.framer import Framer
-from cryptodash.api.fanout.read_progress import Queued, ReadProgress
+from cryptodash.api.fanout.read_progress import LEAST_SLICE, MOST_SLICE, Queued, ReadProgress, slice_size
 from cryptodash.api.fanout.slices import SLICE_S, Slices, Steps
 from cryptodash.api.fanout.slow_clients import SlowClients
 from cryptodash.api.fanout.traffic import Traffic
@@ -21,8 +21,6 @@ from cryptodash.core.time import Clock
 from cryptodash.hub.interfaces import Batch, Message
 
 TOO_SLOW: Final = 1013
-SLICE: Final = 64 * 1024
-"""Bytes of the queue written at once: what a slow client has queued on its transport at most."""
 STEP_S: Final = 0.00025
 """Seconds after which a step of writing the queue ends. Values are encoded when they are due: a candle takes 25 us."""
 
@@ -75,6 +73,9 @@ class ClientWriter:
         self._open = True
         self._catching_up = False
         self._progress = ReadProgress()
+        self._slice = MOST_SLICE
+        self._blocked_at = 0.0
+        self._blocked_with = 0
 
     @property
     def clean(self) -> bool:
@@ -127,7 +128,9 @@ class ClientWriter:
         self.blocked = True
         if sent >= 0:
             self.wire.queue(data[sent:])
-        self._progress.begin(self.wire.queued(), self._clock.monotonic())
+        self._blocked_at, queued = self._clock.monotonic(), self.wire.queued()
+        self._blocked_with = queued.in_transport
+        self._progress.begin(queued, self._blocked_at)
         if self._open:
             self._slow_clients.watch(self)
 
@@ -143,6 +146,11 @@ class ClientWriter:
         if not self.blocked:
             return
         self.blocked = False
+        now = self._clock.monotonic()
+        self._progress.drained(now)
+        size = slice_size(self._blocked_with, now - self._blocked_at)
+        if self._blocked_with >= LEAST_SLICE or size > self._slice:  # little that takes long tells no pace
+            self._slice = size
         self._slow_clients.unwatch(self)
         if not self._open:
             return
@@ -165,7 +173,10 @@ class ClientWriter:
 
     def is_reading(self, timeout: float) -> bool:
         """Whether the client was behind within the last ``timeout`` seconds, and read something."""
-        return not self.stalled(self._clock.monotonic(), timeout)
+        now = self._clock.monotonic()
+        if self.blocked:
+            self._progress.look(self.wire.queued(), now)
+        return now - self._progress.read_at < timeout
 
     def close(self) -> None:
         """The client has left its cohort: nothing more is sent to it but what is queued on the wire."""
@@ -197,14 +208,14 @@ class ClientWriter:
         self._caught_up()
 
     def _pump(self) -> Steps:
-        """Write what waits as long as the wire takes it, ``SLICE`` at a time although a step makes less: small writes
+        """Write what waits as long as the wire takes it, a slice at a time although a step makes less: small writes
         are dear, and a peer with a small buffer does not open its window for them. Nothing is unsubscribed before the
         last step."""
         frames: list[bytes] = []
         size = 0
         while self.unsent and not self.blocked:
-            size += self._take_some(frames, SLICE - size, STEP_S)
-            if size and (size >= SLICE or not self.unsent):
+            size += self._take_some(frames, self._slice - size, STEP_S)
+            if size and (size >= self._slice or not self.unsent):
                 self._write(b"".join(frames))
                 frames, size = [], 0
             yield from self._pause()
@@ -229,7 +240,7 @@ class ClientWriter:
     def _write_some(self, seconds: float) -> None:
         """Write as much as can be made in so many seconds, at least something."""
         frames: list[bytes] = []
-        if self._take_some(frames, SLICE, seconds):
+        if self._take_some(frames, self._slice, seconds):
             self._write(b"".join(frames))
 
     def _take_some(self, frames: list[bytes], most: int, seconds: float) -> int:

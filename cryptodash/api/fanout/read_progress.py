@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
+
+LEAST_SLICE: Final = 4 * 1024
+MOST_SLICE: Final = 64 * 1024
+SLICE_S: Final = 0.5
+"""How long what is written at once to a client that is behind should take to leave: it grows old meanwhile."""
 
 
 class Queued(NamedTuple):
@@ -25,17 +30,35 @@ class ReadProgress:
 
     def __init__(self) -> None:
         self.at = float("-inf")
-        """Seconds, monotonic."""
+        """When it has last read something, or was full; seconds, monotonic."""
+        self.read_at = float("-inf")
+        """When it was last seen reading while it was behind."""
         self._left = 0
+        self._behind = False
 
     def begin(self, queued: Queued, now: float) -> None:
         """From now on it cannot be written to: its time runs."""
         self.at = now
         self._left = sum(queued)
+        self._behind = self._left >= LEAST_SLICE
+
+    def drained(self, now: float) -> None:
+        """Its transport has got rid of everything."""
+        if self._behind:
+            self.read_at = now
 
     def look(self, queued: Queued, now: float) -> None:
         """So much is queued now. A frame of ours that came on top hides no more than its own size."""
         left = sum(queued)
         if left < self._left:
             self.at = now
+            if self._behind:
+                self.read_at = now
         self._left = left
+
+
+def slice_size(drained: int, seconds: float) -> int:
+    """Bytes to write at once to a client whose transport has just got rid of so many in so long."""
+    if drained * SLICE_S >= MOST_SLICE * seconds:
+        return MOST_SLICE
+    return max(LEAST_SLICE, int(drained * SLICE_S / seconds))

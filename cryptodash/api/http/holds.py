@@ -8,7 +8,6 @@ from math import ceil
 from attrs import define
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
-from cryptodash.api.addresses import address_group
 from cryptodash.core.config import Config
 from cryptodash.core.errors import TryLater
 from cryptodash.core.time import Clock
@@ -105,8 +104,7 @@ class Holds:
 
     def _demand_of(self, address: str) -> IDemand:
         """All requests of an address are one client's."""
-        group = address_group(address)
-        return self._demand.for_client(f"rest {group}", group)
+        return self._demand.for_client(f"rest {address}", address)
 
     def _interval(self, topic: Topic) -> int:
         return self._demand.view_interval(topic, None)

@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 from itertools import pairwise
 
+import pytest
+
 from cryptodash.api.fanout.cohort import BURST
+from cryptodash.api.fanout.read_progress import slice_size
 from cryptodash.core.events import State
 from cryptodash.core.topics import Channel
 from tests.api.fanout.channels import BOOK, BTC, ETH, SOL, TRADES, kinds, lasts
@@ -157,7 +160,7 @@ def test_a_trickling_reader_is_never_far_behind(world):
 
 
 def test_a_client_that_never_catches_up_still_sees_every_channel_move(world, monkeypatch):
-    monkeypatch.setattr("cryptodash.api.fanout.client_writer.SLICE", 1)  # one entry of the queue at a time
+    monkeypatch.setattr("cryptodash.api.fanout.client_writer.MOST_SLICE", 1)  # one entry of the queue at a time
     client = world.client()
     client.subscribe(BTC, ETH, BOOK, TRADES)
     world.book("10")
@@ -190,7 +193,7 @@ def test_a_client_that_never_catches_up_still_sees_every_channel_move(world, mon
 
 
 def test_a_value_that_changes_often_does_not_wait_longer_for_that(world, monkeypatch):
-    monkeypatch.setattr("cryptodash.api.fanout.client_writer.SLICE", 1)
+    monkeypatch.setattr("cryptodash.api.fanout.client_writer.MOST_SLICE", 1)
     client = world.client()
     client.subscribe(BTC, ETH, SOL)
     client.wire.room = 0
@@ -207,7 +210,7 @@ def test_a_value_that_changes_often_does_not_wait_longer_for_that(world, monkeyp
 
 
 def test_a_slow_client_is_told_that_a_book_is_good_again_only_with_the_book(world, monkeypatch):
-    monkeypatch.setattr("cryptodash.api.fanout.client_writer.SLICE", 1)
+    monkeypatch.setattr("cryptodash.api.fanout.client_writer.MOST_SLICE", 1)
     client = world.client()
     client.subscribe(BOOK, BTC)
     book = world.topic(channel=Channel.ORDER_BOOK)
@@ -258,3 +261,68 @@ def test_a_big_turn_is_cut_so_that_a_full_client_can_conflate_the_rest(world):
     client.wire.read()
     assert lasts(client.got())[-1] == count
     assert lasts(fast.got()) == list(range(1, count + 1))
+
+
+@pytest.mark.parametrize(
+    ("drained", "seconds", "size"),
+    [
+        (60_000, 0.0, 65536),
+        (60_000, 0.1, 65536),
+        (60_000, 1.0, 30_000),
+        (60_000, 15.0, 4096),
+        (5_000, 0.03, 65536),
+        (5_000, 0.1, 25_000),
+    ],
+)
+def test_what_is_written_at_once_leaves_within_half_a_second(drained: int, seconds: float, size: int) -> None:
+    assert slice_size(drained, seconds) == size
+
+
+def test_who_was_slow_and_is_fast_again_is_written_to_as_before(world):
+    client = world.client()
+    client.wire.room = 0
+    client.writer.send_answer(b" " * 60_000)
+    for _ in range(40):
+        client.writer.send_answer(b" " * 2000)
+    world.time.advance(8)
+    client.wire.read(room=0)
+    assert len(client.wire.waiting) < 7000
+    client.wire.read(room=0)
+    assert len(client.wire.waiting) > 60_000
+
+
+def test_only_who_was_seen_reading_while_it_was_behind_is_reading(world):
+    client = world.client()
+    client.writer.block(b"", -1)
+    assert not client.writer.is_reading(10)
+    client.writer.block(b"the handshake", 0)
+    client.wire.read()
+    assert not client.writer.is_reading(10)
+    client.wire.room = 0
+    client.writer.send_answer(b" " * 60_000)
+    assert not client.writer.is_reading(10)
+    client.wire.read(30_000)
+    assert client.writer.is_reading(10)
+    world.time.advance(9)
+    client.wire.read()
+    world.time.advance(9.9)
+    assert client.writer.is_reading(10)
+    world.time.advance(0.1)
+    assert not client.writer.is_reading(10)
+
+
+def test_a_slow_reader_has_little_queued_on_its_transport(world):
+    client = world.client()
+    books = [{**BOOK, "symbol": symbol, "depth": 1000} for symbol in ("BTC-USDT", "ETH-USDT", "SOL-USDT")]
+    client.subscribe(BTC, TRADES, *books)
+    client.wire.room = 0
+    most = 0
+    for id in range(3000):
+        world.trade(id)
+        world.ticker(str(id + 1))
+        world.time.advance(0.1)
+        client.wire.read(400, room=0)
+        if id > 1000:
+            most = max(most, len(client.wire.waiting))
+    assert client.wire.closed_with is None
+    assert most < 12_000

@@ -13,6 +13,7 @@ from cryptodash.api.ws.limiter import WorkBudget
 from cryptodash.core.config import Config, Limits
 from cryptodash.core.events import State
 from cryptodash.core.topics import Channel
+from cryptodash.hub.demand import ClientDemand
 from tests.api.ws.test_socket import BINARY, CLOSE, PING, PONG, TEXT, Service, ask, close_code, frame
 
 PER_CHANNEL_S = 0.0001
@@ -482,13 +483,13 @@ def test_a_client_that_leaves_while_it_unsubscribes_releases_the_rest(service, m
     world = service.world
     peer = service.peer()
     peer.send(ask("subscribe", channels=[ticker(base) for base in names(100)]))
-    release = world.hub.release
+    release = ClientDemand.release
 
     def slowly(*what: Any) -> None:
         world.time.rightNow += PER_CHANNEL_S
         release(*what)
 
-    monkeypatch.setattr(world.hub, "release", slowly)
+    monkeypatch.setattr(ClientDemand, "release", slowly)
     peer.protocol.dataReceived(ask("unsubscribe", channels=[ticker(base) for base in names(100)]))
     turn(world)
     assert peer.protocol.session.busy
