@@ -11,7 +11,7 @@ counts what comes, encoded. ``venue-every-frame``: no quote is skipped for a lat
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from random import Random
 from time import perf_counter
 from typing import Any
@@ -91,8 +91,11 @@ class Listed:
     def confirmed_at(self, topic: Topic) -> float | None:
         return None
 
-    def streams(self) -> Sequence[StreamReport]:
-        return ()
+    def streams(self) -> Iterator[Sequence[StreamReport]]:
+        return iter(())
+
+    def survey(self) -> Generator[None, None, None]:
+        yield
 
     def report(self) -> ExchangeReport:
         return ExchangeReport(

@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from attrs import field, frozen
 from zope.interface import Attribute, Interface
 
 from cryptodash.core.events import Candle, Cause, Event, State
 from cryptodash.core.instruments import Catalogue, MarketType
+from cryptodash.core.steps import Steps
 from cryptodash.core.topics import Topic
 
 
@@ -119,11 +120,14 @@ class IUpstream(Interface):
     def confirmed_at(topic: Topic) -> float | None:
         """Monotonic time at which the topic's value was last confirmed by a frame; None before the first."""
 
-    def streams() -> Sequence[StreamReport]:
-        """Every upstream stream."""
+    def streams() -> Iterator[Sequence[StreamReport]]:
+        """Every upstream stream, a few at a time, perhaps none: each step is quick."""
+
+    def survey() -> Steps[None]:
+        """Look at every stream, a quick step at a time; ``report`` rests on it for a second."""
 
     def report() -> ExchangeReport:
-        """The venue's state now."""
+        """The venue's state."""
 
     def candles_cost(topic: Topic, limit: int, end_ms: int | None) -> RequestCost:
         """What ``candles`` with these arguments will cost. Raises ``UpstreamError``."""

@@ -7,13 +7,14 @@ causes, in order. ``subscriptions`` turns topics into streams, ``connections`` g
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from random import Random
 
 from cryptodash.core.errors import UpstreamError
 from cryptodash.core.events import Cause
 from cryptodash.core.instruments import Catalogue, MarketType
 from cryptodash.core.interfaces import StreamReport
+from cryptodash.core.steps import Steps, outcome_of
 from cryptodash.core.tally import Tally
 from cryptodash.core.time import Clock
 from cryptodash.core.topics import Topic
@@ -32,7 +33,7 @@ from cryptodash.exchanges.connections.left_out import LeftOutElements
 from cryptodash.exchanges.connections.rare_frames import RareFrames
 from cryptodash.exchanges.connections.stream import Stream
 from cryptodash.exchanges.connections.stream_phase import Phase
-from cryptodash.exchanges.health import Health, health, stream_reports
+from cryptodash.exchanges.health import Health, Survey, health, stream_reports, surveying
 from cryptodash.exchanges.subscriptions.kinds import subscription_maker
 from cryptodash.exchanges.subscriptions.opening_books import OpeningBooks
 from cryptodash.exchanges.subscriptions.polls import Polls
@@ -352,10 +353,19 @@ class Engine:
         subscription = self._wanted.subscriptions.get(topic.upstream)
         return None if subscription is None else subscription.confirmed_at()
 
-    def streams(self) -> list[StreamReport]:
-        """Every upstream stream and poll."""
-        return stream_reports(self._venue.id, self._streams.everything(), self._wanted, self._monotonic())
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is wanted."""
+        return not self._wanted.subscriptions
 
-    def health(self) -> Health:
-        """The venue at a glance."""
-        return health(self._wanted, self._streams.everything(), self._allocation)
+    def streams(self) -> Iterator[Sequence[StreamReport]]:
+        """Every upstream stream and poll, a few at a time."""
+        return stream_reports(self._venue.id, self._streams.everything(), self._wanted, self._monotonic)
+
+    def survey(self) -> Steps[Survey]:
+        """Look at every stream, a step at a time."""
+        return surveying(self._wanted, self._streams.everything())
+
+    def health(self, survey: Survey | None = None) -> Health:
+        """The venue at a glance, as far as the streams are concerned by this survey; None: look at all of them now."""
+        return health(survey or outcome_of(self.survey()), self._wanted, self._allocation)

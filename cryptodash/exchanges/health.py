@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Protocol
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Final, Protocol
 
 from attrs import frozen
 
 from cryptodash.core.errors import UpstreamError
-from cryptodash.core.events import Cause, cause_of
+from cryptodash.core.events import Cause, State, cause_of
 from cryptodash.core.instruments import ANY, Catalogue
 from cryptodash.core.interfaces import StreamReport
+from cryptodash.core.steps import Steps
 from cryptodash.core.topics import Topic
 from cryptodash.exchanges.adapter.plan import Part
 from cryptodash.exchanges.adapter.venue import IVenue
@@ -19,6 +21,11 @@ from cryptodash.exchanges.connections.stream import Stream
 from cryptodash.exchanges.subscriptions import freshness
 from cryptodash.exchanges.subscriptions.topic_subscription import TopicSubscription
 from cryptodash.exchanges.subscriptions.wanted_topics import WantedTopics
+
+Users = dict[Stream, list[TopicSubscription]]
+
+AT_ONCE: Final = 16
+"""Streams that are looked at in one step: a fifth of a millisecond."""
 
 WORST_FIRST = (
     Cause.BLOCKED,
@@ -60,17 +67,43 @@ class Health:
     reason: str = ""
 
 
-def health(wanted: WantedTopics, streams: Sequence[Stream], allocation: Allocation) -> Health:
-    """The venue's health now."""
-    users = wanted.users()
-    conditions = [_condition(stream, users.get(stream, ())) for stream in streams]
-    good = [stream for stream, (state, _) in zip(streams, conditions, strict=True) if state.is_good]
-    causes = {cause for _, cause in conditions} | {group.cause for group in allocation.groups}
+@frozen
+class Survey:
+    """What a look at every stream has found: how many there are of each state, how many prove that the venue works,
+    and all causes of trouble."""
+
+    states: Mapping[State, int]
+    good: int
+    causes: frozenset[Cause]
+
+
+def surveying(wanted: WantedTopics, streams: Sequence[Stream]) -> Steps[Survey]:
+    """Steps whose outcome is a survey."""
+    users = yield from _users(wanted)
+    states: Counter[State] = Counter()
+    causes: set[Cause] = set()
+    good, proved = 0, False
+    for at in range(0, len(streams), AT_ONCE):
+        for stream in streams[at : at + AT_ONCE]:
+            state, cause = _condition(stream, users.get(stream, ()))
+            states[state] += 1
+            if cause is not None:
+                causes.add(cause)
+            if state.is_good:
+                good += 1
+                proved = proved or stream.parts != _ASIDE
+        yield
+    return Survey(states, good if proved else 0, frozenset(causes))
+
+
+def health(found: Survey, wanted: WantedTopics, allocation: Allocation) -> Health:
+    """The venue's health: of the streams what the survey found, of all else what is now."""
+    causes = found.causes | {group.cause for group in allocation.groups}
     open_connections = list(allocation.open_connections())
     return Health(
         idle=not wanted.subscriptions,
-        streams=len(conditions),
-        good_streams=len(good) if any(stream.parts != _ASIDE for stream in good) else 0,
+        streams=sum(found.states.values()),
+        good_streams=found.good,
         connections=len(open_connections),
         last_message=max((each.last for each in open_connections), default=None),
         cause=next((cause for cause in WORST_FIRST if cause in causes), None),
@@ -79,10 +112,32 @@ def health(wanted: WantedTopics, streams: Sequence[Stream], allocation: Allocati
     )
 
 
-def stream_reports(exchange: str, streams: Iterable[Stream], wanted: WantedTopics, now: float) -> list[StreamReport]:
-    """Every stream as ``/api/streams`` shows it."""
-    users = wanted.users()
-    return [_stream_report(exchange, stream, users.get(stream, ()), now) for stream in streams]
+def stream_reports(
+    exchange: str, streams: Sequence[Stream], wanted: WantedTopics, monotonic: Callable[[], float]
+) -> Iterator[Sequence[StreamReport]]:
+    """Every stream as ``/api/streams`` shows it, a few at a time."""
+    finding = _users(wanted)
+    while True:
+        try:
+            next(finding)
+        except StopIteration as end:
+            users: Users = end.value
+            break
+        yield ()
+    for at in range(0, len(streams), AT_ONCE):
+        now = monotonic()
+        yield [_stream_report(exchange, each, users.get(each, ()), now) for each in streams[at : at + AT_ONCE]]
+
+
+def _users(wanted: WantedTopics) -> Steps[Users]:
+    """Steps whose outcome is who has each stream."""
+    found: Users = {}
+    for number, subscription in enumerate(tuple(wanted.subscriptions.values())):
+        for stream in subscription.streams():
+            found.setdefault(stream, []).append(subscription)
+        if number % AT_ONCE == 0:
+            yield
+    return found
 
 
 def _condition(stream: Stream, users: Sequence[TopicSubscription]) -> freshness.Condition:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 
 from attrs import frozen
 
 from cryptodash.core.events import State
-from cryptodash.core.interfaces import ExchangeReport, StreamReport
+from cryptodash.core.interfaces import ExchangeReport
 from cryptodash.core.tally import Gauge, Labels, Tally
 from cryptodash.core.time import Clock
 from cryptodash.exchanges.connections.commands import Closed
@@ -44,7 +43,8 @@ class Gauges:
     """Where the numbers come from that are read when somebody asks for the metrics."""
 
     report: Callable[[], ExchangeReport]
-    streams: Callable[[], Iterable[StreamReport]]
+    states: Callable[[], Mapping[State, int]]
+    """How many streams are in each state."""
     connections: Callable[[], Mapping[str, int]]
     """By state."""
     skew_ms: Callable[[], int]
@@ -100,8 +100,10 @@ class Meters:
             return {(self._exchange, state): float(count) for state, count in gauges.connections().items()}
 
         def streams_by_state() -> Mapping[Labels, float]:
-            counts = Counter(_STREAM_STATES[each.state] for each in gauges.streams())
-            return {(self._exchange, state): float(counts[state]) for state in sorted(set(_STREAM_STATES.values()))}
+            counts = dict.fromkeys(sorted(set(_STREAM_STATES.values())), 0.0)
+            for state, count in gauges.states().items():
+                counts[_STREAM_STATES[state]] += count
+            return {(self._exchange, word): count for word, count in counts.items()}
 
         def age() -> Mapping[Labels, float]:
             seconds = gauges.report().last_message

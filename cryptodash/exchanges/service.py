@@ -6,7 +6,7 @@ All decisions are the engine's; here are sockets, one delayed call, and the repo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from random import Random
 from typing import Any
 
@@ -19,34 +19,32 @@ from zope.interface import implementer
 from cryptodash.core.config import Config
 from cryptodash.core.errors import UpstreamError
 from cryptodash.core.events import Candle, StreamStatus, cause_of
-from cryptodash.core.instruments import Catalogue, Instrument, MarketType
+from cryptodash.core.instruments import Catalogue, MarketType
 from cryptodash.core.interfaces import ExchangeReport, IInlet, IUpstream, RequestCost, StreamReport
 from cryptodash.core.settings import origin_of
+from cryptodash.core.steps import Steps, outcome_of
 from cryptodash.core.tally import Tally
 from cryptodash.core.time import Clock
 from cryptodash.core.topics import Topic
-from cryptodash.exchanges.adapter.decode import reading
-from cryptodash.exchanges.adapter.elements import left_out_of
-from cryptodash.exchanges.adapter.messages import BadFrame
 from cryptodash.exchanges.adapter.plan import Purpose, RestRequest
 from cryptodash.exchanges.adapter.venue import Hosts, IVenue
 from cryptodash.exchanges.book_publisher import BookPublisher
-from cryptodash.exchanges.builders.bar_times import possible
-from cryptodash.exchanges.builders.rest_candles import DATE_DOUBT_MS, candles_of
 from cryptodash.exchanges.builders.waiting_frames import FrameBudget
+from cryptodash.exchanges.candle_reader import CandleReader
 from cryptodash.exchanges.catalogue import CatalogueReader
 from cryptodash.exchanges.connections.commands import BookChanged, Closed, Connect, Disconnect, Fetch, Send
-from cryptodash.exchanges.connections.left_out import CANDLE
 from cryptodash.exchanges.engine import Engine
 from cryptodash.exchanges.engine_runner import EngineRunner
-from cryptodash.exchanges.health import rate_limits, status, unknown_topics
+from cryptodash.exchanges.health import Survey, rate_limits, status, unknown_topics
 from cryptodash.exchanges.metrics import Gauges, Meters
 from cryptodash.exchanges.plan_sizes import PlanSizes
 from cryptodash.exchanges.publish_timer import PublishTimers
-from cryptodash.exchanges.subscriptions.candle_subscription import refused_counter
 from cryptodash.exchanges.transport.dialer import Dialer
 from cryptodash.exchanges.transport.rest_requests import RestRequests
 from cryptodash.exchanges.transport.sockets import Events, Sockets
+
+SURVEY_S = 1.5
+"""Seconds that a survey of the streams is rested on: a little more than whoever asks for one keeps it."""
 
 _log = Logger(namespace="cryptodash.exchanges.service")
 
@@ -107,7 +105,9 @@ class VenueService(Service):
         self._register(meters)
         self._unknown: set[str] = set()
         self._plan_sizes = PlanSizes(venue, self.catalogue)
-        self._refused = refused_counter(tally)
+        self._survey: Survey | None = None
+        self._surveyed_at = 0.0
+        self._candles = CandleReader(venue, self.catalogue, self._requests.fetch, self._engine, clock, tally)
         self._books = BookPublisher(inlet, timers)
         self._runner = self._make_runner()
 
@@ -157,7 +157,7 @@ class VenueService(Service):
         meters.watch(
             Gauges(
                 report=self.report,
-                streams=self.streams,
+                states=lambda: self._surveyed().states,
                 connections=self._sockets.count,
                 skew_ms=lambda: engine.skew_ms,
                 backoff=lambda: engine.backoff,
@@ -219,7 +219,7 @@ class VenueService(Service):
     def confirmed_at(self, topic: Topic) -> float | None:
         return self._engine.confirmed_at(topic)
 
-    def streams(self) -> Sequence[StreamReport]:
+    def streams(self) -> Iterator[Sequence[StreamReport]]:
         return self._engine.streams()
 
     @property
@@ -227,8 +227,18 @@ class VenueService(Service):
         """By how much at least the venue's clock is ahead of our wall clock (ms); None while it has not told."""
         return self._engine.clock_ahead_ms
 
+    def survey(self) -> Steps[None]:
+        self._survey = yield from self._engine.survey()
+        self._surveyed_at = self._clock.monotonic()
+
+    def _surveyed(self) -> Survey:
+        """The last survey, if that is young, else one of now."""
+        if self._survey is not None and self._clock.monotonic() - self._surveyed_at < SURVEY_S:
+            return self._survey
+        return outcome_of(self._engine.survey())
+
     def report(self) -> ExchangeReport:
-        health = self._engine.health()
+        health = self._engine.health(self._surveyed())
         listings = tuple(self._catalogues.values())
         word, cause, reason = status(health, listings, self._sockets.trouble)
         first = self._hosts[self.markets[0]]
@@ -254,36 +264,10 @@ class VenueService(Service):
         )
 
     def candles_cost(self, topic: Topic, limit: int, end_ms: int | None) -> RequestCost:
-        request = self._venue.candles_request(topic, self._instrument(topic), limit, end_ms)
-        limits = self._venue.rest_limits.get(request.pool)
-        if limits is None:
-            raise UpstreamError("", f"{self.exchange} has no REST budget {request.pool!r}")
-        return RequestCost(request.pool, request.weight, limits.weight, limits.per)
-
-    def _instrument(self, topic: Topic) -> Instrument:
-        """What the topic is about. Raises ``UpstreamError``."""
-        instrument = self.catalogue.get(topic.market, topic.symbol)
-        if instrument is None:
-            which = f"the catalogue of {self.exchange} {topic.market}"
-            if self.catalogue.loaded(topic.market):
-                raise UpstreamError("rejected", f"{which} has no {topic.symbol}")
-            raise UpstreamError("disconnected", f"{which} is not loaded yet")
-        return instrument
+        return self._candles.cost(topic, limit, end_ms)
 
     async def candles(self, topic: Topic, limit: int, end_ms: int | None) -> Sequence[Candle]:
-        instrument = self._instrument(topic)
-        request = self._venue.candles_request(topic, instrument, limit, end_ms)
-        body = await self._requests.fetch(request)
-        try:
-            bars = reading(self._venue.read_candles, request, body)
-        except BadFrame as error:
-            raise UpstreamError("disconnected", f"{self.exchange}: unreadable candles: {error}"[:300]) from None
-        self._engine.left_out(CANDLE, left_out_of(bars), instrument.native)
-        venue_ms = self._engine.venue_ms(topic.market)
-        sound = possible(bars, venue_ms)
-        self._refused.add(self.exchange, by=len(bars) - len(sound))
-        wanted = [bar for bar in sound if end_ms is None or bar.open_time <= end_ms]
-        return candles_of(topic, wanted, venue_ms - DATE_DOUBT_MS, self._clock.wall_ms())[-limit:]
+        return await self._candles.read(topic, limit, end_ms)
 
     async def refresh_catalogue(self) -> int:
         error: UpstreamError | None = None
@@ -348,4 +332,4 @@ class VenueService(Service):
         self._unknown = unknown
 
     def _is_idle(self) -> bool:
-        return self._engine.health().idle
+        return self._engine.is_idle

@@ -92,6 +92,7 @@ class Broadcaster:
         )
         self.instruments = directory.instruments
         self.exchange_reports, self.stream_reports = directory.exchange_reports, directory.stream_reports
+        self.survey = directory.survey
         self.refresh_catalogue = directory.refresh_catalogue
         self.view_interval, self.clients_of = demand.view_interval, demand.clients_of
         self.for_client, self.check = demand.for_client, demand.check

@@ -19,8 +19,8 @@ from cryptodash.core.time import Clock
 SHARE: Final = 5
 """An address may use one part in so many of the budget in its window."""
 CHARTS: Final = 80
-"""40 charts, opened twice: what a page may ask for at once, also where that is a little over a fifth (where
-a request of many bars is dear)."""
+"""40 charts, opened twice: what a page may ask for at once, also where that is a little over a fifth, as with a
+venue whose dearest requests weigh 5 of 1920."""
 MOST_PERCENT: Final = 21
 """Of the budget: the most, for whatever number of charts."""
 AT_ONCE: Final = 3

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from twisted.logger import Logger
 from zope.interface import implementer
 
 from cryptodash.core.instruments import MarketType
 from cryptodash.core.interfaces import ExchangeReport, IUpstream, StreamReport
+from cryptodash.core.steps import Steps
 from cryptodash.core.topics import Topic
 from cryptodash.hub.interfaces import CatalogueSnapshot, IDirectory
 from cryptodash.hub.naming import Naming
@@ -65,8 +66,13 @@ class Directory:
     def exchange_reports(self) -> tuple[ExchangeReport, ...]:
         return tuple(upstream.report() for upstream in self._upstreams.values())
 
-    def stream_reports(self) -> tuple[StreamReport, ...]:
-        return tuple(report for upstream in self._upstreams.values() for report in upstream.streams())
+    def survey(self) -> Steps[None]:
+        for upstream in self._upstreams.values():
+            yield from upstream.survey()
+
+    def stream_reports(self) -> Iterator[Sequence[StreamReport]]:
+        for upstream in self._upstreams.values():
+            yield from upstream.streams()
 
     async def refresh_catalogue(self, exchange: str) -> int:
         return await self._upstreams[exchange].refresh_catalogue()

@@ -6,7 +6,7 @@ venues of another process, or a recording, can stand in its place.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from attrs import frozen
 from msgspec import Struct
@@ -15,6 +15,7 @@ from zope.interface import Attribute, Interface
 from cryptodash.core.events import Candle, StreamStatus, Ticker, Trade
 from cryptodash.core.instruments import Instrument, MarketType
 from cryptodash.core.interfaces import ExchangeReport, StreamReport
+from cryptodash.core.steps import Steps
 from cryptodash.core.topics import Topic
 
 
@@ -100,11 +101,16 @@ class IDirectory(Interface):
     def instruments(exchange: str) -> CatalogueSnapshot:
         """What it trades: the same object until the catalogue changes."""
 
-    def exchange_reports() -> tuple[ExchangeReport, ...]:
-        """The state of every venue now."""
+    def survey() -> Steps[None]:
+        """Look at every stream of every venue, a quick step at a time; ``exchange_reports``, and what the metrics
+        count, rest on it for a second. Without it they look themselves, at all streams at once."""
 
-    def stream_reports() -> tuple[StreamReport, ...]:
-        """Every upstream stream of every venue."""
+    def exchange_reports() -> tuple[ExchangeReport, ...]:
+        """The state of every venue."""
+
+    def stream_reports() -> Iterator[Sequence[StreamReport]]:
+        """Every upstream stream of every venue, a few at a time, perhaps none: each step is quick. What changes
+        meanwhile is shown as it was or as it is."""
 
     async def refresh_catalogue(exchange: str) -> int:
         """Read its catalogue again; returns how many instruments it has now. Raises ``UpstreamError``."""

@@ -4,7 +4,7 @@ and wires whose reader the test plays."""
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from random import Random
 from typing import Any
 
@@ -102,8 +102,11 @@ class Venue:
     def confirmed_at(self, topic: Topic) -> float | None:
         return None
 
-    def streams(self) -> Sequence[Any]:
-        return ()
+    def streams(self) -> Iterator[Sequence[Any]]:
+        return iter(())
+
+    def survey(self) -> Generator[None, None, None]:
+        yield
 
     def report(self) -> Any:
         raise NotImplementedError

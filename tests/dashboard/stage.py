@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from decimal import Decimal
+from itertools import chain
 from random import Random
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -202,6 +203,6 @@ class Stage:
     def wanted(self) -> dict[str, int]:
         """Topics that clients hold, by their text."""
         hub = self.running.hub
-        reports = [report for upstream in hub.upstreams.values() for report in upstream.streams()]
+        reports = [report for upstream in hub.upstreams.values() for report in chain.from_iterable(upstream.streams())]
         held = {str(topic): hub.clients_of(topic) for report in reports for topic in report.topics}
         return {name: count for name, count in held.items() if count}

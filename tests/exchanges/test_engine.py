@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import chain
+
 import pytest
 from zope.interface.verify import verifyObject
 
@@ -387,7 +389,7 @@ def test_reports_tell_streams_and_health() -> None:
     bench = Bench()
     live_book(bench)
     bench.frame(wire.book("book:BTCUSDT", 15, 15, {}, {}))
-    (report,) = bench.engine.streams()
+    (report,) = chain.from_iterable(bench.engine.streams())
     assert (report.name, report.state, report.cause, report.gaps) == ("book:BTCUSDT", State.RESYNCING, Cause.GAP, 1)
     assert report.topics == (bench.topic(BOOK).upstream,)
     health = bench.engine.health()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from itertools import chain, pairwise
 
 import pytest
 from attrs import evolve
@@ -416,7 +416,7 @@ def test_a_book_does_not_go_back_to_the_old_connection_without_a_snapshot() -> N
     bench.close(new)
     bench.frame(wire.numbered(2, wire.book("book5:BTCUSDT", None, None, {"97": "1"}, {})), old)
     assert (bench.status(BOOK).state, bench.status(BOOK).cause) == (State.RESYNCING, Cause.GAP)
-    assert [each.gaps for each in bench.engine.streams() if each.name == "book5:BTCUSDT"] == [1]
+    assert [each.gaps for each in chain.from_iterable(bench.engine.streams()) if each.name == "book5:BTCUSDT"] == [1]
     bench.frame(wire.numbered(3, snapshot), old)
     assert bench.state(BOOK) is State.LIVE
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from random import Random
 from typing import Any
 
@@ -78,7 +79,7 @@ class Line:
         self._obey(self.engine.received(self.keys[-1], frame.encode(), self.clock.wall_ms()))
 
     def state(self, name: str) -> State:
-        (found,) = (each.state for each in self.engine.streams() if each.name == name)
+        (found,) = (each.state for each in chain.from_iterable(self.engine.streams()) if each.name == name)
         return found  # type: ignore[no-any-return]
 
     def _obey(self, outputs: Iterable[Any]) -> None:
@@ -320,7 +321,7 @@ def test_no_request_is_longer_than_4096_bytes(venue: Any, market: MarketType, le
         line.pass_time(0.5)
     requests = [json.loads(each) for each in line.sent if b"ping" not in each]
     asked = [name for each in requests for name in each.get("params", each.get("args", ()))]
-    planned = {each.name for each in line.engine.streams() if not each.name.startswith("/")}
+    planned = {each.name for each in chain.from_iterable(line.engine.streams()) if not each.name.startswith("/")}
     timed = {each.timed.name for each in venue.endpoints.values() if each.timed is not None}
     assert set(asked) - timed == planned and len(planned) >= 200
     assert max(map(len, line.sent)) <= 4096

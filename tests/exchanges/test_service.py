@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Generator, Iterator, Sequence
 from random import Random
 from typing import Any
 
@@ -30,6 +31,7 @@ from cryptodash.exchanges.adapter.plan import Purpose, RestRequest
 from cryptodash.exchanges.adapter.venue import Hosts, Limits, Rate, RestLimits
 from cryptodash.exchanges.connections.commands import Closed, Connect, Disconnect, Fetch, Output, Send
 from cryptodash.exchanges.engine import Health
+from cryptodash.exchanges.health import Survey
 from cryptodash.exchanges.hosts import hosts_of
 from cryptodash.exchanges.publish_timer import PublishTimers
 from cryptodash.exchanges.service import VenueService
@@ -103,6 +105,7 @@ class Script:
     deadline_moved = property(lambda self: True, lambda self, value: None)
     skew_ms = 0
     reports: Sequence[Any] = ()
+    surveys = 0
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         self.catalogue = arguments[2]
@@ -129,8 +132,17 @@ class Script:
     def deadline(self) -> float | None:
         return self.due
 
-    def health(self) -> Health:
+    def health(self, survey: Survey | None = None) -> Health:
         return self.state
+
+    @property
+    def is_idle(self) -> bool:
+        return self.state.idle
+
+    def survey(self) -> Generator[None, None, Survey]:
+        yield
+        self.surveys += 1
+        return Survey(Counter(each.state for each in self.reports), 0, frozenset())
 
     def confirmed_at(self, topic: Topic) -> float | None:
         return 7.0
@@ -138,8 +150,8 @@ class Script:
     def venue_ms(self, market: MarketType) -> int:
         return VENUE_MS
 
-    def streams(self) -> list[Any]:
-        return list(self.reports)
+    def streams(self) -> Iterator[Sequence[Any]]:
+        return iter((self.reports,))
 
     def named(self, name: str) -> list[tuple[Any, ...]]:
         return [call[1:] for call in self.calls if call[0] == name]
@@ -291,7 +303,7 @@ def test_is_an_upstream(bench: Bench) -> None:
         (SPOT, PERPETUAL),
     )
     assert bench.upstream.intervals(SPOT) == ("1m",)
-    assert bench.upstream.confirmed_at(TICKER) == 7.0 and bench.upstream.streams() == []
+    assert bench.upstream.confirmed_at(TICKER) == 7.0 and list(bench.upstream.streams()) == [()]
     assert (
         bench.engine.options == {"stale_after": 3.0, "late_after_ms": 2000, "budget": None}
         and bench.engine.catalogue is bench.upstream.catalogue
@@ -711,6 +723,19 @@ def test_streams_are_counted_by_state_and_the_clocks_compared(bench: Bench) -> N
     found = {state: count for (_, state), count in bench.count("streams").items()}
     assert found == {"pending": 1, "subscribed": 2, "stale": 2, "rejected": 1}
     assert bench.count("clock_skew_seconds") == {("somewhere",): -0.25}
+
+
+def test_what_a_survey_found_is_rested_on_for_a_second_and_then_looked_for_anew(bench: Bench) -> None:
+    bench.upstream.report()
+    assert bench.engine.surveys == 1
+    for _ in bench.upstream.survey():
+        """A step."""
+    bench.upstream.report()
+    bench.count("streams")
+    assert bench.engine.surveys == 2
+    bench.network.pass_time(2)
+    bench.upstream.report()
+    assert bench.engine.surveys == 3
 
 
 def test_two_venues_share_the_gauges() -> None:

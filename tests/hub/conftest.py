@@ -4,7 +4,7 @@ books that tests write."""
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from decimal import Decimal
 
 import pytest
@@ -106,8 +106,11 @@ class Venue:
     def confirmed_at(self, topic: Topic) -> float | None:
         return self.confirmed.get(topic)
 
-    def streams(self) -> Sequence[StreamReport]:
-        return ()
+    def streams(self) -> Iterator[Sequence[StreamReport]]:
+        return iter(())
+
+    def survey(self) -> Generator[None, None, None]:
+        yield
 
     def report(self) -> ExchangeReport:
         raise NotImplementedError

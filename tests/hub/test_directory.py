@@ -34,9 +34,9 @@ def test_reports_of_all_venues_are_values(world, monkeypatch):
     stream = StreamReport("x", "s", "c", (), State.LIVE, None, None, 0.0, None, 0, 0)
     for venue in (world.venue, world.other):
         monkeypatch.setattr(venue, "report", lambda: report)
-        monkeypatch.setattr(venue, "streams", lambda: [stream])
+        monkeypatch.setattr(venue, "streams", lambda: iter([[stream], []]))
     assert world.hub.exchange_reports() == (report, report)
-    assert world.hub.stream_reports() == (stream, stream)
+    assert list(world.hub.stream_reports()) == [[stream], [], [stream], []]
 
 
 def test_a_catalogue_is_read_again_by_name(world, monkeypatch):

@@ -3,26 +3,31 @@ errors in one shape, large bodies in slices."""
 
 from __future__ import annotations
 
-import gzip
+import zlib
 from collections.abc import Mapping
-from functools import cached_property
 from hashlib import blake2b
 from http import HTTPStatus
 from typing import Any, Final
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IPushProducer
 from twisted.web.http import Request
 from zope.interface import implementer
 
 from cryptodash.api.answer_parts import JSON, error_body
+from cryptodash.api.http.slices import Shared, Slices
 from cryptodash.api.private_names import is_producer_of
 from cryptodash.core import codec
+from cryptodash.core.steps import Steps
 
 COMPRESS_FROM: Final = 1024
 """Bytes below which compression costs more than it saves."""
 SLICE: Final = 64 * 1024
+STEP: Final = 32 * 1024
+"""Bytes that are compressed in one step: half a millisecond."""
+HASH_STEP: Final = 256 * 1024
+"""Bytes that are hashed in one step."""
 
 
 @frozen
@@ -35,21 +40,47 @@ class Answer:
     headers: Mapping[str, str] = field(factory=dict)
 
 
-@frozen
+def packing(body: bytes, level: int) -> Steps[bytes]:
+    """Steps whose outcome is the body in gzip."""
+    packer = zlib.compressobj(level, wbits=16 + zlib.MAX_WBITS)
+    parts = []
+    for at in range(0, len(body), STEP):
+        parts.append(packer.compress(body[at : at + STEP]))
+        yield
+    parts.append(packer.flush())
+    return b"".join(parts)
+
+
+@define(eq=False)
 class Stored:
-    """A body with its entity tag, compressed when first asked for; ``level`` is how hard to try (low
-    for what is served once)."""
+    """A body with its entity tag, compressed when first asked for, once for all; ``level`` is how hard to try (low for
+    what is served once)."""
 
     body: bytes
     level: int = 5
+    _etag: str = ""
+    _packed: Shared[bytes] | None = field(default=None, init=False)
 
-    @cached_property
+    @property
     def etag(self) -> str:
-        return f'W/"{blake2b(self.body, digest_size=12).hexdigest()}"'
+        if not self._etag:
+            self._etag = f'W/"{blake2b(self.body, digest_size=12).hexdigest()}"'
+        return self._etag
 
-    @cached_property
-    def compressed(self) -> bytes:
-        return gzip.compress(self.body, self.level, mtime=0)
+    def compressed(self, slices: Slices) -> Deferred[bytes]:
+        """A Deferred of the body in gzip."""
+        if self._packed is None:
+            self._packed = Shared(slices, packing(self.body, self.level))
+        return self._packed.wait()
+
+
+def storing(body: bytes, level: int = 5) -> Steps[Stored]:
+    """Steps whose outcome is a long body with its entity tag."""
+    digest = blake2b(digest_size=12)
+    for at in range(0, len(body), HASH_STEP):
+        digest.update(body[at : at + HASH_STEP])
+        yield
+    return Stored(body, level, f'W/"{digest.hexdigest()}"')
 
 
 def json_answer(value: object, status: int = 200, **headers: str) -> Answer:
@@ -73,7 +104,9 @@ def takes_gzip(request: Request) -> bool:
     return not quality or quality.strip("0.") != ""
 
 
-def stored_answer(request: Request, stored: Stored, content_type: str = JSON, **headers: str) -> Answer:
+async def stored_answer(
+    request: Request, stored: Stored, slices: Slices, content_type: str = JSON, **headers: str
+) -> Answer:
     """The body, its compressed form, or 304 where the client has it already."""
     common = {
         "ETag": stored.etag,
@@ -84,12 +117,21 @@ def stored_answer(request: Request, stored: Stored, content_type: str = JSON, **
     if "*" in known or stored.etag.removeprefix("W/") in known:
         return Answer(b"", 304, content_type, common)
     if takes_gzip(request) and len(stored.body) >= COMPRESS_FROM:
-        return Answer(stored.compressed, 200, content_type, {**common, "Content-Encoding": "gzip"})
+        packed = await stored.compressed(slices)
+        return Answer(packed, 200, content_type, {**common, "Content-Encoding": "gzip"})
     return Answer(stored.body, 200, content_type, common)
 
 
+async def shared_answer(request: Request, stored: Stored, slices: Slices) -> Answer:
+    """A body that many ask for at the same time; without a tag, because it is another a second later."""
+    headers = {"Vary": "Accept-Encoding"}
+    if not takes_gzip(request) or len(stored.body) < COMPRESS_FROM:
+        return Answer(stored.body, headers=headers)
+    return Answer(await stored.compressed(slices), headers={**headers, "Content-Encoding": "gzip"})
+
+
 def prepare(request: Request, answer: Answer) -> bytes:
-    """Set status and headers; returns the body that is to be written."""
+    """Set status and headers; returns the body that is to be written, as it is."""
     body = answer.body
     # Twisted has no words for 426 and 429
     request.setResponseCode(answer.status, HTTPStatus(answer.status).phrase.encode())
@@ -103,11 +145,6 @@ def prepare(request: Request, answer: Answer) -> bytes:
     if answer.status in (204, 304):
         return b""
     request.setHeader("Content-Type", answer.content_type)
-    if "ETag" not in answer.headers and len(body) >= COMPRESS_FROM:
-        request.responseHeaders.addRawHeader("Vary", "Accept-Encoding")
-        if takes_gzip(request):
-            body = gzip.compress(body, 1)
-            request.setHeader("Content-Encoding", "gzip")
     request.setHeader("Content-Length", str(len(body)))
     return body
 
@@ -118,9 +155,21 @@ def send_now(request: Request, answer: Answer) -> None:
     request.finish()
 
 
-async def send(request: Request, answer: Answer) -> None:
+async def packed_answer(request: Request, answer: Answer, slices: Slices) -> Answer:
+    """The answer, compressed where that is worth it and the client takes it."""
+    if "Vary" in answer.headers or len(answer.body) < COMPRESS_FROM:
+        return answer  # compressed already, where it is worth it
+    headers = {**answer.headers, "Vary": "Accept-Encoding"}
+    body = answer.body
+    if takes_gzip(request):
+        body = await slices.run(packing(body, 1))
+        headers["Content-Encoding"] = "gzip"
+    return evolve(answer, body=body, headers=headers)
+
+
+async def send(request: Request, answer: Answer, slices: Slices) -> None:
     """Write the answer; the caller finishes the request. Large bodies wait for the peer to read."""
-    body = prepare(request, answer)
+    body = prepare(request, await packed_answer(request, answer, slices))
     if len(body) <= SLICE or request.method == b"HEAD":
         request.write(body)
     else:

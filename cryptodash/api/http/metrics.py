@@ -1,5 +1,5 @@
 """``/metrics``: every tally as Prometheus text, rendered in the reactor (the tallies change there),
-at most once a second."""
+a family at a time."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from prometheus_client.registry import Collector
 from twisted.application.service import Service
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
+from cryptodash.core.steps import Steps
 from cryptodash.core.tally import Counter, Gauge, Histogram, Tally
 from cryptodash.core.time import Clock
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 PREFIX: Final = "cryptodash_"
 LAG_BOUNDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
-CACHE_S: Final = 1.0
 
 
 class TallyCollector(Collector):
@@ -67,13 +67,20 @@ def _histogram(name: str, histogram: Histogram) -> Metric:
     return family
 
 
+class _One(Collector):
+    """One family, where the library wants a registry."""
+
+    def __init__(self, family: Metric) -> None:
+        self._family = family
+
+    def collect(self) -> Iterator[Metric]:
+        yield self._family
+
+
 class Metrics:
     """The text of ``/metrics``: our tallies, the process, the garbage collector, the interpreter, the build."""
 
     def __init__(self, tally: Tally, clock: Clock, cryptodash_version: str) -> None:
-        self._clock = clock
-        self._text = b""
-        self._rendered: float | None = None
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(TallyCollector(tally))
         ProcessCollector(registry=self._registry)
@@ -94,13 +101,13 @@ class Metrics:
             "cryptodash_start_time_seconds", "When this server was built, seconds since 1970.", lambda: {(): started}
         )
 
-    def render(self) -> bytes:
-        """Prometheus text, at most ``CACHE_S`` old."""
-        now = self._clock.monotonic()
-        if self._rendered is None or now - self._rendered >= CACHE_S:
-            self._text = generate_latest(self._registry)
-            self._rendered = now
-        return self._text
+    def rendering(self) -> Steps[bytes]:
+        """Steps whose outcome is the Prometheus text."""
+        families: list[bytes] = []
+        for family in self._registry.collect():
+            families.append(generate_latest(_One(family)))
+            yield
+        return b"".join(families)
 
 
 def _version(package: str) -> str:

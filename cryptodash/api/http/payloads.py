@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 import msgspec
 
 from cryptodash.core import codec
 from cryptodash.core.events import Candle, StreamStatus, Trade
+from cryptodash.core.steps import Steps
 from cryptodash.core.time import rfc3339
 from cryptodash.core.topics import Topic
 from cryptodash.hub.interfaces import Message
+
+BARS_AT_ONCE: Final = 128
+"""Bars that are written in one step."""
 
 
 class _Envelope(msgspec.Struct):
@@ -53,12 +58,16 @@ def trades_payload(topic: Topic, limit: int, trades: Sequence[Trade]) -> str:
     return f'{{{topic.json},"limit":{limit},"trades":[{",".join(rows)}]}}'
 
 
-def candles_payload(topic: Topic, limit: int, bars: Sequence[Candle], cached: bool, source: str) -> str:
-    """Bars as the hub gives them: oldest first, one per open time.
+def candles_payload(topic: Topic, limit: int, bars: Sequence[Candle], cached: bool, source: str) -> Steps[str]:
+    """Steps whose outcome are the bars as the hub gives them: oldest first, one per open time.
 
     The symbol is joined (``BTCUSDT``) as the seed's frontend reads it.
     """
-    rows = ",".join([codec.candle_bar(each) for each in bars])
+    parts: list[str] = []
+    for at in range(0, len(bars), BARS_AT_ONCE):
+        parts.extend(map(codec.candle_bar, bars[at : at + BARS_AT_ONCE]))
+        yield
+    rows = ",".join(parts)
     head = codec.text(
         {
             "exchange": topic.exchange,

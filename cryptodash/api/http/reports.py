@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from cryptodash.api.http.answers import Stored
+from cryptodash.core import codec
 from cryptodash.core.interfaces import ExchangeReport, StreamReport
+from cryptodash.core.steps import Steps
 from cryptodash.core.time import Clock, rfc3339, wall_clock_error
+from cryptodash.hub.interfaces import IDemand, IDirectory
 
 SERVICE = "crypto-dash-api"
 
@@ -105,6 +109,17 @@ def _add_cause(document: dict[str, object], report: ExchangeReport) -> None:
         document["cause"] = report.cause.value
     if report.reason:
         document["reason"] = report.reason
+
+
+def listing_streams(directory: IDirectory, demand: IDemand) -> Steps[Stored]:
+    """Steps whose outcome is the body of ``/api/streams``."""
+    found: list[bytes] = []
+    for reports in directory.stream_reports():
+        members = [stream_members(report, sum(map(demand.clients_of, report.topics))) for report in reports]
+        if members:
+            found.append(codec.encode(members)[1:-1])
+        yield
+    return Stored(b'{"streams":[%s]}' % b",".join(found), level=1)
 
 
 def stream_members(report: StreamReport, clients: int) -> dict[str, object]:

@@ -4,10 +4,10 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Final
 
-from attrs import frozen
 from klein import Klein
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
@@ -17,7 +17,7 @@ from werkzeug.exceptions import HTTPException
 from cryptodash.api.addresses import Addresses, address_group
 from cryptodash.api.answer_parts import error_body
 from cryptodash.api.http import payloads
-from cryptodash.api.http.answers import Answer, error_answer, json_answer, send, stored_answer
+from cryptodash.api.http.answers import Answer, error_answer, json_answer, send, shared_answer, stored_answer
 from cryptodash.api.http.drain import Waits
 from cryptodash.api.http.errors import no_route_answer, not_yet_known, refused_answer, upstream_answer
 from cryptodash.api.http.guarded_request import log_failure
@@ -26,11 +26,14 @@ from cryptodash.api.http.metrics import CONTENT_TYPE, Metrics
 from cryptodash.api.http.pages import Page, load_pages, page_policy
 from cryptodash.api.http.queries import Query
 from cryptodash.api.http.refresh import CatalogueRefresh
-from cryptodash.api.http.reports import SERVICE, exchange_members, readiness, stream_members
+from cryptodash.api.http.reports import SERVICE, exchange_members, listing_streams, readiness
+from cryptodash.api.http.routes import Routes
+from cryptodash.api.http.slices import Recent, Slices
 from cryptodash.api.http.symbols import SymbolList
 from cryptodash.core import codec
 from cryptodash.core.config import Config
 from cryptodash.core.errors import Refused, UpstreamError
+from cryptodash.core.interfaces import ExchangeReport
 from cryptodash.core.tally import Tally
 from cryptodash.core.time import Clock, rfc3339
 from cryptodash.core.topics import Channel, Topic
@@ -40,19 +43,6 @@ FIRST_VALUE_S: Final = 2.0
 DEFAULT_TRADES: Final = 100
 DEFAULT_CANDLES: Final = 200
 DEFAULT_INTERVAL: Final = "1m"
-
-
-@frozen
-class Routes:
-    """The route templates: the closed set of labels that requests are counted under."""
-
-    fixed: frozenset[str]
-
-    def template(self, path: bytes) -> str:
-        text = path.decode("latin-1")
-        if text in self.fixed:
-            return text
-        return "/assets/<name>" if text.startswith("/assets/") else "unmatched"
 
 
 class Rest:
@@ -86,8 +76,11 @@ class Rest:
         self._addresses = Addresses(config.trusted_proxies)
         self._waits = Waits()
         self._holds = Holds(demand, config, clock, scheduler)
-        self._symbols = SymbolList(directory)
-        self._metrics = Metrics(tally, clock, version)
+        self._slices = Slices(scheduler, clock)
+        self._symbols = SymbolList(directory, self._slices)
+        self._surveys = Recent(self._slices, clock, directory.survey)
+        self._streams = Recent(self._slices, clock, partial(listing_streams, directory, demand))
+        self._metrics = Recent(self._slices, clock, Metrics(tally, clock, version).rendering)
         self._refresh = CatalogueRefresh(directory, clock)
         self._pages = load_pages("cryptodash.dashboard", version)
         self._documents = load_pages("cryptodash.api.http", version)
@@ -106,47 +99,45 @@ class Rest:
     def stop(self) -> None:
         """Release what REST clients hold."""
         self._holds.stop()
+        self._slices.stop()
 
     # About the server
 
     @app.route("/health", methods=["GET"])
     async def health(self, request: Request) -> None:
         uptime = round(self._clock.monotonic() - self._started, 3)
-        await send(
-            request,
-            json_answer(
-                {
-                    "status": "ok",
-                    "service": SERVICE,
-                    "timestamp": self._now(),
-                    "version": self._version,
-                    "uptime_s": uptime,
-                }
-            ),
-        )
+        about = {"status": "ok", "service": SERVICE, "timestamp": self._now()}
+        await self._send(request, json_answer({**about, "version": self._version, "uptime_s": uptime}))
 
     @app.route("/ready", methods=["GET"])
     async def ready(self, request: Request) -> None:
-        reports = self._directory.exchange_reports()
+        reports = await self._exchange_reports()
         is_ready, document = readiness(reports, self._draining(), self._config.enable_redis, self._now())
-        await send(request, json_answer(document, 200 if is_ready else 503))
+        await self._send(request, json_answer(document, 200 if is_ready else 503))
 
     @app.route("/api/exchanges", methods=["GET"])
     async def exchanges(self, request: Request) -> None:
-        venues = [exchange_members(report, self._clock) for report in self._directory.exchange_reports()]
-        await send(request, json_answer({"exchanges": venues}))
+        venues = [exchange_members(report, self._clock) for report in await self._exchange_reports()]
+        await self._send(request, json_answer({"exchanges": venues}))
 
     @app.route("/api/streams", methods=["GET"])
     async def streams(self, request: Request) -> None:
-        found = [
-            stream_members(report, sum(map(self._demand.clients_of, report.topics)))
-            for report in self._directory.stream_reports()
-        ]
-        await send(request, json_answer({"streams": found}))
+        stored = await self._waits.wait(self._streams.get())
+        await self._send(request, await shared_answer(request, stored, self._slices))
 
     @app.route("/metrics", methods=["GET"])
     async def metrics(self, request: Request) -> None:
-        await send(request, Answer(self._metrics.render(), content_type=CONTENT_TYPE))
+        await self._exchange_reports()  # gauges read what it looks at
+        text = await self._waits.wait(self._metrics.get())
+        await self._send(request, Answer(text, content_type=CONTENT_TYPE))
+
+    async def _exchange_reports(self) -> Sequence[ExchangeReport]:
+        """Every venue's state, at most a second old."""
+        await self._waits.wait(self._surveys.get())
+        return self._directory.exchange_reports()
+
+    async def _send(self, request: Request, answer: Answer) -> None:
+        await send(request, answer, self._slices)
 
     # The catalogue
 
@@ -156,8 +147,8 @@ class Rest:
         exchange = query.get("exchange")
         if exchange is not None:
             exchange = self._exchange(exchange)
-        stored = self._symbols.answer(exchange, query.market(), query.search())
-        await send(request, stored_answer(request, stored))
+        stored = await self._waits.wait(self._symbols.answer(exchange, query.market(), query.search()))
+        await self._send(request, await stored_answer(request, stored, self._slices))
 
     @app.route("/api/symbols/refresh", methods=["POST"])
     async def refresh(self, request: Request) -> None:
@@ -166,7 +157,7 @@ class Rest:
         exchanges = (self._exchange(named),) if named is not None else self._directory.exchanges()
         counts = await self._waits.wait(self._refresh.run(exchanges))
         message = ", ".join(f"{exchange}: {count} symbols" for exchange, count in counts.items())
-        await send(request, json_answer({"success": True, "message": message}))
+        await self._send(request, json_answer({"success": True, "message": message}))
 
     def _authorise(self, request: Request) -> None:
         token = self._config.auth_token
@@ -183,7 +174,7 @@ class Rest:
         ticker = self._values.ticker(topic)
         if ticker is None:
             raise not_yet_known(topic)
-        await send(request, json_answer(self._with_status(codec.ticker_payload(ticker), topic)))
+        await self._send(request, json_answer(self._with_status(codec.ticker_payload(ticker), topic)))
 
     @app.route("/api/orderbook", methods=["GET"])
     @app.route("/api/orderbook/snapshot", methods=["GET"])
@@ -193,7 +184,7 @@ class Rest:
         payload = payloads.snapshot_of(self._values.current(topic, self._demand.view_interval(topic, None)))
         if payload is None:
             raise not_yet_known(topic)
-        await send(request, json_answer(self._with_status(payload, topic)))
+        await self._send(request, json_answer(self._with_status(payload, topic)))
 
     @app.route("/api/trades", methods=["GET"])
     async def trades(self, request: Request) -> None:
@@ -203,7 +194,7 @@ class Rest:
         trades = self._values.trades(topic, limit)
         if not trades:
             raise not_yet_known(topic)
-        await send(request, json_answer(self._with_status(payloads.trades_payload(topic, limit, trades), topic)))
+        await self._send(request, json_answer(self._with_status(payloads.trades_payload(topic, limit, trades), topic)))
 
     @app.route("/api/candles", methods=["GET"])
     async def candles(self, request: Request) -> None:
@@ -212,7 +203,8 @@ class Rest:
         topic = self._resolve(query, Channel.CANDLE, interval=query.get("interval") or DEFAULT_INTERVAL)
         bars, cached = await self._waits.wait(self._values.candles(topic, limit, end, self._client(request)))
         source = self._directory.source(topic.exchange)
-        await send(request, json_answer(payloads.candles_payload(topic, limit, bars, cached, source)))
+        payload = await self._slices.run(payloads.candles_payload(topic, limit, bars, cached, source))
+        await self._send(request, json_answer(payload))
 
     async def _first(self, request: Request, query: Query, channel: Channel, depth: int | None = None) -> Topic:
         """The topic asked for, held for the linger, once it has a value. Raises ``Refused``:
@@ -274,27 +266,27 @@ class Rest:
     async def _send_page(self, request: Request, page: Page | None, **headers: str) -> None:
         answer = error_answer("not_found", "no such path", 404)
         if page is not None:
-            answer = stored_answer(request, page.stored, page.content_type, **headers)
-        await send(request, answer)
+            answer = await stored_answer(request, page.stored, self._slices, page.content_type, **headers)
+        await self._send(request, answer)
 
     # Errors
 
     @app.handle_errors(Refused)
     async def refused(self, request: Request, failure: Failure) -> None:
         assert isinstance(failure.value, Refused)
-        await send(request, refused_answer(failure.value))
+        await self._send(request, refused_answer(failure.value))
 
     @app.handle_errors(UpstreamError)
     async def upstream_failed(self, request: Request, failure: Failure) -> None:
         assert isinstance(failure.value, UpstreamError)
-        await send(request, upstream_answer(failure.value))
+        await self._send(request, upstream_answer(failure.value))
 
     @app.handle_errors(HTTPException)
     async def no_route(self, request: Request, failure: Failure) -> None:
         assert isinstance(failure.value, HTTPException)
-        await send(request, no_route_answer(failure.value))
+        await self._send(request, no_route_answer(failure.value))
 
     @app.handle_errors(Exception)
     async def failed(self, request: Request, failure: Failure) -> None:
         log_failure(failure)
-        await send(request, Answer(error_body("internal_error", "the server failed to answer"), 500))
+        await self._send(request, Answer(error_body("internal_error", "the server failed to answer"), 500))

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
 from attrs import frozen
 
-from cryptodash.api.http.answers import Stored
+from cryptodash.api.http.answers import Stored, storing
+from cryptodash.api.http.slices import Shared, Slices
 from cryptodash.core import codec
 from cryptodash.core.instruments import Instrument, MarketType
 from cryptodash.core.numbers import trimmed
+from cryptodash.core.steps import Steps
 from cryptodash.hub.interfaces import IDirectory
+
+ENCODED: Final = 32
+FILTERED: Final = 512
+"""Instruments that are encoded, or looked through, in one step: less than half a millisecond."""
 
 
 @frozen
@@ -28,41 +35,55 @@ class SymbolList:
     Those without a search are kept until a catalogue changes: at most three per venue and three for all together.
     """
 
-    def __init__(self, directory: IDirectory) -> None:
+    def __init__(self, directory: IDirectory, slices: Slices) -> None:
         self._directory = directory
+        self._slices = slices
         self._entries: dict[str, tuple[int, tuple[_Entry, ...]]] = {}
-        self._stored: dict[tuple[str | None, MarketType | None], tuple[tuple[int, ...], Stored]] = {}
+        self._kept: dict[tuple[str | None, MarketType | None], tuple[tuple[int, ...], Shared[Stored]]] = {}
 
-    def answer(self, exchange: str | None, market: MarketType | None, search: str) -> Stored:
+    async def answer(self, exchange: str | None, market: MarketType | None, search: str) -> Stored:
         """The body for these filters; ``exchange`` is an enabled one or None, ``search`` is in upper case."""
         exchanges = (exchange,) if exchange else self._directory.exchanges()
         if search:
-            return Stored(self._encode(exchanges, market, search), level=1)
+            return await self._slices.run(self._encoded(exchanges, market, search, level=1))
         versions = tuple(self._directory.instruments(each).version for each in exchanges)
-        known = self._stored.get((exchange, market))
+        known = self._kept.get((exchange, market))
         if known is None or known[0] != versions:
-            known = self._stored[exchange, market] = (versions, Stored(self._encode(exchanges, market, "")))
-        return known[1]
+            building = Shared(self._slices, self._encoded(exchanges, market, "", level=5))
+            known = self._kept[exchange, market] = (versions, building)
+        return await known[1].wait()
 
-    def _encode(self, exchanges: Iterable[str], market: MarketType | None, search: str) -> bytes:
+    def _encoded(
+        self, exchanges: Iterable[str], market: MarketType | None, search: str, *, level: int
+    ) -> Steps[Stored]:
         quotes: dict[MarketType, set[str]] = {each: set() for each in MarketType}
         venues: list[bytes] = []
         for exchange in exchanges:
-            chosen = [each for each in self._of(exchange) if market in (None, each.market) and search in each.words]
-            for entry in chosen:
-                quotes[entry.market].add(entry.quote)
-            venues.append(
-                b'{"exchange":%s,"symbols":[%s]}' % (codec.encode(exchange), b",".join([each.body for each in chosen]))
-            )
+            chosen: list[bytes] = []
+            entries = yield from self._of(exchange)
+            for at in range(0, len(entries), FILTERED):
+                for entry in entries[at : at + FILTERED]:
+                    if market in (None, entry.market) and search in entry.words:
+                        quotes[entry.market].add(entry.quote)
+                        chosen.append(entry.body)
+                yield
+            venues.append(b'{"exchange":%s,"symbols":[%s]}' % (codec.encode(exchange), b",".join(chosen)))
+            yield
         allowed = codec.encode({each.value: sorted(found) for each, found in quotes.items()})
-        return b'{"allowed_quotes":%s,"exchanges":[%s]}' % (allowed, b",".join(venues))
+        body = b'{"allowed_quotes":%s,"exchanges":[%s]}' % (allowed, b",".join(venues))
+        return (yield from storing(body, level))
 
-    def _of(self, exchange: str) -> tuple[_Entry, ...]:
+    def _of(self, exchange: str) -> Steps[tuple[_Entry, ...]]:
         listed = self._directory.instruments(exchange)
         known = self._entries.get(exchange)
-        if known is None or known[0] != listed.version:
-            known = self._entries[exchange] = (listed.version, tuple(_entry(each) for each in listed.instruments))
-        return known[1]
+        if known is not None and known[0] == listed.version:
+            return known[1]
+        entries: list[_Entry] = []
+        for at in range(0, len(listed.instruments), ENCODED):
+            entries.extend(map(_entry, listed.instruments[at : at + ENCODED]))
+            yield
+        self._entries[exchange] = (listed.version, tuple(entries))
+        return tuple(entries)
 
 
 def _entry(instrument: Instrument) -> _Entry:

@@ -13,7 +13,6 @@ from cryptodash.core.topics import Channel, Topic
 from cryptodash.exchanges.adapter.plan import Plan
 from cryptodash.exchanges.adapter.venue import IVenue
 from cryptodash.exchanges.connections.commands import Output
-from cryptodash.exchanges.connections.stream import Stream
 from cryptodash.exchanges.subscriptions.kinds import MakeSubscription
 from cryptodash.exchanges.subscriptions.streams import Streams
 from cryptodash.exchanges.subscriptions.topic_subscription import TopicSubscription
@@ -97,14 +96,6 @@ class WantedTopics:
     def of_market(self, market: MarketType) -> list[TopicSubscription]:
         """The subscriptions of one market."""
         return [each for each in self.subscriptions.values() if each.topic.market is market]
-
-    def users(self) -> dict[Stream, list[TopicSubscription]]:
-        """Who has each stream."""
-        found: dict[Stream, list[TopicSubscription]] = {}
-        for subscription in self.subscriptions.values():
-            for stream in subscription.streams():
-                found.setdefault(stream, []).append(subscription)
-        return found
 
     # -- a subscription and its streams
 

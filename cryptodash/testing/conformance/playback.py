@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import deque
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from random import Random
 from typing import Any
 
@@ -174,7 +175,7 @@ class Playback:
         while True:
             now = self._clock.monotonic()
             due = self.engine.deadline()
-            if until_subscribed and self._carriers and not self.engine.health().idle and self._is_settled():
+            if until_subscribed and self._carriers and not self.engine.is_idle and self._is_settled():
                 return
             if due is None or due > end:
                 self._clock.advance(max(end - now, 0.0))
@@ -186,7 +187,10 @@ class Playback:
 
     def _is_settled(self) -> bool:
         """Whether every stream has a connection that carries it."""
-        return all(report.name in self._carriers or not report.connection for report in self.engine.streams())
+        return all(
+            report.name in self._carriers or not report.connection
+            for report in chain.from_iterable(self.engine.streams())
+        )
 
     # -- the venue's side
 

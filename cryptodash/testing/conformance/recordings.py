@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from cryptodash.core.errors import NumberRejected
@@ -125,7 +126,7 @@ def check_events(evidence: Evidence, recording: Recording) -> None:
     playback.play()
     require(not playback.faults, "; ".join(playback.faults[:5]))
     require(not _bad_frames(playback), f"{_bad_frames(playback)} frames or bodies could not be read")
-    gaps = sum(report.gaps for report in playback.engine.streams())
+    gaps = sum(report.gaps for report in chain.from_iterable(playback.engine.streams()))
     require(gaps == recording.gaps, f"{gaps} times frames of a book were missing, wanted {recording.gaps}")
     _check_rejected(playback)
     _check_counts(playback, recording)

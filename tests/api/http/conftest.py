@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -98,8 +98,11 @@ class UpstreamDouble:
         }
         return ExchangeReport(**(members | self.status))
 
-    def streams(self) -> Sequence[StreamReport]:
-        return self.reports
+    def streams(self) -> Iterator[Sequence[StreamReport]]:
+        return iter((self.reports,))
+
+    def survey(self) -> Generator[None, None, None]:
+        yield
 
     async def refresh_catalogue(self) -> int:
         self.refreshes += 1
@@ -164,8 +167,13 @@ class HubDouble:
     def exchange_reports(self) -> tuple[ExchangeReport, ...]:
         return tuple(each.report() for each in self.upstreams.values())
 
-    def stream_reports(self) -> tuple[StreamReport, ...]:
-        return tuple(report for each in self.upstreams.values() for report in each.streams())
+    def survey(self) -> Generator[None, None, None]:
+        for each in self.upstreams.values():
+            yield from each.survey()
+
+    def stream_reports(self) -> Iterator[Sequence[StreamReport]]:
+        for each in self.upstreams.values():
+            yield from each.streams()
 
     async def refresh_catalogue(self, exchange: str) -> int:
         return await self.upstreams[exchange].refresh_catalogue()

@@ -8,6 +8,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from cryptodash.api.http.metrics import LAG_BOUNDS, Metrics, ReactorLag
+from cryptodash.core.steps import outcome_of
 from cryptodash.core.tally import Tally
 from cryptodash.core.time import ManualClock
 
@@ -30,7 +31,7 @@ def test_counters_gauges_and_histograms_become_samples(tally: Tally) -> None:
     buckets = tally.histogram("cryptodash_wait_seconds", "w", (0.1, 1.0), "kind").at("a")
     for value in (0.05, 0.1, 0.5, 7):
         buckets.observe(value)
-    found = samples(Metrics(tally, ManualClock(), "1.2.3").render())
+    found = samples(outcome_of(Metrics(tally, ManualClock(), "1.2.3").rendering()))
     assert found["cryptodash_upstream_messages_total", (("channel", "trade"), ("exchange", "binance"))] == 3
     assert found["cryptodash_ws_paused_connections", ()] == 2
     assert {labels: value for (name, labels), value in found.items() if name == "cryptodash_wait_seconds_bucket"} == {
@@ -44,11 +45,16 @@ def test_counters_gauges_and_histograms_become_samples(tally: Tally) -> None:
 
 def test_a_counter_without_labels_starts_at_zero(tally: Tally) -> None:
     tally.counter("cryptodash_ws_connections_accepted_total", "a")
-    assert samples(Metrics(tally, ManualClock(), "1").render())["cryptodash_ws_connections_accepted_total", ()] == 0
+    assert (
+        samples(outcome_of(Metrics(tally, ManualClock(), "1").rendering()))[
+            "cryptodash_ws_connections_accepted_total", ()
+        ]
+        == 0
+    )
 
 
 def test_build_process_and_collector_are_told(tally: Tally) -> None:
-    text = Metrics(tally, ManualClock(wall_ms=1_700_000_000_500), "1.2.3").render()
+    text = outcome_of(Metrics(tally, ManualClock(wall_ms=1_700_000_000_500), "1.2.3").rendering())
     found = samples(text)
     assert found["cryptodash_start_time_seconds", ()] == 1_700_000_000.5
     (labels,) = [dict(labels) for name, labels in found if name == "cryptodash_build_info"]
@@ -57,15 +63,14 @@ def test_build_process_and_collector_are_told(tally: Tally) -> None:
     assert {"python_info", "python_gc_collections_total", "process_resident_memory_bytes"} <= names
 
 
-def test_the_text_is_made_at_most_once_a_second(tally: Tally) -> None:
-    clock, reads = ManualClock(), []
-    tally.gauge("cryptodash_x", "x", lambda: {(): reads.append(1) or len(reads)})
-    metrics = Metrics(tally, clock, "1")
-    first = metrics.render()
-    clock.advance(0.9)
-    assert metrics.render() is first
-    clock.advance(0.1)
-    assert metrics.render() != first and len(reads) == 2
+def test_the_text_is_made_at_most_once_a_second(web: Any) -> None:
+    reads: list[int] = []
+    web.tally.gauge("cryptodash_x", "x", lambda: {(): reads.append(1) or len(reads)})
+    first = web.get("/metrics").body
+    web.scheduler.advance(0.9)
+    assert web.get("/metrics").body == first
+    web.scheduler.advance(0.1)
+    assert web.get("/metrics").body != first and len(reads) == 2
 
 
 def test_reactor_lag_is_how_late_a_timer_runs(tally: Tally) -> None:

@@ -22,6 +22,7 @@ from twisted.web.server import NOT_DONE_YET
 
 from cryptodash.api.http.answers import Answer, send
 from cryptodash.api.http.guards import LINGER_S, MAX_HEADER_LINES, MAX_URL, STALL_S, TLS_HANDSHAKE_S
+from cryptodash.api.http.slices import Slices
 from cryptodash.api.sockets import ADDRESS_RESERVE
 from cryptodash.core.config import Limits
 from cryptodash.core.settings import origins
@@ -545,8 +546,12 @@ class Big(Resource):
 
     isLeaf = True
 
+    def __init__(self, slices: Slices) -> None:
+        super().__init__()
+        self._slices = slices
+
     def render(self, request: Any) -> int:
-        sending = ensureDeferred(send(request, Answer(bytes(1_000_000))))
+        sending = ensureDeferred(send(request, Answer(bytes(1_000_000)), self._slices))
         request.notifyFinish().addErrback(lambda _: sending.cancel())
         sending.addCallbacks(lambda _: request.finish(), lambda failure: failure.trap(CancelledError))
         return NOT_DONE_YET
@@ -555,7 +560,7 @@ class Big(Resource):
 @pytest.fixture
 def stuck(web: Any) -> Any:
     """A connection that asked for a large answer and reads nothing of it."""
-    web.site.resource = Big()
+    web.site.resource = Big(Slices(web.scheduler, web.scheduler))
     wire = web.wire(transport=StuckTransport())
     wire.ask("/big")
     return wire

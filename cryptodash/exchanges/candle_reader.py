@@ -1,0 +1,77 @@
+"""Reads bars of a venue by REST, for clients."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+
+from cryptodash.core.errors import UpstreamError
+from cryptodash.core.events import Candle
+from cryptodash.core.instruments import Catalogue, Instrument
+from cryptodash.core.interfaces import RequestCost
+from cryptodash.core.tally import Tally
+from cryptodash.core.time import Clock
+from cryptodash.core.topics import Topic
+from cryptodash.exchanges.adapter.decode import reading
+from cryptodash.exchanges.adapter.elements import left_out_of
+from cryptodash.exchanges.adapter.messages import BadFrame
+from cryptodash.exchanges.adapter.plan import RestRequest
+from cryptodash.exchanges.adapter.venue import IVenue
+from cryptodash.exchanges.builders.bar_times import possible
+from cryptodash.exchanges.builders.rest_candles import DATE_DOUBT_MS, candles_of
+from cryptodash.exchanges.connections.left_out import CANDLE
+from cryptodash.exchanges.engine import Engine
+from cryptodash.exchanges.subscriptions.candle_subscription import refused_counter
+
+
+class CandleReader:
+    """Bars of one venue, by ``fetch``. The engine knows the venue's time, and counts what is left out."""
+
+    def __init__(
+        self,
+        venue: IVenue,
+        catalogue: Catalogue,
+        fetch: Callable[[RestRequest], Awaitable[bytes]],
+        engine: Engine,
+        clock: Clock,
+        tally: Tally,
+    ) -> None:
+        self._venue = venue
+        self._catalogue = catalogue
+        self._fetch = fetch
+        self._engine = engine
+        self._clock = clock
+        self._refused = refused_counter(tally)
+
+    def cost(self, topic: Topic, limit: int, end_ms: int | None) -> RequestCost:
+        """What ``read`` will cost. Raises ``UpstreamError``."""
+        request = self._venue.candles_request(topic, self._instrument(topic), limit, end_ms)
+        limits = self._venue.rest_limits.get(request.pool)
+        if limits is None:
+            raise UpstreamError("", f"{self._venue.id} has no REST budget {request.pool!r}")
+        return RequestCost(request.pool, request.weight, limits.weight, limits.per)
+
+    async def read(self, topic: Topic, limit: int, end_ms: int | None) -> Sequence[Candle]:
+        """Up to ``limit`` bars, as ``IUpstream.candles``. Raises ``UpstreamError``."""
+        instrument = self._instrument(topic)
+        request = self._venue.candles_request(topic, instrument, limit, end_ms)
+        body = await self._fetch(request)
+        try:
+            bars = reading(self._venue.read_candles, request, body)
+        except BadFrame as error:
+            raise UpstreamError("disconnected", f"{self._venue.id}: unreadable candles: {error}"[:300]) from None
+        self._engine.left_out(CANDLE, left_out_of(bars), instrument.native)
+        venue_ms = self._engine.venue_ms(topic.market)
+        sound = possible(bars, venue_ms)
+        self._refused.add(self._venue.id, by=len(bars) - len(sound))
+        wanted = [bar for bar in sound if end_ms is None or bar.open_time <= end_ms]
+        return candles_of(topic, wanted, venue_ms - DATE_DOUBT_MS, self._clock.wall_ms())[-limit:]
+
+    def _instrument(self, topic: Topic) -> Instrument:
+        """What the topic is about. Raises ``UpstreamError``."""
+        instrument = self._catalogue.get(topic.market, topic.symbol)
+        if instrument is None:
+            which = f"the catalogue of {self._venue.id} {topic.market}"
+            if self._catalogue.loaded(topic.market):
+                raise UpstreamError("rejected", f"{which} has no {topic.symbol}")
+            raise UpstreamError("disconnected", f"{which} is not loaded yet")
+        return instrument
