@@ -214,9 +214,9 @@ def test_every_depth_of_a_book_shows_the_books_status_under_its_own_name(world):
 def test_a_status_named_by_a_depth_is_the_books(world):
     near = world.topic(Channel.ORDER_BOOK, depth=5)
     outlet = world.watch(near, 100)
-    world.status(near, State.LIVE)
-    assert [each["state"] for each in outlet.take("status")] == ["live"]
-    assert world.hub.stream_status(near.upstream).state is State.LIVE
+    world.status(near, State.STALE, Cause.SILENT)
+    assert [each["state"] for each in outlet.take("status")] == ["stale"]
+    assert world.hub.stream_status(near.upstream).state is State.STALE
 
 
 def test_a_stale_ticker_is_still_given_because_its_status_says_so(world):

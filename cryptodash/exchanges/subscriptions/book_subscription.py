@@ -138,12 +138,12 @@ class BookSubscription(TopicSubscription):
             self._set_source()
         if source is not self._current:
             return
+        if rebuilt and not self.valued:
+            self.first_value(out)
         timestamp = self._venue_clock.at(now, received) if time is None else time
         out.append(BookChanged(self.topic, source.book, timestamp, received, rebuilt))
         if rebuilt:
-            self.first_value(
-                out
-            )  # after the book: what clients hold from before the loss must not be called live again
+            self.refresh(out)  # after the book: what clients hold from before the loss must not be called live again
 
     # -- how far it can be trusted
 
