@@ -63,7 +63,8 @@ class View:
     older.
 
     ``asleep``: nobody watches, so it publishes nothing until somebody asks. ``fresh_start``: what was published last
-    fits nothing any more (first time, resynchronised), the next publication is a snapshot.
+    fits nothing any more (first time, resynchronised), the next publication is a snapshot. ``owes_status``: those who
+    watch are to be told with it that the book is good.
     """
 
     __slots__ = (
@@ -75,6 +76,7 @@ class View:
         "fresh_start",
         "newest",
         "outlets",
+        "owes_status",
         "received",
         "sequence",
         "timestamp",
@@ -88,6 +90,7 @@ class View:
         self.outlets = Outlets()
         self.asleep = True
         self.fresh_start = True
+        self.owes_status = False
         self.sequence = 0
         self.timestamp = self.received = 0
         self.bids: Levels = ()
@@ -163,9 +166,14 @@ class View:
         self.fresh_start = False
         self._current = None
 
+    @property
+    def is_known(self) -> bool:
+        """Whether what was published last is the state of a book in sync."""
+        return self.newest is not None and not self.fresh_start
+
     def current(self) -> Message | None:
         """The view as last published; None while that is not the state of a book in sync."""
-        if self.fresh_start or self.newest is None:
+        if not self.is_known:
             return None
         if self._current is None:
             complete = min(len(self.bids), len(self.asks)) >= self.topic.depth

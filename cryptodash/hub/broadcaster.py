@@ -53,7 +53,7 @@ class Broadcaster:
         self._freshness = Freshness(self.upstreams, clock)
         self._waiters = Waiters(scheduler)
         self._waiting = self._waiters.waiting
-        self._views = Views(self._waiters)
+        self._views = Views(self._waiters, self.status)
         self._history = History(clock, scheduler, self._cache.bars)
         self._demand = Demand(
             self.upstreams,
@@ -227,8 +227,7 @@ class Broadcaster:
         if topic.channel is Channel.ORDER_BOOK:
             self._views.take_status(event)
             if changed:
-                for view_topic, watching in self._views.watched(topic):
-                    watching.deliver(self.status(view_topic))
+                self._views.tell_status(topic)
         elif changed:
             outlets = self._outlets.get(topic)
             if outlets is not None:

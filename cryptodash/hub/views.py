@@ -7,13 +7,12 @@ they all hold the same state.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 from cryptodash.core.events import BookView, StreamStatus
 from cryptodash.core.topics import Topic
 from cryptodash.hub.book_view import View, WantedBook
 from cryptodash.hub.interfaces import IOutlet, Message
-from cryptodash.hub.outlets import Outlets
 from cryptodash.hub.waiters import Waiters
 
 
@@ -21,8 +20,10 @@ class Views:
     """The views of all wanted books. They live as long as their topic is wanted,
     so that a client that comes back finds its sequence going on."""
 
-    def __init__(self, waiters: Waiters) -> None:
+    def __init__(self, waiters: Waiters, status: Callable[[Topic], Message]) -> None:
+        """``status`` makes the message of a view's status, as it is now."""
         self._waiters = waiters
+        self._status = status
         self._books: dict[Topic, WantedBook] = {}
 
     def open(self, topic: Topic) -> None:
@@ -96,12 +97,14 @@ class Views:
                 if not view.asleep:
                     self._publish(view)
 
-    def watched(self, book: Topic) -> Iterator[tuple[Topic, Outlets]]:
-        """The outlets of each view of a book, with the topic they know it by."""
-        live = self._books.get(book)
-        for view in list(live.views.values()) if live is not None else ():
-            if view.outlets:
-                yield view.topic, view.outlets
+    def tell_status(self, topic: Topic) -> None:
+        """The status of a book is news: tell it to whoever watches a view. One that says good waits for the first
+        publication of a view that has none."""
+        book = self._books.get(topic)
+        for view in list(book.views.values()) if book is not None else ():
+            view.owes_status = view.book.is_good and not view.is_known
+            if view.outlets and not view.owes_status:
+                view.outlets.deliver(self._status(view.topic))
 
     def __len__(self) -> int:
         return sum(len(book.views) for book in self._books.values())
@@ -119,5 +122,8 @@ class Views:
         message = view.advance()
         if message is not None:
             view.outlets.deliver(message)
+            if view.owes_status:
+                view.owes_status = False
+                view.outlets.deliver(self._status(view.topic))
             if self._waiters.waiting:
                 self._waiters.wake(view.topic.upstream)

@@ -9,11 +9,14 @@ from cryptodash.core.topics import Topic
 
 
 class Waiters:
-    """``waiting`` is empty while nobody waits, so that the hot path need not look further."""
+    """``waiting`` is empty while nobody waits, so that the hot path need not look further.
+
+    Who waits is told of news in the next turn: then the status that comes after a first value is known as well."""
 
     def __init__(self, scheduler: IReactorTime) -> None:
         self._scheduler = scheduler
         self.waiting: dict[Topic, list[Deferred[bool]]] = {}
+        self._woken: set[Deferred[bool]] = set()
 
     def wait(self, topic: Topic, seconds: float) -> Deferred[bool]:
         """A Deferred of True at the topic's next news, of False when the time is over;
@@ -25,6 +28,7 @@ class Waiters:
         def leave(result: bool) -> bool:
             if timer.active():
                 timer.cancel()
+            self._woken.discard(waiter)
             others = self.waiting.get(topic, [])
             if waiter in others:
                 others.remove(waiter)
@@ -35,11 +39,19 @@ class Waiters:
         return waiter.addBoth(leave)
 
     def wake(self, topic: Topic) -> None:
-        for waiter in self.waiting.pop(topic, ()):
-            waiter.callback(True)
+        woken = self.waiting.pop(topic, ())
+        if woken and not self._woken:
+            self._scheduler.callLater(0, self._tell)
+        self._woken.update(woken)
 
     def stop(self) -> None:
         """End every wait as if its time were over."""
         for waiters in list(self.waiting.values()):
             for waiter in list(waiters):
                 waiter.callback(False)
+        self._tell()
+
+    def _tell(self) -> None:
+        for waiter in list(self._woken):
+            if not waiter.called:
+                waiter.callback(True)

@@ -40,7 +40,7 @@ def test_a_wanted_ticker_connects_subscribes_and_goes_live_with_its_first_value(
     assert bench.subscribed() == {"quote:BTCUSDT", "day:BTCUSDT"}
     assert bench.only.url == "wss://spot.example/ws"
     kinds = [type(each).__name__ if isinstance(each, Ticker) else str(each.state) for each in bench.events]
-    assert kinds == ["connecting", "live", "Ticker"]  # the status goes before the value
+    assert kinds == ["connecting", "Ticker", "live"]  # what makes it live goes before the status
     ticker = bench.published(Ticker)[0]
     assert (ticker.bid, ticker.ask, ticker.last) == ("99", "101", "100")
 
@@ -163,7 +163,7 @@ def test_a_book_is_live_once_its_snapshot_joins_the_stream() -> None:
     bench = Bench()
     live_book(bench)
     assert bench.state(BOOK) is State.LIVE
-    assert bench.events[-2] is bench.status(BOOK)  # the status goes before the book
+    assert bench.events[-2] is bench.status(BOOK)  # whoever publishes its views tells it after them
     changed = bench.published(BookChanged)
     assert [each.rebuilt for each in changed] == [True]
     assert changed[0].book.top(1) == ([("99", "1")], [("101", "1")])

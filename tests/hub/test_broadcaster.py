@@ -214,9 +214,9 @@ def test_every_depth_of_a_book_shows_the_books_status_under_its_own_name(world):
 def test_a_status_named_by_a_depth_is_the_books(world):
     near = world.topic(Channel.ORDER_BOOK, depth=5)
     outlet = world.watch(near, 100)
-    world.status(near, State.LIVE)
-    assert [each["state"] for each in outlet.take("status")] == ["live"]
-    assert world.hub.stream_status(near.upstream).state is State.LIVE
+    world.status(near, State.STALE, Cause.SILENT)
+    assert [each["state"] for each in outlet.take("status")] == ["stale"]
+    assert world.hub.stream_status(near.upstream).state is State.STALE
 
 
 def test_a_stale_ticker_is_still_given_because_its_status_says_so(world):
@@ -277,6 +277,8 @@ def test_waiting_for_a_first_value(world, channel):
         world.book(world.book_of({"1": "1"}, {"2": "1"}))
     else:
         world.hub.publish({"ticker": world.ticker("1"), "trade": world.trade(1), "candle": world.bar(1)}[channel])
+    assert results == again == [], "the status comes after the value"
+    world.advance(0)
     assert results == again == [True]
     assert waiting(world, topic, interval)[1] == [True]
     world.advance(0.1)
@@ -315,6 +317,7 @@ def test_a_cancelled_wait_leaves_nothing_behind(world):
     deferred.cancel()
     assert results[0].check(CancelledError)
     world.hub.publish(world.ticker("1"))
+    world.advance(0)
     assert other == [True]
     assert world.scheduler.getDelayedCalls() == []
     assert not world.hub._waiters.waiting

@@ -244,6 +244,29 @@ def test_a_status_that_is_good_again_finds_even_a_slow_view_up_to_date(world, to
     assert outlet.take("order_book_snapshot", "order_book_delta")[1:] == []
 
 
+def test_a_book_is_not_called_live_before_its_first_snapshot(world, topic, book):
+    near, slow = world.watch(topic, 100), world.watch(topic, 10_000)
+    world.watch(world.topic(Channel.ORDER_BOOK, depth=5), 10_000)
+    world.status(topic.upstream, State.LIVE)
+    assert near.messages == slow.messages == []
+    world.book(book)
+    world.advance(10)
+    for outlet in (near, slow):
+        assert [message.kind for message in outlet.messages] == ["order_book_snapshot", "status"]
+    world.status(topic.upstream, State.STALE, Cause.SILENT)
+    world.status(topic.upstream, State.LIVE)
+    assert [each["state"] for each in near.take("status")] == ["live", "stale", "live"]
+
+
+def test_a_book_that_is_good_for_a_moment_only_was_never_called_live(world, topic, book):
+    outlet = world.watch(topic, 100)
+    world.status(topic.upstream, State.LIVE)
+    world.status(topic.upstream, State.STALE, Cause.DISCONNECTED)
+    world.book(book)
+    world.advance(1)
+    assert [each["state"] for each in outlet.take("status")] == ["stale"]
+
+
 def test_an_empty_book_is_shown_only_while_its_stream_is_good(world, topic, book):
     world.hub.hold(topic, 100)
     world.book(book)

@@ -207,9 +207,9 @@ class CandleSubscription(MessageSubscription):
             self._counted = refused
 
     def _publish(self, candles: Sequence[Candle], out: list[Output]) -> None:
+        out.extend(candles)
         if candles and not self.valued:
             self.first_value(out)
-        out.extend(candles)
 
 
 class VolumeGrowth:

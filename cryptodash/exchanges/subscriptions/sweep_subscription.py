@@ -35,9 +35,9 @@ class SweepSubscription(MessageSubscription):
             said = max((each.stats.time for each in message.rows if each.stats is not None), default=None)
             sweep = self._builder.rows(message, now, self._venue_clock.at(now, received, said), received)
             if sweep is not None:
+                out.append(sweep)
                 if not self.valued:
                     self.first_value(out)
-                out.append(sweep)
             return self._builder.dropped
         return False
 

@@ -59,9 +59,9 @@ class TickerSubscription(MessageSubscription):
         else:
             return False
         if ticker is not None:
+            out.append(ticker)
             if not self.valued:
                 self.first_value(out)
-            out.append(ticker)
         if builder.crossed != crossed:
             self._crossed.add(self.topic.exchange, by=builder.crossed - crossed)
         if builder.is_crossed is not was_crossed:

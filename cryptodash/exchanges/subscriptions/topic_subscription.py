@@ -202,7 +202,7 @@ class TopicSubscription(ABC):
         self.refresh(out)
 
     def first_value(self, out: list[Output]) -> None:
-        """A value is known from now on; the status that says so goes before it."""
+        """A value is known from now on, and has been told: the status that says so comes after it."""
         self.valued = True
         self.refresh(out)
 

@@ -59,9 +59,9 @@ class TradeSubscription(MessageSubscription):
         trades = builder.fills(fills, venue_ms, received, now)
         if not trades and builder.dropped:
             return True
+        self._tell(trades, out)
         if not self.valued:
             self.first_value(out)
-        self._tell(trades, out)
         if builder.missed != missed or builder.late != late:
             arrived = builder.late - late
             self._late.add(self.topic.exchange, by=arrived)

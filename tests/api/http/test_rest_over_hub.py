@@ -61,8 +61,8 @@ def served(web: Any) -> Any:
 
 
 def publish(web: Any, kind: str, topic: Topic) -> None:
+    """A value, then the status that it makes."""
     upstream = topic.upstream
-    web.hub.publish(StreamStatus(upstream, State.LIVE, since=T0))
     if kind == "ticker":
         web.hub.publish(Ticker(upstream, T0, RECEIVED, "43250.50000000"))
     elif kind == "trades":
@@ -71,6 +71,8 @@ def publish(web: Any, kind: str, topic: Topic) -> None:
         [interval] = web.hub._demand.intervals(topic)
         bids, asks = (("1.0", "2.0"), ("0.9", "1")), (("1.1", "2.0"), ("1.2", "1"))
         web.hub.publish(BookView(topic, interval, T0, RECEIVED, bids[: topic.depth], asks[: topic.depth], True))
+    web.hub.publish(StreamStatus(upstream, State.LIVE, since=T0))
+    web.scheduler.advance(0)
 
 
 @pytest.mark.parametrize("kind", ["ticker", "trades", "orderbook"])

@@ -69,6 +69,9 @@ class Feed:
     told: list[Candle] = field(factory=list)
     asked: int | None = None
     """How many bars the request on its way covers."""
+    begun: int = 0
+    """The first frame that may come once more. Without times an old one looks like any other, and a connection brings
+    none of the one before."""
 
     @property
     def clock(self) -> int:
@@ -82,6 +85,8 @@ class Feed:
 
     def reconnect(self) -> None:
         self.builder.reconnected()
+        if not self.times:
+            self.begun = len(self.venue.frames)
 
     def look(self) -> None:
         missing = self.builder.look(self.clock)
@@ -189,7 +194,7 @@ def play(feed: Feed, steps: list[tuple[str, int]]) -> None:
         elif step == "lost frame":
             frame(lost=True)
         elif step in ("repeat", "late", "late close"):
-            known = venue.frames if step != "late close" else [each for each in venue.frames if each.closed]
+            known = [each for each in venue.frames[feed.begun :] if each.closed or step != "late close"]
             if known:
                 feed.take(known[-1] if step == "repeat" else known[-1 - number % min(len(known), 5)])
         elif step.endswith("future"):
