@@ -267,6 +267,32 @@ def test_a_snapshot_that_is_used_up_at_once_is_followed_by_a_larger_one_for_an_h
     assert [each.limit for each in bench.fetches] == [1000]
 
 
+def test_a_book_that_is_lost_just_after_a_renewal_does_not_wait_for_its_spacing() -> None:
+    bench = make_bench()
+    bench.want(book("C0"))
+    bench.advance(1)
+    speak(bench, "C0")
+    levels = {f"{99 - number / 100:.2f}": "1" for number in range(100)}
+    asks = {f"{101 + number / 100:.2f}": "1" for number in range(100)}
+    whole = wire.book("rest", 2, 2, levels, asks, snapshot=True)
+    bench.answer(bench.fetches[0], whole)
+    bench.advance(6)
+    bench.frame(wire.book("book:C0USDT", 3, 3, dict.fromkeys(list(levels)[3:], "0"), {}))
+    bench.advance(0.5)
+    bench.answer(bench.fetches[0], wire.book("rest", 3, 3, levels, asks, snapshot=True))
+    assert bench.state(book("C0")).is_good
+    for number in (8, 9):
+        diff(bench, "C0", number)
+    assert bench.state(book("C0")) is State.RESYNCING
+    assert asked(bench) == ["C0"]
+    bench.answer(bench.fetches[0], snapshot(9))
+    for number in (15, 16):
+        diff(bench, "C0", number)
+    assert asked(bench) == []  # lost again at once: now it waits
+    bench.advance(5)
+    assert asked(bench) == ["C0"]
+
+
 def test_a_size_is_remembered_for_an_hour_and_no_larger_one_is_asked_for_after_a_minute() -> None:
     sizes, coin = SnapshotSizes(), make_instrument(MarketType.SPOT, "A", "B")
     assert sizes.levels(coin, 50, 0.0) == 100

@@ -75,7 +75,7 @@ class BookStream:
         self.stream: Stream | None = None
         self.cause: Cause | None = None
         """Why the book is not synced, once it was."""
-        self.free_at = 0.0
+        self.free_at = self.renewable_at = 0.0
         self.failures = 0
         self._owner = owner
         self._rules = rules

@@ -13,7 +13,7 @@ from cryptodash.exchanges.connections.commands import Fetch, Output
 
 MOST_IN_FLIGHT = 2
 SPACING = 5.0
-"""Least seconds between two snapshots of one book."""
+"""Least seconds between two snapshots of one book that shows nothing, and between two renewals of one that does."""
 LONGEST = 60.0
 TURNS_KEPT = 1_000
 """Clients whose last turn is remembered although they wait for nothing."""
@@ -26,6 +26,9 @@ class SnapshotTaker(Protocol):
 
     free_at: float
     """When it may ask again."""
+    renewable_at: float
+    """When it may ask again while it has something to show: a book that is lost just after its snapshot was renewed
+    must not wait for that."""
     failures: int
     """Attempts in a row that led to nothing."""
 
@@ -96,7 +99,7 @@ class SnapshotQueue:
     def advance(self, now: float, out: list[Output]) -> None:
         """Fetch for whoever may go."""
         while len(self._flying) < MOST_IN_FLIGHT:
-            ready = [each for each in self._waiting if each.free_at <= now]
+            ready = [each for each in self._waiting if _free_at(each) <= now]
             if not ready:
                 return
             taker = min(ready, key=self._rank)
@@ -105,7 +108,10 @@ class SnapshotQueue:
             if request is None:
                 continue
             self._took_turn(taker)
-            taker.free_at = now + pause(taker.failures)
+            if taker.is_urgent:
+                taker.free_at = now + pause(taker.failures)
+            else:
+                taker.renewable_at = now + pause(taker.failures)
             if request not in self._flying:  # else it was made for a book that is gone: the answer serves this one
                 out.append(Fetch(request))
             self._flying[request] = taker
@@ -127,7 +133,11 @@ class SnapshotQueue:
         """When ``advance`` has something to do."""
         if len(self._flying) >= MOST_IN_FLIGHT:
             return float("inf")
-        return min((each.free_at for each in self._waiting), default=float("inf"))
+        return min((_free_at(each) for each in self._waiting), default=float("inf"))
+
+
+def _free_at(taker: SnapshotTaker) -> float:
+    return taker.free_at if taker.is_urgent else max(taker.free_at, taker.renewable_at)
 
 
 def pause(failures: int) -> float:
