@@ -87,7 +87,19 @@ def build(
         )
         hub.add_upstream(feeds[-1])
     clients = Clients(hub, hub, hub, config, _source(feeds), __version__, reactor, clock, tally, random)
-    rest = Rest(hub, hub, hub, config, clock, reactor, tally, __version__, lambda: clients.draining, clock.monotonic())
+    rest = Rest(
+        hub,
+        hub,
+        hub,
+        config,
+        clock,
+        reactor,
+        tally,
+        __version__,
+        lambda: clients.draining,
+        clock.monotonic(),
+        clients.fanout.slices,
+    )
     site = make_site(rest, ClientFactory(clients), config, clock, reactor, tally)
 
     web = Web(config.bind_addr, site, reactor, bind_failed)

@@ -22,7 +22,7 @@ MAY_IMPORT = {
 }
 WINGS_OF_API = {
     "": {""},
-    "fanout": {"fanout"},
+    "fanout": {"fanout", ""},
     "ws": {"fanout", "ws", ""},
     "http": {"ws", "http", ""},
 }

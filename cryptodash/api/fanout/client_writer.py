@@ -14,9 +14,10 @@ from cryptodash.api.fanout.conflation import ConflationQueue
 from cryptodash.api.fanout.deliveries import Delivery
 from cryptodash.api.fanout.framer import Framer
 from cryptodash.api.fanout.read_progress import LEAST_SLICE, MOST_SLICE, Queued, ReadProgress, slice_size
-from cryptodash.api.fanout.slices import SLICE_S, Slices, Steps
 from cryptodash.api.fanout.slow_clients import SlowClients
 from cryptodash.api.fanout.traffic import Traffic
+from cryptodash.api.slices import SLICE_S, Slices
+from cryptodash.core.steps import Steps
 from cryptodash.core.time import Clock
 from cryptodash.hub.interfaces import Batch, Message
 
@@ -89,7 +90,7 @@ class ClientWriter:
         else:
             self.unsent.add_answer(frame)
 
-    def send_current(self, deliveries: Iterable[Delivery]) -> Steps:
+    def send_current(self, deliveries: Iterable[Delivery]) -> Steps[None]:
         """Send status and present value of each, step by step as far as the client takes them; the others follow when
         there is room."""
         if self.cohort is not None:
@@ -196,7 +197,7 @@ class ClientWriter:
         """Say goodbye to a client that does not keep up."""
         self.wire.close_with(TOO_SLOW, "too slow")
 
-    def _catch_up(self) -> Steps:
+    def _catch_up(self) -> Steps[None]:
         """What is left when a drained wire has taken the first part. What may be unsubscribed meanwhile must not lie
         about: each step writes."""
         try:
@@ -207,7 +208,7 @@ class ClientWriter:
             self._catching_up = False
         self._caught_up()
 
-    def _pump(self) -> Steps:
+    def _pump(self) -> Steps[None]:
         """Write what waits as long as the wire takes it, a slice at a time although a step makes less: small writes
         are dear, and a peer with a small buffer does not open its window for them. Nothing is unsubscribed before the
         last step."""
@@ -224,7 +225,7 @@ class ClientWriter:
             self._traffic.sent_bytes.values[()] += size
         self._caught_up()
 
-    def _pause(self) -> Steps:
+    def _pause(self) -> Steps[None]:
         """Between two steps the client is out of its cohort's loop."""
         if self.unsent and not self.blocked:
             if self.cohort is not None:

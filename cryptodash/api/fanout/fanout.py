@@ -15,9 +15,9 @@ from cryptodash.api.fanout.cohort import Cohort
 from cryptodash.api.fanout.conflation import ConflationQueue
 from cryptodash.api.fanout.deliveries import Deliveries, Delivery, DeliveryGroup
 from cryptodash.api.fanout.framer import Build, Framer
-from cryptodash.api.fanout.slices import Slices
 from cryptodash.api.fanout.slow_clients import SlowClients
 from cryptodash.api.fanout.traffic import Traffic
+from cryptodash.api.slices import Slices
 from cryptodash.core.config import Config
 from cryptodash.core.tally import Tally
 from cryptodash.core.time import Clock

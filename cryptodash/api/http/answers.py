@@ -16,8 +16,9 @@ from twisted.web.http import Request
 from zope.interface import implementer
 
 from cryptodash.api.answer_parts import JSON, error_body
-from cryptodash.api.http.slices import Shared, Slices
+from cryptodash.api.http.recent import Shared
 from cryptodash.api.private_names import is_producer_of
+from cryptodash.api.slices import Slices
 from cryptodash.core import codec
 from cryptodash.core.steps import Steps
 
@@ -162,7 +163,7 @@ async def packed_answer(request: Request, answer: Answer, slices: Slices) -> Ans
     headers = {**answer.headers, "Vary": "Accept-Encoding"}
     body = answer.body
     if takes_gzip(request):
-        body = await slices.run(packing(body, 1))
+        body = await slices.outcome(packing(body, 1))
         headers["Content-Encoding"] = "gzip"
     return evolve(answer, body=body, headers=headers)
 

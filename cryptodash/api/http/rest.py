@@ -25,11 +25,12 @@ from cryptodash.api.http.holds import Holds
 from cryptodash.api.http.metrics import CONTENT_TYPE, Metrics
 from cryptodash.api.http.pages import Page, load_pages, page_policy
 from cryptodash.api.http.queries import Query
+from cryptodash.api.http.recent import Recent
 from cryptodash.api.http.refresh import CatalogueRefresh
 from cryptodash.api.http.reports import SERVICE, exchange_members, listing_streams, readiness
 from cryptodash.api.http.routes import Routes
-from cryptodash.api.http.slices import Recent, Slices
 from cryptodash.api.http.symbols import SymbolList
+from cryptodash.api.slices import Slices
 from cryptodash.core import codec
 from cryptodash.core.config import Config
 from cryptodash.core.errors import Refused, UpstreamError
@@ -64,6 +65,7 @@ class Rest:
         version: str,
         draining: Callable[[], bool],
         started: float,
+        slices: Slices,
     ) -> None:
         self._directory = directory
         self._demand = demand
@@ -76,7 +78,7 @@ class Rest:
         self._addresses = Addresses(config.trusted_proxies)
         self._waits = Waits()
         self._holds = Holds(demand, config, clock, scheduler)
-        self._slices = Slices(scheduler, clock)
+        self._slices = slices
         self._symbols = SymbolList(directory, self._slices)
         self._surveys = Recent(self._slices, clock, directory.survey)
         self._streams = Recent(self._slices, clock, partial(listing_streams, directory, demand))
@@ -99,7 +101,6 @@ class Rest:
     def stop(self) -> None:
         """Release what REST clients hold."""
         self._holds.stop()
-        self._slices.stop()
 
     # About the server
 
@@ -203,7 +204,7 @@ class Rest:
         topic = self._resolve(query, Channel.CANDLE, interval=query.get("interval") or DEFAULT_INTERVAL)
         bars, cached = await self._waits.wait(self._values.candles(topic, limit, end, self._client(request)))
         source = self._directory.source(topic.exchange)
-        payload = await self._slices.run(payloads.candles_payload(topic, limit, bars, cached, source))
+        payload = await self._slices.outcome(payloads.candles_payload(topic, limit, bars, cached, source))
         await self._send(request, json_answer(payload))
 
     async def _first(self, request: Request, query: Query, channel: Channel, depth: int | None = None) -> Topic:

@@ -8,7 +8,8 @@ from typing import Final
 from attrs import frozen
 
 from cryptodash.api.http.answers import Stored, storing
-from cryptodash.api.http.slices import Shared, Slices
+from cryptodash.api.http.recent import Shared
+from cryptodash.api.slices import Slices
 from cryptodash.core import codec
 from cryptodash.core.instruments import Instrument, MarketType
 from cryptodash.core.numbers import trimmed
@@ -45,7 +46,7 @@ class SymbolList:
         """The body for these filters; ``exchange`` is an enabled one or None, ``search`` is in upper case."""
         exchanges = (exchange,) if exchange else self._directory.exchanges()
         if search:
-            return await self._slices.run(self._encoded(exchanges, market, search, level=1))
+            return await self._slices.outcome(self._encoded(exchanges, market, search, level=1))
         versions = tuple(self._directory.instruments(each).version for each in exchanges)
         known = self._kept.get((exchange, market))
         if known is None or known[0] != versions:

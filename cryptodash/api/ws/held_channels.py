@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from cryptodash.api.fanout.deliveries import Delivery
-from cryptodash.api.fanout.slices import Steps
 from cryptodash.api.fanout.traffic import Traffic
 from cryptodash.api.ws.requests import resolve
 from cryptodash.api.ws.subscriptions import ClientSubscription, RequestedChannel
 from cryptodash.core.config import Limits
 from cryptodash.core.errors import Refused
+from cryptodash.core.steps import Steps
 from cryptodash.core.topics import FREE_DEPTHS, Channel, Topic
 from cryptodash.hub.interfaces import IDemand, IDirectory
 
@@ -66,7 +66,7 @@ class HeldChannels:
         self._count(topic, -1)
         self._demand.release(topic, interval)
 
-    def release_all(self, gone: Iterable[ClientSubscription]) -> Steps:
+    def release_all(self, gone: Iterable[ClientSubscription]) -> Steps[None]:
         """Release these step by step; all that are left if nobody takes the next step."""
         rest = iter(gone)
         try:

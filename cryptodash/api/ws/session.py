@@ -14,7 +14,6 @@ from twisted.logger import Logger
 from cryptodash.api.fanout.client_writer import ClientWriter
 from cryptodash.api.fanout.deliveries import Delivery
 from cryptodash.api.fanout.fanout import Fanout
-from cryptodash.api.fanout.slices import Steps
 from cryptodash.api.ws.held_channels import HeldChannels
 from cryptodash.api.ws.limiter import TokenBucket, WorkBudget
 from cryptodash.api.ws.replies import Replies
@@ -24,6 +23,7 @@ from cryptodash.core import codec
 from cryptodash.core.config import Limits
 from cryptodash.core.errors import Refused
 from cryptodash.core.events import Cause, State, StreamStatus
+from cryptodash.core.steps import Steps
 from cryptodash.core.time import rfc3339
 from cryptodash.core.topics import Topic
 from cryptodash.hub.interfaces import IDemand, IDirectory
@@ -82,10 +82,10 @@ class Session:
         self._closed = False
         self.on_idle: Callable[[], None] = _nothing
         """Called when a request has been served that was not at once."""
-        self._work: Steps | None = None
+        self._work: Steps[None] | None = None
         self._at_once = False
         self._unknown: list[Topic] = []
-        self._ops: dict[str, Callable[[Request], Steps]] = {
+        self._ops: dict[str, Callable[[Request], Steps[None]]] = {
             "subscribe": self._subscribe,
             "unsubscribe": self._unsubscribe,
             "list": self._list,
@@ -123,7 +123,7 @@ class Session:
         self._fanout.slices.run(self._work)
         self._at_once = False
 
-    def _run(self, payload: bytes) -> Steps:
+    def _run(self, payload: bytes) -> Steps[None]:
         """One request from its first byte to its last answer."""
         try:
             yield from self._serve(payload)
@@ -137,7 +137,7 @@ class Session:
         if not self._at_once and not self._closed:
             self.on_idle()
 
-    def _serve(self, payload: bytes) -> Steps:
+    def _serve(self, payload: bytes) -> Steps[None]:
         started = self._clock.monotonic()
         op, result = "unknown", "error"
         request_id: str | int | None = None
@@ -181,18 +181,18 @@ class Session:
         self._fanout.close(self._writer)
         self._held.release_everything()
 
-    def _ping(self, request: Request) -> Steps:
+    def _ping(self, request: Request) -> Steps[None]:
         self._replies.inform("Pong", request.id, top="pong", timestamp=self._now())
         yield from ()
 
-    def _list(self, request: Request) -> Steps:
+    def _list(self, request: Request) -> Steps[None]:
         channels = []
         for subscription in list(self.subscriptions.values()):
             channels.append(subscription.json)
             yield
         self._replies.inform(f"{len(channels)} channels", request.id, channels=channels)
 
-    def _resync(self, request: Request) -> Steps:
+    def _resync(self, request: Request) -> Steps[None]:
         deliveries: dict[Delivery, None] = {}
         rejected: list[Rejection] = []
         for index, channel in enumerate(request.channels):
@@ -210,7 +210,7 @@ class Session:
         self._reject(request, rejected)
         yield from self._writer.send_current(deliveries)
 
-    def _unsubscribe(self, request: Request) -> Steps:
+    def _unsubscribe(self, request: Request) -> Steps[None]:
         topics: dict[Topic, None] = {}
         for channel in request.channels:
             with contextlib.suppress(Refused):  # what does not exist is not subscribed to
@@ -220,7 +220,7 @@ class Session:
         self._replies.inform(f"Unsubscribed from {len(gone)} channels", request.id)
         yield from self._held.release_all(gone)
 
-    def _subscribe(self, request: Request) -> Steps:
+    def _subscribe(self, request: Request) -> Steps[None]:
         rejected: list[Rejection] = []
         requested: dict[Topic, RequestedChannel] = {}
         yield from self._resolve_all(request, requested, rejected)
@@ -259,7 +259,7 @@ class Session:
 
     def _resolve_all(
         self, request: Request, requested: dict[Topic, RequestedChannel], rejected: list[Rejection]
-    ) -> Steps:
+    ) -> Steps[None]:
         """The topics a request names; of duplicates the last counts."""
         for index, channel in enumerate(request.channels):
             try:

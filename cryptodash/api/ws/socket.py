@@ -14,8 +14,8 @@ from twisted.python.failure import Failure
 from cryptodash.api.addresses import address_group
 from cryptodash.api.answer_parts import JSON, SECURITY_HEADERS, SERVER, error_body
 from cryptodash.api.fanout.client_writer import TOO_SLOW, ClientWriter
-from cryptodash.api.fanout.slices import SLICE_S
 from cryptodash.api.private_names import Headers, ServerProtocol, innermost, is_plain, peer_of
+from cryptodash.api.slices import SLICE_S
 from cryptodash.api.ws.admission import origin_allowed
 from cryptodash.api.ws.clients import Clients
 from cryptodash.api.ws.deflate import deflated_frame

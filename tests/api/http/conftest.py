@@ -21,6 +21,7 @@ from zope.interface import implementer
 
 from cryptodash.api.http.rest import Rest
 from cryptodash.api.http.site import make_site
+from cryptodash.api.slices import Slices
 from cryptodash.core import codec
 from cryptodash.core.config import Config
 from cryptodash.core.errors import Refused
@@ -396,6 +397,7 @@ def make_web() -> Callable[..., Web]:
             "1.2.3",
             lambda: state["draining"],
             scheduler.monotonic(),
+            Slices(scheduler, scheduler),
         )
         site = make_site(rest, socket, config, scheduler, scheduler, tally)
         return Web(scheduler, hub, tally, rest, site, socket, state)

@@ -10,6 +10,7 @@ import pytest
 
 from cryptodash.api.http.rest import Rest
 from cryptodash.api.http.site import make_site
+from cryptodash.api.slices import Slices
 from cryptodash.core.config import Config
 from cryptodash.core.events import BookView, Cause, Side, State, StreamStatus, Ticker, Trade
 from cryptodash.core.instruments import Instrument, MarketType, Symbol
@@ -54,7 +55,19 @@ def served(web: Any) -> Any:
 
     web.hub = Broadcaster(config, scheduler, scheduler, tally)
     web.hub.add_upstream(Streaming("binance"))
-    web.rest = Rest(web.hub, web.hub, web.hub, config, scheduler, scheduler, tally, "1.2.3", lambda: False, 0.0)
+    web.rest = Rest(
+        web.hub,
+        web.hub,
+        web.hub,
+        config,
+        scheduler,
+        scheduler,
+        tally,
+        "1.2.3",
+        lambda: False,
+        0.0,
+        Slices(scheduler, scheduler),
+    )
     web.site = make_site(web.rest, web.socket, config, scheduler, scheduler, tally)
     web.wanted = wanted
     return web

@@ -22,7 +22,7 @@ from twisted.web.server import NOT_DONE_YET
 
 from cryptodash.api.http.answers import Answer, send
 from cryptodash.api.http.guards import LINGER_S, MAX_HEADER_LINES, MAX_URL, STALL_S, TLS_HANDSHAKE_S
-from cryptodash.api.http.slices import Slices
+from cryptodash.api.slices import Slices
 from cryptodash.api.sockets import ADDRESS_RESERVE
 from cryptodash.core.config import Limits
 from cryptodash.core.settings import origins

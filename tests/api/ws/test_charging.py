@@ -8,7 +8,7 @@ import pytest
 from attrs import evolve
 
 from cryptodash.api.fanout.client_writer import STEP_S
-from cryptodash.api.fanout.slices import SLICE_S
+from cryptodash.api.slices import SLICE_S
 from cryptodash.api.ws.limiter import WorkBudget
 from cryptodash.core.config import Config, Limits
 from cryptodash.core.events import State

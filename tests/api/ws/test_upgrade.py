@@ -94,7 +94,17 @@ class House:
         self.clients = Clients(hub, hub, hub, config, "simulated", "1.2.3", self.time, self.time, self.tally, Random(7))
         self.factory = ClientFactory(self.clients)
         rest = Rest(
-            hub, hub, hub, config, self.time, self.time, self.tally, "1.2.3", lambda: self.clients.draining, 0.0
+            hub,
+            hub,
+            hub,
+            config,
+            self.time,
+            self.time,
+            self.tally,
+            "1.2.3",
+            lambda: self.clients.draining,
+            0.0,
+            self.clients.fanout.slices,
         )
         self.site = make_site(rest, self.factory, config, self.time, self.time, self.tally)
         if not short:

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator
-from typing import Final
+from typing import Any, Final, TypeVar
 
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
+from cryptodash.core.steps import Steps
 from cryptodash.core.time import Clock
 
-_log = Logger(namespace="cryptodash.api.fanout.slices")
+_log = Logger(namespace="cryptodash.api.slices")
+
+T = TypeVar("T")
 
 SLICE_S: Final = 0.002
-"""Seconds of one reactor turn that the work of all clients together may take."""
+"""Seconds of one reactor turn that the work of all clients together may take, of both doors."""
 QUANTUM_S: Final = 0.0005
 """Seconds that one client's work takes of a slice while others wait for theirs."""
-
-Steps = Generator[None, None, None]
-"""Work that pauses after every step. A step should take no more than ``QUANTUM_S``."""
 
 
 class Slices:
@@ -30,15 +31,29 @@ class Slices:
         self._clock = clock
         self._left = SLICE_S
         """Seconds that are left of this turn's slice."""
-        self._waiting: deque[Steps] = deque()
+        self._waiting: deque[Steps[Any]] = deque()
         self._next_turn: IDelayedCall | None = None
 
-    def run(self, steps: Steps) -> None:
+    def run(self, steps: Steps[Any]) -> None:
         """Do the steps: now as far as this turn has time, the rest in the turns that follow. What they raise now
         is raised here."""
         if self._left <= 0 or not self._advance(steps, self._left):
             self._waiting.append(steps)
         self._arm()
+
+    def outcome(self, steps: Steps[T]) -> Deferred[T]:
+        """The same, with a Deferred of what they return or raise."""
+        done: Deferred[T] = Deferred()
+
+        def work() -> Steps[None]:
+            try:
+                outcome: T | Failure = yield from steps
+            except Exception:
+                outcome = Failure()
+            done.callback(outcome)
+
+        self.run(work())
+        return done
 
     def stop(self) -> None:
         """Forget what waits, and the timer."""
@@ -47,7 +62,7 @@ class Slices:
             self._next_turn.cancel()
             self._next_turn = None
 
-    def _advance(self, steps: Steps, seconds: float) -> bool:
+    def _advance(self, steps: Steps[Any], seconds: float) -> bool:
         """Some steps; whether they were the last."""
         begun = now = self._clock.monotonic()
         try:

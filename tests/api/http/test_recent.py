@@ -10,7 +10,8 @@ import pytest
 from twisted.internet.defer import CancelledError, ensureDeferred
 
 from cryptodash.api.http.answers import packing, storing
-from cryptodash.api.http.slices import RECENT_S, SLICE_S, Recent, Shared, Slices
+from cryptodash.api.http.recent import RECENT_S, Recent, Shared
+from cryptodash.api.slices import SLICE_S, Slices
 from cryptodash.core.events import State
 from cryptodash.core.instruments import Instrument, MarketType, Symbol
 from cryptodash.core.interfaces import StreamReport
@@ -54,14 +55,14 @@ def clock(web: Any) -> Any:
 
 def test_what_is_short_is_done_at_once(clock: Any) -> None:
     results: list[Any] = []
-    Slices(clock, clock).run(steps(clock, 3)).addCallback(results.append)
+    Slices(clock, clock).outcome(steps(clock, 3)).addCallback(results.append)
     assert results == ["done"]
 
 
 def test_what_is_long_takes_a_slice_of_each_turn(clock: Any) -> None:
     results: list[Any] = []
     slices = Slices(clock, clock)
-    slices.run(steps(clock, 100)).addCallback(results.append)
+    slices.outcome(steps(clock, 100)).addCallback(results.append)
     while not results:
         begun = clock.seconds()
         turn(clock)
@@ -74,7 +75,7 @@ def test_what_comes_in_one_turn_shares_its_slice_and_the_turns_after(clock: Any)
     slices, results = Slices(clock, clock), []
     begun = clock.seconds()
     for number in range(5):
-        slices.run(steps(clock, 8, number)).addCallback(results.append)
+        slices.outcome(steps(clock, 8, number)).addCallback(results.append)
     assert clock.seconds() - begun <= SLICE_S + STEP_S
     turns(clock, lambda: len(results) == 5)
     assert sorted(results) == list(range(5))
@@ -82,8 +83,8 @@ def test_what_comes_in_one_turn_shares_its_slice_and_the_turns_after(clock: Any)
 
 def test_short_work_does_not_wait_for_the_end_of_long_work(clock: Any) -> None:
     slices, results = Slices(clock, clock), []
-    slices.run(steps(clock, 1000, "long")).addCallback(results.append)
-    slices.run(steps(clock, 1, "short")).addCallback(results.append)
+    slices.outcome(steps(clock, 1000, "long")).addCallback(results.append)
+    slices.outcome(steps(clock, 1, "short")).addCallback(results.append)
     assert turns(clock, lambda: "short" in results) <= 3
     assert results == ["short"]
 
