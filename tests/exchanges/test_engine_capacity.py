@@ -10,7 +10,7 @@ from cryptodash.core.instruments import MarketType
 from cryptodash.exchanges.adapter.venue import Limits
 from cryptodash.exchanges.builders.waiting_frames import FrameBudget
 from cryptodash.exchanges.subscriptions import snapshot_sizes
-from cryptodash.exchanges.subscriptions.snapshot_sizes import SnapshotSizes
+from cryptodash.exchanges.subscriptions.snapshot_sizes import Consumption, SnapshotSizes
 from cryptodash.testing import wire
 from cryptodash.testing.bench import Bench
 from cryptodash.testing.venue import LIMITS, MadeUpVenue, make_catalogue, make_instrument
@@ -291,6 +291,43 @@ def test_a_book_that_is_lost_just_after_a_renewal_does_not_wait_for_its_spacing(
     assert asked(bench) == []  # lost again at once: now it waits
     bench.advance(5)
     assert asked(bench) == ["C0"]
+
+
+def test_a_snapshot_that_will_not_last_is_followed_by_a_larger_one_before_it_ends() -> None:
+    bench = make_bench()
+    bench.want(book("C0"))
+    bench.advance(1)
+    speak(bench, "C0")
+    levels = {f"{99 - number / 100:.2f}": "1" for number in range(100)}
+    asks = {f"{101 + number / 100:.2f}": "1" for number in range(100)}
+    bench.answer(bench.fetches[0], wire.book("rest", 2, 2, levels, asks, snapshot=True))
+    for second in range(5):  # five levels a second: 92 to spare would last for eighteen
+        gone = list(levels)[5 * second : 5 * second + 5]
+        bench.frame(wire.book("book:C0USDT", 3 + second, 3 + second, dict.fromkeys(gone, "0"), {}))
+        bench.advance(1)
+        assert bench.fetches == []
+    for second in range(5, 10):
+        gone = list(levels)[5 * second : 5 * second + 5]
+        bench.frame(wire.book("book:C0USDT", 3 + second, 3 + second, dict.fromkeys(gone, "0"), {}))
+        bench.advance(1)
+    assert [each.limit for each in bench.fetches] == [1000]
+
+
+def test_whether_a_snapshot_ends_soon_follows_from_its_pace_so_far() -> None:
+    consumption = Consumption()
+    assert not consumption.ends_soon(5, 0.0)
+    consumption.begin(100, 10.0)
+    table = {
+        (99, 10.9): False,
+        (90, 11.0): True,
+        (90, 20.0): False,
+        (49, 20.0): True,
+        (5, 69.0): True,
+        (5, 70.0): False,
+    }
+    assert {key: consumption.ends_soon(*key) for key in table} == table
+    consumption.begin(None, 10.0)
+    assert not consumption.ends_soon(None, 15.0)
 
 
 def test_a_size_is_remembered_for_an_hour_and_no_larger_one_is_asked_for_after_a_minute() -> None:

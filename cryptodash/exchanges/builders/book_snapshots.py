@@ -131,6 +131,17 @@ class SnapshotBook:
         self._keeps_frames = self._rules.snapshots is not SnapshotSource.STREAM
 
     @property
+    def may_be_renewed(self) -> bool:
+        """Whether it is whole, no snapshot is on its way, and somebody looks at it."""
+        return self._keeps_frames and isinstance(self._state, Synced)
+
+    @property
+    def spare(self) -> int | None:
+        """How many proven levels the shorter side has beyond those that are needed; None where all are known."""
+        left = [each for each in (self._bids.left, self._asks.left) if each is not None]
+        return min(left) - self._reach.needed if left else None
+
+    @property
     def limit(self) -> int | None:
         """How many levels a side the REST snapshot was asked for that the book is made from; None without one."""
         return self._reach.limit

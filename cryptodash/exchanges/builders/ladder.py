@@ -74,6 +74,11 @@ class Ladder:
     def clear(self) -> None:
         self.keys, self._levels, self.horizon = [], {}, NO_HORIZON
 
+    @property
+    def left(self) -> int | None:
+        """How many levels are left inside the horizon; None for a side that is fully known."""
+        return None if self.horizon == NO_HORIZON else len(self.keys)
+
     def is_short(self, needed: int) -> bool:
         """Whether fewer levels are left inside the horizon; never so for a side that is fully known."""
         return len(self.keys) < needed and self.horizon != NO_HORIZON

@@ -20,6 +20,7 @@ from cryptodash.exchanges.connections.stream_phase import Phase
 from cryptodash.exchanges.connections.venue_clock import VenueClock
 from cryptodash.exchanges.subscriptions.book_meters import LOST, BookMeters
 from cryptodash.exchanges.subscriptions.snapshot_queue import pause
+from cryptodash.exchanges.subscriptions.snapshot_sizes import Consumption
 from cryptodash.exchanges.subscriptions.snapshots import Snapshots
 from cryptodash.exchanges.subscriptions.streams import Streams
 
@@ -38,6 +39,9 @@ class BookOwner(Protocol):
     @property
     def clients(self) -> Sequence[str]:
         """Clients that hold it, a few of them."""
+
+    def has_larger_snapshot(self, limit: int) -> bool:
+        """Whether the venue gives more than ``limit`` levels a side."""
 
     def snapshot_used_up(self, limit: int, lasted: float, now: float) -> None:
         """A snapshot of ``limit`` levels a side has to be renewed after ``lasted`` seconds."""
@@ -82,7 +86,7 @@ class BookStream:
         self._streams = streams
         self._snapshots = snapshots.queue
         self._opening = snapshots.opening
-        self._snapshot_at: float | None = None  # when the one came that the book is made from
+        self._consumption = Consumption()
         self._clock = clock
         self._venue_clock = venue_clock
         self._times = StreamOrder(meters.doubts, partial=True)
@@ -131,7 +135,7 @@ class BookStream:
         if self._begin_at is not None and now >= self._begin_at:
             self.free_at = now  # fetching, which is spaced by this as well, must not keep the stream waiting for ever
             self._begin_again(now, out)
-        if self._wants_snapshot(now, self._least_frames(now)):
+        if self._wants_snapshot(now, self._least_frames(now)) or self._ends_soon(now):
             self._snapshots.ask(self)
 
     # -- frames
@@ -207,12 +211,12 @@ class BookStream:
             self._rebuilt(time, now, received, out)
         elif outcome is Outcome.RENEWED:
             self.failures = 0
-            self._snapshot_at = now
+            self._consumption.begin(self.book.spare, now)
             self._owner.book_changed(self, time, received, False, now, out)
         elif outcome is Outcome.OUTDATED:
             self.failures += 1
             self._meters.resyncs.add(self._meters.exchange, "outdated")
-            self.free_at = max(self.free_at, now + pause(self.failures - 1))
+            self._wait_until(now + pause(self.failures - 1))
         elif outcome in LOST:
             self._fell_apart(*LOST[outcome], now, out)
         if self._wants_snapshot(now, 2):
@@ -222,7 +226,7 @@ class BookStream:
 
     def _rebuilt(self, time: int | None, now: float, received: int, out: list[Output]) -> None:
         self.failures = 0
-        self._snapshot_at = now
+        self._consumption.begin(self.book.spare, now)
         if self.cause is not None or not self._owner.valued:
             self._meters.duration.observe(now - self._unsynced_since)
         self.cause = self._begin_at = None
@@ -260,8 +264,8 @@ class BookStream:
 
     def request(self) -> RestRequest | None:
         now, limit = self._clock.monotonic(), self.book.limit
-        if self.book.synced and limit is not None and self._snapshot_at is not None:
-            self._owner.snapshot_used_up(limit, now - self._snapshot_at, now)
+        if self.book.synced and limit is not None and self._consumption.begun is not None:
+            self._owner.snapshot_used_up(limit, now - self._consumption.begun, now)
         request = self._owner.snapshot_request()
         if request is not None:
             self.book.snapshot_begun()
@@ -277,7 +281,7 @@ class BookStream:
         self.book.snapshot_failed()
         self.failures += 1
         wait = 0.0 if error.retry_after is None else error.retry_after
-        self.free_at = max(self.free_at, now + max(pause(self.failures - 1), wait))
+        self._wait_until(now + max(pause(self.failures - 1), wait))
         self._meters.resyncs.add(self._meters.exchange, "failed")
         if self._rules.snapshots is SnapshotSource.EITHER and not self.book.synced:
             self._begin_at = self.free_at
@@ -287,11 +291,22 @@ class BookStream:
         if self._wants_snapshot(now, 2):
             self._snapshots.ask(self)
 
+    def _wait_until(self, time: float) -> None:
+        """The last attempt led to nothing."""
+        self.free_at, self.renewable_at = max(self.free_at, time), max(self.renewable_at, time)
+
     def _wants_snapshot(self, now: float, least_frames: int) -> bool:
         if not self.book.wants_snapshot(least_frames):
             return False
         patient = self._rules.snapshots is SnapshotSource.EITHER and not self.book.synced
         return not patient or now - self._unsynced_since >= FALLBACK_AFTER
+
+    def _ends_soon(self, now: float) -> bool:
+        """Whether the snapshot does not last, and a larger one would."""
+        book, limit = self.book, self.book.limit
+        if limit is None or not book.may_be_renewed or not self._consumption.ends_soon(book.spare, now):
+            return False
+        return self._owner.has_larger_snapshot(limit)
 
     def _least_frames(self, now: float) -> int:
         """How many frames to wait for before a snapshot: one is enough from a stream that then says nothing for a

@@ -177,6 +177,12 @@ class BookSubscription(TopicSubscription):
         levels = self._snapshots.sizes.levels(self.instrument, self.depth, self._clock.monotonic())
         return self._venue.snapshot_request(self.topic, self.instrument, levels)
 
+    def has_larger_snapshot(self, limit: int) -> bool:
+        if self.instrument is None:
+            return False
+        request = self._venue.snapshot_request(self.topic, self.instrument, limit + 1)
+        return request is not None and request.limit > limit
+
     def snapshot_used_up(self, limit: int, lasted: float, now: float) -> None:
         if self.instrument is not None:
             self._snapshots.sizes.used_up(self.instrument, limit, lasted, now)

@@ -27,8 +27,8 @@ class SnapshotTaker(Protocol):
     free_at: float
     """When it may ask again."""
     renewable_at: float
-    """When it may ask again while it has something to show: a book that is lost just after its snapshot was renewed
-    must not wait for that."""
+    """When it may ask again while it has something to show. A book that is lost just after a renewal must not wait for
+    that one's spacing; nor must the first renewal wait, since a first snapshot is small."""
     failures: int
     """Attempts in a row that led to nothing."""
 
@@ -137,7 +137,7 @@ class SnapshotQueue:
 
 
 def _free_at(taker: SnapshotTaker) -> float:
-    return taker.free_at if taker.is_urgent else max(taker.free_at, taker.renewable_at)
+    return taker.free_at if taker.is_urgent else taker.renewable_at
 
 
 def pause(failures: int) -> float:

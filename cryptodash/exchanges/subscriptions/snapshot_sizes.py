@@ -7,9 +7,31 @@ from cryptodash.core.instruments import Instrument, MarketType
 
 SHORT_LIVED = 60.0
 """Seconds that a snapshot has to last, or the next one is larger."""
+AHEAD = 10.0
+"""Seconds before the end of a short-lived one at which the larger one is asked for: REST may be in trouble for a while,
+and levels that are not proven cannot be shown."""
 REMEMBERED = 3600.0
 """Seconds for which an instrument's larger size is remembered."""
 MOST_REMEMBERED = 5_000
+
+
+class Consumption:
+    """How fast one book uses up a snapshot: the levels that it has to spare, from when it became the book."""
+
+    def __init__(self) -> None:
+        self.begun: float | None = None
+        self._spare: int | None = None
+
+    def begin(self, spare: int | None, now: float) -> None:
+        """A snapshot has become the book."""
+        self.begun, self._spare = now, spare
+
+    def ends_soon(self, spare: int | None, now: float) -> bool:
+        """Whether a snapshot that does not last will be used up soon, at its pace so far."""
+        if self.begun is None or self._spare is None or spare is None:
+            return False
+        age, used = now - self.begun, self._spare - spare
+        return 1.0 <= age < SHORT_LIVED and used > 0 and spare * age < used * min(AHEAD, SHORT_LIVED - age)
 
 
 class SnapshotSizes:
