@@ -246,5 +246,6 @@ def test_at_the_end_nobody_waits_for_a_slice(web: Any) -> None:
     web.rest.cut()
     assert wire.response().status == 503
     web.rest.stop()
+    web.rest._slices.stop()
     wire.drop()
     assert not web.scheduler.getDelayedCalls()
