@@ -20,6 +20,7 @@ from twisted.python.failure import Failure
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
+from cryptodash.api.fanout.read_progress import Queued
 from cryptodash.api.http.answers import Answer, send
 from cryptodash.api.http.guards import LINGER_S, MAX_HEADER_LINES, MAX_URL, STALL_S, TLS_HANDSHAKE_S
 from cryptodash.api.slices import Slices
@@ -574,6 +575,19 @@ def test_a_peer_that_reads_nothing_holds_one_slice_and_is_cut(web: Any, stuck: A
     assert stuck.transport.aborted and rejected(web)["stalled"] == 1
     stuck.drop()
     assert not web.scheduler.getDelayedCalls()
+
+
+def test_a_peer_that_reads_what_the_kernel_holds_is_not_cut(web: Any, stuck: Any, monkeypatch: Any) -> None:
+    in_kernel = 200_000
+    monkeypatch.setattr("cryptodash.api.http.guards.queued_on", lambda owner: Queued(100_000, in_kernel))
+    stuck.channel.resumeProducing()
+    stuck.channel.pauseProducing()
+    for _ in range(4):
+        in_kernel -= 40_000
+        web.scheduler.advance(STALL_S)
+        assert not stuck.transport.aborted
+    web.scheduler.advance(STALL_S)
+    assert stuck.transport.aborted and rejected(web)["stalled"] == 1
 
 
 def test_a_slow_reader_that_goes_on_gets_everything(web: Any, stuck: Any) -> None:
