@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import chain
+
 import pytest
 
 from cryptodash.core.errors import UpstreamError
@@ -133,7 +135,9 @@ def test_a_step_of_the_clock_of_a_venue_that_is_late_leaves_it_late(by: int, way
     assert play.bench.status(TICKER).cause is Cause.LATE
     play.ahead = by
     play.run(30)
-    delay = next(each.delay_ms for each in play.bench.engine.streams() if each.name == "quote:BTCUSDT")
+    delay = next(
+        each.delay_ms for each in chain.from_iterable(play.bench.engine.streams()) if each.name == "quote:BTCUSDT"
+    )
     assert play.bench.status(TICKER).cause is Cause.LATE
     assert delay is not None and abs(delay - play_late) <= 10
     play.late, play.answer_after = 0, 0.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import chain
 
 from attrs import evolve
 
@@ -138,7 +139,9 @@ def answer_all_but(bench: Bench, *odd: str) -> int:
 
 
 def seeded(bench: Bench) -> int:
-    return sum("quote" in each.name and each.state is State.QUIET for each in bench.engine.streams())
+    return sum(
+        "quote" in each.name and each.state is State.QUIET for each in chain.from_iterable(bench.engine.streams())
+    )
 
 
 def test_one_name_that_the_venue_refuses_takes_no_other_with_it() -> None:

@@ -3,6 +3,8 @@ and a dropped frame confirms nothing."""
 
 from __future__ import annotations
 
+from itertools import chain
+
 import pytest
 
 from cryptodash.core.events import Cause, State, Ticker, Trade
@@ -177,7 +179,7 @@ def frame(bench: Bench, number: int, *, snapshot: bool = False, name: str = "") 
 
 
 def sequence(bench: Bench) -> int | None:
-    (report,) = [each for each in bench.engine.streams() if each.sequence is not None] or [None]
+    (report,) = [each for each in chain.from_iterable(bench.engine.streams()) if each.sequence is not None] or [None]
     return None if report is None else report.sequence
 
 
