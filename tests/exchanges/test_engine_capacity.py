@@ -322,8 +322,9 @@ def test_whether_a_snapshot_ends_soon_follows_from_its_pace_so_far() -> None:
         (90, 11.0): True,
         (90, 20.0): False,
         (49, 20.0): True,
-        (5, 69.0): True,
-        (5, 70.0): False,
+        (5, 69.0): False,  # it will last its minute
+        (1, 69.0): True,
+        (1, 70.0): False,
     }
     assert {key: consumption.ends_soon(*key) for key in table} == table
     consumption.begin(None, 10.0)
