@@ -11,7 +11,7 @@ counts what comes, encoded. ``venue-every-frame``: no quote is skipped for a lat
 from __future__ import annotations
 
 import sys
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from random import Random
 from time import perf_counter
 from typing import Any
@@ -26,6 +26,7 @@ from cryptodash.core.events import Candle, Level, Side, Trade
 from cryptodash.core.instruments import Catalogue, Instrument, MarketType, Symbol
 from cryptodash.core.interfaces import ExchangeReport, IUpstream, RequestCost, StreamReport
 from cryptodash.core.numbers import Number
+from cryptodash.core.steps import Steps
 from cryptodash.core.time import SystemClock
 from cryptodash.core.topics import Channel, Topic
 from cryptodash.exchanges.adapter.plan import Plan
@@ -94,8 +95,9 @@ class Listed:
     def streams(self) -> Iterator[Sequence[StreamReport]]:
         return iter(())
 
-    def survey(self) -> Generator[None, None, None]:
+    def survey(self) -> Steps[int]:
         yield
+        return 0
 
     def report(self) -> ExchangeReport:
         return ExchangeReport(

@@ -67,6 +67,12 @@ class ExchangeReport:
     """By how much at least the venue's clock is ahead of our wall clock, as its answers prove; None: not known."""
 
 
+def survey_validity(streams: int) -> float:
+    """Seconds for which a look at so many streams is rested on: a few are looked at again at once, which costs nothing,
+    500 and more once a second."""
+    return min(1.0, (streams / 500) ** 2)
+
+
 @frozen
 class RequestCost:
     """What a request costs a venue's REST budget: ``weight`` of the ``budget`` that ``pool`` allows in ``per``
@@ -123,8 +129,9 @@ class IUpstream(Interface):
     def streams() -> Iterator[Sequence[StreamReport]]:
         """Every upstream stream, a few at a time, perhaps none: each step is quick."""
 
-    def survey() -> Steps[None]:
-        """Look at every stream, a quick step at a time; ``report`` rests on it for a second."""
+    def survey() -> Steps[int]:
+        """Look at every stream, a quick step at a time; ``report`` rests on it for a while (``survey_validity``).
+        The outcome is how many there are."""
 
     def report() -> ExchangeReport:
         """The venue's state."""

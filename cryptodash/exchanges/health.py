@@ -76,6 +76,11 @@ class Survey:
     good: int
     causes: frozenset[Cause]
 
+    @property
+    def streams(self) -> int:
+        """How many there are."""
+        return sum(self.states.values())
+
 
 def surveying(wanted: WantedTopics, streams: Sequence[Stream]) -> Steps[Survey]:
     """Steps whose outcome is a survey."""
@@ -102,7 +107,7 @@ def health(found: Survey, wanted: WantedTopics, allocation: Allocation) -> Healt
     open_connections = list(allocation.open_connections())
     return Health(
         idle=not wanted.subscriptions,
-        streams=sum(found.states.values()),
+        streams=found.streams,
         good_streams=found.good,
         connections=len(open_connections),
         last_message=max((each.last for each in open_connections), default=None),

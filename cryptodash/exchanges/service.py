@@ -20,7 +20,7 @@ from cryptodash.core.config import Config
 from cryptodash.core.errors import UpstreamError
 from cryptodash.core.events import Candle, StreamStatus, cause_of
 from cryptodash.core.instruments import Catalogue, MarketType
-from cryptodash.core.interfaces import ExchangeReport, IInlet, IUpstream, RequestCost, StreamReport
+from cryptodash.core.interfaces import ExchangeReport, IInlet, IUpstream, RequestCost, StreamReport, survey_validity
 from cryptodash.core.settings import origin_of
 from cryptodash.core.steps import Steps, outcome_of
 from cryptodash.core.tally import Tally
@@ -42,9 +42,6 @@ from cryptodash.exchanges.publish_timer import PublishTimers
 from cryptodash.exchanges.transport.dialer import Dialer
 from cryptodash.exchanges.transport.rest_requests import RestRequests
 from cryptodash.exchanges.transport.sockets import Events, Sockets
-
-SURVEY_S = 1.5
-"""Seconds that a survey of the streams is rested on: a little more than whoever asks for one keeps it."""
 
 _log = Logger(namespace="cryptodash.exchanges.service")
 
@@ -106,7 +103,7 @@ class VenueService(Service):
         self._unknown: set[str] = set()
         self._plan_sizes = PlanSizes(venue, self.catalogue)
         self._survey: Survey | None = None
-        self._surveyed_at = 0.0
+        self._survey_ends = 0.0
         self._candles = CandleReader(venue, self.catalogue, self._requests.fetch, self._engine, clock, tally)
         self._books = BookPublisher(inlet, timers)
         self._runner = self._make_runner()
@@ -227,13 +224,15 @@ class VenueService(Service):
         """By how much at least the venue's clock is ahead of our wall clock (ms); None while it has not told."""
         return self._engine.clock_ahead_ms
 
-    def survey(self) -> Steps[None]:
-        self._survey = yield from self._engine.survey()
-        self._surveyed_at = self._clock.monotonic()
+    def survey(self) -> Steps[int]:
+        survey = self._survey = yield from self._engine.survey()
+        # A little longer than whoever asks for one keeps it: the other venues are looked at after this one.
+        self._survey_ends = self._clock.monotonic() + 1.5 * survey_validity(survey.streams)
+        return survey.streams
 
     def _surveyed(self) -> Survey:
         """The last survey, if that is young, else one of now."""
-        if self._survey is not None and self._clock.monotonic() - self._surveyed_at < SURVEY_S:
+        if self._survey is not None and self._clock.monotonic() < self._survey_ends:
             return self._survey
         return outcome_of(self._engine.survey())
 

@@ -66,9 +66,11 @@ class Directory:
     def exchange_reports(self) -> tuple[ExchangeReport, ...]:
         return tuple(upstream.report() for upstream in self._upstreams.values())
 
-    def survey(self) -> Steps[None]:
+    def survey(self) -> Steps[int]:
+        count = 0
         for upstream in self._upstreams.values():
-            yield from upstream.survey()
+            count += yield from upstream.survey()
+        return count
 
     def stream_reports(self) -> Iterator[Sequence[StreamReport]]:
         for upstream in self._upstreams.values():

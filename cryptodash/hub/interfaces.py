@@ -101,9 +101,10 @@ class IDirectory(Interface):
     def instruments(exchange: str) -> CatalogueSnapshot:
         """What it trades: the same object until the catalogue changes."""
 
-    def survey() -> Steps[None]:
+    def survey() -> Steps[int]:
         """Look at every stream of every venue, a quick step at a time; ``exchange_reports``, and what the metrics
-        count, rest on it for a second. Without it they look themselves, at all streams at once."""
+        count, rest on it for a while (``survey_validity``). Without it they look themselves, at all streams at once.
+        The outcome is how many there are."""
 
     def exchange_reports() -> tuple[ExchangeReport, ...]:
         """The state of every venue."""

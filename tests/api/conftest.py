@@ -4,7 +4,7 @@ and wires whose reader the test plays."""
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from random import Random
 from typing import Any
 
@@ -24,6 +24,7 @@ from cryptodash.core.events import Candle, Side, State, StreamStatus, Ticker, Tr
 from cryptodash.core.instruments import Catalogue, Instrument, MarketType, Symbol
 from cryptodash.core.interfaces import IUpstream, RequestCost
 from cryptodash.core.numbers import Number
+from cryptodash.core.steps import Steps
 from cryptodash.core.tally import Tally
 from cryptodash.core.topics import Channel, Topic
 from cryptodash.exchanges.book_publisher import BookPublisher
@@ -105,8 +106,9 @@ class Venue:
     def streams(self) -> Iterator[Sequence[Any]]:
         return iter(())
 
-    def survey(self) -> Generator[None, None, None]:
+    def survey(self) -> Steps[int]:
         yield
+        return 0
 
     def report(self) -> Any:
         raise NotImplementedError

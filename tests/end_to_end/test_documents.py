@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from time import monotonic
 from typing import Any
 
 from attrs import evolve
@@ -281,8 +282,10 @@ async def test_every_answer_of_rest_is_described_and_every_description_comes(sta
     client.subscribe(channel("order_book", depth=5), channel("ticker"))
     await client.until_type("order_book_delta")
     await ask(running, "GET", "/api/streams", 200)
+    listed = monotonic()
     running.simulator.faults.start("binance", "maintenance", seconds=60)
     await client.until_type("status", cause="maintenance")
+    await eventually(lambda: monotonic() - listed > 1.1)  # streams are listed once a second
     for path in (
         "/ready",
         "/api/exchanges",

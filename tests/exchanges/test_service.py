@@ -725,7 +725,8 @@ def test_streams_are_counted_by_state_and_the_clocks_compared(bench: Bench) -> N
     assert bench.count("clock_skew_seconds") == {("somewhere",): -0.25}
 
 
-def test_what_a_survey_found_is_rested_on_for_a_second_and_then_looked_for_anew(bench: Bench) -> None:
+def test_what_a_survey_of_many_streams_found_is_rested_on_for_a_second(bench: Bench) -> None:
+    bench.engine.reports = [StreamReport("somewhere", "x", "c1", (), State.LIVE, None, 0.0, 1.0, None, 0, 0)] * 500
     bench.upstream.report()
     assert bench.engine.surveys == 1
     for _ in bench.upstream.survey():
@@ -736,6 +737,13 @@ def test_what_a_survey_found_is_rested_on_for_a_second_and_then_looked_for_anew(
     bench.network.pass_time(2)
     bench.upstream.report()
     assert bench.engine.surveys == 3
+
+
+def test_a_few_streams_are_looked_at_anew_for_each_report(bench: Bench) -> None:
+    for _ in bench.upstream.survey():
+        """A step."""
+    bench.upstream.report()
+    assert bench.engine.surveys == 2
 
 
 def test_two_venues_share_the_gauges() -> None:

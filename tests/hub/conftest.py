@@ -4,7 +4,7 @@ books that tests write."""
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from decimal import Decimal
 
 import pytest
@@ -19,6 +19,7 @@ from cryptodash.core.events import Candle, Cause, Level, Side, State, StreamStat
 from cryptodash.core.instruments import Catalogue, Instrument, MarketType, Symbol
 from cryptodash.core.interfaces import ExchangeReport, IUpstream, RequestCost, StreamReport
 from cryptodash.core.numbers import admit
+from cryptodash.core.steps import Steps
 from cryptodash.core.tally import Tally
 from cryptodash.core.topics import Channel, Topic
 from cryptodash.exchanges.book_publisher import BookPublisher
@@ -109,8 +110,9 @@ class Venue:
     def streams(self) -> Iterator[Sequence[StreamReport]]:
         return iter(())
 
-    def survey(self) -> Generator[None, None, None]:
+    def survey(self) -> Steps[int]:
         yield
+        return 0
 
     def report(self) -> ExchangeReport:
         raise NotImplementedError

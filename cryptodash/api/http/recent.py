@@ -13,7 +13,7 @@ from cryptodash.core.steps import Steps
 from cryptodash.core.time import Clock
 
 RECENT_S: Final = 1.0
-"""How old an answer may be that is built for all who ask."""
+"""How old an answer may be that is made for all who ask."""
 
 T = TypeVar("T")
 
@@ -43,30 +43,37 @@ class Shared(Generic[T]):
 
 
 class Recent(Generic[T]):
-    """What steps say, begun at most once in ``RECENT_S`` however many ask; a failure is not kept."""
+    """What steps say, made once for all who ask, and kept for ``keep(outcome)`` seconds; a failure is not kept."""
 
-    def __init__(self, slices: Slices, clock: Clock, steps: Callable[[], Steps[T]]) -> None:
+    def __init__(
+        self,
+        slices: Slices,
+        clock: Clock,
+        steps: Callable[[], Steps[T]],
+        keep: Callable[[T], float] = lambda outcome: RECENT_S,
+    ) -> None:
         self._slices = slices
         self._clock = clock
         self._steps = steps
         self._building: Shared[T] | None = None
-        self._ended_at: float | None = None
-        """When it was built; None while it is."""
+        self._keep = keep
+        self._old_at: float | None = None
+        """When it is to be built anew; None while it is being built."""
 
     async def get(self) -> T:
         """The outcome."""
         building = self._building
         if building is None or self._is_old():
-            self._ended_at = None
+            self._old_at = None
             building = self._building = Shared(self._slices, self._steps())
             building.wait().addCallbacks(self._built, self._failed)
         return await building.wait()
 
     def _is_old(self) -> bool:
-        return self._ended_at is not None and self._clock.monotonic() - self._ended_at >= RECENT_S
+        return self._old_at is not None and self._clock.monotonic() >= self._old_at
 
     def _built(self, outcome: T) -> None:
-        self._ended_at = self._clock.monotonic()
+        self._old_at = self._clock.monotonic() + self._keep(outcome)
 
     def _failed(self, failure: Failure) -> None:
         self._building = None

@@ -34,7 +34,7 @@ from cryptodash.api.slices import Slices
 from cryptodash.core import codec
 from cryptodash.core.config import Config
 from cryptodash.core.errors import Refused, UpstreamError
-from cryptodash.core.interfaces import ExchangeReport
+from cryptodash.core.interfaces import ExchangeReport, survey_validity
 from cryptodash.core.tally import Tally
 from cryptodash.core.time import Clock, rfc3339
 from cryptodash.core.topics import Channel, Topic
@@ -80,7 +80,7 @@ class Rest:
         self._holds = Holds(demand, config, clock, scheduler)
         self._slices = slices
         self._symbols = SymbolList(directory, self._slices)
-        self._surveys = Recent(self._slices, clock, directory.survey)
+        self._surveys = Recent(self._slices, clock, directory.survey, survey_validity)
         self._streams = Recent(self._slices, clock, partial(listing_streams, directory, demand))
         self._metrics = Recent(self._slices, clock, Metrics(tally, clock, version).rendering)
         self._refresh = CatalogueRefresh(directory, clock)
@@ -133,7 +133,7 @@ class Rest:
         await self._send(request, Answer(text, content_type=CONTENT_TYPE))
 
     async def _exchange_reports(self) -> Sequence[ExchangeReport]:
-        """Every venue's state, at most a second old."""
+        """Every venue's state, at most a second old where it has many streams."""
         await self._waits.wait(self._surveys.get())
         return self._directory.exchange_reports()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -29,6 +29,7 @@ from cryptodash.core.events import BookSnapshot, Candle, Side, State, StreamStat
 from cryptodash.core.instruments import Catalogue, Instrument, MarketType, Symbol
 from cryptodash.core.interfaces import ExchangeReport, StreamReport
 from cryptodash.core.numbers import Number
+from cryptodash.core.steps import Steps
 from cryptodash.core.tally import Tally
 from cryptodash.core.topics import Channel, Topic, check_depth, check_interval
 from cryptodash.hub.interfaces import CatalogueSnapshot, IDemand, IDirectory, IValues, Message
@@ -102,8 +103,9 @@ class UpstreamDouble:
     def streams(self) -> Iterator[Sequence[StreamReport]]:
         return iter((self.reports,))
 
-    def survey(self) -> Generator[None, None, None]:
+    def survey(self) -> Steps[int]:
         yield
+        return len(self.reports)
 
     async def refresh_catalogue(self) -> int:
         self.refreshes += 1
@@ -168,9 +170,11 @@ class HubDouble:
     def exchange_reports(self) -> tuple[ExchangeReport, ...]:
         return tuple(each.report() for each in self.upstreams.values())
 
-    def survey(self) -> Generator[None, None, None]:
+    def survey(self) -> Steps[int]:
+        count = 0
         for each in self.upstreams.values():
-            yield from each.survey()
+            count += yield from each.survey()
+        return count
 
     def stream_reports(self) -> Iterator[Sequence[StreamReport]]:
         for each in self.upstreams.values():

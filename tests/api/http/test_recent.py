@@ -182,9 +182,10 @@ def test_ten_thousand_streams_are_listed_in_slices_and_once_for_four_readers(web
 def test_the_state_of_the_venues_is_looked_at_in_slices_and_once_a_second(web: Any, path: str) -> None:
     begun: list[int] = []
 
-    def survey() -> Steps[None]:
+    def survey() -> Steps[int]:
         begun.append(1)
         yield from steps(web.scheduler, 100)
+        return 500
 
     web.rest._surveys._steps = survey
     wires = [web.wire() for _ in range(4)]
@@ -196,6 +197,14 @@ def test_the_state_of_the_venues_is_looked_at_in_slices_and_once_a_second(web: A
     wires[0].ask(path)
     turns(web.scheduler, wires[0].received)
     assert len(begun) == 2
+
+
+def test_a_few_streams_are_looked_at_for_each_who_asks(web: Any) -> None:
+    upstream = web.hub.upstreams["binance"]
+    assert web.get("/ready").status == 200
+    upstream.status = {"status": "offline", "good_streams": 0}
+    web.hub.upstreams["bybit"].status = {"status": "offline", "good_streams": 0}
+    assert web.get("/ready").status == 503
 
 
 def test_the_catalogue_is_encoded_in_slices_and_once(web: Any, monkeypatch: pytest.MonkeyPatch) -> None:
