@@ -182,7 +182,7 @@ def test_levels_of_the_usual_shape_are_admitted_as_one_by_one(bids: Any, asks: A
     head = (
         '"e":"depthUpdate","E":1,'
         + ('"T":1,' if perpetual else "")
-        + '"s":"BTCUSDT","U":5,"u":7'
+        + '"s":"X","U":5,"u":7'
         + (',"pu":4' if perpetual else "")
     )
     frame = f'{{"stream":"x@depth@100ms","data":{{{head},"b":{json.dumps(bids)},"a":{json.dumps(asks)}}}}}'.replace(

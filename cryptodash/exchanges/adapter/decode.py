@@ -114,6 +114,12 @@ def frame_number(member: str) -> Callable[[bytes], int | None]:
     return read
 
 
+def misdirected(stream: str, names: str) -> BadFrame:
+    """The error for a frame that came as one of this stream and names another instrument (or interval) within: nobody
+    can know which of the two is wrong, so it is neither's."""
+    return BadFrame("symbol", f"a frame of {stream} names {names[:MAX_NAME]!r}")
+
+
 def check_text(frame: bytes) -> None:
     """Raise ``UnicodeDecodeError`` unless the frame is UTF-8: the typed decoder does not look into fields it skips."""
     if not frame.isascii():

@@ -221,7 +221,7 @@ SendingTime = Callable[[bytes], int | None]
 
 class BadFrame(ValueError):
     """A frame or REST body that cannot be read. ``reason``: ``json``, ``schema``, ``number``,
-    ``size`` or ``unknown``."""
+    ``size``, ``symbol`` (it names another instrument than its stream does) or ``unknown``."""
 
     def __init__(self, reason: str, detail: str = "") -> None:
         super().__init__(f"{reason}: {detail[:200]}")

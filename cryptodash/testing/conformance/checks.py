@@ -11,6 +11,7 @@ from cryptodash.testing.conformance.check import Check
 from cryptodash.testing.conformance.evidence import Evidence
 from cryptodash.testing.conformance.mutations import check_mutated_frames
 from cryptodash.testing.conformance.odd_elements import check_odd_elements, check_odd_rows, has_elements
+from cryptodash.testing.conformance.other_instruments import check_other_instruments
 from cryptodash.testing.conformance.recordings import check_events, check_frames
 
 GENERAL: dict[str, Callable[[Evidence], None]] = {
@@ -54,6 +55,8 @@ def recorded_checks(evidence: Evidence) -> list[Check]:
         if recording.topics:
             found.append(Check(f"events of {recording.name}", partial(check_events, evidence, recording)))
         found.append(Check(f"mutants of {recording.name}", partial(check_mutated_frames, evidence, recording)))
+        name = f"other instruments in {recording.name}"
+        found.append(Check(name, partial(check_other_instruments, evidence, recording)))
         found.append(Check(f"odd rows of {recording.name}", partial(check_odd_rows, evidence, recording)))
     for number, body in enumerate(evidence.bodies):
         name = f"{body.request.purpose.value} {number}"

@@ -76,14 +76,19 @@ def mutants(frame: bytes, random: Random) -> Iterator[bytes]:
     count = max(LEAST, min(MOST, BYTES // max(len(frame), 1)))
     yield from _damaged(frame, random, count // 4)
     try:
-        document = json.loads(frame, parse_float=Bare, parse_int=Bare)
+        document = parsed(frame)
     except ValueError:
         return
     places = list(_places(document))
     if not places:
         return
     for _ in range(count):
-        yield _write(_changed(document, random.choice(places), places, random))
+        yield written(_changed(document, random.choice(places), places, random))
+
+
+def parsed(frame: bytes) -> Any:
+    """The frame's JSON, with numbers as they are written. Raises ``ValueError``."""
+    return json.loads(frame, parse_float=Bare, parse_int=Bare)
 
 
 def _damaged(frame: bytes, random: Random, count: int) -> Iterator[bytes]:
@@ -109,6 +114,17 @@ def _places(value: Any, place: Place = ()) -> Iterator[Place]:
     for name, member in members:
         yield (*place, name)
         yield from _places(member, (*place, name))
+
+
+def values_in(document: Any) -> Iterator[tuple[Place, Any]]:
+    """Every value within, with its place."""
+    for place in _places(document):
+        yield place, _at(document, place)
+
+
+def changed_value(document: Any, place: Place, value: Any) -> Any:
+    """A copy with another value at the place."""
+    return _with(document, place, lambda owner, name: _put(owner, name, value))
 
 
 def _changed(document: Any, place: Place, places: Sequence[Place], random: Random) -> Any:
@@ -145,8 +161,8 @@ def _with(document: Any, place: Place, change: Callable[[Any, Any], object]) -> 
     return copy
 
 
-def _write(value: Any) -> bytes:
-    """JSON, or nearly: a ``Bare`` stands as it is."""
+def written(value: Any) -> bytes:
+    """JSON without blanks, or nearly: a ``Bare`` stands as it is."""
     return _text(value).encode("utf-8", "surrogatepass")
 
 

@@ -285,7 +285,7 @@ def ticker(data: object, kind: str = "delta", time: int = 1786540397983) -> str:
         (ticker({"symbol": "BTCUSDT", "bid1Price": "1.50"}), [Mark("tickers.BTCUSDT", 1786540397983, False)]),
         (
             ticker(
-                {"symbol": "NEWUSDT", "lastPrice": "", "markPrice": "1", "fundingRate": "", "nextFundingTime": "0"},
+                {"symbol": "BTCUSDT", "lastPrice": "", "markPrice": "1", "fundingRate": "", "nextFundingTime": "0"},
                 "snapshot",
                 9,
             ),
@@ -316,7 +316,7 @@ def test_data_frames(frame: str, expected: list[object]) -> None:
 )
 def test_the_change_is_a_percentage_exactly(fraction: str, percent: str) -> None:
     (stats,) = read(
-        VENUE, "spot", ticker({"symbol": "X", "lastPrice": "1", "price24hPcnt": fraction}, "snapshot").encode()
+        VENUE, "spot", ticker({"symbol": "BTCUSDT", "lastPrice": "1", "price24hPcnt": fraction}, "snapshot").encode()
     )
     assert isinstance(stats, Stats) and stats.change_pct == percent
 
@@ -352,6 +352,9 @@ def trade(**changes: object) -> dict[str, object]:
         (book(topic="liquidation.X"), "unknown"),
         (book(topic=""), "unknown"),
         (book(topic="kline." + "x" * 200), "unknown"),
+        (trade(s="XY"), "symbol"),
+        (book(topic="orderbook.1.X", type="snapshot", data={"s": "XY", "b": [], "a": [], "u": 1, "seq": 3}), "symbol"),
+        (book(data={"s": "XY", "b": [], "a": [], "u": 1, "seq": 3}), "symbol"),
         (trade(p="Infinity"), "number"),
         (trade(p="0"), "number"),
         (trade(v="1e99"), "number"),
@@ -359,11 +362,12 @@ def trade(**changes: object) -> dict[str, object]:
         (trade(i=""), "schema"),
         (trade(i="x" * 500), "schema"),
         (trade(T=5e12), "schema"),
-        (json.loads(ticker({"symbol": "X", "lastPrice": "-1"})), "number"),
-        (json.loads(ticker({"symbol": "X", "price24hPcnt": "abc"})), "number"),
-        (json.loads(ticker({"symbol": "X", "nextFundingTime": "soon"})), "schema"),
-        (json.loads(ticker({"symbol": "X", "nextFundingTime": "999999999999999"})), "schema"),
+        (json.loads(ticker({"symbol": "BTCUSDT", "lastPrice": "-1"})), "number"),
+        (json.loads(ticker({"symbol": "BTCUSDT", "price24hPcnt": "abc"})), "number"),
+        (json.loads(ticker({"symbol": "BTCUSDT", "nextFundingTime": "soon"})), "schema"),
+        (json.loads(ticker({"symbol": "BTCUSDT", "nextFundingTime": "999999999999999"})), "schema"),
         (json.loads(ticker({})), "schema"),
+        (json.loads(ticker({"symbol": "ETHUSDT", "lastPrice": "1"})), "symbol"),
         ({}, "unknown"),
         ({"op": "subscribe"}, "unknown"),
     ],
@@ -670,7 +674,7 @@ def reads_or_is_bad(frame: bytes) -> None:
     try:
         read(VENUE, "linear", frame)
     except BadFrame as error:
-        assert error.reason in ("json", "schema", "number", "size", "unknown")
+        assert error.reason in ("json", "schema", "number", "size", "symbol", "unknown")
 
 
 @settings(max_examples=300, deadline=None)

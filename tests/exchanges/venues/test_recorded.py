@@ -187,7 +187,7 @@ def test_topics_are_all_that_the_recording_feeds() -> None:
         "btcusdt@trade": TRADE,
         "btcusdt@depth@0ms": DEPTH,
         "btcusdt@kline_1m": BAR,
-        "ethusdt@markPrice": MARK,
+        "ethusdt@markPrice": MARK.replace("BTC", "ETH"),
     }
     symbols = {"BTCUSDT": BTC, "ETHUSDT": Symbol("ETH", "USDT")}
     found = binance(**recorded, **{"btcusdt@ticker": DAY, "btcusdt@forceOrder": "{}"}).topics(

@@ -250,6 +250,26 @@ def recorded(venue: MadeUpVenue, **members: Any) -> dict[str, str]:
     return found
 
 
+def conflating(member: str) -> MadeUpVenue:
+    """Frames of its quotes may be skipped, ordered by this member."""
+
+    def plan(self: MadeUpVenue, topic: Topic, instrument: Instrument | None, depth: int) -> Plan:
+        plan = MadeUpVenue.plan(self, topic, instrument, depth)
+        quotes = frozenset({Part.QUOTE})
+        changed = (evolve(each, conflate_by=member) if each.parts == quotes else each for each in plan.streams)
+        return evolve(plan, streams=tuple(changed))
+
+    venue: MadeUpVenue = type("Conflating", (MadeUpVenue,), {"plan": plan})()
+    return venue
+
+
+@pytest.mark.parametrize(("member", "is_told"), [("u", False), ("t", True), ("none", True)])
+def test_quotes_that_are_ordered_by_another_member_than_their_id_are_told(member: str, is_told: bool) -> None:
+    source = [wire.quote("BTCUSDT", "1", "2", 7, NOW)]  # sizes are one
+    found = recorded(conflating(member), source=source, topics=[]).get("frames", "")
+    assert ("whose update_id is 7" in found) is is_told
+
+
 @pytest.mark.parametrize(
     ("venue", "check", "words"),
     [

@@ -22,6 +22,7 @@ from cryptodash.exchanges.adapter.decode import (
     decoder,
     firewall_refusal,
     levels,
+    misdirected,
     quote,
     retry_after,
     step,
@@ -225,6 +226,7 @@ def interest_request(topic: Topic, instrument: Instrument) -> RestRequest:
 class _Interest(Struct, gc=False):
     interest: str = field(name="openInterest")
     time: Time
+    native: Name = field(name="symbol", default="")
 
 
 _interest = decoder(_Interest)
@@ -233,6 +235,8 @@ _interest = decoder(_Interest)
 def read_interest(request: RestRequest, body: bytes) -> Sequence[Message]:
     data = _interest(body)
     stream = f"{request.native.lower()}@openInterest"
+    if data.native and data.native != request.native:
+        raise misdirected(stream, data.native)
     return (Mark(stream, data.time, full=False, open_interest=amount(data.interest)),)
 
 

@@ -17,12 +17,14 @@ from cryptodash.core.events import Side
 from cryptodash.core.numbers import positive, unsigned
 from cryptodash.exchanges.adapter.decode import (
     Count,
+    Name,
     RawLevels,
     Time,
     Wrapped,
     both_sides,
     decoder,
     fill,
+    misdirected,
     shape,
 )
 from cryptodash.exchanges.adapter.messages import (
@@ -57,6 +59,7 @@ class _Trade(Struct, gc=False):
     time: Time = field(name="T")
     buyer_is_maker: bool = field(name="m")
     kind: str = field(name="X", default="MARKET")
+    native: Name = field(name="s", default="")
 
 
 # {"e":"aggTrade","E":1626992741575,"a":16599292,"s":"CTKUSDT","p":"1.01100","q":"10","f":23961322,"l":23961322,
@@ -67,6 +70,7 @@ class _AggregateTrade(Struct, gc=False):
     quantity: str = field(name="q")
     time: Time = field(name="T")
     buyer_is_maker: bool = field(name="m")
+    native: Name = field(name="s", default="")
 
 
 _trade = decoder(Wrapped[_Trade])
@@ -74,6 +78,8 @@ _aggregate_trade = decoder(Wrapped[_AggregateTrade])
 
 
 def _trades(stream: str, data: _Trade | _AggregateTrade) -> Sequence[Message]:
+    if data.native.lower() != stream.partition("@")[0] and data.native:
+        raise misdirected(stream, data.native)
     # m tells that the buyer was the maker: the taker sold.
     taker = _SELL if data.buyer_is_maker else _BUY
     return (Trades(stream, (Fill(str(data.number), *fill(data.price, data.quantity), taker, data.time, data.number),)),)
@@ -98,6 +104,7 @@ class _SpotDepth(Struct, gc=False):
     last: Count = field(name="u")
     bids: RawLevels = field(name="b")
     asks: RawLevels = field(name="a")
+    native: Name = field(name="s", default="")
 
 
 # {"e":"depthUpdate","E":1626992741077,"T":1626992740974,"s":"AKROUSDT","U":600859599831,"u":600859599831,
@@ -109,6 +116,7 @@ class _PerpetualDepth(Struct, gc=False):
     previous: Count = field(name="pu")
     bids: RawLevels = field(name="b")
     asks: RawLevels = field(name="a")
+    native: Name = field(name="s", default="")
 
 
 _spot_depth = decoder(Wrapped[_SpotDepth])
@@ -133,6 +141,8 @@ def read_perpetual_depth(stream: str, frame: bytes) -> Sequence[Message]:
 
 
 def _depth(stream: str, data: _SpotDepth | _PerpetualDepth, previous: int | None, *, plain: bool) -> Depth:
+    if data.native.lower() != stream.partition("@")[0] and data.native:
+        raise misdirected(stream, data.native)
     if data.first > data.last:
         raise BadFrame("schema", f"update ids {data.first}..{data.last} run backwards")
     bids, asks = both_sides(data.bids, data.asks, plain)
@@ -150,11 +160,14 @@ class _Bar(Struct, gc=False):
     close: str = field(name="c")
     volume: str = field(name="v")
     closed: bool = field(name="x")
+    native: Name = field(name="s", default="")
+    interval: Name = field(name="i", default="")
 
 
 class _Kline(Struct, gc=False):
     time: Time = field(name="E")
     bar: _Bar = field(name="k")
+    native: Name = field(name="s", default="")
 
 
 _kline = decoder(Wrapped[_Kline])
@@ -164,6 +177,12 @@ def read_kline(stream: str, frame: bytes) -> Sequence[Message]:
     """``x`` is true on the last frame of a bar and on no other."""
     data = _kline(frame).data
     bar = data.bar
+    name, _, interval = stream.partition("@kline_")
+    for native in (data.native, bar.native):
+        if native.lower() != name and native:
+            raise misdirected(stream, native)
+    if bar.interval != interval and bar.interval:
+        raise misdirected(stream, bar.interval)
     return (
         Bar(
             stream,

@@ -16,6 +16,7 @@ from cryptodash.exchanges.adapter.decode import (
     Wrapped,
     amount,
     decoder,
+    misdirected,
     price,
     quote,
     signed,
@@ -43,6 +44,8 @@ _book_ticker = decoder(Wrapped[_BookTicker])
 
 def read_book_ticker(stream: str, frame: bytes) -> Sequence[Message]:
     data = _book_ticker(frame).data
+    if data.native.lower() != stream.partition("@")[0] and data.native:
+        raise misdirected(stream, data.native)
     return (Quote(stream, *quote(data.bid, data.bid_size, data.ask, data.ask_size), data.update_id, data.time),)
 
 
@@ -93,7 +96,10 @@ def _stats(stream: str, data: _DayTicker) -> Stats:
 
 
 def read_day_ticker(stream: str, frame: bytes) -> Sequence[Message]:
-    return (_stats(stream, _day_ticker(frame).data),)
+    data = _day_ticker(frame).data
+    if data.native.lower() != stream.partition("@")[0] and data.native:
+        raise misdirected(stream, data.native)
+    return (_stats(stream, data),)
 
 
 def read_all_day_tickers(stream: str, frame: bytes) -> Sequence[Message]:
@@ -115,6 +121,7 @@ class _MarkPrice(Struct, gc=False):
     index: str = field(name="i", default="")
     funding_rate: str = field(name="r", default="")
     next_funding: Time = field(name="T", default=0)
+    native: Name = field(name="s", default="")
 
 
 _mark_price = decoder(Wrapped[_MarkPrice])
@@ -123,6 +130,8 @@ _mark_price = decoder(Wrapped[_MarkPrice])
 def read_mark_price(stream: str, frame: bytes) -> Sequence[Message]:
     """Not ``full``: the open interest, which comes by a poll, must stay."""
     data = _mark_price(frame).data
+    if data.native.lower() != stream.partition("@")[0] and data.native:
+        raise misdirected(stream, data.native)
     return (
         Mark(
             stream,

@@ -24,6 +24,7 @@ from cryptodash.exchanges.adapter.decode import (
     both_sides,
     decoder,
     fill,
+    misdirected,
     quote,
     shape,
     side,
@@ -51,6 +52,7 @@ class _Levels(Struct, gc=False):
     asks: RawLevels = field(name="a")
     update_id: Count = field(name="u")
     sequence: Count | None = field(name="seq", default=None)
+    native: Name = field(name="s", default="")
 
 
 class _Orderbook(Struct, gc=False):
@@ -73,6 +75,8 @@ def read_orderbook(topic: str, frame: bytes) -> Sequence[Message]:
     it is the book's time where it is there."""
     book = _orderbook(frame)
     data = book.data
+    if not topic.endswith(f".{data.native}") and data.native:
+        raise misdirected(topic, data.native)
     time = book.time if book.engine_time is None else book.engine_time
     bids, asks = both_sides(data.bids, data.asks, _plain_orderbook(frame.decode()) is not None)
     restarted = data.update_id == 1
@@ -90,6 +94,8 @@ def read_quote(topic: str, frame: bytes) -> Sequence[Message]:
     book = _orderbook(frame)
     if book.kind != "snapshot":
         raise BadFrame("schema", "a level-1 delta (withdrawn in 2025)")
+    if not topic.endswith(f".{book.data.native}") and book.data.native:
+        raise misdirected(topic, book.data.native)
     bids, asks = book.data.bids, book.data.asks
     best: Best = quote(*bids[0], *asks[0]) if bids and asks else (*_best(bids), *_best(asks))
     return (Quote(topic, *best, book.data.sequence, book.time if book.engine_time is None else book.engine_time),)
@@ -111,6 +117,7 @@ class _Trade(Struct, gc=False):
     price: str = field(name="p")
     quantity: str = field(name="v")
     is_block: bool = field(name="BT", default=False)
+    native: Name = field(name="s", default="")
 
 
 class _PublicTrade(Struct, gc=False):
@@ -124,6 +131,9 @@ def read_trades(topic: str, frame: bytes) -> Sequence[Message]:
     """``S`` is the taker's side. Block trades (``BT``) are agreed off the book and left out. Nothing promises that ids
     are counted without holes."""
     data = _public_trade(frame).data
+    for each in data:
+        if not topic.endswith(f".{each.native}") and each.native:
+            raise misdirected(topic, each.native)
     try:
         return (Trades(topic, [_fill(trade) for trade in data if not trade.is_block]),)
     except ZeroRejected:
@@ -147,6 +157,7 @@ class _Bar(Struct, gc=False):
     close: str
     volume: str
     confirm: bool
+    interval: Name = ""
 
 
 class _Kline(Struct, gc=False):
@@ -160,6 +171,9 @@ _kline = decoder(_Kline)
 def read_kline(topic: str, frame: bytes) -> Sequence[Message]:
     """``confirm`` marks the closed bar; one frame may hold it together with the bar that follows."""
     kline = _kline(frame)
+    for each in kline.data:
+        if not topic.startswith(f"kline.{each.interval}.") and each.interval:
+            raise misdirected(topic, each.interval)
     try:
         return [_bar(topic, bar, kline.time) for bar in kline.data]
     except ZeroRejected:

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct, field
 
 from cryptodash.core.numbers import Number, scale
-from cryptodash.exchanges.adapter.decode import MAX_TIME_MS, Name, Time, amount, decoder, price, signed
+from cryptodash.exchanges.adapter.decode import MAX_TIME_MS, Name, Time, amount, decoder, misdirected, price, signed
 from cryptodash.exchanges.adapter.messages import BadFrame, Mark, Message, Stats
 
 
@@ -107,6 +107,8 @@ def read_ticker(topic: str, frame: bytes) -> Sequence[Message]:
     """
     ticker = _ticker(frame)
     data, time, full = ticker.data, ticker.time, ticker.kind == "snapshot"
+    if not topic.endswith(f".{data.native}") and data.native:
+        raise misdirected(topic, data.native)
     messages: list[Message] = []
     if data.has_mark() or not data.has_stats():
         # first: with the last price comes the first ticker, and it shall be whole
