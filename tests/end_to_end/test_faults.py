@@ -360,6 +360,23 @@ def go_through(world: Any, case: Case, venue: str, expected: States | None) -> N
         assert states <= (allowed if name in hit else set()), (name, world.oracle.seen(name, since))
 
 
+@pytest.mark.parametrize("delay", [7.0, 12.0])
+def test_a_venue_that_is_late_for_long_stays_late_although_its_probes_are_as_late(
+    make_world: Callable[..., Any], delay: float
+) -> None:
+    world = make_world(*channels("binance", "spot"), STALE_AFTER_S="5")
+    world.oracle.patience = 30_000
+    since = world.now
+    world.simulator.faults.start("binance", "slow", None, 60.0, delay=delay)
+    world.run(delay + 2.0)
+    told = world.now
+    assert {states[1] for states in world.states().values()} <= {"late", "silent", "disconnected"}
+    world.run(60.0 - (world.now - since) / 1000)
+    good = [(name, each) for name in world.states() for each in world.oracle.seen(name, told) if each[1] in oracle.GOOD]
+    assert good == []
+    nothing_wrong(world)
+
+
 def test_a_country_that_is_not_served_is_tried_again_after_minutes(make_world: Callable[..., Any]) -> None:
     world = make_world(*channels("binance", "spot"))
     world.simulator.faults.start("binance", "451", None, 5)

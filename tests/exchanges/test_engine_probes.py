@@ -161,3 +161,42 @@ def test_a_stream_that_begins_on_a_late_connection_is_never_shown_as_live() -> N
     topic = bench.topic("spot:BTC-USDT:trade")
     told = [each for each in bench.events[since:] if isinstance(each, StreamStatus) and each.topic is topic]
     assert [(each.state, each.cause) for each in told] == [(State.STALE, Cause.LATE)]
+
+
+def test_a_late_stream_that_comes_by_a_new_connection_is_late_until_that_shows_that_it_is_not() -> None:
+    play = Play()
+    play.late = 5_000
+    play.run(5)
+    bench = play.bench
+    since = len(bench.events)
+    bench.close(bench.only)
+    while not bench.servers:
+        bench.advance(0.25)
+    play.run(10)
+    topic = bench.topic(TICKER)
+    told = [each for each in bench.events[since:] if isinstance(each, StreamStatus) and each.topic is topic]
+    assert {each.state for each in told} == {State.STALE} and told[-1].cause is Cause.LATE
+    bench.close(bench.only)
+    play.late = 0
+    while not bench.servers:
+        bench.advance(0.25)
+    play.run(3.5)
+    assert bench.state(TICKER) is State.LIVE
+
+
+def test_a_late_stream_on_a_new_connection_that_tells_no_time_is_not_late_for_ever() -> None:
+    play = Play()
+    play.late = 5_000
+    bench = play.bench
+    bench.want("spot:BTC-USDT:trade")
+    for number in range(1, 20):
+        bench.frame(wire.trade("BTCUSDT", number, "100", bench.wall - 5_000))
+        play.run(0.25)
+    assert bench.status("spot:BTC-USDT:trade").cause is Cause.LATE
+    bench.drop(TICKER, OTHER)
+    bench.close(bench.only)
+    while not bench.servers:
+        bench.advance(0.25)
+    for _ in range(400):
+        bench.advance(0.25)
+    assert bench.state("spot:BTC-USDT:trade") is State.QUIET

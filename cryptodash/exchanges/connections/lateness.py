@@ -28,6 +28,8 @@ OWN_FOR = 2.0
 """Seconds for which a sample of its own, else of its connection, tells a stream's delay."""
 BEGINS_AFTER = 1.0
 ENDS_AFTER = 2.0
+LATE_UNTIL_TOLD = 60.0
+"""Seconds after its connection was lost for which a late stream counts as late, where nothing tells its delay."""
 REMEMBERED = 64
 """Delays that a stream remembers for its percentiles."""
 
@@ -214,13 +216,13 @@ class StreamDelay:
     below half of it.
     """
 
-    __slots__ = ("_above", "_above_since", "_below_since", "_own_at", "_recent", "delay", "late")
+    __slots__ = ("_above", "_above_since", "_below_since", "_lost_at", "_own_at", "_recent", "delay", "late")
 
     def __init__(self) -> None:
         self.late = False
         self.delay: int | None = None
         """Milliseconds; None where it is not known."""
-        self._own_at = float("-inf")
+        self._own_at = self._lost_at = float("-inf")
         self._above = 0
         self._above_since = 0.0
         self._below_since: float | None = None
@@ -238,6 +240,9 @@ class StreamDelay:
             if least is None:
                 if not self.late:  # one that was late and fell silent has not become young
                     self.delay = None
+                elif self.delay is None and now - self._lost_at >= LATE_UNTIL_TOLD:
+                    self.late = False
+                    return True
                 self._above, self._below_since = 0, None
             else:
                 self._take(least, limit, now)
@@ -248,10 +253,11 @@ class StreamDelay:
             self.late = False
         return self.late is not was
 
-    def forget(self) -> None:
-        """Its connection is gone: what is known of its delay is."""
-        self.late, self.delay = False, None
-        self._own_at = float("-inf")
+    def lost(self, now: float) -> None:
+        """Its connection is gone: what is known of its delay is. One that was late is so on the next connection as
+        well, until that shows that it is not."""
+        self.delay = None
+        self._own_at, self._lost_at = float("-inf"), now
         self._above, self._below_since = 0, None
 
     def percentile(self, share: float) -> int | None:

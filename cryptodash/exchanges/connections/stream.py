@@ -241,7 +241,7 @@ class Stream:
         together."""
         blamed = self.blame(cause)
         self.source = None
-        self.delay.forget()
+        self.delay.lost(now)
         return self._moves(Signal.LOST, now) or blamed
 
     def blame(self, cause: Cause | None) -> bool:

@@ -241,8 +241,10 @@ def test_a_late_stream_that_falls_silent_does_not_become_young() -> None:
         stream.sample(3000, LIMIT, step / 4)
     assert stream.judge(None, LIMIT, 2.0)
     assert not stream.judge(None, LIMIT, 60.0) and stream.late
-    stream.forget()
-    assert not stream.late and stream.delay is None
+    stream.lost(60.0)
+    assert (stream.late, stream.delay) == (True, None)
+    assert not stream.judge(None, LIMIT, 119.0) and stream.judge(None, LIMIT, 120.0)
+    assert (stream.late, stream.delay) == (False, None)
 
 
 def test_the_least_of_a_connection_is_of_two_seconds() -> None:
