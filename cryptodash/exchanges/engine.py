@@ -73,7 +73,7 @@ class Engine:
         late_after_ms: int | None = 2000,
         budget: FrameBudget | None = None,
     ) -> None:
-        """``late_after_ms``: None where nothing is ever late (recorded time). ``budget``: what the book frames that
+        """``late_after_ms``: None on recorded time, where nothing is ever late, and no frame is left out. ``budget``: what the book frames that
         wait for a snapshot may weigh, over all engines that share it."""
         self._venue = venue
         self._monotonic = clock.monotonic
@@ -88,7 +88,7 @@ class Engine:
         self.left_out = left_out.add
         """For whoever reads lists of the venue's elsewhere."""
         self._counts = FrameCounts(venue.id, tally)
-        self._conflation = Conflation(venue, self._counts, tally, FAR_AHEAD)
+        self._conflation = Conflation(venue, self._counts, tally, FAR_AHEAD, is_recorded=late_after_ms is None)
         self._allocation = Allocation(venue, hosts, random, tally)
         self._connections = self._allocation.connections
         self._rare = RareFrames(venue, self._allocation, self._errors, left_out, self._counts, self._delays, tally)

@@ -26,6 +26,13 @@ NEVER_IN_A_DEMO = {
     "Ready.dependencies.clock.reason": "the same",
     "POST /api/symbols/refresh 401": "AUTH_TOKEN is refused at start until authentication is built",
 }
+NEVER_IN_A_DEMO |= {
+    f"{path} 503": "the server ends while the request waits (test_commands.py)"
+    for path in (
+        *(f"GET /api/{name}" for name in ("ticker", "orderbook", "orderbook/snapshot", "trades", "candles")),
+        "POST /api/symbols/refresh",
+    )
+}
 ASKED = ("Channel", "Subscribe", "Unsubscribe", "Resync", "List", "Ping")
 """Schemas of what clients send."""
 
@@ -256,6 +263,12 @@ async def test_every_answer_of_rest_is_described_and_every_description_comes(sta
         ("exchange=bybit", 429),
     ):
         await ask(running, "POST", f"/api/symbols/refresh?{query}", status)
+
+    # The dearest candles there are: 40 charts, opened twice, and one more.
+    dear = f"/api/candles?{PAIR}&market_type=perpetual&limit=1000&end="
+    charts = [Deferred.fromCoroutine(ask(running, "GET", f"{dear}{number * 60_000}", 200)) for number in range(80)]
+    await gatherResults(charts)
+    await ask(running, "GET", f"{dear}{80 * 60_000}", 429)
 
     await ask(dead, "GET", "/ready", 503)
     hub = dead.server.hub

@@ -134,7 +134,8 @@ class Rest:
 
     async def _exchange_reports(self) -> Sequence[ExchangeReport]:
         """Every venue's state, at most a second old where it has many streams."""
-        await self._waits.wait(self._surveys.get())
+        if not self._draining():
+            await self._waits.wait(self._surveys.get())
         return self._directory.exchange_reports()
 
     async def _send(self, request: Request, answer: Answer) -> None:

@@ -54,12 +54,15 @@ Conflated = bytes | Quotes
 
 
 class Conflation:
-    """One venue's. ``far_ahead``: by how much a number may be above the one before it without being doubted."""
+    """One venue's. ``far_ahead``: by how much a number may be above the one before it without being doubted. Recorded
+    time can wait: nothing is skipped where ``is_recorded``."""
 
-    def __init__(self, venue: IVenue, counts: FrameCounts, tally: Tally, far_ahead: int) -> None:
+    def __init__(
+        self, venue: IVenue, counts: FrameCounts, tally: Tally, far_ahead: int, *, is_recorded: bool = False
+    ) -> None:
         self._far_ahead = far_ahead
         self._exchange = venue.id
-        self._prefix = venue.data_prefix
+        self._prefix = b"" if is_recorded else venue.data_prefix
         self._name_at = len(venue.data_prefix)
         self._name_end = venue.name_end
         self._counts = counts
