@@ -133,6 +133,9 @@ class Counted:
     def deliver_sweep(self, batch: Batch) -> None:
         """There is no sweep here."""
 
+    def failed(self) -> None:
+        """It never raises."""
+
 
 @implementer(IReadDescriptor)
 class TwistedDriver:
@@ -228,6 +231,9 @@ class Ingested:
 
     def deliver_sweep(self, batch: Batch) -> None:
         """There is no sweep here."""
+
+    def failed(self) -> None:
+        """It never raises."""
 
 
 class EveryFrame(Binance):

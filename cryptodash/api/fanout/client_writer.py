@@ -19,6 +19,7 @@ from cryptodash.core.time import Clock
 from cryptodash.hub.interfaces import Batch, Message
 
 TOO_SLOW: Final = 1013
+OUR_ERROR: Final = 1011
 SLICE: Final = 64 * 1024
 """Bytes of the queue written at once: what a slow client has queued on its transport at most."""
 
@@ -173,6 +174,10 @@ class ClientWriter:
     def close_too_slow(self) -> None:
         """Say goodbye to a client that does not keep up."""
         self.wire.close_with(TOO_SLOW, "too slow")
+
+    def failed(self) -> None:
+        """Say goodbye to a client that missed something by a fault of ours."""
+        self.wire.close_with(OUR_ERROR, "internal error")
 
     def _pump(self) -> None:
         unsent = self.unsent
