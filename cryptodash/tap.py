@@ -130,7 +130,9 @@ def _build(config: Config, twistd: usage.Options, **parts: Any) -> IService:
     except ConfigError as error:
         refuse(str(error))
     use_daemon_threads(reactor.getThreadPool())
-    reactor.callWhenRunning(_watch_signals, twistd)
+    signals = _StopSignals(twistd)
+    signals.watch()
+    reactor.callWhenRunning(signals.watch)  # again: as the reactor starts it sets handlers of its own
     return server
 
 
@@ -151,21 +153,27 @@ def _listen(stand_in: Simulator | Replay) -> None:
         refuse(f"the simulator cannot listen: {error}")
 
 
-def _watch_signals(twistd: usage.Options) -> None:
-    """The first SIGTERM or SIGINT drains and exits with 0 (twistd's own handler would exit by the signal); another one
-    ends the process at once."""
+class _StopSignals:
+    """The first SIGTERM or SIGINT drains and exits with 0 (twistd's own handler would exit by the signal), or, where
+    the reactor does not run yet, ends as soon as it does; another one ends the process at once."""
 
-    def at_once(number: int, frame: object) -> None:
-        _remove_pid_file(twistd)
-        os._exit(1)  # nothing slower, such as what is registered for the interpreter's end
+    def __init__(self, twistd: usage.Options) -> None:
+        self._twistd = twistd
+        self._stopping = False
 
-    def drain(number: int, frame: object) -> None:
+    def watch(self) -> None:
         for each in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(each, at_once)
-        reactor.callFromThread(reactor.stop)
+            signal.signal(each, self._received)
 
-    for each in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(each, drain)
+    def _received(self, number: int, frame: object) -> None:
+        if self._stopping:
+            _remove_pid_file(self._twistd)
+            os._exit(1)  # nothing slower, such as what is registered for the interpreter's end
+        self._stopping = True
+        if reactor.running:
+            reactor.callFromThread(reactor.stop)
+        else:
+            reactor.callWhenRunning(reactor.stop)
 
 
 def _twistd(options: usage.Options) -> usage.Options:
