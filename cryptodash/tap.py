@@ -32,6 +32,7 @@ from cryptodash.core.time import SystemClock
 from cryptodash.daemon_threads import use_daemon_threads
 from cryptodash.exchanges.venues import registry
 from cryptodash.exchanges.venues.recorded import RecordedVenue
+from cryptodash.name_lookups import NameLookups
 from cryptodash.options import Options, config_of, refuse
 from cryptodash.service import StandIn, build, endpoint_of
 from cryptodash.simulator.control import CONTROL_PORT
@@ -130,6 +131,7 @@ def _build(config: Config, twistd: usage.Options, **parts: Any) -> IService:
     except ConfigError as error:
         refuse(str(error))
     use_daemon_threads(reactor.getThreadPool())
+    reactor.installNameResolver(NameLookups(reactor))
     signals = _StopSignals(twistd)
     signals.watch()
     reactor.callWhenRunning(signals.watch)  # again: as the reactor starts it sets handlers of its own
