@@ -147,6 +147,9 @@ class Counted:
     def deliver_sweep(self, batch: Batch) -> None:
         """There is no sweep here."""
 
+    def failed(self) -> None:
+        """It never raises."""
+
 
 @implementer(IReadDescriptor)
 class TwistedDriver:
@@ -242,6 +245,9 @@ class Ingested:
 
     def deliver_sweep(self, batch: Batch) -> None:
         """There is no sweep here."""
+
+    def failed(self) -> None:
+        """It never raises."""
 
 
 class EveryFrame(Binance):

@@ -34,6 +34,7 @@ from cryptodash.core.time import SystemClock
 from cryptodash.daemon_threads import use_daemon_threads
 from cryptodash.exchanges.venues import registry
 from cryptodash.exchanges.venues.recorded import RecordedVenue
+from cryptodash.name_lookups import NameLookups
 from cryptodash.options import Options, config_of, refuse
 from cryptodash.service import StandIn, build, endpoint_of
 from cryptodash.simulator.control import CONTROL_PORT
@@ -135,7 +136,10 @@ def _build(config: Config, twistd: usage.Options, **parts: Any) -> IService:
     except ConfigError as error:
         refuse(str(error))
     use_daemon_threads(reactor.getThreadPool())
-    reactor.callWhenRunning(_watch_signals, twistd)
+    reactor.installNameResolver(NameLookups(reactor))
+    signals = _StopSignals(twistd)
+    signals.watch()
+    reactor.callWhenRunning(signals.watch)  # again: as the reactor starts it sets handlers of its own
     reactor.callWhenRunning(_freeze_what_stays)
     return server
 
@@ -164,21 +168,27 @@ def _listen(stand_in: Simulator | Replay) -> None:
         refuse(f"the simulator cannot listen: {error}")
 
 
-def _watch_signals(twistd: usage.Options) -> None:
-    """The first SIGTERM or SIGINT drains and exits with 0 (twistd's own handler would exit by the signal); another one
-    ends the process at once."""
+class _StopSignals:
+    """The first SIGTERM or SIGINT drains and exits with 0 (twistd's own handler would exit by the signal), or, where
+    the reactor does not run yet, ends as soon as it does; another one ends the process at once."""
 
-    def at_once(number: int, frame: object) -> None:
-        _remove_pid_file(twistd)
-        os._exit(1)  # nothing slower, such as what is registered for the interpreter's end
+    def __init__(self, twistd: usage.Options) -> None:
+        self._twistd = twistd
+        self._stopping = False
 
-    def drain(number: int, frame: object) -> None:
+    def watch(self) -> None:
         for each in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(each, at_once)
-        reactor.callFromThread(reactor.stop)
+            signal.signal(each, self._received)
 
-    for each in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(each, drain)
+    def _received(self, number: int, frame: object) -> None:
+        if self._stopping:
+            _remove_pid_file(self._twistd)
+            os._exit(1)  # nothing slower, such as what is registered for the interpreter's end
+        self._stopping = True
+        if reactor.running:
+            reactor.callFromThread(reactor.stop)
+        else:
+            reactor.callWhenRunning(reactor.stop)
 
 
 def _twistd(options: usage.Options) -> usage.Options:

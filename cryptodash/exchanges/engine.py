@@ -73,8 +73,8 @@ class Engine:
         late_after_ms: int | None = 2000,
         budget: FrameBudget | None = None,
     ) -> None:
-        """``late_after_ms``: None on recorded time, where nothing is ever late, and no frame is left out. ``budget``: what the book frames that
-        wait for a snapshot may weigh, over all engines that share it."""
+        """``late_after_ms``: None on recorded time, where nothing is ever late, and no frame is left out. ``budget``:
+        what the book frames that wait for a snapshot may weigh, over all engines that share it."""
         self._venue = venue
         self._monotonic = clock.monotonic
         self._wall_ms = clock.wall_ms

@@ -59,6 +59,9 @@ class IOutlet(Interface):
     def deliver_sweep(batch: Batch) -> None:
         """Take one sweep's messages."""
 
+    def failed() -> None:
+        """One of the two raised: the outlet has been taken out, for what follows would not fit what it missed."""
+
 
 @frozen
 class CatalogueSnapshot:

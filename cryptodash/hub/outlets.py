@@ -14,7 +14,8 @@ class Outlets:
     """A set of outlets, by identity. False while empty, so that nothing is encoded for nobody.
 
     An outlet that raises is a fault of ours: it is logged and taken out, because what follows would not fit what it
-    missed, and because a broken outlet must neither disturb its neighbours nor fill the log.
+    missed, and because a broken outlet must neither disturb its neighbours nor fill the log. It is told so
+    (``failed``), that nobody goes on waiting behind it.
     """
 
     __slots__ = ("_all", "_outlets")
@@ -52,3 +53,7 @@ class Outlets:
     def _broke(self, outlet: IOutlet, topic: Topic) -> None:
         _log.failure("an outlet failed on {topic}", topic=topic)
         self.remove(outlet)
+        try:
+            outlet.failed()
+        except Exception:
+            _log.failure("an outlet that failed on {topic} cannot be ended", topic=topic)

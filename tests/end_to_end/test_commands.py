@@ -261,6 +261,26 @@ def test_a_second_signal_ends_at_once(tmp_path: Path, processes: list[Process]) 
     assert not (tmp_path / "twistd.pid").exists()
 
 
+@pytest.mark.parametrize(("signals", "code"), [(1, 0), (2, 1)])
+def test_signals_while_it_starts_are_signals_none_the_less(signals: int, code: int, tmp_path: Path) -> None:
+    tac = tmp_path / "impatient.tac"
+    tac.write_text(
+        "import os, signal\n"
+        "from twisted.application.service import Service\n"
+        "from cryptodash.tap import make_application\n"
+        "class Impatient(Service):\n"
+        "    def startService(self):\n"  # after the pid file is written, before the reactor runs
+        f"        for _ in range({signals}):\n"
+        "            os.kill(os.getpid(), signal.SIGTERM)\n"
+        "application = make_application()\n"
+        "Impatient().setServiceParent(application)\n"
+    )
+    done = run("-ny", str(tac), cwd=tmp_path, BIND_ADDR="127.0.0.1:0")
+    assert done.returncode == code, done
+    assert not (tmp_path / "twistd.pid").exists()
+    assert "Traceback" not in done.stdout + done.stderr
+
+
 def test_the_tac_file_serves(tmp_path: Path, processes: list[Process]) -> None:
     server = Process(
         "-ny",

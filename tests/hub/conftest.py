@@ -141,6 +141,9 @@ class Outlet:
     def deliver_sweep(self, batch: Batch) -> None:
         self.batches.append(batch)
 
+    def failed(self) -> None:
+        """It never raises."""
+
     def take(self, *kinds: str) -> list[dict[str, object]]:
         """The payloads that came since the last call, of these kinds only; numbers as Decimal."""
         taken, self.messages = self.messages, []

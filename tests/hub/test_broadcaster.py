@@ -84,6 +84,10 @@ def test_a_broken_outlet_is_taken_out_and_disturbs_nobody(world):
             self.calls += 1
             raise RuntimeError("no")
 
+        def failed(self):
+            told.append(self)
+
+    told = []
     broken = Broken()
     before = world.watch(world.ticker_topic)
     world.hub.attach(broken, world.ticker_topic, 0)
@@ -92,6 +96,7 @@ def test_a_broken_outlet_is_taken_out_and_disturbs_nobody(world):
     world.hub.publish(world.ticker("2"))
     assert len(before.messages) == len(after.messages) == 2
     assert broken.calls == 1
+    assert told == [broken], "so that whoever stands behind it does not go on waiting"
 
 
 def test_a_fault_while_publishing_does_not_escape(world):

@@ -22,6 +22,7 @@ from cryptodash.core.time import Clock
 from cryptodash.hub.interfaces import Batch, Message
 
 TOO_SLOW: Final = 1013
+OUR_ERROR: Final = 1011
 STEP_S: Final = 0.00025
 """Seconds after which a step of writing the queue ends. Values are encoded when they are due: a candle takes 25 us."""
 
@@ -196,6 +197,10 @@ class ClientWriter:
     def close_too_slow(self) -> None:
         """Say goodbye to a client that does not keep up."""
         self.wire.close_with(TOO_SLOW, "too slow")
+
+    def failed(self) -> None:
+        """Say goodbye to a client that missed something by a fault of ours."""
+        self.wire.close_with(OUR_ERROR, "internal error")
 
     def _catch_up(self) -> Steps[None]:
         """What is left when a drained wire has taken the first part. What may be unsubscribed meanwhile must not lie

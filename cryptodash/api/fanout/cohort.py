@@ -47,6 +47,12 @@ class Cohort:
         if messages:
             self.pending.append(Batch(batch.topic, messages))
 
+    def failed(self, delivery: Delivery) -> None:
+        """Its clients are sent away: they would wait for what does not come."""
+        if delivery in self.deliveries:
+            for member in (*self.clean.values(), *self.late):
+                member.failed()
+
     def change(self, deliveries: frozenset[Delivery]) -> None:
         """Other deliveries for the same (one) client, whose pending messages have been handled."""
         for delivery in self.deliveries - deliveries:

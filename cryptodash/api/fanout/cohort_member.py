@@ -25,3 +25,6 @@ class CohortMember(Protocol):
 
     def block(self, data: bytes, sent: int) -> None:
         """The wire took only ``sent`` of the bytes (-1: all, but wants no more)."""
+
+    def failed(self) -> None:
+        """By a fault of ours the client has missed something: it has to begin anew."""

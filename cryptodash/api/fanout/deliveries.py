@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -66,6 +67,9 @@ class IGroupMember(Interface):
     def deliver_sweep(batch: Batch) -> None:
         """Take a sweep's share."""
 
+    def failed(delivery: Delivery) -> None:
+        """Something of this delivery was lost, by a fault of ours, and nothing more of it comes."""
+
 
 @implementer(IOutlet)
 class DeliveryGroup:
@@ -79,6 +83,8 @@ class DeliveryGroup:
         """Each with its ``deliver``."""
         self.scheduled = False
         """Whether the members have something that the flush has not seen yet."""
+        self.on_failure: Callable[[], object] = lambda: None
+        """Called once the hub has taken the group out."""
         self._topic = delivery.topic
         self._schedule = schedule
 
@@ -93,6 +99,10 @@ class DeliveryGroup:
             member.deliver_sweep(batch)
         if not self.scheduled:
             self._schedule(self)
+
+    def failed(self) -> None:
+        """A member could not take something. What the others have got of it, nobody knows."""
+        self.on_failure()
 
     def stop(self) -> None:
         """Nobody listens any more."""
@@ -199,15 +209,32 @@ class Deliveries:
             if delivery.rate
             else DeliveryGroup(delivery, self._schedule)
         )
+        group.on_failure = partial(self._failed, delivery, group)
         self._values.attach(group, delivery.topic, delivery.interval)
         if isinstance(group, RateLimitedGroup) and self._values.current(delivery.topic, delivery.interval):
             group.start()
         return group
 
     def detach(self, member: Any, delivery: Delivery) -> None:
-        group = self.groups[delivery]
-        del group.members[member]
+        group = self.groups.get(delivery)
+        if group is None or group.members.pop(member, None) is None:
+            return  # the group it was in has failed
         if not group.members:
             del self.groups[delivery]
             group.stop()
             self._values.detach(group, delivery.topic, delivery.interval)
+
+    def _failed(self, delivery: Delivery, group: DeliveryGroup) -> None:
+        """Whoever wants the delivery from now on gets a new group; the members of this one are told in a turn of their
+        own, for the hub is in the middle of a message."""
+        if self.groups.get(delivery) is group:
+            del self.groups[delivery]
+        group.stop()
+        members = list(group.members)
+        group.members.clear()
+        self._reactor.callLater(0, self._end, delivery, group, members)
+
+    def _end(self, delivery: Delivery, group: DeliveryGroup, members: list[Any]) -> None:
+        self._values.detach(group, delivery.topic, delivery.interval)
+        for member in members:
+            member.failed(delivery)

@@ -50,7 +50,7 @@ class Verdict(enum.Enum):
 
 
 class DoubtCounts:
-    """Counts what was held and what was dropped, for one exchange and kind of stream."""
+    """Counts what was held, dropped and repeated, for one exchange and kind of stream."""
 
     def __init__(self, exchange: str, kind: str, tally: Tally) -> None:
         self._labels = exchange, kind
@@ -68,6 +68,17 @@ class DoubtCounts:
             "kind",
             "reason",
         )
+
+        self._repeated = tally.counter(
+            "cryptodash_frames_repeated_total",
+            "Frames (of trades: trades) whose id had come already",
+            "exchange",
+            "kind",
+        )
+
+    def repeated(self) -> None:
+        """A frame (of trades: one trade) came that is known by its id."""
+        self._repeated.add(*self._labels)
 
     def held(self, reason: Reason, times: int = 1) -> None:
         """Frames (of trades: trades) wait for a second one."""
@@ -228,6 +239,7 @@ class StreamOrder:
     def _not_beyond(self, number: int, last: int, now: float) -> Verdict:
         """An id that is not above the last one."""
         if number == last:
+            self._counts.repeated()
             self._contradict()
             self._old_since = None
             self.calm = True

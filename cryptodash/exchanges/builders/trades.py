@@ -102,8 +102,11 @@ class TradeBuilder:
                     self._contradict()
                 if self._is_new(each):
                     told.append(Trade(topic, each.time, received, each.id, each.price, each.quantity, each.side))
+                else:
+                    self._doubts.repeated()
                 continue
             if self._is_known(each):
+                self._doubts.repeated()
                 continue
             doubted += self._doubt(each, reason, received, now, told, first=not doubted)
         self.dropped = doubted > 0 and doubted == len(fills)

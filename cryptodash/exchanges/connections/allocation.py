@@ -110,8 +110,7 @@ class Allocation:
         mended the connection is replaced: a new one has a new allowance.
         """
         self.touched = True
-        group = self._group_of.get(stream)
-        connection = None if group is None else group.active
+        connection = None if stream.source is None else self.connections.get(stream.source.key)
         if connection is None or connection.can_resubscribe(now):
             stream.resubscribe(now if silent else None)
             stream.tell(out)

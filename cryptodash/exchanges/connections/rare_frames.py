@@ -82,6 +82,11 @@ class RareFrames:
         self._duplicates = tally.counter(
             "cryptodash_duplicates_dropped_total", "Messages two connections brought", "exchange"
         )
+        self._unasked = tally.counter(
+            "cryptodash_upstream_unasked_total",
+            "Messages of streams that their connection had never asked for",
+            "exchange",
+        )
 
     def read(self, connection: Connection, frame: bytes, now: float, received: int, out: list[Output]) -> None:
         """Take one frame."""
@@ -168,6 +173,8 @@ class RareFrames:
         stream."""
         if not connection.good:
             self._allocation.proved(connection, out)
+        if not connection.subscriptions.has(stream.name):
+            self._unasked.add(self._venue.id)
         if stream.source is connection:
             connection.subscriptions.delivered(stream.name)
             if stream.take(message, now, received, out):
@@ -192,6 +199,7 @@ class RareFrames:
         elif isinstance(message, Unwanted):
             # Of a stream that was ended a moment ago, of which the venue has yet to hear; else of one nobody asked for.
             if not connection.subscriptions.has(message.stream):
+                self._unasked.add(self._venue.id)
                 raise BadFrame("unknown", f"stream {message.stream[:MAX_NAME]}")
         elif isinstance(message, Heartbeat):
             if message.time is not None:

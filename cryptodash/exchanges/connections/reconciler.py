@@ -103,6 +103,11 @@ class Reconciler:
         return name in self._at_venue
 
     @property
+    def has_all(self) -> bool:
+        """Whether the venue has granted, or sent, everything that is wanted."""
+        return all(self._at_venue.get(name) is AtVenue.ON or name in self._delivered for name in self._wanted)
+
+    @property
     def is_settled(self) -> bool:
         """Whether every wish has been answered."""
         return not (self._differing or self._again or self._requests)

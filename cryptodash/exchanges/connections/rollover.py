@@ -26,6 +26,9 @@ OVERLAP = 1.0
 MOST_HELD = 2_000
 TAKEOVER = 10.0
 """Seconds after the last ack on the new connection after which quiet streams change over too."""
+LONGEST_TAKEOVER = 40.0
+"""The same where something that was wanted meanwhile still waits for an answer: twice as long as an answer is waited
+for, and asked for again."""
 ROLL_SPACING = 5.0
 """Seconds between two rollovers of a venue."""
 LOSSLESS = frozenset({Part.TRADES, Part.BOOK})
@@ -108,9 +111,10 @@ class Rollover:
         incoming = self.incoming
         if incoming is None or incoming.settled_at is None:
             return False
-        return now - incoming.settled_at >= TAKEOVER or all(
-            each.source is incoming for each in self.streams.values() if each.phase is not Phase.REJECTED
-        )
+        waited = now - incoming.settled_at
+        if waited >= (TAKEOVER if incoming.subscriptions.has_all else LONGEST_TAKEOVER):
+            return True
+        return all(each.source is incoming for each in self.streams.values() if each.phase is not Phase.REJECTED)
 
     def complete(self, now: float, out: list[Output]) -> Connection:
         """Every stream comes by the new connection from now on; returns it."""

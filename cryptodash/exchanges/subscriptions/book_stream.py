@@ -153,7 +153,9 @@ class BookStream:
                 self._owner.book_changed(self, message.time, received, False, now, out)
             elif outcome is Outcome.OLD or outcome is Outcome.HELD:
                 return True
-            elif outcome is not Outcome.IGNORED:
+            elif outcome is Outcome.IGNORED:
+                self._meters.doubts.repeated()
+            else:
                 self._follow_up(outcome, message.time, now, received, out)
         return False
 

@@ -9,6 +9,7 @@ from attrs import evolve
 
 from cryptodash.core.events import Cause, State, StreamStatus, Ticker, Trade
 from cryptodash.core.tally import Counter
+from cryptodash.exchanges.adapter.venue import Rate
 from cryptodash.exchanges.connections.allocation import LINGER, ROLL_SPACING
 from cryptodash.exchanges.connections.commands import BookChanged, Closed
 from cryptodash.exchanges.connections.connection import Connection, Routes
@@ -448,3 +449,54 @@ def test_a_connection_that_is_given_up_for_want_of_streams_lets_the_next_one_cha
     bench.advance(LINGER + 1)
     assert first not in bench.servers.values()
     assert len(bench.servers) == 2  # the second one and its replacement
+
+
+def test_the_old_connection_stays_until_the_new_one_has_what_was_wanted_last() -> None:
+    change = Change(GRANTED, TRADES, TICKER)
+    bench = change.bench
+    bench.advance(TAKEOVER - 0.5)
+    bench.want(OTHER)
+    bench.advance(LIMITS.message_gap)
+    bench.ack(change.old)
+    bench.frame(wire.trade("ETHUSDT", 1, "100", bench.wall), change.old)
+    bench.advance(1.0)
+    assert change.old in bench.servers.values(), "the new one has not been granted the trades of ETH"
+    bench.frame(wire.trade("ETHUSDT", 2, "100", bench.wall), change.old)
+    bench.ack(change.new)
+    bench.advance(BEAT)
+    assert list(bench.servers.values()) == [change.new]
+    bench.frame(wire.trade("ETHUSDT", 3, "100", bench.wall), change.new)
+    assert [each.id for each in bench.published(Trade) if each.topic is bench.topic(OTHER)] == ["1", "2", "3"]
+    assert change.results == {"clean": 1}
+
+
+def test_what_is_never_granted_to_the_new_connection_does_not_keep_the_old_one_for_ever() -> None:
+    change = Change(GRANTED, TRADES, TICKER)
+    bench = change.bench
+    for _ in range(40):  # somebody always wants something new, and it is never answered
+        bench.want(OTHER)
+        bench.advance(1.0)
+        bench.drop(OTHER)
+        bench.advance(1.0)
+    assert change.old not in bench.servers.values()
+
+
+def test_a_stream_is_begun_anew_on_the_connection_that_it_comes_by() -> None:
+    """Of the two connections, the one that brings a book has no requests left: it is that one that is given up."""
+    limits = evolve(LIMITS, requests=Rate(2, 3600.0), args_per_message=10)
+    bench = Bench(MadeUpVenue(limits))
+    book = "perpetual:BTC-USDT:order_book:5"
+    bench.want(book, "perpetual:BTC-USDT:trade")
+    old, levels = bench.only, ({"99": "1"}, {"101": "1"})
+    bench.frame(wire.book("book5:BTCUSDT", None, 1, *levels, snapshot=True), old)
+    bench.advance(1)
+    bench.frame(wire.restarting(), old)
+    bench.advance(1)
+    new = next(server for server in bench.servers.values() if server is not old)
+    for number in (1, 2, 3, 4):
+        bench.frame(wire.book("book5:BTCUSDT", None, number, *levels, snapshot=number == 1), new)
+        bench.advance(OVERLAP / 2)
+    assert bench.state(book) is State.LIVE and old in bench.servers.values(), "the book comes by the new one now"
+    bench.frame(wire.book("book5:BTCUSDT", None, 100, *levels), new)  # a gap
+    bench.advance(BEAT)
+    assert [server for server, _ in bench.gone] == [new]
