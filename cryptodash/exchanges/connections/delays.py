@@ -187,7 +187,9 @@ class Delays:
             self._steps.add(self._venue.id, "assumed")
         least = [sample for each in connections if (sample := each.delay.look()) is not None]
         host.rise = min(least) - offset.value if least and offset.value is not None else 0
-        wait = PROBE_GAP if host.rise > RISE_MS else PROBE_EVERY
+        # One question at a time, for all are alike: the late answer to one would pass for the quick answer to the next,
+        # and prove a step of the clock that there never was. What is not answered within a minute never is.
+        wait = PROBE_GAP if host.rise > RISE_MS and not host.asked else PROBE_EVERY
         if connections and now - host.probed_at >= wait:
             request = self._venue.probe_request(host.market)
             host.probed_at = now
