@@ -9,6 +9,7 @@ import pytest
 
 from cryptodash.core.events import Cause, State, StreamStatus, Ticker, Trade
 from cryptodash.core.tally import Tally
+from cryptodash.exchanges.adapter.plan import RestRequest
 from cryptodash.exchanges.engine import Engine
 from cryptodash.testing import wire
 from cryptodash.testing.bench import Bench
@@ -247,3 +248,42 @@ def test_recorded_time_may_leap_from_frame_to_frame() -> None:
         assert (ticker.bid, ticker.last) == (str(number), str(100 + number))
         assert bench.published(Trade)[-1].id == str(number)
         bench.advance(0.001)
+
+
+def test_answers_that_are_as_late_as_the_frames_are_no_step_of_the_venues_clock() -> None:
+    """Everything on the way from the venue is five seconds late, the answers to probes as well: an answer says when
+    *its* question was asked, also where another one would be due before it comes."""
+    bench = ready()
+    since, late_by = len(bench.events), 5.1
+    asked: list[tuple[float, RestRequest, int]] = []
+    for _ in range(120):
+        number, sent = ids(bench), bench.wall - round(late_by * 1000)
+        for native, bid, ask in (("BTCUSDT", "99", "101"), ("ETHUSDT", "9", "11")):
+            bench.frame(wire.quote(native, bid, ask, number, sent))
+            bench.frame(wire.day(native, bid, sent))
+        asked += [(bench.clock.monotonic(), each, bench.wall) for each in bench.probes]
+        bench.probes.clear()
+        while asked and bench.clock.monotonic() - asked[0][0] >= late_by:
+            _, probe, then = asked.pop(0)
+            bench.carry_out(bench.engine.rest_answer(probe, str(then).encode()))
+        bench.advance(0.25)
+    assert bench.count("cryptodash_upstream_clock_steps_total", "proved") == 0
+    told = [each for each in statuses(bench, since) if each.topic == bench.topic(TICKER)]
+    assert {(each.state, each.cause) for each in told} == {(State.STALE, Cause.LATE)}, "and it stays so"
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_a_stream_is_begun_anew_only_where_its_connection_goes_on(alone: bool) -> None:
+    """Where the whole connection has fallen silent, what is on its way would have a hole where the stream was ended."""
+    bench = ready()
+    server = bench.only
+    asked = len(server.sent)
+    for _ in range(34):
+        if alone:
+            number = ids(bench)
+            bench.frame(wire.quote("ETHUSDT", "9", "11", number, bench.wall))
+            bench.frame(wire.day("ETHUSDT", "10", bench.wall))
+            bench.frame(wire.day("BTCUSDT", "100", bench.wall))
+        bench.advance(0.25)
+    assert bench.status(TICKER).cause is Cause.SILENT
+    assert [each["args"] for _, each in server.sent[asked:]] == ([["quote:BTCUSDT"]] * 2 if alone else [])

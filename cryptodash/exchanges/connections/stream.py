@@ -18,7 +18,7 @@ from cryptodash.exchanges.adapter.messages import BadFrame, Message, Reader, Sen
 from cryptodash.exchanges.adapter.plan import Part, StreamSpec
 from cryptodash.exchanges.connections.commands import Output
 from cryptodash.exchanges.connections.lateness import StreamDelay
-from cryptodash.exchanges.connections.silence import Pace
+from cryptodash.exchanges.connections.silence import PROMISES, Pace
 from cryptodash.exchanges.connections.stream_phase import TRANSITIONS, Phase, Signal
 
 RESUBSCRIBE_EVERY = 600.0
@@ -38,6 +38,8 @@ class Carrier(Protocol):
     """A connection, as a stream sees it."""
 
     key: str
+    last: float
+    """When it last gave a sign of life."""
 
     def resubscribe(self, name: str) -> None:
         """End the stream and begin it again."""
@@ -156,13 +158,20 @@ class Stream:
             self.source.resubscribe(self.name)
             self.begun_anew += 1
 
-    def needs_resubscribing(self, now: float) -> bool:
+    def needs_resubscribing(self, now: float, stale_after: float) -> bool:
         """Whether to subscribe anew: silent for certain, or acked and never a frame; at most once per ten minutes."""
         if now - self._resubscribed < RESUBSCRIBE_EVERY:
             return False
         if self.phase is Phase.SILENT:
-            return True
+            return self._is_passed_over(stale_after)
         return self.phase is Phase.ACKED and now - self.since > self.pace.first_wait
+
+    def _is_passed_over(self, stale_after: float) -> bool:
+        """Whether its connection has brought something long after it fell silent. Where the connection has fallen
+        silent with it, a new beginning helps nothing, and what is on its way would have a hole where it was ended."""
+        if self.source is None or self.last is None:
+            return True
+        return self.source.last - self.last >= max(stale_after, PROMISES * (self.pace.promise or 0.0))
 
     # -- what happens to it
 

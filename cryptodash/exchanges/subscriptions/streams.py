@@ -86,5 +86,5 @@ class Streams:
         moved = [each for each in everything if each.beat(now, stale_after, (each.endpoint, each.parts) in proven)]
         Stream.tell_all(moved, out)
         for stream in everything:
-            if stream.needs_resubscribing(now):
+            if stream.needs_resubscribing(now, stale_after):
                 self._allocation.resubscribe(stream, now, out, silent=True)

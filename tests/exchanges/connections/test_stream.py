@@ -106,7 +106,7 @@ def test_an_acked_stream_with_a_promise_is_silent_after_ten_seconds() -> None:
     feeder = Feeder(make(promise=1.0))
     assert feeder.run(9) is Phase.ACKED
     assert feeder.run(2) is Phase.SILENT
-    assert feeder.stream.needs_resubscribing(feeder.now)
+    assert feeder.stream.needs_resubscribing(feeder.now, 5.0)
 
 
 @pytest.mark.parametrize(
@@ -123,11 +123,11 @@ def test_an_acked_stream_without_frames_is_quiet_only_if_no_news_is_no_news(
 def test_resubscribing_waits_ten_minutes_between_two_times() -> None:
     stream = make()
     stream.signal(Signal.ACK, 0.0, [])
-    assert not stream.needs_resubscribing(29.0)
-    assert stream.needs_resubscribing(31.0)
+    assert not stream.needs_resubscribing(29.0, 5.0)
+    assert stream.needs_resubscribing(31.0, 5.0)
     stream.resubscribe(31.0)
-    assert not stream.needs_resubscribing(630.0)
-    assert stream.needs_resubscribing(632.0)
+    assert not stream.needs_resubscribing(630.0, 5.0)
+    assert stream.needs_resubscribing(632.0, 5.0)
 
 
 def test_a_lost_connection_is_news_once_per_cause() -> None:
