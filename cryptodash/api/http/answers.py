@@ -7,24 +7,20 @@ import zlib
 from collections.abc import Mapping
 from hashlib import blake2b
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Final
 
 from attrs import define, evolve, field, frozen
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IPushProducer
 from twisted.web.http import Request
-from zope.interface import implementer
 
 from cryptodash.api.answer_parts import JSON, error_body
 from cryptodash.api.http.recent import Shared
-from cryptodash.api.private_names import is_producer_of
 from cryptodash.api.slices import Slices
 from cryptodash.core import codec
 from cryptodash.core.steps import Steps
 
 COMPRESS_FROM: Final = 1024
 """Bytes below which compression costs more than it saves."""
-SLICE: Final = 64 * 1024
 STEP: Final = 32 * 1024
 """Bytes that are compressed in one step: half a millisecond."""
 HASH_STEP: Final = 256 * 1024
@@ -166,56 +162,3 @@ async def packed_answer(request: Request, answer: Answer, slices: Slices) -> Ans
         body = await slices.outcome(packing(body, 1))
         headers["Content-Encoding"] = "gzip"
     return evolve(answer, body=body, headers=headers)
-
-
-async def send(request: Request, answer: Answer, slices: Slices) -> None:
-    """Write the answer; the caller finishes the request. Large bodies wait for the peer to read."""
-    body = prepare(request, await packed_answer(request, answer, slices))
-    if len(body) <= SLICE or request.method == b"HEAD":
-        request.write(body)
-    else:
-        await _Slices(request, body).start()
-
-
-@implementer(IPushProducer)
-@define(eq=False)
-class _Slices:
-    """Writes a body slice by slice, so that a pause shows whether the peer reads at all and memory
-    holds one slice per peer."""
-
-    _request: Any
-    _body: bytes
-    _at: int = field(default=0, init=False)
-    _paused: bool = field(default=False, init=False)
-    _done: Deferred[None] = field(init=False)
-
-    def start(self) -> Deferred[None]:
-        """Fires when all is handed to the transport; cancelling it stops."""
-        self._done = Deferred(lambda _: self._end())
-        self._request.registerProducer(self, True)
-        self._write()
-        return self._done
-
-    def pauseProducing(self) -> None:
-        self._paused = True
-
-    def resumeProducing(self) -> None:
-        self._paused = False
-        self._write()
-
-    def stopProducing(self) -> None:
-        self._at = len(self._body)
-
-    def _write(self) -> None:
-        while not self._paused and self._at < len(self._body):
-            part = self._body[self._at : self._at + SLICE]
-            self._at += len(part)
-            self._request.write(part)
-        if self._at >= len(self._body) and not self._done.called:
-            self._end()
-            self._done.callback(None)
-
-    def _end(self) -> None:
-        self._at = len(self._body)
-        if is_producer_of(self._request, self):
-            self._request.unregisterProducer()

@@ -238,7 +238,8 @@ class GuardedChannel(Channel):
 
     def abort(self) -> None:
         """Close now."""
-        self.transport.abortConnection()
+        if self.transport is not None:
+            self.transport.abortConnection()
 
     def _start_deadline(self) -> None:
         if self._deadline is None:

@@ -17,7 +17,7 @@ from werkzeug.exceptions import HTTPException
 from cryptodash.api.addresses import Addresses, address_group
 from cryptodash.api.answer_parts import error_body
 from cryptodash.api.http import payloads
-from cryptodash.api.http.answers import Answer, error_answer, json_answer, send, shared_answer, stored_answer
+from cryptodash.api.http.answers import Answer, error_answer, json_answer, shared_answer, stored_answer
 from cryptodash.api.http.drain import Waits
 from cryptodash.api.http.errors import no_route_answer, not_yet_known, refused_answer, upstream_answer
 from cryptodash.api.http.guarded_request import log_failure
@@ -29,6 +29,7 @@ from cryptodash.api.http.recent import Recent
 from cryptodash.api.http.refresh import CatalogueRefresh
 from cryptodash.api.http.reports import SERVICE, exchange_members, listing_streams, readiness
 from cryptodash.api.http.routes import Routes
+from cryptodash.api.http.sender import Sender
 from cryptodash.api.http.symbols import SymbolList
 from cryptodash.api.slices import Slices
 from cryptodash.core import codec
@@ -79,6 +80,7 @@ class Rest:
         self._waits = Waits()
         self._holds = Holds(demand, config, clock, scheduler)
         self._slices = slices
+        self._sender = Sender(self._slices)
         self._symbols = SymbolList(directory, self._slices)
         self._surveys = Recent(self._slices, clock, directory.survey, survey_validity)
         self._streams = Recent(self._slices, clock, partial(listing_streams, directory, demand))
@@ -139,7 +141,7 @@ class Rest:
         return self._directory.exchange_reports()
 
     async def _send(self, request: Request, answer: Answer) -> None:
-        await send(request, answer, self._slices)
+        await self._sender.send(request, answer)
 
     # The catalogue
 

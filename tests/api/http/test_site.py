@@ -21,8 +21,10 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
 from cryptodash.api.fanout.read_progress import Queued
-from cryptodash.api.http.answers import Answer, send
+from cryptodash.api.http import sender
+from cryptodash.api.http.answers import Answer
 from cryptodash.api.http.guards import LINGER_S, MAX_HEADER_LINES, MAX_URL, STALL_S, TLS_HANDSHAKE_S
+from cryptodash.api.http.sender import Sender
 from cryptodash.api.slices import Slices
 from cryptodash.api.sockets import ADDRESS_RESERVE
 from cryptodash.core.config import Limits
@@ -546,13 +548,16 @@ class Big(Resource):
     """A large answer on every path."""
 
     isLeaf = True
+    body = b""
 
     def __init__(self, slices: Slices) -> None:
         super().__init__()
-        self._slices = slices
+        self.sender = Sender(slices)
 
     def render(self, request: Any) -> int:
-        sending = ensureDeferred(send(request, Answer(bytes(1_000_000)), self._slices))
+        sending = ensureDeferred(
+            self.sender.send(request, Answer(self.body or bytes(1_000_000), headers={"Vary": "no gzip"}))
+        )
         request.notifyFinish().addErrback(lambda _: sending.cancel())
         sending.addCallbacks(lambda _: request.finish(), lambda failure: failure.trap(CancelledError))
         return NOT_DONE_YET
@@ -598,6 +603,31 @@ def test_a_slow_reader_that_goes_on_gets_everything(web: Any, stuck: Any) -> Non
         web.scheduler.advance(STALL_S - 1)
         stuck.channel.resumeProducing()
     assert not stuck.transport.aborted and not rejected(web)
+
+
+def test_bodies_that_slow_readers_keep_are_bounded_and_who_took_longest_is_cut(
+    web: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sender, "BODIES", 10_000_000)
+    web.site.resource = big = Big(Slices(web.scheduler, web.scheduler))
+    wires = [web.wire(transport=StuckTransport()) for _ in range(11)]
+    for wire in wires:
+        wire.ask("/big")
+        assert big.sender.held <= 10_000_000
+    assert [wire.transport.aborted for wire in wires] == [True] + [False] * 10
+    for wire in wires:
+        wire.drop()
+    assert big.sender.held == 0
+
+
+def test_a_body_that_many_read_counts_once(web: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sender, "BODIES", 1_500_000)
+    web.site.resource = big = Big(Slices(web.scheduler, web.scheduler))
+    big.body = bytes(1_000_000)
+    wires = [web.wire(transport=StuckTransport()) for _ in range(5)]
+    for wire in wires:
+        wire.ask("/big")
+    assert big.sender.held == 1_000_000 and not any(wire.transport.aborted for wire in wires)
 
 
 def test_a_closing_connection_whose_peer_does_not_read_is_cut(web: Any) -> None:
