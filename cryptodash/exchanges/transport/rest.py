@@ -6,11 +6,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any, NoReturn
-from urllib.parse import urlencode
 
+from treq.client import HTTPClient
 from twisted.internet.defer import CancelledError, Deferred, TimeoutError
 from twisted.logger import Logger
-from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgent
 
 from cryptodash._version import __version__
@@ -24,7 +23,7 @@ from cryptodash.exchanges.adapter.plan import RestRequest
 from cryptodash.exchanges.adapter.venue import Hosts, IVenue
 from cryptodash.exchanges.transport.dialer import failure_text, was_cancelled
 from cryptodash.exchanges.transport.rate_limit import RateLimit, Ticket
-from cryptodash.exchanges.transport.rest_body import GZIP, read_body
+from cryptodash.exchanges.transport.rest_body import PACKED_AS, LeftPacked, read_body
 
 DEADLINE = 10.0
 """Seconds from the start of a request to the end of its body."""
@@ -40,9 +39,7 @@ FIREWALL = 300.0
 what keeps such a refusal up."""
 FIREWALL_MOST = 3600.0
 
-HEADERS = Headers(
-    {"User-Agent": [f"cryptodash/{__version__}"], "Accept": ["application/json"], "Accept-Encoding": [GZIP[0]]}
-)
+HEADERS = {"User-Agent": f"cryptodash/{__version__}", "Accept": "application/json"}
 
 _log = Logger(namespace="cryptodash.exchanges.transport.rest")
 
@@ -60,7 +57,7 @@ class RestClient:
         self._venue = venue
         self._hosts = hosts
         self._reactor = reactor
-        self._agent = agent
+        self._agent = LeftPacked(agent)
         self._budgets = {
             pool: RateLimit(limits.weight, limits.per, clock) for pool, limits in venue.rest_limits.items()
         }
@@ -163,14 +160,14 @@ class RestClient:
 
     async def _exchange(self, budget: RateLimit, request: RestRequest) -> bytes:
         url = self._hosts[request.market].rest.rstrip("/") + request.path
-        if request.params:
-            url = f"{url}?{urlencode(request.params)}"
         try:
-            response = await self._agent.request(b"GET", url.encode("ascii"), HEADERS, None)
+            response = await HTTPClient(self._agent).get(  # one each: it keeps cookies
+                url, params=request.params, headers=HEADERS, allow_redirects=False, unbuffered=True
+            )
             headers = _lowered(response.headers)
             self._note_date(request, headers)
             self._adopt(budget, request, headers)
-            body = await read_body(response, headers.get("content-encoding", ""))
+            body = await read_body(response, headers.get(PACKED_AS, ""))
         except UpstreamError:
             raise
         except Exception as error:

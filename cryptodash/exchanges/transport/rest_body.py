@@ -12,6 +12,9 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from twisted.web.client import ResponseDone
 from twisted.web.http import PotentialDataLoss
+from twisted.web.http_headers import Headers
+from twisted.web.iweb import IAgent, IBodyProducer
+from zope.interface import implementer
 
 from cryptodash.core.errors import UpstreamError
 
@@ -22,8 +25,34 @@ STEP: Final = 256 * 1024
 GZIP: Final = ("gzip", "x-gzip")
 _GZIP_WINDOW: Final = 16 + zlib.MAX_WBITS
 
+PACKED_AS: Final = "x-packed-as"
+"""The header in which ``LeftPacked`` says how an answer is packed."""
+
 Take = Callable[[bytes], bool]
 """Takes a piece of a body; False: no more is wanted."""
+
+
+@implementer(IAgent)
+class LeftPacked:
+    """An agent for treq, which unpacks every answer that says that it is packed, and without a bound: these say it in
+    another header."""
+
+    def __init__(self, agent: IAgent) -> None:
+        self._agent = agent
+
+    def request(
+        self, method: bytes, uri: bytes, headers: Headers | None = None, bodyProducer: IBodyProducer | None = None
+    ) -> Deferred[Any]:
+        return self._agent.request(method, uri, headers, bodyProducer).addCallback(_left_packed)
+
+
+def _left_packed(response: Any) -> Any:
+    packed = response.headers.getRawHeaders("content-encoding")
+    response.headers.removeHeader(PACKED_AS)
+    if packed:
+        response.headers.removeHeader("content-encoding")
+        response.headers.setRawHeaders(PACKED_AS, packed)
+    return response
 
 
 def read_body(response: Any, encoding: str) -> Deferred[bytes]:
