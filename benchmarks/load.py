@@ -17,6 +17,8 @@ from pathlib import Path
 from struct import pack, unpack_from
 from typing import Any
 
+from benchmarks.received import Received
+
 ACCEPT = b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
 OPENING_AT_ONCE = 128
 PATIENCE = 4.0
@@ -63,8 +65,8 @@ class Load:
         self._wanted = int(arguments[3])
         self._lines = [] if arguments[4] == "-" else Path(arguments[4]).read_bytes().splitlines()
         self._setup = int(arguments[5])
-        self._kind, self._number = arguments[6].encode(), arguments[7].encode()
-        self._stamp = b"" if arguments[8] == "-" else arguments[8].encode()
+        stamp = b"" if arguments[8] == "-" else arguments[8].encode()
+        self._received = Received(arguments[6].encode(), arguments[7].encode(), stamp)
         self._credit_port, self._sample, self._stalled = (int(each) for each in arguments[9:12])
         self._credit = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._selector = selectors.DefaultSelector()
@@ -73,9 +75,8 @@ class Load:
         self.reset()
 
     def reset(self) -> None:
-        self._total = self._bytes = self._disorder = self._other = self._unstamped = self._credited = 0
-        self._first = self._last = 0.0
-        self._late: list[int] = []
+        self._received.reset()
+        self._credited = 0
         for client in self._clients:
             client.frames = 0
             if self._sample and client.index % self._sample == 0:
@@ -140,20 +141,19 @@ class Load:
             self._selector.unregister(client.socket)
             client.state = DEAD
             return
-        now, before = time.monotonic_ns(), self._total
+        now, before = time.monotonic_ns(), self._received.total
         self._active = time.monotonic()
         data = client.rest + got if client.rest else got
         used = self._finish_upgrade(client, data) if client.state == UPGRADING else 0
         if client.state == OPEN:
             used = self._frames(client, data, used, now)
         client.rest = data[used:]
-        if self._total > before:
-            self._last = now / 1e9
-            self._first = self._first or self._last
-            self._bytes += len(got)
-        if self._credit_port and self._total - self._credited >= 16 * self._wanted:
-            self._credited = self._total
-            self._credit.sendto(b"c %d" % self._total, (self._address[0], self._credit_port))
+        total = self._received.total
+        if total > before:
+            self._received.chunk(len(got), now)
+        if self._credit_port and total - self._credited >= 16 * self._wanted:
+            self._credited = total
+            self._credit.sendto(b"c %d" % total, (self._address[0], self._credit_port))
 
     def _finish_upgrade(self, client: Client, data: bytes) -> int:
         end = data.find(b"\r\n\r\n")
@@ -201,28 +201,8 @@ class Load:
             client.setup += 1
             if client.setup == self._setup:
                 self._is_ready(client)
-        elif not body.startswith(self._kind):
-            self._other += 1
-        else:
+        elif self._received.take(body, client.last, now):
             client.frames += 1
-            self._total += 1
-            if client.last is not None:
-                self._check_order(client.last, body)
-            if self._stamp:
-                sent = _number(body, self._stamp)
-                if sent is None:
-                    self._unstamped += 1
-                else:
-                    self._late.append((now - sent) // 1000)
-
-    def _check_order(self, last: dict[bytes, int], body: bytes) -> None:
-        number = _number(body, self._number)
-        _, found, rest = body.partition(b'"base":"')
-        name = rest.partition(b'"')[0]
-        if number is None or not found or number != last.get(name, number - 1) + 1:
-            self._disorder += 1
-        if number is not None:
-            last[name] = number
 
     # -- commands
 
@@ -249,27 +229,11 @@ class Load:
 
     def _expect(self, wanted: int) -> None:
         self._active = time.monotonic()
-        while self._total < wanted and time.monotonic() - self._active < PATIENCE:
+        while self._received.total < wanted and time.monotonic() - self._active < PATIENCE:
             self._turn(0.1)
         self._turn(0.02)
         counts = [client.frames for client in self._clients[self._stalled :]] or [0]
-        late = sorted(self._late)
-        shares = {"p50": 0.5, "p99": 0.99, "p999": 0.999}
-        latencies = {
-            name: late[min(len(late) - 1, int(share * len(late)))] if late else 0 for name, share in shares.items()
-        }
-        say(
-            frames=self._total,
-            bytes=self._bytes,
-            seconds=self._last - self._first,
-            least=min(counts),
-            most=max(counts),
-            disorder=self._disorder,
-            other=self._other,
-            unstamped=self._unstamped,
-            dead=self._dead,
-            **latencies,
-        )
+        say(**self._received.report(), least=min(counts), most=max(counts), dead=self._dead)
 
     def _handshakes(self, count: int, at_once: int) -> None:
         clients = [Client(index) for index in range(min(count, at_once))]
@@ -291,16 +255,6 @@ class Load:
                         started += 1
                         self._start(client)
         say(handshakes=done, seconds=time.monotonic() - begun)
-
-
-def _number(body: bytes, marker: bytes) -> int | None:
-    at = body.find(marker)
-    if at < 0:
-        return None
-    end = start = at + len(marker)
-    while body[end : end + 1].isdigit():
-        end += 1
-    return int(body[start:end]) if end > start else None
 
 
 if __name__ == "__main__":

@@ -185,7 +185,13 @@ class FaultOptions(CommandOptions):
 
     optFlags = [["spot", None, "only the spot market"], ["perpetual", None, "only the perpetual market"]]
     optParameters: list[list[Any]] = [
-        ["control-port", None, CONTROL_PORT, "control port of the simulator", _whole("control-port", 1, 65_535)],
+        [
+            "control-port",
+            None,
+            None,
+            f"control port of the simulator, which each names at its start ({CONTROL_PORT} unless that was taken)",
+            _whole("control-port", 1, 65_535),
+        ],
         ["delay", None, None, f"seconds by which `slow` makes everything late [{DEFAULT_DELAY:.0f}]", _number("delay")],
         ["step", None, None, "seconds by which `clock` steps the clock forward, or back if negative", _signed("step")],
         ["stream", None, None, "the one stream that `slow` is about, as the venue names it"],
@@ -195,7 +201,7 @@ class FaultOptions(CommandOptions):
     )
 
     def getSynopsis(self) -> str:
-        return "Usage: twistd cryptodash fault [options] EXCHANGE NAME [SYMBOL] [SECONDS] | list | stop"
+        return "Usage: twistd cryptodash fault --control-port N [options] EXCHANGE NAME [SYMBOL] [SECONDS]|list|stop"
 
     def parseOptions(self, options: Sequence[str] | None = None) -> None:
         """Options may stand among and behind the words, where the parser takes them for further words."""

@@ -59,7 +59,7 @@ def makeService(options: Options) -> IService:
     if command == "fault":
         _fault(chosen)
     if command == "simulate":
-        return _simulate(chosen)
+        return _simulate(chosen, _twistd(options))
     config = config_of(options)
     if command == "check-config":
         _print_config(config)
@@ -87,16 +87,12 @@ def _run(config: Config, twistd: usage.Options) -> IService:
     """The server; with ``DEMO`` on the simulator, which listens at once because the server needs its addresses."""
     if not config.demo:
         return _build(config, twistd)
-    simulator = _simulator(exchanges=config.exchanges, control_port=CONTROL_PORT if _is_free(CONTROL_PORT) else 0)
+    control_port = config.control_port or (CONTROL_PORT if _is_free(CONTROL_PORT) else 0)
+    simulator = _simulator(exchanges=config.exchanges, control_port=control_port)
     _check_markets(config, simulator)
     _listen(simulator)
-    if simulator.control_port != CONTROL_PORT:
-        option = f"--control-port {simulator.control_port}"
-        _log.warn(
-            "port {taken} is taken (another demo?): start faults of this one with {option}",
-            taken=CONTROL_PORT,
-            option=option,
-        )
+    config = evolve(config, control_port=simulator.control_port or 0)
+    _log.info("start faults of this demo with: twistd cryptodash fault --control-port {port}", port=config.control_port)
     return _build(config, twistd, stand_in=StandIn(simulator, simulator.base_urls, "simulated"))
 
 
@@ -205,7 +201,7 @@ def _remove_pid_file(twistd: usage.Options) -> None:
         Path(twistd["pidfile"]).unlink(missing_ok=True)
 
 
-def _simulate(options: usage.Options) -> IService:
+def _simulate(options: usage.Options, twistd: usage.Options) -> IService:
     """The simulated venues alone, each host on a fixed port; prints where."""
     exchanges = [each.strip() for each in options["exchanges"].split(",") if each.strip()]
     unknown = [each for each in exchanges if each not in dialects.available()]
@@ -225,6 +221,9 @@ def _simulate(options: usage.Options) -> IService:
             websocket, rest = simulator.base_urls[dialect.exchange, spec.markets[0]]
             where = f"{websocket} ({', '.join(spec.websocket_paths)}) {rest} ({spec.rest_path})"
             print(f"{spec.name} ({', '.join(spec.markets)}): {where}", flush=True)  # noqa: T201 (the command's answer)
+    faults = f"twistd cryptodash fault --control-port {simulator.control_port}"
+    print(f"start faults with: {faults}", flush=True)  # noqa: T201 (the command's answer)
+    reactor.callWhenRunning(_watch_signals, twistd)
     return simulator
 
 
@@ -250,13 +249,20 @@ def _fault(options: usage.Options) -> NoReturn:
     """Tell the running simulator, print its answer, end. Blocking, because nothing else runs in this process."""
     words: Sequence[str] = options["words"]
     if list(words) == ["list"]:
-        answer = _control(options["control-port"], "GET", None)
+        wanted = None
     elif list(words) == ["stop"]:
-        answer = _control(options["control-port"], "POST", {"stop": True} | _fault_market(options))
+        wanted = {"stop": True} | _fault_market(options)
     elif 2 <= len(words) <= 4:
-        answer = _control(options["control-port"], "POST", _fault_request(words, options))
+        wanted = _fault_request(words, options)
     else:
         refuse("fault takes EXCHANGE NAME [SYMBOL] [SECONDS], or list, or stop; see twistd cryptodash fault --help")
+    port = options["control-port"]
+    if port is None:
+        refuse(
+            "fault needs --control-port: there may be several demos here, and each says at its start which port is its "
+            f"own ({CONTROL_PORT} unless that was taken)"
+        )
+    answer = _control(port, wanted)
     print(answer)  # noqa: T201 (the command's answer)
     raise SystemExit(0)
 
@@ -283,12 +289,12 @@ def _fault_market(options: usage.Options) -> dict[str, Any]:
     return {"market": named[0]} if named else {}
 
 
-def _control(port: int, method: str, body: object) -> str:
+def _control(port: int, wanted: object) -> str:
+    """Send what is wanted, or ask what there is."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    body = None if wanted is None else json.dumps(wanted)
     try:
-        connection.request(
-            method, "/faults", json.dumps(body) if body is not None else None, {"Content-Type": "application/json"}
-        )
+        connection.request("GET" if body is None else "POST", "/faults", body, {"Content-Type": "application/json"})
         response = connection.getresponse()
         answer = json.loads(response.read())
     except (OSError, http.client.HTTPException, ValueError) as error:

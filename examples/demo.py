@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -20,6 +22,8 @@ from typing import Any
 
 from autobahn.twisted.websocket import WebSocketClientFactory, WebSocketClientProtocol, connectWS
 from twisted.internet import reactor, task
+
+from cryptodash.simulator.control import CONTROL_PORT
 
 LOG = Path("demo.log")
 WATCHED = [("binance", "spot"), ("binance", "perpetual"), ("bybit", "spot"), ("bybit", "perpetual")]
@@ -90,11 +94,25 @@ class WatchFactory(WebSocketClientFactory):
         self.again()
 
 
+def free_port(wanted: int) -> int:
+    """This port of 127.0.0.1 if nobody has it, else a free one."""
+    for number in (wanted, 0):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", number))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    raise SystemExit("no port is free")
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--port", type=int, default=8080)
     options = parser.parse_args()
     twistd = Path(sys.executable).with_name("twistd")
+    control_port = str(free_port(CONTROL_PORT))
     command = [
         str(twistd),
         "-n",
@@ -106,12 +124,15 @@ def main() -> int:
         "--demo",
         "--bind-addr",
         f"127.0.0.1:{options.port}",
+        "--control-port",
+        control_port,
     ]
     # Ctrl-C is for us: a second signal of ours would cut the server's goodbye short
     server = subprocess.Popen(command, start_new_session=True)
     signal.signal(signal.SIGHUP, lambda *_: reactor.callFromThread(reactor.stop))
     print(f"cryptodash demo: open http://127.0.0.1:{options.port}/  (simulated venues; the server's log is {LOG})")
-    print("break a venue from another terminal:  .venv/bin/twistd cryptodash fault binance silent BTC-USDT 10")
+    fault = f"{os.path.relpath(twistd)} cryptodash fault --control-port {control_port}"
+    print(f"break a venue from another terminal:  {fault} binance silent BTC-USDT 10")
     watch = Watch(f"ws://127.0.0.1:{options.port}/ws")
 
     def every_second() -> None:

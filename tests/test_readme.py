@@ -56,6 +56,12 @@ def test_commands_exist() -> None:
             assert used in commands, f"{page.name}: {used}"
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_fault_commands_name_their_simulator(page: Path) -> None:
+    for command in re.findall(r"^\S*twistd cryptodash fault .*", page.read_text(encoding="utf-8"), re.MULTILINE):
+        assert " --control-port " in command or " --help" in command, command
+
+
 def test_examples_are_valid_json() -> None:
     blocks = re.findall(r"```json\n(.*?)```", README, re.DOTALL)
     assert len(blocks) == 2

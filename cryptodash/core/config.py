@@ -109,6 +109,11 @@ class Config:
         aliases={"RUST_LOG": rust_log},
     )
     demo: bool = setting(flag, "every enabled venue is the built-in simulator", "false", is_flag=True)
+    control_port: int = setting(
+        whole(0, 65_535),
+        "port on 127.0.0.1 where `fault` reaches a demo; 0: 8099, or another where that is taken (0-65535)",
+        "0",
+    )
     symbols: tuple[Topic, ...] = late_setting(
         words, "topics kept warm: exchange:market:SYMBOL[:channel[:depth or interval]], separated by commas", ()
     )

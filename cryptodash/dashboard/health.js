@@ -7,13 +7,13 @@ const ASK_MS = 5000;
 const FIGURES_MS = 500;
 const STREAMS_SHOWN = 200;
 const FAULTS = [
-  ["twistd cryptodash fault bybit silent BTC-USDT 30", "one symbol delivers nothing for 30 s"],
-  ["twistd cryptodash fault binance silent-venue 20", "no data on any connection, pings go on"],
-  ["twistd cryptodash fault binance skip BTC-USDT", "lose a book frame: a sequence gap"],
-  ["twistd cryptodash fault bybit crossed BTC-USDT 20", "a bid above the ask"],
-  ["twistd cryptodash fault binance slow BTC-USDT 30 --delay 5", "one symbol's data comes five seconds late"],
-  ["twistd cryptodash fault binance maintenance 30", "announce a shutdown, then refuse"],
-  ["twistd cryptodash fault stop", "put everything back"],
+  ["bybit silent BTC-USDT 30", "one symbol delivers nothing for 30 s"],
+  ["binance silent-venue 20", "no data on any connection, pings go on"],
+  ["binance skip BTC-USDT", "lose a book frame: a sequence gap"],
+  ["bybit crossed BTC-USDT 20", "a bid above the ask"],
+  ["binance slow BTC-USDT 30 --delay 5", "one symbol's data comes five seconds late"],
+  ["binance maintenance 30", "announce a shutdown, then refuse"],
+  ["stop", "put everything back"],
 ];
 
 const ms = (value, decimals = 0) => (value === undefined ? DASH : `${signed(value, decimals).replace("+", "")} ms`);
@@ -80,13 +80,22 @@ export class HealthView {
   }
 
   makeFaults() {
-    const line = ([command, what]) => {
+    this.faultLines = el("ul", { class: "commands" });
+    this.faults = el("div", { class: "panel", hidden: true }, el("h2", {}, "Break the demo, and watch"),
+      el("p", {}, "From a terminal on the server's machine; ", el("code", {}, "twistd cryptodash fault --help"), " lists everything."),
+      this.faultLines);
+  }
+
+  // Several demos may run on a machine: the commands name the port of this one.
+  drawFaults(port) {
+    if (port === this.controlPort) return;
+    this.controlPort = port;
+    const line = ([words, what]) => {
+      const command = `twistd cryptodash fault --control-port ${port} ${words}`;
       const copy = button("copy", () => this.copy(command), { class: "small", "aria-label": `Copy: ${command}` });
       return el("li", {}, el("code", {}, command), copy, el("span", { class: "muted" }, what));
     };
-    this.faults = el("div", { class: "panel", hidden: true }, el("h2", {}, "Break the demo, and watch"),
-      el("p", {}, "From a terminal on the server's machine; ", el("code", {}, "twistd cryptodash fault --help"), " lists everything."),
-      el("ul", { class: "commands" }, ...FAULTS.map(line)));
+    this.faultLines.replaceChildren(...FAULTS.map(line));
   }
 
   copy(text) {
@@ -128,7 +137,7 @@ export class HealthView {
     this.drawnAt = now;
     this.drawFigures();
     this.drawVenues();
-    show(this.faults, this.app.venues.sources.includes("simulated"));
+    show(this.faults, this.controlPort !== undefined && this.app.venues.sources.includes("simulated"));
   }
 
   drawFigures() {
@@ -153,7 +162,8 @@ export class HealthView {
     ]);
   }
 
-  drawReady({ status, reasons = [], dependencies = {} }) {
+  drawReady({ status, reasons = [], dependencies = {}, control_port: port }) {
+    if (port !== undefined) this.drawFaults(port);
     setText(this.readyText, status === "ready" ? "ready" : status.replace("_", " "));
     setClass(this.readyText, `state ${status === "ready" ? "good" : "bad"}`);
     const { exchanges = {}, ...others } = dependencies;

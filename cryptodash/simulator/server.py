@@ -24,10 +24,11 @@ from cryptodash.simulator.host import VenueHost
 from cryptodash.simulator.host_streams import HostEnvironment
 from cryptodash.simulator.instrument import STEP_MS
 from cryptodash.simulator.intervals import MINUTE
+from cryptodash.simulator.limited_http import LimitedSite
 from cryptodash.simulator.limits import Ledger, Ledgers
 from cryptodash.simulator.market import Market
 from cryptodash.simulator.truth import Truth
-from cryptodash.simulator.web import QuietSite, VenueResource
+from cryptodash.simulator.web import VenueResource
 
 LOOPBACK = "127.0.0.1"
 
@@ -102,17 +103,17 @@ class Simulator(MultiService):
         if self._ports:
             return
         for index, host in enumerate(self.hosts.values()):
-            site = QuietSite(VenueResource(host, self._reactor), timeout=60)
+            site = LimitedSite(VenueResource(host, self._reactor), self._reactor, idle_seconds=60)
             port = self._listen(self._first_port + index if self._first_port else 0, site, self._interface)
             at = f"[{self._interface}]:{port}" if ":" in self._interface else f"{self._interface}:{port}"
             for market in host.markets:
                 self.base_urls[host.exchange, market] = (f"ws://{at}", f"http://{at}")
         if self._control_port is not None:
+            control = control_site(self.faults, self.ledger, self._reactor)
             # Wherever the hosts are: whoever reaches this port can break them, and the command looks for it here.
-            self.control_port = self._listen(self._control_port, control_site(self.faults, self.ledger), LOOPBACK)
+            self.control_port = self._listen(self._control_port, control, LOOPBACK)
 
     def _listen(self, number: int, site: Site, interface: str) -> int:
-        site.noisy = False
         port = self._reactor.listenTCP(number, site, interface=interface)
         self._ports.append(port)
         return int(port.getHost().port)

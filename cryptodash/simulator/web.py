@@ -9,7 +9,7 @@ from urllib.parse import unquote
 from autobahn.twisted.resource import WebSocketResource
 from twisted.web import http
 from twisted.web.resource import Resource
-from twisted.web.server import NOT_DONE_YET, Request, Site
+from twisted.web.server import NOT_DONE_YET, Request
 
 from cryptodash.simulator.host import VenueHost
 from cryptodash.simulator.websocket import VenueFactory
@@ -61,13 +61,3 @@ def _answer(request: Request, status: int, body: bytes, headers: Mapping[str, st
     for name, text in headers.items():
         request.setHeader(name, text)
     return body
-
-
-class QuietSite(Site):
-    """A site without an access log: a busy client would fill it."""
-
-    displayTracebacks = False
-    noisy = False
-
-    def log(self, request: http.Request) -> None:
-        """Say nothing."""

@@ -24,7 +24,12 @@ from cryptodash.core.time import SystemClock
 from cryptodash.service import Server, StandIn, build
 from cryptodash.simulator.server import Simulator
 
-SETTINGS: Mapping[str, str] = {"DEMO": "true", "STALE_AFTER_S": "2", "UPSTREAM_LINGER_S": "10"}
+SETTINGS: Mapping[str, str] = {
+    "DEMO": "true",
+    "STALE_AFTER_S": "2",
+    "UPSTREAM_LINGER_S": "10",
+    "CONTROL_PORT": "8123",  # nobody listens: it is for the page to show
+}
 """The linger outlasts the time between two tests: a page opened and closed every second would make
 the server dial the venues all the time."""
 

@@ -150,4 +150,6 @@ async def test_health_lists_the_streams_of_the_server_with_their_state(page: Any
         "/ready/.test(document.querySelector('main').innerText) && "
         "/simulated/.test(document.querySelector('main').innerText)"
     )
+    command = "twistd cryptodash fault --control-port 8123 bybit silent BTC-USDT 30"
+    await page.wait_for(f"document.querySelector('main').innerText.includes('{command}')")
     stage.calm()

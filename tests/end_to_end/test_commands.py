@@ -8,17 +8,14 @@ import os
 import re
 import signal
 import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from time import monotonic
 
 import pytest
 
-from tests.end_to_end.processes import Process, direct, environment, get, run
+from tests.processes import ROOT, Process, all_ended, direct, get, no_daemon_left, run
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 SEED_ENV = """RUST_LOG=info,crypto_dash=debug
 BIND_ADDR=0.0.0.0:8080
 ENABLE_REDIS=false
@@ -30,10 +27,8 @@ BOOK_DEPTH_DEFAULT=50
 
 @pytest.fixture
 def processes() -> Iterator[list[Process]]:
-    started: list[Process] = []
-    yield started
-    for process in started:
-        process.kill()
+    with all_ended() as started:
+        yield started
 
 
 def silent_client(port: int) -> socket.socket:
@@ -84,7 +79,8 @@ def test_a_taken_port_ends_the_process_with_one_line_and_no_pid_file(how: str, t
             "tac": ("-ny", str(ROOT / "examples" / "cryptodash.tac")),
             "daemon": ("cryptodash",),
         }[how]
-        done = run(*arguments, cwd=tmp_path, BIND_ADDR=address)
+        with no_daemon_left(tmp_path / "twistd.pid"):
+            done = run(*arguments, cwd=tmp_path, BIND_ADDR=address)
     assert done.returncode == 1, done
     assert not (tmp_path / "twistd.pid").exists()
     assert "Traceback" not in done.stdout + done.stderr
@@ -118,6 +114,10 @@ def test_a_taken_port_ends_the_process_with_one_line_and_no_pid_file(how: str, t
         (("replay",), {}, "replay takes one FILE"),
         (("replay", "missing.jsonl"), {}, "cannot be read"),
         (("fault", "binance"), {}, "EXCHANGE NAME"),
+        (("fault", "binance", "drop"), {}, "fault needs --control-port"),
+        (("fault", "list"), {}, "fault needs --control-port"),
+        (("fault", "stop"), {}, "8099 unless that was taken"),
+        (("--demo", "--control-port", "x"), {}, "CONTROL_PORT (command line): 'x' is not allowed"),
         (("fault", "--control-port", "9", "binance", "drop"), {}, "no simulator answers on control port 9"),
         (("fault", "binance", "slow", "--delay", "x"), {}, "--delay: 'x' is not allowed; allowed is a number"),
         (("fault", "binance", "slow", "--delay"), {}, "option --delay requires argument; allowed here are --"),
@@ -320,7 +320,7 @@ def test_a_person_can_break_the_demo_and_watch(tmp_path: Path, processes: list[P
             ("bybit", "spot, perpetual"),
         )
     }
-    simulator.line(rf"starting on {control}")
+    simulator.line(rf"^start faults with: twistd cryptodash fault --control-port {control}$")
     with direct(f"{urls['binance-spot'][2]}/api/v3/time", timeout=5) as answer:
         assert "serverTime" in json.load(answer)
     started = run("cryptodash", "fault", "--control-port", control, "binance", "silent", "BTC-USDT", "10", cwd=tmp_path)
@@ -337,21 +337,46 @@ def test_a_person_can_break_the_demo_and_watch(tmp_path: Path, processes: list[P
     assert refused.returncode == 1
     assert "silent-venue" in refused.stderr
     assert json.loads(run("cryptodash", "fault", "--control-port", control, "stop", cwd=tmp_path).stdout)["stopped"]
+    simulator.signal(signal.SIGTERM)
+    assert simulator.ended(5) == 0, "\n".join(simulator.lines)
 
 
-def test_ctrl_c_ends_the_demo_and_its_server_in_good_order(tmp_path: Path) -> None:
-    command = (sys.executable, str(ROOT / "examples" / "demo.py"), "--port", _free_block(1))
-    with subprocess.Popen(
-        command, cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, text=True, start_new_session=True
-    ) as demo:
-        assert demo.stdout is not None
-        try:
-            assert any("ticker:" in line for line in demo.stdout)
-            os.killpg(demo.pid, signal.SIGINT)  # as a terminal does: to everybody in the foreground
-            demo.stdout.read()
-            assert demo.wait(10) == 0
-        finally:
-            demo.terminate()
+@pytest.mark.parametrize("command", [("simulate",), ("run", "--demo", "--bind-addr", "127.0.0.1:0")], ids="-".join)
+def test_a_taken_control_port_is_refused_where_it_was_asked_for(command: tuple[str, ...], tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        first = ("--port", _free_block(3)) if command == ("simulate",) else ()
+        done = run("-n", "--pidfile=", "cryptodash", *command, *first, "--control-port", port, cwd=tmp_path)
+    assert done.returncode == 1, done
+    assert f"127.0.0.1:{port}: [Errno 98] Address already in use" in done.stderr.strip().splitlines()[-1]
+
+
+def test_each_of_two_demos_says_how_to_break_it_and_no_other(tmp_path: Path, processes: list[Process]) -> None:
+    said = []
+    for _ in range(2):
+        demo = Process("-n", "--pidfile=", "cryptodash", "--demo", "--bind-addr", "127.0.0.1:0", cwd=tmp_path)
+        processes.append(demo)
+        words = demo.line(r"start faults of this demo with: twistd (cryptodash fault --control-port (\d+))$")
+        assert get(demo.port(), "/ready")[1]["control_port"] == int(words[2])
+        said.append(words[1].split())
+    assert said[0] != said[1]
+    for command in said:
+        assert run(*command, "binance", "silent", "BTC-USDT", cwd=tmp_path).returncode == 0
+        assert len(json.loads(run(*command, "list", cwd=tmp_path).stdout)["active"]) == 1
+
+
+def test_make_demo_prints_what_breaks_it_and_ctrl_c_ends_it_and_its_server(
+    tmp_path: Path, processes: list[Process]
+) -> None:
+    port = _free_block(1)
+    demo = Process("--port", port, program=ROOT / "examples" / "demo.py", cwd=tmp_path)
+    processes.append(demo)
+    demo.line("ticker:")
+    command = demo.line(r"twistd (cryptodash fault --control-port (\d+) .*)")
+    assert get(int(port), "/ready")[1]["control_port"] == int(command[2])
+    assert json.loads(run(*command[1].split(), cwd=tmp_path).stdout)["started"]["fault"] == "silent"
+    demo.interrupt()
+    assert demo.ended(10) == 0, "\n".join(demo.lines)
     assert "Server Shut Down" in (tmp_path / "demo.log").read_text()
 
 

@@ -16,7 +16,7 @@ from time import monotonic
 import pytest
 
 from cryptodash.testing.authority import Authority
-from tests.end_to_end.processes import ROOT, Process, get, run
+from tests.processes import ROOT, Process, all_ended, get, run
 
 LOOKUPS_HANG = "import socket, threading; socket.getaddrinfo = lambda *_, **__: threading.Event().wait(60)"
 """A name service that does not answer: before Twisted takes the function for its thread pool."""
@@ -27,10 +27,8 @@ LOOKUPS_TELL = "import socket; socket.getaddrinfo = lambda host, *_, **__: print
 
 @pytest.fixture
 def processes() -> Iterator[list[Process]]:
-    started: list[Process] = []
-    yield started
-    for process in started:
-        process.kill()
+    with all_ended() as started:
+        yield started
 
 
 def upgraded(path: Path, forwarded: str) -> tuple[socket.socket, bytes]:

@@ -5,39 +5,29 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
 import re
 import signal
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from shutil import copytree
 from types import ModuleType
 from typing import Any
-from urllib.request import ProxyHandler, build_opener
 
 import pytest
 from websockets.sync.client import connect
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+from tests.processes import ROOT, Process, all_ended, environment, get, run
+
 EXAMPLE = ROOT / "examples" / "acme_exchange"
-TWISTD = (sys.executable, "-c", "from twisted.scripts.twistd import run; run()")
 TICKER = {
     "channel_type": "ticker",
     "exchange": "acme",
     "market_type": "perpetual",
     "symbol": {"base": "BTC", "quote": "USDT"},
 }
-direct = build_opener(ProxyHandler({})).open
-
-
-def environment(*paths: Path, **values: str) -> dict[str, str]:
-    """Of a process that finds cryptodash as it is here, and what is installed in these folders."""
-    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
-    return {**kept, "PYTHONPATH": os.pathsep.join(map(str, (ROOT, *paths))), "PYTHONUNBUFFERED": "1", **values}
 
 
 def installed(source: Path, target: Path) -> Path:
@@ -101,53 +91,6 @@ def test_it_imports_nothing_but_what_is_public(site: Path) -> None:
         assert names <= {"cryptodash.exchanges.adapter", "cryptodash.testing"}, path
 
 
-class Server:
-    """A twistd of ours: its lines as they come."""
-
-    def __init__(self, cwd: Path, *arguments: str, env: Mapping[str, str]) -> None:
-        self.lines: list[str] = []
-        self._news = threading.Condition()
-        self._process = subprocess.Popen(
-            [*TWISTD, "-n", "--pidfile=", "cryptodash", *arguments],
-            cwd=cwd,
-            env=dict(env),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-
-    def _read(self) -> None:
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
-            with self._news:
-                self.lines.append(line.rstrip())
-                self._news.notify_all()
-
-    def port(self) -> int:
-        def found() -> re.Match[str] | None:
-            return next((match for line in self.lines if (match := re.search(r"listening on .*:(\d+)", line))), None)
-
-        with self._news:
-            assert self._news.wait_for(found, 20), "\n".join(self.lines)
-            match = found()
-        assert match is not None
-        return int(match.group(1))
-
-    def end(self) -> int:
-        """The exit code after SIGTERM."""
-        self._process.send_signal(signal.SIGTERM)
-        try:
-            return self._process.wait(10)
-        finally:
-            self._process.kill()
-            self._process.wait(5)
-            self._reader.join(5)
-            assert self._process.stdout is not None
-            self._process.stdout.close()
-
-
 def module(name: str) -> ModuleType:
     """A module beside this one."""
     spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
@@ -175,41 +118,50 @@ def first_ticker(port: int) -> dict[str, str]:
                 return dict(message["payload"])
 
 
-def exchanges(port: int) -> list[dict[str, Any]]:
-    with direct(f"http://127.0.0.1:{port}/api/exchanges", timeout=5) as answer:
-        return list(json.load(answer)["exchanges"])
+@pytest.fixture
+def processes() -> Iterator[list[Process]]:
+    with all_ended() as started:
+        yield started
 
 
-def test_the_server_runs_it(site: Path, tmp_path: Path, urls: tuple[str, str]) -> None:
-    env = environment(site, ACME_WS_URL=urls[0], ACME_REST_URL=urls[1])
-    server = Server(tmp_path, "run", "--exchanges", "acme", "--bind-addr", "127.0.0.1:0", env=env)
-    try:
-        port = server.port()
-        ticker = first_ticker(port)
-        assert ticker["exchange"] == "acme"
-        assert ticker["bid"] == "60000.5"
-        assert ticker["bid_size"] in ("1.200", "1.150"), "contracts of 0.001 BTC as BTC"
-        (found,) = exchanges(port)
-        assert (found["id"], found["status"], found["source"]) == ("acme", "online", "custom")
-    finally:
-        code = server.end()
-    assert code == 0, "\n".join(server.lines)
+def exchange(port: int) -> tuple[object, object, object]:
+    """What the server says of its one exchange."""
+    (found,) = get(port, "/api/exchanges")[1]["exchanges"]  # type: ignore[misc, attr-defined]
+    return found["id"], found["status"], found["source"]
+
+
+def ended(server: Process) -> None:
+    """SIGTERM, and the end in good order."""
+    server.signal(signal.SIGTERM)
+    assert server.ended(10) == 0, "\n".join(server.lines)
     assert not [line for line in server.lines if "Traceback" in line]
 
 
-def test_the_demo_simulates_it(site: Path, tmp_path: Path) -> None:
-    arguments = ("run", "--demo", "--exchanges", "acme", "--bind-addr", "127.0.0.1:0")
-    server = Server(tmp_path, *arguments, env=environment(site))
-    try:
-        port = server.port()
-        ticker = first_ticker(port)
-        assert Decimal(ticker["bid"]) < Decimal(ticker["ask"])
-        assert ticker["bid_size"].partition(".")[2] != "", "contracts of 0.001 BTC as BTC"
-        (found,) = exchanges(port)
-        assert (found["id"], found["status"], found["source"]) == ("acme", "online", "simulated")
-    finally:
-        code = server.end()
-    assert code == 0, "\n".join(server.lines)
+RUN = ("-n", "--pidfile=", "cryptodash", "run", "--bind-addr", "127.0.0.1:0", "--exchanges")
+
+
+def test_the_server_runs_it(site: Path, tmp_path: Path, urls: tuple[str, str], processes: list[Process]) -> None:
+    addresses = {"ACME_WS_URL": urls[0], "ACME_REST_URL": urls[1]}
+    server = Process(*RUN, "acme", cwd=tmp_path, paths=[site], **addresses)
+    processes.append(server)
+    port = server.port()
+    ticker = first_ticker(port)
+    assert ticker["exchange"] == "acme"
+    assert ticker["bid"] == "60000.5"
+    assert ticker["bid_size"] in ("1.200", "1.150"), "contracts of 0.001 BTC as BTC"
+    assert exchange(port) == ("acme", "online", "custom")
+    ended(server)
+
+
+def test_the_demo_simulates_it(site: Path, tmp_path: Path, processes: list[Process]) -> None:
+    server = Process(*RUN, "acme", "--demo", cwd=tmp_path, paths=[site])
+    processes.append(server)
+    port = server.port()
+    ticker = first_ticker(port)
+    assert Decimal(ticker["bid"]) < Decimal(ticker["ask"])
+    assert ticker["bid_size"].partition(".")[2] != "", "contracts of 0.001 BTC as BTC"
+    assert exchange(port) == ("acme", "online", "simulated")
+    ended(server)
 
 
 @pytest.mark.parametrize(
@@ -219,15 +171,7 @@ def test_the_demo_simulates_it(site: Path, tmp_path: Path) -> None:
 def test_a_venue_that_is_broken_is_refused_in_one_line(
     broken_site: Path, tmp_path: Path, name: str, words: str
 ) -> None:
-    done = subprocess.run(
-        [*TWISTD, "-n", "--pidfile=", "cryptodash", "run", "--exchanges", name, "--bind-addr", "127.0.0.1:0"],
-        cwd=tmp_path,
-        env=environment(broken_site),
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
+    done = run(*RUN, name, cwd=tmp_path, paths=[broken_site])
     assert done.returncode == 1
     (line,) = done.stderr.strip().splitlines()
     assert line.startswith(f"cryptodash: {words}")

@@ -12,6 +12,7 @@ from attrs import define, field
 from twisted.internet.testing import MemoryReactorClock
 
 from cryptodash.core.time import ManualClock
+from cryptodash.simulator.control import CONTROL_PORT
 from cryptodash.simulator.host import VenueHost
 from cryptodash.simulator.http_answer import HttpAnswer
 from cryptodash.simulator.server import Simulator
@@ -100,7 +101,7 @@ class World:
 def make_world(seed: int = 1, **options: Any) -> World:
     """A simulator that runs, for tests that need more than one."""
     reactor, clock = MemoryReactorClock(), ManualClock(START)
-    simulator = Simulator(reactor, clock, seed=seed, record=True, **options)
+    simulator = Simulator(reactor, clock, seed=seed, record=True, control_port=CONTROL_PORT, **options)
     simulator.startService()
     return World(simulator, reactor, clock)
 

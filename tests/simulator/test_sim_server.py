@@ -18,7 +18,7 @@ from twisted.test.iosim import FakeTransport, IOPump
 from cryptodash.core.errors import ConfigError
 from cryptodash.core.instruments import MarketType
 from cryptodash.core.time import ManualClock
-from cryptodash.simulator.control import CONTROL_PORT, control_site
+from cryptodash.simulator.control import CONTROL_PORT
 from cryptodash.simulator.dialects import registry
 from cryptodash.simulator.server import Simulator
 from cryptodash.simulator.websocket import VenueProtocol
@@ -84,6 +84,8 @@ def _http(world, host: str, request: bytes) -> bytes:
     client.transport.write(request)
     flush()
     world.run(0.1)
+    flush()
+    client.transport.loseConnection()
     flush()
     return client.data
 
@@ -209,6 +211,8 @@ def test_slow_rest_answers_come_two_seconds_late(world) -> None:
     world.run(0.4)
     flush()
     assert client.data.startswith(b"HTTP/1.1 200")
+    client.transport.loseConnection()
+    flush()
 
 
 def test_the_date_of_an_answer_is_by_the_stepped_clock(world) -> None:
@@ -270,16 +274,24 @@ def test_an_idle_simulator_does_no_work(world) -> None:
     assert not [call for call in world.reactor.getDelayedCalls() if call.active()]
 
 
-def _ask(world, method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None) -> tuple[int, Any]:
-    site = control_site(world.simulator.faults, world.simulator.ledger)
-    lines = [f"{method} {path} HTTP/1.1", "Host: x", "Connection: close", f"Content-Length: {len(body)}"]
-    lines += [f"{name}: {text}" for name, text in (headers or {}).items()]
+def _control(world, request: bytes) -> tuple[_Raw, Callable[[], None]]:
+    """A client of the control port that has sent this."""
     client = _Raw()
-    flush = _join(client, site.buildProtocol(HERE))
-    client.transport.write("\r\n".join(lines).encode() + b"\r\n\r\n" + body)
+    flush = _join(client, world.reactor.tcpServers[-1][1].buildProtocol(HERE))
+    client.transport.write(request)
     flush()
-    head, _, answer = client.data.partition(b"\r\n\r\n")
-    return int(head.split(b" ")[1]), msgspec.json.decode(answer)
+    return client, flush
+
+
+def _answer(data: bytes) -> tuple[int, Any]:
+    head, _, body = data.partition(b"\r\n\r\n")
+    return int(head.split(b" ")[1]), msgspec.json.decode(body)
+
+
+def _ask(world, method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None) -> tuple[int, Any]:
+    given = {"host": "127.0.0.1:8099", "connection": "close", "content-length": str(len(body)), **(headers or {})}
+    lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {text}" for name, text in given.items())]
+    return _answer(_control(world, "\r\n".join(lines).encode() + b"\r\n\r\n" + body)[0].data)
 
 
 JSON = {"content-type": "application/json"}
@@ -329,7 +341,6 @@ def test_the_control_port_stops_the_faults_of_one_market(world) -> None:
         (b'{"exchange":"binance","fault":"clock"}', JSON, "clock needs a step"),
         (b'{"exchange":1}', JSON, "Expected `str | null`"),
         (b'{"colour":"red"}', JSON, "unknown field"),
-        (b"{" + b" " * 5_000, JSON, "the body is too long"),
         (b'{"exchange":"binance","fault":"drop"}', {"content-type": "text/plain"}, "send application/json"),
     ],
 )
@@ -338,3 +349,88 @@ def test_bad_requests_are_400_with_the_reason(world, body: bytes, headers: dict[
     assert status == 400
     assert message in answer["error"]
     assert world.simulator.faults.active == []
+
+
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1:8099", "127.0.0.1", "localhost:8099", "LocalHost", "[::1]:8099", "127.0.0.2"]
+)
+def test_the_control_port_answers_whoever_asks_for_this_machine(world, host: str) -> None:
+    assert _ask(world, "GET", "/ledger", headers={"host": host}) == (200, {"violations": []})
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"host": "rebound.example:8099"},
+        {"host": "localhost.rebound.example"},
+        {"host": "127.0.0.1.rebound.example:8099"},
+        {"host": "192.168.1.7:8099"},
+        {"host": "[2001:db8::1]:8099"},
+        {"host": "127.0.0.1:8099\r\nHost: rebound.example"},
+        {"host": ""},
+        {"origin": "http://rebound.example"},
+        {"origin": "http://127.0.0.1:8080"},
+        {"origin": "null"},
+    ],
+    ids=lambda headers: " ".join(headers.values()),
+)
+def test_the_control_port_refuses_what_a_web_page_may_have_sent(world, headers: dict[str, str]) -> None:
+    wanted = b'{"exchange":"binance","fault":"drop"}'
+    for method, path, body in (("POST", "/faults", wanted), ("GET", "/faults", b""), ("GET", "/ledger", b"")):
+        status, answer = _ask(world, method, path, body, {**JSON, **headers})
+        assert (status, set(answer)) == (403, {"error"}), path
+    assert world.simulator.faults.active == []
+
+
+BODY = b'{"exchange":"binance","fault":"drop"}' + b" " * 5_000
+HEAD = b" HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b"POST /faults" + HEAD + b"Content-Length: 4097\r\n\r\n",
+        b"POST /faults" + HEAD + b"Content-Length: %d\r\n\r\n" % 10**12,
+        b"POST /faults" + HEAD + b"Content-Length: " + b"9" * 5_000 + b"\r\n\r\n",
+        b"POST /faults" + HEAD + b"Transfer-Encoding: chunked\r\n\r\n%x\r\n" % len(BODY) + BODY + b"\r\n",
+        b"GET /ledger" + HEAD + b"Content-Length: 4097\r\nX-More: 1\r\n\r\n",
+    ],
+    ids=["declared", "a terabyte", "5,000 digits", "in chunks", "of a GET"],
+)
+@pytest.mark.parametrize("port", ["control", "binance-spot"])
+def test_a_long_body_is_refused_before_it_has_come(world, port: str, request_: bytes) -> None:
+    client = _Raw()
+    index = -1 if port == "control" else list(world.simulator.hosts).index(port)
+    flush = _join(client, world.reactor.tcpServers[index][1].buildProtocol(HERE))
+    client.transport.write(request_)
+    flush()
+    assert _answer(client.data) == (413, {"error": "a body has at most 4096 bytes"})
+    client.transport.write(b"x" * 10_000)
+    flush()
+    world.run(1.5)
+    flush()
+    assert client.transport.disconnected
+    assert world.simulator.faults.active == []
+
+
+@pytest.mark.parametrize("port", ["control", "binance-spot"])
+def test_a_request_that_does_not_end_is_refused(world, port: str) -> None:
+    client = _Raw()
+    index = -1 if port == "control" else list(world.simulator.hosts).index(port)
+    flush = _join(client, world.reactor.tcpServers[index][1].buildProtocol(HERE))
+    client.transport.write(b"GET /ledger HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Slow: ")
+    for _ in range(12):
+        client.transport.write(b"x")
+        flush()
+        world.run(1)
+    flush()
+    assert client.data.startswith(b"HTTP/1.1 408 ")
+    assert client.transport.disconnected
+
+
+@pytest.mark.parametrize(
+    "headers", [b"X-A: 1\r\n" * 200, b"X-A: " + b"1" * 9_000 + b"\r\nX-B: " + b"2" * 9_000 + b"\r\n"]
+)
+def test_too_many_headers_are_refused(world, headers: bytes) -> None:
+    client, _ = _control(world, b"GET /ledger" + HEAD + headers + b"\r\n")
+    assert client.data.startswith(b"HTTP/1.1 400 ")

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from cryptodash.api.http.answers import Stored
 from cryptodash.core import codec
+from cryptodash.core.config import Config
 from cryptodash.core.interfaces import ExchangeReport, StreamReport
 from cryptodash.core.steps import Steps
 from cryptodash.core.time import Clock, rfc3339, wall_clock_error
@@ -35,13 +36,13 @@ def why_down(report: ExchangeReport) -> str:
 
 
 def readiness(
-    reports: Iterable[ExchangeReport], draining: bool, redis_wanted: bool, timestamp: str
+    reports: Iterable[ExchangeReport], draining: bool, config: Config, timestamp: str
 ) -> tuple[bool, dict[str, object]]:
     """Whether the server is ready, and the body that says so."""
     known = list(reports)
     ready = not draining and any(is_up(each) for each in known)
     cache: dict[str, object] = {"status": "ok"}
-    if redis_wanted:
+    if config.enable_redis:
         cache = {"status": "degraded", "reason": "Redis is not built yet: this process works alone"}
     document: dict[str, object] = {
         "status": "ready" if ready else "not_ready",
@@ -54,6 +55,8 @@ def readiness(
             "exchanges": {each.exchange: _dependency(each) for each in known},
         },
     }
+    if config.demo and config.control_port:
+        document["control_port"] = config.control_port
     if not ready:
         document["reasons"] = (
             ["the server is shutting down"]

@@ -115,7 +115,7 @@ class Rest:
     @app.route("/ready", methods=["GET"])
     async def ready(self, request: Request) -> None:
         reports = await self._exchange_reports()
-        is_ready, document = readiness(reports, self._draining(), self._config.enable_redis, self._now())
+        is_ready, document = readiness(reports, self._draining(), self._config, self._now())
         await self._send(request, json_answer(document, 200 if is_ready else 503))
 
     @app.route("/api/exchanges", methods=["GET"])

@@ -179,7 +179,7 @@ CALLS: list[tuple[str, str, str, int, Callable[[Any], None]]] = [
 
 def test_every_json_answer_fits_and_every_described_member_is_seen(make_web: Any, openapi: Description) -> None:
     for method, path, query, status, arrange in CALLS:
-        web = make_web("binance", "bybit", enable_redis=True)
+        web = make_web("binance", "bybit", enable_redis=True, demo=True, control_port=8_099)
         arrange(web)
         wire = web.wire()
         wire.ask(f"{path}?{query}", method)

@@ -111,6 +111,11 @@ def test_ready_tells_that_our_own_clock_is_wrong(web: Any) -> None:
     }
 
 
+@pytest.mark.parametrize(("demo", "said"), [(True, 8_099), (False, None)])
+def test_a_demo_alone_says_where_faults_reach_it(make_web: Any, demo: bool, said: int | None) -> None:
+    assert make_web("binance", demo=demo, control_port=8_099).get("/ready").json().get("control_port") == said
+
+
 def test_exchanges_are_wrapped_and_leave_unknown_values_out(web: Any) -> None:
     web.hub.upstreams["bybit"].status = {"status": "offline", "cause": Cause.DISCONNECTED, "last_message": None}
     web.scheduler.advance(1)

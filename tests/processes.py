@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 import os
 import re
+import select
+import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 from urllib.error import HTTPError
 from urllib.request import ProxyHandler, build_opener
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+ROOT = Path(__file__).resolve().parent.parent
 TWISTD = "from twisted.scripts.twistd import run; run()"
 NO_WAY_OUT = "http://127.0.0.1:9"
 """A proxy that is not there: tests must not reach the real venues."""
@@ -21,11 +25,13 @@ NO_WAY_OUT = "http://127.0.0.1:9"
 direct = build_opener(ProxyHandler({})).open
 
 
-def environment(**values: str) -> dict[str, str]:
+def environment(*paths: Path, **values: str) -> dict[str, str]:
+    """Of a process that finds cryptodash as it is here, and what is installed in these folders."""
     kept = {
         name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG", "COVERAGE_PROCESS_START")
     }
-    return {**kept, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", "HTTPS_PROXY": NO_WAY_OUT, **values}
+    found = os.pathsep.join(map(str, (ROOT, *paths)))
+    return {**kept, "PYTHONPATH": found, "PYTHONUNBUFFERED": "1", "HTTPS_PROXY": NO_WAY_OUT, **values}
 
 
 def command(*arguments: str, first: str = "") -> list[str]:
@@ -33,12 +39,14 @@ def command(*arguments: str, first: str = "") -> list[str]:
     return [sys.executable, "-c", "\n".join((first, TWISTD)), *arguments]
 
 
-def run(*arguments: str, cwd: Path, first: str = "", **values: str) -> subprocess.CompletedProcess[str]:
+def run(
+    *arguments: str, cwd: Path, first: str = "", paths: Sequence[Path] = (), **values: str
+) -> subprocess.CompletedProcess[str]:
     """A command that ends by itself."""
     return subprocess.run(
         command(*arguments, first=first),
         cwd=cwd,
-        env=environment(**values),
+        env=environment(*paths, **values),
         capture_output=True,
         text=True,
         timeout=30,
@@ -47,16 +55,26 @@ def run(*arguments: str, cwd: Path, first: str = "", **values: str) -> subproces
 
 
 class Process:
-    """A running twistd: its log lines as they come, and its end."""
+    """A running twistd, or ``program`` in Python: its lines as they come, and its end. ``paths`` as in
+    ``environment``. It is in a session of its own."""
 
-    def __init__(self, *arguments: str, cwd: Path, first: str = "", **values: str) -> None:
+    def __init__(
+        self,
+        *arguments: str,
+        cwd: Path,
+        first: str = "",
+        paths: Sequence[Path] = (),
+        program: Path | None = None,
+        **values: str,
+    ) -> None:
         self.cwd = cwd
         self.lines: list[str] = []
         self._news = threading.Condition()
         self._process = subprocess.Popen(
-            command(*arguments, first=first),
+            [sys.executable, str(program), *arguments] if program else command(*arguments, first=first),
             cwd=cwd,
-            env=environment(**values),
+            env=environment(*paths, **values),
+            start_new_session=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -93,6 +111,10 @@ class Process:
     def signal(self, number: int) -> None:
         self._process.send_signal(number)
 
+    def interrupt(self) -> None:
+        """Ctrl-C: a terminal tells everybody in the foreground."""
+        os.killpg(self._process.pid, signal.SIGINT)
+
     def ended(self, seconds: float) -> int:
         """The exit code; fails after the time."""
         code = self._process.wait(seconds)
@@ -100,12 +122,59 @@ class Process:
         return code
 
     def kill(self) -> None:
+        """The end of it and of what it has started, whatever they do."""
+        family = descendants(self._process.pid)
         if self._process.poll() is None:
             self._process.kill()
             self._process.wait(5)
+        for each in family:
+            kill_stranger(each)
         self._reader.join(5)
         assert self._process.stdout is not None
         self._process.stdout.close()
+
+
+@contextmanager
+def all_ended() -> Iterator[list[Any]]:
+    """A list for what a test starts: when the test is over, passed or failed, everything in it is killed, although one
+    of them cannot be."""
+    started: list[Any] = []
+    try:
+        yield started
+    finally:
+        with ExitStack() as stack:
+            for each in started:
+                stack.callback(each.kill)
+
+
+@contextmanager
+def no_daemon_left(pid_file: Path) -> Iterator[None]:
+    """Kills the daemon of this pid file, if there is one in the end that should not be."""
+    try:
+        yield
+    finally:
+        with suppress(FileNotFoundError):
+            kill_stranger(int(pid_file.read_text()))
+
+
+def kill_stranger(process: int) -> None:
+    """Kill a process that is no child of ours, and wait for its end; nothing where it is gone."""
+    with suppress(ProcessLookupError):
+        handle = os.pidfd_open(process)
+        try:
+            os.kill(process, signal.SIGKILL)
+            select.select([handle], [], [], 5)
+        finally:
+            os.close(handle)
+
+
+def descendants(process: int) -> list[int]:
+    """The processes that this one has started, theirs included; empty where it is gone."""
+    try:
+        children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
+    except OSError:
+        return []
+    return [found for child in map(int, children) for found in (child, *descendants(child))]
 
 
 def get(port: int, path: str) -> tuple[int, Mapping[str, object]]:
