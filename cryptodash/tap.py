@@ -133,9 +133,7 @@ def _build(config: Config, twistd: usage.Options, **parts: Any) -> IService:
         refuse(str(error))
     use_daemon_threads(reactor.getThreadPool())
     reactor.installNameResolver(NameLookups(reactor))
-    signals = _StopSignals(twistd)
-    signals.watch()
-    reactor.callWhenRunning(signals.watch)  # again: as the reactor starts it sets handlers of its own
+    _watch_signals(twistd)
     reactor.callWhenRunning(_freeze_what_stays)
     return server
 
@@ -162,6 +160,12 @@ def _listen(stand_in: Simulator | Replay) -> None:
         stand_in.listen()
     except CannotListenError as error:
         refuse(f"the simulator cannot listen: {error}")
+
+
+def _watch_signals(twistd: usage.Options) -> None:
+    signals = _StopSignals(twistd)
+    signals.watch()
+    reactor.callWhenRunning(signals.watch)  # again: as the reactor starts it sets handlers of its own
 
 
 class _StopSignals:
@@ -223,7 +227,7 @@ def _simulate(options: usage.Options, twistd: usage.Options) -> IService:
             print(f"{spec.name} ({', '.join(spec.markets)}): {where}", flush=True)  # noqa: T201 (the command's answer)
     faults = f"twistd cryptodash fault --control-port {simulator.control_port}"
     print(f"start faults with: {faults}", flush=True)  # noqa: T201 (the command's answer)
-    reactor.callWhenRunning(_watch_signals, twistd)
+    _watch_signals(twistd)
     return simulator
 
 
