@@ -57,6 +57,7 @@ class Venue:
         self.markets = (MarketType.SPOT, MarketType.PERPETUAL)
         self.catalogue = Catalogue(exchange)
         self.asked: list[tuple[str, tuple[Topic, ...]]] = []
+        self.paces: list[tuple[Topic, tuple[int, ...]]] = []
         self.confirmed: dict[Topic, float] = {}
         self.requests: list[tuple[Topic, int, int | None, Deferred[Sequence[Candle]]]] = []
         if loaded:
@@ -88,6 +89,7 @@ class Venue:
         self.books.drop(self.asked[-1][1])
 
     def pace(self, topic: Topic, intervals: Sequence[int]) -> None:
+        self.paces.append((topic, tuple(intervals)))
         self.books.pace(topic, intervals)
 
     def confirmed_at(self, topic: Topic) -> float | None:
