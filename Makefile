@@ -5,7 +5,7 @@ PORT ?= 8080
 MINUTES ?= 30
 BIN = $(VENV)/bin
 
-.PHONY: demo test run lint format install clean bench bench-quick abuse soak screenshot
+.PHONY: demo test long run lint format install clean bench bench-quick abuse soak screenshot
 
 demo: $(VENV)/installed
 	$(BIN)/python examples/demo.py --port $(PORT)
@@ -17,6 +17,11 @@ run: $(VENV)/installed
 test: $(VENV)/installed-test
 	$(BIN)/python -m pytest -n auto --dist loadfile --ignore tests/dashboard
 	$(BIN)/python -m pytest tests/dashboard
+
+# What `make test` only samples, in full (tests/conftest.py): the better part of an hour.
+long: $(VENV)/installed-test
+	$(BIN)/python -m pytest --long -n auto --dist loadfile --ignore tests/dashboard
+	$(BIN)/python -m pytest --long tests/dashboard
 
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check .

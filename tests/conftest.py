@@ -1,10 +1,16 @@
-"""Shared by all tests: where the recorded frames are."""
+"""Shared by all tests: where the recorded frames are, and how long what is sampled takes.
+
+``--long`` (``make long``) is for what a run of every day only samples: ``FACTOR`` times as many examples of each
+property, long recordings whole, many connections that are replaced, the table of faults in several markets, two minutes
+of a page's memory. A test asks for ``long``, ``world_seed`` or ``soak_seconds``; properties need nothing.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 from hypothesis import settings
 
@@ -13,6 +19,56 @@ settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
 CAPTURES = Path(__file__).resolve().parent.parent.parent / "shared" / "captures"
+
+
+FACTOR = 20
+MARKETS = 5
+SOAK_SECONDS = (6.0, 120.0)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--long", action="store_true", help="run in full what is sampled: the better part of an hour")
+
+
+class _ManyExamples(hypothesis.settings):
+    """What a test says of its property, with more examples."""
+
+    def __init__(self, *arguments: Any, **said: Any) -> None:
+        if "max_examples" in said:
+            said["max_examples"] *= FACTOR
+        super().__init__(*arguments, **said)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Before a test's module is read, which says how many examples it wants."""
+    if config.getoption("--long"):
+        usual = hypothesis.settings.default.max_examples
+        hypothesis.settings.register_profile("long", max_examples=FACTOR * usual)
+        hypothesis.settings.load_profile("long")
+        hypothesis.settings = _ManyExamples  # type: ignore[misc]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "world_seed" in metafunc.fixturenames and metafunc.config.getoption("--long"):
+        metafunc.parametrize("world_seed", range(1, 1 + MARKETS))
+
+
+@pytest.fixture(scope="session")
+def long(request: pytest.FixtureRequest) -> bool:
+    """Whether nothing is to be sampled."""
+    return bool(request.config.getoption("--long"))
+
+
+@pytest.fixture
+def world_seed() -> int:
+    """The seed of a simulated market; of several, one after the other, in a long run."""
+    return 1
+
+
+@pytest.fixture(scope="session")
+def soak_seconds(long: bool) -> float:
+    """How long something is watched that might grow."""
+    return SOAK_SECONDS[long]
 
 
 @pytest.fixture(scope="session")

@@ -86,11 +86,6 @@ def is_zero(number: Number) -> bool:
     return not number.strip("-0.")
 
 
-def to_decimal(number: Number) -> Decimal:
-    """The exact value, for arithmetic in ``EXACT``."""
-    return Decimal(number)
-
-
 def from_decimal(value: Decimal) -> Number:
     """Plain text of a computed value; raises ``NumberRejected`` when it is outside the contract's range."""
     return admit(format(value, "f"))

@@ -197,11 +197,6 @@ class Demand:
     def clients_of(self, topic: Topic) -> int:
         return sum(sum(self.wanted.get(each, _NOBODY).values()) for each in self._views_of(topic))
 
-    def intervals(self, topic: Topic) -> tuple[int, ...]:
-        """The publishing intervals at which the topic, or any depth of this upstream book, is held now, shortest
-        first."""
-        return tuple(sorted({interval for each in self._views_of(topic) for interval in self.wanted.get(each, ())}))
-
     def _views_of(self, topic: Topic) -> Collection[Topic]:
         depths = self._depths.get(topic)
         return (topic,) if depths is None else depths

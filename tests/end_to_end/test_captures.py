@@ -354,7 +354,7 @@ def doubles(request: pytest.FixtureRequest) -> Any:
 
 @pytest_twisted.async_yield_fixture
 async def stage(
-    doubles: Any, captures: Path, naive: ModuleType, reactor: Any, monkeypatch: pytest.MonkeyPatch
+    doubles: Any, captures: Path, naive: ModuleType, reactor: Any, monkeypatch: pytest.MonkeyPatch, long: bool
 ) -> AsyncIterator[Any]:
     """Start a server on a recording: ``await stage(name)``."""
     monkeypatch.setattr(service, "Broadcaster", WatchedHub)
@@ -363,7 +363,7 @@ async def stage(
 
     async def begin(name: str, **options: Any) -> Stage:
         recording = read_recording(captures / name, symbols=SPLITS)
-        recording = evolve(recording, frames=recording.frames[:MOST_FRAMES])
+        recording = evolve(recording, frames=recording.frames[: None if long else MOST_FRAMES])
         venue = WatchedVenue(registry.load(recording.exchange), recording.samples(), recording.limits)
         replay = Replay(reactor, recording, **{"delay": None, **options})
         replay.listen()

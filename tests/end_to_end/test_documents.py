@@ -24,6 +24,7 @@ NEVER_IN_A_DEMO = {
     ),
     "Ready.dependencies.clock.error_ms": "the demo's venues go by the clock of this machine",
     "Ready.dependencies.clock.reason": "the same",
+    "Ready.control_port": "the servers of these tests are given their simulator, and start none",
     "POST /api/symbols/refresh 401": "AUTH_TOKEN is refused at start until authentication is built",
 }
 NEVER_IN_A_DEMO |= {

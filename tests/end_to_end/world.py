@@ -40,7 +40,8 @@ class Listener(WebSocketClientProtocol):
 
 class World:
     """``oracle`` is the module of that name. ``lifetime``: seconds after which Binance cuts connections, if not a day.
-    ``clock``: the server's, made from the network, whose own is the venues'. Settings are those of the environment."""
+    ``clock``: the server's, made from the network, whose own is the venues'. ``seed`` is the market's. Settings are
+    those of the environment."""
 
     def __init__(
         self,
@@ -50,11 +51,12 @@ class World:
         venues: Sequence[IVenue] | None = None,
         lifetime: float | None = None,
         clock: Callable[[MemoryNetwork], Clock] | None = None,
+        seed: int = 1,
         **settings: str,
     ) -> None:
         self.network = network
         network.latency = LATENCY
-        self.simulator = Simulator(network, network, record=True)
+        self.simulator = Simulator(network, network, seed=seed, record=True)
         for host in self.simulator.hosts.values():
             host.lifetime = lifetime or host.lifetime
         self.simulator.listen()

@@ -64,6 +64,7 @@ class Venue:
         self.wanted_for: list[tuple[str, ...]] = []
         self.holders: list[tuple[Topic, Sequence[str] | None]] = []
         self.streams_each = 1
+        self.paces: list[tuple[Topic, tuple[int, ...]]] = []
         self.confirmed: dict[Topic, float] = {}
         self.requests: list[tuple[Topic, int, int | None, Deferred[Sequence[Candle]]]] = []
         if loaded:
@@ -102,6 +103,7 @@ class Venue:
         return self.streams_each if self.catalogue.loaded(topic.market) else None
 
     def pace(self, topic: Topic, intervals: Sequence[int]) -> None:
+        self.paces.append((topic, tuple(intervals)))
         self.books.pace(topic, intervals)
 
     def confirmed_at(self, topic: Topic) -> float | None:

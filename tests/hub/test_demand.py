@@ -128,18 +128,15 @@ def test_stopping_leaves_no_timer(world):
 
 def test_holds_are_counted_by_the_interval_of_the_view(world):
     near, deep = world.topic(Channel.ORDER_BOOK, depth=5), world.topic(Channel.ORDER_BOOK, depth=50)
-    book = near.upstream
-    assert world.demand.intervals(near) == world.demand.intervals(book) == ()
     for topic, interval in ((near, 1000), (near, 100), (near, 100), (deep, 500)):
         world.hub.hold(topic, interval)
-    assert world.demand.intervals(near) == (100, 1000)
-    assert world.demand.intervals(deep) == (500,)
-    assert world.demand.intervals(book) == (100, 500, 1000)
+    told = [(near, (1000,)), (near, (100, 1000)), (deep, (500,))]
+    assert world.venue.paces == told
     world.hub.release(near, 100)
-    assert world.demand.intervals(near) == (100, 1000)
+    assert world.venue.paces == told, "somebody else still looks at it every 100 ms"
     world.hub.release(near, 100)
-    assert world.demand.intervals(near) == (1000,)
-    assert world.hub.clients_of(book) == 2
+    assert world.venue.paces == [*told, (near, (1000,))]
+    assert world.hub.clients_of(near.upstream) == 2
     assert world.venue.asked == [("want", (near,)), ("want", (deep,))]
 
 
@@ -150,7 +147,7 @@ def test_releasing_an_interval_that_nobody_holds_is_no_error_and_takes_nobody_el
     assert world.hub.clients_of(topic) == 1
     world.hub.release(topic, 100)
     world.hub.release(topic, 100)
-    assert world.demand.intervals(topic) == ()
+    assert world.venue.paces[-1] == (topic, ())
     world.advance(31)
     assert world.venue.asked == [("want", (topic,)), ("drop", (topic,))]
 
@@ -159,13 +156,13 @@ def test_a_lingering_topic_has_no_interval_and_takes_the_one_it_is_held_at_next(
     topic = world.topic(Channel.ORDER_BOOK, depth=5)
     world.hub.hold(topic, 100)
     world.hub.release(topic, 100)
-    assert world.demand.intervals(topic) == world.demand.intervals(topic.upstream) == ()
     world.hub.hold(topic, 500)
-    assert world.demand.intervals(topic.upstream) == (500,)
+    assert world.venue.paces == [(topic, (100,)), (topic, ()), (topic, (500,))]
     assert world.venue.asked == [("want", (topic,))]
 
 
 def test_what_is_no_book_has_the_interval_0(world):
     assert world.hub.view_interval(world.ticker_topic, 2.0) == 0
     world.hub.hold(world.ticker_topic, 0)
-    assert world.demand.intervals(world.ticker_topic) == (0,)
+    assert world.hub.clients_of(world.ticker_topic) == 1
+    assert world.venue.paces == []

@@ -34,11 +34,7 @@ MAX_HEADER = 16 * 1024
 
 
 class ProxyRefused(CryptodashError):
-    """The proxy did not open the tunnel; ``status`` is its HTTP status, None where its answer was none."""
-
-    def __init__(self, message: str, status: int | None = None) -> None:
-        super().__init__(message)
-        self.status = status
+    """The proxy did not open the tunnel; the text says why, with its HTTP status if its answer had one."""
 
 
 @implementer(IAgentEndpointFactory)
@@ -214,11 +210,11 @@ def _refusal(head: bytes) -> ProxyRefused | None:
     if 200 <= status < 300:
         return None
     if status == 407:
-        return ProxyRefused("the proxy wants other credentials (407)", status)
+        return ProxyRefused("the proxy wants other credentials (407)")
     phrase = words[2][:80] if len(words) > 2 else ""
     if status in (502, 503, 504):
-        return ProxyRefused(f"the proxy cannot reach the venue ({status} {phrase})".replace(" )", ")"), status)
-    return ProxyRefused(f"the proxy refused the connection ({status} {phrase})".replace(" )", ")"), status)
+        return ProxyRefused(f"the proxy cannot reach the venue ({status} {phrase})".replace(" )", ")"))
+    return ProxyRefused(f"the proxy refused the connection ({status} {phrase})".replace(" )", ")"))
 
 
 def failure_kind(error: BaseException) -> str:

@@ -95,10 +95,6 @@ class VenueSocket:
         self._verdict: Closed | None = None
         """How it ends, where that is known before the connection is gone."""
 
-    @property
-    def is_open(self) -> bool:
-        return self._phase is _Phase.OPEN
-
     def open(self) -> None:
         """Start connecting; ``opened`` or ``closed`` follows, never before this method has returned."""
         self._phase = _Phase.DIALLING

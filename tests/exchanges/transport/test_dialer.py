@@ -116,23 +116,23 @@ def test_bytes_behind_the_answer_belong_to_the_target(network: MemoryNetwork) ->
 
 
 @pytest.mark.parametrize(
-    ("answer", "status", "words"),
+    ("answer", "words"),
     [
-        (b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", 407, "credentials"),
-        (b"HTTP/1.1 502 Bad Gateway\r\n\r\n", 502, "cannot reach the venue (502 Bad Gateway)"),
-        (b"HTTP/1.1 504\r\n\r\n", 504, "cannot reach the venue (504)"),
-        (b"HTTP/1.1 403 Forbidden\r\n\r\n", 403, "refused the connection (403 Forbidden)"),
-        (b"HTTP/1.1 301 Moved\r\n\r\n", 301, "refused"),
-        (b"SSH-2.0-x\r\n\r\n", None, "HTTP"),
-        (b"HTTP/1.1 abc\r\n\r\n", None, "HTTP"),
-        (b"\r\n\r\n", None, "HTTP"),
-        (b"HTTP/1.1 2" + b"00" * 9000, None, "longer than 16 KiB"),
+        (b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", "other credentials (407)"),
+        (b"HTTP/1.1 502 Bad Gateway\r\n\r\n", "cannot reach the venue (502 Bad Gateway)"),
+        (b"HTTP/1.1 504\r\n\r\n", "cannot reach the venue (504)"),
+        (b"HTTP/1.1 403 Forbidden\r\n\r\n", "refused the connection (403 Forbidden)"),
+        (b"HTTP/1.1 301 Moved\r\n\r\n", "refused the connection (301 Moved)"),
+        (b"SSH-2.0-x\r\n\r\n", "HTTP"),
+        (b"HTTP/1.1 abc\r\n\r\n", "HTTP"),
+        (b"\r\n\r\n", "HTTP"),
+        (b"HTTP/1.1 2" + b"00" * 9000, "longer than 16 KiB"),
     ],
 )
-def test_a_refusal_says_why(network: MemoryNetwork, answer: bytes, status: int | None, words: str) -> None:
+def test_a_refusal_says_why(network: MemoryNetwork, answer: bytes, words: str) -> None:
     connected = connect(network, ProxyFactory(answer))
     error = refusal(connected)
-    assert error.status == status and words in str(error)
+    assert words in str(error)
     network.settle()
     assert network.wires[0].server.connected == 0, "the connection is dropped"
 
@@ -277,7 +277,7 @@ def test_the_proxy_itself_may_be_behind_tls(network: MemoryNetwork) -> None:
 
 @pytest.mark.parametrize(
     ("error", "kind"),
-    [(DNSLookupError("x"), "dns"), (ConnectionRefusedError(), "tcp"), (ProxyRefused("no", 403), "tcp")],
+    [(DNSLookupError("x"), "dns"), (ConnectionRefusedError(), "tcp"), (ProxyRefused("no"), "tcp")],
 )
 def test_failures_have_a_kind_and_a_text(error: Exception, kind: str) -> None:
     assert failure_kind(error) == kind
