@@ -104,6 +104,69 @@ def test_last_and_timestamp_follow_a_venue_clock_that_goes_away_and_comes_back(a
         assert (ticker(bench).last, ticker(bench).timestamp) == (str(price), bench.wall + shift - 20)
 
 
+class Stepping:
+    """A market whose prices rise each quarter of a second, and a venue's clock that steps; probes are answered three
+    seconds after a step at the earliest. ``trade_every``: seconds between two trades."""
+
+    def __init__(self, trade_every: float) -> None:
+        self.bench = Bench()
+        self.bench.want(TICKER, TRADES)
+        self.bench.advance(1)
+        self._trade_every = round(trade_every * 4)
+        self._price = 1_000
+        self.traded = ("", 0)
+
+    def play(self, seconds: float, shift: int) -> None:
+        bench = self.bench
+        for quarter in range(round(seconds * 4)):
+            self._price += 1
+            price, time = str(self._price), bench.wall + shift - 20
+            bench.frame(wire.quote("BTCUSDT", str(self._price - 1), str(self._price + 1), self._price, time))
+            if quarter % 4 == 0:
+                bench.frame(wire.day("BTCUSDT", price, time))
+            if quarter % self._trade_every == 0:
+                bench.frame(wire.trade("BTCUSDT", self._price, price, time))
+                self.traded = price, time
+            self.newest = time
+            while bench.probes and quarter >= 12:
+                bench.carry_out(bench.engine.rest_answer(bench.probes.pop(0), str(bench.wall + shift).encode()))
+            bench.advance(0.25)
+
+
+@pytest.mark.parametrize("trade_every", [0.25, 2.0])
+@pytest.mark.parametrize("step", [-HOUR, -3_000, 3_000, HOUR])
+def test_a_ticker_follows_the_trades_over_steps_of_the_venues_clock(step: int, trade_every: float) -> None:
+    market = Stepping(trade_every)
+    for shift in (0, step, 0):
+        market.play(12, shift)
+        shown = ticker(market.bench)
+        assert (shown.last, shown.last_time) == market.traded
+        assert shown.timestamp == shown.quote_time == market.newest
+        assert market.bench.state(TICKER) is State.LIVE
+
+
+@pytest.mark.parametrize("step", [3_000, HOUR])
+def test_a_trade_that_comes_alone_after_a_step_of_the_clock_is_told_once_the_step_is_known(step: int) -> None:
+    """It is held, and no second one comes to agree with it."""
+    market = Stepping(1_000.0)
+    market.play(10, 0)
+    market.play(8, step)
+    shown = ticker(market.bench)
+    assert (shown.last, shown.last_time) == market.traded
+    assert market.bench.published(Trade)[-1].price == shown.last
+    assert market.bench.count("cryptodash_frames_dropped_total", "ticker", "future_time") == 0
+
+
+def test_a_held_quote_of_before_a_reconnect_is_no_news_after_it() -> None:
+    market = Stepping(1_000.0)
+    market.play(10, 0)
+    bench = market.bench
+    bench.frame(wire.quote("BTCUSDT", "1", "2", 5_000, bench.wall + HOUR))
+    bench.close(bench.only)
+    bench.advance(10)
+    assert ticker(bench).bid != "1"
+
+
 def trading(*numbers: int) -> Bench:
     bench = Bench()
     bench.want(TRADES)

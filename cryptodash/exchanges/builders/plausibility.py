@@ -11,8 +11,8 @@ nothing until the very next frame that could be believed in its place agrees wit
 - The next frame agrees if its id lies beyond the held one, by no more than that, and its time is as far from our clock
   as the held one's, within ``TOLERANCE_MS``. A repeat of the held frame agrees with nothing, nor does an old one
   contradict it. A frame that follows what was believed before contradicts it: the held one is dropped at once.
-- After ``HELD_FOR`` it is dropped in any case. What it said is still a witness: where a venue's ids or clock did leap,
-  a slow stream's next frame agrees with the one before.
+- After ``HELD_FOR`` it is dropped, unless it lies within the venue's clock, now that more is known of that. What it
+  said is still a witness: where a venue's ids or clock did leap, a slow stream's next frame agrees with the one before.
 - Ids below the last one are old. After ``OLD_FOR`` of nothing else the stream's own word counts again.
 """
 
@@ -132,6 +132,12 @@ class Witness:
             return False  # as far as one can see the same frame again
         return time is None or then is None or abs((time - received) - (then - self._received)) <= TOLERANCE_MS
 
+    def lies_within(self, ahead_ms: int) -> bool:
+        """Whether the venue's clock, so far ahead of ours, showed its time as it came; never while nothing is known of
+        that clock (0)."""
+        time = self._time
+        return bool(ahead_ms) and time is not None and abs(time - self._received - ahead_ms) <= TOLERANCE_MS
+
     def is_over(self, now: float) -> bool:
         """Whether it has waited long enough."""
         return not self.settled and now - self._since >= HELD_FOR
@@ -191,12 +197,21 @@ class StreamOrder:
         self._take(number, time, now, anew=verdict is Verdict.ANEW)
         return verdict
 
-    def expire(self, now: float) -> None:
-        """Drop what has been held for too long."""
+    def expire(self, now: float, ahead_ms: int = 0) -> bool | None:
+        """Drop what has been held for too long; None while something waits. True: it was not dropped, because it lies
+        within the venue's clock, ``ahead_ms`` before ours as is known by now; the order of the times begins anew, for
+        it to be judged once more."""
         witness = self._witness
-        if witness is not None and witness.is_over(now):
-            witness.settled = True
-            self._counts.dropped(witness.reason)
+        if witness is None or witness.settled:
+            return False
+        if not witness.is_over(now):
+            return None
+        if witness.reason is not Reason.FUTURE_ID and witness.lies_within(ahead_ms):
+            self._witness = self.newest = None
+            return True
+        witness.settled = True
+        self._counts.dropped(witness.reason)
+        return False
 
     def _doubt(self, number: int | None, time: int | None, venue_ms: int, received: int, now: float) -> Reason | None:
         if number is not None and self.last is not None and is_far_ahead(number, self.last, now - self.at):

@@ -7,6 +7,7 @@ socket and no clock; older news never replaces newer, and everything that is rem
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from msgspec.structs import replace
@@ -17,6 +18,7 @@ from cryptodash.core.events import Ticker
 from cryptodash.core.numbers import Number, reaches, subtract
 from cryptodash.core.topics import Topic
 from cryptodash.exchanges.adapter.messages import Fill, Mark, Quote, Stats
+from cryptodash.exchanges.builders.held_news import HeldNews
 from cryptodash.exchanges.builders.plausibility import (
     FAR_AHEAD,
     TOLERANCE_MS,
@@ -73,6 +75,7 @@ class TickerBuilder:
         self._trades: StreamOrder | None = None
         self._figures: dict[str, StreamOrder] = {}
         """The order of each stream of 24 h or mark figures."""
+        self._held = HeldNews()
         self._is_traded = False
         """Whether ``last`` is a trade's, so that the order of the trades is all that matters to the next one."""
         self._stats_last: Number | None = None
@@ -91,14 +94,13 @@ class TickerBuilder:
 
     def reset_quote_order(self) -> None:
         """The next quote counts whatever its update id: ids may begin anew after a reconnect."""
+        self._held.forget(self._quotes)
         self._quotes = StreamOrder(self._doubts)
         self.is_crossed = False
 
-    def expire(self, now: float) -> None:
-        """Twice a second: drop what no second frame agreed with."""
-        for order in (self._quotes, self._trades, *self._figures.values()):
-            if order is not None and not order.calm:
-                order.expire(now)
+    def expire(self, ahead_ms: int, now: float) -> Ticker | None:
+        """Twice a second: as ``HeldNews.expire``."""
+        return self._held.expire(ahead_ms, now)
 
     def quote(self, m: Quote, venue_ms: int, received: int, now: float) -> Ticker | None:
         """Take the best bid and ask. ``venue_ms`` is its time where the venue gives none."""
@@ -118,6 +120,8 @@ class TickerBuilder:
         else:
             verdict = order.judge(number, time, venue_ms, received, now)
             self.dropped = verdict is Verdict.OLD or verdict is Verdict.HELD
+            if verdict is Verdict.HELD:
+                self._held.hold(order, partial(self.quote, m), received)
             if self.dropped or verdict is Verdict.REPEATED:
                 return None
         known = self._known
@@ -185,6 +189,7 @@ class TickerBuilder:
                 ticker = self._last(fill.price, time, verdict, venue_ms, received) or ticker
             elif verdict is Verdict.HELD:
                 alone = False
+                self._held.hold(order, partial(self.trades, (fill,)), received)
             else:
                 dropped = dropped and verdict is Verdict.OLD
         self.dropped = dropped and bool(fills)
@@ -205,6 +210,7 @@ class TickerBuilder:
         """Take 24 h figures: all of them (``full``), or those that are said."""
         verdict = self._judge(m, venue_ms, received, now)
         if verdict is Verdict.HELD:
+            self._held.hold(self._figures[m.stream], partial(self.stats, m), received)
             return None
         known, before = self._known, self._known.stats_time
         changes = self._newest(m, _STATS, verdict, venue_ms)
@@ -228,6 +234,7 @@ class TickerBuilder:
         before = None if (order := self._figures.get(m.stream)) is None else order.newest
         verdict = self._judge(m, venue_ms, received, now)
         if verdict is Verdict.HELD:
+            self._held.hold(self._figures[m.stream], partial(self.mark, m), received)
             return None
         changes = self._newest(m, _MARK, verdict, venue_ms)
         if not changes:

@@ -69,7 +69,11 @@ class TickerSubscription(MessageSubscription):
         return builder.dropped
 
     def beat(self, now: float, out: list[Output]) -> None:
-        self._builder.expire(now)
+        ticker = self._builder.expire(self._venue_clock.ahead_ms, now)
+        if ticker is not None:
+            if not self.valued:
+                self.first_value(out)
+            out.append(ticker)
 
     def streams_condition(self) -> freshness.Condition:
         state, cause = super().streams_condition()
