@@ -29,6 +29,7 @@ def served(web: Any) -> Any:
     scheduler, tally, config = web.scheduler, Tally(), Config()
     upstream = web.hub.upstreams["binance"]
     wanted: set[Topic] = set()
+    paces: dict[Topic, Sequence[int]] = {}
 
     class Streaming(type(upstream)):  # type: ignore[misc]
         def want(self, topics: Iterable[Topic]) -> None:
@@ -38,7 +39,8 @@ def served(web: Any) -> Any:
             wanted.difference_update(topics)
 
         def pace(self, topic: Topic, intervals: Sequence[int]) -> None:
-            """The test publishes."""
+            """The test publishes, as often as it is told."""
+            paces[topic] = intervals
 
         def confirmed_at(self, topic: Topic) -> float | None:
             return float(scheduler.monotonic())
@@ -47,7 +49,7 @@ def served(web: Any) -> Any:
     web.hub.add_upstream(Streaming("binance"))
     web.rest = Rest(web.hub, web.hub, web.hub, config, scheduler, scheduler, tally, "1.2.3", lambda: False, 0.0)
     web.site = make_site(web.rest, web.socket, config, scheduler, scheduler, tally)
-    web.wanted = wanted
+    web.wanted, web.paces = wanted, paces
     return web
 
 
@@ -59,7 +61,7 @@ def publish(web: Any, kind: str, topic: Topic) -> None:
     elif kind == "trades":
         web.hub.publish(Trade(upstream, T0, RECEIVED, "1", "1.50", "2.0", Side.BUY))
     else:
-        [interval] = web.hub._demand.intervals(topic)
+        [interval] = web.paces[topic]
         bids, asks = (("1.0", "2.0"), ("0.9", "1")), (("1.1", "2.0"), ("1.2", "1"))
         web.hub.publish(BookView(topic, interval, T0, RECEIVED, bids[: topic.depth], asks[: topic.depth], True))
 
