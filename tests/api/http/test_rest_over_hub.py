@@ -33,6 +33,7 @@ def served(web: Any) -> Any:
     scheduler, tally, config = web.scheduler, Tally(), Config()
     upstream = web.hub.upstreams["binance"]
     wanted: set[Topic] = set()
+    paces: dict[Topic, Sequence[int]] = {}
 
     class Streaming(type(upstream)):  # type: ignore[misc]
         def want(self, topics: Iterable[Topic], clients: Sequence[str] = ()) -> None:
@@ -48,7 +49,8 @@ def served(web: Any) -> Any:
             wanted.difference_update(topics)
 
         def pace(self, topic: Topic, intervals: Sequence[int]) -> None:
-            """The test publishes."""
+            """The test publishes, as often as it is told."""
+            paces[topic] = intervals
 
         def confirmed_at(self, topic: Topic) -> float | None:
             return float(scheduler.monotonic())
@@ -69,7 +71,7 @@ def served(web: Any) -> Any:
         Slices(scheduler, scheduler),
     )
     web.site = make_site(web.rest, web.socket, config, scheduler, scheduler, tally)
-    web.wanted = wanted
+    web.wanted, web.paces = wanted, paces
     return web
 
 
@@ -81,7 +83,7 @@ def publish(web: Any, kind: str, topic: Topic) -> None:
     elif kind == "trades":
         web.hub.publish(Trade(upstream, T0, RECEIVED, "1", "1.50", "2.0", Side.BUY))
     else:
-        [interval] = web.hub._demand.intervals(topic)
+        [interval] = web.paces[topic]
         bids, asks = (("1.0", "2.0"), ("0.9", "1")), (("1.1", "2.0"), ("1.2", "1"))
         web.hub.publish(BookView(topic, interval, T0, RECEIVED, bids[: topic.depth], asks[: topic.depth], True))
     web.hub.publish(StreamStatus(upstream, State.LIVE, since=T0))
