@@ -29,12 +29,11 @@ from cryptodash.core.numbers import Number
 from cryptodash.core.steps import Steps
 from cryptodash.core.time import SystemClock
 from cryptodash.core.topics import Channel, Topic
-from cryptodash.exchanges.adapter.plan import Plan
 from cryptodash.exchanges.book_publisher import BookPublisher
 from cryptodash.exchanges.connections.commands import BookChanged
 from cryptodash.exchanges.publish_timer import PublishTimers
+from cryptodash.exchanges.transport.websocket_protocol import VenueSocketFactory, VenueSocketProtocol
 from cryptodash.exchanges.venues import registry
-from cryptodash.exchanges.venues.binance.venue import Binance
 from cryptodash.hub.interfaces import Batch, IOutlet, Message
 from cryptodash.service import Server, build
 
@@ -250,12 +249,13 @@ class Ingested:
         """It never raises."""
 
 
-class EveryFrame(Binance):
-    """Binance, but that none of its frames may be skipped."""
+class NeverBehind(VenueSocketProtocol):
+    """Takes every connection for one that keeps up, whatever its reads bring."""
 
-    def plan(self, topic: Topic, instrument: Instrument | None, depth: int) -> Plan:
-        plan = super().plan(topic, instrument, depth)
-        return evolve(plan, streams=tuple(evolve(each, conflate_by="") for each in plan.streams))
+    many = 1 << 60
+
+    def read_begins(self, size: int) -> None:
+        super().read_begins(0)
 
 
 def venue(reactor: Any, ws: str, rest: str, *, every_frame: bool = False) -> Server:
@@ -266,8 +266,9 @@ def venue(reactor: Any, ws: str, rest: str, *, every_frame: bool = False) -> Ser
         for kind, url in (("ws", ws), ("rest", rest))
     }
     config = evolve(CONFIG, endpoints=endpoints)
-    adapter = EveryFrame() if every_frame else registry.load("binance")
-    return build(config, reactor, clock=SystemClock(), random=Random(1), venues=[adapter])
+    if every_frame:
+        VenueSocketFactory.protocol = NeverBehind
+    return build(config, reactor, clock=SystemClock(), random=Random(1), venues=[registry.load("binance")])
 
 
 def hold(reactor: Any, server: Server, names: Sequence[str]) -> None:

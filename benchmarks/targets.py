@@ -77,13 +77,13 @@ TARGETS: Sequence[Target] = (
 )
 
 ABSOLUTES: Sequence[Absolute] = (
-    Absolute("overload/trade p999 ms", "age of a trade at twice what one core can read", 250.0, "ms"),
-    Absolute("overload/ticker p999 ms", "age of a ticker at twice what one core can read", 250.0, "ms"),
-    Absolute("overload/trades lost", "trades lost at twice what one core can read", 0.0, "trades"),
     Absolute("memory", "memory per idle client", 16.0, "KiB"),
     Absolute(
         "stalled/memory", "memory of a client that never reads", 2048.0, "KiB", "one never reads", "everybody reads"
     ),
+    Absolute("overload/trade p999 ms", "age of a trade at twice what one core can read", 250.0, "ms"),
+    Absolute("overload/ticker p999 ms", "age of a ticker at twice what one core can read", 250.0, "ms"),
+    Absolute("overload/trades lost", "trades lost at twice what one core can read", 0.0, "trades"),
 )
 
 GROWTH = (

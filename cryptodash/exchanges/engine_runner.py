@@ -4,24 +4,26 @@ it wants to."""
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
+from cryptodash.core.events import Ticker, Trade
 from cryptodash.core.time import Clock
+from cryptodash.core.topics import Topic
 from cryptodash.exchanges.connections.commands import Output
+from cryptodash.exchanges.connections.conflation import Conflated
 from cryptodash.exchanges.engine import Engine
 
 AFTER_A_FAILURE = 1.0
 """Seconds until time goes on for an engine that raised: an error of ours must neither stop a venue for good nor fill
 the log."""
 
-SLICE = 0.004
-"""Seconds for which the frames of one connection that is behind may keep all others waiting."""
-
-T = TypeVar("T")
+SLICE = 0.002
+"""Seconds for which frames of a connection that is behind are read at a time; to hand on what they say takes about as
+long again. So long all others may have to wait."""
 
 _log = Logger(namespace="cryptodash.exchanges.engine_runner")
 
@@ -84,37 +86,7 @@ class EngineRunner:
 
     def received(self, connection: str, frames: Sequence[bytes]) -> None:
         """Frames of one connection, as many as came at once."""
-        self._take(connection, frames, self._engine.received, self._clock.wall_ms())
-
-    def behind(self, connection: str, frames: Sequence[bytes]) -> Callable[[], bool]:
-        """The same of a connection that is behind: superseded quotes are left out. Returns the work there is with the
-        others, which takes ``SLICE`` or one frame each time it is called, and tells whether some is left."""
-        received = self._clock.wall_ms()
-        waiting = deque(self._engine.conflated(connection, frames))
-
-        def work() -> bool:
-            if self._ended:
-                waiting.clear()
-            self._take(connection, self._slice(waiting), self._engine.received_newest, received)
-            return bool(waiting)
-
-        return work
-
-    def _slice(self, waiting: deque[T]) -> Iterator[T]:
-        now = self._clock.monotonic
-        end = now() + SLICE
-        while waiting:
-            yield waiting.popleft()
-            if now() >= end:
-                return
-
-    def _take(
-        self,
-        connection: str,
-        frames: Iterable[T],
-        receive: Callable[[str, T, int], Sequence[Output]],
-        received: int,
-    ) -> None:
+        receive, received = self._engine.received, self._clock.wall_ms()
         outbox, commands, takers, publish = self._outbox, self._commands, self._takers, self._publish
         for frame in frames:
             outputs = receive(connection, frame, received)
@@ -140,6 +112,43 @@ class EngineRunner:
                 if outbox:
                     self.perform(())
         self._look_again()
+
+    def behind(self, connection: str, frames: Sequence[bytes]) -> Callable[[], bool]:
+        """The same of a connection that is behind: superseded quotes are left out. Returns the work there is with the
+        others, a slice each time it is called; it tells whether some is left."""
+        received = self._clock.wall_ms()
+        waiting = deque(self._engine.conflated(connection, frames))
+
+        def work() -> bool:
+            if self._ended:
+                waiting.clear()
+            self.perform(self._slice(connection, waiting, received))
+            return bool(waiting)
+
+        return work
+
+    def _slice(self, connection: str, waiting: deque[Conflated], received: int) -> list[Output]:
+        """What follows from as many frames as there is time for, from one at least; of a topic's tickers only the
+        newest, as long as nothing but trades comes between them: a status must keep its place after its value."""
+        receive, now = self._engine.received_newest, self._clock.monotonic
+        end = now() + SLICE
+        found: dict[object, Output] = {}
+        tickers: dict[Topic, object] = {}
+        while waiting:
+            for output in receive(connection, waiting.popleft(), received):
+                if isinstance(output, Ticker):
+                    superseded = tickers.get(output.topic)
+                    if superseded is not None:
+                        del found[superseded]
+                    tickers[output.topic] = key = object()
+                    found[key] = output
+                else:
+                    found[object()] = output
+                    if not isinstance(output, Trade):
+                        tickers.clear()
+            if now() >= end:
+                break
+        return list(found.values())
 
     def _look_again(self) -> None:
         """Keep one delayed call for the engine's deadline; asked for only where that may have moved."""

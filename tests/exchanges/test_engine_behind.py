@@ -13,7 +13,7 @@ from attrs import define, field
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cryptodash.core.events import State, StreamStatus, Ticker, Trade
+from cryptodash.core.events import Side, State, StreamStatus, Ticker, Trade
 from cryptodash.core.instruments import Catalogue, Instrument, MarketType, Symbol
 from cryptodash.core.numbers import Number
 from cryptodash.core.tally import Tally
@@ -323,6 +323,51 @@ def test_the_work_is_cut_into_slices_of_a_few_milliseconds() -> None:
         sizes.append(len(engine.taken) - before)
     assert engine.taken == frames
     assert max(sizes) <= SLICE * 1000 + 1
+
+
+class Scripted(Slow):
+    """An engine whose frames say what they are told to."""
+
+    def __init__(self, network: MemoryNetwork, *said: list[Any]) -> None:
+        super().__init__(network)
+        self._said = list(said)
+
+    def received_newest(self, connection: str, frame: bytes, received: int) -> list[Any]:
+        return self._said.pop(0)
+
+
+def test_of_the_tickers_of_a_slice_the_newest_is_told_and_statuses_keep_their_place() -> None:
+    network, told = MemoryNetwork(), list[Any]()
+    btc, eth = (parse_topic(f"binance:spot:{base}-USDT:ticker") for base in ("BTC", "ETH"))
+    trades = parse_topic("binance:spot:BTC-USDT:trade")
+
+    def ticker(topic: Any, last: str) -> Ticker:
+        return Ticker(topic, 1, 1, Number(last))
+
+    def traded(number: str) -> Trade:
+        return Trade(trades, 1, 1, number, Number("1"), Number("1"), Side.BUY)
+
+    live = StreamStatus(btc, State.LIVE, since=1)
+    said = [
+        [traded("1"), ticker(btc, "1")],
+        [ticker(eth, "7")],
+        [traded("2"), ticker(btc, "2")],
+        [live],  # after the value that makes it so
+        [traded("3"), ticker(btc, "3")],
+        [ticker(btc, "4")],
+    ]
+    engine = Scripted(network, *said)
+    runner = EngineRunner(engine, {}, {}, told.append, network, network)  # type: ignore[arg-type]
+    assert not runner.behind("c1", [b""] * len(said))()
+    assert told == [
+        traded("1"),
+        ticker(eth, "7"),
+        traded("2"),
+        ticker(btc, "2"),
+        live,
+        traded("3"),
+        ticker(btc, "4"),
+    ]
 
 
 def test_a_runner_that_has_ended_forgets_what_waits() -> None:

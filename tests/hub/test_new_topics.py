@@ -154,7 +154,7 @@ def test_a_waiting_book_keeps_its_place_when_it_is_held_at_another_interval(worl
     client.release(book(100), 100)
     world.advance(1)
     assert opened(world)[-1] == book(100)
-    assert world.demand.intervals(book(100)) == (1000,)
+    assert world.venue.paces[-1] == (book(100), (1000,))
     client.release(book(100), 1000)
     world.advance(31)
     assert world.venue.asked[-1] == ("drop", (book(100),))

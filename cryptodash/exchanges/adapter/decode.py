@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
+from re import Match, escape
 from re import compile as pattern
-from re import escape
 from typing import Annotated, Any, Generic, TypeVar, cast
 
 import msgspec
@@ -101,17 +101,20 @@ def sending_time(member: str) -> SendingTime:
     return read
 
 
+NumberSearch = Callable[[bytes, int], Match[bytes] | None]
+"""From a frame, and where to begin, to a match whose group 1 is a whole number."""
+
+
 @lru_cache(maxsize=64)
-def frame_number(member: str) -> Callable[[bytes], int | None]:
-    """Reads the first member of that name whose value is a whole number out of a frame, without decoding it; None
-    where there is none."""
-    search = pattern(rb'"' + escape(member.encode()) + rb'": ?([0-9]{1,19})[,}]').search
+def number_search(member: str) -> NumberSearch:
+    """Finds the first member of that name whose value is a whole number, without decoding the frame."""
+    return pattern(rb'"' + escape(member.encode()) + rb'": ?([0-9]{1,19})[,}]').search
 
-    def read(frame: bytes) -> int | None:
-        found = search(frame)
-        return None if found is None else int(found[1])
 
-    return read
+def frame_number(member: str, frame: bytes) -> int | None:
+    """That number; None where there is none."""
+    found = number_search(member)(frame, 0)
+    return None if found is None else int(found[1])
 
 
 def misdirected(stream: str, names: str) -> BadFrame:

@@ -3,7 +3,7 @@
 A connection is behind when its venue sends more than we can take: what waits in the socket would then be older each
 second. Of a stream of quotes (``StreamSpec.conflate_by``) the newest frame of a read says all that those before it
 said, where its number is above theirs. They are known by the name that they begin with, and skipped without being
-decoded: 1 us, where a quote costs 20.
+decoded: 1 us, where a quote costs 10.
 
 Nothing may be lost by it but what is superseded. So a crossed or unreadable frame takes nobody's place, and where the
 newest turns out to be old or is held (``builders/plausibility.py``), all of them are read as they came.
@@ -18,7 +18,7 @@ from attrs import frozen
 
 from cryptodash.core.numbers import reaches
 from cryptodash.core.tally import Tally
-from cryptodash.exchanges.adapter.decode import UNREADABLE
+from cryptodash.exchanges.adapter.decode import UNREADABLE, NumberSearch
 from cryptodash.exchanges.adapter.messages import Quote
 from cryptodash.exchanges.adapter.venue import IVenue
 from cryptodash.exchanges.connections.commands import Output
@@ -47,7 +47,16 @@ class Quotes:
         return len(self.newest_first) - 1
 
 
-NumberOf = Callable[[bytes], int | None]
+class _OpenGroup:
+    """Quotes of one stream as they are gathered, from the newest on."""
+
+    __slots__ = ("frames", "lowest", "search")
+
+    def __init__(self, search: NumberSearch) -> None:
+        self.search = search
+        self.lowest = -1
+        self.frames: list[bytes] = []
+
 
 Conflated = bytes | Quotes
 """A frame, or some of which one may stand for the others."""
@@ -80,34 +89,36 @@ class Conflation:
         """
         if not self._prefix:
             return list(frames)  # frames do not begin with the stream's name, or the venue counts all of them
-        prefix, name_at, name_end = self._prefix, self._name_at, self._name_end
-        numbers: dict[bytes, NumberOf | None] = {}
-        groups: dict[bytes, list[bytes]] = {}
-        lowest: dict[bytes, int] = {}
+        name_at, name_end, far_ahead = self._name_at, self._name_end, self._far_ahead
+        open_by_head: dict[bytes, _OpenGroup | None] = {}
         kept: list[Conflated] = []
         for frame in reversed(frames):
-            name = frame[name_at : frame.find(name_end, name_at)] if frame.startswith(prefix) else b""
-            if name not in numbers:
-                numbers[name] = self._number_of(connection, name)
-            number_of = numbers[name]
-            number = None if number_of is None else number_of(frame)
-            if number is None:
+            head = frame[: frame.find(name_end, name_at)]  # up to the end of the name
+            if head in open_by_head:
+                group = open_by_head[head]
+            else:
+                group = open_by_head[head] = self._group_of(connection, head)
+            found = None if group is None else group.search(frame, name_at)
+            if group is None or found is None:
                 kept.append(frame)
                 continue
-            if number < lowest.get(name, 0) <= number + self._far_ahead:
-                groups[name].append(frame)
+            number = int(found[1])
+            if number < group.lowest <= number + far_ahead:
+                group.frames.append(frame)
             else:
-                group = groups[name] = [frame]
-                kept.append(Quotes(name, group))
-            lowest[name] = number
+                group.frames = [frame]
+                kept.append(Quotes(head[name_at:], group.frames))
+            group.lowest = number
         kept.reverse()
         return kept
 
-    def _number_of(self, connection: Connection, name: bytes) -> NumberOf | None:
-        stream = connection.wired.get(name)
+    def _group_of(self, connection: Connection, head: bytes) -> _OpenGroup | None:
+        """Where to gather the frames that begin so, if they may be skipped."""
+        stream = connection.wired.get(head[self._name_at :]) if head.startswith(self._prefix) else None
         if stream is None or stream.phase is not Phase.LIVE or stream.source is not connection:
             return None
-        return stream.conflated_by
+        search = stream.conflated_by
+        return None if search is None else _OpenGroup(search)
 
     def newest(
         self, connection: Connection, frames: Quotes, receive: Callable[[bytes], Sequence[Output]]

@@ -13,7 +13,7 @@ from typing import Protocol
 from attrs import frozen
 
 from cryptodash.core.events import Cause
-from cryptodash.exchanges.adapter.decode import frame_number
+from cryptodash.exchanges.adapter.decode import NumberSearch, number_search
 from cryptodash.exchanges.adapter.messages import BadFrame, Message, Reader, SendingTime
 from cryptodash.exchanges.adapter.plan import Part, StreamSpec
 from cryptodash.exchanges.connections.commands import Output
@@ -105,9 +105,9 @@ class Stream:
         return bool(self._owners)
 
     @property
-    def conflated_by(self) -> Callable[[bytes], int | None] | None:
-        """Where a frame of it may be skipped for a later one with a larger number: what reads that number."""
-        return frame_number(self.spec.conflate_by) if self.spec.conflate_by and self.parts == _QUOTES else None
+    def conflated_by(self) -> NumberSearch | None:
+        """Where a frame of it may be skipped for a later one with a larger number: what finds that number."""
+        return number_search(self.spec.conflate_by) if self.spec.conflate_by and self.parts == _QUOTES else None
 
     def widen(self, spec: StreamSpec) -> None:
         """A further plan names the same stream, perhaps for more."""

@@ -27,7 +27,7 @@ MAX_HEADER = 16 * 1024
 MAX_RETRY_AFTER = 7 * 86400
 
 MANY = 32
-"""Messages of one read from which on the connection is behind; so it is where a read brought all it may."""
+"""A read with more messages than this shows that the connection is behind; so does one that brings all it may."""
 
 
 class ConnectionKeeper(Protocol):
@@ -73,6 +73,8 @@ class VenueSocketProtocol(FrameSlicer, WholeReads):
 
     Text messages are handed on once for each read of the socket, or before whatever else stands between them.
     """
+
+    many = MANY
 
     def __init__(self, keeper: ConnectionKeeper, secure: bool) -> None:
         super().__init__()
@@ -126,7 +128,7 @@ class VenueSocketProtocol(FrameSlicer, WholeReads):
         texts = self._texts
         if texts:
             self._texts = []
-            if self._full or len(texts) > MANY:
+            if self._full or len(texts) > self.many:
                 self._keeper.received_behind(texts)
             else:
                 self._keeper.received(texts)

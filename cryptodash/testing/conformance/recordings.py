@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import Any
 
@@ -38,8 +38,8 @@ def check_frames(evidence: Evidence, recording: Recording) -> None:
     playback = Playback(evidence, recording)
     found: Counter[str] = Counter()
     changes: list[Depth] = []
-    numbers = {
-        name: frame_number(spec.conflate_by)
+    members = {
+        name: spec.conflate_by
         for (endpoint, name), spec in known_streams(evidence).items()
         if endpoint == recording.endpoint and spec.conflate_by
     }
@@ -50,17 +50,15 @@ def check_frames(evidence: Evidence, recording: Recording) -> None:
         for message in messages:
             _check_digits(evidence, message, frame)
             _check_times(message, frame)
-            _check_conflated(numbers.get(getattr(message, "stream", "")), messages, frame)
+            _check_conflated(members.get(getattr(message, "stream", "")), messages, frame)
     if recording.messages is not None:
         require(found == recording.messages, f"the frames say {dict(found)}, wanted {dict(recording.messages)}")
     _check_proven(evidence, recording, changes)
 
 
-def _check_conflated(
-    number_of: Callable[[bytes], int | None] | None, messages: Sequence[Message], frame: RecordedFrame
-) -> None:
+def _check_conflated(member: str | None, messages: Sequence[Message], frame: RecordedFrame) -> None:
     """A frame that may be skipped for a later one says nothing but one quote, and its number is that quote's."""
-    if number_of is None:
+    if member is None:
         return
     (first, *others) = messages
     require(
@@ -68,7 +66,7 @@ def _check_conflated(
         f"{shown(frame.raw)} says more than one Quote: frames of a stream with conflate_by may be skipped",
     )
     assert isinstance(first, Quote)
-    number = number_of(frame.raw)
+    number = frame_number(member, frame.raw)
     require(
         number == first.update_id,
         f"conflate_by finds {number} in {shown(frame.raw)}, whose update_id is {first.update_id}",

@@ -89,7 +89,7 @@ def opened(network: MemoryNetwork, reads: Reads, *, secure: bool = False) -> tup
     socket = VenueSocket(f"{'wss' if secure else 'ws'}://{HOST}:9443/", dialer, network, reads.handlers())
     socket.open()
     network.settle()
-    assert socket.is_open
+    assert factory.seen, "it is open"
     return socket, factory.seen[0]
 
 
