@@ -95,8 +95,7 @@ class Broadcaster:
         self.survey = directory.survey
         self.refresh_catalogue = directory.refresh_catalogue
         self.view_interval, self.clients_of = demand.view_interval, demand.clients_of
-        self.for_client, self.check = demand.for_client, demand.check
-        self.hold, self.release = demand.hold, demand.release
+        self.for_client, self.hold, self.release = demand.for_client, demand.hold, demand.release
 
     def _count(self, tally: Tally) -> None:
         self._published = tally.counter(

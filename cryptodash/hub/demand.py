@@ -79,11 +79,6 @@ class Demand:
     def view_interval(self, topic: Topic, max_rate: float | None) -> int:
         return interval_for(self._book_interval_ms, max_rate) if topic.channel is Channel.ORDER_BOOK else 0
 
-    def check(self, topic: Topic, holder: Holder = SERVER) -> None:
-        book = topic.upstream
-        if not self._is_open(book):
-            self._new.check(book, holder)
-
     def hold(self, topic: Topic, interval: int, holder: Holder = SERVER) -> None:
         upstream = self._upstreams[topic.exchange]
         held = self.wanted.get(topic)
@@ -269,9 +264,6 @@ class ClientDemand:
 
     def view_interval(self, topic: Topic, max_rate: float | None) -> int:
         return self._demand.view_interval(topic, max_rate)
-
-    def check(self, topic: Topic) -> None:
-        self._demand.check(topic, self._holder)
 
     def hold(self, topic: Topic, interval: int) -> None:
         self._demand.hold(topic, interval, self._holder)

@@ -132,12 +132,10 @@ class IDemand(Interface):
     def view_interval(topic: Topic, max_rate: float | None) -> int:
         """The publishing interval a subscription gets: 0 unless ``topic`` is an order book."""
 
-    def check(topic: Topic) -> None:
-        """Whether ``hold`` would take it. Raises ``Refused`` ``rate_limited`` where too much waits already."""
-
     def hold(topic: Topic, interval: int) -> None:
         """Count one more who wants the topic at this interval; the first one starts it upstream, now or when it may
-        be opened (its status is ``connecting(capacity)`` until then). Raises ``Refused`` as ``check`` does."""
+        be opened (its status is ``connecting(capacity)`` until then). Raises ``Refused``
+        ``rate_limited`` where too much waits already."""
 
     def release(topic: Topic, interval: int) -> None:
         """Count one less; the last one's leaving ends the topic upstream after the linger, with its cached value."""

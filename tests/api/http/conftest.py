@@ -187,9 +187,6 @@ class HubDouble:
         self.holders.append((client, address))
         return self
 
-    def check(self, topic: Topic) -> None:
-        """There is room."""
-
     def hold(self, topic: Topic, interval: int) -> None:
         assert interval == self.view_interval(topic, None)
         self.held[topic] += 1
