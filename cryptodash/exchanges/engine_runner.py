@@ -122,14 +122,15 @@ class EngineRunner:
         def work() -> bool:
             if self._ended:
                 waiting.clear()
-            self.perform(self._slice(connection, waiting, received))
+            self._work_off(connection, waiting, received)
             return bool(waiting)
 
         return work
 
-    def _slice(self, connection: str, waiting: deque[Conflated], received: int) -> list[Output]:
-        """What follows from as many frames as there is time for, from one at least; of a topic's tickers only the
-        newest, as long as nothing but trades comes between them: a status must keep its place after its value."""
+    def _work_off(self, connection: str, waiting: deque[Conflated], received: int) -> None:
+        """Carry out what follows from as many frames as there is time for, from one at least; of a topic's tickers only
+        the newest, as long as nothing but trades comes between them: a status must keep its place after its value, and
+        a book is told as it is after its frame."""
         receive, now = self._engine.received_newest, self._clock.monotonic
         end = now() + SLICE
         found: dict[object, Output] = {}
@@ -145,10 +146,12 @@ class EngineRunner:
                 else:
                     found[object()] = output
                     if not isinstance(output, Trade):
+                        self.perform(tuple(found.values()))
+                        found.clear()
                         tickers.clear()
             if now() >= end:
                 break
-        return list(found.values())
+        self.perform(tuple(found.values()))
 
     def _look_again(self) -> None:
         """Keep one delayed call for the engine's deadline; asked for only where that may have moved."""
