@@ -326,6 +326,7 @@ class Web:
     socket: SocketDouble
     state: dict[str, bool]
     wanted: set[Topic] = field(factory=set)
+    paces: dict[Topic, Sequence[int]] = field(factory=dict)
 
     def wire(self, address: str = "192.0.2.1", transport: Any = None) -> Wire:
         return Wire(self.site, self.scheduler, address, transport)
