@@ -226,7 +226,10 @@ class Answers:
 async def test_every_answer_of_rest_is_described_and_every_description_comes(start: Any, helpers: Any) -> None:
     eventually, channel = helpers
     running = await start(
-        DEMO="true", SYMBOLS="binance:spot:NO-SUCH,binance:perpetual:BTC-USDT:ticker", ENABLE_REDIS="true"
+        DEMO="true",
+        SYMBOLS="binance:spot:NO-SUCH,binance:perpetual:BTC-USDT:ticker",
+        ENABLE_REDIS="true",
+        CONTROL_PORT="8099",
     )
     closed = {
         f"BINANCE_{market}{kind}_URL": f"{scheme}://127.0.0.1:1"

@@ -437,7 +437,7 @@ def test_before_a_connection_is_cut_another_has_taken_over_and_nothing_is_missed
     make_world: Callable[..., Any], long: bool
 ) -> None:
     """The 24 hours shortened to 30 s for us and to 50 s for the venue."""
-    lives = 20 if long else 2
+    lives, seconds = (20, 620) if long else (2, 53)
     venue = Binance()
     venue.limits = {key: evolve(each, lifetime=30.0) for key, each in venue.limits.items()}
     wanted = channels("binance", "spot") + channels("binance", "perpetual")
@@ -448,7 +448,7 @@ def test_before_a_connection_is_cut_another_has_taken_over_and_nothing_is_missed
     world = make_world(*wanted, warm=0.0, venues=[venue], EXCHANGES="binance", lifetime=50.0)
     world.run_until(lambda: len(world.states()) == len(names) and is_good(world, names))
     since = world.now
-    world.run(26.5 * lives)
+    world.run(seconds)
     assert {name: world.oracle.seen(name, since) for name in names if world.oracle.seen(name, since)} == {}
     assert sum(each.connections for each in world.simulator.ledger.by_host.values()) >= 3 * lives
     nothing_wrong(world)
