@@ -474,7 +474,6 @@ def test_another_max_rate_of_a_book_is_held_at_its_own_interval(world):
     held = []
     client.session._held._demand = SimpleNamespace(
         view_interval=world.hub.view_interval,
-        check=world.hub.check,
         hold=lambda *what: (held.append(("+", *what)), world.hub.hold(*what)),
         release=lambda *what: (held.append(("-", *what)), world.hub.release(*what)),
     )
