@@ -236,6 +236,8 @@ class ClientWriter:
             if self.cohort is not None:
                 self.cohort.hold_back(self)
             yield
+            if self.cohort is not None and self._open:
+                self.cohort.sync(self)  # present values, of which more are due, contain what came meanwhile
 
     def _caught_up(self) -> None:
         if self.unsent.overflow and not self.blocked and self._open:
