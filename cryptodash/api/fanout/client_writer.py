@@ -76,12 +76,15 @@ class ClientWriter:
         self._catching_up = False
         self._progress = ReadProgress()
         self._slice = MOST_SLICE
+        self._made: list[bytes] = []
+        """Frames of the queue that ``send_current`` has made and not written yet: they go before all others."""
+        self._made_bytes = 0
         self._blocked_at = 0.0
         self._blocked_with = 0
 
     @property
     def clean(self) -> bool:
-        return not self.blocked and not self.unsent
+        return not self.blocked and not self.unsent and not self._made
 
     def send_answer(self, body: bytes) -> None:
         """Send the answer to a request, in order."""
@@ -185,6 +188,7 @@ class ClientWriter:
         self._open = False
         self._slow_clients.unwatch(self)
         self.unsent.clear()
+        self._made, self._made_bytes = [], 0
 
     @property
     def queued_bytes(self) -> int:
@@ -217,17 +221,13 @@ class ClientWriter:
         """Write what waits as long as the wire takes it, a slice at a time although a step makes less: small writes
         are dear, and a peer with a small buffer does not open its window for them. Nothing is unsubscribed before the
         last step."""
-        frames: list[bytes] = []
-        size = 0
         while self.unsent and not self.blocked:
-            size += self._take_some(frames, self._slice - size, STEP_S)
-            if size and (size >= self._slice or not self.unsent):
-                self._write(b"".join(frames))
-                frames, size = [], 0
+            self._make_some(STEP_S)
+            if self._made_bytes >= self._slice:
+                self._write_made()
             yield from self._pause()
-        if size and self._open:  # a ping was too much for the wire meanwhile
-            self.wire.queue(b"".join(frames))
-            self._traffic.sent_bytes.values[()] += size
+        if not self.blocked:
+            self._write_made()
         self._caught_up()
 
     def _pause(self) -> Steps[None]:
@@ -247,25 +247,27 @@ class ClientWriter:
 
     def _write_some(self, seconds: float) -> None:
         """Write as much as can be made in so many seconds, at least something."""
-        frames: list[bytes] = []
-        if self._take_some(frames, self._slice, seconds):
-            self._write(b"".join(frames))
+        self._make_some(seconds)
+        self._write_made()
 
-    def _take_some(self, frames: list[bytes], most: int, seconds: float) -> int:
-        """Put next frames there, of about ``most`` bytes or as many as can be made in so many seconds; returns how many
-        bytes."""
+    def _make_some(self, seconds: float) -> None:
+        """Make next frames, until there is a slice of them or so many seconds have gone."""
         unsent = self.unsent
         until = self._clock.monotonic() + seconds
-        size = 0
-        while unsent and size < most:
-            frames.append(unsent.pop())
-            size += len(frames[-1])
+        while unsent and self._made_bytes < self._slice:
+            self._made.append(unsent.pop())
+            self._made_bytes += len(self._made[-1])
             if self._clock.monotonic() >= until:
                 break
         if unsent.current_bytes and self.charge is not None:
             self.charge(unsent.current_bytes)
         unsent.current_bytes = 0
-        return size
+
+    def _write_made(self) -> None:
+        data = b"".join(self._made)
+        self._made, self._made_bytes = [], 0
+        if data:
+            self._write(data)
 
     def _write(self, data: bytes) -> None:
         try:

@@ -13,11 +13,16 @@ from cryptodash.api.fanout.deliveries import Delivery, improves, is_good_status
 from cryptodash.api.fanout.framer import Build
 from cryptodash.api.fanout.traffic import Traffic
 from cryptodash.core import codec
+from cryptodash.core.time import Clock
 from cryptodash.core.topics import Channel, Topic
 from cryptodash.hub.interfaces import Batch, IValues, Message
 
-MAX_TRADES: Final = 200
-"""Trades kept per topic for a client that does not keep up."""
+MAX_OLD_TRADES: Final = 200
+"""Trades kept per topic for a client that does not keep up, however long they wait."""
+MAX_TRADES: Final = 1000
+"""Trades kept per topic of a burst: more than ``MAX_OLD_TRADES`` wait at most ``BURST_S``, so that a client that keeps
+up misses none of a second in which a thousand come, and one that does not keep up does not read old ones."""
+BURST_S: Final = 2.0
 TRADES_AT_ONCE: Final = 20
 """Trades of one topic sent in a row while other channels wait."""
 
@@ -69,7 +74,20 @@ class _WaitingTrades:
 
     topic: Topic
     waiting: deque[Message] = field(factory=deque)
+    since: deque[float] = field(factory=deque)
+    """Since when each of them waits; seconds, monotonic."""
     missed: int = 0
+
+    def add(self, message: Message, now: float) -> None:
+        self.waiting.append(message)
+        self.since.append(now)
+
+    def take(self) -> Message:
+        self.since.popleft()
+        return self.waiting.popleft()
+
+    def is_too_much(self, now: float) -> bool:
+        return len(self.waiting) > MAX_TRADES or (len(self.waiting) > MAX_OLD_TRADES and now - self.since[0] > BURST_S)
 
     @property
     def size(self) -> int:
@@ -86,7 +104,7 @@ class ConflationQueue:
     ``overflow`` and is not stored; trades are dropped instead.
     """
 
-    def __init__(self, values: IValues, traffic: Traffic, limit: int, build: Build) -> None:
+    def __init__(self, values: IValues, traffic: Traffic, clock: Clock, limit: int, build: Build) -> None:
         self.bytes = 0
         self.current_bytes = 0
         """What ``pop`` has given of due statuses and present values, until somebody takes note of it."""
@@ -95,6 +113,7 @@ class ConflationQueue:
         self._limit = limit
         self._build = build
         self._traffic = traffic
+        self._clock = clock
         self._deliveries: Mapping[Topic, Delivery] = {}
         self._named: frozenset[Topic] = frozenset()
         self._answers: deque[bytes] = deque()
@@ -196,11 +215,12 @@ class ConflationQueue:
                 yield self._frame(message)
 
     def _some_trades(self, trades: _WaitingTrades) -> Iterator[bytes]:
+        self._drop_too_many(trades)
         if trades.missed:
             yield self._gap(trades.topic, trades.missed)
             trades.missed = 0
         for _ in range(min(TRADES_AT_ONCE, len(trades.waiting))):
-            message = trades.waiting.popleft()
+            message = trades.take()
             self.bytes -= len(message.body)
             yield self._frame(message)
 
@@ -246,10 +266,14 @@ class ConflationQueue:
     def _take_trade(self, message: Message) -> None:
         trades = self._queue.setdefault(("trade", message.topic), _WaitingTrades(message.topic))
         assert isinstance(trades, _WaitingTrades)
-        trades.waiting.append(message)
+        trades.add(message, self._clock.monotonic())
         self.bytes += len(message.body)
-        while len(trades.waiting) > MAX_TRADES or (self.bytes > self._limit and trades.waiting):
-            self.bytes -= len(trades.waiting.popleft().body)
+        self._drop_too_many(trades)
+
+    def _drop_too_many(self, trades: _WaitingTrades) -> None:
+        now = self._clock.monotonic()
+        while trades.is_too_much(now) or (self.bytes > self._limit and trades.waiting):
+            self.bytes -= len(trades.take().body)
             trades.missed += 1
             self._traffic.dropped.add("trade")
 

@@ -55,7 +55,7 @@ class Fanout:
     def open(self, wire: IWire, build: Build, *, blocked: bool) -> ClientWriter:
         """A new client that gets its messages as ``build`` frames them. ``blocked``: something is queued on its
         transport already, and ``drained`` will be called."""
-        unsent = ConflationQueue(self._values, self.traffic, self._buffer_limit, build)
+        unsent = ConflationQueue(self._values, self.traffic, self.clock, self._buffer_limit, build)
         writer = ClientWriter(
             wire, self.framer(build), unsent, self.traffic, self.clock, self.slices, self.slow_clients
         )

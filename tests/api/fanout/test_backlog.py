@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from attrs import evolve
 
-from cryptodash.api.fanout.conflation import MAX_TRADES
+from cryptodash.api.fanout.conflation import BURST_S, MAX_OLD_TRADES, MAX_TRADES
 from cryptodash.api.ws.frames import text_frame
 from cryptodash.core.config import Config, Limits
 from cryptodash.core.events import State
@@ -173,6 +174,39 @@ def test_dropped_trades_are_told_before_the_next_ones(world):
     }
     assert [int(message["payload"]["id"]) for message in messages[2:]] == list(range(31, MAX_TRADES + 31))
     assert world.tally.metrics["cryptodash_ws_dropped_total"].values[("trade",)] == 30
+
+
+def test_a_burst_of_trades_is_kept_for_one_that_will_read_it_soon(world):
+    client = world.client()
+    behind_with_trades(world, client, MAX_TRADES)
+    world.time.advance(BURST_S)
+    client.wire.read()
+    assert [message["payload"]["id"] for message in client.got()] == [str(id) for id in range(MAX_TRADES + 1)]
+
+
+@pytest.mark.parametrize("later", [0, 1], ids=["none came later", "one came later"])
+def test_of_trades_that_waited_long_only_some_are_kept(world, later):
+    client = world.client()
+    behind_with_trades(world, client, MAX_TRADES)
+    world.time.advance(BURST_S + 0.1)
+    for _ in range(later):
+        world.trade(MAX_TRADES + 1)
+    world.flush()
+    client.wire.read()
+    messages = client.got()
+    assert kinds(messages) == ["trade", "gap"] + ["trade"] * MAX_OLD_TRADES
+    assert messages[1]["payload"]["missed"] == MAX_TRADES + later - MAX_OLD_TRADES
+
+
+def behind_with_trades(world, client, number: int) -> None:
+    """The client takes one trade, and so many wait for it."""
+    client.subscribe(TRADES)
+    client.wire.room = 0
+    world.trade(0)
+    world.flush()
+    for id in range(1, number + 1):
+        world.trade(id)
+    world.flush()
 
 
 def small_buffer(size: int) -> Config:
