@@ -41,6 +41,8 @@ class SnapshotBook:
         self._state: Unsynced | Synced | Renewing = Unsynced(Frames(self._budget))
         self._keeps_frames = rules.snapshots is not SnapshotSource.STREAM
         self._was_synced = False
+        self._is_used_up = False
+        """Whether no proven level is left on a side of which not all is known."""
         self._far = FarFrame(self._follows, doubts)
         self._old = OldFrames(self._follows, doubts)
         self._taken_at = 0.0
@@ -54,7 +56,7 @@ class SnapshotBook:
     @property
     def synced(self) -> bool:
         """Whether the book is the venue's, as of the last frame."""
-        return not isinstance(self._state, Unsynced)
+        return not isinstance(self._state, Unsynced) and not self._is_used_up
 
     @property
     def sequence(self) -> int | None:
@@ -70,6 +72,8 @@ class SnapshotBook:
 
     def top(self, depth: int) -> tuple[Sequence[Level], Sequence[Level]]:
         """(bids, asks), best first: at most ``depth`` proven levels a side; nothing while not synced."""
+        if self._is_used_up:
+            return (), ()
         return self._bids.top(depth), self._asks.top(depth)
 
     @property
@@ -202,10 +206,10 @@ class SnapshotBook:
         if is_void or held.last < id_of(state.base):
             return Outcome.OUTDATED
         bids, asks = held.joined(frames)
-        if bids.crosses(asks):
-            return Outcome.OUTDATED  # the snapshot is at fault: the book in place is whole
-        same = bids.agrees(self._bids) and asks.agrees(self._asks)
-        self._bids, self._asks = bids, asks
+        if bids.crosses(asks) or is_used_up(bids, asks):
+            return Outcome.OUTDATED  # the snapshot is at fault, or says no more: the book in place is none the worse
+        same = not self._is_used_up and bids.agrees(self._bids) and asks.agrees(self._asks)
+        self._bids, self._asks, self._is_used_up = bids, asks, False
         self._reach.renewed(held.limit)
         return Outcome.RENEWED if same else self._rebuilt()
 
@@ -226,7 +230,8 @@ class SnapshotBook:
         self._become(state)
         self._reach.renewed(held.limit)
         self._old.clear()
-        return self._rebuilt()
+        self._is_used_up = is_used_up(bids, asks)
+        return Outcome.USED_UP if self._is_used_up else self._rebuilt()
 
     # -- what becomes of it
 
@@ -262,6 +267,7 @@ class SnapshotBook:
     def _empty(self) -> Unsynced:
         self._bids.clear()
         self._asks.clear()
+        self._is_used_up = False
         self._old.clear()
         self._far.drop()
         self._refused = None
@@ -280,6 +286,11 @@ class SnapshotBook:
         before, self._state = self._state, state
         if not isinstance(before, Synced) and before is not state:
             before.kept.clear()
+
+
+def is_used_up(bids: Ladder, asks: Ladder) -> bool:
+    """Whether no proven level is left on a side of which not all is known."""
+    return bids.is_short(1) or asks.is_short(1)
 
 
 def is_awaited(state: Synced | Renewing) -> bool:

@@ -34,6 +34,9 @@ class Outcome(enum.Enum):
     """Best bid >= best ask: the book is empty and not synced."""
     CHECKSUM = "checksum"
     """The venue's checksum says that the book is not its own: empty and not synced."""
+    USED_UP = "used up"
+    """No proven level is left on a side, so that its best price is not known: not synced until there is one again. The
+    frames are whole, and go on being applied."""
     OUTDATED = "outdated"
     """The snapshot cannot be joined to the frames at hand: fetch another, with backoff. A synced book stays as it
     is."""

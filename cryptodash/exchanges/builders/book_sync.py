@@ -3,7 +3,8 @@
 The book shows only what is proven. A REST snapshot proves levels down to its worst price per side, its *horizon*; a
 level beyond it is unknown until a diff names it, so nothing beyond is kept. When too few levels are left inside, a
 newer snapshot is merged at its place in the stream. A book that lost its place (gap) or contradicts itself (crossed, a
-wrong checksum) is empty at once, until it is rebuilt.
+wrong checksum) is empty at once, until it is rebuilt; one with no proven level left on a side shows nothing, until
+there is one.
 
 What a book can be is a value (``book_states.py``): ``Unsynced``, ``Synced`` or ``Renewing``. Each input below takes the
 state there is and leaves the next one.
@@ -12,7 +13,7 @@ state there is and leaves the next one.
 from __future__ import annotations
 
 from cryptodash.exchanges.adapter.messages import Depth
-from cryptodash.exchanges.builders.book_snapshots import SnapshotBook, is_awaited
+from cryptodash.exchanges.builders.book_snapshots import SnapshotBook, is_awaited, is_used_up
 from cryptodash.exchanges.builders.book_states import Outcome, Renewing, Synced, Unsynced, id_of
 from cryptodash.exchanges.builders.ladder import Ladder
 from cryptodash.exchanges.builders.plausibility import FAR_AHEAD, is_far_ahead
@@ -72,7 +73,17 @@ class OrderBook(SnapshotBook):
             self._old.clear()
         if depth.time is not None:
             state.time = depth.time
-        return Outcome.CHANGED if isinstance(state, Synced) else self._keep(state, depth)
+        outcome = Outcome.CHANGED if isinstance(state, Synced) else self._keep(state, depth)
+        if outcome is Outcome.CHANGED and (self._is_used_up or is_used_up(self._bids, self._asks)):
+            return self._used_up()
+        return outcome
+
+    def _used_up(self) -> Outcome:
+        """A side had no proven level left, or has none now."""
+        before, self._is_used_up = self._is_used_up, is_used_up(self._bids, self._asks)
+        if before and self._is_used_up:
+            return Outcome.BUFFERED
+        return Outcome.USED_UP if self._is_used_up else self._rebuilt()
 
     # -- frames that do not follow
 
@@ -151,7 +162,7 @@ class OrderBook(SnapshotBook):
     def _rebase(self, depth: Depth) -> Outcome:
         """Become what a snapshot in the stream says."""
         before = (self._bids, self._asks) if self.synced and depth.last is None else None
-        self._bids, self._asks = Ladder(-1), Ladder(1)
+        self._bids, self._asks, self._is_used_up = Ladder(-1), Ladder(1), False
         self._bids.load(depth.bids, None)
         self._asks.load(depth.asks, None)
         fault = self._fault(depth)

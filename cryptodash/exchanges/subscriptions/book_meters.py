@@ -12,6 +12,7 @@ LOST: dict[Outcome, tuple[Cause, str]] = {
     Outcome.CROSSED: (Cause.CROSSED, "crossed"),
     Outcome.CHECKSUM: (Cause.CHECKSUM, "checksum"),
     Outcome.OVERFLOW: (Cause.GAP, "overflow"),
+    Outcome.USED_UP: (Cause.GAP, "used_up"),
 }
 """What is wrong with the book, in the contract's words and in the metric's."""
 

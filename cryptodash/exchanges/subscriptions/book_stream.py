@@ -205,6 +205,7 @@ class BookStream:
 
     def _lost(self, cause: Cause) -> None:
         self.cause = cause
+        self._consumption = Consumption()
         self._unsynced_since = self._clock.monotonic()
 
     def _follow_up(self, outcome: Outcome, time: int | None, now: float, received: int, out: list[Output]) -> None:
@@ -220,6 +221,8 @@ class BookStream:
             self._meters.resyncs.add(self._meters.exchange, "outdated")
             self._wait_until(now + pause(self.failures - 1))
         elif outcome in LOST:
+            if outcome is Outcome.USED_UP:
+                self._note_use(now)
             self._fell_apart(*LOST[outcome], now, out)
         if self._wants_snapshot(now, 2):
             self._snapshots.ask(self)
@@ -265,13 +268,17 @@ class BookStream:
         return self._owner.clients
 
     def request(self) -> RestRequest | None:
-        now, limit = self._clock.monotonic(), self.book.limit
-        if self.book.synced and limit is not None and self._consumption.begun is not None:
-            self._owner.snapshot_used_up(limit, now - self._consumption.begun, now)
+        if self.book.synced:
+            self._note_use(self._clock.monotonic())
         request = self._owner.snapshot_request()
         if request is not None:
             self.book.snapshot_begun()
         return request
+
+    def _note_use(self, now: float) -> None:
+        """The snapshot that the book is made from has lasted until now."""
+        if self.book.limit is not None:
+            self._owner.snapshot_used_up(self.book.limit, self._consumption.age(now), now)
 
     def answered(self, depth: Depth, limit: int, now: float, received: int, out: list[Output]) -> None:
         outcome = self.book.snapshot(depth, limit, now)

@@ -19,18 +19,22 @@ class Consumption:
     """How fast one book uses up a snapshot: the levels that it has to spare, from when it became the book."""
 
     def __init__(self) -> None:
-        self.begun: float | None = None
+        self._begun: float | None = None
         self._spare: int | None = None
 
     def begin(self, spare: int | None, now: float) -> None:
         """A snapshot has become the book."""
-        self.begun, self._spare = now, spare
+        self._begun, self._spare = now, spare
+
+    def age(self, now: float) -> float:
+        """Seconds since then; 0 for one that was used up before it could be the book."""
+        return 0.0 if self._begun is None else now - self._begun
 
     def ends_soon(self, spare: int | None, now: float) -> bool:
         """Whether a snapshot that does not last will be used up soon, at its pace so far."""
-        if self.begun is None or self._spare is None or spare is None:
+        if self._spare is None or spare is None:
             return False
-        age, used = now - self.begun, self._spare - spare
+        age, used = self.age(now), self._spare - spare
         return 1.0 <= age < SHORT_LIVED and used > 0 and spare * age < used * min(AHEAD, SHORT_LIVED - age)
 
 

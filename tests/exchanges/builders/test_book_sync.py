@@ -25,12 +25,13 @@ IGNORED, OLD, BUFFERED, CHANGED, REBUILT = (
     Outcome.CHANGED,
     Outcome.REBUILT,
 )
-GAP, CROSSED, OUTDATED, OVERFLOW, RENEWED = (
+GAP, CROSSED, OUTDATED, OVERFLOW, RENEWED, USED_UP = (
     Outcome.GAP,
     Outcome.CROSSED,
     Outcome.OUTDATED,
     Outcome.OVERFLOW,
     Outcome.RENEWED,
+    Outcome.USED_UP,
 )
 
 Pairs = list[tuple[Number, Number]]
@@ -377,8 +378,48 @@ def test_levels_beyond_the_horizon_are_unknown_and_not_kept() -> None:
     book.received(diff(11, 11, bids="98 5, 99 7", asks="103 5, 102 7, 102.0000000001 1"))
     assert shown(book) == (pairs("100 1, 99 7"), pairs("101 1, 102 7"))
     book.received(diff(12, 12, bids="100 0"))
-    book.received(diff(13, 13, bids="99 0, 98 4"))
-    assert shown(book) == ([], pairs("101 1, 102 7"))
+    assert shown(book) == (pairs("99 7"), pairs("101 1, 102 7"))
+
+
+def test_a_side_without_a_proven_level_shows_nothing_until_there_is_one() -> None:
+    """Its best price is not known, which may be beyond the horizon."""
+    book = range_book(limit=2)
+    assert book.received(diff(11, 11, bids="100 0, 99 0, 98 4")) is USED_UP
+    assert (book.synced, shown(book), book.gaps) == (False, ([], []), 0)
+    assert book.received(diff(12, 12, asks="101 0")) is BUFFERED
+    assert book.received(diff(13, 13, bids="99.5 1")) is REBUILT
+    assert (book.synced, shown(book), book.sequence) == (True, (pairs("99.5 1"), pairs("102 2")), 13)
+
+
+def test_a_side_without_a_proven_level_is_mended_by_the_renewal_on_its_way() -> None:
+    book = range_book(limit=2)
+    book.snapshot_begun()
+    assert book.received(diff(11, 11, bids="100 0")) is CHANGED
+    assert book.received(diff(12, 12, bids="99 0, 98 4")) is USED_UP
+    assert book.snapshot(full(11, "99 2, 98 9, 97 1", "101 1, 102 2, 105 1"), 3) is REBUILT
+    assert (book.synced, book.sequence) == (True, 12)
+    assert shown(book) == (pairs("98 4, 97 1"), pairs("101 1, 102 2, 105 1"))
+
+
+def test_a_snapshot_that_is_used_up_when_it_comes_shows_nothing_and_another_is_wanted() -> None:
+    book = OrderBook(RANGE)
+    book.watch(2)
+    for number in (11, 12):
+        book.received(diff(number, number, bids="100 0, 99 0, 98 4"))
+    book.snapshot_begun()
+    assert book.snapshot(full(11, "100 1, 99 2", "101 1, 102 2"), 2) is USED_UP
+    assert (book.synced, book.wants_snapshot()) == (False, True)
+    book.snapshot_begun()
+    assert book.snapshot(full(12, "98 4, 97 1, 96 1", "101 1, 102 2, 105 1"), 3) is REBUILT
+    assert shown(book) == (pairs("98 4, 97 1, 96 1"), pairs("101 1, 102 2, 105 1"))
+
+
+def test_a_renewal_that_proves_less_than_the_book_leaves_it_as_it_is() -> None:
+    book = range_book(limit=2)
+    book.snapshot_begun()
+    book.received(diff(11, 11, bids="100 0"))
+    assert book.snapshot(full(10, "100 1", "101 1"), 1) is OUTDATED
+    assert (book.synced, shown(book)) == (True, (pairs("99 2"), pairs("101 1, 102 2")))
 
 
 def test_a_side_shorter_than_the_limit_has_no_horizon() -> None:

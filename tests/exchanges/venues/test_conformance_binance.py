@@ -146,7 +146,7 @@ LONG = (
         "spot:BTC-USDT:trade",
         snapshots=snapshots("spot", 2024, "BTC-USDT"),
         messages={"Depth": 3451, "Quote": 28040, "Trades": 9757},
-        counts={"book": 3450, "trade": 9757},
+        counts={"book": 3428, "trade": 9757},
         last={"spot:BTC-USDT:trade": {"id": "3735693015", "price": "61685.99000000", "quantity": "0.00140000"}},
     ),
     combined(
