@@ -85,8 +85,8 @@ class CandleBuilder:
         self._held = HeldBars()
         self._flagless = False
         """Whether the venue's bars have no closed flag."""
-        self._interrupted = False
-        """Whether frames of the running bar may have been missed."""
+        self._heard: int | None = None
+        """Open time of the newest bar of which a frame came since the stream was last interrupted."""
         self._asked = False
         self._backoff = Backoff()
 
@@ -110,6 +110,7 @@ class CandleBuilder:
             candle = Candle(
                 self._topic, m.open_time, received, m.open, m.high, m.low, m.close, m.volume, bool(m.closed)
             )
+            self._heard = m.open_time
             if not candle.closed and _values(candle) == _values(running) and running.source == "venue":
                 return _NOTHING
             return CandleOutcome([self._deliver(candle)], False)
@@ -124,6 +125,7 @@ class CandleBuilder:
         if venue_ms is not None and (self._held or (self._expected is not None and opened < self._expected)):
             self._forget_after(venue_ms + AHEAD_BY_CLOCK_MS)
         told = self._closed_by(candle, venue_ms if written is None else written) if m.closed is None else []
+        self._heard = opened if self._heard is None else max(opened, self._heard)
         events, fetch = self._place(candle, written, venue_ms)
         return CandleOutcome(self._open_times.as_said([*told, *events]), fetch)
 
@@ -185,7 +187,7 @@ class CandleBuilder:
         """The stream was interrupted: an unanswered fetch is given up, and tries are counted anew. Bars missed
         meanwhile show with the next frame, or are looked for when they are over."""
         self._asked = False
-        self._interrupted = True
+        self._heard = None
         self._backoff.reset()
 
     def look(self, venue_ms: int) -> int:
@@ -273,7 +275,9 @@ class CandleBuilder:
         between, for the stream was not interrupted since. Bars that the venue skipped had no trades."""
         self._flagless = True
         running = self._running
-        if running is None or later.timestamp <= running.timestamp or self._interrupted or self._held:
+        if running is None or later.timestamp <= running.timestamp or self._held:
+            return []
+        if self._heard is None or self._heard < running.timestamp:
             return []
         if now_ms is not None and later.timestamp > now_ms + CLOSE_MARGIN_MS:
             return []
@@ -287,7 +291,6 @@ class CandleBuilder:
 
     def _deliver(self, candle: Candle) -> Candle:
         """The candle becomes the newest that was told."""
-        self._interrupted = False  # a bar's frame holds all of the bar
         if candle.closed:
             self._last_closed, self._running = candle, None
             self._expected = self._after(candle.timestamp)

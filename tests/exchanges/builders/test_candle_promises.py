@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from attrs import define, field
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from cryptodash.core.events import Candle
@@ -256,6 +256,12 @@ def settle(feed: Feed) -> None:
         feed.rest(works=True)
 
 
+@example(
+    steps=[("storm", 0), ("minute", 0), ("lost minute", 0), ("quiet", 24), ("frame", 0)],
+    flags=False,
+    times=False,
+    skew=0,
+)
 @given(steps=STEPS, flags=st.booleans(), times=st.booleans(), skew=st.sampled_from((0, 0, 300, -300, -90_000)))
 @settings(max_examples=400, deadline=None)
 def test_closed_bars_are_always_told_and_once(
