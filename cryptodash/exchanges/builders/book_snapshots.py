@@ -92,8 +92,8 @@ class SnapshotBook:
 
         Before two frames have come a snapshot is usually older than the first of them; where the stream is slow, one
         must do (none will not: a stream that never delivered is not proven). A synced book wants one when fewer than
-        1.5 times the watched levels are left on a side; where the venue gives no more than that, when a quarter of what
-        it gave is used up.
+        1.5 times the watched levels, or a fifth of what the venue gave, are left on a side; where the venue gives no
+        more than that, when a quarter of what it gave is used up.
         """
         state = self._state
         if not self._keeps_frames or isinstance(state, Renewing):

@@ -139,10 +139,13 @@ class Reach:
 
     @property
     def needed(self) -> int:
+        """One and a half times what is watched, and of a large snapshot a fifth: where so many levels are used up, it
+        is some dozens at once."""
         needed = (3 * self.watched + 1) // 2
-        if self._limit is not None and self.watched <= self._asked_for:
-            needed = min(needed, 3 * self._limit // 4)
-        return needed
+        if self._limit is None:
+            return needed
+        needed = max(needed, self._limit // 5)
+        return min(needed, 3 * self._limit // 4) if self.watched <= self._asked_for else needed
 
 
 def id_of(number: int | None) -> int:
