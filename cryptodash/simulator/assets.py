@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from math import isqrt
-from random import Random
 
-from cryptodash.simulator.random_moves import GAUSS_SCALE, gauss
+from cryptodash.simulator.bar_cache import BarCache
+from cryptodash.simulator.bars import Range
+from cryptodash.simulator.price_path import PricePath
 
 VALUE_SCALE = 10**18
 """Reference values are dollars times this, as integers."""
@@ -41,8 +41,10 @@ REFERENCE: dict[str, str] = {
 STABLE = ("USDT", "USDC")
 """Assets that keep their value."""
 
-_SIGMA_PPB = 20_000
-"""Standard deviation of an asset's move in 100 ms, in billionths of its value."""
+_COMMON, _OWN = 8, 6
+"""Tenths of an asset's moves that all assets share, and that it has for itself."""
+
+_RANGES_KEPT = 40_000
 
 
 def value(asset: str) -> int:
@@ -50,39 +52,48 @@ def value(asset: str) -> int:
     return int(Decimal(REFERENCE[asset]) * VALUE_SCALE)
 
 
+class PairPrice:
+    """The price of one pair on all venues: a path that is at the pair's reference price when the market starts."""
+
+    def __init__(self, base: str, quote: str, path: PricePath, start: int) -> None:
+        self.path = path
+        self._base = value(base)
+        self.quote_value = value(quote)
+        """Scaled dollars that ``base_value`` is to be divided by."""
+        self._unit = path.at(start)[0]
+
+    def base_value(self, units: int) -> int:
+        """What a price of the path is in scaled dollars, with the quote asset at its reference value."""
+        return self._base * units // self._unit
+
+    def at(self, now: int) -> tuple[int, int]:
+        """(``base_value``, until when (ms, exclusive) it holds)."""
+        units, until = self.path.at(now)
+        return self.base_value(units), until
+
+
 class AssetValues:
-    """What each asset is worth: random walks that share a common factor. Venues read the same values,
-    so they differ only a little."""
+    """What each pair of assets is worth, on all venues. Assets move together, but each for itself as well. Stable ones
+    do not move. The price of one asset in another (``ETH`` in ``BTC``) has a path of its own."""
 
     def __init__(self, seed: int, now: int) -> None:
         self.seed = seed
         self.start = now
-        self._rng = Random(f"{seed}:economy")
-        self._factor = 0
-        self._factor_at = now
-        self._assets = {name: [value(name), 0, now] for name in REFERENCE}
+        self._pairs: dict[tuple[str, str], PairPrice] = {}
+        self._paths: dict[tuple[str, str], PricePath] = {}
+        self._ranges: BarCache[Range] = BarCache(_RANGES_KEPT)
 
-    def value(self, asset: str, now: int) -> int:
-        """Scaled dollars per unit at ``now`` (ms)."""
-        state = self._assets[asset]
-        if asset not in STABLE and now > state[2]:
-            self._advance(state, value(asset), now)
-        return state[0]
+    def pair(self, base: str, quote: str) -> PairPrice:
+        """The price of a pair, one object whoever asks."""
+        found = self._pairs.get((base, quote))
+        if found is None:
+            found = self._pairs[base, quote] = PairPrice(base, quote, self._path(base, quote), self.start)
+        return found
 
-    def _advance(self, state: list[int], reference: int, now: int) -> None:
-        factor = self._common(now)
-        own = _scaled(gauss(self._rng), now - state[2])
-        move = (factor - state[1]) * 8 + own * 6
-        state[0] = min(reference * 6, max(reference // 6, state[0] + state[0] * move // 10**10))
-        state[1], state[2] = factor, now
-
-    def _common(self, now: int) -> int:
-        if now > self._factor_at:
-            self._factor += _scaled(gauss(self._rng), now - self._factor_at)
-            self._factor_at = now
-        return self._factor
-
-
-def _scaled(bell: int, elapsed: int) -> int:
-    """A move in billionths over ``elapsed`` ms: it grows with the square root of time."""
-    return bell * _SIGMA_PPB * isqrt(elapsed * 10_000) // (1_000 * GAUSS_SCALE)
+    def _path(self, base: str, quote: str) -> PricePath:
+        key = (base, "" if quote in STABLE else quote)
+        path = self._paths.get(key)
+        if path is None:
+            factors = ((base, _OWN), ("market", _COMMON)) if not key[1] else ((base, _OWN), (quote, -_OWN))
+            path = self._paths[key] = PricePath(self.seed, factors, self._ranges)
+        return path

@@ -1,17 +1,16 @@
-"""One bar: made of trades, merged from shorter bars, split into shorter ones, or drawn at random.
+"""One bar: made of trades, merged from shorter bars, or split into shorter ones along a path.
 
 All numbers are integers: prices in ticks, sizes in steps, turnover in ticks times steps.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from random import Random
+from collections.abc import Iterable, Sequence
 
 from attrs import define
 
-from cryptodash.simulator.intervals import HOUR
-from cryptodash.simulator.random_moves import gauss
+Range = tuple[int, int, int, int]
+"""(open, high, low, close) of a price."""
 
 
 @define
@@ -74,7 +73,7 @@ def merged(start: int, bars: Iterable[Bar]) -> Bar | None:
     return total
 
 
-def _shares(total: int, weights: list[int]) -> list[int]:
+def shares(total: int, weights: Sequence[int]) -> list[int]:
     """The total in whole parts, one per weight, that add up to it exactly."""
     whole = sum(weights)
     if not whole:
@@ -88,69 +87,51 @@ def _shares(total: int, weights: list[int]) -> list[int]:
     return parts
 
 
-def _path(parent: Bar, counts: list[int], rng: Random) -> list[int]:
-    """Closing prices of the parts: a random bridge from the parent's open to its close, inside its range,
-    moving only where something traded."""
-    n = len(counts)
-    walk, at = [], 0
-    for _ in range(n):
-        at += gauss(rng)
-        walk.append(at)
-    bridge = [walk[i] - walk[-1] * (i + 1) // n for i in range(n)]
-    widest = max(1, max(map(abs, bridge)))
-    room = (parent.high - parent.low) * 7 // 10
-    closes, last = [], parent.open
-    final = max(i for i in range(n) if counts[i])
-    for i in range(n):
-        if i >= final:
-            last = parent.close
-        elif counts[i]:
-            line = parent.open + (parent.close - parent.open) * (i + 1) // n
-            last = min(parent.high, max(parent.low, line + room * bridge[i] // widest))
-        closes.append(last)
-    return closes
-
-
-def split(parent: Bar, parts: int, span: int, rng: Random) -> list[Bar]:
-    """The parent as ``parts`` bars of ``span`` ms whose merger is the parent again, exactly."""
-    weights = [40 + rng.getrandbits(7) for _ in range(parts)]
-    extras = [(rng.getrandbits(8), rng.getrandbits(8)) for _ in range(parts)]
-    counts = _shares(parent.count, weights)
-    if not parent.count:
-        return [
-            Bar(parent.start + i * span, parent.open, parent.open, parent.open, parent.open, first=parent.first)
-            for i in range(parts)
-        ]
-    closes = _path(parent, counts, rng)
-    bars, before, first = [], parent.open, parent.first
-    wick = max(1, (parent.high - parent.low) // parts)
-    for i in range(parts):
-        low, high = min(before, closes[i]), max(before, closes[i])
-        if counts[i]:
-            high = min(parent.high, high + wick * extras[i][0] // 256)
-            low = max(parent.low, low - wick * extras[i][1] // 256)
-        bars.append(Bar(parent.start + i * span, before, high, low, closes[i], count=counts[i], first=first))
-        before, first = closes[i], first + counts[i]
-    traded = [bar for bar in bars if bar.count]
-    max(traded, key=lambda bar: bar.high).high = parent.high
-    min(traded, key=lambda bar: bar.low).low = parent.low
-    _spread_volume(parent, bars, weights)
-    # A merger takes its open from the first bar that traded; all before it are flat at the parent's open,
-    # which is that bar's open too.
+def split(parent: Bar, span: int, guides: Sequence[Range], weights: Sequence[int]) -> list[Bar]:
+    """The parent as bars of ``span`` ms whose merger is the parent again, exactly: one per guide, which is the range
+    that its price should have, with a share of the trades and of the volume by its weight. A part without a trade is
+    flat at the price before it."""
+    counts = shares(parent.count, weights)
+    bars, last, first = [], parent.open, parent.first
+    for i, (count, guide) in enumerate(zip(counts, guides, strict=True)):
+        start = parent.start + i * span
+        if count:
+            _, high, low, close = guide
+            close = min(parent.high, max(parent.low, close))
+            high, low = min(parent.high, max(high, last, close)), max(parent.low, min(low, last, close))
+            bars.append(Bar(start, last, high, low, close, count=count, first=first))
+            last, first = close, first + count
+        else:
+            bars.append(Bar(start, last, last, last, last, first=first))
+    if parent.count:
+        _close_as(parent, bars)
+        _spread_volume(parent, bars, weights)
     return bars
 
 
-def _spread_volume(parent: Bar, bars: list[Bar], weights: list[int]) -> None:
+def _close_as(parent: Bar, bars: list[Bar]) -> None:
+    """The last part that traded closes as the parent does, and some part reaches each end of its range."""
+    traded = [bar for bar in bars if bar.count]
+    final = traded[-1]
+    final.close = parent.close
+    final.high, final.low = max(final.high, final.close), min(final.low, final.close)
+    for bar in reversed(bars):
+        if bar is final:
+            break
+        bar.open = bar.high = bar.low = bar.close = final.close
+    max(traded, key=lambda bar: bar.high).high = parent.high
+    min(traded, key=lambda bar: bar.low).low = parent.low
+
+
+def _spread_volume(parent: Bar, bars: list[Bar], weights: Sequence[int]) -> None:
     """Every trade has at least one step; the rest goes by weight. Turnover follows volume and price."""
-    rest = _shares(
-        parent.volume - parent.count, [bar.count * weight for bar, weight in zip(bars, weights, strict=True)]
-    )
+    rest = shares(parent.volume - parent.count, [bar.count * weight for bar, weight in zip(bars, weights, strict=True)])
     for bar, more in zip(bars, rest, strict=True):
         bar.volume = bar.count + more
     volumes = [bar.volume for bar in bars]
-    amounts = _shares(parent.turnover, [bar.volume * (bar.high + bar.low + 2 * bar.close) for bar in bars])
-    bought = _shares(parent.buy_volume, volumes)
-    bought_amounts = _shares(parent.buy_turnover, amounts)
+    amounts = shares(parent.turnover, [bar.volume * (bar.high + bar.low + 2 * bar.close) for bar in bars])
+    bought = shares(parent.buy_volume, volumes)
+    bought_amounts = shares(parent.buy_turnover, amounts)
     for bar, amount, buy, buy_amount in zip(bars, amounts, bought, bought_amounts, strict=True):
         bar.turnover, bar.buy_volume, bar.buy_turnover = amount, buy, buy_amount
 
@@ -161,44 +142,3 @@ class TradeRate:
 
     trades_per_hour: int
     mean_size: int
-
-
-def drawn(start: int, span: int, open_: int, close: int, rate: TradeRate, rng: Random, first: int) -> Bar:
-    """One bar between two prices with the volume such an instrument has in ``span`` ms. The count is drawn first, so
-    that ids can be counted back."""
-    jitter = 512 + rng.getrandbits(10)
-    expected = rate.trades_per_hour * span * jitter // 1024
-    count = expected // HOUR + (rng.getrandbits(20) * HOUR >> 20 < expected % HOUR)
-    body = abs(close - open_)
-    wick = max(body, open_ // 4_000) + 1
-    up, down, size, tilt = rng.getrandbits(8), rng.getrandbits(8), rng.getrandbits(9), rng.getrandbits(8)
-    if not count:
-        return Bar(start, close, close, close, close, first=first)
-    high, low = max(open_, close) + wick * up // 512, max(1, min(open_, close) - wick * down // 512)
-    volume = count + count * max(0, rate.mean_size - 1) * (256 + size) // 512
-    turnover = volume * ((high + low + 2 * close) // 4)
-    return Bar(
-        start,
-        open_,
-        high,
-        low,
-        close,
-        volume,
-        turnover,
-        volume * (384 + tilt) // 1024,
-        turnover * (384 + tilt) // 1024,
-        count,
-        first,
-    )
-
-
-def skipped(start: int, span: int, open_: int, close: int, rate: TradeRate, first: int) -> Bar:
-    """One bar for a while that nobody looked at, between two prices, with the mean volume of ``span`` ms."""
-    reach = max(abs(close - open_) // 4, open_ // 2_000) + 1
-    count = rate.trades_per_hour * span // HOUR
-    if not count:
-        return Bar(start, open_, open_, open_, close=open_, first=first)
-    high, low = max(open_, close) + reach, max(1, min(open_, close) - reach)
-    volume = count * rate.mean_size
-    turnover = volume * open_
-    return Bar(start, open_, high, low, close, volume, turnover, volume // 2, volume * open_ // 2, count, first)

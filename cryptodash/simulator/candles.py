@@ -1,5 +1,5 @@
-"""Candles that agree with themselves: history before the simulator's start, live bars made of the live trades after
-it."""
+"""Candles that agree with themselves: planned bars before the simulator's start, live bars made of the live trades after
+it, and planned ones again of so long ago that the live ones are no longer kept."""
 
 from __future__ import annotations
 
@@ -19,13 +19,15 @@ class Candles:
 
     def __init__(self, history: History, start: int, price: int) -> None:
         self._history = history
+        self._start = start - start % MINUTE
         self._live: dict[int, dict[int, Bar]] = {level: {} for level in BAR_LENGTHS}
         for level in BAR_LENGTHS[1:]:
-            seed = history.unfinished(level)
+            begin = self._start - self._start % level
+            seed = merged(begin, history.upto(level, self._start))
             if seed is not None:
                 self._live[level][seed.start] = seed
-        self.minute = Bar(start - start % MINUTE, price, price, price, price)
-        self._seconds = Seconds(self.minute.start, price)
+        self.minute = Bar(self._start, price, price, price, price)
+        self._seconds = Seconds(history, self.minute.start, price)
         self.closed = 0
         """Minutes closed so far."""
         self._day: tuple[int, Bar | None] = (-1, None)
@@ -76,7 +78,7 @@ class Candles:
         for level in BAR_LENGTHS:
             store = self._live[level]
             start = minute.start - minute.start % level
-            known = store.get(start) or self._history.bar(level, start)
+            known = store.get(start) or self._planned(level, start)
             store[start] = merged(start, (known, minute) if known else (minute,)) or minute
             if len(store) > _MOST_KEPT:
                 del store[next(iter(store))]
@@ -85,10 +87,19 @@ class Candles:
         """The level's bar that opens at ``start``, the running one included; None where nothing is known."""
         if start > self.minute.start:
             return None
-        stored = self._live[level].get(start) or self._history.bar(level, start)
+        stored = self._live[level].get(start) or self._planned(level, start)
         if start + level > self.minute.start:
             return merged(start, (stored, self.minute) if stored else (self.minute,))
         return stored
+
+    def _planned(self, level: int, start: int) -> Bar | None:
+        """The history's bar where none is kept of the live market: it is over since before the start, or for so long
+        that what was kept of it has gone."""
+        if start + level <= self._start:
+            return self._history.bar(level, start)
+        store = self._live[level]
+        forgotten = len(store) >= _MOST_KEPT and start < next(iter(store))
+        return self._history.bar(level, start) if forgotten else None
 
     def candle(self, interval: str, start: int) -> Bar | None:
         """The candle of an interval (``1s`` .. ``1M``) that opens at ``start``."""

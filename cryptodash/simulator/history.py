@@ -1,129 +1,140 @@
-"""Bars from before the simulator started: years of them, made up when somebody looks.
+"""The bars of one instrument, of years ago as of tomorrow: what it trades is planned, and the live market keeps to it.
 
-History is made from the coarse to the fine: days first, and only when somebody looks, a day is split into hours, an
-hour into quarters, a quarter into minutes, so that every coarse bar is exactly the sum of its parts and a thousand
-daily bars cost a thousand draws. What is made up is the same whenever it is made, so that it need not be kept.
+Days come first: how many trades each has, and their volume. When somebody looks, a day is split into hours, an hour
+into quarters, a quarter into minutes, a minute into seconds, so that every coarse bar is exactly the sum of its parts
+and a thousand daily bars cost a thousand draws. Prices are those of the pair (``price_path.py``). What is made up is
+the same whenever it is made, so that it need not be kept.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Callable, Iterator
 from random import Random
 
-from attrs import define, field
-
-from cryptodash.simulator.bars import Bar, TradeRate, drawn, merged, split
-from cryptodash.simulator.intervals import BAR_LENGTHS, DAY, HOUR, MINUTE, QUARTER
-from cryptodash.simulator.random_moves import moved
+from cryptodash.simulator.bar_cache import BarCache
+from cryptodash.simulator.bars import Bar, Range, TradeRate, split
+from cryptodash.simulator.fair_price import FairPrice
+from cryptodash.simulator.intervals import BAR_LENGTHS, DAY, HOUR, MINUTE, SECOND
+from cryptodash.simulator.price_path import FINER
 
 HISTORY_DAYS = 1_100
-BARS_KEPT = 100_000
-"""Made up bars that a simulator keeps, of all its instruments: about 35 MB."""
+HALTED_DAYS = 3
+"""Days before the one of the start on which an instrument stopped that is no longer traded."""
 
 _WHOLE = HISTORY_DAYS * DAY
-_PARENT = {MINUTE: QUARTER, QUARTER: HOUR, HOUR: DAY}
-_SIGMA_PPB = {MINUTE: 490_000, QUARTER: 1_900_000, HOUR: 3_800_000, DAY: 19_000_000}
+_COARSER = {finer: coarser for coarser, finer in FINER.items()}
+_DAY_SHAPE = (96, 88, 84, 80, 76, 74, 76, 84, 96, 100, 98, 94, 98, 122, 150, 152, 140, 126, 112, 104, 102, 104, 106, 102)
+"""How busy each hour (UTC) is: most in the afternoon, when Europe and America trade."""
 
-
-@define(eq=False)
-class BarCache:
-    """Made up bars of all instruments, ``most`` at a time: those that nobody has asked for the longest go first."""
-
-    most: int = BARS_KEPT
-    _made: OrderedDict[tuple[History, int, int], list[Bar]] = field(factory=OrderedDict)
-    _count: int = 0
-
-    def __len__(self) -> int:
-        return self._count
-
-    def get(self, key: tuple[History, int, int], make: Callable[[], list[Bar]]) -> list[Bar]:
-        """The bars of this key, made if they are not here."""
-        found = self._made.get(key)
-        if found is not None:
-            self._made.move_to_end(key)
-            return found
-        bars = make()  # may look up others, and so make them
-        if not bars:
-            return bars
-        self._made[key] = bars
-        self._count += len(bars)
-        while self._count > self.most and len(self._made) > 1:
-            self._count -= len(self._made.popitem(last=False)[1])
-        return bars
+_BURST = 3
+"""By how much one minute in sixteen is busier than its neighbours."""
 
 
 class History:
-    """Bars before the simulator started, walking back from the starting price.
+    """All bars that an instrument has, before the simulator's start and after. Times are ms UTC."""
 
-    ``key`` seeds the shape: instruments of the same pair on different venues share it and so
-    have nearly the same chart.
-    """
-
-    def __init__(self, key: str, rate: TradeRate, price: int, start: int, first_id: int, cache: BarCache) -> None:
-        """``start`` is a full minute (ms); ``first_id`` the id of the first live trade."""
+    def __init__(
+        self, key: str, pair: str, fair: FairPrice, rate: TradeRate, start: int, cache: BarCache[Bar], *, halted: bool
+    ) -> None:
+        """``key`` seeds what is the instrument's own, ``pair`` what all venues share: busy days, hours and minutes.
+        ``start`` is a full minute. ``halted``: it stopped ``HALTED_DAYS`` before the start."""
+        self.rate = rate
         self._key = key
-        self._rate = rate
-        self._start = start
-        self._price = price
-        self._first_id = first_id
+        self._pair = pair
+        self._fair = fair
         self._cache = cache
-        self._first_day = start - start % DAY - HISTORY_DAYS * DAY
-        self._today = {(level, bar.start): bar for level, bar in self._walk_back(BAR_LENGTHS[:-1])}
-        """What there is of the day on which the simulator started: minutes, quarters, hours."""
-
-    def _walk_back(self, levels: tuple[int, ...]) -> Iterator[tuple[int, Bar]]:
-        """The bars of the day of the start, from the fine to the coarse, then the days before it; the same ones every
-        time."""
-        rng = Random(f"{self._key}:back")
-        price, next_id = self._price, self._first_id
-        ends = [self._start, *(self._start - self._start % level for level in BAR_LENGTHS[1:])]
-        begins = [*ends[1:], self._first_day]
-        floor, ceiling = max(1, price // 6), price * 6
-        for level, end, begin in zip(levels, ends, begins, strict=False):
-            at = end
-            while at > begin:
-                at -= level
-                before = min(ceiling, max(floor, moved(price, _SIGMA_PPB[level], rng)))
-                bar = drawn(at, level, before, price, self._rate, rng, 0)
-                bar.first = next_id = next_id - bar.count
-                yield level, bar
-                price = bar.open
+        self._today = start - start % DAY
+        self._first_day = self._today - _WHOLE
+        self._halt = self._today - HALTED_DAYS * DAY if halted else None
+        self._oldest = self._newest = self._today
+        self._first_ids = {self._today: 4_000_000_000 + Random(f"{key}:ids").getrandbits(30)}
 
     def bar(self, level: int, start: int) -> Bar | None:
-        """The bar of a level (ms) that opens at ``start``; None before the history and
-        from the simulator's start on."""
-        if not self._first_day <= start < self._start:
+        """The bar of one of the ``BAR_LENGTHS`` (ms) that opens at ``start``; None before the history. It is not to be
+        changed."""
+        if start < self._first_day:
             return None
         if level == DAY:
-            return self._day(start)
-        found = self._today.get((level, start))
-        if found is not None:
-            return found
-        parent_level = _PARENT[level]
+            return self._cache.get((self, _WHOLE, start), lambda: [self._day(start)])[0]
+        parent_level = _COARSER[level]
         parent_start = start - start % parent_level
         parts = self._cache.get(
-            (self, parent_level, parent_start), lambda: self._split(parent_level, parent_start, level)
+            (self, parent_level, parent_start), lambda: self._parts(parent_level, parent_start)
         )
-        return parts[(start - parent_start) // level] if parts else None
+        return parts[(start - parent_start) // level]
 
-    def _day(self, start: int) -> Bar | None:
-        """A whole day; the one of the start had none yet."""
-        days = self._cache.get((self, _WHOLE, self._first_day), self._days)
-        at = (start - self._first_day) // DAY
-        return days[at] if at < HISTORY_DAYS else None
-
-    def _days(self) -> list[Bar]:
-        return [bar for level, bar in self._walk_back(BAR_LENGTHS) if level == DAY][::-1]
-
-    def _split(self, level: int, start: int, part: int) -> list[Bar]:
+    def _parts(self, level: int, start: int) -> list[Bar]:
         parent = self.bar(level, start)
-        if parent is None:
-            return []
-        return split(parent, level // part, part, Random(f"{self._key}:{level}:{start}"))
+        assert parent is not None
+        guides = self._fair.ranges(level, start) if parent.count else [_NOWHERE] * (level // FINER[level])
+        return split(parent, FINER[level], guides, self._weights(level, start, guides))
 
-    def unfinished(self, level: int) -> Bar | None:
-        """What had happened of the level's bar that was running when the simulator started."""
-        start = self._start - self._start % level
-        parts = [bar for (finer, _), bar in self._today.items() if finer < level and bar.start >= start]
-        return merged(start, sorted(parts, key=lambda bar: bar.start))
+    def seconds(self, minute: Bar) -> list[Bar]:
+        """The sixty seconds of a minute."""
+        if not minute.count:
+            return split(minute, SECOND, [_NOWHERE] * 60, [1] * 60)
+        bits = Random(f"{self._key}:seconds:{minute.start}").getrandbits
+        weights = [(24 + bits(7)) * (_BURST if not bits(4) else 1) for _ in range(MINUTE // SECOND)]
+        return split(minute, SECOND, self._fair.ranges(MINUTE, minute.start), weights)
+
+    def _weights(self, level: int, start: int, guides: list[Range]) -> list[int]:
+        """How busy the parts of a bar are: by the hour of the day, by chance, and more where the price moves."""
+        shared, own = (Random(f"{name}:pace:{level}:{start}").getrandbits for name in (self._pair, self._key))
+        widths = [high - low for _, high, low, _ in guides]
+        mean = max(1, sum(widths) // len(widths))
+        weights = []
+        for i, width in enumerate(widths):
+            chance = (96 + shared(7)) * (224 + own(6))
+            if FINER[level] == MINUTE and not shared(4):
+                chance *= _BURST
+            moved = 64 + 64 * min(width, 4 * mean) // mean
+            weights.append(chance * moved * (_DAY_SHAPE[i] if FINER[level] == HOUR else 100))
+        return weights
+
+    def _count(self, start: int) -> int:
+        """How many trades a day has."""
+        if self._halt is not None and start >= self._halt:
+            return 0
+        shared, own = (Random(f"{name}:day:{start}").getrandbits for name in (self._pair, self._key))
+        return self.rate.trades_per_hour * 24 * (416 + shared(6) + shared(6) + shared(6) + own(5)) // 512
+
+    def _first_id(self, start: int) -> int:
+        """The id of a day's first trade: counted on from the day of the start, and back from it."""
+        ids = self._first_ids
+        while start > self._newest:
+            ids[self._newest + DAY] = ids[self._newest] + self._count(self._newest)
+            self._newest += DAY
+        while start < self._oldest:
+            self._oldest -= DAY
+            ids[self._oldest] = ids[self._oldest + DAY] - self._count(self._oldest)
+        return ids[start]
+
+    def _day(self, start: int) -> Bar:
+        count, first = self._count(start), self._first_id(start)
+        if not count:
+            # Since the halt the price stands where the last trade left it.
+            assert self._halt is not None
+            last, _ = self._fair.day(self._halt)
+            return Bar(start, last, last, last, last, first=first)
+        bits = Random(f"{self._key}:volume:{start}").getrandbits
+        open_, (_, high, low, close) = self._fair.day(start)
+        volume = count + count * max(0, self.rate.mean_size - 1) * (448 + bits(7)) // 512
+        turnover = volume * ((high + low + 2 * close) // 4)
+        tilt = 480 + bits(6)
+        return Bar(
+            start, open_, high, low, close, volume, turnover, volume * tilt // 1024, turnover * tilt // 1024, count, first
+        )
+
+    def upto(self, level: int, time: int) -> list[Bar]:
+        """What there is, before ``time`` (a full minute), of the level's bar that holds it: the longest bars that fit,
+        oldest first."""
+        at, found = time - time % level, []
+        while at < time:
+            length = next(each for each in reversed(BAR_LENGTHS) if at % each == 0 and at + each <= time)
+            bar = self.bar(length, at)
+            if bar is not None:
+                found.append(bar)
+            at += length
+        return found
+
+
+_NOWHERE: Range = (0, 0, 0, 0)

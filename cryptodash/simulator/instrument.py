@@ -1,32 +1,41 @@
 """One instrument's market: a book that follows the price, orders that come and go, trades that take from the book.
 
 Nothing moves by itself: ``step`` takes it to a time. What somebody watches is stepped ten times a second, what somebody
-asks about catches up first, what nobody looks at costs nothing. All of it is integer arithmetic and one seeded source
-of chance per instrument.
+asks about catches up first, what nobody looks at costs nothing. The price and the orders that trade are planned
+(``price_path.py``, ``order_flow.py``), so that they are the same whether somebody watches or not; the book between them
+is up to chance. All of it is integer arithmetic.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from math import isqrt
 from random import Random
 
-from cryptodash.simulator.assets import STABLE, AssetValues
-from cryptodash.simulator.bars import TradeRate, skipped, split
+from attrs import evolve
+
+from cryptodash.simulator.assets import AssetValues
+from cryptodash.simulator.bar_cache import BarCache
+from cryptodash.simulator.bars import Bar, TradeRate
 from cryptodash.simulator.book import Book, Side
 from cryptodash.simulator.candles import Candles
 from cryptodash.simulator.changes import BookChange, StepChanges, Top, Trade
 from cryptodash.simulator.fair_price import FairPrice
-from cryptodash.simulator.history import BarCache, History
+from cryptodash.simulator.history import History
 from cryptodash.simulator.instrument_spec import InstrumentSpec
 from cryptodash.simulator.intervals import HOUR, MINUTE
+from cryptodash.simulator.order_flow import OrderFlow
 
 STEP_MS = 100
 """Milliseconds between two steps of a watched instrument."""
 
-_BOOK_USD = 4_000
-_TRADE_USD = 600
-_MAX_TRADES_PER_STEP = 20
+_MOST_ADDED_TRADES = 20
+"""In one step, where an instrument has been made busier than its history."""
+
+_RARELY = 100
+"""Trades per hour of an instrument whose book hardly moves."""
+
 _STRIDE = 3_000
 """Milliseconds of a step while an instrument nobody watches catches up."""
 
@@ -44,36 +53,42 @@ class SimulatedInstrument:
         spec: InstrumentSpec,
         assets: AssetValues,
         next_id: Callable[[], int],
-        bars: BarCache,
+        bars: BarCache[Bar],
         *,
+        lag: int = 0,
         record: bool = False,
     ) -> None:
+        """``lag``: ms by which its quotes follow the pair's price."""
         self.spec = spec
         self._next_id = next_id
         key = f"{assets.seed}:{spec.exchange}:{spec.native}:{spec.market}"
         self._rng = Random(key)
-        self.time = assets.start
+        self.time = minute = assets.start - assets.start % MINUTE
         """How far it has come (ms), by the simulator's clock."""
         self.clock_step = 0
         """By how many ms the venue's clock is off; trades and candles are in its time."""
-        self.fair = FairPrice(spec, assets, self._rng)
-        fair = self.fair.at_start
-        self._spread = 1 if spec.trades_per_hour > 100 else 3
-        self._unit = self.fair.steps_worth(_BOOK_USD)
-        self._mean_trade = self.fair.steps_worth(_TRADE_USD)
+        self.fair = FairPrice(spec, assets, lag)
+        pace = spec.trades_per_hour
+        self._is_busy = pace > _RARELY
+        self._orders_per_step = isqrt(pace * 100) * 256 // 500
+        """Orders that come and go in a step, in 256ths."""
+        self._unit = self.fair.steps_worth(300 + pace // 3)
+        self._rate = TradeRate(pace, self.fair.steps_worth(40 + pace // 24))
+        shared = f"{assets.seed}:{spec.asset}:{spec.quote}"
+        history = History(key, shared, self.fair, self._rate, minute, bars, halted=not spec.trading)
+        self._flow = OrderFlow(history, key, minute)
+        self._history = history
         self.update_id = next_id()
-        self.book = self._new_book(fair)
-        self.trade_id = 4_000_000_000 + self._rng.getrandbits(30)
+        self.book = self._new_book(self.fair.bid(minute))
+        before = history.bar(MINUTE, minute - MINUTE)
+        assert before is not None
+        self.trade_id = before.first + before.count - 1
         self.order_id = self.trade_id // 3
         self.tick_direction = "ZeroPlusTick"
-        self.last_price = fair
-        self.last_size = self._mean_trade
+        self.last_price = before.close
+        self.last_size = self._rate.mean_size
         self.trades: deque[Trade] = deque(maxlen=1000)
-        self._rate = TradeRate(spec.trades_per_hour, self._mean_trade)
-        minute = assets.start - assets.start % MINUTE
-        shape = f"{assets.seed}:{spec.asset}:{'USD' if spec.quote in STABLE else spec.quote}"
-        history = History(shape, self._rate, fair, minute, self.trade_id + 1, bars)
-        self.candles = Candles(history, assets.start, fair)
+        self.candles = Candles(history, minute, before.close)
         self.changes = StepChanges(self.time)
         self.watched = 0
         """Streams that need it stepped."""
@@ -85,7 +100,7 @@ class SimulatedInstrument:
 
     def _new_book(self, bid: int) -> Book:
         self._gap = max(1, bid // 250_000)
-        return Book(bid, bid + self._spread, self._gap, self._unit, self._rng)
+        return Book(bid, bid + self.fair.spread, self._gap, self._unit, self._rng)
 
     @property
     def index(self) -> int:
@@ -115,29 +130,38 @@ class SimulatedInstrument:
         if self.watched or now <= self.time:
             return
         if now - self.time > 4 * MINUTE:
-            self._jump(now - MINUTE)
+            self._stride(self.time - self.time % MINUTE + MINUTE)
+            self._jump(now - now % MINUTE - MINUTE)
+        self._stride(now)
+
+    def _stride(self, now: int) -> None:
         while now - self.time > _STRIDE:
             self._step(self.time + _STRIDE)
         self._step(now)
 
     def _jump(self, now: int) -> None:
-        """Whole minutes at once: bars without single trades, and a new book at the new price."""
-        self.candles.roll(self.time + self.clock_step)
-        begin = self.candles.minute.start + MINUTE
-        count = (now + self.clock_step - begin) // MINUTE
-        fair = self.fair.at(now)
-        parent = skipped(begin, count * MINUTE, self.last_price, fair, self._rate, self.trade_id + 1)
-        self.candles.jump(split(parent, count, MINUTE, self._rng))
-        self.trade_id += parent.count
-        self.order_id += parent.count
+        """To a full minute at once: bars as they were planned, without single trades, and a new book."""
+        bars = [self._skipped(start) for start in range(self.time, now, MINUTE)]
+        self.candles.jump(bars)
         self.trades.clear()
-        self.last_price = parent.close
-        self.book = self._new_book(fair)
+        self.last_price = bars[-1].close
+        self.time = now
+        self._flow.restart(now)
+        self.book = self._new_book(self.fair.bid(now))
         self.update_id = max(self._next_id(), self.update_id + 1)
         self._top = self.book.top()
         if self.book_changes is not None:
             self.book_changes.clear()
-        self.time = now
+
+    def _skipped(self, start: int) -> Bar:
+        """A planned minute in the venue's time, its trades counted on from those before it."""
+        bar = self._history.bar(MINUTE, start)
+        assert bar is not None
+        first = self.trade_id + 1
+        self.trade_id += bar.count
+        self.order_id += bar.count
+        begin = start + self.clock_step
+        return evolve(bar, start=begin - begin % MINUTE, first=first)
 
     def step(self, now: int) -> StepChanges:
         """Let the market go on until ``now`` (ms, by the venue's clock) and return what happened."""
@@ -149,33 +173,37 @@ class SimulatedInstrument:
         venue_time = self.time + self.clock_step
         changes = self.changes = StepChanges(venue_time)
         closed = self.candles.closed
+        if elapsed:
+            self._churn(elapsed)
+            for order in self._flow.until(self.time):
+                self._follow(self.fair.bid(order.time))
+                self._take(order.buy, order.fills, order.time)
+            self._follow(self.fair.bid(self.time))
+            if self.spec.trades_per_hour > self._rate.trades_per_hour:
+                self._add_trades(elapsed)
         self.candles.roll(venue_time)
         changes.minute_closed = self.candles.closed > closed
-        if elapsed:
-            self.fair.drift(self._rng)
-            self._churn(elapsed)
-            fair = self.fair.at(self.time)
-            self._follow(fair)
-            self._refill(self.book.bids)
-            self._refill(self.book.asks)
-            self._random_trades(elapsed)
-            self._follow(fair)
         return changes
 
     def _follow(self, bid: int) -> None:
-        """Take or withdraw what stands in the way of the wanted price, then quote there."""
-        book, ask = self.book, bid + self._spread
-        taken = 0
+        """Withdraw what stands in the way of the wanted price, then quote there."""
+        book, ask = self.book, bid + self.fair.spread
+        if book.bid == bid and book.ask == ask:
+            return
         while book.ask <= bid:
-            self._remove_best(book.asks, taken)
-            taken += 1
+            self._set(book.asks, book.asks.best, 0)
         while book.bid >= ask:
-            self._remove_best(book.bids, taken)
-            taken += 1
+            self._set(book.bids, book.bids.best, 0)
+        while book.bid > bid:
+            self._set(book.bids, book.bids.best, 0)
+        while book.ask < ask:
+            self._set(book.asks, book.asks.best, 0)
         if book.bid < bid:
             self._set(book.bids, -bid, self._level_size())
         if book.ask > ask:
             self._set(book.asks, ask, self._level_size())
+        self._refill(book.bids)
+        self._refill(book.asks)
 
     def _refill(self, side: Side) -> None:
         """Quote behind the best price where a move has left a hole, or the next trade would fall into it."""
@@ -187,58 +215,54 @@ class SimulatedInstrument:
             if side.sign > 0 or key < 0:
                 self._set(side, key, self._level_size())
 
-    def _remove_best(self, side: Side, taken: int) -> None:
-        if taken < 2 and self._spread == 1:
-            self._take(side, side.size(side.best))
-        else:
-            self._set(side, side.best, 0)
-
     def _level_size(self) -> int:
         bits = self._rng.getrandbits
         return 1 + (self._unit * bits(8) * (1 + bits(8)) >> 14)
 
-    def _random_trades(self, elapsed: int) -> None:
-        expected = self.spec.trades_per_hour * elapsed
-        count = expected // HOUR + (self._rng.getrandbits(24) * HOUR >> 24 < expected % HOUR)
-        for _ in range(min(count, _MAX_TRADES_PER_STEP)):
-            side = self.book.asks if self._rng.getrandbits(1) else self.book.bids
-            bits = self._rng.getrandbits
-            wanted = 1 + (self._mean_trade * bits(8) * (1 + bits(8)) >> 14)
-            self._take(side, min(wanted, side.size(side.best)))
+    def _add_trades(self, elapsed: int) -> None:
+        """Trades beyond the planned ones, of an instrument whose ``spec`` was replaced by that of a busier one."""
+        expected = (self.spec.trades_per_hour - self._rate.trades_per_hour) * elapsed
+        bits = self._rng.getrandbits
+        count = expected // HOUR + (bits(24) * HOUR >> 24 < expected % HOUR)
+        for _ in range(min(count, _MOST_ADDED_TRADES)):
+            buy = bool(bits(1))
+            side = self.book.asks if buy else self.book.bids
+            wanted = 1 + (self._rate.mean_size * bits(8) * (1 + bits(8)) >> 14)
+            self._take(buy, (min(wanted, side.size(side.best)),), self.time)
 
-    def _take(self, side: Side, size: int) -> None:
-        """A taker takes ``size`` steps of the best level, in one or two fills."""
-        key, buy = side.best, side.sign > 0
-        price = side.sign * key
+    def _take(self, buy: bool, fills: tuple[int, ...], time: int) -> None:
+        """A taker takes from the best level, which holds enough for it: an order as large as this finds more there."""
+        side = self.book.asks if buy else self.book.bids
+        key, size = side.best, sum(fills)
         left = side.size(key) - size
+        if left < 0:
+            self._set(side, key, size)
+            left = 0
         self.order_id += 1
         self._set(side, key, left)
-        parts = (
-            (size,) if size < 2 or self._rng.getrandbits(2) else (size - size // 3, size // 3) if size >= 3 else (1, 1)
-        )
-        for part in parts:
-            self._fill(price, part, buy)
+        for fill in fills:
+            self._fill(side.sign * key, fill, buy, time + self.clock_step)
 
-    def _fill(self, price: int, size: int, buy: bool) -> None:
+    def _fill(self, price: int, size: int, buy: bool, time: int) -> None:
         self.trade_id += 1
         if price != self.last_price:
             self.tick_direction = "PlusTick" if price > self.last_price else "MinusTick"
         elif not self.tick_direction.startswith("Zero"):
             self.tick_direction = "Zero" + self.tick_direction
         self.last_price, self.last_size = price, size
-        time = self.time + self.clock_step
         trade = Trade(self.trade_id, time, price, size, buy, self.order_id, self.update_id, self.tick_direction)
         self.trades.append(trade)
         self.changes.trades.append(trade)
+        self.candles.roll(time)
         self.candles.add(price, size, buy, trade.id)
 
     def _churn(self, elapsed: int) -> None:
         """Orders come and go behind the best price, most of them near it."""
-        if self._spread == 1 and not self._rng.getrandbits(1):
+        if self._is_busy and not self._rng.getrandbits(1):
             side = self.book.asks if self._rng.getrandbits(1) else self.book.bids
             self._set(side, side.best, self._level_size())  # the best level's size flickers all the time
-        busy = min(4, 1 + elapsed // STEP_MS) if self._spread == 1 else int(not self._rng.getrandbits(5))
-        for _ in range(busy):
+        due = self._orders_per_step * min(4 * STEP_MS, elapsed) // STEP_MS + self._rng.getrandbits(8)
+        for _ in range(due >> 8):
             bits = self._rng.getrandbits
             side = self.book.asks if bits(1) else self.book.bids
             distance = bits(12) if not bits(4) else bits(5)

@@ -10,7 +10,8 @@ from attrs import frozen
 
 from cryptodash.core.instruments import MarketType
 from cryptodash.simulator.assets import AssetValues
-from cryptodash.simulator.history import BarCache
+from cryptodash.simulator.bar_cache import BarCache
+from cryptodash.simulator.bars import Bar
 from cryptodash.simulator.instrument import SimulatedInstrument
 from cryptodash.simulator.instrument_spec import InstrumentSpec
 
@@ -29,10 +30,12 @@ class UpdateIds(enum.Enum):
 @frozen
 class MarketSpec:
     """A market as its venue describes it. ``instruments``: all that the catalogue lists, tradable or not, in its
-    order."""
+    order. ``lag_ms``: by how many ms its quotes follow the price that all venues of a pair share; the one with the
+    smallest leads."""
 
     instruments: tuple[InstrumentSpec, ...]
     update_ids: UpdateIds = UpdateIds.SHARED
+    lag_ms: int = 0
 
 
 class Market:
@@ -44,19 +47,21 @@ class Market:
         market: MarketType,
         spec: MarketSpec,
         assets: AssetValues,
-        bars: BarCache,
+        bars: BarCache[Bar],
         *,
         record: bool = False,
     ) -> None:
         self.exchange = exchange
         self.market = market
         self.specs = spec.instruments
+        self.lag_ms = spec.lag_ms
         self._update_ids = spec.update_ids
         self._assets = assets
         self._bars = bars
         self._record = record
         self._by_native = {each.native: each for each in self.specs}
         self._instruments: dict[str, SimulatedInstrument] = {}
+        self._halted: dict[str, SimulatedInstrument] = {}
         self._ids = Random(f"{assets.seed}:{exchange}:{market}:ids")
         self._clock_step = 0
         self._shared_id = self._ids.randrange(5 * 10**12, 6 * 10**12)
@@ -72,9 +77,23 @@ class Market:
             spec = self._by_native.get(native)
             if spec is None or not spec.trading:
                 return None
-            found = SimulatedInstrument(spec, self._assets, self._next_id(), self._bars, record=self._record)
-            found.clock_step = self._clock_step
-            self._instruments[native] = found
+            found = self._instruments[native] = self._made(spec)
+        return found
+
+    def listed(self, native: str) -> SimulatedInstrument | None:
+        """The same, also where trading is halted: it has a past, and has stood still since."""
+        spec = self._by_native.get(native)
+        if spec is None or spec.trading:
+            return self.get(native)
+        found = self._halted.get(native)
+        if found is None:
+            found = self._halted[native] = self._made(spec)
+        return found
+
+    def _made(self, spec: InstrumentSpec) -> SimulatedInstrument:
+        lag, record = self.lag_ms, self._record
+        found = SimulatedInstrument(spec, self._assets, self._next_id(), self._bars, lag=lag, record=record)
+        found.clock_step = self._clock_step
         return found
 
     def made(self) -> list[SimulatedInstrument]:
@@ -88,7 +107,7 @@ class Market:
     def step_clock(self, step: int, now: int) -> None:
         """The venue's clock is off by ``step`` ms from now on; it was ``now`` (ms) until this moment."""
         self._clock_step = step
-        for instrument in self._instruments.values():
+        for instrument in (*self._instruments.values(), *self._halted.values()):
             instrument.catch_up(now)
             instrument.clock_step = step
 

@@ -5,9 +5,8 @@ A second without a trade has a bar too, flat at the last price.
 
 from __future__ import annotations
 
-from random import Random
-
-from cryptodash.simulator.bars import Bar, merged, split
+from cryptodash.simulator.bars import Bar, merged
+from cryptodash.simulator.history import History
 from cryptodash.simulator.intervals import MINUTE, SECOND
 
 _MINUTES_KEPT = 20
@@ -17,8 +16,9 @@ _MINUTES_KEPT = 20
 class Seconds:
     """The running second and those before it, of one instrument."""
 
-    def __init__(self, minute: int, price: int) -> None:
+    def __init__(self, history: History, minute: int, price: int) -> None:
         """From the beginning of a minute (ms) on."""
+        self._history = history
         self.running = _flat(minute, price)
         self._live: dict[int, dict[int, Bar]] = {minute: {}}
         """By minute, by their open time. A minute is live as a whole or not at all, but for one that is lived through
@@ -66,8 +66,7 @@ class Seconds:
         if known is not None or minute is None:
             return known
         if self._parts[0] != minute:
-            rng = Random(f"{minute.start}:{minute.first}:{minute.volume}")
-            self._parts = (minute, split(minute, MINUTE // SECOND, SECOND, rng))
+            self._parts = (minute, self._history.seconds(minute))
         return self._parts[1][(start - minute.start) // SECOND]
 
 

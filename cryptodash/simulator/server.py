@@ -15,11 +15,12 @@ from twisted.web.server import Site
 from cryptodash.core.instruments import MarketType
 from cryptodash.core.time import Clock
 from cryptodash.simulator.assets import AssetValues
+from cryptodash.simulator.bar_cache import BarCache
+from cryptodash.simulator.bars import Bar
 from cryptodash.simulator.control import control_site
 from cryptodash.simulator.dialect import HostSpec, IDialect
 from cryptodash.simulator.dialects import registry
 from cryptodash.simulator.fault_runner import FaultRunner
-from cryptodash.simulator.history import BarCache
 from cryptodash.simulator.host import VenueHost
 from cryptodash.simulator.host_streams import HostEnvironment
 from cryptodash.simulator.instrument import STEP_MS
@@ -72,7 +73,8 @@ class Simulator(MultiService):
         names = registry.available() if exchanges is None else exchanges
         self.dialects = [registry.load(name) for name in dict.fromkeys(names)]
         # The market is a minute older than the simulator, so that there are recent trades from the start.
-        assets, bars = AssetValues(seed, clock.wall_ms() - MINUTE), BarCache()
+        assets: AssetValues = AssetValues(seed, clock.wall_ms() - MINUTE)
+        bars: BarCache[Bar] = BarCache()
         self.markets = {
             (dialect.exchange, market): Market(dialect.exchange, market, spec, assets, bars, record=record)
             for dialect in self.dialects

@@ -3,32 +3,36 @@
 from __future__ import annotations
 
 import itertools
-from random import Random
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cryptodash.core.instruments import MarketType
-from cryptodash.simulator.bars import Bar, TradeRate, drawn, merged, split
+from cryptodash.simulator.bars import Bar, merged, split
 from cryptodash.simulator.intervals import DAY, HOUR, INTERVALS, MINUTE, QUARTER, closes, opens
 
 BTC = ("binance", MarketType.SPOT, "BTC-USDT")
 
 
+PRICES = st.integers(1, 10**8)
+
+
 @settings(max_examples=60, deadline=None)
 @given(
-    seed=st.integers(0, 2**32),
-    open_=st.integers(2, 10**8),
-    move=st.integers(-500, 500),
-    pace=st.integers(1, 20_000),
-    size=st.integers(2, 10**9),
+    prices=st.tuples(PRICES, PRICES, PRICES, PRICES),
+    count=st.integers(0, 20_000),
+    more=st.integers(0, 10**12),
+    guides=st.lists(st.tuples(PRICES, PRICES, PRICES, PRICES), min_size=60, max_size=60),
+    weights=st.lists(st.integers(1, 10**6), min_size=60, max_size=60),
 )
-def test_parts_of_a_bar_add_up_to_it_exactly(seed: int, open_: int, move: int, pace: int, size: int) -> None:
-    rng = Random(seed)
-    close = max(1, open_ + open_ * move // 10_000)
-    parent = drawn(0, HOUR, open_, close, TradeRate(pace, size), rng, first=77)
-    parts = split(parent, 60, MINUTE, rng)
+def test_parts_of_a_bar_add_up_to_it_exactly(prices, count, more, guides, weights) -> None:
+    low, *inner, high = sorted(prices)
+    if not count:
+        low = high = inner[0] = inner[1] = prices[0]
+    volume = count + more if count else 0
+    parent = Bar(0, inner[0], high, low, inner[1], volume, volume * low, volume // 3, volume * low // 3, count, first=77)
+    parts = split(parent, MINUTE, [(0, max(each), min(each), each[3]) for each in guides], weights)
     assert merged(0, parts) == parent
     for part in parts:
         assert part.low <= part.open <= part.high
@@ -36,6 +40,7 @@ def test_parts_of_a_bar_add_up_to_it_exactly(seed: int, open_: int, move: int, p
         assert part.volume >= part.count
         assert 0 <= part.buy_volume <= part.volume
         assert (part.count == 0) == (part.volume == 0)
+        assert part.count or part.low == part.high
 
 
 def test_a_bar_without_trades_does_not_touch_the_range() -> None:

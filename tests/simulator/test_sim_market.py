@@ -14,7 +14,7 @@ from cryptodash.simulator.assets import AssetValues
 from cryptodash.simulator.book import Book, Side
 from cryptodash.simulator.decimal_text import fixed, trim
 from cryptodash.simulator.dialects import registry
-from cryptodash.simulator.history import BarCache
+from cryptodash.simulator.bar_cache import BarCache
 from cryptodash.simulator.market import Market
 
 NOW = 1_763_811_234_567

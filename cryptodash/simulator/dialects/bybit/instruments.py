@@ -7,56 +7,59 @@ from cryptodash.simulator.instrument_spec import InstrumentSpec, multiplied, rea
 from cryptodash.simulator.market import MarketSpec
 
 _SPOT = """
-BTC USDT 1 1 6 1 7200
-ETH USDT 2 1 5 1 7200
-SOL USDT 2 1 4 1 3600
+BTC USDT 1 1 6 1 14400
+ETH USDT 2 1 5 1 9600
+SOL USDT 2 1 4 1 4800
 XRP USDT 4 1 2 1 3600
-DOGE USDT 5 1 1 1 1800
-ADA USDT 4 1 2 1 1800
-AVAX USDT 2 1 3 1 900
-LINK USDT 3 1 3 1 900
-LTC USDT 2 1 4 1 900
-DOT USDT 3 1 2 1 900
-TRX USDT 5 1 2 1 900
-SUI USDT 4 1 2 1 900
-BNB USDT 1 1 4 1 900
-NEAR USDT 3 1 1 1 600
-UNI USDT 3 1 3 1 600
-ATOM USDT 3 1 2 1 600
-PEPE USDT 10 1 0 1 1800
-SHIB USDT 9 1 0 1 1200
-BTC USDC 2 1 6 1 1800
-ETH USDC 2 1 5 1 1800
+DOGE USDT 5 1 1 1 2640
+ADA USDT 4 1 2 1 1080
+AVAX USDT 2 1 3 1 800
+LINK USDT 3 1 3 1 960
+LTC USDT 2 1 4 1 520
+DOT USDT 3 1 2 1 400
+TRX USDT 5 1 2 1 600
+SUI USDT 4 1 2 1 1200
+BNB USDT 1 1 4 1 2160
+NEAR USDT 3 1 1 1 340
+UNI USDT 3 1 3 1 280
+ATOM USDT 3 1 2 1 240
+PEPE USDT 10 1 0 1 1440
+SHIB USDT 9 1 0 1 560
+BTC USDC 2 1 6 1 2400
+ETH USDC 2 1 5 1 1600
 ETH BTC 6 1 4 1 600
 SOL BTC 7 1 3 1 300
 NKN USDT 5 1 1 1 15
 """
 
 _LINEAR = """
-BTC USDT 2 10 3 1 9000
-ETH USDT 2 1 2 1 7200
-SOL USDT 3 10 1 1 5400
-XRP USDT 4 1 1 1 3600
-DOGE USDT 5 1 0 1 1800
-ADA USDT 4 1 0 1 1800
-AVAX USDT 3 1 1 1 900
-LINK USDT 3 1 1 1 900
+BTC USDT 2 10 3 1 25200
+ETH USDT 2 1 2 1 16800
+SOL USDT 3 10 1 1 8400
+XRP USDT 4 1 1 1 6300
+DOGE USDT 5 1 0 1 4620
+ADA USDT 4 1 0 1 1880
+AVAX USDT 3 1 1 1 1400
+LINK USDT 3 1 1 1 1680
 LTC USDT 2 1 1 1 900
-DOT USDT 4 1 1 1 900
-TRX USDT 5 1 0 1 900
-SUI USDT 5 10 0 10 900
-BNB USDT 2 10 2 1 900
-BCH USDT 2 10 2 1 900
-NEAR USDT 3 1 1 1 600
-UNI USDT 3 1 1 1 600
-ATOM USDT 3 1 1 1 600
-FIL USDT 3 1 1 1 600
-1000xPEPE USDT 7 1 0 100 1800
-1000xSHIB USDT 6 1 0 10 1200
-BTC USDC 2 10 3 1 1800
-ETH USDC 2 1 2 1 1800
+DOT USDT 4 1 1 1 700
+TRX USDT 5 1 0 1 1040
+SUI USDT 5 10 0 10 2100
+BNB USDT 2 10 2 1 3780
+BCH USDT 2 10 2 1 640
+NEAR USDT 3 1 1 1 580
+UNI USDT 3 1 1 1 500
+ATOM USDT 3 1 1 1 420
+FIL USDT 3 1 1 1 340
+1000xPEPE USDT 7 1 0 100 2520
+1000xSHIB USDT 6 1 0 10 980
+BTC USDC 2 10 3 1 4200
+ETH USDC 2 1 2 1 2800
 NKN USDT 5 1 0 1 15
 """
+
+# The larger venue leads, so that the order in which a price shows up is a known one.
+_LAG_MS = 80
 
 # What a real catalogue holds besides: a dated future that is no perpetual.
 _DATED = InstrumentSpec(
@@ -75,11 +78,12 @@ def _contract_name(base: str, quote: str) -> str:
 
 
 MARKETS = {
-    MarketType.SPOT: MarketSpec(read_table("bybit", MarketType.SPOT, _SPOT)),
+    MarketType.SPOT: MarketSpec(read_table("bybit", MarketType.SPOT, _SPOT), lag_ms=_LAG_MS),
     MarketType.PERPETUAL: MarketSpec(
         (
             *read_table("bybit", MarketType.PERPETUAL, _LINEAR, base_name=_contract_base, native_name=_contract_name),
             _DATED,
-        )
+        ),
+        lag_ms=_LAG_MS,
     ),
 }
