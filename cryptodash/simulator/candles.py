@@ -1,5 +1,5 @@
-"""Candles that agree with themselves: planned bars before the simulator's start, live bars made of the live trades after
-it, and planned ones again of so long ago that the live ones are no longer kept."""
+"""Candles that agree with themselves: planned bars before the simulator's start, live bars made of the live trades
+after it, and planned ones again of so long ago that the live ones are no longer kept."""
 
 from __future__ import annotations
 

@@ -52,8 +52,8 @@ class FairPrice:
         return self._bid
 
     def _below(self, until: int) -> int:
-        """How many ticks the bid stands below the price, another number after each jump: less than the spread."""
-        return (until * 0x9E3779B1 ^ self._salt) % 65_521 % self.spread
+        """How many ticks the bid stands below the price, less than the spread: another number every two minutes."""
+        return ((until + self._salt >> 17) * 0x9E3779B1 ^ self._salt) % 65_521 % self.spread
 
     def ticks(self, units: int) -> int:
         """A price of the pair's path in ticks of this instrument. Never falls where the price rises."""

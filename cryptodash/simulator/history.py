@@ -22,7 +22,32 @@ HALTED_DAYS = 3
 
 _WHOLE = HISTORY_DAYS * DAY
 _COARSER = {finer: coarser for coarser, finer in FINER.items()}
-_DAY_SHAPE = (96, 88, 84, 80, 76, 74, 76, 84, 96, 100, 98, 94, 98, 122, 150, 152, 140, 126, 112, 104, 102, 104, 106, 102)
+_DAY_SHAPE = (
+    96,
+    88,
+    84,
+    80,
+    76,
+    74,
+    76,
+    84,
+    96,
+    100,
+    98,
+    94,
+    98,
+    122,
+    150,
+    152,
+    140,
+    126,
+    112,
+    104,
+    102,
+    104,
+    106,
+    102,
+)
 """How busy each hour (UTC) is: most in the afternoon, when Europe and America trade."""
 
 _BURST = 3
@@ -57,9 +82,7 @@ class History:
             return self._cache.get((self, _WHOLE, start), lambda: [self._day(start)])[0]
         parent_level = _COARSER[level]
         parent_start = start - start % parent_level
-        parts = self._cache.get(
-            (self, parent_level, parent_start), lambda: self._parts(parent_level, parent_start)
-        )
+        parts = self._cache.get((self, parent_level, parent_start), lambda: self._parts(parent_level, parent_start))
         return parts[(start - parent_start) // level]
 
     def _parts(self, level: int, start: int) -> list[Bar]:
@@ -121,7 +144,17 @@ class History:
         turnover = volume * ((high + low + 2 * close) // 4)
         tilt = 480 + bits(6)
         return Bar(
-            start, open_, high, low, close, volume, turnover, volume * tilt // 1024, turnover * tilt // 1024, count, first
+            start,
+            open_,
+            high,
+            low,
+            close,
+            volume,
+            turnover,
+            volume * tilt // 1024,
+            turnover * tilt // 1024,
+            count,
+            first,
         )
 
     def upto(self, level: int, time: int) -> list[Bar]:

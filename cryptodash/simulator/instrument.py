@@ -40,8 +40,8 @@ _STRIDE = 3_000
 """Milliseconds of a step while an instrument nobody watches catches up."""
 
 _REFILL_LEVELS = 8
-_MOST_TOUCHED = 500
-_SETTLED_AT_ONCE = 8
+_MOST_TOUCHED = 470
+_SETTLED_AT_ONCE = 16
 _MOST_RECORDED = 20_000
 
 
@@ -70,7 +70,7 @@ class SimulatedInstrument:
         self.fair = FairPrice(spec, assets, lag)
         pace = spec.trades_per_hour
         self._is_busy = pace > _RARELY
-        self._orders_per_step = isqrt(pace * 100) * 256 // 500
+        self._orders_per_step = min(pace // 3 + 1, isqrt(pace * 100) * 256 // 500)
         """Orders that come and go in a step, in 256ths."""
         self._unit = self.fair.steps_worth(300 + pace // 3)
         self._rate = TradeRate(pace, self.fair.steps_worth(40 + pace // 24))

@@ -2,8 +2,8 @@
 
 Days come first: their open and close are a sum of slow waves, so that the price stays near where it belongs. When
 somebody looks, a day is split into hours, an hour into quarters, a quarter into minutes: every coarse bar has exactly
-the range of its parts. Within a minute the price stands still and jumps a few dozen times at most, as a market's best levels
-do. All of it is integer arithmetic.
+the range of its parts. Within a minute the price stands still and jumps, a few dozen times at most, as a market's best
+levels do. All of it is integer arithmetic.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _WAVE_PPM = 13_000
 _DAY_RANGE_PPM = 27_000
 _MOST_EDGES = 5_000
 _FEWEST_JUMPS, _MOST_JUMPS = 9, 60
-_MOST_STRETCH = 3
+_MOST_STRETCH = 4
 
 Factors = tuple[tuple[str, int], ...]
 """What moves a price: names of independent sources of chance, with their weights in tenths."""
@@ -207,5 +207,3 @@ def _reaching(parts: list[Range], high: int, low: int) -> list[Range]:
     bottom = min(range(len(parts)), key=lambda i: parts[i][2])
     parts[bottom] = (*parts[bottom][:2], low, parts[bottom][3])
     return parts
-
-

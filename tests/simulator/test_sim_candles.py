@@ -31,7 +31,9 @@ def test_parts_of_a_bar_add_up_to_it_exactly(prices, count, more, guides, weight
     if not count:
         low = high = inner[0] = inner[1] = prices[0]
     volume = count + more if count else 0
-    parent = Bar(0, inner[0], high, low, inner[1], volume, volume * low, volume // 3, volume * low // 3, count, first=77)
+    parent = Bar(
+        0, inner[0], high, low, inner[1], volume, volume * low, volume // 3, volume * low // 3, count, first=77
+    )
     parts = split(parent, MINUTE, [(0, max(each), min(each), each[3]) for each in guides], weights)
     assert merged(0, parts) == parent
     for part in parts:
