@@ -65,6 +65,14 @@ def _whole(option: str, low: int, high: int) -> Callable[[str], int]:
     return parse
 
 
+def _lags(text: str) -> dict[str, int]:
+    found = {name: ms for name, _, ms in (each.strip().partition("=") for each in text.split(","))}
+    unknown = sorted(found.keys() - set(dialects.available()))
+    if unknown:
+        raise ValueError(f"--lag: {unknown[0][:40]!r} has no simulator; allowed are {', '.join(dialects.available())}")
+    return {name: _whole("lag", 0, 10_000)(ms) for name, ms in found.items()}
+
+
 class CommandOptions(usage.Options):
     """What all our commands share: a mistake is one line and exit code 1."""
 
@@ -139,6 +147,7 @@ class SimulateOptions(CommandOptions):
             "where `twistd cryptodash fault` reaches it, on 127.0.0.1",
             _whole("control-port", 1, 65_535),
         ],
+        ["lag", None, None, "EXCHANGE=MS[,...]: by how many ms its quotes follow the price that all share", _lags],
     ]
 
 

@@ -218,6 +218,7 @@ def _simulate(options: usage.Options, twistd: usage.Options) -> IService:
         interface=options["interface"],
         first_port=options["port"],
         control_port=options["control-port"],
+        lags=options["lag"],
     )
     _listen(simulator)
     for dialect in simulator.dialects:

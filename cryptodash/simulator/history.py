@@ -22,32 +22,8 @@ HALTED_DAYS = 3
 
 _WHOLE = HISTORY_DAYS * DAY
 _COARSER = {finer: coarser for coarser, finer in FINER.items()}
-_DAY_SHAPE = (
-    96,
-    88,
-    84,
-    80,
-    76,
-    74,
-    76,
-    84,
-    96,
-    100,
-    98,
-    94,
-    98,
-    122,
-    150,
-    152,
-    140,
-    126,
-    112,
-    104,
-    102,
-    104,
-    106,
-    102,
-)
+_NIGHT = (96, 88, 84, 80, 76, 74, 76, 84, 96, 100, 98, 94)
+_DAY_SHAPE = (*_NIGHT, 98, 122, 150, 152, 140, 126, 112, 104, 102, 104, 106, 102)
 """How busy each hour (UTC) is: most in the afternoon, when Europe and America trade."""
 
 _BURST = 3
@@ -143,19 +119,8 @@ class History:
         volume = count + count * max(0, self.rate.mean_size - 1) * (448 + bits(7)) // 512
         turnover = volume * ((high + low + 2 * close) // 4)
         tilt = 480 + bits(6)
-        return Bar(
-            start,
-            open_,
-            high,
-            low,
-            close,
-            volume,
-            turnover,
-            volume * tilt // 1024,
-            turnover * tilt // 1024,
-            count,
-            first,
-        )
+        bought = volume * tilt // 1024, turnover * tilt // 1024
+        return Bar(start, open_, high, low, close, volume, turnover, *bought, count, first)
 
     def upto(self, level: int, time: int) -> list[Bar]:
         """What there is, before ``time`` (a full minute), of the level's bar that holds it: the longest bars that fit,

@@ -152,7 +152,14 @@ class StreamingHost(HostBehaviour):
             stream.delay = max(late, default=0.0)
         for market_type, market in self.markets.items():
             for instrument in market.made():
+                self._halt(instrument, self.faults.concern(market_type, instrument.spec.native, "delist"))
                 instrument.crossed = self.faults.concern(market_type, instrument.spec.native, "crossed")
+
+    def _halt(self, instrument: SimulatedInstrument, halted: bool) -> None:
+        """Nothing is traded while the fault ``delist`` holds; what was traded before it is traded."""
+        if halted != instrument.halted:
+            instrument.catch_up(self.clock.wall_ms())
+            instrument.halted = halted
 
     def _step_clock(self, step: int) -> None:
         """The host's clock is off by so many ms from now on."""

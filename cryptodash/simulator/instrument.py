@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from math import isqrt
 from random import Random
 
 from attrs import evolve
@@ -26,22 +25,14 @@ from cryptodash.simulator.history import History
 from cryptodash.simulator.instrument_spec import InstrumentSpec
 from cryptodash.simulator.intervals import HOUR, MINUTE
 from cryptodash.simulator.order_flow import OrderFlow
-
-STEP_MS = 100
-"""Milliseconds between two steps of a watched instrument."""
+from cryptodash.simulator.resting_orders import RestingOrders
 
 _MOST_ADDED_TRADES = 20
 """In one step, where an instrument has been made busier than its history."""
 
-_RARELY = 100
-"""Trades per hour of an instrument whose book hardly moves."""
-
 _STRIDE = 3_000
 """Milliseconds of a step while an instrument nobody watches catches up."""
 
-_REFILL_LEVELS = 8
-_MOST_TOUCHED = 470
-_SETTLED_AT_ONCE = 16
 _MOST_RECORDED = 20_000
 
 
@@ -69,9 +60,6 @@ class SimulatedInstrument:
         """By how many ms the venue's clock is off; trades and candles are in its time."""
         self.fair = FairPrice(spec, assets, lag)
         pace = spec.trades_per_hour
-        self._is_busy = pace > _RARELY
-        self._orders_per_step = min(pace // 3 + 1, isqrt(pace * 100) * 256 // 500)
-        """Orders that come and go in a step, in 256ths."""
         self._unit = self.fair.steps_worth(300 + pace // 3)
         self._rate = TradeRate(pace, self.fair.steps_worth(40 + pace // 24))
         shared = f"{assets.seed}:{spec.asset}:{spec.quote}"
@@ -79,7 +67,7 @@ class SimulatedInstrument:
         self._flow = OrderFlow(history, key, minute)
         self._history = history
         self.update_id = next_id()
-        self.book = self._new_book(self.fair.bid(minute))
+        self._quote_anew()
         before = history.bar(MINUTE, minute - MINUTE)
         assert before is not None
         self.trade_id = before.first + before.count - 1
@@ -96,15 +84,21 @@ class SimulatedInstrument:
         self.quotes: deque[tuple[int, Top]] | None = deque(maxlen=_MOST_RECORDED) if record else None
         self.crossed = False
         """Whether the fault ``crossed`` holds: frames show a bid above the ask; the book itself stays sound."""
-        self._top = self.book.top()
+        self.halted = not spec.trading
+        """Whether nothing is traded: bars go on, flat at the last price and without volume."""
 
-    def _new_book(self, bid: int) -> Book:
-        self._gap = max(1, bid // 250_000)
-        return Book(bid, bid + self.fair.spread, self._gap, self._unit, self._rng)
+    def _quote_anew(self) -> None:
+        """A new book at the wanted price."""
+        bid = self.fair.bid(self.time)
+        gap = max(1, bid // 250_000)
+        self.book = Book(bid, bid + self.fair.spread, gap, self._unit, self._rng)
+        pace = self._rate.trades_per_hour
+        self._orders = RestingOrders(self.book, gap, self._unit, pace, self._rng, self._set)
+        self._top = self.book.top()
 
     @property
     def index(self) -> int:
-        """The index price in ticks: the assets' value without the venue's premium."""
+        """The index price in ticks: the pair's price without the basis."""
         return self.fair.index(self.time)
 
     @property
@@ -147,9 +141,8 @@ class SimulatedInstrument:
         self.last_price = bars[-1].close
         self.time = now
         self._flow.restart(now)
-        self.book = self._new_book(self.fair.bid(now))
+        self._quote_anew()
         self.update_id = max(self._next_id(), self.update_id + 1)
-        self._top = self.book.top()
         if self.book_changes is not None:
             self.book_changes.clear()
 
@@ -157,11 +150,15 @@ class SimulatedInstrument:
         """A planned minute in the venue's time, its trades counted on from those before it."""
         bar = self._history.bar(MINUTE, start)
         assert bar is not None
+        begin = start + self.clock_step
+        begin -= begin % MINUTE
+        if self.halted:
+            last = self.last_price
+            return Bar(begin, last, last, last, last, first=self.trade_id + 1)
         first = self.trade_id + 1
         self.trade_id += bar.count
         self.order_id += bar.count
-        begin = start + self.clock_step
-        return evolve(bar, start=begin - begin % MINUTE, first=first)
+        return evolve(bar, start=begin, first=first)
 
     def step(self, now: int) -> StepChanges:
         """Let the market go on until ``now`` (ms, by the venue's clock) and return what happened."""
@@ -174,50 +171,21 @@ class SimulatedInstrument:
         changes = self.changes = StepChanges(venue_time)
         closed = self.candles.closed
         if elapsed:
-            self._churn(elapsed)
+            self._orders.churn(elapsed)
             for order in self._flow.until(self.time):
-                self._follow(self.fair.bid(order.time))
-                self._take(order.buy, order.fills, order.time)
-            self._follow(self.fair.bid(self.time))
-            if self.spec.trades_per_hour > self._rate.trades_per_hour:
+                if not self.halted:
+                    self._follow(order.time)
+                    self._take(order.buy, order.fills, order.time)
+            self._follow(self.time)
+            if not self.halted and self.spec.trades_per_hour > self._rate.trades_per_hour:
                 self._add_trades(elapsed)
         self.candles.roll(venue_time)
         changes.minute_closed = self.candles.closed > closed
         return changes
 
-    def _follow(self, bid: int) -> None:
-        """Withdraw what stands in the way of the wanted price, then quote there."""
-        book, ask = self.book, bid + self.fair.spread
-        if book.bid == bid and book.ask == ask:
-            return
-        while book.ask <= bid:
-            self._set(book.asks, book.asks.best, 0)
-        while book.bid >= ask:
-            self._set(book.bids, book.bids.best, 0)
-        while book.bid > bid:
-            self._set(book.bids, book.bids.best, 0)
-        while book.ask < ask:
-            self._set(book.asks, book.asks.best, 0)
-        if book.bid < bid:
-            self._set(book.bids, -bid, self._level_size())
-        if book.ask > ask:
-            self._set(book.asks, ask, self._level_size())
-        self._refill(book.bids)
-        self._refill(book.asks)
-
-    def _refill(self, side: Side) -> None:
-        """Quote behind the best price where a move has left a hole, or the next trade would fall into it."""
-        key = side.best
-        if side.after(key) - key <= 8 * self._gap:
-            return
-        for _ in range(_REFILL_LEVELS):
-            key += 1 + self._rng.randrange(2 * self._gap)
-            if side.sign > 0 or key < 0:
-                self._set(side, key, self._level_size())
-
-    def _level_size(self) -> int:
-        bits = self._rng.getrandbits
-        return 1 + (self._unit * bits(8) * (1 + bits(8)) >> 14)
+    def _follow(self, now: int) -> None:
+        bid = self.fair.bid(now)
+        self._orders.follow(bid, bid + self.fair.spread)
 
     def _add_trades(self, elapsed: int) -> None:
         """Trades beyond the planned ones, of an instrument whose ``spec`` was replaced by that of a busier one."""
@@ -255,32 +223,6 @@ class SimulatedInstrument:
         self.changes.trades.append(trade)
         self.candles.roll(time)
         self.candles.add(price, size, buy, trade.id)
-
-    def _churn(self, elapsed: int) -> None:
-        """Orders come and go behind the best price, most of them near it."""
-        if self._is_busy and not self._rng.getrandbits(1):
-            side = self.book.asks if self._rng.getrandbits(1) else self.book.bids
-            self._set(side, side.best, self._level_size())  # the best level's size flickers all the time
-        due = self._orders_per_step * min(4 * STEP_MS, elapsed) // STEP_MS + self._rng.getrandbits(8)
-        for _ in range(due >> 8):
-            bits = self._rng.getrandbits
-            side = self.book.asks if bits(1) else self.book.bids
-            distance = bits(12) if not bits(4) else bits(5)
-            kept = side.kept(1 + distance // 2)
-            if bits(1) or kept is None:
-                key = side.untouched(1 + distance)
-                if key > side.best and (side.sign > 0 or key < 0):
-                    self._set(side, key, 0 if side.size(key) and not bits(3) else self._level_size())
-            else:
-                self._set(side, kept, self._level_size() if side.is_regular(kept) and bits(3) else 0)
-        for side in (self.book.bids, self.book.asks):
-            if side.touched > _MOST_TOUCHED:
-                self._settle(side)
-
-    def _settle(self, side: Side) -> None:
-        """What the price has left behind becomes as it was before: a book that is followed for hours does not grow."""
-        for key in side.farthest(_SETTLED_AT_ONCE):
-            self._set(side, key, side.untouched_size(key))
 
     def _set(self, side: Side, key: int, size: int) -> None:
         """Change one level: every change has an id of its own."""

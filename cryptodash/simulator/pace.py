@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cryptodash.simulator.instrument import STEP_MS
+from cryptodash.simulator.resting_orders import STEP_MS
 
 
 class Pace:

@@ -3,10 +3,11 @@ ledgers and the truth."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from random import Random
 from typing import Any
 
+from attrs import evolve
 from twisted.application.service import MultiService
 from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
 from twisted.internet.interfaces import IDelayedCall, IListeningPort
@@ -23,11 +24,11 @@ from cryptodash.simulator.dialects import registry
 from cryptodash.simulator.fault_runner import FaultRunner
 from cryptodash.simulator.host import VenueHost
 from cryptodash.simulator.host_streams import HostEnvironment
-from cryptodash.simulator.instrument import STEP_MS
 from cryptodash.simulator.intervals import MINUTE
 from cryptodash.simulator.limited_http import LimitedSite
 from cryptodash.simulator.limits import Ledger, Ledgers
 from cryptodash.simulator.market import Market
+from cryptodash.simulator.resting_orders import STEP_MS
 from cryptodash.simulator.truth import Truth
 from cryptodash.simulator.web import VenueResource
 
@@ -42,7 +43,8 @@ class Simulator(MultiService):
     ``first_port`` each takes a free one. ``listen`` may be called before ``startService``; from then on ``base_urls``
     is filled: (exchange, market) to (WebSocket base URL, REST base URL). ``control_port`` is the number to listen on
     for ``control`` (0: a free one), always on loopback; the attribute holds the bound one once listening.
-    ``record=True`` keeps the past of the books for ``truth``.
+    ``record=True`` keeps the past of the books for ``truth``. ``lags`` says by how many ms the quotes of a venue follow
+    the price that all venues of a pair share, where that is not what its dialect says (``MarketSpec.lag_ms``).
 
     Raises ``ConfigError`` for a venue without a dialect, ``CannotListenError`` (from ``listen``) for a taken port.
     """
@@ -58,6 +60,7 @@ class Simulator(MultiService):
         first_port: int = 0,
         control_port: int | None = None,
         record: bool = False,
+        lags: Mapping[str, int] | None = None,
     ) -> None:
         super().__init__()
         self._reactor = reactor
@@ -76,7 +79,14 @@ class Simulator(MultiService):
         assets: AssetValues = AssetValues(seed, clock.wall_ms() - MINUTE)
         bars: BarCache[Bar] = BarCache()
         self.markets = {
-            (dialect.exchange, market): Market(dialect.exchange, market, spec, assets, bars, record=record)
+            (dialect.exchange, market): Market(
+                dialect.exchange,
+                market,
+                evolve(spec, lag_ms=(lags or {}).get(dialect.exchange, spec.lag_ms)),
+                assets,
+                bars,
+                record=record,
+            )
             for dialect in self.dialects
             for market, spec in dialect.markets.items()
         }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from itertools import groupby
 
 import msgspec
 from attrs import frozen
@@ -15,6 +16,7 @@ from cryptodash.simulator.instrument import SimulatedInstrument
 _JSON = "application/json;charset=UTF-8"
 _BAN_SECONDS = 120
 _ABUSES_BEFORE_BAN = 10
+_MOST_BETWEEN = 3_600_000
 Query = Mapping[str, str]
 
 
@@ -81,6 +83,7 @@ class BinanceHost(BinanceWebSocket):
             "ticker/24hr": Route(per_symbol(2, 80) if spot else per_symbol(1, 40), self._tickers),
             "ticker/bookTicker": Route(per_symbol(2, 4) if spot else per_symbol(2, 5), self._book_tickers),
             "trades": Route(flat(25 if spot else 5), self._trades),
+            "aggTrades": Route(flat(4 if spot else 20), self._agg_trades),
         }
         if not spot:
             routes["openInterest"] = Route(flat(1), self._open_interest)
@@ -122,11 +125,12 @@ class BinanceHost(BinanceWebSocket):
             return HttpAnswer(418, _BANNED, headers | {"Retry-After": str(_BAN_SECONDS)})
         return HttpAnswer(429, _TOO_MANY, headers | {"Retry-After": "60"})
 
-    def _instrument(self, query: Query) -> SimulatedInstrument:
+    def _instrument(self, query: Query, *, halted: bool = False) -> SimulatedInstrument:
+        """The instrument asked for; ``halted``: also one that is no longer traded, whose past is still served."""
         native = query.get("symbol")
         if not native:
             raise Rejected(-1102, "Mandatory parameter 'symbol' was not sent, was empty/null, or malformed.")
-        found = self.market.get(native)
+        found = self.market.listed(native) if halted else self.market.get(native)
         if found is None:
             raise Rejected(-1121, "Invalid symbol.")
         found.catch_up(self.clock.wall_ms())
@@ -189,7 +193,7 @@ class BinanceHost(BinanceWebSocket):
             raise Rejected(-1120, "Invalid interval.")
         limit = _limit(query, 500, 1_000 if self.is_spot else 1_500)
         begin, end = _time(query, "startTime"), _time(query, "endTime")
-        instrument = self._instrument(query)
+        instrument = self._instrument(query, halted=True)
         now = self.clock.wall_ms()
         bars = instrument.candles.candles(interval, begin, now if end is None else end, limit)
         return f"[{','.join(rest_messages.kline_row(instrument.spec, interval, bar) for bar in bars)}]".encode()
@@ -207,9 +211,25 @@ class BinanceHost(BinanceWebSocket):
         return _json(answers[0] if single else answers)
 
     def _trades(self, query: Query) -> bytes:
-        instrument = self._instrument(query)
+        instrument = self._instrument(query, halted=True)
         fills = list(instrument.trades)[-_limit(query, 500, 1_000) :]
         return _json([rest_messages.trade_rest(instrument.spec, fill) for fill in fills])
+
+    def _agg_trades(self, query: Query) -> bytes:
+        """Of the orders whose fills are still kept: from an id or a time on the oldest, else the newest."""
+        limit = _limit(query, 500, 1_000)
+        from_id, begin, end = (_time(query, name) for name in ("fromId", "startTime", "endTime"))
+        if begin is not None and end is not None and end - begin > _MOST_BETWEEN:
+            raise Rejected(-1127, "More than 1 hours between startTime and endTime.")
+        instrument = self._instrument(query, halted=True)
+        orders = [
+            list(fills)
+            for order, fills in groupby(instrument.trades, key=lambda fill: fill.order)
+            if from_id is None or order >= from_id
+        ]
+        orders = [fills for fills in orders if (begin or 0) <= fills[0].time and (end is None or fills[0].time <= end)]
+        chosen = orders[-limit:] if from_id is None and begin is None else orders[:limit]
+        return _json([rest_messages.agg_trade_rest(instrument.spec, fills) for fills in chosen])
 
     def _open_interest(self, query: Query) -> bytes:
         return _json(rest_messages.open_interest(self._instrument(query), self.clock.wall_ms()))

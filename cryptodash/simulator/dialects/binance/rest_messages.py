@@ -113,16 +113,34 @@ def book_ticker_rest(instrument: SimulatedInstrument, now: int) -> dict[str, obj
 
 
 def trade_rest(spec: InstrumentSpec, fill: Trade) -> dict[str, object]:
-    """A row of ``/api/v3/trades``."""
-    return {
+    """A row of ``trades``. Spot: ``{"id":28457,"price":"4.00000100","qty":"12.00000000","quoteQty":"48.000012",
+    "time":1499865549590,"isBuyerMaker":true,"isBestMatch":true}``; USD-M has no ``isBestMatch``."""
+    row: dict[str, object] = {
         "id": fill.id,
         "price": spec.price(fill.price),
         "qty": spec.size(fill.size),
         "quoteQty": quote_amount(spec, fill.price * fill.size),
         "time": fill.time,
         "isBuyerMaker": not fill.buy,
-        "isBestMatch": True,
     }
+    return row | {"isBestMatch": True} if spec.market is MarketType.SPOT else row
+
+
+def agg_trade_rest(spec: InstrumentSpec, fills: Sequence[Trade]) -> dict[str, object]:
+    """A row of ``aggTrades``: the fills of one order at one price, named as in the stream. Spot:
+    ``{"a":26129,"p":"0.01633102","q":"4.70443515","f":27781,"l":27781,"T":1498793709153,"m":true,"M":true}``; USD-M
+    has no ``M``."""
+    first, last = fills[0], fills[-1]
+    row: dict[str, object] = {
+        "a": first.order,
+        "p": spec.price(first.price),
+        "q": spec.size(sum(fill.size for fill in fills)),
+        "f": first.id,
+        "l": last.id,
+        "T": first.time,
+        "m": not first.buy,
+    }
+    return row | {"M": True} if spec.market is MarketType.SPOT else row
 
 
 def _padded(units: int, decimals: int) -> str:

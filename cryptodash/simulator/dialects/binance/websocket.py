@@ -14,8 +14,9 @@ from cryptodash.simulator.dialects.binance.feeds import Diffs, Klines, Paced, Qu
 from cryptodash.simulator.host import VenueHost
 from cryptodash.simulator.host_streams import HostEnvironment
 from cryptodash.simulator.http_answer import HttpAnswer
-from cryptodash.simulator.instrument import STEP_MS, SimulatedInstrument
+from cryptodash.simulator.instrument import SimulatedInstrument
 from cryptodash.simulator.intervals import INTERVALS
+from cryptodash.simulator.resting_orders import STEP_MS
 from cryptodash.simulator.session import ClientSession
 from cryptodash.simulator.streams import Stream, StreamFeed
 
