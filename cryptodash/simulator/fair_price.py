@@ -17,7 +17,9 @@ _MOST_BASIS = 80
 
 _MOST_SPREAD_PPM = 12_000
 _SPREAD_PPM_HOUR = 300_000
-"""Millionths of the price that the spread is wide, times trades per hour."""
+_TIGHT_PPM = 25
+"""The spread in millionths of the price is ``_SPREAD_PPM_HOUR`` by trades per hour, less ``_TIGHT_PPM``: one tick where
+much is traded."""
 
 
 class FairPrice:
@@ -36,7 +38,7 @@ class FairPrice:
         self.basis = 0 if spec.market is MarketType.SPOT else Random(pair).randrange(-_MOST_BASIS, _MOST_BASIS + 1)
         """How far it is above the index, millionths."""
         at_start = self.ticks(self._pair.path.at(assets.start)[0])
-        ppm = min(_MOST_SPREAD_PPM, max(0, _SPREAD_PPM_HOUR // max(1, spec.trades_per_hour) - 10))
+        ppm = min(_MOST_SPREAD_PPM, max(0, _SPREAD_PPM_HOUR // max(1, spec.trades_per_hour) - _TIGHT_PPM))
         self.spread = max(1, at_start * ppm // 1_000_000)
         """Between the best levels, in ticks."""
         self._bid = 0
