@@ -16,7 +16,7 @@ _MOST_BASIS = 80
 """Millionths."""
 
 _MOST_SPREAD_PPM = 12_000
-_SPREAD_PPM_HOUR = 300_000
+_SPREAD_PPM_HOUR = 600_000
 _TIGHT_PPM = 25
 """The spread in millionths of the price is ``_SPREAD_PPM_HOUR`` by trades per hour, less ``_TIGHT_PPM``: one tick where
 much is traded."""

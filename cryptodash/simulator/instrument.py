@@ -60,8 +60,8 @@ class SimulatedInstrument:
         """By how many ms the venue's clock is off; trades and candles are in its time."""
         self.fair = FairPrice(spec, assets, lag)
         pace = spec.trades_per_hour
-        self._unit = self.fair.steps_worth(300 + pace // 3)
-        self._rate = TradeRate(pace, self.fair.steps_worth(40 + pace // 24))
+        self._unit = self.fair.steps_worth(300 + pace // 8)
+        self._rate = TradeRate(pace, self.fair.steps_worth(40 + pace // 60))
         shared = f"{assets.seed}:{spec.asset}:{spec.quote}"
         history = History(key, shared, self.fair, self._rate, minute, bars, halted=not spec.trading)
         self._flow = OrderFlow(history, key, minute)

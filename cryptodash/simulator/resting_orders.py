@@ -32,7 +32,7 @@ class RestingOrders:
         self._gap = gap
         self._unit = unit
         self._is_busy = pace > _RARELY
-        self._per_step = min(pace // 3 + 1, isqrt(pace * 100) * 256 // 500)
+        self._per_step = min(pace // 3 + 1, isqrt(pace * 100) * 256 // 800)
         """Orders that come and go in a step, in 256ths."""
         self._rng = rng
         self._put = put
