@@ -19,11 +19,13 @@ from attrs import define, field
 
 from cryptodash.core.instruments import MarketType
 from cryptodash.core.time import parse_time
+from cryptodash.simulator.bars import Bar
 from cryptodash.simulator.changes import Top, Trade
 from cryptodash.simulator.decimal_text import fixed, trim
 from cryptodash.simulator.dialects.bybit.messages import trade_id
 from cryptodash.simulator.host import VenueHost
 from cryptodash.simulator.instrument import SimulatedInstrument
+from cryptodash.simulator.intervals import MINUTE
 from cryptodash.simulator.truth import TickerTruth, Truth
 
 Payload = Mapping[str, Any]
@@ -63,9 +65,10 @@ class Past:
         self.trades.extend(reversed(fresh))
         self._last_trade = instrument.trade_id
         minute = instrument.candles.minute
-        self.bars.append(
-            (instrument.time, (minute.start, minute.open, minute.high, minute.low, minute.close, minute.volume))
-        )
+        if self.bars and self.bars[-1][1][0] < minute.start:
+            # One step may hold the last trades of a minute and its end.
+            self._note_bar(instrument.candles.bar(MINUTE, self.bars[-1][1][0]))
+        self._note_bar(minute)
         spec = instrument.spec
         self.days[instrument.time] = self._truth.ticker(spec.exchange, spec.market, spec.native)
         if spec.market is MarketType.PERPETUAL:
@@ -73,6 +76,11 @@ class Past:
                 Decimal(fixed(each * spec.tick, spec.price_decimals, 8)) for each in (instrument.mark, instrument.index)
             )
             self.marks.append((instrument.time, mark, index))
+
+    def _note_bar(self, bar: Bar | None) -> None:
+        if bar is not None:
+            now = (bar.start, bar.open, bar.high, bar.low, bar.close, bar.volume)
+            self.bars.append((self.instrument.time, now))
 
     def _take_tops(self) -> None:
         newest = self.tops[-1][1].id
