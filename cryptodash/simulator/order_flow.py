@@ -60,7 +60,7 @@ class OrderFlow:
 def _orders(bar: Bar, rng: Random) -> list[Order]:
     """A second's fills in orders of one or two, the sizes few large and many small."""
     bits = rng.getrandbits
-    weights = [bits(8) * (1 + bits(8)) for _ in range(bar.count)]
+    weights = [1 + bits(8) * (1 + bits(8)) for _ in range(bar.count)]
     sizes = [1 + each for each in shares(bar.volume - bar.count, weights)]
     times = sorted(bar.start + rng.randrange(SECOND) for _ in sizes)
     orders, at = [], 0
