@@ -124,8 +124,10 @@ def _close_as(parent: Bar, bars: list[Bar]) -> None:
 
 
 def _spread_volume(parent: Bar, bars: list[Bar], weights: Sequence[int]) -> None:
-    """Every trade has at least one step; the rest goes by weight. Turnover follows volume and price."""
-    rest = shares(parent.volume - parent.count, [bar.count * weight for bar, weight in zip(bars, weights, strict=True)])
+    """Every trade has at least one step; the rest goes by the number of trades, a little more here and there (the last
+    digits of a weight are as good as chance). Turnover follows volume and price."""
+    busy = [bar.count * (96 + weight % 97) for bar, weight in zip(bars, weights, strict=True)]
+    rest = shares(parent.volume - parent.count, busy)
     for bar, more in zip(bars, rest, strict=True):
         bar.volume = bar.count + more
     volumes = [bar.volume for bar in bars]

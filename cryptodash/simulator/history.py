@@ -85,7 +85,7 @@ class History:
             chance = (96 + shared(7)) * (224 + own(6))
             if FINER[level] == MINUTE and not shared(4):
                 chance *= _BURST
-            moved = 64 + 64 * min(width, 4 * mean) // mean
+            moved = 64 + 64 * min(width, 3 * mean) // mean
             weights.append(chance * moved * (_DAY_SHAPE[i] if FINER[level] == HOUR else 100))
         return weights
 

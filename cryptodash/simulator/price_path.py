@@ -33,7 +33,9 @@ _WAVE_PPM = 13_000
 _DAY_RANGE_PPM = 27_000
 _MOST_EDGES = 5_000
 _FEWEST_JUMPS, _MOST_JUMPS = 9, 60
-_MOST_STRETCH = 4
+_MOST_STRETCH = 3
+"""How many times as far bows may be stretched on one side of a line as on the other."""
+
 
 Factors = tuple[tuple[str, int], ...]
 """What moves a price: names of independent sources of chance, with their weights in tenths."""
@@ -157,8 +159,11 @@ class PricePath:
         typical = (high - low) * 100 // isqrt(count * 10_000)
         parts = []
         for close in closes:
-            up, down = _wicks(typical * (154 + bits(8)) // 256, abs(close - open_), bits(8))
-            parts.append((open_, min(high, max(open_, close) + up), max(low, min(open_, close) - down), close))
+            upper, lower = max(open_, close), min(open_, close)
+            up, down = _wicks(typical * (154 + bits(8)) // 256, upper - lower, bits(8))
+            # At the end of the whole's range a part reaches as far the other way, or it would hardly move.
+            up, down = up + max(0, low - lower + down), down + max(0, upper + up - high)
+            parts.append((open_, min(high, upper + up), max(low, lower - down), close))
             open_ = close
         return _reaching(parts, high, low)
 
@@ -177,21 +182,30 @@ class PricePath:
 
 def bridge(whole: Range, steps: list[int], percent: int) -> list[int]:
     """The closes of the parts of a bar, one per random step: from its open to its close, as wide as its range allows
-    (``percent`` of it). Above and below the straight line are stretched apart, so that both ends are nearly reached
-    and the price stands at neither."""
-    open_, high, low, close = whole
+    (``percent`` of it). Bows above and below the straight line are stretched apart, so that both ends are nearly
+    reached; at an end of the range, where there is no room on one side, all of them go to the other."""
+    open_, _, _, close = whole
     count, at, total = len(steps), 0, sum(steps)
     lines, bows = [], []
     for i, step in enumerate(steps, 1):
         at += step
         lines.append(open_ + (close - open_) * i // count)
         bows.append(at - total * i // count)
-    up = min(((high - line << 32) // bow for line, bow in zip(lines, bows, strict=True) if bow > 0), default=0)
-    down = min(((line - low << 32) // -bow for line, bow in zip(lines, bows, strict=True) if bow < 0), default=0)
-    if up and down:
-        up, down = min(up, _MOST_STRETCH * down), min(down, _MOST_STRETCH * up)
+    up, down = _stretches(whole, lines, bows)
+    if up * _MOST_STRETCH < down or down * _MOST_STRETCH < up:
+        side = 1 if up > down else -1
+        bows = [side * abs(bow) for bow in bows]
+        up, down = _stretches(whole, lines, bows)
     up, down = up * percent // 100, down * percent // 100
     return [line + (bow * (up if bow > 0 else down) >> 32) for line, bow in zip(lines, bows, strict=True)]
+
+
+def _stretches(whole: Range, lines: list[int], bows: list[int]) -> tuple[int, int]:
+    """The factors (times 2**32) for bows above and below the line with which they just stay within the range."""
+    _, high, low, _ = whole
+    up = min(((high - line << 32) // bow for line, bow in zip(lines, bows, strict=True) if bow > 0), default=0)
+    down = min(((line - low << 32) // -bow for line, bow in zip(lines, bows, strict=True) if bow < 0), default=0)
+    return up, down
 
 
 def _wicks(width: int, body: int, share: int) -> tuple[int, int]:

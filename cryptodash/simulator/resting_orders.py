@@ -15,8 +15,9 @@ STEP_MS = 100
 _RARELY = 100
 """Trades per hour of an instrument whose best levels hardly move."""
 
-_REFILL_LEVELS = 8
-_MOST_TOUCHED = 470
+_REFILL_LEVELS = 24
+_MOST_HOLE = 200
+_MOST_TOUCHED = 440
 _SETTLED_AT_ONCE = 16
 
 
@@ -60,10 +61,12 @@ class RestingOrders:
     def _refill(self, side: Side) -> None:
         """Quote behind the best price where a move has left a hole, or the next trade would fall into it."""
         key = side.best
-        if side.after(key) - key <= 8 * self._gap:
+        hole = side.after(key) - key
+        if hole <= 8 * self._gap:
             return
+        apart = max(self._gap, min(hole, _MOST_HOLE * self._gap) // _REFILL_LEVELS)
         for _ in range(_REFILL_LEVELS):
-            key += 1 + self._rng.randrange(2 * self._gap)
+            key += 1 + self._rng.randrange(2 * apart)
             if side.sign > 0 or key < 0:
                 self._put(side, key, self._level_size())
 
@@ -94,5 +97,5 @@ class RestingOrders:
 
     def _settle(self, side: Side) -> None:
         """What the price has left behind becomes as it was before: a book that is followed for hours does not grow."""
-        for key in side.farthest(_SETTLED_AT_ONCE):
+        for key in side.farthest(max(_SETTLED_AT_ONCE, side.touched - _MOST_TOUCHED)):
             self._put(side, key, side.untouched_size(key))

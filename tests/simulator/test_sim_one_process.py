@@ -136,6 +136,17 @@ def test_the_price_of_a_busy_pair_does_not_stand_still(seed: int) -> None:
     assert gaps[len(gaps) * 9 // 10] == 0
 
 
+@pytest.mark.parametrize("seed", SEEDS)
+def test_no_hour_is_a_plateau(seed: int) -> None:
+    minutes = _minutes(_markets(seed)["binance"].get("BTCUSDT"), NOW, 5 * 24 * 60)
+    closes = [bar.close for bar in minutes]
+    quarters = [closes[at : at + 15] for at in range(0, len(closes), 15)]
+    hours = [closes[at : at + 60] for at in range(0, len(closes), 60)]
+    for windows, least in ((quarters, 12), (hours, 6)):
+        widths = sorted(max(each) - min(each) for each in windows)
+        assert widths[0] * least > widths[len(widths) // 2]
+
+
 def test_live_bars_that_are_no_longer_kept_are_served_from_the_plan(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cryptodash.simulator.candles._MOST_KEPT", 60)
     instrument = _markets(2)["binance"].get("ETHUSDT")
