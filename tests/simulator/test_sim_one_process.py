@@ -182,7 +182,7 @@ def test_venues_cross_rarely_and_briefly(seed: int) -> None:
     crossed = [
         max(bid - other_ask, other_bid - ask) > 0 for bid, ask, other_bid, other_ask in _quotes(seed, lags, 20, 600)
     ]
-    assert sum(crossed) / len(crossed) < 0.06
+    assert sum(crossed) / len(crossed) < 0.05
     runs = [len(list(run)) * 20 for is_crossed, run in itertools.groupby(crossed) if is_crossed]
     assert sorted(runs)[len(runs) // 2] <= 100 and max(runs) < 600
 

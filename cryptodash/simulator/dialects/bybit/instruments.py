@@ -59,7 +59,7 @@ NKN USDT 5 1 0 1 15
 """
 
 # The larger venue leads, so that the order in which a price shows up is a known one.
-_LAG_MS = 80
+_LAG_MS = 60
 
 # What a real catalogue holds besides: a dated future that is no perpetual.
 _DATED = InstrumentSpec(
