@@ -124,6 +124,8 @@ def test_a_taken_port_ends_the_process_with_one_line_and_no_pid_file(how: str, t
         (("fault", "binance", "slow", "--colour"), {}, "option --colour not recognized; allowed here are --"),
         (("fault", "--control-port", "9", "--spot", "--perpetual", "stop"), {}, "--spot and --perpetual do not go"),
         (("simulate", "--exchanges", "okx"), {}, "allowed are binance, bybit"),
+        (("simulate", "--lag", "okx=5"), {}, "--lag: 'okx' has no simulator; allowed are binance, bybit"),
+        (("simulate", "--lag", "bybit"), {}, "--lag: '' is not allowed; allowed is a whole number from 0 to 10000"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,
 )
