@@ -170,7 +170,7 @@ class PricePath:
     def _jumping(self, start: int) -> Jumps:
         whole = self.range(MINUTE, start)
         rng = Random(f"{self._name}:jumps:{start}")
-        wide = (whole[1] - whole[2]) * 10_000 // (2 * ONE)  # in a moving market jumps are more frequent, not only larger
+        wide = (whole[1] - whole[2]) * 10_000 // (2 * ONE)  # a moving market jumps more often, not only farther
         count = min(_MOST_JUMPS, _FEWEST_JUMPS + rng.randrange(_FEWEST_JUMPS) + wide)
         times = sorted(start + each for each in rng.sample(range(1, MINUTE), count))
         values = bridge(whole, self._steps(MINUTE, start, count), 100)

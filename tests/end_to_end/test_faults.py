@@ -297,7 +297,7 @@ CASES = (
         3.0,
         both("stale", "maintenance"),
         ALL,
-        (*RESYNC, ("resyncing", "maintenance")),  # by the market's luck a book waits for its snapshot, or has it at once
+        (*RESYNC, ("resyncing", "maintenance")),  # a book may wait for its snapshot, by luck
         within=1.0,
         holds=True,
         recovers=25.0,
