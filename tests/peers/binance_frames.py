@@ -9,8 +9,9 @@ from tests.peers.simulated import Simulated
 from tests.peers.witness import Reading, Witness
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT")
-PUBLIC = ("trade", "bookTicker", "depth20@100ms", "depth@100ms", "depth10")
+PUBLIC = ("trade", "bookTicker", "depth20@100ms", "depth@100ms")
 MARKET = ("aggTrade", "kline_1m", "ticker", "miniTicker")
+USDM = {"public": (*PUBLIC, "depth10"), "market": (*MARKET, "markPrice@1s")}
 _KINDS = {
     "trade": ("trade", "t"),
     "aggTrade": ("aggTrade", "a"),
@@ -19,6 +20,7 @@ _KINDS = {
     "24hrTicker": ("ticker", "E"),
     "24hrMiniTicker": ("mini", "E"),
     "kline": ("kline", "E"),
+    "markPriceUpdate": ("mark", "E"),
 }
 
 
@@ -28,8 +30,8 @@ def witness(simulated: Simulated, *, spot: bool) -> Witness:
     if spot:
         made.open(_url(simulated.at["binance-spot"], "/stream", (*PUBLIC, *MARKET)))
     else:
-        for tier, names in (("/public/stream", PUBLIC), ("/market/stream", MARKET)):
-            made.open(_url(simulated.at["binance-perpetual"], tier, names))
+        for tier, names in USDM.items():
+            made.open(_url(simulated.at["binance-perpetual"], f"/{tier}/stream", names))
     made.begun("book", SYMBOLS)
     return made
 
@@ -40,18 +42,23 @@ def _url(at: str, path: str, names: tuple[str, ...]) -> str:
 
 
 def _readings(frame: dict[str, Any]) -> Iterator[Reading]:
-    """``trade``, ``aggTrade``, ``quote``, ``diff``, ``ticker``, ``mini`` and ``kline`` are raw messages; ``book`` is a
-    raw message with the 20 best levels by its update id, ``book10`` one with 10; ``candle`` is a bar by its numbers."""
+    """``trade``, ``aggTrade``, ``quote``, ``diff``, ``ticker``, ``mini``, ``kline``, ``mark``: raw messages; ``book``: a
+    raw message with the 20 best levels by its update id; ``book10``: one with 10 by its time; ``candle``: a bar by its
+    numbers; ``id``: the last update id of a diff by its time."""
     stream, data = frame["stream"], frame["data"]
     native, _, name = stream.partition("@")
     native = native.upper()
-    if name in ("depth20@100ms", "depth10"):
-        yield ("book10" if name == "depth10" else "book"), native, data.get("lastUpdateId") or data["u"], data
-        return
-    kind, key = _KINDS.get(data.get("e", "bookTicker"), ("", ""))
-    yield kind, native, data[key], data
-    if kind == "kline":
-        yield "candle", native, candle([data["k"][name] for name in "tohlcv"]), data
+    if name == "depth20@100ms":
+        yield "book", native, data.get("lastUpdateId") or data["u"], data
+    elif name == "depth10":
+        yield "book10", native, data["E"], data
+    else:
+        kind, key = key_of(data)
+        yield kind, native, key, data
+        if kind == "diff":
+            yield "id", native, data["E"], data["u"]
+        if kind == "kline":
+            yield "candle", native, candle([data["k"][name] for name in "tohlcv"]), data
 
 
 def candle(row: list[Any]) -> tuple[float, ...]:
@@ -81,3 +88,9 @@ def day(raw: dict[str, Any]) -> tuple[str, ...]:
     """Last price, open, high, low, base and quote volume of 24 hours; of the stream or of REST."""
     rest = ("lastPrice", "openPrice", "highPrice", "lowPrice", "volume", "quoteVolume")
     return tuple(raw[name] for name in (rest if "lastPrice" in raw else "cohlvq"))
+
+
+def key_of(raw: dict[str, Any]) -> tuple[str, object]:
+    """The kind of a raw message, and what tells it from others of its kind."""
+    kind, name = _KINDS[raw.get("e", "bookTicker")]
+    return kind, raw[name]
