@@ -207,7 +207,9 @@ def _usdm_sockets(client: Any, sockets: Any) -> dict[str, Any]:
         "mark": _received(sockets.symbol_mark_price_socket("BTCUSDT", fast=True), 1),
         "diff": _received(combined("public", "btcusdt@depth@100ms"), 5),
         "combined": _received(combined("market", "ethusdt@aggTrade", "btcusdt@miniTicker"), 3),
-        "cache": _received(binance.FuturesDepthCacheManager(client, "SOLUSDT", bm=sockets, conv_type=Decimal), 5, _book),
+        "cache": _received(
+            binance.FuturesDepthCacheManager(client, "SOLUSDT", bm=sockets, conv_type=Decimal), 5, _book
+        ),
     }
 
 
