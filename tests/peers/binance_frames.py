@@ -11,7 +11,7 @@ from tests.peers.witness import Reading, Witness
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT")
 PUBLIC = ("trade", "bookTicker", "depth20@100ms", "depth@100ms")
 MARKET = ("aggTrade", "kline_1m", "ticker", "miniTicker")
-USDM = {"public": (*PUBLIC, "depth10"), "market": (*MARKET, "markPrice@1s")}
+USDM = {"public": (*PUBLIC, "depth10"), "market": (*MARKET, "markPrice@1s", "continuousKline_1m")}
 _KINDS = {
     "trade": ("trade", "t"),
     "aggTrade": ("aggTrade", "a"),
@@ -20,6 +20,7 @@ _KINDS = {
     "24hrTicker": ("ticker", "E"),
     "24hrMiniTicker": ("mini", "E"),
     "kline": ("kline", "E"),
+    "continuous_kline": ("continuous", "E"),
     "markPriceUpdate": ("mark", "E"),
 }
 
@@ -37,17 +38,21 @@ def witness(simulated: Simulated, *, spot: bool) -> Witness:
 
 
 def _url(at: str, path: str, names: tuple[str, ...]) -> str:
-    streams = "/".join(f"{native.lower()}@{name}" for native in SYMBOLS for name in names)
+    streams = "/".join(
+        f"{native.lower()}{'_perpetual' if name.startswith('continuous') else ''}@{name}"
+        for native in SYMBOLS
+        for name in names
+    )
     return f"ws://{at}{path}?streams={streams}"
 
 
 def _readings(frame: dict[str, Any]) -> Iterator[Reading]:
-    """``trade``, ``aggTrade``, ``quote``, ``diff``, ``ticker``, ``mini``, ``kline``, ``mark``: raw messages; ``book``: a
-    raw message with the 20 best levels by its update id; ``book10``: one with 10 by its time; ``candle``: a bar by its
-    numbers; ``id``: the last update id of a diff by its time."""
+    """``trade``, ``aggTrade``, ``quote``, ``diff``, ``ticker``, ``mini``, ``kline``, ``continuous``, ``mark``: raw
+    messages; ``book``: one with the 20 best levels by its update id; ``book10``: one with 10 by its time; ``candle``: a
+    bar by its numbers; ``id``: the last update id of a diff by its time."""
     stream, data = frame["stream"], frame["data"]
     native, _, name = stream.partition("@")
-    native = native.upper()
+    native = native.removesuffix("_perpetual").upper()
     if name == "depth20@100ms":
         yield "book", native, data.get("lastUpdateId") or data["u"], data
     elif name == "depth10":

@@ -57,7 +57,7 @@ def applied(book: Book, data: dict[str, Any]) -> Book:
     """The book after a frame's changes; the one before stays what it was."""
     sides = dict(book[0]), dict(book[1])
     for side, changes in zip(sides, (data["b"], data["a"]), strict=True):
-        side.update({price: size for price, size in changes})
+        side.update(dict(changes))
     bids, asks = ({price: size for price, size in side.items() if size != "0"} for side in sides)
     return bids, asks
 

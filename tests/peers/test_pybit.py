@@ -147,7 +147,7 @@ def test_order_book(heard: Heard, truth: Witness) -> None:
     """The library's book, of a snapshot and its deltas, against the best levels of a deeper one at the same time."""
     for message in heard.after_the_first("book", 10):
         bids, asks = bybit_frames.best(truth.value("book", "BTCUSDT", message["ts"]), 50)
-        told = ({price: size for price, size in message["data"][side]} for side in "ba")
+        told = (dict(message["data"][side]) for side in "ba")
         assert bybit_frames.best(tuple(told), 50) == (bids, asks)
         assert len(bids) == len(message["data"]["b"]) == len(message["data"]["a"]) == 50
 

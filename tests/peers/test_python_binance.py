@@ -203,6 +203,7 @@ def _usdm_sockets(client: Any, sockets: Any) -> dict[str, Any]:
         "aggTrade": _received(sockets.aggtrade_futures_socket("ETHUSDT"), 2),
         "quote": _received(combined("public", "btcusdt@bookTicker"), 5),
         "kline": _received(combined("market", "btcusdt@kline_1m"), 2),
+        "continuous": _received(sockets.kline_futures_socket("BTCUSDT", "1m"), 2),
         "ticker": _received(sockets.individual_symbol_ticker_futures_socket("BTCUSDT"), 1),
         "mark": _received(sockets.symbol_mark_price_socket("BTCUSDT", fast=True), 1),
         "diff": _received(combined("public", "btcusdt@depth@100ms"), 5),
@@ -231,7 +232,7 @@ def _all_true(messages: list[Any], truth: Witness) -> set[str]:
     for message in messages:
         data = message.get("data", message)
         kind, key = binance_frames.key_of(data)
-        assert data == truth.value(kind, data["s"], key)
+        assert data == truth.value(kind, data["ps"] if kind == "continuous" else data["s"], key)
         kinds.add(kind)
     return kinds
 
@@ -241,7 +242,7 @@ def test_spot_socket(subject: str, on_spot: Heard) -> None:
     assert _all_true(on_spot.of(subject), on_spot.truth) == {subject}
 
 
-@pytest.mark.parametrize("subject", ["trade", "aggTrade", "quote", "kline", "ticker", "mark", "diff"])
+@pytest.mark.parametrize("subject", ["trade", "aggTrade", "quote", "kline", "continuous", "ticker", "mark", "diff"])
 def test_usdm_socket(subject: str, on_usdm: Heard) -> None:
     assert _all_true(on_usdm.of(subject), on_usdm.truth) == {subject}
 
