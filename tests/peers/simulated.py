@@ -8,6 +8,7 @@ import socket
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
+from random import SystemRandom
 from typing import Any, TypeVar
 from urllib.parse import quote, urlencode, urlsplit, urlunsplit
 
@@ -77,7 +78,8 @@ def steady(read: Callable[[], Read], ask: Callable[[], Asked]) -> tuple[Read, As
 
 def _free_ports() -> int:
     """The first of as many neighbouring free ports as the simulator needs."""
-    for first in _BLOCKS:
+    # In any order: several processes of tests may look at the same time.
+    for first in SystemRandom().sample(_BLOCKS, len(_BLOCKS)):
         with ExitStack() as held:
             try:
                 for port in range(first, first + HOSTS + 1):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -164,6 +164,15 @@ async def _received(socket: Any, count: int, note: Callable[[Any], Any] = lambda
         return [note(await opened.recv()) for _ in range(count)]
 
 
+async def _received_all(socket: Any, names: Sequence[str]) -> list[Any]:
+    """Messages until each of these streams has sent one."""
+    messages: list[Any] = []
+    async with asyncio.timeout(SECONDS), socket as opened:
+        while {each["stream"] for each in messages} < set(names):
+            messages.append(await opened.recv())
+    return messages
+
+
 async def _listened(make: Callable[[Any, Any], dict[str, Any]]) -> dict[str, Any]:
     client = binance.AsyncClient()
     try:
@@ -172,6 +181,10 @@ async def _listened(make: Callable[[Any, Any], dict[str, Any]]) -> dict[str, Any
         return dict(zip(wanted, values, strict=True))
     finally:
         await client.close_connection()
+
+
+COMBINED_SPOT = ["ethusdt@bookTicker", "btcusdt@miniTicker"]
+COMBINED_USDM = ["ethusdt@kline_1m", "btcusdt@miniTicker"]
 
 
 def _book(cache: Any) -> tuple[int, list[Any], list[Any]]:
@@ -189,7 +202,7 @@ def _spot_sockets(client: Any, sockets: Any) -> dict[str, Any]:
         "ticker": _received(sockets.symbol_ticker_socket("BTCUSDT"), 1),
         "mini": _received(sockets.symbol_miniticker_socket("ETHUSDT"), 1),
         "diff": _received(sockets.depth_socket("BTCUSDT", interval=100), 5),
-        "combined": _received(sockets.multiplex_socket(["ethusdt@bookTicker", "btcusdt@miniTicker"]), 5),
+        "combined": _received_all(sockets.multiplex_socket(COMBINED_SPOT), COMBINED_SPOT),
         "cache": _received(cache, 12, _book),
     }
 
@@ -207,7 +220,7 @@ def _usdm_sockets(client: Any, sockets: Any) -> dict[str, Any]:
         "ticker": _received(sockets.individual_symbol_ticker_futures_socket("BTCUSDT"), 1),
         "mark": _received(sockets.symbol_mark_price_socket("BTCUSDT", fast=True), 1),
         "diff": _received(combined("public", "btcusdt@depth@100ms"), 5),
-        "combined": _received(combined("market", "ethusdt@aggTrade", "btcusdt@miniTicker"), 3),
+        "combined": _received_all(combined("market", *COMBINED_USDM), COMBINED_USDM),
         "cache": _received(
             binance.FuturesDepthCacheManager(client, "SOLUSDT", bm=sockets, conv_type=Decimal), 5, _book
         ),
@@ -248,13 +261,15 @@ def test_usdm_socket(subject: str, on_usdm: Heard) -> None:
 
 
 def test_combined_spot_streams(on_spot: Heard) -> None:
-    assert _all_true(on_spot.of("combined"), on_spot.truth) >= {"quote"}
-    assert {each["stream"] for each in on_spot.of("combined")} <= {"ethusdt@bookTicker", "btcusdt@miniTicker"}
+    messages = on_spot.of("combined")
+    assert _all_true(messages, on_spot.truth) == {"quote", "mini"}
+    assert {each["stream"] for each in messages} == set(COMBINED_SPOT)
 
 
 def test_combined_usdm_streams(on_usdm: Heard) -> None:
-    assert _all_true(on_usdm.of("combined"), on_usdm.truth) >= {"mini"}
-    assert {each["stream"] for each in on_usdm.of("combined")} <= {"ethusdt@aggTrade", "btcusdt@miniTicker"}
+    messages = on_usdm.of("combined")
+    assert _all_true(messages, on_usdm.truth) == {"kline", "mini"}
+    assert {each["stream"] for each in messages} == set(COMBINED_USDM)
 
 
 def _decimals(levels: list[list[str]]) -> list[list[Decimal]]:
