@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from queue import Queue
+from threading import Event
 from typing import Any
 
 import pytest
@@ -116,7 +117,17 @@ class Heard:
 @pytest.fixture(scope="module")
 def heard(category: str, truth: Witness, urls: list[str]) -> Iterator[Heard]:
     """All topics on one connection. The library goes on changing the object that it told."""
-    socket = trading.WebSocket(channel_type=category, testnet=False)
+    opened = Event()
+
+    class Socket(trading.WebSocket):  # type: ignore[misc, name-defined]
+        """The library's own: it takes a TCP connection for an open one, and would subscribe within the handshake."""
+
+        def _on_open(self) -> None:
+            super()._on_open()
+            opened.set()
+
+    socket = Socket(channel_type=category, testnet=False)
+    assert opened.wait(SECONDS), "pybit has not connected"
     values: dict[str, Queue[Any]] = {name: Queue() for name in ("book", "quote", "trades", "ticker", "bars")}
 
     def note(subject: str) -> Callable[[Any], None]:
