@@ -5,7 +5,7 @@ PORT ?= 8080
 MINUTES ?= 30
 BIN = $(VENV)/bin
 
-.PHONY: demo test long run lint format install clean bench bench-quick abuse soak screenshot
+.PHONY: demo test peers long run lint format install clean bench bench-quick abuse soak screenshot
 
 demo: $(VENV)/installed
 	$(BIN)/python examples/demo.py --port $(PORT)
@@ -17,6 +17,10 @@ run: $(VENV)/installed
 test: $(VENV)/installed-test
 	$(BIN)/python -m pytest -n auto --dist loadfile --ignore tests/dashboard
 	$(BIN)/python -m pytest tests/dashboard
+
+# Clients that others wrote, unmodified, on the simulator. `make test` runs these too once they are installed.
+peers: $(VENV)/installed-peers
+	$(BIN)/python -m pytest -m peers
 
 # What `make test` only samples, in full (tests/conftest.py): the better part of an hour.
 long: $(VENV)/installed-test
@@ -63,6 +67,10 @@ $(VENV)/installed: $(VENV)/bin/python setup.cfg
 
 $(VENV)/installed-test: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test,lint]'
+	touch $@
+
+$(VENV)/installed-peers: $(VENV)/installed-test
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[peers]'
 	touch $@
 
 clean:

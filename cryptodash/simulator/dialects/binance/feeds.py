@@ -116,13 +116,14 @@ class Tops:
 
 
 class Klines:
-    """``kline_<i>``: the running bar at its pace, and the last word on a bar that closed. Of seconds that word alone:
-    one frame a second, whether there was a trade or not."""
+    """``kline_<i>``, and with ``continuous`` ``continuousKline_<i>``: the running bar at its pace, and the last word on
+    a bar that closed. Of seconds that word alone: one frame a second, whether there was a trade or not."""
 
-    def __init__(self, instrument: SimulatedInstrument, interval: str, every: int) -> None:
+    def __init__(self, instrument: SimulatedInstrument, interval: str, every: int, *, continuous: bool = False) -> None:
         self._instrument = instrument
         self._interval = interval
         self._pace = Pace(every)
+        self._build = messages.continuous_kline if continuous else messages.kline
         self._open = opens(interval, instrument.candles.running)
 
     def opening(self, now: int) -> Sequence[str]:
@@ -141,7 +142,7 @@ class Klines:
 
     def _frame(self, now: int, *, closed: bool) -> str:
         bar = self._instrument.candles.candle(self._interval, self._open)
-        return messages.kline(self._instrument.spec, self._interval, bar, now, closed=closed) if bar is not None else ""
+        return self._build(self._instrument.spec, self._interval, bar, now, closed=closed) if bar is not None else ""
 
 
 class Paced:

@@ -125,16 +125,33 @@ def kline(spec: InstrumentSpec, interval: str, bar: Bar, now: int, *, closed: bo
     "f":6569906771,"L":6569906885,"o":"64117.67000000","c":...,"h":...,"l":...,"v":"0.38518000","n":115,"x":false,
     "q":"24696.88116430","V":...,"Q":...,"B":"0"}}``
     """
+    bounds, numbers = _bar(spec, interval, bar, closed=closed)
+    return f'{{"e":"kline","E":{now},"s":"{spec.native}","k":{{{bounds},"s":"{spec.native}",{numbers}}}}}'
+
+
+def continuous_kline(spec: InstrumentSpec, interval: str, bar: Bar, now: int, *, closed: bool) -> str:
+    """One candle of whatever perpetual a USD-M pair has.
+
+    ``{"e":"continuous_kline","E":1669993761391,"ps":"BTCUSDT","ct":"PERPETUAL","k":{"t":1669993200000,
+    "T":1669996799999,"i":"1h","f":2224245770103,"L":2224270671527,"o":"16902.10","c":...,"h":...,"l":...,
+    "v":"3236.699","n":19558,"x":false,"q":"54724989.96080","V":...,"Q":...,"B":"0"}}``
+    """
+    bounds, numbers = _bar(spec, interval, bar, closed=closed)
+    pair = spec.base + spec.quote
+    return f'{{"e":"continuous_kline","E":{now},"ps":"{pair}","ct":"PERPETUAL","k":{{{bounds},{numbers}}}}}'
+
+
+def _bar(spec: InstrumentSpec, interval: str, bar: Bar, *, closed: bool) -> tuple[str, str]:
+    """When a candle begins and ends, and the rest of it: some messages have the symbol in between."""
     price, size = spec.price, spec.size
     first, last = (bar.first, bar.first + bar.count - 1) if bar.count else (-1, -1)
     return (
-        f'{{"e":"kline","E":{now},"s":"{spec.native}","k":{{"t":{bar.start},'
-        f'"T":{closes(interval, bar.start) - 1},"s":"{spec.native}",'
+        f'"t":{bar.start},"T":{closes(interval, bar.start) - 1}',
         f'"i":"{interval}","f":{first},"L":{last},"o":"{price(bar.open)}",'
         f'"c":"{price(bar.close)}","h":"{price(bar.high)}","l":"{price(bar.low)}",'
         f'"v":"{size(bar.volume)}","n":{bar.count},'
         f'"x":{"true" if closed else "false"},"q":"{quote_amount(spec, bar.turnover)}",'
-        f'"V":"{size(bar.buy_volume)}","Q":"{quote_amount(spec, bar.buy_turnover)}","B":"0"}}}}'
+        f'"V":"{size(bar.buy_volume)}","Q":"{quote_amount(spec, bar.buy_turnover)}","B":"0"',
     )
 
 

@@ -25,6 +25,7 @@ SPOT = MarketType.SPOT
 _SYMBOL = re.compile(r"([^@]+)@(.+)").fullmatch
 _DEPTH = re.compile(r"depth(5|10|20)?(?:@(0|100|250|500|1000)ms)?").fullmatch
 _KLINE = re.compile(r"kline_(\w+)").fullmatch
+_CONTINUOUS = re.compile(r"(\w+)_PERPETUAL@continuousKline_(\w+)").fullmatch
 _MARK = re.compile(r"markPrice(@1s)?").fullmatch
 
 
@@ -191,7 +192,12 @@ class BinanceWebSocket(VenueHost):
             return Found(
                 "market", "ticker", native, lambda each: Paced(_made(each), build, 1_000 if self.is_spot else 2_000)
             )
-        return self._depth(native, kind) or self._kline(native, kind) or self._mark(native, kind)
+        return (
+            self._depth(native, kind)
+            or self._kline(native, kind)
+            or self._mark(native, kind)
+            or self._continuous(native, kind)
+        )
 
     def _depth(self, native: str, kind: str) -> Found | None:
         match = _DEPTH(kind)
@@ -211,6 +217,15 @@ class BinanceWebSocket(VenueHost):
         return Found(
             "market", "candle", native, lambda each: Klines(_made(each), interval, 2_000 if self.is_spot else 250)
         )
+
+    def _continuous(self, name: str, kind: str) -> Found | None:
+        """``<pair>_<contractType>@continuousKline_<interval>``: here the pairs' perpetuals, which are named as they
+        are; dated contracts are not traded."""
+        match = _CONTINUOUS(f"{name}@{kind}")
+        if match is None or self.is_spot or match[2] not in self.intervals:
+            return None
+        interval = match[2]
+        return Found("market", "candle", match[1], lambda each: Klines(_made(each), interval, 250, continuous=True))
 
     def _mark(self, native: str, kind: str) -> Found | None:
         match = _MARK(kind)
