@@ -90,7 +90,7 @@ class SimulatedInstrument:
     def _quote_anew(self) -> None:
         """A new book at the wanted price."""
         bid = self.fair.bid(self.time)
-        gap = max(1, bid // 250_000)
+        gap = max(1, bid // 50_000)  # a hundred levels reach farther than the price jumps
         self.book = Book(bid, bid + self.fair.spread, gap, self._unit, self._rng)
         pace = self._rate.trades_per_hour
         self._orders = RestingOrders(self.book, gap, self._unit, pace, self._rng, self._set)
