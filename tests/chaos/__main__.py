@@ -1,0 +1,78 @@
+"""The simulation as a program: ``python -m tests.chaos --seeds N --first K``. Exit code 1 if a promise was broken."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import multiprocessing
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from time import monotonic
+from typing import NamedTuple
+
+from tests.chaos.invariants import violations
+from tests.chaos.plan import describe, make_plan
+from tests.chaos.run import run
+
+SHOWN = 12
+
+
+class Outcome(NamedTuple):
+    seed: int
+    violations: list[str]
+    digest: str
+    seconds: float
+
+
+def try_seed(seed: int) -> Outcome:
+    """Run one seed."""
+    begun = monotonic()
+    history = run(make_plan(seed))
+    found = [str(each) for each in violations(history)]
+    return Outcome(seed, found, history.digest, monotonic() - begun)
+
+
+def _outcomes(seeds: Sequence[int], jobs: int) -> Iterator[Outcome]:
+    """In the order of the seeds."""
+    if jobs == 1:
+        yield from map(try_seed, seeds)
+        return
+    with multiprocessing.get_context("spawn").Pool(jobs, maxtasksperchild=20) as pool:
+        yield from pool.imap(try_seed, seeds)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description="Deterministic simulation by seeds.")
+    parser.add_argument("--seeds", type=int, default=10, help="how many (default: %(default)s)")
+    parser.add_argument("--first", type=int, default=1, help="the first one (default: %(default)s)")
+    parser.add_argument("--jobs", type=int, default=1, help="processes (default: %(default)s)")
+    parser.add_argument("--plan", action="store_true", help="show the plan of each seed")
+    options = parser.parse_args(arguments)
+    if os.environ.get("PYTHONHASHSEED") != "0":
+        os.environ["PYTHONHASHSEED"] = "0"
+        os.execv(sys.executable, [sys.executable, "-P", "-m", "tests.chaos", *(arguments or sys.argv[1:])])
+    begun, count, digest = monotonic(), 0, hashlib.sha256()
+    for outcome in _outcomes(range(options.first, options.first + options.seeds), options.jobs):
+        digest.update(outcome.digest.encode())
+        count += len(outcome.violations)
+        if options.plan:
+            say(describe(make_plan(outcome.seed)))
+        if outcome.violations:
+            say(f"seed {outcome.seed}: {len(outcome.violations)} violations")
+            for each in outcome.violations[:SHOWN]:
+                say(f"  {each}")
+    say(
+        f"{options.seeds} seeds from {options.first}: {count} violations, {monotonic() - begun:.0f} s, "
+        f"digest {digest.hexdigest()[:16]}"
+    )
+    return int(count > 0)
+
+
+def say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

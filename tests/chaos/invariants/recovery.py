@@ -1,0 +1,54 @@
+"""Every fault is over within its time: channels are good again, and who never reads or was cut off is gone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from tests.chaos.history import Connection, History
+from tests.chaos.subscriptions import GOOD, Subscription, Violation
+
+RECOVERS = 40.0
+"""Seconds from the end of the last trouble until everything is good: the longest wait before a reconnect is 30 s."""
+SETTLES = 12.0
+"""Seconds from a subscription in calm until its channel is good."""
+STALLED = 10.0 + 1.0 + 1.0 + 1.0
+"""Seconds in which one that reads nothing has to be gone: the timeout, its tenth, the time to read the 1013."""
+
+
+def check(history: History, subscriptions: Sequence[Subscription]) -> list[Violation]:
+    return [*_good_again(history, subscriptions), *_gone(history)]
+
+
+def _good_again(history: History, subscriptions: Sequence[Subscription]) -> Iterator[Violation]:
+    over = max((each.end for each in history.plan.troubles), default=0.0) + RECOVERS
+    end = history.plan.seconds
+    for subscription in subscriptions:
+        if not subscription.is_prompt:
+            continue
+        due = max(over, subscription.begin + SETTLES)
+        if due >= min(subscription.end, end):
+            continue
+        state, bad_since = "", subscription.begin
+        for told in subscription.told:
+            if told.kind != "status":
+                continue
+            was_good = state in GOOD
+            state = told.payload["state"]
+            if was_good and state not in GOOD:
+                bad_since = told.at
+                if told.at > due:
+                    yield subscription.blame("recovery", told.at, f"{state} {told.payload.get('cause')} in calm")
+        if state not in GOOD:
+            yield subscription.blame("recovery", due, f"{state} since {bad_since:.3f}, with all troubles over")
+
+
+def _gone(history: History) -> Iterator[Violation]:
+    for connection in history.connections:
+        yield from _gone_in_time(connection, history)
+
+
+def _gone_in_time(connection: Connection, history: History) -> Iterator[Violation]:
+    if connection.frozen is not None:
+        due = connection.frozen + 42.0
+        if due < history.plan.seconds and (connection.gone is None or connection.gone > due):
+            yield Violation("recovery", connection.client.name, "", due, "a dead connection is still held")
