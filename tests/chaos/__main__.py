@@ -4,42 +4,15 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import multiprocessing
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from time import monotonic
-from typing import NamedTuple
 
-from tests.chaos.invariants import violations
 from tests.chaos.plan import describe, make_plan
-from tests.chaos.run import run
+from tests.chaos.seeds import outcomes
 
 SHOWN = 12
-
-
-class Outcome(NamedTuple):
-    seed: int
-    violations: list[str]
-    digest: str
-    seconds: float
-
-
-def try_seed(seed: int) -> Outcome:
-    """Run one seed."""
-    begun = monotonic()
-    history = run(make_plan(seed))
-    found = [str(each) for each in violations(history)]
-    return Outcome(seed, found, history.digest, monotonic() - begun)
-
-
-def _outcomes(seeds: Sequence[int], jobs: int) -> Iterator[Outcome]:
-    """In the order of the seeds."""
-    if jobs == 1:
-        yield from map(try_seed, seeds)
-        return
-    with multiprocessing.get_context("spawn").Pool(jobs, maxtasksperchild=20) as pool:
-        yield from pool.imap(try_seed, seeds)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -53,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.environ["PYTHONHASHSEED"] = "0"
         os.execv(sys.executable, [sys.executable, "-P", "-m", "tests.chaos", *(arguments or sys.argv[1:])])
     begun, count, digest = monotonic(), 0, hashlib.sha256()
-    for outcome in _outcomes(range(options.first, options.first + options.seeds), options.jobs):
+    for outcome in outcomes(range(options.first, options.first + options.seeds), options.jobs):
         digest.update(outcome.digest.encode())
         count += len(outcome.violations)
         if options.plan:

@@ -143,13 +143,13 @@ class Peer(Protocol):
 
 
 class Client(ClientFactory):
-    """One of the crowd, for the whole run. ``connections`` are all it had, in order."""
+    """One of the crowd, for the whole run."""
 
     noisy = False
 
     def __init__(self, plan: ClientPlan, network: BadNetwork, port: int, seed: int) -> None:
         self.plan, self.network, self.port = plan, network, port
-        self.connections: list[Connection] = []
+        self.peers: list[Peer] = []
         self.messages = 0
         self.digest = hashlib.sha256(plan.name.encode())
         self.peer: Peer | None = None
@@ -172,7 +172,7 @@ class Client(ClientFactory):
     def buildProtocol(self, address: object) -> Peer:
         self._dialling = False
         self.peer = Peer(self)
-        self.connections.append(self.peer.record)
+        self.peers.append(self.peer)
         return self.peer
 
     def clientConnectionFailed(self, connector: object, reason: object) -> None:
@@ -189,6 +189,12 @@ class Client(ClientFactory):
             link.server.conditions = Conditions(self.plan.delay, self.plan.jitter, self.plan.rate, self.plan.split)
         if self.peer is not None:
             self.peer.link = link
+
+    def connections(self) -> list[Connection]:
+        """All it had, in order."""
+        for peer in self.peers:
+            peer.record.gone = peer.link.server.lost_at if peer.link is not None else None
+        return [peer.record for peer in self.peers]
 
     def _act(self, action: Action) -> None:
         ACTIONS[action.do](self, action.what)

@@ -110,6 +110,8 @@ class End(Connection):
         self.streamingProducer = False
         self.producerPaused = False
         self._lost = False
+        self.lost_at: float | None = None
+        """When this side's process heard of the end."""
 
     # what the server asks a transport about its queues
 
@@ -329,6 +331,7 @@ class End(Connection):
             return
         self._lost = True
         self.connected = 0
+        self.lost_at = self.link.reactor.seconds()
         self._unsent.clear()
         producer, self.producer = self.producer, None
         if producer is not None:

@@ -19,7 +19,7 @@ from cryptodash.service import Server, StandIn, build
 from cryptodash.simulator.server import Simulator
 from tests.chaos.clients import Client
 from tests.chaos.history import History
-from tests.chaos.network import BadNetwork, Conditions, Link
+from tests.chaos.network import BadNetwork, Conditions, End, Link
 from tests.chaos.plan import MARKETS, SYMBOLS, VENUES, Plan
 from tests.chaos.record import Record, Tap
 from tests.chaos.troubles import ServerClock, Troubles, VenueTime
@@ -149,9 +149,19 @@ class _Stage:
             "groups": len(clients.fanout.deliveries.groups),
             "topics": len(hub._demand.wanted),
             "cached": int(sum(hub._cache.sizes().values())),
-            "streams": sum(len(host.streams) for each in self._simulators.values() for host in each.hosts.values()),
+            "streams": self._streams(),
             "calls": len(self._network.calls),
         }
+
+    def _streams(self) -> int:
+        """What the venues still send to somebody. They may not have heard yet of the end of a frozen connection."""
+        sessions = [
+            each
+            for simulator in self._simulators.values()
+            for host in simulator.hosts.values()
+            for each in host.sessions
+        ]
+        return sum(len(each.names) for each in sessions if not _is_frozen(each.transport))
 
     def _stop(self) -> None:
         stopping = self._server.stopService()
@@ -166,7 +176,7 @@ class _Stage:
         history = self._history
         digest = hashlib.sha256()
         for client in self._clients:
-            history.connections += client.connections
+            history.connections += client.connections()
             history.messages += client.messages
             digest.update(client.digest.digest())
         for place, recorder in self._record.recorders.items():
@@ -175,3 +185,11 @@ class _Stage:
         for simulator in self._simulators.values():
             history.limits_broken += [str(each) for each in simulator.ledger.violations]
         history.digest = digest.hexdigest()
+
+
+def _is_frozen(protocol: Any) -> bool:
+    """Whether the connection of a venue's protocol is dead, without its knowing."""
+    transport = protocol.transport
+    while transport is not None and not isinstance(transport, End):
+        transport = getattr(transport, "transport", None)
+    return transport is not None and transport.link.frozen

@@ -35,7 +35,9 @@ class _BookCheck:
     def run(self) -> Iterator[Violation]:
         blame, end = self._subscription.blame, ended(self._subscription, self._excuses)
         for told, showing, until in spans(self._subscription, ("order_book_snapshot", "order_book_delta")):
-            if told.kind != "status":
+            if told.kind == "again":
+                self._again()
+            elif told.kind != "status":
                 payload = told.payload
                 is_snapshot = told.kind == "order_book_snapshot"
                 unfit = self._take_snapshot(payload) if is_snapshot else self._take_delta(payload)
@@ -51,6 +53,9 @@ class _BookCheck:
             wrong = self._overdue(min(until, end), showing)
             if wrong:
                 yield blame("live", min(until, end), wrong)
+
+    def _again(self) -> None:
+        self._sides, self._sequence = ({}, {}), None
 
     def _take_snapshot(self, payload: Mapping[str, Any]) -> str:
         self._sides = (

@@ -31,13 +31,10 @@ class _CandleCheck:
 
     def run(self) -> Iterator[Violation]:
         blame, end = self._subscription.blame, ended(self._subscription, self._excuses)
-        again = False
-        for told in self._subscription.told:
-            again = again or told.kind == "again"
-        for told, showing, until in spans(self._subscription, ("candle", "again")):
+        for told, showing, until in spans(self._subscription, ("candle",)):
             if told.kind == "again":
                 self._closed.clear()
-                self._running = None
+                self._running, self._shown = None, None
                 continue
             if told.kind == "candle":
                 payload = told.payload

@@ -53,6 +53,10 @@ class Past:
         for index, (_, value) in enumerate(values):
             self._indexes.setdefault(value, []).append(index)
 
+    def begin_of_step(self, index: int) -> int:
+        """The first value of the same moment."""
+        return bisect_left(self.starts, self.starts[index])
+
     def next(self, value: Hashable, index: int, until: float) -> int | None:
         """The first time at or after ``index`` that it was this value; None: never, or not by ``until``."""
         found = self._indexes.get(value)
@@ -93,8 +97,11 @@ class Showing:
 
 
 def spans(subscription: Subscription, kinds: Sequence[str]) -> Iterator[tuple[Told, Showing, float]]:
-    """Each value with how the channel was then, and each status; and until when that was on show."""
-    told, showing = [each for each in subscription.told if each.kind in (*kinds, "status")], Showing()
+    """Each value, status and ``again``, how the channel was then, and until when that was on show. What came before an
+    ``again`` is not on show any more: the answer brings the status first and the value right behind it."""
+    wanted = (*kinds, "status", "again")
+    told = [each for each in subscription.told if each.kind in wanted and each.at <= subscription.end]
+    showing = Showing()
     for index, each in enumerate(told):
         showing.take(each)
         yield each, showing, told[index + 1].at if index + 1 < len(told) else subscription.end
@@ -122,7 +129,10 @@ class _TickerCheck:
         timestamp = 0
         for told, showing, until in spans(self.subscription, ("ticker",)):
             until = min(until, end)
-            if told.kind == "ticker":
+            if told.kind == "again":
+                for part in parts:
+                    part.value = None
+            elif told.kind == "ticker":
                 payload = told.payload
                 time = parse_time(payload["timestamp"])
                 if time < timestamp and not self._venue_clock_went_back(told.at):
@@ -157,9 +167,11 @@ class _Part:
 
     def show(self, value: Hashable, at: float, showing: Showing) -> str:
         self.value = value
-        found = self.past.next(value, self.index, at)
+        # Trades of one moment have one time: a 24 h ticker's last price may be ahead of the stream's within it.
+        first = self.past.begin_of_step(self.index) if self.name == "last" else self.index
+        found = self.past.next(value, first, at)
         if found is not None:
-            self.index = found
+            self.index = max(found, self.index)
             return ""
         if not showing.good or self.name in showing.fields:
             return ""
