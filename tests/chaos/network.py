@@ -239,7 +239,7 @@ class End(Connection):
             self.link.cut()
             return
         self._receive(data)
-        if self._way and not self._lost:
+        if self._way:
             self._deliver_soon()
 
     def _read_some(self) -> bytes:
@@ -305,6 +305,7 @@ class End(Connection):
         self.link.reactor.callLater(0, self._aborted)
 
     def _aborted(self) -> None:
+        self._way.clear()
         self.lose(ConnectionAborted())
         self.link.reactor.callLater(self.conditions.delay, self._tell, ConnectionLost())
 

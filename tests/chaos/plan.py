@@ -18,7 +18,8 @@ LAST_TROUBLE = 78.0
 OVERLAPPING = 6
 VENUES = ("binance", "bybit")
 MARKETS = ("spot", "perpetual")
-SYMBOLS = ("BTC-USDT", "ETH-USDT")
+SYMBOLS = ("XRP-USDT", "SOL-USDT")
+"""Of those that trade every second, with ticks so coarse that a second is dozens of frames and not hundreds."""
 KINDS = ("ticker", "trade", "order_book:5", "order_book:10", "order_book:20", "candle:1m")
 
 

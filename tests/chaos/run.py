@@ -30,8 +30,9 @@ SETTINGS = {
     "STALE_AFTER_S": "2.5",
     "UPSTREAM_LINGER_S": "2",
 }
-LINGER = 12.0
-"""Seconds after the last client has gone until nothing of it may be left."""
+LINGER = 55.0
+"""Seconds after the last client has gone until nothing of it may be left: two pings of one whose cable was pulled, and
+ten seconds of a connection to a venue that nobody needs."""
 STOP = 8.0
 
 

@@ -41,7 +41,16 @@ class Excuses:
             and each.concerns(exchange, market, symbol)
             and each.begin <= at <= each.end + 15.0
         ]
-        return PATIENCE + own + max(late, default=0.0)
+        stalled = [
+            each.seconds
+            for each in self._plan.troubles
+            if each.name == "net/stall" and each.exchange == exchange and each.end <= at + 0.5 <= each.end + 3.0
+        ]
+        return PATIENCE + own + max(late, default=0.0) + max(stalled, default=0.0)
+
+    def seed_lead(self, subscription: Subscription, at: float) -> float:
+        """Seconds by which a REST answer, which begins a quote, may be ahead of the stream that follows it."""
+        return self.patience(subscription, at) - PATIENCE + 0.6
 
 
 class Past:
@@ -126,9 +135,11 @@ class _TickerCheck:
         quotes, lasts = _pasts(self.tape)
         parts = [_Part(quotes, "bid"), _Part(lasts, "last")]
         blame, end = self.subscription.blame, ended(self.subscription, self.excuses)
-        timestamp = 0
+        timestamp, begun = 0, 0.0
         for told, showing, until in spans(self.subscription, ("ticker",)):
             until = min(until, end)
+            if told.kind != "ticker":
+                begun = told.at
             if told.kind == "again":
                 for part in parts:
                     part.value = None
@@ -140,7 +151,8 @@ class _TickerCheck:
                 timestamp = time
                 pair: Any = tuple(str(payload.get(name)) for name in ("bid", "ask", "bid_size", "ask_size"))
                 for part, value in zip(parts, (pair, str(payload.get("last"))), strict=True):
-                    wrong = part.show(value, told.at, showing)
+                    lead = self.excuses.seed_lead(self.subscription, told.at)
+                    wrong = part.show(value, told.at, showing, lead if told.at < begun + lead + 3.0 else 0.0)
                     if wrong:
                         yield blame("live", told.at, wrong)
             for part in parts:
@@ -165,7 +177,8 @@ class _Part:
     index: int = 0
     blamed: bool = False
 
-    def show(self, value: Hashable, at: float, showing: Showing) -> str:
+    def show(self, value: Hashable, at: float, showing: Showing, lead: float) -> str:
+        """``lead``: seconds by which what was shown before may have been ahead."""
         self.value = value
         # Trades of one moment have one time: a 24 h ticker's last price may be ahead of the stream's within it.
         first = self.past.begin_of_step(self.index) if self.name == "last" else self.index
@@ -174,6 +187,9 @@ class _Part:
             self.index = max(found, self.index)
             return ""
         if not showing.good or self.name in showing.fields:
+            return ""
+        if lead and self.past.was(value, at - lead, at):
+            self.index = self.past.next(value, max(0, bisect_right(self.past.starts, at - lead) - 1), at) or self.index
             return ""
         return f"{self.name}: {value} was never so, or is older than what was shown before"
 
