@@ -359,10 +359,13 @@ class Link:
         self.frozen = True
 
     def thaw(self) -> None:
-        """What was on the way goes on."""
+        """What was on the way goes on; who does not know yet of the other's end hears of it."""
         self.frozen = False
         for end in (self.client, self.server):
-            end._deliver_soon()
+            if end.other._lost and not end._lost:
+                self.reactor.callLater(end.conditions.delay, end.lose, ConnectionLost())
+            else:
+                end._deliver_soon()
 
     def cut(self) -> None:
         """Lost for both sides at once; what was on the way is gone."""
