@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from time import monotonic
 
 from tests.chaos.plan import describe, make_plan
-from tests.chaos.seeds import outcomes
+from tests.chaos.seeds import outcomes, shrink
 
 SHOWN = 12
 
@@ -21,20 +21,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--first", type=int, default=1, help="the first one (default: %(default)s)")
     parser.add_argument("--jobs", type=int, default=1, help="processes (default: %(default)s)")
     parser.add_argument("--plan", action="store_true", help="show the plan of each seed")
+    parser.add_argument("--no-shrink", action="store_true", help="do not look for a smaller plan of the first failure")
     options = parser.parse_args(arguments)
     if os.environ.get("PYTHONHASHSEED") != "0":
         os.environ["PYTHONHASHSEED"] = "0"
         os.execv(sys.executable, [sys.executable, "-P", "-m", "tests.chaos", *(arguments or sys.argv[1:])])
-    begun, count, digest = monotonic(), 0, hashlib.sha256()
+    begun, count, digest, failed = monotonic(), 0, hashlib.sha256(), []
     for outcome in outcomes(range(options.first, options.first + options.seeds), options.jobs):
         digest.update(outcome.digest.encode())
         count += len(outcome.violations)
         if options.plan:
             say(describe(make_plan(outcome.seed)))
         if outcome.violations:
+            failed.append(outcome.seed)
             say(f"seed {outcome.seed}: {len(outcome.violations)} violations")
             for each in outcome.violations[:SHOWN]:
                 say(f"  {each}")
+    if failed and not options.no_shrink:
+        plan, runs = shrink(failed[0])
+        say(f"seed {failed[0]} shrunk in {runs} runs to:")
+        say(describe(plan))
     say(
         f"{options.seeds} seeds from {options.first}: {count} violations, {monotonic() - begun:.0f} s, "
         f"digest {digest.hexdigest()[:16]}"

@@ -8,8 +8,10 @@ from time import process_time
 from typing import NamedTuple
 
 from tests.chaos.invariants import violations
-from tests.chaos.plan import make_plan
+from tests.chaos.plan import Plan, make_plan
 from tests.chaos.run import run
+from tests.chaos.shrink import shrunk
+from tests.chaos.subscriptions import Violation
 
 
 class Outcome(NamedTuple):
@@ -25,6 +27,18 @@ def try_seed(seed: int) -> Outcome:
     history = run(make_plan(seed))
     found = [str(each) for each in violations(history)]
     return Outcome(seed, found, history.digest, process_time() - begun)
+
+
+def broken(plan: Plan) -> list[Violation]:
+    """What a plan breaks."""
+    return violations(run(plan))
+
+
+def shrink(seed: int) -> tuple[Plan, int]:
+    """A smaller plan that breaks the first promise that the seed breaks, and the runs that took."""
+    plan = make_plan(seed)
+    first = broken(plan)[0].invariant
+    return shrunk(plan, lambda smaller: any(each.invariant == first for each in broken(smaller)))
 
 
 def outcomes(seeds: Sequence[int], jobs: int) -> Iterator[Outcome]:
