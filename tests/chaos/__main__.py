@@ -20,6 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seeds", type=int, default=10, help="how many (default: %(default)s)")
     parser.add_argument("--first", type=int, default=1, help="the first one (default: %(default)s)")
     parser.add_argument("--jobs", type=int, default=1, help="processes (default: %(default)s)")
+    parser.add_argument("--seconds", type=float, help="virtual seconds of each seed (default: the whole of it)")
     parser.add_argument("--plan", action="store_true", help="show the plan of each seed")
     parser.add_argument("--no-shrink", action="store_true", help="do not look for a smaller plan of the first failure")
     options = parser.parse_args(arguments)
@@ -27,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.environ["PYTHONHASHSEED"] = "0"
         os.execv(sys.executable, [sys.executable, "-P", "-m", "tests.chaos", *(arguments or sys.argv[1:])])
     begun, count, digest, failed = monotonic(), 0, hashlib.sha256(), []
-    for outcome in outcomes(range(options.first, options.first + options.seeds), options.jobs):
+    for outcome in outcomes(range(options.first, options.first + options.seeds), options.jobs, options.seconds):
         digest.update(outcome.digest.encode())
         count += len(outcome.violations)
         if options.plan:
@@ -38,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             for each in outcome.violations[:SHOWN]:
                 say(f"  {each}")
     if failed and not options.no_shrink:
-        plan, runs = shrink(failed[0])
+        plan, runs = shrink(failed[0], options.seconds)
         say(f"seed {failed[0]} shrunk in {runs} runs to:")
         say(describe(plan))
     say(

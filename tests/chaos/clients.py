@@ -156,9 +156,9 @@ class Client(ClientFactory):
         self._rng = Random(f"{seed}:{plan.name}")
         self._dialling = False
 
-    def begin(self) -> None:
-        """Plan everything it will do."""
-        for action in self.plan.actions:
+    def begin(self, end: float) -> None:
+        """Plan everything it will do before the end."""
+        for action in [each for each in self.plan.actions if each.at < end]:
             self.network.callLater(max(0.0, action.at - self.network.seconds()), self._act, action)
 
     def hash(self, data: bytes) -> None:

@@ -124,7 +124,7 @@ class _Stage:
                     self._record.add((exchange, market, symbol), simulator.truth)
         self._troubles.begin()
         for client in self._clients:
-            client.begin()
+            client.begin(self._plan.seconds)
         while network.seconds() < self._plan.seconds:
             network.pass_until(network.seconds() + 1.0)
             history.holdings.samples.append((network.seconds(), self._held()))

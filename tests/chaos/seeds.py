@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import multiprocessing
 from collections.abc import Iterator, Sequence
+from functools import partial
 from time import process_time
 from typing import NamedTuple
+
+from attrs import evolve
 
 from tests.chaos.invariants import violations
 from tests.chaos.plan import Plan, make_plan
@@ -21,12 +24,17 @@ class Outcome(NamedTuple):
     seconds: float
 
 
-def try_seed(seed: int) -> Outcome:
-    """Run one seed."""
+def try_seed(seed: int, seconds: float | None = None) -> Outcome:
+    """Run one seed, or its first seconds."""
     begun = process_time()
-    history = run(make_plan(seed))
+    history = run(planned(seed, seconds))
     found = [str(each) for each in violations(history)]
     return Outcome(seed, found, history.digest, process_time() - begun)
+
+
+def planned(seed: int, seconds: float | None) -> Plan:
+    plan = make_plan(seed)
+    return plan if seconds is None else evolve(plan, seconds=seconds)
 
 
 def broken(plan: Plan) -> list[Violation]:
@@ -34,19 +42,20 @@ def broken(plan: Plan) -> list[Violation]:
     return violations(run(plan))
 
 
-def shrink(seed: int) -> tuple[Plan, int]:
+def shrink(seed: int, seconds: float | None = None) -> tuple[Plan, int]:
     """A smaller plan that breaks the first promise that the seed breaks, and the runs that took."""
-    plan = make_plan(seed)
+    plan = planned(seed, seconds)
     first = broken(plan)[0].invariant
     return shrunk(plan, lambda smaller: any(each.invariant == first for each in broken(smaller)))
 
 
-def outcomes(seeds: Sequence[int], jobs: int) -> Iterator[Outcome]:
+def outcomes(seeds: Sequence[int], jobs: int, seconds: float | None = None) -> Iterator[Outcome]:
     """In the order of the seeds."""
+    trial = partial(try_seed, seconds=seconds)
     if jobs == 1:
-        yield from map(try_seed, seeds)
+        yield from map(trial, seeds)
         return
     with multiprocessing.get_context("spawn").Pool(jobs, maxtasksperchild=20) as pool:
-        yield from pool.imap(try_seed, seeds)
+        yield from pool.imap(trial, seeds)
 
 

@@ -45,11 +45,9 @@ class Troubles:
     simulators: Mapping[str, Simulator]
     ports: Mapping[str, frozenset[int]]
     clock: ServerClock
-    skipped: int = 0
-    """Faults that a venue does not have."""
 
     def begin(self) -> None:
-        for trouble in self.plan.troubles:
+        for trouble in [each for each in self.plan.troubles if each.begin < self.plan.seconds]:
             self.network.callLater(max(0.0, trouble.begin - self.network.seconds()), self._start, trouble)
 
     def conditions(self, exchange: str) -> Conditions:
@@ -61,9 +59,6 @@ class Troubles:
             if each.name == "net/delay" and each.exchange == exchange and each.begin <= now < each.end
         )
         return Conditions(line.delay + more, line.jitter, None, line.split)
-
-    def made(self, link: Link, exchange: str) -> None:
-        """A connection that is made while the network of a venue stalls stalls as well."""
 
     def _start(self, trouble: Trouble) -> None:
         if "/" in trouble.name:

@@ -32,7 +32,7 @@ class Excuses:
         client = subscription.connection.client
         own = client.delay + client.jitter + subscription.period
         if client.rate is not None:
-            own += 12.0
+            own += client.kernel / client.rate + 2.0  # what its kernel holds it has not read yet
         exchange, market, symbol = subscription.place
         late = [
             each.amount
@@ -209,7 +209,8 @@ class _Part:
 def _pasts(tape: Tape) -> tuple[Past, Past]:
     cached = _PASTS.get(id(tape))
     if cached is None or cached[0] is not tape:
-        _PASTS.clear() if len(_PASTS) > 64 else None
+        if len(_PASTS) >= 8:  # one run's
+            _PASTS.clear()
         cached = _PASTS[id(tape)] = (tape, Past(tape.quotes), Past(tape.lasts))
     return cached[1], cached[2]
 
