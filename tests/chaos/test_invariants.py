@@ -49,7 +49,7 @@ def make_tape() -> Tape:
         tape.lasts.append((at, f"{step}.5"))
         tape.trades.append(WireTrade(at, str(1000 + step), f"{step}.5", "3.0", "buy", ORIGIN + step * 1000))
         tape.bars.append((at, bar(step)))
-    tape.closed = {ORIGIN: ("1.0", "9.0", "1.0", "59.0", "59.0")}
+    tape.closed = {bar(step).start: bar(step).values for step in (59, 119)}
     return tape
 
 
@@ -145,8 +145,8 @@ def watching(kind: str = "ticker", steps: Sequence[int] = range(1, 131)) -> Scen
         elif kind == "trade" and step < 130:
             scene.trade(step)
         elif kind == "candle:1m" and step < 130:
-            if step == 60:
-                scene.candle(59, closed=True, at=60)
+            if step in (60, 120):
+                scene.candle(step - 1, closed=True, at=step)
             scene.candle(step)
         elif kind == "order_book:2" and step < 130:
             scene.snapshot(step, 1) if step == 1 else scene.delta(step, step)

@@ -42,12 +42,19 @@ class _TradeCheck:
 
     def run(self) -> Iterator[Violation]:
         by_id = {trade.id: trade for trade in self._tape.trades}
-        state = ""
+        state, is_answer = "", False
         blame = self._subscription.blame
         for told in self._subscription.told:
-            if told.kind == "status":
+            if told.kind == "again":
+                is_answer = True
+            elif told.kind == "status":
                 before, state = state, told.payload["state"]
                 self._status(told.at, before in GOOD, state in GOOD)
+                if before == state == "live" and not is_answer:
+                    # Once per change: what came between was replaced while it waited for a slow reader.
+                    self._status(told.at, True, False)
+                    self._status(told.at, False, True)
+                is_answer = False
             elif told.kind == "gap":
                 self._missed += int(told.payload.get("missed", 0))
                 if int(told.payload.get("missed", 1)) <= 0:
@@ -91,7 +98,8 @@ class _TradeCheck:
         end = ended(self._subscription, self._excuses)
         starts = [trade.at for trade in self._tape.trades]
         for spell in self._spells:
-            until = min(spell.end, end) - own - (UNNOTICED if spell.ended_badly else self._lag(min(spell.end, end)))
+            lag = UNNOTICED + self._reading if spell.ended_badly else self._lag(min(spell.end, end))
+            until = min(spell.end, end) - own - lag
             first, last = bisect_left(starts, spell.begin), bisect_left(starts, until)
             missing += [trade for trade in self._tape.trades[first:last] if trade.id not in self._told]
         if not self._subscription.is_prompt:
@@ -105,6 +113,12 @@ class _TradeCheck:
                 f"{len(missing)} trades were left out and gaps told {self._missed}: "
                 f"{', '.join(f'{each.id} of {each.at:.3f}' for each in missing[:3])}",
             )
+
+    @property
+    def _reading(self) -> float:
+        """Seconds that what was sent may lie in the kernel of a slow reader."""
+        client = self._subscription.connection.client
+        return 0.0 if client.rate is None else client.kernel / client.rate + 2.0
 
     def _lag(self, at: float) -> float:
         """Seconds that a trade may be on its way."""
