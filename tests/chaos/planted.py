@@ -240,6 +240,10 @@ def _snapshots_lost() -> Sequence[Change]:
     return [(VenueService, "_answered", make)]
 
 
+def _forget_ping(self: Any) -> None:
+    self.autoPingTimeoutCall = None
+
+
 def _silence_unheard() -> Sequence[Change]:
     table = stream_phase.TRANSITIONS
     return [
@@ -308,7 +312,7 @@ ALL: Sequence[Planted] = (
         "a client without pongs is kept",
         "recovery",
         True,
-        lambda: [(private_names.ServerProtocol, "onAutoPingTimeout", _replaced(lambda self: None))],
+        lambda: [(private_names.ServerProtocol, "onAutoPingTimeout", _replaced(_forget_ping))],
     ),
     Planted("snapshots of books are lost after a while", "recovery", False, _snapshots_lost),
 )

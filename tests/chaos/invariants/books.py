@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -11,8 +11,10 @@ from tests.chaos.invariants.values import Excuses, Showing, ended, parse_time, s
 from tests.chaos.subscriptions import Subscription, Violation
 
 Side = dict[str, str]
-_AHEAD = 64
-"""Steps of the market by which a snapshot may be ahead of its own time: a REST answer that overtook the stream."""
+_NEAR_MS = 8_000
+"""By how much a snapshot may be off its own time: a REST answer that overtook the stream."""
+_RECENT = 25.0
+"""Seconds back in which it is looked for."""
 
 
 def check(subscription: Subscription, tape: Tape, excuses: Excuses) -> list[Violation]:
@@ -49,7 +51,7 @@ class _BookCheck:
                     if wrong:
                         yield blame("live", told.at, wrong)
                 else:
-                    self._find(parse_time(payload["timestamp"]), is_snapshot)
+                    self._find(parse_time(payload["timestamp"]), is_snapshot, told.at)
             wrong = self._overdue(min(until, end), showing)
             if wrong:
                 yield blame("live", min(until, end), wrong)
@@ -84,7 +86,7 @@ class _BookCheck:
     def _judge(self, payload: Mapping[str, Any], is_snapshot: bool, at: float) -> str:
         if not all(self._sides):
             return "a side without a level"
-        found = self._find(parse_time(payload["timestamp"]), is_snapshot)
+        found = self._find(parse_time(payload["timestamp"]), is_snapshot, at)
         if found is None:
             return f"the view is not the book of {payload['timestamp']}"
         if found < self._index:
@@ -92,7 +94,7 @@ class _BookCheck:
         self._index = found
         return ""
 
-    def _find(self, time: int, is_snapshot: bool) -> int | None:
+    def _find(self, time: int, is_snapshot: bool, at: float) -> int | None:
         """The step of that venue time at which the book was as it is shown."""
         candidates = self._by_time.get(time, [])
         for index in candidates:
@@ -101,11 +103,15 @@ class _BookCheck:
         for index in candidates:
             if self._is_at(index):
                 return index
-        if is_snapshot:
-            first = candidates[0] if candidates else bisect_left(self._tape.times, time)
-            for index in range(first, min(first + _AHEAD, len(self._tape.times))):
-                if self._is_at(index):
-                    return index
+        return self._near(time, at) if is_snapshot else None
+
+    def _near(self, time: int, at: float) -> int | None:
+        """A step of about that venue time: a snapshot is made between two steps, or ahead of the stream it joins."""
+        for index in range(bisect_right(self._tape.steps, at) - 1, -1, -1):
+            if abs(self._tape.times[index] - time) <= _NEAR_MS and self._is_at(index):
+                return index
+            if self._tape.steps[index] < at - _RECENT:
+                break
         return None
 
     def _is_at(self, index: int) -> bool:

@@ -28,18 +28,22 @@ def _good_again(history: History, subscriptions: Sequence[Subscription]) -> Iter
         due = max(over, subscription.begin + SETTLES)
         if due >= min(subscription.end, end):
             continue
-        state, bad_since = "", subscription.begin
-        for told in subscription.told:
-            if told.kind != "status":
-                continue
-            was_good = state in GOOD
-            state = told.payload["state"]
-            if was_good and state not in GOOD:
-                bad_since = told.at
-                if told.at > due:
-                    yield subscription.blame("recovery", told.at, f"{state} {told.payload.get('cause')} in calm")
-        if state not in GOOD:
-            yield subscription.blame("recovery", due, f"{state} since {bad_since:.3f}, with all troubles over")
+        yield from _good_from(subscription, due)
+
+
+def _good_from(subscription: Subscription, due: float) -> Iterator[Violation]:
+    """The channel is good at that time, and stays so."""
+    state, since = "", subscription.begin
+    for told in [each for each in subscription.told if each.kind == "status"]:
+        if told.at > due >= since and state not in GOOD:
+            break
+        if (told.payload["state"] in GOOD) is not (state in GOOD):
+            since = told.at
+        state = told.payload["state"]
+        if told.at > due and state not in GOOD:
+            break
+    if state not in GOOD:
+        yield subscription.blame("recovery", max(due, since), f"{state} since {since:.3f}, with all troubles over")
 
 
 def _gone(history: History) -> Iterator[Violation]:
