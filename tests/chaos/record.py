@@ -138,7 +138,7 @@ class Tap:
     ) -> None:
         self._link, self._exchange, self._markets = link, exchange, markets
         self._arrivals, self._network = arrivals, network
-        self._data = bytearray()
+        self._data, self._head = bytearray(), bytearray()
         self._market: str | None = None
         self._open = False
         link.tap = self._took
@@ -146,7 +146,9 @@ class Tap:
     def _took(self, end: End, data: bytes) -> None:
         if end is self._link.client:
             if self._market is None:
-                self._market = _market_of(bytes(data[:200]), self._markets)
+                self._head += data
+                if b"\r\n" in self._head:
+                    self._market = _market_of(bytes(self._head[:200]), self._markets)
             return
         self._data += data
         if not self._open:

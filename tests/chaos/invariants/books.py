@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tests.chaos.history import Tape
-from tests.chaos.invariants.values import Excuses, Showing, ended, parse_time, spans
+from tests.chaos.invariants.values import MOMENT, Excuses, Showing, ended, parse_time, spans
 from tests.chaos.subscriptions import Subscription, Violation
 
 Side = dict[str, str]
@@ -52,6 +52,8 @@ class _BookCheck:
                         yield blame("live", told.at, wrong)
                 else:
                     self._find(parse_time(payload["timestamp"]), is_snapshot, told.at)
+            if min(until, end) - told.at < MOMENT:
+                continue
             wrong = self._overdue(min(until, end), showing)
             if wrong:
                 yield blame("live", min(until, end), wrong)

@@ -18,6 +18,8 @@ PATIENCE = 9.0
 """Seconds that a value may lag behind the market before it is called stale: at the run's settings a silence is told
 after at most twice ``STALE_AFTER_S``, and some streams have usual intervals of a second."""
 
+MOMENT = 0.02
+"""Seconds: what is replaced at once, by the rest of what was sent with it, was on show for nobody."""
 parse_time = lru_cache(maxsize=65536)(core_time.parse_time)
 
 
@@ -155,6 +157,8 @@ class _TickerCheck:
                     wrong = part.show(value, told.at, showing, lead if told.at < begun + lead + 3.0 else 0.0)
                     if wrong:
                         yield blame("live", told.at, wrong)
+            if until - told.at < MOMENT:
+                continue
             for part in parts:
                 wrong = part.overdue(until, self.excuses.patience(self.subscription, until), showing)
                 if wrong:
