@@ -13,6 +13,9 @@ from tests.chaos.plan import describe, make_plan
 from tests.chaos.seeds import outcomes, shrink
 
 SHOWN = 12
+"""Violations of a seed that are printed."""
+EVERY = 50
+"""Seeds between two lines that say how far it is."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -30,6 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     begun, count, digest, failed = monotonic(), 0, hashlib.sha256(), []
     for outcome in outcomes(range(options.first, options.first + options.seeds), options.jobs, options.seconds):
         digest.update(outcome.digest.encode())
+        if (outcome.seed - options.first + 1) % EVERY == 0:
+            say(f"{outcome.seed - options.first + 1} seeds, {count} violations, {monotonic() - begun:.0f} s")
         count += len(outcome.violations)
         if options.plan:
             say(describe(make_plan(outcome.seed)))

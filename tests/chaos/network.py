@@ -449,4 +449,3 @@ class BadNetwork(EventTime):
             rule.made(link)
         link.server.protocol.makeConnection(link.server)
         link.client.protocol.makeConnection(link.client)
-

@@ -107,7 +107,7 @@ def _late(kind: type, seconds: float) -> Callable[[], Sequence[Change]]:
                     return
                 now, queue = self._clock.monotonic(), waiting.setdefault(event.topic, deque())
                 queue.append((now, event))
-                while queue and (queue[0][0] <= now - seconds or len(queue) == 1 and not queue[0][0]):
+                while queue and queue[0][0] <= now - seconds:
                     publish(self, queue.popleft()[1])
 
             return changed
@@ -155,7 +155,7 @@ def _lost_deltas() -> Sequence[Change]:
 
 
 def _swapped_deltas() -> Sequence[Change]:
-    number, held = count(1), {}
+    number, held = count(1), dict[int, Any]()
 
     def make(deliver: Any) -> Any:
         def changed(self: Any, message: Any) -> None:
@@ -255,9 +255,19 @@ def _silence_unheard() -> Sequence[Change]:
 
 
 ALL: Sequence[Planted] = (
-    Planted("a bid has the ask's size", "live", False, _events(Ticker, _every(40, lambda it: _changed(it, bid_size=it.ask_size)))),
+    Planted(
+        "a bid has the ask's size",
+        "live",
+        False,
+        _events(Ticker, _every(40, lambda it: _changed(it, bid_size=it.ask_size))),
+    ),
     Planted("a quote comes again after the next one", "live", True, _quote_twice),
-    Planted("a book lacks its best bid", "live", False, _events(BookView, _every(40, lambda it: _changed(it, bids=it.bids[1:])))),
+    Planted(
+        "a book lacks its best bid",
+        "live",
+        False,
+        _events(BookView, _every(40, lambda it: _changed(it, bids=it.bids[1:]))),
+    ),
     Planted("tickers are 14 s late", "live", True, _late(Ticker, 14.0)),
     Planted("silence is never noticed", "live", True, _silence_unheard),
     Planted(
@@ -266,7 +276,12 @@ ALL: Sequence[Planted] = (
         True,
         lambda: [(ConflationQueue, "_changed_state", _replaced(ConflationQueue._status_and_values))],
     ),
-    Planted("an unsubscribe takes effect a second later", "asked", True, lambda: [(Session, "_update_deliveries", _after(1.0))]),
+    Planted(
+        "an unsubscribe takes effect a second later",
+        "asked",
+        True,
+        lambda: [(Session, "_update_deliveries", _after(1.0))],
+    ),
     Planted("values come before their status", "asked", False, _values_first),
     Planted("requests are answered 3 s late", "asked", True, lambda: [(ClientProtocol, "onMessage", _after(3.0))]),
     Planted("a delta is lost", "deltas", False, _lost_deltas),
@@ -295,10 +310,22 @@ ALL: Sequence[Planted] = (
     Planted("ages are always zero", "ages", True, _age(lambda age: 0)),
     Planted("ages are a second too small", "ages", True, _age(lambda age: max(0, age - 1000))),
     Planted("ages go by the wall clock", "ages", True, _wall_ages),
-    Planted("values are kept for ever", "memory", False, lambda: [(Cache, "forget", _replaced(lambda self, topic: None))]),
-    Planted("cohorts are kept for ever", "memory", False, lambda: [(Fanout, "_end_if_empty", _replaced(lambda self, cohort: None))]),
+    Planted(
+        "values are kept for ever", "memory", False, lambda: [(Cache, "forget", _replaced(lambda self, topic: None))]
+    ),
+    Planted(
+        "cohorts are kept for ever",
+        "memory",
+        False,
+        lambda: [(Fanout, "_end_if_empty", _replaced(lambda self, cohort: None))],
+    ),
     Planted("topics linger for ten minutes", "memory", True, _linger),
-    Planted("every reconnect waits for a minute more", "recovery", True, lambda: [(Retry, "delay", lambda wait: lambda self, random: 60 + wait(self, random))]),
+    Planted(
+        "every reconnect waits for a minute more",
+        "recovery",
+        True,
+        lambda: [(Retry, "delay", lambda wait: lambda self, random: 60 + wait(self, random))],
+    ),
     Planted(
         "a dead connection rejects what it does not answer",
         "recovery",

@@ -78,9 +78,7 @@ class _Stage:
         clock = ServerClock(network, plan.wall_skew_ms, plan.wall_ppm)
         self._server = self._make_server(clock)
         ports = {
-            exchange: frozenset(
-                int(ws.rpartition(":")[2]) for ws, _ in simulator.base_urls.values()
-            )
+            exchange: frozenset(int(ws.rpartition(":")[2]) for ws, _ in simulator.base_urls.values())
             for exchange, simulator in self._simulators.items()
         }
         self._troubles = Troubles(plan, network, self._simulators, ports, clock)

@@ -57,5 +57,3 @@ def outcomes(seeds: Sequence[int], jobs: int, seconds: float | None = None) -> I
         return
     with multiprocessing.get_context("spawn").Pool(jobs, maxtasksperchild=20) as pool:
         yield from pool.imap(trial, seeds)
-
-

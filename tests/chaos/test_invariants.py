@@ -161,7 +161,10 @@ def test_what_is_all_true_breaks_nothing(kind: str) -> None:
 WRONG = {
     "a quote that never was": ("live", lambda: watching(steps=range(1, 60)).ticker(60, 60, bid="1.0").unsubscribed(61)),
     "an older quote": ("live", lambda: watching(steps=range(1, 60)).ticker(60, 50).unsubscribed(61)),
-    "a last price of before": ("live", lambda: watching(steps=range(1, 60)).ticker(60, 60, last="40.5").unsubscribed(61)),
+    "a last price of before": (
+        "live",
+        lambda: watching(steps=range(1, 60)).ticker(60, 60, last="40.5").unsubscribed(61),
+    ),
     "time goes back": (
         "live",
         lambda: watching(steps=range(1, 60)).ticker(60, 60, timestamp=time_of(40)).unsubscribed(61),
@@ -170,14 +173,23 @@ WRONG = {
         "live",
         lambda: watching(steps=range(1, 60)).unsubscribed(100),
     ),
-    "a book that never was": ("live", lambda: watching("order_book:2", range(1, 60)).snapshot(30, 60, at=60, timestamp=time_of(60)).unsubscribed(61)),
-    "a bar that never was": ("live", lambda: watching("candle:1m", range(1, 50)).candle(50, high="33.0").unsubscribed(51)),
+    "a book that never was": (
+        "live",
+        lambda: watching("order_book:2", range(1, 60)).snapshot(30, 60, at=60, timestamp=time_of(60)).unsubscribed(61),
+    ),
+    "a bar that never was": (
+        "live",
+        lambda: watching("candle:1m", range(1, 50)).candle(50, high="33.0").unsubscribed(51),
+    ),
     "a value of a channel that nobody wants": ("asked", lambda: Scene().ticker(1, 1)),
     "a value after the unsubscribe's answer": (
         "asked",
         lambda: watching(steps=range(1, 60)).unsubscribed(60).ticker(60.1, 60),
     ),
-    "a value before the status": ("asked", lambda: Scene().subscribed(state=None).ticker(0.6, 0).status(0.7, "live").unsubscribed(1)),
+    "a value before the status": (
+        "asked",
+        lambda: Scene().subscribed(state=None).ticker(0.6, 0).status(0.7, "live").unsubscribed(1),
+    ),
     "an error that nobody caused": ("asked", lambda: watching().got(60, "error", {"message": "trouble"})),
     "no answer": ("asked", lambda: watching().note(60, "sent", ("list", ()))),
     "a late answer": ("asked", lambda: Scene().note(0.5, "sent", ("ping", ())).got(9, "info", {"message": "Pong"})),
@@ -185,14 +197,17 @@ WRONG = {
     "a sequence with a hole": ("deltas", lambda: watching("order_book:2", range(1, 60)).delta(60, 61).unsubscribed(61)),
     "a delete of nothing": (
         "deltas",
-        lambda: watching("order_book:2", range(1, 60))
-        .delta(60, 60, deletes={"bids": ["3.0"], "asks": []})
-        .unsubscribed(61),
+        lambda: (
+            watching("order_book:2", range(1, 60)).delta(60, 60, deletes={"bids": ["3.0"], "asks": []}).unsubscribed(61)
+        ),
     ),
     "a trade left out": ("trades", lambda: watching("trade", [each for each in range(1, 130) if each != 70])),
     "a trade twice": ("trades", lambda: watching("trade", range(1, 70)).trade(69, at=69.5).unsubscribed(70)),
     "a trade that never was": ("trades", lambda: watching("trade", range(1, 70)).trade(70, id="5").unsubscribed(71)),
-    "a trade at another price": ("trades", lambda: watching("trade", range(1, 70)).trade(70, price="5").unsubscribed(71)),
+    "a trade at another price": (
+        "trades",
+        lambda: watching("trade", range(1, 70)).trade(70, price="5").unsubscribed(71),
+    ),
     "a bar closed twice": (
         "candles",
         lambda: watching("candle:1m", range(1, 62)).candle(59, closed=True, at=61.5).candle(62).unsubscribed(63),

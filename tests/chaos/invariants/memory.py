@@ -24,6 +24,8 @@ def check(history: History) -> list[Violation]:
             found.append(
                 Violation("memory", "", "", end, f"{history.holdings.after[name]} {name} left when nobody is there")
             )
-    found += [Violation("memory", "", "", end, f"a timer left after the stop: {each}") for each in history.holdings.calls]
+    found += [
+        Violation("memory", "", "", end, f"a timer left after the stop: {each}") for each in history.holdings.calls
+    ]
     found += [Violation("memory", "", "", end, f"the server failed: {each}") for each in history.errors]
     return found

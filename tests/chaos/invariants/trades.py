@@ -17,6 +17,9 @@ UNNOTICED = 9.0
 _SWALLOWS = ("silent", "silent-venue", "reorder", "slow", "delist")
 """Troubles under which trades are lost or come later than anybody would wait for them here."""
 
+_BEGUN_ANEW = 3.0
+"""Seconds after a silence in which its streams may be ended and begun anew: what comes between is lost untold."""
+
 
 def check(subscription: Subscription, tape: Tape, excuses: Excuses) -> list[Violation]:
     return list(_TradeCheck(subscription, tape, excuses).run())
@@ -131,5 +134,5 @@ class _TradeCheck:
         return (
             trouble.name in _SWALLOWS
             and trouble.concerns(*self._subscription.place)
-            and trouble.begin - 0.5 <= at <= trouble.end + trouble.amount + 0.5
+            and trouble.begin - 0.5 <= at <= trouble.end + trouble.amount + _BEGUN_ANEW
         )

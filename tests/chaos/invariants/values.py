@@ -123,7 +123,7 @@ def ended(subscription: Subscription, excuses: Excuses) -> float:
 
 
 def check_ticker(subscription: Subscription, tape: Tape, excuses: Excuses) -> list[Violation]:
-    """Bid and ask are a pair of best levels, in order; last the price of a trade, in order; neither is long replaced."""
+    """Bid and ask are a pair of best levels, in order; last the price of a trade, in order; neither long replaced."""
     return list(_TickerCheck(subscription, tape, excuses).run())
 
 
