@@ -49,7 +49,7 @@ class Bar:
 @define
 class Tape:
     """One instrument's past, in the order in which it happened. ``steps`` are the virtual seconds of each look at the
-    market, ``times`` the venue's time (ms) at each; ``books`` the best levels then: bids and asks, (price, size) as texts.
+    market, ``times`` the venue's time (ms) at each; ``books`` the best levels then: bids and asks, as texts.
 
     ``quotes``: (virtual s, (bid, ask, bid size, ask size)) from then on. ``trades``: (virtual s, wire id, price, size,
     side, venue time, price of the last fill). ``bars``: (virtual s, bar). ``marks``: (virtual s, mark, index).

@@ -248,8 +248,8 @@ def _deaf(rng: Random, name: str) -> ClientPlan:
 
 
 def _reconnecting(rng: Random, name: str) -> ClientPlan:
-    # With one channel its kernel is not full before it is missed.
     found: list[Action] = []
+    # With one channel its kernel is not full before it is missed.
     channels, at = _channels(rng, rng.choice((1, 5))), rng.uniform(0.5, 4.0)
     while at < SECONDS - 22.0:
         found += [Action(round(at, 3), "connect"), Action(round(at + rng.uniform(0.1, 1.0), 3), "subscribe", channels)]
