@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -10,6 +11,7 @@ from typing import NamedTuple
 
 from attrs import evolve
 
+from tests.chaos.clients import decoded
 from tests.chaos.invariants import violations
 from tests.chaos.plan import Plan, make_plan
 from tests.chaos.run import run
@@ -29,7 +31,11 @@ def try_seed(seed: int, seconds: float | None = None) -> Outcome:
     begun = process_time()
     history = run(planned(seed, seconds))
     found = [str(each) for each in violations(history)]
-    return Outcome(seed, found, history.digest, process_time() - begun)
+    outcome = Outcome(seed, found, history.digest, process_time() - begun)
+    del history
+    decoded.cache_clear()
+    gc.collect()  # a run is a hundred megabytes that hold each other
+    return outcome
 
 
 def planned(seed: int, seconds: float | None) -> Plan:
