@@ -15,6 +15,7 @@ from attrs import frozen
 from cryptodash.api import private_names
 from cryptodash.api.fanout.conflation import ConflationQueue
 from cryptodash.api.fanout.fanout import Fanout
+from cryptodash.api.fanout.slow_clients import SlowClients
 from cryptodash.api.ws.session import Session
 from cryptodash.api.ws.socket import ClientProtocol
 from cryptodash.core.events import BookView, Candle, Side, Ticker, Trade
@@ -340,6 +341,15 @@ ALL: Sequence[Planted] = (
         "recovery",
         True,
         lambda: [(private_names.ServerProtocol, "onAutoPingTimeout", _replaced(_forget_ping))],
+    ),
+    Planted(
+        "a client that reads nothing is kept",
+        "recovery",
+        True,
+        lambda: [
+            (SlowClients, "_close", _replaced(lambda self, client: None)),
+            (private_names.ServerProtocol, "onAutoPingTimeout", _replaced(_forget_ping)),
+        ],
     ),
     Planted("snapshots of books are lost after a while", "recovery", False, _snapshots_lost),
 )

@@ -281,3 +281,10 @@ def test_a_client_whose_cable_was_pulled_is_let_go_in_time(gone: float | None, b
     scene = watching(steps=range(1, 10)).note(10.0, "left", None)
     scene.connection.frozen, scene.connection.gone = 10.0, gone
     assert scene.broken() == broken
+
+
+@pytest.mark.parametrize(("gone", "broken"), [(40.0, set()), (95.0, {"recovery"}), (None, {"recovery"})])
+def test_a_client_that_reads_nothing_is_let_go_in_time(gone: float | None, broken: set[str]) -> None:
+    scene = watching(steps=range(1, 10))
+    scene.connection.stopped_reading, scene.connection.gone = 10.0, gone
+    assert scene.broken() == broken

@@ -11,8 +11,11 @@ RECOVERS = 40.0
 """Seconds from the end of the last trouble until everything is good: the longest wait before a reconnect is 30 s."""
 SETTLES = 12.0
 """Seconds from a subscription in calm until its channel is good."""
-STALLED = 10.0 + 1.0 + 1.0 + 1.0
-"""Seconds in which one that reads nothing has to be gone: the timeout, its tenth, the time to read the 1013."""
+STALLED = 60.0
+"""Seconds in which one that stops reading has to be gone: until what the kernel holds is full, the timeout of ten, and
+two for the 1013."""
+CUT_OFF = 42.0
+"""Seconds in which one whose cable was pulled has to be gone: a ping every 20, and 20 for its answer."""
 
 
 def check(history: History, subscriptions: Sequence[Subscription]) -> list[Violation]:
@@ -52,7 +55,11 @@ def _gone(history: History) -> Iterator[Violation]:
 
 
 def _gone_in_time(connection: Connection, history: History) -> Iterator[Violation]:
-    if connection.frozen is not None:
-        due = connection.frozen + 42.0
-        if due < history.plan.seconds and (connection.gone is None or connection.gone > due):
-            yield Violation("recovery", connection.client.name, "", due, "a dead connection is still held")
+    for since, within, what in (
+        (connection.frozen, CUT_OFF, "a dead connection is still held"),
+        (connection.stopped_reading, STALLED, "one that reads nothing is still held"),
+    ):
+        if since is None or since + within >= history.plan.seconds:
+            continue
+        if connection.gone is None or connection.gone > since + within:
+            yield Violation("recovery", connection.client.name, "", since + within, what)
