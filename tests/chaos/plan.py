@@ -277,7 +277,8 @@ def _changing(rng: Random, name: str) -> ClientPlan:
         elif wanted:
             some = tuple(rng.sample(wanted, rng.randrange(1, 1 + len(wanted))))
             found.append(Action(round(at, 3), do, some))
-            wanted = [each for each in wanted if do == "resync" or each not in some]
+            gone = {each.partition("@")[0] for each in some if do == "unsubscribe"}  # with whatever rate
+            wanted = [each for each in wanted if each.partition("@")[0] not in gone]
         at += rng.uniform(0.2, 4.0)
     return ClientPlan(name, "changing", tuple(found), delay=rng.choice((0.0, 0.02)))
 
