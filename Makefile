@@ -3,9 +3,12 @@ PYTHON ?= python3
 VENV ?= .venv
 PORT ?= 8080
 MINUTES ?= 30
+SEEDS ?= 100
+FIRST ?= 1
+JOBS ?= 2
 BIN = $(VENV)/bin
 
-.PHONY: demo test peers long run lint format install clean bench bench-quick abuse soak screenshot
+.PHONY: demo test peers long chaos run lint format install clean bench bench-quick abuse soak screenshot
 
 demo: $(VENV)/installed
 	$(BIN)/python examples/demo.py --port $(PORT)
@@ -26,6 +29,10 @@ peers: $(VENV)/installed-peers
 long: $(VENV)/installed-test
 	$(BIN)/python -m pytest --long -n auto --dist loadfile --ignore tests/dashboard
 	$(BIN)/python -m pytest --long tests/dashboard
+
+# Deterministic simulation by seeds, docs/chaos.md; fails if a promise is broken: make chaos SEEDS=1000 FIRST=1 JOBS=2
+chaos: $(VENV)/installed-test
+	PYTHONHASHSEED=0 $(BIN)/python -m tests.chaos --seeds $(SEEDS) --first $(FIRST) --jobs $(JOBS)
 
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check .

@@ -21,8 +21,8 @@ class Seconds:
         self._history = history
         self.running = _flat(minute, price)
         self._live: dict[int, dict[int, Bar]] = {minute: {}}
-        """By minute, by their open time. A minute is live as a whole or not at all, but for one that is lived through
-        again because the venue's clock was set back."""
+        """By minute, by their open time; of those without a trade only a minute's first is kept. A minute is live as a
+        whole or not at all, but for one that is lived through again because the venue's clock was set back."""
         self._parts: tuple[Bar | None, list[Bar]] = (None, [])
         """The minute that was split last."""
 
@@ -41,9 +41,19 @@ class Seconds:
         minute = bar.start - bar.start % MINUTE
         seconds = self._live.setdefault(minute, {})
         known = seconds.get(bar.start)
+        if not bar.count and known is None and bar.start != minute:
+            return
         seconds[bar.start] = (merged(bar.start, (known, bar)) or bar) if known else bar
         if len(self._live) > _MINUTES_KEPT:
             del self._live[next(iter(self._live))]
+
+    def _lived(self, start: int) -> Bar | None:
+        """The bar of a second that was lived through."""
+        seconds = self._live.get(start - start % MINUTE, {})
+        known = seconds.get(start)
+        if known is None and (before := max((each for each in seconds if each < start), default=None)) is not None:
+            return _flat(start, seconds[before].close)
+        return known
 
     def turn_back(self, now: int) -> None:
         """The second that holds ``now`` (ms), which is over already, goes on."""
@@ -60,9 +70,10 @@ class Seconds:
         nothing is known."""
         if start > self.running.start:
             return None
-        known = self._live.get(start - start % MINUTE, {}).get(start)
         if start == self.running.start:
+            known = self._live.get(start - start % MINUTE, {}).get(start)
             return merged(start, (known, self.running)) if known else self.running
+        known = self._lived(start)
         if known is not None or minute is None:
             return known
         if self._parts[0] != minute:

@@ -196,7 +196,7 @@ class ConflationQueue:
             self.bytes -= item.size
             return self._frame(item.message)
         if isinstance(item, _DueState):
-            return b"".join(self._status_and_values(item.delivery) if item.status else self._values(item.delivery))
+            return b"".join(self._changed_state(item.delivery) if item.status else self._values(item.delivery))
         if len(item.waiting) > TRADES_AT_ONCE:
             self._queue[key] = item  # again, behind all others
         return b"".join(self._some_trades(item))
@@ -204,6 +204,16 @@ class ConflationQueue:
     def _status_and_values(self, delivery: Delivery, unsent: int = 0) -> Iterator[bytes]:
         yield self._frame(self._source.status(delivery.topic))
         yield from self._values(delivery, unsent)
+
+    def _changed_state(self, delivery: Delivery) -> Iterator[bytes]:
+        """A status that says that all is well comes behind the value that makes it so: a client on a slow line reads
+        what is sent first for some time before it reads the rest."""
+        status = self._source.status(delivery.topic)
+        if not is_good_status(status):
+            yield self._frame(status)
+        yield from self._values(delivery)
+        if is_good_status(status):
+            yield self._frame(status)
 
     def _values(self, delivery: Delivery, unsent: int = 0) -> Iterator[bytes]:
         current = self._source.current(delivery.topic, delivery.interval)

@@ -57,7 +57,10 @@ class Acknowledgements:
         settled, late = connection.subscriptions.expired(now)
         if late:
             self._acks.add(self._exchange, "timeout", by=late)
+            unanswered = [connection.routes[name] for name in settled.rejected if name in connection.routes]
             self._settle(connection, settled, now, out)
+            for stream in unanswered:
+                stream.is_unanswered = True
 
     def ponged(self, connection: Connection, now: float) -> None:
         """The venue answered a heartbeat."""
@@ -74,4 +77,5 @@ class Acknowledgements:
             stream = connection.routes.get(name)
             if stream is not None:
                 self._remove(stream, now)
+                stream.is_unanswered = False
                 stream.signal(Signal.REFUSAL, now, out)

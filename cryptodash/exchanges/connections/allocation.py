@@ -31,6 +31,10 @@ LINGER = 10.0
 OPENING = 30.0
 """Seconds after which an attempt that nobody answered for is given up."""
 REPLACE_EVERY = 300.0
+"""Seconds between two connections of a group that are given up although they bring something still."""
+MUTE_AFTER = 8.0
+"""Seconds without any frame after which what else is missing shows that a connection is dead: one that was cut off
+without an end says nothing for minutes, where the venue sends its pings so seldom."""
 LIFETIME_USED = 23.5 / 24.0
 LIFETIME_JITTER = 0.5 / 24.0
 
@@ -233,6 +237,9 @@ class Allocation:
 
     def _tend(self, connection: Connection, now: float, out: list[Output]) -> None:
         """One connection's timeouts and its next frame."""
+        if connection.is_mute(now, MUTE_AFTER) and connection.subscriptions.gives_up(now):
+            self.replace(connection, "idle", now, out)  # a dead connection answers nothing: that is no refusal
+            return
         self.answers.missing(connection, now, out)
         payload = connection.next_frame(now)
         if payload is not None:
@@ -246,10 +253,15 @@ class Allocation:
         for group in list(self.groups):
             for connection in group.connections():
                 self._look_at(connection, now, out)
-            if now - group.replaced_at > REPLACE_EVERY and group.rollover.incoming is None and group.is_sick(now):
+            if group.rollover.incoming is None and self._may_replace(group, now) and group.is_sick(now):
                 self._replace_sick(group, now, out)
             if group.emptied_at is not None and now - group.emptied_at >= LINGER:
                 self._close(group, out)
+
+    def _may_replace(self, group: StreamGroup, now: float) -> bool:
+        """Whether a sick connection may be given up already: seldom, unless it brings nothing at all."""
+        is_mute = group.active is not None and group.active.is_mute(now, MUTE_AFTER)
+        return is_mute or now - group.replaced_at > REPLACE_EVERY
 
     def _replace_sick(self, group: StreamGroup, now: float, out: list[Output]) -> None:
         if group.active is not None:

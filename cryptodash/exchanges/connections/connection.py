@@ -121,6 +121,10 @@ class Connection:
             self._next_ping = now + self.limits.ping_every
         self.subscriptions.begin()
 
+    def is_mute(self, now: float, seconds: float) -> bool:
+        """Whether it is open and has given no sign of life for so long."""
+        return self.opened_at is not None and now - self.last > seconds
+
     def changed(self, name: str) -> None:
         """Somebody began or ceased to want the stream."""
         if self.opened_at is not None:

@@ -254,6 +254,10 @@ class Reconciler:
         late = (each for each in self._requests.values() if each.on and each.expires <= now)
         return [(name, each.expires - ACK_TIMEOUT) for each in late for name in each.names]
 
+    def gives_up(self, now: float) -> bool:
+        """Whether ``expired`` is about to reject something that has been asked for twice."""
+        return any(each.on and each.again and each.expires <= now for each in self._requests.values())
+
     def due(self) -> float:
         """Monotonic time at which ``expired`` has something to do."""
         return min((request.expires for request in self._requests.values()), default=float("inf"))

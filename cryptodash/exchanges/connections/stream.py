@@ -85,6 +85,8 @@ class Stream:
         """How often it was ended and begun again on its connection."""
         self.unreadable_at = float("-inf")
         """When a frame of it came that could not be read."""
+        self.is_unanswered = False
+        """Whether, rejected, it was given up without an answer: that may be the venue's trouble."""
         self.cause: Cause | None = None
         """Why it waits, where there is a reason."""
         self.takers: tuple[TakeMessage, ...] = ()

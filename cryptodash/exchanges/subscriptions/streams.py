@@ -9,6 +9,8 @@ from cryptodash.exchanges.connections.stream import Consumer, Stream
 from cryptodash.exchanges.connections.stream_phase import Phase, Signal
 from cryptodash.exchanges.subscriptions.polls import Polls
 
+ASK_AGAIN = 30.0
+"""Seconds after which a stream is asked for again that the venue has not answered about. A refusal stands."""
 Kind = tuple[str, frozenset[Part]]
 """Endpoint and parts: streams of one kind come by the same way."""
 
@@ -76,6 +78,7 @@ class Streams:
     def retry(self, stream: Stream, now: float, out: list[Output]) -> None:
         """Give a rejected stream another chance."""
         if stream.phase is Phase.REJECTED:
+            stream.is_unanswered = False
             stream.signal(Signal.RETRY, now, out)
             self._allocation.place(stream, now, out)
 
@@ -88,3 +91,5 @@ class Streams:
         for stream in everything:
             if stream.needs_resubscribing(now, stale_after):
                 self._allocation.resubscribe(stream, now, out, silent=True)
+            if stream.is_unanswered and now - stream.since >= ASK_AGAIN:
+                self.retry(stream, now, out)

@@ -231,9 +231,9 @@ def test_a_slow_client_is_told_that_a_book_is_good_again_only_with_the_book(worl
     client.wire.read(room=0)
     client.wire.read()
     messages = client.got()
-    assert kinds(messages) == ["ticker", "status", "order_book_snapshot", "ticker"]
-    assert messages[1]["payload"]["state"] == "live"
-    assert messages[2]["payload"]["bids"][0]["price"] == 12
+    assert kinds(messages) == ["ticker", "order_book_snapshot", "status", "ticker"]
+    assert messages[2]["payload"]["state"] == "live"
+    assert messages[1]["payload"]["bids"][0]["price"] == 12
 
 
 def test_a_client_that_is_paused_by_its_transport_leaves_the_loop(world):

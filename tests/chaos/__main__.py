@@ -1,0 +1,63 @@
+"""The simulation as a program: ``python -m tests.chaos --seeds N --first K``. Exit code 1 if a promise was broken."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import sys
+from collections.abc import Sequence
+from time import monotonic
+
+from tests.chaos.plan import describe, make_plan
+from tests.chaos.seeds import outcomes, shrink
+
+SHOWN = 12
+"""Violations of a seed that are printed."""
+EVERY = 50
+"""Seeds between two lines that say how far it is."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description="Deterministic simulation by seeds.")
+    parser.add_argument("--seeds", type=int, default=10, help="how many (default: %(default)s)")
+    parser.add_argument("--first", type=int, default=1, help="the first one (default: %(default)s)")
+    parser.add_argument("--jobs", type=int, default=1, help="processes (default: %(default)s)")
+    parser.add_argument("--seconds", type=float, help="virtual seconds of each seed (default: the whole of it)")
+    parser.add_argument("--plan", action="store_true", help="show the plan of each seed")
+    parser.add_argument("--no-shrink", action="store_true", help="do not look for a smaller plan of the first failure")
+    options = parser.parse_args(arguments)
+    if os.environ.get("PYTHONHASHSEED") != "0":
+        os.environ["PYTHONHASHSEED"] = "0"
+        os.execv(sys.executable, [sys.executable, "-P", "-m", "tests.chaos", *(arguments or sys.argv[1:])])
+    begun, count, digest, failed = monotonic(), 0, hashlib.sha256(), []
+    for outcome in outcomes(range(options.first, options.first + options.seeds), options.jobs, options.seconds):
+        digest.update(outcome.digest.encode())
+        if (outcome.seed - options.first + 1) % EVERY == 0:
+            say(f"{outcome.seed - options.first + 1} seeds, {count} violations, {monotonic() - begun:.0f} s")
+        count += len(outcome.violations)
+        if options.plan:
+            say(describe(make_plan(outcome.seed)))
+        if outcome.violations:
+            failed.append(outcome.seed)
+            say(f"seed {outcome.seed}: {len(outcome.violations)} violations")
+            for each in outcome.violations[:SHOWN]:
+                say(f"  {each}")
+    if failed and not options.no_shrink:
+        plan, runs = shrink(failed[0], options.seconds)
+        say(f"seed {failed[0]} shrunk in {runs} runs to:")
+        say(describe(plan))
+    say(
+        f"{options.seeds} seeds from {options.first}: {count} violations, {monotonic() - begun:.0f} s, "
+        f"digest {digest.hexdigest()[:16]}"
+    )
+    return int(count > 0)
+
+
+def say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,31 @@
+"""The eight promises, judged from the history of a run alone."""
+
+from __future__ import annotations
+
+from tests.chaos.history import History
+from tests.chaos.invariants import ages, books, candles, memory, recovery, trades, values
+from tests.chaos.subscriptions import Violation, sorted_out
+
+ALL = ("live", "asked", "deltas", "trades", "candles", "ages", "memory", "recovery")
+
+
+def violations(history: History) -> list[Violation]:
+    """Everything that broke a promise, in order of time."""
+    subscriptions, found = sorted_out(history)
+    for subscription in subscriptions:
+        tape = history.tapes.get(subscription.place)
+        if tape is None:
+            continue
+        excuses = values.Excuses(history.plan)
+        if subscription.kind == "ticker":
+            found += values.check_ticker(subscription, tape, excuses)
+        elif subscription.kind == "order_book":
+            found += books.check(subscription, tape, excuses)
+        elif subscription.kind == "candle":
+            found += candles.check(subscription, tape, excuses)
+        else:
+            found += trades.check(subscription, tape, excuses)
+        found += ages.check(subscription, history, excuses)
+    found += memory.check(history)
+    found += recovery.check(history, subscriptions)
+    return sorted(found, key=lambda each: (each.at, each.invariant, each.client, each.channel))

@@ -1,0 +1,143 @@
+"""Books: deltas fit, and what a client builds of them is the book's best levels at the view's own time."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from tests.chaos.history import Tape
+from tests.chaos.invariants.values import MOMENT, Excuses, Showing, ended, parse_time, spans
+from tests.chaos.subscriptions import Subscription, Violation
+
+Side = dict[str, str]
+_NEAR_MS = 8_000
+"""By how much a snapshot may be off its own time: a REST answer that overtook the stream."""
+_RECENT = 25.0
+"""Seconds back in which it is looked for."""
+
+
+def check(subscription: Subscription, tape: Tape, excuses: Excuses) -> list[Violation]:
+    return list(_BookCheck(subscription, tape, excuses).run())
+
+
+class _BookCheck:
+    def __init__(self, subscription: Subscription, tape: Tape, excuses: Excuses) -> None:
+        self._subscription, self._tape, self._excuses = subscription, tape, excuses
+        self._depth = int(subscription.name.split(":")[4])
+        self._sides: tuple[Side, Side] = ({}, {})
+        self._sequence: int | None = None
+        self._index = 0
+        """The step of the market at which what is on show was true."""
+        self._by_time: dict[int, list[int]] = {}
+        for index, time in enumerate(tape.times):
+            self._by_time.setdefault(time, []).append(index)
+        self._blamed = False
+
+    def run(self) -> Iterator[Violation]:
+        blame, end = self._subscription.blame, ended(self._subscription, self._excuses)
+        for told, showing, until in spans(self._subscription, ("order_book_snapshot", "order_book_delta")):
+            if told.kind == "again":
+                self._again()
+            elif told.kind != "status":
+                payload = told.payload
+                is_snapshot = told.kind == "order_book_snapshot"
+                unfit = self._take_snapshot(payload) if is_snapshot else self._take_delta(payload)
+                self._sequence = int(payload["sequence"])
+                if unfit:
+                    yield blame("deltas", told.at, unfit)
+                elif showing.good:
+                    wrong = self._judge(payload, is_snapshot, told.at)
+                    if wrong:
+                        yield blame("live", told.at, wrong)
+                else:
+                    self._find(parse_time(payload["timestamp"]), is_snapshot, told.at)
+            if min(until, end) - told.at < MOMENT:
+                continue
+            wrong = self._overdue(min(until, end), showing)
+            if wrong:
+                yield blame("live", min(until, end), wrong)
+
+    def _again(self) -> None:
+        self._sides, self._sequence = ({}, {}), None
+
+    def _take_snapshot(self, payload: Mapping[str, Any]) -> str:
+        self._sides = (
+            {level["price"]: level["quantity"] for level in payload["bids"]},
+            {level["price"]: level["quantity"] for level in payload["asks"]},
+        )
+        fewest = min(map(len, self._sides))
+        if payload["complete"] is not (fewest >= self._depth):
+            return f"complete is {payload['complete']} with {fewest} of {self._depth} levels"
+        return ""
+
+    def _take_delta(self, payload: Mapping[str, Any]) -> str:
+        if self._sequence is None:
+            return "a delta before any snapshot"
+        for side, name in zip(self._sides, ("bids", "asks"), strict=True):
+            for price in payload["deletes"][name]:
+                if side.pop(price, None) is None:
+                    return f"deletes {price}, which is not there"
+            for level in payload[f"{name}_upserts"]:
+                side[level["price"]] = level["quantity"]
+            if len(side) > self._depth:
+                return f"{len(side)} {name} in a view of depth {self._depth}"
+        sequence = int(payload["sequence"])
+        return "" if sequence == self._sequence + 1 else f"sequence {sequence} after {self._sequence}"
+
+    def _judge(self, payload: Mapping[str, Any], is_snapshot: bool, at: float) -> str:
+        if not all(self._sides):
+            return "a side without a level"
+        found = self._find(parse_time(payload["timestamp"]), is_snapshot, at)
+        if found is None:
+            return f"the view is not the book of {payload['timestamp']}"
+        if found < self._index:
+            return f"the view goes back from {self._tape.steps[self._index]:.3f} to {self._tape.steps[found]:.3f}"
+        self._index = found
+        return ""
+
+    def _find(self, time: int, is_snapshot: bool, at: float) -> int | None:
+        """The step of that venue time at which the book was as it is shown."""
+        candidates = self._by_time.get(time, [])
+        for index in candidates:
+            if index >= self._index and self._is_at(index):
+                return index
+        for index in candidates:
+            if self._is_at(index):
+                return index
+        return self._near(time, at) if is_snapshot else None
+
+    def _near(self, time: int, at: float) -> int | None:
+        """A step of about that venue time: a snapshot is made between two steps, or ahead of the stream it joins."""
+        for index in range(bisect_right(self._tape.steps, at) - 1, -1, -1):
+            if abs(self._tape.times[index] - time) <= _NEAR_MS and self._is_at(index):
+                return index
+            if self._tape.steps[index] < at - _RECENT:
+                break
+        return None
+
+    def _is_at(self, index: int) -> bool:
+        for shown, levels in zip(self._sides, self._tape.books[index], strict=True):
+            count = len(shown)
+            for price, size in levels[:count]:
+                if shown.get(price) != size:
+                    return False
+            if count > len(levels):
+                return False
+        return True
+
+    def _overdue(self, until: float, showing: Showing) -> str:
+        if showing.state != "live" or self._sequence is None or not all(self._sides):
+            self._blamed = False
+            return ""
+        limit = until - self._excuses.patience(self._subscription, until)
+        steps = self._tape.steps
+        if steps[self._index] >= limit or self._blamed:
+            return ""
+        first = max(0, bisect_right(steps, limit) - 1)
+        for index in range(min(bisect_right(steps, until), len(steps)) - 1, first - 1, -1):
+            if self._is_at(index):
+                self._index = max(self._index, index)
+                return ""
+        self._blamed = True
+        return f"the view, true at {steps[self._index]:.3f}, is older than {limit:.3f}"

@@ -1,0 +1,138 @@
+"""Trades: each as it was, once, and none left out while the channel is good, but for what a gap says."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterator
+
+from attrs import define
+
+from tests.chaos.history import Tape, WireTrade
+from tests.chaos.invariants.values import Excuses, ended, parse_time
+from tests.chaos.plan import Trouble
+from tests.chaos.subscriptions import GOOD, Subscription, Violation
+
+UNNOTICED = 9.0
+"""Seconds before a status that says that something is wrong in which trades may be lost already."""
+_SWALLOWS = ("silent", "silent-venue", "reorder", "slow", "delist")
+"""Troubles under which trades are lost or come later than anybody would wait for them here."""
+
+_BEGUN_ANEW = 3.0
+"""Seconds after a silence in which its streams may be ended and begun anew: what comes between is lost untold."""
+
+
+def check(subscription: Subscription, tape: Tape, excuses: Excuses) -> list[Violation]:
+    return list(_TradeCheck(subscription, tape, excuses).run())
+
+
+@define
+class _Spell:
+    """A time in which the channel was good. ``missed``: what gaps in it said."""
+
+    begin: float
+    end: float = float("inf")
+    ended_badly: bool = False
+
+
+class _TradeCheck:
+    def __init__(self, subscription: Subscription, tape: Tape, excuses: Excuses) -> None:
+        self._subscription, self._tape, self._excuses = subscription, tape, excuses
+        self._told: dict[str, bool] = {}
+        """Ids that were told, and whether live."""
+        self._spells: list[_Spell] = []
+        self._missed = 0
+        self._last_at = 0.0
+
+    def run(self) -> Iterator[Violation]:
+        by_id = {trade.id: trade for trade in self._tape.trades}
+        state, is_answer = "", False
+        blame = self._subscription.blame
+        for told in self._subscription.told:
+            if told.kind == "again":
+                is_answer = True
+            elif told.kind == "status":
+                before, state = state, told.payload["state"]
+                self._status(told.at, before in GOOD, state in GOOD)
+                if before == state == "live" and not is_answer:
+                    # Once per change: what came between was replaced while it waited for a slow reader.
+                    self._status(told.at, True, False)
+                    self._status(told.at, False, True)
+                is_answer = False
+            elif told.kind == "gap":
+                self._missed += int(told.payload.get("missed", 0))
+                if int(told.payload.get("missed", 1)) <= 0:
+                    yield blame("trades", told.at, "a gap that misses nothing")
+            elif told.kind == "trade":
+                wrong = self._trade(told.payload, by_id)
+                if wrong:
+                    yield blame("trades", told.at, wrong)
+        yield from self._complete()
+
+    def _status(self, at: float, was_good: bool, is_good: bool) -> None:
+        if is_good and not was_good:
+            self._spells.append(_Spell(at))
+        elif was_good and not is_good:
+            self._spells[-1].end, self._spells[-1].ended_badly = at, True
+
+    def _trade(self, payload: dict[str, object], by_id: dict[str, WireTrade]) -> str:  # type: ignore[override]
+        identity = str(payload["id"])
+        trade = by_id.get(identity)
+        if trade is None:
+            return f"no such trade: {identity}" if not self._is_from_before(payload) else ""
+        said = (payload["price"], payload["quantity"], payload["side"], parse_time(str(payload["timestamp"])))
+        true = (trade.price, trade.size, trade.side, trade.time)
+        if said != true:
+            return f"trade {identity}: {said} instead of {true}"
+        is_live = not payload.get("replayed")
+        if is_live and identity in self._told:
+            return f"trade {identity} came again"
+        self._told[identity] = self._told.get(identity, False) or is_live
+        self._last_at = max(self._last_at, trade.at)
+        return ""
+
+    def _is_from_before(self, payload: dict[str, object]) -> bool:
+        """Of the time before the tape begins, of which venues tell the last trades."""
+        return bool(payload.get("replayed")) or parse_time(str(payload["timestamp"])) < self._tape.times[0]
+
+    def _complete(self) -> Iterator[Violation]:
+        client = self._subscription.connection.client
+        own = client.delay + client.jitter
+        missing: list[WireTrade] = []
+        end = ended(self._subscription, self._excuses)
+        starts = [trade.at for trade in self._tape.trades]
+        for spell in self._spells:
+            lag = UNNOTICED + self._reading if spell.ended_badly else self._lag(min(spell.end, end))
+            until = min(spell.end, end) - own - lag
+            first, last = bisect_left(starts, spell.begin), bisect_left(starts, until)
+            missing += [trade for trade in self._tape.trades[first:last] if trade.id not in self._told]
+        if not self._subscription.is_prompt:
+            missing = [trade for trade in missing if trade.at < self._last_at]
+        missing = [trade for trade in missing if not self._is_excused(trade)]
+        if len(missing) > self._missed:
+            first_missing = missing[0]
+            yield self._subscription.blame(
+                "trades",
+                first_missing.at,
+                f"{len(missing)} trades were left out and gaps told {self._missed}: "
+                f"{', '.join(f'{each.id} of {each.at:.3f}' for each in missing[:3])}",
+            )
+
+    @property
+    def _reading(self) -> float:
+        """Seconds that what was sent may lie in the kernel of a slow reader."""
+        client = self._subscription.connection.client
+        return 0.0 if client.rate is None else client.kernel / client.rate + 2.0
+
+    def _lag(self, at: float) -> float:
+        """Seconds that a trade may be on its way."""
+        return self._excuses.patience(self._subscription, at) - 5.0
+
+    def _is_excused(self, trade: WireTrade) -> bool:
+        return any(self._swallows(each, trade.at) for each in self._excuses._plan.troubles)
+
+    def _swallows(self, trouble: Trouble, at: float) -> bool:
+        return (
+            trouble.name in _SWALLOWS
+            and trouble.concerns(*self._subscription.place)
+            and trouble.begin - 0.5 <= at <= trouble.end + trouble.amount + _BEGUN_ANEW
+        )

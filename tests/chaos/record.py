@@ -1,0 +1,187 @@
+"""Writes down, while a run goes on, what is true in the simulated market and which frames reach the server."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from functools import lru_cache, partial
+from itertools import takewhile
+from typing import Any
+
+from cryptodash.core.instruments import MarketType
+from cryptodash.simulator.decimal_text import trim
+from cryptodash.simulator.dialects.bybit.messages import trade_id
+from cryptodash.simulator.host import VenueHost
+from cryptodash.simulator.truth import Truth
+from tests.chaos.history import Arrivals, Bar, Place, Tape, WireTrade
+from tests.chaos.network import BadNetwork, End, Link
+
+LEVELS = 20
+"""The deepest view that clients of a run ask for."""
+
+
+class Recorder:
+    """The tape of one instrument, written as the market goes on."""
+
+    def __init__(self, place: Place, truth: Truth, network: BadNetwork) -> None:
+        exchange, market, symbol = place
+        self.tape = Tape(place)
+        self._truth, self._network = truth, network
+        self._instrument = instrument = truth.instrument(exchange, MarketType(market), symbol)
+        self._spec = spec = instrument.spec
+        # Bybit pads nothing on spot and no candle anywhere.
+        self._text = trim if exchange == "bybit" and market == "spot" else str
+        self._bar_text = trim if exchange == "bybit" else str
+        text = self._text  # the same few numbers come again and again
+        self._price = lru_cache(maxsize=4096)(lambda ticks: text(spec.price(ticks)))
+        self._size = lru_cache(maxsize=4096)(lambda steps: text(spec.size(steps)))
+        self._aggregated = exchange == "binance" and market == "perpetual"
+        self._newest_top = -1
+        self._last_trade = instrument.trade_id
+        self._seen = (-1, -1, -1)
+        self._orders: dict[str, int] = {}
+        self._took_quote(instrument.top())
+        self.tape.lasts.append((network.seconds(), self._text(spec.price(instrument.last_price))))
+        self.look()
+
+    def look(self) -> None:
+        """Note what has happened since the last look."""
+        it = self._instrument
+        seen = (it.time, it.update_id, it.clock_step)
+        if seen == self._seen:
+            return
+        self._seen = seen
+        tape, now = self.tape, self._network.seconds()
+        for top in reversed(
+            [top for _, top in takewhile(lambda each: each[1].id > self._newest_top, reversed(it.quotes or ()))]
+        ):
+            self._took_quote(top)
+        for trade in reversed(list(takewhile(lambda each: each.id > self._last_trade, reversed(it.trades)))):
+            self._took_trade(trade)
+        self._last_trade = it.trade_id
+        price, size = self._price, self._size
+        bids, asks = it.book.levels(LEVELS)
+        tape.steps.append(now)
+        tape.times.append(it.time + it.clock_step)
+        tape.books.append(
+            (
+                tuple([(price(p), size(s)) for p, s in bids]),
+                tuple([(price(p), size(s)) for p, s in asks]),
+            )
+        )
+        minute = it.candles.minute
+        text = self._bar_text
+        values = tuple(text(price(each)) for each in (minute.open, minute.high, minute.low, minute.close))
+        tape.bars.append((now, Bar(minute.start, (*values, text(size(minute.volume))))))
+
+    def _took_quote(self, top: Any) -> None:
+        price, size = self._price, self._size
+        self._newest_top = top.id
+        pair = (price(top.bid), price(top.ask), size(top.bid_size), size(top.ask_size))
+        self.tape.quotes.append((self._network.seconds(), pair))
+
+    def _took_trade(self, trade: Any) -> None:
+        spec, now = self._spec, self._network.seconds()
+        wire = trade_id(spec, trade) if spec.exchange == "bybit" else str(trade.order if self._aggregated else trade.id)
+        price = self._text(spec.price(trade.price))
+        size = trade.size
+        side = "buy" if trade.buy else "sell"
+        if wire in self._orders:  # another fill of the same order, told in one
+            size += self._orders[wire]
+            self.tape.trades.pop()
+        self._orders = {wire: size}
+        self.tape.trades.append(WireTrade(now, wire, price, self._text(spec.size(size)), side, trade.time))
+        self.tape.lasts.append((now, price))
+
+    def finish(self) -> None:
+        """The bars that have closed."""
+        exchange, market, symbol = self.tape.place
+        text = self._bar_text
+        for bar in self._truth.candles(exchange, MarketType(market), symbol, "1m", 50):
+            if bar.closed:
+                values = (bar.open, bar.high, bar.low, bar.close, bar.volume)
+                self.tape.closed[bar.start] = tuple(map(text, values))
+
+
+class Record:
+    """The tapes of all instruments of a run."""
+
+    def __init__(self, network: BadNetwork) -> None:
+        self._network = network
+        self.recorders: dict[Place, Recorder] = {}
+
+    def add(self, place: Place, truth: Truth) -> None:
+        self.recorders[place] = Recorder(place, truth, self._network)
+
+    def follow(self, hosts: Iterable[VenueHost]) -> None:
+        """Look after every step of the market, before anybody can hear of it: a subscription and a request bring it up
+        to date as well."""
+        for host in hosts:
+            for name in ("step", "text", "rest"):
+                setattr(host, name, partial(self._then_look, getattr(host, name)))
+
+    def _then_look(self, step: Any, *arguments: Any) -> Any:
+        result = step(*arguments)
+        for recorder in self.recorders.values():
+            recorder.look()
+        return result
+
+
+_STREAM = re.compile(rb'"(?:stream|topic)":"([^"]+)"')
+
+
+class Tap:
+    """Reads what comes on one connection from a venue, as far as to know of which stream each frame is."""
+
+    def __init__(
+        self, link: Link, exchange: str, markets: frozenset[str], arrivals: Arrivals, network: BadNetwork
+    ) -> None:
+        self._link, self._exchange, self._markets = link, exchange, markets
+        self._arrivals, self._network = arrivals, network
+        self._data, self._head = bytearray(), bytearray()
+        self._market: str | None = None
+        self._open = False
+        link.tap = self._took
+
+    def _took(self, end: End, data: bytes) -> None:
+        if end is self._link.client:
+            if self._market is None:
+                self._head += data
+                if b"\r\n" in self._head:
+                    self._market = _market_of(bytes(self._head[:200]), self._markets)
+            return
+        self._data += data
+        if not self._open:
+            head, found, rest = self._data.partition(b"\r\n\r\n")
+            if not found:
+                return
+            if not head.startswith(b"HTTP/1.1 101"):
+                self._arrivals.answers.setdefault(self._exchange, []).append(self._network.seconds())
+                self._data = bytearray()
+                return
+            self._open, self._data = True, rest
+        self._frames()
+
+    def _frames(self) -> None:
+        data, start, now = self._data, 0, self._network.seconds()
+        streams = self._arrivals.frames.setdefault((self._exchange, self._market or ""), {})
+        while len(data) - start >= 2:
+            size, begin = data[start + 1] & 0x7F, start + 2
+            if size == 126:
+                size, begin = int.from_bytes(data[begin : begin + 2], "big"), begin + 2
+            elif size == 127:
+                size, begin = int.from_bytes(data[begin : begin + 8], "big"), begin + 8
+            if len(data) < begin + size:
+                break
+            found = _STREAM.search(data, begin, min(begin + 200, begin + size))
+            if found is not None:
+                streams.setdefault(found[1].decode(), []).append(now)
+            start = begin + size
+        del data[:start]
+
+
+def _market_of(head: bytes, markets: frozenset[str]) -> str:
+    """The market that a connection is about: the host's only one, or that of its first line."""
+    if len(markets) == 1:
+        return next(iter(markets))
+    return "perpetual" if b"/linear" in head else "spot"

@@ -1,0 +1,194 @@
+"""Runs a plan: the real server, the simulated venues and the crowd on one clock; what came of it is a ``History``."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from random import Random
+from typing import Any
+
+import txaio
+from autobahn.twisted.websocket import WebSocketAdapterProtocol  # noqa: F401  (tells txaio that it is Twisted's)
+from twisted.application.service import MultiService
+from twisted.logger import globalLogPublisher
+
+from cryptodash.api.ws import wire
+from cryptodash.core.layers import Layer, load
+from cryptodash.service import Server, StandIn, build
+from cryptodash.simulator.server import Simulator
+from tests.chaos.clients import Client
+from tests.chaos.history import History
+from tests.chaos.network import BadNetwork, Conditions, End, Link
+from tests.chaos.plan import MARKETS, SYMBOLS, VENUES, Plan
+from tests.chaos.record import Record, Tap
+from tests.chaos.troubles import ServerClock, Troubles, VenueTime
+
+SETTINGS = {
+    "BIND_ADDR": "tcp:8080:interface=127.0.0.1",
+    "DEMO": "true",
+    "STALE_AFTER_S": "2.5",
+    "UPSTREAM_LINGER_S": "2",
+}
+LINGER = 55.0
+"""Seconds after the last client has gone until nothing of it may be left: two pings of one whose cable was pulled, and
+ten seconds of a connection to a venue that nobody needs."""
+STOP = 8.0
+
+
+@contextmanager
+def _surroundings(network: BadNetwork, errors: list[str]) -> Iterator[None]:
+    """What is outside the server and has no argument: Autobahn's timers, the kernel's count of what it holds, and the
+    log, whose failures are taken down."""
+
+    def observe(event: Mapping[str, Any]) -> None:
+        if "log_failure" in event:
+            failure = event["log_failure"]
+            frames = [f"{each[1].rpartition('/')[2]}:{each[2]}" for each in failure.frames[-3:]]
+            errors.append(f"{event.get('log_format', '')}: {failure.value!r} {' '.join(frames)}")
+
+    before = getattr(txaio.config, "loop", None), wire.unacknowledged
+    txaio.config.loop, wire.unacknowledged = network, lambda handle: handle.unacknowledged  # type: ignore[assignment]
+    globalLogPublisher.addObserver(observe)
+    try:
+        yield
+    finally:
+        globalLogPublisher.removeObserver(observe)
+        txaio.config.loop, wire.unacknowledged = before  # type: ignore[assignment]
+
+
+def run(plan: Plan) -> History:
+    """Everything that comes of a plan; the same each time."""
+    history = History(plan)
+    network = BadNetwork(plan.seed, plan.origin_ms)
+    with _surroundings(network, history.errors):
+        _Stage(plan, network, history).play()
+    return history
+
+
+class _Stage:
+    def __init__(self, plan: Plan, network: BadNetwork, history: History) -> None:
+        self._plan, self._network, self._history = plan, network, history
+        self._simulators = {
+            exchange: Simulator(
+                network, VenueTime(network, plan.lines[exchange]), seed=plan.seed, exchanges=[exchange], record=True
+            )
+            for exchange in VENUES
+        }
+        clock = ServerClock(network, plan.wall_skew_ms, plan.wall_ppm)
+        self._server = self._make_server(clock)
+        ports = {
+            exchange: frozenset(int(ws.rpartition(":")[2]) for ws, _ in simulator.base_urls.values())
+            for exchange, simulator in self._simulators.items()
+        }
+        self._troubles = Troubles(plan, network, self._simulators, ports, clock)
+        for exchange, numbers in ports.items():
+            for port in sorted(numbers):
+                network.rule(port, self._conditions_of(exchange), self._tapped(exchange, port))
+        self._record = Record(network)
+        self._clients = [Client(each, network, 8080, plan.seed) for each in plan.clients]
+
+    def _make_server(self, clock: ServerClock) -> Server:
+        together = MultiService()
+        urls: dict[Any, tuple[str, str]] = {}
+        for simulator in self._simulators.values():
+            simulator.setServiceParent(together)
+            simulator.listen()
+            urls |= simulator.base_urls
+        config = load([Layer("chaos", SETTINGS)], VENUES)
+        stand_in = StandIn(together, urls, "simulated")
+        return build(config, self._network, clock=clock, random=Random(self._plan.seed), stand_in=stand_in)
+
+    def _conditions_of(self, exchange: str) -> Callable[[int, Random], Conditions]:
+        return lambda number, rng: self._troubles.conditions(exchange)
+
+    def _tapped(self, exchange: str, port: int) -> Callable[[Link], None]:
+        urls = self._simulators[exchange].base_urls
+        markets = frozenset(market.value for (_, market), (ws, _) in urls.items() if ws.endswith(f":{port}"))
+
+        def made(link: Link) -> None:
+            Tap(link, exchange, markets, self._history.arrivals, self._network)
+
+        return made
+
+    def play(self) -> None:
+        network, history = self._network, self._history
+        self._server.privilegedStartService()
+        self._server.startService()
+        for exchange, simulator in self._simulators.items():
+            self._record.follow(simulator.hosts.values())
+            for market in MARKETS:
+                for symbol in SYMBOLS:
+                    self._record.add((exchange, market, symbol), simulator.truth)
+        self._troubles.begin()
+        for client in self._clients:
+            client.begin(self._plan.seconds)
+        while network.seconds() < self._plan.seconds:
+            network.pass_until(network.seconds() + 1.0)
+            history.holdings.samples.append((network.seconds(), self._held()))
+        for client in self._clients:
+            client.abort()
+        network.pass_until(network.seconds() + LINGER)
+        history.holdings.after = self._held()
+        self._stop()
+        self._collect()
+
+    def _held(self) -> dict[str, int]:
+        """What the server holds in memory, in numbers."""
+        server = self._server
+        clients, hub = server.clients, server.hub
+        writers = [each.writer for each in clients.sessions if getattr(each, "writer", None) is not None]
+        return {
+            "sessions": len(clients.sessions),
+            "sockets": len(clients.sockets.open) if hasattr(clients.sockets, "open") else 0,
+            "subscriptions": sum(clients.traffic.subscriptions.values()),
+            "queued": clients.fanout.slow_clients.queued_bytes,
+            "queued_most": max((each.unsent.bytes + each.wire.queued().in_transport for each in writers), default=0),
+            "cohorts": len(clients.fanout.cohorts),
+            "groups": len(clients.fanout.deliveries.groups),
+            "topics": len(hub._demand.wanted),
+            "cached": int(sum(hub._cache.sizes().values())),
+            "streams": self._streams(),
+            "calls": len(self._network.calls),
+        }
+
+    def _streams(self) -> int:
+        """What the venues still send to somebody. They may not have heard yet of the end of a frozen connection."""
+        sessions = [
+            each
+            for simulator in self._simulators.values()
+            for host in simulator.hosts.values()
+            for each in host.sessions
+        ]
+        return sum(len(each.names) for each in sessions if not _is_frozen(each.transport))
+
+    def _stop(self) -> None:
+        stopping = self._server.stopService()
+        self._network.pass_until(self._network.seconds() + STOP)
+        if not stopping.called:
+            self._history.errors.append("the server does not stop")
+        self._history.holdings.calls = [
+            f"{call.func}" for call in self._network.calls if "cryptodash" in getattr(call.func, "__module__", "")
+        ]
+
+    def _collect(self) -> None:
+        history = self._history
+        digest = hashlib.sha256()
+        for client in self._clients:
+            history.connections += client.connections()
+            history.messages += client.messages
+            digest.update(client.digest.digest())
+        for place, recorder in self._record.recorders.items():
+            recorder.finish()
+            history.tapes[place] = recorder.tape
+        for simulator in self._simulators.values():
+            history.limits_broken += [str(each) for each in simulator.ledger.violations]
+        history.digest = digest.hexdigest()
+
+
+def _is_frozen(protocol: Any) -> bool:
+    """Whether the connection of a venue's protocol is dead, without its knowing."""
+    transport = protocol.transport
+    while transport is not None and not isinstance(transport, End):
+        transport = getattr(transport, "transport", None)
+    return transport is not None and transport.link.frozen

@@ -1,0 +1,290 @@
+"""Each promise is judged rightly on histories made by hand: what breaks it is found, what keeps it is not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytest
+
+from cryptodash.core.time import rfc3339
+from tests.chaos.history import Bar, Connection, Event, History, Tape, WireTrade
+from tests.chaos.invariants import violations
+from tests.chaos.plan import ClientPlan, Plan, Trouble, VenueLine, channel_of
+
+ORIGIN = 1_700_000_000_000 - 1_700_000_000_000 % 60_000
+PLACE = ("binance", "spot", "SOL-USDT")
+NAME = ":".join(PLACE)
+LINE = VenueLine(0.0, 0.0, False, 0, 0)
+HELD = {"queued_most": 0, "calls": 10}
+
+
+def time_of(seconds: float) -> str:
+    return rfc3339(ORIGIN + round(seconds * 1000))
+
+
+def quote(step: int) -> tuple[str, str, str, str]:
+    """The best levels after so many seconds: each is another."""
+    return f"{100 + step}.0", f"{101 + step}.0", "1.0", "2.0"
+
+
+def book(step: int) -> tuple[tuple[tuple[str, str], ...], tuple[tuple[str, str], ...]]:
+    bid, ask, bid_size, ask_size = quote(step)
+    return ((bid, bid_size), ("50.0", "7.0")), ((ask, ask_size), ("900.0", "7.0"))
+
+
+def bar(step: int) -> Bar:
+    return Bar(ORIGIN + step // 60 * 60_000, ("1.0", "9.0", "1.0", f"{step % 60}.0", f"{step}.0"))
+
+
+def make_tape() -> Tape:
+    """A market that changes once a second for two minutes, with a trade each time."""
+    tape = Tape(PLACE)
+    for step in range(130):
+        at = float(step)
+        tape.steps.append(at)
+        tape.times.append(ORIGIN + step * 1000)
+        tape.books.append(book(step))
+        tape.quotes.append((at, quote(step)))
+        tape.lasts.append((at, f"{step}.5"))
+        tape.trades.append(WireTrade(at, str(1000 + step), f"{step}.5", "3.0", "buy", ORIGIN + step * 1000))
+        tape.bars.append((at, bar(step)))
+    tape.closed = {bar(step).start: bar(step).values for step in (59, 119)}
+    return tape
+
+
+class Scene:
+    """One client's history, message by message."""
+
+    def __init__(self, kind: str = "ticker", *troubles: Trouble, client: str = "fast") -> None:
+        self.name = f"{NAME}:{kind}"
+        self.plan = Plan(1, ORIGIN, 0, 0, {"binance": LINE, "bybit": LINE}, troubles, (), 130.0)
+        self.history = History(self.plan, tapes={PLACE: make_tape()})
+        self.connection = Connection(ClientPlan("c", client, (), delay=0.0), 0.0)
+        self.history.connections.append(self.connection)
+        self.history.arrivals.frames["binance", "spot"] = {
+            f"solusdt@{stream}": [step / 10 for step in range(1300)]
+            for stream in ("bookTicker", "trade", "depth", "kline_1m")
+        }
+        self.history.holdings.samples.append((1.0, HELD))
+        self.got(0.0, "info", {"message": "Connected to crypto-dash API. Session: 1"})
+
+    def note(self, at: float, kind: str, value: Any) -> Scene:
+        self.connection.events.append(Event(at, kind, value))
+        return self
+
+    def got(self, at: float, kind: str, payload: Mapping[str, Any]) -> Scene:
+        return self.note(at, "got", {"type": kind, "payload": payload})
+
+    def subscribed(self, at: float = 0.5, state: str | None = "live") -> Scene:
+        channel = channel_of(self.name)
+        self.note(at, "sent", ("subscribe", (self.name,)))
+        self.got(at, "info", {"message": "Subscribed to 1 channels", "accepted": [channel], "rejected": []})
+        return self if state is None else self.status(at, state)
+
+    def unsubscribed(self, at: float) -> Scene:
+        self.note(at - 0.1, "sent", ("unsubscribe", (self.name,)))
+        return self.got(at, "info", {"message": "Unsubscribed from 1 channels"})
+
+    def status(self, at: float, state: str, cause: str = "", **members: Any) -> Scene:
+        return self.got(at, "status", {"channel": channel_of(self.name), "state": state, "cause": cause, **members})
+
+    def value(self, at: float, kind: str, **members: Any) -> Scene:
+        channel = channel_of(self.name)
+        place = {name: channel[name] for name in ("exchange", "market_type", "symbol")}
+        detail = {name: channel[name] for name in ("depth", "interval") if name in channel}
+        return self.got(at, kind, {**place, **detail, "timestamp": time_of(at), **members})
+
+    def ticker(self, at: float, step: int, **members: Any) -> Scene:
+        bid, ask, bid_size, ask_size = quote(step)
+        true = {"bid": bid, "ask": ask, "bid_size": bid_size, "ask_size": ask_size, "last": f"{step}.5"}
+        return self.value(at, "ticker", **{**true, **members})
+
+    def trade(self, step: int, at: float | None = None, **members: Any) -> Scene:
+        true = {"id": str(1000 + step), "price": f"{step}.5", "quantity": "3.0", "side": "buy"}
+        true["timestamp"] = time_of(step)
+        return self.value(step if at is None else at, "trade", **{**true, **members})
+
+    def snapshot(self, step: int, sequence: int, at: float | None = None, **members: Any) -> Scene:
+        sides = {
+            name: [{"price": price, "quantity": size} for price, size in side]
+            for name, side in zip(("bids", "asks"), book(step), strict=True)
+        }
+        true = {"sequence": str(sequence), "complete": True, "timestamp": time_of(step), **sides}
+        return self.value(step if at is None else at, "order_book_snapshot", **{**true, **members})
+
+    def delta(self, step: int, sequence: int, **members: Any) -> Scene:
+        """From the step before to this one."""
+        (old_bid, _), (old_ask, _) = book(step - 1)[0][0], book(step - 1)[1][0]
+        (bid, size), (ask, ask_size) = book(step)[0][0], book(step)[1][0]
+        true = {
+            "sequence": str(sequence),
+            "timestamp": time_of(step),
+            "bids_upserts": [{"price": bid, "quantity": size}],
+            "asks_upserts": [{"price": ask, "quantity": ask_size}],
+            "deletes": {"bids": [old_bid], "asks": [old_ask] if old_ask != ask else []},
+        }
+        return self.value(step, "order_book_delta", **{**true, **members})
+
+    def candle(self, step: int, *, closed: bool = False, at: float | None = None, **members: Any) -> Scene:
+        shown = bar(step)
+        names = ("open", "high", "low", "close", "volume")
+        true = {"timestamp": rfc3339(shown.start), "closed": closed, **dict(zip(names, shown.values, strict=True))}
+        return self.value(step if at is None else at, "candle", **{**true, **members})
+
+    def broken(self) -> set[str]:
+        return {each.invariant for each in violations(self.history)}
+
+
+def watching(kind: str = "ticker", steps: Sequence[int] = range(1, 131)) -> Scene:
+    """A client that is shown everything as it happens."""
+    scene = Scene(kind).subscribed()
+    for step in steps:
+        if kind == "ticker":
+            scene.ticker(step, step if step < 130 else 129)
+        elif kind == "trade" and step < 130:
+            scene.trade(step)
+        elif kind == "candle:1m" and step < 130:
+            if step in (60, 120):
+                scene.candle(step - 1, closed=True, at=step)
+            scene.candle(step)
+        elif kind == "order_book:2" and step < 130:
+            scene.snapshot(step, 1) if step == 1 else scene.delta(step, step)
+    return scene
+
+
+@pytest.mark.parametrize("kind", ["ticker", "trade", "candle:1m", "order_book:2"])
+def test_what_is_all_true_breaks_nothing(kind: str) -> None:
+    assert [str(each) for each in violations(watching(kind).history)] == []
+
+
+WRONG = {
+    "a quote that never was": ("live", lambda: watching(steps=range(1, 60)).ticker(60, 60, bid="1.0").unsubscribed(61)),
+    "an older quote": ("live", lambda: watching(steps=range(1, 60)).ticker(60, 50).unsubscribed(61)),
+    "a last price of before": (
+        "live",
+        lambda: watching(steps=range(1, 60)).ticker(60, 60, last="40.5").unsubscribed(61),
+    ),
+    "time goes back": (
+        "live",
+        lambda: watching(steps=range(1, 60)).ticker(60, 60, timestamp=time_of(40)).unsubscribed(61),
+    ),
+    "a value that stays live although the market went on": (
+        "live",
+        lambda: watching(steps=range(1, 60)).unsubscribed(100),
+    ),
+    "a book that never was": (
+        "live",
+        lambda: watching("order_book:2", range(1, 60)).snapshot(30, 60, at=60, timestamp=time_of(60)).unsubscribed(61),
+    ),
+    "a bar that never was": (
+        "live",
+        lambda: watching("candle:1m", range(1, 50)).candle(50, high="33.0").unsubscribed(51),
+    ),
+    "a value of a channel that nobody wants": ("asked", lambda: Scene().ticker(1, 1)),
+    "a value after the unsubscribe's answer": (
+        "asked",
+        lambda: watching(steps=range(1, 60)).unsubscribed(60).ticker(60.1, 60),
+    ),
+    "a value before the status": (
+        "asked",
+        lambda: Scene().subscribed(state=None).ticker(0.6, 0).status(0.7, "live").unsubscribed(1),
+    ),
+    "an error that nobody caused": ("asked", lambda: watching().got(60, "error", {"message": "trouble"})),
+    "no answer": ("asked", lambda: watching().note(60, "sent", ("list", ()))),
+    "a late answer": ("asked", lambda: Scene().note(0.5, "sent", ("ping", ())).got(9, "info", {"message": "Pong"})),
+    "a delta without a snapshot": ("deltas", lambda: Scene("order_book:2").subscribed().delta(2, 2).unsubscribed(3)),
+    "a sequence with a hole": ("deltas", lambda: watching("order_book:2", range(1, 60)).delta(60, 61).unsubscribed(61)),
+    "a delete of nothing": (
+        "deltas",
+        lambda: (
+            watching("order_book:2", range(1, 60)).delta(60, 60, deletes={"bids": ["3.0"], "asks": []}).unsubscribed(61)
+        ),
+    ),
+    "a trade left out": ("trades", lambda: watching("trade", [each for each in range(1, 130) if each != 70])),
+    "a trade twice": ("trades", lambda: watching("trade", range(1, 70)).trade(69, at=69.5).unsubscribed(70)),
+    "a trade that never was": ("trades", lambda: watching("trade", range(1, 70)).trade(70, id="5").unsubscribed(71)),
+    "a trade at another price": (
+        "trades",
+        lambda: watching("trade", range(1, 70)).trade(70, price="5").unsubscribed(71),
+    ),
+    "a bar closed twice": (
+        "candles",
+        lambda: watching("candle:1m", range(1, 62)).candle(59, closed=True, at=61.5).candle(62).unsubscribed(63),
+    ),
+    "a closed bar left out": ("candles", lambda: watching("candle:1m", [*range(1, 59), 61, 62]).unsubscribed(63)),
+    "a bar that closes too early": (
+        "candles",
+        lambda: watching("candle:1m", range(1, 57)).candle(57, closed=True).unsubscribed(58),
+    ),
+    "an age that is too small": ("ages", lambda: _silent(age_ms="1000")),
+    "no recovery": ("recovery", lambda: watching(steps=range(1, 60)).status(60, "stale", "silent", age_ms="3000")),
+}
+
+
+def _silent(age_ms: str) -> Scene:
+    """Nothing came for five seconds when the status was told."""
+    scene = watching(steps=range(1, 60))
+    for times in scene.history.arrivals.frames["binance", "spot"].values():
+        times[:] = [each for each in times if each < 60.0]
+    return scene.status(65, "stale", "silent", age_ms=age_ms).unsubscribed(66)
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_what_breaks_a_promise_is_found(wrong: str) -> None:
+    invariant, make = WRONG[wrong]
+    assert invariant in make().broken()
+
+
+def test_what_is_not_shown_as_live_may_be_old() -> None:
+    scene = watching(steps=range(1, 60)).status(62, "stale", "silent", age_ms="2100").unsubscribed(100)
+    assert scene.broken() == {"recovery"}
+
+
+def test_an_age_that_counts_from_the_last_frame_is_right() -> None:
+    assert _silent(age_ms="5100").broken() == {"recovery"}
+
+
+def test_a_gap_answers_for_as_many_trades_as_it_says() -> None:
+    left_out = [each for each in range(1, 130) if each not in (70, 71)]
+    scene = watching("trade", [each for each in left_out if each < 72])
+    scene.got(71.5, "gap", {"channel": channel_of(scene.name), "missed": "2"})
+    for step in range(72, 130):
+        scene.trade(step)
+    assert scene.broken() == set()
+
+
+def test_trades_that_a_fault_swallows_are_nobodys_loss() -> None:
+    scene = watching("trade", [each for each in range(1, 130) if not 70 <= each < 75])
+    silent = Trouble("silent", 69.5, 6.0, "binance", "SOL-USDT")
+    scene.history.plan = Plan(1, ORIGIN, 0, 0, scene.plan.lines, (silent,), (), 130.0)
+    assert scene.broken() == set()
+
+
+MEMORY = {
+    "a queue without a bound": lambda it: it.holdings.samples.append((50.0, {"queued_most": 9_000_000, "calls": 10})),
+    "sessions that are left": lambda it: setattr(it.holdings, "after", {"sessions": 1}),
+    "timers without end": lambda it: it.holdings.samples.append((50.0, {"queued_most": 0, "calls": 90_000})),
+    "a failure that was logged": lambda it: it.errors.append("publishing a ticker failed"),
+}
+
+
+@pytest.mark.parametrize("what", MEMORY)
+def test_memory_that_grows_or_stays_is_found(what: str) -> None:
+    scene = watching()
+    MEMORY[what](scene.history)
+    assert scene.broken() == {"memory"}
+
+
+@pytest.mark.parametrize(("gone", "broken"), [(40.0, set()), (90.0, {"recovery"}), (None, {"recovery"})])
+def test_a_client_whose_cable_was_pulled_is_let_go_in_time(gone: float | None, broken: set[str]) -> None:
+    scene = watching(steps=range(1, 10)).note(10.0, "left", None)
+    scene.connection.frozen, scene.connection.gone = 10.0, gone
+    assert scene.broken() == broken
+
+
+@pytest.mark.parametrize(("gone", "broken"), [(40.0, set()), (95.0, {"recovery"}), (None, {"recovery"})])
+def test_a_client_that_reads_nothing_is_let_go_in_time(gone: float | None, broken: set[str]) -> None:
+    scene = watching(steps=range(1, 10))
+    scene.connection.stopped_reading, scene.connection.gone = 10.0, gone
+    assert scene.broken() == broken
