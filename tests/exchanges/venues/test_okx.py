@@ -579,22 +579,8 @@ def test_the_probe_asks_for_the_time() -> None:
 # Anything at all
 
 WORDS = [
-    "asks",
-    "bids",
-    "ts",
-    "seqId",
-    "prevSeqId",
-    "instId",
-    "tradeId",
-    "px",
-    "sz",
-    "side",
-    "last",
-    "open24h",
-    "vol24h",
-    "action",
-    "fundingTime",
-    "markPx",
+    *("asks", "bids", "ts", "seqId", "prevSeqId", "instId", "tradeId", "px", "sz", "side"),
+    *("last", "open24h", "vol24h", "action", "fundingTime", "markPx"),
 ]
 JSON = st.recursive(
     st.none()
