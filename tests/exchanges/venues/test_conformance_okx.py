@@ -337,6 +337,13 @@ SPOT_RECORDED = Evidence(
 SWAP_RECORDED = Evidence(VENUE, INSTRUMENTS, recordings=SWAP_RECORDINGS, computed=COMPUTED_SWAP)
 
 
+@pytest.mark.captures
+def test_every_recording_of_today_is_read(captures: Path) -> None:
+    played = {each.source.name for each in (*SPOT_RECORDINGS, *SWAP_RECORDINGS) if isinstance(each.source, Path)}
+    played.add("swap-books5-btcusdt-2026.jsonl")  # by test_okx_books.py: no plan asks for it
+    assert {path.name for path in (captures / "okx").glob("*-2026.jsonl")} == played
+
+
 @pytest.mark.parametrize("check", checks(EVIDENCE), ids=str)
 def test_conformance(check: Check) -> None:
     check()

@@ -235,7 +235,7 @@ def test_best_bid_and_ask(change: dict[str, object], expected: Sequence[str | No
         with pytest.raises(BadFrame):
             said(stream, raw)
     else:
-        assert said(stream, raw) == [Quote(stream.name, *expected, 7, 5)]  # type: ignore[arg-type]
+        assert said(stream, raw) == [Quote(stream.name, *expected, 7, 5)]  # type: ignore[call-arg,arg-type]
 
 
 def test_sizes_of_a_swap_are_contracts_turned_into_base_exactly() -> None:
@@ -364,7 +364,7 @@ def test_a_bar_counts_base_quantity_in_both_markets() -> None:
     for market, volume in ((SPOT, "1803.74"), (PERPETUAL, "18.0374")):
         stream = spec(market, "candle1m", place="business")
         (bar,) = said(stream, frame("candle1m", ROW, native=NATIVE[market]))
-        assert bar == Bar(stream.name, 1786540440000, *map(Number, [*ROW[1:5], volume]), False)  # type: ignore[call-arg]
+        assert bar == Bar(stream.name, 1786540440000, *map(Number, [*ROW[1:5], volume]), False)  # type: ignore[call-arg,arg-type]
 
 
 def test_the_closing_bar_may_share_a_frame_with_the_next() -> None:

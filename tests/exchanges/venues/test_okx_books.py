@@ -11,16 +11,18 @@ from typing import Any
 from zlib import crc32
 
 import pytest
+from attrs import evolve
 
 from cryptodash.core.instruments import Instrument, MarketType, Symbol
 from cryptodash.core.numbers import Number
 from cryptodash.core.topics import Channel, Topic
-from cryptodash.exchanges.adapter.messages import Depth
+from cryptodash.exchanges.adapter.messages import Ack, Depth
 from cryptodash.exchanges.adapter.plan import StreamSpec
 from cryptodash.exchanges.builders.book_states import Outcome
 from cryptodash.exchanges.builders.book_sync import OrderBook
 from cryptodash.exchanges.venues.okx.venue import VENUE
 from cryptodash.exchanges.venues.okx.wire import stream_name
+from cryptodash.testing.conformance import read_recording
 
 SPOT = MarketType.SPOT
 BTC = Instrument("okx", SPOT, Symbol("BTC", "USDT"), "BTC-USDT", Number("0.1"), Number("0.00000001"))
@@ -219,6 +221,25 @@ def test_the_chain_of_the_recorded_book_holds_and_it_equals_a_plain_rebuild(capt
         assert Decimal(bids[0][0]) < Decimal(asks[0][0])
     assert outcomes == [Outcome.REBUILT, *[Outcome.CHANGED] * 6]
     assert book.gaps == 0
+
+
+@pytest.mark.captures
+def test_five_levels_are_replaced_as_a_whole_and_contracts_are_base(captures: Path) -> None:
+    swap = evolve(BTC, market=MarketType.PERPETUAL, native="BTC-USDT-SWAP", contract_size=Number("0.01"))
+    name, book = stream_name("books5", swap.native), make()
+    reader = {name: VENUE.reader(StreamSpec("swap-books", name, frozenset(), instrument=swap))}
+    outcomes = []
+    for each in read_recording(captures / "okx" / "swap-books5-btcusdt-2026.jsonl"):
+        (message,) = VENUE.read("swap-books", each.raw, reader)
+        if isinstance(message, Ack):
+            assert message == Ack(streams=(name,))
+        else:
+            assert isinstance(message, Depth)
+            outcomes.append(book.received(message))
+    assert outcomes == [Outcome.REBUILT] * 2
+    bids, asks = book.top(10)
+    assert (len(bids), len(asks)) == (5, 5)
+    assert (bids[-1], asks[0]) == (("63920", "0.0024"), ("63921.5", "7.9041"))
 
 
 @pytest.mark.captures

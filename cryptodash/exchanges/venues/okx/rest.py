@@ -17,10 +17,8 @@ from cryptodash.core.instruments import Instrument, MarketType
 from cryptodash.core.numbers import Number, multiply
 from cryptodash.core.topics import Topic
 from cryptodash.exchanges.adapter.decode import (
-    Count,
     Name,
     decoder,
-    misdirected,
     step,
     symbol,
 )
@@ -28,7 +26,7 @@ from cryptodash.exchanges.adapter.elements import kept, named
 from cryptodash.exchanges.adapter.messages import BadFrame, Bar, Depth, Message, SweepRow, SweepRows
 from cryptodash.exchanges.adapter.plan import Purpose, RestRequest
 from cryptodash.exchanges.adapter.venue import RestLimits
-from cryptodash.exchanges.venues.okx.streams import Level, Row, levels
+from cryptodash.exchanges.venues.okx.streams import Row, Whole
 from cryptodash.exchanges.venues.okx.ticker_streams import TickerFields
 from cryptodash.exchanges.venues.okx.wire import subject_of, time_of
 
@@ -165,15 +163,7 @@ def snapshot_request(topic: Topic, instrument: Instrument, levels: int) -> RestR
 
 # {"code":"0","msg":"","data":[{"asks":[["41006.8","0.60038921","0","1"]],"bids":[["41006.3","0.30178218","0","2"]],
 #  "ts":"1629966436396","seqId":3235851742}]}
-class _Snapshot(Struct, gc=False):
-    asks: list[Level]
-    bids: list[Level]
-    time: str = field(name="ts")
-    sequence: Count = field(name="seqId")
-    native: Name = field(name="instId", default="")
-
-
-_snapshot = decoder(_Answer[_Snapshot])
+_snapshot = decoder(_Answer[Whole])
 
 
 def read_snapshot(stream: str, request: RestRequest, body: bytes) -> Depth:
@@ -181,11 +171,7 @@ def read_snapshot(stream: str, request: RestRequest, body: bytes) -> Depth:
     (data, *others) = _snapshot(body).data or (None,)
     if data is None or others:
         raise BadFrame("schema", "not one book")
-    if data.native and data.native != request.native:
-        raise misdirected(stream, data.native)
-    subject = subject_of(request.native, request.instrument, is_swap=request.market is PERPETUAL)
-    bids, asks = levels(data.bids, subject), levels(data.asks, subject)
-    return Depth(stream, True, data.sequence, data.sequence, None, bids, asks, time_of(data.time))
+    return data.depth(stream, subject_of(request.native, request.instrument, is_swap=request.market is PERPETUAL))
 
 
 INTERVALS: Mapping[str, str] = {

@@ -12,9 +12,9 @@ from msgspec import Struct, field
 from cryptodash.core.errors import NumberRejected
 from cryptodash.core.events import Level as BookLevel
 from cryptodash.core.numbers import Number, admit, is_zero, ratio, subtract
-from cryptodash.exchanges.adapter.decode import Best, Count, Name, amount, decoder, misdirected, price, side, signed
+from cryptodash.exchanges.adapter.decode import Best, Name, amount, decoder, misdirected, price, side, signed
 from cryptodash.exchanges.adapter.messages import BadFrame, Mark, Message, Quote, Stats
-from cryptodash.exchanges.venues.okx.streams import Level
+from cryptodash.exchanges.venues.okx.streams import Level, Whole
 from cryptodash.exchanges.venues.okx.wire import Read, Subject, time_of
 
 _T = TypeVar("_T")
@@ -25,16 +25,8 @@ PERCENT_DECIMALS = 3
 
 # {"arg":{"channel":"bbo-tbt","instId":"BCH-USDT-SWAP"},"data":[{"asks":[["111.06","55154","0","2"]],"bids":[["111.05",
 #  "57745","0","2"]],"ts":"1670324386802","seqId":363996337}]}
-class _Best(Struct, gc=False):
-    asks: list[Level]
-    bids: list[Level]
-    time: str = field(name="ts")
-    sequence: Count = field(name="seqId")
-    native: Name = field(name="instId", default="")
-
-
 class _Bbo(Struct, gc=False):
-    data: list[_Best]
+    data: list[Whole]
 
 
 _bbo = decoder(_Bbo)
