@@ -37,6 +37,11 @@ WORDS = {
         *("baseCoin", "quoteCoin", "settleCoin", "instruments-info", "lotSizeFilter", "nextPageCursor"),
         *("LinearPerpetual", "PreLaunch"),
     ),
+    "okx": (
+        *("bbo-tbt", "index-tickers", "funding-rate", "1Dutc", "ws/v5/business"),
+        *("prevSeqId", "volCcy24h", "vol24h", "open24h", "bidPx", "markPx", "idxPx", "oiCcy"),
+        *("ctVal", "ctMult", "lotSz", "tickSz", "settleCcy", "instType"),
+    ),
 }
 """Spellings of one venue's wire alone, as its package writes them. Generic code has them in no spelling."""
 

@@ -63,14 +63,23 @@ class Pace:
         self.rate += weight * ((frames - self._counted) / elapsed - self.rate)
         self._counted, self._counted_at = frames, now
 
+    @property
+    def longest(self) -> float:
+        """Seconds without a frame that are silence, infinite where nothing tells. A promise bounds them; a learned pace
+        that is faster tells sooner."""
+        promised = float("inf") if self.promise is None else PROMISES * self.promise
+        return min(promised, STRANGE * self._usual if 0.0 < self._usual < 1.0 else float("inf"))
+
+    @property
+    def _usual(self) -> float:
+        """Mean seconds between two frames; 0 where not known."""
+        return 1.0 / self.rate if self._has_learned and self.rate > 0.0 else 0.0
+
     def judge(self, silence: float) -> Signal | None:
         """What so many seconds without a frame mean."""
-        if self.promise is not None:
-            return Signal.SILENCE if silence > PROMISES * self.promise else None
-        usual = 1.0 / self.rate if self._has_learned and self.rate > 0.0 else 0.0
-        if 0.0 < usual < 1.0 and silence > STRANGE * usual:
+        if silence > self.longest:
             return Signal.SILENCE
-        return Signal.LULL if silence > USUAL * usual else None
+        return Signal.LULL if self.promise is None and silence > USUAL * self._usual else None
 
     def judge_first(
         self, waited: float, parts: frozenset[Part], *, proven: bool, heard_before: bool, stale_after: float

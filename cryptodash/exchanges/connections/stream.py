@@ -18,7 +18,7 @@ from cryptodash.exchanges.adapter.messages import BadFrame, Message, Reader, Sen
 from cryptodash.exchanges.adapter.plan import Part, StreamSpec
 from cryptodash.exchanges.connections.commands import Output
 from cryptodash.exchanges.connections.lateness import StreamDelay
-from cryptodash.exchanges.connections.silence import PROMISES, Pace
+from cryptodash.exchanges.connections.silence import Pace
 from cryptodash.exchanges.connections.stream_phase import TRANSITIONS, Phase, Signal
 
 RESUBSCRIBE_EVERY = 600.0
@@ -173,7 +173,8 @@ class Stream:
         silent with it, a new beginning helps nothing, and what is on its way would have a hole where it was ended."""
         if self.source is None or self.last is None:
             return True
-        return self.source.last - self.last >= max(stale_after, PROMISES * (self.pace.promise or 0.0))
+        wait = 0.0 if self.pace.promise is None else self.pace.longest
+        return self.source.last - self.last >= max(stale_after, wait)
 
     # -- what happens to it
 

@@ -24,6 +24,16 @@ def listener(changed: StateChanged) -> Consumer:
     return Consumer(lambda message, now, received, out: None, changed)
 
 
+class StillAlive:
+    """A connection that last gave a sign of life at the time ``last``."""
+
+    key = "connection"
+    last = 0.0
+
+    def resubscribe(self, name: str) -> None:
+        raise AssertionError(f"{name} is not to be begun again yet")
+
+
 class Feeder:
     """A stream in time."""
 
@@ -77,6 +87,31 @@ def test_a_promised_pace_that_is_broken_is_silence() -> None:
     assert feeder.run(4) is Phase.LIVE  # the last frame came two seconds before
     assert feeder.run(0.5) is Phase.SILENT
     assert feeder.run(0.5, every=0.5) is Phase.LIVE
+
+
+def test_a_promise_to_show_signs_of_life_does_not_hide_that_a_fast_pace_stopped() -> None:
+    feeder = Feeder(make(promise=60.0))
+    feeder.run(20, every=0.1)
+    assert feeder.run(5) is Phase.LIVE
+    assert feeder.run(1) is Phase.SILENT
+
+
+def test_it_is_begun_again_as_soon_as_its_connection_has_passed_over_it() -> None:
+    connection = StillAlive()
+    feeder = Feeder(make(promise=60.0))
+    feeder.stream.carried_by(connection)
+    feeder.run(20, every=0.1)
+    feeder.run(6)
+    assert not feeder.stream.needs_resubscribing(feeder.now, 5.0)
+    connection.last = feeder.now
+    assert feeder.stream.needs_resubscribing(feeder.now, 5.0)
+
+
+def test_a_slow_stream_is_live_for_as_long_as_it_may_keep_its_promise() -> None:
+    feeder = Feeder(make(promise=60.0))
+    feeder.run(120, every=3.0)
+    assert feeder.run(110) is Phase.LIVE
+    assert feeder.run(20) is Phase.SILENT
 
 
 def test_a_learned_fast_pace_that_stops_is_silence_after_five_seconds() -> None:
