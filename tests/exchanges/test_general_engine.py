@@ -120,6 +120,30 @@ def test_a_hole_in_the_count_of_a_connections_frames_loses_everything_on_it() ->
     assert bench.state(BOOK) is State.LIVE, "a new connection counts anew"
 
 
+def test_a_counted_frame_that_cannot_be_read_costs_its_own_stream_alone() -> None:
+    bench = Bench(MadeUpVenue(habits=Habits(books=BookRules(SnapshotSource.STREAM, Chaining.CONNECTION))))
+    bench.want(BOOK, TRADES)
+    bench.frame(
+        wire.numbered(0, wire.book("book5:BTCUSDT", None, None, {"99": "1"}, {"101": "1"}, snapshot=True)),
+    )
+    for number, price in enumerate(("0", "not a price", "100"), 1):
+        bench.frame(wire.numbered(number, wire.trade("BTCUSDT", number, price, bench.wall)))
+    assert bench.gone == [] and bench.state(BOOK) is bench.state(TRADES) is State.LIVE
+    bench.frame(wire.numbered(5, wire.trade("BTCUSDT", 4, "not a price", bench.wall)))
+    assert [why for _, why in bench.gone] == ["gap"], "it shows that another one is missing"
+
+
+def test_a_counted_frame_of_a_book_that_cannot_be_read_is_a_hole() -> None:
+    bench = Bench(MadeUpVenue(habits=Habits(books=BookRules(SnapshotSource.STREAM, Chaining.CONNECTION))))
+    bench.want(BOOK)
+    bench.frame(
+        wire.numbered(0, wire.book("book5:BTCUSDT", None, None, {"99": "1"}, {"101": "1"}, snapshot=True)),
+    )
+    bench.frame(wire.numbered(1, wire.book("book5:BTCUSDT", None, None, {"98": "not a size"}, {})))
+    bench.frame(wire.numbered(2, wire.book("book5:BTCUSDT", None, None, {"97": "1"}, {})))
+    assert [why for _, why in bench.gone] == ["gap"], "the book lacks a change, whichever it was"
+
+
 def test_a_book_that_only_the_connections_count_checks_begins_anew_when_the_new_connection_fails() -> None:
     bench = Bench(MadeUpVenue(habits=Habits(books=BookRules(SnapshotSource.STREAM, Chaining.CONNECTION))))
     bench.want(BOOK, TRADES)
