@@ -90,10 +90,10 @@ class Quote(Struct, frozen=True, gc=False):
 
 class Stats(Struct, frozen=True, gc=False):
     """The 24 h figures, ``change_pct`` in percent. ``full`` replaces what was known;
-    otherwise None fields stay as they were."""
+    otherwise None fields stay as they were. ``time`` None: the venue says none, they are of when they came."""
 
     stream: str
-    time: int
+    time: int | None
     full: bool = True
     last: Number | None = None
     open: Number | None = None
