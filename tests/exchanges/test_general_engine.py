@@ -9,9 +9,11 @@ from attrs import evolve
 
 from cryptodash.core.errors import UpstreamError
 from cryptodash.core.events import Candle, Cause, State, Trade
-from cryptodash.core.instruments import Catalogue
+from cryptodash.core.instruments import Catalogue, Instrument
+from cryptodash.core.topics import Topic
 from cryptodash.exchanges.adapter.book_rules import BookRules, Chaining, SnapshotSource
 from cryptodash.exchanges.adapter.messages import Message, Readers
+from cryptodash.exchanges.adapter.plan import RestRequest
 from cryptodash.exchanges.adapter.venue import Rate
 from cryptodash.exchanges.connections.commands import BookChanged
 from cryptodash.testing import wire
@@ -368,6 +370,25 @@ def test_a_bar_without_a_flag_is_closed_by_the_venues_clock_and_rest() -> None:
     assert (last.timestamp, last.close, last.closed, last.source) == (start, "100.5", True, "rest")
     bench.advance(30)
     assert bench.fetches == []
+
+
+class Ending(MadeUpVenue):
+    """Has to be told the end of the bars that are asked for."""
+
+    def candles_request(self, topic: Topic, instrument: Instrument, limit: int, end_ms: int | None) -> RestRequest:
+        request = super().candles_request(topic, instrument, limit, end_ms)
+        return evolve(request, params=(("end", str(end_ms)),), needs_end=end_ms is None)
+
+
+def test_a_venue_that_must_be_told_the_end_of_lost_bars_is_told_its_own_time() -> None:
+    bench = Bench(Ending())
+    bench.want(CANDLES)
+    start = bench.wall - bench.wall % MINUTE
+    bench.frame(wire.candle("BTCUSDT", start, "100", None))
+    bench.advance((start + MINUTE - bench.wall) / 1000 + 10)
+    (request,) = bench.fetches
+    ((name, end),) = request.params
+    assert name == "end" and start + MINUTE < int(end) <= bench.wall and not request.needs_end
 
 
 def test_a_bar_whose_last_frames_may_be_lost_is_fetched_before_the_next_is_told() -> None:
