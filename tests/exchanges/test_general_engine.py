@@ -13,7 +13,7 @@ from cryptodash.core.instruments import Catalogue, Instrument
 from cryptodash.core.topics import Topic
 from cryptodash.exchanges.adapter.book_rules import BookRules, Chaining, SnapshotSource
 from cryptodash.exchanges.adapter.messages import Message, Readers
-from cryptodash.exchanges.adapter.plan import RestRequest
+from cryptodash.exchanges.adapter.plan import Plan, RestRequest
 from cryptodash.exchanges.adapter.venue import Rate
 from cryptodash.exchanges.connections.commands import BookChanged
 from cryptodash.testing import wire
@@ -339,6 +339,36 @@ def test_bare_numbers_of_four_a_level_keep_every_digit() -> None:
     bench.frame(wire.bare_book("book5:BTCUSDT", 7, bids, "[[63000.10,2.07265551,0,9]]", snapshot=True))
     book = bench.published(BookChanged)[-1].book
     assert book.top(2)[0] == [("63000.0", "0.00005100"), ("62999.90", "0.0000001")]
+
+
+class Aliases(MadeUpVenue):
+    """Lists some pairs twice, and speaks of both by one name."""
+
+    def plan(self, topic: Topic, instrument: Instrument | None, depth: int) -> Plan:
+        if instrument is not None and instrument.alias_of:
+            instrument = evolve(instrument, native=instrument.alias_of)
+        return super().plan(topic, instrument, depth)
+
+
+def test_two_listings_of_one_book_share_its_streams() -> None:
+    usdt = make_instrument(SPOT, "BTC", "USDT")
+    usd = evolve(make_instrument(SPOT, "BTC", "USD"), alias_of=usdt.native)
+    catalogue = Catalogue("madeup")
+    catalogue.replace(SPOT, [usdt, usd])
+    assert catalogue.native(SPOT, "BTCUSD") == usd
+    rules = BookRules(SnapshotSource.STREAM, Chaining.COUNTER)
+    bench = Bench(Aliases(habits=Habits(books=rules)), catalogue=catalogue)
+    bench.want("spot:BTC-USD:trade", TRADES, BOOK)
+    bench.frame(wire.trade("BTCUSDT", 1, "100", bench.wall))
+    assert [str(each.topic.symbol) for each in bench.published(Trade)] == ["BTC-USD", "BTC-USDT"]
+    bench.frame(wire.book("book5:BTCUSDT", 1, 1, {"99": "1"}, {"101": "1"}, snapshot=True))
+    alias = "spot:BTC-USD:order_book:5"
+    bench.want(alias)
+    bench.advance(7)
+    assert requests(bench.only, "unsub"), "who comes later needs a snapshot of his own"
+    bench.frame(wire.book("book5:BTCUSDT", 1, 1, {"99": "1"}, {"101": "1"}, snapshot=True))
+    assert bench.state(alias) is bench.state(BOOK) is State.LIVE
+    assert bench.subscribed() == {"trade:BTCUSDT", "book5:BTCUSDT"}
 
 
 # Candles
