@@ -58,6 +58,8 @@ class Wire:
         self.events: list[Publication] = []
         self.unlisted: set[str] = set()
         """Products that the venue passes over in silence."""
+        self.refused: set[str] = set()
+        """Those for which it refuses a whole request."""
         self._opened: dict[str, float] = {}
         self._numbers: dict[str, int] = {}
         self._carried: dict[str, dict[str, list[str]]] = {}
@@ -134,6 +136,9 @@ class Wire:
         now = self.clock.monotonic()
         self._busy[key] = now + VENUE.limits["spot"].message_gap
         self.sent.append((key, now - self._opened[key], request))
+        if self.refused & set(request.get("product_ids", ())):
+            self.refuse("authentication failure")
+            return
         carried = self._carried[key].setdefault(request["channel"], [])
         for name in request.get("product_ids", ["heartbeats"]):
             if request["type"] == "unsubscribe":
@@ -308,11 +313,18 @@ def test_bars_of_five_minutes_come_from_their_channel_and_lost_ones_from_rest(wi
     assert closed == [start, start + length]
 
 
-def test_a_refusal_is_that_of_the_request_before_it(wire: Wire) -> None:
-    wire.want(TRADES)
-    wire.pass_time(0.1)
-    wire.refuse("authentication failure")
-    assert wire.gone == []
+def test_a_refusal_is_that_of_the_oldest_request_and_the_bad_name_is_found(wire: Wire) -> None:
+    """It names neither request nor product: the request is asked for again in halves."""
+    wire.want(BOOK)
+    wire.pass_time(2)
+    wire.refused = {"ETH-USD"}
+    wire.want(TRADES, "spot:ETH-USD:trade")
+    wire.pass_time(5)
+    asked = [each["product_ids"] for _, _, each in wire.sent if each["channel"] == "market_trades"]
+    assert asked == [["BTC-USD", "ETH-USD"], ["BTC-USD"], ["ETH-USD"]]
+    assert wire.state("spot:ETH-USD:trade") == (State.CLOSED, Cause.REJECTED)
+    wire.say("market_trades", trades(trade(1, "100")))
+    assert wire.state(TRADES) == (State.LIVE, None) and wire.gone == []
 
 
 @pytest.mark.captures
