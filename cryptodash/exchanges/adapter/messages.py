@@ -89,8 +89,8 @@ class Quote(Struct, frozen=True, gc=False):
 
 
 class Stats(Struct, frozen=True, gc=False):
-    """The 24 h figures, ``change_pct`` in percent. ``full`` replaces what was known;
-    otherwise None fields stay as they were. ``time`` None: the venue says none, they are of when they came."""
+    """The 24 h figures, ``change_pct`` in percent; ``time`` None where the venue sends none. ``full`` replaces what was
+    known; otherwise None fields stay as they were."""
 
     stream: str
     time: int | None
