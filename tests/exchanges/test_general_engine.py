@@ -475,6 +475,39 @@ def test_a_bar_built_from_trades_that_were_interrupted_is_left_out() -> None:
     assert [each.timestamp for each in bench.published(Candle) if each.closed] == [start + length]
 
 
+def test_trades_that_a_venue_sends_again_are_counted_once_in_bars_built_from_them() -> None:
+    """On subscribing it repeats the last ones, also where only the stream was begun anew."""
+    bench = Bench()
+    bench.want(BUILT)
+    length = 3 * MINUTE
+    start = bench.wall - bench.wall % length + length
+    for number, (after, price) in enumerate(((-1, "90"), (0, "100"), (MINUTE, "104")), 1):
+        trade_at(bench, number, price, start + after)
+    for number, (after, price) in enumerate(((0, "100"), (MINUTE, "104")), 2):
+        bench.frame(wire.trade("BTCUSDT", number, price, start + after))
+    trade_at(bench, 4, "101", start + length)
+    assert [(each.close, each.volume) for each in bench.published(Candle) if each.closed] == [("104", "2")]
+    trade_at(bench, 1, "102", start + 2 * length)
+    assert [each.volume for each in bench.published(Candle) if each.closed] == ["2", "1"], "counted anew"
+
+
+def test_a_bar_built_from_trades_is_closed_once_though_its_trades_come_again_with_the_next_connection() -> None:
+    bench = Bench()
+    bench.want(BUILT)
+    length = 3 * MINUTE
+    start = bench.wall - bench.wall % length + length
+    told = ((-1, "90"), (0, "100"), (length, "104"))
+    for number, (after, price) in enumerate(told, 1):
+        trade_at(bench, number, price, start + after)
+    bench.close(bench.only)
+    bench.advance(3)
+    for number, (after, price) in enumerate((*told, (length + MINUTE, "105")), 1):
+        bench.frame(wire.trade("BTCUSDT", number, price, start + after))
+    trade_at(bench, 5, "106", start + 2 * length)
+    closed = [(each.timestamp - start, each.volume) for each in bench.published(Candle) if each.closed]
+    assert closed == [(0, "1"), (length, "2")], "the second is whole again"
+
+
 def test_a_book_does_not_go_back_to_the_old_connection_without_a_snapshot() -> None:
     habits = Habits(books=BookRules(SnapshotSource.STREAM, Chaining.CONNECTION))
     bench = Bench(MadeUpVenue(evolve(LIMITS, lifetime=60.0, silent_after=100.0), habits))
