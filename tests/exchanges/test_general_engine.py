@@ -491,6 +491,19 @@ def test_trades_that_a_venue_sends_again_are_counted_once_in_bars_built_from_the
     assert [each.volume for each in bench.published(Candle) if each.closed] == ["2", "1"], "counted anew"
 
 
+def test_a_bar_that_lacks_a_trade_by_the_venues_count_is_left_out() -> None:
+    bench = Bench()
+    bench.want(BUILT)
+    length = 3 * MINUTE
+    start = bench.wall - bench.wall % length + length
+    trades = ((1, -1), (2, 0), (4, MINUTE), (5, length), (3, MINUTE), (6, 2 * length))
+    for number, after in trades:
+        bench.clock.advance(max(0, start + after - bench.wall) / 1000)
+        bench.frame(wire.trade("BTCUSDT", number, "100", start + after))
+    closed = [(each.timestamp - start, each.volume) for each in bench.published(Candle) if each.closed]
+    assert closed == [(length, "1")], "the third trade came too late"
+
+
 def test_a_bar_built_from_trades_is_closed_once_though_its_trades_come_again_with_the_next_connection() -> None:
     bench = Bench()
     bench.want(BUILT)

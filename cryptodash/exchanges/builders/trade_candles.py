@@ -23,11 +23,12 @@ class TradeCandleBuilder:
     """The candles of one topic, ``source="trades"``.
 
     Only a bar whose every trade was seen is told: the first one may have begun before the trades did, and one in which
-    the stream was interrupted has holes, so those are left out. A bar is closed by the first trade of a later one, or
-    by the venue's clock (with a margin, for trades that are still on their way); one without trades never was.
+    the stream was interrupted, or trades are missing by the venue's count, has holes, so those are left out. A bar is
+    closed by the first trade of a later one, or by the venue's clock (with a margin, for trades that are still on their
+    way); one without trades never was. A trade that comes again (venues that count theirs repeat the last ones on
+    subscribing) is taken once, and no bar is closed a second time.
 
-    A trade that comes again (venues that count theirs repeat the last ones on subscribing) is taken once, and no bar is
-    closed a second time. A trade from the future (by the venue's clock) is left out. One of a bar that has not begun by that clock waits
+    A trade from the future (by the venue's clock) is left out. One of a bar that has not begun by that clock waits
     until it has: the clock is an estimate, and a wrong time must not end the running bar, whose trades still come.
     """
 
@@ -44,15 +45,19 @@ class TradeCandleBuilder:
         self._closed_until = 0
         """When the newest bar ended that was told closed."""
         self._numbers = KnownNumbers()
-        """Of the trades taken since the last interruption, where the venue counts them; the newest time among them:"""
+        """Of the trades that came since the last interruption, where the venue counts them."""
+        self._newest: int | None = None
+        """The largest of them."""
         self._time = 0
+        """The newest time of them."""
 
     def fills(self, fills: Sequence[Fill], received: int, venue_ms: int) -> list[Candle]:
         """Take trades, oldest first, that came at ``received`` (our wall clock, ms), when it was ``venue_ms`` by the
         venue's clock; returns the bars that are news. Of the running bar the newest state is enough."""
         told = self._begin(venue_ms) if self._early else []
         for fill in fills:
-            told += self._sort(fill, received, venue_ms)
+            if fill.number is None or self._is_new(fill.number, fill.time):
+                told += self._sort(fill, received, venue_ms)
         running = self._bar
         return told if running is None or not fills else [*told, running]
 
@@ -73,7 +78,7 @@ class TradeCandleBuilder:
         """Trades may be missing from here on: no bar is whole before one has begun after the next trade."""
         self._bar = self._whole_from = None
         self._early.clear()
-        self._numbers, self._time = KnownNumbers(), 0
+        self._numbers, self._newest, self._time = KnownNumbers(), None, 0
 
     def _begin(self, venue_ms: int) -> list[Candle]:
         """Take the trades that waited for their bar and need wait no longer."""
@@ -97,8 +102,6 @@ class TradeCandleBuilder:
         return []
 
     def _take(self, fill: Fill, opened: int, received: int) -> list[Candle]:
-        if fill.number is not None and self._is_repeated(fill.number, fill.time):
-            return []
         if self._whole_from is None:
             self._whole_from = max(next_open(self._topic.interval, opened), self._closed_until)
         if opened < self._whole_from:
@@ -121,16 +124,21 @@ class TradeCandleBuilder:
             self._bar = replace(bar, received=received, high=high, low=low, close=price, volume=volume)
         return told
 
-    def _is_repeated(self, number: int, time: int) -> bool:
-        """Whether a trade was taken already. A known number in a newer trade: the venue counts anew."""
-        known = not self._numbers.add(number)
-        if known and time <= self._time:
-            return True
-        if known:
-            self._numbers = KnownNumbers()
+    def _is_new(self, number: int, time: int) -> bool:
+        """Whether a trade has not come yet. A known number in a newer trade: the venue counts anew. One that leaves
+        others out shows that the running bar lacks them."""
+        if not self._numbers.add(number):
+            if time <= self._time:
+                return False
+            self._numbers, self._newest = KnownNumbers(), None
             self._numbers.add(number)
+        newest = self._newest
+        if newest is not None and number > newest + 1:
+            self._bar = self._whole_from = None
+            self._early.clear()
+        self._newest = number if newest is None else max(newest, number)
         self._time = max(self._time, time)
-        return False
+        return True
 
     def _closed(self, bar: Candle) -> Candle:
         self._bar = None
