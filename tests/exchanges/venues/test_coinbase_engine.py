@@ -287,6 +287,42 @@ def test_bars_of_a_minute_are_built_from_trades(wire: Wire) -> None:
     ]
 
 
+def test_trades_that_come_again_after_a_reconnect_are_told_once_and_make_no_bar_twice(wire: Wire) -> None:
+    wire.want("spot:BTC-USD:candle:1m", TRADES)
+    wire.pass_time(2)
+    start = wire.clock.wall_ms() - wire.clock.wall_ms() % 60_000 + 60_000
+    known = [trade(number, "100", rfc3339(start + at)) for number, at in enumerate((-1, 0, 1_000, 60_000), 1)]
+    for each, at in zip(known, (-1, 0, 1_000, 60_000), strict=True):
+        wire.pass_time(max(0.0, (start + at - wire.clock.wall_ms()) / 1000 + 0.3))
+        wire.say("market_trades", trades(each))
+    wire.say("heartbeats", skip=3)
+    assert wire.gone == ["gap"]
+    wire.pass_time(5)
+    wire.say("market_trades", {"type": "snapshot", "trades": [trade(5, "101", rfc3339(start + 61_000)), *known[::-1]]})
+    wire.pass_time((start + 120_000 - wire.clock.wall_ms()) / 1000 + 0.3)
+    wire.say("market_trades", trades(trade(6, "102", rfc3339(start + 120_000))))
+    closed = [each for each in wire.events if isinstance(each, Candle) and each.closed]
+    assert [(each.timestamp - start, each.close, each.volume) for each in closed] == [
+        (0, "100", "2"),
+        (60_000, "101", "2"),
+    ]
+    assert [each.id for each in wire.events if isinstance(each, Trade)] == ["1", "2", "3", "4", "5", "6"]
+
+
+def test_bars_that_come_again_after_a_reconnect_are_closed_once(wire: Wire) -> None:
+    wire.want("spot:BTC-USD:candle:5m")
+    wire.pass_time(2)
+    start = wire.clock.wall_ms() - wire.clock.wall_ms() % 300_000
+    figures = {"high": "2", "low": "1", "open": "1", "close": "2", "volume": "3", "product_id": "BTC-USD"}
+    rows = [{"start": str(start // 1000 + 300 * each), **figures} for each in (0, -1, -2)]
+    wire.say("candles", {"type": "snapshot", "candles": rows})
+    wire.say("heartbeats", skip=3)
+    wire.pass_time(5)
+    wire.say("candles", {"type": "snapshot", "candles": rows})
+    closed = [each.timestamp for each in wire.events if isinstance(each, Candle) and each.closed]
+    assert closed == [start - 600_000, start - 300_000] and wire.fetches == []
+
+
 def test_bars_of_five_minutes_come_from_their_channel_and_lost_ones_from_rest(wire: Wire) -> None:
     wire.want("spot:BTC-USD:candle:5m")
     wire.pass_time(2)
@@ -353,6 +389,13 @@ def test_a_recorded_book_is_what_an_independent_rebuild_makes_of_it(captures: Pa
         assert list(asks) == [sides["offer"][price] for price in sorted(sides["offer"])]
         assert max(sides["bid"]) < min(sides["offer"])
     assert frames == 11 and wire.gone == []
+
+
+@pytest.mark.captures
+def test_a_recorded_trade_at_the_ask_has_the_makers_side(captures: Path) -> None:
+    said = json.loads((captures / "coinbase" / "rest-at-ticker.json").read_bytes())
+    newest = said["trades"][0]
+    assert (newest["price"], newest["side"]) == (said["best_ask"], "SELL"), "somebody bought from who was selling"
 
 
 @pytest.mark.captures
