@@ -57,6 +57,9 @@ class Instrument:
     venue_status: str = ""
     contract_size: Number | None = None
     """Base quantity of one contract, where the venue counts in contracts; every size we show is a base quantity."""
+    alias_of: str = ""
+    """The native name of another listing whose book and trades these are, where the venue's streams speak of both by
+    that name; empty for an instrument of its own."""
 
     @property
     def price_precision(self) -> int:

@@ -54,6 +54,8 @@ class CandleReader:
         """Up to ``limit`` bars, as ``IUpstream.candles``. Raises ``UpstreamError``."""
         instrument = self._instrument(topic)
         request = self._venue.candles_request(topic, instrument, limit, end_ms)
+        if request.needs_end:
+            request = self._venue.candles_request(topic, instrument, limit, self._engine.venue_ms(topic.market))
         body = await self._fetch(request)
         try:
             bars = reading(self._venue.read_candles, request, body)

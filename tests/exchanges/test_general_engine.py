@@ -9,9 +9,11 @@ from attrs import evolve
 
 from cryptodash.core.errors import UpstreamError
 from cryptodash.core.events import Candle, Cause, State, Trade
-from cryptodash.core.instruments import Catalogue
+from cryptodash.core.instruments import Catalogue, Instrument
+from cryptodash.core.topics import Topic
 from cryptodash.exchanges.adapter.book_rules import BookRules, Chaining, SnapshotSource
 from cryptodash.exchanges.adapter.messages import Message, Readers
+from cryptodash.exchanges.adapter.plan import Plan, RestRequest
 from cryptodash.exchanges.adapter.venue import Rate
 from cryptodash.exchanges.connections.commands import BookChanged
 from cryptodash.testing import wire
@@ -118,6 +120,30 @@ def test_a_hole_in_the_count_of_a_connections_frames_loses_everything_on_it() ->
     bench.advance(3)
     bench.frame(wire.numbered(0, snapshot))
     assert bench.state(BOOK) is State.LIVE, "a new connection counts anew"
+
+
+def test_a_counted_frame_that_cannot_be_read_costs_its_own_stream_alone() -> None:
+    bench = Bench(MadeUpVenue(habits=Habits(books=BookRules(SnapshotSource.STREAM, Chaining.CONNECTION))))
+    bench.want(BOOK, TRADES)
+    bench.frame(
+        wire.numbered(0, wire.book("book5:BTCUSDT", None, None, {"99": "1"}, {"101": "1"}, snapshot=True)),
+    )
+    for number, price in enumerate(("0", "not a price", "100"), 1):
+        bench.frame(wire.numbered(number, wire.trade("BTCUSDT", number, price, bench.wall)))
+    assert bench.gone == [] and bench.state(BOOK) is bench.state(TRADES) is State.LIVE
+    bench.frame(wire.numbered(5, wire.trade("BTCUSDT", 4, "not a price", bench.wall)))
+    assert [why for _, why in bench.gone] == ["gap"], "it shows that another one is missing"
+
+
+def test_a_counted_frame_of_a_book_that_cannot_be_read_is_a_hole() -> None:
+    bench = Bench(MadeUpVenue(habits=Habits(books=BookRules(SnapshotSource.STREAM, Chaining.CONNECTION))))
+    bench.want(BOOK)
+    bench.frame(
+        wire.numbered(0, wire.book("book5:BTCUSDT", None, None, {"99": "1"}, {"101": "1"}, snapshot=True)),
+    )
+    bench.frame(wire.numbered(1, wire.book("book5:BTCUSDT", None, None, {"98": "not a size"}, {})))
+    bench.frame(wire.numbered(2, wire.book("book5:BTCUSDT", None, None, {"97": "1"}, {})))
+    assert [why for _, why in bench.gone] == ["gap"], "the book lacks a change, whichever it was"
 
 
 def test_a_book_that_only_the_connections_count_checks_begins_anew_when_the_new_connection_fails() -> None:
@@ -315,6 +341,36 @@ def test_bare_numbers_of_four_a_level_keep_every_digit() -> None:
     assert book.top(2)[0] == [("63000.0", "0.00005100"), ("62999.90", "0.0000001")]
 
 
+class Aliases(MadeUpVenue):
+    """Lists some pairs twice, and speaks of both by one name."""
+
+    def plan(self, topic: Topic, instrument: Instrument | None, depth: int) -> Plan:
+        if instrument is not None and instrument.alias_of:
+            instrument = evolve(instrument, native=instrument.alias_of)
+        return super().plan(topic, instrument, depth)
+
+
+def test_two_listings_of_one_book_share_its_streams() -> None:
+    usdt = make_instrument(SPOT, "BTC", "USDT")
+    usd = evolve(make_instrument(SPOT, "BTC", "USD"), alias_of=usdt.native)
+    catalogue = Catalogue("madeup")
+    catalogue.replace(SPOT, [usdt, usd])
+    assert catalogue.native(SPOT, "BTCUSD") == usd
+    rules = BookRules(SnapshotSource.STREAM, Chaining.COUNTER)
+    bench = Bench(Aliases(habits=Habits(books=rules)), catalogue=catalogue)
+    bench.want("spot:BTC-USD:trade", TRADES, BOOK)
+    bench.frame(wire.trade("BTCUSDT", 1, "100", bench.wall))
+    assert [str(each.topic.symbol) for each in bench.published(Trade)] == ["BTC-USD", "BTC-USDT"]
+    bench.frame(wire.book("book5:BTCUSDT", 1, 1, {"99": "1"}, {"101": "1"}, snapshot=True))
+    alias = "spot:BTC-USD:order_book:5"
+    bench.want(alias)
+    bench.advance(7)
+    assert requests(bench.only, "unsub"), "who comes later needs a snapshot of his own"
+    bench.frame(wire.book("book5:BTCUSDT", 1, 1, {"99": "1"}, {"101": "1"}, snapshot=True))
+    assert bench.state(alias) is bench.state(BOOK) is State.LIVE
+    assert bench.subscribed() == {"trade:BTCUSDT", "book5:BTCUSDT"}
+
+
 # Candles
 
 
@@ -344,6 +400,25 @@ def test_a_bar_without_a_flag_is_closed_by_the_venues_clock_and_rest() -> None:
     assert (last.timestamp, last.close, last.closed, last.source) == (start, "100.5", True, "rest")
     bench.advance(30)
     assert bench.fetches == []
+
+
+class Ending(MadeUpVenue):
+    """Has to be told the end of the bars that are asked for."""
+
+    def candles_request(self, topic: Topic, instrument: Instrument, limit: int, end_ms: int | None) -> RestRequest:
+        request = super().candles_request(topic, instrument, limit, end_ms)
+        return evolve(request, params=(("end", str(end_ms)),), needs_end=end_ms is None)
+
+
+def test_a_venue_that_must_be_told_the_end_of_lost_bars_is_told_its_own_time() -> None:
+    bench = Bench(Ending())
+    bench.want(CANDLES)
+    start = bench.wall - bench.wall % MINUTE
+    bench.frame(wire.candle("BTCUSDT", start, "100", None))
+    bench.advance((start + MINUTE - bench.wall) / 1000 + 10)
+    (request,) = bench.fetches
+    ((name, end),) = request.params
+    assert name == "end" and start + MINUTE < int(end) <= bench.wall and not request.needs_end
 
 
 def test_a_bar_whose_last_frames_may_be_lost_is_fetched_before_the_next_is_told() -> None:
@@ -398,6 +473,52 @@ def test_a_bar_built_from_trades_that_were_interrupted_is_left_out() -> None:
     trade_at(bench, 6, "102", start + length)
     trade_at(bench, 7, "103", start + 2 * length)
     assert [each.timestamp for each in bench.published(Candle) if each.closed] == [start + length]
+
+
+def test_trades_that_a_venue_sends_again_are_counted_once_in_bars_built_from_them() -> None:
+    """On subscribing it repeats the last ones, also where only the stream was begun anew."""
+    bench = Bench()
+    bench.want(BUILT)
+    length = 3 * MINUTE
+    start = bench.wall - bench.wall % length + length
+    for number, (after, price) in enumerate(((-1, "90"), (0, "100"), (MINUTE, "104")), 1):
+        trade_at(bench, number, price, start + after)
+    for number, (after, price) in enumerate(((0, "100"), (MINUTE, "104")), 2):
+        bench.frame(wire.trade("BTCUSDT", number, price, start + after))
+    trade_at(bench, 4, "101", start + length)
+    assert [(each.close, each.volume) for each in bench.published(Candle) if each.closed] == [("104", "2")]
+    trade_at(bench, 1, "102", start + 2 * length)
+    assert [each.volume for each in bench.published(Candle) if each.closed] == ["2", "1"], "counted anew"
+
+
+def test_a_bar_that_lacks_a_trade_by_the_venues_count_is_left_out() -> None:
+    bench = Bench()
+    bench.want(BUILT)
+    length = 3 * MINUTE
+    start = bench.wall - bench.wall % length + length
+    trades = ((1, -1), (2, 0), (4, MINUTE), (5, length), (3, MINUTE), (6, 2 * length))
+    for number, after in trades:
+        bench.clock.advance(max(0, start + after - bench.wall) / 1000)
+        bench.frame(wire.trade("BTCUSDT", number, "100", start + after))
+    closed = [(each.timestamp - start, each.volume) for each in bench.published(Candle) if each.closed]
+    assert closed == [(length, "1")], "the third trade came too late"
+
+
+def test_a_bar_built_from_trades_is_closed_once_though_its_trades_come_again_with_the_next_connection() -> None:
+    bench = Bench()
+    bench.want(BUILT)
+    length = 3 * MINUTE
+    start = bench.wall - bench.wall % length + length
+    told = ((-1, "90"), (0, "100"), (length, "104"))
+    for number, (after, price) in enumerate(told, 1):
+        trade_at(bench, number, price, start + after)
+    bench.close(bench.only)
+    bench.advance(3)
+    for number, (after, price) in enumerate((*told, (length + MINUTE, "105")), 1):
+        bench.frame(wire.trade("BTCUSDT", number, price, start + after))
+    trade_at(bench, 5, "106", start + 2 * length)
+    closed = [(each.timestamp - start, each.volume) for each in bench.published(Candle) if each.closed]
+    assert closed == [(0, "1"), (length, "2")], "the second is whole again"
 
 
 def test_a_book_does_not_go_back_to_the_old_connection_without_a_snapshot() -> None:

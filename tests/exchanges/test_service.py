@@ -561,6 +561,16 @@ def test_candles_are_sorted_once_each_and_not_beyond_the_end(bench: Bench) -> No
     assert [bar.timestamp for bar in outcome(bench, bench.upstream.candles(BARS, 10, None))] == [100, 200, 300, 400]
 
 
+def test_a_venue_that_must_be_told_the_end_is_told_its_own_time(monkeypatch: pytest.MonkeyPatch, bench: Bench) -> None:
+    def ending(self: Words, topic: Topic, instrument: Instrument, limit: int, end_ms: int | None) -> RestRequest:
+        return RestRequest(Purpose.CANDLES, topic.market, f"/candles/{end_ms}", limit=limit, needs_end=end_ms is None)
+
+    monkeypatch.setattr(Words, "candles_request", ending)
+    bench.server.answers[f"/candles/{VENUE_MS}"] = b"100 200"
+    assert [bar.timestamp for bar in outcome(bench, bench.upstream.candles(BARS, 2, None))] == [100, 200]
+    assert "/candles/None" not in bench.server.paths
+
+
 def test_a_running_bar_is_never_closed_by_a_local_clock_that_runs_fast(bench: Bench) -> None:
     """With ``end`` a closed last bar is kept for good: judged by our own clock, hours ahead, a running one would be."""
     running = VENUE_MS - VENUE_MS % 60_000

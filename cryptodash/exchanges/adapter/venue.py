@@ -154,7 +154,7 @@ class IVenue(Interface):
         """The snapshot."""
 
     def candles_request(topic: Topic, instrument: Instrument, limit: int, end_ms: int | None) -> RestRequest:
-        """Bars up to ``end_ms`` (open time; None: now)."""
+        """Bars up to ``end_ms`` (open time; None: now, see ``RestRequest.needs_end``)."""
 
     def read_candles(request: RestRequest, body: bytes) -> Sequence[Bar]:
         """The bars of an answer, in any order; whether one is closed is for the caller to judge."""

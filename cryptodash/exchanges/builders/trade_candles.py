@@ -12,6 +12,7 @@ from cryptodash.core.numbers import add, key
 from cryptodash.core.topics import Topic
 from cryptodash.exchanges.adapter.messages import Fill
 from cryptodash.exchanges.builders.bar_times import AHEAD_MS
+from cryptodash.exchanges.builders.known_numbers import KnownNumbers
 from cryptodash.exchanges.builders.rest_candles import CLOSE_MARGIN_MS
 
 MAX_EARLY = 10_000
@@ -22,8 +23,10 @@ class TradeCandleBuilder:
     """The candles of one topic, ``source="trades"``.
 
     Only a bar whose every trade was seen is told: the first one may have begun before the trades did, and one in which
-    the stream was interrupted has holes, so those are left out. A bar is closed by the first trade of a later one, or
-    by the venue's clock (with a margin, for trades that are still on their way); one without trades never was.
+    the stream was interrupted, or trades are missing by the venue's count, has holes, so those are left out. A bar is
+    closed by the first trade of a later one, or by the venue's clock (with a margin, for trades that are still on their
+    way); one without trades never was. A trade that comes again (venues that count theirs repeat the last ones on
+    subscribing) is taken once, and no bar is closed a second time.
 
     A trade from the future (by the venue's clock) is left out. One of a bar that has not begun by that clock waits
     until it has: the clock is an estimate, and a wrong time must not end the running bar, whose trades still come.
@@ -39,13 +42,22 @@ class TradeCandleBuilder:
         """The running bar; never one with holes."""
         self._whole_from: int | None = None
         """Open time of the first bar of which nothing is missing; None until a trade has told the time."""
+        self._closed_until = 0
+        """When the newest bar ended that was told closed."""
+        self._numbers = KnownNumbers()
+        """Of the trades that came since the last interruption, where the venue counts them."""
+        self._newest: int | None = None
+        """The largest of them."""
+        self._time = 0
+        """The newest time of them."""
 
     def fills(self, fills: Sequence[Fill], received: int, venue_ms: int) -> list[Candle]:
         """Take trades, oldest first, that came at ``received`` (our wall clock, ms), when it was ``venue_ms`` by the
         venue's clock; returns the bars that are news. Of the running bar the newest state is enough."""
         told = self._begin(venue_ms) if self._early else []
         for fill in fills:
-            told += self._sort(fill, received, venue_ms)
+            if fill.number is None or self._is_new(fill.number, fill.time):
+                told += self._sort(fill, received, venue_ms)
         running = self._bar
         return told if running is None or not fills else [*told, running]
 
@@ -66,6 +78,7 @@ class TradeCandleBuilder:
         """Trades may be missing from here on: no bar is whole before one has begun after the next trade."""
         self._bar = self._whole_from = None
         self._early.clear()
+        self._numbers, self._newest, self._time = KnownNumbers(), None, 0
 
     def _begin(self, venue_ms: int) -> list[Candle]:
         """Take the trades that waited for their bar and need wait no longer."""
@@ -90,7 +103,7 @@ class TradeCandleBuilder:
 
     def _take(self, fill: Fill, opened: int, received: int) -> list[Candle]:
         if self._whole_from is None:
-            self._whole_from = next_open(self._topic.interval, opened)
+            self._whole_from = max(next_open(self._topic.interval, opened), self._closed_until)
         if opened < self._whole_from:
             return []  # of a bar with holes, or of one that is closed
         bar, told = self._bar, []
@@ -111,7 +124,23 @@ class TradeCandleBuilder:
             self._bar = replace(bar, received=received, high=high, low=low, close=price, volume=volume)
         return told
 
+    def _is_new(self, number: int, time: int) -> bool:
+        """Whether a trade has not come yet. A known number in a newer trade: the venue counts anew. One that leaves
+        others out shows that the running bar lacks them."""
+        if not self._numbers.add(number):
+            if time <= self._time:
+                return False
+            self._numbers, self._newest = KnownNumbers(), None
+            self._numbers.add(number)
+        newest = self._newest
+        if newest is not None and number > newest + 1:
+            self._bar = self._whole_from = None
+            self._early.clear()
+        self._newest = number if newest is None else max(newest, number)
+        self._time = max(self._time, time)
+        return True
+
     def _closed(self, bar: Candle) -> Candle:
         self._bar = None
-        self._whole_from = next_open(self._topic.interval, bar.timestamp)
+        self._whole_from = self._closed_until = next_open(self._topic.interval, bar.timestamp)
         return replace(bar, closed=True)

@@ -3,7 +3,7 @@ bring."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 
 from cryptodash.core.errors import ZeroRejected
@@ -38,6 +38,10 @@ from cryptodash.exchanges.connections.stream_phase import Phase
 
 class _FramesMissing(Exception):
     """The venue counts the frames of the connection, and some have not come."""
+
+
+def _read_nothing(stream: str, frame: bytes) -> Sequence[Message]:
+    return ()
 
 
 class _LastAsked(Mapping[str, Reader]):
@@ -91,15 +95,19 @@ class RareFrames:
     def read(self, connection: Connection, frame: bytes, now: float, received: int, out: list[Output]) -> None:
         """Take one frame."""
         last: Message | None = None
+        counted = False
         try:
             for message in self._venue.read(connection.endpoint.key, frame, connection.readers):
+                counted = counted or isinstance(message, Sequenced)
                 self._take(connection, message, frame, now, received, out)
                 last = last if isinstance(message, LeftOut) else message
         except _FramesMissing:
-            self._allocation.replace(connection, "gap", now, out, kind="gap")
-            self._allocation.touched = True
+            self._gap(connection, now, out)
         except Exception as error:  # whatever a venue sends, nothing may escape into the socket's callback
-            self.unreadable(connection, self._stream_of(connection, frame), error, frame, now, out)
+            stream = self._stream_of(connection, frame)
+            if not counted and stream is not None and Part.BOOK not in stream.parts:
+                self._count(connection, frame, now, out)
+            self.unreadable(connection, stream, error, frame, now, out)
         self._counts.count(last, frame)
         if self._moved:
             # After the last message of a frame: several may make one value.
@@ -112,6 +120,21 @@ class RareFrames:
         with suppress(Exception):  # whatever it raised the first time
             self._venue.read(connection.endpoint.key, frame, readers)
         return connection.routes.get(readers.name)
+
+    def _count(self, connection: Connection, frame: bytes, now: float, out: list[Output]) -> None:
+        """Take the number of a frame whose data cannot be read, where frames are counted: what it would have said is
+        its stream's loss alone. One of a book leaves a hole instead, for nothing else shows that the book lacks a
+        change."""
+        readers = dict.fromkeys(connection.readers, _read_nothing)
+        with suppress(Exception):  # what cannot be read even so leaves a hole
+            for message in self._venue.read(connection.endpoint.key, frame, readers):
+                if isinstance(message, Sequenced) and not connection.follows(message.number):
+                    self._gap(connection, now, out)
+
+    def _gap(self, connection: Connection, now: float, out: list[Output]) -> None:
+        """Frames of the connection are missing."""
+        self._allocation.replace(connection, "gap", now, out, kind="gap")
+        self._allocation.touched = True
 
     def unreadable(
         self,

@@ -137,7 +137,10 @@ class CandleSubscription(MessageSubscription):
         if self.instrument is None or self.plan is None:
             return None
         limit = min(self._missing + MARGIN, MOST_CANDLES)
-        return self._venue.candles_request(self.topic, self.instrument, limit, None)
+        request = self._venue.candles_request(self.topic, self.instrument, limit, None)
+        if request.needs_end:
+            request = self._venue.candles_request(self.topic, self.instrument, limit, self._venue_clock.now_ms())
+        return request
 
     def candles(self, bars: Sequence[Bar], received: int, out: list[Output]) -> None:
         self._fetches.done(self)

@@ -173,6 +173,7 @@ def check_candle_requests(evidence: Evidence) -> None:
                 request = venue.candles_request(topic, instrument, limit, 1_700_000_000_000)
                 _check_purpose(request, Purpose.CANDLES, instrument.market, "candles_request")
                 require(request.topic is topic, f"candles_request of {topic} is for {request.topic}")
+                require(not request.needs_end, f"candles_request of {topic} needs an end, though it was given one")
 
 
 def check_polls(evidence: Evidence) -> None:

@@ -19,14 +19,19 @@ def check_other_instruments(evidence: Evidence, recording: Recording) -> None:
     venue, endpoint = evidence.venue, recording.endpoint
     readers = KnownReaders(evidence, endpoint, known_streams(evidence))
     natives = _natives(evidence, endpoint)
+
+    def read(frame: bytes) -> Sequence[Message]:
+        return venue.read(endpoint, frame, readers)
+
     for stream, frame in samples(evidence, recording):
         native = natives.get(stream or "")
         if stream is None or native is None:
             continue
+        whole = _taken(stream, read(frame))
         for mutant in _misdirected(frame, native):
-            _check(stream, mutant, lambda mutant: venue.read(endpoint, mutant, readers))
+            _check(stream, mutant, read, whole)
             if _is_found_by_name(evidence, stream, mutant):
-                _check(stream, mutant, lambda mutant, stream=stream: readers[stream](stream, mutant))
+                _check(stream, mutant, lambda mutant, stream=stream: readers[stream](stream, mutant), whole)
 
 
 def _natives(evidence: Evidence, endpoint: str) -> dict[str, str]:
@@ -63,11 +68,19 @@ def _is_found_by_name(evidence: Evidence, stream: str, frame: bytes) -> bool:
     return bool(prefix) and frame.startswith(prefix + stream.encode() + evidence.venue.name_end)
 
 
-def _check(stream: str, mutant: bytes, read: Any) -> None:
+def _check(stream: str, mutant: bytes, read: Any, whole: Sequence[Message]) -> None:
+    """Nothing is taken for the stream, but for the rest of a frame that several instruments share: less than ``whole``,
+    while what names another one is that one's."""
     try:
         found: Sequence[Message] = read(mutant)
     except UNREADABLE:
         return
-    taken = [each for each in found if getattr(each, "stream", None) == stream and not isinstance(each, Unwanted)]
-    if taken:
+    taken = _taken(stream, found)
+    names = {name for each in found if (name := getattr(each, "stream", None)) is not None}
+    if taken and (taken == whole or names == {stream}):
         fail(f"{shown(mutant)} names another instrument than its stream {stream!r}, and is read as {taken[0]}")
+
+
+def _taken(stream: str, messages: Sequence[Message]) -> list[Message]:
+    """What counts for the stream."""
+    return [each for each in messages if getattr(each, "stream", None) == stream and not isinstance(each, Unwanted)]

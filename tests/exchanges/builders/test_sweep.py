@@ -24,3 +24,20 @@ def test_a_quote_that_has_grown_old_is_taken_back_from_whoever_was_told_it() -> 
     old = builder.due(10.0 + QUOTE_AGE + SWEEP_INTERVAL)
     assert old is not None and [(each.last, each.bid, each.ask) for each in old.tickers] == [("100", None, None)]
     assert builder.due(100.0) is None, "once"
+
+
+def test_figures_without_a_time_are_of_when_they_came_and_told_only_as_they_change() -> None:
+    instrument = make_instrument(SPOT, "BTC", "USDT")
+    builder = SweepBuilder(TOPIC, {instrument.native: instrument}.get)
+
+    def rows(last: str) -> SweepRows:
+        return SweepRows("all", (SweepRow(instrument.native, None, Stats("all", None, last=admit(last)), None),))
+
+    told = builder.rows(rows("100"), 10.0, NOW, NOW + 5)
+    assert told is not None
+    assert [(each.last, each.last_time, each.stats_time, each.timestamp) for each in told.tickers] == [
+        ("100", NOW, NOW, NOW)
+    ]
+    assert builder.rows(rows("100"), 12.0, NOW + 2_000, NOW + 2_005) is None
+    told = builder.rows(rows("101"), 14.0, NOW + 4_000, NOW + 4_005)
+    assert told is not None and [(each.last, each.stats_time) for each in told.tickers] == [("101", NOW + 4_000)]

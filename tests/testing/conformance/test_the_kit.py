@@ -14,6 +14,7 @@ from cryptodash.core.instruments import Instrument, MarketType
 from cryptodash.core.numbers import Number
 from cryptodash.core.topics import Channel, Topic
 from cryptodash.exchanges.adapter.book_rules import BookRules, Chaining, SnapshotSource
+from cryptodash.exchanges.adapter.decode import read_data
 from cryptodash.exchanges.adapter.elements import left_out_of
 from cryptodash.exchanges.adapter.messages import Ack, Fill, Message, Reader, Readers, Side, SweepRow, SweepRows, Trades
 from cryptodash.exchanges.adapter.plan import Part, Plan, RestRequest, StreamSpec
@@ -428,3 +429,28 @@ def test_an_ending_that_forgets_the_depth_is_told() -> None:
         return MadeUpVenue.unsubscribe(self, endpoint, [name.replace("50:", "5:") for name in names], request_id)
 
     assert "book5:BTCUSDT and book50:BTCUSDT" in said(broken(unsubscribe=unsubscribe))["every request"]
+
+
+class Shared(MadeUpVenue):
+    """Sends the trades of several instruments in one frame; a careless one takes them all for the first."""
+
+    def __init__(self, careless: bool) -> None:
+        super().__init__()
+        self._careless = careless
+
+    def read(self, endpoint: str, frame: bytes, readers: Readers) -> list[Message]:
+        found: list[Message] = []
+        with wire.checked():
+            rows = json.loads(frame)
+            for row in rows:
+                native = rows[0]["of"] if self._careless else row["of"]
+                found += read_data(readers, f"trade:{native}", wire.trade(str(native), row["n"], row["p"], NOW))
+        return found
+
+
+@pytest.mark.parametrize("careless", [False, True])
+def test_a_frame_that_instruments_share_gives_each_its_own(careless: bool) -> None:
+    frame = json.dumps([{"of": "BTCUSDT", "n": 1, "p": "100"}, {"of": "BTCUSDT", "n": 2, "p": "101"}]).encode()
+    found = recorded(Shared(careless), source=[frame])
+    words = found.get("other", "")
+    assert ("names another instrument" in words) is careless
