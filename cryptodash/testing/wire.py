@@ -150,8 +150,8 @@ def bare_book(stream: str, number: int, bids: str, asks: str, *, snapshot: bool 
     return f'{{{head},"bids":{bids},"asks":{asks}}}'.encode()
 
 
-def sweep(rows: Mapping[str, str], time: int) -> bytes:
-    """The answer of the sweep poll: last price by native name."""
+def sweep(rows: Mapping[str, str], time: int | None) -> bytes:
+    """The answer of the sweep poll: last price by native name; without a ``time`` where it is None."""
     return _write({"kind": "sweep", "stream": "sweep", "rows": dict(rows), "t": time})
 
 
@@ -286,7 +286,7 @@ def _book(stream: str, said: Mapping[str, Any], size: Size) -> Message:
 
 
 def _sweep(stream: str, said: Mapping[str, Any]) -> Sequence[Message]:
-    at = _at(said)
+    at = _time(said)
 
     def read(row: tuple[str, str]) -> SweepRow:
         return SweepRow(row[0], None, Stats("", at, last=positive(row[1])), None)

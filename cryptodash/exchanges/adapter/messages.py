@@ -89,11 +89,11 @@ class Quote(Struct, frozen=True, gc=False):
 
 
 class Stats(Struct, frozen=True, gc=False):
-    """The 24 h figures, ``change_pct`` in percent. ``full`` replaces what was known;
-    otherwise None fields stay as they were."""
+    """The 24 h figures, ``change_pct`` in percent; ``time`` None where the venue sends none. ``full`` replaces what was
+    known; otherwise None fields stay as they were."""
 
     stream: str
-    time: int
+    time: int | None
     full: bool = True
     last: Number | None = None
     open: Number | None = None

@@ -207,59 +207,61 @@ class TickerBuilder:
         return self._keep(replace(known, timestamp=timestamp, received=received, last=price, last_time=time))
 
     def stats(self, m: Stats, venue_ms: int, received: int, now: float) -> Ticker | None:
-        """Take 24 h figures: all of them (``full``), or those that are said."""
-        verdict = self._judge(m, venue_ms, received, now)
+        """Take 24 h figures: all of them (``full``), or those that are said. ``venue_ms`` is their time where the venue
+        gives none."""
+        time = venue_ms if m.time is None else m.time
+        verdict = self._judge(m.stream, time, venue_ms, received, now)
         if verdict is Verdict.HELD:
             self._held.hold(self._figures[m.stream], partial(self.stats, m), received)
             return None
         known, before = self._known, self._known.stats_time
-        changes = self._newest(m, _STATS, verdict, venue_ms)
-        if not changes and before is not None and m.time < before:
+        changes = self._newest(m, time, _STATS, verdict, venue_ms)
+        if not changes and before is not None and time < before:
             self.dropped = True
             return None
         if "last" in changes:
             self._stats_last = m.last
             del changes["last"]
-        if m.last is not None and self._takes_last(m.time, verdict, venue_ms):
-            changes.update(last=m.last, last_time=m.time)
+        if m.last is not None and self._takes_last(time, verdict, venue_ms):
+            changes.update(last=m.last, last_time=time)
             self._is_traded = False
-        is_newest = before is None or m.time >= before or _has_stepped(before, verdict, venue_ms)
-        stamp = self._stamp(m.time, before, verdict, venue_ms)
-        changes.update(timestamp=stamp, stats_time=m.time if is_newest else before)
+        is_newest = before is None or time >= before or _has_stepped(before, verdict, venue_ms)
+        stamp = self._stamp(time, before, verdict, venue_ms)
+        changes.update(timestamp=stamp, stats_time=time if is_newest else before)
         merged = replace(known, **changes)
         return self._tell(_written(replace(merged, change_24h=self._change(m, merged))), received)
 
     def mark(self, m: Mark, venue_ms: int, received: int, now: float) -> Ticker | None:
         """Take a perpetual's figures. Open interest may come by another way than the mark price, and later."""
         before = None if (order := self._figures.get(m.stream)) is None else order.newest
-        verdict = self._judge(m, venue_ms, received, now)
+        verdict = self._judge(m.stream, m.time, venue_ms, received, now)
         if verdict is Verdict.HELD:
             self._held.hold(self._figures[m.stream], partial(self.mark, m), received)
             return None
-        changes = self._newest(m, _MARK, verdict, venue_ms)
+        changes = self._newest(m, m.time, _MARK, verdict, venue_ms)
         if not changes:
             self.dropped = True
             return None
         timestamp = self._stamp(m.time, before, verdict, venue_ms)
         return self._tell(_written(replace(self._known, timestamp=timestamp, **changes)), received)
 
-    def _judge(self, m: Stats | Mark, venue_ms: int, received: int, now: float) -> Verdict:
+    def _judge(self, stream: str, time: int, venue_ms: int, received: int, now: float) -> Verdict:
         """A late one is not dropped here: it may bring what newer ones left out."""
-        order = self._figures.get(m.stream)
+        order = self._figures.get(stream)
         if order is None:
             if len(self._figures) >= MAX_ORDERS:
                 self._figures.clear()
-            order = self._figures[m.stream] = StreamOrder(self._doubts, partial=True)
-        verdict = order.judge(None, m.time, venue_ms, received, now)
+            order = self._figures[stream] = StreamOrder(self._doubts, partial=True)
+        verdict = order.judge(None, time, venue_ms, received, now)
         self.dropped = verdict is Verdict.HELD
         return verdict
 
     def _newest(
-        self, m: Stats | Mark, members: Sequence[tuple[str, str]], verdict: Verdict, venue_ms: int
+        self, m: Stats | Mark, time: int, members: Sequence[tuple[str, str]], verdict: Verdict, venue_ms: int
     ) -> dict[str, Any]:
         """What a message says, less what is known from a newer one.
         A delta that comes late still brings what the newer ones left out."""
-        times, time, full = self._times, m.time, m.full
+        times, full = self._times, m.full
         found: dict[str, Any] = {}
         for said, field in members:
             value = getattr(m, said)

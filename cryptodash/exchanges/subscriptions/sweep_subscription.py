@@ -32,7 +32,8 @@ class SweepSubscription(MessageSubscription):
 
     def take(self, message: Message, now: float, received: int, out: list[Output]) -> bool:
         if isinstance(message, SweepRows):
-            said = max((each.stats.time for each in message.rows if each.stats is not None), default=None)
+            times = [each.stats.time for each in message.rows if each.stats is not None]
+            said = max((time for time in times if time is not None), default=None)
             sweep = self._builder.rows(message, now, self._venue_clock.at(now, received, said), received)
             if sweep is not None:
                 out.append(sweep)
