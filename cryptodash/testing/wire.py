@@ -79,9 +79,9 @@ def numbered(number: int, frame: bytes) -> bytes:
     return _write({"seq": number, **json.loads(frame)})
 
 
-def pong() -> bytes:
-    """The answer to a ping."""
-    return _write({"kind": "pong"})
+def pong(request_id: str = "", time: int | None = None) -> bytes:
+    """The answer to a ping, with its id and the venue's time where they are given."""
+    return _write({"kind": "pong", "id": request_id, "t": time})
 
 
 TEXT_PING, TEXT_PONG = b"ping", b"pong"
@@ -318,6 +318,6 @@ def _ack(said: Mapping[str, Any]) -> Message:
 _CONTROL: Mapping[str, Callable[[Mapping[str, Any]], Message]] = {
     "ack": _ack,
     "subscriptions": lambda said: Subscribed(tuple(said["streams"])),
-    "pong": lambda said: Pong(),
+    "pong": lambda said: Pong(str(said.get("id", "")), _time(said)),
     "restarting": lambda said: Restarting(),
 }
