@@ -238,7 +238,7 @@ class Control(Struct, gc=False):
     success: bool | None = None
     error: Annotated[str, Meta(max_length=8192)] = ""
     symbol: Annotated[str, Meta(max_length=128)] = ""
-    request: Annotated[int, Meta(ge=0, lt=2**63)] | None = field(name="req_id", default=None)
+    request: Count | None = field(name="req_id", default=None)
     result: Result | None = None
     answered: Moment | None = field(name="time_out", default=None)
     complaint: Annotated[str, Meta(max_length=8192)] = field(name="Error", default="")
