@@ -62,6 +62,12 @@ def parse_stream(name: str) -> StreamName:
     return StreamName(channel, number, pair)
 
 
+@lru_cache(maxsize=4096)
+def book_streams(pair: str) -> tuple[str, ...]:
+    """The names of a pair's books, one for each depth."""
+    return tuple(str(StreamName(BOOK, depth, pair)) for depth in DEPTHS)
+
+
 _MODERN: Mapping[str, str] = {"XBT": "BTC", "XDG": "DOGE"}
 _LEGACY: Mapping[str, str] = {modern: legacy for legacy, modern in _MODERN.items()}
 

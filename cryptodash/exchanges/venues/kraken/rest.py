@@ -243,8 +243,8 @@ def rest_error(status: int, headers: Mapping[str, str], body: bytes) -> tuple[st
     if status < 300 and body.startswith(_GOOD):
         return None
     errors = _read_errors(body)
-    if status < 300 and not errors:
-        return None
+    if status < 300 and not any(each.startswith("E") for each in errors):
+        return None  # a text that begins with W only warns
     message = ", ".join([f"HTTP {status}", *errors])[:300]
     firewall = firewall_refusal(status, body)
     if firewall is not None:

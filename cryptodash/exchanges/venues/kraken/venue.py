@@ -60,6 +60,7 @@ from cryptodash.exchanges.venues.kraken.names import (
     TICKER,
     TRADE,
     StreamName,
+    book_streams,
     parse_stream,
 )
 from cryptodash.exchanges.venues.kraken.streams import READERS, Control, Result, read_control, read_subjects
@@ -214,8 +215,7 @@ def _request(method: str, names: Sequence[str], request_id: str) -> bytes:
 def _read_book(pair: str, frame: bytes, readers: Readers) -> Sequence[Message]:
     """A connection has a pair's book in one depth; which one, no frame says. Frames of a book that has just been ended
     are nobody's."""
-    for depth in DEPTHS:
-        name = str(StreamName(BOOK, depth, pair))
+    for name in book_streams(pair):
         if name in readers:
             return readers[name](name, frame)
     return (Ignored(BOOK),)
