@@ -72,7 +72,7 @@ class _Kind(Struct, gc=False):
     wsname: object = None
 
 
-_pairs = decoder(_Answer[dict[Name, Raw]])
+_pairs = decoder(_Answer[dict[str, Raw]])
 _kind = decoder(_Kind)
 _pair = decoder(_Pair)
 
