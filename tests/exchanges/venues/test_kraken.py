@@ -26,7 +26,6 @@ from cryptodash.testing.readers import read
 
 SPOT = MarketType.SPOT
 BTC = Symbol("BTC", "USD")
-TICKER = {Part.QUOTE, Part.LAST, Part.STATS}
 
 
 def instrument(native: str = "BTC/USD", *others: str) -> Instrument:
@@ -44,7 +43,6 @@ def said(text: str) -> Sequence[Message]:
 @pytest.mark.parametrize(
     ("channel", "interval", "depth", "name", "parts", "batch", "tier"),
     [
-        (Channel.TICKER, "", 0, "ticker:BTC/USD", TICKER, "ticker", None),
         (Channel.TRADE, "", 0, "trade:BTC/USD", {Part.TRADES}, "trade", None),
         (Channel.CANDLE, "1m", 0, "ohlc:1:BTC/USD", {Part.CANDLE}, "ohlc:1", None),
         (Channel.CANDLE, "1w", 0, "ohlc:10080:BTC/USD", {Part.CANDLE}, "ohlc:10080", None),
@@ -63,7 +61,16 @@ def test_each_topic_needs_this_stream(
     (spec,) = plan.streams
     assert (spec.name, set(spec.parts), spec.batch, spec.argument, spec.depth) == (name, parts, batch, "BTC/USD", tier)
     assert spec.exclusive == ("book:BTC/USD" if tier else "") and spec.promise is None and not plan.polls
-    assert plan.required == ({Part.QUOTE, Part.LAST} if channel is Channel.TICKER else parts)
+    assert plan.required == parts
+
+
+def test_a_ticker_needs_the_trades_as_well_for_best_prices_may_stay_as_they_are() -> None:
+    plan = VENUE.plan(topic(Channel.TICKER), instrument(), 0)
+    assert [(spec.name, set(spec.parts), spec.batch) for spec in plan.streams] == [
+        ("ticker:BTC/USD", {Part.QUOTE, Part.LAST, Part.STATS}, "ticker"),
+        ("trade:BTC/USD", {Part.LAST}, "trade"),
+    ]
+    assert plan.required == {Part.QUOTE, Part.LAST} and not plan.polls
 
 
 @pytest.mark.parametrize("interval", ["3m", "2h", "6h", "12h", "1M"])

@@ -7,7 +7,7 @@ import json
 from random import Random
 from typing import Any
 
-from cryptodash.core.events import Candle, Cause, State, StreamStatus, Trade
+from cryptodash.core.events import Candle, Cause, State, StreamStatus, Ticker, Trade
 from cryptodash.core.instruments import Catalogue, Instrument, MarketType, Symbol
 from cryptodash.core.numbers import Number
 from cryptodash.core.tally import Tally
@@ -139,8 +139,8 @@ def test_two_depths_of_a_pair_never_share_a_connection() -> None:
     venue = Venue()
     venue.want("BTC-USD:order_book:10", "ETH-USD:order_book:10", "BTC-USD:ticker")
     (first,) = venue.connections
-    wanted = [("subscribe", 10, ["BTC/USD", "ETH/USD"]), ("subscribe", None, ["BTC/USD"])]
-    assert [each[1:] for each in venue.asked()] == wanted
+    other = ("subscribe", None, ["BTC/USD"])
+    assert [each[1:] for each in venue.asked()] == [("subscribe", 10, ["BTC/USD", "ETH/USD"]), other, other]
     venue.says(first, snapshot())
     venue.want("BTC-USD:order_book:100")
     venue.run(2.0)
@@ -150,13 +150,33 @@ def test_two_depths_of_a_pair_never_share_a_connection() -> None:
     assert venue.status() == (State.LIVE, None)
 
 
+def trade_frame(number: int, price: str, time: str) -> str:
+    data = f'{{"symbol":"BTC/USD","side":"buy","price":{price},"qty":2.0,"trade_id":{number},"timestamp":"{time}"}}'
+    return f'{{"channel":"trade","type":"snapshot","data":[{data}]}}'
+
+
+def test_a_ticker_follows_the_trades_while_the_best_prices_stay() -> None:
+    venue = Venue()
+    venue.want("BTC-USD:ticker")
+    (key,) = venue.connections
+    figures = '"last":100.5,"volume":7.0,"low":90.0,"high":110.0,"change":0.5,"change_pct":0.50'
+    best = '"bid":100.0,"bid_qty":1.0,"ask":101.0,"ask_qty":2.0'
+    data = f'{{"symbol":"BTC/USD",{best},{figures},"timestamp":"2026-08-12T19:28:21.5Z"}}'
+    venue.says(key, trade_frame(6, "99.0", "2026-08-12T19:28:20Z"))
+    venue.says(key, f'{{"channel":"ticker","type":"snapshot","data":[{data}]}}')
+    venue.says(key, trade_frame(7, "101.0", "2026-08-12T19:28:22Z"))
+    told = [each for each in venue.events if isinstance(each, Ticker)]
+    assert [each.last for each in told if each.bid] == ["99.0", "100.5", "101.0"]
+    assert (told[-1].bid, told[-1].ask, told[-1].open_24h) == ("100.0", "101.0", "100.0")
+    assert venue.status("BTC-USD:ticker") == (State.LIVE, None)
+
+
 def test_a_pair_that_is_refused_takes_no_other_with_it() -> None:
     venue = Venue()
     venue.refused.add("ETH/USD")
     venue.want("BTC-USD:trade", "ETH-USD:trade")
     (key,) = venue.connections
-    trade = '{"symbol":"BTC/USD","side":"buy","price":1.0,"qty":2.0,"trade_id":7,"timestamp":"2026-08-12T19:28:20Z"}'
-    venue.says(key, f'{{"channel":"trade","type":"snapshot","data":[{trade}]}}')
+    venue.says(key, trade_frame(7, "1.0", "2026-08-12T19:28:20Z"))
     assert venue.status("ETH-USD:trade")[1] is Cause.REJECTED
     assert venue.status("BTC-USD:trade")[0] is State.LIVE
     assert [each.id for each in venue.events if isinstance(each, Trade)] == ["7"]

@@ -6,8 +6,8 @@ all is documented on docs.kraken.com, "Spot WebSocket v2"):
 =========  ==============================  =============  ===========================================================
 channel    stream                          role           rule, units
 =========  ==============================  =============  ===========================================================
-ticker     ``ticker``, trigger ``bbo``     event          each frame replaces all; prices quote, sizes base, change
-                                                          absolute and in percent; open = last - change
+ticker     ``ticker``, trigger ``bbo``;    event          sent when a best price changes; each frame replaces all;
+           last from ``trade`` too                        change absolute and in percent; open = last - change
 trade      ``trade``                       event          ids of a pair + 1; ``side`` is the taker's; the snapshot is
                                                           the last 50
 book       ``book``, depth 10 to 1000      snapshot,      absolute sizes, 0 deletes, cut at the depth after each frame,
@@ -81,7 +81,7 @@ _LIMITS = Limits(
 )
 
 _TRADES, _BOOK, _CANDLE, _SWEEP = (frozenset({part}) for part in (Part.TRADES, Part.BOOK, Part.CANDLE, Part.SWEEP))
-_TICKER = frozenset({Part.QUOTE, Part.LAST, Part.STATS})
+_TICKER, _LAST = frozenset({Part.QUOTE, Part.LAST, Part.STATS}), frozenset({Part.LAST})
 
 
 @implementer(IVenue)
@@ -120,7 +120,9 @@ class Kraken:
         if topic.channel is Channel.ORDER_BOOK:
             tier = next((each for each in DEPTHS if each >= depth), DEPTHS[-1])
             return Plan((_stream(StreamName(BOOK, tier, pair), _BOOK),), required=_BOOK)
-        return Plan((_stream(StreamName(TICKER, None, pair), _TICKER),), required=frozenset({Part.QUOTE, Part.LAST}))
+        # With the trigger bbo a trade at an unchanged best price brings no ticker (docs, "Ticker").
+        tickers, trades = StreamName(TICKER, None, pair), StreamName(TRADE, None, pair)
+        return Plan((_stream(tickers, _TICKER), _stream(trades, _LAST)), required=frozenset({Part.QUOTE, Part.LAST}))
 
     def subscribe(self, endpoint: str, names: Sequence[str], request_id: str) -> bytes:
         return _request("subscribe", names, request_id)
