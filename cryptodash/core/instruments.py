@@ -60,6 +60,8 @@ class Instrument:
     alias_of: str = ""
     """The native name of another listing whose book and trades these are, where the venue's streams speak of both by
     that name; empty for an instrument of its own."""
+    other_names: tuple[str, ...] = ()
+    """What the venue calls it elsewhere, where not all of its interfaces use the native name (REST beside streams)."""
 
     @property
     def price_precision(self) -> int:
@@ -77,6 +79,7 @@ class Catalogue:
         self.exchange = exchange
         self._by_symbol: dict[MarketType, dict[Symbol, Instrument]] = {}
         self._by_native: dict[MarketType, dict[str, Instrument]] = {}
+        self._by_other: dict[MarketType, dict[str, Instrument]] = {}
         self._by_joined: dict[MarketType, dict[str, list[Instrument]]] = {}
         self.version = 0
         """Grows with every change; REST derives its ETag from it."""
@@ -100,6 +103,7 @@ class Catalogue:
             same_symbol = _settle(listed, by_symbol, by_native)
         for instrument in by_symbol.values():
             by_joined.setdefault(instrument.symbol.base + instrument.symbol.quote, []).append(instrument)
+        self._by_other[market] = {name: each for each in by_native.values() for name in each.other_names}
         self._by_symbol[market], self._by_native[market], self._by_joined[market] = by_symbol, by_native, by_joined
         self.version += 1
         return same_symbol
@@ -118,8 +122,9 @@ class Catalogue:
         return self._by_symbol.get(market, {}).get(symbol)
 
     def native(self, market: MarketType, native: str) -> Instrument | None:
-        """The instrument with this name of the venue's, whether its symbol is its own or another's."""
-        return self._by_native.get(market, {}).get(native)
+        """The instrument with this name of the venue's, whether its symbol is its own or another's; by one of its other
+        names where it is nobody's native name."""
+        return self._by_native.get(market, {}).get(native) or self._by_other.get(market, {}).get(native)
 
     def find(self, market: MarketType, text: str) -> Symbol:
         """The symbol a client means by ``BTC-USDT``, ``btc/usdt`` or ``BTCUSDT``.

@@ -4,7 +4,7 @@ by hand and by a manual clock."""
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from random import Random
 from typing import TypeVar
 
@@ -79,6 +79,8 @@ class Bench:
         """Requests for the venue's time."""
         self.events: list[Publication] = []
         self.connects: list[float] = []
+        self.pong: Callable[[str], bytes | None] = lambda request_id: wire.pong()
+        """What the venue says to a ping with this id, None for nothing yet."""
 
     # -- inputs
 
@@ -182,7 +184,9 @@ class Bench:
         request = {"op": "ping"} if is_text else json.loads(payload)
         server.sent.append((now, request))
         if request["op"] == "ping":
-            self._receive(server.key, wire.TEXT_PONG if is_text else wire.pong())
+            pong = wire.TEXT_PONG if is_text else self.pong(str(request["id"]))
+            if pong is not None:
+                self._receive(server.key, pong)
             return
         server.unanswered.append(request)
         if self.obedient:

@@ -79,9 +79,9 @@ def numbered(number: int, frame: bytes) -> bytes:
     return _write({"seq": number, **json.loads(frame)})
 
 
-def pong() -> bytes:
-    """The answer to a ping."""
-    return _write({"kind": "pong"})
+def pong(request_id: str = "", time: int | None = None) -> bytes:
+    """The answer to a ping, with its id and the venue's time where they are given."""
+    return _write({"kind": "pong", "id": request_id, "t": time})
 
 
 TEXT_PING, TEXT_PONG = b"ping", b"pong"
@@ -150,8 +150,8 @@ def bare_book(stream: str, number: int, bids: str, asks: str, *, snapshot: bool 
     return f'{{{head},"bids":{bids},"asks":{asks}}}'.encode()
 
 
-def sweep(rows: Mapping[str, str], time: int) -> bytes:
-    """The answer of the sweep poll: last price by native name."""
+def sweep(rows: Mapping[str, str], time: int | None) -> bytes:
+    """The answer of the sweep poll: last price by native name; without a ``time`` where it is None."""
     return _write({"kind": "sweep", "stream": "sweep", "rows": dict(rows), "t": time})
 
 
@@ -286,7 +286,7 @@ def _book(stream: str, said: Mapping[str, Any], size: Size) -> Message:
 
 
 def _sweep(stream: str, said: Mapping[str, Any]) -> Sequence[Message]:
-    at = _at(said)
+    at = _time(said)
 
     def read(row: tuple[str, str]) -> SweepRow:
         return SweepRow(row[0], None, Stats("", at, last=positive(row[1])), None)
@@ -318,6 +318,6 @@ def _ack(said: Mapping[str, Any]) -> Message:
 _CONTROL: Mapping[str, Callable[[Mapping[str, Any]], Message]] = {
     "ack": _ack,
     "subscriptions": lambda said: Subscribed(tuple(said["streams"])),
-    "pong": lambda said: Pong(),
+    "pong": lambda said: Pong(str(said.get("id", "")), _time(said)),
     "restarting": lambda said: Restarting(),
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import permutations
 
 import pytest
+from attrs import evolve
 
 from cryptodash.core.instruments import Catalogue, Instrument, MarketType, Symbol
 from cryptodash.core.numbers import Number
@@ -79,3 +80,15 @@ def test_the_catalogue_keeps_the_venues_order() -> None:
     names = ["Z", "A", "M"]
     catalogue.replace(SPOT, [listing(each, "trading", Symbol(each, "USDT")) for each in [*names, "A"]])
     assert [each.native for each in catalogue] == names
+
+
+def test_an_instrument_is_found_by_its_other_names_where_they_are_nobodys_native_name() -> None:
+    one = evolve(listing("BNX/USDT", "trading"), other_names=("XBNXZUSDT", "OLD/USDT"))
+    other = listing("OLD/USDT", "trading", OLD)
+    catalogue = Catalogue("acme")
+    catalogue.replace(SPOT, [one, other])
+    assert catalogue.native(SPOT, "XBNXZUSDT") is one
+    assert catalogue.native(SPOT, "OLD/USDT") is other
+    assert len(catalogue) == 2 and [each.native for each in catalogue] == ["BNX/USDT", "OLD/USDT"]
+    catalogue.replace(SPOT, [other])
+    assert catalogue.native(SPOT, "XBNXZUSDT") is None

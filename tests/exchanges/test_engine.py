@@ -327,6 +327,14 @@ def test_a_sweep_by_polls_is_live_and_goes_stale_when_the_polls_fail() -> None:
     assert (bench.status("spot:*:ticker").state, bench.status("spot:*:ticker").cause) == (State.STALE, Cause.BLOCKED)
 
 
+def test_a_sweep_whose_answers_tell_no_time_is_told_with_the_venues_clock() -> None:
+    bench = Bench()
+    bench.want("spot:*:ticker")
+    (request,) = bench.fetches
+    bench.answer(request, wire.sweep({"BTCUSDT": "100"}, None))
+    assert [(each.last, each.timestamp) for each in bench.published(Sweep)[0].tickers] == [("100", bench.wall)]
+
+
 def test_an_answer_that_cannot_be_read_is_a_counted_failure() -> None:
     bench = Bench()
     bench.want(BOOK)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from itertools import chain
 
 import pytest
+from attrs import evolve
 
 from cryptodash.core.errors import UpstreamError
 from cryptodash.core.events import Cause, State, StreamStatus
 from cryptodash.testing import wire
 from cryptodash.testing.bench import Bench
+from cryptodash.testing.venue import LIMITS, MadeUpVenue
 
 TICKER = "spot:BTC-USDT:ticker"
 OTHER = "spot:ETH-USDT:ticker"
@@ -20,8 +22,8 @@ class Play:
     """Two tickers whose frames come ``late`` ms after they were sent; each probe is answered ``answer_after`` seconds
     after it was asked for (None: never), with ``said`` more than the venue's clock said then."""
 
-    def __init__(self) -> None:
-        self.bench = Bench()
+    def __init__(self, bench: Bench | None = None) -> None:
+        self.bench = bench or Bench()
         self.late = 0
         self.answer_after: float | None = 0.0
         self.said = 0
@@ -200,3 +202,52 @@ def test_a_late_stream_on_a_new_connection_that_tells_no_time_is_not_late_for_ev
     for _ in range(400):
         bench.advance(0.25)
     assert bench.state("spot:BTC-USDT:trade") is State.QUIET
+
+
+class Ponged(Play):
+    """The same, but that the venue tells its time in the answers to pings, one a second, and never by REST."""
+
+    def __init__(self) -> None:
+        bench = Bench(MadeUpVenue(evolve(LIMITS, ping_every=1.0)))
+        bench.pong = self._pinged
+        self._pings: list[tuple[float, str, int]] = []
+        super().__init__(bench)
+
+    def _pinged(self, request_id: str) -> None:
+        self._pings.append((self.bench.clock.monotonic(), request_id, self.bench.wall + self.ahead + self.said))
+
+    def _probes(self) -> None:
+        now = self.bench.clock.monotonic()
+        while self._pings and self.answer_after is not None and now - self._pings[0][0] >= self.answer_after:
+            _, request_id, said = self._pings.pop(0)
+            self.bench.frame(wire.pong(request_id, said))
+
+
+@pytest.mark.parametrize("by", [-3_000, -HOUR_MS])
+def test_a_step_of_the_venues_clock_is_proved_by_the_answers_to_pings(by: int) -> None:
+    play = Ponged()
+    play.ahead = by
+    play.run(20)
+    assert play.bench.state(TICKER) is State.LIVE and play.steps == 1
+
+
+@pytest.mark.parametrize("way", [0.0, 0.5, 3.0])
+def test_a_late_venue_stays_late_however_long_the_answers_to_pings_are_under_way(way: float) -> None:
+    play = Ponged()
+    play.late, play.answer_after = 5_000, way
+    play.run(3)
+    since = len(play.bench.events)
+    assert play.bench.status(TICKER).cause is Cause.LATE
+    play.run(60)
+    assert set(play.causes(since)) <= {Cause.LATE} and play.steps == 0
+
+
+def test_the_answer_to_a_ping_that_was_not_sent_proves_nothing() -> None:
+    play = Ponged()
+    play.answer_after, play.late = None, 5_000
+    play.run(5)
+    assert play.bench.status(TICKER).cause is Cause.LATE
+    for _ in range(10):
+        play.bench.frame(wire.pong("999999", play.bench.wall - 5_000))
+        play.run(1)
+    assert play.bench.status(TICKER).cause is Cause.LATE and play.steps == 0

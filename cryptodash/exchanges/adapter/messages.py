@@ -42,7 +42,11 @@ class Subscribed(Struct, frozen=True, gc=False):
 
 
 class Pong(Struct, frozen=True, gc=False):
-    """The answer to an application-level heartbeat."""
+    """The answer to an application-level heartbeat: to the one with ``request_id``, else to the last one. ``time`` (ms)
+    is the venue's when it answered, where it says so: such an answer bounds how far the two clocks are apart."""
+
+    request_id: str = ""
+    time: int | None = None
 
 
 class Heartbeat(Struct, frozen=True, gc=False):

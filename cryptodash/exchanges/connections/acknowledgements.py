@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from cryptodash.core.tally import Tally
-from cryptodash.exchanges.adapter.messages import Ack
+from cryptodash.exchanges.adapter.messages import Ack, Pong
 from cryptodash.exchanges.connections.commands import Output
 from cryptodash.exchanges.connections.connection import Connection
 from cryptodash.exchanges.connections.reconciler import Settled
@@ -62,11 +62,12 @@ class Acknowledgements:
             for stream in unanswered:
                 stream.is_unanswered = True
 
-    def ponged(self, connection: Connection, now: float) -> None:
-        """The venue answered a heartbeat."""
-        seconds = connection.ponged(now)
+    def ponged(self, connection: Connection, pong: Pong, now: float) -> float | None:
+        """The venue answered a heartbeat: seconds since it was sent, None if it answers none."""
+        seconds = connection.ponged(now, pong.request_id)
         if seconds is not None:
             self._rtt.observe(seconds)
+        return seconds
 
     def _settle(self, connection: Connection, settled: Settled, now: float, out: list[Output]) -> None:
         for name in settled.subscribed:

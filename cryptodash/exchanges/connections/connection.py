@@ -18,6 +18,8 @@ from cryptodash.exchanges.connections.reconciler import Reconciler
 from cryptodash.exchanges.connections.stream import Stream
 
 NEVER = float("inf")
+MAX_PINGS = 32
+"""Heartbeats remembered that are not answered."""
 POISON_WINDOW = 10.0
 POISON_MOST = 50
 POISON_SHARE = 0.2
@@ -110,7 +112,8 @@ class Connection:
         self._serial = 0
         self._may_send = False
         self._next_ping = NEVER
-        self._pinged_at: float | None = None
+        self._pings: dict[str, float] = {}
+        """When the heartbeats were sent that are not answered yet, by their ids, oldest first."""
         self._number: int | None = None
 
     def opened(self, now: float) -> None:
@@ -143,9 +146,12 @@ class Connection:
         last, self._number = self._number, number
         return last is None or number == last + 1
 
-    def ponged(self, now: float) -> float | None:
-        """The venue answered a heartbeat: seconds since it was sent; None if none was."""
-        pinged_at, self._pinged_at = self._pinged_at, None
+    def ponged(self, now: float, request_id: str = "") -> float | None:
+        """The venue answered a heartbeat, the last one where it names none: seconds since it was sent; None if it was
+        not, or has been answered. Those before it count as answered too."""
+        pinged_at = self._pings.get(request_id or next(reversed(self._pings), ""))
+        if pinged_at is not None:
+            self._pings = {key: at for key, at in self._pings.items() if at > pinged_at}
         return None if pinged_at is None else now - pinged_at
 
     # -- what to send
@@ -183,8 +189,11 @@ class Connection:
         if now < self._next_ping or self.limits.ping_every is None:
             return None
         self._next_ping = now + self.limits.ping_every
-        self._pinged_at = now
-        return self._venue.ping(self.endpoint.key, self._next_id())
+        key = self._next_id()
+        self._pings[key] = now
+        if len(self._pings) > MAX_PINGS:
+            del self._pings[next(iter(self._pings))]
+        return self._venue.ping(self.endpoint.key, key)
 
     def _request(self, now: float) -> bytes | None:
         if not self.subscriptions.has_more or now < self._requests.free_at():

@@ -40,6 +40,8 @@ class Host:
     """A market that the host serves: its probe is asked for."""
     clock: VenueClock
     probed_at: float = float("-inf")
+    ponged_at: float = float("-inf")
+    """When the answer to a heartbeat was last taken for a probe."""
     asked: dict[RestRequest, float] = field(factory=dict)
     """When the probe was asked for that is not answered yet. One at a time: all have the same request, and an answer
     taken for that of a later one would prove a step that never was."""
@@ -147,8 +149,20 @@ class Delays:
         host = self._of[request.market]
         asked = host.asked.pop(request, None)
         server_ms = self._venue.read_probe(request, body)
-        if asked is None or server_ms is None or self._limit is None:
-            return
+        if asked is not None and server_ms is not None and self._limit is not None:
+            self._prove(host, asked, server_ms, now)
+
+    def ponged(self, connection: Connection, asked: float, server_ms: int, now: float) -> None:
+        """A heartbeat that was sent at ``asked`` was answered with the venue's time: a sample of the connection, and
+        now and then a probe."""
+        self.sent(connection, server_ms, now)
+        host = self._of[connection.endpoint.market]
+        if self._limit is not None and now - host.ponged_at >= PROBE_GAP:
+            host.ponged_at = now
+            self._prove(host, asked, server_ms, now)
+
+    def _prove(self, host: Host, asked: float, server_ms: int, now: float) -> None:
+        """The venue said its time, between ``asked`` and now."""
         offset = host.clock.offset
         before = offset.value
         if offset.probe(asked, server_ms, now, host.rise) and before is not None and offset.value is not None:

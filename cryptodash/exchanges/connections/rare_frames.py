@@ -216,7 +216,9 @@ class RareFrames:
             if not connection.follows(message.number):
                 raise _FramesMissing
         elif isinstance(message, Pong):
-            self._allocation.answers.ponged(connection, now)
+            seconds = self._allocation.answers.ponged(connection, message, now)
+            if seconds is not None and message.time is not None:
+                self._delays.ponged(connection, now - seconds, message.time, now)
         elif isinstance(message, Restarting):
             self._allocation.restarting(connection, now)
         elif isinstance(message, Unwanted):

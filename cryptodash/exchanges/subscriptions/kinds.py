@@ -39,7 +39,7 @@ def subscription_maker(
             """Without those whose symbol is another's: a sweep says which instrument a row is of by its symbol."""
             found = catalogue.native(topic.market, native)
             shown = None if found is None else catalogue.get(topic.market, found.symbol)
-            return found if shown is not None and shown.native == native else None
+            return found if found is not None and shown is not None and shown.native == found.native else None
 
         return SweepSubscription(topic, basics, clocks[topic.market], lookup, tally)
 

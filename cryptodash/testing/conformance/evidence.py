@@ -106,12 +106,14 @@ class Answer:
 @frozen
 class Body:
     """A recorded REST body, and the request that it answers. ``rows`` are what it must say: members by the place of the
-    instrument, bar or message, for a snapshot at 0; as ``plain`` writes them."""
+    instrument, bar or message, for a snapshot at 0; as ``plain`` writes them. ``elements``: by which keys, from the
+    root, the object or list of its instruments, bars or rows is found; needed where it is an object."""
 
     request: RestRequest
     text: Text
     count: int | None = None
     rows: Mapping[int, Mapping[str, Any]] = field(factory=dict)
+    elements: Sequence[str] = ()
 
 
 @frozen

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
+from functools import reduce
+from operator import getitem
 from typing import Any
 
 from cryptodash.exchanges.adapter.decode import reading
@@ -39,7 +41,7 @@ def check_odd_elements(evidence: Evidence, body: Body) -> None:
             return bars, len(left_out_of(bars))
         return _rows(reading(venue.read_poll, request, text))
 
-    _check(read, text_of(body.text))
+    _check(read, text_of(body.text), body.elements)
 
 
 def check_odd_rows(evidence: Evidence, recording: Recording) -> None:
@@ -64,13 +66,13 @@ def _rows(messages: Sequence[Any]) -> Rows:
     return rows, sum(len(each.elements) for each in messages if isinstance(each, LeftOut))
 
 
-def _check(read: Callable[[bytes], Rows], text: bytes) -> None:
+def _check(read: Callable[[bytes], Rows], text: bytes, elements: Sequence[str] = ()) -> None:
     good, before = read(text)
     if not good:
         return
     said = 0
     for odd in ODD:
-        for mutant in _with_odd(text, odd):
+        for mutant in _with_odd(text, odd, elements):
             try:
                 rows, left_out = read(mutant)
             except BadFrame as error:
@@ -83,16 +85,21 @@ def _check(read: Callable[[bytes], Rows], text: bytes) -> None:
     require(said > 0, "an odd element is left out, but neither Kept.left_out nor a LeftOut says so: nobody would know")
 
 
-def _with_odd(text: bytes, odd: Any) -> Iterator[bytes]:
-    """The text with an odd element at the end of one list, for each list that is in no other."""
+def _with_odd(text: bytes, odd: Any, elements: Sequence[str]) -> Iterator[bytes]:
+    """The text with an odd element at the end of one list, for each list that is in no other; or of the object or list
+    that is found by the keys ``elements``."""
     try:
         document = json.loads(text)
     except ValueError:
         return
-    for place in _lists(document):
-        place.append(odd)
+    for place in [reduce(getitem, elements, document)] if elements else _lists(document):
+        if isinstance(place, dict):
+            place["odd"] = odd
+        else:
+            place.append(odd)
         yield json.dumps(document, ensure_ascii=False).encode()
-        place.pop()
+        if isinstance(place, list):
+            place.pop()
 
 
 def _lists(value: Any) -> Iterator[list[Any]]:

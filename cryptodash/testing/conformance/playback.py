@@ -20,7 +20,7 @@ from cryptodash.core.tally import Tally
 from cryptodash.core.time import ManualClock
 from cryptodash.core.topics import Topic, parse_topic
 from cryptodash.exchanges.adapter.decode import check_text, reading
-from cryptodash.exchanges.adapter.messages import Ack, BadFrame, Message, Readers, Sequenced
+from cryptodash.exchanges.adapter.messages import Ack, BadFrame, Message, Reader, Readers, Sequenced
 from cryptodash.exchanges.adapter.plan import Plan, Purpose, RestRequest, StreamSpec
 from cryptodash.exchanges.adapter.venue import IVenue
 from cryptodash.exchanges.connections.commands import (
@@ -101,6 +101,8 @@ class Playback:
         catalogue = evidence.catalogue()
         self.engine = Engine(venue, evidence.venue.hosts, catalogue, self._clock, Random(1), self.tally)
         self._carriers: dict[str, str] = {}
+        self._carried: dict[str, Reader] = {}
+        """Readers of the streams that are subscribed to: which of several a frame is of, it need not say by itself."""
         self._connections: set[str] = set()
         self._given: set[str] = set()
         self._waiting: deque[tuple[str, bytes]] = deque()
@@ -128,11 +130,12 @@ class Playback:
                 return max(times)
         return 1_700_000_000_000
 
-    def read(self, frame: RecordedFrame) -> Sequence[Message]:
-        """What a frame says. Fails where it cannot be read."""
+    def read(self, frame: RecordedFrame, readers: Readers | None = None) -> Sequence[Message]:
+        """What a frame says, to these readers or to those of every stream. Fails where it cannot be read."""
+        among = self._readers if readers is None else readers
         try:
             reading(check_text, frame.raw)
-            return reading(self._evidence.venue.read, self._recording.endpoint, frame.raw, self._readers)
+            return reading(self._evidence.venue.read, self._recording.endpoint, frame.raw, among)
         except BadFrame as error:
             fail(f"recorded frame {shown(frame.raw)} cannot be read: {error}")
 
@@ -159,7 +162,7 @@ class Playback:
 
     def _send(self, frame: RecordedFrame) -> None:
         """Give the frame to the connection that carries its stream; one of no stream to each."""
-        messages = self.read(frame)
+        messages = self.read(frame, self._carried)
         names = {name for message in messages if (name := getattr(message, "stream", None)) is not None}
         counted = any(isinstance(message, Sequenced) for message in messages)
         carriers = {self._carriers[name] for name in names if name in self._carriers}
@@ -222,9 +225,9 @@ class Playback:
         request = json.loads(output.payload.removeprefix(ACCEPTED))
         for name in request["names"]:
             if request["on"]:
-                self._carriers[name] = output.connection
+                self._carriers[name], self._carried[name] = output.connection, self._readers[name]
             elif self._carriers.get(name) == output.connection:
-                del self._carriers[name]
+                del self._carriers[name], self._carried[name]
         return self.engine.received(output.connection, output.payload, self._clock.wall_ms())
 
     def _fetched(self, request: RestRequest) -> Sequence[Output]:

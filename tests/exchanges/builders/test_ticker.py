@@ -402,6 +402,13 @@ def test_sweep_tells_only_what_changed_besides_its_times() -> None:
     assert len(sweep(assembly, 12.1, row("BTCUSDT", "100", "98", time=3_100))) == 1
 
 
+def test_sweep_figures_without_a_time_get_that_of_the_venues_clock() -> None:
+    assembly = SweepBuilder(SWEEP, market("BTC").get)
+    for now, last in ((10.0, "100"), (12.5, "101")):
+        (told,) = sweep(assembly, now, SweepRow("BTCUSDT", None, Stats("s", None, last=N(last)), None))
+        assert (told.last, told.timestamp, told.last_time, told.stats_time) == (N(last), *[round(now * 1000)] * 3)
+
+
 def test_sweep_waits_for_a_last() -> None:
     assembly = SweepBuilder(SWEEP, market("BTC").get)
     assert sweep(assembly, 10.0, row("BTCUSDT", None, "99")) == []

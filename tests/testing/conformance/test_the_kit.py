@@ -454,3 +454,46 @@ def test_a_frame_that_instruments_share_gives_each_its_own(careless: bool) -> No
     found = recorded(Shared(careless), source=[frame])
     words = found.get("other", "")
     assert ("names another instrument" in words) is careless
+
+
+class Keyed(Broken):
+    """Lists its instruments in an object, and reads them as its list is read."""
+
+    def read_catalogue(self, request: RestRequest, body: bytes) -> tuple[Sequence[Instrument], RestRequest | None]:
+        with wire.checked():
+            listed = list(json.loads(body)["listed"].values())
+        return super().read_catalogue(request, json.dumps(listed).encode())
+
+
+class KeyedAllOrNothing(Keyed):
+    """The same, but that with one odd listing none is known."""
+
+    def read_catalogue(self, request: RestRequest, body: bytes) -> tuple[Sequence[Instrument], RestRequest | None]:
+        with wire.checked():
+            listed = json.loads(body)["listed"].values()
+            return [make_instrument(request.market, *each.split("-")) for each in listed], None
+
+
+@pytest.mark.parametrize(("venue", "is_named"), [(Keyed(), False), (KeyedAllOrNothing(), True)])
+def test_elements_that_stand_in_an_object_are_put_to_the_test_as_well(venue: MadeUpVenue, is_named: bool) -> None:
+    text = b'{"errors":[],"listed":{"a":"BTC-USDT","b":"ETH-USDT"}}'
+    body = Body(venue.catalogue_requests(SPOT)[0], text, count=2, elements=("listed",))
+    found = said(Evidence(venue, INSTRUMENTS, bodies=[body]))
+    assert ("odd elements of body catalogue 0" in found) is is_named
+
+
+class Depthless(MadeUpVenue):
+    """Its frames do not say which depth of a book they are of; a connection has one."""
+
+    def read(self, endpoint: str, frame: bytes, readers: Readers) -> Sequence[Message]:
+        name = "book5:BTCUSDT" if "book5:BTCUSDT" in readers else "book50:BTCUSDT"
+        return super().read(endpoint, frame.replace(b"book:BTCUSDT", name.encode()), readers)
+
+
+def test_a_recording_whose_frames_are_of_whatever_stream_is_subscribed_to_is_played() -> None:
+    frames = [
+        wire.book("book:BTCUSDT", 10, 10, {"99": "1"}, {"101": "1"}, snapshot=True, time=NOW),
+        wire.book("book:BTCUSDT", 11, 11, {"98": "1"}, {}, time=NOW),
+    ]
+    recording = Recording("a book", "perp", frames, ["perpetual:BTC-USDT:order_book:50"], counts={"book": 2})
+    assert "events of a book" not in said(Evidence(Depthless(), INSTRUMENTS, recordings=[recording]))
