@@ -9,9 +9,11 @@ from itertools import takewhile
 from typing import Any
 
 from cryptodash.core.instruments import MarketType
+from cryptodash.simulator.bars import Bar as SimulatedBar
 from cryptodash.simulator.decimal_text import trim
 from cryptodash.simulator.dialects.bybit.messages import trade_id
 from cryptodash.simulator.host import VenueHost
+from cryptodash.simulator.intervals import MINUTE
 from cryptodash.simulator.truth import Truth
 from tests.chaos.history import Arrivals, Bar, Place, Tape, WireTrade
 from tests.chaos.network import BadNetwork, End, Link
@@ -70,9 +72,15 @@ class Recorder:
             )
         )
         minute = it.candles.minute
-        text = self._bar_text
-        values = tuple(text(price(each)) for each in (minute.open, minute.high, minute.low, minute.close))
-        tape.bars.append((now, Bar(minute.start, (*values, text(size(minute.volume))))))
+        before = tape.bars[-1][1].start if tape.bars else minute.start
+        if before < minute.start and (ended := it.candles.bar(MINUTE, before)) is not None:
+            self._took_bar(ended)  # one step may hold the last trade of a minute and its end
+        self._took_bar(minute)
+
+    def _took_bar(self, bar: SimulatedBar) -> None:
+        price, text = self._price, self._bar_text
+        values = tuple(text(price(each)) for each in (bar.open, bar.high, bar.low, bar.close))
+        self.tape.bars.append((self._network.seconds(), Bar(bar.start, (*values, text(self._size(bar.volume))))))
 
     def _took_quote(self, top: Any) -> None:
         price, size = self._price, self._size
