@@ -293,6 +293,27 @@ def test_a_book_that_is_lost_just_after_a_renewal_does_not_wait_for_its_spacing(
     assert asked(bench) == ["C0"]
 
 
+def test_a_book_that_is_lost_after_a_success_does_not_wait_for_the_failures_before_it() -> None:
+    bench = make_bench()
+    bench.want(book("C0"))
+    bench.advance(1)
+    for number in (20, 21):
+        diff(bench, "C0", number)
+    for _ in range(4):
+        while not bench.fetches:
+            bench.advance(1)
+        bench.answer(bench.fetches[0], snapshot(1))  # older than the frames
+    while not bench.fetches:
+        bench.advance(1)
+    bench.answer(bench.fetches[0], snapshot(21))
+    assert bench.state(book("C0")).is_good
+    for number in (30, 31):
+        diff(bench, "C0", number)
+    assert bench.state(book("C0")) is State.RESYNCING
+    bench.advance(6)
+    assert asked(bench) == ["C0"]
+
+
 def test_a_snapshot_that_will_not_last_is_followed_by_a_larger_one_before_it_ends() -> None:
     bench = make_bench()
     bench.want(book("C0"))

@@ -213,8 +213,7 @@ class BookStream:
         if outcome is Outcome.REBUILT:
             self._rebuilt(time, now, received, out)
         elif outcome is Outcome.RENEWED:
-            self.failures = 0
-            self._consumption.begin(self.book.spare, now)
+            self._succeeded(now)
             self._owner.book_changed(self, time, received, False, now, out)
         elif outcome is Outcome.OUTDATED:
             self.failures += 1
@@ -230,13 +229,18 @@ class BookStream:
             self._streams.touched()
 
     def _rebuilt(self, time: int | None, now: float, received: int, out: list[Output]) -> None:
-        self.failures = 0
-        self._consumption.begin(self.book.spare, now)
+        self._succeeded(now)
         if self.cause is not None or not self._owner.valued:
             self._meters.duration.observe(now - self._unsynced_since)
         self.cause = self._begin_at = None
         self._meters.resyncs.add(self._meters.exchange, "ok")
         self._owner.book_changed(self, time, received, True, now, out)
+
+    def _succeeded(self, now: float) -> None:
+        """A snapshot, or the stream itself, has made the book: a wait that grew with failures before is over."""
+        self.failures = 0
+        self.free_at, self.renewable_at = (min(each, now + pause(0)) for each in (self.free_at, self.renewable_at))
+        self._consumption.begin(self.book.spare, now)
 
     def _fell_apart(self, cause: Cause, word: str, now: float, out: list[Output]) -> None:
         self._meters.gaps.add(self._meters.exchange, word)
