@@ -165,16 +165,17 @@ class Crowd:
 
 
 def main(arguments: Sequence[str]) -> None:
-    from twisted.internet import reactor
+    from twisted.internet import reactor as the_reactor
 
+    reactor: Any = the_reactor
     crowd = Crowd(int(arguments[0]), int(arguments[1]), reactor)
 
     def lost(failure: Any) -> None:
         say(failed=failure.getErrorMessage())
-        reactor.stop()  # type: ignore[attr-defined]
+        reactor.stop()
 
     ensureDeferred(crowd.begin()).addErrback(lost)
-    reactor.run()  # type: ignore[attr-defined]
+    reactor.run()
 
 
 if __name__ == "__main__":

@@ -173,7 +173,7 @@ class GuardedSite(Site):
     """The HTTP factory; only HTTP/1.1, because a WebSocket cannot be handed over from HTTP/2 and its
     limits would be others."""
 
-    # Twisted infers the type of its own default; Site calls any HTTPChannel.
+    # The default is a function of Twisted's, from which mypy infers the type; what calls it wants any HTTPChannel.
     protocol = GuardedChannel  # type: ignore[assignment]
     noisy = False
 
