@@ -305,7 +305,8 @@ async def test_symbols_kept_warm_have_values_before_anybody_asks(start: Any, hel
     running = await start(
         DEMO="true", SYMBOLS="binance:spot:BTC-USDT,bybit:perpetual:ETH-USDT:order_book:20,binance:spot:NO-SUCH"
     )
-    await eventually(lambda: len(running.upstream_streams()) >= 2)
+    reports = running.server.hub.upstreams["binance"].streams
+    await eventually(lambda: [each.state.value for part in reports() for each in part] == ["live", "live"])
     found = await running.json("/api/ticker?exchange=binance&symbol=BTC-USDT")
     assert found["status"]["state"] == "live" and found["source"] == "simulated"
     ready = await running.json("/ready")
