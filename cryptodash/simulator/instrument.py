@@ -25,6 +25,7 @@ from cryptodash.simulator.history import History
 from cryptodash.simulator.instrument_spec import InstrumentSpec
 from cryptodash.simulator.intervals import HOUR, MINUTE
 from cryptodash.simulator.order_flow import OrderFlow
+from cryptodash.simulator.recent_trades import RecentTrades
 from cryptodash.simulator.resting_orders import RestingOrders
 
 _MOST_ADDED_TRADES = 20
@@ -34,6 +35,8 @@ _STRIDE = 3_000
 """Milliseconds of a step while an instrument nobody watches catches up."""
 
 _MOST_RECORDED = 20_000
+_TRADES_KEPT = 1_000
+"""As many as the longest REST answer has."""
 
 
 class SimulatedInstrument:
@@ -75,7 +78,7 @@ class SimulatedInstrument:
         self.tick_direction = "ZeroPlusTick"
         self.last_price = before.close
         self.last_size = self._rate.mean_size
-        self.trades: deque[Trade] = deque(maxlen=1000)
+        self.trades = RecentTrades(_TRADES_KEPT)
         self.candles = Candles(history, minute, before.close)
         self.changes = StepChanges(self.time)
         self.watched = 0

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import gc
+import sys
 import weakref
+from collections import deque
 from typing import Any
 
 import pytest
 
 from cryptodash.core.instruments import MarketType
 from cryptodash.simulator.bars import Bar
+from cryptodash.simulator.changes import Trade
 from cryptodash.simulator.intervals import DAY, MINUTE
+from cryptodash.simulator.recent_trades import RecentTrades
 
 MOST_BARS = 110_000
 """Made up ones of all instruments, and the live ones of the minute that a test lasts."""
@@ -86,3 +90,16 @@ def test_a_fault_that_runs_long_forgets_the_streams_that_have_ended(world) -> No
     gc.collect()
     assert len(gone) == 10
     assert not any(each() for each in gone)
+
+
+def test_the_last_fills_are_those_that_came_last_and_take_little() -> None:
+    kept, told = RecentTrades(100), deque[Trade](maxlen=100)
+    ticks = ("PlusTick", "ZeroPlusTick", "MinusTick", "ZeroMinusTick")
+    for number in range(1_000):
+        fill = Trade(10**15 + number, 10**12, number % 7, 10**14, number % 3 == 0, number // 2, 5, ticks[number % 4])
+        kept.append(fill)
+        told.append(fill)
+        assert list(kept) == list(told) and len(kept) == len(told)
+    assert sum(sys.getsizeof(each) for each in gc.get_referents(kept)) < 100 * 64 * 1.5
+    kept.clear()
+    assert list(kept) == [] and len(kept) == 0
