@@ -63,6 +63,7 @@ class ServerProtocol(WebSocketServerProtocol):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         WebSocketProtocol._connectionLost(self, reason)
+        self.is_closed = None  # Autobahn's Deferred of the end holds the protocol as its result
         self.factory.countConnections -= 1
 
     def grant_handshake(self, key: str, rest: bytes) -> None:

@@ -33,7 +33,9 @@ class Views:
     def close(self, topic: Topic, *, last: bool) -> None:
         """The depth is wanted no more; ``last``: nor is any other of its book."""
         if last:
-            self._books.pop(topic.upstream, None)
+            book = self._books.pop(topic.upstream, None)
+            if book is not None:
+                book.views.clear()  # each view knows the book
         elif topic.upstream in self._books:
             views = self._books[topic.upstream].views
             for known in [each for each in views if each[0] is topic]:

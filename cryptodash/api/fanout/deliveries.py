@@ -57,6 +57,10 @@ def improves(status: Message, before: Message) -> bool:
     return not stale_fields(before) <= stale_fields(status) and not is_good_status(before)
 
 
+def _nothing() -> None:
+    """Nobody hears of a failure."""
+
+
 class IGroupMember(Interface):
     """Somebody who shares a group: a cohort of clients."""
 
@@ -83,7 +87,7 @@ class DeliveryGroup:
         """Each with its ``deliver``."""
         self.scheduled = False
         """Whether the members have something that the flush has not seen yet."""
-        self.on_failure: Callable[[], object] = lambda: None
+        self.on_failure: Callable[[], object] = _nothing
         """Called once the hub has taken the group out."""
         self._topic = delivery.topic
         self._schedule = schedule
@@ -106,6 +110,7 @@ class DeliveryGroup:
 
     def stop(self) -> None:
         """Nobody listens any more."""
+        self.on_failure = _nothing  # it refers to the group, which would wait for a collection of garbage
 
 
 class RateLimitedGroup(DeliveryGroup):
@@ -156,6 +161,7 @@ class RateLimitedGroup(DeliveryGroup):
         self._arm()
 
     def stop(self) -> None:
+        super().stop()
         self._waiting.clear()
         if self._timer is not None:
             self._timer.cancel()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 import msgspec
@@ -85,13 +85,6 @@ class Session:
         self._work: Steps[None] | None = None
         self._at_once = False
         self._unknown: list[Topic] = []
-        self._ops: dict[str, Callable[[Request], Steps[None]]] = {
-            "subscribe": self._subscribe,
-            "unsubscribe": self._unsubscribe,
-            "list": self._list,
-            "resync": self._resync,
-            "ping": self._ping,
-        }
 
     def opened(self) -> None:
         """Greet the client."""
@@ -147,7 +140,7 @@ class Session:
             op = read_op(message)
             channels = read_channels(message, self._limits.max_channels) if op in WITH_CHANNELS else ()
             self._work_budget.charge_channels(len(self.subscriptions) if op == "list" else len(channels))
-            yield from self._ops[op](Request(request_id, channels))
+            yield from self._OPS[op](self, Request(request_id, channels))
             result = "ok"
         except Refused as refused:
             self._replies.fault(refused, request_id)
@@ -268,6 +261,14 @@ class Session:
             except Refused as refused:
                 rejected.append(Rejection.of(index, refused))
             yield
+
+    _OPS: Final[Mapping[str, Callable[[Session, Request], Steps[None]]]] = {
+        "subscribe": _subscribe,
+        "unsubscribe": _unsubscribe,
+        "list": _list,
+        "resync": _resync,
+        "ping": _ping,
+    }
 
     def _take(self, topics: Iterable[Topic]) -> list[ClientSubscription]:
         """End these, as far as there are any: nothing is delivered of them any more. They are held still."""

@@ -69,6 +69,7 @@ class ClientProtocol(ServerProtocol):
     clients: Clients
     session: Session | None = None
     writer: ClientWriter | None = None
+    _wire: Wire | None = None
     _address = ""
     _opened_at: float | None = None
     _fragments = 0
@@ -140,9 +141,8 @@ class ClientProtocol(ServerProtocol):
         self._pings = TokenBucket(limits.ops_per_second, limits.ops_burst, clients.clock)
         keep_queues_short(self.transport, limits.socket_send_buffer_bytes)
         plain = is_plain(self.transport)
-        wire: Wire = (
-            PlainWire(self.transport, self.close_with) if plain else BufferedWire(self.transport, self.close_with)
-        )
+        kind = PlainWire if plain else BufferedWire
+        wire = self._wire = kind(self.transport, self.close_with)
         self.transport.unregisterProducer()  # twisted.web's, where we are mounted below it
         self.transport.registerProducer(wire, wire.streaming)
         build = deflated_frame if self.deflates else text_frame
@@ -256,6 +256,8 @@ class ClientProtocol(ServerProtocol):
     def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
         self._end_session()
         clients = self.clients
+        if self._wire is not None:
+            self._wire.writer = self._wire = self.writer = None  # they know each other, and us
         self.cancel_close_timeout()
         if self._read_on_call is not None:
             self._read_on_call.cancel()

@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
-from attrs import frozen
-
 from cryptodash.core.events import Cause
 from cryptodash.exchanges.adapter.decode import NumberSearch, number_search
 from cryptodash.exchanges.adapter.messages import BadFrame, Message, Reader, SendingTime
@@ -45,12 +43,16 @@ class Carrier(Protocol):
         """End the stream and begin it again."""
 
 
-@frozen(eq=False)
-class Consumer:
-    """Somebody who uses a stream: who takes its messages, and who hears of its state."""
+class Consumer(Protocol):
+    """Somebody who uses a stream."""
 
-    take: TakeMessage
-    changed: StateChanged
+    @property
+    def take(self) -> TakeMessage:
+        """Who takes its messages."""
+
+    @property
+    def stream_changed(self) -> StateChanged:
+        """Who hears of its state."""
 
 
 def _unread(stream: str, frame: bytes) -> Sequence[Message]:
@@ -123,7 +125,7 @@ class Stream:
             self._owners.add(consumer)
         if consumer.take not in self.takers:
             self.takers = (*self.takers, consumer.take)
-            self._listeners = (*self._listeners, consumer.changed)
+            self._listeners = (*self._listeners, consumer.stream_changed)
 
     def remove(self, consumer: Consumer, *, owns: bool) -> None:
         """No more; one who only listened and owns it as well still hears it."""
@@ -131,7 +133,7 @@ class Stream:
             self._owners.discard(consumer)
         if consumer not in self._owners:
             self.takers = tuple(each for each in self.takers if each != consumer.take)
-            self._listeners = tuple(each for each in self._listeners if each != consumer.changed)
+            self._listeners = tuple(each for each in self._listeners if each != consumer.stream_changed)
 
     # -- how it comes
 

@@ -15,7 +15,7 @@ from cryptodash.exchanges.builders.book_states import Outcome
 from cryptodash.exchanges.builders.book_sync import OrderBook
 from cryptodash.exchanges.builders.plausibility import TOLERANCE_MS, StreamOrder, Verdict
 from cryptodash.exchanges.connections.commands import Output
-from cryptodash.exchanges.connections.stream import Carrier, Consumer, Stream
+from cryptodash.exchanges.connections.stream import Carrier, Stream, TakeMessage
 from cryptodash.exchanges.connections.stream_phase import Phase
 from cryptodash.exchanges.connections.venue_clock import VenueClock
 from cryptodash.exchanges.subscriptions.book_meters import LOST, BookMeters
@@ -93,8 +93,6 @@ class BookStream:
         self._held: Depth | None = None
         """The frame whose time is not believed yet."""
         self._meters = meters
-        take = self._take_counted if rules.chaining is Chaining.CONNECTION else self._take
-        self._consumer = Consumer(take, self._stream_changed)
         self._counted_on: Carrier | None = None
         """The connection that brought the book's snapshot, where only the count of its frames proves them whole."""
         self._unsynced_since = clock.monotonic()
@@ -104,14 +102,14 @@ class BookStream:
 
     def open(self, now: float, out: list[Output]) -> None:
         """Have the stream."""
-        self.stream = self._streams.open(self.spec, self._consumer, now, out)
+        self.stream = self._streams.open(self.spec, self, now, out)
         self._begun_anew = self.stream.begun_anew
 
     def close(self, now: float) -> None:
         """Give it up."""
         self.forgo_snapshots()
         if self.stream is not None:
-            self._streams.leave(self.stream, self._consumer, now)
+            self._streams.leave(self.stream, self, now)
 
     def forgo_snapshots(self) -> None:
         """Nobody holds the book, though it may linger: its place in the queue and what it keeps are for others."""
@@ -139,6 +137,11 @@ class BookStream:
             self._snapshots.ask(self)
 
     # -- frames
+
+    @property
+    def take(self) -> TakeMessage:
+        """Who takes the stream's messages."""
+        return self._take_counted if self._rules.chaining is Chaining.CONNECTION else self._take
 
     def _take(self, message: Message, now: float, received: int, out: list[Output]) -> bool:
         if isinstance(message, Depth):
@@ -179,7 +182,7 @@ class BookStream:
             self._follow_up(Outcome.GAP, None, now, received, out)
         return self._take(message, now, received, out)
 
-    def _stream_changed(self, out: list[Output]) -> None:
+    def stream_changed(self, out: list[Output]) -> None:
         """The stream lost its connection, was begun anew, or has another phase."""
         stream = self.stream
         if stream is not None:

@@ -113,7 +113,7 @@ class TickerSubscription(MessageSubscription):
 
     def close(self, now: float) -> None:
         if self._trades is not None:
-            self._trades.remove(self._consumer, owns=False)
+            self._trades.remove(self, owns=False)
             self._trades = None
         self._builder.reset_quote_order()  # listed anew, the venue may count anew
         super().close(now)
@@ -124,13 +124,13 @@ class TickerSubscription(MessageSubscription):
             return
         known = self.sources.get(Part.LAST, ())
         if self._trades is not None:
-            self._trades.remove(self._consumer, owns=False)
+            self._trades.remove(self, owns=False)
             if self._borrows:
                 known = tuple(each for each in known if each is not self._trades)
         self._trades = trades
         self._borrows = trades is not None and trades not in known
         if trades is not None:
-            trades.add(self._consumer, owns=False)
+            trades.add(self, owns=False)
         self.sources[Part.LAST] = (*known, trades) if trades is not None and self._borrows else known
         self.stream_changed(out)
 

@@ -17,7 +17,7 @@ from cryptodash.core.topics import Topic
 from cryptodash.exchanges.adapter.messages import Bar, Message
 from cryptodash.exchanges.adapter.plan import Part, Plan
 from cryptodash.exchanges.connections.commands import Output
-from cryptodash.exchanges.connections.stream import Consumer, Stream
+from cryptodash.exchanges.connections.stream import Stream
 from cryptodash.exchanges.subscriptions import freshness
 from cryptodash.exchanges.subscriptions.streams import Streams
 
@@ -221,10 +221,6 @@ class TopicSubscription(ABC):
 class MessageSubscription(TopicSubscription):
     """A topic that takes its streams' messages itself: every kind but the order book, whose frames go to its books."""
 
-    def __init__(self, topic: Topic, basics: Basics) -> None:
-        super().__init__(topic, basics)
-        self._consumer = Consumer(self.take, self.stream_changed)
-
     @abstractmethod
     def take(self, message: Message, now: float, received: int, out: list[Output]) -> bool | None:
         """Take one message of one of the streams, which came at ``received`` (our wall clock, ms); True where it was
@@ -233,14 +229,14 @@ class MessageSubscription(TopicSubscription):
     def open(self, plan: Plan, instrument: Instrument | None, now: float, out: list[Output]) -> None:
         self.plan, self.instrument = plan, instrument
         for spec in plan.streams:
-            self._add_source(spec.parts, self._streams.open(spec, self._consumer, now, out))
+            self._add_source(spec.parts, self._streams.open(spec, self, now, out))
         for poll in plan.polls:
-            self._add_source(poll.parts, self._streams.open_poll(poll, self._consumer, now))
+            self._add_source(poll.parts, self._streams.open_poll(poll, self, now))
 
     def close(self, now: float) -> None:
         self.plan = None
         for stream in self.streams():
-            self._streams.leave(stream, self._consumer, now)
+            self._streams.leave(stream, self, now)
         self.sources.clear()
 
     def _add_source(self, parts: frozenset[Part], stream: Stream) -> None:

@@ -59,31 +59,27 @@ def read_body(response: Any, encoding: str) -> Deferred[bytes]:
     """A Deferred of the whole body, whose ``Content-Encoding`` is ``encoding`` (empty: as it is). Fails with
     ``UpstreamError`` beyond 16 MiB, and for what cannot be unpacked; cancelling it drops the connection."""
     encoding = encoding.strip().lower()
-    body = _Body()
-    if encoding in GZIP:
-        inflated = Inflated(body.take)
-        body.feed, body.is_whole = inflated.feed, inflated.is_whole
-    elif encoding not in ("", "identity"):
+    body = _Body(Inflated() if encoding in GZIP else None)
+    if encoding not in ("", "identity", *GZIP):
         body.fail(f"the answer is packed as {encoding[:20]!r}, which was not asked for")
     response.deliverBody(body)
     return body.done
 
 
 class Inflated:
-    """Unpacks gzip, members one behind another included, into ``take``, in pieces of at most ``STEP`` bytes."""
+    """Unpacks gzip, members one behind another included, in pieces of at most ``STEP`` bytes."""
 
-    def __init__(self, take: Take) -> None:
-        self._take = take
+    def __init__(self) -> None:
         self._member: Any = None
 
-    def feed(self, data: bytes) -> bool:
-        """False: ``take`` wants no more. Raises ``zlib.error``."""
+    def feed(self, data: bytes, take: Take) -> bool:
+        """Give ``take`` what comes out. False: it wants no more. Raises ``zlib.error``."""
         is_full = False
         while data or is_full:  # a full piece: more may be inside, that comes out without further input
             if self._member is None:
                 self._member = zlib.decompressobj(_GZIP_WINDOW)
             piece = self._member.decompress(data, STEP)
-            if piece and not self._take(piece):
+            if piece and not take(piece):
                 return False
             is_full = len(piece) == STEP
             data = self._member.unconsumed_tail
@@ -97,13 +93,12 @@ class Inflated:
 
 
 class _Body(Protocol):
-    """Collects a body. ``feed`` takes what comes, ``is_whole`` says at the end whether all of it did."""
+    """Collects a body, inflated where it is packed."""
 
-    def __init__(self) -> None:
+    def __init__(self, inflated: Inflated | None) -> None:
         self._parts: list[bytes] = []
         self._size = 0
-        self.feed: Take = self.take
-        self.is_whole: Callable[[], bool] = lambda: True
+        self._inflated = inflated
         self.done: Deferred[bytes] = Deferred(lambda _: self._abort())
 
     def take(self, data: bytes) -> bool:
@@ -130,7 +125,10 @@ class _Body(Protocol):
         if self.done.called:
             return
         try:
-            self.feed(data)
+            if self._inflated is None:
+                self.take(data)
+            else:
+                self._inflated.feed(data, self.take)
         except zlib.error:
             self.fail("the answer cannot be unpacked")
 
@@ -139,7 +137,7 @@ class _Body(Protocol):
             return
         if not reason.check(ResponseDone, PotentialDataLoss):
             self.done.errback(reason if reason.value is not None else Failure(ConnectionDone()))
-        elif not self.is_whole():
+        elif self._inflated is not None and not self._inflated.is_whole():
             self.fail("the packed answer has no end")
         else:
             self.done.callback(b"".join(self._parts))

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from cryptodash.core.events import Cause
-from cryptodash.exchanges.adapter.messages import Ignored
+from cryptodash.exchanges.adapter.messages import Ignored, Message
 from cryptodash.exchanges.adapter.plan import Part, StreamSpec
 from cryptodash.exchanges.connections.commands import Output
-from cryptodash.exchanges.connections.stream import Consumer, StateChanged, Stream
+from cryptodash.exchanges.connections.stream import StateChanged, Stream
 from cryptodash.exchanges.connections.stream_phase import TRANSITIONS, Phase, Signal
 
 MESSAGE = Ignored("test")
@@ -19,9 +19,14 @@ def make(promise: float | None = None, part: Part = Part.QUOTE) -> Stream:
     return Stream(StreamSpec("spot", "name", frozenset({part}), promise), 0.0)
 
 
-def listener(changed: StateChanged) -> Consumer:
+class Listener:
     """Somebody who only hears of the state."""
-    return Consumer(lambda message, now, received, out: None, changed)
+
+    def __init__(self, changed: StateChanged) -> None:
+        self.stream_changed = changed
+
+    def take(self, message: Message, now: float, received: int, out: list[Output]) -> None:
+        """Of no interest."""
 
 
 class StillAlive:
@@ -63,7 +68,7 @@ def test_every_signal_is_legal_in_every_phase_and_tells_changes_once(phase: Phas
     stream = make()
     stream.phase = phase
     told: list[Phase] = []
-    stream.add(listener(lambda out: told.append(stream.phase)), owns=True)
+    stream.add(Listener(lambda out: told.append(stream.phase)), owns=True)
     stream.signal(signal, 1.0, [])
     expected = TRANSITIONS.get((phase, signal), phase)
     assert stream.phase is expected
@@ -176,7 +181,7 @@ def test_a_lost_connection_is_news_once_per_cause() -> None:
 def test_streams_that_change_together_tell_each_listener_once() -> None:
     told: list[str] = []
 
-    consumer = listener(lambda out: told.append("heard"))
+    consumer = Listener(lambda out: told.append("heard"))
     streams = [make(), make()]
     for stream in streams:
         stream.add(consumer, owns=True)

@@ -511,9 +511,9 @@ def test_whatever_the_pieces_what_comes_out_is_what_went_in(members: list[bytes]
     packed = b"".join(map(gzip.compress, members))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(rest_body, "STEP", step)
-        inflated = rest_body.Inflated(take)
+        inflated = rest_body.Inflated()
         for at in range(0, len(packed), piece):
-            assert inflated.feed(packed[at : at + piece])
+            assert inflated.feed(packed[at : at + piece], take)
     assert b"".join(found) == b"".join(members) and inflated.is_whole()
     assert all(len(each) <= step for each in found)
 
