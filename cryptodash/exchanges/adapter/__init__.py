@@ -71,7 +71,16 @@ from cryptodash.exchanges.adapter.messages import (
     Unwanted,
 )
 from cryptodash.exchanges.adapter.plan import Part, Plan, Poll, Purpose, RestRequest, StreamSpec
-from cryptodash.exchanges.adapter.venue import Endpoint, Hosts, IVenue, Limits, Rate, RestLimits
+from cryptodash.exchanges.adapter.venue import (
+    Endpoint,
+    Hosts,
+    IVenue,
+    Limits,
+    NoSeeds,
+    Rate,
+    RestLimits,
+    SnapshotsInStream,
+)
 
 __all__ = [
     "INTERVALS",
@@ -105,6 +114,7 @@ __all__ = [
     "MarketType",
     "Message",
     "Name",
+    "NoSeeds",
     "Number",
     "NumberRejected",
     "Part",
@@ -124,6 +134,7 @@ __all__ = [
     "Sequenced",
     "Side",
     "SnapshotSource",
+    "SnapshotsInStream",
     "Stats",
     "StreamSpec",
     "Subscribed",

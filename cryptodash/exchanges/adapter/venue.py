@@ -14,7 +14,7 @@ from zope.interface import Attribute, Interface
 from cryptodash.core.instruments import Instrument, MarketType
 from cryptodash.core.topics import Topic
 from cryptodash.exchanges.adapter.book_rules import BookRules
-from cryptodash.exchanges.adapter.messages import Bar, Depth, Message, Reader, Readers, SendingTime
+from cryptodash.exchanges.adapter.messages import BadFrame, Bar, Depth, Message, Reader, Readers, SendingTime
 from cryptodash.exchanges.adapter.plan import Plan, RestRequest, StreamSpec
 
 
@@ -184,3 +184,24 @@ class IVenue(Interface):
         answer of the API's (``decode.firewall_refusal``) and no ban that the venue documents is waited out by the
         callers, for minutes and longer each time. Header names come in lower case. A refused WebSocket handshake is
         asked about as well, with its status alone."""
+
+
+class NoSeeds:
+    """For a venue each of whose streams begins with what holds now."""
+
+    def seed_request(self, market: MarketType, seeds: Sequence[str]) -> RestRequest | None:
+        return None
+
+    def read_seed(self, request: RestRequest, body: bytes) -> Sequence[tuple[str, Message]]:
+        return ()
+
+
+class SnapshotsInStream:
+    """For a venue whose books begin with a snapshot in their stream, and whose REST snapshot has nothing that would
+    join it to the stream."""
+
+    def snapshot_request(self, topic: Topic, instrument: Instrument, levels: int) -> RestRequest | None:
+        return None
+
+    def read_snapshot(self, request: RestRequest, body: bytes) -> Depth:
+        raise BadFrame("unknown", "snapshots come in the stream")

@@ -28,7 +28,6 @@ from cryptodash.exchanges.adapter import (
     BookRules,
     Chaining,
     Channel,
-    Depth,
     Endpoint,
     Hosts,
     Instrument,
@@ -36,6 +35,7 @@ from cryptodash.exchanges.adapter import (
     Limits,
     MarketType,
     Message,
+    NoSeeds,
     Part,
     Plan,
     Pong,
@@ -46,6 +46,7 @@ from cryptodash.exchanges.adapter import (
     RestLimits,
     RestRequest,
     SendingTime,
+    SnapshotsInStream,
     SnapshotSource,
     StreamSpec,
     Topic,
@@ -60,7 +61,7 @@ _TIME = sending_time("time")
 
 
 @implementer(IVenue)
-class Acme:
+class Acme(NoSeeds, SnapshotsInStream):
     """The venue: data, and pure functions between its words and ours."""
 
     id = "acme"
@@ -138,24 +139,10 @@ class Acme:
     probe_request = staticmethod(rest.probe_request)
     read_probe = staticmethod(rest.read_probe)
 
-    def seed_request(self, market: MarketType, seeds: Sequence[str]) -> RestRequest | None:
-        """None: a quote's stream begins with the quote (4.2)."""
-        return None
-
-    def read_seed(self, request: RestRequest, body: bytes) -> Sequence[tuple[str, Message]]:
-        return ()
-
     rest_error = staticmethod(rest.rest_error)
 
     def read_catalogue(self, request: RestRequest, body: bytes) -> tuple[Sequence[Instrument], RestRequest | None]:
         return rest.read_catalogue(body), None
-
-    def snapshot_request(self, topic: Topic, instrument: Instrument, levels: int) -> RestRequest | None:
-        """None: the book's stream begins with one."""
-        return None
-
-    def read_snapshot(self, request: RestRequest, body: bytes) -> Depth:
-        raise BadFrame("unknown", "snapshots come in the stream")
 
     def read_poll(self, request: RestRequest, body: bytes) -> Sequence[Message]:
         raise BadFrame("unknown", "nothing is polled")

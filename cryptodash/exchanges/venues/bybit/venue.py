@@ -33,7 +33,6 @@ from cryptodash.exchanges.adapter.decode import MAX_NAME, read_data, sending_tim
 from cryptodash.exchanges.adapter.messages import (
     Ack,
     BadFrame,
-    Depth,
     Ignored,
     Message,
     Pong,
@@ -42,7 +41,16 @@ from cryptodash.exchanges.adapter.messages import (
     SendingTime,
 )
 from cryptodash.exchanges.adapter.plan import Part, Plan, Poll, RestRequest, StreamSpec
-from cryptodash.exchanges.adapter.venue import Endpoint, Hosts, IVenue, Limits, Rate, RestLimits
+from cryptodash.exchanges.adapter.venue import (
+    Endpoint,
+    Hosts,
+    IVenue,
+    Limits,
+    NoSeeds,
+    Rate,
+    RestLimits,
+    SnapshotsInStream,
+)
 from cryptodash.exchanges.venues.bybit import rest
 from cryptodash.exchanges.venues.bybit.streams import READERS, Control, read_control, read_quote
 
@@ -81,8 +89,8 @@ _TICKER = frozenset({Part.QUOTE, Part.LAST})
 
 
 @implementer(IVenue)
-class Bybit:
-    """Bybit spot and linear."""
+class Bybit(NoSeeds, SnapshotsInStream):
+    """Bybit spot and linear. The ``u`` of a REST snapshot would match the stream of 1,000 levels only."""
 
     id = "bybit"
     name = "Bybit"
@@ -160,25 +168,10 @@ class Bybit:
     probe_request = staticmethod(rest.probe_request)
     read_probe = staticmethod(rest.read_probe)
 
-    def seed_request(self, market: MarketType, seeds: Sequence[str]) -> RestRequest | None:
-        """None: every stream begins with a snapshot."""
-        return None
-
-    def read_seed(self, request: RestRequest, body: bytes) -> Sequence[tuple[str, Message]]:
-        return ()
-
     rest_error = staticmethod(rest.rest_error)
 
     def read_catalogue(self, request: RestRequest, body: bytes) -> tuple[Sequence[Instrument], RestRequest | None]:
         return rest.read_catalogue(self.id, request, body)
-
-    def snapshot_request(self, topic: Topic, instrument: Instrument, levels: int) -> RestRequest | None:
-        """None: snapshots come in the stream."""
-        return None
-
-    def read_snapshot(self, request: RestRequest, body: bytes) -> Depth:
-        """Never a snapshot: none is asked for, and the ``u`` of REST would match the 1000-level stream only."""
-        raise BadFrame("unknown", "snapshots come in the stream")
 
 
 # -> {"req_id":"1","op":"subscribe","args":["orderbook.50.BTCUSDT","publicTrade.BTCUSDT"]}

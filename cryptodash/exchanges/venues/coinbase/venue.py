@@ -33,7 +33,6 @@ from cryptodash.exchanges.adapter.decode import MAX_NAME, Name, decoder, read_da
 from cryptodash.exchanges.adapter.messages import (
     Ack,
     BadFrame,
-    Depth,
     Ignored,
     Message,
     Reader,
@@ -44,7 +43,16 @@ from cryptodash.exchanges.adapter.messages import (
     Unwanted,
 )
 from cryptodash.exchanges.adapter.plan import Part, Plan, Poll, RestRequest, StreamSpec
-from cryptodash.exchanges.adapter.venue import Endpoint, Hosts, IVenue, Limits, Rate, RestLimits
+from cryptodash.exchanges.adapter.venue import (
+    Endpoint,
+    Hosts,
+    IVenue,
+    Limits,
+    NoSeeds,
+    Rate,
+    RestLimits,
+    SnapshotsInStream,
+)
 from cryptodash.exchanges.venues.coinbase import rest, streams
 from cryptodash.exchanges.venues.coinbase.wire import (
     CHANNELS,
@@ -80,8 +88,8 @@ _TRADES, _BOOK, _CANDLE, _SWEEP = (frozenset({part}) for part in (Part.TRADES, P
 
 
 @implementer(IVenue)
-class Coinbase:
-    """Coinbase spot."""
+class Coinbase(NoSeeds, SnapshotsInStream):
+    """Coinbase spot. The book of REST has no number that would join it to the stream."""
 
     id = "coinbase"
     name = "Coinbase"
@@ -156,21 +164,6 @@ class Coinbase:
 
     def read_catalogue(self, request: RestRequest, body: bytes) -> tuple[Sequence[Instrument], RestRequest | None]:
         return rest.read_catalogue(self.id, request, body)
-
-    def snapshot_request(self, topic: Topic, instrument: Instrument, levels: int) -> RestRequest | None:
-        """None: snapshots come in the stream."""
-        return None
-
-    def read_snapshot(self, request: RestRequest, body: bytes) -> Depth:
-        """Never a snapshot: the book of REST has no number that would join it to the stream."""
-        raise BadFrame("unknown", "snapshots come in the stream")
-
-    def seed_request(self, market: MarketType, seeds: Sequence[str]) -> RestRequest | None:
-        """None: every stream begins with what is known."""
-        return None
-
-    def read_seed(self, request: RestRequest, body: bytes) -> Sequence[tuple[str, Message]]:
-        return ()
 
 
 def _stream(

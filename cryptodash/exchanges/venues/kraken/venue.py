@@ -38,7 +38,6 @@ from cryptodash.exchanges.adapter.decode import MAX_NAME, read_data
 from cryptodash.exchanges.adapter.messages import (
     Ack,
     BadFrame,
-    Depth,
     Heartbeat,
     Ignored,
     Message,
@@ -49,7 +48,16 @@ from cryptodash.exchanges.adapter.messages import (
     Unwanted,
 )
 from cryptodash.exchanges.adapter.plan import Part, Plan, Poll, RestRequest, StreamSpec
-from cryptodash.exchanges.adapter.venue import Endpoint, Hosts, IVenue, Limits, Rate, RestLimits
+from cryptodash.exchanges.adapter.venue import (
+    Endpoint,
+    Hosts,
+    IVenue,
+    Limits,
+    NoSeeds,
+    Rate,
+    RestLimits,
+    SnapshotsInStream,
+)
 from cryptodash.exchanges.venues.kraken import rest
 from cryptodash.exchanges.venues.kraken.book import CHECKSUM_DEPTH, checksum
 from cryptodash.exchanges.venues.kraken.names import (
@@ -85,8 +93,8 @@ _TICKER, _LAST = frozenset({Part.QUOTE, Part.LAST, Part.STATS}), frozenset({Part
 
 
 @implementer(IVenue)
-class Kraken:
-    """Kraken spot."""
+class Kraken(NoSeeds, SnapshotsInStream):
+    """Kraken spot. The book of REST has no checksum."""
 
     id = "kraken"
     name = "Kraken"
@@ -166,21 +174,6 @@ class Kraken:
 
     def read_catalogue(self, request: RestRequest, body: bytes) -> tuple[Sequence[Instrument], RestRequest | None]:
         return rest.read_catalogue(self.id, request, body)
-
-    def seed_request(self, market: MarketType, seeds: Sequence[str]) -> RestRequest | None:
-        """None: every stream begins with a snapshot."""
-        return None
-
-    def read_seed(self, request: RestRequest, body: bytes) -> Sequence[tuple[str, Message]]:
-        return ()
-
-    def snapshot_request(self, topic: Topic, instrument: Instrument, levels: int) -> RestRequest | None:
-        """None: snapshots come in the stream."""
-        return None
-
-    def read_snapshot(self, request: RestRequest, body: bytes) -> Depth:
-        """Never a snapshot: none is asked for, and REST's has no checksum."""
-        raise BadFrame("unknown", "snapshots come in the stream")
 
 
 def _stream(name: StreamName, parts: frozenset[Part]) -> StreamSpec:

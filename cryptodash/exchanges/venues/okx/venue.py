@@ -38,7 +38,7 @@ from cryptodash.exchanges.adapter.book_rules import BookRules, Chaining, Snapsho
 from cryptodash.exchanges.adapter.decode import MAX_NAME, MAX_TIME_MS, read_data
 from cryptodash.exchanges.adapter.messages import BadFrame, Depth, Message, Pong, Reader, Readers, SendingTime
 from cryptodash.exchanges.adapter.plan import Part, Plan, Poll, RestRequest, StreamSpec
-from cryptodash.exchanges.adapter.venue import Endpoint, Hosts, IVenue, Limits, Rate, RestLimits
+from cryptodash.exchanges.adapter.venue import Endpoint, Hosts, IVenue, Limits, NoSeeds, Rate, RestLimits
 from cryptodash.exchanges.venues.okx import rest, rest_errors, streams, ticker_streams
 from cryptodash.exchanges.venues.okx.wire import Read, argument_of, request, stream_name, subject_of
 
@@ -105,7 +105,7 @@ def _endpoints(market: MarketType, timed: str) -> Mapping[str, Endpoint]:
 
 
 @implementer(IVenue)
-class Okx:
+class Okx(NoSeeds):
     """OKX spot and linear swaps."""
 
     id = "okx"
@@ -180,13 +180,6 @@ class Okx:
     probe_request = staticmethod(rest.probe_request)
     read_probe = staticmethod(rest.read_probe)
     rest_error = staticmethod(rest_errors.rest_error)
-
-    def seed_request(self, market: MarketType, seeds: Sequence[str]) -> RestRequest | None:
-        """None: every stream begins with what holds now."""
-        return None
-
-    def read_seed(self, request: RestRequest, body: bytes) -> Sequence[tuple[str, Message]]:
-        return ()
 
     def read_catalogue(self, request: RestRequest, body: bytes) -> tuple[Sequence[Instrument], RestRequest | None]:
         return rest.read_catalogue(self.id, request, body), None
