@@ -25,11 +25,17 @@ class RecentTrades:
         return min(self._limit, len(self._numbers) // _WIDTH)
 
     def __iter__(self) -> Iterator[Trade]:
-        """Oldest first, as of now."""
-        numbers = self._numbers[-self._limit * _WIDTH :]
-        for at in range(0, len(numbers), _WIDTH):
-            number, time, price, size, buy, order, sequence, tick = numbers[at : at + _WIDTH]
-            yield Trade(number, time, price, size, bool(buy), order, sequence, _TICKS[tick])
+        """Oldest first; it must not change meanwhile."""
+        return map(self._fill, range(-len(self), 0))
+
+    def __reversed__(self) -> Iterator[Trade]:
+        return map(self._fill, range(-1, -len(self) - 1, -1))
+
+    def _fill(self, index: int) -> Trade:
+        """One fill, counted from the end: -1 is the newest."""
+        at = len(self._numbers) + index * _WIDTH
+        number, time, price, size, buy, order, sequence, tick = self._numbers[at : at + _WIDTH]
+        return Trade(number, time, price, size, bool(buy), order, sequence, _TICKS[tick])
 
     def append(self, fill: Trade) -> None:
         if len(self._numbers) >= (self._limit + self._limit // 4) * _WIDTH:

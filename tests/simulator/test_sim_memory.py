@@ -100,6 +100,7 @@ def test_the_last_fills_are_those_that_came_last_and_take_little() -> None:
         kept.append(fill)
         told.append(fill)
         assert list(kept) == list(told) and len(kept) == len(told)
+        assert list(reversed(kept)) == list(reversed(told))
     assert sum(sys.getsizeof(each) for each in gc.get_referents(kept)) < 100 * 64 * 1.5
     kept.clear()
     assert list(kept) == [] and len(kept) == 0
