@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from cryptodash.core.errors import CryptodashError
-from cryptodash.core.events import BookDelta, BookSnapshot, Candle, Level, Side, StreamStatus, Ticker, Trade
+from cryptodash.core.events import Bbo, BookDelta, BookSnapshot, Candle, Level, Side, StreamStatus, Ticker, Trade
 from cryptodash.core.numbers import Number
 from cryptodash.core.time import rfc3339
 from cryptodash.core.topics import Topic
@@ -103,6 +103,17 @@ def ticker_payload(event: Ticker, before: str = "", after: str = "") -> str:
     )
     head, tail = f'"timestamp":"{_time(e.timestamp)}"', f'"received":"{_time(e.received)}"'
     return f"{before}{{{head},{e.topic.json}{quote}{slow}{times},{tail}}}{after}"
+
+
+def bbo_payload(event: Bbo, before: str = "", after: str = "") -> str:
+    """The best bid and offer as a JSON object between two texts; an empty side is left out."""
+    e = event
+    quote = (
+        f"{_member('bid', e.bid)}{_member('bid_size', e.bid_size)}"
+        f"{_member('ask', e.ask)}{_member('ask_size', e.ask_size)}"
+    )
+    head, tail = f'"timestamp":"{_time(e.timestamp)}"', f'"received":"{_time(e.received)}"'
+    return f"{before}{{{head},{e.topic.json}{quote},{tail}}}{after}"
 
 
 def trade_payload(event: Trade, replayed: bool = False, before: str = "", after: str = "") -> str:

@@ -120,6 +120,19 @@ class Ticker(Struct, frozen=True, gc=False):
     figures: str | None = None
 
 
+class Bbo(Struct, frozen=True, gc=False):
+    """The best bid and offer of one instrument, without anything else of its ticker. ``timestamp`` is the quote's time
+    and never decreases."""
+
+    topic: Topic
+    timestamp: int
+    received: int
+    bid: Number | None = None
+    bid_size: Number | None = None
+    ask: Number | None = None
+    ask_size: Number | None = None
+
+
 class Trade(Struct, frozen=True, gc=False):
     """One trade (where the venue sends aggregates: all of one taker order at one price)."""
 
@@ -219,5 +232,5 @@ class StreamStatus(Struct, frozen=True, gc=False):
         return self.state is not State.STALE or self.cause not in _LOSES_NOTHING
 
 
-Event = Ticker | Trade | Candle | BookView | Sweep | StreamStatus
+Event = Ticker | Bbo | Trade | Candle | BookView | Sweep | StreamStatus
 """What a venue publishes into the hub."""

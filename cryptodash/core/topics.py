@@ -23,6 +23,7 @@ class Channel(str, enum.Enum):
     TRADE = "trade"
     ORDER_BOOK = "order_book"
     CANDLE = "candle"
+    BBO = "bbo"
 
     def __str__(self) -> str:
         return self.value

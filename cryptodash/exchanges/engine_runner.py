@@ -10,7 +10,7 @@ from typing import Any
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
-from cryptodash.core.events import Ticker, Trade
+from cryptodash.core.events import Bbo, Ticker, Trade
 from cryptodash.core.time import Clock
 from cryptodash.core.topics import Topic
 from cryptodash.exchanges.connections.commands import Output
@@ -128,16 +128,16 @@ class EngineRunner:
         return work
 
     def _work_off(self, connection: str, waiting: deque[Conflated], received: int) -> None:
-        """Carry out what follows from as many frames as there is time for, from one at least; of a topic's tickers only
-        the newest, as long as nothing but trades comes between them: a status must keep its place after its value, and
-        a book is told as it is after its frame."""
+        """Carry out what follows from as many frames as there is time for, from one at least; of a topic's tickers or
+        best bids and offers only the newest, as long as nothing but trades comes between them: a status must keep its
+        place after its value, and a book is told as it is after its frame."""
         receive, now = self._engine.received_newest, self._clock.monotonic
         end = now() + SLICE
         found: dict[object, Output] = {}
         tickers: dict[Topic, object] = {}
         while waiting:
             for output in receive(connection, waiting.popleft(), received):
-                if isinstance(output, Ticker):
+                if isinstance(output, Ticker | Bbo):
                     superseded = tickers.get(output.topic)
                     if superseded is not None:
                         del found[superseded]

@@ -10,7 +10,7 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from cryptodash.core.config import Config
-from cryptodash.core.events import BookView, Candle, Cause, Event, State, StreamStatus, Sweep, Ticker, Trade
+from cryptodash.core.events import Bbo, BookView, Candle, Cause, Event, State, StreamStatus, Sweep, Ticker, Trade
 from cryptodash.core.instruments import MarketType
 from cryptodash.core.interfaces import IInlet, IUpstream
 from cryptodash.core.tally import Labels, Tally
@@ -19,7 +19,7 @@ from cryptodash.core.topics import Channel, Topic
 from cryptodash.hub.cache import Cache
 from cryptodash.hub.demand import Demand
 from cryptodash.hub.directory import Directory
-from cryptodash.hub.encode import TickerMessages, candle_message, ticker_message, trade_message
+from cryptodash.hub.encode import TickerMessages, bbo_message, candle_message, ticker_message, trade_message
 from cryptodash.hub.freshness import Freshness
 from cryptodash.hub.history import History
 from cryptodash.hub.interfaces import Batch, IDemand, IDirectory, IOutlet, IValues, Message
@@ -72,6 +72,7 @@ class Broadcaster:
         self._outlets: dict[Topic, Outlets] = {}
         self._routes: dict[type, tuple[Labels, Callable[..., bool]]] = {
             Ticker: (("ticker",), self._on_ticker),
+            Bbo: (("bbo",), self._on_bbo),
             Trade: (("trade",), self._on_trade),
             Candle: (("candle",), self._on_candle),
             BookView: (("book",), self._views.take),
@@ -172,6 +173,18 @@ class Broadcaster:
         outlets = self._outlets.get(topic)
         if outlets is not None:
             outlets.deliver(ticker_message(event))
+        if self._waiting:
+            self._waiters.wake(topic)
+        return True
+
+    def _on_bbo(self, event: Bbo) -> bool:
+        topic = event.topic
+        if topic not in self._wanted:
+            return False
+        self._cache.bbos[topic] = event
+        outlets = self._outlets.get(topic)
+        if outlets is not None:
+            outlets.deliver(bbo_message(event))
         if self._waiting:
             self._waiters.wake(topic)
         return True
@@ -301,6 +314,9 @@ class Broadcaster:
             return [trade_message(trade, replayed=True) for trade in self._cache.trades(topic, REPLAYED_TRADES)]
         if topic.channel is Channel.CANDLE:
             return [candle_message(bar) for bar in self._cache.bars(topic)[-1:]]
+        if topic.channel is Channel.BBO:
+            quote = self._cache.bbos.get(topic)
+            return [bbo_message(quote)] if quote is not None else []
         if topic.is_sweep:
             return self._swept_messages(topic, list(self._cache.sweeps.get(topic, {}).values()))
         ticker = self._cache.tickers.get(topic)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 
-from cryptodash.core.events import Candle, Sweep, Ticker, Trade
+from cryptodash.core.events import Bbo, Candle, Sweep, Ticker, Trade
 from cryptodash.core.tally import Labels
 from cryptodash.core.topics import Topic
 
@@ -21,6 +21,7 @@ class Cache:
 
     def __init__(self) -> None:
         self.tickers: dict[Topic, Ticker] = {}
+        self.bbos: dict[Topic, Bbo] = {}
         self.sweeps: dict[Topic, dict[Topic, Ticker]] = {}
         self._trades: dict[Topic, deque[Trade]] = {}
         self._bars: dict[Topic, dict[int, Candle]] = {}
@@ -62,13 +63,14 @@ class Cache:
         return [bars[opened] for opened in sorted(bars)]
 
     def forget(self, topic: Topic) -> None:
-        for kept in (self.tickers, self.sweeps, self._trades, self._bars):
+        for kept in (self.tickers, self.bbos, self.sweeps, self._trades, self._bars):
             kept.pop(topic, None)
 
     def sizes(self) -> dict[Labels, float]:
         """Entries per kind, for the metrics."""
         return {
             ("ticker",): len(self.tickers),
+            ("bbo",): len(self.bbos),
             ("trade",): sum(map(len, self._trades.values())),
             ("candle",): sum(map(len, self._bars.values())),
             ("sweep",): sum(map(len, self.sweeps.values())),

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from cryptodash.core import codec
-from cryptodash.core.events import BookDelta, BookSnapshot, Candle, StreamStatus, Ticker, Trade
+from cryptodash.core.events import Bbo, BookDelta, BookSnapshot, Candle, StreamStatus, Ticker, Trade
 from cryptodash.core.topics import Topic
 from cryptodash.hub.interfaces import Message
 
-# A ticker or trade comes with nearly every frame: its message is written in one go,
+# A ticker, quote or trade comes with nearly every frame: its message is written in one go,
 # without a second copy by ``codec.message``.
-_ticker_payload, _trade_payload = codec.ticker_payload, codec.trade_payload
+_ticker_payload, _bbo_payload, _trade_payload = codec.ticker_payload, codec.bbo_payload, codec.trade_payload
 _TICKER = '{"type":"ticker","payload":'
+_BBO = '{"type":"bbo","payload":'
 _TRADE = '{"type":"trade","payload":'
 
 
 def ticker_message(event: Ticker) -> Message:
     topic = event.topic
     return Message(topic, "ticker", _ticker_payload(event, _TICKER, "}").encode(), topic)
+
+
+def bbo_message(event: Bbo) -> Message:
+    topic = event.topic
+    return Message(topic, "bbo", _bbo_payload(event, _BBO, "}").encode(), topic)
 
 
 def trade_message(event: Trade, *, replayed: bool = False) -> Message:

@@ -23,8 +23,8 @@ class Message(Struct, frozen=True, gc=False, eq=False):
     """One server message, encoded once for everybody: ``body`` is the whole JSON text ``{"type":...,"payload":...}``.
 
     ``key`` tells what it replaces when a client is too slow: messages with the same key in one subscription are
-    conflated to the newest (ticker: the topic; candle: topic and open time; sweep: the instrument's topic; book: the
-    topic), None means lossless as far as possible (trades). ``kind`` is the wire's type.
+    conflated to the newest (ticker, best bid and offer and book: the topic; candle: topic and open time; sweep: the
+    instrument's topic), None means lossless as far as possible (trades). ``kind`` is the wire's type.
     """
 
     topic: Topic

@@ -110,6 +110,8 @@ class MadeUpVenue:
             return Plan((), (Poll(request, 2.0, frozenset({Part.SWEEP})),), frozenset({Part.SWEEP}))
         if topic.channel is Channel.TICKER:
             return self._ticker_plan(endpoint, instrument, topic)
+        if topic.channel is Channel.BBO:
+            return _single(self._quotes(endpoint, instrument))
         if topic.channel is Channel.TRADE or topic.interval == "3m":
             return _single(self._spec(endpoint, "trade", instrument, frozenset({Part.TRADES})))
         if topic.channel is Channel.CANDLE:
@@ -121,15 +123,17 @@ class MadeUpVenue:
 
     def _ticker_plan(self, endpoint: str, instrument: Instrument, topic: Topic) -> Plan:
         day = self._spec(endpoint, "day", instrument, frozenset({Part.LAST, Part.STATS}))
-        quotes = self._spec(endpoint, "quote", instrument, frozenset({Part.QUOTE}))
-        seed = instrument.native if self._habits.seeds else ""
-        streams = [evolve(quotes, seed=seed), evolve(day, promise=2.0)]
+        streams = [self._quotes(endpoint, instrument), evolve(day, promise=2.0)]
         polls: tuple[Poll, ...] = ()
         if topic.market is PERPETUAL:
             streams.append(evolve(self._spec(endpoint, "mark", instrument, frozenset({Part.MARK})), promise=1.0))
             request = RestRequest(Purpose.POLL, PERPETUAL, f"/interest/{instrument.native}", topic=topic)
             polls = (Poll(request, 30.0, frozenset({Part.INTEREST})),)
         return Plan(tuple(streams), polls, frozenset({Part.QUOTE, Part.LAST}))
+
+    def _quotes(self, endpoint: str, instrument: Instrument) -> StreamSpec:
+        quotes = self._spec(endpoint, "quote", instrument, frozenset({Part.QUOTE}))
+        return evolve(quotes, seed=instrument.native if self._habits.seeds else "")
 
     def _spec(
         self, endpoint: str, channel: str, instrument: Instrument, parts: frozenset[Part], tier: int | None = None

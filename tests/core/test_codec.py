@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cryptodash.core import codec
-from cryptodash.core.events import BookDelta, BookSnapshot, Candle, Cause, Side, State, StreamStatus, Ticker, Trade
+from cryptodash.core.events import Bbo, BookDelta, BookSnapshot, Candle, Cause, Side, State, StreamStatus, Ticker, Trade
 from cryptodash.core.numbers import Number, admit
 from cryptodash.core.time import rfc3339
 from cryptodash.core.topics import parse_topic
@@ -102,6 +102,17 @@ def test_trade_and_candle() -> None:
     )
     assert '"volume":0.00000000,"closed":true,"source":"venue","corrected":true,' in codec.candle_payload(bar)
     assert exact(codec.candle_bar(bar))["closed"] is True
+
+
+def test_best_bid_and_offer() -> None:
+    both = Bbo(parse_topic("binance:spot:BTC-USDT:bbo"), 0, RECEIVED, N("99.50"), N("0"), N("101.00"), N("2.5"))
+    assert codec.message("bbo", codec.bbo_payload(both)) == (
+        b'{"type":"bbo","payload":{"timestamp":"1970-01-01T00:00:00.000Z","exchange":"binance","market_type":"spot",'
+        b'"symbol":{"base":"BTC","quote":"USDT"},"bid":99.50,"bid_size":0,"ask":101.00,"ask_size":2.5,'
+        b'"received":"2023-11-14T22:13:20.123Z"}}'
+    )
+    empty = exact(codec.bbo_payload(Bbo(both.topic, 0, RECEIVED, ask=N("1"))))
+    assert {"bid", "bid_size", "ask_size"}.isdisjoint(empty) and empty["ask"] == Decimal(1)
 
 
 def test_books() -> None:

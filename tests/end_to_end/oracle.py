@@ -316,6 +316,23 @@ class TickerWatch(Watch):
         return "" if self._last in recent else f"last {self._last} is older than the trades before {limit}"
 
 
+class BboWatch(TickerWatch):
+    """The same of bid and ask alone; nothing else may be told."""
+
+    def check(self, kind: str, payload: Payload, now: int) -> str:
+        self.shown = True
+        timestamp = parse_time(payload["timestamp"])
+        if timestamp < self._timestamp:
+            return "timestamp runs backwards"
+        self._timestamp = timestamp
+        wrong = self._check_quote(payload)
+        more = payload.keys() - _BBO_MEMBERS
+        return (f"members {more}" if more else wrong) if self.good else ""
+
+    def overdue(self, now: int, patience: int) -> str:
+        return self._overdue_quote(now - patience)
+
+
 class TradeWatch(Watch):
     """Every trade once, none left out while the channel is good; ``late`` counts those that came after newer ones."""
 
@@ -602,6 +619,8 @@ class Oracle:
         kind = channel["channel_type"]
         if kind == "ticker":
             return TickerWatch(name, past)
+        if kind == "bbo":
+            return BboWatch(name, past)
         if kind == "trade":
             return TradeWatch(name, past)
         if kind == "candle":
@@ -631,8 +650,11 @@ class Oracle:
         return "\n".join([str(dict(by_channel)), *(f"{each.at} {each.name} {each.what}" for each in self.wrong[:20])])
 
 
+_QUOTE = {"bid", "bid_size", "ask", "ask_size"}
+_BBO_MEMBERS = {"timestamp", "received", "exchange", "market_type", "symbol"} | _QUOTE
 _CHANNEL = {
     "ticker": "ticker",
+    "bbo": "bbo",
     "trade": "trade",
     "candle": "candle",
     "order_book_snapshot": "order_book",

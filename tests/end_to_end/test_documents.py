@@ -106,6 +106,7 @@ def _shape(value: Any) -> object:
 KINDS = {
     "error": "Error",
     "ticker": "Ticker",
+    "bbo": "Bbo",
     "trade": "Trade",
     "order_book_snapshot": "OrderBookSnapshot",
     "order_book_delta": "OrderBookDelta",
@@ -149,6 +150,7 @@ async def test_every_message_of_ws_is_described_and_every_description_comes(
         "subscribe",
         book,
         perpetual,
+        channel("bbo", "bybit"),
         channel("trade", "bybit"),
         channel("candle", "bybit", interval="1m"),
         channel("ticker", "bybit", "*"),
@@ -158,7 +160,7 @@ async def test_every_message_of_ws_is_described_and_every_description_comes(
     for instrument in running.simulator.markets.values():
         btc = instrument.get("BTCUSDT")
         btc.spec = evolve(btc.spec, trades_per_hour=1_000_000)
-    await eventually(lambda: all(client.of(kind) for kind in ("order_book_delta", "ticker", "trade", "candle")))
+    await eventually(lambda: all(client.of(kind) for kind in ("order_book_delta", "ticker", "bbo", "trade", "candle")))
     ask("resync", book, wrong, id="again")
     ask("list", id=3)
     ask("ping", id=4)

@@ -15,7 +15,7 @@ from zope.interface import implementer
 
 from cryptodash.core.config import Config, Limits
 from cryptodash.core.errors import UpstreamError
-from cryptodash.core.events import Candle, Cause, Level, Side, State, StreamStatus, Ticker, Trade
+from cryptodash.core.events import Bbo, Candle, Cause, Level, Side, State, StreamStatus, Ticker, Trade
 from cryptodash.core.instruments import Catalogue, Instrument, MarketType, Symbol
 from cryptodash.core.interfaces import ExchangeReport, IUpstream, RequestCost, StreamReport
 from cryptodash.core.numbers import admit
@@ -215,6 +215,10 @@ class World:
 
     def ticker(self, last: str, topic: Topic | None = None) -> Ticker:
         return Ticker(topic or self.ticker_topic, START_MS, RECEIVED, admit(last))
+
+    def bbo(self, bid: str, ask: str) -> Bbo:
+        one = admit("1")
+        return Bbo(self.topic(Channel.BBO), START_MS, RECEIVED, admit(bid), one, admit(ask), one)
 
     def trade(self, number: int) -> Trade:
         return Trade(

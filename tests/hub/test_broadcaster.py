@@ -128,6 +128,23 @@ def test_trades_are_lossless_and_replayed_to_a_newcomer_oldest_first(world):
     assert world.hub.trades(topic, 0) == ()
 
 
+def test_a_best_bid_and_offer_is_conflated_and_known_to_newcomers_until_the_last_one_goes(world):
+    topic = world.topic(Channel.BBO)
+    outlet = world.watch(topic)
+    for bid in ("1", "2"):
+        world.hub.publish(world.bbo(bid, "3"))
+    assert [(message.kind, message.key) for message in outlet.messages] == [("bbo", topic)] * 2
+    (now,) = world.hub.current(topic, 0)
+    assert now.body == outlet.messages[-1].body
+    assert world.tally.metrics["cryptodash_cache_entries"].read()[("bbo",)] == 1
+    world.hub.detach(outlet, topic, 0)
+    world.hub.release(topic, 0)
+    world.advance(31)
+    assert world.hub.current(topic, 0) == []
+    world.hub.publish(world.bbo("1", "2"))
+    assert world.tally.metrics["cryptodash_events_unwanted_total"].values[("bbo",)] == 1
+
+
 def test_a_candle_is_conflated_only_with_itself_and_a_closed_one_comes_once(world):
     topic = world.topic(Channel.CANDLE, interval="1m")
     outlet = world.watch(topic)
@@ -265,10 +282,11 @@ def waiting(world, topic, interval=0, timeout=2.0):
     return deferred, results
 
 
-@pytest.mark.parametrize("channel", ["ticker", "trade", "candle", "order_book"])
+@pytest.mark.parametrize("channel", ["ticker", "bbo", "trade", "candle", "order_book"])
 def test_waiting_for_a_first_value(world, channel):
     topic = {
         "ticker": world.ticker_topic,
+        "bbo": world.topic(Channel.BBO),
         "trade": world.topic(Channel.TRADE),
         "candle": world.topic(Channel.CANDLE, interval="1m"),
         "order_book": world.topic(Channel.ORDER_BOOK, depth=5),
@@ -281,7 +299,8 @@ def test_waiting_for_a_first_value(world, channel):
     if channel == "order_book":
         world.book(world.book_of({"1": "1"}, {"2": "1"}))
     else:
-        world.hub.publish({"ticker": world.ticker("1"), "trade": world.trade(1), "candle": world.bar(1)}[channel])
+        events = {"ticker": world.ticker("1"), "trade": world.trade(1), "candle": world.bar(1)}
+        world.hub.publish(world.bbo("1", "2") if channel == "bbo" else events[channel])
     assert results == again == [], "the status comes after the value"
     world.advance(0)
     assert results == again == [True]

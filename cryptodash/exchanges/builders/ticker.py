@@ -51,16 +51,17 @@ MAX_ORDERS = 16
 class TickerBuilder:
     """The ticker of one instrument from its quote, last, 24 h and mark streams.
 
-    Every method that takes news returns the new ticker, or None where nothing is to be told: no ``last`` is known yet,
-    or the news is old, held (``plausibility.py``), a repeat or crossed. Of a frame, ``venue_ms`` is when it came by the
-    venue's clock as far as that is known, ``received`` by our wall clock (ms), ``now`` by the monotonic one.
-    ``trades_open``: set while a trade stream is open; ``last`` then comes from trades, except for a first one.
+    Every method that takes news returns the new ticker, or None where nothing is to be told: no ``last`` is known yet
+    (no reason with ``needs_last`` False, for a best bid and offer), or the news is old, held (``plausibility.py``), a
+    repeat or crossed. Of a frame, ``venue_ms`` is when it came by the venue's clock as far as that is known,
+    ``received`` by our wall clock (ms), ``now`` by the monotonic one. ``trades_open``: set while a trade stream is
+    open; ``last`` then comes from trades, except for a first one.
 
     A stream's own order is that of its ids, else of its times. Between streams times order, unless the newer one is
     ahead of the venue's clock: that is one that the clock has left behind.
     """
 
-    def __init__(self, topic: Topic, doubts: DoubtCounts = UNCOUNTED) -> None:
+    def __init__(self, topic: Topic, doubts: DoubtCounts = UNCOUNTED, *, needs_last: bool = True) -> None:
         self.trades_open = False
         self.dropped = False
         """Whether the news taken last is old or held, so that it confirms nothing."""
@@ -70,6 +71,7 @@ class TickerBuilder:
         """Whether the newest quote was such a one, so that the quote known is not the venue's any more."""
         # Collects what is known before there is a last; its ``last`` is then empty and it is never shown.
         self._known = Ticker(topic, 0, 0, Number(""))
+        self._needs_last = needs_last
         self._doubts = doubts
         self._quotes = StreamOrder(doubts)
         self._trades: StreamOrder | None = None
@@ -308,7 +310,7 @@ class TickerBuilder:
 
     def _keep(self, ticker: Ticker) -> Ticker | None:
         self._known = ticker
-        return ticker if ticker.last else None
+        return ticker if ticker.last or not self._needs_last else None
 
 
 def _has_stepped(before: int, verdict: Verdict, venue_ms: int) -> bool:

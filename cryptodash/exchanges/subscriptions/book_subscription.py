@@ -47,7 +47,8 @@ class BookSubscription(TopicSubscription):
         self._current: BookStream | None = None
         self._next: BookStream | None = None
         """That of another depth, until its book is synced."""
-        self._ticker: TopicSubscription | None = None
+        self._quoting: tuple[TopicSubscription, ...] = ()
+        """Ticker and best bid and offer of the instrument, as far as they are open."""
         """The ticker of the same instrument: its quotes carry the book's update ids where ids are a range."""
         self._behind: tuple[float, int] | None = None
 
@@ -117,7 +118,7 @@ class BookSubscription(TopicSubscription):
         self.plan = None
         self._behind = None
         self._snapshots.opening.leave(self)
-        self._ticker = None  # a closed book is not told when it goes; opened again, it is joined anew
+        self._quoting = ()  # a closed book is not told when it goes; opened again, it is joined anew
         for each in self.book_streams():
             each.close(now)
         self._current = self._next = None
@@ -159,15 +160,14 @@ class BookSubscription(TopicSubscription):
     def streams(self) -> list[Stream]:
         return [each.stream for each in self.book_streams() if each.stream is not None]
 
-    # -- the ticker of the same instrument
+    # -- quotes of the same instrument
 
     def joined(self, sibling: TopicSubscription, out: list[Output]) -> None:
-        if sibling.topic.channel is Channel.TICKER:
-            self._ticker = sibling
+        if sibling.topic.channel in (Channel.TICKER, Channel.BBO) and sibling not in self._quoting:
+            self._quoting = (*self._quoting, sibling)
 
     def parted(self, sibling: TopicSubscription, out: list[Output]) -> None:
-        if sibling is self._ticker:
-            self._ticker = None
+        self._quoting = tuple(each for each in self._quoting if each is not sibling)
 
     # -- what the books say (``BookOwner``)
 
@@ -244,7 +244,8 @@ class BookSubscription(TopicSubscription):
     def _compare(self, now: float, out: list[Output]) -> None:
         """A quote whose update id the book has still not reached after ``stale_after`` proves that the book's stream
         misses frames."""
-        current, quoted = self._current, None if self._ticker is None else self._ticker.quote_id
+        ids = [each.quote_id for each in self._quoting]
+        current, quoted = self._current, max((each for each in ids if each is not None), default=None)
         if current is None or current.stream is None or self._rules.chaining is not Chaining.RANGE:
             return
         sequence, last = current.book.sequence, current.stream.last or 0.0

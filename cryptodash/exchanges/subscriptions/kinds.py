@@ -9,6 +9,7 @@ from cryptodash.core.tally import Tally
 from cryptodash.core.topics import Channel, Topic
 from cryptodash.exchanges.adapter.venue import IVenue
 from cryptodash.exchanges.connections.venue_clock import VenueClock
+from cryptodash.exchanges.subscriptions.bbo_subscription import BboSubscription
 from cryptodash.exchanges.subscriptions.book_subscription import BookSubscription
 from cryptodash.exchanges.subscriptions.candle_fetches import CandleFetches
 from cryptodash.exchanges.subscriptions.candle_subscription import CandleSubscription
@@ -45,6 +46,7 @@ def subscription_maker(
 
     makers: dict[Channel, MakeSubscription] = {
         Channel.TICKER: lambda topic: TickerSubscription(topic, basics, clocks[topic.market], tally),
+        Channel.BBO: lambda topic: BboSubscription(topic, basics, clocks[topic.market], tally),
         Channel.TRADE: lambda topic: TradeSubscription(topic, basics, clocks[topic.market], tally, stale_after),
         Channel.CANDLE: lambda topic: CandleSubscription(
             topic, basics, venue, clocks[topic.market], fetches, tally, stale_after

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from cryptodash.core.events import Cause, State
+from cryptodash.core.events import Bbo, Cause, State, Ticker
 from cryptodash.core.tally import Tally
-from cryptodash.core.topics import Topic
+from cryptodash.core.topics import Channel, Topic
 from cryptodash.exchanges.adapter.messages import Mark, Message, Quote, Stats, Trades
 from cryptodash.exchanges.adapter.plan import Part
 from cryptodash.exchanges.builders.plausibility import DoubtCounts
@@ -21,7 +21,8 @@ class TickerSubscription(MessageSubscription):
 
     def __init__(self, topic: Topic, basics: Basics, venue_clock: VenueClock, tally: Tally) -> None:
         super().__init__(topic, basics)
-        self._builder = TickerBuilder(topic, DoubtCounts(topic.exchange, topic.channel.value, tally))
+        doubts = DoubtCounts(topic.exchange, topic.channel.value, tally)
+        self._builder = TickerBuilder(topic, doubts, needs_last=topic.channel is Channel.TICKER)
         self._venue_clock = venue_clock
         self._quoted_at: float | None = None
         """When the last sound quote came."""
@@ -59,7 +60,7 @@ class TickerSubscription(MessageSubscription):
         else:
             return False
         if ticker is not None:
-            out.append(ticker)
+            out.append(self.event(ticker))
             if not self.valued:
                 self.first_value(out)
         if builder.crossed != crossed:
@@ -68,12 +69,16 @@ class TickerSubscription(MessageSubscription):
             self.refresh(out)
         return builder.dropped
 
+    def event(self, ticker: Ticker) -> Ticker | Bbo:
+        """What is published of it."""
+        return ticker
+
     def beat(self, now: float, out: list[Output]) -> None:
         ticker = self._builder.expire(self._venue_clock.ahead_ms, now)
         if ticker is not None:
             if not self.valued:
                 self.first_value(out)
-            out.append(ticker)
+            out.append(self.event(ticker))
 
     def streams_condition(self) -> freshness.Condition:
         state, cause = super().streams_condition()

@@ -18,11 +18,11 @@ from cryptodash.exchanges.subscriptions.streams import Streams
 from cryptodash.exchanges.subscriptions.topic_subscription import TopicSubscription
 
 _SIBLINGS = (
-    *((channel, "") for channel in (Channel.TICKER, Channel.TRADE, Channel.ORDER_BOOK)),
+    *((channel, "") for channel in (Channel.TICKER, Channel.BBO, Channel.TRADE, Channel.ORDER_BOOK)),
     *((Channel.CANDLE, interval) for interval in INTERVALS),
 )
 """Topics of one instrument that know of each other (channel, interval): a trade stream gives the ticker its ``last``;
-the ticker's quotes show whether the book keeps up; trades and candles of every interval show whether each other do."""
+quotes show whether the book keeps up; trades and candles of every interval show whether each other do."""
 
 
 class WantedTopics:

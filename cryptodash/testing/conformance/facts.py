@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from itertools import takewhile
 
-from cryptodash.core.events import Candle, Side, Ticker, Trade
+from cryptodash.core.events import Bbo, Candle, Side, Ticker, Trade
 from cryptodash.simulator.instrument import SimulatedInstrument
 
 RECENT_MS = 5_000
@@ -36,7 +36,7 @@ class Facts:
         sums = {self._size(sum(each.size for each in alike if each.order == order)) for order in orders}
         return quantity in sizes | sums
 
-    def has_quote(self, said: Ticker) -> bool:
+    def has_quote(self, said: Ticker | Bbo) -> bool:
         """Whether these were the best levels at any time of late."""
         wanted = tuple(
             None if each is None else Decimal(each) for each in (said.bid, said.bid_size, said.ask, said.ask_size)

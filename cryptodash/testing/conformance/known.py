@@ -38,8 +38,9 @@ def everything(evidence: Evidence) -> Iterator[Asked]:
         topic = Topic(venue.id, instrument.market, instrument.symbol, Channel.TICKER)
         if evidence.has(Channel.TICKER):
             yield Asked(topic, instrument)
-        if evidence.has(Channel.TRADE):
-            yield Asked(topic.sibling(Channel.TRADE), instrument)
+        for channel in (Channel.BBO, Channel.TRADE):
+            if evidence.has(channel):
+                yield Asked(topic.sibling(channel), instrument)
         if evidence.has(Channel.ORDER_BOOK):
             for depth in DEPTHS:
                 yield Asked(topic.sibling(Channel.ORDER_BOOK), instrument, depth)

@@ -16,7 +16,7 @@ from autobahn.twisted.websocket import WebSocketAdapterProtocol  # noqa: F401  (
 from zope.interface import implementer
 
 from cryptodash.core.config import Config
-from cryptodash.core.events import BookView, Candle, Cause, Event, Level, StreamStatus, Ticker, Trade
+from cryptodash.core.events import Bbo, BookView, Candle, Cause, Event, Level, StreamStatus, Ticker, Trade
 from cryptodash.core.instruments import Instrument, MarketType
 from cryptodash.core.interfaces import IInlet
 from cryptodash.core.tally import Counter, Histogram, Tally
@@ -161,7 +161,7 @@ class Stage:
         known: bool | None = None
         if isinstance(event, Trade):
             known = self._facts[event.topic.market].has_trade(event)
-        elif isinstance(event, Ticker) and event.bid is not None and event.ask is not None:
+        elif isinstance(event, Ticker | Bbo) and event.bid is not None and event.ask is not None:
             known = self._facts[event.topic.market].has_quote(event)
         elif isinstance(event, Candle) and event.closed:
             known = self._facts[event.topic.market].has_bar(event)
@@ -254,6 +254,7 @@ def topics_of(evidence: Evidence, instrument: Instrument) -> list[Topic]:
     ticker = Topic(instrument.exchange, instrument.market, instrument.symbol, Channel.TICKER)
     every = {
         Channel.TICKER: ticker,
+        Channel.BBO: ticker.sibling(Channel.BBO),
         Channel.TRADE: ticker.sibling(Channel.TRADE),
         Channel.ORDER_BOOK: ticker.sibling(Channel.ORDER_BOOK, depth=DEPTH),
         Channel.CANDLE: ticker.sibling(Channel.CANDLE, interval=evidence.venue.intervals(instrument.market)[0]),

@@ -5,6 +5,7 @@ channel   stream              rule                              units           
 ========  ==================  ================================  ==========================  ========  ==================
 ticker    ``quotes:<name>``   replaces; ``id`` grows            price USDT, size contracts   4.2       ``ticker.jsonl``
 ticker    ``day:<name>``      replaces; every second            price USDT, volume contracts 4.3       ``ticker.jsonl``
+bbo       ``quotes:<name>``   as for the ticker                 price USDT, size contracts   4.2       ``ticker.jsonl``
 trade     ``trades:<name>``   appends; ``id`` counts by one     price USDT, size contracts   4.4       ``trades.jsonl``
 book      ``book:<name>``     snapshot, then changes; ``id``    price USDT, size contracts   4.5       ``book.jsonl``
                               counts by one; size 0 deletes
@@ -95,11 +96,13 @@ class Acme(NoSeeds, SnapshotsInStream):
         """One stream a channel, two for the ticker. The book has one depth, all of it."""
         if instrument is None:
             raise UpstreamError("rejected", "Acme has no stream of a whole market")
+        quotes = _stream("quotes", instrument, Part.QUOTE)
         if topic.channel is Channel.TICKER:
-            quotes = _stream("quotes", instrument, Part.QUOTE)
             day = _stream("day", instrument, Part.LAST, Part.STATS, promise=1.0)
             return Plan((quotes, day), required=frozenset({Part.QUOTE, Part.LAST}))
-        if topic.channel is Channel.TRADE:
+        if topic.channel is Channel.BBO:
+            stream = quotes
+        elif topic.channel is Channel.TRADE:
             stream = _stream("trades", instrument, Part.TRADES)
         elif topic.channel is Channel.ORDER_BOOK:
             stream = _stream("book", instrument, Part.BOOK)

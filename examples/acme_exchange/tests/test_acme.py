@@ -32,7 +32,7 @@ BTC = Instrument(
     contract_size=Number("0.001"),
 )
 HOURS = Topic("acme", PERPETUAL, BTC.symbol, Channel.CANDLE, interval="1h")
-TICKER, TRADES, BOOK = (f"perpetual:BTC-USDT:{channel}" for channel in ("ticker", "trade", "order_book"))
+TICKER, BBO, TRADES, BOOK = (f"perpetual:BTC-USDT:{channel}" for channel in ("ticker", "bbo", "trade", "order_book"))
 CANDLES = "perpetual:BTC-USDT:candle:1m"
 
 TRADES_RECORDED = Recording(
@@ -62,9 +62,12 @@ EVIDENCE = Evidence(
             "the ticker",
             "perpetual",
             RECORDINGS / "ticker.jsonl",
-            [TICKER],
+            [TICKER, BBO],
             messages={"Ack": 1, "Quote": 2, "Stats": 2},
-            last={TICKER: {"bid": "60000.5", "bid_size": "1.150", "last": "60000.5", "volume_24h": "1250.025"}},
+            last={
+                BBO: {"bid": "60000.5", "bid_size": "1.150"},
+                TICKER: {"bid": "60000.5", "bid_size": "1.150", "last": "60000.5", "volume_24h": "1250.025"},
+            },
         ),
         TRADES_RECORDED,
         Recording(

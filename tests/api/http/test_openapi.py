@@ -15,7 +15,7 @@ from openapi_schema_validator import OAS31Validator
 from cryptodash.api.http.rest import Rest
 from cryptodash.core import codec
 from cryptodash.core.errors import UpstreamError
-from cryptodash.core.events import BookDelta, BookSnapshot, Candle, Cause, Side, State, StreamStatus, Ticker, Trade
+from cryptodash.core.events import Bbo, BookDelta, BookSnapshot, Candle, Cause, Side, State, StreamStatus, Ticker, Trade
 from cryptodash.core.instruments import MarketType, Symbol
 from cryptodash.core.interfaces import StreamReport
 from cryptodash.core.topics import Channel, Topic
@@ -203,6 +203,8 @@ def _messages() -> Iterator[tuple[str, bytes]]:
     trade = Trade(topic(Channel.TRADE), T0, RECEIVED, "1", "1.5", "2", Side.SELL)
     level = [("1.5", "2.00")]
     yield "Ticker", codec.message("ticker", codec.ticker_payload(Ticker(ticker, T0, RECEIVED, "1.5", **FULL_TICKER)))
+    quote = Bbo(topic(Channel.BBO), T0, RECEIVED, "1.4", "2.0", "1.5", "0.5")
+    yield "Bbo", codec.message("bbo", codec.bbo_payload(quote))
     yield "Trade", codec.message("trade", codec.trade_payload(trade))
     yield "Trade", codec.message("trade", codec.trade_payload(trade, replayed=True))
     yield (
@@ -325,7 +327,7 @@ REQUESTS = [
     (
         "Subscribe",
         '{"op":"subscribe","channels":[{"channel_type":"bbo","exchange":"binance","symbol":"BTC-USDT"}]}',
-        False,
+        True,
     ),
 ]
 

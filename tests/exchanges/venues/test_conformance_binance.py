@@ -132,6 +132,13 @@ SHORT = (
         counts={"candle": 67, "trade": 91},
     ),
     single("spot-bookticker-btcusdt-2026", "spot", "spot:BTC-USDT:ticker", messages={"Ack": 1, "Quote": 2}),
+    single(
+        "spot-bookticker-btcusdt-2026",
+        "spot",
+        "spot:BTC-USDT:bbo",
+        counts={"bbo": 2},
+        last={"spot:BTC-USDT:bbo": {"bid": "63704.00000000", "bid_size": "4.77462000", "ask_size": "11.33198000"}},
+    ),
     single("spot-miniticker-btcusdt-2026", "spot", "", messages={"Ack": 1, "Stats": 2}),
     single("spot-kline1m-btcusdt-2026", "spot", "spot:BTC-USDT:candle:1m", messages={"Ack": 1, "Bar": 2}),
     single("usdm-miniticker-btcusdt-2026", "usdm-market", "", messages={"Ack": 1, "Stats": 2}),

@@ -129,6 +129,7 @@ RECORDINGS = (
     ),
     spot("kline1-btcusdt-2026", "candle:1m", messages={"Ack": 1, "Bar": 2}),
     spot("orderbook1-btcusdt-2026", "ticker", messages={"Ack": 1, "Quote": 2}, counts={}),
+    spot("orderbook1-btcusdt-2026", "bbo", counts={"bbo": 2}),
     spot("orderbook50-btcusdt-2026", "order_book:50", messages={"Ack": 1, "Depth": 9}, counts={"book": 9}),
     spot("publictrade-btcusdt-2026", "trade", messages={"Ack": 1, "Trades": 2}, counts={"trade": 11}),
     spot(

@@ -161,6 +161,11 @@ RECORDINGS = (
     ),
     recording(
         "at-ticker-btcusd-2026",
+        f"{BTC}bbo",
+        last={f"{BTC}bbo": {"bid": "63318.86", "bid_size": "0.2275291", "ask_size": "0.49990114"}},
+    ),
+    recording(
+        "at-ticker-btcusd-2026",
         f"{BTC}ticker",
         messages={"Sequenced": 3, "Quote": 2, "Stats": 2, "Subscribed": 1},
         last={

@@ -180,6 +180,11 @@ RECORDINGS = (
     ),
     recording(
         "ticker-btcusd-2026",
+        "spot:BTC-USD:bbo",
+        last={"spot:BTC-USD:bbo": {"bid": "63297.7", "bid_size": "5.45673101", "ask_size": "0.36974422"}},
+    ),
+    recording(
+        "ticker-btcusd-2026",
         "spot:BTC-USD:ticker",
         messages={"Ignored": 1, "Ack": 1, "Quote": 2, "Stats": 2, "Heartbeat": 1},
         last={

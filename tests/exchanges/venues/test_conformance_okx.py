@@ -151,9 +151,10 @@ DOCUMENTED = Recording(
         b'"instType":"SWAP","oi":"2216113.01000000309","oiCcy":"22161.1301000000309",'
         b'"oiUsd":"1939251795.54769270396321","ts":"1786541242100"}]}',
     ],
-    [SWAP_BTC + "ticker"],
+    [SWAP_BTC + "ticker", SWAP_BTC + "bbo"],
     messages={"Quote": 1, "Stats": 1, "Mark": 4},
     last={
+        SWAP_BTC + "bbo": {"bid": "63921.4", "bid_size": "4.2193", "ask": "63921.5", "ask_size": "7.9041"},
         SWAP_BTC + "ticker": {
             "bid": "63921.4",
             "bid_size": "4.2193",
@@ -167,7 +168,7 @@ DOCUMENTED = Recording(
             "funding_rate": "0.0001875391284828",
             "next_funding_time": 1786550400000,
             "open_interest": "22161.1301000000309",
-        }
+        },
     },
 )
 DOCUMENTED_EVIDENCE = Evidence(VENUE, INSTRUMENTS, recordings=(DOCUMENTED,), computed=COMPUTED_SWAP)

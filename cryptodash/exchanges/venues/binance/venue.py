@@ -8,6 +8,7 @@ channel    spot                                     USD-M perpetual
 =========  =======================================  ====================================================================
 ticker     ``@bookTicker`` + ``@ticker``            public ``@bookTicker`` + market ``@ticker``, ``@markPrice@1s``;
                                                     REST openInterest
+bbo        ``@bookTicker``                          public ``@bookTicker``
 trade      ``@trade``                               market ``@aggTrade`` (``@trade`` is undocumented there)
 book       ``@depth@100ms`` + REST depth            public ``@depth@100ms`` + REST depth
 candle     ``@kline_<i>``                           market ``@kline_<i>``
@@ -144,6 +145,8 @@ class Binance:
             return Plan(
                 (StreamSpec("spot" if spot else "usdm-public", _book_stream(instrument.native), _BOOK),), required=_BOOK
             )
+        if topic.channel is Channel.BBO:
+            return Plan((_quotes(name, instrument),), required=_QUOTE)
         return _spot_ticker(name, instrument) if spot else _perpetual_ticker(name, topic, instrument)
 
     def subscribe(self, endpoint: str, names: Sequence[str], request_id: str) -> bytes:
@@ -207,10 +210,15 @@ def _book_stream(native: str) -> str:
     return f"{native.lower()}@depth@100ms"
 
 
+def _quotes(name: str, instrument: Instrument) -> StreamSpec:
+    endpoint = "spot" if instrument.market is SPOT else "usdm-public"
+    return StreamSpec(endpoint, f"{name}@bookTicker", _QUOTE, conflate_by="u", seed=instrument.native)
+
+
 def _spot_ticker(name: str, instrument: Instrument) -> Plan:
     return Plan(
         (
-            StreamSpec("spot", f"{name}@bookTicker", _QUOTE, conflate_by="u", seed=instrument.native),
+            _quotes(name, instrument),
             StreamSpec("spot", f"{name}@ticker", _DAY, promise=1.0),
         ),
         required=_TICKER,
@@ -220,7 +228,7 @@ def _spot_ticker(name: str, instrument: Instrument) -> Plan:
 def _perpetual_ticker(name: str, topic: Topic, instrument: Instrument) -> Plan:
     return Plan(
         (
-            StreamSpec("usdm-public", f"{name}@bookTicker", _QUOTE, conflate_by="u", seed=instrument.native),
+            _quotes(name, instrument),
             StreamSpec("usdm-market", f"{name}@ticker", _DAY, promise=2.0),
             StreamSpec("usdm-market", f"{name}@markPrice@1s", _MARK, promise=1.0),
         ),

@@ -8,6 +8,7 @@ channel    stream                                            remark
 =========  ================================================  ===========================================================
 ticker     ``orderbook.1.<S>`` (quote), ``tickers.<S>``      spot tickers hold no bid/ask; linear ones come as deltas,
                                                              and hold mark, index, funding and open interest too
+bbo        ``orderbook.1.<S>``
 trade      ``publicTrade.<S>``                               block trades left out
 book       ``orderbook.50|200|1000.<S>``                     snapshot, then ``u`` + 1; a snapshot may come at any time
 candle     ``kline.<i>.<S>``                                 the closing bar and the next may share a frame
@@ -128,9 +129,11 @@ class Bybit(NoSeeds, SnapshotsInStream):
         if topic.channel is Channel.ORDER_BOOK:
             tier = next((each for each in _TIERS if each >= depth), _TIERS[-1])
             return Plan((StreamSpec(endpoint, f"orderbook.{tier}.{native}", _BOOK, depth=tier),), required=_BOOK)
-        figures = _SPOT_FIGURES if topic.market is SPOT else _LINEAR_FIGURES
         # Level 1 is sent again after 3 s without a change.
         quote = StreamSpec(endpoint, f"orderbook.1.{native}", _QUOTE, promise=3.0, conflate_by="seq")
+        if topic.channel is Channel.BBO:
+            return Plan((quote,), required=_QUOTE)
+        figures = _SPOT_FIGURES if topic.market is SPOT else _LINEAR_FIGURES
         return Plan((quote, StreamSpec(endpoint, f"tickers.{native}", figures)), required=_TICKER)
 
     def subscribe(self, endpoint: str, names: Sequence[str], request_id: str) -> bytes:

@@ -6,6 +6,7 @@ Evidence, per channel of ours (raw messages stand above their parsers in ``strea
 channel    stream                            remark
 =========  ================================  ===========================================================================
 ticker     ``ticker``                        quote and 24 h figures in each frame; the open is computed
+bbo        ``ticker``                        its quote; no other channel without a book has one
 trade      ``market_trades``                 tells the maker's side; ids are counted; begins with trades from before
 book       ``level2`` (frames: ``l2_data``)  all levels, then changes; the frames of the connection are counted
 candle     ``candles`` (5m)                  no flag: closed by the next bar; other intervals are built from trades
@@ -112,9 +113,10 @@ class Coinbase(NoSeeds, SnapshotsInStream):
     def plan(self, topic: Topic, instrument: Instrument | None, depth: int) -> Plan:
         if instrument is None:
             return Plan((), (Poll(rest.sweep_request(topic), 5.0, _SWEEP),), required=_SWEEP)
-        if topic.channel is Channel.TICKER:
+        if topic.channel in (Channel.TICKER, Channel.BBO):
             ticker = _stream("ticker", instrument, _TICKER, for_reader=instrument)
-            return Plan((ticker,), required=frozenset({Part.QUOTE, Part.LAST}))
+            needed = (Part.QUOTE, Part.LAST) if topic.channel is Channel.TICKER else (Part.QUOTE,)
+            return Plan((ticker,), required=frozenset(needed))
         if topic.channel is Channel.ORDER_BOOK:
             return Plan((_stream("level2", instrument, _BOOK),), required=_BOOK)
         if topic.channel is Channel.CANDLE and topic.interval == "5m":

@@ -8,6 +8,7 @@ channel    stream                          role           rule, units
 =========  ==============================  =============  ===========================================================
 ticker     ``ticker``, trigger ``bbo``;    event          sent when a best price changes; each frame replaces all;
            last from ``trade`` too                        change absolute and in percent; open = last - change
+bbo        ``ticker``, trigger ``bbo``     event          its quote
 trade      ``trade``                       event          ids of a pair + 1; ``side`` is the taker's; the snapshot is
                                                           the last 50
 book       ``book``, depth 10 to 1000      snapshot,      absolute sizes, 0 deletes, cut at the depth after each frame,
@@ -128,9 +129,12 @@ class Kraken(NoSeeds, SnapshotsInStream):
         if topic.channel is Channel.ORDER_BOOK:
             tier = next((each for each in DEPTHS if each >= depth), DEPTHS[-1])
             return Plan((_stream(StreamName(BOOK, tier, pair), _BOOK),), required=_BOOK)
+        tickers = _stream(StreamName(TICKER, None, pair), _TICKER)
+        if topic.channel is Channel.BBO:
+            return Plan((tickers,), required=frozenset({Part.QUOTE}))
         # With the trigger bbo a trade at an unchanged best price brings no ticker (docs, "Ticker").
-        tickers, trades = StreamName(TICKER, None, pair), StreamName(TRADE, None, pair)
-        return Plan((_stream(tickers, _TICKER), _stream(trades, _LAST)), required=frozenset({Part.QUOTE, Part.LAST}))
+        trades = _stream(StreamName(TRADE, None, pair), _LAST)
+        return Plan((tickers, trades), required=frozenset({Part.QUOTE, Part.LAST}))
 
     def subscribe(self, endpoint: str, names: Sequence[str], request_id: str) -> bytes:
         return _request("subscribe", names, request_id)

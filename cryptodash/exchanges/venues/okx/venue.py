@@ -8,6 +8,7 @@ channel    stream                                   remark
 =========  =======================================  ====================================================================
 ticker     ``bbo-tbt`` (quote), ``tickers``         swaps besides: ``mark-price``, ``index-tickers``, ``funding-rate``,
                                                     ``open-interest``
+bbo        ``bbo-tbt``
 trade      ``trades``                               fills of one order at one price come as one; ids have holes
 book       ``books``                                400 levels: snapshot, then changes that name the id before; REST
                                                     ``/market/books`` where no snapshot comes
@@ -139,6 +140,8 @@ class Okx(NoSeeds):
             books = evolve(_stream("books", "books", instrument, _BOOK, _KEEP_ALIVE), depth=rest.MOST_LEVELS)
             return Plan((books,), required=_BOOK)
         quotes = evolve(_stream("public", "bbo-tbt", instrument, _QUOTE, _KEEP_ALIVE), conflate_by="seqId")
+        if topic.channel is Channel.BBO:
+            return Plan((quotes,), required=_QUOTE)
         day = _stream("public", "tickers", instrument, _DAY)
         return Plan((quotes, day, *_swap_figures(instrument)), required=_TICKER)
 
