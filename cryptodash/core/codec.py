@@ -63,6 +63,7 @@ _FIGURES = (
     "mark_price",
     "index_price",
     "funding_rate",
+    "funding_interval_h",
     "open_interest",
 )
 

@@ -112,6 +112,8 @@ class Ticker(Struct, frozen=True, gc=False):
     mark_price: Number | None = None
     index_price: Number | None = None
     funding_rate: Number | None = None
+    funding_interval_h: int | None = None
+    """Hours from one settlement of funding to the next."""
     next_funding_time: int | None = None
     open_interest: Number | None = None
     quote_time: int | None = None

@@ -104,6 +104,13 @@ def test_trade_and_candle() -> None:
     assert exact(codec.candle_bar(bar))["closed"] is True
 
 
+def test_the_funding_interval_stands_beside_its_rate() -> None:
+    payload = codec.ticker_payload(
+        Ticker(TICKER, 0, RECEIVED, N("1"), funding_rate=N("0.0001"), funding_interval_h=8, open_interest=N("5"))
+    )
+    assert ',"funding_rate":0.0001,"funding_interval_h":8,"open_interest":5,' in payload
+
+
 def test_best_bid_and_offer() -> None:
     both = Bbo(parse_topic("binance:spot:BTC-USDT:bbo"), 0, RECEIVED, N("99.50"), N("0"), N("101.00"), N("2.5"))
     assert codec.message("bbo", codec.bbo_payload(both)) == (

@@ -98,3 +98,17 @@ def test_a_lost_connection_makes_it_stale_until_a_quote_comes(there: world.World
     there.run(12)
     seen = there.oracle.seen("bybit:spot:BTC-USDT:bbo", begun)
     assert [(state, cause) for _, state, cause in seen] == [("stale", "disconnected"), ("live", "")]
+
+
+def test_a_funding_rate_says_for_how_many_hours_it_is(there: world.World) -> None:
+    there.subscribe(channel("ticker", "binance", "perpetual"), channel("ticker", "bybit", "perpetual"))
+    there.run(6)
+    there.subscribe({**channel("ticker", "binance", "perpetual"), "symbol": "ETH-USDT"})
+    there.run(4)
+    last = {
+        (each["payload"]["exchange"], each["payload"]["symbol"]["base"]): each["payload"]
+        for each in there.messages
+        if each["type"] == "ticker"
+    }
+    assert sorted(last) == [("binance", "BTC"), ("binance", "ETH"), ("bybit", "BTC")]
+    assert all(each["funding_interval_h"] == 8 and "funding_rate" in each for each in last.values())

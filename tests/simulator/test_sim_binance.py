@@ -288,6 +288,8 @@ def test_rest_of_usdm(world) -> None:
     assert float(mark["markPrice"]) > 100_000
     assert len(world.json("binance-perpetual", "/fapi/v1/premiumIndex")) >= 20
     assert world.json("binance-perpetual", "/fapi/v1/openInterest", symbol="BTCUSDT")["symbol"] == "BTCUSDT"
+    adjusted = world.json("binance-perpetual", "/fapi/v1/fundingInfo")
+    assert len(adjusted) >= 19 and {each["fundingIntervalHours"] for each in adjusted} == {8}
     assert "bidPrice" not in world.json("binance-perpetual", "/fapi/v1/ticker/24hr", symbol="BTCUSDT")
     assert world.json("binance-perpetual", "/fapi/v1/time")["serverTime"] == world.clock.wall_ms()
     assert world.json("binance-spot", "/api/v3/ping") == {}

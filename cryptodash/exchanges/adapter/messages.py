@@ -110,8 +110,8 @@ class Stats(Struct, frozen=True, gc=False):
 
 
 class Mark(Struct, frozen=True, gc=False):
-    """A perpetual's figures; ``funding_rate`` is a fraction per funding interval, ``open_interest`` base quantity.
-    ``full`` as in ``Stats``."""
+    """A perpetual's figures; ``funding_rate`` is a fraction per funding interval, which is ``funding_interval_h`` whole
+    hours, ``open_interest`` base quantity. ``full`` as in ``Stats``."""
 
     stream: str
     time: int
@@ -121,6 +121,16 @@ class Mark(Struct, frozen=True, gc=False):
     funding_rate: Number | None = None
     next_funding_time: int | None = None
     open_interest: Number | None = None
+    funding_interval_h: int | None = None
+
+
+class FundingIntervals(Struct, frozen=True, gc=False):
+    """The funding intervals of a whole market (hours), where the venue tells them by a table: ``hours`` by native name,
+    ``others`` of every perpetual that is not in it (None: not known)."""
+
+    stream: str
+    hours: Mapping[str, int | None]
+    others: int | None = None
 
 
 class Fill(Struct, frozen=True, gc=False):
@@ -206,7 +216,7 @@ class LeftOut(Struct, frozen=True, gc=False):
 Control = Ack | Subscribed | Pong | Heartbeat | Sequenced | Restarting | Ignored | Unwanted
 """What belongs to a connection."""
 
-Data = Quote | Stats | Mark | Trades | Depth | Bar | SweepRows | LeftOut
+Data = Quote | Stats | Mark | FundingIntervals | Trades | Depth | Bar | SweepRows | LeftOut
 """What belongs to a stream."""
 
 Message = Control | Data

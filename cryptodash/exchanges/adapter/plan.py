@@ -18,6 +18,7 @@ class Part(str, enum.Enum):
     STATS = "stats"
     MARK = "mark"
     INTEREST = "interest"
+    FUNDING = "funding"
     TRADES = "trades"
     BOOK = "book"
     CANDLE = "candle"
@@ -95,11 +96,13 @@ class RestRequest:
 @frozen
 class Poll:
     """A REST request that stands in for a stream: repeated every ``every`` seconds while the topic is wanted; its
-    answer is read as messages."""
+    answer is read as messages. ``kept``: many topics share it (a table of a whole market that changes rarely), and who
+    comes between two answers is given the last one."""
 
     request: RestRequest
     every: float
     parts: frozenset[Part]
+    kept: bool = False
 
 
 @frozen

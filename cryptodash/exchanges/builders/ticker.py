@@ -38,7 +38,15 @@ _STATS = (
     ("last", "last"),
 )
 _MARK = tuple(
-    (each, each) for each in ("mark_price", "index_price", "funding_rate", "next_funding_time", "open_interest")
+    (each, each)
+    for each in (
+        "mark_price",
+        "index_price",
+        "funding_rate",
+        "funding_interval_h",
+        "next_funding_time",
+        "open_interest",
+    )
 )
 
 # Per frame: looking a member up in an Enum costs 0.1 us (Python 3.11).
@@ -246,6 +254,11 @@ class TickerBuilder:
             return None
         timestamp = self._stamp(m.time, before, verdict, venue_ms)
         return self._tell(_written(replace(self._known, timestamp=timestamp, **changes)), received)
+
+    def funding_interval(self, hours: int | None, received: int) -> Ticker | None:
+        """Take the funding interval, which holds from when it is told and has no time of its own."""
+        self.dropped = False
+        return self._tell(_written(replace(self._known, funding_interval_h=hours)), received)
 
     def _judge(self, stream: str, time: int, venue_ms: int, received: int, now: float) -> Verdict:
         """A late one is not dropped here: it may bring what newer ones left out."""

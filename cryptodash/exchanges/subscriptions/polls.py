@@ -12,7 +12,7 @@ from cryptodash.exchanges.adapter.messages import Message
 from cryptodash.exchanges.adapter.plan import Poll, RestRequest, StreamSpec
 from cryptodash.exchanges.connections.commands import Fetch, Output
 from cryptodash.exchanges.connections.silence import PROMISES
-from cryptodash.exchanges.connections.stream import Stream
+from cryptodash.exchanges.connections.stream import Stream, TakeMessage
 
 REST = "rest"
 """What stands for the endpoint in a poll's stream."""
@@ -26,6 +26,10 @@ class Polled:
     stream: Stream
     due: float
     flying: bool = False
+    said: Sequence[Message] = ()
+    """The last answer, where the poll is kept."""
+    received: int = 0
+    """When that came: our wall clock, ms."""
 
 
 class Polls:
@@ -44,6 +48,12 @@ class Polls:
             )
             found = self._polled[poll.request] = Polled(poll, Stream(spec, now), now)
         return found.stream
+
+    def tell_last(self, poll: Poll, take: TakeMessage, now: float, out: list[Output]) -> None:
+        """Give somebody who comes later the last answer of a kept poll."""
+        polled = self._polled[poll.request]
+        for message in polled.said:
+            take(message, now, polled.received, out)
 
     def remove(self, stream: Stream) -> None:
         """Nobody wants it any more."""
@@ -71,6 +81,8 @@ class Polls:
         if polled is not None:
             polled.flying = False
             polled.stream.blame(None)
+            if polled.poll.kept:
+                polled.said, polled.received = messages, received
             for message in messages:
                 polled.stream.deliver(message, now, received, out)
 

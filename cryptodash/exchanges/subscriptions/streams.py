@@ -44,10 +44,11 @@ class Streams:
         self._allocation.place(stream, now, out)
         return stream
 
-    def open_poll(self, poll: Poll, consumer: Consumer, now: float) -> Stream:
+    def open_poll(self, poll: Poll, consumer: Consumer, now: float, out: list[Output]) -> Stream:
         """Use a poll; the first user starts it."""
         stream = self._polls.get(poll, now)
         stream.add(consumer, owns=True)
+        self._polls.tell_last(poll, consumer.take, now, out)
         return stream
 
     def leave(self, stream: Stream, consumer: Consumer, now: float) -> None:

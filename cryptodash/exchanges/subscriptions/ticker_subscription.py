@@ -5,7 +5,7 @@ from __future__ import annotations
 from cryptodash.core.events import Bbo, Cause, State, Ticker
 from cryptodash.core.tally import Tally
 from cryptodash.core.topics import Channel, Topic
-from cryptodash.exchanges.adapter.messages import Mark, Message, Quote, Stats, Trades
+from cryptodash.exchanges.adapter.messages import FundingIntervals, Mark, Message, Quote, Stats, Trades
 from cryptodash.exchanges.adapter.plan import Part
 from cryptodash.exchanges.builders.plausibility import DoubtCounts
 from cryptodash.exchanges.builders.ticker import TickerBuilder
@@ -57,6 +57,8 @@ class TickerSubscription(MessageSubscription):
         elif isinstance(message, Mark):
             venue_ms = self._venue_clock.at(now, received, message.time)
             ticker = builder.mark(message, venue_ms, received, now)
+        elif isinstance(message, FundingIntervals) and self.instrument is not None:
+            ticker = builder.funding_interval(message.hours.get(self.instrument.native, message.others), received)
         else:
             return False
         if ticker is not None:

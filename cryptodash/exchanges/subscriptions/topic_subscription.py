@@ -231,7 +231,7 @@ class MessageSubscription(TopicSubscription):
         for spec in plan.streams:
             self._add_source(spec.parts, self._streams.open(spec, self, now, out))
         for poll in plan.polls:
-            self._add_source(poll.parts, self._streams.open_poll(poll, self, now))
+            self._add_source(poll.parts, self._streams.open_poll(poll, self, now, out))
 
     def close(self, now: float) -> None:
         self.plan = None

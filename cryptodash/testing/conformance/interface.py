@@ -16,7 +16,7 @@ from cryptodash.exchanges.adapter.plan import Purpose, RestRequest
 from cryptodash.exchanges.adapter.venue import Endpoint, IVenue, Limits
 from cryptodash.testing.conformance.evidence import Evidence
 from cryptodash.testing.conformance.failure import fail, require, shown
-from cryptodash.testing.conformance.known import requests
+from cryptodash.testing.conformance.known import everything, plan_of, requests
 from cryptodash.testing.conformance.values import check_number
 
 _is_id = re.compile(r"[a-z][a-z0-9_-]{0,31}").fullmatch
@@ -177,10 +177,11 @@ def check_candle_requests(evidence: Evidence) -> None:
 
 
 def check_polls(evidence: Evidence) -> None:
-    """Polls can be repeated as often as they say."""
-    for why, request in requests(evidence):
-        if request.purpose is Purpose.POLL:
-            require(request.topic is not None, f"{why} has no topic: its answer could go to nobody")
+    """Each is of its own topic, or is one that all topics share."""
+    for asked in everything(evidence):
+        for poll in plan_of(evidence, asked).polls:
+            known = poll.request.topic is not None or poll.kept
+            require(known, f"a poll of {asked} has no topic, and is not kept: some would miss its answer")
 
 
 def check_instruments(instruments: Iterable[object], evidence: Evidence, market: MarketType | None = None) -> None:

@@ -17,6 +17,7 @@ from cryptodash.exchanges.adapter.messages import (
     Data,
     Depth,
     Fill,
+    FundingIntervals,
     Mark,
     Message,
     Quote,
@@ -147,6 +148,13 @@ def _check_rest(part: Any, name: str) -> None:
     elif isinstance(part, Fill):
         require(isinstance(part.side, Side), f"Fill.side is {shown(part.side)}: not the taker's Side")
         require(type(part.id) is str and part.id, f"Fill.id is {shown(part.id)}: not text")
+    elif isinstance(part, FundingIntervals):
+        for native, hours in part.hours.items():
+            require(type(native) is str and native, f"a funding interval is of {shown(native)}: not a name")
+            _check_hours(hours)
+        _check_hours(part.others)
+    elif isinstance(part, Mark):
+        _check_hours(part.funding_interval_h)
     elif isinstance(part, Bar):
         require(part.closed in (None, True, False), f"Bar.closed is {shown(part.closed)}")
     elif isinstance(part, Sequenced):
@@ -156,6 +164,11 @@ def _check_rest(part: Any, name: str) -> None:
             require(type(row.native) is str and row.native, f"a row of a sweep is of {shown(row.native)}: not a name")
     elif isinstance(part, Unwanted):
         require(part.stream, "an Unwanted frame of no stream")
+
+
+def _check_hours(hours: object) -> None:
+    fits = hours is None or (type(hours) is int and hours > 0)
+    require(fits, f"a funding interval is {shown(hours)}: not a number of hours")
 
 
 def _check_level(level: Level) -> None:

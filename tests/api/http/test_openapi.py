@@ -37,7 +37,11 @@ TICKER_NUMBERS = (
 )
 TICKER_MORE = ("change_24h", "change_pct_24h", "mark_price", "index_price", "funding_rate", "open_interest")
 TICKER_TIMES = ("next_funding_time", "quote_time", "last_time", "stats_time")
-FULL_TICKER: dict[str, Any] = {**dict.fromkeys(TICKER_NUMBERS + TICKER_MORE, "1.50"), **dict.fromkeys(TICKER_TIMES, T0)}
+FULL_TICKER: dict[str, Any] = {
+    **dict.fromkeys(TICKER_NUMBERS + TICKER_MORE, "1.50"),
+    **dict.fromkeys(TICKER_TIMES, T0),
+    "funding_interval_h": 8,
+}
 
 LATER = {"OrderBook.checksum", "OrderBookSnapshot.payload.checksum"}
 """Described for venues that check their books by a checksum; the first venues have none."""

@@ -15,14 +15,14 @@ from msgspec import Struct
 
 PUBLIC = {
     "cryptodash.exchanges.adapter": """
-    Ack BadFrame Bar Best BookRules Chaining Channel Checksum Control Count Data Depth Endpoint Fill Heartbeat
-    Hosts INTERVALS IVenue Ignored Instrument Kept LeftOut Level Limits MAX_NAME MAX_TIME_MS Mark MarketType Message
-    Name NoSeeds Number NumberRejected Part Plan Poll Pong Purpose Quote Rate RawLevels Reader Readers RestLimits
-    RestRequest Restarting SendingTime Sequenced Side SnapshotSource SnapshotsInStream Stats StreamSpec Subscribed
-    SweepRow SweepRows
-    Symbol Time Topic Trades UNREADABLE Unwanted UpstreamError Wrapped admit amount bad_frame both_sides check_text
-    decoder exact fill firewall_refusal in_base kept levels misdirected multiply named nonzero positive price quote
-    read_data reading retry_after scale sending_time shape side signed step symbol trimmed unsigned
+    Ack BadFrame Bar Best BookRules Chaining Channel Checksum Control Count Data Depth Endpoint Fill FundingIntervals
+    Heartbeat Hosts INTERVALS IVenue Ignored Instrument Kept LeftOut Level Limits MAX_NAME MAX_TIME_MS Mark MarketType
+    Message Name NoSeeds Number NumberRejected Part Plan Poll Pong Purpose Quote Rate RawLevels Reader Readers
+    RestLimits RestRequest Restarting SendingTime Sequenced Side SnapshotSource SnapshotsInStream Stats StreamSpec
+    Subscribed SweepRow SweepRows Symbol Time Topic Trades UNREADABLE Unwanted UpstreamError Wrapped admit amount
+    bad_frame both_sides check_text decoder exact fill firewall_refusal in_base kept levels misdirected multiply named
+    nonzero positive price quote read_data reading retry_after scale sending_time shape side signed step symbol
+    trimmed unsigned
     """,
     "cryptodash.testing": """
     Answer Authority Bench Body Check Evidence Habits MadeUpVenue ManualClock MemoryNetwork NotConforming
@@ -30,7 +30,7 @@ PUBLIC = {
     recorded_checks
     """,
     "cryptodash.core.events": """
-    BookDelta BookSnapshot BookView Candle Cause Event Level Side State StreamStatus Sweep Ticker Trade cause_of
+    Bbo BookDelta BookSnapshot BookView Candle Cause Event Level Side State StreamStatus Sweep Ticker Trade cause_of
     is_crossed
     """,
 }
@@ -39,9 +39,10 @@ PUBLIC = {
 EVENTS = {
     "Ticker": """
     topic timestamp received last bid ask bid_size ask_size open_24h high_24h low_24h volume_24h quote_volume_24h
-    change_24h change_pct_24h mark_price index_price funding_rate next_funding_time open_interest quote_time last_time
-    stats_time figures
+    change_24h change_pct_24h mark_price index_price funding_rate funding_interval_h next_funding_time open_interest
+    quote_time last_time stats_time figures
     """,
+    "Bbo": "topic timestamp received bid bid_size ask ask_size",
     "Trade": "topic timestamp received id price quantity side",
     "Candle": "topic timestamp received open high low close volume closed source corrected",
     "BookView": "topic interval timestamp received bids asks rebuilt",

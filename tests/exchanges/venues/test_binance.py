@@ -24,6 +24,8 @@ from cryptodash.exchanges.adapter.messages import (
     Bar,
     Depth,
     Fill,
+    FundingIntervals,
+    LeftOut,
     Mark,
     Quote,
     Restarting,
@@ -85,12 +87,16 @@ def test_each_topic_needs_these_streams(market: MarketType, channel: Channel, in
     assert streams(market, channel, interval) == expected
 
 
-def test_a_ticker_requires_quote_and_last_and_a_perpetual_polls_its_interest() -> None:
+def test_a_ticker_requires_quote_and_last_and_a_perpetual_polls_interest_and_the_table_of_intervals() -> None:
     spot = VENUE.plan(topic(SPOT, Channel.TICKER), instrument(SPOT), 0)
     perpetual = VENUE.plan(topic(PERPETUAL, Channel.TICKER), instrument(PERPETUAL), 0)
     assert spot.required == perpetual.required == {Part.QUOTE, Part.LAST}
     assert not spot.polls
-    (poll,) = perpetual.polls
+    poll, funding = perpetual.polls
+    eth = Topic("binance", PERPETUAL, Symbol("ETH", "USDT"), Channel.TICKER)
+    other = VENUE.plan(eth, instrument(PERPETUAL, "ETHUSDT"), 0)
+    assert funding == other.polls[1], "one request serves all"
+    assert (funding.request.path, funding.request.params, funding.parts) == ("/fapi/v1/fundingInfo", (), {Part.FUNDING})
     assert (poll.every, poll.parts, poll.request.path, poll.request.params) == (
         30.0,
         {Part.INTEREST},
@@ -614,8 +620,25 @@ def test_perpetual_candles_weigh_by_their_number(limit: int, weight: int, asked:
     assert (request.weight, request.limit, request.path) == (weight, asked, "/fapi/v1/klines")
 
 
+FUNDING = (
+    b'[{"symbol":"BLZUSDT","adjustedFundingRateCap":"0.02500000","adjustedFundingRateFloor":"-0.02500000",'
+    b'"fundingIntervalHours":4,"disclaimer":false},{"symbol":"ODDUSDT","fundingIntervalHours":"?"},'
+    b'{"symbol":"XUSDT","fundingIntervalHours":1,"disclaimer":true}]'
+)
+
+
+def test_funding_intervals_are_a_table_of_those_that_are_not_usual() -> None:
+    _, poll = VENUE.plan(topic(PERPETUAL, Channel.TICKER), instrument(PERPETUAL), 0).polls
+    intervals, left_out = VENUE.read_poll(poll.request, FUNDING)
+    assert isinstance(intervals, FundingIntervals) and isinstance(left_out, LeftOut)
+    assert (intervals.hours, intervals.others) == ({"BLZUSDT": 4, "ODDUSDT": None, "XUSDT": 1}, 8)
+    assert [name for name, _ in left_out.elements] == ["ODDUSDT"]
+    (nothing,) = VENUE.read_poll(poll.request, b"[]")
+    assert nothing == FundingIntervals("/fapi/v1/fundingInfo", {}, 8)
+
+
 def test_open_interest_is_a_partial_mark() -> None:
-    (poll,) = VENUE.plan(topic(PERPETUAL, Channel.TICKER), instrument(PERPETUAL), 0).polls
+    poll, _ = VENUE.plan(topic(PERPETUAL, Channel.TICKER), instrument(PERPETUAL), 0).polls
     (mark,) = VENUE.read_poll(poll.request, b'{"openInterest":"10659.509","symbol":"BTCUSDT","time":1589437530011}')
     assert mark == Mark("btcusdt@openInterest", 1589437530011, full=False, open_interest=Number("10659.509"))
 
@@ -636,15 +659,16 @@ def test_bodies_that_cannot_be_read_are_bad_frames(body: bytes) -> None:
     snapshot = VENUE.snapshot_request(topic(SPOT, Channel.ORDER_BOOK), instrument(SPOT), 50)
     assert snapshot is not None
     candles = VENUE.candles_request(topic(SPOT, Channel.CANDLE, "1m"), instrument(SPOT), 10, None)
-    (poll,) = VENUE.plan(topic(PERPETUAL, Channel.TICKER), instrument(PERPETUAL), 0).polls
+    polls = VENUE.plan(topic(PERPETUAL, Channel.TICKER), instrument(PERPETUAL), 0).polls
     with pytest.raises(BadFrame):
         reading(VENUE.read_catalogue, VENUE.catalogue_requests(SPOT)[0], body)
     with pytest.raises(BadFrame):
         reading(VENUE.read_snapshot, snapshot, body)
     with pytest.raises(BadFrame):
         reading(VENUE.read_candles, candles, body)
-    with pytest.raises(BadFrame):
-        reading(VENUE.read_poll, poll.request, body)
+    for poll in polls:
+        with pytest.raises(BadFrame):
+            reading(VENUE.read_poll, poll.request, body)
 
 
 def test_probes_ask_for_the_time() -> None:

@@ -14,6 +14,7 @@ from cryptodash.core.numbers import Number
 from cryptodash.core.topics import Channel, Topic
 from cryptodash.exchanges.adapter.messages import Ack, Restarting
 from cryptodash.exchanges.adapter.plan import Purpose, RestRequest
+from cryptodash.exchanges.venues.binance.polls import FUNDING_POLL
 from cryptodash.exchanges.venues.binance.venue import VENUE
 from cryptodash.testing.conformance import (
     Answer,
@@ -184,6 +185,10 @@ ROW = (
     b'"24696.88116430",115,"0.17878000","11462.94080000","0"]'
 )
 CANDLES = RestRequest(Purpose.CANDLES, SPOT, "/api/v3/klines")
+FUNDING = (
+    b'[{"symbol":"BLZUSDT","adjustedFundingRateCap":"0.02500000","adjustedFundingRateFloor":"-0.02500000",'
+    b'"fundingIntervalHours":8,"disclaimer":false}]'
+)
 INTEREST = b'{"openInterest":"10659.509","symbol":"BTCUSDT","time":1589437530011}'
 DOCUMENTED = (
     Body(CANDLES, b"[" + ROW + b"]", count=1, rows={0: {"open_time": 1786539480000, "volume": "0.38518000"}}),
@@ -192,6 +197,7 @@ DOCUMENTED = (
         INTEREST,
         rows={0: {"open_interest": "10659.509", "time": 1589437530011}},
     ),
+    Body(FUNDING_POLL.request, FUNDING, rows={0: {"hours": {"BLZUSDT": 8}, "others": 8}}),
 )
 EVIDENCE = Evidence(VENUE, INSTRUMENTS, requests=REQUESTS, answers=ANSWERS, refusals=REFUSALS, bodies=DOCUMENTED)
 BODIES = (

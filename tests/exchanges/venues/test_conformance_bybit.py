@@ -124,6 +124,7 @@ RECORDINGS = (
                 "index_price": "63986.66",
                 "change_pct_24h": "-0.506",
                 "funding_rate": "0.0000544",
+                "funding_interval_h": 8,
             }
         },
     ),

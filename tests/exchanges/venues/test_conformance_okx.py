@@ -167,6 +167,7 @@ DOCUMENTED = Recording(
             "index_price": "63950.1",
             "funding_rate": "0.0001875391284828",
             "next_funding_time": 1786550400000,
+            "funding_interval_h": 8,
             "open_interest": "22161.1301000000309",
         },
     },

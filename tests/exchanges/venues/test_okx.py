@@ -302,7 +302,19 @@ def test_what_was_never_traded_has_no_figures() -> None:
             "funding-rate",
             "BTC-USDT-SWAP",
             {"fundingRate": "-0.0001", "fundingTime": "1700726400000", "nextFundingTime": "1700755200000"},
-            {"funding_rate": "-0.0001", "next_funding_time": 1700726400000},
+            {"funding_rate": "-0.0001", "next_funding_time": 1700726400000, "funding_interval_h": 8},
+        ),
+        (
+            "funding-rate",
+            "BTC-USDT-SWAP",
+            {"fundingRate": "0.0001", "fundingTime": "1700726400000", "nextFundingTime": "1700730000000"},
+            {"funding_rate": "0.0001", "next_funding_time": 1700726400000, "funding_interval_h": 1},
+        ),
+        (
+            "funding-rate",
+            "BTC-USDT-SWAP",
+            {"fundingRate": "0.0001", "fundingTime": "1700726400000", "nextFundingTime": "1700726400000"},
+            {"funding_rate": "0.0001", "next_funding_time": 1700726400000},
         ),
         ("funding-rate", "BTC-USDT-SWAP", {"fundingRate": "", "fundingTime": ""}, {}),
         (

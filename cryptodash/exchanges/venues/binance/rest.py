@@ -1,4 +1,4 @@
-"""Binance REST answers in our words: catalogue, book snapshot, candles, open interest, errors.
+"""Binance REST answers in our words: catalogue, book snapshot, candles, errors. What is polled stands in ``polls.py``.
 
 Sources: developers.binance.com, "REST API" (spot, ``/api/v3``) and "Market Data Endpoints" (USD-M, ``/fapi/v1``).
 """
@@ -18,18 +18,16 @@ from cryptodash.exchanges.adapter.decode import (
     Name,
     RawLevels,
     Time,
-    amount,
     decoder,
     firewall_refusal,
     levels,
-    misdirected,
     quote,
     retry_after,
     step,
     symbol,
 )
 from cryptodash.exchanges.adapter.elements import kept, named
-from cryptodash.exchanges.adapter.messages import Bar, Depth, Mark, Message, Quote
+from cryptodash.exchanges.adapter.messages import Bar, Depth, Message, Quote
 from cryptodash.exchanges.adapter.plan import Purpose, RestRequest
 
 SPOT, PERPETUAL = MarketType.SPOT, MarketType.PERPETUAL
@@ -213,31 +211,6 @@ def _bar(raw: Raw) -> Bar:
     row = _row(raw)
     prices = positive(row.open), positive(row.high), positive(row.low), positive(row.close)
     return Bar("", row.open_time, *prices, unsigned(row.volume))
-
-
-def interest_request(topic: Topic, instrument: Instrument) -> RestRequest:
-    """Open interest has no stream."""
-    params = (("symbol", instrument.native),)
-    path, pool = "/fapi/v1/openInterest", POOL[PERPETUAL]
-    return RestRequest(Purpose.POLL, PERPETUAL, path, params, 1, topic, instrument.native, pool=pool)
-
-
-# {"openInterest":"10659.509","symbol":"BTCUSDT","time":1589437530011}
-class _Interest(Struct, gc=False):
-    interest: str = field(name="openInterest")
-    time: Time
-    native: Name = field(name="symbol", default="")
-
-
-_interest = decoder(_Interest)
-
-
-def read_interest(request: RestRequest, body: bytes) -> Sequence[Message]:
-    data = _interest(body)
-    stream = f"{request.native.lower()}@openInterest"
-    if data.native and data.native != request.native:
-        raise misdirected(stream, data.native)
-    return (Mark(stream, data.time, full=False, open_interest=amount(data.interest)),)
 
 
 # [{"symbol":"LTCBTC","bidPrice":"4.00000000","bidQty":"431.00000000","askPrice":"4.00000200","askQty":"9.00000000"}]

@@ -7,7 +7,7 @@ Evidence, per channel of ours (raw messages stand above their parsers in ``ticke
 channel    spot                                     USD-M perpetual
 =========  =======================================  ====================================================================
 ticker     ``@bookTicker`` + ``@ticker``            public ``@bookTicker`` + market ``@ticker``, ``@markPrice@1s``;
-                                                    REST openInterest
+                                                    REST openInterest, fundingInfo (of all at once)
 bbo        ``@bookTicker``                          public ``@bookTicker``
 trade      ``@trade``                               market ``@aggTrade`` (``@trade`` is undocumented there)
 book       ``@depth@100ms`` + REST depth            public ``@depth@100ms`` + REST depth
@@ -41,9 +41,9 @@ from cryptodash.exchanges.adapter.messages import (
     Restarting,
     SendingTime,
 )
-from cryptodash.exchanges.adapter.plan import Part, Plan, Poll, RestRequest, StreamSpec
+from cryptodash.exchanges.adapter.plan import Part, Plan, RestRequest, StreamSpec
 from cryptodash.exchanges.adapter.venue import Endpoint, Hosts, IVenue, Limits, Rate, RestLimits
-from cryptodash.exchanges.venues.binance import rest
+from cryptodash.exchanges.venues.binance import polls, rest
 from cryptodash.exchanges.venues.binance.streams import PERPETUAL_READERS, SPOT_READERS, Control, read_control
 
 SPOT, PERPETUAL = MarketType.SPOT, MarketType.PERPETUAL
@@ -182,7 +182,7 @@ class Binance:
     snapshot_request = staticmethod(rest.snapshot_request)
     candles_request = staticmethod(rest.candles_request)
     read_candles = staticmethod(rest.read_candles)
-    read_poll = staticmethod(rest.read_interest)
+    read_poll = staticmethod(polls.read_poll)
     probe_request = staticmethod(rest.probe_request)
     read_probe = staticmethod(rest.read_probe)
     seed_request = staticmethod(rest.quotes_request)
@@ -232,7 +232,10 @@ def _perpetual_ticker(name: str, topic: Topic, instrument: Instrument) -> Plan:
             StreamSpec("usdm-market", f"{name}@ticker", _DAY, promise=2.0),
             StreamSpec("usdm-market", f"{name}@markPrice@1s", _MARK, promise=1.0),
         ),
-        (Poll(rest.interest_request(topic, instrument), 30.0, frozenset({Part.INTEREST})),),
+        (
+            polls.interest_poll(topic, instrument),
+            polls.FUNDING_POLL,
+        ),
         required=_TICKER,
     )
 

@@ -19,8 +19,8 @@ from cryptodash.exchanges.adapter.messages import BadFrame, Mark, Message, Stats
 # {"topic":"tickers.BTCUSDT","type":"snapshot","data":{"symbol":"BTCUSDT","tickDirection":"ZeroMinusTick",
 #  "price24hPcnt":"-0.00506","lastPrice":"63958.60","prevPrice24h":"64283.90","highPrice24h":"64477.00",
 #  "lowPrice24h":"63183.10","prevPrice1h":"64246.90","markPrice":"63958.60","indexPrice":"63986.67",
-#  "openInterest":"57798.137",...,"turnover24h":"3947254153.7179","volume24h":"61874.6390",...,
-#  "nextFundingTime":"1786550400000","fundingRate":"0.0000544","bid1Price":"63958.60",...,"preOpenPrice":"",...},
+#  "openInterest":"57798.137",...,"turnover24h":"3947254153.7179","volume24h":"61874.6390","fundingIntervalHour":"8",
+#  ...,"nextFundingTime":"1786550400000","fundingRate":"0.0000544","bid1Price":"63958.60",...,"preOpenPrice":"",...},
 #  "cs":760580211302,"ts":1786540397684}
 # {"topic":"tickers.BTCUSDT","type":"delta","data":{"symbol":"BTCUSDT","indexPrice":"63986.66"},"cs":760580218857,
 #  "ts":1786540397983}
@@ -44,6 +44,7 @@ class TickerFields(Struct, gc=False):
     funding_rate: str = field(name="fundingRate", default="")
     next_funding: Annotated[str, Meta(max_length=15)] = field(name="nextFundingTime", default="")
     interest: str = field(name="openInterest", default="")
+    funding_hours: Annotated[str, Meta(max_length=4)] = field(name="fundingIntervalHour", default="")
 
     def stats(self, stream: str, time: int, full: bool) -> Stats:
         return Stats(
@@ -66,13 +67,13 @@ class TickerFields(Struct, gc=False):
         )
 
     def has_mark(self) -> bool:
-        return bool(self.mark or self.index or self.funding_rate or self.next_funding or self.interest)
+        funding = self.funding_rate or self.next_funding or self.funding_hours
+        return bool(self.mark or self.index or funding or self.interest)
 
     def mark_of(self, stream: str, time: int, full: bool) -> Mark:
         mark, index, funding_rate = price(self.mark), price(self.index), signed(self.funding_rate)
-        return Mark(
-            stream, time, full, mark, index, funding_rate, _funding_time(self.next_funding), amount(self.interest)
-        )
+        next_funding, hours = _funding_time(self.next_funding), _funding_hours(self.funding_hours)
+        return Mark(stream, time, full, mark, index, funding_rate, next_funding, amount(self.interest), hours)
 
 
 def _percent(fraction: str) -> Number | None:
@@ -87,6 +88,15 @@ def _funding_time(text: str) -> int | None:
         return None
     if not (text.isascii() and text.isdigit() and int(text) <= MAX_TIME_MS):
         raise BadFrame("schema", f"nextFundingTime {text!r}")
+    return int(text)
+
+
+def _funding_hours(text: str) -> int | None:
+    """Whole hours as text; blank where there is no funding."""
+    if not text or text == "0":
+        return None
+    if not (text.isascii() and text.isdigit()):
+        raise BadFrame("schema", f"fundingIntervalHour {text!r}")
     return int(text)
 
 

@@ -19,6 +19,7 @@ from cryptodash.exchanges.venues.okx.wire import Read, Subject, time_of
 
 _T = TypeVar("_T")
 
+HOUR_MS = 3_600_000
 PERCENT_DECIMALS = 3
 """Of the change in percent, which is rounded."""
 
@@ -134,6 +135,7 @@ class _Figures(Struct, gc=False):
     index: str = field(name="idxPx", default="")
     funding_rate: str = field(name="fundingRate", default="")
     funding_time: str = field(name="fundingTime", default="")
+    funding_time_after: str = field(name="nextFundingTime", default="")
     interest: str = field(name="oiCcy", default="")
 
 
@@ -146,12 +148,22 @@ _marks = decoder(_Marks)
 
 def read_mark(stream: str, frame: bytes, subject: Subject) -> Sequence[Message]:
     """Mark price, index price, funding and open interest come by a channel each, so none is ``full``. ``fundingTime``
-    is when ``fundingRate`` will be settled, ``nextFundingTime`` the time after that; ``oiCcy`` is ``oi`` in base."""
+    is when ``fundingRate`` will be settled, ``nextFundingTime`` the time after that: what lies between is the interval;
+    ``oiCcy`` is ``oi`` in base."""
     (data,) = _one(_marks(frame).data)
     _check(stream, data.native, subject)
     funding_time = time_of(data.funding_time) if data.funding_time else None
     mark, index, rate = price(data.mark), price(data.index), signed(data.funding_rate)
-    return (Mark(stream, time_of(data.time), False, mark, index, rate, funding_time, amount(data.interest)),)
+    hours = _hours(funding_time, data.funding_time_after)
+    return (Mark(stream, time_of(data.time), False, mark, index, rate, funding_time, amount(data.interest), hours),)
+
+
+def _hours(settled: int | None, after: str) -> int | None:
+    """Whole hours from one settlement to the next; None where the venue does not say both, or says no such time."""
+    if settled is None or not after:
+        return None
+    hours, rest = divmod(time_of(after) - settled, HOUR_MS)
+    return hours if hours > 0 and not rest else None
 
 
 def _one(data: Sequence[_T]) -> Sequence[_T]:

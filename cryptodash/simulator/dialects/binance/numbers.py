@@ -36,9 +36,12 @@ def turnover_24h(spec: InstrumentSpec, day: Bar) -> str:
     return spec.quote_amount(day.turnover, 8 if spec.market is SPOT else 2)
 
 
+FUNDING_HOURS = 8
+"""Funding is settled at 00:00, 08:00 and 16:00 UTC."""
+
+
 def next_funding(now: int) -> int:
-    """Funding is settled at 00:00, 08:00 and 16:00 UTC."""
-    return now - now % (8 * HOUR) + 8 * HOUR
+    return now - now % (FUNDING_HOURS * HOUR) + FUNDING_HOURS * HOUR
 
 
 def eight_decimals(instrument: SimulatedInstrument, ticks: int) -> str:

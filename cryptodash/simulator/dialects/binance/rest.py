@@ -87,6 +87,7 @@ class BinanceHost(BinanceWebSocket):
         }
         if not spot:
             routes["openInterest"] = Route(flat(1), self._open_interest)
+            routes["fundingInfo"] = Route(flat(0), self._funding_info)
             routes["premiumIndex"] = Route(per_symbol(1, 10), self._premium_index)
         return {f"{prefix}/{name}": route for name, route in routes.items()}
 
@@ -239,6 +240,10 @@ class BinanceHost(BinanceWebSocket):
         chosen, single = self._chosen(query)
         answers = [rest_messages.premium_index(instrument, now) for instrument in chosen]
         return _json(answers[0] if single else answers)
+
+    def _funding_info(self, query: Query) -> bytes:
+        """Those that were adjusted: all but the first. It has a limit of its own, which is not kept here."""
+        return _json([rest_messages.funding_info(spec) for spec in self.market.specs[1:]])
 
 
 _TOO_MANY = b'{"code":-1003,"msg":"Too many requests; please use the websocket for live updates to avoid bans."}'

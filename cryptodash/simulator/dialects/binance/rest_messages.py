@@ -10,6 +10,7 @@ from cryptodash.simulator.changes import Trade
 from cryptodash.simulator.decimal_text import fixed
 from cryptodash.simulator.dialects.binance.messages import levels
 from cryptodash.simulator.dialects.binance.numbers import (
+    FUNDING_HOURS,
     eight_decimals,
     mean_price,
     next_funding,
@@ -54,6 +55,17 @@ def premium_index(instrument: SimulatedInstrument, now: int) -> dict[str, object
         "interestRate": "0.00010000",
         "nextFundingTime": next_funding(now),
         "time": now,
+    }
+
+
+def funding_info(spec: InstrumentSpec) -> dict[str, object]:
+    """How often funding is settled, of a perpetual whose cap, floor or interval was adjusted."""
+    return {
+        "symbol": spec.native,
+        "adjustedFundingRateCap": "0.02500000",
+        "adjustedFundingRateFloor": "-0.02500000",
+        "fundingIntervalHours": FUNDING_HOURS,
+        "disclaimer": False,
     }
 
 
