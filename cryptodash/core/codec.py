@@ -14,7 +14,18 @@ from typing import Any
 import msgspec
 
 from cryptodash.core.errors import CryptodashError
-from cryptodash.core.events import Bbo, BookDelta, BookSnapshot, Candle, Level, Side, StreamStatus, Ticker, Trade
+from cryptodash.core.events import (
+    Bbo,
+    BookDelta,
+    BookSnapshot,
+    Candle,
+    Level,
+    Liquidation,
+    Side,
+    StreamStatus,
+    Ticker,
+    Trade,
+)
 from cryptodash.core.numbers import Number
 from cryptodash.core.time import rfc3339
 from cryptodash.core.topics import Topic
@@ -128,6 +139,18 @@ def trade_payload(event: Trade, replayed: bool = False, before: str = "", after:
         f'{before}{{"timestamp":"{_time(event.timestamp)}",{event.topic.json},'
         f'"id":{trade_id},"price":{event.price},"quantity":{event.quantity},"side":"{side}",'
         f'"received":"{_time(event.received)}"{tail}{after}'
+    )
+
+
+def liquidation_payload(event: Liquidation, replayed: bool = False) -> str:
+    """The liquidation's JSON object; what is not known is left out, and ``complete`` where nothing is missing."""
+    e = event
+    trade_id = f',"id":{text(e.id)}' if e.id else ""
+    known = f'"side":"{e.side.value}","price":{e.price},"quantity":{e.quantity}{trade_id}'
+    tail = ("" if e.complete else ',"complete":false') + (',"replayed":true' if replayed else "")
+    return (
+        f'{{"timestamp":"{_time(e.timestamp)}",{e.topic.json},{known}{_member("average_price", e.average_price)},'
+        f'"received":"{_time(e.received)}"{tail}}}'
     )
 
 

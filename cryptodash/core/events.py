@@ -147,6 +147,22 @@ class Trade(Struct, frozen=True, gc=False):
     side: Side
 
 
+class Liquidation(Struct, frozen=True, gc=False):
+    """One order by which a venue closed a position: ``side`` is the order's, so that ``sell`` ends a long. ``price`` is
+    the order's own, which some venues set to the price of bankruptcy, ``average_price`` what was paid. ``id`` is empty
+    where the venue gives none; ``complete`` False: the venue tells a sample of them only."""
+
+    topic: Topic
+    timestamp: int
+    received: int
+    side: Side
+    price: Number
+    quantity: Number
+    id: str = ""
+    average_price: Number | None = None
+    complete: bool = True
+
+
 class Candle(Struct, frozen=True, gc=False):
     """One bar; ``timestamp`` is its open time. ``source`` is ``venue``, ``rest`` or ``trades``;
     ``corrected`` marks a closed bar sent again."""
@@ -234,5 +250,5 @@ class StreamStatus(Struct, frozen=True, gc=False):
         return self.state is not State.STALE or self.cause not in _LOSES_NOTHING
 
 
-Event = Ticker | Bbo | Trade | Candle | BookView | Sweep | StreamStatus
+Event = Ticker | Bbo | Trade | Liquidation | Candle | BookView | Sweep | StreamStatus
 """What a venue publishes into the hub."""

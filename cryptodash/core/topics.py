@@ -24,6 +24,7 @@ class Channel(str, enum.Enum):
     ORDER_BOOK = "order_book"
     CANDLE = "candle"
     BBO = "bbo"
+    LIQUIDATION = "liquidation"
 
     def __str__(self) -> str:
         return self.value
@@ -134,6 +135,8 @@ def parse_topic(text: str, *, default_depth: int = 0) -> Topic:
             "invalid_topic", f"market {parts[0][:40]!r} in {text[:80]!r} is not one of: spot, perpetual"
         ) from None
     channel = parse_channel(parts[2] if len(parts) > 2 else "ticker")
+    if channel is Channel.LIQUIDATION and market is not MarketType.PERPETUAL:
+        raise Refused("invalid_topic", f"liquidation in {text[:80]!r} goes with perpetual only")
     argument = parts[3] if len(parts) > 3 else ""
     if parts[1] == "*":
         symbol = ANY

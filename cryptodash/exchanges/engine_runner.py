@@ -10,7 +10,7 @@ from typing import Any
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
-from cryptodash.core.events import Bbo, Ticker, Trade
+from cryptodash.core.events import Bbo, Liquidation, Ticker, Trade
 from cryptodash.core.time import Clock
 from cryptodash.core.topics import Topic
 from cryptodash.exchanges.connections.commands import Output
@@ -145,7 +145,7 @@ class EngineRunner:
                     found[key] = output
                 else:
                     found[object()] = output
-                    if not isinstance(output, Trade):
+                    if not isinstance(output, Trade | Liquidation):
                         self.perform(tuple(found.values()))
                         found.clear()
                         tickers.clear()

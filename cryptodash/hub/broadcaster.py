@@ -10,7 +10,19 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from cryptodash.core.config import Config
-from cryptodash.core.events import Bbo, BookView, Candle, Cause, Event, State, StreamStatus, Sweep, Ticker, Trade
+from cryptodash.core.events import (
+    Bbo,
+    BookView,
+    Candle,
+    Cause,
+    Event,
+    Liquidation,
+    State,
+    StreamStatus,
+    Sweep,
+    Ticker,
+    Trade,
+)
 from cryptodash.core.instruments import MarketType
 from cryptodash.core.interfaces import IInlet, IUpstream
 from cryptodash.core.tally import Labels, Tally
@@ -19,7 +31,14 @@ from cryptodash.core.topics import Channel, Topic
 from cryptodash.hub.cache import Cache
 from cryptodash.hub.demand import Demand
 from cryptodash.hub.directory import Directory
-from cryptodash.hub.encode import TickerMessages, bbo_message, candle_message, ticker_message, trade_message
+from cryptodash.hub.encode import (
+    TickerMessages,
+    bbo_message,
+    candle_message,
+    liquidation_message,
+    ticker_message,
+    trade_message,
+)
 from cryptodash.hub.freshness import Freshness
 from cryptodash.hub.history import History
 from cryptodash.hub.interfaces import Batch, IDemand, IDirectory, IOutlet, IValues, Message
@@ -74,6 +93,7 @@ class Broadcaster:
             Ticker: (("ticker",), self._on_ticker),
             Bbo: (("bbo",), self._on_bbo),
             Trade: (("trade",), self._on_trade),
+            Liquidation: (("liquidation",), self._on_liquidation),
             Candle: (("candle",), self._on_candle),
             BookView: (("book",), self._views.take),
             Sweep: (("sweep",), self._on_sweep),
@@ -201,6 +221,18 @@ class Broadcaster:
             self._waiters.wake(topic)
         return True
 
+    def _on_liquidation(self, event: Liquidation) -> bool:
+        topic = event.topic
+        if topic not in self._wanted:
+            return False
+        self._cache.put_liquidation(event)
+        outlets = self._outlets.get(topic)
+        if outlets is not None:
+            outlets.deliver(liquidation_message(event))
+        if self._waiting:
+            self._waiters.wake(topic)
+        return True
+
     def _on_candle(self, event: Candle) -> bool:
         topic = event.topic
         if topic not in self._wanted:
@@ -312,6 +344,8 @@ class Broadcaster:
             return [snapshot] if snapshot is not None else []
         if topic.channel is Channel.TRADE:
             return [trade_message(trade, replayed=True) for trade in self._cache.trades(topic, REPLAYED_TRADES)]
+        if topic.channel is Channel.LIQUIDATION:
+            return [liquidation_message(each, replayed=True) for each in self._cache.liquidations(topic)]
         if topic.channel is Channel.CANDLE:
             return [candle_message(bar) for bar in self._cache.bars(topic)[-1:]]
         if topic.channel is Channel.BBO:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 
-from cryptodash.core.events import Bbo, Candle, Sweep, Ticker, Trade
+from cryptodash.core.events import Bbo, Candle, Liquidation, Sweep, Ticker, Trade
 from cryptodash.core.tally import Labels
 from cryptodash.core.topics import Topic
 
 TRADES_KEPT = 1_000
+LIQUIDATIONS_KEPT = 50
 BARS_KEPT = 5
 """The running bar and the last closed ones: enough to join a REST answer that is a few seconds old."""
 SWEEP_KEPT = 10_000
@@ -24,6 +25,7 @@ class Cache:
         self.bbos: dict[Topic, Bbo] = {}
         self.sweeps: dict[Topic, dict[Topic, Ticker]] = {}
         self._trades: dict[Topic, deque[Trade]] = {}
+        self._liquidations: dict[Topic, deque[Liquidation]] = {}
         self._bars: dict[Topic, dict[int, Candle]] = {}
 
     def put_trade(self, trade: Trade) -> None:
@@ -31,6 +33,9 @@ class Cache:
         if ring is None:
             ring = self._trades[trade.topic] = deque(maxlen=TRADES_KEPT)
         ring.append(trade)
+
+    def put_liquidation(self, event: Liquidation) -> None:
+        self._liquidations.setdefault(event.topic, deque(maxlen=LIQUIDATIONS_KEPT)).append(event)
 
     def put_candle(self, bar: Candle) -> bool:
         """Keep the bar; False for one that says nothing new: a closed bar is final unless the
@@ -57,13 +62,17 @@ class Cache:
             return ()
         return list(ring)[-limit:]
 
+    def liquidations(self, topic: Topic) -> Sequence[Liquidation]:
+        """The latest ones, oldest first."""
+        return list(self._liquidations.get(topic, ()))
+
     def bars(self, topic: Topic) -> Sequence[Candle]:
         """The latest bars of the stream, oldest first."""
         bars = self._bars.get(topic, {})
         return [bars[opened] for opened in sorted(bars)]
 
     def forget(self, topic: Topic) -> None:
-        for kept in (self.tickers, self.bbos, self.sweeps, self._trades, self._bars):
+        for kept in (self.tickers, self.bbos, self.sweeps, self._trades, self._liquidations, self._bars):
             kept.pop(topic, None)
 
     def sizes(self) -> dict[Labels, float]:
@@ -72,6 +81,7 @@ class Cache:
             ("ticker",): len(self.tickers),
             ("bbo",): len(self.bbos),
             ("trade",): sum(map(len, self._trades.values())),
+            ("liquidation",): sum(map(len, self._liquidations.values())),
             ("candle",): sum(map(len, self._bars.values())),
             ("sweep",): sum(map(len, self.sweeps.values())),
         }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cryptodash.core import codec
-from cryptodash.core.events import Bbo, BookDelta, BookSnapshot, Candle, StreamStatus, Ticker, Trade
+from cryptodash.core.events import Bbo, BookDelta, BookSnapshot, Candle, Liquidation, StreamStatus, Ticker, Trade
 from cryptodash.core.topics import Topic
 from cryptodash.hub.interfaces import Message
 
@@ -28,6 +28,12 @@ def bbo_message(event: Bbo) -> Message:
 def trade_message(event: Trade, *, replayed: bool = False) -> Message:
     """A trade has no key: nothing may replace it."""
     return Message(event.topic, "trade", _trade_payload(event, replayed, _TRADE, "}").encode(), None)
+
+
+def liquidation_message(event: Liquidation, *, replayed: bool = False) -> Message:
+    """As a trade, it has no key."""
+    payload = codec.liquidation_payload(event, replayed)
+    return Message(event.topic, "liquidation", codec.message("liquidation", payload), None)
 
 
 def candle_message(event: Candle) -> Message:

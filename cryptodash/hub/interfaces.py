@@ -24,7 +24,7 @@ class Message(Struct, frozen=True, gc=False, eq=False):
 
     ``key`` tells what it replaces when a client is too slow: messages with the same key in one subscription are
     conflated to the newest (ticker, best bid and offer and book: the topic; candle: topic and open time; sweep: the
-    instrument's topic), None means lossless as far as possible (trades). ``kind`` is the wire's type.
+    instrument's topic), None means lossless as far as possible (trades, liquidations). ``kind`` is the wire's type.
     """
 
     topic: Topic

@@ -42,6 +42,8 @@ class Naming:
         upstream = self._upstream(exchange)
         kind = parse_channel(channel)
         market_type = _market(market, upstream)
+        if kind is Channel.LIQUIDATION and market_type is not MarketType.PERPETUAL:
+            raise Refused("unsupported_channel", f"liquidation goes with market_type perpetual only, not {market_type}")
         name = _symbol(symbol, kind, market_type, upstream)
         if kind is Channel.ORDER_BOOK:
             return self._book(Topic(upstream.exchange, market_type, name, kind), depth)

@@ -26,7 +26,7 @@ from cryptodash.exchanges.adapter.book_rules import BookRules, Chaining, Snapsho
 from cryptodash.exchanges.adapter.decode import MAX_NAME, sending_time, symbol
 from cryptodash.exchanges.adapter.elements import kept
 from cryptodash.exchanges.adapter.messages import BadFrame, Bar, Depth, Message, Quote, Reader, Readers, SendingTime
-from cryptodash.exchanges.adapter.plan import Part, Plan, Poll, Purpose, RestRequest, StreamSpec
+from cryptodash.exchanges.adapter.plan import Part, Plan, Poll, Purpose, RestRequest, StreamSpec, not_served
 from cryptodash.exchanges.adapter.venue import Endpoint, Hosts, IVenue, Limits, Rate, RestLimits
 from cryptodash.testing import wire
 
@@ -112,6 +112,10 @@ class MadeUpVenue:
             return self._ticker_plan(endpoint, instrument, topic)
         if topic.channel is Channel.BBO:
             return _single(self._quotes(endpoint, instrument))
+        if topic.channel is Channel.LIQUIDATION:
+            if topic.market is SPOT:
+                raise not_served(topic)
+            return _single(StreamSpec(endpoint, "liquidation:ALL", frozenset({Part.LIQUIDATIONS}), argument="ALL"))
         if topic.channel is Channel.TRADE or topic.interval == "3m":
             return _single(self._spec(endpoint, "trade", instrument, frozenset({Part.TRADES})))
         if topic.channel is Channel.CANDLE:
@@ -239,7 +243,7 @@ class MadeUpVenue:
         return None if status == 200 else ("", f"HTTP {status}", None)
 
 
-_is_name = re.compile(r"(?:(?:quote|day|trade|candle|mark|book[0-9]*):[^:]{1,100}|heartbeat:)").fullmatch
+_is_name = re.compile(r"(?:(?:quote|day|trade|candle|mark|liquidation|book[0-9]*):[^:]{1,100}|heartbeat:)").fullmatch
 
 
 _TIME, _SENT = sending_time("t"), sending_time("sent")

@@ -25,6 +25,8 @@ from cryptodash.exchanges.adapter.messages import (
     Fill,
     Heartbeat,
     Ignored,
+    LiquidationOrder,
+    Liquidations,
     Mark,
     Message,
     Pong,
@@ -116,6 +118,12 @@ def interest(native: str, amount: str, time: int) -> bytes:
 def trade(native: str, number: int, price: str, time: int) -> bytes:
     """One trade."""
     return _write({"kind": "trade", "stream": f"trade:{native}", "n": number, "price": price, "t": time})
+
+
+def liquidations(*orders: tuple[str, str, str, str, int], complete: bool = True, contracts: bool = False) -> bytes:
+    """Orders of any instruments that closed positions: native name, side, price, size, time."""
+    stream, said = "liquidation:ALL", {"orders": orders, "complete": complete, "contracts": contracts}
+    return _write({"kind": "liquidation", "stream": stream, **said})
 
 
 def candle(
@@ -267,6 +275,14 @@ def _trade(stream: str, said: Mapping[str, Any], size: Size) -> Message:
     return Trades(stream, [Fill(str(number), price, Number(size("1")), Side.BUY, _at(said), number)])
 
 
+def _liquidations(stream: str, said: Mapping[str, Any], size: Size) -> Message:
+    orders = [
+        LiquidationOrder(str(native), Side(side), positive(str(price)), positive(str(quantity)), as_time(time))
+        for native, side, price, quantity, time in said["orders"]
+    ]
+    return Liquidations(stream, orders, bool(said["complete"]), bool(said["contracts"]))
+
+
 def _candle(stream: str, said: Mapping[str, Any], size: Size) -> Message:
     close = positive(str(said["close"]))
     closed = None if said["closed"] is None else bool(said["closed"])
@@ -303,6 +319,7 @@ _DATA: Mapping[str, Callable[[str, Mapping[str, Any], Size], Message]] = {
         stream, _at(said), full=False, open_interest=positive(str(said["amount"]))
     ),
     "trade": _trade,
+    "liquidation": _liquidations,
     "candle": _candle,
     "book": _book,
     "heartbeat": lambda stream, said, size: Heartbeat(_time(said)),

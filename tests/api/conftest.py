@@ -20,7 +20,7 @@ from cryptodash.api.ws.frames import text_frame
 from cryptodash.api.ws.limiter import WorkBudget
 from cryptodash.api.ws.session import Identity, Session
 from cryptodash.core.config import Config
-from cryptodash.core.events import Candle, Side, State, StreamStatus, Ticker, Trade
+from cryptodash.core.events import Candle, Liquidation, Side, State, StreamStatus, Ticker, Trade
 from cryptodash.core.instruments import Catalogue, Instrument, MarketType, Symbol
 from cryptodash.core.interfaces import IUpstream, RequestCost
 from cryptodash.core.numbers import Number
@@ -269,6 +269,11 @@ class World:
     def trade(self, id: int, base: str = "BTC") -> None:
         topic = self.topic(base, Channel.TRADE)
         self.hub.publish(Trade(topic, self.time.wall_ms(), RECEIVED, str(id), Number("1.5"), Number("2"), Side.BUY))
+
+    def liquidation(self, number: int, base: str = "BTC") -> None:
+        topic = Topic("binance", MarketType.PERPETUAL, Symbol(base, "USDT"), Channel.LIQUIDATION)
+        price, one = Number(str(number + 1)), Number("1")
+        self.hub.publish(Liquidation(topic, self.time.wall_ms(), RECEIVED, Side.SELL, price, one))
 
     def candle(self, open_time: int, close: str, *, closed: bool = False) -> None:
         one = Number("1")

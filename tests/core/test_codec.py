@@ -8,7 +8,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cryptodash.core import codec
-from cryptodash.core.events import Bbo, BookDelta, BookSnapshot, Candle, Cause, Side, State, StreamStatus, Ticker, Trade
+from cryptodash.core.events import (
+    Bbo,
+    BookDelta,
+    BookSnapshot,
+    Candle,
+    Cause,
+    Liquidation,
+    Side,
+    State,
+    StreamStatus,
+    Ticker,
+    Trade,
+)
 from cryptodash.core.numbers import Number, admit
 from cryptodash.core.time import rfc3339
 from cryptodash.core.topics import parse_topic
@@ -109,6 +121,19 @@ def test_the_funding_interval_stands_beside_its_rate() -> None:
         Ticker(TICKER, 0, RECEIVED, N("1"), funding_rate=N("0.0001"), funding_interval_h=8, open_interest=N("5"))
     )
     assert ',"funding_rate":0.0001,"funding_interval_h":8,"open_interest":5,' in payload
+
+
+def test_liquidations() -> None:
+    topic = parse_topic("binance:perpetual:BTC-USDT:liquidation")
+    sample = Liquidation(topic, 0, RECEIVED, Side.SELL, N("9910.0"), N("0.014"), "", N("9909"), complete=False)
+    assert codec.liquidation_payload(sample, replayed=True) == (
+        '{"timestamp":"1970-01-01T00:00:00.000Z","exchange":"binance","market_type":"perpetual",'
+        '"symbol":{"base":"BTC","quote":"USDT"},"side":"sell","price":9910.0,"quantity":0.014,"average_price":9909,'
+        '"received":"2023-11-14T22:13:20.123Z","complete":false,"replayed":true}'
+    )
+    whole = exact(codec.liquidation_payload(Liquidation(topic, 0, RECEIVED, Side.BUY, N("1"), N("2"), 'a"b')))
+    assert (whole["id"], whole["side"]) == ('a"b', "buy")
+    assert {"average_price", "complete", "replayed"}.isdisjoint(whole)
 
 
 def test_best_bid_and_offer() -> None:

@@ -333,6 +333,16 @@ class BboWatch(TickerWatch):
         return self._overdue_quote(now - patience)
 
 
+class LiquidationWatch(Watch):
+    """Its states only: what is told is compared in ``test_liquidations.py``."""
+
+    def check(self, kind: str, payload: Payload, now: int) -> str:
+        return ""
+
+    def overdue(self, now: int, patience: int) -> str:
+        return ""
+
+
 class TradeWatch(Watch):
     """Every trade once, none left out while the channel is good; ``late`` counts those that came after newer ones."""
 
@@ -621,6 +631,8 @@ class Oracle:
             return TickerWatch(name, past)
         if kind == "bbo":
             return BboWatch(name, past)
+        if kind == "liquidation":
+            return LiquidationWatch(name, past)
         if kind == "trade":
             return TradeWatch(name, past)
         if kind == "candle":

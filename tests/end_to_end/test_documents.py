@@ -19,6 +19,9 @@ PAIR = "exchange=binance&symbol=BTC-USDT"
 NEVER_IN_A_DEMO = {
     "OrderBook.checksum": "for venues that check their books by a checksum; the simulated ones have none",
     "OrderBookSnapshot.payload.checksum": "the same",
+    "Liquidation.payload.id": "no venue of ours gives one",
+    "Liquidation.payload.average_price": "Binance tells it, Bybit does not",
+    "Liquidation.payload.complete": "for venues that tell a sample; Bybit tells all",
     "Candle.payload.corrected": (
         "a closed bar is sent again only after its closing frame was lost and REST told otherwise"
     ),
@@ -107,6 +110,7 @@ KINDS = {
     "error": "Error",
     "ticker": "Ticker",
     "bbo": "Bbo",
+    "liquidation": "Liquidation",
     "trade": "Trade",
     "order_book_snapshot": "OrderBookSnapshot",
     "order_book_delta": "OrderBookDelta",
@@ -151,6 +155,7 @@ async def test_every_message_of_ws_is_described_and_every_description_comes(
         book,
         perpetual,
         channel("bbo", "bybit"),
+        channel("liquidation", "bybit", market_type="perpetual"),
         channel("trade", "bybit"),
         channel("candle", "bybit", interval="1m"),
         channel("ticker", "bybit", "*"),
@@ -160,8 +165,10 @@ async def test_every_message_of_ws_is_described_and_every_description_comes(
     for instrument in running.simulator.markets.values():
         btc = instrument.get("BTCUSDT")
         btc.spec = evolve(btc.spec, trades_per_hour=1_000_000)
-    await eventually(lambda: all(client.of(kind) for kind in ("order_book_delta", "ticker", "bbo", "trade", "candle")))
-    ask("resync", book, wrong, id="again")
+    await eventually(
+        lambda: all(client.of(kind) for kind in ("order_book_delta", "ticker", "bbo", "trade", "candle", "liquidation"))
+    )
+    ask("resync", book, wrong, channel("liquidation", "bybit", market_type="perpetual"), id="again")
     ask("list", id=3)
     ask("ping", id=4)
     ask("subscribe", channel("trade", "bybit"))

@@ -15,7 +15,7 @@ from zope.interface import implementer
 
 from cryptodash.core.config import Config, Limits
 from cryptodash.core.errors import UpstreamError
-from cryptodash.core.events import Bbo, Candle, Cause, Level, Side, State, StreamStatus, Ticker, Trade
+from cryptodash.core.events import Bbo, Candle, Cause, Level, Liquidation, Side, State, StreamStatus, Ticker, Trade
 from cryptodash.core.instruments import Catalogue, Instrument, MarketType, Symbol
 from cryptodash.core.interfaces import ExchangeReport, IUpstream, RequestCost, StreamReport
 from cryptodash.core.numbers import admit
@@ -219,6 +219,10 @@ class World:
     def bbo(self, bid: str, ask: str) -> Bbo:
         one = admit("1")
         return Bbo(self.topic(Channel.BBO), START_MS, RECEIVED, admit(bid), one, admit(ask), one)
+
+    def liquidation(self, number: int) -> Liquidation:
+        topic = Topic("binance", MarketType.PERPETUAL, BTC, Channel.LIQUIDATION)
+        return Liquidation(topic, START_MS + number, RECEIVED, Side.SELL, admit("1.50"), admit("2"))
 
     def trade(self, number: int) -> Trade:
         return Trade(

@@ -128,6 +128,21 @@ def test_trades_are_lossless_and_replayed_to_a_newcomer_oldest_first(world):
     assert world.hub.trades(topic, 0) == ()
 
 
+def test_liquidations_are_lossless_and_the_last_fifty_are_replayed(world):
+    topic = world.liquidation(0).topic
+    outlet = world.watch(topic)
+    for number in range(60):
+        world.hub.publish(world.liquidation(number))
+    assert [message.key for message in outlet.messages] == [None] * 60
+    replayed = [world.payload(message) for message in world.hub.current(topic, 0)]
+    assert len(replayed) == 50 and all(each["replayed"] for each in replayed)
+    assert replayed[-1]["timestamp"] == world.payload(outlet.messages[-1])["timestamp"]
+    world.hub.detach(outlet, topic, 0)
+    world.hub.release(topic, 0)
+    world.advance(31)
+    assert world.hub.current(topic, 0) == []
+
+
 def test_a_best_bid_and_offer_is_conflated_and_known_to_newcomers_until_the_last_one_goes(world):
     topic = world.topic(Channel.BBO)
     outlet = world.watch(topic)

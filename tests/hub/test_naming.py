@@ -23,6 +23,8 @@ def test_every_spelling_is_the_same_topic(world, symbol):
     [
         (("binance", "spot", "ticker", "*"), "binance:spot:*:ticker"),
         (("BYBIT", "Perpetual", "trade", BTC), "bybit:perpetual:BTC-USDT:trade"),
+        (("binance", "perpetual", "liquidation", BTC), "binance:perpetual:BTC-USDT:liquidation"),
+        (("binance", None, "bbo", BTC), "binance:spot:BTC-USDT:bbo"),
         (("binance", None, "order_book", BTC), "binance:spot:BTC-USDT:order_book:50"),
         (("binance", None, "orderbook", BTC, 7), "binance:spot:BTC-USDT:order_book:7"),
         (("binance", None, "order_book", BTC, "20"), "binance:spot:BTC-USDT:order_book:20"),
@@ -59,6 +61,8 @@ def test_defaults_and_aliases(world, words, text):
         (("binance", None, "candle", BTC, None, "7m"), "invalid_interval", 400),
         (("binance", None, "candle", BTC, None, 1), "invalid_interval", 400),
         (("binance", None, "candle", BTC, None, "1w"), "unsupported_interval", 400),
+        (("binance", None, "liquidation", BTC), "unsupported_channel", 400),
+        (("binance", "perpetual", "liquidation", "*"), "invalid_symbol", 400),
         (("binance", None, "order_book", BTC, 0), "invalid_depth", 400),
         (("binance", None, "order_book", BTC, 1001), "invalid_depth", 400),
         (("binance", None, "order_book", BTC, True), "invalid_depth", 400),

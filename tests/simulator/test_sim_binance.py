@@ -6,6 +6,7 @@ import itertools
 
 import msgspec
 import pytest
+from attrs import evolve
 
 from cryptodash.core.instruments import MarketType
 
@@ -99,6 +100,7 @@ def test_what_does_not_exist_on_spot_is_acked_and_silent(world, stream: str) -> 
         ("/public/ws", "btcusdt@depth@100ms", True),
         ("/public/ws", "btcusdt@trade", True),
         ("/public/ws", "btcusdt@aggTrade", False),
+        ("/public/ws", "btcusdt@forceOrder", False),
         ("/market/ws", "btcusdt@aggTrade", True),
         ("/market/ws", "btcusdt@markPrice@1s", True),
         ("/market/ws", "btcusdt@kline_1m", True),
@@ -281,6 +283,25 @@ def test_klines_by_time_and_limit(world) -> None:
         == rows[3:6]
     )
     assert len(world.json("binance-perpetual", "/fapi/v1/klines", symbol="BTCUSDT", interval="1m", limit=5000)) == 1_500
+
+
+def test_the_last_liquidation_of_a_second_is_told(world) -> None:
+    instrument = world.simulator.truth.instrument("binance", MarketType.PERPETUAL, "BTC-USDT")
+    instrument.spec = evolve(instrument.spec, trades_per_hour=720_000)
+    trades = world.connect("binance-perpetual", "/market/ws/btcusdt@aggTrade")
+    wire = world.connect("binance-perpetual", "/market/ws/btcusdt@forceOrder")
+    world.run(30)
+    orders = {(each["T"], "SELL" if each["m"] else "BUY", each["p"], each["q"]) for each in trades.take()}
+    frames = wire.take()
+    told = [each["o"] for each in frames]
+    assert 20 <= len(told) <= 30
+    assert {(each["T"], each["S"], each["p"], each["q"]) for each in told} <= orders
+    assert all(each["s"] == "BTCUSDT" and each["ap"] == each["p"] and each["z"] == each["q"] for each in told)
+    times = [each["E"] for each in frames]
+    assert all(later - earlier >= 1_000 for earlier, later in itertools.pairwise(times))
+    spot = world.connect("binance-spot", "/ws/btcusdt@forceOrder")
+    world.run(5)
+    assert spot.take() == []
 
 
 def test_rest_of_usdm(world) -> None:

@@ -6,6 +6,7 @@ import itertools
 
 import msgspec
 import pytest
+from attrs import evolve
 
 from cryptodash.core.instruments import MarketType
 
@@ -157,6 +158,25 @@ def test_trades_are_whole_and_in_order(world) -> None:
         "list"
     ]
     assert [row["execId"] for row in recent] == [trade["i"] for trade in trades[:-6:-1]]
+
+
+def test_all_liquidations_are_told_with_the_side_of_the_position(world) -> None:
+    instrument = world.simulator.truth.instrument("bybit", MarketType.PERPETUAL, "BTC-USDT")
+    instrument.spec = evolve(instrument.spec, trades_per_hour=360_000)
+    wire = _subscribe(world, LINEAR, "allLiquidation.BTCUSDT", "publicTrade.BTCUSDT")
+    world.run(30)
+    frames = [frame for frame in wire.take() if "topic" in frame]
+    sold = {
+        (each["T"], each["p"]) for frame in frames for each in frame["data"] if each.get("i") and each["S"] == "Sell"
+    }
+    told = [each for frame in frames if frame["topic"].startswith("all") for each in frame["data"]]
+    assert len(told) > 20
+    assert {each["S"] for each in told} == {"Buy", "Sell"}
+    longs = [(each["T"], each["p"]) for each in told if each["S"] == "Buy"]
+    assert longs and set(longs) <= sold, "a long is ended by an order to sell"
+    refused = _subscribe(world, SPOT, "allLiquidation.BTCUSDT")
+    world.run(1)
+    assert [each["success"] for each in refused.take()] == [False]
 
 
 def test_a_closing_candle_comes_with_the_next_one(world) -> None:

@@ -26,6 +26,8 @@ BURST_S: Final = 2.0
 TRADES_AT_ONCE: Final = 20
 """Trades of one topic sent in a row while other channels wait."""
 
+_LOSSLESS: Final = frozenset(("trade", "liquidation"))
+"""What is said below of trades holds for liquidations as well."""
 _BOOK_KINDS: Final = frozenset(("order_book_snapshot", "order_book_delta"))
 
 _Key = tuple[str, object]
@@ -144,7 +146,7 @@ class ConflationQueue:
         topics = set()
         for delivery in deliveries:
             unsent = self._due_current.get(delivery, 0)
-            trades = self._queue.get(("trade", delivery.topic))
+            trades = self._queue.get(("lossless", delivery.topic))
             if isinstance(trades, _WaitingTrades):
                 unsent += trades.missed + len(trades.waiting)
             self._due_current[delivery] = unsent
@@ -158,7 +160,7 @@ class ConflationQueue:
         if delivery is None:
             return
         if delivery in self._due_current:
-            self._due_current[delivery] += message.kind == "trade"
+            self._due_current[delivery] += message.kind in _LOSSLESS
             return
         if isinstance(message, Batch):
             self._due(delivery)
@@ -166,7 +168,7 @@ class ConflationQueue:
         elif message.kind in _BOOK_KINDS:
             self._due(delivery)
             self._traffic.conflated.add(message.kind)
-        elif message.kind == "trade":
+        elif message.kind in _LOSSLESS:
             self._take_trade(message)
         elif message.kind == "status" and (delivery.topic.is_sweep or delivery.topic.channel is Channel.ORDER_BOOK):
             self._due(delivery).status = True  # together with the book it speaks of: an old one must not be called live
@@ -218,7 +220,7 @@ class ConflationQueue:
     def _values(self, delivery: Delivery, unsent: int = 0) -> Iterator[bytes]:
         current = self._source.current(delivery.topic, delivery.interval)
         if unsent > len(current):
-            self._traffic.dropped.add("trade", by=unsent - len(current))
+            self._traffic.dropped.add(delivery.topic.channel.value, by=unsent - len(current))
             yield self._gap(delivery.topic, unsent - len(current))
         for message in current:
             if not (delivery.topic.is_sweep and message.topic in self._named):
@@ -274,7 +276,7 @@ class ConflationQueue:
         return is_good_status(status) or improves(status, waiting)
 
     def _take_trade(self, message: Message) -> None:
-        trades = self._queue.setdefault(("trade", message.topic), _WaitingTrades(message.topic))
+        trades = self._queue.setdefault(("lossless", message.topic), _WaitingTrades(message.topic))
         assert isinstance(trades, _WaitingTrades)
         trades.add(message, self._clock.monotonic())
         self.bytes += len(message.body)
@@ -285,7 +287,7 @@ class ConflationQueue:
         while trades.is_too_much(now) or (self.bytes > self._limit and trades.waiting):
             self.bytes -= len(trades.take().body)
             trades.missed += 1
-            self._traffic.dropped.add("trade")
+            self._traffic.dropped.add(trades.topic.channel.value)
 
     def _drop(self, key: _Key) -> None:
         self.bytes -= self._queue.pop(key).size

@@ -94,8 +94,8 @@ def max_rate(channel: Mapping[str, Any], topic: Topic) -> float | None:
     rate = channel.get("max_rate")
     if rate is None:
         return None
-    if topic.channel is Channel.TRADE:
-        raise Refused("invalid_max_rate", "max_rate does not go with trade: every trade is sent")
+    if topic.channel in (Channel.TRADE, Channel.LIQUIDATION):
+        raise Refused("invalid_max_rate", f"max_rate does not go with {topic.channel}: every one is sent")
     if type(rate) not in (int, float) or not MIN_RATE <= rate <= MAX_RATE:
         raise Refused("invalid_max_rate", f"max_rate {repr(rate)[:24]} is not a number from {MIN_RATE} to {MAX_RATE:g}")
     return float(rate)

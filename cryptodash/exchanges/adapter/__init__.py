@@ -55,6 +55,8 @@ from cryptodash.exchanges.adapter.messages import (
     Heartbeat,
     Ignored,
     LeftOut,
+    LiquidationOrder,
+    Liquidations,
     Mark,
     Message,
     Pong,
@@ -71,7 +73,7 @@ from cryptodash.exchanges.adapter.messages import (
     Trades,
     Unwanted,
 )
-from cryptodash.exchanges.adapter.plan import Part, Plan, Poll, Purpose, RestRequest, StreamSpec
+from cryptodash.exchanges.adapter.plan import Part, Plan, Poll, Purpose, RestRequest, StreamSpec, not_served
 from cryptodash.exchanges.adapter.venue import (
     Endpoint,
     Hosts,
@@ -112,6 +114,8 @@ __all__ = [
     "LeftOut",
     "Level",
     "Limits",
+    "LiquidationOrder",
+    "Liquidations",
     "Mark",
     "MarketType",
     "Message",
@@ -165,6 +169,7 @@ __all__ = [
     "multiply",
     "named",
     "nonzero",
+    "not_served",
     "positive",
     "price",
     "quote",

@@ -152,6 +152,30 @@ class Trades(Struct, frozen=True, gc=False):
     fills: Sequence[Fill]
 
 
+class LiquidationOrder(Struct, frozen=True, gc=False):
+    """One order of a ``Liquidations`` message. ``native``: which instrument's, for a stream may be of a whole market.
+    ``side`` is that of the order that closes the position: ``SELL`` ends a long. ``id`` is empty where the venue gives
+    none."""
+
+    native: str
+    side: Side
+    price: Number
+    quantity: Number
+    time: int
+    id: str = ""
+    average_price: Number | None = None
+
+
+class Liquidations(Struct, frozen=True, gc=False):
+    """Orders by which the venue closed positions, in its order. ``complete`` False: it tells a sample only.
+    ``in_contracts``: quantities are contracts (of a stream of many instruments, whose reader knows none of them)."""
+
+    stream: str
+    orders: Sequence[LiquidationOrder]
+    complete: bool = True
+    in_contracts: bool = False
+
+
 class Depth(Struct, frozen=True, gc=False):
     """A book frame, from a stream or from REST. Levels are absolute sizes, size zero deletes; any order, and of two
     levels with one price the last counts.
@@ -216,7 +240,7 @@ class LeftOut(Struct, frozen=True, gc=False):
 Control = Ack | Subscribed | Pong | Heartbeat | Sequenced | Restarting | Ignored | Unwanted
 """What belongs to a connection."""
 
-Data = Quote | Stats | Mark | FundingIntervals | Trades | Depth | Bar | SweepRows | LeftOut
+Data = Quote | Stats | Mark | FundingIntervals | Trades | Liquidations | Depth | Bar | SweepRows | LeftOut
 """What belongs to a stream."""
 
 Message = Control | Data

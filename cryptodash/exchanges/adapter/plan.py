@@ -6,6 +6,7 @@ import enum
 
 from attrs import field, frozen
 
+from cryptodash.core.errors import UpstreamError
 from cryptodash.core.instruments import Instrument, MarketType
 from cryptodash.core.topics import Topic
 
@@ -20,6 +21,7 @@ class Part(str, enum.Enum):
     INTEREST = "interest"
     FUNDING = "funding"
     TRADES = "trades"
+    LIQUIDATIONS = "liquidations"
     BOOK = "book"
     CANDLE = "candle"
     SWEEP = "sweep"
@@ -112,3 +114,8 @@ class Plan:
     streams: tuple[StreamSpec, ...]
     polls: tuple[Poll, ...] = ()
     required: frozenset[Part] = field(default=frozenset())
+
+
+def not_served(topic: Topic) -> UpstreamError:
+    """What a ``plan`` raises for a channel that the venue, or this market of it, has not."""
+    return UpstreamError("rejected", f"{topic.exchange} {topic.market} has no {topic.channel}")

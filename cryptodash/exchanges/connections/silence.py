@@ -24,10 +24,12 @@ FIRST_WAIT = 10.0
 
 class Pace:
     """How often a stream's frames come. ``promise``: the venue sends one in so many seconds at least (None: no
-    promise)."""
+    promise). ``in_bursts``: nothing can be learned of it, for what it tells is rare and comes at once; that it is
+    silent is no news from the beginning on."""
 
-    def __init__(self, promise: float | None, now: float) -> None:
+    def __init__(self, promise: float | None, now: float, *, in_bursts: bool = False) -> None:
         self.promise = promise
+        self._in_bursts = in_bursts
         self.rate = 0.0
         """Frames per second, averaged; 0 until some have been counted."""
         self._counted = 0
@@ -46,7 +48,7 @@ class Pace:
 
     @property
     def _has_learned(self) -> bool:
-        return self._counted >= LEARNED_FRAMES and self._learning >= LEARNED_SECONDS
+        return not self._in_bursts and self._counted >= LEARNED_FRAMES and self._learning >= LEARNED_SECONDS
 
     def begin(self, frames: int, now: float) -> None:
         """The stream is subscribed from now on, after so many frames: its pace is that of a subscribed stream."""
@@ -88,6 +90,8 @@ class Pace:
 
         ``proven``: this kind of stream has delivered on its endpoint, so an ack means that it is subscribed.
         """
+        if self._in_bursts:
+            return Signal.LULL
         if self.promise is not None:
             return Signal.SILENCE if waited > max(FIRST_WAIT, PROMISES * self.promise) else None
         if Part.TRADES in parts and proven and waited > (stale_after if heard_before else PROOF_WAIT):

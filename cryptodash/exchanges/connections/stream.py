@@ -23,7 +23,7 @@ RESUBSCRIBE_EVERY = 600.0
 AFTER_DROPPED = 0.001
 """Seconds after a dropped frame until another may be a sample of the delay."""
 
-_QUOTES = frozenset({Part.QUOTE})
+_QUOTES, _LIQUIDATIONS = frozenset({Part.QUOTE}), frozenset({Part.LIQUIDATIONS})
 
 TakeMessage = Callable[[Message, float, int, list[Output]], bool | None]
 """Takes one message of a stream at a monotonic time, which came at a time of our wall clock (ms); appends what follows
@@ -67,7 +67,7 @@ class Stream:
         self.name = spec.name
         self.endpoint = spec.endpoint
         self.parts = spec.parts
-        self.pace = Pace(spec.promise, now)
+        self.pace = Pace(spec.promise, now, in_bursts=spec.parts == _LIQUIDATIONS)
         self.read: Reader = _unread
         """How its frames are read; the venue's, once the stream has a connection to come by."""
         self.sending_time: SendingTime | None = None

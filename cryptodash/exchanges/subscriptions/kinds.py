@@ -13,6 +13,7 @@ from cryptodash.exchanges.subscriptions.bbo_subscription import BboSubscription
 from cryptodash.exchanges.subscriptions.book_subscription import BookSubscription
 from cryptodash.exchanges.subscriptions.candle_fetches import CandleFetches
 from cryptodash.exchanges.subscriptions.candle_subscription import CandleSubscription
+from cryptodash.exchanges.subscriptions.liquidation_subscription import LiquidationSubscription
 from cryptodash.exchanges.subscriptions.snapshots import Snapshots
 from cryptodash.exchanges.subscriptions.sweep_subscription import SweepSubscription
 from cryptodash.exchanges.subscriptions.ticker_subscription import TickerSubscription
@@ -48,6 +49,7 @@ def subscription_maker(
         Channel.TICKER: lambda topic: TickerSubscription(topic, basics, clocks[topic.market], tally),
         Channel.BBO: lambda topic: BboSubscription(topic, basics, clocks[topic.market], tally),
         Channel.TRADE: lambda topic: TradeSubscription(topic, basics, clocks[topic.market], tally, stale_after),
+        Channel.LIQUIDATION: lambda topic: LiquidationSubscription(topic, basics, clocks[topic.market], tally),
         Channel.CANDLE: lambda topic: CandleSubscription(
             topic, basics, venue, clocks[topic.market], fetches, tally, stale_after
         ),

@@ -7,13 +7,14 @@ from collections.abc import Iterator, Mapping
 from attrs import frozen
 
 from cryptodash.core.errors import CryptodashError
-from cryptodash.core.instruments import ANY, Instrument
+from cryptodash.core.instruments import ANY, Instrument, MarketType
 from cryptodash.core.topics import Channel, Topic
 from cryptodash.exchanges.adapter.messages import Reader
 from cryptodash.exchanges.adapter.plan import Plan, RestRequest, StreamSpec
 from cryptodash.testing.conformance.evidence import Evidence
 from cryptodash.testing.conformance.failure import fail, require
 
+PERPETUAL = MarketType.PERPETUAL
 DEPTHS = (1, 5, 10, 20, 50, 100, 200, 500, 1000)
 """Those that every client may ask for."""
 
@@ -38,8 +39,8 @@ def everything(evidence: Evidence) -> Iterator[Asked]:
         topic = Topic(venue.id, instrument.market, instrument.symbol, Channel.TICKER)
         if evidence.has(Channel.TICKER):
             yield Asked(topic, instrument)
-        for channel in (Channel.BBO, Channel.TRADE):
-            if evidence.has(channel):
+        for channel in (Channel.BBO, Channel.TRADE, Channel.LIQUIDATION):
+            if evidence.has(channel) and (channel is not Channel.LIQUIDATION or instrument.market is PERPETUAL):
                 yield Asked(topic.sibling(channel), instrument)
         if evidence.has(Channel.ORDER_BOOK):
             for depth in DEPTHS:

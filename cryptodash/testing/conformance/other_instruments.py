@@ -8,6 +8,7 @@ from typing import Any
 
 from cryptodash.exchanges.adapter.decode import UNREADABLE
 from cryptodash.exchanges.adapter.messages import Message, Unwanted
+from cryptodash.exchanges.adapter.plan import Part, StreamSpec
 from cryptodash.testing.conformance.evidence import Evidence, Recording
 from cryptodash.testing.conformance.failure import fail, shown
 from cryptodash.testing.conformance.known import KnownReaders, everything, known_streams, plan_of
@@ -35,14 +36,19 @@ def check_other_instruments(evidence: Evidence, recording: Recording) -> None:
 
 
 def _natives(evidence: Evidence, endpoint: str) -> dict[str, str]:
-    """The instruments of the streams that are of one."""
+    """The instruments of the streams that are of one: liquidations may come by a stream of a whole market, in which
+    each names its own."""
     return {
         spec.name: asked.instrument.native
         for asked in everything(evidence)
         if asked.instrument is not None
         for spec in plan_of(evidence, asked).streams
-        if spec.endpoint == endpoint
+        if spec.endpoint == endpoint and not _is_of_market(spec, asked.instrument.native)
     }
+
+
+def _is_of_market(spec: StreamSpec, native: str) -> bool:
+    return spec.parts == {Part.LIQUIDATIONS} and native.casefold() not in spec.name.casefold()
 
 
 def _misdirected(frame: bytes, native: str) -> Iterator[bytes]:

@@ -12,6 +12,7 @@ from cryptodash.testing.conformance.known import DEPTHS, Asked, everything, plan
 NEEDED: dict[Channel, tuple[frozenset[Part], ...]] = {
     Channel.TICKER: (frozenset({Part.QUOTE}), frozenset({Part.LAST})),
     Channel.BBO: (frozenset({Part.QUOTE}),),
+    Channel.LIQUIDATION: (frozenset({Part.LIQUIDATIONS}),),
     Channel.TRADE: (frozenset({Part.TRADES}),),
     Channel.ORDER_BOOK: (frozenset({Part.BOOK}),),
     Channel.CANDLE: (frozenset({Part.CANDLE, Part.TRADES}),),

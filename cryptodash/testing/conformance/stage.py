@@ -250,7 +250,7 @@ def _values(levels: Sequence[Level]) -> Levels:
 
 
 def topics_of(evidence: Evidence, instrument: Instrument) -> list[Topic]:
-    """A topic of each channel."""
+    """A topic of each channel, but for liquidations, which a simulator need not have."""
     ticker = Topic(instrument.exchange, instrument.market, instrument.symbol, Channel.TICKER)
     every = {
         Channel.TICKER: ticker,

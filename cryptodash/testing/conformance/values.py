@@ -18,6 +18,8 @@ from cryptodash.exchanges.adapter.messages import (
     Depth,
     Fill,
     FundingIntervals,
+    LiquidationOrder,
+    Liquidations,
     Mark,
     Message,
     Quote,
@@ -37,6 +39,7 @@ Members = Mapping[type, tuple[str, ...]]
 POSITIVE: Members = {
     Quote: ("bid", "ask"),
     Fill: ("price", "quantity"),
+    LiquidationOrder: ("price", "quantity", "average_price"),
     Bar: ("open", "high", "low", "close"),
     Stats: ("last", "open", "high", "low"),
     Mark: ("mark_price", "index_price"),
@@ -48,7 +51,7 @@ UNSIGNED: Members = {
     Mark: ("open_interest",),
 }
 SIGNED: Members = {Stats: ("change", "change_pct"), Mark: ("funding_rate",)}
-MAY_BE_NONE = (Quote, Stats, Mark)
+MAY_BE_NONE = (Quote, Stats, Mark, LiquidationOrder)
 TIMES = ("time", "open_time", "next_funding_time")
 COUNTS = ("update_id", "number", "first", "last", "previous", "checksum")
 
@@ -105,6 +108,8 @@ def _parts(message: Message) -> Iterator[Any]:
     yield message
     if isinstance(message, Trades):
         yield from message.fills
+    elif isinstance(message, Liquidations):
+        yield from message.orders
     elif isinstance(message, SweepRows):
         for row in message.rows:
             yield from (each for each in (row.quote, row.stats, row.mark) if each is not None)
@@ -148,6 +153,12 @@ def _check_rest(part: Any, name: str) -> None:
     elif isinstance(part, Fill):
         require(isinstance(part.side, Side), f"Fill.side is {shown(part.side)}: not the taker's Side")
         require(type(part.id) is str and part.id, f"Fill.id is {shown(part.id)}: not text")
+    elif isinstance(part, LiquidationOrder):
+        require(
+            isinstance(part.side, Side), f"LiquidationOrder.side is {shown(part.side)}: not the closing order's Side"
+        )
+        require(type(part.native) is str and part.native, f"a liquidation is of {shown(part.native)}: not a name")
+        require(type(part.id) is str, f"LiquidationOrder.id is {shown(part.id)}: not text")
     elif isinstance(part, FundingIntervals):
         for native, hours in part.hours.items():
             require(type(native) is str and native, f"a funding interval is of {shown(native)}: not a name")

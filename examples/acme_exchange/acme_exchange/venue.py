@@ -52,6 +52,7 @@ from cryptodash.exchanges.adapter import (
     StreamSpec,
     Topic,
     UpstreamError,
+    not_served,
     read_data,
     sending_time,
 )
@@ -104,6 +105,8 @@ class Acme(NoSeeds, SnapshotsInStream):
             stream = quotes
         elif topic.channel is Channel.TRADE:
             stream = _stream("trades", instrument, Part.TRADES)
+        elif topic.channel is Channel.LIQUIDATION:
+            raise not_served(topic)
         elif topic.channel is Channel.ORDER_BOOK:
             stream = _stream("book", instrument, Part.BOOK)
         else:

@@ -52,7 +52,7 @@ REFUSED = Answer(
 EVIDENCE = Evidence(
     VENUE,
     instruments=[BTC],
-    without=frozenset({"sweep"}),
+    without=frozenset({"sweep", "liquidation"}),
     # Sizes come in contracts: 25 of them are 0.025 BTC, and that stands in no frame.
     computed=frozenset(
         {"Quote.bid_size", "Quote.ask_size", "Stats.volume", "Fill.quantity", "Depth.size", "Bar.volume"}

@@ -176,6 +176,22 @@ def test_dropped_trades_are_told_before_the_next_ones(world):
     assert world.tally.metrics["cryptodash_ws_dropped_total"].values[("trade",)] == 30
 
 
+def test_liquidations_are_dropped_with_a_gap_as_trades_are(world):
+    client = world.client()
+    channel = {**TRADES, "channel_type": "liquidation", "market_type": "perpetual"}
+    client.subscribe(channel)
+    client.wire.room = 0
+    for number in range(MAX_TRADES + 31):
+        world.liquidation(number)
+        world.flush()
+    client.wire.read()
+    messages = client.got()
+    assert kinds(messages)[:3] == ["liquidation", "gap", "liquidation"]
+    assert messages[1]["payload"] == {"channel": {**channel, "symbol": {"base": "BTC", "quote": "USDT"}}, "missed": 30}
+    assert [message["payload"]["price"] for message in messages[2:]] == list(range(32, MAX_TRADES + 32))
+    assert world.tally.metrics["cryptodash_ws_dropped_total"].values[("liquidation",)] == 30
+
+
 def test_a_burst_of_trades_is_kept_for_one_that_will_read_it_soon(world):
     client = world.client()
     behind_with_trades(world, client, MAX_TRADES)

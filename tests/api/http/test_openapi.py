@@ -15,7 +15,19 @@ from openapi_schema_validator import OAS31Validator
 from cryptodash.api.http.rest import Rest
 from cryptodash.core import codec
 from cryptodash.core.errors import UpstreamError
-from cryptodash.core.events import Bbo, BookDelta, BookSnapshot, Candle, Cause, Side, State, StreamStatus, Ticker, Trade
+from cryptodash.core.events import (
+    Bbo,
+    BookDelta,
+    BookSnapshot,
+    Candle,
+    Cause,
+    Liquidation,
+    Side,
+    State,
+    StreamStatus,
+    Ticker,
+    Trade,
+)
 from cryptodash.core.instruments import MarketType, Symbol
 from cryptodash.core.interfaces import StreamReport
 from cryptodash.core.topics import Channel, Topic
@@ -209,6 +221,8 @@ def _messages() -> Iterator[tuple[str, bytes]]:
     yield "Ticker", codec.message("ticker", codec.ticker_payload(Ticker(ticker, T0, RECEIVED, "1.5", **FULL_TICKER)))
     quote = Bbo(topic(Channel.BBO), T0, RECEIVED, "1.4", "2.0", "1.5", "0.5")
     yield "Bbo", codec.message("bbo", codec.bbo_payload(quote))
+    gone = Liquidation(topic(Channel.LIQUIDATION), T0, RECEIVED, Side.SELL, "1.5", "2", "7", "1.4", False)
+    yield "Liquidation", codec.message("liquidation", codec.liquidation_payload(gone, replayed=True))
     yield "Trade", codec.message("trade", codec.trade_payload(trade))
     yield "Trade", codec.message("trade", codec.trade_payload(trade, replayed=True))
     yield (

@@ -156,6 +156,8 @@ def test_errors_echo_the_id(world, sent):
         ({**BTC, "channel_type": "candle", "interval": "7m"}, "invalid_interval"),
         ({**BTC, "channel_type": "candle", "interval": "1w"}, "unsupported_interval"),
         ({**TRADES, "max_rate": 1}, "invalid_max_rate"),
+        ({**TRADES, "channel_type": "liquidation"}, "unsupported_channel"),
+        ({**TRADES, "channel_type": "liquidation", "market_type": "perpetual", "max_rate": 1}, "invalid_max_rate"),
         ({**BTC, "max_rate": 0.05}, "invalid_max_rate"),
         ({**BTC, "max_rate": 101}, "invalid_max_rate"),
         ({**BTC, "max_rate": True}, "invalid_max_rate"),

@@ -16,13 +16,13 @@ from msgspec import Struct
 PUBLIC = {
     "cryptodash.exchanges.adapter": """
     Ack BadFrame Bar Best BookRules Chaining Channel Checksum Control Count Data Depth Endpoint Fill FundingIntervals
-    Heartbeat Hosts INTERVALS IVenue Ignored Instrument Kept LeftOut Level Limits MAX_NAME MAX_TIME_MS Mark MarketType
-    Message Name NoSeeds Number NumberRejected Part Plan Poll Pong Purpose Quote Rate RawLevels Reader Readers
-    RestLimits RestRequest Restarting SendingTime Sequenced Side SnapshotSource SnapshotsInStream Stats StreamSpec
-    Subscribed SweepRow SweepRows Symbol Time Topic Trades UNREADABLE Unwanted UpstreamError Wrapped admit amount
-    bad_frame both_sides check_text decoder exact fill firewall_refusal in_base kept levels misdirected multiply named
-    nonzero positive price quote read_data reading retry_after scale sending_time shape side signed step symbol
-    trimmed unsigned
+    Heartbeat Hosts INTERVALS IVenue Ignored Instrument Kept LeftOut Level Limits LiquidationOrder Liquidations
+    MAX_NAME MAX_TIME_MS Mark MarketType Message Name NoSeeds Number NumberRejected Part Plan Poll Pong Purpose Quote
+    Rate RawLevels Reader Readers RestLimits RestRequest Restarting SendingTime Sequenced Side SnapshotSource
+    SnapshotsInStream Stats StreamSpec Subscribed SweepRow SweepRows Symbol Time Topic Trades UNREADABLE Unwanted
+    UpstreamError Wrapped admit amount bad_frame both_sides check_text decoder exact fill firewall_refusal in_base
+    kept levels misdirected multiply named nonzero not_served positive price quote read_data reading retry_after scale
+    sending_time shape side signed step symbol trimmed unsigned
     """,
     "cryptodash.testing": """
     Answer Authority Bench Body Check Evidence Habits MadeUpVenue ManualClock MemoryNetwork NotConforming
@@ -30,8 +30,8 @@ PUBLIC = {
     recorded_checks
     """,
     "cryptodash.core.events": """
-    Bbo BookDelta BookSnapshot BookView Candle Cause Event Level Side State StreamStatus Sweep Ticker Trade cause_of
-    is_crossed
+    Bbo BookDelta BookSnapshot BookView Candle Cause Event Level Liquidation Side State StreamStatus Sweep Ticker Trade
+    cause_of is_crossed
     """,
 }
 """By module. ``core.events`` has no ``__all__``: everything that it defines itself without an underscore is public."""
@@ -44,6 +44,7 @@ EVENTS = {
     """,
     "Bbo": "topic timestamp received bid bid_size ask ask_size",
     "Trade": "topic timestamp received id price quantity side",
+    "Liquidation": "topic timestamp received side price quantity id average_price complete",
     "Candle": "topic timestamp received open high low close volume closed source corrected",
     "BookView": "topic interval timestamp received bids asks rebuilt",
     "BookSnapshot": "topic timestamp received sequence bids asks complete",

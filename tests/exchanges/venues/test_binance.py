@@ -81,6 +81,9 @@ def wrap(stream: str, data: str) -> bytes:
         (PERPETUAL, Channel.TRADE, "", [("usdm-market", "btcusdt@aggTrade", None)]),
         (PERPETUAL, Channel.ORDER_BOOK, "", [("usdm-public", "btcusdt@depth@100ms", None)]),
         (PERPETUAL, Channel.CANDLE, "12h", [("usdm-market", "btcusdt@kline_12h", None)]),
+        (SPOT, Channel.BBO, "", [("spot", "btcusdt@bookTicker", None)]),
+        (PERPETUAL, Channel.BBO, "", [("usdm-public", "btcusdt@bookTicker", None)]),
+        (PERPETUAL, Channel.LIQUIDATION, "", [("usdm-market", "btcusdt@forceOrder", None)]),
     ],
 )
 def test_each_topic_needs_these_streams(market: MarketType, channel: Channel, interval: str, expected: object) -> None:

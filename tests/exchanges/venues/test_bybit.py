@@ -69,6 +69,8 @@ def topic(market: MarketType, channel: Channel, interval: str = "") -> Topic:
             0,
             [("orderbook.1.BTCUSDT", {Part.QUOTE}, 3.0), ("tickers.BTCUSDT", LINEAR_FIGURES, None)],
         ),
+        (SPOT, Channel.BBO, "", 0, [("orderbook.1.BTCUSDT", {Part.QUOTE}, 3.0)]),
+        (PERPETUAL, Channel.LIQUIDATION, "", 0, [("allLiquidation.BTCUSDT", {Part.LIQUIDATIONS}, None)]),
         (SPOT, Channel.TRADE, "", 0, [("publicTrade.BTCUSDT", {Part.TRADES}, None)]),
         (PERPETUAL, Channel.CANDLE, "1d", 0, [("kline.D.BTCUSDT", {Part.CANDLE}, None)]),
         (SPOT, Channel.CANDLE, "4h", 0, [("kline.240.BTCUSDT", {Part.CANDLE}, None)]),

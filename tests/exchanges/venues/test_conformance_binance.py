@@ -199,6 +199,27 @@ DOCUMENTED = (
     ),
     Body(FUNDING_POLL.request, FUNDING, rows={0: {"hours": {"BLZUSDT": 8}, "others": 8}}),
 )
+LIQUIDATION = Recording(
+    "documented liquidation",
+    "usdm-market",
+    [
+        b'{"stream":"btcusdt@forceOrder","data":{"e":"forceOrder","E":1568014460893,"o":{"s":"BTCUSDT","S":"SELL",'
+        b'"o":"LIMIT","f":"IOC","q":"0.014","p":"9910","ap":"9910","X":"FILLED","l":"0.014","z":"0.014",'
+        b'"T":1568014460893}}}',
+    ],
+    ("perpetual:BTC-USDT:liquidation",),
+    messages={"Liquidations": 1},
+    counts={"liquidation": 1},
+    last={
+        "perpetual:BTC-USDT:liquidation": {
+            "side": "sell",
+            "price": "9910",
+            "quantity": "0.014",
+            "average_price": "9910",
+            "complete": False,
+        }
+    },
+)
 EVIDENCE = Evidence(VENUE, INSTRUMENTS, requests=REQUESTS, answers=ANSWERS, refusals=REFUSALS, bodies=DOCUMENTED)
 BODIES = (
     Body(catalogue(SPOT), CAPTURES / "rest-spot-exchangeinfo-2021.json", rows={0: {"status": "trading"}}),
@@ -209,9 +230,10 @@ BODIES = (
 RECORDED = Evidence(VENUE, INSTRUMENTS, recordings=(*SHORT, *LONG), bodies=BODIES)
 
 
-@pytest.mark.parametrize(
-    "check", [*checks(EVIDENCE), *recorded_checks(Evidence(VENUE, (), bodies=DOCUMENTED))], ids=str
-)
+DOCUMENTED_EVIDENCE = Evidence(VENUE, INSTRUMENTS, recordings=(LIQUIDATION,), bodies=DOCUMENTED)
+
+
+@pytest.mark.parametrize("check", [*checks(EVIDENCE), *recorded_checks(DOCUMENTED_EVIDENCE)], ids=str)
 def test_conformance(check: Check) -> None:
     check()
 

@@ -175,7 +175,24 @@ BODIES = (
 RECORDED = Evidence(VENUE, INSTRUMENTS, recordings=RECORDINGS, bodies=BODIES, computed=COMPUTED)
 
 
-@pytest.mark.parametrize("check", checks(EVIDENCE), ids=str)
+LIQUIDATIONS = Recording(
+    "documented liquidations",
+    "linear",
+    [
+        b'{"topic":"allLiquidation.BTCUSDT","type":"snapshot","ts":1739502303204,"data":[{"T":1739502302929,'
+        b'"s":"BTCUSDT","S":"Sell","v":"20000","p":"0.04499"},{"T":1739502302930,"s":"BTCUSDT","S":"Buy","v":"0.5",'
+        b'"p":"96000.10"}]}',
+    ],
+    (LINEAR_BTC + "liquidation",),
+    messages={"Liquidations": 1},
+    counts={"liquidation": 2},
+    last={LINEAR_BTC + "liquidation": {"side": "sell", "price": "96000.10", "quantity": "0.5", "complete": True}},
+)
+
+
+@pytest.mark.parametrize(
+    "check", [*checks(EVIDENCE), *recorded_checks(Evidence(VENUE, INSTRUMENTS, recordings=(LIQUIDATIONS,)))], ids=str
+)
 def test_conformance(check: Check) -> None:
     check()
 

@@ -172,7 +172,23 @@ DOCUMENTED = Recording(
         },
     },
 )
-DOCUMENTED_EVIDENCE = Evidence(VENUE, INSTRUMENTS, recordings=(DOCUMENTED,), computed=COMPUTED_SWAP)
+LIQUIDATIONS = Recording(
+    "documented liquidations",
+    "swap-public",
+    [
+        b'{"arg":{"channel":"liquidation-orders","instType":"SWAP"},"data":[{"details":[{"bkLoss":"0",'
+        b'"bkPx":"0.007831","ccy":"","posSide":"short","side":"buy","sz":"13","ts":"1692266434010"}],'
+        b'"instFamily":"IOST-USDT","instId":"IOST-USDT-SWAP","instType":"SWAP","uly":"IOST-USDT"},'
+        b'{"details":[{"bkLoss":"0","bkPx":"63921.4","ccy":"","posSide":"long","side":"sell","sz":"25",'
+        b'"ts":"1692266434009"}],"instFamily":"BTC-USDT","instId":"BTC-USDT-SWAP","instType":"SWAP",'
+        b'"uly":"BTC-USDT"}]}',
+    ],
+    [SWAP_BTC + "liquidation"],
+    messages={"Liquidations": 1},
+    counts={"liquidation": 1},
+    last={SWAP_BTC + "liquidation": {"side": "sell", "price": "63921.4", "quantity": "0.25", "complete": False}},
+)
+DOCUMENTED_EVIDENCE = Evidence(VENUE, INSTRUMENTS, recordings=(DOCUMENTED, LIQUIDATIONS), computed=COMPUTED_SWAP)
 
 SPOT_RECORDINGS = (
     recording(

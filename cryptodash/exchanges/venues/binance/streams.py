@@ -9,7 +9,7 @@ ignored (Binance added ``ps`` and ``st`` in 2026). The raw messages are recorded
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
@@ -25,6 +25,7 @@ from cryptodash.exchanges.adapter.decode import (
     decoder,
     fill,
     misdirected,
+    price,
     shape,
 )
 from cryptodash.exchanges.adapter.messages import (
@@ -32,6 +33,8 @@ from cryptodash.exchanges.adapter.messages import (
     Bar,
     Depth,
     Fill,
+    LiquidationOrder,
+    Liquidations,
     Message,
     Reader,
     Restarting,
@@ -198,6 +201,36 @@ def read_kline(stream: str, frame: bytes) -> Sequence[Message]:
     )
 
 
+# {"e":"forceOrder","E":1568014460893,"o":{"s":"BTCUSDT","S":"SELL","o":"LIMIT","f":"IOC","q":"0.014","p":"9910",
+#  "ap":"9910","X":"FILLED","l":"0.014","z":"0.014","T":1568014460893}}     the documents' example
+class _ForcedOrder(Struct, gc=False):
+    native: Name = field(name="s")
+    side: Literal["BUY", "SELL"] = field(name="S")
+    quantity: str = field(name="q")
+    price: str = field(name="p")
+    time: Time = field(name="T")
+    average_price: str = field(name="ap", default="")
+
+
+class _ForceOrder(Struct, gc=False):
+    order: _ForcedOrder = field(name="o")
+
+
+_force_order = decoder(Wrapped[_ForceOrder])
+
+
+def read_force_order(stream: str, frame: bytes) -> Sequence[Message]:
+    """``S`` is the side of the order: SELL ends a long. Of several within a second the last one is told, so this is a
+    sample."""
+    order = _force_order(frame).data.order
+    if order.native.lower() != stream.partition("@")[0]:
+        raise misdirected(stream, order.native)
+    side = _BUY if order.side == "BUY" else _SELL
+    size = fill(order.price, order.quantity)
+    told = LiquidationOrder(order.native, side, *size, order.time, average_price=price(order.average_price))
+    return (Liquidations(stream, (told,), complete=False),)
+
+
 # {"stream":"!serverShutdown","data":{"e":"serverShutdown","E":1788548384904}}  spot, shortly before a planned restart
 def read_shutdown(stream: str, frame: bytes) -> Sequence[Message]:
     return (Restarting(),)
@@ -223,7 +256,7 @@ def _readers(depth: Reader) -> Mapping[str, Reader]:
 
 
 SPOT_READERS = _readers(read_spot_depth)
-PERPETUAL_READERS = _readers(read_perpetual_depth)
+PERPETUAL_READERS = {**_readers(read_perpetual_depth), "forceOrder": read_force_order}
 
 
 # <- {"result":null,"id":1}

@@ -12,6 +12,7 @@ bbo        ``@bookTicker``                          public ``@bookTicker``
 trade      ``@trade``                               market ``@aggTrade`` (``@trade`` is undocumented there)
 book       ``@depth@100ms`` + REST depth            public ``@depth@100ms`` + REST depth
 candle     ``@kline_<i>``                           market ``@kline_<i>``
+liquid.    none                                     market ``@forceOrder``: the latest of each second, a sample
 sweep      ``!miniTicker@arr`` (has no bid/ask)     market ``!ticker@arr`` + public ``!bookTicker`` (every 5 s)
 =========  =======================================  ====================================================================
 
@@ -41,7 +42,7 @@ from cryptodash.exchanges.adapter.messages import (
     Restarting,
     SendingTime,
 )
-from cryptodash.exchanges.adapter.plan import Part, Plan, RestRequest, StreamSpec
+from cryptodash.exchanges.adapter.plan import Part, Plan, RestRequest, StreamSpec, not_served
 from cryptodash.exchanges.adapter.venue import Endpoint, Hosts, IVenue, Limits, Rate, RestLimits
 from cryptodash.exchanges.venues.binance import polls, rest
 from cryptodash.exchanges.venues.binance.streams import PERPETUAL_READERS, SPOT_READERS, Control, read_control
@@ -76,6 +77,7 @@ _PERPETUAL_LIMITS = Limits(
 
 _QUOTE, _DAY, _MARK = frozenset({Part.QUOTE}), frozenset({Part.LAST, Part.STATS}), frozenset({Part.MARK})
 _TRADES, _BOOK, _CANDLE, _SWEEP = (frozenset({part}) for part in (Part.TRADES, Part.BOOK, Part.CANDLE, Part.SWEEP))
+_LIQUIDATIONS = frozenset({Part.LIQUIDATIONS})
 _TICKER = frozenset({Part.QUOTE, Part.LAST})
 
 
@@ -145,6 +147,10 @@ class Binance:
             return Plan(
                 (StreamSpec("spot" if spot else "usdm-public", _book_stream(instrument.native), _BOOK),), required=_BOOK
             )
+        if topic.channel is Channel.LIQUIDATION:
+            if spot:
+                raise not_served(topic)
+            return Plan((StreamSpec(market, f"{name}@forceOrder", _LIQUIDATIONS),), required=_LIQUIDATIONS)
         if topic.channel is Channel.BBO:
             return Plan((_quotes(name, instrument),), required=_QUOTE)
         return _spot_ticker(name, instrument) if spot else _perpetual_ticker(name, topic, instrument)
@@ -170,7 +176,8 @@ class Binance:
 
     def sending_time(self, stream: StreamSpec) -> SendingTime | None:
         untimed = stream.endpoint == "spot" and stream.name.endswith("@bookTicker")
-        return None if untimed else _EVENT_TIME
+        # A liquidation is told up to a second later, and nothing says whether its event time is that of the telling.
+        return None if untimed or stream.name.endswith("@forceOrder") else _EVENT_TIME
 
     def read(self, endpoint: str, frame: bytes, readers: Readers) -> Sequence[Message]:
         control = read_control(frame)

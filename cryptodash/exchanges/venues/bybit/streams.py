@@ -35,6 +35,8 @@ from cryptodash.exchanges.adapter.messages import (
     Bar,
     Depth,
     Fill,
+    LiquidationOrder,
+    Liquidations,
     Message,
     Quote,
     Reader,
@@ -195,11 +197,45 @@ def _bar(topic: str, bar: _Bar, time: int) -> Bar:
     )
 
 
+# {"topic":"allLiquidation.ROSEUSDT","type":"snapshot","ts":1739502303204,"data":[{"T":1739502302929,"s":"ROSEUSDT",
+#  "S":"Sell","v":"20000","p":"0.04499"}]}     the documents' example
+class _Liquidation(Struct, gc=False):
+    time: Time = field(name="T")
+    native: Name = field(name="s")
+    position: Literal["Buy", "Sell"] = field(name="S")
+    quantity: str = field(name="v")
+    price: str = field(name="p")
+
+
+class _AllLiquidation(Struct, gc=False):
+    data: list[_Liquidation]
+
+
+_all_liquidation = decoder(_AllLiquidation)
+
+
+def read_liquidations(topic: str, frame: bytes) -> Sequence[Message]:
+    """All of them, every 500 ms. ``S`` is the side of the position: Buy is a long, which an order to sell ends. ``p``
+    is the price of bankruptcy."""
+    data = _all_liquidation(frame).data
+    for each in data:
+        if not topic.endswith(f".{each.native}"):
+            raise misdirected(topic, each.native)
+    orders = nonzero(data, _closing_order, lambda each: each.time)
+    return orders.told(topic, (Liquidations(topic, orders),))
+
+
+def _closing_order(said: _Liquidation) -> LiquidationOrder:
+    side = _SELL if said.position == "Buy" else _BUY
+    return LiquidationOrder(said.native, side, *fill(said.price, said.quantity), said.time)
+
+
 READERS: Mapping[str, Reader] = {
     "orderbook": read_orderbook,
     "tickers": read_ticker,
     "publicTrade": read_trades,
     "kline": read_kline,
+    "allLiquidation": read_liquidations,
 }
 """By the first word of the topic; ``orderbook.1`` is ``read_quote``."""
 

@@ -12,6 +12,7 @@ bbo        ``orderbook.1.<S>``
 trade      ``publicTrade.<S>``                               block trades left out
 book       ``orderbook.50|200|1000.<S>``                     snapshot, then ``u`` + 1; a snapshot may come at any time
 candle     ``kline.<i>.<S>``                                 the closing bar and the next may share a frame
+liquid.    ``allLiquidation.<S>``                            linear only; tells the side of the position
 sweep      REST ``/v5/market/tickers``, every 2 s            there is no all-market stream
 =========  ================================================  ===========================================================
 
@@ -41,7 +42,7 @@ from cryptodash.exchanges.adapter.messages import (
     Readers,
     SendingTime,
 )
-from cryptodash.exchanges.adapter.plan import Part, Plan, Poll, RestRequest, StreamSpec
+from cryptodash.exchanges.adapter.plan import Part, Plan, Poll, RestRequest, StreamSpec, not_served
 from cryptodash.exchanges.adapter.venue import (
     Endpoint,
     Hosts,
@@ -84,6 +85,7 @@ _TIERS = (50, 200, 1000)
 _QUOTE, _TRADES, _BOOK, _CANDLE, _SWEEP = (
     frozenset({part}) for part in (Part.QUOTE, Part.TRADES, Part.BOOK, Part.CANDLE, Part.SWEEP)
 )
+_LIQUIDATIONS = frozenset({Part.LIQUIDATIONS})
 _SPOT_FIGURES = frozenset({Part.LAST, Part.STATS})
 _LINEAR_FIGURES = frozenset({Part.LAST, Part.STATS, Part.MARK, Part.INTEREST})
 _TICKER = frozenset({Part.QUOTE, Part.LAST})
@@ -129,6 +131,10 @@ class Bybit(NoSeeds, SnapshotsInStream):
         if topic.channel is Channel.ORDER_BOOK:
             tier = next((each for each in _TIERS if each >= depth), _TIERS[-1])
             return Plan((StreamSpec(endpoint, f"orderbook.{tier}.{native}", _BOOK, depth=tier),), required=_BOOK)
+        if topic.channel is Channel.LIQUIDATION:
+            if topic.market is SPOT:
+                raise not_served(topic)
+            return Plan((StreamSpec(endpoint, f"allLiquidation.{native}", _LIQUIDATIONS),), required=_LIQUIDATIONS)
         # Level 1 is sent again after 3 s without a change.
         quote = StreamSpec(endpoint, f"orderbook.1.{native}", _QUOTE, promise=3.0, conflate_by="seq")
         if topic.channel is Channel.BBO:

@@ -43,7 +43,7 @@ from cryptodash.exchanges.adapter.messages import (
     Subscribed,
     Unwanted,
 )
-from cryptodash.exchanges.adapter.plan import Part, Plan, Poll, RestRequest, StreamSpec
+from cryptodash.exchanges.adapter.plan import Part, Plan, Poll, RestRequest, StreamSpec, not_served
 from cryptodash.exchanges.adapter.venue import (
     Endpoint,
     Hosts,
@@ -113,6 +113,8 @@ class Coinbase(NoSeeds, SnapshotsInStream):
     def plan(self, topic: Topic, instrument: Instrument | None, depth: int) -> Plan:
         if instrument is None:
             return Plan((), (Poll(rest.sweep_request(topic), 5.0, _SWEEP),), required=_SWEEP)
+        if topic.channel is Channel.LIQUIDATION:
+            raise not_served(topic)
         if topic.channel in (Channel.TICKER, Channel.BBO):
             ticker = _stream("ticker", instrument, _TICKER, for_reader=instrument)
             needed = (Part.QUOTE, Part.LAST) if topic.channel is Channel.TICKER else (Part.QUOTE,)

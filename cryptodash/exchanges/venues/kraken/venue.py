@@ -48,7 +48,7 @@ from cryptodash.exchanges.adapter.messages import (
     SendingTime,
     Unwanted,
 )
-from cryptodash.exchanges.adapter.plan import Part, Plan, Poll, RestRequest, StreamSpec
+from cryptodash.exchanges.adapter.plan import Part, Plan, Poll, RestRequest, StreamSpec, not_served
 from cryptodash.exchanges.adapter.venue import (
     Endpoint,
     Hosts,
@@ -129,6 +129,8 @@ class Kraken(NoSeeds, SnapshotsInStream):
         if topic.channel is Channel.ORDER_BOOK:
             tier = next((each for each in DEPTHS if each >= depth), DEPTHS[-1])
             return Plan((_stream(StreamName(BOOK, tier, pair), _BOOK),), required=_BOOK)
+        if topic.channel is Channel.LIQUIDATION:
+            raise not_served(topic)
         tickers = _stream(StreamName(TICKER, None, pair), _TICKER)
         if topic.channel is Channel.BBO:
             return Plan((tickers,), required=frozenset({Part.QUOTE}))

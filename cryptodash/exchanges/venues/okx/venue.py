@@ -13,6 +13,7 @@ trade      ``trades``                               fills of one order at one pr
 book       ``books``                                400 levels: snapshot, then changes that name the id before; REST
                                                     ``/market/books`` where no snapshot comes
 candle     business ``candle<i>``                   UTC bars from 6 h up are ``candle6Hutc`` ...
+liquid.    ``liquidation-orders``                   of all swaps in one stream; a sample; sizes are contracts
 sweep      REST ``/market/tickers``, every 2 s      there is no all-market stream
 =========  =======================================  ====================================================================
 
@@ -38,7 +39,7 @@ from cryptodash.core.topics import Channel, Topic
 from cryptodash.exchanges.adapter.book_rules import BookRules, Chaining, SnapshotSource
 from cryptodash.exchanges.adapter.decode import MAX_NAME, MAX_TIME_MS, read_data
 from cryptodash.exchanges.adapter.messages import BadFrame, Depth, Message, Pong, Reader, Readers, SendingTime
-from cryptodash.exchanges.adapter.plan import Part, Plan, Poll, RestRequest, StreamSpec
+from cryptodash.exchanges.adapter.plan import Part, Plan, Poll, RestRequest, StreamSpec, not_served
 from cryptodash.exchanges.adapter.venue import Endpoint, Hosts, IVenue, Limits, NoSeeds, Rate, RestLimits
 from cryptodash.exchanges.venues.okx import rest, rest_errors, streams, ticker_streams
 from cryptodash.exchanges.venues.okx.wire import Read, argument_of, request, stream_name, subject_of
@@ -77,7 +78,11 @@ _QUOTE, _DAY, _MARK, _INTEREST = (
     frozenset({Part.INTEREST}),
 )
 _TRADES, _BOOK, _CANDLE, _SWEEP = (frozenset({part}) for part in (Part.TRADES, Part.BOOK, Part.CANDLE, Part.SWEEP))
+_LIQUIDATIONS = frozenset({Part.LIQUIDATIONS})
 _TICKER = frozenset({Part.QUOTE, Part.LAST})
+
+_LIQUIDATION_STREAM = StreamSpec("swap-public", streams.LIQUIDATIONS, _LIQUIDATIONS)
+"""One for all swaps: there is none by instrument."""
 
 _KEEP_ALIVE = 60.0
 """A book or a quote without a change is sent again after about so many seconds."""
@@ -139,6 +144,10 @@ class Okx(NoSeeds):
         if topic.channel is Channel.ORDER_BOOK:
             books = evolve(_stream("books", "books", instrument, _BOOK, _KEEP_ALIVE), depth=rest.MOST_LEVELS)
             return Plan((books,), required=_BOOK)
+        if topic.channel is Channel.LIQUIDATION:
+            if topic.market is not PERPETUAL:
+                raise not_served(topic)
+            return Plan((_LIQUIDATION_STREAM,), required=_LIQUIDATIONS)
         quotes = evolve(_stream("public", "bbo-tbt", instrument, _QUOTE, _KEEP_ALIVE), conflate_by="seqId")
         if topic.channel is Channel.BBO:
             return Plan((quotes,), required=_QUOTE)
@@ -156,6 +165,8 @@ class Okx(NoSeeds):
 
     def reader(self, stream: StreamSpec) -> Reader:
         """By the channel that the name begins with."""
+        if stream.name == streams.LIQUIDATIONS:
+            return streams.read_liquidations
         argument = argument_of(stream.name)
         read = _READERS.get(argument.channel)
         if read is None or not argument.native:

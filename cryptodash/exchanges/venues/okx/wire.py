@@ -26,10 +26,13 @@ class Argument(Struct, gc=False):
 
     channel: Name
     native: Annotated[str, Meta(max_length=MAX_NAME)] = field(name="instId", default="")
+    kind: Annotated[str, Meta(max_length=MAX_NAME)] = field(name="instType", default="")
 
     @property
     def stream(self) -> str:
         """The name of the stream."""
+        if self.kind and not self.native:
+            return market_stream_name(self.channel, self.kind)
         return stream_name(self.channel, self.native)
 
 
@@ -39,6 +42,11 @@ _argument = decoder(Argument)
 def stream_name(channel: str, native: str) -> str:
     """``"channel":"books","instId":"BTC-USDT"``: the argument without its braces, letters outside ASCII as they are."""
     return f'"channel":{_quoted(channel)},"instId":{_quoted(native)}'
+
+
+def market_stream_name(channel: str, kind: str) -> str:
+    """The same of a stream about all instruments of a kind: ``"channel":"liquidation-orders","instType":"SWAP"``."""
+    return f'"channel":{_quoted(channel)},"instType":{_quoted(kind)}'
 
 
 def _quoted(text: str) -> str:

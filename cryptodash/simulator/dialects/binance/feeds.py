@@ -9,6 +9,7 @@ from cryptodash.core.instruments import MarketType
 from cryptodash.simulator.dialects.binance import messages
 from cryptodash.simulator.instrument import SimulatedInstrument
 from cryptodash.simulator.intervals import closes, opens
+from cryptodash.simulator.liquidations import Liquidation, liquidations
 from cryptodash.simulator.market import Market
 from cryptodash.simulator.pace import Pace
 
@@ -47,6 +48,27 @@ class Trades:
         if self._aggregated:
             return [messages.agg_trade(spec, list(group)) for _, group in groupby(fills, key=lambda fill: fill.order)]
         return [messages.trade(spec, fill) for fill in fills]
+
+
+class ForcedOrders:
+    """``forceOrder``: of the liquidations of a second the last one."""
+
+    def __init__(self, instrument: SimulatedInstrument) -> None:
+        self._instrument = instrument
+        self._pace = Pace(1_000, slack=0)
+        self._latest: Liquidation | None = None
+
+    def opening(self, now: int) -> Sequence[str]:
+        return ()
+
+    def frames(self, now: int) -> Sequence[str]:
+        for each in liquidations(self._instrument.changes.trades):
+            self._latest = each
+        latest = self._latest
+        if latest is None or not self._pace.take(now):
+            return ()
+        self._latest = None
+        return (messages.force_order(self._instrument.spec, latest, now),)
 
 
 class Diffs:

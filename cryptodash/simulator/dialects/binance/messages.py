@@ -24,6 +24,7 @@ from cryptodash.simulator.dialects.binance.numbers import (
 from cryptodash.simulator.instrument import SimulatedInstrument
 from cryptodash.simulator.instrument_spec import InstrumentSpec
 from cryptodash.simulator.intervals import DAY, closes
+from cryptodash.simulator.liquidations import Liquidation
 
 SPOT = MarketType.SPOT
 
@@ -86,6 +87,17 @@ def agg_trade(spec: InstrumentSpec, fills: Sequence[Trade]) -> str:
         f'{{"e":"aggTrade","E":{first.time},"a":{first.order},'
         f'"s":"{native}","p":"{price}","q":"{size}","nq":"{size}",{tail},"st":1}}'
     )
+
+
+def force_order(spec: InstrumentSpec, order: Liquidation, now: int) -> str:
+    """An order that closed a position; ``S`` is the order's side.
+
+    ``{"e":"forceOrder","E":1568014460893,"o":{"s":"BTCUSDT","S":"SELL","o":"LIMIT","f":"IOC","q":"0.014","p":"9910",
+    "ap":"9910","X":"FILLED","l":"0.014","z":"0.014","T":1568014460893}}``
+    """
+    price, size, side = spec.price(order.price), spec.size(order.size), "BUY" if order.buy else "SELL"
+    filled = f'"q":"{size}","p":"{price}","ap":"{price}","X":"FILLED","l":"{size}","z":"{size}","T":{order.time}'
+    return f'{{"e":"forceOrder","E":{now},"o":{{"s":"{spec.native}","S":"{side}","o":"LIMIT","f":"IOC",{filled}}}}}'
 
 
 def depth_update(

@@ -10,7 +10,7 @@ from attrs import frozen
 
 from cryptodash.core.instruments import MarketType
 from cryptodash.simulator.dialects.binance import messages
-from cryptodash.simulator.dialects.binance.feeds import Diffs, Klines, Paced, Quotes, Sweep, Tops, Trades
+from cryptodash.simulator.dialects.binance.feeds import Diffs, ForcedOrders, Klines, Paced, Quotes, Sweep, Tops, Trades
 from cryptodash.simulator.host import VenueHost
 from cryptodash.simulator.host_streams import HostEnvironment
 from cryptodash.simulator.http_answer import HttpAnswer
@@ -187,6 +187,8 @@ class BinanceWebSocket(VenueHost):
             return Found("public", "trade", native, lambda each: Trades(_made(each), aggregated=False))
         if kind == "aggTrade":
             return Found("market", "trade", native, lambda each: Trades(_made(each), aggregated=True))
+        if kind == "forceOrder" and not self.is_spot:
+            return Found("market", "liquidation", native, lambda each: ForcedOrders(_made(each)))
         if kind in ("ticker", "miniTicker"):
             build = messages.ticker if kind == "ticker" else messages.mini_ticker
             return Found(

@@ -8,6 +8,7 @@ from cryptodash.core.instruments import MarketType
 from cryptodash.simulator.dialects.bybit import messages
 from cryptodash.simulator.instrument import SimulatedInstrument
 from cryptodash.simulator.intervals import closes, opens
+from cryptodash.simulator.liquidations import Liquidation, liquidations
 from cryptodash.simulator.pace import Pace
 
 SPOT = MarketType.SPOT
@@ -87,6 +88,26 @@ class Trades:
     def frames(self, now: int) -> Sequence[str]:
         fills = self._instrument.changes.trades
         return (messages.public_trade(self._instrument.spec, self._topic, now, fills),) if fills else ()
+
+
+class Liquidations:
+    """``allLiquidation.<symbol>``: all of them, every 500 ms."""
+
+    def __init__(self, instrument: SimulatedInstrument, topic: str) -> None:
+        self._instrument = instrument
+        self._topic = topic
+        self._pace = Pace(500)
+        self._waiting: list[Liquidation] = []
+
+    def opening(self, now: int) -> Sequence[str]:
+        return ()
+
+    def frames(self, now: int) -> Sequence[str]:
+        self._waiting += liquidations(self._instrument.changes.trades)
+        if not self._waiting or not self._pace.take(now):
+            return ()
+        told, self._waiting = self._waiting, []
+        return (messages.all_liquidation(self._instrument.spec, self._topic, now, told),)
 
 
 class Klines:

@@ -18,6 +18,7 @@ from cryptodash.simulator.decimal_text import fixed, trim
 from cryptodash.simulator.instrument import SimulatedInstrument
 from cryptodash.simulator.instrument_spec import InstrumentSpec
 from cryptodash.simulator.intervals import HOUR
+from cryptodash.simulator.liquidations import Liquidation
 
 SPOT = MarketType.SPOT
 
@@ -115,6 +116,20 @@ def public_trade(spec: InstrumentSpec, topic: str, now: int, fills: Sequence[Tra
         rows = ",".join([_spot_trade(spec, fill) for fill in fills])
         return f'{{"topic":"{topic}","ts":{now},"type":"snapshot","data":[{rows}]}}'
     rows = ",".join([_linear_trade(spec, fill) for fill in fills])
+    return f'{{"topic":"{topic}","type":"snapshot","ts":{now},"data":[{rows}]}}'
+
+
+def all_liquidation(spec: InstrumentSpec, topic: str, now: int, orders: Sequence[Liquidation]) -> str:
+    """Orders that closed positions; ``S`` is the side of the position, ``p`` the price of bankruptcy.
+
+    ``{"topic":"allLiquidation.ROSEUSDT","type":"snapshot","ts":1739502303204,"data":[{"T":1739502302929,"s":"ROSEUSDT",
+    "S":"Sell","v":"20000","p":"0.04499"}]}``
+    """
+    rows = ",".join(
+        f'{{"T":{each.time},"s":"{spec.native}","S":"{"Sell" if each.buy else "Buy"}",'
+        f'"v":"{size(spec, each.size)}","p":"{price(spec, each.price)}"}}'
+        for each in orders
+    )
     return f'{{"topic":"{topic}","type":"snapshot","ts":{now},"data":[{rows}]}}'
 
 

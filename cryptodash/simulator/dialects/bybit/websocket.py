@@ -8,7 +8,7 @@ import msgspec
 
 from cryptodash.core.instruments import MarketType
 from cryptodash.simulator.dialects.bybit import messages
-from cryptodash.simulator.dialects.bybit.feeds import Books, Klines, Tickers, Trades
+from cryptodash.simulator.dialects.bybit.feeds import Books, Klines, Liquidations, Tickers, Trades
 from cryptodash.simulator.host import VenueHost
 from cryptodash.simulator.host_streams import HostEnvironment
 from cryptodash.simulator.http_answer import HttpAnswer
@@ -142,6 +142,8 @@ class BybitWebSocket(VenueHost):
             return None
         if name == "publicTrade" and not argument:
             return "trade", native, lambda each: Trades(_made(each), topic)
+        if name == "allLiquidation" and not argument and market is PERPETUAL:
+            return "liquidation", native, lambda each: Liquidations(_made(each), topic)
         if name == "tickers" and not argument:
             return "ticker", native, lambda each: Tickers(_made(each), topic)
         if name == "kline" and argument in messages.INTERVALS:

@@ -1,0 +1,67 @@
+"""One instrument's liquidations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from msgspec.structs import replace
+
+from cryptodash.core.errors import NumberRejected
+from cryptodash.core.numbers import is_zero
+from cryptodash.core.tally import Tally
+from cryptodash.core.topics import Topic
+from cryptodash.exchanges.adapter.decode import in_base
+from cryptodash.exchanges.adapter.messages import BadFrame, LiquidationOrder, Liquidations, Message
+from cryptodash.exchanges.builders.liquidations import LiquidationBuilder
+from cryptodash.exchanges.builders.plausibility import DoubtCounts
+from cryptodash.exchanges.connections.commands import Output
+from cryptodash.exchanges.connections.venue_clock import VenueClock
+from cryptodash.exchanges.subscriptions import freshness
+from cryptodash.exchanges.subscriptions.topic_subscription import Basics, MessageSubscription
+
+
+class LiquidationSubscription(MessageSubscription):
+    """There is no current value: the topic is as good as its stream, which may be of a whole market, and is quiet from
+    the ack on."""
+
+    def __init__(self, topic: Topic, basics: Basics, venue_clock: VenueClock, tally: Tally) -> None:
+        super().__init__(topic, basics)
+        self._venue_clock = venue_clock
+        self._builder = LiquidationBuilder(topic, DoubtCounts(topic.exchange, topic.channel.value, tally))
+        self._refused = tally.counter(
+            "cryptodash_liquidations_refused_total",
+            "Liquidations left out because their contracts are no base quantity",
+            "exchange",
+        )
+
+    def take(self, message: Message, now: float, received: int, out: list[Output]) -> bool:
+        if not isinstance(message, Liquidations):
+            return False
+        orders = list(self._own(message))
+        if not orders:
+            return False
+        venue_ms = self._venue_clock.at(now, received, orders[-1].time)
+        told = self._builder.orders(orders, message.complete, venue_ms, received, now)
+        out.extend(told)
+        return not told and self._builder.dropped
+
+    def _own(self, message: Liquidations) -> Iterator[LiquidationOrder]:
+        """Those of the topic's instrument, quantities in base."""
+        instrument = self.instrument
+        for each in message.orders:
+            if instrument is None or each.native != instrument.native:
+                continue
+            try:
+                quantity = in_base(each.quantity, instrument) if message.in_contracts else each.quantity
+            except (NumberRejected, BadFrame):
+                quantity = None
+            if quantity is None or is_zero(quantity):
+                self._refused.add(self.topic.exchange)
+            else:
+                yield replace(each, quantity=quantity)
+
+    def beat(self, now: float, out: list[Output]) -> None:
+        out.extend(self._builder.expire(self._venue_clock.now_ms(), self._clock.wall_ms(), now))
+
+    def streams_condition(self) -> freshness.Condition:
+        return freshness.of_topic(self.sources, self.plan.required if self.plan is not None else (), True)
