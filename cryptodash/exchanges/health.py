@@ -43,8 +43,8 @@ WORST_FIRST = (
     Cause.DELISTED,
 )
 
-_ASIDE = frozenset({Part.INTEREST})
-"""Parts that prove nothing: open interest is polled so rarely that it still looks good a minute
+_ASIDE = frozenset({Part.INTEREST, Part.FUNDING})
+"""Parts that prove nothing: open interest and funding intervals are polled so rarely that they still look good minutes
 after the venue is gone."""
 
 
@@ -54,7 +54,7 @@ class Health:
 
     ``streams`` and ``good_streams`` (live or quiet) count upstream streams, ``connections`` those that are open;
     ``last_message`` is monotonic time; ``cause`` the worst present one, ``reason`` what a person should know of it.
-    Where only open interest is good, no stream is.
+    Where only open interest and funding intervals are good, no stream is.
     """
 
     idle: bool
@@ -96,7 +96,7 @@ def surveying(wanted: WantedTopics, streams: Sequence[Stream]) -> Steps[Survey]:
                 causes.add(cause)
             if state.is_good:
                 good += 1
-                proved = proved or stream.parts != _ASIDE
+                proved = proved or not stream.parts or not stream.parts <= _ASIDE
         yield
     return Survey(states, good if proved else 0, frozenset(causes))
 

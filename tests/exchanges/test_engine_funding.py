@@ -93,3 +93,13 @@ def test_it_is_asked_for_no_more_once_no_ticker_is_wanted() -> None:
     bench.drop(BTC)
     bench.advance(700)
     assert not asked(bench)
+
+
+def test_a_table_that_is_asked_for_rarely_proves_nothing_of_its_venue() -> None:
+    bench = Bench(WithTable())
+    bench.want(BTC)
+    bench.advance(1)
+    bench.answer(asked(bench)[0], b"{}")
+    assert bench.engine.health().good_streams == 0
+    bench.frame(wire.day("BTCUSDT", "100", bench.wall))
+    assert bench.engine.health().good_streams == 2

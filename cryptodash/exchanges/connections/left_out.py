@@ -15,7 +15,7 @@ SHOWN = 200
 
 INSTRUMENT, CANDLE, SEED, SWEEP, SAME_SYMBOL = "instrument", "candle", "seed", "sweep", "same_symbol"
 
-_KINDS = {Part.TRADES: "trade", Part.CANDLE: CANDLE, Part.SWEEP: SWEEP}
+_KINDS = {Part.TRADES: "trade", Part.LIQUIDATIONS: "liquidation", Part.CANDLE: CANDLE, Part.SWEEP: SWEEP}
 
 _log = Logger(namespace="cryptodash.exchanges.connections.left_out")
 

@@ -14,7 +14,7 @@ from cryptodash.core.topics import Channel, Topic
 from cryptodash.exchanges.adapter.messages import Ack, Ignored, Pong, Restarting
 from cryptodash.exchanges.adapter.plan import RestRequest
 from cryptodash.exchanges.venues.okx.venue import VENUE
-from cryptodash.exchanges.venues.okx.wire import stream_name
+from cryptodash.exchanges.venues.okx.wire import market_stream_name, stream_name
 from cryptodash.simulator.dialects import registry as dialects
 from cryptodash.testing.conformance import (
     Answer,
@@ -51,6 +51,7 @@ COMPUTED_SWAP = COMPUTED | {"Fill.quantity", "Depth.size", "Quote.bid_size", "Qu
 BOOKS, TRADES = stream_name("books", "BTC-USDT"), stream_name("trades", "BTC-USDT")
 GONE = "Wrong URL or channel:books,instId:OLD-USDT-SWAP doesn't exist. Please use the correct URL, channel and "
 
+LIQUIDATED = market_stream_name("liquidation-orders", "SWAP")
 REQUESTS = (
     Request(
         "spot-public",
@@ -65,8 +66,18 @@ REQUESTS = (
         id="2",
         on=False,
     ),
+    Request(
+        "swap-public",
+        (LIQUIDATED,),
+        b'{"id":"1","op":"subscribe","args":[{"channel":"liquidation-orders","instType":"SWAP"}]}',
+    ),
 )
 ANSWERS = (
+    Answer(
+        "swap-public",
+        b'{"id":"1","event":"subscribe","arg":{"channel":"liquidation-orders","instType":"SWAP"},"connId":"5"}',
+        [Ack("1", streams=(LIQUIDATED,))],
+    ),
     Answer("spot-public", b"pong", [Pong()]),
     Answer(
         "spot-books",
