@@ -95,7 +95,7 @@ def max_rate(channel: Mapping[str, Any], topic: Topic) -> float | None:
     if rate is None:
         return None
     if topic.channel in (Channel.TRADE, Channel.LIQUIDATION):
-        raise Refused("invalid_max_rate", f"max_rate does not go with {topic.channel}: every one is sent")
+        raise Refused("invalid_max_rate", f"max_rate does not go with {topic.channel}: every {topic.channel} is sent")
     if type(rate) not in (int, float) or not MIN_RATE <= rate <= MAX_RATE:
         raise Refused("invalid_max_rate", f"max_rate {repr(rate)[:24]} is not a number from {MIN_RATE} to {MAX_RATE:g}")
     return float(rate)
