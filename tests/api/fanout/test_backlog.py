@@ -7,7 +7,7 @@ import json
 import pytest
 from attrs import evolve
 
-from cryptodash.api.fanout.conflation import BURST_S, MAX_OLD_TRADES, MAX_TRADES
+from cryptodash.api.fanout.waiting_trades import BURST_S, MAX_OLD_TRADES, MAX_TRADES
 from cryptodash.api.ws.frames import text_frame
 from cryptodash.core.config import Config, Limits
 from cryptodash.core.events import State
@@ -170,6 +170,7 @@ def test_dropped_trades_are_told_before_the_next_ones(world):
     assert kinds(messages)[:3] == ["trade", "gap", "trade"]
     assert messages[1]["payload"] == {
         "channel": {**TRADES, "market_type": "spot", "symbol": {"base": "BTC", "quote": "USDT"}},
+        "reason": "slow",
         "missed": 30,
     }
     assert [int(message["payload"]["id"]) for message in messages[2:]] == list(range(31, MAX_TRADES + 31))
