@@ -254,6 +254,55 @@ def test_a_gap_answers_for_as_many_trades_as_it_says() -> None:
     assert scene.broken() == set()
 
 
+def with_hole(end: int, *, told_from: int | None = 69, status: str = "") -> Scene:
+    """The trades of 70 to 75 are missing, and a gap before ``end`` says that some may be."""
+    scene = watching("trade", range(1, 70))
+    if status:
+        scene.status(71, status, "disconnected")
+    times = {} if told_from is None else {"from": time_of(told_from), "to": time_of(end)}
+    scene.got(end - 0.5, "gap", {"channel": channel_of(scene.name), "reason": "failover", **times})
+    if status:
+        scene.status(end - 0.5, "live")
+    for step in range(end, 130):
+        scene.trade(step)
+    return scene
+
+
+@pytest.mark.parametrize("status", ["", "stale"])
+@pytest.mark.parametrize("told_from", [69, 60, None])
+def test_a_gap_without_a_number_answers_for_all_from_the_trade_it_names_to_the_next(
+    told_from: int | None, status: str
+) -> None:
+    assert with_hole(76, told_from=told_from, status=status).broken() - {"recovery"} == set()
+
+
+def test_a_gap_without_a_number_does_not_answer_for_what_is_missing_elsewhere() -> None:
+    for left_out in (50, 90):
+        scene = with_hole(76)
+        events = scene.connection.events
+        events[:] = [each for each in events if f"'id': '{1000 + left_out}'" not in str(each.value)]
+        assert scene.broken() == {"trades"}
+
+
+def test_a_channel_that_gets_well_again_tells_what_was_lost_before_it_was_bad() -> None:
+    scene = watching("trade", range(1, 70)).status(75, "stale", "disconnected").status(77, "live")
+    for step in range(77, 130):
+        scene.trade(step)
+    assert "trades" in scene.broken()
+
+
+@pytest.mark.parametrize(("first", "broken"), [(60, set()), (30, {"trades"})])
+def test_a_quiet_channel_by_a_frozen_connection_is_known_once_it_has_a_pace(first: int, broken: set[str]) -> None:
+    scene = Scene("trade")
+    scene.subscribed(first - 0.5)
+    for step in range(first, 70):
+        scene.trade(step)
+    scene.status(73, "quiet").unsubscribed(85)
+    frozen = Trouble("net/stall", 69.9, 20.0, "binance")
+    scene.history.plan = Plan(1, ORIGIN, 0, 0, scene.plan.lines, (frozen,), (), 130.0)
+    assert scene.broken() - {"recovery"} == broken
+
+
 def test_trades_that_a_fault_swallows_are_nobodys_loss() -> None:
     scene = watching("trade", [each for each in range(1, 130) if not 70 <= each < 75])
     silent = Trouble("silent", 69.5, 6.0, "binance", "SOL-USDT")
