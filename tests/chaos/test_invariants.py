@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
+from attrs import evolve
 
 from cryptodash.core.time import rfc3339
 from tests.chaos.history import Bar, Connection, Event, History, Tape, WireTrade
@@ -239,6 +240,17 @@ def test_what_breaks_a_promise_is_found(wrong: str) -> None:
 def test_what_is_not_shown_as_live_may_be_old() -> None:
     scene = watching(steps=range(1, 60)).status(62, "stale", "silent", age_ms="2100").unsubscribed(100)
     assert scene.broken() == {"recovery"}
+
+
+@pytest.mark.parametrize(("until", "broken"), [(80, False), (90, True)])
+def test_what_a_slow_reader_sees_was_sent_before(until: int, broken: bool) -> None:
+    """The first frame that comes after a stall of 11 s makes the book live, and the rest a moment later: the reader has
+    the one 8 s after the other."""
+    scene = Scene("order_book:2", Trouble("net/stall", 60.5, 11.0, "binance"))
+    scene.connection.client = evolve(scene.connection.client, kind="slow", rate=5_000.0, kernel=32_768)
+    scene.subscribed().snapshot(60, 1, at=65).status(68, "stale", "silent", age_ms="3000")
+    scene.snapshot(61, 2, at=76).status(76.5, "live").snapshot(72, 3, at=until).unsubscribed(until + 1)
+    assert ("live" in scene.broken()) is broken
 
 
 def test_an_age_that_counts_from_the_last_frame_is_right() -> None:
