@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from cryptodash.core.errors import CryptodashError
-from cryptodash.core.events import BookDelta, BookSnapshot, Candle, Level, Side, StreamStatus, Ticker, Trade
+from cryptodash.core.events import BookDelta, BookSnapshot, Candle, Gap, Level, Side, StreamStatus, Ticker, Trade
 from cryptodash.core.numbers import Number
 from cryptodash.core.time import rfc3339
 from cryptodash.core.topics import Topic
@@ -180,6 +180,17 @@ def status_payload(event: StreamStatus, *, source: str, age_ms: int | None) -> s
         members.append(f'"age_ms":{age_ms}')
     members.append(f'"source":"{source}"')
     return "{" + ",".join(members) + "}"
+
+
+def gap_payload(event: Gap) -> str:
+    times = f',"from":"{rfc3339(event.begin)}","to":"{rfc3339(event.end)}"'
+    return gap_of(event.topic, "failover", event.missed, times)
+
+
+def gap_of(topic: Topic, reason: str, missed: int | None, extra: str = "") -> str:
+    """Trades that a client lacks; ``missed`` None: nobody knows how many. ``extra`` as in ``channel_json``."""
+    count = "" if missed is None else f',"missed":{missed}'
+    return f'{{"channel":{channel_json(topic)},"reason":"{reason}"{count}{extra}}}'
 
 
 def message(kind: str, payload: str) -> bytes:

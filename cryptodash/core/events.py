@@ -132,6 +132,19 @@ class Trade(Struct, frozen=True, gc=False):
     side: Side
 
 
+class Gap(Struct, frozen=True, gc=False):
+    """Trades of a topic are missing, or may be: the stream that brings them was lost, or ended and begun anew.
+
+    They are of times from ``begin``, that of the last trade told before, to ``end``. ``missed``: how many, where the
+    venue numbers its trades; None: nobody knows, perhaps there was none.
+    """
+
+    topic: Topic
+    begin: int
+    end: int
+    missed: int | None = None
+
+
 class Candle(Struct, frozen=True, gc=False):
     """One bar; ``timestamp`` is its open time. ``source`` is ``venue``, ``rest`` or ``trades``;
     ``corrected`` marks a closed bar sent again."""
@@ -219,5 +232,5 @@ class StreamStatus(Struct, frozen=True, gc=False):
         return self.state is not State.STALE or self.cause not in _LOSES_NOTHING
 
 
-Event = Ticker | Trade | Candle | BookView | Sweep | StreamStatus
+Event = Ticker | Trade | Gap | Candle | BookView | Sweep | StreamStatus
 """What a venue publishes into the hub."""

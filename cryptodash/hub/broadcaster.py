@@ -10,7 +10,7 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from cryptodash.core.config import Config
-from cryptodash.core.events import BookView, Candle, Cause, Event, State, StreamStatus, Sweep, Ticker, Trade
+from cryptodash.core.events import BookView, Candle, Cause, Event, Gap, State, StreamStatus, Sweep, Ticker, Trade
 from cryptodash.core.instruments import MarketType
 from cryptodash.core.interfaces import IInlet, IUpstream
 from cryptodash.core.tally import Labels, Tally
@@ -19,7 +19,7 @@ from cryptodash.core.topics import Channel, Topic
 from cryptodash.hub.cache import Cache
 from cryptodash.hub.demand import Demand
 from cryptodash.hub.directory import Directory
-from cryptodash.hub.encode import TickerMessages, candle_message, ticker_message, trade_message
+from cryptodash.hub.encode import TickerMessages, candle_message, gap_message, ticker_message, trade_message
 from cryptodash.hub.freshness import Freshness
 from cryptodash.hub.history import History
 from cryptodash.hub.interfaces import Batch, IDemand, IDirectory, IOutlet, IValues, Message
@@ -73,6 +73,7 @@ class Broadcaster:
         self._routes: dict[type, tuple[Labels, Callable[..., bool]]] = {
             Ticker: (("ticker",), self._on_ticker),
             Trade: (("trade",), self._on_trade),
+            Gap: (("gap",), self._on_gap),
             Candle: (("candle",), self._on_candle),
             BookView: (("book",), self._views.take),
             Sweep: (("sweep",), self._on_sweep),
@@ -187,6 +188,12 @@ class Broadcaster:
         if self._waiting:
             self._waiters.wake(topic)
         return True
+
+    def _on_gap(self, event: Gap) -> bool:
+        outlets = self._outlets.get(event.topic)
+        if outlets is not None:
+            outlets.deliver(gap_message(event))
+        return event.topic in self._wanted
 
     def _on_candle(self, event: Candle) -> bool:
         topic = event.topic

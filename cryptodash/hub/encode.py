@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cryptodash.core import codec
-from cryptodash.core.events import BookDelta, BookSnapshot, Candle, StreamStatus, Ticker, Trade
+from cryptodash.core.events import BookDelta, BookSnapshot, Candle, Gap, StreamStatus, Ticker, Trade
 from cryptodash.core.topics import Topic
 from cryptodash.hub.interfaces import Message
 
@@ -22,6 +22,11 @@ def ticker_message(event: Ticker) -> Message:
 def trade_message(event: Trade, *, replayed: bool = False) -> Message:
     """A trade has no key: nothing may replace it."""
     return Message(event.topic, "trade", _trade_payload(event, replayed, _TRADE, "}").encode(), None)
+
+
+def gap_message(event: Gap) -> Message:
+    """As a trade: it keeps its place among them."""
+    return Message(event.topic, "gap", codec.message("gap", codec.gap_payload(event)), None)
 
 
 def candle_message(event: Candle) -> Message:

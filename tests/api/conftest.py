@@ -20,7 +20,7 @@ from cryptodash.api.ws.frames import text_frame
 from cryptodash.api.ws.limiter import WorkBudget
 from cryptodash.api.ws.session import Identity, Session
 from cryptodash.core.config import Config
-from cryptodash.core.events import Candle, Side, State, StreamStatus, Ticker, Trade
+from cryptodash.core.events import Candle, Gap, Side, State, StreamStatus, Ticker, Trade
 from cryptodash.core.instruments import Catalogue, Instrument, MarketType, Symbol
 from cryptodash.core.interfaces import IUpstream, RequestCost
 from cryptodash.core.numbers import Number
@@ -269,6 +269,11 @@ class World:
     def trade(self, id: int, base: str = "BTC") -> None:
         topic = self.topic(base, Channel.TRADE)
         self.hub.publish(Trade(topic, self.time.wall_ms(), RECEIVED, str(id), Number("1.5"), Number("2"), Side.BUY))
+
+    def gap(self, missed: int | None = None) -> None:
+        """Trades of the topic itself are missing."""
+        now = self.time.wall_ms()
+        self.hub.publish(Gap(self.topic(channel=Channel.TRADE), now - 1_000, now, missed))
 
     def candle(self, open_time: int, close: str, *, closed: bool = False) -> None:
         one = Number("1")

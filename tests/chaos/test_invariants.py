@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
+from attrs import evolve
 
 from cryptodash.core.time import rfc3339
 from tests.chaos.history import Bar, Connection, Event, History, Tape, WireTrade
@@ -241,6 +242,17 @@ def test_what_is_not_shown_as_live_may_be_old() -> None:
     assert scene.broken() == {"recovery"}
 
 
+@pytest.mark.parametrize(("until", "broken"), [(80, False), (90, True)])
+def test_what_a_slow_reader_sees_was_sent_before(until: int, broken: bool) -> None:
+    """The first frame that comes after a stall of 11 s makes the book live, and the rest a moment later: the reader has
+    the one 8 s after the other."""
+    scene = Scene("order_book:2", Trouble("net/stall", 60.5, 11.0, "binance"))
+    scene.connection.client = evolve(scene.connection.client, kind="slow", rate=5_000.0, kernel=32_768)
+    scene.subscribed().snapshot(60, 1, at=65).status(68, "stale", "silent", age_ms="3000")
+    scene.snapshot(61, 2, at=76).status(76.5, "live").snapshot(72, 3, at=until).unsubscribed(until + 1)
+    assert ("live" in scene.broken()) is broken
+
+
 def test_an_age_that_counts_from_the_last_frame_is_right() -> None:
     assert _silent(age_ms="5100").broken() == {"recovery"}
 
@@ -252,6 +264,55 @@ def test_a_gap_answers_for_as_many_trades_as_it_says() -> None:
     for step in range(72, 130):
         scene.trade(step)
     assert scene.broken() == set()
+
+
+def with_hole(end: int, *, told_from: int | None = 69, status: str = "") -> Scene:
+    """The trades of 70 to 75 are missing, and a gap before ``end`` says that some may be."""
+    scene = watching("trade", range(1, 70))
+    if status:
+        scene.status(71, status, "disconnected")
+    times = {} if told_from is None else {"from": time_of(told_from), "to": time_of(end)}
+    scene.got(end - 0.5, "gap", {"channel": channel_of(scene.name), "reason": "failover", **times})
+    if status:
+        scene.status(end - 0.5, "live")
+    for step in range(end, 130):
+        scene.trade(step)
+    return scene
+
+
+@pytest.mark.parametrize("status", ["", "stale"])
+@pytest.mark.parametrize("told_from", [69, 60, None])
+def test_a_gap_without_a_number_answers_for_all_from_the_trade_it_names_to_the_next(
+    told_from: int | None, status: str
+) -> None:
+    assert with_hole(76, told_from=told_from, status=status).broken() - {"recovery"} == set()
+
+
+def test_a_gap_without_a_number_does_not_answer_for_what_is_missing_elsewhere() -> None:
+    for left_out in (50, 90):
+        scene = with_hole(76)
+        events = scene.connection.events
+        events[:] = [each for each in events if f"'id': '{1000 + left_out}'" not in str(each.value)]
+        assert scene.broken() == {"trades"}
+
+
+def test_a_channel_that_gets_well_again_tells_what_was_lost_before_it_was_bad() -> None:
+    scene = watching("trade", range(1, 70)).status(75, "stale", "disconnected").status(77, "live")
+    for step in range(77, 130):
+        scene.trade(step)
+    assert "trades" in scene.broken()
+
+
+@pytest.mark.parametrize(("first", "broken"), [(60, set()), (30, {"trades"})])
+def test_a_quiet_channel_by_a_frozen_connection_is_known_once_it_has_a_pace(first: int, broken: set[str]) -> None:
+    scene = Scene("trade")
+    scene.subscribed(first - 0.5)
+    for step in range(first, 70):
+        scene.trade(step)
+    scene.status(73, "quiet").unsubscribed(85)
+    frozen = Trouble("net/stall", 69.9, 20.0, "binance")
+    scene.history.plan = Plan(1, ORIGIN, 0, 0, scene.plan.lines, (frozen,), (), 130.0)
+    assert scene.broken() - {"recovery"} == broken
 
 
 def test_trades_that_a_fault_swallows_are_nobodys_loss() -> None:

@@ -9,8 +9,8 @@ nothing until the very next frame that could be believed in its place agrees wit
   While nothing is known of that clock (it then seems to be ours) the stream's newest time, gone on since, stands for
   it.
 - The next frame agrees if its id lies beyond the held one, by no more than that, and its time is as far from our clock
-  as the held one's, within ``TOLERANCE_MS``. A repeat of the held frame agrees with nothing, nor does an old one
-  contradict it. A frame that follows what was believed before contradicts it: the held one is dropped at once.
+  as the held one's, within ``TOLERANCE_MS``. A repeat of the held frame agrees with nothing, nor does an old one that
+  is left out contradict it. A frame that is believed as before contradicts it: the held one is dropped at once.
 - After ``HELD_FOR`` it is dropped, unless it lies within the venue's clock, now that more is known of that. What it
   said is still a witness: where a venue's ids or clock did leap, a slow stream's next frame agrees with the one before.
 - Ids below the last one are old. After ``OLD_FOR`` of nothing else the stream's own word counts again.
@@ -190,6 +190,8 @@ class StreamOrder:
             elif not self._partial:
                 self._counts.dropped(Reason.OLD_TIME)
                 return Verdict.OLD
+            else:
+                self._contradict()  # it is believed as any other
         elif self._is_borne_out(number, time, received, now):
             verdict = Verdict.ANEW
         else:

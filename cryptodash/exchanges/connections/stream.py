@@ -42,6 +42,12 @@ class Carrier(Protocol):
     def resubscribe(self, name: str) -> None:
         """End the stream and begin it again."""
 
+    def is_changing(self, name: str) -> bool:
+        """Whether the venue has yet to end or to begin the stream: what comes may be of before or of after."""
+
+    def is_ending(self, name: str) -> bool:
+        """Whether what comes of the stream may be of before it is ended."""
+
 
 class Consumer(Protocol):
     """Somebody who uses a stream."""
@@ -85,6 +91,8 @@ class Stream:
         """How many of them were dropped."""
         self.begun_anew = 0
         """How often it was ended and begun again on its connection."""
+        self.interruptions = 0
+        """How often frames of it may have been missed: as often as it was begun anew or lost its connection."""
         self.unreadable_at = float("-inf")
         """When a frame of it came that could not be read."""
         self.is_unanswered = False
@@ -153,6 +161,16 @@ class Stream:
         """From now on the frames of this connection count."""
         self.source = source
 
+    @property
+    def is_changing(self) -> bool:
+        """Whether the connection that counts has yet to end it or to begin it."""
+        return self.source is None or self.source.is_changing(self.name)
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether the connection that counts has yet to end it before it begins: it was wanted there before."""
+        return self.source is not None and self.source.is_ending(self.name)
+
     def resubscribe(self, now: float | None = None) -> None:
         """End it and begin it again on the connection that counts; ``now``: because it is silent, which is done
         rarely."""
@@ -161,6 +179,7 @@ class Stream:
         if self.source is not None:
             self.source.resubscribe(self.name)
             self.begun_anew += 1
+            self.interruptions += 1
 
     def needs_resubscribing(self, now: float, stale_after: float) -> bool:
         """Whether to subscribe anew: silent for certain, or acked and never a frame; at most once per ten minutes."""
@@ -254,6 +273,8 @@ class Stream:
         """Its connection ended; whether that is news. The caller tells, once for all streams that were lost
         together."""
         blamed = self.blame(cause)
+        if self.source is not None:
+            self.interruptions += 1
         self.source = None
         self.delay.lost(now)
         return self._moves(Signal.LOST, now) or blamed

@@ -15,7 +15,7 @@ from openapi_schema_validator import OAS31Validator
 from cryptodash.api.http.rest import Rest
 from cryptodash.core import codec
 from cryptodash.core.errors import UpstreamError
-from cryptodash.core.events import BookDelta, BookSnapshot, Candle, Cause, Side, State, StreamStatus, Ticker, Trade
+from cryptodash.core.events import BookDelta, BookSnapshot, Candle, Cause, Gap, Side, State, StreamStatus, Ticker, Trade
 from cryptodash.core.instruments import MarketType, Symbol
 from cryptodash.core.interfaces import StreamReport
 from cryptodash.core.topics import Channel, Topic
@@ -212,6 +212,8 @@ def _messages() -> Iterator[tuple[str, bytes]]:
         ),
     )
     delta = BookDelta(book, T0, RECEIVED, 2, level, level, ["1.4"], ["1.6"])
+    for gap in (Gap(ticker, T0, T0 + 5, 3), Gap(ticker, T0, T0)):
+        yield "Gap", codec.message("gap", codec.gap_payload(gap))
     yield "OrderBookDelta", codec.message("order_book_delta", codec.delta_payload(delta))
     bar = Candle(candle, T0, RECEIVED, "1", "2", "1", "2", "3.0", True, "trades", True)
     yield "Candle", codec.message("candle", codec.candle_payload(bar))
@@ -226,8 +228,8 @@ def _messages() -> Iterator[tuple[str, bytes]]:
 def _session_messages() -> Iterator[tuple[str, bytes]]:
     """What one session answers, through the real session and the frame it would put on the wire."""
 
-    from cryptodash.api.fanout.conflation import gap_message
     from cryptodash.api.fanout.traffic import Traffic
+    from cryptodash.api.fanout.waiting_trades import Missed
     from cryptodash.api.ws import session as rules
     from cryptodash.api.ws.frames import text_frame
     from cryptodash.api.ws.limiter import WorkBudget
@@ -267,7 +269,7 @@ def _session_messages() -> Iterator[tuple[str, bytes]]:
     ):
         client.received(request.encode())
     names = ["Greeting", "Subscribed", "Error", "Resynced", "Error", "Channels", "Unsubscribed", "Pong"]
-    frames.append(text_frame(gap_message(hub.resolve("", "", "trade", "", None, None), 3)))
+    frames.append(text_frame(Missed(3).message(hub.resolve("", "", "trade", "", None, None))))
     yield from zip([*names, "Gap"], (frame[frame.index(b"{") :] for frame in frames), strict=True)
 
 

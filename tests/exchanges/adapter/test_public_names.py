@@ -30,7 +30,7 @@ PUBLIC = {
     recorded_checks
     """,
     "cryptodash.core.events": """
-    BookDelta BookSnapshot BookView Candle Cause Event Level Side State StreamStatus Sweep Ticker Trade cause_of
+    BookDelta BookSnapshot BookView Candle Cause Event Gap Level Side State StreamStatus Sweep Ticker Trade cause_of
     is_crossed
     """,
 }
@@ -45,6 +45,7 @@ EVENTS = {
     "Trade": "topic timestamp received id price quantity side",
     "Candle": "topic timestamp received open high low close volume closed source corrected",
     "BookView": "topic interval timestamp received bids asks rebuilt",
+    "Gap": "topic begin end missed",
     "BookSnapshot": "topic timestamp received sequence bids asks complete",
     "BookDelta": "topic timestamp received sequence bids_upserts asks_upserts bids_deletes asks_deletes",
     "Sweep": "topic tickers",

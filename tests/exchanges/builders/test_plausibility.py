@@ -103,6 +103,17 @@ def test_times(frames: list[tuple[float, int]], verdicts: list[Verdict]) -> None
     assert [judge(None, now, off) for now, off in frames] == verdicts
 
 
+def test_a_late_frame_that_is_believed_contradicts_what_is_held() -> None:
+    """A venue's clock was set back by two seconds: for so long every frame is a little late, and of those that say only
+    what changed each is taken. Two wild ones with such frames between them do not agree."""
+    judge = Judge()
+    judge.order = StreamOrder(DoubtCounts("x", "book", judge.tally), partial=True)
+    back = -2_000
+    frames = [(0, 0), (0.1, HOUR + back), (0.1, back), (0.2, back), (0.5, HOUR + back), (0.5, back)]
+    assert [judge(None, now, off) for now, off in frames] == [TAKEN, HELD, TAKEN, TAKEN, HELD, TAKEN]
+    assert judge.counts("dropped") == {"future_time": 2}
+
+
 def test_what_comes_in_one_frame_is_no_second_one() -> None:
     judge = Judge()
     judge(5, 0)
