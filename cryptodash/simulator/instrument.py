@@ -49,8 +49,8 @@ class SimulatedInstrument:
         lag: int = 0,
         record: bool = False,
     ) -> None:
-        """``next_id``: counts its book changes; True for one of the past, when nobody was watching. ``lag``: ms by which
-        its quotes follow the pair's price."""
+        """``next_id``: counts its book changes; True for one of the past, when nobody watched. ``lag``: ms by which its
+        quotes follow the pair's price."""
         self.spec = spec
         self._next_id = next_id
         key = f"{assets.seed}:{spec.exchange}:{spec.native}:{spec.market}"

@@ -125,6 +125,6 @@ class Market:
         return count
 
     def _next_shared_id(self, is_past: bool) -> int:
-        # In between come those of what is not simulated; the past of many instruments at once must not leap by millions.
+        # In between come those of what is not simulated; the past of many instruments at once is no leap by millions.
         self._shared_id += 1 if is_past else 1 + self._ids.getrandbits(9)
         return self._shared_id
