@@ -241,6 +241,15 @@ def test_what_is_not_shown_as_live_may_be_old() -> None:
     assert scene.broken() == {"recovery"}
 
 
+@pytest.mark.parametrize(("running", "broken"), [(range(61, 76), {"recovery"}), ((), {"recovery", "live"})])
+def test_a_closed_bar_that_is_fetched_late_is_not_what_is_shown_of_now(running: Sequence[int], broken: set[str]) -> None:
+    scene = watching("candle:1m", range(1, 58)).status(58, "resyncing", "gap")
+    for step in running:
+        scene.candle(step)
+    scene.candle(59, closed=True, at=75.5).status(75.5, "live").candle(76).unsubscribed(77)
+    assert scene.broken() == broken
+
+
 def test_an_age_that_counts_from_the_last_frame_is_right() -> None:
     assert _silent(age_ms="5100").broken() == {"recovery"}
 
