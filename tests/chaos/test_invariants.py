@@ -77,9 +77,9 @@ class Scene:
     def got(self, at: float, kind: str, payload: Mapping[str, Any]) -> Scene:
         return self.note(at, "got", {"type": kind, "payload": payload})
 
-    def subscribed(self, at: float = 0.5, state: str | None = "live") -> Scene:
+    def subscribed(self, at: float = 0.5, state: str | None = "live", rate: str = "") -> Scene:
         channel = channel_of(self.name)
-        self.note(at, "sent", ("subscribe", (self.name,)))
+        self.note(at, "sent", ("subscribe", (self.name + rate,)))
         self.got(at, "info", {"message": "Subscribed to 1 channels", "accepted": [channel], "rejected": []})
         return self if state is None else self.status(at, state)
 
@@ -114,7 +114,7 @@ class Scene:
         true = {"sequence": str(sequence), "complete": True, "timestamp": time_of(step), **sides}
         return self.value(step if at is None else at, "order_book_snapshot", **{**true, **members})
 
-    def delta(self, step: int, sequence: int, **members: Any) -> Scene:
+    def delta(self, step: int, sequence: int, at: float | None = None, **members: Any) -> Scene:
         """From the step before to this one."""
         (old_bid, _), (old_ask, _) = book(step - 1)[0][0], book(step - 1)[1][0]
         (bid, size), (ask, ask_size) = book(step)[0][0], book(step)[1][0]
@@ -125,7 +125,7 @@ class Scene:
             "asks_upserts": [{"price": ask, "quantity": ask_size}],
             "deletes": {"bids": [old_bid], "asks": [old_ask] if old_ask != ask else []},
         }
-        return self.value(step, "order_book_delta", **{**true, **members})
+        return self.value(step if at is None else at, "order_book_delta", **{**true, **members})
 
     def candle(self, step: int, *, closed: bool = False, at: float | None = None, **members: Any) -> Scene:
         shown = bar(step)
@@ -251,6 +251,35 @@ def test_what_a_slow_reader_sees_was_sent_before(until: int, broken: bool) -> No
     scene.subscribed().snapshot(60, 1, at=65).status(68, "stale", "silent", age_ms="3000")
     scene.snapshot(61, 2, at=76).status(76.5, "live").snapshot(72, 3, at=until).unsubscribed(until + 1)
     assert ("live" in scene.broken()) is broken
+
+
+@pytest.mark.parametrize(("running", "broken"), [(range(61, 76), {"recovery"}), ((), {"recovery", "live"})])
+def test_a_closed_bar_that_is_fetched_late_is_not_what_is_shown(running: Sequence[int], broken: set[str]) -> None:
+    scene = watching("candle:1m", range(1, 58)).status(58, "resyncing", "gap")
+    for step in running:
+        scene.candle(step)
+    scene.candle(59, closed=True, at=75.5).status(75.5, "live").candle(76).unsubscribed(77)
+    assert scene.broken() == broken
+
+
+@pytest.mark.parametrize(
+    ("before", "rate", "step", "broken"),
+    [
+        ("", "@0.5", 48, set()),  # published every two seconds
+        ("", "@0.5", 47, {"live"}),
+        ("@0.5", "", 49, {"live"}),
+        ("@0.5", "@0.5", 49, {"live"}),
+        ("", "", 49, {"live"}),
+    ],
+)
+def test_the_view_of_another_rate_may_be_behind_by_its_interval(
+    before: str, rate: str, step: int, broken: set[str]
+) -> None:
+    scene = Scene("order_book:2").subscribed(rate=before).snapshot(49, 1).delta(50, 2)
+    scene.subscribed(50.1, rate=rate).snapshot(step, 7, at=50.1)
+    for number, follows in enumerate(range(step + 1, 53)):
+        scene.delta(follows, 8 + number, at=max(follows, 50.2))
+    assert scene.unsubscribed(53).broken() == broken
 
 
 def test_an_age_that_counts_from_the_last_frame_is_right() -> None:

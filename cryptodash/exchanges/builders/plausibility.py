@@ -14,6 +14,8 @@ nothing until the very next frame that could be believed in its place agrees wit
 - After ``HELD_FOR`` it is dropped, unless it lies within the venue's clock, now that more is known of that. What it
   said is still a witness: where a venue's ids or clock did leap, a slow stream's next frame agrees with the one before.
 - Ids below the last one are old. After ``OLD_FOR`` of nothing else the stream's own word counts again.
+- Where an order begins anew, only the stream's own times tell whether the venue's clock was set back: ids that begin
+  anew say nothing of the clock.
 """
 
 from __future__ import annotations
@@ -47,6 +49,8 @@ class Verdict(enum.Enum):
     HELD = "held"
     ANEW = "anew"
     """The order begins anew with it: a second frame agreed, or nothing but old ids came for a while."""
+    SET_BACK = "set back"
+    """The same, and its time lies before the newest: the venue's clock was set back."""
 
 
 class DoubtCounts:
@@ -196,7 +200,10 @@ class StreamOrder:
             verdict = Verdict.ANEW
         else:
             self._contradict()
-        self._take(number, time, now, anew=verdict is Verdict.ANEW)
+        anew = verdict is Verdict.ANEW
+        if anew and self._is_behind(number, time):
+            verdict = Verdict.SET_BACK
+        self._take(number, time, now, anew=anew)
         return verdict
 
     def expire(self, now: float, ahead_ms: int = 0) -> bool | None:
@@ -230,6 +237,11 @@ class StreamOrder:
     def _is_late(self, time: int, venue_ms: int) -> bool:
         newest = self.newest
         return newest is not None and time < newest <= venue_ms + TOLERANCE_MS
+
+    def _is_behind(self, number: int | None, time: int | None) -> bool:
+        """Whether a time lies before the newest, by more than frames overtake each other where ids order them."""
+        newest = self.newest
+        return newest is not None and time is not None and newest - time > (0 if number is None else TOLERANCE_MS)
 
     def _hears_out(
         self, witness: Witness, number: int | None, time: int | None, received: int, now: float, alone: bool

@@ -43,6 +43,7 @@ _MARK = tuple(
 
 # Per frame: looking a member up in an Enum costs 0.1 us (Python 3.11).
 _TAKEN = Verdict.TAKEN
+_ANEW = (Verdict.ANEW, Verdict.SET_BACK)
 
 MAX_ORDERS = 16
 """Streams of figures of one ticker whose order is remembered; a venue has two or three."""
@@ -184,7 +185,7 @@ class TickerBuilder:
                 verdict = _TAKEN
             else:
                 verdict = order.judge(number, time, venue_ms, received, now, alone=alone)
-            if verdict is _TAKEN or verdict is Verdict.ANEW:
+            if verdict is _TAKEN or verdict in _ANEW:
                 dropped = False
                 ticker = self._last(fill.price, time, verdict, venue_ms, received) or ticker
             elif verdict is Verdict.HELD:
@@ -313,7 +314,7 @@ class TickerBuilder:
 
 def _has_stepped(before: int, verdict: Verdict, venue_ms: int) -> bool:
     """Whether a time that was known ``before`` orders nothing any more: the venue's clock was set back since."""
-    return verdict is Verdict.ANEW or before > venue_ms + TOLERANCE_MS
+    return verdict is Verdict.SET_BACK or before > venue_ms + TOLERANCE_MS
 
 
 def _written(ticker: Ticker) -> Ticker:
