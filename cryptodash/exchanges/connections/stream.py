@@ -7,7 +7,7 @@ that is dropped takes back what it seemed to confirm.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 from typing import Protocol
 
 from cryptodash.core.events import Cause
@@ -105,6 +105,8 @@ class Stream:
         self._listeners: tuple[StateChanged, ...] = ()
         self._owners: set[Consumer] = set()
         self._resubscribed = float("-inf")
+        self._silent_with_connection = False
+        """Whether it is silent only because its connection is."""
         self._dropped_first: float | None = None
         self._dropped_last = 0.0
         """Since when, and until when, nothing came but what was dropped: of meaning if it began after ``last``."""
@@ -186,7 +188,7 @@ class Stream:
         if now - self._resubscribed < RESUBSCRIBE_EVERY:
             return False
         if self.phase is Phase.SILENT:
-            return self._is_passed_over(stale_after)
+            return not self._silent_with_connection and self._is_passed_over(stale_after)
         return self.phase is Phase.ACKED and now - self.since > self.pace.first_wait
 
     def _is_passed_over(self, stale_after: float) -> bool:
@@ -216,6 +218,7 @@ class Stream:
             self.cause = None  # there was room after all
         self.phase = phase
         self.since = now
+        self._silent_with_connection = False
         return True
 
     def deliver(self, message: Message, now: float, received: int, out: list[Output]) -> None:
@@ -324,3 +327,20 @@ class Stream:
                 now - self.since, self.parts, proven=proven, heard_before=heard, stale_after=stale_after
             )
         return signal is not None and self._moves(signal, now)
+
+    def proves_silent(self, now: float, stale_after: float) -> bool:
+        """Whether it shows that its connection ought not to be silent, as it is as a whole."""
+        source = self.source
+        is_missed = self.phase is Phase.SILENT and self.pace.is_known
+        return is_missed and source is not None and now - source.last > stale_after
+
+    def judge_connection(self, silent: Set[Carrier | None], now: float, stale_after: float) -> bool:
+        """On a connection that is silent as a whole, and ought not to be, nothing shows that what comes seldom holds
+        still; once it says something again, nothing contradicts it. Whether the phase changed; the caller tells."""
+        if self.source in silent:
+            is_old = self.last is not None and now - self.last > stale_after
+            if is_old and self.phase in (Phase.LIVE, Phase.QUIET) and self._moves(Signal.SILENCE, now):
+                self._silent_with_connection = True
+                return True
+            return False
+        return self._silent_with_connection and self._moves(Signal.ALIVE, now)

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 
 from attrs import define
 
-from cryptodash.exchanges.connections.silence import LEARNED_FRAMES
 from tests.chaos.history import Tape, WireTrade
 from tests.chaos.invariants.values import Excuses, ended, parse_time
 from tests.chaos.plan import Trouble
@@ -56,15 +55,14 @@ class _TradeCheck:
         self._index = {trade.id: index for index, trade in enumerate(tape.trades)}
         self._missed = 0
         self._last_at = 0.0
-        self._state = ""
 
     def run(self) -> Iterator[Violation]:
         by_id = {trade.id: trade for trade in self._tape.trades}
-        blame = self._subscription.blame
+        blame, state = self._subscription.blame, ""
         for told in self._subscription.told:
             if told.kind == "status":
-                before, self._state = self._state, told.payload["state"]
-                self._status(told.at, before in GOOD, self._state in GOOD)
+                before, state = state, told.payload["state"]
+                self._status(told.at, before in GOOD, state in GOOD)
             elif told.kind == "gap":
                 self._gap(told)
                 if int(told.payload.get("missed", 1)) <= 0:
@@ -132,7 +130,7 @@ class _TradeCheck:
         ]
         if not self._subscription.is_prompt:
             missing = [trade for trade in missing if trade.at < self._last_at]
-        missing = [trade for trade in missing if not (self._is_excused(trade) or self._is_unprovable(trade))]
+        missing = [trade for trade in missing if not self._is_excused(trade)]
         if len(missing) > self._missed:
             first_missing = missing[0]
             yield self._subscription.blame(
@@ -151,17 +149,6 @@ class _TradeCheck:
     def _lag(self, at: float) -> float:
         """Seconds that a trade may be on its way."""
         return self._excuses.patience(self._subscription, at) - 5.0
-
-    def _is_unprovable(self, trade: WireTrade) -> bool:
-        """Whether the subscription ended as quiet, by a connection that was frozen, before the stream had a pace: that
-        looks like a market without trades until the connection itself is given up."""
-        is_young = sum(self._told.values()) < LEARNED_FRAMES
-        return (self._state == "quiet" and is_young and trade.at > self._last_at) and any(
-            each.name in ("net/stall", "net/freeze")
-            and each.exchange == self._subscription.place[0]
-            and each.begin - 0.5 <= trade.at <= each.end
-            for each in self._excuses._plan.troubles
-        )
 
     def _is_excused(self, trade: WireTrade) -> bool:
         return any(self._swallows(each, trade.at) for each in self._excuses._plan.troubles)
