@@ -7,7 +7,7 @@ these two.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from math import ceil
 
@@ -109,14 +109,18 @@ class VenueHost(StreamingHost):
             self.unsubscribe(session, name)
         self.sessions.pop(session, None)
 
-    def reply(self, session: ClientSession, text: str) -> None:
-        """Answer a request; sometimes only after a while, so that data comes before the answer, as it does live."""
+    def reply(self, session: ClientSession, answer: str | Callable[[], str]) -> None:
+        """Answer a request; sometimes only after a while, so that data comes before the answer, as it does live. The
+        answer is a text, or what makes it when it goes out."""
         if self.faults.has("silent-venue", session.market):
             return
         if self.rng.getrandbits(2):
-            session.push(text)
+            self._answer_now(session, answer)
         else:
-            session.later(0.15, lambda: session.push(text))
+            session.later(0.15, lambda: self._answer_now(session, answer))
+
+    def _answer_now(self, session: ClientSession, answer: str | Callable[[], str]) -> None:
+        self.deliver_answer(session, answer if isinstance(answer, str) else answer())
 
     # --- REST ---
 
