@@ -255,7 +255,7 @@ class Fault:
         count = self._counts[stream] = self._counts.get(stream, 0) + 1
         if count % 4:
             return (payload,)
-        return (raised(payload, tuple(members), by), payload)
+        return (raised(payload, members, by), payload)
 
     def held(self) -> list[tuple[Stream, str]]:
         """Frames kept back so far, to be sent now that the fault is over."""

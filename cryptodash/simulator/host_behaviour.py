@@ -22,7 +22,7 @@ class HostBehaviour(ABC):
     id_members: Sequence[str] = ()
     """The members of its quotes, trades and book frames that are an id which grows, for the fault ``future-id``."""
     time_members: Sequence[str] = ()
-    """Those of these and of its figures that are a time (ms), for the fault ``future-time``."""
+    """Those of these and of its figures that are a time (ms, or RFC 3339 text), for the fault ``future-time``."""
 
     # --- what a dialect must say ---
 
