@@ -14,6 +14,9 @@ Level = tuple[int, int]
 
 _EMPTY_EVERY = 7
 """One in so many steps without a change brings a frame with no levels in it: such frames are routine."""
+_STRAY_EVERY = 9
+"""One in so many frames deletes a level that nobody knows, of an order that came and went: routine as well (seven a
+second live)."""
 
 
 class _Reach:
@@ -52,8 +55,7 @@ class _Reach:
 
 
 class Books:
-    """A snapshot with every level, and at each step what has changed; now and then nothing has. A level that came and
-    went in one step is deleted though nobody knows it."""
+    """A snapshot with every level, and at each step what has changed; now and then nothing has."""
 
     def __init__(self, instrument: SimulatedInstrument, stamps: Stamps, depth: int) -> None:
         self._instrument = instrument
@@ -61,7 +63,7 @@ class Books:
         self._bids = _Reach(instrument.book.bids, depth)
         self._asks = _Reach(instrument.book.asks, depth)
         self._false_level: int | None = None
-        self._quiet = 0
+        self._quiet = self._count = 0
 
     def _frame(self, kind: str, event_time: str, bids: Sequence[Level], asks: Sequence[Level], now: int) -> str:
         event = messages.book_event(self._instrument.spec, kind, event_time, bids, asks)
@@ -86,8 +88,16 @@ class Books:
             self._quiet += 1
             if self._quiet % _EMPTY_EVERY:
                 return ()
+        self._delete_stray(bids)
         done = at_trade(changes.time, self._instrument.update_id)
         return (self._frame("update", done, list(bids.items()), list(asks.items()), now),)
+
+    def _delete_stray(self, bids: dict[int, int]) -> None:
+        self._count += 1
+        side = self._instrument.book.bids
+        key = side.best + 1
+        if self._count % _STRAY_EVERY == 0 and not side.size(key):
+            bids.setdefault(-key, 0)
 
     def _cross(self, bids: dict[int, int]) -> None:
         """Under the fault ``crossed`` a bid stands above the ask; it is taken back when the fault is over."""
