@@ -17,7 +17,7 @@ FIRST, SECOND, SHALLOW = "BTC-USD", "ETH-USD", "LTC-USD"
 """The book of the last one is short enough to be kept whole after every frame."""
 SUBSCRIPTIONS = (
     ("ticker", (FIRST,)),
-    ("ticker_batch", (FIRST, SECOND)),
+    ("ticker_batch", (SECOND, SHALLOW)),
     ("market_trades", (FIRST,)),
     ("level2", (SHALLOW,)),
     ("heartbeats", ()),
