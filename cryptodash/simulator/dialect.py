@@ -16,6 +16,8 @@ venue's documents, never from our adapter for the venue: the two are to find eac
   the times of trades and candles, and feeds that keep a pace to do so by ``Pace`` (``pace.py``). Feeds about a whole
   market leave out what ``VenueHost.is_silent`` names. A fault that the dialect does not do is left out of
   ``IDialect.faults``.
+- A venue that numbers all frames of a connection in one series does so in ``VenueHost.numbered``, so that a fault that
+  loses frames or changes their order shows in it, and in ``VenueHost.deliver_answer``.
 - ``IRecordingReader`` is for recordings of the venue and their replay.
 """
 

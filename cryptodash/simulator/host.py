@@ -42,7 +42,8 @@ class VenueHost(StreamingHost):
         if market is None:
             return HttpAnswer(404, b"Not Found")
         if not self.ledger.connected(self.clock.wall_ms()):
-            return HttpAnswer(429, b"Too Many Requests", {"Retry-After": "300"})
+            window = self.ledger.limits.connect_window // 1_000
+            return HttpAnswer(429, b"Too Many Requests", {"Retry-After": str(window)})
         for fault in self.faults.of(market):
             if fault.name == "maintenance":
                 return HttpAnswer(503, b"Service Unavailable", {"Retry-After": "5"})

@@ -105,6 +105,16 @@ def test_a_client_subscribes_over_the_wire(world) -> None:
     assert world.simulator.hosts["binance-spot"].streams == {}
 
 
+def test_a_venues_frame_may_be_longer_than_a_clients(world) -> None:
+    client, flush = _websocket(world, "coinbase", "/")
+    client.sendMessage(b'{"type":"subscribe","product_ids":["BTC-USD"],"channel":"level2"}')
+    flush()
+    assert len(client.got[0]["events"][0]["updates"]) > 40_000
+    client.sendMessage(b" " * 300_000)
+    flush()
+    assert client.left is not None and client.left[0] == 1009
+
+
 def test_pings_go_both_ways(world) -> None:
     client, flush = _websocket(world, "binance-spot", "/ws")
     (session,) = world.simulator.hosts["binance-spot"].sessions

@@ -96,7 +96,7 @@ class Books:
         self._count += 1
         side = self._instrument.book.bids
         key = side.best + 1
-        if self._count % _STRAY_EVERY == 0 and not side.size(key):
+        if self._count % _STRAY_EVERY == 0 and key < 0 and not side.size(key):
             bids.setdefault(-key, 0)
 
     def _cross(self, bids: dict[int, int]) -> None:
