@@ -33,6 +33,11 @@ class VenueHost(StreamingHost):
     def __init__(self, environment: HostEnvironment) -> None:
         super().__init__(environment)
         self._connections = 0
+        self._traffic = self._new_traffic()
+        """Of all connections together: the simulator has clients of one address only."""
+
+    def _new_traffic(self) -> SlidingWindow:
+        return SlidingWindow(self.ledger.limits.message_window)
 
     # --- connections ---
 
@@ -64,7 +69,7 @@ class VenueHost(StreamingHost):
             number=self._connections,
             opened=self.clock.monotonic(),
             heard=self.clock.monotonic(),
-            traffic=SlidingWindow(self.ledger.limits.message_window),
+            traffic=self._traffic if self.ledger.limits.of_address else self._new_traffic(),
             delay=self._delay(market),
         )
         self.sessions[session] = None

@@ -20,7 +20,6 @@ SUBSCRIPTIONS = (
     ("ticker_batch", (SECOND, SHALLOW)),
     ("market_trades", (FIRST,)),
     ("level2", (SHALLOW,)),
-    ("heartbeats", ()),
 )
 Book = tuple[dict[float, float], dict[float, float]]
 

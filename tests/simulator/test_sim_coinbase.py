@@ -307,12 +307,15 @@ def test_a_connection_without_updates_is_closed_and_heartbeats_keep_it(world) ->
     assert world.simulator.ledger.violations == []
 
 
-def test_nine_messages_in_a_second_are_one_too_many(world) -> None:
-    wire = world.connect(HOST, "/")
+def test_nine_messages_of_an_address_in_a_second_are_one_too_many(world) -> None:
+    wires = world.connect(HOST, "/"), world.connect(HOST, "/")
     for number in range(9):
-        ask(wire, "ticker", [("BTC-USD", "ETH-USD", "SOL-USD")[number % 3]])
-    assert wire.ended == (1008, "Too many requests")
-    assert world.simulator.ledger.violations == ["coinbase: 9 messages in 1 s on one connection"]
+        ask(wires[number % 2], "ticker", [("BTC-USD", "ETH-USD", "SOL-USD")[number % 3]])
+    assert [wire.ended for wire in wires] == [(1008, "Too many requests"), None]
+    assert world.simulator.ledger.violations == ["coinbase: 9 messages in 1 s from one address"]
+    world.run(1.1)
+    ask(wires[1], "heartbeats", [])
+    assert wires[1].ended is None
 
 
 def test_nine_connections_in_a_second_are_one_too_many(world) -> None:

@@ -17,7 +17,9 @@ from cryptodash.simulator.market import MarketSpec
 
 # docs.cdp.coinbase.com, "WebSocket rate limits" (8 connections and 8 messages a second, of an address) and "REST rate
 # limits" (public: 10 a second). No page bounds the subscriptions of a connection.
-LIMITS = HostLimits(messages=8, streams=1_000_000, connects=8, weight=10, weight_window=1_000, connect_window=1_000)
+LIMITS = HostLimits(
+    messages=8, streams=1_000_000, connects=8, weight=10, weight_window=1_000, connect_window=1_000, of_address=True
+)
 
 
 @implementer(IDialect)
