@@ -104,6 +104,15 @@ class IRecordingReader(Interface):
         limit that is no number."""
 
 
+class INumberedFrames(Interface):
+    """What the ``IRecordingReader`` of a venue provides besides, which numbers all frames of a connection in one
+    series: a replay leaves out answers and heartbeats, and gives answers of its own."""
+
+    def numbered(text: str, number: int) -> str:
+        """A frame, or an answer, as the one with this number, from 0, on its connection. What the recorder itself had
+        lost is then no gap in the series."""
+
+
 class IDialect(Interface):
     """One venue's wire as the simulator speaks it."""
 

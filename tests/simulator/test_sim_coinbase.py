@@ -257,6 +257,38 @@ def test_candles_without_a_trade_are_left_out(world) -> None:
     assert [after - before for before, after in pairwise(starts) if after - before > 300]
 
 
+@pytest.mark.parametrize(
+    ("channel", "rows", "members"),
+    [
+        ("candles", "candles", "start high low open close volume product_id"),
+        (
+            "ticker_batch",
+            "tickers",
+            "type product_id price volume_24_h low_24_h high_24_h low_52_w high_52_w price_percent_chg_24_h",
+        ),
+        (
+            "status",
+            "products",
+            "product_type id base_currency quote_currency base_increment quote_increment display_name status "
+            "status_message min_market_funds",
+        ),
+        ("heartbeats", None, "current_time heartbeat_counter"),
+    ],
+)
+def test_channels_of_which_nothing_is_recorded_have_the_documents_members(
+    world, channel: str, rows: str | None, members: str
+) -> None:
+    wire = connect(world, (channel, [BTC]))
+    world.run(7)
+    frames = of(wire.take(), channel)
+    assert len(frames) > 1
+    for frame in frames:
+        assert list(frame) == ["channel", "timestamp", "sequence_num", "events"]
+        (event,) = frame["events"]
+        entries = event[rows] if rows else [event]
+        assert entries and all(list(entry) == members.split() for entry in entries)
+
+
 def test_heartbeats_count_the_seconds(world) -> None:
     wire = world.connect(HOST, "/")
     wire.say({"type": "subscribe", "channel": "heartbeats"})

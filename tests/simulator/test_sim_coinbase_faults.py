@@ -9,12 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from autobahn.twisted.websocket import WebSocketClientFactory, WebSocketClientProtocol
+from twisted.internet.endpoints import HostnameEndpoint
 
 from cryptodash.core.instruments import MarketType, Symbol
 from cryptodash.simulator.dialects import registry
 from cryptodash.simulator.fault_runner import UnknownFault
 from cryptodash.simulator.raised import raised
 from cryptodash.simulator.recording import read_recording
+from cryptodash.simulator.replay import Replay
+from cryptodash.testing.network import MemoryNetwork
 from tests.simulator.coinbase_wire import API, HOST, ask, connect, gaps, of
 
 BTC, ETH = "BTC-USD", "ETH-USD"
@@ -226,6 +230,49 @@ def test_recordings_are_read(captures: Path, file: str, stream: str, count: int,
     assert recording.symbols == {BTC: Symbol("BTC", "USD")}
     assert recording.tick_sizes == {BTC: tick}
     assert len(recording.frames) == count
+
+
+class _Player(WebSocketClientProtocol):
+    """The server under test, as a replay sees it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.got: list[Any] = []
+
+    def onMessage(self, payload: bytes, isBinary: bool) -> None:
+        self.got.append(json.loads(payload))
+
+
+@pytest.mark.captures
+def test_a_replay_numbers_what_it_gives_on_each_connection(captures: Path) -> None:
+    """The recording's own series has holes: its acknowledgement is left out."""
+    recording = read_recording(captures / "coinbase" / "at-level2-btcusd-2026.jsonl")
+    assert gaps([json.loads(frame.text) for frame in recording.frames]) != []
+    network, players = MemoryNetwork(), []
+    replay = Replay(network, recording, delay=None, speed=0)
+    replay.listen()
+    replay.startService()
+    port = int(replay.base_urls["coinbase", MarketType.SPOT][1].rpartition(":")[2])
+    for channels in (("level2",), ("ticker", "level2")):
+        factory = WebSocketClientFactory(f"ws://127.0.0.1:{port}/", reactor=network)
+        factory.protocol = _Player
+        factory.setProtocolOptions(openHandshakeTimeout=0, closeHandshakeTimeout=0)
+        HostnameEndpoint(network, "127.0.0.1", port).connect(factory).addCallback(players.append)
+        network.settle()
+        for channel in channels:
+            players[-1].sendMessage(
+                json.dumps({"type": "subscribe", "product_ids": [BTC], "channel": channel}).encode()
+            )
+            network.settle()
+    replay.begin()
+    network.settle()
+    for player, answers in zip(players, (1, 2), strict=True):
+        assert [frame["sequence_num"] for frame in player.got] == list(range(answers + 11))
+        assert [frame["events"] for frame in of(player.got, "l2_data")] == [
+            json.loads(frame.text)["events"] for frame in recording.frames
+        ]
+    replay.stopService()
+    network.settle()
 
 
 def test_requests_of_a_recording() -> None:

@@ -10,23 +10,24 @@ from urllib.parse import parse_qs, urlsplit
 from zope.interface import implementer
 
 from cryptodash.core.instruments import MarketType
-from cryptodash.simulator.dialect import IRecordingReader, SnapshotRequest, StreamRequest
+from cryptodash.simulator.dialect import INumberedFrames, IRecordingReader, SnapshotRequest, StreamRequest
 from cryptodash.simulator.dialects.coinbase import messages
 from cryptodash.simulator.dialects.coinbase.websocket import HEARTBEATS, KINDS
 
 _prices = re.compile(r'"(?:price_level|price|best_bid|best_ask)":"([0-9]+(?:\.[0-9]+)?)"')
+_number = re.compile(r'"sequence_num":\d+')
 _CHANNELS = {"l2_data": "level2"}
 """Frames of a channel that have another name than the request for it."""
 _LISTS = {"market_trades": "trades", "ticker": "tickers", "ticker_batch": "tickers", "candles": "candles"}
 """Where a channel's events have the products they are about."""
 
 
-@implementer(IRecordingReader)
+@implementer(IRecordingReader, INumberedFrames)
 class CoinbaseRecordings:
     """Frames that name their channel, and in each event the product: a stream is ``level2:BTC-USD``.
 
-    Each frame is played as it was recorded, its number too. One that tells of several products belongs to the stream of
-    the first; heartbeats belong to none, and acknowledgements are the replay's own.
+    One that tells of several products belongs to the stream of the first; heartbeats belong to none, and
+    acknowledgements are the replay's own.
     """
 
     perpetual_words = ("perp", "intx")
@@ -54,6 +55,9 @@ class CoinbaseRecordings:
         natives = (_product(channel, each) for each in events if isinstance(each, Mapping))
         native = next(filter(None, natives), "")
         return (f"{channel}:{native}", text) if native else None
+
+    def numbered(self, text: str, number: int) -> str:
+        return _number.sub(f'"sequence_num":{number}', text, count=1)
 
     def native_of(self, stream: str) -> str:
         return stream.partition(":")[2].upper()
