@@ -16,6 +16,8 @@ venue's documents, never from our adapter for the venue: the two are to find eac
   the times of trades and candles, and feeds that keep a pace to do so by ``Pace`` (``pace.py``). Feeds about a whole
   market leave out what ``VenueHost.is_silent`` names. A fault that the dialect does not do is left out of
   ``IDialect.faults``.
+- A venue that numbers all frames of a connection in one series does so in ``VenueHost.numbered``, so that a fault that
+  loses frames or changes their order shows in it, and in ``VenueHost.deliver_answer``.
 - ``IRecordingReader`` is for recordings of the venue and their replay.
 """
 
@@ -100,6 +102,15 @@ class IRecordingReader(Interface):
     def read_snapshot_request(url: str) -> SnapshotRequest | None:
         """What a REST URL asks for, with or without a host; None if it is no order book. Raises ``ValueError`` for a
         limit that is no number."""
+
+
+class INumberedFrames(Interface):
+    """What the ``IRecordingReader`` of a venue provides besides, which numbers all frames of a connection in one
+    series: a replay leaves out answers and heartbeats, and gives answers of its own."""
+
+    def numbered(text: str, number: int) -> str:
+        """A frame, or an answer, as the one with this number, from 0, on its connection. What the recorder itself had
+        lost is then no gap in the series."""
 
 
 class IDialect(Interface):

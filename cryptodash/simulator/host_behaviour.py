@@ -22,7 +22,7 @@ class HostBehaviour(ABC):
     id_members: Sequence[str] = ()
     """The members of its quotes, trades and book frames that are an id which grows, for the fault ``future-id``."""
     time_members: Sequence[str] = ()
-    """Those of these and of its figures that are a time (ms), for the fault ``future-time``."""
+    """Those of these and of its figures that are a time (ms, or RFC 3339 text), for the fault ``future-time``."""
 
     # --- what a dialect must say ---
 
@@ -49,9 +49,19 @@ class HostBehaviour(ABC):
         of one market leaves the requests of the others alone."""
         return None
 
+    def numbered(self, sessions: Sequence[ClientSession], stream: Stream, payload: str) -> str:
+        """A frame on its way to these sessions, before faults lose it or let others overtake it: the place to number
+        it, for venues that number all frames of a connection in one series. A frame that comes a second time (one that
+        a fault held back) keeps its numbers."""
+        return payload
+
     def deliver(self, session: ClientSession, stream: Stream, payload: str) -> None:
         """One frame to one session."""
         session.push(payload)
+
+    def deliver_answer(self, session: ClientSession, text: str) -> None:
+        """The answer to a request, now that it goes out."""
+        session.push(text)
 
     def book_number(self, instrument: SimulatedInstrument) -> int:
         """The number by which REST names the state of a book, where that is another than the id of its last change."""

@@ -92,7 +92,7 @@ class StreamingHost(HostBehaviour):
             self._owed[session, stream] = None
             return
         for frame in stream.feed.opening(self.clock.wall_ms()):
-            for each in self.faults.shape(stream, frame, opening=True):
+            for each in self.faults.shape(stream, self.numbered((session,), stream, frame), opening=True):
                 self._dispatch(session, stream, each)
 
     def unsubscribe(self, session: ClientSession, name: str) -> bool:
@@ -124,8 +124,11 @@ class StreamingHost(HostBehaviour):
                 self.publish(stream, payload)
 
     def publish(self, stream: Stream, payload: str) -> None:
-        """Give a frame to the stream's subscribers, as the running faults let it."""
-        for each in self.faults.shape(stream, payload):
+        """Give a frame to the stream's subscribers, as the running faults let it. One that a silence keeps back does
+        not exist: it takes no number."""
+        if self.faults.concern(stream.market, stream.native, *_SILENCES):
+            return
+        for each in self.faults.shape(stream, self.numbered(stream.sessions, stream, payload)):
             for session in tuple(stream.sessions):
                 self._dispatch(session, stream, each)
 

@@ -31,6 +31,13 @@ class Market:
     rest: str
 
     @property
+    def settings(self) -> dict[str, Any]:
+        """What ccxt is told when its exchange is made."""
+        options = {"defaultType": self.kind, "fetchMarkets": {"types": [self.types]}, "fetchMargins": False}
+        # Without a pause between requests: those of the tests are few, and the simulator counts them.
+        return {"options": options, "enableRateLimit": False}
+
+    @property
     def symbols(self) -> dict[str, str]:
         """ccxt's symbols and the venue's."""
         return {f"{base}/USDT{self.suffix}": f"{base}USDT" for base in ("BTC", "ETH", "SOL")}
@@ -66,10 +73,8 @@ class Client:
 
     def __init__(self, ccxt: Any, market: Market, simulated: Simulated) -> None:
         self._runner = asyncio.Runner()
-        options = {"defaultType": market.kind, "fetchMarkets": {"types": [market.types]}, "fetchMargins": False}
-        # Without a pause between requests: those of the tests are few, and the simulator counts them.
-        self.exchange = getattr(ccxt, market.exchange)({"options": options, "enableRateLimit": False})
-        here = simulated.bybit if market.exchange == "bybit" else simulated.binance
+        self.exchange = getattr(ccxt, market.exchange)(market.settings)
+        here = getattr(simulated, market.exchange)
         api = _pointed(self.exchange.urls["api"], lambda url: here(self.exchange.implode_hostname(url)))
         if market.exchange == "binance":
             # By this word in the URL ccxt tells spot from futures. Below /ws it is the name of a stream there is not.

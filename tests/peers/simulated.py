@@ -14,7 +14,9 @@ from urllib.parse import quote, urlencode, urlsplit, urlunsplit
 
 from tests.processes import Process, direct
 
-HOSTS = 3
+HOSTS = ("binance-spot", "binance-perpetual", "bybit", "coinbase")
+"""Those that the clients are pointed at, in the order of their ports."""
+EXCHANGES = ("binance", "bybit", "coinbase")
 SCHEMES = {"https": "http", "wss": "ws", "http": "http", "ws": "ws"}
 _BLOCKS = range(21_000, 29_000, 10)
 _TRIES = 100
@@ -30,13 +32,11 @@ class Simulated:
         port = _free_ports()
         self.process = Process(
             *("-n", "--pidfile=", "cryptodash", "simulate"),
-            *("--port", str(port), "--control-port", str(port + HOSTS)),
+            *("--exchanges", ",".join(EXCHANGES)),
+            *("--port", str(port), "--control-port", str(port + len(HOSTS))),
             cwd=cwd,
         )
-        self.at = {
-            name: self.process.line(rf"^{name} \(.*?\): ws://(\S+)").group(1)
-            for name in ("binance-spot", "binance-perpetual", "bybit")
-        }
+        self.at = {name: self.process.line(rf"^{name} \(.*?\): ws://(\S+)").group(1) for name in HOSTS}
         self.process.line("starting up")
 
     def read(self, host: str, path: str, **query: object) -> Any:
@@ -57,6 +57,10 @@ class Simulated:
     def bybit(self, url: str) -> str:
         """One of Bybit's URLs."""
         return self.instead(url, "bybit")
+
+    def coinbase(self, url: str) -> str:
+        """One of Coinbase's URLs."""
+        return self.instead(url, "coinbase")
 
     def is_here(self, url: str) -> bool:
         """Whether a URL leads to this simulator."""
@@ -82,7 +86,7 @@ def _free_ports() -> int:
     for first in SystemRandom().sample(_BLOCKS, len(_BLOCKS)):
         with ExitStack() as held:
             try:
-                for port in range(first, first + HOSTS + 1):
+                for port in range(first, first + len(HOSTS) + 1):
                     held.enter_context(socket.create_server(("127.0.0.1", port)))
             except OSError:
                 continue

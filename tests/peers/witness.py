@@ -19,8 +19,15 @@ Reading = tuple[str, str, object, Any]
 class Witness:
     """Connections of the test's own, and all that came on them. ``readings`` says what a frame tells."""
 
-    def __init__(self, readings: Callable[[Any], Iterable[Reading]]) -> None:
+    def __init__(
+        self,
+        readings: Callable[[Any], Iterable[Reading]],
+        *,
+        is_answer: Callable[[Any], bool] = lambda frame: "success" in frame,
+    ) -> None:
+        """``is_answer``: whether a frame answers a request."""
         self._readings = readings
+        self._is_answer = is_answer
         self._seen: dict[tuple[str, str, object], Any] = {}
         self._news = threading.Condition()
         self._open = ExitStack()
@@ -31,9 +38,9 @@ class Witness:
         connection = self._open.enter_context(connect(url, max_size=None))
         for request in hello:
             connection.send(json.dumps(request))
-            while "success" not in (frame := json.loads(connection.recv(10))):
+            while not self._is_answer(frame := json.loads(connection.recv(10))):
                 self._take(frame)
-            assert frame["success"], frame
+            assert frame.get("success", True), frame
         thread = threading.Thread(target=self._listen, args=(connection,), daemon=True)
         thread.start()
         self._open.callback(thread.join, 5)
