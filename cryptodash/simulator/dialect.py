@@ -53,11 +53,13 @@ class HostSpec:
 
 @frozen
 class StreamRequest:
-    """A client's request as the venue understands it: the streams it begins and ends by name, and the answer."""
+    """A client's request as the venue understands it: the streams it begins and ends by name, and the answer;
+    ``further_answers`` where the venue gives several."""
 
     subscribes: tuple[str, ...]
     unsubscribes: tuple[str, ...]
     answer: str
+    further_answers: tuple[str, ...] = ()
 
 
 @frozen
@@ -100,6 +102,13 @@ class IRecordingReader(Interface):
     def read_snapshot_request(url: str) -> SnapshotRequest | None:
         """What a REST URL asks for, with or without a host; None if it is no order book. Raises ``ValueError`` for a
         limit that is no number."""
+
+
+class ITextHeartbeats(Interface):
+    """What the ``IRecordingReader`` of a venue provides besides, whose clients send heartbeats that are not JSON."""
+
+    def answer_text(text: str) -> str | None:
+        """The answer to a client's frame that is no JSON object; None for one that is no request."""
 
 
 class IDialect(Interface):

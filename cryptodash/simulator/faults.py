@@ -251,12 +251,12 @@ class Fault:
         return self._foresee(stream, payload, self.times, FUTURE_MS) if stream.kind in _BY_TIME else (payload,)
 
     def _foresee(self, stream: Stream, payload: str, members: Sequence[str], by: int) -> Iterable[str]:
-        """Before every fourth frame of a stream a copy of it in which these members are higher."""
+        """Before every fourth frame of a stream a copy of it in which these members are higher, numbers or texts."""
         count = self._counts[stream] = self._counts.get(stream, 0) + 1
         if count % 4:
             return (payload,)
-        number = rf'"({"|".join(members)})":(\d+)'
-        return (re.sub(number, lambda found: f'"{found[1]}":{int(found[2]) + by}', payload), payload)
+        number = rf'"({"|".join(members)})":("?)(\d+)'
+        return (re.sub(number, lambda found: f'"{found[1]}":{found[2]}{int(found[3]) + by}', payload), payload)
 
     def held(self) -> list[tuple[Stream, str]]:
         """Frames kept back so far, to be sent now that the fault is over."""

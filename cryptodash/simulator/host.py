@@ -38,11 +38,12 @@ class VenueHost(StreamingHost):
 
     def refuse(self, path: str) -> HttpAnswer | None:
         """Count a connection attempt and say whether it is refused."""
-        market = self.market_of(path)
-        if market is None:
+        if not self.has_path(path):
             return HttpAnswer(404, b"Not Found")
+        market = self.market_of(path)
         if not self.ledger.connected(self.clock.wall_ms()):
-            return HttpAnswer(429, b"Too Many Requests", {"Retry-After": "300"})
+            window = self.ledger.limits.connect_window // 1_000
+            return HttpAnswer(429, b"Too Many Requests", {"Retry-After": str(window)})
         for fault in self.faults.of(market):
             if fault.name == "maintenance":
                 return HttpAnswer(503, b"Service Unavailable", {"Retry-After": "5"})
@@ -53,7 +54,6 @@ class VenueHost(StreamingHost):
     def opened(self, transport: ClientTransport, path: str, query: Mapping[str, str]) -> ClientSession:
         """A connection that was not refused is open."""
         market = self.market_of(path)
-        assert market is not None
         self._connections += 1
         session = ClientSession(
             self.reactor,
