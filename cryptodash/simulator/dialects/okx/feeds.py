@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 
+from cryptodash.simulator.book_image import Sides
 from cryptodash.simulator.dialects.okx import messages
 from cryptodash.simulator.dialects.okx.bars import BarKind
 from cryptodash.simulator.dialects.okx.numbers import sequence
@@ -90,8 +91,8 @@ class BestLevels:
         self._sent = instrument.shown_levels(5)
 
     def opening(self, now: int) -> Sequence[str]:
-        self._sent = self._instrument.shown_levels(5)
-        return (self._frame(now),)
+        """As it is now, of which those who are here already are told at their pace."""
+        return (self._frame(now, self._instrument.shown_levels(5)),)
 
     def frames(self, now: int) -> Sequence[str]:
         if not self._pace.is_due(now):
@@ -100,11 +101,11 @@ class BestLevels:
         if self._sent == before:
             return ()
         self._pace.sent(now)
-        return (self._frame(now),)
+        return (self._frame(now, self._sent),)
 
-    def _frame(self, now: int) -> str:
+    def _frame(self, now: int, sides: Sides) -> str:
         seq = sequence(self._instrument.update_id, now)
-        return messages.data(self._name, messages.best_levels(self._instrument.spec, now, seq, *self._sent))
+        return messages.data(self._name, messages.best_levels(self._instrument.spec, now, seq, *sides))
 
 
 class Quotes:
@@ -159,7 +160,9 @@ class Candles:
         self._sent = ""
 
     def opening(self, now: int) -> Sequence[str]:
-        return self._rows(self._row(self._kind.opens(self._instrument.candles.running), closed=False))
+        row = self._row(self._kind.opens(self._instrument.candles.running), closed=False)
+        self._sent = self._sent or row
+        return self._rows(row)
 
     def frames(self, now: int) -> Sequence[str]:
         rows, kind = [], self._kind
@@ -205,7 +208,14 @@ class Figures:
         self._sent = ""
 
     def opening(self, now: int) -> Sequence[str]:
+        if not self._sent:
+            self._note(now)
         return (messages.data(self._name, self._build(self._instrument, now)),)
+
+    def _note(self, now: int) -> None:
+        self._sent = self._build(self._instrument, 0)
+        self._pace.sent(now)
+        self._repeats.sent(now)
 
     def frames(self, now: int) -> Sequence[str]:
         if not self._pace.is_due(now):
@@ -214,9 +224,7 @@ class Figures:
         figures = self._build(self._instrument, 0)
         if figures == self._sent and not self._repeats.is_due(now):
             return ()
-        self._sent = figures
-        self._pace.sent(now)
-        self._repeats.sent(now)
+        self._note(now)
         return (messages.data(self._name, self._build(self._instrument, now)),)
 
 

@@ -75,7 +75,7 @@ class OkxWebSocket(VenueHost):
             self.ledger.violate(f"nothing to send and no ping for {silent:.0f} s")
             session.close(4004, "No data received in 30s.")
             return
-        session.later(max(1.0, PATIENCE - silent), lambda: self._check(session))
+        session.later(max(0.05, PATIENCE - silent), lambda: self._check(session))
 
     def closed(self, session: ClientSession) -> None:
         super().closed(session)
