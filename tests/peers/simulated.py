@@ -14,7 +14,8 @@ from urllib.parse import quote, urlencode, urlsplit, urlunsplit
 
 from tests.processes import Process, direct
 
-HOSTS = 3
+HOSTS = ("binance-spot", "binance-perpetual", "bybit", "okx")
+EXCHANGES = ",".join(dict.fromkeys(name.partition("-")[0] for name in HOSTS))
 SCHEMES = {"https": "http", "wss": "ws", "http": "http", "ws": "ws"}
 _BLOCKS = range(21_000, 29_000, 10)
 _TRIES = 100
@@ -29,14 +30,11 @@ class Simulated:
     def __init__(self, cwd: Path) -> None:
         port = _free_ports()
         self.process = Process(
-            *("-n", "--pidfile=", "cryptodash", "simulate"),
-            *("--port", str(port), "--control-port", str(port + HOSTS)),
+            *("-n", "--pidfile=", "cryptodash", "simulate", "--exchanges", EXCHANGES),
+            *("--port", str(port), "--control-port", str(port + len(HOSTS))),
             cwd=cwd,
         )
-        self.at = {
-            name: self.process.line(rf"^{name} \(.*?\): ws://(\S+)").group(1)
-            for name in ("binance-spot", "binance-perpetual", "bybit")
-        }
+        self.at = {name: self.process.line(rf"^{name} \(.*?\): ws://(\S+)").group(1) for name in HOSTS}
         self.process.line("starting up")
 
     def read(self, host: str, path: str, **query: object) -> Any:
@@ -57,6 +55,10 @@ class Simulated:
     def bybit(self, url: str) -> str:
         """One of Bybit's URLs."""
         return self.instead(url, "bybit")
+
+    def okx(self, url: str) -> str:
+        """One of OKX's URLs."""
+        return self.instead(url, "okx")
 
     def is_here(self, url: str) -> bool:
         """Whether a URL leads to this simulator."""
@@ -82,7 +84,7 @@ def _free_ports() -> int:
     for first in SystemRandom().sample(_BLOCKS, len(_BLOCKS)):
         with ExitStack() as held:
             try:
-                for port in range(first, first + HOSTS + 1):
+                for port in range(first, first + len(HOSTS) + 1):
                     held.enter_context(socket.create_server(("127.0.0.1", port)))
             except OSError:
                 continue

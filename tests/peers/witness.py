@@ -26,14 +26,15 @@ class Witness:
         self._open = ExitStack()
         self._failure: BaseException | None = None
 
-    def open(self, url: str, hello: Sequence[object] = ()) -> None:
-        """One more connection; returns when each request of ``hello`` is answered."""
+    def open(self, url: str, hello: Sequence[object] = (), *, sign: str = "success") -> None:
+        """One more connection; returns when each request of ``hello`` is answered. ``sign`` is the member by which an
+        answer is known, and that is true for a good one."""
         connection = self._open.enter_context(connect(url, max_size=None))
         for request in hello:
             connection.send(json.dumps(request))
-            while "success" not in (frame := json.loads(connection.recv(10))):
+            while sign not in (frame := json.loads(connection.recv(10))):
                 self._take(frame)
-            assert frame["success"], frame
+            assert frame[sign] and frame[sign] != "error", frame
         thread = threading.Thread(target=self._listen, args=(connection,), daemon=True)
         thread.start()
         self._open.callback(thread.join, 5)

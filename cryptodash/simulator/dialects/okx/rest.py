@@ -171,11 +171,11 @@ class OkxHost(OkxWebSocket):
 
     def _of_type(self, query: Query, now: int) -> Iterator[SimulatedInstrument]:
         """Those of ``instType``, or the one of ``instId`` among them."""
+        if query.get("instId"):  # which says enough by itself
+            yield self._instrument(query)
+            return
         market = self._type(query)
         if market is None:
-            return
-        if query.get("instId"):
-            yield self._instrument(query)
             return
         for each in self.markets[market].all():
             if not self.is_delisted(market, each.spec.native):
@@ -222,8 +222,8 @@ class OkxHost(OkxWebSocket):
         return [messages.mark_price(each, now) for each in self._of_type(query, now)]
 
     def _open_interests(self, query: Query, now: int) -> Iterable[str]:
-        if query.get("instType") == "SPOT":
-            raise _bad("instType")
+        if self.rest_market("", query) is SPOT:
+            raise _bad("instId" if query.get("instId") else "instType")
         return [messages.open_interest(each, now) for each in self._of_type(query, now)]
 
     def _funding_rates(self, query: Query, now: int) -> Iterable[str]:
