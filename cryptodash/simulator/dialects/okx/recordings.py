@@ -14,8 +14,8 @@ from cryptodash.simulator.dialect import IRecordingReader, ITextHeartbeats, Snap
 from cryptodash.simulator.dialects.okx import answers
 from cryptodash.simulator.dialects.okx.channels import argument_of
 
-_prices = re.compile(r'\["([0-9]+\.[0-9]+)","|"(?:px|last)":"([0-9]+\.[0-9]+)"')
-"""``["78722.3",`` of a level; ``px`` of a trade, ``last`` of a ticker."""
+_prices = re.compile(r'\["(?:[0-9]{13}",")?([0-9]+\.[0-9]+)","|"(?:px|last)":"([0-9]+\.[0-9]+)"')
+"""``["78722.3",`` of a level, ``["1786538760000","64040.2",`` of a candle; ``px`` of a trade, ``last`` of a ticker."""
 _native = re.compile(r'"instId":"([^"]*)"').search
 _CONNECTION = "00000000"
 
