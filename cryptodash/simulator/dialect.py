@@ -7,8 +7,8 @@ venue's documents, never from our adapter for the venue: the two are to find eac
 - ``IDialect`` lists what is asked of it; ``implementer(IDialect)`` on its class.
 - Each of its hosts is a subclass of ``VenueHost`` (``host.py``): ``market_of``, ``received`` and ``answer`` must be
   written, the rest of ``HostBehaviour`` where the venue differs.
-- Where one connection carries several markets, ``market_of`` is None, ``has_path`` tells the paths, and ``subscribe`` is
-  given the market of each stream; a fault of one market meets the connections that have streams of it.
+- Where one connection carries several markets, ``market_of`` is None, ``has_path`` tells the paths, and ``subscribe``
+  is given the market of each stream; a fault of one market meets the connections that have streams of it.
 - Each stream is made by a ``StreamFeed`` (``streams.py``) from the ``SimulatedInstrument`` (``instrument.py``): its
   book, its candles, and what its last step has changed.
 - Faults work by themselves, but for these: ``old-snapshot`` needs REST order books to come from
@@ -18,8 +18,8 @@ venue's documents, never from our adapter for the venue: the two are to find eac
   the times of trades and candles, and feeds that keep a pace to do so by ``Pace`` (``pace.py``). Feeds about a whole
   market leave out what ``VenueHost.is_silent`` names. A fault that the dialect does not do is left out of
   ``IDialect.faults``.
-- ``IRecordingReader`` is for recordings of the venue and their replay, ``ITextHeartbeats`` for a venue whose clients send
-  heartbeats that are not JSON.
+- ``IRecordingReader`` is for recordings of the venue and their replay, ``ITextHeartbeats`` for a venue whose clients
+  send heartbeats that are not JSON.
 """
 
 from __future__ import annotations

@@ -125,12 +125,18 @@ def test_tickers_of_all_instruments_of_a_kind(world, kind: str, count: int) -> N
 def test_the_catalogue_has_what_is_not_traded_too(world) -> None:
     spot = {row["instId"]: row for row in _rows(world, "public/instruments", instType="SPOT")}
     swap = {row["instId"]: row for row in _rows(world, "public/instruments", instType="SWAP")}
-    assert {name for name, row in (spot | swap).items() if row["state"] != "live"} == {"BCH-BTC", "BTC-USD-SWAP"}
+    assert {name: row["state"] for name, row in (spot | swap).items() if row["state"] != "live"} == {
+        "BCH-BTC": "suspend",
+        "BTC-USD-SWAP": "suspend",
+        "ETH-USD_UM-SWAP": "preopen",
+    }
+    assert {swap["ETH-USD_UM-SWAP"][name] for name in ("tickSz", "lotSz", "ctVal", "uly", "ctType")} == {""}
     assert {row["baseCcy"] + row["quoteCcy"] for row in swap.values()} == {""}
     assert {(row["ctType"], row["settleCcy"]) for row in swap.values()} == {
         ("linear", "USDT"),
         ("linear", "USDC"),
         ("inverse", "BTC"),
+        ("", ""),
     }
     assert _rows(world, "public/instruments", instType="FUTURES") == []
 

@@ -123,8 +123,10 @@ _INVERSE: dict[str, object] = {
 }
 
 
-def inverse_entry() -> dict[str, object]:
-    """A perpetual that settles in its base, its contract a hundred dollars: a real catalogue is full of them. The
-    simulated market trades none, so that it is suspended."""
-    known = _COMMON | _INVERSE | {"state": "suspend"}
-    return {name: known.get(name, "") for name in _MEMBERS}
+def untraded_swaps() -> list[dict[str, object]]:
+    """Perpetuals that a real catalogue holds besides: one that settles in its base, its contract a hundred dollars,
+    here suspended because the simulated market trades none; and one before its opening, of which nothing is known."""
+    suspended = _COMMON | _INVERSE | {"state": "suspend"}
+    early = {"instId": "ETH-USD_UM-SWAP", "instType": "SWAP", "state": "preopen", "futureSettlement": False}
+    early |= {"tradeQuoteCcyList": [], "upcChg": []}
+    return [{name: known.get(name, "") for name in _MEMBERS} for known in (suspended, early)]

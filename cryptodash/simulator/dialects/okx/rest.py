@@ -9,7 +9,7 @@ import msgspec
 from cryptodash.core.instruments import MarketType
 from cryptodash.simulator.dialects.okx import messages
 from cryptodash.simulator.dialects.okx.bars import BARS
-from cryptodash.simulator.dialects.okx.catalogue import inverse_entry
+from cryptodash.simulator.dialects.okx.catalogue import untraded_swaps
 from cryptodash.simulator.dialects.okx.channels import MARKET_TYPES, PERPETUAL, SPOT, index_source
 from cryptodash.simulator.dialects.okx.numbers import sequence
 from cryptodash.simulator.dialects.okx.websocket import OkxWebSocket
@@ -193,8 +193,7 @@ class OkxHost(OkxWebSocket):
             return ()
         found = dict(self.entries(market))
         if market is PERPETUAL:
-            inverse = inverse_entry()
-            found[str(inverse["instId"])] = msgspec.json.encode(inverse).decode()
+            found |= {str(each["instId"]): msgspec.json.encode(each).decode() for each in untraded_swaps()}
         native = query.get("instId", "")
         if native and native not in found:
             raise _unknown_instrument()
