@@ -252,3 +252,30 @@ def test_old_snapshots_are_old_in_every_member(world) -> None:
     assert world.json("okx", "/api/v5/market/books", instId="BTC-USDT", sz=100) == first
     world.run(3)
     assert world.json("okx", "/api/v5/market/books", instId="BTC-USDT", sz=100) != first
+
+
+@pytest.mark.parametrize("step", [-3_600, -1.5, 3_600])
+def test_the_chain_goes_on_and_all_times_jump_when_the_clock_steps(world, step: float) -> None:
+    wire, chain = _watch(world, "books", "BTC-USDT"), Chain()
+    other = world.connect("okx", "/ws/v5/business")
+    bars = [{"channel": f"candle{bar}", "instId": "BTC-USDT"} for bar in ("1s", "1m", "1H", "1D", "1Mutc")]
+    other.say({"op": "subscribe", "args": bars})
+    world.run(2)
+    for frame in _frames(wire):
+        chain.take(frame)
+    world.simulator.faults.start("okx", "clock", step=step, seconds=3)
+    now = world.clock.wall_ms()
+    world.run(2)
+    during = _frames(wire)
+    assert len(during) > 5
+    for frame in during:
+        chain.take(frame)
+        assert abs(int(frame["data"][0]["ts"]) - now - step * 1000) <= 2_100
+    assert int(world.json("okx", "/api/v5/public/time")["data"][0]["ts"]) == now + step * 1000 + 2_000
+    world.run(3)
+    for frame in _frames(wire):
+        chain.take(frame)
+    running = {frame["arg"]["channel"]: int(frame["data"][0][0]) for frame in _frames(other)}
+    last = world.clock.wall_ms()
+    assert running["candle1s"] >= last - 2_000 and running["candle1m"] == last - last % 60_000
+    assert not world.simulator.ledger.violations
