@@ -7,6 +7,8 @@ venue's documents, never from our adapter for the venue: the two are to find eac
 - ``IDialect`` lists what is asked of it; ``implementer(IDialect)`` on its class.
 - Each of its hosts is a subclass of ``VenueHost`` (``host.py``): ``market_of``, ``received`` and ``answer`` must be
   written, the rest of ``HostBehaviour`` where the venue differs.
+- Where one connection carries several markets, ``market_of`` is None, ``has_path`` tells the paths, and ``subscribe``
+  is given the market of each stream; a fault of one market meets the connections that have streams of it.
 - Each stream is made by a ``StreamFeed`` (``streams.py``) from the ``SimulatedInstrument`` (``instrument.py``): its
   book, its candles, and what its last step has changed.
 - Faults work by themselves, but for these: ``old-snapshot`` needs REST order books to come from
@@ -19,6 +21,8 @@ venue's documents, never from our adapter for the venue: the two are to find eac
 - A venue that numbers all frames of a connection in one series does so in ``VenueHost.numbered``, so that a fault that
   loses frames or changes their order shows in it, and in ``VenueHost.deliver_answer``.
 - ``IRecordingReader`` is for recordings of the venue and their replay.
+- ``IRecordingReader`` is for recordings of the venue and their replay, ``ITextHeartbeats`` for a venue whose clients
+  send heartbeats that are not JSON.
 """
 
 from __future__ import annotations
@@ -55,11 +59,13 @@ class HostSpec:
 
 @frozen
 class StreamRequest:
-    """A client's request as the venue understands it: the streams it begins and ends by name, and the answer."""
+    """A client's request as the venue understands it: the streams it begins and ends by name, and the answer;
+    ``further_answers`` where the venue gives several."""
 
     subscribes: tuple[str, ...]
     unsubscribes: tuple[str, ...]
     answer: str
+    further_answers: tuple[str, ...] = ()
 
 
 @frozen
@@ -111,6 +117,13 @@ class INumberedFrames(Interface):
     def numbered(text: str, number: int) -> str:
         """A frame, or an answer, as the one with this number, from 0, on its connection. What the recorder itself had
         lost is then no gap in the series."""
+
+
+class ITextHeartbeats(Interface):
+    """What the ``IRecordingReader`` of a venue provides besides, whose clients send heartbeats that are not JSON."""
+
+    def answer_text(text: str) -> str | None:
+        """The answer to a client's frame that is no JSON object; None for one that is no request."""
 
 
 class IDialect(Interface):

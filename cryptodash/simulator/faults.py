@@ -251,7 +251,7 @@ class Fault:
         return self._foresee(stream, payload, self.times, FUTURE_MS) if stream.kind in _BY_TIME else (payload,)
 
     def _foresee(self, stream: Stream, payload: str, members: Sequence[str], by: int) -> Iterable[str]:
-        """Before every fourth frame of a stream a copy of it in which these members are higher."""
+        """Before every fourth frame of a stream a copy of it in which these members are higher, numbers or texts."""
         count = self._counts[stream] = self._counts.get(stream, 0) + 1
         if count % 4:
             return (payload,)

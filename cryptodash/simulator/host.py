@@ -43,9 +43,9 @@ class VenueHost(StreamingHost):
 
     def refuse(self, path: str) -> HttpAnswer | None:
         """Count a connection attempt and say whether it is refused."""
-        market = self.market_of(path)
-        if market is None:
+        if not self.has_path(path):
             return HttpAnswer(404, b"Not Found")
+        market = self.market_of(path)
         if not self.ledger.connected(self.clock.wall_ms()):
             window = self.ledger.limits.connect_window // 1_000
             return HttpAnswer(429, b"Too Many Requests", {"Retry-After": str(window)})
@@ -59,7 +59,6 @@ class VenueHost(StreamingHost):
     def opened(self, transport: ClientTransport, path: str, query: Mapping[str, str]) -> ClientSession:
         """A connection that was not refused is open."""
         market = self.market_of(path)
-        assert market is not None
         self._connections += 1
         session = ClientSession(
             self.reactor,

@@ -28,7 +28,7 @@ class HostBehaviour(ABC):
 
     @abstractmethod
     def market_of(self, path: str) -> MarketType | None:
-        """The market a WebSocket path serves; None for a path that does not exist."""
+        """The market a WebSocket path serves; None for a path that does not exist, or that serves several."""
 
     @abstractmethod
     def received(self, session: ClientSession, text: str) -> None:
@@ -39,6 +39,10 @@ class HostBehaviour(ABC):
         """The answer to a GET request; the faults have let it through."""
 
     # --- what a dialect may say ---
+
+    def has_path(self, path: str) -> bool:
+        """Whether a WebSocket path exists; for venues on which one connection carries several markets."""
+        return self.market_of(path) is not None
 
     # A hook and no abstract method: most venues wait for the client to speak, and their dialects leave it out.
     def greeted(self, session: ClientSession, query: Mapping[str, str]) -> None:  # noqa: B027

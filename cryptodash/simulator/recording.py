@@ -226,6 +226,11 @@ def _split(text: str) -> tuple[str, Symbol]:
 
 
 def _guess(native: str) -> Symbol:
+    """Base and quote of a native name: apart where the venue writes them apart (``BTC-USDT``, and what comes after
+    is the kind of contract), else told by the quote that it ends with."""
+    base, *parts = re.split("[-/]", native)
+    if base and parts and parts[0]:
+        return Symbol(base, parts[0])
     for quote in QUOTES:
         if native.endswith(quote) and native != quote:
             return Symbol(native.removesuffix(quote).rstrip("-/_"), quote)

@@ -22,7 +22,7 @@ from twisted.web.server import Request, Site
 from zope.interface import implementer
 
 from cryptodash.core.instruments import MarketType
-from cryptodash.simulator.dialect import INumberedFrames, StreamRequest
+from cryptodash.simulator.dialect import INumberedFrames, ITextHeartbeats, StreamRequest
 from cryptodash.simulator.recording import Frame, Recording
 
 BURST = 500
@@ -66,16 +66,21 @@ class ReplayProtocol(WebSocketServerProtocol):
             return
         self.streams.update(request.subscribes)
         self.streams.difference_update(request.unsubscribes)
-        self.give(request.answer)
+        for answer in (request.answer, *request.further_answers):
+            self.give(answer)
         if request.subscribes:
             self.factory.stand_in.subscribed()
 
     def _read(self, payload: bytes) -> StreamRequest | None:
+        reader = self.factory.stand_in.recording.reader
         try:
             message = json.loads(payload)
         except (ValueError, RecursionError):
-            return None
-        return self.factory.stand_in.recording.reader.read_request(message) if isinstance(message, dict) else None
+            message = None
+        if isinstance(message, dict):
+            return reader.read_request(message)
+        answer = reader.answer_text(payload.decode()) if ITextHeartbeats.providedBy(reader) else None
+        return None if answer is None else StreamRequest((), (), answer)
 
     def onOpen(self) -> None:
         self.transport.unregisterProducer()  # twisted.web's, below which we are mounted

@@ -14,9 +14,9 @@ from urllib.parse import quote, urlencode, urlsplit, urlunsplit
 
 from tests.processes import Process, direct
 
-HOSTS = ("binance-spot", "binance-perpetual", "bybit", "coinbase")
+HOSTS = ("binance-spot", "binance-perpetual", "bybit", "coinbase", "okx")
 """Those that the clients are pointed at, in the order of their ports."""
-EXCHANGES = ("binance", "bybit", "coinbase")
+EXCHANGES = ",".join(dict.fromkeys(name.partition("-")[0] for name in HOSTS))
 SCHEMES = {"https": "http", "wss": "ws", "http": "http", "ws": "ws"}
 _BLOCKS = range(21_000, 29_000, 10)
 _TRIES = 100
@@ -31,8 +31,7 @@ class Simulated:
     def __init__(self, cwd: Path) -> None:
         port = _free_ports()
         self.process = Process(
-            *("-n", "--pidfile=", "cryptodash", "simulate"),
-            *("--exchanges", ",".join(EXCHANGES)),
+            *("-n", "--pidfile=", "cryptodash", "simulate", "--exchanges", EXCHANGES),
             *("--port", str(port), "--control-port", str(port + len(HOSTS))),
             cwd=cwd,
         )
@@ -61,6 +60,10 @@ class Simulated:
     def coinbase(self, url: str) -> str:
         """One of Coinbase's URLs."""
         return self.instead(url, "coinbase")
+
+    def okx(self, url: str) -> str:
+        """One of OKX's URLs."""
+        return self.instead(url, "okx")
 
     def is_here(self, url: str) -> bool:
         """Whether a URL leads to this simulator."""

@@ -40,7 +40,7 @@ class Witness:
             connection.send(json.dumps(request))
             while not self._is_answer(frame := json.loads(connection.recv(10))):
                 self._take(frame)
-            assert frame.get("success", True), frame
+            assert frame.get("success", True) and frame.get("event") != "error", frame
         thread = threading.Thread(target=self._listen, args=(connection,), daemon=True)
         thread.start()
         self._open.callback(thread.join, 5)
