@@ -53,11 +53,13 @@ class HostSpec:
 
 @frozen
 class StreamRequest:
-    """A client's request as the venue understands it: the streams it begins and ends by name, and the answer."""
+    """A client's request as the venue understands it: the streams it begins and ends by name, and the answer, with
+    the ``further`` ones where the venue answers for each stream."""
 
     subscribes: tuple[str, ...]
     unsubscribes: tuple[str, ...]
     answer: str
+    further: tuple[str, ...] = ()
 
 
 @frozen

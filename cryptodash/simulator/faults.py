@@ -6,13 +6,13 @@ what they do to streams in ``host_streams.py``, to connections and REST answers 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Sequence
 
 from attrs import define, field, frozen
 from twisted.internet.interfaces import IDelayedCall
 
 from cryptodash.core.instruments import MarketType
+from cryptodash.simulator.raised import raised
 from cryptodash.simulator.streams import Stream
 
 
@@ -255,8 +255,7 @@ class Fault:
         count = self._counts[stream] = self._counts.get(stream, 0) + 1
         if count % 4:
             return (payload,)
-        number = rf'"({"|".join(members)})":(\d+)'
-        return (re.sub(number, lambda found: f'"{found[1]}":{int(found[2]) + by}', payload), payload)
+        return (raised(payload, members, by), payload)
 
     def held(self) -> list[tuple[Stream, str]]:
         """Frames kept back so far, to be sent now that the fault is over."""

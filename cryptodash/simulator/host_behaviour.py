@@ -22,7 +22,7 @@ class HostBehaviour(ABC):
     id_members: Sequence[str] = ()
     """The members of its quotes, trades and book frames that are an id which grows, for the fault ``future-id``."""
     time_members: Sequence[str] = ()
-    """Those of these and of its figures that are a time (ms), for the fault ``future-time``."""
+    """Those of these and of its figures that are a time (ms, or RFC 3339 text), for the fault ``future-time``."""
 
     # --- what a dialect must say ---
 
@@ -56,6 +56,10 @@ class HostBehaviour(ABC):
     def book_number(self, instrument: SimulatedInstrument) -> int:
         """The number by which REST names the state of a book, where that is another than the id of its last change."""
         return 0
+
+    def too_many_messages(self, session: ClientSession) -> None:
+        """A client sent more frames than it may: nothing is done for this one."""
+        session.close(1008, "Too many requests")
 
     def announce_maintenance(self, session: ClientSession) -> None:
         """The venue goes down for maintenance: say so the venue's way, and close."""

@@ -65,10 +65,12 @@ class StreamingHost(HostBehaviour):
         kind: str,
         native: str,
         make: Callable[[SimulatedInstrument | None], StreamFeed],
+        *,
+        opening: bool = True,
     ) -> Stream | None:
         """Subscribe a session to a stream, made with ``make`` if it is the first, and give it what a new subscriber
-        gets; None for an instrument that is not traded. An empty ``native`` is a stream about the whole market.
-        ``kind`` as in ``Stream``."""
+        gets, unless it does not want that (``opening``); None for an instrument that is not traded. An empty ``native``
+        is a stream about the whole market. ``kind`` as in ``Stream``."""
         key = (session.market, name)
         stream = self.streams.get(key)
         if stream is None:
@@ -83,7 +85,8 @@ class StreamingHost(HostBehaviour):
             self.stream_opened()
         stream.sessions.append(session)
         session.names[name] = None
-        self._give_opening(session, stream)
+        if opening:
+            self._give_opening(session, stream)
         return stream
 
     def _give_opening(self, session: ClientSession, stream: Stream) -> None:

@@ -228,7 +228,7 @@ def _split(text: str) -> tuple[str, Symbol]:
 def _guess(native: str) -> Symbol:
     for quote in QUOTES:
         if native.endswith(quote) and native != quote:
-            return Symbol(native.removesuffix(quote), quote)
+            return Symbol(native.removesuffix(quote).rstrip("-/_"), quote)
     raise ConfigError(f"replay: name base and quote of {native[:40]} with --symbol {native[:40]}=BASE-QUOTE")
 
 

@@ -55,7 +55,8 @@ class ReplayProtocol(WebSocketServerProtocol):
             return
         self.streams.update(request.subscribes)
         self.streams.difference_update(request.unsubscribes)
-        self.sendMessage(request.answer.encode())
+        for answer in (request.answer, *request.further):
+            self.sendMessage(answer.encode())
         if request.subscribes:
             self.factory.stand_in.subscribed()
 
