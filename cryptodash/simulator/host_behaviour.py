@@ -53,6 +53,11 @@ class HostBehaviour(ABC):
         """One frame to one session."""
         session.push(payload)
 
+    def loss_shows(self, stream: Stream) -> bool:
+        """Whether a client can know, sooner or later, that it lacks the frame of a book which the stream has just made:
+        the fault ``skip`` waits for one. A venue that numbers its frames makes no other."""
+        return True
+
     def book_number(self, instrument: SimulatedInstrument) -> int:
         """The number by which REST names the state of a book, where that is another than the id of its last change."""
         return 0

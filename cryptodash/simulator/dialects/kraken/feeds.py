@@ -34,6 +34,9 @@ class Books:
         self._depth = depth
         self._rng = rng
         self._again: int | None = None
+        self.took_best = False
+        """Whether the last frame took away a level of those that the checksum is about: who lacks it will know. Another
+        change of them may be made good by the next one, and what is below them is not proved at all."""
         self._seen = instrument.update_id, instrument.crossed
         self._bids, self._asks = self._window()
 
@@ -59,23 +62,22 @@ class Books:
         return messages.book(self._instrument.spec, "snapshot", shown, None, now)
 
     def frames(self, now: int) -> Sequence[str]:
-        found = []
-        if self._again is not None and now >= self._again:
-            self._again = None
-            found.append(self._whole(now))
-        seen = self._instrument.update_id, self._instrument.crossed
+        self.took_best = False
+        seen, before = (self._instrument.update_id, self._instrument.crossed), (self._bids, self._asks)
         if seen != self._seen:
             self._seen = seen
-            found += self._update(now)
-        return found
+            self._bids, self._asks = self._window()
+        if self._again is not None and now >= self._again:
+            self._again = None
+            return (self._whole(now),)
+        return self._update(before, now) if before != (self._bids, self._asks) else ()
 
-    def _update(self, now: int) -> Sequence[str]:
-        book, before = self._instrument.book, (self._bids, self._asks)
-        self._bids, self._asks = self._window()
+    def _update(self, before: tuple[Side, Side], now: int) -> Sequence[str]:
+        book = self._instrument.book
         bids = self._changes(before[0], self._bids, lambda price: book.bids.size(-price))
         asks = self._changes(before[1], self._asks, book.asks.size)
-        if not bids and not asks:
-            return ()
+        best = {price for side in before for price in islice(side, CHECKED_LEVELS)}
+        self.took_best = any(price in best and not size for price, size in (*bids, *asks))
         return (messages.book(self._instrument.spec, "update", (bids, asks), self._best(), now),)
 
     def _changes(self, before: Side, after: Side, size_of: Callable[[int], int]) -> list[tuple[int, int]]:

@@ -15,7 +15,7 @@ from cryptodash.simulator.host_streams import HostEnvironment
 from cryptodash.simulator.instrument import SimulatedInstrument
 from cryptodash.simulator.instrument_spec import InstrumentSpec
 from cryptodash.simulator.session import ClientSession
-from cryptodash.simulator.streams import StreamFeed
+from cryptodash.simulator.streams import Stream, StreamFeed
 
 SPOT = MarketType.SPOT
 _HEARTBEAT_EVERY = 1.0
@@ -159,6 +159,10 @@ class KrakenWebSocket(VenueHost):
         return next((name for name in session.names if name == family or name.startswith(f"{family}:")), None)
 
     # --- streams ---
+
+    def loss_shows(self, stream: Stream) -> bool:
+        """There are no numbers: that a frame is missing is told by the checksum of the best ten levels alone."""
+        return not isinstance(stream.feed, Books) or stream.feed.took_best
 
     def _open_stream(self, session: ClientSession, wanted: Wanted, symbol: str) -> None:
         """A pair that is listed and not traded is silent."""
