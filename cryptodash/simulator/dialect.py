@@ -79,8 +79,8 @@ class IRecordingReader(Interface):
     )
 
     def read_request(message: Mapping[str, Any]) -> StreamRequest | None:
-        """What a client's message asks for; None for one that is no request. Names that are no texts are passed
-        over."""
+        """What a client's message asks for, or what was asked for by what an answer repeats of it; None for one that is
+        neither. Names that are no texts are passed over."""
 
     def read_data(
         message: Mapping[str, Any] | Sequence[Any], text: str, requested: Sequence[str]

@@ -13,7 +13,7 @@ from cryptodash.core.instruments import MarketType
 from cryptodash.simulator.dialect import IRecordingReader, SnapshotRequest, StreamRequest
 from cryptodash.simulator.dialects.kraken import messages
 from cryptodash.simulator.dialects.kraken.instruments import MARKETS, by_rest_name
-from cryptodash.simulator.dialects.kraken.requests import Refused, read
+from cryptodash.simulator.dialects.kraken.requests import DEPTHS, TRIGGERS, Refused, read
 
 _prices = re.compile(r'"(?:price|last|close)":([0-9]+\.[0-9]+)').findall
 """``"price":63004.9`` of a level and a trade, ``last`` of a ticker, ``close`` of a bar."""
@@ -30,7 +30,7 @@ class KrakenRecordings:
 
     def read_request(self, message: Mapping[str, Any]) -> StreamRequest | None:
         """``{"method":"subscribe","params":{"channel":"book","symbol":["BTC/USD"],"depth":10},"req_id":1}``, pings. The
-        answers have no time: a recording has none for them."""
+        answers have no time: a recording has none for them. Of a recorded answer, what its ``result`` repeats."""
         method, number = message.get("method"), message.get("req_id")
         request_id = number if isinstance(number, int) else None
         if method == "ping":
@@ -38,7 +38,7 @@ class KrakenRecordings:
         if method not in ("subscribe", "unsubscribe"):
             return None
         try:
-            wanted = read(message.get("params"))
+            wanted = read(_params(message))
         except Refused as error:
             return StreamRequest((), (), messages.refused(error.error, method, error.symbol, request_id, 0))
         names = tuple(wanted.stream(symbol) for symbol in wanted.symbols)
@@ -65,7 +65,7 @@ class KrakenRecordings:
         if channel == "ohlc":
             return f"{known}:{row.get('interval')}", text
         asked = next((name for name in requested if name == known or name.startswith(f"{known}:")), None)
-        return asked or known + {"book": f":{len(row.get('bids') or ())}", "ticker": ":trades"}.get(channel, ""), text
+        return asked or known + {"book": f":{DEPTHS[0]}", "ticker": f":{TRIGGERS[0]}"}.get(channel, ""), text
 
     def native_of(self, stream: str) -> str:
         """``BTC/USD`` of ``book:BTC/USD:10``."""
@@ -83,3 +83,10 @@ class KrakenRecordings:
         name, limit = query.get("pair", [""])[0], query.get("count", ["100"])[0]
         spec = by_rest_name(MARKETS[MarketType.SPOT].instruments).get(name)
         return SnapshotRequest(MarketType.SPOT, spec.native if spec is not None else name, int(limit))
+
+
+def _params(message: Mapping[str, Any]) -> object:
+    result = message.get("result")
+    if not isinstance(result, dict):
+        return message.get("params")
+    return {**result, "symbol": [result["symbol"]] if "symbol" in result else None}
