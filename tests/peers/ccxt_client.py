@@ -69,7 +69,7 @@ class Client:
         options = {"defaultType": market.kind, "fetchMarkets": {"types": [market.types]}, "fetchMargins": False}
         # Without a pause between requests: those of the tests are few, and the simulator counts them.
         self.exchange = getattr(ccxt, market.exchange)({"options": options, "enableRateLimit": False})
-        here = simulated.bybit if market.exchange == "bybit" else simulated.binance
+        here: Callable[[str], str] = getattr(simulated, market.exchange)
         api = _pointed(self.exchange.urls["api"], lambda url: here(self.exchange.implode_hostname(url)))
         if market.exchange == "binance":
             # By this word in the URL ccxt tells spot from futures. Below /ws it is the name of a stream there is not.
