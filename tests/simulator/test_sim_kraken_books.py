@@ -193,6 +193,34 @@ def test_a_lost_frame_shows_and_one_that_comes_twice_does_not(world: Any, depth:
     assert bool(_failures(_frames(wire), depth)) == shows
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_the_frame_that_is_lost_is_one_whose_loss_shows(make_world: Any, seed: int) -> None:
+    """The checksum proves ten of a hundred levels, and a lost size of these may be made good by the next frame: the lost
+    frame takes one of the ten away. Without the fault every frame is the same."""
+    sent = []
+    for fault in (False, True):
+        world = make_world(seed, exchanges=["kraken"])
+        wire = world.connect("kraken", "/v2")
+        wire.say(_ask(100, "ETH/USD"))
+        world.run(4)
+        if fault:
+            world.simulator.faults.start("kraken", "skip", "ETH-USD", 10)
+        world.run(11)
+        sent.append(_frames(wire))
+        world.simulator.stopService()
+    whole, rest = sent
+    lost = [frame for frame in whole if frame not in rest]
+    assert len(lost) == 1 and [frame for frame in whole if frame not in lost] == rest
+    book = ClientBook(100)
+    for frame in whole[: whole.index(lost[0])]:
+        book.take(frame)
+    gone = {
+        level["price"] for side in ("bids", "asks") for level in lost[0]["data"][0][side] if not float(level["qty"])
+    }
+    assert gone & {price for side in ("bids", "asks") for price, _ in book.best(side)[:10]}
+    assert _failures(rest, 100)
+
+
 def test_times_of_the_future_change_nothing_else(world: Any) -> None:
     wire = world.connect("kraken", "/v2")
     wire.say(_ask(10, "BTC/USD"))
