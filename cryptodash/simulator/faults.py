@@ -67,7 +67,8 @@ FAULTS: dict[str, FaultKind] = {
         "connections that are alive and say nothing",
     ),
     "skip": FaultKind(
-        "lose one book frame of each matching stream, not of those that a new subscriber gets first",
+        "lose one book frame of each matching stream, one that will be missed, not of those that a new subscriber gets "
+        "first",
         "a sequence gap in the book",
         per_symbol=True,
     ),

@@ -195,8 +195,8 @@ def test_a_lost_frame_shows_and_one_that_comes_twice_does_not(world: Any, depth:
 
 @pytest.mark.parametrize("seed", range(4))
 def test_the_frame_that_is_lost_is_one_whose_loss_shows(make_world: Any, seed: int) -> None:
-    """The checksum proves ten of a hundred levels, and a lost size of these may be made good by the next frame: the lost
-    frame takes one of the ten away. Without the fault every frame is the same."""
+    """The checksum proves ten of a hundred levels, and a lost size of these may be made good by the next frame. The
+    lost frame takes one of the ten away. Without the fault every frame is the same."""
     sent = []
     for fault in (False, True):
         world = make_world(seed, exchanges=["kraken"])
