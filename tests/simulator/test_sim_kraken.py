@@ -262,6 +262,16 @@ def test_bars_come_with_trades_and_the_last_word_on_each_is_rests(world: Any) ->
     ]
 
 
+def test_a_snapshot_holds_something_or_does_not_come(world: Any) -> None:
+    """Of a pair that trades four times an hour the last bars with a trade are far back."""
+    wire = _wire(world, _ask("trade", "NKN/USD"), _ask("ohlc", "NKN/USD", interval=1))
+    assert not world.simulator.truth.trades("kraken", SPOT, "NKN/USD")
+    frames = [read(frame) for frame in wire.frames]
+    assert [frame["channel"] for frame in frames if "channel" in frame] == ["status", "ohlc"]
+    assert len(frames[-1]["data"]) == 10
+    assert all(row["trades"] for row in frames[-1]["data"])
+
+
 def test_nothing_is_said_of_a_minute_without_a_trade(world: Any) -> None:
     wire = _wire(world, _ask("ohlc", "NKN/USD", interval=1))
     world.run(900)

@@ -17,6 +17,8 @@ _AGAIN_AFTER = 2_000
 """Milliseconds after which a snapshot may come once more, unasked."""
 _TRADES_FIRST, _BARS_FIRST = 50, 10
 """How many the snapshots hold."""
+_BARS_SEARCHED = 120
+"""Intervals in which the ones with a trade are looked for."""
 
 Side = dict[int, int]
 
@@ -121,8 +123,9 @@ class Trades:
         self._instrument = instrument
 
     def opening(self, now: int) -> Sequence[str]:
+        """Nothing where nothing has been traded since the simulator's start: the venue's last fifty are never none."""
         fills = list(self._instrument.trades)[-_TRADES_FIRST:]
-        return (messages.trades(self._instrument.spec, "snapshot", fills),)
+        return (messages.trades(self._instrument.spec, "snapshot", fills),) if fills else ()
 
     def frames(self, now: int) -> Sequence[str]:
         fills = self._instrument.changes.trades
@@ -139,8 +142,8 @@ class Candles:
 
     def opening(self, now: int) -> Sequence[str]:
         instrument, minutes = self._instrument, self._minutes
-        bars = [bar for bar in recent_bars(instrument.candles, minutes, _BARS_FIRST) if bar.count]
-        return (messages.ohlc(instrument.spec, "snapshot", minutes, bars, now),)
+        bars = [bar for bar in recent_bars(instrument.candles, minutes, _BARS_SEARCHED) if bar.count][-_BARS_FIRST:]
+        return (messages.ohlc(instrument.spec, "snapshot", minutes, bars, now),) if bars else ()
 
     def frames(self, now: int) -> Sequence[str]:
         instrument, minutes = self._instrument, self._minutes
