@@ -13,7 +13,8 @@ venue's documents, never from our adapter for the venue: the two are to find eac
   ``VenueHost.book_image``, ``crossed`` needs feeds and REST answers to take ``shown_top`` and ``shown_levels`` of
   ``SimulatedInstrument`` or to look at its ``crossed``, ``delist`` needs the catalogue to ask
   ``VenueHost.is_delisted``, ``clock`` needs all times to be the ``now`` that a feed is given, ``VenueHost.clock`` and
-  the times of trades and candles, and feeds that keep a pace to do so by ``Pace`` (``pace.py``). Feeds about a whole
+  the times of trades and candles, and feeds that keep a pace to do so by ``Pace`` (``pace.py``), ``skip`` needs
+  ``VenueHost.loss_shows`` where frames of a book have no numbers. Feeds about a whole
   market leave out what ``VenueHost.is_silent`` names. A fault that the dialect does not do is left out of
   ``IDialect.faults``.
 - ``IRecordingReader`` is for recordings of the venue and their replay.
