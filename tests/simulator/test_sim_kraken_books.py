@@ -13,7 +13,7 @@ import pytest
 from cryptodash.core.instruments import MarketType
 from cryptodash.simulator.dialects.kraken.instruments import MARKETS
 from cryptodash.simulator.dialects.kraken.numbers import checksum
-from tests.simulator.kraken_book import ClientBook, read
+from tests.simulator.kraken_client import ClientBook, read
 
 SPOT = MarketType.SPOT
 RECORDED = {

@@ -1,4 +1,4 @@
-"""A client's order book of Kraken's WebSocket v2 and its checksum, as the venue's guide tells a client to keep them:
+"""A client of Kraken's WebSocket v2, with its order book and checksum as the venue's guide tells a client to keep them:
 written apart from the simulator, so that the two can disagree."""
 
 from __future__ import annotations
@@ -52,3 +52,29 @@ class ClientBook:
         """CRC32 of the ten best asks, then bids: each price and quantity as a whole number without its point."""
         levels: Iterable[Level] = [*self.best("asks")[:10], *self.best("bids")[:10]]
         return binascii.crc32("".join(str(int(text.replace(".", ""))) for level in levels for text in level).encode())
+
+
+def ask(channel: str, *symbols: str, method: str = "subscribe", **params: object) -> dict[str, Any]:
+    named = {"symbol": list(symbols)} if symbols else {}
+    return {"method": method, "params": {"channel": channel, **named, **params}}
+
+
+def connected(world: Any, *requests: object) -> Any:
+    wire = world.connect("kraken", "/v2")
+    for request in requests:
+        wire.say(request)
+    return wire
+
+
+def data_of(wire: Any, channel: str) -> list[Any]:
+    """The frames of a channel since the last call, their numbers as text."""
+    taken, wire.frames = [read(frame) for frame in wire.frames], []
+    return [frame for frame in taken if frame.get("channel") == channel]
+
+
+def rows_of(frames: list[Any]) -> list[Any]:
+    return [row for frame in frames for row in frame["data"]]
+
+
+def answers_of(wire: Any) -> list[Any]:
+    return [frame for frame in wire.take() if "method" in frame or "error" in frame]
