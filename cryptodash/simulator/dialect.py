@@ -15,12 +15,12 @@ venue's documents, never from our adapter for the venue: the two are to find eac
   ``VenueHost.book_image``, ``crossed`` needs feeds and REST answers to take ``shown_top`` and ``shown_levels`` of
   ``SimulatedInstrument`` or to look at its ``crossed``, ``delist`` needs the catalogue to ask
   ``VenueHost.is_delisted``, ``clock`` needs all times to be the ``now`` that a feed is given, ``VenueHost.clock`` and
-  the times of trades and candles, and feeds that keep a pace to do so by ``Pace`` (``pace.py``). Feeds about a whole
+  the times of trades and candles, and feeds that keep a pace to do so by ``Pace`` (``pace.py``), ``skip`` needs
+  ``VenueHost.loss_shows`` where frames of a book have no numbers. Feeds about a whole
   market leave out what ``VenueHost.is_silent`` names. A fault that the dialect does not do is left out of
   ``IDialect.faults``.
 - A venue that numbers all frames of a connection in one series does so in ``VenueHost.numbered``, so that a fault that
   loses frames or changes their order shows in it, and in ``VenueHost.deliver_answer``.
-- ``IRecordingReader`` is for recordings of the venue and their replay.
 - ``IRecordingReader`` is for recordings of the venue and their replay, ``ITextHeartbeats`` for a venue whose clients
   send heartbeats that are not JSON.
 """
@@ -85,8 +85,8 @@ class IRecordingReader(Interface):
     )
 
     def read_request(message: Mapping[str, Any]) -> StreamRequest | None:
-        """What a client's message asks for; None for one that is no request. Names that are no texts are passed
-        over."""
+        """What a client's message asks for, or what was asked for by what an answer repeats of it; None for one that is
+        neither. Names that are no texts are passed over."""
 
     def read_data(
         message: Mapping[str, Any] | Sequence[Any], text: str, requested: Sequence[str]

@@ -67,7 +67,8 @@ FAULTS: dict[str, FaultKind] = {
         "connections that are alive and say nothing",
     ),
     "skip": FaultKind(
-        "lose one book frame of each matching stream, not of those that a new subscriber gets first",
+        "lose one book frame of each matching stream, one that will be missed, not of those that a new subscriber gets "
+        "first",
         "a sequence gap in the book",
         per_symbol=True,
     ),
@@ -168,9 +169,10 @@ class Fault:
 
     ``natives`` are the venue's names of the instruments it is limited to, None: all. ``until`` is a time of the
     reactor. ``garbage`` are the frames that the fault of that name sends, ``ids`` and ``times`` the members of the
-    venue's frames that ``future-id`` and ``future-time`` raise. ``stream`` is the one stream it is limited to, as the
-    venue names it, None: all. ``delay``: seconds by which it makes things late; ``step_ms`` by which it steps the
-    clock. ``memory`` is for what has to be remembered while it runs.
+    venue's frames that ``future-id`` and ``future-time`` raise, ``loss_shows`` says of a stream whether ``skip`` may
+    lose its last frame. ``stream`` is the one stream it is limited to, as the venue names it, None: all. ``delay``:
+    seconds by which it makes things late; ``step_ms`` by which it steps the clock. ``memory`` is for what has to be
+    remembered while it runs.
     """
 
     name: str
@@ -182,6 +184,7 @@ class Fault:
     garbage: Sequence[str] = GARBAGE
     ids: Sequence[str] = ()
     times: Sequence[str] = ()
+    loss_shows: Callable[[Stream], bool] = lambda _: True
     call: IDelayedCall | None = None
     memory: dict[object, object] = field(factory=dict)
     stream: str | None = None
@@ -223,7 +226,7 @@ class Fault:
         return () if stream.native else (payload,)
 
     def _skip(self, stream: Stream, payload: str) -> Iterable[str]:
-        if stream.kind != "book" or stream in self.memory:
+        if stream.kind != "book" or stream in self.memory or not self.loss_shows(stream):
             return (payload,)
         self.memory[stream] = True
         return ()

@@ -88,12 +88,11 @@ class VenueHost(StreamingHost):
             self._cut(session)
 
     def count_message(self, session: ClientSession) -> bool:
-        """Count any frame from the client, pings and pongs included; False when it was one too many
-        and the connection is being closed."""
+        """Count any frame from the client, pings and pongs included; False when it was one too many."""
         session.heard = self.clock.monotonic()
         if self.ledger.message(session.traffic, self.clock.wall_ms()):
             return True
-        session.close(1008, "Too many requests")
+        self.too_many_messages(session)
         return False
 
     def text(self, session: ClientSession, text: str) -> None:

@@ -67,9 +67,18 @@ class HostBehaviour(ABC):
         """The answer to a request, now that it goes out."""
         session.push(text)
 
+    def loss_shows(self, stream: Stream) -> bool:
+        """Whether a client can know, sooner or later, that it lacks the frame of a book which the stream has just made:
+        the fault ``skip`` waits for one. A venue that numbers its frames makes no other."""
+        return True
+
     def book_number(self, instrument: SimulatedInstrument) -> int:
         """The number by which REST names the state of a book, where that is another than the id of its last change."""
         return 0
+
+    def too_many_messages(self, session: ClientSession) -> None:
+        """A client sent more frames than it may: nothing is done for this one."""
+        session.close(1008, "Too many requests")
 
     def announce_maintenance(self, session: ClientSession) -> None:
         """The venue goes down for maintenance: say so the venue's way, and close."""

@@ -66,10 +66,13 @@ class StreamingHost(HostBehaviour):
         native: str,
         make: Callable[[SimulatedInstrument | None], StreamFeed],
         market: MarketType | None = None,
+        *,
+        opening: bool = True,
     ) -> Stream | None:
         """Subscribe a session to a stream, made with ``make`` if it is the first, and give it what a new subscriber
-        gets; None for an instrument that is not traded. An empty ``native`` is a stream about the whole market.
-        ``kind`` as in ``Stream``. ``market`` is needed on a path that serves several."""
+        gets, unless it does not want that (``opening``); None for an instrument that is not traded. An empty ``native``
+        is a stream about the whole market. ``kind`` as in ``Stream``. ``market`` is needed on a path that serves
+        several."""
         market = market or session.market
         assert market is not None, "the dialect names the market where the path does not"
         key = (market, name)
@@ -88,7 +91,8 @@ class StreamingHost(HostBehaviour):
             self._carries(session, market)
         stream.sessions.append(session)
         session.names[name] = None
-        self._give_opening(session, stream)
+        if opening:
+            self._give_opening(session, stream)
         return stream
 
     def _carries(self, session: ClientSession, market: MarketType) -> None:

@@ -12,11 +12,11 @@ from random import SystemRandom
 from typing import Any, TypeVar
 from urllib.parse import quote, urlencode, urlsplit, urlunsplit
 
+from cryptodash.simulator.dialects import registry
 from tests.processes import Process, direct
 
-HOSTS = ("binance-spot", "binance-perpetual", "bybit", "coinbase", "okx")
-"""Those that the clients are pointed at, in the order of their ports."""
-EXCHANGES = ",".join(dict.fromkeys(name.partition("-")[0] for name in HOSTS))
+HOSTS = tuple(host.name for exchange in registry.available() for host in registry.load(exchange).hosts)
+"""Names of all hosts of the simulator."""
 SCHEMES = {"https": "http", "wss": "ws", "http": "http", "ws": "ws"}
 _BLOCKS = range(21_000, 29_000, 10)
 _TRIES = 100
@@ -31,7 +31,7 @@ class Simulated:
     def __init__(self, cwd: Path) -> None:
         port = _free_ports()
         self.process = Process(
-            *("-n", "--pidfile=", "cryptodash", "simulate", "--exchanges", EXCHANGES),
+            *("-n", "--pidfile=", "cryptodash", "simulate"),
             *("--port", str(port), "--control-port", str(port + len(HOSTS))),
             cwd=cwd,
         )
@@ -64,6 +64,10 @@ class Simulated:
     def okx(self, url: str) -> str:
         """One of OKX's URLs."""
         return self.instead(url, "okx")
+
+    def kraken(self, url: str) -> str:
+        """One of Kraken's URLs."""
+        return self.instead(url, "kraken")
 
     def is_here(self, url: str) -> bool:
         """Whether a URL leads to this simulator."""

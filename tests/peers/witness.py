@@ -71,6 +71,11 @@ class Witness:
             assert (kind, native, key) in self._seen, f"the simulator sent no {kind} {key} of {native}"
             return self._seen[kind, native, key]
 
+    def taken(self) -> list[tuple[str, str, Any]]:
+        """All that came so far: kind, symbol, value."""
+        with self._news:
+            return [(kind, native, value) for (kind, native, _), value in self._seen.items()]
+
     def begun(self, kind: str, natives: Sequence[str], seconds: float = 10.0) -> None:
         """Wait until something of this kind has come about each symbol: what is told from now on is seen here too."""
         with self._news:
