@@ -61,7 +61,8 @@ class Offset:
         """(begin, least sample) of the last ten minutes, oldest first."""
         self._probes: deque[tuple[float, int, int]] = deque(maxlen=PROBES)
         """(when answered, least and most that the offset can be, in ms)."""
-        self._doubted: Sample | None = None
+        self._doubted: tuple[Sample, int] | None = None
+        """The last sample, where it is not believed, and the venue's time of sending that it is of (ms)."""
         self._contradicting: Sample | None = None
         """What the last probe says, where it contradicts those before."""
         self._fell = False
@@ -72,7 +73,7 @@ class Offset:
         """Take a sample; returns the delay (ms) of the frame it is of, None where it is not believed yet."""
         value = self.value
         if value is not None and sample < value - WILD_MS:
-            if not self._agrees(sample):
+            if not self._agrees(sample, int(now * 1000) - sample):
                 return None
         else:
             self._doubted = None
@@ -90,11 +91,11 @@ class Offset:
             self.value = value = sample
         return sample - value
 
-    def _agrees(self, sample: Sample) -> bool:
-        """One time from the future may be a fault of one frame; two in a row that say the same are the venue's
-        clock."""
-        doubted, self._doubted = self._doubted, sample
-        return doubted is not None and abs(sample - doubted) <= AGREE_MS
+    def _agrees(self, sample: Sample, sent_ms: int) -> bool:
+        """One time from the future may be a fault of one frame; two in a row that say the same are the venue's clock.
+        What was sent at the same time is, as far as one can see, the same frame."""
+        doubted, self._doubted = self._doubted, (sample, sent_ms)
+        return doubted is not None and sent_ms != doubted[1] and abs(sample - doubted[0]) <= AGREE_MS
 
     def probe(self, asked: float, server_ms: int, now: float, rise: int) -> bool:
         """Take a probe: asked for at ``asked``, answered at ``now`` with the venue's time. ``rise``: the least delay

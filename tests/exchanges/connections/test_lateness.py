@@ -178,9 +178,19 @@ def test_one_wild_time_is_no_clock_and_two_are() -> None:
     assert host.offset.value == before
     host.run(12.0)
     assert host.stream.delay is not None and host.stream.delay < 100
-    for _ in range(2):
-        host.offset.sample(sample_of(host.venue_ms(12.0) + 3_600_000, 12.0), 12.0)
+    for when in (12.0, 12.1):
+        host.offset.sample(sample_of(host.venue_ms(when) + 3_600_000, when), when)
     assert before is not None and host.offset.value is not None and before - host.offset.value > 3_599_000
+
+
+def test_a_wild_time_that_is_seen_twice_is_no_clock() -> None:
+    """A frame may be read as several messages, or come twice: it does not agree with itself."""
+    host = Host()
+    host.run(10.0)
+    before, sent_ms = host.offset.value, host.venue_ms(10.0) + 3_600_000
+    for when in (10.0, 10.0, 10.3):
+        assert host.offset.sample(sample_of(sent_ms, when), when) is None
+    assert host.offset.value == before
 
 
 def test_wild_times_between_sound_ones_are_no_clock() -> None:
