@@ -153,7 +153,7 @@ class StreamOrder:
     ``partial``: its frames say only what changed, so that one a little late is none the less of use.
     """
 
-    __slots__ = ("_counts", "_old_since", "_partial", "_witness", "at", "calm", "last", "newest")
+    __slots__ = ("_counts", "_old_since", "_partial", "at", "calm", "last", "newest", "witness")
 
     def __init__(self, counts: DoubtCounts = UNCOUNTED, *, partial: bool = False) -> None:
         self.last: int | None = None
@@ -167,7 +167,8 @@ class StreamOrder:
         and at the four above, and need not ask ``judge`` what is plain."""
         self._counts = counts
         self._partial = partial
-        self._witness: Witness | None = None
+        self.witness: Witness | None = None
+        """The last frame that was not believed."""
         self._old_since: float | None = None
 
     def judge(
@@ -188,8 +189,8 @@ class StreamOrder:
                 return Verdict.HELD
             verdict = Verdict.ANEW
         elif number is None and time is not None and self._is_late(time, venue_ms):
-            if self._witness is not None and self._witness.agrees(number, time, received, now):
-                self._witness.settled = True
+            if self.witness is not None and self.witness.agrees(number, time, received, now):
+                self.witness.settled = True
                 verdict = Verdict.ANEW  # the clock was set back by little more than what is late
             elif not self._partial:
                 self._counts.dropped(Reason.OLD_TIME)
@@ -210,13 +211,13 @@ class StreamOrder:
         """Drop what has been held for too long; None while something waits. True: it was not dropped, because it lies
         within the venue's clock, ``ahead_ms`` before ours as is known by now; the order of the times begins anew, for
         it to be judged once more."""
-        witness = self._witness
+        witness = self.witness
         if witness is None or witness.settled:
             return False
         if not witness.is_over(now):
             return None
         if witness.reason is not Reason.FUTURE_ID and witness.lies_within(ahead_ms):
-            self._witness = self.newest = None
+            self.witness = self.newest = None
             return True
         witness.settled = True
         self._counts.dropped(witness.reason)
@@ -247,7 +248,7 @@ class StreamOrder:
         self, witness: Witness, number: int | None, time: int | None, received: int, now: float, alone: bool
     ) -> bool:
         """Whether a doubtful frame is believed, because the one before said the same; else it is held in its place."""
-        before, self._witness = self._witness, witness
+        before, self.witness = self.witness, witness
         self.calm = False
         witness.settled = alone and before is not None and before.agrees(number, time, received, now)
         if not witness.settled:
@@ -259,7 +260,7 @@ class StreamOrder:
     def _is_borne_out(self, number: int | None, time: int | None, received: int, now: float) -> bool:
         """Whether this frame, of which there is no doubt, says the same as the one that is held: more is known of the
         venue's clock than when that came."""
-        witness = self._witness
+        witness = self.witness
         if witness is None or witness.settled or not witness.agrees(number, time, received, now):
             return False
         witness.settled = True
@@ -283,7 +284,7 @@ class StreamOrder:
 
     def _contradict(self) -> None:
         """A frame came that can be believed: what is held was wrong."""
-        witness, self._witness = self._witness, None
+        witness, self.witness = self.witness, None
         if witness is not None and not witness.settled:
             self._counts.dropped(witness.reason)
 
@@ -294,4 +295,4 @@ class StreamOrder:
         ):
             self.newest = time
         self._old_since = None
-        self.calm = self._witness is None
+        self.calm = self.witness is None

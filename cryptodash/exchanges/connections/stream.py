@@ -89,6 +89,8 @@ class Stream:
         self.frames = 0
         self.dropped_frames = 0
         """How many of them were dropped."""
+        self._dropped_frame = -1
+        """Which of its frames was dropped last, counted as ``frames``."""
         self.begun_anew = 0
         """How often it was ended and begun again on its connection."""
         self.interruptions = 0
@@ -247,11 +249,17 @@ class Stream:
         """The frame that came now was dropped: ``last`` is what it was ``before``, and its time is no sample."""
         self.last = before
         self.dropped_frames += 1
+        self._dropped_frame = self.frames
         self.sample_due = max(self.sample_due, now + AFTER_DROPPED)
         first = self._dropped_first
         if first is None or (before is not None and first <= before):
             self._dropped_first = now
         self._dropped_last = now
+
+    @property
+    def is_in_doubt(self) -> bool:
+        """Whether the frame that came last was dropped. It may be held: what the very next one says matters."""
+        return self._dropped_frame == self.frames
 
     def _is_contradicted(self, stale_after: float) -> bool:
         """Whether for so many seconds nothing came but what was dropped."""
