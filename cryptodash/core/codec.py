@@ -19,6 +19,7 @@ from cryptodash.core.events import (
     BookDelta,
     BookSnapshot,
     Candle,
+    Gap,
     Level,
     Liquidation,
     Side,
@@ -215,6 +216,17 @@ def status_payload(event: StreamStatus, *, source: str, age_ms: int | None) -> s
         members.append(f'"age_ms":{age_ms}')
     members.append(f'"source":"{source}"')
     return "{" + ",".join(members) + "}"
+
+
+def gap_payload(event: Gap) -> str:
+    times = f',"from":"{rfc3339(event.begin)}","to":"{rfc3339(event.end)}"'
+    return gap_of(event.topic, "failover", event.missed, times)
+
+
+def gap_of(topic: Topic, reason: str, missed: int | None, extra: str = "") -> str:
+    """Trades that a client lacks; ``missed`` None: nobody knows how many. ``extra`` as in ``channel_json``."""
+    count = "" if missed is None else f',"missed":{missed}'
+    return f'{{"channel":{channel_json(topic)},"reason":"{reason}"{count}{extra}}}'
 
 
 def message(kind: str, payload: str) -> bytes:

@@ -163,6 +163,19 @@ class Liquidation(Struct, frozen=True, gc=False):
     complete: bool = True
 
 
+class Gap(Struct, frozen=True, gc=False):
+    """Trades or liquidations of a topic are missing, or may be: their stream was lost, or ended and begun anew.
+
+    They are of times from ``begin``, that of the last one told before, to ``end``. ``missed``: how many, where the
+    venue numbers its trades; None: nobody knows, perhaps there was none.
+    """
+
+    topic: Topic
+    begin: int
+    end: int
+    missed: int | None = None
+
+
 class Candle(Struct, frozen=True, gc=False):
     """One bar; ``timestamp`` is its open time. ``source`` is ``venue``, ``rest`` or ``trades``;
     ``corrected`` marks a closed bar sent again."""
@@ -250,5 +263,5 @@ class StreamStatus(Struct, frozen=True, gc=False):
         return self.state is not State.STALE or self.cause not in _LOSES_NOTHING
 
 
-Event = Ticker | Bbo | Trade | Liquidation | Candle | BookView | Sweep | StreamStatus
+Event = Ticker | Bbo | Trade | Liquidation | Gap | Candle | BookView | Sweep | StreamStatus
 """What a venue publishes into the hub."""

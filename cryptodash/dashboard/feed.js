@@ -278,7 +278,7 @@ export class Feed {
     if (!topic) return;
     if (type === "gap") {
       this.counts.gaps += 1;
-      this.counts.missed += payload.missed;
+      this.counts.missed += payload.missed ?? 0;
     }
     const timed = type === "ticker" || type === "order_book_delta" || (type === "trade" && !payload.replayed);
     if (timed && !topic.cached && topic.confirmed !== undefined) this.noteLag(topic, payload, now);

@@ -82,7 +82,7 @@ export class Topic {
   take(type, payload, now) {
     if (type === "status") this.takeStatus(payload, now);
     else if (type === "trade") this.takeTrade(payload, now);
-    else if (type === "gap") this.push({ gap: payload.missed });
+    else if (type === "gap") this.push({ gap: payload.missed ?? "some" });
     else if (type === "order_book_snapshot") this.takeSnapshot(payload, now);
     else if (type === "order_book_delta") this.takeDelta(payload, now);
     else {

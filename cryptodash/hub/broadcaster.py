@@ -16,6 +16,7 @@ from cryptodash.core.events import (
     Candle,
     Cause,
     Event,
+    Gap,
     Liquidation,
     State,
     StreamStatus,
@@ -35,6 +36,7 @@ from cryptodash.hub.encode import (
     TickerMessages,
     bbo_message,
     candle_message,
+    gap_message,
     liquidation_message,
     ticker_message,
     trade_message,
@@ -94,6 +96,7 @@ class Broadcaster:
             Bbo: (("bbo",), self._on_bbo),
             Trade: (("trade",), self._on_trade),
             Liquidation: (("liquidation",), self._on_liquidation),
+            Gap: (("gap",), self._on_gap),
             Candle: (("candle",), self._on_candle),
             BookView: (("book",), self._views.take),
             Sweep: (("sweep",), self._on_sweep),
@@ -232,6 +235,12 @@ class Broadcaster:
         if self._waiting:
             self._waiters.wake(topic)
         return True
+
+    def _on_gap(self, event: Gap) -> bool:
+        outlets = self._outlets.get(event.topic)
+        if outlets is not None:
+            outlets.deliver(gap_message(event))
+        return event.topic in self._wanted
 
     def _on_candle(self, event: Candle) -> bool:
         topic = event.topic

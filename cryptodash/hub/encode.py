@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cryptodash.core import codec
-from cryptodash.core.events import Bbo, BookDelta, BookSnapshot, Candle, Liquidation, StreamStatus, Ticker, Trade
+from cryptodash.core.events import Bbo, BookDelta, BookSnapshot, Candle, Gap, Liquidation, StreamStatus, Ticker, Trade
 from cryptodash.core.topics import Topic
 from cryptodash.hub.interfaces import Message
 
@@ -34,6 +34,11 @@ def liquidation_message(event: Liquidation, *, replayed: bool = False) -> Messag
     """As a trade, it has no key."""
     payload = codec.liquidation_payload(event, replayed)
     return Message(event.topic, "liquidation", codec.message("liquidation", payload), None)
+
+
+def gap_message(event: Gap) -> Message:
+    """As a trade: it keeps its place among them."""
+    return Message(event.topic, "gap", codec.message("gap", codec.gap_payload(event)), None)
 
 
 def candle_message(event: Candle) -> Message:

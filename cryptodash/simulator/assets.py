@@ -12,6 +12,7 @@ VALUE_SCALE = 10**18
 """Reference values are dollars times this, as integers."""
 
 REFERENCE: dict[str, str] = {
+    "USD": "1",
     "USDT": "1",
     "USDC": "1.0002",
     "BTC": "117642.15",
@@ -38,7 +39,7 @@ REFERENCE: dict[str, str] = {
 }
 """Dollars per unit at the start of the simulated market."""
 
-STABLE = ("USDT", "USDC")
+STABLE = ("USD", "USDT", "USDC")
 """Assets that keep their value."""
 
 _COMMON, _OWN = 8, 6

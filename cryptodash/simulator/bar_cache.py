@@ -8,8 +8,8 @@ from typing import Generic, TypeVar
 
 from attrs import define, field
 
-BARS_KEPT = 100_000
-"""Made up bars that a simulator keeps, of all its instruments: about 35 MB."""
+BARS_KEPT = 50_000
+"""Made up bars that a simulator keeps, of all its instruments: about 18 MB."""
 
 Made = TypeVar("Made")
 Key = tuple[object, int, int]

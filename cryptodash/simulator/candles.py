@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from attrs import evolve
+
 from cryptodash.simulator.bars import Bar, merged
 from cryptodash.simulator.history import HISTORY_DAYS, History
 from cryptodash.simulator.intervals import BAR_LENGTHS, DAY, HOUR, MINUTE, QUARTER, closes, opens
@@ -135,13 +137,16 @@ class Candles:
             at = closes(interval, at)
 
     def day(self) -> Bar:
-        """The last 24 hours, to the minute: 1,439 closed minutes and the running one."""
+        """The last 24 hours, to the minute: 1,439 closed minutes and the running one. They close at the newest trade's
+        price, also where the running minute is lived through again and holds trades of before."""
         begin = self.minute.start - DAY + MINUTE
         if self._day[0] != begin:
             self._day = (begin, merged(begin, self._closed(begin)))
         rest = self._day[1]
         running = self.bar(MINUTE, self.minute.start) or self.minute
-        return merged(begin, (rest, running) if rest else (running,)) or running
+        day = merged(begin, (rest, running) if rest else (running,)) or running
+        last = self.minute.close
+        return evolve(day, close=last, high=max(day.high, last), low=min(day.low, last))
 
     def _closed(self, begin: int) -> Iterator[Bar]:
         at, end = begin, self.minute.start

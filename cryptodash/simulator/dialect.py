@@ -7,16 +7,22 @@ venue's documents, never from our adapter for the venue: the two are to find eac
 - ``IDialect`` lists what is asked of it; ``implementer(IDialect)`` on its class.
 - Each of its hosts is a subclass of ``VenueHost`` (``host.py``): ``market_of``, ``received`` and ``answer`` must be
   written, the rest of ``HostBehaviour`` where the venue differs.
+- Where one connection carries several markets, ``market_of`` is None, ``has_path`` tells the paths, and ``subscribe``
+  is given the market of each stream; a fault of one market meets the connections that have streams of it.
 - Each stream is made by a ``StreamFeed`` (``streams.py``) from the ``SimulatedInstrument`` (``instrument.py``): its
   book, its candles, and what its last step has changed.
 - Faults work by themselves, but for these: ``old-snapshot`` needs REST order books to come from
   ``VenueHost.book_image``, ``crossed`` needs feeds and REST answers to take ``shown_top`` and ``shown_levels`` of
   ``SimulatedInstrument`` or to look at its ``crossed``, ``delist`` needs the catalogue to ask
   ``VenueHost.is_delisted``, ``clock`` needs all times to be the ``now`` that a feed is given, ``VenueHost.clock`` and
-  the times of trades and candles, and feeds that keep a pace to do so by ``Pace`` (``pace.py``). Feeds about a whole
+  the times of trades and candles, and feeds that keep a pace to do so by ``Pace`` (``pace.py``), ``skip`` needs
+  ``VenueHost.loss_shows`` where frames of a book have no numbers. Feeds about a whole
   market leave out what ``VenueHost.is_silent`` names. A fault that the dialect does not do is left out of
   ``IDialect.faults``.
-- ``IRecordingReader`` is for recordings of the venue and their replay.
+- A venue that numbers all frames of a connection in one series does so in ``VenueHost.numbered``, so that a fault that
+  loses frames or changes their order shows in it, and in ``VenueHost.deliver_answer``.
+- ``IRecordingReader`` is for recordings of the venue and their replay, ``ITextHeartbeats`` for a venue whose clients
+  send heartbeats that are not JSON.
 """
 
 from __future__ import annotations
@@ -53,11 +59,13 @@ class HostSpec:
 
 @frozen
 class StreamRequest:
-    """A client's request as the venue understands it: the streams it begins and ends by name, and the answer."""
+    """A client's request as the venue understands it: the streams it begins and ends by name, and the answer;
+    ``further_answers`` where the venue gives several."""
 
     subscribes: tuple[str, ...]
     unsubscribes: tuple[str, ...]
     answer: str
+    further_answers: tuple[str, ...] = ()
 
 
 @frozen
@@ -77,8 +85,8 @@ class IRecordingReader(Interface):
     )
 
     def read_request(message: Mapping[str, Any]) -> StreamRequest | None:
-        """What a client's message asks for; None for one that is no request. Names that are no texts are passed
-        over."""
+        """What a client's message asks for, or what was asked for by what an answer repeats of it; None for one that is
+        neither. Names that are no texts are passed over."""
 
     def read_data(
         message: Mapping[str, Any] | Sequence[Any], text: str, requested: Sequence[str]
@@ -100,6 +108,22 @@ class IRecordingReader(Interface):
     def read_snapshot_request(url: str) -> SnapshotRequest | None:
         """What a REST URL asks for, with or without a host; None if it is no order book. Raises ``ValueError`` for a
         limit that is no number."""
+
+
+class INumberedFrames(Interface):
+    """What the ``IRecordingReader`` of a venue provides besides, which numbers all frames of a connection in one
+    series: a replay leaves out answers and heartbeats, and gives answers of its own."""
+
+    def numbered(text: str, number: int) -> str:
+        """A frame, or an answer, as the one with this number, from 0, on its connection. What the recorder itself had
+        lost is then no gap in the series."""
+
+
+class ITextHeartbeats(Interface):
+    """What the ``IRecordingReader`` of a venue provides besides, whose clients send heartbeats that are not JSON."""
+
+    def answer_text(text: str) -> str | None:
+        """The answer to a client's frame that is no JSON object; None for one that is no request."""
 
 
 class IDialect(Interface):

@@ -6,13 +6,13 @@ what they do to streams in ``host_streams.py``, to connections and REST answers 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Sequence
 
 from attrs import define, field, frozen
 from twisted.internet.interfaces import IDelayedCall
 
 from cryptodash.core.instruments import MarketType
+from cryptodash.simulator.raised import raised
 from cryptodash.simulator.streams import Stream
 
 
@@ -67,7 +67,8 @@ FAULTS: dict[str, FaultKind] = {
         "connections that are alive and say nothing",
     ),
     "skip": FaultKind(
-        "lose one book frame of each matching stream, not of those that a new subscriber gets first",
+        "lose one book frame of each matching stream, one that will be missed, not of those that a new subscriber gets "
+        "first",
         "a sequence gap in the book",
         per_symbol=True,
     ),
@@ -168,9 +169,10 @@ class Fault:
 
     ``natives`` are the venue's names of the instruments it is limited to, None: all. ``until`` is a time of the
     reactor. ``garbage`` are the frames that the fault of that name sends, ``ids`` and ``times`` the members of the
-    venue's frames that ``future-id`` and ``future-time`` raise. ``stream`` is the one stream it is limited to, as the
-    venue names it, None: all. ``delay``: seconds by which it makes things late; ``step_ms`` by which it steps the
-    clock. ``memory`` is for what has to be remembered while it runs.
+    venue's frames that ``future-id`` and ``future-time`` raise, ``loss_shows`` says of a stream whether ``skip`` may
+    lose its last frame. ``stream`` is the one stream it is limited to, as the venue names it, None: all. ``delay``:
+    seconds by which it makes things late; ``step_ms`` by which it steps the clock. ``memory`` is for what has to be
+    remembered while it runs.
     """
 
     name: str
@@ -182,6 +184,7 @@ class Fault:
     garbage: Sequence[str] = GARBAGE
     ids: Sequence[str] = ()
     times: Sequence[str] = ()
+    loss_shows: Callable[[Stream], bool] = lambda _: True
     call: IDelayedCall | None = None
     memory: dict[object, object] = field(factory=dict)
     stream: str | None = None
@@ -223,7 +226,7 @@ class Fault:
         return () if stream.native else (payload,)
 
     def _skip(self, stream: Stream, payload: str) -> Iterable[str]:
-        if stream.kind != "book" or stream in self.memory:
+        if stream.kind != "book" or stream in self.memory or not self.loss_shows(stream):
             return (payload,)
         self.memory[stream] = True
         return ()
@@ -251,12 +254,11 @@ class Fault:
         return self._foresee(stream, payload, self.times, FUTURE_MS) if stream.kind in _BY_TIME else (payload,)
 
     def _foresee(self, stream: Stream, payload: str, members: Sequence[str], by: int) -> Iterable[str]:
-        """Before every fourth frame of a stream a copy of it in which these members are higher."""
+        """Before every fourth frame of a stream a copy of it in which these members are higher, numbers or texts."""
         count = self._counts[stream] = self._counts.get(stream, 0) + 1
         if count % 4:
             return (payload,)
-        number = rf'"({"|".join(members)})":(\d+)'
-        return (re.sub(number, lambda found: f'"{found[1]}":{int(found[2]) + by}', payload), payload)
+        return (raised(payload, members, by), payload)
 
     def held(self) -> list[tuple[Stream, str]]:
         """Frames kept back so far, to be sent now that the fault is over."""

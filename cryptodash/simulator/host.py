@@ -7,7 +7,7 @@ these two.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from math import ceil
 
@@ -33,16 +33,22 @@ class VenueHost(StreamingHost):
     def __init__(self, environment: HostEnvironment) -> None:
         super().__init__(environment)
         self._connections = 0
+        self._traffic = self._new_traffic()
+        """Of all connections together: the simulator has clients of one address only."""
+
+    def _new_traffic(self) -> SlidingWindow:
+        return SlidingWindow(self.ledger.limits.message_window)
 
     # --- connections ---
 
     def refuse(self, path: str) -> HttpAnswer | None:
         """Count a connection attempt and say whether it is refused."""
-        market = self.market_of(path)
-        if market is None:
+        if not self.has_path(path):
             return HttpAnswer(404, b"Not Found")
+        market = self.market_of(path)
         if not self.ledger.connected(self.clock.wall_ms()):
-            return HttpAnswer(429, b"Too Many Requests", {"Retry-After": "300"})
+            window = self.ledger.limits.connect_window // 1_000
+            return HttpAnswer(429, b"Too Many Requests", {"Retry-After": str(window)})
         for fault in self.faults.of(market):
             if fault.name == "maintenance":
                 return HttpAnswer(503, b"Service Unavailable", {"Retry-After": "5"})
@@ -53,7 +59,6 @@ class VenueHost(StreamingHost):
     def opened(self, transport: ClientTransport, path: str, query: Mapping[str, str]) -> ClientSession:
         """A connection that was not refused is open."""
         market = self.market_of(path)
-        assert market is not None
         self._connections += 1
         session = ClientSession(
             self.reactor,
@@ -63,7 +68,7 @@ class VenueHost(StreamingHost):
             number=self._connections,
             opened=self.clock.monotonic(),
             heard=self.clock.monotonic(),
-            traffic=SlidingWindow(self.ledger.limits.message_window),
+            traffic=self._traffic if self.ledger.limits.of_address else self._new_traffic(),
             delay=self._delay(market),
         )
         self.sessions[session] = None
@@ -83,12 +88,11 @@ class VenueHost(StreamingHost):
             self._cut(session)
 
     def count_message(self, session: ClientSession) -> bool:
-        """Count any frame from the client, pings and pongs included; False when it was one too many
-        and the connection is being closed."""
+        """Count any frame from the client, pings and pongs included; False when it was one too many."""
         session.heard = self.clock.monotonic()
         if self.ledger.message(session.traffic, self.clock.wall_ms()):
             return True
-        session.close(1008, "Too many requests")
+        self.too_many_messages(session)
         return False
 
     def text(self, session: ClientSession, text: str) -> None:
@@ -109,14 +113,18 @@ class VenueHost(StreamingHost):
             self.unsubscribe(session, name)
         self.sessions.pop(session, None)
 
-    def reply(self, session: ClientSession, text: str) -> None:
-        """Answer a request; sometimes only after a while, so that data comes before the answer, as it does live."""
+    def reply(self, session: ClientSession, answer: str | Callable[[], str]) -> None:
+        """Answer a request; sometimes only after a while, so that data comes before the answer, as it does live. The
+        answer is a text, or what makes it when it goes out."""
         if self.faults.has("silent-venue", session.market):
             return
         if self.rng.getrandbits(2):
-            session.push(text)
+            self._answer_now(session, answer)
         else:
-            session.later(0.15, lambda: session.push(text))
+            session.later(0.15, lambda: self._answer_now(session, answer))
+
+    def _answer_now(self, session: ClientSession, answer: str | Callable[[], str]) -> None:
+        self.deliver_answer(session, answer if isinstance(answer, str) else answer())
 
     # --- REST ---
 

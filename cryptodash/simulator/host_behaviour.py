@@ -22,13 +22,13 @@ class HostBehaviour(ABC):
     id_members: Sequence[str] = ()
     """The members of its quotes, trades and book frames that are an id which grows, for the fault ``future-id``."""
     time_members: Sequence[str] = ()
-    """Those of these and of its figures that are a time (ms), for the fault ``future-time``."""
+    """Those of these and of its figures that are a time (ms, or RFC 3339 text), for the fault ``future-time``."""
 
     # --- what a dialect must say ---
 
     @abstractmethod
     def market_of(self, path: str) -> MarketType | None:
-        """The market a WebSocket path serves; None for a path that does not exist."""
+        """The market a WebSocket path serves; None for a path that does not exist, or that serves several."""
 
     @abstractmethod
     def received(self, session: ClientSession, text: str) -> None:
@@ -40,6 +40,10 @@ class HostBehaviour(ABC):
 
     # --- what a dialect may say ---
 
+    def has_path(self, path: str) -> bool:
+        """Whether a WebSocket path exists; for venues on which one connection carries several markets."""
+        return self.market_of(path) is not None
+
     # A hook and no abstract method: most venues wait for the client to speak, and their dialects leave it out.
     def greeted(self, session: ClientSession, query: Mapping[str, str]) -> None:  # noqa: B027
         """A connection has opened: the venue may speak first, and begin to watch heartbeats."""
@@ -49,13 +53,32 @@ class HostBehaviour(ABC):
         of one market leaves the requests of the others alone."""
         return None
 
+    def numbered(self, sessions: Sequence[ClientSession], stream: Stream, payload: str) -> str:
+        """A frame on its way to these sessions, before faults lose it or let others overtake it: the place to number
+        it, for venues that number all frames of a connection in one series. A frame that comes a second time (one that
+        a fault held back) keeps its numbers."""
+        return payload
+
     def deliver(self, session: ClientSession, stream: Stream, payload: str) -> None:
         """One frame to one session."""
         session.push(payload)
 
+    def deliver_answer(self, session: ClientSession, text: str) -> None:
+        """The answer to a request, now that it goes out."""
+        session.push(text)
+
+    def loss_shows(self, stream: Stream) -> bool:
+        """Whether a client can know, sooner or later, that it lacks the frame of a book which the stream has just made:
+        the fault ``skip`` waits for one. A venue that numbers its frames makes no other."""
+        return True
+
     def book_number(self, instrument: SimulatedInstrument) -> int:
         """The number by which REST names the state of a book, where that is another than the id of its last change."""
         return 0
+
+    def too_many_messages(self, session: ClientSession) -> None:
+        """A client sent more frames than it may: nothing is done for this one."""
+        session.close(1008, "Too many requests")
 
     def announce_maintenance(self, session: ClientSession) -> None:
         """The venue goes down for maintenance: say so the venue's way, and close."""

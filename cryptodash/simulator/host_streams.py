@@ -65,26 +65,41 @@ class StreamingHost(HostBehaviour):
         kind: str,
         native: str,
         make: Callable[[SimulatedInstrument | None], StreamFeed],
+        market: MarketType | None = None,
+        *,
+        opening: bool = True,
     ) -> Stream | None:
         """Subscribe a session to a stream, made with ``make`` if it is the first, and give it what a new subscriber
-        gets; None for an instrument that is not traded. An empty ``native`` is a stream about the whole market.
-        ``kind`` as in ``Stream``."""
-        key = (session.market, name)
+        gets, unless it does not want that (``opening``); None for an instrument that is not traded. An empty ``native``
+        is a stream about the whole market. ``kind`` as in ``Stream``. ``market`` is needed on a path that serves
+        several."""
+        market = market or session.market
+        assert market is not None, "the dialect names the market where the path does not"
+        key = (market, name)
         stream = self.streams.get(key)
         if stream is None:
-            instrument = self.markets[session.market].get(native) if native else None
+            instrument = self.markets[market].get(native) if native else None
             if native and instrument is None:
                 return None
             if instrument is not None:
                 instrument.catch_up(self.clock.wall_ms())
                 instrument.watched += 1
-            stream = self.streams[key] = Stream(name, session.market, kind, instrument, make(instrument))
+            stream = self.streams[key] = Stream(name, market, kind, instrument, make(instrument))
             self._spread_faults()
             self.stream_opened()
+        if self.market_of(session.path) is None:
+            self._carries(session, market)
         stream.sessions.append(session)
         session.names[name] = None
-        self._give_opening(session, stream)
+        if opening:
+            self._give_opening(session, stream)
         return stream
+
+    def _carries(self, session: ClientSession, market: MarketType) -> None:
+        """A connection to a path of several markets is of the one that all its streams are of: faults of the others
+        leave it alone."""
+        session.market = market if not session.names or session.market is market else None
+        session.delay = self._delay(session.market)
 
     def _give_opening(self, session: ClientSession, stream: Stream) -> None:
         """Give a new subscriber its first frames, or owe them while a fault keeps the stream silent."""
@@ -92,7 +107,7 @@ class StreamingHost(HostBehaviour):
             self._owed[session, stream] = None
             return
         for frame in stream.feed.opening(self.clock.wall_ms()):
-            for each in self.faults.shape(stream, frame, opening=True):
+            for each in self.faults.shape(stream, self.numbered((session,), stream, frame), opening=True):
                 self._dispatch(session, stream, each)
 
     def unsubscribe(self, session: ClientSession, name: str) -> bool:
@@ -100,8 +115,8 @@ class StreamingHost(HostBehaviour):
         if name not in session.names:
             return False
         del session.names[name]
-        stream = self.streams.get((session.market, name))
-        if stream is not None and session in stream.sessions:
+        stream = self._stream_of(session, name)
+        if stream is not None:
             stream.sessions.remove(session)
             self._owed.pop((session, stream), None)
             if not stream.sessions:
@@ -110,6 +125,14 @@ class StreamingHost(HostBehaviour):
                 if stream.instrument is not None:
                     stream.instrument.watched -= 1
         return True
+
+    def _stream_of(self, session: ClientSession, name: str) -> Stream | None:
+        """The stream of this name that the session gets."""
+        for market in self.markets if session.market is None else (session.market,):
+            stream = self.streams.get((market, name))
+            if stream is not None and session in stream.sessions:
+                return stream
+        return None
 
     def step(self, now: int) -> None:
         """Take what is watched to ``now`` (ms, by the simulator's clock) and send what that brings."""
@@ -124,8 +147,11 @@ class StreamingHost(HostBehaviour):
                 self.publish(stream, payload)
 
     def publish(self, stream: Stream, payload: str) -> None:
-        """Give a frame to the stream's subscribers, as the running faults let it."""
-        for each in self.faults.shape(stream, payload):
+        """Give a frame to the stream's subscribers, as the running faults let it. One that a silence keeps back does
+        not exist: it takes no number."""
+        if self.faults.concern(stream.market, stream.native, *_SILENCES):
+            return
+        for each in self.faults.shape(stream, self.numbered(stream.sessions, stream, payload)):
             for session in tuple(stream.sessions):
                 self._dispatch(session, stream, each)
 

@@ -46,13 +46,14 @@ class SimulatedInstrument:
         self,
         spec: InstrumentSpec,
         assets: AssetValues,
-        next_id: Callable[[], int],
+        next_id: Callable[[bool], int],
         bars: BarCache[Bar],
         *,
         lag: int = 0,
         record: bool = False,
     ) -> None:
-        """``lag``: ms by which its quotes follow the pair's price."""
+        """``next_id``: counts its book changes; True for one of the past, when nobody watched. ``lag``: ms by which its
+        quotes follow the pair's price."""
         self.spec = spec
         self._next_id = next_id
         key = f"{assets.seed}:{spec.exchange}:{spec.native}:{spec.market}"
@@ -69,7 +70,8 @@ class SimulatedInstrument:
         history = History(key, shared, self.fair, self._rate, minute, bars, halted=not spec.trading)
         self._flow = OrderFlow(history, key, minute)
         self._history = history
-        self.update_id = next_id()
+        self._catching_up = False
+        self.update_id = next_id(False)
         self._quote_anew()
         before = history.bar(MINUTE, minute - MINUTE)
         assert before is not None
@@ -126,10 +128,12 @@ class SimulatedInstrument:
         now -= self.clock_step
         if self.watched or now <= self.time:
             return
+        self._catching_up = True
         if now - self.time > 4 * MINUTE:
             self._stride(self.time - self.time % MINUTE + MINUTE)
             self._jump(now - now % MINUTE - MINUTE)
         self._stride(now)
+        self._catching_up = False
 
     def _stride(self, now: int) -> None:
         while now - self.time > _STRIDE:
@@ -145,7 +149,7 @@ class SimulatedInstrument:
         self.time = now
         self._flow.restart(now)
         self._quote_anew()
-        self.update_id = max(self._next_id(), self.update_id + 1)
+        self.update_id = max(self._next_id(True), self.update_id + 1)
         if self.book_changes is not None:
             self.book_changes.clear()
 
@@ -229,7 +233,7 @@ class SimulatedInstrument:
 
     def _set(self, side: Side, key: int, size: int) -> None:
         """Change one level: every change has an id of its own."""
-        self.update_id = self._next_id()
+        self.update_id = self._next_id(self._catching_up)
         if self.book_changes is not None:
             self.book_changes.append(BookChange(self.update_id, side.sign, key, side.size(key)))
         side.set(key, size)

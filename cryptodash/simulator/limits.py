@@ -16,8 +16,9 @@ _MAX_VIOLATIONS = 1_000
 @frozen
 class HostLimits:
     """What a host allows, each within a window of so many ms: ``messages`` of a client on one connection (None: no
-    limit), ``connects`` (attempts to open a connection), ``weight`` of REST requests (their number, where the venue
-    gives them no weights). ``streams`` is per connection at any time."""
+    limit), or on all of its address together (``of_address``), ``connects`` (attempts to open a connection), ``weight``
+    of REST requests (their number, where the venue gives them no weights). ``streams`` is per connection at any time.
+    """
 
     messages: int | None
     streams: int
@@ -26,6 +27,7 @@ class HostLimits:
     weight_window: int
     message_window: int = 1_000
     connect_window: int = 300_000
+    of_address: bool = False
 
 
 @define
@@ -91,7 +93,8 @@ class Ledger:
         recent = window.add(now - self.step_ms)
         self.most_messages_per_second = max(self.most_messages_per_second, recent)
         if self.limits.messages is not None and recent > self.limits.messages:
-            self.violate(f"{recent} messages in {self.limits.message_window // 1000} s on one connection")
+            place = "from one address" if self.limits.of_address else "on one connection"
+            self.violate(f"{recent} messages in {self.limits.message_window // 1000} s {place}")
             return False
         return True
 

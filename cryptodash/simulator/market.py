@@ -111,19 +111,20 @@ class Market:
             instrument.catch_up(now)
             instrument.clock_step = step
 
-    def _next_id(self) -> Callable[[], int]:
-        """What counts the book changes of one instrument."""
+    def _next_id(self) -> Callable[[bool], int]:
+        """What counts the book changes of one instrument; True for one of the past."""
         if self._update_ids is UpdateIds.SHARED:
             return self._next_shared_id
         last = self._ids.randrange(10**9, 9 * 10**10)
 
-        def count() -> int:
+        def count(is_past: bool) -> int:
             nonlocal last
             last += 1
             return last
 
         return count
 
-    def _next_shared_id(self) -> int:
-        self._shared_id += 1 + self._ids.getrandbits(9)
+    def _next_shared_id(self, is_past: bool) -> int:
+        # In between come those of what is not simulated; the past of many instruments at once is no leap by millions.
+        self._shared_id += 1 if is_past else 1 + self._ids.getrandbits(9)
         return self._shared_id

@@ -198,8 +198,7 @@ def _read_frames(
 
 def _data_frames(lines: Sequence[_RecordedFrame], reader: IRecordingReader) -> Iterator[Frame]:
     """Data frames with their stream; answers are left out, because a replay gives its own."""
-    requests = [reader.read_request(line.data) for line in lines if not line.came_in and isinstance(line.data, dict)]
-    requested = [name for request in requests if request is not None for name in request.subscribes]
+    requested = _requested(lines, reader, came_in=False) or _requested(lines, reader, came_in=True)
     first = next((line.time for line in lines if line.came_in and line.time is not None), None)
     at = -GAP_WITHOUT_TIMES
     for line in lines:
@@ -209,6 +208,13 @@ def _data_frames(lines: Sequence[_RecordedFrame], reader: IRecordingReader) -> I
         found = reader.read_data(line.data, line.text, requested) if line.data is not None else None
         if found is not None:
             yield Frame(at, *found)
+
+
+def _requested(lines: Sequence[_RecordedFrame], reader: IRecordingReader, *, came_in: bool) -> list[str]:
+    """The streams that the recorder asked for, by its requests, or by the answers where only these were recorded."""
+    messages = (line.data for line in lines if line.came_in is came_in and isinstance(line.data, dict))
+    requests = map(reader.read_request, messages)
+    return [name for request in requests if request is not None for name in request.subscribes]
 
 
 # -- what a recording does not say itself
@@ -226,9 +232,14 @@ def _split(text: str) -> tuple[str, Symbol]:
 
 
 def _guess(native: str) -> Symbol:
+    """Base and quote of a native name: apart where the venue writes them apart (``BTC-USDT``, and what comes after
+    is the kind of contract), else told by the quote that it ends with."""
+    base, *parts = re.split("[-/]", native)
+    if base and parts and parts[0]:
+        return Symbol(base, parts[0])
     for quote in QUOTES:
         if native.endswith(quote) and native != quote:
-            return Symbol(native.removesuffix(quote), quote)
+            return Symbol(native.removesuffix(quote).rstrip("-/_"), quote)
     raise ConfigError(f"replay: name base and quote of {native[:40]} with --symbol {native[:40]}=BASE-QUOTE")
 
 

@@ -1,4 +1,5 @@
-"""A stand-in venue that plays recorded frames, byte for byte, to whoever subscribes to their streams.
+"""A stand-in venue that plays recorded frames to whoever subscribes to their streams, byte for byte but for the numbers
+of venues that number all frames of a connection.
 
 What a recording does not hold (the catalogue) is served under ``/replay/``.
 """
@@ -21,7 +22,7 @@ from twisted.web.server import Request, Site
 from zope.interface import implementer
 
 from cryptodash.core.instruments import MarketType
-from cryptodash.simulator.dialect import StreamRequest
+from cryptodash.simulator.dialect import INumberedFrames, ITextHeartbeats, StreamRequest
 from cryptodash.simulator.recording import Frame, Recording
 
 BURST = 500
@@ -47,6 +48,16 @@ class ReplayProtocol(WebSocketServerProtocol):
         super().__init__()
         self.streams: set[str] = set()
         self.full = False
+        self._given = 0
+        """How many frames it has been given."""
+
+    def give(self, text: str) -> None:
+        """One frame more."""
+        reader = self.factory.stand_in.recording.reader
+        if INumberedFrames.providedBy(reader):
+            text = reader.numbered(text, self._given)
+        self._given += 1
+        self.sendMessage(text.encode())
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
         request = self._read(payload)
@@ -55,16 +66,21 @@ class ReplayProtocol(WebSocketServerProtocol):
             return
         self.streams.update(request.subscribes)
         self.streams.difference_update(request.unsubscribes)
-        self.sendMessage(request.answer.encode())
+        for answer in (request.answer, *request.further_answers):
+            self.give(answer)
         if request.subscribes:
             self.factory.stand_in.subscribed()
 
     def _read(self, payload: bytes) -> StreamRequest | None:
+        reader = self.factory.stand_in.recording.reader
         try:
             message = json.loads(payload)
         except (ValueError, RecursionError):
-            return None
-        return self.factory.stand_in.recording.reader.read_request(message) if isinstance(message, dict) else None
+            message = None
+        if isinstance(message, dict):
+            return reader.read_request(message)
+        answer = reader.answer_text(payload.decode()) if ITextHeartbeats.providedBy(reader) else None
+        return None if answer is None else StreamRequest((), (), answer)
 
     def onOpen(self) -> None:
         self.transport.unregisterProducer()  # twisted.web's, below which we are mounted
@@ -262,7 +278,7 @@ class Replay(Service):
             self.played += 1
             for protocol in self._factory.protocols:
                 if frame.stream in protocol.streams:
-                    protocol.sendMessage(frame.text.encode())
+                    protocol.give(frame.text)
         if count and not self._frames:
             _log.info("the recording has ended after {count} frames", count=self.played)
             if self._ended is not None:

@@ -6,6 +6,7 @@ A second without a trade has a bar too, flat at the last price.
 from __future__ import annotations
 
 from operator import attrgetter
+from zlib import compress, decompress
 
 import attrs
 import msgspec
@@ -97,7 +98,7 @@ class _LiveMinutes:
         """A minute's bars, to be changed."""
         if self._newest[0] != minute:
             before, bars = self._newest
-            self._packed[before] = msgspec.msgpack.encode([_FIELDS(each) for each in bars.values()])
+            self._packed[before] = compress(msgspec.msgpack.encode([_FIELDS(each) for each in bars.values()]), 1)
             self._newest = self._read = (minute, self.seconds(minute))
             self._packed.pop(minute, None)
             if len(self._packed) >= _MINUTES_KEPT:
@@ -112,7 +113,10 @@ class _LiveMinutes:
         packed = self._packed.get(minute)
         if packed is None:
             return {}
-        self._read = (minute, {bar.start: bar for bar in (Bar(*each) for each in msgspec.msgpack.decode(packed))})
+        self._read = (
+            minute,
+            {bar.start: bar for bar in (Bar(*each) for each in msgspec.msgpack.decode(decompress(packed)))},
+        )
         return self._read[1]
 
 

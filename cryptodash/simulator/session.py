@@ -45,7 +45,9 @@ class ClientSession:
 
     reactor: IReactorTime
     transport: ClientTransport
-    market: MarketType
+    market: MarketType | None
+    """The one its path serves. On a path that serves several: that of its streams, None where these are of several, or
+    none yet."""
     path: str
     number: int
     opened: float

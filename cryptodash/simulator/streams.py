@@ -26,9 +26,9 @@ class StreamFeed(Protocol):
 class Stream:
     """One stream with its subscribers.
 
-    ``kind`` is ``quote``, ``trade``, ``liquidation``, ``book``, ``candle``, ``ticker``, ``mark`` or ``sweep``.
-    ``instrument`` is None for a stream that is about a whole market. ``delay``: seconds by which its frames alone are
-    late.
+    ``kind`` is ``quote``, ``trade``, ``liquidation``, ``book``, ``candle``, ``ticker``, ``mark``, ``sweep``, or
+    ``heartbeat`` for one that says only that the connection lives. ``instrument`` is None for a stream that is about a
+    whole market. ``delay``: seconds by which its frames alone are late.
     """
 
     name: str

@@ -12,6 +12,7 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
 
 from cryptodash.simulator.host import VenueHost
+from cryptodash.simulator.rest_query import RestQuery
 from cryptodash.simulator.websocket import VenueFactory
 
 
@@ -35,10 +36,12 @@ class VenueResource(Resource):
             return _answer(request, refusal.status, refusal.body, refusal.headers)
         if request.method not in (b"GET", b"HEAD"):
             return _answer(request, 405, b"", {"Allow": "GET"})
-        query = {
-            name.decode("utf-8", "replace"): values[-1].decode("utf-8", "replace")
-            for name, values in request.args.items()
-        }
+        query = RestQuery(
+            {
+                name.decode("utf-8", "replace"): [each.decode("utf-8", "replace") for each in values]
+                for name, values in request.args.items()
+            }
+        )
         answer = self._host.rest(path, query)
         body = _answer(request, answer.status, answer.body, answer.headers)
         delay = self._host.rest_delay(path, query)

@@ -15,6 +15,9 @@ from cryptodash.simulator.session import ClientSession
 
 _STALL_SECONDS = 10.0
 _MAX_MESSAGE = 256 * 1024
+"""Bytes of what a client may send."""
+_TEXT = 1
+"""The opcode of a text frame (RFC 6455, 5.2)."""
 
 
 @implementer(IPushProducer)
@@ -59,7 +62,8 @@ class VenueProtocol(WebSocketServerProtocol):
 
     def send(self, text: str) -> None:
         if self.state == self.STATE_OPEN:
-            self.sendMessage(text.encode())
+            # sendMessage refuses what is longer than a client's message may be; a book of a venue may be.
+            self.sendFrame(opcode=_TEXT, payload=text.encode())
 
     def ping(self, payload: bytes) -> None:
         if self.state == self.STATE_OPEN:

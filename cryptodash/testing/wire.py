@@ -115,9 +115,10 @@ def interest(native: str, amount: str, time: int) -> bytes:
     return _write({"kind": "interest", "stream": "poll", "amount": amount, "t": time})
 
 
-def trade(native: str, number: int, price: str, time: int) -> bytes:
-    """One trade."""
-    return _write({"kind": "trade", "stream": f"trade:{native}", "n": number, "price": price, "t": time})
+def trade(native: str, number: int, price: str, time: int, *, counted: bool = True) -> bytes:
+    """One trade; not ``counted``: its number is an id and nothing else."""
+    said = {"n": number, "price": price, "t": time} if counted else {"id": number, "price": price, "t": time}
+    return _write({"kind": "trade", "stream": f"trade:{native}", **said})
 
 
 def liquidations(*orders: tuple[str, str, str, str, int], complete: bool = True, contracts: bool = False) -> bytes:
@@ -271,8 +272,9 @@ def _quote(stream: str, said: Mapping[str, Any], size: Size) -> Message:
 
 
 def _trade(stream: str, said: Mapping[str, Any], size: Size) -> Message:
-    number, price = int(said["n"]), positive(str(said["price"]))
-    return Trades(stream, [Fill(str(number), price, Number(size("1")), Side.BUY, _at(said), number)])
+    number, price = (int(said["n"]) if "n" in said else None), positive(str(said["price"]))
+    trade_id = str(said["id"] if number is None else number)
+    return Trades(stream, [Fill(trade_id, price, Number(size("1")), Side.BUY, _at(said), number)])
 
 
 def _liquidations(stream: str, said: Mapping[str, Any], size: Size) -> Message:

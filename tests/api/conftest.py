@@ -20,7 +20,7 @@ from cryptodash.api.ws.frames import text_frame
 from cryptodash.api.ws.limiter import WorkBudget
 from cryptodash.api.ws.session import Identity, Session
 from cryptodash.core.config import Config
-from cryptodash.core.events import Candle, Liquidation, Side, State, StreamStatus, Ticker, Trade
+from cryptodash.core.events import Candle, Gap, Liquidation, Side, State, StreamStatus, Ticker, Trade
 from cryptodash.core.instruments import Catalogue, Instrument, MarketType, Symbol
 from cryptodash.core.interfaces import IUpstream, RequestCost
 from cryptodash.core.numbers import Number
@@ -270,10 +270,18 @@ class World:
         topic = self.topic(base, Channel.TRADE)
         self.hub.publish(Trade(topic, self.time.wall_ms(), RECEIVED, str(id), Number("1.5"), Number("2"), Side.BUY))
 
+    @staticmethod
+    def liquidations(base: str = "BTC") -> Topic:
+        return Topic("binance", MarketType.PERPETUAL, Symbol(base, "USDT"), Channel.LIQUIDATION)
+
     def liquidation(self, number: int, base: str = "BTC") -> None:
-        topic = Topic("binance", MarketType.PERPETUAL, Symbol(base, "USDT"), Channel.LIQUIDATION)
         price, one = Number(str(number + 1)), Number("1")
-        self.hub.publish(Liquidation(topic, self.time.wall_ms(), RECEIVED, Side.SELL, price, one))
+        self.hub.publish(Liquidation(self.liquidations(base), self.time.wall_ms(), RECEIVED, Side.SELL, price, one))
+
+    def gap(self, missed: int | None = None, topic: Topic | None = None) -> None:
+        """Trades (or liquidations, of another ``topic``) are missing of the topic itself."""
+        now = self.time.wall_ms()
+        self.hub.publish(Gap(topic or self.topic(channel=Channel.TRADE), now - 1_000, now, missed))
 
     def candle(self, open_time: int, close: str, *, closed: bool = False) -> None:
         one = Number("1")

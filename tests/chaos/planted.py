@@ -18,7 +18,7 @@ from cryptodash.api.fanout.fanout import Fanout
 from cryptodash.api.fanout.slow_clients import SlowClients
 from cryptodash.api.ws.session import Session
 from cryptodash.api.ws.socket import ClientProtocol
-from cryptodash.core.events import BookView, Candle, Side, Ticker, Trade
+from cryptodash.core.events import BookView, Candle, Gap, Side, Ticker, Trade
 from cryptodash.exchanges.adapter.plan import Purpose
 from cryptodash.exchanges.connections import stream_phase
 from cryptodash.exchanges.connections.connection import Connection
@@ -289,6 +289,7 @@ ALL: Sequence[Planted] = (
     Planted("two deltas are swapped", "deltas", True, _swapped_deltas),
     Planted("levels are never deleted", "deltas", False, _no_deletes),
     Planted("a trade is lost", "trades", False, _events(Trade, _every(50, lambda it: ()))),
+    Planted("gaps are not told", "trades", False, _events(Gap, lambda it, _: ())),
     Planted("a trade comes twice", "trades", False, _events(Trade, _every(50, lambda it: (it, it)))),
     Planted("trades are 20 s late", "trades", True, _late(Trade, 20.0)),
     Planted(

@@ -40,7 +40,7 @@ class Violation(NamedTuple):
 
 class Told(NamedTuple):
     """One message of a channel: ``kind`` is its type, or ``again`` where the channel was subscribed once more or
-    resynced."""
+    resynced; ``payload`` then holds its new ``max_rate`` (0: none), if that is another than before."""
 
     at: float
     kind: str
@@ -49,13 +49,15 @@ class Told(NamedTuple):
 
 @define
 class Subscription:
-    """A channel on one connection, while it was subscribed. ``rate`` is the greatest ``1 / max_rate`` it had (s)."""
+    """A channel on one connection, while it was subscribed. ``period`` is the greatest ``1 / max_rate`` it had (s),
+    ``rate`` its newest ``max_rate`` (0: none)."""
 
     connection: Connection
     name: str
     begin: float
     end: float = float("inf")
     period: float = 0.0
+    rate: float | None = None
     told: list[Told] = field(factory=list)
     ended_by_answer: bool = False
 
@@ -183,17 +185,20 @@ class _Sorter:
             if subscription is None:
                 subscription = self._active[name] = Subscription(self.connection, name, at)
                 self.found.append(subscription)
-            if periods.get(name):
-                subscription.period = max(subscription.period, 1 / float(periods[name]))
-            self._again(at, subscription, "subscribe")
+            rate = float(periods.get(name) or 0)
+            if rate:
+                subscription.period = max(subscription.period, 1 / rate)
+            is_other = subscription.rate not in (None, rate)
+            subscription.rate = rate
+            self._again(at, subscription, "subscribe", {"max_rate": rate} if is_other else {})
 
     def _resync(self, at: float, payload: Mapping[str, Any], names: tuple[str, ...]) -> None:
         for name in sorted({each.partition("@")[0] for each in names}):
             if name in self._active:
-                self._again(at, self._active[name], "resync")
+                self._again(at, self._active[name], "resync", {})
 
-    def _again(self, at: float, subscription: Subscription, op: str) -> None:
-        subscription.told.append(Told(at, "again", {}))
+    def _again(self, at: float, subscription: Subscription, op: str, changed: Mapping[str, float]) -> None:
+        subscription.told.append(Told(at, "again", changed))
         self._expecting[subscription.name] = op
 
     def _unsubscribe(self, at: float, payload: Mapping[str, Any], names: tuple[str, ...]) -> None:

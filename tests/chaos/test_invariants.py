@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
+from attrs import evolve
 
 from cryptodash.core.time import rfc3339
 from tests.chaos.history import Bar, Connection, Event, History, Tape, WireTrade
@@ -76,9 +77,9 @@ class Scene:
     def got(self, at: float, kind: str, payload: Mapping[str, Any]) -> Scene:
         return self.note(at, "got", {"type": kind, "payload": payload})
 
-    def subscribed(self, at: float = 0.5, state: str | None = "live") -> Scene:
+    def subscribed(self, at: float = 0.5, state: str | None = "live", rate: str = "") -> Scene:
         channel = channel_of(self.name)
-        self.note(at, "sent", ("subscribe", (self.name,)))
+        self.note(at, "sent", ("subscribe", (self.name + rate,)))
         self.got(at, "info", {"message": "Subscribed to 1 channels", "accepted": [channel], "rejected": []})
         return self if state is None else self.status(at, state)
 
@@ -113,7 +114,7 @@ class Scene:
         true = {"sequence": str(sequence), "complete": True, "timestamp": time_of(step), **sides}
         return self.value(step if at is None else at, "order_book_snapshot", **{**true, **members})
 
-    def delta(self, step: int, sequence: int, **members: Any) -> Scene:
+    def delta(self, step: int, sequence: int, at: float | None = None, **members: Any) -> Scene:
         """From the step before to this one."""
         (old_bid, _), (old_ask, _) = book(step - 1)[0][0], book(step - 1)[1][0]
         (bid, size), (ask, ask_size) = book(step)[0][0], book(step)[1][0]
@@ -124,7 +125,7 @@ class Scene:
             "asks_upserts": [{"price": ask, "quantity": ask_size}],
             "deletes": {"bids": [old_bid], "asks": [old_ask] if old_ask != ask else []},
         }
-        return self.value(step, "order_book_delta", **{**true, **members})
+        return self.value(step if at is None else at, "order_book_delta", **{**true, **members})
 
     def candle(self, step: int, *, closed: bool = False, at: float | None = None, **members: Any) -> Scene:
         shown = bar(step)
@@ -241,6 +242,46 @@ def test_what_is_not_shown_as_live_may_be_old() -> None:
     assert scene.broken() == {"recovery"}
 
 
+@pytest.mark.parametrize(("until", "broken"), [(80, False), (90, True)])
+def test_what_a_slow_reader_sees_was_sent_before(until: int, broken: bool) -> None:
+    """The first frame that comes after a stall of 11 s makes the book live, and the rest a moment later: the reader has
+    the one 8 s after the other."""
+    scene = Scene("order_book:2", Trouble("net/stall", 60.5, 11.0, "binance"))
+    scene.connection.client = evolve(scene.connection.client, kind="slow", rate=5_000.0, kernel=32_768)
+    scene.subscribed().snapshot(60, 1, at=65).status(68, "stale", "silent", age_ms="3000")
+    scene.snapshot(61, 2, at=76).status(76.5, "live").snapshot(72, 3, at=until).unsubscribed(until + 1)
+    assert ("live" in scene.broken()) is broken
+
+
+@pytest.mark.parametrize(("running", "broken"), [(range(61, 76), {"recovery"}), ((), {"recovery", "live"})])
+def test_a_closed_bar_that_is_fetched_late_is_not_what_is_shown(running: Sequence[int], broken: set[str]) -> None:
+    scene = watching("candle:1m", range(1, 58)).status(58, "resyncing", "gap")
+    for step in running:
+        scene.candle(step)
+    scene.candle(59, closed=True, at=75.5).status(75.5, "live").candle(76).unsubscribed(77)
+    assert scene.broken() == broken
+
+
+@pytest.mark.parametrize(
+    ("before", "rate", "step", "broken"),
+    [
+        ("", "@0.5", 48, set()),  # published every two seconds
+        ("", "@0.5", 47, {"live"}),
+        ("@0.5", "", 49, {"live"}),
+        ("@0.5", "@0.5", 49, {"live"}),
+        ("", "", 49, {"live"}),
+    ],
+)
+def test_the_view_of_another_rate_may_be_behind_by_its_interval(
+    before: str, rate: str, step: int, broken: set[str]
+) -> None:
+    scene = Scene("order_book:2").subscribed(rate=before).snapshot(49, 1).delta(50, 2)
+    scene.subscribed(50.1, rate=rate).snapshot(step, 7, at=50.1)
+    for number, follows in enumerate(range(step + 1, 53)):
+        scene.delta(follows, 8 + number, at=max(follows, 50.2))
+    assert scene.unsubscribed(53).broken() == broken
+
+
 def test_an_age_that_counts_from_the_last_frame_is_right() -> None:
     assert _silent(age_ms="5100").broken() == {"recovery"}
 
@@ -252,6 +293,55 @@ def test_a_gap_answers_for_as_many_trades_as_it_says() -> None:
     for step in range(72, 130):
         scene.trade(step)
     assert scene.broken() == set()
+
+
+def with_hole(end: int, *, told_from: int | None = 69, status: str = "") -> Scene:
+    """The trades of 70 to 75 are missing, and a gap before ``end`` says that some may be."""
+    scene = watching("trade", range(1, 70))
+    if status:
+        scene.status(71, status, "disconnected")
+    times = {} if told_from is None else {"from": time_of(told_from), "to": time_of(end)}
+    scene.got(end - 0.5, "gap", {"channel": channel_of(scene.name), "reason": "failover", **times})
+    if status:
+        scene.status(end - 0.5, "live")
+    for step in range(end, 130):
+        scene.trade(step)
+    return scene
+
+
+@pytest.mark.parametrize("status", ["", "stale"])
+@pytest.mark.parametrize("told_from", [69, 60, None])
+def test_a_gap_without_a_number_answers_for_all_from_the_trade_it_names_to_the_next(
+    told_from: int | None, status: str
+) -> None:
+    assert with_hole(76, told_from=told_from, status=status).broken() - {"recovery"} == set()
+
+
+def test_a_gap_without_a_number_does_not_answer_for_what_is_missing_elsewhere() -> None:
+    for left_out in (50, 90):
+        scene = with_hole(76)
+        events = scene.connection.events
+        events[:] = [each for each in events if f"'id': '{1000 + left_out}'" not in str(each.value)]
+        assert scene.broken() == {"trades"}
+
+
+def test_a_channel_that_gets_well_again_tells_what_was_lost_before_it_was_bad() -> None:
+    scene = watching("trade", range(1, 70)).status(75, "stale", "disconnected").status(77, "live")
+    for step in range(77, 130):
+        scene.trade(step)
+    assert "trades" in scene.broken()
+
+
+@pytest.mark.parametrize("first", [60, 30])
+def test_trades_that_a_frozen_connection_keeps_are_no_quiet_market(first: int) -> None:
+    scene = Scene("trade")
+    scene.subscribed(first - 0.5)
+    for step in range(first, 70):
+        scene.trade(step)
+    scene.status(73, "quiet").unsubscribed(85)
+    frozen = Trouble("net/stall", 69.9, 20.0, "binance")
+    scene.history.plan = Plan(1, ORIGIN, 0, 0, scene.plan.lines, (frozen,), (), 130.0)
+    assert scene.broken() - {"recovery"} == {"trades"}
 
 
 def test_trades_that_a_fault_swallows_are_nobodys_loss() -> None:

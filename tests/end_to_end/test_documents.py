@@ -184,6 +184,7 @@ async def test_every_message_of_ws_is_described_and_every_description_comes(
     slow.transport.resumeProducing()
     running.simulator.faults.start("bybit", "drop")
     await eventually(lambda: any(each["state"] == "stale" for each in client.of("status")) and b'"gap"' in slow.data)
+    await eventually(lambda: b'"failover"' in slow.data)
     await client.synced()
 
     for message in [json.loads(text) for text in client.texts] + [

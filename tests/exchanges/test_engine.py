@@ -183,7 +183,9 @@ def test_a_gap_resyncs_that_book_alone_with_one_snapshot() -> None:
     bench.frame(wire.book("book:BTCUSDT", 16, 16, {}, {}))
     bench.advance(6)  # a book's snapshots are five seconds apart
     (request,) = bench.fetches
+    bench.frame(wire.quote("BTCUSDT", "99", "101", 16))
     bench.answer(request, snapshot(15))
+    bench.advance(0.5)
     assert bench.state(BOOK).is_good
     assert bench.published(BookChanged)[-1].rebuilt is True
     assert bench.count("cryptodash_book_gaps_total", "sequence") == 1

@@ -197,6 +197,25 @@ def test_ids_that_leap_are_believed_as_in_frames_that_come_alone(line: Line) -> 
     assert line.count("quotes_skipped") == 0
 
 
+def test_wild_quotes_do_not_agree_where_a_sound_one_stood_between_them() -> None:
+    """Before each quote comes a copy of it that is an hour ahead: every true one contradicts the copy before it."""
+    figures = b'{"topic":"tickers.BTCUSDT","ts":1,"type":"snapshot","cs":1,"data":{"symbol":"BTCUSDT","lastPrice":"9"}}'
+    start = ManualClock().wall_ms()
+
+    def best(number: int, ahead: int = 0) -> bytes:
+        levels, time = f'"b":[["99.{number}","1"]],"a":[["101","1"]]', start + 10_000 + number + ahead
+        return (
+            f'{{"topic":"orderbook.1.BTCUSDT","ts":{time},"type":"snapshot",'
+            f'"data":{{"s":"BTCUSDT",{levels},"u":{number},"seq":{number}}},"cts":{time}}}'
+        ).encode()
+
+    line = Line(Bybit()).start(figures, best(1))
+    line.behind([each for number in range(2, 9) for each in (best(number, 3_600_000), best(number))])
+    times = [each.quote_time for each in line.said if isinstance(each, Ticker)]
+    assert times[-1] == start + 10_008 and max(time for time in times if time is not None) == times[-1]
+    assert line.last("BTC").bid == "99.8"
+
+
 def test_a_crossed_quote_at_the_end_leaves_the_ticker_crossed(line: Line) -> None:
     line.behind([quote(11, "99.1"), quote(12, "102")])
     assert line.last("BTC").bid == "99.1" and line.states() == [State.STALE]

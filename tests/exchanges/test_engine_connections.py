@@ -165,6 +165,8 @@ def test_after_a_disconnect_values_are_stale_and_the_book_is_rebuilt() -> None:
     before = len(bench.published(BookChanged))
     feed(bench, bench.only, 41)
     bench.advance(6)
+    bench.engine.heard(bench.only.key)
+    bench.advance(0.5)
     bench.answer(bench.fetches[0], wire.book("rest", 41, 41, {"97": "1"}, {"101": "1"}, snapshot=True))
     assert [each.rebuilt for each in bench.published(BookChanged)[before:]] == [True]
     assert bench.state(BOOK).is_good

@@ -121,6 +121,40 @@ def test_trades_that_never_came_are_quiet_only_where_others_of_the_kind_did() ->
     assert bench.state(TRADES) is State.QUIET
 
 
+def test_nothing_is_quiet_on_a_connection_that_is_silent_as_a_whole() -> None:
+    """Trades come too seldom to be missed; that the figures promised every two seconds do not come shows that the
+    connection is dead (seed 85)."""
+    bench = Bench()
+    bench.want(TRADES, TICKER)
+    bench.frame(wire.trade("BTCUSDT", 1, "100", bench.wall))
+    bench.frame(wire.quote("BTCUSDT", "99", "101", 1))
+    bench.frame(wire.day("BTCUSDT", "100", bench.wall))
+    alive(bench, 6)
+    assert bench.state(TRADES).is_good
+    bench.advance(6)
+    assert (bench.status(TRADES).state, bench.status(TRADES).cause) == (State.STALE, Cause.SILENT)
+    assert bench.fetches == [] and bench.only.streams  # it is not subscribed anew for that
+    alive(bench, 1)
+    assert bench.state(TRADES) is State.QUIET
+    bench.frame(wire.trade("BTCUSDT", 2, "100", bench.wall))
+    assert bench.state(TRADES) is State.LIVE
+
+
+def test_alone_on_a_silent_connection_a_stream_without_a_pace_is_not_missed() -> None:
+    bench = Bench()
+    bench.want(TRADES)
+    bench.frame(wire.trade("BTCUSDT", 1, "100", bench.wall))
+    bench.advance(20)
+    assert bench.state(TRADES).is_good
+
+
+def alive(bench: Bench, seconds: int) -> None:
+    """Let time pass with a connection that says something, though not of any stream."""
+    for _ in range(2 * seconds):
+        bench.engine.heard(bench.only.key)
+        bench.advance(0.5)
+
+
 def test_a_quote_ahead_of_the_book_proves_that_the_book_misses_frames() -> None:
     bench = Bench()
     bench.want(BOOK, TICKER)
@@ -129,12 +163,12 @@ def test_a_quote_ahead_of_the_book_proves_that_the_book_misses_frames() -> None:
     bench.answer(bench.fetches[0], wire.book("rest", 11, 11, {"99": "1"}, {"101": "1"}, snapshot=True))
     bench.frame(wire.quote("BTCUSDT", "99", "101", 12))
     bench.frame(wire.day("BTCUSDT", "100", bench.wall))
-    bench.advance(7)
+    alive(bench, 7)
     assert bench.state(BOOK) is State.QUIET  # the newest quote is in the book: nothing contradicts it
     bench.frame(wire.quote("BTCUSDT", "99", "100.5", 13))
-    bench.advance(4)
+    alive(bench, 4)
     assert bench.state(BOOK) is State.QUIET
-    bench.advance(2)
+    alive(bench, 2)
     assert (bench.status(BOOK).state, bench.status(BOOK).cause) == (State.STALE, Cause.SILENT)
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
 from attrs import evolve
 
-from cryptodash.core.events import Cause, Liquidation, State, StreamStatus
+from cryptodash.core.events import Cause, Gap, Liquidation, State, StreamStatus
 from cryptodash.core.instruments import MarketType
 from cryptodash.core.numbers import Number
 from cryptodash.core.topics import Channel
@@ -120,6 +121,59 @@ def test_a_lost_connection_is_told_and_what_it_repeats_afterwards_is_not() -> No
     bench.advance(3)
     assert bench.state(BTC) is State.QUIET
     assert tell(bench, first) == []
+
+
+def test_what_a_lost_connection_may_have_cost_is_told_before_it_is_called_quiet() -> None:
+    bench = ready()
+    tell(bench, order(bench))
+    begin = bench.wall
+    bench.advance(20)
+    before = len(bench.events)
+    bench.close(bench.only, Closed("remote"))
+    bench.advance(3)
+    lost, gap, quiet = bench.events[before:]
+    assert isinstance(lost, StreamStatus) and lost.cause is Cause.DISCONNECTED
+    assert isinstance(gap, Gap) and (gap.begin, gap.missed) == (begin, None) and begin < gap.end <= bench.wall
+    assert isinstance(quiet, StreamStatus) and quiet.state is State.QUIET
+    tell(bench, order(bench))
+    assert bench.published(Gap) == [gap]
+
+
+@pytest.mark.parametrize(("native", "told"), [("BTCUSDT", [Gap, Liquidation]), ("ETHUSDT", [Gap])])
+def test_it_is_told_before_the_first_frame_that_comes_whosever_that_is(native: str, told: list[type]) -> None:
+    bench = ready(BTC)
+    tell(bench, order(bench))
+    bench.obedient = False
+    bench.close(bench.only, Closed("remote"))
+    bench.advance(3)
+    bench.open(bench.only)
+    found = [each for each in bench.frame(wire.liquidations(order(bench, native))) if type(each) in told]
+    assert [type(each) for each in found] == told
+    assert bench.state(BTC) is State.LIVE
+
+
+def test_what_was_missed_before_the_first_ack_is_missing_for_nobody() -> None:
+    bench = Bench(obedient=False)
+    bench.want(BTC)
+    bench.advance(1)
+    bench.open(bench.only)
+    bench.close(bench.only, Closed("remote"))
+    bench.obedient = True
+    bench.advance(5)
+    assert bench.state(BTC) is State.QUIET
+    assert bench.published(Gap) == []
+
+
+def test_a_change_of_connections_in_time_leaves_no_gap() -> None:
+    bench = ready()
+    old = bench.only
+    bench.frame(wire.restarting(), old)
+    bench.advance(1)
+    bench.frame(wire.liquidations(order(bench)), old)
+    bench.advance(60)
+    assert [server for server, _ in bench.gone] == [old]
+    tell(bench, order(bench))
+    assert bench.published(Gap) == []
 
 
 def test_a_market_without_them_is_closed_as_rejected() -> None:

@@ -20,7 +20,8 @@ SECONDS = 20.0
 @frozen
 class Market:
     """A market in ccxt's words. ``kind`` and ``types`` are options of ccxt; ``suffix`` ends its symbols; ``host`` is
-    the simulator's; ``words`` reads the venue's raw messages; ``rest`` begins its REST paths."""
+    the simulator's; ``words`` reads the venue's raw messages; ``rest`` begins its REST paths; ``native`` is the venue's
+    name of a pair in USDT by its base."""
 
     exchange: str
     kind: str
@@ -29,11 +30,19 @@ class Market:
     host: str
     words: ModuleType
     rest: str
+    native: str = "{}USDT"
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What ccxt is told when its exchange is made."""
+        options = {"defaultType": self.kind, "fetchMarkets": {"types": [self.types]}, "fetchMargins": False}
+        # Without a pause between requests: those of the tests are few, and the simulator counts them.
+        return {"options": options, "enableRateLimit": False}
 
     @property
     def symbols(self) -> dict[str, str]:
         """ccxt's symbols and the venue's."""
-        return {f"{base}/USDT{self.suffix}": f"{base}USDT" for base in ("BTC", "ETH", "SOL")}
+        return {f"{base}/USDT{self.suffix}": self.native.format(base) for base in ("BTC", "ETH", "SOL")}
 
     def witness(self, simulated: Simulated) -> Witness:
         """The truth about it."""
@@ -66,10 +75,8 @@ class Client:
 
     def __init__(self, ccxt: Any, market: Market, simulated: Simulated) -> None:
         self._runner = asyncio.Runner()
-        options = {"defaultType": market.kind, "fetchMarkets": {"types": [market.types]}, "fetchMargins": False}
-        # Without a pause between requests: those of the tests are few, and the simulator counts them.
-        self.exchange = getattr(ccxt, market.exchange)({"options": options, "enableRateLimit": False})
-        here = simulated.bybit if market.exchange == "bybit" else simulated.binance
+        self.exchange = getattr(ccxt, market.exchange)(market.settings)
+        here: Callable[[str], str] = getattr(simulated, market.exchange)
         api = _pointed(self.exchange.urls["api"], lambda url: here(self.exchange.implode_hostname(url)))
         if market.exchange == "binance":
             # By this word in the URL ccxt tells spot from futures. Below /ws it is the name of a stream there is not.

@@ -12,9 +12,11 @@ from random import SystemRandom
 from typing import Any, TypeVar
 from urllib.parse import quote, urlencode, urlsplit, urlunsplit
 
+from cryptodash.simulator.dialects import registry
 from tests.processes import Process, direct
 
-HOSTS = 3
+HOSTS = tuple(host.name for exchange in registry.available() for host in registry.load(exchange).hosts)
+"""Names of all hosts of the simulator."""
 SCHEMES = {"https": "http", "wss": "ws", "http": "http", "ws": "ws"}
 _BLOCKS = range(21_000, 29_000, 10)
 _TRIES = 100
@@ -30,13 +32,10 @@ class Simulated:
         port = _free_ports()
         self.process = Process(
             *("-n", "--pidfile=", "cryptodash", "simulate"),
-            *("--port", str(port), "--control-port", str(port + HOSTS)),
+            *("--port", str(port), "--control-port", str(port + len(HOSTS))),
             cwd=cwd,
         )
-        self.at = {
-            name: self.process.line(rf"^{name} \(.*?\): ws://(\S+)").group(1)
-            for name in ("binance-spot", "binance-perpetual", "bybit")
-        }
+        self.at = {name: self.process.line(rf"^{name} \(.*?\): ws://(\S+)").group(1) for name in HOSTS}
         self.process.line("starting up")
 
     def read(self, host: str, path: str, **query: object) -> Any:
@@ -57,6 +56,18 @@ class Simulated:
     def bybit(self, url: str) -> str:
         """One of Bybit's URLs."""
         return self.instead(url, "bybit")
+
+    def coinbase(self, url: str) -> str:
+        """One of Coinbase's URLs."""
+        return self.instead(url, "coinbase")
+
+    def okx(self, url: str) -> str:
+        """One of OKX's URLs."""
+        return self.instead(url, "okx")
+
+    def kraken(self, url: str) -> str:
+        """One of Kraken's URLs."""
+        return self.instead(url, "kraken")
 
     def is_here(self, url: str) -> bool:
         """Whether a URL leads to this simulator."""
@@ -82,7 +93,7 @@ def _free_ports() -> int:
     for first in SystemRandom().sample(_BLOCKS, len(_BLOCKS)):
         with ExitStack() as held:
             try:
-                for port in range(first, first + HOSTS + 1):
+                for port in range(first, first + len(HOSTS) + 1):
                     held.enter_context(socket.create_server(("127.0.0.1", port)))
             except OSError:
                 continue

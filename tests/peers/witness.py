@@ -19,8 +19,15 @@ Reading = tuple[str, str, object, Any]
 class Witness:
     """Connections of the test's own, and all that came on them. ``readings`` says what a frame tells."""
 
-    def __init__(self, readings: Callable[[Any], Iterable[Reading]]) -> None:
+    def __init__(
+        self,
+        readings: Callable[[Any], Iterable[Reading]],
+        *,
+        is_answer: Callable[[Any], bool] = lambda frame: "success" in frame,
+    ) -> None:
+        """``is_answer``: whether a frame answers a request."""
         self._readings = readings
+        self._is_answer = is_answer
         self._seen: dict[tuple[str, str, object], Any] = {}
         self._news = threading.Condition()
         self._open = ExitStack()
@@ -31,9 +38,9 @@ class Witness:
         connection = self._open.enter_context(connect(url, max_size=None))
         for request in hello:
             connection.send(json.dumps(request))
-            while "success" not in (frame := json.loads(connection.recv(10))):
+            while not self._is_answer(frame := json.loads(connection.recv(10))):
                 self._take(frame)
-            assert frame["success"], frame
+            assert frame.get("success", True) and frame.get("event") != "error", frame
         thread = threading.Thread(target=self._listen, args=(connection,), daemon=True)
         thread.start()
         self._open.callback(thread.join, 5)
@@ -63,6 +70,11 @@ class Witness:
             assert self._failure is None, self._failure
             assert (kind, native, key) in self._seen, f"the simulator sent no {kind} {key} of {native}"
             return self._seen[kind, native, key]
+
+    def taken(self) -> list[tuple[str, str, Any]]:
+        """All that came so far: kind, symbol, value."""
+        with self._news:
+            return [(kind, native, value) for (kind, native, _), value in self._seen.items()]
 
     def begun(self, kind: str, natives: Sequence[str], seconds: float = 10.0) -> None:
         """Wait until something of this kind has come about each symbol: what is told from now on is seen here too."""

@@ -158,7 +158,7 @@ def test_the_tick_is_the_last_decimal_that_is_not_padding(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("exchange", "market", "said"),
     [
-        ("okx", "", "--exchange 'okx' is not one of: binance, bybit"),
+        ("mtgox", "", "--exchange 'mtgox' is not one of: binance, bybit"),
         ("Binance", "", "is not one of: binance, bybit"),
         ("x" * 1000, "", "is not one of: binance, bybit"),
         ("", "futures", "--market 'futures' is not one of: spot, perpetual"),

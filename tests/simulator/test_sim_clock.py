@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -166,6 +167,36 @@ def test_a_running_candle_is_never_of_another_time_than_the_clock(world, step: f
     running = [frame["data"] for frame in wire.take() if not frame["data"]["k"]["x"]]
     assert len(running) > 10
     assert all(each["k"]["t"] <= each["E"] <= each["k"]["T"] for each in running)
+
+
+@pytest.mark.parametrize("step", [70.0, -70.0, 3_600.0, -3_600.0])
+def test_the_last_price_is_the_newest_trades_in_a_minute_that_is_lived_through_again(world, step: float) -> None:
+    """The minute holds trades of before, and none yet of now."""
+    streams = ("nearusdt@ticker", "nearusdt@miniTicker")
+    wires = {
+        ("binance", "spot"): _connect(world, "binance-spot", "/stream", streams),
+        ("binance", "perpetual"): _connect(world, "binance-perpetual", "/market/stream", streams),
+        ("bybit", "spot"): _connect(world, "bybit", "/v5/public/spot", ("tickers.NEARUSDT",)),
+        ("bybit", "perpetual"): _connect(world, "bybit", "/v5/public/linear", ("tickers.NEARUSDT",)),
+    }
+    world.run(30)
+    for wire in wires.values():
+        wire.take()
+    for exchange in ("binance", "bybit"):
+        world.simulator.faults.start(exchange, "clock", step=step, seconds=65)
+    seen = dict.fromkeys(wires, 0)
+    for _ in range(2_800):
+        world.run(0.05)
+        for (exchange, market), wire in wires.items():
+            instrument = world.simulator.truth.instrument(exchange, MarketType(market), "NEAR-USDT")
+            for frame in _data(wire):
+                shown = frame["data"].get("c", frame["data"].get("lastPrice"))
+                if shown is not None:
+                    assert Decimal(shown) == Decimal(instrument.spec.price(instrument.last_price)), (exchange, market)
+                    seen[exchange, market] += 1
+            day = instrument.candles.day()
+            assert day.low <= day.close <= day.high
+    assert min(seen.values()) > 0
 
 
 def test_an_instrument_nobody_watched_comes_along_with_the_clock(world) -> None:

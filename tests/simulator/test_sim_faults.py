@@ -31,7 +31,7 @@ def test_every_fault_is_described_in_one_line() -> None:
     ("arguments", "message"),
     [
         (("binance", "nosuch"), "'nosuch' is not one of: drop, half-open"),
-        (("okx", "drop"), "'okx' is not simulated; one of: binance, bybit"),
+        (("mtgox", "drop"), "'mtgox' is not simulated; one of: binance, bybit"),
         (("binance", "silent"), "silent needs a symbol"),
         (("binance", "drop", "BTC-USDT"), "drop concerns the whole venue: no symbol, please"),
         (("binance", "silent", "NO-SUCH"), "'NO-SUCH' is not listed there"),

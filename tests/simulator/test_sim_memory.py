@@ -16,7 +16,7 @@ from cryptodash.simulator.changes import Trade
 from cryptodash.simulator.intervals import DAY, MINUTE
 from cryptodash.simulator.recent_trades import RecentTrades
 
-MOST_BARS = 110_000
+MOST_BARS = 60_000
 """Made up ones of all instruments, and the live ones of the minute that a test lasts."""
 MOST_TOUCHED = 500
 

@@ -19,7 +19,6 @@ from cryptodash.core.errors import ConfigError
 from cryptodash.core.instruments import MarketType
 from cryptodash.core.time import ManualClock
 from cryptodash.simulator.control import CONTROL_PORT
-from cryptodash.simulator.dialects import registry
 from cryptodash.simulator.server import Simulator
 from cryptodash.simulator.websocket import VenueProtocol
 
@@ -104,6 +103,16 @@ def test_a_client_subscribes_over_the_wire(world) -> None:
     assert client.left[0] == 1000
     assert world.simulator.hosts["binance-spot"].sessions == {}
     assert world.simulator.hosts["binance-spot"].streams == {}
+
+
+def test_a_venues_frame_may_be_longer_than_a_clients(world) -> None:
+    client, flush = _websocket(world, "coinbase", "/")
+    client.sendMessage(b'{"type":"subscribe","product_ids":["BTC-USD"],"channel":"level2"}')
+    flush()
+    assert len(client.got[0]["events"][0]["updates"]) > 40_000
+    client.sendMessage(b" " * 300_000)
+    flush()
+    assert client.left is not None and client.left[0] == 1009
 
 
 def test_pings_go_both_ways(world) -> None:
@@ -228,10 +237,10 @@ def test_hosts_name_every_market_once_listening() -> None:
     assert simulator.base_urls == {}
     simulator.listen()
     simulator.listen()
-    assert [server[0] for server in reactor.tcpServers] == [18_000, 18_001, 18_002, 8_099]
+    assert [server[0] for server in reactor.tcpServers] == [*range(18_000, 18_000 + len(simulator.hosts)), 8_099]
     assert {server[3] for server in reactor.tcpServers} == {"127.0.0.1"}
     assert simulator.base_urls.keys() == {
-        (exchange, market) for exchange in registry.available() for market in MarketType
+        (dialect.exchange, market) for dialect in simulator.dialects for market in dialect.markets
     }
     ws, rest = simulator.base_urls["binance", MarketType.SPOT]
     assert ws.startswith(("ws://127.0.0.1:", "ws://127.0.0.1"))
@@ -261,8 +270,8 @@ def test_the_hosts_are_where_they_are_told_to_be_and_the_control_port_on_loopbac
 def test_one_venue_alone_and_unknown_venues() -> None:
     reactor, clock = MemoryReactorClock(), ManualClock()
     assert list(Simulator(reactor, clock, exchanges=["bybit"]).hosts) == ["bybit"]
-    with pytest.raises(ConfigError, match="'kraken' has no simulator; available: binance, bybit"):
-        Simulator(reactor, clock, exchanges=["kraken"])
+    with pytest.raises(ConfigError, match="'nowhere' has no simulator; available: binance, bybit"):
+        Simulator(reactor, clock, exchanges=["nowhere"])
 
 
 def test_an_idle_simulator_does_no_work(world) -> None:

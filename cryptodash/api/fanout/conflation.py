@@ -7,35 +7,24 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
-from attrs import define, field
+from attrs import define
 
 from cryptodash.api.fanout.deliveries import Delivery, improves, is_good_status
 from cryptodash.api.fanout.framer import Build
 from cryptodash.api.fanout.traffic import Traffic
-from cryptodash.core import codec
+from cryptodash.api.fanout.waiting_trades import Missed, WaitingTrades
 from cryptodash.core.time import Clock
 from cryptodash.core.topics import Channel, Topic
 from cryptodash.hub.interfaces import Batch, IValues, Message
 
-MAX_OLD_TRADES: Final = 200
-"""Trades kept per topic for a client that does not keep up, however long they wait."""
-MAX_TRADES: Final = 1000
-"""Trades kept per topic of a burst: more than ``MAX_OLD_TRADES`` wait at most ``BURST_S``, so that a client that keeps
-up misses none of a second in which a thousand come, and one that does not keep up does not read old ones."""
-BURST_S: Final = 2.0
 TRADES_AT_ONCE: Final = 20
 """Trades of one topic sent in a row while other channels wait."""
 
-_LOSSLESS: Final = frozenset(("trade", "liquidation"))
-"""What is said below of trades holds for liquidations as well."""
+_LOSSLESS: Final = frozenset(("trade", "liquidation", "gap"))
+"""What is said below of trades holds for liquidations as well; gaps of a topic keep their place among its own."""
 _BOOK_KINDS: Final = frozenset(("order_book_snapshot", "order_book_delta"))
 
 _Key = tuple[str, object]
-
-
-def gap_message(topic: Topic, missed: int) -> bytes:
-    """Tells a client how many trades were dropped for it."""
-    return codec.message("gap", f'{{"channel":{codec.channel_json(topic)},"missed":{missed}}}')
 
 
 @define(eq=False)
@@ -70,32 +59,6 @@ class _LatestValue:
         return len(self.message.body)
 
 
-@define(eq=False)
-class _WaitingTrades:
-    """The trades of one topic that wait, and how many before them were dropped."""
-
-    topic: Topic
-    waiting: deque[Message] = field(factory=deque)
-    since: deque[float] = field(factory=deque)
-    """Since when each of them waits; seconds, monotonic."""
-    missed: int = 0
-
-    def add(self, message: Message, now: float) -> None:
-        self.waiting.append(message)
-        self.since.append(now)
-
-    def take(self) -> Message:
-        self.since.popleft()
-        return self.waiting.popleft()
-
-    def is_too_much(self, now: float) -> bool:
-        return len(self.waiting) > MAX_TRADES or (len(self.waiting) > MAX_OLD_TRADES and now - self.since[0] > BURST_S)
-
-    @property
-    def size(self) -> int:
-        return sum(len(message.body) for message in self.waiting)
-
-
 class ConflationQueue:
     """One client's queue, in this order:
 
@@ -119,9 +82,9 @@ class ConflationQueue:
         self._deliveries: Mapping[Topic, Delivery] = {}
         self._named: frozenset[Topic] = frozenset()
         self._answers: deque[bytes] = deque()
-        self._due_current: dict[Delivery, int] = {}
-        """Each with how many of its trades were not sent: those that are not among the recent ones are a gap."""
-        self._queue: dict[_Key, _DueState | _LatestValue | _WaitingTrades] = {}
+        self._due_current: dict[Delivery, Missed] = {}
+        """Each with the trades that were not sent: those that are not among the recent ones are a gap."""
+        self._queue: dict[_Key, _DueState | _LatestValue | WaitingTrades] = {}
 
     def __bool__(self) -> bool:
         return bool(self._answers or self._due_current or self._queue)
@@ -145,11 +108,10 @@ class ConflationQueue:
         """Status and present value of these are due; nothing older of them is worth sending."""
         topics = set()
         for delivery in deliveries:
-            unsent = self._due_current.get(delivery, 0)
+            unsent = self._due_current.setdefault(delivery, Missed())
             trades = self._queue.get(("lossless", delivery.topic))
-            if isinstance(trades, _WaitingTrades):
-                unsent += trades.missed + len(trades.waiting)
-            self._due_current[delivery] = unsent
+            if isinstance(trades, WaitingTrades):
+                unsent.include(trades)
             topics.add(delivery.topic)
         for key in [key for key, item in self._queue.items() if item.topic in topics]:
             self._drop(key)
@@ -160,7 +122,8 @@ class ConflationQueue:
         if delivery is None:
             return
         if delivery in self._due_current:
-            self._due_current[delivery] += message.kind in _LOSSLESS
+            if isinstance(message, Message) and message.kind in _LOSSLESS:
+                self._due_current[delivery].add(message)
             return
         if isinstance(message, Batch):
             self._due(delivery)
@@ -203,7 +166,7 @@ class ConflationQueue:
             self._queue[key] = item  # again, behind all others
         return b"".join(self._some_trades(item))
 
-    def _status_and_values(self, delivery: Delivery, unsent: int = 0) -> Iterator[bytes]:
+    def _status_and_values(self, delivery: Delivery, unsent: Missed) -> Iterator[bytes]:
         yield self._frame(self._source.status(delivery.topic))
         yield from self._values(delivery, unsent)
 
@@ -217,28 +180,29 @@ class ConflationQueue:
         if is_good_status(status):
             yield self._frame(status)
 
-    def _values(self, delivery: Delivery, unsent: int = 0) -> Iterator[bytes]:
+    def _values(self, delivery: Delivery, unsent: Missed | None = None) -> Iterator[bytes]:
         current = self._source.current(delivery.topic, delivery.interval)
-        if unsent > len(current):
-            self._traffic.dropped.add(delivery.topic.channel.value, by=unsent - len(current))
-            yield self._gap(delivery.topic, unsent - len(current))
+        if unsent:
+            unsent.trades = max(0, unsent.trades - len(current))
+            self._traffic.dropped.add(delivery.topic.channel.value, by=unsent.trades)
+            yield from self._gap(delivery.topic, unsent)
         for message in current:
             if not (delivery.topic.is_sweep and message.topic in self._named):
                 yield self._frame(message)
 
-    def _some_trades(self, trades: _WaitingTrades) -> Iterator[bytes]:
+    def _some_trades(self, trades: WaitingTrades) -> Iterator[bytes]:
         self._drop_too_many(trades)
-        if trades.missed:
-            yield self._gap(trades.topic, trades.missed)
-            trades.missed = 0
+        yield from self._gap(trades.topic, trades.missed)
+        trades.missed = Missed()
         for _ in range(min(TRADES_AT_ONCE, len(trades.waiting))):
             message = trades.take()
             self.bytes -= len(message.body)
             yield self._frame(message)
 
-    def _gap(self, topic: Topic, missed: int) -> bytes:
-        self._traffic.sent.add("gap")
-        return self._build(gap_message(topic, missed))
+    def _gap(self, topic: Topic, missed: Missed) -> Iterator[bytes]:
+        if missed:
+            self._traffic.sent.add("gap")
+            yield self._build(missed.message(topic))
 
     def _frame(self, message: Message) -> bytes:
         self._traffic.sent.values[(message.kind,)] += 1
@@ -276,18 +240,18 @@ class ConflationQueue:
         return is_good_status(status) or improves(status, waiting)
 
     def _take_trade(self, message: Message) -> None:
-        trades = self._queue.setdefault(("lossless", message.topic), _WaitingTrades(message.topic))
-        assert isinstance(trades, _WaitingTrades)
+        trades = self._queue.setdefault(("lossless", message.topic), WaitingTrades(message.topic))
+        assert isinstance(trades, WaitingTrades)
         trades.add(message, self._clock.monotonic())
         self.bytes += len(message.body)
         self._drop_too_many(trades)
 
-    def _drop_too_many(self, trades: _WaitingTrades) -> None:
+    def _drop_too_many(self, trades: WaitingTrades) -> None:
         now = self._clock.monotonic()
         while trades.is_too_much(now) or (self.bytes > self._limit and trades.waiting):
-            self.bytes -= len(trades.take().body)
-            trades.missed += 1
-            self._traffic.dropped.add(trades.topic.channel.value)
+            dropped = trades.drop()
+            self.bytes -= len(dropped.body)
+            self._traffic.dropped.add(trades.topic.channel.value, by=dropped.kind != "gap")
 
     def _drop(self, key: _Key) -> None:
         self.bytes -= self._queue.pop(key).size

@@ -18,15 +18,18 @@ class LiquidationBuilder:
     two, what a later frame says again is a repeat (two connections bring the same while one takes over)."""
 
     def __init__(self, topic: Topic, doubts: DoubtCounts = UNCOUNTED) -> None:
+        self.trades = TradeBuilder(topic, doubts)
+        """What knows which of them are new."""
+        self.repeated = False
+        """Whether the last frame said something again that is known."""
         self._topic = topic
-        self._trades = TradeBuilder(topic, doubts)
         self._orders: dict[str, tuple[LiquidationOrder, bool]] = {}
         """Those of this frame, and what is held, by id: the order, and whether its venue tells all of them."""
 
     @property
     def dropped(self) -> bool:
         """Whether the last frame confirms nothing, because all of it was held."""
-        return self._trades.dropped
+        return self.trades.dropped
 
     def orders(
         self, orders: Sequence[LiquidationOrder], complete: bool, venue_ms: int, received: int, now: float
@@ -40,11 +43,12 @@ class LiquidationBuilder:
             key = f"{known} {seen[known]}"
             self._orders[key] = each, complete
             fills.append(Fill(key, each.price, each.quantity, each.side, each.time, None))
-        return self._told(self._trades.fills(fills, venue_ms, received, now))
+        self.repeated = any(self.trades.knows(each) for each in fills)
+        return self._told(self.trades.fills(fills, venue_ms, received, now))
 
     def expire(self, venue_ms: int, wall_ms: int, now: float) -> list[Liquidation]:
         """Twice a second, as ``TradeBuilder.expire``."""
-        return self._told(self._trades.expire(venue_ms, wall_ms, now)) if self._trades.is_holding else []
+        return self._told(self.trades.expire(venue_ms, wall_ms, now)) if self.trades.is_holding else []
 
     def _told(self, trades: Iterable[Trade]) -> list[Liquidation]:
         told = []
@@ -63,6 +67,6 @@ class LiquidationBuilder:
                     complete,
                 )
             )
-        if not self._trades.is_holding:
+        if not self.trades.is_holding:
             self._orders.clear()
         return told

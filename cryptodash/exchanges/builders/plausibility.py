@@ -9,11 +9,13 @@ nothing until the very next frame that could be believed in its place agrees wit
   While nothing is known of that clock (it then seems to be ours) the stream's newest time, gone on since, stands for
   it.
 - The next frame agrees if its id lies beyond the held one, by no more than that, and its time is as far from our clock
-  as the held one's, within ``TOLERANCE_MS``. A repeat of the held frame agrees with nothing, nor does an old one
-  contradict it. A frame that follows what was believed before contradicts it: the held one is dropped at once.
+  as the held one's, within ``TOLERANCE_MS``. A repeat of the held frame agrees with nothing, nor does an old one that
+  is left out contradict it. A frame that is believed as before contradicts it: the held one is dropped at once.
 - After ``HELD_FOR`` it is dropped, unless it lies within the venue's clock, now that more is known of that. What it
   said is still a witness: where a venue's ids or clock did leap, a slow stream's next frame agrees with the one before.
 - Ids below the last one are old. After ``OLD_FOR`` of nothing else the stream's own word counts again.
+- Where an order begins anew, only the stream's own times tell whether the venue's clock was set back: ids that begin
+  anew say nothing of the clock.
 """
 
 from __future__ import annotations
@@ -47,6 +49,8 @@ class Verdict(enum.Enum):
     HELD = "held"
     ANEW = "anew"
     """The order begins anew with it: a second frame agreed, or nothing but old ids came for a while."""
+    SET_BACK = "set back"
+    """The same, and its time lies before the newest: the venue's clock was set back."""
 
 
 class DoubtCounts:
@@ -149,7 +153,7 @@ class StreamOrder:
     ``partial``: its frames say only what changed, so that one a little late is none the less of use.
     """
 
-    __slots__ = ("_counts", "_old_since", "_partial", "_witness", "at", "calm", "last", "newest")
+    __slots__ = ("_counts", "_old_since", "_partial", "at", "calm", "last", "newest", "witness")
 
     def __init__(self, counts: DoubtCounts = UNCOUNTED, *, partial: bool = False) -> None:
         self.last: int | None = None
@@ -163,7 +167,8 @@ class StreamOrder:
         and at the four above, and need not ask ``judge`` what is plain."""
         self._counts = counts
         self._partial = partial
-        self._witness: Witness | None = None
+        self.witness: Witness | None = None
+        """The last frame that was not believed."""
         self._old_since: float | None = None
 
     def judge(
@@ -184,30 +189,35 @@ class StreamOrder:
                 return Verdict.HELD
             verdict = Verdict.ANEW
         elif number is None and time is not None and self._is_late(time, venue_ms):
-            if self._witness is not None and self._witness.agrees(number, time, received, now):
-                self._witness.settled = True
+            if self.witness is not None and self.witness.agrees(number, time, received, now):
+                self.witness.settled = True
                 verdict = Verdict.ANEW  # the clock was set back by little more than what is late
             elif not self._partial:
                 self._counts.dropped(Reason.OLD_TIME)
                 return Verdict.OLD
+            else:
+                self._contradict()  # it is believed as any other
         elif self._is_borne_out(number, time, received, now):
             verdict = Verdict.ANEW
         else:
             self._contradict()
-        self._take(number, time, now, anew=verdict is Verdict.ANEW)
+        anew = verdict is Verdict.ANEW
+        if anew and self._is_behind(number, time):
+            verdict = Verdict.SET_BACK
+        self._take(number, time, now, anew=anew)
         return verdict
 
     def expire(self, now: float, ahead_ms: int = 0) -> bool | None:
         """Drop what has been held for too long; None while something waits. True: it was not dropped, because it lies
         within the venue's clock, ``ahead_ms`` before ours as is known by now; the order of the times begins anew, for
         it to be judged once more."""
-        witness = self._witness
+        witness = self.witness
         if witness is None or witness.settled:
             return False
         if not witness.is_over(now):
             return None
         if witness.reason is not Reason.FUTURE_ID and witness.lies_within(ahead_ms):
-            self._witness = self.newest = None
+            self.witness = self.newest = None
             return True
         witness.settled = True
         self._counts.dropped(witness.reason)
@@ -229,11 +239,16 @@ class StreamOrder:
         newest = self.newest
         return newest is not None and time < newest <= venue_ms + TOLERANCE_MS
 
+    def _is_behind(self, number: int | None, time: int | None) -> bool:
+        """Whether a time lies before the newest, by more than frames overtake each other where ids order them."""
+        newest = self.newest
+        return newest is not None and time is not None and newest - time > (0 if number is None else TOLERANCE_MS)
+
     def _hears_out(
         self, witness: Witness, number: int | None, time: int | None, received: int, now: float, alone: bool
     ) -> bool:
         """Whether a doubtful frame is believed, because the one before said the same; else it is held in its place."""
-        before, self._witness = self._witness, witness
+        before, self.witness = self.witness, witness
         self.calm = False
         witness.settled = alone and before is not None and before.agrees(number, time, received, now)
         if not witness.settled:
@@ -245,7 +260,7 @@ class StreamOrder:
     def _is_borne_out(self, number: int | None, time: int | None, received: int, now: float) -> bool:
         """Whether this frame, of which there is no doubt, says the same as the one that is held: more is known of the
         venue's clock than when that came."""
-        witness = self._witness
+        witness = self.witness
         if witness is None or witness.settled or not witness.agrees(number, time, received, now):
             return False
         witness.settled = True
@@ -269,7 +284,7 @@ class StreamOrder:
 
     def _contradict(self) -> None:
         """A frame came that can be believed: what is held was wrong."""
-        witness, self._witness = self._witness, None
+        witness, self.witness = self.witness, None
         if witness is not None and not witness.settled:
             self._counts.dropped(witness.reason)
 
@@ -280,4 +295,4 @@ class StreamOrder:
         ):
             self.newest = time
         self._old_since = None
-        self.calm = self._witness is None
+        self.calm = self.witness is None

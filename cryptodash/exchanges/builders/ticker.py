@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
 
 from msgspec.structs import replace
 
@@ -18,7 +17,8 @@ from cryptodash.core.events import Ticker
 from cryptodash.core.numbers import Number, reaches, subtract
 from cryptodash.core.topics import Topic
 from cryptodash.exchanges.adapter.messages import Fill, Mark, Quote, Stats
-from cryptodash.exchanges.builders.held_news import HeldNews
+from cryptodash.exchanges.builders.figures import FigureOrders, has_stepped
+from cryptodash.exchanges.builders.held_news import Again, HeldNews, Take
 from cryptodash.exchanges.builders.plausibility import (
     FAR_AHEAD,
     TOLERANCE_MS,
@@ -28,32 +28,9 @@ from cryptodash.exchanges.builders.plausibility import (
     Verdict,
 )
 
-_STATS = (
-    ("open", "open_24h"),
-    ("high", "high_24h"),
-    ("low", "low_24h"),
-    ("volume", "volume_24h"),
-    ("quote_volume", "quote_volume_24h"),
-    ("change_pct", "change_pct_24h"),
-    ("last", "last"),
-)
-_MARK = tuple(
-    (each, each)
-    for each in (
-        "mark_price",
-        "index_price",
-        "funding_rate",
-        "funding_interval_h",
-        "next_funding_time",
-        "open_interest",
-    )
-)
-
 # Per frame: looking a member up in an Enum costs 0.1 us (Python 3.11).
 _TAKEN = Verdict.TAKEN
-
-MAX_ORDERS = 16
-"""Streams of figures of one ticker whose order is remembered; a venue has two or three."""
+_ANEW = (Verdict.ANEW, Verdict.SET_BACK)
 
 
 class TickerBuilder:
@@ -83,14 +60,13 @@ class TickerBuilder:
         self._doubts = doubts
         self._quotes = StreamOrder(doubts)
         self._trades: StreamOrder | None = None
-        self._figures: dict[str, StreamOrder] = {}
-        """The order of each stream of 24 h or mark figures."""
+        self._figures = FigureOrders(doubts)
         self._held = HeldNews()
         self._is_traded = False
         """Whether ``last`` is a trade's, so that the order of the trades is all that matters to the next one."""
+        self._is_last_outdated = False
+        """Whether the venue's clock was set back since ``last`` came, so that its time orders nothing any more."""
         self._stats_last: Number | None = None
-        self._times: dict[str, int] = {}
-        """When the venue said each of the 24 h and mark figures."""
 
     @property
     def ticker(self) -> Ticker | None:
@@ -194,7 +170,7 @@ class TickerBuilder:
                 verdict = _TAKEN
             else:
                 verdict = order.judge(number, time, venue_ms, received, now, alone=alone)
-            if verdict is _TAKEN or verdict is Verdict.ANEW:
+            if verdict is _TAKEN or verdict in _ANEW:
                 dropped = False
                 ticker = self._last(fill.price, time, verdict, venue_ms, received) or ticker
             elif verdict is Verdict.HELD:
@@ -208,9 +184,11 @@ class TickerBuilder:
     def _last(self, price: Number, time: int, verdict: Verdict, venue_ms: int, received: int) -> Ticker | None:
         known = self._known
         before = known.last_time
-        if not self._is_traded and before is not None and time < before and not _has_stepped(before, verdict, venue_ms):
+        is_older = before is not None and time < before and not has_stepped(before, verdict, venue_ms)
+        if is_older and not self._is_traded and not self._is_last_outdated:
             return None
         self._is_traded = True
+        self._is_last_outdated = False
         if time == before and price == known.last:
             return None
         timestamp = time if time > known.timestamp else self._stamp(time, before, verdict, venue_ms)
@@ -222,10 +200,45 @@ class TickerBuilder:
         time = venue_ms if m.time is None else m.time
         verdict = self._judge(m.stream, time, venue_ms, received, now)
         if verdict is Verdict.HELD:
-            self._held.hold(self._figures[m.stream], partial(self.stats, m), received)
+            self._hold(m.stream, partial(self.stats, m), partial(self._take_stats, m, time), received)
             return None
-        known, before = self._known, self._known.stats_time
-        changes = self._newest(m, time, _STATS, verdict, venue_ms)
+        told = self._agreed(m.stream, verdict, venue_ms)
+        return self._take_stats(m, time, verdict, venue_ms, received) or told
+
+    def mark(self, m: Mark, venue_ms: int, received: int, now: float) -> Ticker | None:
+        """Take a perpetual's figures. Open interest may come by another way than the mark price, and later."""
+        before = self._figures.newest_of(m.stream)
+        verdict = self._judge(m.stream, m.time, venue_ms, received, now)
+        if verdict is Verdict.HELD:
+            self._hold(m.stream, partial(self.mark, m), partial(self._take_mark, m, before), received)
+            return None
+        told = self._agreed(m.stream, verdict, venue_ms)
+        return self._take_mark(m, before, verdict, venue_ms, received) or told
+
+    def _judge(self, stream: str, time: int, venue_ms: int, received: int, now: float) -> Verdict:
+        """A late one is not dropped here: it may bring what newer ones left out."""
+        verdict = self._figures.judge(stream, time, venue_ms, received, now)
+        self.dropped = verdict is Verdict.HELD
+        if verdict is Verdict.SET_BACK:
+            self._is_last_outdated = True
+        return verdict
+
+    def _hold(self, stream: str, again: Again, take: Take, received: int) -> None:
+        self._held.hold(self._figures.order(stream), again, received, take)
+
+    def _agreed(self, stream: str, verdict: Verdict, venue_ms: int) -> Ticker | None:
+        """Take what was held until this one agreed with it: what it said has not changed since, and is not said again
+        by what tells only changes."""
+        told: Ticker | None = None
+        if verdict in _ANEW:
+            for take, received in self._held.agreed(self._figures.order(stream), self._figures.borne_out(stream)):
+                told = take(verdict, venue_ms, received) or told
+            self.dropped = False
+        return told
+
+    def _take_stats(self, m: Stats, time: int, verdict: Verdict, venue_ms: int, received: int) -> Ticker | None:
+        known, before = self._known, self._figures.stats_time
+        changes = self._figures.newest(m, time, verdict, venue_ms)
         if not changes and before is not None and time < before:
             self.dropped = True
             return None
@@ -234,21 +247,14 @@ class TickerBuilder:
             del changes["last"]
         if m.last is not None and self._takes_last(time, verdict, venue_ms):
             changes.update(last=m.last, last_time=time)
-            self._is_traded = False
-        is_newest = before is None or time >= before or _has_stepped(before, verdict, venue_ms)
+            self._is_traded = self._is_last_outdated = False
         stamp = self._stamp(time, before, verdict, venue_ms)
-        changes.update(timestamp=stamp, stats_time=time if is_newest else before)
+        changes.update(timestamp=stamp, stats_time=self._figures.said_stats(m.stream, time, verdict, venue_ms))
         merged = replace(known, **changes)
         return self._tell(_written(replace(merged, change_24h=self._change(m, merged))), received)
 
-    def mark(self, m: Mark, venue_ms: int, received: int, now: float) -> Ticker | None:
-        """Take a perpetual's figures. Open interest may come by another way than the mark price, and later."""
-        before = None if (order := self._figures.get(m.stream)) is None else order.newest
-        verdict = self._judge(m.stream, m.time, venue_ms, received, now)
-        if verdict is Verdict.HELD:
-            self._held.hold(self._figures[m.stream], partial(self.mark, m), received)
-            return None
-        changes = self._newest(m, m.time, _MARK, verdict, venue_ms)
+    def _take_mark(self, m: Mark, before: int | None, verdict: Verdict, venue_ms: int, received: int) -> Ticker | None:
+        changes = self._figures.newest(m, m.time, verdict, venue_ms)
         if not changes:
             self.dropped = True
             return None
@@ -260,40 +266,12 @@ class TickerBuilder:
         self.dropped = False
         return self._tell(_written(replace(self._known, funding_interval_h=hours)), received)
 
-    def _judge(self, stream: str, time: int, venue_ms: int, received: int, now: float) -> Verdict:
-        """A late one is not dropped here: it may bring what newer ones left out."""
-        order = self._figures.get(stream)
-        if order is None:
-            if len(self._figures) >= MAX_ORDERS:
-                self._figures.clear()
-            order = self._figures[stream] = StreamOrder(self._doubts, partial=True)
-        verdict = order.judge(None, time, venue_ms, received, now)
-        self.dropped = verdict is Verdict.HELD
-        return verdict
-
-    def _newest(
-        self, m: Stats | Mark, time: int, members: Sequence[tuple[str, str]], verdict: Verdict, venue_ms: int
-    ) -> dict[str, Any]:
-        """What a message says, less what is known from a newer one.
-        A delta that comes late still brings what the newer ones left out."""
-        times, full = self._times, m.full
-        found: dict[str, Any] = {}
-        for said, field in members:
-            value = getattr(m, said)
-            if value is None and not full:
-                continue
-            before = times.get(field, 0)
-            if time >= before or _has_stepped(before, verdict, venue_ms):
-                times[field] = time
-                found[field] = value
-        return found
-
     def _takes_last(self, time: int, verdict: Verdict, venue_ms: int) -> bool:
         known = self._known
         if not known.last:
             return True
-        before = known.last_time
-        return not self.trades_open and (before is None or time >= before or _has_stepped(before, verdict, venue_ms))
+        before = None if self._is_last_outdated else known.last_time
+        return not self.trades_open and (before is None or time >= before or has_stepped(before, verdict, venue_ms))
 
     def _stamp(self, time: int, before: int | None, verdict: Verdict, venue_ms: int) -> int:
         """The ticker's time after news of ``time``, from where it was ``before``: the newest there is, but where the
@@ -301,7 +279,7 @@ class TickerBuilder:
         known = self._known.timestamp
         if known - time <= TOLERANCE_MS:
             return max(known, time)
-        return time if _has_stepped(known if before is None else before, verdict, venue_ms) else known
+        return time if has_stepped(known if before is None else before, verdict, venue_ms) else known
 
     def _change(self, m: Stats, merged: Ticker) -> Number | None:
         """The venue's change, else its own last minus its own open: a trade that is newer than the
@@ -324,11 +302,6 @@ class TickerBuilder:
     def _keep(self, ticker: Ticker) -> Ticker | None:
         self._known = ticker
         return ticker if ticker.last or not self._needs_last else None
-
-
-def _has_stepped(before: int, verdict: Verdict, venue_ms: int) -> bool:
-    """Whether a time that was known ``before`` orders nothing any more: the venue's clock was set back since."""
-    return verdict is Verdict.ANEW or before > venue_ms + TOLERANCE_MS
 
 
 def _written(ticker: Ticker) -> Ticker:

@@ -64,6 +64,11 @@ class TradeBuilder:
         return self._number
 
     @property
+    def counted_from(self) -> int:
+        """The number from which on those passed over are counted: another one once the count has begun anew."""
+        return self._counted_from
+
+    @property
     def is_holding(self) -> bool:
         """Whether ``expire`` has something to look at."""
         return bool(self._held)
@@ -105,7 +110,7 @@ class TradeBuilder:
                 else:
                     self._doubts.repeated()
                 continue
-            if self._is_known(each):
+            if self.knows(each):
                 self._doubts.repeated()
                 continue
             doubted += self._doubt(each, reason, received, now, told, first=not doubted)
@@ -178,7 +183,8 @@ class TradeBuilder:
 
     # -- what is known
 
-    def _is_known(self, fill: Fill) -> bool:
+    def knows(self, fill: Fill) -> bool:
+        """Whether it was told already."""
         return fill.id in self._ids if fill.number is None else fill.number in self._numbers
 
     def _is_new(self, fill: Fill) -> bool:

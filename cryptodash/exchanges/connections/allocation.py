@@ -189,6 +189,7 @@ class Allocation:
         rollover = group.rollover
         what = ending(is_incoming=connection is rollover.incoming, incoming=rollover.incoming)
         if what is Ending.FALL_BACK:
+            group.interrupted(connection, out)
             rollover.give_up(group.active)
             retry = rollover.backoff.ended(how, 0.0, False, ban=ban_of(self._venue, how))
             rollover.due_at = now + max(retry.delay(self._random), ROLL_SPACING)
@@ -199,6 +200,7 @@ class Allocation:
         retry = group.backoff.ended(how, lived, connection.good, alternative, ban_of(self._venue, how))
         group.active = None
         if what is Ending.TAKE_OVER or what is Ending.TAKE_OVER_EARLY:
+            group.interrupted(connection, out)
             self._take_over(group, "clean" if what is Ending.TAKE_OVER else "gap", now, out)
             return
         group.active = rollover.incoming  # still being opened, or there is none

@@ -6,7 +6,8 @@ said, where its number is above theirs. They are known by the name that they beg
 decoded: 1 us, where a quote costs 10.
 
 Nothing may be lost by it but what is superseded. So a crossed or unreadable frame takes nobody's place, and where the
-newest turns out to be old or is held (``builders/plausibility.py``), all of them are read as they came.
+newest turns out to be old or is held (``builders/plausibility.py``), or what came before them was, all of them are read
+as they came.
 """
 
 from __future__ import annotations
@@ -128,6 +129,8 @@ class Conflation:
         if stream is None:
             return ()  # it has ended since the frames came
         quotes, dropped = frames.newest_first, stream.dropped_frames
+        if stream.is_in_doubt:
+            return [output for frame in reversed(quotes) for output in receive(frame)]
         first = frames.first_needed(stream)
         out = list(receive(quotes[first]))
         if stream.dropped_frames == dropped:

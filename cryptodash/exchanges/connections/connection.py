@@ -137,6 +137,14 @@ class Connection:
         """End the stream and begin it again."""
         self.subscriptions.resubscribe(name)
 
+    def is_changing(self, name: str) -> bool:
+        """Whether the venue has yet to end the stream, or to begin it."""
+        return self.subscriptions.is_changing(name)
+
+    def is_ending(self, name: str) -> bool:
+        """Whether what comes of the stream may be of before it is ended."""
+        return self.subscriptions.is_ending(name)
+
     def can_resubscribe(self, now: float) -> bool:
         """Whether the venue's limit of requests leaves room for an ending and a beginning."""
         return self._requests.left(now) >= 2

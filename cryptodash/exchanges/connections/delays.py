@@ -115,9 +115,9 @@ class Delays:
             return 0
         before = host.clock.offset.value
         sample = sample_of(sent_ms, now)
-        delay = host.clock.offset.sample(sample, now)
-        if delay is None:
+        if not connection.delay.believes(sample, sent_ms, wild=host.clock.offset.is_wild(sample)):
             return None
+        delay = host.clock.offset.sample(sample, now)
         connection.delay.sample(sample, now)
         if before is not None and sample < before - RISE_MS:
             self._sleep.fell(before - sample, now)

@@ -34,7 +34,7 @@ REMEMBERED = 64
 """Delays that a stream remembers for its percentiles."""
 
 WILD_MS = 5_000
-"""A frame sent so much later than the venue's clock can show is believed once a second one agrees with it."""
+"""A frame sent so much later than the venue's clock can show is believed once another of its connection agrees."""
 AGREE_MS = 1_000
 
 Sample = int
@@ -61,21 +61,19 @@ class Offset:
         """(begin, least sample) of the last ten minutes, oldest first."""
         self._probes: deque[tuple[float, int, int]] = deque(maxlen=PROBES)
         """(when answered, least and most that the offset can be, in ms)."""
-        self._doubted: Sample | None = None
         self._contradicting: Sample | None = None
         """What the last probe says, where it contradicts those before."""
         self._fell = False
         """Whether samples have fallen so far since the last probe that the clock stepped: what they fell to may be late
         as well."""
 
-    def sample(self, sample: Sample, now: float) -> int | None:
-        """Take a sample; returns the delay (ms) of the frame it is of, None where it is not believed yet."""
+    def is_wild(self, sample: Sample) -> bool:
+        """Whether a sample is of a time that the venue's clock, as far as it is known, has not reached by far."""
+        return self.value is not None and sample < self.value - WILD_MS
+
+    def sample(self, sample: Sample, now: float) -> int:
+        """Take a sample that is believed; returns the delay (ms) of the frame it is of."""
         value = self.value
-        if value is not None and sample < value - WILD_MS:
-            if not self._agrees(sample):
-                return None
-        else:
-            self._doubted = None
         spans = self._spans
         if not spans or now - spans[-1][0] >= SPAN:
             spans.append((now, sample))
@@ -89,12 +87,6 @@ class Offset:
                 self._fell = True
             self.value = value = sample
         return sample - value
-
-    def _agrees(self, sample: Sample) -> bool:
-        """One time from the future may be a fault of one frame; two in a row that say the same are the venue's
-        clock."""
-        doubted, self._doubted = self._doubted, sample
-        return doubted is not None and abs(sample - doubted) <= AGREE_MS
 
     def probe(self, asked: float, server_ms: int, now: float, rise: int) -> bool:
         """Take a probe: asked for at ``asked``, answered at ``now`` with the venue's time. ``rise``: the least delay
@@ -184,6 +176,15 @@ class ConnectionDelay:
         self._least: deque[tuple[float, Sample]] = deque()
         """Samples of the last two seconds that are less than every later one."""
         self._since_look: Sample | None = None
+        self._doubted: tuple[Sample, int] | None = None
+        """The last sample, where it was wild, and the venue's time of sending that it is of (ms)."""
+
+    def believes(self, sample: Sample, sent_ms: int, *, wild: bool) -> bool:
+        """Whether a sample is the venue's clock. One time from the future may be a fault of one frame; two in a row of
+        one connection that say the same are not. What was sent at the same time is, as far as one can see, the same
+        frame."""
+        before, self._doubted = self._doubted, (sample, sent_ms) if wild else None
+        return not wild or (before is not None and sent_ms != before[1] and abs(sample - before[0]) <= AGREE_MS)
 
     def sample(self, sample: Sample, now: float) -> None:
         """Take one."""

@@ -102,6 +102,14 @@ class Reconciler:
         """Whether the venue has, or is about to have, the stream on this connection."""
         return name in self._at_venue
 
+    def is_changing(self, name: str) -> bool:
+        """Whether the venue has yet to answer that it has ended or begun the stream."""
+        return self._at_venue.get(name) is not AtVenue.ON or name in self._renew
+
+    def is_ending(self, name: str) -> bool:
+        """Whether what comes of the stream may be of before it is ended."""
+        return self._at_venue.get(name) is AtVenue.LEAVING or name in self._renew
+
     @property
     def has_all(self) -> bool:
         """Whether the venue has granted, or sent, everything that is wanted."""

@@ -7,7 +7,7 @@ that is dropped takes back what it seemed to confirm.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 from typing import Protocol
 
 from cryptodash.core.events import Cause
@@ -41,6 +41,12 @@ class Carrier(Protocol):
 
     def resubscribe(self, name: str) -> None:
         """End the stream and begin it again."""
+
+    def is_changing(self, name: str) -> bool:
+        """Whether the venue has yet to end or to begin the stream: what comes may be of before or of after."""
+
+    def is_ending(self, name: str) -> bool:
+        """Whether what comes of the stream may be of before it is ended."""
 
 
 class Consumer(Protocol):
@@ -83,8 +89,12 @@ class Stream:
         self.frames = 0
         self.dropped_frames = 0
         """How many of them were dropped."""
+        self._dropped_frame = -1
+        """Which of its frames was dropped last, counted as ``frames``."""
         self.begun_anew = 0
         """How often it was ended and begun again on its connection."""
+        self.interruptions = 0
+        """How often frames of it may have been missed: as often as it was begun anew or lost its connection."""
         self.unreadable_at = float("-inf")
         """When a frame of it came that could not be read."""
         self.is_unanswered = False
@@ -97,6 +107,8 @@ class Stream:
         self._listeners: tuple[StateChanged, ...] = ()
         self._owners: set[Consumer] = set()
         self._resubscribed = float("-inf")
+        self._silent_with_connection = False
+        """Whether it is silent only because its connection is."""
         self._dropped_first: float | None = None
         self._dropped_last = 0.0
         """Since when, and until when, nothing came but what was dropped: of meaning if it began after ``last``."""
@@ -153,6 +165,16 @@ class Stream:
         """From now on the frames of this connection count."""
         self.source = source
 
+    @property
+    def is_changing(self) -> bool:
+        """Whether the connection that counts has yet to end it or to begin it."""
+        return self.source is None or self.source.is_changing(self.name)
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether the connection that counts has yet to end it before it begins: it was wanted there before."""
+        return self.source is not None and self.source.is_ending(self.name)
+
     def resubscribe(self, now: float | None = None) -> None:
         """End it and begin it again on the connection that counts; ``now``: because it is silent, which is done
         rarely."""
@@ -161,13 +183,14 @@ class Stream:
         if self.source is not None:
             self.source.resubscribe(self.name)
             self.begun_anew += 1
+            self.interruptions += 1
 
     def needs_resubscribing(self, now: float, stale_after: float) -> bool:
         """Whether to subscribe anew: silent for certain, or acked and never a frame; at most once per ten minutes."""
         if now - self._resubscribed < RESUBSCRIBE_EVERY:
             return False
         if self.phase is Phase.SILENT:
-            return self._is_passed_over(stale_after)
+            return not self._silent_with_connection and self._is_passed_over(stale_after)
         return self.phase is Phase.ACKED and now - self.since > self.pace.first_wait
 
     def _is_passed_over(self, stale_after: float) -> bool:
@@ -197,6 +220,7 @@ class Stream:
             self.cause = None  # there was room after all
         self.phase = phase
         self.since = now
+        self._silent_with_connection = False
         return True
 
     def deliver(self, message: Message, now: float, received: int, out: list[Output]) -> None:
@@ -225,11 +249,17 @@ class Stream:
         """The frame that came now was dropped: ``last`` is what it was ``before``, and its time is no sample."""
         self.last = before
         self.dropped_frames += 1
+        self._dropped_frame = self.frames
         self.sample_due = max(self.sample_due, now + AFTER_DROPPED)
         first = self._dropped_first
         if first is None or (before is not None and first <= before):
             self._dropped_first = now
         self._dropped_last = now
+
+    @property
+    def is_in_doubt(self) -> bool:
+        """Whether the frame that came last was dropped. It may be held: what the very next one says matters."""
+        return self._dropped_frame == self.frames
 
     def _is_contradicted(self, stale_after: float) -> bool:
         """Whether for so many seconds nothing came but what was dropped."""
@@ -254,6 +284,8 @@ class Stream:
         """Its connection ended; whether that is news. The caller tells, once for all streams that were lost
         together."""
         blamed = self.blame(cause)
+        if self.source is not None:
+            self.interruptions += 1
         self.source = None
         self.delay.lost(now)
         return self._moves(Signal.LOST, now) or blamed
@@ -303,3 +335,20 @@ class Stream:
                 now - self.since, self.parts, proven=proven, heard_before=heard, stale_after=stale_after
             )
         return signal is not None and self._moves(signal, now)
+
+    def proves_silent(self, now: float, stale_after: float) -> bool:
+        """Whether it shows that its connection ought not to be silent, as it is as a whole."""
+        source = self.source
+        is_missed = self.phase is Phase.SILENT and self.pace.is_known
+        return is_missed and source is not None and now - source.last > stale_after
+
+    def judge_connection(self, silent: Set[Carrier | None], now: float, stale_after: float) -> bool:
+        """On a connection that is silent as a whole, and ought not to be, nothing shows that what comes seldom holds
+        still; once it says something again, nothing contradicts it. Whether the phase changed; the caller tells."""
+        if self.source in silent:
+            is_old = self.last is not None and now - self.last > stale_after
+            if is_old and self.phase in (Phase.LIVE, Phase.QUIET) and self._moves(Signal.SILENCE, now):
+                self._silent_with_connection = True
+                return True
+            return False
+        return self._silent_with_connection and self._moves(Signal.ALIVE, now)

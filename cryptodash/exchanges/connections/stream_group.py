@@ -115,6 +115,13 @@ class StreamGroup:
         self.cause, self.reason = cause, reason
         Stream.tell_all([each for each in self.streams if each.lost(cause, now)], out)
 
+    def interrupted(self, connection: Connection, out: list[Output]) -> None:
+        """A connection ended while another was taking over: what it alone carried may have lost its last frames."""
+        carried = [each for each in self.streams if each.source is connection]
+        for stream in carried:
+            stream.interruptions += 1
+        Stream.tell_all(carried, out)
+
     def proved(self, out: list[Output]) -> None:
         """Data came: whatever was wrong is over. A stale value keeps its cause until its own stream brings
         something."""

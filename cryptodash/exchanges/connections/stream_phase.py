@@ -27,6 +27,7 @@ class Signal(enum.Enum):
     FRAME = "frame"
     LULL = "lull"  # no frame for longer than usual, nothing contradicts
     SILENCE = "silence"  # no frame although there must have been one
+    ALIVE = "alive"  # its connection, which had fallen silent with it, says something again
     LOST = "lost"  # its connection ended
     REFUSAL = "refusal"
     RETRY = "retry"  # give a rejected stream another chance
@@ -50,6 +51,7 @@ TRANSITIONS: dict[tuple[Phase, Signal], Phase] = {
     (Phase.QUIET, Signal.LOST): Phase.WAITING,
     (Phase.QUIET, Signal.REFUSAL): Phase.REJECTED,
     (Phase.SILENT, Signal.FRAME): Phase.LIVE,
+    (Phase.SILENT, Signal.ALIVE): Phase.QUIET,
     (Phase.SILENT, Signal.LOST): Phase.WAITING,
     (Phase.SILENT, Signal.REFUSAL): Phase.REJECTED,
     (Phase.REJECTED, Signal.RETRY): Phase.WAITING,

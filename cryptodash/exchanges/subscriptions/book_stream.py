@@ -167,7 +167,7 @@ class BookStream:
         one that was held."""
         verdict = self._times.judge(None, time, self._venue_clock.at(now, received), received, now)
         held, self._held = self._held, depth if verdict is Verdict.HELD else None
-        if verdict is Verdict.ANEW and held is not None:
+        if verdict in (Verdict.ANEW, Verdict.SET_BACK) and held is not None:
             self._follow_up(self.book.received(held, now), held.time, now, received, out)
         return verdict is not Verdict.HELD
 

@@ -48,8 +48,8 @@ class BookSubscription(TopicSubscription):
         self._next: BookStream | None = None
         """That of another depth, until its book is synced."""
         self._quoting: tuple[TopicSubscription, ...] = ()
-        """Ticker and best bid and offer of the instrument, as far as they are open."""
-        """The ticker of the same instrument: its quotes carry the book's update ids where ids are a range."""
+        """Ticker and best bid and offer of the instrument, as far as they are open: their quotes carry the book's
+        update ids where ids are a range."""
         self._behind: tuple[float, int] | None = None
 
     # -- what is wanted of it

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cryptodash.core.events import Candle, Cause, State
+from cryptodash.core.instruments import Instrument
 from cryptodash.core.numbers import Number, key
 from cryptodash.core.tally import Counter, Tally
 from cryptodash.core.topics import Channel, Topic
 from cryptodash.exchanges.adapter.messages import Bar, Message, Trades
-from cryptodash.exchanges.adapter.plan import Part, RestRequest
+from cryptodash.exchanges.adapter.plan import Part, Plan, RestRequest
 from cryptodash.exchanges.adapter.venue import IVenue
 from cryptodash.exchanges.builders.bar_times import AHEAD_BY_CLOCK_MS, possible
 from cryptodash.exchanges.builders.candles import CandleBuilder
@@ -59,6 +60,8 @@ class CandleSubscription(MessageSubscription):
         self._fetches = fetches
         self._missing = 0
         """Bars that the next request must cover."""
+        self._interruptions = 0
+        """Those of its streams that are known."""
         self._siblings: list[TopicSubscription] = []
         self._comparison = TradeComparison(stale_after)
         self._growth = VolumeGrowth()
@@ -67,6 +70,10 @@ class CandleSubscription(MessageSubscription):
         self._frame_ms = 0
         self._counted = 0
         self._refused = refused_counter(tally)
+
+    def open(self, plan: Plan, instrument: Instrument | None, now: float, out: list[Output]) -> None:
+        super().open(plan, instrument, now, out)
+        self._interruptions = sum(each.interruptions for each in self.streams())
 
     def take(self, message: Message, now: float, received: int, out: list[Output]) -> bool:
         if isinstance(message, Trades):
@@ -116,6 +123,9 @@ class CandleSubscription(MessageSubscription):
             self._comparison.interrupted()
         if self.valued and all(each.source is None for each in streams):
             self._builder.reconnected()
+        interruptions = sum(each.interruptions for each in streams)
+        if interruptions != self._interruptions:
+            self._interruptions = interruptions
             self._from_trades.interrupted()
         self.refresh(out)
 

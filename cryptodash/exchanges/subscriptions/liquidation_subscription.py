@@ -2,37 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from msgspec.structs import replace
 
 from cryptodash.core.errors import NumberRejected
+from cryptodash.core.events import Liquidation
 from cryptodash.core.numbers import is_zero
 from cryptodash.core.tally import Tally
 from cryptodash.core.topics import Topic
 from cryptodash.exchanges.adapter.decode import in_base
 from cryptodash.exchanges.adapter.messages import BadFrame, LiquidationOrder, Liquidations, Message
+from cryptodash.exchanges.adapter.plan import Part
 from cryptodash.exchanges.builders.liquidations import LiquidationBuilder
 from cryptodash.exchanges.builders.plausibility import DoubtCounts
 from cryptodash.exchanges.connections.commands import Output
+from cryptodash.exchanges.connections.stream import Stream
+from cryptodash.exchanges.connections.stream_phase import Phase
 from cryptodash.exchanges.connections.venue_clock import VenueClock
 from cryptodash.exchanges.subscriptions import freshness
-from cryptodash.exchanges.subscriptions.topic_subscription import Basics, MessageSubscription
+from cryptodash.exchanges.subscriptions.lossless_subscription import LosslessSubscription
+from cryptodash.exchanges.subscriptions.topic_subscription import Basics
 
 
-class LiquidationSubscription(MessageSubscription):
+class LiquidationSubscription(LosslessSubscription):
     """There is no current value: the topic is as good as its stream, which may be of a whole market, and is quiet from
     the ack on."""
 
     def __init__(self, topic: Topic, basics: Basics, venue_clock: VenueClock, tally: Tally) -> None:
-        super().__init__(topic, basics)
-        self._venue_clock = venue_clock
         self._builder = LiquidationBuilder(topic, DoubtCounts(topic.exchange, topic.channel.value, tally))
+        super().__init__(topic, basics, venue_clock, self._builder.trades)
         self._refused = tally.counter(
             "cryptodash_liquidations_refused_total",
             "Liquidations left out because their contracts are no base quantity",
             "exchange",
         )
+
+    @property
+    def source(self) -> Stream | None:
+        return next(iter(self.sources.get(Part.LIQUIDATIONS, ())), None) if self.plan is not None else None
+
+    def shows_gap(self, stream: Stream) -> bool:
+        return stream.phase in (Phase.QUIET, Phase.LIVE)  # live may be by another instrument's
 
     def take(self, message: Message, now: float, received: int, out: list[Output]) -> bool:
         if not isinstance(message, Liquidations):
@@ -42,8 +53,15 @@ class LiquidationSubscription(MessageSubscription):
             return False
         venue_ms = self._venue_clock.at(now, received, orders[-1].time)
         told = self._builder.orders(orders, message.complete, venue_ms, received, now)
-        out.extend(told)
+        if told or self._builder.repeated:
+            self.tell_gap(told, self._builder.repeated, venue_ms, out)
+        self._tell(told, out)
         return not told and self._builder.dropped
+
+    def _tell(self, told: Sequence[Liquidation], out: list[Output]) -> None:
+        if told:
+            self.complete(told[-1].timestamp)
+            out.extend(told)
 
     def _own(self, message: Liquidations) -> Iterator[LiquidationOrder]:
         """Those of the topic's instrument, quantities in base."""
@@ -61,7 +79,7 @@ class LiquidationSubscription(MessageSubscription):
                 yield replace(each, quantity=quantity)
 
     def beat(self, now: float, out: list[Output]) -> None:
-        out.extend(self._builder.expire(self._venue_clock.now_ms(), self._clock.wall_ms(), now))
+        self._tell(self._builder.expire(self._venue_clock.now_ms(), self._clock.wall_ms(), now), out)
 
     def streams_condition(self) -> freshness.Condition:
         return freshness.of_topic(self.sources, self.plan.required if self.plan is not None else (), True)

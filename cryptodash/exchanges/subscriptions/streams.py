@@ -5,7 +5,7 @@ from __future__ import annotations
 from cryptodash.exchanges.adapter.plan import Part, Poll, StreamSpec
 from cryptodash.exchanges.connections.allocation import Allocation
 from cryptodash.exchanges.connections.commands import Output
-from cryptodash.exchanges.connections.stream import Consumer, Stream
+from cryptodash.exchanges.connections.stream import Carrier, Consumer, Stream
 from cryptodash.exchanges.connections.stream_phase import Phase, Signal
 from cryptodash.exchanges.subscriptions.polls import Polls
 
@@ -88,6 +88,8 @@ class Streams:
         everything = self.everything()
         proven: set[Kind] = {(each.endpoint, each.parts) for each in everything if each.last is not None}
         moved = [each for each in everything if each.beat(now, stale_after, (each.endpoint, each.parts) in proven)]
+        silent: set[Carrier | None] = {each.source for each in everything if each.proves_silent(now, stale_after)}
+        moved += [each for each in everything if each.judge_connection(silent, now, stale_after)]
         Stream.tell_all(moved, out)
         for stream in everything:
             if stream.needs_resubscribing(now, stale_after):

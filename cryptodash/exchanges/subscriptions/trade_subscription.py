@@ -14,23 +14,23 @@ from cryptodash.exchanges.builders.plausibility import DoubtCounts
 from cryptodash.exchanges.builders.trades import TradeBuilder
 from cryptodash.exchanges.connections.commands import Output
 from cryptodash.exchanges.connections.stream import Stream
-from cryptodash.exchanges.connections.stream_phase import Signal
+from cryptodash.exchanges.connections.stream_phase import Phase, Signal
 from cryptodash.exchanges.connections.venue_clock import VenueClock
 from cryptodash.exchanges.subscriptions import freshness
-from cryptodash.exchanges.subscriptions.topic_subscription import Basics, MessageSubscription, TopicSubscription
+from cryptodash.exchanges.subscriptions.lossless_subscription import LosslessSubscription
+from cryptodash.exchanges.subscriptions.topic_subscription import Basics, TopicSubscription
 from cryptodash.exchanges.subscriptions.trade_comparison import TradeComparison, known_trade
 
 
-class TradeSubscription(MessageSubscription):
+class TradeSubscription(LosslessSubscription):
     """There is no current value: the topic is as good as its stream. Candles of the instrument whose volume grows while
     no trade comes prove that the stream misses trades."""
 
     def __init__(self, topic: Topic, basics: Basics, venue_clock: VenueClock, tally: Tally, stale_after: float) -> None:
-        super().__init__(topic, basics)
-        self._venue_clock = venue_clock
+        self._builder = TradeBuilder(topic, DoubtCounts(topic.exchange, topic.channel.value, tally))
+        super().__init__(topic, basics, venue_clock, self._builder)
         self._siblings: list[TopicSubscription] = []
         self._comparison = TradeComparison(stale_after)
-        self._builder = TradeBuilder(topic, DoubtCounts(topic.exchange, topic.channel.value, tally))
         self._traded_ms: int | None = None
         self._missed = tally.counter(
             "cryptodash_trades_missed_total",
@@ -49,6 +49,13 @@ class TradeSubscription(MessageSubscription):
     def traded_ms(self) -> int | None:
         return self._traded_ms
 
+    @property
+    def source(self) -> Stream | None:
+        return self.trade_stream
+
+    def shows_gap(self, stream: Stream) -> bool:
+        return stream.phase is Phase.QUIET and self._builder.number is None  # no number of a later trade will tell
+
     def take(self, message: Message, now: float, received: int, out: list[Output]) -> bool:
         if not isinstance(message, Trades):
             return False
@@ -56,9 +63,12 @@ class TradeSubscription(MessageSubscription):
         missed, late = builder.missed, builder.late
         fills = message.fills
         venue_ms = self._venue_clock.at(now, received, fills[-1].time if fills else None)
+        repeats = self._gaps.open is not None and self._gaps.repeats(fills)
         trades = builder.fills(fills, venue_ms, received, now)
         if not trades and builder.dropped:
             return True
+        if self._gaps.open is not None and (trades or repeats):
+            self.tell_gap(trades, repeats, venue_ms, out)
         self._tell(trades, out)
         if not self.valued:
             self.first_value(out)
@@ -79,6 +89,7 @@ class TradeSubscription(MessageSubscription):
     def _tell(self, trades: Sequence[Trade], out: list[Output]) -> None:
         if trades:
             self._traded_ms = trades[-1].timestamp  # not the newest of all: a wrong time is forgotten with the next
+            self.complete(self._traded_ms)
             out.extend(trades)
 
     def beat(self, now: float, out: list[Output]) -> None:

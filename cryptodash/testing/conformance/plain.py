@@ -21,7 +21,7 @@ KINDS: Mapping[type, str] = {BookChanged: "book", StreamStatus: "status"}
 
 
 def kind_of(event: Publication) -> str:
-    """``ticker``, ``bbo``, ``trade``, ``liquidation``, ``candle``, ``book``, ``sweep`` or ``status``."""
+    """``ticker``, ``bbo``, ``trade``, ``liquidation``, ``gap``, ``candle``, ``book``, ``sweep`` or ``status``."""
     return KINDS.get(type(event), type(event).__name__.lower())
 
 

@@ -39,7 +39,8 @@ LATENCY = 0.06
 STALE_AFTER = 2.5
 PATIENCE_MS = 5_000
 """How old a book may be that is shown as live: silence is told after ``STALE_AFTER`` and a look or two."""
-BEGIN_WITHIN = 30.0
+BEGIN_WITHIN = 75.0
+"""Seconds. A bar that is made of trades is live with the minute that begins next."""
 DEPTH = 20
 EVERY_MS = 100
 """The pace of the books that are compared."""

@@ -7,7 +7,7 @@ import json
 import pytest
 from attrs import evolve
 
-from cryptodash.api.fanout.conflation import BURST_S, MAX_OLD_TRADES, MAX_TRADES
+from cryptodash.api.fanout.waiting_trades import BURST_S, MAX_OLD_TRADES, MAX_TRADES
 from cryptodash.api.ws.frames import text_frame
 from cryptodash.core.config import Config, Limits
 from cryptodash.core.events import State
@@ -170,6 +170,7 @@ def test_dropped_trades_are_told_before_the_next_ones(world):
     assert kinds(messages)[:3] == ["trade", "gap", "trade"]
     assert messages[1]["payload"] == {
         "channel": {**TRADES, "market_type": "spot", "symbol": {"base": "BTC", "quote": "USDT"}},
+        "reason": "slow",
         "missed": 30,
     }
     assert [int(message["payload"]["id"]) for message in messages[2:]] == list(range(31, MAX_TRADES + 31))
@@ -187,8 +188,34 @@ def test_liquidations_are_dropped_with_a_gap_as_trades_are(world):
     client.wire.read()
     messages = client.got()
     assert kinds(messages)[:3] == ["liquidation", "gap", "liquidation"]
-    assert messages[1]["payload"] == {"channel": {**channel, "symbol": {"base": "BTC", "quote": "USDT"}}, "missed": 30}
+    named = {**channel, "symbol": {"base": "BTC", "quote": "USDT"}}
+    assert messages[1]["payload"] == {"channel": named, "reason": "slow", "missed": 30}
     assert [message["payload"]["price"] for message in messages[2:]] == list(range(32, MAX_TRADES + 32))
+    assert world.tally.metrics["cryptodash_ws_dropped_total"].values[("liquidation",)] == 30
+
+
+def test_a_gap_among_liquidations_keeps_its_place_and_is_never_counted_as_one_of_them(world):
+    client = world.client()
+    client.subscribe({**TRADES, "channel_type": "liquidation", "market_type": "perpetual"})
+    client.wire.room = 0
+    for number in range(2):
+        world.liquidation(number)
+        world.gap(topic=world.liquidations())
+        world.flush()
+    client.wire.read()
+    assert kinds(client.got()) == ["liquidation", "gap", "liquidation", "gap"]
+    client.wire.room = 0
+    world.liquidation(0)
+    world.flush()
+    world.gap(topic=world.liquidations())
+    for number in range(1, MAX_TRADES + 31):
+        world.liquidation(number)
+        world.flush()
+    client.wire.read()
+    messages = client.got()
+    assert kinds(messages)[:3] == ["liquidation", "gap", "liquidation"]
+    told = messages[1]["payload"]
+    assert told["reason"] == "slow" and "missed" not in told, "nobody knows how many the interruption cost"
     assert world.tally.metrics["cryptodash_ws_dropped_total"].values[("liquidation",)] == 30
 
 
@@ -317,3 +344,65 @@ def test_trades_left_out_by_a_new_subscription_of_a_slow_client_are_a_gap(world)
     trades = [int(each["payload"]["id"]) for each in messages if each["type"] == "trade"]
     missed = sum(each["payload"]["missed"] for each in messages if each["type"] == "gap")
     assert len(set(trades)) + missed == 101
+
+
+def gaps(messages):
+    """Each as its place among the trades, and what it says."""
+    found, before = [], None
+    for each in (each["payload"] for each in messages if each["type"] in ("trade", "gap")):
+        if "reason" in each:
+            found.append((before, each["reason"], each.get("missed"), "from" in each))
+        before = each.get("id", before)
+    return found
+
+
+def test_a_gap_of_the_topic_keeps_its_place_among_the_trades_for_fast_and_slow(world):
+    fast, slow = world.client(), world.client()
+    fast.subscribe(TRADES)
+    slow.subscribe(TRADES)
+    slow.wire.room = 0
+    for number in range(3):
+        world.trade(number)
+        world.flush()
+        if number == 1:
+            world.gap(4)
+    world.gap()
+    world.flush()
+    slow.wire.read()
+    wanted = [("1", "failover", 4, True), ("2", "failover", None, True)]
+    assert gaps(fast.got()) == wanted
+    assert gaps(slow.got()) == wanted
+
+
+def test_a_gap_that_is_dropped_with_trades_makes_their_number_unknown(world):
+    client = world.client()
+    client.subscribe(TRADES)
+    client.wire.room = 0
+    world.trade(0)
+    world.flush()
+    world.gap(4)
+    for number in range(1, MAX_TRADES + 31):
+        world.trade(number)
+        world.flush()
+    client.wire.read()
+    messages = client.got()
+    assert gaps(messages) == [("0", "slow", None, False)]
+    assert [each["payload"]["id"] for each in messages if each["type"] == "trade"][1] == "31"
+
+
+@pytest.mark.parametrize(("trades", "reason"), [(10, "failover"), (100, "slow")])
+def test_a_gap_is_told_though_the_recent_trades_are_sent_again(world, trades, reason):
+    client = world.client()
+    client.subscribe(TRADES)
+    client.wire.room = 0
+    world.trade(0)
+    world.flush()
+    world.trade(1)
+    world.flush()
+    client.subscribe(TRADES)
+    world.gap()
+    for number in range(2, trades):
+        world.trade(number)
+    world.flush()
+    client.wire.read()
+    assert gaps(client.got()) == [("0", reason, None, False)]

@@ -21,6 +21,7 @@ from cryptodash.core.events import (
     BookSnapshot,
     Candle,
     Cause,
+    Gap,
     Liquidation,
     Side,
     State,
@@ -232,6 +233,8 @@ def _messages() -> Iterator[tuple[str, bytes]]:
         ),
     )
     delta = BookDelta(book, T0, RECEIVED, 2, level, level, ["1.4"], ["1.6"])
+    for gap in (Gap(ticker, T0, T0 + 5, 3), Gap(ticker, T0, T0)):
+        yield "Gap", codec.message("gap", codec.gap_payload(gap))
     yield "OrderBookDelta", codec.message("order_book_delta", codec.delta_payload(delta))
     bar = Candle(candle, T0, RECEIVED, "1", "2", "1", "2", "3.0", True, "trades", True)
     yield "Candle", codec.message("candle", codec.candle_payload(bar))
@@ -246,8 +249,8 @@ def _messages() -> Iterator[tuple[str, bytes]]:
 def _session_messages() -> Iterator[tuple[str, bytes]]:
     """What one session answers, through the real session and the frame it would put on the wire."""
 
-    from cryptodash.api.fanout.conflation import gap_message
     from cryptodash.api.fanout.traffic import Traffic
+    from cryptodash.api.fanout.waiting_trades import Missed
     from cryptodash.api.ws import session as rules
     from cryptodash.api.ws.frames import text_frame
     from cryptodash.api.ws.limiter import WorkBudget
@@ -287,7 +290,7 @@ def _session_messages() -> Iterator[tuple[str, bytes]]:
     ):
         client.received(request.encode())
     names = ["Greeting", "Subscribed", "Error", "Resynced", "Error", "Channels", "Unsubscribed", "Pong"]
-    frames.append(text_frame(gap_message(hub.resolve("", "", "trade", "", None, None), 3)))
+    frames.append(text_frame(Missed(3).message(hub.resolve("", "", "trade", "", None, None))))
     yield from zip([*names, "Gap"], (frame[frame.index(b"{") :] for frame in frames), strict=True)
 
 

@@ -6,13 +6,16 @@ from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from cryptodash.hub.view_interval import interval_for
 from tests.chaos.history import Tape
 from tests.chaos.invariants.values import MOMENT, Excuses, Showing, ended, parse_time, spans
-from tests.chaos.subscriptions import Subscription, Violation
+from tests.chaos.subscriptions import Subscription, Told, Violation
 
 Side = dict[str, str]
 _NEAR_MS = 8_000
 """By how much a snapshot may be off its own time: a REST answer that overtook the stream."""
+_INTERVAL_MS = 100
+"""How often a view is published at most, at the run's settings."""
 _RECENT = 25.0
 """Seconds back in which it is looked for."""
 
@@ -33,12 +36,14 @@ class _BookCheck:
         for index, time in enumerate(tape.times):
             self._by_time.setdefault(time, []).append(index)
         self._blamed = False
+        self._behind = 0.0
+        """Seconds by which the next view may be older than what was shown before."""
 
     def run(self) -> Iterator[Violation]:
         blame, end = self._subscription.blame, ended(self._subscription, self._excuses)
         for told, showing, until in spans(self._subscription, ("order_book_snapshot", "order_book_delta")):
             if told.kind == "again":
-                self._again()
+                self._again(told)
             elif told.kind != "status":
                 payload = told.payload
                 is_snapshot = told.kind == "order_book_snapshot"
@@ -58,8 +63,12 @@ class _BookCheck:
             if wrong:
                 yield blame("live", min(until, end), wrong)
 
-    def _again(self) -> None:
+    def _again(self, told: Told) -> None:
         self._sides, self._sequence = ({}, {}), None
+        rate = told.payload.get("max_rate")
+        # Another rate may be another view: its snapshot is as it was published last, at most an interval ago.
+        line = self._excuses._plan.lines[self._subscription.place[0]]
+        self._behind = 0.0 if rate is None else interval_for(_INTERVAL_MS, rate) / 1000 + line.jitter
 
     def _take_snapshot(self, payload: Mapping[str, Any]) -> str:
         self._sides = (
@@ -91,7 +100,8 @@ class _BookCheck:
         found = self._find(parse_time(payload["timestamp"]), is_snapshot, at)
         if found is None:
             return f"the view is not the book of {payload['timestamp']}"
-        if found < self._index:
+        behind, self._behind = self._behind, 0.0
+        if found < self._index and self._tape.steps[found] < self._tape.steps[self._index] - behind - 1e-6:
             return f"the view goes back from {self._tape.steps[self._index]:.3f} to {self._tape.steps[found]:.3f}"
         self._index = found
         return ""

@@ -41,7 +41,9 @@ class _CandleCheck:
                 payload = told.payload
                 start = parse_time(payload["timestamp"])
                 values = tuple(str(payload[name]) for name in ("open", "high", "low", "close", "volume"))
-                self._shown = (start, values)
+                # A closed bar that was fetched late, behind the running one, is none that says how things are now.
+                if not payload["closed"] or self._shown is None or start >= self._shown[0]:
+                    self._shown = (start, values)
                 for invariant, wrong in self._take(start, values, payload, showing.good, told.at):
                     yield blame(invariant, told.at, wrong)
             until = min(until, end)

@@ -10,15 +10,13 @@ from attrs import define
 from tests.chaos.history import Tape, WireTrade
 from tests.chaos.invariants.values import Excuses, ended, parse_time
 from tests.chaos.plan import Trouble
-from tests.chaos.subscriptions import GOOD, Subscription, Violation
+from tests.chaos.subscriptions import GOOD, Subscription, Told, Violation
 
 UNNOTICED = 9.0
-"""Seconds before a status that says that something is wrong in which trades may be lost already."""
+"""Seconds before a status that says that something is wrong in which trades may be lost already. A channel that gets
+well again tells of them by a gap; one that does not cannot."""
 _SWALLOWS = ("silent", "silent-venue", "reorder", "slow", "delist")
 """Troubles under which trades are lost or come later than anybody would wait for them here."""
-
-_BEGUN_ANEW = 3.0
-"""Seconds after a silence in which its streams may be ended and begun anew: what comes between is lost untold."""
 
 
 def check(subscription: Subscription, tape: Tape, excuses: Excuses) -> list[Violation]:
@@ -27,11 +25,21 @@ def check(subscription: Subscription, tape: Tape, excuses: Excuses) -> list[Viol
 
 @define
 class _Spell:
-    """A time in which the channel was good. ``missed``: what gaps in it said."""
+    """The time from the first good moment of the channel to its last one. What was missed between was told."""
 
     begin: float
     end: float = float("inf")
     ended_badly: bool = False
+
+
+@define
+class _Hole:
+    """A gap that does not say how many: of the trades between these two of the tape (by index) any may be missing."""
+
+    after: int
+    before: int
+    is_over: bool = False
+    """Whether a trade was told after it."""
 
 
 class _TradeCheck:
@@ -39,27 +47,24 @@ class _TradeCheck:
         self._subscription, self._tape, self._excuses = subscription, tape, excuses
         self._told: dict[str, bool] = {}
         """Ids that were told, and whether live."""
-        self._spells: list[_Spell] = []
+        self._spell: _Spell | None = None
+        self._holes: list[_Hole] = []
+        self._order: list[int] = []
+        """Those that were told, in the order in which they were, by their index on the tape."""
+        self._starts = [trade.at for trade in tape.trades]
+        self._index = {trade.id: index for index, trade in enumerate(tape.trades)}
         self._missed = 0
         self._last_at = 0.0
 
     def run(self) -> Iterator[Violation]:
         by_id = {trade.id: trade for trade in self._tape.trades}
-        state, is_answer = "", False
-        blame = self._subscription.blame
+        blame, state = self._subscription.blame, ""
         for told in self._subscription.told:
-            if told.kind == "again":
-                is_answer = True
-            elif told.kind == "status":
+            if told.kind == "status":
                 before, state = state, told.payload["state"]
                 self._status(told.at, before in GOOD, state in GOOD)
-                if before == state == "live" and not is_answer:
-                    # Once per change: what came between was replaced while it waited for a slow reader.
-                    self._status(told.at, True, False)
-                    self._status(told.at, False, True)
-                is_answer = False
             elif told.kind == "gap":
-                self._missed += int(told.payload.get("missed", 0))
+                self._gap(told)
                 if int(told.payload.get("missed", 1)) <= 0:
                     yield blame("trades", told.at, "a gap that misses nothing")
             elif told.kind == "trade":
@@ -69,10 +74,21 @@ class _TradeCheck:
         yield from self._complete()
 
     def _status(self, at: float, was_good: bool, is_good: bool) -> None:
-        if is_good and not was_good:
-            self._spells.append(_Spell(at))
-        elif was_good and not is_good:
-            self._spells[-1].end, self._spells[-1].ended_badly = at, True
+        if is_good and self._spell is None:
+            self._spell = _Spell(at)
+        elif self._spell is not None and was_good is not is_good:
+            self._spell.end, self._spell.ended_badly = (float("inf"), False) if is_good else (at, True)
+
+    def _gap(self, told: Told) -> None:
+        """Until the next trade that is told, or else until now; from the trade that it names, or else the last told."""
+        missed = told.payload.get("missed")
+        if missed is not None:
+            self._missed += int(missed)
+            return
+        begin = parse_time(str(told.payload["from"])) if "from" in told.payload else None
+        named = (index for index in reversed(self._order) if self._tape.trades[index].time == begin)
+        after = next(named, self._order[-1] if self._order else -1)
+        self._holes.append(_Hole(after, bisect_left(self._starts, told.at)))
 
     def _trade(self, payload: dict[str, object], by_id: dict[str, WireTrade]) -> str:  # type: ignore[override]
         identity = str(payload["id"])
@@ -86,6 +102,10 @@ class _TradeCheck:
         is_live = not payload.get("replayed")
         if is_live and identity in self._told:
             return f"trade {identity} came again"
+        if identity not in self._told:
+            self._order.append(self._index[identity])
+            if is_live and self._holes and not self._holes[-1].is_over:
+                self._holes[-1].before, self._holes[-1].is_over = self._index[identity], True
         self._told[identity] = self._told.get(identity, False) or is_live
         self._last_at = max(self._last_at, trade.at)
         return ""
@@ -97,14 +117,17 @@ class _TradeCheck:
     def _complete(self) -> Iterator[Violation]:
         client = self._subscription.connection.client
         own = client.delay + client.jitter
-        missing: list[WireTrade] = []
-        end = ended(self._subscription, self._excuses)
-        starts = [trade.at for trade in self._tape.trades]
-        for spell in self._spells:
-            lag = UNNOTICED + self._reading if spell.ended_badly else self._lag(min(spell.end, end))
-            until = min(spell.end, end) - own - lag
-            first, last = bisect_left(starts, spell.begin), bisect_left(starts, until)
-            missing += [trade for trade in self._tape.trades[first:last] if trade.id not in self._told]
+        spell, end = self._spell, ended(self._subscription, self._excuses)
+        if spell is None:
+            return
+        lag = UNNOTICED + self._reading if spell.ended_badly else self._lag(min(spell.end, end))
+        first, last = (bisect_left(self._starts, at) for at in (spell.begin, min(spell.end, end) - own - lag))
+        missing = [
+            self._tape.trades[index]
+            for index in range(first, last)
+            if self._tape.trades[index].id not in self._told
+            and not any(hole.after < index < hole.before for hole in self._holes)
+        ]
         if not self._subscription.is_prompt:
             missing = [trade for trade in missing if trade.at < self._last_at]
         missing = [trade for trade in missing if not self._is_excused(trade)]
@@ -134,5 +157,5 @@ class _TradeCheck:
         return (
             trouble.name in _SWALLOWS
             and trouble.concerns(*self._subscription.place)
-            and trouble.begin - 0.5 <= at <= trouble.end + trouble.amount + _BEGUN_ANEW
+            and trouble.begin - 0.5 <= at <= trouble.end + trouble.amount
         )

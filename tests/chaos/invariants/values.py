@@ -32,9 +32,8 @@ class Excuses:
     def patience(self, subscription: Subscription, at: float) -> float:
         """Seconds by which a value that is shown at a time may lag."""
         client = subscription.connection.client
-        own = client.delay + client.jitter + subscription.period
-        if client.rate is not None:
-            own += client.kernel / client.rate + 2.0  # what its kernel holds it has not read yet
+        reading = 0.0 if client.rate is None else client.kernel / client.rate + 2.0  # its kernel holds it meanwhile
+        own = client.delay + client.jitter + subscription.period + reading
         exchange, market, symbol = subscription.place
         late = [
             each.amount
@@ -46,7 +45,8 @@ class Excuses:
         stalled = [
             each.seconds
             for each in self._plan.troubles
-            if each.name == "net/stall" and each.exchange == exchange and each.end <= at + 0.5 <= each.end + 3.0
+            if (each.name, each.exchange) == ("net/stall", exchange)
+            and each.end <= at + 0.5 <= each.end + 3.0 + reading
         ]
         return PATIENCE + own + max(late, default=0.0) + max(stalled, default=0.0)
 

@@ -30,8 +30,8 @@ PUBLIC = {
     recorded_checks
     """,
     "cryptodash.core.events": """
-    Bbo BookDelta BookSnapshot BookView Candle Cause Event Level Liquidation Side State StreamStatus Sweep Ticker Trade
-    cause_of is_crossed
+    Bbo BookDelta BookSnapshot BookView Candle Cause Event Gap Level Liquidation Side State StreamStatus Sweep Ticker
+    Trade cause_of is_crossed
     """,
 }
 """By module. ``core.events`` has no ``__all__``: everything that it defines itself without an underscore is public."""
@@ -47,6 +47,7 @@ EVENTS = {
     "Liquidation": "topic timestamp received side price quantity id average_price complete",
     "Candle": "topic timestamp received open high low close volume closed source corrected",
     "BookView": "topic interval timestamp received bids asks rebuilt",
+    "Gap": "topic begin end missed",
     "BookSnapshot": "topic timestamp received sequence bids asks complete",
     "BookDelta": "topic timestamp received sequence bids_upserts asks_upserts bids_deletes asks_deletes",
     "Sweep": "topic tickers",

@@ -32,7 +32,8 @@ START = 1_700_000_000_000
 HOUR = 3_600_000
 AHEAD = -40
 """The venue's clock minus ours."""
-TAKEN, REPEATED, OLD, HELD, ANEW = Verdict.TAKEN, Verdict.REPEATED, Verdict.OLD, Verdict.HELD, Verdict.ANEW
+TAKEN, REPEATED, OLD, HELD = Verdict.TAKEN, Verdict.REPEATED, Verdict.OLD, Verdict.HELD
+ANEW, SET_BACK = Verdict.ANEW, Verdict.SET_BACK
 WILD = "6"
 """The price of every wild frame; no true one has it."""
 
@@ -93,14 +94,34 @@ def test_ids(frames: list[tuple[int, float]], verdicts: list[Verdict]) -> None:
         ([(0, 0), (1, HOUR), (2, HOUR), (3, HOUR), (4, 0), (5, 0)], [TAKEN, HELD, ANEW, ANEW, TAKEN, TAKEN]),
         ([(0, 0), (1, HOUR), (2, 2 * HOUR), (3, 0)], [TAKEN, HELD, HELD, TAKEN]),
         ([(0, 0), (1, -HOUR), (2, 0)], [TAKEN, HELD, TAKEN]),
-        ([(0, 0), (1, -HOUR), (2, -HOUR), (3, -HOUR)], [TAKEN, HELD, ANEW, TAKEN]),
-        ([(0, 0), (1, -HOUR), (61, -HOUR)], [TAKEN, HELD, ANEW]),
+        ([(0, 0), (1, -HOUR), (2, -HOUR), (3, -HOUR)], [TAKEN, HELD, SET_BACK, TAKEN]),
+        ([(0, 0), (1, -HOUR), (61, -HOUR)], [TAKEN, HELD, SET_BACK]),
         ([(0, HOUR), (1, 0)], [HELD, TAKEN]),
     ],
 )
 def test_times(frames: list[tuple[float, int]], verdicts: list[Verdict]) -> None:
     judge = Judge()
     assert [judge(None, now, off) for now, off in frames] == verdicts
+
+
+def test_a_late_frame_that_is_believed_contradicts_what_is_held() -> None:
+    """A venue's clock was set back by two seconds: for so long every frame is a little late, and of those that say only
+    what changed each is taken. Two wild ones with such frames between them do not agree."""
+    judge = Judge()
+    judge.order = StreamOrder(DoubtCounts("x", "book", judge.tally), partial=True)
+    back = -2_000
+    frames = [(0, 0), (0.1, HOUR + back), (0.1, back), (0.2, back), (0.5, HOUR + back), (0.5, back)]
+    assert [judge(None, now, off) for now, off in frames] == [TAKEN, HELD, TAKEN, TAKEN, HELD, TAKEN]
+    assert judge.counts("dropped") == {"future_time": 2}
+
+
+@pytest.mark.parametrize("ids", [(10**15, 10**15 + 1, 10**15 + 2), (3, 2, 4)])
+@pytest.mark.parametrize(("off", "verdict"), [(0, ANEW), (-3_000, ANEW), (-HOUR, SET_BACK)])
+def test_ids_that_begin_anew_say_nothing_of_the_clock(ids: tuple[int, ...], off: int, verdict: Verdict) -> None:
+    judge = Judge()
+    judge(1_000, 0, 0)
+    told = [judge(number, now, off) for number, now in zip(ids, (0.1, 5.2, 5.3), strict=True)]
+    assert [each for each in told if each not in (HELD, OLD, TAKEN)] == [verdict]
 
 
 def test_what_comes_in_one_frame_is_no_second_one() -> None:

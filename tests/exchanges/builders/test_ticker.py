@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from cryptodash.core.events import Side, Ticker, Trade
 from cryptodash.core.instruments import ANY, Instrument, MarketType, Symbol
@@ -124,6 +125,34 @@ def test_quote_order_can_begin_anew() -> None:
     ticker = assembly.quote(quote("99", id=3), 901, RECEIVED)
     assert ticker is not None and ticker.bid == "99"
     assert assembly.quote(quote("98", id=2), 902, RECEIVED) is None
+
+
+@pytest.mark.parametrize("ids", [(10**15, 10**15 + 1), (4, 3)], ids=["leap", "from the beginning"])
+def test_timestamp_never_decreases_where_ids_begin_anew(ids: tuple[int, int]) -> None:
+    """The quotes are 6 s late; the open interest comes by another way."""
+    start = 1_700_000_000_000
+    assembly = known(time=start)
+    assembly.quote(quote(id=1_000, time=start), start + 6_000, RECEIVED)
+    for number, passed in zip(ids, (100, 5_200), strict=True):
+        time = start + passed
+        assembly.mark(Mark("oi", time + 6_000, open_interest=N("5"), full=False), RECEIVED + passed)
+        said = quote(str(number), None, id=number, time=time)
+        ticker = assembly.quote(said, time + 6_000, RECEIVED + passed, passed / 1000)
+    assert ticker is not None
+    assert (ticker.bid, ticker.quote_time, ticker.timestamp) == (str(ids[1]), time, time + 6_000)
+
+
+def test_a_trade_older_than_the_last_price_does_not_replace_it_where_ids_begin_anew() -> None:
+    start = 1_700_000_000_000
+    assembly = known(time=start)
+    fills = [Fill("", N("99"), N("1"), Side.BUY, start + each, 10**15 * each) for each in (0, 1, 2)]
+    fills[2] = replace(fills[2], number=10**15 + 1)
+    TickerBuilder.trades(assembly, fills[:1], start + 6_000, RECEIVED, 0.0)
+    assembly.stats(stats(start + 6_000, last=N("100")), RECEIVED)
+    for fill in fills[1:]:
+        assert TickerBuilder.trades(assembly, [fill], start + 6_003, RECEIVED, 0.1) is None
+    assert assembly.ticker is not None
+    assert (assembly.ticker.last, assembly.ticker.last_time) == ("100", start + 6_000)
 
 
 def test_quote_without_a_time_gets_the_received_time() -> None:

@@ -62,16 +62,18 @@ class Host:
                 self._arriving.append((self._last, self.venue_ms(self._sent)))
             while self._arriving and self._arriving[0][0] <= self.now:
                 arrived, sent_ms = self._arriving.pop(0)
-                self._frame(sent_ms, arrived)
+                self.frame(sent_ms, arrived)
             if round(self.now * 10) % 5 == 0:
                 self._beat()
 
-    def _frame(self, sent_ms: int, now: float) -> None:
-        sample = sample_of(sent_ms, now)
-        delay = self.offset.sample(sample, now)
-        if delay is not None:
-            self.connection.sample(sample, now)
-            self.stream.sample(delay, LIMIT, now)
+    def frame(self, sent_ms: int, now: float, connection: ConnectionDelay | None = None) -> bool:
+        """A frame of a connection comes; whether its time is believed."""
+        connection, sample = connection or self.connection, sample_of(sent_ms, now)
+        believed = connection.believes(sample, sent_ms, wild=self.offset.is_wild(sample))
+        if believed:
+            connection.sample(sample, now)
+            self.stream.sample(self.offset.sample(sample, now), LIMIT, now)
+        return believed
 
     def _beat(self) -> None:
         now = self.now
@@ -170,17 +172,30 @@ def test_a_clock_that_drifts_without_probes_is_not_late_either() -> None:
     assert host.told == [] and host.worst(0, 6 * HOUR) <= 150 and host.offset.assumed == 0
 
 
+HOUR_MS = 3_600_000
+
+
 def test_one_wild_time_is_no_clock_and_two_are() -> None:
     host = Host()
     host.run(10.0)
     before = host.offset.value
-    assert host.offset.sample(sample_of(host.venue_ms(10.0) + 3_600_000, 10.0), 10.0) is None
+    assert not host.frame(host.venue_ms(10.0) + HOUR_MS, 10.0)
     assert host.offset.value == before
     host.run(12.0)
     assert host.stream.delay is not None and host.stream.delay < 100
-    for _ in range(2):
-        host.offset.sample(sample_of(host.venue_ms(12.0) + 3_600_000, 12.0), 12.0)
+    for when in (12.0, 12.1):
+        host.frame(host.venue_ms(when) + HOUR_MS, when)
     assert before is not None and host.offset.value is not None and before - host.offset.value > 3_599_000
+
+
+def test_a_wild_time_that_is_seen_twice_is_no_clock() -> None:
+    """A frame may be read as several messages, or come twice: it does not agree with itself."""
+    host = Host()
+    host.run(10.0)
+    before, sent_ms = host.offset.value, host.venue_ms(10.0) + HOUR_MS
+    for when in (10.0, 10.0, 10.3):
+        assert not host.frame(sent_ms, when)
+    assert host.offset.value == before
 
 
 def test_wild_times_between_sound_ones_are_no_clock() -> None:
@@ -188,9 +203,31 @@ def test_wild_times_between_sound_ones_are_no_clock() -> None:
     host.run(10.0)
     before = host.offset.value
     for _ in range(10):
-        assert host.offset.sample(sample_of(host.venue_ms(10.0) + 3_600_000, 10.0), 10.0) is None
-        assert host.offset.sample(sample_of(host.venue_ms(10.0), 10.02), 10.02) is not None
+        assert not host.frame(host.venue_ms(10.0) + HOUR_MS, 10.0)
+        assert host.frame(host.venue_ms(10.0), 10.02)
     assert host.offset.value == before
+
+
+def test_wild_times_of_two_connections_are_no_clock() -> None:
+    """What contradicts the one may come by its own connection after the other."""
+    host, other = Host(), ConnectionDelay()
+    host.run(10.0)
+    before = host.offset.value
+    for step in range(10):
+        when = 10.0 + step / 10
+        assert not host.frame(host.venue_ms(when) + HOUR_MS, when)
+        assert not host.frame(host.venue_ms(when) + HOUR_MS + 1, when + 0.01, other)
+        assert host.frame(host.venue_ms(when), when + 0.02) and host.frame(host.venue_ms(when), when + 0.03, other)
+    assert host.offset.value == before
+
+
+def test_a_step_of_the_clock_is_believed_though_two_connections_take_turns() -> None:
+    host, other = Host(), ConnectionDelay()
+    host.run(10.0)
+    assert not host.frame(host.venue_ms(10.0) + HOUR_MS, 10.02)
+    assert not host.frame(host.venue_ms(10.0) + HOUR_MS, 10.02, other)
+    assert host.frame(host.venue_ms(10.1) + HOUR_MS, 10.12)
+    assert host.frame(host.venue_ms(10.1) + HOUR_MS, 10.12, other)
 
 
 def test_a_burst_after_a_hiccup_is_not_late() -> None:

@@ -280,8 +280,13 @@ def test_take_over_early_what_never_comes_is_noticed_like_any_silence() -> None:
     change = Change(OPEN)
     change.lose(change.old)
     change.bench.advance(TAKEOVER)
-    assert change.told == [("trade", State.QUIET, None), ("ticker", State.QUIET, None)]
-    assert change.bench.status(TICKER).fields == ("stats",)  # the figures that the venue promises every other second
+    assert change.told == [
+        ("trade", State.QUIET, None),
+        ("ticker", State.QUIET, None),
+        ("trade", State.STALE, Cause.SILENT),  # the new connection brings nothing at all
+        ("ticker", State.STALE, Cause.SILENT),
+    ]
+    assert change.bench.status(TICKER).fields == ("bid", "ask", "last", "stats")
 
 
 HOWS = [

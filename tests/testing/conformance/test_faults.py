@@ -75,7 +75,7 @@ def test_a_venue_that_notices_no_gap_is_told(seed: int) -> None:
 
 @pytest.mark.parametrize("venue", [Astray(), Impatient()], ids=lambda venue: type(venue).__name__)
 def test_a_venue_that_is_never_live_is_told(venue: Bybit) -> None:
-    with pytest.raises(NotConforming, match="not live after 30 s"):
+    with pytest.raises(NotConforming, match="not live after 75 s"):
         fault(venue, "drop")()
 
 

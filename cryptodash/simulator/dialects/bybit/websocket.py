@@ -120,13 +120,13 @@ class BybitWebSocket(VenueHost):
         for topic in args:
             if topic in session.names or args.count(topic) > 1:
                 return f"error:already subscribed,topic:{topic}"
-            if self._maker(session.market, topic) is None:
+            if self._maker(_PATHS[session.path], topic) is None:
                 return f"error:handler not found,topic:{topic}"
         self.ledger.streams(len(session.names) + len(args))
         return ""
 
     def _open_topic(self, session: ClientSession, topic: str) -> None:
-        found = self._maker(session.market, topic)
+        found = self._maker(_PATHS[session.path], topic)
         assert found is not None  # checked before anything of the request was applied
         kind, native, make = found
         self.subscribe(session, topic, kind, native, make)
