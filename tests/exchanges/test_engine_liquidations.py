@@ -139,6 +139,18 @@ def test_what_a_lost_connection_may_have_cost_is_told_before_it_is_called_quiet(
     assert bench.published(Gap) == [gap]
 
 
+def test_it_is_not_quiet_on_a_connection_that_is_silent_as_a_whole_though_it_never_told_any() -> None:
+    bench = ready(BTC, "perpetual:BTC-USDT:ticker")
+    assert bench.state(BTC) is State.QUIET
+    bench.frame(wire.day("BTCUSDT", "100", bench.wall))
+    bench.advance(7)
+    assert (bench.status(BTC).state, bench.status(BTC).cause) == (State.STALE, Cause.SILENT)
+    bench.frame(wire.day("BTCUSDT", "100", bench.wall))
+    bench.advance(1)
+    assert bench.state(BTC) is State.QUIET
+    assert bench.published(Gap) == []
+
+
 @pytest.mark.parametrize(("native", "told"), [("BTCUSDT", [Gap, Liquidation]), ("ETHUSDT", [Gap])])
 def test_it_is_told_before_the_first_frame_that_comes_whosever_that_is(native: str, told: list[type]) -> None:
     bench = ready(BTC)

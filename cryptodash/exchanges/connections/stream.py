@@ -346,7 +346,7 @@ class Stream:
         """On a connection that is silent as a whole, and ought not to be, nothing shows that what comes seldom holds
         still; once it says something again, nothing contradicts it. Whether the phase changed; the caller tells."""
         if self.source in silent:
-            is_old = self.last is not None and now - self.last > stale_after
+            is_old = now - (self.since if self.last is None else self.last) > stale_after
             if is_old and self.phase in (Phase.LIVE, Phase.QUIET) and self._moves(Signal.SILENCE, now):
                 self._silent_with_connection = True
                 return True
