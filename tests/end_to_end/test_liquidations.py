@@ -104,6 +104,10 @@ def test_they_are_sent_once_across_a_lost_connection_and_to_newcomers_again(stag
     there.run(8)
     assert ("stale", "disconnected") in stage.statuses("bybit")
     assert stage.statuses("bybit")[-1] == ("live", None)
+    (gap,) = [each["payload"] for each in there.messages if each["type"] == "gap"]
+    assert gap["reason"] == "failover" and "missed" not in gap and gap["channel"]["channel_type"] == "liquidation"
+    lost = [parse_time(gap["from"]) < time < parse_time(gap["to"]) for time, *_ in map(said, stage.told("bybit"))]
+    assert not any(lost), "what was told does not lie in it"
     told = [said(each) for each in stage.told("bybit")]
     assert len(told) == len(set(told)) > 10
     there.messages.clear()
