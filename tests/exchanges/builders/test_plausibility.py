@@ -283,6 +283,20 @@ def test_a_trade_held_because_the_clock_was_not_known_is_told_when_it_is() -> No
     assert [each.id for each in builder.expire(START + off + 5_000, START + 5_000, 5.0)] == ["1"]
 
 
+@pytest.mark.parametrize("frames", [["ab", "c"], ["a", "b", "c"], ["abd", "c"], ["a", "a", "b", "c"]], ids=str)
+def test_uncounted_trades_of_one_moment_are_held_together(frames: list[str]) -> None:
+    """One order trades with several; the venue's clock was set forward just before, which the last trade proves."""
+    builder = TradeBuilder(TICKER)
+    told: list[str] = []
+    before = Fill("before", N("1"), N("1"), Side.BUY, START, None)
+    told += [each.id for each in builder.fills([before], START + AHEAD, START, 0.0)]
+    for frame in frames:
+        time = START + HOUR + (900 if frame == "c" else 0)
+        fills = [Fill(each, N("1"), N("1"), Side.BUY, time, None) for each in frame]
+        told += [each.id for each in builder.fills(fills, START + 1_000 + AHEAD, START + 1_000, 1.0)]
+    assert sorted(told[1:]) == sorted(set("".join(frames)))
+
+
 @given(st.lists(st.integers(0, 60), max_size=200))
 def test_known_numbers_are_a_set(numbers: list[int]) -> None:
     known, naive = KnownNumbers(), set[int]()
