@@ -149,7 +149,7 @@ class TradeBuilder:
             told += self._release(now)
         elif before is not None and not ((agrees or self._is_beside(fill)) and len(self._held) < MOST_HELD):
             self._give_up(before.reason)
-        self._witness = Witness(reason, fill.number, fill.time, received, now)
+        self._witness = Witness(reason, fill.number, fill.time, received, now, None if first else before)
         self._held.append((fill, received))
         if first and agrees:
             self._witness.settled = True

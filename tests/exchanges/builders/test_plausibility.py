@@ -297,6 +297,24 @@ def test_uncounted_trades_of_one_moment_are_held_together(frames: list[str]) -> 
     assert sorted(told[1:]) == sorted(set("".join(frames)))
 
 
+def test_a_frame_of_several_wild_trades_that_comes_twice_does_not_agree_with_itself() -> None:
+    trades, ticker = TradeBuilder(TICKER), TickerBuilder(TICKER)
+
+    def take(*said: tuple[str, int]) -> list[str]:
+        fills = [Fill(id, N("1"), N("1"), Side.BUY, START + time, None) for id, time in said]
+        ticker.trades(fills, START + AHEAD, START, 0.0)
+        return [each.id for each in trades.fills(fills, START + AHEAD, START, 0.0)]
+
+    assert take(("before", 0)) == ["before"]
+    wild = ("a", HOUR), ("b", HOUR + 40), ("c", HOUR + 40)
+    assert [take(*wild) for _ in range(3)] == [[], [], []]
+    assert ticker.ticker is not None and ticker.ticker.last_time == START
+    assert take(("d", 100)) == ["d"]
+    assert ticker.ticker.last_time == START + 100
+    assert take(*wild) == [] and take(("e", HOUR + 500)) == ["a", "b", "c", "e"]
+    assert ticker.ticker.last_time == START + HOUR + 500
+
+
 @given(st.lists(st.integers(0, 60), max_size=200))
 def test_known_numbers_are_a_set(numbers: list[int]) -> None:
     known, naive = KnownNumbers(), set[int]()
