@@ -130,7 +130,7 @@ class Witness:
         self.settled = False
         self._number = number
         self._time = time
-        self._begun = time if beside is None else beside._begun
+        self._begun: int | None = time if beside is None else beside._begun
         self._received = received
         self._since = now
 
