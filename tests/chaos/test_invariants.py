@@ -282,6 +282,17 @@ def test_the_view_of_another_rate_may_be_behind_by_its_interval(
     assert scene.unsubscribed(53).broken() == broken
 
 
+@pytest.mark.parametrize(("step", "broken"), [(48, set()), (47, {"live"})])
+def test_a_view_that_is_true_for_longer_may_come_again_as_it_was(step: int, broken: set[str]) -> None:
+    """It came before the status, and was true for a second more when it was told again with its first time."""
+    scene = Scene("order_book:2").subscribed(49.1, state="connecting")
+    books = scene.history.tapes[PLACE].books
+    books[49] = books[48]
+    scene.snapshot(48, 1, at=49.1).status(49.1, "live").subscribed(49.6).snapshot(48, 1, at=49.6)
+    scene.subscribed(49.8).snapshot(step, 1, at=49.8).snapshot(50, 2).unsubscribed(51)
+    assert scene.broken() == broken
+
+
 def test_an_age_that_counts_from_the_last_frame_is_right() -> None:
     assert _silent(age_ms="5100").broken() == {"recovery"}
 

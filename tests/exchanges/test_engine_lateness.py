@@ -184,6 +184,22 @@ def test_a_step_of_the_venues_clock_is_no_lateness_and_times_follow(by: int) -> 
     assert steps == (1 if by < 0 else 0)
 
 
+@pytest.mark.parametrize("by", [HOUR_MS, -HOUR_MS])
+def test_a_step_of_the_venues_clock_makes_nothing_that_came_before_it_younger_or_older(by: int) -> None:
+    bench = ready()
+    last = bench.clock.monotonic()
+    bench.frame(wire.quote("BTCUSDT", "99", "101", ids(bench), bench.wall))
+    bench.frame(wire.day("BTCUSDT", "100", bench.wall))
+    for step in range(40):
+        ahead = 0 if step < 12 else by  # BTC says nothing any more
+        bench.frame(wire.quote("ETHUSDT", "9", "11", ids(bench), bench.wall + ahead))
+        bench.frame(wire.day("ETHUSDT", "10", bench.wall + ahead))
+        bench.advance(0.25)
+        answer_probes(bench, ahead)
+        confirmed = bench.engine.confirmed_at(bench.topic(TICKER))
+        assert confirmed is not None and last - 0.5 <= confirmed <= last
+
+
 @pytest.mark.parametrize("seconds", [3600.0, -3600.0, 60.0, -60.0])
 def test_a_step_of_our_wall_clock_changes_nothing(seconds: float) -> None:
     bench = ready()

@@ -112,15 +112,25 @@ def latest_time(newest: int | None, seconds: float, venue_ms: int, received: int
 
 class Witness:
     """The last frame of a stream that was not believed: its id, its time, when it was received (ms, our clock), and
-    since when it waits (monotonic). ``settled``: it does not wait any more, because it was dropped or believed."""
+    since when it waits (monotonic). ``settled``: it does not wait any more, because it was dropped or believed.
+    ``beside``: that of what the same frame said before, where it is of several trades."""
 
-    __slots__ = ("_number", "_received", "_since", "_time", "reason", "settled")
+    __slots__ = ("_begun", "_number", "_received", "_since", "_time", "reason", "settled")
 
-    def __init__(self, reason: Reason, number: int | None, time: int | None, received: int, now: float) -> None:
+    def __init__(
+        self,
+        reason: Reason,
+        number: int | None,
+        time: int | None,
+        received: int,
+        now: float,
+        beside: Witness | None = None,
+    ) -> None:
         self.reason = reason
         self.settled = False
         self._number = number
         self._time = time
+        self._begun: int | None = time if beside is None else beside._begun
         self._received = received
         self._since = now
 
@@ -132,7 +142,7 @@ class Witness:
         if number is not None and before is not None:
             if number <= before or is_far_ahead(number, before, now - self._since):
                 return False
-        elif time == then:
+        elif time == then or time == self._begun:
             return False  # as far as one can see the same frame again
         return time is None or then is None or abs((time - received) - (then - self._received)) <= TOLERANCE_MS
 
@@ -185,7 +195,8 @@ class StreamOrder:
         else:
             verdict, reason = Verdict.TAKEN, self._doubt(number, time, venue_ms, received, now)
         if reason is not None:
-            if not self._hears_out(Witness(reason, number, time, received, now), number, time, received, now, alone):
+            witness = Witness(reason, number, time, received, now, None if alone else self.witness)
+            if not self._hears_out(witness, number, time, received, now, alone):
                 return Verdict.HELD
             verdict = Verdict.ANEW
         elif number is None and time is not None and self._is_late(time, venue_ms):

@@ -147,9 +147,9 @@ class TradeBuilder:
         agrees = before is not None and before.agrees(fill.number, fill.time, received, now)
         if first and agrees:
             told += self._release(now)
-        elif before is not None and not (agrees and len(self._held) < MOST_HELD):
+        elif before is not None and not ((agrees or self._is_beside(fill)) and len(self._held) < MOST_HELD):
             self._give_up(before.reason)
-        self._witness = Witness(reason, fill.number, fill.time, received, now)
+        self._witness = Witness(reason, fill.number, fill.time, received, now, None if first else before)
         self._held.append((fill, received))
         if first and agrees:
             self._witness.settled = True
@@ -157,6 +157,10 @@ class TradeBuilder:
             return False
         self._doubts.held(reason)
         return True
+
+    def _is_beside(self, fill: Fill) -> bool:
+        """Whether an uncounted trade is another one of the moment of those held: one order trades with several."""
+        return fill.number is None and all(each.time == fill.time and each.id != fill.id for each, _ in self._held[-1:])
 
     def _release(self, now: float) -> list[Trade]:
         """What was held is believed: the count, where there is one, goes on from there."""

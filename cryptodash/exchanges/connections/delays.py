@@ -218,5 +218,6 @@ class Delays:
         connection = stream.source
         if not isinstance(connection, Connection):
             return None
-        sample, offset = connection.delay.least(now), self._of[connection.endpoint.market].clock.offset.value
-        return None if sample is None or offset is None else sample - offset
+        offset = self._of[connection.endpoint.market].clock.offset
+        sample = connection.delay.least(now, offset.stepped_at)
+        return None if sample is None or offset.value is None else max(sample - offset.value, 0)

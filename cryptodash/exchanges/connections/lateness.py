@@ -56,6 +56,8 @@ class Offset:
     def __init__(self) -> None:
         self.value: Sample | None = None
         self.steps = 0
+        self.stepped_at = float("-inf")
+        """When a step of the venue's clock was seen last (monotonic): samples of before tell nothing of what is now."""
         self.assumed = 0
         self._spans: deque[tuple[float, Sample]] = deque()
         """(begin, least sample) of the last ten minutes, oldest first."""
@@ -85,6 +87,8 @@ class Offset:
         elif sample < value:
             if sample < value - RISE_MS:
                 self._fell = True
+            if self.is_wild(sample):
+                self.stepped_at = now
             self.value = value = sample
         return sample - value
 
@@ -107,6 +111,7 @@ class Offset:
             self._spans.append((now, self.value))
             self._contradicting = None
             self.steps += 1
+            self.stepped_at = now
             return True
         if self._contradicts(bound, now):
             return False
@@ -202,10 +207,10 @@ class ConnectionDelay:
         least, self._since_look = self._since_look, None
         return least
 
-    def least(self, now: float) -> Sample | None:
-        """The least sample; None where there was none lately."""
+    def least(self, now: float, since: float = float("-inf")) -> Sample | None:
+        """The least sample, of those after ``since``; None where there was none lately."""
         least = self._least
-        while least and now - least[0][0] > OWN_FOR:
+        while least and (now - least[0][0] > OWN_FOR or least[0][0] < since):
             least.popleft()
         return least[0][1] if least else None
 

@@ -64,6 +64,8 @@ class RestClient:
         self._clock = clock
         self.dated: Callable[[MarketType, int], None] = lambda market, date_ms: None
         """Called with the market and the ``Date`` of each answer (ms)."""
+        self.unanswered: Callable[[], None] = lambda: None
+        """Called when a request was not answered in time."""
         self._waiting: dict[Ticket, Deferred[None]] = {}
         self._timer: Any = None
         self._blocked: set[MarketType] = set()
@@ -105,6 +107,7 @@ class RestClient:
             answer = Deferred.fromCoroutine(self._exchange(budget, request))
             return await answer.addTimeout(DEADLINE, self._reactor)
         except TimeoutError:
+            self.unanswered()
             raise UpstreamError(
                 "disconnected", f"{self._host(request)} did not answer within {DEADLINE:.0f} s"
             ) from None

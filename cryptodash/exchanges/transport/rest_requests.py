@@ -48,6 +48,7 @@ class RestRequests:
         self._stopped = False
         over_pool = agent or Agent.usingEndpointFactory(reactor, dialer, self._pool)
         self.client = RestClient(venue, hosts, reactor, clock, tally, over_pool)
+        self.client.unanswered = self._close_idle
 
     def begin(
         self,
@@ -93,6 +94,11 @@ class RestRequests:
 
         self._pool.closeCachedConnections().addBoth(closed)
         return emptied
+
+    def _close_idle(self) -> None:
+        """What has cut one connection without a word may have cut those that are idle: each of them would cost another
+        request its whole deadline."""
+        self._pool.closeCachedConnections().addErrback(lambda _: None)
 
     async def _tell(
         self,

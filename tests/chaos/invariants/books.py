@@ -31,7 +31,9 @@ class _BookCheck:
         self._sides: tuple[Side, Side] = ({}, {})
         self._sequence: int | None = None
         self._index = 0
-        """The step of the market at which what is on show was true."""
+        """The step of the market at which what was told last was true."""
+        self._still = 0
+        """A later step at which what is on show was true as well, as far as that was looked for."""
         self._by_time: dict[int, list[int]] = {}
         for index, time in enumerate(tape.times):
             self._by_time.setdefault(time, []).append(index)
@@ -45,7 +47,7 @@ class _BookCheck:
             if told.kind == "again":
                 self._again(told)
             elif told.kind != "status":
-                payload = told.payload
+                payload, self._still = told.payload, 0
                 is_snapshot = told.kind == "order_book_snapshot"
                 unfit = self._take_snapshot(payload) if is_snapshot else self._take_delta(payload)
                 self._sequence = int(payload["sequence"])
@@ -142,12 +144,12 @@ class _BookCheck:
             return ""
         limit = until - self._excuses.patience(self._subscription, until)
         steps = self._tape.steps
-        if steps[self._index] >= limit or self._blamed:
+        if steps[max(self._index, self._still)] >= limit or self._blamed:
             return ""
         first = max(0, bisect_right(steps, limit) - 1)
         for index in range(min(bisect_right(steps, until), len(steps)) - 1, first - 1, -1):
             if self._is_at(index):
-                self._index = max(self._index, index)
+                self._still = index
                 return ""
         self._blamed = True
         return f"the view, true at {steps[self._index]:.3f}, is older than {limit:.3f}"

@@ -283,6 +283,38 @@ def test_a_trade_held_because_the_clock_was_not_known_is_told_when_it_is() -> No
     assert [each.id for each in builder.expire(START + off + 5_000, START + 5_000, 5.0)] == ["1"]
 
 
+@pytest.mark.parametrize("frames", [["ab", "c"], ["a", "b", "c"], ["abd", "c"], ["a", "a", "b", "c"]], ids=str)
+def test_uncounted_trades_of_one_moment_are_held_together(frames: list[str]) -> None:
+    """One order trades with several; the venue's clock was set forward just before, which the last trade proves."""
+    builder = TradeBuilder(TICKER)
+    told: list[str] = []
+    before = Fill("before", N("1"), N("1"), Side.BUY, START, None)
+    told += [each.id for each in builder.fills([before], START + AHEAD, START, 0.0)]
+    for frame in frames:
+        time = START + HOUR + (900 if frame == "c" else 0)
+        fills = [Fill(each, N("1"), N("1"), Side.BUY, time, None) for each in frame]
+        told += [each.id for each in builder.fills(fills, START + 1_000 + AHEAD, START + 1_000, 1.0)]
+    assert sorted(told[1:]) == sorted(set("".join(frames)))
+
+
+def test_a_frame_of_several_wild_trades_that_comes_twice_does_not_agree_with_itself() -> None:
+    trades, ticker = TradeBuilder(TICKER), TickerBuilder(TICKER)
+
+    def take(*said: tuple[str, int]) -> list[str]:
+        fills = [Fill(id, N("1"), N("1"), Side.BUY, START + time, None) for id, time in said]
+        ticker.trades(fills, START + AHEAD, START, 0.0)
+        return [each.id for each in trades.fills(fills, START + AHEAD, START, 0.0)]
+
+    assert take(("before", 0)) == ["before"]
+    wild = ("a", HOUR), ("b", HOUR + 40), ("c", HOUR + 40)
+    assert [take(*wild) for _ in range(3)] == [[], [], []]
+    assert ticker.ticker is not None and ticker.ticker.last_time == START
+    assert take(("d", 100)) == ["d"]
+    assert ticker.ticker.last_time == START + 100
+    assert take(*wild) == [] and take(("e", HOUR + 500)) == ["a", "b", "c", "e"]
+    assert ticker.ticker.last_time == START + HOUR + 500
+
+
 @given(st.lists(st.integers(0, 60), max_size=200))
 def test_known_numbers_are_a_set(numbers: list[int]) -> None:
     known, naive = KnownNumbers(), set[int]()

@@ -78,7 +78,7 @@ class Host:
     def _beat(self) -> None:
         now = self.now
         self.offset.settle(now)
-        least = self.connection.least(now)
+        least = self.connection.least(now, self.offset.stepped_at)
         delay = None if least is None or self.offset.value is None else least - self.offset.value
         recent = self.connection.look()
         rise = 0 if recent is None or self.offset.value is None else recent - self.offset.value
@@ -228,6 +228,19 @@ def test_a_step_of_the_clock_is_believed_though_two_connections_take_turns() -> 
     assert not host.frame(host.venue_ms(10.0) + HOUR_MS, 10.02, other)
     assert host.frame(host.venue_ms(10.1) + HOUR_MS, 10.12)
     assert host.frame(host.venue_ms(10.1) + HOUR_MS, 10.12, other)
+
+
+def test_after_a_step_of_the_clock_what_another_connection_brought_before_tells_no_delay() -> None:
+    host, other = Host(), ConnectionDelay()
+    host.run(10.0)
+    host.frame(host.venue_ms(10.0), 10.02, other)
+    for when in (10.1, 10.2):
+        host.frame(host.venue_ms(when) + HOUR_MS, when + 0.02)
+    assert other.least(10.3) is not None and other.least(10.3, host.offset.stepped_at) is None
+    host.frame(host.venue_ms(10.4) + HOUR_MS, 10.43, other)
+    host.frame(host.venue_ms(10.5) + HOUR_MS, 10.53, other)
+    least = other.least(10.6, host.offset.stepped_at)
+    assert host.offset.value is not None and least is not None and 0 <= least - host.offset.value <= 20
 
 
 def test_a_burst_after_a_hiccup_is_not_late() -> None:

@@ -28,6 +28,7 @@ from cryptodash.exchanges.transport import rest_body
 from cryptodash.exchanges.transport.dialer import Dialer
 from cryptodash.exchanges.transport.rest import RestClient
 from cryptodash.exchanges.transport.rest_body import MAX_BODY
+from cryptodash.exchanges.transport.rest_requests import RestRequests
 from cryptodash.testing.authority import Authority
 from cryptodash.testing.network import MemoryNetwork
 
@@ -409,6 +410,30 @@ def test_a_silent_server_is_given_ten_seconds(bench: Bench) -> None:
     bench.network.pass_time(1)
     assert outcome.error.cause == "disconnected" and "10 s" in str(outcome.error)
     assert bench.network.wires[0].client.connected == 0
+
+
+def test_what_cut_one_connection_costs_one_deadline_however_many_are_idle(bench: Bench) -> None:
+    network, waiting = bench.network, []
+    hosts = {market: Hosts("wss://unused", "http://api.example") for market in (SPOT, PERPETUAL)}
+    requests = RestRequests(Words(), hosts, network, network, bench.tally, Dialer(network), None)  # type: ignore[arg-type]
+    bench.server.handler = lambda request: waiting.append(request) or NOT_DONE_YET
+    first = [Outcome(requests.client, RestRequest(Purpose.POLL, SPOT, "/time", weight=1, pool="one")) for _ in range(3)]
+    network.settle()
+    dead = {request.channel for request in waiting}
+    for request in waiting:
+        request.write(b"{}")
+        request.finish()
+    network.settle()
+    assert [each.body for each in first] == [b"{}"] * 3 and len(dead) == 3
+    bench.server.handler = lambda request: NOT_DONE_YET if request.channel in dead else b"[]"
+    lost = Outcome(requests.client, RestRequest(Purpose.POLL, SPOT, "/time", weight=1, pool="one"))
+    network.pass_time(10.5)
+    assert lost.error.cause == "disconnected"
+    again = Outcome(requests.client, RestRequest(Purpose.POLL, SPOT, "/time", weight=1, pool="one"))
+    network.settle()
+    assert again.body == b"[]"
+    requests.stop()
+    network.pass_time(2.0)
 
 
 def test_a_body_that_drips_for_ever_is_cut_off(bench: Bench) -> None:
