@@ -15,44 +15,41 @@ _WIDTH: Final = 8
 
 
 class RecentTrades:
-    """The last ``limit`` fills."""
+    """The last ``limit`` fills. Their place is taken at once, so that nothing grows."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._numbers = array("q")
+        self._numbers = array("q", bytes(8 * _WIDTH * limit))
+        self._count = 0
+        """Fills so far: the next one's place is this modulo the limit."""
+        self._first = 0
+        """The same of the oldest one that counts."""
 
     def __len__(self) -> int:
-        return min(self._limit, len(self._numbers) // _WIDTH)
+        return self._count - self._oldest
 
     def __iter__(self) -> Iterator[Trade]:
         """Oldest first; it must not change meanwhile."""
-        return map(self._fill, range(-len(self), 0))
+        return map(self._fill, range(self._oldest, self._count))
 
     def __reversed__(self) -> Iterator[Trade]:
-        return map(self._fill, range(-1, -len(self) - 1, -1))
+        return map(self._fill, range(self._count - 1, self._oldest - 1, -1))
+
+    @property
+    def _oldest(self) -> int:
+        return max(self._first, self._count - self._limit)
 
     def _fill(self, index: int) -> Trade:
-        """One fill, counted from the end: -1 is the newest."""
-        at = len(self._numbers) + index * _WIDTH
+        at = index % self._limit * _WIDTH
         number, time, price, size, buy, order, sequence, tick = self._numbers[at : at + _WIDTH]
         return Trade(number, time, price, size, bool(buy), order, sequence, _TICKS[tick])
 
     def append(self, fill: Trade) -> None:
-        if len(self._numbers) >= (self._limit + self._limit // 4) * _WIDTH:
-            # Not each time the oldest one: that would move all the others.
-            del self._numbers[: -(self._limit - 1) * _WIDTH]
-        self._numbers.extend(
-            (
-                fill.id,
-                fill.time,
-                fill.price,
-                fill.size,
-                fill.buy,
-                fill.order,
-                fill.sequence,
-                _TICKS.index(fill.tick),
-            )
-        )
+        tick = _TICKS.index(fill.tick)
+        numbers = (fill.id, fill.time, fill.price, fill.size, fill.buy, fill.order, fill.sequence, tick)
+        at = self._count % self._limit * _WIDTH
+        self._numbers[at : at + _WIDTH] = array("q", numbers)
+        self._count += 1
 
     def clear(self) -> None:
-        del self._numbers[:]
+        self._first = self._count

@@ -166,7 +166,7 @@ class ConflationQueue:
             self._queue[key] = item  # again, behind all others
         return b"".join(self._some_trades(item))
 
-    def _status_and_values(self, delivery: Delivery, unsent: Missed) -> Iterator[bytes]:
+    def _status_and_values(self, delivery: Delivery, unsent: Missed | None = None) -> Iterator[bytes]:
         yield self._frame(self._source.status(delivery.topic))
         yield from self._values(delivery, unsent)
 
