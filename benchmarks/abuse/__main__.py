@@ -107,7 +107,7 @@ def free_ports() -> int:
 def venues() -> Iterator[dict[str, str]]:
     """The simulated venues in a process of their own; the settings that lead a server there."""
     first = free_ports()
-    ports = [f"--port={first}", f"--control-port={free_port()}"]
+    ports = [f"--port={first}", f"--control-port={free_port()}", "--exchanges=binance,bybit"]
     child = Child(
         "venues", ["nice", "-n10", python(), "-P", "-c", TWISTD, *TWISTD_OPTIONS, "simulate", *ports], LOAD_CORE
     )

@@ -14,8 +14,11 @@ from time import monotonic
 
 import pytest
 
+from cryptodash.simulator.dialects import registry
 from tests.processes import ROOT, Process, all_ended, direct, get, no_daemon_left, run
 
+HOSTS = sum(len(registry.load(each).hosts) for each in registry.available())
+"""Ports that the simulator takes in a row."""
 SEED_ENV = """RUST_LOG=info,crypto_dash=debug
 BIND_ADDR=0.0.0.0:8080
 ENABLE_REDIS=false
@@ -311,7 +314,15 @@ def test_a_person_can_break_the_demo_and_watch(tmp_path: Path, processes: list[P
     with socket.create_server(("127.0.0.1", 0)) as spare:
         control = str(spare.getsockname()[1])
     simulator = Process(
-        "-n", "--pidfile=", "cryptodash", "simulate", "--port", _free_block(3), "--control-port", control, cwd=tmp_path
+        "-n",
+        "--pidfile=",
+        "cryptodash",
+        "simulate",
+        "--port",
+        _free_block(HOSTS),
+        "--control-port",
+        control,
+        cwd=tmp_path,
     )
     processes.append(simulator)
     urls = {
@@ -347,7 +358,7 @@ def test_a_person_can_break_the_demo_and_watch(tmp_path: Path, processes: list[P
 def test_a_taken_control_port_is_refused_where_it_was_asked_for(command: tuple[str, ...], tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        first = ("--port", _free_block(3)) if command == ("simulate",) else ()
+        first = ("--port", _free_block(HOSTS)) if command == ("simulate",) else ()
         done = run("-n", "--pidfile=", "cryptodash", *command, *first, "--control-port", port, cwd=tmp_path)
     assert done.returncode == 1, done
     assert f"127.0.0.1:{port}: [Errno 98] Address already in use" in done.stderr.strip().splitlines()[-1]

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from cryptodash.core.events import Trade
 from cryptodash.core.topics import Topic
 from cryptodash.exchanges.adapter.messages import Fill
-from cryptodash.exchanges.builders.known_numbers import KNOWN_IDS, KnownNumbers
+from cryptodash.exchanges.builders.known_numbers import KnownNumbers
 from cryptodash.exchanges.builders.plausibility import (
     FAR_AHEAD,
     TOLERANCE_MS,
@@ -20,6 +20,8 @@ from cryptodash.exchanges.builders.plausibility import (
     latest_time,
 )
 
+KNOWN_TEXTS = 4_000
+"""Ids remembered of one topic that are no numbers. Each takes some 170 bytes: less than ``KNOWN_IDS``."""
 MOST_HELD = 1_000
 """Trades of one frame that are held until a second one agrees."""
 RESTART_MS = 60_000
@@ -29,8 +31,9 @@ RESTART_MS = 60_000
 class TradeBuilder:
     """The trades of one instrument, each once. They are told as they come: one that the venue sends late is told late.
 
-    New is what is not among the last ``KNOWN_IDS``, whether its number is above or below the newest. A number far
-    ahead, or a time ahead of the venue's clock, is held until a second frame agrees (``plausibility.py``).
+    New is what is not among the last ``KNOWN_IDS`` numbers, or ``KNOWN_TEXTS`` ids that are none, whether its number is
+    above or below the newest. A number far ahead, or a time ahead of the venue's clock, is held until a second frame
+    agrees (``plausibility.py``).
     """
 
     def __init__(self, topic: Topic, doubts: DoubtCounts = UNCOUNTED) -> None:
@@ -228,7 +231,7 @@ class TradeBuilder:
     def _is_new_id(self, trade_id: str) -> bool:
         if trade_id in self._ids:
             return False
-        if len(self._order) >= KNOWN_IDS:
+        if len(self._order) >= KNOWN_TEXTS:
             self._ids.discard(self._order.popleft())
         self._order.append(trade_id)
         self._ids.add(trade_id)

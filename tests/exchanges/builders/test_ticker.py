@@ -373,7 +373,7 @@ def test_a_venue_that_counts_anew_is_believed() -> None:
 
 
 def test_uncounted_trades_are_known_by_their_ids_within_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trades_module, "KNOWN_IDS", 3)
+    monkeypatch.setattr(trades_module, "KNOWN_TEXTS", 3)
     assembly = Trading(TICKER.sibling(Channel.TRADE))
     told = [trade.id for name in "aabcbdadea" for trade in assembly.fills([fill(None, id=name)], RECEIVED)]
     assert "".join(told) == "abcdae"
