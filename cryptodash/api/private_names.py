@@ -4,8 +4,8 @@ The usual ways of both are too slow, or decide too much, for thousands of client
 that are private or described nowhere. No other module of ``api`` uses such a name. ``tests/test_private_names.py``
 lists each with the reason, and says so when an upgrade takes one away.
 
-What raises ``NotImplementedError`` a subclass must say. These are no abstract methods: Autobahn and Twisted make the
-instances themselves, from classes without that metaclass.
+What raises ``NotImplementedError`` a subclass must say. These are no abstract methods: only the metaclass ``ABCMeta``
+enforces those, which the classes of Autobahn and Twisted do not have; here they would only look enforced.
 """
 
 from __future__ import annotations

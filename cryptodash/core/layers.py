@@ -111,7 +111,7 @@ def _assemble(values: Mapping[str, object], warnings: list[str]) -> Config:
         raise ConfigError("AUTH_TOKEN: authentication is not built yet; allowed is only leaving it unset")
     if bool(plain.get("tls_cert")) != bool(plain.get("tls_key")):
         raise ConfigError("TLS_CERT and TLS_KEY: allowed are both or neither")
-    # Each was parsed as its field is typed.
+    # A mapping has one type for all its values, so mypy cannot check these; each was parsed as its field is typed.
     config = Config(**plain, endpoints=endpoints, limits=Limits(**limits))  # type: ignore[arg-type]
     if config.tls_cert:
         config = evolve(config, bind_addr=_with_tls(config))

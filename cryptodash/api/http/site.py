@@ -173,7 +173,8 @@ class GuardedSite(Site):
     """The HTTP factory; only HTTP/1.1, because a WebSocket cannot be handed over from HTTP/2 and its
     limits would be others."""
 
-    # The default is a function of Twisted's, from which mypy infers the type; what calls it wants any HTTPChannel.
+    # Twisted annotates nothing here, so mypy takes the type of the default, which is a function that makes a channel.
+    # What Twisted asks of it is to be called and to give an HTTPChannel: a class does that as well.
     protocol = GuardedChannel  # type: ignore[assignment]
     noisy = False
 
