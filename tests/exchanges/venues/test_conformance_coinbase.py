@@ -12,7 +12,6 @@ from cryptodash.core.topics import Channel, Topic
 from cryptodash.exchanges.adapter.messages import Ack, Heartbeat, Ignored, Sequenced, Subscribed
 from cryptodash.exchanges.adapter.plan import RestRequest
 from cryptodash.exchanges.venues.coinbase.venue import VENUE
-from cryptodash.simulator.dialects import registry
 from cryptodash.testing.conformance import (
     Answer,
     Body,
@@ -234,10 +233,6 @@ def test_recordings(captures: Path, check: Check) -> None:
     check()
 
 
-HAS_DIALECT = VENUE.id in registry.available()
-
-
-@pytest.mark.skipif(not HAS_DIALECT, reason="the simulator does not speak the venue's dialect")
-@pytest.mark.parametrize("check", fault_checks(EVIDENCE) if HAS_DIALECT else (), ids=str)
+@pytest.mark.parametrize("check", fault_checks(EVIDENCE), ids=str)
 def test_faults(check: Check) -> None:
     check()

@@ -12,7 +12,6 @@ from cryptodash.core.topics import Channel, Topic
 from cryptodash.exchanges.adapter.messages import Ack, Heartbeat, Ignored, Pong
 from cryptodash.exchanges.adapter.plan import RestRequest
 from cryptodash.exchanges.venues.kraken.venue import VENUE
-from cryptodash.simulator.dialects import registry as dialects
 from cryptodash.testing.conformance import (
     Answer,
     Body,
@@ -259,9 +258,6 @@ def test_recordings(captures: Path, check: Check) -> None:
     check()
 
 
-NO_DIALECT = pytest.param(None, marks=pytest.mark.skip("nobody simulates this venue yet"))
-
-
-@pytest.mark.parametrize("check", fault_checks(EVIDENCE) if VENUE.id in dialects.available() else [NO_DIALECT], ids=str)
+@pytest.mark.parametrize("check", fault_checks(EVIDENCE), ids=str)
 def test_faults(check: Check) -> None:
     check()

@@ -15,7 +15,6 @@ from cryptodash.exchanges.adapter.messages import Ack, Ignored, Pong, Restarting
 from cryptodash.exchanges.adapter.plan import RestRequest
 from cryptodash.exchanges.venues.okx.venue import VENUE
 from cryptodash.exchanges.venues.okx.wire import market_stream_name, stream_name
-from cryptodash.simulator.dialects import registry as dialects
 from cryptodash.testing.conformance import (
     Answer,
     Body,
@@ -389,10 +388,6 @@ def test_recordings(captures: Path, check: Check) -> None:
     check()
 
 
-FAULTS = fault_checks(EVIDENCE) if "okx" in dialects.available() else []
-"""They need the venue's simulator; none where that is not there (the test is then skipped)."""
-
-
-@pytest.mark.parametrize("check", FAULTS, ids=str)
+@pytest.mark.parametrize("check", fault_checks(EVIDENCE), ids=str)
 def test_faults(check: Check) -> None:
     check()
