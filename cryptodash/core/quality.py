@@ -19,7 +19,7 @@ class Count(enum.IntEnum):
     """Times that a book was rebuilt after it was lost."""
     CHECKSUM_FAILURES = 2
     CROSSED = 3
-    """Times that the book or the quote was crossed (bid >= ask) in itself."""
+    """Quotes left out, and books lost, because they were crossed (bid >= ask) in themselves."""
     DUPLICATES = 4
     """Frames (of trades: trades) whose id had come already."""
     OUT_OF_ORDER = 5

@@ -266,8 +266,7 @@ class _Shared:
         pass
 
     def crossed(self, is_so: bool) -> None:
-        if is_so:
-            self.count(Count.CROSSED)
+        pass
 
     def count(self, what: Count, times: int = 1) -> None:
         self._venue.count(what, times)

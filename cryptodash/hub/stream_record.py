@@ -161,8 +161,6 @@ class Record:
         now = self._owner.now()
         self._settle(now)
         self._crossed_since = now if is_so else None
-        if is_so:
-            self._add(Count.CROSSED, 1, now)
 
     def count(self, what: Count, times: int = 1) -> None:
         if times:
