@@ -10,6 +10,7 @@ import importlib.util
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -210,9 +211,9 @@ def test_a_machine_that_slept_or_was_set_distorts_no_share(
     assert grown and all(4_000 <= each <= 5_000 for each in grown.values())  # less what passed around the sleep
     histories = [each["history"] for each in asked(world)["streams"]]
     if slept:  # the hole is no run
-        assert any(one["to"] != then["from"] for runs in histories for one, then in zip(runs, runs[1:], strict=False))
+        assert any(one["to"] != then["from"] for runs in histories for one, then in pairwise(runs))
     else:
-        assert all(one["to"] == then["from"] for runs in histories for one, then in zip(runs, runs[1:], strict=False))
+        assert all(one["to"] == then["from"] for runs in histories for one, then in pairwise(runs))
 
 
 @pytest_twisted.ensureDeferred

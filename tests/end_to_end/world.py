@@ -40,9 +40,8 @@ class Listener(WebSocketClientProtocol):
 
 class World:
     """``oracle`` is the module of that name. ``lifetime``: seconds after which Binance cuts connections, if not a day.
-    ``clock``: the server's, made from the network, whose own is the venues'. ``seed`` is the market's, ``known`` what ``EXCHANGES`` may name.
-    Settings are
-    those of the environment."""
+    ``clock``: the server's, made from the network, whose own is the venues'. ``seed`` is the market's, ``known`` what
+    ``EXCHANGES`` may name. Settings are those of the environment."""
 
     def __init__(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -69,9 +70,7 @@ class Model:
         """Neighbours of one state joined."""
         found: list[tuple[int, int, State, Cause | None]] = []
         for begin, end, state, cause in self.times:
-            if (found and found[-1][1:] == (begin, state, cause)) or (
-                found and found[-1][1] == begin and found[-1][2:] == (state, cause)
-            ):
+            if found and (found[-1][1], *found[-1][2:]) == (begin, state, cause):
                 found[-1] = (found[-1][0], end, state, cause)
             else:
                 found.append((begin, end, state, cause))
@@ -299,7 +298,7 @@ def test_a_history_is_bounded_and_never_says_better_than_it_was(changes: list[An
 
 
 def check_runs(runs: list[Run], truth: list[tuple[int, State | None]], now: int) -> None:
-    for one, then in zip(runs, runs[1:], strict=False):
+    for one, then in pairwise(runs):
         assert one.end is not None and one.end <= then.begin
     for at, (begin, state) in enumerate(truth):
         end = truth[at + 1][0] if at + 1 < len(truth) else now

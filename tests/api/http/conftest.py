@@ -389,6 +389,7 @@ def make_web() -> Callable[..., Web]:
         hub = HubDouble(scheduler, *(exchanges or ("binance", "bybit")))
         config = Config(**settings)
         state = {"draining": False}
+        hub.ledger = Ledger(scheduler, tally)
         rest = Rest(
             hub,
             hub,
@@ -401,7 +402,7 @@ def make_web() -> Callable[..., Web]:
             lambda: state["draining"],
             scheduler.monotonic(),
             Slices(scheduler, scheduler),
-            Ledger(scheduler, tally),
+            hub.ledger,
         )
         site = make_site(rest, socket, config, scheduler, scheduler, tally)
         return Web(scheduler, hub, tally, rest, site, socket, state)
