@@ -17,6 +17,7 @@ from cryptodash.core.quality import Count, Loss, StreamRecord
 from cryptodash.core.tally import Labels, Tally
 from cryptodash.core.time import Clock
 from cryptodash.hub.interfaces import IQuality
+from cryptodash.hub.state_history import MOST_RUNS
 from cryptodash.hub.stream_record import (
     NO_COUNTS,
     NO_DELAYS,
@@ -211,14 +212,16 @@ class Ledger:
 
     # -- for ``/api/quality``
 
-    def stream_quality(self, exchange: str | None = None) -> Iterator[StreamQuality | VenueQuality]:
+    def stream_quality(
+        self, exchange: str | None = None, most_runs: int = MOST_RUNS
+    ) -> Iterator[StreamQuality | VenueQuality]:
         """Every stream of one venue or of all, one at a time, and after those of each venue its totals. What changes
         meanwhile is shown as it was or as it is."""
         for venue in [each for name, each in self._venues.items() if exchange in (None, name)]:
             totals = venue.begin_totals()  # first: what is forgotten from now on is in the list all the same
             records = list(venue.records.values())
             for record in records:
-                quality = record.quality()
+                quality = record.quality(most_runs)
                 totals.add(quality.total)
                 yield quality
             yield VenueQuality(venue.exchange, len(records), venue.added, len(venue.lost_for_good), totals.figures())

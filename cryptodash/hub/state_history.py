@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Iterator
 from typing import Final
 
 from attrs import frozen
@@ -13,19 +12,13 @@ from cryptodash.hub.windows import HOUR_MS
 
 MOST_RUNS: Final = 360
 
-_STATES = tuple(State)
+_STATES = (State.LIVE, State.QUIET, State.CONNECTING, State.RESYNCING, State.STALE, State.CLOSED)
+"""From good to bad: of two codes the greater one is of the worse state."""
 _CAUSES: tuple[Cause | None, ...] = (None, *Cause)
 _NUMBER_OF_STATE = {state: number for number, state in enumerate(_STATES)}
 _NUMBER_OF_CAUSE = {cause: number for number, cause in enumerate(_CAUSES)}
 _UNOBSERVED = 2**16 - 1
 """Stands for the time in which the stream was not there, or nobody looked."""
-
-_BADNESS = {
-    each: number
-    for number, each in enumerate(
-        (State.LIVE, State.QUIET, State.CONNECTING, State.RESYNCING, State.STALE, State.CLOSED)
-    )
-}
 
 
 @frozen
@@ -59,15 +52,26 @@ class StateHistory:
         """From then on the stream was not observed."""
         self._append(_UNOBSERVED, since)
 
-    def runs(self, now: int) -> Iterator[Run]:
-        """Those of the last hour, oldest first; the oldest may have begun before."""
+    def runs(self, now: int, most: int = MOST_RUNS) -> list[Run]:
+        """Those of the last hour, oldest first; the oldest may have begun before. Where there are more than ``most``
+        the older ones are merged, as far as no hole lies between them."""
         self._forget(now)
         begins, codes = self._begins, self._codes
         last = len(begins) - 1
-        for at, code in enumerate(codes):
-            if code != _UNOBSERVED:
+        observed = [at for at, code in enumerate(codes) if code != _UNOBSERVED]
+        spare = max(0, len(observed) - max(most, 1))
+        runs: list[Run] = []
+        begin, code, merged = 0, _UNOBSERVED, 0
+        for number, at in enumerate(observed):
+            if not merged or at != observed[number - 1] + 1:
+                begin, code, merged = begins[at], codes[at], self._merged[at]  # what lies before a hole is forgotten
+            else:
+                code, merged = max(code, codes[at]), merged + self._merged[at]
+            if number >= spare:
                 end = None if at == last else begins[at + 1]
-                yield Run(begins[at], end, _STATES[code >> 8], _CAUSES[code & 0xFF], self._merged[at])
+                runs.append(Run(begin, end, _STATES[code >> 8], _CAUSES[code & 0xFF], merged))
+                merged = 0
+        return runs
 
     def _append(self, code: int, now: int) -> None:
         begins, codes = self._begins, self._codes
@@ -94,12 +98,11 @@ class StateHistory:
     def _merge_oldest(self) -> None:
         """A hole stays a hole: what is beside it is forgotten rather than called observed."""
         codes, merged = self._codes, self._merged
-        at = 0
         if _UNOBSERVED in codes[:2]:
             for column in (self._begins, codes, merged):
                 del column[:1]
             return
-        codes[at] = max(codes[:2], key=_badness)
+        codes[0] = max(codes[:2])
         merged[at] = min(merged[0] + merged[1], 2**16 - 1)
         for column in (self._begins, codes, merged):
             del column[1]
@@ -107,21 +110,3 @@ class StateHistory:
     def __sizeof__(self) -> int:
         columns = (self._begins, self._codes, self._merged)
         return object.__sizeof__(self) + sum(each.__sizeof__() for each in columns)
-
-
-def _badness(code: int) -> int:
-    return _BADNESS[_STATES[code >> 8]]
-
-
-def merged_runs(runs: Iterable[Run], most: int) -> list[Run]:
-    """The runs, the older ones merged until there are no more than ``most``; what a hole lies between stays apart, and
-    is forgotten where there are too many all the same."""
-    kept = list(runs)
-    while len(kept) > max(most, 1):
-        first, second = kept[:2]
-        if first.end != second.begin:
-            del kept[0]
-            continue
-        worst = max(first, second, key=lambda run: _BADNESS[run.state])
-        kept[:2] = [Run(first.begin, second.end, worst.state, worst.cause, first.merged + second.merged)]
-    return kept

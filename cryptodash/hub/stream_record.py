@@ -13,7 +13,7 @@ from attrs import frozen
 
 from cryptodash.core.events import Cause, State
 from cryptodash.core.quality import Count, Loss
-from cryptodash.hub.state_history import Run, StateHistory
+from cryptodash.hub.state_history import MOST_RUNS, Run, StateHistory
 from cryptodash.hub.windows import MINUTE_MS, Windows
 
 STATE_WORDS: Final = ("live", "quiet", "stale", "resyncing", "down")
@@ -224,7 +224,7 @@ class Record:
 
     # -- what is known
 
-    def quality(self) -> StreamQuality:
+    def quality(self, most_runs: int = MOST_RUNS) -> StreamQuality:
         """All of it, as of now."""
         now = self._owner.now()
         self._settle(now)
@@ -240,7 +240,7 @@ class Record:
             hour,
             day,
             total,
-            tuple(self._history.runs(now)),
+            self._history.runs(now, most_runs),
         )
 
     def total(self) -> Figures:

@@ -16,7 +16,7 @@ from cryptodash.core.quality import Count, Loss
 from cryptodash.core.tally import Tally
 from cryptodash.core.time import ManualClock
 from cryptodash.hub.ledger import MOST_STREAMS, UNOBSERVED_MS, Ledger
-from cryptodash.hub.state_history import MOST_RUNS, Run, StateHistory, merged_runs
+from cryptodash.hub.state_history import MOST_RUNS, Run, StateHistory
 from cryptodash.hub.stream_record import (
     COLUMN_OF_STATE,
     DELAY_BOUNDS_MS,
@@ -286,11 +286,11 @@ def test_a_history_is_bounded_and_never_says_better_than_it_was(changes: list[An
         else:
             history.begin(state, cause, now)
         truth.append((now, state))
-    runs = list(history.runs(now))
+    runs = history.runs(now)
     assert len(runs) <= MOST_RUNS
     check_runs(runs, truth, now)
     for most in (1, 12, 100):
-        fewer = merged_runs(runs, most)
+        fewer = history.runs(now, most)
         assert len(fewer) <= most
         check_runs(fewer, truth, now)
         if runs:

@@ -14,7 +14,7 @@ from cryptodash.core.quality import Count
 from cryptodash.core.steps import Steps
 from cryptodash.core.time import Clock, rfc3339
 from cryptodash.hub.interfaces import IQuality
-from cryptodash.hub.state_history import MOST_RUNS, Run, merged_runs
+from cryptodash.hub.state_history import MOST_RUNS, Run
 from cryptodash.hub.stream_record import DELAY_BOUNDS_MS, STATE_WORDS, Figures, StreamQuality, VenueQuality
 
 PERCENTILES: Final = {"delay_p50_ms": 50, "delay_p90_ms": 90, "delay_p99_ms": 99}
@@ -53,11 +53,11 @@ def listing_quality(ledger: IQuality, clock: Clock, exchange: str | None) -> Ste
     streams: list[bytes] = []
     venues: list[bytes] = []
     most = max(1, min(MOST_RUNS, MOST_RUNS_OF_ALL // max(1, ledger.streams(exchange))))
-    for each in ledger.stream_quality(exchange):
+    for each in ledger.stream_quality(exchange, most):
         if isinstance(each, VenueQuality):
             venues.append(codec.encode(venue_members(each)))
         else:
-            streams.append(codec.encode(stream_members(each, clock, most)))
+            streams.append(codec.encode(stream_members(each, clock)))
         yield
     body = b'{"as_of":"%s","exchanges":[%s],"streams":[%s]}'
     return Stored(body % (as_of.encode(), b",".join(venues), b",".join(streams)), level=1)
@@ -74,7 +74,7 @@ def venue_members(quality: VenueQuality) -> dict[str, object]:
     }
 
 
-def stream_members(quality: StreamQuality, clock: Clock, most_runs: int = MOST_RUNS) -> dict[str, object]:
+def stream_members(quality: StreamQuality, clock: Clock) -> dict[str, object]:
     """One stream."""
     ahead = clock.wall_ms() - int(clock.monotonic() * 1000)
     document: dict[str, object] = {
@@ -93,7 +93,7 @@ def stream_members(quality: StreamQuality, clock: Clock, most_runs: int = MOST_R
     document["last_1h"] = figures_members(quality.hour)
     document["last_24h"] = figures_members(quality.day)
     document["since_start"] = figures_members(quality.total)
-    document["history"] = [_run_members(run, ahead) for run in merged_runs(quality.runs, most_runs)]
+    document["history"] = [_run_members(run, ahead) for run in quality.runs]
     return document
 
 
