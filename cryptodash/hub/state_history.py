@@ -103,7 +103,7 @@ class StateHistory:
                 del column[:1]
             return
         codes[0] = max(codes[:2])
-        merged[at] = min(merged[0] + merged[1], 2**16 - 1)
+        merged[0] = min(merged[0] + merged[1], 2**16 - 1)
         for column in (self._begins, codes, merged):
             del column[1]
 
