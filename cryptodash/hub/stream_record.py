@@ -138,9 +138,13 @@ class Record:
 
     def opened(self) -> None:
         """The stream is wanted (again): ``connecting`` until more is told."""
-        self.changed(State.CONNECTING, None)
+        self._become(State.CONNECTING, None)
 
     def changed(self, state: State, cause: Cause | None) -> None:
+        if self._state is not None:  # else it is closed, and somebody has yet to hear of that
+            self._become(state, cause)
+
+    def _become(self, state: State, cause: Cause | None) -> None:
         before = self._state
         if state is before and cause is self._cause:
             return
@@ -156,7 +160,7 @@ class Record:
             self._owner.moved(known, after)
 
     def crossed(self, is_so: bool) -> None:
-        if is_so is (self._crossed_since is not None):
+        if is_so is (self._crossed_since is not None) or self._state is None:
             return
         now = self._owner.now()
         self._settle(now)

@@ -250,6 +250,18 @@ def test_degraded_is_for_life_also_where_the_stream_was_forgotten() -> None:
     assert world.records["one", "a"].degraded is Loss.TRADES_MISSING
 
 
+def test_a_closed_stream_stays_closed_whoever_tells_of_it_late() -> None:
+    world = World()
+    world.do(("one", "a"), "open", None)
+    record = world.records["one", "a"]
+    world.do(("one", "a"), "close", None)
+    record.changed(State.LIVE, None)
+    record.crossed(True)
+    world.advance(5_000)
+    quality = world.qualities()[0]["one", "a"]
+    assert quality.state is None and sum(quality.total.state_ms) == quality.total.crossed_ms == 0
+
+
 @pytest.mark.parametrize("hours", [1, 3, 26, 60])
 def test_windows_roll(hours: int) -> None:
     world = World()
