@@ -169,3 +169,16 @@ async def test_health_shows_the_last_hour_of_each_stream_by_height_and_in_words(
     share = await page.evaluate(f"({row}).querySelector('.share').textContent")
     assert share.endswith("%") and share != "100 %"
     stage.calm()
+
+
+@ensureDeferred
+async def test_health_says_which_stream_lacks_something_for_good(page: Any, stage: Any) -> None:
+    await page.goto(stage.url + "#/market/bybit/spot/BTC-USDT")
+    await page.wait_for(f"{LIVE} && document.querySelectorAll('table.tape tbody tr:not([hidden])').length > 1")
+    stage.fault("bybit", "drop")
+    await page.wait_for("/stale/.test(document.querySelector('main').innerText)")
+    await page.wait_for("!/stale|connecting|resyncing/.test(document.querySelector('main').innerText)", 20)
+    await page.go("#/health")
+    await page.wait_for("/degraded: trades may be missing/.test(document.querySelector('main').innerText)", 20)
+    await page.wait_for("/[1-9][0-9]* degraded by a loss/.test(document.querySelector('main').innerText)")
+    stage.calm()
