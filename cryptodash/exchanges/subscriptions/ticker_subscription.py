@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from cryptodash.core.events import Bbo, Cause, State, Ticker
+from cryptodash.core.quality import Count
 from cryptodash.core.tally import Tally
 from cryptodash.core.topics import Channel, Topic
 from cryptodash.exchanges.adapter.messages import FundingIntervals, Mark, Message, Quote, Stats, Trades
@@ -15,6 +16,9 @@ from cryptodash.exchanges.connections.venue_clock import VenueClock
 from cryptodash.exchanges.subscriptions import freshness
 from cryptodash.exchanges.subscriptions.topic_subscription import Basics, MessageSubscription, TopicSubscription
 
+_PARTS: dict[type, Part] = {Quote: Part.QUOTE, Trades: Part.LAST, Stats: Part.STATS, Mark: Part.MARK}
+_SOME_QUOTE = Quote("", None, None, None, None, None, None)
+
 
 class TickerSubscription(MessageSubscription):
     """While a trade stream of the instrument is open and good, ``last`` comes from it alone: from its first trade on,
@@ -22,8 +26,8 @@ class TickerSubscription(MessageSubscription):
 
     def __init__(self, topic: Topic, basics: Basics, venue_clock: VenueClock, tally: Tally) -> None:
         super().__init__(topic, basics)
-        doubts = DoubtCounts(topic.exchange, topic.channel.value, tally)
-        self._builder = TickerBuilder(topic, doubts, needs_last=topic.channel is Channel.TICKER)
+        self._doubts = DoubtCounts(topic.exchange, topic.channel.value, tally)
+        self._builder = TickerBuilder(topic, self._doubts, needs_last=topic.channel is Channel.TICKER)
         self._venue_clock = venue_clock
         self._quoted_at: float | None = None
         """When the last sound quote came."""
@@ -70,11 +74,38 @@ class TickerSubscription(MessageSubscription):
             out.append(self.event(ticker))
             if not self.valued:
                 self.first_value(out)
+        if self._doubts.news:
+            self._note(message)
         if builder.crossed != crossed:
-            self._crossed.add(self.topic.exchange, by=builder.crossed - crossed)
+            self._note_crossed(builder.crossed - crossed)
         if builder.is_crossed is not was_crossed:
             self.refresh(out)
         return builder.dropped
+
+    def _note(self, message: Message) -> None:
+        """For the ledger: what was counted of a message, for the stream that brought it."""
+        part = _PARTS.get(type(message), Part.QUOTE)
+        stream = self._trades if part is Part.LAST and self._trades is not None else self._newest(part)
+        if stream is None:
+            self._doubts.news.clear()
+        else:
+            stream.note_all(self._doubts.news)
+
+    def _note_crossed(self, times: int) -> None:
+        """Quotes were crossed. Of a stream that several topics share, each is counted once."""
+        stream = self._newest(Part.QUOTE)
+        self._crossed.add(self.topic.exchange, by=times if stream is None else stream.note(Count.CROSSED, times))
+
+    def _newest(self, part: Part) -> Stream | None:
+        """The stream that brings the part: of several the one that was heard last."""
+        streams = self.sources.get(part, ())
+        return max(streams, key=lambda each: -1.0 if each.last is None else each.last, default=None)
+
+    def refresh(self, out: list[Output]) -> None:
+        for stream in self.sources.get(Part.QUOTE, ()):
+            if stream.judge is None:
+                stream.record.crossed(self._builder.is_crossed)
+        super().refresh(out)
 
     def event(self, ticker: Ticker) -> Ticker | Bbo:
         """What is published of it."""
@@ -82,6 +113,8 @@ class TickerSubscription(MessageSubscription):
 
     def beat(self, now: float, out: list[Output]) -> None:
         ticker = self._builder.expire(self._venue_clock.ahead_ms, now)
+        if self._doubts.news:  # of what was held for too long; that is a quote, more likely than not
+            self._note(_SOME_QUOTE)
         if ticker is not None:
             if not self.valued:
                 self.first_value(out)
