@@ -17,7 +17,7 @@ def violations(history: History) -> list[Violation]:
         if tape is None:
             continue
         excuses = values.Excuses(history.plan)
-        if subscription.kind == "ticker":
+        if subscription.kind in ("ticker", "bbo"):
             found += values.check_ticker(subscription, tape, excuses)
         elif subscription.kind == "order_book":
             found += books.check(subscription, tape, excuses)

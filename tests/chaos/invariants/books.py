@@ -73,9 +73,10 @@ class _BookCheck:
         self._behind = 0.0 if rate is None else interval_for(_INTERVAL_MS, rate) / 1000 + line.jitter
 
     def _take_snapshot(self, payload: Mapping[str, Any]) -> str:
+        said = self._tape.said
         self._sides = (
-            {level["price"]: level["quantity"] for level in payload["bids"]},
-            {level["price"]: level["quantity"] for level in payload["asks"]},
+            {said(level["price"]): said(level["quantity"]) for level in payload["bids"]},
+            {said(level["price"]): said(level["quantity"]) for level in payload["asks"]},
         )
         fewest = min(map(len, self._sides))
         if payload["complete"] is not (fewest >= self._depth):
@@ -85,12 +86,13 @@ class _BookCheck:
     def _take_delta(self, payload: Mapping[str, Any]) -> str:
         if self._sequence is None:
             return "a delta before any snapshot"
+        said = self._tape.said
         for side, name in zip(self._sides, ("bids", "asks"), strict=True):
             for price in payload["deletes"][name]:
-                if side.pop(price, None) is None:
+                if side.pop(said(price), None) is None:
                     return f"deletes {price}, which is not there"
             for level in payload[f"{name}_upserts"]:
-                side[level["price"]] = level["quantity"]
+                side[said(level["price"])] = said(level["quantity"])
             if len(side) > self._depth:
                 return f"{len(side)} {name} in a view of depth {self._depth}"
         sequence = int(payload["sequence"])

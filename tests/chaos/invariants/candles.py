@@ -40,7 +40,7 @@ class _CandleCheck:
             if told.kind == "candle":
                 payload = told.payload
                 start = parse_time(payload["timestamp"])
-                values = tuple(str(payload[name]) for name in ("open", "high", "low", "close", "volume"))
+                values = tuple(self._tape.said(str(payload[name])) for name in ("open", "high", "low", "close", "volume"))
                 # A closed bar that was fetched late, behind the running one, is none that says how things are now.
                 if not payload["closed"] or self._shown is None or start >= self._shown[0]:
                     self._shown = (start, values)

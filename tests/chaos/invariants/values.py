@@ -123,7 +123,8 @@ def ended(subscription: Subscription, excuses: Excuses) -> float:
 
 
 def check_ticker(subscription: Subscription, tape: Tape, excuses: Excuses) -> list[Violation]:
-    """Bid and ask are a pair of best levels, in order; last the price of a trade, in order; neither long replaced."""
+    """Bid and ask are a pair of best levels, in order; last the price of a trade, in order; neither long replaced. Of a
+    ``bbo`` bid and ask alone."""
     return list(_TickerCheck(subscription, tape, excuses).run())
 
 
@@ -135,24 +136,25 @@ class _TickerCheck:
 
     def run(self) -> Iterator[Violation]:
         quotes, lasts = _pasts(self.tape)
-        parts = [_Part(quotes, "bid"), _Part(lasts, "last")]
+        said, kind = self.tape.said, self.subscription.kind
+        parts = [_Part(quotes, "bid"), *([_Part(lasts, "last")] if kind == "ticker" else [])]
         blame, end = self.subscription.blame, ended(self.subscription, self.excuses)
         timestamp, begun = 0, 0.0
-        for told, showing, until in spans(self.subscription, ("ticker",)):
+        for told, showing, until in spans(self.subscription, (kind,)):
             until = min(until, end)
-            if told.kind != "ticker":
+            if told.kind != kind:
                 begun = told.at
             if told.kind == "again":
                 for part in parts:
                     part.value = None
-            elif told.kind == "ticker":
+            elif told.kind == kind:
                 payload = told.payload
                 time = parse_time(payload["timestamp"])
                 if time < timestamp and not self._venue_clock_went_back(told.at):
                     yield blame("live", told.at, f"timestamp goes back from {timestamp} to {time}")
                 timestamp = time
-                pair: Any = tuple(str(payload.get(name)) for name in ("bid", "ask", "bid_size", "ask_size"))
-                for part, value in zip(parts, (pair, str(payload.get("last"))), strict=True):
+                pair: Any = tuple(said(str(payload.get(name))) for name in ("bid", "ask", "bid_size", "ask_size"))
+                for part, value in zip(parts, (pair, said(str(payload.get("last")))), strict=False):
                     lead = self.excuses.seed_lead(self.subscription, told.at)
                     wrong = part.show(value, told.at, showing, lead if told.at < begun + lead + 3.0 else 0.0)
                     if wrong:
@@ -213,7 +215,7 @@ class _Part:
 def _pasts(tape: Tape) -> tuple[Past, Past]:
     cached = _PASTS.get(id(tape))
     if cached is None or cached[0] is not tape:
-        if len(_PASTS) >= 8:  # one run's
+        if len(_PASTS) >= 16:  # one run's
             _PASTS.clear()
         cached = _PASTS[id(tape)] = (tape, Past(tape.quotes), Past(tape.lasts))
     return cached[1], cached[2]
