@@ -67,6 +67,8 @@ class Tape:
     trades: list[WireTrade] = field(factory=list)
     bars: list[tuple[float, Bar]] = field(factory=list)
     closed: dict[int, tuple[str, ...]] = field(factory=dict)
+    empty: dict[int, None] = field(factory=dict)
+    """Starts of those that the venue does not have, because nothing was traded."""
     leaps: list[float] = field(factory=list)
 
 

@@ -14,7 +14,7 @@ from cryptodash.simulator.intervals import MINUTE
 from cryptodash.simulator.truth import Truth
 from tests.chaos.history import Arrivals, Bar, Place, Tape, WireTrade
 from tests.chaos.network import BadNetwork, End, Link
-from tests.chaos.venues import HEAD, bar_text_of, said_of, stream_of, text_of, told_as
+from tests.chaos.venues import HEAD, WITHOUT_EMPTY_BARS, bar_text_of, said_of, stream_of, text_of, told_as
 
 LEVELS = 20
 """The deepest view that clients of a run ask for."""
@@ -35,6 +35,8 @@ class Recorder:
         text = self._text  # the same few numbers come again and again
         self._price = lru_cache(maxsize=4096)(lambda ticks: text(spec.price(ticks)))
         self._size = lru_cache(maxsize=4096)(lambda steps: text(spec.size(steps)))
+        self._skips_empty = exchange in WITHOUT_EMPTY_BARS
+        self._minute = 0
         self._newest_top = -1
         self._last_trade = instrument.trade_id
         self._seen = (-1, -1, -1)
@@ -74,10 +76,15 @@ class Recorder:
             )
         )
         minute = it.candles.minute
-        before = tape.bars[-1][1].start if tape.bars else minute.start
+        before = self._minute or minute.start
+        self._minute = minute.start
         if before < minute.start and (ended := it.candles.bar(MINUTE, before)) is not None:
-            self._took_bar(ended)  # one step may hold the last trade of a minute and its end
-        self._took_bar(minute)
+            if ended.count or not self._skips_empty:
+                self._took_bar(ended)  # one step may hold the last trade of a minute and its end
+        if minute.count or not self._skips_empty:
+            self._took_bar(minute)
+        elif not tape.bars and (ended := it.candles.bar(MINUTE, minute.start - MINUTE)) is not None:
+            self._took_bar(ended)
 
     def _took_bar(self, bar: SimulatedBar) -> None:
         price, text = self._price, self._bar_text
@@ -108,7 +115,9 @@ class Recorder:
         exchange, market, symbol = self.tape.place
         text = self._bar_text
         for bar in self._truth.candles(exchange, MarketType(market), symbol, "1m", 50):
-            if bar.closed:
+            if self._skips_empty and not float(bar.volume):
+                self.tape.empty[bar.start] = None
+            elif bar.closed:
                 values = (bar.open, bar.high, bar.low, bar.close, bar.volume)
                 self.tape.closed[bar.start] = tuple(map(text, values))
 

@@ -57,6 +57,12 @@ def said_of(exchange: str) -> Text:
     return trim if exchange in BY_VALUE else str
 
 
+# --- bars
+
+WITHOUT_EMPTY_BARS = ("coinbase", "kraken")
+"""A minute without a trade has no bar there, so that the one before it stands until the next trade."""
+
+
 # --- trades
 
 

@@ -186,6 +186,8 @@ class _Part:
     def show(self, value: Hashable, at: float, showing: Showing, lead: float) -> str:
         """``lead``: seconds by which what was shown before may have been ahead."""
         self.value = value
+        if value in _ABSENT:
+            return ""  # it says nothing yet; that it goes on so is told by ``overdue``
         # Trades of one moment have one time: a 24 h ticker's last price may be ahead of the stream's within it.
         first = self.past.begin_of_step(self.index) if self.name == "last" else self.index
         found = self.past.next(value, first, at)
@@ -210,6 +212,9 @@ class _Part:
             return ""
         self.blamed = True
         return f"{self.name}: {self.value} was replaced at {self.past.last_before(self.value, until):.3f}"
+
+
+_ABSENT = ("None", ("None",) * 4)
 
 
 def _pasts(tape: Tape) -> tuple[Past, Past]:
