@@ -35,6 +35,12 @@ class StreamReport:
     delay_p50_ms: int | None = None
     delay_p99_ms: int | None = None
     """Of the last 64 samples."""
+    audits: int = 0
+    """How often the book made from it was compared with a REST snapshot of it, ..."""
+    divergences: int = 0
+    """... and how often it was not the venue's."""
+    disputed: bool = False
+    """Whether that was so again after a rebuild."""
 
 
 @frozen
