@@ -15,7 +15,7 @@ from msgspec import Struct
 
 PUBLIC = {
     "cryptodash.exchanges.adapter": """
-    Ack BadFrame Bar Best BookRules Chaining Channel Checksum Control Count Data Depth Endpoint Fill FundingIntervals
+    Ack AuditBy BadFrame Bar Best BookRules Chaining Channel Checksum Control Count Data Depth Endpoint Fill FundingIntervals
     Heartbeat Hosts INTERVALS IVenue Ignored Instrument Kept LeftOut Level Limits LiquidationOrder Liquidations
     MAX_NAME MAX_TIME_MS Mark MarketType Message Name NoSeeds Number NumberRejected Part Plan Poll Pong Purpose Quote
     Rate RawLevels Reader Readers RestLimits RestRequest Restarting SendingTime Sequenced Side SnapshotSource
