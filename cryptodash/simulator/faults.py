@@ -177,9 +177,9 @@ class Fault:
     ``natives`` are the venue's names of the instruments it is limited to, None: all. ``until`` is a time of the
     reactor. ``garbage`` are the frames that the fault of that name sends, ``ids`` and ``times`` the members of the
     venue's frames that ``future-id`` and ``future-time`` raise, ``loss_shows`` says of a stream whether ``skip`` may
-    lose its last frame, ``level_size`` finds what ``wrong-size`` makes wrong. ``stream`` is the one stream it is limited to, as the venue names it, None: all. ``delay``:
-    seconds by which it makes things late; ``step_ms`` by which it steps the clock. ``memory`` is for what has to be
-    remembered while it runs.
+    lose its last frame, ``level_size`` finds what ``wrong-size`` makes wrong. ``stream`` is the one
+    stream it is limited to, as the venue names it, None: all. ``delay``: seconds by which it makes things late;
+    ``step_ms`` by which it steps the clock. ``memory`` is for what has to be remembered while it runs.
     """
 
     name: str

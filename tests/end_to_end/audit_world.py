@@ -64,7 +64,11 @@ class AuditWorld:
         """How long it took; ``AssertionError`` after the time."""
         begun = self.network.seconds()
         while not true():
-            assert self.network.seconds() - begun < seconds, (f"not so after {seconds} s", self.results(), self.states())
+            assert self.network.seconds() - begun < seconds, (
+                f"not so after {seconds} s",
+                self.results(),
+                self.states(),
+            )
             self.run(1.0)
         return float(self.network.seconds() - begun)
 

@@ -82,9 +82,13 @@ class BookAudit(ABC):
         answer has come by now."""
 
     def _loaded(self, snapshot: Depth) -> Sides:
+        """The snapshot, as far as the stream goes: of what lies behind its last level it says no changes."""
         bids, asks = Ladder(-1), Ladder(1)
-        bids.load(snapshot.bids, self._limit)
-        asks.load(snapshot.asks, self._limit)
+        for side, levels in ((bids, snapshot.bids), (asks, snapshot.asks)):
+            side.load(levels, self._limit)
+            if self._tier is not None and len(side.keys) >= self._tier:
+                side.truncate(self._tier)
+                side.horizon = side.keys[-1]
         return bids, asks
 
     def _edge(self, side: Ladder) -> int:
