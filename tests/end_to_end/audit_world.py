@@ -98,8 +98,12 @@ class AuditWorld:
         return self._counter("cryptodash_book_gaps_total")
 
     def _counter(self, name: str) -> Counter[tuple[str, str]]:
-        found = re.findall(rf'^{name}{{exchange="(\w+)",\w+="(\w+)"}} (\d+)', self.metrics(), re.MULTILINE)
-        return Counter({(exchange, word): int(count) for exchange, word, count in found})
+        found: Counter[tuple[str, str]] = Counter()
+        for labels, count in re.findall(rf"^{name}{{(.+)}} (\d+)", self.metrics(), re.MULTILINE):
+            named = dict(re.findall(r'(\w+)="(\w+)"', labels))
+            exchange = named.pop("exchange")
+            found[exchange, *named.values()] += int(count)
+        return found
 
     def metrics(self) -> str:
         """``/metrics``, as a client gets it."""
