@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 from random import Random
 from typing import Any
 
-from twisted.web.client import Agent, readBody
-
+from cryptodash import service
 from cryptodash.core.interfaces import StreamReport
 from cryptodash.core.layers import Layer, load
+from cryptodash.core.tally import Counter as TallyCounter
+from cryptodash.core.tally import Tally
 from cryptodash.exchanges.service import VenueService
-from cryptodash.service import StandIn, build
 from cryptodash.simulator.server import Simulator
 from cryptodash.testing.network import MemoryNetwork
 
@@ -40,16 +39,31 @@ class AuditWorld:
             "SYMBOLS": ",".join(f"{book}:order_book" for book in books),
             **settings,
         }
-        self.server = build(
+        tallies: list[Tally] = []
+
+        def make_tally() -> Tally:
+            tallies.append(Tally())
+            return tallies[-1]
+
+        # What the server counts cannot be asked of it here: its answers over HTTP need the real reactor.
+        before, service.Tally = service.Tally, make_tally
+        try:
+            self.server = self._build(given, venues)
+        finally:
+            service.Tally = before
+        (self.tally,) = tallies
+        self.server.privilegedStartService()
+        self.server.startService()
+        self.books = books
+
+    def _build(self, given: dict[str, str], venues: Sequence[str]) -> service.Server:
+        return service.build(
             load([Layer("test", given)], venues),
             self.network,
             clock=self.network,
             random=Random(7),
-            stand_in=StandIn(self.simulator, self.simulator.base_urls, "simulated"),
+            stand_in=service.StandIn(self.simulator, self.simulator.base_urls, "simulated"),
         )
-        self.server.privilegedStartService()
-        self.server.startService()
-        self.books = books
 
     @property
     def feeds(self) -> Sequence[VenueService]:
@@ -98,21 +112,10 @@ class AuditWorld:
         return self._counter("cryptodash_book_gaps_total")
 
     def _counter(self, name: str) -> Counter[tuple[str, str]]:
-        found: Counter[tuple[str, str]] = Counter()
-        for labels, count in re.findall(rf"^{name}{{(.+)}} (\d+)", self.metrics(), re.MULTILINE):
-            named = dict(re.findall(r'(\w+)="(\w+)"', labels))
-            exchange = named.pop("exchange")
-            found[exchange, *named.values()] += int(count)
-        return found
-
-    def metrics(self) -> str:
-        """``/metrics``, as a client gets it."""
-        answer: list[bytes] = []
-        asked = Agent(self.network).request(b"GET", b"http://127.0.0.1:%d/metrics" % self.server.port)
-        asked.addCallback(readBody).addCallback(answer.append)
-        while not answer:
-            self.run(STEP)
-        return answer[0].decode()
+        metric = self.tally.metrics.get(name)
+        if not isinstance(metric, TallyCounter):
+            return Counter()
+        return Counter({(labels[0], labels[1]): int(count) for labels, count in metric.values.items() if count})
 
     def stop(self) -> None:
         stopping = self.server.stopService()

@@ -31,7 +31,6 @@ BOOKS = (
     "kraken:spot:NKN-USD",
 )
 VENUES = ("binance", "bybit", "okx", "coinbase", "kraken")
-WRONG = {"diverged", "suspected"}
 
 
 def _worlds() -> Any:
@@ -64,17 +63,18 @@ def test_no_true_book_is_called_wrong_whatever_else_happens(make_world: Callable
     faults = world.simulator.faults
     for number in range(rounds):
         for venue in VENUES:
-            faults.start(venue, ("drop", "duplicate", "skip", "reorder", "slow")[number % 5], seconds=8, delay=None)
+            faults.start(venue, ("drop", "duplicate", "skip", "reorder", "slow")[number % 5], seconds=8)
             world.run(6)
         faults.start(VENUES[number % 5], "half-open")
         faults.start(VENUES[(number + 1) % 5], "slow", seconds=10, delay=1.5)
         faults.start(VENUES[(number + 2) % 5], "old-snapshot", seconds=20)
         world.run(30)
     found = world.results()
-    assert not [each for each in found if each[1] in WRONG and each[1] == "diverged"], found
+    print(dict(found))
+    assert [each for each in found if each[1] == "diverged"] == [], found
     for venue in VENUES:
         assert found[venue, "equal"] >= 3 * rounds // 2, found
-    assert ("binance", "audit") not in world.gaps()
+    assert [each for each in world.gaps() if each[1] == "audit"] == []
 
 
 PLANTED = (
