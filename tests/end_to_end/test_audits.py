@@ -70,7 +70,6 @@ def test_no_true_book_is_called_wrong_whatever_else_happens(make_world: Callable
         faults.start(VENUES[(number + 2) % 5], "old-snapshot", seconds=20)
         world.run(30)
     found = world.results()
-    print(dict(found))
     assert [each for each in found if each[1] == "diverged"] == [], found
     for venue in VENUES:
         assert found[venue, "equal"] >= 3 * rounds // 2, found
