@@ -132,6 +132,12 @@ class Config:
     late_after_ms: int = setting(
         whole(100, 60_000), "delay from which a venue's frames are late, ms (100-60000)", "2000"
     )
+    book_audit_percent: int = setting(
+        whole(0, 50),
+        "share of each REST budget with which live order books are compared with the venue's snapshots, percent; "
+        "0: never (0-50)",
+        "5",
+    )
     upstream_linger_s: float = setting(
         seconds(0, 86_400), "how long a topic stays subscribed after its last client left, seconds (0-86400)", "30"
     )

@@ -40,6 +40,12 @@ class StreamReport:
     """Which of the venue's addresses it comes by: with ``name`` it says which stream it is."""
     degraded: Loss | None = None
     """The first loss of its data that could not be mended."""
+    audits: int = 0
+    """How often the book made from it was compared with a REST snapshot of it, ..."""
+    divergences: int = 0
+    """... and how often it was not the venue's."""
+    disputed: bool = False
+    """Whether that was so again after a rebuild."""
 
 
 @frozen

@@ -98,6 +98,7 @@ class VenueService(Service):
             late_after_ms=None if source == "replay" else config.late_after_ms,
             budget=budget,
             records=records,
+            audit_share=config.book_audit_percent / 100,
         )
         self._catalogues = {market: self._reader(market, random) for market in self.markets}
         self._requests.client.dated = self._engine.dated

@@ -19,6 +19,7 @@ from cryptodash.exchanges.adapter.plan import Part, Plan
 from cryptodash.exchanges.connections.commands import Output
 from cryptodash.exchanges.connections.stream import Stream
 from cryptodash.exchanges.subscriptions import freshness
+from cryptodash.exchanges.subscriptions.book_audits import AuditedBook
 from cryptodash.exchanges.subscriptions.streams import Streams
 
 
@@ -34,11 +35,15 @@ class Basics:
 
 @frozen
 class BookCounts:
-    """Where a book is (None: not synced, or its frames have no ids), and how often it was lost and rebuilt."""
+    """Where a book is (None: not synced, or its frames have no ids), how often it was lost and rebuilt, how often it
+    was compared with a REST snapshot and was not the same, and whether it was so again after a rebuild."""
 
     sequence: int | None
     gaps: int
     resyncs: int
+    audits: int = 0
+    divergences: int = 0
+    is_disputed: bool = False
 
 
 class TopicSubscription(ABC):
@@ -159,6 +164,10 @@ class TopicSubscription(ABC):
 
     def book_counts(self, stream: Stream) -> BookCounts | None:
         """What became of the book that is made from this stream."""
+        return None
+
+    def audited(self, now: float) -> AuditedBook | None:
+        """Its book, where it has one that may be compared with a REST snapshot now."""
         return None
 
     @property

@@ -16,6 +16,7 @@ from cryptodash.core.instruments import Instrument, MarketType, Symbol
 from cryptodash.core.intervals import INTERVALS
 from cryptodash.core.numbers import admit
 from cryptodash.core.topics import Channel, Topic
+from cryptodash.exchanges.adapter.book_rules import SnapshotSource
 from cryptodash.exchanges.adapter.decode import reading
 from cryptodash.exchanges.adapter.messages import BadFrame, Bar, Depth, Mark, Message, Quote, Reader, Stats, Trades
 from cryptodash.exchanges.adapter.plan import Part, Plan, Purpose, RestRequest, StreamSpec
@@ -53,6 +54,8 @@ class RecordedVenue:
     def __init__(self, venue: Any, samples: Mapping[str, str], limits: Mapping[str, int] | None = None) -> None:
         self._venue = venue
         self._limits = limits or {}
+        # A recording answers no request that was not made when it was: nothing of it is compared with a snapshot.
+        self.book_rules = {market: evolve(rules, audit=None) for market, rules in venue.book_rules.items()}
         self._pool = next(iter(venue.rest_limits))
         self._time = 0
         self._kinds = {name: self._kind(name, text) for name, text in samples.items()}
@@ -146,6 +149,8 @@ class RecordedVenue:
     def snapshot_request(self, topic: Topic, instrument: Instrument, levels: int) -> RestRequest | None:
         """Says how many levels the recorded snapshot was asked for: beyond those nothing is proven,
         however many are asked for now."""
+        if self.book_rules[topic.market].snapshots is SnapshotSource.STREAM:
+            return None
         request: RestRequest | None = self._venue.snapshot_request(topic, instrument, levels)
         return None if request is None else evolve(request, limit=self._limits.get(instrument.native, 1))
 

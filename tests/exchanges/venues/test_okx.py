@@ -17,7 +17,7 @@ from cryptodash.core.instruments import ANY, Instrument, MarketType, Symbol
 from cryptodash.core.intervals import INTERVALS
 from cryptodash.core.numbers import Number, multiply, trimmed
 from cryptodash.core.topics import Channel, Topic
-from cryptodash.exchanges.adapter.book_rules import BookRules, Chaining, SnapshotSource
+from cryptodash.exchanges.adapter.book_rules import AuditBy, BookRules, Chaining, SnapshotSource
 from cryptodash.exchanges.adapter.decode import reading
 from cryptodash.exchanges.adapter.elements import left_out_of
 from cryptodash.exchanges.adapter.messages import (
@@ -151,7 +151,9 @@ def test_limits_keep_a_margin() -> None:
         ("/api/v5/market/books", 32, 2.0),
         ("/api/v5/public/time", 8, 2.0),
     }
-    assert set(VENUE.book_rules.values()) == {BookRules(SnapshotSource.EITHER, Chaining.PREVIOUS)}
+    assert set(VENUE.book_rules.values()) == {
+        BookRules(SnapshotSource.EITHER, Chaining.PREVIOUS, audit=AuditBy.UPDATE_ID)
+    }
 
 
 def test_public_and_business_are_two_paths_of_one_host() -> None:

@@ -30,7 +30,7 @@ from zope.interface import implementer
 from cryptodash.core.instruments import Instrument, MarketType
 from cryptodash.core.intervals import INTERVALS
 from cryptodash.core.topics import Channel, Topic
-from cryptodash.exchanges.adapter.book_rules import BookRules, Chaining, SnapshotSource
+from cryptodash.exchanges.adapter.book_rules import AuditBy, BookRules, Chaining, SnapshotSource
 from cryptodash.exchanges.adapter.decode import MAX_NAME, read_data, sending_time
 from cryptodash.exchanges.adapter.messages import (
     Ack,
@@ -125,8 +125,8 @@ class Binance:
         rest.POOL[PERPETUAL]: RestLimits(1920, 60.0, "x-mbx-used-weight-1m"),  # of 2400
     }
     book_rules: Mapping[MarketType, BookRules] = {
-        SPOT: BookRules(SnapshotSource.REST, Chaining.RANGE),
-        PERPETUAL: BookRules(SnapshotSource.REST, Chaining.PREVIOUS),
+        SPOT: BookRules(SnapshotSource.REST, Chaining.RANGE, audit=AuditBy.UPDATE_ID),
+        PERPETUAL: BookRules(SnapshotSource.REST, Chaining.PREVIOUS, audit=AuditBy.UPDATE_ID),
     }
 
     def intervals(self, market: MarketType) -> Sequence[str]:

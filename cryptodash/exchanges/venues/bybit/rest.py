@@ -42,7 +42,7 @@ ALTERNATIVE = "https://api.bytick.com (REST), or the host of your region"
 T = TypeVar("T")
 
 
-class _Answer(Struct, Generic[T], gc=False):
+class Answer(Struct, Generic[T], gc=False):
     result: T
     time: Time = 0
 
@@ -93,7 +93,7 @@ class _Page(Struct, gc=False):
     cursor: Annotated[str, Meta(max_length=1024)] = field(name="nextPageCursor", default="")
 
 
-_page = decoder(_Answer[_Page])
+_page = decoder(Answer[_Page])
 _kind = decoder(_Kind)
 _listing = decoder(_Listing)
 
@@ -199,7 +199,7 @@ class _Rows(Struct, gc=False):
     rows: list[Raw] = field(name="list")
 
 
-_rows = decoder(_Answer[_Rows])
+_rows = decoder(Answer[_Rows])
 _row = decoder(_Row)
 
 
@@ -235,7 +235,7 @@ class _Tickers(Struct, gc=False):
     tickers: list[Raw] = field(name="list")
 
 
-_tickers = decoder(_Answer[_Tickers])
+_tickers = decoder(Answer[_Tickers])
 _sweep_fields = decoder(_SweepFields)
 
 

@@ -36,7 +36,7 @@ from zope.interface import implementer
 
 from cryptodash.core.instruments import Instrument, MarketType
 from cryptodash.core.topics import Channel, Topic
-from cryptodash.exchanges.adapter.book_rules import BookRules, Chaining, SnapshotSource
+from cryptodash.exchanges.adapter.book_rules import AuditBy, BookRules, Chaining, SnapshotSource
 from cryptodash.exchanges.adapter.decode import MAX_NAME, MAX_TIME_MS, read_data
 from cryptodash.exchanges.adapter.messages import BadFrame, Depth, Message, Pong, Reader, Readers, SendingTime
 from cryptodash.exchanges.adapter.plan import Part, Plan, Poll, RestRequest, StreamSpec, not_served
@@ -126,7 +126,7 @@ class Okx(NoSeeds):
     limits: Mapping[str, Limits] = {key: _BOOK_LIMITS if key.endswith("-books") else _LIMITS for key in endpoints}
     rest_limits: Mapping[str, RestLimits] = rest.LIMITS
     book_rules: Mapping[MarketType, BookRules] = dict.fromkeys(
-        markets, BookRules(SnapshotSource.EITHER, Chaining.PREVIOUS)
+        markets, BookRules(SnapshotSource.EITHER, Chaining.PREVIOUS, audit=AuditBy.UPDATE_ID)
     )
 
     def intervals(self, market: MarketType) -> Sequence[str]:
