@@ -164,6 +164,9 @@ def fill(web: Any) -> None:
             *("binance", "x", "c1", (ticker,), State.STALE, Cause.GAP, 1.0, 2.0, 9, 1, 1, 40, 30, 90),
             endpoint="spot",
             degraded=Loss.TRADES_MISSING,
+            audits=3,
+            divergences=2,
+            disputed=True,
         )
     ]
     fill_ledger(web)
