@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from twisted.logger import Logger
 
 from cryptodash.core.tally import Tally
@@ -38,6 +40,8 @@ class DecodeErrors:
             "exchange",
         )
         self._logged: dict[str, float] = {}
+        self.found: Callable[[Exception, bytes], None] = lambda error, data: None
+        """Told of each."""
 
     def ignored(self) -> None:
         """A message that is fine and means nothing to us."""
@@ -47,6 +51,7 @@ class DecodeErrors:
         """Something could not be read."""
         reason = reason_of(error)
         self._errors.add(self._exchange, reason)
+        self.found(error, data)
         if now - self._logged.get(reason, -LOG_EVERY) >= LOG_EVERY:
             self._logged[reason] = now
             words = {
