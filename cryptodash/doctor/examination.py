@@ -247,6 +247,7 @@ class Examination:
             seconds=self._means.seconds,
             clock_ahead_ms=self._service.clock_ahead_ms,
             saved="" if self._recorder is None else self._recorder.said,
+            save_error="" if self._recorder is None else self._recorder.error,
         )
 
 

@@ -189,6 +189,7 @@ class VenueFacts:
     quotes_crossed: int = 0
     saved: str = ""
     """What was saved, for a person; empty if nothing was to be."""
+    save_error: str = ""
 
 
 class IAudits(Protocol):

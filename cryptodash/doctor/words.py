@@ -24,6 +24,18 @@ _MAINTENANCE = "wait: the venue's status page says until when"
 _PATH = "the venue has moved or ended what we ask for: the adapter must be looked at, or the base URL that replaces it"
 
 
+OUR_DOING = frozenset({"rollover", "empty", "unwanted", "shutdown"})
+"""What the engine ends a connection for though nothing is wrong with it."""
+GIVEN_UP = {
+    "idle": "nothing came on it",
+    "stale": "nothing came on it",
+    "timeout": "it did not answer a ping",
+    "poison": "too many frames that cannot be read",
+    "gap": "the venue's numbers of its frames have a gap",
+    "requests": "no more requests are allowed on it",
+}
+
+
 @frozen
 class Words:
     """``what`` is one of a fixed set of words, for programs; ``text`` and ``advice`` are for people."""
