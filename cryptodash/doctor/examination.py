@@ -113,11 +113,17 @@ class Examination:
                 outcome.raiseException()
 
     async def _market(self, market: MarketType) -> None:
+        """Choose and watch. Where the catalogue comes late what is left of the time is for watching."""
+        seconds = self._means.seconds
+        end = self._notes.ms + seconds * 1000
         await self._all([self._catalogue(market), self._turnovers(market)])
+        if not self._service.catalogue.loaded(market):
+            await self._notes.markets[market].listed.within((end - self._notes.ms) / 1000, self._means.reactor)
+            seconds = max(0.0, (end - self._notes.ms) / 1000)
+        watching = self._means.wait(seconds)
         chosen = self._chosen[market] = choose(
             [each for each in self._service.catalogue if each.market is market], self._notes.markets[market].turnovers
         )
-        watching = self._means.wait(self._means.seconds)
         requests = Deferred.fromCoroutine(self._requests(market, chosen))
         requests.addErrback(lambda failure: None if failure.check(CancelledError) else failure)
         self._watch(market, chosen)
@@ -146,12 +152,8 @@ class Examination:
     async def _turnovers(self, market: MarketType) -> None:
         """Ask for the market's tickers, all at once, until they have come."""
         sweep = Topic(self._service.exchange, market, ANY, Channel.TICKER)
-        came: Deferred[None] = Deferred(lambda _: None)
-        self._notes.markets[market].swept = lambda: None if came.called else came.callback(None)
         self._service.want([sweep])
-        try:
-            await came.addTimeout(SWEEP_WITHIN, self._means.reactor)
-        except Exception:
+        if not await self._notes.markets[market].swept.within(SWEEP_WITHIN, self._means.reactor):
             _log.info("{exchange} {market}: no tickers of all", exchange=self._service.exchange, market=market.value)
         self._service.drop([sweep])
 

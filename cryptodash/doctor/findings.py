@@ -17,6 +17,9 @@ from cryptodash.doctor import words
 from cryptodash.doctor.choice import MOST_TRADED
 from cryptodash.doctor.facts import ConnectionFacts, MarketFacts, RequestFacts, TopicFacts, VenueFacts
 
+SLOW_MS = 3000
+"""From here on a REST answer is late."""
+_SLOW = "the venue or the way to it is slow; another run shows if it lasts"
 CLOCK_OFF_MS = 1000
 """From here on a difference between the venue's clock and ours is wrong."""
 ADAPTER = "the adapter must be looked at: send what --save wrote"
@@ -86,6 +89,8 @@ def _of_market(facts: VenueFacts, market: MarketFacts) -> Iterator[Finding]:
     for request in market.requests:
         if request.failed:
             yield _of_request(market, request, wrong)
+        elif request.first_ms is not None and request.first_ms >= SLOW_MS:
+            yield wrong("late", f"REST {request.purpose} was answered after {request.first_ms} ms", _SLOW)
     for connection in market.connections:
         found = _of_connection(connection, market)
         if found is not None:
@@ -101,7 +106,8 @@ def _of_market(facts: VenueFacts, market: MarketFacts) -> Iterator[Finding]:
     if market.audit is not None and market.audit.diverged:
         text = f"{market.audit.diverged} of {market.audit.compared} audited books differ from the venue's snapshot"
         yield wrong("audit", text, ADAPTER)
-    if not market.chosen and market.statuses:
+    read = market.request("catalogue")
+    if not market.chosen and read is not None and read.answered:
         yield wrong("catalogue", "the catalogue lists nothing that trades", ADAPTER)
     if market.chosen and not market.connections:
         yield wrong("connection", "no WebSocket connection was tried", ADAPTER)
@@ -159,7 +165,7 @@ def _of_topics(market: MarketFacts) -> Iterator[tuple[str, str, str]]:
 
 def _advice_of(cause: Cause) -> str:
     if cause is Cause.LATE:
-        return "the venue or the way to it is slow; another run shows if it lasts"
+        return _SLOW
     if cause is Cause.REJECTED:
         return ADAPTER
     return words.of_request(str(cause), "").advice if cause in (Cause.BLOCKED, Cause.BANNED, Cause.MAINTENANCE) else ""
@@ -199,9 +205,6 @@ def _of_venue(facts: VenueFacts) -> Iterator[Finding]:
     def wrong(what: str, text: str, advice: str = "") -> Finding:
         return Finding(Severity.WRONG, facts.exchange, "", what, text, advice)
 
-    def note(what: str, text: str, advice: str = "") -> Finding:
-        return Finding(Severity.NOTE, facts.exchange, "", what, text, advice)
-
     ahead = facts.clock_ahead_ms
     if ahead is not None and abs(ahead) >= CLOCK_OFF_MS:
         side = "ahead of" if ahead > 0 else "behind"
@@ -219,5 +222,3 @@ def _of_venue(facts: VenueFacts) -> Iterator[Finding]:
         yield wrong("left-out", f"{len(facts.left_out)} elements were left out; the first: {facts.left_out[0]}", ADAPTER)
     if facts.save_error:
         yield wrong("save", f"saving ended: {facts.save_error}", "make room, or name another directory")
-    if facts.unknown_messages:
-        yield note("messages", f"{facts.unknown_messages} messages mean nothing to the adapter")

@@ -26,6 +26,7 @@ from cryptodash.doctor.facts import (
     UnreadableFacts,
 )
 from cryptodash.doctor.recorder import Recorder
+from cryptodash.doctor.signal import Signal
 from cryptodash.exchanges.adapter.plan import RestRequest
 from cryptodash.exchanges.adapter.venue import IVenue
 from cryptodash.exchanges.connections.commands import Closed, Connect
@@ -125,8 +126,10 @@ class MarketNotes:
     checksums: int = 0
     checksums_wrong: int = 0
     turnovers: dict[Symbol, Decimal] = field(factory=dict)
-    swept: Callable[[], None] = lambda: None
-    """Told when turnovers have come."""
+    swept: Signal = field(factory=Signal)
+    """Turnovers have come."""
+    listed: Signal = field(factory=Signal)
+    """The catalogue has come."""
 
 
 @implementer(IInlet)
@@ -263,7 +266,7 @@ class Notes:
             for ticker in event.tickers:
                 _note_turnover(notes, ticker)
             if notes.turnovers:
-                notes.swept()
+                notes.swept.happen()
             return
         found = self.topics.get(event.topic.upstream)
         if found is None:
@@ -276,7 +279,7 @@ class Notes:
             self._note_value(found, event)
 
     def catalogue_changed(self, exchange: str, market: MarketType) -> None:
-        pass
+        self.markets[market].listed.happen()
 
     def _note_state(self, found: TopicNotes, event: StreamStatus) -> None:
         last = found.states[-1] if found.states else None

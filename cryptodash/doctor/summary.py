@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter as Counts
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from cryptodash.core.instruments import Catalogue, Instrument, MarketType
 from cryptodash.core.interfaces import StreamReport
@@ -12,6 +12,10 @@ from cryptodash.doctor.choice import Choice
 from cryptodash.doctor.facts import ChecksumFacts, ChoiceFacts, DelayFacts, MarketFacts, VenueFacts
 from cryptodash.doctor.notes import Notes
 from cryptodash.exchanges.adapter.venue import IVenue
+from cryptodash.exchanges.builders.plausibility import Reason
+
+_AHEAD = (Reason.FUTURE_ID.value, Reason.FUTURE_TIME.value)
+"""Old ones are no sign of anything: they come after every reconnect."""
 
 
 def summary(
@@ -50,9 +54,11 @@ def summary(
             )
         )
 
-    def total(name: str) -> int:
+    def total(name: str, words: Collection[str] = ()) -> int:
+        """What a counter has counted; with these words among its labels, if some are given."""
         counter = counters.get(name)
-        return 0 if counter is None else sum(counter.values.values())
+        items = () if counter is None else counter.values.items()
+        return sum(count for labels, count in items if not words or not set(labels).isdisjoint(words))
 
     return VenueFacts(
         exchange=venue.id,
@@ -63,7 +69,7 @@ def summary(
         clock_steps=total("cryptodash_upstream_clock_steps_total"),
         left_out=tuple(notes.left_out_elements),
         unknown_messages=total("cryptodash_upstream_unknown_messages_total"),
-        implausible=total("cryptodash_frames_held_total") + total("cryptodash_frames_dropped_total"),
+        implausible=total("cryptodash_frames_held_total") + total("cryptodash_frames_dropped_total", _AHEAD),
         repeated=total("cryptodash_frames_repeated_total"),
         quotes_crossed=total("cryptodash_quotes_crossed_total"),
     )

@@ -88,7 +88,8 @@ def of_request(cause: str, message: str) -> Words:
         return Words("rejected", f"it refuses the request: {message}", _PATH)
     if "unreadable" in message:
         return Words("unreadable", message, "the adapter must be looked at: send what --save wrote")
-    return of_failure(_kind_in(message), None, message)
+    status = re.search(r"\bHTTP ([1-5][0-9]{2})\b", message)
+    return of_failure(_kind_in(message), int(status[1]) if status else None, message)
 
 
 def _kind_in(message: str) -> str:
