@@ -28,6 +28,7 @@ from cryptodash.doctor.notes import Notes
 from cryptodash.doctor.observed import ObservedEngine, ObservedVenue
 from cryptodash.doctor.recorder import Recorder
 from cryptodash.doctor.summary import summary
+from cryptodash.doctor.table import Report, report_of
 from cryptodash.exchanges.adapter.decode import reading
 from cryptodash.exchanges.adapter.messages import BadFrame
 from cryptodash.exchanges.adapter.plan import RestRequest
@@ -143,7 +144,7 @@ class Examination:
                 self._notes.request_ended(market, "catalogue", began, error)
                 return
         except Exception as error:  # the timeout; or an error of ours, which is one of the things to be found
-            error = UpstreamError("disconnected", f"not read within {CATALOGUE_WITHIN:.0f} s ({type(error).__name__})")
+            error = UpstreamError("disconnected", f"the venue did not answer within {CATALOGUE_WITHIN:.0f} s ({type(error).__name__})")
             self._notes.request_ended(market, "catalogue", began, error)
             return
         count = sum(1 for each in self._service.catalogue if each.market is market)
@@ -251,6 +252,18 @@ class Examination:
             saved="" if self._recorder is None else self._recorder.said,
             save_error="" if self._recorder is None else self._recorder.error,
         )
+
+
+async def examine(examinations: Sequence[Examination]) -> Sequence[Report]:
+    """All of them at the same time, each judged. What one raises, all raise, once all have ended."""
+    outcomes = await DeferredList(
+        [Deferred.fromCoroutine(each.run()) for each in examinations], consumeErrors=True
+    )
+    for is_good, outcome in outcomes:
+        if not is_good:
+            _log.failure("an examination failed", failure=outcome)
+            outcome.raiseException()
+    return [report_of(facts) for _, facts in outcomes]
 
 
 def topics_of(instrument: Instrument, intervals: Sequence[str]) -> list[Topic]:

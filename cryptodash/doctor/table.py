@@ -12,7 +12,7 @@ from cryptodash.doctor.facts import ConnectionFacts, MarketFacts, TopicFacts, Ve
 from cryptodash.doctor.findings import Finding, findings
 
 VERDICTS = {False: "all is well", True: "something is wrong"}
-_LABEL = 14
+_LABEL = 16
 _STATES_SHOWN = 6
 
 
@@ -90,7 +90,7 @@ def _market_lines(market: MarketFacts) -> Iterator[str]:
     for request in market.requests:
         took = "" if request.first_ms is None else f"{request.first_ms} ms"
         failed = f"{request.failed} failed" if request.failed else ""
-        yield _line(f"REST {request.purpose}"[:_LABEL], f"{request.answered} answered", took, request.holds, failed)
+        yield _line(f"REST {request.purpose}", f"{request.answered} answered", took, request.holds, failed)
     unreadable = market.unreadable
     yield _line("decode errors", str(unreadable.count), unreadable.error)
     if unreadable.count:
