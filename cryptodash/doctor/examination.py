@@ -76,21 +76,21 @@ class Examination:
         self._recorder = (
             None if means.save is None else Recorder(means.save, venue.id, hosts, means.clock.wall_ms())
         )
-        self._notes = Notes(venue, means.clock, partial(proxy_of, means.config), self._recorder)
+        self.notes = Notes(venue, means.clock, partial(proxy_of, means.config), self._recorder)
         self._tally = Tally()
         self._timers = PublishTimers(means.reactor)
         self._service = VenueService(
-            ObservedVenue(venue, self._notes),  # type: ignore[arg-type]  # it provides the interface
+            ObservedVenue(venue, self.notes),  # type: ignore[arg-type]  # it provides the interface
             means.config,
             hosts,
             source,
-            self._notes,
+            self.notes,
             means.reactor,
             means.clock,
             means.random,
             self._tally,
             self._timers,
-            make_engine=partial(ObservedEngine, self._notes),
+            make_engine=partial(ObservedEngine, self.notes),
         )
         self._chosen: dict[MarketType, Sequence[Choice]] = {}
         self._not_served: dict[MarketType, tuple[str, ...]] = {}
@@ -116,14 +116,14 @@ class Examination:
     async def _market(self, market: MarketType) -> None:
         """Choose and watch. Where the catalogue comes late what is left of the time is for watching."""
         seconds = self._means.seconds
-        end = self._notes.ms + seconds * 1000
+        end = self.notes.ms + seconds * 1000
         await self._all([self._catalogue(market), self._turnovers(market)])
         if not self._service.catalogue.loaded(market):
-            await self._notes.markets[market].listed.within((end - self._notes.ms) / 1000, self._means.reactor)
-            seconds = max(0.0, (end - self._notes.ms) / 1000)
+            await self.notes.markets[market].listed.within((end - self.notes.ms) / 1000, self._means.reactor)
+            seconds = max(0.0, (end - self.notes.ms) / 1000)
         watching = self._means.wait(seconds)
         chosen = self._chosen[market] = choose(
-            [each for each in self._service.catalogue if each.market is market], self._notes.markets[market].turnovers
+            [each for each in self._service.catalogue if each.market is market], self.notes.markets[market].turnovers
         )
         requests = Deferred.fromCoroutine(self._requests(market, chosen))
         requests.addErrback(lambda failure: None if failure.check(CancelledError) else failure)
@@ -134,27 +134,27 @@ class Examination:
 
     async def _catalogue(self, market: MarketType) -> None:
         """Wait for the catalogue that the service reads at its start; where that fails it goes on trying."""
-        began = self._notes.ms
+        began = self.notes.ms
         try:
             await Deferred.fromCoroutine(self._service.refresh_catalogue()).addTimeout(
                 CATALOGUE_WITHIN, self._means.reactor
             )
         except UpstreamError as error:
             if not self._service.catalogue.loaded(market):
-                self._notes.request_ended(market, "catalogue", began, error)
+                self.notes.request_ended(market, "catalogue", began, error)
                 return
         except Exception as error:  # the timeout; or an error of ours, which is one of the things to be found
             error = UpstreamError("disconnected", f"the venue did not answer within {CATALOGUE_WITHIN:.0f} s ({type(error).__name__})")
-            self._notes.request_ended(market, "catalogue", began, error)
+            self.notes.request_ended(market, "catalogue", began, error)
             return
         count = sum(1 for each in self._service.catalogue if each.market is market)
-        self._notes.request_ended(market, "catalogue", began, holds=f"{count} instruments")
+        self.notes.request_ended(market, "catalogue", began, holds=f"{count} instruments")
 
     async def _turnovers(self, market: MarketType) -> None:
         """Ask for the market's tickers, all at once, until they have come."""
         sweep = Topic(self._service.exchange, market, ANY, Channel.TICKER)
         self._service.want([sweep])
-        if not await self._notes.markets[market].swept.within(SWEEP_WITHIN, self._means.reactor):
+        if not await self.notes.markets[market].swept.within(SWEEP_WITHIN, self._means.reactor):
             _log.info("{exchange} {market}: no tickers of all", exchange=self._service.exchange, market=market.value)
         self._service.drop([sweep])
 
@@ -166,7 +166,7 @@ class Examination:
             for topic in topics_of(choice.instrument, self._service.intervals(market)):
                 if self._serves(topic, choice.instrument):
                     wanted.append(topic)
-                    self._notes.watch_topic(topic, choice.role)
+                    self.notes.watch_topic(topic, choice.role)
                 else:
                     not_served.add(str(topic.channel))
         self._not_served[market] = tuple(sorted(not_served))
@@ -196,20 +196,20 @@ class Examination:
             await self._request(snapshot, self._read_snapshot)
 
     async def _request(self, request: RestRequest, read: Any) -> None:
-        began = self._notes.ms
+        began = self.notes.ms
         purpose = str(request.purpose.value)
         try:
             body = await self._service.fetch(request)
-            self._notes.body(request, body)
+            self.notes.body(request, body)
             holds = reading(read, request, body)
         except UpstreamError as error:
-            self._notes.request_ended(request.market, purpose, began, error)
+            self.notes.request_ended(request.market, purpose, began, error)
         except BadFrame as error:
-            self._notes.unreadable(error, body)
+            self.notes.unreadable(error, body)
             failed = UpstreamError("", f"an answer is unreadable: {error}")
-            self._notes.request_ended(request.market, purpose, began, failed)
+            self.notes.request_ended(request.market, purpose, began, failed)
         else:
-            self._notes.request_ended(request.market, purpose, began, holds=holds)
+            self.notes.request_ended(request.market, purpose, began, holds=holds)
 
     def _read_probe(self, request: RestRequest, body: bytes) -> str:
         told = self._real.read_probe(request, body)
@@ -220,7 +220,7 @@ class Examination:
         return f"{len(depth.bids)} bids, {len(depth.asks)} asks"
 
     async def _candles(self, instrument: Instrument) -> None:
-        began, market = self._notes.ms, instrument.market
+        began, market = self.notes.ms, instrument.market
         intervals = self._service.intervals(market)
         interval = INTERVAL if INTERVAL in intervals else next(iter(intervals), "")
         if not interval:
@@ -229,15 +229,15 @@ class Examination:
         try:
             bars = await self._service.candles(topic, BARS, None)
         except UpstreamError as error:
-            self._notes.request_ended(market, "candles", began, error)
+            self.notes.request_ended(market, "candles", began, error)
         else:
-            self._notes.request_ended(market, "candles", began, holds=f"{len(bars)} bars of {interval}")
+            self.notes.request_ended(market, "candles", began, holds=f"{len(bars)} bars of {interval}")
 
     def _facts(self) -> VenueFacts:
         counters = {name: each for name, each in self._tally.metrics.items() if isinstance(each, Counter)}
         facts = summary(
             self._real,
-            self._notes,
+            self.notes,
             self._service.catalogue,
             [report for some in self._service.streams() for report in some],
             counters,

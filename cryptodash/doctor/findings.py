@@ -19,6 +19,8 @@ from cryptodash.doctor.facts import ConnectionFacts, MarketFacts, RequestFacts, 
 
 SLOW_MS = 3000
 """From here on a REST answer is late."""
+LATE_BOOK_MS = 10_000
+"""From here on an order book has taken too long to open."""
 _SLOW = "the venue or the way to it is slow; another run shows if it lasts"
 CLOCK_OFF_MS = 1000
 """From here on a difference between the venue's clock and ours is wrong."""
@@ -156,6 +158,8 @@ def _of_topics(market: MarketFacts) -> Iterator[tuple[str, str, str]]:
             by_cause.setdefault(cause, []).append(topic)
         if topic.crossed:
             yield "crossed", f"{topic.text} showed bid above ask as live {topic.crossed} times", ADAPTER
+        if topic.channel == Channel.ORDER_BOOK and (topic.first_value_ms or 0) >= LATE_BOOK_MS:
+            yield "late", f"{topic.text} could be shown only after {topic.first_value_ms} ms", _SLOW
         if _never_came(topic):
             yield "no-value", f"{topic.text} never became live", ADAPTER
     for cause, topics in by_cause.items():

@@ -41,6 +41,7 @@ class Stage:
             save=save,
         )
         self.examination = Examination(venue, hosts, "simulated", means)
+        self.notes = self.examination.notes
 
     def examine(self, at: Sequence[tuple[float, Callable[[], object]]] = ()) -> VenueFacts:
         """Run it; ``at``: what is done in the meantime, each so many seconds after the beginning."""
