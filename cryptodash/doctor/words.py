@@ -111,4 +111,4 @@ def of_end(code: int | None, reason: str) -> str:
 
 def _plain(reason: str) -> str:
     """Without the name of the exception's class."""
-    return re.sub(r"\b(?:\w+\.)*[A-Z]\w*(?:Error|Refused|Lost|Done): ", "", reason)[:200]
+    return re.sub(r"\b(?:\w+\.)*(?:[A-Z]\w*)?(?:Error|Refused|Lost|Done): ", "", reason)[:200]
