@@ -39,13 +39,14 @@ from cryptodash.doctor.table import Report, as_json, as_text
 from cryptodash.exchanges.hosts import hosts_of
 from cryptodash.exchanges.venues import registry
 from cryptodash.exchanges.venues.recorded import RecordedVenue
+from cryptodash.exchanges.venues.recorded_names import listed, own_names
 from cryptodash.name_lookups import NameLookups
 from cryptodash.options import Options, config_of, refuse
 from cryptodash.service import StandIn, build, endpoint_of
 from cryptodash.simulator.control import CONTROL_PORT
 from cryptodash.simulator.dialects import registry as dialects
 from cryptodash.simulator.faults import OPTIONS
-from cryptodash.simulator.recording import read_recording
+from cryptodash.simulator.recording import answers_beside, read_recording
 from cryptodash.simulator.replay import Replay
 from cryptodash.simulator.server import Simulator
 
@@ -105,11 +106,15 @@ def _run(config: Config, twistd: usage.Options) -> IService:
 
 def _replay(config: Config, options: usage.Options, twistd: usage.Options) -> IService:
     """The server on a recording: its venue, its streams, all of them held from the start."""
+    file = Path(options["file"])
     try:
         recording = read_recording(
-            Path(options["file"]), exchange=options["exchange"], market=options["market"], symbols=options["symbol"]
+            file, exchange=options["exchange"], market=options["market"], symbols=options["symbol"]
         )
-        venue = RecordedVenue(registry.load(recording.exchange), recording.samples(), recording.limits)
+        real = registry.load(recording.exchange)
+        samples = own_names(real, recording.market, recording.symbols, recording.asked, recording.samples())
+        known = listed(real, recording.market, lambda asked: answers_beside(file, asked.path, asked.params))
+        venue = RecordedVenue(real, samples, recording.limits, known)
         topics = venue.topics(recording.exchange, recording.market, recording.symbols, config.book_depth_default)
     except ConfigError as error:
         refuse(str(error))

@@ -73,9 +73,7 @@ class Examination:
         self._real = venue
         self._source = source
         self._means = means
-        self._recorder = (
-            None if means.save is None else Recorder(means.save, venue.id, hosts, means.clock.wall_ms())
-        )
+        self._recorder = None if means.save is None else Recorder(means.save, venue.id, hosts, means.clock.wall_ms())
         self.notes = Notes(venue, means.clock, partial(proxy_of, means.config), self._recorder)
         self._tally = Tally()
         self._timers = PublishTimers(means.reactor)
@@ -144,7 +142,9 @@ class Examination:
                 self.notes.request_ended(market, "catalogue", began, error)
                 return
         except Exception as error:  # the timeout; or an error of ours, which is one of the things to be found
-            error = UpstreamError("disconnected", f"the venue did not answer within {CATALOGUE_WITHIN:.0f} s ({type(error).__name__})")
+            error = UpstreamError(
+                "disconnected", f"the venue did not answer within {CATALOGUE_WITHIN:.0f} s ({type(error).__name__})"
+            )
             self.notes.request_ended(market, "catalogue", began, error)
             return
         count = sum(1 for each in self._service.catalogue if each.market is market)
@@ -256,9 +256,7 @@ class Examination:
 
 async def examine(examinations: Sequence[Examination]) -> Sequence[Report]:
     """All of them at the same time, each judged. What one raises, all raise, once all have ended."""
-    outcomes = await DeferredList(
-        [Deferred.fromCoroutine(each.run()) for each in examinations], consumeErrors=True
-    )
+    outcomes = await DeferredList([Deferred.fromCoroutine(each.run()) for each in examinations], consumeErrors=True)
     for is_good, outcome in outcomes:
         if not is_good:
             _log.failure("an examination failed", failure=outcome)

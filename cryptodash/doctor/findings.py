@@ -223,6 +223,8 @@ def _of_venue(facts: VenueFacts) -> Iterator[Finding]:
         text = f"{facts.quotes_crossed} quotes were left out because bid was not below ask"
         yield wrong("crossed", text, "another run shows if it lasts")
     if facts.left_out:
-        yield wrong("left-out", f"{len(facts.left_out)} elements were left out; the first: {facts.left_out[0]}", ADAPTER)
+        yield wrong(
+            "left-out", f"{len(facts.left_out)} elements were left out; the first: {facts.left_out[0]}", ADAPTER
+        )
     if facts.save_error:
         yield wrong("save", f"saving ended: {facts.save_error}", "make room, or name another directory")

@@ -247,7 +247,9 @@ class Notes:
     ) -> None:
         """A request was answered, or failed with this error."""
         now = self.ms
-        notes = self.markets[market].requests.setdefault(purpose, RequestNotes(purpose, now if began is None else began))
+        notes = self.markets[market].requests.setdefault(
+            purpose, RequestNotes(purpose, now if began is None else began)
+        )
         notes.holds = notes.holds or holds
         if error is None:
             notes.answered += 1

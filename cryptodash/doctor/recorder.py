@@ -100,7 +100,9 @@ class Recorder:
             for file in self._files.values():
                 file.close()
             index = self.directory / "rest-index.json"
-            before = msgspec.json.decode(index.read_bytes(), type=dict[str, dict[str, object]]) if index.is_file() else {}
+            before = (
+                msgspec.json.decode(index.read_bytes(), type=dict[str, dict[str, object]]) if index.is_file() else {}
+            )
             index.write_bytes(msgspec.json.format(msgspec.json.encode(before | self._index), indent=1) + b"\n")
         except (OSError, msgspec.MsgspecError) as error:
             self._error = self._error or str(error)
@@ -111,7 +113,9 @@ class Recorder:
         """For a person."""
         text = f"{self.frames} frames and {self.answers} REST answers in {self.directory}"
         if self._left_out:
-            text += f"; {self._left_out} more were left out (at most {MOST_BYTES // 2**20} MiB and {MOST_ANSWERS} answers)"
+            text += (
+                f"; {self._left_out} more were left out (at most {MOST_BYTES // 2**20} MiB and {MOST_ANSWERS} answers)"
+            )
         return text + (f"; saving ended: {self._error}" if self._error else "")
 
     @property

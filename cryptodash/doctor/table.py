@@ -130,7 +130,9 @@ def _topic(topic: TopicFacts) -> str:
     states = [each.text for each in topic.states]
     if len(states) > _STATES_SHOWN:
         states = [*states[: _STATES_SHOWN - 1], "...", states[-1]]
-    first = "no value" if topic.first_value_ms is None else f"{topic.values} values, first after {topic.first_value_ms} ms"
+    first = (
+        "no value" if topic.first_value_ms is None else f"{topic.values} values, first after {topic.first_value_ms} ms"
+    )
     return f"{name}: {' > '.join(states) or 'nothing'}; {first}"
 
 

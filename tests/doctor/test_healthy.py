@@ -34,4 +34,6 @@ def test_a_healthy_venue_is_well(exchange: str) -> None:
     text = as_text([report])
     assert "all is well" in text and as_json([report])["wrong"] is False
     stage.stop()
-    assert [each for each in stage.network.getDelayedCalls() if "cryptodash" in getattr(each.func, "__module__", "")] == []
+    assert [
+        each for each in stage.network.getDelayedCalls() if "cryptodash" in getattr(each.func, "__module__", "")
+    ] == []

@@ -48,7 +48,9 @@ def examined(prepare: Callable[[MemoryNetwork], object], **config: Any) -> list[
 
 
 def no_names(network: MemoryNetwork) -> None:
-    network.unknown_names.update(each.rpartition("/")[2] for host in FIRST.hosts.values() for each in (host.ws, host.rest))
+    network.unknown_names.update(
+        each.rpartition("/")[2] for host in FIRST.hosts.values() for each in (host.ws, host.rest)
+    )
 
 
 def listening(port: int, answer: bytes) -> Callable[[MemoryNetwork], None]:
@@ -63,7 +65,12 @@ def listening(port: int, answer: bytes) -> Callable[[MemoryNetwork], None]:
         (lambda network: network.deaf_ports.add(443), {}, "tcp", ""),
         (listening(443, b"HTTP/1.1 400 Bad Request\r\n\r\n"), {}, "tls", "TLS failed"),
         (listening(3128, b"HTTP/1.1 407 Who\r\n\r\n"), {"https_proxy": PROXY}, "proxy", "other credentials (407)"),
-        (listening(3128, b"HTTP/1.1 403 No\r\n\r\n"), {"https_proxy": PROXY}, "proxy", "refused the connection (403 No)"),
+        (
+            listening(3128, b"HTTP/1.1 403 No\r\n\r\n"),
+            {"https_proxy": PROXY},
+            "proxy",
+            "refused the connection (403 No)",
+        ),
     ],
     ids=["dns", "refused", "deaf", "tls", "proxy-407", "proxy-403"],
 )

@@ -16,8 +16,9 @@ from cryptodash.doctor.recorder import Recorder
 from cryptodash.exchanges.adapter.venue import Hosts
 from cryptodash.exchanges.venues import registry
 from cryptodash.exchanges.venues.recorded import RecordedVenue
+from cryptodash.exchanges.venues.recorded_names import listed, own_names
 from cryptodash.service import StandIn, build
-from cryptodash.simulator.recording import read_recording
+from cryptodash.simulator.recording import answers_beside, read_recording
 from cryptodash.simulator.replay import Replay
 from cryptodash.testing.network import MemoryNetwork
 from tests.doctor.stage import Stage
@@ -47,7 +48,10 @@ def replayed(path: Path, exchange: str) -> None:
     recording = read_recording(path)
     assert recording.exchange == exchange and str(recording.market) == path.name.partition("-")[0]
     assert len(recording.symbols) >= 3
-    venue = RecordedVenue(registry.load(exchange), recording.samples(), recording.limits)
+    real = registry.load(exchange)
+    samples = own_names(real, recording.market, recording.symbols, recording.asked, recording.samples())
+    known = listed(real, recording.market, lambda asked: answers_beside(path, asked.path, asked.params))
+    venue = RecordedVenue(real, samples, recording.limits, known)
     topics = venue.topics(exchange, recording.market, recording.symbols, 20)
     network = MemoryNetwork()
     replay = Replay(network, recording, speed=1.0, delay=3.0)
