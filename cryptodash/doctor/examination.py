@@ -14,6 +14,7 @@ from attrs import evolve, frozen
 from twisted.internet.defer import CancelledError, Deferred, DeferredList, maybeDeferred
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from cryptodash.core.config import Config
 from cryptodash.core.errors import UpstreamError
@@ -257,11 +258,11 @@ class Examination:
 async def examine(examinations: Sequence[Examination]) -> Sequence[Report]:
     """All of them at the same time, each judged. What one raises, all raise, once all have ended."""
     outcomes = await DeferredList([Deferred.fromCoroutine(each.run()) for each in examinations], consumeErrors=True)
-    for is_good, outcome in outcomes:
-        if not is_good:
+    for _, outcome in outcomes:
+        if isinstance(outcome, Failure):
             _log.failure("an examination failed", failure=outcome)
             outcome.raiseException()
-    return [report_of(facts) for _, facts in outcomes]
+    return [report_of(facts) for _, facts in outcomes if isinstance(facts, VenueFacts)]
 
 
 def topics_of(instrument: Instrument, intervals: Sequence[str]) -> list[Topic]:

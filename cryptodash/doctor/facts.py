@@ -4,7 +4,6 @@ name says otherwise."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
 
 from attrs import field, frozen
 
@@ -122,11 +121,13 @@ class ChecksumFacts:
 
 @frozen
 class AuditFacts:
-    """Live books compared with REST snapshots: how many comparisons, how many diverged."""
+    """Live books compared with REST snapshots: how many comparisons had each result."""
 
-    compared: int = 0
-    diverged: int = 0
-    note: str = ""
+    results: Mapping[str, int] = field(factory=dict)
+
+    @property
+    def diverged(self) -> int:
+        return self.results.get("diverged", 0)
 
 
 @frozen
@@ -156,7 +157,6 @@ class MarketFacts:
     gaps: int = 0
     resyncs: int = 0
     checksums: ChecksumFacts = field(factory=ChecksumFacts)
-    audit: AuditFacts | None = None
     delay: DelayFacts | None = None
     alternative: str = ""
     """What the adapter says may be tried where the venue is blocked."""
@@ -187,13 +187,8 @@ class VenueFacts:
     """Frames whose id or time was too far off to be believed at once."""
     repeated: int = 0
     quotes_crossed: int = 0
+    audit: AuditFacts | None = None
+    """None: nothing audits the books."""
     saved: str = ""
     """What was saved, for a person; empty if nothing was to be."""
     save_error: str = ""
-
-
-class IAudits(Protocol):
-    """Where results of audits come from."""
-
-    def of(self, exchange: str, market: str) -> AuditFacts | None:
-        """What was audited of a market; None: nothing audits it."""

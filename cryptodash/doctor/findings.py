@@ -105,9 +105,6 @@ def _of_market(facts: VenueFacts, market: MarketFacts) -> Iterator[Finding]:
     missed = sum(each.missed for each in market.topics)
     if missed:
         yield wrong("trades", f"{missed} trades are missing by the venue's own count", "another run shows if it lasts")
-    if market.audit is not None and market.audit.diverged:
-        text = f"{market.audit.diverged} of {market.audit.compared} audited books differ from the venue's snapshot"
-        yield wrong("audit", text, ADAPTER)
     read = market.request("catalogue")
     if not market.chosen and read is not None and read.answered:
         yield wrong("catalogue", "the catalogue lists nothing that trades", ADAPTER)
@@ -222,6 +219,8 @@ def _of_venue(facts: VenueFacts) -> Iterator[Finding]:
     if facts.quotes_crossed:
         text = f"{facts.quotes_crossed} quotes were left out because bid was not below ask"
         yield wrong("crossed", text, "another run shows if it lasts")
+    if facts.audit is not None and facts.audit.diverged:
+        yield wrong("audit", f"{facts.audit.diverged} audits found a book that is not the venue's", ADAPTER)
     if facts.left_out:
         yield wrong(
             "left-out", f"{len(facts.left_out)} elements were left out; the first: {facts.left_out[0]}", ADAPTER

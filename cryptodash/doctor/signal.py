@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from twisted.internet.defer import Deferred, TimeoutError
@@ -27,8 +28,6 @@ class Signal:
         if not self.happened and seconds > 0:
             waiting: Deferred[None] = Deferred()
             self._waiting.append(waiting)
-            try:
+            with suppress(TimeoutError):
                 await waiting.addTimeout(seconds, reactor)
-            except TimeoutError:
-                pass
         return self.happened

@@ -9,11 +9,13 @@ from cryptodash.core.instruments import Catalogue, Instrument, MarketType
 from cryptodash.core.interfaces import StreamReport
 from cryptodash.core.tally import Counter
 from cryptodash.doctor.choice import Choice
-from cryptodash.doctor.facts import ChecksumFacts, ChoiceFacts, DelayFacts, MarketFacts, VenueFacts
+from cryptodash.doctor.facts import AuditFacts, ChecksumFacts, ChoiceFacts, DelayFacts, MarketFacts, VenueFacts
 from cryptodash.doctor.notes import Notes
 from cryptodash.exchanges.adapter.venue import IVenue
 from cryptodash.exchanges.builders.plausibility import Reason
 
+AUDITS = "cryptodash_book_audits_total"
+"""The counter of audits, where there are any: a label for the result."""
 _AHEAD = (Reason.FUTURE_ID.value, Reason.FUTURE_TIME.value)
 """Old ones are no sign of anything: they come after every reconnect."""
 
@@ -72,7 +74,18 @@ def summary(
         implausible=total("cryptodash_frames_held_total") + total("cryptodash_frames_dropped_total", _AHEAD),
         repeated=total("cryptodash_frames_repeated_total"),
         quotes_crossed=total("cryptodash_quotes_crossed_total"),
+        audit=_audit(counters.get(AUDITS)),
     )
+
+
+def _audit(counter: Counter | None) -> AuditFacts | None:
+    """By result, the last of the counter's labels."""
+    if counter is None:
+        return None
+    results: Counts[str] = Counts()
+    for labels, count in counter.values.items():
+        results[labels[-1]] += count
+    return AuditFacts(dict(results))
 
 
 def _statuses(instruments: Iterable[Instrument]) -> dict[str, int]:

@@ -98,8 +98,6 @@ def _market_lines(market: MarketFacts) -> Iterator[str]:
     yield _line("gaps", str(market.gaps), f"{market.resyncs} resyncs")
     sums = market.checksums
     yield _line("checksums", f"{sums.compared} compared, {sums.wrong} wrong" if sums.has else "the venue sends none")
-    audit = market.audit
-    yield _line("audit", "not run" if audit is None else f"{audit.compared} compared, {audit.diverged} diverged")
     delay = market.delay
     told = "not known" if delay is None else f"p50 {delay.p50_ms} ms, p99 {delay.p99_ms} ms ({delay.stream})"
     yield _line("delay", told)
@@ -121,8 +119,9 @@ def _connection(connection: ConnectionFacts) -> Iterator[str]:
         first = connection.first_frame_ms
         yield "no frame" if first is None else f"first frame after {first} ms"
         yield f"{connection.frames} frames, {connection.bytes} bytes"
-    if connection.end is not None:
-        yield f"ended at {connection.end.at_ms} ms ({connection.end.code or connection.end.status or connection.end.kind})"
+    end = connection.end
+    if end is not None:
+        yield f"ended at {end.at_ms} ms ({end.code or end.status or end.kind})"
 
 
 def _topic(topic: TopicFacts) -> str:
@@ -140,6 +139,9 @@ def _venue_lines(facts: VenueFacts) -> Iterator[str]:
     ahead = facts.clock_ahead_ms
     offset = "not known (the venue tells whole seconds)" if ahead is None else f"at least {ahead:+d} ms"
     yield _line("clock offset", offset, f"{facts.clock_steps} steps" if facts.clock_steps else "")
+    results = {} if facts.audit is None else facts.audit.results
+    audited = ", ".join(f"{count} {result}" for result, count in sorted(results.items()) if count)
+    yield _line("audits", "not run" if facts.audit is None else audited or "none yet")
     yield _line(
         "besides",
         f"{facts.repeated} repeated frames",

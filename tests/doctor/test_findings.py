@@ -79,7 +79,6 @@ def test_nothing_is_wrong_with_what_is_good() -> None:
         ({"topics": (evolve(TRADE, role="most traded"),)}, "no-value", "never became live"),
         ({"topics": (evolve(BOOK, first_value_ms=12_000),)}, "late", "only after 12000 ms"),
         ({"unreadable": UnreadableFacts(4, "BadFrame: number", "{}", 9)}, "decode", "4 frames or answers"),
-        ({"audit": AuditFacts(9, 1)}, "audit", "1 of 9"),
         ({"requests": (RequestFacts("probe", 0, 1, cause="banned", error="HTTP 429"),)}, "ban", "REST probe"),
         ({"requests": (RequestFacts("probe", 1, 0, 3_500),)}, "late", "after 3500 ms"),
         ({"chosen": ()}, "catalogue", "nothing that trades"),
@@ -104,6 +103,7 @@ def test_what_is_wrong_with_a_market(changes: dict[str, Any], what: str, text: s
     [
         ({"clock_ahead_ms": -1500}, "clock"),
         ({"clock_steps": 1}, "clock"),
+        ({"audit": AuditFacts({"agreed": 8, "diverged": 1})}, "audit"),
         ({"implausible": 5}, "implausible"),
         ({"quotes_crossed": 5}, "crossed"),
         ({"left_out": ("candle BTCUSDT: number",)}, "left-out"),
@@ -142,7 +142,9 @@ def test_a_geo_block_names_the_alternative_and_the_proxy() -> None:
 
 def test_the_table_says_it_all_and_a_frame_is_shown_shortened() -> None:
     market = evolve(GOOD, unreadable=UnreadableFacts(4, "BadFrame: number", '{"p":"x"}... (900 bytes)', 9))
-    report = report_of(VenueFacts("acme", "Acme", "live", 30.0, (market,), 12, saved="5 frames in x"))
+    report = report_of(
+        VenueFacts("acme", "Acme", "live", 30.0, (market,), 12, audit=AuditFacts({"agreed": 8}), saved="5 frames in x")
+    )
     text = as_text([report])
     for part in (
         "Acme spot (live)",
@@ -151,7 +153,7 @@ def test_the_table_says_it_all_and_a_frame_is_shown_shortened() -> None:
         'first at 9 ms: {"p":"x"}... (900 bytes)',
         "BTC-USDT: connecting > live; 100 values, first after 300 ms",
         "at least +12 ms",
-        "audit           not run",
+        "audits          8 agreed",
         "5 frames in x",
         "WRONG acme spot: [decode]",
         "something is wrong: 1 wrong, 0 notes",

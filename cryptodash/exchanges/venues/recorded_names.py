@@ -1,5 +1,5 @@
-"""What a recording's streams and instruments are called here. A venue that names no streams is named by its recording's reader and
-by its adapter each in its own way; what a subscription says is the same in both."""
+"""What a recording's streams and instruments are called here. Where a venue names no streams, the recording's reader
+and the adapter each have names of their own; what a subscription says is the same in both."""
 
 from __future__ import annotations
 

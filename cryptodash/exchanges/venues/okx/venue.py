@@ -57,7 +57,7 @@ _LIMITS = Limits(
     args_chars=50_000,  # of 64 KiB of arguments a connection, with their braces and commas
     args_per_message=50,
     message_gap=0.1,
-    # Of 3 an address and second; apart, because the venue counts when they arrive: two and two a second later were four.
+    # Of 3 an address and second; apart, because the venue counts when they arrive: two and two more made four.
     connects=(Rate(2, 1.0), Rate(1, 0.4)),
     ping_every=20.0,  # a connection on which nothing comes for 30 s is closed
     silent_after=30.0,
