@@ -78,12 +78,14 @@ class TopicFacts:
 @frozen
 class RequestFacts:
     """REST requests for one purpose (``catalogue``, ``probe``, ``candles``, ``snapshot``, ...): how many were answered
-    and failed, how long the first answer took, what was in it, and what the first failure was."""
+    and failed, how long the first answer took and the quickest (waiting for room in a budget included), what was in it,
+    and what the first failure was."""
 
     purpose: str
     answered: int = 0
     failed: int = 0
     first_ms: int | None = None
+    least_ms: int | None = None
     holds: str = ""
     cause: str = ""
     error: str = ""

@@ -18,7 +18,7 @@ from cryptodash.doctor.choice import MOST_TRADED
 from cryptodash.doctor.facts import ConnectionFacts, MarketFacts, RequestFacts, TopicFacts, VenueFacts
 
 SLOW_MS = 3000
-"""From here on a REST answer is late."""
+"""From here on the answer to the cheapest request is late. A catalogue of many megabytes may take longer."""
 LATE_BOOK_MS = 10_000
 """From here on an order book has taken too long to open."""
 _SLOW = "the venue or the way to it is slow; another run shows if it lasts"
@@ -91,8 +91,8 @@ def _of_market(facts: VenueFacts, market: MarketFacts) -> Iterator[Finding]:
     for request in market.requests:
         if request.failed:
             yield _of_request(market, request, wrong)
-        elif request.first_ms is not None and request.first_ms >= SLOW_MS:
-            yield wrong("late", f"REST {request.purpose} was answered after {request.first_ms} ms", _SLOW)
+        elif request.purpose == "probe" and (request.least_ms or 0) >= SLOW_MS:
+            yield wrong("late", f"REST {request.purpose}: no answer came before {request.least_ms} ms", _SLOW)
     for connection in market.connections:
         found = _of_connection(connection, market)
         if found is not None:

@@ -105,13 +105,21 @@ class RequestNotes:
     answered: int = 0
     failed: int = 0
     first_ms: int | None = None
+    least_ms: int | None = None
     holds: str = ""
     cause: str = ""
     error: str = ""
 
     def facts(self) -> RequestFacts:
         return RequestFacts(
-            self.purpose, self.answered, self.failed, self.first_ms, self.holds, self.cause, self.error[:SHOWN]
+            purpose=self.purpose,
+            answered=self.answered,
+            failed=self.failed,
+            first_ms=self.first_ms,
+            least_ms=self.least_ms,
+            holds=self.holds,
+            cause=self.cause,
+            error=self.error[:SHOWN],
         )
 
 
@@ -253,8 +261,10 @@ class Notes:
         notes.holds = notes.holds or holds
         if error is None:
             notes.answered += 1
-            if notes.first_ms is None and began is not None:
-                notes.first_ms = now - began
+            if began is not None:
+                took = now - began
+                notes.first_ms = took if notes.first_ms is None else notes.first_ms
+                notes.least_ms = took if notes.least_ms is None else min(notes.least_ms, took)
         else:
             notes.failed += 1
             if not notes.error:

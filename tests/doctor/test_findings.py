@@ -33,7 +33,7 @@ GOOD = MarketFacts(
     chosen=(ChoiceFacts("most traded", "BTC-USDT", "BTCUSDT", "1000"),),
     connections=(CONNECTION,),
     topics=(BOOK,),
-    requests=(RequestFacts("catalogue", 1, 0, 100, "3 instruments"),),
+    requests=(RequestFacts("catalogue", 1, 0, 4_000, 4_000, "3 instruments"), RequestFacts("probe", 2, 0, 9_000, 50)),
     alternative="try acme.eu",
 )
 HOST = "wss://acme.example (public)"
@@ -80,7 +80,7 @@ def test_nothing_is_wrong_with_what_is_good() -> None:
         ({"topics": (evolve(BOOK, first_value_ms=12_000),)}, "late", "only after 12000 ms"),
         ({"unreadable": UnreadableFacts(4, "BadFrame: number", "{}", 9)}, "decode", "4 frames or answers"),
         ({"requests": (RequestFacts("probe", 0, 1, cause="banned", error="HTTP 429"),)}, "ban", "REST probe"),
-        ({"requests": (RequestFacts("probe", 1, 0, 3_500),)}, "late", "after 3500 ms"),
+        ({"requests": (RequestFacts("probe", 2, 0, 9_000, 3_500),)}, "late", "before 3500 ms"),
         ({"chosen": ()}, "catalogue", "nothing that trades"),
         ({"connections": ()}, "connection", "no WebSocket connection"),
         ({"connections": (evolve(CONNECTION, first_frame_ms=None),)}, "silent", "sends nothing"),
