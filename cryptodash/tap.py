@@ -336,6 +336,8 @@ def _doctor(config: Config, options: usage.Options) -> NoReturn:
     reactor twistd has run ends with exit code 0 whatever came of it."""
     levels = "warn" if config.log_level == "info" else config.log_level
     globalLogBeginner.beginLoggingTo([log.make_observer(levels, sys.stderr)], redirectStandardIO=False)
+    for warning in config.warnings:
+        _log.warn("{warning}", warning=warning)
     _look_up_names()
     outcome: list[Any] = []
     try:
