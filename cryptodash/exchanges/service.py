@@ -273,6 +273,10 @@ class VenueService(Service):
     async def candles(self, topic: Topic, limit: int, end_ms: int | None) -> Sequence[Candle]:
         return await self._candles.read(topic, limit, end_ms)
 
+    async def fetch(self, request: RestRequest) -> bytes:
+        """The body of the answer to one of the venue's own requests, within its budget. Raises ``UpstreamError``."""
+        return await self._requests.fetch(request)
+
     async def refresh_catalogue(self) -> int:
         error: UpstreamError | None = None
         for reader in self._catalogues.values():

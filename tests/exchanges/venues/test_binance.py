@@ -185,6 +185,11 @@ def test_answers_and_notices(frame: str, expected: object) -> None:
     assert read(VENUE, "spot", frame.encode()) == (expected,)
 
 
+def test_a_restart_is_announced_to_those_who_have_not_subscribed_to_it() -> None:
+    frame = b'{"stream":"!serverShutdown","data":{"e":"serverShutdown","E":1788548384904}}'
+    assert VENUE.read("spot", frame, {}) == (Restarting(),)
+
+
 DAY = {
     "e": "24hrTicker", "E": 1786540329176, "s": "BTCUSDT", "p": "-331.00", "P": "-0.515", "w": "63795.1",
     "c": "63999.60", "Q": "0.005", "o": "64330.60", "h": "64500", "l": "63238.00", "v": "14724.6", "q": "940099726.82",

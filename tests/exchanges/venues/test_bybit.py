@@ -615,6 +615,7 @@ def test_the_probe_asks_for_the_time() -> None:
     ("status", "headers", "body", "cause", "wait"),
     [
         (403, {}, "403, access too frequent", "banned", 600.0),
+        (403, {"retry-after": "20"}, '{"retCode":10006,"retMsg":"Too many visits!"}', "banned", 20.0),
         (403, {}, '{"retCode":10018,"retMsg":"Exceeded the IP Rate Limit."}', "banned", 600.0),
         (
             403,

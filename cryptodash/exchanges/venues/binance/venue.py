@@ -45,7 +45,7 @@ from cryptodash.exchanges.adapter.messages import (
 from cryptodash.exchanges.adapter.plan import Part, Plan, RestRequest, StreamSpec, not_served
 from cryptodash.exchanges.adapter.venue import Endpoint, Hosts, IVenue, Limits, Rate, RestLimits
 from cryptodash.exchanges.venues.binance import polls, rest
-from cryptodash.exchanges.venues.binance.streams import PERPETUAL_READERS, SPOT_READERS, Control, read_control
+from cryptodash.exchanges.venues.binance.streams import PERPETUAL_READERS, SHUTDOWN, SPOT_READERS, Control, read_control
 
 SPOT, PERPETUAL = MarketType.SPOT, MarketType.PERPETUAL
 
@@ -181,6 +181,8 @@ class Binance:
 
     def read(self, endpoint: str, frame: bytes, readers: Readers) -> Sequence[Message]:
         control = read_control(frame)
+        if control.stream == SHUTDOWN:
+            return (Restarting(),)  # nobody has subscribed to it
         if control.stream is not None:
             return read_data(readers, control.stream, frame)
         return (Restarting(),) if control.event == "serverShutdown" else (_answer(control),)

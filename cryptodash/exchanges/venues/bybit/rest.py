@@ -298,7 +298,8 @@ def rest_error(status: int, headers: Mapping[str, str], body: bytes) -> tuple[st
     if status < 300 and failure.code == 0:
         return None
     message = f"HTTP {status}" + (f", {failure.code} {failure.message[:200]}" if failure.code else "")
-    if failure.code == _TOO_MANY_FROM_ADDRESS or (status == 403 and b"too frequent" in body[:4096].lower()):
+    too_frequent = failure.code == _TOO_MANY_VISITS or b"too frequent" in body[:4096].lower()
+    if failure.code == _TOO_MANY_FROM_ADDRESS or (status == 403 and too_frequent):
         return "banned", f"{message}: access too frequent", retry_after(headers, 600.0)
     firewall = firewall_refusal(status, body)
     if firewall is not None:
