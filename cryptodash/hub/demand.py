@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import takewhile
+from typing import Protocol
 
 from attrs import frozen
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from zope.interface import implementer
 
 from cryptodash.core.config import Config
-from cryptodash.core.interfaces import IUpstream
+from cryptodash.core.interfaces import ITopicSource
 from cryptodash.core.tally import Labels
 from cryptodash.core.time import Clock
 from cryptodash.core.topics import Channel, Topic
@@ -44,7 +45,7 @@ class Demand:
 
     def __init__(
         self,
-        upstreams: Mapping[str, IUpstream],
+        upstreams: Mapping[str, ITopicSource],
         clock: Clock,
         scheduler: IReactorTime,
         config: Config,
@@ -251,12 +252,26 @@ class Demand:
             del self._depths[topic.upstream]
 
 
+class Holds(Protocol):
+    """A demand that counts on whose behalf a topic is held."""
+
+    def for_client(self, client: str, address: str) -> ClientDemand: ...
+
+    def view_interval(self, topic: Topic, max_rate: float | None) -> int: ...
+
+    def hold(self, topic: Topic, interval: int, holder: Holder) -> None: ...
+
+    def release(self, topic: Topic, interval: int, holder: Holder) -> None: ...
+
+    def clients_of(self, topic: Topic) -> int: ...
+
+
 @implementer(IDemand)
 @frozen
 class ClientDemand:
     """The same demand on behalf of one client: what is new of it is rationed."""
 
-    _demand: Demand
+    _demand: Holds
     _holder: Holder
 
     def for_client(self, client: str, address: str) -> ClientDemand:

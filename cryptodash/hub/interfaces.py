@@ -17,6 +17,7 @@ from cryptodash.core.instruments import Instrument, MarketType
 from cryptodash.core.interfaces import ExchangeReport, StreamReport
 from cryptodash.core.steps import Steps
 from cryptodash.core.topics import Topic
+from cryptodash.hub.composite import CompositeBbo
 
 
 class Message(Struct, frozen=True, gc=False, eq=False):
@@ -163,6 +164,10 @@ class IValues(Interface):
 
     def ticker(topic: Topic) -> Ticker | None:
         """The latest ticker."""
+
+    def composite(topic: Topic, exchanges: frozenset[str] | None) -> CompositeBbo | None:
+        """The composite best bid and offer as it is now, of these venues only where some are named; None for a topic
+        that is not wanted."""
 
     def trades(topic: Topic, limit: int) -> Sequence[Trade]:
         """Latest trades, oldest first."""

@@ -103,6 +103,9 @@ class Venue:
     def confirmed_at(self, topic: Topic) -> float | None:
         return None
 
+    def as_of(self, topic: Topic) -> float | None:
+        return None
+
     def streams(self) -> Iterator[Sequence[Any]]:
         return iter(())
 

@@ -38,6 +38,8 @@ class Carrier(Protocol):
     key: str
     last: float
     """When it last gave a sign of life."""
+    framed: float
+    """When it last brought a frame of whatever stream, and that was read."""
 
     def resubscribe(self, name: str) -> None:
         """End the stream and begin it again."""
@@ -310,6 +312,13 @@ class Stream:
     def confirmed_at(self) -> float | None:
         """When what it says was true: when its last frame came, less that frame's delay; None before the first."""
         return None if self.last is None else self.last - (self.delay.delay or 0) / 1000
+
+    def as_of(self) -> float | None:
+        """For when what it says holds, while nothing contradicts it: frames keep their order on a connection, so one of
+        any stream proves that none of this one was sent before it. As ``confirmed_at``, by the connection's frames."""
+        if self.last is None or self.source is None:
+            return self.confirmed_at()
+        return max(self.last, self.source.framed) - (self.delay.delay or 0) / 1000
 
     def judge_delay(self, least: int | None, limit: int, now: float) -> bool:
         """Twice a second, as ``StreamDelay.judge``; the caller tells."""
