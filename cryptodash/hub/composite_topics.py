@@ -87,7 +87,7 @@ class DerivedTopic(ABC):
         counted = self._now().counted
         if counted:
             return min(each.as_of for each in counted)
-        known = [at for part in self.parts if (at := self._sources.as_of(part)) is not None]
+        known = [at for part in self.parts if (at := self._sources.as_of(part.upstream)) is not None]
         return max(known, default=None)
 
     def _select(self, value_of: Callable[[Topic], V | None]) -> Selection[V]:
@@ -98,7 +98,7 @@ class DerivedTopic(ABC):
         status = self._sources.status_of(part.upstream)
         if not status.state.is_good:
             return Constituent(part, status.state, status.cause, None, None)
-        return Constituent(part, status.state, None, value_of(part), self._sources.as_of(part))
+        return Constituent(part, status.state, None, value_of(part), self._sources.as_of(part.upstream))
 
     def _tell_status(self, selection: Selection[V]) -> None:
         found = condition(selection)
