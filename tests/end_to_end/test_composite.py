@@ -33,7 +33,6 @@ def make(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., world.World]
     for each in made:
         each.stop()
         assert each.simulator.ledger.violations == []
-        assert not each.oracle.wrong, each.oracle.summary()
 
 
 @pytest.fixture
@@ -41,49 +40,126 @@ def there(make: Callable[..., world.World]) -> world.World:
     return make()
 
 
-def told(there: world.World, kind: str, exchange: str = "composite") -> list[dict[str, Any]]:
-    return [
-        each["payload"]
-        for each in there.messages
-        if each["type"] == kind and each["payload"].get("exchange") == exchange
-    ]
+class Follower:
+    """Compares every composite best bid and offer with what its venues' markets were like, and with what the client is
+    told of each venue: none is in it that is not good."""
+
+    def __init__(self, there: world.World) -> None:
+        self._there = there
+        self.venue_states: dict[str, tuple[str, str | None]] = {}
+        self.oldest_ms = 0
+        """The age of the oldest quote that was shown."""
+        self.shown: dict[str, Any] = {"venues": {}, "excluded": []}
+        self.causes: dict[str, list[str]] = {}
+        """By venue the causes for which it was excluded, in order, without repeats."""
+        self.states: list[tuple[str, str | None]] = []
+        """Of the composite itself."""
+        self.checked = 0
+
+    def run(self, seconds: float) -> None:
+        """Let time pass, and look at all that comes."""
+        for _ in range(round(seconds / world.STEP)):
+            self._there.run(world.STEP)
+            messages, self._there.messages = self._there.messages, []
+            for each in messages:
+                self._take(each["type"], each["payload"])
+            for exchange in self.shown["venues"]:
+                state = self.venue_states.get(exchange)
+                assert state is None or state[0] in ("live", "quiet"), f"{exchange} is {state} and in the composite"
+
+    def _take(self, kind: str, payload: dict[str, Any]) -> None:
+        if kind == "status":
+            exchange, state = payload["channel"]["exchange"], (payload["state"], payload.get("cause"))
+            if exchange == "composite":
+                self.states.append(state)
+            else:
+                self.venue_states[exchange] = state
+        elif kind == "bbo" and payload["exchange"] == "composite":
+            self.check([payload])
+            self.shown = payload
+            for each in payload["excluded"]:
+                told = self.causes.setdefault(each["exchange"], [])
+                cause = each.get("cause", each["state"])
+                if told[-1:] != [cause]:
+                    told.append(cause)
+
+    def check(self, quotes: list[dict[str, Any]]) -> None:
+        """The best is the best of what the venues put in, and each of these was so at its venue."""
+        for quote in quotes:
+            venues = quote["venues"]
+            assert not set(venues) & {each["exchange"] for each in quote["excluded"]}
+            if not venues:
+                assert "bid" not in quote
+                continue
+            bids = {name: Decimal(each["bid"]) for name, each in venues.items()}
+            asks = {name: Decimal(each["ask"]) for name, each in venues.items()}
+            assert Decimal(quote["bid"]) == max(bids.values()) == bids[quote["bid_exchange"]]
+            assert Decimal(quote["ask"]) == min(asks.values()) == asks[quote["ask_exchange"]]
+            assert Decimal(quote["spread"]) == Decimal(quote["ask"]) - Decimal(quote["bid"])
+            assert ("crossed_bps" in quote) == ("crossed_size" in quote) == (Decimal(quote["spread"]) <= 0)
+            for name, each in venues.items():
+                self._check_truth(name, each)
+
+    def _check_truth(self, exchange: str, said: dict[str, str]) -> None:
+        past = self._there.record.of(exchange, "spot", "BTC-USDT")
+        spec, now = past.instrument.spec, self._there.now
+        pair = tuple(Decimal(said[name]) for name in ("bid", "ask", "bid_size", "ask_size"))
+        for index in range(len(past.tops) - 1, -1, -1):
+            top = past.tops[index][1]
+            true = (spec.price(top.bid), spec.price(top.ask), spec.size(top.bid_size), spec.size(top.ask_size))
+            if tuple(map(Decimal, true)) == pair:
+                replaced = past.tops[index + 1][0] if index + 1 < len(past.tops) else now
+                self.oldest_ms = max(self.oldest_ms, now - replaced)
+                self.checked += 1
+                return
+        raise AssertionError(f"{exchange} never had {pair}")
 
 
-def statuses(there: world.World, kind: str = "bbo") -> list[tuple[str, str | None]]:
-    """(state, cause) of the composite's statuses, in order."""
-    return [
-        (each["payload"]["state"], each["payload"].get("cause"))
-        for each in there.messages
-        if each["type"] == "status"
-        and each["payload"]["channel"]["exchange"] == "composite"
-        and each["payload"]["channel"]["channel_type"] == kind
-    ]
+def begun(there: world.World) -> Follower:
+    """A client of the composite and of each of its parts, after all have begun."""
+    follower = Follower(there)
+    for name in FIVE:
+        there.record.of(name, "spot", "BTC-USDT")
+    there.subscribe(channel("bbo"), *(channel("bbo", name) for name in FIVE))
+    follower.run(8)
+    assert set(follower.shown["venues"]) == set(FIVE)
+    assert follower.states == [("connecting", None), ("live", None)]
+    follower.causes.clear()
+    follower.oldest_ms = 0
+    return follower
 
 
-def test_the_best_of_five_venues_is_told(there: world.World) -> None:
-    there.subscribe(channel("bbo"))
-    there.run(8)
-    quotes = told(there, "bbo")
-    assert len(quotes) > 20
-    last = quotes[-1]
-    assert set(last["venues"]) == set(FIVE)
-    assert last["excluded"] == []
-    assert statuses(there)[0] == ("connecting", None)
-    assert statuses(there)[-1] == ("live", None)
-    for quote in quotes:
-        check(quote)
+def test_no_quote_is_old_and_nobody_is_left_out_while_all_is_well(there: world.World) -> None:
+    follower = begun(there)
+    follower.run(30)
+    assert follower.causes == {}
+    assert follower.checked > 500
+    assert follower.oldest_ms < 500
 
 
-def check(quote: dict[str, Any]) -> None:
-    """The best is the best of what the venues put in."""
-    venues = quote["venues"]
-    if not venues:
-        assert "bid" not in quote
-        return
-    bids = {name: Decimal(each["bid"]) for name, each in venues.items()}
-    asks = {name: Decimal(each["ask"]) for name, each in venues.items()}
-    assert Decimal(quote["bid"]) == max(bids.values()) == bids[quote["bid_exchange"]]
-    assert Decimal(quote["ask"]) == min(asks.values()) == asks[quote["ask_exchange"]]
-    assert Decimal(quote["spread"]) == Decimal(quote["ask"]) - Decimal(quote["bid"])
-    assert ("crossed_bps" in quote) == ("crossed_size" in quote) == (Decimal(quote["spread"]) <= 0)
-    assert not set(venues) & {each["exchange"] for each in quote["excluded"]}
+FAULTS = [
+    ("binance", "drop", {}, {"disconnected"}),
+    ("okx", "drop", {}, {"disconnected"}),
+    ("kraken", "silent-venue", {"seconds": 20}, {"late"}),
+    ("coinbase", "half-open", {}, {"late"}),
+    ("bybit", "silent", {"symbol": "BTC-USDT", "seconds": 20}, {"silent"}),
+    ("okx", "slow", {"seconds": 20, "delay": 6.0}, {"late"}),
+    ("coinbase", "maintenance", {"seconds": 8}, {"disconnected", "maintenance"}),
+    ("binance", "crossed", {"symbol": "BTC-USDT", "seconds": 4}, {"crossed"}),
+    ("bybit", "delist", {"symbol": "BTC-USDT", "seconds": 30}, {"silent", "delisted", "halted"}),
+]
+
+
+@pytest.mark.parametrize(("exchange", "fault", "how", "causes"), FAULTS, ids=[f"{row[0]} {row[1]}" for row in FAULTS])
+def test_a_venue_in_trouble_leaves_with_its_cause_and_comes_back(
+    there: world.World, exchange: str, fault: str, how: dict[str, Any], causes: set[str]
+) -> None:
+    follower = begun(there)
+    there.simulator.faults.start(exchange, fault, **how)
+    follower.run(20)
+    assert set(follower.causes.pop(exchange)) & causes
+    assert follower.causes == {}, "the others stay"
+    follower.run(60)
+    assert exchange in follower.shown["venues"], "it is back"
+    assert follower.oldest_ms < 3_000, "and never was an old quote of it among the others"
+    assert follower.states[2:] == [], "the whole is live all the time"
