@@ -163,3 +163,93 @@ def test_a_venue_in_trouble_leaves_with_its_cause_and_comes_back(
     assert exchange in follower.shown["venues"], "it is back"
     assert follower.oldest_ms < 3_000, "and never was an old quote of it among the others"
     assert follower.states[2:] == [], "the whole is live all the time"
+
+
+class Books:
+    """What a client holds of the composite's book and of its parts, applying every message as documented."""
+
+    def __init__(self, there: world.World, depth: int) -> None:
+        self._there = there
+        self._depth = depth
+        self.sides: dict[str, dict[str, dict[Decimal, Any]]] = {}
+        self.sequences: dict[str, int] = {}
+        self.states: dict[str, str] = {}
+        self.causes: dict[str, set[str]] = {}
+        self.late: set[str] = set()
+        """Whose books are too old to be compared: no status of their own says so."""
+        self.recent: list[dict[str, list[tuple[Decimal, Any]]]] = []
+        """Merges of the parts at the last steps."""
+
+    def run(self, seconds: float) -> None:
+        """Let time pass; at each step the merged book is that of the parts at one of the last steps."""
+        for _ in range(round(seconds / world.STEP)):
+            self._there.run(world.STEP)
+            messages, self._there.messages = self._there.messages, []
+            for each in messages:
+                self._take(each["type"], each["payload"])
+            self.recent = [*self.recent[-6:], self._merged()]
+            if "composite" in self.sides:
+                assert self._shown() in self.recent
+
+    def _take(self, kind: str, payload: dict[str, Any]) -> None:
+        if kind == "status":
+            self.states[payload["channel"]["exchange"]] = payload["state"]
+            return
+        if not kind.startswith("order_book"):
+            return
+        exchange = payload["exchange"]
+        value = self._venues if exchange == "composite" else lambda each: Decimal(each["quantity"])
+        if kind == "order_book_snapshot":
+            self.sides[exchange] = {
+                side: {Decimal(each["price"]): value(each) for each in payload[side]} for side in ("bids", "asks")
+            }
+        else:
+            assert payload["sequence"] == self.sequences[exchange] + 1
+            for side, held in self.sides[exchange].items():
+                held.update({Decimal(each["price"]): value(each) for each in payload[f"{side}_upserts"]})
+                for price in payload["deletes"][side]:
+                    del held[Decimal(price)]
+        self.sequences[exchange] = payload["sequence"]
+        if exchange == "composite":
+            self.late = {each["exchange"] for each in payload["excluded"] if each.get("cause") == "late"}
+        for each in payload.get("excluded", ()):
+            self.causes.setdefault(each["exchange"], set()).add(each.get("cause", each["state"]))
+
+    def _venues(self, level: dict[str, Any]) -> dict[str, Decimal]:
+        shares = {name: Decimal(size) for name, size in level["venues"].items()}
+        assert Decimal(level["quantity"]) == sum(shares.values())
+        return shares
+
+    def _merged(self) -> dict[str, list[tuple[Decimal, Any]]]:
+        found: dict[str, list[tuple[Decimal, Any]]] = {}
+        for side, reverse in (("bids", True), ("asks", False)):
+            merged: dict[Decimal, dict[str, Decimal]] = {}
+            for name in FIVE:
+                if self.states.get(name) in ("live", "quiet") and name not in self.late:
+                    for price, size in self.sides[name][side].items():
+                        merged.setdefault(price, {})[name] = size
+            found[side] = sorted(merged.items(), reverse=reverse)[: self._depth]
+        return found
+
+    def _shown(self) -> dict[str, list[tuple[Decimal, Any]]]:
+        sides = self.sides["composite"]
+        return {"bids": sorted(sides["bids"].items(), reverse=True), "asks": sorted(sides["asks"].items())}
+
+
+def test_a_client_that_applies_deltas_holds_the_merge_of_the_parts_through_gaps_and_losses(there: world.World) -> None:
+    books = Books(there, 10)
+    there.subscribe(channel("order_book", depth=10), *(channel("order_book", name, depth=10) for name in FIVE))
+    books.run(8)
+    assert {each for levels in books.sides["composite"]["bids"].values() for each in levels} >= {"binance", "bybit"}
+    books.causes.clear()
+    there.simulator.faults.start("binance", "skip", "BTC-USDT", 4)
+    books.run(8)
+    there.simulator.faults.start("bybit", "drop")
+    books.run(8)
+    there.simulator.faults.start("okx", "silent-venue", seconds=5)
+    books.run(15)
+    assert books.causes["binance"] == {"gap"}
+    assert books.causes["bybit"] <= {"disconnected", "gap"}
+    assert "late" in books.causes["okx"]
+    assert set(books.states.values()) == {"live"}
+    assert books.sequences["composite"] > 200
