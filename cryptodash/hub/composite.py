@@ -149,6 +149,8 @@ class CompositeBbo(Struct, frozen=True, gc=False):
     state: State
     cause: Cause | None
     """As ``condition`` has them; the wire tells them by the topic's status."""
+    takes_back: bool = False
+    """Whether a venue that counted in the one before does not count any more."""
 
     @property
     def is_telling(self) -> bool:

@@ -15,7 +15,7 @@ from cryptodash.hub.interfaces import Message
 
 
 def bbo_message(event: CompositeBbo) -> Message:
-    return Message(event.topic, "bbo", codec.message("bbo", bbo_payload(event)), event.topic)
+    return Message(event.topic, "bbo", codec.message("bbo", bbo_payload(event)), event.topic, urgent=event.takes_back)
 
 
 def bbo_payload(event: CompositeBbo) -> str:

@@ -129,12 +129,13 @@ class CompositeSource:
         derived = self._topics.get(topic)
         if derived is None:
             return
-        self._unuse(derived)
         parts = self.parts_of(topic)
+        if derived.parts == tuple(parts.values()) and topic in self._listed:
+            self._note_listed(topic, parts)
+            return
+        self._unuse(derived)
         derived.parts = tuple(parts.values())
-        self._listed[topic] = {
-            exchange: part for exchange, part in parts.items() if self._venues[exchange].catalogue.loaded(topic.market)
-        }
+        self._note_listed(topic, parts)
         for part in derived.parts:
             self.users.setdefault(part.upstream, {})[derived] = None
         derived.make()
@@ -157,13 +158,18 @@ class CompositeSource:
     def is_settled(self, topic: Topic) -> bool:
         """Whether no venue of a wanted topic is just being connected to."""
         derived = self._topics.get(topic)
-        return not isinstance(derived, DerivedBbo) or derived.is_settled
+        return derived is None or derived.is_settled
 
     def stop(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         self._sources.paces.stop()
+
+    def _note_listed(self, topic: Topic, parts: Mapping[str, Topic]) -> None:
+        self._listed[topic] = {
+            exchange: part for exchange, part in parts.items() if self._venues[exchange].catalogue.loaded(topic.market)
+        }
 
     def _unuse(self, derived: DerivedTopic) -> None:
         for part in derived.parts:

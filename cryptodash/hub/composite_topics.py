@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
 
 from attrs import frozen
+from msgspec.structs import replace
 
 from cryptodash.core.events import Bbo, BookView, Cause, State, StreamStatus
 from cryptodash.core.tally import Tally
@@ -90,6 +91,11 @@ class DerivedTopic(ABC):
         known = [at for part in self.parts if (at := self._sources.as_of(part.upstream)) is not None]
         return max(known, default=None)
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether every venue has said what there is to say: none is just being connected to."""
+        return not any(each.is_silent for each in self._now().excluded)
+
     def _select(self, value_of: Callable[[Topic], V | None]) -> Selection[V]:
         constituents: Sequence[Constituent[V]] = [self._constituent(part, value_of) for part in self.parts]
         return select(constituents, self._sources.window())
@@ -132,7 +138,7 @@ class DerivedBbo(DerivedTopic):
         made = composite_bbo(self.topic, selection, self._sources.clock.monotonic(), self._not_before())
         if made.is_telling if last is None else made.content != last.content:
             self._last = made
-            self._sources.publish(made)
+            self._sources.publish(replace(made, takes_back=True) if _has_lost(last, made) else made)
         self._tell_status(selection)
 
     def current(self, exchanges: frozenset[str] | None = None) -> CompositeBbo:
@@ -147,16 +153,17 @@ class DerivedBbo(DerivedTopic):
         )
         return composite_bbo(self.topic, selection, self._sources.clock.monotonic(), self._not_before())
 
-    @property
-    def is_settled(self) -> bool:
-        """Whether every venue has said what there is to say: none is just being connected to."""
-        return not any(each.is_silent for each in self._now().excluded)
-
     def _not_before(self) -> int:
         return self._last.timestamp or 0 if self._last is not None else 0
 
     def _now(self) -> Selection[Bbo]:
         return self._select(self._sources.quote_of)
+
+
+def _has_lost(before: CompositeBbo | None, now: CompositeBbo) -> bool:
+    """Whether a venue that counted does not count any more."""
+    left = {each.exchange for each in now.venues}
+    return before is not None and any(each.exchange not in left for each in before.venues)
 
 
 class DerivedBook(DerivedTopic):

@@ -34,6 +34,8 @@ class Message(Struct, frozen=True, gc=False, eq=False):
     key: object | None
     count: int = 1
     """For metrics: a ``Batch`` stands for several."""
+    urgent: bool = False
+    """It takes back what was said before, as a status that gets worse: no rate holds it up."""
 
 
 class Batch(Struct, frozen=True, gc=False, eq=False):

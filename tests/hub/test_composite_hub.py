@@ -186,6 +186,17 @@ def test_a_venue_leaves_at_once_with_its_cause_and_comes_back(market, state, cau
     assert value["bid"] == Decimal("100.6") and value["excluded"] == []
 
 
+def test_a_message_that_takes_a_venue_back_is_urgent_and_no_other(market):
+    outlet = market.watch()
+    market.live("binance")
+    market.live("bybit")
+    market.advance(0.1)
+    assert not any(message.urgent for message in outlet.messages)
+    outlet.take()
+    market.status("bybit", STALE, Cause.LATE)
+    assert [message.urgent for message in outlet.messages] == [True]
+
+
 def test_when_the_last_leaves_the_value_is_emptied_before_the_status_says_why(market):
     outlet = market.watch()
     market.live("binance")
