@@ -20,7 +20,7 @@ from cryptodash.core.time import Clock
 from cryptodash.core.topics import Topic
 from cryptodash.hub.composite import CompositeBbo, Constituent, Excluded, Selection, composite_bbo, condition, select
 from cryptodash.hub.composite_book import CompositeBook, MergedBook, is_complete
-from cryptodash.hub.paces import Paces
+from cryptodash.hub.paces import BOOKS_AT_ONCE, Paces
 
 BBO_INTERVAL_MS: Final = 50
 """Least time between two best bids and offers of one topic, but for a venue's leaving."""
@@ -210,7 +210,7 @@ class DerivedView:
         self._book = book
         self._interval = interval
         self._sources = sources
-        self._pace = sources.paces.of(interval)
+        self._pace = sources.paces.of(interval, BOOKS_AT_ONCE)
         self._merged = MergedBook()
         self._is_shown = False
         """Whether there was anything in what was published last."""

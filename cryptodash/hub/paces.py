@@ -11,7 +11,9 @@ from twisted.logger import Logger
 _log = Logger(namespace="cryptodash.hub.paces")
 
 AT_ONCE: Final = 20
-"""Items in one reactor turn: about 2 ms."""
+"""Small items in one reactor turn: about 2 ms."""
+BOOKS_AT_ONCE: Final = 2
+"""Merged books: some tenths of a millisecond each, of 1000 levels 2."""
 
 
 class Paced(Protocol):
@@ -25,9 +27,10 @@ class Pace:
     """One interval. What is marked after a quiet interval is made in the next turn (with all that changes in this one),
     what is marked later at the interval's end."""
 
-    def __init__(self, scheduler: IReactorTime, seconds: float) -> None:
+    def __init__(self, scheduler: IReactorTime, seconds: float, at_once: int) -> None:
         self._scheduler = scheduler
         self._seconds = seconds
+        self._at_once = at_once
         self._marked: dict[Paced, None] = {}
         self._call: IDelayedCall | None = None
 
@@ -52,7 +55,7 @@ class Pace:
         self._call = None
         if not self._marked:
             return
-        slice_ = list(islice(self._marked, AT_ONCE))
+        slice_ = list(islice(self._marked, self._at_once))
         for item in slice_:
             del self._marked[item]
         self._call = self._scheduler.callLater(0 if self._marked else self._seconds, self._run)
@@ -68,12 +71,12 @@ class Paces:
 
     def __init__(self, scheduler: IReactorTime) -> None:
         self._scheduler = scheduler
-        self._paces: dict[int, Pace] = {}
+        self._paces: dict[tuple[int, int], Pace] = {}
 
-    def of(self, interval: int) -> Pace:
-        found = self._paces.get(interval)
+    def of(self, interval: int, at_once: int = AT_ONCE) -> Pace:
+        found = self._paces.get((interval, at_once))
         if found is None:
-            found = self._paces[interval] = Pace(self._scheduler, interval / 1000)
+            found = self._paces[interval, at_once] = Pace(self._scheduler, interval / 1000, at_once)
         return found
 
     def stop(self) -> None:

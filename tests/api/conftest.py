@@ -104,7 +104,7 @@ class Venue:
         return None
 
     def as_of(self, topic: Topic) -> float | None:
-        return None
+        return 0.0
 
     def streams(self) -> Iterator[Sequence[Any]]:
         return iter(())
