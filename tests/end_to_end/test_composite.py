@@ -253,3 +253,41 @@ def test_a_client_that_applies_deltas_holds_the_merge_of_the_parts_through_gaps_
     assert "late" in books.causes["okx"]
     assert set(books.states.values()) == {"live"}
     assert books.sequences["composite"] > 200
+
+
+TROUBLES = [
+    (20, "binance", "skip", {"symbol": "BTC-USDT", "seconds": 5}),
+    (50, "okx", "slow", {"seconds": 15, "delay": 4.0}),
+    (60, "kraken", "drop", {}),
+    (110, "okx", "maintenance", {"seconds": 10}),
+    (140, "binance", "silent", {"symbol": "BTC-USDT", "seconds": 20}),
+    (150, "kraken", "silent-venue", {"seconds": 20}),
+    (200, "okx", "crossed", {"symbol": "BTC-USDT", "seconds": 10}),
+    (205, "kraken", "garbage", {"seconds": 20}),
+    (250, "binance", "half-open", {}),
+    (300, "okx", "half-open", {}),
+    (301, "kraken", "slow", {"seconds": 20, "delay": 8.0}),
+    (360, "binance", "future-id", {"symbol": "BTC-USDT", "seconds": 10}),
+    (400, "kraken", "clock", {"step": -30.0, "seconds": 30}),
+    (450, "okx", "drop", {}),
+    (451, "binance", "drop", {}),
+    (452, "kraken", "drop", {}),
+    (500, "binance", "slow", {"seconds": 10, "delay": 3.0}),
+    (540, "okx", "reorder", {"symbol": "BTC-USDT", "seconds": 10}),
+]
+
+
+def test_ten_minutes_with_faults_on_three_venues_show_no_old_quote(there: world.World, long: bool) -> None:
+    follower = begun(there)
+    minutes, past = 10 if long else 3, 0
+    for at, exchange, fault, how in TROUBLES:
+        if at < 60 * minutes:
+            follower.run(at - past)
+            past = at
+            there.simulator.faults.start(exchange, fault, **how)
+    follower.run(60 * minutes + 60 - past)
+    assert set(follower.shown["venues"]) == set(FIVE)
+    assert set(follower.causes) == {"binance", "okx", "kraken"}, "the others were never left out"
+    assert follower.states[2:] == [], "the whole is live all the time"
+    assert follower.oldest_ms < 3_000
+    assert follower.checked > 1_000 * minutes
