@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from attrs import evolve
+
 from cryptodash.core.instruments import Catalogue, Instrument, MarketType, Symbol
 from cryptodash.core.interfaces import IUpstream
 from cryptodash.core.numbers import key
@@ -57,12 +59,17 @@ def _merged(listed: list[Instrument]) -> Instrument:
     """One instrument of several venues: the finest tick and step, trading if it trades anywhere."""
     first = listed[0]
     statuses = [each.status for each in listed]
-    return Instrument(
-        COMPOSITE,
-        first.market,
-        first.symbol,
-        str(first.symbol),
-        min((each.tick_size for each in listed), key=key),
-        min((each.step_size for each in listed), key=key),
+    return evolve(
+        first,
+        exchange=COMPOSITE,
+        native=str(first.symbol),
+        tick_size=min((each.tick_size for each in listed), key=key),
+        step_size=min((each.step_size for each in listed), key=key),
+        min_qty=None,
+        min_notional=None,
+        contract_size=None,
         status="trading" if "trading" in statuses else statuses[0],
+        venue_status="",
+        alias_of="",
+        other_names=(),
     )

@@ -7,6 +7,7 @@ import json
 from decimal import Decimal
 
 import pytest
+from attrs import evolve
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -659,3 +660,18 @@ def test_what_a_client_of_the_book_holds_is_the_merge_of_the_good_books(make_wor
         assert all(quantity == sum(venues.values()) for quantity, venues in book[side].values())
     if good:
         assert {each["exchange"] for each in book["excluded"]} == set(NAMES) - good
+
+
+def test_an_instrument_of_several_venues_has_the_finest_tick_and_trades_if_it_does_anywhere(market):
+    for name, tick, step, status in (("binance", "0.10", "0.001", "halted"), ("bybit", "0.01", "0.1", "trading")):
+        catalogue = market.venues[name].catalogue
+        (btc,) = [each for each in catalogue if each.symbol == BTC and each.market is MarketType.SPOT]
+        catalogue.replace(
+            MarketType.SPOT, [evolve(btc, tick_size=admit(tick), step_size=admit(step), status=status, min_qty="1")]
+        )
+    market.venues["sixth"].load(ETH)
+    market.hub.catalogue_changed("bybit", MarketType.SPOT)
+    listed = market.hub.instruments("composite").instruments
+    (btc,) = [each for each in listed if each.symbol == BTC and each.market is MarketType.SPOT]
+    assert (btc.exchange, btc.native, btc.tick_size, btc.step_size) == ("composite", "BTC-USDT", "0.01", "0.001")
+    assert (btc.status, btc.min_qty) == ("trading", None)
