@@ -59,7 +59,7 @@ export class HealthView {
     this.element = el("section", { class: "health", "aria-label": "Health" }, el("h1", { class: "unseen" }, "Health"),
       el("div", { class: "columns" }, this.socket.element, this.drawing.element, this.latency.element, this.ready),
       this.venuePanel, this.streamPanel, this.faults);
-    this.drawnAt = 0;
+    this.drawnAt = -Infinity;
   }
 
   makeVenues() {

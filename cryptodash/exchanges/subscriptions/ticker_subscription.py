@@ -17,7 +17,8 @@ from cryptodash.exchanges.subscriptions.topic_subscription import Basics, Messag
 
 
 class TickerSubscription(MessageSubscription):
-    """While a trade stream of the instrument is open and good, ``last`` comes from it alone."""
+    """While a trade stream of the instrument is open and good, ``last`` comes from it alone: from its first trade on,
+    also after each interruption. Until then trades may be missing that only the 24 h figures tell of."""
 
     def __init__(self, topic: Topic, basics: Basics, venue_clock: VenueClock, tally: Tally) -> None:
         super().__init__(topic, basics)
@@ -29,6 +30,8 @@ class TickerSubscription(MessageSubscription):
         self._trades: Stream | None = None
         self._borrows = False
         """Whether that stream is here only because somebody else wants it."""
+        self._traded_after = -1
+        """How often that stream had been interrupted when it last brought trades; -1: it has brought none."""
         self._crossed = tally.counter(
             "cryptodash_quotes_crossed_total",
             "Quotes left out because the best bid was not below the best ask",
@@ -51,6 +54,8 @@ class TickerSubscription(MessageSubscription):
             fills = message.fills
             venue_ms = self._venue_clock.at(now, received, fills[-1].time if fills else None)
             ticker = builder.trades(fills, venue_ms, received, now)
+            if fills and not builder.trades_open and not builder.dropped:
+                self._traded()
         elif isinstance(message, Stats):
             venue_ms = self._venue_clock.at(now, received, message.time)
             ticker = builder.stats(message, venue_ms, received, now)
@@ -122,6 +127,7 @@ class TickerSubscription(MessageSubscription):
         if self._trades is not None:
             self._trades.remove(self, owns=False)
             self._trades = None
+        self._builder.trades_open = False
         self._builder.reset_quote_order()  # listed anew, the venue may count anew
         super().close(now)
 
@@ -134,7 +140,7 @@ class TickerSubscription(MessageSubscription):
             self._trades.remove(self, owns=False)
             if self._borrows:
                 known = tuple(each for each in known if each is not self._trades)
-        self._trades = trades
+        self._trades, self._traded_after = trades, -1
         self._borrows = trades is not None and trades not in known
         if trades is not None:
             trades.add(self, owns=False)
@@ -142,9 +148,26 @@ class TickerSubscription(MessageSubscription):
         self.stream_changed(out)
 
     def stream_changed(self, out: list[Output]) -> None:
-        trades = self._trades
-        self._builder.trades_open = trades is not None and freshness.of_stream(trades, True)[0].is_good
+        builder = self._builder
+        was_open, builder.trades_open = builder.trades_open, self._are_trades_complete()
+        ticker = builder.last_of_figures(self._venue_clock.now_ms()) if was_open and not builder.trades_open else None
+        if ticker is not None and not self._dropped:
+            out.append(self.event(ticker))
         quotes = self.sources.get(Part.QUOTE, ())
         if quotes and all(each.source is None for each in quotes):
-            self._builder.reset_quote_order()
+            builder.reset_quote_order()
         self.refresh(out)
+
+    def _are_trades_complete(self) -> bool:
+        """Whether no trade newer than the last one can have been missed."""
+        trades = self._trades
+        if trades is None or trades.interruptions != self._traded_after:
+            return False
+        return freshness.of_stream(trades, True)[0].is_good
+
+    def _traded(self) -> None:
+        """The trade stream has brought something that was believed; it may be of before the stream was begun anew."""
+        trades = self._trades
+        if trades is not None and not trades.is_ending:
+            self._traded_after = trades.interruptions
+            self._builder.trades_open = self._are_trades_complete()
