@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from attrs import evolve
 
-from cryptodash.core.instruments import Catalogue, Instrument, MarketType, Symbol
+from cryptodash.core.instruments import Catalogue, Instrument, MarketType, Symbol, split_symbol
 from cryptodash.core.interfaces import IUpstream
 from cryptodash.core.numbers import key
 from cryptodash.core.topics import COMPOSITE
@@ -43,6 +43,14 @@ class CompositeCatalogue(Catalogue):
             for each in catalogue.joined(market, text):
                 found.setdefault(each.symbol, []).append(each)
         return [_merged(listed) for listed in found.values()]
+
+    def find(self, market: MarketType, text: str) -> Symbol:
+        """A joined spelling is understood as soon as one venue has it, for another may never be read."""
+        if not self.loaded(market) and split_symbol(text) is None:
+            known = [each.symbol for each in self.joined(market, text)]
+            if known:
+                return self._only(market, text, known)
+        return super().find(market, text)
 
     def __iter__(self) -> Iterator[Instrument]:
         listed: dict[tuple[MarketType, Symbol], list[Instrument]] = {}

@@ -15,7 +15,7 @@ from cryptodash.core.config import Config
 from cryptodash.core.interfaces import ITopicSource
 from cryptodash.core.tally import Labels
 from cryptodash.core.time import Clock
-from cryptodash.core.topics import Channel, Topic
+from cryptodash.core.topics import COMPOSITE, Channel, Topic
 from cryptodash.hub.book_clients import BookClients
 from cryptodash.hub.interfaces import IDemand
 from cryptodash.hub.new_topics import SERVER, Holder, NewTopics
@@ -200,7 +200,7 @@ class Demand:
     def waiting_counts(self) -> Mapping[Labels, float]:
         """How many upstream topics of each venue wait to be opened."""
         counts = Counter(topic.exchange for topic in self._waiting)
-        return {(exchange,): counts[exchange] for exchange in self._upstreams}
+        return {(exchange,): counts[exchange] for exchange in self._upstreams if exchange != COMPOSITE}
 
     def catalogue_changed(self, exchange: str) -> None:
         """The venue knows more of its instruments."""

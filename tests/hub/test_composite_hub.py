@@ -675,3 +675,15 @@ def test_an_instrument_of_several_venues_has_the_finest_tick_and_trades_if_it_do
     (btc,) = [each for each in listed if each.symbol == BTC and each.market is MarketType.SPOT]
     assert (btc.exchange, btc.native, btc.tick_size, btc.step_size) == ("composite", "BTC-USDT", "0.01", "0.001")
     assert (btc.status, btc.min_qty) == ("trading", None)
+
+
+def test_a_joined_spelling_is_understood_although_one_venue_was_never_read(world):
+    market = Market(world)
+    world.venue_of("blocked", loaded=False).publish_into(market.hub, PublishTimers(market.scheduler))
+    assert market.hub.resolve("composite", None, "bbo", "btcusdt") is market.topic()
+    with pytest.raises(Refused) as refused:
+        market.hub.resolve("composite", None, "bbo", "XYZUSDT")
+    assert refused.value.code == "not_yet_known"
+    market.venues["bybit"].load(Symbol("BTCU", "SDT"))
+    with pytest.raises(Refused, match="can be any of: BTC-USDT, BTCU-SDT"):
+        market.hub.resolve("composite", None, "bbo", "BTCUSDT")
