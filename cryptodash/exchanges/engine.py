@@ -206,7 +206,7 @@ class Engine:
         found = self._connections.get(connection)
         if found is None:
             return ()
-        now = found.last = self._monotonic()
+        now = found.last = found.framed = self._monotonic()
         found.frames += 1
         out: list[Output] = []
         name_at = self._name_at
@@ -369,6 +369,11 @@ class Engine:
         """When a frame last confirmed the topic's value; None before the first."""
         subscription = self._wanted.subscriptions.get(topic.upstream)
         return None if subscription is None else subscription.confirmed_at()
+
+    def as_of(self, topic: Topic) -> float | None:
+        """For when the topic's value holds as long as it is live or quiet; None before the first."""
+        subscription = self._wanted.subscriptions.get(topic.upstream)
+        return None if subscription is None else subscription.as_of()
 
     @property
     def is_idle(self) -> bool:

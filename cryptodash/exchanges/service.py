@@ -221,6 +221,9 @@ class VenueService(Service):
     def confirmed_at(self, topic: Topic) -> float | None:
         return self._engine.confirmed_at(topic)
 
+    def as_of(self, topic: Topic) -> float | None:
+        return self._engine.as_of(topic)
+
     def streams(self) -> Iterator[Sequence[StreamReport]]:
         return self._engine.streams()
 

@@ -253,6 +253,10 @@ class BookSubscription(TopicSubscription):
             else None
         )
 
+    def as_of(self) -> float | None:
+        stream = self._current.stream if self._current is not None else None
+        return stream.as_of() if stream is not None and self.valued else None
+
     def beat(self, now: float, out: list[Output]) -> None:
         for each in self.book_streams():
             each.beat(now, out)

@@ -184,6 +184,18 @@ class TopicSubscription(ABC):
         required = self.plan.required if self.plan is not None else frozenset()
         return self.parts_confirmed_at([each for each in self.sources if each in required or not required])
 
+    def as_of(self) -> float | None:
+        """For when the value holds while it is good, by what else comes on the connections of its required parts: for
+        each the newest of its streams, of these the oldest. None before the first value."""
+        required = self.plan.required if self.plan is not None else frozenset()
+        newest = [
+            max((at for each in streams if (at := each.as_of()) is not None), default=None)
+            for part, streams in self.sources.items()
+            if part in required or not required
+        ]
+        known = [each for each in newest if each is not None]
+        return min(known) if self.valued and known and len(known) == len(newest) else None
+
     def parts_confirmed_at(self, parts: Iterable[Part]) -> float | None:
         """When the oldest of these parts was last confirmed; None where one never was."""
         newest = [self.part_confirmed_at(each) for each in parts]
