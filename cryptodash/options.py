@@ -189,7 +189,20 @@ def _fault_help(name: str, kind: FaultKind) -> str:
     return f"  {head:32}{space}{kind.does};\n{'':35}a client sees: {kind.client_sees}"
 
 
-class FaultOptions(CommandOptions):
+class WordsAmongOptions(CommandOptions):
+    """Options may stand among and behind the words, where the parser takes them for further words."""
+
+    def parseOptions(self, options: Sequence[str] | None = None) -> None:
+        """The options first, then the words."""
+        try:
+            given, words = gnu_getopt(list(options or ()), self.shortOpt, self.longOpt)
+        except GetoptError as error:
+            refuse(self._explained(str(error)))
+        first = [f"{name}={text}" if f"{name[2:]}=" in self.longOpt else name for name, text in given]
+        super().parseOptions([*first, "--", *words])
+
+
+class FaultOptions(WordsAmongOptions):
     """Break the simulator of a running demo."""
 
     optFlags = [["spot", None, "only the spot market"], ["perpetual", None, "only the perpetual market"]]
@@ -212,15 +225,6 @@ class FaultOptions(CommandOptions):
     def getSynopsis(self) -> str:
         return "Usage: twistd cryptodash fault --control-port N [options] EXCHANGE NAME [SYMBOL] [SECONDS]|list|stop"
 
-    def parseOptions(self, options: Sequence[str] | None = None) -> None:
-        """Options may stand among and behind the words, where the parser takes them for further words."""
-        try:
-            given, words = gnu_getopt(list(options or ()), self.shortOpt, self.longOpt)
-        except GetoptError as error:
-            refuse(self._explained(str(error)))
-        first = [f"{name}={text}" if f"{name[2:]}=" in self.longOpt else name for name, text in given]
-        super().parseOptions([*first, "--", *words])
-
     def parseArgs(self, *words: str) -> None:
         self["words"] = words
 
@@ -231,6 +235,25 @@ class FaultOptions(CommandOptions):
             return f"{super().getUsage(width)}\n{longdesc}\n"
         finally:
             self.longdesc = longdesc
+
+
+class DoctorOptions(WordsAmongOptions, RunOptions):
+    """Connect to each venue for half a minute and say what is wrong. Prints a table; exit code 1 when anything is
+    wrong. Takes the settings of ``run`` as well: proxies, base URLs, ``--demo``."""
+
+    optFlags = [["json", None, "print JSON instead of the table"]]
+    optParameters: list[list[Any]] = [
+        ["seconds", None, 30, "how long to watch the streams (5-3600)", _whole("seconds", 5, 3600)],
+        ["save", None, None, "keep what came in this directory, as `replay` reads it"],
+    ]
+
+    def getSynopsis(self) -> str:
+        return "Usage: twistd [twistd options] cryptodash doctor [options] [VENUE...]"
+
+    def parseArgs(self, *venues: str) -> None:
+        """Without venues those of ``EXCHANGES``."""
+        if venues:
+            self["exchanges"] = ",".join(venues)
 
 
 class CheckOptions(RunOptions):
@@ -245,6 +268,7 @@ class Options(RunOptions):
         ("simulate", None, SimulateOptions, "run the simulated venues alone"),
         ("replay", None, ReplayOptions, "play recorded frames through the server"),
         ("fault", None, FaultOptions, "break the simulator of a running demo and watch"),
+        ("doctor", None, DoctorOptions, "connect to each venue, look at everything, say what is wrong"),
         ("check-config", None, CheckOptions, "check the settings, print them, exit"),
     ]
     defaultSubCommand = "run"

@@ -1,4 +1,4 @@
-"""The command line's doing: ``twistd cryptodash [run|simulate|replay|fault|check-config]``. The only module that
+"""The command line's doing: ``twistd cryptodash [run|simulate|replay|fault|doctor|check-config]``. The only module that
 imports the global reactor."""
 
 from __future__ import annotations
@@ -18,9 +18,11 @@ from typing import Any, NoReturn
 from attrs import asdict, evolve
 from twisted.application.service import Application, IService
 from twisted.internet import reactor as _reactor
+from twisted.internet.defer import Deferred
 from twisted.internet.error import CannotListenError
-from twisted.logger import ILogObserver, Logger
+from twisted.logger import ILogObserver, Logger, globalLogBeginner
 from twisted.python import usage
+from twisted.python.failure import Failure
 
 # A public name of private origin: __all__ lacks it.
 from twisted.scripts.twistd import ServerOptions  # type: ignore[attr-defined]
@@ -32,15 +34,19 @@ from cryptodash.core.errors import ConfigError, CryptodashError
 from cryptodash.core.settings import origin_of
 from cryptodash.core.time import SystemClock
 from cryptodash.daemon_threads import use_daemon_threads
+from cryptodash.doctor.examination import Examination, Means, examine
+from cryptodash.doctor.table import Report, as_json, as_text
+from cryptodash.exchanges.hosts import hosts_of
 from cryptodash.exchanges.venues import registry
 from cryptodash.exchanges.venues.recorded import RecordedVenue
+from cryptodash.exchanges.venues.recorded_names import listed, own_names
 from cryptodash.name_lookups import NameLookups
 from cryptodash.options import Options, config_of, refuse
 from cryptodash.service import StandIn, build, endpoint_of
 from cryptodash.simulator.control import CONTROL_PORT
 from cryptodash.simulator.dialects import registry as dialects
 from cryptodash.simulator.faults import OPTIONS
-from cryptodash.simulator.recording import read_recording
+from cryptodash.simulator.recording import answers_beside, read_recording
 from cryptodash.simulator.replay import Replay
 from cryptodash.simulator.server import Simulator
 
@@ -63,6 +69,8 @@ def makeService(options: Options) -> IService:
     config = config_of(options)
     if command == "check-config":
         _print_config(config)
+    if command == "doctor":
+        _doctor(config, chosen)
     if command == "replay":
         return _replay(config, chosen, _twistd(options))
     return _run(config, _twistd(options))
@@ -98,11 +106,15 @@ def _run(config: Config, twistd: usage.Options) -> IService:
 
 def _replay(config: Config, options: usage.Options, twistd: usage.Options) -> IService:
     """The server on a recording: its venue, its streams, all of them held from the start."""
+    file = Path(options["file"])
     try:
         recording = read_recording(
-            Path(options["file"]), exchange=options["exchange"], market=options["market"], symbols=options["symbol"]
+            file, exchange=options["exchange"], market=options["market"], symbols=options["symbol"]
         )
-        venue = RecordedVenue(registry.load(recording.exchange), recording.samples(), recording.limits)
+        real = registry.load(recording.exchange)
+        samples = own_names(real, recording.market, recording.symbols, recording.asked, recording.samples())
+        known = listed(real, recording.market, lambda asked: answers_beside(file, asked.path, asked.params))
+        venue = RecordedVenue(real, samples, recording.limits, known)
         topics = venue.topics(recording.exchange, recording.market, recording.symbols, config.book_depth_default)
     except ConfigError as error:
         refuse(str(error))
@@ -131,11 +143,16 @@ def _build(config: Config, twistd: usage.Options, **parts: Any) -> IService:
         server = build(config, reactor, clock=SystemClock(), random=SystemRandom(), bind_failed=bind_failed, **parts)
     except ConfigError as error:
         refuse(str(error))
-    use_daemon_threads(reactor.getThreadPool())
-    reactor.installNameResolver(NameLookups(reactor))
+    _look_up_names()
     _watch_signals(twistd)
     reactor.callWhenRunning(_freeze_what_stays)
     return server
+
+
+def _look_up_names() -> None:
+    """A lookup that hangs holds nothing else, and not the end of the process."""
+    use_daemon_threads(reactor.getThreadPool())
+    reactor.installNameResolver(NameLookups(reactor))
 
 
 def _freeze_what_stays() -> None:
@@ -312,6 +329,54 @@ def _control(port: int, wanted: object) -> str:
     if response.status != 200:
         refuse(f"fault: {answer.get('error', response.status)}")
     return json.dumps(answer, indent=2)
+
+
+def _doctor(config: Config, options: usage.Options) -> NoReturn:
+    """Examine, print, end. The reactor runs in here, before twistd would daemonize and start it: a process whose
+    reactor twistd has run ends with exit code 0 whatever came of it."""
+    levels = "warn" if config.log_level == "info" else config.log_level
+    globalLogBeginner.beginLoggingTo([log.make_observer(levels, sys.stderr)], redirectStandardIO=False)
+    for warning in config.warnings:
+        _log.warn("{warning}", warning=warning)
+    _look_up_names()
+    outcome: list[Any] = []
+    try:
+        examinations = _examinations(config, options)
+    except ConfigError as error:
+        refuse(str(error))
+
+    def begin() -> None:
+        examining = Deferred.fromCoroutine(examine(examinations))
+        examining.addBoth(outcome.append).addBoth(lambda _: reactor.stop())
+
+    reactor.callWhenRunning(begin)
+    reactor.run()
+    if not outcome:
+        refuse("doctor: interrupted, so that nothing was judged")
+    if isinstance(outcome[0], Failure):
+        refuse(f"doctor: an error of ours: {outcome[0].getErrorMessage()}; LOG_LEVEL=debug says more")
+    reports: Sequence[Report] = outcome[0]
+    print(json.dumps(as_json(reports), indent=2) if options["json"] else as_text(reports))  # noqa: T201 (the answer)
+    sys.stdout.flush()
+    raise SystemExit(1 if any(each.is_wrong for each in reports) else 0)
+
+
+def _examinations(config: Config, options: usage.Options) -> list[Examination]:
+    """One for each venue; with ``DEMO`` of the simulator. Raises ``ConfigError``."""
+    save = Path(options["save"]) if options["save"] else None
+    clock = SystemClock()
+    means = Means(
+        config=config, reactor=reactor, clock=clock, random=SystemRandom(), seconds=options["seconds"], save=save
+    )
+    venues = [registry.load(name) for name in config.exchanges]
+    if not config.demo:
+        return [Examination(venue, *hosts_of(venue, config), means) for venue in venues]
+    simulator = _simulator(exchanges=config.exchanges)
+    _check_markets(config, simulator)
+    _listen(simulator)
+    simulator.startService()
+    stand_in = StandIn(simulator, simulator.base_urls, "simulated")
+    return [Examination(venue, *stand_in.of(venue), means) for venue in venues]
 
 
 def _print_config(config: Config) -> NoReturn:

@@ -19,6 +19,7 @@ MAY_IMPORT = {
     "simulator": {"core", "simulator"},
     "testing": {"core", "exchanges", "simulator", "testing"},
     "dashboard": {"dashboard"},
+    "doctor": {"core", "exchanges", "doctor"},
 }
 WINGS_OF_API = {
     "": {""},
@@ -49,6 +50,8 @@ IO_OF_EXCHANGES = (
     "exchanges/publish_timer.py",
     "exchanges/catalogue.py",
 )
+
+IO_OF_DOCTOR = ("doctor/examination.py", "doctor/signal.py")
 
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 
@@ -172,6 +175,12 @@ def test_what_is_hard_about_a_venue_needs_no_socket(path: Path) -> None:
         for name in imported(path)
         if name.startswith(("twisted.internet", "twisted.web", "autobahn", "treq", "socket"))
     ] == []
+
+
+@pytest.mark.parametrize("path", [path for path in SOURCES if room_of(path) == "doctor"], ids=lambda path: inside(path))
+def test_the_doctor_judges_without_io(path: Path) -> None:
+    foreign = [name for name in imported(path) if name.startswith(("twisted", "autobahn", "treq", "socket"))]
+    assert foreign == [] or inside(path) in IO_OF_DOCTOR
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(PACKAGE)))

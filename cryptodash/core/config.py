@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from attrs import field, frozen
 
 from cryptodash.core.proxies import proxy_url
+from cryptodash.core.quote_aliases import quote_aliases
 from cryptodash.core.settings import (
     Setting,
     bind_address,
@@ -131,6 +132,17 @@ class Config:
     )
     late_after_ms: int = setting(
         whole(100, 60_000), "delay from which a venue's frames are late, ms (100-60000)", "2000"
+    )
+    book_audit_percent: int = setting(
+        whole(0, 50),
+        "share of each REST budget with which live order books are compared with the venue's snapshots, percent; "
+        "0: never (0-50)",
+        "5",
+    )
+    quote_aliases: tuple[tuple[str, ...], ...] = setting(
+        quote_aliases,
+        "quote currencies that the composite takes for one, pairs such as USD=USDC separated by commas",
+        "",
     )
     upstream_linger_s: float = setting(
         seconds(0, 86_400), "how long a topic stays subscribed after its last client left, seconds (0-86400)", "30"

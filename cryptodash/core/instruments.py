@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from attrs import frozen
@@ -142,17 +142,24 @@ class Catalogue:
                 f"the catalogue of {self.exchange} {market} is not loaded yet: spell {text[:40]!r} as BASE-QUOTE",
                 409,
             )
-        matches = self._by_joined[market].get(text.upper(), [])
+        return self._only(market, text, [each.symbol for each in self.joined(market, text)])
+
+    def _only(self, market: MarketType, text: str, matches: Sequence[Symbol]) -> Symbol:
+        """The one symbol that a joined spelling means."""
         if len(matches) > 1:
-            names = ", ".join(str(each.symbol) for each in matches)
+            names = ", ".join(map(str, matches))
             raise Refused("ambiguous_symbol", f"{text[:40]!r} on {self.exchange} {market} can be any of: {names}", 400)
         if not matches:
             raise _unknown(self.exchange, market, text)
-        return matches[0].symbol
+        return matches[0]
+
+    def joined(self, market: MarketType, text: str) -> list[Instrument]:
+        """The instruments whose base and quote make this text when they are joined, in upper case."""
+        return self._by_joined.get(market, {}).get(text.upper(), [])
 
     def check(self, market: MarketType, symbol: Symbol) -> Symbol:
         """The symbol itself if the market has it or is not loaded yet; raises ``Refused`` ``unknown_symbol`` (404)."""
-        if self.loaded(market) and symbol not in self._by_symbol[market]:
+        if self.loaded(market) and self.get(market, symbol) is None:
             raise _unknown(self.exchange, market, str(symbol))
         return symbol
 

@@ -40,6 +40,12 @@ class StreamReport:
     """Which of the venue's addresses it comes by: with ``name`` it says which stream it is."""
     degraded: Loss | None = None
     """The first loss of its data that could not be mended."""
+    audits: int = 0
+    """How often the book made from it was compared with a REST snapshot of it, ..."""
+    divergences: int = 0
+    """... and how often it was not the venue's."""
+    disputed: bool = False
+    """Whether that was so again after a rebuild."""
 
 
 @frozen
@@ -99,10 +105,10 @@ class IInlet(Interface):
         """The venue's catalogue was read (again): topics accepted on trust are checked now."""
 
 
-class IUpstream(Interface):
-    """One venue, as the hub sees it."""
+class ITopicSource(Interface):
+    """What brings topics: a venue, or what is derived from venues."""
 
-    exchange: str = Attribute("the venue's id")
+    exchange: str = Attribute("its id, the exchange of its topics")
     source: str = Attribute("live, simulated, replay or custom")
     markets: tuple[MarketType, ...] = Attribute("market types it trades")
     catalogue: Catalogue = Attribute("its instruments; the same object for the life of the server")
@@ -130,6 +136,14 @@ class IUpstream(Interface):
 
     def confirmed_at(topic: Topic) -> float | None:
         """Monotonic time at which the topic's value was last confirmed by a frame; None before the first."""
+
+    def as_of(topic: Topic) -> float | None:
+        """Monotonic time for which the value of a live or quiet topic holds: when its connection last brought a frame
+        of whatever stream, less the delay of its own frames; None before its first value."""
+
+
+class IUpstream(ITopicSource):
+    """One venue, as the hub sees it."""
 
     def streams() -> Iterator[Sequence[StreamReport]]:
         """Every upstream stream, a few at a time, perhaps none: each step is quick."""

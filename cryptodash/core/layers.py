@@ -12,7 +12,7 @@ from cryptodash.core.config import SETTINGS, Config, Limits, host_settings
 from cryptodash.core.errors import ConfigError, Refused
 from cryptodash.core.proxies import ProxyUnsupported
 from cryptodash.core.settings import Setting, settings_of
-from cryptodash.core.topics import Topic, parse_topic
+from cryptodash.core.topics import COMPOSITE, Channel, Topic, parse_topic
 
 PREFIX = "CRYPTODASH_"
 """``CRYPTODASH_DEMO`` beats ``DEMO`` within one layer: bare names are common words."""
@@ -162,7 +162,9 @@ def _topics(texts: object, config: Config) -> tuple[Topic, ...]:
             raise ConfigError(
                 f"SYMBOLS: {error.message}; allowed is exchange:market:SYMBOL[:channel[:depth or interval]]"
             ) from None
-        if topic.exchange not in config.exchanges:
+        if topic.exchange == COMPOSITE and topic.channel not in (Channel.BBO, Channel.ORDER_BOOK):
+            raise ConfigError(f"SYMBOLS: {text[:80]!r}: of {COMPOSITE} there are bbo and order_book only")
+        if topic.exchange not in (*config.exchanges, COMPOSITE):
             raise ConfigError(
                 f"SYMBOLS: {text[:80]!r} names a venue that is not enabled; allowed are {', '.join(config.exchanges)}"
             )

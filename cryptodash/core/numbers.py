@@ -8,6 +8,7 @@ raises when a result would be rounded.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from decimal import ROUND_HALF_EVEN, Context, Decimal, DivisionByZero, Inexact, InvalidOperation, Overflow
 from typing import NewType
 
@@ -109,6 +110,22 @@ def reaches(a: Number, b: Number) -> bool:
 def subtract(a: Number, b: Number) -> Number:
     """Exactly ``a - b``."""
     return from_decimal(EXACT.subtract(Decimal(a), Decimal(b)))
+
+
+def subtract_exactly(a: Number, b: Number) -> Number:
+    """``a - b`` however many digits that has: what is derived here is bounded by what was admitted."""
+    return Number(format(EXACT.subtract(Decimal(a), Decimal(b)), "f"))
+
+
+def total(numbers: Iterable[Number]) -> Number:
+    """Exactly the sum of these, of one number its own text; likewise."""
+    first, *others = numbers
+    if not others:
+        return first
+    value = Decimal(first)
+    for each in others:
+        value = EXACT.add(value, Decimal(each))
+    return Number(format(value, "f"))
 
 
 def multiply(a: Number, b: Number) -> Number:

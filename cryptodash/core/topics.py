@@ -14,6 +14,8 @@ from cryptodash.core.intervals import INTERVALS
 
 FREE_DEPTHS: Final = (1, 5, 10, 20, 50, 100, 200, 500, 1000)
 MAX_DEPTH: Final = 1000
+COMPOSITE: Final = "composite"
+"""The exchange of topics that are derived from those of all venues; no venue may have this id."""
 
 
 class Channel(str, enum.Enum):

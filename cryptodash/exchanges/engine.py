@@ -35,6 +35,7 @@ from cryptodash.exchanges.connections.rare_frames import RareFrames
 from cryptodash.exchanges.connections.stream import Stream
 from cryptodash.exchanges.connections.stream_phase import Phase
 from cryptodash.exchanges.health import Health, Survey, health, stream_reports, surveying
+from cryptodash.exchanges.subscriptions.book_audits import BookAudits
 from cryptodash.exchanges.subscriptions.kinds import subscription_maker
 from cryptodash.exchanges.subscriptions.opening_books import OpeningBooks
 from cryptodash.exchanges.subscriptions.polls import Polls
@@ -74,10 +75,12 @@ class Engine:
         late_after_ms: int | None = 2000,
         budget: FrameBudget | None = None,
         records: StreamRecords = UNRECORDED,
+        audit_share: float = 0.05,
     ) -> None:
         """``late_after_ms``: None on recorded time, where nothing is ever late, and no frame is left out. ``budget``:
         what the book frames that wait for a snapshot may weigh, over all engines that share it. ``records``: what the
-        ledger keeps of the venue's streams."""
+        ledger keeps of the venue's streams. ``audit_share``: of the REST budget, for comparisons of live books with
+        snapshots; 0 for none."""
         self._venue = venue
         self._monotonic = clock.monotonic
         self._wall_ms = clock.wall_ms
@@ -87,7 +90,7 @@ class Engine:
         self._name_end = venue.name_end
         self._delays = Delays(venue, hosts, clock, tally, late_after_ms)
         self._errors = DecodeErrors(venue.id, tally, records)
-        left_out = LeftOutElements(venue.id, tally)
+        self._left_out = left_out = LeftOutElements(venue.id, tally)
         self.left_out = left_out.add
         """For whoever reads lists of the venue's elsewhere."""
         self._counts = FrameCounts(venue.id, tally)
@@ -111,12 +114,21 @@ class Engine:
             stale_after,
         )
         self._wanted = WantedTopics(venue, catalogue, self._streams, make, unlisted)
+        wanted = self._wanted.subscriptions
+        self._audits = BookAudits(
+            venue.id,
+            venue.rest_limits,
+            0.0 if late_after_ms is None else audit_share,  # recorded time answers no requests of ours
+            lambda: [each.audited for each in wanted.values()],
+            tally,
+        )
         self._answers = RestAnswers(
             venue,
             self._wanted.subscriptions,
             self._polls,
             self._snapshots,
             self._seeds,
+            self._audits,
             self._delays,
             self._errors,
             left_out,
@@ -194,7 +206,7 @@ class Engine:
         found = self._connections.get(connection)
         if found is None:
             return ()
-        now = found.last = self._monotonic()
+        now = found.last = found.framed = self._monotonic()
         found.frames += 1
         out: list[Output] = []
         name_at = self._name_at
@@ -291,6 +303,8 @@ class Engine:
         self._ask_catalogue(now, out)
         self._wanted.beat(now, out)
         self._allocation.beat(now, out)
+        is_busy = next(self._snapshots.takers(), None) is not None
+        self._audits.beat(is_busy, now, self._wall_ms(), out)
 
     def _ask_catalogue(self, now: float, out: list[Output]) -> None:
         """A stream that went silent may have been delisted, one of a halted instrument that speaks trades again: the
@@ -355,6 +369,11 @@ class Engine:
         """When a frame last confirmed the topic's value; None before the first."""
         subscription = self._wanted.subscriptions.get(topic.upstream)
         return None if subscription is None else subscription.confirmed_at()
+
+    def as_of(self, topic: Topic) -> float | None:
+        """For when the topic's value holds as long as it is live or quiet; None before the first."""
+        subscription = self._wanted.subscriptions.get(topic.upstream)
+        return None if subscription is None else subscription.as_of()
 
     @property
     def is_idle(self) -> bool:

@@ -98,6 +98,7 @@ class VenueService(Service):
             late_after_ms=None if source == "replay" else config.late_after_ms,
             budget=budget,
             records=records,
+            audit_share=config.book_audit_percent / 100,
         )
         self._catalogues = {market: self._reader(market, random) for market in self.markets}
         self._requests.client.dated = self._engine.dated
@@ -220,6 +221,9 @@ class VenueService(Service):
     def confirmed_at(self, topic: Topic) -> float | None:
         return self._engine.confirmed_at(topic)
 
+    def as_of(self, topic: Topic) -> float | None:
+        return self._engine.as_of(topic)
+
     def streams(self) -> Iterator[Sequence[StreamReport]]:
         return self._engine.streams()
 
@@ -271,6 +275,10 @@ class VenueService(Service):
 
     async def candles(self, topic: Topic, limit: int, end_ms: int | None) -> Sequence[Candle]:
         return await self._candles.read(topic, limit, end_ms)
+
+    async def fetch(self, request: RestRequest) -> bytes:
+        """The body of the answer to one of the venue's own requests, within its budget. Raises ``UpstreamError``."""
+        return await self._requests.fetch(request)
 
     async def refresh_catalogue(self) -> int:
         error: UpstreamError | None = None

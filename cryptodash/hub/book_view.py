@@ -107,6 +107,16 @@ class View:
         self.book.known = True
         return True
 
+    @property
+    def may_be_crossed(self) -> bool:
+        """Whether a crossed book is shown."""
+        return False
+
+    @property
+    def _is_otherwise_new(self) -> bool:
+        """Whether there is news beside the levels."""
+        return False
+
     def _read(self) -> tuple[Levels, Levels] | None:
         """(bids, asks) now; None for a book that is out of sync or crossed.
 
@@ -114,7 +124,7 @@ class View:
         good.
         """
         newest = self.newest
-        if newest is None or is_crossed(newest.bids, newest.asks):
+        if newest is None or (is_crossed(newest.bids, newest.asks) and not self.may_be_crossed):
             return None
         if not (newest.bids or newest.asks or self.book.is_good):
             return None
@@ -132,22 +142,18 @@ class View:
         return self._step(*levels)
 
     def _step(self, bids: Levels, asks: Levels) -> Message | None:
-        bids_upserts, bids_deletes = side_changes(self.bids, bids)
-        asks_upserts, asks_deletes = side_changes(self.asks, asks)
-        if not (bids_upserts or bids_deletes or asks_upserts or asks_deletes):
+        bids_changes, asks_changes = side_changes(self.bids, bids), side_changes(self.asks, asks)
+        if not (any(bids_changes) or any(asks_changes) or self._is_otherwise_new):
             return None
         self._take(bids, asks)
+        return self._delta(bids_changes, asks_changes)
+
+    def _delta(
+        self, bids: tuple[Sequence[Level], Sequence[Number]], asks: tuple[Sequence[Level], Sequence[Number]]
+    ) -> Message:
+        """What has just been taken; each side as ``side_changes`` has it."""
         return delta_message(
-            BookDelta(
-                self.topic,
-                self.timestamp,
-                self.received,
-                self.sequence,
-                bids_upserts,
-                asks_upserts,
-                bids_deletes,
-                asks_deletes,
-            )
+            BookDelta(self.topic, self.timestamp, self.received, self.sequence, bids[0], asks[0], bids[1], asks[1])
         )
 
     def refresh(self) -> None:
@@ -155,7 +161,7 @@ class View:
         levels = self._read()
         if levels is None:
             self.fresh_start = True
-        elif self.fresh_start or levels != (self.bids, self.asks):
+        elif self.fresh_start or levels != (self.bids, self.asks) or self._is_otherwise_new:
             self._take(*levels)
 
     def _take(self, bids: Levels, asks: Levels) -> None:
@@ -176,8 +182,12 @@ class View:
         if not self.is_known:
             return None
         if self._current is None:
-            complete = min(len(self.bids), len(self.asks)) >= self.topic.depth
-            self._current = snapshot_message(
-                BookSnapshot(self.topic, self.timestamp, self.received, self.sequence, self.bids, self.asks, complete)
-            )
+            self._current = self._snapshot()
         return self._current
+
+    def _snapshot(self) -> Message:
+        """The view as published last."""
+        complete = min(len(self.bids), len(self.asks)) >= self.topic.depth
+        return snapshot_message(
+            BookSnapshot(self.topic, self.timestamp, self.received, self.sequence, self.bids, self.asks, complete)
+        )

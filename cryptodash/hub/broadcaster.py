@@ -25,12 +25,19 @@ from cryptodash.core.events import (
     Trade,
 )
 from cryptodash.core.instruments import MarketType
-from cryptodash.core.interfaces import IInlet, IUpstream
+from cryptodash.core.interfaces import IInlet, ITopicSource, IUpstream
+from cryptodash.core.quote_aliases import QuoteAliases
 from cryptodash.core.tally import Labels, Tally
 from cryptodash.core.time import Clock
-from cryptodash.core.topics import Channel, Topic
+from cryptodash.core.topics import COMPOSITE, Channel, Topic
 from cryptodash.hub.cache import Cache
+from cryptodash.hub.composite import CompositeBbo
+from cryptodash.hub.composite_book import CompositeBook
+from cryptodash.hub.composite_messages import bbo_message as composite_bbo_message
+from cryptodash.hub.composite_source import CompositeSource
+from cryptodash.hub.composite_topics import Sources, counting
 from cryptodash.hub.demand import Demand
+from cryptodash.hub.derived_demand import DerivedDemand
 from cryptodash.hub.directory import Directory
 from cryptodash.hub.encode import (
     TickerMessages,
@@ -47,6 +54,7 @@ from cryptodash.hub.interfaces import Batch, IDemand, IDirectory, IOutlet, IValu
 from cryptodash.hub.ledger import Ledger
 from cryptodash.hub.naming import Naming
 from cryptodash.hub.outlets import Outlets
+from cryptodash.hub.paces import Paces
 from cryptodash.hub.views import Views
 from cryptodash.hub.waiters import Waiters
 
@@ -69,17 +77,18 @@ class Broadcaster:
     def __init__(self, config: Config, clock: Clock, scheduler: IReactorTime, tally: Tally) -> None:
         self.upstreams: dict[str, IUpstream] = {}
         self.ledger = Ledger(clock, tally)
+        self._sources: dict[str, ITopicSource] = {}
         self._clock = clock
         self._cache = Cache()
         self._tickers = TickerMessages()
         self._swept: dict[Topic, TickerMessages] = {}
-        self._freshness = Freshness(self.upstreams, clock)
+        self._freshness = Freshness(self._sources, clock)
         self._waiters = Waiters(scheduler)
         self._waiting = self._waiters.waiting
         self._views = Views(self._waiters, self.status)
         self._history = History(clock, scheduler, self._cache.bars)
         self._demand = Demand(
-            self.upstreams,
+            self._sources,
             clock,
             scheduler,
             config,
@@ -89,9 +98,12 @@ class Broadcaster:
             self._waits,
         )
         self._wanted = self._demand.wanted
-        naming = Naming(self.upstreams, config.book_depth_default, config.limits.max_custom_depths, self._held_depths)
-        self._directory = Directory(self.upstreams, naming, config.book_depth_default)
-        self._take_over(self._directory, self._demand)
+        self._composite = self._make_composite(config, scheduler, tally)
+        self._parts = self._composite.users
+        self._derived = DerivedDemand(self._demand, self._composite.parts_of)
+        naming = Naming(self._sources, config.book_depth_default, config.limits.max_custom_depths, self._held_depths)
+        self._directory = Directory(self.upstreams, self._sources, naming, config.book_depth_default)
+        self._take_over(self._directory, self._derived)
         self._outlets: dict[Topic, Outlets] = {}
         self._routes: dict[type, tuple[Labels, Callable[..., bool]]] = {
             Ticker: (("ticker",), self._on_ticker),
@@ -100,14 +112,16 @@ class Broadcaster:
             Liquidation: (("liquidation",), self._on_liquidation),
             Gap: (("gap",), self._on_gap),
             Candle: (("candle",), self._on_candle),
-            BookView: (("book",), self._views.take),
+            BookView: (("book",), self._on_book),
+            CompositeBbo: (("composite_bbo",), self._on_composite),
+            CompositeBook: (("composite_book",), self._views.take),
             Sweep: (("sweep",), self._on_sweep),
             StreamStatus: (("status",), self._on_status),
         }
         self._until_sample = SAMPLED
         self._count(tally)
 
-    def _take_over(self, directory: Directory, demand: Demand) -> None:
+    def _take_over(self, directory: Directory, demand: DerivedDemand) -> None:
         """What the parts do is done under the hub's name as well, with nothing in between."""
         self.book_depth_default, self.on_unknown = directory.book_depth_default, directory.on_unknown
         self.exchanges, self.markets = directory.exchanges, directory.markets
@@ -122,6 +136,25 @@ class Broadcaster:
         self.refresh_catalogue = directory.refresh_catalogue
         self.view_interval, self.clients_of = demand.view_interval, demand.clients_of
         self.for_client, self.hold, self.release = demand.for_client, demand.hold, demand.release
+
+    def _make_composite(self, config: Config, scheduler: IReactorTime, tally: Tally) -> CompositeSource:
+        """The composite market, made of what is known here."""
+        window = config.late_after_ms / 1000
+        sources = Sources(
+            status_of=self._freshness.of,
+            as_of=lambda part: self.upstreams[part.exchange].as_of(part),
+            quote_of=self._cache.bbos.get,
+            book_of=self._views.newest,
+            publish=self.publish,
+            window=lambda: None if any(each.source == "replay" for each in self.upstreams.values()) else window,
+            clock=self._clock,
+            paces=Paces(scheduler),
+            made=counting(tally),
+        )
+        made = self._sources[COMPOSITE] = CompositeSource(
+            self.upstreams, QuoteAliases(config.quote_aliases), sources, scheduler
+        )
+        return made
 
     def _count(self, tally: Tally) -> None:
         self._published = tally.counter(
@@ -157,17 +190,18 @@ class Broadcaster:
 
     def add_upstream(self, upstream: IUpstream) -> None:
         """Make a venue known, before start."""
-        self.upstreams[upstream.exchange] = upstream
+        self.upstreams[upstream.exchange] = self._sources[upstream.exchange] = upstream
 
     def stop(self) -> None:
         """Cancel every timer; those who wait for a first value are told that their time is over."""
         self._demand.stop()
+        self._composite.stop()
         self._waiters.stop()
         self._history.stop()
 
     # -- IInlet --
 
-    def publish(self, event: Event) -> None:
+    def publish(self, event: Event | CompositeBbo) -> None:
         kind, route = self._routes[type(event)]
         self._published[kind] += 1
         self._until_sample -= 1
@@ -182,7 +216,7 @@ class Broadcaster:
                 _log.failure("publishing a {kind} of {topic} failed", kind=kind[0], topic=event.topic)
             self._failed[kind] += 1
 
-    def _timed(self, kind: Labels, route: Callable[..., bool], event: Event) -> None:
+    def _timed(self, kind: Labels, route: Callable[..., bool], event: Event | CompositeBbo) -> None:
         self._until_sample = SAMPLED
         begun = perf_counter()
         if route(event):
@@ -212,7 +246,26 @@ class Broadcaster:
             outlets.deliver(bbo_message(event))
         if self._waiting:
             self._waiters.wake(topic)
+        if topic in self._parts:
+            self._composite.took(topic)
         return True
+
+    def _on_composite(self, event: CompositeBbo) -> bool:
+        topic = event.topic
+        if topic not in self._wanted:
+            return False
+        outlets = self._outlets.get(topic)
+        if outlets is not None:
+            outlets.deliver(composite_bbo_message(event))
+        if self._waiting:
+            self._waiters.wake(topic)
+        return True
+
+    def _on_book(self, event: BookView) -> bool:
+        is_wanted = self._views.take(event)
+        if self._parts and event.topic.upstream in self._parts:
+            self._composite.took(event.topic, event.interval)
+        return is_wanted
 
     def _on_trade(self, event: Trade) -> bool:
         topic = event.topic
@@ -287,11 +340,18 @@ class Broadcaster:
             outlets = self._outlets.get(topic)
             if outlets is not None:
                 outlets.deliver(self.status(topic))
+        if changed and topic in self._parts:
+            self._composite.changed(topic)
         return True
 
     def catalogue_changed(self, exchange: str, market: MarketType) -> None:
         self._demand.catalogue_changed(exchange)
+        self._composite.catalogue.version += 1
+        for topic in self._composite.wanted(market):
+            self._derived.replan(topic)
+            self._composite.replan(topic)
         self._directory.catalogue_changed(exchange, market)
+        self._directory.catalogue_changed(COMPOSITE, market)
 
     # -- what follows from demand --
 
@@ -316,9 +376,11 @@ class Broadcaster:
             self._views.close(topic, last=last)
             if last:
                 self._freshness.forget(topic.upstream)
+                self._composite.changed(topic)
             return
         self._freshness.forget(topic)
         self._cache.forget(topic)
+        self._composite.changed(topic)
         self._tickers.forget(topic)
         self._swept.pop(topic, None)
 
@@ -359,6 +421,9 @@ class Broadcaster:
             return [liquidation_message(each, replayed=True) for each in self._cache.liquidations(topic)]
         if topic.channel is Channel.CANDLE:
             return [candle_message(bar) for bar in self._cache.bars(topic)[-1:]]
+        if topic.exchange == COMPOSITE:
+            made = self._composite.bbo(topic)
+            return [composite_bbo_message(made)] if made is not None and made.is_telling else []
         if topic.channel is Channel.BBO:
             quote = self._cache.bbos.get(topic)
             return [bbo_message(quote)] if quote is not None else []
@@ -370,6 +435,9 @@ class Broadcaster:
     def ticker(self, topic: Topic) -> Ticker | None:
         return self._cache.tickers.get(topic)
 
+    def composite(self, topic: Topic, exchanges: frozenset[str] | None) -> CompositeBbo | None:
+        return self._composite.bbo(topic, exchanges)
+
     def trades(self, topic: Topic, limit: int) -> Sequence[Trade]:
         return self._cache.trades(topic, limit)
 
@@ -378,8 +446,8 @@ class Broadcaster:
 
     async def first_value(self, topic: Topic, interval: int, timeout: float) -> bool:
         over = self._clock.monotonic() + timeout
-        while not self.current(topic, interval):
+        while not (self.current(topic, interval) and self._composite.is_settled(topic)):
             left = over - self._clock.monotonic()
             if left <= 0 or not await self._waiters.wait(topic.upstream, left):
-                return False
+                return bool(self.current(topic, interval))
         return True

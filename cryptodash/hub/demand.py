@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import takewhile
+from typing import Protocol
 
 from attrs import frozen
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from zope.interface import implementer
 
 from cryptodash.core.config import Config
-from cryptodash.core.interfaces import IUpstream
+from cryptodash.core.interfaces import ITopicSource
 from cryptodash.core.tally import Labels
 from cryptodash.core.time import Clock
-from cryptodash.core.topics import Channel, Topic
+from cryptodash.core.topics import COMPOSITE, Channel, Topic
 from cryptodash.hub.book_clients import BookClients
 from cryptodash.hub.interfaces import IDemand
 from cryptodash.hub.new_topics import SERVER, Holder, NewTopics
@@ -44,7 +45,7 @@ class Demand:
 
     def __init__(
         self,
-        upstreams: Mapping[str, IUpstream],
+        upstreams: Mapping[str, ITopicSource],
         clock: Clock,
         scheduler: IReactorTime,
         config: Config,
@@ -199,7 +200,7 @@ class Demand:
     def waiting_counts(self) -> Mapping[Labels, float]:
         """How many upstream topics of each venue wait to be opened."""
         counts = Counter(topic.exchange for topic in self._waiting)
-        return {(exchange,): counts[exchange] for exchange in self._upstreams}
+        return {(exchange,): counts[exchange] for exchange in self._upstreams if exchange != COMPOSITE}
 
     def catalogue_changed(self, exchange: str) -> None:
         """The venue knows more of its instruments."""
@@ -251,12 +252,26 @@ class Demand:
             del self._depths[topic.upstream]
 
 
+class Holds(Protocol):
+    """A demand that counts on whose behalf a topic is held."""
+
+    def for_client(self, client: str, address: str) -> ClientDemand: ...
+
+    def view_interval(self, topic: Topic, max_rate: float | None) -> int: ...
+
+    def hold(self, topic: Topic, interval: int, holder: Holder) -> None: ...
+
+    def release(self, topic: Topic, interval: int, holder: Holder) -> None: ...
+
+    def clients_of(self, topic: Topic) -> int: ...
+
+
 @implementer(IDemand)
 @frozen
 class ClientDemand:
     """The same demand on behalf of one client: what is new of it is rationed."""
 
-    _demand: Demand
+    _demand: Holds
     _holder: Holder
 
     def for_client(self, client: str, address: str) -> ClientDemand:

@@ -8,7 +8,7 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from cryptodash.core.instruments import MarketType
-from cryptodash.core.interfaces import ExchangeReport, IUpstream, StreamReport
+from cryptodash.core.interfaces import ExchangeReport, ITopicSource, IUpstream, StreamReport
 from cryptodash.core.steps import Steps
 from cryptodash.core.topics import Topic
 from cryptodash.hub.interfaces import CatalogueSnapshot, IDirectory
@@ -19,16 +19,24 @@ _log = Logger(namespace="cryptodash.hub.directory")
 
 @implementer(IDirectory)
 class Directory:
-    """Over the venues of this process. ``upstreams`` may grow until the server starts.
+    """Over the venues of this process. ``upstreams`` may grow until the server starts; ``sources`` are these and what
+    is derived from them.
 
     A topic whose catalogue was not read yet is accepted at its word (``accepted``) and looked up when the catalogue
     comes.
     """
 
-    def __init__(self, upstreams: Mapping[str, IUpstream], naming: Naming, book_depth_default: int) -> None:
+    def __init__(
+        self,
+        upstreams: Mapping[str, IUpstream],
+        sources: Mapping[str, ITopicSource],
+        naming: Naming,
+        book_depth_default: int,
+    ) -> None:
         self.book_depth_default = book_depth_default
         self.on_unknown: list[Callable[[Topic], None]] = []
         self._upstreams = upstreams
+        self._sources = sources
         self._naming = naming
         self._snapshots: dict[str, CatalogueSnapshot] = {}
         self._unconfirmed: set[Topic] = set()
@@ -37,13 +45,13 @@ class Directory:
         return tuple(self._upstreams)
 
     def markets(self, exchange: str) -> tuple[MarketType, ...]:
-        return self._upstreams[exchange].markets
+        return self._sources[exchange].markets
 
     def candle_intervals(self, exchange: str, market: MarketType) -> tuple[str, ...]:
-        return tuple(self._upstreams[exchange].intervals(market))
+        return tuple(self._sources[exchange].intervals(market))
 
     def source(self, exchange: str) -> str:
-        return self._upstreams[exchange].source
+        return self._sources[exchange].source
 
     def resolve(
         self,
@@ -57,7 +65,7 @@ class Directory:
         return self._naming.resolve(exchange, market, channel, symbol, depth, interval)
 
     def instruments(self, exchange: str) -> CatalogueSnapshot:
-        catalogue = self._upstreams[exchange].catalogue
+        catalogue = self._sources[exchange].catalogue
         known = self._snapshots.get(exchange)
         if known is None or known.version != catalogue.version:
             known = self._snapshots[exchange] = CatalogueSnapshot(catalogue.version, tuple(catalogue))
@@ -81,7 +89,7 @@ class Directory:
 
     def accepted(self, topic: Topic) -> None:
         """The topic is wanted from now on."""
-        if not topic.is_sweep and not self._upstreams[topic.exchange].catalogue.loaded(topic.market):
+        if not topic.is_sweep and not self._sources[topic.exchange].catalogue.loaded(topic.market):
             self._unconfirmed.add(topic)
 
     def forget(self, topic: Topic) -> None:
@@ -90,7 +98,7 @@ class Directory:
 
     def catalogue_changed(self, exchange: str, market: MarketType) -> None:
         """A catalogue was read (again): look up what was accepted at its word, tell of what it lacks."""
-        upstream = self._upstreams.get(exchange)
+        upstream = self._sources.get(exchange)
         if upstream is None or not upstream.catalogue.loaded(market):
             return
         for topic in [each for each in self._unconfirmed if each.exchange == exchange and each.market is market]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from msgspec.structs import replace
 
 from cryptodash.core.events import State, StreamStatus
-from cryptodash.core.interfaces import IUpstream
+from cryptodash.core.interfaces import ITopicSource
 from cryptodash.core.time import Clock
 from cryptodash.core.topics import Topic
 from cryptodash.hub.encode import status_message
@@ -17,7 +17,7 @@ from cryptodash.hub.interfaces import Message
 class Freshness:
     """Statuses by upstream topic: every depth of an order book shares its book's, under its own name."""
 
-    def __init__(self, upstreams: Mapping[str, IUpstream], clock: Clock) -> None:
+    def __init__(self, upstreams: Mapping[str, ITopicSource], clock: Clock) -> None:
         self._upstreams = upstreams
         self._clock = clock
         self._statuses: dict[Topic, StreamStatus] = {}

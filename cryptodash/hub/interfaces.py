@@ -17,6 +17,7 @@ from cryptodash.core.instruments import Instrument, MarketType
 from cryptodash.core.interfaces import ExchangeReport, StreamReport
 from cryptodash.core.steps import Steps
 from cryptodash.core.topics import Topic
+from cryptodash.hub.composite import CompositeBbo
 from cryptodash.hub.state_history import MOST_RUNS
 from cryptodash.hub.stream_record import StreamQuality, VenueQuality
 
@@ -35,6 +36,8 @@ class Message(Struct, frozen=True, gc=False, eq=False):
     key: object | None
     count: int = 1
     """For metrics: a ``Batch`` stands for several."""
+    urgent: bool = False
+    """It takes back what was said before, as a status that gets worse: no rate holds it up."""
 
 
 class Batch(Struct, frozen=True, gc=False, eq=False):
@@ -165,6 +168,10 @@ class IValues(Interface):
 
     def ticker(topic: Topic) -> Ticker | None:
         """The latest ticker."""
+
+    def composite(topic: Topic, exchanges: frozenset[str] | None) -> CompositeBbo | None:
+        """The composite best bid and offer as it is now, of these venues only where some are named; None for a topic
+        that is not wanted."""
 
     def trades(topic: Topic, limit: int) -> Sequence[Trade]:
         """Latest trades, oldest first."""

@@ -6,8 +6,9 @@ from collections.abc import Callable, Collection, Mapping
 
 from cryptodash.core.errors import Refused
 from cryptodash.core.instruments import ANY, MarketType, Symbol, make_symbol
-from cryptodash.core.interfaces import IUpstream
-from cryptodash.core.topics import FREE_DEPTHS, Channel, Topic, check_depth, check_interval, parse_channel
+from cryptodash.core.interfaces import ITopicSource
+from cryptodash.core.topics import COMPOSITE, FREE_DEPTHS, Channel, Topic, check_depth, check_interval, parse_channel
+from cryptodash.hub.composite_source import CHANNELS
 
 
 class Naming:
@@ -19,7 +20,7 @@ class Naming:
 
     def __init__(
         self,
-        upstreams: Mapping[str, IUpstream],
+        upstreams: Mapping[str, ITopicSource],
         default_depth: int,
         max_custom_depths: int,
         held_depths: Callable[[Topic], Collection[int]],
@@ -42,6 +43,8 @@ class Naming:
         upstream = self._upstream(exchange)
         kind = parse_channel(channel)
         market_type = _market(market, upstream)
+        if upstream.exchange == COMPOSITE and kind not in CHANNELS:
+            raise Refused("unsupported_channel", f"of {COMPOSITE} there are {' and '.join(CHANNELS)} only, not {kind}")
         if kind is Channel.LIQUIDATION and market_type is not MarketType.PERPETUAL:
             raise Refused("unsupported_channel", f"liquidation goes with market_type perpetual only, not {market_type}")
         name = _symbol(symbol, kind, market_type, upstream)
@@ -53,7 +56,7 @@ class Naming:
             )
         return Topic(upstream.exchange, market_type, name, kind)
 
-    def _upstream(self, exchange: object) -> IUpstream:
+    def _upstream(self, exchange: object) -> ITopicSource:
         found = self._upstreams.get(exchange.lower()) if isinstance(exchange, str) else None
         if found is None:
             raise Refused(
@@ -75,7 +78,7 @@ class Naming:
         return book.sibling(Channel.ORDER_BOOK, depth=wanted)
 
 
-def _market(market: object, upstream: IUpstream) -> MarketType:
+def _market(market: object, upstream: ITopicSource) -> MarketType:
     try:
         found = MarketType.SPOT if market is None else MarketType(market.lower() if isinstance(market, str) else market)
     except ValueError:
@@ -88,7 +91,7 @@ def _market(market: object, upstream: IUpstream) -> MarketType:
     return found
 
 
-def _symbol(symbol: object, kind: Channel, market: MarketType, upstream: IUpstream) -> Symbol:
+def _symbol(symbol: object, kind: Channel, market: MarketType, upstream: ITopicSource) -> Symbol:
     if symbol == "*":
         if kind is Channel.TICKER:
             return ANY
@@ -103,7 +106,7 @@ def _symbol(symbol: object, kind: Channel, market: MarketType, upstream: IUpstre
     )
 
 
-def _interval(interval: object, market: MarketType, upstream: IUpstream) -> str:
+def _interval(interval: object, market: MarketType, upstream: ITopicSource) -> str:
     wanted = check_interval(interval)
     offered = upstream.intervals(market)
     if wanted not in offered:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Final
 
-from cryptodash.core.interfaces import IUpstream
+from cryptodash.core.interfaces import ITopicSource
 from cryptodash.core.topics import Topic
 
 ASSUMED: Final = 4
@@ -21,7 +21,7 @@ class StreamCounts:
     open; for the empty address, the server itself, nothing is refused.
     """
 
-    def __init__(self, upstreams: Mapping[str, IUpstream], most: int) -> None:
+    def __init__(self, upstreams: Mapping[str, ITopicSource], most: int) -> None:
         self._upstreams = upstreams
         self._most = most
         self._most_of_address = int(most * SHARE_OF_ADDRESS)

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from cryptodash.core.events import BookView, StreamStatus
-from cryptodash.core.topics import Topic
+from cryptodash.core.events import BookView, StreamStatus, is_crossed
+from cryptodash.core.topics import COMPOSITE, Topic
 from cryptodash.hub.book_view import View, WantedBook
+from cryptodash.hub.composite_view import CompositeView
 from cryptodash.hub.interfaces import IOutlet, Message
 from cryptodash.hub.waiters import Waiters
 
@@ -73,6 +74,14 @@ class Views:
             view.refresh()
         return view.current()
 
+    def newest(self, topic: Topic, interval: int) -> BookView | None:
+        """The book as it came last at this interval, if it is one that may be shown; it may be of a stream that is not
+        good any more."""
+        book = self._books.get(topic.upstream)
+        view = book.views.get((topic, interval)) if book is not None else None
+        newest = view.newest if view is not None else None
+        return None if newest is None or is_crossed(newest.bids, newest.asks) else newest
+
     def take(self, event: BookView) -> bool:
         """A book as it is now; False if nobody wants it."""
         topic = event.topic
@@ -114,7 +123,8 @@ class Views:
     def _view(self, book: WantedBook, topic: Topic, interval: int) -> View:
         view = book.views.get((topic, interval))
         if view is None:
-            view = book.views[topic, interval] = View(topic, book)
+            kind = CompositeView if topic.exchange == COMPOSITE else View
+            view = book.views[topic, interval] = kind(topic, book)
         return view
 
     def _publish(self, view: View) -> None:

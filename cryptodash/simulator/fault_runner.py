@@ -88,6 +88,7 @@ class FaultRunner:
         members = hosts[0].id_members, hosts[0].time_members
         fault = Fault(name, exchange, only, symbol, natives, until, garbage, *members, hosts[0].loss_shows)
         fault.stream, fault.delay, fault.step_ms = stream, delay or 0.0, round((step or 0.0) * 1000)
+        fault.level_size = hosts[0].level_size
         self._affected[fault] = hosts
         fault.call = self._reactor.callLater(0 if kind.once else lasting, self._end, fault)
         for host in hosts:

@@ -6,6 +6,7 @@ what they do to streams in ``host_streams.py``, to connections and REST answers 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 
 from attrs import define, field, frozen
@@ -103,6 +104,12 @@ FAULTS: dict[str, FaultKind] = {
         "times that the venue's clock has not reached; every true frame comes, too",
         per_symbol=True,
     ),
+    "wrong-size": FaultKind(
+        "every fourth book frame of each matching stream, not of those that a new subscriber gets first, has a wrong "
+        "size at its last level",
+        "books that are wrong though no id tells; only a checksum or a snapshot shows it",
+        per_symbol=True,
+    ),
     "429": FaultKind(
         "REST answers that there were too many requests, with Retry-After",
         "no REST answers until then; asking earlier breaks a limit",
@@ -170,9 +177,9 @@ class Fault:
     ``natives`` are the venue's names of the instruments it is limited to, None: all. ``until`` is a time of the
     reactor. ``garbage`` are the frames that the fault of that name sends, ``ids`` and ``times`` the members of the
     venue's frames that ``future-id`` and ``future-time`` raise, ``loss_shows`` says of a stream whether ``skip`` may
-    lose its last frame. ``stream`` is the one stream it is limited to, as the venue names it, None: all. ``delay``:
-    seconds by which it makes things late; ``step_ms`` by which it steps the clock. ``memory`` is for what has to be
-    remembered while it runs.
+    lose its last frame, ``level_size`` finds what ``wrong-size`` makes wrong. ``stream`` is the one
+    stream it is limited to, as the venue names it, None: all. ``delay``: seconds by which it makes things late;
+    ``step_ms`` by which it steps the clock. ``memory`` is for what has to be remembered while it runs.
     """
 
     name: str
@@ -190,6 +197,7 @@ class Fault:
     stream: str | None = None
     delay: float = 0.0
     step_ms: int = 0
+    level_size: str = ""
     _waiting: dict[Stream, str] = field(factory=dict)
     _counts: dict[Stream, int] = field(factory=dict)
     _frames: int = 0
@@ -260,6 +268,17 @@ class Fault:
             return (payload,)
         return (raised(payload, members, by), payload)
 
+    def _falsify(self, stream: Stream, payload: str) -> Iterable[str]:
+        """The level farthest down in every fourth frame that has one: it stays as it is for the longest."""
+        found = [each for each in re.finditer(self.level_size, payload) if each[1].strip("0.")]
+        if stream.kind != "book" or not found:
+            return (payload,)
+        count = self._counts[stream] = self._counts.get(stream, 0) + 1
+        if count % 4:
+            return (payload,)
+        at = found[-1].start(1)
+        return (f"{payload[:at]}7{payload[at:]}",)
+
     def held(self) -> list[tuple[Stream, str]]:
         """Frames kept back so far, to be sent now that the fault is over."""
         held, self._waiting = list(self._waiting.items()), {}
@@ -299,6 +318,7 @@ _SHAPES: dict[str, Callable[[Fault, Stream, str], Iterable[str]]] = {
     "duplicate": Fault._duplicate,
     "reorder": Fault._reorder,
     "garbage": Fault._spoil,
+    "wrong-size": Fault._falsify,
     "future-id": Fault._foresee_ids,
     "future-time": Fault._foresee_times,
 }

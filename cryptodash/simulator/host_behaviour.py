@@ -24,6 +24,10 @@ class HostBehaviour(ABC):
     time_members: Sequence[str] = ()
     """Those of these and of its figures that are a time (ms, or RFC 3339 text), for the fault ``future-time``."""
 
+    level_size: str = r'\["[0-9.]+","([0-9.]+)"'
+    """Pattern that finds a level in the frames of its books, with the size as its group, for the fault ``wrong-size``;
+    here ``["63005.1","0.25"``."""
+
     # --- what a dialect must say ---
 
     @abstractmethod

@@ -15,6 +15,7 @@ from decimal import Decimal
 from math import inf
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
+from urllib.parse import parse_qsl, urlsplit
 
 from attrs import field, frozen
 from msgspec import Meta, MsgspecError, Struct
@@ -72,6 +73,12 @@ class Recording:
     def samples(self) -> dict[str, str]:
         """One frame of each stream."""
         return {frame.stream: frame.text for frame in reversed(self.frames)}
+
+    def asked(self, request: bytes) -> Sequence[str]:
+        """Which streams a subscribe frame asks for."""
+        message = _said(request.decode())
+        found = self.reader.read_request(message) if isinstance(message, dict) else None
+        return () if found is None else found.subscribes
 
 
 def read_recording(path: Path, *, exchange: str = "", market: str = "", symbols: Iterable[str] = ()) -> Recording:
@@ -255,6 +262,34 @@ class _Indexed(Struct, rename={"time": "t"}):
     time: float | None = None
 
 
+def answers_beside(path: Path, rest_path: str, params: Iterable[tuple[str, str]] = ()) -> list[bytes]:
+    """REST answers kept beside a recording that are to a request of this path and these parameters, perhaps among
+    others, oldest first. Raises ``ConfigError`` for an index that cannot be used."""
+    wanted = set(params)
+    found = []
+    for name, entry in _index(path):
+        asked = urlsplit(entry.url)
+        if asked.path.endswith(rest_path) and wanted <= set(parse_qsl(asked.query)):
+            try:
+                found.append(path.with_name(name).read_bytes())
+            except OSError as error:
+                raise ConfigError(f"replay: {name[:80]} cannot be read: {_one_line(error)}") from None
+    return found
+
+
+def _index(path: Path) -> list[tuple[str, _Indexed]]:
+    """What the index beside a recording lists, by time, those without one last and as the index has them; nothing
+    where there is none."""
+    index = path.with_name("rest-index.json")
+    if not index.is_file():
+        return []
+    try:
+        listed = decode(index.read_bytes(), type=dict[str, _Indexed]).items()
+    except (OSError, *_UNREADABLE) as error:
+        raise ConfigError(f"replay: {index.name} beside {path.name} cannot be used: {_one_line(error)}") from None
+    return sorted(listed, key=lambda each: inf if each[1].time is None else each[1].time)
+
+
 class _Snapshot(NamedTuple):
     native: str
     body: bytes
@@ -264,13 +299,9 @@ class _Snapshot(NamedTuple):
 def _snapshots(path: Path, reader: IRecordingReader, symbols: Iterable[str], market: MarketType) -> Iterator[_Snapshot]:
     """Order-book snapshots beside the recording, of its market and year, in the order in which they were taken: by
     their times, those without one last and as the index has them."""
-    index = path.with_name("rest-index.json")
-    if not index.is_file():
-        return
     year = re.search(r"(?:19|20)[0-9]{2}", path.name)
     try:
-        listed = decode(index.read_bytes(), type=dict[str, _Indexed]).items()
-        for name, entry in sorted(listed, key=lambda each: inf if each[1].time is None else each[1].time):
+        for name, entry in _index(path):
             asked = reader.read_snapshot_request(entry.url)
             if (
                 asked is not None
@@ -279,5 +310,5 @@ def _snapshots(path: Path, reader: IRecordingReader, symbols: Iterable[str], mar
                 and (year is None or year.group() in name)
             ):
                 yield _Snapshot(asked.native, path.with_name(name).read_bytes(), asked.limit)
-    except (OSError, ValueError, *_UNREADABLE) as error:
-        raise ConfigError(f"replay: {index.name} beside {path.name} cannot be used: {_one_line(error)}") from None
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"replay: rest-index.json beside {path.name} cannot be used: {_one_line(error)}") from None

@@ -199,7 +199,8 @@ class MadeUpVenue:
         return kept(_listed(body), read, lambda pair: pair), None
 
     def snapshot_request(self, topic: Topic, instrument: Instrument, levels: int) -> RestRequest | None:
-        if self.book_rules[topic.market].snapshots is SnapshotSource.STREAM:
+        rules = self.book_rules[topic.market]
+        if rules.snapshots is SnapshotSource.STREAM and rules.audit is None:
             return None
         native = instrument.native
         path, limit = f"/book/{native}", 100 if levels <= 100 else 1000

@@ -146,10 +146,11 @@ def book(
     snapshot: bool = False,
     time: int | None = None,
     checksum: int | None = None,
+    sequence: int | None = None,
 ) -> bytes:
     """A book frame, or the body of a REST snapshot."""
     levels = {"bids": list(bids.items()), "asks": list(asks.items())}
-    ids = {"first": first, "last": last, "previous": previous, "checksum": checksum}
+    ids = {"first": first, "last": last, "previous": previous, "checksum": checksum, "sequence": sequence}
     return _write({"kind": "book", "stream": stream, "snapshot": snapshot, "t": time, **ids, **levels})
 
 
@@ -293,14 +294,15 @@ def _candle(stream: str, said: Mapping[str, Any], size: Size) -> Message:
 
 
 def _book(stream: str, said: Mapping[str, Any], size: Size) -> Message:
-    first, last, previous, check = (
-        None if said.get(name) is None else int(said[name]) for name in ("first", "last", "previous", "checksum")
+    first, last, previous, check, sequence = (
+        None if said.get(name) is None else int(said[name])
+        for name in ("first", "last", "previous", "checksum", "sequence")
     )
     bids, asks = (
         [(positive(str(level[0])), Number(size(level[1]))) for level in said[side]] for side in ("bids", "asks")
     )
     snapshot = bool(said["snapshot"])
-    return Depth(stream, snapshot, first, last, previous, bids, asks, _time(said), checksum=check)
+    return Depth(stream, snapshot, first, last, previous, bids, asks, _time(said), checksum=check, sequence=sequence)
 
 
 def _sweep(stream: str, said: Mapping[str, Any]) -> Sequence[Message]:

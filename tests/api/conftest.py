@@ -103,6 +103,9 @@ class Venue:
     def confirmed_at(self, topic: Topic) -> float | None:
         return None
 
+    def as_of(self, topic: Topic) -> float | None:
+        return 0.0
+
     def streams(self) -> Iterator[Sequence[Any]]:
         return iter(())
 

@@ -37,9 +37,18 @@ NEVER_IN_A_DEMO = {
 NEVER_IN_A_DEMO |= {
     f"{path} 503": "the server ends while the request waits (test_commands.py)"
     for path in (
-        *(f"GET /api/{name}" for name in ("ticker", "orderbook", "orderbook/snapshot", "trades", "candles")),
+        *(f"GET /api/{name}" for name in ("ticker", "orderbook", "orderbook/snapshot", "trades", "candles", "compare")),
         "POST /api/symbols/refresh",
     )
+}
+NEVER_IN_A_DEMO |= {
+    "VenueQuote.quote": "QUOTE_ALIASES is empty (test_composite_hub.py)",
+    "GET /api/compare 409": "a venue that cannot be reached says so (test_compare.py)",
+}
+NEVER_IN_A_DEMO |= {
+    f"{schema}.crossed_{what}": "one venue, or two that follow one market, do not cross for long (test_openapi.py)"
+    for schema in ("CompositeBbo.payload", "CompositeQuote")
+    for what in ("bps", "size")
 }
 ASKED = ("Channel", "Subscribe", "Unsubscribe", "Resync", "List", "Ping")
 """Schemas of what clients send."""
@@ -131,7 +140,16 @@ ANSWERS = {
 }
 
 
+COMPOSITE = {
+    "bbo": "CompositeBbo",
+    "order_book_snapshot": "CompositeBookSnapshot",
+    "order_book_delta": "CompositeBookDelta",
+}
+
+
 def schema_of(message: dict[str, Any]) -> str:
+    if message["payload"].get("exchange") == "composite":
+        return COMPOSITE[message["type"]]
     if message["type"] != "info":
         return KINDS[message["type"]]
     return ANSWERS.get(message["payload"]["message"].split()[0], "Channels")
@@ -159,6 +177,8 @@ async def test_every_message_of_ws_is_described_and_every_description_comes(
         book,
         perpetual,
         channel("bbo", "bybit"),
+        channel("bbo", "composite"),
+        channel("order_book", "composite", depth=5),
         channel("liquidation", "bybit", market_type="perpetual"),
         channel("trade", "bybit"),
         channel("candle", "bybit", interval="1m"),
@@ -270,6 +290,10 @@ async def test_every_answer_of_rest_is_described_and_every_description_comes(sta
         await ask(running, "GET", f"/api/{path}?{PAIR}&market_type=margin", 400)
         await ask(running, "GET", f"/api/{path}?exchange=mtgox&symbol=BTC-USDT", 404)
     await ask(running, "GET", f"/api/ticker?{PAIR}&market_type=perpetual", 200)
+    await ask(running, "GET", "/api/compare?symbols=BTC-USDT", 200)
+    await ask(running, "GET", "/api/compare", 400)
+    await ask(running, "GET", "/api/compare?symbols=NO-SUCH", 404)
+    await ask(running, "GET", "/api/orderbook?exchange=composite&symbol=BTC-USDT", 200)
     tag = (await ask(running, "GET", "/api/symbols?exchange=bybit", 200)).headers.getRawHeaders("ETag")[0]
     await ask(running, "GET", "/api/symbols?exchange=bybit", 304, headers={"If-None-Match": tag})
     await ask(running, "GET", "/api/symbols?market_type=margin", 400)
@@ -306,6 +330,7 @@ async def test_every_answer_of_rest_is_described_and_every_description_comes(sta
         await eventually(lambda topic=topic: hub.clients_of(topic))
     for path in ("ticker", "orderbook", "orderbook/snapshot", "trades"):
         await ask(dead, "GET", f"/api/{path}?exchange=binance&symbol=ETH-USDT", 429)
+    await ask(dead, "GET", "/api/compare?symbols=ETH-USDT", 429)
     await ask(dead, "GET", "/api/candles?exchange=binance&symbol=BTCUSDT", 409)
     await ask(dead, "GET", f"/api/candles?{PAIR}", 502)
     await ask(dead, "POST", "/api/symbols/refresh", 502)
@@ -326,6 +351,7 @@ async def test_every_answer_of_rest_is_described_and_every_description_comes(sta
         "/api/quality",
         f"/api/ticker?{PAIR}",
         f"/api/ticker?{PAIR}&market_type=perpetual",
+        "/api/compare?symbols=BTC-USDT",
     ):
         await ask(running, "GET", path, 200)
 

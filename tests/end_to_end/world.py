@@ -105,7 +105,9 @@ class World:
     def received(self, message: dict[str, Any]) -> None:
         for each in self.spoil(message):
             self.messages.append(each)
-            self.oracle.take(each, self.now)
+            about = each["payload"].get("channel", each["payload"])
+            if about.get("exchange") != "composite":  # the oracle knows single venues; what is made of them has its own
+                self.oracle.take(each, self.now)
 
     def subscribe(self, *channels: Channel) -> None:
         self.client.say({"op": "subscribe", "channels": channels})

@@ -100,6 +100,25 @@ def test_a_trade_of_before_the_stream_was_begun_anew_shows_nothing_of_those_betw
     assert market.last == "106"
 
 
+def test_trades_that_a_silence_of_the_whole_connection_swallowed_are_told_by_the_figures() -> None:
+    """The connection says something again: the trade stream is quiet, and was not begun anew (seed 626)."""
+    market = Market()
+    bench = market.bench
+    market.begin(4)
+    bench.advance(9)
+    assert bench.state(TRADES) is State.STALE
+    market.quote()
+    bench.advance(0.5)
+    assert bench.state(TRADES) is State.QUIET
+    market.day("105")
+    assert market.last == "105"
+    bench.advance(0.1)
+    market.trade("106")
+    bench.advance(0.1)
+    market.day("105")
+    assert market.last == "106", "from the first trade on none is missing"
+
+
 def test_what_the_figures_said_while_trades_were_believed_counts_once_they_are_not() -> None:
     """Figures that tell only changes do not say it again."""
     market = Market()

@@ -306,7 +306,14 @@ def test_is_an_upstream(bench: Bench) -> None:
     assert bench.upstream.intervals(SPOT) == ("1m",)
     assert bench.upstream.confirmed_at(TICKER) == 7.0 and list(bench.upstream.streams()) == [()]
     assert (
-        bench.engine.options == {"stale_after": 3.0, "late_after_ms": 2000, "budget": None, "records": UNRECORDED}
+        bench.engine.options
+        == {
+            "stale_after": 3.0,
+            "late_after_ms": 2000,
+            "budget": None,
+            "records": UNRECORDED,
+            "audit_share": 0.05,
+        }
         and bench.engine.catalogue is bench.upstream.catalogue
     )
 

@@ -109,6 +109,9 @@ class Venue:
     def confirmed_at(self, topic: Topic) -> float | None:
         return self.confirmed.get(topic)
 
+    def as_of(self, topic: Topic) -> float | None:
+        return self.confirmed.get(topic)
+
     def streams(self) -> Iterator[Sequence[StreamReport]]:
         return iter(())
 

@@ -117,8 +117,8 @@ class RateLimitedGroup(DeliveryGroup):
     """Everybody who wants one topic at the same rate: the first update goes at once,
     then the latest of each burst once per period.
 
-    Statuses and closed candles are never held back; a status that gets better takes the waiting values along, ahead of
-    it. One timer for the whole group, and only while updates come.
+    Statuses, closed candles and what is urgent are never held back; a status that gets better takes the waiting values
+    along, ahead of it. One timer for the whole group, and only while updates come.
     """
 
     def __init__(
@@ -139,8 +139,8 @@ class RateLimitedGroup(DeliveryGroup):
                 self._release()  # what was shown before must not be called live for a moment
             self._status = message
             super().deliver(message)
-        elif is_closed_bar(message):
-            self._waiting.pop(message.key, None)  # the running bar it replaces
+        elif message.urgent or is_closed_bar(message):
+            self._waiting.pop(message.key, None)  # what it takes back, or the running bar it replaces
             super().deliver(message)
         elif self._timer is None:
             super().deliver(message)

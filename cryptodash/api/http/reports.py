@@ -148,6 +148,10 @@ def stream_members(report: StreamReport, clients: int) -> dict[str, object]:
         document["sequence"] = report.sequence
     document["gaps"] = report.gaps
     document["resyncs"] = report.resyncs
+    if report.audits:
+        document["audits"], document["divergences"] = report.audits, report.divergences
+    if report.disputed:
+        document["disputed"] = True
     for member in ("delay_ms", "delay_p50_ms", "delay_p99_ms"):
         value = getattr(report, member)
         if value is not None:

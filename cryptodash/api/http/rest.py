@@ -18,6 +18,7 @@ from cryptodash.api.addresses import Addresses, address_group
 from cryptodash.api.answer_parts import error_body
 from cryptodash.api.http import payloads
 from cryptodash.api.http.answers import Answer, error_answer, json_answer, shared_answer, stored_answer
+from cryptodash.api.http.compare import comparison, first_values, named_exchanges, named_topics
 from cryptodash.api.http.drain import Waits
 from cryptodash.api.http.errors import no_route_answer, not_yet_known, refused_answer, upstream_answer
 from cryptodash.api.http.guarded_request import log_failure
@@ -39,7 +40,7 @@ from cryptodash.core.errors import Refused, UpstreamError
 from cryptodash.core.interfaces import ExchangeReport, survey_validity
 from cryptodash.core.tally import Tally
 from cryptodash.core.time import Clock, rfc3339
-from cryptodash.core.topics import Channel, Topic
+from cryptodash.core.topics import COMPOSITE, Channel, Topic
 from cryptodash.hub.interfaces import IDemand, IDirectory, IQuality, IValues
 
 FIRST_VALUE_S: Final = 2.0
@@ -160,7 +161,7 @@ class Rest:
         query = Query(request)
         exchange = query.get("exchange")
         if exchange is not None:
-            exchange = self._exchange(exchange)
+            exchange = COMPOSITE if exchange.lower() == COMPOSITE else self._exchange(exchange)
         stored = await self._waits.wait(self._symbols.answer(exchange, query.market(), query.search()))
         await self._send(request, await stored_answer(request, stored, self._slices))
 
@@ -209,6 +210,16 @@ class Rest:
         if not trades:
             raise not_yet_known(topic)
         await self._send(request, json_answer(self._with_status(payloads.trades_payload(topic, limit, trades), topic)))
+
+    @app.route("/api/compare", methods=["GET"])
+    async def compare(self, request: Request) -> None:
+        query = Query(request)
+        topics = named_topics(self._directory, query)
+        exchanges = named_exchanges(self._directory, query)
+        for topic in topics:
+            self._holds.hold(topic, self._client(request))
+        await self._waits.wait(first_values(self._values, topics, self._clock, FIRST_VALUE_S))
+        await self._send(request, json_answer(comparison(topics, exchanges, self._values, self._directory)))
 
     @app.route("/api/candles", methods=["GET"])
     async def candles(self, request: Request) -> None:

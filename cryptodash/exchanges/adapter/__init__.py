@@ -8,7 +8,7 @@ from cryptodash.core.instruments import Instrument, MarketType, Symbol
 from cryptodash.core.intervals import INTERVALS
 from cryptodash.core.numbers import Number, admit, multiply, positive, scale, trimmed, unsigned
 from cryptodash.core.topics import Channel, Topic
-from cryptodash.exchanges.adapter.book_rules import BookRules, Chaining, Checksum, SnapshotSource
+from cryptodash.exchanges.adapter.book_rules import AuditBy, BookRules, Chaining, Checksum, SnapshotSource
 from cryptodash.exchanges.adapter.decode import (
     MAX_NAME,
     MAX_TIME_MS,
@@ -91,6 +91,7 @@ __all__ = [
     "MAX_TIME_MS",
     "UNREADABLE",
     "Ack",
+    "AuditBy",
     "BadFrame",
     "Bar",
     "Best",

@@ -36,6 +36,20 @@ class Chaining(str, enum.Enum):
     """Not at all: a wrong ``Depth.checksum`` tells that something was missed."""
 
 
+class AuditBy(str, enum.Enum):
+    """How a REST snapshot is compared with a live book, to find what no id and no checksum shows."""
+
+    UPDATE_ID = "update_id"
+    """``Depth.last`` of the snapshot counts as in the stream, and the venue documents how the two are joined: changes
+    beyond that id are put into the snapshot, and both must say the same."""
+    SEQUENCE = "sequence"
+    """The same by ``Depth.sequence``. A difference counts at once only where the book was at exactly that number, else
+    when a second snapshot shows it again: frames may leave out what changed and changed back between two of them."""
+    UNCHANGED = "unchanged"
+    """Nothing joins them: compared are levels that the stream did not touch from some seconds before the request until
+    some seconds after the answer. A difference counts when a second snapshot shows it again."""
+
+
 Checksum = Callable[[Sequence[Level], Sequence[Level]], int]
 """From (bids, asks), best first, at most ``BookRules.checksum_depth`` of each, with the venue's own digits."""
 
@@ -47,6 +61,10 @@ class BookRules:
     """How a market's books are put together. Raises ``ValueError`` for rules that cannot work: a REST snapshot can only
     be joined to frames that have ids, and frames without ids need another way to notice a loss.
 
+    ``audit``: how a REST snapshot is compared with the live book; None: never. ``snapshot_request`` and
+    ``read_snapshot`` must then serve, also where whole books come from the stream. ``audit_rounded``: sizes in such a
+    snapshot are rounded to their last place.
+
     ``in_contracts``: the checksum covers sizes in contracts. It is then given them as the venue wrote them, though the
     books that we hold are in base quantities; the book's ``StreamSpec.instrument`` must be there."""
 
@@ -55,6 +73,8 @@ class BookRules:
     checksum: Checksum | None = None
     checksum_depth: int = 0
     in_contracts: bool = False
+    audit: AuditBy | None = None
+    audit_rounded: bool = False
 
     def __attrs_post_init__(self) -> None:
         if self.snapshots is not SnapshotSource.STREAM and self.chaining not in _BY_ID:
@@ -63,6 +83,8 @@ class BookRules:
             )
         if self.chaining is Chaining.CHECKSUM and self.checksum is None:
             raise ValueError("books chained by checksum need one")
+        if self.audit is AuditBy.UPDATE_ID and self.chaining not in _BY_ID:
+            raise ValueError(f"no update id to compare by: frames chained by {self.chaining.value} have none")
         if self.checksum is not None and self.checksum_depth < 1:
             raise ValueError("a checksum covers at least one level a side")
 

@@ -183,7 +183,9 @@ class Depth(Struct, frozen=True, gc=False):
     ``first``..``last`` are the update ids it covers (a snapshot has ``first == last``), ``previous`` the last id of the
     frame before; None where the venue does not say. ``snapshot``: the whole book, whatever was known. ``restarted``:
     the venue counts anew, so that an equal id is no repeat; without ``snapshot`` it says that there is no book.
-    ``checksum``: what ``BookRules.checksum`` must give for the book after this frame.
+    ``checksum``: what ``BookRules.checksum`` must give for the book after this frame. ``sequence``: for
+    ``AuditBy.SEQUENCE`` alone, a number that grows with the book in all its streams and REST answers alike,
+    where ``last`` counts one stream's frames.
     """
 
     stream: str
@@ -196,6 +198,7 @@ class Depth(Struct, frozen=True, gc=False):
     time: int | None
     restarted: bool = False
     checksum: int | None = None
+    sequence: int | None = None
 
 
 class Bar(Struct, frozen=True, gc=False):

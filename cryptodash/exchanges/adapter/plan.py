@@ -73,6 +73,7 @@ class Purpose(str, enum.Enum):
     POLL = "poll"
     PROBE = "probe"
     SEED = "seed"
+    AUDIT = "audit"
 
 
 @frozen

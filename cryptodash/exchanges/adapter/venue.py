@@ -148,7 +148,8 @@ class IVenue(Interface):
 
     def snapshot_request(topic: Topic, instrument: Instrument, levels: int) -> RestRequest | None:
         """The cheapest REST snapshot of a book with so many levels a side, or the largest there is; None where the
-        venue has none. ``limit`` is what it asks for."""
+        venue has none. ``limit`` is what it asks for. Where whole books come from the stream alone it serves
+        ``BookRules.audit``, and is None without that."""
 
     def read_snapshot(request: RestRequest, body: bytes) -> Depth:
         """The snapshot."""

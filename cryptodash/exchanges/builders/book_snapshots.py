@@ -77,6 +77,15 @@ class SnapshotBook:
         return self._bids.top(depth), self._asks.top(depth)
 
     @property
+    def sides(self) -> tuple[Ladder, Ladder]:
+        """(bids, asks) as they are now: to compare with, not to keep, nor to change."""
+        return self._bids, self._asks
+
+    def diverged(self) -> Outcome:
+        """A comparison has shown that the book is not the venue's."""
+        return self._lose(Outcome.DIVERGED)
+
+    @property
     def pending(self) -> int:
         """Frames kept for a snapshot to come."""
         return 0 if isinstance(self._state, Synced) else len(self._state.kept)

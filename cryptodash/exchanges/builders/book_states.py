@@ -34,6 +34,8 @@ class Outcome(enum.Enum):
     """Best bid >= best ask: the book is empty and not synced."""
     CHECKSUM = "checksum"
     """The venue's checksum says that the book is not its own: empty and not synced."""
+    DIVERGED = "diverged"
+    """A REST snapshot of the same state says otherwise: empty and not synced."""
     USED_UP = "used up"
     """No proven level is left on a side, so that its best price is not known: not synced until there is one again. The
     frames are whole, and go on being applied."""

@@ -1,6 +1,6 @@
 """The levels of one side of a book that are far from its best price, in little room.
 
-A venue that streams whole books (Coinbase: 22,000 levels a side of its busiest) sends mostly levels that nobody looks
+A venue that streams whole books (22,000 levels a side of its busiest) sends mostly levels that nobody looks
 at until the price has gone there. As objects each takes some 270 bytes, here 25.
 """
 

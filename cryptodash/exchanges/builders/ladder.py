@@ -127,6 +127,11 @@ class Ladder:
             del self._levels[place]
         del self.keys[depth:]
 
+    def cut(self, depth: int) -> None:
+        """Keep the best levels only, and know nothing of what lies behind them."""
+        self.truncate(depth)
+        self.horizon = self._edge = self.keys[-1]
+
     def clear(self) -> None:
         self.keys, self._levels, self.horizon = [], {}, NO_HORIZON
         self._far, self._edge = None, NO_HORIZON

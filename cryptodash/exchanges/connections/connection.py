@@ -100,6 +100,8 @@ class Connection:
         self.opened_at: float | None = None
         self.last = now
         """When it last gave a sign of life."""
+        self.framed = now
+        """When it last brought a frame."""
         self.frames = 0
         self.good = False
         """Whether data has come."""

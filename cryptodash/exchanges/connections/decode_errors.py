@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from twisted.logger import Logger
 
 from cryptodash.core.quality import UNRECORDED, Count, StreamRecords
@@ -40,6 +42,8 @@ class DecodeErrors:
             "exchange",
         )
         self._logged: dict[str, float] = {}
+        self.found: Callable[[Exception, bytes], None] = lambda error, data: None
+        """Told of each."""
 
     def missing(self) -> None:
         """Frames of a connection are missing, and nothing tells of which stream."""
@@ -54,6 +58,7 @@ class DecodeErrors:
         (self._records if stream is None else stream.record).count(Count.DECODE_ERRORS)
         reason = reason_of(error)
         self._errors.add(self._exchange, reason)
+        self.found(error, data)
         if now - self._logged.get(reason, -LOG_EVERY) >= LOG_EVERY:
             self._logged[reason] = now
             words = {

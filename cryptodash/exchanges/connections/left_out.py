@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from twisted.logger import Logger
 
@@ -37,12 +37,16 @@ class LeftOutElements:
             "kind",
         )
         self._logged: dict[str, set[str]] = {}
+        self.found: Callable[[str, str, str], None] = lambda kind, name, why: None
+        """Told of each."""
 
     def add(self, kind: str, elements: Iterable[tuple[str, str]], of: str = "") -> None:
         """These were left out, each by its name and why; ``of``: the market, stream or instrument that they are of."""
         for name, why in elements:
             self._count.add(self._exchange, kind)
-            self._log(kind, " ".join(filter(None, (of, name))), why)
+            of_name = " ".join(filter(None, (of, name)))
+            self.found(kind, of_name, why)
+            self._log(kind, of_name, why)
 
     def _log(self, kind: str, name: str, why: str) -> None:
         logged = self._logged.setdefault(kind, set())

@@ -39,6 +39,8 @@ class Carrier(Protocol):
     key: str
     last: float
     """When it last gave a sign of life."""
+    framed: float
+    """When it last brought a frame of whatever stream, and that was read."""
 
     def resubscribe(self, name: str) -> None:
         """End the stream and begin it again."""
@@ -111,6 +113,8 @@ class Stream:
         """Whether, rejected, it was given up without an answer: that may be the venue's trouble."""
         self.cause: Cause | None = None
         """Why it waits, where there is a reason."""
+        self._as_of: float | None = None
+        """What ``as_of`` was when the delay was last known, on this connection."""
         self.takers: tuple[TakeMessage, ...] = ()
         self.source: Carrier | None = None
         """The connection whose frames count; while one connection takes over from another there are two."""
@@ -316,7 +320,7 @@ class Stream:
         blamed = self.blame(cause)
         if self.source is not None:
             self.interruptions += 1
-        self.source = None
+        self.source = self._as_of = None
         self.delay.lost(now)
         return self._moves(Signal.LOST, now) or blamed
 
@@ -341,9 +345,24 @@ class Stream:
         """When what it says was true: when its last frame came, less that frame's delay; None before the first."""
         return None if self.last is None else self.last - (self.delay.delay or 0) / 1000
 
+    def as_of(self) -> float | None:
+        """For when what it says holds, while nothing contradicts it: frames keep their order on a connection, so one of
+        any stream proves that none of this one was sent before it. As ``confirmed_at``, by the connection's frames.
+
+        While the delay is not known, after a silence, frames prove no more than when it was known last.
+        """
+        if self.last is None or self.source is None:
+            return self.confirmed_at()
+        if self.delay.delay is None and self._as_of is not None:
+            return self._as_of
+        return max(self.last, self.source.framed) - (self.delay.delay or 0) / 1000
+
     def judge_delay(self, least: int | None, limit: int, now: float) -> bool:
         """Twice a second, as ``StreamDelay.judge``; the caller tells."""
-        return self.delay.judge(least, limit, now)
+        changed = self.delay.judge(least, limit, now)
+        if self.delay.delay is not None:
+            self._as_of = self.as_of()
+        return changed
 
     def age(self, seconds: float) -> None:
         """Its last frame came that much longer ago than was thought."""

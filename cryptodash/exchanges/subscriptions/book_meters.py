@@ -11,6 +11,7 @@ LOST: dict[Outcome, tuple[Cause, str]] = {
     Outcome.GAP: (Cause.GAP, "sequence"),
     Outcome.CROSSED: (Cause.CROSSED, "crossed"),
     Outcome.CHECKSUM: (Cause.CHECKSUM, "checksum"),
+    Outcome.DIVERGED: (Cause.GAP, "audit"),
     Outcome.OVERFLOW: (Cause.GAP, "overflow"),
     Outcome.USED_UP: (Cause.GAP, "used_up"),
 }

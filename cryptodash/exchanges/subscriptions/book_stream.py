@@ -12,6 +12,7 @@ from cryptodash.core.time import Clock
 from cryptodash.exchanges.adapter.book_rules import BookRules, Chaining, SnapshotSource
 from cryptodash.exchanges.adapter.messages import Depth, Message
 from cryptodash.exchanges.adapter.plan import RestRequest, StreamSpec
+from cryptodash.exchanges.builders.book_audit import BookAudit, Sides, audit_of
 from cryptodash.exchanges.builders.book_states import Outcome
 from cryptodash.exchanges.builders.book_sync import OrderBook
 from cryptodash.exchanges.builders.plausibility import TOLERANCE_MS, StreamOrder, Verdict
@@ -19,6 +20,7 @@ from cryptodash.exchanges.connections.commands import Output
 from cryptodash.exchanges.connections.stream import Carrier, Stream, TakeMessage
 from cryptodash.exchanges.connections.stream_phase import Phase
 from cryptodash.exchanges.connections.venue_clock import VenueClock
+from cryptodash.exchanges.subscriptions.audit_record import AuditRecord
 from cryptodash.exchanges.subscriptions.book_meters import LOST, BookMeters
 from cryptodash.exchanges.subscriptions.snapshot_queue import pause
 from cryptodash.exchanges.subscriptions.snapshot_sizes import Consumption
@@ -58,6 +60,12 @@ class BookOwner(Protocol):
 
     def snapshot_request(self) -> RestRequest | None:
         """What to fetch for the depths watched now; None where there is nothing to be had."""
+
+    def audit_request(self) -> RestRequest | None:
+        """The same for a comparison with the depths watched now."""
+
+    def shows_good(self, source: BookStream) -> bool:
+        """Whether this book is the one that is shown, as live or quiet."""
 
     def book_changed(
         self, source: BookStream, time: int | None, received: int, rebuilt: bool, now: float, out: list[Output]
@@ -109,6 +117,8 @@ class BookStream:
         self._begun_anew = 0
         self._resyncs = 0
         """Those of the book that are counted."""
+        self.audit_record = AuditRecord()
+        self._audit: BookAudit | None = None
         self._begin_at: float | None = None
         """When to begin the stream again, where a snapshot fetched meanwhile has not helped."""
 
@@ -121,6 +131,7 @@ class BookStream:
     def close(self, now: float) -> None:
         """Give it up."""
         self.forgo_snapshots()
+        self.end_audit()
         if self.stream is not None:
             self.stream.record.crossed(False)
             self.stream.judge = None
@@ -170,6 +181,8 @@ class BookStream:
                     self._note()
                     return True
             outcome = self.book.received(message, now)
+            if self._audit is not None:
+                self._note_for_audit(outcome, message)
             if outcome is Outcome.CHANGED:
                 self._owner.book_changed(self, message.time, received, False, now, out)
             elif outcome is Outcome.OLD or outcome is Outcome.HELD:
@@ -190,6 +203,7 @@ class BookStream:
     def _believes(self, depth: Depth, time: int, now: float, received: int, out: list[Output]) -> bool:
         """Whether a frame is taken although its time, or that of the one before, is from the future; with it goes the
         one that was held."""
+        self.end_audit()
         verdict = self._times.judge(None, time, self._venue_clock.at(now, received), received, now)
         held, self._held = self._held, depth if verdict is Verdict.HELD else None
         if verdict in (Verdict.ANEW, Verdict.SET_BACK) and held is not None:
@@ -229,6 +243,7 @@ class BookStream:
 
     def _forget(self) -> None:
         self._held = None
+        self.end_audit()
         self.book.reset()
 
     def _lost(self, cause: Cause) -> None:
@@ -297,6 +312,48 @@ class BookStream:
         self.failures += 1
         self._streams.resubscribe(self.stream, now, out)
 
+    # -- audits (``AuditedBook``)
+
+    @property
+    def name(self) -> str:
+        return self.spec.name
+
+    @property
+    def is_good(self) -> bool:
+        return self._owner.shows_good(self)
+
+    @property
+    def sides(self) -> Sides:
+        return self.book.sides
+
+    def audit_request(self) -> RestRequest | None:
+        return self._owner.audit_request()
+
+    def begin_audit(self) -> BookAudit:
+        self._audit = audit = audit_of(self._rules, self.spec.depth, self.book.sides, self.book.sequence)
+        return audit
+
+    def end_audit(self) -> None:
+        if self._audit is not None:
+            self._audit.is_void = True
+            self._audit = None
+
+    def _note_for_audit(self, outcome: Outcome, depth: Depth) -> None:
+        """What this frame means for the audit that goes on: one that did more than change levels ends it."""
+        if outcome is Outcome.CHANGED or outcome is Outcome.RENEWED:
+            if self._audit is not None:
+                self._audit.applied(depth, self.book.sides)
+        elif outcome is not Outcome.IGNORED and outcome is not Outcome.OLD:
+            self.end_audit()
+
+    def audited(self, diverged: bool) -> None:
+        if self.stream is not None:
+            self.stream.record.audited(diverged)
+
+    def diverged(self, now: float, received: int, out: list[Output]) -> None:
+        self._held = None
+        self._follow_up(self.book.diverged(), None, now, received, out)
+
     # -- snapshots (``SnapshotTaker``)
 
     @property
@@ -322,6 +379,8 @@ class BookStream:
 
     def answered(self, depth: Depth, limit: int, now: float, received: int, out: list[Output]) -> None:
         outcome = self.book.snapshot(depth, limit, now)
+        if outcome is Outcome.REBUILT:
+            self.end_audit()
         if outcome is not Outcome.IGNORED:
             self._follow_up(outcome, self.book.time, now, received, out)
 

@@ -177,6 +177,20 @@ class BookSubscription(TopicSubscription):
         levels = self._snapshots.sizes.levels(self.instrument, self.depth, self._clock.monotonic())
         return self._venue.snapshot_request(self.topic, self.instrument, levels)
 
+    def audit_request(self) -> RestRequest | None:
+        if self.instrument is None:
+            return None
+        return self._venue.snapshot_request(self.topic, self.instrument, self.depth)
+
+    def shows_good(self, source: BookStream) -> bool:
+        return source is self._current and source.book.synced and self.condition()[0].is_good
+
+    def audited(self, now: float) -> BookStream | None:
+        current = self._current
+        if self._rules.audit is None or current is None or now < current.audit_record.due or not self.is_held:
+            return None
+        return current if self.shows_good(current) else None
+
     def has_larger_snapshot(self, limit: int) -> bool:
         if self.instrument is None:
             return False
@@ -221,8 +235,11 @@ class BookSubscription(TopicSubscription):
         return self.condition() if is_shown else None
 
     def book_counts(self, stream: Stream) -> BookCounts | None:
-        book = next((each.book for each in self.book_streams() if each.stream is stream), None)
-        return None if book is None else BookCounts(book.sequence, book.gaps, book.resyncs)
+        found = next((each for each in self.book_streams() if each.stream is stream), None)
+        if found is None:
+            return None
+        book, record = found.book, found.audit_record
+        return BookCounts(book.sequence, book.gaps, book.resyncs, record.audits, record.divergences, record.is_disputed)
 
     @property
     def pending_diffs(self) -> int:
@@ -235,6 +252,10 @@ class BookSubscription(TopicSubscription):
             if current is not None and current.stream is not None and self.valued
             else None
         )
+
+    def as_of(self) -> float | None:
+        stream = self._current.stream if self._current is not None else None
+        return stream.as_of() if stream is not None and self.valued else None
 
     def beat(self, now: float, out: list[Output]) -> None:
         for each in self.book_streams():

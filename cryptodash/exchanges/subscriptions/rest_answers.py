@@ -15,6 +15,7 @@ from cryptodash.exchanges.connections.commands import Output
 from cryptodash.exchanges.connections.decode_errors import DecodeErrors
 from cryptodash.exchanges.connections.delays import Delays
 from cryptodash.exchanges.connections.left_out import CANDLE, SEED, SWEEP, LeftOutElements
+from cryptodash.exchanges.subscriptions.book_audits import BookAudits
 from cryptodash.exchanges.subscriptions.polls import Polls
 from cryptodash.exchanges.subscriptions.seeds import Seeds
 from cryptodash.exchanges.subscriptions.snapshot_queue import SnapshotQueue
@@ -31,6 +32,7 @@ class RestAnswers:
         polls: Polls,
         snapshots: SnapshotQueue,
         seeds: Seeds,
+        audits: BookAudits,
         delays: Delays,
         errors: DecodeErrors,
         left_out: LeftOutElements,
@@ -40,6 +42,7 @@ class RestAnswers:
         self._polls = polls
         self._snapshots = snapshots
         self._seeds = seeds
+        self._audits = audits
         self._delays = delays
         self._errors = errors
         self._left_out = left_out
@@ -67,6 +70,8 @@ class RestAnswers:
                 said = reading(self._venue.read_seed, request, body)
                 self._left_out.add(SEED, left_out_of(said), request.market.value)
                 self._seeds.answered(request, dict(said), now, received, out)
+            elif request.purpose is Purpose.AUDIT:
+                self._audits.answered(request, reading(self._venue.read_snapshot, request, body), now, received, out)
             elif request.purpose is Purpose.PROBE:
                 self._delays.probed(request, body, now)
         except Exception as error:
@@ -85,6 +90,8 @@ class RestAnswers:
             self._polls.failed(request, error, now, out)
         elif request.purpose is Purpose.SEED:
             self._seeds.failed(request, error, now)
+        elif request.purpose is Purpose.AUDIT:
+            self._audits.failed(request, error, now)
         elif request.purpose is Purpose.PROBE:
             self._delays.not_probed(request)
 

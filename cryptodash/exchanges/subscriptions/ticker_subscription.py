@@ -12,6 +12,7 @@ from cryptodash.exchanges.builders.plausibility import DoubtCounts
 from cryptodash.exchanges.builders.ticker import TickerBuilder
 from cryptodash.exchanges.connections.commands import Output
 from cryptodash.exchanges.connections.stream import Stream
+from cryptodash.exchanges.connections.stream_phase import Phase
 from cryptodash.exchanges.connections.venue_clock import VenueClock
 from cryptodash.exchanges.subscriptions import freshness
 from cryptodash.exchanges.subscriptions.topic_subscription import Basics, MessageSubscription, TopicSubscription
@@ -22,7 +23,8 @@ _SOME_QUOTE = Quote("", None, None, None, None, None, None)
 
 class TickerSubscription(MessageSubscription):
     """While a trade stream of the instrument is open and good, ``last`` comes from it alone: from its first trade on,
-    also after each interruption. Until then trades may be missing that only the 24 h figures tell of."""
+    also after each interruption and each silence. Until then trades may be missing that only the 24 h figures tell
+    of."""
 
     def __init__(self, topic: Topic, basics: Basics, venue_clock: VenueClock, tally: Tally) -> None:
         super().__init__(topic, basics)
@@ -35,7 +37,8 @@ class TickerSubscription(MessageSubscription):
         self._borrows = False
         """Whether that stream is here only because somebody else wants it."""
         self._traded_after = -1
-        """How often that stream had been interrupted when it last brought trades; -1: it has brought none."""
+        """How often that stream had been interrupted when it last brought trades; -1: it has brought none, or none
+        since it was silent."""
         self._crossed = tally.counter(
             "cryptodash_quotes_crossed_total",
             "Quotes left out because the best bid was not below the best ask",
@@ -182,6 +185,8 @@ class TickerSubscription(MessageSubscription):
 
     def stream_changed(self, out: list[Output]) -> None:
         builder = self._builder
+        if self._trades is not None and self._trades.phase is Phase.SILENT:
+            self._traded_after = -1  # it may be well again without a new beginning: its connection was silent as well
         was_open, builder.trades_open = builder.trades_open, self._are_trades_complete()
         ticker = builder.last_of_figures(self._venue_clock.now_ms()) if was_open and not builder.trades_open else None
         if ticker is not None and not self._dropped:

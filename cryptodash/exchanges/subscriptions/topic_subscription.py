@@ -19,6 +19,7 @@ from cryptodash.exchanges.adapter.plan import Part, Plan
 from cryptodash.exchanges.connections.commands import Output
 from cryptodash.exchanges.connections.stream import Stream
 from cryptodash.exchanges.subscriptions import freshness
+from cryptodash.exchanges.subscriptions.book_audits import AuditedBook
 from cryptodash.exchanges.subscriptions.streams import Streams
 
 
@@ -34,11 +35,15 @@ class Basics:
 
 @frozen
 class BookCounts:
-    """Where a book is (None: not synced, or its frames have no ids), and how often it was lost and rebuilt."""
+    """Where a book is (None: not synced, or its frames have no ids), how often it was lost and rebuilt, how often it
+    was compared with a REST snapshot and was not the same, and whether it was so again after a rebuild."""
 
     sequence: int | None
     gaps: int
     resyncs: int
+    audits: int = 0
+    divergences: int = 0
+    is_disputed: bool = False
 
 
 class TopicSubscription(ABC):
@@ -161,6 +166,10 @@ class TopicSubscription(ABC):
         """What became of the book that is made from this stream."""
         return None
 
+    def audited(self, now: float) -> AuditedBook | None:
+        """Its book, where it has one that may be compared with a REST snapshot now."""
+        return None
+
     @property
     def pending_diffs(self) -> int:
         """Book frames that wait for a snapshot."""
@@ -174,6 +183,18 @@ class TopicSubscription(ABC):
         """When the value was last confirmed: for each required part the newest of its streams, of these the oldest."""
         required = self.plan.required if self.plan is not None else frozenset()
         return self.parts_confirmed_at([each for each in self.sources if each in required or not required])
+
+    def as_of(self) -> float | None:
+        """For when the value holds while it is good, by what else comes on the connections of its required parts: for
+        each the newest of its streams, of these the oldest. None before the first value."""
+        required = self.plan.required if self.plan is not None else frozenset()
+        newest = [
+            max((at for each in streams if (at := each.as_of()) is not None), default=None)
+            for part, streams in self.sources.items()
+            if part in required or not required
+        ]
+        known = [each for each in newest if each is not None]
+        return min(known) if self.valued and known and len(known) == len(newest) else None
 
     def parts_confirmed_at(self, parts: Iterable[Part]) -> float | None:
         """When the oldest of these parts was last confirmed; None where one never was."""

@@ -31,6 +31,7 @@ PRIORITY = {
     Purpose.SEED: 3,
     Purpose.POLL: 4,
     Purpose.PROBE: 5,
+    Purpose.AUDIT: 6,
 }
 """Books without a snapshot show nothing, somebody waits for candles; a catalogue is rare,
 so the polls behind it never wait for long."""

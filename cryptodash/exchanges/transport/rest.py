@@ -19,7 +19,7 @@ from cryptodash.core.settings import origin_of
 from cryptodash.core.tally import Tally
 from cryptodash.core.time import Clock
 from cryptodash.exchanges.adapter.decode import firewall_refusal
-from cryptodash.exchanges.adapter.plan import RestRequest
+from cryptodash.exchanges.adapter.plan import Purpose, RestRequest
 from cryptodash.exchanges.adapter.venue import Hosts, IVenue
 from cryptodash.exchanges.transport.dialer import failure_text, was_cancelled
 from cryptodash.exchanges.transport.rate_limit import RateLimit, Ticket
@@ -102,7 +102,8 @@ class RestClient:
         Cancelling drops the request and its connection.
         """
         budget = self._budget_of(request)
-        ticket = await self._started(budget, request, for_client)
+        # An audit keeps off the reserve as well: nobody waits for it.
+        ticket = await self._started(budget, request, for_client or request.purpose is Purpose.AUDIT)
         try:
             answer = Deferred.fromCoroutine(self._exchange(budget, request))
             return await answer.addTimeout(DEADLINE, self._reactor)

@@ -16,6 +16,7 @@ from cryptodash.core.instruments import Instrument, MarketType, Symbol
 from cryptodash.core.intervals import INTERVALS
 from cryptodash.core.numbers import admit
 from cryptodash.core.topics import Channel, Topic
+from cryptodash.exchanges.adapter.book_rules import SnapshotSource
 from cryptodash.exchanges.adapter.decode import reading
 from cryptodash.exchanges.adapter.messages import BadFrame, Bar, Depth, Mark, Message, Quote, Reader, Stats, Trades
 from cryptodash.exchanges.adapter.plan import Part, Plan, Purpose, RestRequest, StreamSpec
@@ -44,15 +45,25 @@ class RecordedVenue:
     A recorder may have chosen other streams than we do today (another speed, a book tier since withdrawn). A plan's
     stream that was not recorded is replaced by a recorded one of the same instrument that says the same kind of thing,
     or left out. ``samples`` holds one frame of each recorded stream, ``limits`` by native name the levels a side that
-    the recorded book snapshot was asked for.
+    the recorded book snapshot was asked for, ``listed`` what the venue's own catalogue, where it was recorded, said of
+    an instrument (how much a contract is, say).
 
     A quote without a time of its own gets the newest time of the frames before it: our clock, which would do for a live
     venue, is not of that day.
     """
 
-    def __init__(self, venue: Any, samples: Mapping[str, str], limits: Mapping[str, int] | None = None) -> None:
+    def __init__(
+        self,
+        venue: Any,
+        samples: Mapping[str, str],
+        limits: Mapping[str, int] | None = None,
+        listed: Mapping[str, Instrument] | None = None,
+    ) -> None:
         self._venue = venue
+        self._listed = listed or {}
         self._limits = limits or {}
+        # A recording answers no request that was not made when it was: nothing of it is compared with a snapshot.
+        self.book_rules = {market: evolve(rules, audit=None) for market, rules in venue.book_rules.items()}
         self._pool = next(iter(venue.rest_limits))
         self._time = 0
         self._kinds = {name: self._kind(name, text) for name, text in samples.items()}
@@ -146,6 +157,8 @@ class RecordedVenue:
     def snapshot_request(self, topic: Topic, instrument: Instrument, levels: int) -> RestRequest | None:
         """Says how many levels the recorded snapshot was asked for: beyond those nothing is proven,
         however many are asked for now."""
+        if self.book_rules[topic.market].snapshots is SnapshotSource.STREAM:
+            return None
         request: RestRequest | None = self._venue.snapshot_request(topic, instrument, levels)
         return None if request is None else evolve(request, limit=self._limits.get(instrument.native, 1))
 
@@ -164,7 +177,18 @@ class RecordedVenue:
             ]
         except (msgspec.MsgspecError, NumberRejected) as error:
             raise BadFrame("schema", str(error)) from None
-        return instruments, None
+        return self._as_listed(instruments), None
+
+    def _as_listed(self, instruments: Sequence[Instrument]) -> Sequence[Instrument]:
+        """With the size of a contract. What no catalogue has, and is called as something that it has, is no instrument
+        of this market: an index, of which there are streams too."""
+        listed = {each.native: found for each in instruments if (found := self._listed.get(each.native)) is not None}
+        taken = {each.symbol for each in instruments if each.native in listed}
+        return [
+            evolve(each, contract_size=listed[each.native].contract_size) if each.native in listed else each
+            for each in instruments
+            if each.native in listed or each.symbol not in taken
+        ]
 
     def probe_request(self, market: MarketType) -> RestRequest:
         return RestRequest(Purpose.PROBE, market, "/replay/time", pool=self._pool)

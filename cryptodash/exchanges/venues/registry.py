@@ -17,6 +17,7 @@ from zope.interface.exceptions import Invalid
 from zope.interface.verify import verifyObject
 
 from cryptodash.core.errors import ConfigError
+from cryptodash.core.topics import COMPOSITE
 from cryptodash.exchanges.adapter.venue import IVenue
 
 GROUP = "cryptodash.exchanges"
@@ -55,7 +56,7 @@ def _own() -> set[str]:
 
 def _announced() -> dict[str, EntryPoint]:
     """Venues of other distributions; one that takes a name of ours is not used."""
-    return {each.name: each for each in entry_points(group=GROUP) if _is_id(each.name)}
+    return {each.name: each for each in entry_points(group=GROUP) if _is_id(each.name) and each.name != COMPOSITE}
 
 
 def _import(name: str) -> IVenue:

@@ -141,7 +141,7 @@ def check_catalogue_requests(evidence: Evidence) -> None:
 
 
 def check_snapshot_requests(evidence: Evidence) -> None:
-    """There is a REST snapshot exactly where the book's rules say so."""
+    """There is a REST snapshot exactly where the book's rules say so: to begin with, or to compare with."""
     venue = evidence.venue
     for instrument in evidence.instruments:
         rules: BookRules = venue.book_rules[instrument.market]
@@ -149,11 +149,12 @@ def check_snapshot_requests(evidence: Evidence) -> None:
         least = 0
         for levels in (1, 100, 2000):
             request = venue.snapshot_request(topic, instrument, levels)
-            if rules.snapshots is SnapshotSource.STREAM:
+            if rules.snapshots is SnapshotSource.STREAM and rules.audit is None:
                 require(request is None, f"snapshot_request of {topic}: snapshots come in the stream, says book_rules")
                 continue
             if request is None:
-                fail(f"snapshot_request of {topic} is None, but book_rules says {rules.snapshots.value}")
+                why = rules.snapshots.value if rules.audit is None else f"audit by {rules.audit.value}"
+                fail(f"snapshot_request of {topic} is None, but book_rules says {why}")
             _check_purpose(request, Purpose.SNAPSHOT, instrument.market, "snapshot_request")
             require(request.limit > 0, f"snapshot_request of {topic} has no limit: the horizon would be unknown")
             require(request.limit >= least, f"snapshot_request of {topic} asks for fewer where more are wanted")

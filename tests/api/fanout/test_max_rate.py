@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from cryptodash.core.events import Cause, State, StreamStatus
+from cryptodash.core.events import Bbo, Cause, State, StreamStatus
+from cryptodash.core.numbers import Number
+from cryptodash.core.topics import Channel
 from tests.api.fanout.channels import BTC, CANDLES, ETH, kinds, lasts
 
 
@@ -116,3 +118,23 @@ def test_a_slow_client_too_gets_the_part_that_is_stale_no_more_with_its_value(wo
 
 def parts_stale(world, *fields):
     world.venue.books.status(StreamStatus(world.topic(), State.STALE, Cause.DISCONNECTED, fields, world.time.wall_ms()))
+
+
+def test_a_venue_that_leaves_the_composite_is_not_held_back(world):
+    client = world.client()
+    client.subscribe({"channel_type": "bbo", "exchange": "composite", "symbol": "BTC-USDT", "max_rate": 0.1})
+    one = Number("1")
+    for number, exchange in enumerate(("binance", "bybit")):
+        part = world.topic(channel=Channel.BBO, exchange=exchange)
+        world.hub.publish(Bbo(part, 1, 2, Number(f"10{number}"), one, Number("105"), one))
+        world.hub.publish(StreamStatus(part, State.LIVE))
+    world.flush()
+    best = [message["payload"]["bid"] for message in client.got() if message["type"] == "bbo"]
+    assert best == [100], "the first; the next one waits"
+    world.hub.publish(StreamStatus(part, State.STALE, Cause.LATE))
+    world.flush()
+    (message,) = client.got()
+    assert set(message["payload"]["venues"]) == {"binance"}
+    assert [each["exchange"] for each in message["payload"]["excluded"]] == ["bybit"]
+    world.time.advance(10)
+    assert client.got() == [], "what waited was taken back"

@@ -32,6 +32,7 @@ from cryptodash.core.numbers import Number
 from cryptodash.core.steps import Steps
 from cryptodash.core.tally import Tally
 from cryptodash.core.topics import Channel, Topic, check_depth, check_interval
+from cryptodash.hub.composite import CompositeBbo
 from cryptodash.hub.interfaces import CatalogueSnapshot, IDemand, IDirectory, IValues, Message
 from cryptodash.hub.ledger import Ledger
 
@@ -127,6 +128,7 @@ class HubDouble:
         self.holders: list[tuple[str, str]] = []
         self.tickers: dict[Topic, Ticker] = {}
         self.books: dict[Topic, BookSnapshot] = {}
+        self.composites: dict[Topic, CompositeBbo] = {}
         self.trade_lists: dict[Topic, list[Trade]] = {}
         self.bars: tuple[Sequence[Candle], bool] | Exception = ((), False)
         self.statuses: dict[Topic, StreamStatus] = {}
@@ -138,7 +140,7 @@ class HubDouble:
     def resolve(
         self, exchange: Any, market: Any, channel: Any, symbol: Any, depth: Any = None, interval: Any = None
     ) -> Topic:
-        upstream = self.upstreams.get(exchange)
+        upstream = self.upstreams.get("binance" if exchange == "composite" else exchange)
         if upstream is None:
             raise Refused("unknown_exchange", f"exchange {exchange!r} is not one of: {', '.join(self.upstreams)}")
         kind = MarketType(market or "spot")
@@ -162,7 +164,7 @@ class HubDouble:
         return tuple(self.upstreams)
 
     def source(self, exchange: str) -> str:
-        return self.upstreams[exchange].source
+        return "simulated" if exchange == "composite" else self.upstreams[exchange].source
 
     def instruments(self, exchange: str) -> CatalogueSnapshot:
         catalogue = self.upstreams[exchange].catalogue
@@ -214,6 +216,9 @@ class HubDouble:
     def ticker(self, topic: Topic) -> Ticker | None:
         return self.tickers.get(topic)
 
+    def composite(self, topic: Topic, exchanges: frozenset[str] | None) -> CompositeBbo | None:
+        return self.composites.get(topic)
+
     def trades(self, topic: Topic, limit: int) -> Sequence[Trade]:
         return self.trade_lists.get(topic, [])[-limit:]
 
@@ -251,7 +256,7 @@ class HubDouble:
         return 3
 
     def _known(self, topic: Topic) -> bool:
-        return topic in self.tickers or topic in self.books or topic in self.trade_lists
+        return topic in self.tickers or topic in self.books or topic in self.composites or topic in self.trade_lists
 
 
 @define

@@ -31,8 +31,13 @@ from cryptodash.core.events import (
 )
 from cryptodash.core.instruments import MarketType, Symbol
 from cryptodash.core.interfaces import StreamReport
+from cryptodash.core.numbers import Number
 from cryptodash.core.quality import Loss
 from cryptodash.core.topics import Channel, Topic
+from cryptodash.hub import composite_messages as composite
+from cryptodash.hub.composite import CompositeBbo, Constituent, Excluded, composite_bbo, select
+from cryptodash.hub.composite_book import MergedQuantity
+from cryptodash.hub.interfaces import Message
 
 RECEIVED = 1_700_000_000_123
 """When the frames of these tests came in, ms."""
@@ -144,6 +149,38 @@ def test_objects_are_closed_and_carry_the_version(web: Any, path: str) -> None:
     walk(document["components"]["schemas"], path)
 
 
+def crossed_quote(topic: Topic) -> CompositeBbo:
+    """A composite quote with everything that one can have."""
+    parts = [
+        Constituent(Topic(exchange, topic.market, symbol, Channel.BBO), state, cause, quote, 1.0)
+        for exchange, symbol, state, cause, quote in (
+            ("binance", topic.symbol, State.LIVE, None, Bbo(topic, T0, RECEIVED, "1.6", "2.0", "1.7", "0.5")),
+            ("bybit", Symbol("BTC", "USD"), State.QUIET, None, Bbo(topic, T0, RECEIVED, "1.4", "2.0", "1.5", "0.5")),
+            ("third", topic.symbol, State.STALE, Cause.LATE, None),
+        )
+    ]
+    return composite_bbo(topic, select(parts, None), 2.0)
+
+
+def composite_messages() -> Iterator[tuple[str, bytes]]:
+    """Of the composite what it sends."""
+    quote = Topic("composite", MarketType.SPOT, Symbol("BTC", "USDT"), Channel.BBO)
+    yield "CompositeBbo", composite.bbo_message(crossed_quote(quote)).body
+    yield "CompositeBbo", composite.bbo_message(composite_bbo(quote, select([], None), 2.0)).body
+    book = quote.sibling(Channel.ORDER_BOOK, depth=5)
+    levels = [(Number("1.5"), Number(MergedQuantity([("binance", Number("1.0")), ("bybit", Number("2"))])))]
+    excluded = [Excluded("third", State.RESYNCING, Cause.GAP)]
+    yield (
+        "CompositeBookSnapshot",
+        composite.snapshot_message(book, T0, RECEIVED, 1, levels, levels, True, excluded).body,
+    )
+    gone = [Number("1.4")], [Number("1.6")]
+    yield (
+        "CompositeBookDelta",
+        composite.delta_message(book, T0, RECEIVED, 2, (levels, levels), gone, excluded).body,
+    )
+
+
 def fill(web: Any) -> None:
     """Put something into every member that an answer can have."""
     ticker = web.put_ticker(**FULL_TICKER)
@@ -151,6 +188,8 @@ def fill(web: Any) -> None:
     web.put_book()
     web.put_trades(2)
     web.hub.bars = ([Candle(web.topic(Channel.CANDLE), T0, RECEIVED, "1", "2", "1", "2", "10", True, "rest")], True)
+    quote = Topic("composite", MarketType.SPOT, Symbol("BTC", "USDT"), Channel.BBO)
+    web.hub.composites[quote] = crossed_quote(quote)
     upstream = web.hub.upstreams["binance"]
     upstream.status = {
         "status": "degraded",
@@ -164,6 +203,9 @@ def fill(web: Any) -> None:
             *("binance", "x", "c1", (ticker,), State.STALE, Cause.GAP, 1.0, 2.0, 9, 1, 1, 40, 30, 90),
             endpoint="spot",
             degraded=Loss.TRADES_MISSING,
+            audits=3,
+            divergences=2,
+            disputed=True,
         )
     ]
     fill_ledger(web)
@@ -177,6 +219,14 @@ def fill_ledger(web: Any) -> None:
         for state, cause in ((State.LIVE, None), (State.STALE, Cause.SILENT)):
             record.changed(state, cause)
             web.scheduler.advance(0.25)
+
+
+def put_composite_book(web: Any) -> None:
+    """A merged book that is known."""
+    book = Topic("composite", MarketType.SPOT, Symbol("BTC", "USDT"), Channel.ORDER_BOOK, depth=50)
+    body = next(body for name, body in composite_messages() if name == "CompositeBookSnapshot")
+    web.hub.books[book] = None
+    web.hub.current = lambda topic, interval: [Message(topic, "order_book_snapshot", body, topic)]
 
 
 PAIR = "exchange=binance&symbol=BTC-USDT"
@@ -203,6 +253,11 @@ CALLS: list[tuple[str, str, str, int, Callable[[Any], None]]] = [
     ("GET", "/api/ticker", "exchange=x&symbol=y-z", 404, fill),
     ("GET", "/api/orderbook", PAIR, 200, fill),
     ("GET", "/api/orderbook/snapshot", PAIR, 200, fill),
+    ("GET", "/api/orderbook", "exchange=composite&symbol=BTC-USDT", 200, lambda web: put_composite_book(web)),
+    ("GET", "/api/compare", "symbols=BTC-USDT", 200, fill),
+    ("GET", "/api/compare", "symbols=BTC-USDT", 409, lambda web: None),
+    ("GET", "/api/compare", "symbols=", 400, fill),
+    ("GET", "/api/compare", "symbols=BTC-USDT&exchanges=nowhere", 404, fill),
     ("GET", "/api/trades", PAIR, 200, fill),
     ("GET", "/api/candles", PAIR, 200, fill),
     ("GET", "/api/candles", PAIR, 502, lambda web: setattr(web.hub, "bars", UpstreamError("banned", "x"))),
@@ -339,7 +394,7 @@ class _Hub:
 
 
 def test_every_message_of_ws_fits_and_every_described_member_is_seen(asyncapi: Description) -> None:
-    for name, body in [*_messages(), *_session_messages()]:
+    for name, body in [*_messages(), *composite_messages(), *_session_messages()]:
         value = msgspec.json.decode(body)
         asyncapi.check({"$ref": f"#/components/schemas/{name}"}, value)
     asked = {"Channel", "Subscribe", "Unsubscribe", "Resync", "List", "Ping"}

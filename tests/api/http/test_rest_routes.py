@@ -363,7 +363,7 @@ FAULTS = [
     (CANDLES + "&end=9999-12-31T23:59:59-23:59", 400, "invalid_end"),
     (CANDLES + "&end=253402300800000", 400, "invalid_end"),
     (CANDLES + "&end=2024-13-01T00:00:00Z", 400, "invalid_end"),
-    ("/api/compare?symbols=BTC-USDT", 404, "not_found"),
+    ("/api/comparison?symbols=BTC-USDT", 404, "not_found"),
     ("/api/nothing", 404, "not_found"),
     ("/health/", 404, "not_found"),
     ("//health", 404, "not_found"),

@@ -15,7 +15,7 @@ from cryptodash.core.events import Side
 from cryptodash.core.instruments import ANY, Instrument, MarketType, Symbol
 from cryptodash.core.numbers import Number
 from cryptodash.core.topics import INTERVALS, Channel, Topic
-from cryptodash.exchanges.adapter.book_rules import BookRules, Chaining, SnapshotSource
+from cryptodash.exchanges.adapter.book_rules import AuditBy, BookRules, Chaining, SnapshotSource
 from cryptodash.exchanges.adapter.decode import reading
 from cryptodash.exchanges.adapter.elements import left_out_of
 from cryptodash.exchanges.adapter.messages import (
@@ -133,8 +133,8 @@ def test_odd_names_are_lowered_and_found_again_as_subscribed(native: str) -> Non
 def test_every_interval_of_ours_is_there() -> None:
     assert VENUE.intervals(SPOT) == VENUE.intervals(PERPETUAL) == INTERVALS
     assert VENUE.book_rules == {
-        SPOT: BookRules(SnapshotSource.REST, Chaining.RANGE),
-        PERPETUAL: BookRules(SnapshotSource.REST, Chaining.PREVIOUS),
+        SPOT: BookRules(SnapshotSource.REST, Chaining.RANGE, audit=AuditBy.UPDATE_ID),
+        PERPETUAL: BookRules(SnapshotSource.REST, Chaining.PREVIOUS, audit=AuditBy.UPDATE_ID),
     }
 
 
@@ -183,6 +183,11 @@ def test_the_answer_carries_the_id_as_sent(request_id: str) -> None:
 )
 def test_answers_and_notices(frame: str, expected: object) -> None:
     assert read(VENUE, "spot", frame.encode()) == (expected,)
+
+
+def test_a_restart_is_announced_to_those_who_have_not_subscribed_to_it() -> None:
+    frame = b'{"stream":"!serverShutdown","data":{"e":"serverShutdown","E":1788548384904}}'
+    assert VENUE.read("spot", frame, {}) == (Restarting(),)
 
 
 DAY = {

@@ -15,7 +15,7 @@ from cryptodash.core.events import Side
 from cryptodash.core.instruments import ANY, Instrument, MarketType, Symbol
 from cryptodash.core.numbers import Number
 from cryptodash.core.topics import INTERVALS, Channel, Topic
-from cryptodash.exchanges.adapter.book_rules import BookRules, Chaining, SnapshotSource
+from cryptodash.exchanges.adapter.book_rules import AuditBy, BookRules, Chaining, SnapshotSource
 from cryptodash.exchanges.adapter.decode import reading
 from cryptodash.exchanges.adapter.elements import left_out_of
 from cryptodash.exchanges.adapter.messages import (
@@ -105,7 +105,9 @@ def test_a_sweep_is_a_poll_of_all_tickers(market: MarketType, category: str) -> 
 
 def test_every_interval_of_ours_is_there() -> None:
     assert tuple(VENUE.intervals(SPOT)) == tuple(VENUE.intervals(PERPETUAL)) == INTERVALS
-    assert set(VENUE.book_rules.values()) == {BookRules(SnapshotSource.STREAM, Chaining.COUNTER)}
+    assert set(VENUE.book_rules.values()) == {
+        BookRules(SnapshotSource.STREAM, Chaining.COUNTER, audit=AuditBy.SEQUENCE)
+    }
 
 
 def test_limits_keep_a_margin() -> None:
@@ -225,13 +227,18 @@ def ticker(data: object, kind: str = "delta", time: int = 1786540397983) -> str:
                     [],
                     [(Number("78716.8"), Number("0.027559")), (Number("78748.5"), Number("0"))],
                     1787612486108,
+                    sequence=113099229629,
                 )
             ],
         ),
         (
             '{"topic":"orderbook.200.X","type":"snapshot","ts":7,'
             '"data":{"s":"X","b":[["1","2"]],"a":[],"u":1,"seq":3}}',
-            [Depth("orderbook.200.X", True, 1, 1, None, [(Number("1"), Number("2"))], [], 7, restarted=True)],
+            [
+                Depth(
+                    "orderbook.200.X", True, 1, 1, None, [(Number("1"), Number("2"))], [], 7, restarted=True, sequence=3
+                )
+            ],
         ),
         (
             '{"topic":"publicTrade.BTCUSDT","type":"snapshot","ts":1786540363844,'
@@ -501,10 +508,18 @@ def test_candle_requests() -> None:
     )
 
 
-def test_snapshots_come_in_the_stream() -> None:
-    assert VENUE.snapshot_request(topic(SPOT, Channel.ORDER_BOOK), instrument(SPOT), 50) is None
-    with pytest.raises(BadFrame):
-        reading(VENUE.read_snapshot, VENUE.probe_request(SPOT), b"{}")
+@pytest.mark.parametrize(("levels", "limit"), [(1, 1), (50, 50), (1000, 1000), (5000, 1000)])
+def test_a_snapshot_to_compare_with_has_the_number_of_all_streams(levels: int, limit: int) -> None:
+    request = VENUE.snapshot_request(topic(SPOT, Channel.ORDER_BOOK), instrument(SPOT), levels)
+    assert request is not None and (request.path, request.limit) == ("/v5/market/orderbook", limit)
+    assert dict(request.params) == {"category": "spot", "symbol": "BTCUSDT", "limit": str(limit)}
+    body = {"s": "BTCUSDT", "b": [["65485.4", "47.08"]], "a": [["65557.7", "16.60"]], "ts": 9, "u": 230704, "seq": 1432}
+    depth = VENUE.read_snapshot(request, json.dumps({"retCode": 0, "result": body, "time": 10}).encode())
+    assert (depth.snapshot, depth.last, depth.sequence, depth.time) == (True, 230704, 1432, 9)
+    assert (depth.bids, depth.asks) == ([("65485.4", "47.08")], [("65557.7", "16.60")])
+    for wrong in (b"{}", json.dumps({"result": {**body, "s": "ETHUSDT"}}).encode()):
+        with pytest.raises(BadFrame):
+            reading(VENUE.read_snapshot, request, wrong)
 
 
 @pytest.mark.captures
@@ -600,6 +615,7 @@ def test_the_probe_asks_for_the_time() -> None:
     ("status", "headers", "body", "cause", "wait"),
     [
         (403, {}, "403, access too frequent", "banned", 600.0),
+        (403, {"retry-after": "20"}, '{"retCode":10006,"retMsg":"Too many visits!"}', "banned", 20.0),
         (403, {}, '{"retCode":10018,"retMsg":"Exceeded the IP Rate Limit."}', "banned", 600.0),
         (
             403,

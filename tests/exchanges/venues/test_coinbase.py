@@ -526,8 +526,19 @@ def test_a_probe_proves_that_the_venue_answers_and_nothing_of_its_clock() -> Non
         reading(VENUE.read_probe, request, b"<html>")
 
 
-def test_there_is_no_snapshot_and_no_seed() -> None:
-    assert VENUE.snapshot_request(topic(Channel.ORDER_BOOK), BTC, 50) is None
+def test_there_is_no_seed() -> None:
     assert VENUE.seed_request(SPOT, ["BTC-USD"]) is None
-    with pytest.raises(BadFrame):
-        VENUE.read_snapshot(VENUE.probe_request(SPOT), b"{}")
+
+
+def test_a_snapshot_to_compare_with_has_no_number() -> None:
+    request = VENUE.snapshot_request(topic(Channel.ORDER_BOOK), BTC, 50)
+    assert request is not None and request.path == "/api/v3/brokerage/market/product_book"
+    assert (dict(request.params), request.limit) == ({"product_id": "BTC-USD", "limit": "50"}, 50)
+    sides = {"bids": [{"price": "9.5", "size": "1.0"}], "asks": [{"price": "10", "size": "2"}]}
+    book = {"pricebook": {"product_id": "BTC-USD", **sides, "time": "2026-01-01T00:00:00Z"}, "last": "9.75"}
+    depth = VENUE.read_snapshot(request, json.dumps(book).encode())
+    assert (depth.snapshot, depth.last, depth.sequence) == (True, None, None)
+    assert (depth.bids, depth.asks) == ([("9.5", "1.0")], [("10", "2")])
+    for wrong in (b"{}", json.dumps({"pricebook": {"product_id": "ETH-USD", **sides}}).encode()):
+        with pytest.raises(BadFrame):
+            reading(VENUE.read_snapshot, request, wrong)

@@ -12,8 +12,10 @@ from cryptodash.core.errors import UpstreamError
 from cryptodash.core.instruments import ANY, Instrument, MarketType, Symbol
 from cryptodash.core.numbers import Number
 from cryptodash.core.topics import Channel, Topic
+from cryptodash.exchanges.adapter.decode import reading
 from cryptodash.exchanges.adapter.messages import (
     Ack,
+    BadFrame,
     Heartbeat,
     Ignored,
     Message,
@@ -152,3 +154,17 @@ def test_answers(text: str, expected: Message) -> None:
 def test_a_book_that_nobody_wants_is_nobodys() -> None:
     text = b'{"channel":"book","type":"update","data":[{"symbol":"BTC/USD","bids":[],"asks":[],"checksum":1}]}'
     assert VENUE.read("spot", text, {}) == (Ignored("book"),)
+
+
+@pytest.mark.parametrize(("others", "pair"), [(("XXBTZUSD",), "XXBTZUSD"), ((), "XBTUSD")])
+def test_a_snapshot_to_compare_with_has_neither_number_nor_checksum(others: tuple[str, ...], pair: str) -> None:
+    request = VENUE.snapshot_request(topic(Channel.ORDER_BOOK), instrument("BTC/USD", *others), 1000)
+    assert request is not None and (request.path, request.limit) == ("/0/public/Depth", 500)
+    assert dict(request.params) == {"pair": pair, "count": "500"}
+    sides = {"asks": [["105944.30000", "0.136", 1762820248]], "bids": [["105944.20000", "3.000", 1762820248]]}
+    depth = VENUE.read_snapshot(request, json.dumps({"error": [], "result": {"XXBTZUSD": sides}}).encode())
+    assert (depth.snapshot, depth.last, depth.sequence, depth.checksum) == (True, None, None, None)
+    assert (depth.bids, depth.asks) == ([("105944.20000", "3.000")], [("105944.30000", "0.136")])
+    for wrong in ({}, {"XXBTZUSD": sides, "XETHZUSD": sides}, {"XXBTZUSD": {"asks": []}}):
+        with pytest.raises(BadFrame):
+            reading(VENUE.read_snapshot, request, json.dumps({"error": [], "result": wrong}).encode())

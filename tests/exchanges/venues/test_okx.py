@@ -17,7 +17,7 @@ from cryptodash.core.instruments import ANY, Instrument, MarketType, Symbol
 from cryptodash.core.intervals import INTERVALS
 from cryptodash.core.numbers import Number, multiply, trimmed
 from cryptodash.core.topics import Channel, Topic
-from cryptodash.exchanges.adapter.book_rules import BookRules, Chaining, SnapshotSource
+from cryptodash.exchanges.adapter.book_rules import AuditBy, BookRules, Chaining, SnapshotSource
 from cryptodash.exchanges.adapter.decode import reading
 from cryptodash.exchanges.adapter.elements import left_out_of
 from cryptodash.exchanges.adapter.messages import (
@@ -36,6 +36,7 @@ from cryptodash.exchanges.adapter.messages import (
 )
 from cryptodash.exchanges.adapter.plan import Part, RestRequest, StreamSpec
 from cryptodash.exchanges.adapter.venue import Rate
+from cryptodash.exchanges.connections.allowance import Allowance
 from cryptodash.exchanges.venues.okx.venue import VENUE
 from cryptodash.exchanges.venues.okx.wire import argument_of, stream_name
 from cryptodash.testing.readers import read
@@ -142,7 +143,7 @@ def test_bars_of_six_hours_and_more_are_those_of_utc() -> None:
 def test_limits_keep_a_margin() -> None:
     for key, limits in VENUE.limits.items():
         assert limits.requests == Rate(384, 3600.0) and 384 == 0.8 * 480
-        assert limits.connects == (Rate(2, 1.0),)
+        assert limits.connects == (Rate(2, 1.0), Rate(1, 0.4))
         assert limits.ping_every is not None and limits.ping_every < limits.silent_after <= 30.0
         assert limits.streams == (24 if key.endswith("-books") else 400)  # 30 books are too many
         assert limits.args_chars is not None and limits.args_chars + 3 * limits.streams < 0.8 * 65_536
@@ -151,7 +152,19 @@ def test_limits_keep_a_margin() -> None:
         ("/api/v5/market/books", 32, 2.0),
         ("/api/v5/public/time", 8, 2.0),
     }
-    assert set(VENUE.book_rules.values()) == {BookRules(SnapshotSource.EITHER, Chaining.PREVIOUS)}
+    assert set(VENUE.book_rules.values()) == {
+        BookRules(SnapshotSource.EITHER, Chaining.PREVIOUS, audit=AuditBy.UPDATE_ID)
+    }
+
+
+def test_attempts_to_connect_may_arrive_a_third_of_a_second_late() -> None:
+    """The venue refuses the fourth that arrives within a second, whenever they were made."""
+    (rates,) = {each.connects for each in VENUE.limits.values()}
+    allowed, attempts = Allowance(rates), [0.0]
+    for _ in range(12):
+        allowed.take(attempts[-1])
+        attempts.append(max(attempts[-1], allowed.free_at()))
+    assert all(later - earlier >= 1.0 + 0.33 for earlier, later in zip(attempts, attempts[3:], strict=False))
 
 
 def test_public_and_business_are_two_paths_of_one_host() -> None:

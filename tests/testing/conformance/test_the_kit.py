@@ -13,7 +13,7 @@ from cryptodash.core.errors import UpstreamError
 from cryptodash.core.instruments import Instrument, MarketType
 from cryptodash.core.numbers import Number
 from cryptodash.core.topics import Channel, Topic
-from cryptodash.exchanges.adapter.book_rules import BookRules, Chaining, SnapshotSource
+from cryptodash.exchanges.adapter.book_rules import AuditBy, BookRules, Chaining, SnapshotSource
 from cryptodash.exchanges.adapter.decode import read_data
 from cryptodash.exchanges.adapter.elements import left_out_of
 from cryptodash.exchanges.adapter.messages import Ack, Fill, Message, Reader, Readers, Side, SweepRow, SweepRows, Trades
@@ -137,6 +137,17 @@ GENERAL: list[tuple[str, Evidence, str, str]] = [
         broken(snapshot_request=lambda self, topic, instrument, levels: None),
         "snapshot requests",
         "says rest",
+    ),
+    (
+        "no snapshot to compare with",
+        Evidence(
+            type("Unaudited", (Broken,), {"snapshot_request": lambda self, topic, instrument, levels: None})(
+                habits=Habits(books=evolve(COUNTED, audit=AuditBy.UNCHANGED))
+            ),
+            INSTRUMENTS,
+        ),
+        "snapshot requests",
+        "says audit by unchanged",
     ),
     (
         "a smaller snapshot where more is wanted",

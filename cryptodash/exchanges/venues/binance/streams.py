@@ -231,6 +231,9 @@ def read_force_order(stream: str, frame: bytes) -> Sequence[Message]:
     return (Liquidations(stream, (told,), complete=False),)
 
 
+SHUTDOWN = "!serverShutdown"
+
+
 # {"stream":"!serverShutdown","data":{"e":"serverShutdown","E":1788548384904}}  spot, shortly before a planned restart
 def read_shutdown(stream: str, frame: bytes) -> Sequence[Message]:
     return (Restarting(),)
@@ -251,7 +254,7 @@ def _readers(depth: Reader) -> Mapping[str, Reader]:
         "aggTrade": read_aggregate_trade,
         "kline": read_kline,
         "depth": depth,
-        "!serverShutdown": read_shutdown,
+        SHUTDOWN: read_shutdown,
     }
 
 

@@ -30,7 +30,7 @@ from zope.interface import implementer
 from cryptodash.core.instruments import Instrument, MarketType
 from cryptodash.core.intervals import INTERVALS
 from cryptodash.core.topics import Channel, Topic
-from cryptodash.exchanges.adapter.book_rules import BookRules, Chaining, SnapshotSource
+from cryptodash.exchanges.adapter.book_rules import AuditBy, BookRules, Chaining, SnapshotSource
 from cryptodash.exchanges.adapter.decode import MAX_NAME, read_data, sending_time
 from cryptodash.exchanges.adapter.messages import (
     Ack,
@@ -45,7 +45,7 @@ from cryptodash.exchanges.adapter.messages import (
 from cryptodash.exchanges.adapter.plan import Part, Plan, RestRequest, StreamSpec, not_served
 from cryptodash.exchanges.adapter.venue import Endpoint, Hosts, IVenue, Limits, Rate, RestLimits
 from cryptodash.exchanges.venues.binance import polls, rest
-from cryptodash.exchanges.venues.binance.streams import PERPETUAL_READERS, SPOT_READERS, Control, read_control
+from cryptodash.exchanges.venues.binance.streams import PERPETUAL_READERS, SHUTDOWN, SPOT_READERS, Control, read_control
 
 SPOT, PERPETUAL = MarketType.SPOT, MarketType.PERPETUAL
 
@@ -125,8 +125,8 @@ class Binance:
         rest.POOL[PERPETUAL]: RestLimits(1920, 60.0, "x-mbx-used-weight-1m"),  # of 2400
     }
     book_rules: Mapping[MarketType, BookRules] = {
-        SPOT: BookRules(SnapshotSource.REST, Chaining.RANGE),
-        PERPETUAL: BookRules(SnapshotSource.REST, Chaining.PREVIOUS),
+        SPOT: BookRules(SnapshotSource.REST, Chaining.RANGE, audit=AuditBy.UPDATE_ID),
+        PERPETUAL: BookRules(SnapshotSource.REST, Chaining.PREVIOUS, audit=AuditBy.UPDATE_ID),
     }
 
     def intervals(self, market: MarketType) -> Sequence[str]:
@@ -181,6 +181,8 @@ class Binance:
 
     def read(self, endpoint: str, frame: bytes, readers: Readers) -> Sequence[Message]:
         control = read_control(frame)
+        if control.stream == SHUTDOWN:
+            return (Restarting(),)  # nobody has subscribed to it
         if control.stream is not None:
             return read_data(readers, control.stream, frame)
         return (Restarting(),) if control.event == "serverShutdown" else (_answer(control),)

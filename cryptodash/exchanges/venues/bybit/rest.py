@@ -42,7 +42,7 @@ ALTERNATIVE = "https://api.bytick.com (REST), or the host of your region"
 T = TypeVar("T")
 
 
-class _Answer(Struct, Generic[T], gc=False):
+class Answer(Struct, Generic[T], gc=False):
     result: T
     time: Time = 0
 
@@ -93,7 +93,7 @@ class _Page(Struct, gc=False):
     cursor: Annotated[str, Meta(max_length=1024)] = field(name="nextPageCursor", default="")
 
 
-_page = decoder(_Answer[_Page])
+_page = decoder(Answer[_Page])
 _kind = decoder(_Kind)
 _listing = decoder(_Listing)
 
@@ -199,7 +199,7 @@ class _Rows(Struct, gc=False):
     rows: list[Raw] = field(name="list")
 
 
-_rows = decoder(_Answer[_Rows])
+_rows = decoder(Answer[_Rows])
 _row = decoder(_Row)
 
 
@@ -235,7 +235,7 @@ class _Tickers(Struct, gc=False):
     tickers: list[Raw] = field(name="list")
 
 
-_tickers = decoder(_Answer[_Tickers])
+_tickers = decoder(Answer[_Tickers])
 _sweep_fields = decoder(_SweepFields)
 
 
@@ -298,7 +298,8 @@ def rest_error(status: int, headers: Mapping[str, str], body: bytes) -> tuple[st
     if status < 300 and failure.code == 0:
         return None
     message = f"HTTP {status}" + (f", {failure.code} {failure.message[:200]}" if failure.code else "")
-    if failure.code == _TOO_MANY_FROM_ADDRESS or (status == 403 and b"too frequent" in body[:4096].lower()):
+    too_frequent = failure.code == _TOO_MANY_VISITS or b"too frequent" in body[:4096].lower()
+    if failure.code == _TOO_MANY_FROM_ADDRESS or (status == 403 and too_frequent):
         return "banned", f"{message}: access too frequent", retry_after(headers, 600.0)
     firewall = firewall_refusal(status, body)
     if firewall is not None:

@@ -83,7 +83,9 @@ def read_orderbook(topic: str, frame: bytes) -> Sequence[Message]:
     bids, asks = both_sides(data.bids, data.asks, _plain_orderbook(frame.decode()) is not None)
     restarted = data.update_id == 1
     snapshot = book.kind == "snapshot" or (restarted and bool(bids or asks))
-    return (Depth(topic, snapshot, data.update_id, data.update_id, None, bids, asks, time, restarted),)
+    return (
+        Depth(topic, snapshot, data.update_id, data.update_id, None, bids, asks, time, restarted, None, data.sequence),
+    )
 
 
 # {"topic":"orderbook.1.BTCUSDT","ts":1786613159749,"type":"snapshot","data":{"s":"BTCUSDT",

@@ -30,7 +30,7 @@ from zope.interface import implementer
 
 from cryptodash.core.instruments import Instrument, MarketType
 from cryptodash.core.topics import Channel, Topic
-from cryptodash.exchanges.adapter.book_rules import BookRules, Chaining, SnapshotSource
+from cryptodash.exchanges.adapter.book_rules import AuditBy, BookRules, Chaining, SnapshotSource
 from cryptodash.exchanges.adapter.decode import MAX_NAME, read_data, sending_time
 from cryptodash.exchanges.adapter.messages import (
     Ack,
@@ -51,9 +51,8 @@ from cryptodash.exchanges.adapter.venue import (
     NoSeeds,
     Rate,
     RestLimits,
-    SnapshotsInStream,
 )
-from cryptodash.exchanges.venues.bybit import rest
+from cryptodash.exchanges.venues.bybit import rest, snapshots
 from cryptodash.exchanges.venues.bybit.streams import READERS, Control, read_control, read_quote
 
 SPOT, PERPETUAL = MarketType.SPOT, MarketType.PERPETUAL
@@ -92,8 +91,9 @@ _TICKER = frozenset({Part.QUOTE, Part.LAST})
 
 
 @implementer(IVenue)
-class Bybit(NoSeeds, SnapshotsInStream):
-    """Bybit spot and linear. The ``u`` of a REST snapshot would match the stream of 1,000 levels only."""
+class Bybit(NoSeeds):
+    """Bybit spot and linear. The ``u`` of a REST snapshot would match the stream of 1,000 levels only, but its ``seq``
+    is that of all streams: it serves to compare, not to begin with."""
 
     id = "bybit"
     name = "Bybit"
@@ -111,7 +111,7 @@ class Bybit(NoSeeds, SnapshotsInStream):
     limits: Mapping[str, Limits] = {"spot": _LIMITS, "linear": _LIMITS}
     rest_limits: Mapping[str, RestLimits] = {rest.POOL: RestLimits(480, 5.0)}  # of 600 requests, for the whole address
     book_rules: Mapping[MarketType, BookRules] = dict.fromkeys(
-        markets, BookRules(SnapshotSource.STREAM, Chaining.COUNTER)
+        markets, BookRules(SnapshotSource.STREAM, Chaining.COUNTER, audit=AuditBy.SEQUENCE)
     )
 
     def intervals(self, market: MarketType) -> Sequence[str]:
@@ -171,6 +171,8 @@ class Bybit(NoSeeds, SnapshotsInStream):
         return (_answer(control),) if control.topic is None else read_data(readers, control.topic, frame)
 
     catalogue_requests = staticmethod(rest.catalogue_requests)
+    snapshot_request = staticmethod(snapshots.snapshot_request)
+    read_snapshot = staticmethod(snapshots.read_snapshot)
     candles_request = staticmethod(rest.candles_request)
     read_candles = staticmethod(rest.read_candles)
     read_poll = staticmethod(rest.read_sweep)

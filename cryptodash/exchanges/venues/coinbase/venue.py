@@ -29,7 +29,7 @@ from zope.interface import implementer
 
 from cryptodash.core.instruments import Instrument, MarketType
 from cryptodash.core.topics import Channel, Topic
-from cryptodash.exchanges.adapter.book_rules import BookRules, Chaining, SnapshotSource
+from cryptodash.exchanges.adapter.book_rules import AuditBy, BookRules, Chaining, SnapshotSource
 from cryptodash.exchanges.adapter.decode import MAX_NAME, Name, decoder, read_data
 from cryptodash.exchanges.adapter.messages import (
     Ack,
@@ -52,9 +52,8 @@ from cryptodash.exchanges.adapter.venue import (
     NoSeeds,
     Rate,
     RestLimits,
-    SnapshotsInStream,
 )
-from cryptodash.exchanges.venues.coinbase import rest, streams
+from cryptodash.exchanges.venues.coinbase import rest, snapshots, streams
 from cryptodash.exchanges.venues.coinbase.wire import (
     CHANNELS,
     HEARTBEATS,
@@ -89,8 +88,8 @@ _TRADES, _BOOK, _CANDLE, _SWEEP = (frozenset({part}) for part in (Part.TRADES, P
 
 
 @implementer(IVenue)
-class Coinbase(NoSeeds, SnapshotsInStream):
-    """Coinbase spot. The book of REST has no number that would join it to the stream."""
+class Coinbase(NoSeeds):
+    """Coinbase spot. The book of REST has no number that would join it to the stream: it serves to compare alone."""
 
     id = "coinbase"
     name = "Coinbase"
@@ -104,7 +103,9 @@ class Coinbase(NoSeeds, SnapshotsInStream):
     endpoints: Mapping[str, Endpoint] = {ENDPOINT: Endpoint(ENDPOINT, SPOT, "", standing=(_HEARTBEATS,))}
     limits: Mapping[str, Limits] = {ENDPOINT: _LIMITS}
     rest_limits: Mapping[str, RestLimits] = {rest.POOL: RestLimits(8, 1.0)}  # of 10 requests
-    book_rules: Mapping[MarketType, BookRules] = {SPOT: BookRules(SnapshotSource.STREAM, Chaining.CONNECTION)}
+    book_rules: Mapping[MarketType, BookRules] = {
+        SPOT: BookRules(SnapshotSource.STREAM, Chaining.CONNECTION, audit=AuditBy.UNCHANGED)
+    }
 
     def intervals(self, market: MarketType) -> Sequence[str]:
         """Those that REST has as well."""
@@ -159,6 +160,8 @@ class Coinbase(NoSeeds, SnapshotsInStream):
         return (place, *_read_products(channel, head.events, frame, readers))
 
     catalogue_requests = staticmethod(rest.catalogue_requests)
+    snapshot_request = staticmethod(snapshots.snapshot_request)
+    read_snapshot = staticmethod(snapshots.read_snapshot)
     candles_request = staticmethod(rest.candles_request)
     read_candles = staticmethod(rest.read_candles)
     read_poll = staticmethod(rest.read_sweep)

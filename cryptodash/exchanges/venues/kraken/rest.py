@@ -41,7 +41,7 @@ ALTERNATIVE = "HTTPS_PROXY with a proxy in a place that Kraken serves (it has no
 T = TypeVar("T")
 
 
-class _Answer(Struct, Generic[T], gc=False):
+class Answer(Struct, Generic[T], gc=False):
     result: T
 
 
@@ -72,7 +72,7 @@ class _Kind(Struct, gc=False):
     wsname: object = None
 
 
-_pairs = decoder(_Answer[dict[str, Raw]])
+_pairs = decoder(Answer[dict[str, Raw]])
 _kind = decoder(_Kind)
 _pair = decoder(_Pair)
 
@@ -130,6 +130,11 @@ def _unit(places: int) -> Number:
     return Number(f"0.{'0' * (places - 1)}1" if places else "1")
 
 
+def pair_of(instrument: Instrument) -> str:
+    """The old name of a pair."""
+    return instrument.other_names[0] if instrument.other_names else altname(instrument.native)
+
+
 LEAST_OPEN_S = 1_000_000_000
 """No bar of the venue's is older (2001); an ``end`` before that asks for nothing that is there."""
 
@@ -137,7 +142,7 @@ LEAST_OPEN_S = 1_000_000_000
 def candles_request(topic: Topic, instrument: Instrument, limit: int, end_ms: int | None) -> RestRequest:
     """At most the newest 720 bars, whatever is asked for: what is older cannot be had. ``since`` goes back one bar more
     than is wanted, for nothing says whether its own bar is among the answer."""
-    pair = instrument.other_names[0] if instrument.other_names else altname(instrument.native)
+    pair = pair_of(instrument)
     since: tuple[tuple[str, str], ...] = ()
     if end_ms is not None:
         first = (end_ms - (limit + 1) * LENGTH_MS[topic.interval]) // 1000
@@ -161,7 +166,7 @@ class _Row(Struct, array_like=True, gc=False):
     volume: str
 
 
-_ohlc = decoder(_Answer[dict[str, Raw]])
+_ohlc = decoder(Answer[dict[str, Raw]])
 _rows = decoder(list[Raw])
 _row = decoder(_Row)
 
@@ -198,7 +203,7 @@ class _Ticker(Struct, gc=False):
     high: tuple[str, str] = field(name="h")
 
 
-_tickers = decoder(_Answer[dict[str, Raw]])
+_tickers = decoder(Answer[dict[str, Raw]])
 _ticker = decoder(_Ticker)
 
 

@@ -34,7 +34,7 @@ from zope.interface import implementer
 from cryptodash.core.errors import UpstreamError
 from cryptodash.core.instruments import Instrument, MarketType
 from cryptodash.core.topics import Channel, Topic
-from cryptodash.exchanges.adapter.book_rules import BookRules, Chaining, SnapshotSource
+from cryptodash.exchanges.adapter.book_rules import AuditBy, BookRules, Chaining, SnapshotSource
 from cryptodash.exchanges.adapter.decode import MAX_NAME, read_data
 from cryptodash.exchanges.adapter.messages import (
     Ack,
@@ -57,9 +57,8 @@ from cryptodash.exchanges.adapter.venue import (
     NoSeeds,
     Rate,
     RestLimits,
-    SnapshotsInStream,
 )
-from cryptodash.exchanges.venues.kraken import rest
+from cryptodash.exchanges.venues.kraken import rest, snapshots
 from cryptodash.exchanges.venues.kraken.book import CHECKSUM_DEPTH, checksum
 from cryptodash.exchanges.venues.kraken.names import (
     BOOK,
@@ -94,8 +93,8 @@ _TICKER, _LAST = frozenset({Part.QUOTE, Part.LAST, Part.STATS}), frozenset({Part
 
 
 @implementer(IVenue)
-class Kraken(NoSeeds, SnapshotsInStream):
-    """Kraken spot. The book of REST has no checksum."""
+class Kraken(NoSeeds):
+    """Kraken spot. The book of REST has no checksum and rounded sizes: it serves to compare, not to begin with."""
 
     id = "kraken"
     name = "Kraken"
@@ -108,7 +107,14 @@ class Kraken(NoSeeds, SnapshotsInStream):
     limits: Mapping[str, Limits] = {ENDPOINT: _LIMITS}
     rest_limits: Mapping[str, RestLimits] = {rest.POOL: RestLimits(4, 5.0)}  # of about one a second
     book_rules: Mapping[MarketType, BookRules] = {
-        SPOT: BookRules(SnapshotSource.STREAM, Chaining.CHECKSUM, checksum, CHECKSUM_DEPTH)
+        SPOT: BookRules(
+            SnapshotSource.STREAM,
+            Chaining.CHECKSUM,
+            checksum,
+            CHECKSUM_DEPTH,
+            audit=AuditBy.UNCHANGED,
+            audit_rounded=True,
+        )
     }
 
     def intervals(self, market: MarketType) -> Sequence[str]:
@@ -171,6 +177,8 @@ class Kraken(NoSeeds, SnapshotsInStream):
         return read_data(readers, str(StreamName(control.channel, minutes, pair)), frame)
 
     catalogue_requests = staticmethod(rest.catalogue_requests)
+    snapshot_request = staticmethod(snapshots.snapshot_request)
+    read_snapshot = staticmethod(snapshots.read_snapshot)
     candles_request = staticmethod(rest.candles_request)
     read_candles = staticmethod(rest.read_candles)
     read_poll = staticmethod(rest.read_sweep)

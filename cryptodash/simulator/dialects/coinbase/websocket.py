@@ -52,6 +52,7 @@ class CoinbaseWebSocket(VenueHost):
 
     id_members = ("sequence_num", "trade_id")
     time_members = ("timestamp", "event_time", "time")
+    level_size = r'"new_quantity":"([0-9.]+)"'
     garbage = (
         '{"channel":7,"timestamp":[],"sequence_num":"1","events":{}}',
         '{"channel":"l2_data","timestamp":"0001-01-01T00:00:00Z","sequence_num":-1,"events":[{"type":"update",'

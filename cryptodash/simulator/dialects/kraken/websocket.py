@@ -31,6 +31,7 @@ class KrakenWebSocket(VenueHost):
 
     id_members = ("trade_id",)
     time_members = ("timestamp",)
+    level_size = r'"qty":([0-9.]+)'
     garbage = (
         '{"channel":"book","type":"update","data":[{"symbol":"BTC/USD","bids":[{"price":"x","qty":-1}],"asks":7,'
         '"checksum":1e300,"timestamp":"yesterday"}]}',

@@ -10,7 +10,16 @@ from cryptodash.core.instruments import MarketType
 from cryptodash.simulator.dialects.okx import messages
 from cryptodash.simulator.dialects.okx.answers import name_of
 from cryptodash.simulator.dialects.okx.bars import BARS
-from cryptodash.simulator.dialects.okx.feeds import BestLevels, Books, Candles, Figures, Listing, Quotes, Trades
+from cryptodash.simulator.dialects.okx.feeds import (
+    BestLevels,
+    Books,
+    Candles,
+    Figures,
+    LiquidationOrders,
+    Listing,
+    Quotes,
+    Trades,
+)
 from cryptodash.simulator.instrument import SimulatedInstrument
 from cryptodash.simulator.intervals import DAY, MINUTE
 from cryptodash.simulator.market import Market
@@ -50,6 +59,8 @@ _OF_PERPETUALS: dict[str, tuple[str, Make]] = {
     "open-interest": ("mark", lambda each, name: Figures(each, name, messages.open_interest, 3_000)),
     "funding-rate": ("mark", lambda each, name: Figures(each, name, messages.funding_rate, MINUTE)),
 }
+LIQUIDATIONS = name_of({"channel": "liquidation-orders", "instType": "SWAP"})
+"""Of all swaps in one stream."""
 NEED_LOGIN = frozenset({"books-l2-tbt", "books50-l2-tbt"})
 """Books for customers of a higher level."""
 
@@ -74,6 +85,9 @@ def find(
     if channel == "instruments" and path == PUBLIC:
         kind = MARKET_TYPES.get(argument.get("instType", ""))
         return None if kind is None else Found(name, kind, "sweep", "", lambda _: Listing(name, lambda: entries(kind)))
+    if name == LIQUIDATIONS and path == PUBLIC and PERPETUAL in markets:
+        swaps = markets[PERPETUAL]
+        return Found(name, PERPETUAL, "liquidation", "", lambda _: LiquidationOrders(swaps, name))
     if channel == "index-tickers" and path == PUBLIC:
         return _index(name, native, markets)
     market = next((each for each in markets if is_traded(markets[each], native)), None)

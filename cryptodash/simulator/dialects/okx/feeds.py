@@ -10,6 +10,8 @@ from cryptodash.simulator.dialects.okx import messages
 from cryptodash.simulator.dialects.okx.bars import BarKind
 from cryptodash.simulator.dialects.okx.numbers import sequence
 from cryptodash.simulator.instrument import SimulatedInstrument
+from cryptodash.simulator.liquidations import liquidations
+from cryptodash.simulator.market import Market
 from cryptodash.simulator.pace import Pace
 
 BOOK_DEPTH = 400
@@ -145,6 +147,28 @@ class Trades:
             else [messages.fill_row(spec, fill) for fill in fills]
         )
         return [messages.data(self._name, row) for row in rows]
+
+
+class LiquidationOrders:
+    """``liquidation-orders`` of all swaps: a sample, "at most one order in a second" of an instrument (documents,
+    "Liquidation orders channel"); here of those instruments that somebody has another stream of."""
+
+    def __init__(self, market: Market, name: str) -> None:
+        self._market = market
+        self._name = name
+        self._paces: dict[str, Pace] = {}
+
+    def opening(self, now: int) -> Sequence[str]:
+        return ()
+
+    def frames(self, now: int) -> Sequence[str]:
+        told = []
+        for each in self._market.made():
+            orders = liquidations(each.changes.trades) if each.watched else ()
+            pace = self._paces.setdefault(each.spec.native, Pace(1_000, slack=0))
+            if orders and pace.take(now):
+                told.append(messages.data(self._name, messages.liquidation(each.spec, orders[-1])))
+        return told
 
 
 class Candles:

@@ -28,6 +28,7 @@ from cryptodash.simulator.dialects.okx.numbers import (
 from cryptodash.simulator.instrument import SimulatedInstrument
 from cryptodash.simulator.instrument_spec import InstrumentSpec
 from cryptodash.simulator.intervals import DAY, HOUR
+from cryptodash.simulator.liquidations import Liquidation
 
 _CHINA = 8 * HOUR
 
@@ -114,6 +115,21 @@ def fill_row(spec: InstrumentSpec, fill: Trade) -> str:
     return (
         f'{{"instId":"{spec.native}","tradeId":"{fill.id}","px":"{price(spec, fill.price)}",'
         f'"sz":"{size(spec, fill.size)}","side":"{side(fill)}","source":"0","ts":"{fill.time}"}}'
+    )
+
+
+def liquidation(spec: InstrumentSpec, order: Liquidation) -> str:
+    """A row of ``liquidation-orders`` (documents, "Liquidation orders channel"); ``sz`` is contracts.
+
+    ``{"details":[{"bkLoss":"0","bkPx":"0.007831","ccy":"","posSide":"short","side":"buy","sz":"13",
+    "ts":"1692266434010"}],"instFamily":"IOST-USDT","instId":"IOST-USDT-SWAP","instType":"SWAP","uly":"IOST-USDT"}``
+    """
+    position, way = ("short", "buy") if order.buy else ("long", "sell")
+    pair = spec.native.removesuffix("-SWAP")
+    return (
+        f'{{"details":[{{"bkLoss":"0","bkPx":"{price(spec, order.price)}","ccy":"","posSide":"{position}",'
+        f'"side":"{way}","sz":"{size(spec, order.size)}","ts":"{order.time}"}}],"instFamily":"{pair}",'
+        f'"instId":"{spec.native}","instType":"SWAP","uly":"{pair}"}}'
     )
 
 

@@ -1,0 +1,83 @@
+"""The instruments of the composite market: whatever at least one venue lists."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from attrs import evolve
+
+from cryptodash.core.instruments import Catalogue, Instrument, MarketType, Symbol, split_symbol
+from cryptodash.core.interfaces import IUpstream
+from cryptodash.core.numbers import key
+from cryptodash.core.topics import COMPOSITE
+
+
+class CompositeCatalogue(Catalogue):
+    """Nothing is kept: every question goes to the venues' catalogues, which may be read again at any time.
+
+    A market is ``loaded`` once all venues that have it have been read; until then a symbol that none lists so far is
+    taken at its word. Whoever reads one raises ``version``.
+    """
+
+    def __init__(self, venues: Mapping[str, IUpstream]) -> None:
+        super().__init__(COMPOSITE)
+        self._venues = venues
+
+    def _of(self, market: MarketType) -> list[Catalogue]:
+        return [each.catalogue for each in self._venues.values() if market in each.markets]
+
+    def loaded(self, market: MarketType) -> bool:
+        return all(each.loaded(market) for each in self._of(market))
+
+    def get(self, market: MarketType, symbol: Symbol) -> Instrument | None:
+        listed = [found for each in self._of(market) if (found := each.get(market, symbol)) is not None]
+        return _merged(listed) if listed else None
+
+    def native(self, market: MarketType, native: str) -> Instrument | None:
+        """None: native names are a venue's own."""
+        return None
+
+    def joined(self, market: MarketType, text: str) -> list[Instrument]:
+        found: dict[Symbol, list[Instrument]] = {}
+        for catalogue in self._of(market):
+            for each in catalogue.joined(market, text):
+                found.setdefault(each.symbol, []).append(each)
+        return [_merged(listed) for listed in found.values()]
+
+    def find(self, market: MarketType, text: str) -> Symbol:
+        """A joined spelling is understood as soon as one venue has it, for another may never be read."""
+        if not self.loaded(market) and split_symbol(text) is None:
+            known = [each.symbol for each in self.joined(market, text)]
+            if known:
+                return self._only(market, text, known)
+        return super().find(market, text)
+
+    def __iter__(self) -> Iterator[Instrument]:
+        listed: dict[tuple[MarketType, Symbol], list[Instrument]] = {}
+        for venue in self._venues.values():
+            for each in venue.catalogue:
+                listed.setdefault((each.market, each.symbol), []).append(each)
+        return map(_merged, listed.values())
+
+    def __len__(self) -> int:
+        return len({(each.market, each.symbol) for venue in self._venues.values() for each in venue.catalogue})
+
+
+def _merged(listed: list[Instrument]) -> Instrument:
+    """One instrument of several venues: the finest tick and step, trading if it trades anywhere."""
+    first = listed[0]
+    statuses = [each.status for each in listed]
+    return evolve(
+        first,
+        exchange=COMPOSITE,
+        native=str(first.symbol),
+        tick_size=min((each.tick_size for each in listed), key=key),
+        step_size=min((each.step_size for each in listed), key=key),
+        min_qty=None,
+        min_notional=None,
+        contract_size=None,
+        status="trading" if "trading" in statuses else statuses[0],
+        venue_status="",
+        alias_of="",
+        other_names=(),
+    )

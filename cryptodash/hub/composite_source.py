@@ -1,0 +1,195 @@
+"""The composite market as a source of topics: what the hub asks of it, and what it hears of its constituents."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from zope.interface import implementer
+
+from cryptodash.core.instruments import MarketType
+from cryptodash.core.interfaces import ITopicSource, IUpstream
+from cryptodash.core.quote_aliases import QuoteAliases
+from cryptodash.core.topics import COMPOSITE, Channel, Topic
+from cryptodash.hub.composite import CompositeBbo
+from cryptodash.hub.composite_catalogue import CompositeCatalogue
+from cryptodash.hub.composite_topics import DerivedBbo, DerivedBook, DerivedTopic, Sources
+from cryptodash.hub.paces import AT_ONCE
+
+CHANNELS: Final = (Channel.BBO, Channel.ORDER_BOOK)
+LOOK_EVERY: Final = 0.25
+"""Seconds between two looks at whether time alone has changed who counts."""
+
+
+@implementer(ITopicSource)
+class CompositeSource:
+    """``venues`` may grow until the server starts. ``stop`` leaves no timer behind."""
+
+    def __init__(
+        self, venues: Mapping[str, IUpstream], aliases: QuoteAliases, sources: Sources, scheduler: IReactorTime
+    ) -> None:
+        self.exchange = COMPOSITE
+        self.catalogue = CompositeCatalogue(venues)
+        self.users: dict[Topic, dict[DerivedTopic, None]] = {}
+        """By constituent (of a book: the venue's book) what is made of it; empty while nothing is wanted."""
+        self._venues = venues
+        self._aliases = aliases
+        self._sources = sources
+        self._scheduler = scheduler
+        self._topics: dict[Topic, DerivedTopic] = {}
+        self._books: dict[Topic, dict[DerivedTopic, None]] = {}
+        """By book the depths that are wanted of it."""
+        self._listed: dict[Topic, dict[str, Topic]] = {}
+        """Of each wanted topic the constituents that a venue has listed: they stay when they are delisted."""
+        self._to_look_at: list[DerivedTopic] = []
+        self._timer: IDelayedCall | None = None
+
+    # -- ITopicSource
+
+    @property
+    def source(self) -> str:
+        """What its venues have in common, else ``custom``."""
+        sources = {each.source for each in self._venues.values()}
+        return sources.pop() if len(sources) == 1 else "custom"
+
+    @property
+    def markets(self) -> tuple[MarketType, ...]:
+        traded = {market for venue in self._venues.values() for market in venue.markets}
+        return tuple(market for market in MarketType if market in traded)
+
+    def intervals(self, market: MarketType) -> Sequence[str]:
+        return ()
+
+    def want(self, topics: Iterable[Topic], clients: Sequence[str] = ()) -> None:
+        for topic in topics:
+            if topic not in self._topics:
+                kind = DerivedBook if topic.channel is Channel.ORDER_BOOK else DerivedBbo
+                derived = self._topics[topic] = kind(topic, self._sources)
+                self._books.setdefault(topic.upstream, {})[derived] = None
+                self.replan(topic)
+        self._arm()
+
+    def drop(self, topics: Iterable[Topic]) -> None:
+        for topic in topics:
+            derived = self._topics.pop(topic, None)
+            if derived is not None:
+                derived.stop()
+                self._unuse(derived)
+                self._listed.pop(topic, None)
+                del self._books[topic.upstream][derived]
+                if not self._books[topic.upstream]:
+                    del self._books[topic.upstream]
+
+    def held(self, topic: Topic, clients: Sequence[str] | None) -> None:
+        """Turns are those of the constituents."""
+
+    def streams_of(self, topic: Topic) -> int | None:
+        """None of its own."""
+        return 0
+
+    def pace(self, topic: Topic, intervals: Sequence[int]) -> None:
+        derived = self._topics.get(topic)
+        if isinstance(derived, DerivedBook):
+            derived.pace(intervals)
+
+    def confirmed_at(self, topic: Topic) -> float | None:
+        """As of the oldest constituent that counts."""
+        derived = next(iter(self._books.get(topic.upstream, ())), None)
+        return None if derived is None else derived.age_base()
+
+    def as_of(self, topic: Topic) -> float | None:
+        return self.confirmed_at(topic)
+
+    # -- constituents
+
+    def parts_of(self, topic: Topic) -> dict[str, Topic]:
+        """By venue, the topic that it puts in: of the very symbol, else of one that an alias lets stand in its place. A
+        venue whose catalogue was not read yet is taken to have it; one that lists it no more keeps its place."""
+        parts: dict[str, Topic] = {}
+        listed = self._listed.get(topic, {})
+        for exchange, venue in self._venues.items():
+            market, catalogue = topic.market, venue.catalogue
+            if market not in venue.markets:
+                continue
+            names = [each for each in self._aliases.of(topic.symbol) if catalogue.get(market, each) is not None]
+            if names or not catalogue.loaded(market):
+                symbol = names[0] if names else topic.symbol
+                parts[exchange] = Topic(exchange, market, symbol, topic.channel, depth=topic.depth)
+            elif exchange in listed:
+                parts[exchange] = listed[exchange]
+        return parts
+
+    def wanted(self, market: MarketType) -> list[Topic]:
+        """The topics wanted of a market."""
+        return [topic for topic in self._topics if topic.market is market]
+
+    def replan(self, topic: Topic) -> None:
+        """Its constituents may have changed."""
+        derived = self._topics.get(topic)
+        if derived is None:
+            return
+        parts = self.parts_of(topic)
+        if derived.parts == tuple(parts.values()) and topic in self._listed:
+            self._note_listed(topic, parts)
+            return
+        self._unuse(derived)
+        derived.parts = tuple(parts.values())
+        self._note_listed(topic, parts)
+        for part in derived.parts:
+            self.users.setdefault(part.upstream, {})[derived] = None
+        derived.make()
+
+    def took(self, part: Topic, interval: int = 0) -> None:
+        """A constituent has a new value."""
+        for derived in self.users.get(part.upstream, ()):
+            derived.take(part, interval)
+
+    def changed(self, part: Topic) -> None:
+        """A constituent has another status: that counts at once."""
+        for derived in tuple(self.users.get(part.upstream, ())):
+            derived.make()
+
+    def bbo(self, topic: Topic, exchanges: frozenset[str] | None = None) -> CompositeBbo | None:
+        """The best bid and offer of a wanted topic as it is now, of these venues only where some are named."""
+        derived = self._topics.get(topic)
+        return derived.current(exchanges) if isinstance(derived, DerivedBbo) else None
+
+    def is_settled(self, topic: Topic) -> bool:
+        """Whether no venue of a wanted topic is just being connected to."""
+        derived = self._topics.get(topic)
+        return derived is None or derived.is_settled
+
+    def stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._sources.paces.stop()
+
+    def _note_listed(self, topic: Topic, parts: Mapping[str, Topic]) -> None:
+        self._listed[topic] = {
+            exchange: part for exchange, part in parts.items() if self._venues[exchange].catalogue.loaded(topic.market)
+        }
+
+    def _unuse(self, derived: DerivedTopic) -> None:
+        for part in derived.parts:
+            users = self.users[part.upstream]
+            users.pop(derived, None)
+            if not users:
+                del self.users[part.upstream]
+
+    # -- time
+
+    def _arm(self) -> None:
+        if self._timer is None and self._topics:
+            self._timer = self._scheduler.callLater(0 if self._to_look_at else LOOK_EVERY, self._look)
+
+    def _look(self) -> None:
+        self._timer = None
+        if not self._to_look_at:
+            self._to_look_at = list(self._topics.values())
+        slice_, self._to_look_at = self._to_look_at[:AT_ONCE], self._to_look_at[AT_ONCE:]
+        for derived in slice_:
+            if self._topics.get(derived.topic) is derived:
+                derived.look()
+        self._arm()

@@ -1,0 +1,120 @@
+"""Demand for topics that are derived from others: whoever holds one holds what it is made of."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from cryptodash.core.errors import Refused
+from cryptodash.core.topics import COMPOSITE, Topic
+from cryptodash.hub.demand import ClientDemand, Demand
+from cryptodash.hub.interfaces import IDemand
+from cryptodash.hub.new_topics import SERVER, Holder
+
+_log = Logger(namespace="cryptodash.hub.derived_demand")
+
+Hold = tuple[int, Holder]
+"""At which interval, on whose behalf."""
+
+
+class _Held:
+    """One derived topic that somebody holds. ``parts``: what it is made of, each with the holds that it has for it."""
+
+    __slots__ = ("holds", "parts")
+
+    def __init__(self) -> None:
+        self.holds: Counter[Hold] = Counter()
+        self.parts: dict[Topic, Counter[Hold]] = {}
+
+
+@implementer(IDemand)
+class DerivedDemand:
+    """Every hold of a derived topic is a hold of each part on behalf of the same client, at the same interval: rations,
+    turns, the limits of venues and addresses and the linger are those of the parts, and it costs what they cost. The
+    derived topic itself opens nothing at a venue, and is held by the server.
+
+    ``parts_of`` tells what a derived topic is made of now.
+    """
+
+    def __init__(self, demand: Demand, parts_of: Callable[[Topic], Mapping[str, Topic]]) -> None:
+        self._demand = demand
+        self._parts_of = parts_of
+        self._held: dict[Topic, _Held] = {}
+        self.view_interval, self.clients_of = demand.view_interval, demand.clients_of
+
+    def for_client(self, client: str, address: str) -> ClientDemand:
+        return ClientDemand(self, Holder(client, address))
+
+    def hold(self, topic: Topic, interval: int, holder: Holder = SERVER) -> None:
+        if topic.exchange != COMPOSITE:
+            self._demand.hold(topic, interval, holder)
+            return
+        held = self._held.get(topic)
+        if held is None:
+            held = _Held()
+            held.parts = {part: Counter() for part in self._parts_of(topic).values()}
+        hold = interval, holder
+        try:
+            for part in held.parts:
+                self._hold_part(held, part, hold)
+        except Refused:
+            self._release_parts(held, hold, held.holds[hold])
+            raise
+        held.holds[hold] += 1
+        self._held[topic] = held
+        self._demand.hold(topic, interval)
+
+    def release(self, topic: Topic, interval: int, holder: Holder = SERVER) -> None:
+        """One less; releasing what nobody holds is no error."""
+        if topic.exchange != COMPOSITE:
+            self._demand.release(topic, interval, holder)
+            return
+        hold = interval, holder
+        held = self._held.get(topic)
+        if held is None or not held.holds[hold]:
+            return
+        held.holds[hold] -= 1
+        self._demand.release(topic, interval)
+        self._release_parts(held, hold, held.holds[hold])
+        if not held.holds[hold]:
+            del held.holds[hold]
+        if not held.holds:
+            del self._held[topic]
+
+    def replan(self, topic: Topic) -> None:
+        """What a derived topic is made of may have changed: hold what is new, release what is no part any more."""
+        held = self._held.get(topic)
+        if held is None:
+            return
+        parts = set(self._parts_of(topic).values())
+        for gone in held.parts.keys() - parts:
+            for (interval, holder), count in held.parts.pop(gone).items():
+                for _ in range(count):
+                    self._demand.release(gone, interval, holder)
+        for part in parts - held.parts.keys():
+            held.parts[part] = Counter()
+            self._hold_new(held, part)
+
+    def _hold_new(self, held: _Held, part: Topic) -> None:
+        for hold, count in held.holds.items():
+            try:
+                for _ in range(count):
+                    self._hold_part(held, part, hold)
+            except Refused as refused:  # that client waits for too much already
+                _log.info("{part} is not held: {reason}", part=part, reason=refused.message)
+
+    def _hold_part(self, held: _Held, part: Topic, hold: Hold) -> None:
+        self._demand.hold(part, *hold)
+        held.parts[part][hold] += 1
+
+    def _release_parts(self, held: _Held, hold: Hold, down_to: int) -> None:
+        """Release each part until this hold has it so often only."""
+        for part, holds in held.parts.items():
+            while holds[hold] > down_to:
+                holds[hold] -= 1
+                self._demand.release(part, *hold)
+            if not holds[hold]:
+                del holds[hold]

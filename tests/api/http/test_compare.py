@@ -1,0 +1,189 @@
+"""``/api/compare`` and the composite's other answers, over the real hub."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import pytest
+
+from cryptodash.api.http.rest import Rest
+from cryptodash.api.http.site import make_site
+from cryptodash.api.slices import Slices
+from cryptodash.core.config import Config, Limits
+from cryptodash.core.events import Bbo, BookView, Cause, State, StreamStatus
+from cryptodash.core.instruments import MarketType, Symbol
+from cryptodash.core.numbers import Number
+from cryptodash.core.tally import Tally
+from cryptodash.core.topics import Channel, Topic
+from cryptodash.hub.broadcaster import Broadcaster
+
+T0 = 1_704_067_200_000
+NAMES = ("binance", "bybit")
+
+
+class Compared:
+    """A server over two venues that the test speaks for."""
+
+    def __init__(self, web: Any, **limits: int) -> None:
+        scheduler, tally, config = web.scheduler, Tally(), Config(limits=Limits(**limits))
+        double = type(web.hub.upstreams["binance"])
+        self.wanted: set[str] = set()
+        wanted = self.wanted
+
+        class Streaming(double):  # type: ignore[misc, valid-type]
+            def want(self, topics: Iterable[Topic], clients: Sequence[str] = ()) -> None:
+                wanted.update(map(str, topics))
+
+            def held(self, topic: Topic, clients: Sequence[str] | None) -> None:
+                """Nothing is sparse here."""
+
+            def streams_of(self, topic: Topic) -> int | None:
+                return 1
+
+            def drop(self, topics: Iterable[Topic]) -> None:
+                wanted.difference_update(map(str, topics))
+
+            def pace(self, topic: Topic, intervals: Sequence[int]) -> None:
+                """The test publishes."""
+
+            def confirmed_at(self, topic: Topic) -> float | None:
+                return float(scheduler.monotonic())
+
+            as_of = confirmed_at
+
+        self.hub = web.hub = Broadcaster(config, scheduler, scheduler, tally)
+        for name in NAMES:
+            self.hub.add_upstream(Streaming(name))
+        slices = Slices(scheduler, scheduler)
+        web.rest = Rest(web.hub, web.hub, web.hub, config, scheduler, scheduler, tally, "1", lambda: False, 0.0, slices)
+        web.site = make_site(web.rest, web.socket, config, scheduler, scheduler, tally)
+        self.scheduler = scheduler
+        self.wire = web.wire()
+
+    def ask(self, path: str, wait: float = 2.0) -> Any:
+        self.wire.ask(path)
+        self.scheduler.pump([0.01] * round(wait / 0.01))
+        return self.wire.response()
+
+    def quote(self, exchange: str, bid: str, ask: str, base: str = "BTC", state: State = State.LIVE) -> None:
+        topic = Topic(exchange, MarketType.SPOT, Symbol(base, "USDT"), Channel.BBO)
+        one = Number("1")
+        self.hub.publish(Bbo(topic, T0, T0 + 5, Number(bid), one, Number(ask), one))
+        self.hub.publish(StreamStatus(topic, state, None if state.is_good else Cause.SILENT, since=T0))
+
+
+@pytest.fixture
+def compared(web: Any) -> Compared:
+    return Compared(web)
+
+
+def test_it_waits_for_what_every_venue_says_and_no_longer(compared: Compared) -> None:
+    compared.wire.ask("/api/compare?symbols=BTC-USDT,eth/usdt")
+    assert compared.wanted == {f"{name}:spot:{base}-USDT:bbo" for name in NAMES for base in ("BTC", "ETH")}
+    for base in ("BTC", "ETH"):
+        compared.quote("binance", "100", "101", base)
+        compared.scheduler.advance(0.1)
+        assert compared.wire.received() == b""
+        compared.quote("bybit", "100.50", "102", base)
+    compared.scheduler.pump([0.01] * 10)
+    answer = compared.wire.response()
+    assert answer.status == 200
+    first, second = answer.json()["quotes"]
+    assert first["symbol"] == {"base": "BTC", "quote": "USDT"} and second["symbol"]["base"] == "ETH"
+    assert b'"bid":100.50,' in answer.body, "the venue's own digits"
+    assert (first["bid_exchange"], first["ask_exchange"]) == ("bybit", "binance")
+    assert first["status"]["state"] == "live" and first["status"]["age_ms"] == 0
+    assert first["source"] == "simulated"
+
+
+def test_after_two_seconds_it_says_what_is_known_and_who_is_missing(compared: Compared) -> None:
+    compared.wire.ask("/api/compare?symbols=BTC-USDT,ETH-USDT")
+    compared.quote("binance", "100", "101")
+    compared.scheduler.pump([0.1] * 21)
+    btc, eth = compared.wire.response().json()["quotes"]
+    assert set(btc["venues"]) == {"binance"} and btc["excluded"] == [{"exchange": "bybit", "state": "connecting"}]
+    assert eth["venues"] == {} and eth["status"]["state"] == "connecting"
+
+
+def test_nothing_known_of_anything_is_409(compared: Compared) -> None:
+    answer = compared.ask("/api/compare?symbols=BTC-USDT", 2.1)
+    assert (answer.status, answer.code, answer.headers["retry-after"]) == (409, "not_yet_known", "1")
+
+
+def test_some_venues_only(compared: Compared) -> None:
+    compared.wire.ask("/api/compare?symbols=BTC-USDT&exchanges=BINANCE")
+    compared.quote("binance", "100", "101", state=State.STALE)
+    compared.quote("bybit", "99", "102")
+    compared.scheduler.pump([0.01] * 10)
+    (quote,) = compared.wire.response().json()["quotes"]
+    assert quote["venues"] == {} and "bid" not in quote
+    assert quote["excluded"] == [{"exchange": "binance", "state": "stale", "cause": "silent"}]
+    assert (quote["status"]["state"], quote["status"]["cause"]) == ("stale", "silent")
+    (quote,) = compared.ask("/api/compare?symbols=BTC-USDT&exchanges=bybit", 0.1).json()["quotes"]
+    assert set(quote["venues"]) == {"bybit"} and quote["status"]["state"] == "live"
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "code"),
+    [
+        ("", 400, "missing_parameter"),
+        ("symbols=", 400, "missing_parameter"),
+        ("symbols=,", 400, "missing_parameter"),
+        ("symbols=NO-PE", 404, "unknown_symbol"),
+        ("symbols=BTC-USDT,NO-PE", 404, "unknown_symbol"),
+        ("symbols=BTC-USDT&exchanges=nowhere", 404, "unknown_exchange"),
+        ("symbols=BTC-USDT&exchanges=composite", 404, "unknown_exchange"),
+        ("symbols=BTC-USDT&market_type=x", 400, "invalid_market"),
+        ("symbols=BTC-USDT&symbols=ETH-USDT", 400, "duplicate_parameter"),
+        ("symbols=*", 400, "invalid_symbol"),
+        ("symbols=" + ",".join(f"A{number}-USDT" for number in range(21)), 400, "too_many_symbols"),
+    ],
+)
+def test_what_is_wrong_is_said(compared: Compared, query: str, status: int, code: str) -> None:
+    answer = compared.ask(f"/api/compare?{query}", 0.1)
+    assert (answer.status, answer.code) == (status, code)
+    assert compared.wanted == set()
+
+
+def test_it_is_charged_to_the_address_and_released_after_the_linger(web: Any) -> None:
+    compared = Compared(web, rest_held_topics_per_ip=1)
+    compared.wire.ask("/api/compare?symbols=BTC-USDT")
+    for name in NAMES:
+        compared.quote(name, "100", "101")
+    compared.scheduler.pump([0.01] * 10)
+    assert compared.wire.response().status == 200
+    answer = compared.ask("/api/compare?symbols=BTC-USDT,ETH-USDT", 0.1)
+    assert (answer.status, answer.code) == (429, "too_many_topics")
+    compared.scheduler.pump([1.0] * 62)
+    assert compared.wanted == set()
+
+
+def test_its_symbols_are_those_that_a_venue_has(compared: Compared) -> None:
+    answer = compared.ask("/api/symbols?exchange=composite&market_type=spot", 0.1)
+    (listed,) = answer.json()["exchanges"]
+    assert listed["exchange"] == "composite"
+    assert [each["symbol"] for each in listed["symbols"]] == ["BTC-USDT", "ETH-USDT"]
+    assert {each["exchange"] for each in compared.ask("/api/symbols", 0.1).json()["exchanges"]} == set(NAMES)
+
+
+def test_it_is_no_exchange_and_has_no_catalogue_of_its_own(compared: Compared) -> None:
+    answer = compared.ask("/api/ticker?exchange=composite&symbol=BTC-USDT", 0.1)
+    assert (answer.status, answer.code) == (400, "unsupported_channel")
+    compared.wire.ask("/api/symbols/refresh?exchange=composite", "POST")
+    assert compared.wire.response().code == "unknown_exchange"
+
+
+def test_its_book_is_an_orderbook(compared: Compared) -> None:
+    compared.wire.ask("/api/orderbook?exchange=composite&symbol=BTC-USDT&depth=5")
+    level = lambda price: ((Number(price), Number("1.50")),)  # noqa: E731
+    for name in NAMES:
+        topic = Topic(name, MarketType.SPOT, Symbol("BTC", "USDT"), Channel.ORDER_BOOK, depth=5)
+        compared.hub.publish(BookView(topic, 100, T0, T0 + 5, level("100"), level("101.0")))
+        compared.hub.publish(StreamStatus(topic, State.LIVE, since=T0))
+    compared.scheduler.pump([0.01] * 10)
+    answer = compared.wire.response()
+    assert answer.status == 200
+    assert b'"quantity":3.00,"venues":{"binance":1.50,"bybit":1.50}' in answer.body
+    book = answer.json()
+    assert (book["excluded"], book["complete"], book["status"]["state"]) == ([], False, "live")
