@@ -63,6 +63,11 @@ WITHOUT_EMPTY_BARS = ("coinbase", "kraken")
 """A minute without a trade has no bar there, so that the one before it stands until the next trade."""
 
 
+UNTIMED_BOOK_FRAMES = ("coinbase",)
+"""A frame of a book in which nothing has changed does not say when that was: the server says it by its own clock and
+what it knows of the venue's."""
+
+
 # --- trades
 
 

@@ -29,11 +29,8 @@ class Excuses:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
 
-    def patience(self, subscription: Subscription, at: float) -> float:
-        """Seconds by which a value that is shown at a time may lag."""
-        client = subscription.connection.client
-        reading = 0.0 if client.rate is None else client.kernel / client.rate + 2.0  # its kernel holds it meanwhile
-        own = client.delay + client.jitter + subscription.period + reading
+    def lateness(self, subscription: Subscription, at: float) -> float:
+        """Seconds by which what comes from the venue is late."""
         exchange, market, symbol = subscription.place
         late = [
             each.amount
@@ -42,13 +39,21 @@ class Excuses:
             and each.concerns(exchange, market, symbol)
             and each.begin <= at <= each.end + 15.0
         ]
+        return max(late, default=0.0)
+
+    def patience(self, subscription: Subscription, at: float) -> float:
+        """Seconds by which a value that is shown at a time may lag."""
+        client = subscription.connection.client
+        reading = 0.0 if client.rate is None else client.kernel / client.rate + 2.0  # its kernel holds it meanwhile
+        own = client.delay + client.jitter + subscription.period + reading
+        exchange = subscription.place[0]
         stalled = [
             each.seconds
             for each in self._plan.troubles
             if (each.name, each.exchange) == ("net/stall", exchange)
             and each.end <= at + 0.5 <= each.end + 3.0 + reading
         ]
-        return PATIENCE + own + max(late, default=0.0) + max(stalled, default=0.0)
+        return PATIENCE + own + self.lateness(subscription, at) + max(stalled, default=0.0)
 
     def seed_lead(self, subscription: Subscription, at: float) -> float:
         """Seconds by which a REST answer, which begins a quote, may be ahead of the stream that follows it."""
