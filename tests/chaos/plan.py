@@ -9,7 +9,7 @@ from typing import Any
 
 from attrs import frozen
 
-from tests.chaos.venues import TWO, can_have, markets_of
+from tests.chaos.venues import COMPOSITE, TWO, can_have, markets_of
 
 SECONDS = 132.0
 """Of a run, before its clients leave."""
@@ -213,14 +213,15 @@ def _at(trouble: Trouble, begin: float, seconds: float | None = None) -> Trouble
 
 
 def channels_of(venues: Sequence[str]) -> list[str]:
-    """All that clients may ask for."""
+    """All that clients may ask for; of all venues also what is derived of them."""
+    of_all = [f"{COMPOSITE}:spot:{SYMBOLS[0]}:{kind}" for kind in ("bbo", "order_book:5", "order_book:10")]
     return [
         f"{venue}:{market}:{symbol}:{kind}"
         for venue in venues
         for market in markets_of(venue)
         for symbol in SYMBOLS[: 1 + (venue == "binance")]
         for kind in (KINDS if venues == TWO else (*KINDS, "bbo"))
-    ]
+    ] + (of_all if venues != TWO else [])
 
 
 def _channels(rng: Random, count: int, venues: Sequence[str]) -> tuple[str, ...]:

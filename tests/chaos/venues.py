@@ -19,6 +19,9 @@ TWO = ("binance", "bybit")
 ALL = (*TWO, "okx", "coinbase", "kraken")
 """Those of a seed of all venues, which is another run than the seed of that number."""
 
+COMPOSITE = "composite"
+"""The exchange of channels that are derived of all venues."""
+
 Text = Callable[[str], str]
 
 

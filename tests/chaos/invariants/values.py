@@ -10,7 +10,7 @@ from typing import Any
 from attrs import define
 
 from cryptodash.core import time as core_time
-from tests.chaos.history import Tape
+from tests.chaos.history import Place, Tape
 from tests.chaos.plan import Plan
 from tests.chaos.subscriptions import GOOD, Subscription, Told, Violation
 
@@ -29,9 +29,9 @@ class Excuses:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
 
-    def lateness(self, subscription: Subscription, at: float) -> float:
+    def lateness(self, place: Place, at: float) -> float:
         """Seconds by which what comes from the venue is late."""
-        exchange, market, symbol = subscription.place
+        exchange, market, symbol = place
         late = [
             each.amount
             for each in self._plan.troubles
@@ -41,19 +41,21 @@ class Excuses:
         ]
         return max(late, default=0.0)
 
-    def patience(self, subscription: Subscription, at: float) -> float:
-        """Seconds by which a value that is shown at a time may lag."""
+    def patience(self, subscription: Subscription, at: float, part: Place | None = None) -> float:
+        """Seconds by which a value that is shown at a time may lag; ``part``: the instrument that it is of, where the
+        channel is derived of several."""
         client = subscription.connection.client
         reading = 0.0 if client.rate is None else client.kernel / client.rate + 2.0  # its kernel holds it meanwhile
         own = client.delay + client.jitter + subscription.period + reading
-        exchange = subscription.place[0]
+        place = part or subscription.place
+        exchange = place[0]
         stalled = [
             each.seconds
             for each in self._plan.troubles
             if (each.name, each.exchange) == ("net/stall", exchange)
             and each.end <= at + 0.5 <= each.end + 3.0 + reading
         ]
-        return PATIENCE + own + self.lateness(subscription, at) + max(stalled, default=0.0)
+        return PATIENCE + own + self.lateness(place, at) + max(stalled, default=0.0)
 
     def seed_lead(self, subscription: Subscription, at: float) -> float:
         """Seconds by which a REST answer, which begins a quote, may be ahead of the stream that follows it."""
