@@ -68,7 +68,7 @@ class Demand:
         self.streams = StreamCounts(upstreams, config.limits.max_upstream_streams)
         self._new = NewTopics(clock, self.streams)
         self._waiting = self._new.waiting
-        self._depths: dict[Topic, set[Topic]] = {}
+        self._depths: dict[Topic, dict[Topic, None]] = {}
         self._clients = BookClients()
         self._leaving: dict[Topic, float] = {}
         self._timer: IDelayedCall | None = None
@@ -135,7 +135,7 @@ class Demand:
         """The topic is wanted from now on."""
         held = self.wanted[topic] = {}
         if topic.channel is Channel.ORDER_BOOK:
-            self._depths.setdefault(topic.upstream, set()).add(topic)
+            self._depths.setdefault(topic.upstream, {})[topic] = None
         self._started(topic)
         return held
 
@@ -186,9 +186,9 @@ class Demand:
         """Whether the topic, or any depth of this upstream book, is wanted."""
         return topic in self.wanted or topic in self._depths
 
-    def depths(self, book: Topic) -> set[Topic]:
-        """The wanted depths of an upstream book, lingering ones included."""
-        return self._depths.get(book, set())
+    def depths(self, book: Topic) -> Collection[Topic]:
+        """The wanted depths of an upstream book, lingering ones included, in the order in which they came."""
+        return self._depths.get(book, {})
 
     def clients_of(self, topic: Topic) -> int:
         return sum(sum(self.wanted.get(each, _NOBODY).values()) for each in self._views_of(topic))
@@ -247,7 +247,7 @@ class Demand:
 
     def _forget_depth(self, topic: Topic) -> None:
         depths = self._depths[topic.upstream]
-        depths.discard(topic)
+        depths.pop(topic, None)
         if not depths:
             del self._depths[topic.upstream]
 

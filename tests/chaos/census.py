@@ -11,6 +11,8 @@ from pathlib import Path
 
 OF_OTHERS = ("cryptodash.simulator", "cryptodash.testing")
 MOST_GROWTH = 0.05
+MOST_CACHED = 1_000
+"""Values kept for each topic: trades above all. They come together in the course of hours where a market is thin."""
 FEW = 300
 """Objects by which the count may differ whatever it is: frames on their way, records of what was asked."""
 
@@ -50,7 +52,10 @@ class Census:
         middle, last = self._counts[third:-third], self._counts[-third:]
         before, after = (max(total for _, total, *_ in part) for part in (middle, last))
         found = [f"memory: {after} objects in the last third, {before} in the second"] if _more(before, after) else []
-        for name in self._counts[0][3]:
+        held = self._counts[-1][3]
+        if held["cached"] > MOST_CACHED * held["topics"]:
+            found.append(f"memory: {held['cached']} values are kept of {held['topics']} topics")
+        for name in [each for each in self._counts[0][3] if each != "cached"]:
             before, after = (max(held[name] for *_, held, _ in part) for part in (middle, last))
             if _more(before, after):
                 found.append(f"memory: {name}: {after} in the last third, {before} in the second")

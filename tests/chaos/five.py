@@ -14,8 +14,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from time import monotonic
 
-from tests.chaos.census import Census, resident_bytes
 from cryptodash.simulator.faults import FAULTS
+from tests.chaos.census import Census, resident_bytes
 from tests.chaos.history import History
 from tests.chaos.invariants import ledger, violations
 from tests.chaos.plan import SYMBOLS, WARM, Action, ClientPlan, Plan, Trouble, VenueLine
@@ -30,7 +30,7 @@ Kind = tuple[str, float, float, str | None]
 """A fault's name, its seconds, its amount, its symbol."""
 
 _OF_ALL: tuple[Kind, ...] = (
-    ("skip", 0.3, 0.0, None),
+    ("skip", 5.0, 0.0, None),
     ("drop", 0.1, 0.0, None),
     ("slow", 16.0, 6.0, None),
     ("maintenance", 12.0, 0.0, None),
@@ -76,7 +76,7 @@ def _clients(seconds: float) -> Iterator[ClientPlan]:
     about."""
     for venue in ALL:
         kinds = ("ticker", "bbo", "trade", "candle:1m", "order_book:10")
-        channels = [f"{venue}:{market}:{symbol}:{kind}" for market in markets_of(venue) for symbol in SYMBOLS[:1] for kind in kinds]
+        channels = [f"{venue}:{market}:{SYMBOLS[0]}:{kind}" for market in markets_of(venue) for kind in kinds]
         channels += [f"{venue}:{markets_of(venue)[-1]}:{SYMBOLS[1]}:{kind}" for kind in ("ticker", "order_book:5")]
         yield _client(venue, channels, seconds)
     yield _client(COMPOSITE, [f"{COMPOSITE}:spot:{SYMBOLS[0]}:{kind}" for kind in ("bbo", "order_book:10")], seconds)

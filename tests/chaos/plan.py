@@ -258,7 +258,11 @@ def _trickling(rng: Random, name: str, venues: Sequence[str]) -> ClientPlan:
 
 def _deaf(rng: Random, name: str, venues: Sequence[str]) -> ClientPlan:
     begin = rng.uniform(8.0, 40.0)
-    actions = [Action(1.0, "connect"), Action(1.2, "subscribe", _channels(rng, 5, venues)), Action(begin, "stop_reading")]
+    actions = [
+        Action(1.0, "connect"),
+        Action(1.2, "subscribe", _channels(rng, 5, venues)),
+        Action(begin, "stop_reading"),
+    ]
     return ClientPlan(name, "deaf", tuple(actions), kernel=rng.choice((4, 16)) * 1024)
 
 

@@ -61,7 +61,9 @@ def test_the_ten_minutes_have_every_fault_that_was_promised() -> None:
 def test_a_plan_of_all_venues_has_only_faults_that_the_venue_can_have() -> None:
     plans = [make_plan(seed, ALL) for seed in range(200)]
     assert all(
-        trouble.exchange == "" or can_have(trouble.exchange, trouble.name) for plan in plans for trouble in plan.troubles
+        trouble.exchange == "" or can_have(trouble.exchange, trouble.name)
+        for plan in plans
+        for trouble in plan.troubles
     )
     assert {each.exchange for plan in plans for each in plan.troubles} >= set(ALL)
     assert not can_have("coinbase", "418") and can_have("kraken", "net/deaf")
@@ -76,7 +78,12 @@ def test_the_seeds_of_two_venues_are_not_those_of_all() -> None:
 
 FRAMES = [
     ("binance", "spot", b'{"stream":"solusdt@trade","data":{}}', ("spot", "solusdt@trade")),
-    ("okx", None, b'{"arg":{"channel":"tickers","instId":"XRP-USDT-SWAP"},"data":[]}', ("perpetual", "tickers:XRPUSDT")),
+    (
+        "okx",
+        None,
+        b'{"arg":{"channel":"tickers","instId":"XRP-USDT-SWAP"},"data":[]}',
+        ("perpetual", "tickers:XRPUSDT"),
+    ),
     ("okx", None, b'{"arg":{"channel":"books","instId":"XRP-USDT"},"data":[]}', ("spot", "books:XRPUSDT")),
     ("kraken", "spot", b'{"channel":"book","type":"update","data":[{"symbol":"XRP/USDT"}]}', ("spot", "book:XRPUSDT")),
     (
@@ -217,5 +224,8 @@ def test_a_fault_that_the_ledger_has_is_no_violation_and_one_that_it_lacks_is() 
 def test_what_grows_in_memory_is_found() -> None:
     counted = census.Census()
     for minute in range(1, 7):
-        counted.take(60.0 * minute, {"cached": 1_000 * minute, "topics": 5})
-    assert [each.partition(":")[2].split(":")[0].strip() for each in counted.grown()] == ["cached"]
+        counted.take(60.0 * minute, {"cached": 1_000 * minute, "topics": 5, "calls": 1_000 * minute})
+    assert counted.grown() == [
+        "memory: 6000 values are kept of 5 topics",
+        "memory: calls: 6000 in the last third, 4000 in the second",
+    ]

@@ -60,12 +60,16 @@ def said_of(exchange: str) -> Text:
     return trim if exchange in BY_VALUE else str
 
 
+UNNUMBERED_TRADES = ("okx",)
+"""Ids of trades have holes there and are nothing to count by: one that is far ahead is no sign of anything."""
 UNNUMBERED_QUOTES = ("coinbase", "kraken")
 """Quotes have no ids there: two of one time whose order is changed on the way cannot be told apart."""
 
 
 # --- bars
 
+UNTIMED_BARS = ("okx",)
+"""A running bar does not say of when it is there: two whose order is changed on the way cannot be told apart."""
 WITHOUT_EMPTY_BARS = ("coinbase", "kraken")
 """A minute without a trade has no bar there, so that the one before it stands until the next trade."""
 

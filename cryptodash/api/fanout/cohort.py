@@ -55,9 +55,9 @@ class Cohort:
 
     def change(self, deliveries: frozenset[Delivery]) -> None:
         """Other deliveries for the same (one) client, whose pending messages have been handled."""
-        for delivery in self.deliveries - deliveries:
+        for delivery in sorted(self.deliveries - deliveries, key=_place):
             self._sources.detach(self, delivery)
-        for delivery in deliveries - self.deliveries:
+        for delivery in sorted(deliveries - self.deliveries, key=_place):
             self._sources.attach(self, delivery)
         self.deliveries, self._named = deliveries, _named(deliveries)
         self.pending.clear()
@@ -170,6 +170,12 @@ class Cohort:
         for member, (_, sent) in zip(members, short, strict=True):
             member.block(data, sent)
         return members
+
+
+def _place(delivery: Delivery) -> tuple[str, int, float]:
+    """By name: who is attached first is told first, and that is the same in each run (a set is in the order of where
+    its members lie in memory)."""
+    return delivery.topic.text, delivery.interval, delivery.rate
 
 
 def _named(deliveries: Iterable[Delivery]) -> frozenset[Topic]:

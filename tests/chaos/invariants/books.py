@@ -125,7 +125,9 @@ class _BookCheck:
         if is_snapshot:
             return self._near(time, at, _NEAR_MS)
         if self._subscription.place[0] in UNTIMED_BOOK_FRAMES:
-            return self._near(time, at, _ESTIMATED_MS + int(1000 * self._excuses.lateness(self._subscription.place, at)))
+            return self._near(
+                time, at, _ESTIMATED_MS + int(1000 * self._excuses.lateness(self._subscription.place, at))
+            )
         return None
 
     def _near(self, time: int, at: float, within: int) -> int | None:

@@ -150,7 +150,9 @@ class _Books(_Check):
                 if levels.pop(trim(price), None) is None:
                     return f"deletes {price}, which is not there"
             levels |= {trim(each["price"]): each for each in payload[f"{side}_upserts"]}
-        return "" if before is not None and self._sequence == before + 1 else f"sequence {self._sequence} after {before}"
+        return (
+            "" if before is not None and self._sequence == before + 1 else f"sequence {self._sequence} after {before}"
+        )
 
     def _parts(self) -> list[str]:
         return list(

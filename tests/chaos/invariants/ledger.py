@@ -15,6 +15,7 @@ NOTICED = 25.0
 """Seconds from the end of a fault within which the ledger has it."""
 
 _LOST = (Count.GAPS, Count.CHECKSUM_FAILURES, Count.RESYNCS)
+_INTERRUPTED = ("stale", "resyncing", "down")
 COUNTED: Mapping[str, Sequence[Count | str]] = {
     "skip": _LOST,
     "wrong-size": (Count.CHECKSUM_FAILURES, Count.DIVERGENCES),
@@ -24,12 +25,12 @@ COUNTED: Mapping[str, Sequence[Count | str]] = {
     "garbage": (Count.DECODE_ERRORS,),
     "future-id": (Count.IMPLAUSIBLE, *_LOST),
     "future-time": (Count.IMPLAUSIBLE,),
-    "slow": (Count.LATE,),
-    "drop": ("down",),
-    "half-open": ("stale", "down"),
+    "slow": (Count.LATE, "stale"),
+    "drop": _INTERRUPTED,
+    "half-open": _INTERRUPTED,
     "silent": ("stale",),
-    "silent-venue": ("stale", "down"),
-    "maintenance": ("down",),
+    "silent-venue": _INTERRUPTED,
+    "maintenance": _INTERRUPTED,
     "delist": ("stale", "down"),
     "rename": ("stale", "down"),
 }

@@ -42,12 +42,12 @@ class Excuses:
         ]
         return max(late, default=0.0)
 
-    def reordered(self, subscription: Subscription) -> tuple[tuple[float, float], ...]:
-        """Times in which quotes of one moment may come in either order, and nobody can tell."""
+    def reordered(self, subscription: Subscription, venues: Sequence[str]) -> tuple[tuple[float, float], ...]:
+        """Times in which what comes of one of these venues may come in another order, and nobody can tell."""
         return tuple(
             (each.begin, each.end + self.patience(subscription, each.end))
             for each in self._plan.troubles
-            if each.name == "reorder" and each.exchange in UNNUMBERED_QUOTES and each.concerns(*subscription.place)
+            if each.name == "reorder" and each.exchange in venues and each.concerns(*subscription.place)
         )
 
     def patience(self, subscription: Subscription, at: float, part: Place | None = None) -> float:
@@ -153,7 +153,7 @@ class _TickerCheck:
     def run(self) -> Iterator[Violation]:
         quotes, lasts = _pasts(self.tape)
         said, kind = self.tape.said, self.subscription.kind
-        reordered = self.excuses.reordered(self.subscription)
+        reordered = self.excuses.reordered(self.subscription, UNNUMBERED_QUOTES)
         parts = [_Part(quotes, "bid", reordered=reordered), *([_Part(lasts, "last")] if kind == "ticker" else [])]
         blame, end = self.subscription.blame, ended(self.subscription, self.excuses)
         timestamp, begun = 0, 0.0
