@@ -132,6 +132,9 @@ class Config:
     late_after_ms: int = setting(
         whole(100, 60_000), "delay from which a venue's frames are late, ms (100-60000)", "2000"
     )
+    catalogue_refresh_s: float = setting(
+        seconds(10, 86_400), "seconds between two readings of an exchange's instruments (10-86400)", "600"
+    )
     upstream_linger_s: float = setting(
         seconds(0, 86_400), "how long a topic stays subscribed after its last client left, seconds (0-86400)", "30"
     )

@@ -32,6 +32,7 @@ from cryptodash.exchanges.book_publisher import BookPublisher
 from cryptodash.exchanges.builders.waiting_frames import FrameBudget
 from cryptodash.exchanges.candle_reader import CandleReader
 from cryptodash.exchanges.catalogue import CatalogueReader
+from cryptodash.exchanges.catalogue_changes import CatalogueChanges
 from cryptodash.exchanges.connections.commands import BookChanged, Closed, Connect, Disconnect, Fetch, Send
 from cryptodash.exchanges.engine import Engine
 from cryptodash.exchanges.engine_runner import EngineRunner
@@ -95,6 +96,7 @@ class VenueService(Service):
             late_after_ms=None if source == "replay" else config.late_after_ms,
             budget=budget,
         )
+        self._changes = CatalogueChanges(venue.id, tally)
         self._catalogues = {market: self._reader(market, random) for market in self.markets}
         self._requests.client.dated = self._engine.dated
         meters = Meters(tally, venue.id)
@@ -135,6 +137,8 @@ class VenueService(Service):
             failed=self._unlisted,
             idle=self._is_idle,
             left_out=self._engine.left_out,
+            changes=self._changes,
+            refresh=self._config.catalogue_refresh_s,
         )
 
     def _events(self) -> Events:

@@ -17,7 +17,7 @@ from cryptodash.exchanges.adapter.plan import RestRequest
 from cryptodash.exchanges.venues.kraken.venue import VENUE
 
 SPOT = MarketType.SPOT
-(CATALOGUE,) = VENUE.catalogue_requests(SPOT)
+CATALOGUE, TOKENIZED = VENUE.catalogue_requests(SPOT)
 HOUR = 3_600_000
 
 
