@@ -247,7 +247,7 @@ class Sweep(Struct, frozen=True, gc=False):
 
 class StreamStatus(Struct, frozen=True, gc=False):
     """How fresh a topic is, from ``since`` (our wall clock, ms) on.
-    ``fields`` names the parts of a ticker that are stale, ``renamed`` is what the instrument of a closed topic is called
+    ``fields`` names the parts of a ticker that are stale; ``renamed``: what the instrument of a closed topic is called
     now."""
 
     topic: Topic

@@ -286,8 +286,8 @@ def _is_word(text: str) -> bool:
 
 
 def split_symbol(text: str) -> Symbol | None:
-    """``btc/usdt`` and ``BTC-USDT`` as a Symbol in upper case (split at the last separator); None for a joined spelling.
-    Raises ``Refused`` ``invalid_symbol``."""
+    """``btc/usdt`` and ``BTC-USDT`` as a Symbol in upper case (split at the last separator); None for a joined
+    spelling. Raises ``Refused`` ``invalid_symbol``."""
     symbol = split_as_spelled(text)
     return None if symbol is None else symbol.upper
 

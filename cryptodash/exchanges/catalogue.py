@@ -48,10 +48,10 @@ class CatalogueReader:
     that fails), every ``refresh`` seconds, and on request.
 
     A listing that cannot be read is left out, and said to ``left_out`` (as ``LeftOutElements.add``); an instrument that
-    is known already stays as it was. What is different from the reading before is said to
-    ``changes``; what was renamed, the catalogue knows as well. ``changed(market)`` is called after each reading, ``failed(market, error)`` after
-    one that failed. While ``idle()`` the venue is probed every 60 s, or less often (``PROBE_SHARE``); ``error`` is what
-    the last reading or probe met (None: it succeeded), ``good_at`` the monotonic time of the last success.
+    is known already stays as it was. What is different from the reading before is said to ``changes``; what was
+    renamed, the catalogue knows as well. ``changed(market)`` is called after each reading, ``failed(market, error)``
+    after one that failed. While ``idle()`` the venue is probed every 60 s, or less often (``PROBE_SHARE``); ``error``
+    is what the last reading or probe met (None: it succeeded), ``good_at`` the monotonic time of the last success.
     """
 
     def __init__(

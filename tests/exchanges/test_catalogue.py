@@ -21,7 +21,15 @@ from cryptodash.exchanges.adapter.elements import kept
 from cryptodash.exchanges.adapter.messages import BadFrame
 from cryptodash.exchanges.adapter.plan import Purpose, RestRequest
 from cryptodash.exchanges.adapter.venue import RestLimits
-from cryptodash.exchanges.catalogue import FRESH, REFRESH, LEAST_GAP, MAX_PAGES, PROBE_EVERY, CatalogueReader
+from cryptodash.exchanges.catalogue import (
+    FRESH,
+    LEAST_GAP,
+    LONGEST_WAIT,
+    MAX_PAGES,
+    PROBE_EVERY,
+    REFRESH,
+    CatalogueReader,
+)
 from cryptodash.exchanges.connections.left_out import LeftOutElements
 from cryptodash.testing.network import MemoryNetwork
 from cryptodash.testing.venue import SPOT, MadeUpVenue, make_instrument
@@ -302,7 +310,7 @@ def test_it_is_tried_again_after_one_to_twenty_seconds() -> None:
 
 @pytest.mark.parametrize(
     ("said", "least", "most"),
-    [(None, 0.5, 1.0), (0.0, 0.5, 1.0), (0.6, 0.5, 1.0), (300.0, 300.0, 300.0), (1e9, REFRESH, REFRESH)],
+    [(None, 0.5, 1.0), (0.0, 0.5, 1.0), (0.6, 0.5, 1.0), (300.0, 300.0, 300.0), (1e9, LONGEST_WAIT, LONGEST_WAIT)],
 )
 def test_a_wait_that_the_venue_names_is_kept_up_to_an_hour(said: float | None, least: float, most: float) -> None:
     desk = Desk(answers={"/page/1": UpstreamError("banned", "slower", said)})

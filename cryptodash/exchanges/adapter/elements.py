@@ -42,10 +42,10 @@ def kept(
 ) -> Kept[T]:
     """What ``read`` makes of each element, less those of which it makes None (not ours) and those that it cannot read.
 
-    ``read`` may raise whatever decoding raises (``UNREADABLE``), and ``NotListed``; ``name`` is how the venue calls an element, for the
-    log (``named``). Declare the list as ``list[msgspec.Raw]`` and decode its elements here, so that a malformed one is
-    found by itself. Raises the first error where not one element could be read: that is no odd element, but another
-    format.
+    ``read`` may raise whatever decoding raises (``UNREADABLE``), and ``NotListed``; ``name`` is how the venue calls an
+    element, for the log (``named``). Declare the list as ``list[msgspec.Raw]`` and decode its elements here, so that a
+    malformed one is found by itself. Raises the first error where not one element could be read: that is no odd
+    element, but another format.
     """
     found: Kept[T] = Kept()
     odd: list[tuple[str, str]] = []

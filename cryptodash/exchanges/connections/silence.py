@@ -25,8 +25,8 @@ FIRST_WAIT = 10.0
 class Pace:
     """How often a stream's frames come. ``promise``: the venue sends one in so many seconds at least (None: no
     promise). ``in_bursts``: nothing can be learned of it, for what it tells is rare and comes at once; that it is
-    silent is no news from the beginning on. ``keeps_hours``: what has been learned makes no silence a miss, for its market
-    goes quiet when that of its underlying closes."""
+    silent is no news from the beginning on. ``keeps_hours``: what has been learned makes no silence a miss, for its
+    market goes quiet when that of its underlying closes."""
 
     def __init__(
         self, promise: float | None, now: float, *, in_bursts: bool = False, keeps_hours: bool = False

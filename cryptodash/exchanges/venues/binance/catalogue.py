@@ -45,8 +45,8 @@ class _Kind(Struct, gc=False):
 
 
 PERPETUALS = ("PERPETUAL", "TRADIFI_PERPETUAL", "PERPETUAL_DELIVERING")
-"""``contractType`` of what has no date. TRADIFI_PERPETUAL: on shares, metals, currencies ("Exchange Information", 2026);
-PERPETUAL_DELIVERING: one that is being settled for good."""
+"""``contractType`` of what has no date. TRADIFI_PERPETUAL: on shares, metals, currencies ("Exchange Information",
+2026); PERPETUAL_DELIVERING: one that is being settled for good."""
 
 
 class _Listing(Struct, gc=False):
@@ -86,9 +86,9 @@ STATUS: Mapping[MarketType, Mapping[str, str]] = {
         "CLOSE": "delisted",
     },
 }
-"""Our word for each of the venue's; one we do not know is ``halted``, because only ``TRADING`` promises trades. Sources:
-spot, "ENUM definitions", "Symbol status"; CANCEL_ONLY from its change log (2026-07). USD-M, "Common Definition",
-"Contract status"."""
+"""Our word for each of the venue's; one we do not know is ``halted``, because only ``TRADING`` promises trades.
+Sources: spot, "ENUM definitions", "Symbol status"; CANCEL_ONLY from its change log (2026-07). USD-M: "Common
+Definition", "Contract status"."""
 
 UNDERLYING: Mapping[str, str] = {
     "": "crypto",  # spot, where the venue says nothing
