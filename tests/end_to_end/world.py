@@ -61,7 +61,8 @@ class World:
             host.lifetime = lifetime or host.lifetime
         self.simulator.listen()
         stand_in = StandIn(self.simulator, self.simulator.base_urls, "simulated")
-        config = load([Layer("test", {"BIND_ADDR": "127.0.0.1:0", "DEMO": "true", **settings})], ("binance", "bybit"))
+        known = ("binance", "bybit", *(("okx", "coinbase", "kraken") if "EXCHANGES" in settings else ()))
+        config = load([Layer("test", {"BIND_ADDR": "127.0.0.1:0", "DEMO": "true", **settings})], known)
         self.server = build(
             config,
             network,
