@@ -119,13 +119,13 @@ def test_what_is_listed_can_be_had_without_a_restart_and_closes_when_it_goes(sta
         there.subscribe(*channels(exchange, market, f"NEW-{quote}", "ticker", "order_book"))
     there.run(12)
     assert stage.of("error") == []
-    for exchange, market, quote in PLACES:
+    for exchange, market, _ in PLACES:
         own = [each for each in stage.of("status") if each["channel"]["exchange"] == exchange]
         own = [each for each in own if each["channel"]["market_type"] == market]
         last = {each["channel"]["channel_type"]: (each["state"], each.get("cause")) for each in own}
         assert {state for state, _ in last.values()} <= {"live", "quiet"} and len(last) == 2, (exchange, market, last)
     there.run(20 + WITHIN)
-    for exchange, market, quote in PLACES:
+    for exchange, market, _ in PLACES:
         own = [each for each in stage.of("status") if each["channel"]["exchange"] == exchange]
         own = [each for each in own if each["channel"]["market_type"] == market]
         last = {each["channel"]["channel_type"]: (each["state"], each.get("cause")) for each in own}

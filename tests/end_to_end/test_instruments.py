@@ -69,7 +69,7 @@ async def test_the_catalogue_has_them_and_names_what_it_has_not(start: Start) ->
 async def test_they_come_by_stream_and_by_rest(
     start: Start, helpers: Helpers, exchange: str, market: str, symbol: str
 ) -> None:
-    eventually, channel = helpers
+    _, channel = helpers
     running = await start(DEMO="true", EXCHANGES=exchange)
     client = await running.connect()
     asked = [channel(kind, exchange, symbol, market_type=market) for kind in ("ticker", "order_book")]

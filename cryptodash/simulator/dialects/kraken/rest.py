@@ -129,7 +129,7 @@ class KrakenHost(KrakenWebSocket):
         return {"status": "online", "timestamp": f"{stamp(now)[:19]}Z"}
 
     def _assets(self, query: Query, now: int) -> object:
-        names = dict.fromkeys(name for each in self.market.specs for name in (each.base, each.quote))
+        names = dict.fromkeys(name for each in self._listed({**query, "pair": ""}) for name in (each.base, each.quote))
         plain = query.get("assetVersion") == "1"
         return {name if plain else asset_id(name): rest_messages.asset(name) for name in names}
 
@@ -175,8 +175,8 @@ class KrakenHost(KrakenWebSocket):
 
 
 def _class_of(query: Query) -> str:
-    """``aclass_base`` of ``AssetPairs``, ``asset_class`` of the others."""
-    return query.get("aclass_base") or query.get("asset_class") or "currency"
+    """``aclass_base`` of ``AssetPairs``, ``aclass`` of ``Assets``, ``asset_class`` of the others."""
+    return query.get("aclass_base") or query.get("aclass") or query.get("asset_class") or "currency"
 
 
 def _rfc1123(now: int) -> str:
