@@ -151,6 +151,8 @@ def fill(web: Any) -> None:
     web.put_trades(2)
     web.hub.bars = ([Candle(web.topic(Channel.CANDLE), T0, RECEIVED, "1", "2", "1", "2", "10", True, "rest")], True)
     upstream = web.hub.upstreams["binance"]
+    listed = upstream.catalogue.listed(MarketType.PERPETUAL).values()
+    upstream.catalogue.replace(MarketType.PERPETUAL, list(listed), [("BTCUSDT_270326", "no perpetual")])
     upstream.status = {
         "status": "degraded",
         "cause": Cause.SILENT,
@@ -240,6 +242,7 @@ def _messages() -> Iterator[tuple[str, bytes]]:
     yield "Candle", codec.message("candle", codec.candle_payload(bar))
     for status in (
         StreamStatus(ticker, State.STALE, Cause.SILENT, ("quote",), T0),
+        StreamStatus(ticker, State.CLOSED, Cause.DELISTED, since=T0, renamed=Symbol("XBT", "USDT")),
         StreamStatus(book, State.LIVE, since=T0),
         StreamStatus(candle, State.LIVE, since=T0),
     ):
