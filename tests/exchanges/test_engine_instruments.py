@@ -11,7 +11,7 @@ from cryptodash.core.instruments import Instrument, Symbol
 from cryptodash.exchanges.connections.silence import Pace
 from cryptodash.exchanges.connections.stream_phase import Signal
 from cryptodash.testing import wire
-from cryptodash.testing.bench import Bench
+from cryptodash.testing.bench import Bench, Server
 from cryptodash.testing.venue import SPOT, make_catalogue, make_instrument
 
 TICKER = "spot:BTC-USDT:ticker"
@@ -28,11 +28,20 @@ def listed(bench: Bench, **changes: object) -> Instrument:
     return found
 
 
+def server_of(bench: Bench, stream: str) -> Server:
+    """The connection that carries it."""
+    return next(each for each in bench.servers.values() if stream in each.streams)
+
+
 def play(bench: Bench, seconds: float, *natives: str, price: int = 100) -> None:
+    """Quotes and 24 h figures, four a second."""
     for _ in range(round(seconds * 4)):
         for native in natives:
-            bench.frame(wire.quote(native, str(price - 1), str(price + 1), bench.wall))
-            bench.frame(wire.day(native, str(price), bench.wall))
+            for stream, frame in (
+                (f"quote:{native}", wire.quote(native, str(price - 1), str(price + 1), bench.wall)),
+                (f"day:{native}", wire.day(native, str(price), bench.wall)),
+            ):
+                bench.frame(frame, server_of(bench, stream))
         bench.advance(0.25)
 
 
@@ -44,7 +53,9 @@ def test_outside_the_hours_of_its_underlying_a_market_is_quiet_and_not_stale(und
     bench.advance(1)
     play(bench, 20, "BTCUSDT", "ETHUSDT")
     assert bench.state(TICKER) is State.LIVE
-    play(bench, 60, "ETHUSDT")
+    for _ in range(240):
+        play(bench, 0.25, "ETHUSDT")
+        bench.frame(wire.day("BTCUSDT", "100", bench.wall), server_of(bench, "day:BTCUSDT"))
     status = bench.status(TICKER)
     if underlying == "crypto":
         assert (status.state, status.cause) == (State.STALE, Cause.SILENT)
