@@ -271,7 +271,7 @@ def test_a_listing_that_is_not_listed_is_no_odd_one() -> None:
 
     found = kept([1, 2, 3], read_one, lambda each: f"n{each}")
     assert (list(found), not_listed_of(found)) == ([1], (("n2", "two"),))
-    assert left_out_of(found) == (("n3", "three"),)
+    assert left_out_of(found) == (("n3", "json: three"),)
     assert not_listed_of(kept([2], read_one)) == (("", "two"),), "nothing but such is no other format"
     assert list(kept([2, 3], read_one)) == []
     with pytest.raises(ValueError, match="three"):
