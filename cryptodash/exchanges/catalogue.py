@@ -16,6 +16,7 @@ from cryptodash.core.time import Clock
 from cryptodash.exchanges.adapter.decode import reading
 from cryptodash.exchanges.adapter.elements import left_out_of, not_listed_of
 from cryptodash.exchanges.adapter.messages import BadFrame
+from cryptodash.exchanges.adapter.plan import RestRequest
 from cryptodash.exchanges.adapter.venue import IVenue
 from cryptodash.exchanges.catalogue_changes import CatalogueChanges
 from cryptodash.exchanges.catalogue_diff import compare
@@ -92,6 +93,8 @@ class CatalogueReader:
         self._refresh = refresh
         self._stopped = False
         self._failures = 0
+        self._refused: set[RestRequest] = set()
+        """Further lists of instruments that the venue does not give here."""
         self._read_error: UpstreamError | None = None
         """What the last reading met (``error`` may be a probe's)."""
         self._busy_at = float("-inf")
@@ -157,13 +160,20 @@ class CatalogueReader:
         odd: list[tuple[str, str]] = []
         others: list[tuple[str, str]] = []
         pending = list(self._venue.catalogue_requests(self._market))
+        further = frozenset(pending[1:])
         pages = 0
         while pending:
             pages += 1
             if pages > MAX_PAGES:
                 raise UpstreamError("disconnected", f"the catalogue of {self._venue.id} {self._market} has no end")
             request = pending.pop(0)
-            body = await self._rest.fetch(request)
+            try:
+                body = await self._rest.fetch(request)
+            except UpstreamError as error:
+                if request not in further or not self._does_without(request, error):
+                    raise
+                continue
+            self._refused.discard(request)
             page, following = reading(self._venue.read_catalogue, request, body)
             found.extend(page)
             odd.extend(left_out_of(page))
@@ -179,6 +189,16 @@ class CatalogueReader:
         described = [(other.native, why(shown.native, shown.symbol)) for shown, other in same_symbol]
         self._left_out(SAME_SYMBOL, described, self._market.value)
         self._changed(self._market)
+
+    def _does_without(self, request: RestRequest, error: UpstreamError) -> bool:
+        """Whether a further list of instruments may be lacking: the venue refuses it here, and has never given it."""
+        if error.cause != "rejected" or (request not in self._refused and self._catalogue.loaded(self._market)):
+            return False
+        if request not in self._refused:
+            self._refused.add(request)
+            what = "&".join("=".join(each) for each in request.params)
+            self._left_out(INSTRUMENT, [(f"{request.path}?{what}", str(error))], self._market.value)
+        return True
 
     def _replace(self, found: list[Instrument], others: list[tuple[str, str]]) -> list[tuple[Instrument, Instrument]]:
         market, catalogue, changes = self._market, self._catalogue, self._changes

@@ -650,3 +650,41 @@ def test_a_firewalls_refusal_is_not_asked_again_before_its_time() -> None:
     assert len(desk.paths) == 1
     desk.pass_time(1.5)
     assert len(desk.paths) == 2
+
+
+# Further lists
+
+
+def test_a_further_list_that_the_venue_does_not_give_here_is_left_out_and_said_once() -> None:
+    refused = UpstreamError("rejected", "Invalid arguments")
+    desk = Desk(PagedVenue("/page/1", "/page/more"), {"/page/1": page("BTC-USDT"), "/page/more": refused})
+    with capturedLogs() as logged:
+        desk.reader.start()
+        desk.pass_time(REFRESH * 3.3)
+    assert desk.told.count("changed") >= 3
+    assert [str(each.symbol) for each in desk.catalogue] == ["BTC-USDT"]
+    (said,) = [line for line in map(formatEvent, logged) if "Invalid arguments" in line]
+    assert "/page/more" in said
+    desk.fetcher.answers["/page/more"] = page("AAPL-USD")
+    desk.pass_time(REFRESH * 1.1)
+    assert [str(each.symbol) for each in desk.catalogue] == ["BTC-USDT", "AAPL-USD"]
+
+
+def test_a_further_list_that_was_given_and_is_refused_ends_nothing() -> None:
+    answers = {"/page/1": page("BTC-USDT"), "/page/more": page("AAPL-USD")}
+    desk = Desk(PagedVenue("/page/1", "/page/more"), answers)
+    desk.reader.start()
+    desk.pass_time(1)
+    desk.fetcher.answers["/page/more"] = UpstreamError("rejected", "Invalid arguments")
+    desk.pass_time(REFRESH * 1.1)
+    assert desk.told[-1] != "changed"
+    assert [str(each.symbol) for each in desk.catalogue] == ["BTC-USDT", "AAPL-USD"]
+
+
+@pytest.mark.parametrize("cause", ["rejected", "disconnected", "banned"])
+def test_the_first_list_must_be_had(cause: str) -> None:
+    answers = {"/page/1": UpstreamError(cause, "no"), "/page/more": page("AAPL-USD")}
+    desk = Desk(PagedVenue("/page/1", "/page/more"), answers)
+    desk.reader.start()
+    desk.pass_time(10)
+    assert not desk.catalogue.loaded(SPOT)
