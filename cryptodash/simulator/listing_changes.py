@@ -18,13 +18,17 @@ Markets = Mapping[MarketType, Market]
 
 
 def like(market: Market, symbol: str) -> InstrumentSpec | None:
-    """A new instrument for a symbol ``BASE-QUOTE`` (the case is kept), made like the last one with this quote; None
-    where there is none, or the name is taken."""
+    """A new instrument for a symbol ``BASE-QUOTE`` (the case is kept), made like the last crypto asset with this quote;
+    None where there is none, or the name is taken."""
     base, _, quote = symbol.rpartition("-")
     models = [
         each
         for each in market.specs
-        if each.quote == quote.upper() and each.kind != "future" and each.multiplier == 1 and each.trading
+        if each.quote == quote.upper()
+        and each.kind != "future"
+        and each.multiplier == 1
+        and each.trading
+        and each.underlying == "crypto"
     ]
     if not base or not models:
         return None
