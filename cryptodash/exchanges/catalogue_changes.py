@@ -13,6 +13,8 @@ from cryptodash.exchanges.catalogue_diff import CatalogueDiff
 
 MOST_NAMED = 20
 """Instruments named in one line, and words logged in the life of a process."""
+MOST_WORDS = 10_000
+"""Instruments with an unknown word that are counted in the life of a process."""
 
 _log = Logger(namespace="cryptodash.exchanges.catalogue_changes")
 
@@ -78,7 +80,7 @@ class CatalogueChanges:
 
     def _unknown_word(self, market: MarketType, instrument: Instrument, word: str) -> None:
         key = (market, instrument.native, word)
-        if key in self._known_words:
+        if key in self._known_words or len(self._known_words) >= MOST_WORDS:
             return
         self._known_words.add(key)
         # A label is for a few words: what a venue makes up without end is one.

@@ -6,15 +6,10 @@ What is renamed goes on under the new name with a book of its own; under the old
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from attrs import evolve
 
-from cryptodash.core.instruments import MarketType
 from cryptodash.simulator.instrument_spec import InstrumentSpec
 from cryptodash.simulator.market import Market
-
-Markets = Mapping[MarketType, Market]
 
 
 def like(market: Market, symbol: str) -> InstrumentSpec | None:

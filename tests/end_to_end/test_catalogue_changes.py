@@ -102,21 +102,22 @@ def stage(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
     assert made.world.simulator.ledger.violations == []
 
 
-def test_what_is_listed_can_be_had_without_a_restart_and_closes_when_it_goes(stage: Stage) -> None:
+@pytest.mark.parametrize("base", ["NEW", "币安"])
+def test_what_is_listed_can_be_had_without_a_restart_and_closes_when_it_goes(stage: Stage, base: str) -> None:
     there = stage.world
     for exchange, market, quote in PLACES:
-        there.subscribe(*channels(exchange, market, f"NEW-{quote}", "ticker"))
+        there.subscribe(*channels(exchange, market, f"{base}-{quote}", "ticker"))
     there.run(1)
     assert {each["code"] for each in stage.of("error")} == {"unknown_symbol"}
     assert len(stage.of("error")) == len(PLACES)
     for exchange, market, quote in PLACES:
-        there.simulator.faults.start(exchange, "list", f"NEW-{quote}", 40, market)
+        there.simulator.faults.start(exchange, "list", f"{base}-{quote}", 40, market)
     there.run(WITHIN)
     for exchange, market, _ in PLACES:
         assert stage.changes(exchange, market, "added") == 1, (exchange, market)
     there.messages.clear()
     for exchange, market, quote in PLACES:
-        there.subscribe(*channels(exchange, market, f"NEW-{quote}", "ticker", "order_book"))
+        there.subscribe(*channels(exchange, market, f"{base}-{quote}", "ticker", "order_book"))
     there.run(12)
     assert stage.of("error") == []
     for exchange, market, _ in PLACES:
