@@ -177,6 +177,7 @@ class TickerBuilder:
                 alone = False
                 self._held.hold(order, partial(self.trades, (fill,)), received)
             else:
+                alone = alone and verdict is not Verdict.OLD
                 dropped = dropped and verdict is Verdict.OLD
         self.dropped = dropped and bool(fills)
         return ticker
