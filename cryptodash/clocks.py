@@ -72,3 +72,11 @@ class WallClockWatch(TimerService):
             )
         elif before and not error:
             _log.info("the wall clock agrees with the exchanges again")
+
+
+class LedgerBeat(TimerService):
+    """Looks at the ledger each second, so that it knows what time was observed."""
+
+    def __init__(self, scheduler: IReactorTime, beat: Callable[[], None]) -> None:
+        super().__init__(LOOK_EVERY, beat)
+        self.clock = scheduler

@@ -24,7 +24,7 @@ from cryptodash.api.http.rest import Rest
 from cryptodash.api.http.site import GuardedSite, make_site
 from cryptodash.api.ws.clients import Clients
 from cryptodash.api.ws.factory import ClientFactory
-from cryptodash.clocks import WallClockWatch
+from cryptodash.clocks import LedgerBeat, WallClockWatch
 from cryptodash.core.config import Config
 from cryptodash.core.errors import ConfigError
 from cryptodash.core.instruments import MarketType
@@ -83,7 +83,20 @@ def build(
     for venue in venues:
         hosts, source = hosts_of(venue, config) if stand_in is None else stand_in.of(venue)
         feeds.append(
-            VenueService(venue, config, hosts, source, hub, reactor, clock, random, tally, timers, budget=budget)
+            VenueService(
+                venue,
+                config,
+                hosts,
+                source,
+                hub,
+                reactor,
+                clock,
+                random,
+                tally,
+                timers,
+                budget=budget,
+                records=hub.ledger.venue(venue.id),
+            )
         )
         hub.add_upstream(feeds[-1])
     clients = Clients(hub, hub, hub, config, _source(feeds), __version__, reactor, clock, tally, random)
@@ -99,6 +112,7 @@ def build(
         lambda: clients.draining,
         clock.monotonic(),
         clients.fanout.slices,
+        hub.ledger,
     )
     site = make_site(rest, ClientFactory(clients), config, clock, reactor, tally)
 
@@ -108,6 +122,7 @@ def build(
     WallClockWatch(
         reactor, clock, tally, lambda: [ahead for feed in feeds if (ahead := feed.clock_ahead_ms) is not None]
     ).setServiceParent(server)
+    LedgerBeat(reactor, hub.ledger.beat).setServiceParent(server)
     _memory_trim(clients, config, reactor, tally).setServiceParent(server)
     for feed in feeds:
         feed.setServiceParent(server)

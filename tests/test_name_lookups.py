@@ -40,7 +40,7 @@ class Receiver:
         self.ended += 1
 
 
-class Desk:
+class Lookups:
     """Lookups whose threads the test plays: each waits in ``threads`` until it is run."""
 
     def __init__(self) -> None:
@@ -63,87 +63,87 @@ class Desk:
 
 
 def test_it_is_a_resolver_that_says_what_getaddrinfo_says() -> None:
-    desk = Desk()
-    assert verifyObject(IHostnameResolver, desk.lookups)
-    desk.answer = [V6, UNIX, V4]
-    receiver = desk.want("a.example")
+    resolver = Lookups()
+    assert verifyObject(IHostnameResolver, resolver.lookups)
+    resolver.answer = [V6, UNIX, V4]
+    receiver = resolver.want("a.example")
     assert receiver.resolution.name == "a.example" and not receiver.ended
-    desk.threads.pop()()
+    resolver.threads.pop()()
     assert receiver.found == [IPv6Address("TCP", "2001:db8::1", 443, 0, 0), IPv4Address("TCP", "192.0.2.1", 443)]
     assert receiver.ended == 1
-    assert desk.asked == [("a.example", 443, socket.AF_UNSPEC, socket.SOCK_STREAM)]
+    assert resolver.asked == [("a.example", 443, socket.AF_UNSPEC, socket.SOCK_STREAM)]
 
 
 def test_what_cannot_be_found_is_told_as_nothing() -> None:
     for error in (socket.gaierror(-2, "no such name"), UnicodeError("label too long")):
-        desk = Desk()
-        desk.answer = error
-        receiver = desk.want("a.example", addressTypes=[IPv4Address])
-        desk.threads.pop()()
+        resolver = Lookups()
+        resolver.answer = error
+        receiver = resolver.want("a.example", addressTypes=[IPv4Address])
+        resolver.threads.pop()()
         assert (receiver.found, receiver.ended) == ([], 1)
-        assert desk.asked[0][2] == socket.AF_INET
+        assert resolver.asked[0][2] == socket.AF_INET
 
 
 def test_all_who_want_a_name_share_one_lookup_and_other_names_have_their_own() -> None:
-    desk = Desk()
-    many = [desk.want("hangs.example") for _ in range(30)]
-    assert len(desk.threads) == 1
-    other = desk.want("fine.example")
-    desk.threads.pop()()
+    resolver = Lookups()
+    many = [resolver.want("hangs.example") for _ in range(30)]
+    assert len(resolver.threads) == 1
+    other = resolver.want("fine.example")
+    resolver.threads.pop()()
     assert other.ended == 1 and not any(each.ended for each in many)
-    desk.threads.pop()()
+    resolver.threads.pop()()
     assert all(each.ended == 1 and len(each.found) == 1 for each in many)
-    desk.want("hangs.example")
-    assert len(desk.threads) == 1, "nothing is kept"
+    resolver.want("hangs.example")
+    assert len(resolver.threads) == 1, "nothing is kept"
 
 
 def test_a_lookup_that_hangs_gets_a_second_one_beside_it_and_no_third() -> None:
-    desk = Desk()
-    first = desk.want("hangs.example")
-    desk.reactor.advance(ANEW_AFTER)
-    second = desk.want("hangs.example")
-    desk.reactor.advance(ANEW_AFTER)
-    third = desk.want("hangs.example")
-    assert len(desk.threads) == 2
-    desk.threads[1]()
+    resolver = Lookups()
+    first = resolver.want("hangs.example")
+    resolver.reactor.advance(ANEW_AFTER)
+    second = resolver.want("hangs.example")
+    resolver.reactor.advance(ANEW_AFTER)
+    third = resolver.want("hangs.example")
+    assert len(resolver.threads) == 2
+    resolver.threads[1]()
     assert [each.ended for each in (first, second, third)] == [1, 1, 1]
-    desk.threads[0]()
+    resolver.threads[0]()
     assert [each.ended for each in (first, second, third)] == [1, 1, 1]
 
 
 def test_the_failure_of_an_old_lookup_waits_for_the_newer_one() -> None:
-    desk = Desk()
-    receiver = desk.want("hangs.example")
-    desk.reactor.advance(ANEW_AFTER)
-    desk.want("hangs.example")
-    desk.answer = socket.gaierror(-3, "no answer")
-    desk.threads[0]()
+    resolver = Lookups()
+    receiver = resolver.want("hangs.example")
+    resolver.reactor.advance(ANEW_AFTER)
+    resolver.want("hangs.example")
+    resolver.answer = socket.gaierror(-3, "no answer")
+    resolver.threads[0]()
     assert not receiver.ended
-    desk.answer = [V4]
-    desk.threads[1]()
+    resolver.answer = [V4]
+    resolver.threads[1]()
     assert len(receiver.found) == 1
 
 
 def test_threads_and_those_who_wait_are_bounded() -> None:
-    desk = Desk()
-    receivers = [desk.want("hangs.example") for _ in range(MOST_WAITING + 1)]
+    resolver = Lookups()
+    receivers = [resolver.want("hangs.example") for _ in range(MOST_WAITING + 1)]
     assert [each.ended for each in receivers] == [1] + [0] * MOST_WAITING
     for number in range(MOST):
-        desk.want(f"{number}.example")
-    assert len(desk.threads) == MOST
-    late = desk.want("late.example")
+        resolver.want(f"{number}.example")
+    assert len(resolver.threads) == MOST
+    late = resolver.want("late.example")
     assert (late.found, late.ended) == ([], 1)
-    desk.threads.pop()()
-    desk.want("late.example")
-    assert len(desk.threads) == MOST
+    resolver.threads.pop()()
+    resolver.want("late.example")
+    assert len(resolver.threads) == MOST
 
 
 def test_who_has_given_up_is_told_nothing() -> None:
-    desk = Desk()
-    gone, stays = desk.want("a.example"), desk.want("a.example")
+    resolver = Lookups()
+    gone, stays = resolver.want("a.example"), resolver.want("a.example")
     gone.resolution.cancel()
     gone.resolution.cancel()
-    desk.threads.pop()()
+    resolver.threads.pop()()
     assert (gone.ended, stays.ended) == (0, 1)
     gone.resolution.cancel()
 

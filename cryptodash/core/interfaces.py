@@ -10,6 +10,7 @@ from zope.interface import Attribute, Interface
 
 from cryptodash.core.events import Candle, Cause, Event, State
 from cryptodash.core.instruments import Catalogue, MarketType
+from cryptodash.core.quality import Loss
 from cryptodash.core.steps import Steps
 from cryptodash.core.topics import Topic
 
@@ -35,6 +36,10 @@ class StreamReport:
     delay_p50_ms: int | None = None
     delay_p99_ms: int | None = None
     """Of the last 64 samples."""
+    endpoint: str = ""
+    """Which of the venue's addresses it comes by: with ``name`` it says which stream it is."""
+    degraded: Loss | None = None
+    """The first loss of its data that could not be mended."""
 
 
 @frozen

@@ -16,7 +16,7 @@ function overlayTitle(name) {
 }
 
 export class ChartTools {
-  /** `change({tf, ov, log})` hears of what belongs into the address, `table()` of the wish for a table, which is answered by whether it is shown. */
+  /** `change({tf, ov, log})` hears of what belongs into the address, `table()` when a table is asked for, and answers whether it is shown. */
   constructor({ change, table }) {
     this.change = change;
     this.buttons = new Map(COMMON.map((name, at) => [name, toggle(name, `${name} candles (${at + 1})`, () => change({ tf: name }))]));

@@ -39,7 +39,7 @@ export class CompareView {
       el("div", { class: "panel grow" }, el("h2", {}, "Difference from the median, bp, last 10 minutes of this view"), this.host));
     this.element = el("section", { class: "compare", "aria-label": "Compare" },
       el("div", { class: "filters" }, this.heading, this.symbol, this.ref, this.toggles.element), this.message, this.panels);
-    this.agedAt = 0;
+    this.agedAt = -Infinity;
   }
 
   makeRow() {

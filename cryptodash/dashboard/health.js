@@ -2,10 +2,14 @@
 
 import { Rows, button, cells, el, fetchJson, setClass, setText, show, table } from "./dom.js";
 import { DASH, age, causeWords, price, signed, stateWords, time, zoneName } from "./format.js";
+import { Strip, lossWords } from "./strip.js";
 
 const ASK_MS = 5000;
 const FIGURES_MS = 500;
 const STREAMS_SHOWN = 200;
+/** The ledger is asked seldom: more so where it has many streams (ms a stream). */
+const LEDGER_MS = 20_000;
+const LEDGER_MS_A_STREAM = 30;
 const FAULTS = [
   ["bybit silent BTC-USDT 30", "one symbol delivers nothing for 30 s"],
   ["binance silent-venue 20", "no data on any connection, pings go on"],
@@ -33,6 +37,8 @@ class Figures {
 /** How late a stream's frames come: now, and 99 of 100 of its last samples at most. */
 const delay = ({ delay_ms: now, delay_p99_ms: most }) => (now === undefined ? DASH : `${now} ms (p99 ${most})`);
 
+const streamKey = ({ exchange, endpoint, name }) => `${exchange} ${endpoint} ${name}`;
+
 export class HealthView {
   constructor(app) {
     this.app = app;
@@ -59,7 +65,7 @@ export class HealthView {
     this.element = el("section", { class: "health", "aria-label": "Health" }, el("h1", { class: "unseen" }, "Health"),
       el("div", { class: "columns" }, this.socket.element, this.drawing.element, this.latency.element, this.ready),
       this.venuePanel, this.streamPanel, this.faults);
-    this.drawnAt = 0;
+    this.drawnAt = -Infinity;
   }
 
   makeVenues() {
@@ -71,9 +77,16 @@ export class HealthView {
 
   makeStreams() {
     const numbers = ["Age", "Delay", "Events/s", "Gaps", "Resyncs", "Clients"].map((name) => [name, "number"]);
-    const columns = ["Exchange", "Stream", "State", ...numbers, "Connection"];
+    const columns = ["Exchange", "Stream", "State", "Last hour", ...numbers, "Connection"];
     const { element, body } = table("Streams from the exchanges", columns, { class: "grid natural" });
-    this.streams = new Rows(body, () => cells(["", "", "state", "number", "number", "number", "number", "number", "number", "muted"]));
+    this.streams = new Rows(body, () => {
+      const row = cells(["", "", "state", "", "number", "number", "number", "number", "number", "number", "muted"]);
+      row.strip = new Strip();
+      row.cells[3].append(row.strip.element);
+      return row;
+    });
+    this.histories = new Map();
+    this.ledgerDue = 0;
     this.streamNote = el("p", { class: "muted" });
     this.streamPanel = el("div", { class: "panel" }, el("h2", {}, "Streams from the exchanges"), this.streamNote,
       el("div", { class: "scroll" }, element));
@@ -129,7 +142,19 @@ export class HealthView {
     ]);
     if (this.timer === undefined) return;
     this.drawReady(ready);
-    this.drawStreams(streams);
+    await this.askLedger();
+    if (this.timer !== undefined) this.drawStreams(streams);
+  }
+
+  // Without an answer the strips stay as they are: they say what they are of by where they end.
+  async askLedger() {
+    if (performance.now() < this.ledgerDue) return;
+    const ledger = await fetchJson("api/quality").catch(() => undefined);
+    const streams = ledger?.streams ?? [];
+    this.ledgerDue = performance.now() + Math.max(LEDGER_MS, LEDGER_MS_A_STREAM * streams.length);
+    if (!ledger) return;
+    this.ledgerEnd = Date.parse(ledger.as_of);
+    this.histories = new Map(streams.map((each) => [streamKey(each), each.history]));
   }
 
   draw(now) {
@@ -190,17 +215,22 @@ export class HealthView {
     setClass(this.streamPanel, error ? "panel untrusted" : "panel");
     if (error) return setText(this.streamNote, `As of the last answer; the server does not answer: ${error}`);
     const order = (each) => (each.state === "live" || each.state === "quiet" ? 1 : 0);
-    const all = [...streams].sort((a, b) => order(a) - order(b));
+    const rank = (each) => 2 * order(each) - (each.degraded ? 1 : 0);
+    const all = [...streams].sort((a, b) => rank(a) - rank(b));
     const more = all.length > STREAMS_SHOWN ? `; ${STREAMS_SHOWN} are shown, the troubled ones first` : "";
-    setText(this.streamNote, `${all.length} streams, ${all.filter(order).length} fresh; asked every 5 s${more}`);
-    return this.streams.fill(all.slice(0, STREAMS_SHOWN), ({ cells: row }, stream) => {
+    const lost = all.filter(({ degraded }) => degraded).length;
+    const lacking = lost ? `, ${lost} degraded by a loss that was not mended` : "";
+    setText(this.streamNote, `${all.length} streams, ${all.filter(order).length} fresh${lacking}; asked every 5 s${more}`);
+    return this.streams.fill(all.slice(0, STREAMS_SHOWN), ({ cells: row, strip }, stream) => {
+      strip.draw(this.histories.get(streamKey(stream)) ?? [], this.ledgerEnd ?? 0);
+      const state = [stateWords(stream), stream.degraded && lossWords(stream.degraded)].filter(Boolean).join("; ");
       const texts = [
-        stream.exchange, stream.name, stateWords(stream), age(stream.age_ms), delay(stream),
+        stream.exchange, stream.name, state, undefined, age(stream.age_ms), delay(stream),
         stream.rate.toFixed(1), stream.gaps, stream.resyncs, stream.clients,
         stream.connection || (stream.name.startsWith("/") ? "REST" : DASH),
       ];
-      texts.forEach((text, index) => setText(row[index], String(text)));
-      setClass(row[2], `state ${order(stream) ? "good" : "bad"}`);
+      texts.forEach((text, index) => text !== undefined && setText(row[index], String(text)));
+      setClass(row[2], `state ${order(stream) && !stream.degraded ? "good" : "bad"}`);
     });
   }
 }

@@ -149,7 +149,7 @@ export class MarketsView {
     this.sweeps = new Map();
     this.swept = new Map();
     this.sortedAt = 0;
-    this.agedAt = 0;
+    this.agedAt = -Infinity;
     this.makeFilters();
     this.makeTable();
     this.message = el("div", { class: "empty", hidden: true });

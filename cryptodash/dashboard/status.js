@@ -120,7 +120,7 @@ export class Header {
       el("div", { class: "bar" }, el("a", { class: "brand", href: "#/markets" }, "cryptodash"),
         el("nav", { "aria-label": "Views" }, ...this.links.values()), this.search.element, this.tools),
       this.status);
-    this.countAt = 0;
+    this.countAt = -Infinity;
   }
 
   makeTools() {
@@ -139,7 +139,7 @@ export class Header {
   makeStatus() {
     this.pill = el("span", { class: "pill" });
     this.now = button("now", () => this.app.feed.retryNow(), { class: "small", hidden: true });
-    this.streams = el("a", { class: "chip", href: "#/health" });
+    this.streams = el("a", { class: "chip", href: "#/health", hidden: true });
     this.venueBox = el("span", { class: "chips", role: "list", "aria-label": "Venues" });
     this.venues = new Rows(this.venueBox, () => ({ element: el("span", { role: "listitem", class: "chip" }) }));
     this.rate = el("span", { class: "muted", title: "Messages per second from the server; drawings per second of this page" });

@@ -43,17 +43,32 @@ class CandleReader:
         self._refused = refused_counter(tally)
 
     def cost(self, topic: Topic, limit: int, end_ms: int | None) -> RequestCost:
-        """What ``read`` will cost. Raises ``UpstreamError``."""
+        """What ``read`` will cost: all pages together, from the budget of the first. Raises ``UpstreamError``."""
         request = self._venue.candles_request(topic, self._instrument(topic), limit, end_ms)
         limits = self._venue.rest_limits.get(request.pool)
         if limits is None:
             raise UpstreamError("", f"{self._venue.id} has no REST budget {request.pool!r}")
-        return RequestCost(request.pool, request.weight, limits.weight, limits.per)
+        return RequestCost(request.pool, request.weight * _pages(request, limit), limits.weight, limits.per)
 
     async def read(self, topic: Topic, limit: int, end_ms: int | None) -> Sequence[Candle]:
-        """Up to ``limit`` bars, as ``IUpstream.candles``. Raises ``UpstreamError``."""
+        """Up to ``limit`` bars, as ``IUpstream.candles``; where the venue gives fewer at once, page after page, each
+        older than the one before, until one is empty. Raises ``UpstreamError``."""
         instrument = self._instrument(topic)
         request = self._venue.candles_request(topic, instrument, limit, end_ms)
+        page = await self._read_page(request, topic, instrument, limit, end_ms)
+        candles = page
+        for _ in range(1, _pages(request, limit)):
+            if not page or len(candles) >= limit:
+                break
+            before, rest = page[0].timestamp - 1, limit - len(candles)
+            request = self._venue.candles_request(topic, instrument, rest, before)
+            page = await self._read_page(request, topic, instrument, rest, before)
+            candles = [*page, *candles]
+        return candles
+
+    async def _read_page(
+        self, request: RestRequest, topic: Topic, instrument: Instrument, limit: int, end_ms: int | None
+    ) -> Sequence[Candle]:
         if request.needs_end:
             request = self._venue.candles_request(topic, instrument, limit, self._engine.venue_ms(topic.market))
         body = await self._fetch(request)
@@ -77,3 +92,8 @@ class CandleReader:
                 raise UpstreamError("rejected", f"{which} has no {topic.symbol}")
             raise UpstreamError("disconnected", f"{which} is not loaded yet")
         return instrument
+
+
+def _pages(request: RestRequest, limit: int) -> int:
+    """How many requests like this one it takes at most to read so many bars."""
+    return -(-limit // request.limit) if request.limit else 1

@@ -14,6 +14,7 @@ from cryptodash.core.errors import UpstreamError
 from cryptodash.core.events import Cause
 from cryptodash.core.instruments import Catalogue, MarketType
 from cryptodash.core.interfaces import StreamReport
+from cryptodash.core.quality import UNRECORDED, StreamRecords
 from cryptodash.core.steps import Steps, outcome_of
 from cryptodash.core.tally import Tally
 from cryptodash.core.time import Clock
@@ -72,9 +73,11 @@ class Engine:
         stale_after: float = 5.0,
         late_after_ms: int | None = 2000,
         budget: FrameBudget | None = None,
+        records: StreamRecords = UNRECORDED,
     ) -> None:
         """``late_after_ms``: None on recorded time, where nothing is ever late, and no frame is left out. ``budget``:
-        what the book frames that wait for a snapshot may weigh, over all engines that share it."""
+        what the book frames that wait for a snapshot may weigh, over all engines that share it. ``records``: what the
+        ledger keeps of the venue's streams."""
         self._venue = venue
         self._monotonic = clock.monotonic
         self._wall_ms = clock.wall_ms
@@ -83,7 +86,7 @@ class Engine:
         self._name_at = len(venue.data_prefix)
         self._name_end = venue.name_end
         self._delays = Delays(venue, hosts, clock, tally, late_after_ms)
-        self._errors = DecodeErrors(venue.id, tally)
+        self._errors = DecodeErrors(venue.id, tally, records)
         self._left_out = left_out = LeftOutElements(venue.id, tally)
         self.left_out = left_out.add
         """For whoever reads lists of the venue's elsewhere."""
@@ -92,10 +95,10 @@ class Engine:
         self._allocation = Allocation(venue, hosts, random, tally)
         self._connections = self._allocation.connections
         self._rare = RareFrames(venue, self._allocation, self._errors, left_out, self._counts, self._delays, tally)
-        self._polls = Polls()
+        self._polls = Polls(records)
         self._snapshots = SnapshotQueue()
         self._opening = OpeningBooks(self._snapshots, venue.rest_limits)
-        self._streams = Streams(self._allocation, self._polls)
+        self._streams = Streams(self._allocation, self._polls, records)
         self._seeds = Seeds(venue, self._streams)
         unlisted: dict[MarketType, Cause] = {}
         make = subscription_maker(

@@ -171,6 +171,8 @@ def _stream_report(exchange: str, stream: Stream, users: Sequence[TopicSubscript
         delay_ms=stream.delay.delay,
         delay_p50_ms=stream.delay.percentile(0.5),
         delay_p99_ms=stream.delay.percentile(0.99),
+        endpoint=stream.endpoint,
+        degraded=stream.record.degraded,
     )
 
 

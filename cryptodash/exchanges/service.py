@@ -21,6 +21,7 @@ from cryptodash.core.errors import UpstreamError
 from cryptodash.core.events import Candle, StreamStatus, cause_of
 from cryptodash.core.instruments import Catalogue, MarketType
 from cryptodash.core.interfaces import ExchangeReport, IInlet, IUpstream, RequestCost, StreamReport, survey_validity
+from cryptodash.core.quality import UNRECORDED, StreamRecords
 from cryptodash.core.settings import origin_of
 from cryptodash.core.steps import Steps, outcome_of
 from cryptodash.core.tally import Tally
@@ -50,7 +51,8 @@ _log = Logger(namespace="cryptodash.exchanges.service")
 class VenueService(Service):
     """The service of one venue.
 
-    ``budget`` is what waiting book frames may weigh over all venues of the process.
+    ``budget`` is what waiting book frames may weigh over all venues of the process, ``records`` what the ledger keeps
+    of the venue's streams.
     ``make_engine`` and ``agent`` exist for tests; the agent is else made over the same connections as the WebSockets.
     """
 
@@ -71,6 +73,7 @@ class VenueService(Service):
         dialer: Dialer | None = None,
         agent: IAgent | None = None,
         make_engine: Callable[..., Engine] = Engine,
+        records: StreamRecords = UNRECORDED,
     ) -> None:
         self.exchange = venue.id
         self.source = source
@@ -94,6 +97,7 @@ class VenueService(Service):
             stale_after=config.stale_after_s,
             late_after_ms=None if source == "replay" else config.late_after_ms,
             budget=budget,
+            records=records,
         )
         self._catalogues = {market: self._reader(market, random) for market in self.markets}
         self._requests.client.dated = self._engine.dated

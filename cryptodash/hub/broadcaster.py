@@ -44,6 +44,7 @@ from cryptodash.hub.encode import (
 from cryptodash.hub.freshness import Freshness
 from cryptodash.hub.history import History
 from cryptodash.hub.interfaces import Batch, IDemand, IDirectory, IOutlet, IValues, Message
+from cryptodash.hub.ledger import Ledger
 from cryptodash.hub.naming import Naming
 from cryptodash.hub.outlets import Outlets
 from cryptodash.hub.views import Views
@@ -67,6 +68,7 @@ class Broadcaster:
 
     def __init__(self, config: Config, clock: Clock, scheduler: IReactorTime, tally: Tally) -> None:
         self.upstreams: dict[str, IUpstream] = {}
+        self.ledger = Ledger(clock, tally)
         self._clock = clock
         self._cache = Cache()
         self._tickers = TickerMessages()

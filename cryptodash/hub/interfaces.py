@@ -17,6 +17,8 @@ from cryptodash.core.instruments import Instrument, MarketType
 from cryptodash.core.interfaces import ExchangeReport, StreamReport
 from cryptodash.core.steps import Steps
 from cryptodash.core.topics import Topic
+from cryptodash.hub.state_history import MOST_RUNS
+from cryptodash.hub.stream_record import StreamQuality, VenueQuality
 
 
 class Message(Struct, frozen=True, gc=False, eq=False):
@@ -181,3 +183,16 @@ class IValues(Interface):
 
     async def first_value(topic: Topic, interval: int, timeout: float) -> bool:
         """Wait until ``current`` has something to give; False after ``timeout`` seconds. The caller holds the topic."""
+
+
+class IQuality(Interface):
+    """How every upstream stream has done (``hub/ledger.py``)."""
+
+    def stream_quality(
+        exchange: str | None = None, most_runs: int = MOST_RUNS
+    ) -> Iterator[StreamQuality | VenueQuality]:
+        """Every stream of one venue, or of all, one at a time, and after those of each venue its totals. Of a stream
+        with more than ``most_runs`` the older ones are merged."""
+
+    def streams(exchange: str | None = None) -> int:
+        """How many streams that are."""

@@ -13,8 +13,9 @@ from attrs import define, field
 from cryptodash.core.errors import UpstreamError
 from cryptodash.core.events import State, StreamStatus
 from cryptodash.core.instruments import Catalogue, MarketType
+from cryptodash.core.quality import UNRECORDED, StreamRecords
 from cryptodash.core.tally import Counter, Tally
-from cryptodash.core.time import ManualClock
+from cryptodash.core.time import Clock, ManualClock
 from cryptodash.core.topics import Topic, parse_topic
 from cryptodash.exchanges.adapter.plan import Purpose, RestRequest
 from cryptodash.exchanges.builders.waiting_frames import FrameBudget
@@ -47,7 +48,8 @@ class Bench:
     ``obedient``: connections open at once and requests are answered at once, in the manner of ``answers``: ``request``
     (as a whole, so that a name in ``refused`` refuses all it comes with), ``symbol`` (each symbol of it), ``stream``
     (each stream, without an id) or ``list`` (with everything the connection carries, without an id).
-    Everything published is in ``events``; REST requests wait in ``fetches``.
+    ``records`` makes what the ledger keeps of the streams. Everything published is in ``events``; REST requests wait in
+    ``fetches``.
     """
 
     def __init__(
@@ -59,13 +61,21 @@ class Bench:
         answers: str = "request",
         seed: int = 1,
         budget: FrameBudget | None = None,
+        records: Callable[[Clock, Tally], StreamRecords] = lambda clock, tally: UNRECORDED,
     ) -> None:
         self.clock = ManualClock()
         self.tally = Tally()
         self.venue = venue or MadeUpVenue()
         self.catalogue = make_catalogue("BTC-USDT", "ETH-USDT") if catalogue is None else catalogue
         self.engine = Engine(
-            self.venue, self.venue.hosts, self.catalogue, self.clock, Random(seed), self.tally, budget=budget
+            self.venue,
+            self.venue.hosts,
+            self.catalogue,
+            self.clock,
+            Random(seed),
+            self.tally,
+            budget=budget,
+            records=records(self.clock, self.tally),
         )
         self.obedient = obedient
         self.answers = answers

@@ -53,6 +53,7 @@ class Tape:
 
     ``quotes``: (virtual s, (bid, ask, bid size, ask size)) from then on. ``trades``: (virtual s, wire id, price, size,
     side, venue time, price of the last fill). ``bars``: (virtual s, bar). ``marks``: (virtual s, mark, index).
+    ``leaps``: virtual seconds at which the price went at once past all that a book has to have proven of a side.
     """
 
     place: Place
@@ -64,6 +65,7 @@ class Tape:
     trades: list[WireTrade] = field(factory=list)
     bars: list[tuple[float, Bar]] = field(factory=list)
     closed: dict[int, tuple[str, ...]] = field(factory=dict)
+    leaps: list[float] = field(factory=list)
 
 
 class WireTrade(NamedTuple):

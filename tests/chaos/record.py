@@ -20,6 +20,8 @@ from tests.chaos.network import BadNetwork, End, Link
 
 LEVELS = 20
 """The deepest view that clients of a run ask for."""
+PROVEN = LEVELS * 3 // 2
+"""Levels a side that the server may let a book made from a REST snapshot come down to before it fetches another."""
 
 
 class Recorder:
@@ -42,6 +44,7 @@ class Recorder:
         self._last_trade = instrument.trade_id
         self._seen = (-1, -1, -1)
         self._orders: dict[str, int] = {}
+        self._proven = (-1, -1)
         self._took_quote(instrument.top())
         self.tape.lasts.append((network.seconds(), self._text(spec.price(instrument.last_price))))
         self.look()
@@ -62,13 +65,17 @@ class Recorder:
             self._took_trade(trade)
         self._last_trade = it.trade_id
         price, size = self._price, self._size
-        bids, asks = it.book.levels(LEVELS)
+        bids, asks = it.book.levels(PROVEN)
+        low, high = self._proven
+        if -1 < high < asks[0][0] or bids[0][0] < low:
+            tape.leaps.append(now)
+        self._proven = bids[-1][0], asks[-1][0]
         tape.steps.append(now)
         tape.times.append(it.time + it.clock_step)
         tape.books.append(
             (
-                tuple([(price(p), size(s)) for p, s in bids]),
-                tuple([(price(p), size(s)) for p, s in asks]),
+                tuple([(price(p), size(s)) for p, s in bids[:LEVELS]]),
+                tuple([(price(p), size(s)) for p, s in asks[:LEVELS]]),
             )
         )
         minute = it.candles.minute

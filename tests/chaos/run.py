@@ -6,10 +6,12 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from random import Random
+from types import SimpleNamespace
 from typing import Any
 
 import txaio
 from autobahn.twisted.websocket import WebSocketAdapterProtocol  # noqa: F401  (tells txaio that it is Twisted's)
+from autobahn.websocket import protocol as autobahn_protocol
 from twisted.application.service import MultiService
 from twisted.logger import globalLogPublisher
 
@@ -38,8 +40,8 @@ STOP = 8.0
 
 @contextmanager
 def _surroundings(network: BadNetwork, errors: list[str]) -> Iterator[None]:
-    """What is outside the server and has no argument: Autobahn's timers, the kernel's count of what it holds, and the
-    log, whose failures are taken down."""
+    """What is outside the server and has no argument: Autobahn's timers and its clock (each ping carries the time), the
+    kernel's count of what it holds, and the log, whose failures are taken down."""
 
     def observe(event: Mapping[str, Any]) -> None:
         if "log_failure" in event:
@@ -47,14 +49,15 @@ def _surroundings(network: BadNetwork, errors: list[str]) -> Iterator[None]:
             frames = [f"{each[1].rpartition('/')[2]}:{each[2]}" for each in failure.frames[-3:]]
             errors.append(f"{event.get('log_format', '')}: {failure.value!r} {' '.join(frames)}")
 
-    before = getattr(txaio.config, "loop", None), wire.unacknowledged
+    before = getattr(txaio.config, "loop", None), wire.unacknowledged, autobahn_protocol.time
     txaio.config.loop, wire.unacknowledged = network, lambda handle: handle.unacknowledged  # type: ignore[assignment]
+    autobahn_protocol.time = SimpleNamespace(time_ns=lambda: network.wall_ms() * 1_000_000)
     globalLogPublisher.addObserver(observe)
     try:
         yield
     finally:
         globalLogPublisher.removeObserver(observe)
-        txaio.config.loop, wire.unacknowledged = before  # type: ignore[assignment]
+        txaio.config.loop, wire.unacknowledged, autobahn_protocol.time = before  # type: ignore[assignment]
 
 
 def run(plan: Plan) -> History:

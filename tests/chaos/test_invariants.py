@@ -362,6 +362,33 @@ def test_trades_that_a_fault_swallows_are_nobodys_loss() -> None:
     assert scene.broken() == set()
 
 
+@pytest.mark.parametrize(
+    ("leap", "until", "cause", "kind", "broken"),
+    [
+        (79.8, 80.4, "gap", "order_book:5", set()),
+        (79.8, 89.0, "gap", "order_book:5", {"recovery"}),
+        (79.8, 80.4, "crossed", "order_book:5", {"recovery"}),
+        (70.0, 80.4, "gap", "order_book:5", {"recovery"}),
+        (80.2, 80.4, "gap", "order_book:5", {"recovery"}),
+        (None, 80.4, "gap", "order_book:5", {"recovery"}),
+        (79.8, 80.4, "gap", "candle:1m", {"recovery"}),
+    ],
+)
+def test_a_book_may_be_lost_for_a_moment_when_the_price_leaps_past_all_that_is_proven(
+    leap: float | None, until: float, cause: str, kind: str, broken: set[str]
+) -> None:
+    scene = Scene(kind).subscribed().status(80.0, "resyncing", cause).status(until, "live").unsubscribed(until + 0.5)
+    scene.history.tapes[PLACE].leaps = [] if leap is None else [leap]
+    assert scene.broken() & {"recovery"} == broken
+
+
+def test_a_leap_of_the_price_does_not_excuse_what_comes_later() -> None:
+    scene = Scene("order_book:5").subscribed().status(80.0, "resyncing", "gap").status(80.4, "live")
+    scene.status(90.0, "resyncing", "gap").status(90.4, "live").unsubscribed(91.0)
+    scene.history.tapes[PLACE].leaps = [79.8]
+    assert "recovery" in scene.broken()
+
+
 MEMORY = {
     "a queue without a bound": lambda it: it.holdings.samples.append((50.0, {"queued_most": 9_000_000, "calls": 10})),
     "sessions that are left": lambda it: setattr(it.holdings, "after", {"sessions": 1}),

@@ -153,3 +153,32 @@ async def test_health_lists_the_streams_of_the_server_with_their_state(page: Any
     command = "twistd cryptodash fault --control-port 8123 bybit silent BTC-USDT 30"
     await page.wait_for(f"document.querySelector('main').innerText.includes('{command}')")
     stage.calm()
+
+
+@ensureDeferred
+async def test_health_shows_the_last_hour_of_each_stream_by_height_and_in_words(page: Any, stage: Any) -> None:
+    await page.goto(stage.url + "#/market/binance/spot/BTC-USDT")
+    await page.wait_for(f"{LIVE} && /[0-9] BTC-USDT/.test(document.title)")
+    stage.fault("binance", "maintenance")
+    await page.wait_for("/stale/.test(document.querySelector('main').innerText)")
+    await page.go("#/health")
+    row = "[...document.querySelectorAll('main tbody tr')].find((each) => /@trade/.test(each.innerText))"
+    await page.wait_for(f"({row})?.querySelector('.strip .stale')?.getAttribute('d')", 15)
+    words = await page.evaluate(f"({row}).querySelector('.strip-cell .unseen').textContent")
+    assert words.startswith("last ") and "live " in words and "stale (venue maintenance) " in words
+    share = await page.evaluate(f"({row}).querySelector('.share').textContent")
+    assert share.endswith("%") and share != "100 %"
+    stage.calm()
+
+
+@ensureDeferred
+async def test_health_says_which_stream_lacks_something_for_good(page: Any, stage: Any) -> None:
+    await page.goto(stage.url + "#/market/bybit/spot/BTC-USDT")
+    await page.wait_for(f"{LIVE} && document.querySelectorAll('table.tape tbody tr:not([hidden])').length > 1")
+    stage.fault("bybit", "drop")
+    await page.wait_for("/stale/.test(document.querySelector('main').innerText)")
+    await page.wait_for("!/stale|connecting|resyncing/.test(document.querySelector('main').innerText)", 20)
+    await page.go("#/health")
+    await page.wait_for("/degraded: trades may be missing/.test(document.querySelector('main').innerText)", 20)
+    await page.wait_for("/[1-9][0-9]* degraded by a loss/.test(document.querySelector('main').innerText)")
+    stage.calm()

@@ -137,7 +137,38 @@ GOVERNOR: Mapping[str, Any] = {
     f"(() => {{ {GOVERN} run(20000, 30, 5); run(90000, 3, 5); return [g.rate, g.why] }})()": [10, ""],
 }
 
-TABLES = {"format.js": FORMAT, "route.js": ROUTE, "feed.js": FEED, "scheduler.js": GOVERNOR}
+END = "2026-07-22T10:00:00.000Z"
+STALE = {"from": "2026-07-22T09:30:00.000Z", "to": "2026-07-22T09:30:06.000Z", "state": "stale", "cause": "silent"}
+HOUR = [
+    {"from": "2026-07-22T08:00:00.000Z", "to": "2026-07-22T09:30:00.000Z", "state": "live"},
+    STALE,
+    {"from": "2026-07-22T09:30:06.000Z", "state": "quiet"},
+]
+RUNS = f"m.runsOf({json.dumps(HOUR)}, Date.parse('{END}'))"
+STRIP: Mapping[str, Any] = {
+    f"{RUNS}.map((each) => [each.state, each.begin, each.seconds])": [
+        ["live", 0, 1800],
+        ["stale", 1800, 6],
+        ["quiet", 1806, 1794],
+    ],
+    f"m.pathsOf({RUNS})": ["M0 10h1800v4h-1800z", "M1806 10h1794v4h-1794z", "", "", "M1800 0h30v14h-30z"],
+    f"m.wordsOf({RUNS})": ["99.8 %", "last 60 minutes: live 50.0 %, quiet 49.8 %, stale (silent) 0.2 %"],
+    "m.wordsOf([])": ["", "nothing known of the last hour"],
+    "m.wordsOf([{state: 'live', begin: 3599, seconds: 1}])": ["100 %", "last minute: live 100 %"],
+    "m.wordsOf([{state: 'live', begin: 0, seconds: 3599}, {state: 'stale', begin: 3599, seconds: 1}])[0]": "> 99.9 %",
+    f"m.runsOf({json.dumps([{**STALE, 'from': '2026-07-22T07:00:00.000Z', 'to': '2026-07-22T08:00:00.000Z'}])}, "
+    f"Date.parse('{END}')).length": 0,
+    "m.lossWords('trades_missing')": "degraded: trades are missing",
+    "m.lossWords('something_new')": "degraded: something_new",
+}
+
+TABLES = {
+    "format.js": FORMAT,
+    "route.js": ROUTE,
+    "feed.js": FEED,
+    "scheduler.js": GOVERNOR,
+    "strip.js": STRIP,
+}
 
 
 @pytest_twisted.async_yield_fixture(scope="module")

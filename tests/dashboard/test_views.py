@@ -109,6 +109,20 @@ async def test_everything_that_can_be_used_has_a_name(view: Any, width: int) -> 
 
 
 @ensureDeferred
+async def test_everything_has_a_name_from_the_first_picture_on(page: Any, stage: Any) -> None:
+    """What is drawn twice a second only was an unnamed link during the page's first half second."""
+    await page.call(
+        "Page.addScriptToEvaluateOnNewDocument",
+        source="{ const now = performance.now.bind(performance); performance.now = () => now() / 1000; }",
+    )
+    await show(page, stage, "alerts")
+    await redrawn(page)
+    assert await page.evaluate("performance.now() < 500")
+    assert [role for role, name in await page.names() if role in NEEDS_A_NAME and not name.strip()] == []
+    assert page.problems == []
+
+
+@ensureDeferred
 async def test_prices_are_in_no_live_region_and_tables_are_tables(view: Any) -> None:
     assert await view.probe("loud") == []
     assert await view.probe("poorTables") == []

@@ -28,6 +28,10 @@ NEVER_IN_A_DEMO = {
     "Ready.dependencies.clock.error_ms": "the demo's venues go by the clock of this machine",
     "Ready.dependencies.clock.reason": "the same",
     "Ready.control_port": "the servers of these tests are given their simulator, and start none",
+    "Stream.degraded": "a stream of this short run loses nothing for good",
+    "StreamQuality.degraded": "the same",
+    "StreamQuality.degraded_at": "the same",
+    "QualityRun.merged": "for more changes of state than this run has",
     "POST /api/symbols/refresh 401": "AUTH_TOKEN is refused at start until authentication is built",
 }
 NEVER_IN_A_DEMO |= {
@@ -270,6 +274,8 @@ async def test_every_answer_of_rest_is_described_and_every_description_comes(sta
     await ask(running, "GET", "/api/symbols?exchange=bybit", 304, headers={"If-None-Match": tag})
     await ask(running, "GET", "/api/symbols?market_type=margin", 400)
     await ask(running, "GET", "/api/symbols?exchange=mtgox", 404)
+    await ask(running, "GET", "/api/quality?exchange=mtgox", 404)
+    await ask(running, "GET", "/api/quality?exchange=binance&exchange=bybit", 400)
     for query, status in (
         ("exchange=binance&exchange=bybit", 400),
         ("exchange=mtgox", 404),
@@ -317,6 +323,7 @@ async def test_every_answer_of_rest_is_described_and_every_description_comes(sta
         "/ready",
         "/api/exchanges",
         "/api/streams",
+        "/api/quality",
         f"/api/ticker?{PAIR}",
         f"/api/ticker?{PAIR}&market_type=perpetual",
     ):

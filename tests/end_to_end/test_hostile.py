@@ -133,7 +133,7 @@ async def test_every_bad_request_gets_its_error_and_the_connection_stays(scene: 
     for upstream in running.server.hub.upstreams.values():
         assert all(
             "BTC-USDT" in str(topic) for stream in chain.from_iterable(upstream.streams()) for topic in stream.topics
-        ), "a refused wish reached the venue"
+        ), "a refused request reached the venue"
     await witness.is_undisturbed()
 
 

@@ -40,8 +40,8 @@ class Listener(WebSocketClientProtocol):
 
 class World:
     """``oracle`` is the module of that name. ``lifetime``: seconds after which Binance cuts connections, if not a day.
-    ``clock``: the server's, made from the network, whose own is the venues'. ``seed`` is the market's. Settings are
-    those of the environment."""
+    ``clock``: the server's, made from the network, whose own is the venues'. ``seed`` is the market's, ``known`` what
+    ``EXCHANGES`` may name. Settings are those of the environment."""
 
     def __init__(
         self,
@@ -52,6 +52,7 @@ class World:
         lifetime: float | None = None,
         clock: Callable[[MemoryNetwork], Clock] | None = None,
         seed: int = 1,
+        known: Sequence[str] = ("binance", "bybit"),
         **settings: str,
     ) -> None:
         self.network = network
@@ -61,7 +62,7 @@ class World:
             host.lifetime = lifetime or host.lifetime
         self.simulator.listen()
         stand_in = StandIn(self.simulator, self.simulator.base_urls, "simulated")
-        config = load([Layer("test", {"BIND_ADDR": "127.0.0.1:0", "DEMO": "true", **settings})], ("binance", "bybit"))
+        config = load([Layer("test", {"BIND_ADDR": "127.0.0.1:0", "DEMO": "true", **settings})], known)
         self.server = build(
             config,
             network,

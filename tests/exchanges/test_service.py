@@ -24,6 +24,7 @@ from cryptodash.core.events import Cause, State, StreamStatus, Ticker
 from cryptodash.core.instruments import Instrument, MarketType, Symbol
 from cryptodash.core.interfaces import ExchangeReport, IUpstream, StreamReport
 from cryptodash.core.numbers import Number
+from cryptodash.core.quality import UNRECORDED
 from cryptodash.core.tally import Tally
 from cryptodash.core.topics import Channel, Topic, parse_topic
 from cryptodash.exchanges.adapter.messages import BadFrame, Bar
@@ -305,7 +306,7 @@ def test_is_an_upstream(bench: Bench) -> None:
     assert bench.upstream.intervals(SPOT) == ("1m",)
     assert bench.upstream.confirmed_at(TICKER) == 7.0 and list(bench.upstream.streams()) == [()]
     assert (
-        bench.engine.options == {"stale_after": 3.0, "late_after_ms": 2000, "budget": None}
+        bench.engine.options == {"stale_after": 3.0, "late_after_ms": 2000, "budget": None, "records": UNRECORDED}
         and bench.engine.catalogue is bench.upstream.catalogue
     )
 

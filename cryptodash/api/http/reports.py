@@ -137,6 +137,10 @@ def stream_members(report: StreamReport, clients: int) -> dict[str, object]:
     }
     if report.cause is not None:
         document["cause"] = report.cause.value
+    if report.endpoint:
+        document["endpoint"] = report.endpoint
+    if report.degraded is not None:
+        document["degraded"] = report.degraded.value
     if report.age is not None:
         document["age_ms"] = round(report.age * 1000)
     document["rate"] = round(report.rate, 3)

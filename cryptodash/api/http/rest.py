@@ -24,6 +24,7 @@ from cryptodash.api.http.guarded_request import log_failure
 from cryptodash.api.http.holds import Holds
 from cryptodash.api.http.metrics import CONTENT_TYPE, Metrics
 from cryptodash.api.http.pages import Page, load_pages, page_policy
+from cryptodash.api.http.quality import QualityAnswers
 from cryptodash.api.http.queries import Query
 from cryptodash.api.http.recent import Recent
 from cryptodash.api.http.refresh import CatalogueRefresh
@@ -39,7 +40,7 @@ from cryptodash.core.interfaces import ExchangeReport, survey_validity
 from cryptodash.core.tally import Tally
 from cryptodash.core.time import Clock, rfc3339
 from cryptodash.core.topics import Channel, Topic
-from cryptodash.hub.interfaces import IDemand, IDirectory, IValues
+from cryptodash.hub.interfaces import IDemand, IDirectory, IQuality, IValues
 
 FIRST_VALUE_S: Final = 2.0
 DEFAULT_TRADES: Final = 100
@@ -67,6 +68,7 @@ class Rest:
         draining: Callable[[], bool],
         started: float,
         slices: Slices,
+        ledger: IQuality,
     ) -> None:
         self._directory = directory
         self._demand = demand
@@ -84,6 +86,7 @@ class Rest:
         self._symbols = SymbolList(directory, self._slices)
         self._surveys = Recent(self._slices, clock, directory.survey, survey_validity)
         self._streams = Recent(self._slices, clock, partial(listing_streams, directory, demand))
+        self._quality = QualityAnswers(ledger, self._slices, clock)
         self._metrics = Recent(self._slices, clock, Metrics(tally, clock, version).rendering)
         self._refresh = CatalogueRefresh(directory, clock)
         self._pages = load_pages("cryptodash.dashboard", version)
@@ -126,6 +129,13 @@ class Rest:
     @app.route("/api/streams", methods=["GET"])
     async def streams(self, request: Request) -> None:
         stored = await self._waits.wait(self._streams.get())
+        await self._send(request, await shared_answer(request, stored, self._slices))
+
+    @app.route("/api/quality", methods=["GET"])
+    async def quality(self, request: Request) -> None:
+        named = Query(request).get("exchange")
+        exchange = None if named is None else self._exchange(named)
+        stored = await self._waits.wait(self._quality.get(exchange))
         await self._send(request, await shared_answer(request, stored, self._slices))
 
     @app.route("/metrics", methods=["GET"])

@@ -42,7 +42,7 @@ from cryptodash.exchanges.adapter.decode import (
     step,
     symbol,
 )
-from cryptodash.exchanges.adapter.elements import Kept, kept, named, nonzero
+from cryptodash.exchanges.adapter.elements import Kept, closed_by_next, kept, named, nonzero
 from cryptodash.exchanges.adapter.messages import (
     Ack,
     BadFrame,
@@ -158,6 +158,7 @@ __all__ = [
     "bad_frame",
     "both_sides",
     "check_text",
+    "closed_by_next",
     "decoder",
     "exact",
     "fill",

@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from cryptodash.core.errors import ZeroRejected
 from cryptodash.exchanges.adapter.decode import MAX_NAME, UNREADABLE, bad_frame
-from cryptodash.exchanges.adapter.messages import LeftOut, Message
+from cryptodash.exchanges.adapter.messages import Bar, LeftOut, Message
 
 T = TypeVar("T")
 E = TypeVar("E")
@@ -102,3 +103,13 @@ def _name_of(each: E, name: Callable[[E], object]) -> str:
         return str(name(each))[:MAX_NAME]
     except (*UNREADABLE, LookupError, TypeError):
         return ""
+
+
+def closed_by_next(bars: Sequence[Bar]) -> Sequence[Bar]:
+    """The bars of one frame of a venue that has no closed flag, oldest first: each is over that is followed by one that
+    had begun when the frame was sent. Where the frame says no time, nothing is proven."""
+    if len(bars) < 2:
+        return bars
+    begun = [each.open_time for each in bars if each.time is not None and each.open_time <= each.time]
+    newest = max(begun, default=0)
+    return [replace(each, closed=True) if each.open_time < newest else each for each in bars]

@@ -96,6 +96,11 @@ class CandleBuilder:
         return bool(self._held.bars or self._lost.open_times)
 
     @property
+    def given_up(self) -> int:
+        """Closed bars that will never be told: REST does not reach back to them."""
+        return self._lost.given_up
+
+    @property
     def missing(self) -> int:
         """How many bars a fetch must cover, from the oldest lost one to the newest held one;
         0 while nothing is held back."""

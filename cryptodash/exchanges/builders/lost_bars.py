@@ -21,6 +21,8 @@ class LostBars:
         """When to ask for them."""
         self.open_times: dict[int, None] = {}
         """Those that are lost."""
+        self.given_up = 0
+        """How many were given up: they will not be told."""
 
     def __bool__(self) -> bool:
         return bool(self.open_times)
@@ -35,6 +37,7 @@ class LostBars:
         self.open_times[open_time] = None
         if len(self.open_times) > MAX_LOST:
             del self.open_times[min(self.open_times)]
+            self.given_up += 1
 
     def remove(self, open_time: int) -> bool:
         """A frame has closed it after all; whether it was lost."""
@@ -57,6 +60,8 @@ class LostBars:
                 told.append(candle)
             elif candle is not None or time > newest or (time < oldest and not gives_up):
                 continue
+            else:
+                self.given_up += time < oldest
             del self.open_times[time]
         if told:
             self.backoff.reset()

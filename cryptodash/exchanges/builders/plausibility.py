@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import enum
 
+from cryptodash.core.quality import Count
 from cryptodash.core.tally import Tally
 
 FAR_AHEAD = 1_000_000
@@ -37,6 +38,14 @@ class Reason(enum.Enum):
     FUTURE_TIME = "future_time"
     OLD_ID = "old_id"
     OLD_TIME = "old_time"
+
+
+_COUNTED_AS = {
+    Reason.FUTURE_ID: Count.IMPLAUSIBLE,
+    Reason.FUTURE_TIME: Count.IMPLAUSIBLE,
+    Reason.OLD_ID: Count.OUT_OF_ORDER,
+    Reason.OLD_TIME: Count.OUT_OF_ORDER,
+}
 
 
 class Verdict(enum.Enum):
@@ -57,6 +66,8 @@ class DoubtCounts:
     """Counts what was held, dropped and repeated, for one exchange and kind of stream."""
 
     def __init__(self, exchange: str, kind: str, tally: Tally) -> None:
+        self.news: dict[Count, int] = {}
+        """What was counted since somebody took it for the ledger; who takes it empties it."""
         self._labels = exchange, kind
         self._held = tally.counter(
             "cryptodash_frames_held_total",
@@ -83,6 +94,7 @@ class DoubtCounts:
     def repeated(self) -> None:
         """A frame (of trades: one trade) came that is known by its id."""
         self._repeated.add(*self._labels)
+        self._tell(Count.DUPLICATES, 1)
 
     def held(self, reason: Reason, times: int = 1) -> None:
         """Frames (of trades: trades) wait for a second one."""
@@ -91,6 +103,10 @@ class DoubtCounts:
     def dropped(self, reason: Reason, times: int = 1) -> None:
         """Frames (of trades: trades) were left out."""
         self._dropped.add(*self._labels, reason.value, by=times)
+        self._tell(_COUNTED_AS[reason], times)
+
+    def _tell(self, what: Count, times: int) -> None:
+        self.news[what] = self.news.get(what, 0) + times
 
 
 UNCOUNTED = DoubtCounts("", "", Tally())

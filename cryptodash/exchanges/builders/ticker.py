@@ -266,6 +266,15 @@ class TickerBuilder:
         self.dropped = False
         return self._tell(_written(replace(self._known, funding_interval_h=hours)), received)
 
+    def last_of_figures(self, venue_ms: int) -> Ticker | None:
+        """Trades tell no more: ``last`` is what the 24 h figures said meanwhile, where that is newer. Figures that tell
+        only changes do not say it again."""
+        time, price = self._figures.last_time, self._stats_last
+        if time is None or price is None or price == self._known.last or not self._takes_last(time, _TAKEN, venue_ms):
+            return None
+        self._is_traded = self._is_last_outdated = False
+        return self._keep(replace(self._known, last=price, last_time=time))
+
     def _takes_last(self, time: int, verdict: Verdict, venue_ms: int) -> bool:
         known = self._known
         if not known.last:

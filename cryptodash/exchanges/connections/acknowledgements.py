@@ -8,7 +8,7 @@ from cryptodash.core.tally import Tally
 from cryptodash.exchanges.adapter.messages import Ack, Pong
 from cryptodash.exchanges.connections.commands import Output
 from cryptodash.exchanges.connections.connection import Connection
-from cryptodash.exchanges.connections.reconciler import Settled
+from cryptodash.exchanges.connections.request import Settled
 from cryptodash.exchanges.connections.stream import Stream
 from cryptodash.exchanges.connections.stream_phase import Signal
 

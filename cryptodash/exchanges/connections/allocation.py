@@ -6,26 +6,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from random import Random
 
-from twisted.logger import Logger
-
 from cryptodash.core.events import Cause
 from cryptodash.core.instruments import MarketType
 from cryptodash.core.tally import Tally
-from cryptodash.exchanges.adapter.decode import MAX_NAME
 from cryptodash.exchanges.adapter.messages import Message
 from cryptodash.exchanges.adapter.venue import Hosts, IVenue
 from cryptodash.exchanges.connections.acknowledgements import Acknowledgements
 from cryptodash.exchanges.connections.commands import Closed, Disconnect, Output, Send
-from cryptodash.exchanges.connections.connection import NEVER, Connection, Routes
+from cryptodash.exchanges.connections.connection import NEVER, Connection
 from cryptodash.exchanges.connections.openings import Openings
+from cryptodash.exchanges.connections.placement import Placement
 from cryptodash.exchanges.connections.reconnect import ban_of
 from cryptodash.exchanges.connections.rollover import ROLL_SPACING, Ending, RolloverTurn, ending
 from cryptodash.exchanges.connections.stream import Stream
 from cryptodash.exchanges.connections.stream_group import StreamGroup
-from cryptodash.exchanges.connections.stream_phase import Signal
 
-LONGEST_ID = "9" * 10
-"""A request's id as long as one will be."""
 LINGER = 10.0
 """Seconds an empty connection is kept."""
 OPENING = 30.0
@@ -39,20 +34,15 @@ LIFETIME_USED = 23.5 / 24.0
 LIFETIME_JITTER = 0.5 / 24.0
 
 
-_log = Logger(namespace="cryptodash.exchanges.connections.allocation")
-
-
 class Allocation:
     """The stream groups of one venue, and the connections by key."""
 
     def __init__(self, venue: IVenue, hosts: Mapping[MarketType, Hosts], random: Random, tally: Tally) -> None:
         self.connections: dict[str, Connection] = {}
-        self.groups: list[StreamGroup] = []
+        self._placement = Placement(venue)
+        self.groups = self._placement.groups
         self.touched = False
         """Set when ``advance`` may have something new to do; the engine's hot path looks at it after each frame."""
-        self._crowded: dict[Stream, None] = {}
-        """Streams for which the venue allows no further connection."""
-        self._group_of: dict[Stream, StreamGroup] = {}
         self._carried_by: dict[str, StreamGroup] = {}
         self._venue = venue
         self._random = random
@@ -64,48 +54,12 @@ class Allocation:
 
     def place(self, stream: Stream, now: float, out: list[Output]) -> None:
         """Give the stream a connection to come by: one with room, a new one, or a place in the queue."""
-        limits = self._venue.limits[stream.endpoint]
-        if self._bytes_of(stream) > limits.max_request:
-            self._refuse(stream, limits.max_request, now, out)
-            return
-        groups = [each for each in self.groups if each.endpoint.key == stream.endpoint]
-        group = _choose(groups, stream)
-        if group is None and len(groups) < limits.max_connections:
-            endpoint = self._venue.endpoints[stream.endpoint]
-            group = StreamGroup(endpoint, limits, Routes.of(endpoint, self._venue), now)
-            self.groups.append(group)
-        if group is None:
-            self._crowded[stream] = None
-            if stream.blame(Cause.CAPACITY):
-                stream.tell(out)
-            return
-        self._group_of[stream] = group
-        if group.add(stream, self._venue.reader(stream.spec), self._venue.sending_time(stream.spec)):
-            stream.tell(out)
-
-    def _bytes_of(self, stream: Stream) -> int:
-        """Bytes of the longest request about the stream alone."""
-        writes = self._venue.subscribe, self._venue.unsubscribe
-        return max(len(write(stream.endpoint, (stream.name,), LONGEST_ID)) for write in writes)
-
-    def _refuse(self, stream: Stream, most: int, now: float, out: list[Output]) -> None:
-        """What cannot be asked for is not sent again and again: as if the venue had refused it."""
-        _log.warn(
-            "{exchange}: {name!r} is rejected: a request about it alone is longer than the {most} bytes that a frame "
-            "to the venue may have",
-            exchange=self._venue.id,
-            name=stream.name[:MAX_NAME],
-            most=most,
-        )
-        stream.signal(Signal.REFUSAL, now, out)
+        self._placement.place(stream, now, out)
 
     def remove(self, stream: Stream, now: float) -> None:
         """The stream is wanted no more, or was rejected."""
         self.touched = True
-        self._crowded.pop(stream, None)
-        group = self._group_of.pop(stream, None)
-        if group is not None:
-            group.remove(stream, now)
+        self._placement.remove(stream, now)
 
     def resubscribe(self, stream: Stream, now: float, out: list[Output], *, silent: bool = False) -> None:
         """End and begin one stream; ``silent``: only because it says nothing.
@@ -125,7 +79,7 @@ class Allocation:
         self, connection: Connection, stream: Stream, message: Message, now: float, received: int, out: list[Output]
     ) -> bool:
         """A message by a connection that does not count for this stream. False: it has been dropped as a duplicate."""
-        group = self._group_of.get(stream)
+        group = self._placement.group_of(stream)
         return group is not None and group.rollover.overlapping(connection, stream, message, now, received, out)
 
     def add_timed(self, connection: Connection) -> None:
@@ -249,9 +203,7 @@ class Allocation:
 
     def beat(self, now: float, out: list[Output]) -> None:
         """Twice a second: streams without a place, and connections that are silent, sick or empty."""
-        for stream in list(self._crowded):
-            del self._crowded[stream]
-            self.place(stream, now, out)
+        self._placement.place_waiting(now, out)
         for group in list(self.groups):
             for connection in group.connections():
                 self._look_at(connection, now, out)
@@ -338,15 +290,3 @@ class Allocation:
     def open_connections(self) -> Iterable[Connection]:
         """Those that are up."""
         return [each for each in self.connections.values() if each.opened_at is not None]
-
-
-def _choose(groups: Iterable[StreamGroup], stream: Stream) -> StreamGroup | None:
-    """The group for a further stream: the one that carries it still, else the first with room; None if a new connection
-    is needed."""
-    fitting = None
-    for group in groups:
-        if group.carries(stream.name):
-            return group
-        if fitting is None and group.has_room(stream.spec):
-            fitting = group
-    return fitting

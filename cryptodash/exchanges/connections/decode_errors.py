@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from twisted.logger import Logger
 
+from cryptodash.core.quality import UNRECORDED, Count, StreamRecords
 from cryptodash.core.tally import Tally
 from cryptodash.exchanges.adapter.decode import MALFORMED, bad_frame
 from cryptodash.exchanges.adapter.messages import BadFrame
@@ -29,8 +30,9 @@ def reason_of(error: Exception) -> str:
 class DecodeErrors:
     """One venue's unreadable frames and answers."""
 
-    def __init__(self, exchange: str, tally: Tally) -> None:
+    def __init__(self, exchange: str, tally: Tally, records: StreamRecords = UNRECORDED) -> None:
         self._exchange = exchange
+        self._records = records
         self._errors = tally.counter(
             "cryptodash_upstream_decode_errors_total", "Frames and answers that could not be read", "exchange", "reason"
         )
@@ -43,12 +45,17 @@ class DecodeErrors:
         self.found: Callable[[Exception, bytes], None] = lambda error, data: None
         """Told of each."""
 
+    def missing(self) -> None:
+        """Frames of a connection are missing, and nothing tells of which stream."""
+        self._records.count(Count.GAPS)
+
     def ignored(self) -> None:
         """A message that is fine and means nothing to us."""
         self._unknown.add(self._exchange)
 
-    def bad(self, error: Exception, data: bytes, now: float) -> None:
-        """Something could not be read."""
+    def bad(self, error: Exception, data: bytes, now: float, stream: Stream | None = None) -> None:
+        """Something (of this stream, where it is of one) could not be read."""
+        (self._records if stream is None else stream.record).count(Count.DECODE_ERRORS)
         reason = reason_of(error)
         self._errors.add(self._exchange, reason)
         self.found(error, data)
@@ -67,6 +74,6 @@ class DecodeErrors:
     ) -> bool:
         """A frame (of this stream, where it is of one) could not be read; True if the connection has brought too many
         of them."""
-        self.bad(error, frame, now)
+        self.bad(error, frame, now, stream)
         name = None if stream is None else stream.name
         return connection.bad_frames.are_too_many(now, connection.frames, name)

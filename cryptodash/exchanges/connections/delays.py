@@ -95,6 +95,7 @@ class Delays:
         else:
             if self._limit is not None:
                 stream.delay.sample(delay, self._limit, now)
+                stream.record.delayed(delay)
             part = next(iter(stream.parts)).value
             self._observed.at(self._venue.id, part).observe(delay / 1000)
 

@@ -133,6 +133,7 @@ class RareFrames:
 
     def _gap(self, connection: Connection, now: float, out: list[Output]) -> None:
         """Frames of the connection are missing."""
+        self._errors.missing()
         self._allocation.replace(connection, "gap", now, out, kind="gap")
         self._allocation.touched = True
 
@@ -153,6 +154,7 @@ class RareFrames:
             if isinstance(error, ZeroRejected) and Part.BOOK not in stream.parts:
                 self._left_out.add(kind_of(stream.parts), ((stream.name, str(error)),))
                 return
+            stream.unreadable_frames += 1
         too_many = self._errors.bad_frame(connection, stream, error, frame, now)
         if too_many:
             self._allocation.replace(connection, "poison", now, out)

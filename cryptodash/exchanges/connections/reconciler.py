@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import enum
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 
-from attrs import define, evolve, field, frozen
+from attrs import evolve
 
 from cryptodash.exchanges.adapter.messages import Ack
 from cryptodash.exchanges.adapter.plan import StreamSpec
+from cryptodash.exchanges.connections.request import Fits, Request, Settled, fitting
 
 ACK_TIMEOUT = 10.0
 
@@ -27,35 +28,16 @@ class AtVenue(enum.Enum):
     LEAVING = "leaving"
 
 
-@frozen
-class Request:
-    """A subscribe (``on``) or unsubscribe that waits for its answer. ``again``: it is the second try."""
-
-    on: bool
-    names: tuple[str, ...]
-    again: bool = False
-    expires: float = 0.0
-
-
-@define
-class Settled:
-    """What answers and timeouts decided."""
-
-    subscribed: list[str] = field(factory=list)
-    rejected: list[str] = field(factory=list)
-
-
 class Reconciler:
-    """One connection's subscriptions. ``wanted`` is the group's own mapping, so a wish is never out of date."""
+    """One connection's subscriptions. ``wanted`` is the group's own mapping, so it is never out of date."""
 
     def __init__(
         self,
         wanted: Mapping[str, StreamSpec],
         most: int,
-        fits: Callable[[bool, tuple[str, ...]], bool] = lambda on, names: True,
+        fits: Fits = lambda on, names: True,
     ) -> None:
-        """``most``: streams per request. ``fits``: whether the frame that begins (True) or ends these is short enough;
-        one of a single stream always is."""
+        """``most``: streams per request."""
         self._wanted = wanted
         self._most = most
         self._fits = fits
@@ -117,7 +99,7 @@ class Reconciler:
 
     @property
     def is_settled(self) -> bool:
-        """Whether every wish has been answered."""
+        """Whether everything asked for has been answered, and there is nothing left to ask for."""
         return not (self._differing or self._again or self._requests)
 
     @property
@@ -147,7 +129,7 @@ class Reconciler:
         return request
 
     def _repeat(self) -> Request | None:
-        """A request that has to be made (again), less the names about which the wish has changed meanwhile."""
+        """A request that has to be made (again), less the names that are wanted otherwise by now."""
         while self._again:
             request = self._again.popleft()
             if not request.on:
@@ -180,31 +162,18 @@ class Reconciler:
             if len(end) == self._most:
                 break
         names = tuple(end or begin)
-        names = names[: self._fitting(not end, names)]
+        names = names[: fitting(self._fits, not end, names)]
         for name in names:
             del self._differing[name]
         return Request(on=not end, names=names) if names else None
 
     def _shortened(self, request: Request) -> Request:
         """As much of a repetition as fits into one frame; the rest comes next."""
-        fitting = self._fitting(request.on, request.names)
-        if fitting == len(request.names):
+        count = fitting(self._fits, request.on, request.names)
+        if count == len(request.names):
             return request
-        self._again.appendleft(evolve(request, names=request.names[fitting:]))
-        return evolve(request, names=request.names[:fitting])
-
-    def _fitting(self, on: bool, names: tuple[str, ...]) -> int:
-        """How many of the streams, from the first, fit into one frame; at least one."""
-        if len(names) <= 1 or self._fits(on, names):
-            return len(names)
-        fitting, too_many = 1, len(names)
-        while too_many - fitting > 1:
-            middle = (fitting + too_many) // 2
-            if self._fits(on, names[:middle]):
-                fitting = middle
-            else:
-                too_many = middle
-        return fitting
+        self._again.appendleft(evolve(request, names=request.names[count:]))
+        return evolve(request, names=request.names[:count])
 
     def _collect(self, names: list[str], name: str, batch: str) -> None:
         """Add the name if there is room for it in the frame, and it may stand in one with the others."""

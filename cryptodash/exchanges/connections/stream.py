@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence, Set
 from typing import Protocol
 
 from cryptodash.core.events import Cause
+from cryptodash.core.quality import UNRECORDED, Count, StreamRecord
 from cryptodash.exchanges.adapter.decode import NumberSearch, number_search
 from cryptodash.exchanges.adapter.messages import BadFrame, Message, Reader, SendingTime
 from cryptodash.exchanges.adapter.plan import Part, StreamSpec
@@ -68,8 +69,12 @@ def _unread(stream: str, frame: bytes) -> Sequence[Message]:
 class Stream:
     """One upstream stream, or one poll that stands in for a stream. It has no topic: its consumers do."""
 
-    def __init__(self, spec: StreamSpec, now: float) -> None:
+    def __init__(self, spec: StreamSpec, now: float, record: StreamRecord = UNRECORDED) -> None:
         self.spec = spec
+        self.record = record
+        """What the ledger keeps of it."""
+        self.judge: object | None = None
+        """Whoever alone says how far it can be trusted: the book that is made from it."""
         self.name = spec.name
         self.endpoint = spec.endpoint
         self.parts = spec.parts
@@ -91,12 +96,17 @@ class Stream:
         """How many of them were dropped."""
         self._dropped_frame = -1
         """Which of its frames was dropped last, counted as ``frames``."""
+        self._noted_frame = -1
+        self._noted: dict[Count, int] = {}
+        """What takers have counted of the frame that was noted last."""
         self.begun_anew = 0
         """How often it was ended and begun again on its connection."""
         self.interruptions = 0
         """How often frames of it may have been missed: as often as it was begun anew or lost its connection."""
         self.unreadable_at = float("-inf")
         """When a frame of it came that could not be read."""
+        self.unreadable_frames = 0
+        """How many of its frames held something that could not be read."""
         self.is_unanswered = False
         """Whether, rejected, it was given up without an answer: that may be the venue's trouble."""
         self.cause: Cause | None = None
@@ -246,15 +256,35 @@ class Stream:
         return moved
 
     def dropped(self, before: float | None, now: float) -> None:
-        """The frame that came now was dropped: ``last`` is what it was ``before``, and its time is no sample."""
+        """The frame that came now was dropped: ``last`` is what it was ``before``, and its time is no sample. Several
+        takers may say so of one frame."""
         self.last = before
-        self.dropped_frames += 1
+        self.dropped_frames += not self.is_in_doubt
         self._dropped_frame = self.frames
         self.sample_due = max(self.sample_due, now + AFTER_DROPPED)
         first = self._dropped_first
         if first is None or (before is not None and first <= before):
             self._dropped_first = now
         self._dropped_last = now
+
+    def note(self, what: Count, times: int = 1) -> int:
+        """A taker found this in the frame that came last. What several takers find in one frame is counted once, as
+        often as one of them says; how often that is more than was counted."""
+        if self._noted_frame != self.frames:
+            self._noted_frame = self.frames
+            self._noted.clear()
+        more = times - self._noted.get(what, 0)
+        if more <= 0:
+            return 0
+        self._noted[what] = times
+        self.record.count(what, more)
+        return more
+
+    def note_all(self, news: dict[Count, int]) -> None:
+        """The same of several things; ``news`` is emptied."""
+        for what, times in news.items():
+            self.note(what, times)
+        news.clear()
 
     @property
     def is_in_doubt(self) -> bool:

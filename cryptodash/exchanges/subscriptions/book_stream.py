@@ -7,6 +7,7 @@ from typing import Protocol
 
 from cryptodash.core.errors import UpstreamError
 from cryptodash.core.events import Cause, cause_of
+from cryptodash.core.quality import Count
 from cryptodash.core.time import Clock
 from cryptodash.exchanges.adapter.book_rules import BookRules, Chaining, SnapshotSource
 from cryptodash.exchanges.adapter.messages import Depth, Message
@@ -29,6 +30,15 @@ SLOW_STREAM = 1.0
 
 FALLBACK_AFTER = 5.0
 """Seconds to wait for a snapshot in the stream before one is fetched, where the venue has both."""
+
+
+_COUNTED_AS = {
+    "sequence": Count.GAPS,
+    "overflow": Count.GAPS,
+    "checksum": Count.CHECKSUM_FAILURES,
+    "crossed": Count.CROSSED,
+}
+"""How the ledger counts the loss of a book, by the metric's word; one that is used up has lost no frame."""
 
 
 class BookOwner(Protocol):
@@ -97,18 +107,23 @@ class BookStream:
         """The connection that brought the book's snapshot, where only the count of its frames proves them whole."""
         self._unsynced_since = clock.monotonic()
         self._begun_anew = 0
+        self._resyncs = 0
+        """Those of the book that are counted."""
         self._begin_at: float | None = None
         """When to begin the stream again, where a snapshot fetched meanwhile has not helped."""
 
     def open(self, now: float, out: list[Output]) -> None:
         """Have the stream."""
         self.stream = self._streams.open(self.spec, self, now, out)
+        self.stream.judge = self._owner
         self._begun_anew = self.stream.begun_anew
 
     def close(self, now: float) -> None:
         """Give it up."""
         self.forgo_snapshots()
         if self.stream is not None:
+            self.stream.record.crossed(False)
+            self.stream.judge = None
             self._streams.leave(self.stream, self, now)
 
     def forgo_snapshots(self) -> None:
@@ -125,6 +140,8 @@ class BookStream:
         """Twice a second: a book that shows nothing must not wait for a frame to ask for a snapshot."""
         self.book.expire(now)
         self._times.expire(now)
+        if self._meters.doubts.news:
+            self._note()
         if self._rules.snapshots is SnapshotSource.STREAM:
             # Also while it is quiet: of a snapshot that never came no frame may tell.
             if not self.book.synced and self.stream is not None and self.stream.phase in (Phase.LIVE, Phase.QUIET):
@@ -150,17 +167,25 @@ class BookStream:
                 if time <= self._venue_clock.at(now, received, time) + TOLERANCE_MS and times.calm:
                     times.newest, times.at = time, now
                 elif not self._believes(message, time, now, received, out):
+                    self._note()
                     return True
             outcome = self.book.received(message, now)
             if outcome is Outcome.CHANGED:
                 self._owner.book_changed(self, message.time, received, False, now, out)
             elif outcome is Outcome.OLD or outcome is Outcome.HELD:
+                self._note()
                 return True
             elif outcome is Outcome.IGNORED:
                 self._meters.doubts.repeated()
+                self._note()
             else:
                 self._follow_up(outcome, message.time, now, received, out)
         return False
+
+    def _note(self) -> None:
+        """For the ledger: what was counted of the frame that came last."""
+        if self.stream is not None:
+            self.stream.note_all(self._meters.doubts.news)
 
     def _believes(self, depth: Depth, time: int, now: float, received: int, out: list[Output]) -> bool:
         """Whether a frame is taken although its time, or that of the one before, is from the future; with it goes the
@@ -208,6 +233,8 @@ class BookStream:
 
     def _lost(self, cause: Cause) -> None:
         self.cause = cause
+        if self.stream is not None:
+            self.stream.record.crossed(cause is Cause.CROSSED)
         self._consumption = Consumption()
         self._unsynced_since = self._clock.monotonic()
 
@@ -233,6 +260,10 @@ class BookStream:
 
     def _rebuilt(self, time: int | None, now: float, received: int, out: list[Output]) -> None:
         self._succeeded(now)
+        if self.stream is not None:
+            self.stream.record.crossed(False)
+            self.stream.record.count(Count.RESYNCS, self.book.resyncs - self._resyncs)
+        self._resyncs = self.book.resyncs
         if self.cause is not None or not self._owner.valued:
             self._meters.duration.observe(now - self._unsynced_since)
         self.cause = self._begin_at = None
@@ -248,6 +279,8 @@ class BookStream:
     def _fell_apart(self, cause: Cause, word: str, now: float, out: list[Output]) -> None:
         self._meters.gaps.add(self._meters.exchange, word)
         self._lost(cause)
+        if self.stream is not None and word in _COUNTED_AS:
+            self.stream.record.count(_COUNTED_AS[word])
         self._owner.refresh(out)
         if self._rules.snapshots is not SnapshotSource.REST:
             self._snapshots.leave(self)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from cryptodash.core.events import Candle, Cause, State
 from cryptodash.core.instruments import Instrument
 from cryptodash.core.numbers import Number, key
+from cryptodash.core.quality import Count, Loss
 from cryptodash.core.tally import Counter, Tally
 from cryptodash.core.topics import Channel, Topic
 from cryptodash.exchanges.adapter.messages import Bar, Message, Trades
@@ -69,6 +70,7 @@ class CandleSubscription(MessageSubscription):
         """The newest frame, until it was compared with the trades; when it came, by the venue's clock:"""
         self._frame_ms = 0
         self._counted = 0
+        self._was_waiting = False
         self._refused = refused_counter(tally)
 
     def open(self, plan: Plan, instrument: Instrument | None, now: float, out: list[Output]) -> None:
@@ -129,6 +131,13 @@ class CandleSubscription(MessageSubscription):
             self._from_trades.interrupted()
         self.refresh(out)
 
+    def refresh(self, out: list[Output]) -> None:
+        was_waiting, self._was_waiting = self._was_waiting, self._builder.is_waiting
+        if self._was_waiting and not was_waiting:
+            for stream in self.streams():
+                stream.record.count(Count.GAPS)
+        super().refresh(out)
+
     def streams_condition(self) -> freshness.Condition:
         state, cause = super().streams_condition()
         if not state.is_good:
@@ -159,6 +168,9 @@ class CandleSubscription(MessageSubscription):
         self._builder.refused += len(bars) - len(sound)
         self._count_refused()
         self._publish(self._builder.fetched(candles_of(self.topic, sound, venue_ms, received)), out)
+        if self._builder.given_up:
+            for stream in self.streams():
+                stream.record.degrade(Loss.CANDLES_MISSING)
         self.refresh(out)
 
     def candles_failed(self, out: list[Output]) -> None:
@@ -216,6 +228,8 @@ class CandleSubscription(MessageSubscription):
         """Count what the builders have left out."""
         refused = self._builder.refused + self._from_trades.refused
         if refused != self._counted:
+            for stream in self.streams()[:1]:
+                stream.note(Count.IMPLAUSIBLE, refused - self._counted)
             self._refused.add(self.topic.exchange, by=refused - self._counted)
             self._counted = refused
 

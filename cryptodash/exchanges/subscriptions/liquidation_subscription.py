@@ -30,7 +30,8 @@ class LiquidationSubscription(LosslessSubscription):
     the ack on."""
 
     def __init__(self, topic: Topic, basics: Basics, venue_clock: VenueClock, tally: Tally) -> None:
-        self._builder = LiquidationBuilder(topic, DoubtCounts(topic.exchange, topic.channel.value, tally))
+        self._doubts = DoubtCounts(topic.exchange, topic.channel.value, tally)
+        self._builder = LiquidationBuilder(topic, self._doubts)
         super().__init__(topic, basics, venue_clock, self._builder.trades)
         self._refused = tally.counter(
             "cryptodash_liquidations_refused_total",
@@ -53,6 +54,10 @@ class LiquidationSubscription(LosslessSubscription):
             return False
         venue_ms = self._venue_clock.at(now, received, orders[-1].time)
         told = self._builder.orders(orders, message.complete, venue_ms, received, now)
+        for what, times in self._doubts.news.items():
+            if self.source is not None:  # each order is of one topic: what those of other topics find is beside it
+                self.source.record.count(what, times)
+        self._doubts.news.clear()
         if told or self._builder.repeated:
             self.tell_gap(told, self._builder.repeated, venue_ms, out)
         self._tell(told, out)
@@ -80,6 +85,7 @@ class LiquidationSubscription(LosslessSubscription):
 
     def beat(self, now: float, out: list[Output]) -> None:
         self._tell(self._builder.expire(self._venue_clock.now_ms(), self._clock.wall_ms(), now), out)
+        super().beat(now, out)
 
     def streams_condition(self) -> freshness.Condition:
         return freshness.of_topic(self.sources, self.plan.required if self.plan is not None else (), True)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from cryptodash.core.events import Liquidation, Trade
 from cryptodash.core.instruments import Instrument
+from cryptodash.core.quality import Count, Loss
 from cryptodash.core.topics import Topic
 from cryptodash.exchanges.adapter.plan import Plan
 from cryptodash.exchanges.builders.trades import TradeBuilder
@@ -27,6 +28,9 @@ class LosslessSubscription(MessageSubscription):
         self._gaps = TradeGaps(topic, builder)
         self._interruptions = 0
         """Those of the stream that are known."""
+        self._unreadable = 0
+        """Its frames that could not be read, as far as they are known."""
+        self._trades = builder
 
     @property
     @abstractmethod
@@ -42,6 +46,7 @@ class LosslessSubscription(MessageSubscription):
         super().open(plan, instrument, now, out)
         stream = self.source
         self._interruptions = 0 if stream is None else stream.interruptions
+        self._unreadable = 0 if stream is None else stream.unreadable_frames
         self._gaps.interrupted(anew=stream is not None and stream.is_ending)  # where it was open before
 
     def complete(self, venue_ms: int) -> None:
@@ -61,6 +66,17 @@ class LosslessSubscription(MessageSubscription):
         gap = self._gaps.close(told, repeats, venue_ms)
         if gap is not None:
             out.append(gap)
+        if gap is not None and stream is not None:
+            stream.record.count(Count.GAPS)
+            if gap.missed is None:
+                stream.record.degrade(Loss.TRADES_UNPROVEN)
+
+    def beat(self, now: float, out: list[Output]) -> None:
+        stream = self.source
+        if stream is not None and stream.unreadable_frames != self._unreadable:
+            self._unreadable = stream.unreadable_frames
+            if self._trades.number is None:  # where the venue counts, its numbers tell whether any was lost
+                stream.record.degrade(Loss.TRADES_UNREADABLE)
 
     def stream_changed(self, out: list[Output]) -> None:
         stream = self.source

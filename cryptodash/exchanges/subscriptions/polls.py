@@ -8,6 +8,7 @@ from attrs import define
 
 from cryptodash.core.errors import UpstreamError
 from cryptodash.core.events import cause_of
+from cryptodash.core.quality import UNRECORDED, StreamRecords
 from cryptodash.exchanges.adapter.messages import Message
 from cryptodash.exchanges.adapter.plan import Poll, RestRequest, StreamSpec
 from cryptodash.exchanges.connections.commands import Fetch, Output
@@ -35,7 +36,8 @@ class Polled:
 class Polls:
     """All polls of one venue, by request."""
 
-    def __init__(self) -> None:
+    def __init__(self, records: StreamRecords = UNRECORDED) -> None:
+        self._records = records
         self._polled: dict[RestRequest, Polled] = {}
 
     def get(self, poll: Poll, now: float) -> Stream:
@@ -46,7 +48,8 @@ class Polls:
             spec = StreamSpec(
                 REST, f"{poll.request.path}?{query}" if query else poll.request.path, poll.parts, poll.every
             )
-            found = self._polled[poll.request] = Polled(poll, Stream(spec, now), now)
+            stream = Stream(spec, now, self._records.open(REST, spec.name))
+            found = self._polled[poll.request] = Polled(poll, stream, now)
         return found.stream
 
     def tell_last(self, poll: Poll, take: TakeMessage, now: float, out: list[Output]) -> None:

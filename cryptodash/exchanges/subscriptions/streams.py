@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cryptodash.core.quality import UNRECORDED, StreamRecords
 from cryptodash.exchanges.adapter.plan import Part, Poll, StreamSpec
 from cryptodash.exchanges.connections.allocation import Allocation
 from cryptodash.exchanges.connections.commands import Output
@@ -18,8 +19,9 @@ Kind = tuple[str, frozenset[Part]]
 class Streams:
     """The streams that are wanted now. Whoever uses one is its consumer; its owners keep it alive."""
 
-    def __init__(self, allocation: Allocation, polls: Polls) -> None:
+    def __init__(self, allocation: Allocation, polls: Polls, records: StreamRecords = UNRECORDED) -> None:
         self._allocation = allocation
+        self._records = records
         self._polls = polls
         self._subscribed: dict[tuple[str, str], Stream] = {}
 
@@ -39,7 +41,7 @@ class Streams:
             stream.widen(spec)
             stream.add(consumer, owns=True)
             return stream
-        stream = self._subscribed[key] = Stream(spec, now)
+        stream = self._subscribed[key] = Stream(spec, now, self._records.open(*key))
         stream.add(consumer, owns=True)
         self._allocation.place(stream, now, out)
         return stream
@@ -56,6 +58,7 @@ class Streams:
         stream.remove(consumer, owns=True)
         if stream.is_wanted:
             return
+        stream.record.closed()
         if self._subscribed.get((stream.endpoint, stream.name)) is stream:
             del self._subscribed[stream.endpoint, stream.name]
             self._allocation.remove(stream, now)

@@ -27,7 +27,8 @@ class SweepSubscription(MessageSubscription):
         tally: Tally,
     ) -> None:
         super().__init__(topic, basics)
-        self._builder = SweepBuilder(topic, lookup, DoubtCounts(topic.exchange, "sweep", tally))
+        self._doubts = DoubtCounts(topic.exchange, "sweep", tally)
+        self._builder = SweepBuilder(topic, lookup, self._doubts)
         self._venue_clock = venue_clock
 
     def take(self, message: Message, now: float, received: int, out: list[Output]) -> bool:
@@ -39,6 +40,8 @@ class SweepSubscription(MessageSubscription):
                 out.append(sweep)
                 if not self.valued:
                     self.first_value(out)
+            for stream in self.streams()[:1]:
+                stream.note_all(self._doubts.news)
             return self._builder.dropped
         return False
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from cryptodash.core.events import Bbo, Cause, State, Ticker
+from cryptodash.core.quality import Count
 from cryptodash.core.tally import Tally
 from cryptodash.core.topics import Channel, Topic
 from cryptodash.exchanges.adapter.messages import FundingIntervals, Mark, Message, Quote, Stats, Trades
@@ -15,20 +16,26 @@ from cryptodash.exchanges.connections.venue_clock import VenueClock
 from cryptodash.exchanges.subscriptions import freshness
 from cryptodash.exchanges.subscriptions.topic_subscription import Basics, MessageSubscription, TopicSubscription
 
+_PARTS: dict[type, Part] = {Quote: Part.QUOTE, Trades: Part.LAST, Stats: Part.STATS, Mark: Part.MARK}
+_SOME_QUOTE = Quote("", None, None, None, None, None, None)
+
 
 class TickerSubscription(MessageSubscription):
-    """While a trade stream of the instrument is open and good, ``last`` comes from it alone."""
+    """While a trade stream of the instrument is open and good, ``last`` comes from it alone: from its first trade on,
+    also after each interruption. Until then trades may be missing that only the 24 h figures tell of."""
 
     def __init__(self, topic: Topic, basics: Basics, venue_clock: VenueClock, tally: Tally) -> None:
         super().__init__(topic, basics)
-        doubts = DoubtCounts(topic.exchange, topic.channel.value, tally)
-        self._builder = TickerBuilder(topic, doubts, needs_last=topic.channel is Channel.TICKER)
+        self._doubts = DoubtCounts(topic.exchange, topic.channel.value, tally)
+        self._builder = TickerBuilder(topic, self._doubts, needs_last=topic.channel is Channel.TICKER)
         self._venue_clock = venue_clock
         self._quoted_at: float | None = None
         """When the last sound quote came."""
         self._trades: Stream | None = None
         self._borrows = False
         """Whether that stream is here only because somebody else wants it."""
+        self._traded_after = -1
+        """How often that stream had been interrupted when it last brought trades; -1: it has brought none."""
         self._crossed = tally.counter(
             "cryptodash_quotes_crossed_total",
             "Quotes left out because the best bid was not below the best ask",
@@ -51,6 +58,8 @@ class TickerSubscription(MessageSubscription):
             fills = message.fills
             venue_ms = self._venue_clock.at(now, received, fills[-1].time if fills else None)
             ticker = builder.trades(fills, venue_ms, received, now)
+            if fills and not builder.trades_open and not builder.dropped:
+                self._traded()
         elif isinstance(message, Stats):
             venue_ms = self._venue_clock.at(now, received, message.time)
             ticker = builder.stats(message, venue_ms, received, now)
@@ -65,11 +74,38 @@ class TickerSubscription(MessageSubscription):
             out.append(self.event(ticker))
             if not self.valued:
                 self.first_value(out)
+        if self._doubts.news:
+            self._note(message)
         if builder.crossed != crossed:
-            self._crossed.add(self.topic.exchange, by=builder.crossed - crossed)
+            self._note_crossed(builder.crossed - crossed)
         if builder.is_crossed is not was_crossed:
             self.refresh(out)
         return builder.dropped
+
+    def _note(self, message: Message) -> None:
+        """For the ledger: what was counted of a message, for the stream that brought it."""
+        part = _PARTS.get(type(message), Part.QUOTE)
+        stream = self._trades if part is Part.LAST and self._trades is not None else self._newest(part)
+        if stream is None:
+            self._doubts.news.clear()
+        else:
+            stream.note_all(self._doubts.news)
+
+    def _note_crossed(self, times: int) -> None:
+        """Quotes were crossed. Of a stream that several topics share, each is counted once."""
+        stream = self._newest(Part.QUOTE)
+        self._crossed.add(self.topic.exchange, by=times if stream is None else stream.note(Count.CROSSED, times))
+
+    def _newest(self, part: Part) -> Stream | None:
+        """The stream that brings the part: of several the one that was heard last."""
+        streams = self.sources.get(part, ())
+        return max(streams, key=lambda each: -1.0 if each.last is None else each.last, default=None)
+
+    def refresh(self, out: list[Output]) -> None:
+        for stream in self.sources.get(Part.QUOTE, ()):
+            if stream.judge is None:
+                stream.record.crossed(self._builder.is_crossed)
+        super().refresh(out)
 
     def event(self, ticker: Ticker) -> Ticker | Bbo:
         """What is published of it."""
@@ -77,6 +113,8 @@ class TickerSubscription(MessageSubscription):
 
     def beat(self, now: float, out: list[Output]) -> None:
         ticker = self._builder.expire(self._venue_clock.ahead_ms, now)
+        if self._doubts.news:  # of what was held for too long; that is a quote, more likely than not
+            self._note(_SOME_QUOTE)
         if ticker is not None:
             if not self.valued:
                 self.first_value(out)
@@ -122,6 +160,7 @@ class TickerSubscription(MessageSubscription):
         if self._trades is not None:
             self._trades.remove(self, owns=False)
             self._trades = None
+        self._builder.trades_open = False
         self._builder.reset_quote_order()  # listed anew, the venue may count anew
         super().close(now)
 
@@ -134,7 +173,7 @@ class TickerSubscription(MessageSubscription):
             self._trades.remove(self, owns=False)
             if self._borrows:
                 known = tuple(each for each in known if each is not self._trades)
-        self._trades = trades
+        self._trades, self._traded_after = trades, -1
         self._borrows = trades is not None and trades not in known
         if trades is not None:
             trades.add(self, owns=False)
@@ -142,9 +181,26 @@ class TickerSubscription(MessageSubscription):
         self.stream_changed(out)
 
     def stream_changed(self, out: list[Output]) -> None:
-        trades = self._trades
-        self._builder.trades_open = trades is not None and freshness.of_stream(trades, True)[0].is_good
+        builder = self._builder
+        was_open, builder.trades_open = builder.trades_open, self._are_trades_complete()
+        ticker = builder.last_of_figures(self._venue_clock.now_ms()) if was_open and not builder.trades_open else None
+        if ticker is not None and not self._dropped:
+            out.append(self.event(ticker))
         quotes = self.sources.get(Part.QUOTE, ())
         if quotes and all(each.source is None for each in quotes):
-            self._builder.reset_quote_order()
+            builder.reset_quote_order()
         self.refresh(out)
+
+    def _are_trades_complete(self) -> bool:
+        """Whether no trade newer than the last one can have been missed."""
+        trades = self._trades
+        if trades is None or trades.interruptions != self._traded_after:
+            return False
+        return freshness.of_stream(trades, True)[0].is_good
+
+    def _traded(self) -> None:
+        """The trade stream has brought something that was believed; it may be of before the stream was begun anew."""
+        trades = self._trades
+        if trades is not None and not trades.is_ending:
+            self._traded_after = trades.interruptions
+            self._builder.trades_open = self._are_trades_complete()

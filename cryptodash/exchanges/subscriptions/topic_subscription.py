@@ -210,12 +210,22 @@ class TopicSubscription(ABC):
         """Publish the status if it has changed."""
         if self._dropped:
             return
+        self._record()
         state, cause = self.condition()
         fields = self.fields()
         last = self.status
         if last is None or last.state is not state or last.cause is not cause or last.fields != fields:
             self.status = StreamStatus(self.topic, state, cause, fields, self._clock.wall_ms())
             out.append(self.status)
+
+    def _record(self) -> None:
+        """Let the ledger know how its streams are."""
+        for stream in self.streams():
+            condition = self.stream_condition(stream)
+            if condition is None and stream.judge is None:
+                condition = freshness.of_stream(stream, stream.last is not None)
+            if condition is not None:
+                stream.record.changed(*condition)
 
 
 class MessageSubscription(TopicSubscription):

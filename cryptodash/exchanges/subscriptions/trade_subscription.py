@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cryptodash.core.events import State, Trade
+from cryptodash.core.quality import Count, Loss
 from cryptodash.core.tally import Tally
 from cryptodash.core.topics import Channel, Topic
 from cryptodash.exchanges.adapter.messages import Message, Trades
@@ -21,13 +22,20 @@ from cryptodash.exchanges.subscriptions.lossless_subscription import LosslessSub
 from cryptodash.exchanges.subscriptions.topic_subscription import Basics, TopicSubscription
 from cryptodash.exchanges.subscriptions.trade_comparison import TradeComparison, known_trade
 
+MENDED_WITHIN = 60.0
+"""Seconds in which a trade that the venue's numbers passed over may come after all."""
+
 
 class TradeSubscription(LosslessSubscription):
     """There is no current value: the topic is as good as its stream. Candles of the instrument whose volume grows while
     no trade comes prove that the stream misses trades."""
 
     def __init__(self, topic: Topic, basics: Basics, venue_clock: VenueClock, tally: Tally, stale_after: float) -> None:
-        self._builder = TradeBuilder(topic, DoubtCounts(topic.exchange, topic.channel.value, tally))
+        self._doubts = DoubtCounts(topic.exchange, topic.channel.value, tally)
+        self._builder = TradeBuilder(topic, self._doubts)
+        self._least_missed = 0
+        """The least number of trades that were missing at once since ``_missed_since``."""
+        self._missed_since = 0.0
         super().__init__(topic, basics, venue_clock, self._builder)
         self._siblings: list[TopicSubscription] = []
         self._comparison = TradeComparison(stale_after)
@@ -65,6 +73,8 @@ class TradeSubscription(LosslessSubscription):
         venue_ms = self._venue_clock.at(now, received, fills[-1].time if fills else None)
         repeats = self._gaps.open is not None and self._gaps.repeats(fills)
         trades = builder.fills(fills, venue_ms, received, now)
+        if self._doubts.news:
+            self._note()
         if not trades and builder.dropped:
             return True
         if self._gaps.open is not None and (trades or repeats):
@@ -76,7 +86,28 @@ class TradeSubscription(LosslessSubscription):
             arrived = builder.late - late
             self._late.add(self.topic.exchange, by=arrived)
             self._missed.add(self.topic.exchange, by=builder.missed - missed + arrived)
+            self._least_missed = min(self._least_missed, builder.missed)
+            stream = self.source
+            if stream is not None:
+                stream.note(Count.OUT_OF_ORDER, arrived)
+                stream.record.count(Count.MISSED_TRADES, builder.missed - missed)
         return False
+
+    def _note(self) -> None:
+        """For the ledger: what was counted."""
+        stream = self.source
+        if stream is None:
+            self._doubts.news.clear()
+        else:
+            stream.note_all(self._doubts.news)
+
+    def _look_for_loss(self, now: float) -> None:
+        """Trades that have been missing for a minute do not come any more."""
+        if now - self._missed_since < MENDED_WITHIN:
+            return
+        if self._least_missed and self.source is not None:
+            self.source.record.degrade(Loss.TRADES_MISSING)
+        self._least_missed, self._missed_since = self._builder.missed, now
 
     def joined(self, sibling: TopicSubscription, out: list[Output]) -> None:
         if sibling.topic.channel is Channel.CANDLE and sibling not in self._siblings:
@@ -95,6 +126,9 @@ class TradeSubscription(LosslessSubscription):
     def beat(self, now: float, out: list[Output]) -> None:
         if self._builder.is_holding:
             self._tell(self._builder.expire(self._venue_clock.now_ms(), self._clock.wall_ms(), now), out)
+            self._note()
+        super().beat(now, out)
+        self._look_for_loss(now)
         if self._traded_ms is None or not self._siblings:
             return
         until = self._venue_clock.now_ms() + AHEAD_BY_CLOCK_MS

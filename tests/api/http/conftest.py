@@ -33,6 +33,7 @@ from cryptodash.core.steps import Steps
 from cryptodash.core.tally import Tally
 from cryptodash.core.topics import Channel, Topic, check_depth, check_interval
 from cryptodash.hub.interfaces import CatalogueSnapshot, IDemand, IDirectory, IValues, Message
+from cryptodash.hub.ledger import Ledger
 
 RECEIVED = 1_700_000_000_123
 """When the frames of these tests came in, ms."""
@@ -388,6 +389,7 @@ def make_web() -> Callable[..., Web]:
         hub = HubDouble(scheduler, *(exchanges or ("binance", "bybit")))
         config = Config(**settings)
         state = {"draining": False}
+        hub.ledger = Ledger(scheduler, tally)
         rest = Rest(
             hub,
             hub,
@@ -400,6 +402,7 @@ def make_web() -> Callable[..., Web]:
             lambda: state["draining"],
             scheduler.monotonic(),
             Slices(scheduler, scheduler),
+            hub.ledger,
         )
         site = make_site(rest, socket, config, scheduler, scheduler, tally)
         return Web(scheduler, hub, tally, rest, site, socket, state)

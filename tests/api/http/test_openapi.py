@@ -31,6 +31,7 @@ from cryptodash.core.events import (
 )
 from cryptodash.core.instruments import MarketType, Symbol
 from cryptodash.core.interfaces import StreamReport
+from cryptodash.core.quality import Loss
 from cryptodash.core.topics import Channel, Topic
 
 RECEIVED = 1_700_000_000_123
@@ -159,8 +160,23 @@ def fill(web: Any) -> None:
         "clock_ahead_ms": 2500,
     }
     upstream.reports = [
-        StreamReport("binance", "x", "c1", (ticker,), State.STALE, Cause.GAP, 1.0, 2.0, 9, 1, 1, 40, 30, 90)
+        StreamReport(
+            *("binance", "x", "c1", (ticker,), State.STALE, Cause.GAP, 1.0, 2.0, 9, 1, 1, 40, 30, 90),
+            endpoint="spot",
+            degraded=Loss.TRADES_MISSING,
+        )
     ]
+    fill_ledger(web)
+
+
+def fill_ledger(web: Any) -> None:
+    record = web.hub.ledger.venue("binance").open("spot", "x")
+    record.delayed(40)
+    record.degrade(Loss.TRADES_MISSING)
+    for _ in range(200):
+        for state, cause in ((State.LIVE, None), (State.STALE, Cause.SILENT)):
+            record.changed(state, cause)
+            web.scheduler.advance(0.25)
 
 
 PAIR = "exchange=binance&symbol=BTC-USDT"
@@ -191,6 +207,9 @@ CALLS: list[tuple[str, str, str, int, Callable[[Any], None]]] = [
     ("GET", "/api/candles", PAIR, 200, fill),
     ("GET", "/api/candles", PAIR, 502, lambda web: setattr(web.hub, "bars", UpstreamError("banned", "x"))),
     ("GET", "/api/streams", "", 200, fill),
+    ("GET", "/api/quality", "exchange=binance", 200, fill),
+    ("GET", "/api/quality", "exchange=x", 404, fill),
+    ("GET", "/api/quality", "exchange=binance&exchange=bybit", 400, fill),
 ]
 
 

@@ -69,6 +69,7 @@ def served(web: Any) -> Any:
         lambda: False,
         0.0,
         Slices(scheduler, scheduler),
+        web.hub.ledger,
     )
     web.site = make_site(web.rest, web.socket, config, scheduler, scheduler, tally)
     web.wanted, web.paces = wanted, paces

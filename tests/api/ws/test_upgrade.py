@@ -105,6 +105,7 @@ class House:
             lambda: self.clients.draining,
             0.0,
             self.clients.fanout.slices,
+            hub.ledger,
         )
         self.site = make_site(rest, self.factory, config, self.time, self.time, self.tally)
         if not short:

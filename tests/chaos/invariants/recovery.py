@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from tests.chaos.history import Connection, History
-from tests.chaos.subscriptions import GOOD, Subscription, Violation
+from tests.chaos.subscriptions import GOOD, Subscription, Told, Violation
 
 RECOVERS = 50.0
 """Seconds from the end of the last trouble until everything is good: ten to find a connection dead, a reconnect that
 waits, and a snapshot that is asked for on a REST connection that is as dead."""
 SETTLES = 12.0
 """Seconds from a subscription in calm until its channel is good."""
+LEAP_SEEN = 1.0
+"""Seconds from a leap of the price until clients hear what has become of the book."""
+LEAP_OVER = 6.0
+"""Seconds from then until the book is good again: five between two of its snapshots, and the answer's way."""
 STALLED = 60.0
 """Seconds in which one that stops reading has to be gone: until what the kernel holds is full, the timeout of ten, and
 two for the 1013."""
@@ -25,29 +29,53 @@ def check(history: History, subscriptions: Sequence[Subscription]) -> list[Viola
 
 def _good_again(history: History, subscriptions: Sequence[Subscription]) -> Iterator[Violation]:
     over = max((each.end for each in history.plan.troubles), default=0.0) + RECOVERS
-    end = history.plan.seconds
     for subscription in subscriptions:
         if not subscription.is_prompt:
             continue
         due = max(over, subscription.begin + SETTLES)
-        if due >= min(subscription.end, end):
-            continue
-        yield from _good_from(subscription, due)
+        end = min(subscription.end, history.plan.seconds)
+        tape = history.tapes.get(subscription.place)
+        leaps = tape.leaps if tape is not None and _needs_snapshots(subscription) else ()
+        yield from _good_from(subscription, due, end, leaps)
 
 
-def _good_from(subscription: Subscription, due: float) -> Iterator[Violation]:
+def _good_from(subscription: Subscription, due: float, end: float, leaps: Sequence[float]) -> Iterator[Violation]:
     """The channel is good at that time, and stays so."""
-    state, since = "", subscription.begin
-    for told in [each for each in subscription.told if each.kind == "status"]:
-        if told.at > due >= since and state not in GOOD:
-            break
-        if (told.payload["state"] in GOOD) is not (state in GOOD):
-            since = told.at
-        state = told.payload["state"]
-        if told.at > due and state not in GOOD:
-            break
-    if state not in GOOD:
-        yield subscription.blame("recovery", max(due, since), f"{state} since {since:.3f}, with all troubles over")
+    for begin, until, told in _spells(subscription, end):
+        if until > due and not _is_leap(begin, until, told, leaps):
+            state = told[-1].payload["state"] if told else ""
+            yield subscription.blame("recovery", max(due, begin), f"{state} since {begin:.3f}, with all troubles over")
+            return
+
+
+def _spells(subscription: Subscription, end: float) -> Iterator[tuple[float, float, list[Told]]]:
+    """When the channel was not good: from, to, and what its clients were told meanwhile."""
+    begin: float | None = subscription.begin
+    told: list[Told] = []
+    for each in subscription.told:
+        if each.kind != "status":
+            continue
+        if each.payload["state"] not in GOOD:
+            begin = each.at if begin is None else begin
+            told.append(each)
+        elif begin is not None:
+            yield begin, each.at, told
+            begin, told = None, []
+    if begin is not None and begin < end:
+        yield begin, end, told
+
+
+def _needs_snapshots(subscription: Subscription) -> bool:
+    """Whether it is a book that is made from REST snapshots; where the stream brings it, all its levels are proven."""
+    return subscription.kind == "order_book" and subscription.place[0] == "binance"
+
+
+def _is_leap(begin: float, until: float, told: Sequence[Told], leaps: Sequence[float]) -> bool:
+    """Whether the price leapt past every level of a side that was proven, so that nobody could know the best one, and
+    the next snapshot came in time."""
+    if not told or until - begin > LEAP_OVER or not any(leap <= begin <= leap + LEAP_SEEN for leap in leaps):
+        return False
+    return all((each.payload["state"], each.payload.get("cause")) == ("resyncing", "gap") for each in told)
 
 
 def _gone(history: History) -> Iterator[Violation]:

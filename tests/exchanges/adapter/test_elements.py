@@ -7,7 +7,7 @@ from msgspec import Raw, Struct, ValidationError
 
 from cryptodash.core.errors import NumberRejected, ZeroRejected
 from cryptodash.core.numbers import Number, positive
-from cryptodash.exchanges.adapter import Kept, LeftOut, decoder, kept, named, nonzero
+from cryptodash.exchanges.adapter import Bar, Kept, LeftOut, closed_by_next, decoder, kept, named, nonzero
 from cryptodash.exchanges.adapter.decode import reading
 from cryptodash.exchanges.adapter.elements import left_out_of
 from cryptodash.exchanges.adapter.messages import BadFrame
@@ -80,3 +80,24 @@ def test_only_zeros_are_left_out_of_one_streams_trades() -> None:
         nonzero(["1", "-1", "0"], positive)
     with pytest.raises(ZeroRejected):
         nonzero(["0", "0"], positive)
+
+
+@pytest.mark.parametrize(
+    ("opens", "time", "closed"),
+    [
+        ((1, 2, 3), 3, [True, True, None]),
+        ((1, 2), 9, [True, None]),
+        ((1, 2, 30), 9, [True, None, None]),  # what has not begun proves nothing
+        ((1, 2), None, [None, None]),  # nor does a frame that says no time
+        ((2,), 9, [None]),
+        ((), 9, []),
+    ],
+)
+def test_a_bar_is_over_that_one_in_the_same_frame_follows(
+    opens: tuple[int, ...], time: int | None, closed: list[bool | None]
+) -> None:
+    prices = [Number("1")] * 5
+    bars = [Bar("candles:X", each, *prices, None, time) for each in opens]
+    told = closed_by_next(bars)
+    assert [each.closed for each in told] == closed
+    assert [each.open_time for each in told] == list(opens)

@@ -20,9 +20,9 @@ PUBLIC = {
     MAX_NAME MAX_TIME_MS Mark MarketType Message Name NoSeeds Number NumberRejected Part Plan Poll Pong Purpose Quote
     Rate RawLevels Reader Readers RestLimits RestRequest Restarting SendingTime Sequenced Side SnapshotSource
     SnapshotsInStream Stats StreamSpec Subscribed SweepRow SweepRows Symbol Time Topic Trades UNREADABLE Unwanted
-    UpstreamError Wrapped admit amount bad_frame both_sides check_text decoder exact fill firewall_refusal in_base
-    kept levels misdirected multiply named nonzero not_served positive price quote read_data reading retry_after scale
-    sending_time shape side signed step symbol trimmed unsigned
+    UpstreamError Wrapped admit amount bad_frame both_sides check_text closed_by_next decoder exact fill
+    firewall_refusal in_base kept levels misdirected multiply named nonzero not_served positive price quote read_data
+    reading retry_after scale sending_time shape side signed step symbol trimmed unsigned
     """,
     "cryptodash.testing": """
     Answer Authority Bench Body Check Evidence Habits MadeUpVenue ManualClock MemoryNetwork NotConforming

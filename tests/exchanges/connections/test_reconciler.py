@@ -13,7 +13,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from cryptodash.exchanges.adapter.messages import Ack
 from cryptodash.exchanges.adapter.plan import StreamSpec
-from cryptodash.exchanges.connections.reconciler import ACK_TIMEOUT, Reconciler, Request, Settled
+from cryptodash.exchanges.connections.reconciler import ACK_TIMEOUT, Reconciler
+from cryptodash.exchanges.connections.request import Request, Settled
 
 MOST = 4
 

@@ -319,12 +319,12 @@ def candle(start: str, **changed: str) -> dict[str, str]:
     return {"start": start, **figures, "product_id": "BTC-USD"} | changed
 
 
-def test_bars_have_seconds_and_no_flag_and_come_oldest_first() -> None:
+def test_bars_have_seconds_and_come_oldest_first_and_are_closed_by_the_next() -> None:
     first, second = said("candles", {"type": "snapshot", "candles": [candle("1688998500"), candle("1688998200")]})
     prices = Number("1867.38"), Number("1867.72"), Number("1865.63"), Number("1866.81")
     volume = Number("0.20269406")
-    assert first == Bar("candles:BTC-USD", 1_688_998_200_000, *prices, volume, None, SENT_MS)
-    assert isinstance(second, Bar) and second.open_time == 1_688_998_500_000
+    assert first == Bar("candles:BTC-USD", 1_688_998_200_000, *prices, volume, True, SENT_MS)
+    assert isinstance(second, Bar) and (second.open_time, second.closed) == (1_688_998_500_000, None)
 
 
 def test_odd_bars() -> None:

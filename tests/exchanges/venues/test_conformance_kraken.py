@@ -166,7 +166,7 @@ RECORDINGS = (
         "ohlc1-btcusd-2026",
         "spot:BTC-USD:candle:1m",
         messages={"Ignored": 1, "Ack": 1, "Bar": 5},
-        counts={"candle": 8},
+        counts={"candle": 5},
         last={
             "spot:BTC-USD:candle:1m": {
                 "timestamp": 1786562880000,

@@ -201,5 +201,5 @@ def test_a_bar_is_closed_by_the_next_one_with_its_last_figures() -> None:
     told = [
         (each.timestamp // 60_000 % 60, each.close, each.closed) for each in venue.events if isinstance(each, Candle)
     ]
-    first = [(27, "2.0", False), (27, "2.0", True), (28, "3.0", False)]
+    first = [(27, "2.0", True), (28, "3.0", False)]
     assert told == [*first, (28, "4.0", False), (28, "4.0", True), (29, "5.0", False)]

@@ -109,9 +109,12 @@ def bars(*each: str) -> str:
     return f'{{"channel":"ohlc","type":"snapshot","timestamp":"{sent}","data":[{",".join(each)}]}}'
 
 
-def test_bars_open_when_they_begin_and_have_no_flag() -> None:
+def test_bars_open_when_they_begin_and_are_closed_by_the_next() -> None:
     prices = numbers("63301.6", "63301.6", "63297.7", "63297.70", "0.04121240")
-    expected = [Bar("ohlc:1:BTC/USD", each, *prices, None, 1786562924084) for each in (1786562820000, 1786562880000)]
+    expected = [
+        Bar("ohlc:1:BTC/USD", 1786562820000, *prices, True, 1786562924084),
+        Bar("ohlc:1:BTC/USD", 1786562880000, *prices, None, 1786562924084),
+    ]
     assert list(said(bars(bar("19:28:00"), bar("19:27:00")))) == expected
 
 

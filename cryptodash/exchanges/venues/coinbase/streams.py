@@ -27,7 +27,7 @@ from cryptodash.exchanges.adapter.decode import (
     quote,
     signed,
 )
-from cryptodash.exchanges.adapter.elements import Kept, nonzero
+from cryptodash.exchanges.adapter.elements import Kept, closed_by_next, nonzero
 from cryptodash.exchanges.adapter.messages import (
     BadFrame,
     Bar,
@@ -251,7 +251,7 @@ def read_candles(stream: str, frame: bytes) -> Sequence[Message]:
         lambda candle: bar(stream, candle, time),
         lambda candle: candle.start,
     )
-    return bars.told(stream, bars)
+    return bars.told(stream, closed_by_next(bars))
 
 
 def bar(stream: str, candle: Candle, time: int | None) -> Bar:

@@ -28,7 +28,7 @@ from cryptodash.exchanges.adapter.decode import (
     quote,
     signed,
 )
-from cryptodash.exchanges.adapter.elements import nonzero
+from cryptodash.exchanges.adapter.elements import closed_by_next, nonzero
 from cryptodash.exchanges.adapter.messages import Bar, Fill, Message, Quote, Reader, Stats, Trades
 from cryptodash.exchanges.venues.kraken.book import read_book
 from cryptodash.exchanges.venues.kraken.names import BOOK, OHLC, TICKER, TRADE, parse_stream
@@ -188,10 +188,10 @@ def read_bars(stream: str, frame: bytes) -> Sequence[Message]:
             raise misdirected(stream, f"{each.symbol} {each.interval}")
     data = sorted(bars.data, key=lambda bar: bar.interval_begin) if len(bars.data) > 1 else bars.data
     try:
-        return [_bar(stream, bar, time) for bar in data]
+        return closed_by_next([_bar(stream, bar, time) for bar in data])
     except ZeroRejected:
         kept = nonzero(data, lambda bar: _bar(stream, bar, time), lambda bar: bar.interval_begin.isoformat())
-        return kept.told(stream, kept)
+        return kept.told(stream, closed_by_next(kept))
 
 
 def _bar(stream: str, bar: _Bar, time: int | None) -> Bar:

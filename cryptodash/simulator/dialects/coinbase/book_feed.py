@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 
 from cryptodash.simulator.book import Side
 from cryptodash.simulator.dialects.coinbase import messages
@@ -30,13 +31,13 @@ class _Reach:
         """The key of the last level (a key grows away from the best price)."""
         self._span = self.last - side.best
 
-    def levels(self) -> list[Level]:
+    def levels(self) -> Iterator[Level]:
         """All levels, best first."""
         count = self._depth * 5 // 4
         while True:
             found = self._side.levels(count)
             if len(found) < count or found[-1][0] > self.last:
-                return [(self._price(key), size) for key, size in found if key <= self.last]
+                return ((self._price(key), size) for key, size in found if key <= self.last)
             count *= 2
 
     def covers(self, price: int) -> bool:
@@ -65,15 +66,14 @@ class Books:
         self._false_level: int | None = None
         self._quiet = self._count = 0
 
-    def _frame(self, kind: str, event_time: str, bids: Sequence[Level], asks: Sequence[Level], now: int) -> str:
+    def _frame(self, kind: str, event_time: str, bids: Iterable[Level], asks: Iterable[Level], now: int) -> str:
         event = messages.book_event(self._instrument.spec, kind, event_time, bids, asks)
         return messages.frame("l2_data", self._stamps.at(now), event)
 
     def opening(self, now: int) -> Sequence[str]:
         """All levels have the time at which the snapshot was taken."""
-        bids = self._bids.levels()
-        if self._false_level is not None:
-            bids.insert(0, (self._false_level, 1))
+        false = () if self._false_level is None else ((self._false_level, 1),)
+        bids = chain(false, self._bids.levels())
         taken = at_trade(now, self._instrument.update_id)
         return (self._frame("snapshot", taken, bids, self._asks.levels(), now),)
 

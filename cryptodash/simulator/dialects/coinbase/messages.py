@@ -7,6 +7,7 @@ Every frame is in an envelope that numbers it in its connection's series. Builde
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain, islice
 
 import msgspec
 
@@ -17,6 +18,7 @@ from cryptodash.simulator.instrument import SimulatedInstrument
 from cryptodash.simulator.instrument_spec import InstrumentSpec
 
 NUMBER = '"sequence_num":0'
+_ROWS_AT_ONCE = 500
 
 
 def frame(channel: str, stamp: str, *events: str) -> str:
@@ -44,9 +46,13 @@ def book_event(
     asks: Iterable[tuple[int, int]],
 ) -> str:
     """``{"type":"update","product_id":"BTC-USD","updates":[...]}``: bids, then asks, which are called offers."""
-    rows = [level(spec, "bid", event_time, *each) for each in bids]
-    rows += [level(spec, "offer", event_time, *each) for each in asks]
-    return f'{{"type":"{kind}","product_id":"{spec.native}","updates":[{",".join(rows)}]}}'
+    rows = chain(
+        (level(spec, "bid", event_time, *each) for each in bids),
+        (level(spec, "offer", event_time, *each) for each in asks),
+    )
+    # By parts: 44,000 small texts at once, among everything else, would leave the memory in pieces.
+    parts = iter(lambda: ",".join(islice(rows, _ROWS_AT_ONCE)), "")
+    return f'{{"type":"{kind}","product_id":"{spec.native}","updates":[{",".join(parts)}]}}'
 
 
 # --- trades ---
