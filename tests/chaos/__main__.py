@@ -11,6 +11,7 @@ from time import monotonic
 
 from tests.chaos.plan import describe, make_plan
 from tests.chaos.seeds import outcomes, shrink
+from tests.chaos.venues import ALL, TWO
 
 SHOWN = 12
 """Violations of a seed that are printed."""
@@ -24,6 +25,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--first", type=int, default=1, help="the first one (default: %(default)s)")
     parser.add_argument("--jobs", type=int, default=1, help="processes (default: %(default)s)")
     parser.add_argument("--seconds", type=float, help="virtual seconds of each seed (default: the whole of it)")
+    parser.add_argument(
+        "--venues",
+        choices=("two", "all"),
+        default="two",
+        help="Binance and Bybit, or all five: these are other seeds, though of the same numbers (default: %(default)s)",
+    )
     parser.add_argument("--plan", action="store_true", help="show the plan of each seed")
     parser.add_argument("--no-shrink", action="store_true", help="do not look for a smaller plan of the first failure")
     options = parser.parse_args(arguments)
@@ -31,24 +38,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.environ["PYTHONHASHSEED"] = "0"
         os.execv(sys.executable, [sys.executable, "-P", "-m", "tests.chaos", *(arguments or sys.argv[1:])])
     begun, count, digest, failed = monotonic(), 0, hashlib.sha256(), []
-    for outcome in outcomes(range(options.first, options.first + options.seeds), options.jobs, options.seconds):
+    venues, of_all = (ALL, " of all venues") if options.venues == "all" else (TWO, "")
+    seeds = range(options.first, options.first + options.seeds)
+    for outcome in outcomes(seeds, options.jobs, options.seconds, venues):
         digest.update(outcome.digest.encode())
         if (outcome.seed - options.first + 1) % EVERY == 0:
             say(f"{outcome.seed - options.first + 1} seeds, {count} violations, {monotonic() - begun:.0f} s")
         count += len(outcome.violations)
         if options.plan:
-            say(describe(make_plan(outcome.seed)))
+            say(describe(make_plan(outcome.seed, venues)))
         if outcome.violations:
             failed.append(outcome.seed)
-            say(f"seed {outcome.seed}: {len(outcome.violations)} violations")
+            say(f"seed {outcome.seed}{of_all}: {len(outcome.violations)} violations")
             for each in outcome.violations[:SHOWN]:
                 say(f"  {each}")
     if failed and not options.no_shrink:
-        plan, runs = shrink(failed[0], options.seconds)
-        say(f"seed {failed[0]} shrunk in {runs} runs to:")
+        plan, runs = shrink(failed[0], options.seconds, venues)
+        say(f"seed {failed[0]}{of_all} shrunk in {runs} runs to:")
         say(describe(plan))
     say(
-        f"{options.seeds} seeds from {options.first}: {count} violations, {monotonic() - begun:.0f} s, "
+        f"{options.seeds} seeds{of_all} from {options.first}: {count} violations, {monotonic() - begun:.0f} s, "
         f"digest {digest.hexdigest()[:16]}"
     )
     return int(count > 0)

@@ -3,7 +3,7 @@ held in memory. The invariants are judged from this alone."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from attrs import define, field
@@ -54,9 +54,11 @@ class Tape:
     ``quotes``: (virtual s, (bid, ask, bid size, ask size)) from then on. ``trades``: (virtual s, wire id, price, size,
     side, venue time, price of the last fill). ``bars``: (virtual s, bar). ``marks``: (virtual s, mark, index).
     ``leaps``: virtual seconds at which the price went at once past all that a book has to have proven of a side.
+    ``said`` makes of a number that a client was told the text that it is compared by.
     """
 
     place: Place
+    said: Callable[[str], str] = str
     steps: list[float] = field(factory=list)
     times: list[int] = field(factory=list)
     books: list[tuple[tuple[tuple[str, str], ...], tuple[tuple[str, str], ...]]] = field(factory=list)
@@ -65,6 +67,8 @@ class Tape:
     trades: list[WireTrade] = field(factory=list)
     bars: list[tuple[float, Bar]] = field(factory=list)
     closed: dict[int, tuple[str, ...]] = field(factory=dict)
+    empty: dict[int, None] = field(factory=dict)
+    """Starts of those that the venue does not have, because nothing was traded."""
     leaps: list[float] = field(factory=list)
 
 

@@ -3,11 +3,13 @@ plan as well, which is what shrinking needs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from random import Random
 from typing import Any
 
 from attrs import frozen
+
+from tests.chaos.venues import COMPOSITE, TWO, can_have, markets_of
 
 SECONDS = 132.0
 """Of a run, before its clients leave."""
@@ -16,8 +18,6 @@ WARM = 14.0
 LAST_TROUBLE = 78.0
 """When the last one is over, at the latest."""
 OVERLAPPING = 6
-VENUES = ("binance", "bybit")
-MARKETS = ("spot", "perpetual")
 SYMBOLS = ("XRP-USDT", "SOL-USDT")
 """Of those that trade every second, with ticks so coarse that a second is dozens of frames and not hundreds."""
 KINDS = ("ticker", "trade", "order_book:5", "order_book:10", "order_book:20", "candle:1m")
@@ -99,10 +99,16 @@ class Plan:
     clients: tuple[ClientPlan, ...]
     seconds: float = SECONDS
 
+    @property
+    def venues(self) -> tuple[str, ...]:
+        """Those that the run has."""
+        return tuple(self.lines)
 
-def make_plan(seed: int) -> Plan:
-    """The plan of a seed."""
-    rng = Random(f"chaos:{seed}")
+
+def make_plan(seed: int, venues: Sequence[str] = TWO) -> Plan:
+    """The plan of a seed. The seeds of other venues than the two are others: ``5`` of these has nothing to do with ``5``
+    of those."""
+    rng = Random(f"chaos:{seed}" if venues == TWO else f"chaos:{'+'.join(venues)}:{seed}")
     lines = {
         venue: VenueLine(
             delay=rng.choice((0.003, 0.02, 0.06, 0.15)),
@@ -111,7 +117,7 @@ def make_plan(seed: int) -> Plan:
             skew_ms=rng.choice((0, 0, -200, 350, -4_000, 9_000)),
             drift_ppm=rng.choice((0, 0, 50, -80, 200)),
         )
-        for venue in VENUES
+        for venue in venues
     }
     return Plan(
         seed=seed,
@@ -119,8 +125,8 @@ def make_plan(seed: int) -> Plan:
         wall_skew_ms=rng.choice((0, 0, 300, -1_500, 20_000)),
         wall_ppm=rng.choice((0, 0, 100, -300)),
         lines=lines,
-        troubles=make_troubles(rng),
-        clients=make_clients(rng),
+        troubles=make_troubles(rng, venues),
+        clients=make_clients(rng, venues),
     )
 
 
@@ -179,17 +185,21 @@ SUDDEN: Mapping[str, Callable[[Random, str], Trouble]] = {
 """Those that happen at a moment."""
 
 
-def make_troubles(rng: Random) -> tuple[Trouble, ...]:
+def make_troubles(rng: Random, venues: Sequence[str] = TWO) -> tuple[Trouble, ...]:
     """Six at least that all go on at one moment, and some more before, meanwhile and after."""
     moment = rng.uniform(34.0, 52.0)
     found = []
     for name in rng.sample(sorted(LASTING), OVERLAPPING):
-        trouble = LASTING[name](rng, rng.choice(VENUES))
+        trouble = LASTING[name](rng, _one_that_can(rng, venues, name))
         begin = max(WARM, moment - trouble.seconds * rng.uniform(0.05, 0.95))
         found.append(_at(trouble, begin, max(trouble.seconds, moment - begin + 0.5)))
     for name in rng.choices(sorted(SUDDEN), k=rng.randrange(1, 5)):
-        found.append(_at(SUDDEN[name](rng, rng.choice(VENUES)), rng.uniform(WARM, LAST_TROUBLE - 2.0)))
+        found.append(_at(SUDDEN[name](rng, _one_that_can(rng, venues, name)), rng.uniform(WARM, LAST_TROUBLE - 2.0)))
     return tuple(sorted(found, key=lambda each: each.begin))
+
+
+def _one_that_can(rng: Random, venues: Sequence[str], name: str) -> str:
+    return rng.choice([each for each in venues if can_have(each, name)])
 
 
 def _at(trouble: Trouble, begin: float, seconds: float | None = None) -> Trouble:
@@ -202,16 +212,21 @@ def _at(trouble: Trouble, begin: float, seconds: float | None = None) -> Trouble
 # --- clients
 
 
-def _channels(rng: Random, count: int, kinds: tuple[str, ...] = KINDS) -> tuple[str, ...]:
-    """Names of channels: ``binance:spot:BTC-USDT:order_book:10``, some with a rate: ``...@2``."""
-    every = [
+def channels_of(venues: Sequence[str]) -> list[str]:
+    """All that clients may ask for; of all venues also what is derived of them."""
+    of_all = [f"{COMPOSITE}:spot:{SYMBOLS[0]}:{kind}" for kind in ("bbo", "order_book:5", "order_book:10")]
+    return [
         f"{venue}:{market}:{symbol}:{kind}"
-        for venue in VENUES
-        for market in MARKETS
+        for venue in venues
+        for market in markets_of(venue)
         for symbol in SYMBOLS[: 1 + (venue == "binance")]
-        for kind in kinds
-    ]
-    found = rng.sample(every, count)
+        for kind in (KINDS if venues == TWO else (*KINDS, "bbo"))
+    ] + (of_all if venues != TWO else [])
+
+
+def _channels(rng: Random, count: int, venues: Sequence[str]) -> tuple[str, ...]:
+    """Names of channels: ``binance:spot:BTC-USDT:order_book:10``, some with a rate: ``...@2``."""
+    found = rng.sample(channels_of(venues), count)
     return tuple(
         f"{each}@{rng.choice((0.5, 2, 10))}" if ":trade" not in each and not rng.randrange(8) else each
         for each in found
@@ -225,32 +240,32 @@ def _stay(rng: Random, channels: tuple[str, ...]) -> list[Action]:
     return found
 
 
-def _fast(rng: Random, name: str) -> ClientPlan:
-    actions = _stay(rng, _channels(rng, 7))
+def _fast(rng: Random, name: str, venues: Sequence[str]) -> ClientPlan:
+    actions = _stay(rng, _channels(rng, 7, venues))
     return ClientPlan(name, "fast", tuple(actions), delay=rng.choice((0.0, 0.01, 0.04)))
 
 
-def _slow(rng: Random, name: str) -> ClientPlan:
-    actions = _stay(rng, _channels(rng, 6))
+def _slow(rng: Random, name: str, venues: Sequence[str]) -> ClientPlan:
+    actions = _stay(rng, _channels(rng, 6, venues))
     rate = rng.choice((5_000.0, 9_000.0, 20_000.0))
     return ClientPlan(name, "slow", tuple(actions), 0.03, 0.0, True, rate, kernel=rng.choice((8, 32)) * 1024)
 
 
-def _trickling(rng: Random, name: str) -> ClientPlan:
-    actions = _stay(rng, _channels(rng, 3))
+def _trickling(rng: Random, name: str, venues: Sequence[str]) -> ClientPlan:
+    actions = _stay(rng, _channels(rng, 3, venues))
     return ClientPlan(name, "trickling", tuple(actions), 0.02, 0.005, True, trickle=rng.choice((0.002, 0.01)))
 
 
-def _deaf(rng: Random, name: str) -> ClientPlan:
+def _deaf(rng: Random, name: str, venues: Sequence[str]) -> ClientPlan:
     begin = rng.uniform(8.0, 40.0)
-    actions = [Action(1.0, "connect"), Action(1.2, "subscribe", _channels(rng, 5)), Action(begin, "stop_reading")]
+    actions = [Action(1.0, "connect"), Action(1.2, "subscribe", _channels(rng, 5, venues)), Action(begin, "stop_reading")]
     return ClientPlan(name, "deaf", tuple(actions), kernel=rng.choice((4, 16)) * 1024)
 
 
-def _reconnecting(rng: Random, name: str) -> ClientPlan:
+def _reconnecting(rng: Random, name: str, venues: Sequence[str]) -> ClientPlan:
     found: list[Action] = []
     # With one channel its kernel is not full before it is missed.
-    channels, at = _channels(rng, rng.choice((1, 5))), rng.uniform(0.5, 4.0)
+    channels, at = _channels(rng, rng.choice((1, 5)), venues), rng.uniform(0.5, 4.0)
     while at < SECONDS - 22.0:
         found += [Action(round(at, 3), "connect"), Action(round(at + rng.uniform(0.1, 1.0), 3), "subscribe", channels)]
         at += rng.uniform(3.0, 25.0)
@@ -260,13 +275,13 @@ def _reconnecting(rng: Random, name: str) -> ClientPlan:
     return ClientPlan(name, "reconnecting", tuple(found), delay=0.03, jitter=rng.choice((0.0, 0.05)))
 
 
-def _changing(rng: Random, name: str) -> ClientPlan:
+def _changing(rng: Random, name: str, venues: Sequence[str]) -> ClientPlan:
     found, at = [Action(1.0, "connect")], 1.5
     wanted: list[str] = []
     while at < SECONDS - 20.0:
         do = rng.choice(("subscribe", "subscribe", "unsubscribe", "resync", "list", "swap"))
         if do in ("subscribe", "swap"):
-            fresh = _channels(rng, rng.randrange(1, 3))
+            fresh = _channels(rng, rng.randrange(1, 3), venues)
             if do == "swap" and wanted:
                 found.append(Action(round(at, 3), "unsubscribe", tuple(wanted)))
                 wanted = []
@@ -306,10 +321,10 @@ HOSTILE = (
 )
 
 
-def _hostile(rng: Random, name: str) -> ClientPlan:
+def _hostile(rng: Random, name: str, venues: Sequence[str]) -> ClientPlan:
     found, at = [], rng.uniform(0.5, 3.0)
     while at < SECONDS - 22.0:
-        found += [Action(round(at, 3), "connect"), Action(round(at + 0.2, 3), "subscribe", _channels(rng, 2))]
+        found += [Action(round(at, 3), "connect"), Action(round(at + 0.2, 3), "subscribe", _channels(rng, 2, venues))]
         for _ in range(rng.randrange(1, 5)):
             at += rng.uniform(0.5, 5.0)
             found.append(Action(round(at, 3), "attack", (rng.choice(HOSTILE),)))
@@ -319,7 +334,7 @@ def _hostile(rng: Random, name: str) -> ClientPlan:
     return ClientPlan(name, "hostile", tuple(found), split=bool(rng.randrange(2)))
 
 
-CROWD: Mapping[str, Callable[[Random, str], ClientPlan]] = {
+CROWD: Mapping[str, Callable[[Random, str, Sequence[str]], ClientPlan]] = {
     "fast": _fast,
     "slow": _slow,
     "trickling": _trickling,
@@ -330,9 +345,9 @@ CROWD: Mapping[str, Callable[[Random, str], ClientPlan]] = {
 }
 
 
-def make_clients(rng: Random) -> tuple[ClientPlan, ...]:
+def make_clients(rng: Random, venues: Sequence[str] = TWO) -> tuple[ClientPlan, ...]:
     """One of each kind, and a second fast one."""
-    return tuple(CROWD[kind](rng, f"{kind}-{index}") for index, kind in enumerate((*CROWD, "fast")))
+    return tuple(CROWD[kind](rng, f"{kind}-{index}", venues) for index, kind in enumerate((*CROWD, "fast")))
 
 
 def channel_of(name: str) -> dict[str, Any]:

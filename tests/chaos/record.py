@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from functools import lru_cache, partial
 from itertools import takewhile
@@ -10,13 +9,12 @@ from typing import Any
 
 from cryptodash.core.instruments import MarketType
 from cryptodash.simulator.bars import Bar as SimulatedBar
-from cryptodash.simulator.decimal_text import trim
-from cryptodash.simulator.dialects.bybit.messages import trade_id
 from cryptodash.simulator.host import VenueHost
 from cryptodash.simulator.intervals import MINUTE
 from cryptodash.simulator.truth import Truth
 from tests.chaos.history import Arrivals, Bar, Place, Tape, WireTrade
 from tests.chaos.network import BadNetwork, End, Link
+from tests.chaos.venues import HEAD, WITHOUT_EMPTY_BARS, bar_text_of, said_of, stream_of, text_of, told_as
 
 LEVELS = 20
 """The deepest view that clients of a run ask for."""
@@ -29,17 +27,16 @@ class Recorder:
 
     def __init__(self, place: Place, truth: Truth, network: BadNetwork) -> None:
         exchange, market, symbol = place
-        self.tape = Tape(place)
+        self.tape = Tape(place, said=said_of(exchange))
         self._truth, self._network = truth, network
         self._instrument = instrument = truth.instrument(exchange, MarketType(market), symbol)
         self._spec = spec = instrument.spec
-        # Bybit pads nothing on spot and no candle anywhere.
-        self._text = trim if exchange == "bybit" and market == "spot" else str
-        self._bar_text = trim if exchange == "bybit" else str
+        self._text, self._bar_text = text_of(exchange, market), bar_text_of(exchange)
         text = self._text  # the same few numbers come again and again
         self._price = lru_cache(maxsize=4096)(lambda ticks: text(spec.price(ticks)))
         self._size = lru_cache(maxsize=4096)(lambda steps: text(spec.size(steps)))
-        self._aggregated = exchange == "binance" and market == "perpetual"
+        self._skips_empty = exchange in WITHOUT_EMPTY_BARS
+        self._minute = 0
         self._newest_top = -1
         self._last_trade = instrument.trade_id
         self._seen = (-1, -1, -1)
@@ -79,10 +76,15 @@ class Recorder:
             )
         )
         minute = it.candles.minute
-        before = tape.bars[-1][1].start if tape.bars else minute.start
+        before = self._minute or minute.start
+        self._minute = minute.start
         if before < minute.start and (ended := it.candles.bar(MINUTE, before)) is not None:
-            self._took_bar(ended)  # one step may hold the last trade of a minute and its end
-        self._took_bar(minute)
+            if ended.count or not self._skips_empty:
+                self._took_bar(ended)  # one step may hold the last trade of a minute and its end
+        if minute.count or not self._skips_empty:
+            self._took_bar(minute)
+        elif not tape.bars and (ended := it.candles.bar(MINUTE, minute.start - MINUTE)) is not None:
+            self._took_bar(ended)
 
     def _took_bar(self, bar: SimulatedBar) -> None:
         price, text = self._price, self._bar_text
@@ -97,14 +99,14 @@ class Recorder:
 
     def _took_trade(self, trade: Any) -> None:
         spec, now = self._spec, self._network.seconds()
-        wire = trade_id(spec, trade) if spec.exchange == "bybit" else str(trade.order if self._aggregated else trade.id)
+        order, wire = told_as(spec, trade)
         price = self._text(spec.price(trade.price))
         size = trade.size
         side = "buy" if trade.buy else "sell"
-        if wire in self._orders:  # another fill of the same order, told in one
-            size += self._orders[wire]
+        if order in self._orders:  # another fill of the same order, told in one
+            size += self._orders[order]
             self.tape.trades.pop()
-        self._orders = {wire: size}
+        self._orders = {order: size}
         self.tape.trades.append(WireTrade(now, wire, price, self._text(spec.size(size)), side, trade.time))
         self.tape.lasts.append((now, price))
 
@@ -113,7 +115,9 @@ class Recorder:
         exchange, market, symbol = self.tape.place
         text = self._bar_text
         for bar in self._truth.candles(exchange, MarketType(market), symbol, "1m", 50):
-            if bar.closed:
+            if self._skips_empty and not float(bar.volume):
+                self.tape.empty[bar.start] = None
+            elif bar.closed:
                 values = (bar.open, bar.high, bar.low, bar.close, bar.volume)
                 self.tape.closed[bar.start] = tuple(map(text, values))
 
@@ -140,9 +144,6 @@ class Record:
         for recorder in self.recorders.values():
             recorder.look()
         return result
-
-
-_STREAM = re.compile(rb'"(?:stream|topic)":"([^"]+)"')
 
 
 class Tap:
@@ -179,7 +180,7 @@ class Tap:
 
     def _frames(self) -> None:
         data, start, now = self._data, 0, self._network.seconds()
-        streams = self._arrivals.frames.setdefault((self._exchange, self._market or ""), {})
+        arrivals, exchange = self._arrivals.frames, self._exchange
         while len(data) - start >= 2:
             size, begin = data[start + 1] & 0x7F, start + 2
             if size == 126:
@@ -188,9 +189,10 @@ class Tap:
                 size, begin = int.from_bytes(data[begin : begin + 8], "big"), begin + 8
             if len(data) < begin + size:
                 break
-            found = _STREAM.search(data, begin, min(begin + 200, begin + size))
+            found = stream_of(exchange, self._market, bytes(data[begin : begin + min(HEAD, size)]))
             if found is not None:
-                streams.setdefault(found[1].decode(), []).append(now)
+                market, stream = found
+                arrivals.setdefault((exchange, market), {}).setdefault(stream, []).append(now)
             start = begin + size
         del data[:start]
 

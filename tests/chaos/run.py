@@ -22,9 +22,10 @@ from cryptodash.simulator.server import Simulator
 from tests.chaos.clients import Client
 from tests.chaos.history import History
 from tests.chaos.network import BadNetwork, Conditions, End, Link
-from tests.chaos.plan import MARKETS, SYMBOLS, VENUES, Plan
+from tests.chaos.plan import SYMBOLS, Plan
 from tests.chaos.record import Record, Tap
 from tests.chaos.troubles import ServerClock, Troubles, VenueTime
+from tests.chaos.venues import markets_of
 
 SETTINGS = {
     "BIND_ADDR": "tcp:8080:interface=127.0.0.1",
@@ -76,7 +77,7 @@ class _Stage:
             exchange: Simulator(
                 network, VenueTime(network, plan.lines[exchange]), seed=plan.seed, exchanges=[exchange], record=True
             )
-            for exchange in VENUES
+            for exchange in plan.venues
         }
         clock = ServerClock(network, plan.wall_skew_ms, plan.wall_ppm)
         self._server = self._make_server(clock)
@@ -98,7 +99,8 @@ class _Stage:
             simulator.setServiceParent(together)
             simulator.listen()
             urls |= simulator.base_urls
-        config = load([Layer("chaos", SETTINGS)], VENUES)
+        venues = self._plan.venues
+        config = load([Layer("chaos", {**SETTINGS, "EXCHANGES": ",".join(venues)})], venues)
         stand_in = StandIn(together, urls, "simulated")
         return build(config, self._network, clock=clock, random=Random(self._plan.seed), stand_in=stand_in)
 
@@ -120,7 +122,7 @@ class _Stage:
         self._server.startService()
         for exchange, simulator in self._simulators.items():
             self._record.follow(simulator.hosts.values())
-            for market in MARKETS:
+            for market in markets_of(exchange):
                 for symbol in SYMBOLS:
                     self._record.add((exchange, market, symbol), simulator.truth)
         self._troubles.begin()

@@ -17,6 +17,7 @@ from tests.chaos.plan import Plan, make_plan
 from tests.chaos.run import run
 from tests.chaos.shrink import shrunk
 from tests.chaos.subscriptions import Violation
+from tests.chaos.venues import TWO
 
 
 class Outcome(NamedTuple):
@@ -26,10 +27,10 @@ class Outcome(NamedTuple):
     seconds: float
 
 
-def try_seed(seed: int, seconds: float | None = None) -> Outcome:
+def try_seed(seed: int, seconds: float | None = None, venues: Sequence[str] = TWO) -> Outcome:
     """Run one seed, or its first seconds."""
     begun = process_time()
-    history = run(planned(seed, seconds))
+    history = run(planned(seed, seconds, venues))
     found = [str(each) for each in violations(history)]
     outcome = Outcome(seed, found, history.digest, process_time() - begun)
     del history
@@ -38,8 +39,8 @@ def try_seed(seed: int, seconds: float | None = None) -> Outcome:
     return outcome
 
 
-def planned(seed: int, seconds: float | None) -> Plan:
-    plan = make_plan(seed)
+def planned(seed: int, seconds: float | None, venues: Sequence[str] = TWO) -> Plan:
+    plan = make_plan(seed, venues)
     return plan if seconds is None else evolve(plan, seconds=seconds)
 
 
@@ -48,16 +49,18 @@ def broken(plan: Plan) -> list[Violation]:
     return violations(run(plan))
 
 
-def shrink(seed: int, seconds: float | None = None) -> tuple[Plan, int]:
+def shrink(seed: int, seconds: float | None = None, venues: Sequence[str] = TWO) -> tuple[Plan, int]:
     """A smaller plan that breaks the first promise that the seed breaks, and the runs that took."""
-    plan = planned(seed, seconds)
+    plan = planned(seed, seconds, venues)
     first = broken(plan)[0].invariant
     return shrunk(plan, lambda smaller: any(each.invariant == first for each in broken(smaller)))
 
 
-def outcomes(seeds: Sequence[int], jobs: int, seconds: float | None = None) -> Iterator[Outcome]:
+def outcomes(
+    seeds: Sequence[int], jobs: int, seconds: float | None = None, venues: Sequence[str] = TWO
+) -> Iterator[Outcome]:
     """In the order of the seeds."""
-    trial = partial(try_seed, seconds=seconds)
+    trial = partial(try_seed, seconds=seconds, venues=venues)
     if jobs == 1:
         yield from map(trial, seeds)
         return

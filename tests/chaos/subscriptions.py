@@ -14,6 +14,7 @@ from tests.chaos.history import Connection, History
 GOOD = ("live", "quiet")
 _CHANNELS = {
     "ticker": "ticker",
+    "bbo": "bbo",
     "trade": "trade",
     "candle": "candle",
     "order_book_snapshot": "order_book",

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from tests.chaos.history import History
-from tests.chaos.invariants import ages, books, candles, memory, recovery, trades, values
+from tests.chaos.invariants import ages, books, candles, composite, memory, recovery, trades, values
 from tests.chaos.subscriptions import Violation, sorted_out
+from tests.chaos.venues import COMPOSITE
 
 ALL = ("live", "asked", "deltas", "trades", "candles", "ages", "memory", "recovery")
 
@@ -13,11 +14,13 @@ def violations(history: History) -> list[Violation]:
     """Everything that broke a promise, in order of time."""
     subscriptions, found = sorted_out(history)
     for subscription in subscriptions:
+        excuses = values.Excuses(history.plan)
+        if subscription.place[0] == COMPOSITE:
+            found += composite.check(subscription, history.tapes, excuses)
         tape = history.tapes.get(subscription.place)
         if tape is None:
             continue
-        excuses = values.Excuses(history.plan)
-        if subscription.kind == "ticker":
+        if subscription.kind in ("ticker", "bbo"):
             found += values.check_ticker(subscription, tape, excuses)
         elif subscription.kind == "order_book":
             found += books.check(subscription, tape, excuses)

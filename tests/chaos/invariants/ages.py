@@ -8,15 +8,10 @@ from bisect import bisect_right
 from tests.chaos.history import History
 from tests.chaos.invariants.values import Excuses
 from tests.chaos.subscriptions import Subscription, Violation
+from tests.chaos.venues import WORDS
 
 SLACK = 0.15
 """Seconds: frames come ten times a second."""
-_WORDS = {
-    "ticker": ("bookTicker", "@ticker", "@trade", "@aggTrade", "tickers.", "orderbook.1.", "publicTrade."),
-    "trade": ("@trade", "@aggTrade", "publicTrade."),
-    "order_book": ("@depth", "orderbook."),
-    "candle": ("@kline", "kline.", "@trade", "@aggTrade", "publicTrade."),
-}
 
 
 def check(subscription: Subscription, history: History, excuses: Excuses) -> list[Violation]:
@@ -48,6 +43,6 @@ def _arrivals(subscription: Subscription, history: History) -> list[float]:
     native = symbol.replace("-", "")
     found = list(history.arrivals.answers.get(exchange, []))
     for name, times in history.arrivals.frames.get((exchange, market), {}).items():
-        if native in name.upper() and any(word in name for word in _WORDS[subscription.kind]):
+        if native in name.upper() and any(word in name for word in WORDS[subscription.kind]):
             found += times
     return sorted(found)

@@ -10,10 +10,13 @@ from cryptodash.hub.view_interval import interval_for
 from tests.chaos.history import Tape
 from tests.chaos.invariants.values import MOMENT, Excuses, Showing, ended, parse_time, spans
 from tests.chaos.subscriptions import Subscription, Told, Violation
+from tests.chaos.venues import UNTIMED_BOOK_FRAMES
 
 Side = dict[str, str]
 _NEAR_MS = 8_000
 """By how much a snapshot may be off its own time: a REST answer that overtook the stream."""
+_ESTIMATED_MS = 500
+"""By how much the time of a frame may be off that has none of its own, beyond the line's delay."""
 _INTERVAL_MS = 100
 """How often a view is published at most, at the run's settings."""
 _RECENT = 25.0
@@ -73,9 +76,10 @@ class _BookCheck:
         self._behind = 0.0 if rate is None else interval_for(_INTERVAL_MS, rate) / 1000 + line.jitter
 
     def _take_snapshot(self, payload: Mapping[str, Any]) -> str:
+        said = self._tape.said
         self._sides = (
-            {level["price"]: level["quantity"] for level in payload["bids"]},
-            {level["price"]: level["quantity"] for level in payload["asks"]},
+            {said(level["price"]): said(level["quantity"]) for level in payload["bids"]},
+            {said(level["price"]): said(level["quantity"]) for level in payload["asks"]},
         )
         fewest = min(map(len, self._sides))
         if payload["complete"] is not (fewest >= self._depth):
@@ -85,12 +89,13 @@ class _BookCheck:
     def _take_delta(self, payload: Mapping[str, Any]) -> str:
         if self._sequence is None:
             return "a delta before any snapshot"
+        said = self._tape.said
         for side, name in zip(self._sides, ("bids", "asks"), strict=True):
             for price in payload["deletes"][name]:
-                if side.pop(price, None) is None:
+                if side.pop(said(price), None) is None:
                     return f"deletes {price}, which is not there"
             for level in payload[f"{name}_upserts"]:
-                side[level["price"]] = level["quantity"]
+                side[said(level["price"])] = said(level["quantity"])
             if len(side) > self._depth:
                 return f"{len(side)} {name} in a view of depth {self._depth}"
         sequence = int(payload["sequence"])
@@ -117,12 +122,16 @@ class _BookCheck:
         for index in candidates:
             if self._is_at(index):
                 return index
-        return self._near(time, at) if is_snapshot else None
+        if is_snapshot:
+            return self._near(time, at, _NEAR_MS)
+        if self._subscription.place[0] in UNTIMED_BOOK_FRAMES:
+            return self._near(time, at, _ESTIMATED_MS + int(1000 * self._excuses.lateness(self._subscription.place, at)))
+        return None
 
-    def _near(self, time: int, at: float) -> int | None:
+    def _near(self, time: int, at: float, within: int) -> int | None:
         """A step of about that venue time: a snapshot is made between two steps, or ahead of the stream it joins."""
         for index in range(bisect_right(self._tape.steps, at) - 1, -1, -1):
-            if abs(self._tape.times[index] - time) <= _NEAR_MS and self._is_at(index):
+            if abs(self._tape.times[index] - time) <= within and self._is_at(index):
                 return index
             if self._tape.steps[index] < at - _RECENT:
                 break

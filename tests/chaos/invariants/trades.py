@@ -95,7 +95,8 @@ class _TradeCheck:
         trade = by_id.get(identity)
         if trade is None:
             return f"no such trade: {identity}" if not self._is_from_before(payload) else ""
-        said = (payload["price"], payload["quantity"], payload["side"], parse_time(str(payload["timestamp"])))
+        price, size = (self._tape.said(str(payload[name])) for name in ("price", "quantity"))
+        said = (price, size, payload["side"], parse_time(str(payload["timestamp"])))
         true = (trade.price, trade.size, trade.side, trade.time)
         if said != true:
             return f"trade {identity}: {said} instead of {true}"

@@ -10,7 +10,7 @@ from typing import Any
 from attrs import define
 
 from cryptodash.core import time as core_time
-from tests.chaos.history import Tape
+from tests.chaos.history import Place, Tape
 from tests.chaos.plan import Plan
 from tests.chaos.subscriptions import GOOD, Subscription, Told, Violation
 
@@ -29,12 +29,9 @@ class Excuses:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
 
-    def patience(self, subscription: Subscription, at: float) -> float:
-        """Seconds by which a value that is shown at a time may lag."""
-        client = subscription.connection.client
-        reading = 0.0 if client.rate is None else client.kernel / client.rate + 2.0  # its kernel holds it meanwhile
-        own = client.delay + client.jitter + subscription.period + reading
-        exchange, market, symbol = subscription.place
+    def lateness(self, place: Place, at: float) -> float:
+        """Seconds by which what comes from the venue is late."""
+        exchange, market, symbol = place
         late = [
             each.amount
             for each in self._plan.troubles
@@ -42,13 +39,23 @@ class Excuses:
             and each.concerns(exchange, market, symbol)
             and each.begin <= at <= each.end + 15.0
         ]
+        return max(late, default=0.0)
+
+    def patience(self, subscription: Subscription, at: float, part: Place | None = None) -> float:
+        """Seconds by which a value that is shown at a time may lag; ``part``: the instrument that it is of, where the
+        channel is derived of several."""
+        client = subscription.connection.client
+        reading = 0.0 if client.rate is None else client.kernel / client.rate + 2.0  # its kernel holds it meanwhile
+        own = client.delay + client.jitter + subscription.period + reading
+        place = part or subscription.place
+        exchange = place[0]
         stalled = [
             each.seconds
             for each in self._plan.troubles
             if (each.name, each.exchange) == ("net/stall", exchange)
             and each.end <= at + 0.5 <= each.end + 3.0 + reading
         ]
-        return PATIENCE + own + max(late, default=0.0) + max(stalled, default=0.0)
+        return PATIENCE + own + self.lateness(place, at) + max(stalled, default=0.0)
 
     def seed_lead(self, subscription: Subscription, at: float) -> float:
         """Seconds by which a REST answer, which begins a quote, may be ahead of the stream that follows it."""
@@ -123,7 +130,8 @@ def ended(subscription: Subscription, excuses: Excuses) -> float:
 
 
 def check_ticker(subscription: Subscription, tape: Tape, excuses: Excuses) -> list[Violation]:
-    """Bid and ask are a pair of best levels, in order; last the price of a trade, in order; neither long replaced."""
+    """Bid and ask are a pair of best levels, in order; last the price of a trade, in order; neither long replaced. Of a
+    ``bbo`` bid and ask alone."""
     return list(_TickerCheck(subscription, tape, excuses).run())
 
 
@@ -135,24 +143,25 @@ class _TickerCheck:
 
     def run(self) -> Iterator[Violation]:
         quotes, lasts = _pasts(self.tape)
-        parts = [_Part(quotes, "bid"), _Part(lasts, "last")]
+        said, kind = self.tape.said, self.subscription.kind
+        parts = [_Part(quotes, "bid"), *([_Part(lasts, "last")] if kind == "ticker" else [])]
         blame, end = self.subscription.blame, ended(self.subscription, self.excuses)
         timestamp, begun = 0, 0.0
-        for told, showing, until in spans(self.subscription, ("ticker",)):
+        for told, showing, until in spans(self.subscription, (kind,)):
             until = min(until, end)
-            if told.kind != "ticker":
+            if told.kind != kind:
                 begun = told.at
             if told.kind == "again":
                 for part in parts:
                     part.value = None
-            elif told.kind == "ticker":
+            elif told.kind == kind:
                 payload = told.payload
                 time = parse_time(payload["timestamp"])
                 if time < timestamp and not self._venue_clock_went_back(told.at):
                     yield blame("live", told.at, f"timestamp goes back from {timestamp} to {time}")
                 timestamp = time
-                pair: Any = tuple(str(payload.get(name)) for name in ("bid", "ask", "bid_size", "ask_size"))
-                for part, value in zip(parts, (pair, str(payload.get("last"))), strict=True):
+                pair: Any = tuple(said(str(payload.get(name))) for name in ("bid", "ask", "bid_size", "ask_size"))
+                for part, value in zip(parts, (pair, said(str(payload.get("last")))), strict=False):
                     lead = self.excuses.seed_lead(self.subscription, told.at)
                     wrong = part.show(value, told.at, showing, lead if told.at < begun + lead + 3.0 else 0.0)
                     if wrong:
@@ -184,6 +193,8 @@ class _Part:
     def show(self, value: Hashable, at: float, showing: Showing, lead: float) -> str:
         """``lead``: seconds by which what was shown before may have been ahead."""
         self.value = value
+        if value in _ABSENT:
+            return ""  # it says nothing yet; that it goes on so is told by ``overdue``
         # Trades of one moment have one time: a 24 h ticker's last price may be ahead of the stream's within it.
         first = self.past.begin_of_step(self.index) if self.name == "last" else self.index
         found = self.past.next(value, first, at)
@@ -210,10 +221,13 @@ class _Part:
         return f"{self.name}: {self.value} was replaced at {self.past.last_before(self.value, until):.3f}"
 
 
+_ABSENT = ("None", ("None",) * 4)
+
+
 def _pasts(tape: Tape) -> tuple[Past, Past]:
     cached = _PASTS.get(id(tape))
     if cached is None or cached[0] is not tape:
-        if len(_PASTS) >= 8:  # one run's
+        if len(_PASTS) >= 16:  # one run's
             _PASTS.clear()
         cached = _PASTS[id(tape)] = (tape, Past(tape.quotes), Past(tape.lasts))
     return cached[1], cached[2]
