@@ -102,6 +102,13 @@ class Holdings:
     calls: Sequence[str] = ()
 
 
+class Quality(NamedTuple):
+    """A venue's totals in the ledger: the time of all its streams in each state, and what was counted."""
+
+    state_ms: Sequence[int]
+    counts: Sequence[int]
+
+
 @define
 class History:
     plan: Plan
@@ -109,6 +116,8 @@ class History:
     tapes: dict[Place, Tape] = field(factory=dict)
     arrivals: Arrivals = field(factory=Arrivals)
     holdings: Holdings = field(factory=Holdings)
+    ledger: list[tuple[float, Mapping[str, Quality]]] = field(factory=list)
+    """(virtual s, by exchange), each second."""
     limits_broken: list[str] = field(factory=list)
     errors: list[str] = field(factory=list)
     """What the server logged as a failure of its own."""

@@ -17,10 +17,11 @@ from twisted.logger import globalLogPublisher
 
 from cryptodash.api.ws import wire
 from cryptodash.core.layers import Layer, load
+from cryptodash.hub.stream_record import VenueQuality
 from cryptodash.service import Server, StandIn, build
 from cryptodash.simulator.server import Simulator
 from tests.chaos.clients import Client
-from tests.chaos.history import History
+from tests.chaos.history import History, Quality
 from tests.chaos.network import BadNetwork, Conditions, End, Link
 from tests.chaos.plan import SYMBOLS, Plan
 from tests.chaos.record import Record, Tap
@@ -61,12 +62,12 @@ def _surroundings(network: BadNetwork, errors: list[str]) -> Iterator[None]:
         txaio.config.loop, wire.unacknowledged, autobahn_protocol.time = before  # type: ignore[assignment]
 
 
-def run(plan: Plan) -> History:
-    """Everything that comes of a plan; the same each time."""
+def run(plan: Plan, each_minute: Callable[[float, Mapping[str, int]], object] = lambda at, held: None) -> History:
+    """Everything that comes of a plan; the same each time. ``each_minute`` is shown what the server holds."""
     history = History(plan)
     network = BadNetwork(plan.seed, plan.origin_ms)
     with _surroundings(network, history.errors):
-        _Stage(plan, network, history).play()
+        _Stage(plan, network, history).play(each_minute)
     return history
 
 
@@ -116,7 +117,7 @@ class _Stage:
 
         return made
 
-    def play(self) -> None:
+    def play(self, each_minute: Callable[[float, Mapping[str, int]], object]) -> None:
         network, history = self._network, self._history
         self._server.privilegedStartService()
         self._server.startService()
@@ -130,7 +131,11 @@ class _Stage:
             client.begin(self._plan.seconds)
         while network.seconds() < self._plan.seconds:
             network.pass_until(network.seconds() + 1.0)
-            history.holdings.samples.append((network.seconds(), self._held()))
+            held = self._held()
+            history.holdings.samples.append((network.seconds(), held))
+            history.ledger.append((network.seconds(), self._quality()))
+            if not round(network.seconds()) % 60:
+                each_minute(network.seconds(), held)
         for client in self._clients:
             client.abort()
         network.pass_until(network.seconds() + LINGER)
@@ -155,6 +160,13 @@ class _Stage:
             "cached": int(sum(hub._cache.sizes().values())),
             "streams": self._streams(),
             "calls": len(self._network.calls),
+        }
+
+    def _quality(self) -> dict[str, Quality]:
+        return {
+            each.exchange: Quality(each.total.state_ms, each.total.counts)
+            for each in self._server.hub.ledger.stream_quality(most_runs=1)
+            if isinstance(each, VenueQuality)
         }
 
     def _streams(self) -> int:

@@ -60,6 +60,10 @@ def said_of(exchange: str) -> Text:
     return trim if exchange in BY_VALUE else str
 
 
+UNNUMBERED_QUOTES = ("coinbase", "kraken")
+"""Quotes have no ids there: two of one time whose order is changed on the way cannot be told apart."""
+
+
 # --- bars
 
 WITHOUT_EMPTY_BARS = ("coinbase", "kraken")

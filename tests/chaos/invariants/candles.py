@@ -41,8 +41,9 @@ class _CandleCheck:
                 payload = told.payload
                 start = parse_time(payload["timestamp"])
                 values = tuple(self._tape.said(str(payload[name])) for name in ("open", "high", "low", "close", "volume"))
-                # A closed bar that was fetched late, behind the running one, is none that says how things are now.
-                if not payload["closed"] or self._shown is None or start >= self._shown[0]:
+                # A closed bar that was fetched late, behind the running one, is none that says how things are now, nor
+                # are those that come at first, before the running one.
+                if not payload["closed"] or (self._shown is not None and start >= self._shown[0]):
                     self._shown = (start, values)
                 for invariant, wrong in self._take(start, values, payload, showing.good, told.at):
                     yield blame(invariant, told.at, wrong)

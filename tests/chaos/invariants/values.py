@@ -13,6 +13,7 @@ from cryptodash.core import time as core_time
 from tests.chaos.history import Place, Tape
 from tests.chaos.plan import Plan
 from tests.chaos.subscriptions import GOOD, Subscription, Told, Violation
+from tests.chaos.venues import UNNUMBERED_QUOTES
 
 PATIENCE = 9.0
 """Seconds that a value may lag behind the market before it is called stale: at the run's settings a silence is told
@@ -40,6 +41,14 @@ class Excuses:
             and each.begin <= at <= each.end + 15.0
         ]
         return max(late, default=0.0)
+
+    def reordered(self, subscription: Subscription) -> tuple[tuple[float, float], ...]:
+        """Times in which quotes of one moment may come in either order, and nobody can tell."""
+        return tuple(
+            (each.begin, each.end + self.patience(subscription, each.end))
+            for each in self._plan.troubles
+            if each.name == "reorder" and each.exchange in UNNUMBERED_QUOTES and each.concerns(*subscription.place)
+        )
 
     def patience(self, subscription: Subscription, at: float, part: Place | None = None) -> float:
         """Seconds by which a value that is shown at a time may lag; ``part``: the instrument that it is of, where the
@@ -144,7 +153,8 @@ class _TickerCheck:
     def run(self) -> Iterator[Violation]:
         quotes, lasts = _pasts(self.tape)
         said, kind = self.tape.said, self.subscription.kind
-        parts = [_Part(quotes, "bid"), *([_Part(lasts, "last")] if kind == "ticker" else [])]
+        reordered = self.excuses.reordered(self.subscription)
+        parts = [_Part(quotes, "bid", reordered=reordered), *([_Part(lasts, "last")] if kind == "ticker" else [])]
         blame, end = self.subscription.blame, ended(self.subscription, self.excuses)
         timestamp, begun = 0, 0.0
         for told, showing, until in spans(self.subscription, (kind,)):
@@ -189,14 +199,21 @@ class _Part:
     value: Hashable = None
     index: int = 0
     blamed: bool = False
+    absent: float | None = None
+    """Since when there is no such part."""
+    reordered: tuple[tuple[float, float], ...] = ()
+    """Times in which two values of one moment may come in either order."""
 
     def show(self, value: Hashable, at: float, showing: Showing, lead: float) -> str:
         """``lead``: seconds by which what was shown before may have been ahead."""
         self.value = value
         if value in _ABSENT:
+            self.absent = at if self.absent is None else self.absent
             return ""  # it says nothing yet; that it goes on so is told by ``overdue``
+        self.absent = None
         # Trades of one moment have one time: a 24 h ticker's last price may be ahead of the stream's within it.
-        first = self.past.begin_of_step(self.index) if self.name == "last" else self.index
+        of_one_moment = self.name == "last" or any(begin <= at <= end for begin, end in self.reordered)
+        first = self.past.begin_of_step(self.index) if of_one_moment else self.index
         found = self.past.next(value, first, at)
         if found is not None:
             self.index = max(found, self.index)
@@ -211,6 +228,8 @@ class _Part:
     def overdue(self, until: float, patience: float, showing: Showing) -> str:
         if showing.state != "live" or self.name in showing.fields or self.value is None:
             self.blamed = self.blamed and showing.state == "live"
+            return ""
+        if self.absent is not None and until - self.absent < patience:
             return ""
         if self.past.was(self.value, until - patience, until):
             self.blamed = False
