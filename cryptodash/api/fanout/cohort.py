@@ -57,7 +57,8 @@ class Cohort:
         """Other deliveries for the same (one) client, whose pending messages have been handled."""
         for delivery in self.deliveries - deliveries:
             self._sources.detach(self, delivery)
-        for delivery in deliveries - self.deliveries:
+        # In a fixed order, which then is that of what comes at once: topics are hashed by their address.
+        for delivery in sorted(deliveries - self.deliveries, key=_in_order):
             self._sources.attach(self, delivery)
         self.deliveries, self._named = deliveries, _named(deliveries)
         self.pending.clear()
@@ -170,6 +171,10 @@ class Cohort:
         for member, (_, sent) in zip(members, short, strict=True):
             member.block(data, sent)
         return members
+
+
+def _in_order(delivery: Delivery) -> tuple[str, int, float]:
+    return delivery.topic.text, delivery.interval, delivery.rate
 
 
 def _named(deliveries: Iterable[Delivery]) -> frozenset[Topic]:
