@@ -216,6 +216,7 @@ class FaultOptions(WordsAmongOptions):
         ],
         ["delay", None, None, f"seconds by which `slow` makes everything late [{DEFAULT_DELAY:.0f}]", _number("delay")],
         ["step", None, None, "seconds by which `clock` steps the clock forward, or back if negative", _signed("step")],
+        ["to", None, None, "the base that `rename` gives a symbol"],
         ["stream", None, None, "the one stream that `slow` is about, as the venue names it"],
     ]
     longdesc = "Faults, what they take (SECONDS is 10 if left out), and what a client sees of them:\n" + "\n".join(

@@ -298,7 +298,8 @@ def _fault_request(words: Sequence[str], options: usage.Options) -> dict[str, An
     if len(rest) > 1:
         refuse(f"fault: {rest[1]!r} is not a number of seconds")
     if rest:
-        wanted["symbol"] = rest[0].upper().replace("/", "-")
+        symbol = rest[0].replace("/", "-")
+        wanted["symbol"] = symbol if fault == "list" else symbol.upper()  # what is new has the case it is given
     besides = {name: options[name] for name in OPTIONS if options[name] is not None}
     return wanted | besides | _fault_market(options)
 

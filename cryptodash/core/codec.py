@@ -211,6 +211,9 @@ def status_payload(event: StreamStatus, *, source: str, age_ms: int | None) -> s
         members.append(f'"cause":"{event.cause.value}"')
     if event.fields:
         members.append(f'"fields":{text(event.fields)}')
+    if event.renamed is not None:
+        base, quote = event.renamed
+        members.append(f'"renamed_to":{{"base":{text(base)},"quote":{text(quote)}}}')
     members.append(f'"since":"{rfc3339(event.since)}"')
     if age_ms is not None:
         members.append(f'"age_ms":{age_ms}')

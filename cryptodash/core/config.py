@@ -144,6 +144,9 @@ class Config:
         "quote currencies that the composite takes for one, pairs such as USD=USDC separated by commas",
         "",
     )
+    catalogue_refresh_s: float = setting(
+        seconds(10, 86_400), "seconds between two readings of an exchange's instruments (10-86400)", "600"
+    )
     upstream_linger_s: float = setting(
         seconds(0, 86_400), "how long a topic stays subscribed after its last client left, seconds (0-86400)", "30"
     )

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
+from cryptodash.core.instruments import Symbol
 from cryptodash.core.numbers import Number, reaches
 from cryptodash.core.topics import Topic
 
@@ -246,13 +247,15 @@ class Sweep(Struct, frozen=True, gc=False):
 
 class StreamStatus(Struct, frozen=True, gc=False):
     """How fresh a topic is, from ``since`` (our wall clock, ms) on.
-    ``fields`` names the parts of a ticker that are stale."""
+    ``fields`` names the parts of a ticker that are stale; ``renamed``: what the instrument of a closed topic is called
+    now."""
 
     topic: Topic
     state: State
     cause: Cause | None = None
     fields: tuple[str, ...] = ()
     since: int = 0
+    renamed: Symbol | None = None
 
     @property
     def breaks_a_book(self) -> bool:

@@ -2,7 +2,7 @@
 
 import { Rows, button, cells, el, select, setAttr, setClass, setText, show, table } from "./dom.js";
 import { DASH, bps, date, price, time } from "./format.js";
-import { marketHash } from "./route.js";
+import { marketHash, spelled } from "./route.js";
 import { KINDS, fires, watched } from "./rules.js";
 import { freshness, trusted } from "./topics.js";
 
@@ -195,7 +195,7 @@ export class AlertsView {
 
   instrument() {
     const [exchange = "", market = "", symbol = ""] = this.market.value.trim().split(/\s+/);
-    return this.app.catalogue.find(exchange.toLowerCase(), market.toLowerCase(), symbol.toUpperCase());
+    return this.app.catalogue.find(exchange.toLowerCase(), market.toLowerCase(), spelled(symbol));
   }
 
   drawForm() {

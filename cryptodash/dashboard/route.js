@@ -40,6 +40,9 @@ const decode = (text) => {
 // Commas, slashes and colons stay readable in a fragment.
 const encode = (text) => encodeURIComponent(text).replace(/%(2C|2F|3A)/g, (code) => decodeURIComponent(code));
 
+/** A symbol as the catalogue spells it: in upper case, but for one written in both, which has the venue's own case. */
+export const spelled = (symbol) => (symbol === symbol.toLowerCase() ? symbol.toUpperCase() : symbol);
+
 /** The route of a hash. Unknown parameters are kept, bad values fall back and are named in `notices`. An unknown view gives `view: ""`. */
 export function parse(hash) {
   const [path, query = ""] = hash.replace(/^#?\/?/, "").split(/\?(.*)/s);
@@ -53,7 +56,7 @@ export function parse(hash) {
   if (view === "market") [route.exchange, route.market, route.symbol] = rest;
   if (view === "compare") [route.market, route.symbol] = rest;
   if (route.exchange) route.exchange = route.exchange.toLowerCase();
-  if (route.symbol) route.symbol = route.symbol.toUpperCase();
+  if (route.symbol) route.symbol = spelled(route.symbol);
   if (route.market !== undefined) readMarket(route);
   readParams(route, query);
   return route;

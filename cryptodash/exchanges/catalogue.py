@@ -14,13 +14,19 @@ from cryptodash.core.errors import UpstreamError
 from cryptodash.core.instruments import Catalogue, Instrument, MarketType
 from cryptodash.core.time import Clock
 from cryptodash.exchanges.adapter.decode import reading
-from cryptodash.exchanges.adapter.elements import left_out_of
+from cryptodash.exchanges.adapter.elements import left_out_of, not_listed_of
 from cryptodash.exchanges.adapter.messages import BadFrame
+from cryptodash.exchanges.adapter.plan import RestRequest
 from cryptodash.exchanges.adapter.venue import IVenue
+from cryptodash.exchanges.catalogue_changes import CatalogueChanges
+from cryptodash.exchanges.catalogue_diff import compare
 from cryptodash.exchanges.connections.left_out import INSTRUMENT, SAME_SYMBOL
 from cryptodash.exchanges.transport.rest import RestClient
 
-HOURLY = 3600.0
+REFRESH = 600.0
+"""Seconds between two readings, unless a setting says otherwise."""
+LONGEST_WAIT = 3600.0
+"""Seconds that a venue may ask us to wait for another reading."""
 PROBE_EVERY = 60.0
 FIRST_RETRY = 1.0
 LAST_RETRY = 20.0
@@ -40,12 +46,13 @@ _log = Logger(namespace="cryptodash.exchanges.catalogue")
 
 class CatalogueReader:
     """Reads one market's instruments into ``catalogue``: at ``start`` (again after 1 s to 20 s while
-    that fails), hourly, and on request.
+    that fails), every ``refresh`` seconds, and on request.
 
     A listing that cannot be read is left out, and said to ``left_out`` (as ``LeftOutElements.add``); an instrument that
-    is known already stays as it was. ``changed(market)`` is called after each reading, ``failed(market, error)`` after
-    one that failed. While ``idle()`` the venue is probed every 60 s, or less often (``PROBE_SHARE``); ``error`` is what
-    the last reading or probe met (None: it succeeded), ``good_at`` the monotonic time of the last success.
+    is known already stays as it was. What is different from the reading before is said to ``changes``; what was
+    renamed, the catalogue knows as well. ``changed(market)`` is called after each reading, ``failed(market, error)``
+    after one that failed. While ``idle()`` the venue is probed every 60 s, or less often (``PROBE_SHARE``); ``error``
+    is what the last reading or probe met (None: it succeeded), ``good_at`` the monotonic time of the last success.
     """
 
     def __init__(
@@ -62,6 +69,8 @@ class CatalogueReader:
         failed: Callable[[MarketType, UpstreamError], None],
         idle: Callable[[], bool],
         left_out: Callable[[str, Iterable[tuple[str, str]], str], None] = lambda kind, elements, of: None,
+        changes: CatalogueChanges | None = None,
+        refresh: float = REFRESH,
     ) -> None:
         self.error: UpstreamError | None = None
         self.good_at: float | None = None
@@ -80,8 +89,12 @@ class CatalogueReader:
         self._failed = failed
         self._idle = idle
         self._left_out = left_out
+        self._changes = changes
+        self._refresh = refresh
         self._stopped = False
         self._failures = 0
+        self._refused: set[RestRequest] = set()
+        """Further lists of instruments that the venue does not give here."""
         self._read_error: UpstreamError | None = None
         """What the last reading met (``error`` may be a probe's)."""
         self._busy_at = float("-inf")
@@ -145,28 +158,64 @@ class CatalogueReader:
     async def _read(self) -> None:
         found: list[Instrument] = []
         odd: list[tuple[str, str]] = []
+        others: list[tuple[str, str]] = []
         pending = list(self._venue.catalogue_requests(self._market))
+        further = frozenset(pending[1:])
         pages = 0
         while pending:
             pages += 1
             if pages > MAX_PAGES:
                 raise UpstreamError("disconnected", f"the catalogue of {self._venue.id} {self._market} has no end")
             request = pending.pop(0)
-            body = await self._rest.fetch(request)
+            try:
+                body = await self._rest.fetch(request)
+            except UpstreamError as error:
+                if request not in further or not self._does_without(request, error):
+                    raise
+                continue
+            self._refused.discard(request)
             page, following = reading(self._venue.read_catalogue, request, body)
             found.extend(page)
             odd.extend(left_out_of(page))
+            others.extend(not_listed_of(page))
             if following is not None:
                 pending.append(following)
         if not found:
             raise UpstreamError("disconnected", f"{self._venue.id} lists no {self._market} instrument")
         found.extend(self._known({name for name, _ in odd}.difference(each.native for each in found)))
-        same_symbol = self._catalogue.replace(self._market, found)
+        same_symbol = self._replace(found, others)
         self._left_out(INSTRUMENT, odd, self._market.value)
         why = "{} trades under the same symbol, {}, and has it".format
         described = [(other.native, why(shown.native, shown.symbol)) for shown, other in same_symbol]
         self._left_out(SAME_SYMBOL, described, self._market.value)
         self._changed(self._market)
+
+    def _does_without(self, request: RestRequest, error: UpstreamError) -> bool:
+        """Whether a further list of instruments may be lacking: the venue refuses it here, and has never given it."""
+        if error.cause != "rejected" or (request not in self._refused and self._catalogue.loaded(self._market)):
+            return False
+        if request not in self._refused:
+            self._refused.add(request)
+            what = "&".join("=".join(each) for each in request.params)
+            self._left_out(INSTRUMENT, [(f"{request.path}?{what}", str(error))], self._market.value)
+        return True
+
+    def _replace(self, found: list[Instrument], others: list[tuple[str, str]]) -> list[tuple[Instrument, Instrument]]:
+        market, catalogue, changes = self._market, self._catalogue, self._changes
+        is_first, before = not catalogue.loaded(market), catalogue.listed(market)
+        same_symbol = catalogue.replace(market, found, others)
+        after = catalogue.listed(market)
+        if changes is not None:
+            changes.read(market, after.values(), others)
+        if is_first:
+            return same_symbol
+        diff = compare(before, after)
+        for old, new in diff.renamed:
+            if old.symbol != new.symbol and catalogue.get(market, old.symbol) is None:
+                catalogue.rename(market, old.symbol, new.symbol)
+        if diff and changes is not None:
+            changes.differ(market, diff)
+        return same_symbol
 
     def _known(self, names: Iterable[str]) -> list[Instrument]:
         """Those of these native names that were read before: a listing that has become odd ends no topic."""
@@ -184,14 +233,14 @@ class CatalogueReader:
         self._judge(error)
         if error is None:
             self._failures = 0
-            self._later("read", HOURLY * self._random.uniform(0.95, 1.05), self.begin)
+            self._later("read", self._refresh * self._random.uniform(0.95, 1.05), self.begin)
         else:
             self._retry(error)
         self._release(waiters, error)
 
     def _retry(self, error: UpstreamError) -> None:
         ceiling = min(LAST_RETRY, FIRST_RETRY * 2.0 ** min(self._failures, 16))
-        wait = max(self._random.uniform(ceiling / 2, ceiling), min(error.retry_after or 0.0, HOURLY))
+        wait = max(self._random.uniform(ceiling / 2, ceiling), min(error.retry_after or 0.0, LONGEST_WAIT))
         if self._failures == 0:
             _log.warn(
                 "{exchange} {market}: the catalogue cannot be read: {error}",

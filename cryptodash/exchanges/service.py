@@ -33,6 +33,7 @@ from cryptodash.exchanges.book_publisher import BookPublisher
 from cryptodash.exchanges.builders.waiting_frames import FrameBudget
 from cryptodash.exchanges.candle_reader import CandleReader
 from cryptodash.exchanges.catalogue import CatalogueReader
+from cryptodash.exchanges.catalogue_changes import CatalogueChanges
 from cryptodash.exchanges.connections.commands import BookChanged, Closed, Connect, Disconnect, Fetch, Send
 from cryptodash.exchanges.engine import Engine
 from cryptodash.exchanges.engine_runner import EngineRunner
@@ -100,6 +101,7 @@ class VenueService(Service):
             records=records,
             audit_share=config.book_audit_percent / 100,
         )
+        self._changes = CatalogueChanges(venue.id, tally)
         self._catalogues = {market: self._reader(market, random) for market in self.markets}
         self._requests.client.dated = self._engine.dated
         meters = Meters(tally, venue.id)
@@ -140,6 +142,8 @@ class VenueService(Service):
             failed=self._unlisted,
             idle=self._is_idle,
             left_out=self._engine.left_out,
+            changes=self._changes,
+            refresh=self._config.catalogue_refresh_s,
         )
 
     def _events(self) -> Events:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from attrs import evolve
 
@@ -49,8 +49,17 @@ class CompositeCatalogue(Catalogue):
         if not self.loaded(market) and split_symbol(text) is None:
             known = [each.symbol for each in self.joined(market, text)]
             if known:
-                return self._only(market, text, known)
+                return self._only(known, market, text)
         return super().find(market, text)
+
+    def check(self, market: MarketType, symbol: Symbol) -> Symbol:
+        """As long as a market is not loaded, what no venue lists so far is taken at its word."""
+        meant = self.spelled(market, symbol)
+        return self._only(meant, market, str(symbol)) if meant or self.loaded(market) else symbol.upper
+
+    def spelled(self, market: MarketType, symbol: Symbol) -> Sequence[Symbol]:
+        meant = {each: None for catalogue in self._of(market) for each in catalogue.spelled(market, symbol)}
+        return [symbol] if symbol in meant else list(meant)
 
     def __iter__(self) -> Iterator[Instrument]:
         listed: dict[tuple[MarketType, Symbol], list[Instrument]] = {}

@@ -68,7 +68,9 @@ class Directory:
         catalogue = self._sources[exchange].catalogue
         known = self._snapshots.get(exchange)
         if known is None or known.version != catalogue.version:
-            known = self._snapshots[exchange] = CatalogueSnapshot(catalogue.version, tuple(catalogue))
+            known = self._snapshots[exchange] = CatalogueSnapshot(
+                catalogue.version, tuple(catalogue), catalogue.not_listed()
+            )
         return known
 
     def exchange_reports(self) -> tuple[ExchangeReport, ...]:

@@ -32,10 +32,11 @@ class Freshness:
         """Take the news; False if it is none (only ``since`` differs: the earlier one stays)."""
         topic = status.topic.upstream
         known = self._statuses.get(topic)
-        if known is not None and (known.state, known.cause, known.fields) == (
+        if known is not None and (known.state, known.cause, known.fields, known.renamed) == (
             status.state,
             status.cause,
             status.fields,
+            status.renamed,
         ):
             return False
         self._statuses[topic] = status if status.topic is topic else replace(status, topic=topic)

@@ -70,10 +70,12 @@ class IOutlet(Interface):
 
 @frozen
 class CatalogueSnapshot:
-    """The instruments of one venue as its catalogue lists them now; ``version`` grows with every change."""
+    """The instruments of one venue as its catalogue lists them now; ``version`` grows with every change.
+    ``not_listed``: what else the venue's catalogue holds: market, the venue's name, and why it is not listed."""
 
     version: int
     instruments: tuple[Instrument, ...]
+    not_listed: tuple[tuple[MarketType, str, str], ...] = ()
 
 
 class IDirectory(Interface):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 
 from cryptodash.core.errors import Refused
-from cryptodash.core.instruments import ANY, MarketType, Symbol, make_symbol
+from cryptodash.core.instruments import ANY, MarketType, Symbol, spelled_symbol
 from cryptodash.core.interfaces import ITopicSource
 from cryptodash.core.topics import COMPOSITE, FREE_DEPTHS, Channel, Topic, check_depth, check_interval, parse_channel
 from cryptodash.hub.composite_source import CHANNELS
@@ -99,7 +99,7 @@ def _symbol(symbol: object, kind: Channel, market: MarketType, upstream: ITopicS
     if isinstance(symbol, str):
         return upstream.catalogue.find(market, symbol)
     if isinstance(symbol, Mapping):
-        return upstream.catalogue.check(market, make_symbol(symbol.get("base"), symbol.get("quote")))
+        return upstream.catalogue.check(market, spelled_symbol(symbol.get("base"), symbol.get("quote")))
     raise Refused(
         "invalid_symbol",
         f'symbol {repr(symbol)[:40]} is neither a text like BTC-USDT nor {{"base":"BTC","quote":"USDT"}}',

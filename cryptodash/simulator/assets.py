@@ -36,6 +36,11 @@ REFERENCE: dict[str, str] = {
     "PEPE": "0.00001093",
     "SHIB": "0.00001287",
     "NKN": "0.0267",
+    "AAPL": "271.34",
+    "XAU": "4118.2",
+    "EUR": "1.1587",
+    "BIO": "0.0871",
+    "币安人生": "0.1324",
 }
 """Dollars per unit at the start of the simulated market."""
 

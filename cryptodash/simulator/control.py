@@ -2,9 +2,10 @@
 
 ``GET /faults``      ``{"faults": {name: description}, "active": [{"exchange", "fault", "symbol"?, "market"?, "stream"?,
 "delay"?, "step"?}]}``
-``POST /faults``     ``{"exchange", "fault", "symbol"?, "market"?, "seconds"?, "stream"?, "delay"?, "step"?}`` starts
+``POST /faults``     ``{"exchange", "fault", "symbol"?, "market"?, "seconds"?, "stream"?, "delay"?, "step"?,
+"to"?}`` starts
 one, with ``"stop": true`` stops the matching ones. ``stream`` and ``delay`` (seconds) are for ``slow``, ``step``
-(seconds) is for ``clock``
+(seconds) is for ``clock``, ``to`` (a base) for ``rename``
 ``GET /ledger``      ``{"violations": [...]}``: limits of the venues that clients broke
 
 Errors are ``{"error": "..."}``: 400, and 403 for whoever is not on this machine. It is for demos and tests: it must
@@ -132,6 +133,7 @@ class _FaultsResource(Resource):
             stream=asked.stream,
             delay=asked.delay,
             step=asked.step,
+            to=asked.to,
         )
         return {"started": fault.report()}
 
@@ -147,6 +149,7 @@ class FaultRequest(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=Tru
     stream: str | None = None
     delay: float | None = None
     step: float | None = None
+    to: str | None = None
     stop: bool = False
 
 

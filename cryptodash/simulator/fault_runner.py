@@ -10,11 +10,13 @@ from cryptodash.core.errors import CryptodashError
 from cryptodash.core.instruments import MarketType
 from cryptodash.simulator.faults import DEFAULT_DELAY, FAULTS, GARBAGE, MAX_DELAY, MAX_STEP, Fault, FaultKind
 from cryptodash.simulator.host import VenueHost
+from cryptodash.simulator.listing_changes import like
 
 DEFAULT_SECONDS = 10.0
 MAX_SECONDS = 3_600.0
 _MOST_ACTIVE = 100
 _LONGEST_STREAM = 200
+_LONGEST_BASE = 20
 
 
 class UnknownFault(CryptodashError, ValueError):
@@ -48,12 +50,14 @@ class FaultRunner:
         stream: str | None = None,
         delay: float | None = None,
         step: float | None = None,
+        to: str | None = None,
     ) -> Fault:
         """Begin a fault; it ends after ``seconds`` (10 by default, at most an hour).
 
         ``symbol`` is ``BTC-USDT`` or the venue's own name. ``stream`` is the name by which clients subscribe to it;
         nobody has to be subscribed yet. ``delay`` in seconds is for ``slow`` (5 by default, at most 60), ``step`` in
-        seconds, to the ms, for ``clock`` (at most an hour forward, or back). Raises ``UnknownFault``.
+        seconds, to the ms, for ``clock`` (at most an hour forward, or back), ``to`` is the new base of ``rename``.
+        Raises ``UnknownFault``.
         """
         kind = FAULTS.get(name)
         if kind is None:
@@ -70,7 +74,7 @@ class FaultRunner:
             raise UnknownFault(f"seconds must be above 0 and at most {MAX_SECONDS:.0f}")
         if kind.whole_host and only is not None and any(len(host.markets) > 1 for host in hosts):
             raise UnknownFault(f"{name} concerns all markets of {exchange}, which are on one host: no market, please")
-        for option, given in (("stream", stream), ("delay", delay), ("step", step)):
+        for option, given in (("stream", stream), ("delay", delay), ("step", step), ("to", to)):
             if given is not None and option not in kind.options:
                 raise UnknownFault(f"{name} takes no {option}")
         if stream is not None and (symbol is not None or not 0 < len(stream) <= _LONGEST_STREAM):
@@ -82,13 +86,16 @@ class FaultRunner:
             raise UnknownFault(f"{name} needs a step: seconds, at most {MAX_STEP:.0f} forward, or back if negative")
         if delay is None and "delay" in kind.options:
             delay = DEFAULT_DELAY
-        natives = _natives(hosts, kind, name, symbol, only)
+        if "to" in kind.options and not (to and len(to) <= _LONGEST_BASE and to.isprintable() and " " not in to):
+            raise UnknownFault(f"{name} needs to: the new base, of at most {_LONGEST_BASE} characters")
+        natives = _listed_anew(hosts, symbol, only) if name == "list" else _natives(hosts, kind, name, symbol, only)
         until = self._reactor.seconds() + lasting
         garbage = (*GARBAGE, *hosts[0].garbage)
         members = hosts[0].id_members, hosts[0].time_members
         fault = Fault(name, exchange, only, symbol, natives, until, garbage, *members, hosts[0].loss_shows)
         fault.stream, fault.delay, fault.step_ms = stream, delay or 0.0, round((step or 0.0) * 1000)
         fault.level_size = hosts[0].level_size
+        fault.to = to or ""
         self._affected[fault] = hosts
         fault.call = self._reactor.callLater(0 if kind.once else lasting, self._end, fault)
         for host in hosts:
@@ -137,6 +144,19 @@ class FaultRunner:
             fault.call.cancel()
         for host in hosts:
             host.end(fault)
+
+
+def _listed_anew(hosts: Sequence[VenueHost], symbol: str | None, only: MarketType | None) -> frozenset[str]:
+    """The venue's names of what the fault ``list`` adds."""
+    if symbol is None or len(symbol) > 2 * _LONGEST_BASE or not symbol.isprintable() or " " in symbol:
+        raise UnknownFault("list needs a symbol: BASE-QUOTE")
+    made = [
+        like(market, symbol) for host in hosts for kept, market in host.markets.items() if only is None or kept is only
+    ]
+    natives = frozenset(each.native for each in made if each is not None)
+    if not natives:
+        raise UnknownFault(f"{symbol[:40]!r} cannot be listed there: it is, or nothing is quoted so")
+    return natives
 
 
 def _natives(

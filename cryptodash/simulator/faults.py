@@ -41,7 +41,7 @@ class FaultKind:
         return " ".join(filter(None, (symbol, "" if self.once else "[SECONDS]", *map(OPTIONS.get, self.options))))
 
 
-OPTIONS = {"stream": "[--stream NAME]", "delay": "[--delay N]", "step": "--step N"}
+OPTIONS = {"stream": "[--stream NAME]", "delay": "[--delay N]", "step": "--step N", "to": "--to BASE"}
 """Names of what a fault may take besides symbol and seconds, and how that is said on the command line."""
 DEFAULT_DELAY = 5.0
 MAX_DELAY = 60.0
@@ -146,6 +146,20 @@ FAULTS: dict[str, FaultKind] = {
         per_symbol=True,
         needs_symbol=True,
     ),
+    "list": FaultKind(
+        "a symbol that there was not is listed and trades; at the end it is not there any more",
+        "one more symbol in the catalogue",
+        needs_symbol=True,
+        per_symbol=True,
+    ),
+    "rename": FaultKind(
+        "the symbol gets another base: the catalogue lists it under its new name, its streams fall silent but for "
+        "that of its book; at the end it has its old name",
+        "a symbol that is gone, and another one with the venue's same id",
+        per_symbol=True,
+        needs_symbol=True,
+        options=("to",),
+    ),
     "451": FaultKind(
         "REST and upgrades are refused with the venue's answer to a country that it does not serve (451, or its own)",
         "nothing new can be asked or opened; open connections go on",
@@ -177,9 +191,10 @@ class Fault:
     ``natives`` are the venue's names of the instruments it is limited to, None: all. ``until`` is a time of the
     reactor. ``garbage`` are the frames that the fault of that name sends, ``ids`` and ``times`` the members of the
     venue's frames that ``future-id`` and ``future-time`` raise, ``loss_shows`` says of a stream whether ``skip`` may
-    lose its last frame, ``level_size`` finds what ``wrong-size`` makes wrong. ``stream`` is the one
-    stream it is limited to, as the venue names it, None: all. ``delay``: seconds by which it makes things late;
-    ``step_ms`` by which it steps the clock. ``memory`` is for what has to be remembered while it runs.
+    lose its last frame, ``level_size`` finds what ``wrong-size`` makes wrong. ``stream`` is the one stream it is
+    limited to, as the venue names it, None: all. ``delay``: seconds by which it makes things late; ``step_ms`` by which
+    it steps the clock; ``to``: the base that ``rename`` gives. ``memory`` is for what has to be remembered while it
+    runs.
     """
 
     name: str
@@ -198,6 +213,7 @@ class Fault:
     delay: float = 0.0
     step_ms: int = 0
     level_size: str = ""
+    to: str = ""
     _waiting: dict[Stream, str] = field(factory=dict)
     _counts: dict[Stream, int] = field(factory=dict)
     _frames: int = 0
@@ -232,6 +248,10 @@ class Fault:
     def _silence(self, stream: Stream, payload: str) -> Iterable[str]:
         """A stream about a whole market goes on: its feed leaves the instrument out."""
         return () if stream.native else (payload,)
+
+    def _leave_book(self, stream: Stream, payload: str) -> Iterable[str]:
+        """Of what has another name now, the stream of the book alone goes on under the old one."""
+        return (payload,) if stream.kind == "book" or not stream.native else ()
 
     def _skip(self, stream: Stream, payload: str) -> Iterable[str]:
         if stream.kind != "book" or stream in self.memory or not self.loss_shows(stream):
@@ -307,6 +327,8 @@ class Fault:
             entry["delay"] = self.delay
         if self.step_ms:
             entry["step"] = self.step_ms / 1000
+        if self.to:
+            entry["to"] = self.to
         return entry
 
 
@@ -314,6 +336,7 @@ _SHAPES: dict[str, Callable[[Fault, Stream, str], Iterable[str]]] = {
     "silent": Fault._silence,
     "silent-venue": Fault._swallow,
     "delist": Fault._silence,
+    "rename": Fault._leave_book,
     "skip": Fault._skip,
     "duplicate": Fault._duplicate,
     "reorder": Fault._reorder,

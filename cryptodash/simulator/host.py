@@ -19,7 +19,10 @@ from cryptodash.simulator.faults import Fault
 from cryptodash.simulator.host_streams import HostEnvironment, StreamingHost
 from cryptodash.simulator.http_answer import HttpAnswer
 from cryptodash.simulator.instrument import SimulatedInstrument
+from cryptodash.simulator.instrument_spec import InstrumentSpec
 from cryptodash.simulator.limits import SlidingWindow
+from cryptodash.simulator.listing_changes import like, under_name
+from cryptodash.simulator.market import Market
 from cryptodash.simulator.session import ClientSession, ClientTransport
 
 SHORT_LIFE = 10.0
@@ -33,6 +36,7 @@ class VenueHost(StreamingHost):
     def __init__(self, environment: HostEnvironment) -> None:
         super().__init__(environment)
         self._connections = 0
+        self._listings: dict[Fault, list[tuple[Market, str, InstrumentSpec | None]]] = {}
         self._traffic = self._new_traffic()
         """Of all connections together: the simulator has clients of one address only."""
 
@@ -178,6 +182,8 @@ class VenueHost(StreamingHost):
     def begin(self, fault: Fault) -> None:
         """A fault starts."""
         self.faults.add(fault)
+        if fault.name in ("list", "rename"):
+            self._begin_listing(fault)
         if fault.name in ("crossed", "old-snapshot"):
             self._begin_books(fault)
         self._spread_faults()
@@ -195,12 +201,43 @@ class VenueHost(StreamingHost):
     def end(self, fault: Fault) -> None:
         """A fault is over."""
         self.faults.remove(fault)
+        for market, native, spec in self._listings.pop(fault, ()):
+            if spec is None:
+                market.take_out(native)
+            else:
+                market.put_in_place_of(native, spec)
         for stream, payload in fault.held():
             self.publish(stream, payload)
         self._spread_faults()
         owed, self._owed = self._owed, {}
         for session, stream in owed:
             self._give_opening(session, stream)
+
+    def _begin_listing(self, fault: Fault) -> None:
+        """Change the catalogue, and remember by what it is put right: the new name, and what was there before."""
+        changed = self._listings[fault] = []
+        for kind, market in self.markets.items():
+            if fault.market not in (None, kind):
+                continue
+            if fault.name == "list":
+                made = like(market, fault.symbol or "")
+                if made is not None:
+                    market.add(made)
+                    changed.append((market, made.native, None))
+                continue
+            for spec in [each for each in market.specs if fault.covers(kind, each.native)]:
+                named = under_name(spec, fault.to)
+                market.put_in_place_of(spec.native, named)
+                changed.append((market, named.native, spec))
+
+    def former_names(self, native: str) -> list[str]:
+        """What an instrument was called before it was renamed."""
+        return [
+            spec.native
+            for changes in self._listings.values()
+            for _, now, spec in changes
+            if spec is not None and now == native
+        ]
 
     def _begin_books(self, fault: Fault) -> None:
         """Make every instrument that is concerned now: one made later would know nothing of the fault."""

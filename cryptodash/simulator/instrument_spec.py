@@ -21,8 +21,9 @@ class InstrumentSpec:
     A tick is ``tick`` units of ``10**-price_decimals`` quote, a step ``step`` units of ``10**-size_decimals`` base.
     ``asset`` and ``multiplier`` say what the base is made of (``1000SHIB`` is a thousand SHIB); the asset's value is in
     ``assets.py``. ``trades_per_hour`` is the mean rate of random trades. ``kind`` is ``perpetual``, ``spot`` or
-    ``future``; an instrument that is not ``trading`` is in the catalogue only. ``places`` are the decimals of a price
-    and of a size on the wire, where the venue pads to more than its steps have.
+    ``future``; an instrument that is not ``trading`` is in the catalogue only. ``underlying`` is what its price is of
+    (``crypto``, ``equity``, ``commodity``, ``fx``); one that is not ``launched`` is announced and trades later.
+    ``places`` are the decimals of a price and of a size on the wire, where the venue pads to more than its steps have.
     """
 
     exchange: str
@@ -39,6 +40,8 @@ class InstrumentSpec:
     trades_per_hour: int = 3600
     kind: str = "spot"
     trading: bool = True
+    underlying: str = "crypto"
+    launched: bool = True
     places: tuple[int, int] = field()
 
     @places.default

@@ -96,6 +96,22 @@ class Market:
         found.clock_step = self._clock_step
         return found
 
+    def add(self, spec: InstrumentSpec) -> None:
+        """The catalogue lists one more, behind all others."""
+        self.specs = (*self.specs, spec)
+        self._by_native[spec.native] = spec
+
+    def take_out(self, native: str) -> None:
+        """The catalogue does not list it any more."""
+        self.specs = tuple(each for each in self.specs if each.native != native)
+        del self._by_native[native]
+
+    def put_in_place_of(self, native: str, spec: InstrumentSpec) -> None:
+        """The catalogue lists ``spec`` where it has listed another."""
+        self.specs = tuple(spec if each.native == native else each for each in self.specs)
+        del self._by_native[native]
+        self._by_native[spec.native] = spec
+
     def made(self) -> list[SimulatedInstrument]:
         """The instruments somebody has asked for so far."""
         return list(self._instruments.values())

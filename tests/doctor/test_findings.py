@@ -103,7 +103,7 @@ def test_what_is_wrong_with_a_market(changes: dict[str, Any], what: str, text: s
     [
         ({"clock_ahead_ms": -1500}, "clock"),
         ({"clock_steps": 1}, "clock"),
-        ({"audit": AuditFacts({"agreed": 8, "diverged": 1})}, "audit"),
+        ({"audit": AuditFacts({"equal": 8, "diverged": 1})}, "audit"),
         ({"implausible": 5}, "implausible"),
         ({"quotes_crossed": 5}, "crossed"),
         ({"left_out": ("candle BTCUSDT: number",)}, "left-out"),
@@ -143,7 +143,7 @@ def test_a_geo_block_names_the_alternative_and_the_proxy() -> None:
 def test_the_table_says_it_all_and_a_frame_is_shown_shortened() -> None:
     market = evolve(GOOD, unreadable=UnreadableFacts(4, "BadFrame: number", '{"p":"x"}... (900 bytes)', 9))
     report = report_of(
-        VenueFacts("acme", "Acme", "live", 30.0, (market,), 12, audit=AuditFacts({"agreed": 8}), saved="5 frames in x")
+        VenueFacts("acme", "Acme", "live", 30.0, (market,), 12, audit=AuditFacts({"equal": 8}), saved="5 frames in x")
     )
     text = as_text([report])
     for part in (
@@ -153,7 +153,7 @@ def test_the_table_says_it_all_and_a_frame_is_shown_shortened() -> None:
         'first at 9 ms: {"p":"x"}... (900 bytes)',
         "BTC-USDT: connecting > live; 100 values, first after 300 ms",
         "at least +12 ms",
-        "audits          8 agreed",
+        "audits          8 equal",
         "5 frames in x",
         "WRONG acme spot: [decode]",
         "something is wrong: 1 wrong, 0 notes",

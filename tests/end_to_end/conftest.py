@@ -324,7 +324,8 @@ async def start() -> AsyncIterator[Start]:
         **settings: str,
     ) -> Running:
         clock = clock or SystemClock()
-        config: Config = load([Layer("test", {"BIND_ADDR": "127.0.0.1:0", **settings})], ("binance", "bybit"))
+        known = ("binance", "bybit", *(("okx", "coinbase", "kraken") if "EXCHANGES" in settings else ()))
+        config: Config = load([Layer("test", {"BIND_ADDR": "127.0.0.1:0", **settings})], known)
         simulator, stand_in = None, None
         if config.demo:
             simulator = Simulator(real_reactor, clock, exchanges=config.exchanges, record=True)

@@ -41,7 +41,7 @@ class Listener(WebSocketClientProtocol):
 class World:
     """``oracle`` is the module of that name. ``lifetime``: seconds after which Binance cuts connections, if not a day.
     ``clock``: the server's, made from the network, whose own is the venues'. ``seed`` is the market's, ``known`` what
-    ``EXCHANGES`` may name. Settings are those of the environment."""
+    ``EXCHANGES`` may name (those it names). Settings are those of the environment."""
 
     def __init__(
         self,
@@ -52,7 +52,7 @@ class World:
         lifetime: float | None = None,
         clock: Callable[[MemoryNetwork], Clock] | None = None,
         seed: int = 1,
-        known: Sequence[str] = ("binance", "bybit"),
+        known: Sequence[str] | None = None,
         **settings: str,
     ) -> None:
         self.network = network
@@ -62,6 +62,7 @@ class World:
             host.lifetime = lifetime or host.lifetime
         self.simulator.listen()
         stand_in = StandIn(self.simulator, self.simulator.base_urls, "simulated")
+        known = known or settings.get("EXCHANGES", "binance,bybit").split(",")
         config = load([Layer("test", {"BIND_ADDR": "127.0.0.1:0", "DEMO": "true", **settings})], known)
         self.server = build(
             config,

@@ -21,7 +21,15 @@ from cryptodash.exchanges.adapter.elements import kept
 from cryptodash.exchanges.adapter.messages import BadFrame
 from cryptodash.exchanges.adapter.plan import Purpose, RestRequest
 from cryptodash.exchanges.adapter.venue import RestLimits
-from cryptodash.exchanges.catalogue import FRESH, HOURLY, LEAST_GAP, MAX_PAGES, PROBE_EVERY, CatalogueReader
+from cryptodash.exchanges.catalogue import (
+    FRESH,
+    LEAST_GAP,
+    LONGEST_WAIT,
+    MAX_PAGES,
+    PROBE_EVERY,
+    REFRESH,
+    CatalogueReader,
+)
 from cryptodash.exchanges.connections.left_out import LeftOutElements
 from cryptodash.testing.network import MemoryNetwork
 from cryptodash.testing.venue import SPOT, MadeUpVenue, make_instrument
@@ -277,7 +285,7 @@ def test_a_failed_reading_leaves_what_was_known() -> None:
     desk = Desk()
     desk.reader.start()
     desk.fetcher.answers = {}
-    desk.pass_time(1.05 * HOURLY)
+    desk.pass_time(1.05 * REFRESH)
     assert desk.told[0] == "changed" and set(desk.told[1:]) == {f"failed: {DOWN}"}
     assert desk.names == {"BTCUSDT"}
     desk.fetcher.answers["/page/1"] = page("ETH-USDT")
@@ -302,7 +310,7 @@ def test_it_is_tried_again_after_one_to_twenty_seconds() -> None:
 
 @pytest.mark.parametrize(
     ("said", "least", "most"),
-    [(None, 0.5, 1.0), (0.0, 0.5, 1.0), (0.6, 0.5, 1.0), (300.0, 300.0, 300.0), (1e9, HOURLY, HOURLY)],
+    [(None, 0.5, 1.0), (0.0, 0.5, 1.0), (0.6, 0.5, 1.0), (300.0, 300.0, 300.0), (1e9, LONGEST_WAIT, LONGEST_WAIT)],
 )
 def test_a_wait_that_the_venue_names_is_kept_up_to_an_hour(said: float | None, least: float, most: float) -> None:
     desk = Desk(answers={"/page/1": UpstreamError("banned", "slower", said)})
@@ -321,7 +329,7 @@ def test_a_success_makes_failures_forgotten() -> None:
     assert desk.told[-1] == "changed"
     desk.fetcher.answers = {}
     before = len(desk.times())
-    desk.pass_time(1.05 * HOURLY)
+    desk.pass_time(1.05 * REFRESH)
     first, second = desk.times()[before : before + 2]
     assert second - first <= 1.0 + 1e-9
 
@@ -329,12 +337,12 @@ def test_a_success_makes_failures_forgotten() -> None:
 def test_it_is_read_hourly_and_not_on_the_minute() -> None:
     desk = Desk()
     desk.reader.start()
-    desk.pass_time(30 * HOURLY)
+    desk.pass_time(30 * REFRESH)
     times = desk.times()
     pauses = [later - earlier for earlier, later in pairwise(times)]
     assert len(pauses) >= 28
-    assert 0.95 * HOURLY <= min(pauses) < 0.99 * HOURLY
-    assert 1.01 * HOURLY < max(pauses) <= 1.05 * HOURLY
+    assert 0.95 * REFRESH <= min(pauses) < 0.99 * REFRESH
+    assert 1.01 * REFRESH < max(pauses) <= 1.05 * REFRESH
     assert desk.told == ["changed"] * len(times)
 
 
@@ -461,12 +469,12 @@ def test_the_venue_is_probed_only_while_idle_loaded_and_not_read(
 
 def test_probes_take_little_of_a_budget_that_is_counted_by_the_hour() -> None:
     venue = PagedVenue()
-    venue.rest_limits = {"": RestLimits(96, HOURLY)}
+    venue.rest_limits = {"": RestLimits(96, REFRESH)}
     desk = Desk(venue, {"/page/1": page("BTC-USDT"), "/time": b"{}"})
     desk.reader.start()
     desk.idle = True
     for _ in range(60):
-        desk.pass_time(HOURLY / 60)
+        desk.pass_time(REFRESH / 60)
         assert desk.reader.is_good
     assert 3 <= desk.paths.count("/time") <= 9
 
@@ -539,7 +547,7 @@ def test_stopped_it_drops_what_is_under_way_and_leaves_no_timer(path: str) -> No
     desk.reader.stop()
     assert desk.fetcher.dropped == (path != "")
     assert not desk.network.getDelayedCalls()
-    desk.pass_time(2 * HOURLY)
+    desk.pass_time(2 * REFRESH)
     assert (desk.told, len(desk.paths)) == (told, asked)
     assert desk.reader.error is None
 
@@ -596,7 +604,7 @@ def test_an_odd_listing_is_left_out_counted_and_logged_once() -> None:
     desk = Desk(ListingVenue(), {"/page/1": listed("BTCUSDT=BTC-USDT:trading", "ODD")})
     with capturedLogs() as logged:
         desk.reader.start()
-        desk.pass_time(3 * HOURLY)
+        desk.pass_time(3 * REFRESH)
     assert desk.names == {"BTCUSDT"}
     assert desk.told == ["changed"] * len(desk.fetcher.asked) and len(desk.told) >= 3
     assert counted(desk) == {("madeup", "instrument"): len(desk.told)}
@@ -614,10 +622,10 @@ def test_a_known_instrument_whose_listing_becomes_odd_stays_as_it_was() -> None:
     desk = Desk(ListingVenue(), {"/page/1": listed("BTCUSDT=BTC-USDT:trading", "ETHUSDT=ETH-USDT:trading")})
     desk.reader.start()
     desk.fetcher.answers["/page/1"] = listed("BTCUSDT=BTC-USDT:trading", "ETHUSDT=ETH-USDT", "NEWUSDT=NEW-USDT")
-    desk.pass_time(1.1 * HOURLY)
+    desk.pass_time(1.1 * REFRESH)
     assert desk.names == {"BTCUSDT", "ETHUSDT"}
     desk.fetcher.answers["/page/1"] = listed("BTCUSDT=BTC-USDT:trading")
-    desk.pass_time(1.1 * HOURLY)
+    desk.pass_time(1.1 * REFRESH)
     assert desk.names == {"BTCUSDT"}
 
 
@@ -627,7 +635,7 @@ def test_two_that_trade_under_one_symbol_are_counted_and_logged_once(turned: boo
     desk = Desk(ListingVenue(), {"/page/1": listed(*(listings[::-1] if turned else listings))})
     with capturedLogs() as logged:
         desk.reader.start()
-        desk.pass_time(2.2 * HOURLY)
+        desk.pass_time(2.2 * REFRESH)
     assert desk.names == {"BTCUSDT"}
     assert counted(desk) == {("madeup", "same_symbol"): len(desk.told)}
     (line,) = [formatEvent(each) for each in logged if "left out" in str(each.get("log_format"))]
@@ -642,3 +650,41 @@ def test_a_firewalls_refusal_is_not_asked_again_before_its_time() -> None:
     assert len(desk.paths) == 1
     desk.pass_time(1.5)
     assert len(desk.paths) == 2
+
+
+# Further lists
+
+
+def test_a_further_list_that_the_venue_does_not_give_here_is_left_out_and_said_once() -> None:
+    refused = UpstreamError("rejected", "Invalid arguments")
+    desk = Desk(PagedVenue("/page/1", "/page/more"), {"/page/1": page("BTC-USDT"), "/page/more": refused})
+    with capturedLogs() as logged:
+        desk.reader.start()
+        desk.pass_time(REFRESH * 3.3)
+    assert desk.told.count("changed") >= 3
+    assert [str(each.symbol) for each in desk.catalogue] == ["BTC-USDT"]
+    (said,) = [line for line in map(formatEvent, logged) if "Invalid arguments" in line]
+    assert "/page/more" in said
+    desk.fetcher.answers["/page/more"] = page("AAPL-USD")
+    desk.pass_time(REFRESH * 1.1)
+    assert [str(each.symbol) for each in desk.catalogue] == ["BTC-USDT", "AAPL-USD"]
+
+
+def test_a_further_list_that_was_given_and_is_refused_ends_nothing() -> None:
+    answers = {"/page/1": page("BTC-USDT"), "/page/more": page("AAPL-USD")}
+    desk = Desk(PagedVenue("/page/1", "/page/more"), answers)
+    desk.reader.start()
+    desk.pass_time(1)
+    desk.fetcher.answers["/page/more"] = UpstreamError("rejected", "Invalid arguments")
+    desk.pass_time(REFRESH * 1.1)
+    assert desk.told[-1] != "changed"
+    assert [str(each.symbol) for each in desk.catalogue] == ["BTC-USDT", "AAPL-USD"]
+
+
+@pytest.mark.parametrize("cause", ["rejected", "disconnected", "banned"])
+def test_the_first_list_must_be_had(cause: str) -> None:
+    answers = {"/page/1": UpstreamError(cause, "no"), "/page/more": page("AAPL-USD")}
+    desk = Desk(PagedVenue("/page/1", "/page/more"), answers)
+    desk.reader.start()
+    desk.pass_time(10)
+    assert not desk.catalogue.loaded(SPOT)

@@ -63,10 +63,11 @@ def test_a_first_quote_from_the_future_is_over_within_five_seconds() -> None:
 
 def test_quotes_that_are_dropped_confirm_nothing() -> None:
     bench = ticking()
+    then = bench.wall - 500
     for number in range(8):
         bench.advance(0.5)
         bench.frame(wire.day("BTCUSDT", "100", bench.wall - 20))
-        bench.frame(wire.quote("BTCUSDT", "98", "101", 900 + number, bench.wall - 20))
+        bench.frame(wire.quote("BTCUSDT", "98", "101", 900 + number, then))
     assert age(bench, TICKER) > 4.0
 
 

@@ -355,11 +355,11 @@ def test_a_catalogue_that_cannot_be_read_is_tried_again_with_growing_pauses(brok
     stop(bench)
 
 
-def test_the_catalogue_is_read_again_every_hour(bench: Bench) -> None:
+def test_the_catalogue_is_read_again_every_ten_minutes(bench: Bench) -> None:
     bench.state(idle=False)
-    bench.network.pass_time(3400, step=50)
+    bench.network.pass_time(550, step=50)
     assert bench.server.paths.count("/spot/catalogue") == 1
-    bench.network.pass_time(400, step=50)
+    bench.network.pass_time(100, step=50)
     assert bench.server.paths.count("/spot/catalogue") == 2
 
 

@@ -151,16 +151,21 @@ def test_faults_of_a_made_up_venue(acme: Any, name: str) -> None:
     acme.run(3)
     wire.frames.clear()
     symbol = "btc-usdt" if FAULTS[name].per_symbol and name != "slow" else None
+    symbol = "NEW-USDT" if name == "list" else symbol
     if name in ("old-snapshot", "crossed", "delist", "future-id", "future-time"):
         with pytest.raises(UnknownFault, match=f"the simulated acme does not do {name}; it does: drop, half-open"):
             acme.simulator.faults.start("acme", name, symbol)
         return
-    acme.simulator.faults.start("acme", name, symbol, 20, step=7.0 if name == "clock" else None)
+    acme.simulator.faults.start(
+        "acme", name, symbol, 20, step=7.0 if name == "clock" else None, to="NEW" if name == "rename" else None
+    )
     acme.run(12)
     seen = {
         "drop": lambda: wire.ended == (1006, "aborted"),
         "half-open": lambda: not wire.frames and wire.ended is None,
         "silent": lambda: not wire.frames,
+        "list": lambda: "NEW_USDT" in acme.json("acme-spot", "/list"),
+        "rename": lambda: not wire.frames and acme.json("acme-spot", "/list")[0] == "NEW_USDT",
         "silent-venue": lambda: not wire.frames,
         "skip": lambda: len(wire.frames) > 10,  # there is no book to lose a frame of
         "duplicate": lambda: wire.frames[::2] == wire.frames[1::2],

@@ -55,9 +55,10 @@ class Cohort:
 
     def change(self, deliveries: frozenset[Delivery]) -> None:
         """Other deliveries for the same (one) client, whose pending messages have been handled."""
-        for delivery in sorted(self.deliveries - deliveries, key=_place):
+        for delivery in self.deliveries - deliveries:
             self._sources.detach(self, delivery)
-        for delivery in sorted(deliveries - self.deliveries, key=_place):
+        # In a fixed order, which then is that of what comes at once: topics are hashed by their address.
+        for delivery in sorted(deliveries - self.deliveries, key=_in_order):
             self._sources.attach(self, delivery)
         self.deliveries, self._named = deliveries, _named(deliveries)
         self.pending.clear()
@@ -172,9 +173,7 @@ class Cohort:
         return members
 
 
-def _place(delivery: Delivery) -> tuple[str, int, float]:
-    """By name: who is attached first is told first, and that is the same in each run (a set is in the order of where
-    its members lie in memory)."""
+def _in_order(delivery: Delivery) -> tuple[str, int, float]:
     return delivery.topic.text, delivery.interval, delivery.rate
 
 

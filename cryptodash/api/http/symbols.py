@@ -68,11 +68,21 @@ class SymbolList:
                         quotes[entry.market].add(entry.quote)
                         chosen.append(entry.body)
                 yield
-            venues.append(b'{"exchange":%s,"symbols":[%s]}' % (codec.encode(exchange), b",".join(chosen)))
+            named = codec.encode(exchange), b",".join(chosen), self._not_listed(exchange, market, search)
+            venues.append(b'{"exchange":%s,"symbols":[%s]%s}' % named)
             yield
         allowed = codec.encode({each.value: sorted(found) for each, found in quotes.items()})
         body = b'{"allowed_quotes":%s,"exchanges":[%s]}' % (allowed, b",".join(venues))
         return (yield from storing(body, level))
+
+    def _not_listed(self, exchange: str, market: MarketType | None, search: str) -> bytes:
+        """The member that names what else the venue's catalogue holds; nothing where that is nothing."""
+        others = [
+            {"native": native, "market_type": kind.value, "reason": reason}
+            for kind, native, reason in self._directory.instruments(exchange).not_listed
+            if market in (None, kind) and search in native.upper()
+        ]
+        return b',"not_listed":%s' % codec.encode(others) if others else b""
 
     def _of(self, exchange: str) -> Steps[tuple[_Entry, ...]]:
         listed = self._directory.instruments(exchange)
@@ -110,4 +120,6 @@ def symbol_members(instrument: Instrument) -> dict[str, object]:
     members["step_size"] = trimmed(instrument.step_size)
     members["native"] = instrument.native
     members["status"] = instrument.status
+    if instrument.underlying_type:
+        members["underlying_type"] = instrument.underlying_type
     return members

@@ -42,7 +42,7 @@ from cryptodash.exchanges.adapter.decode import (
     step,
     symbol,
 )
-from cryptodash.exchanges.adapter.elements import Kept, closed_by_next, kept, named, nonzero
+from cryptodash.exchanges.adapter.elements import Kept, NotListed, closed_by_next, kept, named, nonzero
 from cryptodash.exchanges.adapter.messages import (
     Ack,
     BadFrame,
@@ -84,6 +84,7 @@ from cryptodash.exchanges.adapter.venue import (
     RestLimits,
     SnapshotsInStream,
 )
+from cryptodash.exchanges.adapter.venue_words import VenueWords
 
 __all__ = [
     "INTERVALS",
@@ -122,6 +123,7 @@ __all__ = [
     "Message",
     "Name",
     "NoSeeds",
+    "NotListed",
     "Number",
     "NumberRejected",
     "Part",
@@ -153,6 +155,7 @@ __all__ = [
     "Trades",
     "Unwanted",
     "UpstreamError",
+    "VenueWords",
     "Wrapped",
     "admit",
     "amount",

@@ -18,7 +18,7 @@ from msgspec import Meta, Struct
 
 from cryptodash.core.errors import NumberRejected, Refused
 from cryptodash.core.events import Level
-from cryptodash.core.instruments import Instrument, Symbol, make_symbol
+from cryptodash.core.instruments import Instrument, Symbol, spelled_symbol
 from cryptodash.core.numbers import (
     PLAIN_POSITIVE,
     PLAIN_UNSIGNED,
@@ -240,9 +240,10 @@ def step(text: str | None) -> Number | None:
 
 
 def symbol(base: str, quote: str) -> Symbol | None:
-    """The catalogue's names as a Symbol; None where they cannot be one (nobody could ask for it)."""
+    """The catalogue's names as a Symbol, as the venue spells them; None where they cannot be one (nobody could ask for
+    it)."""
     try:
-        return make_symbol(base, quote)
+        return spelled_symbol(base, quote)
     except Refused:
         return None
 

@@ -22,10 +22,16 @@ E = TypeVar("E")
 _any = msgspec.json.Decoder().decode
 
 
+class NotListed(Exception):
+    """A listing of a catalogue that can be read and is none of ours to list, and why: ``settled in its base``."""
+
+
 class Kept(list[T]):
-    """The elements that could be read; ``left_out`` are the others, each by its name and why."""
+    """The elements that could be read; ``left_out`` are those that could not, each by its name and why, ``not_listed``
+    those for which ``NotListed`` was raised."""
 
     left_out: tuple[tuple[str, str], ...] = ()
+    not_listed: tuple[tuple[str, str], ...] = ()
 
     def told(self, stream: str, messages: Sequence[Message]) -> Sequence[Message]:
         """The messages of a frame of this stream that were made of what was kept, and what was left out."""
@@ -37,18 +43,21 @@ def kept(
 ) -> Kept[T]:
     """What ``read`` makes of each element, less those of which it makes None (not ours) and those that it cannot read.
 
-    ``read`` may raise whatever decoding raises (``UNREADABLE``); ``name`` is how the venue calls an element, for the
-    log (``named``). Declare the list as ``list[msgspec.Raw]`` and decode its elements here, so that a malformed one is
-    found by itself. Raises the first error where not one element could be read: that is no odd element, but another
-    format.
+    ``read`` may raise whatever decoding raises (``UNREADABLE``), and ``NotListed``; ``name`` is how the venue calls an
+    element, for the log (``named``). Declare the list as ``list[msgspec.Raw]`` and decode its elements here, so that a
+    malformed one is found by itself. Raises the first error where not one element could be read: that is no odd
+    element, but another format.
     """
     found: Kept[T] = Kept()
     odd: list[tuple[str, str]] = []
+    others: list[tuple[str, str]] = []
     first: Exception | None = None
     skipped = False
     for each in elements:
         try:
             made = read(each)
+        except NotListed as reason:
+            others.append((_name_of(each, name), str(reason)))
         except UNREADABLE as error:
             first = first or error
             odd.append((_name_of(each, name), str(bad_frame(error))))
@@ -57,8 +66,9 @@ def kept(
                 skipped = True
             else:
                 found.append(made)
+    found.not_listed = tuple(others)
     if first is not None:
-        if not (found or skipped):
+        if not (found or skipped or others):
             raise first
         found.left_out = tuple(odd)
     return found
@@ -95,6 +105,11 @@ def named(member: str | int) -> Callable[[msgspec.Raw], object]:
 def left_out_of(found: object) -> tuple[tuple[str, str], ...]:
     """What a venue's function left out of the list that it returned."""
     return found.left_out if isinstance(found, Kept) else ()
+
+
+def not_listed_of(found: object) -> tuple[tuple[str, str], ...]:
+    """What a page of a venue's catalogue holds that is not listed, each by its name and why."""
+    return found.not_listed if isinstance(found, Kept) else ()
 
 
 def _name_of(each: E, name: Callable[[E], object]) -> str:

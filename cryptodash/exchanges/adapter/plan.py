@@ -49,6 +49,9 @@ class StreamSpec:
     ``update_id``, a whole number. While its connection is behind, a frame is then skipped for a later one with a larger
     number: a quote is a full replacement, so the later one says all that it said. Never for anything else: a trade, a
     bar, a change of a book or of some figures is said once.
+
+    ``keeps_hours`` is not for a venue to say: the instrument's market may be thin for hours (``Instrument``), so that
+    the pace of busier ones says nothing of a silence.
     """
 
     endpoint: str
@@ -62,6 +65,7 @@ class StreamSpec:
     exclusive: str = ""
     seed: str = ""
     conflate_by: str = ""
+    keeps_hours: bool = False
 
 
 class Purpose(str, enum.Enum):

@@ -140,7 +140,8 @@ class IVenue(Interface):
         none for it, it is ``Unwanted``."""
 
     def catalogue_requests(market: MarketType) -> Sequence[RestRequest]:
-        """The first page(s) of the catalogue."""
+        """The first page(s) of the catalogue. The first of them must be had; each further one is a list for itself, and
+        where the venue refuses it from the beginning (``rejected``) the catalogue goes without."""
 
     def read_catalogue(request: RestRequest, body: bytes) -> tuple[Sequence[Instrument], RestRequest | None]:
         """Instruments of one page and the request of the next. Perpetuals come from the venue's own perpetual

@@ -22,7 +22,15 @@ def _by_previous(depth: Depth, last: int | None, joining: bool) -> bool:
     it, or begin with the very next id. An equal id is a sign of life."""
     if id_of(depth.last) == id_of(last):
         return False
-    return depth.previous == last or (joining and id_of(depth.first) <= id_of(last) + 1 <= id_of(depth.last))
+    if depth.previous == last:
+        return True
+    return joining and _begins_by(depth, id_of(last)) and id_of(depth.last) > id_of(last)
+
+
+def _begins_by(depth: Depth, last: int) -> bool:
+    """Whether a frame that names its predecessor leaves none out after this id. A sign of life, which names itself, may
+    have the very next id: that of the frame before it, which was lost."""
+    return id_of(depth.first) <= last + 1 and (depth.previous is None or depth.previous <= last)
 
 
 def _by_counter(depth: Depth, last: int | None, joining: bool) -> bool:
@@ -53,7 +61,7 @@ def _joins_previous(frames: Sequence[Depth], last: int) -> bool:
     """The first frame that goes to the snapshot's id or beyond covers it, begins with the next id, or names it as its
     predecessor."""
     first = next(frame for frame in frames if id_of(frame.last) >= last)
-    return id_of(first.first) <= last + 1 or first.previous == last
+    return _begins_by(first, last) or first.previous == last
 
 
 def _joins_counter(frames: Sequence[Depth], last: int) -> bool:

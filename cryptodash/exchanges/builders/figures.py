@@ -20,7 +20,6 @@ from cryptodash.exchanges.builders.plausibility import (
     Witness,
 )
 
-_LAST = "last"
 _STATS = (
     ("open", "open_24h"),
     ("high", "high_24h"),
@@ -28,7 +27,7 @@ _STATS = (
     ("volume", "volume_24h"),
     ("quote_volume", "quote_volume_24h"),
     ("change_pct", "change_pct_24h"),
-    (_LAST, _LAST),
+    ("last", "last"),
 )
 _MARK = tuple(
     (each, each)
@@ -89,12 +88,6 @@ class FigureOrders:
     def stats_time(self) -> int | None:
         """When 24 h figures were said last, as far as that is newer than anything."""
         said = self._said.get(_STATS_TIME)
-        return None if said is None else said[0]
-
-    @property
-    def last_time(self) -> int | None:
-        """When they said the newest ``last``."""
-        said = self._said.get(_LAST)
         return None if said is None else said[0]
 
     def judge(self, stream: str, time: int, venue_ms: int, received: int, now: float) -> Verdict:

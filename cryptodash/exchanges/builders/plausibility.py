@@ -13,7 +13,9 @@ nothing until the very next frame that could be believed in its place agrees wit
   is left out contradict it. A frame that is believed as before contradicts it: the held one is dropped at once.
 - After ``HELD_FOR`` it is dropped, unless it lies within the venue's clock, now that more is known of that. What it
   said is still a witness: where a venue's ids or clock did leap, a slow stream's next frame agrees with the one before.
-- Ids below the last one are old. After ``OLD_FOR`` of nothing else the stream's own word counts again.
+- Ids below the last one are old. They begin anew (a venue's maintenance sets them back) with the second frame in a row
+  whose time is newer than the newest, and whose id goes on from the first one's: what is only late, or sent again,
+  has an old time. Without times, after ``OLD_FOR`` of nothing else the stream's own word counts again.
 - Where an order begins anew, only the stream's own times tell whether the venue's clock was set back: ids that begin
   anew say nothing of the clock.
 """
@@ -179,7 +181,7 @@ class StreamOrder:
     ``partial``: its frames say only what changed, so that one a little late is none the less of use.
     """
 
-    __slots__ = ("_counts", "_old_since", "_partial", "at", "calm", "last", "newest", "witness")
+    __slots__ = ("_counts", "_old_since", "_partial", "_set_back", "at", "calm", "last", "newest", "witness")
 
     def __init__(self, counts: DoubtCounts = UNCOUNTED, *, partial: bool = False) -> None:
         self.last: int | None = None
@@ -196,6 +198,8 @@ class StreamOrder:
         self.witness: Witness | None = None
         """The last frame that was not believed."""
         self._old_since: float | None = None
+        self._set_back: tuple[int, int] | None = None
+        """Id and time of the last frame with an old id and a newer time than any."""
 
     def judge(
         self, number: int | None, time: int | None, venue_ms: int, received: int, now: float, *, alone: bool = True
@@ -203,11 +207,12 @@ class StreamOrder:
         """Take a frame's id and time. ``venue_ms``: when it came by the venue's clock, ``received`` by ours (ms).
         ``alone`` False: what is held came in the same frame, so that this can be no second one."""
         if number is not None and self.last is not None and number <= self.last:
-            verdict = self._not_beyond(number, self.last, now)
+            latest = latest_time(self.newest, now - self.at, venue_ms, received)
+            is_ahead = time is not None and latest is not None and time > latest
+            verdict = self._not_beyond(number, self.last, None if is_ahead else time, now, alone)
             if verdict is not Verdict.ANEW:
                 return verdict
-            latest = latest_time(self.newest, now - self.at, venue_ms, received)
-            reason = Reason.FUTURE_TIME if time is not None and latest is not None and time > latest else None
+            reason = Reason.FUTURE_TIME if is_ahead else None
         else:
             verdict, reason = Verdict.TAKEN, self._doubt(number, time, venue_ms, received, now)
         if reason is not None:
@@ -293,14 +298,16 @@ class StreamOrder:
         witness.settled = True
         return True
 
-    def _not_beyond(self, number: int, last: int, now: float) -> Verdict:
-        """An id that is not above the last one."""
+    def _not_beyond(self, number: int, last: int, time: int | None, now: float, alone: bool) -> Verdict:
+        """An id that is not above the last one. ``time``: None also where it is not to be believed."""
         if number == last:
             self._counts.repeated()
             self._contradict()
-            self._old_since = None
+            self._old_since = self._set_back = None
             self.calm = True
             return Verdict.REPEATED
+        if self._is_set_back(number, time, alone):
+            return Verdict.ANEW
         if self._old_since is None:
             self._old_since = now
             self.calm = False
@@ -308,6 +315,15 @@ class StreamOrder:
             return Verdict.ANEW
         self._counts.dropped(Reason.OLD_ID)
         return Verdict.OLD
+
+    def _is_set_back(self, number: int, time: int | None, alone: bool) -> bool:
+        """Whether an old id is the second in a row with a time newer than any."""
+        if time is None or self.newest is None or time <= self.newest:
+            return False
+        before = self._set_back
+        if before is None or alone:
+            self._set_back = number, time
+        return alone and before is not None and before[0] < number and before[1] <= time
 
     def _contradict(self) -> None:
         """A frame came that can be believed: what is held was wrong."""
@@ -321,5 +337,5 @@ class StreamOrder:
             anew or self.newest is None or time > self.newest or self.newest - time > TOLERANCE_MS
         ):
             self.newest = time
-        self._old_since = None
+        self._old_since = self._set_back = None
         self.calm = self.witness is None

@@ -67,6 +67,8 @@ class TickerBuilder:
         self._is_last_outdated = False
         """Whether the venue's clock was set back since ``last`` came, so that its time orders nothing any more."""
         self._stats_last: Number | None = None
+        self._passed_over: tuple[Number, int] | None = None
+        """What the 24 h figures have said of ``last`` since the last trade, and when (ms), while trades were open."""
 
     @property
     def ticker(self) -> Ticker | None:
@@ -177,6 +179,7 @@ class TickerBuilder:
                 alone = False
                 self._held.hold(order, partial(self.trades, (fill,)), received)
             else:
+                alone = alone and verdict is not Verdict.OLD
                 dropped = dropped and verdict is Verdict.OLD
         self.dropped = dropped and bool(fills)
         return ticker
@@ -189,6 +192,7 @@ class TickerBuilder:
             return None
         self._is_traded = True
         self._is_last_outdated = False
+        self._passed_over = None
         if time == before and price == known.last:
             return None
         timestamp = time if time > known.timestamp else self._stamp(time, before, verdict, venue_ms)
@@ -245,9 +249,12 @@ class TickerBuilder:
         if "last" in changes:
             self._stats_last = m.last
             del changes["last"]
-        if m.last is not None and self._takes_last(time, verdict, venue_ms):
-            changes.update(last=m.last, last_time=time)
-            self._is_traded = self._is_last_outdated = False
+        if m.last is not None and self._is_newer_last(time, verdict, venue_ms):
+            if known.last and self.trades_open:
+                self._passed_over = m.last, time
+            else:
+                changes.update(last=m.last, last_time=time)
+                self._is_traded = self._is_last_outdated = False
         stamp = self._stamp(time, before, verdict, venue_ms)
         changes.update(timestamp=stamp, stats_time=self._figures.said_stats(m.stream, time, verdict, venue_ms))
         merged = replace(known, **changes)
@@ -266,21 +273,20 @@ class TickerBuilder:
         self.dropped = False
         return self._tell(_written(replace(self._known, funding_interval_h=hours)), received)
 
-    def last_of_figures(self, venue_ms: int) -> Ticker | None:
-        """Trades tell no more: ``last`` is what the 24 h figures said meanwhile, where that is newer. Figures that tell
-        only changes do not say it again."""
-        time, price = self._figures.last_time, self._stats_last
-        if time is None or price is None or price == self._known.last or not self._takes_last(time, _TAKEN, venue_ms):
+    def close_trades(self) -> Ticker | None:
+        """Trades are open no more: ``last`` is what the 24 h figures have said since the last one. Those that tell only
+        changes do not say it again."""
+        passed_over, self.trades_open, self._passed_over = self._passed_over, False, None
+        if passed_over is None:
             return None
         self._is_traded = self._is_last_outdated = False
-        return self._keep(replace(self._known, last=price, last_time=time))
+        last, time = passed_over
+        return None if last == self._known.last else self._keep(replace(self._known, last=last, last_time=time))
 
-    def _takes_last(self, time: int, verdict: Verdict, venue_ms: int) -> bool:
+    def _is_newer_last(self, time: int, verdict: Verdict, venue_ms: int) -> bool:
         known = self._known
-        if not known.last:
-            return True
-        before = None if self._is_last_outdated else known.last_time
-        return not self.trades_open and (before is None or time >= before or has_stepped(before, verdict, venue_ms))
+        before = None if self._is_last_outdated or not known.last else known.last_time
+        return before is None or time >= before or has_stepped(before, verdict, venue_ms)
 
     def _stamp(self, time: int, before: int | None, verdict: Verdict, venue_ms: int) -> int:
         """The ticker's time after news of ``time``, from where it was ``before``: the newest there is, but where the

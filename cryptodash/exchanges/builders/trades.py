@@ -57,6 +57,12 @@ class TradeBuilder:
         self._numbers = KnownNumbers()
         self._order: deque[str] = deque()
         self._ids: set[str] = set()
+        self._newest: int | None = None
+        """The newest time told (ms)."""
+        self._set_back: list[tuple[Fill, int]] = []
+        """Trades in a row whose numbers are known and whose times are newer than any, with their receive times."""
+        self._set_back_in: Sequence[Fill] = ()
+        """The frame that the first of these came in."""
         self._held: list[tuple[Fill, int]] = []
         """Trades of one frame that are not believed yet, with their receive times."""
         self._witness: Witness | None = None
@@ -110,8 +116,10 @@ class TradeBuilder:
                     self._contradict()
                 if self._is_new(each):
                     told.append(Trade(topic, each.time, received, each.id, each.price, each.quantity, each.side))
-                else:
+                elif not self._is_set_back(each, received, fills):
                     self._doubts.repeated()
+                else:
+                    told += self._count_anew()
                 continue
             if self.knows(each):
                 self._doubts.repeated()
@@ -120,6 +128,10 @@ class TradeBuilder:
         self.dropped = doubted > 0 and doubted == len(fills)
         if told:
             self._time, self._at = told[-1].timestamp, now
+            if self._newest is None or self._time > self._newest:
+                self._newest = self._time
+            if self._set_back:
+                self._set_back = []
         return told
 
     def expire(self, venue_ms: int, wall_ms: int, now: float) -> list[Trade]:
@@ -174,6 +186,28 @@ class TradeBuilder:
         return [
             Trade(self._topic, each.time, received, each.id, each.price, each.quantity, each.side)
             for each, received in held
+            if self._is_new(each)
+        ]
+
+    def _is_set_back(self, fill: Fill, received: int, frame: Sequence[Fill]) -> bool:
+        """Whether a known number shows that the venue's count was set back: its time is newer than any, so that it is
+        not sent again, and it goes on from one of an earlier frame of which the same is true."""
+        if fill.number is None or self._newest is None or fill.time <= self._newest:
+            return False
+        before = self._set_back[-1][0].number if self._set_back else None
+        if before is None or fill.number <= before or len(self._set_back) >= MOST_HELD:
+            self._set_back, self._set_back_in = [], frame
+        self._set_back.append((fill, received))
+        return before is not None and fill.number > before and self._set_back_in is not frame
+
+    def _count_anew(self) -> list[Trade]:
+        """What was passed over while the count seemed to be an old one, and what shows that it is not."""
+        found, self._set_back = self._set_back, []
+        self._numbers = KnownNumbers()
+        self._begin_count(found[0][0].number or 0)
+        return [
+            Trade(self._topic, each.time, received, each.id, each.price, each.quantity, each.side)
+            for each, received in found
             if self._is_new(each)
         ]
 

@@ -25,10 +25,14 @@ FIRST_WAIT = 10.0
 class Pace:
     """How often a stream's frames come. ``promise``: the venue sends one in so many seconds at least (None: no
     promise). ``in_bursts``: nothing can be learned of it, for what it tells is rare and comes at once; that it is
-    silent is no news from the beginning on."""
+    silent is no news from the beginning on. ``keeps_hours``: what has been learned makes no silence a miss, for its
+    market goes quiet when that of its underlying closes."""
 
-    def __init__(self, promise: float | None, now: float, *, in_bursts: bool = False) -> None:
+    def __init__(
+        self, promise: float | None, now: float, *, in_bursts: bool = False, keeps_hours: bool = False
+    ) -> None:
         self.promise = promise
+        self._keeps_hours = keeps_hours
         self._in_bursts = in_bursts
         self.rate = 0.0
         """Frames per second, averaged; 0 until some have been counted."""
@@ -39,7 +43,7 @@ class Pace:
     @property
     def is_known(self) -> bool:
         """Whether the venue promises a pace, or one faster than 1/s has been learned."""
-        return self.promise is not None or (self._has_learned and self.rate > 1.0)
+        return self.promise is not None or (self._has_learned and self.rate > 1.0 and not self._keeps_hours)
 
     @property
     def first_wait(self) -> float:
@@ -70,6 +74,8 @@ class Pace:
         """Seconds without a frame that are silence, infinite where nothing tells. A promise bounds them; a learned pace
         that is faster tells sooner."""
         promised = float("inf") if self.promise is None else PROMISES * self.promise
+        if self._keeps_hours:
+            return promised
         return min(promised, STRANGE * self._usual if 0.0 < self._usual < 1.0 else float("inf"))
 
     @property

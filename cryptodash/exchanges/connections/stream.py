@@ -80,7 +80,7 @@ class Stream:
         self.name = spec.name
         self.endpoint = spec.endpoint
         self.parts = spec.parts
-        self.pace = Pace(spec.promise, now, in_bursts=spec.parts == _LIQUIDATIONS)
+        self.pace = Pace(spec.promise, now, in_bursts=spec.parts == _LIQUIDATIONS, keeps_hours=spec.keeps_hours)
         self.read: Reader = _unread
         """How its frames are read; the venue's, once the stream has a connection to come by."""
         self.sending_time: SendingTime | None = None

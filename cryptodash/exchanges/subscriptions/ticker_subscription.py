@@ -163,7 +163,7 @@ class TickerSubscription(MessageSubscription):
         if self._trades is not None:
             self._trades.remove(self, owns=False)
             self._trades = None
-        self._builder.trades_open = False
+        self._builder.close_trades()
         self._builder.reset_quote_order()  # listed anew, the venue may count anew
         super().close(now)
 
@@ -187,10 +187,12 @@ class TickerSubscription(MessageSubscription):
         builder = self._builder
         if self._trades is not None and self._trades.phase is Phase.SILENT:
             self._traded_after = -1  # it may be well again without a new beginning: its connection was silent as well
-        was_open, builder.trades_open = builder.trades_open, self._are_trades_complete()
-        ticker = builder.last_of_figures(self._venue_clock.now_ms()) if was_open and not builder.trades_open else None
-        if ticker is not None and not self._dropped:
-            out.append(self.event(ticker))
+        if self._are_trades_complete():
+            builder.trades_open = True
+        elif builder.trades_open:
+            ticker = builder.close_trades()
+            if ticker is not None and not self._dropped:
+                out.append(self.event(ticker))
         quotes = self.sources.get(Part.QUOTE, ())
         if quotes and all(each.source is None for each in quotes):
             builder.reset_quote_order()

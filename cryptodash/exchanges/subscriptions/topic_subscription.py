@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from attrs import frozen
 
 from cryptodash.core.events import Cause, State, StreamStatus
-from cryptodash.core.instruments import Instrument, MarketType
+from cryptodash.core.instruments import Instrument, MarketType, Symbol
 from cryptodash.core.time import Clock
 from cryptodash.core.topics import Topic
 from cryptodash.exchanges.adapter.messages import Bar, Message
@@ -21,6 +21,9 @@ from cryptodash.exchanges.connections.stream import Stream
 from cryptodash.exchanges.subscriptions import freshness
 from cryptodash.exchanges.subscriptions.book_audits import AuditedBook
 from cryptodash.exchanges.subscriptions.streams import Streams
+
+_UNTRADED = ("halted", "pre_open")
+"""What is not open yet is as good as halted: there may be quotes of an auction, and nothing is traded at them."""
 
 
 @frozen(eq=False)
@@ -58,6 +61,8 @@ class TopicSubscription(ABC):
         self.valued = False
         self.ended: Cause | None = None
         self.ended_at = 0.0
+        self.renamed: Symbol | None = None
+        """What its instrument is called, where it has ended because that has another name now."""
         self.status: StreamStatus | None = None
         self._streams = basics.streams
         self._clock = basics.clock
@@ -97,8 +102,9 @@ class TopicSubscription(ABC):
         """Nobody wants it any more: no further status."""
         self._dropped = True
 
-    def end(self, cause: Cause, now: float) -> None:
-        """The topic is closed; what has ended keeps its first cause."""
+    def end(self, cause: Cause, now: float, renamed: Symbol | None = None) -> None:
+        """The topic is closed; what has ended keeps its first cause. ``renamed``: its instrument has this name now."""
+        self.renamed = renamed
         if self.ended is None:
             self.ended, self.ended_at = cause, now
 
@@ -149,7 +155,7 @@ class TopicSubscription(ABC):
             return State.CLOSED, self.ended
         if self.plan is None:
             return State.CONNECTING, self._unlisted.get(self.topic.market)
-        if self.instrument is not None and self.instrument.status == "halted":
+        if self.instrument is not None and self.instrument.status in _UNTRADED:
             return State.STALE, Cause.HALTED
         return self.streams_condition()
 
@@ -209,7 +215,7 @@ class TopicSubscription(ABC):
 
     def halted_but_heard(self, since: float) -> bool:
         """Whether the catalogue calls the instrument halted although a frame has come since."""
-        if self.instrument is None or self.instrument.status != "halted":
+        if self.instrument is None or self.instrument.status not in _UNTRADED:
             return False
         return any(each.last is not None and each.last > since for streams in self.sources.values() for each in streams)
 
@@ -234,9 +240,15 @@ class TopicSubscription(ABC):
         self._record()
         state, cause = self.condition()
         fields = self.fields()
-        last = self.status
-        if last is None or last.state is not state or last.cause is not cause or last.fields != fields:
-            self.status = StreamStatus(self.topic, state, cause, fields, self._clock.wall_ms())
+        last, renamed = self.status, self.renamed if state is State.CLOSED else None
+        if (
+            last is None
+            or last.state is not state
+            or last.cause is not cause
+            or last.fields != fields
+            or last.renamed != renamed
+        ):
+            self.status = StreamStatus(self.topic, state, cause, fields, self._clock.wall_ms(), renamed)
             out.append(self.status)
 
     def _record(self) -> None:

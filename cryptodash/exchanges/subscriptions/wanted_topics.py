@@ -5,9 +5,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from attrs import evolve
+
 from cryptodash.core.errors import CryptodashError
 from cryptodash.core.events import Cause
-from cryptodash.core.instruments import Catalogue, Instrument, MarketType
+from cryptodash.core.instruments import Catalogue, Instrument, MarketType, Symbol
 from cryptodash.core.intervals import INTERVALS
 from cryptodash.core.topics import Channel, Topic
 from cryptodash.exchanges.adapter.plan import Plan
@@ -75,11 +77,17 @@ class WantedTopics:
     def catalogue_changed(self, market: MarketType, now: float, out: list[Output]) -> None:
         """The market's instruments were read (again)."""
         self._unlisted.pop(market, None)
+        anew: list[TopicSubscription] = []
         for subscription in self.of_market(market):
             if subscription.plan is None:
                 self._start(subscription, now, out)
-            elif not subscription.topic.is_sweep:
-                self._compare(subscription, now, out)
+            elif not subscription.topic.is_sweep and self._compare(subscription, now, out):
+                anew.append(subscription)
+        # All streams of an instrument end before one of them begins: a stream that is shared would go on as it was.
+        for subscription in anew:
+            self._stop(subscription, now, out)
+        for subscription in anew:
+            self._start(subscription, now, out)
 
     def catalogue_failed(self, market: MarketType, cause: Cause, out: list[Output]) -> None:
         """The market's instruments could not be read: topics that wait for them say why."""
@@ -107,7 +115,9 @@ class WantedTopics:
         elif self._catalogue.loaded(topic.market):
             instrument = self._catalogue.get(topic.market, topic.symbol)
             if instrument is None or instrument.status == "delisted":
-                subscription.end(Cause.REJECTED if instrument is None else Cause.DELISTED, now)
+                renamed = self._catalogue.renamed(topic.market, topic.symbol)
+                is_known = instrument is not None or renamed is not None
+                subscription.end(Cause.DELISTED if is_known else Cause.REJECTED, now, renamed)
             else:
                 self._open(subscription, instrument, now, out)
         subscription.refresh(out)
@@ -126,9 +136,12 @@ class WantedTopics:
 
     def _plan(self, subscription: TopicSubscription, instrument: Instrument | None) -> Plan | None:
         try:
-            return self._venue.plan(subscription.topic, instrument, subscription.depth)
+            plan = self._venue.plan(subscription.topic, instrument, subscription.depth)
         except CryptodashError:
             return None
+        if instrument is None or not instrument.keeps_hours:
+            return plan
+        return evolve(plan, streams=tuple(evolve(each, keeps_hours=True) for each in plan.streams))
 
     def _replan(self, subscription: TopicSubscription, now: float, out: list[Output]) -> None:
         """What is watched of a running topic has changed."""
@@ -142,17 +155,30 @@ class WantedTopics:
             sibling.parted(subscription, out)
         subscription.close(now)
 
-    def _compare(self, subscription: TopicSubscription, now: float, out: list[Output]) -> None:
-        """The catalogue may tell that a running topic's instrument is gone, or halted, or trades again."""
-        instrument = self._catalogue.get(subscription.topic.market, subscription.topic.symbol)
-        if instrument is None or instrument.status == "delisted":
-            subscription.end(Cause.DELISTED, now)
+    def _compare(self, subscription: TopicSubscription, now: float, out: list[Output]) -> bool:
+        """The catalogue may tell that a running topic's instrument is gone, or has another name, or is halted, or
+        trades again; whether its streams must be begun anew."""
+        topic, before = subscription.topic, subscription.instrument
+        instrument = self._catalogue.get(topic.market, topic.symbol)
+        renamed = self._renamed(topic, before, instrument)
+        if instrument is None or instrument.status == "delisted" or renamed is not None:
+            subscription.end(Cause.DELISTED, now, renamed)
             self._stop(subscription, now, out)
+        elif before is not None and _begins_anew(before, instrument):
+            return True
         else:
             subscription.instrument = instrument
             for stream in subscription.streams():
                 self._streams.retry(stream, now, out)
         subscription.refresh(out)
+        return False
+
+    def _renamed(self, topic: Topic, before: Instrument | None, now: Instrument | None) -> Symbol | None:
+        """By which symbol the topic's instrument is listed now, if that is another one."""
+        if now is None:
+            return self._catalogue.renamed(topic.market, topic.symbol)
+        found = None if before is None else self._catalogue.listed(topic.market).get(before.native)
+        return None if found is None or found.symbol == topic.symbol or now.native == found.native else found.symbol
 
     def _siblings(self, subscription: TopicSubscription) -> Iterable[TopicSubscription]:
         """The other open topics of the instrument."""
@@ -161,3 +187,9 @@ class WantedTopics:
             return ()
         found = (self.subscriptions.get(topic.sibling(channel, interval=each)) for channel, each in _SIBLINGS)
         return [each for each in found if each is not None and each is not subscription and each.plan is not None]
+
+
+def _begins_anew(before: Instrument, now: Instrument) -> bool:
+    """Whether an instrument's streams are named, or read, by something that has changed."""
+    then = before.native, before.contract_size, before.alias_of, before.other_names
+    return then != (now.native, now.contract_size, now.alias_of, now.other_names)

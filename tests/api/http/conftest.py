@@ -168,7 +168,7 @@ class HubDouble:
 
     def instruments(self, exchange: str) -> CatalogueSnapshot:
         catalogue = self.upstreams[exchange].catalogue
-        return CatalogueSnapshot(catalogue.version, tuple(catalogue))
+        return CatalogueSnapshot(catalogue.version, tuple(catalogue), catalogue.not_listed())
 
     def exchange_reports(self) -> tuple[ExchangeReport, ...]:
         return tuple(each.report() for each in self.upstreams.values())

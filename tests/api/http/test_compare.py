@@ -56,7 +56,20 @@ class Compared:
         for name in NAMES:
             self.hub.add_upstream(Streaming(name))
         slices = Slices(scheduler, scheduler)
-        web.rest = Rest(web.hub, web.hub, web.hub, config, scheduler, scheduler, tally, "1", lambda: False, 0.0, slices)
+        web.rest = Rest(
+            web.hub,
+            web.hub,
+            web.hub,
+            config,
+            scheduler,
+            scheduler,
+            tally,
+            "1",
+            lambda: False,
+            0.0,
+            slices,
+            web.hub.ledger,
+        )
         web.site = make_site(web.rest, web.socket, config, scheduler, scheduler, tally)
         self.scheduler = scheduler
         self.wire = web.wire()

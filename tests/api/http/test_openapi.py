@@ -191,6 +191,8 @@ def fill(web: Any) -> None:
     quote = Topic("composite", MarketType.SPOT, Symbol("BTC", "USDT"), Channel.BBO)
     web.hub.composites[quote] = crossed_quote(quote)
     upstream = web.hub.upstreams["binance"]
+    listed = upstream.catalogue.listed(MarketType.PERPETUAL).values()
+    upstream.catalogue.replace(MarketType.PERPETUAL, list(listed), [("BTCUSDT_270326", "no perpetual")])
     upstream.status = {
         "status": "degraded",
         "cause": Cause.SILENT,
@@ -314,6 +316,7 @@ def _messages() -> Iterator[tuple[str, bytes]]:
     yield "Candle", codec.message("candle", codec.candle_payload(bar))
     for status in (
         StreamStatus(ticker, State.STALE, Cause.SILENT, ("quote",), T0),
+        StreamStatus(ticker, State.CLOSED, Cause.DELISTED, since=T0, renamed=Symbol("XBT", "USDT")),
         StreamStatus(book, State.LIVE, since=T0),
         StreamStatus(candle, State.LIVE, since=T0),
     ):

@@ -168,6 +168,7 @@ def test_symbols_list_the_contract_members_with_sizes_as_bare_text(web: Any) -> 
         "step_size": "0.00001",
         "native": "BTCUSDT",
         "status": "trading",
+        "underlying_type": "crypto",
     }
     assert (perpetual["market_type"], perpetual["price_precision"], perpetual["tick_size"]) == ("perpetual", 2, "0.25")
 

@@ -148,7 +148,7 @@ def test_retry_after(header: str, seconds: float) -> None:
 
 @pytest.mark.parametrize(
     ("base", "quote", "expected"),
-    [("btc", "usdt", ("BTC", "USDT")), ("A-B", "C", ("A-B", "C")), ("", "X", None), ("A B", "X", None)],
+    [("btc", "USDT", ("btc", "USDT")), ("A-B", "C", ("A-B", "C")), ("", "X", None), ("A B", "X", None)],
 )
 def test_symbols(base: str, quote: str, expected: object) -> None:
     assert wire.symbol(base, quote) == expected

@@ -17,12 +17,12 @@ PUBLIC = {
     "cryptodash.exchanges.adapter": """
     Ack AuditBy BadFrame Bar Best BookRules Chaining Channel Checksum Control Count Data Depth Endpoint Fill
     FundingIntervals Heartbeat Hosts INTERVALS IVenue Ignored Instrument Kept LeftOut Level Limits LiquidationOrder
-    Liquidations MAX_NAME MAX_TIME_MS Mark MarketType Message Name NoSeeds Number NumberRejected Part Plan Poll Pong
-    Purpose Quote Rate RawLevels Reader Readers RestLimits RestRequest Restarting SendingTime Sequenced Side
+    Liquidations MAX_NAME MAX_TIME_MS Mark MarketType Message Name NoSeeds NotListed Number NumberRejected Part Plan
+    Poll Pong Purpose Quote Rate RawLevels Reader Readers RestLimits RestRequest Restarting SendingTime Sequenced Side
     SnapshotSource SnapshotsInStream Stats StreamSpec Subscribed SweepRow SweepRows Symbol Time Topic Trades
-    UNREADABLE Unwanted UpstreamError Wrapped admit amount bad_frame both_sides check_text closed_by_next decoder
-    exact fill firewall_refusal in_base kept levels misdirected multiply named nonzero not_served positive price quote
-    read_data reading retry_after scale sending_time shape side signed step symbol trimmed unsigned
+    UNREADABLE Unwanted UpstreamError VenueWords Wrapped admit amount bad_frame both_sides check_text closed_by_next
+    decoder exact fill firewall_refusal in_base kept levels misdirected multiply named nonzero not_served positive
+    price quote read_data reading retry_after scale sending_time shape side signed step symbol trimmed unsigned
     """,
     "cryptodash.testing": """
     Answer Authority Bench Body Check Evidence Habits MadeUpVenue ManualClock MemoryNetwork NotConforming
@@ -51,7 +51,7 @@ EVENTS = {
     "BookSnapshot": "topic timestamp received sequence bids asks complete",
     "BookDelta": "topic timestamp received sequence bids_upserts asks_upserts bids_deletes asks_deletes",
     "Sweep": "topic tickers",
-    "StreamStatus": "topic state cause fields since",
+    "StreamStatus": "topic state cause fields since renamed",
 }
 """Members of each event, in order."""
 

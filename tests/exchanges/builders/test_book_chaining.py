@@ -275,6 +275,19 @@ def test_the_first_frame_after_a_snapshot_that_was_ahead_may_begin_with_the_next
     assert book.received(Depth("s", False, first, 105, 97, [], [], None)) is outcome
 
 
+@pytest.mark.parametrize("ahead", [True, False])
+def test_a_sign_of_life_with_the_next_id_does_not_stand_for_the_lost_frame_of_that_id(ahead: bool) -> None:
+    """It names itself as its predecessor, which is beyond the snapshot."""
+    book = OrderBook(rules(REST, PREVIOUS))
+    alive = Depth("s", False, 101, 101, 101, [], [], None)
+    snapshot = Depth("s", True, 100, 100, None, levels(BIDS), levels(ASKS), None)
+    assert book.received(Depth("s", False, 90, 95, 89, [], [], None) if ahead else alive) is BUFFERED
+    book.snapshot_begun()
+    assert book.snapshot(snapshot, 1000) is (REBUILT if ahead else OUTDATED)
+    if ahead:
+        assert book.received(alive) is GAP
+
+
 @pytest.mark.parametrize("rule", BY_REST, ids=called)
 def test_an_old_snapshot_is_outdated_and_another_may_be_asked_for(rule: BookRules) -> None:
     book = OrderBook(rule)
@@ -667,6 +680,7 @@ class Run:
 
     def reset(self) -> None:
         self.book.reset()
+        self.lost = True  # what came before is forgotten, and a snapshot that was asked for may be older than that
 
     def recover(self) -> None:
         """The line behaves again."""

@@ -124,6 +124,80 @@ def test_ids_that_begin_anew_say_nothing_of_the_clock(ids: tuple[int, ...], off:
     assert [each for each in told if each not in (HELD, OLD, TAKEN)] == [verdict]
 
 
+@pytest.mark.parametrize(
+    ("frames", "verdicts"),
+    [
+        ([(3, 0), (4, 0), (5, 0)], [OLD, ANEW, TAKEN]),
+        ([(3, 0), (3, 0), (4, 0)], [OLD, OLD, ANEW]),  # a repeat is no second frame
+        ([(3, 0), (2, 0), (3, 0)], [OLD, OLD, ANEW]),
+        ([(3, 0), (1_001, 0), (4, 0), (5, 0)], [OLD, TAKEN, OLD, ANEW]),  # not in a row
+        ([(3, 0), (1_000, 0), (4, 0)], [OLD, REPEATED, OLD]),
+        ([(3, 0), (900, -9_000), (4, 0)], [OLD, OLD, ANEW]),  # what is only late contradicts nothing
+        ([(3, -9_000), (4, -9_000), (5, -9_000)], [OLD, OLD, OLD]),
+        ([(3, HOUR), (4, HOUR), (5, HOUR)], [OLD, OLD, OLD]),
+    ],
+)
+def test_old_ids_with_newer_times_begin_anew(frames: list[tuple[int, int]], verdicts: list[Verdict]) -> None:
+    """As after the maintenance of a venue, which sets its ids back."""
+    judge = Judge()
+    judge(1_000, 0, 0)
+    assert [judge(number, 0.1 + index / 10, off) for index, (number, off) in enumerate(frames)] == verdicts
+
+
+def test_old_ids_of_one_frame_do_not_agree_with_each_other() -> None:
+    judge = Judge()
+    judge(1_000, 0, 0)
+    assert [judge(3, 0.1, 0), judge(4, 0.1, 0, alone=False), judge(5, 0.2, 0)] == [OLD, OLD, ANEW]
+
+
+def test_a_quote_whose_ids_were_set_back_is_shown_with_its_second_frame() -> None:
+    builder = TickerBuilder(TICKER, needs_last=False)
+    shown = []
+    for index, number in enumerate((5_000, 5_001, 100, 101, 102)):
+        now = index / 10
+        received = START + round(now * 1000)
+        builder.quote(quote(number, at(now), str(100 + index)), received + AHEAD, received, now)
+        shown.append(builder._known.bid)
+    assert shown == ["100", "101", "101", "103", "104"]
+
+
+def test_trades_whose_numbers_were_set_back_are_told_each_once() -> None:
+    """A venue's maintenance: numbers that are known come again, with times that no trade had."""
+    trades, ticker = TradeBuilder(TICKER), TickerBuilder(TICKER)
+    told: list[tuple[str, int]] = []
+
+    def take(now: float, *numbers: int, time: float | None = None) -> None:
+        received = START + round(now * 1000)
+        when = at(now if time is None else time)
+        fills = [Fill(str(each), N(str(each)), N("1"), Side.BUY, when, each) for each in numbers]
+        told.extend((each.id, each.timestamp) for each in trades.fills(fills, received + AHEAD, received, now))
+        ticker.trades(fills, received + AHEAD, received, now)
+
+    for number in range(100, 160):
+        take((number - 100) / 10, number)
+    before = len(told)
+    take(6.0, 158, 159, time=5.9)  # sent again: with their old time
+    take(6.1, 120, 121)
+    assert len(told) == before
+    take(6.2, 122)
+    take(6.3, 123)
+    take(6.4, 122, 123, time=6.3)
+    assert told[before:] == [("120", at(6.1)), ("121", at(6.1)), ("122", at(6.2)), ("123", at(6.3))]
+    assert ticker.ticker is not None and ticker.ticker.last == "123"
+    assert trades.missed == 0
+
+
+def test_a_replay_after_a_late_trade_is_told_once() -> None:
+    builder = TradeBuilder(TICKER)
+    numbers = [1, 2, 4, 5, 6, 3, 4, 5, 6, 4, 5, 6]
+    told: list[str] = []
+    for index, number in enumerate(numbers):
+        received = START + 10_000 + index
+        fill = Fill(str(number), N("1"), N("1"), Side.BUY, START + number, number)
+        told += [each.id for each in builder.fills([fill], received + AHEAD, received, 10 + index / 1000)]
+    assert told == ["1", "2", "4", "5", "6", "3"]
+
+
 def test_what_comes_in_one_frame_is_no_second_one() -> None:
     judge = Judge()
     judge(5, 0)

@@ -222,6 +222,22 @@ def test_last_comes_from_trades_while_they_flow() -> None:
     assert closed is not None and (closed.last, closed.last_time) == ("98", 1_300)
 
 
+def test_what_figures_said_beside_open_trades_counts_once_they_close_unless_a_trade_came_since() -> None:
+    """The trade's time may be the smaller one, where the venue's clock was set back meanwhile (seed 1006)."""
+    assembly = known("100", 1_000)
+    assembly.trades_open = True
+    assembly.trade(N("101"), 1_100, RECEIVED)
+    assembly.stats(stats(1_200, full=False, last=N("102")), RECEIVED)
+    closed = assembly.close_trades()
+    assert closed is not None and (closed.last, closed.last_time) == ("102", 1_200)
+    assembly.trades_open = True
+    assembly.trade(N("103"), 1_300, RECEIVED)
+    assembly.stats(stats(1_500, full=False, last=N("104")), RECEIVED)
+    assembly.trade(N("105"), 1_400, RECEIVED)
+    assert assembly.close_trades() is None
+    assert assembly.ticker is not None and assembly.ticker.last == "105"
+
+
 def test_older_lasts_never_replace_newer() -> None:
     assembly = known("100", 1_000)
     assert assembly.trade(N("99"), 999, RECEIVED) is None

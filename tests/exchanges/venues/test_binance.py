@@ -526,11 +526,14 @@ def test_status_words(market: MarketType, word: str, ours: str) -> None:
     assert (found.status, found.venue_status) == (ours, word)
 
 
-@pytest.mark.parametrize(
-    "contract", ["CURRENT_QUARTER", "NEXT_QUARTER", "PERPETUAL_DELIVERING", "TRADIFI_PERPETUAL", ""]
-)
+@pytest.mark.parametrize("contract", ["CURRENT_QUARTER", "NEXT_QUARTER", ""])
 def test_other_contracts_are_no_perpetuals(contract: str) -> None:
     assert catalogue(PERPETUAL, listing(PERPETUAL, contractType=contract)) == []
+
+
+@pytest.mark.parametrize("contract", ["PERPETUAL_DELIVERING", "TRADIFI_PERPETUAL"])
+def test_contracts_without_a_date_are_perpetuals(contract: str) -> None:
+    assert len(catalogue(PERPETUAL, listing(PERPETUAL, contractType=contract))) == 1
 
 
 @pytest.mark.parametrize(

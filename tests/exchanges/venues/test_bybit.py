@@ -419,10 +419,24 @@ def catalogue(market: MarketType, body: bytes) -> tuple[Sequence[Instrument], Re
 @pytest.mark.captures
 def test_documented_catalogues(captures: Path) -> None:
     linear = Instrument(
-        "bybit", PERPETUAL, BTC, "BTCUSDT", *map(Number, ("0.1", "0.001", "0.001", "5")), "trading", "Trading"
+        "bybit",
+        PERPETUAL,
+        BTC,
+        "BTCUSDT",
+        *map(Number, ("0.1", "0.001", "0.001", "5")),
+        "trading",
+        "Trading",
+        venue_id="5",
     )
     spot = Instrument(
-        "bybit", SPOT, BTC, "BTCUSDT", *map(Number, ("0.1", "0.000001", "0.000011", "5")), "trading", "Trading"
+        "bybit",
+        SPOT,
+        BTC,
+        "BTCUSDT",
+        *map(Number, ("0.1", "0.000001", "0.000011", "5")),
+        "trading",
+        "Trading",
+        venue_id="9",
     )
     assert catalogue(PERPETUAL, doc(captures, "instruments-linear")) == ([linear], None)
     assert catalogue(SPOT, doc(captures, "instruments-spot")) == ([spot], None)

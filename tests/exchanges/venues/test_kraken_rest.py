@@ -17,7 +17,7 @@ from cryptodash.exchanges.adapter.plan import RestRequest
 from cryptodash.exchanges.venues.kraken.venue import VENUE
 
 SPOT = MarketType.SPOT
-(CATALOGUE,) = VENUE.catalogue_requests(SPOT)
+CATALOGUE, TOKENIZED = VENUE.catalogue_requests(SPOT)
 HOUR = 3_600_000
 
 
@@ -51,7 +51,7 @@ def test_a_pair_has_its_modern_name_and_is_found_by_the_old_one() -> None:
     [
         ("XDG/USDT", "DOGE/USDT", Symbol("DOGE", "USDT")),
         ("ETH/XBT", "ETH/BTC", Symbol("ETH", "BTC")),
-        ("AAPLx/USD", "AAPLx/USD", Symbol("AAPLX", "USD")),
+        ("AAPLx/USD", "AAPLx/USD", Symbol("AAPLx", "USD")),
         ("币/USD", "币/USD", Symbol("币", "USD")),
     ],
 )

@@ -1,4 +1,5 @@
-"""Binance REST answers in our words: catalogue, book snapshot, candles, errors. What is polled stands in ``polls.py``.
+"""Binance REST answers in our words: book snapshot, candles, errors. The catalogue stands in ``catalogue.py``, what is
+polled in ``polls.py``.
 
 Sources: developers.binance.com, "REST API" (spot, ``/api/v3``) and "Market Data Endpoints" (USD-M, ``/fapi/v1``).
 """
@@ -23,8 +24,6 @@ from cryptodash.exchanges.adapter.decode import (
     levels,
     quote,
     retry_after,
-    step,
-    symbol,
 )
 from cryptodash.exchanges.adapter.elements import kept, named
 from cryptodash.exchanges.adapter.messages import Bar, Depth, Message, Quote
@@ -37,109 +36,6 @@ ALTERNATIVE = "https://data-api.binance.vision and wss://data-stream.binance.vis
 _PREFIX = {SPOT: "/api/v3", PERPETUAL: "/fapi/v1"}
 POOL: Mapping[MarketType, str] = {SPOT: "binance-spot", PERPETUAL: "binance-usdm"}
 """The budgets: weight is counted per address, for each market by itself."""
-
-
-def catalogue_requests(market: MarketType) -> Sequence[RestRequest]:
-    """The whole catalogue is one page (weight 20 on spot, 1 on USD-M)."""
-    if market is SPOT:
-        # permissionSets are the larger part of the answer, and of no use here.
-        params = (("showPermissionSets", "false"),)
-        return (RestRequest(Purpose.CATALOGUE, SPOT, "/api/v3/exchangeInfo", params, weight=20, pool=POOL[SPOT]),)
-    return (RestRequest(Purpose.CATALOGUE, PERPETUAL, "/fapi/v1/exchangeInfo", pool=POOL[PERPETUAL]),)
-
-
-# {"filterType":"PRICE_FILTER","minPrice":"0.01000000","maxPrice":"1000000.00000000","tickSize":"0.01000000"}
-# {"filterType":"LOT_SIZE","minQty":"0.00001000","maxQty":"9000.00000000","stepSize":"0.00001000"}
-# {"filterType":"NOTIONAL","minNotional":"5.00000000",...}         older: {"filterType":"MIN_NOTIONAL",
-#  "minNotional":"10.00000000",...}
-# {"notional":"5","filterType":"MIN_NOTIONAL"}                      USD-M
-class _Filter(Struct, gc=False):
-    kind: str = field(name="filterType")
-    tick_size: str = field(name="tickSize", default="")
-    step_size: str = field(name="stepSize", default="")
-    min_qty: str = field(name="minQty", default="")
-    min_notional: str = field(name="minNotional", default="")
-    notional: str = ""
-
-
-class _Kind(Struct, gc=False):
-    """Whether a listing is ours to read: one that is not may hold whatever it likes."""
-
-    on_spot: object = field(name="isSpotTradingAllowed", default=True)
-    contract: object = field(name="contractType", default="")
-
-
-class _Listing(Struct, gc=False):
-    native: Name = field(name="symbol")
-    status: Name
-    base: Name = field(name="baseAsset")
-    quote: Name = field(name="quoteAsset")
-    filters: list[_Filter]
-
-
-class _ExchangeInfo(Struct, gc=False):
-    symbols: list[Raw]
-
-
-_exchange_info = decoder(_ExchangeInfo)
-_kind = decoder(_Kind)
-_listing = decoder(_Listing)
-
-STATUS: Mapping[MarketType, Mapping[str, str]] = {
-    SPOT: {
-        "TRADING": "trading",
-        "PRE_TRADING": "pre_open",
-        "BREAK": "halted",
-        "HALT": "halted",
-        "END_OF_DAY": "halted",
-        "CANCEL_ONLY": "halted",
-    },
-    PERPETUAL: {
-        "TRADING": "trading",
-        "PENDING_TRADING": "pre_open",
-        "PRE_SETTLE": "halted",
-        "SETTLING": "halted",
-        "PRE_DELIVERING": "delisted",
-        "DELIVERING": "delisted",
-        "DELIVERED": "delisted",
-        "CLOSE": "delisted",
-    },
-}
-"""Our word for each of the venue's; one we do not know is ``halted``, because only ``TRADING`` promises trades."""
-
-
-def read_catalogue(exchange: str, market: MarketType, body: bytes) -> Sequence[Instrument]:
-    """On USD-M only ``PERPETUAL`` contracts; on spot only what may be traded there.
-    Listings without a tick or a step cannot be shown."""
-
-    def read(listing: Raw) -> Instrument | None:
-        kind = _kind(listing)
-        is_ours = kind.on_spot if market is SPOT else kind.contract == "PERPETUAL"
-        return _instrument(exchange, market, _listing(listing)) if is_ours else None
-
-    return kept(_exchange_info(body).symbols, read, named("symbol"))
-
-
-def _instrument(exchange: str, market: MarketType, listing: _Listing) -> Instrument | None:
-    filters = {each.kind: each for each in listing.filters}
-    none = _Filter("")
-    price, lot = filters.get("PRICE_FILTER", none), filters.get("LOT_SIZE", none)
-    notional = filters.get("NOTIONAL") or filters.get("MIN_NOTIONAL", none)
-    tick_size, step_size, name = step(price.tick_size), step(lot.step_size), symbol(listing.base, listing.quote)
-    if tick_size is None or step_size is None or name is None:
-        return None
-    return Instrument(
-        exchange,
-        market,
-        name,
-        listing.native,
-        tick_size,
-        step_size,
-        min_qty=step(lot.min_qty),
-        min_notional=step(notional.min_notional or notional.notional),
-        status=STATUS[market].get(listing.status, "halted"),
-        venue_status=listing.status,
-    )
 
 
 _DEPTH_SIZES = {

@@ -44,7 +44,7 @@ from cryptodash.exchanges.adapter.messages import (
 )
 from cryptodash.exchanges.adapter.plan import Part, Plan, RestRequest, StreamSpec, not_served
 from cryptodash.exchanges.adapter.venue import Endpoint, Hosts, IVenue, Limits, Rate, RestLimits
-from cryptodash.exchanges.venues.binance import polls, rest
+from cryptodash.exchanges.venues.binance import catalogue, polls, rest
 from cryptodash.exchanges.venues.binance.streams import PERPETUAL_READERS, SHUTDOWN, SPOT_READERS, Control, read_control
 
 SPOT, PERPETUAL = MarketType.SPOT, MarketType.PERPETUAL
@@ -187,7 +187,7 @@ class Binance:
             return read_data(readers, control.stream, frame)
         return (Restarting(),) if control.event == "serverShutdown" else (_answer(control),)
 
-    catalogue_requests = staticmethod(rest.catalogue_requests)
+    catalogue_requests = staticmethod(catalogue.catalogue_requests)
     snapshot_request = staticmethod(rest.snapshot_request)
     candles_request = staticmethod(rest.candles_request)
     read_candles = staticmethod(rest.read_candles)
@@ -199,7 +199,7 @@ class Binance:
     rest_error = staticmethod(rest.rest_error)
 
     def read_catalogue(self, request: RestRequest, body: bytes) -> tuple[Sequence[Instrument], RestRequest | None]:
-        return rest.read_catalogue(self.id, request.market, body), None
+        return catalogue.read_catalogue(self.id, request.market, body), None
 
     def read_snapshot(self, request: RestRequest, body: bytes) -> Depth:
         return rest.read_snapshot(_book_stream(request.native), body)

@@ -1,4 +1,4 @@
-"""Bybit V5 REST answers in our words: catalogue, candles, the ticker sweep, errors.
+"""Bybit V5 REST answers in our words: candles, the ticker sweep, errors. The catalogue stands in ``catalogue.py``.
 
 Every answer is ``{"retCode":0,"retMsg":"OK","result":{...},"retExtInfo":{},"time":<ms>}``; a failure has another
 ``retCode``, mostly with HTTP 200. Sources: bybit-exchange.github.io/docs/v5, "Market",
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Generic, TypeVar
-from urllib.parse import unquote
 
 from msgspec import Meta, Raw, Struct, field
 
@@ -18,14 +17,11 @@ from cryptodash.core.numbers import positive, unsigned
 from cryptodash.core.topics import Topic
 from cryptodash.exchanges.adapter.decode import (
     MAX_TIME_MS,
-    Name,
     Time,
     decoder,
     firewall_refusal,
     retry_after,
     side,
-    step,
-    symbol,
 )
 from cryptodash.exchanges.adapter.elements import kept, named
 from cryptodash.exchanges.adapter.messages import BadFrame, Bar, Message, Quote, SweepRow, SweepRows
@@ -43,112 +39,10 @@ T = TypeVar("T")
 
 
 class Answer(Struct, Generic[T], gc=False):
+    """What every answer is."""
+
     result: T
     time: Time = 0
-
-
-def catalogue_requests(market: MarketType) -> Sequence[RestRequest]:
-    """Spot answers in one page whatever the limit; linear is paged."""
-    params = (("category", CATEGORY[market]), ("limit", "1000"))
-    return (RestRequest(Purpose.CATALOGUE, market, "/v5/market/instruments-info", params, pool=POOL),)
-
-
-class _PriceFilter(Struct, gc=False):
-    tick_size: str = field(name="tickSize", default="")
-
-
-class _LotSizeFilter(Struct, gc=False):
-    qty_step: str = field(name="qtyStep", default="")
-    base_precision: str = field(name="basePrecision", default="")
-    min_qty: str = field(name="minOrderQty", default="")
-    min_notional: str = field(name="minNotionalValue", default="")
-    min_amount: str = field(name="minOrderAmt", default="")
-
-
-# {"symbol":"BTCUSDT","contractType":"LinearPerpetual","status":"Trading","baseCoin":"BTC","quoteCoin":"USDT",...,
-#  "priceFilter":{...,"tickSize":"0.10"},"lotSizeFilter":{...,"minOrderQty":"0.001","qtyStep":"0.001",...,
-#  "minNotionalValue":"5"},...,"settleCoin":"USDT",...}
-#  linear
-# {"symbolId":9,"symbol":"BTCUSDT","baseCoin":"BTC","quoteCoin":"USDT","innovation":"0","status":"Trading",...,
-#  "lotSizeFilter":{"basePrecision":"0.000001",...,"minOrderQty":"0.000011",...,"minOrderAmt":"5",...},
-#  "priceFilter":{"tickSize":"0.1"},...}      spot
-class _Kind(Struct, gc=False):
-    """Whether a contract is ours to read: one that is not may hold whatever it likes."""
-
-    contract: object = field(name="contractType", default="")
-    settle: object = field(name="settleCoin", default="")
-
-
-class _Listing(Struct, gc=False):
-    native: Name = field(name="symbol")
-    status: Name
-    base: Name = field(name="baseCoin")
-    quote: Name = field(name="quoteCoin")
-    price: _PriceFilter = field(name="priceFilter")
-    lot: _LotSizeFilter = field(name="lotSizeFilter")
-
-
-class _Page(Struct, gc=False):
-    listings: list[Raw] = field(name="list")
-    cursor: Annotated[str, Meta(max_length=1024)] = field(name="nextPageCursor", default="")
-
-
-_page = decoder(Answer[_Page])
-_kind = decoder(_Kind)
-_listing = decoder(_Listing)
-
-STATUS: Mapping[str, str] = {
-    "Trading": "trading",
-    "PreLaunch": "pre_open",
-    "Delivering": "delisted",
-    "Closed": "delisted",
-}
-"""Our word for each of the venue's; one we do not know is ``halted``, because only ``Trading`` promises trades."""
-
-
-def read_catalogue(exchange: str, request: RestRequest, body: bytes) -> tuple[Sequence[Instrument], RestRequest | None]:
-    page = _page(body).result
-
-    def read(listing: Raw) -> Instrument | None:
-        kind = _kind(listing)
-        is_ours = request.market is SPOT or (kind.contract == "LinearPerpetual" and kind.settle in ("USDT", "USDC"))
-        return _instrument(exchange, request.market, _listing(listing)) if is_ours else None
-
-    return kept(page.listings, read, named("symbol")), _next_page(request, page.cursor)
-
-
-def _next_page(request: RestRequest, cursor: str) -> RestRequest | None:
-    """The cursor comes percent-encoded, and a request's parameters are encoded when sent.
-    A cursor that does not move on ends the list."""
-    cursor = unquote(cursor)
-    if not cursor or dict(request.params).get("cursor") == cursor:
-        return None
-    params = (*(each for each in request.params if each[0] != "cursor"), ("cursor", cursor))
-    return RestRequest(Purpose.CATALOGUE, request.market, request.path, params, pool=POOL)
-
-
-def _instrument(exchange: str, market: MarketType, listing: _Listing) -> Instrument | None:
-    """None where a tick, a step or a usable name is missing. ``basePrecision`` is a step, not a number of digits."""
-    lot = listing.lot
-    tick_size, step_size, name = (
-        step(listing.price.tick_size),
-        step(lot.qty_step or lot.base_precision),
-        symbol(listing.base, listing.quote),
-    )
-    if tick_size is None or step_size is None or name is None:
-        return None
-    return Instrument(
-        exchange,
-        market,
-        name,
-        listing.native,
-        tick_size,
-        step_size,
-        min_qty=step(lot.min_qty),
-        min_notional=step(lot.min_notional or lot.min_amount),
-        status=STATUS.get(listing.status, "halted"),
-        venue_status=listing.status,
-    )
 
 
 INTERVALS: Mapping[str, str] = {

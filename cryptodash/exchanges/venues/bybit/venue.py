@@ -52,7 +52,7 @@ from cryptodash.exchanges.adapter.venue import (
     Rate,
     RestLimits,
 )
-from cryptodash.exchanges.venues.bybit import rest, snapshots
+from cryptodash.exchanges.venues.bybit import catalogue, rest, snapshots
 from cryptodash.exchanges.venues.bybit.streams import READERS, Control, read_control, read_quote
 
 SPOT, PERPETUAL = MarketType.SPOT, MarketType.PERPETUAL
@@ -170,9 +170,9 @@ class Bybit(NoSeeds):
         control = read_control(frame)
         return (_answer(control),) if control.topic is None else read_data(readers, control.topic, frame)
 
-    catalogue_requests = staticmethod(rest.catalogue_requests)
     snapshot_request = staticmethod(snapshots.snapshot_request)
     read_snapshot = staticmethod(snapshots.read_snapshot)
+    catalogue_requests = staticmethod(catalogue.catalogue_requests)
     candles_request = staticmethod(rest.candles_request)
     read_candles = staticmethod(rest.read_candles)
     read_poll = staticmethod(rest.read_sweep)
@@ -182,7 +182,7 @@ class Bybit(NoSeeds):
     rest_error = staticmethod(rest.rest_error)
 
     def read_catalogue(self, request: RestRequest, body: bytes) -> tuple[Sequence[Instrument], RestRequest | None]:
-        return rest.read_catalogue(self.id, request, body)
+        return catalogue.read_catalogue(self.id, request, body)
 
 
 # -> {"req_id":"1","op":"subscribe","args":["orderbook.50.BTCUSDT","publicTrade.BTCUSDT"]}

@@ -15,6 +15,7 @@ from cryptodash.core.instruments import Instrument, MarketType
 from cryptodash.core.intervals import LENGTH_MS
 from cryptodash.core.topics import Topic
 from cryptodash.exchanges.adapter.decode import (
+    MAX_NAME,
     Name,
     amount,
     decoder,
@@ -25,9 +26,10 @@ from cryptodash.exchanges.adapter.decode import (
     step,
     symbol,
 )
-from cryptodash.exchanges.adapter.elements import kept, named
+from cryptodash.exchanges.adapter.elements import NotListed, kept, named
 from cryptodash.exchanges.adapter.messages import Bar, Message, Stats, SweepRow, SweepRows
 from cryptodash.exchanges.adapter.plan import Purpose, RestRequest
+from cryptodash.exchanges.adapter.venue_words import VenueWords
 from cryptodash.exchanges.venues.coinbase.figures import open_24h
 from cryptodash.exchanges.venues.coinbase.streams import Candle, bar
 
@@ -87,24 +89,25 @@ def catalogue_requests(market: MarketType) -> Sequence[RestRequest]:
 
 
 def read_catalogue(exchange: str, request: RestRequest, body: bytes) -> tuple[Sequence[Instrument], RestRequest | None]:
-    def read(raw: Raw) -> Instrument | None:
-        return _instrument(exchange, request.market, _product(raw)) if _is_spot(raw) else None
+    def read(raw: Raw) -> Instrument:
+        kind = _kind(raw).product_type
+        if kind != "SPOT":
+            raise NotListed(f"another market: product_type {str(kind)[:MAX_NAME]!r}")
+        return _instrument(exchange, request.market, _product(raw))
 
     return kept(_products(body).products, read, named("product_id")), None
 
 
-def _is_spot(raw: Raw) -> bool:
-    return _kind(raw).product_type == "SPOT"
-
-
-def _instrument(exchange: str, market: MarketType, product: _Product) -> Instrument | None:
-    """None where a tick, a step or a usable name is missing."""
+def _instrument(exchange: str, market: MarketType, product: _Product) -> Instrument:
     base, _, quote = product.product_id.rpartition("-")
     name = symbol(product.base_currency_id or base, product.quote_currency_id or quote)
     tick, size = step(product.price_increment or product.quote_increment), step(product.base_increment)
-    if tick is None or size is None or name is None:
-        return None
-    status, venue_status = status_of(product)
+    if tick is None or size is None:
+        raise NotListed("no tick size or no step size")
+    if name is None:
+        raise NotListed("base and quote are no symbol")
+    words = VenueWords()
+    status, venue_status = status_of(product, words)
     return Instrument(
         exchange,
         market,
@@ -117,21 +120,28 @@ def _instrument(exchange: str, market: MarketType, product: _Product) -> Instrum
         status=status,
         venue_status=venue_status,
         alias_of=product.alias if product.alias != product.product_id else "",
+        unknown_words=words.unknown,
     )
 
 
-STATUS: Mapping[str, str] = {"online": "trading", "": "trading", "delisted": "delisted"}
-"""Our word for each of the venue's, as far as its flags allow (``offline``, ``internal`` and what we do not know are
-``halted``). It may be empty ("List Public Products"): then the flags say all."""
+STATUS: Mapping[str, str] = {
+    "online": "trading",
+    "": "trading",  # it may be empty: then the flags say all
+    "offline": "halted",
+    "internal": "halted",
+    "delisted": "delisted",
+}
+"""Our word for each of the venue's, as far as its flags allow; one we do not know is ``halted``. Source:
+docs.cdp.coinbase.com, "List Public Products"; the last three from "Get all trading pairs" of its Exchange API."""
 
 HALTING = ("is_disabled", "trading_disabled", "view_only", "cancel_only", "post_only", "auction_mode")
 """Flags under which nothing is matched continuously. ``limit_only`` is none of them: limit orders are matched."""
 
 
-def status_of(product: _Product) -> tuple[str, str]:
+def status_of(product: _Product, words: VenueWords) -> tuple[str, str]:
     """Our word, and the venue's with the flags that are set: ``("halted", "online, cancel_only")``."""
     flags = [flag for flag in (*HALTING, "limit_only") if getattr(product, flag)]
-    status = STATUS.get(product.status, "halted")
+    status = words.read("status", product.status, STATUS, "halted")
     if status == "trading" and any(flag in HALTING for flag in flags):
         status = "halted"
     return status, ", ".join(filter(None, (product.status, *flags)))
@@ -216,7 +226,7 @@ def read_sweep(request: RestRequest, body: bytes) -> Sequence[Message]:
     stream = f"{request.path}?product_type=SPOT"
     rows = kept(
         _products(body).products,
-        lambda raw: _row(stream, _figures(raw)) if _is_spot(raw) else None,
+        lambda raw: _row(stream, _figures(raw)) if _kind(raw).product_type == "SPOT" else None,
         named("product_id"),
     )
     return rows.told(stream, (SweepRows(stream, rows),))

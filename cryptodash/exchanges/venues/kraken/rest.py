@@ -1,4 +1,5 @@
-"""Kraken's REST answers in our words: catalogue, candles, the ticker sweep, errors.
+"""Kraken's REST answers in our words: candles, the ticker sweep, errors. The catalogue stands in
+``catalogue.py``.
 
 Every answer is ``{"error":[],"result":{...}}``; a failure has texts in ``error``, mostly with HTTP 200. Pairs are
 called by an old name here (``XXBTZUSD``), whatever was asked for. Sources: docs.kraken.com, "Market Data" of the Spot
@@ -14,120 +15,37 @@ from msgspec import Meta, Raw, Struct, field
 
 from cryptodash.core.instruments import Instrument, MarketType
 from cryptodash.core.intervals import LENGTH_MS
-from cryptodash.core.numbers import Number, positive, unsigned
+from cryptodash.core.numbers import positive, unsigned
 from cryptodash.core.topics import Topic
 from cryptodash.exchanges.adapter.decode import (
     MAX_TIME_MS,
-    Name,
     amount,
     decoder,
     firewall_refusal,
     price,
     retry_after,
     side,
-    step,
-    symbol,
 )
 from cryptodash.exchanges.adapter.elements import kept, named
 from cryptodash.exchanges.adapter.messages import BadFrame, Bar, Message, Quote, Stats, SweepRow, SweepRows
 from cryptodash.exchanges.adapter.plan import Purpose, RestRequest
-from cryptodash.exchanges.venues.kraken.names import MINUTES, altname, modern
+from cryptodash.exchanges.venues.kraken.names import MINUTES, altname
 
 SPOT = MarketType.SPOT
 POOL = "kraken"
 """One budget for the address."""
 ALTERNATIVE = "HTTPS_PROXY with a proxy in a place that Kraken serves (it has no other public host)"
 
+TOKENIZED = "tokenized_asset"
+"""The class of assets that stand for shares. It has to be asked for by that ("Get OHLC Data", "asset_class")."""
+
 T = TypeVar("T")
 
 
 class Answer(Struct, Generic[T], gc=False):
+    """What every answer is."""
+
     result: T
-
-
-def catalogue_requests(market: MarketType) -> Sequence[RestRequest]:
-    """All pairs are one page."""
-    return (RestRequest(Purpose.CATALOGUE, market, "/0/public/AssetPairs", pool=POOL),)
-
-
-Places = Annotated[int, Meta(ge=0, le=18)]
-
-
-# {"error":[],"result":{"XBTUSDT":{"altname":"XBTUSDT","wsname":"XBT/USDT","aclass_base":"currency","base":"XXBT",...,
-#  "quote":"USDT",...,"cost_decimals":5,"pair_decimals":1,"lot_decimals":8,...,"ordermin":"0.00005","costmin":"0.5",
-#  "tick_size":"0.1","status":"online",...}}}
-class _Pair(Struct, gc=False):
-    wsname: Name
-    lot_decimals: Places
-    pair_decimals: Places
-    status: Name
-    tick_size: str = ""
-    least_size: str = field(name="ordermin", default="")
-    least_cost: str = field(name="costmin", default="")
-
-
-class _Kind(Struct, gc=False):
-    """A pair without ``wsname`` is not to be had by streams."""
-
-    wsname: object = None
-
-
-_pairs = decoder(Answer[dict[str, Raw]])
-_kind = decoder(_Kind)
-_pair = decoder(_Pair)
-
-STATUS: Mapping[str, str] = {
-    "online": "trading",
-    "limit_only": "trading",  # market orders are refused, limit orders still match
-    "post_only": "halted",  # nothing that would match is taken
-    "cancel_only": "halted",
-    "reduce_only": "halted",  # only what closes a position is taken: nothing promises a trade
-    "maintenance": "halted",
-    "work_in_progress": "pre_open",
-    "delisted": "delisted",
-}
-"""Our word for each of the venue's (docs.kraken.com, "Get Tradable Asset Pairs" and, for the last three, the
-``instrument`` channel); one we do not know is ``halted``."""
-
-
-def read_catalogue(exchange: str, request: RestRequest, body: bytes) -> tuple[Sequence[Instrument], RestRequest | None]:
-    def read(item: tuple[str, Raw]) -> Instrument | None:
-        return None if _kind(item[1]).wsname is None else _instrument(exchange, item[0], _pair(item[1]))
-
-    return kept(_pairs(body).result.items(), read, _name_of), None
-
-
-def _name_of(item: tuple[str, Raw]) -> str:
-    """How streams call the pair."""
-    wsname = _kind(item[1]).wsname
-    return "/".join(map(modern, wsname.split("/"))) if isinstance(wsname, str) else item[0]
-
-
-def _instrument(exchange: str, key: str, pair: _Pair) -> Instrument | None:
-    """None for names that cannot be ours. Sizes are counted in steps of the last decimal place."""
-    base, slash, quote = pair.wsname.partition("/")
-    base, quote = modern(base), modern(quote)
-    name = symbol(base, quote)
-    if name is None or not slash:
-        return None
-    return Instrument(
-        exchange,
-        SPOT,
-        name,
-        f"{base}/{quote}",
-        step(pair.tick_size) or _unit(pair.pair_decimals),
-        _unit(pair.lot_decimals),
-        min_qty=step(pair.least_size),
-        min_notional=step(pair.least_cost),
-        status=STATUS.get(pair.status, "halted"),
-        venue_status=pair.status,
-        other_names=(key,),
-    )
-
-
-def _unit(places: int) -> Number:
-    """One in the last of so many decimal places."""
-    return Number(f"0.{'0' * (places - 1)}1" if places else "1")
 
 
 def pair_of(instrument: Instrument) -> str:
@@ -148,6 +66,8 @@ def candles_request(topic: Topic, instrument: Instrument, limit: int, end_ms: in
         first = (end_ms - (limit + 1) * LENGTH_MS[topic.interval]) // 1000
         since = (("since", str(max(first, LEAST_OPEN_S))),)
     params = (("pair", pair), ("interval", str(MINUTES[topic.interval])), *since)
+    if instrument.underlying_type == "equity":
+        params = (*params, ("asset_class", TOKENIZED))
     return RestRequest(
         Purpose.CANDLES, instrument.market, "/0/public/OHLC", params, 1, topic, instrument.native, limit, POOL
     )

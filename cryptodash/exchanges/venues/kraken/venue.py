@@ -58,7 +58,7 @@ from cryptodash.exchanges.adapter.venue import (
     Rate,
     RestLimits,
 )
-from cryptodash.exchanges.venues.kraken import rest, snapshots
+from cryptodash.exchanges.venues.kraken import catalogue, rest, snapshots
 from cryptodash.exchanges.venues.kraken.book import CHECKSUM_DEPTH, checksum
 from cryptodash.exchanges.venues.kraken.names import (
     BOOK,
@@ -176,9 +176,9 @@ class Kraken(NoSeeds):
         minutes = subjects[0].interval if control.channel == OHLC else None
         return read_data(readers, str(StreamName(control.channel, minutes, pair)), frame)
 
-    catalogue_requests = staticmethod(rest.catalogue_requests)
     snapshot_request = staticmethod(snapshots.snapshot_request)
     read_snapshot = staticmethod(snapshots.read_snapshot)
+    catalogue_requests = staticmethod(catalogue.catalogue_requests)
     candles_request = staticmethod(rest.candles_request)
     read_candles = staticmethod(rest.read_candles)
     read_poll = staticmethod(rest.read_sweep)
@@ -187,7 +187,7 @@ class Kraken(NoSeeds):
     rest_error = staticmethod(rest.rest_error)
 
     def read_catalogue(self, request: RestRequest, body: bytes) -> tuple[Sequence[Instrument], RestRequest | None]:
-        return rest.read_catalogue(self.id, request, body)
+        return catalogue.read_catalogue(self.id, request, body)
 
 
 def _stream(name: StreamName, parts: frozenset[Part]) -> StreamSpec:

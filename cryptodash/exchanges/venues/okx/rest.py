@@ -1,5 +1,5 @@
-"""OKX V5 REST answers in our words: catalogue, book snapshot, candles, the ticker sweep. Errors stand in
-``rest_errors.py``.
+"""OKX V5 REST answers in our words: book snapshot, candles, the ticker sweep. The catalogue stands in
+``catalogue.py``, errors in ``rest_errors.py``.
 
 Every answer is ``{"code":"0","msg":"","data":[...]}``; a failure has another code, often with HTTP 200. Limits are of
 each path by itself, per address and two seconds. Sources: www.okx.com/docs-v5, "Order Book Trading / Market Data"
@@ -14,14 +14,8 @@ from typing import Generic, TypeVar
 from msgspec import Raw, Struct, field
 
 from cryptodash.core.instruments import Instrument, MarketType
-from cryptodash.core.numbers import Number, multiply
 from cryptodash.core.topics import Topic
-from cryptodash.exchanges.adapter.decode import (
-    Name,
-    decoder,
-    step,
-    symbol,
-)
+from cryptodash.exchanges.adapter.decode import decoder
 from cryptodash.exchanges.adapter.elements import kept, named
 from cryptodash.exchanges.adapter.messages import BadFrame, Bar, Depth, Message, SweepRow, SweepRows
 from cryptodash.exchanges.adapter.plan import Purpose, RestRequest
@@ -50,103 +44,10 @@ LIMITS: Mapping[str, RestLimits] = {
 T = TypeVar("T")
 
 
-class _Answer(Struct, Generic[T], gc=False):
+class Answer(Struct, Generic[T], gc=False):
+    """What every answer is."""
+
     data: list[T]
-
-
-def catalogue_requests(market: MarketType) -> Sequence[RestRequest]:
-    """The whole catalogue of an ``instType`` is one page."""
-    return (RestRequest(Purpose.CATALOGUE, market, INSTRUMENTS, (("instType", KIND[market]),), pool=INSTRUMENTS),)
-
-
-# {"baseCcy":"BTC","ctMult":"","ctType":"","ctVal":"","ctValCcy":"","instId":"BTC-USDT","instType":"SPOT",
-#  "lotSz":"0.00000001","minSz":"0.00001","quoteCcy":"USDT","settleCcy":"","state":"live","tickSz":"0.1","uly":"",...}
-# {"baseCcy":"","ctMult":"1","ctType":"linear","ctVal":"0.01","ctValCcy":"BTC","instId":"BTC-USDT-SWAP",
-#  "instType":"SWAP","lotSz":"0.01","minSz":"0.01","quoteCcy":"","settleCcy":"USDT","state":"live","tickSz":"0.1",...}
-class _Kind(Struct, gc=False):
-    """Whether a listing is ours to read: one that is not may hold whatever it likes."""
-
-    kind: object = field(name="instType", default="")
-    contract: object = field(name="ctType", default="")
-
-
-class _Listing(Struct, gc=False):
-    native: Name = field(name="instId")
-    state: Name
-    tick: str = field(name="tickSz")
-    lot: str = field(name="lotSz")
-    least: str = field(name="minSz", default="")
-    base: str = field(name="baseCcy", default="")
-    quote: str = field(name="quoteCcy", default="")
-    contract_value: str = field(name="ctVal", default="")
-    contract_multiplier: str = field(name="ctMult", default="")
-    contract_currency: str = field(name="ctValCcy", default="")
-    settlement: str = field(name="settleCcy", default="")
-
-
-_listings = decoder(_Answer[Raw])
-_kind = decoder(_Kind)
-_listing = decoder(_Listing)
-
-STATUS: Mapping[str, str] = {
-    "live": "trading",
-    "preopen": "pre_open",  # listed, and live from ``listTime``
-    "suspend": "halted",
-    "rebase": "halted",  # swaps: cannot be traded while they are counted anew, or renamed
-    "post_only": "halted",  # swaps: every order that would trade is refused
-    "settling": "halted",
-    "test": "halted",  # cannot be traded
-    "expired": "delisted",
-}
-"""Our word for each ``state`` of "Get instruments" and of the instruments channel; one we do not know is ``halted``,
-because only ``live`` promises trades."""
-
-
-def read_catalogue(exchange: str, request: RestRequest, body: bytes) -> Sequence[Instrument]:
-    """Spot pairs, or linear swaps. Inverse ones are settled in their base, and no perpetual of ours."""
-
-    def read(listing: Raw) -> Instrument | None:
-        kind = _kind(listing)
-        is_ours = kind.kind == KIND[request.market] and (request.market is SPOT or kind.contract == "linear")
-        return _instrument(exchange, request.market, _listing(listing)) if is_ours else None
-
-    return kept(_listings(body).data, read, named("instId"))
-
-
-def _instrument(exchange: str, market: MarketType, listing: _Listing) -> Instrument | None:
-    """None where a tick, a step, a contract's size or a usable name is missing: of what is announced but not listed yet
-    all of these are blank. A swap has no base and quote of its own: its contracts are of the one and settled in the
-    other. Its steps are contracts."""
-    contract = _contract_size(listing) if market is PERPETUAL else None
-    if market is PERPETUAL:
-        name = symbol(listing.contract_currency, listing.settlement)
-    else:
-        name = symbol(listing.base, listing.quote)
-    tick_size, lot = step(listing.tick), _quantity(listing.lot, contract)
-    if tick_size is None or lot is None or name is None or (market is PERPETUAL and contract is None):
-        return None
-    return Instrument(
-        exchange,
-        market,
-        name,
-        listing.native,
-        tick_size,
-        lot,
-        min_qty=_quantity(listing.least, contract),
-        status=STATUS.get(listing.state, "halted"),
-        venue_status=listing.state,
-        contract_size=contract,
-    )
-
-
-def _contract_size(listing: _Listing) -> Number | None:
-    """Base quantity of one contract."""
-    return _quantity(listing.contract_value, step(listing.contract_multiplier or "1"))
-
-
-def _quantity(text: str, factor: Number | None) -> Number | None:
-    number = step(text)
-    return number if number is None or factor is None else step(multiply(number, factor))
 
 
 MOST_LEVELS = 400
@@ -163,7 +64,7 @@ def snapshot_request(topic: Topic, instrument: Instrument, levels: int) -> RestR
 
 # {"code":"0","msg":"","data":[{"asks":[["41006.8","0.60038921","0","1"]],"bids":[["41006.3","0.30178218","0","2"]],
 #  "ts":"1629966436396","seqId":3235851742}]}
-_snapshot = decoder(_Answer[Whole])
+_snapshot = decoder(Answer[Whole])
 
 
 def read_snapshot(stream: str, request: RestRequest, body: bytes) -> Depth:
@@ -202,7 +103,7 @@ def candles_request(topic: Topic, instrument: Instrument, limit: int, end_ms: in
     return RestRequest(Purpose.CANDLES, market, path, params, 1, topic, native, limit, path)
 
 
-_rows = decoder(_Answer[Raw])
+_rows = decoder(Answer[Raw])
 _row = decoder(Row)
 
 
@@ -241,7 +142,7 @@ class _Clock(Struct, gc=False):
     time: str = field(name="ts")
 
 
-_clock = decoder(_Answer[_Clock])
+_clock = decoder(Answer[_Clock])
 
 
 def read_probe(request: RestRequest, body: bytes) -> int | None:

@@ -41,7 +41,7 @@ from cryptodash.exchanges.adapter.decode import MAX_NAME, MAX_TIME_MS, read_data
 from cryptodash.exchanges.adapter.messages import BadFrame, Depth, Message, Pong, Reader, Readers, SendingTime
 from cryptodash.exchanges.adapter.plan import Part, Plan, Poll, RestRequest, StreamSpec, not_served
 from cryptodash.exchanges.adapter.venue import Endpoint, Hosts, IVenue, Limits, NoSeeds, Rate, RestLimits
-from cryptodash.exchanges.venues.okx import rest, rest_errors, streams, ticker_streams
+from cryptodash.exchanges.venues.okx import catalogue, rest, rest_errors, streams, ticker_streams
 from cryptodash.exchanges.venues.okx.wire import Read, argument_of, request, stream_name, subject_of
 
 SPOT, PERPETUAL = MarketType.SPOT, MarketType.PERPETUAL
@@ -187,7 +187,7 @@ class Okx(NoSeeds):
             return read_data(readers, control.argument.stream, frame)
         return (streams.answer(control),)
 
-    catalogue_requests = staticmethod(rest.catalogue_requests)
+    catalogue_requests = staticmethod(catalogue.catalogue_requests)
     snapshot_request = staticmethod(rest.snapshot_request)
     candles_request = staticmethod(rest.candles_request)
     read_candles = staticmethod(rest.read_candles)
@@ -197,7 +197,7 @@ class Okx(NoSeeds):
     rest_error = staticmethod(rest_errors.rest_error)
 
     def read_catalogue(self, request: RestRequest, body: bytes) -> tuple[Sequence[Instrument], RestRequest | None]:
-        return rest.read_catalogue(self.id, request, body), None
+        return catalogue.read_catalogue(self.id, request, body), None
 
     def read_snapshot(self, request: RestRequest, body: bytes) -> Depth:
         return rest.read_snapshot(stream_name("books", request.native), request, body)

@@ -37,7 +37,7 @@ class BinanceDialect:
         ),
     )
     markets: Mapping[MarketType, MarketSpec] = MARKETS
-    faults: Collection[str] = FAULTS.keys()
+    faults: Collection[str] = FAULTS.keys() - {"rename"}
     recordings: IRecordingReader | None = BinanceRecordings()
 
 

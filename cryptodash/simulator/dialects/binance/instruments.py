@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from attrs import evolve
+
 from cryptodash.core.instruments import MarketType
 from cryptodash.simulator.instrument_spec import InstrumentSpec, read_table
 from cryptodash.simulator.market import MarketSpec, UpdateIds
@@ -70,9 +72,25 @@ _DATED = InstrumentSpec(
     "binance", MarketType.PERPETUAL, "BTC", "USDT", "BTCUSDT_270326", 1, 1, 3, 1, "BTC", kind="future"
 )
 
+# Names with letters outside ASCII, and perpetuals on what is no crypto asset, which trade little.
+_FURTHER_SPOT = read_table("binance", MarketType.SPOT, "币安人生 USDT 4 1 1 1 1800", places=_EIGHT)
+_FURTHER_USDM = read_table("binance", MarketType.PERPETUAL, "币安人生 USDT 5 1 0 1 2160")
+_EQUITY = read_table("binance", MarketType.PERPETUAL, "AAPL USDT 2 1 2 1 360")
+_COMMODITY = read_table("binance", MarketType.PERPETUAL, "XAU USDT 2 1 3 1 720")
+
 MARKETS = {
     MarketType.SPOT: MarketSpec(
-        (*read_table("binance", MarketType.SPOT, _SPOT, places=_EIGHT), _HALTED), UpdateIds.PER_INSTRUMENT
+        (*read_table("binance", MarketType.SPOT, _SPOT, places=_EIGHT), _HALTED, *_FURTHER_SPOT),
+        UpdateIds.PER_INSTRUMENT,
     ),
-    MarketType.PERPETUAL: MarketSpec((*read_table("binance", MarketType.PERPETUAL, _USDM), _DATED), UpdateIds.SHARED),
+    MarketType.PERPETUAL: MarketSpec(
+        (
+            *read_table("binance", MarketType.PERPETUAL, _USDM),
+            _DATED,
+            *_FURTHER_USDM,
+            *(evolve(each, underlying="equity") for each in _EQUITY),
+            *(evolve(each, underlying="commodity") for each in _COMMODITY),
+        ),
+        UpdateIds.SHARED,
+    ),
 }

@@ -203,6 +203,10 @@ def spot_symbol(spec: InstrumentSpec, *, status: str) -> dict[str, object]:
     }
 
 
+_CONTRACT_TYPES = {"crypto": "PERPETUAL"}
+_UNDERLYING_TYPES = {"crypto": "COIN", "equity": "EQUITY", "commodity": "COMMODITY", "fx": "FOREX"}
+
+
 def usdm_symbol(spec: InstrumentSpec, *, status: str) -> dict[str, object]:
     """An entry of the USD-M catalogue. ``pricePrecision`` is display decimals, the tick is in the filter."""
     tick = fixed(spec.tick, spec.price_decimals, spec.price_decimals)
@@ -211,7 +215,7 @@ def usdm_symbol(spec: InstrumentSpec, *, status: str) -> dict[str, object]:
     return {
         "symbol": spec.native,
         "pair": spec.base + spec.quote,
-        "contractType": "PERPETUAL" if perpetual else "CURRENT_QUARTER",
+        "contractType": _CONTRACT_TYPES.get(spec.underlying, "TRADIFI_PERPETUAL") if perpetual else "CURRENT_QUARTER",
         "deliveryDate": 4133404800000 if perpetual else 1806048000000,
         "onboardDate": 1569398400000,
         "status": status,
@@ -224,7 +228,7 @@ def usdm_symbol(spec: InstrumentSpec, *, status: str) -> dict[str, object]:
         "quantityPrecision": spec.size_decimals,
         "baseAssetPrecision": 8,
         "quotePrecision": 8,
-        "underlyingType": "COIN",
+        "underlyingType": _UNDERLYING_TYPES[spec.underlying],
         "underlyingSubType": [],
         "settlePlan": 0,
         "triggerProtect": "0.0500",

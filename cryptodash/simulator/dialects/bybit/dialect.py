@@ -35,7 +35,7 @@ class BybitDialect:
         ),
     )
     markets: Mapping[MarketType, MarketSpec] = MARKETS
-    faults: Collection[str] = FAULTS.keys()
+    faults: Collection[str] = FAULTS.keys() - {"rename"}
     recordings: IRecordingReader | None = BybitRecordings()
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from attrs import evolve
+
 from cryptodash.core.instruments import MarketType
 from cryptodash.simulator.instrument_spec import InstrumentSpec, multiplied, read_table
 from cryptodash.simulator.market import MarketSpec
@@ -67,6 +69,21 @@ _DATED = InstrumentSpec(
 )
 
 
+# Perpetuals on what is no crypto asset, which trade little; and one that is announced.
+_EQUITY = read_table("bybit", MarketType.PERPETUAL, "AAPL USDT 2 1 2 1 300")
+_COMMODITY = read_table("bybit", MarketType.PERPETUAL, "XAU USDT 2 1 3 1 600")
+_PRE_LAUNCH = InstrumentSpec(
+    "bybit",
+    MarketType.PERPETUAL,
+    *("BIO", "USDT", "BIOUSDT"),
+    *(5, 1, 0, 1),
+    "BIO",
+    kind="perpetual",
+    trading=False,
+    launched=False,
+)
+
+
 def _contract_base(asset: str, multiplier: int) -> str:
     """Older contracts put the multiplier last."""
     return f"SHIB{multiplier}" if asset == "SHIB" and multiplier > 1 else multiplied(asset, multiplier)
@@ -83,6 +100,9 @@ MARKETS = {
         (
             *read_table("bybit", MarketType.PERPETUAL, _LINEAR, base_name=_contract_base, native_name=_contract_name),
             _DATED,
+            *(evolve(each, underlying="equity") for each in _EQUITY),
+            *(evolve(each, underlying="commodity") for each in _COMMODITY),
+            _PRE_LAUNCH,
         ),
         lag_ms=_LAG_MS,
     ),

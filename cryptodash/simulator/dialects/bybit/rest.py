@@ -117,6 +117,9 @@ class BybitHost(BybitWebSocket):
                 if not self.is_delisted(market, each.native)
             ]
             return {"category": "spot", "list": kept}
+        # What is not launched yet is listed for those alone who ask for that status.
+        early = query.get("status") == "PreLaunch"
+        numbered = [(number, each) for number, each in numbered if each.launched is not early]
         start = self._cursor(query)
         page = numbered[start : start + min(_PAGE, _limit(query, 500, 1_000))]
         following = start + len(page)
@@ -137,7 +140,9 @@ class BybitHost(BybitWebSocket):
         return int(number[:9])
 
     def _linear(self, spec: InstrumentSpec, number: int) -> dict[str, object]:
-        status = "Closed" if self.is_delisted(MarketType.PERPETUAL, spec.native) else "Trading"
+        status = "Trading" if spec.launched else "PreLaunch"
+        if self.is_delisted(MarketType.PERPETUAL, spec.native):
+            status = "Closed"
         return rest_messages.linear_instrument(spec, number, status=status)
 
     def _tickers(self, query: Query, now: int) -> object:

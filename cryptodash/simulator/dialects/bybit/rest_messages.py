@@ -140,6 +140,9 @@ def spot_instrument(spec: InstrumentSpec, number: int) -> dict[str, object]:
     }
 
 
+_SYMBOL_TYPES = {"crypto": "", "equity": "stock", "commodity": "commodity", "fx": "forex"}
+
+
 def linear_instrument(spec: InstrumentSpec, number: int, *, status: str) -> dict[str, object]:
     """An entry of the linear catalogue."""
     tick = fixed(spec.tick, spec.price_decimals, spec.price_decimals)
@@ -172,10 +175,10 @@ def linear_instrument(spec: InstrumentSpec, number: int, *, status: str) -> dict
         "copyTrading": "both",
         "upperFundingRate": "0.00375",
         "lowerFundingRate": "-0.00375",
-        "isPreListing": False,
-        "preListingInfo": None,
+        "isPreListing": not spec.launched,
+        "preListingInfo": None if spec.launched else {"curAuctionPhase": "NotStarted", "phases": []},
         "riskParameters": {"priceLimitRatioX": "0.01", "priceLimitRatioY": "0.02"},
-        "symbolType": "",
+        "symbolType": _SYMBOL_TYPES[spec.underlying],
     }
 
 

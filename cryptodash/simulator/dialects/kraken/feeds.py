@@ -155,19 +155,21 @@ class Candles:
 class Instruments:
     """``instrument``: the catalogue, then what changes in it. ``status_of`` says what a pair is now."""
 
-    def __init__(self, specs: Sequence[InstrumentSpec], status_of: Callable[[InstrumentSpec], str]) -> None:
+    def __init__(
+        self, specs: Callable[[], Sequence[InstrumentSpec]], status_of: Callable[[InstrumentSpec], str]
+    ) -> None:
         self._specs = specs
         self._status_of = status_of
         self._told = self._now()
 
     def _now(self) -> dict[InstrumentSpec, str]:
-        return {spec: self._status_of(spec) for spec in self._specs}
+        return {spec: self._status_of(spec) for spec in self._specs()}
 
     def opening(self, now: int) -> Sequence[str]:
-        assets = dict.fromkeys(asset for spec in self._specs for asset in (spec.quote, spec.base))
+        assets = dict.fromkeys(asset for spec in self._specs() for asset in (spec.quote, spec.base))
         return (messages.instruments("snapshot", assets, self._told.items()),)
 
     def frames(self, now: int) -> Sequence[str]:
         before, self._told = self._told, self._now()
-        changed = [(spec, said) for spec, said in self._told.items() if before[spec] != said]
+        changed = [(spec, said) for spec, said in self._told.items() if before.get(spec) != said]
         return (messages.instruments("update", (), changed),) if changed else ()

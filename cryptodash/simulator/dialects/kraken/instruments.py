@@ -58,6 +58,17 @@ _CANCEL_ONLY = InstrumentSpec(
     "kraken", MarketType.SPOT, "BCH", "BTC", "BCH/BTC", 5, 1, 8, 1, "BCH", trades_per_hour=60, trading=False
 )
 
+# A token that stands for a share: its name has a small letter.
+_TOKENIZED = InstrumentSpec(
+    "kraken",
+    MarketType.SPOT,
+    *("AAPLx", "USD", "AAPLx/USD"),
+    *(2, 1, 8, 1),
+    "AAPL",
+    trades_per_hour=240,
+    underlying="equity",
+)
+
 _LEGACY = {"BTC": "XBT", "DOGE": "XDG"}
 _PREFIXED = {"BTC": "XXBT", "DOGE": "XXDG", "ETH": "XETH", "LTC": "XLTC", "XRP": "XXRP", "USD": "ZUSD"}
 _PREFIXED_PAIRS = {"BTC/USD", "ETH/USD", "LTC/USD", "XRP/USD", "ETH/BTC", "LTC/BTC"}
@@ -108,6 +119,7 @@ MARKETS = {
         (
             *read_table("kraken", MarketType.SPOT, _SPOT, native_name=lambda base, quote: f"{base}/{quote}"),
             _CANCEL_ONLY,
+            _TOKENIZED,
         ),
         UpdateIds.PER_INSTRUMENT,
         lag_ms=_LAG_MS,

@@ -45,7 +45,6 @@ class KrakenHost(KrakenWebSocket):
 
     def __init__(self, environment: HostEnvironment) -> None:
         super().__init__(environment)
-        self._by_name = by_rest_name(self.market.specs)
 
     def answer(self, path: str, query: Query) -> HttpAnswer:
         now = self.clock.wall_ms()
@@ -96,12 +95,15 @@ class KrakenHost(KrakenWebSocket):
     def _listed(self, query: Query) -> list[InstrumentSpec]:
         """The pairs that a request names, all of them where it names none. One that is delisted is not there."""
         if not query.get("pair"):
-            return [each for each in self.market.specs if not self.is_delisted(SPOT, each.native)]
-        return [self._pair(name) for name in query["pair"].split(",")]
+            listed = [each for each in self.market.specs if not self.is_delisted(SPOT, each.native)]
+            return [each for each in listed if rest_messages.asset_class(each) == _class_of(query)]
+        return [self._pair(name, query) for name in query["pair"].split(",")]
 
-    def _pair(self, name: str) -> InstrumentSpec:
-        spec = self._by_name.get(name) or self._by_name.get(name.upper())
-        if spec is None or self.is_delisted(SPOT, spec.native):
+    def _pair(self, name: str, query: Query) -> InstrumentSpec:
+        """Other classes than that of currencies have to be named with their pairs."""
+        by_name = by_rest_name(self.market.specs)
+        spec = by_name.get(name) or by_name.get(name.upper())
+        if spec is None or self.is_delisted(SPOT, spec.native) or rest_messages.asset_class(spec) != _class_of(query):
             raise Rejected("EQuery:Unknown asset pair")
         return spec
 
@@ -115,7 +117,7 @@ class KrakenHost(KrakenWebSocket):
         """The one pair that a request is about, and the key of its answer."""
         if not query.get("pair"):
             raise Rejected("EGeneral:Invalid arguments")
-        spec = self._pair(query["pair"])
+        spec = self._pair(query["pair"], query)
         return self._instrument(spec), self._names(spec, query).key
 
     # --- answers ---
@@ -127,7 +129,7 @@ class KrakenHost(KrakenWebSocket):
         return {"status": "online", "timestamp": f"{stamp(now)[:19]}Z"}
 
     def _assets(self, query: Query, now: int) -> object:
-        names = dict.fromkeys(name for each in self.market.specs for name in (each.base, each.quote))
+        names = dict.fromkeys(name for each in self._listed({**query, "pair": ""}) for name in (each.base, each.quote))
         plain = query.get("assetVersion") == "1"
         return {name if plain else asset_id(name): rest_messages.asset(name) for name in names}
 
@@ -170,6 +172,11 @@ class KrakenHost(KrakenWebSocket):
         fills = newer[:count] if since else newer[-count:]
         rows = [rest_messages.trade(instrument.spec, fill) for fill in fills]
         return {key: rows, "last": rest_messages.last_trade(fills, since)}
+
+
+def _class_of(query: Query) -> str:
+    """``aclass_base`` of ``AssetPairs``, ``aclass`` of ``Assets``, ``asset_class`` of the others."""
+    return query.get("aclass_base") or query.get("aclass") or query.get("asset_class") or "currency"
 
 
 def _rfc1123(now: int) -> str:

@@ -38,6 +38,11 @@ def price(spec: InstrumentSpec, ticks: int) -> str:
     return fixed(ticks * spec.tick, spec.price_decimals, max(_PLACES, spec.price_decimals))
 
 
+def asset_class(spec: InstrumentSpec) -> str:
+    """That of the base."""
+    return "tokenized_asset" if spec.underlying == "equity" else "currency"
+
+
 def pair(spec: InstrumentSpec, status: str, names: RestNames) -> dict[str, object]:
     """An entry of ``AssetPairs`` with the names it is to have.
 
@@ -50,7 +55,7 @@ def pair(spec: InstrumentSpec, status: str, names: RestNames) -> dict[str, objec
     return {
         "altname": legacy.altname,
         "wsname": legacy.wsname,
-        "aclass_base": "currency",
+        "aclass_base": asset_class(spec),
         "base": names.base,
         "aclass_quote": "currency",
         "quote": names.quote,

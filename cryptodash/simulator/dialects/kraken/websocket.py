@@ -178,7 +178,7 @@ class KrakenWebSocket(VenueHost):
             "ticker": lambda each: Tickers(_made(each), str(value)),
             "trade": lambda each: Trades(_made(each)),
             "ohlc": lambda each: Candles(_made(each), int(value)),
-            "instrument": lambda _: Instruments(self.market.specs, self.status_of),
+            "instrument": lambda _: Instruments(lambda: self.market.specs, self.status_of),
         }
         return makers[wanted.channel]
 

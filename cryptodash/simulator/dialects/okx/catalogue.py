@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cryptodash.simulator.decimal_text import fixed, trim
-from cryptodash.simulator.dialects.okx.instruments import CONTRACTS
+from cryptodash.simulator.dialects.okx.instruments import contract_of
 from cryptodash.simulator.dialects.okx.numbers import SPOT
 from cryptodash.simulator.instrument_spec import InstrumentSpec
 
@@ -33,11 +33,15 @@ _COMMON: dict[str, object] = {
 }
 
 
+_CATEGORIES = {"crypto": "1", "equity": "3", "commodity": "4", "fx": "5"}
+
+
 def entry(spec: InstrumentSpec, number: int, *, state: str) -> dict[str, object]:
     """One instrument, ``number`` being its place in the catalogue. All but a few members are texts."""
     own = _spot(spec, number) if spec.market is SPOT else _swap(spec, number)
     tick = trim(fixed(spec.tick, spec.price_decimals, spec.price_decimals))
     known = _COMMON | own | {"instId": spec.native, "tickSz": tick, "state": state}
+    known["instCategory"] = _CATEGORIES[spec.underlying]
     return {name: known.get(name, "") for name in _MEMBERS}
 
 
@@ -68,7 +72,7 @@ def _spot(spec: InstrumentSpec, number: int) -> dict[str, object]:
 
 def _swap(spec: InstrumentSpec, number: int) -> dict[str, object]:
     """Base and quote are in ``uly`` and ``instFamily`` alone; sizes are contracts."""
-    contract, family = CONTRACTS[spec.native], f"{spec.base}-{spec.quote}"
+    contract, family = contract_of(spec), f"{spec.base}-{spec.quote}"
     return {
         "contTdSwTime": "1611916860000",
         "ctMult": "1",

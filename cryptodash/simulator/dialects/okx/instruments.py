@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from cryptodash.core.instruments import MarketType
 from cryptodash.simulator.decimal_text import fixed, trim
@@ -64,6 +64,11 @@ ETH USDC 2 1 5 1 4800
 NKN USDT 5 1 0 1 15
 """
 
+# Perpetuals on what is no crypto asset, which trade little.
+_EQUITY = "AAPL USDT 2 1 2 1 300"
+_COMMODITY = "XAU USDT 2 1 3 1 600"
+_CURRENCY = "EUR USDT 4 1 0 1 240"
+
 _CONTRACTS = """
 BTC-USDT 0.01
 ETH-USDT 0.1
@@ -88,6 +93,9 @@ SHIB-USDT 1000000
 BTC-USDC 0.0001
 ETH-USDC 0.001
 NKN-USDT 10
+AAPL-USDT 1
+XAU-USDT 0.1
+EUR-USDT 100
 """
 
 _LAG_MS = 90
@@ -125,10 +133,23 @@ def _swap_name(base: str, quote: str) -> str:
 
 _SPOT_SPECS = read_table("okx", MarketType.SPOT, _SPOT, native_name=_spot_name)
 _SWAP_SPECS = read_table("okx", MarketType.PERPETUAL, _SWAP, native_name=_swap_name)
+_FURTHER_SPECS = tuple(
+    evolve(each, underlying=underlying)
+    for table, underlying in ((_EQUITY, "equity"), (_COMMODITY, "commodity"), (_CURRENCY, "fx"))
+    for each in read_table("okx", MarketType.PERPETUAL, table, native_name=_swap_name)
+)
 _values = dict(line.split() for line in _CONTRACTS.strip().splitlines())
 
-CONTRACTS = {spec.native: _contract(spec, _values[_spot_name(spec.base, spec.quote)]) for spec in _SWAP_SPECS}
-"""By the native name of the perpetual."""
+_BY_PAIR = {
+    (spec.asset, spec.quote): _contract(spec, _values[_spot_name(spec.base, spec.quote)])
+    for spec in (*_SWAP_SPECS, *_FURTHER_SPECS)
+}
+
+
+def contract_of(spec: InstrumentSpec) -> Contract:
+    """What a perpetual's sizes are counted in, also where it is listed by another name."""
+    return _BY_PAIR[spec.asset, spec.quote]
+
 
 # What a real catalogue holds besides: a pair whose trading is suspended.
 _SUSPENDED = InstrumentSpec(
@@ -137,5 +158,5 @@ _SUSPENDED = InstrumentSpec(
 
 MARKETS = {
     MarketType.SPOT: MarketSpec((*_SPOT_SPECS, _SUSPENDED), lag_ms=_LAG_MS),
-    MarketType.PERPETUAL: MarketSpec(_SWAP_SPECS, lag_ms=_LAG_MS),
+    MarketType.PERPETUAL: MarketSpec((*_SWAP_SPECS, *_FURTHER_SPECS), lag_ms=_LAG_MS),
 }

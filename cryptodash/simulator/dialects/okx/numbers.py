@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cryptodash.core.instruments import MarketType
 from cryptodash.simulator.decimal_text import fixed, trim
-from cryptodash.simulator.dialects.okx.instruments import CONTRACTS
+from cryptodash.simulator.dialects.okx.instruments import contract_of
 from cryptodash.simulator.instrument_spec import InstrumentSpec
 from cryptodash.simulator.intervals import HOUR
 
@@ -29,7 +29,7 @@ def padded_size(spec: InstrumentSpec, steps: int) -> str:
     """The same with all decimals of its lot."""
     if spec.market is SPOT:
         return spec.size(steps)
-    contract = CONTRACTS[spec.native]
+    contract = contract_of(spec)
     return fixed(steps * contract.lot, contract.decimals, contract.decimals)
 
 

@@ -10,6 +10,7 @@ from attrs import define
 
 from cryptodash.core.instruments import MarketType
 from cryptodash.simulator.dialects.okx import answers
+from cryptodash.simulator.dialects.okx.answers import name_of
 from cryptodash.simulator.dialects.okx.catalogue import entry
 from cryptodash.simulator.dialects.okx.channels import BUSINESS, NEED_LOGIN, PUBLIC, argument_of, find
 from cryptodash.simulator.host import VenueHost
@@ -138,8 +139,11 @@ class OkxWebSocket(VenueHost):
             return
         self.reply(session, answers.ack(request_id, op, found.name, self._connection(session)))
         if op == "unsubscribe":
-            if self.unsubscribe(session, found.name):
-                self._usage[session].bytes -= len(found.name)
+            # What goes on under a name that is no more ends by the new one ("the book channel", change log 2026-06).
+            former = [name_of({**argument, "instId": each}) for each in self.former_names(found.native)]
+            for name in (found.name, *former):
+                if self.unsubscribe(session, name):
+                    self._usage[session].bytes -= len(name)
         elif found.name not in session.names:
             # A second subscription is acknowledged, and nothing comes of it.
             self._usage[session].bytes += len(found.name)
