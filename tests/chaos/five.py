@@ -14,13 +14,12 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from time import monotonic
 
-from cryptodash.simulator.faults import FAULTS
 from tests.chaos.census import Census, resident_bytes
 from tests.chaos.history import History
 from tests.chaos.invariants import ledger, violations
 from tests.chaos.plan import SYMBOLS, WARM, Action, ClientPlan, Plan, Trouble, VenueLine
 from tests.chaos.run import run
-from tests.chaos.venues import ALL, COMPOSITE, can_have, markets_of
+from tests.chaos.venues import ALL, COMPOSITE, markets_of
 
 CALM = 62.0
 """Seconds of the end in which nothing goes wrong, so that all must be good again."""
@@ -39,10 +38,11 @@ _OF_ALL: tuple[Kind, ...] = (
 )
 FAULTY: Mapping[str, tuple[Kind, ...]] = {
     "bybit": _OF_ALL,
-    "okx": (*_OF_ALL, ("rename", 20.0, 0.0, SYMBOLS[1])),
+    "okx": (*_OF_ALL, ("rename", 30.0, 0.0, SYMBOLS[1])),
     "kraken": (*_OF_ALL, ("wrong-size", 4.0, 0.0, None)),
 }
 """Every update of a book of Kraken has a checksum; sequences have gaps at the others."""
+NEW_BASE = "SOLANA"
 SHORT: tuple[str, ...] = ("skip", "slow", "drop")
 """Those of a shortened run."""
 
@@ -64,11 +64,11 @@ def make_plan(seconds: float, seed: int = 1, names: Sequence[str] | None = None)
 def _troubles(seconds: float, names: Sequence[str] | None) -> Iterator[Trouble]:
     for index, (exchange, kinds) in enumerate(FAULTY.items()):
         wanted = [each for each in kinds if names is None or each[0] in names]
-        wanted = [each for each in wanted if each[0] in FAULTS and can_have(exchange, each[0])]
         apart = (seconds - WARM - CALM) / len(wanted)
         for place, (name, lasting, amount, symbol) in enumerate(wanted):
             begin = round(WARM + apart * place + 3.0 * index, 3)
-            yield Trouble(name, begin, lasting, exchange, symbol, None, amount)
+            to = NEW_BASE if name == "rename" else None
+            yield Trouble(name, begin, lasting, exchange, symbol, None, amount, to)
 
 
 def _clients(seconds: float) -> Iterator[ClientPlan]:

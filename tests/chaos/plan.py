@@ -51,7 +51,8 @@ class ClientPlan:
 @frozen
 class Trouble:
     """Something that goes wrong from ``begin`` on, for ``seconds``: a fault of a venue, or what ``troubles.py`` does
-    to network and clocks (those names have a slash). ``amount`` is its delay, step or number of bytes."""
+    to network and clocks (those names have a slash). ``amount`` is its delay, step or number of bytes, ``to`` a new
+    base."""
 
     name: str
     begin: float
@@ -60,6 +61,7 @@ class Trouble:
     symbol: str | None = None
     market: str | None = None
     amount: float = 0.0
+    to: str | None = None
 
     @property
     def end(self) -> float:
@@ -106,8 +108,8 @@ class Plan:
 
 
 def make_plan(seed: int, venues: Sequence[str] = TWO) -> Plan:
-    """The plan of a seed. The seeds of other venues than the two are others: ``5`` of these has nothing to do with ``5``
-    of those."""
+    """The plan of a seed. The seeds of other venues than the two are others: ``5`` of these is another run than ``5`` of
+    those."""
     rng = Random(f"chaos:{seed}" if venues == TWO else f"chaos:{'+'.join(venues)}:{seed}")
     lines = {
         venue: VenueLine(

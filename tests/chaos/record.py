@@ -78,9 +78,9 @@ class Recorder:
         minute = it.candles.minute
         before = self._minute or minute.start
         self._minute = minute.start
-        if before < minute.start and (ended := it.candles.bar(MINUTE, before)) is not None:
-            if ended.count or not self._skips_empty:
-                self._took_bar(ended)  # one step may hold the last trade of a minute and its end
+        ended = it.candles.bar(MINUTE, before) if before < minute.start else None
+        if ended is not None and (ended.count or not self._skips_empty):
+            self._took_bar(ended)  # one step may hold the last trade of a minute and its end
         if minute.count or not self._skips_empty:
             self._took_bar(minute)
         elif not tape.bars and (ended := it.candles.bar(MINUTE, minute.start - MINUTE)) is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from random import Random
+from typing import Any
 
 from attrs import define
 
@@ -65,11 +66,13 @@ class Troubles:
             _STARTS[trouble.name](self, trouble)
             return
         simulator = self.simulators[trouble.exchange]
-        options: dict[str, float] = {}
+        options: dict[str, Any] = {}
         if trouble.name == "slow":
             options["delay"] = trouble.amount
         if trouble.name == "clock":
             options["step"] = trouble.amount
+        if trouble.to is not None:
+            options["to"] = trouble.to
         simulator.faults.start(
             trouble.exchange, trouble.name, trouble.symbol, max(0.1, trouble.seconds), trouble.market, **options
         )
