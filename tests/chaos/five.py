@@ -31,7 +31,7 @@ Kind = tuple[str, float, float, str | None]
 _OF_ALL: tuple[Kind, ...] = (
     ("skip", 5.0, 0.0, None),
     ("drop", 0.1, 0.0, None),
-    ("slow", 16.0, 6.0, None),
+    ("slow", 16.0, 4.5, None),
     ("maintenance", 12.0, 0.0, None),
     ("reorder", 6.0, 0.0, None),
     ("delist", 20.0, 0.0, SYMBOLS[1]),

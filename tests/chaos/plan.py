@@ -108,7 +108,7 @@ class Plan:
 
 
 def make_plan(seed: int, venues: Sequence[str] = TWO) -> Plan:
-    """The plan of a seed. The seeds of other venues than the two are others: ``5`` of these is another run than ``5``
+    """The plan of a seed. Other venues than the two have other seeds: ``5`` of these is another run than ``5``
     of those."""
     rng = Random(f"chaos:{seed}" if venues == TWO else f"chaos:{'+'.join(venues)}:{seed}")
     lines = {

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 from attrs import evolve
 
+from cryptodash.core.events import State
 from cryptodash.core.quality import Count
+from cryptodash.core.topics import Topic
+from cryptodash.hub.composite import Constituent
 from cryptodash.simulator.faults import FAULTS
 from tests.chaos import census, five
 from tests.chaos.history import Connection, History, Quality
@@ -46,6 +50,38 @@ def test_minutes_with_faults_on_three_show_no_wrong_value_and_are_all_in_the_led
     told = Counter(event.value["type"] for each in history.connections for event in each.events if event.kind == "got")
     kinds = ("ticker", "bbo", "trade", "candle", "order_book_delta")
     assert min(told[kind] for kind in kinds) > (200 if long else 50), told
+
+
+def _keeps_whoever_has_a_quote(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Planted: a venue that is stale still counts in the composite."""
+
+    def constituent(self: Any, part: Topic, value_of: Callable[[Topic], Any]) -> Constituent[Any]:
+        return Constituent(part, State.LIVE, None, value_of(part), self._sources.clock.monotonic())
+
+    monkeypatch.setattr("cryptodash.hub.composite_topics.DerivedTopic._constituent", constituent)
+
+
+def _counts_no_gaps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Planted: the ledger does not hear of what is lost."""
+    monkeypatch.setattr("cryptodash.hub.stream_record.Record.count", lambda *_: None)
+
+
+@pytest.mark.parametrize(
+    ("plant", "names", "found"),
+    [(_keeps_whoever_has_a_quote, ("drop", "maintenance"), "live"), (_counts_no_gaps, ("skip",), "ledger")],
+)
+def test_a_planted_error_of_what_all_venues_share_is_found(
+    plant: Callable[[pytest.MonkeyPatch], None],
+    names: Sequence[str],
+    found: str,
+    long: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if not long:
+        pytest.skip("only with --long")
+    plant(monkeypatch)
+    history = run(five.make_plan(150.0, names=names))
+    assert found in {each.invariant for each in (*violations(history), *ledger.check(history))}
 
 
 def test_the_ten_minutes_have_every_fault_that_was_promised() -> None:
@@ -221,7 +257,8 @@ def test_a_fault_that_the_ledger_has_is_no_violation_and_one_that_it_lacks_is() 
     assert len(_ledger_of("drop")) == 1
 
 
-def test_what_grows_in_memory_is_found() -> None:
+def test_what_grows_in_memory_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(census, "objects", lambda: Counter({"cryptodash.hub.cache": 5_000}))
     counted = census.Census()
     for minute in range(1, 7):
         counted.take(60.0 * minute, {"cached": 1_000 * minute, "topics": 5, "calls": 1_000 * minute})
