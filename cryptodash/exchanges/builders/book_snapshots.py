@@ -64,6 +64,11 @@ class SnapshotBook:
         return None if isinstance(self._state, Unsynced) else self._state.sequence
 
     @property
+    def is_joining(self) -> bool:
+        """Whether no frame has followed the snapshot that the book was made from yet."""
+        return not isinstance(self._state, Unsynced) and self._state.joining
+
+    @property
     def time(self) -> int | None:
         """Venue time (ms) of the last applied frame that had one; None while not synced."""
         return None if isinstance(self._state, Unsynced) else self._state.time

@@ -103,8 +103,7 @@ class OrderBook(SnapshotBook):
         """A frame with an id below the book's."""
         state = self._state
         time = state.kept.newest.time if isinstance(state, Unsynced) else state.time
-        joining = not isinstance(state, Unsynced) and state.joining
-        anew = self._old.restart(depth, time, joining=joining, now=now)
+        anew = self._old.restart(depth, time, joining=self.is_joining, now=now)
         if not anew:
             return Outcome.OLD
         self._is_void = state.asked if isinstance(state, Unsynced) else is_awaited(state)

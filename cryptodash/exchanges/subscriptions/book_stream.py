@@ -189,7 +189,8 @@ class BookStream:
                 self._note()
                 return True
             elif outcome is Outcome.IGNORED:
-                self._meters.doubts.repeated()
+                if not self.book.is_joining:  # else it is the frame that the snapshot was taken after
+                    self._meters.doubts.repeated()
                 self._note()
             else:
                 self._follow_up(outcome, message.time, now, received, out)
