@@ -32,7 +32,7 @@ long: $(VENV)/installed-test
 	$(BIN)/python -m pytest --long -n auto --dist loadfile --ignore tests/dashboard
 	$(BIN)/python -m pytest --long tests/dashboard
 	$(MAKE) chaos
-	$(MAKE) chaos VENUES=all SEEDS=20
+	$(MAKE) chaos VENUES=all SEEDS=12
 	$(MAKE) five
 	$(MAKE) abuse
 	$(MAKE) soak
