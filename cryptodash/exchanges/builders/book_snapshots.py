@@ -250,17 +250,16 @@ class SnapshotBook:
     # -- what becomes of it
 
     def _fault(self, depth: Depth) -> Outcome | None:
-        """What is wrong with the book as it is now, after this frame."""
+        """What is wrong with the book as it is now, after this frame. The checksum comes first: a book that is crossed
+        because a frame was lost is none that the venue has crossed."""
         if self._tier is not None:
             self._bids.truncate(self._tier)
             self._asks.truncate(self._tier)
-        if self._bids.crosses(self._asks):
-            return Outcome.CROSSED
         if self._checksum is not None and depth.checksum is not None:
             levels = self._rules.checksum_depth
             if self._checksum(self._bids.top(levels), self._asks.top(levels)) != depth.checksum:
                 return Outcome.CHECKSUM
-        return None
+        return Outcome.CROSSED if self._bids.crosses(self._asks) else None
 
     def _rebuilt(self) -> Outcome:
         self.resyncs += self._was_synced
