@@ -70,3 +70,21 @@ def test_a_frame_that_comes_before_its_stream_is_asked_for_is_counted_and_taken(
     bench.frame(wire.trade(early.partition(":")[2], 1, "100", bench.wall))
     assert bench.count(UNASKED) == 1
     assert len(bench.published(Trade)) == 1
+
+
+def test_frames_of_a_stream_that_the_venue_would_not_end_cost_its_neighbours_nothing() -> None:
+    """After a rename a venue goes on with the book of the old name, and does not know that name any more."""
+    bench = Bench()
+    bench.want("spot:BTC-USDT:trade", "spot:ETH-USDT:trade")
+    bench.advance(1)
+    server = bench.only
+    bench.refused = {"trade:ETHUSDT"}
+    bench.drop("spot:ETH-USDT:trade")
+    bench.advance(1)
+    for number in range(200):
+        bench.frame(wire.trade("ETHUSDT", number, "100", bench.wall))
+        bench.frame(wire.trade("BTCUSDT", number, "100", bench.wall))
+    bench.advance(2)
+    assert bench.count(UNASKED) == 200
+    assert bench.count("cryptodash_upstream_decode_errors_total", "unknown") == 0
+    assert bench.only is server and len(bench.published(Trade)) >= 200

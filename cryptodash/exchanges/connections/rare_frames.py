@@ -225,8 +225,11 @@ class RareFrames:
             self._allocation.restarting(connection, now)
         elif isinstance(message, Unwanted):
             # Of a stream that was ended a moment ago, of which the venue has yet to hear; else of one nobody asked for.
-            if not connection.subscriptions.has(message.stream):
+            subscriptions = connection.subscriptions
+            if not subscriptions.has(message.stream):
                 self._unasked.add(self._venue.id)
+                if subscriptions.is_unending(message.stream):
+                    return  # the venue's doing, and nothing wrong with the frame: the connection's other streams go on
                 raise BadFrame("unknown", f"stream {message.stream[:MAX_NAME]}")
         elif isinstance(message, Heartbeat):
             if message.time is not None:

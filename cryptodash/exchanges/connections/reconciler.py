@@ -18,6 +18,7 @@ from cryptodash.exchanges.adapter.plan import StreamSpec
 from cryptodash.exchanges.connections.request import Fits, Request, Settled, fitting
 
 ACK_TIMEOUT = 10.0
+_MOST_UNENDING = 100
 
 
 class AtVenue(enum.Enum):
@@ -49,6 +50,8 @@ class Reconciler:
         self._requests: dict[str, Request] = {}
         self._delivered: set[str] = set()
         self._renew: set[str] = set()
+        self._unending: dict[str, None] = {}
+        """Streams that the venue would not end; the newest."""
 
     # -- what changes
 
@@ -83,6 +86,10 @@ class Reconciler:
     def has(self, name: str) -> bool:
         """Whether the venue has, or is about to have, the stream on this connection."""
         return name in self._at_venue
+
+    def is_unending(self, name: str) -> bool:
+        """Whether the venue would not end the stream, and may go on with it (one whose instrument was renamed)."""
+        return name in self._unending
 
     def is_changing(self, name: str) -> bool:
         """Whether the venue has yet to answer that it has ended or begun the stream."""
@@ -206,7 +213,8 @@ class Reconciler:
             for name in names:
                 self._refuse(name, settled)
         else:
-            self._take_effect(part, settled)  # what cannot be ended is not there
+            self._take_effect(part, settled)  # what cannot be ended is not there, or goes on unasked
+            self._note_unending(names)
         return settled
 
     def listed(self, streams: Iterable[str]) -> Settled:
@@ -300,6 +308,12 @@ class Reconciler:
         self._gone(name)
         if name in self._wanted:
             settled.rejected.append(name)
+
+    def _note_unending(self, names: Iterable[str]) -> None:
+        for name in names:
+            self._unending[name] = None
+        while len(self._unending) > _MOST_UNENDING:
+            del self._unending[next(iter(self._unending))]
 
     def _gone(self, name: str) -> None:
         """The venue has nothing of the stream."""
