@@ -79,6 +79,7 @@ class CandleSubscription(MessageSubscription):
 
     def take(self, message: Message, now: float, received: int, out: list[Output]) -> bool:
         if isinstance(message, Trades):
+            self._heed_interruptions()  # one that was no news of the stream's state is heard of here
             fills = message.fills
             venue_ms = self._venue_clock.at(now, received, fills[-1].time if fills else None)
             self._publish(self._from_trades.fills(fills, received, venue_ms), out)
@@ -125,11 +126,15 @@ class CandleSubscription(MessageSubscription):
             self._comparison.interrupted()
         if self.valued and all(each.source is None for each in streams):
             self._builder.reconnected()
-        interruptions = sum(each.interruptions for each in streams)
+        self._heed_interruptions()
+        self.refresh(out)
+
+    def _heed_interruptions(self) -> None:
+        """Before the first trade that comes after it: the bar that this one begins is not to be dropped for it."""
+        interruptions = sum(each.interruptions for each in self.streams())
         if interruptions != self._interruptions:
             self._interruptions = interruptions
             self._from_trades.interrupted()
-        self.refresh(out)
 
     def refresh(self, out: list[Output]) -> None:
         was_waiting, self._was_waiting = self._was_waiting, self._builder.is_waiting
