@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -630,3 +631,19 @@ def test_any_json_reads_or_is_a_bad_frame(channel: str, data: object, action: ob
             read(VENUE, "spot-public", json.dumps(document, separators=(",", ":")).encode())
         except BadFrame as error:
             assert error.reason in ("json", "schema", "number", "size", "symbol", "unknown")
+
+
+@pytest.mark.captures
+def test_the_recorded_contract_size_is_what_volume_in_contracts_and_in_base_say(captures: Path) -> None:
+    request = next(iter(VENUE.catalogue_requests(MarketType.PERPETUAL)))
+    listed, _ = VENUE.read_catalogue(request, (captures / "okx/rest-instruments-swap-2026.json").read_bytes())
+    sizes = {each.native: each.contract_size for each in listed}
+    checked = 0
+    for line in (captures / "okx/swap-tickers-btcusdt-2026.jsonl").read_text().splitlines():
+        record = json.loads(line)
+        for row in json.loads(record["raw"]).get("data", ()) if record["dir"] == "in" else ():
+            size = sizes[row["instId"]]
+            assert size is not None
+            assert Decimal(row["vol24h"]) * Decimal(size) == Decimal(row["volCcy24h"])
+            checked += 1
+    assert checked
