@@ -56,6 +56,9 @@ async def test_nothing_of_a_client_that_has_gone_is_garbage(start: Any, helpers:
         await eventually(lambda: not running.upstream_streams())
 
     await visit()
-    with garbage() as found:
-        await visit()
+    for _ in range(5):
+        with garbage() as found:
+            await visit()
+        if "Closed" not in found:  # else a connection to a venue has ended meanwhile, which is no client
+            break
     assert found == {}

@@ -86,7 +86,9 @@ class CandleBuilder:
         self._flagless = False
         """Whether the venue's bars have no closed flag."""
         self._heard: int | None = None
-        """Open time of the newest bar of which a frame came since the stream was last interrupted."""
+        """Open time of the newest bar of which a frame came since the stream was last interrupted, ..."""
+        self._written_before: int | None = None
+        """... which a repeat of one that was written by then is not."""
         self._asked = False
         self._backoff = Backoff()
 
@@ -115,7 +117,7 @@ class CandleBuilder:
             candle = Candle(
                 self._topic, m.open_time, received, m.open, m.high, m.low, m.close, m.volume, bool(m.closed)
             )
-            self._heard = m.open_time
+            self._hear(m.open_time, m.time)
             if not candle.closed and _values(candle) == _values(running) and running.source == "venue":
                 return _NOTHING
             return CandleOutcome([self._deliver(candle)], False)
@@ -130,9 +132,14 @@ class CandleBuilder:
         if venue_ms is not None and (self._held or (self._expected is not None and opened < self._expected)):
             self._forget_after(venue_ms + AHEAD_BY_CLOCK_MS)
         told = self._closed_by(candle, venue_ms if written is None else written) if m.closed is None else []
-        self._heard = opened if self._heard is None else max(opened, self._heard)
+        self._hear(opened, written)
         events, fetch = self._place(candle, written, venue_ms)
         return CandleOutcome(self._open_times.as_said([*told, *events]), fetch)
+
+    def _hear(self, opened: int, written: int | None) -> None:
+        before = self._written_before
+        if written is None or before is None or written > before:
+            self._heard = opened if self._heard is None else max(opened, self._heard)
 
     def _follows(self, m: Bar) -> bool:
         """Whether a frame of the running bar simply follows the one before: nothing is missing, and the venue wrote it
@@ -192,7 +199,7 @@ class CandleBuilder:
         """The stream was interrupted: an unanswered fetch is given up, and tries are counted anew. Bars missed
         meanwhile show with the next frame, or are looked for when they are over."""
         self._asked = False
-        self._heard = None
+        self._heard, self._written_before = None, self._written
         self._backoff.reset()
 
     def look(self, venue_ms: int) -> int:

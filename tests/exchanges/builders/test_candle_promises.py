@@ -262,6 +262,13 @@ def settle(feed: Feed) -> None:
     times=False,
     skew=0,
 )
+@example(
+    # A frame of before the interruption comes once more after it: it does not show that nothing was missed.
+    steps=[("minute", 0), ("overdue", 0), ("repeat", 0), ("frame", 0)],
+    flags=False,
+    times=True,
+    skew=0,
+)
 @given(steps=STEPS, flags=st.booleans(), times=st.booleans(), skew=st.sampled_from((0, 0, 300, -300, -90_000)))
 @settings(max_examples=400, deadline=None)
 def test_closed_bars_are_always_told_and_once(
