@@ -504,6 +504,27 @@ def test_a_bar_that_lacks_a_trade_by_the_venues_count_is_left_out() -> None:
     assert closed == [(length, "1")], "the third trade came too late"
 
 
+@pytest.mark.parametrize("how", ["a number is missing", "reconnected"])
+def test_a_running_bar_that_lacks_trades_is_not_called_live(how: str) -> None:
+    bench = Bench()
+    bench.want(BUILT)
+    length = 3 * MINUTE
+    start = bench.wall - bench.wall % length + length
+    trade_at(bench, 1, "90", start - 1)
+    trade_at(bench, 2, "100", start)
+    assert bench.state(BUILT) is State.LIVE
+    if how == "reconnected":
+        bench.close(bench.only)
+        bench.advance(3)
+    trade_at(bench, 4, "101", start + MINUTE)
+    trade_at(bench, 5, "102", start + MINUTE + 1_000)
+    assert bench.published(Candle)[-1].close == "100", "it goes on no more"
+    assert (bench.status(BUILT).state, bench.status(BUILT).cause) == (State.RESYNCING, Cause.GAP)
+    trade_at(bench, 6, "103", start + length)
+    assert bench.published(Candle)[-1].timestamp == start + length
+    assert bench.state(BUILT) is State.LIVE
+
+
 def test_a_bar_built_from_trades_is_closed_once_though_its_trades_come_again_with_the_next_connection() -> None:
     bench = Bench()
     bench.want(BUILT)

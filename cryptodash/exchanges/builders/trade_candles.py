@@ -40,6 +40,8 @@ class TradeCandleBuilder:
         """Trades that wait for their bar to begin, with the time when they came."""
         self._bar: Candle | None = None
         """The running bar; never one with holes."""
+        self._shown: Candle | None = None
+        """The running bar that was told last, closed or not."""
         self._whole_from: int | None = None
         """Open time of the first bar of which nothing is missing; None until a trade has told the time."""
         self._closed_until = 0
@@ -59,7 +61,9 @@ class TradeCandleBuilder:
             if fill.number is None or self._is_new(fill.number, fill.time):
                 told += self._sort(fill, received, venue_ms)
         running = self._bar
-        return told if running is None or not fills else [*told, running]
+        if running is not None and fills:
+            told.append(running)
+        return self._tell(told)
 
     def due(self, venue_ms: int) -> list[Candle]:
         """The running bar, closed, once the venue's clock is past its end; then the one that waited to begin."""
@@ -72,6 +76,17 @@ class TradeCandleBuilder:
             told += self._begin(venue_ms)
             if self._bar is not None and self._bar is not bar:
                 told.append(self._bar)
+        return self._tell(told)
+
+    @property
+    def lacks_trades(self) -> bool:
+        """Whether the bar that is shown as running lacks trades, and goes on no more."""
+        shown = self._shown
+        return shown is not None and not shown.closed and self._bar is None
+
+    def _tell(self, told: list[Candle]) -> list[Candle]:
+        if told:
+            self._shown = told[-1]
         return told
 
     def interrupted(self) -> None:

@@ -82,8 +82,11 @@ class CandleSubscription(MessageSubscription):
             self._heed_interruptions()  # one that was no news of the stream's state is heard of here
             fills = message.fills
             venue_ms = self._venue_clock.at(now, received, fills[-1].time if fills else None)
+            lacked = self._from_trades.lacks_trades
             self._publish(self._from_trades.fills(fills, received, venue_ms), out)
             self._count_refused()
+            if self._from_trades.lacks_trades is not lacked:
+                self.refresh(out)
             return False
         if not isinstance(message, Bar):
             return False
@@ -147,7 +150,7 @@ class CandleSubscription(MessageSubscription):
         state, cause = super().streams_condition()
         if not state.is_good:
             return state, cause
-        if self._builder.is_waiting:
+        if self._builder.is_waiting or self._from_trades.lacks_trades:
             return State.RESYNCING, Cause.GAP
         return (State.STALE, Cause.SILENT) if self._comparison.is_behind else (state, cause)
 
