@@ -13,6 +13,8 @@ import msgspec
 from msgspec.structs import replace
 
 from cryptodash.core.errors import ZeroRejected
+from cryptodash.core.instruments import Symbol
+from cryptodash.core.numbers import Number
 from cryptodash.exchanges.adapter.decode import MAX_NAME, UNREADABLE, bad_frame
 from cryptodash.exchanges.adapter.messages import Bar, LeftOut, Message
 
@@ -24,6 +26,15 @@ _any = msgspec.json.Decoder().decode
 
 class NotListed(Exception):
     """A listing of a catalogue that can be read and is none of ours to list, and why: ``settled in its base``."""
+
+
+def tradable(name: Symbol | None, tick_size: Number | None, step_size: Number | None) -> tuple[Symbol, Number, Number]:
+    """What no instrument can be without, as it was read. Raises ``NotListed`` for what is missing."""
+    if tick_size is None or step_size is None:
+        raise NotListed("no tick size or no step size")
+    if name is None:
+        raise NotListed("base and quote are no symbol")
+    return name, tick_size, step_size
 
 
 class Kept(list[T]):

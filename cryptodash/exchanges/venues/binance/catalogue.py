@@ -8,7 +8,7 @@ from msgspec import Raw, Struct, field
 
 from cryptodash.core.instruments import Instrument, MarketType
 from cryptodash.exchanges.adapter.decode import MAX_NAME, Name, decoder, step, symbol
-from cryptodash.exchanges.adapter.elements import NotListed, kept, named
+from cryptodash.exchanges.adapter.elements import NotListed, kept, named, tradable
 from cryptodash.exchanges.adapter.plan import Purpose, RestRequest
 from cryptodash.exchanges.adapter.venue_words import VenueWords
 from cryptodash.exchanges.venues.binance.rest import PERPETUAL, POOL, SPOT
@@ -125,11 +125,9 @@ def _instrument(exchange: str, market: MarketType, listing: _Listing) -> Instrum
     none = _Filter("")
     price, lot = filters.get("PRICE_FILTER", none), filters.get("LOT_SIZE", none)
     notional = filters.get("NOTIONAL") or filters.get("MIN_NOTIONAL", none)
-    tick_size, step_size, name = step(price.tick_size), step(lot.step_size), symbol(listing.base, listing.quote)
-    if tick_size is None or step_size is None:
-        raise NotListed("no tick size or no step size")
-    if name is None:
-        raise NotListed("base and quote are no symbol")
+    name, tick_size, step_size = tradable(
+        symbol(listing.base, listing.quote), step(price.tick_size), step(lot.step_size)
+    )
     words = VenueWords()
     status = words.read("status", listing.status, STATUS[market], "halted")
     underlying = words.read("underlyingType", str(listing.underlying), UNDERLYING, "")

@@ -10,7 +10,7 @@ from msgspec import Meta, Raw, Struct, field
 
 from cryptodash.core.instruments import Instrument, MarketType
 from cryptodash.exchanges.adapter.decode import MAX_NAME, Name, decoder, step, symbol
-from cryptodash.exchanges.adapter.elements import NotListed, kept, named
+from cryptodash.exchanges.adapter.elements import NotListed, kept, named, tradable
 from cryptodash.exchanges.adapter.plan import Purpose, RestRequest
 from cryptodash.exchanges.adapter.venue_words import VenueWords
 from cryptodash.exchanges.venues.bybit.rest import CATEGORY, PERPETUAL, POOL, SPOT, Answer
@@ -131,12 +131,9 @@ def _next_page(request: RestRequest, cursor: str) -> RestRequest | None:
 def _instrument(exchange: str, market: MarketType, listing: _Listing) -> Instrument:
     """``basePrecision`` is a step, not a number of digits."""
     lot = listing.lot
-    tick_size, step_size = step(listing.price.tick_size), step(lot.qty_step or lot.base_precision)
-    name = symbol(listing.base, listing.quote)
-    if tick_size is None or step_size is None:
-        raise NotListed("no tick size or no step size")
-    if name is None:
-        raise NotListed("base and quote are no symbol")
+    name, tick_size, step_size = tradable(
+        symbol(listing.base, listing.quote), step(listing.price.tick_size), step(lot.qty_step or lot.base_precision)
+    )
     words = VenueWords()
     status = _status(listing, words)
     underlying = words.read("symbolType", str(listing.kind).lower(), UNDERLYING, "")

@@ -26,7 +26,7 @@ from cryptodash.exchanges.adapter.decode import (
     step,
     symbol,
 )
-from cryptodash.exchanges.adapter.elements import NotListed, kept, named
+from cryptodash.exchanges.adapter.elements import NotListed, kept, named, tradable
 from cryptodash.exchanges.adapter.messages import Bar, Message, Stats, SweepRow, SweepRows
 from cryptodash.exchanges.adapter.plan import Purpose, RestRequest
 from cryptodash.exchanges.adapter.venue_words import VenueWords
@@ -100,12 +100,11 @@ def read_catalogue(exchange: str, request: RestRequest, body: bytes) -> tuple[Se
 
 def _instrument(exchange: str, market: MarketType, product: _Product) -> Instrument:
     base, _, quote = product.product_id.rpartition("-")
-    name = symbol(product.base_currency_id or base, product.quote_currency_id or quote)
-    tick, size = step(product.price_increment or product.quote_increment), step(product.base_increment)
-    if tick is None or size is None:
-        raise NotListed("no tick size or no step size")
-    if name is None:
-        raise NotListed("base and quote are no symbol")
+    name, tick, size = tradable(
+        symbol(product.base_currency_id or base, product.quote_currency_id or quote),
+        step(product.price_increment or product.quote_increment),
+        step(product.base_increment),
+    )
     words = VenueWords()
     status, venue_status = status_of(product, words)
     return Instrument(
