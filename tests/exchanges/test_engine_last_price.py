@@ -35,6 +35,14 @@ class Market:
     def day(self, price: str) -> None:
         self.bench.frame(wire.day("BTCUSDT", price, self.bench.wall), self.newest)
 
+    def after_trade(self, price: str, figures: str) -> str | None:
+        """``last`` once a trade has come, and after it figures with another price."""
+        self.bench.advance(0.1)
+        self.trade(price)
+        self.bench.advance(0.1)
+        self.day(figures)
+        return self.last
+
     def quote(self) -> None:
         self.bench.frame(wire.quote("BTCUSDT", "99", "111", self.bench.wall), self.newest)
 
@@ -93,11 +101,7 @@ def test_a_trade_of_before_the_stream_was_begun_anew_shows_nothing_of_those_betw
     assert bench.state(TRADES) is State.LIVE
     market.day("105")
     assert market.last == "105"
-    bench.advance(0.1)
-    market.trade("106")
-    bench.advance(0.1)
-    market.day("105")
-    assert market.last == "106"
+    assert market.after_trade("106", "105") == "106"
 
 
 def test_trades_that_a_silence_of_the_whole_connection_swallowed_are_told_by_the_figures() -> None:
@@ -112,11 +116,7 @@ def test_trades_that_a_silence_of_the_whole_connection_swallowed_are_told_by_the
     assert bench.state(TRADES) is State.QUIET
     market.day("105")
     assert market.last == "105"
-    bench.advance(0.1)
-    market.trade("106")
-    bench.advance(0.1)
-    market.day("105")
-    assert market.last == "106", "from the first trade on none is missing"
+    assert market.after_trade("106", "105") == "106", "from the first trade on none is missing"
 
 
 def test_what_the_figures_said_while_trades_were_believed_counts_once_they_are_not() -> None:
