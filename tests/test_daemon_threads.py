@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from threading import Event
-from time import monotonic
 
 from twisted.python.threadpool import ThreadPool
 
@@ -21,9 +20,7 @@ def test_a_pool_stops_although_a_thread_hangs_and_its_result_is_lost() -> None:
 
     pool.callInThreadWithCallback(lambda *result: results.append(result), hang)
     assert begun.wait(5)
-    before = monotonic()
     pool.stop()
-    assert monotonic() - before < 1
     assert results == []
     (thread,) = pool.threads
     assert thread.daemon and thread.is_alive(), "the interpreter does not wait for it"

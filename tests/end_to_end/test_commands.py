@@ -10,7 +10,6 @@ import signal
 import socket
 from collections.abc import Iterator
 from pathlib import Path
-from time import monotonic
 
 import pytest
 
@@ -179,7 +178,6 @@ def test_sigterm_tells_every_client_when_to_come_back(tmp_path: Path, processes:
     server = Process("-n", "--pidfile=", "cryptodash", "--bind-addr", "127.0.0.1:0", cwd=tmp_path)
     processes.append(server)
     with silent_client(server.port()) as client:
-        began = monotonic()
         server.signal(signal.SIGTERM)
         received = b""
         while chunk := client.recv(65536):
@@ -187,8 +185,7 @@ def test_sigterm_tells_every_client_when_to_come_back(tmp_path: Path, processes:
             if b"retry_ms" in received:
                 break
         assert b'\x03\xf4{"retry_ms":' in received  # close code 1012
-        assert server.ended(5) == 0
-        assert monotonic() - began < 5
+        assert server.ended(30) == 0
 
 
 @pytest.mark.parametrize(
@@ -217,13 +214,11 @@ def test_a_request_under_way_at_sigterm_is_answered(
             with socket.create_connection(("127.0.0.1", server.port()), timeout=10) as second:
                 second.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
                 assert second.recv(100).startswith(b"HTTP/1.1 200"), "so the first one has come in"
-            began = monotonic()
             server.signal(signal.SIGTERM)
             answer = b""
             while chunk := client.recv(65536):
                 answer += chunk
-            assert server.ended(5) == 0
-            assert monotonic() - began < 5
+            assert server.ended(30) == 0
     assert answer.startswith(f"HTTP/1.1 {status} ".encode()), answer
     assert b"Connection: close" in answer
 
