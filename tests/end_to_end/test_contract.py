@@ -209,7 +209,7 @@ async def test_rest_values_are_those_of_the_streams_and_hold_them_for_the_linger
         each["id"] for each in (await running.json(f"/api/trades?{pair}"))["trades"]
     ][: len(trades["trades"])]
     assert set(running.upstream_streams().values()) == {1}
-    await eventually(lambda: not running.upstream_streams(), 4)
+    await eventually(lambda: not running.upstream_streams())
 
 
 @ensureDeferred

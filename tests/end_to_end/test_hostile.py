@@ -206,7 +206,7 @@ async def test_broken_frames_end_their_connection_with_the_right_code(scene: Any
         await eventually(lambda raw=raw: raw.close_code is not None or raw.gone)
         assert raw.close_code == code, (what, raw.close_code)
         raw.send_frame(CLOSE, code.to_bytes(2, "big"))
-        await eventually(lambda raw=raw: raw.gone, 3)
+        await eventually(lambda raw=raw: raw.gone)
     await witness.is_undisturbed()
     await eventually(lambda: len(running.server.clients.sessions) == 1)
     assert running.server.hub.clients_of(running.server.hub.resolve("binance", None, "ticker", "BTC-USDT")) == 1, (

@@ -79,7 +79,7 @@ async def test_many_clients_share_one_upstream_subscription_that_ends_after_the_
     await eventually(lambda: again.of("ticker") and again.of("trade") and len(again.of("order_book_snapshot")) == 2)
     assert (running.upstream_messages(), running.upstream_streams()) == (before, streams)
     await again.leave()
-    await eventually(lambda: not running.upstream_streams(), 5)
+    await eventually(lambda: not running.upstream_streams())
     assert not any(any(upstream.streams()) for upstream in running.server.hub.upstreams.values())
     assert running.simulator.ledger.violations == []
 
