@@ -74,16 +74,16 @@ class OrderBook(SnapshotBook):
         if depth.time is not None:
             state.time = depth.time
         outcome = Outcome.CHANGED if isinstance(state, Synced) else self._keep(state, depth)
-        if outcome is Outcome.CHANGED and (self._is_used_up or is_used_up(self._bids, self._asks)):
-            return self._used_up()
+        if outcome is Outcome.CHANGED and (self._is_used_up or not (self._bids.keys and self._asks.keys)):
+            return self._emptied()
         return outcome
 
-    def _used_up(self) -> Outcome:
-        """A side had no proven level left, or has none now."""
+    def _emptied(self) -> Outcome:
+        """A side has no level left, or a used up one had none."""
         before, self._is_used_up = self._is_used_up, is_used_up(self._bids, self._asks)
-        if before and self._is_used_up:
-            return Outcome.BUFFERED
-        return Outcome.USED_UP if self._is_used_up else self._rebuilt()
+        if self._is_used_up:
+            return Outcome.BUFFERED if before else Outcome.USED_UP
+        return self._rebuilt() if before else Outcome.CHANGED
 
     # -- frames that do not follow
 

@@ -16,6 +16,8 @@ from cryptodash.exchanges.adapter.decode import NumberSearch, number_search
 from cryptodash.exchanges.adapter.messages import BadFrame, Message, Reader, SendingTime
 from cryptodash.exchanges.adapter.plan import Part, StreamSpec
 from cryptodash.exchanges.connections.commands import Output
+from cryptodash.exchanges.connections.dropped_frames import DroppedFrames
+from cryptodash.exchanges.connections.findings import Findings
 from cryptodash.exchanges.connections.lateness import StreamDelay
 from cryptodash.exchanges.connections.silence import Pace
 from cryptodash.exchanges.connections.stream_phase import TRANSITIONS, Phase, Signal
@@ -69,7 +71,10 @@ def _unread(stream: str, frame: bytes) -> Sequence[Message]:
 
 
 class Stream:
-    """One upstream stream, or one poll that stands in for a stream. It has no topic: its consumers do."""
+    """One upstream stream, or one poll that stands in for a stream. It has no topic: its consumers do.
+
+    It has no more than 30 attributes: beyond that each access of the hot path costs a search (CPython 3.11).
+    """
 
     def __init__(self, spec: StreamSpec, now: float, record: StreamRecord = UNRECORDED) -> None:
         self.spec = spec
@@ -94,13 +99,8 @@ class Stream:
         self.last: float | None = None
         """When a frame last came that was not dropped."""
         self.frames = 0
-        self.dropped_frames = 0
-        """How many of them were dropped."""
-        self._dropped_frame = -1
-        """Which of its frames was dropped last, counted as ``frames``."""
-        self._noted_frame = -1
-        self._noted: dict[Count, int] = {}
-        """What takers have counted of the frame that was noted last."""
+        self._dropped = DroppedFrames()
+        self._findings = Findings(record)
         self.begun_anew = 0
         """How often it was ended and begun again on its connection."""
         self.interruptions = 0
@@ -123,9 +123,6 @@ class Stream:
         self._resubscribed = float("-inf")
         self._silent_with_connection = False
         """Whether it is silent only because its connection is."""
-        self._dropped_first: float | None = None
-        self._dropped_last = 0.0
-        """Since when, and until when, nothing came but what was dropped: of meaning if it began after ``last``."""
 
     # -- who uses it
 
@@ -263,26 +260,13 @@ class Stream:
         """The frame that came now was dropped: ``last`` is what it was ``before``, and its time is no sample. Several
         takers may say so of one frame."""
         self.last = before
-        self.dropped_frames += not self.is_in_doubt
-        self._dropped_frame = self.frames
+        self._dropped.add(self.frames, before, now)
         self.sample_due = max(self.sample_due, now + AFTER_DROPPED)
-        first = self._dropped_first
-        if first is None or (before is not None and first <= before):
-            self._dropped_first = now
-        self._dropped_last = now
 
     def note(self, what: Count, times: int = 1) -> int:
         """A taker found this in the frame that came last. What several takers find in one frame is counted once, as
         often as one of them says; how often that is more than was counted."""
-        if self._noted_frame != self.frames:
-            self._noted_frame = self.frames
-            self._noted.clear()
-        more = times - self._noted.get(what, 0)
-        if more <= 0:
-            return 0
-        self._noted[what] = times
-        self.record.count(what, more)
-        return more
+        return self._findings.add(self.frames, what, times)
 
     def note_all(self, news: dict[Count, int]) -> None:
         """The same of several things; ``news`` is emptied."""
@@ -293,12 +277,12 @@ class Stream:
     @property
     def is_in_doubt(self) -> bool:
         """Whether the frame that came last was dropped. It may be held: what the very next one says matters."""
-        return self._dropped_frame == self.frames
+        return self._dropped.holds(self.frames)
 
-    def _is_contradicted(self, stale_after: float) -> bool:
-        """Whether for so many seconds nothing came but what was dropped."""
-        first, last = self._dropped_first, self.last
-        return first is not None and (last is None or first > last) and self._dropped_last - first >= stale_after
+    @property
+    def dropped_frames(self) -> int:
+        """How many of its frames were dropped."""
+        return self._dropped.count
 
     def seeded(self, message: Message, now: float, received: int, out: list[Output]) -> None:
         """Take what an acked stream would have said last, which REST has told: it is quiet until its first frame."""
@@ -376,7 +360,7 @@ class Stream:
         signal = None
         if self.phase is Phase.LIVE or self.phase is Phase.QUIET:
             if self.last is not None and now - self.last > stale_after:
-                contradicted = self._is_contradicted(stale_after)
+                contradicted = self._dropped.contradict(self.last, stale_after)
                 signal = Signal.SILENCE if contradicted else self.pace.judge(now - self.last)
         elif self.phase is Phase.ACKED:
             heard = self.last is not None

@@ -51,10 +51,11 @@ class LosslessSubscription(MessageSubscription):
 
     def complete(self, venue_ms: int) -> None:
         """Everything has been told as far as this. What brings it may be the end of a subscription of before."""
-        has_begun, stream = self._gaps.has_begun, self.source
-        self._gaps.complete(venue_ms)
-        if not has_begun and stream is not None and stream.is_ending:
-            self._gaps.interrupted(anew=True)
+        is_first, self._gaps.complete_until = self._gaps.complete_until is None, venue_ms
+        if is_first:
+            stream = self.source
+            if stream is not None and stream.is_ending:
+                self._gaps.interrupted(anew=True)
 
     def tell_gap(
         self, told: Sequence[Trade] | Sequence[Liquidation], repeats: bool, venue_ms: int, out: list[Output]
@@ -90,5 +91,5 @@ class LosslessSubscription(MessageSubscription):
         if stream is not None and not self._dropped and self.shows_gap(stream):
             self.tell_gap((), False, self._venue_clock.now_ms(), out)
         super().refresh(out)
-        if self.status is not None and self.status.state.is_good and not self._gaps.has_begun:
+        if self.status is not None and self.status.state.is_good and self._gaps.complete_until is None:
             self.complete(self._venue_clock.now_ms())

@@ -37,20 +37,12 @@ class TradeGaps:
         """The one that nothing has been told of yet; of several the first."""
         self._topic = topic
         self._builder = builder
-        self._complete_until: int | None = None
-
-    @property
-    def has_begun(self) -> bool:
-        """Whether the topic has been good."""
-        return self._complete_until is not None
-
-    def complete(self, time_ms: int) -> None:
-        """Trades have been told as far as this (ms, the venue's clock)."""
-        self._complete_until = time_ms
+        self.complete_until: int | None = None
+        """Trades have been told as far as this (ms, the venue's clock); None until the topic has been good."""
 
     def interrupted(self, *, anew: bool) -> None:
         """Frames may have been missed."""
-        begin, builder, known = self._complete_until, self._builder, self.open
+        begin, builder, known = self.complete_until, self._builder, self.open
         if known is not None:
             self.open = Interruption(known.begin, anew, known.missed, known.counted_from)
         elif begin is not None:
@@ -67,7 +59,7 @@ class TradeGaps:
         builder = self._builder
         if interruption is None:
             return None
-        end = self._complete_until = max(interruption.begin, told[0].timestamp if told else venue_ms)
+        end = self.complete_until = max(interruption.begin, told[0].timestamp if told else venue_ms)
         if builder.number is not None and builder.counted_from == interruption.counted_from:
             missed = builder.missed - interruption.missed
             return Gap(self._topic, interruption.begin, end, missed) if missed > 0 else None
