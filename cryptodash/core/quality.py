@@ -25,7 +25,7 @@ class Count(enum.IntEnum):
     OUT_OF_ORDER = 5
     """Frames dropped because a newer one had come, and trades that came after a later one."""
     IMPLAUSIBLE = 6
-    """Frames left out because their id or time was too far ahead."""
+    """Frames left out because their id or time was too far ahead; listings because the size of a contract was wrong."""
     LATE = 7
     """Times that the stream became late."""
     MISSED_TRADES = 8

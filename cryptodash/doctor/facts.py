@@ -144,11 +144,13 @@ class DelayFacts:
 @frozen
 class MarketFacts:
     """One market of a venue. ``statuses``: how many instruments have each status of ours; ``unknown``: what the
-    catalogue has that is not understood, each as a phrase."""
+    catalogue has that is not understood, ``wrong_contracts``: instruments whose contracts cannot be of the size that it
+    says, each as a phrase."""
 
     market: str
     statuses: Mapping[str, int] = field(factory=dict)
     unknown: tuple[str, ...] = ()
+    wrong_contracts: tuple[str, ...] = ()
     chosen: tuple[ChoiceFacts, ...] = ()
     connections: tuple[ConnectionFacts, ...] = ()
     topics: tuple[TopicFacts, ...] = ()

@@ -115,6 +115,7 @@ class MarketNotes:
     requests: dict[str, RequestNotes] = field(factory=dict)
     unreadable: UnreadableFacts = field(factory=UnreadableFacts)
     unknown: list[str] = field(factory=list)
+    wrong_contracts: list[str] = field(factory=list)
     checksums: int = 0
     checksums_wrong: int = 0
     turnovers: dict[Symbol, Decimal] = field(factory=dict)

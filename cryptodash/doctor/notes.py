@@ -20,7 +20,7 @@ from cryptodash.doctor.recorder import Recorder
 from cryptodash.exchanges.adapter.plan import RestRequest
 from cryptodash.exchanges.adapter.venue import IVenue
 from cryptodash.exchanges.connections.commands import Closed, Connect
-from cryptodash.exchanges.connections.left_out import INSTRUMENT, SAME_SYMBOL
+from cryptodash.exchanges.connections.left_out import CONTRACT_SIZE, INSTRUMENT, SAME_SYMBOL
 
 MOST_STATES = 50
 """Of one topic; further ones replace the last."""
@@ -124,7 +124,11 @@ class Notes:
     def left_out(self, kind: str, name: str, why: str) -> None:
         text = f"{kind} {name}: {why}"[:SHOWN]
         market = next((each for each in self.markets.values() if name.startswith(f"{each.market} ")), None)
-        kept = market.unknown if market and kind in (INSTRUMENT, SAME_SYMBOL) else self.left_out_elements
+        kept = self.left_out_elements
+        if market is not None and kind == CONTRACT_SIZE:
+            kept = market.wrong_contracts
+        elif market is not None and kind in (INSTRUMENT, SAME_SYMBOL):
+            kept = market.unknown
         if len(kept) < MOST_LEFT_OUT and text not in kept:
             kept.append(text)
 

@@ -40,6 +40,7 @@ def summary(
                 market=market.value,
                 statuses=_statuses(each for each in catalogue if each.market is market),
                 unknown=tuple(noted.unknown),
+                wrong_contracts=tuple(noted.wrong_contracts),
                 chosen=tuple(map(_choice, chosen.get(market, ()))),
                 connections=tuple(each.facts() for each in notes.connections.values() if each.market is market),
                 topics=tuple(each.facts() for each in notes.of_market(market)),

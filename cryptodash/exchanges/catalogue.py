@@ -13,6 +13,7 @@ from twisted.python.failure import Failure
 from cryptodash.core.errors import UpstreamError
 from cryptodash.core.instruments import Catalogue, Instrument, MarketType
 from cryptodash.core.time import Clock
+from cryptodash.exchanges.adapter.contract_volumes import ContractVolumes
 from cryptodash.exchanges.adapter.decode import reading
 from cryptodash.exchanges.adapter.elements import left_out_of, not_listed_of
 from cryptodash.exchanges.adapter.messages import BadFrame
@@ -20,7 +21,8 @@ from cryptodash.exchanges.adapter.plan import RestRequest
 from cryptodash.exchanges.adapter.venue import IVenue
 from cryptodash.exchanges.catalogue_changes import CatalogueChanges
 from cryptodash.exchanges.catalogue_diff import compare
-from cryptodash.exchanges.connections.left_out import INSTRUMENT, SAME_SYMBOL
+from cryptodash.exchanges.connections.left_out import CONTRACT_SIZE, INSTRUMENT, SAME_SYMBOL
+from cryptodash.exchanges.contract_sizes import ContractSizes
 from cryptodash.exchanges.transport.rest import RestClient
 
 REFRESH = 600.0
@@ -48,11 +50,12 @@ class CatalogueReader:
     """Reads one market's instruments into ``catalogue``: at ``start`` (again after 1 s to 20 s while
     that fails), every ``refresh`` seconds, and on request.
 
-    A listing that cannot be read is left out, and said to ``left_out`` (as ``LeftOutElements.add``); an instrument that
-    is known already stays as it was. What is different from the reading before is said to ``changes``; what was
-    renamed, the catalogue knows as well. ``changed(market)`` is called after each reading, ``failed(market, error)``
-    after one that failed. While ``idle()`` the venue is probed every 60 s, or less often (``PROBE_SHARE``); ``error``
-    is what the last reading or probe met (None: it succeeded), ``good_at`` the monotonic time of the last success.
+    A listing that cannot be read, or whose contract cannot be of its size (``ContractSizes``), is left out, and said to
+    ``left_out`` (as ``LeftOutElements.add``); an instrument that is known already stays as it was. What is different
+    from the reading before is said to ``changes``; what was renamed, the catalogue knows as well. ``changed(market)``
+    is called after each reading, ``failed(market, error)`` after one that failed. While ``idle()`` the venue is probed
+    every 60 s, or less often (``PROBE_SHARE``); ``error`` is what the last reading or probe met (None: it succeeded),
+    ``good_at`` the monotonic time of the last success.
     """
 
     def __init__(
@@ -157,6 +160,7 @@ class CatalogueReader:
 
     async def _read(self) -> None:
         found: list[Instrument] = []
+        volumes: list[ContractVolumes] = []
         odd: list[tuple[str, str]] = []
         others: list[tuple[str, str]] = []
         pending = list(self._venue.catalogue_requests(self._market))
@@ -175,14 +179,24 @@ class CatalogueReader:
                 continue
             self._refused.discard(request)
             page, following = reading(self._venue.read_catalogue, request, body)
-            found.extend(page)
+            for each in page:
+                if isinstance(each, ContractVolumes):
+                    volumes.append(each)
+                else:
+                    found.append(each)
             odd.extend(left_out_of(page))
             others.extend(not_listed_of(page))
             if following is not None:
                 pending.append(following)
+        contradict = ContractSizes(volumes).contradict
+        wrong = {each.native: reason for each in found if (reason := contradict(each))}
+        found = [each for each in found if each.native not in wrong]
+        self._left_out(CONTRACT_SIZE, wrong.items(), self._market.value)
         if not found:
             raise UpstreamError("disconnected", f"{self._venue.id} lists no {self._market} instrument")
-        found.extend(self._known({name for name, _ in odd}.difference(each.native for each in found)))
+        unusable = {*wrong, *(name for name, _ in odd)}
+        known = self._known(unusable.difference(each.native for each in found))
+        found.extend(each for each in known if not contradict(each))
         same_symbol = self._replace(found, others)
         self._left_out(INSTRUMENT, odd, self._market.value)
         why = "{} trades under the same symbol, {}, and has it".format

@@ -90,7 +90,7 @@ class Engine:
         self._name_end = venue.name_end
         self._delays = Delays(venue, hosts, clock, tally, late_after_ms)
         self._errors = DecodeErrors(venue.id, tally, records)
-        self._left_out = left_out = LeftOutElements(venue.id, tally)
+        self._left_out = left_out = LeftOutElements(venue.id, tally, records)
         self.left_out = left_out.add
         """For whoever reads lists of the venue's elsewhere."""
         self._counts = FrameCounts(venue.id, tally)

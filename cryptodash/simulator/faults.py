@@ -110,6 +110,12 @@ FAULTS: dict[str, FaultKind] = {
         "books that are wrong though no id tells; only a checksum or a snapshot shows it",
         per_symbol=True,
     ),
+    "wrong-contract": FaultKind(
+        "the catalogue says that a contract of the symbol (of all of them) is worth ten times what it is",
+        "quantities ten times too large for whoever believes it; the volumes of 24 hours, which come in contracts and "
+        "in base, tell otherwise",
+        per_symbol=True,
+    ),
     "429": FaultKind(
         "REST answers that there were too many requests, with Retry-After",
         "no REST answers until then; asking earlier breaks a limit",

@@ -175,6 +175,10 @@ class VenueHost(StreamingHost):
         """Whether the catalogue must say that it is no longer traded."""
         return self.faults.concern(market, native, "delist")
 
+    def has_wrong_contract(self, market: MarketType, native: str) -> bool:
+        """Whether the catalogue must say that a contract of it is worth ten times what it is."""
+        return self.faults.concern(market, native, "wrong-contract")
+
     def is_silent(self, market: MarketType, native: str) -> bool:
         """Whether streams about the whole market must leave the instrument out."""
         return self.faults.concern(market, native, "silent", "delist")

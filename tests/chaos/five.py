@@ -38,11 +38,13 @@ _OF_ALL: tuple[Kind, ...] = (
 )
 FAULTY: Mapping[str, tuple[Kind, ...]] = {
     "bybit": _OF_ALL,
-    "okx": (*_OF_ALL, ("rename", 30.0, 0.0, SYMBOLS[1])),
+    "okx": (*_OF_ALL, ("rename", 30.0, 0.0, SYMBOLS[1]), ("wrong-contract", 40.0, 0.0, SYMBOLS[0])),
     "kraken": (*_OF_ALL, ("wrong-size", 4.0, 0.0, None)),
 }
 """Every update of a book of Kraken has a checksum; sequences have gaps at the others."""
 NEW_BASE = "SOLANA"
+CATALOGUE_EVERY = 20.0
+"""So that a listing which is wrong for a while is read meanwhile."""
 SHORT: tuple[str, ...] = ("skip", "slow", "drop")
 """Those of a shortened run."""
 
@@ -58,6 +60,7 @@ def make_plan(seconds: float, seed: int = 1, names: Sequence[str] | None = None)
         troubles=tuple(sorted(_troubles(seconds, names), key=lambda each: each.begin)),
         clients=tuple(_clients(seconds)),
         seconds=seconds,
+        catalogue_every=CATALOGUE_EVERY,
     )
 
 

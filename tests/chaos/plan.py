@@ -100,6 +100,8 @@ class Plan:
     troubles: tuple[Trouble, ...]
     clients: tuple[ClientPlan, ...]
     seconds: float = SECONDS
+    catalogue_every: float | None = None
+    """Seconds between two readings of a catalogue; None: the server's own."""
 
     @property
     def venues(self) -> tuple[str, ...]:

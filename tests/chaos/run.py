@@ -101,7 +101,10 @@ class _Stage:
             simulator.listen()
             urls |= simulator.base_urls
         venues = self._plan.venues
-        config = load([Layer("chaos", {**SETTINGS, "EXCHANGES": ",".join(venues)})], venues)
+        own = {"EXCHANGES": ",".join(venues)}
+        if self._plan.catalogue_every is not None:
+            own["CATALOGUE_REFRESH_S"] = str(self._plan.catalogue_every)
+        config = load([Layer("chaos", {**SETTINGS, **own})], venues)
         stand_in = StandIn(together, urls, "simulated")
         return build(config, self._network, clock=clock, random=Random(self._plan.seed), stand_in=stand_in)
 

@@ -88,7 +88,7 @@ def test_the_ten_minutes_have_every_fault_that_was_promised() -> None:
     plan = five.make_plan(600.0)
     had = {(each.exchange, each.name) for each in plan.troubles}
     assert {exchange for exchange, _ in had} == {"bybit", "okx", "kraken"}
-    promised = {"skip", "reorder", "slow", "drop", "maintenance", "delist", "rename", "wrong-size"}
+    promised = {"skip", "reorder", "slow", "drop", "maintenance", "delist", "rename", "wrong-size", "wrong-contract"}
     assert {name for _, name in had} >= promised
     assert max(each.end for each in plan.troubles) + five.CALM - 5 <= plan.seconds
     assert all(trouble.name in ledger.COUNTED for trouble in plan.troubles)

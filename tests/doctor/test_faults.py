@@ -26,6 +26,7 @@ NAMED = {
     "future-id": {"implausible", "gap"},  # where the venue numbers the frames of a connection
     "future-time": {"implausible"},
     "wrong-size": {"audit", "checksum"},
+    "wrong-contract": {"contract-size"},
     "429": {"ban"},
     "418": {"ban", "geo-block"},  # where a firewall's 403 means either
     "slow": {"late"},
@@ -38,7 +39,7 @@ NAMED = {
 }
 """By fault, the words of findings of which one at least must be there."""
 
-FROM_THE_START = {"old-snapshot", "wrong-size", "429", "418", "451"}
+FROM_THE_START = {"old-snapshot", "wrong-size", "wrong-contract", "429", "418", "451"}
 """They change what is asked for and opened, and half a minute asks and opens in its first seconds only; or what audits
 find, which take their time."""
 

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 import txaio
+from twisted.logger import capturedLogs, formatEvent
 
+from cryptodash.core.instruments import Instrument, MarketType
 from cryptodash.testing.network import MemoryNetwork
 from tests.end_to_end import world
 
@@ -176,3 +178,47 @@ def test_what_is_renamed_says_how_it_is_called_now(stage: Stage) -> None:
     there.run(50 + WITHIN)
     said = stage.statuses(new, "ticker")[-1]
     assert (said["state"], said.get("renamed_to")) == ("closed", {"base": "SOL", "quote": "USDT"})
+
+
+# -- contracts of a wrong size
+
+SWAP, SWAP_NATIVE = ("okx", "perpetual", "SOL-USDT"), "SOL-USDT-SWAP"
+
+
+def swap(stage: Stage) -> Instrument | None:
+    """What the server knows of it."""
+    upstream: Any = stage.world.server.hub.upstreams["okx"]
+    found: Instrument | None = upstream.catalogue.native(MarketType.PERPETUAL, SWAP_NATIVE)
+    return found
+
+
+def test_a_contract_that_is_listed_with_another_size_keeps_the_one_that_its_volumes_prove(stage: Stage) -> None:
+    there = stage.world
+    there.subscribe(*channels(*SWAP))
+    there.run_until(lambda: stage.is_live(SWAP[2], *KINDS), 20)
+    before = swap(stage)
+    there.simulator.faults.start("okx", "wrong-contract", SWAP[2], 40, "perpetual")
+    there.messages.clear()
+    with capturedLogs() as logged:
+        there.run(WITHIN + 20)
+    assert swap(stage) == before is not None
+    assert stage.of("status") == [], "nothing was interrupted"
+    (line,) = [formatEvent(each) for each in logged if "left out" in str(each.get("log_format"))]
+    assert line == (
+        f"okx: contract_size 'perpetual {SWAP_NATIVE}' is left out: a contract is 10 in the catalogue and 1 by "
+        "the traded volume"
+    )
+
+
+def test_a_contract_of_a_wrong_size_is_not_to_be_had_until_its_listing_is_right(stage: Stage) -> None:
+    there, new = stage.world, ("okx", "perpetual", "NEW-USDT")
+    there.run(5)
+    there.simulator.faults.start("okx", "list", new[2], 100, "perpetual")
+    there.simulator.faults.start("okx", "wrong-contract", new[2], 30, "perpetual")
+    there.run(2 * WITHIN)
+    there.subscribe(*channels(*new))
+    there.run(1)
+    assert {each["code"] for each in stage.of("error")} == {"unknown_symbol"}
+    there.run(30)
+    there.subscribe(*channels(*new))
+    there.run_until(lambda: stage.is_live(new[2], "ticker", "order_book"), 20)

@@ -170,6 +170,7 @@ def test_faults_of_a_made_up_venue(acme: Any, name: str) -> None:
         "skip": lambda: len(wire.frames) > 10,  # there is no book to lose a frame of
         "duplicate": lambda: wire.frames[::2] == wire.frames[1::2],
         "wrong-size": lambda: len(wire.frames) > 10,  # nor one to make wrong
+        "wrong-contract": lambda: len(wire.frames) > 10,  # nor a contract
         "reorder": lambda: [each["fill"] for each in wire.take()][:2] == _ids(acme)[1::-1],
         "garbage": lambda: "[1,2,3]" in wire.frames,
         "429": lambda: _status(acme) == 429,

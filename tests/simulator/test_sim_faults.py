@@ -21,7 +21,7 @@ def _gaps(events: list[dict[str, int]]) -> int:
 
 
 def test_every_fault_is_described_in_one_line() -> None:
-    assert len(FAULTS) == 23
+    assert len(FAULTS) == 24
     for kind in FAULTS.values():
         assert kind.does and kind.client_sees
         assert "\n" not in kind.does + kind.client_sees

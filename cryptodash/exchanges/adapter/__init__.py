@@ -9,6 +9,7 @@ from cryptodash.core.intervals import INTERVALS
 from cryptodash.core.numbers import Number, admit, multiply, positive, scale, trimmed, unsigned
 from cryptodash.core.topics import Channel, Topic
 from cryptodash.exchanges.adapter.book_rules import AuditBy, BookRules, Chaining, Checksum, SnapshotSource
+from cryptodash.exchanges.adapter.contract_volumes import ContractVolumes
 from cryptodash.exchanges.adapter.decode import (
     MAX_NAME,
     MAX_TIME_MS,
@@ -100,6 +101,7 @@ __all__ = [
     "Chaining",
     "Channel",
     "Checksum",
+    "ContractVolumes",
     "Control",
     "Count",
     "Data",

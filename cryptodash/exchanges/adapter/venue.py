@@ -14,6 +14,7 @@ from zope.interface import Attribute, Interface
 from cryptodash.core.instruments import Instrument, MarketType
 from cryptodash.core.topics import Topic
 from cryptodash.exchanges.adapter.book_rules import BookRules
+from cryptodash.exchanges.adapter.contract_volumes import ContractVolumes
 from cryptodash.exchanges.adapter.messages import BadFrame, Bar, Depth, Message, Reader, Readers, SendingTime
 from cryptodash.exchanges.adapter.plan import Plan, RestRequest, StreamSpec
 
@@ -143,9 +144,11 @@ class IVenue(Interface):
         """The first page(s) of the catalogue. The first of them must be had; each further one is a list for itself, and
         where the venue refuses it from the beginning (``rejected``) the catalogue goes without."""
 
-    def read_catalogue(request: RestRequest, body: bytes) -> tuple[Sequence[Instrument], RestRequest | None]:
+    def read_catalogue(
+        request: RestRequest, body: bytes
+    ) -> tuple[Sequence[Instrument | ContractVolumes], RestRequest | None]:
         """Instruments of one page and the request of the next. Perpetuals come from the venue's own perpetual
-        catalogue."""
+        catalogue. Where sizes are in contracts a page may hold traded volumes, which have to bear the sizes out."""
 
     def snapshot_request(topic: Topic, instrument: Instrument, levels: int) -> RestRequest | None:
         """The cheapest REST snapshot of a book with so many levels a side, or the largest there is; None where the

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 
 from twisted.logger import Logger
 
+from cryptodash.core.quality import UNRECORDED, Count, StreamRecords
 from cryptodash.core.tally import Tally
 from cryptodash.exchanges.adapter.plan import Part
 
@@ -14,6 +15,8 @@ MOST_LOGGED = 20
 SHOWN = 200
 
 INSTRUMENT, CANDLE, SEED, SWEEP, SAME_SYMBOL = "instrument", "candle", "seed", "sweep", "same_symbol"
+CONTRACT_SIZE = "contract_size"
+"""An instrument whose contract cannot be of the size that the catalogue says."""
 
 _KINDS = {Part.TRADES: "trade", Part.LIQUIDATIONS: "liquidation", Part.CANDLE: CANDLE, Part.SWEEP: SWEEP}
 
@@ -28,8 +31,9 @@ def kind_of(parts: Iterable[Part]) -> str:
 class LeftOutElements:
     """One venue's odd instruments, candles, trades and rows."""
 
-    def __init__(self, exchange: str, tally: Tally) -> None:
+    def __init__(self, exchange: str, tally: Tally, records: StreamRecords = UNRECORDED) -> None:
         self._exchange = exchange
+        self._records = records
         self._count = tally.counter(
             "cryptodash_upstream_left_out_total",
             "Instruments, candles, trades and rows left out because they cannot be read",
@@ -44,6 +48,8 @@ class LeftOutElements:
         """These were left out, each by its name and why; ``of``: the market, stream or instrument that they are of."""
         for name, why in elements:
             self._count.add(self._exchange, kind)
+            if kind == CONTRACT_SIZE:
+                self._records.count(Count.IMPLAUSIBLE)
             of_name = " ".join(filter(None, (of, name)))
             self.found(kind, of_name, why)
             self._log(kind, of_name, why)

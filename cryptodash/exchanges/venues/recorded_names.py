@@ -46,7 +46,7 @@ def listed(
                 page, _ = reading(venue.read_catalogue, request, body)
             except BadFrame:
                 continue
-            found.update((each.native, each) for each in page)
+            found.update((each.native, each) for each in page if isinstance(each, Instrument))
     return found
 
 

@@ -31,6 +31,7 @@ COUNTED: Mapping[str, Sequence[Count | str]] = {
     "silent": ("stale",),
     "silent-venue": _INTERRUPTED,
     "maintenance": _INTERRUPTED,
+    "wrong-contract": (Count.IMPLAUSIBLE,),
     "delist": ("stale", "down"),
     "rename": ("stale", "down"),
 }

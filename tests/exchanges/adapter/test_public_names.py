@@ -15,8 +15,8 @@ from msgspec import Struct
 
 PUBLIC = {
     "cryptodash.exchanges.adapter": """
-    Ack AuditBy BadFrame Bar Best BookRules Chaining Channel Checksum Control Count Data Depth Endpoint Fill
-    FundingIntervals Heartbeat Hosts INTERVALS IVenue Ignored Instrument Kept LeftOut Level Limits LiquidationOrder
+    Ack AuditBy BadFrame Bar Best BookRules Chaining Channel Checksum ContractVolumes Control Count Data Depth Endpoint
+    Fill FundingIntervals Heartbeat Hosts INTERVALS IVenue Ignored Instrument Kept LeftOut Level Limits LiquidationOrder
     Liquidations MAX_NAME MAX_TIME_MS Mark MarketType Message Name NoSeeds NotListed Number NumberRejected Part Plan
     Poll Pong Purpose Quote Rate RawLevels Reader Readers RestLimits RestRequest Restarting SendingTime Sequenced Side
     SnapshotSource SnapshotsInStream Stats StreamSpec Subscribed SweepRow SweepRows Symbol Time Topic Trades

@@ -8,16 +8,20 @@ from msgspec import Raw, Struct, field
 
 from cryptodash.core.instruments import Instrument, MarketType, Symbol
 from cryptodash.core.numbers import Number, multiply
-from cryptodash.exchanges.adapter.decode import MAX_NAME, Name, decoder, step, symbol
+from cryptodash.exchanges.adapter.contract_volumes import ContractVolumes
+from cryptodash.exchanges.adapter.decode import MAX_NAME, Name, amount, decoder, step, symbol
 from cryptodash.exchanges.adapter.elements import NotListed, kept, named
 from cryptodash.exchanges.adapter.plan import Purpose, RestRequest
 from cryptodash.exchanges.adapter.venue_words import VenueWords
-from cryptodash.exchanges.venues.okx.rest import INSTRUMENTS, KIND, PERPETUAL, Answer
+from cryptodash.exchanges.venues.okx.rest import INSTRUMENTS, KIND, PERPETUAL, TICKERS, Answer
+from cryptodash.exchanges.venues.okx.ticker_streams import TickerFields
 
 
 def catalogue_requests(market: MarketType) -> Sequence[RestRequest]:
-    """The whole catalogue of an ``instType`` is one page."""
-    return (RestRequest(Purpose.CATALOGUE, market, INSTRUMENTS, (("instType", KIND[market]),), pool=INSTRUMENTS),)
+    """The whole catalogue of an ``instType`` is one page. The volumes of swaps, in contracts and in base, tell whether
+    the sizes of their contracts are right."""
+    paths = (INSTRUMENTS, TICKERS) if market is PERPETUAL else (INSTRUMENTS,)
+    return [RestRequest(Purpose.CATALOGUE, market, path, (("instType", KIND[market]),), pool=path) for path in paths]
 
 
 # {"baseCcy":"BTC","ctMult":"","ctType":"","ctVal":"","ctValCcy":"","instId":"BTC-USDT","instType":"SPOT",
@@ -53,6 +57,7 @@ class _Listing(Struct, gc=False):
 _listings = decoder(Answer[Raw])
 _kind = decoder(_Kind)
 _listing = decoder(_Listing)
+_ticker = decoder(TickerFields)
 
 STATUS: Mapping[str, str] = {
     "live": "trading",
@@ -81,8 +86,10 @@ PRE_MARKET = "pre_market"
 """The ``ruleType`` of what is traded before it is listed ("Get instruments", "ruleType")."""
 
 
-def read_catalogue(exchange: str, request: RestRequest, body: bytes) -> Sequence[Instrument]:
+def read_catalogue(exchange: str, request: RestRequest, body: bytes) -> Sequence[Instrument | ContractVolumes]:
     """Spot pairs, or linear swaps. Inverse ones are settled in their base, and no perpetual of ours."""
+    if request.path == TICKERS:
+        return kept(_listings(body).data, _volumes, named("instId"))
 
     def read(listing: Raw) -> Instrument:
         kind = _kind(listing)
@@ -94,6 +101,13 @@ def read_catalogue(exchange: str, request: RestRequest, body: bytes) -> Sequence
         return _instrument(exchange, request.market, _listing(listing))
 
     return kept(_listings(body).data, read, named("instId"))
+
+
+def _volumes(ticker: Raw) -> ContractVolumes | None:
+    """Of the last 24 h; None for what has not been traded."""
+    traded = _ticker(ticker)
+    contracts, base = amount(traded.volume), amount(traded.volume_currency)
+    return None if contracts is None or base is None else ContractVolumes(traded.native, contracts, base)
 
 
 def _instrument(exchange: str, market: MarketType, listing: _Listing) -> Instrument:

@@ -37,6 +37,7 @@ from zope.interface import implementer
 from cryptodash.core.instruments import Instrument, MarketType
 from cryptodash.core.topics import Channel, Topic
 from cryptodash.exchanges.adapter.book_rules import AuditBy, BookRules, Chaining, SnapshotSource
+from cryptodash.exchanges.adapter.contract_volumes import ContractVolumes
 from cryptodash.exchanges.adapter.decode import MAX_NAME, MAX_TIME_MS, read_data
 from cryptodash.exchanges.adapter.messages import BadFrame, Depth, Message, Pong, Reader, Readers, SendingTime
 from cryptodash.exchanges.adapter.plan import Part, Plan, Poll, RestRequest, StreamSpec, not_served
@@ -196,7 +197,9 @@ class Okx(NoSeeds):
     read_probe = staticmethod(rest.read_probe)
     rest_error = staticmethod(rest_errors.rest_error)
 
-    def read_catalogue(self, request: RestRequest, body: bytes) -> tuple[Sequence[Instrument], RestRequest | None]:
+    def read_catalogue(
+        self, request: RestRequest, body: bytes
+    ) -> tuple[Sequence[Instrument | ContractVolumes], RestRequest | None]:
         return catalogue.read_catalogue(self.id, request, body), None
 
     def read_snapshot(self, request: RestRequest, body: bytes) -> Depth:

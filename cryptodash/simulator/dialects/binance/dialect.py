@@ -37,7 +37,7 @@ class BinanceDialect:
         ),
     )
     markets: Mapping[MarketType, MarketSpec] = MARKETS
-    faults: Collection[str] = FAULTS.keys() - {"rename"}
+    faults: Collection[str] = FAULTS.keys() - {"rename", "wrong-contract"}
     recordings: IRecordingReader | None = BinanceRecordings()
 
 

@@ -35,7 +35,7 @@ class BybitDialect:
         ),
     )
     markets: Mapping[MarketType, MarketSpec] = MARKETS
-    faults: Collection[str] = FAULTS.keys() - {"rename"}
+    faults: Collection[str] = FAULTS.keys() - {"rename", "wrong-contract"}
     recordings: IRecordingReader | None = BybitRecordings()
 
 

@@ -31,7 +31,7 @@ class CoinbaseDialect:
         HostSpec("coinbase", (MarketType.SPOT,), ("/",), "/api/v3/brokerage", LIMITS, CoinbaseHost),
     )
     markets: Mapping[MarketType, MarketSpec] = MARKETS
-    faults: Collection[str] = FAULTS.keys() - {"418", "rename"}
+    faults: Collection[str] = FAULTS.keys() - {"418", "rename", "wrong-contract"}
     recordings: IRecordingReader | None = CoinbaseRecordings()
 
 

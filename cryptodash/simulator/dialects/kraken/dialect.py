@@ -28,7 +28,7 @@ class KrakenDialect:
     exchange = "kraken"
     hosts: Sequence[HostSpec] = (HostSpec("kraken", (MarketType.SPOT,), ("/v2",), "/0/public", LIMITS, KrakenHost),)
     markets: Mapping[MarketType, MarketSpec] = MARKETS
-    faults: Collection[str] = FAULTS.keys() - {"rename"}
+    faults: Collection[str] = FAULTS.keys() - {"rename", "wrong-contract"}
     recordings: IRecordingReader | None = KrakenRecordings()
 
 

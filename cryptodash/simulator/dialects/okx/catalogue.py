@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 from cryptodash.simulator.decimal_text import fixed, trim
 from cryptodash.simulator.dialects.okx.instruments import contract_of
 from cryptodash.simulator.dialects.okx.numbers import SPOT
@@ -36,9 +38,10 @@ _COMMON: dict[str, object] = {
 _CATEGORIES = {"crypto": "1", "equity": "3", "commodity": "4", "fx": "5"}
 
 
-def entry(spec: InstrumentSpec, number: int, *, state: str) -> dict[str, object]:
-    """One instrument, ``number`` being its place in the catalogue. All but a few members are texts."""
-    own = _spot(spec, number) if spec.market is SPOT else _swap(spec, number)
+def entry(spec: InstrumentSpec, number: int, *, state: str, contract_times: int = 1) -> dict[str, object]:
+    """One instrument, ``number`` being its place in the catalogue. All but a few members are texts. A contract is said
+    to be worth ``contract_times`` what it is."""
+    own = _spot(spec, number) if spec.market is SPOT else _swap(spec, number, contract_times)
     tick = trim(fixed(spec.tick, spec.price_decimals, spec.price_decimals))
     known = _COMMON | own | {"instId": spec.native, "tickSz": tick, "state": state}
     known["instCategory"] = _CATEGORIES[spec.underlying]
@@ -70,14 +73,14 @@ def _spot(spec: InstrumentSpec, number: int) -> dict[str, object]:
     }
 
 
-def _swap(spec: InstrumentSpec, number: int) -> dict[str, object]:
+def _swap(spec: InstrumentSpec, number: int, contract_times: int) -> dict[str, object]:
     """Base and quote are in ``uly`` and ``instFamily`` alone; sizes are contracts."""
     contract, family = contract_of(spec), f"{spec.base}-{spec.quote}"
     return {
         "contTdSwTime": "1611916860000",
         "ctMult": "1",
         "ctType": "linear",
-        "ctVal": contract.value,
+        "ctVal": contract.value if contract_times == 1 else format(contract_times * Decimal(contract.value), "f"),
         "ctValCcy": spec.base,
         "groupId": "4",
         "initPxLmtPct": "0.02",

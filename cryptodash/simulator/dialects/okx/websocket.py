@@ -24,6 +24,8 @@ PATIENCE = 30.0
 MOST_REQUESTS = 480
 MOST_BYTES = 65_536
 _HOUR = 3_600_000
+_WRONG_CONTRACT = 10
+"""How many times what it is a contract is said to be worth by the fault ``wrong-contract``."""
 
 _is_id = re.compile(r"[A-Za-z0-9]{1,32}").fullmatch
 
@@ -166,10 +168,12 @@ class OkxWebSocket(VenueHost):
 
     def entries(self, market: MarketType) -> Mapping[str, str]:
         """A market's catalogue by native name, as JSON."""
-        return {
-            spec.native: msgspec.json.encode(entry(spec, number, state=self.state_of(market, spec.native))).decode()
-            for number, spec in enumerate(self.markets[market].specs, 1)
-        }
+        found = {}
+        for number, spec in enumerate(self.markets[market].specs, 1):
+            times = _WRONG_CONTRACT if self.has_wrong_contract(market, spec.native) else 1
+            listing = entry(spec, number, state=self.state_of(market, spec.native), contract_times=times)
+            found[spec.native] = msgspec.json.encode(listing).decode()
+        return found
 
 
 def _request(text: str) -> tuple[str | None, str, Sequence[Mapping[str, str]]] | None:
