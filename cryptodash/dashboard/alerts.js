@@ -3,7 +3,7 @@
 import { Rows, button, cells, el, select, setAttr, setClass, setText, show, table } from "./dom.js";
 import { DASH, bps, date, price, time } from "./format.js";
 import { marketHash, spelled } from "./route.js";
-import { KINDS, fires, watched } from "./rules.js";
+import { KINDS, fires, isSplit, watched } from "./rules.js";
 import { freshness, trusted } from "./topics.js";
 
 const MAX_RATE = 4;
@@ -49,7 +49,7 @@ export class AlertEngine {
     const watch = { alert, badSince: performance.now(), topics: [] };
     watch.topics = [exchange, ...others].map((venue) => {
       const topic = feed.open({ channel_type: "ticker", exchange: venue, market_type: market, symbol, max_rate: MAX_RATE });
-      return { topic, exchange: venue, end: topic.listen((type) => type === "ticker" && this.look(id, watch)) };
+      return { topic, exchange: venue, last: undefined, end: topic.listen((type) => type === "ticker" && this.look(id, watch)) };
     });
     this.watches.set(id, watch);
   }
@@ -80,8 +80,35 @@ export class AlertEngine {
   }
 
   look(id, watch) {
+    const split = this.split(watch);
     const reading = this.reading(watch);
-    if (this.watches.get(id) === watch && fires(watch.alert, reading)) this.fire(watch, reading);
+    if (this.watches.get(id) !== watch) return;
+    if (split && watch.alert.kind !== "stale") this.disarm(watch, split);
+    else if (fires(watch.alert, reading)) this.fire(watch, reading);
+  }
+
+  /** What to say of a share whose price was counted anew since the last look; undefined where none was. */
+  split({ alert, topics }) {
+    const { catalogue, feed } = this.app;
+    let said;
+    for (const each of topics) {
+      const { exchange, topic, last: before } = each;
+      if (!topic.value?.last || !trusted(topic, feed)) continue;
+      each.last = topic.value.last;
+      const instrument = catalogue.find(exchange, alert.market, alert.symbol);
+      if (!isSplit(instrument?.underlying_type, before, each.last)) continue;
+      const shown = [before, each.last].map((each) => price(each, instrument.price_precision));
+      said = `${exchange}: ${shown[0]} became ${shown[1]} at once, as by a split or a dividend`;
+    }
+    return said;
+  }
+
+  /** A level of before a split means nothing after it. */
+  disarm({ alert }, why) {
+    const { app } = this;
+    this.change(alert.id, { state: "off", firedAt: app.feed.serverNow(), why: ` (not fired, switched off: ${why})` });
+    app.banner(`alert ${alert.id}`, `Alert switched off: ${marketOf(alert)}: ${why}`, "Show", () => app.navigate({ view: "alerts" }));
+    app.announce(`Alert switched off: ${marketOf(alert)}: ${why}`);
   }
 
   fire({ alert, topics }, reading) {
@@ -132,7 +159,7 @@ export class AlertsView {
     this.none = el("p", { class: "empty" }, "No alerts yet.");
     this.list = el("div", { class: "scroll" }, element);
     const note = "Alerts work while this page is open, on any of its views. A value that cannot be trusted never fires a price, spread or "
-      + "difference alert; arm the last kind to hear of that.";
+      + "difference alert; arm the last kind to hear of that. Where a share's price jumps as by a split, its alerts are switched off and say so.";
     this.element = el("section", { class: "alerts", "aria-label": "Alerts" }, el("h1", { class: "unseen" }, "Alerts"),
       el("div", { class: "panel" }, el("h2", {}, "New alert"), this.form, el("p", { class: "muted" }, note)),
       el("div", { class: "panel" }, el("div", { class: "filters" }, el("h2", {}, "Alerts"), this.ask, this.askText), this.none, this.list));

@@ -59,6 +59,15 @@ export function watched({ kind }, quotes, badMs) {
   return kind === "spread" ? spreadBps(ticker) : ticker.last;
 }
 
+/** What is split, or pays a dividend: its price jumps by design. */
+const COUNTED_ANEW = new Set(["equity", "index", "pre_market"]);
+/** A price of these that changes by so much from one value to the next, up or down, was counted anew rather than traded there. */
+const COUNTED_ANEW_BY = 1.2;
+
+/** Whether the price `after` follows `before` by a split and not by trades; `underlying`: the instrument's `underlying_type`. */
+export const isSplit = (underlying, before, after) =>
+  COUNTED_ANEW.has(underlying) && before > 0 && after > 0 && Math.max(before / after, after / before) >= COUNTED_ANEW_BY;
+
 /** Whether an alert with this reading fires. */
 export function fires({ kind, level }, reading) {
   if (reading === undefined) return false;

@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest_twisted
+from attrs import evolve
 from pytest_twisted import ensureDeferred
 
 from cryptodash.core.instruments import MarketType
@@ -93,6 +94,21 @@ async def test_a_stale_market_fires_the_alert_on_just_that_and_no_other(alerts: 
     assert "armed" in await alerts.evaluate(STATE)
     stage.calm()
     await alerts.wait_for(f'JSON.stringify({STATE}) === \'["fired","fired"]\'', 15)
+
+
+@ensureDeferred
+async def test_a_split_switches_the_alerts_of_a_share_off_and_fires_none(alerts: Any, stage: Any) -> None:
+    await arm(alerts, "above", "1500", "binance perpetual AAPL-USDT")
+    await alerts.wait_for("/\\d/.test(document.querySelector('.alerts tbody tr').cells[2].innerText)", 15)
+    share = stage.simulator.markets["binance", MarketType.PERPETUAL].get("AAPLUSDT")
+    before, share.spec = share.spec, evolve(share.spec, price_decimals=share.spec.price_decimals - 1)
+    try:
+        await alerts.wait_for(f"JSON.stringify({STATE}) === '[\"off\"]'", 30)
+    finally:
+        share.spec = before
+    assert "as by a split or a dividend" in await alerts.text(".alerts tbody")
+    assert "Alert switched off: binance perpetual AAPL-USDT" in await alerts.text("#banners")
+    assert "Alert: " not in await alerts.text("#banners")
 
 
 @ensureDeferred

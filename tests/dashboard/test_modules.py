@@ -162,12 +162,25 @@ STRIP: Mapping[str, Any] = {
     "m.lossWords('something_new')": "degraded: something_new",
 }
 
+RULES: Mapping[str, Any] = {
+    "m.isSplit('equity', 200, 20)": True,
+    "m.isSplit('equity', 20, 200)": True,
+    "m.isSplit('equity', 200, 170)": False,
+    "m.isSplit('index', 100, 50)": True,
+    "m.isSplit('crypto', 200, 20)": False,
+    "m.isSplit('commodity', 200, 20)": False,
+    "m.isSplit(undefined, 200, 20)": False,
+    "m.isSplit('equity', undefined, 20)": False,
+    "m.isSplit('equity', 0, 20)": False,
+}
+
 TABLES = {
     "format.js": FORMAT,
     "route.js": ROUTE,
     "feed.js": FEED,
     "scheduler.js": GOVERNOR,
     "strip.js": STRIP,
+    "rules.js": RULES,
 }
 
 

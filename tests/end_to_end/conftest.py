@@ -381,10 +381,11 @@ def channel(kind: str, exchange: str = "binance", symbol: object = "BTC-USDT", *
 
 @pytest.fixture
 def place() -> Callable[[Mapping[str, Any]], tuple[str, str, str]]:
-    """Whose value a payload is: exchange, market, symbol."""
+    """Whose value, or status, a payload is: exchange, market, symbol."""
 
     def of(payload: Mapping[str, Any]) -> tuple[str, str, str]:
-        return payload["exchange"], payload["market_type"], f"{payload['symbol']['base']}-{payload['symbol']['quote']}"
+        named = payload.get("channel", payload)
+        return named["exchange"], named["market_type"], f"{named['symbol']['base']}-{named['symbol']['quote']}"
 
     return of
 

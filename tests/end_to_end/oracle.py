@@ -208,8 +208,9 @@ class TickerWatch(Watch):
     """Bid and ask must be a pair of best levels, in order; last the price of a trade, in order;
     24 h figures those of their time."""
 
-    def __init__(self, name: str, past: Past) -> None:
+    def __init__(self, name: str, past: Past, last_told: int) -> None:
         super().__init__(name, past)
+        self._last_told = last_told
         self._quote = 0
         """Index of the quote on show in the past's tops."""
         self._pair: tuple[int, ...] = ()
@@ -260,10 +261,10 @@ class TickerWatch(Watch):
             return "last_time runs backwards"
         self._last_time = time
         past = self.past
-        # Bybit's first ticker shows what it last told others, up to 150 ms ago, under the present time.
-        first = bisect_right(past.trades, time - 200, key=lambda trade: trade.time)
+        # Bybit's first ticker shows what it last told others, a while ago, under the present time.
+        first = bisect_right(past.trades, time - self._last_told, key=lambda trade: trade.time)
         then = {trade.price for trade in takewhile(lambda trade: trade.time <= time, past.trades[first:])} | {
-            past.last_price_at(time - 200)
+            past.last_price_at(time - self._last_told)
         }
         self._last = price
         return "" if price in then or "last" in self.fields else f"last {payload['last']} is no trade's price at {time}"
@@ -580,10 +581,13 @@ class Wrong:
 
 @define
 class Oracle:
-    """Everything one client was shown. ``patience`` (ms) is how long a live value may lag behind the market."""
+    """Everything one client was shown. ``patience`` (ms) is how long a live value may lag behind the market,
+    ``last_told`` how long ago a venue told others what a new subscriber of its ticker gets first: longer where the
+    simulator runs in real time, on a machine that may be busy."""
 
     record: Record
     patience: int = 3_000
+    last_told: int = 200
     wrong: list[Wrong] = field(factory=list)
     checked: Counter[str] = field(factory=Counter)
     watches: dict[str, Watch] = field(factory=dict)
@@ -628,7 +632,7 @@ class Oracle:
     def _new(self, name: str, channel: Payload, past: Past) -> Watch:
         kind = channel["channel_type"]
         if kind == "ticker":
-            return TickerWatch(name, past)
+            return TickerWatch(name, past, self.last_told)
         if kind == "bbo":
             return BboWatch(name, past)
         if kind == "liquidation":

@@ -510,7 +510,7 @@ async def test_over_real_sockets_too_a_dropped_connection_costs_no_truth(
     running = await start(DEMO="true", STALE_AFTER_S="2.5")
     record = oracle.Record(running.simulator.truth)
     record.follow(running.simulator.hosts.values())
-    judge = oracle.Oracle(record, patience=5_000)
+    judge = oracle.Oracle(record, patience=5_000, last_told=3_000)
     watched = [*channels("binance", "spot"), *channels("bybit", "perpetual")]
     for each in watched:  # noted from now on, not from the first message: that may be late
         record.of(each["exchange"], each["market_type"], each["symbol"])

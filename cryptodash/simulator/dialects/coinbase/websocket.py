@@ -119,6 +119,13 @@ class CoinbaseWebSocket(VenueHost):
         }
         return frame
 
+    def publish(self, stream: Stream, payload: str) -> None:
+        """What a silent venue keeps back is lost, and had its number: the series has a hole when it goes on. Of one
+        silent product there is nothing to number, as of one that is not traded."""
+        if self.faults.concern(stream.market, stream.native, "silent-venue"):
+            self.numbered(stream.sessions, stream, payload)
+        super().publish(stream, payload)
+
     def _take_number(self, session: ClientSession) -> int:
         number = self._next.get(session, 0)
         self._next[session] = number + 1
