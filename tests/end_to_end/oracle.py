@@ -634,7 +634,7 @@ class Oracle:
         if kind == "ticker":
             return TickerWatch(name, past, self.last_told)
         if kind == "bbo":
-            return BboWatch(name, past)
+            return BboWatch(name, past, self.last_told)
         if kind == "liquidation":
             return LiquidationWatch(name, past)
         if kind == "trade":
