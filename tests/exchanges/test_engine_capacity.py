@@ -370,3 +370,33 @@ def test_sizes_are_remembered_of_so_many_instruments_and_no_more(monkeypatch: py
     for coin in coins:
         sizes.used_up(coin, 100, 1.0, 0.0)
     assert [sizes.levels(coin, 1, 1.0) for coin in coins] == [2, 101, 101]
+
+
+def test_a_book_whose_connection_is_lost_while_it_waits_asks_for_its_snapshot_after_it_is_back() -> None:
+    """One that was fetched meanwhile would be too old for the new beginning, and the next one far away."""
+    bench = Bench()
+    name, topic = "BTC", book("BTC")
+    bench.want(topic)
+    bench.advance(1)
+    speak(bench, name)
+    bench.advance(0.5)
+    bench.answer(bench.fetches[-1], snapshot(2))
+    diff(bench, name, 3)
+    assert bench.state(topic) is State.LIVE
+    diff(bench, name, 9)  # a hole: a snapshot is wanted, and not to be had for five seconds
+    diff(bench, name, 10)
+    bench.obedient = False
+    bench.close(bench.only)
+    asked = len(bench.fetches)
+    bench.advance(8)
+    assert len(bench.fetches) == asked
+    bench.obedient = True
+    for server in list(bench.servers.values()):
+        bench.open(server)
+    bench.advance(0.5)
+    speak(bench, name, number=20)
+    bench.advance(0.5)
+    bench.answer(bench.fetches[-1], snapshot(21))
+    diff(bench, name, 22)
+    assert bench.state(topic) is State.LIVE
+    assert bench.count("cryptodash_book_resyncs_total", "outdated") == 0

@@ -318,3 +318,48 @@ def test_a_halted_instrument_that_speaks_is_looked_up_again_once_a_minute() -> N
     bench.list_again(SPOT)
     play(bench, 150)
     assert len(bench.listings) == 3
+
+
+def test_a_part_whose_stream_the_venue_refuses_is_stale_for_as_long_as_its_figure_is_shown() -> None:
+    topic = "perpetual:BTC-USDT:ticker"
+    bench = Bench(answers="stream")
+
+    def speak(*streams: str) -> None:
+        frames = {
+            "quote": wire.quote("BTCUSDT", "99", "101", bench.wall),
+            "day": wire.day("BTCUSDT", "100", bench.wall),
+        }
+        frames["mark"] = wire.mark("BTCUSDT", "100", bench.wall)
+        for stream in streams:
+            server = next(each for each in bench.servers.values() if f"{stream}:BTCUSDT" in each.streams)
+            bench.frame(frames[stream], server)
+        bench.advance(0.25)
+
+    bench.want(topic)
+    bench.advance(1)
+    speak("quote", "day", "mark")
+    bench.refused.add("mark:BTCUSDT")
+    bench.close(bench.only)
+    bench.advance(3)
+    for _ in range(8):
+        speak("quote", "day")
+    status = bench.status(topic)
+    assert (status.state, status.fields) == (State.LIVE, ("mark_price", "index_price", "funding_rate"))
+
+
+def test_a_quote_after_which_only_something_unreadable_came_is_stale_and_of_before_that() -> None:
+    quote = "spot:BTC-USDT:bbo"
+    bench = Bench()
+    bench.want(quote, "spot:ETH-USDT:bbo")
+    bench.advance(1)
+    bench.frame(wire.quote("BTCUSDT", "99", "101", bench.wall))
+    for second in range(12):
+        bench.advance(1)
+        bench.frame(wire.quote("ETHUSDT", "9", "11", bench.wall))
+        if second == 2:
+            bench.frame(wire.quote("BTCUSDT", "NaN", "51", bench.wall))
+    as_of = bench.engine.as_of(bench.topic(quote))
+    assert as_of is not None and 8.9 <= bench.clock.monotonic() - as_of <= 9.1
+    assert (bench.status(quote).state, bench.status(quote).cause) == (State.STALE, Cause.SILENT)
+    bench.frame(wire.quote("BTCUSDT", "50", "51", bench.wall))
+    assert bench.state(quote) is State.LIVE

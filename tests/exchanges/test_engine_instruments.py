@@ -12,7 +12,7 @@ from cryptodash.exchanges.connections.silence import Pace
 from cryptodash.exchanges.connections.stream_phase import Signal
 from cryptodash.testing import wire
 from cryptodash.testing.bench import Bench, Server
-from cryptodash.testing.venue import SPOT, make_catalogue, make_instrument
+from cryptodash.testing.venue import PERPETUAL, SPOT, make_catalogue, make_instrument
 
 TICKER = "spot:BTC-USDT:ticker"
 TRADES = "spot:BTC-USDT:trade"
@@ -181,3 +181,49 @@ def test_a_contract_size_that_changes_is_what_sizes_are_read_by() -> None:
     second = bench.published(Trade)[-1]
     assert second.id == "2"
     assert float(second.quantity) == 10 * float(first)
+
+
+def test_one_that_is_listed_again_shows_nothing_of_before() -> None:
+    topic, natives = "perpetual:BTC-USDT:ticker", ("BTCUSDT", "NEWUSDT")
+    bench = Bench(catalogue=make_catalogue("BTC-USDT", "ETH-USDT"))
+
+    def list_as(*listed: Instrument) -> None:
+        bench.catalogue.replace(PERPETUAL, [*listed, make_instrument(PERPETUAL, "ETH", "USDT")])
+        bench.list_again(PERPETUAL)
+        bench.advance(1)
+
+    bench.want(topic)
+    bench.advance(1)
+    play(bench, 1, natives[0])
+    bench.frame(wire.mark(natives[0], "100", bench.wall), server_of(bench, f"mark:{natives[0]}"))
+    assert bench.published(Ticker)[-1].mark_price == "100"
+    list_as()
+    assert bench.state(topic) is State.CLOSED
+    bench.advance(600)
+    list_as(evolve(make_instrument(PERPETUAL, "BTC", "USDT"), native=natives[1]))
+    play(bench, 3, natives[1], price=5)
+    ticker = bench.published(Ticker)[-1]
+    assert (bench.status(topic).state, bench.status(topic).fields) == (State.LIVE, ())
+    assert (ticker.last, ticker.mark_price) == ("5", None), "its mark stream has said nothing yet"
+
+
+def test_a_symbol_that_becomes_anothers_stays_closed_for_who_has_held_it() -> None:
+    bench = Bench(catalogue=make_catalogue("BTC-USDT"))
+    small = evolve(make_instrument(SPOT, "AAPLx", "USDT"), native="AAPLx")
+    bench.catalogue.replace(SPOT, [small])
+    topic = "spot:AAPLX-USDT:ticker"
+    bench.want(topic)
+    bench.advance(1)
+    play(bench, 2, "AAPLx", price=200)
+    for _ in range(3):
+        bench.catalogue.replace(SPOT, [small, evolve(make_instrument(SPOT, "AAPLX", "USDT"), native="AAPLX")])
+        bench.list_again(SPOT)
+        bench.advance(1)
+        status = bench.status(topic)
+        assert (status.state, status.cause) == (State.CLOSED, Cause.DELISTED)
+        assert status.renamed == Symbol("AAPLx", "USDT")
+    bench.catalogue.replace(SPOT, [small])
+    bench.list_again(SPOT)
+    bench.advance(1)
+    play(bench, 1, "AAPLx", price=200)
+    assert bench.state(topic) is State.LIVE, "it is the same one again"

@@ -202,3 +202,14 @@ def test_a_bar_built_from_trades_is_not_told_once_its_stream_was_begun_anew() ->
     assert requests == ["sub", "unsub", "sub"]
     market.trades(500, 510)
     assert bench.published(Candle) == whole
+
+
+def test_a_known_trade_that_is_sent_again_first_does_not_hide_those_that_are_missing() -> None:
+    market = Market()
+    begin = market.trades(1, 21)
+    market.lose()
+    market.trade(20)
+    assert market.gaps() == []
+    end = market.bench.wall
+    market.trade(25)
+    assert market.gaps() == [Gap(market.bench.topic(TRADES), begin, end, 4)]

@@ -8,7 +8,7 @@ from attrs import define
 from msgspec.structs import replace
 
 from cryptodash.core.events import Sweep, Ticker
-from cryptodash.core.instruments import Instrument
+from cryptodash.core.instruments import Instrument, Symbol
 from cryptodash.core.topics import Channel, Topic
 from cryptodash.exchanges.adapter.messages import SweepRow, SweepRows
 from cryptodash.exchanges.builders.plausibility import UNCOUNTED, DoubtCounts
@@ -25,6 +25,7 @@ _PURGE_EVERY = 600.0
 class _Row:
     """One instrument of a sweep. Times are monotonic seconds."""
 
+    symbol: Symbol
     assembly: TickerBuilder
     quoted_at: float = float("-inf")
     sent_at: float = float("-inf")
@@ -83,9 +84,9 @@ class SweepBuilder:
             self._forget(native)
             return None
         row = self._rows.get(native)
-        if row is None:
+        if row is None or row.symbol != instrument.symbol:  # the same name at the venue, and another one here
             topic = Topic(self._topic.exchange, self._topic.market, instrument.symbol, Channel.TICKER)
-            row = self._rows[native] = _Row(TickerBuilder(topic, self._doubts))
+            row = self._rows[native] = _Row(instrument.symbol, TickerBuilder(topic, self._doubts))
         return row
 
     def _merge(self, row: _Row, said: SweepRow, now: float, venue_ms: int, received: int) -> bool:

@@ -17,6 +17,7 @@ from cryptodash.core.events import Ticker
 from cryptodash.core.numbers import Number, reaches, subtract
 from cryptodash.core.topics import Topic
 from cryptodash.exchanges.adapter.messages import Fill, Mark, Quote, Stats
+from cryptodash.exchanges.adapter.plan import Part
 from cryptodash.exchanges.builders.figures import FigureOrders, has_stepped
 from cryptodash.exchanges.builders.held_news import Again, HeldNews, Take
 from cryptodash.exchanges.builders.plausibility import (
@@ -74,6 +75,19 @@ class TickerBuilder:
     def ticker(self) -> Ticker | None:
         """The current ticker; None while no ``last`` is known."""
         return self._known if self._known.last else None
+
+    @property
+    def parts(self) -> frozenset[Part]:
+        """Those of which a figure is known."""
+        known = self._known
+        figures = {
+            Part.QUOTE: (known.bid, known.ask),
+            Part.LAST: (known.last or None,),
+            Part.STATS: (known.stats_time,),
+            Part.MARK: (known.mark_price, known.index_price, known.funding_rate),
+            Part.INTEREST: (known.open_interest,),
+        }
+        return frozenset(part for part, some in figures.items() if any(each is not None for each in some))
 
     @property
     def quote_id(self) -> int | None:

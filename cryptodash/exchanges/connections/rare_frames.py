@@ -154,7 +154,7 @@ class RareFrames:
             if isinstance(error, ZeroRejected) and Part.BOOK not in stream.parts:
                 self._left_out.add(kind_of(stream.parts), ((stream.name, str(error)),))
                 return
-            stream.unreadable_frames += 1
+            stream.unread(now)
         too_many = self._errors.bad_frame(connection, stream, error, frame, now)
         if too_many:
             self._allocation.replace(connection, "poison", now, out)

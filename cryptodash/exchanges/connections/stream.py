@@ -106,7 +106,7 @@ class Stream:
         self.interruptions = 0
         """How often frames of it may have been missed: as often as it was begun anew or lost its connection."""
         self.unreadable_at = float("-inf")
-        """When a frame of it came that could not be read."""
+        """When a frame of it came that could not be read, or said that there is no price."""
         self.unreadable_frames = 0
         """How many of its frames held something that could not be read."""
         self.is_unanswered = False
@@ -263,6 +263,11 @@ class Stream:
         self._dropped.add(self.frames, before, now)
         self.sample_due = max(self.sample_due, now + AFTER_DROPPED)
 
+    def unread(self, now: float) -> None:
+        """A frame of it came that could not be read: it says something else now, and nobody knows what."""
+        self.unreadable_frames += 1
+        self._dropped.unread(self.last, now)
+
     def note(self, what: Count, times: int = 1) -> int:
         """A taker found this in the frame that came last. What several takers find in one frame is counted once, as
         often as one of them says; how often that is more than was counted."""
@@ -339,7 +344,10 @@ class Stream:
             return self.confirmed_at()
         if self.delay.delay is None and self._as_of is not None:
             return self._as_of
-        return max(self.last, self.source.framed) - (self.delay.delay or 0) / 1000
+        return (
+            max(self.last, min(self.source.framed, self._dropped.unread_since(self.last)))
+            - (self.delay.delay or 0) / 1000
+        )
 
     def judge_delay(self, least: int | None, limit: int, now: float) -> bool:
         """Twice a second, as ``StreamDelay.judge``; the caller tells."""

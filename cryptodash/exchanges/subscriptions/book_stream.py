@@ -243,7 +243,9 @@ class BookStream:
             self._forget()
 
     def _forget(self) -> None:
-        self._held = None
+        """What comes next begins anew: a snapshot that was asked for before it would be too old."""
+        self._snapshots.leave(self)
+        self._held = self._begin_at = None
         self.end_audit()
         self.book.reset()
 

@@ -67,9 +67,10 @@ def of_topic(sources: Mapping[Part, tuple[Stream, ...]], required: Collection[Pa
     return state, cause
 
 
-def stale_parts(sources: Mapping[Part, tuple[Stream, ...]]) -> list[Part]:
-    """Which parts of a valued ticker are stale."""
-    return [part for part, streams in sources.items() if part in FIELDS and of_part(streams, True)[0] is State.STALE]
+def stale_parts(sources: Mapping[Part, tuple[Stream, ...]], known: Collection[Part]) -> list[Part]:
+    """Which parts of a valued ticker are stale: those that have a figure (``known``) and no stream that is good, also
+    where the venue refuses the stream that it came by."""
+    return [part for part, streams in sources.items() if part in known and not of_part(streams, True)[0].is_good]
 
 
 def _severity(condition: Condition) -> int:

@@ -29,7 +29,7 @@ class TickerSubscription(MessageSubscription):
     def __init__(self, topic: Topic, basics: Basics, venue_clock: VenueClock, tally: Tally) -> None:
         super().__init__(topic, basics)
         self._doubts = DoubtCounts(topic.exchange, topic.channel.value, tally)
-        self._builder = TickerBuilder(topic, self._doubts, needs_last=topic.channel is Channel.TICKER)
+        self._builder = self._new_builder()
         self._venue_clock = venue_clock
         self._quoted_at: float | None = None
         """When the last sound quote came."""
@@ -44,6 +44,9 @@ class TickerSubscription(MessageSubscription):
             "Quotes left out because the best bid was not below the best ask",
             "exchange",
         )
+
+    def _new_builder(self) -> TickerBuilder:
+        return TickerBuilder(self.topic, self._doubts, needs_last=self.topic.channel is Channel.TICKER)
 
     @property
     def quote_id(self) -> int | None:
@@ -146,7 +149,7 @@ class TickerSubscription(MessageSubscription):
     def _stale_parts(self) -> list[Part]:
         if not self.valued or self.ended is not None:
             return []
-        stale = freshness.stale_parts(self.sources)
+        stale = freshness.stale_parts(self.sources, self._builder.parts)
         if self._builder.is_crossed and Part.QUOTE not in stale:
             stale.insert(0, Part.QUOTE)
         return stale
@@ -163,8 +166,8 @@ class TickerSubscription(MessageSubscription):
         if self._trades is not None:
             self._trades.remove(self, owns=False)
             self._trades = None
-        self._builder.close_trades()
-        self._builder.reset_quote_order()  # listed anew, the venue may count anew
+        # Listed anew, the venue may count anew, and what was known is of before: perhaps of another contract.
+        self._builder, self._quoted_at, self.valued = self._new_builder(), None, False
         super().close(now)
 
     def _follow(self, trades: Stream | None, out: list[Output]) -> None:

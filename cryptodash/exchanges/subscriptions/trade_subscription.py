@@ -77,7 +77,8 @@ class TradeSubscription(LosslessSubscription):
             self._note()
         if not trades and builder.dropped:
             return True
-        if self._gaps.open is not None and (trades or repeats):
+        # Where the venue counts, only a new trade shows whether any is missing: a known one may be sent before it.
+        if self._gaps.open is not None and (trades or (repeats and builder.number is None)):
             self.tell_gap(trades, repeats, venue_ms, out)
         self._tell(trades, out)
         if not self.valued:

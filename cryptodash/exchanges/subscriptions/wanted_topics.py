@@ -114,7 +114,9 @@ class WantedTopics:
             self._open(subscription, None, now, out)
         elif self._catalogue.loaded(topic.market):
             instrument = self._catalogue.get(topic.market, topic.symbol)
-            if instrument is None or instrument.status == "delisted":
+            if subscription.renamed is not None and not _is_same(subscription.instrument, instrument):
+                pass  # what has its symbol now is another one: who has held this one must not be shown that
+            elif instrument is None or instrument.status == "delisted":
                 renamed = self._catalogue.renamed(topic.market, topic.symbol)
                 is_known = instrument is not None or renamed is not None
                 subscription.end(Cause.DELISTED if is_known else Cause.REJECTED, now, renamed)
@@ -187,6 +189,13 @@ class WantedTopics:
             return ()
         found = (self.subscriptions.get(topic.sibling(channel, interval=each)) for channel, each in _SIBLINGS)
         return [each for each in found if each is not None and each is not subscription and each.plan is not None]
+
+
+def _is_same(before: Instrument | None, now: Instrument | None) -> bool:
+    """Whether two listings are of one instrument, as far as the venue's names for it tell."""
+    if before is None or now is None:
+        return False
+    return before.native == now.native or (before.venue_id != "" and before.venue_id == now.venue_id)
 
 
 def _begins_anew(before: Instrument, now: Instrument) -> bool:

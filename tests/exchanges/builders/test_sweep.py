@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from cryptodash.core.instruments import ANY
+from attrs import evolve
+
+from cryptodash.core.instruments import ANY, Symbol
 from cryptodash.core.numbers import admit
 from cryptodash.core.topics import Channel, Topic
 from cryptodash.exchanges.adapter.messages import Quote, Stats, SweepRow, SweepRows
@@ -41,3 +43,19 @@ def test_figures_without_a_time_are_of_when_they_came_and_told_only_as_they_chan
     assert builder.rows(rows("100"), 12.0, NOW + 2_000, NOW + 2_005) is None
     told = builder.rows(rows("101"), 14.0, NOW + 4_000, NOW + 4_005)
     assert told is not None and [(each.last, each.stats_time) for each in told.tickers] == [("101", NOW + 4_000)]
+
+
+def test_one_whose_symbol_changes_under_its_name_at_the_venue_is_told_under_the_new_one() -> None:
+    """``AAPLx`` is ``AAPLX`` here until the venue lists another ``AAPLX``."""
+    small = make_instrument(SPOT, "AAPLX", "USDT")
+    known = {"small": small}
+    builder = SweepBuilder(TOPIC, known.get)
+
+    def rows(now: float, **last: int) -> list[tuple[str, str]]:
+        found = [SweepRow(name, None, Stats("all", None, last=admit(str(each))), None) for name, each in last.items()]
+        told = builder.rows(SweepRows("all", tuple(found)), now, NOW + int(now * 1000), NOW)
+        return [] if told is None else [(str(each.topic.symbol), each.last) for each in told.tickers]
+
+    assert rows(10.0, small=200) == [("AAPLX-USDT", "200")]
+    known |= {"small": evolve(small, symbol=Symbol("AAPLx", "USDT")), "large": small}
+    assert sorted(rows(12.0, small=201, large=3)) == [("AAPLX-USDT", "3"), ("AAPLx-USDT", "201")]
