@@ -1,8 +1,8 @@
 """Plain counters and bucket lists that every room counts into; ``api/http/metrics.py`` alone turns
 them into Prometheus text.
 
-Counting must cost next to nothing on the hot path: a counter is a dict from label values to a number,
-a histogram a list of counts.
+Counting must cost next to nothing on the hot path: what is counted there has a ``Cell`` of its own, for a search by
+labels takes 0.1 us each time; a histogram is a list of counts.
 """
 
 from __future__ import annotations
@@ -17,16 +17,37 @@ Labels = tuple[str, ...]
 
 
 @define(eq=False)
+class Cell:
+    """What a hot path has counted since somebody looked: it does ``cell.count += 1`` itself."""
+
+    count: int = 0
+
+
+@define(eq=False)
 class Counter:
-    """Counts that only grow. Hot paths do ``counter.values[labels] += 1`` themselves."""
+    """Counts that only grow."""
 
     name: str
     help: str
     labels: Labels = ()
-    values: defaultdict[Labels, int] = field(factory=lambda: defaultdict(int))
+    _values: defaultdict[Labels, int] = field(init=False, factory=lambda: defaultdict(int))
+    _cells: dict[Labels, Cell] = field(init=False, factory=dict)
+
+    @property
+    def values(self) -> defaultdict[Labels, int]:
+        """The counts, by the values of the labels."""
+        for labels, cell in self._cells.items():
+            if cell.count:
+                self._values[labels] += cell.count
+                cell.count = 0
+        return self._values
 
     def add(self, *labels: str, by: int = 1) -> None:
-        self.values[labels] += by
+        self._values[labels] += by
+
+    def cell(self, *labels: str) -> Cell:
+        """Where to count what has these labels, on a hot path."""
+        return self._cells.setdefault(labels, Cell())
 
 
 @define(eq=False)

@@ -93,11 +93,12 @@ class Engine:
         self._left_out = left_out = LeftOutElements(venue.id, tally, records)
         self.left_out = left_out.add
         """For whoever reads lists of the venue's elsewhere."""
-        self._counts = FrameCounts(venue.id, tally)
-        self._conflation = Conflation(venue, self._counts, tally, FAR_AHEAD, is_recorded=late_after_ms is None)
+        counts = FrameCounts(venue.id, tally)
+        self._frame_cells = counts.cells
+        self._conflation = Conflation(venue, counts, tally, FAR_AHEAD, is_recorded=late_after_ms is None)
         self._allocation = Allocation(venue, hosts, random, tally)
         self._connections = self._allocation.connections
-        self._rare = RareFrames(venue, self._allocation, self._errors, left_out, self._counts, self._delays, tally)
+        self._rare = RareFrames(venue, self._allocation, self._errors, left_out, counts, self._delays, tally)
         self._polls = Polls(records)
         self._snapshots = SnapshotQueue()
         self._opening = OpeningBooks(self._snapshots, venue.rest_limits)
@@ -234,9 +235,9 @@ class Engine:
                     self._delays.sample(stream, found, frame, now)
             except Exception as error:  # whatever a venue sends, nothing may escape into the socket's callback
                 self._rare.unreadable(found, stream, error, frame, now, out)
-            labels = self._counts.labels.get(type(message)) or self._rare.left_out(stream, message)
-            self._counts.messages[labels] += 1
-            self._counts.bytes[labels] += len(frame)
+            messages, size = self._frame_cells.get(type(message)) or self._rare.left_out(stream, message)
+            messages.count += 1
+            size.count += len(frame)
         if self._allocation.touched:
             self.deadline_moved = True
             self._allocation.advance(now, out)

@@ -105,19 +105,21 @@ class Broadcaster:
         self._directory = Directory(self.upstreams, self._sources, naming, config.book_depth_default)
         self._take_over(self._directory, self._derived)
         self._outlets: dict[Topic, Outlets] = {}
-        self._routes: dict[type, tuple[Labels, Callable[..., bool]]] = {
-            Ticker: (("ticker",), self._on_ticker),
-            Bbo: (("bbo",), self._on_bbo),
-            Trade: (("trade",), self._on_trade),
-            Liquidation: (("liquidation",), self._on_liquidation),
-            Gap: (("gap",), self._on_gap),
-            Candle: (("candle",), self._on_candle),
-            BookView: (("book",), self._on_book),
-            CompositeBbo: (("composite_bbo",), self._on_composite),
-            CompositeBook: (("composite_book",), self._views.take),
-            Sweep: (("sweep",), self._on_sweep),
-            StreamStatus: (("status",), self._on_status),
+        published = tally.counter("cryptodash_events_published_total", "Events taken from the venues.", "kind").cell
+        routes: dict[type, tuple[str, Callable[..., bool]]] = {
+            Ticker: ("ticker", self._on_ticker),
+            Bbo: ("bbo", self._on_bbo),
+            Trade: ("trade", self._on_trade),
+            Liquidation: ("liquidation", self._on_liquidation),
+            Gap: ("gap", self._on_gap),
+            Candle: ("candle", self._on_candle),
+            BookView: ("book", self._on_book),
+            CompositeBbo: ("composite_bbo", self._on_composite),
+            CompositeBook: ("composite_book", self._views.take),
+            Sweep: ("sweep", self._on_sweep),
+            StreamStatus: ("status", self._on_status),
         }
+        self._routes = {each: ((kind,), published(kind), route) for each, (kind, route) in routes.items()}
         self._until_sample = SAMPLED
         self._count(tally)
 
@@ -157,9 +159,6 @@ class Broadcaster:
         return made
 
     def _count(self, tally: Tally) -> None:
-        self._published = tally.counter(
-            "cryptodash_events_published_total", "Events taken from the venues.", "kind"
-        ).values
         self._unwanted = tally.counter(
             "cryptodash_events_unwanted_total", "Events of topics that nobody wants (any more).", "kind"
         ).values
@@ -202,8 +201,8 @@ class Broadcaster:
     # -- IInlet --
 
     def publish(self, event: Event | CompositeBbo) -> None:
-        kind, route = self._routes[type(event)]
-        self._published[kind] += 1
+        kind, published, route = self._routes[type(event)]
+        published.count += 1
         self._until_sample -= 1
         try:
             if not self._until_sample:

@@ -274,7 +274,7 @@ class ClientWriter:
             sent = self.send(data)
         except OSError:
             sent = 0
-        self._traffic.sent_bytes.values[()] += len(data)
+        self._traffic.sent_bytes.count += len(data)
         if sent != len(data):
             self.block(data, sent)
             if self.cohort is not None:

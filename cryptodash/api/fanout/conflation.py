@@ -205,7 +205,7 @@ class ConflationQueue:
             yield self._build(missed.message(topic))
 
     def _frame(self, message: Message) -> bytes:
-        self._traffic.sent.values[(message.kind,)] += 1
+        self._traffic.sent.add(message.kind)
         return self._build(message.body)
 
     def _due(self, delivery: Delivery) -> _DueState:

@@ -18,7 +18,7 @@ _RECIPIENTS = (0, 1, 5, 10, 50, 100, 500, 1000, 5000, 10000)
 
 
 class Traffic:
-    """The counters of one server's clients. Hot paths use ``.values`` of the counters themselves."""
+    """The counters of one server's clients. What hot paths count are cells."""
 
     def __init__(self, tally: Tally) -> None:
         counter, histogram = tally.counter, tally.histogram
@@ -32,9 +32,10 @@ class Traffic:
         )
         self.commands = counter("cryptodash_ws_commands_total", "Client requests, by op and result.", "op", "result")
         self.sent = counter("cryptodash_ws_messages_sent_total", "Messages sent to clients.", "kind")
-        self.sent_bytes = counter("cryptodash_ws_sent_bytes_total", "Bytes of frames sent to clients.")
-        self.received = counter("cryptodash_ws_messages_received_total", "Messages received from clients.")
-        self.received_bytes = counter("cryptodash_ws_received_bytes_total", "Payload bytes received from clients.")
+        self.sent_bytes = counter("cryptodash_ws_sent_bytes_total", "Bytes of frames sent to clients.").cell()
+        self.received = counter("cryptodash_ws_messages_received_total", "Messages received from clients.").cell()
+        received_bytes = counter("cryptodash_ws_received_bytes_total", "Payload bytes received from clients.")
+        self.received_bytes = received_bytes.cell()
         self.binary = counter("cryptodash_ws_binary_ignored_total", "Binary messages from clients, ignored.")
         self.debts = counter(
             "cryptodash_ws_debts_total", "Times a client was not read until the work it had asked for was paid."
@@ -90,7 +91,7 @@ class Traffic:
             sent[(kind,)] += count
         for clients, times in self._sizes.items():
             self.recipients.observe(clients, times)
-        self.sent_bytes.values[()] += self._bytes
+        self.sent_bytes.count += self._bytes
         alone, all_writes = self._sizes.get(1, 0), sum(clients * times for clients, times in self._sizes.items())
         self._kinds.clear()
         self._sizes.clear()

@@ -200,8 +200,8 @@ class ClientProtocol(ServerProtocol):
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
         traffic = self.clients.traffic
-        traffic.received.values[()] += 1
-        traffic.received_bytes.values[()] += len(payload)
+        traffic.received.count += 1
+        traffic.received_bytes.count += len(payload)
         if self.deflates:  # so far only what it was before it was unpacked
             self._work.charge_received(len(payload))
         if isBinary:

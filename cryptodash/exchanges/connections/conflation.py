@@ -142,9 +142,9 @@ class Conflation:
 
     def _skip(self, connection: Connection, stream: Stream, frames: Sequence[bytes]) -> None:
         """They came none the less, and count as frames like any."""
-        count, labels = len(frames), self._counts.labels[Quote]
+        count, (messages, size) = len(frames), self._counts.cells[Quote]
         connection.frames += count
         stream.frames += count
-        self._counts.messages[labels] += count
-        self._counts.bytes[labels] += sum(map(len, frames))
+        messages.count += count
+        size.count += sum(map(len, frames))
         self._skipped.add(self._exchange, by=count)

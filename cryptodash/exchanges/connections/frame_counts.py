@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import get_args
 
-from cryptodash.core.tally import Tally
+from cryptodash.core.tally import Cell, Tally
 from cryptodash.exchanges.adapter.messages import (
     Bar,
     Control,
@@ -31,21 +31,28 @@ CHANNELS: dict[type, str] = {
 """What a frame is counted as, by its last message; ``unread`` where that is none of these."""
 
 
+FrameCells = tuple[Cell, Cell]
+"""Where to count frames of one kind: their number, their bytes."""
+
+
 class FrameCounts:
-    """One venue's counts. The engine's hot path counts into ``messages`` and ``bytes`` itself, under ``labels``."""
+    """One venue's counts. The engine's hot path counts itself, into ``cells`` by the type of a frame's last message."""
 
     def __init__(self, exchange: str, tally: Tally) -> None:
-        self.messages = tally.counter(
+        self._exchange = exchange
+        self._messages = tally.counter(
             "cryptodash_upstream_messages_total", "Text messages received.", "exchange", "channel"
-        ).values
-        self.bytes = tally.counter(
-            "cryptodash_upstream_bytes_total", "Payload bytes received.", "exchange", "channel"
-        ).values
-        self.labels = {kind: (exchange, channel) for kind, channel in CHANNELS.items()}
-        self.unread = (exchange, "unread")
+        )
+        self._bytes = tally.counter("cryptodash_upstream_bytes_total", "Payload bytes received.", "exchange", "channel")
+        self.cells = {kind: self.of(channel) for kind, channel in CHANNELS.items()}
+        self.unread = self.of("unread")
+
+    def of(self, channel: str) -> FrameCells:
+        """Where frames of a channel, or of another word, are counted."""
+        return self._messages.cell(self._exchange, channel), self._bytes.cell(self._exchange, channel)
 
     def count(self, message: Message | None, frame: bytes) -> None:
         """Count one frame, by its last message (None: it could not be read)."""
-        labels = self.labels.get(type(message), self.unread)
-        self.messages[labels] += 1
-        self.bytes[labels] += len(frame)
+        messages, size = self.cells.get(type(message), self.unread)
+        messages.count += 1
+        size.count += len(frame)

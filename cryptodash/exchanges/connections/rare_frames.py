@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 
 from cryptodash.core.errors import ZeroRejected
-from cryptodash.core.tally import Labels, Tally
+from cryptodash.core.tally import Tally
 from cryptodash.exchanges.adapter.decode import MAX_NAME
 from cryptodash.exchanges.adapter.messages import (
     Ack,
@@ -30,7 +30,7 @@ from cryptodash.exchanges.connections.commands import Output
 from cryptodash.exchanges.connections.connection import Connection
 from cryptodash.exchanges.connections.decode_errors import DecodeErrors
 from cryptodash.exchanges.connections.delays import Delays
-from cryptodash.exchanges.connections.frame_counts import FrameCounts
+from cryptodash.exchanges.connections.frame_counts import FrameCells, FrameCounts
 from cryptodash.exchanges.connections.left_out import LeftOutElements, kind_of
 from cryptodash.exchanges.connections.stream import Stream
 from cryptodash.exchanges.connections.stream_phase import Phase
@@ -160,14 +160,14 @@ class RareFrames:
             self._allocation.replace(connection, "poison", now, out)
             self._allocation.touched = True
 
-    def left_out(self, stream: Stream, message: Message | None) -> Labels:
-        """The last message of a frame is none that frames are counted by: elements that were left out are counted. What
-        to count the frame as."""
+    def left_out(self, stream: Stream, message: Message | None) -> FrameCells:
+        """The last message of a frame is none that frames are counted by: elements that were left out are counted.
+        Gives where to count the frame."""
         if not isinstance(message, LeftOut):
             return self._counts.unread
         kind = kind_of(stream.parts)
         self._left_out.add(kind, message.elements, stream.name)
-        return self._venue.id, kind
+        return self._counts.of(kind)
 
     def _take(
         self, connection: Connection, message: Message, frame: bytes, now: float, received: int, out: list[Output]

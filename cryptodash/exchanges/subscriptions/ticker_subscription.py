@@ -30,6 +30,7 @@ class TickerSubscription(MessageSubscription):
         super().__init__(topic, basics)
         self._doubts = DoubtCounts(topic.exchange, topic.channel.value, tally)
         self._builder = self._new_builder()
+        self._is_whole = topic.channel is Channel.TICKER
         self._venue_clock = venue_clock
         self._quoted_at: float | None = None
         """When the last sound quote came."""
@@ -77,7 +78,7 @@ class TickerSubscription(MessageSubscription):
         else:
             return False
         if ticker is not None:
-            out.append(self.event(ticker))
+            out.append(ticker if self._is_whole else self.event(ticker))
             if not self.valued:
                 self.first_value(out)
         if self._doubts.news:

@@ -41,6 +41,7 @@ from cryptodash.exchanges.adapter.messages import (
     Trades,
 )
 from cryptodash.exchanges.venues.binance.ticker_streams import (
+    is_about,
     read_all_book_tickers,
     read_all_day_tickers,
     read_book_ticker,
@@ -81,7 +82,7 @@ _aggregate_trade = decoder(Wrapped[_AggregateTrade])
 
 
 def _trades(stream: str, data: _Trade | _AggregateTrade) -> Sequence[Message]:
-    if data.native.lower() != stream.partition("@")[0] and data.native:
+    if not is_about(stream, data.native):
         raise misdirected(stream, data.native)
     # m tells that the buyer was the maker: the taker sold.
     taker = _SELL if data.buyer_is_maker else _BUY
@@ -144,7 +145,7 @@ def read_perpetual_depth(stream: str, frame: bytes) -> Sequence[Message]:
 
 
 def _depth(stream: str, data: _SpotDepth | _PerpetualDepth, previous: int | None, *, plain: bool) -> Depth:
-    if data.native.lower() != stream.partition("@")[0] and data.native:
+    if not is_about(stream, data.native):
         raise misdirected(stream, data.native)
     if data.first > data.last:
         raise BadFrame("schema", f"update ids {data.first}..{data.last} run backwards")
@@ -180,11 +181,10 @@ def read_kline(stream: str, frame: bytes) -> Sequence[Message]:
     """``x`` is true on the last frame of a bar and on no other."""
     data = _kline(frame).data
     bar = data.bar
-    name, _, interval = stream.partition("@kline_")
     for native in (data.native, bar.native):
-        if native.lower() != name and native:
+        if not is_about(stream, native):
             raise misdirected(stream, native)
-    if bar.interval != interval and bar.interval:
+    if bar.interval and bar.interval != stream.rpartition("_")[2]:
         raise misdirected(stream, bar.interval)
     return (
         Bar(
@@ -223,7 +223,7 @@ def read_force_order(stream: str, frame: bytes) -> Sequence[Message]:
     """``S`` is the side of the order: SELL ends a long. Of several within a second the last one is told, so this is a
     sample."""
     order = _force_order(frame).data.order
-    if order.native.lower() != stream.partition("@")[0]:
+    if not is_about(stream, order.native):
         raise misdirected(stream, order.native)
     side = _BUY if order.side == "BUY" else _SELL
     size = fill(order.price, order.quantity)

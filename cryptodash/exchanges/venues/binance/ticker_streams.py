@@ -6,6 +6,7 @@ The rules of ``streams.py`` hold here as well.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from msgspec import Raw, Struct, field
 
@@ -23,6 +24,12 @@ from cryptodash.exchanges.adapter.decode import (
 )
 from cryptodash.exchanges.adapter.elements import kept, named
 from cryptodash.exchanges.adapter.messages import Mark, Message, Quote, Stats, SweepRow, SweepRows
+
+
+@lru_cache(maxsize=8192)
+def is_about(stream: str, native: str) -> bool:
+    """Whether a frame that names this symbol, or none, is of the stream. Remembered, for it is asked of every frame."""
+    return not native or native.lower() == stream.partition("@")[0]
 
 
 # spot, without a time: {"u":98494969448,"s":"BTCUSDT","b":"63704.00000000","B":"4.77471000","a":"63704.01000000",
@@ -44,7 +51,7 @@ _book_ticker = decoder(Wrapped[_BookTicker])
 
 def read_book_ticker(stream: str, frame: bytes) -> Sequence[Message]:
     data = _book_ticker(frame).data
-    if data.native.lower() != stream.partition("@")[0] and data.native:
+    if not is_about(stream, data.native):
         raise misdirected(stream, data.native)
     return (Quote(stream, *quote(data.bid, data.bid_size, data.ask, data.ask_size), data.update_id, data.time),)
 
@@ -97,7 +104,7 @@ def _stats(stream: str, data: _DayTicker) -> Stats:
 
 def read_day_ticker(stream: str, frame: bytes) -> Sequence[Message]:
     data = _day_ticker(frame).data
-    if data.native.lower() != stream.partition("@")[0] and data.native:
+    if not is_about(stream, data.native):
         raise misdirected(stream, data.native)
     return (_stats(stream, data),)
 
@@ -130,7 +137,7 @@ _mark_price = decoder(Wrapped[_MarkPrice])
 def read_mark_price(stream: str, frame: bytes) -> Sequence[Message]:
     """Not ``full``: the open interest, which comes by a poll, must stay."""
     data = _mark_price(frame).data
-    if data.native.lower() != stream.partition("@")[0] and data.native:
+    if not is_about(stream, data.native):
         raise misdirected(stream, data.native)
     return (
         Mark(
