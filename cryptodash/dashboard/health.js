@@ -87,6 +87,7 @@ export class HealthView {
     });
     this.histories = new Map();
     this.ledgerDue = 0;
+    this.ledgerMs = LEDGER_MS;
     this.streamNote = el("p", { class: "muted" });
     this.streamPanel = el("div", { class: "panel" }, el("h2", {}, "Streams from the exchanges"), this.streamNote,
       el("div", { class: "scroll" }, element));
@@ -142,19 +143,25 @@ export class HealthView {
     ]);
     if (this.timer === undefined) return;
     this.drawReady(ready);
-    await this.askLedger();
-    if (this.timer !== undefined) this.drawStreams(streams);
+    this.drawStreams(streams);
+    if (await this.askLedger()) this.drawStreams(streams);
   }
 
-  // Without an answer the strips stay as they are: they say what they are of by where they end.
+  // Whether there is a new one. Without an answer the strips stay as they are, and say until when they are.
+  // A slow answer is waited for, not asked for again.
   async askLedger() {
-    if (performance.now() < this.ledgerDue) return;
+    if (performance.now() < this.ledgerDue) return false;
+    this.ledgerDue = Infinity;
     const ledger = await fetchJson("api/quality").catch(() => undefined);
-    const streams = ledger?.streams ?? [];
-    this.ledgerDue = performance.now() + Math.max(LEDGER_MS, LEDGER_MS_A_STREAM * streams.length);
-    if (!ledger) return;
-    this.ledgerEnd = Date.parse(ledger.as_of);
-    this.histories = new Map(streams.map((each) => [streamKey(each), each.history]));
+    const now = performance.now();
+    if (ledger) {
+      this.ledgerMs = Math.max(LEDGER_MS, LEDGER_MS_A_STREAM * ledger.streams.length);
+      this.ledgerAt = now;
+      this.ledgerEnd = Date.parse(ledger.as_of);
+      this.histories = new Map(ledger.streams.map((each) => [streamKey(each), each.history]));
+    }
+    this.ledgerDue = now + this.ledgerMs;
+    return ledger !== undefined && this.timer !== undefined;
   }
 
   draw(now) {
@@ -221,8 +228,11 @@ export class HealthView {
     const lost = all.filter(({ degraded }) => degraded).length;
     const lacking = lost ? `, ${lost} degraded by a loss that was not mended` : "";
     setText(this.streamNote, `${all.length} streams, ${all.filter(order).length} fresh${lacking}; asked every 5 s${more}`);
+    const until = this.ledgerEnd === undefined ? "" : time(this.ledgerEnd, this.app.settings.zone);
+    const oldMs = performance.now() - this.ledgerAt;
+    const old = oldMs > 2 * this.ledgerMs ? age(oldMs) : "";
     return this.streams.fill(all.slice(0, STREAMS_SHOWN), ({ cells: row, strip }, stream) => {
-      strip.draw(this.histories.get(streamKey(stream)) ?? [], this.ledgerEnd ?? 0);
+      strip.draw(this.histories.get(streamKey(stream)) ?? [], this.ledgerEnd ?? 0, until, old);
       const state = [stateWords(stream), stream.degraded && lossWords(stream.degraded)].filter(Boolean).join("; ");
       const texts = [
         stream.exchange, stream.name, state, undefined, age(stream.age_ms), delay(stream),

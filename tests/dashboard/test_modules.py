@@ -153,6 +153,7 @@ STRIP: Mapping[str, Any] = {
     ],
     f"m.pathsOf({RUNS})": ["M0 10h1800v4h-1800z", "M1806 10h1794v4h-1794z", "", "", "M1800 0h30v14h-30z"],
     f"m.wordsOf({RUNS})": ["99.8 %", "last 60 minutes: live 50.0 %, quiet 49.8 %, stale (silent) 0.2 %"],
+    f"m.wordsOf({RUNS}, ' until 10:00:00')[1].split(':', 3)": ["last 60 minutes until 10", "00", "00"],
     "m.wordsOf([])": ["", "nothing known of the last hour"],
     "m.wordsOf([{state: 'live', begin: 3599, seconds: 1}])": ["100 %", "last minute: live 100 %"],
     "m.wordsOf([{state: 'live', begin: 0, seconds: 3599}, {state: 'stale', begin: 3599, seconds: 1}])[0]": "> 99.9 %",
