@@ -175,6 +175,30 @@ RULES: Mapping[str, Any] = {
     "m.isSplit('equity', 0, 20)": False,
 }
 
+QUOTES = {
+    "one": {"bid": 100, "bid_size": 1, "ask": 101, "ask_size": 1},
+    "above": {"bid": 102, "bid_size": 1, "ask": 103, "ask_size": 1},
+    "locks": {"bid": 101, "bid_size": 1, "ask": 102, "ask_size": 1},
+    "larger": {"bid": 100, "bid_size": 5, "ask": 101, "ask_size": 5},
+}
+
+
+def best(*names: str) -> str:
+    """The expression that asks for the best of these quotes."""
+    return f"m.best({json.dumps([{'exchange': name, 'good': True, 'ticker': QUOTES[name]} for name in names])})"
+
+
+RULES = {
+    **RULES,
+    f"{best('one')}.crossed": None,
+    f"{best('one', 'larger')}.crossed": None,
+    f"{best('one', 'locks')}.crossed": 0,
+    f"Math.round({best('one', 'above')}.crossed)": 99,
+    f"{best('one', 'larger')}.bid.exchange": "larger",
+    f"{best('larger', 'one')}.ask.exchange": "larger",
+    f"{best()}.crossed": None,
+}
+
 TABLES = {
     "format.js": FORMAT,
     "route.js": ROUTE,
