@@ -25,8 +25,8 @@ class App {
     this.version = document.querySelector("meta[name=cryptodash-version]").content;
     this.settings = new Settings();
     this.feed = new Feed();
-    this.catalogue = new Catalogue();
     this.venues = new Venues();
+    this.catalogue = new Catalogue(this.venues);
     this.scheduler = new Scheduler();
     this.route = { view: "", params: {}, notices: [] };
     this.views = new Map();

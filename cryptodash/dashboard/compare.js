@@ -226,8 +226,10 @@ export class CompareView {
   drawMessage() {
     const { market, symbol } = this.route;
     const { catalogue } = this.app;
-    const text = this.venues.length ? "" : !catalogue.complete && !catalogue.all.length ? emptyState(this.app)
-      : this.listed.length ? "No exchange is chosen." : catalogue.complete ? `No exchange has ${market} ${symbol}.` : "Loading the catalogue\u2026";
+    const unknown = catalogue.missing.map((exchange) => this.app.venues.trouble(exchange)).join("; ");
+    const none = `No exchange has ${market} ${symbol}${unknown && `, as far as is known: ${unknown}`}.`;
+    const text = this.venues.length ? "" : !catalogue.all.length ? emptyState(this.app)
+      : this.listed.length ? "No exchange is chosen." : catalogue.complete ? none : "Loading the catalogue\u2026";
     show(this.message, Boolean(text));
     show(this.panels, !text);
     if (this.message.said === text) return;

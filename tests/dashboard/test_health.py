@@ -2,44 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
-import pytest_twisted
 from pytest_twisted import ensureDeferred
-
-TAMPER = """{
-    window.asked = [];
-    window.answers = { quality: (real) => real() };
-    window.ahead = 0;
-    const now = performance.now.bind(performance);
-    performance.now = () => now() + window.ahead;
-    const plain = window.fetch.bind(window);
-    window.fetch = (url, ...rest) => {
-        const name = String(url).split('/').at(-1);
-        window.asked.push(name);
-        const real = () => plain(url, ...rest);
-        return window.answers[name] ? window.answers[name](real) : real();
-    };
-}"""
-"""The page's requests are counted, a test may answer them otherwise, and its monotonic clock can be put forward."""
 
 STRIP = "[...document.querySelectorAll('.strip-cell')].find((each) => /^last /.test(each.title))"
 
 
-@pytest_twisted.async_yield_fixture
-async def tampered(page: Any, stage: Any) -> AsyncIterator[Any]:
-    """A page whose timers run eight times as fast, to be sent anywhere."""
-    await page.hasten(8)
-    await page.call("Page.addScriptToEvaluateOnNewDocument", source=TAMPER)
+@ensureDeferred
+async def test_a_strip_says_until_when_it_is_and_is_not_trusted_when_no_newer_one_comes(tampered: Any, stage: Any) -> None:
+    page = tampered
     await page.goto(stage.url + "#/market/binance/spot/BTC-USDT")
     await page.wait_for("/[0-9] BTC-USDT/.test(document.title)")
-    yield page
-
-
-@ensureDeferred
-async def test_a_strip_says_until_when_it_is_and_is_not_trusted_when_no_newer_one_comes(tampered: Any) -> None:
-    page = tampered
     await page.go("#/health")
     title = await page.wait_for(f"({STRIP})?.title")
     ends = await page.evaluate(f"/ until [0-9]{{2}}:[0-9]{{2}}:[0-9]{{2}}: /.test({title!r})")
@@ -59,8 +33,10 @@ async def test_a_strip_says_until_when_it_is_and_is_not_trusted_when_no_newer_on
 
 
 @ensureDeferred
-async def test_a_slow_ledger_is_asked_once_and_the_streams_do_not_wait_for_it(tampered: Any) -> None:
+async def test_a_slow_ledger_is_asked_once_and_the_streams_do_not_wait_for_it(tampered: Any, stage: Any) -> None:
     page = tampered
+    await page.goto(stage.url + "#/market/binance/spot/BTC-USDT")
+    await page.wait_for("/[0-9] BTC-USDT/.test(document.title)")
     await page.evaluate("answers.quality = (real) => new Promise((done) => { window.let_go = () => done(real()); })")
     await page.go("#/health")
     await page.wait_for("/[0-9]+ streams, /.test(document.querySelector('main').innerText)")
