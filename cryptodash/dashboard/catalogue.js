@@ -78,6 +78,13 @@ export class Catalogue {
     return this.byName.get(nameOf({ exchange, market_type: market, symbol }));
   }
 
+  /** A symbol as it is listed, at one venue or (without `exchange`) at any: as it is given, else in upper case. */
+  spelling(exchange, market, symbol) {
+    const listed = (name) => (exchange ? [exchange] : this.venues).some((venue) => this.find(venue, market, name));
+    const upper = symbol.toUpperCase();
+    return !listed(symbol) && listed(upper) ? upper : symbol;
+  }
+
   /** The venues that list a symbol, in the catalogue's order. */
   venuesOf(market, symbol) {
     return this.venues.filter((exchange) => this.find(exchange, market, symbol));

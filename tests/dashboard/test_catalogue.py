@@ -10,7 +10,7 @@ import pytest_twisted
 from pytest_twisted import ensureDeferred
 
 LACKING = """{
-    const changed = (real, change) => real().then((answer) => answer.json()).then((body) => Response.json(change(body)));
+    const changed = async (real, change) => Response.json(change(await (await real()).json()));
     window.trouble = {};
     window.answers.symbols = (real) => changed(real, (body) => {
         for (const each of body.exchanges) if (each.exchange === 'bybit') each.symbols = [];
@@ -56,3 +56,21 @@ async def test_an_exchange_that_cannot_be_reached_is_not_waited_for(lacking: Any
     await lacking.wait_for(f"{MAIN}.includes('Reading the list of markets of bybit')")
     await lacking.evaluate(BLOCKED)
     await lacking.wait_for(f"{MAIN}.includes('bybit is offline: venue blocks this place')")
+
+
+@ensureDeferred
+async def test_a_name_in_any_case_is_found_as_the_server_finds_it(page: Any, stage: Any) -> None:
+    await page.goto(stage.url + "#/market/binance/spot/Btc-USDT")
+    await page.wait_for("/[0-9] BTC-USDT/.test(document.title)")
+    await page.go("#/market/binance/spot/Eth-uSDT?tf=5m")
+    await page.wait_for("/[0-9] ETH-USDT/.test(document.title)")
+    await page.go("#/compare/spot/Btc-USDT")
+    await page.wait_for("document.querySelector('.left-out')?.innerText === '2 of 2 venues'")
+    await page.go("#/alerts")
+    await page.click("#alert-market")
+    await page.evaluate("document.querySelector('#alert-market').select()")
+    await page.write("Binance Spot Btc-USDT")
+    await page.click("#alert-level")
+    await page.write("99999999")
+    await page.press("Enter")
+    await page.wait_for(f"{MAIN}.includes('armed') && {MAIN}.includes('binance spot BTC-USDT')")

@@ -10,7 +10,7 @@ STRIP = "[...document.querySelectorAll('.strip-cell')].find((each) => /^last /.t
 
 
 @ensureDeferred
-async def test_a_strip_says_until_when_it_is_and_is_not_trusted_when_no_newer_one_comes(tampered: Any, stage: Any) -> None:
+async def test_a_strip_says_until_when_it_is_and_is_not_trusted_when_it_is_old(tampered: Any, stage: Any) -> None:
     page = tampered
     await page.goto(stage.url + "#/market/binance/spot/BTC-USDT")
     await page.wait_for("/[0-9] BTC-USDT/.test(document.title)")

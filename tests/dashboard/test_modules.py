@@ -199,7 +199,33 @@ RULES = {
     f"{best()}.crossed": None,
 }
 
+LISTED = {"a": ("AAPLx-USD", "AAPLX-USD", "BTC-USD"), "b": ("AAPLX-USD", "kPEPE-USD")}
+CASES = (
+    ("a", "AAPLx-USD", "AAPLx-USD"),
+    ("a", "AAPLX-USD", "AAPLX-USD"),
+    ("a", "aAPLX-USD", "AAPLX-USD"),
+    ("a", "Btc-USD", "BTC-USD"),
+    ("b", "AAPLx-USD", "AAPLX-USD"),
+    ("b", "kPEPE-USD", "kPEPE-USD"),
+    ("b", "Btc-USD", "Btc-USD"),
+    (None, "AAPLx-USD", "AAPLx-USD"),
+    (None, "Btc-USD", "BTC-USD"),
+)
+CATALOGUE = "const c = new m.Catalogue(); c.take({}); return".format(
+    json.dumps(
+        [
+            {"exchange": name, "symbols": [{"market_type": "spot", "symbol": each} for each in symbols]}
+            for name, symbols in LISTED.items()
+        ]
+    )
+)
+SPELLED = {
+    f"(() => {{ {CATALOGUE} c.spelling({json.dumps(exchange)}, 'spot', {json.dumps(symbol)}) }})()": found
+    for exchange, symbol, found in CASES
+}
+
 TABLES = {
+    "catalogue.js": SPELLED,
     "format.js": FORMAT,
     "route.js": ROUTE,
     "feed.js": FEED,
