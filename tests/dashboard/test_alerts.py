@@ -183,6 +183,8 @@ async def test_a_row_does_not_keep_the_lag_of_the_symbol_before(page: Any, stage
     flood.rate = 100
     await page.goto(flood.url + "#/compare/spot/BTC-USDT")
     await page.wait_for(f"{lags}.length === 2 && {lags}.every((each) => / ms$/.test(each))")
+    left = await page.text(".left-out")
+    assert left == "2 of 2 venues", "without an answer of the server's the tickers are compared"
     flood.rate = 0
     # From now on it is never time to write ages and lags again: only the new symbol can be the cause.
     await page.evaluate("{ const at = performance.now(); performance.now = () => at; }")
