@@ -2,7 +2,7 @@
 
 import { Rows, button, cells, el, select, setAttr, setClass, setText, show, table } from "./dom.js";
 import { DASH, bps, date, price, time } from "./format.js";
-import { marketHash, spelled } from "./route.js";
+import { marketHash } from "./route.js";
 import { KINDS, fires, isSplit, watched } from "./rules.js";
 import { freshness, trusted } from "./topics.js";
 
@@ -222,7 +222,9 @@ export class AlertsView {
 
   instrument() {
     const [exchange = "", market = "", symbol = ""] = this.market.value.trim().split(/\s+/);
-    return this.app.catalogue.find(exchange.toLowerCase(), market.toLowerCase(), spelled(symbol));
+    const { catalogue } = this.app;
+    const place = [exchange.toLowerCase(), market.toLowerCase()];
+    return catalogue.find(...place, catalogue.spelling(...place, symbol));
   }
 
   drawForm() {

@@ -25,8 +25,8 @@ class App {
     this.version = document.querySelector("meta[name=cryptodash-version]").content;
     this.settings = new Settings();
     this.feed = new Feed();
-    this.catalogue = new Catalogue();
     this.venues = new Venues();
+    this.catalogue = new Catalogue(this.venues);
     this.scheduler = new Scheduler();
     this.route = { view: "", params: {}, notices: [] };
     this.views = new Map();
@@ -107,6 +107,7 @@ class App {
 
   follow() {
     const route = parse(location.hash);
+    if (route.symbol) route.symbol = this.catalogue.spelling(route.exchange, route.market, route.symbol);
     this.followed = location.hash;
     if (!route.view || ((route.view === "market" || route.view === "compare") && !route.symbol)) return this.begin(route);
     this.wanted = undefined;
@@ -181,12 +182,20 @@ class App {
 
   drawFrame(now) {
     this.header.draw(now);
-    if (this.wanted && this.first()) this.follow();
+    if ((this.wanted && this.first()) || this.isMisspelled()) this.follow();
     else if (this.wanted) this.drawEmpty();
     const title = this.title();
     if (document.title !== title) document.title = title;
     setAttr(document.documentElement, "data-socket", this.feed.state.phase);
     setAttr(document.documentElement, "data-paused", this.scheduler.paused);
+  }
+
+  // How a symbol is spelled is known only with the catalogue.
+  isMisspelled() {
+    const { catalogue, route: { exchange, market, symbol } } = this;
+    if (this.spelledBy === catalogue.version) return false;
+    this.spelledBy = catalogue.version;
+    return Boolean(symbol) && catalogue.spelling(exchange, market, symbol) !== symbol;
   }
 
   drawEmpty() {

@@ -1,6 +1,7 @@
-// Which instruments exist, from /api/symbols; asked again while a venue's list is missing, and once a minute.
+// Which instruments exist, from /api/symbols; asked again while a venue's list is missing, less and less often, and once a minute.
 
 import { fetchJson } from "./dom.js";
+import { causeWords } from "./format.js";
 
 const AGAIN_MS = 2000;
 const REFRESH_MS = 60000;
@@ -20,7 +21,10 @@ export function distance(a, b, limit = 4) {
 }
 
 export class Catalogue {
-  constructor() {
+  /** `health`: the `Venues`, which know whom it is no use to wait for. */
+  constructor(health) {
+    this.health = health;
+    this.tries = 0;
     this.version = 0;
     this.answered = false;
     this.take([]);
@@ -29,15 +33,18 @@ export class Catalogue {
 
   /** Read it, and keep it fresh. Resolves after the first answer, good or bad. */
   async load() {
+    const before = this.version;
     try {
       const { exchanges } = await fetchJson("api/symbols");
       this.error = "";
       this.answered = true;
       this.take(exchanges);
+      // The list has megabytes: one that does not grow is not read every two seconds.
+      this.tries = this.version === before ? this.tries + 1 : 0;
     } catch (error) {
       this.error = error.message;
     }
-    setTimeout(() => this.load(), this.complete ? REFRESH_MS : AGAIN_MS);
+    setTimeout(() => this.load(), this.missing.length || !this.venues.length ? Math.min(REFRESH_MS, AGAIN_MS * 2 ** this.tries) : REFRESH_MS);
   }
 
   take(exchanges) {
@@ -52,8 +59,14 @@ export class Catalogue {
     this.filled = new Set(all.map(({ exchange }) => exchange));
   }
 
+  /** The venues without a list. */
+  get missing() {
+    return this.venues.filter((exchange) => !this.filled.has(exchange));
+  }
+
+  /** Whether there is nothing to wait for: a venue whose list is missing is in trouble, and it is known in which. */
   get complete() {
-    return this.venues.length > 0 && this.venues.every((exchange) => this.filled.has(exchange));
+    return this.venues.length > 0 && this.missing.every((exchange) => this.health.trouble(exchange));
   }
 
   /** Whether that venue's list is there, so that a symbol not found does not exist. */
@@ -63,6 +76,13 @@ export class Catalogue {
 
   find(exchange, market, symbol) {
     return this.byName.get(nameOf({ exchange, market_type: market, symbol }));
+  }
+
+  /** A symbol as it is listed, at one venue or (without `exchange`) at any: as it is given, else in upper case. */
+  spelling(exchange, market, symbol) {
+    const listed = (name) => (exchange ? [exchange] : this.venues).some((venue) => this.find(venue, market, name));
+    const upper = symbol.toUpperCase();
+    return !listed(symbol) && listed(upper) ? upper : symbol;
   }
 
   /** The venues that list a symbol, in the catalogue's order. */
@@ -120,6 +140,13 @@ export class Venues {
     setTimeout(() => this.load(), document.hidden ? REFRESH_MS : AGAIN_MS);
   }
 
+  /** What is wrong with a venue, in words: "acme is offline: no route"; empty where nothing is, or no cause is known. */
+  trouble(exchange) {
+    const { status, cause, reason } = this.list.find(({ id }) => id === exchange) ?? {};
+    if (status === "online" || !(cause || reason)) return "";
+    return [`${exchange} is ${status}`, cause && causeWords(cause), reason].filter(Boolean).join(": ");
+  }
+
   /** "simulated", "replay", "custom": every source beside "live" that any venue has. */
   get sources() {
     return [...new Set(this.list.map(({ source }) => source))].filter((source) => source !== "live");
@@ -148,7 +175,7 @@ export function emptyState({ catalogue, venues }) {
   }
   const troubled = venues.list.filter(({ status }) => status !== "online");
   if (catalogue.answered && troubled.length === venues.list.length && troubled.length) {
-    const why = troubled.map(({ id, status, cause, reason }) => [`${id} is ${status}`, cause, reason].filter(Boolean).join(": "));
+    const why = troubled.map(({ id, status }) => venues.trouble(id) || `${id} is ${status}`);
     return `No catalogue yet: ${why.join("; ")}. The server goes on trying. To look around without a network: \`twistd -n cryptodash --demo\`.`;
   }
   return "Loading the catalogue\u2026";

@@ -2,12 +2,12 @@
 
 import { emptyState } from "./catalogue.js";
 import { Rows, Toggles, cells, el, fillSelect, select, setAttr, setClass, setText, show, table, worded } from "./dom.js";
-import { age, bps, price, signed } from "./format.js";
+import { age, bps, price, signed, stateWords } from "./format.js";
 import { Lines } from "./lines.js";
 import { CLOCK } from "./panel.js";
 import { marketHash } from "./route.js";
 import { best, median, mid, offBps, spreadBps } from "./rules.js";
-import { freshness } from "./topics.js";
+import { freshness, trusted } from "./topics.js";
 
 const MAX_RATE = 10;
 const SAMPLE_MS = 1000;
@@ -73,10 +73,14 @@ export class CompareView {
     if (key === this.opened) return;
     this.close();
     this.opened = key;
+    this.agedAt = -Infinity; // the rows still say the age and lag of what they showed before
     this.venues = wanted.map((instrument) => ({
       instrument, exchange: instrument.exchange, points: [],
       topic: feed.open({ channel_type: "ticker", exchange: instrument.exchange, market_type: market, symbol, max_rate: MAX_RATE }),
     }));
+    // Which quotes may be compared, by the server: it knows for what time each holds.
+    this.composite = wanted.length < 2 ? undefined
+      : feed.open({ channel_type: "bbo", exchange: "composite", market_type: market, symbol, max_rate: MAX_RATE });
     this.decimals = Math.max(0, ...wanted.map((each) => each.price_precision));
     this.sampledAt = 0;
     this.feedLines();
@@ -84,6 +88,8 @@ export class CompareView {
 
   close() {
     for (const { topic } of this.venues) this.app.feed.close(topic, MAX_RATE);
+    this.app.feed.close(this.composite, MAX_RATE);
+    this.composite = undefined;
     this.venues = [];
     this.opened = undefined;
   }
@@ -173,14 +179,29 @@ export class CompareView {
     setClass(row.element, fresh.good ? "" : "untrusted");
   }
 
+  // The quotes with what the server compares in the tickers' place, and why each is left out. Without an answer of the server: the tickers.
+  compared(quotes) {
+    const { app: { feed }, composite } = this;
+    if (!composite?.value || composite.error) {
+      return quotes.map((each) => ({ ...each, why: each.good ? "has no bid and ask" : freshness(each.topic, feed).text }));
+    }
+    const { venues, excluded } = composite.value;
+    const good = trusted(composite, feed);
+    return quotes.map(({ exchange, topic, good: own }) => {
+      const left = feed.state.phase === "open" && excluded.find((each) => each.exchange === exchange);
+      const why = left || own ? stateWords(left || composite.status) : freshness(topic, feed).text;
+      return { exchange, ticker: venues[exchange], good, why };
+    });
+  }
+
   drawSummary(quotes) {
-    const { used, bid, ask, crossed } = best(quotes);
+    const all = this.compared(quotes);
+    const { used, bid, ask, crossed } = best(all);
     const side = (name, { exchange, ticker }) => `best ${name} ${exchange} ${price(ticker[name], this.decimals)}`;
     setText(this.summary, bid ? `${side("bid", bid)} \u00b7 ${side("ask", ask)}` : "no venue can be trusted now");
-    setClass(this.crossed, crossed > 0 ? "crossed" : "crossed vacant");
-    setText(this.crossed, crossed > 0 ? `CROSSED ${bps(crossed)} bp gross` : "not crossed");
-    const out = quotes.filter((each) => !used.includes(each));
-    const why = out.map(({ exchange, topic, good }) => `${exchange} ${good ? "has no bid and ask" : freshness(topic, this.app.feed).text}`);
+    setClass(this.crossed, crossed === undefined ? "crossed vacant" : "crossed");
+    setText(this.crossed, crossed === undefined ? "not crossed" : crossed > 0 ? `CROSSED ${bps(crossed)} bp gross` : "LOCKED: bid equals ask");
+    const why = all.filter((each) => !used.includes(each)).map((each) => `${each.exchange} ${each.why}`);
     setText(this.left, `${used.length} of ${quotes.length} venues${why.length ? `: left out ${why.join("; ")}` : ""}`);
     setClass(this.left, why.length ? "left-out warned" : "left-out muted");
   }
@@ -205,8 +226,10 @@ export class CompareView {
   drawMessage() {
     const { market, symbol } = this.route;
     const { catalogue } = this.app;
-    const text = this.venues.length ? "" : !catalogue.complete && !catalogue.all.length ? emptyState(this.app)
-      : this.listed.length ? "No exchange is chosen." : catalogue.complete ? `No exchange has ${market} ${symbol}.` : "Loading the catalogue\u2026";
+    const unknown = catalogue.missing.map((exchange) => this.app.venues.trouble(exchange)).join("; ");
+    const none = `No exchange has ${market} ${symbol}${unknown && `, as far as is known: ${unknown}`}.`;
+    const text = this.venues.length ? "" : !catalogue.all.length ? emptyState(this.app)
+      : this.listed.length ? "No exchange is chosen." : catalogue.complete ? none : "Loading the catalogue\u2026";
     show(this.message, Boolean(text));
     show(this.panels, !text);
     if (this.message.said === text) return;

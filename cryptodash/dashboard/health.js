@@ -10,14 +10,14 @@ const STREAMS_SHOWN = 200;
 /** The ledger is asked seldom: more so where it has many streams (ms a stream). */
 const LEDGER_MS = 20_000;
 const LEDGER_MS_A_STREAM = 30;
+/** [which of the simulated venues, the fault there, what it does]: every venue's simulator knows these. */
 const FAULTS = [
-  ["bybit silent BTC-USDT 30", "one symbol delivers nothing for 30 s"],
-  ["binance silent-venue 20", "no data on any connection, pings go on"],
-  ["binance skip BTC-USDT", "lose a book frame: a sequence gap"],
-  ["bybit crossed BTC-USDT 20", "a bid above the ask"],
-  ["binance slow BTC-USDT 30 --delay 5", "one symbol's data comes five seconds late"],
-  ["binance maintenance 30", "announce a shutdown, then refuse"],
-  ["stop", "put everything back"],
+  [1, "silent SYMBOL 30", "one symbol delivers nothing for 30 s"],
+  [0, "silent-venue 20", "no data on any connection, pings go on"],
+  [0, "skip SYMBOL", "lose a book frame: a sequence gap"],
+  [1, "crossed SYMBOL 20", "a bid above the ask"],
+  [0, "slow SYMBOL 30 --delay 5", "one symbol's data comes five seconds late"],
+  [0, "maintenance 30", "announce a shutdown, then refuse"],
 ];
 
 const ms = (value, decimals = 0) => (value === undefined ? DASH : `${signed(value, decimals).replace("+", "")} ms`);
@@ -87,6 +87,7 @@ export class HealthView {
     });
     this.histories = new Map();
     this.ledgerDue = 0;
+    this.ledgerMs = LEDGER_MS;
     this.streamNote = el("p", { class: "muted" });
     this.streamPanel = el("div", { class: "panel" }, el("h2", {}, "Streams from the exchanges"), this.streamNote,
       el("div", { class: "scroll" }, element));
@@ -99,16 +100,32 @@ export class HealthView {
       this.faultLines);
   }
 
+  // Commands for the venues that are there, each with an instrument that it lists: of them [words, what it does].
+  faultWords(venues) {
+    const { catalogue } = this.app;
+    const words = ([index, fault, what]) => {
+      const venue = venues[index % venues.length];
+      const listed = catalogue.find(venue, "spot", "BTC-USDT") ?? catalogue.all.find(({ exchange }) => exchange === venue);
+      return fault.includes("SYMBOL") && !listed ? undefined : [`${venue} ${fault.replace("SYMBOL", listed?.symbol)}`, what];
+    };
+    return venues.length ? [...FAULTS.map(words).filter(Boolean), ["stop", "put everything back"]] : [];
+  }
+
   // Several demos may run on a machine: the commands name the port of this one.
-  drawFaults(port) {
-    if (port === this.controlPort) return;
-    this.controlPort = port;
+  drawFaults() {
+    const { catalogue, venues: { list } } = this.app;
+    const port = this.controlPort;
+    const venues = list.filter(({ source }) => source === "simulated").map(({ id }) => id);
+    show(this.faults, port !== undefined && venues.length > 0);
+    const key = [port, catalogue.version, ...venues].join();
+    if (port === undefined || key === this.faultKey) return;
+    this.faultKey = key;
     const line = ([words, what]) => {
       const command = `twistd cryptodash fault --control-port ${port} ${words}`;
       const copy = button("copy", () => this.copy(command), { class: "small", "aria-label": `Copy: ${command}` });
       return el("li", {}, el("code", {}, command), copy, el("span", { class: "muted" }, what));
     };
-    this.faultLines.replaceChildren(...FAULTS.map(line));
+    this.faultLines.replaceChildren(...this.faultWords(venues).map(line));
   }
 
   copy(text) {
@@ -142,19 +159,25 @@ export class HealthView {
     ]);
     if (this.timer === undefined) return;
     this.drawReady(ready);
-    await this.askLedger();
-    if (this.timer !== undefined) this.drawStreams(streams);
+    this.drawStreams(streams);
+    if (await this.askLedger()) this.drawStreams(streams);
   }
 
-  // Without an answer the strips stay as they are: they say what they are of by where they end.
+  // Whether there is a new one. Without an answer the strips stay as they are, and say until when they are.
+  // A slow answer is waited for, not asked for again.
   async askLedger() {
-    if (performance.now() < this.ledgerDue) return;
+    if (performance.now() < this.ledgerDue) return false;
+    this.ledgerDue = Infinity;
     const ledger = await fetchJson("api/quality").catch(() => undefined);
-    const streams = ledger?.streams ?? [];
-    this.ledgerDue = performance.now() + Math.max(LEDGER_MS, LEDGER_MS_A_STREAM * streams.length);
-    if (!ledger) return;
-    this.ledgerEnd = Date.parse(ledger.as_of);
-    this.histories = new Map(streams.map((each) => [streamKey(each), each.history]));
+    const now = performance.now();
+    if (ledger) {
+      this.ledgerMs = Math.max(LEDGER_MS, LEDGER_MS_A_STREAM * ledger.streams.length);
+      this.ledgerAt = now;
+      this.ledgerEnd = Date.parse(ledger.as_of);
+      this.histories = new Map(ledger.streams.map((each) => [streamKey(each), each.history]));
+    }
+    this.ledgerDue = now + this.ledgerMs;
+    return ledger !== undefined && this.timer !== undefined;
   }
 
   draw(now) {
@@ -162,7 +185,7 @@ export class HealthView {
     this.drawnAt = now;
     this.drawFigures();
     this.drawVenues();
-    show(this.faults, this.controlPort !== undefined && this.app.venues.sources.includes("simulated"));
+    this.drawFaults();
   }
 
   drawFigures() {
@@ -188,7 +211,7 @@ export class HealthView {
   }
 
   drawReady({ status, reasons = [], dependencies = {}, control_port: port }) {
-    if (port !== undefined) this.drawFaults(port);
+    this.controlPort = port ?? this.controlPort;
     setText(this.readyText, status === "ready" ? "ready" : status.replace("_", " "));
     setClass(this.readyText, `state ${status === "ready" ? "good" : "bad"}`);
     const { exchanges = {}, ...others } = dependencies;
@@ -221,8 +244,11 @@ export class HealthView {
     const lost = all.filter(({ degraded }) => degraded).length;
     const lacking = lost ? `, ${lost} degraded by a loss that was not mended` : "";
     setText(this.streamNote, `${all.length} streams, ${all.filter(order).length} fresh${lacking}; asked every 5 s${more}`);
+    const until = this.ledgerEnd === undefined ? "" : time(this.ledgerEnd, this.app.settings.zone);
+    const oldMs = performance.now() - this.ledgerAt;
+    const old = oldMs > 2 * this.ledgerMs ? age(oldMs) : "";
     return this.streams.fill(all.slice(0, STREAMS_SHOWN), ({ cells: row, strip }, stream) => {
-      strip.draw(this.histories.get(streamKey(stream)) ?? [], this.ledgerEnd ?? 0);
+      strip.draw(this.histories.get(streamKey(stream)) ?? [], this.ledgerEnd ?? 0, until, old);
       const state = [stateWords(stream), stream.degraded && lossWords(stream.degraded)].filter(Boolean).join("; ");
       const texts = [
         stream.exchange, stream.name, state, undefined, age(stream.age_ms), delay(stream),

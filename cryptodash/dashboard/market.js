@@ -107,6 +107,7 @@ export class MarketView {
     const { catalogue } = this.app;
     const { exchange, market, symbol } = this.route;
     this.decided = catalogue.version;
+    this.trouble = this.app.venues.trouble(this.route.exchange);
     const found = symbol && catalogue.find(exchange, market, symbol);
     show(this.grid, Boolean(found));
     show(this.message, !found);
@@ -119,8 +120,9 @@ export class MarketView {
     const { catalogue } = this.app;
     const none = catalogue.answered && catalogue.venues.length === 0;
     const idle = "No exchange is running. Start the server with --exchanges binance,bybit, or try --demo.";
-    const text = none ? idle : `Reading the list of markets of ${this.route.exchange ?? "the exchange"}.`;
-    setClass(this.message, none ? "market-message" : "market-message skeleton");
+    const text = none ? idle : this.trouble ? `No list of markets yet: ${this.trouble}. The server goes on trying.`
+      : `Reading the list of markets of ${this.route.exchange ?? "the exchange"}.`;
+    setClass(this.message, none || this.trouble ? "market-message" : "market-message skeleton");
     this.message.replaceChildren(el("p", {}, text), catalogue.error ? el("p", { class: "muted" }, catalogue.error) : "");
   }
 
@@ -301,7 +303,8 @@ export class MarketView {
   /** Draws what is visible. */
   draw(now) {
     if (!this.instrument) {
-      if (this.shown && this.decided !== this.app.catalogue.version) this.decide();
+      const { catalogue, venues } = this.app;
+      if (this.shown && (this.decided !== catalogue.version || this.trouble !== venues.trouble(this.route.exchange))) this.decide();
       return;
     }
     if (this.decided !== this.app.catalogue.version) this.relist();

@@ -40,8 +40,8 @@ const decode = (text) => {
 // Commas, slashes and colons stay readable in a fragment.
 const encode = (text) => encodeURIComponent(text).replace(/%(2C|2F|3A)/g, (code) => decodeURIComponent(code));
 
-/** A symbol as the catalogue spells it: in upper case, but for one written in both, which has the venue's own case. */
-export const spelled = (symbol) => (symbol === symbol.toLowerCase() ? symbol.toUpperCase() : symbol);
+// One written in lower case is meant in upper case; one written in both may be the venue's own spelling: the catalogue knows.
+const spelled = (symbol) => (symbol === symbol.toLowerCase() ? symbol.toUpperCase() : symbol);
 
 /** The route of a hash. Unknown parameters are kept, bad values fall back and are named in `notices`. An unknown view gives `view: ""`. */
 export function parse(hash) {

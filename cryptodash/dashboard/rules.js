@@ -21,15 +21,19 @@ export function median(values) {
 export const offBps = (value, reference) => (value === undefined || !reference ? undefined : (value / reference - 1) * 1e4);
 
 /**
- * Best bid and ask over venues. `quotes` are {exchange, ticker, good}; those that are not good or have no quote are left out.
- * Crossed is how far the best bid is above the best ask, in basis points of the middle, before any fee.
+ * Best bid and ask over venues, of equal prices the larger size. `quotes` are {exchange, ticker, good}; those that are not good or have no quote
+ * are left out. Crossed is how far the best bid is above the best ask, in basis points of the middle, before any fee: 0 where they are equal
+ * (locked), undefined where the bid is below.
  */
 export function best(quotes) {
   const used = quotes.filter(({ good, ticker }) => good && mid(ticker) !== undefined);
-  const bid = used.reduce((a, b) => (!a || b.ticker.bid > a.ticker.bid ? b : a), undefined);
-  const ask = used.reduce((a, b) => (!a || b.ticker.ask < a.ticker.ask ? b : a), undefined);
-  const gap = bid && ask ? bid.ticker.bid - ask.ticker.ask : 0;
-  return { used, bid, ask, crossed: gap > 0 ? (gap / ((bid.ticker.bid + ask.ticker.ask) / 2)) * 1e4 : 0 };
+  const first = (side, sign) => used.reduce((a, b) => {
+    const ahead = a ? sign * (b.ticker[side] - a.ticker[side]) : 1;
+    return ahead > 0 || (ahead === 0 && b.ticker[`${side}_size`] > a.ticker[`${side}_size`]) ? b : a;
+  }, undefined);
+  const [bid, ask] = [first("bid", 1), first("ask", -1)];
+  const gap = bid ? bid.ticker.bid - ask.ticker.ask : -1;
+  return { used, bid, ask, crossed: gap < 0 ? undefined : (gap / ((bid.ticker.bid + ask.ticker.ask) / 2)) * 1e4 };
 }
 
 /** The largest difference of middles among trusted venues, in basis points; undefined with fewer than two. */

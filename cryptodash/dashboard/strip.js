@@ -1,7 +1,8 @@
 // The last hour of one stream as a strip: by height and by words, so that colour is never the only sign.
 
-import { el, setAttr, setText } from "./dom.js";
+import { el, setAttr, setClass, setText } from "./dom.js";
 import { causeWords } from "./format.js";
+import { CLOCK } from "./panel.js";
 
 const HOUR_S = 3600;
 const HEIGHT = 14;
@@ -43,8 +44,8 @@ export function pathsOf(runs) {
   }).join(""));
 }
 
-/** [share of the hour that was live or quiet, in words; the whole hour in words]. */
-export function wordsOf(runs) {
+/** [share of the hour that was live or quiet, in words; the whole hour in words, with `ended`: " until 10:22:10"]. */
+export function wordsOf(runs, ended = "") {
   const sums = new Map();
   let all = 0;
   for (const { state, cause, seconds } of runs) {
@@ -61,10 +62,10 @@ export function wordsOf(runs) {
   const good = runs.filter(({ state }) => GOOD.includes(state)).reduce((sum, { seconds }) => sum + seconds, 0);
   const parts = [...sums].sort(([, a], [, b]) => b - a).map(([name, seconds]) => `${name} ${percent(seconds)}`);
   const minutes = Math.max(1, Math.round(all / 60));
-  return [percent(good), `last ${minutes === 1 ? "minute" : `${minutes} minutes`}: ${parts.join(", ")}`];
+  return [percent(good), `last ${minutes === 1 ? "minute" : `${minutes} minutes`}${ended}: ${parts.join(", ")}`];
 }
 
-/** The cell's content: `draw(history, end)`. */
+/** The cell's content. */
 export class Strip {
   constructor() {
     const box = document.createElementNS("http://www.w3.org/2000/svg", "svg");
@@ -82,12 +83,14 @@ export class Strip {
     this.element = el("span", { class: "strip-cell" }, box, this.share, this.words);
   }
 
-  draw(history, end) {
+  /** `end` is when the history was read (ms), `until` that time in words; `old` its age in words once it is too old to be believed. */
+  draw(history, end, until = "", old = "") {
     const runs = runsOf(history, end);
-    const [share, words] = wordsOf(runs);
+    const [share, words] = wordsOf(runs, `${until && ` until ${until}`}${old && `, ${old} ago`}`);
     pathsOf(runs).forEach((path, index) => setAttr(this.paths[index], "d", path));
-    setText(this.share, share);
+    setText(this.share, share && old ? `${CLOCK} ${old}` : share);
     setText(this.words, words);
     setAttr(this.element, "title", words);
+    setClass(this.element, old ? "strip-cell untrusted" : "strip-cell");
   }
 }

@@ -28,6 +28,24 @@ def load(name: str) -> ModuleType:
     return sys.modules[full]
 
 
+TAMPER = """{
+    window.asked = [];
+    window.askedAt = {};
+    window.answers = {};
+    window.ahead = 0;
+    const now = performance.now.bind(performance);
+    performance.now = () => now() + window.ahead;
+    const plain = window.fetch.bind(window);
+    window.fetch = (url, ...rest) => {
+        const name = String(url).split('/').at(-1);
+        window.asked.push(name);
+        (window.askedAt[name] ??= []).push(performance.now());
+        const real = () => plain(url, ...rest);
+        return window.answers[name] ? window.answers[name](real) : real();
+    };
+}"""
+"""The page's requests are counted, a test may answer them otherwise, and its monotonic clock can be put forward."""
+
 chromium, stages, floods = load("chromium"), load("stage"), load("flood")
 
 
@@ -59,6 +77,14 @@ async def page(browser: Any) -> AsyncIterator[Any]:
     yield tab
     await tab.close()
     assert tab.problems == []
+
+
+@pytest_twisted.async_yield_fixture
+async def tampered(page: Any) -> AsyncIterator[Any]:
+    """A tab in which every page's timers run eight times as fast and ``TAMPER`` is in place."""
+    await page.hasten(8)
+    await page.call("Page.addScriptToEvaluateOnNewDocument", source=TAMPER)
+    yield page
 
 
 @pytest_twisted.async_yield_fixture(scope="module")

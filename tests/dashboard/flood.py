@@ -67,6 +67,8 @@ class Flood:
         """Value messages so far."""
         self.voices: set[Voice] = set()
         self.channels: dict[str, dict[str, Any]] = {}
+        self.composite: dict[str, Any] = {}
+        """What a ``bbo`` of ``composite`` says beside time and place; nothing at all while empty."""
         self._books: dict[str, tuple[int, list[list[Decimal]]]] = {}
         self._owed = 0.0
         self._turn = 0
@@ -90,6 +92,14 @@ class Flood:
     def fall_silent(self) -> None:
         """Whoever is connected now never hears a word again, and is not closed."""
         self.voices.clear()
+
+    def say_composite(self, **members: Any) -> None:
+        """The composite best bid and offer becomes this one, for whoever is subscribed."""
+        self.composite = members
+        for channel in [each for each in self.channels.values() if each["channel_type"] == "bbo"]:
+            for kind, payload in self._values(channel):
+                for voice in self.voices:
+                    voice.say(kind, payload)
 
     def opened(self, voice: Voice) -> None:
         self.voices.add(voice)
@@ -179,6 +189,9 @@ class Flood:
                     **day,
                 },
             )
+        elif kind == "bbo":
+            if self.composite:
+                yield "bbo", {**head, **self.composite}
         elif kind == "trade":
             trade = {
                 "id": str(self._turn),

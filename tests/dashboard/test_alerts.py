@@ -150,6 +150,48 @@ async def test_a_stale_venue_is_left_out_of_the_best_and_that_is_said(page: Any,
     stage.calm()
 
 
+def quote(bid: float, ask: float, size: float = 1.0) -> dict[str, float]:
+    """What a composite quote says of an exchange that counts."""
+    return {"bid": bid, "bid_size": size, "ask": ask, "ask_size": size, "age_ms": 0}
+
+
+@ensureDeferred
+async def test_the_best_is_of_the_quotes_that_the_server_compares(page: Any, stage: Any, flood: Any) -> None:
+    """Both tickers call themselves live; one of them is too old to be compared with the other."""
+    late = {"exchange": "bybit", "state": "stale", "cause": "late"}
+    flood.say_composite(venues={"binance": quote(60_000, 60_001)}, excluded=[late])
+    await page.goto(flood.url + "#/compare/spot/BTC-USDT")
+    left = "document.querySelector('.left-out').innerText"
+    await page.wait_for(f"{left} === '1 of 2 venues: left out bybit stale: late'")
+    said = await page.text(".summary")
+    assert said == "best bid binance 60,000.00 \N{MIDDLE DOT} best ask binance 60,001.00"
+    assert await page.count(".summary-line .crossed.vacant") == 1
+    assert [row[-1] for row in await page.probe("rows", "main")] == ["live", "live"], "rows are the tickers"
+    flood.say_composite(venues={"binance": quote(60_000, 60_001), "bybit": quote(60_001, 60_002)}, excluded=[])
+    await page.wait_for("document.querySelector('.summary-line .crossed').innerText === 'LOCKED: bid equals ask'")
+    assert await page.evaluate(left) == "2 of 2 venues"
+    flood.say_composite(venues={"binance": quote(60_000, 60_001), "bybit": quote(60_004, 60_005)}, excluded=[])
+    await page.wait_for("document.querySelector('.summary-line .crossed').innerText === 'CROSSED 0.50 bp gross'")
+    flood.say_composite(venues={}, excluded=[late, {**late, "exchange": "binance"}])
+    await page.wait_for(f"{left}.startsWith('0 of 2 venues: left out binance stale: late; bybit stale: late')")
+    assert await page.text(".summary") == "no venue can be trusted now"
+
+
+@ensureDeferred
+async def test_a_row_does_not_keep_the_lag_of_the_symbol_before(page: Any, stage: Any, flood: Any) -> None:
+    lags = "[...document.querySelectorAll('main tbody tr')].map((row) => row.cells[8].textContent)"
+    flood.rate = 100
+    await page.goto(flood.url + "#/compare/spot/BTC-USDT")
+    await page.wait_for(f"{lags}.length === 2 && {lags}.every((each) => / ms$/.test(each))")
+    left = await page.text(".left-out")
+    assert left == "2 of 2 venues", "without an answer of the server's the tickers are compared"
+    flood.rate = 0
+    # From now on it is never time to write ages and lags again: only the new symbol can be the cause.
+    await page.evaluate("{ const at = performance.now(); performance.now = () => at; }")
+    await page.go("#/compare/spot/ETH-USDT")
+    await page.wait_for(f"document.querySelector('main h1').innerText === 'ETH-USDT spot' && !/ms/.test({lags})")
+
+
 @ensureDeferred
 async def test_health_lists_the_streams_of_the_server_with_their_state(page: Any, stage: Any) -> None:
     await page.goto(stage.url + "#/market/binance/spot/BTC-USDT")

@@ -153,6 +153,7 @@ STRIP: Mapping[str, Any] = {
     ],
     f"m.pathsOf({RUNS})": ["M0 10h1800v4h-1800z", "M1806 10h1794v4h-1794z", "", "", "M1800 0h30v14h-30z"],
     f"m.wordsOf({RUNS})": ["99.8 %", "last 60 minutes: live 50.0 %, quiet 49.8 %, stale (silent) 0.2 %"],
+    f"m.wordsOf({RUNS}, ' until 10:00:00')[1].split(':', 3)": ["last 60 minutes until 10", "00", "00"],
     "m.wordsOf([])": ["", "nothing known of the last hour"],
     "m.wordsOf([{state: 'live', begin: 3599, seconds: 1}])": ["100 %", "last minute: live 100 %"],
     "m.wordsOf([{state: 'live', begin: 0, seconds: 3599}, {state: 'stale', begin: 3599, seconds: 1}])[0]": "> 99.9 %",
@@ -174,7 +175,57 @@ RULES: Mapping[str, Any] = {
     "m.isSplit('equity', 0, 20)": False,
 }
 
+QUOTES = {
+    "one": {"bid": 100, "bid_size": 1, "ask": 101, "ask_size": 1},
+    "above": {"bid": 102, "bid_size": 1, "ask": 103, "ask_size": 1},
+    "locks": {"bid": 101, "bid_size": 1, "ask": 102, "ask_size": 1},
+    "larger": {"bid": 100, "bid_size": 5, "ask": 101, "ask_size": 5},
+}
+
+
+def best(*names: str) -> str:
+    """The expression that asks for the best of these quotes."""
+    return f"m.best({json.dumps([{'exchange': name, 'good': True, 'ticker': QUOTES[name]} for name in names])})"
+
+
+RULES = {
+    **RULES,
+    f"{best('one')}.crossed": None,
+    f"{best('one', 'larger')}.crossed": None,
+    f"{best('one', 'locks')}.crossed": 0,
+    f"Math.round({best('one', 'above')}.crossed)": 99,
+    f"{best('one', 'larger')}.bid.exchange": "larger",
+    f"{best('larger', 'one')}.ask.exchange": "larger",
+    f"{best()}.crossed": None,
+}
+
+LISTED = {"a": ("AAPLx-USD", "AAPLX-USD", "BTC-USD"), "b": ("AAPLX-USD", "kPEPE-USD")}
+CASES = (
+    ("a", "AAPLx-USD", "AAPLx-USD"),
+    ("a", "AAPLX-USD", "AAPLX-USD"),
+    ("a", "aAPLX-USD", "AAPLX-USD"),
+    ("a", "Btc-USD", "BTC-USD"),
+    ("b", "AAPLx-USD", "AAPLX-USD"),
+    ("b", "kPEPE-USD", "kPEPE-USD"),
+    ("b", "Btc-USD", "Btc-USD"),
+    (None, "AAPLx-USD", "AAPLx-USD"),
+    (None, "Btc-USD", "BTC-USD"),
+)
+CATALOGUE = "const c = new m.Catalogue(); c.take({}); return".format(
+    json.dumps(
+        [
+            {"exchange": name, "symbols": [{"market_type": "spot", "symbol": each} for each in symbols]}
+            for name, symbols in LISTED.items()
+        ]
+    )
+)
+SPELLED = {
+    f"(() => {{ {CATALOGUE} c.spelling({json.dumps(exchange)}, 'spot', {json.dumps(symbol)}) }})()": found
+    for exchange, symbol, found in CASES
+}
+
 TABLES = {
+    "catalogue.js": SPELLED,
     "format.js": FORMAT,
     "route.js": ROUTE,
     "feed.js": FEED,
