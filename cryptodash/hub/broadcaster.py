@@ -347,9 +347,10 @@ class Broadcaster:
     def catalogue_changed(self, exchange: str, market: MarketType) -> None:
         self._demand.catalogue_changed(exchange)
         self._composite.catalogue.version += 1
-        for topic in self._composite.wanted(market):
+        wanted = self._composite.wanted(market)
+        for topic in wanted:
             self._derived.replan(topic)
-            self._composite.replan(topic)
+        self._composite.replan(wanted)
         self._directory.catalogue_changed(exchange, market)
         self._directory.catalogue_changed(COMPOSITE, market)
 

@@ -62,12 +62,14 @@ class CompositeSource:
         return ()
 
     def want(self, topics: Iterable[Topic], clients: Sequence[str] = ()) -> None:
+        new: list[Topic] = []
         for topic in topics:
             if topic not in self._topics:
                 kind = DerivedBook if topic.channel is Channel.ORDER_BOOK else DerivedBbo
                 derived = self._topics[topic] = kind(topic, self._sources)
                 self._books.setdefault(topic.upstream, {})[derived] = None
-                self.replan(topic)
+                new.append(topic)
+        self.replan(new)
         self._arm()
 
     def drop(self, topics: Iterable[Topic]) -> None:
@@ -124,21 +126,23 @@ class CompositeSource:
         """The topics wanted of a market."""
         return [topic for topic in self._topics if topic.market is market]
 
-    def replan(self, topic: Topic) -> None:
-        """Its constituents may have changed."""
-        derived = self._topics.get(topic)
-        if derived is None:
-            return
+    def replan(self, topics: Iterable[Topic]) -> None:
+        """Their constituents may have changed: of a book for all depths that are named here at once."""
+        self._make([derived for topic in topics if (derived := self._topics.get(topic)) and self._plan(derived)])
+
+    def _plan(self, derived: DerivedTopic) -> bool:
+        """Whether its constituents are others now."""
+        topic = derived.topic
         parts = self.parts_of(topic)
         if derived.parts == tuple(parts.values()) and topic in self._listed:
             self._note_listed(topic, parts)
-            return
+            return False
         self._unuse(derived)
         derived.parts = tuple(parts.values())
         self._note_listed(topic, parts)
         for part in derived.parts:
             self.users.setdefault(part.upstream, {})[derived] = None
-        derived.make()
+        return True
 
     def took(self, part: Topic, interval: int = 0) -> None:
         """A constituent has a new value."""
@@ -147,8 +151,20 @@ class CompositeSource:
 
     def changed(self, part: Topic) -> None:
         """A constituent has another status: that counts at once."""
-        for derived in tuple(self.users.get(part.upstream, ())):
-            derived.make()
+        self._make(self.users.get(part.upstream, ()))
+
+    def _make(self, some: Iterable[DerivedTopic]) -> None:
+        """Make these, and with them the other depths of their books, if others count there now: all depths share one
+        status, which must not be told to one that has still to be emptied, or filled."""
+        made = dict.fromkeys(some)
+        for derived in tuple(made):
+            for other in self._books[derived.topic.upstream]:
+                if other not in made and other.is_outdated:
+                    made[other] = None
+        for derived in made:
+            derived.make_value()
+        for derived in made:
+            derived.tell_status()
 
     def bbo(self, topic: Topic, exchanges: frozenset[str] | None = None) -> CompositeBbo | None:
         """The best bid and offer of a wanted topic as it is now, of these venues only where some are named."""
@@ -190,6 +206,6 @@ class CompositeSource:
             self._to_look_at = list(self._topics.values())
         slice_, self._to_look_at = self._to_look_at[:AT_ONCE], self._to_look_at[AT_ONCE:]
         for derived in slice_:
-            if self._topics.get(derived.topic) is derived:
-                derived.look()
+            if self._topics.get(derived.topic) is derived and derived.is_outdated:
+                self._make([derived])
         self._arm()

@@ -58,13 +58,24 @@ class DerivedTopic(ABC):
         self.topic = topic
         self.parts: tuple[Topic, ...] = ()
         self._sources = sources
-        self._condition: tuple[State, Cause | None] = (State.CONNECTING, None)
+        self._told: tuple[State, Cause | None] = (State.CONNECTING, None)
+        self._found = self._told
+        """The condition as of when it was last made."""
         self._excluded: tuple[Excluded, ...] | None = None
         """Who did not count, when it was last made."""
 
     @abstractmethod
-    def make(self) -> None:
-        """Make it as it is now, and tell of what is new: the value, then the status."""
+    def make_value(self) -> None:
+        """Make it as it is now, and tell of the value if that is new."""
+
+    def tell_status(self) -> None:
+        """Tell the status if it is new: once all that share it have made their values, for it may say that these are
+        good, or that they are empty."""
+        if self._found != self._told:
+            self._told = self._found
+            state, cause = self._found
+            wall_ms = self._sources.clock.wall_ms()
+            self._sources.publish(StreamStatus(self.topic.upstream, state, cause, since=wall_ms))
 
     @abstractmethod
     def stop(self) -> None:
@@ -78,10 +89,11 @@ class DerivedTopic(ABC):
     def _now(self) -> Selection[Any]:
         """Who counts now."""
 
-    def look(self) -> None:
-        """Time has passed: who counted may be too old to be compared, or the reverse."""
-        if self._now().excluded != self._excluded:
-            self.make()
+    @property
+    def is_outdated(self) -> bool:
+        """Whether others count now than when it was last made: with time, who counted may be too old to be compared,
+        or the reverse."""
+        return self._now().excluded != self._excluded
 
     def age_base(self) -> float | None:
         """For when the value holds: as of the oldest that counts; where none does, of the youngest there is."""
@@ -106,14 +118,8 @@ class DerivedTopic(ABC):
             return Constituent(part, status.state, status.cause, None, None)
         return Constituent(part, status.state, None, value_of(part), self._sources.as_of(part.upstream))
 
-    def _tell_status(self, selection: Selection[V]) -> None:
-        found = condition(selection)
-        self._excluded = selection.excluded
-        if found != self._condition:
-            self._condition = found
-            state, cause = found
-            wall_ms = self._sources.clock.wall_ms()
-            self._sources.publish(StreamStatus(self.topic.upstream, state, cause, since=wall_ms))
+    def _note(self, selection: Selection[V]) -> None:
+        self._found, self._excluded = condition(selection), selection.excluded
 
 
 class DerivedBbo(DerivedTopic):
@@ -131,15 +137,20 @@ class DerivedBbo(DerivedTopic):
         self._pace.unmark(self)
 
     def make(self) -> None:
+        """The value, then the status, which no other topic has."""
+        self.make_value()
+        self.tell_status()
+
+    def make_value(self) -> None:
         self._pace.unmark(self)
         selection = self._now()
+        self._note(selection)
         self._sources.made("bbo")
         last = self._last
         made = composite_bbo(self.topic, selection, self._sources.clock.monotonic(), self._not_before())
         if made.is_telling if last is None else made.content != last.content:
             self._last = made
             self._sources.publish(replace(made, takes_back=True) if _has_lost(last, made) else made)
-        self._tell_status(selection)
 
     def current(self, exchanges: frozenset[str] | None = None) -> CompositeBbo:
         """As it is now; of these venues only, where some are named."""
@@ -167,7 +178,7 @@ def _has_lost(before: CompositeBbo | None, now: CompositeBbo) -> bool:
 
 
 class DerivedBook(DerivedTopic):
-    """The merged book at one depth, at each interval at which somebody looks."""
+    """The merged book at one depth, at each interval at which somebody looks. Its status is that of every depth."""
 
     def __init__(self, topic: Topic, sources: Sources) -> None:
         super().__init__(topic, sources)
@@ -189,10 +200,10 @@ class DerivedBook(DerivedTopic):
     def stop(self) -> None:
         self.pace(())
 
-    def make(self) -> None:
+    def make_value(self) -> None:
+        self._note(self._now())
         for view in tuple(self.views.values()):
             view.make()
-        self._tell_status(self._now())
 
     def selection(self, interval: int) -> Selection[BookView]:
         """Which venues' books count at this interval."""

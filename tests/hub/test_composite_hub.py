@@ -502,6 +502,81 @@ def test_when_all_have_left_it_is_emptied_and_goes_on_with_a_snapshot(market):
     assert list(held(outlet, book)["bids"]) == [98]
 
 
+BOOK_1 = {"channel": Channel.ORDER_BOOK, "depth": 1}
+
+
+def kinds_of(outlet):
+    kinds = [message.kind for message in outlet.messages]
+    outlet.take()
+    return kinds
+
+
+@pytest.mark.parametrize(("state", "cause"), [(STALE, Cause.LATE), (State.RESYNCING, Cause.GAP)])
+def test_each_depth_is_emptied_before_the_status_and_full_before_it_is_good_again(market, state, cause):
+    outlets = [market.watch(market.topic(**depth), 100) for depth in (BOOK_5, BOOK_1)]
+    market.book("binance", {"100": "1"}, {"101": "1"})
+    market.advance(0.2)
+    for outlet in outlets:
+        assert kinds_of(outlet)[-2:] == ["order_book_snapshot", "status"]
+    market.status("binance", state, cause, channel=Channel.ORDER_BOOK)
+    market.advance(0.2)
+    for outlet in outlets:
+        assert kinds_of(outlet) == ["order_book_delta", "status"]
+    market.venues["binance"].books.changed(
+        BookChanged(
+            market.part("binance", channel=Channel.ORDER_BOOK), market.book_of({"98": "7"}, {"99": "1"}), 1, 2, True
+        )
+    )
+    market.status("binance", LIVE, channel=Channel.ORDER_BOOK)
+    market.advance(0.2)
+    for outlet in outlets:
+        assert kinds_of(outlet) == ["order_book_snapshot", "status"]
+
+
+def test_a_depth_that_only_lingers_tells_no_status_before_the_others_values(market):
+    first = market.topic(**BOOK_5)
+    lingering = market.watch(first, 100)
+    outlet = market.watch(market.topic(**BOOK_1), 100)
+    market.book("binance", {"100": "1"}, {"101": "1"})
+    market.advance(0.2)
+    market.hub.detach(lingering, first, 100)
+    market.hub.release(first, 100)
+    outlet.take()
+    market.status("binance", STALE, Cause.LATE, channel=Channel.ORDER_BOOK)
+    assert kinds_of(outlet) == ["order_book_delta", "status"]
+    market.status("binance", LIVE, channel=Channel.ORDER_BOOK)
+    assert kinds_of(outlet) == ["order_book_snapshot", "status"]
+
+
+def test_a_new_depth_tells_no_status_before_the_others_values(market):
+    """Here by time alone: it is found late when the new depth is asked for, before it is looked at."""
+    outlet = market.watch(market.topic(**BOOK_1), 100)
+    market.book("binance", {"100": "1"}, {"101": "1"})
+    market.book("bybit", {"100": "1"}, {"101": "1"}, state=State.QUIET)
+    market.advance(0.3)
+    outlet.take()
+    market.venues["bybit"].confirmed[market.part("bybit", channel=Channel.ORDER_BOOK)] += 2.5
+    market.watch(market.topic(**BOOK_5), 100)
+    assert kinds_of(outlet) == ["order_book_delta", "status"], "live by the one that is late until now, then quiet"
+
+
+def test_of_a_changed_catalogue_the_values_of_all_depths_come_before_the_status(world):
+    market = Market(world)
+    market.venues["sixth"].load(ETH)
+    outlets = [market.watch(market.topic(**depth), 100) for depth in (BOOK_5, BOOK_1)]
+    for depth in (BOOK_5, BOOK_1):
+        market.watch(market.part("sixth", **depth), 100)
+    market.book("binance", {"100": "1"}, {"101": "1"})
+    market.book("sixth", {"98": "1"}, {"99": "1"})
+    market.status("binance", STALE, Cause.LATE, channel=Channel.ORDER_BOOK)
+    for outlet in outlets:
+        outlet.take()
+    market.venues["sixth"].load(ETH, BTC)
+    market.hub.catalogue_changed("sixth", MarketType.SPOT)
+    for outlet in outlets:
+        assert kinds_of(outlet) == ["order_book_snapshot", "status"]
+
+
 def test_two_depths_and_intervals_are_views_of_their_own_and_cost_once_each(market):
     outlets = [market.watch(market.topic(**BOOK_5), 100) for _ in range(40)]
     slow = market.watch(market.topic(channel=Channel.ORDER_BOOK, depth=1), 1000)
