@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Final
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final, TypeVar
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
 from zope.interface import implementer
 
 from cryptodash.core.instruments import MarketType
@@ -20,6 +21,9 @@ from cryptodash.hub.paces import AT_ONCE
 CHANNELS: Final = (Channel.BBO, Channel.ORDER_BOOK)
 LOOK_EVERY: Final = 0.25
 """Seconds between two looks at whether time alone has changed who counts."""
+
+T = TypeVar("T")
+_log = Logger(namespace="cryptodash.hub.composite_source")
 
 
 @implementer(ITopicSource)
@@ -159,12 +163,21 @@ class CompositeSource:
         made = dict.fromkeys(some)
         for derived in tuple(made):
             for other in self._books[derived.topic.upstream]:
-                if other not in made and other.is_outdated:
+                if other not in made and self._try(other, _is_outdated):
                     made[other] = None
         for derived in made:
-            derived.make_value()
+            self._try(derived, _make_value)
         for derived in made:
-            derived.tell_status()
+            self._try(derived, _tell_status)
+
+    @staticmethod
+    def _try(derived: DerivedTopic, do: Callable[[DerivedTopic], T]) -> T | None:
+        """A fault of ours in one must not hold up the others."""
+        try:
+            return do(derived)
+        except Exception:
+            _log.failure("{topic} cannot be made", topic=derived.topic)
+            return None
 
     def bbo(self, topic: Topic, exchanges: frozenset[str] | None = None) -> CompositeBbo | None:
         """The best bid and offer of a wanted topic as it is now, of these venues only where some are named."""
@@ -206,6 +219,18 @@ class CompositeSource:
             self._to_look_at = list(self._topics.values())
         slice_, self._to_look_at = self._to_look_at[:AT_ONCE], self._to_look_at[AT_ONCE:]
         for derived in slice_:
-            if self._topics.get(derived.topic) is derived and derived.is_outdated:
+            if self._topics.get(derived.topic) is derived and self._try(derived, _is_outdated):
                 self._make([derived])
         self._arm()
+
+
+def _is_outdated(derived: DerivedTopic) -> bool:
+    return derived.is_outdated()
+
+
+def _make_value(derived: DerivedTopic) -> None:
+    derived.make_value()
+
+
+def _tell_status(derived: DerivedTopic) -> None:
+    derived.tell_status()

@@ -89,7 +89,6 @@ class DerivedTopic(ABC):
     def _now(self) -> Selection[Any]:
         """Who counts now."""
 
-    @property
     def is_outdated(self) -> bool:
         """Whether others count now than when it was last made: with time, who counted may be too old to be compared,
         or the reverse."""

@@ -10,6 +10,7 @@ import pytest
 from attrs import evolve
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from twisted.logger import capturedLogs
 
 from cryptodash.core.config import Config, Limits
 from cryptodash.core.errors import Refused
@@ -230,6 +231,33 @@ def test_time_alone_makes_a_quote_too_old_to_be_compared(market):
     market.confirm_all()
     market.advance(0.3)
     assert outlet.take()[-1]["bid"] == 100
+
+
+def test_a_fault_in_one_holds_up_no_other_and_is_logged(market):
+    outlet = market.watch(market.topic())
+    market.watch(market.topic(symbol=ETH))
+    for name in ("binance", "bybit"):
+        market.live(name)
+    market.advance(0.1)
+    outlet.take()
+    as_of = market.venues["binance"].as_of
+
+    def faulty(topic):
+        if topic.symbol == ETH:
+            raise ZeroDivisionError
+        return as_of(topic)
+
+    market.venues["binance"].as_of = faulty
+    with capturedLogs() as logged:
+        market.quote("binance", "100", "101", symbol=ETH)
+        market.status("binance", LIVE, symbol=ETH)
+        market.advance(2)
+    assert any(isinstance(each["log_failure"].value, ZeroDivisionError) for each in logged)
+    market.venues["bybit"].confirmed[market.part("bybit")] = market.time.monotonic()
+    market.advance(0.5)
+    assert excluded(outlet.take("bbo")[-1])["binance"] == "late"
+    market.status("bybit", STALE, Cause.SILENT)
+    assert excluded(outlet.take("bbo")[-1])["bybit"] == "silent"
 
 
 def test_a_new_subscriber_gets_what_is_so_now(market):
