@@ -474,6 +474,7 @@ def held(outlet, book=None):
                 for price in payload["deletes"][side]:
                     del book[side][price]
         book["sequence"], book["excluded"] = payload["sequence"], payload["excluded"]
+        book["complete"] = payload["complete"]
     return book
 
 
@@ -528,6 +529,36 @@ def test_when_all_have_left_it_is_emptied_and_goes_on_with_a_snapshot(market):
     kinds = [message.kind for message in outlet.messages if message.kind != "order_book_delta"]
     assert kinds == ["order_book_snapshot", "status"]
     assert list(held(outlet, book)["bids"]) == [98]
+
+
+def test_it_is_told_when_the_view_is_not_complete_any_more(market):
+    def levels(first, step, count):
+        return {str(first + step * number): "1" for number in range(count)}
+
+    outlet = market.watch(market.topic(**BOOK_5), 100)
+    market.book("binance", levels(100, -1, 5), levels(101, 1, 5))
+    market.book("bybit", levels(100, -1, 5), levels(101, 1, 5))
+    market.advance(0.3)
+    book = held(outlet)
+    assert book["complete"]
+    market.book("bybit", levels(100, -1, 1), levels(101, 1, 1))
+    market.advance(0.3)
+    book = held(outlet, book)
+    assert not book["complete"]
+
+
+def test_complete_alone_is_news(market):
+    outlet = market.watch(market.topic(**BOOK_1), 100)
+    market.book("binance", {"100": "1"}, {"101": "1"})
+    market.book("bybit", {"90": "1"}, {"110": "1"})
+    market.advance(0.3)
+    book = held(outlet)
+    assert book["complete"]
+    market.book("bybit", {"90": "1"}, {})
+    market.advance(0.3)
+    (delta,) = outlet.take("order_book_delta")
+    assert delta["complete"] is False and delta["sequence"] == book["sequence"] + 1
+    assert delta["asks_upserts"] == delta["bids_upserts"] == []
 
 
 BOOK_1 = {"channel": Channel.ORDER_BOOK, "depth": 1}

@@ -177,7 +177,7 @@ def composite_messages() -> Iterator[tuple[str, bytes]]:
     gone = [Number("1.4")], [Number("1.6")]
     yield (
         "CompositeBookDelta",
-        composite.delta_message(book, T0, RECEIVED, 2, (levels, levels), gone, excluded).body,
+        composite.delta_message(book, T0, RECEIVED, 2, (levels, levels), gone, True, excluded).body,
     )
 
 
