@@ -18,7 +18,16 @@ from cryptodash.core.events import Bbo, BookView, Cause, State, StreamStatus
 from cryptodash.core.tally import Tally
 from cryptodash.core.time import Clock
 from cryptodash.core.topics import Topic
-from cryptodash.hub.composite import CompositeBbo, Constituent, Excluded, Selection, composite_bbo, condition, select
+from cryptodash.hub.composite import (
+    CompositeBbo,
+    Constituent,
+    Excluded,
+    Selection,
+    composite_bbo,
+    condition,
+    in_order,
+    select,
+)
 from cryptodash.hub.composite_book import CompositeBook, MergedBook, is_complete
 from cryptodash.hub.paces import BOOKS_AT_ONCE, Paces
 
@@ -127,6 +136,8 @@ class DerivedBbo(DerivedTopic):
     def __init__(self, topic: Topic, sources: Sources) -> None:
         super().__init__(topic, sources)
         self._last: CompositeBbo | None = None
+        self._timestamp = 0
+        """The last that was told: it outlives a time when none counts."""
         self._pace = sources.paces.of(BBO_INTERVAL_MS)
 
     def take(self, part: Topic, interval: int) -> None:
@@ -146,25 +157,27 @@ class DerivedBbo(DerivedTopic):
         self._note(selection)
         self._sources.made("bbo")
         last = self._last
-        made = composite_bbo(self.topic, selection, self._sources.clock.monotonic(), self._not_before())
+        made = self._composed(selection)
         if made.is_telling if last is None else made.content != last.content:
             self._last = made
             self._sources.publish(replace(made, takes_back=True) if _has_lost(last, made) else made)
 
     def current(self, exchanges: frozenset[str] | None = None) -> CompositeBbo:
-        """As it is now; of these venues only, where some are named."""
-        selection = select(
-            [
-                self._constituent(part, self._sources.quote_of)
-                for part in self.parts
-                if exchanges is None or part.exchange in exchanges
-            ],
-            self._sources.window(),
-        )
-        return composite_bbo(self.topic, selection, self._sources.clock.monotonic(), self._not_before())
+        """As it is now; of these venues only, where some are named: then with their own time,
+        however new those of the others are."""
+        if exchanges is None:
+            return self._composed(self._now())
+        constituents = [
+            self._constituent(part, self._sources.quote_of) for part in self.parts if part.exchange in exchanges
+        ]
+        selection = select(constituents, self._sources.window())
+        return composite_bbo(self.topic, selection, self._sources.clock.monotonic())
 
-    def _not_before(self) -> int:
-        return self._last.timestamp or 0 if self._last is not None else 0
+    def _composed(self, selection: Selection[Bbo]) -> CompositeBbo:
+        made = composite_bbo(self.topic, selection, self._sources.clock.monotonic(), self._timestamp)
+        if made.timestamp is not None:
+            self._timestamp = made.timestamp
+        return made
 
     def _now(self) -> Selection[Bbo]:
         return self._select(self._sources.quote_of)
@@ -224,6 +237,8 @@ class DerivedView:
         self._merged = MergedBook()
         self._is_shown = False
         """Whether there was anything in what was published last."""
+        self._timestamp = self._received = 0
+        """Those that were published last: an emptied book has no newer."""
 
     def mark(self) -> None:
         self._pace.mark(self)
@@ -240,14 +255,17 @@ class DerivedView:
             return
         self._sources.made("order_book")
         self._merged.take(books)
-        topic, wall_ms = self._book.topic, self._sources.clock.wall_ms()
+        topic = self._book.topic
         rebuilt, self._is_shown = not self._is_shown, bool(books)
+        if books:
+            self._timestamp = in_order(max(each.timestamp for each in books.values()), self._timestamp)
+            self._received = max(each.received for each in books.values())
         self._sources.publish(
             CompositeBook(
                 topic,
                 self._interval,
-                max((each.timestamp for each in books.values()), default=wall_ms),
-                max((each.received for each in books.values()), default=wall_ms),
+                self._timestamp,
+                self._received,
                 *self._merged.top(topic.depth),
                 rebuilt,
                 selection.excluded,

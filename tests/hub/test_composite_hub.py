@@ -272,6 +272,46 @@ def test_a_new_subscriber_gets_what_is_so_now(market):
     assert json.loads(message.body)["payload"]["bid"] == 100
 
 
+def shown_times(outlet, *kinds):
+    return [payload["timestamp"][-7:-1] for payload in outlet.take(*kinds) if "timestamp" in payload]
+
+
+def test_its_time_does_not_go_back_when_all_have_left_and_one_with_an_older_quote_is_back(market):
+    outlet = market.watch()
+    market.live("binance")
+    market.advance(1)
+    market.live("bybit")
+    market.status("binance", STALE, Cause.SILENT)
+    market.status("bybit", STALE, Cause.SILENT)
+    assert set(shown_times(outlet, "bbo")) == {"20.000", "21.000"}
+    market.status("binance", LIVE)
+    assert shown_times(outlet, "bbo") == ["21.000"]
+
+
+def test_some_venues_alone_have_the_time_of_their_own_quotes(market):
+    market.watch()
+    market.live("binance")
+    market.advance(1)
+    market.live("bybit")
+    market.turn()
+    assert market.hub.composite(market.topic(), frozenset(["binance"])).timestamp == START_MS
+    assert market.hub.composite(market.topic(), None).timestamp == START_MS + 1000
+
+
+def test_the_time_of_a_book_does_not_go_back_nor_is_it_of_our_clock(market):
+    outlet = market.watch(market.topic(**BOOK_5), 100)
+    market.book("binance", {"100": "1"}, {"101": "1"})
+    market.advance(1)
+    market.book("bybit", {"100": "1"}, {"101": "1"})
+    market.advance(0.2)
+    assert shown_times(outlet, *BOOK_KINDS) == ["20.000", "21.000"]
+    market.advance(1)
+    market.status("bybit", STALE, Cause.SILENT, channel=Channel.ORDER_BOOK)
+    market.status("binance", STALE, Cause.SILENT, channel=Channel.ORDER_BOOK)
+    market.status("binance", LIVE, channel=Channel.ORDER_BOOK)
+    assert shown_times(outlet, *BOOK_KINDS) == ["21.000"] * 3
+
+
 def test_its_age_is_that_of_the_oldest_that_counts(market):
     market.watch()
     market.live("binance")
@@ -479,6 +519,7 @@ def held(outlet, book=None):
 
 
 BOOK_5 = {"channel": Channel.ORDER_BOOK, "depth": 5}
+BOOK_KINDS = ("order_book_snapshot", "order_book_delta")
 
 
 def test_books_are_merged_by_price(market):
