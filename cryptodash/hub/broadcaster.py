@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from time import perf_counter
 
 from twisted.internet.interfaces import IReactorTime
@@ -438,6 +438,9 @@ class Broadcaster:
 
     def composite(self, topic: Topic, exchanges: frozenset[str] | None) -> CompositeBbo | None:
         return self._composite.bbo(topic, exchanges)
+
+    def constituents(self, topic: Topic) -> Collection[str]:
+        return self._composite.parts_of(topic).keys()
 
     def trades(self, topic: Topic, limit: int) -> Sequence[Trade]:
         return self._cache.trades(topic, limit)

@@ -48,7 +48,8 @@ class Counted(Struct, Generic[V], frozen=True, gc=False):
 
 
 class Excluded(Struct, frozen=True, gc=False):
-    """A venue that has the instrument and does not count. ``connecting`` without a cause: nothing has come yet."""
+    """A venue that has the instrument and does not count. ``connecting`` without a cause: nothing has come yet;
+    ``closed`` without one: it was asked for by name and has not got it."""
 
     exchange: str
     state: State
@@ -151,6 +152,8 @@ class CompositeBbo(Struct, frozen=True, gc=False):
     """As ``condition`` has them; the wire tells them by the topic's status."""
     takes_back: bool = False
     """Whether a venue that counted in the one before does not count any more."""
+    since: int = 0
+    """Of one that was asked for: from when on, at the latest, it has been in that state (our wall clock, ms)."""
 
     @property
     def is_telling(self) -> bool:

@@ -163,15 +163,27 @@ class DerivedBbo(DerivedTopic):
             self._sources.publish(replace(made, takes_back=True) if _has_lost(last, made) else made)
 
     def current(self, exchanges: frozenset[str] | None = None) -> CompositeBbo:
-        """As it is now; of these venues only, where some are named: then with their own time,
-        however new those of the others are."""
+        """As it is now; of these venues only, where some are named: then with their own time, however new those of the
+        others are, and whoever has not got the instrument is ``closed``."""
         if exchanges is None:
-            return self._composed(self._now())
-        constituents = [
-            self._constituent(part, self._sources.quote_of) for part in self.parts if part.exchange in exchanges
-        ]
-        selection = select(constituents, self._sources.window())
-        return composite_bbo(self.topic, selection, self._sources.clock.monotonic())
+            made = self._composed(self._now())
+            return replace(made, since=self._since(made, self.parts))
+        parts = [part for part in self.parts if part.exchange in exchanges]
+        lacking = exchanges - {part.exchange for part in parts}
+        selection = select([self._constituent(part, self._sources.quote_of) for part in parts], self._sources.window())
+        without = tuple(Excluded(exchange, State.CLOSED) for exchange in sorted(lacking))
+        selection = Selection(selection.counted, selection.excluded + without)
+        made = composite_bbo(self.topic, selection, self._sources.clock.monotonic())
+        return replace(made, since=self._since(made, parts))
+
+    def _since(self, made: CompositeBbo, parts: Sequence[Topic]) -> int:
+        """From when on it has been live: since the first that is; in another state: since the last that came into it.
+        What follows of time alone, or of the catalogue, is so as of now."""
+        statuses = [self._sources.status_of(part.upstream) for part in parts]
+        same = [each.since for each in statuses if (each.state, each.cause) == (made.state, made.cause)]
+        if not same:
+            return self._sources.clock.wall_ms()
+        return min(same) if made.state is State.LIVE else max(same)
 
     def _composed(self, selection: Selection[Bbo]) -> CompositeBbo:
         made = composite_bbo(self.topic, selection, self._sources.clock.monotonic(), self._timestamp)

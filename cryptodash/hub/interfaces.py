@@ -6,7 +6,7 @@ venues of another process, or a recording, can stand in its place.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 from attrs import frozen
 from msgspec import Struct
@@ -174,6 +174,9 @@ class IValues(Interface):
     def composite(topic: Topic, exchanges: frozenset[str] | None) -> CompositeBbo | None:
         """The composite best bid and offer as it is now, of these venues only where some are named; None for a topic
         that is not wanted."""
+
+    def constituents(topic: Topic) -> Collection[str]:
+        """The venues that a composite topic is made of: they list the symbol, or their catalogue was not read yet."""
 
     def trades(topic: Topic, limit: int) -> Sequence[Trade]:
         """Latest trades, oldest first."""

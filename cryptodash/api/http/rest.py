@@ -18,7 +18,7 @@ from cryptodash.api.addresses import Addresses, address_group
 from cryptodash.api.answer_parts import error_body
 from cryptodash.api.http import payloads
 from cryptodash.api.http.answers import Answer, error_answer, json_answer, shared_answer, stored_answer
-from cryptodash.api.http.compare import comparison, first_values, named_exchanges, named_topics
+from cryptodash.api.http.compare import check_listed, comparison, first_values, named_exchanges, named_topics
 from cryptodash.api.http.drain import Waits
 from cryptodash.api.http.errors import no_route_answer, not_yet_known, refused_answer, upstream_answer
 from cryptodash.api.http.guarded_request import log_failure
@@ -216,9 +216,11 @@ class Rest:
         query = Query(request)
         topics = named_topics(self._directory, query)
         exchanges = named_exchanges(self._directory, query)
+        check_listed(topics, exchanges, self._values)
         for topic in topics:
             self._holds.hold(topic, self._client(request))
         await self._waits.wait(first_values(self._values, topics, self._clock, FIRST_VALUE_S))
+        check_listed(topics, exchanges, self._values)  # the catalogue may have come meanwhile
         await self._send(request, json_answer(comparison(topics, exchanges, self._values, self._directory)))
 
     @app.route("/api/candles", methods=["GET"])
