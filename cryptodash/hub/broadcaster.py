@@ -51,6 +51,7 @@ from cryptodash.hub.encode import (
 from cryptodash.hub.freshness import Freshness
 from cryptodash.hub.history import History
 from cryptodash.hub.interfaces import Batch, IDemand, IDirectory, IOutlet, IValues, Message
+from cryptodash.hub.kept_topics import KeptTopics
 from cryptodash.hub.ledger import Ledger
 from cryptodash.hub.naming import Naming
 from cryptodash.hub.outlets import Outlets
@@ -102,7 +103,8 @@ class Broadcaster:
         self._parts = self._composite.users
         self._derived = DerivedDemand(self._demand, self._composite.parts_of)
         naming = Naming(self._sources, config.book_depth_default, config.limits.max_custom_depths, self._held_depths)
-        self._directory = Directory(self.upstreams, self._sources, naming, config.book_depth_default)
+        kept = KeptTopics(config.symbols, self._composite.parts_of)
+        self._directory = Directory(self.upstreams, self._sources, naming, kept, config.book_depth_default)
         self._take_over(self._directory, self._derived)
         self._outlets: dict[Topic, Outlets] = {}
         self._routes: dict[type, tuple[Labels, Callable[..., bool]]] = {
@@ -130,7 +132,7 @@ class Broadcaster:
             directory.source,
             directory.resolve,
         )
-        self.instruments = directory.instruments
+        self.instruments, self.unknown_topics = directory.instruments, directory.unknown_topics
         self.exchange_reports, self.stream_reports = directory.exchange_reports, directory.stream_reports
         self.survey = directory.survey
         self.refresh_catalogue = directory.refresh_catalogue

@@ -68,7 +68,7 @@ class DerivedTopic(ABC):
         self.parts: tuple[Topic, ...] = ()
         self._sources = sources
         self._told: tuple[State, Cause | None] = (State.CONNECTING, None)
-        self._found = self._told
+        self._found: tuple[State, Cause | None] = self._told
         """The condition as of when it was last made."""
         self._excluded: tuple[Excluded, ...] | None = None
         """Who did not count, when it was last made."""

@@ -12,6 +12,7 @@ from cryptodash.core.interfaces import ExchangeReport, ITopicSource, IUpstream, 
 from cryptodash.core.steps import Steps
 from cryptodash.core.topics import Topic
 from cryptodash.hub.interfaces import CatalogueSnapshot, IDirectory
+from cryptodash.hub.kept_topics import KeptTopics
 from cryptodash.hub.naming import Naming
 
 _log = Logger(namespace="cryptodash.hub.directory")
@@ -31,6 +32,7 @@ class Directory:
         upstreams: Mapping[str, IUpstream],
         sources: Mapping[str, ITopicSource],
         naming: Naming,
+        kept: KeptTopics,
         book_depth_default: int,
     ) -> None:
         self.book_depth_default = book_depth_default
@@ -38,6 +40,8 @@ class Directory:
         self._upstreams = upstreams
         self._sources = sources
         self._naming = naming
+        self._kept = kept
+        self.unknown_topics = kept.unknown
         self._snapshots: dict[str, CatalogueSnapshot] = {}
         self._unconfirmed: set[Topic] = set()
 
@@ -100,6 +104,7 @@ class Directory:
 
     def catalogue_changed(self, exchange: str, market: MarketType) -> None:
         """A catalogue was read (again): look up what was accepted at its word, tell of what it lacks."""
+        self._kept.tell_unknown()
         upstream = self._sources.get(exchange)
         if upstream is None or not upstream.catalogue.loaded(market):
             return

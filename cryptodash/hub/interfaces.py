@@ -111,6 +111,9 @@ class IDirectory(Interface):
     def instruments(exchange: str) -> CatalogueSnapshot:
         """What it trades: the same object until the catalogue changes."""
 
+    def unknown_topics() -> tuple[str, ...]:
+        """Topics of ``SYMBOLS`` of no one venue whose symbol none has; a venue's own are in its report."""
+
     def survey() -> Steps[int]:
         """Look at every stream of every venue, a quick step at a time; ``exchange_reports``, and what the metrics
         count, rest on it for a while (``survey_validity``). Without it they look themselves, at all streams at once.

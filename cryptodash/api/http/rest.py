@@ -119,7 +119,8 @@ class Rest:
     @app.route("/ready", methods=["GET"])
     async def ready(self, request: Request) -> None:
         reports = await self._exchange_reports()
-        is_ready, document = readiness(reports, self._draining(), self._config, self._now())
+        unknown = self._directory.unknown_topics()
+        is_ready, document = readiness(reports, self._draining(), self._config, self._now(), unknown)
         await self._send(request, json_answer(document, 200 if is_ready else 503))
 
     @app.route("/api/exchanges", methods=["GET"])

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pytest
+from twisted.logger import capturedLogs
 
 from cryptodash.api.http.rest import Rest
 from cryptodash.api.http.site import make_site
@@ -25,8 +26,8 @@ NAMES = ("binance", "bybit")
 class Compared:
     """A server over two venues that the test speaks for."""
 
-    def __init__(self, web: Any, **limits: int) -> None:
-        scheduler, tally, config = web.scheduler, Tally(), Config(limits=Limits(**limits))
+    def __init__(self, web: Any, *, symbols: tuple[Topic, ...] = (), **limits: int) -> None:
+        scheduler, tally, config = web.scheduler, Tally(), Config(symbols=symbols, limits=Limits(**limits))
         double = type(web.hub.upstreams["binance"])
         self.wanted: set[str] = set()
         wanted = self.wanted
@@ -226,6 +227,21 @@ def test_its_symbols_are_those_that_a_venue_has(compared: Compared) -> None:
     assert listed["exchange"] == "composite"
     assert [each["symbol"] for each in listed["symbols"]] == ["BTC-USDT", "ETH-USDT"]
     assert {each["exchange"] for each in compared.ask("/api/symbols", 0.1).json()["exchanges"]} == set(NAMES)
+
+
+def test_a_kept_topic_that_no_venue_has_is_logged_and_shown_in_ready(web: Any) -> None:
+    kept = [Topic("composite", MarketType.SPOT, Symbol(base, "USDT"), Channel.BBO) for base in ("BTC", "TYPO")]
+    compared = Compared(web, symbols=(*kept, Topic("binance", MarketType.SPOT, Symbol("TYPO", "USDT"), Channel.BBO)))
+    with capturedLogs() as logged:
+        for _ in range(2):
+            compared.lists("bybit", "BTC")
+    (warning,) = [each for each in logged if each["log_namespace"] == "cryptodash.hub.kept_topics"]
+    assert warning["topic"] == "composite:spot:TYPO-USDT:bbo"
+    hub = compared.ask("/ready", 0.1).json()["dependencies"]["stream_hub"]
+    assert hub == {"status": "ok", "unknown_symbols": ["composite:spot:TYPO-USDT:bbo"]}
+    compared.hub.upstreams["binance"].catalogue = Catalogue("binance")
+    hub = compared.ask("/ready", 0.1).json()["dependencies"]["stream_hub"]
+    assert hub == {"status": "ok"}, "it may have it yet"
 
 
 def test_it_is_no_exchange_and_has_no_catalogue_of_its_own(compared: Compared) -> None:

@@ -235,6 +235,7 @@ PAIR = "exchange=binance&symbol=BTC-USDT"
 CALLS: list[tuple[str, str, str, int, Callable[[Any], None]]] = [
     ("GET", "/health", "", 200, fill),
     ("GET", "/ready", "", 200, fill),
+    ("GET", "/ready", "", 200, lambda web: setattr(web.hub, "unknown", ("composite:spot:NO-PE:bbo",))),
     ("GET", "/ready", "", 503, lambda web: web.state.update(draining=True)),
     ("GET", "/api/exchanges", "", 200, fill),
     ("GET", "/api/symbols", "", 200, fill),
