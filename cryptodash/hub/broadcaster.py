@@ -101,7 +101,7 @@ class Broadcaster:
         self._wanted = self._demand.wanted
         self._composite = self._make_composite(config, scheduler, tally)
         self._parts = self._composite.users
-        self._derived = DerivedDemand(self._demand, self._composite.parts_of)
+        self._derived = DerivedDemand(self._demand, self._composite.parts_of, scheduler)
         naming = Naming(self._sources, config.book_depth_default, config.limits.max_custom_depths, self._held_depths)
         kept = KeptTopics(config.symbols, self._composite.parts_of)
         self._directory = Directory(self.upstreams, self._sources, naming, kept, config.book_depth_default)
@@ -197,6 +197,7 @@ class Broadcaster:
     def stop(self) -> None:
         """Cancel every timer; those who wait for a first value are told that their time is over."""
         self._demand.stop()
+        self._derived.stop()
         self._composite.stop()
         self._waiters.stop()
         self._history.stop()

@@ -414,6 +414,31 @@ def test_a_venue_that_lists_it_later_joins_without_a_restart(world):
     assert asked(market.venues["sixth"])[-1][0] == "drop"
 
 
+def test_a_part_that_was_refused_is_tried_again_until_there_is_room(world, monkeypatch):
+    monkeypatch.setattr("cryptodash.hub.new_topics.MOST_WAITING", 1)
+    market = Market(world)
+    market.venues["sixth"].load(ETH)
+    client = market.hub.for_client("one", "10.0.0.1")
+    for _ in range(2):
+        client.hold(market.topic(), 0)
+    market.venues["bybit"].streams_each = 100_000
+    waits = market.part("bybit", symbol=ETH)
+    client.hold(waits, 0)
+    market.venues["sixth"].load(BTC, ETH)
+    market.hub.catalogue_changed("sixth", MarketType.SPOT)
+    market.advance(3)
+    assert market.venues["sixth"].asked == [], "one of the client's waits already, and no other may"
+    client.release(waits, 0)
+    market.advance(1.1)
+    assert asked(market.venues["sixth"]) == [("want", ["sixth:spot:BTC-USDT:bbo"])]
+    assert market.hub.clients_of(market.part("sixth")) == 2
+    for _ in range(2):
+        client.release(market.topic(), 0)
+    assert market.hub.clients_of(market.part("sixth")) == 0
+    market.advance(31)
+    assert market.scheduler.getDelayedCalls() == []
+
+
 def test_one_that_lists_it_no_more_stands_in_excluded(market):
     outlet = market.watch()
     market.live("binance")
