@@ -111,9 +111,7 @@ class DerivedDemand:
         for part in parts - held.parts.keys():
             held.parts[part] = Counter()
             if not self._fill(held, part):
-                _log.info(
-                    "{part} is not held for all that hold {topic}: too much of theirs waits", part=part, topic=topic
-                )
+                _log.info("{part} is not held for all: too much of theirs waits, it is tried again", part=part)
                 self._short[topic] = None
                 self._arm()
 
@@ -143,7 +141,8 @@ class DerivedDemand:
         for topic in list(islice(self._short, AT_ONCE)):
             del self._short[topic]
             held = self._held.get(topic)
-            if held is not None and not all([self._fill(held, part) for part in held.parts]):
+            short = [part for part in held.parts if not self._fill(held, part)] if held is not None else []
+            if short:
                 self._short[topic] = None
         self._arm()
 
