@@ -11,7 +11,7 @@ from cryptodash.api.http.queries import Query
 from cryptodash.core.errors import Refused
 from cryptodash.core.events import StreamStatus
 from cryptodash.core.time import Clock
-from cryptodash.core.topics import COMPOSITE, Channel, Topic
+from cryptodash.core.topics import COMPOSITE, Channel, Topic, check_exchange
 from cryptodash.hub.composite import CompositeBbo
 from cryptodash.hub.composite_messages import bbo_payload
 from cryptodash.hub.interfaces import IDirectory, IValues
@@ -37,11 +37,7 @@ def named_exchanges(directory: IDirectory, query: Query) -> frozenset[str] | Non
     if text is None:
         return None
     enabled = directory.exchanges()
-    names = [name.strip().lower() for name in text.split(",") if name.strip()]
-    for name in names:
-        if name not in enabled:
-            raise Refused("unknown_exchange", f"exchange {name[:40]!r} is not one of: {', '.join(enabled)}", 404)
-    return frozenset(names) or None
+    return frozenset(check_exchange(name.strip(), enabled) for name in text.split(",") if name.strip()) or None
 
 
 def check_listed(topics: Sequence[Topic], exchanges: frozenset[str] | None, values: IValues) -> None:

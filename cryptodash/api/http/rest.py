@@ -40,7 +40,7 @@ from cryptodash.core.errors import Refused, UpstreamError
 from cryptodash.core.interfaces import ExchangeReport, survey_validity
 from cryptodash.core.tally import Tally
 from cryptodash.core.time import Clock, rfc3339
-from cryptodash.core.topics import COMPOSITE, Channel, Topic
+from cryptodash.core.topics import COMPOSITE, Channel, Topic, check_exchange
 from cryptodash.hub.interfaces import IDemand, IDirectory, IQuality, IValues
 
 FIRST_VALUE_S: Final = 2.0
@@ -264,10 +264,7 @@ class Rest:
 
     def _exchange(self, name: str) -> str:
         """The id of the venue a client names. Raises ``Refused`` (404)."""
-        exchanges = self._directory.exchanges()
-        if name.lower() not in exchanges:
-            raise Refused("unknown_exchange", f"exchange {name[:40]!r} is not one of: {', '.join(exchanges)}", 404)
-        return name.lower()
+        return check_exchange(name, self._directory.exchanges())
 
     def _now(self) -> str:
         return rfc3339(self._clock.wall_ms())
