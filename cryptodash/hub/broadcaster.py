@@ -350,10 +350,10 @@ class Broadcaster:
     def catalogue_changed(self, exchange: str, market: MarketType) -> None:
         self._demand.catalogue_changed(exchange)
         self._composite.catalogue.version += 1
-        wanted = self._composite.wanted(market)
-        for topic in wanted:
+        concerned = self._composite.concerned(exchange, market)
+        for topic in concerned:
             self._derived.replan(topic)
-        self._composite.replan(wanted)
+        self._composite.replan(concerned)
         self._directory.catalogue_changed(exchange, market)
         self._directory.catalogue_changed(COMPOSITE, market)
 

@@ -112,23 +112,40 @@ class CompositeSource:
     def parts_of(self, topic: Topic) -> dict[str, Topic]:
         """By venue, the topic that it puts in: of the very symbol, else of one that an alias lets stand in its place. A
         venue whose catalogue was not read yet is taken to have it; one that lists it no more keeps its place."""
-        parts: dict[str, Topic] = {}
-        listed = self._listed.get(topic, {})
-        for exchange, venue in self._venues.items():
-            market, catalogue = topic.market, venue.catalogue
-            if market not in venue.markets:
-                continue
-            names = [each for each in self._aliases.of(topic.symbol) if catalogue.get(market, each) is not None]
-            if names or not catalogue.loaded(market):
-                symbol = names[0] if names else topic.symbol
-                parts[exchange] = Topic(exchange, market, symbol, topic.channel, depth=topic.depth)
-            elif exchange in listed:
-                parts[exchange] = listed[exchange]
-        return parts
+        found = ((exchange, self._part_of(topic, exchange)) for exchange in self._venues)
+        return {exchange: part for exchange, part in found if part is not None}
 
-    def wanted(self, market: MarketType) -> list[Topic]:
-        """The topics wanted of a market."""
-        return [topic for topic in self._topics if topic.market is market]
+    def _part_of(self, topic: Topic, exchange: str) -> Topic | None:
+        venue, market = self._venues[exchange], topic.market
+        if market not in venue.markets:
+            return None
+        catalogue = venue.catalogue
+        for symbol in self._aliases.of(topic.symbol):
+            if catalogue.get(market, symbol) is not None:
+                return Topic(exchange, market, symbol, topic.channel, depth=topic.depth)
+        if not catalogue.loaded(market):
+            return Topic(exchange, market, topic.symbol, topic.channel, depth=topic.depth)
+        return self._listed.get(topic, {}).get(exchange)
+
+    def concerned(self, exchange: str, market: MarketType) -> list[Topic]:
+        """The wanted topics that are made of others now that this venue's catalogue has changed: mostly few, so that
+        the rest costs one look each."""
+        concerned: list[Topic] = []
+        if exchange not in self._venues:
+            return concerned
+        for topic, derived in self._topics.items():
+            if topic.market is not market:
+                continue
+            part = self._part_of(topic, exchange)
+            if part is None:
+                is_same = all(each.exchange != exchange for each in derived.parts)
+            else:
+                is_same = part in derived.parts
+            if not is_same:
+                concerned.append(topic)
+            elif part is not None and self._venues[exchange].catalogue.loaded(market):
+                self._listed[topic][exchange] = part
+        return concerned
 
     def replan(self, topics: Iterable[Topic]) -> None:
         """Their constituents may have changed: of a book for all depths that are named here at once."""

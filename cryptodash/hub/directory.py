@@ -11,6 +11,7 @@ from cryptodash.core.instruments import MarketType
 from cryptodash.core.interfaces import ExchangeReport, ITopicSource, IUpstream, StreamReport
 from cryptodash.core.steps import Steps
 from cryptodash.core.topics import Topic
+from cryptodash.hub.composite_catalogue import CompositeCatalogue
 from cryptodash.hub.interfaces import CatalogueSnapshot, IDirectory
 from cryptodash.hub.kept_topics import KeptTopics
 from cryptodash.hub.naming import Naming
@@ -72,9 +73,8 @@ class Directory:
         catalogue = self._sources[exchange].catalogue
         known = self._snapshots.get(exchange)
         if known is None or known.version != catalogue.version:
-            known = self._snapshots[exchange] = CatalogueSnapshot(
-                catalogue.version, tuple(catalogue), catalogue.not_listed()
-            )
+            listed = catalogue.merged() if isinstance(catalogue, CompositeCatalogue) else tuple(catalogue)
+            known = self._snapshots[exchange] = CatalogueSnapshot(catalogue.version, listed, catalogue.not_listed())
         return known
 
     def exchange_reports(self) -> tuple[ExchangeReport, ...]:

@@ -74,7 +74,7 @@ class CatalogueSnapshot:
     ``not_listed``: what else the venue's catalogue holds: market, the venue's name, and why it is not listed."""
 
     version: int
-    instruments: tuple[Instrument, ...]
+    instruments: Sequence[Instrument]
     not_listed: tuple[tuple[MarketType, str, str], ...] = ()
 
 

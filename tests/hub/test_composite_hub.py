@@ -451,6 +451,37 @@ def test_one_that_lists_it_no_more_stands_in_excluded(market):
     assert excluded(outlet.take("bbo")[-1])["sixth"] == "delisted"
 
 
+def test_one_whose_catalogue_came_later_keeps_its_place_when_it_lists_it_no_more(world):
+    market = Market(world, loaded=False)
+    outlet = market.watch()
+    for symbols in ((BTC, ETH), (ETH,)):
+        market.venues["sixth"].load(*symbols)
+        market.hub.catalogue_changed("sixth", MarketType.SPOT)
+    market.status("sixth", State.CLOSED, Cause.DELISTED)
+    assert excluded(outlet.take("bbo")[-1])["sixth"] == "delisted"
+
+
+def test_a_changed_catalogue_concerns_only_what_is_made_of_others_now(world):
+    market = Market(world)
+    market.venues["sixth"].load(ETH)
+    market.watch()
+    market.watch(market.topic(symbol=ETH))
+    composite = market.hub._composite
+    assert composite.concerned("sixth", MarketType.SPOT) == composite.concerned("nowhere", MarketType.SPOT) == []
+    market.venues["sixth"].load(BTC, ETH)
+    assert composite.concerned("sixth", MarketType.SPOT) == [market.topic()]
+    assert composite.concerned("sixth", MarketType.PERPETUAL) == []
+
+
+def test_its_instruments_are_merged_when_they_are_read_not_all_at_once(market, monkeypatch):
+    merged = []
+    module = "cryptodash.hub.composite_catalogue"
+    monkeypatch.setattr(f"{module}._merged", lambda listed: merged.append(listed) or listed[0])
+    listed = market.hub.instruments("composite").instruments
+    assert len(listed) == 4 and merged == []
+    assert len(listed[1:3]) == len(merged) == 2
+
+
 def test_a_venue_without_a_catalogue_is_taken_at_its_word_and_leaves_when_it_lacks_the_symbol(world):
     market = Market(world)
     late = market.venues["late"] = world.venue_of("late", loaded=False)
