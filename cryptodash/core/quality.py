@@ -14,7 +14,8 @@ class Count(enum.IntEnum):
 
     GAPS = 0
     """Times that data of the stream was, or may have been, missed: a book lost its place in the sequence, a tape of
-    trades or liquidations was interrupted and nothing proves that none is missing."""
+    trades or liquidations was interrupted and nothing proves that none is missing, a closed bar did not come in its
+    turn."""
     RESYNCS = 1
     """Times that a book was rebuilt after it was lost."""
     CHECKSUM_FAILURES = 2
@@ -32,7 +33,7 @@ class Count(enum.IntEnum):
     """Trades that exist by the venue's own numbers and did not come; less those that came after all."""
     DECODE_ERRORS = 9
     AUDITS = 10
-    """Comparisons of the live book with a REST snapshot at the same sequence."""
+    """Comparisons of the live book with a REST snapshot: where the venue numbers its books, at the same number."""
     DIVERGENCES = 11
     """Those of them that did not agree."""
 
@@ -70,7 +71,7 @@ class StreamRecord(Protocol):
         """A sampled frame came so late."""
 
     def audited(self, diverged: bool) -> None:
-        """The live book was compared with a REST snapshot at the same sequence."""
+        """The live book was compared with a REST snapshot (``Count.AUDITS``)."""
 
     def degrade(self, loss: Loss) -> None:
         """Data of the stream is lost for good: so it stays for the life of the process."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Collection
 from typing import Final, NoReturn
 from weakref import WeakValueDictionary
 
@@ -176,6 +177,13 @@ def parse_channel(name: object) -> Channel:
         raise Refused(
             "unknown_channel", f"channel_type {repr(name)[:40]} is not one of: {', '.join(Channel)}"
         ) from None
+
+
+def check_exchange(name: object, known: Collection[str]) -> str:
+    """The id of the exchange a client names, in whatever case. Raises ``Refused`` ``unknown_exchange``."""
+    if isinstance(name, str) and name.lower() in known:
+        return name.lower()
+    raise Refused("unknown_exchange", f"exchange {repr(name)[:40]} is not one of: {', '.join(known)}", 404)
 
 
 def check_interval(interval: object) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from time import perf_counter
 
 from twisted.internet.interfaces import IReactorTime
@@ -51,6 +51,7 @@ from cryptodash.hub.encode import (
 from cryptodash.hub.freshness import Freshness
 from cryptodash.hub.history import History
 from cryptodash.hub.interfaces import Batch, IDemand, IDirectory, IOutlet, IValues, Message
+from cryptodash.hub.kept_topics import KeptTopics
 from cryptodash.hub.ledger import Ledger
 from cryptodash.hub.naming import Naming
 from cryptodash.hub.outlets import Outlets
@@ -100,9 +101,10 @@ class Broadcaster:
         self._wanted = self._demand.wanted
         self._composite = self._make_composite(config, scheduler, tally)
         self._parts = self._composite.users
-        self._derived = DerivedDemand(self._demand, self._composite.parts_of)
+        self._derived = DerivedDemand(self._demand, self._composite.parts_of, scheduler)
         naming = Naming(self._sources, config.book_depth_default, config.limits.max_custom_depths, self._held_depths)
-        self._directory = Directory(self.upstreams, self._sources, naming, config.book_depth_default)
+        kept = KeptTopics(config.symbols, self._composite.parts_of)
+        self._directory = Directory(self.upstreams, self._sources, naming, kept, config.book_depth_default)
         self._take_over(self._directory, self._derived)
         self._outlets: dict[Topic, Outlets] = {}
         published = tally.counter("cryptodash_events_published_total", "Events taken from the venues.", "kind").cell
@@ -132,7 +134,7 @@ class Broadcaster:
             directory.source,
             directory.resolve,
         )
-        self.instruments = directory.instruments
+        self.instruments, self.unknown_topics = directory.instruments, directory.unknown_topics
         self.exchange_reports, self.stream_reports = directory.exchange_reports, directory.stream_reports
         self.survey = directory.survey
         self.refresh_catalogue = directory.refresh_catalogue
@@ -194,6 +196,7 @@ class Broadcaster:
     def stop(self) -> None:
         """Cancel every timer; those who wait for a first value are told that their time is over."""
         self._demand.stop()
+        self._derived.stop()
         self._composite.stop()
         self._waiters.stop()
         self._history.stop()
@@ -346,9 +349,10 @@ class Broadcaster:
     def catalogue_changed(self, exchange: str, market: MarketType) -> None:
         self._demand.catalogue_changed(exchange)
         self._composite.catalogue.version += 1
-        for topic in self._composite.wanted(market):
+        concerned = self._composite.concerned(exchange, market)
+        for topic in concerned:
             self._derived.replan(topic)
-            self._composite.replan(topic)
+        self._composite.replan(concerned)
         self._directory.catalogue_changed(exchange, market)
         self._directory.catalogue_changed(COMPOSITE, market)
 
@@ -436,6 +440,9 @@ class Broadcaster:
 
     def composite(self, topic: Topic, exchanges: frozenset[str] | None) -> CompositeBbo | None:
         return self._composite.bbo(topic, exchanges)
+
+    def constituents(self, topic: Topic) -> Collection[str]:
+        return self._composite.parts_of(topic).keys()
 
     def trades(self, topic: Topic, limit: int) -> Sequence[Trade]:
         return self._cache.trades(topic, limit)

@@ -48,7 +48,8 @@ class Counted(Struct, Generic[V], frozen=True, gc=False):
 
 
 class Excluded(Struct, frozen=True, gc=False):
-    """A venue that has the instrument and does not count. ``connecting`` without a cause: nothing has come yet."""
+    """A venue that has the instrument and does not count. ``connecting`` without a cause: nothing has come yet;
+    ``closed`` without one: it was asked for by name and has not got it."""
 
     exchange: str
     state: State
@@ -151,6 +152,8 @@ class CompositeBbo(Struct, frozen=True, gc=False):
     """As ``condition`` has them; the wire tells them by the topic's status."""
     takes_back: bool = False
     """Whether a venue that counted in the one before does not count any more."""
+    since: int = 0
+    """Of one that was asked for: from when on, at the latest, it has been in that state (our wall clock, ms)."""
 
     @property
     def is_telling(self) -> bool:
@@ -165,14 +168,14 @@ class CompositeBbo(Struct, frozen=True, gc=False):
 
 
 def composite_bbo(topic: Topic, selection: Selection[Bbo], now: float, not_before: int = 0) -> CompositeBbo:
-    """The quotes that count as one; ``timestamp`` is at least ``not_before`` unless that is over 5 s ahead of them."""
+    """The quotes that count as one; ``timestamp`` as ``in_order`` has it."""
     counted = selection.counted
     quotes = [each.value for each in counted]
     bid = _best([(each.exchange, each.value.bid, each.value.bid_size) for each in counted], highest=True)
     ask = _best([(each.exchange, each.value.ask, each.value.ask_size) for each in counted], highest=False)
     newest = max((each.timestamp for each in quotes), default=None)
-    if newest is not None and newest < not_before <= newest + _STEP_MS:
-        newest = not_before
+    if newest is not None:
+        newest = in_order(newest, not_before)
     spread, spread_bps = (None, None) if bid is None or ask is None else spread_of(bid.price, ask.price)
     is_crossed = bid is not None and ask is not None and key(bid.price) >= key(ask.price)
     return CompositeBbo(
@@ -193,6 +196,12 @@ def composite_bbo(topic: Topic, selection: Selection[Bbo], now: float, not_befor
 
 _STEP_MS: Final = 5_000
 """A time further ahead than this of what counts now was of a venue's clock that was wrong."""
+
+
+def in_order(newest: int, not_before: int) -> int:
+    """The time to tell of values whose newest time this is, after the time that was told last: no earlier than that,
+    unless it is over 5 s ahead."""
+    return not_before if newest < not_before <= newest + _STEP_MS else newest
 
 
 def _venue_quote(counted: Counted[Bbo], topic: Topic, now: float) -> VenueQuote:

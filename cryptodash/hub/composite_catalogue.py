@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import overload
 
 from attrs import evolve
 
@@ -62,14 +63,39 @@ class CompositeCatalogue(Catalogue):
         return [symbol] if symbol in meant else list(meant)
 
     def __iter__(self) -> Iterator[Instrument]:
+        return iter(self.merged())
+
+    def merged(self) -> MergedInstruments:
+        """What it lists now, each merged when it is asked for: all at once would take long."""
         listed: dict[tuple[MarketType, Symbol], list[Instrument]] = {}
         for venue in self._venues.values():
             for each in venue.catalogue:
                 listed.setdefault((each.market, each.symbol), []).append(each)
-        return map(_merged, listed.values())
+        return MergedInstruments(list(listed.values()))
 
     def __len__(self) -> int:
         return len({(each.market, each.symbol) for venue in self._venues.values() for each in venue.catalogue})
+
+
+class MergedInstruments(Sequence[Instrument]):
+    """One instrument for each of these lists. None is kept."""
+
+    def __init__(self, listed: list[list[Instrument]]) -> None:
+        self._listed = listed
+
+    def __len__(self) -> int:
+        return len(self._listed)
+
+    @overload
+    def __getitem__(self, at: int) -> Instrument: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> Sequence[Instrument]: ...
+
+    def __getitem__(self, at: int | slice) -> Instrument | Sequence[Instrument]:
+        if isinstance(at, slice):
+            return [_merged(each) for each in self._listed[at]]
+        return _merged(self._listed[at])
 
 
 def _merged(listed: list[Instrument]) -> Instrument:

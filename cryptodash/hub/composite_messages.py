@@ -70,8 +70,8 @@ def snapshot_message(
     excluded: Iterable[Excluded],
 ) -> Message:
     """The merged view as published."""
-    sides = f'"bids":{_levels(bids)},"asks":{_levels(asks)},"complete":{codec.text(complete)}'
-    payload = _book(topic, timestamp, received, sequence, sides, excluded)
+    sides = f'"bids":{_levels(bids)},"asks":{_levels(asks)}'
+    payload = _book(topic, timestamp, received, sequence, sides, complete, excluded)
     return Message(topic, "order_book_snapshot", codec.message("order_book_snapshot", payload), topic)
 
 
@@ -82,18 +82,28 @@ def delta_message(
     sequence: int,
     upserts: tuple[Sequence[Level], Sequence[Level]],
     deletes: tuple[Sequence[Number], Sequence[Number]],
+    complete: bool,
     excluded: Iterable[Excluded],
 ) -> Message:
-    """What turns the view before into this one; ``excluded`` is always all of it."""
+    """What turns the view before into this one; ``complete`` and ``excluded`` are those of all of it."""
     changes = f'"bids_upserts":{_levels(upserts[0])},"asks_upserts":{_levels(upserts[1])}'
     gone = f'"deletes":{{"bids":[{",".join(deletes[0])}],"asks":[{",".join(deletes[1])}]}}'
-    payload = _book(topic, timestamp, received, sequence, f"{changes},{gone}", excluded)
+    payload = _book(topic, timestamp, received, sequence, f"{changes},{gone}", complete, excluded)
     return Message(topic, "order_book_delta", codec.message("order_book_delta", payload), topic)
 
 
-def _book(topic: Topic, timestamp: int, received: int, sequence: int, levels: str, excluded: Iterable[Excluded]) -> str:
+def _book(
+    topic: Topic,
+    timestamp: int,
+    received: int,
+    sequence: int,
+    levels: str,
+    complete: bool,
+    excluded: Iterable[Excluded],
+) -> str:
     head = f'"timestamp":"{rfc3339(timestamp)}",{topic.json},"sequence":{sequence}'
-    return f'{{{head},{levels},"excluded":{excluded_json(excluded)},"received":"{rfc3339(received)}"}}'
+    tail = f'"complete":{codec.text(complete)},"excluded":{excluded_json(excluded)},"received":"{rfc3339(received)}"'
+    return f"{{{head},{levels},{tail}}}"
 
 
 def _levels(side: Sequence[Level]) -> str:

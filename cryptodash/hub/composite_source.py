@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Final
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final, TypeVar
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
 from zope.interface import implementer
 
 from cryptodash.core.instruments import MarketType
@@ -20,6 +21,9 @@ from cryptodash.hub.paces import AT_ONCE
 CHANNELS: Final = (Channel.BBO, Channel.ORDER_BOOK)
 LOOK_EVERY: Final = 0.25
 """Seconds between two looks at whether time alone has changed who counts."""
+
+T = TypeVar("T")
+_log = Logger(namespace="cryptodash.hub.composite_source")
 
 
 @implementer(ITopicSource)
@@ -62,12 +66,14 @@ class CompositeSource:
         return ()
 
     def want(self, topics: Iterable[Topic], clients: Sequence[str] = ()) -> None:
+        new: list[Topic] = []
         for topic in topics:
             if topic not in self._topics:
                 kind = DerivedBook if topic.channel is Channel.ORDER_BOOK else DerivedBbo
                 derived = self._topics[topic] = kind(topic, self._sources)
                 self._books.setdefault(topic.upstream, {})[derived] = None
-                self.replan(topic)
+                new.append(topic)
+        self.replan(new)
         self._arm()
 
     def drop(self, topics: Iterable[Topic]) -> None:
@@ -106,39 +112,58 @@ class CompositeSource:
     def parts_of(self, topic: Topic) -> dict[str, Topic]:
         """By venue, the topic that it puts in: of the very symbol, else of one that an alias lets stand in its place. A
         venue whose catalogue was not read yet is taken to have it; one that lists it no more keeps its place."""
-        parts: dict[str, Topic] = {}
-        listed = self._listed.get(topic, {})
-        for exchange, venue in self._venues.items():
-            market, catalogue = topic.market, venue.catalogue
-            if market not in venue.markets:
+        found = ((exchange, self._part_of(topic, exchange)) for exchange in self._venues)
+        return {exchange: part for exchange, part in found if part is not None}
+
+    def _part_of(self, topic: Topic, exchange: str) -> Topic | None:
+        venue, market = self._venues[exchange], topic.market
+        if market not in venue.markets:
+            return None
+        catalogue = venue.catalogue
+        for symbol in self._aliases.of(topic.symbol):
+            if catalogue.get(market, symbol) is not None:
+                return Topic(exchange, market, symbol, topic.channel, depth=topic.depth)
+        if not catalogue.loaded(market):
+            return Topic(exchange, market, topic.symbol, topic.channel, depth=topic.depth)
+        return self._listed.get(topic, {}).get(exchange)
+
+    def concerned(self, exchange: str, market: MarketType) -> list[Topic]:
+        """The wanted topics that are made of others now that this venue's catalogue has changed: mostly few, so that
+        the rest costs one look each."""
+        concerned: list[Topic] = []
+        if exchange not in self._venues:
+            return concerned
+        for topic, derived in self._topics.items():
+            if topic.market is not market:
                 continue
-            names = [each for each in self._aliases.of(topic.symbol) if catalogue.get(market, each) is not None]
-            if names or not catalogue.loaded(market):
-                symbol = names[0] if names else topic.symbol
-                parts[exchange] = Topic(exchange, market, symbol, topic.channel, depth=topic.depth)
-            elif exchange in listed:
-                parts[exchange] = listed[exchange]
-        return parts
+            part = self._part_of(topic, exchange)
+            if part is None:
+                is_same = all(each.exchange != exchange for each in derived.parts)
+            else:
+                is_same = part in derived.parts
+            if not is_same:
+                concerned.append(topic)
+            elif part is not None and self._venues[exchange].catalogue.loaded(market):
+                self._listed[topic][exchange] = part
+        return concerned
 
-    def wanted(self, market: MarketType) -> list[Topic]:
-        """The topics wanted of a market."""
-        return [topic for topic in self._topics if topic.market is market]
+    def replan(self, topics: Iterable[Topic]) -> None:
+        """Their constituents may have changed: of a book for all depths that are named here at once."""
+        self._make([derived for topic in topics if (derived := self._topics.get(topic)) and self._plan(derived)])
 
-    def replan(self, topic: Topic) -> None:
-        """Its constituents may have changed."""
-        derived = self._topics.get(topic)
-        if derived is None:
-            return
+    def _plan(self, derived: DerivedTopic) -> bool:
+        """Whether its constituents are others now."""
+        topic = derived.topic
         parts = self.parts_of(topic)
         if derived.parts == tuple(parts.values()) and topic in self._listed:
             self._note_listed(topic, parts)
-            return
+            return False
         self._unuse(derived)
         derived.parts = tuple(parts.values())
         self._note_listed(topic, parts)
         for part in derived.parts:
             self.users.setdefault(part.upstream, {})[derived] = None
-        derived.make()
+        return True
 
     def took(self, part: Topic, interval: int = 0) -> None:
         """A constituent has a new value."""
@@ -147,8 +172,29 @@ class CompositeSource:
 
     def changed(self, part: Topic) -> None:
         """A constituent has another status: that counts at once."""
-        for derived in tuple(self.users.get(part.upstream, ())):
-            derived.make()
+        self._make(self.users.get(part.upstream, ()))
+
+    def _make(self, some: Iterable[DerivedTopic]) -> None:
+        """Make these, and with them the other depths of their books, if others count there now: all depths share one
+        status, which must not be told to one that has still to be emptied, or filled."""
+        made = dict.fromkeys(some)
+        for derived in tuple(made):
+            for other in self._books[derived.topic.upstream]:
+                if other not in made and self._try(other, _is_outdated):
+                    made[other] = None
+        for derived in made:
+            self._try(derived, _make_value)
+        for derived in made:
+            self._try(derived, _tell_status)
+
+    @staticmethod
+    def _try(derived: DerivedTopic, do: Callable[[DerivedTopic], T]) -> T | None:
+        """A fault of ours in one must not hold up the others."""
+        try:
+            return do(derived)
+        except Exception:
+            _log.failure("{topic} cannot be made", topic=derived.topic)
+            return None
 
     def bbo(self, topic: Topic, exchanges: frozenset[str] | None = None) -> CompositeBbo | None:
         """The best bid and offer of a wanted topic as it is now, of these venues only where some are named."""
@@ -190,6 +236,18 @@ class CompositeSource:
             self._to_look_at = list(self._topics.values())
         slice_, self._to_look_at = self._to_look_at[:AT_ONCE], self._to_look_at[AT_ONCE:]
         for derived in slice_:
-            if self._topics.get(derived.topic) is derived:
-                derived.look()
+            if self._topics.get(derived.topic) is derived and self._try(derived, _is_outdated):
+                self._make([derived])
         self._arm()
+
+
+def _is_outdated(derived: DerivedTopic) -> bool:
+    return derived.is_outdated()
+
+
+def _make_value(derived: DerivedTopic) -> None:
+    derived.make_value()
+
+
+def _tell_status(derived: DerivedTopic) -> None:
+    derived.tell_status()

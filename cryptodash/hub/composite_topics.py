@@ -18,7 +18,16 @@ from cryptodash.core.events import Bbo, BookView, Cause, State, StreamStatus
 from cryptodash.core.tally import Tally
 from cryptodash.core.time import Clock
 from cryptodash.core.topics import Topic
-from cryptodash.hub.composite import CompositeBbo, Constituent, Excluded, Selection, composite_bbo, condition, select
+from cryptodash.hub.composite import (
+    CompositeBbo,
+    Constituent,
+    Excluded,
+    Selection,
+    composite_bbo,
+    condition,
+    in_order,
+    select,
+)
 from cryptodash.hub.composite_book import CompositeBook, MergedBook, is_complete
 from cryptodash.hub.paces import BOOKS_AT_ONCE, Paces
 
@@ -58,13 +67,24 @@ class DerivedTopic(ABC):
         self.topic = topic
         self.parts: tuple[Topic, ...] = ()
         self._sources = sources
-        self._condition: tuple[State, Cause | None] = (State.CONNECTING, None)
+        self._told: tuple[State, Cause | None] = (State.CONNECTING, None)
+        self._found: tuple[State, Cause | None] = self._told
+        """The condition as of when it was last made."""
         self._excluded: tuple[Excluded, ...] | None = None
         """Who did not count, when it was last made."""
 
     @abstractmethod
-    def make(self) -> None:
-        """Make it as it is now, and tell of what is new: the value, then the status."""
+    def make_value(self) -> None:
+        """Make it as it is now, and tell of the value if that is new."""
+
+    def tell_status(self) -> None:
+        """Tell the status if it is new: once all that share it have made their values, for it may say that these are
+        good, or that they are empty."""
+        if self._found != self._told:
+            self._told = self._found
+            state, cause = self._found
+            wall_ms = self._sources.clock.wall_ms()
+            self._sources.publish(StreamStatus(self.topic.upstream, state, cause, since=wall_ms))
 
     @abstractmethod
     def stop(self) -> None:
@@ -78,10 +98,10 @@ class DerivedTopic(ABC):
     def _now(self) -> Selection[Any]:
         """Who counts now."""
 
-    def look(self) -> None:
-        """Time has passed: who counted may be too old to be compared, or the reverse."""
-        if self._now().excluded != self._excluded:
-            self.make()
+    def is_outdated(self) -> bool:
+        """Whether others count now than when it was last made: with time, who counted may be too old to be compared,
+        or the reverse."""
+        return self._now().excluded != self._excluded
 
     def age_base(self) -> float | None:
         """For when the value holds: as of the oldest that counts; where none does, of the youngest there is."""
@@ -106,14 +126,8 @@ class DerivedTopic(ABC):
             return Constituent(part, status.state, status.cause, None, None)
         return Constituent(part, status.state, None, value_of(part), self._sources.as_of(part.upstream))
 
-    def _tell_status(self, selection: Selection[V]) -> None:
-        found = condition(selection)
-        self._excluded = selection.excluded
-        if found != self._condition:
-            self._condition = found
-            state, cause = found
-            wall_ms = self._sources.clock.wall_ms()
-            self._sources.publish(StreamStatus(self.topic.upstream, state, cause, since=wall_ms))
+    def _note(self, selection: Selection[V]) -> None:
+        self._found, self._excluded = condition(selection), selection.excluded
 
 
 class DerivedBbo(DerivedTopic):
@@ -122,6 +136,8 @@ class DerivedBbo(DerivedTopic):
     def __init__(self, topic: Topic, sources: Sources) -> None:
         super().__init__(topic, sources)
         self._last: CompositeBbo | None = None
+        self._timestamp = 0
+        """The last that was told: it outlives a time when none counts."""
         self._pace = sources.paces.of(BBO_INTERVAL_MS)
 
     def take(self, part: Topic, interval: int) -> None:
@@ -131,30 +147,49 @@ class DerivedBbo(DerivedTopic):
         self._pace.unmark(self)
 
     def make(self) -> None:
+        """The value, then the status, which no other topic has."""
+        self.make_value()
+        self.tell_status()
+
+    def make_value(self) -> None:
         self._pace.unmark(self)
         selection = self._now()
+        self._note(selection)
         self._sources.made("bbo")
         last = self._last
-        made = composite_bbo(self.topic, selection, self._sources.clock.monotonic(), self._not_before())
+        made = self._composed(selection)
         if made.is_telling if last is None else made.content != last.content:
             self._last = made
             self._sources.publish(replace(made, takes_back=True) if _has_lost(last, made) else made)
-        self._tell_status(selection)
 
     def current(self, exchanges: frozenset[str] | None = None) -> CompositeBbo:
-        """As it is now; of these venues only, where some are named."""
-        selection = select(
-            [
-                self._constituent(part, self._sources.quote_of)
-                for part in self.parts
-                if exchanges is None or part.exchange in exchanges
-            ],
-            self._sources.window(),
-        )
-        return composite_bbo(self.topic, selection, self._sources.clock.monotonic(), self._not_before())
+        """As it is now; of these venues only, where some are named: then with their own time, however new those of the
+        others are, and whoever has not got the instrument is ``closed``."""
+        if exchanges is None:
+            made = self._composed(self._now())
+            return replace(made, since=self._since(made, self.parts))
+        parts = [part for part in self.parts if part.exchange in exchanges]
+        lacking = exchanges - {part.exchange for part in parts}
+        selection = select([self._constituent(part, self._sources.quote_of) for part in parts], self._sources.window())
+        without = tuple(Excluded(exchange, State.CLOSED) for exchange in sorted(lacking))
+        selection = Selection(selection.counted, selection.excluded + without)
+        made = composite_bbo(self.topic, selection, self._sources.clock.monotonic())
+        return replace(made, since=self._since(made, parts))
 
-    def _not_before(self) -> int:
-        return self._last.timestamp or 0 if self._last is not None else 0
+    def _since(self, made: CompositeBbo, parts: Sequence[Topic]) -> int:
+        """From when on it has been live: since the first that is; in another state: since the last that came into it.
+        What follows of time alone, or of the catalogue, is so as of now."""
+        statuses = [self._sources.status_of(part.upstream) for part in parts]
+        same = [each.since for each in statuses if (each.state, each.cause) == (made.state, made.cause)]
+        if not same:
+            return self._sources.clock.wall_ms()
+        return min(same) if made.state is State.LIVE else max(same)
+
+    def _composed(self, selection: Selection[Bbo]) -> CompositeBbo:
+        made = composite_bbo(self.topic, selection, self._sources.clock.monotonic(), self._timestamp)
+        if made.timestamp is not None:
+            self._timestamp = made.timestamp
+        return made
 
     def _now(self) -> Selection[Bbo]:
         return self._select(self._sources.quote_of)
@@ -167,7 +202,7 @@ def _has_lost(before: CompositeBbo | None, now: CompositeBbo) -> bool:
 
 
 class DerivedBook(DerivedTopic):
-    """The merged book at one depth, at each interval at which somebody looks."""
+    """The merged book at one depth, at each interval at which somebody looks. Its status is that of every depth."""
 
     def __init__(self, topic: Topic, sources: Sources) -> None:
         super().__init__(topic, sources)
@@ -189,10 +224,10 @@ class DerivedBook(DerivedTopic):
     def stop(self) -> None:
         self.pace(())
 
-    def make(self) -> None:
+    def make_value(self) -> None:
+        self._note(self._now())
         for view in tuple(self.views.values()):
             view.make()
-        self._tell_status(self._now())
 
     def selection(self, interval: int) -> Selection[BookView]:
         """Which venues' books count at this interval."""
@@ -214,6 +249,8 @@ class DerivedView:
         self._merged = MergedBook()
         self._is_shown = False
         """Whether there was anything in what was published last."""
+        self._timestamp = self._received = 0
+        """Those that were published last: an emptied book has no newer."""
 
     def mark(self) -> None:
         self._pace.mark(self)
@@ -230,14 +267,17 @@ class DerivedView:
             return
         self._sources.made("order_book")
         self._merged.take(books)
-        topic, wall_ms = self._book.topic, self._sources.clock.wall_ms()
+        topic = self._book.topic
         rebuilt, self._is_shown = not self._is_shown, bool(books)
+        if books:
+            self._timestamp = in_order(max(each.timestamp for each in books.values()), self._timestamp)
+            self._received = max(each.received for each in books.values())
         self._sources.publish(
             CompositeBook(
                 topic,
                 self._interval,
-                max((each.timestamp for each in books.values()), default=wall_ms),
-                max((each.received for each in books.values()), default=wall_ms),
+                self._timestamp,
+                self._received,
                 *self._merged.top(topic.depth),
                 rebuilt,
                 selection.excluded,

@@ -31,7 +31,9 @@ class CompositeView(View):
 
     @property
     def _is_otherwise_new(self) -> bool:
-        return isinstance(self.newest, CompositeBook) and self.newest.excluded != self.excluded
+        return isinstance(self.newest, CompositeBook) and (
+            self.newest.excluded != self.excluded or self.newest.complete != self.complete
+        )
 
     def _take(self, bids: Levels, asks: Levels) -> None:
         super()._take(bids, asks)
@@ -60,5 +62,6 @@ class CompositeView(View):
             self.sequence,
             (bids[0], asks[0]),
             (bids[1], asks[1]),
+            self.complete,
             self.excluded,
         )

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
+from itertools import islice
+from typing import Final
 
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from zope.interface import implementer
 
@@ -15,6 +18,10 @@ from cryptodash.hub.interfaces import IDemand
 from cryptodash.hub.new_topics import SERVER, Holder
 
 _log = Logger(namespace="cryptodash.hub.derived_demand")
+
+TRY_AGAIN_S: Final = 1.0
+AT_ONCE: Final = 20
+"""Topics that are tried again in one turn."""
 
 Hold = tuple[int, Holder]
 """At which interval, on whose behalf."""
@@ -36,13 +43,20 @@ class DerivedDemand:
     turns, the limits of venues and addresses and the linger are those of the parts, and it costs what they cost. The
     derived topic itself opens nothing at a venue, and is held by the server.
 
-    ``parts_of`` tells what a derived topic is made of now.
+    ``parts_of`` tells what a derived topic is made of now. A part that comes later, and is refused because too much of
+    that client waits, is tried again. ``stop`` leaves no timer behind.
     """
 
-    def __init__(self, demand: Demand, parts_of: Callable[[Topic], Mapping[str, Topic]]) -> None:
+    def __init__(
+        self, demand: Demand, parts_of: Callable[[Topic], Mapping[str, Topic]], scheduler: IReactorTime
+    ) -> None:
         self._demand = demand
         self._parts_of = parts_of
+        self._scheduler = scheduler
         self._held: dict[Topic, _Held] = {}
+        self._short: dict[Topic, None] = {}
+        """Those of which a part was refused to somebody."""
+        self._timer: IDelayedCall | None = None
         self.view_interval, self.clients_of = demand.view_interval, demand.clients_of
 
     def for_client(self, client: str, address: str) -> ClientDemand:
@@ -96,15 +110,41 @@ class DerivedDemand:
                     self._demand.release(gone, interval, holder)
         for part in parts - held.parts.keys():
             held.parts[part] = Counter()
-            self._hold_new(held, part)
+            if not self._fill(held, part):
+                _log.info("{part} is not held for all: too much of theirs waits, it is tried again", part=part)
+                self._short[topic] = None
+                self._arm()
 
-    def _hold_new(self, held: _Held, part: Topic) -> None:
+    def _fill(self, held: _Held, part: Topic) -> bool:
+        """Hold a part for all that hold what is made of it; False if it was refused to one."""
+        is_full = True
         for hold, count in held.holds.items():
             try:
-                for _ in range(count):
+                while held.parts[part][hold] < count:
                     self._hold_part(held, part, hold)
-            except Refused as refused:  # that client waits for too much already
-                _log.info("{part} is not held: {reason}", part=part, reason=refused.message)
+            except Refused:  # that client waits for too much already
+                is_full = False
+        return is_full
+
+    def stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _arm(self) -> None:
+        if self._timer is None and self._short:
+            self._timer = self._scheduler.callLater(TRY_AGAIN_S, self._try_again)
+
+    def _try_again(self) -> None:
+        """A few at a time, in turn."""
+        self._timer = None
+        for topic in list(islice(self._short, AT_ONCE)):
+            del self._short[topic]
+            held = self._held.get(topic)
+            short = [part for part in held.parts if not self._fill(held, part)] if held is not None else []
+            if short:
+                self._short[topic] = None
+        self._arm()
 
     def _hold_part(self, held: _Held, part: Topic, hold: Hold) -> None:
         self._demand.hold(part, *hold)

@@ -11,7 +11,9 @@ from cryptodash.core.instruments import MarketType
 from cryptodash.core.interfaces import ExchangeReport, ITopicSource, IUpstream, StreamReport
 from cryptodash.core.steps import Steps
 from cryptodash.core.topics import Topic
+from cryptodash.hub.composite_catalogue import CompositeCatalogue
 from cryptodash.hub.interfaces import CatalogueSnapshot, IDirectory
+from cryptodash.hub.kept_topics import KeptTopics
 from cryptodash.hub.naming import Naming
 
 _log = Logger(namespace="cryptodash.hub.directory")
@@ -31,6 +33,7 @@ class Directory:
         upstreams: Mapping[str, IUpstream],
         sources: Mapping[str, ITopicSource],
         naming: Naming,
+        kept: KeptTopics,
         book_depth_default: int,
     ) -> None:
         self.book_depth_default = book_depth_default
@@ -38,6 +41,8 @@ class Directory:
         self._upstreams = upstreams
         self._sources = sources
         self._naming = naming
+        self._kept = kept
+        self.unknown_topics = kept.unknown
         self._snapshots: dict[str, CatalogueSnapshot] = {}
         self._unconfirmed: set[Topic] = set()
 
@@ -68,9 +73,8 @@ class Directory:
         catalogue = self._sources[exchange].catalogue
         known = self._snapshots.get(exchange)
         if known is None or known.version != catalogue.version:
-            known = self._snapshots[exchange] = CatalogueSnapshot(
-                catalogue.version, tuple(catalogue), catalogue.not_listed()
-            )
+            listed = catalogue.merged() if isinstance(catalogue, CompositeCatalogue) else tuple(catalogue)
+            known = self._snapshots[exchange] = CatalogueSnapshot(catalogue.version, listed, catalogue.not_listed())
         return known
 
     def exchange_reports(self) -> tuple[ExchangeReport, ...]:
@@ -100,6 +104,7 @@ class Directory:
 
     def catalogue_changed(self, exchange: str, market: MarketType) -> None:
         """A catalogue was read (again): look up what was accepted at its word, tell of what it lacks."""
+        self._kept.tell_unknown()
         upstream = self._sources.get(exchange)
         if upstream is None or not upstream.catalogue.loaded(market):
             return

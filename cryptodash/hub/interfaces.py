@@ -6,7 +6,7 @@ venues of another process, or a recording, can stand in its place.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 from attrs import frozen
 from msgspec import Struct
@@ -74,7 +74,7 @@ class CatalogueSnapshot:
     ``not_listed``: what else the venue's catalogue holds: market, the venue's name, and why it is not listed."""
 
     version: int
-    instruments: tuple[Instrument, ...]
+    instruments: Sequence[Instrument]
     not_listed: tuple[tuple[MarketType, str, str], ...] = ()
 
 
@@ -110,6 +110,9 @@ class IDirectory(Interface):
 
     def instruments(exchange: str) -> CatalogueSnapshot:
         """What it trades: the same object until the catalogue changes."""
+
+    def unknown_topics() -> tuple[str, ...]:
+        """Topics of ``SYMBOLS`` of no one venue whose symbol none has; a venue's own are in its report."""
 
     def survey() -> Steps[int]:
         """Look at every stream of every venue, a quick step at a time; ``exchange_reports``, and what the metrics
@@ -174,6 +177,9 @@ class IValues(Interface):
     def composite(topic: Topic, exchanges: frozenset[str] | None) -> CompositeBbo | None:
         """The composite best bid and offer as it is now, of these venues only where some are named; None for a topic
         that is not wanted."""
+
+    def constituents(topic: Topic) -> Collection[str]:
+        """The venues that a composite topic is made of: they list the symbol, or their catalogue was not read yet."""
 
     def trades(topic: Topic, limit: int) -> Sequence[Trade]:
         """Latest trades, oldest first."""

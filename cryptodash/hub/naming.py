@@ -7,7 +7,16 @@ from collections.abc import Callable, Collection, Mapping
 from cryptodash.core.errors import Refused
 from cryptodash.core.instruments import ANY, MarketType, Symbol, spelled_symbol
 from cryptodash.core.interfaces import ITopicSource
-from cryptodash.core.topics import COMPOSITE, FREE_DEPTHS, Channel, Topic, check_depth, check_interval, parse_channel
+from cryptodash.core.topics import (
+    COMPOSITE,
+    FREE_DEPTHS,
+    Channel,
+    Topic,
+    check_depth,
+    check_exchange,
+    check_interval,
+    parse_channel,
+)
 from cryptodash.hub.composite_source import CHANNELS
 
 
@@ -40,7 +49,7 @@ class Naming:
         interval: object = None,
     ) -> Topic:
         """The topic; raises ``Refused`` (see ``IDirectory.resolve``). None means left out."""
-        upstream = self._upstream(exchange)
+        upstream = self._upstreams[check_exchange(exchange, self._upstreams)]
         kind = parse_channel(channel)
         market_type = _market(market, upstream)
         if upstream.exchange == COMPOSITE and kind not in CHANNELS:
@@ -55,14 +64,6 @@ class Naming:
                 upstream.exchange, market_type, name, kind, interval=_interval(interval, market_type, upstream)
             )
         return Topic(upstream.exchange, market_type, name, kind)
-
-    def _upstream(self, exchange: object) -> ITopicSource:
-        found = self._upstreams.get(exchange.lower()) if isinstance(exchange, str) else None
-        if found is None:
-            raise Refused(
-                "unknown_exchange", f"exchange {repr(exchange)[:40]} is not one of: {', '.join(self._upstreams)}", 404
-            )
-        return found
 
     def _book(self, book: Topic, depth: object) -> Topic:
         wanted = self._default_depth if depth is None else check_depth(_whole(depth))

@@ -29,6 +29,7 @@ NEVER_IN_A_DEMO = {
     ),
     "Ready.dependencies.clock.error_ms": "the demo's venues go by the clock of this machine",
     "Ready.dependencies.clock.reason": "the same",
+    "Ready.dependencies.stream_hub.unknown_symbols": "no topic of SYMBOLS is one of the composite (test_compare.py)",
     "Ready.control_port": "the servers of these tests are given their simulator, and start none",
     "Stream.degraded": "a stream of this short run loses nothing for good",
     "StreamQuality.degraded": "the same",
@@ -40,6 +41,8 @@ NEVER_IN_A_DEMO |= {
     f"{path} 503": "the server ends while the request waits (test_commands.py)"
     for path in (
         *(f"GET /api/{name}" for name in ("ticker", "orderbook", "orderbook/snapshot", "trades", "candles", "compare")),
+        *(f"GET /api/{name}" for name in ("exchanges", "symbols", "streams", "quality")),
+        "GET /metrics",
         "POST /api/symbols/refresh",
     )
 }

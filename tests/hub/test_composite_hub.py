@@ -10,6 +10,7 @@ import pytest
 from attrs import evolve
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from twisted.logger import capturedLogs
 
 from cryptodash.core.config import Config, Limits
 from cryptodash.core.errors import Refused
@@ -232,6 +233,33 @@ def test_time_alone_makes_a_quote_too_old_to_be_compared(market):
     assert outlet.take()[-1]["bid"] == 100
 
 
+def test_a_fault_in_one_holds_up_no_other_and_is_logged(market):
+    outlet = market.watch(market.topic())
+    market.watch(market.topic(symbol=ETH))
+    for name in ("binance", "bybit"):
+        market.live(name)
+    market.advance(0.1)
+    outlet.take()
+    as_of = market.venues["binance"].as_of
+
+    def faulty(topic):
+        if topic.symbol == ETH:
+            raise ZeroDivisionError
+        return as_of(topic)
+
+    market.venues["binance"].as_of = faulty
+    with capturedLogs() as logged:
+        market.quote("binance", "100", "101", symbol=ETH)
+        market.status("binance", LIVE, symbol=ETH)
+        market.advance(2)
+    assert any(isinstance(each["log_failure"].value, ZeroDivisionError) for each in logged)
+    market.venues["bybit"].confirmed[market.part("bybit")] = market.time.monotonic()
+    market.advance(0.5)
+    assert excluded(outlet.take("bbo")[-1])["binance"] == "late"
+    market.status("bybit", STALE, Cause.SILENT)
+    assert excluded(outlet.take("bbo")[-1])["bybit"] == "silent"
+
+
 def test_a_new_subscriber_gets_what_is_so_now(market):
     market.watch()
     assert market.hub.current(market.topic(), 0) == []
@@ -242,6 +270,46 @@ def test_a_new_subscriber_gets_what_is_so_now(market):
     market.status("bybit", STALE, Cause.LATE)
     (message,) = market.hub.current(market.topic(), 0)
     assert json.loads(message.body)["payload"]["bid"] == 100
+
+
+def shown_times(outlet, *kinds):
+    return [payload["timestamp"][-7:-1] for payload in outlet.take(*kinds) if "timestamp" in payload]
+
+
+def test_its_time_does_not_go_back_when_all_have_left_and_one_with_an_older_quote_is_back(market):
+    outlet = market.watch()
+    market.live("binance")
+    market.advance(1)
+    market.live("bybit")
+    market.status("binance", STALE, Cause.SILENT)
+    market.status("bybit", STALE, Cause.SILENT)
+    assert set(shown_times(outlet, "bbo")) == {"20.000", "21.000"}
+    market.status("binance", LIVE)
+    assert shown_times(outlet, "bbo") == ["21.000"]
+
+
+def test_some_venues_alone_have_the_time_of_their_own_quotes(market):
+    market.watch()
+    market.live("binance")
+    market.advance(1)
+    market.live("bybit")
+    market.turn()
+    assert market.hub.composite(market.topic(), frozenset(["binance"])).timestamp == START_MS
+    assert market.hub.composite(market.topic(), None).timestamp == START_MS + 1000
+
+
+def test_the_time_of_a_book_does_not_go_back_nor_is_it_of_our_clock(market):
+    outlet = market.watch(market.topic(**BOOK_5), 100)
+    market.book("binance", {"100": "1"}, {"101": "1"})
+    market.advance(1)
+    market.book("bybit", {"100": "1"}, {"101": "1"})
+    market.advance(0.2)
+    assert shown_times(outlet, *BOOK_KINDS) == ["20.000", "21.000"]
+    market.advance(1)
+    market.status("bybit", STALE, Cause.SILENT, channel=Channel.ORDER_BOOK)
+    market.status("binance", STALE, Cause.SILENT, channel=Channel.ORDER_BOOK)
+    market.status("binance", LIVE, channel=Channel.ORDER_BOOK)
+    assert shown_times(outlet, *BOOK_KINDS) == ["21.000"] * 3
 
 
 def test_its_age_is_that_of_the_oldest_that_counts(market):
@@ -346,6 +414,31 @@ def test_a_venue_that_lists_it_later_joins_without_a_restart(world):
     assert asked(market.venues["sixth"])[-1][0] == "drop"
 
 
+def test_a_part_that_was_refused_is_tried_again_until_there_is_room(world, monkeypatch):
+    monkeypatch.setattr("cryptodash.hub.new_topics.MOST_WAITING", 1)
+    market = Market(world)
+    market.venues["sixth"].load(ETH)
+    client = market.hub.for_client("one", "10.0.0.1")
+    for _ in range(2):
+        client.hold(market.topic(), 0)
+    market.venues["bybit"].streams_each = 100_000
+    waits = market.part("bybit", symbol=ETH)
+    client.hold(waits, 0)
+    market.venues["sixth"].load(BTC, ETH)
+    market.hub.catalogue_changed("sixth", MarketType.SPOT)
+    market.advance(3)
+    assert market.venues["sixth"].asked == [], "one of the client's waits already, and no other may"
+    client.release(waits, 0)
+    market.advance(1.1)
+    assert asked(market.venues["sixth"]) == [("want", ["sixth:spot:BTC-USDT:bbo"])]
+    assert market.hub.clients_of(market.part("sixth")) == 2
+    for _ in range(2):
+        client.release(market.topic(), 0)
+    assert market.hub.clients_of(market.part("sixth")) == 0
+    market.advance(31)
+    assert market.scheduler.getDelayedCalls() == []
+
+
 def test_one_that_lists_it_no_more_stands_in_excluded(market):
     outlet = market.watch()
     market.live("binance")
@@ -356,6 +449,37 @@ def test_one_that_lists_it_no_more_stands_in_excluded(market):
     market.hub.catalogue_changed("sixth", MarketType.SPOT)
     market.status("sixth", State.CLOSED, Cause.DELISTED)
     assert excluded(outlet.take("bbo")[-1])["sixth"] == "delisted"
+
+
+def test_one_whose_catalogue_came_later_keeps_its_place_when_it_lists_it_no_more(world):
+    market = Market(world, loaded=False)
+    outlet = market.watch()
+    for symbols in ((BTC, ETH), (ETH,)):
+        market.venues["sixth"].load(*symbols)
+        market.hub.catalogue_changed("sixth", MarketType.SPOT)
+    market.status("sixth", State.CLOSED, Cause.DELISTED)
+    assert excluded(outlet.take("bbo")[-1])["sixth"] == "delisted"
+
+
+def test_a_changed_catalogue_concerns_only_what_is_made_of_others_now(world):
+    market = Market(world)
+    market.venues["sixth"].load(ETH)
+    market.watch()
+    market.watch(market.topic(symbol=ETH))
+    composite = market.hub._composite
+    assert composite.concerned("sixth", MarketType.SPOT) == composite.concerned("nowhere", MarketType.SPOT) == []
+    market.venues["sixth"].load(BTC, ETH)
+    assert composite.concerned("sixth", MarketType.SPOT) == [market.topic()]
+    assert composite.concerned("sixth", MarketType.PERPETUAL) == []
+
+
+def test_its_instruments_are_merged_when_they_are_read_not_all_at_once(market, monkeypatch):
+    merged = []
+    module = "cryptodash.hub.composite_catalogue"
+    monkeypatch.setattr(f"{module}._merged", lambda listed: merged.append(listed) or listed[0])
+    listed = market.hub.instruments("composite").instruments
+    assert len(listed) == 4 and merged == []
+    assert len(listed[1:3]) == len(merged) == 2
 
 
 def test_a_venue_without_a_catalogue_is_taken_at_its_word_and_leaves_when_it_lacks_the_symbol(world):
@@ -446,10 +570,12 @@ def held(outlet, book=None):
                 for price in payload["deletes"][side]:
                     del book[side][price]
         book["sequence"], book["excluded"] = payload["sequence"], payload["excluded"]
+        book["complete"] = payload["complete"]
     return book
 
 
 BOOK_5 = {"channel": Channel.ORDER_BOOK, "depth": 5}
+BOOK_KINDS = ("order_book_snapshot", "order_book_delta")
 
 
 def test_books_are_merged_by_price(market):
@@ -500,6 +626,111 @@ def test_when_all_have_left_it_is_emptied_and_goes_on_with_a_snapshot(market):
     kinds = [message.kind for message in outlet.messages if message.kind != "order_book_delta"]
     assert kinds == ["order_book_snapshot", "status"]
     assert list(held(outlet, book)["bids"]) == [98]
+
+
+def test_it_is_told_when_the_view_is_not_complete_any_more(market):
+    def levels(first, step, count):
+        return {str(first + step * number): "1" for number in range(count)}
+
+    outlet = market.watch(market.topic(**BOOK_5), 100)
+    market.book("binance", levels(100, -1, 5), levels(101, 1, 5))
+    market.book("bybit", levels(100, -1, 5), levels(101, 1, 5))
+    market.advance(0.3)
+    book = held(outlet)
+    assert book["complete"]
+    market.book("bybit", levels(100, -1, 1), levels(101, 1, 1))
+    market.advance(0.3)
+    book = held(outlet, book)
+    assert not book["complete"]
+
+
+def test_complete_alone_is_news(market):
+    outlet = market.watch(market.topic(**BOOK_1), 100)
+    market.book("binance", {"100": "1"}, {"101": "1"})
+    market.book("bybit", {"90": "1"}, {"110": "1"})
+    market.advance(0.3)
+    book = held(outlet)
+    assert book["complete"]
+    market.book("bybit", {"90": "1"}, {})
+    market.advance(0.3)
+    (delta,) = outlet.take("order_book_delta")
+    assert delta["complete"] is False and delta["sequence"] == book["sequence"] + 1
+    assert delta["asks_upserts"] == delta["bids_upserts"] == []
+
+
+BOOK_1 = {"channel": Channel.ORDER_BOOK, "depth": 1}
+
+
+def kinds_of(outlet):
+    kinds = [message.kind for message in outlet.messages]
+    outlet.take()
+    return kinds
+
+
+@pytest.mark.parametrize(("state", "cause"), [(STALE, Cause.LATE), (State.RESYNCING, Cause.GAP)])
+def test_each_depth_is_emptied_before_the_status_and_full_before_it_is_good_again(market, state, cause):
+    outlets = [market.watch(market.topic(**depth), 100) for depth in (BOOK_5, BOOK_1)]
+    market.book("binance", {"100": "1"}, {"101": "1"})
+    market.advance(0.2)
+    for outlet in outlets:
+        assert kinds_of(outlet)[-2:] == ["order_book_snapshot", "status"]
+    market.status("binance", state, cause, channel=Channel.ORDER_BOOK)
+    market.advance(0.2)
+    for outlet in outlets:
+        assert kinds_of(outlet) == ["order_book_delta", "status"]
+    market.venues["binance"].books.changed(
+        BookChanged(
+            market.part("binance", channel=Channel.ORDER_BOOK), market.book_of({"98": "7"}, {"99": "1"}), 1, 2, True
+        )
+    )
+    market.status("binance", LIVE, channel=Channel.ORDER_BOOK)
+    market.advance(0.2)
+    for outlet in outlets:
+        assert kinds_of(outlet) == ["order_book_snapshot", "status"]
+
+
+def test_a_depth_that_only_lingers_tells_no_status_before_the_others_values(market):
+    first = market.topic(**BOOK_5)
+    lingering = market.watch(first, 100)
+    outlet = market.watch(market.topic(**BOOK_1), 100)
+    market.book("binance", {"100": "1"}, {"101": "1"})
+    market.advance(0.2)
+    market.hub.detach(lingering, first, 100)
+    market.hub.release(first, 100)
+    outlet.take()
+    market.status("binance", STALE, Cause.LATE, channel=Channel.ORDER_BOOK)
+    assert kinds_of(outlet) == ["order_book_delta", "status"]
+    market.status("binance", LIVE, channel=Channel.ORDER_BOOK)
+    assert kinds_of(outlet) == ["order_book_snapshot", "status"]
+
+
+def test_a_new_depth_tells_no_status_before_the_others_values(market):
+    """Here by time alone: it is found late when the new depth is asked for, before it is looked at."""
+    outlet = market.watch(market.topic(**BOOK_1), 100)
+    market.book("binance", {"100": "1"}, {"101": "1"})
+    market.book("bybit", {"100": "1"}, {"101": "1"}, state=State.QUIET)
+    market.advance(0.3)
+    outlet.take()
+    market.venues["bybit"].confirmed[market.part("bybit", channel=Channel.ORDER_BOOK)] += 2.5
+    market.watch(market.topic(**BOOK_5), 100)
+    assert kinds_of(outlet) == ["order_book_delta", "status"], "live by the one that is late until now, then quiet"
+
+
+def test_of_a_changed_catalogue_the_values_of_all_depths_come_before_the_status(world):
+    market = Market(world)
+    market.venues["sixth"].load(ETH)
+    outlets = [market.watch(market.topic(**depth), 100) for depth in (BOOK_5, BOOK_1)]
+    for depth in (BOOK_5, BOOK_1):
+        market.watch(market.part("sixth", **depth), 100)
+    market.book("binance", {"100": "1"}, {"101": "1"})
+    market.book("sixth", {"98": "1"}, {"99": "1"})
+    market.status("binance", STALE, Cause.LATE, channel=Channel.ORDER_BOOK)
+    for outlet in outlets:
+        outlet.take()
+    market.venues["sixth"].load(ETH, BTC)
+    market.hub.catalogue_changed("sixth", MarketType.SPOT)
+    for outlet in outlets:
+        assert kinds_of(outlet) == ["order_book_snapshot", "status"]
 
 
 def test_two_depths_and_intervals_are_views_of_their_own_and_cost_once_each(market):

@@ -11,7 +11,7 @@ from cryptodash.api.http.queries import Query
 from cryptodash.core.errors import Refused
 from cryptodash.core.events import StreamStatus
 from cryptodash.core.time import Clock
-from cryptodash.core.topics import COMPOSITE, Channel, Topic
+from cryptodash.core.topics import COMPOSITE, Channel, Topic, check_exchange
 from cryptodash.hub.composite import CompositeBbo
 from cryptodash.hub.composite_messages import bbo_payload
 from cryptodash.hub.interfaces import IDirectory, IValues
@@ -37,11 +37,15 @@ def named_exchanges(directory: IDirectory, query: Query) -> frozenset[str] | Non
     if text is None:
         return None
     enabled = directory.exchanges()
-    names = [name.strip().lower() for name in text.split(",") if name.strip()]
-    for name in names:
-        if name not in enabled:
-            raise Refused("unknown_exchange", f"exchange {name[:40]!r} is not one of: {', '.join(enabled)}", 404)
-    return frozenset(names) or None
+    return frozenset(check_exchange(name.strip(), enabled) for name in text.split(",") if name.strip()) or None
+
+
+def check_listed(topics: Sequence[Topic], exchanges: frozenset[str] | None, values: IValues) -> None:
+    """Raises ``Refused`` ``unknown_symbol`` where none of the venues has any of the symbols: no value will ever come.
+    Where they have one of several, the others say that they are closed."""
+    if exchanges is not None and not any(exchanges.intersection(values.constituents(topic)) for topic in topics):
+        names, symbols = ", ".join(sorted(exchanges)), ", ".join(str(topic.symbol) for topic in topics)
+        raise Refused("unknown_symbol", f"{names}: no {topics[0].market} symbol {symbols}", 404)
 
 
 async def first_values(values: IValues, topics: Sequence[Topic], clock: Clock, seconds: float) -> None:
@@ -61,12 +65,14 @@ def comparison(
     if not any(quote.is_telling for _, quote in known):
         raise not_yet_known(topics[0])
     source = directory.source(COMPOSITE)
-    return f'{{"quotes":[{",".join(_item(topic, quote, values, source) for topic, quote in known)}]}}'
+    rows = [_item(quote, values.stream_status(topic) if exchanges is None else None, source) for topic, quote in known]
+    return f'{{"quotes":[{",".join(rows)}]}}'
 
 
-def _item(topic: Topic, quote: CompositeBbo, values: IValues, source: str) -> str:
-    status = values.stream_status(topic)
+def _item(quote: CompositeBbo, told: StreamStatus | None, source: str) -> str:
+    """``told``: the status that those who watch it have got, where it is of all venues."""
+    status = StreamStatus(quote.topic, quote.state, quote.cause, since=quote.since)
+    if told is not None and (told.state, told.cause) == (status.state, status.cause):
+        status = told
     ages = [each.age_ms for each in quote.venues]
-    if (quote.state, quote.cause) != (status.state, status.cause):  # of some venues only
-        status = StreamStatus(topic, quote.state, quote.cause, since=status.since)
     return payloads.with_status(bbo_payload(quote), status, max(ages, default=None), source)

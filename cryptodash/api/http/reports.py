@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from cryptodash.api.http.answers import Stored
 from cryptodash.core import codec
@@ -36,10 +36,14 @@ def why_down(report: ExchangeReport) -> str:
 
 
 def readiness(
-    reports: Iterable[ExchangeReport], draining: bool, config: Config, timestamp: str
+    reports: Iterable[ExchangeReport], draining: bool, config: Config, timestamp: str, unknown: Sequence[str] = ()
 ) -> tuple[bool, dict[str, object]]:
-    """Whether the server is ready, and the body that says so."""
+    """Whether the server is ready, and the body that says so. ``unknown``: topics of ``SYMBOLS`` that are of no one
+    venue and that none has."""
     known = list(reports)
+    hub: dict[str, object] = {"status": "draining" if draining else "ok"}
+    if unknown:
+        hub["unknown_symbols"] = list(unknown)
     ready = not draining and any(is_up(each) for each in known)
     cache: dict[str, object] = {"status": "ok"}
     if config.enable_redis:
@@ -49,7 +53,7 @@ def readiness(
         "service": SERVICE,
         "timestamp": timestamp,
         "dependencies": {
-            "stream_hub": {"status": "draining" if draining else "ok"},
+            "stream_hub": hub,
             "cache": cache,
             "clock": _own_clock(known),
             "exchanges": {each.exchange: _dependency(each) for each in known},

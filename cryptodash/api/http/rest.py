@@ -18,7 +18,7 @@ from cryptodash.api.addresses import Addresses, address_group
 from cryptodash.api.answer_parts import error_body
 from cryptodash.api.http import payloads
 from cryptodash.api.http.answers import Answer, error_answer, json_answer, shared_answer, stored_answer
-from cryptodash.api.http.compare import comparison, first_values, named_exchanges, named_topics
+from cryptodash.api.http.compare import check_listed, comparison, first_values, named_exchanges, named_topics
 from cryptodash.api.http.drain import Waits
 from cryptodash.api.http.errors import no_route_answer, not_yet_known, refused_answer, upstream_answer
 from cryptodash.api.http.guarded_request import log_failure
@@ -40,7 +40,7 @@ from cryptodash.core.errors import Refused, UpstreamError
 from cryptodash.core.interfaces import ExchangeReport, survey_validity
 from cryptodash.core.tally import Tally
 from cryptodash.core.time import Clock, rfc3339
-from cryptodash.core.topics import COMPOSITE, Channel, Topic
+from cryptodash.core.topics import COMPOSITE, Channel, Topic, check_exchange
 from cryptodash.hub.interfaces import IDemand, IDirectory, IQuality, IValues
 
 FIRST_VALUE_S: Final = 2.0
@@ -119,7 +119,8 @@ class Rest:
     @app.route("/ready", methods=["GET"])
     async def ready(self, request: Request) -> None:
         reports = await self._exchange_reports()
-        is_ready, document = readiness(reports, self._draining(), self._config, self._now())
+        unknown = self._directory.unknown_topics()
+        is_ready, document = readiness(reports, self._draining(), self._config, self._now(), unknown)
         await self._send(request, json_answer(document, 200 if is_ready else 503))
 
     @app.route("/api/exchanges", methods=["GET"])
@@ -216,9 +217,11 @@ class Rest:
         query = Query(request)
         topics = named_topics(self._directory, query)
         exchanges = named_exchanges(self._directory, query)
+        check_listed(topics, exchanges, self._values)
         for topic in topics:
             self._holds.hold(topic, self._client(request))
         await self._waits.wait(first_values(self._values, topics, self._clock, FIRST_VALUE_S))
+        check_listed(topics, exchanges, self._values)  # the catalogue may have come meanwhile
         await self._send(request, json_answer(comparison(topics, exchanges, self._values, self._directory)))
 
     @app.route("/api/candles", methods=["GET"])
@@ -261,10 +264,7 @@ class Rest:
 
     def _exchange(self, name: str) -> str:
         """The id of the venue a client names. Raises ``Refused`` (404)."""
-        exchanges = self._directory.exchanges()
-        if name.lower() not in exchanges:
-            raise Refused("unknown_exchange", f"exchange {name[:40]!r} is not one of: {', '.join(exchanges)}", 404)
-        return name.lower()
+        return check_exchange(name, self._directory.exchanges())
 
     def _now(self) -> str:
         return rfc3339(self._clock.wall_ms())

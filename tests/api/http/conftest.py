@@ -134,6 +134,7 @@ class HubDouble:
         self.statuses: dict[Topic, StreamStatus] = {}
         self.waiting: defaultdict[Topic, list[Deferred[bool]]] = defaultdict(list)
         self.asked: list[tuple[Topic, int, int | None]] = []
+        self.unknown: tuple[str, ...] = ()
         self.clients: list[str] = []
         """Whom candles were charged to."""
 
@@ -172,6 +173,9 @@ class HubDouble:
 
     def exchange_reports(self) -> tuple[ExchangeReport, ...]:
         return tuple(each.report() for each in self.upstreams.values())
+
+    def unknown_topics(self) -> tuple[str, ...]:
+        return self.unknown
 
     def survey(self) -> Steps[int]:
         count = 0

@@ -6,13 +6,14 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pytest
+from twisted.logger import capturedLogs
 
 from cryptodash.api.http.rest import Rest
 from cryptodash.api.http.site import make_site
 from cryptodash.api.slices import Slices
 from cryptodash.core.config import Config, Limits
 from cryptodash.core.events import Bbo, BookView, Cause, State, StreamStatus
-from cryptodash.core.instruments import MarketType, Symbol
+from cryptodash.core.instruments import Catalogue, MarketType, Symbol
 from cryptodash.core.numbers import Number
 from cryptodash.core.tally import Tally
 from cryptodash.core.topics import Channel, Topic
@@ -25,8 +26,8 @@ NAMES = ("binance", "bybit")
 class Compared:
     """A server over two venues that the test speaks for."""
 
-    def __init__(self, web: Any, **limits: int) -> None:
-        scheduler, tally, config = web.scheduler, Tally(), Config(limits=Limits(**limits))
+    def __init__(self, web: Any, *, symbols: tuple[Topic, ...] = (), **limits: int) -> None:
+        scheduler, tally, config = web.scheduler, Tally(), Config(symbols=symbols, limits=Limits(**limits))
         double = type(web.hub.upstreams["binance"])
         self.wanted: set[str] = set()
         wanted = self.wanted
@@ -79,11 +80,19 @@ class Compared:
         self.scheduler.pump([0.01] * round(wait / 0.01))
         return self.wire.response()
 
-    def quote(self, exchange: str, bid: str, ask: str, base: str = "BTC", state: State = State.LIVE) -> None:
+    def quote(
+        self, exchange: str, bid: str, ask: str, base: str = "BTC", state: State = State.LIVE, at: int = T0
+    ) -> None:
         topic = Topic(exchange, MarketType.SPOT, Symbol(base, "USDT"), Channel.BBO)
         one = Number("1")
-        self.hub.publish(Bbo(topic, T0, T0 + 5, Number(bid), one, Number(ask), one))
-        self.hub.publish(StreamStatus(topic, state, None if state.is_good else Cause.SILENT, since=T0))
+        self.hub.publish(Bbo(topic, at, at + 5, Number(bid), one, Number(ask), one))
+        self.hub.publish(StreamStatus(topic, state, None if state.is_good else Cause.SILENT, since=at))
+
+    def lists(self, exchange: str, *bases: str) -> None:
+        catalogue = self.hub.upstreams[exchange].catalogue
+        kept = [each for each in catalogue if each.market is MarketType.SPOT and each.symbol.base in bases]
+        catalogue.replace(MarketType.SPOT, kept)
+        self.hub.catalogue_changed(exchange, MarketType.SPOT)
 
 
 @pytest.fixture
@@ -137,6 +146,46 @@ def test_some_venues_only(compared: Compared) -> None:
     assert set(quote["venues"]) == {"bybit"} and quote["status"]["state"] == "live"
 
 
+def test_some_venues_have_their_own_times_and_ages(compared: Compared) -> None:
+    compared.wire.ask("/api/compare?symbols=BTC-USDT&exchanges=binance")
+    compared.quote("bybit", "99", "102", at=T0 + 2_000)
+    compared.quote("binance", "100", "101", at=T0 + 1_000)
+    compared.scheduler.pump([0.01] * 10)
+    (quote,) = compared.wire.response().json()["quotes"]
+    assert quote["timestamp"] == quote["status"]["since"] == "2024-01-01T00:00:01.000Z"
+    compared.quote("bybit", "98", "103", at=T0 + 3_000)
+    compared.quote("binance", "100", "101", state=State.STALE, at=T0 + 4_000)
+    (quote,) = compared.ask("/api/compare?symbols=BTC-USDT&exchanges=binance", 0.1).json()["quotes"]
+    assert quote["status"]["since"] == "2024-01-01T00:00:04.000Z"
+    (quote,) = compared.ask("/api/compare?symbols=BTC-USDT&exchanges=bybit", 0.1).json()["quotes"]
+    assert quote["status"]["age_ms"] == 0 and quote["status"]["since"] == "2024-01-01T00:00:02.000Z"
+
+
+def test_a_named_venue_that_has_not_got_the_symbol(compared: Compared) -> None:
+    compared.lists("binance", "ETH")
+    answer = compared.ask("/api/compare?symbols=BTC-USDT&exchanges=binance", 0.1)
+    assert (answer.status, answer.code) == (404, "unknown_symbol")
+    assert compared.wanted == set()
+    compared.wire.ask("/api/compare?symbols=BTC-USDT,ETH-USDT&exchanges=binance")
+    compared.quote("binance", "100", "101", "ETH")
+    compared.quote("bybit", "100", "101", "ETH")
+    compared.quote("bybit", "100", "101")
+    compared.scheduler.pump([0.01] * 10)
+    btc, eth = compared.wire.response().json()["quotes"]
+    assert btc["excluded"] == [{"exchange": "binance", "state": "closed"}] and btc["status"]["state"] == "closed"
+    assert set(eth["venues"]) == {"binance"} and eth["excluded"] == []
+
+
+def test_a_named_venue_whose_catalogue_comes_without_the_symbol(compared: Compared) -> None:
+    compared.hub.upstreams["binance"].catalogue = Catalogue("binance")
+    compared.wire.ask("/api/compare?symbols=BTC-USDT&exchanges=binance")
+    compared.lists("binance")
+    compared.quote("bybit", "100", "101")
+    compared.scheduler.pump([0.1] * 21)
+    answer = compared.wire.response()
+    assert (answer.status, answer.code) == (404, "unknown_symbol")
+
+
 @pytest.mark.parametrize(
     ("query", "status", "code"),
     [
@@ -178,6 +227,21 @@ def test_its_symbols_are_those_that_a_venue_has(compared: Compared) -> None:
     assert listed["exchange"] == "composite"
     assert [each["symbol"] for each in listed["symbols"]] == ["BTC-USDT", "ETH-USDT"]
     assert {each["exchange"] for each in compared.ask("/api/symbols", 0.1).json()["exchanges"]} == set(NAMES)
+
+
+def test_a_kept_topic_that_no_venue_has_is_logged_and_shown_in_ready(web: Any) -> None:
+    kept = [Topic("composite", MarketType.SPOT, Symbol(base, "USDT"), Channel.BBO) for base in ("BTC", "TYPO")]
+    compared = Compared(web, symbols=(*kept, Topic("binance", MarketType.SPOT, Symbol("TYPO", "USDT"), Channel.BBO)))
+    with capturedLogs() as logged:
+        for _ in range(2):
+            compared.lists("bybit", "BTC")
+    (warning,) = [each for each in logged if each["log_namespace"] == "cryptodash.hub.kept_topics"]
+    assert warning["topic"] == "composite:spot:TYPO-USDT:bbo"
+    hub = compared.ask("/ready", 0.1).json()["dependencies"]["stream_hub"]
+    assert hub == {"status": "ok", "unknown_symbols": ["composite:spot:TYPO-USDT:bbo"]}
+    compared.hub.upstreams["binance"].catalogue = Catalogue("binance")
+    hub = compared.ask("/ready", 0.1).json()["dependencies"]["stream_hub"]
+    assert hub == {"status": "ok"}, "it may have it yet"
 
 
 def test_it_is_no_exchange_and_has_no_catalogue_of_its_own(compared: Compared) -> None:

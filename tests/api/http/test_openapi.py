@@ -11,7 +11,9 @@ import msgspec
 import pytest
 from jsonschema import Draft202012Validator
 from openapi_schema_validator import OAS31Validator
+from twisted.internet.defer import Deferred
 
+from cryptodash.api.http.drain import Waits, shutting_down
 from cryptodash.api.http.rest import Rest
 from cryptodash.core import codec
 from cryptodash.core.errors import UpstreamError
@@ -177,7 +179,7 @@ def composite_messages() -> Iterator[tuple[str, bytes]]:
     gone = [Number("1.4")], [Number("1.6")]
     yield (
         "CompositeBookDelta",
-        composite.delta_message(book, T0, RECEIVED, 2, (levels, levels), gone, excluded).body,
+        composite.delta_message(book, T0, RECEIVED, 2, (levels, levels), gone, True, excluded).body,
     )
 
 
@@ -232,9 +234,20 @@ def put_composite_book(web: Any) -> None:
 
 
 PAIR = "exchange=binance&symbol=BTC-USDT"
+
+
+class Ended(Waits):
+    """The server ends while a request waits, however little there is to wait for."""
+
+    async def wait(self, awaitable: Any) -> Any:
+        Deferred.fromCoroutine(super().wait(awaitable)).addErrback(lambda failure: None)
+        raise shutting_down()
+
+
 CALLS: list[tuple[str, str, str, int, Callable[[Any], None]]] = [
     ("GET", "/health", "", 200, fill),
     ("GET", "/ready", "", 200, fill),
+    ("GET", "/ready", "", 200, lambda web: setattr(web.hub, "unknown", ("composite:spot:NO-PE:bbo",))),
     ("GET", "/ready", "", 503, lambda web: web.state.update(draining=True)),
     ("GET", "/api/exchanges", "", 200, fill),
     ("GET", "/api/symbols", "", 200, fill),
@@ -266,6 +279,10 @@ CALLS: list[tuple[str, str, str, int, Callable[[Any], None]]] = [
     ("GET", "/api/streams", "", 200, fill),
     ("GET", "/api/quality", "exchange=binance", 200, fill),
     ("GET", "/api/quality", "exchange=x", 404, fill),
+    *(
+        ("GET", f"/{path}", "", 503, lambda web: setattr(web.rest, "_waits", Ended()))
+        for path in ("api/exchanges", "api/symbols", "api/streams", "api/quality", "metrics")
+    ),
     ("GET", "/api/quality", "exchange=binance&exchange=bybit", 400, fill),
 ]
 
