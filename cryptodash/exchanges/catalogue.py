@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from random import Random
 from typing import Any
 
@@ -50,12 +50,13 @@ class CatalogueReader:
     """Reads one market's instruments into ``catalogue``: at ``start`` (again after 1 s to 20 s while
     that fails), every ``refresh`` seconds, and on request.
 
-    A listing that cannot be read, or whose contract cannot be of its size (``ContractSizes``), is left out, and said to
-    ``left_out`` (as ``LeftOutElements.add``); an instrument that is known already stays as it was. What is different
-    from the reading before is said to ``changes``; what was renamed, the catalogue knows as well. ``changed(market)``
-    is called after each reading, ``failed(market, error)`` after one that failed. While ``idle()`` the venue is probed
-    every 60 s, or less often (``PROBE_SHARE``); ``error`` is what the last reading or probe met (None: it succeeded),
-    ``good_at`` the monotonic time of the last success.
+    A listing that cannot be read is left out, and said to ``left_out`` (as ``LeftOutElements.add``); an instrument that
+    is known already stays as it was. One whose contract cannot be of its size (``ContractSizes``) is left out and said
+    as well, known or not, and the catalogue says why it is not listed. What is different from the reading before is
+    said to ``changes``; what was renamed, the catalogue knows as well. ``changed(market)`` is called after each
+    reading, ``failed(market, error)`` after one that failed. While ``idle()`` the venue is probed every 60 s, or less
+    often (``PROBE_SHARE``); ``error`` is what the last reading or probe met (None: it succeeded), ``good_at`` the
+    monotonic time of the last success.
     """
 
     def __init__(
@@ -98,6 +99,8 @@ class CatalogueReader:
         self._failures = 0
         self._refused: set[RestRequest] = set()
         """Further lists of instruments that the venue does not give here."""
+        self._are_volumes_odd = False
+        """Whether the volumes last read contradict most sizes."""
         self._read_error: UpstreamError | None = None
         """What the last reading met (``error`` may be a probe's)."""
         self._busy_at = float("-inf")
@@ -188,21 +191,34 @@ class CatalogueReader:
             others.extend(not_listed_of(page))
             if following is not None:
                 pending.append(following)
-        contradict = ContractSizes(volumes).contradict
-        wrong = {each.native: reason for each in found if (reason := contradict(each))}
+        known = self._known({name for name, _ in odd}.difference(each.native for each in found))
+        wrong = self._wrong(ContractSizes(volumes), [*found, *known])
+        # Nor is what was known shown instead: the venue may have changed the size, and its volumes are of before.
         found = [each for each in found if each.native not in wrong]
-        self._left_out(CONTRACT_SIZE, wrong.items(), self._market.value)
         if not found:
             raise UpstreamError("disconnected", f"{self._venue.id} lists no {self._market} instrument")
-        unusable = {*wrong, *(name for name, _ in odd)}
-        known = self._known(unusable.difference(each.native for each in found))
-        found.extend(each for each in known if not contradict(each))
+        found.extend(each for each in known if each.native not in wrong)
+        others.extend(wrong.items())
         same_symbol = self._replace(found, others)
         self._left_out(INSTRUMENT, odd, self._market.value)
         why = "{} trades under the same symbol, {}, and has it".format
         described = [(other.native, why(shown.native, shown.symbol)) for shown, other in same_symbol]
         self._left_out(SAME_SYMBOL, described, self._market.value)
         self._changed(self._market)
+
+    def _wrong(self, sizes: ContractSizes, listed: Sequence[Instrument]) -> Mapping[str, str]:
+        """Instruments whose contract cannot be of its size, by native name, and why."""
+        wrong = sizes.wrong(listed)
+        if wrong is None and not self._are_volumes_odd:
+            _log.warn(
+                "{exchange} {market}: the traded volumes contradict most of the listed contract sizes: they are no "
+                "proof any more, and the listed sizes are believed",
+                exchange=self._venue.id,
+                market=self._market.value,
+            )
+        self._are_volumes_odd = wrong is None
+        self._left_out(CONTRACT_SIZE, (wrong or {}).items(), self._market.value)
+        return wrong or {}
 
     def _does_without(self, request: RestRequest, error: UpstreamError) -> bool:
         """Whether a further list of instruments may be lacking: the venue refuses it here, and has never given it."""
