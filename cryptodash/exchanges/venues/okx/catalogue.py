@@ -20,8 +20,11 @@ from cryptodash.exchanges.venues.okx.ticker_streams import TickerFields
 def catalogue_requests(market: MarketType) -> Sequence[RestRequest]:
     """The whole catalogue of an ``instType`` is one page. The volumes of swaps, in contracts and in base, tell whether
     the sizes of their contracts are right."""
-    paths = (INSTRUMENTS, TICKERS) if market is PERPETUAL else (INSTRUMENTS,)
-    return [RestRequest(Purpose.CATALOGUE, market, path, (("instType", KIND[market]),), pool=path) for path in paths]
+    params = (("instType", KIND[market]),)
+    listed = RestRequest(Purpose.CATALOGUE, market, INSTRUMENTS, params, pool=INSTRUMENTS)
+    if market is not PERPETUAL:
+        return [listed]
+    return [listed, RestRequest(Purpose.CATALOGUE, market, TICKERS, params, pool=TICKERS, volumes=True)]
 
 
 # {"baseCcy":"BTC","ctMult":"","ctType":"","ctVal":"","ctValCcy":"","instId":"BTC-USDT","instType":"SPOT",
