@@ -132,7 +132,7 @@ class BookAudits:
         if running is None or running.request is not request:
             return
         running.answered = now
-        running.audit.answered(depth, request.limit)
+        running.audit.answered(depth)
         self._go_on(running, False, now, received, out)
 
     def failed(self, request: RestRequest, error: UpstreamError, now: float) -> None:
