@@ -35,6 +35,10 @@ class AuditRecord:
         """Whether the book was different again after it had been rebuilt: which of the two is wrong is open."""
         return self.in_a_row >= 2
 
+    def failed(self, now: float) -> None:
+        """No snapshot came: another is worth no sooner a try than after an audit that was one."""
+        self._suspected, self.due = {}, now + SPACING
+
     def take(self, finding: Finding, now: float) -> str:
         """What an audit found, in a word of the metric: ``equal``, ``diverged``, ``suspected`` or ``unmatched``."""
         suspected, self._suspected = self._suspected, {}
