@@ -143,8 +143,8 @@ class Examination:
                 self.notes.request_ended(market, "catalogue", began, error)
                 return
         except TimeoutError:
-            error = UpstreamError("disconnected", f"the venue did not answer within {CATALOGUE_WITHIN:.0f} s")
-            self.notes.request_ended(market, "catalogue", began, error)
+            late = UpstreamError("disconnected", f"the venue did not answer within {CATALOGUE_WITHIN:.0f} s")
+            self.notes.request_ended(market, "catalogue", began, late)
             return
         except Exception as error:  # one of ours is one of the things to be found
             _log.failure(
