@@ -36,8 +36,8 @@ class AuditRecord:
         return self.in_a_row >= 2
 
     def failed(self, now: float) -> None:
-        """No snapshot came: another is worth no sooner a try than after an audit that was one."""
-        self._suspected, self.due = {}, now + SPACING
+        """No snapshot came. What is suspected waits for one that does."""
+        self.due = now + SPACING
 
     def take(self, finding: Finding, now: float) -> str:
         """What an audit found, in a word of the metric: ``equal``, ``diverged``, ``suspected`` or ``unmatched``."""
