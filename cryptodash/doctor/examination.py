@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from attrs import evolve, frozen
-from twisted.internet.defer import CancelledError, Deferred, DeferredList, maybeDeferred
+from twisted.internet.defer import CancelledError, Deferred, DeferredList, TimeoutError, maybeDeferred
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -142,11 +142,16 @@ class Examination:
             if not self._service.catalogue.loaded(market):
                 self.notes.request_ended(market, "catalogue", began, error)
                 return
-        except Exception as error:  # the timeout; or an error of ours, which is one of the things to be found
-            error = UpstreamError(
-                "disconnected", f"the venue did not answer within {CATALOGUE_WITHIN:.0f} s ({type(error).__name__})"
+        except TimeoutError:
+            late = UpstreamError("disconnected", f"the venue did not answer within {CATALOGUE_WITHIN:.0f} s")
+            self.notes.request_ended(market, "catalogue", began, late)
+            return
+        except Exception as error:  # one of ours is one of the things to be found
+            _log.failure(
+                "{exchange} {market}: reading the catalogue failed", exchange=self._real.id, market=market.value
             )
-            self.notes.request_ended(market, "catalogue", began, error)
+            text = f"unreadable by an error of ours: {type(error).__name__}: {error}"[:300]
+            self.notes.request_ended(market, "catalogue", began, UpstreamError("disconnected", text))
             return
         count = sum(1 for each in self._service.catalogue if each.market is market)
         self.notes.request_ended(market, "catalogue", began, holds=f"{count} instruments")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 
 from cryptodash.core.errors import UpstreamError
@@ -43,12 +44,24 @@ class CandleReader:
         self._refused = refused_counter(tally)
 
     def cost(self, topic: Topic, limit: int, end_ms: int | None) -> RequestCost:
-        """What ``read`` will cost: all pages together, from the budget of the first. Raises ``UpstreamError``."""
-        request = self._venue.candles_request(topic, self._instrument(topic), limit, end_ms)
-        limits = self._venue.rest_limits.get(request.pool)
+        """What ``read`` will cost: all pages together, of the budget that they take most of (older bars may be had from
+        another than the newest). Raises ``UpstreamError``."""
+        instrument = self._instrument(topic)
+        first = self._venue.candles_request(topic, instrument, limit, end_ms)
+        weights, more = Counter({first.pool: first.weight}), _pages(first, limit) - 1
+        if more > 0:
+            before = self._engine.venue_ms(topic.market) if end_ms is None else end_ms
+            older = self._venue.candles_request(topic, instrument, limit - first.limit, before)
+            weights[older.pool] += more * older.weight
+        return max(
+            (self._cost(*each) for each in weights.items()), key=lambda each: each.weight * each.per / each.budget
+        )
+
+    def _cost(self, pool: str, weight: int) -> RequestCost:
+        limits = self._venue.rest_limits.get(pool)
         if limits is None:
-            raise UpstreamError("", f"{self._venue.id} has no REST budget {request.pool!r}")
-        return RequestCost(request.pool, request.weight * _pages(request, limit), limits.weight, limits.per)
+            raise UpstreamError("", f"{self._venue.id} has no REST budget {pool!r}")
+        return RequestCost(pool, weight, limits.weight, limits.per)
 
     async def read(self, topic: Topic, limit: int, end_ms: int | None) -> Sequence[Candle]:
         """Up to ``limit`` bars, as ``IUpstream.candles``; where the venue gives fewer at once, page after page, each

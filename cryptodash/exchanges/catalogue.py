@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from random import Random
 from typing import Any
 
@@ -13,14 +13,11 @@ from twisted.python.failure import Failure
 from cryptodash.core.errors import UpstreamError
 from cryptodash.core.instruments import Catalogue, Instrument, MarketType
 from cryptodash.core.time import Clock
-from cryptodash.exchanges.adapter.contract_volumes import ContractVolumes
-from cryptodash.exchanges.adapter.decode import reading
-from cryptodash.exchanges.adapter.elements import left_out_of, not_listed_of
 from cryptodash.exchanges.adapter.messages import BadFrame
-from cryptodash.exchanges.adapter.plan import RestRequest
 from cryptodash.exchanges.adapter.venue import IVenue
 from cryptodash.exchanges.catalogue_changes import CatalogueChanges
 from cryptodash.exchanges.catalogue_diff import compare
+from cryptodash.exchanges.catalogue_pages import CataloguePages
 from cryptodash.exchanges.connections.left_out import CONTRACT_SIZE, INSTRUMENT, SAME_SYMBOL
 from cryptodash.exchanges.contract_sizes import ContractSizes
 from cryptodash.exchanges.transport.rest import RestClient
@@ -41,8 +38,6 @@ rarer."""
 LEAST_GAP = 10.0
 """Seconds between two readings that somebody asks for."""
 
-MAX_PAGES = 100
-
 _log = Logger(namespace="cryptodash.exchanges.catalogue")
 
 
@@ -50,12 +45,13 @@ class CatalogueReader:
     """Reads one market's instruments into ``catalogue``: at ``start`` (again after 1 s to 20 s while
     that fails), every ``refresh`` seconds, and on request.
 
-    A listing that cannot be read, or whose contract cannot be of its size (``ContractSizes``), is left out, and said to
-    ``left_out`` (as ``LeftOutElements.add``); an instrument that is known already stays as it was. What is different
-    from the reading before is said to ``changes``; what was renamed, the catalogue knows as well. ``changed(market)``
-    is called after each reading, ``failed(market, error)`` after one that failed. While ``idle()`` the venue is probed
-    every 60 s, or less often (``PROBE_SHARE``); ``error`` is what the last reading or probe met (None: it succeeded),
-    ``good_at`` the monotonic time of the last success.
+    A listing that cannot be read is left out, and said to ``left_out`` (as ``LeftOutElements.add``); an instrument that
+    is known already stays as it was, as do those of a list that is refused (``CataloguePages``). One whose contract
+    cannot be of its size (``ContractSizes``) is left out and said as well, known or not, and the catalogue says why it
+    is not listed. What is different from the reading before is said to ``changes``; what was renamed, the catalogue
+    knows as well. ``changed(market)`` is called after each reading, ``failed(market, error)`` after one that failed.
+    While ``idle()`` the venue is probed every 60 s, or less often (``PROBE_SHARE``); ``error`` is what the last reading
+    or probe met (None: it succeeded), ``good_at`` the monotonic time of the last success.
     """
 
     def __init__(
@@ -85,6 +81,7 @@ class CatalogueReader:
         self._market = market
         self._catalogue = catalogue
         self._rest = rest
+        self._pages = CataloguePages(venue, market, rest, left_out)
         self._reactor = reactor
         self._clock = clock
         self._random = random
@@ -96,8 +93,8 @@ class CatalogueReader:
         self._refresh = refresh
         self._stopped = False
         self._failures = 0
-        self._refused: set[RestRequest] = set()
-        """Further lists of instruments that the venue does not give here."""
+        self._are_volumes_odd = False
+        """Whether the volumes last read contradict most sizes."""
         self._read_error: UpstreamError | None = None
         """What the last reading met (``error`` may be a probe's)."""
         self._busy_at = float("-inf")
@@ -159,44 +156,17 @@ class CatalogueReader:
             self._waiters.remove(waiter)
 
     async def _read(self) -> None:
-        found: list[Instrument] = []
-        volumes: list[ContractVolumes] = []
-        odd: list[tuple[str, str]] = []
-        others: list[tuple[str, str]] = []
-        pending = list(self._venue.catalogue_requests(self._market))
-        further = frozenset(pending[1:])
-        pages = 0
-        while pending:
-            pages += 1
-            if pages > MAX_PAGES:
-                raise UpstreamError("disconnected", f"the catalogue of {self._venue.id} {self._market} has no end")
-            request = pending.pop(0)
-            try:
-                body = await self._rest.fetch(request)
-            except UpstreamError as error:
-                if request not in further or not self._does_without(request, error):
-                    raise
-                continue
-            self._refused.discard(request)
-            page, following = reading(self._venue.read_catalogue, request, body)
-            for each in page:
-                if isinstance(each, ContractVolumes):
-                    volumes.append(each)
-                else:
-                    found.append(each)
-            odd.extend(left_out_of(page))
-            others.extend(not_listed_of(page))
-            if following is not None:
-                pending.append(following)
-        contradict = ContractSizes(volumes).contradict
-        wrong = {each.native: reason for each in found if (reason := contradict(each))}
+        pages = await self._pages.read()
+        found, odd, others = pages.found, pages.odd, pages.others
+        unread = pages.missing.union(name for name, _ in odd)
+        known = self._known(unread.difference(each.native for each in found))
+        wrong = self._wrong(ContractSizes(pages.volumes), [*found, *known])
+        # Nor is what was known shown instead: the venue may have changed the size, and its volumes are of before.
         found = [each for each in found if each.native not in wrong]
-        self._left_out(CONTRACT_SIZE, wrong.items(), self._market.value)
         if not found:
             raise UpstreamError("disconnected", f"{self._venue.id} lists no {self._market} instrument")
-        unusable = {*wrong, *(name for name, _ in odd)}
-        known = self._known(unusable.difference(each.native for each in found))
-        found.extend(each for each in known if not contradict(each))
+        found.extend(each for each in known if each.native not in wrong)
+        others.extend(wrong.items())
         same_symbol = self._replace(found, others)
         self._left_out(INSTRUMENT, odd, self._market.value)
         why = "{} trades under the same symbol, {}, and has it".format
@@ -204,15 +174,19 @@ class CatalogueReader:
         self._left_out(SAME_SYMBOL, described, self._market.value)
         self._changed(self._market)
 
-    def _does_without(self, request: RestRequest, error: UpstreamError) -> bool:
-        """Whether a further list of instruments may be lacking: the venue refuses it here, and has never given it."""
-        if error.cause != "rejected" or (request not in self._refused and self._catalogue.loaded(self._market)):
-            return False
-        if request not in self._refused:
-            self._refused.add(request)
-            what = "&".join("=".join(each) for each in request.params)
-            self._left_out(INSTRUMENT, [(f"{request.path}?{what}", str(error))], self._market.value)
-        return True
+    def _wrong(self, sizes: ContractSizes, listed: Sequence[Instrument]) -> Mapping[str, str]:
+        """Instruments whose contract cannot be of its size, by native name, and why."""
+        wrong = sizes.wrong(listed)
+        if wrong is None and not self._are_volumes_odd:
+            _log.warn(
+                "{exchange} {market}: the traded volumes contradict most of the listed contract sizes: they are no "
+                "proof any more, and the listed sizes are believed",
+                exchange=self._venue.id,
+                market=self._market.value,
+            )
+        self._are_volumes_odd = wrong is None
+        self._left_out(CONTRACT_SIZE, (wrong or {}).items(), self._market.value)
+        return wrong or {}
 
     def _replace(self, found: list[Instrument], others: list[tuple[str, str]]) -> list[tuple[Instrument, Instrument]]:
         market, catalogue, changes = self._market, self._catalogue, self._changes

@@ -304,8 +304,7 @@ class Engine:
         self._ask_catalogue(now, out)
         self._wanted.beat(now, out)
         self._allocation.beat(now, out)
-        is_busy = next(self._snapshots.takers(), None) is not None
-        self._audits.beat(is_busy, now, self._wall_ms(), out)
+        self._audits.beat(self._snapshots.is_busy(now), now, self._wall_ms(), out)
 
     def _ask_catalogue(self, now: float, out: list[Output]) -> None:
         """A stream that went silent may have been delisted, one of a halted instrument that speaks trades again: the

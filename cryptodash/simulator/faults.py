@@ -111,10 +111,11 @@ FAULTS: dict[str, FaultKind] = {
         per_symbol=True,
     ),
     "wrong-contract": FaultKind(
-        "the catalogue says that a contract of the symbol (of all of them) is worth ten times what it is",
+        "the catalogue says that a contract of the symbol is worth ten times what it is",
         "quantities ten times too large for whoever believes it; the volumes of 24 hours, which come in contracts and "
         "in base, tell otherwise",
         per_symbol=True,
+        needs_symbol=True,
     ),
     "429": FaultKind(
         "REST answers that there were too many requests, with Retry-After",

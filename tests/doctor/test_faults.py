@@ -90,6 +90,7 @@ def wrong_with(fault: str, exchange: str) -> set[str]:
     def begin() -> None:
         busiest = max(stage.notes.topics.values(), key=lambda each: each.values) if stage.notes.topics else None
         symbol = str(busiest.topic.symbol) if FAULTS[fault].needs_symbol and busiest is not None else None
+        symbol = symbol or ("SOL-USDT" if FAULTS[fault].needs_symbol else None)  # from the start nothing has come yet
         symbol = "NEW-USDT" if fault == "list" and exchange != "coinbase" else "NEW-USD" if fault == "list" else symbol
         stage.simulator.faults.start(exchange, fault, symbol, seconds, **options)
 

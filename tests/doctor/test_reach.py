@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 from twisted.internet.defer import Deferred
 from twisted.internet.protocol import Factory, Protocol
+from twisted.logger import capturedLogs
 
 from cryptodash.core.config import Config
 from cryptodash.doctor.examination import Examination, Means, proxy_of
 from cryptodash.doctor.findings import Finding, findings
+from cryptodash.exchanges.service import VenueService
 from cryptodash.exchanges.venues import registry
 from cryptodash.testing.network import MemoryNetwork
 
@@ -95,3 +97,15 @@ def test_what_is_in_the_way_is_said_in_plain_words(
 def test_the_way_to_a_url(url: str, no_proxy: str, way: str) -> None:
     assert proxy_of(Config(https_proxy=PROXY, no_proxy=no_proxy), url) == way
     assert proxy_of(Config(), url) == ""
+
+
+def test_an_error_of_ours_while_the_catalogue_is_read_is_called_so_and_logged(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def broken(self: VenueService) -> int:
+        raise TypeError("ours")
+
+    monkeypatch.setattr(VenueService, "refresh_catalogue", broken)
+    with capturedLogs() as logged:
+        found = examined(no_names)
+    assert [each["log_failure"].type for each in logged if "log_failure" in each] == [TypeError]
+    assert not any("did not answer within" in each.text for each in found)
+    assert any("TypeError: ours" in each.text for each in found)

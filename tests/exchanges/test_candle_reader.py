@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 
+import pytest
+from attrs import evolve
 from twisted.internet.defer import ensureDeferred, succeed
 
 from cryptodash.core.events import Candle
 from cryptodash.core.instruments import Instrument
 from cryptodash.core.topics import Topic
 from cryptodash.exchanges.adapter.plan import Purpose, RestRequest
+from cryptodash.exchanges.adapter.venue import RestLimits
 from cryptodash.exchanges.candle_reader import CandleReader
 from cryptodash.testing.bench import Bench
 from cryptodash.testing.venue import MadeUpVenue
@@ -32,8 +35,8 @@ class PagingVenue(MadeUpVenue):
 class World:
     """A reader, and a venue that has ``count`` bars, one a minute, of which the last runs."""
 
-    def __init__(self, count: int) -> None:
-        self.bench = Bench(PagingVenue())
+    def __init__(self, count: int, venue: MadeUpVenue | None = None) -> None:
+        self.bench = Bench(venue or PagingVenue())
         running = self.bench.wall // MINUTE * MINUTE
         self.opens = [running - MINUTE * back for back in reversed(range(count))]
         self.asked: list[int] = []
@@ -79,3 +82,25 @@ def test_one_request_is_enough_where_the_venue_gives_all_at_once() -> None:
     assert world.read(3) == world.opens[-3:]
     assert world.asked == [3]
     assert world.reader.cost(world.topic, 3, None).weight == 2
+
+
+class TwoPools(PagingVenue):
+    """Older bars are had from another budget, of two thirds."""
+
+    rest_limits: Mapping[str, RestLimits] = {**MadeUpVenue.rest_limits, "old": RestLimits(40, 60.0)}
+
+    def candles_request(self, topic: Topic, instrument: Instrument, limit: int, end_ms: int | None) -> RestRequest:
+        request = super().candles_request(topic, instrument, limit, end_ms)
+        return request if end_ms is None else evolve(request, pool="old")
+
+
+@pytest.mark.parametrize(
+    ("limit", "end_ms", "pool", "weight"),
+    [(3, None, "", 2), (4, None, "old", 2), (9, None, "old", 4), (9, 10**12, "old", 6), (1, 10**12, "old", 2)],
+)
+def test_the_cost_is_of_the_budget_that_the_pages_take_most_of(
+    limit: int, end_ms: int | None, pool: str, weight: int
+) -> None:
+    world = World(20, TwoPools())
+    cost = world.reader.cost(world.topic, limit, end_ms)
+    assert (cost.pool, cost.weight) == (pool, weight)

@@ -16,7 +16,9 @@ from twisted.python.failure import Failure
 
 from cryptodash.core.errors import UpstreamError
 from cryptodash.core.instruments import Catalogue, Instrument, MarketType
+from cryptodash.core.numbers import Number
 from cryptodash.core.tally import Tally
+from cryptodash.exchanges.adapter.contract_volumes import ContractVolumes
 from cryptodash.exchanges.adapter.elements import kept
 from cryptodash.exchanges.adapter.messages import BadFrame
 from cryptodash.exchanges.adapter.plan import Purpose, RestRequest
@@ -25,11 +27,11 @@ from cryptodash.exchanges.catalogue import (
     FRESH,
     LEAST_GAP,
     LONGEST_WAIT,
-    MAX_PAGES,
     PROBE_EVERY,
     REFRESH,
     CatalogueReader,
 )
+from cryptodash.exchanges.catalogue_pages import MAX_PAGES
 from cryptodash.exchanges.connections.left_out import LeftOutElements
 from cryptodash.testing.network import MemoryNetwork
 from cryptodash.testing.venue import SPOT, MadeUpVenue, make_instrument
@@ -200,7 +202,7 @@ READINGS: dict[str, tuple[tuple[str, ...], dict[str, Answer], set[str], list[str
         ("/a/1", "/b/1"),
         {"/a/1": page("A-USDT", following="/a/2"), "/b/1": page("B-USDT"), "/a/2": page("C-USDT")},
         {"AUSDT", "BUSDT", "CUSDT"},
-        ["/a/1", "/b/1", "/a/2"],
+        ["/a/1", "/a/2", "/b/1"],
         "",
     ),
     "an empty page among others": (
@@ -670,15 +672,139 @@ def test_a_further_list_that_the_venue_does_not_give_here_is_left_out_and_said_o
     assert [str(each.symbol) for each in desk.catalogue] == ["BTC-USDT", "AAPL-USD"]
 
 
-def test_a_further_list_that_was_given_and_is_refused_ends_nothing() -> None:
-    answers = {"/page/1": page("BTC-USDT"), "/page/more": page("AAPL-USD")}
+def test_a_further_list_that_was_given_and_is_refused_ends_nothing_of_its_own_and_stops_no_other() -> None:
+    answers = {"/page/1": page("BTC-USDT", "ETH-USDT"), "/page/more": page("AAPL-USD")}
     desk = Desk(PagedVenue("/page/1", "/page/more"), answers)
     desk.reader.start()
     desk.pass_time(1)
     desk.fetcher.answers["/page/more"] = UpstreamError("rejected", "Invalid arguments")
+    desk.fetcher.answers["/page/1"] = page("BTC-USDT", "SOL-USDT")
+    desk.pass_time(REFRESH * 2.2)
+    assert desk.told[-1] == "changed"
+    assert [str(each.symbol) for each in desk.catalogue] == ["BTC-USDT", "SOL-USDT", "AAPL-USD"]
+    desk.fetcher.answers["/page/more"] = page("TSLA-USD")
     desk.pass_time(REFRESH * 1.1)
-    assert desk.told[-1] != "changed"
-    assert [str(each.symbol) for each in desk.catalogue] == ["BTC-USDT", "AAPL-USD"]
+    assert [str(each.symbol) for each in desk.catalogue] == ["BTC-USDT", "SOL-USDT", "TSLA-USD"]
+
+
+def test_a_further_list_that_fails_of_anything_else_is_waited_for() -> None:
+    answers = {"/page/1": page("BTC-USDT"), "/page/more": UpstreamError("disconnected", "no answer")}
+    desk = Desk(PagedVenue("/page/1", "/page/more"), answers)
+    desk.reader.start()
+    desk.pass_time(1)
+    assert not desk.catalogue.loaded(SPOT)
+
+
+# Lists of volumes
+
+
+class ContractsVenue(MadeUpVenue):
+    """Lists contracts of size 0.01 (of "size" in the listing otherwise), and what was traded of them."""
+
+    def catalogue_requests(self, market: MarketType) -> Sequence[RestRequest]:
+        listed = RestRequest(Purpose.CATALOGUE, market, "/page/1")
+        return [listed, evolve(listed, path="/volumes", volumes=True)]
+
+    def read_catalogue(
+        self, request: RestRequest, body: bytes
+    ) -> tuple[Sequence[Instrument | ContractVolumes], RestRequest | None]:
+        def volumes(row: dict[str, str]) -> ContractVolumes:
+            if "base" not in row:
+                raise BadFrame("schema", "no base volume")
+            return ContractVolumes(row["native"], Number("12345"), Number(row["base"]))
+
+        def instrument(row: dict[str, str]) -> Instrument:
+            made = make_instrument(request.market, row["native"], "USDT")
+            return evolve(made, native=row["native"], contract_size=Number(row.get("size", "0.01")))
+
+        read: Callable[[dict[str, str]], Instrument | ContractVolumes] = volumes if request.volumes else instrument
+        return kept(json.loads(body), read, lambda row: row["native"]), None
+
+
+def rows(*made: dict[str, str]) -> bytes:
+    return json.dumps(made).encode()
+
+
+A, B, C = ({"native": each} for each in "ABC")
+PROVEN = {"base": "123.45"}
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        *(UpstreamError(cause, "no") for cause in ("rejected", "disconnected", "banned", "blocked")),
+        b"<html>",
+        rows(A, B),
+    ],
+    ids=str,
+)
+def test_volumes_may_lack_and_it_is_said_once(answer: Answer) -> None:
+    desk = Desk(ContractsVenue(), {"/page/1": rows(A, B), "/volumes": answer})
+    with capturedLogs() as logged:
+        desk.reader.start()
+        desk.pass_time(REFRESH * 3.3)
+    assert desk.told.count("changed") >= 3 and set(desk.told) == {"changed"}
+    assert desk.names == {"A", "B"}
+    (said,) = [line for line in map(formatEvent, logged) if "left out" in line]
+    assert "/volumes" in said
+
+
+def test_while_volumes_lack_those_of_before_prove_sizes() -> None:
+    wrong = {**B, "size": "0.1"}
+    desk = Desk(ContractsVenue(), {"/page/1": rows(A, wrong), "/volumes": rows({**A, **PROVEN}, {**B, **PROVEN})})
+    desk.reader.start()
+    desk.pass_time(1)
+    assert desk.names == {"A"}
+    desk.fetcher.answers["/volumes"] = DOWN
+    desk.pass_time(REFRESH * 1.1)
+    assert desk.names == {"A"} and desk.told[-1] == "changed"
+    desk.fetcher.answers["/page/1"] = rows(A, B)
+    desk.pass_time(REFRESH * 1.1)
+    assert desk.names == {"A", "B"}
+
+
+def test_a_known_instrument_is_not_shown_with_the_size_of_before_in_place_of_another() -> None:
+    volumes = rows({**A, **PROVEN}, {**B, **PROVEN})
+    desk = Desk(ContractsVenue(), {"/page/1": rows(A, B), "/volumes": volumes})
+    desk.reader.start()
+    desk.pass_time(1)
+    assert desk.names == {"A", "B"}
+    desk.fetcher.answers["/page/1"] = rows(A, {**B, "size": "0.1"})
+    desk.pass_time(REFRESH * 1.1)
+    assert desk.names == {"A"}
+    why = "a contract is 0.1 in the catalogue and 0.01 by the traded volume"
+    assert desk.catalogue.not_listed() == ((SPOT, "B", why),)
+    desk.fetcher.answers["/volumes"] = rows({**A, **PROVEN}, {**B, "base": "1234.5"})
+    desk.pass_time(REFRESH * 1.1)
+    assert desk.names == {"A", "B"} and desk.catalogue.not_listed() == ()
+
+
+def test_most_sizes_contradicted_are_believed_and_it_is_said_once() -> None:
+    names = [{"native": each} for each in "ABCD"]
+    desk = Desk(
+        ContractsVenue(), {"/page/1": rows(*names), "/volumes": rows(*({**each, "base": "555.5"} for each in names))}
+    )
+    with capturedLogs() as logged:
+        desk.reader.start()
+        desk.pass_time(REFRESH * 2.2)
+    assert desk.names == set("ABCD")
+    (said,) = map(formatEvent, logged)
+    assert "the listed sizes are believed" in said
+
+
+def test_an_odd_row_of_volumes_leaves_no_instrument_out_and_brings_none_back() -> None:
+    desk = Desk(ContractsVenue(), {"/page/1": rows(A, B, C), "/volumes": rows({**A, **PROVEN})})
+    desk.reader.start()
+    desk.pass_time(1)
+    desk.fetcher.answers = {"/page/1": rows(A, B), "/volumes": rows({**A, **PROVEN}, B, C)}
+    with capturedLogs() as logged:
+        desk.pass_time(REFRESH * 1.1)
+    assert desk.names == {"A", "B"}, "C is delisted"
+    assert not any("instrument" in line for line in map(formatEvent, logged))
+    assert counted(desk) == {("madeup", "sweep"): 2}
+
+
+# The first list
 
 
 @pytest.mark.parametrize("cause", ["rejected", "disconnected", "banned"])

@@ -48,6 +48,22 @@ def test_a_size_is_compared_with_both_volumes(size: str | None, contracts: str, 
     assert contradict(size, contracts, base) == says
 
 
+@pytest.mark.parametrize(
+    ("wrong", "right", "are_believed"),
+    [(1, 0, True), (3, 0, True), (4, 0, False), (2, 2, True), (3, 2, False), (3, 3, True), (1, 9, True)],
+)
+def test_volumes_that_contradict_most_sizes_are_no_proof(wrong: int, right: int, are_believed: bool) -> None:
+    """Their meaning has changed. Instruments without volumes, or with small ones, are not counted."""
+    names = [f"W{each}" for each in range(wrong)] + [f"R{each}" for each in range(right)]
+    volumes = [ContractVolumes(each, Number("12345"), Number("123.45")) for each in names]
+    listings = [listed("0.1" if each[0] == "W" else "0.01", each) for each in names]
+    volumes += [ContractVolumes(f"F{each}", Number("12"), Number("3")) for each in range(9)]
+    listings += [listed("1", f"F{each}") for each in range(9)] + [listed("1", f"N{each}") for each in range(9)]
+    found = ContractSizes(volumes).wrong(listings)
+    assert (found is not None) is are_believed
+    assert found is None or set(found) == {each for each in names if each[0] == "W"}
+
+
 def test_an_instrument_without_volumes_is_believed() -> None:
     assert contradict("0.1", "7399887.86", "73998.8786", native="B") == ""
 

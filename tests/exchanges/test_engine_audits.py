@@ -249,6 +249,49 @@ def test_while_a_book_waits_for_a_snapshot_no_audit_is_asked_for() -> None:
     assert bench.audits() == []
 
 
+def test_a_book_that_never_gets_its_snapshot_keeps_no_other_from_its_audits() -> None:
+    def audits(*, has_refused: bool) -> int:
+        bench = Audited(BY_ID, "BTC-USDT", "ETH-USDT")
+        if has_refused:
+            bench.want("spot:ETH-USDT:order_book:5")
+        count = 0
+        for update in range(100, 1300):
+            bench.advance(0.5)
+            bench.change({"50": "1"})
+            if has_refused:
+                bench.frame(wire.book("book5:ETHUSDT", update, update, {"98": "1"}, {}))
+            for request in list(bench.fetches):
+                if request.purpose is Purpose.SNAPSHOT:
+                    bench.fail(request, UpstreamError("rejected", "no such symbol"))
+                elif request.purpose is Purpose.AUDIT:
+                    bench.answer(request, body(bench.update, plus(TRUE)))
+                    count += 1
+        return count
+
+    assert audits(has_refused=True) >= audits(has_refused=False) - 4 >= 10
+
+
+def test_a_refused_audit_is_of_one_book_and_pauses_no_other() -> None:
+    bench = Audited(BY_ID, "BTC-USDT", "ETH-USDT")
+    bench.want("spot:ETH-USDT:order_book:5")
+    bench.advance(1)
+    for update in (1, 2):
+        bench.frame(wire.book("book5:ETHUSDT", update, update, {"98": "1"}, {}))
+    bench.answer(bench.due(Purpose.SNAPSHOT), body(2))
+    asked: dict[str, list[float]] = {"BTCUSDT": [], "ETHUSDT": []}
+    for _ in range(600):
+        bench.advance(0.5)
+        bench.change({"50": "1"})
+        for request in bench.audits():
+            asked[request.native].append(bench.clock.monotonic())
+            if request.native == "ETHUSDT":
+                bench.fail(request, UpstreamError("rejected", "no such symbol"))
+            else:
+                bench.answer(request, body(bench.update, plus(TRUE)))
+    assert all(min(after - before for before, after in pairwise(times)) >= SPACING for times in asked.values())
+    assert all(len(times) >= 6 for times in asked.values()), asked
+
+
 def test_audits_use_no_more_than_their_share_of_the_budget() -> None:
     """60 in 60 s, of which a twentieth is three a minute, for five books."""
     names = [f"C{number}-USDT" for number in range(5)]

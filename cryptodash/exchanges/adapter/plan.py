@@ -85,7 +85,8 @@ class RestRequest:
     """One GET. The URL is the market's ``Hosts.rest`` + ``path``; ``pool`` names the budget that pays for it (a key of
     ``IVenue.rest_limits``), ``weight`` is in that budget's unit. ``instrument``: for a reader of the answer that must
     know it (a contract's size, say). ``needs_end``: bars up to now are asked for of a venue that has to be told when
-    that is; whoever makes the request asks ``candles_request`` once more, with the venue's time as ``end_ms``."""
+    that is; whoever makes the request asks ``candles_request`` once more, with the venue's time as ``end_ms``.
+    ``volumes``: a list of the catalogue that holds ``ContractVolumes`` and no instruments."""
 
     purpose: Purpose
     market: MarketType
@@ -98,6 +99,7 @@ class RestRequest:
     pool: str = ""
     instrument: Instrument | None = None
     needs_end: bool = False
+    volumes: bool = False
 
 
 @frozen

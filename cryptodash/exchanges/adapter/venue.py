@@ -142,13 +142,14 @@ class IVenue(Interface):
 
     def catalogue_requests(market: MarketType) -> Sequence[RestRequest]:
         """The first page(s) of the catalogue. The first of them must be had; each further one is a list for itself, and
-        where the venue refuses it from the beginning (``rejected``) the catalogue goes without."""
+        while the venue refuses it (``rejected``) the catalogue goes without: what it held before stays as it was. One
+        that holds traded volumes says so (``RestRequest.volumes``); it may lack whatever it fails of."""
 
     def read_catalogue(
         request: RestRequest, body: bytes
     ) -> tuple[Sequence[Instrument | ContractVolumes], RestRequest | None]:
         """Instruments of one page and the request of the next. Perpetuals come from the venue's own perpetual
-        catalogue. Where sizes are in contracts a page may hold traded volumes, which have to bear the sizes out."""
+        catalogue. Where sizes are in contracts one list may hold traded volumes, which have to bear the sizes out."""
 
     def snapshot_request(topic: Topic, instrument: Instrument, levels: int) -> RestRequest | None:
         """The cheapest REST snapshot of a book with so many levels a side, or the largest there is; None where the

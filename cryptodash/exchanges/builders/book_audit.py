@@ -2,8 +2,8 @@
 
 An audit is told of every frame that the book takes from some seconds before the snapshot is asked for (``applied``),
 then gets the snapshot (``answered``), and says what it found as soon as it can (``finding``). It looks only at levels
-that both sides prove: inside the horizon of both, and of a stream that carries so many levels and no more, inside the
-place of the last of them.
+that both sides prove: inside the horizon of both, that of a snapshot being its last level, and of a stream that carries
+so many levels and no more, inside the place of the last of them.
 
 By ids, the changes beyond the snapshot's id are put into the snapshot; the book must then say the same. Where the book
 did not change at all from long before the request until long after the answer, the snapshot must be that one state,
@@ -15,23 +15,27 @@ from __future__ import annotations
 import enum
 from abc import ABC, abstractmethod
 from bisect import bisect_right
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 
 from attrs import frozen
 
-from cryptodash.core.numbers import EXACT, Number, key
+from cryptodash.core.events import Level
+from cryptodash.core.numbers import EXACT, Number, is_zero, key
 from cryptodash.exchanges.adapter.book_rules import AuditBy, BookRules
 from cryptodash.exchanges.adapter.messages import Depth
 from cryptodash.exchanges.builders.ladder import NO_HORIZON, Ladder
 
 MOST_LEVELS = 50_000
-"""Changed levels that one audit keeps; a book that changes faster than that is not audited."""
+"""Of both sides, what one audit keeps: changes of levels with their frames, or levels that were touched. The audit of
+a book that changes faster than that is given up."""
 
 Sides = tuple[Ladder, Ladder]
 """(bids, asks)."""
 Place = tuple[int, int]
 """Side (-1 bids, 1 asks) and key of a level."""
+Zeros = tuple[dict[int, Number], dict[int, Number]]
+"""Of each side, sizes by the keys of their levels."""
 
 
 class Verdict(enum.Enum):
@@ -66,15 +70,18 @@ class BookAudit(ABC):
         self._tier = tier
         self._rounded = rounded
         self._snapshot: Depth | None = None
-        self._limit = 0
+        self._zeros: Zeros = ({}, {})
+        """Levels of the snapshot whose size is rounded to zero."""
 
     @abstractmethod
     def applied(self, depth: Depth, sides: Sides) -> None:
         """The book took this frame, and is these sides now."""
 
-    def answered(self, snapshot: Depth, limit: int) -> None:
-        """The snapshot has come, of at most ``limit`` levels a side."""
-        self._snapshot, self._limit = snapshot, limit
+    def answered(self, snapshot: Depth) -> None:
+        """The snapshot has come."""
+        self._snapshot = snapshot
+        if self._rounded:
+            self._zeros = _zeros(-1, snapshot.bids), _zeros(1, snapshot.asks)
 
     @abstractmethod
     def finding(self, sides: Sides, *, settled: bool) -> Finding | None:
@@ -82,10 +89,12 @@ class BookAudit(ABC):
         answer has come by now."""
 
     def _loaded(self, snapshot: Depth) -> Sides:
-        """The snapshot, as far as the stream goes: of what lies behind its last level it says no changes."""
+        """The snapshot, as far as it goes, and no farther than the stream: of what lies behind its last level that says
+        no changes. That a short snapshot is the whole side is not believed: a venue may give fewer levels than it was
+        asked for."""
         bids, asks = Ladder(-1), Ladder(1)
         for side, levels in ((bids, snapshot.bids), (asks, snapshot.asks)):
-            side.load(levels, self._limit)
+            side.load(levels, 0)
             if self._tier is not None and len(side.keys) >= self._tier:
                 side.cut(self._tier)
         return bids, asks
@@ -119,9 +128,11 @@ class AuditByNumber(BookAudit):
         self._has_changed = False
 
     def applied(self, depth: Depth, sides: Sides) -> None:
+        if self.is_void:
+            return
         number = self._number(depth)
         if number is None or (self._last is not None and number < self._last):
-            self.is_void = True  # counted anew
+            self._give_up()  # counted anew
             return
         self._has_changed = self._has_changed or bool(depth.bids or depth.asks)
         self._last = number
@@ -131,7 +142,11 @@ class AuditByNumber(BookAudit):
         self._frames.append((number, depth))
         self._levels += 1 + len(depth.bids) + len(depth.asks)
         if self._levels > MOST_LEVELS:
-            self.is_void = True
+            self._give_up()
+
+    def _give_up(self) -> None:
+        self.is_void = True
+        self._frames.clear()
 
     def finding(self, sides: Sides, *, settled: bool) -> Finding | None:
         snapshot = self._snapshot
@@ -140,7 +155,9 @@ class AuditByNumber(BookAudit):
         number, base, last = self._number(snapshot), self._base, self._last
         if settled and not self._has_changed:
             is_here = number is not None and number == last
-            return compared(sides, self._loaded(snapshot), self._edges(sides), self._rounded, certain=is_here)
+            return compared(
+                sides, self._loaded(snapshot), self._edges(sides), self._rounded, self._zeros, certain=is_here
+            )
         if number is None or (base is not None and number < base):
             return _UNMATCHED
         if base is None or last is None or number > last:
@@ -152,7 +169,7 @@ class AuditByNumber(BookAudit):
                 asks.apply(depth.asks)
         is_state = number == base or any(each == number for each, _ in self._frames)
         certain = is_state or self._is_spliced
-        return compared(sides, (bids, asks), self._edges(sides), self._rounded, certain=certain)
+        return compared(sides, (bids, asks), self._edges(sides), self._rounded, self._zeros, certain=certain)
 
     def _edges(self, sides: Sides) -> tuple[int, int]:
         return self._edge(sides[0]), self._edge(sides[1])
@@ -168,18 +185,22 @@ class AuditByUnchanged(BookAudit):
         """The least that either side was known to, from the beginning on: a level beyond may have come back unsaid."""
 
     def applied(self, depth: Depth, sides: Sides) -> None:
+        if self.is_void:
+            return
         for at, (sign, levels) in enumerate(((-1, depth.bids), (1, depth.asks))):
             touched = self._touched[at]
             touched.update(sign * key(price) for price, _ in levels)
             self._edges[at] = min(self._edges[at], self._edge(sides[at]))
-            if len(touched) > MOST_LEVELS:
-                self.is_void = True
+        if sum(map(len, self._touched)) > MOST_LEVELS:
+            self.is_void = True
+            self._touched = set(), set()
 
     def finding(self, sides: Sides, *, settled: bool) -> Finding | None:
         if self._snapshot is None or not settled:
             return None
         edges = self._edges[0], self._edges[1]
-        return compared(sides, self._loaded(self._snapshot), edges, self._rounded, certain=False, without=self._touched)
+        theirs, touched = self._loaded(self._snapshot), self._touched
+        return compared(sides, theirs, edges, self._rounded, self._zeros, certain=False, without=touched)
 
 
 def audit_of(rules: BookRules, tier: int | None, sides: Sides, sequence: int | None) -> BookAudit:
@@ -199,6 +220,10 @@ def _sequence(depth: Depth) -> int | None:
     return depth.sequence
 
 
+def _zeros(sign: int, levels: Iterable[Level]) -> dict[int, Number]:
+    return {sign * key(price): size for price, size in levels if is_zero(size)}
+
+
 _NONE: tuple[set[int], set[int]] = (set(), set())
 
 
@@ -207,21 +232,23 @@ def compared(
     snapshot: Sides,
     edges: tuple[int, int],
     rounded: bool,
+    zeros: Zeros,
     *,
     certain: bool,
     without: tuple[set[int], set[int]] = _NONE,
 ) -> Finding:
     """The finding over two books that should be the same, up to these places on either side, without these levels.
-    ``rounded``: sizes of the snapshot are rounded to their last place."""
+    ``rounded``: sizes of the snapshot are rounded to their last place, those of ``zeros`` to nothing."""
     differences: dict[Place, Number | None] = {}
     count = 0
-    for sign, ours, theirs, edge, left_out in zip((-1, 1), sides, snapshot, edges, without, strict=True):
+    each_side = zip((-1, 1), sides, snapshot, edges, zeros, without, strict=True)
+    for sign, ours, theirs, edge, nothing, left_out in each_side:
         until = min(edge, ours.horizon, theirs.horizon)
         mine, other = _levels(ours, until), _levels(theirs, until)
         places = (mine.keys() | other.keys()) - left_out
         count += len(places)
         for place in places:
-            if not _same(mine.get(place), other.get(place), rounded):
+            if not _same(mine.get(place), other.get(place, nothing.get(place)), rounded):
                 differences[sign, place] = mine.get(place)
     if not count:
         return _UNMATCHED

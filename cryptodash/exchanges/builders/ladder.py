@@ -40,15 +40,15 @@ class Ladder:
         """The last place inside the horizon whose levels are at hand."""
 
     def load(self, levels: Iterable[Level], limit: int | None) -> None:
-        """Become this snapshot. Fewer than ``limit`` levels are the whole side; ``None``:
-        nothing is known beyond what the stream carries."""
+        """Become this snapshot. Fewer than ``limit`` levels are the whole side, those of size zero counted (one may be
+        rounded to that); ``None``: nothing is known beyond what the stream carries."""
         found: dict[int, Level] = {}
         for level in levels:
             found[self._key(level[0])] = level
         self._levels = {place: level for place, level in found.items() if not is_zero(level[1])}
         self.keys = sorted(self._levels)
-        cut = limit is not None and self.keys and len(self.keys) >= limit
-        self.horizon = self._edge = self.keys[-1] if cut else NO_HORIZON
+        cut = limit is not None and found and len(found) >= limit
+        self.horizon = self._edge = max(found) if cut else NO_HORIZON
         self._far = None
         if not cut and len(self.keys) > MOST_AT_HAND:
             self._put_away_snapshot()

@@ -69,4 +69,6 @@ class LiquidationBuilder:
             )
         if not self.trades.is_holding:
             self._orders.clear()
+        else:
+            self._orders = {each: self._orders[each] for each in self.trades.held_ids}
         return told

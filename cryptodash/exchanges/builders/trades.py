@@ -82,6 +82,11 @@ class TradeBuilder:
         """Whether ``expire`` has something to look at."""
         return bool(self._held)
 
+    @property
+    def held_ids(self) -> list[str]:
+        """Of what is held."""
+        return [each.id for each, _ in self._held]
+
     def fills(self, fills: Sequence[Fill], venue_ms: int, received: int, now: float) -> list[Trade]:
         """The trades among these, one frame's, that are new. ``venue_ms``: when it came by the venue's clock as far as
         that is known, ``received`` by our wall clock (ms), ``now`` by the monotonic one."""

@@ -35,6 +35,10 @@ class AuditRecord:
         """Whether the book was different again after it had been rebuilt: which of the two is wrong is open."""
         return self.in_a_row >= 2
 
+    def failed(self, now: float) -> None:
+        """No snapshot came. What is suspected waits for one that does."""
+        self.due = now + SPACING
+
     def take(self, finding: Finding, now: float) -> str:
         """What an audit found, in a word of the metric: ``equal``, ``diverged``, ``suspected`` or ``unmatched``."""
         suspected, self._suspected = self._suspected, {}

@@ -1,7 +1,7 @@
 """Audits of one venue's live books by turns: a REST snapshot now and then, from a small share of the budget.
 
-One audit at a time. While a book waits for a snapshot there is none; nor of a book that is not live. How the two are
-compared is in ``builders/book_audit.py``.
+One audit at a time. While a book's own snapshot is on its way there is none; nor of a book that is not live. How the
+two are compared is in ``builders/book_audit.py``.
 """
 
 from __future__ import annotations
@@ -25,14 +25,15 @@ from cryptodash.exchanges.subscriptions.audit_record import AuditRecord
 LEAD: Final = 4.0
 """Seconds from the beginning of an audit to its request: an answer may come from a cache of some seconds ago."""
 SETTLED: Final = 2.5
-"""Seconds after the answer by which the stream has brought what the venue sent before it; a stream that is later than
-that is not live."""
+"""Seconds after the answer by which the stream is taken to have brought what the venue sent before it. One that is
+later than that may be live all the same (``STALE_AFTER_S``): what then differs is looked at again before it counts."""
 PATIENCE: Final = 10.0
 """Seconds after the answer in which the stream must reach its number."""
 LEAST_PAUSE: Final = 1.0
 """Seconds between two audits of a venue, however large its budget."""
 AFTER_FAILURE: Final = 60.0
-"""Seconds without an audit after a request that failed: the budget is short, or the venue in trouble."""
+"""Seconds without an audit of any book after a request that failed, but for one that was refused for what it asked: the
+budget is short, or the venue in trouble."""
 LOOKED_AT: Final = 16
 """Books looked at in one beat for one that may be audited."""
 LOG_EVERY: Final = 60.0
@@ -119,7 +120,8 @@ class BookAudits:
         self._unlogged = 0
 
     def beat(self, is_busy: bool, now: float, received: int, out: list[Output]) -> None:
-        """Twice a second. ``is_busy``: a book waits for a snapshot. ``received`` is our wall clock (ms)."""
+        """Twice a second. ``is_busy``: a book's own snapshot is on its way, or will be at once. ``received`` is our
+        wall clock (ms)."""
         running = self._running
         if running is not None:
             self._go_on(running, is_busy, now, received, out)
@@ -132,14 +134,17 @@ class BookAudits:
         if running is None or running.request is not request:
             return
         running.answered = now
-        running.audit.answered(depth, request.limit)
+        running.audit.answered(depth)
         self._go_on(running, False, now, received, out)
 
     def failed(self, request: RestRequest, error: UpstreamError, now: float) -> None:
         """None will come."""
         running = self._running
-        if running is not None and running.request is request:
-            self._end(running, "failed", now)
+        if running is None or running.request is not request:
+            return
+        self._end(running, "failed", now)
+        running.book.audit_record.failed(now)
+        if error.cause != "rejected":  # that is of this one book
             self._next_at = max(self._next_at, now + max(AFTER_FAILURE, error.retry_after or 0.0))
 
     def _begin(self, now: float) -> None:

@@ -129,6 +129,11 @@ class SnapshotQueue:
             waiting = {client for each in self._waiting for client in each.clients or NOBODY}
             self._turns = {client: turn for client, turn in self._turns.items() if client in waiting}
 
+    def is_busy(self, now: float) -> bool:
+        """Whether one is on its way, or will be at once. Who only waits for its time does not count: a book that never
+        gets its snapshot waits for ever."""
+        return bool(self._flying) or self.due() <= now
+
     def due(self) -> float:
         """When ``advance`` has something to do."""
         if len(self._flying) >= MOST_IN_FLIGHT:

@@ -74,7 +74,7 @@ def place(sign: int, price: str) -> tuple[int, int]:
 def test_a_snapshot_of_the_state_that_the_book_is_at_is_compared_at_once() -> None:
     book = live(AuditBy.UPDATE_ID)
     assert book.finds() is None  # nothing has come
-    book.audit.answered(depth(10, "100 1.0, 99 2", "101 1, 102 2", snapshot=True), 1000)
+    book.audit.answered(depth(10, "100 1.0, 99 2", "101 1, 102 2", snapshot=True))
     assert book.finds() == Finding(EQUAL, {}, certain=True, compared=4)
 
 
@@ -82,29 +82,30 @@ def test_changes_since_the_snapshot_are_put_into_it() -> None:
     book = live(AuditBy.UPDATE_ID)
     book.takes(depth(11, "100 0, 98 3"))
     book.takes(depth(13, "", "101 7"))
-    book.audit.answered(depth(11, "99 2, 98 3", "101 1, 102 2", snapshot=True), 1000)
+    book.audit.answered(depth(11, "99 2, 98 3", "101 1, 102 2", snapshot=True))
     assert book.finds() == Finding(EQUAL, {}, certain=True, compared=4)
 
 
 def test_a_snapshot_may_lie_within_a_frame_that_covers_all_that_changed() -> None:
     book = live(AuditBy.UPDATE_ID)
     book.takes(depth(14, "100 5, 98 3"))  # of which the snapshot has the half
-    book.audit.answered(depth(12, "100 4, 99 2", "101 1, 102 2", snapshot=True), 1000)
-    assert book.finds() == Finding(EQUAL, {}, certain=True, compared=5)
+    book.audit.answered(depth(12, "100 4, 99 2", "101 1, 102 2", snapshot=True))
+    assert book.finds() == Finding(EQUAL, {}, certain=True, compared=4)
 
 
 def test_what_is_not_the_same_is_named() -> None:
     book = live(AuditBy.UPDATE_ID)
     book.takes(depth(11, "97 1"))
-    book.audit.answered(depth(10, "100 1.5, 99 2, 98 1", "101 1", snapshot=True), 1000)
+    book.audit.answered(depth(10, "100 1.5, 99 2, 98 1", "101 1, 103 4", snapshot=True))
     finding = book.finds()
     assert finding is not None and finding.verdict is DIFFERENT and finding.certain
-    assert finding.differences == {place(-1, "100"): "1", place(-1, "98"): None, place(1, "102"): "2"}
+    ours = {(-1, "100"): "1", (-1, "98"): None, (1, "102"): "2", (1, "103"): None}
+    assert finding.differences == {place(*each): size for each, size in ours.items()}
 
 
 def test_a_snapshot_ahead_of_the_stream_waits_for_it() -> None:
     book = live(AuditBy.UPDATE_ID)
-    book.audit.answered(depth(12, "100 1, 99 9", "101 1, 102 2", snapshot=True), 1000)
+    book.audit.answered(depth(12, "100 1, 99 9", "101 1, 102 2", snapshot=True))
     assert book.finds() is None
     book.takes(depth(11, "98 1"))
     assert book.finds() is None and book.finds(settled=True) is None
@@ -115,7 +116,7 @@ def test_a_snapshot_ahead_of_the_stream_waits_for_it() -> None:
 def test_a_snapshot_from_before_the_audit_can_be_joined_to_nothing() -> None:
     book = live(AuditBy.UPDATE_ID)
     book.takes(depth(11, "100 3"))
-    book.audit.answered(depth(9, "100 1", "101 1", snapshot=True), 1000)
+    book.audit.answered(depth(9, "100 1", "101 1", snapshot=True))
     finding = book.finds()
     assert finding is not None and finding.verdict is UNMATCHED
 
@@ -125,7 +126,7 @@ def test_where_nothing_changed_all_along_the_snapshot_is_that_state_whatever_its
     size: str, verdict: Verdict
 ) -> None:
     book = live(AuditBy.UPDATE_ID)
-    book.audit.answered(depth(15, f"100 {size}, 99 2", "101 1, 102 2", snapshot=True), 1000)
+    book.audit.answered(depth(15, f"100 {size}, 99 2", "101 1, 102 2", snapshot=True))
     assert book.finds() is None
     finding = book.finds(settled=True)
     assert finding is not None and (finding.verdict, finding.certain) == (verdict, False)
@@ -133,9 +134,16 @@ def test_where_nothing_changed_all_along_the_snapshot_is_that_state_whatever_its
 
 def test_levels_are_compared_as_far_as_both_sides_are_proven() -> None:
     book = live(AuditBy.UPDATE_ID, "100 1, 99 2, 97 1", "101 1, 102 2, 103 1", limit=3)
-    # The snapshot goes down to 99 on one side and is whole on the other, where ours ends at 103.
-    book.audit.answered(depth(10, "100 1, 99 2", "101 1, 102 2, 103 1, 104 5", snapshot=True), 2)
+    # The snapshot goes down to 99 on one side and to 104 on the other, where ours ends at 103.
+    book.audit.answered(depth(10, "100 1, 99 2", "101 1, 102 2, 103 1, 104 5", snapshot=True))
     assert book.finds() == Finding(EQUAL, {}, certain=True, compared=5)
+
+
+def test_a_snapshot_that_is_shorter_than_it_was_asked_for_proves_nothing_behind_its_last_level() -> None:
+    """A venue may give fewer levels than it documents."""
+    book = live(AuditBy.UPDATE_ID, "100 1, 99 2, 97 1", "101 1, 102 2, 103 1")
+    book.audit.answered(depth(10, "100 1, 99 2", "101 1", snapshot=True))
+    assert book.finds() == Finding(EQUAL, {}, certain=True, compared=3)
 
 
 def test_an_audit_of_a_venue_that_counts_anew_is_void() -> None:
@@ -151,6 +159,8 @@ def test_a_book_that_changes_too_fast_is_not_audited(monkeypatch: pytest.MonkeyP
         for number in range(11, 18):
             book.takes(depth(number, f"{number} 1"))
         assert book.audit.is_void
+        if isinstance(book.audit, book_audit.AuditByNumber):
+            assert book.audit._frames == [], "what is given up keeps nothing"
 
 
 # -- by a number that is not known in the beginning
@@ -160,7 +170,7 @@ def test_the_first_frame_tells_where_the_book_is() -> None:
     book = live(AuditBy.SEQUENCE)
     book.takes(depth(70, "100 3"))
     book.takes(depth(75, "99 1"))
-    book.audit.answered(depth(70, "100 3, 99 2", "101 1, 102 2", snapshot=True), 1000)
+    book.audit.answered(depth(70, "100 3, 99 2", "101 1, 102 2", snapshot=True))
     assert book.finds() == Finding(EQUAL, {}, certain=True, compared=4)
 
 
@@ -169,7 +179,7 @@ def test_between_two_frames_a_difference_is_not_certain(number: int, certain: bo
     book = live(AuditBy.SEQUENCE)
     book.takes(depth(70, "100 3"))
     book.takes(depth(75, "99 1"))
-    book.audit.answered(depth(number, "100 4, 99 1", "101 1, 102 2", snapshot=True), 1000)
+    book.audit.answered(depth(number, "100 4, 99 1", "101 1, 102 2", snapshot=True))
     finding = book.finds()
     assert finding is not None and (finding.verdict, finding.certain) == (DIFFERENT, certain)
 
@@ -180,7 +190,7 @@ def test_between_two_frames_a_difference_is_not_certain(number: int, certain: bo
 def test_only_levels_that_nothing_touched_are_compared() -> None:
     book = live(AuditBy.UNCHANGED)
     book.takes(depth(None, "100 3", "102 0"))
-    book.audit.answered(depth(None, "100 1, 99 2", "101 1, 102 2", snapshot=True), 1000)
+    book.audit.answered(depth(None, "100 1, 99 2", "101 1, 102 2", snapshot=True))
     book.takes(depth(None, "98 1"))
     assert book.finds() is None  # what was sent before the answer may still be on its way
     assert book.finds(settled=True) == Finding(EQUAL, {}, certain=False, compared=2)
@@ -189,7 +199,7 @@ def test_only_levels_that_nothing_touched_are_compared() -> None:
 def test_a_level_that_nothing_touched_and_is_not_the_same_is_named() -> None:
     book = live(AuditBy.UNCHANGED)
     book.takes(depth(None, "100 3"))
-    book.audit.answered(depth(None, "100 1, 99 5, 98 1", "101 1, 102 2", snapshot=True), 1000)
+    book.audit.answered(depth(None, "100 1, 99 5, 98 1", "101 1, 102 2", snapshot=True))
     finding = book.finds(settled=True)
     assert finding is not None and not finding.certain
     assert finding.differences == {place(-1, "99"): "2", place(-1, "98"): None}
@@ -198,7 +208,7 @@ def test_a_level_that_nothing_touched_and_is_not_the_same_is_named() -> None:
 def test_where_all_was_touched_there_is_nothing_to_compare() -> None:
     book = live(AuditBy.UNCHANGED, "100 1", "101 1")
     book.takes(depth(None, "100 3", "101 2"))
-    book.audit.answered(depth(None, "100 1", "101 1", snapshot=True), 1000)
+    book.audit.answered(depth(None, "100 1", "101 1", snapshot=True))
     finding = book.finds(settled=True)
     assert finding is not None and finding.verdict is UNMATCHED
 
@@ -207,7 +217,7 @@ def test_a_level_beyond_the_end_of_the_stream_may_have_come_back_unsaid() -> Non
     book = live(AuditBy.UNCHANGED, "100 1, 99 2", "101 1, 102 2", tier=2)
     book.takes(depth(None, "100.5 1"))  # 99 falls out, and is never deleted
     book.takes(depth(None, "100.5 0"))
-    book.audit.answered(depth(None, "100 1, 99 2", "101 1, 102 2", snapshot=True), 1000)
+    book.audit.answered(depth(None, "100 1, 99 2", "101 1, 102 2", snapshot=True))
     assert book.finds(settled=True) == Finding(EQUAL, {}, certain=False, compared=3)
 
 
@@ -218,6 +228,8 @@ def test_a_level_beyond_the_end_of_the_stream_may_have_come_back_unsaid() -> Non
         ("1.23449999", "1.234", EQUAL),
         ("1.2361", "1.234", DIFFERENT),
         ("1.2", "1", DIFFERENT),
+        ("0.0004", "0.000", EQUAL),
+        ("0.0021", "0.000", DIFFERENT),
     ],
 )
 def test_rounded_sizes_are_compared_to_their_last_place(ours: str, theirs: str, verdict: Verdict) -> None:
@@ -225,9 +237,20 @@ def test_rounded_sizes_are_compared_to_their_last_place(ours: str, theirs: str, 
     sides[0].load(levels(f"100 {ours}"), None)
     rules = BookRules(SnapshotSource.STREAM, Chaining.CONNECTION, audit=AuditBy.UNCHANGED, audit_rounded=theirs != "1")
     audit = audit_of(rules, None, sides, None)
-    audit.answered(depth(None, f"100 {theirs}", snapshot=True), 10)
+    audit.answered(depth(None, f"100 {theirs}", snapshot=True))
     finding = audit.finding(sides, settled=True)
     assert finding is not None and finding.verdict is verdict
+
+
+def test_a_size_that_is_rounded_to_zero_takes_no_level_behind_it_with_it() -> None:
+    ours = ", ".join(f"{100 - each} {'0.0004' if each == 3 else '1.2344'}" for each in range(25))
+    theirs = ", ".join(f"{100 - each} {'0.000' if each == 3 else '1.234'}" for each in range(10))
+    sides = Ladder(-1), Ladder(1)
+    sides[0].load(levels(ours), None)
+    rules = BookRules(SnapshotSource.STREAM, Chaining.CONNECTION, audit=AuditBy.UNCHANGED, audit_rounded=True)
+    audit = audit_of(rules, 25, sides, None)
+    audit.answered(depth(None, theirs, snapshot=True))
+    assert audit.finding(sides, settled=True) == Finding(EQUAL, {}, certain=False, compared=10)
 
 
 def test_rules_that_cannot_work_are_refused() -> None:
@@ -333,7 +356,7 @@ def test_a_true_book_and_a_snapshot_at_any_id_are_never_different(
     at = data.draw(st.integers(0, frames[-1][1]))
     for start, end in frames:
         book.takes(touched(changes[start:end], truth[end], end))
-    book.audit.answered(snapshot_of(truth[at], at, limit), limit)
+    book.audit.answered(snapshot_of(truth[at], at, limit))
     finding = book.finds()
     assert finding is not None and finding.verdict in (EQUAL, UNMATCHED)
 
@@ -357,7 +380,7 @@ def test_one_wrong_size_is_found_and_nothing_else(
     assume(spoilt)
     price = data.draw(st.sampled_from(spoilt))
     book.sides[0 if sign < 0 else 1].apply([(price, Number("77"))])
-    book.audit.answered(snapshot, limit)
+    book.audit.answered(snapshot)
     finding = book.finds()
     assert finding is not None and finding.verdict is DIFFERENT and finding.certain
     assert finding.differences == {(sign, sign * key(price)): "77"}
@@ -373,7 +396,7 @@ def test_a_stream_with_an_end_and_a_snapshot_of_one_of_its_states_are_never_diff
     at = data.draw(st.sampled_from([end for _, end in frames]))
     for start, end in frames:
         book.takes(window(truth[start], truth[end], end, tier, says_lost=True))
-    book.audit.answered(snapshot_of(truth[at], at, limit), limit)
+    book.audit.answered(snapshot_of(truth[at], at, limit))
     finding = book.finds()
     assert finding is not None and finding.verdict in (EQUAL, UNMATCHED)
 
@@ -397,6 +420,6 @@ def test_levels_that_nothing_touched_are_the_same_in_every_snapshot(
         else:
             for each in range(start, end):  # one by one, as a venue must send them where a frame has a checksum
                 book.takes(window(truth[each], truth[each + 1], each + 1, tier, says_lost=says_lost))
-    book.audit.answered(snapshot_of(truth[at], None, limit), limit)
+    book.audit.answered(snapshot_of(truth[at], None, limit))
     finding = book.finds(settled=True)
     assert finding is not None and finding.verdict in (EQUAL, UNMATCHED)

@@ -117,3 +117,12 @@ def test_a_level_of_a_large_side_takes_a_fraction_of_an_object() -> None:
         tracemalloc.stop()
     assert held < count * 70, f"{held / count:.0f} bytes a level"
     assert len(ladder.top(count)) == count
+
+
+def test_levels_of_size_zero_count_among_those_that_came() -> None:
+    """The side goes on behind them."""
+    ladder = Ladder(1)
+    ladder.load([(Number("1"), Number("5")), (Number("2"), Number("3")), (Number("3"), Number("0.00"))], 3)
+    assert (len(ladder.keys), ladder.left) == (2, 2)
+    ladder.apply([(Number("3"), Number("1")), (Number("4"), Number("1"))])
+    assert ladder.top(9) == [("1", "5"), ("2", "3"), ("3", "1")], "what lies behind the snapshot is not known"

@@ -542,3 +542,11 @@ def test_a_snapshot_to_compare_with_has_no_number() -> None:
     for wrong in (b"{}", json.dumps({"pricebook": {"product_id": "ETH-USD", **sides}}).encode()):
         with pytest.raises(BadFrame):
             reading(VENUE.read_snapshot, request, wrong)
+
+
+def test_a_snapshot_of_a_book_that_is_listed_twice_is_asked_for_and_answers_by_the_name_of_its_stream() -> None:
+    request = VENUE.snapshot_request(topic(Channel.ORDER_BOOK), USDC, 50)
+    assert request is not None and dict(request.params)["product_id"] == "BTC-USD"
+    sides = {"bids": [{"price": "9.5", "size": "1.0"}], "asks": [{"price": "10", "size": "2"}]}
+    body = json.dumps({"pricebook": {"product_id": "BTC-USD", **sides}}).encode()
+    assert VENUE.read_snapshot(request, body).bids == [("9.5", "1.0")]

@@ -195,7 +195,8 @@ def test_underlyings(where: str, changes: Listing, ours: str, unknown: tuple[str
         ("bybit perpetual", {"settleCoin": "AB"}, "not settled in its quote: settleCoin 'AB'"),
         ("okx perpetual", {"ctType": "inverse"}, "settled in its base"),
         ("okx perpetual", {"instType": "FUTURES"}, "another market: instType 'FUTURES'"),
-        ("okx perpetual", {"tickSz": ""}, "announced only: no tick size, no step size or no contract size"),
+        ("okx perpetual", {"tickSz": ""}, "no tick size or no step size"),
+        ("okx perpetual", {"ctVal": "", "tickSz": "", "lotSz": ""}, "announced only: no contract size"),
         ("coinbase spot", {"product_type": "FUTURE"}, "another market: product_type 'FUTURE'"),
         ("kraken spot", {"wsname": None}, "no wsname: its streams cannot be had"),
     ],
@@ -233,12 +234,13 @@ def test_what_must_be_asked_for_by_itself_is() -> None:
     assert dict(following.params) == {**linear, "status": "PreLaunch", "cursor": "more=1"}
 
 
-def test_bars_of_a_tokenised_share_are_asked_for_by_their_class() -> None:
+def test_bars_and_books_of_a_tokenised_share_are_asked_for_by_their_class() -> None:
     for changes, named in (({"aclass_base": "tokenized_asset"}, True), ({}, False)):
         found = one("kraken spot", **changes)
-        topic = Topic("kraken", SPOT, found.symbol, Channel.CANDLE, interval="1m")
-        params = dict(load("kraken").candles_request(topic, found, 10, None).params)
-        assert ("asset_class" in params) is named
+        topic, venue = Topic("kraken", SPOT, found.symbol, Channel.CANDLE, interval="1m"), load("kraken")
+        book = Topic("kraken", SPOT, found.symbol, Channel.ORDER_BOOK, depth=10)
+        for request in (venue.candles_request(topic, found, 10, None), venue.snapshot_request(book, found, 10)):
+            assert request is not None and ("asset_class" in dict(request.params)) is named
 
 
 def test_a_swap_that_settles_in_several_currencies_has_the_quote_of_its_underlying() -> None:

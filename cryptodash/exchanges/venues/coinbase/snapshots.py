@@ -18,7 +18,8 @@ MOST_LEVELS = 1000
 
 
 def snapshot_request(topic: Topic, instrument: Instrument, levels: int) -> RestRequest:
-    limit, market, native = min(levels, MOST_LEVELS), instrument.market, instrument.native
+    """By the name that the frames of its stream have: one book may be listed twice, and then answers by one name."""
+    limit, market, native = min(levels, MOST_LEVELS), instrument.market, instrument.alias_of or instrument.native
     params = (("product_id", native), ("limit", str(limit)))
     path = "/api/v3/brokerage/market/product_book"
     return RestRequest(Purpose.SNAPSHOT, market, path, params, 1, topic, native, limit, POOL)

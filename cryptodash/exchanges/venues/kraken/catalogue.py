@@ -10,7 +10,7 @@ from msgspec import Meta, Raw, Struct, field
 from cryptodash.core.instruments import Instrument, MarketType
 from cryptodash.core.numbers import Number
 from cryptodash.exchanges.adapter.decode import Name, decoder, step, symbol
-from cryptodash.exchanges.adapter.elements import NotListed, kept
+from cryptodash.exchanges.adapter.elements import NotListed, kept, tradable
 from cryptodash.exchanges.adapter.plan import Purpose, RestRequest
 from cryptodash.exchanges.adapter.venue_words import VenueWords
 from cryptodash.exchanges.venues.kraken.names import modern
@@ -95,9 +95,8 @@ def _instrument(exchange: str, key: str, pair: _Pair) -> Instrument:
     """Sizes are counted in steps of the last decimal place."""
     base, slash, quote = pair.wsname.partition("/")
     base, quote = modern(base), modern(quote)
-    name = symbol(base, quote)
-    if name is None or not slash:
-        raise NotListed("base and quote are no symbol")
+    tick_size, step_size = step(pair.tick_size) or _unit(pair.pair_decimals), _unit(pair.lot_decimals)
+    name, tick_size, step_size = tradable(symbol(base, quote) if slash else None, tick_size, step_size)
     words = VenueWords()
     status = words.read("status", pair.status, STATUS, "halted")
     underlying = words.read("aclass_base", str(pair.base_class), CLASSES, "")
@@ -106,8 +105,8 @@ def _instrument(exchange: str, key: str, pair: _Pair) -> Instrument:
         SPOT,
         name,
         f"{base}/{quote}",
-        step(pair.tick_size) or _unit(pair.pair_decimals),
-        _unit(pair.lot_decimals),
+        tick_size,
+        step_size,
         min_qty=step(pair.least_size),
         min_notional=step(pair.least_cost),
         status=status,

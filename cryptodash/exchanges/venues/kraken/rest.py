@@ -37,7 +37,8 @@ POOL = "kraken"
 ALTERNATIVE = "HTTPS_PROXY with a proxy in a place that Kraken serves (it has no other public host)"
 
 TOKENIZED = "tokenized_asset"
-"""The class of assets that stand for shares. It has to be asked for by that ("Get OHLC Data", "asset_class")."""
+"""The class of assets that stand for shares. It has to be asked for by that ("Get OHLC Data" and "Get Order
+Book", "asset_class")."""
 
 T = TypeVar("T")
 
@@ -48,9 +49,11 @@ class Answer(Struct, Generic[T], gc=False):
     result: T
 
 
-def pair_of(instrument: Instrument) -> str:
-    """The old name of a pair."""
-    return instrument.other_names[0] if instrument.other_names else altname(instrument.native)
+def pair_params(instrument: Instrument) -> tuple[tuple[str, str], ...]:
+    """How a request names a pair: by its old name, with its class where that has to be said."""
+    name = instrument.other_names[0] if instrument.other_names else altname(instrument.native)
+    named = (("pair", name),)
+    return (*named, ("asset_class", TOKENIZED)) if instrument.underlying_type == "equity" else named
 
 
 LEAST_OPEN_S = 1_000_000_000
@@ -60,14 +63,11 @@ LEAST_OPEN_S = 1_000_000_000
 def candles_request(topic: Topic, instrument: Instrument, limit: int, end_ms: int | None) -> RestRequest:
     """At most the newest 720 bars, whatever is asked for: what is older cannot be had. ``since`` goes back one bar more
     than is wanted, for nothing says whether its own bar is among the answer."""
-    pair = pair_of(instrument)
     since: tuple[tuple[str, str], ...] = ()
     if end_ms is not None:
         first = (end_ms - (limit + 1) * LENGTH_MS[topic.interval]) // 1000
         since = (("since", str(max(first, LEAST_OPEN_S))),)
-    params = (("pair", pair), ("interval", str(MINUTES[topic.interval])), *since)
-    if instrument.underlying_type == "equity":
-        params = (*params, ("asset_class", TOKENIZED))
+    params = (*pair_params(instrument), ("interval", str(MINUTES[topic.interval])), *since)
     return RestRequest(
         Purpose.CANDLES, instrument.market, "/0/public/OHLC", params, 1, topic, instrument.native, limit, POOL
     )

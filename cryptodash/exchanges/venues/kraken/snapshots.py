@@ -10,14 +10,14 @@ from cryptodash.core.topics import Topic
 from cryptodash.exchanges.adapter.decode import decoder
 from cryptodash.exchanges.adapter.messages import BadFrame, Depth
 from cryptodash.exchanges.adapter.plan import Purpose, RestRequest
-from cryptodash.exchanges.venues.kraken.rest import POOL, Answer, pair_of
+from cryptodash.exchanges.venues.kraken.rest import POOL, Answer, pair_params
 
 MOST_LEVELS = 500
 
 
 def snapshot_request(topic: Topic, instrument: Instrument, levels: int) -> RestRequest:
     limit, market, native = min(levels, MOST_LEVELS), instrument.market, instrument.native
-    params = (("pair", pair_of(instrument)), ("count", str(limit)))
+    params = (*pair_params(instrument), ("count", str(limit)))
     return RestRequest(Purpose.SNAPSHOT, market, "/0/public/Depth", params, 1, topic, native, limit, POOL)
 
 

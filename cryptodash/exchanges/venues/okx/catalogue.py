@@ -10,7 +10,7 @@ from cryptodash.core.instruments import Instrument, MarketType, Symbol
 from cryptodash.core.numbers import Number, multiply
 from cryptodash.exchanges.adapter.contract_volumes import ContractVolumes
 from cryptodash.exchanges.adapter.decode import MAX_NAME, Name, amount, decoder, step, symbol
-from cryptodash.exchanges.adapter.elements import NotListed, kept, named
+from cryptodash.exchanges.adapter.elements import NotListed, kept, named, tradable
 from cryptodash.exchanges.adapter.plan import Purpose, RestRequest
 from cryptodash.exchanges.adapter.venue_words import VenueWords
 from cryptodash.exchanges.venues.okx.rest import INSTRUMENTS, KIND, PERPETUAL, TICKERS, Answer
@@ -20,8 +20,11 @@ from cryptodash.exchanges.venues.okx.ticker_streams import TickerFields
 def catalogue_requests(market: MarketType) -> Sequence[RestRequest]:
     """The whole catalogue of an ``instType`` is one page. The volumes of swaps, in contracts and in base, tell whether
     the sizes of their contracts are right."""
-    paths = (INSTRUMENTS, TICKERS) if market is PERPETUAL else (INSTRUMENTS,)
-    return [RestRequest(Purpose.CATALOGUE, market, path, (("instType", KIND[market]),), pool=path) for path in paths]
+    params = (("instType", KIND[market]),)
+    listed = RestRequest(Purpose.CATALOGUE, market, INSTRUMENTS, params, pool=INSTRUMENTS)
+    if market is not PERPETUAL:
+        return [listed]
+    return [listed, RestRequest(Purpose.CATALOGUE, market, TICKERS, params, pool=TICKERS, volumes=True)]
 
 
 # {"baseCcy":"BTC","ctMult":"","ctType":"","ctVal":"","ctValCcy":"","instId":"BTC-USDT","instType":"SPOT",
@@ -114,12 +117,13 @@ def _instrument(exchange: str, market: MarketType, listing: _Listing) -> Instrum
     """What is announced but not listed yet has no tick, no step and no size of a contract. The steps of a swap are
     contracts."""
     contract = _contract_size(listing) if market is PERPETUAL else None
-    name = _swap_symbol(listing) if market is PERPETUAL else symbol(listing.base, listing.quote)
-    tick_size, lot = step(listing.tick), _quantity(listing.lot, contract)
-    if tick_size is None or lot is None or (market is PERPETUAL and contract is None):
-        raise NotListed("announced only: no tick size, no step size or no contract size")
-    if name is None:
-        raise NotListed("base and quote are no symbol")
+    if market is PERPETUAL and contract is None:
+        raise NotListed("announced only: no contract size")
+    name, tick_size, lot = tradable(
+        _swap_symbol(listing) if market is PERPETUAL else symbol(listing.base, listing.quote),
+        step(listing.tick),
+        _quantity(listing.lot, contract),
+    )
     words = VenueWords()
     status = words.read("state", listing.state, STATUS, "halted")
     underlying = words.read("instCategory", str(listing.category), CATEGORIES, "")
