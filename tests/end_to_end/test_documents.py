@@ -211,10 +211,13 @@ async def test_every_message_of_ws_is_described_and_every_description_comes(
     )
     await eventually(lambda: running.server.clients.traffic.dropped.values[("trade",)] > 10)
     slow.transport.resumeProducing()
-    await eventually(lambda: b'"gap"' in slow.data)  # of being slow; the one to come is another
+    await eventually(lambda: b'"gap"' in slow.data)  # of being slow
+    told = len(client.of("trade"))
+    ask("subscribe", channel("trade", "bybit"))
+    await eventually(lambda: len(client.of("trade")) > told)
     running.simulator.faults.start("bybit", "drop")
     await eventually(lambda: any(each["state"] == "stale" for each in client.of("status")))
-    await eventually(lambda: b'"failover"' in slow.data)
+    await eventually(lambda: "failover" in {each["reason"] for each in client.of("gap")})
     await client.synced()
 
     for message in [json.loads(text) for text in client.texts] + [
