@@ -147,3 +147,26 @@ def test_figures_older_than_the_last_trade_do_not_replace_it_when_trades_are_not
     market.wait(12)
     assert market.bench.state(TRADES) is State.STALE
     assert market.last == "106"
+
+
+def test_trades_that_are_older_than_the_last_of_the_figures_do_not_keep_it_fresh() -> None:
+    """A clock that was set back while the connection was lost: by their times the trades are of before what the figures
+    said, so that ``last`` stays that of the figures, which do not come (seed 179)."""
+    market = Market()
+    bench = market.bench
+    market.begin()
+    bench.drop(TRADES)
+    market.wait(8, "105")
+    bench.frame(wire.day("BTCUSDT", "105", bench.wall + 4_900), market.newest)
+    bench.close(market.newest)
+    bench.advance(2)
+    bench.want(TRADES)
+    bench.advance(0.5)
+    for _ in range(4):
+        market.quote()
+        market.trade("120")
+        bench.advance(0.25)
+    assert bench.state(TRADES) is State.LIVE
+    assert (market.last, bench.state(TICKER), bench.status(TICKER).fields) == ("105", State.STALE, ("last", "stats"))
+    bench.frame(wire.day("BTCUSDT", "121", bench.wall + 4_900), market.newest)
+    assert (market.last, bench.state(TICKER), bench.status(TICKER).fields) == ("121", State.LIVE, ())

@@ -63,7 +63,7 @@ class TickerBuilder:
         self._trades: StreamOrder | None = None
         self._figures = FigureOrders(doubts)
         self._held = HeldNews()
-        self._is_traded = False
+        self.is_traded = False
         """Whether ``last`` is a trade's, so that the order of the trades is all that matters to the next one."""
         self._is_last_outdated = False
         """Whether the venue's clock was set back since ``last`` came, so that its time orders nothing any more."""
@@ -202,9 +202,9 @@ class TickerBuilder:
         known = self._known
         before = known.last_time
         is_older = before is not None and time < before and not has_stepped(before, verdict, venue_ms)
-        if is_older and not self._is_traded and not self._is_last_outdated:
+        if is_older and not self.is_traded and not self._is_last_outdated:
             return None
-        self._is_traded = True
+        self.is_traded = True
         self._is_last_outdated = False
         self._passed_over = None
         if time == before and price == known.last:
@@ -268,7 +268,7 @@ class TickerBuilder:
                 self._passed_over = m.last, time
             else:
                 changes.update(last=m.last, last_time=time)
-                self._is_traded = self._is_last_outdated = False
+                self.is_traded = self._is_last_outdated = False
         stamp = self._stamp(time, before, verdict, venue_ms)
         changes.update(timestamp=stamp, stats_time=self._figures.said_stats(m.stream, time, verdict, venue_ms))
         merged = replace(known, **changes)
@@ -293,7 +293,7 @@ class TickerBuilder:
         passed_over, self.trades_open, self._passed_over = self._passed_over, False, None
         if passed_over is None:
             return None
-        self._is_traded = self._is_last_outdated = False
+        self.is_traded = self._is_last_outdated = False
         last, time = passed_over
         return None if last == self._known.last else self._keep(replace(self._known, last=last, last_time=time))
 

@@ -37,6 +37,8 @@ class TickerSubscription(MessageSubscription):
         self._trades: Stream | None = None
         self._borrows = False
         """Whether that stream is here only because somebody else wants it."""
+        self._trades_count = False
+        """Whether it counts among those that ``last`` comes from."""
         self._traded_after = -1
         """How often that stream had been interrupted when it last brought trades; -1: it has brought none, or none
         since it was silent."""
@@ -65,7 +67,7 @@ class TickerSubscription(MessageSubscription):
             fills = message.fills
             venue_ms = self._venue_clock.at(now, received, fills[-1].time if fills else None)
             ticker = builder.trades(fills, venue_ms, received, now)
-            if fills and not builder.trades_open and not builder.dropped:
+            if fills and not builder.trades_open and not builder.dropped and builder.is_traded:
                 self._traded()
         elif isinstance(message, Stats):
             venue_ms = self._venue_clock.at(now, received, message.time)
@@ -85,6 +87,8 @@ class TickerSubscription(MessageSubscription):
             self._note(message)
         if builder.crossed != crossed:
             self._note_crossed(builder.crossed - crossed)
+        if self._borrows and builder.is_traded is not self._trades_count:
+            self._count_trades(out)
         if builder.is_crossed is not was_crossed:
             self.refresh(out)
         return builder.dropped
@@ -175,17 +179,30 @@ class TickerSubscription(MessageSubscription):
         """``last`` may come from this trade stream (None: no more), as well as from the 24 h ticker."""
         if trades is self._trades:
             return
-        known = self.sources.get(Part.LAST, ())
+        known = self._own_sources_of_last()
         if self._trades is not None:
             self._trades.remove(self, owns=False)
-            if self._borrows:
-                known = tuple(each for each in known if each is not self._trades)
         self._trades, self._traded_after = trades, -1
         self._borrows = trades is not None and trades not in known
+        self._trades_count = False
         if trades is not None:
             trades.add(self, owns=False)
-        self.sources[Part.LAST] = (*known, trades) if trades is not None and self._borrows else known
+        self.sources[Part.LAST] = known
         self.stream_changed(out)
+
+    def _own_sources_of_last(self) -> tuple[Stream, ...]:
+        known = self.sources.get(Part.LAST, ())
+        return tuple(each for each in known if each is not self._trades) if self._borrows else known
+
+    def _count_trades(self, out: list[Output]) -> None:
+        """A borrowed stream shows how fresh ``last`` is for as long as that is a trade's. What the 24 h figures say may
+        be newer than its trades, by a clock that was set back since."""
+        known = self._own_sources_of_last()
+        self._trades_count = self._builder.is_traded
+        if self._trades is not None and self._trades_count:
+            known = (*known, self._trades)
+        self.sources[Part.LAST] = known
+        self.refresh(out)
 
     def stream_changed(self, out: list[Output]) -> None:
         builder = self._builder
