@@ -151,7 +151,7 @@ def test_figures_older_than_the_last_trade_do_not_replace_it_when_trades_are_not
 
 def test_trades_that_are_older_than_the_last_of_the_figures_do_not_keep_it_fresh() -> None:
     """A clock that was set back while the connection was lost: by their times the trades are of before what the figures
-    said, so that ``last`` stays that of the figures, which do not come (seed 179)."""
+    said, so that ``last`` stays that of the figures, which do not come (seeds 179, 357)."""
     market = Market()
     bench = market.bench
     market.begin()
