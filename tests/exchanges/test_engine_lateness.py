@@ -303,3 +303,17 @@ def test_a_stream_is_begun_anew_only_where_its_connection_goes_on(alone: bool) -
         bench.advance(0.25)
     assert bench.status(TICKER).cause is Cause.SILENT
     assert [each["args"] for _, each in server.sent[asked:]] == ([["quote:BTCUSDT"]] * 2 if alone else [])
+
+
+def test_what_comes_at_once_after_it_was_held_up_is_late_within_two_seconds_though_nothing_follows() -> None:
+    """Frames that waited together are one moment's samples: the first alone was taken, and one proves nothing
+    (seed 744)."""
+    bench = ready()
+    sent, number = bench.wall, ids(bench)
+    bench.advance(7)
+    assert bench.status(TICKER).cause is Cause.SILENT
+    for later in range(6):
+        bench.frame(wire.quote("BTCUSDT", "99", "101", number + later, sent + later))
+        bench.frame(wire.day("BTCUSDT", "100", sent + later))
+    bench.advance(2)
+    assert (bench.state(TICKER), bench.status(TICKER).cause) == (State.STALE, Cause.LATE)

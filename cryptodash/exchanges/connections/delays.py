@@ -95,6 +95,8 @@ class Delays:
         else:
             if self._limit is not None:
                 stream.delay.sample(delay, self._limit, now)
+                if stream.delay.is_first_above:
+                    stream.sample_due = now  # of frames that were held up together the next one bears it out
                 stream.record.delayed(delay)
             part = next(iter(stream.parts)).value
             self._observed.at(self._venue.id, part).observe(delay / 1000)

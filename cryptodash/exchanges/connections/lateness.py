@@ -234,6 +234,11 @@ class StreamDelay:
         self._below_since: float | None = None
         self._recent: deque[int] = deque(maxlen=REMEMBERED)
 
+    @property
+    def is_first_above(self) -> bool:
+        """Whether the last delay is above the limit, and the one before was not."""
+        return self._above == 1
+
     def sample(self, delay: int, limit: int, now: float) -> None:
         """Take the delay (ms) of a frame of its own."""
         self._own_at = now

@@ -6,7 +6,6 @@ The rules of ``streams.py`` hold here as well.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 
 from msgspec import Raw, Struct, field
 
@@ -26,9 +25,8 @@ from cryptodash.exchanges.adapter.elements import kept, named
 from cryptodash.exchanges.adapter.messages import Mark, Message, Quote, Stats, SweepRow, SweepRows
 
 
-@lru_cache(maxsize=8192)
 def is_about(stream: str, native: str) -> bool:
-    """Whether a frame that names this symbol, or none, is of the stream. Remembered, for it is asked of every frame."""
+    """Whether a frame that names this symbol, or none, is of the stream."""
     return not native or native.lower() == stream.partition("@")[0]
 
 
