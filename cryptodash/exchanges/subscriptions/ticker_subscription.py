@@ -81,14 +81,17 @@ class TickerSubscription(MessageSubscription):
             return False
         if ticker is not None:
             out.append(ticker if self._is_whole else self.event(ticker))
-            if not self.valued:
-                self.first_value(out)
+        counted_anew = self._borrows and builder.is_traded is not self._trades_count
+        if counted_anew:
+            self._count_trades()
+        if ticker is not None and not self.valued:
+            self.first_value(out)
+        elif counted_anew:
+            self.refresh(out)
         if self._doubts.news:
             self._note(message)
         if builder.crossed != crossed:
             self._note_crossed(builder.crossed - crossed)
-        if self._borrows and builder.is_traded is not self._trades_count:
-            self._count_trades(out)
         if builder.is_crossed is not was_crossed:
             self.refresh(out)
         return builder.dropped
@@ -194,7 +197,7 @@ class TickerSubscription(MessageSubscription):
         known = self.sources.get(Part.LAST, ())
         return tuple(each for each in known if each is not self._trades) if self._borrows else known
 
-    def _count_trades(self, out: list[Output]) -> None:
+    def _count_trades(self) -> None:
         """A borrowed stream shows how fresh ``last`` is for as long as that is a trade's. What the 24 h figures say may
         be newer than its trades, by a clock that was set back since."""
         known = self._own_sources_of_last()
@@ -202,7 +205,6 @@ class TickerSubscription(MessageSubscription):
         if self._trades is not None and self._trades_count:
             known = (*known, self._trades)
         self.sources[Part.LAST] = known
-        self.refresh(out)
 
     def stream_changed(self, out: list[Output]) -> None:
         builder = self._builder
