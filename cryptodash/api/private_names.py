@@ -4,13 +4,13 @@ The usual ways of both are too slow, or decide too much, for thousands of client
 that are private or described nowhere. No other module of ``api`` uses such a name. ``tests/test_private_names.py``
 lists each with the reason, and says so when an upgrade takes one away.
 
-What raises ``NotImplementedError`` a subclass must say. These are no abstract methods: only the metaclass ``ABCMeta``
-enforces those, which the classes of Autobahn and Twisted do not have; here they would only look enforced.
+What is abstract a subclass must say.
 """
 
 from __future__ import annotations
 
 import contextlib
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
@@ -33,7 +33,7 @@ PIECES = 64
 """Pieces of one frame that are kept apart: it may come byte by byte, and each would cost as much as fifty."""
 
 
-class ServerProtocol(WebSocketServerProtocol):
+class ServerProtocol(WebSocketServerProtocol, ABC):
     """Autobahn's server side of one connection. A subclass says how bytes leave (``write_frame``), what a refused
     handshake is answered (``refusal``), hears of every frame that comes (``frame_begins``) and of every close frame
     before it is sent (``closing``), and says when no further frame is to be read (``is_held``)."""
@@ -167,37 +167,37 @@ class ServerProtocol(WebSocketServerProtocol):
     def sendHttpErrorResponse(self, code: int, reason: str, responseHeaders: Headers | None = None) -> None:
         self.sendData(self.refusal(code, reason, responseHeaders or ()))
 
+    @abstractmethod
     def is_held(self) -> bool:
         """Whether the next frame has to wait until ``read_on`` is called."""
-        raise NotImplementedError
 
+    @abstractmethod
     def reading_begins(self) -> None:
         """Frames are about to be read, as many as came."""
-        raise NotImplementedError
 
+    @abstractmethod
     def frame_begins(self, opcode: int, final: bool, size: int) -> None:
         """The head of a frame was read."""
-        raise NotImplementedError
 
+    @abstractmethod
     def closing(self) -> None:
         """A close frame is about to be sent, ours or the answer to the peer's."""
-        raise NotImplementedError
 
+    @abstractmethod
     def write_frame(self, data: bytes) -> None:
         """Send bytes of Autobahn's own: the handshake's answer, or a frame."""
-        raise NotImplementedError
 
+    @abstractmethod
     def is_reading(self) -> bool:
         """Whether the client cannot be written to, but reads."""
-        raise NotImplementedError
 
+    @abstractmethod
     def may_read_the_close(self) -> bool:
         """Whether the client gets another closing timeout."""
-        raise NotImplementedError
 
+    @abstractmethod
     def refusal(self, code: int, reason: str, headers: Headers) -> bytes:
         """The HTTP answer to a handshake that is refused."""
-        raise NotImplementedError
 
 
 class _Timers:
@@ -227,7 +227,7 @@ class ServerFactory(WebSocketServerFactory):
         return type(self.protocol.__name__, (self.protocol,), {**options, "CONFIG_ATTRS": (), **members})
 
 
-class Channel(HTTPChannel):
+class Channel(HTTPChannel, ABC):
     """Twisted's side of one HTTP connection. A subclass says what a malformed request is answered
     (``refuse_malformed``)."""
 
@@ -249,9 +249,9 @@ class Channel(HTTPChannel):
     def _respondToBadRequestAndDisconnect(self) -> None:
         self.refuse_malformed()
 
+    @abstractmethod
     def refuse_malformed(self) -> None:
         """What came is no HTTP request."""
-        raise NotImplementedError
 
 
 class StarRequest(server.Request):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from attrs import evolve, frozen
 
@@ -111,8 +111,7 @@ def _assemble(values: Mapping[str, object], warnings: list[str]) -> Config:
         raise ConfigError("AUTH_TOKEN: authentication is not built yet; allowed is only leaving it unset")
     if bool(plain.get("tls_cert")) != bool(plain.get("tls_key")):
         raise ConfigError("TLS_CERT and TLS_KEY: allowed are both or neither")
-    # A mapping has one type for all its values, so mypy cannot check these; each was parsed as its field is typed.
-    config = Config(**plain, endpoints=endpoints, limits=Limits(**limits))  # type: ignore[arg-type]
+    config = Config(**plain, endpoints=endpoints, limits=Limits(**limits))
     if config.tls_cert:
         config = evolve(config, bind_addr=_with_tls(config))
     if config.enable_redis:
@@ -120,7 +119,8 @@ def _assemble(values: Mapping[str, object], warnings: list[str]) -> Config:
     return evolve(config, warnings=tuple(warnings))
 
 
-def _fields(owner: type[Config | Limits], values: Mapping[str, object]) -> dict[str, object]:
+def _fields(owner: type[Config | Limits], values: Mapping[str, object]) -> dict[str, Any]:
+    """Values by attribute. Each was parsed as its field is typed, which the type of a mapping cannot say."""
     return {each.attribute: values[each.name] for each in settings_of(owner) if each.name in values}
 
 

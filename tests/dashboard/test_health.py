@@ -13,11 +13,16 @@ from cryptodash.simulator.dialects import registry
 STRIP = "[...document.querySelectorAll('.strip-cell')].find((each) => /^last /.test(each.title))"
 
 
+async def elsewhere(page: Any, stage: Any) -> None:
+    """On another view, whose values come: what is asked for Health can be changed before it is opened."""
+    await page.goto(stage.url + "#/market/binance/spot/BTC-USDT")
+    await page.wait_for("/[0-9] BTC-USDT/.test(document.title)")
+
+
 @ensureDeferred
 async def test_a_strip_says_until_when_it_is_and_is_not_trusted_when_it_is_old(tampered: Any, stage: Any) -> None:
     page = tampered
-    await page.goto(stage.url + "#/market/binance/spot/BTC-USDT")
-    await page.wait_for("/[0-9] BTC-USDT/.test(document.title)")
+    await elsewhere(page, stage)
     await page.go("#/health")
     title = await page.wait_for(f"({STRIP})?.title")
     ends = await page.evaluate(f"/ until [0-9]{{2}}:[0-9]{{2}}:[0-9]{{2}}: /.test({title!r})")
@@ -39,8 +44,7 @@ async def test_a_strip_says_until_when_it_is_and_is_not_trusted_when_it_is_old(t
 @ensureDeferred
 async def test_a_slow_ledger_is_asked_once_and_the_streams_do_not_wait_for_it(tampered: Any, stage: Any) -> None:
     page = tampered
-    await page.goto(stage.url + "#/market/binance/spot/BTC-USDT")
-    await page.wait_for("/[0-9] BTC-USDT/.test(document.title)")
+    await elsewhere(page, stage)
     await page.evaluate("answers.quality = (real) => new Promise((done) => { window.let_go = () => done(real()); })")
     await page.go("#/health")
     await page.wait_for("/[0-9]+ streams, /.test(document.querySelector('main').innerText)")

@@ -81,7 +81,7 @@ def queued(running: Any) -> int:
 
 @ensureDeferred
 async def test_who_never_reads_costs_nobody_a_message_and_is_sent_away(
-    start: Any, helpers: Any, record_property: Any
+    start: Any, helpers: Any, reactor: Any, record_property: Any
 ) -> None:
     eventually, channel = helpers
     running = await start(
@@ -111,7 +111,9 @@ async def test_who_never_reads_costs_nobody_a_message_and_is_sent_away(
         deaf[0].send_frame(10, b"a pong that nobody asked for")  # sending does not save who never reads
         return len(running.server.clients.sessions) == 2
 
+    begun = reactor.seconds()
     await eventually(all_gone)
+    assert reactor.seconds() - begun < 9, "by the setting, not by the ten seconds that hold without one"
     assert most <= 2 * 1024 * 1024
     loud = ages(fast, since)
     record_property(

@@ -460,13 +460,19 @@ def test_an_interval_that_the_venue_lacks_is_built_from_trades() -> None:
     assert (last.timestamp, last.closed) == (start + length, True), "closed by the venue's clock"
 
 
-def test_a_bar_built_from_trades_that_were_interrupted_is_left_out() -> None:
+def begun_bar() -> tuple[Bench, int, int]:
+    """A bench whose bar of three minutes is built from trades and has one; when it began, and how long it is (ms)."""
     bench = Bench()
     bench.want(BUILT)
     length = 3 * MINUTE
     start = bench.wall - bench.wall % length + length
     trade_at(bench, 1, "90", start - 1)
     trade_at(bench, 2, "100", start)
+    return bench, start, length
+
+
+def test_a_bar_built_from_trades_that_were_interrupted_is_left_out() -> None:
+    bench, start, length = begun_bar()
     bench.close(bench.only)
     bench.advance(3)
     trade_at(bench, 5, "101", start + MINUTE)
@@ -506,12 +512,7 @@ def test_a_bar_that_lacks_a_trade_by_the_venues_count_is_left_out() -> None:
 
 @pytest.mark.parametrize("how", ["a number is missing", "reconnected"])
 def test_a_running_bar_that_lacks_trades_is_not_called_live(how: str) -> None:
-    bench = Bench()
-    bench.want(BUILT)
-    length = 3 * MINUTE
-    start = bench.wall - bench.wall % length + length
-    trade_at(bench, 1, "90", start - 1)
-    trade_at(bench, 2, "100", start)
+    bench, start, length = begun_bar()
     assert bench.state(BUILT) is State.LIVE
     if how == "reconnected":
         bench.close(bench.only)

@@ -44,7 +44,7 @@ class DroppedFrames:
     def contradict(self, last: float | None, seconds: float) -> bool:
         """Whether something came since ``last`` that could not be read, or for so many seconds nothing but what was
         dropped."""
-        if last is not None and self._unread_since > last:
+        if last is not None and self.unread_since(last) < float("inf"):
             return True
         first = self._first_at
         return first is not None and (last is None or first > last) and self._last_at - first >= seconds

@@ -30,7 +30,6 @@ class TickerSubscription(MessageSubscription):
         super().__init__(topic, basics)
         self._doubts = DoubtCounts(topic.exchange, topic.channel.value, tally)
         self._builder = self._new_builder()
-        self._is_whole = topic.channel is Channel.TICKER
         self._venue_clock = venue_clock
         self._quoted_at: float | None = None
         """When the last sound quote came."""
@@ -80,7 +79,7 @@ class TickerSubscription(MessageSubscription):
         else:
             return False
         if ticker is not None:
-            out.append(ticker if self._is_whole else self.event(ticker))
+            out.append(self.event(ticker))
         counted_anew = self._borrows and builder.is_traded is not self._trades_count
         if counted_anew:
             self._count_trades()

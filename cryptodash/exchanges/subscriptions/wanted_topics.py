@@ -114,15 +114,22 @@ class WantedTopics:
             self._open(subscription, None, now, out)
         elif self._catalogue.loaded(topic.market):
             instrument = self._catalogue.get(topic.market, topic.symbol)
-            if subscription.renamed is not None and not _is_same(subscription.instrument, instrument):
-                pass  # what has its symbol now is another one: who has held this one must not be shown that
-            elif instrument is None or instrument.status == "delisted":
-                renamed = self._catalogue.renamed(topic.market, topic.symbol)
-                is_known = instrument is not None or renamed is not None
-                subscription.end(Cause.DELISTED if is_known else Cause.REJECTED, now, renamed)
-            else:
-                self._open(subscription, instrument, now, out)
+            # What has the symbol of a renamed instrument is another one: who has held that must not be shown this.
+            if subscription.renamed is None or _is_same(subscription.instrument, instrument):
+                self._open_listed(subscription, instrument, now, out)
         subscription.refresh(out)
+
+    def _open_listed(
+        self, subscription: TopicSubscription, instrument: Instrument | None, now: float, out: list[Output]
+    ) -> None:
+        """Open the topic of an instrument, as far as that is listed."""
+        topic = subscription.topic
+        if instrument is None or instrument.status == "delisted":
+            renamed = self._catalogue.renamed(topic.market, topic.symbol)
+            is_known = instrument is not None or renamed is not None
+            subscription.end(Cause.DELISTED if is_known else Cause.REJECTED, now, renamed)
+        else:
+            self._open(subscription, instrument, now, out)
 
     def _open(
         self, subscription: TopicSubscription, instrument: Instrument | None, now: float, out: list[Output]
