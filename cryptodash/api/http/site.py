@@ -3,7 +3,7 @@ what both need first is checked here."""
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
 from autobahn.twisted.resource import WebSocketResource
@@ -173,9 +173,9 @@ class GuardedSite(Site):
     """The HTTP factory; only HTTP/1.1, because a WebSocket cannot be handed over from HTTP/2 and its
     limits would be others."""
 
-    # Twisted annotates nothing here, so mypy takes the type of the default, which is a function that makes a channel.
-    # What Twisted asks of it is to be called and to give an HTTPChannel: a class does that as well.
-    protocol = GuardedChannel  # type: ignore[assignment]
+    # Any: Twisted annotates nothing here, so that the type of its default would hold, a function that makes a private
+    # class's object. What it asks of it is to be called and to give an HTTPChannel.
+    protocol: Any = GuardedChannel
     noisy = False
 
     def __init__(
