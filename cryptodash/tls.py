@@ -55,7 +55,9 @@ def _arguments(text: str) -> tuple[list[str], dict[str, str]]:
     it is."""
     words, named = [], {}
     for part in re.findall(r"((?:\\.|[^:\\])*)(?::|\Z)", text, re.DOTALL)[:-1] if text else []:
-        name, value = re.fullmatch(r"(?:(\w+)=)?(.*)", part, re.DOTALL).groups()  # type: ignore[union-attr]
+        found = re.match(r"(?:(\w+)=)?(.*)", part, re.DOTALL)
+        assert found is not None, "the pattern matches any text"
+        name, value = found.groups()
         value = re.sub(r"\\(.)", r"\1", value, flags=re.DOTALL)
         if name is None:
             words.append(value)

@@ -130,8 +130,8 @@ class LimitedSite(Site):
     """A site of such connections, without an access log: a busy client would fill it. ``idle_seconds``: how long a
     connection without a request is kept."""
 
-    # Twisted infers the type of its own default; Site calls any HTTPChannel.
-    protocol = LimitedChannel  # type: ignore[assignment]
+    # Any: Twisted annotates nothing here, so that the type of its default would hold; Site calls any HTTPChannel.
+    protocol: Any = LimitedChannel
     displayTracebacks = False
     noisy = False
 

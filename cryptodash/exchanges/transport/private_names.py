@@ -4,12 +4,12 @@ Autobahn's own way through received bytes costs 6 to 10 us a frame; the way past
 names are described nowhere. ``tests/test_private_names.py`` lists each with the reason, and says so when an upgrade
 takes one away.
 
-What raises ``NotImplementedError`` a subclass must say. It is no abstract method: Autobahn's classes are without that
-metaclass.
+What is abstract a subclass must say.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 from autobahn.twisted.websocket import WebSocketClientProtocol
@@ -17,7 +17,7 @@ from autobahn.twisted.websocket import WebSocketClientProtocol
 from cryptodash.exchanges.transport.frame_header import frame_bounds
 
 
-class ChunkReader(WebSocketClientProtocol):
+class ChunkReader(WebSocketClientProtocol, ABC):
     """Autobahn's client side of one connection, fed frame by frame. A subclass takes what it can out of a chunk
     (``slice_texts``), and calls ``count_texts`` for it; all else is Autobahn's to read."""
 
@@ -29,10 +29,10 @@ class ChunkReader(WebSocketClientProtocol):
         """Bytes that came and could not be read yet."""
         return len(self.data)
 
+    @abstractmethod
     def slice_texts(self, data: bytes, at: int) -> int:
         """Take the frames that begin at ``at``, as many as can be taken; returns where the first byte is that is not
         part of one."""
-        raise NotImplementedError
 
     def dataReceived(self, data: bytes) -> None:
         if self.state != self.STATE_OPEN:
