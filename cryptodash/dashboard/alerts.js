@@ -107,8 +107,10 @@ export class AlertEngine {
   disarm({ alert }, why) {
     const { app } = this;
     this.change(alert.id, { state: "off", firedAt: app.feed.serverNow(), why: ` (not fired, switched off: ${why})` });
-    app.banner(`alert ${alert.id}`, `Alert switched off: ${marketOf(alert)}: ${why}`, "Show", () => app.navigate({ view: "alerts" }));
-    app.announce(`Alert switched off: ${marketOf(alert)}: ${why}`);
+    const text = `Alert switched off: ${marketOf(alert)}: ${why}`;
+    app.announce(text, "urgent");
+    app.banner(`alert ${alert.id}`, text, "Show", () => app.navigate({ view: "alerts" }));
+    this.notify(text); // who is away must hear of it: it may have been a fall after all
   }
 
   fire({ alert, topics }, reading) {

@@ -109,6 +109,7 @@ async def test_a_split_switches_the_alerts_of_a_share_off_and_fires_none(alerts:
     assert "as by a split or a dividend" in await alerts.text(".alerts tbody")
     assert "Alert switched off: binance perpetual AAPL-USDT" in await alerts.text("#banners")
     assert "Alert: " not in await alerts.text("#banners")
+    assert "Alert switched off" in await alerts.text("#urgent")
 
 
 @ensureDeferred
