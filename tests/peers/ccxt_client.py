@@ -13,7 +13,7 @@ from tests.peers import binance_frames, bybit_frames
 from tests.peers.simulated import Simulated
 from tests.peers.witness import Witness
 
-SECONDS = 20.0
+SECONDS = 60.0
 """How long an answer or a stream's values may take."""
 
 
@@ -21,7 +21,7 @@ SECONDS = 20.0
 class Market:
     """A market in ccxt's words. ``kind`` and ``types`` are options of ccxt; ``suffix`` ends its symbols; ``host`` is
     the simulator's; ``words`` reads the venue's raw messages; ``rest`` begins its REST paths; ``native`` is the venue's
-    name of a pair in USDT by its base."""
+    name of a pair in USDT by its base, of which ``bases`` are watched."""
 
     exchange: str
     kind: str
@@ -31,6 +31,7 @@ class Market:
     words: ModuleType
     rest: str
     native: str = "{}USDT"
+    bases: tuple[str, ...] = ("BTC", "ETH", "SOL")
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -42,7 +43,7 @@ class Market:
     @property
     def symbols(self) -> dict[str, str]:
         """ccxt's symbols and the venue's."""
-        return {f"{base}/USDT{self.suffix}": self.native.format(base) for base in ("BTC", "ETH", "SOL")}
+        return {f"{base}/USDT{self.suffix}": self.native.format(base) for base in self.bases}
 
     def witness(self, simulated: Simulated) -> Witness:
         """The truth about it."""

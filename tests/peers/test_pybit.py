@@ -27,7 +27,7 @@ CONSTANTS = (
     *((spread, "PUBLIC_WSS"), (orders, "TRADE_WSS")),
 )
 CATEGORIES = ("spot", "linear")
-SECONDS = 20.0
+SECONDS = 60.0
 ATTEMPTS = 5
 TIMES = ("ts", "cts")
 """Members that tell when the question came."""

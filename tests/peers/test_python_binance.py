@@ -20,7 +20,7 @@ base_client = library("binance.base_client")
 streams = library("binance.ws.streams")
 pytestmark = pytest.mark.peers
 
-SECONDS = 20.0
+SECONDS = 60.0
 TIMES = ("openTime", "closeTime", "serverTime", "time", "E", "T")
 """Members that tell when the question came."""
 
