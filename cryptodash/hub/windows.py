@@ -1,5 +1,6 @@
-"""Sums over the last hour, the last day and since the start, in a fixed number of bytes. Times are integer
-milliseconds of the monotonic clock, so that nothing is lost by rounding."""
+"""Sums over the last hour, the last day and since the start, in a bounded number of bytes: of many columns few are ever
+used, and only these take room. Times are integer milliseconds of the monotonic clock, so that nothing is lost by
+rounding."""
 
 from __future__ import annotations
 
@@ -21,13 +22,14 @@ class SlottedSums:
     ``slots - 1`` whole slots, and of less than ``slots``.
     """
 
-    __slots__ = ("_cells", "_columns", "_length", "_newest", "_slots")
+    __slots__ = ("_blocks", "_cells", "_length", "_newest", "_slots")
 
     def __init__(self, columns: int, slots: int, length_ms: int, typecode: str, now: int) -> None:
-        self._columns = columns
         self._slots = slots
         self._length = length_ms
-        self._cells = array(typecode, bytes(array(typecode).itemsize * columns * slots))
+        self._blocks = bytearray(columns)
+        """Which block of ``slots`` cells is a column's, from 1; 0 while nothing was counted in it."""
+        self._cells = array(typecode)
         self._newest = now // length_ms
 
     def begins(self, now: int) -> int:
@@ -52,28 +54,32 @@ class SlottedSums:
     def sums(self, now: int) -> list[int]:
         """One per column."""
         self._advance(now)
-        cells, columns = self._cells, self._columns
-        return [sum(cells[column::columns]) for column in range(columns)]
+        cells, slots = self._cells, self._slots
+        return [sum(cells[(block - 1) * slots : block * slots]) if block else 0 for block in self._blocks]
 
     def _put(self, slot: int, column: int, amount: int) -> None:
         if slot > self._newest - self._slots:
-            at = slot % self._slots * self._columns + column
-            most = _MOST[self._cells.typecode]
-            self._cells[at] = max(min(self._cells[at] + amount, most), -most if self._cells.typecode == "i" else 0)
+            cells = self._cells
+            if not self._blocks[column]:
+                cells.frombytes(bytes(cells.itemsize * self._slots))
+                self._blocks[column] = len(cells) // self._slots
+            at = (self._blocks[column] - 1) * self._slots + slot % self._slots
+            most = _MOST[cells.typecode]
+            cells[at] = max(min(cells[at] + amount, most), -most if cells.typecode == "i" else 0)
 
     def _advance(self, now: int) -> None:
         slot = now // self._length
         passed = slot - self._newest
         if passed <= 0:
             return
-        empty = array(self._cells.typecode, bytes(self._cells.itemsize * self._columns))
+        cells = self._cells
+        empty = array(cells.typecode, bytes(cells.itemsize * (len(cells) // self._slots)))
         for each in range(slot - min(passed, self._slots) + 1, slot + 1):
-            at = each % self._slots * self._columns
-            self._cells[at : at + self._columns] = empty
+            cells[each % self._slots :: self._slots] = empty
         self._newest = slot
 
     def __sizeof__(self) -> int:
-        return object.__sizeof__(self) + self._cells.__sizeof__()
+        return object.__sizeof__(self) + self._blocks.__sizeof__() + self._cells.__sizeof__()
 
 
 class Windows:

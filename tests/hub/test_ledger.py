@@ -288,3 +288,16 @@ def test_more_than_its_share_of_bytes_is_never_kept() -> None:
         record.delayed(step)
         record.crossed(bool(step % 2))
     assert record.__sizeof__() < 16_000
+
+
+def test_what_was_never_counted_takes_no_room() -> None:
+    """Of a stream that was live for a day, told a few things of it."""
+    world = World()
+    world.do(("one", "a"), "open", None)
+    record = world.records["one", "a"]
+    record.changed(State.LIVE, None)
+    for step in range(24 * 60):
+        world.advance(MINUTE)
+        record.delayed(step % 3)
+    record.count(Count.DUPLICATES)
+    assert record.__sizeof__() < 3_500
