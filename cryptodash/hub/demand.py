@@ -41,6 +41,7 @@ class Demand:
     A topic is wanted from its first hold until the linger after its last release; a hold within the linger costs no
     upstream traffic. The linger is the same for all, so the order of leaving is the order of deadlines
     and one timer serves every topic. A new one may have to wait for its turn (``NewTopics``); it then does not linger.
+    Nor does a derived one: its parts do, and it is made of them again when it is wanted again.
     """
 
     def __init__(
@@ -118,6 +119,8 @@ class Demand:
             self._new.leave(topic.upstream, holder)
             if not held:
                 self._forget(topic)
+        elif not held and topic.exchange == COMPOSITE:
+            self._end([topic])  # kept, it would go on being made, and every depth of its book with each of the others
         elif not held:
             self._leaving[topic] = self._clock.monotonic() + self._linger
             if len(self._leaving) > LINGERING_KEPT:
@@ -227,7 +230,8 @@ class Demand:
     def _end(self, topics: list[Topic]) -> None:
         by_exchange: dict[str, list[Topic]] = {}
         for topic in topics:
-            del self._leaving[topic], self.wanted[topic]
+            self._leaving.pop(topic, None)
+            del self.wanted[topic]
             by_exchange.setdefault(topic.exchange, []).append(topic)
             if topic.channel is Channel.ORDER_BOOK:
                 self._forget_depth(topic)

@@ -347,6 +347,38 @@ def test_holding_it_holds_its_parts_and_they_linger_together(market):
     assert market.scheduler.getDelayedCalls() == []
 
 
+def test_what_nobody_holds_is_made_no_more_while_its_parts_linger(market):
+    """Depths that come and go would cost more with each that went: every change of a book's status makes all depths."""
+    kept = market.watch(market.topic(**BOOK_1), 100)
+    client = market.hub.for_client("one", "10.0.0.1")
+    for depth in range(2, 200):
+        client.hold(market.topic(channel=Channel.ORDER_BOOK, depth=depth), 100)
+        client.release(market.topic(channel=Channel.ORDER_BOOK, depth=depth), 100)
+    client.hold(market.topic(), 0)
+    client.release(market.topic(), 0)
+    assert [str(topic) for topic in market.hub._composite._topics] == ["composite:spot:BTC-USDT:order_book:1"]
+    made = market.made()
+    market.live("binance")
+    market.book("binance", {"100": "1"}, {"101": "1"})
+    market.advance(0.2)
+    assert market.made() == made
+    assert [message.kind for message in kept.messages][-2:] == ["order_book_snapshot", "status"]
+    assert all(word == "want" for venue in market.venues.values() for word, _ in venue.asked), "the parts linger"
+
+
+def test_channels_that_are_given_up_while_their_parts_wait_do_not_use_up_the_linger_of_others(market, monkeypatch):
+    monkeypatch.setattr("cryptodash.hub.demand.LINGERING_KEPT", 3)
+    for name in NAMES:
+        market.hub.hold(market.part(name, symbol=ETH), 0)
+        market.hub.release(market.part(name, symbol=ETH), 0)
+        market.venues[name].streams_each = 100_000  # more than an address may have
+    client = market.hub.for_client("one", "10.0.0.1")
+    client.hold(market.topic(), 0)
+    client.release(market.topic(), 0)
+    for name, venue in market.venues.items():
+        assert asked(venue) == [("want", [f"{name}:spot:ETH-USDT:bbo"])], "no drop within the linger"
+
+
 def test_a_part_that_a_client_holds_itself_stays(market):
     market.hub.hold(market.part("binance"), 0)
     market.hub.hold(market.topic(), 0)
