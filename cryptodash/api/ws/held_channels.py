@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
 
 from cryptodash.api.fanout.deliveries import Delivery
@@ -26,6 +27,8 @@ class HeldChannels:
         self._traffic = traffic
         self._limits = limits
         self._books = 0
+        self._leaving: deque[ClientSubscription] = deque()
+        """Taken out, and not released yet."""
 
     def accept(
         self, topic: Topic, asked: RequestedChannel, replaced: list[ClientSubscription], *, surely: bool
@@ -67,22 +70,19 @@ class HeldChannels:
         self._demand.release(topic, interval)
 
     def release_all(self, gone: Iterable[ClientSubscription]) -> Steps[None]:
-        """Release these step by step; all that are left if nobody takes the next step."""
-        rest = iter(gone)
-        try:
-            for subscription in rest:
-                self.release(subscription)
-                yield
-        finally:
-            for subscription in rest:
-                self.release(subscription)
+        """Release these step by step, and what is left of those before; ``release_everything`` what is left of them if
+        nobody takes the next step."""
+        self._leaving.extend(gone)
+        while self._leaving:
+            self.release(self._leaving.popleft())
+            yield
 
-    def release_everything(self) -> None:
-        """The client has gone."""
+    def release_everything(self) -> Steps[None]:
+        """The client has gone: steps that release all that is held for it, each of which may be a topic of many
+        parts."""
         subscriptions = list(self.subscriptions.values())
         self.subscriptions.clear()
-        for subscription in subscriptions:
-            self.release(subscription)
+        return self.release_all(subscriptions)
 
     def _count(self, topic: Topic, change: int) -> None:
         self._traffic.subscriptions[topic.channel] += change

@@ -164,7 +164,7 @@ class Session:
         self._replies.say("status", codec.message("status", payload))
 
     def closed(self) -> None:
-        """The client has gone: give back everything."""
+        """The client has gone: give back everything, at once as far as this turn has time for the work of clients."""
         if self._closed:
             return
         self._closed = True
@@ -172,7 +172,7 @@ class Session:
         if work is not None and inspect.getgeneratorstate(work) != inspect.GEN_RUNNING:
             work.close()
         self._fanout.close(self._writer)
-        self._held.release_everything()
+        self._fanout.slices.run(self._held.release_everything())
 
     def _ping(self, request: Request) -> Steps[None]:
         self._replies.inform("Pong", request.id, top="pong", timestamp=self._now())

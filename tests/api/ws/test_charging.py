@@ -471,6 +471,7 @@ def test_a_client_that_leaves_in_the_middle_leaves_nothing(service, turns):
     for _ in range(turns):
         turn(world)
     peer.lose()
+    world.time.advance(0)
     world.time.advance(60)
     assert world.venue.wanted == [world.topic(channel=Channel.ORDER_BOOK, depth=5)]
     assert world.hub.clients_of(world.topic(channel=Channel.ORDER_BOOK, depth=5)) == 1
@@ -494,6 +495,7 @@ def test_a_client_that_leaves_while_it_unsubscribes_releases_the_rest(service, m
     turn(world)
     assert peer.protocol.session.busy
     peer.lose()
+    world.time.advance(0)
     world.time.advance(60)
     assert world.venue.wanted == []
 
@@ -554,4 +556,32 @@ def test_a_fault_of_ours_in_a_later_turn_is_1011(service):
     assert close_code(peer.frames()) == (1011, b"internal error")
     assert peer.protocol.session is None
     world.time.advance(60)
+    assert world.venue.wanted == []
+
+
+@pytest.mark.parametrize("is_unsubscribing", [False, True])
+def test_what_a_client_leaves_behind_is_given_back_two_milliseconds_a_turn(service, monkeypatch, is_unsubscribing):
+    world = service.world
+    peer = service.peer()
+    channels = [ticker(base) for base in names(1000)]
+    peer.send(ask("subscribe", channels=channels))
+    world.time.advance(60)
+    release = ClientDemand.release
+
+    def slowly(*words: Any) -> None:
+        world.time.rightNow += PER_CHANNEL_S
+        release(*words)
+
+    monkeypatch.setattr(ClientDemand, "release", slowly)
+    begun = world.time.seconds()
+    if is_unsubscribing:
+        peer.protocol.dataReceived(ask("unsubscribe", channels=channels))
+    peer.lose()
+    spent = [world.time.seconds() - begun]
+    while any(world.hub.clients_of(world.topic(base)) for base in names(1000)):
+        spent.append(turn(world))
+        assert len(spent) < 200
+    assert len(spent) > 40
+    assert max(spent) <= SLICE_S + 2 * PER_CHANNEL_S
+    world.time.advance(31)
     assert world.venue.wanted == []
