@@ -358,8 +358,11 @@ class Broadcaster:
 
     # -- what follows from demand --
 
-    def _held_depths(self, book: Topic) -> list[int]:
-        return [topic.depth for topic in self._demand.depths(book) if self._wanted[topic]]
+    def _held_depths(self, book: Topic) -> Mapping[Topic, Collection[int]]:
+        parts = self._composite.parts_of(book).values() if book.exchange == COMPOSITE else ()
+        return {
+            each: [topic.depth for topic in self._demand.depths(each) if self._wanted[topic]] for each in (book, *parts)
+        }
 
     def _started(self, topic: Topic) -> None:
         self._freshness.expect(topic)

@@ -23,8 +23,8 @@ from cryptodash.hub.composite_source import CHANNELS
 class Naming:
     """Turns the members of a client's channel into a Topic.
 
-    ``held_depths(book topic)`` gives the depths of a book that are held now:
-    at most ``max_custom_depths`` of them may be unusual ones.
+    ``held_depths(book topic)`` gives the depths that are held now, of the book and of each that it is made of:
+    at most ``max_custom_depths`` of any may be unusual ones.
     """
 
     def __init__(
@@ -32,7 +32,7 @@ class Naming:
         upstreams: Mapping[str, ITopicSource],
         default_depth: int,
         max_custom_depths: int,
-        held_depths: Callable[[Topic], Collection[int]],
+        held_depths: Callable[[Topic], Mapping[Topic, Collection[int]]],
     ) -> None:
         self._upstreams = upstreams
         self._default_depth = default_depth
@@ -68,15 +68,18 @@ class Naming:
     def _book(self, book: Topic, depth: object) -> Topic:
         wanted = self._default_depth if depth is None else check_depth(_whole(depth))
         if wanted not in FREE_DEPTHS:
-            unusual = {each for each in self._held_depths(book) if each not in FREE_DEPTHS}
-            if wanted not in unusual and len(unusual) >= self._max_custom_depths:
-                free = ", ".join(map(str, FREE_DEPTHS))
-                raise Refused(
-                    "too_many_depths",
-                    f"{book} is watched at {len(unusual)} unusual depths already: use one of {free}",
-                    429,
-                )
+            for each, depths in self._held_depths(book).items():
+                self._check_unusual(each, wanted, {depth for depth in depths if depth not in FREE_DEPTHS})
         return book.sibling(Channel.ORDER_BOOK, depth=wanted)
+
+    def _check_unusual(self, book: Topic, wanted: int, unusual: Collection[int]) -> None:
+        if wanted not in unusual and len(unusual) >= self._max_custom_depths:
+            free = ", ".join(map(str, FREE_DEPTHS))
+            raise Refused(
+                "too_many_depths",
+                f"{book} is watched at {len(unusual)} unusual depths already: use one of {free}",
+                429,
+            )
 
 
 def _market(market: object, upstream: ITopicSource) -> MarketType:

@@ -379,6 +379,30 @@ def test_channels_that_are_given_up_while_their_parts_wait_do_not_use_up_the_lin
         assert asked(venue) == [("want", [f"{name}:spot:ETH-USDT:bbo"])], "no drop within the linger"
 
 
+def test_unusual_depths_of_a_venues_book_are_bounded_over_the_composite_as_well(world):
+    market = Market(world, max_custom_depths=2, aliases=(("USDT", "USDC"),))
+    market.venues["sixth"].load(BTC, ETH, Symbol("BTC", "USDC"))
+
+    def resolve(exchange, depth, symbol="BTC-USDT"):
+        return market.hub.resolve(exchange, None, "order_book", symbol, depth)
+
+    def refused(*words):
+        with pytest.raises(Refused) as found:
+            resolve(*words)
+        return found.value.code
+
+    market.hub.hold(resolve("binance", 7), 100)
+    market.hub.hold(resolve("composite", 8), 100)
+    assert refused("composite", 9) == refused("binance", 9) == "too_many_depths"
+    assert refused("composite", 9, "BTC-USDC") == "too_many_depths", "made of the same books"
+    assert resolve("bybit", 9).depth == 9
+    assert resolve("composite", 8).depth == 8
+    assert resolve("composite", 7).depth == 7
+    assert resolve("composite", 9, "ETH-USDT").depth == 9
+    market.hub.release(resolve("binance", 7), 100)
+    assert resolve("composite", 9).depth == 9
+
+
 def test_a_part_that_a_client_holds_itself_stays(market):
     market.hub.hold(market.part("binance"), 0)
     market.hub.hold(market.topic(), 0)
