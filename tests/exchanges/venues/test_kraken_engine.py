@@ -203,3 +203,21 @@ def test_a_bar_is_closed_by_the_next_one_with_its_last_figures() -> None:
     ]
     first = [(27, "2.0", True), (28, "3.0", False)]
     assert told == [*first, (28, "4.0", False), (28, "4.0", True), (29, "5.0", False)]
+
+
+def test_a_book_of_which_a_frame_cannot_be_read_is_begun_anew_though_the_next_checksum_is_right() -> None:
+    venue = Venue()
+    venue.want("BTC-USD:order_book:25")
+    ((key, *_),) = venue.asked()
+    bids = [(Number(f"{100 - place}.0"), Number("1.50")) for place in range(12)]
+    venue.says(key, book_frame("snapshot", "BTC/USD", bids, ASKS, checksum(bids[:10], ASKS)))
+    assert venue.status() == (State.LIVE, None)
+    # The checksum covers ten levels a side, and this changes the twelfth: no later frame shows that it is missing.
+    venue.says(key, book_frame("update", "BTC/USD", [("89.0", "null")], [], 1))
+    asks = [(ASKS[0][0], Number("7.0"))]
+    venue.says(key, book_frame("update", "BTC/USD", [], asks, checksum(bids[:10], asks)))
+    assert venue.status() == (State.RESYNCING, Cause.GAP)
+    venue.run(3.0)
+    assert venue.asked() == [(key, "unsubscribe", 25, ["BTC/USD"]), (key, "subscribe", 25, ["BTC/USD"])]
+    venue.says(key, book_frame("snapshot", "BTC/USD", bids, asks, checksum(bids[:10], asks)))
+    assert venue.status() == (State.LIVE, None)
