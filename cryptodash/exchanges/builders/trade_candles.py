@@ -61,7 +61,7 @@ class TradeCandleBuilder:
         venue's clock; returns the bars that are news. Of the running bar the newest state is enough."""
         told = self._begin(venue_ms) if self._early else []
         for fill in fills:
-            if fill.number is None or self._is_new(fill.number, fill.time):
+            if fill.number is None or self._is_new(fill.number, fill.count, fill.time):
                 told += self._sort(fill, received, venue_ms)
         running = self._bar
         if running is not None and fills:
@@ -144,7 +144,7 @@ class TradeCandleBuilder:
             self._bar = replace(bar, received=received, high=high, low=low, close=price, volume=volume)
         return told
 
-    def _is_new(self, number: int, time: int) -> bool:
+    def _is_new(self, number: int, count: int, time: int) -> bool:
         """Whether a trade has not come yet. A known number in a newer trade: the venue counts anew. One that leaves
         others out shows that the running bar lacks them."""
         if not self._numbers.add(number):
@@ -153,7 +153,7 @@ class TradeCandleBuilder:
             self._numbers, self._newest = KnownNumbers(), None
             self._numbers.add(number)
         newest = self._newest
-        if newest is not None and number > newest + 1:
+        if newest is not None and number - count > newest:
             self._bar = self._whole_from = None
             self._early.clear()
         self._newest = number if newest is None else max(newest, number)
