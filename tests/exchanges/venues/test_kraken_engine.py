@@ -171,6 +171,19 @@ def test_a_ticker_follows_the_trades_while_the_best_prices_stay() -> None:
     assert venue.status("BTC-USD:ticker") == (State.LIVE, None)
 
 
+def test_the_first_trade_of_a_pair_brings_no_figures_of_1970() -> None:
+    venue = Venue()
+    venue.want("BTC-USD:ticker")
+    (key,) = venue.connections
+    zeros = '"last":0.0,"volume":0.0,"vwap":0.0,"low":0.0,"high":0.0,"change":0.0,"change_pct":0.00'
+    best = '"bid":100.0,"bid_qty":1.0,"ask":102.0,"ask_qty":2.0'
+    data = f'{{"symbol":"BTC/USD",{best},{zeros},"timestamp":"1970-01-01T00:00:00.000000Z"}}'
+    venue.says(key, f'{{"channel":"ticker","type":"snapshot","data":[{data}]}}')
+    venue.says(key, trade_frame(1, "101.0", "2026-08-12T19:28:22Z"))
+    (told,) = [each for each in venue.events if isinstance(each, Ticker)]
+    assert (told.bid, told.last, told.stats_time, told.change_24h) == ("100.0", "101.0", None, None)
+
+
 def test_a_pair_that_is_refused_takes_no_other_with_it() -> None:
     venue = Venue()
     venue.refused.add("ETH/USD")
