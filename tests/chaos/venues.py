@@ -61,7 +61,7 @@ def said_of(exchange: str) -> Text:
 
 
 UNNUMBERED_TRADES = ("okx",)
-"""Ids of trades have holes there and are nothing to count by: one that is far ahead is no sign of anything."""
+"""Ids of trades have holes there, which their counts explain. Copies with an id that is far ahead are not judged."""
 UNNUMBERED_QUOTES = ("coinbase", "kraken")
 """Quotes have no ids there: two of one time whose order is changed on the way cannot be told apart."""
 

@@ -135,7 +135,8 @@ class FundingIntervals(Struct, frozen=True, gc=False):
 
 class Fill(Struct, frozen=True, gc=False):
     """One trade of a ``Trades`` message; ``number`` orders and de-duplicates where the venue counts its trades,
-    ``side`` is the taker's."""
+    ``side`` is the taker's. ``count``: as so many the venue counts it, the last of which has ``number`` (what one
+    order traded at one price, told as one)."""
 
     id: str
     price: Number
@@ -143,6 +144,7 @@ class Fill(Struct, frozen=True, gc=False):
     side: Side
     time: int
     number: int | None
+    count: int = 1
 
 
 class Trades(Struct, frozen=True, gc=False):

@@ -15,6 +15,8 @@ from cryptodash.exchanges.builders.bar_times import AHEAD_MS
 from cryptodash.exchanges.builders.known_numbers import KnownNumbers
 from cryptodash.exchanges.builders.rest_candles import CLOSE_MARGIN_MS
 
+BATCH_MS = 500
+"""How long after a trade its venue may send it: some send those of a quarter of a second together."""
 MAX_EARLY = 10_000
 """Trades kept that came before their bar had begun by the venue's clock."""
 
@@ -24,9 +26,10 @@ class TradeCandleBuilder:
 
     Only a bar whose every trade was seen is told: the first one may have begun before the trades did, and one in which
     the stream was interrupted, or trades are missing by the venue's count, has holes, so those are left out. A bar is
-    closed by the first trade of a later one, or by the venue's clock (with a margin, for trades that are still on their
-    way); one without trades never was. A trade that comes again (venues that count theirs repeat the last ones on
-    subscribing) is taken once, and no bar is closed a second time.
+    closed by the first trade of a later one, or by the venue's clock, as far as what has come from the venue shows that
+    no trade is still on its way (with a margin, for those that the venue sends a moment later); one without trades
+    never was. A trade that comes again (venues that count theirs repeat the last ones on subscribing) is taken once,
+    and no bar is closed a second time.
 
     A trade from the future (by the venue's clock) is left out. One of a bar that has not begun by that clock waits
     until it has: the clock is an estimate, and a wrong time must not end the running bar, whose trades still come.
@@ -58,18 +61,20 @@ class TradeCandleBuilder:
         venue's clock; returns the bars that are news. Of the running bar the newest state is enough."""
         told = self._begin(venue_ms) if self._early else []
         for fill in fills:
-            if fill.number is None or self._is_new(fill.number, fill.time):
+            if fill.number is None or self._is_new(fill.number, fill.count, fill.time):
                 told += self._sort(fill, received, venue_ms)
         running = self._bar
         if running is not None and fills:
             told.append(running)
         return self._tell(told)
 
-    def due(self, venue_ms: int) -> list[Candle]:
-        """The running bar, closed, once the venue's clock is past its end; then the one that waited to begin."""
+    def due(self, venue_ms: int, heard_ms: int) -> list[Candle]:
+        """The running bar, closed, once the venue's clock is past its end and everything has come that the venue sent
+        until ``heard_ms``, a little later by that clock; then the one that waited to begin."""
         told: list[Candle] = []
         bar = self._bar
-        if bar is not None and venue_ms >= next_open(self._topic.interval, bar.timestamp) + CLOSE_MARGIN_MS:
+        end = None if bar is None else next_open(self._topic.interval, bar.timestamp)
+        if bar is not None and end is not None and venue_ms >= end + CLOSE_MARGIN_MS and heard_ms >= end + BATCH_MS:
             told.append(self._closed(bar))
         if self._early:
             bar = self._bar
@@ -139,7 +144,7 @@ class TradeCandleBuilder:
             self._bar = replace(bar, received=received, high=high, low=low, close=price, volume=volume)
         return told
 
-    def _is_new(self, number: int, time: int) -> bool:
+    def _is_new(self, number: int, count: int, time: int) -> bool:
         """Whether a trade has not come yet. A known number in a newer trade: the venue counts anew. One that leaves
         others out shows that the running bar lacks them."""
         if not self._numbers.add(number):
@@ -148,7 +153,7 @@ class TradeCandleBuilder:
             self._numbers, self._newest = KnownNumbers(), None
             self._numbers.add(number)
         newest = self._newest
-        if newest is not None and number > newest + 1:
+        if newest is not None and number - count > newest:
             self._bar = self._whole_from = None
             self._early.clear()
         self._newest = number if newest is None else max(newest, number)

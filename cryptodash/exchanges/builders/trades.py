@@ -247,17 +247,19 @@ class TradeBuilder:
         if last is None:
             self._begin_count(number)
         elif number > last:
-            if number > last + 1:
-                self.missed += number - last - 1 - self._numbers.between(last + 1, number)
+            first = number - fill.count + 1
+            if first > last + 1:
+                self.missed += first - last - 1 - self._numbers.between(last + 1, first)
         elif number >= self._counted_from:
             if self.missed > 0:
-                self.missed -= 1
-                self.late += 1
+                late = min(fill.count, self.missed)
+                self.missed -= late
+                self.late += late
             return True
         else:
             # Older than all that is counted: late, unless another one follows it.
             below, self._below = self._below, number
-            if below is None or number != below + 1:
+            if below is None or number - fill.count != below:
                 return True
             self._begin_count(below)
         self._number = number

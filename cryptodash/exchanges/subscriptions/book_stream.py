@@ -113,6 +113,8 @@ class BookStream:
         self._meters = meters
         self._counted_on: Carrier | None = None
         """The connection that brought the book's snapshot, where only the count of its frames proves them whole."""
+        self._unreadable = 0
+        """Frames of the stream that could not be read, as far as they are known."""
         self._unsynced_since = clock.monotonic()
         self._begun_anew = 0
         self._resyncs = 0
@@ -127,6 +129,7 @@ class BookStream:
         self.stream = self._streams.open(self.spec, self, now, out)
         self.stream.judge = self._owner
         self._begun_anew = self.stream.begun_anew
+        self._unreadable = self.stream.unreadable_frames
 
     def close(self, now: float) -> None:
         """Give it up."""
@@ -153,6 +156,8 @@ class BookStream:
         self._times.expire(now)
         if self._meters.doubts.news:
             self._note()
+        if self._rules.chaining is Chaining.CHECKSUM:
+            self._heed_unreadable(now, out)
         if self._rules.snapshots is SnapshotSource.STREAM:
             # Also while it is quiet: of a snapshot that never came no frame may tell.
             if not self.book.synced and self.stream is not None and self.stream.phase in (Phase.LIVE, Phase.QUIET):
@@ -169,7 +174,9 @@ class BookStream:
     @property
     def take(self) -> TakeMessage:
         """Who takes the stream's messages."""
-        return self._take_counted if self._rules.chaining is Chaining.CONNECTION else self._take
+        if self._rules.chaining is Chaining.CONNECTION:
+            return self._take_counted
+        return self._take_checked if self._rules.chaining is Chaining.CHECKSUM else self._take
 
     def _take(self, message: Message, now: float, received: int, out: list[Output]) -> bool:
         if isinstance(message, Depth):
@@ -221,6 +228,24 @@ class BookStream:
             self.book.gaps += 1
             self._follow_up(Outcome.GAP, None, now, received, out)
         return self._take(message, now, received, out)
+
+    def _take_checked(self, message: Message, now: float, received: int, out: list[Output]) -> bool:
+        if isinstance(message, Depth) and message.snapshot and self.stream is not None:
+            self._unreadable = self.stream.unreadable_frames  # it says all that was not understood
+        self._heed_unreadable(now, out)
+        return self._take(message, now, received, out)
+
+    def _heed_unreadable(self, now: float, out: list[Output]) -> None:
+        """A change that could not be read is in no book, and the checksums to come show that only where it is one of
+        the few levels that they cover."""
+        stream = self.stream
+        if stream is None or stream.unreadable_frames == self._unreadable:
+            return
+        self._unreadable = stream.unreadable_frames
+        if self.book.synced:
+            self._forget()
+            self.book.gaps += 1
+            self._follow_up(Outcome.GAP, None, now, self._clock.wall_ms(), out)
 
     def stream_changed(self, out: list[Output]) -> None:
         """The stream lost its connection, was begun anew, or has another phase."""

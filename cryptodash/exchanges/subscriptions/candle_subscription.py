@@ -111,11 +111,21 @@ class CandleSubscription(MessageSubscription):
     def beat(self, now: float, out: list[Output]) -> None:
         """The venue's clock closes what no frame closes; trades tell of frames that are missing."""
         venue_ms = self._venue_clock.now_ms()
-        self._publish(self._from_trades.due(venue_ms), out)
+        self._publish(self._from_trades.due(venue_ms, self._heard_ms(venue_ms, now)), out)
         if self.ended is None and self.instrument is not None and Part.CANDLE in self.sources:
             self._look(venue_ms, now, out)
             self._compare(venue_ms, now, out)
         self._fetches.advance(now, out)
+
+    def _heard_ms(self, venue_ms: int, now: float) -> int:
+        """Until when, by the venue's clock, all has come that its streams of trades sent; 0 where nothing tells. What
+        comes by a connection keeps its order, and what is held up with it may be trades. ``venue_ms``: now by that
+        clock."""
+        heard = [
+            0 if each.source is None else venue_ms - round((now - each.source.last) * 1000) - (each.delay.delay or 0)
+            for each in self.sources.get(Part.TRADES, ())
+        ]
+        return min(heard, default=0)
 
     def _look(self, venue_ms: int, now: float, out: list[Output]) -> None:
         missing = self._builder.look(venue_ms)

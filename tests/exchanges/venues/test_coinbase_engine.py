@@ -90,6 +90,12 @@ class Wire:
                         self.say("heartbeats", {"current_time": "now", "heartbeat_counter": 1}, connection=key)
             self._carry_out(self.engine.tick())
 
+    def stall(self, seconds: float) -> None:
+        """Time passes without a frame."""
+        for _ in range(round(seconds * 10)):
+            self.clock.advance(0.1)
+            self._carry_out(self.engine.tick())
+
     def say(self, channel: str, *events: Mapping[str, Any], skip: int = 0, connection: str = "") -> None:
         """A frame, after ``skip`` that get lost."""
         key = connection or self.connection
@@ -285,6 +291,21 @@ def test_bars_of_a_minute_are_built_from_trades(wire: Wire) -> None:
     assert [(each.timestamp, each.open, each.high, each.low, each.close, each.volume) for each in closed] == [
         (start, "100", "104", "99", "99", "3")
     ]
+
+
+def test_no_bar_is_closed_by_the_clock_while_its_last_trades_may_be_on_their_way(wire: Wire) -> None:
+    wire.want("spot:BTC-USD:candle:1m")
+    wire.pass_time(2)
+    start = wire.clock.wall_ms() - wire.clock.wall_ms() % 60_000 + 60_000
+    for number, (at, price) in enumerate(((-1, "90"), (0, "100"), (30_000, "104")), 1):
+        wire.pass_time(max(0.0, (start + at - wire.clock.wall_ms()) / 1000 + 0.3))
+        wire.say("market_trades", trades(trade(number, price, rfc3339(start + at))))
+    wire.pass_time((start + 58_000 - wire.clock.wall_ms()) / 1000)
+    wire.stall(6.0)  # nothing comes, not even a heartbeat, until four seconds after the end of the bar
+    wire.say("market_trades", trades(trade(4, "99", rfc3339(start + 59_500))))
+    wire.pass_time(2)
+    closed = [each for each in wire.events if isinstance(each, Candle) and each.closed]
+    assert [(each.timestamp, each.high, each.close, each.volume) for each in closed] == [(start, "104", "99", "3")]
 
 
 def test_trades_that_come_again_after_a_reconnect_are_told_once_and_make_no_bar_twice(wire: Wire) -> None:

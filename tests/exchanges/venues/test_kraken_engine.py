@@ -171,6 +171,19 @@ def test_a_ticker_follows_the_trades_while_the_best_prices_stay() -> None:
     assert venue.status("BTC-USD:ticker") == (State.LIVE, None)
 
 
+def test_the_first_trade_of_a_pair_brings_no_figures_of_1970() -> None:
+    venue = Venue()
+    venue.want("BTC-USD:ticker")
+    (key,) = venue.connections
+    zeros = '"last":0.0,"volume":0.0,"vwap":0.0,"low":0.0,"high":0.0,"change":0.0,"change_pct":0.00'
+    best = '"bid":100.0,"bid_qty":1.0,"ask":102.0,"ask_qty":2.0'
+    data = f'{{"symbol":"BTC/USD",{best},{zeros},"timestamp":"1970-01-01T00:00:00.000000Z"}}'
+    venue.says(key, f'{{"channel":"ticker","type":"snapshot","data":[{data}]}}')
+    venue.says(key, trade_frame(1, "101.0", "2026-08-12T19:28:22Z"))
+    (told,) = [each for each in venue.events if isinstance(each, Ticker)]
+    assert (told.bid, told.last, told.stats_time, told.change_24h) == ("100.0", "101.0", None, None)
+
+
 def test_a_pair_that_is_refused_takes_no_other_with_it() -> None:
     venue = Venue()
     venue.refused.add("ETH/USD")
@@ -203,3 +216,21 @@ def test_a_bar_is_closed_by_the_next_one_with_its_last_figures() -> None:
     ]
     first = [(27, "2.0", True), (28, "3.0", False)]
     assert told == [*first, (28, "4.0", False), (28, "4.0", True), (29, "5.0", False)]
+
+
+def test_a_book_of_which_a_frame_cannot_be_read_is_begun_anew_though_the_next_checksum_is_right() -> None:
+    venue = Venue()
+    venue.want("BTC-USD:order_book:25")
+    ((key, *_),) = venue.asked()
+    bids = [(Number(f"{100 - place}.0"), Number("1.50")) for place in range(12)]
+    venue.says(key, book_frame("snapshot", "BTC/USD", bids, ASKS, checksum(bids[:10], ASKS)))
+    assert venue.status() == (State.LIVE, None)
+    # The checksum covers ten levels a side, and this changes the twelfth: no later frame shows that it is missing.
+    venue.says(key, book_frame("update", "BTC/USD", [("89.0", "null")], [], 1))
+    asks = [(ASKS[0][0], Number("7.0"))]
+    venue.says(key, book_frame("update", "BTC/USD", [], asks, checksum(bids[:10], asks)))
+    assert venue.status() == (State.RESYNCING, Cause.GAP)
+    venue.run(3.0)
+    assert venue.asked() == [(key, "unsubscribe", 25, ["BTC/USD"]), (key, "subscribe", 25, ["BTC/USD"])]
+    venue.says(key, book_frame("snapshot", "BTC/USD", bids, asks, checksum(bids[:10], asks)))
+    assert venue.status() == (State.LIVE, None)

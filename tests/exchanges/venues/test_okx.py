@@ -367,11 +367,18 @@ def test_trades_of_a_frame_come_in_its_order_and_a_zero_is_left_out() -> None:
         stream, frame("trades", TRADE, TRADE | {"tradeId": "636", "sz": "0"}, TRADE | {"tradeId": "637", "side": "buy"})
     )
     assert isinstance(trades, Trades) and isinstance(left_out, LeftOut)
-    assert [(each.id, each.side, each.number) for each in trades.fills] == [
-        ("635", Side.SELL, None),
-        ("637", Side.BUY, None),
+    assert [(each.id, each.side, each.number, each.count) for each in trades.fills] == [
+        ("635", Side.SELL, 635, 10),
+        ("637", Side.BUY, 637, 10),
     ]
     assert [name for name, _ in left_out.elements] == ["636"]
+
+
+@pytest.mark.parametrize("change", [{"tradeId": "6a"}, {"count": ""}, {"count": "0"}, {"count": "636"}, {"count": "x"}])
+def test_an_id_that_cannot_be_counted_by_is_an_id_all_the_same(change: dict[str, str]) -> None:
+    (trades,) = said(spec(SPOT, "trades"), frame("trades", TRADE | change))
+    assert isinstance(trades, Trades)
+    assert [(each.id, each.number, each.count) for each in trades.fills] == [((TRADE | change)["tradeId"], None, 1)]
 
 
 @pytest.mark.parametrize(

@@ -82,11 +82,13 @@ def read_ticker(stream: str, frame: bytes) -> Sequence[Message]:
     return messages
 
 
-def _ticker(stream: str, data: _Ticker) -> tuple[Quote, Stats]:
-    """A pair that was never traded has zeros for its figures and the time 0. The quote comes first: with the last price
-    comes the first ticker, and it shall be whole."""
+def _ticker(stream: str, data: _Ticker) -> Sequence[Message]:
+    """A pair that was never traded has zeros for its figures and the time 0: it has none. The quote comes first: with
+    the last price comes the first ticker, and it shall be whole."""
     time = milliseconds(data.timestamp)
     best = quote(_text(data.bid), _text(data.bid_qty), _text(data.ask), _text(data.ask_qty))
+    if not time:
+        return (Quote(stream, *best, None, None),)
     last, change = price(_text(data.last)), signed(_text(data.change))
     stats = Stats(
         stream,
@@ -101,7 +103,7 @@ def _ticker(stream: str, data: _Ticker) -> tuple[Quote, Stats]:
         change,
         signed(_text(data.change_pct)),  # percent already
     )
-    return Quote(stream, *best, None, time or None), stats
+    return Quote(stream, *best, None, time), stats
 
 
 def _open(last: Number | None, change: Number | None) -> Number | None:

@@ -17,7 +17,7 @@ from msgspec import Meta, Raw, Struct, field
 from cryptodash.core.events import Level as BookLevel
 from cryptodash.core.events import Side
 from cryptodash.core.numbers import positive, unsigned
-from cryptodash.exchanges.adapter.decode import Count, Name, decoder, misdirected
+from cryptodash.exchanges.adapter.decode import MAX_NAME, Count, Name, decoder, misdirected
 from cryptodash.exchanges.adapter.elements import kept, named, nonzero
 from cryptodash.exchanges.adapter.messages import (
     Ack,
@@ -130,6 +130,7 @@ class _Trade(Struct, gc=False):
     size: str = field(name="sz")
     side: Literal["buy", "sell"]
     time: str = field(name="ts")
+    count: Annotated[str, Meta(max_length=MAX_NAME)] = ""
     native: Name = field(name="instId", default="")
 
 
@@ -141,8 +142,8 @@ _trades = decoder(_Trades)
 
 
 def read_trades(stream: str, frame: bytes, subject: Subject) -> Sequence[Message]:
-    """One for each order of a taker, price and source: ``count`` fills, of which ``tradeId`` is the last. So ids have
-    holes, and are no numbers to count by. ``side`` is the taker's."""
+    """One for each order of a taker, price and source: ``count`` fills, of which ``tradeId`` is the last. Ids are
+    counted, so that an id less its ``count`` is the id before. ``side`` is the taker's."""
     data = _trades(frame).data
     for each in data:
         if each.native and each.native != subject.native:
@@ -154,7 +155,15 @@ def read_trades(stream: str, frame: bytes, subject: Subject) -> Sequence[Message
 def _fill(trade: _Trade, subject: Subject) -> Fill:
     side = _BUY if trade.side == "buy" else _SELL
     quantity = positive(subject.size(trade.size))
-    return Fill(trade.id, positive(trade.price), quantity, side, time_of(trade.time), None)
+    number, count = _whole(trade.id), _whole(trade.count)
+    if number is None or not count or count > number:
+        number, count = None, 1  # an id and nothing else
+    return Fill(trade.id, positive(trade.price), quantity, side, time_of(trade.time), number, count)
+
+
+def _whole(text: str) -> int | None:
+    """The whole number that a text is; None where it is none."""
+    return int(text) if len(text) <= 18 and text.isascii() and text.isdigit() else None
 
 
 # {"arg":{"channel":"candle1m","instId":"BTC-USDT"},"data":[["1786538760000","64040.2","64040.2","64025.7","64033.5",
