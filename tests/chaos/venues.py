@@ -66,6 +66,11 @@ UNNUMBERED_QUOTES = ("coinbase", "kraken")
 """Quotes have no ids there: two of one time whose order is changed on the way cannot be told apart."""
 
 
+TRADES_BY_TIME = (("bybit", "perpetual"),)
+"""Ids of trades are no numbers there: two whose order is changed on the way are told apart by their times, unless the
+venue's clock is set back between them."""
+
+
 # --- bars
 
 UNTIMED_BARS = ("okx",)

@@ -317,3 +317,18 @@ def test_what_comes_at_once_after_it_was_held_up_is_late_within_two_seconds_thou
         bench.frame(wire.day("BTCUSDT", "100", sent + later))
     bench.advance(2)
     assert (bench.state(TICKER), bench.status(TICKER).cause) == (State.STALE, Cause.LATE)
+
+
+def test_the_only_sample_of_a_stream_that_was_held_up_is_borne_out_by_that_of_another() -> None:
+    """A stream of one frame a second has one in a second that was held up: it was live until it was silent again
+    (seed 791). The first frame of each is none: the silent stream was subscribed anew."""
+    bench = ready()
+    sent, number = bench.wall, ids(bench)
+    bench.advance(7)
+    for later in range(2):
+        for native, bid, ask in (("BTCUSDT", "99", "101"), ("ETHUSDT", "9", "11")):
+            bench.frame(wire.quote(native, bid, ask, number + later, sent + later))
+            bench.frame(wire.day(native, bid, sent + later))
+    bench.advance(2)
+    assert (bench.state(TICKER), bench.status(TICKER).cause) == (State.STALE, Cause.LATE)
+    assert (bench.state(OTHER), bench.status(OTHER).cause) == (State.STALE, Cause.LATE)

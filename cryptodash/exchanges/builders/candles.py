@@ -362,6 +362,8 @@ class CandleBuilder:
             time = self._after(time)
         last = self._held.pop(newest)
         if last is not None:
+            if not last.closed:
+                self._order.written = self._held.written
             told.append(self._deliver(last))
         self._held.clear()
         self._asked = False

@@ -12,7 +12,7 @@ class HeldBars:
     def __init__(self) -> None:
         self.bars: dict[int, Candle] = {}
         """By open time."""
-        self._written = 0
+        self.written = 0
         """When the venue wrote the newest of their frames, where frames say so."""
 
     def __len__(self) -> int:
@@ -28,7 +28,7 @@ class HeldBars:
         before = self.bars.get(candle.timestamp)
         if before is None or candle.closed or not before.closed:
             self.bars[candle.timestamp] = candle
-            self._written = max(self._written, written or 0)
+            self.written = max(self.written, written or 0)
 
     def pop(self, opened: int) -> Candle | None:
         """The bar that opens then, held no more."""
@@ -41,11 +41,12 @@ class HeldBars:
     def clear(self) -> None:
         """None is held any more."""
         self.bars.clear()
+        self.written = 0
 
     def is_contradicted_by(self, candle: Candle, written: int | None) -> bool:
         """Whether the venue wrote this frame of the older bar, which runs in it, after those that are held: they told
         of bars that have not begun."""
-        if written is None or written <= self._written or candle.closed:
+        if written is None or written <= self.written or candle.closed:
             return False
         return bool(self.bars) and not any(each.closed for each in self.bars.values())
 

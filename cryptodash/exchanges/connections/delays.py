@@ -192,7 +192,7 @@ class Delays:
         opened = [each for each in connections if each.opened_at is not None]
         for host in self._hosts:
             self._tend(host, [each for each in opened if self._of[each.endpoint.market] is host], now, out)
-        return [each for each in streams if each.judge_delay(self._least(each, now), self._limit, now)]
+        return [each for each in streams if each.judge_delay(*self._least(each, now), self._limit, now)]
 
     def slept(self, now: float) -> float:
         """Seconds that the machine slept and its monotonic clock does not show; 0.0 where it did not."""
@@ -215,12 +215,14 @@ class Delays:
             host.asked.setdefault(request, now)  # a late answer to the earlier one proves nothing false
             out.append(Fetch(request))
 
-    def _least(self, stream: Stream, now: float) -> int | None:
+    def _least(self, stream: Stream, now: float) -> tuple[int | None, bool]:
         """The least delay of the stream's connection, also before the stream has been granted: what begins on a late
-        connection is late from its first frame."""
+        connection is late from its first frame. And whether it is of two samples at least."""
         connection = stream.source
         if not isinstance(connection, Connection):
-            return None
+            return None, False
         offset = self._of[connection.endpoint.market].clock.offset
         sample = connection.delay.least(now, offset.stepped_at)
-        return None if sample is None or offset.value is None else max(sample - offset.value, 0)
+        if sample is None or offset.value is None:
+            return None, False
+        return max(sample - offset.value, 0), connection.delay.is_borne_out(now, offset.stepped_at)

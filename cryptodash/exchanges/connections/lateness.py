@@ -181,6 +181,8 @@ class ConnectionDelay:
         self._least: deque[tuple[float, Sample]] = deque()
         """Samples of the last two seconds that are less than every later one."""
         self._since_look: Sample | None = None
+        self._sampled: deque[float] = deque(maxlen=2)
+        """When the last two came."""
         self._doubted: tuple[Sample, int] | None = None
         """The last sample, where it was wild, and the venue's time of sending that it is of (ms)."""
 
@@ -195,6 +197,7 @@ class ConnectionDelay:
         """Take one."""
         if self._since_look is None or sample < self._since_look:
             self._since_look = sample
+        self._sampled.append(now)
         least = self._least
         while least and least[-1][1] >= sample:
             least.pop()
@@ -213,6 +216,10 @@ class ConnectionDelay:
         while least and (now - least[0][0] > OWN_FOR or least[0][0] < since):
             least.popleft()
         return least[0][1] if least else None
+
+    def is_borne_out(self, now: float, since: float = float("-inf")) -> bool:
+        """Whether the least sample, of those after ``since``, is the least of two at least."""
+        return len(self._sampled) == 2 and self._sampled[0] >= max(now - OWN_FOR, since)
 
 
 class StreamDelay:
@@ -244,9 +251,12 @@ class StreamDelay:
         self._own_at = now
         self._take(delay, limit, now)
 
-    def judge(self, least: int | None, limit: int, now: float) -> bool:
-        """Twice a second: ``least`` is the least delay (ms) of its connection in the last two seconds. Whether ``late``
-        has changed."""
+    def judge(self, least: int | None, limit: int, now: float, *, borne_out: bool = False) -> bool:
+        """Twice a second: ``least`` is the least delay (ms) of its connection in the last two seconds, ``borne_out``
+        whether that is of two samples at least. Whether ``late`` has changed.
+
+        Of frames that were held up together only one may be its own; where the connection has a second one, which is
+        late as well, that is the other delay it takes."""
         if now - self._own_at > OWN_FOR:
             if least is None:
                 if not self.late:  # one that was late and fell silent has not become young
@@ -257,6 +267,8 @@ class StreamDelay:
                 self._above, self._below_since = 0, None
             else:
                 self._take(least, limit, now)
+        elif self.is_first_above and borne_out and least is not None and least > limit:
+            self._above += 1
         was = self.late
         if not was:
             self.late = self._above >= 2 and now - self._above_since >= BEGINS_AFTER

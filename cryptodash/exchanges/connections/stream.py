@@ -349,9 +349,9 @@ class Stream:
             - (self.delay.delay or 0) / 1000
         )
 
-    def judge_delay(self, least: int | None, limit: int, now: float) -> bool:
+    def judge_delay(self, least: int | None, borne_out: bool, limit: int, now: float) -> bool:
         """Twice a second, as ``StreamDelay.judge``; the caller tells."""
-        changed = self.delay.judge(least, limit, now)
+        changed = self.delay.judge(least, limit, now, borne_out=borne_out)
         if self.delay.delay is not None:
             self._as_of = self.as_of()
         return changed

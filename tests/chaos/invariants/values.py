@@ -13,7 +13,7 @@ from cryptodash.core import time as core_time
 from tests.chaos.history import Place, Tape
 from tests.chaos.plan import Plan
 from tests.chaos.subscriptions import GOOD, Subscription, Told, Violation
-from tests.chaos.venues import UNNUMBERED_QUOTES
+from tests.chaos.venues import TRADES_BY_TIME, UNNUMBERED_QUOTES
 
 PATIENCE = 9.0
 """Seconds that a value may lag behind the market before it is called stale: at the run's settings a silence is told
@@ -49,6 +49,15 @@ class Excuses:
             for each in self._plan.troubles
             if each.name == "reorder" and each.exchange in venues and each.concerns(*subscription.place)
         )
+
+    def trades_disordered(self, subscription: Subscription) -> tuple[tuple[float, float], ...]:
+        """Times in which trades may come in another order, and their times say nothing of it."""
+        exchange, market, _ = subscription.place
+        if (exchange, market) not in TRADES_BY_TIME:
+            return ()
+        steps = [each.begin for each in self._plan.troubles if (each.name, each.exchange) == ("clock", exchange)]
+        changed = self.reordered(subscription, (exchange,))
+        return tuple((begin, end) for begin, end in changed if any(begin <= step <= end for step in steps))
 
     def patience(self, subscription: Subscription, at: float, part: Place | None = None) -> float:
         """Seconds by which a value that is shown at a time may lag; ``part``: the instrument that it is of, where the
@@ -154,7 +163,9 @@ class _TickerCheck:
         quotes, lasts = _pasts(self.tape)
         said, kind = self.tape.said, self.subscription.kind
         reordered = self.excuses.reordered(self.subscription, UNNUMBERED_QUOTES)
-        parts = [_Part(quotes, "bid", reordered=reordered), *([_Part(lasts, "last")] if kind == "ticker" else [])]
+        disordered = self.excuses.trades_disordered(self.subscription)
+        last = [_Part(lasts, "last", disordered=disordered)] if kind == "ticker" else []
+        parts = [_Part(quotes, "bid", reordered=reordered), *last]
         blame, end = self.subscription.blame, ended(self.subscription, self.excuses)
         timestamp, begun = 0, 0.0
         for told, showing, until in spans(self.subscription, (kind,)):
@@ -203,6 +214,8 @@ class _Part:
     """Since when there is no such part."""
     reordered: tuple[tuple[float, float], ...] = ()
     """Times in which two values of one moment may come in either order."""
+    disordered: tuple[tuple[float, float], ...] = ()
+    """Times in which values may come in any order."""
 
     def show(self, value: Hashable, at: float, showing: Showing, lead: float) -> str:
         """``lead``: seconds by which what was shown before may have been ahead."""
@@ -219,6 +232,8 @@ class _Part:
             self.index = max(found, self.index)
             return ""
         if not showing.good or self.name in showing.fields:
+            return ""
+        if any(begin <= at <= end for begin, end in self.disordered) and self.past.was(value, at - PATIENCE, at):
             return ""
         if lead and self.past.was(value, at - lead, at):
             self.index = self.past.next(value, max(0, bisect_right(self.past.starts, at - lead) - 1), at) or self.index

@@ -295,6 +295,17 @@ def test_a_frame_of_the_running_bar_that_was_overtaken_is_dropped() -> None:
     assert feed(assembly, replace(bar(0, "5", closed=True), time=at(0)))[0] == "0:5.venue"
 
 
+def test_a_frame_that_a_held_one_has_overtaken_is_dropped() -> None:
+    """The order that a venue mixes up where a bar closes: the first frame of the next bar came last, and its figures of
+    nothing replaced newer ones (seed 834)."""
+    assembly = CandleBuilder(TOPIC)
+    frames = [replace(bar(0), time=at(0) + 1), replace(bar(1, "3"), time=at(1) + 2)]
+    assert feed(assembly, *frames) == ("0:1", True)
+    assert feed(assembly, replace(bar(0, "2", closed=True), time=at(1)))[0] == "0:2.venue 1:3"
+    assert feed(assembly, replace(bar(1, "0"), time=at(1) + 1))[0] == ""
+    assert feed(assembly, replace(bar(1, "4"), time=at(1) + 3))[0] == "1:4"
+
+
 def test_it_waits_while_newer_bars_are_held_back() -> None:
     assembly = CandleBuilder(TOPIC)
     feed(assembly, bar(0))
