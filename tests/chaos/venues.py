@@ -60,8 +60,6 @@ def said_of(exchange: str) -> Text:
     return trim if exchange in BY_VALUE else str
 
 
-UNNUMBERED_TRADES = ("okx",)
-"""Ids of trades have holes there, which their counts explain. Copies with an id that is far ahead are not judged."""
 UNNUMBERED_QUOTES = ("coinbase", "kraken")
 """Quotes have no ids there: two of one time whose order is changed on the way cannot be told apart."""
 

@@ -7,12 +7,10 @@ from collections.abc import Iterator
 
 from attrs import define
 
-from cryptodash.simulator.faults import FUTURE_IDS
 from tests.chaos.history import Tape, WireTrade
 from tests.chaos.invariants.values import Excuses, ended, parse_time
 from tests.chaos.plan import Trouble
 from tests.chaos.subscriptions import GOOD, Subscription, Told, Violation
-from tests.chaos.venues import UNNUMBERED_TRADES
 
 UNNOTICED = 9.0
 """Seconds before a status that says that something is wrong in which trades may be lost already. A channel that gets
@@ -96,8 +94,7 @@ class _TradeCheck:
         identity = str(payload["id"])
         trade = by_id.get(identity)
         if trade is None:
-            expected = self._is_from_before(payload) or self._is_copy(identity, by_id)
-            return "" if expected else f"no such trade: {identity}"
+            return "" if self._is_from_before(payload) else f"no such trade: {identity}"
         price, size = (self._tape.said(str(payload[name])) for name in ("price", "quantity"))
         said = (price, size, payload["side"], parse_time(str(payload["timestamp"])))
         true = (trade.price, trade.size, trade.side, trade.time)
@@ -113,15 +110,6 @@ class _TradeCheck:
         self._told[identity] = self._told.get(identity, False) or is_live
         self._last_at = max(self._last_at, trade.at)
         return ""
-
-    def _is_copy(self, identity: str, by_id: dict[str, WireTrade]) -> bool:
-        """Whether it is a copy with another id, as ``future-id`` makes them, where no id is too far ahead."""
-        exchange = self._subscription.place[0]
-        if exchange not in UNNUMBERED_TRADES or not identity.isdigit():
-            return False
-        troubles = self._excuses._plan.troubles
-        wild = any(each.name == "future-id" and each.concerns(*self._subscription.place) for each in troubles)
-        return wild and str(int(identity) - FUTURE_IDS) in by_id
 
     def _is_from_before(self, payload: dict[str, object]) -> bool:
         """Of the time before the tape begins, of which venues tell the last trades."""
