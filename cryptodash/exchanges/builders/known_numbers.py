@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import OrderedDict
 
 KNOWN_IDS = 10_000
@@ -35,11 +35,13 @@ class KnownNumbers:
     def __contains__(self, number: int) -> bool:
         return self._first <= number < self.next or self._has(number)
 
-    def add(self, number: int) -> bool:
-        """Remember it; False where it is remembered already."""
+    def add(self, number: int, count: int = 1) -> bool:
+        """Remember it; False where it is remembered already. It stands for ``count`` numbers, of which it is the last:
+        the others are remembered with it, as far as they can be and none of them was."""
         if number in self:
             return False
-        self._begin(number)
+        first = number - count + 1
+        self._begin(number if count > self._most or self._overlaps(first, number) else first, number + 1)
         return True
 
     def between(self, first: int, end: int) -> int:
@@ -51,11 +53,18 @@ class KnownNumbers:
         at = bisect_right(self._firsts, number) - 1
         return at >= 0 and number < self._runs[self._firsts[at]]
 
-    def _begin(self, number: int) -> None:
-        """Add a number, which becomes part of the run that grows: that of its neighbours, or a new one."""
-        first, end = number, number + 1
+    def _overlaps(self, first: int, end: int) -> bool:
+        """Whether a number of ``first`` up to (without) ``end`` is remembered."""
+        if self._first < self.next and self._first < end and first < self.next:
+            return True
+        at = bisect_left(self._firsts, end) - 1
+        return at >= 0 and first < self._runs[self._firsts[at]]
+
+    def _begin(self, first: int, end: int) -> None:
+        """Add the numbers of ``first`` up to (without) ``end``, of which none is remembered: they become part of the
+        run that grows, that of their neighbours or a new one."""
         if self.next > self._first:
-            if self.next == number:
+            if self.next == first:
                 first = self._first
             elif self._first == end:
                 end = self.next

@@ -147,11 +147,11 @@ class TradeCandleBuilder:
     def _is_new(self, number: int, count: int, time: int) -> bool:
         """Whether a trade has not come yet. A known number in a newer trade: the venue counts anew. One that leaves
         others out shows that the running bar lacks them."""
-        if not self._numbers.add(number):
+        if not self._numbers.add(number, count):
             if time <= self._time:
                 return False
             self._numbers, self._newest = KnownNumbers(), None
-            self._numbers.add(number)
+            self._numbers.add(number, count)
         newest = self._newest
         if newest is not None and number - count > newest:
             self._bar = self._whole_from = None

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
 
 from cryptodash.core.events import Trade
 from cryptodash.core.topics import Topic
 from cryptodash.exchanges.adapter.messages import Fill
 from cryptodash.exchanges.builders.known_numbers import KnownNumbers
+from cryptodash.exchanges.builders.known_texts import KnownTexts
 from cryptodash.exchanges.builders.plausibility import (
     FAR_AHEAD,
     TOLERANCE_MS,
@@ -20,8 +20,6 @@ from cryptodash.exchanges.builders.plausibility import (
     latest_time,
 )
 
-KNOWN_TEXTS = 4_000
-"""Ids remembered of one topic that are no numbers. Each takes some 170 bytes: less than ``KNOWN_IDS``."""
 MOST_HELD = 1_000
 """Trades of one frame that are held until a second one agrees."""
 RESTART_MS = 60_000
@@ -31,8 +29,8 @@ RESTART_MS = 60_000
 class TradeBuilder:
     """The trades of one instrument, each once. They are told as they come: one that the venue sends late is told late.
 
-    New is what is not among the last ``KNOWN_IDS`` numbers, or ``KNOWN_TEXTS`` ids that are none, whether its number is
-    above or below the newest. A number far ahead, or a time ahead of the venue's clock, is held until a second frame
+    New is what is not among the last ``KNOWN_IDS`` numbers, or ids that are none, whether its number is above or below
+    the newest. A number far ahead, or a time ahead of the venue's clock, is held until a second frame
     agrees (``plausibility.py``).
     """
 
@@ -55,8 +53,7 @@ class TradeBuilder:
         self._below: int | None = None
         """The last number below that, which a venue that counts anew goes on from."""
         self._numbers = KnownNumbers()
-        self._order: deque[str] = deque()
-        self._ids: set[str] = set()
+        self._texts = KnownTexts()
         self._newest: int | None = None
         """The newest time told (ms)."""
         self._set_back: list[tuple[Fill, int]] = []
@@ -231,17 +228,17 @@ class TradeBuilder:
 
     def knows(self, fill: Fill) -> bool:
         """Whether it was told already."""
-        return fill.id in self._ids if fill.number is None else fill.number in self._numbers
+        return fill.id in self._texts if fill.number is None else fill.number in self._numbers
 
     def _is_new(self, fill: Fill) -> bool:
         number = fill.number
         if number is None:
-            return self._is_new_id(fill.id)
-        if not self._numbers.add(number):
+            return self._texts.add(fill.id)
+        if not self._numbers.add(number, fill.count):
             if self._time is None or fill.time < self._time + RESTART_MS:
                 return False
             self._numbers = KnownNumbers()
-            self._numbers.add(number)
+            self._numbers.add(number, fill.count)
             self._begin_count(number)
         last = self._number
         if last is None:
@@ -268,12 +265,3 @@ class TradeBuilder:
     def _begin_count(self, number: int) -> None:
         self._number = self._counted_from = number
         self._below = None
-
-    def _is_new_id(self, trade_id: str) -> bool:
-        if trade_id in self._ids:
-            return False
-        if len(self._order) >= KNOWN_TEXTS:
-            self._ids.discard(self._order.popleft())
-        self._order.append(trade_id)
-        self._ids.add(trade_id)
-        return True

@@ -4,6 +4,7 @@ is shown for longer than the rules allow."""
 from __future__ import annotations
 
 import json
+import tracemalloc
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -22,6 +23,7 @@ from cryptodash.exchanges.adapter.book_rules import BookRules, Chaining, Snapsho
 from cryptodash.exchanges.adapter.messages import Depth, Fill, Mark, Quote, Stats
 from cryptodash.exchanges.builders.book_sync import OrderBook
 from cryptodash.exchanges.builders.known_numbers import KnownNumbers
+from cryptodash.exchanges.builders.known_texts import KnownTexts
 from cryptodash.exchanges.builders.plausibility import DoubtCounts, StreamOrder, Verdict
 from cryptodash.exchanges.builders.ticker import TickerBuilder
 from cryptodash.exchanges.builders.trades import TradeBuilder
@@ -398,6 +400,41 @@ def test_known_numbers_are_a_set(numbers: list[int]) -> None:
         assert len(known) == len(naive)
     assert all((number in known) is (number in naive) for number in range(-1, 63))
     assert known.between(10, 40) == len([each for each in naive if 10 <= each < 40])
+
+
+@given(st.lists(st.tuples(st.integers(0, 60), st.integers(1, 9)), max_size=100))
+def test_known_numbers_stand_for_those_before_them_where_none_is_known(numbers: list[tuple[int, int]]) -> None:
+    known, naive = KnownNumbers(), set[int]()
+    for number, count in numbers:
+        assert known.add(number, count) is (number not in naive)
+        before = set(range(number - count + 1, number))
+        if number not in naive:
+            naive |= {number} if before & naive else {number} | before
+        assert len(known) == len(naive)
+    assert all((number in known) is (number in naive) for number in range(-10, 63))
+
+
+@given(st.lists(st.integers(0, 40), max_size=300), st.integers(1, 12), st.integers(1, 5))
+def test_known_texts_are_the_last_ones(added: list[int], most: int, fresh: int) -> None:
+    known, told = KnownTexts(most, fresh), list[str]()
+    for each in map(str, added):
+        is_new = known.add(each)
+        assert is_new or each in told
+        assert not (is_new and each in told[-most:])
+        told += [each] if is_new else []
+        assert len(known) < 2 * most + 3 * fresh
+    assert all(each in known for each in told[-most:])
+
+
+def test_known_texts_take_little_room() -> None:
+    known = KnownTexts()
+    tracemalloc.start()
+    for number in range(30_000):
+        known.add(f"{number:036}")
+    size, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert 10_000 <= len(known) <= 22_000
+    assert size < 400_000
 
 
 @pytest.mark.parametrize("step", [1, 2, 7])

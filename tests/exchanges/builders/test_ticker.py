@@ -13,7 +13,6 @@ from cryptodash.core.instruments import ANY, Instrument, MarketType, Symbol
 from cryptodash.core.numbers import Number
 from cryptodash.core.topics import Channel, Topic
 from cryptodash.exchanges.adapter.messages import Fill, Mark, Quote, Stats, SweepRow, SweepRows
-from cryptodash.exchanges.builders import trades as trades_module
 from cryptodash.exchanges.builders.sweep import SweepBuilder
 from cryptodash.exchanges.builders.ticker import TickerBuilder
 from cryptodash.exchanges.builders.trades import TradeBuilder
@@ -388,12 +387,10 @@ def test_a_venue_that_counts_anew_is_believed() -> None:
     assert (assembly.missed, assembly.number) == (1, 6)
 
 
-def test_uncounted_trades_are_known_by_their_ids_within_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trades_module, "KNOWN_TEXTS", 3)
+def test_uncounted_trades_are_known_by_their_ids() -> None:
     assembly = Trading(TICKER.sibling(Channel.TRADE))
     told = [trade.id for name in "aabcbdadea" for trade in assembly.fills([fill(None, id=name)], RECEIVED)]
-    assert "".join(told) == "abcdae"
-    assert len(assembly._ids) == len(assembly._order) == 3
+    assert "".join(told) == "abcde"
 
 
 # Sweep
