@@ -76,6 +76,8 @@ class Examination:
         self._means = means
         self._recorder = None if means.save is None else Recorder(means.save, venue.id, hosts, means.clock.wall_ms())
         self.notes = Notes(venue, means.clock, partial(proxy_of, means.config), self._recorder)
+        for market, noted in self.notes.markets.items():
+            noted.rest_proxy = proxy_of(means.config, hosts[market].rest)
         self._tally = Tally()
         self._timers = PublishTimers(means.reactor)
         self._service = VenueService(
@@ -93,6 +95,9 @@ class Examination:
         )
         self._chosen: dict[MarketType, Sequence[Choice]] = {}
         self._not_served: dict[MarketType, tuple[str, ...]] = {}
+        self._over: set[MarketType] = set()
+        """Markets whose time has ended: what fails then fails because it was cut off (Twisted calls a name lookup that
+        is cancelled one that found nothing)."""
 
     async def run(self) -> VenueFacts:
         """All of it; what was seen."""
@@ -128,6 +133,7 @@ class Examination:
         requests.addErrback(lambda failure: None if failure.check(CancelledError) else failure)
         self._watch(market, chosen)
         await watching
+        self._over.add(market)
         requests.cancel()
         await requests
 
@@ -209,7 +215,8 @@ class Examination:
             self.notes.body(request, body)
             holds = reading(read, request, body)
         except UpstreamError as error:
-            self.notes.request_ended(request.market, purpose, began, error)
+            if request.market not in self._over:
+                self.notes.request_ended(request.market, purpose, began, error)
         except BadFrame as error:
             self.notes.unreadable(error, body)
             failed = UpstreamError("", f"an answer is unreadable: {error}")
@@ -235,7 +242,8 @@ class Examination:
         try:
             bars = await self._service.candles(topic, BARS, None)
         except UpstreamError as error:
-            self.notes.request_ended(market, "candles", began, error)
+            if market not in self._over:
+                self.notes.request_ended(market, "candles", began, error)
         else:
             self.notes.request_ended(market, "candles", began, holds=f"{len(bars)} bars of {interval}")
 

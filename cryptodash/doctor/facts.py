@@ -164,6 +164,8 @@ class MarketFacts:
     delay: DelayFacts | None = None
     alternative: str = ""
     """What the adapter says may be tried where the venue is blocked."""
+    rest_proxy: str = ""
+    """Host and port of the proxy through which REST goes, empty where it is direct."""
 
     @property
     def frames(self) -> int:

@@ -121,22 +121,26 @@ def _of_market(facts: VenueFacts, market: MarketFacts) -> Iterator[Finding]:
 
 
 def _of_request(market: MarketFacts, request: RequestFacts, wrong: Callable[[str, str, str], Finding]) -> Finding:
-    said = words.of_request(request.cause, request.error)
+    said = words.by_proxy(words.of_request(request.cause, request.error), market.rest_proxy)
     advice = f"{said.advice}; {market.alternative}" if said.what == "geo-block" and market.alternative else said.advice
-    return wrong(said.what, f"REST {request.purpose}: {said.text}", advice)
+    return wrong(said.what, f"REST {request.purpose}{_way(market.rest_proxy)}: {said.text}", advice)
+
+
+def _way(proxy: str) -> str:
+    return f" through the proxy {proxy}" if proxy else ""
 
 
 def _of_connection(connection: ConnectionFacts, market: MarketFacts) -> words.Words | None:
     """What is wrong with a connection, if anything is."""
     where = f"{connection.origin} ({connection.endpoint})"
-    way = f" through the proxy {connection.proxy}" if connection.proxy else ""
+    way = _way(connection.proxy)
     end = connection.end
     if end is None:
         if connection.open_ms is not None and connection.first_frame_ms is None:
             return words.Words("silent", f"{where} is open{way} and sends nothing", ADAPTER)
         return None
     if not end.opened:
-        said = words.of_failure(end.kind, end.status, end.reason)
+        said = words.by_proxy(words.of_failure(end.kind, end.status, end.reason), connection.proxy)
         advice = said.advice
         if said.what == "geo-block" and market.alternative:
             advice = f"{advice}; {market.alternative}"

@@ -112,6 +112,7 @@ class MarketNotes:
     """A market."""
 
     market: MarketType
+    rest_proxy: str = ""
     requests: dict[str, RequestNotes] = field(factory=dict)
     unreadable: UnreadableFacts = field(factory=UnreadableFacts)
     unknown: list[str] = field(factory=list)

@@ -54,6 +54,7 @@ def summary(
                 ),
                 delay=_latest(own),
                 alternative=venue.alternative.get(market, ""),
+                rest_proxy=noted.rest_proxy,
             )
         )
 

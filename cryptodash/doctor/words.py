@@ -69,9 +69,17 @@ def of_status(status: int, reason: str = "") -> Words:
     if status in (429, 418):
         text = "too many requests" if status == 429 else "this address is banned"
         return Words("ban", f"{text} ({status})", _BANNED)
-    if status in (502, 503, 504):
+    if status >= 500:
         return Words("maintenance", f"it is not available now ({status})", _MAINTENANCE)
     return Words("http", f"it refuses with HTTP {status}: {_plain(reason)}".removesuffix(": "), _PATH)
+
+
+def by_proxy(said: Words, proxy: str) -> Words:
+    """The same of what went through a proxy (host and port; empty: it went directly). What was connected to and looked
+    up then was the proxy and not the venue, and to say that there may be a proxy is no help."""
+    if not proxy or said.what not in ("tcp", "dns", "timeout"):
+        return said
+    return Words("timeout" if said.what == "timeout" else "proxy", said.text, _PROXY)
 
 
 def of_request(cause: str, message: str) -> Words:

@@ -73,8 +73,15 @@ def listening(port: int, answer: bytes) -> Callable[[MemoryNetwork], None]:
             "proxy",
             "refused the connection (403 No)",
         ),
+        (lambda network: None, {"https_proxy": PROXY}, "proxy", "through the proxy proxy.example:3128: no connection"),
+        (
+            lambda network: network.unknown_names.add("proxy.example"),
+            {"https_proxy": PROXY},
+            "proxy",
+            "through the proxy proxy.example:3128: its name cannot be resolved",
+        ),
     ],
-    ids=["dns", "refused", "deaf", "tls", "proxy-407", "proxy-403"],
+    ids=["dns", "refused", "deaf", "tls", "proxy-407", "proxy-403", "proxy-down", "proxy-name"],
 )
 def test_what_is_in_the_way_is_said_in_plain_words(
     prepare: Callable[[MemoryNetwork], object], config: dict[str, Any], what: str, text: str
@@ -83,6 +90,20 @@ def test_what_is_in_the_way_is_said_in_plain_words(
     assert {each.what for each in found} <= {what, "timeout"} and any(text in each.text for each in found), found
     assert all(each.advice for each in found)
     assert "hunter2" not in repr(found)
+
+
+def test_a_proxy_that_is_out_of_reach_is_not_answered_with_the_advice_to_set_one() -> None:
+    found = [each for each in examined(lambda network: None, https_proxy=PROXY) if each.is_wrong]
+    assert found and all("check HTTPS_PROXY" in each.advice for each in found)
+
+
+def hanging(network: MemoryNetwork) -> None:
+    network.hanging_names.update(each.rest.rpartition("/")[2] for each in FIRST.hosts.values())
+
+
+def test_a_request_that_the_end_of_the_time_cuts_off_is_no_finding() -> None:
+    found = [each for each in examined(hanging) if "probe" in each.text]
+    assert not found, found
 
 
 @pytest.mark.parametrize(
