@@ -137,7 +137,10 @@ def _topic(topic: TopicFacts) -> str:
 
 def _venue_lines(facts: VenueFacts) -> Iterator[str]:
     ahead = facts.clock_ahead_ms
-    offset = "not known (the venue tells whole seconds)" if ahead is None else f"at least {ahead:+d} ms"
+    probes = [each.request("probe") for each in facts.markets]
+    told = any(each is not None and each.answered for each in probes)
+    why = "the venue tells whole seconds" if told else "it did not tell its time"
+    offset = f"not known ({why})" if ahead is None else f"at least {ahead:+d} ms"
     yield _line("clock offset", offset, f"{facts.clock_steps} steps" if facts.clock_steps else "")
     results = {} if facts.audit is None else facts.audit.results
     audited = ", ".join(f"{count} {result}" for result, count in sorted(results.items()) if count)

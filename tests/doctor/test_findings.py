@@ -140,6 +140,16 @@ def test_a_geo_block_names_the_alternative_and_the_proxy() -> None:
     assert "through the proxy proxy.corp:3128" in finding.text and "try acme.eu" in finding.advice
 
 
+def test_an_offset_that_is_not_known_is_laid_to_whole_seconds_only_where_the_venue_told_its_time() -> None:
+    failed = evolve(GOOD, requests=(RequestFacts("probe", 0, 1, error="https://acme.example: HTTP 404"),))
+    told, untold, unasked = (
+        as_text([report_of(VenueFacts("acme", "Acme", "live", 30.0, (market,)))])
+        for market in (GOOD, failed, evolve(GOOD, requests=()))
+    )
+    assert "not known (the venue tells whole seconds)" in told
+    assert "not known (it did not tell its time)" in untold and "not known (it did not tell its time)" in unasked
+
+
 def test_the_table_says_it_all_and_a_frame_is_shown_shortened() -> None:
     market = evolve(GOOD, unreadable=UnreadableFacts(4, "BadFrame: number", '{"p":"x"}... (900 bytes)', 9))
     report = report_of(
