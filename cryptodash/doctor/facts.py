@@ -143,13 +143,15 @@ class DelayFacts:
 
 @frozen
 class MarketFacts:
-    """One market of a venue. ``statuses``: how many instruments have each status of ours; ``unknown``: what the
-    catalogue has that is not understood, ``wrong_contracts``: instruments whose contracts cannot be of the size that it
-    says, each as a phrase."""
+    """One market of a venue. ``statuses``: how many instruments have each status of ours; ``unknown``: listings of the
+    catalogue that cannot be used, ``unknown_words``: what it says of those that can and stands in no table of ours,
+    with how many it says it of and the first of them, ``wrong_contracts``: instruments whose contracts cannot be of the
+    size that it says, each as a phrase."""
 
     market: str
     statuses: Mapping[str, int] = field(factory=dict)
     unknown: tuple[str, ...] = ()
+    unknown_words: tuple[str, ...] = ()
     wrong_contracts: tuple[str, ...] = ()
     chosen: tuple[ChoiceFacts, ...] = ()
     connections: tuple[ConnectionFacts, ...] = ()

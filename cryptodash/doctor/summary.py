@@ -10,7 +10,7 @@ from cryptodash.core.interfaces import StreamReport
 from cryptodash.core.tally import Counter
 from cryptodash.doctor.choice import Choice
 from cryptodash.doctor.facts import AuditFacts, ChecksumFacts, ChoiceFacts, DelayFacts, MarketFacts, VenueFacts
-from cryptodash.doctor.notes import Notes
+from cryptodash.doctor.notes import MOST_LEFT_OUT, Notes
 from cryptodash.exchanges.adapter.venue import IVenue
 from cryptodash.exchanges.builders.plausibility import Reason
 
@@ -40,6 +40,7 @@ def summary(
                 market=market.value,
                 statuses=_statuses(each for each in catalogue if each.market is market),
                 unknown=tuple(noted.unknown),
+                unknown_words=_unknown_words(each for each in catalogue if each.market is market),
                 wrong_contracts=tuple(noted.wrong_contracts),
                 chosen=tuple(map(_choice, chosen.get(market, ()))),
                 connections=tuple(each.facts() for each in notes.connections.values() if each.market is market),
@@ -97,6 +98,16 @@ def _statuses(instruments: Iterable[Instrument]) -> dict[str, int]:
         for each in instruments
     )
     return dict(Counts(words).most_common())
+
+
+def _unknown_words(instruments: Iterable[Instrument]) -> tuple[str, ...]:
+    """The most frequent ones, each with how many instruments it is said of and the first of them."""
+    said: dict[str, list[str]] = {}
+    for each in instruments:
+        for word in each.unknown_words:
+            said.setdefault(word, []).append(each.native)
+    most = sorted(said.items(), key=lambda each: -len(each[1]))[:MOST_LEFT_OUT]
+    return tuple(f"{word} of {len(natives)}, the first: {natives[0]}" for word, natives in most)
 
 
 def _choice(choice: Choice) -> ChoiceFacts:

@@ -76,9 +76,10 @@ def _line(label: str, *parts: str) -> str:
 
 def _market_lines(market: MarketFacts) -> Iterator[str]:
     statuses = ", ".join(f"{count} {status}" for status, count in market.statuses.items())
-    unknown = f"{len(market.unknown)} not understood" if market.unknown else "nothing unknown"
-    yield _line("catalogue", statuses or "not read", unknown if market.statuses else "")
-    for each in market.unknown[:3]:
+    unknown = [f"{len(market.unknown)} not understood"] if market.unknown else []
+    unknown += [f"{len(market.unknown_words)} unknown words"] if market.unknown_words else []
+    yield _line("catalogue", statuses or "not read", *((unknown or ["nothing unknown"]) if market.statuses else []))
+    for each in (*market.unknown[:3], *market.unknown_words[:3]):
         yield _line("", each)
     for choice in market.chosen:
         quote = choice.symbol.rpartition("-")[2]

@@ -8,6 +8,7 @@ import pytest
 from attrs import evolve
 
 from cryptodash.core.events import Cause, State
+from cryptodash.core.instruments import Catalogue, Instrument, Symbol
 from cryptodash.doctor.facts import (
     AuditFacts,
     ChoiceFacts,
@@ -21,7 +22,11 @@ from cryptodash.doctor.facts import (
     VenueFacts,
 )
 from cryptodash.doctor.findings import Finding, findings
+from cryptodash.doctor.notes import Notes
+from cryptodash.doctor.summary import summary
 from cryptodash.doctor.table import as_json, as_text, report_of
+from cryptodash.exchanges.venues import registry
+from cryptodash.testing.network import MemoryNetwork
 
 LIVE = (StateFacts(0, State.CONNECTING), StateFacts(10, State.LIVE))
 BOOK = TopicFacts("acme:spot:BTC-USDT:order_book:20", "order_book", "most traded", LIVE, 100, 300)
@@ -138,6 +143,30 @@ def test_a_geo_block_names_the_alternative_and_the_proxy() -> None:
     changes = refused(kind="http", status=403)
     (finding,) = found(evolve(GOOD, connections=(evolve(changes["connections"][0], proxy="proxy.corp:3128"),)))
     assert "through the proxy proxy.corp:3128" in finding.text and "try acme.eu" in finding.advice
+
+
+def test_words_of_the_catalogue_that_we_do_not_know_are_said() -> None:
+    venue = next(iter(map(registry.load, registry.available())))
+    market = venue.markets[0]
+    catalogue = Catalogue(venue.id)
+    catalogue.replace(
+        market,
+        [
+            Instrument(venue.id, market, Symbol(base, "USDT"), f"{base}USDT", "0.1", "0.1", **known)
+            for base, known in (
+                ("BTC", {}),
+                ("ETH", {"status": "halted", "venue_status": "Paused", "unknown_words": ("status=Paused",)}),
+                ("SOL", {"unknown_words": ("contractType=NEW", "status=Paused")}),
+            )
+        ],
+    )
+    facts = summary(venue, Notes(venue, MemoryNetwork(), lambda url: ""), catalogue, [], {}, {}, {})
+    said = [each for each in findings(facts) if each.what == "catalogue"]
+    assert [each.is_wrong for each in said] == [False]
+    assert "2 words that we do not know: status=Paused of 2, the first: ETHUSDT" in said[0].text
+    text = as_text([report_of(facts)])
+    assert "2 unknown words" in text and "contractType=NEW of 1, the first: SOLUSDT" in text
+    assert "nothing unknown" not in text.partition(f"{venue.name} {market} ")[2].partition("connection")[0]
 
 
 def test_an_offset_that_is_not_known_is_laid_to_whole_seconds_only_where_the_venue_told_its_time() -> None:
