@@ -115,9 +115,7 @@ def _of_market(facts: VenueFacts, market: MarketFacts) -> Iterator[Finding]:
         yield note("catalogue", text, "send the line, if you want to see the instrument here")
     if market.unknown_words:
         text = f"the catalogue says {len(market.unknown_words)} words that we do not know: {market.unknown_words[0]}"
-        yield note(
-            "catalogue", text, "send the line: whether such an instrument trades, or what it is, may be shown wrong"
-        )
+        yield note("catalogue", text, "send the line: whether or as what such an instrument trades may be shown wrong")
     if market.wrong_contracts:
         text = f"{len(market.wrong_contracts)} contracts have a wrong size; the first: {market.wrong_contracts[0]}"
         yield wrong("contract-size", text, "the exchange has to mend its listing; until then they are not shown")
