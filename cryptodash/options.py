@@ -10,14 +10,16 @@ from getopt import GetoptError, gnu_getopt
 from pathlib import Path
 from typing import Any, NoReturn
 
+from attrs import evolve
 from dotenv import dotenv_values
 from twisted.python import usage
 
 from cryptodash import __version__, log
 from cryptodash.core.config import SETTINGS, Config, host_settings
 from cryptodash.core.errors import ConfigError
-from cryptodash.core.layers import Layer, load
+from cryptodash.core.layers import PREFIX, Layer, load
 from cryptodash.core.settings import Setting
+from cryptodash.core.topics import COMPOSITE
 from cryptodash.exchanges.venues import registry
 from cryptodash.simulator.control import CONTROL_PORT
 from cryptodash.simulator.dialects import registry as dialects
@@ -299,9 +301,35 @@ def config_of(options: Options) -> Config:
             Layer("environment", os.environ),
             _env_file(command.get("env-file") or options.get("env-file")),
         ]
-        return load(layers, registry.available(), simulated=_simulated())
+        if isinstance(command, DoctorOptions):
+            layers = [_without_topics(each) for each in layers]
+        config = load(layers, registry.available(), simulated=_simulated())
+        _check_topics(config)
+        return config
     except ConfigError as error:
         refuse(str(error))
+
+
+def _without_topics(layer: Layer) -> Layer:
+    """The doctor chooses what it looks at: what a server keeps warm may be of venues that it is not asked about."""
+    values = {name: text for name, text in layer.values.items() if name.removeprefix(PREFIX) != "SYMBOLS"}
+    return evolve(layer, values=values)
+
+
+def _check_topics(config: Config) -> None:
+    """Raise ``ConfigError`` for a topic to be kept warm that no adapter has: the server could not start with it, or
+    would wait for it for ever."""
+    for topic in config.symbols:
+        names = config.exchanges if topic.exchange == COMPOSITE else (topic.exchange,)
+        venues = [registry.load(name) for name in names]
+        markets = sorted({market.value for venue in venues for market in venue.markets})
+        if topic.market.value not in markets:
+            raise ConfigError(
+                f"SYMBOLS: {topic.text!r}: no {topic.market} market there; allowed is {', '.join(markets)}"
+            )
+        intervals = venues[0].intervals(topic.market)
+        if topic.interval and topic.interval not in intervals:
+            raise ConfigError(f"SYMBOLS: {topic.text!r}: no such candles there; allowed are {', '.join(intervals)}")
 
 
 def _simulated() -> list[str]:

@@ -112,6 +112,21 @@ def test_a_taken_port_ends_the_process_with_one_line_and_no_pid_file(how: str, t
         (("check-config",), {"BINANCE_WS_URL": "wss://me:hunter2@h"}, "BINANCE_WS_URL (environment): 'wss://h' is not"),
         (("--demo",), {"BINANCE_WS_URL": "ws://127.0.0.1:1"}, "BINANCE_WS_URL"),
         (("check-config", "--symbols", "okx:spot:BTC-USDT"), {}, "not enabled"),
+        (
+            ("run", "--exchanges", "kraken", "--symbols", "kraken:perpetual:BTC-USD"),
+            {},
+            "'kraken:perpetual:BTC-USD:ticker': no perpetual market there; allowed is spot",
+        ),
+        (
+            ("check-config", "--exchanges", "kraken", "--symbols", "composite:perpetual:BTC-USD:bbo"),
+            {},
+            "no perpetual market there; allowed is spot",
+        ),
+        (
+            ("check-config", "--exchanges", "coinbase", "--symbols", "coinbase:spot:BTC-USD:candle:3m"),
+            {},
+            "no such candles there; allowed are 1m, 5m",
+        ),
         (("run", "--bind-addr", "ssl:443:privateKey=/nowhere.pem"), {}, "BIND_ADDR"),
         (("replay",), {}, "replay takes one FILE"),
         (("replay", "missing.jsonl"), {}, "cannot be read"),
