@@ -93,6 +93,7 @@ class Examination:
             self._timers,
             make_engine=partial(ObservedEngine, self.notes),
         )
+        self._service.watch_requests(self.notes.sent_request)
         self._chosen: dict[MarketType, Sequence[Choice]] = {}
         self._not_served: dict[MarketType, tuple[str, ...]] = {}
         self._over: set[MarketType] = set()
@@ -222,7 +223,7 @@ class Examination:
             failed = UpstreamError("", f"an answer is unreadable: {error}")
             self.notes.request_ended(request.market, purpose, began, failed)
         else:
-            self.notes.request_ended(request.market, purpose, began, holds=holds)
+            self.notes.request_ended(request.market, purpose, self.notes.sent_at(request, began), holds=holds)
 
     def _read_probe(self, request: RestRequest, body: bytes) -> str:
         told = self._real.read_probe(request, body)

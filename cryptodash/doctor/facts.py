@@ -78,8 +78,8 @@ class TopicFacts:
 @frozen
 class RequestFacts:
     """REST requests for one purpose (``catalogue``, ``probe``, ``candles``, ``snapshot``, ...): how many were answered
-    and failed, how long the first answer took and the quickest (waiting for room in a budget included), what was in it,
-    and what the first failure was."""
+    and failed, how long the first answer took and the quickest (of catalogue and candles with the wait for room in our
+    own budget, which says nothing of the venue), what was in it, and what the first failure was."""
 
     purpose: str
     answered: int = 0

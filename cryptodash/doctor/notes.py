@@ -17,7 +17,7 @@ from cryptodash.doctor.choice import turnover_of
 from cryptodash.doctor.facts import EndFacts, StateFacts, UnreadableFacts
 from cryptodash.doctor.market_notes import SHOWN, ConnectionNotes, MarketNotes, RequestNotes, TopicNotes
 from cryptodash.doctor.recorder import Recorder
-from cryptodash.exchanges.adapter.plan import RestRequest
+from cryptodash.exchanges.adapter.plan import Purpose, RestRequest
 from cryptodash.exchanges.adapter.venue import IVenue
 from cryptodash.exchanges.connections.commands import Closed, Connect
 from cryptodash.exchanges.connections.left_out import CONTRACT_SIZE, INSTRUMENT, SAME_SYMBOL
@@ -47,6 +47,7 @@ class Notes:
         self._market = venue.markets[0]
         """Of what is being read."""
         self._asked: dict[RestRequest, int] = {}
+        self._sent: dict[RestRequest, int] = {}
 
     @property
     def ms(self) -> int:
@@ -106,11 +107,22 @@ class Notes:
         if self._recorder is not None:
             self._recorder.body(request, body, self._clock.wall_ms())
 
+    def sent_request(self, request: RestRequest) -> None:
+        """A request is sent. How long it waited for room in our own budget says nothing of the venue."""
+        if request.purpose not in (Purpose.CATALOGUE, Purpose.CANDLES):  # whose answers are not told here
+            self._sent[request] = self.ms
+
+    def sent_at(self, request: RestRequest, asked: int | None) -> int | None:
+        """When this request, which has ended, was sent; where that is not known, when it was asked for."""
+        return self._sent.pop(request, asked)
+
     def answered(self, request: RestRequest) -> None:
-        self.request_ended(request.market, str(request.purpose.value), self._asked.pop(request, None))
+        began = self.sent_at(request, self._asked.pop(request, None))
+        self.request_ended(request.market, str(request.purpose.value), began)
 
     def failed(self, request: RestRequest, error: UpstreamError) -> None:
-        self.request_ended(request.market, str(request.purpose.value), self._asked.pop(request, None), error)
+        began = self.sent_at(request, self._asked.pop(request, None))
+        self.request_ended(request.market, str(request.purpose.value), began, error)
 
     def unreadable(self, error: Exception, data: bytes) -> None:
         notes = self.markets[self._market]

@@ -284,6 +284,10 @@ class VenueService(Service):
         """The body of the answer to one of the venue's own requests, within its budget. Raises ``UpstreamError``."""
         return await self._requests.fetch(request)
 
+    def watch_requests(self, sent: Callable[[RestRequest], None]) -> None:
+        """Call this with each REST request when it is sent: it may have waited for room in the venue's budget."""
+        self._requests.client.sent = sent
+
     async def refresh_catalogue(self) -> int:
         error: UpstreamError | None = None
         for reader in self._catalogues.values():

@@ -21,6 +21,9 @@ def test_a_healthy_venue_is_well(exchange: str) -> None:
         assert {each.role for each in market.chosen} == {MOST_TRADED, MIDDLE, QUIET}
         assert len({each.native for each in market.chosen}) == 3 and all(each.turnover for each in market.chosen)
         assert {"catalogue", "probe", "candles"} <= {each.purpose for each in market.requests if each.answered}
+        probe = market.request("probe")
+        assert probe is not None and probe.first_ms is not None
+        assert probe.first_ms < 1000, "the wait for room in our own budget is not the venue's"
         assert all(each.first_frame_ms is not None and each.frames for each in market.connections)
         liquidation = {"liquidation"} if market.market == "perpetual" else set()
         channels = {"ticker", "bbo", "trade", "order_book", "candle"} | liquidation

@@ -64,6 +64,8 @@ class RestClient:
         self._clock = clock
         self.dated: Callable[[MarketType, int], None] = lambda market, date_ms: None
         """Called with the market and the ``Date`` of each answer (ms)."""
+        self.sent: Callable[[RestRequest], None] = lambda request: None
+        """Called when a request has got its place in the budget and is sent."""
         self.unanswered: Callable[[], None] = lambda: None
         """Called when a request was not answered in time."""
         self._waiting: dict[Ticket, Deferred[None]] = {}
@@ -105,6 +107,7 @@ class RestClient:
         # An audit keeps off the reserve as well: nobody waits for it.
         ticket = await self._started(budget, request, for_client or request.purpose is Purpose.AUDIT)
         try:
+            self.sent(request)
             answer = Deferred.fromCoroutine(self._exchange(budget, request))
             return await answer.addTimeout(DEADLINE, self._reactor)
         except TimeoutError:
