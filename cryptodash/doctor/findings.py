@@ -25,6 +25,9 @@ _SLOW = "the venue or the way to it is slow; another run shows if it lasts"
 CLOCK_OFF_MS = 1000
 """From here on a difference between the venue's clock and ours is wrong."""
 ADAPTER = "the adapter must be looked at: send what --save wrote"
+WEB_PAGE = (
+    "a web page came instead of data: a login page of this network, or a proxy or firewall, answers for the venue"
+)
 MAY_SAY_NOTHING = (Channel.TRADE, Channel.LIQUIDATION, Channel.CANDLE)
 """Channels of which a good stream may bring nothing in half a minute."""
 
@@ -101,7 +104,8 @@ def _of_market(facts: VenueFacts, market: MarketFacts) -> Iterator[Finding]:
     yield from (note(*found) for found in _silent_topics(market))
     if market.unreadable.count:
         first = market.unreadable
-        yield wrong("decode", f"{first.count} frames or answers cannot be read; the first: {first.error}", ADAPTER)
+        text = f"{first.count} frames or answers cannot be read; the first: {first.error}"
+        yield wrong("decode", text, _of_unreadable(market))
     missed = sum(each.missed for each in market.topics)
     if missed:
         yield wrong("trades", f"{missed} trades are missing by the venue's own count", "another run shows if it lasts")
@@ -126,7 +130,14 @@ def _of_market(facts: VenueFacts, market: MarketFacts) -> Iterator[Finding]:
 def _of_request(market: MarketFacts, request: RequestFacts, wrong: Callable[[str, str, str], Finding]) -> Finding:
     said = words.by_proxy(words.of_request(request.cause, request.error), market.rest_proxy)
     advice = f"{said.advice}; {market.alternative}" if said.what == "geo-block" and market.alternative else said.advice
+    if said.what == "unreadable":
+        advice = _of_unreadable(market)
     return wrong(said.what, f"REST {request.purpose}{_way(market.rest_proxy)}: {said.text}", advice)
+
+
+def _of_unreadable(market: MarketFacts) -> str:
+    """What can be done about what cannot be read: no venue sends markup, so that the adapter is not at fault there."""
+    return WEB_PAGE if market.unreadable.sample.lstrip().startswith("<") else ADAPTER
 
 
 def _way(proxy: str) -> str:

@@ -145,6 +145,14 @@ def test_a_geo_block_names_the_alternative_and_the_proxy() -> None:
     assert "through the proxy proxy.corp:3128" in finding.text and "try acme.eu" in finding.advice
 
 
+@pytest.mark.parametrize(("sample", "advice"), [("<html>Log in</html>", "login page"), ('{"p":', "adapter")])
+def test_a_web_page_in_the_place_of_data_is_not_laid_to_the_adapter(sample: str, advice: str) -> None:
+    request = RequestFacts("catalogue", 0, 1, cause="disconnected", error="acme spot: unreadable answer: json")
+    unreadable = UnreadableFacts(1, "BadFrame: json", sample, 9)
+    said = found(evolve(GOOD, requests=(request,), unreadable=unreadable))
+    assert {each.what for each in said} == {"unreadable", "decode"} and all(advice in each.advice for each in said)
+
+
 def test_words_of_the_catalogue_that_we_do_not_know_are_said() -> None:
     venue = next(iter(map(registry.load, registry.available())))
     market = venue.markets[0]
