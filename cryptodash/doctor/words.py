@@ -22,6 +22,10 @@ _BLOCKED = (
 _BANNED = "wait as long as the venue says, and let no other program use its limits from this address"
 _MAINTENANCE = "wait: the venue's status page says until when"
 _PATH = "the venue has moved or ended what we ask for: the adapter must be looked at, or the base URL that replaces it"
+_BETWEEN = (
+    "a login page of this network, or a proxy or firewall, may answer for the venue, or pass no WebSocket; else the venue "
+    "has moved what we ask for"
+)
 
 
 OUR_DOING = frozenset({"rollover", "empty", "unwanted", "shutdown"})
@@ -71,6 +75,9 @@ def of_status(status: int, reason: str = "") -> Words:
         return Words("ban", f"{text} ({status})", _BANNED)
     if status >= 500:
         return Words("maintenance", f"it is not available now ({status})", _MAINTENANCE)
+    if status < 400:
+        text = f"it answers HTTP {status} and not what was asked for: {_plain(reason)}"
+        return Words("http", text.removesuffix(": "), _BETWEEN)
     return Words("http", f"it refuses with HTTP {status}: {_plain(reason)}".removesuffix(": "), _PATH)
 
 

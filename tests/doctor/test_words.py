@@ -23,6 +23,8 @@ from cryptodash.doctor import words
         ("http", 503, "", "maintenance", "not available now (503)", "status page"),
         ("http", 500, "", "maintenance", "not available now (500)", "status page"),
         ("http", 522, "", "maintenance", "not available now (522)", "status page"),
+        ("http", 200, "OK", "http", "it answers HTTP 200 and not", "proxy or firewall"),
+        ("http", 302, "Found", "http", "it answers HTTP 302 and not", "login page"),
         ("http", 404, "Not Found", "http", "HTTP 404: Not Found", "adapter"),
         ("http", None, "no HTTP", "http", "handshake failed", "adapter"),
     ],
