@@ -23,8 +23,8 @@ _BANNED = "wait as long as the venue says, and let no other program use its limi
 _MAINTENANCE = "wait: the venue's status page says until when"
 _PATH = "the venue has moved or ended what we ask for: the adapter must be looked at, or the base URL that replaces it"
 _BETWEEN = (
-    "a login page of this network, or a proxy or firewall, may answer for the venue, or pass no WebSocket; else the venue "
-    "has moved what we ask for"
+    "a login page of this network, or a proxy or firewall, may answer for the venue, or pass no WebSocket; else the "
+    "venue has moved what we ask for"
 )
 
 
