@@ -10,7 +10,7 @@ from attrs import frozen
 
 from cryptodash.core import codec
 from cryptodash.core.errors import Refused
-from cryptodash.core.topics import Channel, Topic
+from cryptodash.core.topics import COMPOSITE, MAX_DEPTH, Channel, Topic
 from cryptodash.hub.interfaces import IDirectory
 
 OPS: Final = ("subscribe", "unsubscribe", "list", "resync", "ping")
@@ -18,6 +18,8 @@ WITH_CHANNELS: Final = frozenset(("subscribe", "unsubscribe", "resync"))
 MAX_ID: Final = 128
 MIN_RATE: Final = 0.1
 MAX_RATE: Final = 100.0
+MERGED_LEVELS: Final = 5
+"""So many levels of a venue's book, merged with those of others, are as much work as a channel."""
 
 
 @frozen
@@ -73,6 +75,25 @@ def read_channels(message: Mapping[str, Any], limit: int) -> list[Any]:
             f"{len(channels)} channels in one message: at most {limit} are allowed; nothing was done",
         )
     return channels
+
+
+def charged_as(directory: IDirectory, channels: Sequence[Any]) -> int:
+    """As how many channels these entries, unchecked, are charged. One of the composite is as much work as one of each
+    venue it may be made of, and its book is merged of all their levels."""
+    composites = [each for each in channels if isinstance(each, dict) and each.get("exchange") == COMPOSITE]
+    if not composites:
+        return len(channels)
+    parts = len(directory.exchanges())
+    return len(channels) - len(composites) + sum(parts * _composite_work(directory, each) for each in composites)
+
+
+def _composite_work(directory: IDirectory, channel: Mapping[str, Any]) -> int:
+    if channel.get("channel_type") != Channel.ORDER_BOOK:
+        return 1
+    depth = channel.get("depth")
+    if type(depth) is not int or not 0 < depth <= MAX_DEPTH:
+        depth = directory.book_depth_default  # what is none is refused
+    return 1 + depth // MERGED_LEVELS
 
 
 def _invalid(reason: str) -> Refused:

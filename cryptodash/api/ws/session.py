@@ -17,7 +17,17 @@ from cryptodash.api.fanout.fanout import Fanout
 from cryptodash.api.ws.held_channels import HeldChannels
 from cryptodash.api.ws.limiter import TokenBucket, WorkBudget
 from cryptodash.api.ws.replies import Replies
-from cryptodash.api.ws.requests import WITH_CHANNELS, Request, max_rate, read, read_channels, read_id, read_op, resolve
+from cryptodash.api.ws.requests import (
+    WITH_CHANNELS,
+    Request,
+    charged_as,
+    max_rate,
+    read,
+    read_channels,
+    read_id,
+    read_op,
+    resolve,
+)
 from cryptodash.api.ws.subscriptions import ClientSubscription, Rejection, RequestedChannel
 from cryptodash.core import codec
 from cryptodash.core.config import Limits
@@ -139,7 +149,8 @@ class Session:
             request_id = read_id(message)
             op = read_op(message)
             channels = read_channels(message, self._limits.max_channels) if op in WITH_CHANNELS else ()
-            self._work_budget.charge_channels(len(self.subscriptions) if op == "list" else len(channels))
+            about = len(self.subscriptions) if op == "list" else charged_as(self._directory, channels)
+            self._work_budget.charge_channels(about)
             yield from self._OPS[op](self, Request(request_id, channels))
             result = "ok"
         except Refused as refused:

@@ -10,6 +10,7 @@ from attrs import evolve
 from cryptodash.api.fanout.client_writer import STEP_S
 from cryptodash.api.slices import SLICE_S
 from cryptodash.api.ws.limiter import WorkBudget
+from cryptodash.api.ws.requests import charged_as
 from cryptodash.core.config import Config, Limits
 from cryptodash.core.events import State
 from cryptodash.core.topics import Channel
@@ -88,6 +89,41 @@ def test_what_one_token_buys(world, kind, amount):
     assert budget.seconds_in_debt() == 0
     getattr(budget, kind)(amount)
     assert budget.seconds_in_debt() == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("more", "count"),
+    [
+        ({}, 1),
+        ({"exchange": "composite", "channel_type": "bbo"}, 5),
+        ({"exchange": "composite", "channel_type": "order_book", "depth": 20}, 25),
+        ({"exchange": "composite", "channel_type": "order_book", "depth": 1000}, 1005),
+        ({"exchange": "composite", "channel_type": "order_book"}, 55),
+        ({"exchange": "composite", "channel_type": "order_book", "depth": 10**30}, 55),
+        ({"exchange": "composite", "channel_type": ["order_book"]}, 5),
+    ],
+)
+def test_a_channel_of_the_composite_is_charged_as_the_venues_and_levels_it_is_made_of(
+    more: dict[str, Any], count: int
+) -> None:
+    class FiveVenues:
+        book_depth_default = 50
+
+        def exchanges(self) -> tuple[str, ...]:
+            return ("a", "b", "c", "d", "e")
+
+    directory: Any = FiveVenues()
+    assert charged_as(directory, [ticker("BTC"), {**ticker("ETH"), **more}, None]) == 2 + count
+
+
+def test_merged_books_are_paid_for(service: Service) -> None:
+    peer = service.peer()
+    reading = Reading(peer)
+    book = {"channel_type": "order_book", "exchange": "composite", "symbol": "BTC-USDT"}
+    peer.send(ask("subscribe", channels=[{**book, "depth": 500 + each} for each in range(90)]))
+    assert reading.on
+    peer.send(ask("unsubscribe", channels=[{**book, "depth": 500 + each} for each in range(90)]))
+    assert not reading.on
 
 
 # -- Frames --
