@@ -29,6 +29,8 @@ MANY = 1000
 """Channels in one request: as many as are allowed."""
 INTERVALS = ["1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "12h", "1d", "1w", "1M"]
 STREAM_THREADS = 4
+DEPTHS = (5, 10, 20, 50, 100, 200, 500, 1000, *range(993, 1000))
+"""Of one book: those that anybody may have, and as many others as are allowed."""
 _get = build_opener(ProxyHandler({})).open
 
 Channel = dict[str, Any]
@@ -57,6 +59,21 @@ def everything(port: int) -> list[Channel]:
     """As many streams as the server's venues have, but books."""
     kinds = ({"channel_type": "ticker"}, {"channel_type": "trade"})
     return [{**kind, **instrument} for kind, instrument in itertools.product(kinds, instruments(port))] + candles(port)
+
+
+def composite(port: int) -> list[Channel]:
+    """The best quotes and merged books of every instrument."""
+    kinds = ({"channel_type": "bbo"}, {"channel_type": "order_book", "depth": 20})
+    names = {(each["market_type"], each["symbol"]): {**each, "exchange": "composite"} for each in instruments(port)}
+    return [{**kind, **name} for kind, name in itertools.product(kinds, names.values())]
+
+
+def merged_books() -> bytes:
+    """One merged book at one depth after the other."""
+    book = {"channel_type": "order_book", "exchange": "composite", "market_type": "spot", "symbol": "BTC-USDT"}
+    return b"".join(
+        request(op, channels=[{**book, "depth": depth}]) for depth in DEPTHS for op in ("subscribe", "unsubscribe")
+    )
 
 
 def unknown() -> list[Channel]:
@@ -174,6 +191,10 @@ class StreamsReader(Abuser):
                 self.done["refused"] = self.done.get("refused", 0) + 1
 
 
+def _off_and_on(channels: list[Channel]) -> bytes:
+    return request("unsubscribe", channels=channels) + request("subscribe", channels=channels)
+
+
 def _text(port: int, make: Callable[[list[Channel]], bytes]) -> Abuser:
     """Works on a thousand channels that it has."""
     channels = candles(port)[:MANY]
@@ -203,8 +224,13 @@ ABUSERS: dict[str, tuple[str, Callable[[int], Abuser]]] = {
     "list": ("list of 1,000 channels", lambda port: _text(port, lambda all: repeated(request("list")))),
     "churn": (
         "1,000 channels off and on",
-        lambda port: _text(port, lambda all: request("unsubscribe", channels=all) + request("subscribe", channels=all)),
+        lambda port: _text(port, _off_and_on),
     ),
+    "composite": (
+        "all composite channels off and on",
+        lambda port: Abuser(port, _off_and_on(composite(port))),
+    ),
+    "merged": ("a merged book at ever other depths", lambda port: Abuser(port, merged_books())),
     "reconnect": (
         "reconnecting, each time 190 binary messages",
         lambda port: Comer(port, frame(BINARY) * 190),
