@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
 from functools import lru_cache, partial
 from itertools import takewhile
@@ -20,6 +21,8 @@ LEVELS = 20
 """The deepest view that clients of a run ask for."""
 PROVEN = LEVELS * 3 // 2
 """Levels a side that the server may let a book made from a REST snapshot come down to before it fetches another."""
+FETCHED_IN = 1.0
+"""Seconds in which that comes. A price that goes past them meanwhile, at once or by steps, leaves nothing proven."""
 
 
 class Recorder:
@@ -41,7 +44,8 @@ class Recorder:
         self._last_trade = instrument.trade_id
         self._seen = (-1, -1, -1)
         self._orders: dict[str, int] = {}
-        self._proven = (-1, -1)
+        self._proven: deque[tuple[float, int, int]] = deque()
+        """When, and as far as (price below and above), the book was proven within ``FETCHED_IN``."""
         self._took_quote(instrument.top())
         self.tape.lasts.append((network.seconds(), self._text(spec.price(instrument.last_price))))
         self.look()
@@ -63,10 +67,12 @@ class Recorder:
         self._last_trade = it.trade_id
         price, size = self._price, self._size
         bids, asks = it.book.levels(PROVEN)
-        low, high = self._proven
-        if -1 < high < asks[0][0] or bids[0][0] < low:
+        proven = self._proven
+        while proven and proven[0][0] < now - FETCHED_IN:
+            proven.popleft()
+        if any(high < asks[0][0] or bids[0][0] < low for _, low, high in proven):
             tape.leaps.append(now)
-        self._proven = bids[-1][0], asks[-1][0]
+        proven.append((now, bids[-1][0], asks[-1][0]))
         tape.steps.append(now)
         tape.times.append(it.time + it.clock_step)
         tape.books.append(

@@ -8,7 +8,7 @@ from tests.chaos.invariants import ALL as INVARIANTS
 from tests.chaos.planted import ALL, Planted
 from tests.chaos.seeds import try_seed
 
-WITHIN = 6
+WITHIN = 30
 """Seeds."""
 EVERY_DAY = ("a book lacks its best bid", "ages are a second too small", "topics linger for ten minutes")
 

@@ -332,3 +332,23 @@ def test_the_only_sample_of_a_stream_that_was_held_up_is_borne_out_by_that_of_an
     bench.advance(2)
     assert (bench.state(TICKER), bench.status(TICKER).cause) == (State.STALE, Cause.LATE)
     assert (bench.state(OTHER), bench.status(OTHER).cause) == (State.STALE, Cause.LATE)
+
+
+def test_what_was_held_up_is_not_live_again_because_its_connection_is_young() -> None:
+    """The venue sent nothing more of one stream while its connection was held up, and other frames came: for two
+    seconds, until it was silent by when its last frame had come, it was live (seed 898)."""
+    bench = ready()
+    sent, number = bench.wall, ids(bench)
+    bench.advance(7)
+    for later in range(2):
+        bench.frame(wire.quote("BTCUSDT", "99", "101", number + later, sent + later))
+        bench.frame(wire.day("BTCUSDT", "100", sent + later))
+    states = []
+    for _ in range(32):
+        fresh = ids(bench)
+        bench.frame(wire.quote("ETHUSDT", "9", "11", fresh, bench.wall))
+        bench.frame(wire.day("ETHUSDT", "10", bench.wall))
+        bench.advance(0.25)
+        states.append(bench.state(TICKER))
+    assert State.LIVE not in states[10:]
+    assert bench.state(OTHER) is State.LIVE

@@ -229,13 +229,26 @@ class StreamDelay:
     below half of it.
     """
 
-    __slots__ = ("_above", "_above_since", "_below_since", "_lost_at", "_own_at", "_recent", "delay", "late")
+    __slots__ = (
+        "_above",
+        "_above_since",
+        "_at_last",
+        "_below_since",
+        "_looked_at",
+        "_lost_at",
+        "_own_at",
+        "_recent",
+        "delay",
+        "late",
+    )
 
     def __init__(self) -> None:
         self.late = False
         self.delay: int | None = None
         """Milliseconds; None where it is not known."""
-        self._own_at = self._lost_at = float("-inf")
+        self._at_last = 0
+        """The delay of its last frame, as far as it is known: that of its connection then, where it is no sample."""
+        self._own_at = self._lost_at = self._looked_at = float("-inf")
         self._above = 0
         self._above_since = 0.0
         self._below_since: float | None = None
@@ -246,17 +259,28 @@ class StreamDelay:
         """Whether the last delay is above the limit, and the one before was not."""
         return self._above == 1
 
+    @property
+    def outlived(self) -> int:
+        """How much longer (ms) its last frame was under way than its connection's are now."""
+        return 0 if self.delay is None else max(0, self._at_last - self.delay)
+
     def sample(self, delay: int, limit: int, now: float) -> None:
         """Take the delay (ms) of a frame of its own."""
         self._own_at = now
         self._take(delay, limit, now)
 
-    def judge(self, least: int | None, limit: int, now: float, *, borne_out: bool = False) -> bool:
+    def judge(
+        self, least: int | None, limit: int, now: float, *, borne_out: bool = False, last: float | None = None
+    ) -> bool:
         """Twice a second: ``least`` is the least delay (ms) of its connection in the last two seconds, ``borne_out``
-        whether that is of two samples at least. Whether ``late`` has changed.
+        whether that is of two samples at least, ``last`` when its last frame came. Whether ``late`` has changed.
 
         Of frames that were held up together only one may be its own; where the connection has a second one, which is
         late as well, that is the other delay it takes."""
+        if last is not None and last >= self._looked_at:
+            known = self.delay if self._own_at >= self._looked_at else least
+            self._at_last = self._at_last if known is None else known
+        self._looked_at = now
         if now - self._own_at > OWN_FOR:
             if least is None:
                 if not self.late:  # one that was late and fell silent has not become young
@@ -280,7 +304,7 @@ class StreamDelay:
         """Its connection is gone: what is known of its delay is. One that was late is so on the next connection as
         well, until that shows that it is not."""
         self.delay = None
-        self._own_at, self._lost_at = float("-inf"), now
+        self._at_last, self._own_at, self._lost_at = 0, float("-inf"), now
         self._above, self._below_since = 0, None
 
     def percentile(self, share: float) -> int | None:

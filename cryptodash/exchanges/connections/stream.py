@@ -351,7 +351,7 @@ class Stream:
 
     def judge_delay(self, least: int | None, borne_out: bool, limit: int, now: float) -> bool:
         """Twice a second, as ``StreamDelay.judge``; the caller tells."""
-        changed = self.delay.judge(least, limit, now, borne_out=borne_out)
+        changed = self.delay.judge(least, limit, now, borne_out=borne_out, last=self.last)
         if self.delay.delay is not None:
             self._as_of = self.as_of()
         return changed
@@ -367,9 +367,11 @@ class Stream:
         self.pace.learn(self.frames, now)
         signal = None
         if self.phase is Phase.LIVE or self.phase is Phase.QUIET:
-            if self.last is not None and now - self.last > stale_after:
+            # What was held up is as old as when it was sent, also once its connection is young again.
+            silence = 0.0 if self.last is None else now - self.last + self.delay.outlived / 1000
+            if self.last is not None and silence > stale_after:
                 contradicted = self._dropped.contradict(self.last, stale_after)
-                signal = Signal.SILENCE if contradicted else self.pace.judge(now - self.last)
+                signal = Signal.SILENCE if contradicted else self.pace.judge(silence)
         elif self.phase is Phase.ACKED:
             heard = self.last is not None
             signal = self.pace.judge_first(
