@@ -456,6 +456,9 @@ def test_an_interval_that_the_venue_lacks_is_built_from_trades() -> None:
     ], "the one before had begun before the trades did"
     assert {each.source for each in bench.published(Candle)} == {"trades"}
     bench.advance((start + 2 * length - bench.wall) / 1000 + 2)
+    assert not bench.published(Candle)[-1].closed, "nothing has come since its end: a trade may be on its way"
+    bench.frame(wire.day("ETHUSDT", "10", bench.wall))
+    bench.advance(0.5)
     last = bench.published(Candle)[-1]
     assert (last.timestamp, last.closed) == (start + length, True), "closed by the venue's clock"
 
