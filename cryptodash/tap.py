@@ -58,6 +58,12 @@ reactor: Any = _reactor
 _log = Logger(namespace="cryptodash.service")
 
 
+def _answer(text: str) -> None:
+    """What a command was asked for goes to stdout at once, for whoever reads it by a pipe; the log goes elsewhere."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
 def makeService(options: Options) -> IService:
     """What twistd asks for. One-shot commands end the process here; the others return the service to run."""
     use_monotonic_time(reactor, SystemClock())
@@ -242,9 +248,9 @@ def _simulate(options: usage.Options, twistd: usage.Options) -> IService:
         for spec in simulator.hosts_of(dialect):
             websocket, rest = simulator.base_urls[dialect.exchange, spec.markets[0]]
             where = f"{websocket} ({', '.join(spec.websocket_paths)}) {rest} ({spec.rest_path})"
-            print(f"{spec.name} ({', '.join(spec.markets)}): {where}", flush=True)  # noqa: T201 (the command's answer)
+            _answer(f"{spec.name} ({', '.join(spec.markets)}): {where}")
     faults = f"twistd cryptodash fault --control-port {simulator.control_port}"
-    print(f"start faults with: {faults}", flush=True)  # noqa: T201 (the command's answer)
+    _answer(f"start faults with: {faults}")
     _watch_signals(twistd)
     return simulator
 
@@ -285,7 +291,7 @@ def _fault(options: usage.Options) -> NoReturn:
             f"own ({CONTROL_PORT} unless that was taken)"
         )
     answer = _control(port, wanted)
-    print(answer)  # noqa: T201 (the command's answer)
+    _answer(answer)
     raise SystemExit(0)
 
 
@@ -357,7 +363,7 @@ def _doctor(config: Config, options: usage.Options) -> NoReturn:
     if isinstance(outcome[0], Failure):
         refuse(f"doctor: an error of ours: {outcome[0].getErrorMessage()}; LOG_LEVEL=debug says more")
     reports: Sequence[Report] = outcome[0]
-    print(json.dumps(as_json(reports), indent=2) if options["json"] else as_text(reports))  # noqa: T201 (the answer)
+    _answer(json.dumps(as_json(reports), indent=2) if options["json"] else as_text(reports))
     sys.stdout.flush()
     raise SystemExit(1 if any(each.is_wrong for each in reports) else 0)
 
@@ -395,6 +401,6 @@ def _print_config(config: Config) -> NoReturn:
     for name, value in sorted(settings.items()):
         hidden = name in secrets and value
         shown = "(set)" if hidden else ", ".join(map(str, value)) if isinstance(value, tuple) else value
-        print(f"{name} = {shown}")  # noqa: T201 (the command's answer)
-    print("the settings are good")  # noqa: T201 (the command's answer)
+        _answer(f"{name} = {shown}")
+    _answer("the settings are good")
     raise SystemExit(0)

@@ -204,7 +204,7 @@ class MemoryNetwork(Clock):
         return bound
 
     def installNameResolver(self, resolver: Any) -> Any:
-        raise NotImplementedError("names are resolved here")
+        raise NotImplementedError("the network in memory resolves every name itself: there is nothing to install")
 
     def resolveHostName(
         self,

@@ -66,7 +66,8 @@ class Feed:
         return () if data is None else (self.frame(now, data),)
 
     def data(self, now: int) -> object:
-        raise NotImplementedError
+        """What there is to say now. A stream that writes its frames itself has none."""
+        return None
 
 
 class Quotes(Feed):
