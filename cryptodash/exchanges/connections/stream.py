@@ -18,8 +18,8 @@ from cryptodash.exchanges.adapter.plan import Part, StreamSpec
 from cryptodash.exchanges.connections.commands import Output
 from cryptodash.exchanges.connections.dropped_frames import DroppedFrames
 from cryptodash.exchanges.connections.findings import Findings
-from cryptodash.exchanges.connections.lateness import StreamDelay
 from cryptodash.exchanges.connections.silence import Pace
+from cryptodash.exchanges.connections.stream_delay import StreamDelay
 from cryptodash.exchanges.connections.stream_phase import TRANSITIONS, Phase, Signal
 
 RESUBSCRIBE_EVERY = 600.0

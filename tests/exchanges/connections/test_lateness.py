@@ -14,10 +14,10 @@ from cryptodash.exchanges.connections.lateness import (
     WINDOW,
     ConnectionDelay,
     Offset,
-    StreamDelay,
     sample_of,
 )
 from cryptodash.exchanges.connections.sleep_watch import SleepWatch
+from cryptodash.exchanges.connections.stream_delay import StreamDelay
 
 LIMIT = 2000
 HOUR = 3600.0
