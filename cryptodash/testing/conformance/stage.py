@@ -12,7 +12,6 @@ from typing import Any
 
 import txaio
 from attrs import evolve
-from autobahn.twisted.websocket import WebSocketAdapterProtocol  # noqa: F401  (tells txaio that it is Twisted's)
 from zope.interface import implementer
 
 from cryptodash.core.config import Config
@@ -266,6 +265,7 @@ def topics_of(evidence: Evidence, instrument: Instrument) -> list[Topic]:
 @contextmanager
 def stage(evidence: Evidence, *, compare: bool = False) -> Iterator[Stage]:
     """A stage on which everything is live."""
+    txaio.use_twisted()
     before = getattr(txaio.config, "loop", None)
     built = None
     try:
