@@ -13,7 +13,7 @@ from twisted.logger import Logger
 from cryptodash.core.events import Bbo, Liquidation, Ticker, Trade
 from cryptodash.core.time import Clock
 from cryptodash.core.topics import Topic
-from cryptodash.exchanges.connections.commands import Output
+from cryptodash.exchanges.connections.commands import BookChanged, Output
 from cryptodash.exchanges.connections.conflation import Conflated
 from cryptodash.exchanges.engine import Engine
 
@@ -51,6 +51,9 @@ class EngineRunner:
         self._reactor = reactor
         self._clock = clock
         self._outbox: deque[Output] = deque()
+        self._newest: dict[Topic, Output] = {}
+        """Of a connection that is behind: what will be told as soon as all of its read is done, or before anything that
+        it has to precede."""
         self._draining = False
         self._ended = False
         self._timer: IDelayedCall | None = None
@@ -65,10 +68,17 @@ class EngineRunner:
         """Carry out nothing more; no timer is left."""
         self._ended = True
         self._outbox.clear()
+        self._newest.clear()
         self._cancel()
 
     def perform(self, outputs: Sequence[Output]) -> None:
         """Carry out, in order."""
+        if self._newest:
+            outputs = (*self._newest.values(), *outputs)
+            self._newest.clear()
+        self._carry_out(outputs)
+
+    def _carry_out(self, outputs: Sequence[Output]) -> None:
         if self._ended:
             return
         outbox = self._outbox
@@ -86,6 +96,8 @@ class EngineRunner:
 
     def received(self, connection: str, frames: Sequence[bytes]) -> None:
         """Frames of one connection, as many as came at once."""
+        if self._newest:
+            self.perform(())
         receive, received = self._engine.received, self._clock.wall_ms()
         outbox, commands, takers, publish = self._outbox, self._commands, self._takers, self._publish
         for frame in frames:
@@ -128,30 +140,30 @@ class EngineRunner:
         return work
 
     def _work_off(self, connection: str, waiting: deque[Conflated], received: int) -> None:
-        """Carry out what follows from as many frames as there is time for, from one at least; of a topic's tickers or
-        best bids and offers only the newest, as long as nothing but trades comes between them: a status must keep its
-        place after its value, and a book is told as it is after its frame."""
-        receive, now = self._engine.received_newest, self._clock.monotonic
+        """Carry out what follows from as many frames as there is time for, from one at least. Of a topic's tickers or
+        best bids and offers only the newest of the whole read is told; but a status keeps its place after its value,
+        and a book is told as it is after its frame."""
+        receive, now, newest = self._engine.received_newest, self._clock.monotonic, self._newest
         end = now() + SLICE
-        found: dict[object, Output] = {}
-        tickers: dict[Topic, object] = {}
         while waiting:
-            for output in receive(connection, waiting.popleft(), received):
-                if isinstance(output, Ticker | Bbo):
-                    superseded = tickers.get(output.topic)
-                    if superseded is not None:
-                        del found[superseded]
-                    tickers[output.topic] = key = object()
-                    found[key] = output
-                else:
-                    found[object()] = output
-                    if not isinstance(output, Trade | Liquidation):
-                        self.perform(tuple(found.values()))
-                        found.clear()
-                        tickers.clear()
+            outputs = receive(connection, waiting.popleft(), received)
+            if outputs:
+                rest = []
+                for output in outputs:
+                    if isinstance(output, Ticker | Bbo):
+                        newest[output.topic] = output
+                    elif isinstance(output, Trade | Liquidation | BookChanged):
+                        rest.append(output)  # nothing that is told of another topic has to come before it
+                    else:
+                        self._carry_out(rest)
+                        self.perform((output,))
+                        rest = []
+                if rest:
+                    self._carry_out(rest)
             if now() >= end:
                 break
-        self.perform(tuple(found.values()))
+        if not waiting:
+            self.perform(())
 
     def _look_again(self) -> None:
         """Keep one delayed call for the engine's deadline; asked for only where that may have moved."""

@@ -18,10 +18,11 @@ from cryptodash.core.instruments import Catalogue, Instrument, MarketType, Symbo
 from cryptodash.core.numbers import Number
 from cryptodash.core.tally import Tally
 from cryptodash.core.time import ManualClock
-from cryptodash.core.topics import parse_topic
+from cryptodash.core.topics import Topic, parse_topic
 from cryptodash.exchanges.connections.commands import BookChanged, Connect, Send
 from cryptodash.exchanges.engine import Engine
 from cryptodash.exchanges.engine_runner import SLICE, EngineRunner
+from cryptodash.exchanges.transport.slices import Work
 from cryptodash.exchanges.venues.binance.venue import Binance
 from cryptodash.exchanges.venues.bybit.venue import Bybit
 from cryptodash.testing.network import MemoryNetwork
@@ -352,21 +353,33 @@ class Scripted(Slow):
         self._said = list(said)
 
     def received_newest(self, connection: str, frame: bytes, received: int) -> list[Any]:
+        super().received_newest(connection, frame, received)
         return self._said.pop(0)
 
+    def received(self, connection: str, frame: bytes, received: int) -> list[Any]:
+        return [live]
 
-def test_of_the_tickers_of_a_slice_the_newest_is_told_and_statuses_keep_their_place() -> None:
+
+def work_off(work: Work) -> None:
+    while work():
+        pass
+
+
+btc, eth = (parse_topic(f"binance:spot:{base}-USDT:ticker") for base in ("BTC", "ETH"))
+trades = parse_topic("binance:spot:BTC-USDT:trade")
+live = StreamStatus(btc, State.LIVE, since=1)
+
+
+def ticker(topic: Topic, last: str) -> Ticker:
+    return Ticker(topic, 1, 1, Number(last))
+
+
+def traded(number: str) -> Trade:
+    return Trade(trades, 1, 1, number, Number("1"), Number("1"), Side.BUY)
+
+
+def test_of_the_tickers_of_a_read_the_newest_is_told_and_statuses_keep_their_place() -> None:
     network, told = MemoryNetwork(), list[Any]()
-    btc, eth = (parse_topic(f"binance:spot:{base}-USDT:ticker") for base in ("BTC", "ETH"))
-    trades = parse_topic("binance:spot:BTC-USDT:trade")
-
-    def ticker(topic: Any, last: str) -> Ticker:
-        return Ticker(topic, 1, 1, Number(last))
-
-    def traded(number: str) -> Trade:
-        return Trade(trades, 1, 1, number, Number("1"), Number("1"), Side.BUY)
-
-    live = StreamStatus(btc, State.LIVE, since=1)
     said = [
         [traded("1"), ticker(btc, "1")],
         [ticker(eth, "7")],
@@ -377,16 +390,40 @@ def test_of_the_tickers_of_a_slice_the_newest_is_told_and_statuses_keep_their_pl
     ]
     engine = Scripted(network, *said)
     runner = EngineRunner(engine, {}, {}, told.append, network, network)  # type: ignore[arg-type]
-    assert not runner.behind("c1", [b""] * len(said))()
+    work_off(runner.behind("c1", [b""] * len(said)))
     assert told == [
         traded("1"),
-        ticker(eth, "7"),
         traded("2"),
         ticker(btc, "2"),
+        ticker(eth, "7"),
         live,
         traded("3"),
         ticker(btc, "4"),
     ]
+
+
+def test_a_book_is_told_as_it_is_after_its_frame_and_tickers_wait_on() -> None:
+    network, told = MemoryNetwork(), list[Any]()
+    changed = BookChanged(parse_topic("binance:spot:BTC-USDT:order_book:50"), Slow(network), 1, 1)  # type: ignore[arg-type]
+    engine = Scripted(network, [ticker(btc, "1")], [changed], [ticker(btc, "2")], [])
+    runner = EngineRunner(engine, {}, {}, lambda output: told.append((output, len(engine.taken))), network, network)  # type: ignore[arg-type]
+    work_off(runner.behind("c1", [b""] * 4))
+    assert told == [(changed, 2), (ticker(btc, "2"), 4)]
+
+
+@pytest.mark.parametrize("by", ["status", "frame"])
+def test_what_comes_from_elsewhere_between_two_slices_finds_the_tickers_told(by: str) -> None:
+    network, told = MemoryNetwork(), list[Any]()
+    engine = Scripted(network, *[[ticker(btc, f"{number}")] for number in range(40)])
+    runner = EngineRunner(engine, {}, {}, told.append, network, network)  # type: ignore[arg-type]
+    work = runner.behind("c1", [b""] * 40)
+    assert work() and not told, "the newest of the read is yet to come"
+    newest = ticker(btc, f"{len(engine.taken) - 1}")
+    if by == "status":
+        runner.perform([live])
+    else:
+        runner.received("c2", [b""])
+    assert told == [newest, live]
 
 
 def test_a_runner_that_has_ended_forgets_what_waits() -> None:
