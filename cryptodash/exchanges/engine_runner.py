@@ -21,9 +21,9 @@ AFTER_A_FAILURE = 1.0
 """Seconds until time goes on for an engine that raised: an error of ours must neither stop a venue for good nor fill
 the log."""
 
-SLICE = 0.002
-"""Seconds for which frames of a connection that is behind are read at a time; to hand on what they say takes about as
-long again. So long all others may have to wait."""
+SLICE = 0.004
+"""Seconds for which frames of a connection that is behind are read at a time, and what they say is handed on. So long
+all others may have to wait; each slice costs a turn of the reactor and a write to every client."""
 
 _log = Logger(namespace="cryptodash.exchanges.engine_runner")
 

@@ -17,7 +17,7 @@ from zope.interface import implementer
 
 READ = FileDescriptor.bufferSize
 """Bytes that Twisted reads of a socket in one turn of the reactor, at most."""
-LARGEST_READ = 16 * READ
+LARGEST_READ = 32 * READ
 """The same for a connection that is behind: the more is read at once, the more of it is superseded."""
 
 
