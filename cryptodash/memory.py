@@ -2,8 +2,8 @@
 
 glibc keeps what a storm of clients needed, and objects that refer to each other in a circle wait for a collection
 that a quiet server may not make for an hour. So, some time after a large drop: ``malloc_trim`` (a few milliseconds),
-and before it, where no client is left whom half a second would hurt, a whole collection. docs/operations.md has
-figures.
+and before it, where no client is left whom half a second would hurt, a whole collection. Large blocks go back at once
+(``keep_large_blocks_apart``). docs/operations.md has figures.
 """
 
 from __future__ import annotations
@@ -20,6 +20,9 @@ from twisted.logger import Logger
 from cryptodash.core.tally import Tally
 
 CHECK_S: Final = 10.0
+_MALLOC: Final = {-3: 128 * 1024, -1: 256 * 1024, -8: 2}
+"""M_MMAP_THRESHOLD: the least large block; M_TRIM_THRESHOLD: so much may lie free at the end of the heap; M_ARENA_MAX:
+heaps, of which every thread would have its own."""
 
 _log = Logger(namespace="cryptodash.memory")
 
@@ -49,6 +52,22 @@ class LargeDrop:
             return False
         self._peaks = dict(now)
         return True
+
+
+def keep_large_blocks_apart() -> bool:
+    """Let this process have each large block (a long REST answer, a full read) from the system by itself, so that it
+    goes back when it is freed; whether that can be done here.
+
+    glibc begins so too, but from the first block it is given back on it takes blocks of that size out of the heap,
+    where small ones that stay keep their place from ever being returned: the memory of a server grew by steps of ten
+    megabytes for as long as half an hour.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError, TypeError):
+        return False
+    mallopt.argtypes, mallopt.restype = [ctypes.c_int, ctypes.c_int], ctypes.c_int
+    return all(mallopt(option, size) for option, size in _MALLOC.items())
 
 
 def find_trim() -> Callable[[], object] | None:

@@ -40,6 +40,7 @@ from cryptodash.exchanges.hosts import hosts_of
 from cryptodash.exchanges.venues import registry
 from cryptodash.exchanges.venues.recorded import RecordedVenue
 from cryptodash.exchanges.venues.recorded_names import listed, own_names
+from cryptodash.memory import keep_large_blocks_apart
 from cryptodash.name_lookups import NameLookups
 from cryptodash.options import Options, config_of, refuse
 from cryptodash.service import StandIn, build, endpoint_of
@@ -66,7 +67,7 @@ def _answer(text: str) -> None:
 
 def makeService(options: Options) -> IService:
     """What twistd asks for. One-shot commands end the process here; the others return the service to run."""
-    use_monotonic_time(reactor, SystemClock())
+    _settle_in()
     command, chosen = options.subCommand, options.subOptions
     if command == "fault":
         _fault(chosen)
@@ -84,7 +85,7 @@ def makeService(options: Options) -> IService:
 
 def make_application(env_file: str | None = None) -> Any:
     """For a tac file: the ``Application`` with its logging, configured by environment and ``.env``."""
-    use_monotonic_time(reactor, SystemClock())
+    _settle_in()
     options = Options()
     options.parseOptions(["run", *(["--env-file", env_file] if env_file else [])])
     config = config_of(options)
@@ -95,6 +96,12 @@ def make_application(env_file: str | None = None) -> Any:
         application.setComponent(ILogObserver, observer)
     _run(config, twistd).setServiceParent(application)
     return application
+
+
+def _settle_in() -> None:
+    """What holds for the whole process, whatever it is for."""
+    use_monotonic_time(reactor, SystemClock())
+    keep_large_blocks_apart()
 
 
 def _run(config: Config, twistd: usage.Options) -> IService:

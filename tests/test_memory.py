@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 
 import pytest
 from twisted.internet.task import Clock
 
 from cryptodash.core.tally import Tally
-from cryptodash.memory import CHECK_S, LargeDrop, MemoryTrim, find_trim
+from cryptodash.memory import CHECK_S, LargeDrop, MemoryTrim, find_trim, keep_large_blocks_apart
 
 
 def looks(amounts: list[int], quiet: int = 2) -> list[int]:
@@ -88,3 +89,42 @@ def test_the_real_one_can_be_called() -> None:
     if trim is None:
         pytest.skip("this C library has no malloc_trim")
     assert trim() in (0, 1)
+
+
+HEAP = """
+import os, sys
+from cryptodash.memory import keep_large_blocks_apart
+
+def resident():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+if sys.argv[1] == "apart":
+    assert keep_large_blocks_apart()
+bytes(16 * 2**20)  # given back: from here on glibc takes smaller ones out of the heap
+before, stays = resident(), []
+large = []
+for _ in range(60):
+    large.append(b"x" * (2**20))
+    stays.append(b"y" * 1_000)  # small ones between them, which are in use on
+large.clear()
+print(resident() - before)
+"""
+
+
+@pytest.mark.skipif(find_trim() is None, reason="not glibc: memory is not ours to settle")
+def test_large_blocks_go_back_although_small_ones_between_them_stay() -> None:
+    def left(how: str) -> int:
+        done = subprocess.run([sys.executable, "-c", HEAP, how], capture_output=True, text=True, check=True)
+        return int(done.stdout)
+
+    assert left("apart") < 5 * 2**20
+    assert left("as glibc does") > 20 * 2**20, "else the test shows nothing"
+
+
+def test_where_malloc_is_not_glibcs_nothing_is_settled(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_library(name: object) -> object:
+        raise OSError
+
+    monkeypatch.setattr("ctypes.CDLL", no_library)
+    assert not keep_large_blocks_apart()
