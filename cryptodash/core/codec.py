@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from cryptodash.core.cursors import event_id
 from cryptodash.core.errors import CryptodashError
 from cryptodash.core.events import (
     Bbo,
@@ -134,12 +135,12 @@ def trade_payload(event: Trade, replayed: bool = False, before: str = "", after:
     tail = ',"replayed":true}' if replayed else "}"
     # Ids are nearly always digits or plain letters, and an Enum's ``value`` is a call:
     # both ways out save 0.4 of 1.2 us.
-    trade_id = f'"{event.id}"' if event.id.isalnum() and event.id.isascii() else text(event.id)
+    trade_id = event.id if event.id.isalnum() and event.id.isascii() else text(event.id)[1:-1]
     side = "buy" if event.side is _BUY else "sell"
     return (
         f'{before}{{"timestamp":"{_time(event.timestamp)}",{event.topic.json},'
-        f'"id":{trade_id},"price":{event.price},"quantity":{event.quantity},"side":"{side}",'
-        f'"received":"{_time(event.received)}"{tail}{after}'
+        f'"id":"{trade_id}","price":{event.price},"quantity":{event.quantity},"side":"{side}",'
+        f'"cursor":"{event.topic.tag}-{event.timestamp}-{trade_id}","received":"{_time(event.received)}"{tail}{after}'
     )
 
 
@@ -150,15 +151,23 @@ def liquidation_payload(event: Liquidation, replayed: bool = False) -> str:
     known = f'"side":"{e.side.value}","price":{e.price},"quantity":{e.quantity}{trade_id}'
     tail = ("" if e.complete else ',"complete":false') + (',"replayed":true' if replayed else "")
     return (
-        f'{{"timestamp":"{_time(e.timestamp)}",{e.topic.json},{known}{_member("average_price", e.average_price)},'
-        f'"received":"{_time(e.received)}"{tail}}}'
+        f'{{"timestamp":"{_time(e.timestamp)}",{e.topic.json},{known}{_member("average_price", e.average_price)}'
+        f'{_cursor(e)},"received":"{_time(e.received)}"{tail}}}'
     )
 
 
-def candle_payload(event: Candle) -> str:
-    corrected = ',"corrected":true' if event.corrected else ""
+def _cursor(event: Liquidation | Candle) -> str:
+    name = text(f"{event.topic.tag}-{event.timestamp}-{event_id(event)}")
+    return f',"cursor":{name}'
+
+
+def candle_payload(event: Candle, replayed: bool = False) -> str:
+    """The bar's JSON object; a closed one has a cursor."""
+    tail = ',"corrected":true' if event.corrected else ""
+    tail += _cursor(event) if event.closed else ""
+    end = ',"replayed":true' if replayed else ""
     head = f"{_timestamp(event)},{event.topic.json},{_bar(event)}"
-    return f'{{{head},"source":"{event.source}"{corrected},{_received(event)}}}'
+    return f'{{{head},"source":"{event.source}"{tail},{_received(event)}{end}}}'
 
 
 def candle_bar(event: Candle) -> str:
@@ -222,14 +231,19 @@ def status_payload(event: StreamStatus, *, source: str, age_ms: int | None) -> s
 
 
 def gap_payload(event: Gap) -> str:
-    times = f',"from":"{rfc3339(event.begin)}","to":"{rfc3339(event.end)}"'
-    return gap_of(event.topic, "failover", event.missed, times)
+    return gap_of(event.topic, "failover", event.missed, event.begin, event.end)
 
 
-def gap_of(topic: Topic, reason: str, missed: int | None, extra: str = "") -> str:
-    """Trades that a client lacks; ``missed`` None: nobody knows how many. ``extra`` as in ``channel_json``."""
+def gap_of(
+    topic: Topic, reason: str, missed: int | None = None, begin: int | None = None, end: int | None = None
+) -> str:
+    """What a client lacks of a lossless topic, of times (ms) from ``begin`` to ``end`` as far as these are known;
+    ``missed`` None: nobody knows how many."""
     count = "" if missed is None else f',"missed":{missed}'
-    return f'{{"channel":{channel_json(topic)},"reason":"{reason}"{count}{extra}}}'
+    times = ("" if begin is None else f',"from":"{rfc3339(begin)}"') + (
+        "" if end is None else f',"to":"{rfc3339(end)}"'
+    )
+    return f'{{"channel":{channel_json(topic)},"reason":"{reason}"{count}{times}}}'
 
 
 def message(kind: str, payload: str) -> bytes:

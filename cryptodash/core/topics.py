@@ -6,6 +6,7 @@ import enum
 from collections.abc import Collection
 from typing import Final, NoReturn
 from weakref import WeakValueDictionary
+from zlib import crc32
 
 import msgspec
 
@@ -41,7 +42,7 @@ class Topic:
     viewed. ``symbol`` is ``ANY`` for a ticker sweep. Text form: ``exchange:spot:BTC-USDT:candle:1m``.
     """
 
-    __slots__ = ("__weakref__", "channel", "depth", "exchange", "interval", "json", "market", "symbol", "text")
+    __slots__ = ("__weakref__", "channel", "depth", "exchange", "interval", "json", "market", "symbol", "tag", "text")
 
     exchange: str
     market: MarketType
@@ -53,6 +54,8 @@ class Topic:
     json: str
     """The members ``"exchange":...,"market_type":...,"symbol":...``
     (and depth or interval) that every message of this topic carries."""
+    tag: str
+    """Eight hexadecimal digits by which a cursor shows whether it is one of this topic."""
 
     def __new__(
         cls, exchange: str, market: MarketType, symbol: Symbol, channel: Channel, *, depth: int = 0, interval: str = ""
@@ -73,12 +76,15 @@ class Topic:
         raise AttributeError(f"a topic cannot change: {name}")
 
     def __getattr__(self, name: str) -> str:
-        """``json``, made when it is first asked for: many topics are only ever looked up."""
-        if name != "json":
+        """``json`` and ``tag``, made when they are first asked for: many topics are only ever looked up."""
+        if name == "json":
+            made = _members((self.exchange, self.market, self.symbol, self.channel, self.depth, self.interval))
+        elif name == "tag":
+            made = f"{crc32(self.text.encode()):08x}"
+        else:
             raise AttributeError(name)
-        members = _members((self.exchange, self.market, self.symbol, self.channel, self.depth, self.interval))
-        object.__setattr__(self, "json", members)
-        return members
+        object.__setattr__(self, name, made)
+        return made
 
     def __reduce__(self) -> tuple[object, ...]:
         return (parse_topic, (self.text,))

@@ -10,6 +10,7 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from cryptodash.core.config import Config
+from cryptodash.core.cursors import Cursor
 from cryptodash.core.events import (
     Bbo,
     BookView,
@@ -45,23 +46,24 @@ from cryptodash.hub.encode import (
     candle_message,
     gap_message,
     liquidation_message,
+    replayed_message,
     ticker_message,
     trade_message,
 )
 from cryptodash.hub.freshness import Freshness
 from cryptodash.hub.history import History
-from cryptodash.hub.interfaces import Batch, IDemand, IDirectory, IOutlet, IValues, Message
+from cryptodash.hub.interfaces import Batch, IDemand, IDirectory, IOutlet, IReplay, IValues, Message
 from cryptodash.hub.kept_topics import KeptTopics
 from cryptodash.hub.ledger import Ledger
 from cryptodash.hub.naming import Naming
 from cryptodash.hub.outlets import Outlets
 from cryptodash.hub.paces import Paces
+from cryptodash.hub.replay_buffers import RECENT, ReplayBuffers
 from cryptodash.hub.views import Views
 from cryptodash.hub.waiters import Waiters
 
 _log = Logger(namespace="cryptodash.hub.broadcaster")
 
-REPLAYED_TRADES = 50
 SAMPLED = 256
 """One event in so many is timed on its way from ``publish`` to the outlets."""
 _BOUNDS = (1e-6, 2.5e-6, 5e-6, 1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 0.1, 1.0)
@@ -81,6 +83,7 @@ class Broadcaster:
         self._sources: dict[str, ITopicSource] = {}
         self._clock = clock
         self._cache = Cache()
+        self._replays = ReplayBuffers(clock.monotonic)
         self._tickers = TickerMessages()
         self._swept: dict[Topic, TickerMessages] = {}
         self._freshness = Freshness(self._sources, clock)
@@ -180,6 +183,11 @@ class Broadcaster:
             "exchange",
         )
         tally.gauge("cryptodash_cache_entries", "Values kept.", self._entries, "kind")
+        tally.gauge(
+            "cryptodash_replay_bytes",
+            "What the events take that are kept for clients that come back.",
+            lambda: {(): float(self._replays.bytes)},
+        )
 
     def _entries(self) -> Mapping[Labels, float]:
         others = {
@@ -187,7 +195,7 @@ class Broadcaster:
             ("view",): float(len(self._views)),
             ("history_bar",): float(len(self._history)),
         }
-        return self._cache.sizes() | others
+        return self._cache.sizes() | self._replays.sizes() | others
 
     def add_upstream(self, upstream: IUpstream) -> None:
         """Make a venue known, before start."""
@@ -273,7 +281,7 @@ class Broadcaster:
         topic = event.topic
         if topic not in self._wanted:
             return False
-        self._cache.put_trade(event)
+        self._replays.put(event)
         outlets = self._outlets.get(topic)
         if outlets is not None:
             outlets.deliver(trade_message(event))
@@ -285,7 +293,7 @@ class Broadcaster:
         topic = event.topic
         if topic not in self._wanted:
             return False
-        self._cache.put_liquidation(event)
+        self._replays.put(event)
         outlets = self._outlets.get(topic)
         if outlets is not None:
             outlets.deliver(liquidation_message(event))
@@ -294,16 +302,22 @@ class Broadcaster:
         return True
 
     def _on_gap(self, event: Gap) -> bool:
-        outlets = self._outlets.get(event.topic)
+        topic = event.topic
+        if topic not in self._wanted:
+            return False
+        self._replays.put(event)
+        outlets = self._outlets.get(topic)
         if outlets is not None:
             outlets.deliver(gap_message(event))
-        return event.topic in self._wanted
+        return True
 
     def _on_candle(self, event: Candle) -> bool:
         topic = event.topic
         if topic not in self._wanted:
             return False
         if self._cache.put_candle(event):
+            if event.closed:
+                self._replays.put(event)
             outlets = self._outlets.get(topic)
             if outlets is not None:
                 outlets.deliver(candle_message(event))
@@ -386,6 +400,7 @@ class Broadcaster:
             return
         self._freshness.forget(topic)
         self._cache.forget(topic)
+        self._replays.forget(topic)
         self._composite.changed(topic)
         self._tickers.forget(topic)
         self._swept.pop(topic, None)
@@ -421,10 +436,8 @@ class Broadcaster:
         if topic.channel is Channel.ORDER_BOOK:
             snapshot = self._views.current(topic, interval)
             return [snapshot] if snapshot is not None else []
-        if topic.channel is Channel.TRADE:
-            return [trade_message(trade, replayed=True) for trade in self._cache.trades(topic, REPLAYED_TRADES)]
-        if topic.channel is Channel.LIQUIDATION:
-            return [liquidation_message(each, replayed=True) for each in self._cache.liquidations(topic)]
+        if topic.channel is Channel.TRADE or topic.channel is Channel.LIQUIDATION:
+            return [replayed_message(each) for each in self._replays.latest(topic, RECENT)]
         if topic.channel is Channel.CANDLE:
             return [candle_message(bar) for bar in self._cache.bars(topic)[-1:]]
         if topic.exchange == COMPOSITE:
@@ -448,7 +461,10 @@ class Broadcaster:
         return self._composite.parts_of(topic).keys()
 
     def trades(self, topic: Topic, limit: int) -> Sequence[Trade]:
-        return self._cache.trades(topic, limit)
+        return [each for each in self._replays.latest(topic, limit) if isinstance(each, Trade)]
+
+    def replay(self, topic: Topic, cursor: Cursor) -> IReplay:
+        return self._replays.replay(topic, cursor)
 
     async def candles(self, topic: Topic, limit: int, end_ms: int | None, client: str) -> tuple[Sequence[Candle], bool]:
         return await self._history.candles(self.upstreams[topic.exchange], topic, limit, end_ms, client)

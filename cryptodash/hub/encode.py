@@ -41,10 +41,18 @@ def gap_message(event: Gap) -> Message:
     return Message(event.topic, "gap", codec.message("gap", codec.gap_payload(event)), None)
 
 
-def candle_message(event: Candle) -> Message:
+def expired_message(topic: Topic, begin: int | None, end: int | None) -> Message:
+    """Tells a client that what it lacks is not kept any more."""
+    return Message(topic, "gap", codec.message("gap", codec.gap_of(topic, "expired", None, begin, end)), None)
+
+
+def candle_message(event: Candle, *, replayed: bool = False) -> Message:
     """A bar replaces only earlier states of the same bar, so that a closed one is never lost to its successor."""
     return Message(
-        event.topic, "candle", codec.message("candle", codec.candle_payload(event)), (event.topic, event.timestamp)
+        event.topic,
+        "candle",
+        codec.message("candle", codec.candle_payload(event, replayed)),
+        (event.topic, event.timestamp),
     )
 
 
@@ -67,6 +75,17 @@ def status_message(event: StreamStatus, *, source: str, age_ms: int | None) -> M
     """The key differs from the value's, so that a status never replaces a price."""
     payload = codec.status_payload(event, source=source, age_ms=age_ms)
     return Message(event.topic, "status", codec.message("status", payload), ("status", event.topic))
+
+
+def replayed_message(event: Trade | Liquidation | Candle | Gap) -> Message:
+    """Of what was told already; a gap is one as before."""
+    if isinstance(event, Trade):
+        return trade_message(event, replayed=True)
+    if isinstance(event, Liquidation):
+        return liquidation_message(event, replayed=True)
+    if isinstance(event, Candle):
+        return candle_message(event, replayed=True)
+    return gap_message(event)
 
 
 class TickerMessages:

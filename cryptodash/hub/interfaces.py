@@ -12,6 +12,7 @@ from attrs import frozen
 from msgspec import Struct
 from zope.interface import Attribute, Interface
 
+from cryptodash.core.cursors import Cursor
 from cryptodash.core.events import Candle, StreamStatus, Ticker, Trade
 from cryptodash.core.instruments import Instrument, MarketType
 from cryptodash.core.interfaces import ExchangeReport, StreamReport
@@ -154,6 +155,18 @@ class IDemand(Interface):
         """How many hold the topic or, for an upstream book topic, any depth of it."""
 
 
+class IReplay(Interface):
+    """A reader of what was told of a topic: read it until nothing is left, and go on with what is delivered from then
+    on."""
+
+    is_complete: bool = Attribute("whether nothing is missing before what is read first")
+    left: int = Attribute("how much there is to read now")
+
+    def read(limit: int) -> Sequence[Message]:
+        """The next ones, oldest first, at most so many, marked ``replayed``; where older ones are not kept any more a
+        ``gap`` before them, which does not count."""
+
+
 class IValues(Interface):
     """What is known of a topic, and how fresh it is. ``interval`` is that of the view, as held."""
 
@@ -170,6 +183,10 @@ class IValues(Interface):
         """What a new subscriber gets at once after its status: the latest ticker; up to 50 recent trades marked
         ``replayed``; the running candle; the view as last published; a sweep's known tickers. Empty while nothing is
         known, and for a value that is not to be shown as current."""
+
+    def replay(topic: Topic, cursor: Cursor) -> IReplay:
+        """What was told of a wanted topic after the event of the cursor: trades and liquidations with their gaps,
+        closed bars."""
 
     def ticker(topic: Topic) -> Ticker | None:
         """The latest ticker."""

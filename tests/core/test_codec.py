@@ -129,7 +129,8 @@ def test_liquidations() -> None:
     assert codec.liquidation_payload(sample, replayed=True) == (
         '{"timestamp":"1970-01-01T00:00:00.000Z","exchange":"binance","market_type":"perpetual",'
         '"symbol":{"base":"BTC","quote":"USDT"},"side":"sell","price":9910.0,"quantity":0.014,"average_price":9909,'
-        '"received":"2023-11-14T22:13:20.123Z","complete":false,"replayed":true}'
+        f'"cursor":"{topic.tag}-0-sell9910.0x0.014","received":"2023-11-14T22:13:20.123Z",'
+        '"complete":false,"replayed":true}'
     )
     whole = exact(codec.liquidation_payload(Liquidation(topic, 0, RECEIVED, Side.BUY, N("1"), N("2"), 'a"b')))
     assert (whole["id"], whole["side"]) == ('a"b', "buy")

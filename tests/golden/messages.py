@@ -14,7 +14,7 @@ from hashlib import sha256
 from typing import Any
 
 _names = "received|session|since|age_ms|server_time|version"
-_later = "funding_interval_h"
+_later = "funding_interval_h|cursor"
 """Members that came after the expectations were written: all others must be what they were."""
 _value = r'(?:"[^"]*"|[0-9.]+)'
 _momentary = re.compile(rf',"(?:{_names}|{_later})":{_value}|"(?:{_names}|{_later})":{_value},?')

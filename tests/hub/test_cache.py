@@ -36,9 +36,7 @@ def test_a_sweep_is_bounded(world, monkeypatch):
 
 def test_forgetting_leaves_nothing(world):
     kept = Cache()
-    kept.put_trade(world.trade(1))
     kept.put_candle(world.bar(1))
-    kept.forget(world.trade(1).topic)
     kept.forget(world.bar(1).topic)
     assert set(kept.sizes().values()) == {0}
 

@@ -3,7 +3,7 @@ queue while it does not."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 from zope.interface import Attribute, Interface
@@ -17,12 +17,14 @@ from cryptodash.api.fanout.read_progress import LEAST_SLICE, MOST_SLICE, Queued,
 from cryptodash.api.fanout.slow_clients import SlowClients
 from cryptodash.api.fanout.traffic import Traffic
 from cryptodash.api.slices import SLICE_S, Slices
+from cryptodash.core.cursors import Cursor
 from cryptodash.core.steps import Steps
 from cryptodash.core.time import Clock
 from cryptodash.hub.interfaces import Batch, Message
 
 TOO_SLOW: Final = 1013
 OUR_ERROR: Final = 1011
+NOTHING_BEFORE: Final[Mapping[Delivery, Cursor]] = {}
 STEP_S: Final = 0.00025
 """Seconds after which a step of writing the queue ends. Values are encoded when they are due: a candle takes 25 us."""
 
@@ -94,12 +96,14 @@ class ClientWriter:
         else:
             self.unsent.add_answer(frame)
 
-    def send_current(self, deliveries: Iterable[Delivery]) -> Steps[None]:
-        """Send status and present value of each, step by step as far as the client takes them; the others follow when
-        there is room."""
+    def send_current(
+        self, deliveries: Iterable[Delivery], since: Mapping[Delivery, Cursor] = NOTHING_BEFORE
+    ) -> Steps[None]:
+        """Send status and present value of each, of those with a cursor in ``since`` what came after it, step by step
+        as far as the client takes them; the others follow when there is room."""
         if self.cohort is not None:
             self.cohort.sync(self)
-        self.unsent.add_current(deliveries)
+        self.unsent.add_current(deliveries, since)
         yield from self._pump()
 
     def send_control(self, frame: bytes) -> None:

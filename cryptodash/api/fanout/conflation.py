@@ -9,13 +9,14 @@ from typing import Final
 
 from attrs import define
 
-from cryptodash.api.fanout.deliveries import Delivery, improves, is_good_status
+from cryptodash.api.fanout.deliveries import Delivery, improves, is_closed_bar, is_good_status
 from cryptodash.api.fanout.framer import Build
 from cryptodash.api.fanout.traffic import Traffic
 from cryptodash.api.fanout.waiting_trades import Missed, WaitingTrades
+from cryptodash.core.cursors import Cursor
 from cryptodash.core.time import Clock
 from cryptodash.core.topics import Channel, Topic
-from cryptodash.hub.interfaces import Batch, IValues, Message
+from cryptodash.hub.interfaces import Batch, IReplay, IValues, Message
 
 TRADES_AT_ONCE: Final = 20
 """Trades of one topic sent in a row while other channels wait."""
@@ -34,6 +35,23 @@ class _DueState:
 
     delivery: Delivery
     status: bool = False
+
+    @property
+    def topic(self) -> Topic:
+        return self.delivery.topic
+
+    @property
+    def size(self) -> int:
+        return 0
+
+
+@define(eq=False)
+class _Replaying:
+    """What the client missed while it was away is read out of the hub as it takes it: nothing of it is stored here, and
+    what is delivered meanwhile will be read as well."""
+
+    delivery: Delivery
+    replay: IReplay
 
     @property
     def topic(self) -> Topic:
@@ -84,7 +102,9 @@ class ConflationQueue:
         self._answers: deque[bytes] = deque()
         self._due_current: dict[Delivery, Missed] = {}
         """Each with the trades that were not sent: those that are not among the recent ones are a gap."""
-        self._queue: dict[_Key, _DueState | _LatestValue | WaitingTrades] = {}
+        self._since: dict[Delivery, Cursor] = {}
+        """Of what is due: up to where the client has it."""
+        self._queue: dict[_Key, _DueState | _LatestValue | WaitingTrades | _Replaying] = {}
 
     def __bool__(self) -> bool:
         return bool(self._answers or self._due_current or self._queue)
@@ -94,6 +114,7 @@ class ConflationQueue:
         self._deliveries = known = {delivery.topic: delivery for delivery in deliveries}
         self._named = frozenset(topic for topic in known if not topic.is_sweep)
         self._due_current = {each: unsent for each, unsent in self._due_current.items() if each.topic in known}
+        self._since = {each: cursor for each, cursor in self._since.items() if each in self._due_current}
         for key, item in list(self._queue.items()):
             if item.topic not in known or (isinstance(item, _DueState) and known[item.topic] != item.delivery):
                 self._drop(key)
@@ -104,14 +125,21 @@ class ConflationQueue:
             self._answers.append(frame)
             self.bytes += len(frame)
 
-    def add_current(self, deliveries: Iterable[Delivery]) -> None:
-        """Status and present value of these are due; nothing older of them is worth sending."""
+    def add_current(self, deliveries: Iterable[Delivery], since: Mapping[Delivery, Cursor]) -> None:
+        """Status and present value of these are due, of those with a cursor in ``since`` what came after it; nothing
+        older of them is worth sending."""
         topics = set()
         for delivery in deliveries:
             unsent = self._due_current.setdefault(delivery, Missed())
-            trades = self._queue.get(("lossless", delivery.topic))
-            if isinstance(trades, WaitingTrades):
-                unsent.include(trades)
+            waiting = self._queue.get(("lossless", delivery.topic))
+            if isinstance(waiting, WaitingTrades):
+                unsent.include(waiting)
+            elif isinstance(waiting, _Replaying):
+                unsent.trades += waiting.replay.left
+            if delivery in since:
+                self._since[delivery] = since[delivery]
+            else:
+                self._since.pop(delivery, None)
             topics.add(delivery.topic)
         for key in [key for key, item in self._queue.items() if item.topic in topics]:
             self._drop(key)
@@ -131,6 +159,8 @@ class ConflationQueue:
         elif message.kind in _BOOK_KINDS:
             self._due(delivery)
             self._traffic.conflated.add(message.kind)
+        elif isinstance(self._queue.get(("lossless", message.topic)), _Replaying) and message.kind != "status":
+            return  # it is read like all else that the client lacks
         elif message.kind in _LOSSLESS:
             self._take_trade(message)
         elif message.kind == "status" and (delivery.topic.is_sweep or delivery.topic.channel is Channel.ORDER_BOOK):
@@ -152,7 +182,12 @@ class ConflationQueue:
             return frame
         if self._due_current:
             delivery = next(iter(self._due_current))
-            frames = b"".join(self._status_and_values(delivery, self._due_current.pop(delivery)))
+            unsent, cursor = self._due_current.pop(delivery), self._since.pop(delivery, None)
+            frames = b"".join(
+                self._status_and_values(delivery, unsent)
+                if cursor is None
+                else self._status_and_replay(delivery, cursor)
+            )
             self.current_bytes += len(frames)
             return frames
         key = next(iter(self._queue))
@@ -162,13 +197,33 @@ class ConflationQueue:
             return self._frame(item.message)
         if isinstance(item, _DueState):
             return b"".join(self._changed_state(item.delivery) if item.status else self._values(item.delivery))
+        if isinstance(item, _Replaying):
+            frames = b"".join(self._some_replayed(item))
+            self.current_bytes += len(frames)
+            if item.replay.left:
+                self._queue[key] = item  # again, behind all others
+            return frames
         if len(item.waiting) > TRADES_AT_ONCE:
-            self._queue[key] = item  # again, behind all others
+            self._queue[key] = item
         return b"".join(self._some_trades(item))
 
     def _status_and_values(self, delivery: Delivery, unsent: Missed | None = None) -> Iterator[bytes]:
         yield self._frame(self._source.status(delivery.topic))
         yield from self._values(delivery, unsent)
+
+    def _status_and_replay(self, delivery: Delivery, cursor: Cursor) -> Iterator[bytes]:
+        yield self._frame(self._source.status(delivery.topic))
+        replay = self._source.replay(delivery.topic, cursor)
+        self._traffic.resumed.add(delivery.topic.channel.value, "complete" if replay.is_complete else "expired")
+        self._queue["lossless", delivery.topic] = _Replaying(delivery, replay)
+
+    def _some_replayed(self, item: _Replaying) -> Iterator[bytes]:
+        for message in item.replay.read(TRADES_AT_ONCE):
+            yield self._frame(message)
+        if item.topic.channel is Channel.CANDLE and not item.replay.left:
+            for message in self._source.current(item.topic, item.delivery.interval):
+                if not is_closed_bar(message):  # of closed ones the client has all now
+                    yield self._frame(message)
 
     def _changed_state(self, delivery: Delivery) -> Iterator[bytes]:
         """A status that says that all is well comes behind the value that makes it so: a client on a slow line reads

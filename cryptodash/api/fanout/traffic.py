@@ -44,6 +44,12 @@ class Traffic:
             "cryptodash_ws_conflated_total", "Messages replaced by a newer one before they were sent.", "kind"
         )
         self.dropped = counter("cryptodash_ws_dropped_total", "Lossless messages dropped for a slow client.", "kind")
+        self.resumed = counter(
+            "cryptodash_ws_resumes_total",
+            "Channels taken up again by a cursor: complete, or expired: not all of it was kept.",
+            "kind",
+            "result",
+        )
         self.recipients = histogram("cryptodash_fanout_recipients", "Clients that got one batch.", _RECIPIENTS).at()
         self.ping_rtt = histogram("cryptodash_ws_ping_rtt_seconds", "Time from ping to pong.", _SECONDS).at()
         self.session_seconds = histogram(

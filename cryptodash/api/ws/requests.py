@@ -9,6 +9,7 @@ from typing import Any, Final
 from attrs import frozen
 
 from cryptodash.core import codec
+from cryptodash.core.cursors import Cursor, read_cursor
 from cryptodash.core.errors import Refused
 from cryptodash.core.topics import COMPOSITE, MAX_DEPTH, Channel, Topic
 from cryptodash.hub.interfaces import IDirectory
@@ -108,6 +109,12 @@ def resolve(directory: IDirectory, channel: Any) -> Topic:
     return directory.resolve(
         get("exchange"), get("market_type"), get("channel_type"), get("symbol"), get("depth"), get("interval")
     )
+
+
+def since(channel: Mapping[str, Any], topic: Topic) -> Cursor | None:
+    """The entry's ``since``. Raises ``Refused`` ``invalid_since``."""
+    text = channel.get("since")
+    return None if text is None else read_cursor(text, topic)
 
 
 def max_rate(channel: Mapping[str, Any], topic: Topic) -> float | None:

@@ -27,6 +27,7 @@ from cryptodash.api.ws.requests import (
     read_id,
     read_op,
     resolve,
+    since,
 )
 from cryptodash.api.ws.subscriptions import ClientSubscription, Rejection, RequestedChannel
 from cryptodash.core import codec
@@ -259,7 +260,10 @@ class Session:
             rejected=[each.members for each in rejected],
         )
         self._reject(request, rejected)
-        yield from self._writer.send_current([subscription.delivery for subscription in accepted])
+        cursors = {
+            each.delivery: cursor for each in accepted if (cursor := requested[each.delivery.topic].since) is not None
+        }
+        yield from self._writer.send_current([each.delivery for each in accepted], cursors)
 
     def _resolve_all(
         self, request: Request, requested: dict[Topic, RequestedChannel], rejected: list[Rejection]
@@ -268,7 +272,7 @@ class Session:
         for index, channel in enumerate(request.channels):
             try:
                 topic = resolve(self._directory, channel)
-                requested[topic] = RequestedChannel(index, channel, max_rate(channel, topic))
+                requested[topic] = RequestedChannel(index, channel, max_rate(channel, topic), since(channel, topic))
             except Refused as refused:
                 rejected.append(Rejection.of(index, refused))
             yield

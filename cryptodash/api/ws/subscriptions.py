@@ -9,6 +9,7 @@ from attrs import frozen
 
 from cryptodash.api.fanout.deliveries import Delivery
 from cryptodash.core import codec
+from cryptodash.core.cursors import Cursor
 from cryptodash.core.errors import Refused
 
 
@@ -32,6 +33,8 @@ class RequestedChannel:
     index: int
     channel: dict[str, Any]
     max_rate: float | None
+    since: Cursor | None = None
+    """Of the last message that the client has of it."""
 
 
 @frozen

@@ -328,9 +328,11 @@ def _messages() -> Iterator[tuple[str, bytes]]:
     delta = BookDelta(book, T0, RECEIVED, 2, level, level, ["1.4"], ["1.6"])
     for gap in (Gap(ticker, T0, T0 + 5, 3), Gap(ticker, T0, T0)):
         yield "Gap", codec.message("gap", codec.gap_payload(gap))
+    yield "Gap", codec.message("gap", codec.gap_of(ticker, "expired", None, T0, T0))
     yield "OrderBookDelta", codec.message("order_book_delta", codec.delta_payload(delta))
     bar = Candle(candle, T0, RECEIVED, "1", "2", "1", "2", "3.0", True, "trades", True)
     yield "Candle", codec.message("candle", codec.candle_payload(bar))
+    yield "Candle", codec.message("candle", codec.candle_payload(bar, replayed=True))
     for status in (
         StreamStatus(ticker, State.STALE, Cause.SILENT, ("quote",), T0),
         StreamStatus(ticker, State.CLOSED, Cause.DELISTED, since=T0, renamed=Symbol("XBT", "USDT")),
@@ -361,7 +363,7 @@ def _session_messages() -> Iterator[tuple[str, bytes]]:
         close=lambda writer: None,
         slices=SimpleNamespace(run=list),
     )
-    writer = SimpleNamespace(send_answer=frames.append, send_current=lambda deliveries: iter(()))
+    writer = SimpleNamespace(send_answer=frames.append, send_current=lambda deliveries, since=None: iter(()))
     client = rules.Session(
         hub,
         hub,
@@ -442,6 +444,12 @@ REQUESTS = [
     (
         "Subscribe",
         '{"op":"subscribe","channels":[{"channel_type":"bbo","exchange":"binance","symbol":"BTC-USDT"}]}',
+        True,
+    ),
+    (
+        "Subscribe",
+        '{"op":"subscribe","channels":[{"channel_type":"trade","exchange":"binance","symbol":"BTC-USDT",'
+        '"since":"7c0aa3a5-1704067200000-3735683259"}]}',
         True,
     ),
 ]
