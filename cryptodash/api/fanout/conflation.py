@@ -29,12 +29,10 @@ _Key = tuple[str, object]
 
 
 @define(eq=False)
-class _DueState:
-    """A book or a sweep: what is due is taken from the hub when there is room,
-    its status first where that has changed as well."""
+class _NotStored:
+    """What is taken from the hub when there is room."""
 
     delivery: Delivery
-    status: bool = False
 
     @property
     def topic(self) -> Topic:
@@ -46,20 +44,17 @@ class _DueState:
 
 
 @define(eq=False)
-class _Replaying:
-    """What the client missed while it was away is read out of the hub as it takes it: nothing of it is stored here, and
-    what is delivered meanwhile will be read as well."""
+class _DueState(_NotStored):
+    """A book or a sweep, its status first where that has changed as well."""
 
-    delivery: Delivery
+    status: bool = False
+
+
+@define(eq=False)
+class _Replaying(_NotStored):
+    """What the client missed while it was away; what is delivered meanwhile will be read as well."""
+
     replay: IReplay
-
-    @property
-    def topic(self) -> Topic:
-        return self.delivery.topic
-
-    @property
-    def size(self) -> int:
-        return 0
 
 
 @define(eq=False)
@@ -136,10 +131,9 @@ class ConflationQueue:
                 unsent.include(waiting)
             elif isinstance(waiting, _Replaying):
                 unsent.trades += waiting.replay.left
-            if delivery in since:
+                unsent.interrupted = unsent.interrupted or not waiting.replay.is_complete
+            if delivery in since:  # else one that waits since before still says what the client is owed
                 self._since[delivery] = since[delivery]
-            else:
-                self._since.pop(delivery, None)
             topics.add(delivery.topic)
         for key in [key for key, item in self._queue.items() if item.topic in topics]:
             self._drop(key)

@@ -19,6 +19,8 @@ WITH_CHANNELS: Final = frozenset(("subscribe", "unsubscribe", "resync"))
 MAX_ID: Final = 128
 MIN_RATE: Final = 0.1
 MAX_RATE: Final = 100.0
+SEARCHED: Final = 10
+"""As many channels more is one with ``since``, whose cursor is looked for among up to 10,000 messages."""
 MERGED_LEVELS: Final = 5
 """So many levels of a venue's book, merged with those of others, are as much work as a channel."""
 
@@ -80,12 +82,14 @@ def read_channels(message: Mapping[str, Any], limit: int) -> list[Any]:
 
 def charged_as(directory: IDirectory, channels: Sequence[Any]) -> int:
     """As how many channels these entries, unchecked, are charged. One of the composite is as much work as one of each
-    venue it may be made of, and its book is merged of all their levels."""
-    composites = [each for each in channels if isinstance(each, dict) and each.get("exchange") == COMPOSITE]
+    venue it may be made of, and its book is merged of all their levels; a cursor has to be looked for."""
+    named = [each for each in channels if isinstance(each, dict)]
+    charged = len(channels) + SEARCHED * sum("since" in each for each in named)
+    composites = [each for each in named if each.get("exchange") == COMPOSITE]
     if not composites:
-        return len(channels)
+        return charged
     parts = len(directory.exchanges())
-    return len(channels) - len(composites) + sum(parts * _composite_work(directory, each) for each in composites)
+    return charged - len(composites) + sum(parts * _composite_work(directory, each) for each in composites)
 
 
 def _composite_work(directory: IDirectory, channel: Mapping[str, Any]) -> int:

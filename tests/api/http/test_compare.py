@@ -32,6 +32,7 @@ class Compared:
         self.wanted: set[str] = set()
         wanted = self.wanted
 
+        # The double is a fixture's: its type is known at run time only.
         class Streaming(double):  # type: ignore[misc, valid-type]
             def want(self, topics: Iterable[Topic], clients: Sequence[str] = ()) -> None:
                 wanted.update(map(str, topics))
@@ -253,7 +254,10 @@ def test_it_is_no_exchange_and_has_no_catalogue_of_its_own(compared: Compared) -
 
 def test_its_book_is_an_orderbook(compared: Compared) -> None:
     compared.wire.ask("/api/orderbook?exchange=composite&symbol=BTC-USDT&depth=5")
-    level = lambda price: ((Number(price), Number("1.50")),)  # noqa: E731
+
+    def level(price: str) -> tuple[tuple[Number, Number]]:
+        return ((Number(price), Number("1.50")),)
+
     for name in NAMES:
         topic = Topic(name, MarketType.SPOT, Symbol("BTC", "USDT"), Channel.ORDER_BOOK, depth=5)
         compared.hub.publish(BookView(topic, 100, T0, T0 + 5, level("100"), level("101.0")))

@@ -35,6 +35,7 @@ def served(web: Any) -> Any:
     wanted: set[Topic] = set()
     paces: dict[Topic, Sequence[int]] = {}
 
+    # The double is a fixture's: its type is known at run time only.
     class Streaming(type(upstream)):  # type: ignore[misc]
         def want(self, topics: Iterable[Topic], clients: Sequence[str] = ()) -> None:
             wanted.update(topics)

@@ -10,6 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cryptodash.api.fanout.deliveries import Delivery
+from cryptodash.api.ws.requests import SEARCHED, charged_as
+from cryptodash.core.cursors import Cursor
+from cryptodash.core.topics import Channel
 from tests.api.conftest import read_frames
 from tests.api.fanout.channels import BTC, CANDLES, TRADES, kinds
 
@@ -135,6 +139,41 @@ def test_a_resync_in_the_middle_says_what_is_left_out(world: Any) -> None:
     (gap,) = [each["payload"] for each in messages if each["type"] == "gap"]
     assert told[-50:] == list(range(952, 1_002))
     assert gap["missed"] + len(told) == 1_000
+
+
+def test_a_resync_while_the_replay_still_waits_for_room_leaves_nothing_out(world: Any) -> None:
+    cursor = away_after(world)
+    for number in range(2, 300):
+        world.trade(number)
+    client = world.client(room=0)
+    send(client, "subscribe", since(TRADES, cursor))
+    send(client, "resync", TRADES)
+    client.wire.read()
+    client.wire.read()
+    assert ids(client.got()) == list(range(2, 300))
+
+
+def test_where_a_replay_that_is_given_up_would_have_begun_with_a_gap_nobody_knows_how_many_are_missing(
+    world: Any,
+) -> None:
+    world.client().subscribe(TRADES)
+    for number in range(300):
+        world.trade(number)
+    topic = world.topic(channel=Channel.TRADE)
+    client, delivery = world.client(), Delivery(topic)
+    queue = client.writer.unsent
+    queue.follow([delivery])
+    queue.add_current([delivery], {delivery: Cursor(1, "not kept")})
+    queue.pop()  # the status; what is replayed has not been read
+    queue.add_current([delivery], {})
+    messages = [json.loads(each) for each in read_frames(queue.pop())]
+    (gap,) = [each["payload"] for each in messages if each["type"] == "gap"]
+    assert "missed" not in gap
+
+
+def test_a_cursor_is_charged_as_ten_channels_more(world: Any) -> None:
+    plain = charged_as(world.hub, [TRADES, CANDLES])
+    assert charged_as(world.hub, [since(TRADES, "x"), CANDLES, 5]) == plain + 1 + SEARCHED
 
 
 def test_a_channel_left_in_the_middle_sends_no_more(world: Any) -> None:
