@@ -13,9 +13,11 @@ from typing import Any
 from twisted.internet.protocol import ClientFactory, Protocol, connectionDone
 from twisted.python.failure import Failure
 
-from tests.chaos.history import Connection, Event
+from tests.chaos.history import Connection, Event, Request
 from tests.chaos.network import BadNetwork, Conditions, Link
 from tests.chaos.plan import Action, ClientPlan, channel_of
+from tests.chaos.resuming import Remembered
+from tests.chaos.subscriptions import name_told
 
 HANDSHAKE = (
     b"GET /ws HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
@@ -98,8 +100,9 @@ class Peer(Protocol):
     def _frame(self, first: int, payload: bytes) -> None:
         opcode = first & 0x0F
         if opcode == _TEXT and first & 0x80:
-            self.note("got", decoded(payload))
-            self.client.messages += 1
+            message = decoded(payload)
+            self.note("got", message)
+            self.client.took(message)
         elif opcode == _PING:
             self.write(frame(_PONG, payload))
         elif opcode == _CLOSE:
@@ -127,12 +130,16 @@ class Peer(Protocol):
         del self._unsent[:1]
         self.client.network.callLater(self.client.plan.trickle, self._drip)
 
-    def say(self, op: str, names: tuple[str, ...]) -> None:
+    def say(self, request: Request) -> None:
         """A request, once the connection is open."""
-        message: dict[str, Any] = {"op": op}
-        if names:
-            message["channels"] = [channel_of(each) for each in names]
-        self.note("sent", (op, names))
+        message: dict[str, Any] = {"op": request.op}
+        if request.names:
+            since = request.since
+            message["channels"] = [
+                {**channel_of(each), "since": since[each]} if each in since else channel_of(each)
+                for each in request.names
+            ]
+        self.note("sent", request)
         self.send_raw(frame(_TEXT, json.dumps(message, separators=(",", ":")).encode()))
 
     def send_raw(self, data: bytes) -> None:
@@ -151,6 +158,7 @@ class Client(ClientFactory):
         self.plan, self.network, self.port = plan, network, port
         self.peers: list[Peer] = []
         self.messages = 0
+        self.remembered = Remembered()
         self.digest = hashlib.sha256(plan.name.encode())
         self.peer: Peer | None = None
         self._rng = Random(f"{seed}:{plan.name}")
@@ -160,6 +168,12 @@ class Client(ClientFactory):
         """Plan everything it will do before the end."""
         for action in [each for each in self.plan.actions if each.at < end]:
             self.network.callLater(max(0.0, action.at - self.network.seconds()), self._act, action)
+
+    def took(self, message: Mapping[str, Any]) -> None:
+        self.messages += 1
+        payload = message.get("payload")
+        if isinstance(payload, dict) and "cursor" in payload:
+            self.remembered.take(self.network.seconds(), name_told(message), message["type"], payload)
 
     def hash(self, data: bytes) -> None:
         self.digest.update(repr(self.network.seconds()).encode())
@@ -207,8 +221,13 @@ class Client(ClientFactory):
             self.network.connectTCP("127.0.0.1", self.port, self, timeout=5)
 
     def _say(self, op: str, names: tuple[str, ...]) -> None:
-        if self.peer is not None:
-            self.peer.say(op, names)
+        if self.peer is None:
+            return
+        since = {}
+        if op == "subscribe" and self.plan.resumes:
+            cursors = {each: self.remembered.cursor(each.partition("@")[0]) for each in names}
+            since = {each: cursor for each, cursor in cursors.items() if cursor is not None}
+        self.peer.say(Request(op, names, since))
 
     def abort(self, _: tuple[str, ...] = ()) -> None:
         if self.peer is not None:
@@ -237,7 +256,7 @@ class Client(ClientFactory):
 
     def attack(self, what: tuple[str, ...]) -> None:
         if self.peer is not None:
-            self.peer.note("sent", ("attack", what))
+            self.peer.note("sent", Request("attack", what))
             for each in _attack(what[0], self._rng):
                 self.peer.send_raw(each)
 

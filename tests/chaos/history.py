@@ -14,9 +14,17 @@ Place = tuple[str, str, str]
 """Exchange, market, symbol."""
 
 
+class Request(NamedTuple):
+    """What a client asked for: the op, the names of channels, and the cursors that it gave for some of them."""
+
+    op: str
+    names: tuple[str, ...] = ()
+    since: Mapping[str, str] = {}
+
+
 class Event(NamedTuple):
     """Something that happened on a client's connection, at a time (s). ``kind``: ``opened``, ``sent`` (``value`` is
-    the request's op and channel names), ``got`` (``value`` is the message), ``closed`` (``value``: the code the server
+    the ``Request``), ``got`` (``value`` is the message), ``closed`` (``value``: the code the server
     sent, None without one), ``left`` (the client ended it)."""
 
     at: float

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from random import Random
 from typing import Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from tests.chaos.venues import COMPOSITE, TWO, can_have, markets_of
 
@@ -35,7 +35,8 @@ class Action:
 @frozen
 class ClientPlan:
     """A client. ``delay`` and ``jitter`` (s) of its line, ``rate`` (bytes a second) at which it reads, ``kernel`` what
-    its kernel holds, ``trickle`` the seconds between two bytes that it sends."""
+    its kernel holds, ``trickle`` the seconds between two bytes that it sends. One that
+    ``resumes`` subscribes with the cursor of the last message it has."""
 
     name: str
     kind: str
@@ -46,6 +47,7 @@ class ClientPlan:
     rate: float | None = None
     kernel: int = 128 * 1024
     trickle: float = 0.0
+    resumes: bool = False
 
 
 @frozen
@@ -355,7 +357,8 @@ CROWD: Mapping[str, Callable[[Random, str, Sequence[str]], ClientPlan]] = {
 
 def make_clients(rng: Random, venues: Sequence[str] = TWO) -> tuple[ClientPlan, ...]:
     """One of each kind, and a second fast one."""
-    return tuple(CROWD[kind](rng, f"{kind}-{index}", venues) for index, kind in enumerate((*CROWD, "fast")))
+    crowd = [CROWD[kind](rng, f"{kind}-{index}", venues) for index, kind in enumerate((*CROWD, "fast"))]
+    return tuple(evolve(each, resumes=bool(rng.randrange(3))) for each in crowd)
 
 
 def channel_of(name: str) -> dict[str, Any]:
@@ -382,6 +385,8 @@ def describe(plan: Plan) -> str:
     lines += [f"  {venue}: {line}" for venue, line in plan.lines.items()]
     lines += [f"  {each}" for each in plan.troubles]
     for client in plan.clients:
-        lines.append(f"  {client.name}: delay {client.delay} rate {client.rate} kernel {client.kernel}")
+        lines.append(
+            f"  {client.name}: delay {client.delay} rate {client.rate} kernel {client.kernel} resumes {client.resumes}"
+        )
         lines += [f"    {each.at} {each.do} {' '.join(each.what)}" for each in client.actions]
     return "\n".join(lines)

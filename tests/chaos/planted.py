@@ -33,6 +33,7 @@ from cryptodash.hub.cache import Cache
 from cryptodash.hub.demand import Demand
 from cryptodash.hub.freshness import Freshness
 from cryptodash.hub.outlets import Outlets
+from cryptodash.hub.replay_buffers import Replay
 
 Change = tuple[Any, str, Callable[[Any], Any]]
 """An owner, the name of one of its members, and what is made of that."""
@@ -187,6 +188,20 @@ def _values_first() -> Sequence[Change]:
     return [(ConflationQueue, "_status_and_values", make)]
 
 
+def _replays_from(places: int) -> Callable[[], Sequence[Change]]:
+    """Who comes back is told what it missed from so many events later on."""
+
+    def make(init: Any) -> Any:
+        def changed(self: Any, buffer: Any, cursor: Any) -> None:
+            init(self, buffer, cursor)
+            if self.is_complete:
+                self._place = min(max(buffer.first, self._place + places), buffer.end)
+
+        return changed
+
+    return lambda: [(Replay, "__init__", make)]
+
+
 def _wall_ages() -> Sequence[Change]:
     begun: dict[int, float] = {}
 
@@ -298,6 +313,8 @@ ALL: Sequence[Planted] = (
         False,
         _events(Trade, _every(50, lambda it: _changed(it, side=Side.SELL if it.side is Side.BUY else Side.BUY))),
     ),
+    Planted("a replay leaves out what came first", "trades", False, _replays_from(1)),
+    Planted("a replay begins with what the client has", "trades", False, _replays_from(-1)),
     Planted("closed bars are lost", "candles", False, _events(Candle, lambda it, _: () if it.closed else (it,))),
     Planted(
         "closed bars come twice",

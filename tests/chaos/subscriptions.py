@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 from attrs import define, field
 
-from tests.chaos.history import Connection, History
+from tests.chaos.history import Connection, History, Request
+from tests.chaos.resuming import Remembered
 
 GOOD = ("live", "quiet")
 _CHANNELS = {
@@ -41,7 +42,8 @@ class Violation(NamedTuple):
 
 class Told(NamedTuple):
     """One message of a channel: ``kind`` is its type, or ``again`` where the channel was subscribed once more or
-    resynced; ``payload`` then holds its new ``max_rate`` (0: none), if that is another than before."""
+    resynced; ``payload`` then holds its new ``max_rate`` (0: none), if that is another than before, and as ``resumed``
+    what the client had, if it gave a cursor."""
 
     at: float
     kind: str
@@ -88,17 +90,24 @@ def name_of(channel: Mapping[str, Any]) -> str:
     return f"{name}:{detail}" if detail else name
 
 
-class _Sorter:
-    """One connection's messages, in order."""
+def name_told(message: Mapping[str, Any]) -> str:
+    """The name of the channel of which the message tells a value; empty for all others."""
+    kind = message["type"]
+    return name_of({**message["payload"], "channel_type": _CHANNELS[kind]}) if kind in _CHANNELS else ""
 
-    def __init__(self, connection: Connection) -> None:
+
+class _Sorter:
+    """One connection's messages, in order. ``remembered``: what its client has."""
+
+    def __init__(self, connection: Connection, remembered: Remembered) -> None:
         self.connection = connection
+        self._remembered = remembered
         self.found: list[Subscription] = []
         self.violations: list[Violation] = []
         self._active: dict[str, Subscription] = {}
         self._expecting: dict[str, str] = {}
         """Channels whose status must come before their value."""
-        self._requests: deque[tuple[float, str, tuple[str, ...]]] = deque()
+        self._requests: deque[tuple[float, Request]] = deque()
         self._is_hostile = connection.client.kind == "hostile"
         self._greeted = False
         self._closed = False
@@ -106,7 +115,7 @@ class _Sorter:
     def sort(self) -> None:
         for event in self.connection.events:
             if event.kind == "sent":
-                self._requests.append((event.at, *event.value))
+                self._requests.append((event.at, event.value))
             elif event.kind == "got":
                 self._take(event.at, event.value)
             elif event.kind == "closed":
@@ -142,8 +151,9 @@ class _Sorter:
                 self._blame(at, "", f"an error: {payload.get('message')}")
         elif kind in ("status", "gap"):
             self._told(at, kind, name_of(payload["channel"]), payload)
-        elif kind in _CHANNELS:
-            self._told(at, kind, name_of({**payload, "channel_type": _CHANNELS[kind]}), payload)
+        elif name := name_told(message):
+            self._remembered.take(at, name, kind, payload)
+            self._told(at, kind, name, payload)
         else:
             self._blame(at, "", f"a message of type {kind}")
 
@@ -161,26 +171,28 @@ class _Sorter:
     def _answer(self, at: float, payload: Mapping[str, Any]) -> None:
         first = str(payload.get("message", "")).split(" ")[0]
         op = _ANSWERS.get(first, "list" if "channels" in payload else "")
-        while self._requests and self._requests[0][1] != op:
-            _, skipped, _ = self._requests.popleft()
+        while self._requests and self._requests[0][1].op != op:
+            _, skipped = self._requests.popleft()
             if not self._is_hostile:
-                self._blame(at, "", f"answer to {op} before that to {skipped}")
+                self._blame(at, "", f"answer to {op} before that to {skipped.op}")
         if not self._requests:
             if not self._is_hostile:
                 self._blame(at, "", f"an answer that nobody asked for: {payload.get('message')}")
             return
-        sent, _, names = self._requests.popleft()
+        sent, request = self._requests.popleft()
         client = self.connection.client
         if client.kind in PROMPT_KINDS and at - sent > ANSWER_WITHIN + 3 * client.delay + 2 * client.jitter:
             self._blame(at, "", f"{op} was answered after {at - sent:.2f} s")
-        getattr(self, f"_{op}", lambda *_: None)(at, payload, names)
+        getattr(self, f"_{op}", lambda *_: None)(at, payload, sent, request)
 
-    def _subscribe(self, at: float, payload: Mapping[str, Any], names: tuple[str, ...]) -> None:
+    def _subscribe(self, at: float, payload: Mapping[str, Any], sent: float, request: Request) -> None:
+        names = request.names
         accepted = {name_of(each) for each in payload["accepted"]}
         wanted = {each.partition("@")[0] for each in names}
         if accepted != wanted:
             self._blame(at, "", f"accepted {sorted(accepted ^ wanted)} differently from what was asked")
         periods = {each.partition("@")[0]: each.partition("@")[2] for each in names}
+        since = {each.partition("@")[0] for each in request.since}
         for name in sorted(accepted):
             subscription = self._active.get(name)
             if subscription is None:
@@ -191,19 +203,22 @@ class _Sorter:
                 subscription.period = max(subscription.period, 1 / rate)
             is_other = subscription.rate not in (None, rate)
             subscription.rate = rate
-            self._again(at, subscription, "subscribe", {"max_rate": rate} if is_other else {})
+            changed: dict[str, Any] = {"max_rate": rate} if is_other else {}
+            if name in since:
+                changed["resumed"] = self._remembered.resumed(name, sent)
+            self._again(at, subscription, "subscribe", changed)
 
-    def _resync(self, at: float, payload: Mapping[str, Any], names: tuple[str, ...]) -> None:
-        for name in sorted({each.partition("@")[0] for each in names}):
+    def _resync(self, at: float, payload: Mapping[str, Any], sent: float, request: Request) -> None:
+        for name in sorted({each.partition("@")[0] for each in request.names}):
             if name in self._active:
                 self._again(at, self._active[name], "resync", {})
 
-    def _again(self, at: float, subscription: Subscription, op: str, changed: Mapping[str, float]) -> None:
+    def _again(self, at: float, subscription: Subscription, op: str, changed: Mapping[str, Any]) -> None:
         subscription.told.append(Told(at, "again", changed))
         self._expecting[subscription.name] = op
 
-    def _unsubscribe(self, at: float, payload: Mapping[str, Any], names: tuple[str, ...]) -> None:
-        for name in {each.partition("@")[0] for each in names}:
+    def _unsubscribe(self, at: float, payload: Mapping[str, Any], sent: float, request: Request) -> None:
+        for name in {each.partition("@")[0] for each in request.names}:
             subscription = self._active.pop(name, None)
             self._expecting.pop(name, None)
             if subscription is not None:
@@ -213,9 +228,9 @@ class _Sorter:
         """Requests without an answer, on a connection that went on."""
         client = self.connection.client
         within = ANSWER_WITHIN + 3 * client.delay + 2 * client.jitter
-        for sent, op, _ in self._requests:
-            if client.kind in PROMPT_KINDS and op != "attack" and sent + within < over:
-                self._blame(sent, "", f"{op} was not answered")
+        for sent, request in self._requests:
+            if client.kind in PROMPT_KINDS and request.op != "attack" and sent + within < over:
+                self._blame(sent, "", f"{request.op} was not answered")
         for name, op in self._expecting.items():
             began = max((told.at for told in self._active[name].told if told.kind == "again"), default=over)
             if client.kind in PROMPT_KINDS and began + within < over:
@@ -226,8 +241,9 @@ def sorted_out(history: History) -> tuple[list[Subscription], list[Violation]]:
     """All subscriptions of a run, and what broke the promise ``asked``."""
     found: list[Subscription] = []
     violations: list[Violation] = []
+    remembered: dict[str, Remembered] = {}
     for connection in history.connections:
-        sorter = _Sorter(connection)
+        sorter = _Sorter(connection, remembered.setdefault(connection.client.name, Remembered()))
         sorter.sort()
         found += sorter.found
         violations += sorter.violations

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pytest
 from attrs import evolve
 
 from cryptodash.core.time import rfc3339
-from tests.chaos.history import Bar, Connection, Event, History, Tape, WireTrade
+from tests.chaos.history import Bar, Connection, Event, History, Request, Tape, WireTrade
 from tests.chaos.invariants import violations
 from tests.chaos.plan import ClientPlan, Plan, Trouble, VenueLine, channel_of
 
@@ -61,14 +61,22 @@ class Scene:
         self.name = f"{NAME}:{kind}"
         self.plan = Plan(1, ORIGIN, 0, 0, {"binance": LINE, "bybit": LINE}, troubles, (), 130.0)
         self.history = History(self.plan, tapes={PLACE: make_tape()})
-        self.connection = Connection(ClientPlan("c", client, (), delay=0.0), 0.0)
-        self.history.connections.append(self.connection)
+        self.begun(0.0, client)
         self.history.arrivals.frames["binance", "spot"] = {
             f"solusdt@{stream}": [step / 10 for step in range(1300)]
             for stream in ("bookTicker", "trade", "depth", "kline_1m")
         }
         self.history.holdings.samples.append((1.0, HELD))
-        self.got(0.0, "info", {"message": "Connected to crypto-dash API. Session: 1"})
+
+    def begun(self, at: float, client: str = "reconnecting") -> Scene:
+        """A connection, the first one or another."""
+        self.connection = Connection(ClientPlan("c", client, (), delay=0.0), at)
+        self.history.connections.append(self.connection)
+        return self.got(at, "info", {"message": "Connected to crypto-dash API. Session: 1"})
+
+    def left(self, at: float) -> Scene:
+        self.connection.ended = at
+        return self.note(at, "left", None)
 
     def note(self, at: float, kind: str, value: Any) -> Scene:
         self.connection.events.append(Event(at, kind, value))
@@ -77,14 +85,16 @@ class Scene:
     def got(self, at: float, kind: str, payload: Mapping[str, Any]) -> Scene:
         return self.note(at, "got", {"type": kind, "payload": payload})
 
-    def subscribed(self, at: float = 0.5, state: str | None = "live", rate: str = "") -> Scene:
-        channel = channel_of(self.name)
-        self.note(at, "sent", ("subscribe", (self.name + rate,)))
+    def subscribed(
+        self, at: float = 0.5, state: str | None = "live", rate: str = "", *, resumes: bool = False
+    ) -> Scene:
+        channel, name = channel_of(self.name), self.name + rate
+        self.note(at, "sent", Request("subscribe", (name,), {name: "its newest"} if resumes else {}))
         self.got(at, "info", {"message": "Subscribed to 1 channels", "accepted": [channel], "rejected": []})
         return self if state is None else self.status(at, state)
 
     def unsubscribed(self, at: float) -> Scene:
-        self.note(at - 0.1, "sent", ("unsubscribe", (self.name,)))
+        self.note(at - 0.1, "sent", Request("unsubscribe", (self.name,)))
         return self.got(at, "info", {"message": "Unsubscribed from 1 channels"})
 
     def status(self, at: float, state: str, cause: str = "", **members: Any) -> Scene:
@@ -103,7 +113,7 @@ class Scene:
 
     def trade(self, step: int, at: float | None = None, **members: Any) -> Scene:
         true = {"id": str(1000 + step), "price": f"{step}.5", "quantity": "3.0", "side": "buy"}
-        true["timestamp"] = time_of(step)
+        true["timestamp"], true["cursor"] = time_of(step), f"cursor of {step}"
         return self.value(step if at is None else at, "trade", **{**true, **members})
 
     def snapshot(self, step: int, sequence: int, at: float | None = None, **members: Any) -> Scene:
@@ -131,6 +141,8 @@ class Scene:
         shown = bar(step)
         names = ("open", "high", "low", "close", "volume")
         true = {"timestamp": rfc3339(shown.start), "closed": closed, **dict(zip(names, shown.values, strict=True))}
+        if closed:
+            true["cursor"] = f"cursor of {shown.start}"
         return self.value(step if at is None else at, "candle", **{**true, **members})
 
     def broken(self) -> set[str]:
@@ -192,8 +204,8 @@ WRONG = {
         lambda: Scene().subscribed(state=None).ticker(0.6, 0).status(0.7, "live").unsubscribed(1),
     ),
     "an error that nobody caused": ("asked", lambda: watching().got(60, "error", {"message": "trouble"})),
-    "no answer": ("asked", lambda: watching().note(60, "sent", ("list", ()))),
-    "a late answer": ("asked", lambda: Scene().note(0.5, "sent", ("ping", ())).got(9, "info", {"message": "Pong"})),
+    "no answer": ("asked", lambda: watching().note(60, "sent", Request("list"))),
+    "a late answer": ("asked", lambda: Scene().note(0.5, "sent", Request("ping")).got(9, "info", {"message": "Pong"})),
     "a delta without a snapshot": ("deltas", lambda: Scene("order_book:2").subscribed().delta(2, 2).unsubscribed(3)),
     "a sequence with a hole": ("deltas", lambda: watching("order_book:2", range(1, 60)).delta(60, 61).unsubscribed(61)),
     "a delete of nothing": (
@@ -360,6 +372,59 @@ def test_trades_that_a_fault_swallows_are_nobodys_loss() -> None:
     silent = Trouble("silent", 69.5, 6.0, "binance", "SOL-USDT")
     scene.history.plan = Plan(1, ORIGIN, 0, 0, scene.plan.lines, (silent,), (), 130.0)
     assert scene.broken() == set()
+
+
+def coming_back(replayed: Sequence[int], *, gap: Mapping[str, str] | None = None, resumes: bool = True) -> Scene:
+    """A client that has the trades up to 40, is away from then on, and comes back at 60.5 for ten seconds."""
+    scene = Scene("trade", client="reconnecting").subscribed()
+    for step in range(1, 41):
+        scene.trade(step)
+    scene.left(40.5).begun(60.0).subscribed(60.5, resumes=resumes)
+    if gap is not None:
+        scene.got(60.5, "gap", {"channel": channel_of(scene.name), **gap})
+    for step in replayed:
+        scene.trade(step, at=60.6, replayed=True)
+    for step in range(61, 71):
+        scene.trade(step)
+    return scene.left(70.5)
+
+
+EXPIRED = {"reason": "expired", "from": time_of(40), "to": time_of(55)}
+
+
+@pytest.mark.parametrize(
+    ("scene", "broken"),
+    [
+        (lambda: coming_back(range(41, 61)), set()),
+        (lambda: coming_back(range(42, 61)), {"trades"}),
+        (lambda: coming_back([each for each in range(41, 61) if each != 50]), {"trades"}),
+        (lambda: coming_back(range(40, 61)), {"trades"}),
+        (lambda: coming_back(range(55, 61)), {"trades"}),
+        (lambda: coming_back(range(55, 61), gap=EXPIRED), set()),
+        (lambda: coming_back([*range(55, 58), 59, 60], gap=EXPIRED), {"trades"}),
+        (lambda: coming_back(range(30, 61), gap=EXPIRED), set()),
+        (lambda: coming_back(range(35, 61), resumes=False), set()),
+    ],
+)
+def test_one_that_comes_back_with_a_cursor_is_told_what_it_missed_and_nothing_twice(
+    scene: Callable[[], Scene], broken: set[str]
+) -> None:
+    assert scene().broken() == broken
+
+
+@pytest.mark.parametrize(
+    ("closed", "broken"), [((119,), set()), ((), {"candles"}), ((59, 119), {"candles"}), ((119, 119), {"candles"})]
+)
+def test_one_that_comes_back_is_told_the_bars_that_closed_meanwhile(closed: Sequence[int], broken: set[str]) -> None:
+    scene = Scene("candle:1m", client="reconnecting").subscribed()
+    for step in (58, 59):
+        scene.candle(step)
+    scene.candle(59, closed=True, at=60).candle(60).left(60.5)
+    scene.begun(121.0).subscribed(121.5, resumes=True)
+    for step in closed:
+        scene.candle(step, closed=True, at=121.6, replayed=True)
+    scene.candle(121, at=121.6).left(122.0)
+    assert scene.broken() == broken
 
 
 @pytest.mark.parametrize(

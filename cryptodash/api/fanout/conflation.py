@@ -7,16 +7,15 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
-from attrs import define
-
 from cryptodash.api.fanout.deliveries import Delivery, improves, is_closed_bar, is_good_status
 from cryptodash.api.fanout.framer import Build
 from cryptodash.api.fanout.traffic import Traffic
+from cryptodash.api.fanout.waiting_items import ChangedState, LatestValue, Owed, Replaying
 from cryptodash.api.fanout.waiting_trades import Missed, WaitingTrades
 from cryptodash.core.cursors import Cursor
 from cryptodash.core.time import Clock
 from cryptodash.core.topics import Channel, Topic
-from cryptodash.hub.interfaces import Batch, IReplay, IValues, Message
+from cryptodash.hub.interfaces import Batch, IValues, Message
 
 TRADES_AT_ONCE: Final = 20
 """Trades of one topic sent in a row while other channels wait."""
@@ -26,50 +25,6 @@ _LOSSLESS: Final = frozenset(("trade", "liquidation", "gap"))
 _BOOK_KINDS: Final = frozenset(("order_book_snapshot", "order_book_delta"))
 
 _Key = tuple[str, object]
-
-
-@define(eq=False)
-class _NotStored:
-    """What is taken from the hub when there is room."""
-
-    delivery: Delivery
-
-    @property
-    def topic(self) -> Topic:
-        return self.delivery.topic
-
-    @property
-    def size(self) -> int:
-        return 0
-
-
-@define(eq=False)
-class _DueState(_NotStored):
-    """A book or a sweep, its status first where that has changed as well."""
-
-    status: bool = False
-
-
-@define(eq=False)
-class _Replaying(_NotStored):
-    """What the client missed while it was away; what is delivered meanwhile will be read as well."""
-
-    replay: IReplay
-
-
-@define(eq=False)
-class _LatestValue:
-    """The latest message of one key."""
-
-    message: Message
-
-    @property
-    def topic(self) -> Topic:
-        return self.message.topic
-
-    @property
-    def size(self) -> int:
-        return len(self.message.body)
 
 
 class ConflationQueue:
@@ -95,11 +50,8 @@ class ConflationQueue:
         self._deliveries: Mapping[Topic, Delivery] = {}
         self._named: frozenset[Topic] = frozenset()
         self._answers: deque[bytes] = deque()
-        self._due_current: dict[Delivery, Missed] = {}
-        """Each with the trades that were not sent: those that are not among the recent ones are a gap."""
-        self._since: dict[Delivery, Cursor] = {}
-        """Of what is due: up to where the client has it."""
-        self._queue: dict[_Key, _DueState | _LatestValue | WaitingTrades | _Replaying] = {}
+        self._due_current: dict[Delivery, Owed] = {}
+        self._queue: dict[_Key, ChangedState | LatestValue | WaitingTrades | Replaying] = {}
 
     def __bool__(self) -> bool:
         return bool(self._answers or self._due_current or self._queue)
@@ -108,10 +60,14 @@ class ConflationQueue:
         """The client's deliveries from now on; what waits of others is forgotten."""
         self._deliveries = known = {delivery.topic: delivery for delivery in deliveries}
         self._named = frozenset(topic for topic in known if not topic.is_sweep)
-        self._due_current = {each: unsent for each, unsent in self._due_current.items() if each.topic in known}
-        self._since = {each: cursor for each, cursor in self._since.items() if each in self._due_current}
+        due, self._due_current = self._due_current, {}
+        for delivery, owed in due.items():
+            if delivery.topic in known:
+                self._due_current[known[delivery.topic]] = owed
+            else:
+                self.bytes -= owed.size
         for key, item in list(self._queue.items()):
-            if item.topic not in known or (isinstance(item, _DueState) and known[item.topic] != item.delivery):
+            if item.topic not in known or (isinstance(item, ChangedState) and known[item.topic] != item.delivery):
                 self._drop(key)
 
     def add_answer(self, frame: bytes) -> None:
@@ -122,21 +78,21 @@ class ConflationQueue:
 
     def add_current(self, deliveries: Iterable[Delivery], since: Mapping[Delivery, Cursor]) -> None:
         """Status and present value of these are due, of those with a cursor in ``since`` what came after it; nothing
-        older of them is worth sending."""
-        topics = set()
+        older of them is worth sending but closed bars, and what is left of a replay."""
+        topics = {}
         for delivery in deliveries:
-            unsent = self._due_current.setdefault(delivery, Missed())
-            waiting = self._queue.get(("lossless", delivery.topic))
-            if isinstance(waiting, WaitingTrades):
-                unsent.include(waiting)
-            elif isinstance(waiting, _Replaying):
-                unsent.trades += waiting.replay.left
-                unsent.interrupted = unsent.interrupted or not waiting.replay.is_complete
+            owed = topics[delivery.topic] = self._due_current.setdefault(delivery, Owed())
             if delivery in since:  # else one that waits since before still says what the client is owed
-                self._since[delivery] = since[delivery]
-            topics.add(delivery.topic)
-        for key in [key for key, item in self._queue.items() if item.topic in topics]:
+                owed.cursor = since[delivery]
+        for key, item in [(key, item) for key, item in self._queue.items() if item.topic in topics]:
             self._drop(key)
+            owed = topics[item.topic]
+            if isinstance(item, WaitingTrades):
+                owed.missed.include(item)
+            elif isinstance(item, Replaying):
+                owed.replaying = item
+            elif isinstance(item, LatestValue) and is_closed_bar(item.message):
+                self._owe(owed, item.message)
 
     def take(self, message: Message | Batch) -> None:
         """One message that cannot be sent now."""
@@ -144,8 +100,8 @@ class ConflationQueue:
         if delivery is None:
             return
         if delivery in self._due_current:
-            if isinstance(message, Message) and message.kind in _LOSSLESS:
-                self._due_current[delivery].add(message)
+            if isinstance(message, Message):
+                self._owe(self._due_current[delivery], message)
             return
         if isinstance(message, Batch):
             self._due(delivery)
@@ -153,7 +109,7 @@ class ConflationQueue:
         elif message.kind in _BOOK_KINDS:
             self._due(delivery)
             self._traffic.conflated.add(message.kind)
-        elif isinstance(self._queue.get(("lossless", message.topic)), _Replaying) and message.kind != "status":
+        elif isinstance(self._queue.get(("lossless", message.topic)), Replaying) and message.kind != "status":
             return  # it is read like all else that the client lacks
         elif message.kind in _LOSSLESS:
             self._take_trade(message)
@@ -176,22 +132,21 @@ class ConflationQueue:
             return frame
         if self._due_current:
             delivery = next(iter(self._due_current))
-            unsent, cursor = self._due_current.pop(delivery), self._since.pop(delivery, None)
+            owed = self._due_current.pop(delivery)
+            self.bytes -= owed.size
             frames = b"".join(
-                self._status_and_values(delivery, unsent)
-                if cursor is None
-                else self._status_and_replay(delivery, cursor)
+                self._status_and_replay(delivery, owed) if owed.is_replay else self._status_and_values(delivery, owed)
             )
             self.current_bytes += len(frames)
             return frames
         key = next(iter(self._queue))
         item = self._queue.pop(key)
-        if isinstance(item, _LatestValue):
+        if isinstance(item, LatestValue):
             self.bytes -= item.size
             return self._frame(item.message)
-        if isinstance(item, _DueState):
+        if isinstance(item, ChangedState):
             return b"".join(self._changed_state(item.delivery) if item.status else self._values(item.delivery))
-        if isinstance(item, _Replaying):
+        if isinstance(item, Replaying):
             frames = b"".join(self._some_replayed(item))
             self.current_bytes += len(frames)
             if item.replay.left:
@@ -201,17 +156,21 @@ class ConflationQueue:
             self._queue[key] = item
         return b"".join(self._some_trades(item))
 
-    def _status_and_values(self, delivery: Delivery, unsent: Missed | None = None) -> Iterator[bytes]:
+    def _status_and_values(self, delivery: Delivery, owed: Owed | None = None) -> Iterator[bytes]:
         yield self._frame(self._source.status(delivery.topic))
-        yield from self._values(delivery, unsent)
+        yield from self._values(delivery, owed)
 
-    def _status_and_replay(self, delivery: Delivery, cursor: Cursor) -> Iterator[bytes]:
+    def _status_and_replay(self, delivery: Delivery, owed: Owed) -> Iterator[bytes]:
         yield self._frame(self._source.status(delivery.topic))
-        replay = self._source.replay(delivery.topic, cursor)
-        self._traffic.resumed.add(delivery.topic.channel.value, "complete" if replay.is_complete else "expired")
-        self._queue["lossless", delivery.topic] = _Replaying(delivery, replay)
+        item = owed.replaying
+        if owed.cursor is not None:
+            replay = self._source.replay(delivery.topic, owed.cursor)
+            self._traffic.resumed.add(delivery.topic.channel.value, "complete" if replay.is_complete else "expired")
+            item = Replaying(delivery, replay)
+        assert item is not None
+        self._queue["lossless", delivery.topic] = item
 
-    def _some_replayed(self, item: _Replaying) -> Iterator[bytes]:
+    def _some_replayed(self, item: Replaying) -> Iterator[bytes]:
         for message in item.replay.read(TRADES_AT_ONCE):
             yield self._frame(message)
         if item.topic.channel is Channel.CANDLE and not item.replay.left:
@@ -229,12 +188,17 @@ class ConflationQueue:
         if is_good_status(status):
             yield self._frame(status)
 
-    def _values(self, delivery: Delivery, unsent: Missed | None = None) -> Iterator[bytes]:
+    def _values(self, delivery: Delivery, owed: Owed | None = None) -> Iterator[bytes]:
         current = self._source.current(delivery.topic, delivery.interval)
-        if unsent:
-            unsent.trades = max(0, unsent.trades - len(current))
-            self._traffic.dropped.add(delivery.topic.channel.value, by=unsent.trades)
-            yield from self._gap(delivery.topic, unsent)
+        if owed is not None:
+            if owed.missed:
+                owed.missed.trades = max(0, owed.missed.trades - len(current))
+                self._traffic.dropped.add(delivery.topic.channel.value, by=owed.missed.trades)
+                yield from self._gap(delivery.topic, owed.missed)
+            present = {message.key for message in current}
+            for key, message in owed.closed.items():
+                if key not in present:
+                    yield self._frame(message)
         for message in current:
             if not (delivery.topic.is_sweep and message.topic in self._named):
                 yield self._frame(message)
@@ -257,9 +221,9 @@ class ConflationQueue:
         self._traffic.sent.add(message.kind)
         return self._build(message.body)
 
-    def _due(self, delivery: Delivery) -> _DueState:
-        item = self._queue.setdefault(("state", delivery.topic), _DueState(delivery))
-        assert isinstance(item, _DueState)
+    def _due(self, delivery: Delivery) -> ChangedState:
+        item = self._queue.setdefault(("state", delivery.topic), ChangedState(delivery))
+        assert isinstance(item, ChangedState)
         return item
 
     def _take_value(self, message: Message) -> None:
@@ -270,7 +234,7 @@ class ConflationQueue:
         if known is not None:
             self._traffic.conflated.add(message.kind)
             if (
-                isinstance(known, _LatestValue)
+                isinstance(known, LatestValue)
                 and message.kind == "status"
                 and self._gets_better(message, known.message)
             ):
@@ -278,7 +242,7 @@ class ConflationQueue:
                 known = None
         replaced = known.size if known is not None else 0
         if self._has_room(len(message.body) - replaced):
-            self._queue[key] = _LatestValue(message)
+            self._queue[key] = LatestValue(message)
             self.bytes += len(message.body) - replaced
         elif known is not None:
             self._drop(key)
@@ -287,6 +251,19 @@ class ConflationQueue:
     def _gets_better(status: Message, waiting: Message) -> bool:
         """Whether a status says more good things than the one that waits; one that is good says so of the newest."""
         return is_good_status(status) or improves(status, waiting)
+
+    def _owe(self, owed: Owed, message: Message) -> None:
+        """What the present value, once it is sent, will not have told."""
+        if owed.is_replay:
+            return  # it will be read
+        if message.kind in _LOSSLESS:
+            owed.missed.add(message)
+        elif is_closed_bar(message):
+            known = owed.closed.get(message.key)
+            grown = len(message.body) - (len(known.body) if known is not None else 0)
+            if self._has_room(grown):
+                owed.closed[message.key] = message
+                self.bytes += grown
 
     def _take_trade(self, message: Message) -> None:
         trades = self._queue.setdefault(("lossless", message.topic), WaitingTrades(message.topic))

@@ -158,6 +158,27 @@ def test_closed_candles_are_never_lost_to_a_slow_client(world):
     assert bars == [("00", 1, False), ("00", 6, True), ("01", 6, True), ("02", 6, True), ("03", 8, False)]
 
 
+@pytest.mark.parametrize("resync_before", [1, 2, 3])
+def test_closed_candles_are_delivered_once_whenever_a_slow_client_asks_for_the_present_value(world, resync_before):
+    client = world.client()
+    client.subscribe(CANDLES)
+    client.wire.room = 0
+    for open_time in (1, 2, 3):
+        if open_time == resync_before:
+            client.session.received(json.dumps({"op": "resync", "channels": [CANDLES]}).encode())
+        world.candle(open_time, "5")
+        world.candle(open_time, "6", closed=True)
+        world.flush()
+    world.candle(4, "7")
+    world.flush()
+    client.wire.read()
+    client.wire.read()
+    bars = [each["payload"] for each in client.got() if each["type"] == "candle"]
+    assert [bar["timestamp"][14:16] for bar in bars if bar["closed"]] == ["01", "02", "03"]
+    assert (bars[-1]["close"], bars[-1]["closed"]) == (7, False)
+    assert client.writer.unsent.bytes == 0
+
+
 def test_dropped_trades_are_told_before_the_next_ones(world):
     client = world.client()
     client.subscribe(TRADES)

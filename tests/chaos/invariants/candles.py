@@ -7,6 +7,7 @@ from typing import Any
 
 from tests.chaos.history import Tape
 from tests.chaos.invariants.values import MOMENT, Excuses, Past, ended, parse_time, spans
+from tests.chaos.resuming import Resumed
 from tests.chaos.subscriptions import Subscription, Violation
 from tests.chaos.venues import UNTIMED_BARS
 
@@ -34,10 +35,13 @@ class _CandleCheck:
 
     def run(self) -> Iterator[Violation]:
         blame, end = self._subscription.blame, ended(self._subscription, self._excuses)
-        for told, showing, until in spans(self._subscription, ("candle",)):
+        for told, showing, until in spans(self._subscription, ("candle", "gap")):
             if told.kind == "again":
-                self._closed.clear()
-                self._running, self._shown = None, None
+                self._again(told.payload.get("resumed"))
+                continue
+            if told.kind == "gap":
+                if told.payload.get("reason") == "expired":
+                    self._again(None)
                 continue
             if told.kind == "candle":
                 payload = told.payload
@@ -61,6 +65,12 @@ class _CandleCheck:
                 if not self._clock_stepped and not self._past.was(self._shown, until - patience, until):
                     self._blamed = True
                     yield blame("live", until, f"the bar {self._shown} is older than {until - patience:.3f}")
+
+    def _again(self, resumed: Resumed | None) -> None:
+        """The running bar comes anew, and behind what the client has the closed ones."""
+        self._closed = dict.fromkeys(sorted(map(parse_time, resumed.had))) if resumed is not None else {}
+        self._running = next(reversed(self._closed), None)
+        self._shown = None
 
     def _take(
         self, start: int, values: tuple[str, ...], payload: Mapping[str, Any], good: bool, at: float

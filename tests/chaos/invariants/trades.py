@@ -10,11 +10,14 @@ from attrs import define
 from tests.chaos.history import Tape, WireTrade
 from tests.chaos.invariants.values import Excuses, ended, parse_time
 from tests.chaos.plan import Trouble
+from tests.chaos.resuming import Resumed
 from tests.chaos.subscriptions import GOOD, Subscription, Told, Violation
 
 UNNOTICED = 9.0
 """Seconds before a status that says that something is wrong in which trades may be lost already. A channel that gets
 well again tells of them by a gap; one that does not cannot."""
+TO_READ = 3.0
+"""Seconds in which a client that reads at once has read what it missed."""
 _SWALLOWS = ("silent", "silent-venue", "reorder", "slow", "delist")
 """Troubles under which trades are lost or come later than anybody would wait for them here."""
 
@@ -55,6 +58,12 @@ class _TradeCheck:
         self._index = {trade.id: index for index, trade in enumerate(tape.trades)}
         self._missed = 0
         self._last_at = 0.0
+        self._had: frozenset[str] = frozenset()
+        """What the client had when it came back, and is not to be told again."""
+        self._first: int | None = None
+        """From which trade of the tape on it is to be told all, since it came back."""
+        self._is_replay = False
+        """Whether it is told what it missed, and nothing live yet."""
 
     def run(self) -> Iterator[Violation]:
         by_id = {trade.id: trade for trade in self._tape.trades}
@@ -63,6 +72,8 @@ class _TradeCheck:
             if told.kind == "status":
                 before, state = state, told.payload["state"]
                 self._status(told.at, before in GOOD, state in GOOD)
+            elif told.kind == "again":
+                self._again(told)
             elif told.kind == "gap":
                 self._gap(told)
                 if int(told.payload.get("missed", 1)) <= 0:
@@ -79,8 +90,22 @@ class _TradeCheck:
         elif self._spell is not None and was_good is not is_good:
             self._spell.end, self._spell.ended_badly = (float("inf"), False) if is_good else (at, True)
 
+    def _again(self, told: Told) -> None:
+        resumed: Resumed | None = told.payload.get("resumed")
+        self._is_replay = resumed is not None
+        self._had = resumed.had if resumed is not None else frozenset()
+        if resumed is not None and self._spell is None and self._stays(told.at) and resumed.last in self._index:
+            self._first = self._index[resumed.last] + 1
+            self._told = dict.fromkeys(resumed.had, True)
+
+    def _stays(self, at: float) -> bool:
+        """Whether the client is there for long enough to read what it missed."""
+        return self._subscription.is_prompt and self._subscription.end - at > TO_READ
+
     def _gap(self, told: Told) -> None:
         """Until the next trade that is told, or else until now; from the trade that it names, or else the last told."""
+        if told.payload.get("reason") == "expired":
+            self._had = frozenset()  # nobody knows what of it comes again
         missed = told.payload.get("missed")
         if missed is not None:
             self._missed += int(missed)
@@ -101,11 +126,12 @@ class _TradeCheck:
         if said != true:
             return f"trade {identity}: {said} instead of {true}"
         is_live = not payload.get("replayed")
-        if is_live and identity in self._told:
+        if identity in self._had or (is_live and identity in self._told):
             return f"trade {identity} came again"
+        self._is_replay = self._is_replay and not is_live
         if identity not in self._told:
             self._order.append(self._index[identity])
-            if is_live and self._holes and not self._holes[-1].is_over:
+            if (is_live or self._is_replay) and self._holes and not self._holes[-1].is_over:
                 self._holes[-1].before, self._holes[-1].is_over = self._index[identity], True
         self._told[identity] = self._told.get(identity, False) or is_live
         self._last_at = max(self._last_at, trade.at)
@@ -123,6 +149,8 @@ class _TradeCheck:
             return
         lag = UNNOTICED + self._reading if spell.ended_badly else self._lag(min(spell.end, end))
         first, last = (bisect_left(self._starts, at) for at in (spell.begin, min(spell.end, end) - own - lag))
+        if self._first is not None:
+            first = self._first
         missing = [
             self._tape.trades[index]
             for index in range(first, last)
