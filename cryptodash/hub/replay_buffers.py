@@ -53,7 +53,7 @@ class _Buffer:
     """One topic's. The place of an event is its number since the buffer began, so that it stays the same while older
     ones leave."""
 
-    __slots__ = ("_always", "_seconds", "events", "first", "topic")
+    __slots__ = ("_aged", "_always", "_seconds", "events", "first", "topic")
 
     def __init__(self, topic: Topic) -> None:
         self.topic = topic
@@ -62,7 +62,9 @@ class _Buffer:
         """The place of the oldest."""
         self._always = ALWAYS_KEPT[topic.channel]
         self._seconds: deque[list[int]] = deque()
-        """Of which second how many are kept: pairs, oldest first."""
+        """Of each of the last ``KEPT_SECONDS`` how many are kept: pairs, oldest first."""
+        self._aged = 0
+        """How many are older than that."""
 
     @property
     def end(self) -> int:
@@ -78,18 +80,21 @@ class _Buffer:
             seconds[-1][1] += 1
         else:
             seconds.append([second, 1])
-        while len(self.events) > self._always and (
-            len(self.events) > MOST_KEPT or seconds[0][0] < second - KEPT_SECONDS
-        ):
+        while seconds[0][0] < second - KEPT_SECONDS:
+            self._aged += seconds.popleft()[1]
+        while len(self.events) > self._always and (len(self.events) > MOST_KEPT or self._aged):
             grown -= self.drop()
         return grown
 
     def drop(self) -> int:
         """Forget the oldest; returns its bytes."""
-        oldest = self._seconds[0]
-        oldest[1] -= 1
-        if not oldest[1]:
-            self._seconds.popleft()
+        if self._aged:
+            self._aged -= 1
+        else:
+            oldest = self._seconds[0]
+            oldest[1] -= 1
+            if not oldest[1]:
+                self._seconds.popleft()
         self.first += 1
         return _size(self.events.popleft())
 

@@ -15,8 +15,8 @@ from cryptodash.simulator.bars import Bar, merged
 from cryptodash.simulator.history import History
 from cryptodash.simulator.intervals import MINUTE, SECOND
 
-_MINUTES_KEPT = 20
-"""Minutes whose live seconds are kept: more than the thousand bars of a REST answer."""
+_MINUTES_KEPT = 17
+"""Minutes whose live seconds are kept beside the newest one: the thousand bars of a REST answer."""
 _FIELDS = attrgetter(*(each.name for each in attrs.fields(Bar)))
 
 

@@ -105,7 +105,9 @@ class _TradeCheck:
     def _gap(self, told: Told) -> None:
         """Until the next trade that is told, or else until now; from the trade that it names, or else the last told."""
         if told.payload.get("reason") == "expired":
-            self._had = frozenset()  # nobody knows what of it comes again
+            # What the venue itself tells of the time before its stream begins may be among it.
+            self._told = {identity: live for identity, live in self._told.items() if identity not in self._had}
+            self._had = frozenset()
         missed = told.payload.get("missed")
         if missed is not None:
             self._missed += int(missed)
