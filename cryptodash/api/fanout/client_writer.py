@@ -89,7 +89,9 @@ class ClientWriter:
         return not self.blocked and not self.unsent and not self._made
 
     def send_answer(self, body: bytes) -> None:
-        """Send the answer to a request, in order."""
+        """Send the answer to a request, in order: what was told before it comes before it."""
+        if self.cohort is not None:
+            self.cohort.sync(self)
         frame = self.framer.build(body)
         if self.clean:
             self._write(frame)
