@@ -7,6 +7,11 @@ of a page's memory. A test asks for ``long``, ``world_seed`` or ``soak_seconds``
 
 from __future__ import annotations
 
+import os
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +33,12 @@ SOAK_SECONDS = (6.0, 120.0)
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--long", action="store_true", help="run in full what is sampled: the better part of an hour")
+    parser.addoption(
+        "--processes",
+        type=int,
+        default=1,
+        help="server processes of each end-to-end test of a demo; its clients are at one that opens no venue",
+    )
 
 
 class _ManyExamples(hypothesis.settings):
@@ -86,3 +97,32 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         for name, text in report.user_properties:
             if name == "measured" and report.when == "call":
                 terminalreporter.write_line(text)
+
+
+@pytest.fixture(scope="session")
+def redis_port() -> Iterator[int]:
+    """The port of a ``redis-server`` that writes nothing to disk and ends with the session."""
+    program = shutil.which("redis-server")
+    if program is None:
+        if os.environ.get("CRYPTODASH_REQUIRE_REDIS"):
+            pytest.fail("redis-server is not installed, and CRYPTODASH_REQUIRE_REDIS is set")
+        pytest.skip("redis-server is not installed")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    server = subprocess.Popen(
+        [program, "--save", "", "--appendonly", "no", "--bind", "127.0.0.1", "--port", str(port)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert server.stdout is not None
+    try:
+        said = []
+        while "Ready to accept connections" not in (line := server.stdout.readline()):
+            said.append(line)
+            assert line, f"redis-server has ended: {''.join(said)}"
+        yield port
+    finally:
+        server.terminate()
+        server.communicate(timeout=20)

@@ -16,6 +16,7 @@ from cryptodash.core.settings import (
     levels,
     names,
     networks,
+    one_of,
     origin_of,
     origins,
     rust_log,
@@ -24,6 +25,7 @@ from cryptodash.core.settings import (
     settings_of,
     url,
     whole,
+    word,
     words,
 )
 from cryptodash.core.topics import MAX_DEPTH, Topic
@@ -93,16 +95,20 @@ class Config:
     )
     enable_redis: bool = setting(
         flag,
-        "shared cache and fan-out between processes; not built yet: true starts, warns, and /ready says so",
+        "several processes with the same settings as one server: the venues are shared out, each serves any client",
         "false",
         is_flag=True,
     )
     redis_url: str = setting(
         url("redis", "rediss", credentials=True),
-        "where Redis is, once ENABLE_REDIS does something",
+        "where Redis is, with ENABLE_REDIS: redis[s]://[user:password@]host[:port][/database]",
         "redis://127.0.0.1:6379",
         is_secret=True,
     )
+    redis_prefix: str = setting(
+        word, "what the keys and channels in Redis begin with: one for each cluster", "cryptodash"
+    )
+    role: str = setting(one_of("all", "edge"), "all, or edge: opens no venue itself, with ENABLE_REDIS", "all")
     log_level: str = setting(
         levels,
         "level, or levels by namespace: info,cryptodash.exchanges=debug (alias RUST_LOG)",

@@ -71,6 +71,7 @@ class Cause(str, enum.Enum):
     BLOCKED = "blocked"
     BANNED = "banned"
     CAPACITY = "capacity"
+    BACKEND = "backend"
 
     def __str__(self) -> str:
         return self.value

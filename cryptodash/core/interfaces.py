@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Iterable, Iterator, Sequence
 
 from attrs import field, frozen
 from zope.interface import Attribute, Interface
@@ -76,6 +76,19 @@ class ExchangeReport:
     """Topics of ``SYMBOLS`` that the catalogue does not know."""
     clock_ahead_ms: int | None = None
     """By how much at least the venue's clock is ahead of our wall clock, as its answers prove; None: not known."""
+    process: str = ""
+    """Which process of the cluster has it open; empty without a cluster, or while nobody is heard of."""
+
+
+@frozen
+class ClusterReport:
+    """What this process is in its cluster. ``trouble`` says why nothing comes from the other processes, empty where all
+    is well; ``holds``: the venues that it has opened for all."""
+
+    process: str
+    role: str
+    holds: tuple[str, ...]
+    trouble: str
 
 
 def survey_validity(streams: int) -> float:
@@ -103,6 +116,14 @@ class IInlet(Interface):
 
     def catalogue_changed(exchange: str, market: MarketType) -> None:
         """The venue's catalogue was read (again): topics accepted on trust are checked now."""
+
+
+class IRemoteInlet(IInlet):
+    """The same for what another process has published already."""
+
+    def recent(topic: Topic, events: Sequence[Event]) -> None:
+        """Take what was told of a topic before, or elsewhere, oldest first: trades, liquidations, closed bars and gaps
+        that nobody here knows yet. Who listens is told them as ``replayed``."""
 
 
 class ITopicSource(Interface):
@@ -164,3 +185,13 @@ class IUpstream(ITopicSource):
 
     async def refresh_catalogue() -> int:
         """Read the catalogue again; returns how many instruments it has now. Raises ``UpstreamError``."""
+
+
+class ILocalVenue(IUpstream):
+    """A venue that is open while it is started."""
+
+    def startService() -> None:
+        """Open it: nothing is wanted of it yet."""
+
+    def stopService() -> Awaitable[None]:
+        """Close it for good; fires when every connection is closed."""

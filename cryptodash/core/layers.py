@@ -114,8 +114,6 @@ def _assemble(values: Mapping[str, object], warnings: list[str]) -> Config:
     config = Config(**plain, endpoints=endpoints, limits=Limits(**limits))
     if config.tls_cert:
         config = evolve(config, bind_addr=_with_tls(config))
-    if config.enable_redis:
-        warnings = [*warnings, "ENABLE_REDIS: Redis is not built yet; this process works alone"]
     return evolve(config, warnings=tuple(warnings))
 
 

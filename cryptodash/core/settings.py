@@ -129,6 +129,22 @@ def words(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
 
 
+def word(text: str) -> str:
+    """One that may stand in a key."""
+    if re.fullmatch(r"[A-Za-z0-9_.-]{1,60}", text, re.ASCII):
+        return text
+    raise ValueError("letters, digits, '_', '.' and '-', at most 60")
+
+
+def one_of(*allowed: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text.lower() in allowed:
+            return text.lower()
+        raise ValueError(" or ".join(allowed))
+
+    return parse
+
+
 def names(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(part.lower() for part in words(text)))
 

@@ -20,7 +20,7 @@ from cryptodash.core.config import Config
 from cryptodash.core.errors import UpstreamError
 from cryptodash.core.events import Candle, StreamStatus, cause_of
 from cryptodash.core.instruments import Catalogue, MarketType
-from cryptodash.core.interfaces import ExchangeReport, IInlet, IUpstream, RequestCost, StreamReport, survey_validity
+from cryptodash.core.interfaces import ExchangeReport, IInlet, ILocalVenue, RequestCost, StreamReport, survey_validity
 from cryptodash.core.quality import UNRECORDED, StreamRecords
 from cryptodash.core.settings import origin_of
 from cryptodash.core.steps import Steps, outcome_of
@@ -48,12 +48,12 @@ from cryptodash.exchanges.transport.sockets import Events, Sockets
 _log = Logger(namespace="cryptodash.exchanges.service")
 
 
-@implementer(IUpstream)
+@implementer(ILocalVenue)
 class VenueService(Service):
     """The service of one venue.
 
     ``budget`` is what waiting book frames may weigh over all venues of the process, ``records`` what the ledger keeps
-    of the venue's streams.
+    of the venue's streams. ``catalogue``: one that others look at already.
     ``make_engine`` and ``agent`` exist for tests; the agent is else made over the same connections as the WebSockets.
     """
 
@@ -75,11 +75,12 @@ class VenueService(Service):
         agent: IAgent | None = None,
         make_engine: Callable[..., Engine] = Engine,
         records: StreamRecords = UNRECORDED,
+        catalogue: Catalogue | None = None,
     ) -> None:
         self.exchange = venue.id
         self.source = source
         self.markets = tuple(venue.markets)
-        self.catalogue = Catalogue(venue.id)
+        self.catalogue = Catalogue(venue.id) if catalogue is None else catalogue
         self._venue = venue
         self._config = config
         self._hosts = hosts

@@ -26,7 +26,7 @@ from cryptodash.core.events import (
     Trade,
 )
 from cryptodash.core.instruments import MarketType
-from cryptodash.core.interfaces import IInlet, ITopicSource, IUpstream
+from cryptodash.core.interfaces import ClusterReport, IRemoteInlet, ITopicSource, IUpstream
 from cryptodash.core.quote_aliases import QuoteAliases
 from cryptodash.core.tally import Labels, Tally
 from cryptodash.core.time import Clock
@@ -52,13 +52,14 @@ from cryptodash.hub.encode import (
 )
 from cryptodash.hub.freshness import Freshness
 from cryptodash.hub.history import History
-from cryptodash.hub.interfaces import Batch, IDemand, IDirectory, IOutlet, IReplay, IValues, Message
+from cryptodash.hub.interfaces import Batch, IDemand, IDirectory, IOutlet, IReplay, IStates, IValues, Message
 from cryptodash.hub.kept_topics import KeptTopics
 from cryptodash.hub.ledger import Ledger
 from cryptodash.hub.naming import Naming
 from cryptodash.hub.outlets import Outlets
 from cryptodash.hub.paces import Paces
 from cryptodash.hub.replay_buffers import RECENT, ReplayBuffers
+from cryptodash.hub.states import States
 from cryptodash.hub.views import Views
 from cryptodash.hub.waiters import Waiters
 
@@ -69,7 +70,7 @@ SAMPLED = 256
 _BOUNDS = (1e-6, 2.5e-6, 5e-6, 1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 0.1, 1.0)
 
 
-@implementer(IInlet, IDirectory, IDemand, IValues)
+@implementer(IRemoteInlet, IDirectory, IDemand, IValues, IStates)
 class Broadcaster:
     """One process's hub. Upstreams are added before anything else is asked of it; ``stop`` leaves no timer behind.
 
@@ -109,6 +110,8 @@ class Broadcaster:
         kept = KeptTopics(config.symbols, self._composite.parts_of)
         self._directory = Directory(self.upstreams, self._sources, naming, kept, config.book_depth_default)
         self._take_over(self._directory, self._derived)
+        states = States(self._cache, self._views, self._replays, self._freshness)
+        self.state, self.last_events = states.state, states.last_events
         self._outlets: dict[Topic, Outlets] = {}
         published = tally.counter("cryptodash_events_published_total", "Events taken from the venues.", "kind").cell
         routes: dict[type, tuple[str, Callable[..., bool]]] = {
@@ -139,7 +142,7 @@ class Broadcaster:
         )
         self.instruments, self.unknown_topics = directory.instruments, directory.unknown_topics
         self.exchange_reports, self.stream_reports = directory.exchange_reports, directory.stream_reports
-        self.survey = directory.survey
+        self.survey, self.cluster_report = directory.survey, directory.cluster_report
         self.refresh_catalogue = directory.refresh_catalogue
         self.view_interval, self.clients_of = demand.view_interval, demand.clients_of
         self.for_client, self.hold, self.release = demand.for_client, demand.hold, demand.release
@@ -200,6 +203,10 @@ class Broadcaster:
     def add_upstream(self, upstream: IUpstream) -> None:
         """Make a venue known, before start."""
         self.upstreams[upstream.exchange] = self._sources[upstream.exchange] = upstream
+
+    def join(self, report: Callable[[], ClusterReport | None]) -> None:
+        """The venues are a cluster's; ``report`` tells what this process is in it."""
+        self._directory.of_cluster = report
 
     def stop(self) -> None:
         """Cancel every timer; those who wait for a first value are told that their time is over."""
@@ -359,6 +366,21 @@ class Broadcaster:
         if changed and topic in self._parts:
             self._composite.changed(topic)
         return True
+
+    def recent(self, topic: Topic, events: Sequence[Event]) -> None:
+        if topic not in self._wanted:
+            return
+        outlets = self._outlets.get(topic)
+        for event in events:
+            if isinstance(event, Candle) and not self._cache.put_candle(event):
+                continue
+            if not isinstance(event, Trade | Liquidation | Gap | Candle):
+                continue
+            self._replays.put(event)
+            if outlets is not None:
+                outlets.deliver(replayed_message(event))
+        if self._waiting:
+            self._waiters.wake(topic)
 
     def catalogue_changed(self, exchange: str, market: MarketType) -> None:
         self._demand.catalogue_changed(exchange)

@@ -8,7 +8,7 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from cryptodash.core.instruments import MarketType
-from cryptodash.core.interfaces import ExchangeReport, ITopicSource, IUpstream, StreamReport
+from cryptodash.core.interfaces import ClusterReport, ExchangeReport, ITopicSource, IUpstream, StreamReport
 from cryptodash.core.steps import Steps
 from cryptodash.core.topics import Topic
 from cryptodash.hub.composite_catalogue import CompositeCatalogue
@@ -37,6 +37,8 @@ class Directory:
         book_depth_default: int,
     ) -> None:
         self.book_depth_default = book_depth_default
+        self.of_cluster: Callable[[], ClusterReport | None] = lambda: None
+        """Where ``cluster_report`` comes from."""
         self.on_unknown: list[Callable[[Topic], None]] = []
         self._upstreams = upstreams
         self._sources = sources
@@ -76,6 +78,9 @@ class Directory:
             listed = catalogue.merged() if isinstance(catalogue, CompositeCatalogue) else tuple(catalogue)
             known = self._snapshots[exchange] = CatalogueSnapshot(catalogue.version, listed, catalogue.not_listed())
         return known
+
+    def cluster_report(self) -> ClusterReport | None:
+        return self.of_cluster()
 
     def exchange_reports(self) -> tuple[ExchangeReport, ...]:
         return tuple(upstream.report() for upstream in self._upstreams.values())

@@ -13,9 +13,9 @@ from msgspec import Struct
 from zope.interface import Attribute, Interface
 
 from cryptodash.core.cursors import Cursor
-from cryptodash.core.events import Candle, StreamStatus, Ticker, Trade
+from cryptodash.core.events import Candle, Event, StreamStatus, Ticker, Trade
 from cryptodash.core.instruments import Instrument, MarketType
-from cryptodash.core.interfaces import ExchangeReport, StreamReport
+from cryptodash.core.interfaces import ClusterReport, ExchangeReport, StreamReport
 from cryptodash.core.steps import Steps
 from cryptodash.core.topics import Topic
 from cryptodash.hub.composite import CompositeBbo
@@ -120,6 +120,9 @@ class IDirectory(Interface):
         count, rest on it for a while (``survey_validity``). Without it they look themselves, at all streams at once.
         The outcome is how many there are."""
 
+    def cluster_report() -> ClusterReport | None:
+        """What this process is in its cluster; None where it works alone."""
+
     def exchange_reports() -> tuple[ExchangeReport, ...]:
         """The state of every venue."""
 
@@ -215,6 +218,18 @@ class IValues(Interface):
 
     async def first_value(topic: Topic, interval: int, timeout: float) -> bool:
         """Wait until ``current`` has something to give; False after ``timeout`` seconds. The caller holds the topic."""
+
+
+class IStates(Interface):
+    """What is known of a topic as events, for another process's hub."""
+
+    def state(topic: Topic, interval: int) -> tuple[Sequence[Event], Sequence[Event]]:
+        """What was told of a topic whose events are kept (``IInlet.recent`` of the other hub takes it), and its present
+        values with the status behind them. ``interval`` as held."""
+
+    def last_events(topic: Topic, limit: int) -> Sequence[Event]:
+        """The newest of what is known, oldest first: trades, liquidations or closed bars that were told, the one ticker
+        or quote; nothing of a book."""
 
 
 class IQuality(Interface):

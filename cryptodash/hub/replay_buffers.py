@@ -169,6 +169,13 @@ class ReplayBuffers:
         found.reverse()
         return found
 
+    def newest(self, topic: Topic, limit: int) -> list[Event | Gap]:
+        """The latest ``limit`` of all that is kept, gaps among them, oldest first."""
+        buffer = self._buffers.get(topic)
+        if buffer is None:
+            return []
+        return [buffer.event(place) for place in range(max(buffer.first, buffer.end - limit), buffer.end)]
+
     def replay(self, topic: Topic, cursor: Cursor) -> Replay:
         """What came after the event of that cursor."""
         return Replay(self._of(topic), cursor)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from cryptodash.api.http.answers import Stored
 from cryptodash.core import codec
 from cryptodash.core.config import Config
-from cryptodash.core.interfaces import ExchangeReport, StreamReport
+from cryptodash.core.interfaces import ClusterReport, ExchangeReport, StreamReport
 from cryptodash.core.steps import Steps
 from cryptodash.core.time import Clock, rfc3339, wall_clock_error
 from cryptodash.hub.interfaces import IDemand, IDirectory
@@ -36,7 +36,12 @@ def why_down(report: ExchangeReport) -> str:
 
 
 def readiness(
-    reports: Iterable[ExchangeReport], draining: bool, config: Config, timestamp: str, unknown: Sequence[str] = ()
+    reports: Iterable[ExchangeReport],
+    draining: bool,
+    config: Config,
+    timestamp: str,
+    unknown: Sequence[str] = (),
+    cluster: ClusterReport | None = None,
 ) -> tuple[bool, dict[str, object]]:
     """Whether the server is ready, and the body that says so. ``unknown``: topics of ``SYMBOLS`` that are of no one
     venue and that none has."""
@@ -46,8 +51,9 @@ def readiness(
         hub["unknown_symbols"] = list(unknown)
     ready = not draining and any(is_up(each) for each in known)
     cache: dict[str, object] = {"status": "ok"}
-    if config.enable_redis:
-        cache = {"status": "degraded", "reason": "Redis is not built yet: this process works alone"}
+    if cluster is not None:
+        cache = {"status": "degraded", "reason": cluster.trouble} if cluster.trouble else {"status": "ok"}
+        cache |= {"process": cluster.process, "role": cluster.role, "holds": list(cluster.holds)}
     document: dict[str, object] = {
         "status": "ready" if ready else "not_ready",
         "service": SERVICE,
@@ -106,6 +112,8 @@ def exchange_members(report: ExchangeReport, clock: Clock) -> dict[str, object]:
     document["source"] = report.source
     document["connections"] = report.connections
     document["streams"] = report.streams
+    if report.process:
+        document["process"] = report.process
     if report.last_message is not None:
         document["last_message_at"] = rfc3339(clock.wall_ms() - round(report.last_message * 1000))
     return document

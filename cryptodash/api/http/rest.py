@@ -119,8 +119,8 @@ class Rest:
     @app.route("/ready", methods=["GET"])
     async def ready(self, request: Request) -> None:
         reports = await self._exchange_reports()
-        unknown = self._directory.unknown_topics()
-        is_ready, document = readiness(reports, self._draining(), self._config, self._now(), unknown)
+        unknown, cluster = self._directory.unknown_topics(), self._directory.cluster_report()
+        is_ready, document = readiness(reports, self._draining(), self._config, self._now(), unknown, cluster)
         await self._send(request, json_answer(document, 200 if is_ready else 503))
 
     @app.route("/api/exchanges", methods=["GET"])

@@ -27,7 +27,7 @@ from cryptodash.core.config import Config
 from cryptodash.core.errors import Refused
 from cryptodash.core.events import BookSnapshot, Candle, Side, State, StreamStatus, Ticker, Trade
 from cryptodash.core.instruments import Catalogue, Instrument, MarketType, Symbol
-from cryptodash.core.interfaces import ExchangeReport, StreamReport
+from cryptodash.core.interfaces import ClusterReport, ExchangeReport, StreamReport
 from cryptodash.core.numbers import Number
 from cryptodash.core.steps import Steps
 from cryptodash.core.tally import Tally
@@ -135,6 +135,7 @@ class HubDouble:
         self.waiting: defaultdict[Topic, list[Deferred[bool]]] = defaultdict(list)
         self.asked: list[tuple[Topic, int, int | None]] = []
         self.unknown: tuple[str, ...] = ()
+        self.cluster: ClusterReport | None = None
         self.clients: list[str] = []
         """Whom candles were charged to."""
 
@@ -170,6 +171,9 @@ class HubDouble:
     def instruments(self, exchange: str) -> CatalogueSnapshot:
         catalogue = self.upstreams[exchange].catalogue
         return CatalogueSnapshot(catalogue.version, tuple(catalogue), catalogue.not_listed())
+
+    def cluster_report(self) -> ClusterReport | None:
+        return self.cluster
 
     def exchange_reports(self) -> tuple[ExchangeReport, ...]:
         return tuple(each.report() for each in self.upstreams.values())

@@ -32,7 +32,7 @@ from cryptodash.core.events import (
     Trade,
 )
 from cryptodash.core.instruments import MarketType, Symbol
-from cryptodash.core.interfaces import StreamReport
+from cryptodash.core.interfaces import ClusterReport, StreamReport
 from cryptodash.core.numbers import Number
 from cryptodash.core.quality import Loss
 from cryptodash.core.topics import Channel, Topic
@@ -289,7 +289,9 @@ CALLS: list[tuple[str, str, str, int, Callable[[Any], None]]] = [
 
 def test_every_json_answer_fits_and_every_described_member_is_seen(make_web: Any, openapi: Description) -> None:
     for method, path, query, status, arrange in CALLS:
-        web = make_web("binance", "bybit", enable_redis=True, demo=True, control_port=8_099)
+        web = make_web("binance", "bybit", demo=True, control_port=8_099)
+        web.hub.cluster = ClusterReport("one", "all", ("binance",), "Redis is out of reach")
+        web.hub.upstreams["bybit"].status = {"process": "two"}
         arrange(web)
         wire = web.wire()
         wire.ask(f"{path}?{query}", method)

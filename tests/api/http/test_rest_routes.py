@@ -15,7 +15,7 @@ from cryptodash.core.config import Limits
 from cryptodash.core.errors import UpstreamError
 from cryptodash.core.events import Candle, Cause, State, StreamStatus
 from cryptodash.core.instruments import MarketType
-from cryptodash.core.interfaces import StreamReport
+from cryptodash.core.interfaces import ClusterReport, StreamReport
 from cryptodash.core.topics import Channel
 
 RECEIVED = 1_700_000_000_123
@@ -88,11 +88,19 @@ def test_draining_is_not_ready(web: Any) -> None:
     assert (answer.status, answer.json()["reasons"]) == (503, ["the server is shutting down"])
 
 
-def test_ready_tells_about_redis_and_unknown_symbols(make_web: Any) -> None:
-    web = make_web("binance", enable_redis=True)
+def test_ready_tells_about_the_cluster_and_unknown_symbols(make_web: Any) -> None:
+    web = make_web("binance")
+    assert web.get("/ready").json()["dependencies"]["cache"] == {"status": "ok"}
+    web.hub.cluster = ClusterReport("one", "all", ("binance",), "Redis at h:1/0 is out of reach: refused")
     web.hub.upstreams["binance"].status = {"unknown_topics": ("binance:spot:NOPE-USDT:ticker",)}
     dependencies = web.get("/ready").json()["dependencies"]
-    assert dependencies["cache"] == {"status": "degraded", "reason": "Redis is not built yet: this process works alone"}
+    assert dependencies["cache"] == {
+        "status": "degraded",
+        "reason": "Redis at h:1/0 is out of reach: refused",
+        "process": "one",
+        "role": "all",
+        "holds": ["binance"],
+    }
     assert dependencies["exchanges"]["binance"]["unknown_symbols"] == ["binance:spot:NOPE-USDT:ticker"]
 
 
