@@ -16,6 +16,7 @@ MAY_IMPORT = {
     "exchanges": {"core", "exchanges"},
     "hub": {"core", "hub"},
     "api": {"core", "hub", "api", "dashboard"},
+    "cluster": {"core", "hub", "cluster"},
     "simulator": {"core", "simulator"},
     "testing": {"core", "exchanges", "simulator", "testing"},
     "dashboard": {"dashboard"},

@@ -1,0 +1,46 @@
+"""What Redis does for us as one step. Always sent as text: what is sent by its digest is sent twice where Redis does
+not know it (any more), and then behind what came after it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+GRANT: Final = """
+local owner = redis.call('GET', KEYS[1])
+if owner then return {0, owner} end
+local time = redis.call('TIME')
+local fence = math.max(time[1] * 1000000 + time[2], tonumber(redis.call('GET', KEYS[2]) or '0') + 1)
+local text = string.format('%.0f', fence)
+redis.call('SET', KEYS[2], text)
+redis.call('SET', KEYS[1], ARGV[1] .. ':' .. text, 'PX', ARGV[2])
+return {1, text}
+"""
+"""KEYS: lease, last fence. ARGV: process, ms. Gives a free lease: {1, fence}, else {0, who has it}. A fence is greater
+than all before, also where Redis was emptied: then its clock is what has gone on."""
+
+RENEW: Final = """
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
+return 1
+"""
+"""KEYS: lease. ARGV: ``process:fence``, ms. 0: it is another's, or nobody's."""
+
+RELEASE: Final = """
+if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
+return 1
+"""
+"""KEYS: lease. ARGV: ``process:fence``."""
+
+PUBLISH: Final = """
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+for at = 3, #ARGV do redis.call('PUBLISH', ARGV[2], ARGV[at]) end
+return 1
+"""
+"""KEYS: lease. ARGV: ``process:fence``, channel, payloads. 0: the lease is not ours, and nobody was told anything."""
+
+STORE: Final = """
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[2], ARGV[2])
+return 1
+"""
+"""KEYS: lease, key. ARGV: ``process:fence``, value."""
