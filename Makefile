@@ -5,15 +5,20 @@ PORT ?= 8080
 MINUTES ?= 30
 SEEDS ?= 100
 VENUES ?= two
+PROCESSES ?= 1
 SIMULATED_MINUTES ?= 10
 FIRST ?= 1
 JOBS ?= 2
 BIN = $(VENV)/bin
 
-.PHONY: demo test peers long chaos five run lint format install clean bench bench-quick abuse soak screenshot
+.PHONY: demo demo-cluster test peers long chaos five run lint format install clean bench bench-quick abuse soak screenshot
 
 demo: $(VENV)/installed
 	$(BIN)/python examples/demo.py --port $(PORT)
+
+# Three processes that are one server, by the system's redis-server: kill one, and watch.
+demo-cluster: $(VENV)/installed-redis
+	$(BIN)/python examples/demo_cluster.py --port $(PORT)
 
 run: $(VENV)/installed
 	$(BIN)/twistd -n --pidfile= cryptodash run --bind-addr 0.0.0.0:$(PORT)
@@ -39,7 +44,7 @@ long: $(VENV)/installed-test
 
 # Deterministic simulation by seeds, docs/chaos.md; fails if a promise is broken: make chaos SEEDS=1000 FIRST=1 JOBS=2, and VENUES=all for five
 chaos: $(VENV)/installed-test
-	PYTHONHASHSEED=0 $(BIN)/python -m tests.chaos --venues $(VENUES) --seeds $(SEEDS) --first $(FIRST) --jobs $(JOBS)
+	PYTHONHASHSEED=0 $(BIN)/python -m tests.chaos --venues $(VENUES) --seeds $(SEEDS) --first $(FIRST) --jobs $(JOBS) --processes $(PROCESSES)
 
 # Simulated minutes of five venues with faults on three: no wrong value live, every fault in the ledger, memory flat.
 five: $(VENV)/installed-test
@@ -89,6 +94,10 @@ $(VENV)/installed-test: $(VENV)/installed
 
 $(VENV)/installed-peers: $(VENV)/installed-test
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[peers]'
+	touch $@
+
+$(VENV)/installed-redis: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[redis]'
 	touch $@
 
 clean:

@@ -24,6 +24,7 @@ from cryptodash.exchanges.venues import registry
 from cryptodash.simulator.control import CONTROL_PORT
 from cryptodash.simulator.dialects import registry as dialects
 from cryptodash.simulator.faults import DEFAULT_DELAY, FAULTS, FaultKind
+from cryptodash.supervisor import MOST
 
 
 def settings() -> list[Setting]:
@@ -125,6 +126,20 @@ class RunOptions(CommandOptions):
         flags = {setting.name for setting in SETTINGS if setting.is_flag}
         values = {name: "true" if name in flags else value for name, value in given.items() if value}
         return Layer("command line", values, own=True)
+
+
+class ProcessesOptions(RunOptions):
+    """Run the server; with ``--processes`` several that are one by Redis, on one address."""
+
+    optParameters: list[list[Any]] = [
+        [
+            "processes",
+            None,
+            1,
+            f"server processes that share the address and, with ENABLE_REDIS, the exchanges (1-{MOST})",
+            _whole("processes", 1, MOST),
+        ],
+    ]
 
 
 class SimulateOptions(CommandOptions):
@@ -267,7 +282,7 @@ class Options(RunOptions):
     """``twistd cryptodash`` without a command runs the server."""
 
     subCommands: list[tuple[str, None, type[CommandOptions], str]] = [
-        ("run", None, RunOptions, "run the server (the default)"),
+        ("run", None, ProcessesOptions, "run the server (the default)"),
         ("simulate", None, SimulateOptions, "run the simulated venues alone"),
         ("replay", None, ReplayOptions, "play recorded frames through the server"),
         ("fault", None, FaultOptions, "break the simulator of a running demo and watch"),

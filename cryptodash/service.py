@@ -7,8 +7,10 @@ import gc
 import os
 import re
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from functools import partial
 from random import Random
-from typing import Any, NoReturn
+from socket import gethostname
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from attrs import frozen
 from twisted.application.service import IService, MultiService, Service
@@ -27,7 +29,9 @@ from cryptodash.api.ws.factory import ClientFactory
 from cryptodash.clocks import LedgerBeat, WallClockWatch
 from cryptodash.core.config import Config
 from cryptodash.core.errors import ConfigError
-from cryptodash.core.instruments import MarketType
+from cryptodash.core.instruments import Catalogue, MarketType
+from cryptodash.core.interfaces import IInlet, IUpstream
+from cryptodash.core.settings import origin_of
 from cryptodash.core.tally import Tally
 from cryptodash.core.time import Clock
 from cryptodash.exchanges.adapter.venue import Hosts, IVenue
@@ -39,6 +43,10 @@ from cryptodash.exchanges.venues import registry
 from cryptodash.hub.broadcaster import Broadcaster
 from cryptodash.memory import MemoryTrim, find_trim
 from cryptodash.tls import ssl_endpoint
+
+if TYPE_CHECKING:
+    from cryptodash.cluster.service import Cluster
+    from cryptodash.cluster.venue import ClusterVenue
 
 DRAIN_SECONDS = 3.0
 """Of the 5 seconds a shutdown may take, what clients get to read their goodbye, and requests for their answer."""
@@ -79,26 +87,35 @@ def build(
     hub = Broadcaster(config, clock, reactor, tally)
     timers = PublishTimers(reactor)
     budget = FrameBudget(tally=tally)
-    feeds = []
-    for venue in venues:
+
+    def make(venue: IVenue, inlet: IInlet, catalogue: Catalogue | None = None) -> VenueService:
         hosts, source = hosts_of(venue, config) if stand_in is None else stand_in.of(venue)
-        feeds.append(
-            VenueService(
-                venue,
-                config,
-                hosts,
-                source,
-                hub,
-                reactor,
-                clock,
-                random,
-                tally,
-                timers,
-                budget=budget,
-                records=hub.ledger.venue(venue.id),
-            )
+        return VenueService(
+            venue,
+            config,
+            hosts,
+            source,
+            inlet,
+            reactor,
+            clock,
+            random,
+            tally,
+            timers,
+            budget=budget,
+            records=hub.ledger.venue(venue.id),
+            catalogue=catalogue,
         )
-        hub.add_upstream(feeds[-1])
+
+    feeds: list[VenueService | ClusterVenue]
+    if config.enable_redis:
+        cluster = _cluster(config, hub, venues, reactor, clock, random, tally, stand_in)
+        feeds = [cluster.add(venue.id, partial(make, venue)) for venue in venues]
+        hub.join(cluster.report)
+    else:
+        cluster = None
+        feeds = [make(venue, hub) for venue in venues]
+    for feed in feeds:
+        hub.add_upstream(feed)
     clients = Clients(hub, hub, hub, config, _source(feeds), __version__, reactor, clock, tally, random)
     rest = Rest(
         hub,
@@ -124,12 +141,41 @@ def build(
     ).setServiceParent(server)
     LedgerBeat(reactor, hub.ledger.beat).setServiceParent(server)
     _memory_trim(clients, config, reactor, tally).setServiceParent(server)
-    for feed in feeds:
-        feed.setServiceParent(server)
+    for service in [each for each in feeds if isinstance(each, VenueService)] if cluster is None else [cluster]:
+        service.setServiceParent(server)
     return server
 
 
-def _source(feeds: Sequence[VenueService]) -> str:
+def _cluster(
+    config: Config,
+    hub: Broadcaster,
+    venues: Sequence[IVenue],
+    reactor: Any,
+    clock: Clock,
+    random: Random,
+    tally: Tally,
+    stand_in: StandIn | None,
+) -> Cluster:
+    """This process's part in the cluster. Raises ``ConfigError`` where what it needs is not installed."""
+    try:
+        from cryptodash.cluster.redis_link import address_of
+        from cryptodash.cluster.redis_link import endpoint_of as redis_endpoint
+        from cryptodash.cluster.service import Cluster, Membership
+        from cryptodash.cluster.wire import VERSION
+    except ImportError:
+        raise ConfigError("ENABLE_REDIS needs hiredis: pip install cryptodash[redis]") from None
+    common = [f"wire {VERSION}", f"BOOK_INTERVAL_MS {config.book_interval_ms}"]
+    for venue in venues:
+        hosts, source = hosts_of(venue, config) if stand_in is None else stand_in.of(venue)
+        urls = sorted({origin_of(url) for each in hosts.values() for url in (each.ws, each.rest)})
+        common.append(f"{venue.id} {source} {' '.join(urls)}")
+    process = f"{gethostname()[:40]}-{os.getpid()}-{random.getrandbits(32):08x}"
+    membership = Membership(process, config.redis_prefix, "; ".join(sorted(common)), config.role)
+    address = address_of(config.redis_url)
+    return Cluster(membership, address, redis_endpoint(reactor, address), hub, hub, hub, reactor, clock, random, tally)
+
+
+def _source(feeds: Sequence[IUpstream]) -> str:
     """What the greeting says of all of them: ``live`` only if everything is."""
     sources = {feed.source for feed in feeds}
     return sources.pop() if len(sources) == 1 else "custom"

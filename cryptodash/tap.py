@@ -50,6 +50,7 @@ from cryptodash.simulator.faults import OPTIONS
 from cryptodash.simulator.recording import answers_beside, read_recording
 from cryptodash.simulator.replay import Replay
 from cryptodash.simulator.server import Simulator
+from cryptodash.supervisor import Supervisor
 
 __all__ = ["Options", "makeService", "make_application"]
 
@@ -80,6 +81,8 @@ def makeService(options: Options) -> IService:
         _doctor(config, chosen)
     if command == "replay":
         return _replay(config, chosen, _twistd(options))
+    if chosen["processes"] > 1:
+        return _supervise(config, options, _twistd(options))
     return _run(config, _twistd(options))
 
 
@@ -115,6 +118,25 @@ def _run(config: Config, twistd: usage.Options) -> IService:
     config = evolve(config, control_port=simulator.control_port or 0)
     _log.info("start faults of this demo with: twistd cryptodash fault --control-port {port}", port=config.control_port)
     return _build(config, twistd, stand_in=StandIn(simulator, simulator.base_urls, "simulated"))
+
+
+def _supervise(config: Config, options: Options, twistd: usage.Options) -> IService:
+    """Several processes on one address, and this one that watches them. Each reads the same ``.env`` file."""
+    chosen = options.subOptions
+    given = {name: str(value) for layer in (options.layer(), chosen.layer()) for name, value in layer.values.items()}
+    env_file = chosen.get("env-file") or options.get("env-file")
+    own = ("--env-file", env_file) if env_file else ()
+
+    def bind_failed(message: str) -> NoReturn:
+        _remove_pid_file(twistd)
+        refuse(message)
+
+    try:
+        made = Supervisor(config, chosen["processes"], given, own, reactor, SystemRandom(), bind_failed)
+    except ConfigError as error:
+        refuse(str(error))
+    _watch_signals(twistd)
+    return made
 
 
 def _replay(config: Config, options: usage.Options, twistd: usage.Options) -> IService:

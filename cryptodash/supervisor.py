@@ -1,0 +1,233 @@
+"""Several server processes on one address: this one binds it once, starts the others on it, and starts again what
+ends. ``twistd cryptodash run --processes N``."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import sys
+from collections.abc import Callable, Mapping
+from random import Random
+from typing import Any, Final, NoReturn
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.protocol import ProcessProtocol
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from cryptodash.core.config import Config
+from cryptodash.core.errors import ConfigError
+from cryptodash.core.layers import PREFIX
+
+MOST: Final = 64
+BACKLOG: Final = 1024
+FIRST_WAIT_S: Final = 0.5
+LONGEST_WAIT_S: Final = 30.0
+STEADY_S: Final = 60.0
+"""One that has run for so long begins anew with the shortest wait."""
+END_S: Final = 7.0
+"""Seconds that a process may take to end: two more than it promises."""
+SHARED: Final = ("MAX_CONNECTIONS", "MAX_CONNECTIONS_PER_IP")
+"""Limits of all together: each process gets its part."""
+LONGEST_LINE: Final = 16_384
+_SOCKET_FD: Final = 3
+"""Where a process finds the socket that is passed on, as systemd does."""
+
+_log = Logger(namespace="cryptodash.supervisor")
+
+
+def check(config: Config, processes: int) -> tuple[str, int]:
+    """Where the processes are to listen. Raises ``ConfigError`` where several cannot."""
+    name = f"--processes {processes}"
+    if not config.enable_redis:
+        raise ConfigError(f"{name} needs ENABLE_REDIS=true: without Redis each would be a server of its own")
+    if config.demo:
+        raise ConfigError(f"{name} and --demo: each would have markets of its own; `make demo-cluster` shows several")
+    parts = re.split(r"(?<!\\):", config.bind_addr)
+    default = "::" if parts[0] == "tcp6" else ""
+    interface = next((part.partition("=")[2] for part in parts if part.startswith("interface=")), default)
+    if parts[0] not in ("tcp", "tcp6") or len(parts) < 2 or not parts[1].isdigit():
+        raise ConfigError(f"{name}: BIND_ADDR {config.bind_addr!r} cannot be shared; allowed is host:port")
+    return interface.replace("\\", ""), int(parts[1])
+
+
+def listening_socket(host: str, port: int) -> socket.socket:
+    """Raises ``OSError``."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    made = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.bind((host, port))
+        made.listen(BACKLOG)
+        made.setblocking(False)
+    except OSError:
+        made.close()
+        raise
+    return made
+
+
+class Supervisor(Service):
+    """``given``: settings of the command line, by name, handed on to each process; ``options``: what else it is given.
+    ``bind_failed`` is told in one line why the address could not be had, and ends the process."""
+
+    name = "supervisor"
+
+    def __init__(
+        self,
+        config: Config,
+        processes: int,
+        given: Mapping[str, str],
+        options: tuple[str, ...],
+        reactor: Any,
+        random: Random,
+        bind_failed: Callable[[str], NoReturn],
+    ) -> None:
+        self._host, self._port = check(config, processes)
+        limits = {"MAX_CONNECTIONS": config.limits.max_connections}
+        limits["MAX_CONNECTIONS_PER_IP"] = config.limits.max_connections_per_ip
+        self._settings = dict(given) | {name: str(max(1, limits[name] // processes)) for name in SHARED}
+        self._options = options
+        self._reactor = reactor
+        self._random = random
+        self._bind_failed = bind_failed
+        self._socket: socket.socket | None = None
+        self.children = [Child(number + 1, self) for number in range(processes)]
+
+    def privilegedStartService(self) -> None:
+        """Bind now, perhaps as root."""
+        super().privilegedStartService()
+        try:
+            self._socket = listening_socket(self._host, self._port)
+        except OSError as error:
+            self._bind_failed(f"cannot listen on {self._host}:{self._port}: {error.strerror or error}")
+
+    def startService(self) -> None:
+        super().startService()
+        assert self._socket is not None
+        host, port = self._socket.getsockname()[:2]
+        _log.info("{count} processes listen on {host}:{port}", count=len(self.children), host=host, port=port)
+        for child in self.children:
+            child.start()
+
+    def stopService(self) -> Deferred[Any]:
+        """Fires when all have ended: each has some seconds for its clients."""
+        super().stopService()
+        done = DeferredList([child.stop() for child in self.children])
+        return done.addCallback(lambda _: self._close())
+
+    def _close(self) -> None:
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+    def spawn(self, protocol: ProcessProtocol) -> Any:
+        """One process more on the socket."""
+        assert self._socket is not None
+        family = "INET6" if self._socket.family is socket.AF_INET6 else "INET"
+        own = {f"{PREFIX}{name}": value for name, value in self._settings.items()}
+        own[f"{PREFIX}BIND_ADDR"] = f"systemd:domain={family}:index=0"
+        command = [sys.executable, "-m", "cryptodash.adopt", "run", *self._options]
+        descriptors = {0: "w", 1: "r", 2: "r", _SOCKET_FD: self._socket.fileno()}
+        return self._reactor.spawnProcess(
+            protocol, sys.executable, command, {**os.environ, **own}, childFDs=descriptors
+        )
+
+    def call_later(self, seconds: float, call: Callable[[], object]) -> IDelayedCall:
+        made: IDelayedCall = self._reactor.callLater(seconds, call)
+        return made
+
+    def seconds(self) -> float:
+        return float(self._reactor.seconds())
+
+    def jitter(self) -> float:
+        return self._random.uniform(0.5, 1.0)
+
+
+class Child(ProcessProtocol):
+    """One of the processes: started again whenever it ends, unless that is wanted."""
+
+    def __init__(self, number: int, supervisor: Supervisor) -> None:
+        self.number = number
+        self.starts = 0
+        self._supervisor = supervisor
+        self._lines = {1: _Lines(number), 2: _Lines(number)}
+        self._begun = 0.0
+        self._wait = FIRST_WAIT_S
+        self._call: IDelayedCall | None = None
+        self._ended: Deferred[None] | None = None
+        self._is_running = False
+
+    def start(self) -> None:
+        self._call = None
+        self._begun = self._supervisor.seconds()
+        self._is_running = True
+        self.starts += 1
+        self._supervisor.spawn(self)
+
+    def stop(self) -> Deferred[None]:
+        """SIGTERM, and after a while SIGKILL; fires when it has ended."""
+        ended: Deferred[None] = Deferred()
+        if self._call is not None:
+            self._call.cancel()
+            self._call = None
+        if not self._is_running:
+            ended.callback(None)
+            return ended
+        self._ended = ended
+        self._call = self._supervisor.call_later(END_S, self._kill)
+        self._signal("TERM")
+        return ended
+
+    def _kill(self) -> None:
+        self._call = None
+        _log.error("process {number} does not end: it is killed", number=self.number)
+        self._signal("KILL")
+
+    def _signal(self, name: str) -> None:
+        try:
+            self.transport.signalProcess(name)  # type: ignore[union-attr]  # IProcessTransport has it
+        except Exception as error:  # it has ended meanwhile
+            _log.debug("signalling process {number}: {error!r}", number=self.number, error=error)
+
+    # -- ProcessProtocol
+
+    def childDataReceived(self, childFD: int, data: bytes) -> None:
+        self._lines[childFD].took(data)
+
+    def processEnded(self, reason: Failure) -> None:
+        self._is_running = False
+        if self._ended is not None:
+            if self._call is not None:
+                self._call.cancel()
+                self._call = None
+            self._ended.callback(None)
+            return
+        if self._supervisor.seconds() - self._begun >= STEADY_S:
+            self._wait = FIRST_WAIT_S
+        wait = self._wait * self._supervisor.jitter()
+        self._wait = min(LONGEST_WAIT_S, self._wait * 2)
+        _log.error(
+            "process {number} has ended ({reason}): it is started again in {wait:.1f} s",
+            number=self.number,
+            reason=reason.getErrorMessage(),
+            wait=wait,
+        )
+        self._call = self._supervisor.call_later(wait, self.start)
+
+
+class _Lines:
+    """What a process says, in our log."""
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+        self._rest = b""
+
+    def took(self, data: bytes) -> None:
+        *lines, rest = (self._rest + data).split(b"\n")
+        self._rest = rest[: LONGEST_LINE + 1]  # of what is longer only that it is
+        for line in lines:
+            said = line if len(line) <= LONGEST_LINE else line[:200] + b"..."
+            _log.info("[{number}] {line}", number=self._number, line=said.decode(errors="replace"))
