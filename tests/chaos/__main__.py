@@ -31,6 +31,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         default="two",
         help="Binance and Bybit, or all five: these are other seeds, though of the same numbers (default: %(default)s)",
     )
+    parser.add_argument(
+        "--processes",
+        type=int,
+        default=1,
+        help="server processes that are one by Redis: other seeds, with troubles of theirs (default: %(default)s)",
+    )
     parser.add_argument("--plan", action="store_true", help="show the plan of each seed")
     parser.add_argument("--no-shrink", action="store_true", help="do not look for a smaller plan of the first failure")
     options = parser.parse_args(arguments)
@@ -39,21 +45,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.execv(sys.executable, [sys.executable, "-P", "-m", "tests.chaos", *(arguments or sys.argv[1:])])
     begun, count, digest, failed = monotonic(), 0, hashlib.sha256(), []
     venues, of_all = (ALL, " of all venues") if options.venues == "all" else (TWO, "")
+    of_all += f" and {options.processes} processes" if options.processes > 1 else ""
     seeds = range(options.first, options.first + options.seeds)
-    for outcome in outcomes(seeds, options.jobs, options.seconds, venues):
+    for outcome in outcomes(seeds, options.jobs, options.seconds, venues, options.processes):
         digest.update(outcome.digest.encode())
         if (outcome.seed - options.first + 1) % EVERY == 0:
             say(f"{outcome.seed - options.first + 1} seeds, {count} violations, {monotonic() - begun:.0f} s")
         count += len(outcome.violations)
         if options.plan:
-            say(describe(make_plan(outcome.seed, venues)))
+            say(describe(make_plan(outcome.seed, venues, options.processes)))
         if outcome.violations:
             failed.append(outcome.seed)
             say(f"seed {outcome.seed}{of_all}: {len(outcome.violations)} violations")
             for each in outcome.violations[:SHOWN]:
                 say(f"  {each}")
     if failed and not options.no_shrink:
-        plan, runs = shrink(failed[0], options.seconds, venues)
+        plan, runs = shrink(failed[0], options.seconds, venues, options.processes)
         say(f"seed {failed[0]}{of_all} shrunk in {runs} runs to:")
         say(describe(plan))
     say(

@@ -347,6 +347,8 @@ class Link:
     def __init__(self, reactor: EventTime, port: int, conditions: Conditions, rng: Random) -> None:
         self.reactor, self.port, self.conditions, self.rng = reactor, port, conditions, rng
         self.frozen = False
+        self.process: object = None
+        """Which of several processes dialled."""
         self.tap: Callable[[End, bytes], None] | None = None
         self.client: End
         self.server: End
@@ -444,6 +446,7 @@ class BadNetwork(EventTime):
         link.client.other, link.server.other = link.server, link.client
         link.client.protocol = attempt.factory.buildProtocol(there)
         link.server.protocol = server.buildProtocol(here)
+        link.process = getattr(attempt, "process", None)
         self.links.append(link)
         if rule is not None:
             rule.made(link)

@@ -102,8 +102,19 @@ class Plan:
     troubles: tuple[Trouble, ...]
     clients: tuple[ClientPlan, ...]
     seconds: float = SECONDS
+    processes: int = 1
+    """That are one server."""
     catalogue_every: float | None = None
     """Seconds between two readings of a catalogue; None: the server's own."""
+
+    def process_of(self, client: str) -> int:
+        """The number of the process to which a client of that name connects."""
+        return next((at for at, each in enumerate(self.clients) if each.name == client), 0) % self.processes
+
+    def stalls(self, client: str) -> list[tuple[float, float]]:
+        """When the process stands still to which a client of that name connects."""
+        own = float(self.process_of(client))
+        return [(each.begin, each.end) for each in self.troubles if (each.name, each.amount) == ("process/stop", own)]
 
     @property
     def venues(self) -> tuple[str, ...]:
@@ -111,10 +122,12 @@ class Plan:
         return tuple(self.lines)
 
 
-def make_plan(seed: int, venues: Sequence[str] = TWO) -> Plan:
-    """The plan of a seed. Other venues than the two have other seeds: ``5`` of these is another run than ``5``
-    of those."""
-    rng = Random(f"chaos:{seed}" if venues == TWO else f"chaos:{'+'.join(venues)}:{seed}")
+def make_plan(seed: int, venues: Sequence[str] = TWO, processes: int = 1) -> Plan:
+    """The plan of a seed. Other venues than the two, and several processes, have other seeds: ``5`` of these is another
+    run than ``5`` of those."""
+    kind = "" if venues == TWO else f"{'+'.join(venues)}:"
+    kind += "" if processes == 1 else f"{processes} processes:"
+    rng = Random(f"chaos:{kind}{seed}")
     lines = {
         venue: VenueLine(
             delay=rng.choice((0.003, 0.02, 0.06, 0.15)),
@@ -131,8 +144,9 @@ def make_plan(seed: int, venues: Sequence[str] = TWO) -> Plan:
         wall_skew_ms=rng.choice((0, 0, 300, -1_500, 20_000)),
         wall_ppm=rng.choice((0, 0, 100, -300)),
         lines=lines,
-        troubles=make_troubles(rng, venues),
+        troubles=make_troubles(rng, venues) if processes == 1 else make_process_troubles(rng, venues, processes),
         clients=make_clients(rng, venues),
+        processes=processes,
     )
 
 
@@ -200,6 +214,33 @@ def make_troubles(rng: Random, venues: Sequence[str] = TWO) -> tuple[Trouble, ..
         begin = max(WARM, moment - trouble.seconds * rng.uniform(0.05, 0.95))
         found.append(_at(trouble, begin, max(trouble.seconds, moment - begin + 0.5)))
     for name in rng.choices(sorted(SUDDEN), k=rng.randrange(1, 5)):
+        found.append(_at(SUDDEN[name](rng, _one_that_can(rng, venues, name)), rng.uniform(WARM, LAST_TROUBLE - 2.0)))
+    return tuple(sorted(found, key=lambda each: each.begin))
+
+
+SIGNALS: Mapping[str, Callable[[Random], float]] = {
+    "process/kill": lambda rng: rng.uniform(0.5, 12.0),
+    "process/stop": lambda rng: rng.choice((0.3, 1.5, 3.0, 4.5, 6.0, 12.0)),
+    "process/term": lambda rng: rng.uniform(4.0, 10.0),
+    "redis/pause": lambda rng: rng.choice((0.5, 1.5, 3.0, 10.0)),
+    "redis/down": lambda rng: rng.choice((0.3, 2.0, 10.0)),
+    "redis/flush": lambda rng: 0.1,
+    "redis/read-only": lambda rng: rng.choice((1.0, 6.0)),
+    "redis/cut": lambda rng: 0.1,
+    "redis/slow": lambda rng: rng.choice((2.0, 8.0)),
+}
+"""What happens to processes and to what joins them, and for how long (s)."""
+
+
+def make_process_troubles(rng: Random, venues: Sequence[str], processes: int) -> tuple[Trouble, ...]:
+    """A few things that happen to processes and to Redis, one upon the other, and a few of the venues' troubles."""
+    found = []
+    at = rng.uniform(WARM, 26.0)
+    while at < LAST_TROUBLE - 14.0:
+        name = rng.choice(sorted(SIGNALS))
+        found.append(Trouble(name, round(at, 3), round(SIGNALS[name](rng), 3), amount=float(rng.randrange(processes))))
+        at += rng.uniform(0.2, 16.0)
+    for name in rng.choices(sorted(SUDDEN), k=rng.randrange(3)):
         found.append(_at(SUDDEN[name](rng, _one_that_can(rng, venues, name)), rng.uniform(WARM, LAST_TROUBLE - 2.0)))
     return tuple(sorted(found, key=lambda each: each.begin))
 

@@ -12,21 +12,24 @@ from typing import Any
 import txaio
 from autobahn.twisted.websocket import WebSocketAdapterProtocol  # noqa: F401  (tells txaio that it is Twisted's)
 from autobahn.websocket import protocol as autobahn_protocol
-from twisted.application.service import MultiService
+from twisted.application.service import MultiService, Service
 from twisted.logger import globalLogPublisher
 
 from cryptodash.api.ws import wire
+from cryptodash.cluster.lease import TTL_S
 from cryptodash.core.layers import Layer, load
 from cryptodash.hub.stream_record import VenueQuality
-from cryptodash.service import Server, StandIn, build
+from cryptodash.service import Server, StandIn
 from cryptodash.simulator.server import Simulator
 from tests.chaos.clients import Client
 from tests.chaos.history import History, Quality
 from tests.chaos.network import BadNetwork, Conditions, End, Link
 from tests.chaos.plan import SYMBOLS, Plan
+from tests.chaos.processes import FIRST_PORT, REDIS_PORT, Process
 from tests.chaos.record import Record, Tap
 from tests.chaos.troubles import ServerClock, Troubles, VenueTime
 from tests.chaos.venues import markets_of
+from tests.cluster.simulated_redis import SimulatedRedis
 
 SETTINGS = {
     "BIND_ADDR": "tcp:8080:interface=127.0.0.1",
@@ -81,19 +84,30 @@ class _Stage:
             for exchange in plan.venues
         }
         clock = ServerClock(network, plan.wall_skew_ms, plan.wall_ppm)
-        self._server = self._make_server(clock)
+        self._redis = self._make_redis() if plan.processes > 1 else None
+        self._processes = self._make_processes(clock)
         ports = {
             exchange: frozenset(int(ws.rpartition(":")[2]) for ws, _ in simulator.base_urls.values())
             for exchange, simulator in self._simulators.items()
         }
-        self._troubles = Troubles(plan, network, self._simulators, ports, clock)
+        self._troubles = Troubles(plan, network, self._simulators, ports, clock, self._processes, self._redis)
         for exchange, numbers in ports.items():
             for port in sorted(numbers):
                 network.rule(port, self._conditions_of(exchange), self._tapped(exchange, port))
         self._record = Record(network)
-        self._clients = [Client(each, network, 8080, plan.seed) for each in plan.clients]
+        self._clients = [
+            Client(each, network, FIRST_PORT + number % plan.processes, plan.seed)
+            for number, each in enumerate(plan.clients)
+        ]
 
-    def _make_server(self, clock: ServerClock) -> Server:
+    def _make_redis(self) -> SimulatedRedis:
+        network = self._network
+        redis = SimulatedRedis(network, lambda: network.wall_ms() * 1000)
+        network.listen(REDIS_PORT, redis)
+        network.rule(REDIS_PORT, lambda number, rng: self._troubles.conditions_of_redis())
+        return redis
+
+    def _make_processes(self, clock: ServerClock) -> list[Process]:
         together = MultiService()
         urls: dict[Any, tuple[str, str]] = {}
         for simulator in self._simulators.values():
@@ -105,8 +119,20 @@ class _Stage:
         if self._plan.catalogue_every is not None:
             own["CATALOGUE_REFRESH_S"] = str(self._plan.catalogue_every)
         config = load([Layer("chaos", {**SETTINGS, **own})], venues)
-        stand_in = StandIn(together, urls, "simulated")
-        return build(config, self._network, clock=clock, random=Random(self._plan.seed), stand_in=stand_in)
+        if self._plan.processes == 1:
+            stand_in = StandIn(together, urls, "simulated")
+            return [Process(0, self._network, clock, config, stand_in, self._plan.seed, alone=True)]
+        together.startService()
+        found = []
+        for number in range(self._plan.processes):
+            own |= {"ENABLE_REDIS": "true", "BIND_ADDR": f"tcp:{FIRST_PORT + number}:interface=127.0.0.1"}
+            config = load([Layer("chaos", {**SETTINGS, **own})], venues)
+            stand_in = StandIn(Service(), urls, "simulated")
+            its = ServerClock(self._network, self._plan.wall_skew_ms * (1 - number), self._plan.wall_ppm)
+            found.append(
+                Process(number, self._network, its if number else clock, config, stand_in, self._plan.seed, alone=False)
+            )
+        return found
 
     def _conditions_of(self, exchange: str) -> Callable[[int, Random], Conditions]:
         return lambda number, rng: self._troubles.conditions(exchange)
@@ -122,8 +148,8 @@ class _Stage:
 
     def play(self, each_minute: Callable[[float, Mapping[str, int]], object]) -> None:
         network, history = self._network, self._history
-        self._server.privilegedStartService()
-        self._server.startService()
+        for process in self._processes:
+            process.start()
         for exchange, simulator in self._simulators.items():
             self._record.follow(simulator.hosts.values())
             for market in markets_of(exchange):
@@ -134,6 +160,7 @@ class _Stage:
             client.begin(self._plan.seconds)
         while network.seconds() < self._plan.seconds:
             network.pass_until(network.seconds() + 1.0)
+            self._count_holders()
             held = self._held()
             history.holdings.samples.append((network.seconds(), held))
             history.ledger.append((network.seconds(), self._quality()))
@@ -147,28 +174,31 @@ class _Stage:
         self._collect()
 
     def _held(self) -> dict[str, int]:
-        """What the server holds in memory, in numbers."""
-        server = self._server
-        clients, hub = server.clients, server.hub
-        writers = [each.writer for each in clients.sessions if getattr(each, "writer", None) is not None]
-        return {
-            "sessions": len(clients.sessions),
-            "sockets": len(clients.sockets.open) if hasattr(clients.sockets, "open") else 0,
-            "subscriptions": sum(clients.traffic.subscriptions.values()),
-            "queued": clients.fanout.slow_clients.queued_bytes,
-            "queued_most": max((each.unsent.bytes + each.wire.queued().in_transport for each in writers), default=0),
-            "cohorts": len(clients.fanout.cohorts),
-            "groups": len(clients.fanout.deliveries.groups),
-            "topics": len(hub._demand.wanted),
-            "cached": int(sum(hub._cache.sizes().values())),
-            "streams": self._streams(),
-            "calls": len(self._network.calls),
-        }
+        """What the processes hold in memory, in numbers."""
+        running = [_held_by(each.server) for each in self._processes if each.is_running]
+        found = {name: sum(each[name] for each in running) for name in running[0]} if running else {}
+        found["queued_most"] = max((each["queued_most"] for each in running), default=0)
+        return found | {"streams": self._streams(), "calls": len(self._network.calls)}
+
+    def _count_holders(self) -> None:
+        """Of several processes one at most takes itself for a venue's holder, unless Redis has just lost what it had:
+        then its script alone decides whom it carries."""
+        now = self._network.seconds()
+        emptied = any(
+            each.name in ("redis/flush", "redis/down") and each.begin <= now <= each.end + TTL_S
+            for each in self._plan.troubles
+        )
+        for exchange in self._plan.venues if self._plan.processes > 1 and not emptied else ():
+            holders = [each.number for each in self._processes if each.may_speak(exchange)]
+            if len(holders) > 1:
+                self._history.errors.append(f"{self._network.seconds():.0f}: {holders} all hold {exchange}")
 
     def _quality(self) -> dict[str, Quality]:
+        if self._plan.processes > 1:
+            return {}
         return {
             each.exchange: Quality(each.total.state_ms, each.total.counts)
-            for each in self._server.hub.ledger.stream_quality(most_runs=1)
+            for each in self._processes[0].server.hub.ledger.stream_quality(most_runs=1)
             if isinstance(each, VenueQuality)
         }
 
@@ -183,9 +213,9 @@ class _Stage:
         return sum(len(each.names) for each in sessions if not _is_frozen(each.transport))
 
     def _stop(self) -> None:
-        stopping = self._server.stopService()
+        stopping = [each.terminate() for each in self._processes if each.is_running]
         self._network.pass_until(self._network.seconds() + STOP)
-        if not stopping.called:
+        if not all(each.called for each in stopping):
             self._history.errors.append("the server does not stop")
         self._history.holdings.calls = [
             f"{call.func}" for call in self._network.calls if "cryptodash" in getattr(call.func, "__module__", "")
@@ -204,6 +234,22 @@ class _Stage:
         for simulator in self._simulators.values():
             history.limits_broken += [str(each) for each in simulator.ledger.violations]
         history.digest = digest.hexdigest()
+
+
+def _held_by(server: Server) -> dict[str, int]:
+    clients, hub = server.clients, server.hub
+    writers = [each.writer for each in clients.sessions if getattr(each, "writer", None) is not None]
+    return {
+        "sessions": len(clients.sessions),
+        "sockets": len(clients.sockets.open) if hasattr(clients.sockets, "open") else 0,
+        "subscriptions": sum(clients.traffic.subscriptions.values()),
+        "queued": clients.fanout.slow_clients.queued_bytes,
+        "queued_most": max((each.unsent.bytes + each.wire.queued().in_transport for each in writers), default=0),
+        "cohorts": len(clients.fanout.cohorts),
+        "groups": len(clients.fanout.deliveries.groups),
+        "topics": len(hub._demand.wanted),
+        "cached": int(sum(hub._cache.sizes().values())),
+    }
 
 
 def _is_frozen(protocol: Any) -> bool:

@@ -27,10 +27,10 @@ class Outcome(NamedTuple):
     seconds: float
 
 
-def try_seed(seed: int, seconds: float | None = None, venues: Sequence[str] = TWO) -> Outcome:
+def try_seed(seed: int, seconds: float | None = None, venues: Sequence[str] = TWO, processes: int = 1) -> Outcome:
     """Run one seed, or its first seconds."""
     begun = process_time()
-    history = run(planned(seed, seconds, venues))
+    history = run(planned(seed, seconds, venues, processes))
     found = [str(each) for each in violations(history)]
     outcome = Outcome(seed, found, history.digest, process_time() - begun)
     del history
@@ -39,8 +39,8 @@ def try_seed(seed: int, seconds: float | None = None, venues: Sequence[str] = TW
     return outcome
 
 
-def planned(seed: int, seconds: float | None, venues: Sequence[str] = TWO) -> Plan:
-    plan = make_plan(seed, venues)
+def planned(seed: int, seconds: float | None, venues: Sequence[str] = TWO, processes: int = 1) -> Plan:
+    plan = make_plan(seed, venues, processes)
     return plan if seconds is None else evolve(plan, seconds=seconds)
 
 
@@ -49,18 +49,20 @@ def broken(plan: Plan) -> list[Violation]:
     return violations(run(plan))
 
 
-def shrink(seed: int, seconds: float | None = None, venues: Sequence[str] = TWO) -> tuple[Plan, int]:
+def shrink(
+    seed: int, seconds: float | None = None, venues: Sequence[str] = TWO, processes: int = 1
+) -> tuple[Plan, int]:
     """A smaller plan that breaks the first promise that the seed breaks, and the runs that took."""
-    plan = planned(seed, seconds, venues)
+    plan = planned(seed, seconds, venues, processes)
     first = broken(plan)[0].invariant
     return shrunk(plan, lambda smaller: any(each.invariant == first for each in broken(smaller)))
 
 
 def outcomes(
-    seeds: Sequence[int], jobs: int, seconds: float | None = None, venues: Sequence[str] = TWO
+    seeds: Sequence[int], jobs: int, seconds: float | None = None, venues: Sequence[str] = TWO, processes: int = 1
 ) -> Iterator[Outcome]:
     """In the order of the seeds."""
-    trial = partial(try_seed, seconds=seconds, venues=venues)
+    trial = partial(try_seed, seconds=seconds, venues=venues, processes=processes)
     if jobs == 1:
         yield from map(trial, seeds)
         return

@@ -4,7 +4,7 @@ the unsubscribe. What fits nowhere breaks the promise that a client gets what it
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from attrs import define, field
@@ -99,8 +99,10 @@ def name_told(message: Mapping[str, Any]) -> str:
 class _Sorter:
     """One connection's messages, in order. ``remembered``: what its client has."""
 
-    def __init__(self, connection: Connection, remembered: Remembered) -> None:
+    def __init__(self, connection: Connection, remembered: Remembered, stalls: Sequence[tuple[float, float]]) -> None:
         self.connection = connection
+        self._stalls = stalls
+        """When the process that it is connected to stood still."""
         self._remembered = remembered
         self.found: list[Subscription] = []
         self.violations: list[Violation] = []
@@ -181,7 +183,7 @@ class _Sorter:
             return
         sent, request = self._requests.popleft()
         client = self.connection.client
-        if client.kind in PROMPT_KINDS and at - sent > ANSWER_WITHIN + 3 * client.delay + 2 * client.jitter:
+        if client.kind in PROMPT_KINDS and at - sent > self._patience(sent, at):
             self._blame(at, "", f"{op} was answered after {at - sent:.2f} s")
         getattr(self, f"_{op}", lambda *_: None)(at, payload, sent, request)
 
@@ -224,16 +226,22 @@ class _Sorter:
             if subscription is not None:
                 subscription.end, subscription.ended_by_answer = at, True
 
+    def _patience(self, sent: float, until: float) -> float:
+        """Seconds in which an answer comes to a client that reads and sends at once."""
+        client = self.connection.client
+        stalled = sum(end - begin for begin, end in self._stalls if begin <= until and end >= sent - client.delay)
+        return ANSWER_WITHIN + 3 * client.delay + 2 * client.jitter + stalled
+
     def _unanswered(self, over: float) -> None:
         """Requests without an answer, on a connection that went on."""
         client = self.connection.client
-        within = ANSWER_WITHIN + 3 * client.delay + 2 * client.jitter
         for sent, request in self._requests:
+            within = self._patience(sent, over)
             if client.kind in PROMPT_KINDS and request.op != "attack" and sent + within < over:
                 self._blame(sent, "", f"{request.op} was not answered")
         for name, op in self._expecting.items():
             began = max((told.at for told in self._active[name].told if told.kind == "again"), default=over)
-            if client.kind in PROMPT_KINDS and began + within < over:
+            if client.kind in PROMPT_KINDS and began + self._patience(began, over) < over:
                 self._blame(began, name, f"no status after the {op}")
 
 
@@ -243,7 +251,8 @@ def sorted_out(history: History) -> tuple[list[Subscription], list[Violation]]:
     violations: list[Violation] = []
     remembered: dict[str, Remembered] = {}
     for connection in history.connections:
-        sorter = _Sorter(connection, remembered.setdefault(connection.client.name, Remembered()))
+        name = connection.client.name
+        sorter = _Sorter(connection, remembered.setdefault(name, Remembered()), history.plan.stalls(name))
         sorter.sort()
         found += sorter.found
         violations += sorter.violations

@@ -33,6 +33,13 @@ def test_a_seed_keeps_every_promise(seed: int) -> None:
     assert [str(each) for each in violations(history)] == []
 
 
+@pytest.mark.parametrize("seed", SAMPLE)
+def test_a_seed_of_three_processes_keeps_every_promise(seed: int) -> None:
+    history = run(make_plan(seed, processes=3))
+    assert history.messages > 3_000
+    assert [str(each) for each in violations(history)] == []
+
+
 def test_many_seeds_keep_every_promise(long: bool) -> None:
     if not long:
         pytest.skip("only with --long")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from random import Random
 from typing import Any
 
@@ -11,6 +11,8 @@ from attrs import define
 from cryptodash.simulator.server import Simulator
 from tests.chaos.network import BadNetwork, Conditions, Link
 from tests.chaos.plan import Plan, Trouble, VenueLine
+from tests.chaos.processes import REDIS_PORT, Process
+from tests.cluster.simulated_redis import SimulatedRedis
 
 
 class ServerClock:
@@ -46,6 +48,8 @@ class Troubles:
     simulators: Mapping[str, Simulator]
     ports: Mapping[str, frozenset[int]]
     clock: ServerClock
+    processes: Sequence[Process] = ()
+    redis: SimulatedRedis | None = None
 
     def begin(self) -> None:
         for trouble in [each for each in self.plan.troubles if each.begin < self.plan.seconds]:
@@ -116,6 +120,69 @@ class Troubles:
             for end in (link.client, link.server):
                 end.conditions = self.conditions(trouble.exchange)
 
+    # -- processes and Redis
+
+    def conditions_of_redis(self) -> Conditions:
+        """How far Redis is now."""
+        now = self.network.seconds()
+        slow = any(each.name == "redis/slow" and each.begin <= now < each.end for each in self.plan.troubles)
+        return Conditions(0.7 if slow else 0.001)
+
+    def _process(self, trouble: Trouble) -> Process:
+        return self.processes[int(trouble.amount) % len(self.processes)]
+
+    def _kill(self, trouble: Trouble) -> None:
+        process = self._process(trouble)
+        if process.is_running:
+            process.kill()
+            self.network.callLater(trouble.seconds, process.start)
+
+    def _stop_process(self, trouble: Trouble) -> None:
+        process = self._process(trouble)
+        if process.is_running:
+            reactor = process.reactor
+            reactor.stop()
+            self.network.callLater(trouble.seconds, reactor.go_on)
+
+    def _terminate(self, trouble: Trouble) -> None:
+        process = self._process(trouble)
+        if process.is_running:
+            process.terminate().addBoth(lambda _: self.network.callLater(trouble.seconds, process.start))
+
+    def _redis(self) -> SimulatedRedis:
+        assert self.redis is not None
+        return self.redis
+
+    def _pause_redis(self, trouble: Trouble) -> None:
+        self._redis().pause()
+        self.network.callLater(trouble.seconds, self._redis().go_on)
+
+    def _redis_down(self, trouble: Trouble) -> None:
+        self._redis().crash()
+        self.network.servers.pop(REDIS_PORT, None)
+        self.network.callLater(trouble.seconds, lambda: self.network.servers.setdefault(REDIS_PORT, self._redis()))
+
+    def _flush_redis(self, trouble: Trouble) -> None:
+        self._redis().flush()
+
+    def _redis_read_only(self, trouble: Trouble) -> None:
+        self._redis().is_read_only = True
+        self.network.callLater(trouble.seconds, setattr, self._redis(), "is_read_only", False)
+
+    def _cut_redis(self, trouble: Trouble) -> None:
+        for link in self.network.open_links({REDIS_PORT}):
+            if link.process is self._process(trouble).reactor:
+                link.cut()
+
+    def _slow_redis(self, trouble: Trouble) -> None:
+        self._delay_redis()
+        self.network.callLater(trouble.seconds + 1e-6, self._delay_redis)
+
+    def _delay_redis(self) -> None:
+        for link in self.network.open_links({REDIS_PORT}):
+            for end in (link.client, link.server):
+                end.conditions = self.conditions_of_redis()
+
     def _step(self, trouble: Trouble) -> None:
         self.clock.skew_ms += round(trouble.amount * 1000)
 
@@ -127,4 +194,13 @@ _STARTS: Mapping[str, Callable[[Troubles, Trouble], None]] = {
     "net/deaf": Troubles._deaf,
     "net/delay": Troubles._delay,
     "wall/step": Troubles._step,
+    "process/kill": Troubles._kill,
+    "process/stop": Troubles._stop_process,
+    "process/term": Troubles._terminate,
+    "redis/pause": Troubles._pause_redis,
+    "redis/down": Troubles._redis_down,
+    "redis/flush": Troubles._flush_redis,
+    "redis/read-only": Troubles._redis_read_only,
+    "redis/cut": Troubles._cut_redis,
+    "redis/slow": Troubles._slow_redis,
 }

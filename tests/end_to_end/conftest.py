@@ -17,6 +17,7 @@ import pytest
 import pytest_twisted
 import treq
 from autobahn.twisted.websocket import WebSocketClientFactory, WebSocketClientProtocol
+from twisted.application.service import Service
 from twisted.internet import reactor as real_reactor
 from twisted.internet.defer import Deferred, TimeoutError, maybeDeferred
 from twisted.internet.endpoints import TCP4ClientEndpoint
@@ -26,6 +27,7 @@ from twisted.python.failure import Failure
 from twisted.web.client import HTTPConnectionPool
 
 from cryptodash.core.config import Config
+from cryptodash.core.instruments import MarketType
 from cryptodash.core.layers import Layer, load
 from cryptodash.core.time import Clock, SystemClock
 from cryptodash.service import Server, StandIn, build
@@ -214,10 +216,12 @@ class Raw(Protocol):
 
 
 class Running:
-    """A started server with what a test wants of it. ``simulator`` is None unless it is a demo."""
+    """A started server with what a test wants of it. ``simulator`` is None unless it is a demo; ``others`` are
+    processes that are one server with it."""
 
-    def __init__(self, server: Server, simulator: Simulator | None) -> None:
+    def __init__(self, server: Server, simulator: Simulator | None, others: Sequence[Server] = ()) -> None:
         self.server = server
+        self.others = others
         self.simulator = simulator
         self.port: int = server.port
         self.url = f"http://127.0.0.1:{self.port}"
@@ -275,6 +279,15 @@ class Running:
             if each.status == "trading"
         ]
 
+    def opened(self, exchange: str) -> Any:
+        """The venue as the process knows it that has it open: of several it may be one of the others."""
+        known = [each.hub.upstreams[exchange] for each in (self.server, *self.others)]
+        return next((each for each in known if getattr(each, "is_local", True)), known[0])
+
+    async def stop_others(self) -> None:
+        for each in self.others:
+            await maybeDeferred(each.stopService)
+
     def upstream_streams(self) -> dict[str, int]:
         """The simulator's side: how often each of its streams is subscribed."""
         assert self.simulator is not None
@@ -295,6 +308,7 @@ class Running:
         for raw in self.raws:
             raw.close()
         await maybeDeferred(self.server.stopService)
+        await self.stop_others()
 
 
 @pytest.fixture
@@ -307,7 +321,7 @@ Start = Callable[..., Any]
 
 
 @pytest_twisted.async_yield_fixture
-async def start() -> AsyncIterator[Start]:
+async def start(request: pytest.FixtureRequest) -> AsyncIterator[Start]:
     """Start servers: ``running = await start(DEMO="true", ...)``; settings as in the environment.
     All are stopped after the test.
 
@@ -315,6 +329,7 @@ async def start() -> AsyncIterator[Start]:
     simulator; ``prepare`` is called with the simulator before the server starts.
     """
     started: list[Running] = []
+    processes: int = request.config.getoption("--processes")
 
     async def begin(
         *,
@@ -332,10 +347,21 @@ async def start() -> AsyncIterator[Start]:
             simulator.listen()
             prepare(simulator)
             stand_in = StandIn(simulator, simulator.base_urls, "simulated")
+        others: list[Server] = []
+        if stand_in is not None and processes > 1:
+            port = request.getfixturevalue("redis_port")
+            settings |= {"ENABLE_REDIS": "true", "REDIS_URL": f"redis://127.0.0.1:{port}"}
+            settings["REDIS_PREFIX"] = f"test-{simulator.base_urls[config.exchanges[0], MarketType.SPOT][0][-5:]}"
+            for number in range(1, processes):
+                holder = load([Layer("test", {**settings, "BIND_ADDR": "127.0.0.1:0"})], known)
+                others.append(build(holder, real_reactor, clock=clock, random=Random(7 + number), stand_in=stand_in))
+                stand_in = StandIn(Service(), simulator.base_urls, "simulated")
+            config = load([Layer("test", {"BIND_ADDR": "127.0.0.1:0", **settings, "ROLE": "edge"})], known)
         server = build(config, real_reactor, clock=clock, random=Random(7), stand_in=stand_in)
-        server.privilegedStartService()
-        server.startService()
-        running = Running(server, simulator)
+        for each in (*others, server):
+            each.privilegedStartService()
+            each.startService()
+        running = Running(server, simulator, others)
         started.append(running)
         if config.demo and wait:
             await eventually(

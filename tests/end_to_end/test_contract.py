@@ -305,8 +305,9 @@ async def test_symbols_kept_warm_have_values_before_anybody_asks(start: Any, hel
     running = await start(
         DEMO="true", SYMBOLS="binance:spot:BTC-USDT,bybit:perpetual:ETH-USDT:order_book:20,binance:spot:NO-SUCH"
     )
-    reports = running.server.hub.upstreams["binance"].streams
-    await eventually(lambda: [each.state.value for part in reports() for each in part] == ["live", "live"])
+    await eventually(
+        lambda: [each.state.value for part in running.opened("binance").streams() for each in part] == ["live", "live"]
+    )
     found = await running.json("/api/ticker?exchange=binance&symbol=BTC-USDT")
     assert found["status"]["state"] == "live" and found["source"] == "simulated"
     ready = await running.json("/ready")
@@ -339,6 +340,7 @@ async def test_a_stop_says_1012_to_everybody_with_a_time_to_come_back(start: Any
     assert all(type(each) is int and 0 <= each < 60_000 for each in waits) and len(set(waits)) > 10, (
         "reconnects must be spread"
     )
+    await running.stop_others()
     assert not running.simulator.hosts["binance-spot"].sessions
     with pytest.raises(ConnectionRefusedError):
         await running.raw()

@@ -73,6 +73,8 @@ class Excuses:
             if (each.name, each.exchange) == ("net/stall", exchange)
             and each.end <= at + 0.5 <= each.end + 3.0 + reading
         ]
+        # One that stands still can tell its clients nothing; of the others each says what it knows within two seconds.
+        stalled += [end - begin for begin, end in self._plan.stalls(client.name) if begin <= at <= end + 3.0 + reading]
         return PATIENCE + own + self.lateness(place, at) + max(stalled, default=0.0)
 
     def seed_lead(self, subscription: Subscription, at: float) -> float:
