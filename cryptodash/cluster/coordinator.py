@@ -6,10 +6,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 from random import Random
-from typing import Any
+from typing import Any, Final
 
 from attrs import evolve, frozen
-from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.defer import Deferred, DeferredList, TimeoutError
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -32,6 +32,9 @@ from cryptodash.core.time import Clock
 from cryptodash.hub.interfaces import IDemand, IStates
 
 _log = Logger(namespace="cryptodash.cluster")
+
+RELEASE_S: Final = 1.0
+"""Of the five seconds that a process has to end, what giving back a lease may take."""
 
 MakeVenue = Callable[[IInlet, Catalogue], ILocalVenue]
 """A venue that publishes there and lists its instruments there; not started."""
@@ -184,7 +187,8 @@ class VenueCoordinator:
             self.bus.end()
             ends.append(self.upstream.close())
             given = self._call(scripts.RELEASE, [self._lease_key], self.lease.token)
-            ends.append(given.addErrback(unanswered))
+            given.addTimeout(RELEASE_S, self._means.reactor)
+            ends.append(given.addErrback(lambda failure: failure.trap(RedisError, TimeoutError)))
             self.lease.lost()
         return DeferredList(ends, consumeErrors=True)
 

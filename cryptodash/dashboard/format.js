@@ -6,7 +6,7 @@ export const MINUS = "\u2212";
 const UNITS = ["", "K", "M", "B", "T"];
 const CAUSES = {
   disconnected: "venue disconnected", maintenance: "venue maintenance", halted: "trading halted", banned: "venue bans us for now",
-  blocked: "venue blocks this place", capacity: "no capacity left", rejected: "rejected by the venue",
+  blocked: "venue blocks this place", capacity: "no capacity left", backend: "no word of it from the server's other process", rejected: "rejected by the venue",
 };
 
 const known = (value) => typeof value === "number" && Number.isFinite(value);
