@@ -8,7 +8,7 @@ from functools import partial
 from random import Random
 from typing import Any, Final
 
-from attrs import evolve, frozen
+from attrs import frozen
 from twisted.internet.defer import Deferred, DeferredList, TimeoutError
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -117,6 +117,7 @@ class VenueCoordinator:
             partial(make, _BusInlet(self)),
             Catalogue(exchange),
             self.remote,
+            means.process,
             lambda *arguments: Deferred.fromCoroutine(asking.candles(*arguments)),
             lambda: Deferred.fromCoroutine(asking.refresh(exchange)),
             means.trouble,
@@ -128,7 +129,7 @@ class VenueCoordinator:
             means.demand,
             means.states,
             lambda: self.upstream,
-            lambda: evolve(self.upstream.report(), process=means.process),
+            lambda: self.upstream.report(),
             self._publish,
             self._regain,
             means.reactor,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
 
+from attrs import evolve
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
@@ -24,6 +25,7 @@ class ClusterVenue:
         make: Callable[[Catalogue], ILocalVenue],
         catalogue: Catalogue,
         remote: RemoteVenue,
+        process: str,
         ask_candles: Callable[[Topic, int, int | None], Deferred[Sequence[Candle]]],
         ask_refresh: Callable[[], Deferred[int]],
         trouble: Callable[[], str],
@@ -33,6 +35,7 @@ class ClusterVenue:
         self._venue = make(catalogue)
         self.exchange, self.source, self.markets = self._venue.exchange, self._venue.source, self._venue.markets
         self._remote = remote
+        self._process = process
         self._ask_candles = ask_candles
         self._ask_refresh = ask_refresh
         self._trouble = trouble
@@ -148,7 +151,7 @@ class ClusterVenue:
 
     def report(self) -> ExchangeReport:
         if self.is_local:
-            return self._venue.report()
+            return evolve(self._venue.report(), process=self._process)
         return self._remote.reported(self._venue.report(), self._trouble())
 
     def candles_cost(self, topic: Topic, limit: int, end_ms: int | None) -> RequestCost:
