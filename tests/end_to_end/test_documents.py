@@ -32,6 +32,10 @@ NEVER_IN_A_DEMO = {
     "Ready.dependencies.clock.error_ms": "the demo's venues go by the clock of this machine",
     "Ready.dependencies.clock.reason": "the same",
     "Ready.dependencies.stream_hub.unknown_symbols": "no topic of SYMBOLS is one of the composite (test_compare.py)",
+    **dict.fromkeys(
+        (*(f"Ready.dependencies.cache.{each}" for each in ("reason", "process", "role", "holds")), "Exchange.process"),
+        "of several processes that are one server (test_rest_routes.py, test_openapi.py)",
+    ),
     "Ready.control_port": "the servers of these tests are given their simulator, and start none",
     "Stream.degraded": "a stream of this short run loses nothing for good",
     "StreamQuality.degraded": "the same",
@@ -273,7 +277,6 @@ async def test_every_answer_of_rest_is_described_and_every_description_comes(sta
     running = await start(
         DEMO="true",
         SYMBOLS="binance:spot:NO-SUCH,binance:perpetual:BTC-USDT:ticker",
-        ENABLE_REDIS="true",
         CONTROL_PORT="8099",
     )
     closed = {
