@@ -135,6 +135,7 @@ async def test_loaded_on_a_telephone_it_fits_too(page: Any, stage: Any) -> None:
     await still(page, "#tab-book")
     assert await page.probe("wider") == []
     assert await page.count(".market-tabs:not([hidden]) [role=tab]") == 4
+    await still(page, "#tab-book")  # again: what came meanwhile may have moved it away from under the click
     await page.click("#tab-book")
     await page.wait_for(
         "document.querySelector('.ladder').checkVisibility() && !document.querySelector('.chart').checkVisibility()"
