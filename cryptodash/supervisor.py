@@ -149,6 +149,9 @@ class Supervisor(Service):
 class Child(ProcessProtocol):
     """One of the processes: started again whenever it ends, unless that is wanted."""
 
+    transport: Any
+    """An ``IProcessTransport``, once it has been started."""
+
     def __init__(self, number: int, supervisor: Supervisor) -> None:
         self.number = number
         self.starts = 0
@@ -188,7 +191,7 @@ class Child(ProcessProtocol):
 
     def _signal(self, name: str) -> None:
         try:
-            self.transport.signalProcess(name)  # type: ignore[union-attr]  # IProcessTransport has it
+            self.transport.signalProcess(name)
         except Exception as error:  # it has ended meanwhile
             _log.debug("signalling process {number}: {error!r}", number=self.number, error=error)
 

@@ -60,7 +60,8 @@ class RedisProtocol(Protocol):
             return _failed(f"more than {MOST_IN_FLIGHT} commands wait for Redis")
         reply: Deferred[Any] = Deferred()
         self._waiting.append(_Waiting(reply, self._reactor.seconds() + DEADLINE_S))
-        self.transport.write(hiredis.pack_command(command))  # type: ignore[arg-type]  # whole numbers are numbers
+        # hiredis declares a tuple of exactly one; it takes any number, as a command needs (its own documentation).
+        self.transport.write(hiredis.pack_command(command))  # type: ignore[arg-type]
         if self._timer is None:
             self._timer = self._reactor.callLater(DEADLINE_S, self._look)
         return reply

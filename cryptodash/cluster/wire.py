@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from math import isfinite
+from types import GenericAlias
 from typing import Annotated, Any, Final, NewType, get_args, get_type_hints
 
 import attrs
@@ -130,7 +131,7 @@ def _type_of(hint: Any) -> Any:
     if not arguments:
         return hint
     if hint == Sequence[Ticker]:
-        return list[_fields_of(Ticker)]  # type: ignore[misc]
+        return _list_of(Ticker)
     made: tuple[Any, ...] = tuple(_type_of(each) if each is not Ellipsis else each for each in arguments)
     origin = hint.__origin__ if hasattr(hint, "__origin__") else None
     if origin is None:  # a union
@@ -141,9 +142,14 @@ def _type_of(hint: Any) -> Any:
     return origin[made]
 
 
-def _fields_of(kind: type) -> Any:
+def _fields_of(kind: type[msgspec.Struct]) -> GenericAlias:
+    """The type of an event's fields in their order, made at run time from its declaration."""
     hints = get_type_hints(kind)
-    return tuple[tuple(_type_of(hints[name]) for name in kind.__struct_fields__)]  # type: ignore[misc, attr-defined]
+    return GenericAlias(tuple, tuple(_type_of(hints[name]) for name in kind.__struct_fields__))
+
+
+def _list_of(kind: type[msgspec.Struct]) -> GenericAlias:
+    return GenericAlias(list, (_fields_of(kind),))
 
 
 def _crossing(value: object) -> object:
@@ -161,7 +167,7 @@ _decode_beat = msgpack.Decoder(Beat).decode
 
 
 _decode_recent = msgpack.Decoder(tuple[Text, list[RawRecord]]).decode
-_decode_candles = msgpack.Decoder(list[_fields_of(Candle)]).decode  # type: ignore[misc]
+_decode_candles = msgpack.Decoder(_list_of(Candle)).decode
 _decode_report = msgpack.Decoder(ExchangeReport).decode
 _decode_text = msgpack.Decoder(Text).decode
 
@@ -205,7 +211,7 @@ def report_of(report: ExchangeReport) -> bytes:
 
 def frame_of(fence: int, offset: int, sent: float, records: Sequence[bytes], to: str = "") -> bytes:
     """A frame of records that are encoded already."""
-    return _encode(Frame(VERSION, fence, offset, sent, to, [msgspec.Raw(each) for each in records]))  # type: ignore[misc]
+    return _encode((VERSION, fence, offset, sent, to, [msgspec.Raw(each) for each in records]))
 
 
 def parts_of(records: Sequence[bytes]) -> list[list[bytes]]:
