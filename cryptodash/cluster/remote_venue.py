@@ -31,7 +31,8 @@ GOOD_BEATS: Final = 2
 HEARTBEAT_S: Final = 2.0
 """Between two words of ours that we are there."""
 MOST_HELD_BACK: Final = 256
-"""Frames of a holder that is not known yet, until the lease says who it is."""
+"""Frames of a holder that is not known yet, until the lease says who it is, and their bytes."""
+MOST_HELD_BYTES: Final = 8 * 1024 * 1024
 
 _log = Logger(namespace="cryptodash.cluster.remote_venue")
 
@@ -70,6 +71,7 @@ class RemoteVenue:
         self._told_at = self._told_all_at = float("-inf")
         self._next: int | None = None
         self._held_back: list[Frame] = []
+        self._held_bytes = 0
         self._offset = ClockOffset()
         self._beat_at: float | None = None
         self._is_late = False
@@ -143,7 +145,7 @@ class RemoteVenue:
     def end(self) -> None:
         """Nothing is wanted from afar any more: the venue is ours now."""
         self.fence, self._next, self._beat_at, self.report = None, None, None, None
-        self._is_good, self._good_beats = False, 0
+        self._is_good, self._good_beats, self._held_bytes = False, 0, 0
         for each in (self._held_back, self._topics, self._holds, self._depths):
             each.clear()
         self._bridge.clear()
@@ -161,8 +163,9 @@ class RemoteVenue:
             return
         if frame.fence == self.fence:
             self._read(frame)
-        elif len(self._held_back) < MOST_HELD_BACK:
+        elif len(self._held_back) < MOST_HELD_BACK and self._held_bytes + len(data) <= MOST_HELD_BYTES:
             self._held_back.append(frame)
+            self._held_bytes += len(data)
             if len(self._held_back) == 1:
                 self._check_lease()
         else:
@@ -170,7 +173,7 @@ class RemoteVenue:
 
     def holder_is(self, fence: int | None) -> None:
         """What the lease says: the fence of who has it, None for nobody."""
-        held_back, self._held_back = self._held_back, []
+        held_back, self._held_back, self._held_bytes = self._held_back, [], 0
         if fence is not None and fence != self.fence:
             self._lost_trust()
             self.fence, self._next, self._beat_at = fence, None, None

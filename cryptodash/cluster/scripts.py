@@ -18,6 +18,14 @@ return {1, text}
 """KEYS: lease, last fence. ARGV: process, ms. Gives a free lease: {1, fence}, else {0, who has it}. A fence is greater
 than all before, also where Redis was emptied: then its clock is what has gone on."""
 
+JOIN: Final = """
+local found = redis.call('GET', KEYS[1])
+if not found or found == ARGV[1] then redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2]) end
+return found
+"""
+"""KEYS: what all have in common. ARGV: ours, ms. What was there, nil for nothing; ours is kept on where it is the same.
+(SET with NX and GET together would be Redis 7.)"""
+
 RENEW: Final = """
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 redis.call('PEXPIRE', KEYS[1], ARGV[2])

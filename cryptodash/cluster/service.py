@@ -14,6 +14,7 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from cryptodash.cluster import scripts
 from cryptodash.cluster.coordinator import MakeVenue, Means, VenueCoordinator, unanswered
 from cryptodash.cluster.lease import PER_LEASE_S, TRY_S, Standing
 from cryptodash.cluster.questions import Asking
@@ -210,9 +211,7 @@ class Cluster(MultiService):
             theirs = mine if found is None else found.decode(errors="replace")
             self._is_member = theirs == mine
             refusal = "" if self._is_member else f"other settings than the cluster's: here {mine}; there {theirs[:400]}"
-            if self._is_member:
-                self._control.call("SET", key, mine, "PX", MEMBER_MS).addErrback(unanswered)
-            elif refusal != self._refusal:
+            if refusal and refusal != self._refusal:
                 _log.error("this process does not take part: {refusal}", refusal=refusal)
             self._refusal = refusal
 
@@ -221,7 +220,7 @@ class Cluster(MultiService):
             failure.trap(RedisError)
 
         self._joining = True
-        self._control.call("SET", key, mine, "NX", "PX", MEMBER_MS, "GET").addCallbacks(compared, failed)
+        self._control.call("EVAL", scripts.JOIN, 1, key, mine, MEMBER_MS).addCallbacks(compared, failed)
 
     # -- for its venues
 

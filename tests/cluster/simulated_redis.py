@@ -46,6 +46,7 @@ class SimulatedRedis(Factory):
         self._entries: dict[bytes, _Entry] = {}
         self._scripts: dict[bytes, Callable[[Sequence[bytes], Sequence[bytes]], Reply]] = {
             scripts.GRANT.encode(): self._grant,
+            scripts.JOIN.encode(): self._join,
             scripts.RENEW.encode(): self._renew,
             scripts.RELEASE.encode(): self._release,
             scripts.PUBLISH.encode(): self._publish_fenced,
@@ -137,6 +138,12 @@ class SimulatedRedis(Factory):
         self._put(keys[1], b"%d" % fence, None)
         self._put(keys[0], arguments[0] + b":%d" % fence, int(arguments[1]))
         return [1, b"%d" % fence]
+
+    def _join(self, keys: Sequence[bytes], arguments: Sequence[bytes]) -> Reply:
+        found = self._get(keys[0])
+        if found in (None, arguments[0]):
+            self._put(keys[0], arguments[0], int(arguments[1]))
+        return found
 
     def _renew(self, keys: Sequence[bytes], arguments: Sequence[bytes]) -> Reply:
         if self._get(keys[0]) != arguments[0]:

@@ -188,6 +188,14 @@ def test_where_nobody_says_who_holds_it_is_asked_again(world: World) -> None:
     assert world.checks == checks + 2
 
 
+def test_long_frames_of_an_unknown_holder_do_not_pile_up(world: World) -> None:
+    world.is_good(TICKERS)
+    world.fence, world.offset = 9, 0
+    for _ in range(10):
+        world.says(b"\x93\xcc\xff\xc6\x00\x0f\x42\x40" + bytes(1_000_000) + b"\xc0")
+    assert world.counted("refused", "binance", "unknown_holder") == 2
+
+
 def test_frames_of_another_holder_are_refused_and_counted(world: World) -> None:
     world.is_good(TICKERS)
     world.fence = 6
