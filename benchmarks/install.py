@@ -1,4 +1,4 @@
-"""The peers, in a virtual environment and an npm prefix of their own below ``benchmarks/.peers``.
+"""The peers, in a virtual environment, an npm prefix and folders of their own below ``benchmarks/.peers``.
 
 nginx with nchan is not installed here: it comes from the system's packages (Debian: ``nginx`` and
 ``libnginx-mod-nchan``), or is left out.
@@ -7,13 +7,15 @@ nginx with nchan is not installed here: it comes from the system's packages (Deb
 from __future__ import annotations
 
 import json
+import os
 import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from benchmarks import centrifugo
 from benchmarks.contestants import CONTESTANTS, PEERS, PEERS_NPM, PEERS_PYTHON, nginx
 
 PACKAGES = ("socketify", "websockets", "picows", "uvloop", "msgspec", "cryptofeed")
@@ -37,12 +39,22 @@ def install() -> list[str]:
         failed += _try(
             "ws", ["npm", "install", "--silent", "--no-fund", "--no-audit", "--prefix", str(PEERS_NPM), "ws"]
         )
-    return failed
+    return failed + _centrifugo()
 
 
-def _try(name: str, command: Sequence[str]) -> list[str]:
+def _centrifugo() -> list[str]:
+    """Built from its Go module, where there is a Go that is new enough: two minutes."""
+    compiler = centrifugo.go()
+    if compiler is None or centrifugo.PROGRAM.exists():
+        return []
+    centrifugo.FOLDER.mkdir(parents=True, exist_ok=True)
+    command = [compiler, "install", centrifugo.MODULE]
+    return _try("centrifugo", command, {**os.environ, "GOBIN": str(centrifugo.FOLDER)})
+
+
+def _try(name: str, command: Sequence[str], environment: Mapping[str, str] | None = None) -> list[str]:
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=600)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=600, env=environment)
     except subprocess.TimeoutExpired:
         return [f"{name}: the installation took more than 10 minutes"]
     if done.returncode == 0:
@@ -76,7 +88,18 @@ def versions() -> dict[str, str]:
     if package.exists() and shutil.which("node"):
         node = subprocess.run(["node", "--version"], capture_output=True, text=True, check=True).stdout.strip()
         found |= {"Node": node.lstrip("v"), "ws": json.loads(package.read_text())["version"]}
-    return found | _nginx()
+    if centrifugo.PROGRAM.exists():
+        found["Centrifugo"] = centrifugo.VERSION.lstrip("v")
+    return found | _nginx() | _redis()
+
+
+def _redis() -> dict[str, str]:
+    program = shutil.which("redis-server")
+    if program is None:
+        return {}
+    said = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout
+    words = dict(word.split("=", 1) for word in said.split() if "=" in word)
+    return {"Redis": words["v"]}
 
 
 def _nginx() -> dict[str, str]:

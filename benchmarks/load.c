@@ -2,8 +2,8 @@
  *
  *     load HOST PORT PATH CLIENTS SUBSCRIPTIONS SETUP_FRAMES KIND NUMBER STAMP CREDIT_PORT SAMPLE STALLED
  *
- * Client i sends line i (modulo the lines) of the file SUBSCRIPTIONS once it is open, and is ready after SETUP_FRAMES frames. Measured are the text
- * frames that start with KIND. Every SAMPLE-th client checks the order: the number after NUMBER must grow by one per symbol (the text after
+ * Client i sends line i (modulo the lines) of the file SUBSCRIPTIONS once it is open (a carriage return in it stands for a line feed), and is ready
+ * after SETUP_FRAMES messages. A frame is a message, or several, a line each. Measured are those that start with KIND. Every SAMPLE-th client checks the order: the number after NUMBER must grow by one per symbol (the text after
  * "base":"). STAMP ("-": none) precedes the nanoseconds (CLOCK_MONOTONIC) at which the frame's event was sent. Every so many frames the total goes
  * by UDP to CREDIT_PORT (0: no). The first STALLED clients stop reading once they are ready.
  *
@@ -142,9 +142,7 @@ static void give_credit(void) {
     sendto(credit_fd, text, (size_t)size, 0, (struct sockaddr *)&credit_to, sizeof credit_to);
 }
 
-static void take_frame(Client *c, int opcode, const char *body, size_t size, long long now) {
-    if (opcode == 9) { send_frame(c, 10, body, size); return; }
-    if (opcode == 8) { dead++; c->state = DEAD; return; }
+static void take_message(Client *c, const char *body, size_t size, long long now) {
     if (c->setup < setup_frames) {
         if (++c->setup == setup_frames) {
             ready++;
@@ -161,6 +159,14 @@ static void take_frame(Client *c, int opcode, const char *body, size_t size, lon
         if (at) latency[bucket_of((now - number_at(at + stamp_size, body + size)) / 1000)]++;
         else unstamped++;
     }
+}
+
+static void take_frame(Client *c, int opcode, const char *body, size_t size, long long now) {
+    if (opcode == 9) { send_frame(c, 10, body, size); return; }
+    if (opcode == 8) { dead++; c->state = DEAD; return; }
+    for (const char *end = body + size, *line; (line = memchr(body, '\n', (size_t)(end - body))); body = line + 1, size = (size_t)(end - body))
+        take_message(c, body, (size_t)(line - body), now);
+    if (size) take_message(c, body, size, now);
 }
 
 static size_t frames_in(Client *c, const char *data, size_t size, long long now) {
@@ -308,6 +314,7 @@ static void read_subscriptions(const char *file) {
     ssize_t size;
     while (f && (size = getline(&line, &room, f)) > 0) {
         if (line[size - 1] == '\n') line[size - 1] = 0;
+        for (char *at = line; (at = strchr(at, '\r'));) *at = '\n';
         subscriptions = realloc(subscriptions, sizeof(char *) * (size_t)(subscription_count + 1));
         subscriptions[subscription_count++] = strdup(line);
     }

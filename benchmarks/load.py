@@ -63,7 +63,8 @@ class Load:
         self._address = (arguments[0], int(arguments[1]))
         self._path = arguments[2]
         self._wanted = int(arguments[3])
-        self._lines = [] if arguments[4] == "-" else Path(arguments[4]).read_bytes().splitlines()
+        lines = b"" if arguments[4] == "-" else Path(arguments[4]).read_bytes()
+        self._lines = [line.replace(b"\r", b"\n") for line in lines.split(b"\n")[:-1]]
         self._setup = int(arguments[5])
         stamp = b"" if arguments[8] == "-" else arguments[8].encode()
         self._received = Received(arguments[6].encode(), arguments[7].encode(), stamp)
@@ -197,11 +198,16 @@ class Load:
             client.send_frame(10, body)
         elif opcode == 8:
             self._dead += 1
-        elif client.setup < self._setup:
+        else:
+            for message in body.split(b"\n") if b"\n" in body else (body,):
+                self._message(client, message, now)
+
+    def _message(self, client: Client, message: bytes, now: int) -> None:
+        if client.setup < self._setup:
             client.setup += 1
             if client.setup == self._setup:
                 self._is_ready(client)
-        elif self._received.take(body, client.last, now):
+        elif message and self._received.take(message, client.last, now):
             client.frames += 1
 
     # -- commands

@@ -36,7 +36,7 @@ def program() -> tuple[str, ...]:
 @frozen
 class Plan:
     """Who the clients are: ``subscriptions`` by client (again from the first when there are fewer),
-    ``setup`` frames until one is ready."""
+    ``setup`` messages until one is ready."""
 
     clients: int
     subscriptions: Sequence[str]
@@ -54,7 +54,7 @@ class Load:
         CACHE.mkdir(exist_ok=True)
         handle, file = tempfile.mkstemp(dir=CACHE, suffix=".subscriptions")
         with os.fdopen(handle, "w") as lines:
-            lines.writelines(f"{line}\n" for line in plan.subscriptions)
+            lines.writelines(line.replace("\n", "\r") + "\n" for line in plan.subscriptions)
         sample = max(1, plan.clients // SAMPLED_CLIENTS)
         arguments = (
             port,

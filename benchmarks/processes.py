@@ -8,9 +8,11 @@ import os
 import queue
 import resource
 import signal
+import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,8 @@ SERVER_CORE, LOAD_CORE = 0, 1
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 CACHE = HERE / ".cache"
+CPU_TIME = 2
+"""Of the clocks that Linux has for each process: the one that counts what the scheduler gave it."""
 
 
 class BenchError(Exception):
@@ -36,6 +40,13 @@ def pin(core: int) -> None:
     """This process to one core, where there is more than one."""
     if (os.cpu_count() or 1) > core:
         os.sched_setaffinity(0, {core})
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 that nobody has, for who does not tell which one it took."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 class Child:
@@ -119,6 +130,10 @@ class Child:
         """Its resident memory now."""
         status = Path(f"/proc/{self.pid}/status").read_text()
         return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS"))
+
+    def cpu_seconds(self) -> float:
+        """User and system time of all its threads until now, those that have ended as well."""
+        return time.clock_gettime(~self.pid << 3 | CPU_TIME)
 
     def end(self) -> None:
         """Kill it; what it holds is nothing of worth."""

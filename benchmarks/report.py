@@ -52,6 +52,25 @@ UNITS: Sequence[tuple[str, str, str]] = (
     ("memory", "Idle clients", "KiB of the server's resident memory per client"),
     ("cold", "Cold start", "seconds from the start of the process to the first ticker at a client"),
     ("growth/", "Growth", "CPU nanoseconds of the server per delivery"),
+    (
+        "cluster/latency/",
+        "Several processes: latency",
+        "microseconds from the venue's send to the client's receive, to a few clients of the process that has the "
+        "venue open, and to as many of another one, by Redis",
+    ),
+    (
+        "cluster/clients/",
+        "Several processes: many clients, beside Centrifugo",
+        "the same trades a second (first number) at the same moments to the same clients. All clients are at processes "
+        "that have not got the venue, or the node that events do not come in at, if there is more than one. CPU time "
+        "is that of all server processes, Redis's own apart; all of them have one core",
+    ),
+    (
+        "cluster/ingest/",
+        "Several processes: ingest",
+        "CPU time of all server processes per frame of the venue (80 % quotes, 10 % trades, 10 % changes of 8 books), "
+        "all of it wanted by one client of each process without the venue, or of the only one",
+    ),
 )
 
 
@@ -98,7 +117,7 @@ def render(
             + [("versions", ", ".join(f"{n} {v}" for n, v in versions.items()))],
         ),
         "Accepted sockets have SO_SNDBUF 128 KiB, except with uWebSockets and Node, "
-        "which give no access to it. Pings are off everywhere.",
+        "which give no access to it, and Centrifugo. Pings are off everywhere.",
         "## Targets",
         _table(("row", "against", "asked", "measured", ""), _verdicts(results)),
     ]

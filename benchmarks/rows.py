@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 
 from attrs import frozen
 
-from benchmarks import fanout, feeds, overload, upkeep
+from benchmarks import cluster, fanout, feeds, overload, upkeep
+from benchmarks.cluster import Cluster
 from benchmarks.contestants import OURS
 from benchmarks.fanout import Fanout, pace, saturate
 from benchmarks.payload import all_of, groups_of, some_of
@@ -15,6 +16,7 @@ from benchmarks.results import Results
 FAST = (OURS, "uws", "bare", "picows", "ws")
 EVERYBODY = (*FAST, "websockets", "autobahn", "autobahn-broadcast", "nchan")
 GROUPS = 10
+CLUSTER = Cluster(1000, (20, 60))
 
 
 @frozen
@@ -48,6 +50,7 @@ class Size:
     growth_clients: Sequence[int] = (100, 1000, 10_000)
     growth_topics: Sequence[int] = (10, 100, 1000, 10_000)
     growth_topic_clients: int = 200
+    cluster: Cluster = CLUSTER
     warm: bool = True
 
 
@@ -60,6 +63,7 @@ QUICK = Size(
     overload_seconds=2.0,
     latency_seconds=2.0,
     growth_topics=(10, 1000),
+    cluster=Cluster(300, (50, 200), seconds=2.0, frames=4000, warm=0.5),
 )
 TINY = Size(
     seconds=0.03,
@@ -88,6 +92,7 @@ TINY = Size(
     growth_clients=(3,),
     growth_topics=(10,),
     growth_topic_clients=10,
+    cluster=Cluster(4, (100,), seconds=0.2, frames=200, warm=0, latency_clients=2, processes=(0, 3)),
     warm=False,
 )
 """For the tests: every row runs, nothing is timed."""
@@ -184,4 +189,5 @@ def rows(size: Size) -> dict[str, Run]:
         "cold": lambda rounds, results: upkeep.run_cold(upkeep.ColdStart(), rounds, results),
         "growth-clients": _growth_clients(size),
         "growth-topics": _growth_topics(size),
+        "cluster": lambda rounds, results: cluster.run(size.cluster, rounds, results),
     }

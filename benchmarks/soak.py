@@ -205,6 +205,12 @@ def verdicts(watched: Sequence[Watched], seconds: float) -> Mapping[str, float]:
     return {each.name: growth(each.samples, window_of(seconds)) for each in watched}
 
 
+def say(row: Sequence[str]) -> None:
+    """One row of the table, seen at once."""
+    sys.stdout.write(table_line(row) + "\n")
+    sys.stdout.flush()
+
+
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.soak", description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float, default=30.0)
@@ -212,10 +218,6 @@ def main(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
     seconds = options.minutes * 60
     raise_file_limit()
-
-    def say(row: Sequence[str]) -> None:
-        sys.stdout.write(table_line(row) + "\n")
-        sys.stdout.flush()
 
     with ExitStack() as running:
         watched = [

@@ -130,6 +130,7 @@ def build(
         clock.monotonic(),
         clients.fanout.slices,
         hub.ledger,
+        None if cluster is None else cluster.peers,
     )
     site = make_site(rest, ClientFactory(clients), config, clock, reactor, tally)
 
@@ -158,6 +159,7 @@ def _cluster(
 ) -> Cluster:
     """This process's part in the cluster. Raises ``ConfigError`` where what it needs is not installed."""
     try:
+        from cryptodash.cluster.channels import RedisServer
         from cryptodash.cluster.redis_link import address_of
         from cryptodash.cluster.redis_link import endpoint_of as redis_endpoint
         from cryptodash.cluster.service import Cluster, Membership
@@ -165,14 +167,18 @@ def _cluster(
     except ImportError:
         raise ConfigError("ENABLE_REDIS needs hiredis: pip install cryptodash[redis]") from None
     common = [f"wire {VERSION}", f"BOOK_INTERVAL_MS {config.book_interval_ms}"]
+    if config.cluster_key:
+        common.append("signed")  # by which key nobody is told: messages tell
     for venue in venues:
         hosts, source = hosts_of(venue, config) if stand_in is None else stand_in.of(venue)
         urls = sorted({origin_of(url) for each in hosts.values() for url in (each.ws, each.rest)})
         common.append(f"{venue.id} {source} {' '.join(urls)}")
-    process = f"{gethostname()[:40]}-{os.getpid()}-{random.getrandbits(32):08x}"
-    membership = Membership(process, config.redis_prefix, "; ".join(sorted(common)), config.role)
+    host = gethostname()[:60]
+    process = f"{host[:40]}-{os.getpid()}-{random.getrandbits(32):08x}"
+    membership = Membership(process, host, "; ".join(sorted(common)), config.role)
     address = address_of(config.redis_url)
-    return Cluster(membership, address, redis_endpoint(reactor, address), hub, hub, hub, reactor, clock, random, tally)
+    redis = RedisServer(address, redis_endpoint(reactor, address), config.redis_prefix, config.cluster_key)
+    return Cluster(membership, redis, hub, hub, hub, hub.ledger.venue, reactor, clock, random, tally)
 
 
 def _source(feeds: Sequence[IUpstream]) -> str:

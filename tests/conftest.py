@@ -100,18 +100,24 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 
 
 @pytest.fixture(scope="session")
-def redis_port() -> Iterator[int]:
-    """The port of a ``redis-server`` that writes nothing to disk and ends with the session."""
+def redis_program() -> str:
+    """Where ``redis-server`` is installed; the test is skipped where it is not."""
     program = shutil.which("redis-server")
     if program is None:
         if os.environ.get("CRYPTODASH_REQUIRE_REDIS"):
             pytest.fail("redis-server is not installed, and CRYPTODASH_REQUIRE_REDIS is set")
         pytest.skip("redis-server is not installed")
+    return program
+
+
+@pytest.fixture(scope="session")
+def redis_port(redis_program: str) -> Iterator[int]:
+    """The port of a ``redis-server`` that writes nothing to disk and ends with the session."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
     server = subprocess.Popen(
-        [program, "--save", "", "--appendonly", "no", "--bind", "127.0.0.1", "--port", str(port)],
+        [redis_program, "--save", "", "--appendonly", "no", "--bind", "127.0.0.1", "--port", str(port)],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

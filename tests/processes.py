@@ -179,6 +179,11 @@ def descendants(process: int) -> list[int]:
     return [found for child in map(int, children) for found in (child, *descendants(child))]
 
 
+def get_text(port: int, path: str) -> str:
+    with direct(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+        return str(answer.read().decode())
+
+
 def get(port: int, path: str) -> tuple[int, Mapping[str, object]]:
     try:
         with direct(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:

@@ -191,13 +191,13 @@ def test_only_the_command_line_knows_the_global_reactor(path: Path) -> None:
     assert "twisted.internet.reactor" not in imported(path)
 
 
-REAL_TIME = {"end_to_end", "dashboard"}
-"""Tests of whole processes: what is on the other side of the socket (a peer, a browser) knows no clock of ours."""
+REAL_TIME = {"end_to_end", "dashboard", "real"}
+"""Tests of whole processes: what is on the other side of the socket (a peer, a browser, Redis) has no clock of ours."""
 PROGRAMS = {"run_wstest.py", "interop.py"}
 """Not tests but programs that a test starts: each has a process and a reactor of its own."""
 
 
-def test_the_real_reactor_has_two_places_in_the_tests_and_none_sleeps() -> None:
+def test_the_real_reactor_has_three_places_in_the_tests_and_none_sleeps() -> None:
     for path in sorted((ROOT / "tests").rglob("*.py")):
         if path.name in PROGRAMS:
             continue

@@ -32,7 +32,7 @@ class Lease:
     """One venue's lease, as one process knows it."""
 
     def __init__(self, process: str) -> None:
-        self._process = process
+        self.process = process
         self._fence: int | None = None
         self._until = 0.0
 
@@ -44,7 +44,7 @@ class Lease:
     @property
     def token(self) -> str:
         """What stands in Redis while it is ours."""
-        return f"{self._process}:{self._fence}"
+        return token_of(self.process, self._fence or 0)
 
     def standing(self, now: float) -> Standing:
         if self._fence is None:
@@ -65,6 +65,11 @@ class Lease:
         """It is not ours: Redis has said so, or we gave it back."""
         self._fence = None
         self._until = 0.0
+
+
+def token_of(process: str, fence: int) -> str:
+    """What stands in Redis while the process has the lease."""
+    return f"{process}:{fence}"
 
 
 def read_token(text: bytes) -> tuple[str, int]:

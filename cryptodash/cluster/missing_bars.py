@@ -19,6 +19,9 @@ FETCHED: Final = 10
 """Bars that are asked for: a change of holder takes seconds."""
 MOST_WAITING: Final = 20
 
+Fetch = Callable[[Topic, int], Awaitable[Sequence[Candle]]]
+"""So many bars of a topic, of whoever has the venue. Raises ``CryptodashError``."""
+
 _log = Logger(namespace="cryptodash.cluster.missing_bars")
 
 
@@ -38,7 +41,7 @@ class MissingBars:
     def __init__(
         self,
         states: IStates,
-        fetch: Callable[[Topic, int], Awaitable[Sequence[Candle]]],
+        fetch: Fetch,
         publish: Callable[[Candle | StreamStatus], object],
     ) -> None:
         self._states = states
@@ -50,9 +53,9 @@ class MissingBars:
         return topic in self._expected
 
     def expect(self, topics: Iterable[Topic]) -> None:
-        """Their next bar comes from us."""
-        self._expected.clear()
+        """Their next bar comes from elsewhere than the one before."""
         for topic in topics:
+            self.forget(topic)
             if topic.channel is not Channel.CANDLE:
                 continue
             known = [*self._states.last_events(topic, 1), *self._states.state(topic, 0)[1]]
@@ -61,6 +64,13 @@ class MissingBars:
                 last = bars[-1]
                 opened = next_open(topic.interval, last.timestamp) if last.closed else last.timestamp
                 self._expected[topic] = _Expected(opened)
+
+    def forget(self, topic: Topic) -> None:
+        """It is no matter any more."""
+        self._expected.pop(topic, None)
+
+    def clear(self) -> None:
+        self._expected.clear()
 
     def cross(self, event: Candle | StreamStatus) -> None:
         """Tell the bar, once all before it are told. The topic is not good meanwhile."""

@@ -11,7 +11,7 @@ from msgspec import msgpack
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
-from cryptodash.cluster import wire
+from cryptodash.cluster import event_records, wire
 from cryptodash.core.errors import CryptodashError, UpstreamError
 from cryptodash.core.events import Candle, Cause
 from cryptodash.core.interfaces import IUpstream
@@ -69,7 +69,7 @@ class Asking:
         """As of ``IUpstream``. Raises ``UpstreamError``, ``backend`` where nobody answers."""
         answer = await self._ask(topic.exchange, "candles", topic.text, limit, end_ms)
         try:
-            return wire.read_candles(answer.content, topic)
+            return event_records.read_candles(answer.content, topic)
         except wire.BadFrame as error:
             raise _unreadable(topic.exchange, error) from None
 
@@ -150,10 +150,12 @@ class Answering:
 
     async def _content(self, question: Question) -> bytes:
         if question.what == "candles":
-            topic = wire.topic_of(question.topic)
+            topic = event_records.topic_of(question.topic)
             if topic.exchange != self._venue.exchange or topic.channel is not Channel.CANDLE:
                 raise UpstreamError(Cause.BACKEND.value, f"{topic} has no candles here")
-            return wire.candles_of(await self._venue.candles(topic, max(1, min(question.limit, 1000)), question.end_ms))
+            return event_records.candles_of(
+                await self._venue.candles(topic, max(1, min(question.limit, 1000)), question.end_ms)
+            )
         if question.what == "refresh":
             return encode(await self._venue.refresh_catalogue())
         raise UpstreamError(Cause.BACKEND.value, f"{question.what[:40]!r} is no question")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection
 from random import Random
 from typing import Any, Final
@@ -23,6 +24,8 @@ from cryptodash.cluster.redis_protocol import Push, RedisError, RedisProtocol
 FIRST_WAIT_S: Final = 0.2
 LONGEST_WAIT_S: Final = 2.0
 CONNECT_S: Final = 5.0
+OLDEST: Final = (6, 2)
+"""The first Redis that has all that is asked of it."""
 
 _log = Logger(namespace="cryptodash.cluster.redis")
 
@@ -57,6 +60,20 @@ def endpoint_of(reactor: Any, address: RedisAddress) -> IStreamClientEndpoint:
     return wrapClientTLS(optionsForClientTLS(address.host), endpoint) if address.is_tls else endpoint
 
 
+def unfit(info: object) -> str:
+    """Why a Redis that says this of itself (``INFO server``: members, one a line) is no use to a cluster; empty where
+    it is one."""
+    text = info.decode(errors="replace") if isinstance(info, bytes) else ""
+    members = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
+    mode = members.get("redis_mode", "standalone")
+    if mode != "standalone":
+        return f"it is in {mode} mode, where a lease can be lost: allowed is one plain instance"
+    version = tuple(int(each) for each in re.findall(r"[0-9]+", members.get("redis_version", ""))[:2])
+    if version < OLDEST:
+        return f"it is version {members.get('redis_version', 'unknown')[:40]}: needed is 6.2 or newer"
+    return ""
+
+
 class RedisLink(Service):
     """One connection to Redis, made again whenever it is lost; ``up`` is called with each new one once Redis has let us
     in, ``down`` when it is gone."""
@@ -72,14 +89,17 @@ class RedisLink(Service):
         channels: Collection[bytes] = (),
         up: Callable[[], object] = lambda: None,
         down: Callable[[], object] = lambda: None,
+        examines: bool = True,
     ) -> None:
-        """``channels``: what it subscribes to, each message of which goes to ``push``; looked at when it connects."""
+        """``channels``: what it subscribes to, each message of which goes to ``push``; looked at when it connects.
+        ``examines``: asks what kind of Redis it is, and is not let in by one that is no use."""
         self.trouble = "not connected yet"
         """Why there is no connection, for a person; empty while there is one."""
         self._address = address
         self._push = push
         self._channels = channels
         self._random = random
+        self._examines = examines
         self._attempts = 0
         self._up, self._down = up, down
         self._protocol: RedisProtocol | None = None
@@ -113,11 +133,15 @@ class RedisLink(Service):
     async def _log_in(self, protocol: RedisProtocol) -> None:
         if self._address.login:
             await protocol.call("AUTH", *self._address.login)
+        if self._examines:
+            why_not = unfit(await protocol.call("INFO", "server"))
+            if why_not:
+                raise RedisError(why_not)
         if self._address.database:
             await protocol.call("SELECT", self._address.database)
         for channel in self._channels:
             await protocol.call("SUBSCRIBE", channel)
-        if not self._channels:
+        if not (self._examines or self._channels):
             await protocol.call("PING")
 
     def _wait(self, _: int) -> float:

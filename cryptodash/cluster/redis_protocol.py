@@ -50,11 +50,13 @@ class RedisProtocol(Protocol):
         self._unparsed = 0
         self._waiting: deque[_Waiting] = deque()
         self._timer: IDelayedCall | None = None
+        self._is_over = False
+        """Whether it has been given up: what still comes answers nothing that is asked from now on."""
 
     def call(self, *command: bytes | str | int) -> Deferred[Any]:
         """The reply: bytes, a whole number, a list, or None. Fails with ``RedisError`` where Redis refuses it, does not
         answer within ``DEADLINE_S``, or the connection ends first, and then nobody knows whether it was carried out."""
-        if self.transport is None or not self.connected:
+        if self.transport is None or not self.connected or self._is_over:
             return _failed("the connection to Redis is closed")
         if len(self._waiting) >= MOST_IN_FLIGHT:
             return _failed(f"more than {MOST_IN_FLIGHT} commands wait for Redis")
@@ -67,10 +69,12 @@ class RedisProtocol(Protocol):
         return reply
 
     def dataReceived(self, data: bytes) -> None:
+        if self._is_over:
+            return
         self._unparsed += len(data)
         try:
             self._reader.feed(data)
-            while (reply := self._reader.gets()) is not False:
+            while not self._is_over and (reply := self._reader.gets()) is not False:
                 self._unparsed = 0
                 self._replied(reply)
         except hiredis.ProtocolError as error:
@@ -114,6 +118,7 @@ class RedisProtocol(Protocol):
 
     def drop(self) -> None:
         """End the connection now."""
+        self._is_over = True
         self.transport.abortConnection()
 
     def _end(self, why: str) -> None:

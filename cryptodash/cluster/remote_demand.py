@@ -9,8 +9,9 @@ from typing import Final, Protocol
 from attrs import define, field
 from twisted.logger import Logger
 
-from cryptodash.cluster import wire
+from cryptodash.cluster import event_records
 from cryptodash.cluster.wire import BadFrame, Demanded, Echo, Hold
+from cryptodash.core.cursors import Cursor
 from cryptodash.core.errors import Refused
 from cryptodash.core.time import Clock
 from cryptodash.core.topics import Topic
@@ -29,8 +30,9 @@ TopicAt = tuple[Topic, int]
 class Wanted(Protocol):
     """Who is told what is wanted of now."""
 
-    def added(self, process: str, topic: Topic, interval: int) -> None:
-        """The process wants this as well (or asks again), and is to be told its state: it is held by now."""
+    def added(self, process: str, topic: Topic, interval: int, since: Cursor | None) -> None:
+        """The process wants this as well (or asks again), and is to be told its state, of its events those from
+        ``since`` on: it is held by now."""
 
     def refused(self, process: str, topic: Topic, error: Refused) -> None:
         """It cannot have this now."""
@@ -72,11 +74,11 @@ class RemoteDemand:
         process.heard, process.sent = self._clock.monotonic(), demanded.sent
         if demanded.is_all:
             process.number = demanded.number
-            asked = dict.fromkeys(self._read(demanded.holds))
+            asked = self._read(demanded.holds)
             for each in [each for each in (*process.holds, *process.refused) if each not in asked]:
                 self._release(process, each)
-            for each in asked:
-                self._hold(demanded.process, process, each)
+            for each, since in asked.items():
+                self._hold(demanded.process, process, each, since)
             return
         if demanded.number != process.number + bool(demanded.holds or demanded.releases):
             self._told.ask(demanded.process)
@@ -84,8 +86,8 @@ class RemoteDemand:
         process.number = demanded.number
         for each in self._read(demanded.releases):
             self._release(process, each)
-        for each in self._read(demanded.holds):
-            self._hold(demanded.process, process, each)
+        for each, since in self._read(demanded.holds).items():
+            self._hold(demanded.process, process, each, since)
 
     def tick(self) -> None:
         """Now and then: who is silent has gone."""
@@ -126,18 +128,18 @@ class RemoteDemand:
         for each in list(process.holds):
             self._release(process, each)
 
-    def _read(self, holds: list[Hold]) -> list[TopicAt]:
-        found = []
+    def _read(self, holds: list[Hold]) -> dict[TopicAt, Cursor | None]:
+        found: dict[TopicAt, Cursor | None] = {}
         for each in holds:
             try:
-                topic = wire.topic_of(each.topic)
+                topic = event_records.topic_of(each.topic)
             except BadFrame:
                 continue
             if topic.exchange == self._exchange and 0 <= each.interval <= 10_000:
-                found.append((topic, each.interval))
+                found[topic, each.interval] = None if each.since is None else Cursor(*each.since)
         return found
 
-    def _hold(self, name: str, process: _Process, wanted: TopicAt) -> None:
+    def _hold(self, name: str, process: _Process, wanted: TopicAt, since: Cursor | None = None) -> None:
         topic, interval = wanted
         if wanted not in process.holds:
             self._count(topic, interval, 1)  # before it is held: what comes at once is wanted by then
@@ -151,7 +153,7 @@ class RemoteDemand:
                 return
             process.holds[wanted] = None
             process.refused.pop(wanted, None)
-        self._told.added(name, topic, interval)
+        self._told.added(name, topic, interval, since)
 
     def _release(self, process: _Process, wanted: TopicAt) -> None:
         process.refused.pop(wanted, None)

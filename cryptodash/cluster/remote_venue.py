@@ -6,30 +6,36 @@ Sans-I/O: frames come by ``took``, time by ``tick``, requests go out by ``ask``.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Final, TypeGuard
+from typing import Final
 
 import attrs
 import msgspec
 from twisted.logger import Logger
 
-from cryptodash.cluster import wire
-from cryptodash.cluster.bridge import Bridge, gap_between
+from cryptodash.cluster import event_records, wire
 from cryptodash.cluster.clock_offset import ClockOffset
-from cryptodash.cluster.wire import BadFrame, Demanded, Frame, Hold
-from cryptodash.core.cursors import event_id
-from cryptodash.core.events import Candle, Cause, Event, Gap, Liquidation, State, StreamStatus, Trade
+from cryptodash.cluster.local_demand import LocalDemand
+from cryptodash.cluster.missing_bars import Fetch
+from cryptodash.cluster.remote_values import RemoteValues
+from cryptodash.cluster.wire import BadFrame, Demanded, Frame
+from cryptodash.core.events import BookView, Cause, Event, State
 from cryptodash.core.interfaces import ExchangeReport, IRemoteInlet
+from cryptodash.core.quality import UNRECORDED, Count, StreamRecord, StreamRecords
 from cryptodash.core.tally import Tally
 from cryptodash.core.time import Clock
-from cryptodash.core.topics import Channel, Topic
+from cryptodash.core.topics import Topic
 from cryptodash.hub.interfaces import IStates
 
 SILENT_S: Final = 2.0
 """Without a beat for so long, or when one was so long under way, nothing of the venue is shown as live."""
+LOOK_S: Final = 0.25
+"""Between two looks at that. At the one before it would be too late nothing is live any more."""
+ASK_S: Final = 0.25
+"""Least time between two requests for the state: one that is on its way may bring what is missing now as well."""
 GOOD_BEATS: Final = 2
 """Beats in time after which it is asked for its state again: 1,000 channels of 3,000 clients must not flap."""
-HEARTBEAT_S: Final = 2.0
-"""Between two words of ours that we are there."""
+ENDPOINT: Final = "cluster"
+"""What the ledger calls the way by Redis: its one stream of an exchange has the exchange's name."""
 MOST_HELD_BACK: Final = 256
 """Frames of a holder that is not known yet, until the lease says who it is, and their bytes."""
 MOST_HELD_BYTES: Final = 8 * 1024 * 1024
@@ -51,24 +57,24 @@ class RemoteVenue:
         ask: Callable[[Demanded], object],
         check_lease: Callable[[], object],
         read_catalogue: Callable[[str], object],
+        fetch: Fetch,
+        records: StreamRecords = UNRECORDED,
     ) -> None:
         self.report: ExchangeReport | None = None
         self.fence: int | None = None
+        self.lag = 0.0
+        """By how many seconds the last frame was later than the quickest of the last minute."""
         self._exchange = exchange
         self._process = process
-        self._inlet = inlet
-        self._states = states
         self._clock = clock
-        self._ask = ask
         self._check_lease = check_lease
         self._read_catalogue = read_catalogue
-        self._topics: dict[str, Topic] = {}
-        """What is wanted, by its text; of books also the book itself."""
-        self._holds: dict[Topic, dict[int, None]] = {}
-        """At which intervals each is wanted; 0 keeps it at hand."""
-        self._depths: dict[Topic, set[Topic]] = {}
-        self._number = 0
-        self._told_at = self._told_all_at = float("-inf")
+        self._records = records
+        self._quality: StreamRecord | None = None
+        """The way by Redis, as the ledger knows it while something is wanted of it."""
+        self._values = RemoteValues(inlet, states, clock, fetch)
+        self._demand = LocalDemand(process, clock, ask, self._values.newest)
+        self._topics = self._demand.topics
         self._next: int | None = None
         self._held_back: list[Frame] = []
         self._held_bytes = 0
@@ -78,63 +84,38 @@ class RemoteVenue:
         self._good_beats = 0
         self._is_good = False
         """Whether what is shown is what the holder says; else all of it is ``stale(backend)``."""
+        self._has_missed = False
+        self._asked_at = float("-inf")
         self._needed = 1
         """Good beats in a row after which it is: one of a new holder, else ``GOOD_BEATS``."""
-        self._awaiting: dict[Topic, None] = {}
-        """Of these the holder has yet to tell the state: a status told meanwhile would come before the value."""
-        self._ages: dict[Topic, float | None] = {}
-        """For when each value holds, as of the last beat."""
-        self._confirmed: dict[Topic, float] = {}
-        self._bridge = Bridge(states)
-        """Topics of which something was told before by another than this holder, or missed."""
         self._refused = tally.counter(
             "cryptodash_cluster_refused_total", "What came by Redis and was not taken.", "exchange", "reason"
         )
         self._gaps = tally.counter(
             "cryptodash_cluster_gaps_total", "Times that something published by Redis did not come.", "exchange"
         )
+        self._holders = tally.counter(
+            "cryptodash_cluster_holders_total", "Times that another process became the one to listen to.", "exchange"
+        )
 
     # -- what is wanted here
 
     def want(self, topics: Iterable[Topic]) -> None:
-        added = []
-        for topic in topics:
-            if topic.text in self._topics:
-                continue
-            self._topics[topic.text] = topic
-            if topic.depth:
-                self._topics[topic.upstream.text] = topic.upstream
-                self._depths.setdefault(topic.upstream, set()).add(topic)
-            self._holds[topic] = {0: None}
-            added.append(Hold(topic.text, 0))
-            if self._is_good:
-                self._awaiting[topic.upstream] = None
-            else:
-                self._doubt(topic.upstream)
-        self._tell(added, [])
+        added = [topic.upstream for topic in self._demand.want(topics)]
+        if self._is_good:
+            self._values.await_state(added)
+        else:
+            self._values.doubt(added)
+        self._note()
 
     def drop(self, topics: Iterable[Topic]) -> None:
-        released = []
-        for topic in topics:
-            if self._topics.pop(topic.text, None) is None:
-                continue
-            released += [Hold(topic.text, interval) for interval in self._holds.pop(topic)]
-            self._forget(topic)
-        self._tell([], released)
+        for topic in self._demand.drop(topics):
+            self._values.forget(topic)
+        self._note()
 
     def pace(self, topic: Topic, intervals: Sequence[int]) -> None:
-        """A wanted book is published at these intervals: one hold each, behind the one that keeps it at hand."""
-        held = self._holds.get(topic)
-        if held is None:
-            return
-        added, released = sorted(set(intervals) - held.keys()), sorted(held.keys() - {0, *intervals})
-        for interval in added:
-            held[interval] = None
-        for interval in released:
-            del held[interval]
-        self._tell(
-            [Hold(topic.text, interval) for interval in added], [Hold(topic.text, interval) for interval in released]
-        )
+        """As of ``LocalDemand``."""
+        self._demand.pace(topic, intervals)
 
     def begin(self) -> None:
         """Nothing is known of the holder (any more): all that is wanted is in doubt."""
@@ -146,11 +127,10 @@ class RemoteVenue:
         """Nothing is wanted from afar any more: the venue is ours now."""
         self.fence, self._next, self._beat_at, self.report = None, None, None, None
         self._is_good, self._good_beats, self._held_bytes = False, 0, 0
-        for each in (self._held_back, self._topics, self._holds, self._depths):
-            each.clear()
-        self._bridge.clear()
-        for known in (self._awaiting, self._ages, self._confirmed):
-            known.clear()
+        self._held_back.clear()
+        self._demand.clear()
+        self._note()
+        self._values.clear()
 
     # -- what comes
 
@@ -176,27 +156,35 @@ class RemoteVenue:
         held_back, self._held_back, self._held_bytes = self._held_back, [], 0
         if fence is not None and fence != self.fence:
             self._lost_trust()
+            self._holders.add(self._exchange)
             self.fence, self._next, self._beat_at = fence, None, None
             self._good_beats, self._needed = 0, 1
+            self._has_missed, self._asked_at = False, float("-inf")
             self._offset = ClockOffset()
-            self._tell([], [], even_nothing=True)
+            self._values.expect(self._topics.values())
+            self._demand.tell_presence()
         for frame in held_back:
             if frame.fence == self.fence:
                 self._read(frame)
             else:
                 self._refuse("other_holder", f"fence {frame.fence}")
 
-    def tick(self) -> None:
-        """Twice a second."""
+    def look(self) -> None:
+        """Four times a second: whether what is shown can still be good."""
         now = self._clock.monotonic()
-        if self.fence is None or self._held_back:
-            self._check_lease()  # again: Redis may not have been there to answer
-        if self._beat_at is None or now - self._beat_at > SILENT_S or self._is_late:
+        if self._beat_at is None or now - self._beat_at > SILENT_S - LOOK_S or self._is_late:
             self._good_beats = 0
             if self._is_good:
                 self._lost_trust()
-        if now - self._told_at >= HEARTBEAT_S:
-            self._tell([], [], even_nothing=True)
+        if self._has_missed and now - self._asked_at >= ASK_S:
+            self._ask_for_all()
+        self._values.look()
+
+    def tick(self) -> None:
+        """Twice a second."""
+        if self.fence is None or self._held_back:
+            self._check_lease()  # again: Redis may not have been there to answer
+        self._demand.tick()
 
     def reported(self, unopened: ExchangeReport, trouble: str) -> ExchangeReport:
         """The holder's report of the venue; without one we can rely on that it is out of reach, and why.
@@ -209,22 +197,24 @@ class RemoteVenue:
         )
 
     def confirmed_at(self, topic: Topic) -> float | None:
-        return self._confirmed.get(topic)
+        return self._values.confirmed_at(topic)
 
     def as_of(self, topic: Topic) -> float | None:
-        confirmed, as_of = self._confirmed.get(topic), self._ages.get(topic)
-        if confirmed is None or as_of is None:
-            return confirmed
-        return max(confirmed, as_of)
+        return self._values.as_of(topic)
 
     # -- inside
 
     def _read(self, frame: Frame) -> None:
         now = self._clock.monotonic()
-        expected, self._next = self._next, frame.offset + 1
-        late = self._offset.took(frame.sent, now)
-        if expected is not None and frame.offset != expected:
+        if self._next is not None and frame.offset < self._next:
+            self._refuse("old", f"frame {frame.offset} behind {self._next - 1}")
+            return  # it comes twice, or was overtaken, and its state was asked for then
+        has_missed, self._next = self._next is not None and frame.offset > self._next, frame.offset + 1
+        self.lag = late = self._offset.took(frame.sent, now)
+        if has_missed:
             self._gaps.add(self._exchange)
+            if self._quality is not None:
+                self._quality.count(Count.GAPS)
             self._tell_all()
         if frame.to and frame.to != self._process:
             return
@@ -236,60 +226,33 @@ class RemoteVenue:
 
     def _record(self, kind: int, raw: msgspec.Raw, age_ms: int | None, frame: Frame, late: float) -> None:
         if 0 <= kind < wire.BEAT:
-            event = wire.read_event(kind, raw, self._topics.get)
+            event = event_records.read_event(kind, raw, self._topics.get)
             if event is not None:
                 self._publish(event, age_ms, frame)
         elif kind == wire.BEAT:
             self._beat(raw, frame, late)
         elif kind == wire.RECENT:
-            found = wire.read_recent(raw, self._topics.get)
+            found = event_records.read_recent(raw, self._topics.get)
             if found is not None:
-                self._recent(*found)
+                self._values.recent(*found)
         elif kind == wire.CATALOGUE:
             self._read_catalogue(wire.read_text(raw))
         elif kind == wire.REPORT:
             self.report = wire.read_report(raw)
         elif kind == wire.ASK:
-            if self._told_all_at != self._clock.monotonic():
+            if self._asked_at != self._clock.monotonic():
+                self._asked_at = float("-inf")  # whatever was asked has not come to it
                 self._tell_all()
         else:
             raise BadFrame(f"a record of kind {kind}")
 
     def _publish(self, event: Event, age_ms: int | None, frame: Frame) -> None:
-        topic = event.topic.upstream
-        if isinstance(event, StreamStatus):
-            if frame.to:  # it is the state, and the values have come
-                self._awaiting.pop(topic, None)
-            if topic not in self._awaiting:
-                self._inlet.publish(event)
-            return
+        if isinstance(event, BookView) and not self._demand.has(event.topic, event.interval):
+            return  # of before the holder heard so; nothing would follow it
+        confirmed = None
         if age_ms is not None and self._offset.is_known:
-            self._confirmed[topic] = self._offset.ours(frame.sent) - age_ms / 1000
-        if topic in self._awaiting and (_is_told_once(event) or isinstance(event, Gap)):
-            return  # the holder tells it again, behind what was before
-        for each in self._bridge.cross(event, is_kept=bool(frame.to)):
-            self._inlet.publish(each)
-
-    def _recent(self, topic: Topic, events: Sequence[Event]) -> None:
-        """What the holder has told of a topic, of which we may know a part."""
-        last = next(iter(self._states.last_events(topic, 1)), None)
-        known = -1
-        if last is not None and _is_told_once(last):
-            name = last.timestamp, event_id(last)
-            for place in range(len(events) - 1, -1, -1):
-                event = events[place]
-                if _is_told_once(event) and (event.timestamp, event_id(event)) == name:
-                    known = place
-                    break
-        missed = list(events[known + 1 :])
-        told = [each for each in missed if _is_told_once(each)]
-        if not told and known < 0:
-            return  # what was between nobody knows, and the next one says so
-        self._bridge.forget(topic)
-        if last is not None and known < 0 and _is_told_once(last) and topic.channel is not Channel.CANDLE:
-            missed.insert(0, gap_between(last, told[0]))
-        if missed:
-            self._inlet.recent(topic, missed)
+            confirmed = self._offset.ours(frame.sent) - age_ms / 1000
+        self._values.publish(event, confirmed, is_state=bool(frame.to))
 
     def _beat(self, content: msgspec.Raw, frame: Frame, late: float) -> None:
         now, beat = self._clock.monotonic(), wire.read_beat(content)
@@ -302,8 +265,8 @@ class RemoteVenue:
         for each in beat.ages:
             topic = self._topics.get(each.topic)
             if topic is not None:
-                self._ages[topic] = None if each.as_of_ms is None else sent - each.as_of_ms / 1000
-                self._confirmed[topic] = sent - each.confirmed_ms / 1000
+                as_of = None if each.as_of_ms is None else sent - each.as_of_ms / 1000
+                self._values.confirm(topic, sent - each.confirmed_ms / 1000, as_of, is_state=bool(frame.to))
         self._is_late = late > SILENT_S
         if self._is_late:
             self._good_beats = 0
@@ -312,57 +275,43 @@ class RemoteVenue:
         self._good_beats += not frame.to or not self._good_beats
         if not self._is_good and self._good_beats >= self._needed:
             self._is_good, self._needed = True, GOOD_BEATS
+            self._note()
             self._tell_all()
 
     def _lost_trust(self) -> None:
         """Until the holder has told its state again, nothing of the venue is good."""
         self._is_good = False
-        for topic in dict.fromkeys(each.upstream for each in self._topics.values()):
-            self._doubt(topic)
+        self._note()
+        self._values.doubt(self._demand.upstreams())
 
-    def _doubt(self, topic: Topic) -> None:
-        self._awaiting[topic] = None
-        state = State.STALE if topic in self._confirmed else State.CONNECTING
-        self._inlet.publish(StreamStatus(topic, state, Cause.BACKEND, since=self._clock.wall_ms()))
-
-    def _forget(self, topic: Topic) -> None:
-        depths = self._depths.get(topic.upstream)
-        if depths is not None:
-            depths.discard(topic)
-            if depths:
-                return
-            del self._depths[topic.upstream]
-            self._topics.pop(topic.upstream.text, None)
-        self._bridge.forget(topic.upstream)
-        for known in (self._ages, self._confirmed, self._awaiting):
-            known.pop(topic.upstream, None)
-
-    def _tell(self, holds: Sequence[Hold], releases: Sequence[Hold], *, even_nothing: bool = False) -> None:
-        if not (holds or releases or even_nothing):
+    def _note(self) -> None:
+        """For the ledger: how it is now."""
+        if not self._topics:
+            if self._quality is not None:
+                self._quality.closed()
+                self._quality = None
             return
-        if holds or releases:
-            self._number += 1
-        self._told_at = self._clock.monotonic()
-        self._ask(
-            Demanded(wire.VERSION, self._process, self._number, self._told_at, False, list(holds), list(releases))
-        )
+        if self._quality is None:
+            self._quality = self._records.open(ENDPOINT, self._exchange)
+        if self._is_good:
+            self._quality.changed(State.LIVE, None)
+        else:
+            self._quality.changed(State.STALE if self._values.are_known else State.CONNECTING, Cause.BACKEND)
 
     def _tell_all(self) -> None:
-        """All that is wanted, of all of which the holder then tells the state."""
-        for topic in dict.fromkeys(each.upstream for each in self._topics.values()):
-            self._awaiting[topic] = None
-        self._bridge.expect(self._topics.values())
-        self._number += 1
-        self._told_at = self._told_all_at = self._clock.monotonic()
-        holds = [Hold(topic.text, interval) for topic, intervals in self._holds.items() for interval in intervals]
-        self._ask(Demanded(wire.VERSION, self._process, self._number, self._told_at, True, holds, []))
+        """Something is missing: all that is wanted is in doubt until the holder has told the state of it, for which it
+        is asked now, or where it has just been asked, once more soon."""
+        self._values.await_state(self._demand.upstreams())
+        self._values.expect(self._topics.values())
+        self._has_missed = True
+        if self._clock.monotonic() - self._asked_at >= ASK_S:
+            self._ask_for_all()
+
+    def _ask_for_all(self) -> None:
+        self._has_missed, self._asked_at = False, self._clock.monotonic()
+        self._demand.tell_all()
 
     def _refuse(self, reason: str, what: str) -> None:
         if not self._refused.values[self._exchange, reason]:
             _log.warn("{exchange}: a frame was not taken: {what}", exchange=self._exchange, what=what)
         self._refused.add(self._exchange, reason)
-
-
-def _is_told_once(event: Event) -> TypeGuard[Trade | Liquidation | Candle]:
-    """Whether no event may be told again nor be left out: those that have a cursor."""
-    return isinstance(event, Trade | Liquidation) or (isinstance(event, Candle) and event.closed)

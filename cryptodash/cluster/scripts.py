@@ -6,16 +6,19 @@ from __future__ import annotations
 from typing import Final
 
 GRANT: Final = """
-local owner = redis.call('GET', KEYS[1])
-if owner then return {0, owner} end
 local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local owner = redis.call('GET', KEYS[1])
+if owner then return {0, owner, now} end
+if tonumber(ARGV[3]) > 0 and now > tonumber(ARGV[3]) then return {2, '', now} end
 local fence = math.max(time[1] * 1000000 + time[2], tonumber(redis.call('GET', KEYS[2]) or '0') + 1)
 local text = string.format('%.0f', fence)
 redis.call('SET', KEYS[2], text)
 redis.call('SET', KEYS[1], ARGV[1] .. ':' .. text, 'PX', ARGV[2])
-return {1, text}
+return {1, text, now}
 """
-"""KEYS: lease, last fence. ARGV: process, ms. Gives a free lease: {1, fence}, else {0, who has it}. A fence is greater
+"""KEYS: lease, last fence. ARGV: process, ms, Redis's time (ms) until which it is meant, 0 for any. Gives a free lease:
+{1, fence, Redis's time}, else {0, who has it, time}, or {2, nothing, time} where it comes too late. A fence is greater
 than all before, also where Redis was emptied: then its clock is what has gone on."""
 
 JOIN: Final = """

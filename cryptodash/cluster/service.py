@@ -3,46 +3,53 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from random import Random
 from typing import Any, Final
 
 from attrs import frozen
 from twisted.application.service import MultiService
 from twisted.internet.defer import Deferred, DeferredList
-from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from cryptodash.cluster import scripts
-from cryptodash.cluster.coordinator import MakeVenue, Means, VenueCoordinator, unanswered
+from cryptodash.cluster.channels import Channels, RedisServer
+from cryptodash.cluster.coordinator import MakeVenue, VenueCoordinator
 from cryptodash.cluster.lease import PER_LEASE_S, TRY_S, Standing
+from cryptodash.cluster.means import Leases, Means
+from cryptodash.cluster.members import Members
 from cryptodash.cluster.questions import Asking
-from cryptodash.cluster.redis_link import RedisAddress, RedisLink
+from cryptodash.cluster.redis_link import LONGEST_WAIT_S
 from cryptodash.cluster.redis_protocol import RedisError
+from cryptodash.cluster.remote_venue import LOOK_S
+from cryptodash.cluster.reports import Reports
 from cryptodash.cluster.venue import ClusterVenue
 from cryptodash.core.interfaces import ClusterReport, IRemoteInlet
+from cryptodash.core.quality import StreamRecords
 from cryptodash.core.tally import Tally
 from cryptodash.core.time import Clock
 from cryptodash.hub.interfaces import IDemand, IStates
 
-LOOK_S: Final = 0.25
 BEAT_S: Final = 0.5
 BEATS_A_REPORT: Final = 2
 MEMBER_MS: Final = 15_000
 """What the processes have in common stays in Redis for so long after the last one has gone."""
 JOIN_S: Final = 5.0
+RETURN_S: Final = LONGEST_WAIT_S + 1.0
+"""In which whoever had a venue is connected to Redis again and has asked for it."""
 
 _log = Logger(namespace="cryptodash.cluster")
 
 
 @frozen
 class Membership:
-    """Who this process is. ``fingerprint`` says what all processes must have in common, in a form that can be read;
-    ``role``: ``edge`` opens no venue."""
+    """Who this process is, and on which machine. ``fingerprint`` says what all processes must have in common, in a form
+    that can be read; ``role``: ``edge`` opens no venue."""
 
     process: str
-    prefix: str
+    host: str
     fingerprint: str
     role: str = "all"
 
@@ -56,11 +63,11 @@ class Cluster(MultiService):
     def __init__(
         self,
         membership: Membership,
-        address: RedisAddress,
-        endpoint: IStreamClientEndpoint,
+        redis: RedisServer,
         inlet: IRemoteInlet,
         demand: IDemand,
         states: IStates,
+        records: Callable[[str], StreamRecords],
         reactor: Any,
         clock: Clock,
         random: Random,
@@ -71,17 +78,11 @@ class Cluster(MultiService):
         self._clock = clock
         self._random = random
         self._venues: dict[str, VenueCoordinator] = {}
-        self._address = address
+        self._channels = channels = Channels(redis, reactor, random, tally, self._up, self._hears)
+        channels.setServiceParent(self)
         asking = Asking(membership.process, self._send, reactor)
-        self._deliver: dict[bytes, Callable[[bytes], object]] = {self.key("to", membership.process): asking.took}
-        self._data = RedisLink(address, endpoint, reactor, random)
-        self._control = RedisLink(address, endpoint, reactor, random, up=self._up)
-        self._subscriber = RedisLink(
-            address, endpoint, reactor, random, push=self._pushed, channels=self._deliver, up=self._hears
-        )
-        self._links = (self._data, self._control, self._subscriber)
-        for link in self._links:
-            link.setServiceParent(self)
+        channels.listen(channels.key("to", membership.process), asking.took)
+        leases = Leases(self._may_hold, self._may_try, self._held, self._granted)
         self._means = Means(
             membership.process,
             inlet,
@@ -91,52 +92,46 @@ class Cluster(MultiService):
             clock,
             random,
             tally,
-            self._control,
-            self._data,
+            channels,
             asking,
-            self.key,
-            self._publish,
+            leases,
             self._send,
-            self._may_hold,
-            self._may_try,
-            self._held,
-            self._granted,
+            records,
             lambda: self.trouble,
         )
-        self._is_member = False
+        self.members = _members_on(channels, membership, clock)
+        self.peers = _reports_on(channels, self.members, reactor)
+        self._was_up = False
         self._refusal = ""
         self._joining = False
         self._joined_at = float("-inf")
         self._looks, self._beats = LoopingCall(self._look), LoopingCall(self._beat)
         self._looks.clock = self._beats.clock = reactor
         self._count = 0
+        self._register(tally)
+
+    def _register(self, tally: Tally) -> None:
+        tally.gauge(
+            "cryptodash_cluster_lag_seconds",
+            "How late the holder's last frame came, beyond the quickest of the last minute.",
+            self._lags,
+            "exchange",
+        )
         tally.gauge(
             "cryptodash_cluster_leases", "Whether this process has the venue open for all.", self._leases, "exchange"
         )
-        tally.gauge(
-            "cryptodash_cluster_redis_connections", "Connections to Redis that are up, of three.", self._links_up
-        )
-        self._failed = tally.counter(
-            "cryptodash_cluster_failures_total", "What came by Redis and could not be handled: faults of ours."
-        )
-
-    def key(self, *parts: str) -> bytes:
-        """A key or channel in Redis."""
-        return ":".join((self.membership.prefix, *parts)).encode()
 
     def add(self, exchange: str, make: MakeVenue) -> ClusterVenue:
         """A venue of this cluster, for the hub."""
         venue = self._venues[exchange] = VenueCoordinator(exchange, self._means, make)
-        self._deliver[self.key("bus", exchange)] = venue.remote.took
-        self._deliver[self.key("demand", exchange)] = venue.demanded
-        self._deliver[self.key("ask", exchange)] = venue.asked
+        for name, took in (("bus", venue.published), ("demand", venue.demanded), ("ask", venue.asked)):
+            self._channels.listen(self._channels.key(name, exchange), took)
         return venue.upstream
 
     @property
     def trouble(self) -> str:
         """Why nothing comes from other processes, for a person; empty where all is well."""
-        down = [each.trouble for each in self._links if not each.is_up]
-        return f"Redis at {self._address} is out of reach: {down[0]}" if down else self._refusal
+        return self._channels.trouble or self._refusal
 
     def standing(self, exchange: str) -> Standing:
         """What this process is to the venue now."""
@@ -145,7 +140,9 @@ class Cluster(MultiService):
     def report(self) -> ClusterReport:
         """What this process is."""
         holds = tuple(name for name, each in self._venues.items() if each.lease.fence is not None)
-        return ClusterReport(self.membership.process, self.membership.role, holds, self.trouble)
+        processes, lags = 1 + len(self.members.others()), self._lags().values()
+        lag_ms = round(max(lags) * 1000) if lags else None
+        return ClusterReport(self.membership.process, self.membership.role, holds, self.trouble, processes, lag_ms)
 
     # -- Service
 
@@ -159,28 +156,21 @@ class Cluster(MultiService):
         for each in (self._looks, self._beats):
             if each.running:
                 each.stop()
+        self.members.end()
         closed = DeferredList([each.stop() for each in self._venues.values()], consumeErrors=True)
         return closed.addCallback(lambda _: super(Cluster, self).stopService())
 
     # -- what comes
 
-    def _pushed(self, channel: bytes, payload: bytes) -> None:
-        deliver = self._deliver.get(channel)
-        if deliver is None or not self._is_member:
-            return
-        try:
-            deliver(payload)
-        except Exception:
-            # Whatever comes must not end the connection by which all comes; the first is logged, all are counted.
-            if not self._failed.values[()]:
-                _log.failure("what came on {channel} could not be handled", channel=channel.decode(errors="replace"))
-            self._failed.add()
-
     def _up(self) -> None:
-        """Redis is here (again): who has what?"""
+        """Redis is here (again): who has what? Where it was away, who had a venue then is asked first: that one has it
+        open still, and nothing of it was missed."""
         self._joined_at = float("-inf")
+        since = self._clock.monotonic() + (RETURN_S if self._was_up else 0.0)
+        self._was_up = True
         for venue in self._venues.values():
-            venue.try_at = min(venue.try_at, self._clock.monotonic() + self._random.uniform(0, TRY_S / 4))
+            if venue.lease.fence is None:
+                venue.keeper.try_at = since + self._random.uniform(0, TRY_S / 4)
 
     def _hears(self) -> None:
         """What was published meanwhile is lost to us."""
@@ -192,25 +182,29 @@ class Cluster(MultiService):
 
     def _look(self) -> None:
         now = self._clock.monotonic()
-        if self._control.is_up and not self._joining and now - self._joined_at > JOIN_S:
+        if self._channels.is_up and not self._joining and now - self._joined_at > JOIN_S:
             self._join(now)
         for venue in self._venues.values():
             venue.look(now)
 
     def _beat(self) -> None:
         self._count += 1
+        if self._count % BEATS_A_REPORT == 0 and self._channels.is_open:
+            self.members.tick()
         for venue in self._venues.values():
             venue.beat(with_report=self._count % BEATS_A_REPORT == 0)
 
     def _join(self, now: float) -> None:
         """Compare what all must have in common, and keep it there."""
-        key, mine = self.key("cluster"), self.membership.fingerprint
+        channels, mine = self._channels, self.membership.fingerprint
 
         def compared(found: bytes | None) -> None:
             self._joining, self._joined_at = False, now
             theirs = mine if found is None else found.decode(errors="replace")
-            self._is_member = theirs == mine
-            refusal = "" if self._is_member else f"other settings than the cluster's: here {mine}; there {theirs[:400]}"
+            channels.is_open = theirs == mine
+            refusal = (
+                "" if channels.is_open else f"other settings than the cluster's: here {mine}; there {theirs[:400]}"
+            )
             if refusal and refusal != self._refusal:
                 _log.error("this process does not take part: {refusal}", refusal=refusal)
             self._refusal = refusal
@@ -220,36 +214,54 @@ class Cluster(MultiService):
             failure.trap(RedisError)
 
         self._joining = True
-        self._control.call("EVAL", scripts.JOIN, 1, key, mine, MEMBER_MS).addCallbacks(compared, failed)
+        channels.run(scripts.JOIN, [channels.key("cluster")], mine, MEMBER_MS).addCallbacks(compared, failed)
 
     # -- for its venues
 
-    def _publish(self, channel: bytes, payload: bytes) -> None:
-        """To whoever listens; whether it came nobody says."""
-        self._control.call("PUBLISH", channel, payload).addErrback(unanswered)
-
     def _send(self, to: str, payload: bytes) -> None:
         """To the holder of a venue, or to a process."""
-        self._publish(self.key("ask", to) if to in self._venues else self.key("to", to), payload)
+        self._channels.publish(self._channels.key("ask" if to in self._venues else "to", to), payload)
 
     def _may_hold(self) -> bool:
-        return self.membership.role != "edge" and self._is_member and self._control.is_up
+        return self.membership.role != "edge" and self._channels.is_open and self._channels.is_up
 
     def _may_try(self) -> bool:
         """One at a time: the others may want some as well."""
-        return not any(each.is_asking for each in self._venues.values())
+        return not any(each.keeper.is_asking for each in self._venues.values())
 
     def _granted(self) -> None:
         """The next one later, for each that we have."""
         later = self._clock.monotonic() + PER_LEASE_S * self._held()
         for venue in self._venues.values():
-            venue.try_at = max(venue.try_at, later)
+            venue.keeper.try_at = max(venue.keeper.try_at, later)
 
     def _held(self) -> int:
         return sum(each.lease.fence is not None for each in self._venues.values())
 
-    def _links_up(self) -> Mapping[tuple[str, ...], float]:
-        return {(): float(sum(each.is_up for each in self._links))}
+    def _lags(self) -> Mapping[tuple[str, ...], float]:
+        remote = {name: each.remote for name, each in self._venues.items() if not each.upstream.is_local}
+        return {(name,): each.lag for name, each in remote.items() if each.fence is not None}
 
     def _leases(self) -> Mapping[tuple[str, ...], float]:
         return {(name,): float(each.lease.fence is not None) for name, each in self._venues.items()}
+
+
+def _members_on(channels: Channels, membership: Membership, clock: Clock) -> Members:
+    """Each process tells all that it is there."""
+    channel = channels.key("members")
+    members = Members(membership.process, membership.host, partial(channels.publish, channel), clock)
+    channels.listen(channel, members.took)
+    return members
+
+
+def _reports_on(channels: Channels, members: Members, reactor: Any) -> Reports:
+    """All hear a question; the answer comes to whoever asked."""
+    questions = channels.key("reports")
+
+    def answer(process: str, part: bytes) -> None:
+        channels.publish(channels.key("reports", process), part)
+
+    reports = Reports(members, partial(channels.publish, questions), answer, reactor)
+    channels.listen(questions, reports.took_question)
+    channels.listen(channels.key("reports", members.process), reports.took_part)
+    return reports

@@ -3,7 +3,7 @@ script that does nothing where the lease is not ours any more."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred
@@ -11,26 +11,24 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from cryptodash.cluster import wire
+from cryptodash.cluster import event_records, wire
 from cryptodash.cluster.bridge import Bridge
 from cryptodash.cluster.lease import Lease, Standing
 from cryptodash.cluster.missing_bars import MissingBars
 from cryptodash.cluster.remote_demand import RemoteDemand
 from cryptodash.cluster.wire import Beat, Confirmed
+from cryptodash.core.cursors import RESUMABLE, Cursor
 from cryptodash.core.errors import Refused
 from cryptodash.core.events import BookView, Candle, Cause, Event, State, StreamStatus
 from cryptodash.core.instruments import MarketType
 from cryptodash.core.interfaces import ExchangeReport, IInlet, IUpstream
 from cryptodash.core.tally import Tally
 from cryptodash.core.time import Clock
-from cryptodash.core.topics import Channel, Topic
+from cryptodash.core.topics import Topic
 from cryptodash.hub.interfaces import IDemand, IStates
 
 MOST_UNACKNOWLEDGED: Final = 8 * 1024 * 1024
 """Bytes that may be on their way to Redis. Beyond them a turn is not told, and whoever follows asks for the state."""
-
-HAVE_CURSORS: Final = frozenset((Channel.TRADE, Channel.LIQUIDATION, Channel.CANDLE))
-"""Channels of which nothing may be left out."""
 
 STATE_A_TURN: Final = 300
 """Events that are told of states in one turn: about two milliseconds' work."""
@@ -76,8 +74,10 @@ class VenueBus:
         self._wanted = self.demand.topics
         self._bridge = Bridge(states)
         self._bars = MissingBars(states, lambda topic, count: venue().candles(topic, count, None), self._publish)
-        self._due: dict[tuple[str, Topic], dict[tuple[Topic, int], None]] = {}
-        """States that a process is to be told, by what it wants of each topic."""
+        self._due: dict[tuple[str, Topic], dict[tuple[Topic, int], Cursor | None]] = {}
+        """States that a process is to be told, by what it wants of each topic: of its events from which on."""
+        self._rest: IDelayedCall | None = None
+        """Until then no state is told: the venue has its turn."""
         self._records: list[tuple[str, bytes]] = []
         self._is_report_due = False
         self._reported_at = float("-inf")
@@ -112,20 +112,20 @@ class VenueBus:
         held = self._wanted.get(event.topic)
         if held is not None and (not isinstance(event, BookView) or event.interval in held):
             at = self._venue().confirmed_at(event.topic.upstream)
-            self._tell(wire.record_of(event, None if at is None else _ms(self._clock.monotonic(), at)))
+            self._tell(event_records.record_of(event, None if at is None else _ms(self._clock.monotonic(), at)))
 
     def catalogue_changed(self, exchange: str, market: MarketType) -> None:
         self._inlet.catalogue_changed(exchange, market)
 
     # -- Wanted
 
-    def added(self, process: str, topic: Topic, interval: int) -> None:
-        self._due.setdefault((process, topic.upstream), {})[topic, interval] = None
+    def added(self, process: str, topic: Topic, interval: int, since: Cursor | None) -> None:
+        self._due.setdefault((process, topic.upstream), {})[topic, interval] = since
         self._soon()
 
     def refused(self, process: str, topic: Topic, error: Refused) -> None:
         status = StreamStatus(topic.upstream, State.CONNECTING, Cause.CAPACITY, since=self._clock.wall_ms())
-        self._tell(wire.record_of(status), process)
+        self._tell(event_records.record_of(status), process)
 
     def ask(self, process: str) -> None:
         self._tell(wire.beat_of(Beat([], self.demand.echoes(process))), process)
@@ -139,6 +139,7 @@ class VenueBus:
         now; what is missing between its last event and our first nobody knows."""
         self._bridge.clear()
         self._bridge.expect(interrupted)
+        self._bars.clear()
         self._bars.expect(interrupted)
         self._offset = 0
         self._tell(wire.ask())
@@ -148,9 +149,10 @@ class VenueBus:
         self.demand.end()
         self._due.clear()
         self._records.clear()
-        if self._call is not None:
-            self._call.cancel()
-            self._call = None
+        for call in (self._call, self._rest):
+            if call is not None:
+                call.cancel()
+        self._call = self._rest = None
 
     def beat(self) -> None:
         """Twice a second: that we are here, and how old each value is."""
@@ -177,31 +179,42 @@ class VenueBus:
         return None if at is None else Confirmed(topic.text, _ms(now, at), None if as_of is None else _ms(now, as_of))
 
     def _tell_states(self) -> None:
-        """Some of the states that are due: of each topic all that the process wants of it, the status behind."""
-        told = 0
+        """Some of the states that are due: of each topic all that the process wants of it, the status behind. Then a
+        rest of the same length, so that what the venue sends meanwhile does not grow old."""
+        if self._rest is not None:
+            return
+        begun, told = self._clock.monotonic(), 0
         while self._due and told < STATE_A_TURN:
-            process, upstream = next(iter(self._due))
-            wanted = self._due.pop((process, upstream))
-            told += self._tell_state(process, upstream, [each for each in wanted if self.demand.has(process, *each)])
+            (process, upstream), wanted = next(iter(self._due.items()))
+            del self._due[process, upstream]
+            told += self._tell_state(process, upstream, wanted)
+        if self._due:
+            self._rest = self._reactor.callLater(self._clock.monotonic() - begun, self._rested)
 
-    def _tell_state(self, process: str, upstream: Topic, wanted: Sequence[tuple[Topic, int]]) -> int:
+    def _rested(self) -> None:
+        self._rest = None
+        self._soon()
+
+    def _tell_state(self, process: str, upstream: Topic, wanted: Mapping[tuple[Topic, int], Cursor | None]) -> int:
         status: Event | None = None
         told = 1
-        for topic, interval in wanted:
-            recent, present = self._states.state(topic, interval)
-            if topic.channel in HAVE_CURSORS:
-                self._tell(wire.recent_of(topic, recent), process)
+        for (topic, interval), since in wanted.items():
+            if not self.demand.has(process, topic, interval):
+                continue
+            recent, present = self._states.state(topic, interval, since)
+            if topic.channel in RESUMABLE:
+                self._tell(event_records.recent_of(topic, recent), process)
             for event in present:
                 if isinstance(event, StreamStatus):
                     status = event
                 else:
-                    self._tell(wire.record_of(event), process)
+                    self._tell(event_records.record_of(event), process)
             told += len(recent) + len(present)
         age = self._confirmed(upstream, self._clock.monotonic())
         if age is not None:
             self._tell(wire.beat_of(Beat([age], self.demand.echoes(process))), process)
         if status is not None:
-            self._tell(wire.record_of(status), process)
+            self._tell(event_records.record_of(status), process)
         return told
 
     def _tell(self, record: bytes, to: str = "") -> None:
@@ -218,9 +231,9 @@ class VenueBus:
         if self._is_report_due and now - self._reported_at >= REPORT_S:
             self.tell_report()
         self._call = None
-        if self._due:
-            self._soon()
         records, self._records = self._records, []
+        if not records:
+            return
         frames = self._frames(records, now)
         if self._lease.standing(now) is not Standing.HOLDER or self._unacknowledged > MOST_UNACKNOWLEDGED:
             self._dropped.add(self._exchange)  # their offsets are used up, so that it shows

@@ -14,6 +14,7 @@ from cryptodash.core.settings import (
     flag,
     late_setting,
     levels,
+    long_secret,
     names,
     networks,
     one_of,
@@ -108,7 +109,17 @@ class Config:
     redis_prefix: str = setting(
         word, "what the keys and channels in Redis begin with: one for each cluster", "cryptodash"
     )
-    role: str = setting(one_of("all", "edge"), "all, or edge: opens no venue itself, with ENABLE_REDIS", "all")
+    cluster_key: str = setting(
+        long_secret,
+        "secret by which all processes sign what they tell each other by Redis (16 characters or more)",
+        "",
+        is_secret=True,
+    )
+    role: str = setting(
+        one_of("all", "ingest", "edge"),
+        "with ENABLE_REDIS: all, ingest: serves no clients, or edge: opens no venue itself",
+        "all",
+    )
     log_level: str = setting(
         levels,
         "level, or levels by namespace: info,cryptodash.exchanges=debug (alias RUST_LOG)",
@@ -194,6 +205,11 @@ class Config:
     limits: Limits = field(factory=Limits)
     warnings: tuple[str, ...] = ()
     """What the operator should know although the server starts."""
+
+    @property
+    def serves_clients(self) -> bool:
+        """Whether this process is there for others than its operator."""
+        return self.role != "ingest"
 
 
 SETTINGS = (*settings_of(Config), *settings_of(Limits))

@@ -44,6 +44,11 @@ def event_id(event: Trade | Liquidation | Candle) -> str:
     return f"{crc32(figures.encode()):08x}"
 
 
+def cursor_of(event: Trade | Liquidation | Candle) -> Cursor:
+    """The cursor of the event."""
+    return Cursor(event.timestamp, event_id(event))
+
+
 def read_cursor(text: object, topic: Topic) -> Cursor:
     """The cursor that a client gives. Raises ``Refused`` ``invalid_since`` for what is none, or is one of another
     topic."""

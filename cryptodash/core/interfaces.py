@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 
 from attrs import field, frozen
 from zope.interface import Attribute, Interface
@@ -83,12 +83,15 @@ class ExchangeReport:
 @frozen
 class ClusterReport:
     """What this process is in its cluster. ``trouble`` says why nothing comes from the other processes, empty where all
-    is well; ``holds``: the venues that it has opened for all."""
+    is well; ``holds``: the venues that it has opened for all; ``processes``: how many there are, this one counted;
+    ``lag_ms``: how late what others have open comes by Redis, beyond the quickest way."""
 
     process: str
     role: str
     holds: tuple[str, ...]
     trouble: str
+    processes: int = 1
+    lag_ms: int | None = None
 
 
 def survey_validity(streams: int) -> float:
@@ -195,3 +198,23 @@ class ILocalVenue(IUpstream):
 
     def stopService() -> Awaitable[None]:
         """Close it for good; fires when every connection is closed."""
+
+
+@frozen
+class PeerReports:
+    """What other processes said, by process, and who did not answer in time."""
+
+    found: Mapping[str, bytes]
+    missing: tuple[str, ...] = ()
+
+
+class IPeers(Interface):
+    """The other processes of the cluster, as far as they say something of themselves that an operator asks for."""
+
+    process = Attribute("This one's name.")
+
+    def answer_with(what: str, make: Callable[[str], Awaitable[bytes]]) -> None:
+        """What this process answers the others with; ``make`` is given what the question is about."""
+
+    async def gather(what: str, about: str = "", *, on_this_host: bool = False) -> PeerReports:
+        """Ask all others, or those on this machine. Never raises; takes a second at most."""

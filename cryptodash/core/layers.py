@@ -112,6 +112,8 @@ def _assemble(values: Mapping[str, object], warnings: list[str]) -> Config:
     if bool(plain.get("tls_cert")) != bool(plain.get("tls_key")):
         raise ConfigError("TLS_CERT and TLS_KEY: allowed are both or neither")
     config = Config(**plain, endpoints=endpoints, limits=Limits(**limits))
+    if config.role != "all" and not config.enable_redis:
+        raise ConfigError(f"ROLE {config.role!r}: without ENABLE_REDIS=true allowed is all")
     if config.tls_cert:
         config = evolve(config, bind_addr=_with_tls(config))
     return evolve(config, warnings=tuple(warnings))

@@ -136,6 +136,13 @@ def word(text: str) -> str:
     raise ValueError("letters, digits, '_', '.' and '-', at most 60")
 
 
+def long_secret(text: str) -> str:
+    """One that cannot be guessed, or none."""
+    if text and len(text) < 16:
+        raise ValueError("16 characters or more")
+    return text
+
+
 def one_of(*allowed: str) -> Callable[[str], str]:
     def parse(text: str) -> str:
         if text.lower() in allowed:

@@ -1,20 +1,30 @@
 // The page: one feed, one catalogue, one clock, five views by hash.
 
-import { AlertEngine, AlertsView } from "./alerts.js";
-import { Catalogue, Venues, emptyState, firstMarket } from "./catalogue.js";
-import { CompareView } from "./compare.js";
+import { AlertEngine } from "./alertengine.js";
+import { Banners } from "./banners.js";
+import { Catalogue, emptyState, firstMarket } from "./catalogue.js";
 import { button, el, setAttr, worded } from "./dom.js";
 import { Feed } from "./feed.js";
-import { HealthView } from "./health.js";
 import { Keys, helpDialog, settingsDialog } from "./keys.js";
-import { MarketView } from "./market.js";
-import { MarketsView } from "./markets.js";
 import { format, parse } from "./route.js";
 import { Scheduler } from "./scheduler.js";
+import { Scroll } from "./scroll.js";
 import { Settings } from "./settings.js";
 import { Header } from "./status.js";
+import { Outage } from "./outage.js";
+import { askAgain } from "./requests.js";
+import { Theme } from "./theme.js";
+import { freshness } from "./topics.js";
+import { Venues } from "./venues.js";
 
-const VIEWS = { markets: MarketsView, market: MarketView, compare: CompareView, health: HealthView, alerts: AlertsView };
+/** Views are fetched when they are first shown. */
+const FETCH = {
+  markets: async () => (await import("./markets.js")).MarketsView,
+  market: async () => (await import("./market.js")).MarketView,
+  compare: async () => (await import("./compare.js")).CompareView,
+  health: async () => (await import("./health.js")).HealthView,
+  alerts: async () => (await import("./alerts.js")).AlertsView,
+};
 const NAMES = { markets: "Markets", market: "Market", compare: "Compare", health: "Health", alerts: "Alerts" };
 const START_MS = 1000;
 
@@ -28,10 +38,14 @@ class App {
     this.venues = new Venues();
     this.catalogue = new Catalogue(this.venues);
     this.scheduler = new Scheduler();
+    this.theme = new Theme(this);
+    this.banners = new Banners(byId("banners"));
+    this.outage = new Outage(this);
     this.route = { view: "", params: {}, notices: [] };
     this.views = new Map();
     this.view = null;
     this.last = undefined;
+    this.scroll = new Scroll(byId("main"));
     this.alerts = new AlertEngine(this);
     this.help = helpDialog(this.settings);
     this.preferences = settingsDialog(this);
@@ -41,9 +55,8 @@ class App {
   }
 
   start() {
-    this.look();
-    this.settings.on((name) => (name === "theme" || name === "palette") && this.look());
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.look());
+    this.theme.start();
+    this.showHint();
     new ResizeObserver(([{ target }]) => {
       document.documentElement.style.setProperty("--chrome", `${innerHeight - target.clientHeight}px`);
     }).observe(byId("main"));
@@ -52,13 +65,15 @@ class App {
       byId("main").focus();
     });
     for (const type of ["popstate", "hashchange"]) addEventListener(type, () => location.hash !== this.followed && this.follow());
-    this.keys = new Keys({ actions: this.actions(), go: (view) => this.go(view), other: (event) => this.view?.key(event) ?? false,
-      enabled: () => this.settings.get("shortcuts") });
+    this.keys = new Keys({ actions: this.actions(), go: (view) => this.go(view), other: (event) => this.view?.key(event) || this.scroll.key(event),
+      enabled: () => this.settings.get("shortcuts"), used: () => this.hintUsed() });
     this.feed.on((state) => this.heard(state));
     this.scheduler.add((now) => this.view?.draw(now));
     this.scheduler.add((now) => this.drawFrame(now), true);
+    this.feed.onTick(() => document.hidden && this.writeTitle());
     this.feed.start();
     this.scheduler.start();
+    this.venues.changed = () => this.catalogue.missing.length && this.catalogue.again();
     this.venues.load().then(() => this.scheduler.once());
     this.catalogue.load().then(() => this.scheduler.once());
     this.alerts.start();
@@ -68,20 +83,24 @@ class App {
   actions() {
     return {
       "/": () => this.header.search.focus(), "?": () => this.help.showModal(), p: () => this.pause(),
-      t: () => {
-        this.settings.cycle("theme");
-        this.announce(`theme ${this.settings.get("theme")}`);
-      },
+      t: () => this.theme.next(),
       Escape: (event) => this.header.search.close() || this.view?.key(event),
     };
   }
 
-  // The colours are read from the style sheet by what is drawn on canvas: it hears of every change.
-  look() {
-    document.documentElement.dataset.theme = this.settings.get("theme");
-    document.documentElement.dataset.palette = this.settings.get("palette");
-    document.dispatchEvent(new Event("themechange"));
-    this.scheduler.once();
+  // At the foot of the page, where it moves nothing.
+  showHint() {
+    if (!this.settings.get("hint")) return;
+    this.hint = el("span", { class: "hint" }, "Press / to search a market, ? for all keys.",
+      button("\u00d7", () => this.hintUsed(), { class: "plain", "aria-label": "Dismiss" }));
+    document.querySelector("footer").append(this.hint);
+  }
+
+  hintUsed() {
+    if (!this.hint) return;
+    this.settings.set("hint", false);
+    this.hint.remove();
+    this.hint = undefined;
   }
 
   /** Show another place; `push: false` replaces the present one in the history. */
@@ -115,7 +134,7 @@ class App {
     this.settings.urlZone = route.params.tz || "";
     this.remember(route);
     if (this.scheduler.paused) this.scheduler.pause(false);
-    this.dropNotices();
+    this.banners.dropNotices();
     this.enter(route);
     return this.notices(route);
   }
@@ -132,19 +151,41 @@ class App {
   }
 
   enter(route) {
-    if (!this.views.has(route.view)) this.views.set(route.view, new VIEWS[route.view](this));
     const next = this.views.get(route.view);
+    if (!next) {
+      this.fetchView(route);
+      return;
+    }
     if (next !== this.view) {
       this.view?.hide();
       this.view = next;
-      byId("main").replaceChildren(next.element);
+      byId("main").replaceChildren(this.outage.element, next.element);
       scrollTo(0, 0);
       if (document.activeElement === document.body && this.entered) byId("main").focus({ preventScroll: true });
       this.entered = true;
     }
     next.show(route);
     this.header.moved(route);
+    this.outage.moved();
     this.scheduler.once();
+  }
+
+  async fetchView(route) {
+    this.view?.hide();
+    this.view = null;
+    const said = el("div", { class: "empty boot" }, "Loading\u2026");
+    byId("main").replaceChildren(this.outage.element, said);
+    this.header.moved(route);
+    let View;
+    try {
+      View = await FETCH[route.view]();
+    } catch {
+      said.replaceChildren("This view could not be fetched from the server; it comes with the connection.", button("Reload", () => location.reload()));
+      this.unfetched = route;
+      return;
+    }
+    if (!this.views.has(route.view)) this.views.set(route.view, new View(this));
+    if (this.route === route) this.enter(route);
   }
 
   // No place is named: the market looked at last, else the first of the catalogue, as soon as there is one.
@@ -155,7 +196,7 @@ class App {
       this.wanted = route;
       this.view?.hide();
       this.view = null;
-      byId("main").replaceChildren(this.empty ??= el("div", { class: "empty" }));
+      byId("main").replaceChildren(this.outage.element, this.empty ??= el("div", { class: "empty" }));
       this.header.moved({ view });
       this.notices(route);
       return;
@@ -165,13 +206,9 @@ class App {
     this.notices(route);
   }
 
-  // What was wrong with a URL is said until the next place is shown.
+  // What was wrong with a URL is said until the next place is shown: all of it, in one line.
   notices({ notices }) {
-    for (const text of notices) this.notice(text);
-  }
-
-  dropNotices() {
-    for (const each of [...byId("banners").children]) if (each.dataset.id.startsWith("notice")) each.remove();
+    if (notices.length) this.notice(notices.join(" "));
   }
 
   first() {
@@ -182,10 +219,11 @@ class App {
 
   drawFrame(now) {
     this.header.draw(now);
+    this.outage.draw(now);
+    this.scroll.draw(now);
     if ((this.wanted && this.first()) || this.isMisspelled()) this.follow();
     else if (this.wanted) this.drawEmpty();
-    const title = this.title();
-    if (document.title !== title) document.title = title;
+    this.writeTitle();
     setAttr(document.documentElement, "data-socket", this.feed.state.phase);
     setAttr(document.documentElement, "data-paused", this.scheduler.paused);
   }
@@ -205,11 +243,23 @@ class App {
     this.empty.replaceChildren(...worded(text));
   }
 
+  // A hidden tab shows nothing else, and draws nothing.
+  writeTitle() {
+    const title = this.title();
+    if (document.title !== title) document.title = title;
+  }
+
   title() {
     const own = this.view?.title() ?? `${NAMES[this.route.view] ?? "Starting"} \u00b7 cryptodash`;
-    const lost = this.feed.state.phase !== "open" && !own.startsWith("! ");
     const demo = this.header.sources().includes("simulated") ? "DEMO " : "";
-    return `${demo}${lost ? "! " : ""}${own}`;
+    return `${demo}${this.isDoubtful() && !own.startsWith("! ") ? "! " : ""}${own}`;
+  }
+
+  isDoubtful() {
+    const { feed } = this;
+    if (feed.state.phase !== "open") return true;
+    for (const topic of feed.topics.values()) if (topic.users > 0 && freshness(topic, feed).kind === "bad") return true;
+    return false;
   }
 
   pause() {
@@ -220,7 +270,12 @@ class App {
   heard(state) {
     const lost = state.phase === "waiting" || state.phase === "offline";
     if (lost && !this.wasLost) this.announce("Connection lost. Values shown are old. Reconnecting.");
-    if (state.phase === "open" && this.wasLost) this.announce("Connected again.");
+    if (state.phase === "open" && this.wasLost) {
+      // A module that could not be fetched is not asked for again by the browser. The address says all that is shown.
+      if (this.unfetched === this.route) location.reload();
+      this.announce("Connected again.");
+      askAgain();
+    }
     this.wasLost = lost || (state.phase === "connecting" && this.wasLost);
     if (state.said && state.said !== this.heardSaid) {
       if (/slow/.test(state.said)) this.scheduler.governor.lower("the server says this page is too slow");
@@ -232,22 +287,14 @@ class App {
     }
   }
 
+  /** A line at the top until the next place is shown. */
   notice(text) {
-    this.banner(`notice ${text}`, text);
-    const notices = [...byId("banners").children].filter((each) => each.dataset.id.startsWith("notice"));
-    notices.slice(0, -2).forEach((each) => each.remove());
+    this.banners.notice(text);
   }
 
   /** A line at the top of the page, once per `id`, with a button that acts and one that dismisses. */
   banner(id, text, label, action, dismissed) {
-    if ([...byId("banners").children].some((each) => each.dataset.id === id)) return;
-    const gone = () => {
-      line.remove();
-      dismissed?.();
-    };
-    const line = el("div", { class: "banner", "data-id": id }, el("span", { role: "status" }, text),
-      label ? button(label, action) : null, button("\u00d7", gone, { class: "plain", "aria-label": "Dismiss" }));
-    byId("banners").append(line);
+    this.banners.show(id, text, label, action, dismissed);
   }
 
   /** Say something to a screen reader: politely, or at once with `place` "urgent". */
@@ -270,7 +317,4 @@ window.cryptodash = {
   get state() { return { ...app.feed.state }; },
 };
 
-if (app.settings.get("hint")) {
-  app.banner("hint", "Press / to search a market, ? for all keys.", null, null, () => app.settings.set("hint", false));
-}
 app.start();

@@ -1,11 +1,10 @@
 // How a chart looks: axes, candles, volume, overlays, the hatching over what may not be trusted, the crosshair. It changes nothing but pixels.
 
-import { logMarks, timeMarks, valueMarks, zoneOffset } from "./axis.js";
+import { timeMarks, zoneOffset } from "./axis.js";
 import { MINUS, price } from "./format.js";
-import { lengthOf, placeOf, timeOf } from "./series.js";
+import { DAY, lengthOf, placeOf, timeOf } from "./series.js";
 import { DASHES, hatch, snap, tag } from "./surface.js";
 
-const DAY = 86400000;
 const WEEKDAYS = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
 const TIME_HEIGHT = 20;
 const VOLUME_SHARE = 0.16;
@@ -28,43 +27,35 @@ function offsetText(offset) {
 
 /** Paints a `Chart` into its surface. */
 export function paintCandles(chart, context, width, height, colours, unit) {
-  const { bars, last } = chart.shown;
+  const { time, prices, shown: { bars, last }, market: { decimals } } = chart;
   const bottom = height - TIME_HEIGHT;
-  chart.axisWidth = Math.ceil(context.measureText(price(last?.close ?? 0, chart.market.decimals)).width) + 16;
-  const right = chart.plotWidth();
-  const begin = chart.shown.indexOf(Math.floor(chart.from()));
-  const seen = bars.slice(begin, chart.shown.indexOf(Math.ceil(chart.edge())));
-  const middle = (slot) => chart.x(slot + 0.5);
-  const pane = { chart, context, colours, unit, right, bottom, begin, middle, bars: seen, ...scale(chart, seen, bottom) };
+  const base = bottom - chart.layers.room(bottom);
+  const floor = base - Math.round(base * VOLUME_SHARE) - 4;
+  time.pixels = Math.max(1, width - Math.ceil(context.measureText(price(last?.close ?? 0, decimals)).width) - 16);
+  chart.placeCross();
+  const begin = chart.shown.indexOf(Math.floor(time.from));
+  const seen = bars.slice(begin, chart.shown.indexOf(Math.ceil(time.edge)));
+  prices.fit(seen, TOP, floor, decimals);
+  const middle = (slot) => time.x(slot + 0.5);
+  const y = (value) => prices.y(value);
+  const pane = { chart, context, colours, unit, right: time.pixels, bottom, base, floor, begin, middle, y, bars: seen };
   paintTimes(pane);
   if (seen.length) paintPrices(pane);
   context.save();
   context.beginPath();
-  context.rect(0, 0, right, bottom);
+  context.rect(0, 0, pane.right, bottom);
   context.clip();
   paintVolume(pane);
   paintSide(pane, true);
   paintSide(pane, false);
   paintOverlays(pane);
+  context.setLineDash([]);
+  chart.layers.paint(pane);
   if (last && !chart.trust.good) paintDoubt(pane);
   context.restore();
+  chart.layers.label(pane);
   if (last) paintLast(pane, last);
   if (last && chart.cross) paintCross(pane, chart.cross);
-}
-
-function scale({ options, prices, volumes }, bars, bottom) {
-  const low = Math.min(...bars.map((bar) => bar.low));
-  const high = Math.max(...bars.map((bar) => bar.high));
-  const volume = Math.max(...bars.map((bar) => bar.volume));
-  const log = options.log && low > 0;
-  const map = log ? Math.log : (value) => value;
-  if (bars.length) prices.fit(map(low), map(high));
-  if (volume > 0) volumes.fit(0, volume);
-  const floor = bottom - Math.round(bottom * VOLUME_SHARE) - 4;
-  const span = prices.high - prices.low;
-  const y = (value) => TOP + ((prices.high - map(value)) / span) * (floor - TOP);
-  const at = (pixel) => prices.high - ((pixel - TOP) / (floor - TOP)) * span;
-  return { log, floor, y, priceAt: (pixel) => (log ? Math.exp(at(pixel)) : at(pixel)) };
 }
 
 function begin({ context, unit }, colour, dash = []) {
@@ -75,18 +66,17 @@ function begin({ context, unit }, colour, dash = []) {
 }
 
 function paintPrices(pane) {
-  const { chart, context, colours, unit, right, bottom, floor, log, y, priceAt } = pane;
-  const { decimals } = chart.market;
-  const marks = log ? logMarks : valueMarks;
+  const { chart: { prices }, context, colours, unit, right, bottom, floor, y } = pane;
   context.fillStyle = colours.muted;
   context.textAlign = "left";
   begin(pane, colours.line);
-  for (const value of marks(priceAt(floor), priceAt(4), Math.max(2, floor / 44), 10 ** -(decimals ?? 8))) {
+  for (const value of prices.marks(Math.max(2, floor / 44))) {
     const at = snap(y(value), unit) + unit / 2;
     context.moveTo(0, at);
     context.lineTo(right, at);
-    context.fillText(price(value, decimals), right + 6, at);
+    if (!prices.base || at > TOP) context.fillText(prices.text(value), right + 6, at);
   }
+  if (prices.base) context.fillText("first = 0 %", right + 2, TOP / 2);
   context.moveTo(right + unit / 2, 0);
   context.lineTo(right + unit / 2, bottom);
   context.stroke();
@@ -96,9 +86,9 @@ function paintTimes(pane) {
   const { chart, context, colours, unit, right, bottom, middle } = pane;
   const { interval } = chart.shown;
   const zone = lengthOf(interval) >= DAY ? "utc" : chart.options.zone;
-  const from = timeOf(Math.floor(chart.from()), interval);
-  const to = timeOf(Math.ceil(chart.edge()), interval);
-  const gap = Math.max(lengthOf(interval), (lengthOf(interval) / chart.width) * 76);
+  const from = timeOf(Math.floor(chart.time.from), interval);
+  const to = timeOf(Math.ceil(chart.time.edge), interval);
+  const gap = Math.max(lengthOf(interval), (lengthOf(interval) / chart.time.width) * 76);
   context.textAlign = "center";
   begin(pane, colours.line);
   for (const { time, text, strong } of timeMarks(from, to, gap, zone)) {
@@ -119,14 +109,16 @@ function paintTimes(pane) {
 
 const rises = (bar) => bar.close >= bar.open;
 
-function paintVolume({ chart, context, colours, unit, bottom, bars, middle }) {
-  const room = Math.round(bottom * VOLUME_SHARE);
-  const wide = Math.max(unit, snap(chart.width * 0.7, unit));
+function paintVolume({ chart, context, colours, unit, base, bars, middle }) {
+  const room = Math.round(base * VOLUME_SHARE);
+  const wide = Math.max(unit, snap(chart.time.width * 0.7, unit));
+  const most = Math.max(...bars.map(({ volume = 0 }) => volume));
+  if (most > 0) chart.volumes.fit(0, most);
   context.globalAlpha = 0.35;
   for (const bar of bars) {
-    const tall = (bar.volume / chart.volumes.high) * room;
+    const tall = ((bar.volume ?? 0) / chart.volumes.high) * room;
     context.fillStyle = rises(bar) ? colours.up : colours.down;
-    context.fillRect(snap(middle(bar.slot) - wide / 2, unit), bottom - tall, wide, tall);
+    context.fillRect(snap(middle(bar.slot) - wide / 2, unit), base - tall, wide, tall);
   }
   context.globalAlpha = 1;
 }
@@ -134,7 +126,7 @@ function paintVolume({ chart, context, colours, unit, bottom, bars, middle }) {
 // Rising bodies are hollow, so that direction does not hang on colour.
 function paintSide({ chart, context, colours, unit, bars, middle, y }, up) {
   const line = Math.max(unit, snap(1, unit));
-  const wide = chart.width < 3.5 ? line : line + 2 * snap((chart.width * 0.72 - line) / 2, unit);
+  const wide = chart.time.width < 3.5 ? line : line + 2 * snap((chart.time.width * 0.72 - line) / 2, unit);
   context.fillStyle = up ? colours.up : colours.down;
   context.beginPath();
   for (const bar of bars) {
@@ -173,13 +165,12 @@ function paintOverlays(pane) {
     });
     context.stroke();
   });
-  context.setLineDash([]);
 }
 
 // From the last good time on, with the cause in words.
 function paintDoubt({ chart, context, colours, right, bottom }) {
   const { since, text } = chart.trust;
-  const left = Math.max(0, chart.x(placeOf(since, chart.shown.interval)));
+  const left = Math.max(0, chart.time.x(placeOf(since, chart.shown.interval)));
   if (!(left <= right)) return;
   hatch(context, left, 0, right - left, bottom, colours.muted);
   tag(context, text, Math.min(left + 4, right - 4), 26, colours.panel, colours.text, left > right / 2 ? "right" : "left");
@@ -195,11 +186,11 @@ function paintLast(pane, last) {
   context.lineTo(right, at);
   context.stroke();
   context.setLineDash([]);
-  tag(context, price(last.close, chart.market.decimals), right + 2, at, colour, colours.panel);
+  tag(context, chart.prices.text(last.close), right + 2, at, colour, colours.panel);
 }
 
 function paintCross(pane, { slot, y: pointed }) {
-  const { chart, context, colours, unit, right, bottom, floor, middle, y, priceAt } = pane;
+  const { chart, context, colours, unit, right, bottom, floor, middle, y } = pane;
   const { interval } = chart.shown;
   const bar = chart.shown.at(slot);
   const level = pointed ?? (bar ? y(bar.close) : undefined);
@@ -213,7 +204,7 @@ function paintCross(pane, { slot, y: pointed }) {
   }
   context.stroke();
   context.setLineDash([]);
-  if (level <= floor) tag(context, price(priceAt(level), chart.market.decimals), right + 2, level, colours.text, colours.panel);
+  if (level <= floor) tag(context, chart.prices.text(chart.prices.priceAt(level)), right + 2, level, colours.text, colours.panel);
   const text = barTime(timeOf(slot, interval), interval, chart.options.zone);
   tag(context, text, Math.min(Math.max(at, 60), right - 60), bottom + TIME_HEIGHT / 2, colours.text, colours.panel, "center");
 }

@@ -1,10 +1,12 @@
 // Which instruments exist, from /api/symbols; asked again while a venue's list is missing, less and less often, and once a minute.
 
-import { fetchJson } from "./dom.js";
-import { causeWords } from "./format.js";
+import { Question } from "./requests.js";
 
 const AGAIN_MS = 2000;
 const REFRESH_MS = 60000;
+
+// What is left of a symbol without its signs: BTCUSDT, btc/usdt and BTC-USDT are the same.
+const bare = (symbol) => symbol.replace(/[^\p{L}\p{N}]/gu, "").toUpperCase();
 
 const nameOf = ({ exchange, market_type: market, symbol }) => `${exchange}/${market}/${symbol}`;
 
@@ -24,27 +26,43 @@ export class Catalogue {
   /** `health`: the `Venues`, which know whom it is no use to wait for. */
   constructor(health) {
     this.health = health;
-    this.tries = 0;
+    this.unchanged = 0;
     this.version = 0;
     this.answered = false;
+    this.error = this.refused = "";
     this.take([]);
-    this.error = "";
+    this.question = new Question("api/symbols", {
+      took: ({ exchanges }) => this.answer(exchanges),
+      every: () => this.pause(),
+      failed: (error, isFinal) => {
+        this.error = error.message;
+        this.refused = isFinal ? error.message : "";
+      },
+    });
   }
 
   /** Read it, and keep it fresh. Resolves after the first answer, good or bad. */
-  async load() {
+  load() {
+    return this.question.ask();
+  }
+
+  /** Read it soon and often again: something has changed. */
+  again() {
+    this.unchanged = 0;
+    return this.question.ask();
+  }
+
+  answer(exchanges) {
     const before = this.version;
-    try {
-      const { exchanges } = await fetchJson("api/symbols");
-      this.error = "";
-      this.answered = true;
-      this.take(exchanges);
-      // The list has megabytes: one that does not grow is not read every two seconds.
-      this.tries = this.version === before ? this.tries + 1 : 0;
-    } catch (error) {
-      this.error = error.message;
-    }
-    setTimeout(() => this.load(), this.missing.length || !this.venues.length ? Math.min(REFRESH_MS, AGAIN_MS * 2 ** this.tries) : REFRESH_MS);
+    this.error = this.refused = "";
+    this.answered = true;
+    this.take(exchanges);
+    this.unchanged = this.version === before ? this.unchanged + 1 : 0;
+  }
+
+  // The list has megabytes: one that does not grow is not read every two seconds.
+  pause() {
+    return this.missing.length || !this.venues.length ? Math.min(REFRESH_MS, AGAIN_MS * 2 ** this.unchanged) : REFRESH_MS;
   }
 
   take(exchanges) {
@@ -55,6 +73,7 @@ export class Catalogue {
     this.version += 1;
     this.all = all;
     this.byName = new Map(all.map((each) => [nameOf(each), each]));
+    this.byBare = Map.groupBy?.(all, (each) => nameOf({ ...each, symbol: bare(each.symbol) })) ?? new Map();
     this.venues = exchanges.map(({ exchange }) => exchange);
     this.filled = new Set(all.map(({ exchange }) => exchange));
   }
@@ -78,11 +97,16 @@ export class Catalogue {
     return this.byName.get(nameOf({ exchange, market_type: market, symbol }));
   }
 
-  /** A symbol as it is listed, at one venue or (without `exchange`) at any: as it is given, else in upper case. */
+  /** A symbol as it is listed, at one venue or (without `exchange`) at any: as it is given, in upper case, else by its letters and digits alone. */
   spelling(exchange, market, symbol) {
-    const listed = (name) => (exchange ? [exchange] : this.venues).some((venue) => this.find(venue, market, name));
+    const venues = exchange ? [exchange] : this.venues;
+    const listed = (name) => venues.some((venue) => this.find(venue, market, name));
     const upper = symbol.toUpperCase();
-    return !listed(symbol) && listed(upper) ? upper : symbol;
+    if (listed(symbol)) return symbol;
+    if (listed(upper)) return upper;
+    const alike = venues.flatMap((venue) => this.byBare.get(nameOf({ exchange: venue, market_type: market, symbol: bare(symbol) })) ?? []);
+    const names = new Set(alike.map((each) => each.symbol));
+    return names.size === 1 ? [...names][0] : symbol;
   }
 
   /** The venues that list a symbol, in the catalogue's order. */
@@ -121,38 +145,6 @@ export class Catalogue {
   }
 }
 
-/** What /api/exchanges says of the venues, asked every two seconds, seldom in a hidden tab. */
-export class Venues {
-  constructor() {
-    this.list = [];
-    this.at = undefined;
-    this.error = "";
-  }
-
-  async load() {
-    try {
-      this.list = (await fetchJson("api/exchanges")).exchanges;
-      this.at = performance.now();
-      this.error = "";
-    } catch (error) {
-      this.error = error.message;
-    }
-    setTimeout(() => this.load(), document.hidden ? REFRESH_MS : AGAIN_MS);
-  }
-
-  /** What is wrong with a venue, in words: "acme is offline: no route"; empty where nothing is, or no cause is known. */
-  trouble(exchange) {
-    const { status, cause, reason } = this.list.find(({ id }) => id === exchange) ?? {};
-    if (status === "online" || !(cause || reason)) return "";
-    return [`${exchange} is ${status}`, cause && causeWords(cause), reason].filter(Boolean).join(": ");
-  }
-
-  /** "simulated", "replay", "custom": every source beside "live" that any venue has. */
-  get sources() {
-    return [...new Set(this.list.map(({ source }) => source))].filter((source) => source !== "live");
-  }
-}
-
 const QUOTES = ["USDT", "USD", "USDC", "EUR"];
 
 /** The instrument for somebody who asked for none: BTC on the first venue that works, spot before perpetual. */
@@ -167,16 +159,16 @@ export function firstMarket(catalogue, venues) {
   return catalogue.all.reduce((best, each) => (!best || weight(each) < weight(best) ? each : best), undefined);
 }
 
-/** Why there is nothing to show yet; commands between backticks. */
+/** Why there is nothing to show yet; commands between backticks. Why a venue cannot be reached is said above every view. */
 export function emptyState({ catalogue, venues }) {
-  if (venues.error && !venues.list.length) return `The server does not answer (${venues.error}); asked again every 2 s.`;
+  const refused = venues.refused || catalogue.refused;
+  if (refused) return `The server refuses to say what there is: ${refused}`;
+  if (venues.error && !venues.list.length) return `The server does not answer (${venues.error}); it is asked again.`;
   if (venues.at !== undefined && !venues.list.length) {
     return "No exchange is running. Start with `twistd -n cryptodash --exchanges binance,bybit` or try `twistd -n cryptodash --demo`.";
   }
-  const troubled = venues.list.filter(({ status }) => status !== "online");
-  if (catalogue.answered && troubled.length === venues.list.length && troubled.length) {
-    const why = troubled.map(({ id, status }) => venues.trouble(id) || `${id} is ${status}`);
-    return `No catalogue yet: ${why.join("; ")}. The server goes on trying. To look around without a network: \`twistd -n cryptodash --demo\`.`;
+  if (catalogue.answered && venues.list.length && venues.list.every(({ status }) => status !== "online")) {
+    return "No list of markets yet: no exchange can be used. The server goes on trying. To look around without a network: `twistd -n cryptodash --demo`.";
   }
   return "Loading the catalogue\u2026";
 }

@@ -1,23 +1,18 @@
-// Candles, volume and overlays of one series on a canvas; the legend, the notes and the table of bars are ordinary text.
+// Candles, volume and overlays of one series on a canvas; what they say in words is ordinary text.
 
 import { Bounds } from "./axis.js";
-import { barTime, paintCandles } from "./candles.js";
+import { BarTable, Legend, barSentence } from "./barwords.js";
+import { paintCandles } from "./candles.js";
 import { el, setClass, setText, show } from "./dom.js";
-import { DASH, compact, price, signedPercent, size, zoneName } from "./format.js";
-import { lengthOf, overlay, slotOf, timeOf } from "./series.js";
+import { price } from "./format.js";
+import { ChartInput } from "./chartinput.js";
+import { Layers } from "./layers.js";
+import { PriceScale } from "./pricescale.js";
+import { DAY, lengthOf, momentOf, overlay, placeOf, slotOf } from "./series.js";
 import { Surface } from "./surface.js";
+import { TimeAxis } from "./timeaxis.js";
 
-const DAY = 86400000;
-const AHEAD_PX = 36;
 const PREFETCH_BARS = 60;
-const BAR_MIN = 1.5;
-const BAR_MAX = 48;
-const BAR_START = 7;
-const TABLE_ROWS = 200;
-const TABLE_MS = 1000;
-const COLUMNS = ["Open", "High", "Low", "Close", "Volume", "Change"];
-
-const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
 
 /** Candles that can be moved, read and listened to. */
 export class Chart {
@@ -25,50 +20,58 @@ export class Chart {
   constructor({ announce, clock }) {
     this.announce = announce;
     this.clock = clock;
-    this.width = BAR_START; // of a bar and the space after it, CSS pixels
-    this.right = undefined; // slot at the right edge; undefined while the newest bar is followed
-    this.cross = undefined; // { slot, y } under the pointer or the arrow keys
-    this.pointers = new Map();
-    this.prices = new Bounds();
+    this.time = new TimeAxis();
+    this.cross = undefined; // { slot, y, x } under the pointer, or { slot } of the arrow keys
+    this.prices = new PriceScale();
     this.volumes = new Bounds(0);
-    this.options = { log: false, overlays: [], zone: "utc" };
+    this.options = { scale: "linear", overlays: [], zone: "utc" };
+    this.neighbours = {}; // { longer, shorter }: intervals that the same time may be shown in
+    this.regroup = () => {}; // called with one of them when a zoom asks for it
     this.trust = { good: true, since: undefined, text: "" };
     this.build();
   }
 
   build() {
-    this.legend = el("p", { class: "chart-legend" });
+    this.legend = new Legend();
+    this.table = new BarTable();
     this.note = el("p", { class: "chart-note" });
     this.latest = el("button", { class: "chart-latest", type: "button", title: "End", onclick: () => this.follow() }, "latest \u2192");
+    this.auto = el("button", { class: "chart-auto", type: "button", title: "Fit the prices to what is seen", onclick: () => this.autoScale() }, "auto");
     this.plot = el("div", { class: "chart-plot", tabindex: "0", role: "application", "aria-roledescription": "candle chart" });
-    this.body = el("tbody");
-    this.zoneHead = el("th", { scope: "col" });
-    this.caption = el("caption");
-    const head = el("tr", {}, this.zoneHead, ...COLUMNS.map((name) => el("th", { scope: "col", class: "number" }, name)));
-    const bars = el("table", {}, this.caption, el("thead", {}, head), this.body);
-    this.table = el("div", { class: "chart-table", role: "region", "aria-label": "Bars", tabindex: "0", hidden: true }, bars);
-    this.element = el("div", { class: "chart" }, this.legend, this.plot, this.table);
     this.surface = new Surface(this.plot, (...all) => this.paint(...all));
-    this.plot.append(this.note, this.latest);
-    this.legendParts = [];
-    this.listen();
+    this.plot.append(this.note, this.latest, this.auto);
+    show(this.auto, false);
+    this.element = el("div", { class: "chart" }, this.legend.element, this.plot, this.table.element);
+    this.layers = new Layers(this);
+    this.input = new ChartInput(this);
   }
 
   /** What is drawn: names and decimals of the market, its series and the history that fills it. */
   setSeries(series, history, market) {
-    Object.assign(this, { series, history, market, shown: series.copy(), right: undefined, cross: undefined, seen: -1, lines: [] });
-    this.nowSlot = slotOf(this.clock(), series.interval);
-    this.prices.reset();
+    Object.assign(this, { series, history, market, shown: series.copy(), cross: undefined, seen: -1, lines: [], shownAs: "" });
+    this.time.reset();
+    this.time.now = slotOf(this.clock(), series.interval);
+    this.prices.auto();
     this.volumes.reset();
-    const keys = "Arrows read bars, Shift and arrows pan, plus and minus zoom, Enter speaks the bar.";
+    const keys = "Arrows read bars, Shift and arrows pan and stretch, plus and minus zoom, Enter speaks the bar.";
     this.plot.setAttribute("aria-label", `${market.name}, ${series.interval} candles. ${keys}`);
     this.surface.invalidate();
   }
 
-  /** { log, overlays: ["ema20"], zone } */
+  /** The same part of time, as bars of another interval. `shownAs` says so. */
+  changeSeries(series, history, shownAs) {
+    const { time, cross, shown: { interval } } = this;
+    const right = time.right === undefined ? undefined : placeOf(momentOf(time.right, interval), series.interval);
+    this.setSeries(series, history, this.market);
+    time.rescale(lengthOf(series.interval) / lengthOf(interval), right);
+    if (cross?.x !== undefined) this.cross = cross; // under the pointer it stays
+    this.shownAs = shownAs;
+  }
+
+  /** { scale: "linear", "log" or "percent"; overlays: ["ema20"]; zone } */
   setOptions(options) {
-    if (options.log !== undefined && options.log !== this.options.log) this.prices.reset();
     Object.assign(this.options, options);
+    this.prices.setMode(this.options.scale);
     this.seen = -1;
     this.surface.invalidate();
   }
@@ -83,19 +86,10 @@ export class Chart {
 
   /** Show the bars as a table, or as a chart again; true when it is a table now. */
   toggleTable() {
-    const on = this.table.hidden;
-    show(this.table, on);
+    const on = this.table.toggle();
     show(this.plot, !on);
-    this.tableAt = -TABLE_MS;
     this.surface.invalidate();
     return on;
-  }
-
-  /** Go back to the newest bar. */
-  follow() {
-    this.right = undefined;
-    this.cross = undefined;
-    this.surface.soon();
   }
 
   /** Draws what is new. */
@@ -103,11 +97,11 @@ export class Chart {
     if (!this.series) return;
     if (this.series.version !== this.seen) this.take();
     const slot = slotOf(this.clock(), this.shown.interval);
-    if (slot !== this.nowSlot) {
-      this.nowSlot = slot;
+    if (slot !== this.time.now) {
+      this.time.now = slot;
       this.surface.invalidate();
     }
-    if (!this.table.hidden) this.drawTable(now);
+    if (this.table.draw(this, now)) this.legend.draw(this, this.notes());
     this.surface.draw();
     if (this.wantsOlder()) this.history.older();
   }
@@ -116,6 +110,7 @@ export class Chart {
   take() {
     this.seen = this.series.version;
     this.shown = this.series.copy();
+    this.time.bound(this.shown.first?.slot, this.shown.last?.slot);
     this.lines = this.options.overlays.map((name) => ({ name, values: overlay(name, this.shown) })).filter(({ values }) => values);
     this.surface.invalidate();
   }
@@ -125,83 +120,69 @@ export class Chart {
     const { first, last, interval } = this.shown;
     if (!first) return false;
     const day = this.options.overlays.includes("vwap") && lengthOf(interval) < DAY && first.time > last.time - (last.time % DAY);
-    return day || this.from() < first.slot + PREFETCH_BARS;
-  }
-
-  // ---- the axis of time: slots and pixels
-
-  // A stale stream does not stop the clock: the axis goes on, and what is missing is seen.
-  edge() {
-    if (this.right !== undefined) return this.right;
-    return this.newest();
-  }
-
-  newest() {
-    return Math.max(this.shown.last?.slot ?? -Infinity, this.nowSlot) + 1 + AHEAD_PX / this.width;
-  }
-
-  // While the table hides the plot, the part of time that was seen stays chosen.
-  plotWidth() {
-    if (this.surface.width) this.plotted = Math.max(1, this.surface.width - (this.axisWidth ?? 60));
-    return this.plotted ?? 1;
-  }
-
-  from() {
-    return this.edge() - this.plotWidth() / this.width;
-  }
-
-  x(slot) {
-    return this.plotWidth() - (this.edge() - slot) * this.width;
-  }
-
-  slotAt(x) {
-    return this.edge() - (this.plotWidth() - x) / this.width;
+    return day || this.time.from < first.slot + PREFETCH_BARS;
   }
 
   // ---- moving
 
-  pan(bars) {
-    this.moveTo(this.edge() + bars);
+  /** Go back to the newest bar. */
+  follow() {
+    this.time.right = undefined;
+    this.leave();
   }
 
-  moveTo(right) {
-    const { first } = this.shown;
-    if (!first) return;
-    const moved = Math.max(right, first.slot + 10);
-    this.right = moved >= this.newest() ? undefined : moved;
+  /** By so many bars, and where the prices are held by so many pixels down. */
+  pan(bars, down = 0) {
+    this.time.pan(bars);
+    this.prices.shift(down);
     this.surface.soon();
   }
 
-  zoom(factor, x = this.plotWidth()) {
-    const slot = this.slotAt(x);
-    this.width = clamp(this.width * factor, BAR_MIN, BAR_MAX);
-    this.surface.soon();
-    if (this.right !== undefined || x < this.plotWidth() * 0.75) this.moveTo(slot + (this.plotWidth() - x) / this.width);
-  }
-
-  point(slot, y) {
-    const { last } = this.shown;
-    if (!last) return;
-    this.cross = { slot, y };
-    if (slot < this.from() + 1) this.moveTo(slot + this.plotWidth() / this.width - 2);
-    if (slot + 1 > this.edge()) this.moveTo(slot + 2);
+  // Bars that cannot be narrower give way to longer ones, and those to shorter ones again when they are wide enough.
+  zoom(factor, x) {
+    const fits = (interval) => interval && this.time.suits(lengthOf(interval) / lengthOf(this.shown.interval), factor);
+    const next = [this.neighbours.longer, this.neighbours.shorter].find(fits);
+    if (next) this.regroup(next);
+    this.time.zoom(factor, x);
     this.surface.soon();
   }
 
-  listen() {
-    const { plot } = this;
-    plot.addEventListener("wheel", (event) => this.wheel(event), { passive: false });
-    plot.addEventListener("pointerdown", (event) => this.down(event));
-    plot.addEventListener("pointermove", (event) => this.move(event));
-    for (const name of ["pointerup", "pointercancel"]) plot.addEventListener(name, (event) => this.pointers.delete(event.pointerId));
-    plot.addEventListener("pointerleave", ({ pointerType }) => pointerType === "mouse" && this.leave());
-    plot.addEventListener("dblclick", () => this.follow());
-    plot.addEventListener("keydown", (event) => {
-      if (!event.ctrlKey && !event.metaKey && !event.altKey && this.key(event)) {
-        event.preventDefault();
-        event.stopPropagation();
-      }
-    });
+  /** `factor` times as much price on the same height, until `autoScale`. */
+  stretch(factor) {
+    this.prices.stretch(factor);
+    this.surface.soon();
+  }
+
+  /** Fit the prices to what is seen again. */
+  autoScale() {
+    if (document.activeElement === this.auto) this.plot.focus();
+    this.prices.auto();
+    this.surface.soon();
+  }
+
+  /** The price at a height of the plot (pixels from its top); undefined before anything is drawn. */
+  priceAt(y) {
+    const found = this.prices.priceAt(y);
+    return Number.isFinite(found) ? found : undefined;
+  }
+
+  /** The crosshair at a bar, which comes into sight. */
+  point(slot) {
+    if (!this.shown.last) return;
+    this.cross = { slot };
+    this.time.reveal(slot);
+    this.surface.soon();
+  }
+
+  /** The crosshair at a place of the plot: there it stays, whatever moves below it. */
+  hover(x, y) {
+    this.cross = { x, y };
+    this.placeCross();
+    this.surface.soon();
+  }
+
+  placeCross() {
+    if (this.cross?.x !== undefined) this.cross.slot = Math.floor(this.time.slotAt(this.cross.x));
   }
 
   leave() {
@@ -209,163 +190,42 @@ export class Chart {
     this.surface.soon();
   }
 
-  wheel(event) {
-    if (!this.shown) return;
-    event.preventDefault();
-    const lines = event.deltaMode === 1 ? 16 : 1;
-    if (event.shiftKey || Math.abs(event.deltaX) > Math.abs(event.deltaY)) this.pan((event.deltaX || event.deltaY) * lines / this.width);
-    else this.zoom(Math.exp(clamp(-event.deltaY * lines, -200, 200) * 0.002), event.offsetX);
+  /** Says the bar at the crosshair. */
+  speak() {
+    this.announce(barSentence(this, this.cross?.slot ?? this.shown.last.slot));
   }
 
-  down(event) {
-    if (event.target.closest("button")) return;
-    this.pointers.set(event.pointerId, event.offsetX);
-    this.plot.setPointerCapture(event.pointerId);
-    if (event.pointerType !== "mouse") this.hover(event);
-  }
-
-  move(event) {
-    if (!this.shown) return;
-    const before = this.pointers.get(event.pointerId);
-    if (before === undefined) {
-      this.hover(event);
-      return;
-    }
-    if (this.pointers.size === 2) this.pinch(event);
-    else this.pan((before - event.offsetX) / this.width);
-    this.pointers.set(event.pointerId, event.offsetX);
-    if (event.pointerType === "mouse") this.hover(event);
-  }
-
-  pinch(event) {
-    const [other] = [...this.pointers].filter(([id]) => id !== event.pointerId).map(([, x]) => x);
-    const before = Math.abs(this.pointers.get(event.pointerId) - other);
-    const after = Math.abs(event.offsetX - other);
-    if (before > 8 && after > 8) this.zoom(after / before, (event.offsetX + other) / 2);
-  }
-
-  hover(event) {
-    if (event.target !== this.plot && event.target !== this.surface.canvas) return;
-    this.cross = { slot: Math.floor(this.slotAt(event.offsetX)), y: event.offsetY };
-    this.surface.soon();
-  }
-
-  key({ key, shiftKey }) {
-    if (!this.shown?.last) return false;
-    const at = this.cross?.slot ?? this.shown.last.slot + 1;
-    const step = { ArrowLeft: -1, ArrowRight: 1 }[key];
-    if (step && shiftKey) this.pan(step * Math.max(1, Math.round(this.plotWidth() / this.width / 10)));
-    else if (step) this.point(clamp(at + step, this.shown.first.slot, this.shown.last.slot));
-    else if (key === "+" || key === "=") this.zoom(1.25);
-    else if (key === "-") this.zoom(0.8);
-    else if (key === "Home") this.point(this.shown.first.slot);
-    else if (key === "End") this.follow();
-    else if (key === "Enter") this.announce(this.words(this.cross?.slot ?? this.shown.last.slot));
-    else if (key === "Escape" && this.cross) this.leave();
-    else return false;
-    return true;
-  }
-
-  // ---- text
-
-  change(bar) {
-    const before = this.shown.at(bar.slot - 1)?.close ?? bar.open;
-    return before ? ((bar.close - before) / before) * 100 : undefined;
-  }
-
-  cells(bar) {
-    const { decimals, steps } = this.market;
-    const prices = [bar.open, bar.high, bar.low, bar.close].map((value) => price(value, decimals));
-    return [...prices, size(bar.volume, steps), signedPercent(this.change(bar))];
-  }
-
-  words(slot) {
-    const { interval } = this.shown;
-    const when = barTime(timeOf(slot, interval), interval, this.options.zone);
-    const bar = this.shown.at(slot);
-    if (!bar) return `${when}: no bar`;
-    const values = this.cells(bar).map((text, index) => `${COLUMNS[index].toLowerCase()} ${text}`).join(", ");
-    const doubt = slot === this.shown.last.slot && !this.trust.good ? `; not to be trusted: ${this.trust.text}` : "";
-    return `${when}: ${values}${bar.closed ? "" : ", not closed yet"}${doubt}`;
-  }
-
-  // The legend's parts are made once and only their texts change.
-  writeLegend(parts) {
-    while (this.legendParts.length < parts.length) {
-      const part = el("span");
-      this.legendParts.push(part);
-      this.legend.append(part, " ");
-    }
-    this.legendParts.forEach((part, index) => {
-      const [text = "", name = ""] = parts[index] ?? [];
-      setText(part, text);
-      setClass(part, name);
-    });
-  }
-
-  drawLegend() {
-    const { interval, last } = this.shown;
-    const slot = this.cross?.slot ?? last?.slot;
-    if (slot === undefined) {
-      this.writeLegend([]);
-      return;
-    }
-    const index = this.shown.indexOf(slot);
-    const bar = this.shown.at(slot);
-    const [open, high, low, close, , change] = bar ? this.cells(bar) : COLUMNS.map(() => DASH);
-    const when = barTime(timeOf(slot, interval), interval, this.options.zone);
-    const parts = [[when, "muted"], [`O ${open}`], [`H ${high}`], [`L ${low}`], [`C ${close}`]];
-    const moved = bar ? this.change(bar) : 0;
-    parts.push([bar ? `V ${compact(bar.volume)}` : "no bar"], [change, moved > 0 ? "up" : moved < 0 ? "down" : "muted"]);
-    this.lines.forEach(({ name, values }, at) => {
-      const value = bar ? values[index] : NaN;
-      parts.push([`${name.toUpperCase()} ${price(value, this.market.decimals)}`, `overlay${(at % 3) + 1}`]);
-    });
-    if (bar && !bar.closed) parts.push([this.trust.good ? "open" : "not live", "muted"]);
-    this.writeLegend(parts);
-    setClass(this.legend, this.trust.good || slot !== last.slot ? "chart-legend" : "chart-legend doubt");
-  }
+  // ---- drawing
 
   drawNote() {
     const { state, message, begun } = this.history;
     let text = "";
-    if (state === "refused") text = message;
-    else if (state === "failed") text = `History could not be loaded: ${message}. It is asked again.`;
-    else if (!this.shown.last) text = state === "loading" ? "loading" : "no candles yet";
-    else if (this.from() < this.shown.first.slot) {
+    if (state === "failed") text = `History could not be loaded: ${message}. It is asked again.`;
+    else if (!this.shown.last) text = { loading: "loading", ready: "no candles yet", refused: "no candles" }[state];
+    else if (this.time.from < this.shown.first.slot) {
       const full = this.shown.full ? `${this.shown.limit} bars are held: a longer interval shows more` : "loading";
-      text = begun ? "the exchange has nothing older" : full;
+      text = begun ? "the exchange has nothing older" : state === "refused" ? "" : full;
     }
     setText(this.note, text);
-    setClass(this.note, this.shown.last && state !== "refused" ? "chart-note corner" : "chart-note");
+    setClass(this.note, this.shown.last ? "chart-note corner" : "chart-note");
     show(this.note, text !== "");
-    show(this.latest, this.right !== undefined);
-  }
-
-  drawTable(now) {
-    if (now - this.tableAt < TABLE_MS) return;
-    this.tableAt = now;
-    const { bars, interval } = this.shown;
-    const end = Math.min(bars.length, this.shown.indexOf(Math.ceil(this.edge())));
-    const begin = Math.max(this.shown.indexOf(Math.floor(this.from())), end - TABLE_ROWS, 0);
-    const row = () => el("tr", {}, el("th", { scope: "row" }), ...COLUMNS.map(() => el("td", { class: "number" })));
-    while (this.body.rows.length < end - begin) this.body.append(row());
-    setText(this.caption, `${this.market.name}, ${end - begin} bars of ${interval}, newest first${this.trust.good ? "" : `; ${this.trust.text}`}`);
-    setText(this.zoneHead, `Open time, ${lengthOf(interval) >= DAY ? "UTC" : zoneName(this.options.zone)}`);
-    [...this.body.rows].forEach((each, index) => {
-      const bar = bars[end - 1 - index];
-      show(each, index < end - begin);
-      if (each.hidden) return;
-      setText(each.cells[0], barTime(bar.time, interval, this.options.zone));
-      this.cells(bar).forEach((text, column) => setText(each.cells[column + 1], text));
-    });
-    this.drawLegend();
+    show(this.latest, !this.time.showsNewest);
+    show(this.auto, this.prices.isHeld);
   }
 
   paint(...surface) {
     if (!this.shown) return;
     paintCandles(this, ...surface);
-    this.drawLegend();
+    this.legend.draw(this, this.notes());
     this.drawNote();
+    this.layers.painted();
+  }
+
+  // What the whole picture means, [text, class] each.
+  notes() {
+    const { base, decimals } = this.prices;
+    const percent = base ? [[`0 % is ${price(base, decimals)}, the first close in sight`, "muted wrap"]] : [];
+    const other = this.shownAs ? [[this.shownAs, "muted"]] : [];
+    return [...other, ...percent, ...this.layers.notes()];
   }
 }

@@ -1,10 +1,13 @@
 // What lies in the book up to each price: two staircases and the mid between them.
 
 import { Bounds, valueMarks } from "./axis.js";
-import { el, setText } from "./dom.js";
-import { DASH, compact, price, size } from "./format.js";
+import { DepthTotals, knownWords } from "./depthtotals.js";
+import { el, setClass, setText } from "./dom.js";
+import { DASH, bps, mark, price, size } from "./format.js";
 import { Surface, hatch, snap } from "./surface.js";
 
+/** What is further from the mid is not drawn. */
+const FAR = 0.022;
 const AXIS_HEIGHT = 18;
 const AXIS_WIDTH = 46;
 
@@ -18,7 +21,8 @@ export class Depth {
   constructor() {
     this.reading = el("p", { class: "depth-reading" });
     this.plot = el("div", { class: "depth-plot", role: "img" });
-    this.element = el("div", { class: "depth" }, this.reading, this.plot);
+    this.totals = new DepthTotals();
+    this.element = el("div", { class: "depth" }, this.reading, this.plot, this.totals.element);
     this.surface = new Surface(this.plot, (...all) => this.paint(...all));
     this.reach = new Bounds(0.02);
     this.height = new Bounds(0.08);
@@ -36,10 +40,13 @@ export class Depth {
     this.surface.invalidate();
   }
 
-  /** The book as it is now; `good` false while it may not be believed. */
-  setBook(book, good) {
-    this.book = book && { mid: book.mid, bids: stairs(book.bids), asks: stairs(book.asks) };
+  /** The book as it is now; `good` false while it may not be believed, `inQuote` for totals in the quote currency. */
+  setBook(book, good, inQuote) {
+    const known = book?.known && `book known to ${knownWords(book)}`;
+    this.book = book && { mid: book.mid, known, bids: stairs(book.bids), asks: stairs(book.asks) };
     this.good = good;
+    this.totals.draw(book, this.market, inQuote);
+    setClass(this.element, good || !book ? "depth" : "depth doubt");
     this.surface.invalidate();
   }
 
@@ -58,10 +65,11 @@ export class Depth {
       setText(this.reading, this.book ? "one side of the book is empty" : "no book yet");
       return;
     }
-    const { bids, asks } = this.book;
-    // The same distance to both sides; where a side ends earlier nothing is drawn, because nothing is known there.
-    this.reach.fit(0, Math.max(mid - bids[bids.length - 1][0], asks[asks.length - 1][0] - mid));
-    this.height.fit(0, Math.max(bids[bids.length - 1][1], asks[asks.length - 1][1]));
+    // The same distance to both sides; where one ends earlier it is hatched, because nothing is known there.
+    const ends = [this.book.bids, this.book.asks].map((side) => side.at(-1)[0]);
+    this.reach.fit(0, Math.min(mid * FAR, Math.max(mid - ends[0], ends[1] - mid)));
+    const [bids, asks] = [this.book.bids, this.book.asks].map((side) => this.near(side, mid));
+    this.height.fit(0, Math.max(bids.at(-1)[1], asks.at(-1)[1]));
     const right = width - AXIS_WIDTH;
     const bottom = height - AXIS_HEIGHT;
     this.mid = mid;
@@ -72,8 +80,21 @@ export class Depth {
     this.paintSide(pane, bids, this.good ? colours.up : colours.muted);
     this.paintSide(pane, asks, this.good ? colours.down : colours.muted);
     if (!this.good) hatch(context, 0, 0, right, bottom, colours.muted);
+    else this.paintUnknown(pane, ...ends.map((end) => Math.min(right, Math.max(0, this.x(end)))));
     this.paintMid(pane);
-    this.read(pane, bids, asks);
+    this.read(pane, this.book.bids, this.book.asks);
+  }
+
+  // The levels that the picture has room for; the step that leads out of it goes to its edge.
+  near(levels, mid) {
+    const beyond = levels.findIndex(([at]) => Math.abs(at - mid) > this.reach.high);
+    if (beyond < 1) return levels;
+    return [...levels.slice(0, beyond), [mid + Math.sign(levels[0][0] - mid) * this.reach.high, levels[beyond - 1][1]]];
+  }
+
+  paintUnknown({ context, colours, right, bottom }, from, to) {
+    hatch(context, 0, 0, from, bottom, colours.muted);
+    hatch(context, to, 0, right - to, bottom, colours.muted);
   }
 
   paintAxes({ context, colours, unit, right, bottom }) {
@@ -86,7 +107,7 @@ export class Depth {
       const y = snap(this.y(total), unit) + unit / 2;
       context.moveTo(0, y);
       context.lineTo(right, y);
-      if (total && y > 8) context.fillText(compact(total), right + 4, y);
+      if (total && y > 8) context.fillText(mark(total), right + 4, y);
     }
     context.stroke();
     context.textAlign = "center";
@@ -137,7 +158,7 @@ export class Depth {
     const { decimals, steps } = this.market;
     const mid = `mid ${price(this.mid, (decimals ?? 0) + 1)}`;
     if (this.pointer === undefined || this.pointer >= right) {
-      setText(this.reading, mid);
+      setText(this.reading, `${mid}; ${this.book.known}`);
       return;
     }
     const at = this.mid + ((this.pointer - right / 2) / (right / 2)) * this.reach.high;
@@ -145,7 +166,7 @@ export class Depth {
     const known = at < this.mid ? at >= bids[bids.length - 1][0] : at <= asks[asks.length - 1][0];
     const within = levels.filter(([level]) => (at < this.mid ? level >= at : level <= at));
     const total = known ? size(within.length ? within[within.length - 1][1] : 0, steps) : DASH;
-    const far = price((Math.abs(at - this.mid) / this.mid) * 10000, 2);
+    const far = bps((Math.abs(at - this.mid) / this.mid) * 10000);
     setText(this.reading, `${mid}; to ${price(at, decimals)} (${far} bp): ${total}${known ? "" : " (beyond the book that is held)"}`);
   }
 }

@@ -135,11 +135,12 @@ export function cells(classes) {
 /** A text with commands between backticks, as nodes. */
 export const worded = (text) => text.split("`").map((part, index) => el(index % 2 ? "code" : "span", {}, part));
 
-/** JSON by REST, relative to the page. Throws an Error with the server's own words. */
+/** JSON by REST, relative to the page. Throws an Error with the server's own words, `status`, `body` and the wait that it asks for (ms). */
 export async function fetchJson(path, options) {
   const answer = await fetch(new URL(path, document.baseURI), options);
   const body = await answer.json().catch(() => null);
   if (answer.ok) return body;
   const error = new Error(body?.error?.message ?? `HTTP ${answer.status}`);
-  throw Object.assign(error, { status: answer.status, code: body?.error?.code, body });
+  const retryMs = 1000 * (Number(answer.headers.get("Retry-After")) || 0);
+  throw Object.assign(error, { status: answer.status, code: body?.error?.code, body, retryMs });
 }

@@ -1,99 +1,55 @@
-// The one WebSocket of the page: shared subscriptions, reconnect, the server's clock, a watchdog. No DOM.
+// What is said on the one WebSocket of the page: shared subscriptions, and where each message belongs. No DOM but whether the tab is hidden.
 
+import { Connection, TICKED_MS } from "./connection.js";
 import { Ring } from "./scheduler.js";
-import { Topic, identity, keyOf } from "./topics.js";
+import { LISTS, Topic, identity, keyOf } from "./topics.js";
 
 const LINGER_MS = 5000;
 const BATCH = 200;
 const TICK_MS = 25;
-const PING_MS = 5000;
-const DEAD_MS = 10000;
-const RETRY_MIN_MS = 500;
-const RETRY_MAX_MS = 15000;
-const RETRY_TOLD_MAX_MS = 60000;
-const CLOCKS_KEPT = 8;
-
-/** How long to wait before try number `tries` (0 is the first): full jitter, or what a restarting server asked for. */
-export function retryDelay(tries, chance, reason = "") {
-  return Math.max(toldDelay(reason), chance * Math.min(RETRY_MAX_MS, RETRY_MIN_MS * 2 ** tries));
-}
-
-function toldDelay(reason) {
-  try {
-    return Math.min(RETRY_TOLD_MAX_MS, Number(JSON.parse(reason).retry_ms) || 0);
-  } catch {
-    return 0;
-  }
-}
-
-/** The server's clock from pings: the sample with the smallest round trip of the last eight is believed. */
-export class Clock {
-  constructor() {
-    this.samples = [];
-  }
-
-  /** `server` epoch ms read between `sent` and `back` (both of performance.now()). */
-  note(server, sent, back) {
-    this.samples.push({ rtt: back - sent, base: server - (sent + back) / 2 });
-    if (this.samples.length > CLOCKS_KEPT) this.samples.shift();
-  }
-
-  /** A reading without a round trip, believed until there is a better one. */
-  guess(server, now) {
-    this.samples.push({ rtt: Infinity, base: server - now });
-  }
-
-  /** Epoch ms by the server's clock at `now` of performance.now(); the own clock before the first answer. */
-  at(now) {
-    const best = this.samples.reduce((a, b) => (b.rtt < a.rtt ? b : a), this.samples[0] ?? { base: performance.timeOrigin });
-    return best.base + now;
-  }
-
-  /** How far the own clock is behind the server's, ms. */
-  get offset() {
-    return this.at(performance.now()) - Date.now();
-  }
-}
+const RESYNC_MS = 5000;
 
 /** The rate to ask for when several want the same channel; undefined is without a limit. */
 export const wantedRate = (rates) => (rates.includes(undefined) ? undefined : Math.max(...rates));
 
-export class Feed {
+export class Feed extends Connection {
   constructor() {
-    this.state = { phase: "connecting", rtt: undefined, tries: 0, retryAt: 0, session: undefined, version: undefined, source: undefined, said: "" };
+    super();
     this.rate = 0;
-    this.counts = { received: 0, applied: 0, gaps: 0, missed: 0, resyncs: 0, connects: 0 };
-    this.clock = new Clock();
+    this.counts = { received: 0, applied: 0, statuses: 0, gaps: 0, missed: 0, resyncs: 0, connects: 0 };
     this.lag = new Ring(2048);
     this.lagLimited = new Ring(512);
     this.topics = new Map();
-    this.listeners = new Set();
     this.subscribing = new Set();
     this.unsubscribing = new Map();
     this.lingering = new Map();
     this.requests = new Map();
-    this.pings = new Map();
-    this.lastId = 0;
     this.rateMark = { at: performance.now(), received: 0 };
   }
 
   start() {
-    setInterval(() => this.watch(), PING_MS);
     setInterval(() => this.measure(), 1000);
-    addEventListener("online", () => this.retryNow());
-    addEventListener("offline", () => this.change({ phase: this.state.phase === "waiting" ? "offline" : this.state.phase }));
-    document.addEventListener("visibilitychange", () => !document.hidden && (this.state.phase === "open" ? this.ping() : this.retryNow()));
-    this.connect();
+    super.start();
   }
 
-  /** Hear of every change of `state`; returns the function that ends it. */
-  on(listener) {
-    this.listeners.add(listener);
-    return () => this.listeners.delete(listener);
+  opened() {
+    this.counts.connects += 1;
+    this.requests.clear();
+    this.unsubscribing.clear();
+    this.subscribing = new Set(this.topics.values());
+    this.resyncedAt = performance.now();
+    super.opened();
+    this.flush();
   }
 
-  serverNow() {
-    return this.clock.at(performance.now());
+  change(news) {
+    if (news.phase && news.phase !== this.state.phase) for (const topic of this.topics.values()) topic.version += 1; // believed, or not any more
+    super.change(news);
+  }
+
+  closed(code, reason) {
+    for (const topic of this.topics.values()) topic.lost();
+    super.closed(code, reason);
   }
 
   /** The topic of a channel, subscribed while somebody holds it. Give it back with `close`. */
@@ -139,12 +95,6 @@ export class Feed {
     if (this.send({ op: "resync", channels: [topic.channel] })) topic.requested();
   }
 
-  retryNow() {
-    if (this.state.phase !== "waiting" && this.state.phase !== "offline") return;
-    clearTimeout(this.retryTimer);
-    this.connect();
-  }
-
   want(topic) {
     topic.error = null;
     this.unsubscribing.delete(topic.key);
@@ -162,12 +112,12 @@ export class Feed {
 
   // Scrolling opens and closes many channels at once: they leave together, and a large set leaves in parts.
   soon() {
-    if (this.flushTimer === undefined && this.state.phase === "open") this.flushTimer = setTimeout(() => this.flush(), TICK_MS);
+    if (this.flushTimer === undefined && this.connected) this.flushTimer = setTimeout(() => this.flush(), TICK_MS);
   }
 
   flush() {
     this.flushTimer = undefined;
-    if (this.state.phase !== "open") return;
+    if (!this.connected) return;
     const leaving = [...this.unsubscribing].slice(0, BATCH);
     for (const [key] of leaving) this.unsubscribing.delete(key);
     if (leaving.length) this.send({ op: "unsubscribe", channels: leaving.map(([, channel]) => channel) });
@@ -181,80 +131,19 @@ export class Feed {
     this.requests.set(id, topics);
     const channels = topics.map((topic) => {
       this.subscribing.delete(topic);
+      const since = topic.since();
       topic.requested();
-      const rate = topic.channel.channel_type === "trade" ? undefined : wantedRate(topic.rates);
-      return rate === undefined ? topic.channel : { ...topic.channel, max_rate: rate };
+      const rate = LISTS.has(topic.channel.channel_type) ? undefined : wantedRate(topic.rates);
+      return { ...topic.channel, ...(rate !== undefined && { max_rate: rate }), ...(since !== undefined && { since }) };
     });
     this.send({ op: "subscribe", id, channels });
   }
 
-  send(message) {
-    if (this.socket?.readyState !== WebSocket.OPEN) return false;
-    this.socket.send(JSON.stringify(message));
-    return true;
-  }
-
-  connect() {
-    const url = new URL("ws", document.baseURI);
-    url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
-    const socket = new WebSocket(url);
-    this.socket = socket;
-    this.heard = performance.now();
-    this.askedAt = this.heard;
-    socket.onopen = () => this.socket === socket && this.opened();
-    socket.onmessage = (event) => this.socket === socket && this.received(event.data);
-    socket.onclose = ({ code, reason }) => this.socket === socket && this.closed(code, reason);
-    this.change({ phase: "connecting" });
-  }
-
-  opened() {
-    this.counts.connects += 1;
-    this.pings.clear();
-    this.requests.clear();
-    this.unsubscribing.clear();
-    this.clock = new Clock();
-    this.ping();
-    this.subscribing = new Set(this.topics.values());
-    this.change({ phase: "open", rtt: undefined, retryAt: 0, said: "" });
-    this.flush();
-  }
-
-  closed(code, reason) {
-    this.socket = undefined;
-    const wait = retryDelay(this.state.tries, Math.random(), reason);
-    for (const topic of this.topics.values()) topic.lost();
-    this.retryTimer = setTimeout(() => this.connect(), wait);
-    const said = code === 1008 || code === 1013 ? `the server closed the connection: ${reason || code}` : "";
-    const phase = navigator.onLine ? "waiting" : "offline";
-    this.change({ phase, tries: this.state.tries + 1, retryAt: performance.now() + wait, rtt: undefined, ...(said && { said }) });
-  }
-
-  change(news) {
-    this.state = { ...this.state, ...news };
-    for (const listener of this.listeners) listener(this.state);
-  }
-
-  ping() {
-    const id = `p${(this.lastId += 1)}`;
-    const now = performance.now();
-    if (this.heard > this.askedAt || this.pings.size === 0) this.askedAt = now;
-    this.pings.clear();
-    this.pings.set(id, now);
-    this.send({ op: "ping", id });
-  }
-
-  // Judged by the oldest ping without any answer, not by the last message: a hidden tab's timers run once a minute.
-  watch() {
-    if (!this.socket) return;
-    const waiting = this.heard < this.askedAt || this.state.phase === "connecting";
-    if (waiting && performance.now() - this.askedAt >= DEAD_MS - 50) {
-      const { socket } = this;
-      this.closed(4000, "");
-      socket.close(4000, "silent");
-    } else if (this.state.phase === "open") {
-      this.ping();
-      for (const topic of this.topics.values()) if (topic.awaitsSnapshot() && !topic.error) this.resync(topic); // the answer never came
-    }
+  // The answer to a resync never came.
+  checked(now) {
+    if (now - this.resyncedAt < RESYNC_MS) return;
+    this.resyncedAt = now;
+    for (const topic of this.topics.values()) if (topic.awaitsSnapshot() && !topic.error) this.resync(topic);
   }
 
   measure() {
@@ -265,17 +154,19 @@ export class Feed {
 
   received(text) {
     const now = performance.now();
-    this.heard = now;
+    this.hears(now);
     this.counts.received += 1;
     const { type, payload } = JSON.parse(text);
     if (type === "info") this.takeInfo(payload, now);
     else if (type === "error") this.takeError(payload);
     else this.route(type, payload, now);
+    if (document.hidden && now - this.ticked >= TICKED_MS) this.told(now);
   }
 
   route(type, payload, now) {
     const topic = this.topicOf(type, payload);
     if (!topic) return;
+    if (type === "status") this.counts.statuses += 1;
     if (type === "gap") {
       this.counts.gaps += 1;
       this.counts.missed += payload.missed ?? 0;
@@ -308,18 +199,6 @@ export class Feed {
       this.requests.delete(payload.id);
       for (const { index, code, message } of payload.rejected ?? []) topics[index]?.refused({ code, message });
     }
-  }
-
-  greeted({ session, version, source, server_time: server }, now) {
-    this.clock.guess(Date.parse(server), now);
-    this.change({ session, version, source, tries: 0 });
-  }
-
-  ponged({ id, timestamp }, now) {
-    const sent = this.pings.get(id);
-    this.pings.clear();
-    this.clock.note(Date.parse(timestamp), sent, now);
-    this.change({ rtt: now - sent });
   }
 
   // An error that belongs to a subscribe is shown where that channel is; its `info` has come before if part of it was accepted.

@@ -3,16 +3,14 @@
 import { el, setAttr, setClass, setText } from "./dom.js";
 import { DASH, age, bps, compact, date, iso, price, signed, signedPercent, size } from "./format.js";
 import { CLOCK, doubt } from "./panel.js";
-import { trusted } from "./topics.js";
-
-const UP = "\u25b2";
-const DOWN = "\u25bc";
+import { spreadBps } from "./rules.js";
+import { partTrusted, tradingStatus } from "./topics.js";
 
 // [label, the name of its part in `fields` of a status, text, exact text for the tooltip]
 const FIGURES = [
   ["Bid", "bid", (t, m) => price(t.bid, m.decimals), (t, m) => `${size(t.bid_size, m.steps)} ${m.base}`],
   ["Ask", "ask", (t, m) => price(t.ask, m.decimals), (t, m) => `${size(t.ask_size, m.steps)} ${m.base}`],
-  ["Spread bp", "ask", (t) => bps(((t.ask - t.bid) / (t.ask + t.bid)) * 20000), (t, m) => `${price(t.ask - t.bid, m.decimals)} ${m.quote}`],
+  ["Spread bp", "ask", (t) => bps(spreadBps(t)), (t, m) => `${price(t.ask - t.bid, m.decimals)} ${m.quote}`],
   ["24h high", "stats", (t, m) => price(t.high_24h, m.decimals)],
   ["24h low", "stats", (t, m) => price(t.low_24h, m.decimals)],
   ["24h vol", "stats", (t, m) => compact(t.volume_24h), (t, m) => `${size(t.volume_24h, m.steps)} ${m.base}`],
@@ -53,8 +51,7 @@ export class Figures {
   /** The market as made by the view: { name, symbol, exchange, type, native, base, quote, decimals, steps, status }. */
   setMarket(market) {
     this.market = market;
-    this.seen = this.before = this.tint = undefined;
-    setText(this.arrow, "");
+    this.seen = this.lastTime = undefined;
     setText(this.name, market.symbol);
     setAttr(this.where, "title", `${market.native} at the exchange`);
     const figures = market.type === "perpetual" ? [...FIGURES, ...PERPETUAL] : FIGURES;
@@ -74,28 +71,28 @@ export class Figures {
 
   // A market that ended says when it was last heard of.
   drawWhere(topic, lastTime) {
-    const { exchange, type, status } = this.market;
+    const { exchange, type } = this.market;
+    const status = tradingStatus(this.market, topic);
     const over = status === "delisted" || topic.status.state === "closed";
     const heard = topic.value ? Date.parse(topic.value.timestamp) : lastTime;
     const parts = [`${exchange} ${type}`, status === "trading" ? "" : status.replace("_", " "), over && heard ? `last data ${date(heard)}` : ""];
     setText(this.where, parts.filter(Boolean).join(", "));
   }
 
-  /** Draws the topic of the ticker; `lastTime` is the open time of the newest bar, if there is one. */
-  draw(topic, feed, now, lastTime) {
+  /** Draws the topic of the ticker and the last price (a LastPrice); `lastTime` is the open time of the newest bar, if there is one. */
+  draw(topic, last, feed, now, lastTime) {
     this.drawWhere(topic, lastTime);
-    const why = doubt(topic, feed, now);
+    const why = last.why || doubt(topic, feed, now);
     setText(this.fresh, why ? `${CLOCK} ${why}` : topic.age(now) > 1000 ? `${topic.status.state} ${age(topic.age(now))}` : topic.status.state);
     setClass(this.fresh, why ? "fresh doubtful" : "fresh");
     this.drawFunding(topic, feed);
+    this.drawLast(last);
     const key = `${topic.version} ${feed.state.phase}`;
     if (this.seen === key) return;
     this.seen = key;
     const ticker = topic.value ?? {};
-    const { fields = [] } = topic.status;
-    const all = feed.state.phase !== "open" || (!trusted(topic, feed) && fields.length === 0);
-    const bad = (part) => all || fields.includes(part);
-    this.drawLast(ticker, bad("last"));
+    const bad = (part) => !partTrusted(topic, part, feed);
+    this.drawChange(ticker, bad("last"));
     for (const { part, text, exact, value } of this.figures) {
       setText(value, text(ticker, this.market));
       setClass(value, bad(part) ? "number doubtful" : "number");
@@ -103,23 +100,21 @@ export class Figures {
     }
   }
 
-  drawLast(ticker, bad) {
+  drawLast(last) {
     const { decimals, quote } = this.market;
-    const { last, change_pct_24h: percent } = ticker;
-    const moved = this.before !== undefined && last !== undefined && last !== this.before;
-    if (moved) {
-      const rises = last > this.before;
-      setText(this.arrow, rises ? UP : DOWN);
-      setClass(this.arrow, `arrow ${rises ? "up" : "down"}`);
-      this.tint = `${rises ? "rise" : "fall"} ${this.tint?.endsWith("one") ? "two" : "one"}`;
-    }
-    this.before = last;
-    setText(this.amount, price(last, decimals));
-    setClass(this.last, bad ? "last number doubtful" : `last number ${this.tint ?? ""}`);
-    setAttr(this.last, "title", ticker.last_time ? `${quote}, ${iso(Date.parse(ticker.last_time))}` : null);
+    setText(this.arrow, last.arrow);
+    setClass(this.arrow, `arrow ${last.moved}`);
+    setText(this.amount, price(last.price, decimals));
+    setClass(this.last, `last number ${last.classes}`);
+    if (this.lastTime !== last.time) setAttr(this.last, "title", last.time ? `${quote}, ${iso(Date.parse(last.time))}` : null);
+    this.lastTime = last.time;
+  }
+
+  drawChange({ change_pct_24h: percent, change_24h: change }, bad) {
+    const { decimals, quote } = this.market;
     setText(this.change, signedPercent(percent));
     setClass(this.change, bad ? "number doubtful" : `number ${percent > 0 ? "up" : percent < 0 ? "down" : ""}`);
-    setAttr(this.change, "title", `in 24 hours; ${signed(ticker.change_24h, decimals)} ${quote}`);
+    setAttr(this.change, "title", `in 24 hours; ${signed(change, decimals)} ${quote}`);
   }
 
   // The countdown runs by the server's clock, not with the messages.

@@ -35,14 +35,28 @@ export function price(value, decimals) {
 /** A quantity with the decimals of the step size. */
 export const size = price;
 
-/** A large figure in short: 12_400_000 -> "12.4M". */
-export function compact(value) {
+// The decimals with which a positive number shows at least `digits` of its own digits, none beyond a double's.
+const decimalsFor = (amount, digits) => Math.min(12, Math.max(0, digits - 1 - Math.floor(Math.log10(amount))));
+
+/** A large figure in short, four digits of it: 12_345_678 -> "12.35M". `round` down (Math.floor) what is a lower bound. */
+export function compact(value, round = Math.round) {
   if (!known(value)) return DASH;
   let amount = Math.abs(value);
+  if (amount === 0) return "0";
   let unit = 0;
-  for (; amount >= 999.95 && unit < UNITS.length - 1; unit += 1) amount /= 1000;
-  return `${value < 0 ? MINUS : ""}${price(amount, unit ? 1 : 2)}${UNITS[unit]}`;
+  for (; amount >= (round === Math.floor ? 1000 : 999.95) && unit < UNITS.length - 1; unit += 1) amount /= 1000;
+  const decimals = Math.min(decimalsFor(amount, 4), 12);
+  const whole = round(amount * 10 ** decimals) / 10 ** decimals;
+  return `${value < 0 ? MINUS : ""}${price(whole, Math.min(decimals, whole >= 1 ? decimalsFor(whole, 4) : decimals))}${UNITS[unit]}`;
 }
+
+/** The mark of an axis: as `compact`, without zeros that say nothing. */
+export const mark = (value) => compact(value).replace(/(\.\d*?)0+(?=\D?$)/, "$1").replace(/\.(?=\D?$)/, "");
+
+const MILLION = 1e6;
+
+/** A quantity that fits a narrow column: exact below a million, from there on in short. */
+export const amount = (value, decimals, round) => (Math.abs(value) >= MILLION ? compact(value, round) : price(value, decimals));
 
 /** A number with its sign always written; nothing before a rounded zero. */
 export function signed(value, decimals = 2) {
@@ -55,8 +69,8 @@ export function signed(value, decimals = 2) {
 /** A change in percent: 0.506 -> "+0.51 %". */
 export const signedPercent = (value) => (known(value) ? `${signed(value, 2)} %` : DASH);
 
-/** Basis points with two decimals, without the unit (it stands in the heading). */
-export const bps = (value) => price(value, 2);
+/** Basis points without the unit (it stands in the heading): two decimals, more where they would hide what there is: 0.0834 -> "0.083". */
+export const bps = (value) => price(value, value ? Math.max(2, decimalsFor(Math.abs(value), 2)) : 2);
 
 /** How long ago: "0.3 s", "12 s", "4 m", "2 h", "3 d". */
 export function age(ms) {

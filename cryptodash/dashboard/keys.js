@@ -7,9 +7,17 @@ const PREFIX_MS = 1500;
 const GOES = { m: "markets", k: "market", c: "compare", h: "health", a: "alerts" };
 
 const SHORTCUTS = [
-  ["/", "search a market"], ["g then m, k, c, h, a", "go to Markets, Market, Compare, Health, Alerts"], ["j, k", "next, previous market"],
+  ["/", "search a market"], ["g then m, k, c, h, a", "go to Markets, Market, Compare, Health, Alerts"], ["j, k", "next, previous market"], ["\u2191, \u2193", "previous, next row of the markets"],
   ["Enter", "open the selected market"], ["f", "favourite on or off"], ["1 \u2026 7", "candle interval"], ["b", "next book grouping"],
+  ["m", "list of markets beside a market"],
+  ["a", "new alert at the crosshair's price, else at the last"], ["Alt + click", "on the chart or the book: new alert at that price"],
   ["r", "read the selected row or bar aloud"], ["p", "pause the picture"], ["t", "next theme"], ["?", "this list"], ["Esc", "close"],
+];
+
+const CHART_KEYS = [
+  ["\u2190, \u2192", "crosshair bar by bar"], ["Shift+\u2190, Shift+\u2192", "move the chart"], ["Shift+\u2191, Shift+\u2193", "stretch the prices"], ["+, \u2212", "zoom"],
+  ["Home, End", "first bar held, newest bar"], ["Enter", "read the bar aloud"], ["Esc", "take the crosshair away"],
+  ["Tab", "the last hour below it; there arrows, Home and End go from piece to piece"],
 ];
 
 const STATES = [
@@ -21,9 +29,12 @@ const STATES = [
 const typing = (target) => target instanceof Element && target.closest("input, textarea, select, [contenteditable]") !== null;
 
 export class Keys {
-  /** `actions` maps a key to a function; what is not in it goes to `other(event) -> boolean`; `go(view)` follows the prefix g. */
-  constructor({ actions, go, other, enabled }) {
-    Object.assign(this, { actions, go, other, enabled });
+  /**
+   * `actions` maps a key to a function; what is not in it goes to `other(event) -> boolean`; `go(view)` follows the prefix g; `used()` hears of
+   * each key that did something.
+   */
+  constructor({ actions, go, other, enabled, used = () => {} }) {
+    Object.assign(this, { actions, go, other, enabled, used });
     this.prefixAt = -PREFIX_MS;
     document.addEventListener("keydown", (event) => this.pressed(event));
   }
@@ -32,7 +43,9 @@ export class Keys {
     if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
     if (event.key === "Escape") return void this.actions.Escape?.(event);
     if (!this.enabled() || typing(event.target) || document.querySelector("dialog[open]")) return;
-    if (this.handled(event)) event.preventDefault();
+    if (!this.handled(event)) return;
+    event.preventDefault();
+    this.used();
   }
 
   handled(event) {
@@ -57,15 +70,21 @@ export class Keys {
 export function helpDialog(settings) {
   const box = el("input", { type: "checkbox", name: "shortcuts-on", id: "shortcuts-on", onchange: () => settings.set("shortcuts", box.checked) });
   box.checked = settings.get("shortcuts");
-  const rows = SHORTCUTS.map(([keys, what]) => el("tr", {}, el("th", { scope: "row" }, el("kbd", {}, keys)), el("td", {}, what)));
-  return dialog("help", "Keys and signs", el("table", {}, el("tbody", {}, ...rows)),
-    el("p", {}, el("label", { for: "shortcuts-on" }, box, " single-key shortcuts")), el("h3", {}, "What the states mean"),
-    el("dl", {}, ...STATES.flatMap(([state, what]) => [el("dt", {}, state), el("dd", {}, what)])));
+  return dialog("help", "Keys and signs", keyTable("Keys", SHORTCUTS), el("h3", {}, "On the chart, when it has the focus"),
+    keyTable("Keys of the chart", CHART_KEYS), el("p", {}, el("label", { for: "shortcuts-on" }, box, " single-key shortcuts")),
+    el("h3", {}, "What the states mean"), el("dl", {}, ...STATES.flatMap(([state, what]) => [el("dt", {}, state), el("dd", {}, what)])));
 }
 
+function keyTable(name, keys) {
+  const rows = keys.map(([pressed, what]) => el("tr", {}, el("th", { scope: "row" }, el("kbd", {}, pressed)), el("td", {}, what)));
+  return el("table", { "aria-label": name }, el("tbody", {}, ...rows));
+}
+
+// The heading has the first focus: Enter or Space, pressed once too often, changes nothing.
 function dialog(name, title, ...content) {
   const close = button("Close", () => element.close(), { class: "primary" });
-  const element = el("dialog", { class: name, "aria-labelledby": `${name}-title` }, el("h2", { id: `${name}-title` }, title), ...content, close);
+  const heading = el("h2", { id: `${name}-title`, tabindex: "-1", autofocus: true }, title);
+  const element = el("dialog", { class: name, "aria-labelledby": heading.id }, heading, ...content, close);
   return element;
 }
 

@@ -22,9 +22,13 @@ export class Lines {
     this.plot.addEventListener("pointerleave", () => this.point(undefined));
   }
 
-  /** [{ name, points: [[ms, value or null], ...] }], points in the order of time. */
-  setSeries(series) {
+  /**
+   * [{ name, points: [[ms, value or null], ...] }], points in the order of time. `past` {until, text}: those until then (ms) are of another kind,
+   * which the text says.
+   */
+  setSeries(series, past) {
     this.series = series;
+    this.past = past;
     this.surface.invalidate();
   }
 
@@ -61,6 +65,7 @@ export class Lines {
     this.x = (at) => ((at - this.from) / (this.to - this.from)) * right;
     this.y = (value) => 6 + ((this.values.high - value) / (this.values.high - this.values.low)) * (bottom - 12);
     this.paintAxes(pane);
+    if (this.past) this.paintPast(pane);
     this.series.forEach((each, index) => this.paintLine(pane, each.points, index));
     this.paintCross(pane);
   }
@@ -88,6 +93,20 @@ export class Lines {
     context.stroke();
     context.textAlign = "left";
     context.fillText(this.unit, right + 6, bottom + TIME_HEIGHT / 2);
+  }
+
+  paintPast({ context, colours, unit, right, bottom }) {
+    const x = snap(Math.min(this.x(this.past.until), right), unit) + unit / 2;
+    context.strokeStyle = context.fillStyle = colours.muted;
+    context.lineWidth = unit;
+    context.setLineDash([2, 3]);
+    context.beginPath();
+    context.moveTo(x, 0);
+    context.lineTo(x, bottom);
+    context.stroke();
+    context.setLineDash([]);
+    context.textAlign = "right";
+    if (x > 90) context.fillText(this.past.text, x - 6, bottom - 10);
   }
 
   paintLine({ context, colours }, points, index) {
@@ -126,7 +145,8 @@ export class Lines {
   writeLegend(at) {
     while (this.legend.children.length < this.series.length + 1) this.legend.append(el("span"));
     const [when, ...parts] = this.legend.children;
-    setText(when, at === undefined ? "now" : clock(at, this.zone));
+    const kind = this.past && at < this.past.until ? ` ${this.past.text}` : "";
+    setText(when, at === undefined ? "now" : `${clock(at, this.zone)}${kind}`);
     parts.forEach((part, index) => {
       const each = this.series[index];
       const point = each && (at === undefined ? each.points[each.points.length - 1] : each.points.findLast(([time]) => time <= at));

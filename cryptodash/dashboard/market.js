@@ -1,33 +1,36 @@
 // One market in depth: figures, chart, order book, depth and trades, each of them saying whether it may be trusted.
 
+import { AlertPoints } from "./alertpoints.js";
+import { Bars } from "./bars.js";
 import { Chart } from "./chart.js";
 import { COMMON, ChartTools } from "./charttools.js";
 import { Depth } from "./depth.js";
-import { el, fetchJson, setAttr, setClass, show } from "./dom.js";
+import { Drawer } from "./drawer.js";
+import { el, show } from "./dom.js";
 import { decimalsOf, price, stateWords } from "./format.js";
 import { Figures } from "./figures.js";
+import { ShownInterval } from "./intervals.js";
+import { LastPrice } from "./last.js";
 import { Ladder } from "./ladder.js";
+import { Layout } from "./layout.js";
 import { Panel, doubt } from "./panel.js";
-import { marketHash } from "./route.js";
-import { History, Series } from "./series.js";
+import { Streams } from "./streams.js";
 import { Tape } from "./tape.js";
-import { trusted } from "./topics.js";
+import { lastPrice, linkTrouble, partTrusted, trusted } from "./topics.js";
+import { Trust } from "./trust.js";
+import { Unlisted } from "./unlisted.js";
 
-const TABS = [["chart", "Chart"], ["book", "Book"], ["trades", "Trades"], ["depth", "Depth"]];
-const WIDE = "(min-width: 900px)";
-const TICKER_RATE = 10;
-const DEPTHS = { 5: 100, 10: 200, 50: 500, 100: 1000 }; // levels held for a grouping; else 50
-const HIDDEN_MS = 60000;
-const FOLD_MS = 15000;
+// The digits after the point of an instrument's prices and sizes; undefined where the catalogue does not say.
+const digitsOf = ({ price_precision: precision, tick_size: tick, step_size: step }) => ({ decimals: precision ?? decimalsOf(tick), steps: decimalsOf(step) });
 
 export class MarketView {
   constructor(app) {
     this.app = app;
-    this.holds = new Map();
+    this.streams = new Streams(app.feed, app.catalogue);
+    this.last = new LastPrice();
+    this.interval = new ShownInterval();
     this.shown = false;
-    this.wide = matchMedia(WIDE);
-    this.wide.addEventListener("change", () => this.shown && this.apply());
-    document.addEventListener("visibilitychange", () => this.seenAgain());
+    document.addEventListener("visibilitychange", () => this.bars?.seenAgain());
     this.build();
   }
 
@@ -37,40 +40,29 @@ export class MarketView {
     const { app } = this;
     this.figures = new Figures(() => this.favourite());
     this.chart = new Chart({ announce: (text) => app.announce(text), clock: () => app.feed.serverNow() });
+    this.chart.regroup = (interval) => this.regroup(interval);
+    this.chart.layers.arrived = () => this.apply();
+    this.trust = new Trust();
+    this.chart.element.append(this.trust.element);
     this.ladder = new Ladder((changes) => this.change(changes));
     this.depth = new Depth();
-    this.tape = new Tape();
+    this.tape = new Tape(app.settings, { all: (on) => this.change({ tape: on ? "all" : "" }), digitsAt: (exchange) => this.digitsAt(exchange) });
+    this.points = new AlertPoints(this);
     this.tools = new ChartTools({ change: (changes) => this.change(changes), table: () => this.chart.toggleTable() });
     const retry = (name) => () => app.feed.retry(this.topic(name));
     this.panels = {
-      chart: new Panel("chart", "Chart", this.chart.element, { controls: this.tools.element, retry: retry("candle") }),
+      chart: new Panel("chart", "Chart", this.chart.element, { controls: this.tools.element, retry: () => this.retryChart() }),
       book: new Panel("book", "Book", this.ladder.element, { controls: this.ladder.controls, retry: retry("book") }),
       trades: new Panel("trades", "Trades", this.tape.element, { controls: this.tape.controls, retry: retry("trade") }),
       depth: new Panel("depth", "Depth", this.depth.element, { controls: null, retry: retry("book") }),
     };
-    this.tabs = this.makeTabs();
-    this.message = el("div", { class: "market-message", role: "status" });
-    this.grid = el("div", { class: "market-grid" }, this.figures.element, this.tabs, ...Object.values(this.panels).map(({ element }) => element));
-    this.element = el("div", { class: "market" }, this.message, this.grid);
-  }
-
-  makeTabs() {
-    this.tabButtons = new Map(TABS.map(([name, text]) => {
-      const onclick = () => this.change({ tab: name });
-      return [name, el("button", { type: "button", role: "tab", id: `tab-${name}`, "aria-controls": `view-${name}`, onclick }, text)];
-    }));
-    const onkeydown = (event) => this.tabKey(event);
-    return el("div", { class: "market-tabs", role: "tablist", "aria-label": "Panels", onkeydown }, ...this.tabButtons.values());
-  }
-
-  tabKey(event) {
-    const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
-    if (!step) return;
-    const names = [...this.tabButtons.keys()];
-    const next = names[(names.indexOf(this.params.tab) + step + names.length) % names.length];
-    this.change({ tab: next });
-    this.tabButtons.get(next).focus();
-    event.preventDefault();
+    this.layout = new Layout(this.panels, (tab) => this.change({ tab }), () => this.shown && this.apply());
+    this.unlisted = new Unlisted();
+    const panels = Object.values(this.panels).map(({ element }) => element);
+    this.grid = el("div", { class: "market-grid" }, this.figures.element, this.layout.tabs, ...panels);
+    this.element = el("div", { class: "market" }, this.unlisted.element, this.grid);
+    this.drawer = new Drawer(this);
+    this.element.prepend(this.drawer.element);
   }
 
   // ---- coming and going
@@ -86,69 +78,57 @@ export class MarketView {
     }
     if (this.instrument) this.apply();
     else this.decide();
+    this.drawer.apply();
   }
 
   /** Give back every topic. */
   hide() {
     this.shown = false;
+    this.drawer.apply();
     this.leave();
   }
 
   leave() {
     this.id = undefined;
     this.instrument = undefined;
-    this.history?.end();
-    this.series = this.history = undefined;
-    for (const name of [...this.holds.keys()]) this.hold(name);
+    this.bars?.end();
+    this.bars = undefined;
+    this.interval.reset();
+    this.streams.end();
+    this.trust.end();
+    this.chart.layers.clear();
   }
 
   // Whether there is such a market. Nothing is asked of the server before that is known.
   decide() {
-    const { catalogue } = this.app;
+    const { catalogue, venues } = this.app;
     const { exchange, market, symbol } = this.route;
     this.decided = catalogue.version;
-    this.trouble = this.app.venues.trouble(this.route.exchange);
+    this.trouble = venues.trouble(exchange);
     const found = symbol && catalogue.find(exchange, market, symbol);
     show(this.grid, Boolean(found));
-    show(this.message, !found);
+    show(this.unlisted.element, !found);
     if (found) this.begin(found);
-    else if (catalogue.loaded(exchange)) this.unknown(exchange, market, symbol ?? "");
-    else this.waiting();
-  }
-
-  waiting() {
-    const { catalogue } = this.app;
-    const none = catalogue.answered && catalogue.venues.length === 0;
-    const idle = "No exchange is running. Start the server with --exchanges binance,bybit, or try --demo.";
-    const text = none ? idle : this.trouble ? `No list of markets yet: ${this.trouble}. The server goes on trying.`
-      : `Reading the list of markets of ${this.route.exchange ?? "the exchange"}.`;
-    setClass(this.message, none || this.trouble ? "market-message" : "market-message skeleton");
-    this.message.replaceChildren(el("p", {}, text), catalogue.error ? el("p", { class: "muted" }, catalogue.error) : "");
-  }
-
-  unknown(exchange, market, symbol) {
-    const { catalogue } = this.app;
-    const near = catalogue.near(`${exchange} ${market} ${symbol}`, 5);
-    const list = near.map((each) => el("li", {}, el("a", { href: marketHash(each) }, `${each.exchange} ${each.market_type} ${each.symbol}`)));
-    const where = catalogue.venues.includes(exchange) ? `${exchange} has no ${market} ${symbol}` : `There is no exchange "${exchange}" here`;
-    setClass(this.message, "market-message");
-    this.message.replaceChildren(
-      el("h1", {}, where),
-      near.length ? el("p", {}, "Did you mean:") : "",
-      el("ul", {}, ...list),
-      el("p", {}, el("a", { href: "#/markets" }, "All markets")),
-    );
+    else if (catalogue.loaded(exchange)) this.unlisted.unknown(catalogue, this.route);
+    else this.unlisted.waiting(catalogue, exchange, this.trouble);
   }
 
   begin(instrument) {
     this.instrument = instrument;
-    const { exchange, market_type: type, symbol, base, quote, native, status, tick_size: tick, step_size: step } = instrument;
-    const decimals = instrument.price_precision ?? decimalsOf(tick);
+    const { exchange, market_type: type, symbol, base, quote, native, status, tick_size: tick } = instrument;
     const name = `${exchange} ${type} ${symbol}`;
-    this.market = { name, exchange, type, symbol, base, quote, native, status, tick, decimals, steps: decimalsOf(step) };
+    this.market = { name, exchange, type, symbol, base, quote, native, status, tick, ...digitsOf(instrument) };
+    this.last.reset();
+    this.streams.begin(instrument);
     this.figures.setMarket(this.market);
-    for (const each of [this.ladder, this.depth, this.tape]) each.setMarket(this.market);
+    for (const each of [this.ladder, this.depth, this.tape, this.trust]) each.setMarket(this.market);
     this.apply();
+  }
+
+  // The digits of this market at another venue.
+  digitsAt(exchange) {
+    const { market_type: market, symbol } = this.instrument;
+    return digitsOf(this.app.catalogue.find(exchange, market, symbol) ?? {});
   }
 
   // The catalogue was read again: the market may have been halted or delisted. If it is gone, its streams say so.
@@ -165,6 +145,7 @@ export class MarketView {
   }
 
   change(changes) {
+    if (changes.tf) this.interval.reset();
     this.app.replaceParams(changes);
     if (this.instrument) this.apply();
   }
@@ -172,136 +153,91 @@ export class MarketView {
   // Puts the parameters of the address into effect.
   apply() {
     if (!this.instrument) return;
-    const { tf, grp, depth, ov, log, tab } = this.params;
+    const { tf, grp, depth, unit, ov, log, pct, lay, tape, tab } = this.params;
     this.zone = this.app.settings.zone;
-    this.visible = this.wide.matches ? new Set(TABS.map(([name]) => name)) : new Set([tab]);
-    this.applyTabs(tab);
-    this.applyInterval(tf);
+    this.layout.apply(tab);
+    this.applyInterval(this.interval.of(tf), tf);
     const overlays = [...new Set(ov.split(",").filter(Boolean))];
-    this.tools.set(tf, overlays, log === "1");
-    this.chart.setOptions({ log: log === "1", overlays, zone: this.zone });
-    this.ladder.setOptions({ group: Number(grp), mode: depth });
-    this.tape.setZone(this.zone);
+    const scale = pct ? "percent" : log ? "log" : "linear";
+    const layers = lay.split(",");
+    const hasLiquidations = this.market.type === "perpetual";
+    this.tools.set(tf, overlays, scale, layers, hasLiquidations);
+    this.chart.layers.set(layers.filter((name) => this.layout.sees("chart") && (hasLiquidations || name !== "liq")), this.market);
+    this.chart.setOptions({ scale, overlays, zone: this.zone });
+    this.ladder.setOptions({ group: Number(grp), mode: depth, unit });
+    this.tape.setOptions(this.zone, tape === "all");
     this.drawFavourite();
-    this.subscribe(tf);
+    this.subscribe();
   }
 
-  applyTabs(tab) {
-    const wide = this.wide.matches;
-    show(this.tabs, !wide);
-    for (const [name, button] of this.tabButtons) {
-      setAttr(button, "aria-selected", String(name === tab));
-      setAttr(button, "tabindex", name === tab ? "0" : "-1");
-      const { element } = this.panels[name];
-      show(element, this.visible.has(name));
-      setAttr(element, "role", wide ? null : "tabpanel");
-    }
+  // `shown` instead of the chosen one where the chart is zoomed out further than bars of that can be narrow.
+  applyInterval(shown, chosen) {
+    this.chart.neighbours = this.interval.neighbours(shown, chosen);
+    if (this.bars?.interval === shown) return;
+    const isZoomed = this.bars !== undefined && this.zooming;
+    this.bars?.end();
+    this.streams.hold("candle");
+    const { feed } = this.app;
+    this.bars = new Bars(this.instrument, shown, { serverNow: () => feed.serverNow(), topic: () => this.topic("candle"), refused: () => this.apply() });
+    const { series, history } = this.bars;
+    if (isZoomed) this.chart.changeSeries(series, history, shown === chosen ? "" : `${chosen} shown as ${shown}`);
+    else this.chart.setSeries(series, history, this.market);
   }
 
-  applyInterval(tf) {
-    if (this.series?.interval === tf) return;
-    this.history?.end();
-    this.hold("candle");
-    this.series = new Series(tf);
-    this.history = new History(this.series, (params) => this.askCandles(tf, params), () => this.app.feed.serverNow());
-    this.chart.setSeries(this.series, this.history, this.market);
+  regroup(interval) {
+    if (this.app.scheduler.paused) return; // nothing new is shown then
+    this.interval.show(interval, this.params.tf);
+    this.zooming = true;
+    this.apply();
+    this.zooming = false;
+  }
+
+  // An interval that the venue does not have is passed over.
+  passOver() {
+    const next = this.bars.history.newest.isRefused && this.interval.after(this.bars.interval, this.params.tf);
+    if (next) this.regroup(next);
   }
 
   // ---- topics
 
   topic(name) {
-    return this.holds.get(name)?.topic;
+    return this.streams.topic(name);
   }
 
-  // Hold the channel under this name instead of what was held; without a channel hold nothing. True when it was not held before.
-  hold(name, channel, listener) {
-    const held = this.holds.get(name);
-    const key = channel && JSON.stringify(channel);
-    if (held?.key === key) return false;
-    if (held) {
-      held.end();
-      this.app.feed.close(held.topic, held.rate);
-      this.holds.delete(name);
-    }
-    if (!channel) return false;
-    const topic = this.app.feed.open(channel);
-    this.holds.set(name, { topic, key, rate: channel.max_rate, end: listener ? topic.listen(listener) : () => {} });
-    return true;
+  subscribe() {
+    const { bars, layout, params, ladder, chart: { layers } } = this;
+    const listeners = {
+      candle: (type, payload) => bars.takeCandle(type, payload),
+      trade: (type, payload) => this.takeTrade(type, payload),
+      liquidation: (type, payload) => this.takeLiquidation(type, payload),
+    };
+    if (this.streams.want({ layout, layers, params, interval: bars.interval, tall: ladder.tall }, listeners)) bars.history.recent();
+    layers.takeTrades(this.topic("trade"));
   }
 
-  subscribe(interval) {
-    const { exchange, market_type: market, symbol } = this.instrument;
-    const channel = (type, more) => ({ channel_type: type, exchange, market_type: market, symbol, ...more });
-    const sees = (...names) => names.some((name) => this.visible.has(name));
-    const folds = sees("chart") && this.topic("candle")?.error;
-    this.hold("ticker", channel("ticker", { max_rate: TICKER_RATE }));
-    const candle = sees("chart") ? channel("candle", { interval }) : undefined;
-    if (this.hold("candle", candle, (type, payload) => this.takeCandle(type, payload))) this.history.recent();
-    this.holdBook(sees("book", "depth") ? channel("order_book", { depth: DEPTHS[this.params.grp] ?? 50 }) : undefined);
-    this.hold("trade", sees("trades") || folds ? channel("trade") : undefined, (type, payload) => this.takeTrade(type, payload));
+  // A venue that has none refuses; the page does not doubt the rest of the market for that.
+  takeLiquidation(type, payload) {
+    this.chart.layers.takeLiquidation(type, payload);
+    if (type === "error") this.streams.hold("liquidation");
   }
 
-  // A coarser grouping wants a deeper book. The one that is held is shown until the other has come.
-  holdBook(channel) {
-    const held = this.holds.get("book");
-    const moves = channel && held?.topic.value && held.topic.channel.depth !== channel.depth;
-    if (moves || !channel) this.hold("bookBefore");
-    if (moves) {
-      this.holds.set("bookBefore", held);
-      this.holds.delete("book");
-    }
-    this.hold("book", channel);
-  }
-
-  book() {
-    const next = this.topic("book");
-    const before = this.topic("bookBefore");
-    if (!before) return next;
-    if (!next.value && !next.error) return before;
-    this.hold("bookBefore");
-    return next;
-  }
-
-  async askCandles(interval, { limit, end }) {
-    const { exchange, market_type: market, symbol } = this.instrument;
-    const query = new URLSearchParams({ exchange, market_type: market, symbol, interval, limit });
-    if (end !== undefined) query.set("end", end);
-    try {
-      return await fetchJson(`api/candles?${query}`);
-    } catch (error) {
-      error.refused = error.status === 400 || error.status === 404;
-      throw error;
-    }
-  }
-
-  takeCandle(type, payload) {
-    if (type === "lost") this.candlesLost = true;
-    else if (type === "candle" && this.series.put(payload)) this.history.recent();
-    else if (type === "status" && this.candlesLost) {
-      this.candlesLost = false;
-      this.history.recent();
-    } else if (type === "error") this.apply();
-  }
-
-  // Where the server has no live bars the trades move the open one; its volume is asked for now and then.
+  // The last price on the chart is that of the header and the tape. A stream in doubt does not move it.
   takeTrade(type, payload) {
-    if (type !== "trade" || payload.replayed || !this.topic("candle")?.error) return;
-    const opened = this.series.fold(payload);
-    const now = performance.now();
-    if (!opened && now - (this.foldedAt ?? 0) < FOLD_MS) return;
-    this.foldedAt = now;
-    this.history.recent();
+    this.chart.layers.takeTrades(this.topic("trade"));
+    if (trusted(this.topic("trade"), this.app.feed)) this.bars.takeTrade(type, payload);
   }
 
-  seenAgain() {
-    if (document.hidden) this.hiddenAt = performance.now();
-    else if (this.history && performance.now() - this.hiddenAt > HIDDEN_MS) this.history.recent();
+  retryChart() {
+    const topic = this.topic("candle");
+    if (topic.error) this.app.feed.retry(topic);
+    this.bars.history.retry();
   }
 
   // ---- drawing
 
   /** Draws what is visible. */
   draw(now) {
+    this.drawer.draw(now);
     if (!this.instrument) {
       const { catalogue, venues } = this.app;
       if (this.shown && (this.decided !== catalogue.version || this.trouble !== venues.trouble(this.route.exchange))) this.decide();
@@ -309,48 +245,59 @@ export class MarketView {
     }
     if (this.decided !== this.app.catalogue.version) this.relist();
     if (this.zone !== this.app.settings.zone) this.apply();
-    this.history.tick();
     for (const { surface } of [this.chart, this.depth]) surface.mark(this.app.header.mark());
-    this.figures.draw(this.topic("ticker"), this.app.feed, now, this.series.last?.time);
-    if (this.visible.has("chart")) this.drawChart(now);
-    if (this.visible.has("book")) this.drawBook(now);
-    if (this.visible.has("depth")) this.drawDepth(now);
-    if (this.visible.has("trades")) this.drawTrades(now);
+    this.last.look(this.topic("ticker"), this.topic("trade"), this.app.feed, now);
+    this.figures.draw(this.topic("ticker"), this.last, this.app.feed, now, this.bars.series.last?.time);
+    if (this.layout.sees("chart")) this.drawChart(now);
+    if (this.layout.sees("book")) this.drawBook(now);
+    if (this.layout.sees("depth")) this.drawDepth(now);
+    if (this.layout.sees("trades")) this.drawTrades(now);
   }
 
   // A quiet candle stream proves nothing while the ticker of the same market says that the last price is old.
   chartTopic() {
     const candle = this.topic("candle");
     const ticker = this.topic("ticker");
-    const { fields = [] } = ticker.status;
-    const old = !trusted(ticker, this.app.feed) && (fields.length === 0 || fields.includes("last"));
-    return candle.status.state === "quiet" && old ? ticker : candle;
+    return candle.status.state === "quiet" && !partTrusted(ticker, "last", this.app.feed) ? ticker : candle;
   }
 
   drawChart(now) {
+    this.passOver();
     const { feed } = this.app;
     const folded = this.topic("candle").error && this.topic("trade");
     const topic = folded || this.chartTopic();
     const age = topic.age(now);
     const since = age === undefined ? undefined : Math.round((feed.serverNow() - age) / 1000) * 1000;
-    this.chart.setTrust(trusted(topic, feed), since, feed.state.phase === "open" ? stateWords({ ...topic.status, fields: [] }) : "no connection");
-    this.panels.chart.draw(topic, feed, now, folded ? "live bar from trades, volume from REST" : "");
+    this.chart.setTrust(trusted(topic, feed), since, linkTrouble(feed) || stateWords({ ...topic.status, fields: [] }));
+    if (this.last.good) this.bars.fold(this.last.price, this.last.time);
+    const book = this.chart.layers.heat && this.streams.book();
+    this.chart.layers.sample(feed.serverNow(), book && trusted(book, feed) ? book.value : undefined);
+    const { state, message } = this.bars.history;
+    this.panels.chart.draw(topic, feed, now, folded ? "live bar from trades, volume from REST" : "", state === "refused" ? message : "");
     this.chart.draw(now);
+    const held = { ticker: this.topic("ticker"), trade: this.topic("trade"), order_book: this.topic("book"), candle: this.topic("candle") };
+    this.trust.draw(now, held, feed, this.zone);
   }
 
   drawBook(now) {
     const { feed } = this.app;
-    const topic = this.book();
+    const topic = this.streams.book();
     this.panels.book.draw(topic, feed, now, topic.status.state === "resyncing" ? "rebuilding" : "");
     this.ladder.draw(topic, trusted(topic, feed), now);
+    this.ladder.drawLast(this.last);
   }
 
   drawDepth(now) {
     const { feed } = this.app;
-    const topic = this.book();
-    const key = `${topic.key} ${topic.version} ${feed.state.phase}`;
-    this.panels.depth.draw(topic, feed, now);
-    if (this.depthSeen !== key) this.depth.setBook(topic.value, trusted(topic, feed));
+    const topic = this.streams.depthBook();
+    const inQuote = this.params.unit === "quote";
+    const key = `${topic.key} ${topic.version} ${feed.state.phase} ${inQuote}`;
+    const refused = this.topic("deep")?.error;
+    this.panels.depth.draw(topic, feed, now, refused ? `no deeper book: ${refused.message}` : "");
+    if (this.depthSeen !== key) {
+      this.depth.setBook(topic.value, trusted(topic, feed), inQuote);
+      if (this.streams.deepen(topic.value)) this.subscribe();
+    }
     this.depthSeen = key;
     this.depth.draw();
   }
@@ -359,7 +306,7 @@ export class MarketView {
     const { feed } = this.app;
     const topic = this.topic("trade");
     this.panels.trades.draw(topic, feed, now);
-    this.tape.draw(topic, trusted(topic, feed), feed.serverNow());
+    this.tape.draw([topic, ...this.streams.mixed()], feed, now);
   }
 
   // ---- keys and words
@@ -383,11 +330,13 @@ export class MarketView {
   }
 
   /** A single key; true when it meant something here. */
-  key({ key }) {
+  key(event) {
+    if (this.drawer.key(event)) return true;
     if (!this.instrument) return false;
+    const { key } = event;
     const actions = {
       j: () => this.step(1), k: () => this.step(-1), f: () => this.favourite(), r: () => this.read(),
-      b: () => this.change({ grp: String(this.ladder.nextGroup) }),
+      b: () => this.change({ grp: String(this.ladder.nextGroup) }), a: () => this.points.arm(this.points.crossed),
     };
     const act = actions[key] ?? (COMMON["1234567".indexOf(key)] && (() => this.change({ tf: COMMON[key - 1] })));
     act?.();
@@ -396,17 +345,19 @@ export class MarketView {
 
   // What a screen reader says on request; prices are never announced by themselves.
   read() {
-    const topic = this.topic("ticker");
-    const why = doubt(topic, this.app.feed, performance.now());
-    const last = price(topic.value?.last, this.market.decimals);
-    this.app.announce(`${this.market.name}: last ${last}; ${this.ladder.words(this.book()?.value)}${why ? `; not to be trusted: ${why}` : ""}`);
+    const { feed } = this.app;
+    const now = performance.now();
+    this.last.look(this.topic("ticker"), this.topic("trade"), feed, now);
+    const why = this.last.why || doubt(this.topic("ticker"), feed, now);
+    const last = price(this.last.price, this.market.decimals);
+    this.app.announce(`${this.market.name}: last ${last}; ${this.ladder.words(this.streams.book()?.value)}${why ? `; not to be trusted: ${why}` : ""}`);
   }
 
   /** The last price and the name, for the window's title. */
   title() {
     if (!this.instrument) return undefined;
-    const topic = this.topic("ticker");
     const { symbol, decimals } = this.market;
-    return topic.value ? `${trusted(topic, this.app.feed) ? "" : "! "}${price(topic.value.last, decimals)} ${symbol}` : symbol;
+    const last = lastPrice(this.topic("ticker"), this.topic("trade"), this.app.feed);
+    return last ? `${last.good ? "" : "! "}${price(last.price, decimals)} ${symbol}` : symbol;
   }
 }

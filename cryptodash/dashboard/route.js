@@ -8,7 +8,9 @@ export const INTERVALS = ["1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h"
 const VIEWS = ["markets", "market", "compare", "health", "alerts"];
 const MARKETS = { spot: "spot", perpetual: "perpetual", perp: "perpetual" };
 const OVERLAY = /^(ema|sma)[1-9]\d{0,2}$|^vwap$/;
-const SORTS = ["market", "ex", "last", "change", "bid", "ask", "spread", "volume"];
+/** What may be laid over and under the candles. */
+export const LAYERS = ["cvd", "heat", "liq"];
+const SORTS = ["market", "ex", "last", "change", "bid", "ask", "spread", "volume", "high", "low", "funding", "interest"];
 
 const one = (...values) => (text) => values.includes(text);
 const zone = { test: zoneKnown, def: "" };
@@ -17,12 +19,13 @@ const zone = { test: zoneKnown, def: "" };
 const PARAMS = {
   markets: {
     q: { def: "" }, m: { test: one("spot", "perpetual", "all"), def: "spot" }, quote: { def: "" }, ex: { def: "" }, fav: { test: one("1"), def: "" },
-    sort: { test: (text) => SORTS.includes(text.replace(/^-/, "")), def: "market" }, tz: zone,
+    sort: { test: (text) => SORTS.includes(text.replace(/^-/, "")), def: "-volume" }, tz: zone,
   },
   market: {
     tf: { test: one(...INTERVALS), def: "1m" }, grp: { test: one("1", "2", "5", "10", "50", "100"), def: "1" }, tz: zone,
-    depth: { test: one("size", "cum"), def: "size" }, ov: { test: (text) => text.split(",").every((name) => OVERLAY.test(name)), def: "" },
-    log: { test: one("1"), def: "" }, tab: { test: one("chart", "book", "trades", "depth"), def: "chart" },
+    depth: { test: one("size", "cum"), def: "size" }, unit: { test: one("base", "quote"), def: "base" }, ov: { test: (text) => text.split(",").every((name) => OVERLAY.test(name)), def: "" },
+    log: { test: one("1"), def: "" }, pct: { test: one("1"), def: "" }, tape: { test: one("all"), def: "" },
+    lay: { test: (text) => text.split(",").every((name) => LAYERS.includes(name)), def: "" }, tab: { test: one("chart", "book", "trades", "depth"), def: "chart" },
   },
   compare: { ex: { def: "" }, ref: { test: one("mid", "last"), def: "mid" }, tz: zone },
   health: { tz: zone },
@@ -53,8 +56,9 @@ export function parse(hash) {
     if (view) notices.push(`There is no view "${view}".`);
     return route;
   }
-  if (view === "market") [route.exchange, route.market, route.symbol] = rest;
-  if (view === "compare") [route.market, route.symbol] = rest;
+  // BTC/USDT is one symbol, whether its slash is encoded or not: the catalogue knows how it is spelled.
+  if (view === "market") [route.exchange, route.market, route.symbol] = [rest[0], rest[1], rest.slice(2).join("/") || undefined];
+  if (view === "compare") [route.market, route.symbol] = [rest[0], rest.slice(1).join("/") || undefined];
   if (route.exchange) route.exchange = route.exchange.toLowerCase();
   if (route.symbol) route.symbol = spelled(route.symbol);
   if (route.market !== undefined) readMarket(route);

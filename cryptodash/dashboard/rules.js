@@ -36,6 +36,14 @@ export function best(quotes) {
   return { used, bid, ask, crossed: gap < 0 ? undefined : (gap / ((bid.ticker.bid + ask.ticker.ask) / 2)) * 1e4 };
 }
 
+/**
+ * What the server compares, of the payload of a composite `bbo`: {quotes, excluded}, by venue. These quotes are of one moment: it leaves out
+ * what is older than LATE_AFTER_MS before the newest. Tickers do not tell, so nothing about several venues is worked out from them.
+ */
+export const composed = ({ venues = {}, excluded = [] } = {}) => ({
+  quotes: new Map(Object.entries(venues)), excluded: new Map(excluded.map((each) => [each.exchange, each])),
+});
+
 /** The largest difference of middles among trusted venues, in basis points; undefined with fewer than two. */
 export function widest(quotes) {
   const mids = best(quotes).used.map(({ ticker }) => mid(ticker));
@@ -46,18 +54,33 @@ export function widest(quotes) {
 export const KINDS = {
   above: { text: "last price at or above", unit: "price" },
   below: { text: "last price at or below", unit: "price" },
+  crosses: { text: "last price crosses", unit: "price" },
   spread: { text: "spread above", unit: "bp" },
   cross: { text: "venues differ by more than", unit: "bp" },
-  stale: { text: "not trustworthy for longer than", unit: "s" },
+  crossed: { text: "venues are crossed by more than", unit: "bp" },
+  stale: { text: "not confirmed for longer than", unit: "s" },
 };
+
+/** Kinds that compare venues: by quotes of one moment, which only the server can put together. */
+export const isAcross = ({ kind }) => kind === "cross" || kind === "crossed";
+
+/** How far the best bid is above the best ask of two venues or more, in basis points; negative where they do not cross. */
+export function crossedBps(quotes) {
+  const { used, bid, ask } = best(quotes);
+  return used.length < 2 ? undefined : -spreadBps({ bid: bid.ticker.bid, ask: ask.ticker.ask });
+}
+
+/** On which side of the level a price is: "below", "above", or undefined where it is exactly there. */
+export const sideOf = (price, level) => (price < level ? "below" : price > level ? "above" : undefined);
 
 /**
  * What the alert watches now, as a number, or undefined when that cannot be trusted (it then cannot fire).
- * `quotes` begin with the alert's own market; the others are the same symbol elsewhere. `badMs`: how long the own market has not been trustworthy.
+ * `quotes`: of the alert's own market, or for kinds across venues of all of them, of one moment. `badMs`: how long the own market was not confirmed.
  */
 export function watched({ kind }, quotes, badMs) {
   if (kind === "stale") return badMs / 1000;
   if (kind === "cross") return widest(quotes);
+  if (kind === "crossed") return crossedBps(quotes);
   const [{ good, ticker }] = quotes;
   if (!good || !ticker) return undefined;
   return kind === "spread" ? spreadBps(ticker) : ticker.last;
@@ -72,9 +95,10 @@ const COUNTED_ANEW_BY = 1.2;
 export const isSplit = (underlying, before, after) =>
   COUNTED_ANEW.has(underlying) && before > 0 && after > 0 && Math.max(before / after, after / before) >= COUNTED_ANEW_BY;
 
-/** Whether an alert with this reading fires. */
-export function fires({ kind, level }, reading) {
+/** Whether an alert with this reading fires. `from`: the side on which a price that is to cross the level was when it was armed. */
+export function fires({ kind, level, from }, reading) {
   if (reading === undefined) return false;
+  if (kind === "crosses") return from !== undefined && sideOf(reading, level) !== from;
   if (kind === "above") return reading >= level;
   return kind === "below" ? reading <= level : reading > level;
 }

@@ -3,8 +3,8 @@
 const RATES = [10, 5, 2];
 const FLUSH_LIMIT_MS = 12;
 const LATE_LIMIT_MS = 40;
-const SLOW_FOR_MS = 5000;
-const FINE_FOR_MS = 20000;
+/** What is judged at once: a cause that has gone is forgotten after twice as long at most. */
+const WINDOW_MS = 4000;
 const WARM_UP_MS = 4000;
 
 /** The last `capacity` numbers, and their quantiles. */
@@ -39,7 +39,6 @@ export class Governor {
     this.flush = new Ring(128);
     this.late = new Ring(128);
     this.since = undefined;
-    this.fineSince = undefined;
   }
 
   get rate() {
@@ -51,7 +50,7 @@ export class Governor {
     this.flush.push(flushMs);
     this.late.push(lateMs);
     this.since ??= now;
-    if (now - this.since < SLOW_FOR_MS) return;
+    if (now - this.since < WINDOW_MS) return;
     this.judge(now, this.flush.quantile(0.95), this.late.quantile(0.95));
     this.since = now;
     this.flush.clear();
@@ -61,22 +60,15 @@ export class Governor {
   judge(now, flush, late) {
     if (flush > FLUSH_LIMIT_MS || late > LATE_LIMIT_MS) {
       this.lower(flush > FLUSH_LIMIT_MS ? `drawing takes ${flush.toFixed(0)} ms` : `frames are ${late.toFixed(0)} ms late`);
-    } else if (flush > FLUSH_LIMIT_MS / 2 || late > LATE_LIMIT_MS / 2) this.fineSince = undefined;
-    else this.recover(now);
+    } else if (flush <= FLUSH_LIMIT_MS / 2 && late <= LATE_LIMIT_MS / 2) {
+      this.step = 0;
+      this.why = "";
+    }
   }
 
   lower(why) {
     this.step = Math.min(RATES.length - 1, this.step + 1);
     this.why = why;
-    this.fineSince = undefined;
-  }
-
-  recover(now) {
-    this.fineSince ??= now;
-    if (this.step === 0 || now - this.fineSince < FINE_FOR_MS) return;
-    this.step -= 1;
-    this.fineSince = now;
-    if (this.step === 0) this.why = "";
   }
 }
 

@@ -1,7 +1,10 @@
 // The bars of one market and interval: pages of REST and the live bar, merged by open time. A hole stays a hole.
 
+import { Question } from "./requests.js";
+
 const MINUTE = 60000;
-const DAY = 1440 * MINUTE;
+/** ms of a day. */
+export const DAY = 1440 * MINUTE;
 const WEEK = 7 * DAY;
 const FIRST_MONDAY = 4 * DAY; // 1970-01-05: venues open their weeks on Monday, UTC
 const MINUTES = {
@@ -35,6 +38,12 @@ export function placeOf(ms, interval) {
   return slot + (ms - opens) / (timeOf(slot + 1, interval) - opens);
 }
 
+/** The time at a place on the axis of slots: the way back from `placeOf`. */
+export function momentOf(place, interval) {
+  const slot = Math.floor(place);
+  return timeOf(slot, interval) + (place - slot) * (timeOf(slot + 1, interval) - timeOf(slot, interval));
+}
+
 function barOf({ timestamp, open, high, low, close, volume, closed }, interval) {
   const time = Date.parse(timestamp);
   return { time, slot: slotOf(time, interval), open, high, low, close, volume, closed: closed === true };
@@ -47,6 +56,7 @@ export class Series {
     this.limit = limit;
     this.bars = [];
     this.version = 0;
+    this.folded = -Infinity; // time of the newest price that was folded in
   }
 
   get first() {
@@ -92,7 +102,7 @@ export class Series {
   /** Takes a live `candle` payload. True when it does not join what is held: the hole wants a look at REST. */
   put(payload) {
     const bar = barOf(payload, this.interval);
-    const held = this.last;
+    const held = this.bars.findLast(({ volume }) => volume !== undefined);
     const hole = held !== undefined && (bar.slot > held.slot + 1 || (bar.slot > held.slot && !held.closed));
     const known = this.at(bar.slot);
     if (known?.closed && !bar.closed) return false; // late: a closed bar never opens again
@@ -105,21 +115,26 @@ export class Series {
     for (const payload of payloads) {
       const bar = barOf(payload, this.interval);
       const known = this.at(bar.slot);
-      if (!known || bar.closed || (!known.closed && bar.volume > known.volume)) this.place(bar);
+      if (!known || bar.closed || (!known.closed && !(bar.volume <= known.volume))) this.place(bar);
     }
   }
 
-  /** Moves the open bar along with a trade, where the server has no live bars. Its volume stays as REST told it: trades may be in it already. */
-  fold({ timestamp, price }) {
-    const time = Date.parse(timestamp);
+  /**
+   * Moves the open bar along with a last price at a time (ms), until the venue's own bar comes. One older than what was folded before,
+   * or of a bar that is closed, changes nothing. It closes no bar, and no volume is made of it: a bar that it opened has none. True when it opened one.
+   */
+  fold(price, time) {
     const slot = slotOf(time, this.interval);
     const { last } = this;
-    if (!last || slot < last.slot || last.closed && slot === last.slot) return false;
+    if (!last || time < this.folded || slot < last.slot || (last.closed && slot === last.slot)) return false;
+    this.folded = time;
     if (slot > last.slot) {
-      this.place({ time: timeOf(slot, this.interval), slot, open: price, high: price, low: price, close: price, volume: 0, closed: false });
+      this.place({ time: timeOf(slot, this.interval), slot, open: price, high: price, low: price, close: price, volume: undefined, closed: false });
       return true;
     }
-    this.place({ ...last, high: Math.max(last.high, price), low: Math.min(last.low, price), close: price });
+    const high = Math.max(last.high, price);
+    const low = Math.min(last.low, price);
+    if (price !== last.close || high !== last.high || low !== last.low) this.place({ ...last, high, low, close: price });
     return false;
   }
 
@@ -192,67 +207,87 @@ export function overlay(name, series) {
 
 const PAGE = 500;
 const PAGE_MAX = 1000;
-const RETRY_MS = 5000;
 
-/** Fills a series from REST. `ask({limit, end})` answers like /api/candles or throws an error, `refused` when asking again is useless. */
+/** Fills a series from REST. `fetch({limit, end})` resolves to an answer of /api/candles. */
 export class History {
   /** @param {() => number} clock the server's time in ms */
-  constructor(series, ask, clock) {
+  constructor(series, fetch, clock) {
     this.series = series;
-    this.ask = ask;
     this.clock = clock;
-    this.state = "loading"; // then ready, failed (asked again) or refused (the server will never have it)
-    this.message = "";
     this.begun = false; // true once the oldest bar of the venue is held
-    this.busy = false;
-    this.ended = false;
-    this.retryAt = 0;
+    this.isStale = false; // the answer that is on its way may lack what is wanted now
+    const failed = () => this.isNew();
+    this.newest = new Question(() => fetch(this.missing()), { took: (answer) => this.merge(answer), every: () => (this.isStale ? 0 : undefined), failed });
+    this.before = new Question(() => fetch(this.page()), { took: (answer) => this.prepend(answer), failed });
+    this.questions = [this.newest, this.before];
+  }
+
+  /** The question that failed last time; undefined for none. */
+  get failed() {
+    return this.questions.find(({ error }) => error);
+  }
+
+  /** "loading", "ready", "failed" (it is asked again) or "refused" (on demand, or when the connection is new). */
+  get state() {
+    if (this.failed) return this.failed.isRefused ? "refused" : "failed";
+    return this.answered ? "ready" : "loading";
+  }
+
+  /** The server's words. */
+  get message() {
+    return this.failed?.error.message ?? "";
   }
 
   /** The newest bars: a first page, or what is missing since the last closed bar. */
-  async recent() {
+  recent() {
+    if (this.newest.underWay) this.isStale = true;
+    else this.newest.want();
+  }
+
+  /** One page before the first bar that is held; not while there are only live ones. */
+  older() {
+    const { first, full } = this.series;
+    if (first && this.answered && !full && !this.begun && !this.before.underWay) this.before.want();
+  }
+
+  /** Ask what was refused once more. */
+  retry() {
+    for (const each of this.questions) if (each.error) each.ask();
+  }
+
+  /** Nothing is asked any more, and answers that are still on their way are thrown away. */
+  end() {
+    this.ended = true;
+    for (const each of this.questions) each.stop();
+  }
+
+  missing() {
+    this.isStale = false;
     const closed = this.series.bars.findLast((bar) => bar.closed);
     const missing = closed ? slotOf(this.clock(), this.series.interval) - closed.slot + 2 : PAGE;
     if (missing > PAGE_MAX) this.series.clear(); // longer away than one page reaches: begin anew, scrolling back brings the rest
-    await this.page({ limit: missing > PAGE_MAX ? PAGE : Math.max(missing, 3) });
+    return { limit: missing > PAGE_MAX ? PAGE : Math.max(missing, 3) };
   }
 
-  /** One page before the first bar that is held. */
-  async older() {
-    const { first, full } = this.series;
-    if (!first || full || this.begun || this.busy || this.clock() < this.retryAt) return;
-    const got = await this.page({ limit: PAGE, end: first.time - 1 });
-    if (got && this.series.first === first) this.begun = true;
+  page() {
+    this.paged = this.series.first;
+    return { limit: PAGE, ...(this.paged && { end: this.paged.time - 1 }) };
   }
 
-  /** To be called now and then: asks again what failed. */
-  tick() {
-    if (this.state === "failed" && !this.busy && this.clock() >= this.retryAt) this.recent();
+  prepend(answer) {
+    this.merge(answer);
+    if (this.series.first === this.paged) this.begun = true;
   }
 
-  /** Answers that are still on their way are thrown away. */
-  end() {
-    this.ended = true;
+  merge({ candles }) {
+    if (this.ended) return;
+    this.answered = true;
+    this.series.merge(candles);
+    this.isNew();
   }
 
-  async page(params) {
-    if (this.state === "refused" || this.ended) return false;
-    this.busy = true;
-    try {
-      const { candles } = await this.ask(params);
-      if (this.ended) return false;
-      this.series.merge(candles);
-      this.state = "ready";
-      this.message = "";
-      return true;
-    } catch (error) {
-      this.state = error.refused ? "refused" : "failed";
-      this.message = error.message;
-      this.retryAt = this.clock() + RETRY_MS;
-      return false;
-    } finally {
-      this.busy = false;
-      this.series.version += 1; // also an empty page and a failure are news
-    }
+  // Also an empty page and a failure are news.
+  isNew() {
+    this.series.version += 1;
   }
 }

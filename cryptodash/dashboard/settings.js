@@ -5,7 +5,10 @@ import { KINDS } from "./rules.js";
 
 const KEY = "cryptodash.1";
 const CHOICES = { theme: ["system", "dark", "light"], palette: ["blue", "green", "red", "mono"] };
-const FRESH = { favourites: [], theme: "system", palette: "blue", zone: "utc", shortcuts: true, hint: true, notify: false, alerts: [] };
+const FRESH = {
+  favourites: [], theme: "system", palette: "blue", zone: "utc", shortcuts: true, hint: true, notify: false, sound: false, alerts: [], columns: [],
+  fees: {}, large: {}, drawer: false,
+};
 
 /** The identity of an instrument in favourites and alerts: "binance/spot/BTC-USDT". */
 export const idOf = ({ exchange, market_type: market, symbol }) => `${exchange}/${market}/${symbol}`;
@@ -14,10 +17,15 @@ export const idOf = ({ exchange, market_type: market, symbol }) => `${exchange}/
 const soundAlert = (each) => typeof each?.exchange === "string" && typeof each.market === "string" && typeof each.symbol === "string"
   && Number.isFinite(each.level) && Object.hasOwn(KINDS, each.kind);
 
+/** Whether a taker fee in percent can be one. */
+export const soundFee = (percent) => Number.isFinite(percent) && percent >= 0 && percent <= 10;
+
 function sound(name, value) {
+  if (name === "fees") return Boolean(value) && Object.getPrototypeOf(value) === Object.prototype && Object.values(value).every(soundFee);
   if (CHOICES[name]) return CHOICES[name].includes(value);
   if (name === "alerts") return Array.isArray(value) && value.every(soundAlert);
-  if (name === "favourites") return Array.isArray(value) && value.every((each) => typeof each === "string");
+  if (name === "favourites" || name === "columns") return Array.isArray(value) && value.every((each) => typeof each === "string");
+  if (name === "large") return value !== null && typeof value === "object" && Object.values(value).every((each) => each > 0 && Number.isFinite(each));
   if (name === "zone") return typeof value === "string" && zoneKnown(value);
   return typeof value === typeof FRESH[name];
 }

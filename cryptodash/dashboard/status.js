@@ -1,10 +1,11 @@
 // Header and status line, on every view: where one is, and the three signals apart: the socket, the streams, the venues.
 
 import { Rows, button, el, fillSelect, icon, select, setAttr, setClass, setText, show } from "./dom.js";
-import { age, causeWords, date, iso, time, zoneName } from "./format.js";
+import { age, date, iso, time, zoneName } from "./format.js";
 import { PALETTES, THEMES, chooseZone } from "./keys.js";
 import { format } from "./route.js";
-import { freshness, trusted } from "./topics.js";
+import { Search } from "./search.js";
+import { countFresh } from "./venues.js";
 
 const LINKS = [
   ["markets", "Markets", "g m"], ["market", "Market", "g k"], ["compare", "Compare", "g c"], ["health", "Health", "g h"], ["alerts", "Alerts", "g a"],
@@ -13,99 +14,9 @@ const SOURCES = { simulated: "DEMO DATA", replay: "REPLAY", custom: "CUSTOM SOUR
 const THEME_SIGNS = { system: "\u25d0", dark: "\u25cf", light: "\u25cb" };
 const MORE = "more";
 const COUNT_MS = 500;
-const FOUND = 12;
 
 const tool = (label, text, onclick, more = {}) => button(text, onclick, { class: "tool", "aria-label": label, title: label, ...more });
 const nameOf = (choices, value) => choices.find(([name]) => name === value)?.[1];
-
-/** The search for a market: a combobox over the catalogue. */
-class Search {
-  /** `chosen(instrument)` is called when somebody picks one. */
-  constructor(app, chosen) {
-    this.app = app;
-    this.chosen = chosen;
-    this.found = [];
-    this.at = 0;
-    this.input = el("input", {
-      type: "search", name: "search", class: "search-input", role: "combobox", "aria-label": "Search a market",
-      "aria-expanded": "false", "aria-controls": "found",
-      "aria-autocomplete": "list", autocomplete: "off", spellcheck: "false", placeholder: "Search market  /",
-      oninput: () => this.look(), onfocus: () => this.look(), onblur: () => this.close(), onkeydown: (event) => this.pressed(event),
-    });
-    this.list = el("ul", { id: "found", role: "listbox", "aria-label": "Markets found", hidden: true });
-    this.none = el("p", { class: "search-none", hidden: true }, "Nothing is called that.");
-    this.rows = new Rows(this.list, () => this.makeOption());
-    this.element = el("div", { class: "search" }, this.input, el("div", { class: "search-found" }, this.list, this.none));
-  }
-
-  makeOption() {
-    const index = this.rows.rows.length;
-    const name = el("b");
-    const where = el("span", { class: "muted" });
-    const keepFocus = (event) => event.preventDefault();
-    const element = el("li", { role: "option", id: `found-${index}`, onpointerdown: keepFocus, onclick: () => this.pick(index) }, name, where);
-    return { element, name, where };
-  }
-
-  focus() {
-    this.input.focus();
-    this.input.select();
-  }
-
-  /** Close the list; true when it was open. */
-  close() {
-    const open = !this.list.hidden || !this.none.hidden;
-    show(this.list, false);
-    show(this.none, false);
-    setAttr(this.input, "aria-expanded", "false");
-    setAttr(this.input, "aria-activedescendant", null);
-    return open;
-  }
-
-  look() {
-    const text = this.input.value.trim();
-    const { catalogue, settings } = this.app;
-    const all = catalogue.search(text);
-    if (!text) all.sort((a, b) => settings.isFavourite(b) - settings.isFavourite(a));
-    this.found = all.slice(0, FOUND);
-    this.at = 0;
-    this.draw();
-  }
-
-  draw() {
-    this.rows.fill(this.found, (row, each) => {
-      setText(row.name, each.symbol);
-      setText(row.where, `${each.exchange} ${each.market_type}${each.status === "trading" ? "" : ` (${each.status})`}`);
-      setAttr(row.element, "aria-selected", String(row === this.rows.rows[this.at]));
-    });
-    const open = document.activeElement === this.input;
-    show(this.list, open && this.found.length > 0);
-    show(this.none, open && this.found.length === 0);
-    setAttr(this.input, "aria-expanded", String(open && this.found.length > 0));
-    setAttr(this.input, "aria-activedescendant", open && this.found.length ? `found-${this.at}` : null);
-    this.rows.rows[this.at]?.element.scrollIntoView({ block: "nearest" });
-  }
-
-  pressed(event) {
-    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
-    if (step && this.found.length) {
-      this.at = (this.at + step + this.found.length) % this.found.length;
-      this.draw();
-    } else if (event.key === "Enter" && this.found.length && !this.list.hidden) this.pick(this.at);
-    else if (event.key === "Escape") {
-      if (!this.close()) this.input.blur();
-    } else return;
-    event.preventDefault();
-    event.stopPropagation();
-  }
-
-  pick(index) {
-    const instrument = this.found[index];
-    this.input.value = "";
-    this.input.blur();
-    this.chosen(instrument);
-  }
-}
 
 export class Header {
   constructor(app) {
@@ -127,7 +38,7 @@ export class Header {
     const { app } = this;
     this.clock = el("time", { class: "clock" });
     this.zone = select("Time zone", [], "", (value) => (value === MORE ? app.preferences.open() : chooseZone(app, value)));
-    this.theme = tool("Theme (t)", "", () => app.settings.cycle("theme"));
+    this.theme = tool("Theme (t)", "", () => app.theme.next());
     this.palette = tool("Palette", "", () => app.settings.cycle("palette"));
     setAttr(this.palette, "data-role", "palette");
     this.palette.append(el("span", { class: "up" }, "\u25b2"), el("span", { class: "down" }, "\u25bc"));
@@ -178,7 +89,8 @@ export class Header {
       this.drawVenues(now);
     }
     const { rate, why } = scheduler.governor;
-    setText(this.rate, `${Math.round(feed.rate)} msg/s  ${rate} Hz${why ? " (slowed)" : ""}`);
+    setText(this.rate, `${Math.round(feed.rate)} msg/s  ${rate} Hz${why ? `, slowed: ${why}` : ""}`);
+    setClass(this.rate, why ? "rate chip warned" : "rate muted");
     show(this.held, scheduler.paused);
     if (scheduler.paused) setText(this.held, `PAUSED \u2013 the picture is ${age(now - scheduler.pausedAt)} old`);
     setAttr(this.pause, "aria-pressed", String(scheduler.paused));
@@ -203,7 +115,8 @@ export class Header {
     const again = `reconnecting in ${left} s (try ${state.tries})`;
     const text = {
       connecting: state.tries ? `connecting (try ${state.tries})` : "connecting",
-      open: state.rtt === undefined ? "LIVE" : `LIVE ${state.rtt < 9.5 ? state.rtt.toFixed(1) : Math.round(state.rtt)} ms`,
+      open: state.rtt === undefined ? "server" : `server ${state.rtt < 9.5 ? state.rtt.toFixed(1) : Math.round(state.rtt)} ms`,
+      silent: `no answer for ${Math.max(0, (now - this.app.feed.heard) / 1000).toFixed(0)} s`,
       waiting: again, offline: `offline, ${again}`,
     }[state.phase];
     setText(this.pill, text);
@@ -213,26 +126,22 @@ export class Header {
   }
 
   drawStreams(feed) {
-    const all = [...feed.topics.values()].filter(({ users }) => users > 0);
-    const good = all.filter((topic) => trusted(topic, feed)).length;
-    const bad = all.filter((topic) => freshness(topic, feed).kind === "bad").length;
-    show(this.streams, all.length > 0);
-    setText(this.streams, `${good} of ${all.length} streams fresh${bad ? `, ${bad} not` : ""}`);
-    setClass(this.streams, bad ? "chip bad" : "chip good");
+    const { good, bad, waiting, all, kind } = countFresh([...feed.topics.values()].filter(({ users }) => users > 0), feed);
+    show(this.streams, all > 0);
+    setText(this.streams, `${good} of ${all} streams fresh${bad ? `, ${bad} not` : ""}${waiting ? `, ${waiting} waiting` : ""}`);
+    setClass(this.streams, `chip ${kind}`);
     setAttr(this.streams, "title", "Streams of this view: fresh are the live and the quiet ones");
   }
 
   drawVenues(now) {
     const { feed, venues } = this.app;
     const old = venues.error !== "" || feed.state.phase !== "open";
-    this.venues.fill(venues.list, ({ element }, venue) => {
-      const { id, status, idle, cause, reason, last_message_at: last } = venue;
-      const quiet = status === "online" || last === undefined ? "" : ` ${age(feed.serverNow() - Date.parse(last))}`;
-      const why = cause && cause !== status ? `: ${causeWords(cause)}` : "";
-      setText(element, status === "online" ? `${id}${old ? " ?" : ""}` : `${id} ${status}${why}${quiet}`);
-      setClass(element, `chip ${old ? "unsure" : status === "online" ? "good" : status === "degraded" ? "warned" : "bad"}`);
-      const seen = old ? ` As of ${age(now - venues.at)} ago.` : "";
-      setAttr(element, "title", `${venue.name}: ${status}${idle ? ", nothing is asked of it" : ""}${reason ? `: ${reason}` : ""}.${seen}`);
+    this.venues.fill(venues.states(feed, now), ({ element }, { id, status, kind, text }) => {
+      const { name = id, idle, reason } = venues.report(id) ?? {};
+      const seen = old && venues.at !== undefined ? ` As of ${age(now - venues.at)} ago.` : "";
+      setText(element, text);
+      setClass(element, `chip ${kind}`);
+      setAttr(element, "title", `${name}: ${status}${idle ? ", nothing is asked of it" : ""}${reason ? `: ${reason}` : ""}.${seen}`);
       setAttr(element, "data-venue", `${id} ${status}`);
     });
   }

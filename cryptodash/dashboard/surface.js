@@ -24,18 +24,28 @@ export class Surface {
     this.dirty = true;
     this.colours = undefined;
     // The observer tells the size: asking the host for it while drawing would cost a layout each time.
-    new ResizeObserver(([{ contentRect }]) => {
+    this.sizes = new ResizeObserver(([{ contentRect }]) => {
       this.width = contentRect.width;
       this.height = contentRect.height;
       this.unit = undefined;
       this.soon();
-    }).observe(host);
-    const repaint = () => {
+    });
+    this.sizes.observe(host);
+    this.repaint = () => {
       this.colours = undefined;
       this.soon();
     };
-    document.addEventListener("themechange", repaint);
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", repaint);
+    this.dark = matchMedia("(prefers-color-scheme: dark)");
+    document.addEventListener("themechange", this.repaint);
+    this.dark.addEventListener("change", this.repaint);
+  }
+
+  /** Take it away again. */
+  end() {
+    this.sizes.disconnect();
+    document.removeEventListener("themechange", this.repaint);
+    this.dark.removeEventListener("change", this.repaint);
+    this.canvas.remove();
   }
 
   /** Large faint words behind the picture: whose numbers these are, when they are not a venue's. */
@@ -101,10 +111,15 @@ export function tag(context, text, x, y, back, front, align = "left") {
 
 /** Slanted lines over a part that is not to be trusted. */
 export function hatch(context, left, top, width, height, colour) {
+  const path = new Path2D();
+  path.rect(left, top, width, height);
+  hatchPath(context, path, left, top, width, height, colour);
+}
+
+/** Slanted lines over what lies inside a path, which lies in this box. */
+export function hatchPath(context, path, left, top, width, height, colour) {
   context.save();
-  context.beginPath();
-  context.rect(left, top, width, height);
-  context.clip();
+  context.clip(path);
   context.strokeStyle = colour;
   context.globalAlpha = 0.35;
   context.lineWidth = 1;

@@ -25,6 +25,15 @@ SLICE = 0.004
 """Seconds for which frames of a connection that is behind are read at a time, and what they say is handed on. So long
 all others may have to wait; each slice costs a turn of the reactor and a write to every client."""
 
+TOLD_WITHIN = 0.1
+"""Seconds for which the newest quotes of a read are kept back at most: they grow old where others take most of the
+time."""
+
+COMPLETE = (Trade, Liquidation)
+"""Each of these is told, also of a connection that is behind."""
+REPLACED = (Ticker, Bbo)
+"""Of these the newest says all."""
+
 _log = Logger(namespace="cryptodash.exchanges.engine_runner")
 
 
@@ -43,8 +52,12 @@ class EngineRunner:
         publish: Callable[[Any], None],
         reactor: IReactorTime,
         clock: Clock,
+        *,
+        is_recorded: bool = False,
     ) -> None:
+        """``is_recorded``: recorded time can wait, and each state of a book is told."""
         self._engine = engine
+        self._is_recorded = is_recorded
         self._commands = frozenset(carry_out)
         self._takers = {**carry_out, **publishers}
         self._publish = publish
@@ -52,8 +65,9 @@ class EngineRunner:
         self._clock = clock
         self._outbox: deque[Output] = deque()
         self._newest: dict[Topic, Output] = {}
-        """Of a connection that is behind: what will be told as soon as all of its read is done, or before anything that
-        it has to precede."""
+        """Of a connection that is behind: what will be told as soon as all of its read is done, or has taken
+        ``TOLD_WITHIN``, or before anything that it has to precede."""
+        self._newest_since = 0.0
         self._draining = False
         self._ended = False
         self._timer: IDelayedCall | None = None
@@ -140,29 +154,42 @@ class EngineRunner:
         return work
 
     def _work_off(self, connection: str, waiting: deque[Conflated], received: int) -> None:
-        """Carry out what follows from as many frames as there is time for, from one at least. Of a topic's tickers or
-        best bids and offers only the newest of the whole read is told; but a status keeps its place after its value,
-        and a book is told as it is after its frame."""
+        """Take as many frames as there is time for, one at least, and then carry out what follows from them. Of a
+        topic's tickers or best bids and offers only the newest of the whole read is told, of a book's changes the
+        newest of this slice; but a status keeps its place after its value."""
         receive, now, newest = self._engine.received_newest, self._clock.monotonic, self._newest
-        end = now() + SLICE
-        while waiting:
-            outputs = receive(connection, waiting.popleft(), received)
-            if outputs:
-                rest = []
-                for output in outputs:
-                    if isinstance(output, Ticker | Bbo):
+        begun = now()
+        end = begun + SLICE
+        if not newest:
+            self._newest_since = begun
+        complete: list[Output] = []
+        books: dict[Topic, Output] = {}
+
+        def carry_out(*outputs: Output) -> None:
+            self._carry_out((*complete, *books.values(), *outputs))
+            complete.clear()
+            books.clear()
+
+        try:
+            while waiting:
+                for output in receive(connection, waiting.popleft(), received):
+                    if isinstance(output, COMPLETE):
+                        complete.append(output)  # nothing that is told of another topic has to come before it
+                    elif isinstance(output, BookChanged):
+                        if output.rebuilt or self._is_recorded:
+                            carry_out(output)
+                        else:
+                            books[output.topic] = output
+                    elif isinstance(output, REPLACED):
                         newest[output.topic] = output
-                    elif isinstance(output, Trade | Liquidation | BookChanged):
-                        rest.append(output)  # nothing that is told of another topic has to come before it
                     else:
-                        self._carry_out(rest)
+                        carry_out()
                         self.perform((output,))
-                        rest = []
-                if rest:
-                    self._carry_out(rest)
-            if now() >= end:
-                break
-        if not waiting:
+                if now() >= end:
+                    break
+        finally:
+            carry_out()
+        if not waiting or now() - self._newest_since >= TOLD_WITHIN:
             self.perform(())
 
     def _look_again(self) -> None:

@@ -114,9 +114,9 @@ class VenueService(Service):
         self._survey_ends = 0.0
         self._candles = CandleReader(venue, self.catalogue, self._requests.fetch, self._engine, clock, tally)
         self._books = BookPublisher(inlet, timers)
-        self._runner = self._make_runner()
+        self._runner = self._make_runner(is_recorded=source == "replay")
 
-    def _make_runner(self) -> EngineRunner:
+    def _make_runner(self, *, is_recorded: bool) -> EngineRunner:
         """Who carries out each command, and who takes what is published; all other events go to the hub."""
         commands: dict[type, Callable[[Any], None]] = {
             Connect: self._sockets.connect,
@@ -128,7 +128,8 @@ class VenueService(Service):
             BookChanged: self._books.changed,
             StreamStatus: self._books.status,
         }
-        return EngineRunner(self._engine, commands, publishers, self._inlet.publish, self._reactor, self._clock)
+        publish, reactor, clock = self._inlet.publish, self._reactor, self._clock
+        return EngineRunner(self._engine, commands, publishers, publish, reactor, clock, is_recorded=is_recorded)
 
     def _reader(self, market: MarketType, random: Random) -> CatalogueReader:
         return CatalogueReader(

@@ -7,6 +7,7 @@ venues of another process, or a recording, can stand in its place.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import Final
 
 from attrs import frozen
 from msgspec import Struct
@@ -220,12 +221,17 @@ class IValues(Interface):
         """Wait until ``current`` has something to give; False after ``timeout`` seconds. The caller holds the topic."""
 
 
+MOST_OF_A_STATE: Final = 1_000
+"""Kept events of a topic that ``IStates.state`` tells."""
+
+
 class IStates(Interface):
     """What is known of a topic as events, for another process's hub."""
 
-    def state(topic: Topic, interval: int) -> tuple[Sequence[Event], Sequence[Event]]:
+    def state(topic: Topic, interval: int, since: Cursor | None = None) -> tuple[Sequence[Event], Sequence[Event]]:
         """What was told of a topic whose events are kept (``IInlet.recent`` of the other hub takes it), and its present
-        values with the status behind them. ``interval`` as held."""
+        values with the status behind them. ``interval`` as held; ``since``: from the event of that cursor on, which
+        comes first; all that is kept where it is not."""
 
     def last_events(topic: Topic, limit: int) -> Sequence[Event]:
         """The newest of what is known, oldest first: trades, liquidations or closed bars that were told, the one ticker

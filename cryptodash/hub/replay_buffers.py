@@ -169,12 +169,15 @@ class ReplayBuffers:
         found.reverse()
         return found
 
-    def newest(self, topic: Topic, limit: int) -> list[Event | Gap]:
-        """The latest ``limit`` of all that is kept, gaps among them, oldest first."""
+    def newest(self, topic: Topic, limit: int, since: Cursor | None = None) -> list[Event | Gap]:
+        """The latest ``limit`` of all that is kept, gaps among them, oldest first; nothing before the event of
+        ``since`` where that is kept."""
         buffer = self._buffers.get(topic)
         if buffer is None:
             return []
-        return [buffer.event(place) for place in range(max(buffer.first, buffer.end - limit), buffer.end)]
+        behind = None if since is None else buffer.after(since)
+        first = max(buffer.first, buffer.end - limit, 0 if behind is None else behind - 1)
+        return [buffer.event(place) for place in range(first, buffer.end)]
 
     def replay(self, topic: Topic, cursor: Cursor) -> Replay:
         """What came after the event of that cursor."""

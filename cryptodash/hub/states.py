@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
 
 from zope.interface import implementer
 
+from cryptodash.core.cursors import Cursor
 from cryptodash.core.events import Event, Sweep
 from cryptodash.core.topics import Channel, Topic
 from cryptodash.hub.cache import Cache
 from cryptodash.hub.freshness import Freshness
-from cryptodash.hub.interfaces import IStates
+from cryptodash.hub.interfaces import MOST_OF_A_STATE, IStates
 from cryptodash.hub.replay_buffers import ReplayBuffers
 from cryptodash.hub.views import Views
-
-MOST_OF_A_STATE: Final = 1_000
-"""Kept events of a topic that are told."""
 
 
 @implementer(IStates)
@@ -29,8 +26,10 @@ class States:
         self._replays = replays
         self._freshness = freshness
 
-    def state(self, topic: Topic, interval: int) -> tuple[Sequence[Event], Sequence[Event]]:
-        kept = self._replays.newest(topic, MOST_OF_A_STATE)
+    def state(
+        self, topic: Topic, interval: int, since: Cursor | None = None
+    ) -> tuple[Sequence[Event], Sequence[Event]]:
+        kept = self._replays.newest(topic, MOST_OF_A_STATE, since)
         return kept, [*self._values(topic, interval), self._freshness.of(topic.upstream)]
 
     def last_events(self, topic: Topic, limit: int) -> Sequence[Event]:

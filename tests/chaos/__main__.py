@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from time import monotonic
 
 from tests.chaos.plan import describe, make_plan
-from tests.chaos.seeds import outcomes, shrink
+from tests.chaos.seeds import WITHIN, all_found_by, outcomes, shrink
 from tests.chaos.venues import ALL, TWO
 
 SHOWN = 12
@@ -37,12 +37,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         default=1,
         help="server processes that are one by Redis: other seeds, with troubles of theirs (default: %(default)s)",
     )
+    parser.add_argument("--planted", action="store_true", help="how many seeds each planted error takes to be found")
     parser.add_argument("--plan", action="store_true", help="show the plan of each seed")
     parser.add_argument("--no-shrink", action="store_true", help="do not look for a smaller plan of the first failure")
     options = parser.parse_args(arguments)
     if os.environ.get("PYTHONHASHSEED") != "0":
         os.environ["PYTHONHASHSEED"] = "0"
         os.execv(sys.executable, [sys.executable, "-P", "-m", "tests.chaos", *(arguments or sys.argv[1:])])
+    if options.planted:
+        return search_for_planted(options.jobs)
     begun, count, digest, failed = monotonic(), 0, hashlib.sha256(), []
     venues, of_all = (ALL, " of all venues") if options.venues == "all" else (TWO, "")
     of_all += f" and {options.processes} processes" if options.processes > 1 else ""
@@ -68,6 +71,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         f"digest {digest.hexdigest()[:16]}"
     )
     return int(count > 0)
+
+
+def search_for_planted(jobs: int) -> int:
+    """One line for each planted error."""
+    begun, seeds = monotonic(), list[int | None]()
+    for planted, seed in all_found_by(jobs):
+        seeds.append(seed)
+        found = f"not found by {WITHIN} seeds" if seed is None else f"found by seed {seed}"
+        say(f"{found}: {planted.name} ({planted.invariant}{', timing' if planted.timed else ''})")
+    say(f"{len(seeds)} planted errors: {seeds.count(None)} not found, {monotonic() - begun:.0f} s")
+    return int(None in seeds)
 
 
 def say(text: str) -> None:

@@ -78,6 +78,8 @@ class Peer(Protocol):
             self._open = head.startswith(b"HTTP/1.1 101")
             self.note("opened" if self._open else "refused", bytes(head[:40]))
             self._data = rest
+            if not self._open:  # the process ends: the rest is no frames
+                self.transport.loseConnection()
             waiting, self._waiting = self._waiting, []
             for each in waiting:
                 self.write(each)
@@ -85,7 +87,7 @@ class Peer(Protocol):
 
     def _read_frames(self) -> None:
         data, start = self._data, 0
-        while len(data) - start >= 2:
+        while self._open and len(data) - start >= 2:
             size, begin = data[start + 1], start + 2
             if size == 126:
                 size, begin = int.from_bytes(data[begin : begin + 2], "big"), begin + 2

@@ -41,6 +41,9 @@ LINGER = 55.0
 """Seconds after the last client has gone until nothing of it may be left: two pings of one whose cable was pulled, and
 ten seconds of a connection to a venue that nobody needs."""
 STOP = 8.0
+CLOCK_AHEAD_MS = (0, 300_000, -300_000)
+"""By how much the wall clocks of processes that are one server differ: no age and no state may depend on it. (Of the
+first one it is the plan's.)"""
 
 
 @contextmanager
@@ -108,7 +111,7 @@ class _Stage:
         return redis
 
     def _make_processes(self, clock: ServerClock) -> list[Process]:
-        together = MultiService()
+        together = self._venues_service = MultiService()
         urls: dict[Any, tuple[str, str]] = {}
         for simulator in self._simulators.values():
             simulator.setServiceParent(together)
@@ -128,7 +131,7 @@ class _Stage:
             own |= {"ENABLE_REDIS": "true", "BIND_ADDR": f"tcp:{FIRST_PORT + number}:interface=127.0.0.1"}
             config = load([Layer("chaos", {**SETTINGS, **own})], venues)
             stand_in = StandIn(Service(), urls, "simulated")
-            its = ServerClock(self._network, self._plan.wall_skew_ms * (1 - number), self._plan.wall_ppm)
+            its = ServerClock(self._network, CLOCK_AHEAD_MS[number % len(CLOCK_AHEAD_MS)], self._plan.wall_ppm)
             found.append(
                 Process(number, self._network, its if number else clock, config, stand_in, self._plan.seed, alone=False)
             )
@@ -217,6 +220,10 @@ class _Stage:
         self._network.pass_until(self._network.seconds() + STOP)
         if not all(each.called for each in stopping):
             self._history.errors.append("the server does not stop")
+        if self._plan.processes > 1:
+            # One process takes them with it. Of several none does, and one of them may not have heard yet that its
+            # connection has ended.
+            self._venues_service.stopService()
         self._history.holdings.calls = [
             f"{call.func}" for call in self._network.calls if "cryptodash" in getattr(call.func, "__module__", "")
         ]

@@ -14,10 +14,14 @@ from attrs import evolve
 from tests.chaos.clients import decoded
 from tests.chaos.invariants import violations
 from tests.chaos.plan import Plan, make_plan
+from tests.chaos.planted import ALL, Planted
 from tests.chaos.run import run
 from tests.chaos.shrink import shrunk
 from tests.chaos.subscriptions import Violation
 from tests.chaos.venues import TWO
+
+WITHIN = 30
+"""Seeds that a planted error may take to be found."""
 
 
 class Outcome(NamedTuple):
@@ -30,9 +34,13 @@ class Outcome(NamedTuple):
 def try_seed(seed: int, seconds: float | None = None, venues: Sequence[str] = TWO, processes: int = 1) -> Outcome:
     """Run one seed, or its first seconds."""
     begun = process_time()
-    history = run(planned(seed, seconds, venues, processes))
-    found = [str(each) for each in violations(history)]
-    outcome = Outcome(seed, found, history.digest, process_time() - begun)
+    gc.disable()  # what is written down stays until it is judged: to look through it again takes a third of the time
+    try:
+        history = run(planned(seed, seconds, venues, processes))
+        found = [str(each) for each in violations(history)]
+        outcome = Outcome(seed, found, history.digest, process_time() - begun)
+    finally:
+        gc.enable()
     del history
     decoded.cache_clear()
     gc.collect()  # a run is a hundred megabytes that hold each other
@@ -56,6 +64,26 @@ def shrink(
     plan = planned(seed, seconds, venues, processes)
     first = broken(plan)[0].invariant
     return shrunk(plan, lambda smaller: any(each.invariant == first for each in broken(smaller)))
+
+
+def found_by(planted: Planted) -> int | None:
+    """The first seed that finds the error by its promise."""
+    for seed in range(1, WITHIN + 1):
+        with planted.applied():
+            outcome = try_seed(seed)
+        if any(each.startswith(f"{planted.invariant}: ") for each in outcome.violations):
+            return seed
+    return None
+
+
+def _found_nth(number: int) -> int | None:
+    return found_by(ALL[number])  # what it changes cannot be sent to another process
+
+
+def all_found_by(jobs: int) -> Iterator[tuple[Planted, int | None]]:
+    """Each planted error, and the first seed that finds it."""
+    with multiprocessing.get_context("spawn").Pool(jobs, maxtasksperchild=1) as pool:
+        yield from zip(ALL, pool.imap(_found_nth, range(len(ALL))), strict=True)
 
 
 def outcomes(

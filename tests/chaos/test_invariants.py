@@ -348,6 +348,18 @@ def test_a_gap_without_a_number_does_not_answer_for_what_is_missing_elsewhere() 
         assert scene.broken() == {"trades"}
 
 
+@pytest.mark.parametrize(
+    ("state", "until", "broken"), [("quiet", 77, set()), ("quiet", 82, {"trades"}), ("", 77, {"trades"})]
+)
+def test_of_a_quiet_channel_trades_may_be_missing_until_it_is_found_to_have_failed(
+    state: str, until: int, broken: set[str]
+) -> None:
+    scene = watching("trade", range(1, 70))
+    if state:
+        scene.status(72, state)
+    assert scene.left(until).broken() == broken
+
+
 def test_a_channel_that_gets_well_again_tells_what_was_lost_before_it_was_bad() -> None:
     scene = watching("trade", range(1, 70)).status(75, "stale", "disconnected").status(77, "live")
     for step in range(77, 130):
@@ -452,6 +464,28 @@ def test_a_leap_of_the_price_does_not_excuse_what_comes_later() -> None:
     scene.status(90.0, "resyncing", "gap").status(90.4, "live").unsubscribed(91.0)
     scene.history.tapes[PLACE].leaps = [79.8]
     assert "recovery" in scene.broken()
+
+
+@pytest.mark.parametrize(
+    ("trades", "until", "cause", "kind", "broken"),
+    [
+        ((77.0, 80.0), 80.1, "silent", "trade", set()),
+        ((77.0, 79.0, 80.0), 80.1, "silent", "trade", {"recovery"}),
+        ((77.0, 80.0), 81.1, "silent", "trade", {"recovery"}),
+        ((77.0, 80.0), 80.1, "disconnected", "trade", {"recovery"}),
+        ((77.0, 80.0), 80.1, "silent", "ticker", {"recovery"}),
+        ((77.0,), 80.1, "silent", "trade", {"recovery"}),
+    ],
+)
+def test_a_market_without_a_trade_for_long_is_no_fault_of_the_stream(
+    trades: Sequence[float], until: float, cause: str, kind: str, broken: set[str]
+) -> None:
+    scene = Scene(kind).subscribed().status(79.6, "stale", cause).status(until, "live").unsubscribed(91.0)
+    tape = scene.history.tapes[PLACE]
+    tape.trades = [each for each in tape.trades if each.at < 77 or (each.at > 80 and len(trades) > 1)]
+    tape.trades += [WireTrade(at, f"{at}", "1.5", "3.0", "buy", ORIGIN + round(at * 1000)) for at in trades]
+    tape.trades.sort()
+    assert scene.broken() & {"recovery"} == broken
 
 
 MEMORY = {

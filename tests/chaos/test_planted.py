@@ -6,21 +6,9 @@ import pytest
 
 from tests.chaos.invariants import ALL as INVARIANTS
 from tests.chaos.planted import ALL, Planted
-from tests.chaos.seeds import try_seed
+from tests.chaos.seeds import found_by
 
-WITHIN = 30
-"""Seeds."""
 EVERY_DAY = ("a book lacks its best bid", "ages are a second too small", "topics linger for ten minutes")
-
-
-def found_by(planted: Planted) -> int | None:
-    """The number of seeds that it takes to find the error by its promise."""
-    for seed in range(1, WITHIN + 1):
-        with planted.applied():
-            outcome = try_seed(seed)
-        if any(each.startswith(f"{planted.invariant}: ") for each in outcome.violations):
-            return seed
-    return None
 
 
 @pytest.mark.parametrize("planted", ALL, ids=lambda planted: planted.name)

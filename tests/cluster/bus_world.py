@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
-from cryptodash.cluster import wire
+from cryptodash.cluster import event_records, wire
 from cryptodash.cluster.lease import MARGIN_S, TTL_S, Lease
 from cryptodash.cluster.venue_bus import VenueBus
 from cryptodash.cluster.wire import Demanded, Frame, Hold
@@ -96,10 +96,10 @@ def told(frames: Sequence[Frame]) -> list[tuple[str, Any]]:
 
 def read(kind: int, content: Any) -> Any:
     if kind < wire.BEAT:
-        return wire.read_event(kind, content, KNOWN.get)
+        return event_records.read_event(kind, content, KNOWN.get)
     readers: dict[int, Callable[[Any], Any]] = {
         wire.BEAT: wire.read_beat,
-        wire.RECENT: lambda raw: wire.read_recent(raw, KNOWN.get),
+        wire.RECENT: lambda raw: event_records.read_recent(raw, KNOWN.get),
         wire.CATALOGUE: wire.read_text,
         wire.REPORT: wire.read_report,
         wire.ASK: lambda raw: "ask",

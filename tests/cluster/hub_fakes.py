@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from zope.interface import implementer
 
+from cryptodash.core.cursors import Cursor
 from cryptodash.core.errors import Refused
-from cryptodash.core.events import Event
+from cryptodash.core.events import Event, State, StreamStatus
 from cryptodash.core.instruments import MarketType
 from cryptodash.core.interfaces import IRemoteInlet
 from cryptodash.core.topics import Topic
@@ -49,12 +50,18 @@ class States:
     def __init__(self) -> None:
         self.told: dict[Topic, list[Event]] = {}
         self.present: dict[tuple[Topic, int], list[Event]] = {}
+        self.asked: list[Cursor | None] = []
+        """From where on events were asked for, with each state."""
 
     def last_events(self, topic: Topic, limit: int) -> Sequence[Event]:
         return self.told.get(topic, [])[-limit:]
 
-    def state(self, topic: Topic, interval: int) -> tuple[Sequence[Event], Sequence[Event]]:
-        return self.told.get(topic, []), self.present.get((topic, interval), [])
+    def state(
+        self, topic: Topic, interval: int, since: Cursor | None = None
+    ) -> tuple[Sequence[Event], Sequence[Event]]:
+        status = StreamStatus(topic.upstream, State.CONNECTING)
+        self.asked.append(since)
+        return self.told.get(topic, []), self.present.get((topic, interval), [status])
 
 
 @implementer(IRemoteInlet)

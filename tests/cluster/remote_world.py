@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from cryptodash.cluster import wire
-from cryptodash.cluster.remote_venue import RemoteVenue
+from collections.abc import Sequence
+
+from cryptodash.cluster import event_records, wire
+from cryptodash.cluster.remote_venue import LOOK_S, RemoteVenue
 from cryptodash.cluster.wire import Beat, Confirmed, Demanded, Echo
-from cryptodash.core.events import Cause, Event, Side, State, StreamStatus, Ticker, Trade
+from cryptodash.core.events import Candle, Cause, Event, Side, State, StreamStatus, Ticker, Trade
 from cryptodash.core.tally import Tally
 from cryptodash.core.time import ManualClock
 from cryptodash.core.topics import Topic, parse_topic
+from cryptodash.hub.ledger import Ledger
 from tests.cluster.hub_fakes import Inlet, States
 from tests.cluster.wire_samples import N
 
@@ -36,14 +39,22 @@ class World:
     def __init__(self) -> None:
         self.clock = ManualClock(monotonic=1_000.0)
         self.inlet, self.states, self.tally = Inlet(), States(), Tally()
+        self.ledger = Ledger(self.clock, self.tally)
         self.asked: list[Demanded] = []
         self.checks = 0
+        self.bars: list[Candle] = []
+        """What the holder answers who asks for bars."""
+        self.fetched: list[Topic] = []
         self.catalogues: list[str] = []
         self.fence, self.offset = 7, 40
         self.venue = RemoteVenue(
             "binance", "me", self.inlet, self.states, self.clock, self.tally,
-            self.asked.append, self._check, self.catalogues.append,
+            self.asked.append, self._check, self.catalogues.append, self._fetch, self.ledger.venue("binance"),
         )  # fmt: skip
+
+    async def _fetch(self, topic: Topic, count: int) -> Sequence[Candle]:
+        self.fetched.append(topic)
+        return self.bars[-count:]
 
     def _check(self) -> None:
         self.checks += 1
@@ -56,7 +67,13 @@ class World:
         self.venue.took(data)
 
     def tells(self, *events: Event, to: str = "", age_ms: int | None = None) -> None:
-        self.says(*[wire.record_of(each, age_ms) for each in events], to=to)
+        self.says(*[event_records.record_of(each, age_ms) for each in events], to=to)
+
+    def frame(self, *records: bytes) -> bytes:
+        """The holder's next one, on its way."""
+        made = wire.frame_of(self.fence, self.offset, self.clock.monotonic() + AHEAD, records, "")
+        self.offset += 1
+        return made
 
     def beats(self, *ages: Confirmed, is_echo: bool = True, to: str = "", after: float = 0.0) -> None:
         """With an echo of what we said just now, unless there is to be none."""
@@ -78,10 +95,12 @@ class World:
         self.inlet.came.clear()
 
     def passes(self, seconds: float) -> None:
-        """By ticks of half a second."""
-        for _ in range(round(seconds * 2)):
-            self.clock.advance(0.5)
-            self.venue.tick()
+        """With a look every quarter of a second, and a tick every half."""
+        for count in range(1, round(seconds / LOOK_S) + 1):
+            self.clock.advance(LOOK_S)
+            self.venue.look()
+            if count % 2 == 0:
+                self.venue.tick()
 
     def counted(self, name: str, *labels: str) -> int:
         return self.tally.counter(

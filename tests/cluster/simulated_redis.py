@@ -39,6 +39,7 @@ class SimulatedRedis(Factory):
     def __init__(self, reactor: IReactorTime, time_us: Callable[[], int]) -> None:
         self.is_read_only = False
         self.is_paused = False
+        self.version, self.mode = b"7.0.15", b"standalone"
         self.connections: list[_Connection] = []
         self.published = 0
         self._reactor = reactor
@@ -58,6 +59,14 @@ class SimulatedRedis(Factory):
 
     # -- what happens to it
 
+    def put(self, key: bytes, value: bytes, lasts_ms: int | None = None) -> None:
+        """Somebody has put that there."""
+        self._put(key, value, lasts_ms)
+
+    def held(self, key: bytes) -> bytes | None:
+        """What is there."""
+        return self._get(key)
+
     def flush(self) -> None:
         """FLUSHALL."""
         self._entries.clear()
@@ -73,9 +82,12 @@ class SimulatedRedis(Factory):
         self.is_paused = True
 
     def go_on(self) -> None:
+        """What came meanwhile is carried out, also of connections that have gone: that it hears afterwards."""
         self.is_paused = False
         for each in list(self.connections):
             each.work()
+            if each.is_lost:
+                self.connections.remove(each)
 
     # -- commands
 
@@ -89,6 +101,9 @@ class SimulatedRedis(Factory):
 
     def _do_ping(self, connection: _Connection) -> Reply:
         return Fault("+PONG")
+
+    def _do_info(self, connection: _Connection, section: bytes) -> Reply:
+        return b"# Server\r\nredis_version:%s\r\nredis_mode:%s\r\n" % (self.version, self.mode)
 
     def _do_get(self, connection: _Connection, key: bytes) -> Reply:
         return self._get(key)
@@ -131,13 +146,16 @@ class SimulatedRedis(Factory):
     # -- scripts
 
     def _grant(self, keys: Sequence[bytes], arguments: Sequence[bytes]) -> Reply:
+        now, latest = self._time_us() // 1000, int(arguments[2])
         owner = self._get(keys[0])
         if owner is not None:
-            return [0, owner]
+            return [0, owner, now]
+        if 0 < latest < now:
+            return [2, b"", now]
         fence = max(self._time_us(), int(self._get(keys[1]) or 0) + 1)
         self._put(keys[1], b"%d" % fence, None)
         self._put(keys[0], arguments[0] + b":%d" % fence, int(arguments[1]))
-        return [1, b"%d" % fence]
+        return [1, b"%d" % fence, now]
 
     def _join(self, keys: Sequence[bytes], arguments: Sequence[bytes]) -> Reply:
         found = self._get(keys[0])
@@ -191,6 +209,7 @@ class _Connection(Protocol):
 
     def __init__(self, redis: SimulatedRedis) -> None:
         self.channels: set[bytes] = set()
+        self.is_lost = False
         self._redis = redis
         self._reader = hiredis.Reader()
         self._waiting: list[Sequence[bytes]] = []
@@ -199,7 +218,8 @@ class _Connection(Protocol):
         self._redis.connections.append(self)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        if self in self._redis.connections:
+        self.is_lost = True
+        if not self._redis.is_paused and self in self._redis.connections:
             self._redis.connections.remove(self)
 
     def dataReceived(self, data: bytes) -> None:
@@ -214,7 +234,8 @@ class _Connection(Protocol):
             self.send(self._redis.carry_out(self, self._waiting.pop(0)))
 
     def send(self, reply: Any) -> None:
-        self.transport.write(encode(reply))
+        if not self.is_lost:
+            self.transport.write(encode(reply))
 
 
 def encode(reply: Any) -> bytes:

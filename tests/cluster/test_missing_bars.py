@@ -85,7 +85,7 @@ def test_where_the_venue_does_not_answer_the_bars_go_on() -> None:
 def test_an_answer_that_comes_when_the_venue_is_anothers_again_tells_nothing() -> None:
     world = World(bar(2))
     world.bars.cross(bar(4))
-    world.bars.expect([])
+    world.bars.clear()
     world.answer.callback([bar(2, closed=True)])
     assert len(world.told) == 1
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from twisted.internet.protocol import Protocol
 
-from cryptodash.cluster.redis_link import LONGEST_WAIT_S, RedisAddress, RedisLink, address_of, endpoint_of
+from cryptodash.cluster.redis_link import LONGEST_WAIT_S, RedisAddress, RedisLink, address_of, endpoint_of, unfit
 from cryptodash.cluster.redis_protocol import RedisError
 from cryptodash.testing.network import MemoryNetwork
 from tests.cluster.simulated_redis import OK, Fault, Reply, SimulatedRedis
@@ -109,7 +109,7 @@ def test_it_connects_and_says_that_it_is_up_once_redis_has_answered() -> None:
     linked.redis.go_on()
     linked.network.settle()
     assert linked.link.is_up and linked.calls == ["up"] and linked.link.trouble == ""
-    assert linked.redis.commands == [(b"PING",)]
+    assert linked.redis.commands == [(b"INFO", b"server")]
     assert linked.ask("SET", "key", "value") == [b"OK"]
     assert linked.ask("GET", "key") == [b"value"]
 
@@ -117,7 +117,7 @@ def test_it_connects_and_says_that_it_is_up_once_redis_has_answered() -> None:
 def test_a_login_and_a_database_are_told_before_anything_else() -> None:
     linked = Linked(address_of("redis://me:pass%20word@redis.example/4"))
     linked.start()
-    assert linked.redis.commands == [(b"AUTH", b"me", b"pass word"), (b"SELECT", b"4"), (b"PING",)]
+    assert linked.redis.commands == [(b"AUTH", b"me", b"pass word"), (b"INFO", b"server"), (b"SELECT", b"4")]
     assert linked.link.is_up
 
 
@@ -145,7 +145,7 @@ def test_a_redis_that_refuses_for_long_is_not_asked_more_often_than_every_fifth_
 def test_channels_are_subscribed_to_and_what_is_published_is_pushed() -> None:
     linked = Linked(channels=(b"a", b"b"))
     linked.start()
-    assert linked.redis.commands == [(b"SUBSCRIBE", b"a"), (b"SUBSCRIBE", b"b")]
+    assert linked.redis.commands == [(b"INFO", b"server"), (b"SUBSCRIBE", b"a"), (b"SUBSCRIBE", b"b")]
     linked.redis.publish(b"b", b"payload")
     linked.redis.publish(b"c", b"another's")
     linked.network.settle()
@@ -238,3 +238,33 @@ def test_a_link_that_is_stopped_while_it_is_let_in_ends_as_well() -> None:
     linked.network.pass_time(60.0)
     assert ended == [None] and linked.calls == []
     assert len(linked.network.wires) == 1 and not linked.network.getDelayedCalls()
+
+
+@pytest.mark.parametrize(
+    ("version", "mode", "why"),
+    [
+        (b"7.0.15", b"sentinel", "it is in sentinel mode, where a lease can be lost: allowed is one plain instance"),
+        (b"7.0.15", b"cluster", "it is in cluster mode, where a lease can be lost: allowed is one plain instance"),
+        (b"6.0.20", b"standalone", "it is version 6.0.20: needed is 6.2 or newer"),
+    ],
+)
+def test_a_redis_that_is_no_use_to_a_cluster_is_refused_and_looked_at_again(
+    version: bytes, mode: bytes, why: str
+) -> None:
+    linked = Linked()
+    linked.redis.version, linked.redis.mode = version, mode
+    linked.start()
+    assert not linked.link.is_up and linked.calls == [] and linked.link.trouble == why
+    linked.redis.version, linked.redis.mode = b"7.2.4", b"standalone"
+    linked.network.pass_time(2 * LONGEST_WAIT_S)
+    assert linked.link.is_up
+
+
+@pytest.mark.parametrize("text", [b"", None, b"redis_version:\r\n", b"redis_version:six\r\nredis_mode:standalone"])
+def test_what_does_not_say_its_version_is_refused(text: bytes | None) -> None:
+    assert unfit(text).endswith("needed is 6.2 or newer")
+
+
+@pytest.mark.parametrize("version", [b"6.2.0", b"6.10.1", b"7.0.15", b"255.255.255"])
+def test_versions_are_compared_as_numbers(version: bytes) -> None:
+    assert unfit(b"redis_version:%s\r\nredis_mode:standalone\r\n" % version) == ""

@@ -9,6 +9,7 @@ import pytest
 from cryptodash.cluster import wire
 from cryptodash.cluster.remote_demand import MOST_PROCESSES, SILENT_S, TRIED_AT_ONCE, RemoteDemand
 from cryptodash.cluster.wire import Demanded, Echo, Hold
+from cryptodash.core.cursors import Cursor
 from cryptodash.core.errors import Refused
 from cryptodash.core.time import ManualClock
 from cryptodash.core.topics import Topic, parse_topic
@@ -26,9 +27,11 @@ class Told:
 
     def __init__(self) -> None:
         self.news: list[tuple[Any, ...]] = []
+        self.since: list[Cursor | None] = []
 
-    def added(self, process: str, topic: Topic, interval: int) -> None:
+    def added(self, process: str, topic: Topic, interval: int, since: Cursor | None) -> None:
         self.news.append(("added", process, topic, interval))
+        self.since.append(since)
 
     def refused(self, process: str, topic: Topic, error: Refused) -> None:
         self.news.append(("refused", process, topic, error.code))
@@ -63,6 +66,13 @@ class World:
 
 def written(holds: dict[Topic | str, int] | None) -> list[Hold]:
     return [Hold(str(topic), interval) for topic, interval in (holds or {}).items()]
+
+
+def test_whoever_is_told_its_state_is_told_what_it_knows(world: World) -> None:
+    for is_all, number in ((True, 1), (False, 2), (True, 3)):
+        holds = [Hold(TICKERS.text, 0, (5, "x") if number < 3 else None)]
+        world.remote.took(Demanded(wire.VERSION, "a", number, 1.0, is_all, holds, []))
+    assert world.told.since == [Cursor(5, "x"), Cursor(5, "x"), None]
 
 
 @pytest.fixture

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from cryptodash.cluster import wire
-from cryptodash.cluster.remote_venue import HEARTBEAT_S, MOST_HELD_BACK, SILENT_S
+from cryptodash.cluster import event_records, wire
+from cryptodash.cluster.local_demand import HEARTBEAT_S
+from cryptodash.cluster.remote_venue import ASK_S, LOOK_S, MOST_HELD_BACK, SILENT_S
 from cryptodash.cluster.wire import Confirmed, Hold
-from cryptodash.core.events import BookView, State
+from cryptodash.core.events import BookView, State, Ticker
 from cryptodash.core.interfaces import ExchangeReport
+from cryptodash.core.quality import Count
+from cryptodash.hub.stream_record import StreamQuality
 from tests.cluster.remote_world import BOOK, TICKERS, TRADES, VIEW, World, live, ticker, trade
 from tests.cluster.wire_samples import REPORT
 
@@ -71,7 +74,9 @@ def test_a_status_of_a_topic_that_is_wanted_later_waits_for_its_state_as_well(wo
     world.venue.want([TRADES])
     world.tells(live(TRADES), trade(2, "b"))
     assert world.inlet.new() == [], "what others are told is no beginning"
-    world.says(wire.recent_of(TRADES, [trade(1, "a"), trade(2, "b")]), wire.record_of(live(TRADES)), to="me")
+    world.says(
+        event_records.recent_of(TRADES, [trade(1, "a"), trade(2, "b")]), event_records.record_of(live(TRADES)), to="me"
+    )
     assert world.inlet.new() == [(TRADES, [trade(1, "a"), trade(2, "b")]), live(TRADES)]
 
 
@@ -98,9 +103,9 @@ def test_silence_makes_all_stale_or_connecting_and_two_beats_in_time_and_the_sta
     world.is_good(TICKERS, VIEW)
     world.tells(ticker(), age_ms=0)
     world.inlet.came.clear()
-    world.passes(SILENT_S)
+    world.passes(SILENT_S - LOOK_S)
     assert world.inlet.new() == [], "not yet"
-    world.passes(0.5)
+    world.passes(LOOK_S)
     assert world.inlet.new() == [world.doubt(TICKERS, STALE), world.doubt(BOOK, CONNECTING)]
     world.passes(5)
     assert world.inlet.new() == [], "said once"
@@ -122,7 +127,7 @@ def test_silence_makes_all_stale_or_connecting_and_two_beats_in_time_and_the_sta
 def test_a_beat_that_was_long_under_way_is_no_sign_of_life(world: World) -> None:
     world.is_good(TICKERS)
     world.beats(after=SILENT_S + 0.1)
-    world.venue.tick()
+    world.venue.look()
     assert world.inlet.new() == [world.doubt(TICKERS, CONNECTING)]
     world.asked.clear()
     for _ in range(3):
@@ -227,8 +232,21 @@ def test_while_nobody_is_known_to_hold_the_lease_is_looked_at_again_and_again(wo
     assert world.checks == 3
 
 
+def test_of_what_has_a_cursor_is_said_up_to_where_it_is_known(world: World) -> None:
+    world.states.told[TRADES] = [trade(1, "a"), trade(2, "b")]
+    world.states.told[TICKERS] = [ticker()]
+    world.venue.want([TRADES, TICKERS])
+    assert world.asked[-1].holds == [Hold(TRADES.text, 0, (2, "b")), Hold(TICKERS.text, 0)]
+    world.states.told[TRADES].append(trade(2, "c"))
+    world.venue.holder_is(7)
+    world.asked.clear()
+    world.says(wire.ask())
+    assert [each.holds for each in world.asked] == [[Hold(TRADES.text, 0, (2, "c")), Hold(TICKERS.text, 0)]]
+
+
 def test_a_missing_frame_shows_and_all_is_asked_for(world: World) -> None:
     world.is_good(TICKERS)
+    world.clock.advance(ASK_S)
     world.offset += 1
     world.tells(ticker(), live(TICKERS))
     assert [(each.is_all, each.holds) for each in world.asked] == [(True, [Hold(TICKERS.text, 0)])]
@@ -238,12 +256,74 @@ def test_a_missing_frame_shows_and_all_is_asked_for(world: World) -> None:
     assert world.inlet.new() == [live(TICKERS)] and len(world.asked) == 1
 
 
+def test_no_value_is_told_behind_a_newer_one(world: World) -> None:
+    world.is_good(TICKERS)
+    older, newer = ticker(timestamp=10_000, last="3"), ticker(timestamp=10_100, last="4")
+    for each in reversed([world.frame(event_records.record_of(each)) for each in (older, newer)]):
+        world.venue.took(each)
+    assert [each for each in world.inlet.new() if isinstance(each, Ticker)] == [newer]
+    assert world.counted("gaps", "binance") == 1 and world.counted("refused", "binance", "old") == 1
+
+
+def test_a_frame_that_comes_twice_is_nothing_new(world: World) -> None:
+    world.is_good(TICKERS, TRADES)
+    for each in (world.frame(event_records.record_of(ticker())), world.frame(event_records.record_of(trade(10, "7")))):
+        world.venue.took(each)
+        assert len(world.inlet.new()) == 1
+        world.venue.took(each)
+        assert world.inlet.new() == [] and world.asked == [] and world.counted("gaps", "binance") == 0
+
+
+def test_while_the_state_is_on_its_way_it_is_not_asked_for_again_and_then_it_is(world: World) -> None:
+    world.is_good(TICKERS, TRADES)
+    for _ in range(20):
+        world.offset += 1
+        world.tells(ticker())
+        world.clock.advance(0.01)
+    assert len(world.asked) <= 1
+    world.passes(2 * LOOK_S)
+    assert world.asked[-1].is_all and len(world.asked) <= 2
+
+
+def test_a_trade_that_is_lost_behind_a_request_is_not_passed_over(world: World) -> None:
+    """What the first answer brings does not have it, and what comes behind it waits for the second."""
+    world.is_good(TRADES)
+    world.states.told[TRADES] = [trade(1, "a")]
+    world.clock.advance(ASK_S)
+    for number in (3, 5):  # 2 and 4 are lost
+        world.offset += 1
+        world.tells(trade(number, str(number)))
+    assert world.inlet.new() == [] and len(world.asked) == 1
+    world.passes(2 * LOOK_S)
+    assert len(world.asked) == 2
+
+
 def test_what_cannot_be_read_is_refused_and_counted_and_the_rest_of_the_frame_is_taken(world: World) -> None:
     world.is_good(TICKERS)
     world.venue.took(b"garbage")
-    bad = wire.record_of(ticker(last="not a number"))
-    world.says(bad, b"\x93\x63\xc0\xc0", wire.record_of(ticker()))
+    bad = event_records.record_of(ticker(last="not a number"))
+    world.says(bad, b"\x93\x63\xc0\xc0", event_records.record_of(ticker()))
     assert world.inlet.new() == [ticker()] and world.counted("refused", "binance", "unreadable") == 3
+
+
+def test_the_ledger_has_how_long_nothing_good_came_from_the_holder_and_what_was_lost(world: World) -> None:
+    def known() -> tuple[bool, list[tuple[str, int]], int]:
+        (found,) = [each for each in world.ledger.stream_quality("binance") if isinstance(each, StreamQuality)]
+        runs = [(run.state.value, (run.end or round(world.clock.monotonic() * 1000)) - run.begin) for run in found.runs]
+        return found.state is not None, runs, found.total.counts[Count.GAPS]
+
+    world.is_good(TICKERS)
+    world.tells(ticker(), age_ms=0)
+    for _ in range(4):
+        world.beats()
+        world.passes(0.5)
+    world.passes(3.0)
+    assert known() == (True, [("live", 3_500), ("stale", 1_500)], 0)
+    world.offset += 1
+    world.beats()
+    assert known()[2] == 1
+    world.venue.drop([TICKERS])
+    assert not known()[0], "nobody wants it: its time counts no more"
 
 
 # -- what is wanted

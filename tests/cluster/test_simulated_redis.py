@@ -94,14 +94,23 @@ class Server:
     def pushed(self) -> Any:
         return self._ours(self._listening.reply())
 
-    def granted(self, lease: bytes, fence_key: bytes, process: bytes) -> Any:
-        """A grant, whose fence is remembered if there is one."""
-        command = ("EVAL", scripts.GRANT, 2, lease, fence_key, process, LONG_MS)
+    def granted(self, lease: bytes, fence_key: bytes, process: bytes, late_ms: int) -> Any:
+        """A grant that is meant until so many ms after its time, whose fence is remembered if there is one."""
+        latest = self.time_ms() + late_ms
+        command = ("EVAL", scripts.GRANT, 2, lease, fence_key, process, LONG_MS, latest)
         self._asking.send(hiredis.pack_command(command))
         reply = self._asking.reply()
         if reply[0] == 1:
             self.fences.append(int(reply[1]))
-        return self._ours(reply)
+        assert abs(reply[2] - latest + late_ms) < 5_000
+        return self._ours(reply[:2])
+
+    def time_ms(self) -> int:
+        """By its own clock."""
+        self._asking.send(hiredis.pack_command(("EVAL", scripts.GRANT, 2, "no lease", "no fence", "x", 1, 1)))
+        granted, _, now = self._asking.reply()
+        assert granted == 2
+        return int(now)
 
     def _ours(self, reply: Any) -> Any:
         if isinstance(reply, list):
@@ -178,7 +187,7 @@ class Walk:
             case 8:
                 return ("EVAL", scripts.STORE, 2, lease, KEYS[2], self.token(), self.payload())
             case 9:
-                return ("GRANT", random.choice((b"a", b"b:c")))
+                return ("GRANT", random.choice((b"a", b"b:c")), random.choice((60_000, 60_000, -60_000)))
             case _:
                 return random.choice((("PING",), ("NO-SUCH-COMMAND", "x")))
 
@@ -193,7 +202,9 @@ def test_the_simulation_answers_and_pushes_as_the_real_one_does(servers: tuple[S
     for step in range(STEPS):
         command = walk.command()
         if command[0] == "GRANT":
-            real, simulated = (each.granted(KEYS[0], KEYS[1], cast(bytes, command[1])) for each in servers)
+            real, simulated = (
+                each.granted(KEYS[0], KEYS[1], cast(bytes, command[1]), cast(int, command[2])) for each in servers
+            )
             if real[0] == 1:
                 walk.tokens.append(b"%s:%s" % (command[1], real[1]))
         else:
@@ -202,6 +213,7 @@ def test_the_simulation_answers_and_pushes_as_the_real_one_does(servers: tuple[S
         name = SCRIPTS[command[1]] if command[0] == "EVAL" else str(command[0])
         answered.add((name, real[0] if isinstance(real, list) else real))
     assert {(name, said) for name in ("GRANT", "RENEW", "PUBLISH", "STORE") for said in (0, 1)} <= answered
+    assert ("GRANT", 2) in answered, "too late"
     assert ("RELEASE", 1) in answered and ("NO-SUCH-COMMAND", "error ERR") in answered
     assert [each.ask("PUBLISH", HEARD[0], end) for each in servers] == [1, 1]
     pushes = 0
@@ -221,7 +233,7 @@ def test_a_fence_grows_also_where_the_clock_has_gone_back(servers: tuple[Server,
     ahead = 4_000_000_000_000_000
     for each in servers:
         assert each.ask("SET", KEYS[1], ahead) == b"OK"
-    answers = [each.ask("EVAL", scripts.GRANT, 2, KEYS[0], KEYS[1], "a", LONG_MS) for each in servers]
+    answers = [each.ask("EVAL", scripts.GRANT, 2, KEYS[0], KEYS[1], "a", LONG_MS, 0)[:2] for each in servers]
     assert answers == [[1, b"%d" % (ahead + 1)]] * 2
     assert [each.ask("GET", KEYS[0]) for each in servers] == [b"a:%d" % (ahead + 1)] * 2
 
@@ -232,7 +244,7 @@ def test_a_lease_is_gone_after_its_time_and_a_renewed_one_later(
     """Of the real one only what it says that it keeps: nobody waits here."""
     real, simulated = servers
     for each in servers:
-        each.granted(KEYS[0], KEYS[1], b"a")
+        each.granted(KEYS[0], KEYS[1], b"a", 60_000)
         assert each.ask("EVAL", scripts.RENEW, 1, KEYS[0], b"a:<fence 0>", 5_000) == 1
     assert 0 < real.ask("PTTL", KEYS[0]) <= 5_000
     assert real.ask("PTTL", KEYS[1]) == -1, "the fence stays"

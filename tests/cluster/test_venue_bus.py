@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from cryptodash.cluster import venue_bus, wire
 from cryptodash.cluster.redis_protocol import RedisError
-from cryptodash.cluster.wire import Beat, Confirmed, Demanded, Echo
+from cryptodash.cluster.wire import Beat, Confirmed, Demanded, Echo, Hold
+from cryptodash.core.cursors import Cursor
 from cryptodash.core.events import BookView, Cause, Event, Gap, State, StreamStatus
 from cryptodash.core.instruments import MarketType
 from tests.cluster.bus_world import LEASE_S, World, told
@@ -61,6 +64,36 @@ def test_states_of_many_topics_are_told_over_several_turns(world: World, monkeyp
     world.says("a", (TICKERS, 0), (BOOK, 0))
     world.reactor.advance(0)
     assert [told(each) for each in world.sent] == [[("a", live(TICKERS))], [("a", live(BOOK))]]
+
+
+def test_of_the_events_of_a_state_only_what_a_process_lacks_is_asked_for(world: World) -> None:
+    hold = Hold(TRADES.text, 0, (3, "c"))
+    world.bus.demand.took(Demanded(wire.VERSION, "a", 1, 2.5, True, [hold], []))
+    world.turn()
+    assert world.states.asked == [Cursor(3, "c")]
+
+
+def test_between_two_turns_of_states_the_venue_has_as_much_time(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(venue_bus, "STATE_A_TURN", 1)
+    state = world.states.state
+
+    def slow(*asked: Any) -> Any:
+        world.clock.advance(0.03)
+        return state(*asked)
+
+    monkeypatch.setattr(world.states, "state", slow)
+    world.says("a", (TICKERS, 0), (BOOK, 0))
+    assert len(world.turn()) == 1
+    world.bus.publish(ticker())
+    assert told(world.turn()) == [("", ticker())], "it does not wait"
+    world.sent.clear()
+    world.reactor.advance(0.029)
+    assert world.sent == []
+    world.reactor.advance(0.001)
+    world.reactor.advance(0)
+    assert len(world.sent) == 1
+    world.bus.end()
+    assert world.reactor.getDelayedCalls() == []
 
 
 def test_a_turn_that_is_too_long_goes_in_several_frames(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import msgpack
 
-from cryptodash.cluster import wire
+from cryptodash.cluster import event_records, wire
 from cryptodash.cluster.wire import BadFrame, Beat, Confirmed, Demanded, Echo, Hold
 from cryptodash.core.events import Bbo, BookView, Candle, Event, Gap, Side, StreamStatus, Sweep, Ticker, Trade
 from cryptodash.core.numbers import Number
@@ -33,7 +33,7 @@ from tests.cluster.wire_samples import (
 
 @pytest.mark.parametrize("event", EVENTS, ids=lambda each: type(each).__name__)
 def test_every_event_is_read_as_it_was_written(event: Event) -> None:
-    found = read(wire.record_of(event))
+    found = read(event_records.record_of(event))
     assert found == crossed(event) and type(found) is type(event)
     assert found.topic is event.topic
     if isinstance(found, BookView | StreamStatus):
@@ -43,11 +43,11 @@ def test_every_event_is_read_as_it_was_written(event: Event) -> None:
 
 def test_the_text_of_a_tickers_figures_does_not_cross() -> None:
     bare = msgspec.structs.replace(FULL_TICKER, figures=None)
-    assert read(wire.record_of(FULL_TICKER)) == bare and FULL_TICKER.figures
-    assert read(wire.record_of(Sweep(SWEEP, [FULL_TICKER]))) == Sweep(SWEEP, [bare])
+    assert read(event_records.record_of(FULL_TICKER)) == bare and FULL_TICKER.figures
+    assert read(event_records.record_of(Sweep(SWEEP, [FULL_TICKER]))) == Sweep(SWEEP, [bare])
     fields = [*msgspec.structs.astuple(FULL_TICKER)[:-1], '"mark":"0"']
     for kind, content in ((0, fields), (7, [SWEEP, [fields]])):
-        found = wire.read_event(kind, msgspec.Raw(msgpack.encode(content, enc_hook=str)), KNOWN.get)
+        found = event_records.read_event(kind, msgspec.Raw(msgpack.encode(content, enc_hook=str)), KNOWN.get)
         for ticker in found.tickers if isinstance(found, Sweep) else [found]:
             assert isinstance(ticker, Ticker) and ticker.figures is None, "nor is one taken that somebody sends"
 
@@ -70,13 +70,13 @@ texts = st.text(max_size=50)
     st.none() | times,
 )
 def test_whatever_an_event_holds_crosses_with_its_age(event: Event, age_ms: int | None) -> None:
-    kind, content, age = contents(wire.record_of(event, age_ms))
-    assert (wire.read_event(kind, content, KNOWN.get), age) == (event, age_ms)
+    kind, content, age = contents(event_records.record_of(event, age_ms))
+    assert (event_records.read_event(kind, content, KNOWN.get), age) == (event, age_ms)
 
 
 @pytest.mark.parametrize("event", EVENTS, ids=lambda each: type(each).__name__)
 def test_an_event_of_a_topic_that_nobody_wants_is_none(event: Event) -> None:
-    assert read(wire.record_of(event), lambda text: None) is None
+    assert read(event_records.record_of(event), lambda text: None) is None
 
 
 def test_a_frame_says_whose_it_is_where_it_stands_when_it_was_sent_and_for_whom() -> None:
@@ -88,17 +88,17 @@ def test_a_frame_says_whose_it_is_where_it_stands_when_it_was_sent_and_for_whom(
 
 def test_what_was_told_of_a_topic_before_is_read_in_its_order() -> None:
     events = [Trade(TRADES, 1, 2, "a", N("3"), N("4"), Side.BUY), Gap(TRADES, 1, 2), EVENTS[5]]
-    kind, content, _ = contents(wire.recent_of(TRADES, events))
+    kind, content, _ = contents(event_records.recent_of(TRADES, events))
     assert kind == wire.RECENT
-    assert wire.read_recent(content, KNOWN.get) == (TRADES, events)
-    assert wire.read_recent(content, lambda text: None) is None
+    assert event_records.read_recent(content, KNOWN.get) == (TRADES, events)
+    assert event_records.read_recent(content, lambda text: None) is None
 
 
 def test_what_was_told_before_holds_nothing_but_events() -> None:
     for record in (wire.ask(), msgpack.encode((-1, [], None))):
         content = msgspec.Raw(msgpack.encode((TRADES.text, [msgspec.Raw(record)])))
         with pytest.raises(BadFrame, match="kind"):
-            wire.read_recent(content, KNOWN.get)
+            event_records.read_recent(content, KNOWN.get)
 
 
 def test_beats_reports_bars_and_wishes_are_read_as_they_were_written() -> None:
@@ -107,7 +107,7 @@ def test_beats_reports_bars_and_wishes_are_read_as_they_were_written() -> None:
     for report in (REPORT, attrs.evolve(REPORT, cause=None, last_message=None, clock_ahead_ms=None)):
         assert wire.read_report(contents(wire.report_of(report))[1]) == report
     bars = [each for each in EVENTS if isinstance(each, Candle)]
-    assert wire.read_candles(msgspec.Raw(wire.candles_of(bars)), BARS) == bars
+    assert event_records.read_candles(msgspec.Raw(event_records.candles_of(bars)), BARS) == bars
     wish = Demanded(wire.VERSION, "a", 3, 1.5, False, [Hold(VIEW.text, 100)], [Hold(TICKERS.text, 0)])
     assert wire.read_demanded(wire.encode_demanded(wish)) == wish
 
@@ -149,12 +149,12 @@ def test_no_part_is_empty_and_only_a_single_record_is_too_long(records: list[byt
     ],
 )
 def test_a_topic_keeps_the_spelling_of_its_symbol(text: str) -> None:
-    topic = wire.topic_of(text)
-    assert topic.text == text and wire.topic_of(topic.text) is topic
+    topic = event_records.topic_of(text)
+    assert topic.text == text and event_records.topic_of(topic.text) is topic
 
 
 def test_symbols_that_differ_in_their_case_only_are_different_topics() -> None:
-    assert len({wire.topic_of(f"binance:spot:{each}-USDT:trade") for each in ("kPEPE", "KPEPE", "kpepe")}) == 3
+    assert len({event_records.topic_of(f"binance:spot:{each}-USDT:trade") for each in ("kPEPE", "KPEPE", "kpepe")}) == 3
 
 
 @pytest.mark.parametrize(
@@ -182,4 +182,4 @@ def test_symbols_that_differ_in_their_case_only_are_different_topics() -> None:
 )
 def test_what_is_not_exactly_a_topic_is_refused(text: str) -> None:
     with pytest.raises(BadFrame):
-        wire.topic_of(text)
+        event_records.topic_of(text)

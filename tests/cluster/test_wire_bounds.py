@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from msgspec import msgpack
 
-from cryptodash.cluster import wire
+from cryptodash.cluster import event_records, wire
 from cryptodash.cluster.wire import BadFrame, Beat, Confirmed, Demanded, Echo
 from cryptodash.core.events import BookView, Event, Gap, State, StreamStatus, Sweep, Ticker
 from cryptodash.core.topics import Topic
@@ -34,25 +34,25 @@ ENDLESS = (float("nan"), float("inf"), float("-inf"))
 
 
 def fields_of(event: Event) -> list[Any]:
-    _, content, _ = contents(wire.record_of(event))
+    _, content, _ = contents(event_records.record_of(event))
     return list(msgpack.decode(content))
 
 
 @pytest.mark.parametrize("event", EVENTS, ids=lambda each: type(each).__name__)
 @pytest.mark.parametrize("value", OUTSIDE)
 def test_a_whole_number_outside_of_what_can_be_is_refused_wherever_it_stands(event: Event, value: int) -> None:
-    kind, _, _ = contents(wire.record_of(event))
+    kind, _, _ = contents(event_records.record_of(event))
     fields = fields_of(event)
     for place, each in enumerate(fields):
         if type(each) is int:
             content = msgspec.Raw(msgpack.encode([*fields[:place], value, *fields[place + 1 :]]))
             with pytest.raises(BadFrame):
-                wire.read_event(kind, content, dict(zip((t.text for t in TOPICS), TOPICS, strict=True)).get)
+                event_records.read_event(kind, content, dict(zip((t.text for t in TOPICS), TOPICS, strict=True)).get)
 
 
 def test_the_least_and_the_most_that_can_be_are_read() -> None:
     for value in (0, MOST):
-        assert read(wire.record_of(Gap(TRADES, value, value, value))) == Gap(TRADES, value, value, value)
+        assert read(event_records.record_of(Gap(TRADES, value, value, value))) == Gap(TRADES, value, value, value)
 
 
 @pytest.mark.parametrize("value", OUTSIDE)
@@ -118,26 +118,26 @@ EACH = {type(each).__name__: each for each in EVENTS}
 
 @pytest.mark.parametrize("kind", ALLOWED)
 def test_an_event_is_of_a_topic_of_its_own_channel_or_refused(kind: str) -> None:
-    number, _, _ = contents(wire.record_of(EACH[kind]))
+    number, _, _ = contents(event_records.record_of(EACH[kind]))
     fields = fields_of(EACH[kind])[1:]
     for topic in (TICKERS, QUOTES, TRADES, LIQUIDATIONS, BARS, BOOK, VIEW, SWEEP):
         content = msgspec.Raw(msgpack.encode([topic.text, *fields]))
         if topic in ALLOWED[kind]:
-            found = wire.read_event(number, content, {topic.text: topic}.get)
+            found = event_records.read_event(number, content, {topic.text: topic}.get)
             assert found is not None and found.topic is topic
         else:
             with pytest.raises(BadFrame, match=f"{kind} of "):
-                wire.read_event(number, content, {topic.text: topic}.get)
+                event_records.read_event(number, content, {topic.text: topic}.get)
 
 
 def test_a_sweep_holds_tickers_of_single_instruments_only() -> None:
     for topic in (SWEEP, TRADES, VIEW, BOOK):
         with pytest.raises(BadFrame, match="Ticker of "):
-            read(wire.record_of(Sweep(SWEEP, [Ticker(TICKERS, 1, 2, N("3")), Ticker(topic, 1, 2, N("3"))])))
+            read(event_records.record_of(Sweep(SWEEP, [Ticker(TICKERS, 1, 2, N("3")), Ticker(topic, 1, 2, N("3"))])))
 
 
 def test_what_was_told_of_a_topic_before_is_checked_in_the_same_way() -> None:
     known = {each.text: each for each in TOPICS}
     for wrong in (StreamStatus(VIEW, State.LIVE), BookView(BOOK, 0, 1, 2, (), ()), Gap(BARS, 1, 2)):
         with pytest.raises(BadFrame, match=f"{type(wrong).__name__} of "):
-            wire.read_recent(contents(wire.recent_of(TRADES, [wrong]))[1], known.get)
+            event_records.read_recent(contents(event_records.recent_of(TRADES, [wrong]))[1], known.get)

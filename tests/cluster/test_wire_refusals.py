@@ -11,7 +11,7 @@ import msgspec
 import pytest
 from msgspec import msgpack
 
-from cryptodash.cluster import wire
+from cryptodash.cluster import event_records, wire
 from cryptodash.cluster.wire import BadFrame, Beat, Confirmed, Demanded, Echo, Hold
 from cryptodash.core.events import Bbo, BookView, Candle, Gap, Side, Sweep, Ticker, Trade
 from tests.cluster.wire_samples import (
@@ -54,22 +54,26 @@ def test_a_number_that_is_none_is_refused_wherever_it_stands(text: str) -> None:
         Sweep(SWEEP, [Ticker(TICKERS, 1, 2, good), Ticker(OTHER, 1, 2, bad)]),
     ):
         with pytest.raises(BadFrame):
-            read(wire.record_of(event))
+            read(event_records.record_of(event))
     with pytest.raises(BadFrame):
-        wire.read_candles(msgspec.Raw(wire.candles_of([Candle(BARS, 1, 2, good, good, bad, good, good, True)])), BARS)
+        event_records.read_candles(
+            msgspec.Raw(event_records.candles_of([Candle(BARS, 1, 2, good, good, bad, good, good, True)])), BARS
+        )
 
 
 def test_a_number_that_is_no_text_is_refused() -> None:
     for value in (1, None, b"1", ["1"]):
         with pytest.raises(BadFrame):
-            wire.read_event(2, msgspec.Raw(msgpack.encode([TRADES.text, 1, 2, "a", value, "1", "buy"])), KNOWN.get)
+            event_records.read_event(
+                2, msgspec.Raw(msgpack.encode([TRADES.text, 1, 2, "a", value, "1", "buy"])), KNOWN.get
+            )
 
 
 def test_a_sweep_with_a_ticker_of_no_topic_is_refused() -> None:
     fields = list(msgspec.structs.astuple(Ticker(TICKERS, 1, 2, N("3"))))
     for text in ("nonsense", "binance:spot:BTCUSDT:ticker", TICKERS.text.upper(), f" {TICKERS.text}"):
         with pytest.raises(BadFrame):
-            wire.read_event(7, msgspec.Raw(msgpack.encode([SWEEP.text, [[text, *fields[1:]]]])), KNOWN.get)
+            event_records.read_event(7, msgspec.Raw(msgpack.encode([SWEEP.text, [[text, *fields[1:]]]])), KNOWN.get)
 
 
 def everything(data: bytes) -> Any:
@@ -77,9 +81,9 @@ def everything(data: bytes) -> Any:
     found: list[Any] = []
     for kind, content, _ in wire.read_frame(data).records:
         if 0 <= kind < wire.BEAT:
-            found.append(wire.read_event(kind, content, KNOWN.get))
+            found.append(event_records.read_event(kind, content, KNOWN.get))
         elif kind == wire.RECENT:
-            found.append(wire.read_recent(content, KNOWN.get))
+            found.append(event_records.read_recent(content, KNOWN.get))
         elif kind in READERS:
             found.append(READERS[kind](content))
     return found
@@ -91,8 +95,8 @@ READERS: dict[int, Callable[[msgspec.Raw], Any]] = {
     wire.REPORT: wire.read_report,
 }
 RECORDS = (
-    *(wire.record_of(each, 5) for each in EVENTS[:18]),
-    wire.recent_of(TRADES, [each for each in EVENTS if isinstance(each, Trade | Gap)]),
+    *(event_records.record_of(each, 5) for each in EVENTS[:18]),
+    event_records.recent_of(TRADES, [each for each in EVENTS if isinstance(each, Trade | Gap)]),
     wire.beat_of(Beat([Confirmed(TICKERS.text, 5, None)], [Echo("a", 1.5, 2.25)])),
     wire.report_of(REPORT),
     wire.catalogue_of("spot"),
@@ -129,11 +133,14 @@ def test_a_frame_whose_bytes_were_changed_is_read_or_refused(number: int) -> Non
 def test_a_record_whose_bytes_were_changed_is_read_or_refused_by_whoever_reads_it() -> None:
     random = Random(1)
     readers: list[tuple[bytes, Callable[[msgspec.Raw], Any]]] = [
-        (bytes(contents(RECORDS[-5])[1]), lambda raw: wire.read_recent(raw, KNOWN.get)),
+        (bytes(contents(RECORDS[-5])[1]), lambda raw: event_records.read_recent(raw, KNOWN.get)),
         (bytes(contents(RECORDS[-4])[1]), wire.read_beat),
         (bytes(contents(RECORDS[-3])[1]), wire.read_report),
         (bytes(contents(RECORDS[-2])[1]), wire.read_text),
-        (wire.candles_of([each for each in EVENTS if isinstance(each, Candle)]), lambda r: wire.read_candles(r, BARS)),
+        (
+            event_records.candles_of([each for each in EVENTS if isinstance(each, Candle)]),
+            lambda r: event_records.read_candles(r, BARS),
+        ),
     ]
     for data, reader in readers:
         assert outcome(lambda each, reader=reader: reader(msgspec.Raw(each)), data) == "read"  # type: ignore[misc]
@@ -159,9 +166,9 @@ def test_garbage_is_refused_by_every_reader(data: bytes) -> None:
         lambda: wire.read_beat(raw),
         lambda: wire.read_report(raw),
         lambda: wire.read_text(raw),
-        lambda: wire.read_recent(raw, KNOWN.get),
-        lambda: wire.read_candles(raw, BARS),
-        *(lambda kind=kind: wire.read_event(kind, raw, KNOWN.get) for kind in range(wire.BEAT)),
+        lambda: event_records.read_recent(raw, KNOWN.get),
+        lambda: event_records.read_candles(raw, BARS),
+        *(lambda kind=kind: event_records.read_event(kind, raw, KNOWN.get) for kind in range(wire.BEAT)),
     ):
         with pytest.raises(BadFrame):
             reads()
@@ -174,7 +181,7 @@ def test_what_is_nested_too_deep_is_refused() -> None:
     with pytest.raises(BadFrame):
         wire.read_report(msgspec.Raw(msgpack.encode({**attrs.asdict(REPORT), "rate_limits": {"a": deep}})))
     with pytest.raises(BadFrame):
-        wire.read_recent(msgspec.Raw(msgpack.encode((TRADES.text, [(2, deep, None)]))), KNOWN.get)
+        event_records.read_recent(msgspec.Raw(msgpack.encode((TRADES.text, [(2, deep, None)]))), KNOWN.get)
     with pytest.raises(BadFrame):
         wire.read_demanded(msgpack.encode((wire.VERSION, "a", 1, 2.5, True, [], [], deep)))
 

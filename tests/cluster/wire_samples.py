@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from cryptodash.cluster import wire
+from cryptodash.cluster import event_records, wire
 from cryptodash.core.events import (
     Bbo,
     BookView,
@@ -34,7 +34,7 @@ TICKERS, QUOTES, TRADES, LIQUIDATIONS, BARS, BOOK, VIEW, SWEEP, OTHER, OWN_SPELL
     parse_topic(f"{ROOT}:order_book:20"),
     parse_topic("binance:perpetual:*:ticker"),
     parse_topic("binance:perpetual:ETH-USDT:ticker"),
-    wire.topic_of("binance:perpetual:kPEPE-USDT:ticker"),
+    event_records.topic_of("binance:perpetual:kPEPE-USDT:ticker"),
 )
 KNOWN: dict[str, Topic] = {each.text: each for each in TOPICS}
 N = Number
@@ -97,4 +97,4 @@ def contents(record: bytes) -> tuple[int, msgspec.Raw, int | None]:
 
 def read(record: bytes, known: Callable[[str], Topic | None] = KNOWN.get) -> Event | None:
     kind, content, _ = contents(record)
-    return wire.read_event(kind, content, known)
+    return event_records.read_event(kind, content, known)

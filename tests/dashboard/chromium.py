@@ -1,9 +1,4 @@
-"""A real browser for tests: headless Chromium, driven by the DevTools protocol over Autobahn
-in the suite's own reactor.
-
-The reactor is always an argument. What a page did wrong (exceptions, errors in the console, violations of the
-Content-Security-Policy) is collected in ``Page.problems``.
-"""
+"""A real browser for tests: headless Chromium, driven by the DevTools protocol."""
 
 from __future__ import annotations
 
@@ -12,17 +7,15 @@ import json
 import os
 import re
 import shutil
-import subprocess
-import tempfile
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-from autobahn.twisted.websocket import WebSocketClientFactory, WebSocketClientProtocol
-from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.endpoints import TCP4ClientEndpoint
+from twisted.internet.defer import Deferred
+
+from tests.dashboard.remote import CALL_S, BrowserError, Program, Remote, Tab, short
 
 NAMES: Final = ("chromium", "chromium-browser", "google-chrome")
 FLAGS: Final = (
@@ -41,12 +34,6 @@ FLAGS: Final = (
     "--remote-debugging-port=0",
     "--force-color-profile=srgb",
 )
-START_S: Final = 20.0
-CALL_S: Final = 15.0
-WAIT_S: Final = 8.0
-POLL_S: Final = 0.025
-KEPT: Final = 50
-"""Problems of a page that are kept: the first ones matter."""
 
 # key: (code, Windows virtual key, text)
 KEYS: Final[dict[str, tuple[str, int, str]]] = {
@@ -64,7 +51,6 @@ KEYS: Final[dict[str, tuple[str, int, str]]] = {
 }
 SHIFT: Final = 8
 
-PROBES: Final = Path(__file__).with_name("probes.js").read_text(encoding="utf-8")
 HASTE: Final = """{
   const now = performance.now.bind(performance);
   performance.now = () => now() * %(times)d;
@@ -75,145 +61,38 @@ HASTE: Final = """{
 }"""
 
 
-class BrowserError(Exception):
-    """The browser refused a command, or a script in the page failed."""
-
-
 def find_browser() -> str | None:
     """The browser's program: ``$CRYPTODASH_CHROMIUM``, or the first of the usual names on the path."""
     named = os.environ.get("CRYPTODASH_CHROMIUM")
     return named or next((found for found in map(shutil.which, NAMES) if found), None)
 
 
-class Chromium:
-    """One browser process with a profile of its own. ``stop`` ends it and removes the profile."""
+class Chromium(Program):
+    """One process of it."""
+
+    SAYS = re.compile(r"DevTools listening on (ws://\S+)\n")
 
     def __init__(self, program: str) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="cryptodash-chromium-", ignore_cleanup_errors=True)
-        folder = Path(self._folder.name)
-        self._log = folder / "stderr"
         root = ["--no-sandbox"] if os.geteuid() == 0 else []  # the sandbox refuses to run as root
-        with self._log.open("wb") as log:
-            self._process = subprocess.Popen(
-                [program, *FLAGS, *root, f"--user-data-dir={folder / 'profile'}", "about:blank"],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=log,
-                env={**os.environ, "HOME": str(folder), "TZ": "America/New_York"},
-            )
+        super().__init__(
+            "chromium", lambda folder: [program, *FLAGS, *root, f"--user-data-dir={folder / 'profile'}", "about:blank"]
+        )
 
     async def open(self, reactor: Any) -> Page:
         """A blank page with storage of its own."""
-        await until(
-            reactor,
-            lambda: self._address() is not None or self._process.poll() is not None,
-            START_S,
-            lambda: "the browser says no address",
-        )
-        address = self._address()
-        if address is None:
-            raise BrowserError(f"the browser ended with {self._process.returncode}: {self._said()[-2000:]}")
-        factory = WebSocketClientFactory(address, reactor=reactor)
-        factory.protocol = DevTools
-        factory.setProtocolOptions(maxFramePayloadSize=0, maxMessagePayloadSize=0, utf8validateIncoming=False)
-        tools: DevTools = await TCP4ClientEndpoint(reactor, "127.0.0.1", factory.port, timeout=5).connect(factory)
-        await tools.opened.addTimeout(CALL_S, reactor)
-        page = Page(tools, reactor)
+        page = Page(await self.connect(reactor), reactor)
         await page.begin()
         return page
 
-    def _said(self) -> str:
-        return self._log.read_text(errors="replace")
 
-    def _address(self) -> str | None:
-        found = re.search(r"DevTools listening on (ws://\S+)\n", self._said())
-        return found[1] if found else None
+class Page(Tab):
+    """One tab."""
 
-    def stop(self) -> None:
-        self._process.terminate()
-        try:
-            self._process.wait(timeout=10)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait(timeout=10)
-        self._folder.cleanup()
-
-
-async def until(reactor: Any, true: Callable[[], Any], seconds: float, otherwise: Callable[[], str]) -> Any:
-    """Wait for a condition and return it; ``AssertionError`` with what ``otherwise`` says after the time."""
-    deadline = reactor.seconds() + seconds
-    while not (found := true()):
-        assert reactor.seconds() < deadline, f"not so after {seconds:g} s: {otherwise()}"
-        await pause(reactor, POLL_S)
-    return found
-
-
-def pause(reactor: Any, seconds: float) -> Deferred[None]:
-    """A Deferred that fires after the time: what a loop waits for between two looks."""
-    turn: Deferred[None] = Deferred()
-    reactor.callLater(seconds, turn.callback, None)
-    return turn
-
-
-class DevTools(WebSocketClientProtocol):
-    """The connection: commands with their answers, and events."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.opened: Deferred[None] = Deferred()
-        self.heard: Callable[[str, dict[str, Any]], None] = lambda method, params: None
-        self._answers: dict[int, Deferred[dict[str, Any]]] = {}
-        self._last = 0
-
-    def onOpen(self) -> None:
-        self.opened.callback(None)
-
-    def onMessage(self, payload: bytes, isBinary: bool) -> None:
-        message = json.loads(payload)
-        answer = self._answers.pop(message.get("id"), None)
-        if answer is not None:
-            if "error" in message:
-                answer.errback(BrowserError(message["error"]["message"]))
-            else:
-                answer.callback(message["result"])
-        elif "method" in message:
-            self.heard(message["method"], message["params"])
-
-    def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
-        answers, self._answers = self._answers, {}
-        for answer in answers.values():
-            answer.errback(BrowserError(f"the browser closed the connection: {reason}"))
-        if not self.opened.called:
-            self.opened.errback(BrowserError(f"no connection to the browser: {reason}"))
-
-    def call(self, reactor: Any, method: str, session: str | None, params: dict[str, Any]) -> Deferred[dict[str, Any]]:
-        """Fires with the result; fails with ``BrowserError``, or ``TimeoutError`` where no answer comes."""
-        self._last += 1
-        number = self._last
-        answer = self._answers[number] = Deferred()
-        message: dict[str, Any] = {"id": number, "method": method, "params": params}
-        if session is not None:
-            message["sessionId"] = session
-        self.sendMessage(json.dumps(message).encode())
-
-        def late(failure: Any, _: float) -> None:
-            failure.trap(CancelledError)
-            self._answers.pop(number, None)
-            raise TimeoutError(f"no answer to {method}")
-
-        return answer.addTimeout(CALL_S, reactor, late)
-
-
-class Page:
-    """One tab. Selectors are CSS; expressions are JavaScript of the page."""
-
-    def __init__(self, tools: DevTools, reactor: Any) -> None:
+    def __init__(self, tools: Remote, reactor: Any) -> None:
+        super().__init__(reactor)
         self._tools = tools
-        self._reactor = reactor
-        self._session: str | None = None
+        self._session: dict[str, str] = {}
         self._context = ""
-        self._problems: list[str] = []
-        self._excused: list[str] = []
         self.received = 0
         """Bytes of HTTP answers so far, heads and compressed bodies."""
         self.frames: defaultdict[str, int] = defaultdict(int)
@@ -226,7 +105,7 @@ class Page:
 
     async def call(self, method: str, **params: Any) -> dict[str, Any]:
         """Any command of the protocol."""
-        return await self._tools.call(self._reactor, method, self._session, params)
+        return await self._tools.call(self._reactor, method, params, **self._session)
 
     async def begin(self) -> None:
         """Make the tab; ``Chromium.open`` has done it."""
@@ -234,16 +113,22 @@ class Page:
         target = await self.call(
             "Target.createTarget", url="about:blank", browserContextId=self._context, width=1440, height=900
         )
-        self._session = (await self.call("Target.attachToTarget", targetId=target["targetId"], flatten=True))[
-            "sessionId"
-        ]
+        attached = await self.call("Target.attachToTarget", targetId=target["targetId"], flatten=True)
+        self._session = {"sessionId": attached["sessionId"]}
         for domain in ("Page", "Runtime", "Log", "Audits", "Network"):
             await self.call(f"{domain}.enable")
         await self.viewport(1440, 900)
 
+    async def cover(self) -> None:
+        """Open another tab in front of it in the same window: it is hidden from now on."""
+        await self._tools.call(
+            self._reactor, "Target.createTarget", {"url": "about:blank", "browserContextId": self._context}
+        )
+        await self.wait_for("document.hidden")
+
     async def close(self) -> None:
         """Close the tab with all it stored."""
-        self._session = None
+        self._session = {}
         with suppress(BrowserError, TimeoutError):
             await self.call("Target.disposeBrowserContext", browserContextId=self._context)
         self._tools.dropConnection(abort=True)
@@ -256,18 +141,7 @@ class Page:
         elif method == "Network.webSocketCreated":
             self.sockets.append(params["url"])
         else:
-            problem = problem_of(method, params)
-            if problem is not None and len(self._problems) < KEPT:
-                self._problems.append(problem)
-
-    @property
-    def problems(self) -> list[str]:
-        """What went wrong in the page so far, in words, without what is excused."""
-        return [each for each in self._problems if not any(re.search(pattern, each) for pattern in self._excused)]
-
-    def excuse(self, pattern: str) -> None:
-        """Such problems, past and coming, are of the test's own making."""
-        self._excused.append(pattern)
+            self._complain(problem_of(method, params))
 
     async def hasten(self, times: int) -> None:
         """From the next document on, the page's timers and monotonic clock run that much faster:
@@ -297,13 +171,6 @@ class Page:
         finally:
             self._tools.heard = heard
 
-    async def go(self, fragment: str) -> None:
-        """Follow a link to another hash of the same document, as somebody does who edits the address."""
-        await self.evaluate(f"location.hash = {json.dumps(fragment)}")
-
-    async def back(self) -> None:
-        await self.evaluate("history.back()")
-
     async def reload(self) -> None:
         url = await self.evaluate("location.href")
         await self.goto("about:blank")
@@ -315,49 +182,8 @@ class Page:
         """The value of an expression (awaited if it is a promise); ``BrowserError`` if it throws."""
         answer = await self.call("Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True)
         if "exceptionDetails" in answer:
-            raise BrowserError(f"{_short(expression)}: {_short(_thrown(answer['exceptionDetails']))}")
+            raise BrowserError(f"{short(expression)}: {short(_thrown(answer['exceptionDetails']))}")
         return answer["result"].get("value")
-
-    async def wait_for(self, expression: str, seconds: float = WAIT_S) -> Any:
-        """Wait until an expression is true and return it; one that throws is not true yet.
-        ``AssertionError`` after the time."""
-        deadline = self._reactor.seconds() + seconds
-        last: object = None
-        while True:
-            try:
-                last = await self.evaluate(expression)
-            except BrowserError as error:
-                last = error
-            else:
-                if last:
-                    return last
-            if self._reactor.seconds() > deadline:
-                told = (
-                    f"not so after {seconds:g} s: {_short(expression)}",
-                    f"last: {last!r}",
-                    f"problems: {self.problems}",
-                    await self._words(),
-                )
-                raise AssertionError("\n".join(told))
-            await pause(self._reactor, POLL_S)
-
-    async def _words(self) -> str:
-        with suppress(BrowserError, TimeoutError):
-            return str(await self.evaluate("location.href + '\\n' + document.title + '\\n' + document.body.innerText"))[
-                :1500
-            ]
-        return "(gone)"
-
-    async def text(self, selector: str) -> str:
-        """The rendered text of the one element; ``BrowserError`` where there is none."""
-        return str(await self.evaluate(f"document.querySelector({json.dumps(selector)}).innerText")).strip()
-
-    async def count(self, selector: str) -> int:
-        return int(await self.evaluate(f"document.querySelectorAll({json.dumps(selector)}).length"))
-
-    async def probe(self, name: str, *arguments: object) -> Any:
-        """The answer of one of ``probes.js``."""
-        return await self.evaluate(f"({PROBES}).{name}({', '.join(json.dumps(each) for each in arguments)})")
 
     async def laboratory(self, url: str) -> None:
         """A document of that server without scripts of its own and without a policy, for ``module``."""
@@ -461,10 +287,6 @@ def problem_of(method: str, params: dict[str, Any]) -> str | None:
             f"{details.get('blockedURL', '')} {details.get('sourceCodeLocation', '')}"
         )
     return None
-
-
-def _short(text: str) -> str:
-    return text if len(text) < 500 else f"{text[:250]} ... {text[-250:]}"
 
 
 def _said(values: Sequence[dict[str, Any]]) -> str:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from decimal import Decimal
 from pathlib import Path
 from types import ModuleType
@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 import pytest_twisted
 from twisted.internet import reactor as real_reactor
+
+from tests.dashboard import remote
 
 
 def load(name: str) -> ModuleType:
@@ -38,13 +40,16 @@ TAMPER = """{
     const plain = window.fetch.bind(window);
     window.fetch = (url, ...rest) => {
         const name = String(url).split('/').at(-1);
+        const kind = name.replace(/[?].*/, '?');
         window.asked.push(name);
-        (window.askedAt[name] ??= []).push(performance.now());
+        for (const each of new Set([name, kind])) (window.askedAt[each] ??= []).push(performance.now());
         const real = () => plain(url, ...rest);
-        return window.answers[name] ? window.answers[name](real) : real();
+        const answer = window.answers[name] ?? window.answers[kind];
+        return answer ? answer(real, name) : real();
     };
 }"""
-"""The page's requests are counted, a test may answer them otherwise, and its monotonic clock can be put forward."""
+"""The page's requests are counted, a test may answer them otherwise, and its monotonic clock can be put forward.
+With parameters a request is also known by what stands before them, with the mark ("candles?")."""
 
 chromium, stages, floods = load("chromium"), load("stage"), load("flood")
 
@@ -92,10 +97,32 @@ async def stage() -> AsyncIterator[Any]:
     """The server and its simulated venues, for all tests of a module. A test that harms either puts it right again."""
     made = stages.Stage(real_reactor)
     made.start()
-    await chromium.until(real_reactor, lambda: made.ready, 10, lambda: "the catalogues were not read")
+    await remote.until(real_reactor, lambda: made.ready, 10, lambda: "the catalogues were not read")
     yield made
     await made.end()
     assert made.simulator.ledger.violations == [], "no test may break a venue's limits"
+
+
+@pytest_twisted.async_yield_fixture(scope="module")
+async def bench(browser: Any, stage: Any, reactor: Any) -> AsyncIterator[Any]:
+    """One tab for all of a module's tests, in which nothing runs but the page's module under test."""
+    tab = await browser.open(reactor)
+    await tab.laboratory(stage.url)
+    yield tab
+    assert tab.problems == []
+    await tab.close()
+
+
+@pytest.fixture
+def answers(bench: Any) -> Callable[[str, Iterable[str]], Awaitable[dict[str, Any]]]:
+    """``await answers(module, expressions)``: by expression what it gives, where it fails the error as text."""
+
+    async def evaluate(module: str, expressions: Iterable[str]) -> dict[str, Any]:
+        cases = ",".join(f"() => ({each})" for each in expressions)
+        each = "(each) => { try { return each() } catch (error) { return String(error) } }"
+        return dict(zip(expressions, await bench.module(module, f"[{cases}].map({each})"), strict=True))
+
+    return evaluate
 
 
 @pytest_twisted.async_yield_fixture
@@ -119,7 +146,7 @@ def until() -> Callable[..., Any]:
     """``await until(condition, seconds)`` on our side of the wire."""
 
     async def wait(true: Callable[[], Any], seconds: float = 8.0) -> Any:
-        return await chromium.until(real_reactor, true, seconds, lambda: "see the condition")
+        return await remote.until(real_reactor, true, seconds, lambda: "see the condition")
 
     return wait
 

@@ -69,6 +69,10 @@ class Flood:
         self.channels: dict[str, dict[str, Any]] = {}
         self.composite: dict[str, Any] = {}
         """What a ``bbo`` of ``composite`` says beside time and place; nothing at all while empty."""
+        self.books: dict[str, dict[str, Any]] = {}
+        """By exchange what its books say beside time and place, where they are not invented; merged ones never are."""
+        self.last: dict[str, Any] = {}
+        """What every ticker says of its last price; by chance while it is empty."""
         self._books: dict[str, tuple[int, list[list[Decimal]]]] = {}
         self._owed = 0.0
         self._turn = 0
@@ -100,6 +104,64 @@ class Flood:
             for kind, payload in self._values(channel):
                 for voice in self.voices:
                     voice.say(kind, payload)
+
+    @staticmethod
+    def quote(bid: float, ask: float, size: float = 1.0) -> dict[str, float]:
+        """What a composite quote says of an exchange that counts."""
+        return {"bid": bid, "bid_size": size, "ask": ask, "ask_size": size, "age_ms": 0}
+
+    def say_status(self, kind: str, state: str, cause: str | None = None) -> None:
+        """Every subscribed channel of this kind is in this state now."""
+        why = {} if cause is None else {"cause": cause}
+        for channel in [each for each in self.channels.values() if each["channel_type"] == kind]:
+            place = {name: channel[name] for name in channel if name != "max_rate"}
+            status = {"channel": place, "state": state, "since": self._now(), "age_ms": 0, "source": "simulated", **why}
+            for voice in self.voices:
+                voice.say("status", status)
+
+    def say_values(self, kind: str) -> None:
+        """The next value of every subscribed channel of this kind."""
+        for channel in [each for each in self.channels.values() if each["channel_type"] == kind]:
+            for name, payload in self._values(channel):
+                for voice in self.voices:
+                    voice.say(name, payload)
+
+    def say(self, kind: str, exchange: str, market: str = "spot", **members: Any) -> None:
+        """A value of this kind, of each symbol that is asked for; ``timestamp`` is now where none is given."""
+        for channel in self.channels.values():
+            place = (channel["channel_type"], channel["exchange"], channel.get("market_type", "spot"))
+            if place == (kind, exchange, market):
+                head = {
+                    "timestamp": self._now(),
+                    "exchange": exchange,
+                    "market_type": market,
+                    "symbol": _parts(channel),
+                }
+                for voice in self.voices:
+                    voice.say(kind, {**head, **members})
+
+    def say_book(self, exchange: str, **members: Any) -> None:
+        """The books of this exchange (``composite``: the merged ones) become this one, for whoever is subscribed."""
+        self.books[exchange] = members
+        for channel in [each for each in self.channels.values() if each["channel_type"] == "order_book"]:
+            if channel["exchange"] == exchange:
+                for kind, payload in self._values(channel):
+                    for voice in self.voices:
+                        voice.say(kind, payload)
+
+    def say_all(self, kind: str, message: str | None = None, **members: Any) -> None:
+        """A message of every subscribed channel of this kind, ``message`` where its type is another."""
+        for channel in [each for each in self.channels.values() if each["channel_type"] == kind]:
+            place = {name: channel[name] for name in channel if name != "max_rate"}
+            own = {name: place[name] for name in ("exchange", "market_type", "symbol")}
+            head = {"channel": place} if message == "gap" else {"timestamp": self._now(), **own}
+            for voice in self.voices:
+                voice.say(message or kind, {**head, **members})
+
+    def say_tickers(self, last: float) -> None:
+        """This is the last price now, of everything that is subscribed."""
+        self.last = {"last": last}
+        self.say_values("ticker")
 
     def opened(self, voice: Voice) -> None:
         self.voices.add(voice)
@@ -158,13 +220,12 @@ class Flood:
                     voice.say(kind, payload)
 
     def _values(self, channel: dict[str, Any], first: bool = False) -> Iterator[tuple[str, dict[str, Any]]]:
-        base, quote = (
-            channel["symbol"].rsplit("-", 1) if isinstance(channel["symbol"], str) else channel["symbol"].values()
-        )
+        if channel["symbol"] == "*":
+            return  # a sweep tells nothing that a ticker of its own does not
         place = {
             "exchange": channel["exchange"],
             "market_type": channel.get("market_type", "spot"),
-            "symbol": {"base": base, "quote": quote},
+            "symbol": _parts(channel),
         }
         head = {"timestamp": self._now(), **place}
         random, mid = self._random, 60_000 + self._random.randrange(-500, 500)
@@ -176,6 +237,7 @@ class Flood:
                 "high_24h": 61_000,
                 "low_24h": 58_000,
                 "volume_24h": 1234.5,
+                "quote_volume_24h": 73456.5,
                 "change_pct_24h": random.uniform(-3, 3),
             }
             yield (
@@ -187,10 +249,11 @@ class Flood:
                     "last": mid + random.choice((-0.25, 0.25)),
                     **sizes,
                     **day,
+                    **self.last,
                 },
             )
         elif kind == "bbo":
-            if self.composite:
+            if self.composite and channel["exchange"] == "composite":
                 yield "bbo", {**head, **self.composite}
         elif kind == "trade":
             trade = {
@@ -214,11 +277,14 @@ class Flood:
                 "candle",
                 {**head, "timestamp": f"{head['timestamp'][:17]}00.000Z", "interval": channel["interval"], **bar},
             )
-        else:
+        elif kind == "order_book" and (channel["exchange"] != "composite" or "composite" in self.books):
             yield self._book(channel, {**head, "depth": channel.get("depth", LEVELS)}, first)
 
     def _book(self, channel: dict[str, Any], head: dict[str, Any], first: bool) -> tuple[str, dict[str, Any]]:
         sequence, sides = self._books.get(_key(channel), (0, []))
+        if head["exchange"] in self.books:
+            self._books[_key(channel)] = (sequence + 1, [])
+            return "order_book_snapshot", {**head, "sequence": sequence + 1, **self.books[head["exchange"]]}
         if first or not sides:
             sides = [[Decimal(60_000 + sign * (n + 1)) / 1 for n in range(LEVELS)] for sign in (-1, 1)]
             self._books[_key(channel)] = (sequence + 1, sides)
@@ -242,6 +308,13 @@ class Flood:
             "asks_upserts": asks,
             "deletes": {"bids": [], "asks": []},
         }
+
+
+def _parts(channel: dict[str, Any]) -> dict[str, str]:
+    """The symbol in its object form, whichever it was asked in."""
+    symbol = channel["symbol"]
+    base, quote = symbol.rsplit("-", 1) if isinstance(symbol, str) else symbol.values()
+    return {"base": base, "quote": quote}
 
 
 def _key(channel: dict[str, Any]) -> str:

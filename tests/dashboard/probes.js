@@ -62,11 +62,13 @@
     return [it.outerHTML.slice(0, 90), box.width > 0 && box.bottom > 0 && (outlineStyle !== "none" || boxShadow !== "none")];
   },
 
-  /** The ladder as it is drawn. */
+  /** The ladder as it is drawn, sizes that are shown in short by what their titles say. */
   ladder() {
     const rows = (side) => [...document.querySelectorAll(`.ladder tr.${side}`)].filter((row) => !row.hidden)
-      .map((row) => [...row.cells].map((cell) => cell.textContent.trim())).filter(([price]) => price);
-    return { bids: rows("bid"), asks: rows("ask").reverse(), spread: document.querySelector(".ladder tr.spread").textContent.trim() };
+      .map((row) => [...row.cells].map((cell) => cell.title || cell.textContent.trim())).filter(([price]) => price);
+    const balance = [...document.querySelectorAll(".balance > span:not(.share)")].map((each) => each.textContent);
+    balance.push(new DOMMatrix(getComputedStyle(document.querySelector(".share .bar")).transform).a);
+    return { bids: rows("bid"), asks: rows("ask").reverse(), spread: document.querySelector(".ladder .gap").textContent.trim(), balance };
   },
 
   /** Place and size of everything in the ladder, as one text. */

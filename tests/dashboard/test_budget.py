@@ -19,6 +19,11 @@ VIEWS = {
         "document.querySelectorAll('table.tape tbody tr:not([hidden])').length > 5",
         1.0,
     ),
+    "layers": (
+        "#/market/binance/spot/BTC-USDT?lay=cvd,heat",
+        "/CVD .*book since/.test(document.querySelector('.chart-legend').innerText)",
+        0.5,
+    ),
     "markets": ("#/markets?m=all", "document.querySelectorAll('table.grid tbody tr').length > 30", 0.5),
 }
 PROBE = (

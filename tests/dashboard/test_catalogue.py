@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from itertools import pairwise
 from typing import Any
 
+import pytest
 import pytest_twisted
 from pytest_twisted import ensureDeferred
 
 LACKING = """{
     const changed = async (real, change) => Response.json(change(await (await real()).json()));
     window.trouble = {};
+    window.lacks = true;
     window.answers.symbols = (real) => changed(real, (body) => {
-        for (const each of body.exchanges) if (each.exchange === 'bybit') each.symbols = [];
+        for (const each of body.exchanges) if (window.lacks && each.exchange === 'bybit') each.symbols = [];
         return body;
     });
     window.answers.exchanges = (real) => changed(real, (body) => {
@@ -22,6 +25,17 @@ LACKING = """{
     });
 }"""
 """One of the two exchanges has no catalogue; `trouble` is what /api/exchanges says of it."""
+NAMELESS = """window.trouble = { status: 'offline', cause: 'disconnected',
+    reason: 'https://api.bybit.com: DNSLookupError: DNS lookup failed: no results for hostname lookup' }, 1"""
+BACK = "window.trouble = {}, window.lacks = false, 1"
+UNREACHED = "bybit cannot be reached: its name was not found (DNS). The server goes on trying."
+VIEWS = {
+    "markets": "#/markets",
+    "market": "#/market/bybit/spot/BTC-USDT",
+    "compare": "#/compare/spot/BTC-USDT",
+    "health": "#/health",
+    "alerts": "#/alerts",
+}
 BLOCKED = "window.trouble = { status: 'offline', cause: 'blocked' }, 1"
 MAIN = "document.querySelector('main').innerText"
 
@@ -49,13 +63,70 @@ async def test_an_exchange_that_cannot_be_reached_is_not_waited_for(lacking: Any
     await lacking.wait_for(f"{MAIN}.includes('Loading the catalogue')")
     await lacking.evaluate(BLOCKED)
     await lacking.wait_for(f"{MAIN}.includes('No exchange has spot NOPE-USDT')")
-    assert "bybit is offline: venue blocks this place" in await lacking.evaluate(MAIN)
+    assert "bybit does not serve this place" in await lacking.evaluate(MAIN)
     await lacking.evaluate("window.trouble = {}, 1")
     await lacking.wait_for(f"{MAIN}.includes('Loading the catalogue')")
     await lacking.go("#/market/bybit/spot/BTC-USDT")
     await lacking.wait_for(f"{MAIN}.includes('Reading the list of markets of bybit')")
     await lacking.evaluate(BLOCKED)
-    await lacking.wait_for(f"{MAIN}.includes('bybit is offline: venue blocks this place')")
+    await lacking.wait_for(f"{MAIN}.includes('bybit does not serve this place')")
+
+
+@pytest.mark.parametrize("view", VIEWS)
+@ensureDeferred
+async def test_every_view_says_in_a_sentence_why_an_exchange_is_out_of_reach_and_goes_on_when_it_is_back(
+    lacking: Any, stage: Any, view: str
+) -> None:
+    """Opened by a bookmark, before anything is known."""
+    await lacking.call("Page.addScriptToEvaluateOnNewDocument", source=f"{{ {NAMELESS} }}")
+    await lacking.goto(stage.url + VIEWS[view])
+    await lacking.wait_for(f"{MAIN}.includes({json.dumps(UNREACHED)})", 20)
+    assert (await lacking.evaluate(MAIN)).count(UNREACHED) == 1
+    shown = await lacking.evaluate("document.body.innerText")
+    assert "DNSLookupError" not in shown and "https://api.bybit.com" not in shown
+    await lacking.evaluate(BACK)
+    await lacking.wait_for(f"!{MAIN}.includes('cannot be reached')", 20)
+    if view == "market":
+        await lacking.wait_for("/[0-9] BTC-USDT/.test(document.title)", 20)
+    if view == "compare":
+        await lacking.wait_for("document.querySelectorAll('.venues tbody tr:not([hidden])').length === 2", 20)
+
+
+REFUSES = (
+    "() => Promise.resolve(Response.json({ error: { code: 'forbidden', message: 'not for you' } }, { status: 403 }))"
+)
+
+
+@ensureDeferred
+async def test_a_refused_list_is_told_once_and_asked_again_only_on_demand_or_a_new_connection(
+    tampered: Any, stage: Any, until: Any
+) -> None:
+    page = tampered
+    page.excuse("status of 403|WebSocket connection to")
+    await page.call("Page.addScriptToEvaluateOnNewDocument", source=f"window.answers.symbols = {REFUSES}")
+    await page.goto(stage.url + "#/health")
+    await page.wait_for("document.querySelector('#banners').innerText.includes('list of markets: not for you')")
+    count = "asked.filter((each) => each === 'symbols').length"
+    others = await page.evaluate("asked.filter((each) => each === 'exchanges').length")
+    await page.wait_for(f"asked.filter((each) => each === 'exchanges').length >= {others + 10}", 20)
+    assert await page.evaluate(count) == 1
+    await page.click("#banners .banner[data-id='list of markets'] button:not(.plain)")
+    await page.wait_for(f"{count} === 2")
+    stage.cut()
+    await until(lambda: len(page.sockets) > 1)
+    await page.wait_for(f"{count} === 3", 20)
+    await page.evaluate("delete answers.symbols")
+    await page.click("#banners .banner[data-id='list of markets'] button:not(.plain)")
+    await page.wait_for("!document.querySelector('#banners').innerText.includes('list of markets')")
+
+
+@pytest.mark.parametrize("written", ["BTC/USDT", "BTC%2FUSDT", "BTCUSDT", "btcusdt", "btc_usdt"])
+@ensureDeferred
+async def test_a_symbol_of_a_link_is_understood_as_exchanges_write_it(page: Any, stage: Any, written: str) -> None:
+    await page.goto(f"{stage.url}#/market/binance/spot/{written}")
+    await page.wait_for("/[0-9] BTC-USDT/.test(document.title)")
+    await page.go(f"#/compare/spot/{written}")
+    await page.wait_for("document.querySelector('.left-out')?.innerText === '2 of 2 venues'")
 
 
 @ensureDeferred

@@ -61,7 +61,8 @@ async def test_quotes_in_the_table_are_quotes_of_the_venue_to_its_tick(markets: 
             shown(each.price, decimals) for each in stage.simulator.truth.trades("binance", MarketType.SPOT, symbol)
         }
         bid, ask = (Decimal(row[n].replace(",", "")) for n in (5, 6))
-        assert row[7] == shown(str((ask - bid) / (ask + bid) * 20000), 2)
+        spread = (ask - bid) / (ask + bid) * 20000
+        assert row[7] == shown(str(spread), max(2, 1 - spread.adjusted())), "two digits of it at least"
 
 
 @pytest.mark.parametrize(
@@ -108,11 +109,18 @@ async def test_the_tape_tells_trades_that_happened(page: Any, stage: Any, shown:
         "[...document.querySelectorAll('table.tape tbody "
         "tr:not([hidden]):not(.note)')].map((row) => [...row.cells].map((cell) => cell.innerText))"
     )
-    happened = {
-        (shown(each.price, 2), shown(each.size, 5), each.side)
-        for each in stage.simulator.truth.trades("binance", MarketType.SPOT, "BTC-USDT")
-    }
-    assert {(price, size, side.split()[0]) for _, price, size, side in rows} <= happened
+    trades = stage.simulator.truth.trades("binance", MarketType.SPOT, "BTC-USDT")
+    happened = {(shown(each.price, 2), shown(each.size, 5), each.side) for each in trades}
+    single = [(price, size, side.split()[0]) for _, price, size, side, _ in rows if "×" not in side]
+    assert len(single) > 5 and set(single) <= happened
+    for _, price, size, side, _ in rows:
+        if "×" in side:  # the fills of one order, by their ids in one row
+            count = int(side.split()[-1].rstrip("×"))
+            runs = [trades[at : at + count] for at in range(len(trades) - count + 1)]
+            assert (size, price.split("–")[-1], side.split()[0]) in {
+                (shown(str(sum(Decimal(each.size) for each in run)), 5), shown(run[-1].price, 2), run[-1].side)
+                for run in runs
+            }
     times = [time for time, *_ in rows]
     assert times == sorted(times, reverse=True), "newest first (over midnight this fails once in a long while)"
 
@@ -191,7 +199,7 @@ async def test_a_silent_market_goes_stale_with_its_cause_the_others_stay_and_it_
     frozen = (await cells(markets, "BTC-USDT", "binance"))[:8]
     for symbol, exchange in others:
         row = await cells(markets, symbol, exchange)
-        assert row[-1].startswith(("live", "quiet")), row
+        assert row[9].startswith(("live", "quiet")), row
     # Of one market the best prices may stay for longer than anybody would wait.
     quotes = (
         f"JSON.stringify({json.dumps(others)}.map(([symbol, exchange]) => "
@@ -224,6 +232,7 @@ async def test_a_venue_in_maintenance_is_named_and_only_its_rows_are_dimmed(mark
     )
     here, all_of_them = await markets.evaluate("[good.filter(ours).length, good.length]")
     assert 5 < here < all_of_them - 5
+    markets.excuse("status of 502 .*api/candles")  # the lines of the last day, of an exchange that answers nothing
     stage.fault("bybit", "maintenance")
     await markets.wait_for(f"{good} === {here}", 12)
     assert await markets.evaluate("good.filter(ours).every((row) => row.className === '')")

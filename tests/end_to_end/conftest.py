@@ -27,6 +27,7 @@ from twisted.python.failure import Failure
 from twisted.web.client import HTTPConnectionPool
 
 from cryptodash.core.config import Config
+from cryptodash.core.events import Cause
 from cryptodash.core.instruments import MarketType
 from cryptodash.core.layers import Layer, load
 from cryptodash.core.time import Clock, SystemClock
@@ -365,8 +366,14 @@ async def start(request: pytest.FixtureRequest) -> AsyncIterator[Start]:
         started.append(running)
         if config.demo and wait:
             await eventually(
-                lambda: all(
-                    each.catalogue.loaded(market) for each in server.hub.upstreams.values() for market in each.markets
+                lambda: (
+                    all(
+                        each.catalogue.loaded(market)
+                        for each in server.hub.upstreams.values()
+                        for market in each.markets
+                    )
+                    # Of several processes the holder's word of the venue comes by a way of its own.
+                    and all(each.report().cause is not Cause.BACKEND for each in server.hub.upstreams.values())
                 )
             )
         return running

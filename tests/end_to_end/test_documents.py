@@ -33,7 +33,14 @@ NEVER_IN_A_DEMO = {
     "Ready.dependencies.clock.reason": "the same",
     "Ready.dependencies.stream_hub.unknown_symbols": "no topic of SYMBOLS is one of the composite (test_compare.py)",
     **dict.fromkeys(
-        (*(f"Ready.dependencies.cache.{each}" for each in ("reason", "process", "role", "holds")), "Exchange.process"),
+        (
+            *(
+                f"Ready.dependencies.cache.{each}"
+                for each in ("reason", "process", "role", "holds", "processes", "lag_ms")
+            ),
+            *(f"{each}.process" for each in ("Exchange", "Stream", "StreamQuality", "VenueQuality")),
+            *(f"{each}.missing" for each in ("Streams", "Quality")),
+        ),
         "of several processes that are one server (test_rest_routes.py, test_openapi.py)",
     ),
     "Ready.control_port": "the servers of these tests are given their simulator, and start none",

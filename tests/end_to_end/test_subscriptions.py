@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 from itertools import pairwise
+from time import monotonic
 from typing import Any
 
 from attrs import evolve
@@ -103,6 +104,7 @@ async def test_a_value_is_forgotten_with_its_last_subscriber(start: Any, helpers
 @ensureDeferred
 async def test_a_late_subscriber_gets_status_and_latest_value_at_once(start: Any, helpers: Any) -> None:
     eventually, channel = helpers
+    begun = monotonic()
     running = await start(DEMO="true")
     early, late = await running.connect(), await running.connect()
     wanted = [channel("ticker"), channel("trade"), channel("order_book", depth=10), channel("candle", interval="5m")]
@@ -128,9 +130,9 @@ async def test_a_late_subscriber_gets_status_and_latest_value_at_once(start: Any
     ]
     # What comes before the mark may already be news of after the subscription.
     assert trades > 2 and [each["type"] for each in late.messages[1:]][: len(expected)] == expected
-    assert [each["state"] for each in late.of("status")] == ["live"] * 4 and all(
-        each["age_ms"] < 2000 for each in late.of("status")
-    )
+    assert [each["state"] for each in late.of("status")] == ["live"] * 4
+    # Nothing is older than the server; the venue tells a candle each two seconds, later where the machine is busy.
+    assert all(0 <= each["age_ms"] <= 1000 * (monotonic() - begun) for each in late.of("status"))
     assert all(each["source"] == "simulated" for each in late.of("status"))
     assert all(each["replayed"] is True for each in replayed) and not any(
         "replayed" in each for each in early.of("trade")

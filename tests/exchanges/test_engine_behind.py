@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import partial
+from itertools import pairwise
 from random import Random
 from typing import Any
 
@@ -21,7 +23,7 @@ from cryptodash.core.time import ManualClock
 from cryptodash.core.topics import Topic, parse_topic
 from cryptodash.exchanges.connections.commands import BookChanged, Connect, Send
 from cryptodash.exchanges.engine import Engine
-from cryptodash.exchanges.engine_runner import SLICE, EngineRunner
+from cryptodash.exchanges.engine_runner import SLICE, TOLD_WITHIN, EngineRunner
 from cryptodash.exchanges.transport.slices import Work
 from cryptodash.exchanges.venues.binance.venue import Binance
 from cryptodash.exchanges.venues.bybit.venue import Bybit
@@ -402,13 +404,70 @@ def test_of_the_tickers_of_a_read_the_newest_is_told_and_statuses_keep_their_pla
     ]
 
 
-def test_a_book_is_told_as_it_is_after_its_frame_and_tickers_wait_on() -> None:
+def test_where_others_take_most_of_the_time_the_newest_tickers_do_not_wait_for_the_whole_read() -> None:
     network, told = MemoryNetwork(), list[Any]()
-    changed = BookChanged(parse_topic("binance:spot:BTC-USDT:order_book:50"), Slow(network), 1, 1)  # type: ignore[arg-type]
-    engine = Scripted(network, [ticker(btc, "1")], [changed], [ticker(btc, "2")], [])
+    said = [[ticker(btc, str(number))] for number in range(40)]
+    engine = Scripted(network, *said)
+    runner = EngineRunner(engine, {}, {}, lambda output: told.append((output, network.monotonic())), network, network)  # type: ignore[arg-type]
+    work = runner.behind("c1", [b""] * len(said))
+    begun = network.monotonic()
+    while work():
+        network.advance(0.05)  # another's turn
+    times = [begun, *(at for _, at in told)]
+    assert len(told) == 4
+    assert max(later - before for before, later in pairwise(times)) <= TOLD_WITHIN + 2 * 0.05 + 2 * SLICE
+    assert told[-1][0] == ticker(btc, "39")
+
+
+def book_of(network: MemoryNetwork, timestamp: int, *, rebuilt: bool = False) -> BookChanged:
+    topic = parse_topic("binance:spot:BTC-USDT:order_book:50")
+    return BookChanged(topic, network, timestamp, timestamp, rebuilt)  # type: ignore[arg-type]
+
+
+def test_of_a_books_changes_the_newest_of_a_slice_is_told_and_tickers_wait_on() -> None:
+    network, told = MemoryNetwork(), list[Any]()
+    book = partial(book_of, network)
+    per_slice = round(SLICE * 1000)
+    said = [[book(1), ticker(btc, "1")], [book(2)], *([[]] * (per_slice - 2)), [book(3)], [ticker(btc, "2")]]
+    engine = Scripted(network, *said)
     runner = EngineRunner(engine, {}, {}, lambda output: told.append((output, len(engine.taken))), network, network)  # type: ignore[arg-type]
+    work_off(runner.behind("c1", [b""] * len(said)))
+    assert told == [(book(2), per_slice), (book(3), per_slice + 2), (ticker(btc, "2"), per_slice + 2)]
+
+
+def test_a_rebuilt_book_is_told_in_its_place() -> None:
+    network, told = MemoryNetwork(), list[Any]()
+    book = partial(book_of, network)
+    engine = Scripted(network, [book(1)], [traded("1")], [book(2, rebuilt=True)], [book(3)])
+    runner = EngineRunner(engine, {}, {}, told.append, network, network)  # type: ignore[arg-type]
     work_off(runner.behind("c1", [b""] * 4))
-    assert told == [(changed, 2), (ticker(btc, "2"), 4)]
+    assert told == [traded("1"), book(1), book(2, rebuilt=True), book(3)]
+
+
+def test_of_recorded_time_each_state_of_a_book_is_told_after_its_frame() -> None:
+    network, told = MemoryNetwork(), list[Any]()
+    book = partial(book_of, network)
+    engine = Scripted(network, [traded("1"), ticker(btc, "1")], [book(1)], [book(2)], [ticker(btc, "2")], [])
+    runner = EngineRunner(
+        engine,  # type: ignore[arg-type]
+        {},
+        {},
+        lambda output: told.append((output, len(engine.taken))),
+        network,
+        network,
+        is_recorded=True,
+    )
+    work_off(runner.behind("c1", [b""] * 5))
+    assert told[:3] == [(traded("1"), 2), (book(1), 2), (book(2), 3)]
+
+
+def test_what_was_said_before_a_frame_that_raises_is_told() -> None:
+    network, told = MemoryNetwork(), list[Any]()
+    engine = Scripted(network, [traded("1")])  # the second frame has nothing to pop
+    runner = EngineRunner(engine, {}, {}, told.append, network, network)  # type: ignore[arg-type]
+    with pytest.raises(IndexError):
+        runner.behind("c1", [b""] * 2)()
+    assert told == [traded("1")]
 
 
 @pytest.mark.parametrize("by", ["status", "frame"])

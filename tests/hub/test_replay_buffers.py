@@ -78,6 +78,15 @@ def test_the_same_trade_comes_out_as_went_in(kept: ReplayBuffers) -> None:
     assert kept.latest(TRADES, 5) == [trade(1)]
 
 
+def test_the_newest_begin_with_what_is_known_where_that_is_kept(kept: ReplayBuffers) -> None:
+    for number in range(1, 6):
+        kept.put(trade(number, OTHERS))
+    assert [each.timestamp - 1_000 for each in kept.newest(OTHERS, 10, at(3))] == [3, 4, 5]
+    assert [each.timestamp - 1_000 for each in kept.newest(OTHERS, 2, at(3))] == [4, 5]
+    assert [each.timestamp - 1_000 for each in kept.newest(OTHERS, 10, at(9))] == [1, 2, 3, 4, 5]
+    assert [each.timestamp - 1_000 for each in kept.newest(OTHERS, 10)] == [1, 2, 3, 4, 5]
+
+
 def test_a_cursor_that_is_the_newest_brings_nothing(kept: ReplayBuffers) -> None:
     kept.put(trade(1))
     assert kept.replay(TRADES, at(1)).left == 0

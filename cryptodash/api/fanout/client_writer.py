@@ -12,8 +12,8 @@ from cryptodash.api.fanout.cohort import Cohort
 from cryptodash.api.fanout.cohort_member import Send
 from cryptodash.api.fanout.conflation import ConflationQueue
 from cryptodash.api.fanout.deliveries import Delivery
-from cryptodash.api.fanout.framer import Framer
-from cryptodash.api.fanout.read_progress import LEAST_SLICE, MOST_SLICE, Queued, ReadProgress, slice_size
+from cryptodash.api.fanout.framer import AHEAD, Framer, queued
+from cryptodash.api.fanout.read_progress import Queued, ReadProgress, next_slice
 from cryptodash.api.fanout.slow_clients import SlowClients
 from cryptodash.api.fanout.traffic import Traffic
 from cryptodash.api.slices import SLICE_S, Slices
@@ -77,7 +77,7 @@ class ClientWriter:
         self._open = True
         self._catching_up = False
         self._progress = ReadProgress()
-        self._slice = MOST_SLICE
+        self._slice = AHEAD
         self._made: list[bytes] = []
         """Frames of the queue that ``send_current`` has made and not written yet: they go before all others."""
         self._made_bytes = 0
@@ -94,7 +94,7 @@ class ClientWriter:
             self.cohort.sync(self)
         frame = self.framer.build(body)
         if self.clean:
-            self._write(frame)
+            self._write([frame])
         else:
             self.unsent.add_answer(frame)
 
@@ -113,7 +113,7 @@ class ClientWriter:
         if self.blocked:
             self.wire.queue(frame)
         else:
-            self._write(frame)
+            self._write([frame])
 
     def follow(self, deliveries: Iterable[Delivery]) -> None:
         """The client's deliveries from now on."""
@@ -121,11 +121,11 @@ class ClientWriter:
 
     def catch_up(self, messages: Sequence[Message | Batch]) -> None:
         """Take what the cohort's loop did not send to this client."""
-        if not self.clean:
-            self.conflate(messages)
-        elif messages:
-            self._traffic.delivered(messages, 1)
-            self._write(b"".join(self.framer.frames(messages)))
+        written = 0
+        if self.clean and messages:
+            written = self._write(self.framer.frames(messages))
+            self._traffic.delivered(messages[:written], 1)
+        self.conflate(messages[written:])
         if self.clean and self.cohort is not None:
             self.cohort.promote(self)
 
@@ -159,9 +159,7 @@ class ClientWriter:
         self.blocked = False
         now = self._clock.monotonic()
         self._progress.drained(now)
-        size = slice_size(self._blocked_with, now - self._blocked_at)
-        if self._blocked_with >= LEAST_SLICE or size > self._slice:  # little that takes long tells no pace
-            self._slice = size
+        self._slice = next_slice(self._slice, self._blocked_with, now - self._blocked_at)
         self._slow_clients.unwatch(self)
         if not self._open:
             return
@@ -170,7 +168,8 @@ class ClientWriter:
             return
         if self.cohort is not None:
             self.cohort.sync(self)
-        self._write_some(SLICE_S)  # much at a time: so a small kernel buffer is never empty while something waits
+        if not self.blocked:  # what the cohort had for it came first
+            self._write_some(SLICE_S)  # much at a time: so a small kernel buffer is never empty while something waits
         if self.clean and self.cohort is not None:
             self.cohort.promote(self)
         elif self.unsent and not self.blocked and not self._catching_up:
@@ -273,15 +272,21 @@ class ClientWriter:
         data = b"".join(self._made)
         self._made, self._made_bytes = [], 0
         if data:
-            self._write(data)
+            self._write([data])
 
-    def _write(self, data: bytes) -> None:
+    def _write(self, frames: Sequence[bytes]) -> int:
+        """Returns how many of them are on their way."""
+        data = b"".join(frames)
         try:
             sent = self.send(data)
         except OSError:
             sent = 0
-        self._traffic.sent_bytes.count += len(data)
+        count, size = len(frames), len(data)
+        if 0 <= sent < size:
+            count, size = queued(frames, sent)
+        self._traffic.sent_bytes.count += size
         if sent != len(data):
-            self.block(data, sent)
+            self.block(data[:size], sent)
             if self.cohort is not None:
                 self.cohort.hold_back(self)
+        return count

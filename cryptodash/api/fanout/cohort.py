@@ -6,14 +6,14 @@ each client that is not in the loop has a position in the cohort's pending messa
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from zope.interface import implementer
 
 from cryptodash.api.fanout.cohort_member import CohortMember, Send
 from cryptodash.api.fanout.deliveries import Deliveries, Delivery, IGroupMember
-from cryptodash.api.fanout.framer import Framer
+from cryptodash.api.fanout.framer import Framer, queued
 from cryptodash.api.fanout.traffic import Traffic
 from cryptodash.core.topics import Topic
 from cryptodash.hub.interfaces import Batch, Message
@@ -127,35 +127,46 @@ class Cohort:
         if size > BURST:
             return False
         self._traffic.flushed_one(pending, size)
-        pending.clear()
         (send,) = self.clean
         try:
             sent = send(data)
         except OSError:  # as in ``_send``
             sent = 0
-        if sent != size:
-            member = self.clean.pop(send)
-            member.block(data, sent)
-            self.late[member] = 0
+        if sent == size:
+            pending.clear()
+            return True
+        messages = pending[:]
+        pending.clear()
+        member = self.clean.pop(send)
+        begun = self._block(member, data, sent, messages)
+        self.late[member] = 0
+        member.catch_up(messages[begun:])
         return True
 
     def _flush_clean(self, messages: list[Message | Batch], late: dict[CohortMember, int]) -> None:
         """Those who did not take everything are ``late`` from where it ended."""
         frames = self.framer.frames(messages)
-        data = b"".join(frames)
-        self._traffic.flushed(messages, len(data), len(self.clean))
-        if len(data) <= BURST:
-            for member in self._send(data):
-                late[member] = len(messages)
-            return
         start = 0
         for end in _cuts(frames):
-            for member in self._send(b"".join(frames[start:end])):
-                late[member] = end
+            data = b"".join(frames[start:end])
+            self._traffic.flushed(messages[start:end], len(data), len(self.clean))
+            for member, sent in self._send(data):
+                begun = self._block(member, data, sent, messages[start:end])
+                late[member] = start + begun
             start = end
 
-    def _send(self, data: bytes) -> list[CohortMember]:
-        """The hot loop. Returns who did not take everything."""
+    def _block(self, member: CohortMember, data: bytes, sent: int, messages: Sequence[Message | Batch]) -> int:
+        """A client did not take everything: how many of the messages are on its way, which the others are not."""
+        if sent < 0:
+            member.block(data, sent)
+            return len(messages)
+        count, size = queued(self.framer.frames(messages), sent)
+        member.block(data[:size], sent)
+        self._traffic.not_sent(messages[count:], len(data) - size)
+        return count
+
+    def _send(self, data: bytes) -> list[tuple[CohortMember, int]]:
+        """The hot loop. Returns who did not take everything, and how much they took."""
         size = len(data)
         short: list[tuple[Send, int]] = []
         for send in tuple(self.clean):
@@ -165,12 +176,7 @@ class Cohort:
                     short.append((send, sent))
             except OSError:  # full, or broken: then the transport finds out when it writes
                 short.append((send, 0))
-        if not short:
-            return []
-        members = [self.clean.pop(send) for send, _ in short]
-        for member, (_, sent) in zip(members, short, strict=True):
-            member.block(data, sent)
-        return members
+        return [(self.clean.pop(send), sent) for send, sent in short]
 
 
 def _in_order(delivery: Delivery) -> tuple[str, int, float]:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
 
 from cryptodash.hub.interfaces import Batch, Message
+
+AHEAD: Final = 16 * 1024
+"""Bytes that are queued on a wire that does not take everything. What is beyond is conflated: it would grow old on its
+way, 3 s for each 16 KiB where a client reads 5 kB/s."""
 
 Build = Callable[[bytes], bytes]
 """Makes a frame of a message's body: what the clients of one kind have agreed on."""
@@ -44,3 +49,14 @@ class _Made(dict[Message | Batch, bytes]):
         )
         self[message] = made
         return made
+
+
+def queued(frames: Sequence[bytes], sent: int) -> tuple[int, int]:
+    """Of frames that were written together, of which a wire took so many bytes: how many it has, with those that are
+    queued on it, and their bytes."""
+    size = 0
+    for count, frame in enumerate(frames, 1):
+        size += len(frame)
+        if size >= sent + AHEAD:
+            return count, size
+    return len(frames), size

@@ -57,8 +57,16 @@ class ReadProgress:
         self._left = left
 
 
+def next_slice(before: int, drained: int, seconds: float) -> int:
+    """Bytes to write at once to a client that got slices of ``before``, whose transport has just got rid of so many in
+    so long. At most twice as many: what went quickly may have gone into a buffer. Little that takes long tells no pace,
+    for the kernel takes more only once a good part of its buffer is free; it is no reason for more either."""
+    least = 0 if drained >= LEAST_SLICE else before // 2
+    return min(max(least, slice_size(drained, seconds)), 2 * before, MOST_SLICE)
+
+
 def slice_size(drained: int, seconds: float) -> int:
-    """Bytes to write at once to a client whose transport has just got rid of so many in so long."""
+    """As many as leave in ``SLICE_S`` at that pace."""
     if drained * SLICE_S >= MOST_SLICE * seconds:
         return MOST_SLICE
     return max(LEAST_SLICE, int(drained * SLICE_S / seconds))

@@ -86,6 +86,11 @@ class Traffic:
         self._sizes[1] += 1
         self._bytes += size
 
+    def not_sent(self, messages: Iterable[Message | Batch], size: int) -> None:
+        """One client of those that were counted was not sent these."""
+        self.delivered(messages, -1)
+        self._bytes -= size
+
     def settle(self) -> float:
         """Bring the turn's sums into the metrics; returns the share of the writes that went to
         cohorts of one client."""

@@ -67,7 +67,7 @@ class Stored:
     def compressed(self, slices: Slices) -> Deferred[bytes]:
         """A Deferred of the body in gzip."""
         if self._packed is None:
-            self._packed = Shared(slices, packing(self.body, self.level))
+            self._packed = Shared(slices.outcome(packing(self.body, self.level)))
         return self._packed.wait()
 
 

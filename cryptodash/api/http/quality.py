@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Final
 
 from cryptodash.api.http.answers import Stored
-from cryptodash.api.http.recent import RECENT_S, Recent
-from cryptodash.api.slices import Slices
 from cryptodash.core import codec
 from cryptodash.core.quality import Count
 from cryptodash.core.steps import Steps
@@ -22,42 +19,20 @@ MORE_MS: Final = 60_000
 """What is said of a delay above the last bound."""
 MOST_RUNS_OF_ALL: Final = 60_000
 """Runs of all streams that one answer lists: with many streams the older runs of each are merged further."""
-STREAMS_A_SECOND: Final = 500
-"""An answer of more streams than this is made less often: it costs a tenth of a second for as many."""
 
 
-class QualityAnswers:
-    """The body for each venue, and for all (None), made once for all who ask."""
-
-    def __init__(self, ledger: IQuality, slices: Slices, clock: Clock) -> None:
-        self._ledger = ledger
-        self._slices = slices
-        self._clock = clock
-        self._recent: dict[str | None, Recent[Stored]] = {}
-
-    async def get(self, exchange: str | None) -> Stored:
-        """The body; ``exchange`` is an enabled one."""
-        recent = self._recent.get(exchange)
-        if recent is None:
-            steps = partial(listing_quality, self._ledger, self._clock, exchange)
-            recent = self._recent[exchange] = Recent(self._slices, self._clock, steps, lambda _: self._keep(exchange))
-        return await recent.get()
-
-    def _keep(self, exchange: str | None) -> float:
-        return max(RECENT_S, self._ledger.streams(exchange) / STREAMS_A_SECOND)
-
-
-def listing_quality(ledger: IQuality, clock: Clock, exchange: str | None) -> Steps[Stored]:
-    """Steps whose outcome is the body."""
+def listing_quality(ledger: IQuality, clock: Clock, exchange: str | None, process: str = "") -> Steps[Stored]:
+    """Steps whose outcome is the body; ``process``: whose ledger it is, where there are several."""
+    whose = {"process": process} if process else {}
     as_of = rfc3339(clock.wall_ms())
     streams: list[bytes] = []
     venues: list[bytes] = []
     most = max(1, min(MOST_RUNS, MOST_RUNS_OF_ALL // max(1, ledger.streams(exchange))))
     for each in ledger.stream_quality(exchange, most):
         if isinstance(each, VenueQuality):
-            venues.append(codec.encode(venue_members(each)))
+            venues.append(codec.encode({**whose, **venue_members(each)}))
         else:
-            streams.append(codec.encode(stream_members(each, clock)))
+            streams.append(codec.encode({**whose, **stream_members(each, clock)}))
         yield
     body = b'{"as_of":"%s","exchanges":[%s],"streams":[%s]}'
     return Stored(body % (as_of.encode(), b",".join(venues), b",".join(streams)), level=1)

@@ -8,8 +8,6 @@ from typing import Final, Generic, TypeVar
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
-from cryptodash.api.slices import Slices
-from cryptodash.core.steps import Steps
 from cryptodash.core.time import Clock
 
 RECENT_S: Final = 1.0
@@ -19,12 +17,12 @@ T = TypeVar("T")
 
 
 class Shared(Generic[T]):
-    """The outcome of steps that run once for all who want it."""
+    """The outcome of what is done once for all who want it."""
 
-    def __init__(self, slices: Slices, steps: Steps[T]) -> None:
+    def __init__(self, outcome: Deferred[T]) -> None:
         self._waiting: list[Deferred[T]] = []
         self._outcome: list[T | Failure] = []
-        slices.outcome(steps).addBoth(self._ended)
+        outcome.addBoth(self._ended)
 
     def wait(self) -> Deferred[T]:
         """A Deferred of the outcome. Who cancels it leaves the others alone."""
@@ -43,18 +41,16 @@ class Shared(Generic[T]):
 
 
 class Recent(Generic[T]):
-    """What steps say, made once for all who ask, and kept for ``keep(outcome)`` seconds; a failure is not kept."""
+    """What ``make`` makes, once for all who ask, and kept for ``keep(outcome)`` seconds; a failure is not kept."""
 
     def __init__(
         self,
-        slices: Slices,
         clock: Clock,
-        steps: Callable[[], Steps[T]],
+        make: Callable[[], Deferred[T]],
         keep: Callable[[T], float] = lambda outcome: RECENT_S,
     ) -> None:
-        self._slices = slices
         self._clock = clock
-        self._steps = steps
+        self._make = make
         self._building: Shared[T] | None = None
         self._keep = keep
         self._old_at: float | None = None
@@ -65,7 +61,7 @@ class Recent(Generic[T]):
         building = self._building
         if building is None or self._is_old():
             self._old_at = None
-            building = self._building = Shared(self._slices, self._steps())
+            building = self._building = Shared(self._make())
             building.wait().addCallbacks(self._built, self._failed)
         return await building.wait()
 

@@ -54,6 +54,9 @@ def readiness(
     if cluster is not None:
         cache = {"status": "degraded", "reason": cluster.trouble} if cluster.trouble else {"status": "ok"}
         cache |= {"process": cluster.process, "role": cluster.role, "holds": list(cluster.holds)}
+        cache["processes"] = cluster.processes
+        if cluster.lag_ms is not None:
+            cache["lag_ms"] = cluster.lag_ms
     document: dict[str, object] = {
         "status": "ready" if ready else "not_ready",
         "service": SERVICE,
@@ -126,11 +129,14 @@ def _add_cause(document: dict[str, object], report: ExchangeReport) -> None:
         document["reason"] = report.reason
 
 
-def listing_streams(directory: IDirectory, demand: IDemand) -> Steps[Stored]:
-    """Steps whose outcome is the body of ``/api/streams``."""
+def listing_streams(directory: IDirectory, demand: IDemand, process: str = "") -> Steps[Stored]:
+    """Steps whose outcome is the body of ``/api/streams``; ``process``: who has them open, where there are several."""
+    whose = {"process": process} if process else {}
     found: list[bytes] = []
     for reports in directory.stream_reports():
-        members = [stream_members(report, sum(map(demand.clients_of, report.topics))) for report in reports]
+        members = [
+            {**whose, **stream_members(report, sum(map(demand.clients_of, report.topics)))} for report in reports
+        ]
         if members:
             found.append(codec.encode(members)[1:-1])
         yield

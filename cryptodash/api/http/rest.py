@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any, Final
 
 from klein import Klein
@@ -18,18 +17,19 @@ from cryptodash.api.addresses import Addresses, address_group
 from cryptodash.api.answer_parts import error_body
 from cryptodash.api.http import payloads
 from cryptodash.api.http.answers import Answer, error_answer, json_answer, shared_answer, stored_answer
+from cryptodash.api.http.cluster_answers import ClusterAnswers
 from cryptodash.api.http.compare import check_listed, comparison, first_values, named_exchanges, named_topics
 from cryptodash.api.http.drain import Waits
 from cryptodash.api.http.errors import no_route_answer, not_yet_known, refused_answer, upstream_answer
 from cryptodash.api.http.guarded_request import log_failure
 from cryptodash.api.http.holds import Holds
 from cryptodash.api.http.metrics import CONTENT_TYPE, Metrics
+from cryptodash.api.http.operator_answers import OperatorAnswers, OwnAnswers
 from cryptodash.api.http.pages import Page, load_pages, page_policy
-from cryptodash.api.http.quality import QualityAnswers
 from cryptodash.api.http.queries import Query
 from cryptodash.api.http.recent import Recent
 from cryptodash.api.http.refresh import CatalogueRefresh
-from cryptodash.api.http.reports import SERVICE, exchange_members, listing_streams, readiness
+from cryptodash.api.http.reports import SERVICE, exchange_members, readiness
 from cryptodash.api.http.routes import Routes
 from cryptodash.api.http.sender import Sender
 from cryptodash.api.http.symbols import SymbolList
@@ -37,7 +37,7 @@ from cryptodash.api.slices import Slices
 from cryptodash.core import codec
 from cryptodash.core.config import Config
 from cryptodash.core.errors import Refused, UpstreamError
-from cryptodash.core.interfaces import ExchangeReport, survey_validity
+from cryptodash.core.interfaces import ExchangeReport, IPeers, survey_validity
 from cryptodash.core.tally import Tally
 from cryptodash.core.time import Clock, rfc3339
 from cryptodash.core.topics import COMPOSITE, Channel, Topic, check_exchange
@@ -70,6 +70,7 @@ class Rest:
         started: float,
         slices: Slices,
         ledger: IQuality,
+        peers: IPeers | None = None,
     ) -> None:
         self._directory = directory
         self._demand = demand
@@ -85,10 +86,13 @@ class Rest:
         self._slices = slices
         self._sender = Sender(self._slices)
         self._symbols = SymbolList(directory, self._slices)
-        self._surveys = Recent(self._slices, clock, directory.survey, survey_validity)
-        self._streams = Recent(self._slices, clock, partial(listing_streams, directory, demand))
-        self._quality = QualityAnswers(ledger, self._slices, clock)
-        self._metrics = Recent(self._slices, clock, Metrics(tally, clock, version).rendering)
+        self._surveys = Recent(clock, lambda: self._slices.outcome(directory.survey()), survey_validity)
+        metrics = Metrics(tally, clock, version)
+        process = "" if peers is None else peers.process
+        own = OwnAnswers(directory, demand, ledger, metrics, self._surveyed, clock, slices, process)
+        self._operator: OperatorAnswers = own
+        if peers is not None:
+            self._operator = ClusterAnswers(own, config.exchanges, peers, clock, slices)
         self._refresh = CatalogueRefresh(directory, clock)
         self._pages = load_pages("cryptodash.dashboard", version)
         self._documents = load_pages("cryptodash.api.http", version)
@@ -130,27 +134,30 @@ class Rest:
 
     @app.route("/api/streams", methods=["GET"])
     async def streams(self, request: Request) -> None:
-        stored = await self._waits.wait(self._streams.get())
+        stored = await self._waits.wait(self._operator.streams())
         await self._send(request, await shared_answer(request, stored, self._slices))
 
     @app.route("/api/quality", methods=["GET"])
     async def quality(self, request: Request) -> None:
         named = Query(request).get("exchange")
         exchange = None if named is None else self._exchange(named)
-        stored = await self._waits.wait(self._quality.get(exchange))
+        stored = await self._waits.wait(self._operator.quality(exchange))
         await self._send(request, await shared_answer(request, stored, self._slices))
 
     @app.route("/metrics", methods=["GET"])
     async def metrics(self, request: Request) -> None:
-        await self._exchange_reports()  # gauges read what it looks at
-        text = await self._waits.wait(self._metrics.get())
+        text = await self._waits.wait(self._operator.metrics())
         await self._send(request, Answer(text, content_type=CONTENT_TYPE))
 
     async def _exchange_reports(self) -> Sequence[ExchangeReport]:
         """Every venue's state, at most a second old where it has many streams."""
-        if not self._draining():
-            await self._waits.wait(self._surveys.get())
+        await self._waits.wait(self._surveyed())
         return self._directory.exchange_reports()
+
+    async def _surveyed(self) -> None:
+        """The venues have been looked at a second ago at most."""
+        if not self._draining():
+            await self._surveys.get()
 
     async def _send(self, request: Request, answer: Answer) -> None:
         await self._sender.send(request, answer)

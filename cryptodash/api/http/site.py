@@ -27,6 +27,10 @@ from cryptodash.core.config import Config
 from cryptodash.core.tally import Tally
 from cryptodash.core.time import Clock
 
+FOR_OPERATORS: Final = frozenset(
+    (b"/health", b"/ready", b"/metrics", b"/api/exchanges", b"/api/streams", b"/api/quality")
+)
+"""What a process that serves no clients (``ROLE=ingest``) answers none the less."""
 METHODS: Final = (b"GET", b"HEAD", b"POST", b"OPTIONS")
 DURATIONS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
@@ -44,6 +48,7 @@ class Front(Resource):
         self._routes = rest.routes
         self._ws = ws
         self._origins = frozenset(config.cors_origins)
+        self._serves_clients = config.serves_clients
         self._clock = clock
         self._requests = tally.counter(
             "cryptodash_http_requests_total", "Requests answered, by route template.", "route", "method", "status"
@@ -93,6 +98,9 @@ class Front(Resource):
         fault = None if request.path == b"*" and request.method == b"OPTIONS" else _path_fault(request)
         if fault is not None:
             self._rejected.add("path")
+        elif not self._serves_clients and request.path not in FOR_OPERATORS:
+            self._rejected.add("role")
+            return error_answer("no_clients", "this process serves no clients (ROLE=ingest): ask another one", 503)
         return fault
 
     def _upgrade(self, request: Request) -> None:
@@ -243,7 +251,8 @@ def make_site(
     guard = Guard(config.limits.request_deadline_s, config.limits.max_body_bytes, rejected)
     limits = config.limits
     sockets = clients.clients.sockets if clients is not None else _sockets(config, tally)
-    return GuardedSite(front, guard, sockets, scheduler, clients, keep_alive_s=limits.keep_alive_s)
+    upgrades = clients if config.serves_clients else None
+    return GuardedSite(front, guard, sockets, scheduler, upgrades, keep_alive_s=limits.keep_alive_s)
 
 
 def _sockets(config: Config, tally: Tally) -> Sockets:

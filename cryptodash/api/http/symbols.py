@@ -50,7 +50,7 @@ class SymbolList:
         versions = tuple(self._directory.instruments(each).version for each in exchanges)
         known = self._kept.get((exchange, market))
         if known is None or known[0] != versions:
-            building = Shared(self._slices, self._encoded(exchanges, market, "", level=5))
+            building = Shared(self._slices.outcome(self._encoded(exchanges, market, "", level=5)))
             known = self._kept[exchange, market] = (versions, building)
         return await known[1].wait()
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import enum
 from abc import ABC, abstractmethod
-from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 
@@ -24,7 +23,7 @@ from cryptodash.core.events import Level
 from cryptodash.core.numbers import EXACT, Number, is_zero, key
 from cryptodash.exchanges.adapter.book_rules import AuditBy, BookRules
 from cryptodash.exchanges.adapter.messages import Depth
-from cryptodash.exchanges.builders.ladder import NO_HORIZON, Ladder
+from cryptodash.exchanges.builders.ladder import Ladder
 
 MOST_LEVELS = 50_000
 """Of both sides, what one audit keeps: changes of levels with their frames, or levels that were touched. The audit of
@@ -95,7 +94,7 @@ class BookAudit(ABC):
         bids, asks = Ladder(-1), Ladder(1)
         for side, levels in ((bids, snapshot.bids), (asks, snapshot.asks)):
             side.load(levels, 0)
-            if self._tier is not None and len(side.keys) >= self._tier:
+            if self._tier is not None and side.count >= self._tier:
                 side.cut(self._tier)
         return bids, asks
 
@@ -103,7 +102,8 @@ class BookAudit(ABC):
         """How far a side of the live book is known; where its stream has an end, no farther than its last level: that
         one of the levels behind it has moved up may be said a moment later."""
         tier = self._tier
-        return side.horizon if tier is None or not side.keys else side.keys[min(len(side.keys), tier) - 1]
+        last = None if tier is None else side.last_of(tier)
+        return side.horizon if last is None else last
 
 
 class AuditByNumber(BookAudit):
@@ -257,9 +257,7 @@ def compared(
 
 
 def _levels(side: Ladder, until: int) -> dict[int, Number]:
-    side.at_hand(place=until)
-    count = len(side.keys) if until == NO_HORIZON else bisect_right(side.keys, until)
-    return {place: size for place, (_, size) in zip(side.keys[:count], side.top(count), strict=True)}
+    return {place: size for place, (_, size) in side.levels_to(until).items()}
 
 
 def _same(ours: Number | None, theirs: Number | None, rounded: bool) -> bool:

@@ -74,7 +74,7 @@ class OrderBook(SnapshotBook):
         if depth.time is not None:
             state.time = depth.time
         outcome = Outcome.CHANGED if isinstance(state, Synced) else self._keep(state, depth)
-        if outcome is Outcome.CHANGED and (self._is_used_up or not (self._bids.keys and self._asks.keys)):
+        if outcome is Outcome.CHANGED and (self._is_used_up or not (self._bids.count and self._asks.count)):
             return self._emptied()
         return outcome
 

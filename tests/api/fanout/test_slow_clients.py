@@ -7,11 +7,18 @@ from itertools import pairwise
 
 import pytest
 
-from cryptodash.api.fanout.cohort import BURST
-from cryptodash.api.fanout.read_progress import slice_size
+from cryptodash.api.fanout.framer import AHEAD
+from cryptodash.api.fanout.read_progress import next_slice, slice_size
 from cryptodash.core.events import State
 from cryptodash.core.topics import Channel
 from tests.api.fanout.channels import BOOK, BTC, ETH, SOL, TRADES, kinds, lasts
+
+
+@pytest.fixture
+def one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client that is behind gets one entry of its queue at a time."""
+    monkeypatch.setattr("cryptodash.api.fanout.client_writer.AHEAD", 1)
+    monkeypatch.setattr("cryptodash.api.fanout.read_progress.MOST_SLICE", 1)
 
 
 def test_initial_values_pass_the_slow_gate(world):
@@ -29,7 +36,7 @@ def test_initial_values_pass_the_slow_gate(world):
     client.session.received(json.dumps({"op": "subscribe", "channels": books}).encode())
     rounds = 0
     while client.wire.waiting:
-        assert len(client.wire.waiting) <= BURST + 50_000
+        assert len(client.wire.waiting) <= AHEAD + 50_000
         client.wire.read(room=10_000)
         rounds += 1
     assert rounds > 2
@@ -151,7 +158,7 @@ def test_a_trickling_reader_is_never_far_behind(world):
         world.ticker(str(price))
         world.time.advance(0.1)
         client.wire.read(60, room=0)
-        assert len(client.wire.waiting) <= BURST
+        assert len(client.wire.waiting) <= AHEAD + 300
     client.wire.read()
     prices = lasts(client.got())
     assert prices[-1] == 599
@@ -159,8 +166,7 @@ def test_a_trickling_reader_is_never_far_behind(world):
     assert client.wire.closed_with is None
 
 
-def test_a_client_that_never_catches_up_still_sees_every_channel_move(world, monkeypatch):
-    monkeypatch.setattr("cryptodash.api.fanout.client_writer.MOST_SLICE", 1)  # one entry of the queue at a time
+def test_a_client_that_never_catches_up_still_sees_every_channel_move(world, one_at_a_time):
     client = world.client()
     client.subscribe(BTC, ETH, BOOK, TRADES)
     world.book("10")
@@ -192,8 +198,7 @@ def test_a_client_that_never_catches_up_still_sees_every_channel_move(world, mon
     }
 
 
-def test_a_value_that_changes_often_does_not_wait_longer_for_that(world, monkeypatch):
-    monkeypatch.setattr("cryptodash.api.fanout.client_writer.MOST_SLICE", 1)
+def test_a_value_that_changes_often_does_not_wait_longer_for_that(world, one_at_a_time):
     client = world.client()
     client.subscribe(BTC, ETH, SOL)
     client.wire.room = 0
@@ -209,8 +214,7 @@ def test_a_value_that_changes_often_does_not_wait_longer_for_that(world, monkeyp
     assert lasts(client.got()) == [1, 4, 3, 3]
 
 
-def test_a_slow_client_is_told_that_a_book_is_good_again_only_with_the_book(world, monkeypatch):
-    monkeypatch.setattr("cryptodash.api.fanout.client_writer.MOST_SLICE", 1)
+def test_a_slow_client_is_told_that_a_book_is_good_again_only_with_the_book(world, one_at_a_time):
     client = world.client()
     client.subscribe(BOOK, BTC)
     book = world.topic(channel=Channel.ORDER_BOOK)
@@ -253,14 +257,57 @@ def test_a_big_turn_is_cut_so_that_a_full_client_can_conflate_the_rest(world):
     client.subscribe(BTC)
     fast.subscribe(BTC)
     client.wire.room = 1000
-    count = 2 * BURST // 150
+    count = 2 * AHEAD // 150
     for price in range(count):
         world.ticker(str(price + 1))
     world.flush()
-    assert len(client.wire.waiting) <= BURST
+    assert len(client.wire.waiting) <= AHEAD + 300
     client.wire.read()
     assert lasts(client.got())[-1] == count
     assert lasts(fast.got()) == list(range(1, count + 1))
+
+
+def test_what_is_told_ahead_of_an_answer_is_cut_as_well(world):
+    client = world.client()
+    client.subscribe(BTC)
+    client.wire.room = 1000
+    count = 4 * AHEAD // 150
+    for price in range(count):
+        world.ticker(str(price + 1))
+    client.writer.send_answer(b'{"type":"info"}')
+    assert len(client.wire.waiting) <= AHEAD + 300
+    client.wire.read()
+    got = client.got()
+    assert lasts(got)[-1] == count and len(got) < count
+
+
+def test_what_a_drained_client_is_told_first_may_be_too_much_again(world):
+    client = world.client()
+    client.subscribe(BTC)
+    client.writer.paused()
+    count = 4 * AHEAD // 150
+    for price in range(count):
+        world.ticker(str(price + 1))
+    client.wire.room = 1000
+    client.writer.drained()
+    client.wire.read()
+    assert lasts(client.got())[-1] == count
+
+
+def test_before_a_clients_pace_is_known_little_is_written_at_once(world):
+    """It would read for 13 s what was true when it subscribed, at 5 kB/s."""
+    client = world.client()
+    bases = ("BTC", "ETH", "SOL")
+    books = [{**BOOK, "depth": depth, "symbol": f"{base}-USDT"} for base in bases for depth in (200, 500, 1000)]
+    world.client().subscribe(*books)
+    for base in bases:
+        world.book(*(f"{price}.12345678" for price in range(1, 200)), base=base)
+    world.time.advance(1)
+    client.wire.room = 0
+    client.session.received(json.dumps({"op": "subscribe", "channels": books}).encode())
+    world.time.advance(0.5)
+    client.wire.read(room=0)
+    assert 0 < len(client.wire.waiting) <= AHEAD + 10_000
 
 
 @pytest.mark.parametrize(
@@ -278,17 +325,36 @@ def test_what_is_written_at_once_leaves_within_half_a_second(drained: int, secon
     assert slice_size(drained, seconds) == size
 
 
+@pytest.mark.parametrize(
+    ("before", "drained", "seconds", "after"),
+    [
+        (16_384, 300, 0.0, 32_768),  # it may have gone into a buffer
+        (16_384, 300, 2.0, 8192),  # and then was not taken for long
+        (16_384, 12_000, 2.4, 4096),
+        (16_384, 12_000, 0.1, 32_768),
+        (8192, 12_000, 0.6, 10_000),
+        (65_536, 60_000, 0.1, 65_536),
+        (4096, 300, 5.0, 4096),
+    ],
+)
+def test_a_client_gets_more_at_once_as_it_shows_that_it_reads(
+    before: int, drained: int, seconds: float, after: int
+) -> None:
+    assert next_slice(before, drained, seconds) == after
+
+
 def test_who_was_slow_and_is_fast_again_is_written_to_as_before(world):
     client = world.client()
     client.wire.room = 0
     client.writer.send_answer(b" " * 60_000)
-    for _ in range(40):
+    for _ in range(100):
         client.writer.send_answer(b" " * 2000)
     world.time.advance(8)
-    client.wire.read(room=0)
-    assert len(client.wire.waiting) < 7000
-    client.wire.read(room=0)
-    assert len(client.wire.waiting) > 60_000
+    sizes = []
+    for _ in range(5):
+        client.wire.read(room=0)
+        sizes.append(len(client.wire.waiting) // 1000)
+    assert sizes == [6, 10, 18, 34, 66], "twice as much each time"
 
 
 def test_only_who_was_seen_reading_while_it_was_behind_is_reading(world):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -27,7 +27,7 @@ from cryptodash.core.config import Config
 from cryptodash.core.errors import Refused
 from cryptodash.core.events import BookSnapshot, Candle, Side, State, StreamStatus, Ticker, Trade
 from cryptodash.core.instruments import Catalogue, Instrument, MarketType, Symbol
-from cryptodash.core.interfaces import ClusterReport, ExchangeReport, StreamReport
+from cryptodash.core.interfaces import ClusterReport, ExchangeReport, IPeers, PeerReports, StreamReport
 from cryptodash.core.numbers import Number
 from cryptodash.core.steps import Steps
 from cryptodash.core.tally import Tally
@@ -393,11 +393,38 @@ class Web:
         return topic
 
 
+@implementer(IPeers)
+class PeersDouble:
+    """Other processes: what they say to each question, packed, and who says nothing."""
+
+    process = "here"
+
+    def __init__(self, *missing: str) -> None:
+        self.makers: dict[str, Callable[[str], Awaitable[bytes]]] = {}
+        self.said: dict[tuple[str, str], bytes] = {}
+        self.missing = missing
+        self.asked: list[tuple[str, str, bool]] = []
+
+    def answer_with(self, what: str, make: Callable[[str], Awaitable[bytes]]) -> None:
+        self.makers[what] = make
+
+    async def gather(self, what: str, about: str = "", *, on_this_host: bool = False) -> PeerReports:
+        self.asked.append((what, about, on_this_host))
+        found = {process: said for (process, question), said in self.said.items() if question == what}
+        return PeerReports(found, self.missing)
+
+
+@pytest.fixture(scope="session")
+def make_peers() -> type[PeersDouble]:
+    """Other processes; the arguments are those that do not answer."""
+    return PeersDouble
+
+
 @pytest.fixture(scope="session")
 def make_web() -> Callable[..., Web]:
     """A server with these settings."""
 
-    def make(*exchanges: str, **settings: Any) -> Web:
+    def make(*exchanges: str, peers: IPeers | None = None, **settings: Any) -> Web:
         scheduler, tally, socket = TwinClock(), Tally(), SocketDouble()
         hub = HubDouble(scheduler, *(exchanges or ("binance", "bybit")))
         config = Config(**settings)
@@ -416,6 +443,7 @@ def make_web() -> Callable[..., Web]:
             scheduler.monotonic(),
             Slices(scheduler, scheduler),
             hub.ledger,
+            peers,
         )
         site = make_site(rest, socket, config, scheduler, scheduler, tally)
         return Web(scheduler, hub, tally, rest, site, socket, state)

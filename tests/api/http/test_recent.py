@@ -95,7 +95,7 @@ def test_a_fault_reaches_who_waits(clock: Any) -> None:
         raise ValueError("x")
 
     failures: list[Any] = []
-    shared = Shared(Slices(clock, clock), bad())
+    shared = Shared(Slices(clock, clock).outcome(bad()))
     for _ in range(2):
         shared.wait().addErrback(failures.append)
     assert [each.type for each in failures] == [ValueError] * 2
@@ -108,7 +108,8 @@ def test_recent_answers_are_begun_once_for_all_and_kept_for_a_second(clock: Any)
         begun.append(1)
         return (yield from steps(clock, 100, len(begun)))
 
-    recent, results = Recent(Slices(clock, clock), clock, made), []
+    slices = Slices(clock, clock)
+    recent, results = Recent(clock, lambda: slices.outcome(made())), list[Any]()
     waiting = [ensureDeferred(recent.get()) for _ in range(4)]
     for each in waiting:
         each.addBoth(results.append)
@@ -133,7 +134,8 @@ def test_a_failure_is_not_kept(clock: Any) -> None:
             raise outcome
         return str(outcome)
 
-    recent, results = Recent(Slices(clock, clock), clock, made), []
+    slices = Slices(clock, clock)
+    recent, results = Recent(clock, lambda: slices.outcome(made())), list[Any]()
     for _ in range(2):
         ensureDeferred(recent.get()).addBoth(results.append)
     assert results[0].check(ValueError) and results[1] == "good"
@@ -187,7 +189,7 @@ def test_the_state_of_the_venues_is_looked_at_in_slices_and_once_a_second(web: A
         yield from steps(web.scheduler, 100)
         return 500
 
-    web.rest._surveys._steps = survey
+    web.rest._surveys._make = lambda: web.rest._slices.outcome(survey())
     wires = [web.wire() for _ in range(4)]
     for wire in wires:
         wire.ask(path)
@@ -249,7 +251,7 @@ def test_a_body_that_is_packed_for_one_request_is_packed_in_slices(web: Any, mon
 
 
 def test_at_the_end_nobody_waits_for_a_slice(web: Any) -> None:
-    web.rest._surveys._steps = lambda: steps(web.scheduler, 10_000)
+    web.rest._surveys._make = lambda: web.rest._slices.outcome(steps(web.scheduler, 10_000))
     wire = web.wire()
     wire.ask("/ready")
     web.rest.cut()

@@ -100,6 +100,7 @@ def test_ready_tells_about_the_cluster_and_unknown_symbols(make_web: Any) -> Non
         "process": "one",
         "role": "all",
         "holds": ["binance"],
+        "processes": 1,
     }
     assert dependencies["exchanges"]["binance"]["unknown_symbols"] == ["binance:spot:NOPE-USDT:ticker"]
 

@@ -16,7 +16,7 @@ HTML_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     "connect-src 'self' ws://example.test:8080 wss://example.test:8080; "
     "font-src 'self'; base-uri 'none'; form-action 'none'; "
-    "frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+    "frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types ticks"
 )
 CLOSED_POLICY = "default-src 'none'; frame-ancestors 'none'"
 ASSETS = sorted(

@@ -686,3 +686,22 @@ def test_no_bytes_make_the_server_stumble(make_web: Any, pieces: list[bytes]) ->
         assert wire.closing
         wire.drop()
     assert not web.scheduler.getDelayedCalls()
+
+
+@pytest.mark.parametrize("path", ["/health", "/ready", "/metrics", "/api/exchanges", "/api/streams", "/api/quality"])
+def test_a_process_without_clients_answers_its_operator(make_web: Any, path: str) -> None:
+    assert make_web(role="ingest").get(path).status == 200
+
+
+@pytest.mark.parametrize("path", ["/", "/ws", "/api/symbols", "/api/ticker?symbol=BTC-USDT", "/assets/page.js", "/no"])
+def test_a_process_without_clients_says_so_to_all_others(make_web: Any, path: str) -> None:
+    web = make_web(role="ingest")
+    answer = web.get(path)
+    assert answer.status == 503
+    assert answer.json() == {
+        "error": {
+            "code": "no_clients",
+            "message": "this process serves no clients (ROLE=ingest): ask another one",
+        }
+    }
+    assert web.tally.metrics["cryptodash_http_rejected_total"].values["role",] == 1

@@ -28,11 +28,11 @@ SEED_REQUEST = b"""{
   "channels": [
     {
       "channel_type": "ticker",
-      "exchange": "binance", 
+      "exchange": "binance",\x20
       "symbol": {"base": "BTC", "quote": "USDT"}
     }
   ]
-}"""  # noqa: W291
+}"""
 
 
 def kinds(messages: list[dict[str, Any]]) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from tests.chaos.history import Connection, History
+from tests.chaos.history import Connection, History, Tape, WireTrade
 from tests.chaos.subscriptions import GOOD, Subscription, Told, Violation
 
 RECOVERS = 50.0
@@ -16,6 +16,11 @@ LEAP_SEEN = 1.0
 """Seconds from a leap of the price until clients hear what has become of the book."""
 LEAP_OVER = 6.0
 """Seconds from then until the book is good again: five between two of its snapshots, and the answer's way."""
+LULL = 2.4
+"""Seconds without a trade in the market after which a stream of trades may be called silent: ``STALE_AFTER_S`` of the
+runs, but for the way of the trade before."""
+LULL_OVER = 1.0
+"""Seconds from the trade that ends it until the channel is good again."""
 STALLED = 60.0
 """Seconds in which one that stops reading has to be gone: until what the kernel holds is full, the timeout of ten, and
 two for the 1013."""
@@ -35,14 +40,15 @@ def _good_again(history: History, subscriptions: Sequence[Subscription]) -> Iter
         due = max(over, subscription.begin + SETTLES)
         end = min(subscription.end, history.plan.seconds)
         tape = history.tapes.get(subscription.place)
-        leaps = tape.leaps if tape is not None and _needs_snapshots(subscription) else ()
-        yield from _good_from(subscription, due, end, leaps)
+        yield from _good_from(subscription, due, end, tape)
 
 
-def _good_from(subscription: Subscription, due: float, end: float, leaps: Sequence[float]) -> Iterator[Violation]:
+def _good_from(subscription: Subscription, due: float, end: float, tape: Tape | None) -> Iterator[Violation]:
     """The channel is good at that time, and stays so."""
+    leaps = tape.leaps if tape is not None and _needs_snapshots(subscription) else ()
+    trades = tape.trades if tape is not None and subscription.kind == "trade" else ()
     for begin, until, told in _spells(subscription, end):
-        if until > due and not _is_leap(begin, until, told, leaps):
+        if until > due and not _is_leap(begin, until, told, leaps) and not _is_lull(begin, until, told, trades):
             state = told[-1].payload["state"] if told else ""
             yield subscription.blame("recovery", max(due, begin), f"{state} since {begin:.3f}, with all troubles over")
             return
@@ -76,6 +82,17 @@ def _is_leap(begin: float, until: float, told: Sequence[Told], leaps: Sequence[f
     if not told or until - begin > LEAP_OVER or not any(leap <= begin <= leap + LEAP_SEEN for leap in leaps):
         return False
     return all((each.payload["state"], each.payload.get("cause")) == ("resyncing", "gap") for each in told)
+
+
+def _is_lull(begin: float, until: float, told: Sequence[Told], trades: Sequence[WireTrade]) -> bool:
+    """Whether the market had no trade for so long that their stream could not be told from one that has failed."""
+    if not told or any((each.payload["state"], each.payload.get("cause")) != ("stale", "silent") for each in told):
+        return False
+    before = max((each.at for each in trades if each.at <= begin - LULL), default=None)
+    if before is None:
+        return False
+    after = min((each.at for each in trades if each.at > before), default=None)
+    return after is not None and after - before >= LULL and until - after <= LULL_OVER
 
 
 def _gone(history: History) -> Iterator[Violation]:

@@ -33,6 +33,8 @@ class _Spell:
     begin: float
     end: float = float("inf")
     ended_badly: bool = False
+    is_quiet: bool = False
+    """Whether the client was told that nothing came, and nothing else since."""
 
 
 @define
@@ -71,7 +73,7 @@ class _TradeCheck:
         for told in self._subscription.told:
             if told.kind == "status":
                 before, state = state, told.payload["state"]
-                self._status(told.at, before in GOOD, state in GOOD)
+                self._status(told.at, before in GOOD, state in GOOD, is_quiet=state == "quiet")
             elif told.kind == "again":
                 self._again(told)
             elif told.kind == "gap":
@@ -84,11 +86,13 @@ class _TradeCheck:
                     yield blame("trades", told.at, wrong)
         yield from self._complete()
 
-    def _status(self, at: float, was_good: bool, is_good: bool) -> None:
+    def _status(self, at: float, was_good: bool, is_good: bool, *, is_quiet: bool) -> None:
         if is_good and self._spell is None:
             self._spell = _Spell(at)
         elif self._spell is not None and was_good is not is_good:
             self._spell.end, self._spell.ended_badly = (float("inf"), False) if is_good else (at, True)
+        if self._spell is not None:
+            self._spell.is_quiet = is_quiet
 
     def _again(self, told: Told) -> None:
         resumed: Resumed | None = told.payload.get("resumed")
@@ -149,7 +153,8 @@ class _TradeCheck:
         spell, end = self._spell, ended(self._subscription, self._excuses)
         if spell is None:
             return
-        lag = UNNOTICED + self._reading if spell.ended_badly else self._lag(min(spell.end, end))
+        is_unsure = spell.ended_badly or spell.is_quiet
+        lag = UNNOTICED + self._reading if is_unsure else self._lag(min(spell.end, end))
         first, last = (bisect_left(self._starts, at) for at in (spell.begin, min(spell.end, end) - own - lag))
         if self._first is not None:
             first = self._first

@@ -3,6 +3,8 @@ connection is behind."""
 
 from __future__ import annotations
 
+import socket as socket_module
+import sys
 from collections.abc import Callable, Iterator, Sequence
 
 import pytest
@@ -15,7 +17,7 @@ from cryptodash.exchanges.connections.commands import Closed
 from cryptodash.exchanges.transport.dialer import Dialer
 from cryptodash.exchanges.transport.websocket import Handlers, VenueSocket
 from cryptodash.exchanges.transport.websocket_protocol import MANY
-from cryptodash.exchanges.transport.whole_reads import LARGEST_READ, READ, ReadSize
+from cryptodash.exchanges.transport.whole_reads import LARGEST_READ, READ, ReadSize, widen_window
 from cryptodash.testing.authority import Authority
 from cryptodash.testing.network import MemoryNetwork
 from tests.exchanges.transport.test_websocket import HOST, Venue, VenueFactory
@@ -205,6 +207,17 @@ def test_full_reads_grow_and_a_small_one_ends_that() -> None:
         assert size.brought(socket.bufferSize)
     assert socket.bufferSize == LARGEST_READ
     assert not size.brought(READ - 1) and socket.bufferSize == READ
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="what a low-water mark does to the buffer is Linux's")
+def test_the_kernel_has_room_for_the_largest_read_before_anything_was_read() -> None:
+    with socket_module.create_server(("127.0.0.1", 0)) as server, socket_module.socket() as venue:
+        venue.connect(server.getsockname())
+        widen_window(venue)
+        options = [socket_module.SO_RCVLOWAT, socket_module.SO_RCVBUF]
+        low_water, room = (venue.getsockopt(socket_module.SOL_SOCKET, option) for option in options)
+    assert low_water == 1, "a single byte is told of"
+    assert room >= LARGEST_READ
 
 
 def test_a_transport_without_a_socket_is_read_as_it_comes() -> None:

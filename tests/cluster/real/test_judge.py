@@ -1,0 +1,76 @@
+"""What is planted in what clients of real processes got is found: else that nothing is found means nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import pytest_twisted
+
+from tests.chaos.history import Event
+from tests.cluster.real.world import World
+
+LEFT_OUT_S: Final = 4.0
+
+
+def is_of(event: Event, kind: str) -> bool:
+    return event.kind == "got" and str(event.value["type"]).startswith(kind)
+
+
+def nothing_more(kind: str) -> Callable[[list[Event]], Sequence[Event]]:
+    """No message of that kind comes any more, and the status stays as it is."""
+
+    def change(events: list[Event]) -> Sequence[Event]:
+        limit = events[-1].at - LEFT_OUT_S
+        return [each for each in events if each.at < limit or not is_of(each, kind)]
+
+    return change
+
+
+def one(kind: str, times: int, way: Callable[[dict[str, Any]], dict[str, Any]] = dict) -> Callable[[list[Event]], Any]:
+    """One live message of that kind, two seconds before the end, comes so many times, changed."""
+
+    def change(events: list[Event]) -> Sequence[Event]:
+        limit = events[-1].at - LEFT_OUT_S
+        at = next(index for index, each in enumerate(events) if each.at > limit and is_of(each, kind))
+        found = events[at]
+        message = {**found.value, "payload": way(found.value["payload"])}
+        return [*events[:at], *[found._replace(value=message)] * times, *events[at + 1 :]]
+
+    return change
+
+
+def dearer(name: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """The same with a digit more in front."""
+    return lambda payload: {**payload, name: f"9{payload[name]}"}
+
+
+PLANTED: Final = (
+    ("a ticker that stands still", nothing_more("ticker"), "live"),
+    ("a book that stands still", nothing_more("order_book_delta"), "live"),
+    ("a trade left out", one("trade", 0), "trades"),
+    ("a trade told twice", one("trade", 2), "trades"),
+    ("a wrong price of a trade", one("trade", 1, dearer("price")), "trades"),
+    ("a wrong bid", one("ticker", 1, dearer("bid")), "live"),
+    ("a delta left out", one("order_book_delta", 0), "deltas"),
+    ("a wrong bar", one("candle", 1, dearer("high")), "live"),
+)
+
+
+@pytest_twisted.ensureDeferred
+async def test_every_planted_error_is_found(world: World) -> None:
+    await world.repair()
+    await world.watch()
+    await world.sleep(2 * LEFT_OUT_S)
+    assert world.judged().violations == []
+    for watcher in world.watchers:
+        watcher.stop()
+    connection = world.watchers[-1].connections()[-1]
+    as_it_was = connection.events
+    for name, change, invariant in PLANTED:
+        connection.events = list(change(as_it_was))
+        found = {(each.invariant, each.client) for each in world.judged().violations}
+        client = world.watchers[-1].plan.name
+        assert (invariant, client) in found, (name, found)
+        assert {whose for _, whose in found} == {client}, (name, found)
+    connection.events = as_it_was
