@@ -83,6 +83,12 @@ def _number(raw: dict[str, str], *names: str) -> list[float]:
     return [float(raw[name]) for name in names]
 
 
+def _percentage(text: str) -> float | None:
+    """A day's change in percent as ccxt has it of this venue: a change of nothing is not told, for ccxt leaves a zero
+    out and has neither an open nor a change in money to make it from."""
+    return float(text) or None
+
+
 def test_every_url_leads_to_the_simulator(told: Told) -> None:
     urls = urls_of(told.client.exchange.urls["api"])
     assert len(urls) >= 2
@@ -93,7 +99,18 @@ def test_every_url_leads_to_the_simulator(told: Told) -> None:
 
 
 DAY = ("last", "low", "high", "baseVolume", "percentage")
-RAW_DAY = ("price", "low_24_h", "high_24_h", "volume_24_h", "price_percent_chg_24_h")
+
+
+def _day(raw: dict[str, str]) -> list[float | None]:
+    numbers = _number(raw, "price", "low_24_h", "high_24_h", "volume_24_h")
+    return [*numbers, _percentage(raw["price_percent_chg_24_h"])]
+
+
+def test_a_change_of_nothing_is_told_by_ccxt_as_a_change_unknown(told: Told) -> None:
+    row = {"product_id": FIRST, "price": "3.00"}
+    for text in ("0.0000", "0", "0.02", "-1.5"):
+        ticker = told.client.exchange.parse_ticker(row | {"price_percentage_change_24h": text})
+        assert ticker["percentage"] == _percentage(text)
 
 
 def test_the_ticker_of_one_symbol(told: Told) -> None:
@@ -101,7 +118,7 @@ def test_the_ticker_of_one_symbol(told: Told) -> None:
     assert len(tickers) > 5
     for ticker in tickers:
         raw = told.truth.value("ticker", FIRST, ticker["timestamp"])
-        assert [ticker[name] for name in DAY] == _number(raw, *RAW_DAY)
+        assert [ticker[name] for name in DAY] == _day(raw)
         quote = [ticker[name] for name in ("bid", "bidVolume", "ask", "askVolume")]
         assert quote == _number(raw, "best_bid", "best_bid_quantity", "best_ask", "best_ask_quantity")
 
@@ -112,7 +129,7 @@ def test_tickers_of_several_symbols(told: Told) -> None:
     for ticker in tickers:
         assert ticker["bid"] is ticker["ask"] is None
         raw = told.truth.value("ticker_batch", ticker["symbol"].replace("/", "-"), ticker["timestamp"])
-        assert [ticker[name] for name in DAY] == _number(raw, *RAW_DAY)
+        assert [ticker[name] for name in DAY] == _day(raw)
 
 
 def test_trades(told: Told) -> None:
@@ -168,7 +185,8 @@ def test_fetched_tickers(told: Told) -> None:
     )
     assert set(tickers) == {QUIET, "NKN/USDC"}
     for ticker in tickers.values():
-        assert [ticker[name] for name in ("last", "percentage")] == _number(raw, "price", "price_percentage_change_24h")
+        assert ticker["last"] == float(raw["price"])
+        assert ticker["percentage"] == _percentage(raw["price_percentage_change_24h"])
 
 
 def test_fetched_order_book(told: Told) -> None:
