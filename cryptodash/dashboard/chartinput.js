@@ -92,18 +92,27 @@ export class ChartInput {
 
   key({ key, shiftKey }) {
     const { chart } = this;
-    const { time, shown, cross } = chart;
-    if (!shown?.last) return false;
-    const at = cross?.slot ?? shown.last.slot + 1;
+    const { time, shown } = chart;
+    if (!shown) return false;
     const step = { ArrowLeft: -1, ArrowRight: 1 }[key];
     const taller = { ArrowUp: 0.8, ArrowDown: 1.25 }[key];
+    // What moves the picture does so while its bars are still on their way.
     if (step && shiftKey) chart.pan(step * Math.max(1, Math.round(time.pixels / time.width / 10)));
-    else if (step) chart.point(clamp(at + step, shown.first.slot, shown.last.slot));
     else if (taller && shiftKey) chart.stretch(taller);
     else if (key === "+" || key === "=") chart.zoom(1.25);
     else if (key === "-") chart.zoom(0.8);
-    else if (key === "Home") chart.point(shown.first.slot);
     else if (key === "End") chart.follow();
+    else return shown.last !== undefined && this.read(key, step);
+    return true;
+  }
+
+  // Keys that go from bar to bar.
+  read(key, step) {
+    const { chart } = this;
+    const { shown, cross } = chart;
+    const at = cross?.slot ?? shown.last.slot + 1;
+    if (step) chart.point(clamp(at + step, shown.first.slot, shown.last.slot));
+    else if (key === "Home") chart.point(shown.first.slot);
     else if (key === "Enter") chart.speak();
     else if (key === "Escape" && cross) chart.leave();
     else return false;
