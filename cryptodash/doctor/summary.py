@@ -12,7 +12,7 @@ from cryptodash.doctor.choice import Choice
 from cryptodash.doctor.facts import AuditFacts, ChecksumFacts, ChoiceFacts, DelayFacts, MarketFacts, VenueFacts
 from cryptodash.doctor.notes import MOST_LEFT_OUT, Notes
 from cryptodash.exchanges.adapter.venue import IVenue
-from cryptodash.exchanges.builders.plausibility import Reason
+from cryptodash.exchanges.builders.doubt_counts import Reason
 
 AUDITS = "cryptodash_book_audits_total"
 """The counter of audits, where there are any: a label for the result."""

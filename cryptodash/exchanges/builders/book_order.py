@@ -6,7 +6,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from cryptodash.exchanges.adapter.messages import Depth
-from cryptodash.exchanges.builders.plausibility import HELD_FOR, OLD_FOR, DoubtCounts, Reason, is_far_ahead
+from cryptodash.exchanges.builders.doubt_counts import DoubtCounts, Reason
+from cryptodash.exchanges.builders.plausibility import HELD_FOR, OLD_FOR, is_far_ahead
 
 MAX_OLD_RUN = 500
 """So many frames in a row with ids before ours mean that the venue counts anew: the book would stand still for ever."""

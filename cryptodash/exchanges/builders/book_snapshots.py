@@ -12,8 +12,9 @@ from cryptodash.exchanges.adapter.messages import Depth
 from cryptodash.exchanges.builders.book_chaining import FOLLOWS, JOINS
 from cryptodash.exchanges.builders.book_order import FarFrame, OldFrames
 from cryptodash.exchanges.builders.book_states import Outcome, Reach, Renewing, Snapshot, Synced, Unsynced, id_of
+from cryptodash.exchanges.builders.doubt_counts import UNCOUNTED, DoubtCounts
 from cryptodash.exchanges.builders.ladder import Ladder
-from cryptodash.exchanges.builders.plausibility import FAR_AHEAD, UNCOUNTED, DoubtCounts, is_far_ahead
+from cryptodash.exchanges.builders.plausibility import FAR_AHEAD, is_far_ahead
 from cryptodash.exchanges.builders.waiting_frames import FrameBudget, Frames
 
 

@@ -11,14 +11,8 @@ from typing import Any
 from attrs import define
 
 from cryptodash.exchanges.adapter.messages import Mark, Stats
-from cryptodash.exchanges.builders.plausibility import (
-    TOLERANCE_MS,
-    UNCOUNTED,
-    DoubtCounts,
-    StreamOrder,
-    Verdict,
-    Witness,
-)
+from cryptodash.exchanges.builders.doubt_counts import UNCOUNTED, DoubtCounts
+from cryptodash.exchanges.builders.plausibility import TOLERANCE_MS, StreamOrder, Verdict, Witness
 
 _STATS = (
     ("open", "open_24h"),

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from cryptodash.core.events import Liquidation, Trade
 from cryptodash.core.topics import Topic
 from cryptodash.exchanges.adapter.messages import Fill, LiquidationOrder
-from cryptodash.exchanges.builders.plausibility import UNCOUNTED, DoubtCounts
+from cryptodash.exchanges.builders.doubt_counts import UNCOUNTED, DoubtCounts
 from cryptodash.exchanges.builders.trades import TradeBuilder
 
 

@@ -11,7 +11,7 @@ from cryptodash.core.events import Sweep, Ticker
 from cryptodash.core.instruments import Instrument, Symbol
 from cryptodash.core.topics import Channel, Topic
 from cryptodash.exchanges.adapter.messages import SweepRow, SweepRows
-from cryptodash.exchanges.builders.plausibility import UNCOUNTED, DoubtCounts
+from cryptodash.exchanges.builders.doubt_counts import UNCOUNTED, DoubtCounts
 from cryptodash.exchanges.builders.ticker import TickerBuilder
 
 SWEEP_INTERVAL = 1.0

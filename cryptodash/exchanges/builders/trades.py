@@ -7,18 +7,10 @@ from collections.abc import Sequence
 from cryptodash.core.events import Trade
 from cryptodash.core.topics import Topic
 from cryptodash.exchanges.adapter.messages import Fill
+from cryptodash.exchanges.builders.doubt_counts import UNCOUNTED, DoubtCounts, Reason
 from cryptodash.exchanges.builders.known_numbers import KnownNumbers
 from cryptodash.exchanges.builders.known_texts import KnownTexts
-from cryptodash.exchanges.builders.plausibility import (
-    FAR_AHEAD,
-    TOLERANCE_MS,
-    UNCOUNTED,
-    DoubtCounts,
-    Reason,
-    Witness,
-    is_far_ahead,
-    latest_time,
-)
+from cryptodash.exchanges.builders.plausibility import FAR_AHEAD, TOLERANCE_MS, Witness, is_far_ahead, latest_time
 
 MOST_HELD = 1_000
 """Trades of one frame that are held until a second one agrees."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from cryptodash.core.events import Cause
 from cryptodash.core.tally import Tally
 from cryptodash.exchanges.builders.book_states import Outcome
-from cryptodash.exchanges.builders.plausibility import DoubtCounts
+from cryptodash.exchanges.builders.doubt_counts import DoubtCounts
 
 LOST: dict[Outcome, tuple[Cause, str]] = {
     Outcome.GAP: (Cause.GAP, "sequence"),

@@ -14,8 +14,8 @@ from cryptodash.core.topics import Topic
 from cryptodash.exchanges.adapter.decode import in_base
 from cryptodash.exchanges.adapter.messages import BadFrame, LiquidationOrder, Liquidations, Message
 from cryptodash.exchanges.adapter.plan import Part
+from cryptodash.exchanges.builders.doubt_counts import DoubtCounts
 from cryptodash.exchanges.builders.liquidations import LiquidationBuilder
-from cryptodash.exchanges.builders.plausibility import DoubtCounts
 from cryptodash.exchanges.connections.commands import Output
 from cryptodash.exchanges.connections.stream import Stream
 from cryptodash.exchanges.connections.stream_phase import Phase

@@ -8,7 +8,7 @@ from cryptodash.core.instruments import Instrument
 from cryptodash.core.tally import Tally
 from cryptodash.core.topics import Topic
 from cryptodash.exchanges.adapter.messages import Message, SweepRows
-from cryptodash.exchanges.builders.plausibility import DoubtCounts
+from cryptodash.exchanges.builders.doubt_counts import DoubtCounts
 from cryptodash.exchanges.builders.sweep import SweepBuilder
 from cryptodash.exchanges.connections.commands import Output
 from cryptodash.exchanges.connections.venue_clock import VenueClock

@@ -8,7 +8,7 @@ from cryptodash.core.tally import Tally
 from cryptodash.core.topics import Channel, Topic
 from cryptodash.exchanges.adapter.messages import FundingIntervals, Mark, Message, Quote, Stats, Trades
 from cryptodash.exchanges.adapter.plan import Part
-from cryptodash.exchanges.builders.plausibility import DoubtCounts
+from cryptodash.exchanges.builders.doubt_counts import DoubtCounts
 from cryptodash.exchanges.builders.ticker import TickerBuilder
 from cryptodash.exchanges.connections.commands import Output
 from cryptodash.exchanges.connections.stream import Stream

@@ -11,7 +11,7 @@ from cryptodash.core.topics import Channel, Topic
 from cryptodash.exchanges.adapter.messages import Message, Trades
 from cryptodash.exchanges.adapter.plan import Part
 from cryptodash.exchanges.builders.bar_times import AHEAD_BY_CLOCK_MS
-from cryptodash.exchanges.builders.plausibility import DoubtCounts
+from cryptodash.exchanges.builders.doubt_counts import DoubtCounts
 from cryptodash.exchanges.builders.trades import TradeBuilder
 from cryptodash.exchanges.connections.commands import Output
 from cryptodash.exchanges.connections.stream import Stream

@@ -22,9 +22,10 @@ from cryptodash.core.topics import Channel, Topic
 from cryptodash.exchanges.adapter.book_rules import BookRules, Chaining, SnapshotSource
 from cryptodash.exchanges.adapter.messages import Depth, Fill, Mark, Quote, Stats
 from cryptodash.exchanges.builders.book_sync import OrderBook
+from cryptodash.exchanges.builders.doubt_counts import DoubtCounts
 from cryptodash.exchanges.builders.known_numbers import KnownNumbers
 from cryptodash.exchanges.builders.known_texts import KnownTexts
-from cryptodash.exchanges.builders.plausibility import DoubtCounts, StreamOrder, Verdict
+from cryptodash.exchanges.builders.plausibility import StreamOrder, Verdict
 from cryptodash.exchanges.builders.ticker import TickerBuilder
 from cryptodash.exchanges.builders.trades import TradeBuilder
 
