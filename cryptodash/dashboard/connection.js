@@ -186,7 +186,7 @@ export class Connection {
     }
   }
 
-  // Four times a second where the server answers.
+  // At each look where the server answers.
   checked() {}
 
   // A message has come.
