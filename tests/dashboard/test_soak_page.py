@@ -12,7 +12,7 @@ from pytest_twisted import ensureDeferred
 
 from tests.dashboard.test_budget import LIVE, RATE, measure
 
-FRAGMENT: Final = "#/market/binance/spot/BTC-USDT?ov=ema20,vwap"
+FRAGMENT: Final = "#/market/binance/spot/BTC-USDT?ov=ema20,vwap&lay=heat,cvd"
 """Everything that costs is switched on."""
 FULL: Final = "document.querySelectorAll('table.tape tbody tr:not([hidden])').length > 5"
 SECONDS: Final = (6.0, 600.0)
