@@ -16,6 +16,7 @@ export class VolumeDelta {
     this.since = undefined; // ms of the first trade of the part
     this.seen = undefined;
     this.version = 0;
+    this.made = undefined; // { interval, version, bars } as they were asked for last
     this.bounds = new Bounds();
   }
 
@@ -57,6 +58,12 @@ export class VolumeDelta {
 
   /** {slot, part, change, total} for each bar of an interval in which there were trades; `total` counts from the beginning of its part. */
   bars(interval) {
+    const { version, made } = this;
+    if (made?.version !== version || made.interval !== interval) this.made = { version, interval, bars: this.sums(interval) };
+    return this.made.bars;
+  }
+
+  sums(interval) {
     const made = [];
     let total = 0;
     for (const { minute, part, buy, sell } of this.minutes) {
