@@ -190,4 +190,4 @@ class _Announced(RedisProtocol):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         super().connectionLost(reason)
-        self._link.lost(self, reason.getErrorMessage())
+        self._link.lost(self, self.given_up or reason.getErrorMessage())

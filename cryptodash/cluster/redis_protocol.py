@@ -44,6 +44,8 @@ class RedisProtocol(Protocol):
     """One that can be aborted, as those of TCP and TLS."""
 
     def __init__(self, reactor: IReactorTime, push: Push | None = None) -> None:
+        self.given_up = ""
+        """Why it was ended by us; empty where it was not."""
         self._reactor = reactor
         self._push = push
         self._reader = hiredis.Reader()
@@ -123,6 +125,7 @@ class RedisProtocol(Protocol):
 
     def _end(self, why: str) -> None:
         """Nothing that comes after this can be relied on."""
+        self.given_up = why
         waiting, self._waiting = self._waiting, deque()
         self.drop()
         for each in waiting:

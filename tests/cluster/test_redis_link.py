@@ -198,6 +198,7 @@ def test_a_silent_redis_is_left_after_the_deadline_and_what_waited_fails() -> No
     linked.network.pass_time(5.0)
     assert [str(each) for each in found] == ["Redis did not answer for 5 s"]
     assert linked.calls == ["up", "down"]
+    assert linked.link.trouble == "Redis did not answer for 5 s", "and not only that we have closed it"
 
 
 def test_a_redis_that_falls_silent_while_it_lets_us_in_is_tried_again() -> None:
