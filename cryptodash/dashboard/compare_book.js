@@ -42,7 +42,7 @@ export class ConsolidatedBook {
     this.legend = new Rows(this.marks, () => ({ element: el("span") }));
     this.gross = el("p", { class: "gross" });
     this.net = el("p", { class: "net" });
-    this.left = el("p", { class: "left-out warned" });
+    this.left = el("p", { class: "left-out" });
     this.element = el("section", { class: "panel", "aria-label": "Consolidated order book" },
       el("div", { class: "panel-head" }, el("h2", {}, "Consolidated order book"), this.state), this.gross, this.net, this.left, this.marks,
       el("div", { class: "scroll" }, this.table));
@@ -93,6 +93,7 @@ export class ConsolidatedBook {
       return venue ? [`${each.exchange} ${agedWords(stateWords(each), venue.topic, now)}`] : [];
     });
     setText(this.left, left.length ? `left out ${left.join("; ")}` : "");
+    setClass(this.left, left.length ? "left-out warned" : "left-out");
     this.drawSpread(book, why);
   }
 

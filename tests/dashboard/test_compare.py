@@ -262,6 +262,8 @@ async def test_the_consolidated_book_is_that_of_the_venues(page: Any, stage: Any
         for _, size, whose in rows:
             parts = [Decimal(each) for each in re.findall(r"(?:BI|BY) ([0-9.]+?[0-9]{6})(?=B|$)", whose)]
             assert sum(parts) == Decimal(size)
+    warned = "document.querySelectorAll('.left-out.warned').length"
+    await page.wait_for(f"{warned} === 0")
     stage.fault("bybit", "silent", "BTC-USDT")
     left = "document.querySelector('[aria-label=\"Consolidated order book\"] .left-out').innerText"
     await page.wait_for(f"/^left out bybit stale.* old$/.test({left})", 15)
