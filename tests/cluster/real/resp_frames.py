@@ -54,6 +54,12 @@ def is_pushed(frame: bytes) -> bool:
     return frame.startswith(PUSHED)
 
 
+def channel_of(frame: bytes) -> bytes:
+    """Where it was published."""
+    size, rest = frame[len(PUSHED) + 1 :].split(b"\r\n", 1)
+    return rest[: int(size)]
+
+
 class Change(Protocol):
     """What is done to what is pushed on one connection."""
 
@@ -75,21 +81,22 @@ class Duplicate:
 
 
 class Reorder:
-    """Each is held until the next one has passed it."""
+    """Each is held until the next one of its channel has passed it."""
 
     def __init__(self) -> None:
-        self._held: bytes | None = None
+        self._held: dict[bytes, bytes] = {}
 
     def take(self, frame: bytes) -> Sequence[bytes]:
-        if self._held is None:
-            self._held = frame
-            return ()
-        held, self._held = self._held, None
-        return (frame, held)
+        channel = channel_of(frame)
+        held = self._held.pop(channel, None)
+        if held is not None:
+            return (frame, held)
+        self._held[channel] = frame
+        return ()
 
     def rest(self) -> Sequence[bytes]:
-        held, self._held = self._held, None
-        return () if held is None else (held,)
+        held, self._held = self._held, {}
+        return tuple(held.values())
 
 
 class Drop:

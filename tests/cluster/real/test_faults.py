@@ -53,6 +53,8 @@ async def broken(world: World, fault: Fault) -> tuple[float, str]:
     await world.until(lambda: not world.bad(), LONGEST_S, lambda: world.bad()[:10])
     took = max(0.0, world.good_since() - over)
     books = max(0.0, world.good_since("order_book") - over)
+    # Before the judgement: it takes seconds, in which the proxies to Redis stand still as well.
+    after = [await world.metrics(each) for each in world.running]
     judgement = world.judged()
     words = f"all good again {took:.1f} s after it was over (books {books:.1f}); {judgement.words()}"
     words = "; ".join([words, *world.notes])
@@ -67,7 +69,6 @@ async def broken(world: World, fault: Fault) -> tuple[float, str]:
     said = [line for each in world.processes for line in each.all_lines()[lines[each.number] :]]
     if fault.told:
         assert any(fault.told in line for line in said), said
-    after = [await world.metrics(each) for each in world.running]
     for name in fault.grown:
         assert sum(each.get(name, 0) for each in after) > sum(each.get(name, 0) for each in before), name
     assert [each["failures_total"] for each in after] == [0.0] * len(after)

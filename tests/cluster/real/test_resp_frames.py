@@ -9,7 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.cluster.real.resp_frames import Both, Change, Drop, Duplicate, Reorder, RespFrames, end_of, is_pushed
+from tests.cluster.real.resp_frames import (
+    PUSHED,
+    Both,
+    Change,
+    Drop,
+    Duplicate,
+    Reorder,
+    RespFrames,
+    channel_of,
+    end_of,
+    is_pushed,
+)
 
 REPLIES = (
     b"+OK\r\n",
@@ -57,9 +68,14 @@ def test_only_what_was_published_is_pushed() -> None:
     assert [each for each in REPLIES if is_pushed(each)] == [REPLIES[10]]
 
 
+def published(number: int, channel: bytes = b"c") -> bytes:
+    payload = b"%d" % number
+    return PUSHED + b"$%d\r\n%s\r\n$%d\r\n%s\r\n" % (len(channel), channel, len(payload), payload)
+
+
 def passed(change: Change, count: int) -> list[int]:
-    found = [each for number in range(count) for each in change.take(b"%d" % number)]
-    return list(map(int, [*found, *change.rest()]))
+    found = [each for number in range(count) for each in change.take(published(number))]
+    return [int(each.split(b"\r\n")[-2]) for each in (*found, *change.rest())]
 
 
 def test_changes_do_what_their_names_say() -> None:
@@ -72,3 +88,13 @@ def test_changes_do_what_their_names_say() -> None:
     both = passed(Both(Reorder(), Drop(Random(1), 0.3)), 1000)
     assert both != sorted(both)
     assert 600 < len(both) < 800
+
+
+def test_what_is_reordered_is_so_on_each_channel_also_where_channels_take_turns() -> None:
+    change, channels = Reorder(), (b"binance", b"by\r\nbit")
+    sent = [published(number, channels[number % 2]) for number in range(8)]
+    assert [channel_of(each) for each in sent] == [channels[number % 2] for number in range(8)]
+    came = [each for frame in sent for each in change.take(frame)]
+    for place, channel in enumerate(channels):
+        own = sent[place::2]
+        assert [each for each in came if channel_of(each) == channel] == [own[1], own[0], own[3], own[2]]
