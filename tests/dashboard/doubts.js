@@ -1,7 +1,9 @@
-// Put into a page before its own scripts: notes when the server first said that a stream is in doubt, and when each kind of mark of a doubt was
-// first seen. Times are epoch ms, so that they can be held against those of other pages and processes.
+// Put into a page before its own scripts: notes when the server first said that a stream is in doubt (`saidOfPrice`: more of it than 24 h
+// figures), and when each kind of mark of a doubt was first seen. Times are epoch ms, so that they can be held against those of other pages
+// and processes.
 (() => {
   const GOOD = ["live", "quiet", "connecting"];
+  const PRICES = ["last", "bid", "ask"];
   const LINK_DOWN = ".pill:is(.silent, .waiting, .offline, .connecting)";
   const CHIPS = ".statusline a.chip.bad, .chips .chip:is(.warned, .bad, .unsure)";
   const CONTENT = "main :is(.untrusted:not(:has(.waiting)), .doubt, .doubtful, .state.bad, .left-out.warned)";
@@ -24,8 +26,11 @@
     return [channel.channel_type, state, cause, fields.length && fields.length < 4 ? `(${fields.join(", ")})` : ""].filter(Boolean).join(" ");
   };
 
+  // Whether more than 24 h figures are in doubt.
+  const isOfPrice = (type, { state, fields = [] }) => type === "bbo" || !GOOD.includes(state) || fields.some((each) => PRICES.includes(each));
+
   const doubts = window.doubts = {
-    first: {}, log: [], pauses: [], looks: 0, said: null,
+    first: {}, log: [], pauses: [], looks: 0, said: null, saidOfPrice: null,
 
     /** The marks that are seen now: {title, header, content}, each a text. */
     marks() {
@@ -36,7 +41,7 @@
 
     /** Forget what was noted. */
     reset() {
-      Object.assign(doubts, { first: {}, log: [], pauses: [], looks: 0, said: null });
+      Object.assign(doubts, { first: {}, log: [], pauses: [], looks: 0, said: null, saidOfPrice: null });
       doubts.look();
     },
 
@@ -64,10 +69,13 @@
     constructor(...words) {
       super(...words);
       this.addEventListener("message", ({ data }) => {
-        if (doubts.said || !/"(status|bbo)"/.test(data)) return;
+        if (doubts.saidOfPrice || !/"(status|bbo)"/.test(data)) return;
         const { type, payload } = JSON.parse(data);
         const bad = doubtOf(type, payload);
-        if (bad) doubts.said = { at: Date.now(), words: bad };
+        if (!bad) return;
+        const said = { at: Date.now(), words: bad };
+        doubts.said ??= said;
+        if (isOfPrice(type, payload)) doubts.saidOfPrice = said;
       });
     }
   };

@@ -29,7 +29,7 @@ OTHERS_S: Final = 3.0
 """For the other marks of the views, and for the other views, once there is one on each that matters."""
 STILL_MS: Final = 800
 """Silence of so many streams at once is the machine's."""
-NOTED: Final = "({first: doubts.first, said: doubts.said})"
+NOTED: Final = "({first: doubts.first, said: doubts.said, saidOfPrice: doubts.saidOfPrice})"
 GOOD: Final = ("live", "quiet", "connecting")
 
 ALERT: Final = {
@@ -61,6 +61,8 @@ THERE: Final[Mapping[str, str]] = {
 }
 HIDDEN: Final = "hidden"
 """The market view in a tab behind another one: all that is seen of it is its title."""
+OF_PRICES: Final = ("alerts", HIDDEN)
+"""Views that show no 24 h figures: a doubt of these alone is none of theirs."""
 
 
 class Witness(WebSocketClientProtocol):
@@ -214,7 +216,9 @@ class Pages:
         return [self._row(fault, view, began, each, witness) for view, each in noted.items()]
 
     def _row(self, fault: str, view: str, began: float, noted: dict[str, Any], witness: Witness | None) -> Doubted:
-        said = {"at": began, "words": ""} if witness is None else noted["said"]
+        said = noted["saidOfPrice" if view in OF_PRICES else "said"]
+        if witness is None:
+            said = {"at": began, "words": ""}
         if view == "health":  # has no stream of its own
             said = said or (witness and witness.said)
         told = None if said is None else (said["at"] - began) / 1000

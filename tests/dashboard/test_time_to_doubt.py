@@ -50,11 +50,11 @@ DOUBTED: Final[Mapping[str, Sequence[str]]] = {
 }
 """For each fault of a venue the views that have to doubt. Health asks every two seconds: it may miss what is short."""
 COPED_WITH: Final = (
-    *("skip", "duplicate", "garbage", "future-id", "future-time", "wrong-size", "old-snapshot"),
-    *("429", "418", "451", "clock", "list"),
+    *("skip", "duplicate", "garbage", "future-id", "future-time", "wrong-size", "old-snapshot", "clock", "list"),
+    *("429", "418", "451"),
 )
 """Faults that the server copes with, perhaps between two drawings, or that concern what is not shown: a doubt is right
-only where it says one."""
+only where it says one. After the last three nothing is asked of the venue for minutes, and so its clock not either."""
 SYMBOLS: Final = {"list": "WIF-USDT"}
 SAMPLE: Final = ("server stopped", "network silent", "silent", "drop")
 
