@@ -26,6 +26,7 @@ from cryptodash.api.http.rest import Rest
 from cryptodash.api.http.site import GuardedSite, make_site
 from cryptodash.api.ws.clients import Clients
 from cryptodash.api.ws.factory import ClientFactory
+from cryptodash.certificates import Certificate, CertificateWatch
 from cryptodash.clocks import LedgerBeat, WallClockWatch
 from cryptodash.core.config import Config
 from cryptodash.core.errors import ConfigError
@@ -42,7 +43,8 @@ from cryptodash.exchanges.service import VenueService
 from cryptodash.exchanges.venues import registry
 from cryptodash.hub.broadcaster import Broadcaster
 from cryptodash.memory import MemoryTrim, find_trim
-from cryptodash.tls import ssl_endpoint
+from cryptodash.tls import TlsEndpoint, over, ssl_endpoint
+from cryptodash.tls_files import CertificateFiles
 
 if TYPE_CHECKING:
     from cryptodash.cluster.service import Cluster
@@ -117,6 +119,7 @@ def build(
     for feed in feeds:
         hub.add_upstream(feed)
     clients = Clients(hub, hub, hub, config, _source(feeds), __version__, reactor, clock, tally, random)
+    certificates = CertificateWatch(lambda: web.certificate, reactor, clock, tally)
     rest = Rest(
         hub,
         hub,
@@ -131,16 +134,18 @@ def build(
         clients.fanout.slices,
         hub.ledger,
         None if cluster is None else cluster.peers,
+        certificates.report,
     )
     site = make_site(rest, ClientFactory(clients), config, clock, reactor, tally)
 
-    web = Web(config.bind_addr, site, reactor, bind_failed)
+    web = Web(config.bind_addr, site, reactor, bind_failed, _tls_files(config))
     server = Server(config, hub, clients, rest, web, timers, stand_in)
     ReactorLag(reactor, clock, tally).setServiceParent(server)
     WallClockWatch(
         reactor, clock, tally, lambda: [ahead for feed in feeds if (ahead := feed.clock_ahead_ms) is not None]
     ).setServiceParent(server)
     LedgerBeat(reactor, hub.ledger.beat).setServiceParent(server)
+    certificates.setServiceParent(server)
     _memory_trim(clients, config, reactor, tally).setServiceParent(server)
     for service in [each for each in feeds if isinstance(each, VenueService)] if cluster is None else [cluster]:
         service.setServiceParent(server)
@@ -203,23 +208,29 @@ def _memory_trim(clients: Clients, config: Config, reactor: Any, tally: Tally) -
     return MemoryTrim(amounts, LARGE_DROP, quiet_s, find_trim(), gc.collect, reactor, tally)
 
 
+def _tls_files(config: Config) -> CertificateFiles | None:
+    return CertificateFiles(config.tls_cert, config.tls_key) if config.tls_cert else None
+
+
 BACKLOG = 1024
 """Connections that the kernel keeps until we take them. When a server restarts, its clients all come back within a
 second; those beyond Twisted's 50 at once would try again a second later."""
 
 
-def endpoint_of(reactor: Any, text: str) -> IStreamServerEndpoint:
-    """Where a ``BIND_ADDR`` listens. Reads the certificates it names; raises ``ConfigError``."""
+def endpoint_of(reactor: Any, text: str, files: CertificateFiles | None = None) -> IStreamServerEndpoint:
+    """Where a ``BIND_ADDR`` listens, with TLS by these ``files`` where it names none itself. Reads the certificates;
+    raises ``ConfigError``."""
     if text.startswith(("tcp:", "ssl:", "unix:")) and ":backlog=" not in text:
         text += f":backlog={BACKLOG}"
+    setting = "BIND_ADDR (ssl: from TLS_CERT and TLS_KEY)" if text.startswith("ssl:") else "BIND_ADDR"
     try:
-        endpoint: IStreamServerEndpoint = (
-            ssl_endpoint(reactor, text) if text.startswith("ssl:") else serverFromString(reactor, text)
-        )
+        if text.startswith("ssl:"):
+            return ssl_endpoint(reactor, text)
+        endpoint: IStreamServerEndpoint = serverFromString(reactor, text)
+        setting = "TLS_CERT and TLS_KEY with BIND_ADDR"
+        return endpoint if files is None else over(endpoint, files)
     except Exception as error:  # a malformed endpoint string raises whatever its parser raises
-        setting = "BIND_ADDR (ssl: from TLS_CERT and TLS_KEY)" if text.startswith("ssl:") else "BIND_ADDR"
         raise ConfigError(f"{setting} {text!r} cannot be used: {error}") from None
-    return endpoint
 
 
 class Web(Service):
@@ -228,9 +239,17 @@ class Web(Service):
     name = "web"
 
     def __init__(
-        self, endpoint: str, site: GuardedSite, reactor: Any, bind_failed: Callable[[str], NoReturn] | None
+        self,
+        endpoint: str,
+        site: GuardedSite,
+        reactor: Any,
+        bind_failed: Callable[[str], NoReturn] | None,
+        files: CertificateFiles | None = None,
     ) -> None:
         self.port: IListeningPort | None = None
+        self.certificate: Certificate | None = None
+        """What it speaks TLS with, if it does."""
+        self._files = files
         self.connections = site.connections
         self._endpoint = endpoint
         self._site = site
@@ -241,7 +260,10 @@ class Web(Service):
         """Bind now, perhaps as root; a failure is one line and the end, not a server without its port."""
         super().privilegedStartService()
         try:
-            listening = endpoint_of(self._reactor, self._endpoint).listen(self._site)
+            endpoint = endpoint_of(self._reactor, self._endpoint, self._files)
+            if isinstance(endpoint, TlsEndpoint):
+                self.certificate = endpoint.certificate
+            listening = endpoint.listen(self._site)
         except ConfigError as error:
             self._failed(str(error))
         # Every endpoint we allow binds at once. Looked at here and not in a callback:

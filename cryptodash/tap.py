@@ -51,6 +51,7 @@ from cryptodash.simulator.recording import answers_beside, read_recording
 from cryptodash.simulator.replay import Replay
 from cryptodash.simulator.server import Simulator
 from cryptodash.supervisor import Supervisor
+from cryptodash.tls_files import CertificateFiles
 
 __all__ = ["Options", "makeService", "make_application"]
 
@@ -418,11 +419,15 @@ def _examinations(config: Config, options: usage.Options) -> list[Examination]:
 def _print_config(config: Config) -> NoReturn:
     """One setting a line, secrets hidden. What only the start would find out is tried,
     but for the socket that systemd alone can pass on."""
-    if not config.bind_addr.startswith("systemd:"):
-        try:
+    try:
+        if not config.bind_addr.startswith("systemd:"):
             endpoint_of(reactor, config.bind_addr)
-        except ConfigError as error:
-            refuse(str(error))
+        elif config.tls_cert:
+            CertificateFiles(config.tls_cert, config.tls_key).load()
+    except ConfigError as error:
+        refuse(str(error))
+    except Exception as error:  # whatever is wrong with the certificate's files
+        refuse(f"TLS_CERT and TLS_KEY cannot be used: {error}")
     secrets = {setting.attribute for setting in SETTINGS if setting.is_secret}
     settings = asdict(config, recurse=False)
     settings |= asdict(settings.pop("limits"))
