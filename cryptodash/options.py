@@ -301,8 +301,11 @@ class Options(RunOptions):
             or self.subCommand not in ("run", "simulate", "replay")
         ):
             return
-        levels = "info" if self.subCommand == "simulate" else config_of(self).log_level
-        twistd["logger"] = log.choose(levels, twistd.get("logfile"), bool(twistd.get("nodaemon")))
+        levels, form = "info", "text"
+        if self.subCommand != "simulate":
+            config = config_of(self)
+            levels, form = config.log_level, config.log_format
+        twistd["logger"] = log.choose(levels, twistd.get("logfile"), bool(twistd.get("nodaemon")), form)
 
 
 def config_of(options: Options) -> Config:

@@ -233,4 +233,4 @@ class _Lines:
         self._rest = rest[: LONGEST_LINE + 1]  # of what is longer only that it is
         for line in lines:
             said = line if len(line) <= LONGEST_LINE else line[:200] + b"..."
-            _log.info("[{number}] {line}", number=self._number, line=said.decode(errors="replace"))
+            _log.info("[{process}] {relayed}", process=self._number, relayed=said.decode(errors="replace"))

@@ -96,7 +96,8 @@ def make_application(env_file: str | None = None) -> Any:
     twistd = _twistd(options)
     application = Application("cryptodash")
     if not twistd.get("syslog"):
-        observer = log.observer_of(config.log_level, twistd.get("logfile"), bool(twistd.get("nodaemon")))
+        nodaemon = bool(twistd.get("nodaemon"))
+        observer = log.observer_of(config.log_level, twistd.get("logfile"), nodaemon, config.log_format)
         application.setComponent(ILogObserver, observer)
     _run(config, twistd).setServiceParent(application)
     return application
