@@ -56,8 +56,8 @@ class Certificate:
     # -- what is in the files
 
     def look(self, now: float, *, anew: bool = False) -> None:
-        """Take what the files hold, if it has changed and is good. ``now``: seconds since 1970. ``anew``: somebody asks,
-        so what is wrong is said although it was said before."""
+        """Take what the files hold, if it has changed and is good. ``now``: seconds since 1970. ``anew``: somebody
+        asks, so what is wrong is said although it was said before."""
         stamps = self.files.stamps()
         if stamps == self._stamps and not anew:
             return
@@ -86,7 +86,7 @@ class Certificate:
         )
 
     def replace(self, files: CertificateFiles, now: float) -> None:
-        """Other files. Where they are no good the certificate stays that of the old ones, and they are looked at again."""
+        """Other files. Where they are no good the certificate stays that of the old ones, until they are."""
         self.files = files
         self.look(now, anew=True)
 
@@ -138,8 +138,8 @@ def _one_line(error: Exception) -> str:
 
 
 class CertificateWatch(TimerService):
-    """Looks at the files four times a minute, tells when the certificate ends, and warns a day in advance and more, once
-    a day. ``certificate`` finds it, None where TLS is not ours."""
+    """Looks at the files four times a minute, tells when the certificate ends, and warns in time, once a day.
+    ``certificate`` finds it, None where TLS is not ours."""
 
     def __init__(
         self, certificate: Callable[[], Certificate | None], scheduler: IReactorTime, clock: Clock, tally: Tally
@@ -177,6 +177,13 @@ class CertificateWatch(TimerService):
         """As ``/ready`` tells it, None where TLS is not ours."""
         used = self._certificate()
         return None if used is None else used.report(self.now())
+
+    def replace(self, files: CertificateFiles) -> None:
+        """Other files from now on."""
+        used = self._certificate()
+        if used is not None:
+            used.replace(files, self.now())
+            self._warn(used, self.now())
 
     def look(self, *, anew: bool = False) -> None:
         """Now. ``anew``: because somebody asks."""

@@ -42,7 +42,9 @@ from cryptodash.exchanges.publish_timer import PublishTimers
 from cryptodash.exchanges.service import VenueService
 from cryptodash.exchanges.venues import registry
 from cryptodash.hub.broadcaster import Broadcaster
+from cryptodash.live_settings import LiveSettings, tls_files
 from cryptodash.memory import MemoryTrim, find_trim
+from cryptodash.sd_notify import Notifier
 from cryptodash.tls import TlsEndpoint, over, ssl_endpoint
 from cryptodash.tls_files import CertificateFiles
 
@@ -78,11 +80,12 @@ def build(
     bind_failed: Callable[[str], NoReturn] | None = None,
     venues: Sequence[IVenue] | None = None,
     stand_in: StandIn | None = None,
+    notifier: Notifier | None = None,
 ) -> Server:
     """The whole server, not started. Raises ``ConfigError`` for a venue that cannot be loaded.
 
     ``stand_in`` takes the venues' place: the simulator of a demo, or a replay. ``bind_failed`` is told in one line why
-    the address could not be had, and ends the process.
+    the address could not be had, and ends the process. ``notifier`` tells a service manager how it goes.
     """
     venues = [registry.load(name) for name in config.exchanges] if venues is None else venues
     tally = Tally()
@@ -106,6 +109,7 @@ def build(
             budget=budget,
             records=hub.ledger.venue(venue.id),
             catalogue=catalogue,
+            kept=lambda: live.symbols,
         )
 
     feeds: list[VenueService | ClusterVenue]
@@ -138,8 +142,9 @@ def build(
     )
     site = make_site(rest, ClientFactory(clients), config, clock, reactor, tally)
 
-    web = Web(config.bind_addr, site, reactor, bind_failed, _tls_files(config))
-    server = Server(config, hub, clients, rest, web, timers, stand_in)
+    web = Web(config.bind_addr, site, reactor, bind_failed, tls_files(config))
+    live = LiveSettings(config, hub, clients, rest, site, certificates)
+    server = Server(config, hub, clients, rest, web, timers, stand_in, live, notifier or Notifier())
     ReactorLag(reactor, clock, tally).setServiceParent(server)
     WallClockWatch(
         reactor, clock, tally, lambda: [ahead for feed in feeds if (ahead := feed.clock_ahead_ms) is not None]
@@ -206,10 +211,6 @@ def _memory_trim(clients: Clients, config: Config, reactor: Any, tally: Tally) -
 
     quiet_s = config.upstream_linger_s + 20.0
     return MemoryTrim(amounts, LARGE_DROP, quiet_s, find_trim(), gc.collect, reactor, tally)
-
-
-def _tls_files(config: Config) -> CertificateFiles | None:
-    return CertificateFiles(config.tls_cert, config.tls_key) if config.tls_cert else None
 
 
 BACKLOG = 1024
@@ -330,14 +331,18 @@ class Server(MultiService):
         web: Web,
         timers: PublishTimers,
         stand_in: StandIn | None,
+        live: LiveSettings,
+        notifier: Notifier,
     ) -> None:
         super().__init__()
         self.config = config
         self.hub = hub
         self.clients = clients
         self.stand_in = stand_in
+        self.live = live
         self._rest = rest
         self._web = web
+        self._notifier = notifier
         self._timers = timers
         self._stopping: Deferred[None] | None = None
 
@@ -365,6 +370,11 @@ class Server(MultiService):
             venues=", ".join(f"{exchange} ({self.hub.source(exchange)})" for exchange in self.hub.exchanges()),
         )
 
+    @property
+    def address(self) -> str:
+        """Where it listens, for a person."""
+        return "" if self._web.port is None else _address(self._web.port)
+
     def stopService(self) -> Deferred[None]:
         """Siblings of a MultiService do not wait for each other, so the order is written down here."""
         if self._stopping is None:
@@ -374,6 +384,7 @@ class Server(MultiService):
     async def _stop(self) -> None:
         """Goodbye to every client of ``/ws``, an answer to every request, then the address, the feeds and the rest.
         Who comes meanwhile reads 503 (``/ready``, ``/ws``)."""
+        self._notifier.stopping()
         _log.info("draining {count} clients", count=len(self.clients.sessions))
         http = self._web.connections
         await _all(self.clients.drain(DRAIN_SECONDS), http.drain(DRAIN_SECONDS, self._rest.cut))

@@ -39,8 +39,8 @@ _certificates = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE
 
 @frozen
 class Loaded:
-    """What can be spoken with. Times are seconds since 1970, of all certificates that are sent: the server's own and the
-    intermediate ones; they are valid together from the latest beginning to the earliest end."""
+    """What can be spoken with. Times are seconds since 1970, of all certificates that are sent: the server's own and
+    the intermediate ones; they are valid together from the latest beginning to the earliest end."""
 
     options: CertificateOptions
     name: str

@@ -78,7 +78,9 @@ def test_a_new_pair_is_in_use_within_a_minute_and_said_once(renewed: Renewed) ->
     assert said.startswith("new connections get a new certificate: other.example, valid until ")
     assert renewed.used.getContext() is not before and renewed.used.in_use.name == "other.example"
     assert renewed.gauge("changes") == 1 and renewed.gauge("refused") == 0
-    assert renewed.gauge("not_after_timestamp_seconds") == pytest.approx(SystemClock().wall_ms() / 1000 + 90 * DAY_S, abs=60)
+    assert renewed.gauge("not_after_timestamp_seconds") == pytest.approx(
+        SystemClock().wall_ms() / 1000 + 90 * DAY_S, abs=60
+    )
     assert renewed.looks() == []
 
 

@@ -57,7 +57,15 @@ def test_a_traceback_is_one_value() -> None:
 
 def test_values_that_json_does_not_know_and_names_that_are_ours() -> None:
     said = document(
-        "{message}", message="m", level="own", nan=math.nan, big=2**60, huge=-(9**9999), thing=object(), log_source=3, text="\udc80\u2028"
+        "{message}",
+        message="m",
+        level="own",
+        nan=math.nan,
+        big=2**60,
+        huge=-(9**9999),
+        thing=object(),
+        log_source=3,
+        text="\udc80\u2028",
     )
     assert said["message"] == "m" and said["level"] == "info" and said["level_"] == "own"
     assert said["nan"] == "nan" and said["big"] == str(2**60) and said["huge"] == "a number of 31697 bits"
@@ -66,7 +74,8 @@ def test_values_that_json_does_not_know_and_names_that_are_ours() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["token", "auth_token", "password", "authorization", "api_secret", "private", "key", "cluster_key", "cookie"]
+    "name",
+    ["token", "auth_token", "password", "authorization", "api_secret", "private", "key", "cluster_key", "cookie"],
 )
 def test_what_is_named_as_a_secret_is_not_written(name: str) -> None:
     assert "hunter2" not in json.dumps(document("a request came", **{name: "hunter2"}))
@@ -92,7 +101,9 @@ def test_a_line_is_bounded_whatever_it_holds() -> None:
     assert len(document("x", **{f"f{n}": n for n in range(100)})) == 4 + MAX_FIELDS
 
 
-@given(st.text(), st.dictionaries(st.text(min_size=1), st.text() | st.integers() | st.floats() | st.none() | st.binary()))
+@given(
+    st.text(), st.dictionaries(st.text(min_size=1), st.text() | st.integers() | st.floats() | st.none() | st.binary())
+)
 def test_any_event_is_a_line(format: str, fields: dict[str, Any]) -> None:
     fields = {name: value for name, value in fields.items() if not name.startswith("log_")}
     said = document(format, **fields)
@@ -106,7 +117,8 @@ def test_what_another_process_wrote_is_written_with_its_number() -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["Traceback (most recent call last):", '{"time":1}', '{"time":"', '{"time":"a","level":"b","message":"c"}', ""]
+    "line",
+    ["Traceback (most recent call last):", '{"time":1}', '{"time":"', '{"time":"a","level":"b","message":"c"}', ""],
 )
 def test_what_another_process_wrote_in_no_such_form_is_a_message(line: str) -> None:
     said = document("[{process}] {relayed}", relayed=line, process=2)

@@ -115,7 +115,9 @@ def test_a_demo_is_one_process() -> None:
         check(settings(DEMO="true"), 3)
 
 
-@pytest.mark.parametrize("address", ["unix:/tmp/cryptodash.sock", "systemd:domain=INET:index=0", "tcp:name", "tcp:"])
+@pytest.mark.parametrize(
+    "address", ["unix:/tmp/cryptodash.sock", "ssl:8443:certKey=c:privateKey=k", "tcp:name", "tcp:"]
+)
 def test_an_address_that_cannot_be_shared_is_refused_and_what_is_allowed_is_said(address: str) -> None:
     with pytest.raises(ConfigError, match=r"cannot be shared; allowed is host:port"):
         check(evolve(settings(), bind_addr=address), 3)
@@ -168,7 +170,8 @@ def test_each_process_has_the_one_socket_and_is_told_where_it_is(world: World) -
     for each in world.spawned:
         assert each.environment["CRYPTODASH_BIND_ADDR"] == "systemd:domain=INET:index=0"
         assert each.command == [sys.executable, "-m", "cryptodash.adopt", "run", "--env-file", "a.env"]
-        assert each.descriptors == {0: "w", 1: "r", 2: "r", 3: descriptor}
+        assert each.environment["CRYPTODASH_HEARTBEAT_FD"] == "4"
+        assert each.descriptors == {0: "w", 1: "r", 2: "r", 3: descriptor, 4: "r"}
 
 
 def test_each_process_has_the_settings_of_the_command_line_and_its_part_of_the_limits(
@@ -196,7 +199,7 @@ def test_each_process_has_the_settings_of_the_command_line_and_its_part_of_the_l
 def wait_of(world: World) -> float:
     """Until the first process, which has just ended, is started again; it is started by then."""
     begun, count = world.reactor.seconds(), len(world.spawned)
-    (call,) = world.reactor.getDelayedCalls()
+    (call,) = [each for each in world.reactor.getDelayedCalls() if each.func == world.spawned[0].protocol.start]
     world.reactor.advance(call.getTime() - begun)
     assert len(world.spawned) == count + 1 and world.spawned[-1].protocol is world.spawned[0].protocol
     return call.getTime() - begun

@@ -106,6 +106,10 @@ class Rest:
         """The routes of this instance as a twisted.web resource."""
         return self.app.resource()
 
+    def reconfigure(self, config: Config) -> None:
+        """Limits that new requests go by from now on."""
+        self._holds.limits = config.limits
+
     def cut(self) -> None:
         """Answer 503 to all who still wait for something."""
         self._waits.cut()
