@@ -1,4 +1,4 @@
-"""The units in ``deploy``, by systemd's own word: whether it understands them, and how much a broken server could do."""
+"""The units in ``deploy``, by systemd's own word: whether it understands them, and what a broken server could do."""
 
 from __future__ import annotations
 
@@ -56,7 +56,9 @@ def test_a_broken_server_could_do_little(
     assert done.returncode == 0, done.stderr
     found = re.search(r"Overall exposure level for cryptodash\.service: ([\d.]+) (\w+)", done.stdout)
     assert found is not None, done.stdout
-    record_property("measured", f"systemd-analyze security deploy/cryptodash.service: {found.group(1)} {found.group(2)}")
+    record_property(
+        "measured", f"systemd-analyze security deploy/cryptodash.service: {found.group(1)} {found.group(2)}"
+    )
     assert float(found.group(1)) <= MOST_EXPOSURE, "\n".join(
         line for line in done.stdout.splitlines() if line.startswith("✗")
     )
