@@ -40,6 +40,7 @@ async def test_origins_are_taken_by_the_next_request_and_the_next_connection(sta
     changed.reload(cors_origins=("https://a.example",), allowed_origins=("https://b.example",))
     answer = await running.get("/health", headers={"Origin": "https://b.example"})
     assert answer.headers.getRawHeaders("access-control-allow-origin") is None
+    assert not answer.headers.hasHeader("strict-transport-security"), "without TLS of ours"
     try:
         await running.connect(headers={"Origin": "https://a.example"})
     except ConnectionError:

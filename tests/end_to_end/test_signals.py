@@ -73,7 +73,7 @@ def test_sighup_reads_the_env_file_again(how: str, tmp_path: Path, processes: li
     assert said == "LOG_LEVEL, MAX_CHANNELS took effect; EXCHANGES needs a restart", "the environment beats the file"
     server.line(r"\.env: unknown setting NEWS")
     assert get(port, "/health")[0] == 200
-    server.line(r"cryptodash\.api\.http#debug\] .*/health.* 200")
+    server.line(r"cryptodash\.api\.http#debug\] GET /health 200")
     (tmp_path / ".env").write_text("MAX_CHANNELS=none\n")
     server.signal(signal.SIGHUP)
     server.line(r"the settings stay as they are: MAX_CHANNELS \(\.env\): 'none' is not allowed")
@@ -130,6 +130,37 @@ def test_a_terminal_that_closes_ends_the_server_that_was_started_there(
     os.close(ours)
     assert server.ended(10) == 0
     server.line("draining 0 clients")
+
+
+def test_other_certificate_files_are_taken_and_bad_ones_are_not(tmp_path: Path, processes: list[Process]) -> None:
+    authority = Authority()
+    for name in ("one", "two"):
+        for path, text in zip(("c", "k"), authority.files(HOST, days=90), strict=True):
+            (tmp_path / f"{name}.{path}.pem").write_text(text)
+
+    def settings(name: str) -> None:
+        (tmp_path / ".env").write_text(f"TLS_CERT={tmp_path}/{name}.c.pem\nTLS_KEY={tmp_path}/{name}.k.pem\n")
+
+    settings("one")
+    server = Process(*FOREGROUND, *HERE, cwd=tmp_path)
+    processes.append(server)
+    port = server.port()
+    trusting = ssl.create_default_context(cadata=authority.pem)
+    trusting.set_alpn_protocols(["http/1.1"])
+    assert _asked(port, trusting).startswith("HTTP/1.1 200 OK")
+    settings("none")
+    server.signal(signal.SIGHUP)
+    server.line(
+        r"none\.c\.pem and \S+none\.k\.pem cannot be used: \S+none\.c\.pem: No such file or directory; new conn"
+    )
+    settings("two")
+    server.signal(signal.SIGHUP)
+    server.line(f"new connections get a new certificate: {HOST}")
+    server.line("settings read again: TLS_CERT, TLS_KEY took effect$")
+    assert _asked(port, trusting).startswith("HTTP/1.1 200 OK")
+    metrics = _asked(port, trusting, "/metrics")
+    assert "cryptodash_tls_certificate_changes 1.0" in metrics and "cryptodash_tls_certificate_refused 0.0" in metrics
+    assert '"certificate":{"status":"ok","not_after":"' in _asked(port, trusting, "/ready")
 
 
 # -- a service manager
@@ -227,13 +258,13 @@ def test_with_tls_of_its_own_as_well(tmp_path: Path, processes: list[Process]) -
     assert "\r\nStrict-Transport-Security: max-age=31536000\r\n" in answer
 
 
-def _asked(port: int, trusting: ssl.SSLContext) -> str:
+def _asked(port: int, trusting: ssl.SSLContext, path: str = "/health") -> str:
     with (
         socket.create_connection(("127.0.0.1", port), timeout=20) as plain,
         trusting.wrap_socket(plain, server_hostname=HOST) as client,
     ):
         assert client.selected_alpn_protocol() == "http/1.1"
-        client.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        client.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
         answer = b""
         while chunk := client.recv(65536):
             answer += chunk

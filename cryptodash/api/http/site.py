@@ -247,7 +247,8 @@ class GuardedSite(Site):
 
     def log(self, request: Request) -> None:
         """Method, path and status only: a query can carry a token."""
-        _log.debug("{method} {path} {status}", method=request.method, path=request.path[:200], status=request.code)
+        method, path = (each[:200].decode(errors="replace") for each in (request.method, request.path))
+        _log.debug("{method} {path} {status}", method=method, path=path, status=request.code)
 
     def acceptableProtocols(self) -> list[bytes]:
         return [b"http/1.1"]
