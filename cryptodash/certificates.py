@@ -159,10 +159,10 @@ class CertificateWatch(TimerService):
             "1 while the certificate's files hold something that cannot be used and the one of before is kept.",
             lambda: self._values(lambda used: float(bool(used.refusal))),
         )
-        tally.gauge(
-            "cryptodash_tls_certificate_changes",
-            "Times since the start that a new certificate came into use.",
-            lambda: self._values(lambda used: float(used.taken)),
+        self._changes = tally.counter(
+            "cryptodash_tls_certificate_changes_total",
+            "New certificates that came into use (taken), or could not and the one of before was kept (refused).",
+            "result",
         )
 
     def _values(self, read: Callable[[Certificate], float]) -> dict[tuple[str, ...], float]:
@@ -182,16 +182,20 @@ class CertificateWatch(TimerService):
         """Other files from now on."""
         used = self._certificate()
         if used is not None:
-            used.replace(files, self.now())
-            self._warn(used, self.now())
+            self._looked(used, lambda now: used.replace(files, now))
 
     def look(self, *, anew: bool = False) -> None:
         """Now. ``anew``: because somebody asks."""
         used = self._certificate()
         if used is None:
             return
-        now = self.now()
-        used.look(now, anew=anew)
+        self._looked(used, lambda now: used.look(now, anew=anew))
+
+    def _looked(self, used: Certificate, look: Callable[[float], None]) -> None:
+        taken, refused, now = used.taken, used.refused, self.now()
+        look(now)
+        self._changes.add("taken", by=used.taken - taken)
+        self._changes.add("refused", by=used.refused - refused)
         self._warn(used, now)
 
     def _warn(self, used: Certificate, now: float) -> None:

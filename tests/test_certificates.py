@@ -12,7 +12,7 @@ from twisted.internet.task import Clock as Scheduler
 from twisted.logger import LogLevel, capturedLogs, formatEvent
 
 from cryptodash.certificates import DAY_S, LOOK_EVERY_S, Certificate, CertificateWatch
-from cryptodash.core.tally import Gauge, Tally
+from cryptodash.core.tally import Counter, Gauge, Tally
 from cryptodash.core.time import SystemClock, parse_time
 from cryptodash.testing.authority import Authority
 from cryptodash.tls_files import MAX_BYTES, CertificateFiles
@@ -61,6 +61,11 @@ class Renewed:
         assert isinstance(found, Gauge)
         return found.read()[()]
 
+    def counted(self) -> dict[str, int]:
+        found = self.tally.metrics["cryptodash_tls_certificate_changes_total"]
+        assert isinstance(found, Counter)
+        return {result: count for (result,), count in found.values.items()}
+
 
 @pytest.fixture
 def renewed(tmp_path: Path) -> Iterator[Renewed]:
@@ -77,7 +82,7 @@ def test_a_new_pair_is_in_use_within_a_minute_and_said_once(renewed: Renewed) ->
     (said,) = renewed.looks()
     assert said.startswith("new connections get a new certificate: other.example, valid until ")
     assert renewed.used.getContext() is not before and renewed.used.in_use.name == "other.example"
-    assert renewed.gauge("changes") == 1 and renewed.gauge("refused") == 0
+    assert renewed.counted() == {"taken": 1, "refused": 0} and renewed.gauge("refused") == 0
     assert renewed.gauge("not_after_timestamp_seconds") == pytest.approx(
         SystemClock().wall_ms() / 1000 + 90 * DAY_S, abs=60
     )
@@ -141,7 +146,7 @@ def test_what_cannot_be_used_keeps_the_old_one_and_is_said_in_one_line(renewed: 
     (said,) = renewed.looks()
     assert "cannot be used: " in said and "\n" not in said and len(said) < 700
     assert renewed.used.getContext() is before
-    assert renewed.used.refused == 1 and renewed.gauge("refused") == 1
+    assert renewed.counted() == {"taken": 0, "refused": 1} and renewed.gauge("refused") == 1
     report = renewed.watch.report()
     assert report is not None and report["status"] == "degraded" and "is not used" in str(report["reason"])
     assert renewed.looks() == []

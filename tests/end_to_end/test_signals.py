@@ -159,7 +159,10 @@ def test_other_certificate_files_are_taken_and_bad_ones_are_not(tmp_path: Path, 
     server.line("settings read again: TLS_CERT, TLS_KEY took effect$")
     assert _asked(port, trusting).startswith("HTTP/1.1 200 OK")
     metrics = _asked(port, trusting, "/metrics")
-    assert "cryptodash_tls_certificate_changes 1.0" in metrics and "cryptodash_tls_certificate_refused 0.0" in metrics
+    assert (
+        'cryptodash_tls_certificate_changes_total{result="taken"} 1.0' in metrics
+        and "cryptodash_tls_certificate_refused 0.0" in metrics
+    )
     assert '"certificate":{"status":"ok","not_after":"' in _asked(port, trusting, "/ready")
 
 
