@@ -11,7 +11,7 @@ FIRST ?= 1
 JOBS ?= 2
 BIN = $(VENV)/bin
 
-.PHONY: demo demo-cluster test peers long chaos planted five run lint format install clean bench bench-quick abuse soak soak-cluster screenshot
+.PHONY: demo demo-cluster test dist lock sbom peers long chaos planted five run lint format install clean bench bench-quick abuse soak soak-cluster screenshot
 
 demo: $(VENV)/installed
 	$(BIN)/python examples/demo.py --port $(PORT)
@@ -55,6 +55,26 @@ chaos: $(VENV)/installed-test
 # Simulated minutes of five venues with faults on three: no wrong value live, every fault in the ledger, memory flat.
 five: $(VENV)/installed-test
 	PYTHONHASHSEED=0 $(BIN)/python -m tests.chaos.five --minutes $(SIMULATED_MINUTES)
+
+# The wheel and the sdist, to the byte the same for all who build this commit (docs/decisions/0008-release.md), and what the index would say of them.
+dist: $(VENV)/installed-release
+	rm -rf dist
+	$(BIN)/python release/build_dist.py dist
+	$(BIN)/twine check --strict dist/*
+
+# The exact versions, with hashes, that the server is shipped with, for every Python and system that it runs on: to be looked at and committed.
+lock: $(VENV)/installed-release
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --extra redis --no-annotate \
+	    --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --upgrade setup.cfg --output-file requirements.lock
+
+# What a server installed from the lock file consists of, with licences, as CycloneDX.
+sbom: dist
+	rm -rf build/sbom && $(PYTHON) -m venv build/sbom
+	build/sbom/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements.lock
+	build/sbom/bin/python -m pip install --quiet --disable-pip-version-check --no-deps dist/*.whl
+	build/sbom/bin/python -m pip uninstall --quiet --yes setuptools pip
+	rm build/sbom/lib/python*/site-packages/cryptodash-*.dist-info/direct_url.json
+	$(BIN)/cyclonedx-py environment --output-reproducible --output-file dist/cryptodash.cdx.json build/sbom/bin/python
 
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check .
@@ -104,6 +124,10 @@ $(VENV)/installed-test: $(VENV)/installed
 
 $(VENV)/installed-peers: $(VENV)/installed-test
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[peers]'
+	touch $@
+
+$(VENV)/installed-release: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[release]'
 	touch $@
 
 $(VENV)/installed-redis: $(VENV)/installed

@@ -1,5 +1,5 @@
-"""Where log lines go and which of them: level by namespace, no storm of the same, to standard output or to a log file
-that is bounded."""
+"""Where log lines go, which of them, and in which form: level by namespace, no storm of the same, text or JSON, to
+standard output or to a log file that is bounded."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Hashable
 from typing import Final, TextIO
 
-from attrs import define
+from attrs import define, field
 from twisted.logger import (
     FilteringLogObserver,
     ILogObserver,
@@ -21,6 +21,7 @@ from twisted.python.logfile import LogFile
 from zope.interface import implementer
 
 from cryptodash.core.settings import parse_levels
+from cryptodash.json_log import JsonObserver
 
 QUIETER = {
     "twisted.internet.protocol": "warn",
@@ -119,24 +120,45 @@ def _kind_of(event: LogEvent) -> Hashable:
     )
 
 
-def make_observer(levels: str, stream: TextIO) -> ILogObserver:
-    """An observer that writes events at or above the level of their namespace (``info,cryptodash.exchanges=debug``),
-    throttled."""
-    default, by_namespace = parse_levels(levels)
-    predicate = LogLevelFilterPredicate(LogLevel.levelWithName(default))
-    for namespace, level in {**QUIETER, **by_namespace}.items():
-        predicate.setLogLevelForNamespace(namespace, LogLevel.levelWithName(level))
-    observer: ILogObserver = FilteringLogObserver(ThrottlingObserver(textFileLogObserver(stream)), [predicate])
-    return observer
+@implementer(ILogObserver)
+class LevelledObserver:
+    """Writes events at or above the level of their namespace (``info,cryptodash.exchanges=debug``), throttled. What
+    another process has written (``relayed``) was judged there, and is written as it is."""
+
+    def __init__(self, levels: str, writer: ILogObserver) -> None:
+        self._writer = writer
+        self._throttled = ThrottlingObserver(writer)
+        self.set_levels(levels)
+
+    def set_levels(self, levels: str) -> None:
+        """From now on."""
+        default, by_namespace = parse_levels(levels)
+        predicate = LogLevelFilterPredicate(LogLevel.levelWithName(default))
+        for namespace, level in {**QUIETER, **by_namespace}.items():
+            predicate.setLogLevelForNamespace(namespace, LogLevel.levelWithName(level))
+        self._filtered = FilteringLogObserver(self._throttled, [predicate])
+
+    def __call__(self, event: LogEvent) -> None:
+        if "relayed" in event:
+            self._writer(event)
+        else:
+            self._filtered(event)
+
+
+def make_observer(levels: str, stream: TextIO, form: str = "text") -> LevelledObserver:
+    """``form``: ``text`` or ``json``."""
+    return LevelledObserver(levels, JsonObserver(stream) if form == "json" else textFileLogObserver(stream))
 
 
 @define
 class _Choice:
-    """What the command line chose before twistd asks for an observer."""
+    """What the command line chose before twistd asks for an observer, and the observers that came of it."""
 
     levels: str = "info"
     logfile: str | None = None
     nodaemon: bool = True
+    form: str = "text"
+    made: list[LevelledObserver] = field(factory=list)
 
 
 # twistd takes a logger only as the dotted name of a function without arguments, so what it shall do
@@ -144,22 +166,32 @@ class _Choice:
 _choice = _Choice()
 
 
-def choose(levels: str, logfile: str | None, nodaemon: bool) -> str:
+def choose(levels: str, logfile: str | None, nodaemon: bool, form: str = "text") -> str:
     """Prepare ``observer`` and return its name, for twistd's ``logger`` option."""
-    _choice.levels, _choice.logfile, _choice.nodaemon = levels, logfile, nodaemon
+    _choice.levels, _choice.logfile, _choice.nodaemon, _choice.form = levels, logfile, nodaemon, form
     return f"{__name__}.{observer.__name__}"
 
 
 def observer() -> ILogObserver:
     """What was chosen."""
-    return observer_of(_choice.levels, _choice.logfile, _choice.nodaemon)
+    return observer_of(_choice.levels, _choice.logfile, _choice.nodaemon, _choice.form)
 
 
-def observer_of(levels: str, logfile: str | None, nodaemon: bool) -> ILogObserver:
-    """Standard output in the foreground, else the log file (``twistd.log``), rotated at 10 MB; nine older ones stay."""
+def observer_of(levels: str, logfile: str | None, nodaemon: bool, form: str = "text") -> ILogObserver:
+    """Standard output in the foreground, else the log file (``twistd.log``), rotated at 10 MB; nine older ones stay.
+    ``change_levels`` is about it from now on."""
     if nodaemon and logfile in (None, "", "-"):
-        return make_observer(levels, sys.stdout)
-    return make_observer(levels, bounded_file(logfile if logfile and logfile != "-" else "twistd.log"))
+        made = make_observer(levels, sys.stdout, form)
+    else:
+        made = make_observer(levels, bounded_file(logfile if logfile and logfile != "-" else "twistd.log"), form)
+    _choice.made[:] = [made]
+    return made
+
+
+def change_levels(levels: str) -> None:
+    """Other levels for the log of this process, where it is ours: an operator may have chosen another."""
+    for observer in _choice.made:
+        observer.set_levels(levels)
 
 
 def bounded_file(path: str) -> TextIO:

@@ -290,6 +290,8 @@ class Options(RunOptions):
         ("check-config", None, CheckOptions, "check the settings, print them, exit"),
     ]
     defaultSubCommand = "run"
+    env_file: Path | None = None
+    """Where the ``.env`` file was looked for at first: a daemon may have another working directory later."""
 
     def postOptions(self) -> None:
         """Give twistd our observer, unless the operator chose one: it filters by level and namespace."""
@@ -301,28 +303,39 @@ class Options(RunOptions):
             or self.subCommand not in ("run", "simulate", "replay")
         ):
             return
-        levels = "info" if self.subCommand == "simulate" else config_of(self).log_level
-        twistd["logger"] = log.choose(levels, twistd.get("logfile"), bool(twistd.get("nodaemon")))
+        levels, form = "info", "text"
+        if self.subCommand != "simulate":
+            config = config_of(self)
+            levels, form = config.log_level, config.log_format
+        twistd["logger"] = log.choose(levels, twistd.get("logfile"), bool(twistd.get("nodaemon")), form)
 
 
 def config_of(options: Options) -> Config:
-    """The settings of a command: its own options, then those before it, the environment, the ``.env`` file.
-    Refuses what is wrong."""
-    command = options.subOptions
+    """The settings of a command. Refuses what is wrong."""
     try:
-        layers = [
-            command.layer(),
-            options.layer(),
-            Layer("environment", os.environ),
-            _env_file(command.get("env-file") or options.get("env-file")),
-        ]
-        if isinstance(command, DoctorOptions):
-            layers = [_without_topics(each) for each in layers]
-        config = load(layers, registry.available(), simulated=_simulated())
-        _check_topics(config)
-        return config
+        return read_config(options)
     except ConfigError as error:
         refuse(str(error))
+
+
+def read_config(options: Options) -> Config:
+    """The settings of a command: its own options, then those before it, the environment, the ``.env`` file as it is
+    now. Raises ``ConfigError``."""
+    command = options.subOptions
+    named = command.get("env-file") or options.get("env-file")
+    if options.env_file is None:
+        options.env_file = Path(named or ".env").absolute()
+    layers = [
+        command.layer(),
+        options.layer(),
+        Layer("environment", os.environ),
+        _env_file(options.env_file, named),
+    ]
+    if isinstance(command, DoctorOptions):
+        layers = [_without_topics(each) for each in layers]
+    config = load(layers, registry.available(), simulated=_simulated())
+    _check_topics(config)
+    return config
 
 
 def _without_topics(layer: Layer) -> Layer:
@@ -352,16 +365,16 @@ def _simulated() -> list[str]:
     return [name for name in registry.available() if name in dialects.available()]
 
 
-def _env_file(path: str | None) -> Layer:
-    """``./.env`` if there is one, or the named file, which must be there. Read without interpolation;
+def _env_file(file: Path, named: str | None) -> Layer:
+    """``./.env`` if there is one, or the file that was named, which must be there. Read without interpolation;
     ``os.environ`` stays as it is."""
-    file = Path(path or ".env")
+    origin = named or ".env"
     if not file.is_file():
-        if path:
-            raise ConfigError(f"--env-file: {path[:200]!r} is not a file; allowed is the path of one")
-        return Layer(".env", {}, own=True)
+        if named:
+            raise ConfigError(f"--env-file: {named[:200]!r} is not a file; allowed is the path of one")
+        return Layer(origin, {}, own=True)
     try:
         values: Mapping[str, str | None] = dotenv_values(file, interpolate=False, encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{file}: cannot be read ({error}); allowed is a UTF-8 file of NAME=value lines") from None
-    return Layer(str(file), values, own=True)
+        raise ConfigError(f"{origin}: cannot be read ({error}); allowed is a UTF-8 file of NAME=value lines") from None
+    return Layer(origin, values, own=True)

@@ -26,6 +26,7 @@ from cryptodash.api.http.rest import Rest
 from cryptodash.api.http.site import GuardedSite, make_site
 from cryptodash.api.ws.clients import Clients
 from cryptodash.api.ws.factory import ClientFactory
+from cryptodash.certificates import Certificate, CertificateWatch
 from cryptodash.clocks import LedgerBeat, WallClockWatch
 from cryptodash.core.config import Config
 from cryptodash.core.errors import ConfigError
@@ -41,8 +42,11 @@ from cryptodash.exchanges.publish_timer import PublishTimers
 from cryptodash.exchanges.service import VenueService
 from cryptodash.exchanges.venues import registry
 from cryptodash.hub.broadcaster import Broadcaster
+from cryptodash.live_settings import LiveSettings, tls_files
 from cryptodash.memory import MemoryTrim, find_trim
-from cryptodash.tls import ssl_endpoint
+from cryptodash.sd_notify import Notifier
+from cryptodash.tls import TlsEndpoint, over, ssl_endpoint
+from cryptodash.tls_files import CertificateFiles
 
 if TYPE_CHECKING:
     from cryptodash.cluster.service import Cluster
@@ -76,11 +80,12 @@ def build(
     bind_failed: Callable[[str], NoReturn] | None = None,
     venues: Sequence[IVenue] | None = None,
     stand_in: StandIn | None = None,
+    notifier: Notifier | None = None,
 ) -> Server:
     """The whole server, not started. Raises ``ConfigError`` for a venue that cannot be loaded.
 
     ``stand_in`` takes the venues' place: the simulator of a demo, or a replay. ``bind_failed`` is told in one line why
-    the address could not be had, and ends the process.
+    the address could not be had, and ends the process. ``notifier`` tells a service manager how it goes.
     """
     venues = [registry.load(name) for name in config.exchanges] if venues is None else venues
     tally = Tally()
@@ -104,6 +109,7 @@ def build(
             budget=budget,
             records=hub.ledger.venue(venue.id),
             catalogue=catalogue,
+            kept=lambda: live.symbols,
         )
 
     feeds: list[VenueService | ClusterVenue]
@@ -117,6 +123,7 @@ def build(
     for feed in feeds:
         hub.add_upstream(feed)
     clients = Clients(hub, hub, hub, config, _source(feeds), __version__, reactor, clock, tally, random)
+    certificates = CertificateWatch(lambda: web.certificate, reactor, clock, tally)
     rest = Rest(
         hub,
         hub,
@@ -131,16 +138,19 @@ def build(
         clients.fanout.slices,
         hub.ledger,
         None if cluster is None else cluster.peers,
+        certificates.report,
     )
     site = make_site(rest, ClientFactory(clients), config, clock, reactor, tally)
 
-    web = Web(config.bind_addr, site, reactor, bind_failed)
-    server = Server(config, hub, clients, rest, web, timers, stand_in)
+    web = Web(config.bind_addr, site, reactor, bind_failed, tls_files(config))
+    live = LiveSettings(config, hub, clients, rest, site, certificates)
+    server = Server(config, hub, clients, rest, web, timers, stand_in, live, notifier or Notifier())
     ReactorLag(reactor, clock, tally).setServiceParent(server)
     WallClockWatch(
         reactor, clock, tally, lambda: [ahead for feed in feeds if (ahead := feed.clock_ahead_ms) is not None]
     ).setServiceParent(server)
     LedgerBeat(reactor, hub.ledger.beat).setServiceParent(server)
+    certificates.setServiceParent(server)
     _memory_trim(clients, config, reactor, tally).setServiceParent(server)
     for service in [each for each in feeds if isinstance(each, VenueService)] if cluster is None else [cluster]:
         service.setServiceParent(server)
@@ -208,18 +218,20 @@ BACKLOG = 1024
 second; those beyond Twisted's 50 at once would try again a second later."""
 
 
-def endpoint_of(reactor: Any, text: str) -> IStreamServerEndpoint:
-    """Where a ``BIND_ADDR`` listens. Reads the certificates it names; raises ``ConfigError``."""
+def endpoint_of(reactor: Any, text: str, files: CertificateFiles | None = None) -> IStreamServerEndpoint:
+    """Where a ``BIND_ADDR`` listens, with TLS by these ``files`` where it names none itself. Reads the certificates;
+    raises ``ConfigError``."""
     if text.startswith(("tcp:", "ssl:", "unix:")) and ":backlog=" not in text:
         text += f":backlog={BACKLOG}"
+    setting = "BIND_ADDR (ssl: from TLS_CERT and TLS_KEY)" if text.startswith("ssl:") else "BIND_ADDR"
     try:
-        endpoint: IStreamServerEndpoint = (
-            ssl_endpoint(reactor, text) if text.startswith("ssl:") else serverFromString(reactor, text)
-        )
+        if text.startswith("ssl:"):
+            return ssl_endpoint(reactor, text)
+        endpoint: IStreamServerEndpoint = serverFromString(reactor, text)
+        setting = "TLS_CERT and TLS_KEY with BIND_ADDR"
+        return endpoint if files is None else over(endpoint, files)
     except Exception as error:  # a malformed endpoint string raises whatever its parser raises
-        setting = "BIND_ADDR (ssl: from TLS_CERT and TLS_KEY)" if text.startswith("ssl:") else "BIND_ADDR"
         raise ConfigError(f"{setting} {text!r} cannot be used: {error}") from None
-    return endpoint
 
 
 class Web(Service):
@@ -228,9 +240,17 @@ class Web(Service):
     name = "web"
 
     def __init__(
-        self, endpoint: str, site: GuardedSite, reactor: Any, bind_failed: Callable[[str], NoReturn] | None
+        self,
+        endpoint: str,
+        site: GuardedSite,
+        reactor: Any,
+        bind_failed: Callable[[str], NoReturn] | None,
+        files: CertificateFiles | None = None,
     ) -> None:
         self.port: IListeningPort | None = None
+        self.certificate: Certificate | None = None
+        """What it speaks TLS with, if it does."""
+        self._files = files
         self.connections = site.connections
         self._endpoint = endpoint
         self._site = site
@@ -241,7 +261,10 @@ class Web(Service):
         """Bind now, perhaps as root; a failure is one line and the end, not a server without its port."""
         super().privilegedStartService()
         try:
-            listening = endpoint_of(self._reactor, self._endpoint).listen(self._site)
+            endpoint = endpoint_of(self._reactor, self._endpoint, self._files)
+            if isinstance(endpoint, TlsEndpoint):
+                self.certificate = endpoint.certificate
+            listening = endpoint.listen(self._site)
         except ConfigError as error:
             self._failed(str(error))
         # Every endpoint we allow binds at once. Looked at here and not in a callback:
@@ -308,14 +331,18 @@ class Server(MultiService):
         web: Web,
         timers: PublishTimers,
         stand_in: StandIn | None,
+        live: LiveSettings,
+        notifier: Notifier,
     ) -> None:
         super().__init__()
         self.config = config
         self.hub = hub
         self.clients = clients
         self.stand_in = stand_in
+        self.live = live
         self._rest = rest
         self._web = web
+        self._notifier = notifier
         self._timers = timers
         self._stopping: Deferred[None] | None = None
 
@@ -343,6 +370,11 @@ class Server(MultiService):
             venues=", ".join(f"{exchange} ({self.hub.source(exchange)})" for exchange in self.hub.exchanges()),
         )
 
+    @property
+    def address(self) -> str:
+        """Where it listens, for a person."""
+        return "" if self._web.port is None else _address(self._web.port)
+
     def stopService(self) -> Deferred[None]:
         """Siblings of a MultiService do not wait for each other, so the order is written down here."""
         if self._stopping is None:
@@ -352,6 +384,7 @@ class Server(MultiService):
     async def _stop(self) -> None:
         """Goodbye to every client of ``/ws``, an answer to every request, then the address, the feeds and the rest.
         Who comes meanwhile reads 503 (``/ready``, ``/ws``)."""
+        self._notifier.stopping()
         _log.info("draining {count} clients", count=len(self.clients.sessions))
         http = self._web.connections
         await _all(self.clients.drain(DRAIN_SECONDS), http.drain(DRAIN_SECONDS, self._rest.cut))

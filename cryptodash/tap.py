@@ -10,7 +10,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from random import SystemRandom
 from typing import Any, NoReturn
@@ -40,9 +40,13 @@ from cryptodash.exchanges.hosts import hosts_of
 from cryptodash.exchanges.venues import registry
 from cryptodash.exchanges.venues.recorded import RecordedVenue
 from cryptodash.exchanges.venues.recorded_names import listed, own_names
+from cryptodash.heartbeat import heartbeat_of
+from cryptodash.live_settings import LIVE
 from cryptodash.memory import keep_large_blocks_apart
 from cryptodash.name_lookups import NameLookups
-from cryptodash.options import Options, config_of, refuse
+from cryptodash.options import Options, config_of, read_config, refuse
+from cryptodash.reload import Reloadable, Reloader
+from cryptodash.sd_notify import Watchdog, service_manager
 from cryptodash.service import StandIn, build, endpoint_of
 from cryptodash.simulator.control import CONTROL_PORT
 from cryptodash.simulator.dialects import registry as dialects
@@ -50,7 +54,8 @@ from cryptodash.simulator.faults import OPTIONS
 from cryptodash.simulator.recording import answers_beside, read_recording
 from cryptodash.simulator.replay import Replay
 from cryptodash.simulator.server import Simulator
-from cryptodash.supervisor import Supervisor
+from cryptodash.supervisor import SHARED, Supervisor
+from cryptodash.tls_files import CertificateFiles
 
 __all__ = ["Options", "makeService", "make_application"]
 
@@ -80,10 +85,10 @@ def makeService(options: Options) -> IService:
     if command == "doctor":
         _doctor(config, chosen)
     if command == "replay":
-        return _replay(config, chosen, _twistd(options))
+        return _replay(config, options, _twistd(options))
     if chosen["processes"] > 1:
         return _supervise(config, options, _twistd(options))
-    return _run(config, _twistd(options))
+    return _run(config, options, _twistd(options))
 
 
 def make_application(env_file: str | None = None) -> Any:
@@ -95,9 +100,10 @@ def make_application(env_file: str | None = None) -> Any:
     twistd = _twistd(options)
     application = Application("cryptodash")
     if not twistd.get("syslog"):
-        observer = log.observer_of(config.log_level, twistd.get("logfile"), bool(twistd.get("nodaemon")))
+        nodaemon = bool(twistd.get("nodaemon"))
+        observer = log.observer_of(config.log_level, twistd.get("logfile"), nodaemon, config.log_format)
         application.setComponent(ILogObserver, observer)
-    _run(config, twistd).setServiceParent(application)
+    _run(config, options, twistd).setServiceParent(application)
     return application
 
 
@@ -107,17 +113,22 @@ def _settle_in() -> None:
     keep_large_blocks_apart()
 
 
-def _run(config: Config, twistd: usage.Options) -> IService:
+def _run(config: Config, options: Options, twistd: usage.Options) -> IService:
     """The server; with ``DEMO`` on the simulator, which listens at once because the server needs its addresses."""
     if not config.demo:
-        return _build(config, twistd)
+        return _build(config, lambda: read_config(options), twistd)
     control_port = config.control_port or (CONTROL_PORT if _is_free(CONTROL_PORT) else 0)
     simulator = _simulator(exchanges=config.exchanges, control_port=control_port)
     _check_markets(config, simulator)
     _listen(simulator)
-    config = evolve(config, control_port=simulator.control_port or 0)
-    _log.info("start faults of this demo with: twistd cryptodash fault --control-port {port}", port=config.control_port)
-    return _build(config, twistd, stand_in=StandIn(simulator, simulator.base_urls, "simulated"))
+    control_port = simulator.control_port or 0
+    _log.info("start faults of this demo with: twistd cryptodash fault --control-port {port}", port=control_port)
+    return _build(
+        evolve(config, control_port=control_port),
+        lambda: evolve(read_config(options), control_port=control_port),
+        twistd,
+        stand_in=StandIn(simulator, simulator.base_urls, "simulated"),
+    )
 
 
 def _supervise(config: Config, options: Options, twistd: usage.Options) -> IService:
@@ -131,21 +142,27 @@ def _supervise(config: Config, options: Options, twistd: usage.Options) -> IServ
         _remove_pid_file(twistd)
         refuse(message)
 
+    manager = service_manager(os.environ, os.getpid())
     try:
-        made = Supervisor(config, chosen["processes"], given, own, reactor, SystemRandom(), bind_failed)
+        made = Supervisor(
+            config, chosen["processes"], given, own, reactor, SystemRandom(), bind_failed, manager.notifier
+        )
     except ConfigError as error:
         refuse(str(error))
-    _watch_signals(twistd)
+    if manager.watchdog_s is not None:
+        made.watchdog = Watchdog(manager, reactor, made.lives)
+    passed_on = Reloadable(set(LIVE) - {name.lower() for name in SHARED}, lambda old, new: made.reload())
+    parts = [_LOG_LEVELS, passed_on]
+    _watch_signals(twistd, Reloader(config, lambda: read_config(options), parts, manager.notifier))
     return made
 
 
-def _replay(config: Config, options: usage.Options, twistd: usage.Options) -> IService:
+def _replay(config: Config, options: Options, twistd: usage.Options) -> IService:
     """The server on a recording: its venue, its streams, all of them held from the start."""
-    file = Path(options["file"])
+    chosen = options.subOptions
+    file = Path(chosen["file"])
     try:
-        recording = read_recording(
-            file, exchange=options["exchange"], market=options["market"], symbols=options["symbol"]
-        )
+        recording = read_recording(file, exchange=chosen["exchange"], market=chosen["market"], symbols=chosen["symbol"])
         real = registry.load(recording.exchange)
         samples = own_names(real, recording.market, recording.symbols, recording.asked, recording.samples())
         known = listed(real, recording.market, lambda asked: answers_beside(file, asked.path, asked.params))
@@ -153,19 +170,26 @@ def _replay(config: Config, options: usage.Options, twistd: usage.Options) -> IS
         topics = venue.topics(recording.exchange, recording.market, recording.symbols, config.book_depth_default)
     except ConfigError as error:
         refuse(str(error))
-    replay = Replay(reactor, recording, speed=options["speed"], delay=options["delay"])
+    replay = Replay(reactor, recording, speed=chosen["speed"], delay=chosen["delay"])
     _listen(replay)
     stand_in = StandIn(replay, replay.base_urls, "replay")
+
+    def of_recording(settings: Config) -> Config:
+        return evolve(settings, exchanges=(recording.exchange,), symbols=tuple(topics))
+
     return _build(
-        evolve(config, exchanges=(recording.exchange,), symbols=tuple(topics)),
+        of_recording(config),
+        lambda: of_recording(read_config(options)),
         twistd,
         stand_in=stand_in,
         venues=[venue],
     )
 
 
-def _build(config: Config, twistd: usage.Options, **parts: Any) -> IService:
-    """Build on the global reactor. A taken port ends the process: one line, exit code 1, no pid file left."""
+def _build(config: Config, reread: Callable[[], Config], twistd: usage.Options, **parts: Any) -> IService:
+    """Build on the global reactor. A taken port ends the process: one line, exit code 1, no pid file left.
+    ``reread`` loads the settings again, or raises ``ConfigError``."""
+    manager = service_manager(os.environ, os.getpid())
 
     def bind_failed(message: str) -> NoReturn:
         _remove_pid_file(twistd)
@@ -175,13 +199,29 @@ def _build(config: Config, twistd: usage.Options, **parts: Any) -> IService:
         refuse(message)
 
     try:
-        server = build(config, reactor, clock=SystemClock(), random=SystemRandom(), bind_failed=bind_failed, **parts)
+        server = build(
+            config,
+            reactor,
+            clock=SystemClock(),
+            random=SystemRandom(),
+            bind_failed=bind_failed,
+            notifier=manager.notifier,
+            **parts,
+        )
     except ConfigError as error:
         refuse(str(error))
+    if manager.watchdog_s is not None:
+        Watchdog(manager, reactor).setServiceParent(server)
+    if (heartbeat := heartbeat_of(os.environ, reactor)) is not None:
+        heartbeat.setServiceParent(server)
     _look_up_names()
-    _watch_signals(twistd)
+    _watch_signals(twistd, Reloader(config, reread, [_LOG_LEVELS, *server.live.parts()], manager.notifier))
     reactor.callWhenRunning(_freeze_what_stays)
+    reactor.callWhenRunning(lambda: manager.notifier.ready(f"listening on {server.address}"))
     return server
+
+
+_LOG_LEVELS = Reloadable(("log_level",), lambda old, new: log.change_levels(new.log_level))
 
 
 def _look_up_names() -> None:
@@ -214,23 +254,39 @@ def _listen(stand_in: Simulator | Replay) -> None:
         refuse(f"the simulator cannot listen: {error}")
 
 
-def _watch_signals(twistd: usage.Options) -> None:
-    signals = _StopSignals(twistd)
+def _watch_signals(twistd: usage.Options, reloader: Reloader | None = None) -> None:
+    signals = _Signals(twistd, reloader)
     signals.watch()
     reactor.callWhenRunning(signals.watch)  # again: as the reactor starts it sets handlers of its own
 
 
-class _StopSignals:
+class _Signals:
     """The first SIGTERM or SIGINT drains and exits with 0 (twistd's own handler would exit by the signal), or, where
-    the reactor does not run yet, ends as soon as it does; another one ends the process at once."""
+    the reactor does not run yet, ends as soon as it does; another one ends the process at once.
 
-    def __init__(self, twistd: usage.Options) -> None:
+    SIGHUP has the settings read again, where there are any. It is also what a terminal says that closes: then it ends
+    the server that was started there, as it always has.
+    """
+
+    def __init__(self, twistd: usage.Options, reloader: Reloader | None) -> None:
         self._twistd = twistd
+        self._reloader = reloader
         self._stopping = False
+        self._has_terminal = False
 
     def watch(self) -> None:
         for each in (signal.SIGTERM, signal.SIGINT):
             signal.signal(each, self._received)
+        if self._reloader is not None:
+            signal.signal(signal.SIGHUP, self._hung_up)
+        self._has_terminal = _is_on_terminal()  # the second time it counts: by then a daemon has none
+
+    def _hung_up(self, number: int, frame: object) -> None:
+        if self._has_terminal and not _is_on_terminal():
+            if not self._stopping:
+                self._received(number, frame)
+        elif self._reloader is not None and not self._stopping:
+            reactor.callFromThread(self._reloader.reload)
 
     def _received(self, number: int, frame: object) -> None:
         if self._stopping:
@@ -241,6 +297,11 @@ class _StopSignals:
             reactor.callFromThread(reactor.stop)
         else:
             reactor.callWhenRunning(reactor.stop)
+
+
+def _is_on_terminal() -> bool:
+    """Whether any of the three is one, and still there."""
+    return any(map(os.isatty, (0, 1, 2)))
 
 
 def _twistd(options: usage.Options) -> usage.Options:
@@ -418,11 +479,15 @@ def _examinations(config: Config, options: usage.Options) -> list[Examination]:
 def _print_config(config: Config) -> NoReturn:
     """One setting a line, secrets hidden. What only the start would find out is tried,
     but for the socket that systemd alone can pass on."""
-    if not config.bind_addr.startswith("systemd:"):
-        try:
+    try:
+        if not config.bind_addr.startswith("systemd:"):
             endpoint_of(reactor, config.bind_addr)
-        except ConfigError as error:
-            refuse(str(error))
+        elif config.tls_cert:
+            CertificateFiles(config.tls_cert, config.tls_key).load()
+    except ConfigError as error:
+        refuse(str(error))
+    except Exception as error:  # whatever is wrong with the certificate's files
+        refuse(f"TLS_CERT and TLS_KEY cannot be used: {error}")
     secrets = {setting.attribute for setting in SETTINGS if setting.is_secret}
     settings = asdict(config, recurse=False)
     settings |= asdict(settings.pop("limits"))

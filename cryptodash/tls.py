@@ -3,44 +3,40 @@ authenticated encryption only.
 
 Twisted's own reading of such a string takes the first certificate of ``certKey`` and leaves the others out. A client
 that does not have the intermediate ones, and few do, then cannot verify the server. Its own suites for TLS 1.2 include
-those in CBC mode and those without forward secrecy.
+those in CBC mode and those without forward secrecy. And what it has read it keeps until the process ends.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Any
 
 from twisted.internet.endpoints import SSL4ServerEndpoint
 from twisted.internet.interfaces import IStreamServerEndpoint
-from twisted.internet.ssl import (
-    AcceptableCiphers,
-    Certificate,
-    CertificateOptions,
-    DiffieHellmanParameters,
-    PrivateCertificate,
-    TLSVersion,
-)
-from twisted.python.filepath import FilePath
+from twisted.protocols.tls import TLSMemoryBIOFactory
+from zope.interface import implementer
 
-CIPHERS: Final = "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:DHE+CHACHA20:!aNULL:!DSS"
-"""Suites of TLS 1.2: AEAD with forward secrecy (RFC 9325, section 4.2). TLS 1.3 has no others."""
-_OR_NEWER: Final[Mapping[str, Any]] = {"raiseMinimumTo": TLSVersion.TLSv1_2}
-_METHODS: Final[Mapping[str, Mapping[str, Any]]] = {
-    "": _OR_NEWER,
-    "TLS_METHOD": _OR_NEWER,
-    "TLS_SERVER_METHOD": _OR_NEWER,
-    "SSLv23_METHOD": _OR_NEWER,
-    "TLSv1_2_METHOD": {"insecurelyLowerMinimumTo": TLSVersion.TLSv1_2, "lowerMaximumSecurityTo": TLSVersion.TLSv1_2},
-}
-"""The versions that each ``sslmethod`` means; those below TLS 1.2 are refused."""
-
-_certificates = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL).findall
+from cryptodash.certificates import Certificate
+from cryptodash.tls_files import CertificateFiles
 
 
-def ssl_endpoint(reactor: Any, text: str) -> IStreamServerEndpoint:
+@implementer(IStreamServerEndpoint)
+class TlsEndpoint:
+    """Where TLS is spoken, and with which certificate."""
+
+    def __init__(self, certificate: Certificate, listen: Callable[[Any], Any]) -> None:
+        self.certificate = certificate
+        self.listen = listen
+
+
+def over(below: IStreamServerEndpoint, files: CertificateFiles) -> TlsEndpoint:
+    """TLS on an endpoint that speaks none: a socket that systemd passes on. Raises whatever is wrong with the files."""
+    certificate = Certificate(files)
+    return TlsEndpoint(certificate, lambda factory: below.listen(TLSMemoryBIOFactory(certificate, False, factory)))
+
+
+def ssl_endpoint(reactor: Any, text: str) -> TlsEndpoint:
     """Where an endpoint string ``ssl:port:certKey=file:privateKey=file...`` listens, in all else as Twisted reads it.
 
     ``certKey`` is a PEM file with the server's certificate first and then the intermediate ones, ``extraCertChain``
@@ -76,23 +72,9 @@ def _endpoint(
     backlog: str = "50",
     extraCertChain: str = "",
     dhParameters: str = "",
-) -> IStreamServerEndpoint:
+) -> TlsEndpoint:
     """Names and order of the parameters are Twisted's, as an endpoint string may give them."""
-    pem = Path(certKey or privateKey).read_bytes()
-    own, *chain = _certificates(pem) or [pem]  # without any, what reads it says so
-    if extraCertChain:
-        chain += _certificates(Path(extraCertChain).read_bytes())
-    leaf = PrivateCertificate.loadPEM(own + b"\n" + Path(privateKey).read_bytes())
-    if sslmethod not in _METHODS:
-        raise ValueError(f"sslmethod {sslmethod!r} is none of {', '.join(filter(None, _METHODS))}")
-    options: dict[str, Any] = dict(_METHODS[sslmethod])
-    if dhParameters:
-        options["dhParameters"] = DiffieHellmanParameters.fromFile(FilePath(dhParameters))
-    context = CertificateOptions(  # as objects of cryptography: pyOpenSSL no longer wants its own
-        privateKey=leaf.privateKey.original.to_cryptography_key(),
-        certificate=leaf.original.to_cryptography(),
-        extraCertChain=[Certificate.loadPEM(each).original.to_cryptography() for each in chain],
-        acceptableCiphers=AcceptableCiphers.fromOpenSSLCipherString(CIPHERS),
-        **options,
-    )
-    return SSL4ServerEndpoint(reactor, int(port), context, int(backlog), interface)
+    files = CertificateFiles(certKey or privateKey, privateKey, extraCertChain, sslmethod, dhParameters)
+    certificate = Certificate(files)
+    listening = SSL4ServerEndpoint(reactor, int(port), certificate, int(backlog), interface)
+    return TlsEndpoint(certificate, listening.listen)

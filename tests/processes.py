@@ -56,7 +56,7 @@ def run(
 
 class Process:
     """A running twistd, or ``program`` in Python: its lines as they come, and its end. ``paths`` as in
-    ``environment``. It is in a session of its own."""
+    ``environment``; ``descriptors`` are open in it too. It is in a session of its own."""
 
     def __init__(
         self,
@@ -65,6 +65,7 @@ class Process:
         first: str = "",
         paths: Sequence[Path] = (),
         program: Path | None = None,
+        descriptors: Sequence[int] = (),
         **values: str,
     ) -> None:
         self.cwd = cwd
@@ -75,6 +76,7 @@ class Process:
             cwd=cwd,
             env=environment(*paths, **values),
             start_new_session=True,
+            pass_fds=descriptors,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -109,6 +111,10 @@ class Process:
 
     def port(self) -> int:
         return int(self.line(r"cryptodash.service#info. listening on .*:(\d+)").group(1))
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
     def signal(self, number: int) -> None:
         self._process.send_signal(number)

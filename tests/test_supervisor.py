@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, NoReturn
 
 import pytest
 from attrs import evolve
+from twisted.application.service import Service
 from twisted.internet.error import ProcessDone, ProcessExitedAlready, ProcessTerminated
 from twisted.internet.interfaces import IProcessProtocol
 from twisted.internet.task import Clock
@@ -20,7 +21,20 @@ from twisted.python.failure import Failure
 from cryptodash.core.config import Config
 from cryptodash.core.errors import ConfigError
 from cryptodash.core.layers import Layer, load
-from cryptodash.supervisor import END_S, FIRST_WAIT_S, LONGEST_WAIT_S, STEADY_S, Supervisor, check, listening_socket
+from cryptodash.heartbeat import BEAT_S
+from cryptodash.sd_notify import Notifier
+from cryptodash.supervisor import (
+    END_S,
+    FIRST_WAIT_S,
+    LIVELY_BEATS,
+    LONGEST_WAIT_S,
+    SILENT_BEATS,
+    START_BEATS,
+    STEADY_S,
+    Supervisor,
+    check,
+    listening_socket,
+)
 
 
 class Spawned(NamedTuple):
@@ -97,7 +111,7 @@ def world() -> Iterator[World]:
     yield world
     stopped = world.supervisor.stopService()
     for each in world.spawned:
-        if each.signals:
+        if "TERM" in each.signals:
             each.ends(0)
     assert stopped.called and not world.reactor.getDelayedCalls()
 
@@ -115,7 +129,9 @@ def test_a_demo_is_one_process() -> None:
         check(settings(DEMO="true"), 3)
 
 
-@pytest.mark.parametrize("address", ["unix:/tmp/cryptodash.sock", "systemd:domain=INET:index=0", "tcp:name", "tcp:"])
+@pytest.mark.parametrize(
+    "address", ["unix:/tmp/cryptodash.sock", "ssl:8443:certKey=c:privateKey=k", "tcp:name", "tcp:"]
+)
 def test_an_address_that_cannot_be_shared_is_refused_and_what_is_allowed_is_said(address: str) -> None:
     with pytest.raises(ConfigError, match=r"cannot be shared; allowed is host:port"):
         check(evolve(settings(), bind_addr=address), 3)
@@ -168,7 +184,8 @@ def test_each_process_has_the_one_socket_and_is_told_where_it_is(world: World) -
     for each in world.spawned:
         assert each.environment["CRYPTODASH_BIND_ADDR"] == "systemd:domain=INET:index=0"
         assert each.command == [sys.executable, "-m", "cryptodash.adopt", "run", "--env-file", "a.env"]
-        assert each.descriptors == {0: "w", 1: "r", 2: "r", 3: descriptor}
+        assert each.environment["CRYPTODASH_HEARTBEAT_FD"] == "4"
+        assert each.descriptors == {0: "w", 1: "r", 2: "r", 3: descriptor, 4: "r"}
 
 
 def test_each_process_has_the_settings_of_the_command_line_and_its_part_of_the_limits(
@@ -196,7 +213,7 @@ def test_each_process_has_the_settings_of_the_command_line_and_its_part_of_the_l
 def wait_of(world: World) -> float:
     """Until the first process, which has just ended, is started again; it is started by then."""
     begun, count = world.reactor.seconds(), len(world.spawned)
-    (call,) = world.reactor.getDelayedCalls()
+    (call,) = [each for each in world.reactor.getDelayedCalls() if each.func == world.spawned[0].protocol.start]
     world.reactor.advance(call.getTime() - begun)
     assert len(world.spawned) == count + 1 and world.spawned[-1].protocol is world.spawned[0].protocol
     return call.getTime() - begun
@@ -285,3 +302,121 @@ def test_one_that_has_ended_meanwhile_cannot_be_signalled_and_that_is_no_fault(
         each.ends(0)
     assert done.called
     world.spawned.clear()
+
+
+# -- whether they live, and what they are told
+
+
+class Told(Notifier):
+    """A service manager, as far as the supervisor tells it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told: list[str] = []
+
+    def ready(self, status: str = "") -> None:
+        self.told.append(f"ready: {status}")
+
+    def stopping(self) -> None:
+        self.told.append("stopping")
+
+
+def beat(spawned: Spawned) -> None:
+    spawned.protocol.childDataReceived(4, b".")
+
+
+def test_it_is_ready_when_the_first_process_serves(world: World) -> None:
+    told = Told()
+    world.supervisor = Supervisor(settings(), 2, {}, (), world.reactor, Longest(), world._refused, told)
+    world.starts()
+    world.reactor.advance(5)
+    assert told.told == []
+    beat(world.spawned[1])
+    beat(world.spawned[0])
+    assert len(told.told) == 1 and told.told[0].startswith("ready: 2 processes listen on 127.0.0.1:")
+    world.supervisor.stopService()
+    assert told.told[1:] == ["stopping"]
+
+
+def test_it_lives_as_long_as_one_of_them_does(world: World) -> None:
+    world.starts()
+    assert not world.supervisor.lives()
+    beat(world.spawned[0])
+    beat(world.spawned[1])
+    for _ in range(20):
+        world.reactor.advance(BEAT_S)
+        beat(world.spawned[1])
+    assert world.supervisor.lives()
+    world.reactor.pump([BEAT_S] * (LIVELY_BEATS + 1))
+    assert not world.supervisor.lives()
+    beat(world.spawned[0])
+    assert world.supervisor.lives()
+    world.spawned[0].ends()
+    assert not world.supervisor.lives()
+
+
+def test_one_that_gives_no_sign_of_life_is_killed_once_and_started_again(world: World) -> None:
+    world.starts()
+    beat(world.spawned[0])
+    with capturedLogs() as logged:
+        for _ in range(SILENT_BEATS + 5):
+            world.reactor.advance(BEAT_S)
+            beat(world.spawned[1])
+    assert [formatEvent(each) for each in logged] == ["process 1 gives no sign of life: it is killed"]
+    assert world.spawned[0].signals == ["KILL"] and not world.spawned[1].signals
+    world.spawned[0].ends(signal.SIGKILL)
+    world.reactor.advance(FIRST_WAIT_S)
+    assert len(world.spawned) == 3
+
+
+def test_one_that_starts_has_more_time(world: World) -> None:
+    world.starts()
+    world.reactor.pump([BEAT_S] * (START_BEATS - 1))
+    assert [each.signals for each in world.spawned] == [[], []]
+    world.reactor.advance(BEAT_S)
+    assert [each.signals for each in world.spawned] == [["KILL"], ["KILL"]]
+
+
+def test_after_a_sleep_of_the_machine_nobody_is_killed(world: World) -> None:
+    world.starts()
+    for each in world.spawned:
+        beat(each)
+    world.reactor.advance(8 * 3600)  # one step: all timers are due, each once
+    assert [each.signals for each in world.spawned] == [[], []]
+
+
+def test_a_reload_is_passed_on_as_soon_as_a_process_can_take_it(world: World) -> None:
+    world.starts()
+    beat(world.spawned[0])
+    world.supervisor.reload()
+    assert [each.signals for each in world.spawned] == [["HUP"], []]
+    beat(world.spawned[1])
+    beat(world.spawned[1])
+    assert [each.signals for each in world.spawned] == [["HUP"], ["HUP"]]
+    world.spawned[0].ends()
+    world.supervisor.reload()
+    world.reactor.advance(FIRST_WAIT_S)
+    beat(world.spawned[2])
+    assert world.spawned[2].signals == [], "it has read them as it started"
+
+
+def test_a_watchdog_begins_and_ends_with_it(world: World) -> None:
+    world.supervisor.watchdog = Service()
+    world.starts()
+    assert world.supervisor.watchdog.running
+    world.supervisor.stopService()
+    assert not world.supervisor.watchdog.running
+
+
+def test_a_socket_that_was_not_passed_on_is_told_in_one_line(world: World) -> None:
+    supervisor = world.make(2, settings(BIND_ADDR="systemd:domain=INET:index=0"))
+    with pytest.raises(SystemExit):
+        supervisor.privilegedStartService()
+    (line,) = world.refusals
+    assert line.startswith("BIND_ADDR 'systemd:domain=INET:index=0': no such socket was passed on")
+
+
+def test_tls_of_ours_can_be_shared() -> None:
+    config = settings(BIND_ADDR="127.0.0.1:8443", TLS_CERT="c.pem", TLS_KEY="k.pem")
+    assert check(config, 2) == ("127.0.0.1", 8443)
+    assert check(settings(BIND_ADDR="systemd:domain=INET:index=0"), 2) is None

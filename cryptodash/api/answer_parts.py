@@ -15,6 +15,10 @@ SECURITY_HEADERS: Final[Mapping[str, str]] = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
 }
 
+HSTS: Final = "max-age=31536000"
+"""Sent where TLS is ours: for a year a browser does not speak with this host without (RFC 6797). Of other hosts below
+it nothing is said, for they may not be ours."""
+
 
 def error_body(code: str, message: str, **more: object) -> bytes:
     """The one shape of an error; ``more`` are further members beside ``error``."""

@@ -52,6 +52,11 @@ class Sockets:
     def __len__(self) -> int:
         return len(self._places)
 
+    def limit(self, most: int, most_per_address: int) -> None:
+        """Other limits from now on: whoever is in stays."""
+        self._most = most
+        self._most_per_address = most_per_address
+
     @property
     def charged(self) -> int:
         """How many addresses are charged now."""

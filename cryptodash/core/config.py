@@ -126,6 +126,7 @@ class Config:
         "info",
         aliases={"RUST_LOG": rust_log},
     )
+    log_format: str = setting(one_of("text", "json"), "text, or json: an object for each line of the log", "text")
     demo: bool = setting(flag, "every enabled venue is the built-in simulator", "false", is_flag=True)
     control_port: int = setting(
         whole(0, 65_535),

@@ -126,10 +126,12 @@ def _fields(owner: type[Config | Limits], values: Mapping[str, object]) -> dict[
 
 def _with_tls(config: Config) -> str:
     kind, _, rest = config.bind_addr.partition(":")
+    if kind == "systemd":
+        return config.bind_addr  # such a text has no place for them
     if kind not in ("tcp", "tcp6"):
         raise ConfigError(
             f"TLS_CERT and TLS_KEY: with BIND_ADDR {config.bind_addr[:60]!r} name the files in the endpoint string; "
-            "allowed here is host:port"
+            "allowed here is host:port, or systemd:..."
         )
 
     def escaped(path: str) -> str:

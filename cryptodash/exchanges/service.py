@@ -6,7 +6,7 @@ All decisions are the engine's; here are sockets, one delayed call, and the repo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from random import Random
 from typing import Any
 
@@ -76,13 +76,16 @@ class VenueService(Service):
         make_engine: Callable[..., Engine] = Engine,
         records: StreamRecords = UNRECORDED,
         catalogue: Catalogue | None = None,
+        kept: Callable[[], Collection[Topic]] | None = None,
     ) -> None:
+        """``kept``: the topics of ``SYMBOLS``, where they may change."""
         self.exchange = venue.id
         self.source = source
         self.markets = tuple(venue.markets)
         self.catalogue = Catalogue(venue.id) if catalogue is None else catalogue
         self._venue = venue
         self._config = config
+        self._kept = kept or (lambda: config.symbols)
         self._hosts = hosts
         self._inlet = inlet
         self._reactor = reactor
@@ -272,7 +275,7 @@ class VenueService(Service):
             last_message=None
             if health.last_message is None
             else max(0.0, self._clock.monotonic() - health.last_message),
-            unknown_topics=unknown_topics(self._config.symbols, self.catalogue),
+            unknown_topics=unknown_topics(self._kept(), self.catalogue),
             clock_ahead_ms=self.clock_ahead_ms,
         )
 
@@ -347,7 +350,7 @@ class VenueService(Service):
 
     def _tell_unknown(self) -> None:
         """A line for every topic of ``SYMBOLS`` that the venue turns out not to have: the server runs on without it."""
-        unknown = set(unknown_topics(self._config.symbols, self.catalogue))
+        unknown = set(unknown_topics(self._kept(), self.catalogue))
         for topic in sorted(unknown - self._unknown):
             _log.warn("SYMBOLS: {exchange} has no such symbol: {topic}", exchange=self.exchange, topic=topic)
         self._unknown = unknown

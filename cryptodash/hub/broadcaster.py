@@ -106,9 +106,11 @@ class Broadcaster:
         self._composite = self._make_composite(config, scheduler, tally)
         self._parts = self._composite.users
         self._derived = DerivedDemand(self._demand, self._composite.parts_of, scheduler)
-        naming = Naming(self._sources, config.book_depth_default, config.limits.max_custom_depths, self._held_depths)
-        kept = KeptTopics(config.symbols, self._composite.parts_of)
-        self._directory = Directory(self.upstreams, self._sources, naming, kept, config.book_depth_default)
+        self._naming = Naming(
+            self._sources, config.book_depth_default, config.limits.max_custom_depths, self._held_depths
+        )
+        self._kept = KeptTopics(config.symbols, self._composite.parts_of)
+        self._directory = Directory(self.upstreams, self._sources, self._naming, self._kept, config.book_depth_default)
         self._take_over(self._directory, self._derived)
         states = States(self._cache, self._views, self._replays, self._freshness)
         self.state, self.last_events = states.state, states.last_events
@@ -207,6 +209,12 @@ class Broadcaster:
     def join(self, report: Callable[[], ClusterReport | None]) -> None:
         """The venues are a cluster's; ``report`` tells what this process is in it."""
         self._directory.of_cluster = report
+
+    def reconfigure(self, config: Config) -> None:
+        """Limits that what is new goes by from now on, and the topics of ``SYMBOLS``, which others hold and release."""
+        self._naming.max_custom_depths = config.limits.max_custom_depths
+        self._demand.streams.limit(config.limits.max_upstream_streams)
+        self._kept.replace(config.symbols)
 
     def stop(self) -> None:
         """Cancel every timer; those who wait for a first value are told that their time is over."""

@@ -15,9 +15,13 @@ class KeptTopics:
     """``parts_of`` tells what a derived topic is made of now: while a venue's catalogue was not read yet, of that."""
 
     def __init__(self, topics: Iterable[Topic], parts_of: Callable[[Topic], Collection[str]]) -> None:
-        self._topics = tuple(topic for topic in topics if topic.exchange == COMPOSITE)
         self._parts_of = parts_of
         self._told: frozenset[str] = frozenset()
+        self.replace(topics)
+
+    def replace(self, topics: Iterable[Topic]) -> None:
+        """Others from now on."""
+        self._topics = tuple(topic for topic in topics if topic.exchange == COMPOSITE)
 
     def unknown(self) -> tuple[str, ...]:
         """Those that no venue has, now that all have been read."""

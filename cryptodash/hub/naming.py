@@ -36,7 +36,7 @@ class Naming:
     ) -> None:
         self._upstreams = upstreams
         self._default_depth = default_depth
-        self._max_custom_depths = max_custom_depths
+        self.max_custom_depths = max_custom_depths
         self._held_depths = held_depths
 
     def resolve(
@@ -73,7 +73,7 @@ class Naming:
         return book.sibling(Channel.ORDER_BOOK, depth=wanted)
 
     def _check_unusual(self, book: Topic, wanted: int, unusual: Collection[int]) -> None:
-        if wanted not in unusual and len(unusual) >= self._max_custom_depths:
+        if wanted not in unusual and len(unusual) >= self.max_custom_depths:
             free = ", ".join(map(str, FREE_DEPTHS))
             raise Refused(
                 "too_many_depths",

@@ -23,12 +23,16 @@ class StreamCounts:
 
     def __init__(self, upstreams: Mapping[str, ITopicSource], most: int) -> None:
         self._upstreams = upstreams
-        self._most = most
-        self._most_of_address = int(most * SHARE_OF_ADDRESS)
+        self.limit(most)
         self._of_topic: dict[Topic, tuple[str, int]] = {}
         self._assumed: set[Topic] = set()
         self._of_venue: Counter[str] = Counter()
         self._of_address: Counter[tuple[str, str]] = Counter()
+
+    def limit(self, most: int) -> None:
+        """Another limit from now on: what is open stays."""
+        self._most = most
+        self._most_of_address = int(most * SHARE_OF_ADDRESS)
 
     def has_room(self, topic: Topic, address: str) -> bool:
         """Whether the topic may be opened for the address."""

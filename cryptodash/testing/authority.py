@@ -35,9 +35,9 @@ class Authority:
         certificate, key = self._issue(host, days)
         return CertificateOptions(privateKey=key, certificate=certificate)
 
-    def files(self, host: str) -> tuple[str, str]:
+    def files(self, host: str, *, days: int = 1) -> tuple[str, str]:
         """Certificate and private key of ``host`` as they stand in files (PEM)."""
-        certificate, key = self._issue(host, days=1)
+        certificate, key = self._issue(host, days)
         plain = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
         return certificate.public_bytes(Encoding.PEM).decode(), plain
 

@@ -31,6 +31,10 @@ NEVER_IN_A_DEMO = {
     "Candle.payload.replayed": "the same",
     "Ready.dependencies.clock.error_ms": "the demo's venues go by the clock of this machine",
     "Ready.dependencies.clock.reason": "the same",
+    **dict.fromkeys(
+        (f"Ready.dependencies.certificate{each}" for each in ("", ".status", ".not_after", ".reason")),
+        "the servers of these tests speak no TLS themselves (tests/api/http/test_openapi.py)",
+    ),
     "Ready.dependencies.stream_hub.unknown_symbols": "no topic of SYMBOLS is one of the composite (test_compare.py)",
     **dict.fromkeys(
         (

@@ -52,6 +52,11 @@ class Fanout:
         self._pause_ends = 0.0
         self._flush_call: IDelayedCall | None = None
 
+    def limit(self, buffer_bytes: int, stall_timeout_s: float) -> None:
+        """Other limits: of memory for new clients, of time for all."""
+        self._buffer_limit = buffer_bytes
+        self.slow_clients.timeout = stall_timeout_s
+
     def open(self, wire: IWire, build: Build, *, blocked: bool) -> ClientWriter:
         """A new client that gets its messages as ``build`` frames them. ``blocked``: something is queued on its
         transport already, and ``drained`` will be called."""

@@ -40,7 +40,8 @@ class SlowClients:
         self.blocked: dict[SlowClient, None] = {}
         self._reactor = reactor
         self._clock = clock
-        self._timeout = stall_timeout
+        self.timeout = stall_timeout
+        """Seconds, from the next look on."""
         self._timer: IDelayedCall | None = None
         tally.gauge(
             "cryptodash_ws_paused_connections",
@@ -76,13 +77,13 @@ class SlowClients:
             self._timer = None
 
     def _arm(self) -> None:
-        self._timer = self._reactor.callLater(self._timeout / _CHECKS_PER_TIMEOUT, self._check)
+        self._timer = self._reactor.callLater(self.timeout / _CHECKS_PER_TIMEOUT, self._check)
 
     def _check(self) -> None:
         self._timer = None
         now = self._clock.monotonic()
         for client in list(self.blocked):
-            if client.stalled(now, self._timeout) or client.overflowed:
+            if client.stalled(now, self.timeout) or client.overflowed:
                 self._close(client)
         self._keep_within(MAX_QUEUED)
         if self.blocked and self._timer is None:

@@ -26,7 +26,7 @@ from twisted.python.failure import Failure
 from twisted.web.http_headers import Headers
 from zope.interface import implementer
 
-from cryptodash.api.answer_parts import JSON, SECURITY_HEADERS, SERVER, error_body
+from cryptodash.api.answer_parts import HSTS, JSON, SECURITY_HEADERS, SERVER, error_body
 from cryptodash.api.private_names import Channel, give_to, innermost, is_tls, owner_of, peer_of
 from cryptodash.api.ws.wire import queued_on
 from cryptodash.core.tally import Counter
@@ -190,6 +190,8 @@ class GuardedChannel(Channel):
         for name, text in SECURITY_HEADERS.items():
             if not headers.hasHeader(name):
                 headers.setRawHeaders(name, [text])
+        if is_tls(self.transport):
+            headers.setRawHeaders("Strict-Transport-Security", [HSTS])
         if self.site.connections.draining:
             headers.setRawHeaders("Connection", ["close"])
             self.persistent = 0

@@ -28,7 +28,7 @@ class Holds:
     def __init__(self, demand: IDemand, config: Config, clock: Clock, scheduler: IReactorTime) -> None:
         self._demand = demand
         self._linger = config.upstream_linger_s
-        self._limits = config.limits
+        self.limits = config.limits
         self._clock = clock
         self._scheduler = scheduler
         self._held: dict[Topic, _Held] = {}
@@ -61,7 +61,7 @@ class Holds:
             self._timer = None
 
     def _check(self, address: str) -> None:
-        limits = self._limits
+        limits = self.limits
         if self._owners[address] >= limits.rest_held_topics_per_ip:
             soonest = min(each.until for each in self._held.values() if each.owner == address)
             message = (

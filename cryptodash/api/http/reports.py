@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from cryptodash.api.http.answers import Stored
 from cryptodash.core import codec
@@ -42,9 +42,11 @@ def readiness(
     timestamp: str,
     unknown: Sequence[str] = (),
     cluster: ClusterReport | None = None,
+    certificate: Mapping[str, object] | None = None,
 ) -> tuple[bool, dict[str, object]]:
     """Whether the server is ready, and the body that says so. ``unknown``: topics of ``SYMBOLS`` that are of no one
-    venue and that none has."""
+    venue and that none has. ``certificate``: how that of our own TLS does, no reason not to be ready: whoever asks
+    judges it himself."""
     known = list(reports)
     hub: dict[str, object] = {"status": "draining" if draining else "ok"}
     if unknown:
@@ -57,6 +59,7 @@ def readiness(
         cache["processes"] = cluster.processes
         if cluster.lag_ms is not None:
             cache["lag_ms"] = cluster.lag_ms
+    own_tls = {} if certificate is None else {"certificate": dict(certificate)}
     document: dict[str, object] = {
         "status": "ready" if ready else "not_ready",
         "service": SERVICE,
@@ -65,6 +68,7 @@ def readiness(
             "stream_hub": hub,
             "cache": cache,
             "clock": _own_clock(known),
+            **own_tls,
             "exchanges": {each.exchange: _dependency(each) for each in known},
         },
     }

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from klein import Klein
@@ -71,6 +71,7 @@ class Rest:
         slices: Slices,
         ledger: IQuality,
         peers: IPeers | None = None,
+        certificate: Callable[[], Mapping[str, object] | None] = lambda: None,
     ) -> None:
         self._directory = directory
         self._demand = demand
@@ -80,6 +81,7 @@ class Rest:
         self._version = version
         self._draining = draining
         self._started = started
+        self._certificate = certificate
         self._addresses = Addresses(config.trusted_proxies)
         self._waits = Waits()
         self._holds = Holds(demand, config, clock, scheduler)
@@ -104,6 +106,10 @@ class Rest:
         """The routes of this instance as a twisted.web resource."""
         return self.app.resource()
 
+    def reconfigure(self, config: Config) -> None:
+        """Limits that new requests go by from now on."""
+        self._holds.limits = config.limits
+
     def cut(self) -> None:
         """Answer 503 to all who still wait for something."""
         self._waits.cut()
@@ -124,7 +130,9 @@ class Rest:
     async def ready(self, request: Request) -> None:
         reports = await self._exchange_reports()
         unknown, cluster = self._directory.unknown_topics(), self._directory.cluster_report()
-        is_ready, document = readiness(reports, self._draining(), self._config, self._now(), unknown, cluster)
+        is_ready, document = readiness(
+            reports, self._draining(), self._config, self._now(), unknown, cluster, self._certificate()
+        )
         await self._send(request, json_answer(document, 200 if is_ready else 503))
 
     @app.route("/api/exchanges", methods=["GET"])

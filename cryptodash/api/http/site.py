@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
+from attrs import evolve
 from autobahn.twisted.resource import WebSocketResource
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
@@ -77,6 +78,10 @@ class Front(Resource):
         else:
             self._rest.render(request)
         return NOT_DONE_YET
+
+    def reconfigure(self, config: Config) -> None:
+        """The origins that may read, from now on."""
+        self._origins = frozenset(config.cors_origins)
 
     def _refusal(self, request: Request) -> Answer | None:
         if request.method not in METHODS:
@@ -208,6 +213,18 @@ class GuardedSite(Site):
         self.sockets = sockets
         self._clients = clients
 
+    def reconfigure(self, config: Config) -> None:
+        """Origins and limits that new requests and connections go by from now on."""
+        limits = config.limits
+        self.guard = evolve(
+            self.guard, request_deadline_s=limits.request_deadline_s, max_body_bytes=limits.max_body_bytes
+        )
+        self.timeOut = limits.keep_alive_s
+        if isinstance(self.resource, Front):
+            self.resource.reconfigure(config)
+        if self._clients is not None:
+            self._clients.reconfigure()
+
     def upgraded(self, channel: GuardedChannel, data: bytes) -> bool:
         """Whether the first bytes of a connection are an upgrade request with nothing unusual about it: then it is
         granted, the channel is done.
@@ -230,7 +247,8 @@ class GuardedSite(Site):
 
     def log(self, request: Request) -> None:
         """Method, path and status only: a query can carry a token."""
-        _log.debug("{method} {path} {status}", method=request.method, path=request.path[:200], status=request.code)
+        method, path = (each[:200].decode(errors="replace") for each in (request.method, request.path))
+        _log.debug("{method} {path} {status}", method=method, path=path, status=request.code)
 
     def acceptableProtocols(self) -> list[bytes]:
         return [b"http/1.1"]

@@ -6,6 +6,7 @@ import random as _random
 import uuid
 from typing import Final, Protocol
 
+from attrs import evolve
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
@@ -72,6 +73,14 @@ class Clients:
         self._random = random
         self._empty: Deferred[None] | None = None
         tally.gauge("cryptodash_ws_connections", "Open client connections.", lambda: {(): len(self.sessions)})
+
+    def reconfigure(self, config: Config) -> None:
+        """Origins and limits that new connections go by from now on; those that there are keep theirs."""
+        limits = config.limits
+        self.config = config
+        self.sockets.limit(limits.max_connections, limits.max_connections_per_ip)
+        self.fanout.limit(limits.client_buffer_bytes, config.client_stall_timeout_s)
+        self.identity = evolve(self.identity, ping_ms=round(limits.ping_interval_s * 1000))
 
     def session_id(self) -> str:
         return str(uuid.UUID(int=self._random.getrandbits(128), version=4))

@@ -26,8 +26,12 @@ class ClientFactory(ServerFactory):
     def __init__(self, clients: Clients) -> None:
         super().__init__(SERVER, clients.reactor)
         self.clients = clients
+        self.reconfigure()
+
+    def reconfigure(self) -> None:
+        """New connections go by what is in force now."""
         self._set_options()
-        self._build = self.protocol_with_options(clients=clients)
+        self._build = self.protocol_with_options(clients=self.clients)
 
     def _set_options(self) -> None:
         limits = self.clients.config.limits

@@ -424,7 +424,7 @@ def make_peers() -> type[PeersDouble]:
 def make_web() -> Callable[..., Web]:
     """A server with these settings."""
 
-    def make(*exchanges: str, peers: IPeers | None = None, **settings: Any) -> Web:
+    def make(*exchanges: str, peers: IPeers | None = None, certificate: Any = None, **settings: Any) -> Web:
         scheduler, tally, socket = TwinClock(), Tally(), SocketDouble()
         hub = HubDouble(scheduler, *(exchanges or ("binance", "bybit")))
         config = Config(**settings)
@@ -444,6 +444,7 @@ def make_web() -> Callable[..., Web]:
             Slices(scheduler, scheduler),
             hub.ledger,
             peers,
+            lambda: certificate,
         )
         site = make_site(rest, socket, config, scheduler, scheduler, tally)
         return Web(scheduler, hub, tally, rest, site, socket, state)

@@ -291,7 +291,9 @@ def test_every_json_answer_fits_and_every_described_member_is_seen(
     make_web: Any, make_peers: Any, openapi: Description
 ) -> None:
     for method, path, query, status, arrange in CALLS:
-        web = make_web("binance", "bybit", peers=make_peers("silent"), demo=True, control_port=8_099)
+        tls = {"status": "degraded", "not_after": "2024-01-01T00:00:00.000Z", "reason": "it ends soon"}
+        peers = make_peers("silent")
+        web = make_web("binance", "bybit", peers=peers, certificate=tls, demo=True, control_port=8_099)
         web.hub.cluster = ClusterReport("one", "all", ("binance",), "Redis is out of reach", 2, 7)
         web.hub.upstreams["bybit"].status = {"process": "two"}
         arrange(web)
