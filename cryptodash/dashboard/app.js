@@ -68,6 +68,7 @@ class App {
     this.keys = new Keys({ actions: this.actions(), go: (view) => this.go(view), other: (event) => this.view?.key(event) || this.scroll.key(event),
       enabled: () => this.settings.get("shortcuts"), used: () => this.hintUsed() });
     this.feed.on((state) => this.heard(state));
+    this.scheduler.add((now) => this.scroll.draw(now), true); // first: it measures, before anything is written
     this.scheduler.add((now) => this.view?.draw(now));
     this.scheduler.add((now) => this.drawFrame(now), true);
     this.feed.onTick(() => document.hidden && this.writeTitle());
@@ -220,7 +221,6 @@ class App {
   drawFrame(now) {
     this.header.draw(now);
     this.outage.draw(now);
-    this.scroll.draw(now);
     if ((this.wanted && this.first()) || this.isMisspelled()) this.follow();
     else if (this.wanted) this.drawEmpty();
     this.writeTitle();
@@ -246,7 +246,7 @@ class App {
   // A hidden tab shows nothing else, and draws nothing.
   writeTitle() {
     const title = this.title();
-    if (document.title !== title) document.title = title;
+    if (this.titled !== title) document.title = this.titled = title;
   }
 
   title() {

@@ -216,9 +216,9 @@ export class Chart {
   paint(...surface) {
     if (!this.shown) return;
     paintCandles(this, ...surface);
+    this.layers.painted();
     this.legend.draw(this, this.notes());
     this.drawNote();
-    this.layers.painted();
   }
 
   // What the whole picture means, [text, class] each.

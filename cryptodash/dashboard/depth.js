@@ -34,6 +34,7 @@ export class Depth {
   setMarket(market) {
     this.market = market;
     this.book = null;
+    this.told = undefined; // of the book what has not been said in words yet
     this.reach.reset();
     this.height.reset();
     this.plot.setAttribute("aria-label", `Depth of the order book of ${market.name}; the book beside it holds the same figures.`);
@@ -45,13 +46,21 @@ export class Depth {
     const known = book?.known && `book known to ${knownWords(book)}`;
     this.book = book && { mid: book.mid, known, bids: stairs(book.bids), asks: stairs(book.asks) };
     this.good = good;
-    this.totals.draw(book, this.market, inQuote);
-    setClass(this.element, good || !book ? "depth" : "depth doubt");
+    this.told = { book, inQuote };
     this.surface.invalidate();
   }
 
   draw() {
-    if (this.market) this.surface.draw();
+    if (!this.market) return;
+    this.surface.draw();
+    if (this.told) this.tell(this.told);
+    this.told = undefined;
+  }
+
+  // In words, after the picture.
+  tell({ book, inQuote }) {
+    this.totals.draw(book, this.market, inQuote);
+    setClass(this.element, this.good || !book ? "depth" : "depth doubt");
   }
 
   point(x) {

@@ -10,6 +10,7 @@ export class Layers {
     this.chart = chart;
     this.code = {};
     this.loading = new Set();
+    this.names = []; // that are on, whether their code is here yet or not
     this.arrived = () => {}; // called when code has come: `set` makes something of it
   }
 
@@ -17,6 +18,7 @@ export class Layers {
   set(names, market) {
     if (market !== this.market) this.clear();
     this.market = market;
+    this.names = names;
     for (const name of names) this.load(name);
     const { code } = this;
     const on = (name, held, make) => (names.includes(name) && code[name] ? held ?? make(code[name]) : undefined);

@@ -237,21 +237,23 @@ export class MarketView {
 
   /** Draws what is visible. */
   draw(now) {
-    this.drawer.draw(now);
     if (!this.instrument) {
       const { catalogue, venues } = this.app;
       if (this.shown && (this.decided !== catalogue.version || this.trouble !== venues.trouble(this.route.exchange))) this.decide();
+      this.drawer.draw(now);
       return;
     }
     if (this.decided !== this.app.catalogue.version) this.relist();
     if (this.zone !== this.app.settings.zone) this.apply();
     for (const { surface } of [this.chart, this.depth]) surface.mark(this.app.header.mark());
     this.last.look(this.topic("ticker"), this.topic("trade"), this.app.feed, now);
-    this.figures.draw(this.topic("ticker"), this.last, this.app.feed, now, this.bars.series.last?.time);
-    if (this.layout.sees("chart")) this.drawChart(now);
-    if (this.layout.sees("book")) this.drawBook(now);
+    // Pictures first: for each text on a canvas the browser works out the styles of all that was written before it.
     if (this.layout.sees("depth")) this.drawDepth(now);
+    if (this.layout.sees("chart")) this.drawChart(now);
+    this.figures.draw(this.topic("ticker"), this.last, this.app.feed, now, this.bars.series.last?.time);
+    if (this.layout.sees("book")) this.drawBook(now);
     if (this.layout.sees("trades")) this.drawTrades(now);
+    this.drawer.draw(now);
   }
 
   // A quiet candle stream proves nothing while the ticker of the same market says that the last price is old.
@@ -273,8 +275,8 @@ export class MarketView {
     const book = this.chart.layers.heat && this.streams.book();
     this.chart.layers.sample(feed.serverNow(), book && trusted(book, feed) ? book.value : undefined);
     const { state, message } = this.bars.history;
-    this.panels.chart.draw(topic, feed, now, folded ? "live bar from trades, volume from REST" : "", state === "refused" ? message : "");
     this.chart.draw(now);
+    this.panels.chart.draw(topic, feed, now, folded ? "live bar from trades, volume from REST" : "", state === "refused" ? message : "");
     const held = { ticker: this.topic("ticker"), trade: this.topic("trade"), order_book: this.topic("book"), candle: this.topic("candle") };
     this.trust.draw(now, held, feed, this.zone);
   }
@@ -292,14 +294,13 @@ export class MarketView {
     const topic = this.streams.depthBook();
     const inQuote = this.params.unit === "quote";
     const key = `${topic.key} ${topic.version} ${feed.state.phase} ${inQuote}`;
+    const isNew = this.depthSeen !== key;
+    this.depthSeen = key;
+    if (isNew) this.depth.setBook(topic.value, trusted(topic, feed), inQuote);
+    this.depth.draw();
     const refused = this.topic("deep")?.error;
     this.panels.depth.draw(topic, feed, now, refused ? `no deeper book: ${refused.message}` : "");
-    if (this.depthSeen !== key) {
-      this.depth.setBook(topic.value, trusted(topic, feed), inQuote);
-      if (this.streams.deepen(topic.value)) this.subscribe();
-    }
-    this.depthSeen = key;
-    this.depth.draw();
+    if (isNew && this.streams.deepen(topic.value)) this.subscribe();
   }
 
   drawTrades(now) {

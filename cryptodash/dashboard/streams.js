@@ -35,7 +35,8 @@ export class Streams extends Holds {
     this.wanted = { layout, params };
     const sees = (name, channel) => (layout.sees(...name) ? channel : undefined);
     const folds = layout.sees("chart") && this.topic("candle")?.error;
-    const { delta, heat, liquidations, refusal } = layers;
+    const { names, delta, liquidations, refusal } = layers;
+    const heat = names.includes("heat"); // also before its code is here: else another book is held first
     this.hold("ticker", this.channel("ticker", { max_rate: TICKER_RATE }));
     const isNew = this.hold("candle", sees(["chart"], this.channel("candle", { interval })), candle);
     const book = this.channel("order_book", { depth: Math.max(heat ? HEAT_DEPTH : 0, this.ladderDepth(params.grp, tall)) });
