@@ -8,6 +8,7 @@ import os
 import re
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import partial
+from ipaddress import ip_address
 from random import Random
 from socket import gethostname
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -21,6 +22,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from cryptodash import __version__
+from cryptodash.api.access.access import Access
 from cryptodash.api.http.metrics import ReactorLag
 from cryptodash.api.http.rest import Rest
 from cryptodash.api.http.site import GuardedSite, make_site
@@ -116,7 +118,8 @@ def build(
         feeds = [make(venue, hub) for venue in venues]
     for feed in feeds:
         hub.add_upstream(feed)
-    clients = Clients(hub, hub, hub, config, _source(feeds), __version__, reactor, clock, tally, random)
+    access = Access(config, clock, tally)
+    clients = Clients(hub, hub, hub, config, _source(feeds), __version__, reactor, clock, tally, random, access)
     rest = Rest(
         hub,
         hub,
@@ -131,6 +134,7 @@ def build(
         clients.fanout.slices,
         hub.ledger,
         None if cluster is None else cluster.peers,
+        access,
     )
     site = make_site(rest, ClientFactory(clients), config, clock, reactor, tally)
 
@@ -276,6 +280,12 @@ def _address(port: IListeningPort) -> str:
     return os.fsdecode(address.name) if getattr(address, "name", None) else str(address)
 
 
+def is_public(port: IListeningPort) -> bool:
+    """Whether others than programs of this machine can reach it, as far as its own address tells."""
+    host = getattr(port.getHost(), "host", None)
+    return isinstance(host, str) and not ip_address(host.partition("%")[0]).is_loopback
+
+
 def _spoken(endpoint: str) -> str:
     """``127.0.0.1:8080`` again for the commonest endpoint: twistd's parent process shows a hundred
     characters of an error."""
@@ -338,10 +348,24 @@ class Server(MultiService):
         super().startService()
         for topic in self.config.symbols:
             self.hub.hold(topic, 0)
+        self._say_if_open()
         _log.info(
             "started: {venues}",
             venues=", ".join(f"{exchange} ({self.hub.source(exchange)})" for exchange in self.hub.exchanges()),
         )
+
+    @property
+    def access(self) -> Access:
+        """The rules of access of both doors; its ``replace`` reads them again."""
+        return self.clients.access
+
+    def _say_if_open(self) -> None:
+        if not self.access.is_on and self._web.port is not None and is_public(self._web.port):
+            _log.warn(
+                "no rule of access is set: whoever reaches {address} may read all data, /metrics, /api/streams and "
+                "/api/quality, and have catalogues read again (AUTH_TOKENS_FILE, AUTH_TOKEN and AUTH_JWT_KEYS are rules)",
+                address=_address(self._web.port),
+            )
 
     def stopService(self) -> Deferred[None]:
         """Siblings of a MultiService do not wait for each other, so the order is written down here."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 
+from cryptodash.api.access.grant import Grant
 from cryptodash.api.fanout.deliveries import Delivery
 from cryptodash.api.fanout.traffic import Traffic
 from cryptodash.api.ws.requests import resolve
@@ -31,13 +32,19 @@ class HeldChannels:
         """Taken out, and not released yet."""
 
     def accept(
-        self, topic: Topic, asked: RequestedChannel, replaced: list[ClientSubscription], *, surely: bool
+        self,
+        topic: Topic,
+        asked: RequestedChannel,
+        replaced: list[ClientSubscription],
+        grant: Grant,
+        *,
+        surely: bool,
     ) -> ClientSubscription:
         """Hold a topic; what was held at another interval until now is ``replaced``. Raises ``Refused`` if there is no
-        room. ``surely``: nothing can have changed since the topic was resolved."""
+        room. ``surely``: nothing can have changed since the topic was resolved, for one with this ``grant``."""
         known = self.subscriptions.get(topic)
         if known is None:
-            self._check(topic, asked, surely)
+            self._check(topic, asked, grant, surely)
         interval = self._demand.view_interval(topic, asked.max_rate)
         rate = 0.0 if topic.channel is Channel.ORDER_BOOK or asked.max_rate is None else asked.max_rate
         if known is None or known.delivery.interval != interval:
@@ -49,14 +56,14 @@ class HeldChannels:
         subscription = self.subscriptions[topic] = ClientSubscription(Delivery(topic, interval, rate), asked.max_rate)
         return subscription
 
-    def _check(self, topic: Topic, asked: RequestedChannel, surely: bool) -> None:
+    def _check(self, topic: Topic, asked: RequestedChannel, grant: Grant, surely: bool) -> None:
         """The client's and the book's limits."""
         is_book = topic.channel is Channel.ORDER_BOOK
         if is_book and self._books >= self._limits.max_books_per_client:
             raise Refused("too_many_books", f"at most {self._limits.max_books_per_client} order books per connection")
         if not surely or (is_book and topic.depth not in FREE_DEPTHS):
             # Once more: a catalogue may have come; depths of this very request count as well.
-            resolve(self._directory, asked.channel)
+            resolve(self._directory, asked.channel, grant)
 
     def release_replaced(self, replaced: Iterable[ClientSubscription]) -> None:
         """Release what has another subscription in its place."""
