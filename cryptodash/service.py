@@ -362,8 +362,9 @@ class Server(MultiService):
     def _say_if_open(self) -> None:
         if not self.access.is_on and self._web.port is not None and is_public(self._web.port):
             _log.warn(
-                "no rule of access is set: whoever reaches {address} may read all data, /metrics, /api/streams and "
-                "/api/quality, and have catalogues read again (AUTH_TOKENS_FILE, AUTH_TOKEN and AUTH_JWT_KEYS are rules)",
+                "open to everyone: without a rule of access (AUTH_TOKENS_FILE, AUTH_TOKEN, AUTH_JWT_KEYS) whoever "
+                "reaches {address} may read all data, /metrics, /api/streams and /api/quality, and have catalogues "
+                "read again",
                 address=_address(self._web.port),
             )
 

@@ -112,6 +112,8 @@ def _assemble(values: Mapping[str, object], warnings: list[str]) -> Config:
     config = Config(**plain, endpoints=endpoints, limits=Limits(**limits))
     if config.protect_ops and not config.has_access_rules:
         raise ConfigError("PROTECT_OPS: nobody would be let in; allowed is with AUTH_TOKENS_FILE or AUTH_JWT_KEYS")
+    if config.protect_ops and not (config.auth_tokens_file or config.auth_jwt_keys):
+        warnings.append("PROTECT_OPS: AUTH_TOKEN has the scope read alone, so that nobody gets what needs admin")
     if config.role != "all" and not config.enable_redis:
         raise ConfigError(f"ROLE {config.role!r}: without ENABLE_REDIS=true allowed is all")
     if config.tls_cert:

@@ -63,14 +63,14 @@ def read_pattern(text: str) -> Pattern:
     parts = text.split(":")
     if len(parts) > 4 or not all(parts):
         raise ValueError(f"{text[:80]!r} is no pattern; {ALLOWED}")
-    channel, exchange, market, symbol = (None if part == "*" else part for part in (*parts, "*", "*", "*")[:4])
+    channel, exchange, market, symbol = (*(None if part == "*" else part for part in parts), None, None, None)[:4]
     try:
         kind = None if channel is None else parse_channel(channel)
     except Refused as error:
         raise ValueError(error.message) from None
     if exchange is not None and not _exchange(exchange := exchange.lower()):
         raise ValueError(f"{exchange[:40]!r} names no exchange")
-    if market not in (None, *map(str, MarketType)):
+    if market is not None and market not in map(str, MarketType):
         raise ValueError(f"market {market[:40]!r} is not one of: {', '.join(MarketType)}")
     base, quote = (None, None) if symbol is None else _read_symbol(symbol)
     return Pattern(kind, exchange, None if market is None else MarketType(market), base, quote)

@@ -42,7 +42,8 @@ def hash_of(token: str) -> bytes:
 def find(tokens: Mapping[bytes, Grant], digest: bytes) -> Grant | None:
     """The grant of the token with this hash."""
     found = tokens.get(digest, _NOBODY)
-    return found if compare_digest(found.proof, digest) else None
+    is_same = compare_digest(found.proof, digest)
+    return found if is_same and found is not _NOBODY else None
 
 
 def read_tokens(data: bytes, origin: str) -> dict[bytes, Grant]:

@@ -6,8 +6,9 @@ from collections import deque
 from collections.abc import Iterable
 
 from cryptodash.api.access.grant import Grant
+from cryptodash.api.fanout.client_writer import ClientWriter
 from cryptodash.api.fanout.deliveries import Delivery
-from cryptodash.api.fanout.traffic import Traffic
+from cryptodash.api.fanout.fanout import Fanout
 from cryptodash.api.ws.requests import resolve
 from cryptodash.api.ws.subscriptions import ClientSubscription, RequestedChannel
 from cryptodash.core.config import Limits
@@ -21,11 +22,15 @@ class HeldChannels:
     """Every subscription holds its topic until it is released; whoever takes one out of ``subscriptions`` has to
     release it."""
 
-    def __init__(self, directory: IDirectory, demand: IDemand, traffic: Traffic, limits: Limits) -> None:
+    def __init__(
+        self, directory: IDirectory, demand: IDemand, fanout: Fanout, writer: ClientWriter, limits: Limits
+    ) -> None:
         self.subscriptions: dict[Topic, ClientSubscription] = {}
         self._directory = directory
         self._demand = demand
-        self._traffic = traffic
+        self._fanout = fanout
+        self._writer = writer
+        self._traffic = fanout.traffic
         self._limits = limits
         self._books = 0
         self._leaving: deque[ClientSubscription] = deque()
@@ -64,6 +69,19 @@ class HeldChannels:
         if not surely or (is_book and topic.depth not in FREE_DEPTHS):
             # Once more: a catalogue may have come; depths of this very request count as well.
             resolve(self._directory, asked.channel, grant)
+
+    def take(self, topics: Iterable[Topic]) -> list[ClientSubscription]:
+        """End these, as far as there are any: nothing is delivered of them any more. They are held still."""
+        gone = [found for topic in topics if (found := self.subscriptions.pop(topic, None)) is not None]
+        if gone:
+            self.deliver()
+        return gone
+
+    def deliver(self) -> None:
+        """What is accepted is what is delivered."""
+        self._fanout.subscribe(
+            self._writer, frozenset(subscription.delivery for subscription in self.subscriptions.values())
+        )
 
     def release_replaced(self, replaced: Iterable[ClientSubscription]) -> None:
         """Release what has another subscription in its place."""

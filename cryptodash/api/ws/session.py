@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import msgspec
 from attrs import frozen
 from twisted.logger import Logger
 
-from cryptodash.api.access.grant import EVERYTHING, NOTHING, Grant
+from cryptodash.api.access.grant import Grant
 from cryptodash.api.fanout.client_writer import ClientWriter
 from cryptodash.api.fanout.deliveries import Delivery
 from cryptodash.api.fanout.fanout import Fanout
-from cryptodash.api.ws.authentication import WAIT_S, Authentication
+from cryptodash.api.ws.authentication import Authentication
+from cryptodash.api.ws.client_rights import ClientRights
 from cryptodash.api.ws.held_channels import HeldChannels
 from cryptodash.api.ws.limiter import TokenBucket, WorkBudget
 from cryptodash.api.ws.replies import Replies
 from cryptodash.api.ws.requests import (
-    LOSSLESS,
     WITH_CHANNELS,
     Request,
     charged_as,
@@ -34,10 +34,8 @@ from cryptodash.api.ws.requests import (
     since,
 )
 from cryptodash.api.ws.subscriptions import ClientSubscription, Rejection, RequestedChannel
-from cryptodash.core import codec
 from cryptodash.core.config import Limits
 from cryptodash.core.errors import Refused
-from cryptodash.core.events import Cause, State, StreamStatus
 from cryptodash.core.steps import Steps
 from cryptodash.core.time import rfc3339
 from cryptodash.core.topics import Topic
@@ -82,7 +80,7 @@ class Session:
         authentication: Authentication | None = None,
     ) -> None:
         """``authentication``: what the client may do; without it everything."""
-        self._held = HeldChannels(directory, demand, fanout.traffic, limits)
+        self._held = HeldChannels(directory, demand, fanout, writer, limits)
         self.subscriptions = self._held.subscriptions
         self._fanout = fanout
         self._directory = directory
@@ -94,12 +92,11 @@ class Session:
         self._traffic = fanout.traffic
         self._requests = TokenBucket(limits.ops_per_second, limits.ops_burst, fanout.clock)
         self._work_budget = work
-        self._replies = Replies(writer, fanout.traffic, work)
+        self._replies = Replies(writer, fanout.traffic, work, directory, fanout.clock)
+        authentication = authentication or Authentication.none_needed(fanout.clock)
+        self.rights = ClientRights(authentication, self._held, self._replies, writer, limits.max_channels)
         writer.charge = work.charge_sent
-        self._authentication = authentication or Authentication.none_needed(fanout.clock)
         self._closed = False
-        self.on_granted: Callable[[], None] = _nothing
-        """Called when the client may do something else than before, or for another time."""
         self.on_idle: Callable[[], None] = _nothing
         """Called when a request has been served that was not at once."""
         self._work: Steps[None] | None = None
@@ -110,11 +107,10 @@ class Session:
 
     def opened(self) -> None:
         """Greet the client, or ask it for its token."""
-        if self._authentication.grant is not None:
+        if self.rights.is_known:
             self._greet()
-            return
-        message = f'Authentication required: send {{"op":"auth","token":...}} within {WAIT_S:g} s'
-        self._replies.inform(message, None, auth="required")
+        else:
+            self.rights.ask()
 
     def _greet(self) -> None:
         self._replies.inform(
@@ -154,7 +150,7 @@ class Session:
             yield from steps
             while (grant := self._granted) is not None and not self._closed:
                 self._granted = None
-                yield from self._hold_to(grant)
+                yield from self.rights.hold_to(grant)
         except Exception:
             _log.failure("a client's request failed")
             self._writer.wire.close_with(FAULT, "internal error")
@@ -173,9 +169,7 @@ class Session:
             message = read(payload)
             request_id = read_id(message)
             op = read_op(message)
-            if op != "auth" and self._authentication.grant is None:
-                self._authentication.refused("missing")
-                raise Refused("unauthorized", 'first send {"op":"auth","token":...}', 401)
+            self.rights.check(op)
             channels = read_channels(message, self._limits.max_channels) if op in WITH_CHANNELS else ()
             about = len(self.subscriptions) if op == "list" else charged_as(self._directory, channels)
             self._work_budget.charge_channels(about)
@@ -184,7 +178,7 @@ class Session:
             result = "ok"
         except Refused as refused:
             self._replies.fault(refused, request_id)
-            if op == "auth" and self._authentication.grant is None:
+            if op == "auth" and not self.rights.is_known:
                 self._writer.wire.close_with(POLICY, refused.message)
         self._traffic.commands.add(op, result)
         self._traffic.command_seconds.at(op).observe(self._clock.monotonic() - started)
@@ -196,42 +190,25 @@ class Session:
             return
         if topic not in self.subscriptions:
             return
-        for subscription in self._take((topic,)):
+        for subscription in self._held.take((topic,)):
             self._held.release(subscription)
         self._replies.fault(
             Refused("unknown_symbol", f"{topic.exchange} {topic.market} has no symbol {str(topic.symbol)!r}"), None
         )
-        self._say_rejected(topic)
-
-    def _say_rejected(self, topic: Topic) -> None:
-        status = StreamStatus(topic, State.CLOSED, Cause.REJECTED, since=self._clock.wall_ms())
-        payload = codec.status_payload(status, source=self._directory.source(topic.exchange), age_ms=None)
-        self._replies.say("status", codec.message("status", payload))
+        self._replies.rejected(topic)
 
     def access_replaced(self, still: Callable[[Grant], Grant | None]) -> None:
         """Other rules of access are in force; ``still`` says what a grant is under them."""
-        held = self._authentication.grant
-        if self._closed or held is None:
+        if self._closed or not self.rights.is_known:
             return
-        grant = still(held)
+        grant = still(self.rights.grant)
         if grant is None:
-            self._authentication.refused("revoked")
+            self.rights.refused("revoked")
             self._writer.wire.close_with(POLICY, "the token is not valid any more")
-        elif grant == held:
-            return
         elif self.busy:
             self._granted = grant
-        else:
-            self._begin(self._hold_to(grant))
-
-    def warn_of_end(self) -> None:
-        """The token is about to end."""
-        self._replies.inform(
-            'The token is about to end: renew it by {"op":"auth","token":...}',
-            None,
-            auth="expiring",
-            **self._grant_members(),
-        )
+        elif grant != self.rights.grant:
+            self._begin(self.rights.hold_to(grant))
 
     def closed(self) -> None:
         """The client has gone: give back everything, at once as far as this turn has time for the work of clients."""
@@ -244,64 +221,12 @@ class Session:
         self._fanout.close(self._writer)
         self._fanout.slices.run(self._held.release_everything())
 
-    @property
-    def _grant(self) -> Grant:
-        """What may be asked for now."""
-        return self._authentication.grant or NOTHING
-
-    def _grant_members(self) -> dict[str, object]:
-        until = self._grant.until_ms
-        return {} if until is None else {"expires": rfc3339(until)}
-
     def _auth(self, request: Request) -> Steps[None]:
-        is_first = self._authentication.grant is None
-        grant = self._authentication.present(request.token)
-        if grant is EVERYTHING:
-            self._replies.inform("No token is needed", request.id, auth="off")
-        else:
-            scopes = list(grant.words)
-            self._replies.inform("Authenticated", request.id, auth="ok", scopes=scopes, **self._grant_members())
+        is_first = not self.rights.is_known
+        self.rights.present(request.token, request.id)
         if is_first:
             self._greet()
-        yield from self._hold_to(grant)
-
-    def _hold_to(self, grant: Grant) -> Steps[None]:
-        """The client may do this from now on, and no more: what it has and may not have any more is closed, beyond its
-        number of channels the last ones; what comes too often comes as often as it may."""
-        self._authentication.hold(grant)
-        self.on_granted()
-        most, kept, gone = grant.channels(self._limits.max_channels), list[Topic](), list[Topic]()
-        for topic in list(self.subscriptions):
-            (kept if grant.allows(topic) and len(kept) < most else gone).append(topic)
-            yield
-        taken = self._take(gone)
-        if taken:
-            self._authentication.refused("forbidden")
-            message = f"the token does not allow {len(taken)} channels any more"
-            self._replies.fault(Refused("forbidden", message), None)
-            for subscription in taken:
-                self._say_rejected(subscription.delivery.topic)
-                yield
-            yield from self._held.release_all(taken)
-        yield from self._slow_down(grant, kept)
-
-    def _slow_down(self, grant: Grant, topics: Iterable[Topic]) -> Steps[None]:
-        replaced: list[ClientSubscription] = []
-        changed: list[ClientSubscription] = []
-        for topic in topics:
-            rate = self._rate(topic, self.subscriptions[topic].max_rate)
-            if rate != self.subscriptions[topic].max_rate:
-                asked = RequestedChannel(0, {}, rate)
-                changed.append(self._held.accept(topic, asked, replaced, grant, surely=True))
-            yield
-        if changed:
-            self._update_deliveries()
-            self._held.release_replaced(replaced)
-            yield from self._writer.send_current([each.delivery for each in changed])
-
-    def _rate(self, topic: Topic, wanted: float | None) -> float | None:
-        """Updates per second of a channel; of what is told without a loss there is no rate."""
-        return wanted if topic.channel in LOSSLESS else self._grant.rate(wanted)
+        yield from self.rights.hold_to(self.rights.grant)
 
     def _ping(self, request: Request) -> Steps[None]:
         self._replies.inform("Pong", request.id, top="pong", timestamp=self._now())
@@ -319,7 +244,7 @@ class Session:
         rejected: list[Rejection] = []
         for index, channel in enumerate(request.channels):
             try:
-                topic = resolve(self._directory, channel, self._grant)
+                topic = resolve(self._directory, channel, self.rights.grant)
                 if topic not in self.subscriptions:
                     raise Refused("not_subscribed", f"not subscribed to {topic}")
                 deliveries[self.subscriptions[topic].delivery] = None
@@ -336,9 +261,9 @@ class Session:
         topics: dict[Topic, None] = {}
         for channel in request.channels:
             with contextlib.suppress(Refused):  # what does not exist is not subscribed to
-                topics[resolve(self._directory, channel, self._grant)] = None
+                topics[resolve(self._directory, channel, self.rights.grant)] = None
             yield
-        gone = self._take(topics)
+        gone = self._held.take(topics)
         self._replies.inform(f"Unsubscribed from {len(gone)} channels", request.id)
         yield from self._held.release_all(gone)
 
@@ -347,7 +272,7 @@ class Session:
         requested: dict[Topic, RequestedChannel] = {}
         yield from self._resolve_all(request, requested, rejected)
         total = len(self.subscriptions.keys() | requested.keys())
-        most = self._grant.channels(self._limits.max_channels)
+        most = self.rights.channels
         if total > most:
             raise Refused(
                 "too_many_channels",
@@ -359,12 +284,12 @@ class Session:
         try:
             for topic, asked in requested.items():
                 try:
-                    accepted.append(self._held.accept(topic, asked, replaced, self._grant, surely=self._at_once))
+                    accepted.append(self._held.accept(topic, asked, replaced, self.rights.grant, surely=self._at_once))
                     shown.append(accepted[-1].json)
                 except Refused as refused:
                     rejected.append(Rejection.of(asked.index, refused))
                 yield
-            self._update_deliveries()
+            self._held.deliver()
         finally:
             self._held.release_replaced(replaced)  # not before nothing is delivered of it any more
         # No pause from here to the values: no update may come before the info, nor before its channel's status.
@@ -388,12 +313,12 @@ class Session:
         """The topics a request names; of duplicates the last counts."""
         for index, channel in enumerate(request.channels):
             try:
-                topic = resolve(self._directory, channel, self._grant)
-                rate = self._rate(topic, max_rate(channel, topic))
+                topic = resolve(self._directory, channel, self.rights.grant)
+                rate = self.rights.rate(topic, max_rate(channel, topic))
                 requested[topic] = RequestedChannel(index, channel, rate, since(channel, topic))
             except Refused as refused:
                 if refused.code == "forbidden":
-                    self._authentication.refused("forbidden")
+                    self.rights.refused("forbidden")
                 rejected.append(Rejection.of(index, refused))
             yield
 
@@ -405,18 +330,6 @@ class Session:
         "ping": _ping,
         "auth": _auth,
     }
-
-    def _take(self, topics: Iterable[Topic]) -> list[ClientSubscription]:
-        """End these, as far as there are any: nothing is delivered of them any more. They are held still."""
-        gone = [found for topic in topics if (found := self.subscriptions.pop(topic, None)) is not None]
-        if gone:
-            self._update_deliveries()
-        return gone
-
-    def _update_deliveries(self) -> None:
-        self._fanout.subscribe(
-            self._writer, frozenset(subscription.delivery for subscription in self.subscriptions.values())
-        )
 
     def _reject(self, request: Request, rejected: list[Rejection]) -> None:
         if rejected:

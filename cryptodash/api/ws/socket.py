@@ -186,12 +186,12 @@ class ClientProtocol(ServerProtocol):
             self._work,
             authentication,
         )
-        self.session.on_granted = self._look_at_token
+        self.session.rights.on_granted = self._look_at_token
         self.session.on_idle = self._read_on_soon
         clients.sessions[self] = None
         self.session.opened()
         if access.is_on:
-            warn, close = self.session.warn_of_end, partial(self.close_with, POLICY)
+            warn, close = self.session.rights.warn_of_end, partial(self.close_with, POLICY)
             self._token_timer = TokenTimer(clients.reactor, authentication, warn, close)
             self._look_at_token()
 
