@@ -8,7 +8,7 @@ from typing import Final
 from attrs import field, frozen
 
 from cryptodash.core.errors import Refused
-from cryptodash.core.instruments import ANY, MarketType, Symbol
+from cryptodash.core.instruments import MarketType, Symbol
 from cryptodash.core.quote_aliases import QuoteAliases
 from cryptodash.core.topics import COMPOSITE, Channel, Topic
 
@@ -26,12 +26,10 @@ class Pattern:
     quote: str | None = None
 
     def covers(self, topic: Topic, symbol: Symbol) -> bool:
-        """Whether the topic, with this symbol in the place of its own, is one of them. A sweep tells of every symbol of
-        its market, so only a pattern of all of them covers it."""
+        """Whether the topic, with this symbol in the place of its own, is one of them. A sweep's is no name, so that
+        only a pattern of all symbols covers it."""
         if self.channel not in (None, topic.channel) or self.market not in (None, topic.market):
             return False
-        if symbol == ANY:
-            return self.base is None and self.quote is None
         return self.base in (None, symbol.base) and self.quote in (None, symbol.quote)
 
 

@@ -31,6 +31,7 @@ TOKENS = {
     "one": "read:*:binance:spot:BTC-USDT",
     "elsewhere": "read:*:kraken",
     "composite": "read:bbo:composite",
+    "narrow": "read:bbo:composite:spot:ETH-USDT",
 }
 NOBODY = (None, "wrong", "")
 """What is presented by one without a token: no header, a wrong token, an empty one."""
@@ -57,7 +58,7 @@ def row(right: Right, may: str, query: str = "", protected: str | None = None, m
 
 
 EVERYBODY = " ".join(TOKENS)
-READERS = "all both tickers one elsewhere composite"
+READERS = "all both tickers one elsewhere composite narrow"
 ROUTES: Mapping[str, Row] = {
     "/": row(Right.OPEN, EVERYBODY),
     "/assets/<name>": row(Right.OPEN, EVERYBODY),
@@ -214,6 +215,8 @@ def test_what_lies_outside_of_the_patterns_is_refused_whether_it_exists_or_not(g
         "/api/orderbook?exchange=composite&symbol=BTC-USDT": "one",
         "/api/compare?symbols=BTC-USDT&exchanges=binance": "one",
         "/api/compare?symbols=NONE-SUCH": "one",
+        "/api/compare?symbols=BTC-USDT": "narrow",
+        "/api/compare?symbols=ETH-USDT,BTC-USDT": "narrow",
     }
     assert {path: ask(web, path, holder, "GET").status for path, holder in asked.items()} == dict.fromkeys(asked, 403)
     assert web.hub.held == {}, "nothing was opened for it"
