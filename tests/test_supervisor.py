@@ -285,3 +285,17 @@ def test_one_that_has_ended_meanwhile_cannot_be_signalled_and_that_is_no_fault(
         each.ends(0)
     assert done.called
     world.spawned.clear()
+
+
+def test_what_opens_the_doors_is_handed_on_by_environment_and_stands_in_no_command(world: World) -> None:
+    given = {
+        "AUTH_TOKEN": "one-token-0123456789",
+        "AUTH_JWT_KEYS": "HS256:AAAA",
+        "AUTH_TOKENS_FILE": "tokens",
+        "PROTECT_OPS": "true",
+    }
+    world.supervisor = world.make(1, **given)
+    world.starts()
+    [spawned] = world.spawned
+    assert {name: spawned.environment[f"CRYPTODASH_{name}"] for name in given} == given
+    assert not [word for word in spawned.command for secret in given.values() if secret in word]
