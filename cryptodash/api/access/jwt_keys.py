@@ -35,10 +35,11 @@ _LATEST_S: Final = 253_402_300_799
 """The end of the year 9999."""
 _ALLOWED: Final = "allowed are one or two of HS256:<base64url of 32 bytes or more>, EdDSA:<public key>, KIND:@FILE"
 _UNCHECKED: Final[Any] = {
+    "verify_signature": False,
     **dict.fromkeys(("verify_exp", "verify_nbf", "verify_iat", "verify_aud", "verify_iss", "verify_sub"), False),
     "verify_jti": False,
 }
-"""Left to us, by our clock."""
+"""The claims are judged by us, by our clock, and the signature by itself."""
 
 Read = Callable[[str], bytes]
 """The bytes of a file, by its path. Raises ``OSError``."""
@@ -115,36 +116,46 @@ class Expired(Exception):
 
 
 def read_signed(keys: Sequence[JwtKey], token: str, now_ms: int) -> Grant | None:
-    """What a token allows that one of the keys has signed; None for any other. Raises ``Expired``."""
+    """What a token allows that one of the keys has signed; None for any other. Raises ``Expired``.
+
+    The same is done for a right one and a wrong one: its claims are read, then every key is tried.
+    """
     import jwt
 
-    for key in keys:
-        try:
-            claims = jwt.decode(token, key.key, algorithms=[key.algorithm], options=_UNCHECKED)
-        except jwt.InvalidTokenError:
-            continue
-        except Exception:  # nothing that a stranger sends may be a fault of ours
-            return None
-        return _grant(claims, key, now_ms)
-    return None
+    signatures = jwt.PyJWS()
+    try:
+        begins, made = _claimed(jwt.decode(token, options=_UNCHECKED))
+        signer: JwtKey | None = None
+        for key in keys:
+            try:
+                signatures.decode(token, key.key, algorithms=[key.algorithm])
+                signer = key
+            except jwt.InvalidTokenError:
+                continue
+    except Exception:  # nothing that a stranger sends may be a fault of ours
+        return None
+    if signer is None or made is None or made.until_ms is None:
+        return None
+    if not begins <= now_ms < made.until_ms:
+        raise Expired
+    return evolve(made, proof=signer.proof)
 
 
-def _grant(claims: Mapping[str, Any], key: JwtKey, now_ms: int) -> Grant | None:
+def _claimed(claims: Mapping[str, Any]) -> tuple[float, Grant | None]:
+    """From when on (ms) what is claimed to be allowed; None where something about it is wrong."""
     ends, begins = _seconds(claims.get("exp")), _seconds(claims.get("nbf", 0))
     scope, audience, subject = claims.get("scope"), claims.get("aud", AUDIENCE), claims.get("sub", "")
     if ends is None or begins is None or not isinstance(scope, str):
-        return None
+        return 0.0, None
     if audience != AUDIENCE and not (isinstance(audience, list) and AUDIENCE in audience):
-        return None
+        return 0.0, None
     try:
         grant = read_scopes(scope.split())
     except ValueError:
-        return None
-    until_ms = int((ends + LEEWAY_S) * 1000)
-    if now_ms >= until_ms or now_ms < (begins - LEEWAY_S) * 1000:
-        raise Expired
+        return 0.0, None
     name = subject[:60] if isinstance(subject, str) and subject.isprintable() else ""
-    return evolve(grant, name=name, proof=key.proof, until_ms=until_ms)
+    until_ms = int((ends + LEEWAY_S) * 1000)
+    return (begins - LEEWAY_S) * 1000, evolve(grant, name=name, until_ms=until_ms)
 
 
 def _seconds(value: object) -> float | None:
