@@ -278,7 +278,7 @@ class TokenOptions(WordsAmongOptions):
     """Make a token: ``token new NAME``. Prints two lines, the token and the line for AUTH_TOKENS_FILE."""
 
     longdesc = (
-        "Scopes: read, read:CHANNEL[:EXCHANGE[:MARKET[:SYMBOL]]] with * for any (read:ticker:binance:*), "
+        "Scopes: read, read:CHANNEL[:EXCHANGE[:MARKET[:SYMBOL]]] with * for any (read:ticker:EXCHANGE:*), "
         "max_rate=UPDATES A SECOND AND CHANNEL, max_channels=N, admin. The token is shown this once; the file holds "
         "its hash alone."
     )
