@@ -43,7 +43,7 @@ def of_file() -> tuple[Rules, Mapping[str, str]]:
     """Rules with a file of tokens, and what is shown, by what it is called."""
     right = secrets.token_urlsafe(32)
     tokens = {hash_of(each): Grant(proof=hash_of(each)) for each in [right, *map(str, range(OTHERS))]}
-    return Rules(True, tokens), {
+    return Rules(True, tokens=tokens), {
         "right": right,
         "wrong, the last letter": changed(right, 42),
         "wrong, the first letter": changed(right, 0),
@@ -59,7 +59,7 @@ def of_keys(kind: str) -> tuple[Rules, Mapping[str, str]]:
     private = Ed25519PrivateKey.generate() if kind == "EdDSA" else None
     secret = secrets.token_bytes(32)
     shown = secret if private is None else private.public_key().public_bytes_raw()
-    rules = Rules(True, {}, read_keys(f"{kind}:{base64.urlsafe_b64encode(shown).decode()}", lambda path: b""))
+    rules = Rules(True, keys=read_keys(f"{kind}:{base64.urlsafe_b64encode(shown).decode()}", lambda path: b""))
 
     def signed(key: object, subject: str) -> str:
         return jwt.encode({"exp": NOW_MS // 1000 + 300, "scope": "read", "sub": subject}, key, kind)

@@ -183,7 +183,8 @@ class Config:
     auth_tokens_file: str = setting(str, "file of tokens, a line each: name:sha256hex:scope scope ...", "")
     auth_jwt_keys: str = setting(
         str,
-        "keys of JSON Web Tokens, one or two separated by commas: HS256:SECRET, EdDSA:PUBLIC_KEY (base64url), KIND:@FILE",
+        "keys of JSON Web Tokens, one or two separated by commas: HS256:SECRET, EdDSA:PUBLIC_KEY (base64url), "
+        "KIND:@FILE",
         "",
         is_secret=True,
     )

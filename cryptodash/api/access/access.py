@@ -37,9 +37,11 @@ def read_file(path: str) -> bytes:
 
 @frozen
 class Rules:
-    """What the settings say. ``is_on``: whether any rule is set, even one that lets nobody in."""
+    """What the settings say. ``is_on``: whether any rule is set, even one that lets nobody in; ``protects_ops``:
+    whether what an operator asks for needs an admin."""
 
     is_on: bool = False
+    protects_ops: bool = False
     tokens: Mapping[bytes, Grant] = field(factory=dict, repr=False)
     keys: tuple[JwtKey, ...] = ()
     aliases: QuoteAliases = NO_ALIASES
@@ -70,7 +72,7 @@ def read_rules(config: Config, read: Read = read_file) -> Rules:
         tokens.setdefault(digest, Grant(OWN_TOKEN, patterns=None, proof=digest, words=("read",)))
     keys = read_keys(config.auth_jwt_keys, read) if config.auth_jwt_keys else ()
     tokens = {digest: evolve(grant, aliases=aliases) for digest, grant in tokens.items()}
-    return Rules(config.has_access_rules, tokens, keys, aliases)
+    return Rules(config.has_access_rules, config.protect_ops, tokens, keys, aliases)
 
 
 class Access:
@@ -96,6 +98,11 @@ class Access:
     def is_on(self) -> bool:
         """Whether there is any rule."""
         return self._rules.is_on
+
+    @property
+    def protects_ops(self) -> bool:
+        """Whether what an operator asks for needs the scope ``admin``."""
+        return self._rules.protects_ops
 
     def check(self, token: str, address: str) -> Grant:
         """What a token allows; ``address`` is whom a wrong one is counted for. Raises ``Refused`` ``unauthorized``

@@ -28,10 +28,9 @@ class Right(enum.Enum):
 class Door:
     """Judges the requests of REST."""
 
-    def __init__(self, access: Access, addresses: Addresses, protects_ops: bool) -> None:
+    def __init__(self, access: Access, addresses: Addresses) -> None:
         self._access = access
         self._addresses = addresses
-        self._protects_ops = protects_ops
 
     def address(self, request: Request) -> str:
         """Whom the request is counted for."""
@@ -62,7 +61,7 @@ class Door:
 
     def _suffices(self, grant: Grant, right: Right) -> bool:
         if right is Right.OPERATE:
-            return grant.is_admin or (grant.reads_all and not self._protects_ops)
+            return grant.is_admin or (grant.reads_all and not self._access.protects_ops)
         return right is Right.STATUS or grant.reads_some
 
 

@@ -85,7 +85,7 @@ class Rest:
         self._draining = draining
         self._started = started
         access = Access(config, clock, tally) if access is None else access
-        self.door = Door(access, Addresses(config.trusted_proxies), config.protect_ops)
+        self.door = Door(access, Addresses(config.trusted_proxies))
         self._waits = Waits()
         self._holds = Holds(demand, config, clock, scheduler)
         self._slices = slices

@@ -13,6 +13,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from cryptodash.api.access.bearer import bearer_token, query_token
+from cryptodash.api.access.failures import EVERY_S
 from cryptodash.api.access.grant import EVERYTHING, Grant
 from cryptodash.api.addresses import address_group
 from cryptodash.api.answer_parts import JSON, SECURITY_HEADERS, SERVER, error_body
@@ -39,6 +40,7 @@ _CONTINUATION: Final = 0
 _FIRST_CONTROL: Final = 8
 _REFUSALS: Final = {401: "unauthorized", 403: "origin_not_allowed", 429: "rate_limited", 503: "restarting"}
 """Error codes of our own refusals; everything else is Autobahn's, about the handshake itself."""
+_REFUSAL_HEADERS: Final = {401: (("WWW-Authenticate", "Bearer"),), 429: (("Retry-After", f"{EVERY_S:.0f}"),)}
 _TOO_MANY: Final = {
     "limit": (1013, "server is full"),
     "ip_limit": (1008, "too many connections from this address"),
@@ -140,7 +142,7 @@ class ClientProtocol(ServerProtocol):
             ("Connection", "close"),
             ("Server", SERVER),
             *SECURITY_HEADERS.items(),
-            *([("WWW-Authenticate", "Bearer")] if code == HTTPStatus.UNAUTHORIZED else []),
+            *_REFUSAL_HEADERS.get(code, ()),
             *headers,
         ]
         lines = [f"HTTP/1.1 {code} {HTTPStatus(code).phrase}", *(f"{name}: {value}" for name, value in named), "", ""]

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
-from attrs import frozen
+from attrs import evolve, frozen
 
 from cryptodash.api.access.access import Access
 from cryptodash.api.access.grant import EVERYTHING
@@ -220,6 +220,14 @@ def test_what_lies_outside_of_the_patterns_is_refused_whether_it_exists_or_not(g
     }
     assert {path: ask(web, path, holder, "GET").status for path, holder in asked.items()} == dict.fromkeys(asked, 403)
     assert web.hub.held == {}, "nothing was opened for it"
+
+
+def test_the_guard_of_what_an_operator_asks_for_comes_with_the_rules(guarded: Any) -> None:
+    web = guarded()
+    assert ask(web, "/metrics", "all", "GET").status == 200
+    access, config = web.rest.door._access, web.rest._config
+    assert access.replace(evolve(config, protect_ops=True))
+    assert (ask(web, "/metrics", "all", "GET").status, ask(web, "/metrics", "admin", "GET").status) == (403, 200)
 
 
 def test_without_a_token_of_everything_ready_says_its_status_alone(guarded: Any) -> None:

@@ -173,6 +173,7 @@ def test_a_wrong_token_of_the_upgrade_is_401_and_too_many_are_429(front: Front) 
         assert b"WWW-Authenticate: Bearer" in peer.head
     statuses = [front.peer(token=f"guess-{at}").status for at in range(40)]
     assert set(statuses) == {401, 429} and statuses[-1] == 429
+    assert b"Retry-After: 6" in front.peer(token="guess").head
     assert front.peer(token=PAGE).status == 429
     assert front.peer(token=PAGE, address="10.0.0.2").status == 101
 
