@@ -1,4 +1,4 @@
-"""The command that measures the time of judging tokens: it judges what it says; how long that takes is nobody's business
+"""The command that measures the time of judging tokens: it judges what it says; how long that takes matters to nobody
 here."""
 
 from __future__ import annotations
