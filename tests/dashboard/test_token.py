@@ -31,7 +31,7 @@ def write(file: Path, *tokens: str) -> None:
 
 @pytest_twisted.async_yield_fixture
 async def guarded(reactor: Any, tmp_path: Path) -> AsyncIterator[Any]:
-    """A stage with rules of access; ``tokens`` is its file."""
+    """A stage with rules of access; ``tokens`` is its file. Asked for before ``page``, to end after it."""
     file = tmp_path / "tokens"
     write(file, TOKEN, SECOND)
     keys = f"HS256:{base64.urlsafe_b64encode(KEY).decode()}"
@@ -50,7 +50,7 @@ async def enter(page: Any, token: str) -> None:
 
 
 @ensureDeferred
-async def test_the_page_asks_for_a_token_and_works_with_it(page: Any, guarded: Any) -> None:
+async def test_the_page_asks_for_a_token_and_works_with_it(guarded: Any, page: Any) -> None:
     page.excuse(REFUSED)
     await page.goto(guarded.url + MARKET)
     await page.wait_for(f"{ASKED} && {LOCKED}")
@@ -67,7 +67,7 @@ async def test_the_page_asks_for_a_token_and_works_with_it(page: Any, guarded: A
 
 
 @ensureDeferred
-async def test_a_wrong_token_is_said_and_a_right_one_goes_on(page: Any, guarded: Any) -> None:
+async def test_a_wrong_token_is_said_and_a_right_one_goes_on(guarded: Any, page: Any) -> None:
     page.excuse(REFUSED)
     await page.goto(guarded.url + MARKET)
     await enter(page, "wrong")
@@ -78,7 +78,7 @@ async def test_a_wrong_token_is_said_and_a_right_one_goes_on(page: Any, guarded:
 
 
 @ensureDeferred
-async def test_a_reload_needs_no_form_and_every_view_works(page: Any, guarded: Any) -> None:
+async def test_a_reload_needs_no_form_and_every_view_works(guarded: Any, page: Any) -> None:
     page.excuse(REFUSED)
     await page.goto(guarded.url + MARKET)
     await enter(page, TOKEN)
@@ -98,7 +98,7 @@ async def test_a_reload_needs_no_form_and_every_view_works(page: Any, guarded: A
 
 
 @ensureDeferred
-async def test_a_token_is_forgotten_on_demand(page: Any, guarded: Any) -> None:
+async def test_a_token_is_forgotten_on_demand(guarded: Any, page: Any) -> None:
     page.excuse(REFUSED)
     await page.goto(guarded.url + MARKET)
     await enter(page, TOKEN)
@@ -115,7 +115,7 @@ async def test_a_token_is_forgotten_on_demand(page: Any, guarded: Any) -> None:
 
 
 @ensureDeferred
-async def test_a_token_that_is_taken_away_is_told_and_another_goes_on(page: Any, guarded: Any) -> None:
+async def test_a_token_that_is_taken_away_is_told_and_another_goes_on(guarded: Any, page: Any) -> None:
     page.excuse(REFUSED)
     await page.goto(guarded.url + MARKET)
     await enter(page, TOKEN)
@@ -130,7 +130,7 @@ async def test_a_token_that_is_taken_away_is_told_and_another_goes_on(page: Any,
 
 
 @ensureDeferred
-async def test_a_token_that_is_about_to_end_is_told_before(page: Any, guarded: Any) -> None:
+async def test_a_token_that_is_about_to_end_is_told_before(guarded: Any, page: Any) -> None:
     page.excuse(REFUSED)
     await page.goto(guarded.url + MARKET)
     exp = guarded.clock.wall_ms() / 1000 + 40
@@ -142,3 +142,15 @@ async def test_a_token_that_is_about_to_end_is_told_before(page: Any, guarded: A
     await enter(page, TOKEN)
     await page.wait_for("!document.querySelector('#banners').innerText.includes('about to end')", 20)
     await page.wait_for(LIVE, 20)
+
+
+@ensureDeferred
+async def test_what_a_token_does_not_allow_is_said_where_it_would_stand(guarded: Any, page: Any) -> None:
+    page.excuse("status of 40[13]")
+    await page.goto(guarded.url + MARKET)
+    exp = guarded.clock.wall_ms() / 1000 + 3600
+    await enter(page, jwt.encode({"exp": exp, "scope": "read:ticker:binance:spot"}, KEY, "HS256"))
+    await page.wait_for("document.documentElement.dataset.socket === 'open' && /[0-9]/.test(document.title)", 20)
+    refused = "[...document.querySelectorAll('.panel-refusal')].filter((each) => each.checkVisibility())"
+    await page.wait_for(f"{refused}.some((each) => each.innerText.includes('the token does not allow'))", 20)
+    assert not await page.evaluate(ASKED), "a token that allows less is no wrong one"
