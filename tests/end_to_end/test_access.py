@@ -15,7 +15,7 @@ from urllib.request import Request
 import jwt
 import pytest
 
-from tests.processes import Process, all_ended, direct, run
+from tests.processes import Process, all_ended, descendants, direct, run
 
 TOKEN = "token-of-this-test-0123456789"
 KEY = bytes(range(32))
@@ -154,3 +154,31 @@ def test_who_listens_to_everybody_without_a_rule_says_what_is_open(
     if said:
         line = process.line(OPEN).string
         assert "/metrics" in line and "AUTH_TOKENS_FILE" in line and f"0.0.0.0:{port}" in line
+
+
+def test_several_processes_have_the_same_rules_and_no_secret_in_their_commands(
+    tmp_path: Path, processes: list[Process], redis_port: int
+) -> None:
+    token, line = new_token(tmp_path, "operator", "--scope", "admin")
+    (tmp_path / "tokens").write_text(line)
+    process = Process(
+        *("-n", "--pidfile=", "cryptodash", "run", "--processes", "2", "--auth-token", TOKEN, "--protect-ops", "true"),
+        cwd=tmp_path,
+        BIND_ADDR="127.0.0.1:0",
+        AUTH_TOKENS_FILE="tokens",
+        ENABLE_REDIS="true",
+        REDIS_URL=f"redis://127.0.0.1:{redis_port}",
+        REDIS_PREFIX="access-of-two",
+    )
+    processes.append(process)
+    port = int(process.line(r"2 processes listen on 127\.0\.0\.1:(\d+)").group(1))
+    for number in (1, 2):
+        process.line(rf"\[{number}\] .*cryptodash.service#info. started: ", 30.0)
+    for _ in range(10):
+        assert ask(port, "/api/exchanges")[0] == ask(port, "/metrics")[0] == 401
+        assert ask(port, "/api/exchanges", TOKEN)[0] == ask(port, "/metrics", token)[0] == 200
+        assert ask(port, "/metrics", TOKEN)[0] == 403
+    commands = {each: Path(f"/proc/{each}/cmdline").read_bytes() for each in descendants(process._process.pid)}
+    serving = [command for command in commands.values() if b"cryptodash.adopt" in command]
+    assert len(serving) == 2 and not [command for command in serving if TOKEN.encode() in command]
+    assert TOKEN not in "\n".join(process.lines)
