@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from attrs import fields_dict
 
+from cryptodash.api.access.access import Access
 from cryptodash.api.http.rest import Rest
 from cryptodash.api.http.site import GuardedSite
 from cryptodash.api.ws.clients import Clients
@@ -11,12 +12,14 @@ from cryptodash.certificates import CertificateWatch
 from cryptodash.core.config import Config, Limits
 from cryptodash.core.topics import COMPOSITE, Topic
 from cryptodash.hub.broadcaster import Broadcaster
-from cryptodash.reload import Reloadable
+from cryptodash.reload import NotTaken, Reloadable
 from cryptodash.tls_files import CertificateFiles
 
 OF_NEW_CONNECTIONS = ("allowed_origins", "cors_origins", "client_stall_timeout_s", *fields_dict(Limits))
 
-LIVE = ("tls_cert", "tls_key", *OF_NEW_CONNECTIONS, "symbols")
+OF_ACCESS = ("auth_token", "auth_tokens_file", "auth_jwt_keys", "protect_ops")
+
+LIVE = ("tls_cert", "tls_key", *OF_NEW_CONNECTIONS, *OF_ACCESS, "symbols")
 """All that any of the parts below takes: whoever only passes a reload on goes by it."""
 
 
@@ -36,6 +39,7 @@ class LiveSettings:
         rest: Rest,
         site: GuardedSite,
         certificates: CertificateWatch,
+        access: Access,
     ) -> None:
         self.symbols: tuple[Topic, ...] = config.symbols
         self._hub = hub
@@ -43,12 +47,14 @@ class LiveSettings:
         self._rest = rest
         self._site = site
         self._certificates = certificates
+        self._access = access
 
     def parts(self) -> list[Reloadable]:
         """Whoever takes others adds a line here."""
         return [
             Reloadable(("tls_cert", "tls_key"), self._take_certificate, _other_tls),
             Reloadable(OF_NEW_CONNECTIONS, self._take_limits),
+            Reloadable(OF_ACCESS, self._take_access),
             Reloadable(("symbols",), self._take_symbols, _other_venues),
         ]
 
@@ -65,6 +71,11 @@ class LiveSettings:
         self._clients.reconfigure(new)
         self._rest.reconfigure(new)
         self._site.reconfigure(new)
+
+    def _take_access(self, old: Config, new: Config) -> None:
+        """Other rules, or what their files hold now; where these are broken the rules stay as they are."""
+        if not self._access.replace(new):
+            raise NotTaken
 
     def _take_symbols(self, old: Config, new: Config) -> None:
         """What was held already goes on without a break."""

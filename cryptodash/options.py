@@ -274,6 +274,32 @@ class DoctorOptions(WordsAmongOptions, RunOptions):
             self["exchanges"] = ",".join(venues)
 
 
+class TokenOptions(WordsAmongOptions):
+    """Make a token: ``token new NAME``. Prints two lines, the token and the line for AUTH_TOKENS_FILE."""
+
+    longdesc = (
+        "Scopes: read, read:CHANNEL[:EXCHANGE[:MARKET[:SYMBOL]]] with * for any (read:ticker:EXCHANGE:*), "
+        "max_rate=UPDATES A SECOND AND CHANNEL, max_channels=N, admin. The token is shown this once; the file holds "
+        "its hash alone."
+    )
+
+    def __init__(self) -> None:
+        super().__init__()
+        self["scope"] = []
+
+    def getSynopsis(self) -> str:
+        return "Usage: twistd cryptodash token new NAME [--scope SCOPE ...]"
+
+    def opt_scope(self, scopes: str) -> None:
+        """what it is to allow; may be given several times, or several in one [read]"""
+        self["scope"].extend(scopes.split())
+
+    def parseArgs(self, *words: str) -> None:
+        if len(words) != 2 or words[0] != "new":
+            raise usage.UsageError("token takes: new NAME")
+        self["name"] = words[1]
+
+
 class CheckOptions(RunOptions):
     """Check the settings and print them."""
 
@@ -287,6 +313,7 @@ class Options(RunOptions):
         ("replay", None, ReplayOptions, "play recorded frames through the server"),
         ("fault", None, FaultOptions, "break the simulator of a running demo and watch"),
         ("doctor", None, DoctorOptions, "connect to each venue, look at everything, say what is wrong"),
+        ("token", None, TokenOptions, "make a token for AUTH_TOKENS_FILE"),
         ("check-config", None, CheckOptions, "check the settings, print them, exit"),
     ]
     defaultSubCommand = "run"

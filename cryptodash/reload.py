@@ -20,6 +20,10 @@ _NAMES: Final = {setting.attribute: setting.name for setting in SETTINGS}
 _LIMITS: Final = frozenset(each.name for each in fields(Limits))
 
 
+class NotTaken(Exception):
+    """A part goes on with what it had, and has said why."""
+
+
 def no_more(old: Config, new: Config) -> Collection[str]:
     """All that a part names can be changed."""
     return ()
@@ -30,9 +34,9 @@ class Reloadable:
     """A part of the server that takes settings while it runs.
 
     ``settings`` are their attributes in ``Config`` and ``Limits``. ``take(old, new)`` is called each time the settings
-    are read, also where none has changed: it may read files that they name. ``new`` holds what is in force from now on:
-    of settings that need a restart the old values. ``but_not`` names those of ``settings`` that cannot be changed from
-    one to the other after all.
+    are read, also where none has changed: it may read files that they name, and raises ``NotTaken`` where they are no
+    good. ``new`` holds what is in force from now on: of settings that need a restart the old values. ``but_not`` names
+    those of ``settings`` that cannot be changed from one to the other after all.
     """
 
     settings: Collection[str]
@@ -78,6 +82,8 @@ class Reloader:
         for part in self._parts:
             try:
                 part.take(old, new)
+            except NotTaken:
+                failed |= changed & set(part.settings)
             except Exception:
                 _log.failure("a change of settings failed, an error of ours: {names}", names=_spoken(part.settings))
                 failed |= changed & set(part.settings)

@@ -8,6 +8,7 @@ import os
 import re
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import partial
+from ipaddress import ip_address
 from random import Random
 from socket import gethostname
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -21,6 +22,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from cryptodash import __version__
+from cryptodash.api.access.access import Access
 from cryptodash.api.http.metrics import ReactorLag
 from cryptodash.api.http.rest import Rest
 from cryptodash.api.http.site import GuardedSite, make_site
@@ -122,7 +124,8 @@ def build(
         feeds = [make(venue, hub) for venue in venues]
     for feed in feeds:
         hub.add_upstream(feed)
-    clients = Clients(hub, hub, hub, config, _source(feeds), __version__, reactor, clock, tally, random)
+    access = Access(config, clock, tally)
+    clients = Clients(hub, hub, hub, config, _source(feeds), __version__, reactor, clock, tally, random, access)
     certificates = CertificateWatch(lambda: web.certificate, reactor, clock, tally)
     rest = Rest(
         hub,
@@ -139,11 +142,12 @@ def build(
         hub.ledger,
         None if cluster is None else cluster.peers,
         certificates.report,
+        access,
     )
     site = make_site(rest, ClientFactory(clients), config, clock, reactor, tally)
 
     web = Web(config.bind_addr, site, reactor, bind_failed, tls_files(config))
-    live = LiveSettings(config, hub, clients, rest, site, certificates)
+    live = LiveSettings(config, hub, clients, rest, site, certificates, access)
     server = Server(config, hub, clients, rest, web, timers, stand_in, live, notifier or Notifier())
     ReactorLag(reactor, clock, tally).setServiceParent(server)
     WallClockWatch(
@@ -299,6 +303,12 @@ def _address(port: IListeningPort) -> str:
     return os.fsdecode(address.name) if getattr(address, "name", None) else str(address)
 
 
+def is_public(port: IListeningPort) -> bool:
+    """Whether others than programs of this machine can reach it, as far as its own address tells."""
+    host = getattr(port.getHost(), "host", None)
+    return isinstance(host, str) and not ip_address(host.partition("%")[0]).is_loopback
+
+
 def _spoken(endpoint: str) -> str:
     """``127.0.0.1:8080`` again for the commonest endpoint: twistd's parent process shows a hundred
     characters of an error."""
@@ -365,6 +375,7 @@ class Server(MultiService):
         super().startService()
         for topic in self.config.symbols:
             self.hub.hold(topic, 0)
+        self._say_if_open()
         _log.info(
             "started: {venues}",
             venues=", ".join(f"{exchange} ({self.hub.source(exchange)})" for exchange in self.hub.exchanges()),
@@ -374,6 +385,20 @@ class Server(MultiService):
     def address(self) -> str:
         """Where it listens, for a person."""
         return "" if self._web.port is None else _address(self._web.port)
+
+    @property
+    def access(self) -> Access:
+        """The rules of access of both doors; its ``replace`` reads them again."""
+        return self.clients.access
+
+    def _say_if_open(self) -> None:
+        if not self.access.is_on and self._web.port is not None and is_public(self._web.port):
+            _log.warn(
+                "open to everyone: without a rule of access (AUTH_TOKENS_FILE, AUTH_TOKEN, AUTH_JWT_KEYS) whoever "
+                "reaches {address} may read all data, /metrics, /api/streams and /api/quality, and have catalogues "
+                "read again",
+                address=_address(self._web.port),
+            )
 
     def stopService(self) -> Deferred[None]:
         """Siblings of a MultiService do not wait for each other, so the order is written down here."""

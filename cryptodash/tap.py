@@ -1,5 +1,5 @@
-"""The command line's doing: ``twistd cryptodash [run|simulate|replay|fault|doctor|check-config]``. The only module that
-imports the global reactor."""
+"""The command line's doing: ``twistd cryptodash [run|simulate|replay|fault|doctor|token|check-config]``. The only
+module that imports the global reactor."""
 
 from __future__ import annotations
 
@@ -28,6 +28,8 @@ from twisted.python.failure import Failure
 from twisted.scripts.twistd import ServerOptions  # type: ignore[attr-defined]
 
 from cryptodash import log
+from cryptodash.api.access.access import read_rules
+from cryptodash.api.access.tokens import new_token, token_line
 from cryptodash.clocks import use_monotonic_time
 from cryptodash.core.config import SETTINGS, Config
 from cryptodash.core.errors import ConfigError, CryptodashError
@@ -77,6 +79,8 @@ def makeService(options: Options) -> IService:
     command, chosen = options.subCommand, options.subOptions
     if command == "fault":
         _fault(chosen)
+    if command == "token":
+        _new_token(chosen)
     if command == "simulate":
         return _simulate(chosen, _twistd(options))
     config = config_of(options)
@@ -428,6 +432,18 @@ def _control(port: int, wanted: object) -> str:
     return json.dumps(answer, indent=2)
 
 
+def _new_token(options: usage.Options) -> NoReturn:
+    """Two lines: the token, then the file's."""
+    token = new_token(SystemRandom())
+    try:
+        line = token_line(options["name"], token, tuple(options["scope"]) or ("read",))
+    except ValueError as error:
+        refuse(f"token: {error}")
+    _answer(token)
+    _answer(line)
+    raise SystemExit(0)
+
+
 def _doctor(config: Config, options: usage.Options) -> NoReturn:
     """Examine, print, end. The reactor runs in here, before twistd would daemonize and start it: a process whose
     reactor twistd has run ends with exit code 0 whatever came of it."""
@@ -488,6 +504,10 @@ def _print_config(config: Config) -> NoReturn:
         refuse(str(error))
     except Exception as error:  # whatever is wrong with the certificate's files
         refuse(f"TLS_CERT and TLS_KEY cannot be used: {error}")
+    try:
+        read_rules(config)
+    except ConfigError as error:
+        refuse(str(error))
     secrets = {setting.attribute for setting in SETTINGS if setting.is_secret}
     settings = asdict(config, recurse=False)
     settings |= asdict(settings.pop("limits"))

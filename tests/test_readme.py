@@ -70,7 +70,10 @@ def test_examples_are_valid_json() -> None:
 
 
 def test_the_example_env_file_is_the_seeds_and_means_the_defaults() -> None:
-    lines = (ROOT / "deploy" / ".env.example").read_text(encoding="utf-8").split()
-    values = dict(line.split("=", 1) for line in lines)
+    """Comments beside them may name further settings."""
+    lines = (ROOT / "deploy" / ".env.example").read_text(encoding="utf-8").splitlines()
+    values = dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+    further = {found[1] for line in lines if (found := re.match(r"# ([A-Z_]+)=", line))}
+    assert further <= {setting.name for setting in SETTINGS}
     assert list(values) == ["RUST_LOG", "BIND_ADDR", "ENABLE_REDIS", "REDIS_URL", "EXCHANGES", "BOOK_DEPTH_DEFAULT"]
     assert load([Layer(".env", values, own=True)], ("binance", "bybit")) == Config()

@@ -12,7 +12,7 @@ from cryptodash.core.config import SETTINGS, Config
 from cryptodash.core.errors import ConfigError
 from cryptodash.core.layers import Layer, load
 from cryptodash.live_settings import LIVE
-from cryptodash.reload import Reloadable, Reloader, changes
+from cryptodash.reload import NotTaken, Reloadable, Reloader, changes
 from cryptodash.sd_notify import Notifier
 
 
@@ -120,6 +120,15 @@ def test_a_part_that_fails_keeps_no_other_from_its_settings() -> None:
         "a change of settings failed, an error of ours: LOG_LEVEL",
         "settings read again: MAX_CHANNELS took effect; LOG_LEVEL failed",
     ]
+
+
+def test_a_part_that_does_not_take_its_settings_says_why_itself() -> None:
+    def refuse(old: Config, new: Config) -> None:
+        raise NotTaken
+
+    world = World(Reloadable(("log_level",), refuse))
+    lines = world.reload(LOG_LEVEL="debug", MAX_CHANNELS="7")
+    assert lines == ["settings read again: MAX_CHANNELS took effect; LOG_LEVEL failed"]
 
 
 def test_warnings_are_said_when_they_are_new() -> None:

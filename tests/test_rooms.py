@@ -24,12 +24,14 @@ MAY_IMPORT = {
 }
 WINGS_OF_API = {
     "": {""},
+    "access": {"access", ""},
     "fanout": {"fanout", ""},
-    "ws": {"fanout", "ws", ""},
-    "http": {"ws", "http", ""},
+    "ws": {"access", "fanout", "ws", ""},
+    "http": {"access", "ws", "http", ""},
 }
 """What each wing of ``api`` may import of ``api``. HTTP requests know where /ws begins; sockets know no HTTP routes;
-the fan-out knows neither. ``""`` are the modules that both doors share; they know no wing."""
+the fan-out knows neither, and who may have what is no business of its own. ``""`` are the modules that both doors
+share; they know no wing."""
 WINGS_OF_EXCHANGES = {
     "adapter": {"adapter"},
     "venues": {"adapter", "venues"},

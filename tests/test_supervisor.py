@@ -420,3 +420,17 @@ def test_tls_of_ours_can_be_shared() -> None:
     config = settings(BIND_ADDR="127.0.0.1:8443", TLS_CERT="c.pem", TLS_KEY="k.pem")
     assert check(config, 2) == ("127.0.0.1", 8443)
     assert check(settings(BIND_ADDR="systemd:domain=INET:index=0"), 2) is None
+
+
+def test_what_opens_the_doors_is_handed_on_by_environment_and_stands_in_no_command(world: World) -> None:
+    given = {
+        "AUTH_TOKEN": "one-token-0123456789",
+        "AUTH_JWT_KEYS": "HS256:AAAA",
+        "AUTH_TOKENS_FILE": "tokens",
+        "PROTECT_OPS": "true",
+    }
+    world.supervisor = world.make(1, **given)
+    world.starts()
+    [spawned] = world.spawned
+    assert {name: spawned.environment[f"CRYPTODASH_{name}"] for name in given} == given
+    assert not [word for word in spawned.command for secret in given.values() if secret in word]

@@ -13,7 +13,7 @@ import argparse
 import socket
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from statistics import median
@@ -21,7 +21,8 @@ from urllib.request import ProxyHandler, build_opener
 
 from attrs import frozen
 
-from benchmarks.abuse.abusers import ABUSERS
+from benchmarks.abuse.abusers import ABUSERS, SETTINGS
+from benchmarks.abuse.wire import TOKEN_VARIABLE
 from benchmarks.processes import LOAD_CORE, ROOT, SERVER_CORE, BenchError, Child, pin, python, raise_file_limit
 
 FACTOR, LEAST_MS = 5.0, 35.0
@@ -123,12 +124,12 @@ def venues() -> Iterator[dict[str, str]]:
 
 
 @contextmanager
-def server(root: Path) -> Iterator[tuple[Child, int]]:
-    """A server of the tree at ``root``, ready to serve."""
+def server(root: Path, besides: Mapping[str, str]) -> Iterator[tuple[Child, int]]:
+    """A server of the tree at ``root``, ready to serve; ``besides`` are settings."""
     port = free_port()
     command = [python(), "-P", "-c", TWISTD, *TWISTD_OPTIONS, "run", "--bind-addr", f"127.0.0.1:{port}"]
     with venues() as settings:
-        child = Child("abused", command, SERVER_CORE, {"PYTHONPATH": str(root.resolve()), **settings})
+        child = Child("abused", command, SERVER_CORE, {"PYTHONPATH": str(root.resolve()), **settings, **besides})
         try:
             _wait(f"http://127.0.0.1:{port}/ready")
             yield child, port
@@ -150,10 +151,11 @@ def _wait(url: str) -> None:
 
 def measure(name: str, root: Path, rounds: int, seconds: float, clients: int) -> Row:
     """One row, on a server of its own: none pays for another."""
-    with server(root) as (served, port):
-        probe = Child(
-            "probe", [python(), "-m", "benchmarks.abuse.probe", f"{port}", f"{clients}", f"{PER_CLIENT}"], LOAD_CORE
-        )
+    besides = SETTINGS.get(name, {})
+    token = {TOKEN_VARIABLE: besides["AUTH_TOKEN"]} if besides else {}
+    with server(root, besides) as (served, port):
+        command = [python(), "-m", "benchmarks.abuse.probe", f"{port}", f"{clients}", f"{PER_CLIENT}"]
+        probe = Child("probe", command, LOAD_CORE, token)
         try:
             probe.hear(30)
             return Row(name, [_round(name, served, port, probe, seconds) for _ in range(rounds)])

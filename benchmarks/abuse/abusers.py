@@ -17,10 +17,11 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.request import ProxyHandler, build_opener
 
+from benchmarks.abuse.guesser import PER_MINUTE, RULES, Guesser
 from benchmarks.abuse.wire import BINARY, CONTINUATION, PING, PONG, TEXT, Reader, connect, frame, request
 from benchmarks.peers.work import say
 
@@ -202,7 +203,7 @@ def _text(port: int, make: Callable[[list[Channel]], bytes]) -> Abuser:
 
 
 FRAGMENT = frame(CONTINUATION, final=False)
-ABUSERS: dict[str, tuple[str, Callable[[int], Abuser]]] = {
+ABUSERS: dict[str, tuple[str, Callable[[int], Abuser | Guesser]]] = {
     "fragments": (
         "empty fragments",
         lambda port: Abuser(port, repeated(FRAGMENT), first=frame(TEXT, final=False)),
@@ -236,7 +237,10 @@ ABUSERS: dict[str, tuple[str, Callable[[int], Abuser]]] = {
         lambda port: Comer(port, frame(BINARY) * 190),
     ),
     "streams": (f"/api/streams, {STREAM_THREADS} threads", StreamsReader),
+    "tokens": (f"{PER_MINUTE:,} wrong tokens a minute", Guesser),
 }
+SETTINGS: dict[str, Mapping[str, str]] = {"tokens": RULES}
+"""What the server of a row is told besides."""
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 from collections.abc import Iterator
 from struct import pack
@@ -11,8 +12,10 @@ from typing import Any
 CONTINUATION, TEXT, BINARY, PING, PONG = 0, 1, 2, 9, 10
 _UPGRADE = (
     b"GET /ws HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
 )
+TOKEN_VARIABLE = "ABUSE_TOKEN"
+"""In the environment of a process: the token that its connections show."""
 
 
 def frame(opcode: int, payload: bytes = b"", *, final: bool = True) -> bytes:
@@ -32,11 +35,12 @@ def request(op: str, **members: Any) -> bytes:
     return frame(TEXT, json.dumps({"op": op, **members}, separators=(",", ":")).encode())
 
 
-def connect(port: int) -> socket.socket:
-    """An open connection; the greeting is yet to be read. Raises ``OSError``."""
-    connection = socket.create_connection(("127.0.0.1", port), timeout=10)
+def connect(port: int, *, source: str = "") -> socket.socket:
+    """An open connection, from an address of this machine; the greeting is yet to be read. Raises ``OSError``."""
+    connection = socket.create_connection(("127.0.0.1", port), 10, (source, 0) if source else None)
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    connection.sendall(_UPGRADE)
+    token = os.environ.get(TOKEN_VARIABLE)
+    connection.sendall(_UPGRADE + (f"Authorization: Bearer {token}\r\n" if token else "").encode() + b"\r\n")
     answer = b""
     while not answer.endswith(b"\r\n\r\n"):
         byte = connection.recv(1)

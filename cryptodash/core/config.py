@@ -24,6 +24,7 @@ from cryptodash.core.settings import (
     seconds,
     setting,
     settings_of,
+    token,
     url,
     whole,
     word,
@@ -177,7 +178,20 @@ class Config:
     ws_deflate: bool = setting(
         flag, "offer compression (permessage-deflate) on /ws: about half the bytes for more CPU", "false"
     )
-    auth_token: str = setting(str, "access token; not built yet: setting it is refused", "", is_secret=True)
+    auth_token: str = setting(
+        token, "the one token of everybody who may read, 16 to 512 characters; empty: none", "", is_secret=True
+    )
+    auth_tokens_file: str = setting(str, "file of tokens, a line each: name:sha256hex:scope scope ...", "")
+    auth_jwt_keys: str = setting(
+        str,
+        "keys of JSON Web Tokens, one or two separated by commas: HS256:SECRET, EdDSA:PUBLIC_KEY (base64url), "
+        "KIND:@FILE",
+        "",
+        is_secret=True,
+    )
+    protect_ops: bool = setting(
+        flag, "/metrics, /api/streams, /api/quality and /api/symbols/refresh need the scope admin", "false"
+    )
     allowed_origins: tuple[str, ...] = setting(origins, "browser origins that may open /ws; '*' is any", "*")
     cors_origins: tuple[str, ...] = setting(origins, "browser origins that may read REST; '*' is any", "*")
     trusted_proxies: tuple[str, ...] = setting(
@@ -206,6 +220,11 @@ class Config:
     limits: Limits = field(factory=Limits)
     warnings: tuple[str, ...] = ()
     """What the operator should know although the server starts."""
+
+    @property
+    def has_access_rules(self) -> bool:
+        """Whether not everybody may do everything."""
+        return bool(self.auth_token or self.auth_tokens_file or self.auth_jwt_keys)
 
     @property
     def serves_clients(self) -> bool:

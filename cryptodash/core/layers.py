@@ -107,11 +107,13 @@ def _assemble(values: Mapping[str, object], warnings: list[str]) -> Config:
     plain, limits = _fields(Config, values), _fields(Limits, values)
     plain.pop("symbols", None)  # needs the others
     endpoints = {name.lower(): str(value) for name, value in values.items() if _HOST_SETTING(name)}
-    if plain.get("auth_token"):
-        raise ConfigError("AUTH_TOKEN: authentication is not built yet; allowed is only leaving it unset")
     if bool(plain.get("tls_cert")) != bool(plain.get("tls_key")):
         raise ConfigError("TLS_CERT and TLS_KEY: allowed are both or neither")
     config = Config(**plain, endpoints=endpoints, limits=Limits(**limits))
+    if config.protect_ops and not config.has_access_rules:
+        raise ConfigError("PROTECT_OPS: nobody would be let in; allowed is with AUTH_TOKENS_FILE or AUTH_JWT_KEYS")
+    if config.protect_ops and not (config.auth_tokens_file or config.auth_jwt_keys):
+        warnings.append("PROTECT_OPS: AUTH_TOKEN has the scope read alone, so that nobody gets what needs admin")
     if config.role != "all" and not config.enable_redis:
         raise ConfigError(f"ROLE {config.role!r}: without ENABLE_REDIS=true allowed is all")
     if config.tls_cert:

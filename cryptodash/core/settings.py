@@ -143,6 +143,13 @@ def long_secret(text: str) -> str:
     return text
 
 
+def token(text: str) -> str:
+    """One that a header can carry (RFC 6750, section 2.1) and nobody guesses, or none."""
+    if text and not re.fullmatch(r"[A-Za-z0-9._~+/-]{16,512}=*", text, re.ASCII):
+        raise ValueError("16 to 512 letters, digits and -._~+/; `twistd cryptodash token new NAME` makes one")
+    return text
+
+
 def one_of(*allowed: str) -> Callable[[str], str]:
     def parse(text: str) -> str:
         if text.lower() in allowed:

@@ -14,6 +14,8 @@ import { Header } from "./status.js";
 import { Outage } from "./outage.js";
 import { askAgain } from "./requests.js";
 import { Theme } from "./theme.js";
+import { token } from "./token.js";
+import { TokenForm } from "./tokenform.js";
 import { freshness } from "./topics.js";
 import { Venues } from "./venues.js";
 
@@ -47,11 +49,12 @@ class App {
     this.last = undefined;
     this.scroll = new Scroll(byId("main"));
     this.alerts = new AlertEngine(this);
+    this.tokens = new TokenForm(this, () => this.begins());
     this.help = helpDialog(this.settings);
     this.preferences = settingsDialog(this);
     this.header = new Header(this);
     byId("top").append(this.header.element);
-    document.body.append(this.help, this.preferences.element);
+    document.body.append(this.help, this.preferences.element, this.tokens.element);
   }
 
   start() {
@@ -68,6 +71,7 @@ class App {
     this.keys = new Keys({ actions: this.actions(), go: (view) => this.go(view), other: (event) => this.view?.key(event) || this.scroll.key(event),
       enabled: () => this.settings.get("shortcuts"), used: () => this.hintUsed() });
     this.feed.on((state) => this.heard(state));
+    token.onRefused((words) => this.tokens.ask(words));
     this.scheduler.add((now) => this.scroll.draw(now), true); // first: it measures, before anything is written
     this.scheduler.add((now) => this.view?.draw(now));
     this.scheduler.add((now) => this.drawFrame(now), true);
@@ -267,7 +271,20 @@ class App {
     this.announce(this.scheduler.paused ? "Picture paused; data is still taken in" : "Picture goes on");
   }
 
+  // With another token all that failed is asked again.
+  begins() {
+    this.feed.unlock();
+    askAgain();
+  }
+
   heard(state) {
+    if (state.phase === "locked") this.tokens.ask(state.refusal);
+    if (state.session !== this.greetedIn && state.phase === "open") this.tokens.accepted();
+    this.greetedIn = state.session;
+    if (state.ends !== this.endsSaid && state.ends) {
+      this.banner("ends", "The token of this page is about to end.", "Enter another", () => this.tokens.open());
+    } else if (!state.ends) this.banners.drop("ends");
+    this.endsSaid = state.ends;
     const lost = state.phase === "waiting" || state.phase === "offline";
     if (lost && !this.wasLost) this.announce("Connection lost. Values shown are old. Reconnecting.");
     if (state.phase === "open" && this.wasLost) {

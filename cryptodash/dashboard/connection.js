@@ -1,6 +1,7 @@
 // The one WebSocket of the page, without what is said on it: reconnect with growing pauses, the server's clock, a watchdog.
 
 import { steadily } from "./timer.js";
+import { token } from "./token.js";
 
 const WATCH_MS = 100;
 /** Least time between two looks of a hidden tab's title at what messages have changed. */
@@ -62,7 +63,7 @@ export class Clock {
 /** The socket alone. Who inherits takes what comes (`received(text)`, which begins with `hears()`) and is told by `opened`, `closed`, `checked`. */
 export class Connection {
   constructor() {
-    this.state = { phase: "connecting", rtt: undefined, tries: 0, retryAt: 0, session: undefined, version: undefined, source: undefined, said: "" };
+    this.state = { phase: "connecting", rtt: undefined, tries: 0, retryAt: 0, session: undefined, version: undefined, source: undefined, said: "", refusal: "" };
     this.clock = new Clock();
     this.listeners = new Set();
     this.ticking = new Set();
@@ -126,6 +127,7 @@ export class Connection {
   opened() {
     this.pings.clear();
     this.clock = new Clock();
+    if (token.value) this.send({ op: "auth", token: token.value });
     this.ping();
     this.change({ phase: "open", rtt: undefined, retryAt: 0, said: "" });
   }
@@ -137,6 +139,25 @@ export class Connection {
     const said = code === 1008 || code === 1013 ? `the server closed the connection: ${reason || code}` : "";
     const phase = navigator.onLine ? "waiting" : "offline";
     this.change({ phase, tries: this.state.tries + 1, retryAt: performance.now() + wait, rtt: undefined, ...(said && { said }) });
+  }
+
+  /** The server wants another token than this page has, and there is no use in asking again: `refusal` are its words, "" where there is no token. */
+  lock(refusal) {
+    this.leave();
+    this.change({ phase: "locked", refusal, rtt: undefined, tries: 0 });
+  }
+
+  /** There is another token, or none any more: begin anew with that. */
+  unlock() {
+    this.leave();
+    this.connect();
+  }
+
+  leave() {
+    clearTimeout(this.retryTimer);
+    const { socket } = this;
+    this.socket = undefined;
+    socket?.close();
   }
 
   change(news) {

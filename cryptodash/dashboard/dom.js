@@ -1,5 +1,7 @@
 // Elements without markup in strings, and writes that touch the document only when something changed.
 
+import { token } from "./token.js";
+
 /** An element: `el("td", {class: "number", title: "x", onclick: f, hidden: true}, "text", child)`. */
 export function el(tag, properties = {}, ...children) {
   const made = document.createElement(tag);
@@ -136,11 +138,13 @@ export function cells(classes) {
 export const worded = (text) => text.split("`").map((part, index) => el(index % 2 ? "code" : "span", {}, part));
 
 /** JSON by REST, relative to the page. Throws an Error with the server's own words, `status`, `body` and the wait that it asks for (ms). */
-export async function fetchJson(path, options) {
-  const answer = await fetch(new URL(path, document.baseURI), options);
+export async function fetchJson(path) {
+  const shown = token.value;
+  const answer = await fetch(new URL(path, document.baseURI), { headers: token.headers });
   const body = await answer.json().catch(() => null);
   if (answer.ok) return body;
   const error = new Error(body?.error?.message ?? `HTTP ${answer.status}`);
+  if (answer.status === 401) token.refused(shown, error.message);
   const retryMs = 1000 * (Number(answer.headers.get("Retry-After")) || 0);
   throw Object.assign(error, { status: answer.status, code: body?.error?.code, body, retryMs });
 }

@@ -2,6 +2,7 @@
 
 import { Connection, TICKED_MS } from "./connection.js";
 import { Ring } from "./scheduler.js";
+import { token } from "./token.js";
 import { LISTS, Topic, identity, keyOf } from "./topics.js";
 
 const LINGER_MS = 5000;
@@ -50,6 +51,11 @@ export class Feed extends Connection {
   closed(code, reason) {
     for (const topic of this.topics.values()) topic.lost();
     super.closed(code, reason);
+  }
+
+  leave() {
+    for (const topic of this.topics.values()) topic.lost();
+    super.leave();
   }
 
   /** The topic of a channel, subscribed while somebody holds it. Give it back with `close`. */
@@ -192,7 +198,8 @@ export class Feed extends Connection {
 
   takeInfo(payload, now) {
     this.counts.applied += 1;
-    if (payload.session) this.greeted(payload, now);
+    if (payload.auth) this.takeAuth(payload);
+    else if (payload.session) this.greeted(payload, now);
     else if (this.pings.has(payload.id)) this.ponged(payload, now);
     else if (this.requests.has(payload.id)) {
       const topics = this.requests.get(payload.id);
@@ -201,9 +208,15 @@ export class Feed extends Connection {
     }
   }
 
+  takeAuth({ auth, expires }) {
+    if (auth === "required" && !token.value) this.lock("");
+    else if (auth !== "required") this.change({ ends: auth === "expiring" ? expires : undefined });
+  }
+
   // An error that belongs to a subscribe is shown where that channel is; its `info` has come before if part of it was accepted.
   takeError({ code, message, id }) {
     this.counts.applied += 1;
+    if (code === "unauthorized") return void this.lock(message);
     const topics = this.requests.get(id);
     this.requests.delete(id);
     if (topics) for (const topic of topics) topic.refused({ code, message });

@@ -113,7 +113,10 @@ export function settingsDialog(app) {
   const palette = select("Palette", PALETTES, settings.get("palette"), (value) => settings.set("palette", value));
   const zone = select("Time zone", [["utc", "UTC"]], "utc", (value) => chooseZone(app, value));
   const element = dialog("settings", "Settings", line("Theme", theme), line("Palette", palette), line("Time zone", zone),
-    el("p", { class: "muted" }, "Kept in this browser only. Numbers are written as in English, so that they can be pasted anywhere."));
+    line("Token of the server", button("Show", () => {
+      element.close();
+      app.tokens.open();
+    })), el("p", { class: "muted" }, "Kept in this browser only. Numbers are written as in English, so that they can be pasted anywhere."));
   const open = () => {
     fillSelect(zone, zones(), settings.zone);
     theme.value = settings.get("theme");

@@ -41,7 +41,8 @@ export class Outage {
   }
 
   // Said once, and asked again when somebody wants it.
-  drawRefused(what, { refused, question }) {
+  drawRefused(what, { refused: words, question }) {
+    const refused = question.error?.status === 401 ? "" : words; // the form asks for a token
     if ((this.refused.get(what) ?? "") === refused) return;
     this.refused.set(what, refused);
     this.app.banners.drop(what);

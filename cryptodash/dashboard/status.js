@@ -117,7 +117,7 @@ export class Header {
       connecting: state.tries ? `connecting (try ${state.tries})` : "connecting",
       open: state.rtt === undefined ? "server" : `server ${state.rtt < 9.5 ? state.rtt.toFixed(1) : Math.round(state.rtt)} ms`,
       silent: `no answer for ${Math.max(0, (now - this.app.feed.heard) / 1000).toFixed(0)} s`,
-      waiting: again, offline: `offline, ${again}`,
+      waiting: again, offline: `offline, ${again}`, locked: "needs a token",
     }[state.phase];
     setText(this.pill, text);
     setClass(this.pill, `pill ${state.phase}`);

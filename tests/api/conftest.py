@@ -15,6 +15,7 @@ from zope.interface import implementer
 from cryptodash.api.fanout.client_writer import ClientWriter, IWire
 from cryptodash.api.fanout.fanout import Fanout
 from cryptodash.api.fanout.read_progress import Queued
+from cryptodash.api.ws.authentication import Authentication
 from cryptodash.api.ws.clients import Clients
 from cryptodash.api.ws.frames import text_frame
 from cryptodash.api.ws.limiter import WorkBudget
@@ -195,7 +196,7 @@ class Reader:
 class Client:
     """One session on a test's wire."""
 
-    def __init__(self, world: World, room: float) -> None:
+    def __init__(self, world: World, room: float, authentication: Authentication | None = None) -> None:
         self.wire = Reader(room)
         self.writer = self.wire.writer = world.fanout.open(self.wire, text_frame, blocked=False)
         self.session = Session(
@@ -207,6 +208,7 @@ class Client:
             Identity("1.2.3", "simulated", 20000),
             "an-id",
             WorkBudget(world.config.limits.ops_per_second, world.config.limits.ops_burst, world.time),
+            authentication,
         )
         self.wire.on_close = self.session.closed
 
@@ -248,8 +250,8 @@ class World:
         Venue("bybit", ("BTC-USDT",)).publish_into(self.hub, timers)
         self.fanout = Fanout(self.hub, self.config, self.time, self.time, self.tally)
 
-    def client(self, room: float = float("inf")) -> Client:
-        return Client(self, room)
+    def client(self, room: float = float("inf"), authentication: Authentication | None = None) -> Client:
+        return Client(self, room, authentication)
 
     def clients(self) -> Clients:
         """What counts and ends clients, over this hub."""

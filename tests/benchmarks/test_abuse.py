@@ -9,9 +9,10 @@ from benchmarks.abuse.abusers import ABUSERS, FRAGMENT, repeated
 from benchmarks.abuse.probe import at
 from benchmarks.abuse.wire import TEXT, Reader, frame, request
 from benchmarks.processes import ROOT, raise_file_limit
+from cryptodash.api.access.failures import BURST
 
 
-@pytest.mark.parametrize("name", ["binary", "resync"])
+@pytest.mark.parametrize("name", ["binary", "resync", "tokens"])
 def test_a_row_is_measured_from_outside(name: str) -> None:
     raise_file_limit()
 
@@ -26,6 +27,10 @@ def test_a_row_is_measured_from_outside(name: str) -> None:
     assert only.done["sent"] > 0
     if name == "resync":
         assert only.done["read"] > 200_000, "a thousand channels were answered"
+    if name == "tokens":
+        assert only.done["tokens"] > 20
+        assert 0 < only.done["looked at"] <= BURST + 1
+        assert only.done["looked at"] + only.done["turned away"] == only.done["tokens"], "each has its answer"
     assert ABUSERS[name][0] in row.line()
 
 

@@ -103,7 +103,7 @@ def test_listen_addresses(text: str, endpoint: str) -> None:
         ({"TRUSTED_PROXIES": "10.0.0.0/99"}, "networks"),
         ({"TLS_CERT": "/a.pem"}, "both or neither"),
         ({"TLS_CERT": "/a", "TLS_KEY": "/b", "BIND_ADDR": "unix:/x"}, "host:port"),
-        ({"AUTH_TOKEN": "secret"}, "not built yet"),
+        ({"AUTH_TOKEN": "secret"}, "16 to 512"),
         ({"HTTPS_PROXY": "ftp://x:1"}, "http://"),
         ({"https_proxy": "ftp://x:1"}, "http://"),
         ({"CRYPTODASH_HTTPS_PROXY": "socks5://x:1"}, "not supported; allowed is http://"),

@@ -3,11 +3,13 @@ all that is described comes."""
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Callable, Iterator
 from time import monotonic
 from typing import Any
 
+import jwt
 from attrs import evolve
 from jsonschema import Draft202012Validator
 from openapi_schema_validator import OAS31Validator
@@ -15,6 +17,9 @@ from pytest_twisted import ensureDeferred
 from twisted.internet.defer import Deferred, gatherResults
 
 PAIR = "exchange=binance&symbol=BTC-USDT"
+KEY = bytes(range(32))
+KEYS = f"HS256:{base64.urlsafe_b64encode(KEY).decode()}"
+ADMIN = jwt.encode({"exp": 4_000_000_000, "scope": "admin"}, KEY, "HS256")
 
 NEVER_IN_A_DEMO = {
     "OrderBook.checksum": "for venues that check their books by a checksum; the simulated ones have none",
@@ -52,7 +57,6 @@ NEVER_IN_A_DEMO = {
     "StreamQuality.degraded": "the same",
     "StreamQuality.degraded_at": "the same",
     "QualityRun.merged": "for more changes of state than this run has",
-    "POST /api/symbols/refresh 401": "AUTH_TOKEN is refused at start until authentication is built",
 }
 NEVER_IN_A_DEMO |= {
     f"{path} 503": "the server ends while the request waits (test_commands.py)"
@@ -72,7 +76,7 @@ NEVER_IN_A_DEMO |= {
     for schema in ("CompositeBbo.payload", "CompositeQuote")
     for what in ("bps", "size")
 }
-ASKED = ("Channel", "Subscribe", "Unsubscribe", "Resync", "List", "Ping")
+ASKED = ("Channel", "Subscribe", "Unsubscribe", "Resync", "List", "Ping", "Auth")
 """Schemas of what clients send."""
 
 
@@ -174,6 +178,8 @@ def schema_of(message: dict[str, Any]) -> str:
         return COMPOSITE[message["type"]]
     if message["type"] != "info":
         return KINDS[message["type"]]
+    if "auth" in message["payload"]:
+        return "Authentication"
     return ANSWERS.get(message["payload"]["message"].split()[0], "Channels")
 
 
@@ -217,6 +223,7 @@ async def test_every_message_of_ws_is_described_and_every_description_comes(
     ask("resync", book, wrong, channel("liquidation", "bybit", market_type="perpetual"), id="again")
     ask("list", id=3)
     ask("ping", id=4)
+    ask("auth", token="needed by nobody here", id=6)
     ask("subscribe", channel("trade", "bybit"))
     ask("unsubscribe", channel("trade", "bybit"), id=5)
     slow.pause()
@@ -237,7 +244,15 @@ async def test_every_message_of_ws_is_described_and_every_description_comes(
     await eventually(lambda: "failover" in {each["reason"] for each in client.of("gap")})
     await client.synced()
 
-    for message in [json.loads(text) for text in client.texts] + [
+    guarded = await start(DEMO="true", EXCHANGES="bybit", AUTH_JWT_KEYS=KEYS)
+    signed = {"exp": guarded.server.clients.clock.wall_ms() / 1000 + 30, "scope": "read max_channels=5"}
+    asked = await guarded.connect()
+    asked.say({"op": "auth", "token": jwt.encode(signed, KEY, "HS256")})
+    await eventually(lambda: len(asked.texts) == 4)
+    said = [json.loads(text)["payload"].get("auth") for text in asked.texts]
+    assert said == ["required", "ok", None, "expiring"]
+
+    for message in [json.loads(text) for text in (*client.texts, *asked.texts)] + [
         json.loads(payload) for opcode, payload in slow.frames() if opcode == 1
     ]:
         asyncapi.check(schema_of(message), message)
@@ -379,6 +394,32 @@ async def test_every_answer_of_rest_is_described_and_every_description_comes(sta
         "/api/compare?symbols=BTC-USDT",
     ):
         await ask(running, "GET", path, 200)
+
+    guarded = await start(DEMO="true", AUTH_JWT_KEYS=KEYS)
+    signed = jwt.encode({"exp": 4_000_000_000, "scope": "read:ticker:kraken"}, KEY, "HS256")
+    bearer = {"headers": {"Authorization": f"Bearer {signed}"}}
+    await ask(guarded, "GET", "/ready", 200)
+    paths = [
+        path
+        for path, item in answers.openapi.document["paths"].items()
+        for each in item.values()
+        if "401" in each["responses"]
+    ]
+    for status, options in ((401, {}), (403, bearer)):
+        for path in paths:
+            method = "POST" if path.endswith("refresh") else "GET"
+            if path == "/ready":
+                await ask(guarded, method, path, 401, headers={"Authorization": "Bearer wrong"})
+            elif status == 403 and path in ("/api/exchanges", "/api/symbols"):
+                await ask(guarded, method, path, 403, headers={"Authorization": f"Bearer {ADMIN}"})
+            else:
+                query = f"?{PAIR}" if path not in ("/metrics", "/api/compare") else "?symbols=BTC-USDT"
+                await ask(guarded, method, path + query, status, **options)
+    for at in range(20):
+        await guarded.get("/api/exchanges", headers={"Authorization": f"Bearer guess-{at}"})
+    for path in paths:
+        method = "POST" if path.endswith("refresh") else "GET"
+        await ask(guarded, method, path, 429, headers={"Authorization": "Bearer wrong"})
 
     assert {each for each in answers.openapi.unseen() if each not in NEVER_IN_A_DEMO} == set()
     assert {each for each in answers.unseen() if each not in NEVER_IN_A_DEMO} == set()

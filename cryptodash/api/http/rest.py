@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
@@ -13,12 +12,15 @@ from twisted.python.failure import Failure
 from twisted.web.http import Request
 from werkzeug.exceptions import HTTPException
 
-from cryptodash.api.addresses import Addresses, address_group
+from cryptodash.api.access.access import Access
+from cryptodash.api.access.grant import Grant
+from cryptodash.api.addresses import Addresses
 from cryptodash.api.answer_parts import error_body
 from cryptodash.api.http import payloads
 from cryptodash.api.http.answers import Answer, error_answer, json_answer, shared_answer, stored_answer
 from cryptodash.api.http.cluster_answers import ClusterAnswers
 from cryptodash.api.http.compare import check_listed, comparison, first_values, named_exchanges, named_topics
+from cryptodash.api.http.door import Door, Right, needs
 from cryptodash.api.http.drain import Waits
 from cryptodash.api.http.errors import no_route_answer, not_yet_known, refused_answer, upstream_answer
 from cryptodash.api.http.guarded_request import log_failure
@@ -72,7 +74,9 @@ class Rest:
         ledger: IQuality,
         peers: IPeers | None = None,
         certificate: Callable[[], Mapping[str, object] | None] = lambda: None,
+        access: Access | None = None,
     ) -> None:
+        """``access``: the rules that both doors share; without it those of ``config``."""
         self._directory = directory
         self._demand = demand
         self._values = values
@@ -82,7 +86,8 @@ class Rest:
         self._draining = draining
         self._started = started
         self._certificate = certificate
-        self._addresses = Addresses(config.trusted_proxies)
+        access = Access(config, clock, tally) if access is None else access
+        self.door = Door(access, Addresses(config.trusted_proxies))
         self._waits = Waits()
         self._holds = Holds(demand, config, clock, scheduler)
         self._slices = slices
@@ -121,39 +126,48 @@ class Rest:
     # About the server
 
     @app.route("/health", methods=["GET"])
-    async def health(self, request: Request) -> None:
+    @needs(Right.OPEN)
+    async def health(self, request: Request, grant: Grant) -> None:
         uptime = round(self._clock.monotonic() - self._started, 3)
         about = {"status": "ok", "service": SERVICE, "timestamp": self._now()}
         await self._send(request, json_answer({**about, "version": self._version, "uptime_s": uptime}))
 
     @app.route("/ready", methods=["GET"])
-    async def ready(self, request: Request) -> None:
+    @needs(Right.STATUS)
+    async def ready(self, request: Request, grant: Grant) -> None:
         reports = await self._exchange_reports()
         unknown, cluster = self._directory.unknown_topics(), self._directory.cluster_report()
         is_ready, document = readiness(
             reports, self._draining(), self._config, self._now(), unknown, cluster, self._certificate()
         )
+        if not (grant.reads_all or grant.is_admin):
+            document = {"status": document["status"]}
         await self._send(request, json_answer(document, 200 if is_ready else 503))
 
     @app.route("/api/exchanges", methods=["GET"])
-    async def exchanges(self, request: Request) -> None:
-        venues = [exchange_members(report, self._clock) for report in await self._exchange_reports()]
+    @needs(Right.READ)
+    async def exchanges(self, request: Request, grant: Grant) -> None:
+        reports = await self._exchange_reports()
+        venues = [exchange_members(each, self._clock) for each in reports if grant.knows(each.exchange)]
         await self._send(request, json_answer({"exchanges": venues}))
 
     @app.route("/api/streams", methods=["GET"])
-    async def streams(self, request: Request) -> None:
+    @needs(Right.OPERATE)
+    async def streams(self, request: Request, grant: Grant) -> None:
         stored = await self._waits.wait(self._operator.streams())
         await self._send(request, await shared_answer(request, stored, self._slices))
 
     @app.route("/api/quality", methods=["GET"])
-    async def quality(self, request: Request) -> None:
+    @needs(Right.OPERATE)
+    async def quality(self, request: Request, grant: Grant) -> None:
         named = Query(request).get("exchange")
         exchange = None if named is None else self._exchange(named)
         stored = await self._waits.wait(self._operator.quality(exchange))
         await self._send(request, await shared_answer(request, stored, self._slices))
 
     @app.route("/metrics", methods=["GET"])
-    async def metrics(self, request: Request) -> None:
+    @needs(Right.OPERATE)
+    async def metrics(self, request: Request, grant: Grant) -> None:
         text = await self._waits.wait(self._operator.metrics())
         await self._send(request, Answer(text, content_type=CONTENT_TYPE))
 
@@ -173,35 +187,34 @@ class Rest:
     # The catalogue
 
     @app.route("/api/symbols", methods=["GET"])
-    async def symbols(self, request: Request) -> None:
+    @needs(Right.READ)
+    async def symbols(self, request: Request, grant: Grant) -> None:
         query = Query(request)
         exchange = query.get("exchange")
         if exchange is not None:
+            if not grant.knows(exchange):
+                raise self.door.forbid(f"anything of {exchange[:40]!r}")
             exchange = COMPOSITE if exchange.lower() == COMPOSITE else self._exchange(exchange)
-        stored = await self._waits.wait(self._symbols.answer(exchange, query.market(), query.search()))
+        chosen = grant.known(self._directory.exchanges()) if exchange is None else (exchange,)
+        stored = await self._waits.wait(self._symbols.answer(chosen, query.market(), query.search()))
         await self._send(request, await stored_answer(request, stored, self._slices))
 
     @app.route("/api/symbols/refresh", methods=["POST"])
-    async def refresh(self, request: Request) -> None:
-        self._authorise(request)
+    @needs(Right.OPERATE)
+    async def refresh(self, request: Request, grant: Grant) -> None:
         named = Query(request).get("exchange")
         exchanges = (self._exchange(named),) if named is not None else self._directory.exchanges()
         counts = await self._waits.wait(self._refresh.run(exchanges))
         message = ", ".join(f"{exchange}: {count} symbols" for exchange, count in counts.items())
         await self._send(request, json_answer({"success": True, "message": message}))
 
-    def _authorise(self, request: Request) -> None:
-        token = self._config.auth_token
-        given = (request.getHeader("authorization") or "").removeprefix("Bearer ")
-        if token and not hmac.compare_digest(given.encode(), token.encode()):
-            raise Refused("unauthorized", "this needs the header Authorization: Bearer <token>", 401)
-
     # Values
 
     @app.route("/api/ticker", methods=["GET"])
-    async def ticker(self, request: Request) -> None:
+    @needs(Right.READ)
+    async def ticker(self, request: Request, grant: Grant) -> None:
         query = Query(request)
-        topic = await self._first(request, query, Channel.TICKER)
+        topic = await self._first(request, grant, query, Channel.TICKER)
         ticker = self._values.ticker(topic)
         if ticker is None:
             raise not_yet_known(topic)
@@ -209,73 +222,85 @@ class Rest:
 
     @app.route("/api/orderbook", methods=["GET"])
     @app.route("/api/orderbook/snapshot", methods=["GET"])
-    async def orderbook(self, request: Request) -> None:
+    @needs(Right.READ)
+    async def orderbook(self, request: Request, grant: Grant) -> None:
         query = Query(request)
-        topic = await self._first(request, query, Channel.ORDER_BOOK, depth=query.whole("depth"))
+        topic = await self._first(request, grant, query, Channel.ORDER_BOOK, depth=query.whole("depth"))
         payload = payloads.snapshot_of(self._values.current(topic, self._demand.view_interval(topic, None)))
         if payload is None:
             raise not_yet_known(topic)
         await self._send(request, json_answer(self._with_status(payload, topic)))
 
     @app.route("/api/trades", methods=["GET"])
-    async def trades(self, request: Request) -> None:
+    @needs(Right.READ)
+    async def trades(self, request: Request, grant: Grant) -> None:
         query = Query(request)
         limit = query.limit(DEFAULT_TRADES)
-        topic = await self._first(request, query, Channel.TRADE)
+        topic = await self._first(request, grant, query, Channel.TRADE)
         trades = self._values.trades(topic, limit)
         if not trades:
             raise not_yet_known(topic)
         await self._send(request, json_answer(self._with_status(payloads.trades_payload(topic, limit, trades), topic)))
 
     @app.route("/api/compare", methods=["GET"])
-    async def compare(self, request: Request) -> None:
+    @needs(Right.READ)
+    async def compare(self, request: Request, grant: Grant) -> None:
         query = Query(request)
+        if not grant.knows(COMPOSITE):
+            raise self.door.forbid(f"anything of {COMPOSITE!r}")
         topics = named_topics(self._directory, query)
+        if refused := [topic for topic in topics if not grant.allows(topic)]:
+            raise self.door.forbid(refused[0])
         exchanges = named_exchanges(self._directory, query)
         check_listed(topics, exchanges, self._values)
         for topic in topics:
-            self._holds.hold(topic, self._client(request))
+            self._holds.hold(topic, self.door.address(request))
         await self._waits.wait(first_values(self._values, topics, self._clock, FIRST_VALUE_S))
         check_listed(topics, exchanges, self._values)  # the catalogue may have come meanwhile
         await self._send(request, json_answer(comparison(topics, exchanges, self._values, self._directory)))
 
     @app.route("/api/candles", methods=["GET"])
-    async def candles(self, request: Request) -> None:
+    @needs(Right.READ)
+    async def candles(self, request: Request, grant: Grant) -> None:
         query = Query(request)
         limit, end = query.limit(DEFAULT_CANDLES), query.end()
-        topic = self._resolve(query, Channel.CANDLE, interval=query.get("interval") or DEFAULT_INTERVAL)
-        bars, cached = await self._waits.wait(self._values.candles(topic, limit, end, self._client(request)))
+        topic = self._resolve(grant, query, Channel.CANDLE, interval=query.get("interval") or DEFAULT_INTERVAL)
+        bars, cached = await self._waits.wait(self._values.candles(topic, limit, end, self.door.address(request)))
         source = self._directory.source(topic.exchange)
         payload = await self._slices.outcome(payloads.candles_payload(topic, limit, bars, cached, source))
         await self._send(request, json_answer(payload))
 
-    async def _first(self, request: Request, query: Query, channel: Channel, depth: int | None = None) -> Topic:
+    async def _first(
+        self, request: Request, grant: Grant, query: Query, channel: Channel, depth: int | None = None
+    ) -> Topic:
         """The topic asked for, held for the linger, once it has a value. Raises ``Refused``:
         ``not_yet_known`` after ``FIRST_VALUE_S``."""
-        topic = self._resolve(query, channel, depth)
-        self._holds.hold(topic, self._client(request))
+        topic = self._resolve(grant, query, channel, depth)
+        self._holds.hold(topic, self.door.address(request))
         interval = self._demand.view_interval(topic, None)
         if not await self._waits.wait(self._values.first_value(topic, interval, FIRST_VALUE_S)):
-            self._resolve(query, channel, depth)  # the catalogue may have come meanwhile, and know better
+            self._resolve(grant, query, channel, depth)  # the catalogue may have come meanwhile, and know better
             raise not_yet_known(topic)
         return topic
 
-    def _resolve(self, query: Query, channel: Channel, depth: int | None = None, interval: str | None = None) -> Topic:
+    def _resolve(
+        self, grant: Grant, query: Query, channel: Channel, depth: int | None = None, interval: str | None = None
+    ) -> Topic:
+        """The topic asked for. Raises ``Refused``; ``forbidden`` where the grant does not allow it."""
         market = query.market()
         symbol = query.symbol()
-        return self._directory.resolve(
-            query.need("exchange"), market.value if market else None, channel.value, symbol, depth, interval
-        )
+        exchange = query.need("exchange")
+        if not grant.knows(exchange):  # nor what that has, and has not
+            raise self.door.forbid(f"anything of {exchange[:40]!r}")
+        named = exchange, market.value if market else None, channel.value, symbol, depth, interval
+        topic = self._directory.resolve(*named)
+        if not grant.allows(topic):
+            raise self.door.forbid(topic)
+        return topic
 
     def _with_status(self, payload: str, topic: Topic) -> str:
         source = self._directory.source(topic.exchange)
         return payloads.with_status(payload, self._values.stream_status(topic), self._values.age_ms(topic), source)
-
-    def _client(self, request: Request) -> str:
-        """Whom the request is counted for."""
-        peer = getattr(request.getClientAddress(), "host", "")
-        forwarded = ",".join(request.requestHeaders.getRawHeaders("x-forwarded-for", []))
-        return address_group(self._addresses.client(peer or "", forwarded))
 
     def _exchange(self, name: str) -> str:
         """The id of the venue a client names. Raises ``Refused`` (404)."""
@@ -287,20 +312,24 @@ class Rest:
     # Files
 
     @app.route("/", methods=["GET"])
-    async def page(self, request: Request) -> None:
+    @needs(Right.OPEN)
+    async def page(self, request: Request, grant: Grant) -> None:
         policy = page_policy(request.getHeader("host") or "")
         await self._send_page(request, self._pages.get("index.html"), Content_Security_Policy=policy)
 
     @app.route("/assets/<name>", methods=["GET"])
-    async def asset(self, request: Request, name: str) -> None:
+    @needs(Right.OPEN)
+    async def asset(self, request: Request, grant: Grant, name: str) -> None:
         await self._send_page(request, self._pages.get(name))
 
     @app.route("/openapi.json", methods=["GET"])
-    async def openapi(self, request: Request) -> None:
+    @needs(Right.OPEN)
+    async def openapi(self, request: Request, grant: Grant) -> None:
         await self._send_page(request, self._documents.get("openapi.json"))
 
     @app.route("/asyncapi.json", methods=["GET"])
-    async def asyncapi(self, request: Request) -> None:
+    @needs(Right.OPEN)
+    async def asyncapi(self, request: Request, grant: Grant) -> None:
         await self._send_page(request, self._documents.get("asyncapi.json"))
 
     async def _send_page(self, request: Request, page: Page | None, **headers: str) -> None:

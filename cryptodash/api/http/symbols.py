@@ -19,6 +19,8 @@ from cryptodash.hub.interfaces import IDirectory
 ENCODED: Final = 32
 FILTERED: Final = 512
 """Instruments that are encoded, or looked through, in one step: less than half a millisecond."""
+KEPT: Final = 64
+"""Answers that are kept."""
 
 
 @frozen
@@ -31,27 +33,30 @@ class _Entry:
 
 
 class SymbolList:
-    """Answers by (exchange, market, search).
+    """Answers by (exchanges, market, search).
 
-    Those without a search are kept until a catalogue changes: at most three per venue and three for all together.
+    Those without a search are kept until a catalogue changes, ``KEPT`` at most: three per venue, three for all
+    together, and three for each selection of venues that somebody's token knows.
     """
 
     def __init__(self, directory: IDirectory, slices: Slices) -> None:
         self._directory = directory
         self._slices = slices
         self._entries: dict[str, tuple[int, tuple[_Entry, ...]]] = {}
-        self._kept: dict[tuple[str | None, MarketType | None], tuple[tuple[int, ...], Shared[Stored]]] = {}
+        self._kept: dict[tuple[tuple[str, ...], MarketType | None], tuple[tuple[int, ...], Shared[Stored]]] = {}
 
-    async def answer(self, exchange: str | None, market: MarketType | None, search: str) -> Stored:
-        """The body for these filters; ``exchange`` is an enabled one or None, ``search`` is in upper case."""
-        exchanges = (exchange,) if exchange else self._directory.exchanges()
+    async def answer(self, exchanges: tuple[str, ...], market: MarketType | None, search: str) -> Stored:
+        """The body for these filters; ``exchanges`` are enabled ones, ``search`` is in upper case."""
         if search:
             return await self._slices.outcome(self._encoded(exchanges, market, search, level=1))
         versions = tuple(self._directory.instruments(each).version for each in exchanges)
-        known = self._kept.get((exchange, market))
+        known = self._kept.get((exchanges, market))
         if known is None or known[0] != versions:
             building = Shared(self._slices.outcome(self._encoded(exchanges, market, "", level=5)))
-            known = self._kept[exchange, market] = (versions, building)
+            self._kept.pop((exchanges, market), None)
+            while len(self._kept) >= KEPT:
+                del self._kept[next(iter(self._kept))]
+            known = self._kept[exchanges, market] = (versions, building)
         return await known[1].wait()
 
     def _encoded(

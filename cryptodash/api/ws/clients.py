@@ -10,6 +10,7 @@ from attrs import evolve
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
+from cryptodash.api.access.access import Access
 from cryptodash.api.addresses import Addresses
 from cryptodash.api.fanout.fanout import Fanout
 from cryptodash.api.sockets import Sockets
@@ -41,7 +42,8 @@ class Clients:
     """The clients of one server. ``start`` and ``stop`` with it; ``drain`` says goodbye.
 
     ``source`` is what the greeting says (``live``, ``simulated``, ...),
-    ``random`` spreads reconnects and makes session ids.
+    ``random`` spreads reconnects and makes session ids. ``access``: the rules that both doors share; without it those
+    of ``config``.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class Clients:
         clock: Clock,
         tally: Tally,
         random: _random.Random,
+        access: Access | None = None,
     ) -> None:
         self.directory = directory
         self.demand = demand
@@ -64,6 +67,7 @@ class Clients:
         self.reactor = reactor
         self.fanout = Fanout(values, config, reactor, clock, tally)
         self.traffic = self.fanout.traffic
+        self.access = Access(config, clock, tally) if access is None else access
         self.addresses = Addresses(config.trusted_proxies)
         limits = config.limits
         self.sockets = Sockets(self.addresses.charged_to, limits.max_connections, limits.max_connections_per_ip, tally)
@@ -88,11 +92,13 @@ class Clients:
     def start(self) -> None:
         """Listen for topics that turn out not to exist."""
         self.directory.on_unknown.append(self._unknown)
+        self.access.on_replaced.append(self._access_replaced)
 
     def stop(self) -> None:
         """Cancel the timers."""
         if self._unknown in self.directory.on_unknown:
             self.directory.on_unknown.remove(self._unknown)
+            self.access.on_replaced.remove(self._access_replaced)
         self.fanout.stop()
 
     async def drain(self, deadline_s: float) -> None:
@@ -131,3 +137,9 @@ class Clients:
         for connection in list(self.sessions):
             if connection.session is not None:
                 connection.session.unknown(topic)
+
+    def _access_replaced(self) -> None:
+        """Other rules of access are in force: every client is held to them."""
+        for connection in list(self.sessions):
+            if connection.session is not None:
+                connection.session.access_replaced(self.access.still)

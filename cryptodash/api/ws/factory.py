@@ -56,6 +56,8 @@ class ClientFactory(ServerFactory):
         """Whether ``ClientProtocol.grant`` may be called: nothing is to be refused, or to be agreed on."""
         if self.clients.draining or (request.deflate and self.clients.config.ws_deflate):
             return False
+        if self.clients.access.is_on and request.may_hold_token:
+            return False  # it has to be judged, and may be refused
         return origin_allowed(request.origin, self.clients.config.allowed_origins)
 
     def buildProtocol(self, addr: Any) -> ClientProtocol:

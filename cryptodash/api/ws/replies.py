@@ -9,6 +9,10 @@ from cryptodash.api.fanout.traffic import Traffic
 from cryptodash.api.ws.limiter import WorkBudget
 from cryptodash.core import codec
 from cryptodash.core.errors import Refused
+from cryptodash.core.events import Cause, State, StreamStatus
+from cryptodash.core.time import Clock
+from cryptodash.core.topics import Topic
+from cryptodash.hub.interfaces import IDirectory
 
 RequestId = str | int | None
 
@@ -20,6 +24,8 @@ class Replies:
     writer: ClientWriter
     traffic: Traffic
     budget: WorkBudget
+    directory: IDirectory
+    clock: Clock
 
     def inform(self, message: str, request_id: RequestId, *, top: str = "", **members: object) -> None:
         """An ``info``; ``top`` is a message beside the payload."""
@@ -37,6 +43,12 @@ class Replies:
         if request_id is not None:
             payload["id"] = request_id
         self.say("error", codec.encode({"type": "error", "payload": payload, "message": refused.message}))
+
+    def rejected(self, topic: Topic) -> None:
+        """The ``status`` that ends a topic."""
+        status = StreamStatus(topic, State.CLOSED, Cause.REJECTED, since=self.clock.wall_ms())
+        payload = codec.status_payload(status, source=self.directory.source(topic.exchange), age_ms=None)
+        self.say("status", codec.message("status", payload))
 
     def say(self, kind: str, body: bytes) -> None:
         """Any message, ready made."""

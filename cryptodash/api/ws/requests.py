@@ -6,16 +6,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from attrs import frozen
+from attrs import field, frozen
 
+from cryptodash.api.access.grant import Grant, forbidden
 from cryptodash.core import codec
 from cryptodash.core.cursors import Cursor, read_cursor
 from cryptodash.core.errors import Refused
 from cryptodash.core.topics import COMPOSITE, MAX_DEPTH, Channel, Topic
 from cryptodash.hub.interfaces import IDirectory
 
-OPS: Final = ("subscribe", "unsubscribe", "list", "resync", "ping")
+OPS: Final = ("subscribe", "unsubscribe", "list", "resync", "ping", "auth")
 WITH_CHANNELS: Final = frozenset(("subscribe", "unsubscribe", "resync"))
+LOSSLESS: Final = frozenset((Channel.TRADE, Channel.LIQUIDATION))
+"""Channels of which everything is sent."""
 MAX_ID: Final = 128
 MIN_RATE: Final = 0.1
 MAX_RATE: Final = 100.0
@@ -31,6 +34,7 @@ class Request:
 
     id: str | int | None
     channels: Sequence[Any]
+    token: str = field(default="", repr=False)
 
 
 def read(payload: bytes) -> dict[str, Any]:
@@ -65,6 +69,14 @@ def read_op(message: Mapping[str, Any]) -> str:
     if op not in OPS:
         raise Refused("unknown_op", f"Unknown op {op[:32]!r}: expected one of: {', '.join(OPS)}")
     return op
+
+
+def read_token(message: Mapping[str, Any]) -> str:
+    """The message's ``token``. Raises ``Refused`` ``invalid_message``."""
+    token = message.get("token")
+    if not isinstance(token, str):
+        raise _invalid('expected "token", a string')
+    return token
 
 
 def read_channels(message: Mapping[str, Any], limit: int) -> list[Any]:
@@ -105,14 +117,20 @@ def _invalid(reason: str) -> Refused:
     return Refused("invalid_message", f"Invalid message format: {reason}")
 
 
-def resolve(directory: IDirectory, channel: Any) -> Topic:
-    """The topic of one entry of ``channels``. Raises ``Refused``."""
+def resolve(directory: IDirectory, channel: Any, grant: Grant) -> Topic:
+    """The topic of one entry of ``channels``. Raises ``Refused``; ``forbidden`` where the grant does not allow it."""
     if not isinstance(channel, dict):
         raise Refused("invalid_channel", "a channel is an object with channel_type, exchange, symbol")
     get = channel.get
-    return directory.resolve(
-        get("exchange"), get("market_type"), get("channel_type"), get("symbol"), get("depth"), get("interval")
+    exchange = get("exchange")
+    if not grant.knows(exchange):  # nor what that has, and has not
+        raise forbidden(f"anything of {repr(exchange)[:40]}")
+    topic = directory.resolve(
+        exchange, get("market_type"), get("channel_type"), get("symbol"), get("depth"), get("interval")
     )
+    if not grant.allows(topic):
+        raise forbidden(topic)
+    return topic
 
 
 def since(channel: Mapping[str, Any], topic: Topic) -> Cursor | None:
@@ -126,7 +144,7 @@ def max_rate(channel: Mapping[str, Any], topic: Topic) -> float | None:
     rate = channel.get("max_rate")
     if rate is None:
         return None
-    if topic.channel in (Channel.TRADE, Channel.LIQUIDATION):
+    if topic.channel in LOSSLESS:
         raise Refused("invalid_max_rate", f"max_rate does not go with {topic.channel}: every {topic.channel} is sent")
     if type(rate) not in (int, float) or not MIN_RATE <= rate <= MAX_RATE:
         raise Refused("invalid_max_rate", f"max_rate {repr(rate)[:24]} is not a number from {MIN_RATE} to {MAX_RATE:g}")

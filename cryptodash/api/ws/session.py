@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import msgspec
 from attrs import frozen
 from twisted.logger import Logger
 
+from cryptodash.api.access.grant import Grant
 from cryptodash.api.fanout.client_writer import ClientWriter
 from cryptodash.api.fanout.deliveries import Delivery
 from cryptodash.api.fanout.fanout import Fanout
+from cryptodash.api.ws.authentication import Authentication
+from cryptodash.api.ws.client_rights import ClientRights
 from cryptodash.api.ws.held_channels import HeldChannels
 from cryptodash.api.ws.limiter import TokenBucket, WorkBudget
 from cryptodash.api.ws.replies import Replies
@@ -26,14 +29,13 @@ from cryptodash.api.ws.requests import (
     read_channels,
     read_id,
     read_op,
+    read_token,
     resolve,
     since,
 )
 from cryptodash.api.ws.subscriptions import ClientSubscription, Rejection, RequestedChannel
-from cryptodash.core import codec
 from cryptodash.core.config import Limits
 from cryptodash.core.errors import Refused
-from cryptodash.core.events import Cause, State, StreamStatus
 from cryptodash.core.steps import Steps
 from cryptodash.core.time import rfc3339
 from cryptodash.core.topics import Topic
@@ -75,8 +77,10 @@ class Session:
         identity: Identity,
         session_id: str,
         work: WorkBudget,
+        authentication: Authentication | None = None,
     ) -> None:
-        self._held = HeldChannels(directory, demand, fanout.traffic, limits)
+        """``authentication``: what the client may do; without it everything."""
+        self._held = HeldChannels(directory, demand, fanout, writer, limits)
         self.subscriptions = self._held.subscriptions
         self._fanout = fanout
         self._directory = directory
@@ -88,7 +92,9 @@ class Session:
         self._traffic = fanout.traffic
         self._requests = TokenBucket(limits.ops_per_second, limits.ops_burst, fanout.clock)
         self._work_budget = work
-        self._replies = Replies(writer, fanout.traffic, work)
+        self._replies = Replies(writer, fanout.traffic, work, directory, fanout.clock)
+        authentication = authentication or Authentication.none_needed(fanout.clock)
+        self.rights = ClientRights(authentication, self._held, self._replies, writer, limits.max_channels)
         writer.charge = work.charge_sent
         self._closed = False
         self.on_idle: Callable[[], None] = _nothing
@@ -96,9 +102,17 @@ class Session:
         self._work: Steps[None] | None = None
         self._at_once = False
         self._unknown: list[Topic] = []
+        self._granted: Grant | None = None
+        """What other rules of access allow, while a request is being served."""
 
     def opened(self) -> None:
-        """Greet the client."""
+        """Greet the client, or ask it for its token."""
+        if self.rights.is_known:
+            self._greet()
+        else:
+            self.rights.ask()
+
+    def _greet(self) -> None:
         self._replies.inform(
             f"Connected to crypto-dash API. Session: {self._id}",
             None,
@@ -122,15 +136,21 @@ class Session:
         if not self._requests.take():
             self._writer.wire.close_with(POLICY, "too many requests")
             return
-        self._work = self._run(payload)
+        self._begin(self._serve(payload))
+
+    def _begin(self, steps: Steps[None]) -> None:
+        self._work = self._run(steps)
         self._at_once = True
         self._fanout.slices.run(self._work)
         self._at_once = False
 
-    def _run(self, payload: bytes) -> Steps[None]:
-        """One request from its first byte to its last answer."""
+    def _run(self, steps: Steps[None]) -> Steps[None]:
+        """One request from its first byte to its last answer, or what other rules of access make of a client."""
         try:
-            yield from self._serve(payload)
+            yield from steps
+            while (grant := self._granted) is not None and not self._closed:
+                self._granted = None
+                yield from self.rights.hold_to(grant)
         except Exception:
             _log.failure("a client's request failed")
             self._writer.wire.close_with(FAULT, "internal error")
@@ -149,13 +169,17 @@ class Session:
             message = read(payload)
             request_id = read_id(message)
             op = read_op(message)
+            self.rights.check(op)
             channels = read_channels(message, self._limits.max_channels) if op in WITH_CHANNELS else ()
             about = len(self.subscriptions) if op == "list" else charged_as(self._directory, channels)
             self._work_budget.charge_channels(about)
-            yield from self._OPS[op](self, Request(request_id, channels))
+            token = read_token(message) if op == "auth" else ""
+            yield from self._OPS[op](self, Request(request_id, channels, token))
             result = "ok"
         except Refused as refused:
             self._replies.fault(refused, request_id)
+            if op == "auth" and not self.rights.is_known:
+                self._writer.wire.close_with(POLICY, refused.message)
         self._traffic.commands.add(op, result)
         self._traffic.command_seconds.at(op).observe(self._clock.monotonic() - started)
 
@@ -166,14 +190,25 @@ class Session:
             return
         if topic not in self.subscriptions:
             return
-        for subscription in self._take((topic,)):
+        for subscription in self._held.take((topic,)):
             self._held.release(subscription)
         self._replies.fault(
             Refused("unknown_symbol", f"{topic.exchange} {topic.market} has no symbol {str(topic.symbol)!r}"), None
         )
-        status = StreamStatus(topic, State.CLOSED, Cause.REJECTED, since=self._clock.wall_ms())
-        payload = codec.status_payload(status, source=self._directory.source(topic.exchange), age_ms=None)
-        self._replies.say("status", codec.message("status", payload))
+        self._replies.rejected(topic)
+
+    def access_replaced(self, still: Callable[[Grant], Grant | None]) -> None:
+        """Other rules of access are in force; ``still`` says what a grant is under them."""
+        if self._closed or not self.rights.is_known:
+            return
+        grant = still(self.rights.grant)
+        if grant is None:
+            self.rights.refused("revoked")
+            self._writer.wire.close_with(POLICY, "the token is not valid any more")
+        elif self.busy:
+            self._granted = grant
+        elif grant != self.rights.grant:
+            self._begin(self.rights.hold_to(grant))
 
     def closed(self) -> None:
         """The client has gone: give back everything, at once as far as this turn has time for the work of clients."""
@@ -185,6 +220,13 @@ class Session:
             work.close()
         self._fanout.close(self._writer)
         self._fanout.slices.run(self._held.release_everything())
+
+    def _auth(self, request: Request) -> Steps[None]:
+        is_first = not self.rights.is_known
+        self.rights.present(request.token, request.id)
+        if is_first:
+            self._greet()
+        yield from self.rights.hold_to(self.rights.grant)
 
     def _ping(self, request: Request) -> Steps[None]:
         self._replies.inform("Pong", request.id, top="pong", timestamp=self._now())
@@ -202,7 +244,7 @@ class Session:
         rejected: list[Rejection] = []
         for index, channel in enumerate(request.channels):
             try:
-                topic = resolve(self._directory, channel)
+                topic = resolve(self._directory, channel, self.rights.grant)
                 if topic not in self.subscriptions:
                     raise Refused("not_subscribed", f"not subscribed to {topic}")
                 deliveries[self.subscriptions[topic].delivery] = None
@@ -219,9 +261,9 @@ class Session:
         topics: dict[Topic, None] = {}
         for channel in request.channels:
             with contextlib.suppress(Refused):  # what does not exist is not subscribed to
-                topics[resolve(self._directory, channel)] = None
+                topics[resolve(self._directory, channel, self.rights.grant)] = None
             yield
-        gone = self._take(topics)
+        gone = self._held.take(topics)
         self._replies.inform(f"Unsubscribed from {len(gone)} channels", request.id)
         yield from self._held.release_all(gone)
 
@@ -230,11 +272,11 @@ class Session:
         requested: dict[Topic, RequestedChannel] = {}
         yield from self._resolve_all(request, requested, rejected)
         total = len(self.subscriptions.keys() | requested.keys())
-        if total > self._limits.max_channels:
+        most = self.rights.channels
+        if total > most:
             raise Refused(
                 "too_many_channels",
-                f"{total} channels on one connection: at most {self._limits.max_channels} are allowed; "
-                "nothing was subscribed",
+                f"{total} channels on one connection: at most {most} are allowed; nothing was subscribed",
             )
         accepted: list[ClientSubscription] = []
         shown: list[msgspec.Raw] = []
@@ -242,12 +284,12 @@ class Session:
         try:
             for topic, asked in requested.items():
                 try:
-                    accepted.append(self._held.accept(topic, asked, replaced, surely=self._at_once))
+                    accepted.append(self._held.accept(topic, asked, replaced, self.rights.grant, surely=self._at_once))
                     shown.append(accepted[-1].json)
                 except Refused as refused:
                     rejected.append(Rejection.of(asked.index, refused))
                 yield
-            self._update_deliveries()
+            self._held.deliver()
         finally:
             self._held.release_replaced(replaced)  # not before nothing is delivered of it any more
         # No pause from here to the values: no update may come before the info, nor before its channel's status.
@@ -271,9 +313,12 @@ class Session:
         """The topics a request names; of duplicates the last counts."""
         for index, channel in enumerate(request.channels):
             try:
-                topic = resolve(self._directory, channel)
-                requested[topic] = RequestedChannel(index, channel, max_rate(channel, topic), since(channel, topic))
+                topic = resolve(self._directory, channel, self.rights.grant)
+                rate = self.rights.rate(topic, max_rate(channel, topic))
+                requested[topic] = RequestedChannel(index, channel, rate, since(channel, topic))
             except Refused as refused:
+                if refused.code == "forbidden":
+                    self.rights.refused("forbidden")
                 rejected.append(Rejection.of(index, refused))
             yield
 
@@ -283,19 +328,8 @@ class Session:
         "list": _list,
         "resync": _resync,
         "ping": _ping,
+        "auth": _auth,
     }
-
-    def _take(self, topics: Iterable[Topic]) -> list[ClientSubscription]:
-        """End these, as far as there are any: nothing is delivered of them any more. They are held still."""
-        gone = [found for topic in topics if (found := self.subscriptions.pop(topic, None)) is not None]
-        if gone:
-            self._update_deliveries()
-        return gone
-
-    def _update_deliveries(self) -> None:
-        self._fanout.subscribe(
-            self._writer, frozenset(subscription.delivery for subscription in self.subscriptions.values())
-        )
 
     def _reject(self, request: Request, rejected: list[Rejection]) -> None:
         if rejected:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from http import HTTPStatus
 from typing import Final
 
@@ -11,19 +12,25 @@ from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from cryptodash.api.access.bearer import bearer_token, query_token
+from cryptodash.api.access.failures import EVERY_S
+from cryptodash.api.access.grant import EVERYTHING, Grant
 from cryptodash.api.addresses import address_group
 from cryptodash.api.answer_parts import JSON, SECURITY_HEADERS, SERVER, error_body
 from cryptodash.api.fanout.client_writer import TOO_SLOW, ClientWriter
 from cryptodash.api.private_names import Headers, ServerProtocol, innermost, is_plain, peer_of
 from cryptodash.api.slices import SLICE_S
 from cryptodash.api.ws.admission import origin_allowed
+from cryptodash.api.ws.authentication import Authentication
 from cryptodash.api.ws.clients import Clients
 from cryptodash.api.ws.deflate import deflated_frame
 from cryptodash.api.ws.frames import text_frame
 from cryptodash.api.ws.limiter import TokenBucket, WorkBudget
 from cryptodash.api.ws.session import Session
+from cryptodash.api.ws.token_timer import TokenTimer
 from cryptodash.api.ws.upgrade import Upgrade
 from cryptodash.api.ws.wire import BufferedWire, PlainWire, Wire, keep_queues_short
+from cryptodash.core.errors import Refused
 
 _log = Logger(namespace="cryptodash.api.ws.socket")
 
@@ -31,8 +38,9 @@ MAX_REASON: Final = 123
 POLICY: Final = 1008
 _CONTINUATION: Final = 0
 _FIRST_CONTROL: Final = 8
-_REFUSALS: Final = {403: "origin_not_allowed", 503: "restarting"}
+_REFUSALS: Final = {401: "unauthorized", 403: "origin_not_allowed", 429: "rate_limited", 503: "restarting"}
 """Error codes of our own refusals; everything else is Autobahn's, about the handshake itself."""
+_REFUSAL_HEADERS: Final = {401: (("WWW-Authenticate", "Bearer"),), 429: (("Retry-After", f"{EVERY_S:.0f}"),)}
 _TOO_MANY: Final = {
     "limit": (1013, "server is full"),
     "ip_limit": (1008, "too many connections from this address"),
@@ -71,6 +79,8 @@ class ClientProtocol(ServerProtocol):
     writer: ClientWriter | None = None
     _wire: Wire | None = None
     _address = ""
+    _grant: Grant | None = None
+    _token_timer: TokenTimer | None = None
     _opened_at: float | None = None
     _fragments = 0
     _reading_since = 0.0
@@ -100,6 +110,20 @@ class ClientProtocol(ServerProtocol):
         if not origin_allowed(request.origin or "", clients.config.allowed_origins):
             self._deny("origin", 403, "origin not allowed")
         self._locate(request.headers.get("x-forwarded-for", ""))
+        self._identify(request)
+
+    def _identify(self, request: ConnectionRequest) -> None:
+        """Judge the token of the upgrade request, where it has one."""
+        header = request.headers.get("authorization")
+        token = bearer_token([] if header is None else [header])
+        if token is None:
+            token = query_token(request.params.get("token", []))
+        if token is None or not self.clients.access.is_on:
+            return
+        try:
+            self._grant = self.clients.access.check(token, address_group(self._address))
+        except Refused as refused:
+            self._deny("token", refused.status, refused.message)
 
     def _locate(self, forwarded: str) -> None:
         self._address = self.clients.addresses.client(str(getattr(self.transport.getPeer(), "host", "")), forwarded)
@@ -118,6 +142,7 @@ class ClientProtocol(ServerProtocol):
             ("Connection", "close"),
             ("Server", SERVER),
             *SECURITY_HEADERS.items(),
+            *_REFUSAL_HEADERS.get(code, ()),
             *headers,
         ]
         lines = [f"HTTP/1.1 {code} {HTTPStatus(code).phrase}", *(f"{name}: {value}" for name, value in named), "", ""]
@@ -149,6 +174,9 @@ class ClientProtocol(ServerProtocol):
         # The handshake's answer is queued on the transport now: a plain wire starts blocked and hears when it has left.
         self.writer = wire.writer = clients.fanout.open(wire, build, blocked=plain)
         session_id = clients.session_id()
+        access = clients.access
+        grant = self._grant if access.is_on else EVERYTHING
+        authentication = Authentication(access, address_group(self._address), clients.clock, grant)
         self.session = Session(
             clients.directory,
             clients.demand.for_client(session_id, address_group(self._address)),
@@ -158,10 +186,20 @@ class ClientProtocol(ServerProtocol):
             clients.identity,
             session_id,
             self._work,
+            authentication,
         )
+        self.session.rights.on_granted = self._look_at_token
         self.session.on_idle = self._read_on_soon
         clients.sessions[self] = None
         self.session.opened()
+        if access.is_on:
+            warn, close = self.session.rights.warn_of_end, partial(self.close_with, POLICY)
+            self._token_timer = TokenTimer(clients.reactor, authentication, warn, close)
+            self._look_at_token()
+
+    def _look_at_token(self) -> None:
+        if self._token_timer is not None:
+            self._token_timer.look()
 
     def is_held(self) -> bool:
         session = self.session
@@ -271,6 +309,9 @@ class ClientProtocol(ServerProtocol):
             clients.left()
 
     def _end_session(self) -> None:
+        if self._token_timer is not None:
+            self._token_timer.stop()
+            self._token_timer = None
         session, self.session = self.session, None
         if session is not None:
             session.closed()

@@ -43,13 +43,14 @@ _CONNECTION: Final = frozenset(("upgrade", "keep-alive, upgrade"))
 @frozen
 class Upgrade:
     """What counts of a request that can be granted. ``deflate``: it offers compression; ``rest``:
-    bytes that came behind it."""
+    bytes that came behind it; ``may_hold_token``: there is a header or a query that one may stand in."""
 
     key: str
     origin: str
     forwarded: str
     deflate: bool
     rest: bytes
+    may_hold_token: bool = False
 
 
 def read_upgrade(data: bytes) -> Upgrade | None:
@@ -71,7 +72,12 @@ def read_upgrade(data: bytes) -> Upgrade | None:
     if (origin is not None and not _origin(origin)) or (offer is not None and offer not in _OFFERS):
         return None
     return Upgrade(
-        fields["sec-websocket-key"], origin or "", fields.get("x-forwarded-for", ""), offer is not None, data[end + 4 :]
+        fields["sec-websocket-key"],
+        origin or "",
+        fields.get("x-forwarded-for", ""),
+        offer is not None,
+        data[end + 4 :],
+        "authorization" in fields or "?" in request_line,
     )
 
 

@@ -13,6 +13,8 @@ from jsonschema import Draft202012Validator
 from openapi_schema_validator import OAS31Validator
 from twisted.internet.defer import Deferred
 
+from cryptodash.api.access.grant import Grant
+from cryptodash.api.http.door import NEEDS, Right
 from cryptodash.api.http.drain import Waits, shutting_down
 from cryptodash.api.http.rest import Rest
 from cryptodash.core import codec
@@ -304,7 +306,19 @@ def test_every_json_answer_fits_and_every_described_member_is_seen(
         assert answer.status == status, (path, answer.body)
         described = openapi.document["paths"][path][method.lower()]["responses"][str(status)]
         openapi.check(described["content"]["application/json"]["schema"], answer.json())
+    guarded = make_web("binance", "bybit", auth_token="secret").get("/ready")
+    described = openapi.document["paths"]["/ready"]["get"]["responses"]["200"]
+    openapi.check(described["content"]["application/json"]["schema"], guarded.json())
     assert openapi.members() - openapi.seen == LATER & openapi.members()
+
+
+def test_what_needs_a_right_says_so_in_the_description(openapi: Description) -> None:
+    for rule in Rest.app.url_map.iter_rules():
+        right = getattr(Rest.__dict__[rule.endpoint], NEEDS)
+        for operation in openapi.document["paths"].get(rule.rule, {}).values():
+            described = {"401", "403", "429"} & operation["responses"].keys()
+            expected = {Right.OPEN: set(), Right.STATUS: {"401", "429"}}.get(right, {"401", "403", "429"})
+            assert described == expected, rule.rule
 
 
 def _messages() -> Iterator[tuple[str, bytes]]:
@@ -381,6 +395,11 @@ def _session_messages() -> Iterator[tuple[str, bytes]]:
         WorkBudget(50, 200, ManualClock()),
     )
     client.opened()
+    client.received(b'{"op":"auth","token":"x","id":9}')
+    signed = client.rights
+    signed._authentication.hold(Grant(words=("read",), patterns=None, until_ms=T0))
+    signed._authentication.present = lambda token: signed.grant
+    client.received(b'{"op":"auth","token":"x"}')
     good = '{"channel_type":"order_book","exchange":"binance","symbol":"BTC-USDT","depth":5,"max_rate":2}'
     candle = '{"channel_type":"candle","exchange":"binance","symbol":"BTC-USDT","interval":"1m"}'
     for request in (
@@ -391,7 +410,18 @@ def _session_messages() -> Iterator[tuple[str, bytes]]:
         '{"op":"ping","id":3}',
     ):
         client.received(request.encode())
-    names = ["Greeting", "Subscribed", "Error", "Resynced", "Error", "Channels", "Unsubscribed", "Pong"]
+    names = [
+        "Greeting",
+        "Authentication",
+        "Authentication",
+        "Subscribed",
+        "Error",
+        "Resynced",
+        "Error",
+        "Channels",
+        "Unsubscribed",
+        "Pong",
+    ]
     frames.append(text_frame(Missed(3).message(hub.resolve("", "", "trade", "", None, None))))
     yield from zip([*names, "Gap"], (frame[frame.index(b"{") :] for frame in frames), strict=True)
 
@@ -425,7 +455,7 @@ def test_every_message_of_ws_fits_and_every_described_member_is_seen(asyncapi: D
     for name, body in [*_messages(), *composite_messages(), *_session_messages()]:
         value = msgspec.json.decode(body)
         asyncapi.check({"$ref": f"#/components/schemas/{name}"}, value)
-    asked = {"Channel", "Subscribe", "Unsubscribe", "Resync", "List", "Ping"}
+    asked = {"Channel", "Subscribe", "Unsubscribe", "Resync", "List", "Ping", "Auth"}
     missing = {member for member in asyncapi.members() - asyncapi.seen if member.partition(".")[0] not in asked}
     assert missing == LATER & asyncapi.members()
 
@@ -447,6 +477,8 @@ REQUESTS = [
     ("Ping", '{"op":"ping"}', True),
     ("List", '{"op":"list","id":"x"}', True),
     ("Resync", '{"op":"resync"}', False),
+    ("Auth", '{"op":"auth","token":"abc","id":1}', True),
+    ("Auth", '{"op":"auth"}', False),
     (
         "Subscribe",
         '{"op":"subscribe","channels":[{"channel_type":"bbo","exchange":"binance","symbol":"BTC-USDT"}]}',

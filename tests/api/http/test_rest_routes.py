@@ -231,7 +231,7 @@ def test_refresh_needs_the_token_when_there_is_one(make_web: Any) -> None:
     refused = web.get("/api/symbols/refresh", "POST", Authorization="Bearer secreT")
     assert (refused.status, refused.code, refused.headers["www-authenticate"]) == (401, "unauthorized", "Bearer")
     assert web.get("/api/symbols/refresh", "POST", Authorization="Bearer secret").status == 200
-    assert web.get("/api/symbols").status == 200
+    assert web.get("/api/symbols").status == 401
 
 
 def test_refresh_tells_when_the_venue_fails(web: Any) -> None:
