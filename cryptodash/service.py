@@ -210,7 +210,7 @@ second; those beyond Twisted's 50 at once would try again a second later."""
 
 def endpoint_of(reactor: Any, text: str) -> IStreamServerEndpoint:
     """Where a ``BIND_ADDR`` listens. Reads the certificates it names; raises ``ConfigError``."""
-    if text.startswith(("tcp:", "ssl:", "unix:")) and ":backlog=" not in text:
+    if text.startswith(("tcp:", "tcp6:", "ssl:", "unix:", "haproxy:tcp:")) and ":backlog=" not in text:
         text += f":backlog={BACKLOG}"
     try:
         endpoint: IStreamServerEndpoint = (
