@@ -11,7 +11,7 @@ import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from time import monotonic, sleep
+from time import monotonic
 from typing import Any, Final
 
 import pytest
@@ -147,7 +147,8 @@ class Front:
         deadline = monotonic() + START_S
         while not self.ready():
             assert monotonic() < deadline, f"{self.name} does not listen: {self.said()}"
-            sleep(0.02)
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(0.02)
 
     def said(self) -> str:
         """All its logs."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from http.client import HTTPSConnection
-from time import monotonic, sleep
+from threading import Event
+from time import monotonic
 from typing import Any
 
 from attrs import frozen
@@ -74,4 +75,4 @@ def until(true: Callable[[], bool], seconds: float = 20.0) -> None:
     deadline = monotonic() + seconds
     while not true():
         assert monotonic() < deadline, f"not true after {seconds} s"
-        sleep(0.05)
+        Event().wait(0.05)

@@ -35,7 +35,7 @@ async def stays(front: Front, wait: float) -> bool:
     """Whether a client that wants nothing, and says nothing but pongs, is still answered after this time."""
     socket = await client(front)
     await socket.recv()
-    await asyncio.sleep(wait)
+    await asyncio.wait([asyncio.ensure_future(socket.wait_closed())], timeout=wait)
     try:
         await socket.send('{"op":"ping","id":"still here"}')
         return bool(json.loads(await asyncio.wait_for(socket.recv(), 5))["payload"]["id"] == "still here")
