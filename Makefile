@@ -106,6 +106,10 @@ $(VENV)/installed-peers: $(VENV)/installed-test
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[peers]'
 	touch $@
 
+$(VENV)/installed-containers: $(VENV)/installed-test
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[containers]'
+	touch $@
+
 $(VENV)/installed-redis: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[redis]'
 	touch $@

@@ -45,7 +45,7 @@ class Prometheus:
     """A running one, asked by its HTTP API."""
 
     def __init__(self, program: str, target: int, folder: Path) -> None:
-        changes = {"127.0.0.1:8080": f"127.0.0.1:{target}", "15s": "1s"}
+        changes = {"cryptodash:8080": f"127.0.0.1:{target}", "15s": "1s"}
         text = replaced((DEPLOY / "prometheus.yml").read_text(encoding="utf-8"), changes)
         (folder / "prometheus.yml").write_text(text)
         (folder / "alerts.yml").write_bytes((DEPLOY / "alerts.yml").read_bytes())
