@@ -328,13 +328,13 @@ class Running:
         return sum(ledger.subscriptions + ledger.messages for ledger in self.simulator.ledger.by_host.values())
 
     async def stop(self) -> None:
+        if self.front is not None:
+            self.front.kill()
+            self.front = None
         for client in self.clients:
             client.dropConnection(abort=True)
         for raw in self.raws:
             raw.close()
-        if self.front is not None:
-            self.front.kill()
-            self.front = None
         await maybeDeferred(self.server.stopService)
         await self.stop_others()
 
