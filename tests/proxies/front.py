@@ -88,7 +88,7 @@ class Front:
             "haproxy": [program, "-db", "-f", str(config)],
             "caddy": [program, "run", "--adapter", "caddyfile", "--config", str(config)],
         }[name]
-        surroundings = {"PATH": os.environ.get("PATH", ""), "HOME": str(folder), "CADDY_ADMIN": f"unix/{folder}/admin"}
+        surroundings = {"PATH": os.environ.get("PATH", ""), "HOME": str(folder)}
         self._log = (folder / "log").open("w")
         self._process = subprocess.Popen(
             started, cwd=folder, env=surroundings, stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log
@@ -123,6 +123,7 @@ class Front:
 
     def _caddy(self, server_port: int) -> dict[str, str]:
         return {
+            "\tauto_https ": "\tadmin off\n\tauto_https ",  # its port is the same for all
             "\nhttp:// {": f"\nhttp://:{self.plain_port} {{",
             "\nmarket.example {": f"\nhttps://:{self.port} {{",
             "127.0.0.1:8080 {": f"127.0.0.1:{server_port} {{",
