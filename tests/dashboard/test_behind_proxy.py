@@ -1,4 +1,4 @@
-"""The page in a browser behind each real proxy, by TLS and below a prefix: with HAProxy its socket goes over HTTP/2."""
+"""The page in a browser behind each real proxy, by TLS and below a prefix."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import pytest
 from pytest_twisted import ensureDeferred
 
 from tests.proxies.front import NAMES, Front, find_proxy
-
 
 LIVE = "document.documentElement.dataset.socket === 'open' && cryptodash.applied > 0"
 

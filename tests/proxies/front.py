@@ -11,6 +11,7 @@ import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from random import SystemRandom
 from time import monotonic
 from typing import Any, Final
 
@@ -55,10 +56,13 @@ def replaced(text: str, by: Mapping[str, str]) -> str:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
+    """One that nobody listens on, below those that the kernel gives to clients: a test's own thousand clients must not
+    take it before the program listens there."""
+    while True:
+        port = SystemRandom().randrange(10_000, 32_000)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("", port))
+            return port
 
 
 class Front:
@@ -123,7 +127,7 @@ class Front:
 
     def _caddy(self, server_port: int) -> dict[str, str]:
         return {
-            "\tauto_https ": "\tadmin off\n\tauto_https ",  # its port is the same for all
+            "\tauto_https ": "\tadmin off\n\tdefault_bind 127.0.0.1\n\tauto_https ",  # its admin port is one for all
             "\nhttp:// {": f"\nhttp://:{self.plain_port} {{",
             "\nmarket.example {": f"\nhttps://:{self.port} {{",
             "127.0.0.1:8080 {": f"127.0.0.1:{server_port} {{",
