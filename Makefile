@@ -64,7 +64,7 @@ dist: $(VENV)/installed-release
 
 # The exact versions, with hashes, that the server is shipped with, for every Python and system that it runs on: to be looked at and committed.
 lock: $(VENV)/installed-release
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --extra redis --no-annotate \
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --extra redis --extra jwt --no-annotate \
 	    --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --upgrade setup.cfg --output-file requirements.lock
 
 # What a server installed from the lock file consists of, with licences, as CycloneDX.
@@ -128,6 +128,10 @@ $(VENV)/installed-peers: $(VENV)/installed-test
 
 $(VENV)/installed-release: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[release]'
+	touch $@
+
+$(VENV)/installed-containers: $(VENV)/installed-test
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[containers]'
 	touch $@
 
 $(VENV)/installed-redis: $(VENV)/installed

@@ -225,7 +225,7 @@ second; those beyond Twisted's 50 at once would try again a second later."""
 def endpoint_of(reactor: Any, text: str, files: CertificateFiles | None = None) -> IStreamServerEndpoint:
     """Where a ``BIND_ADDR`` listens, with TLS by these ``files`` where it names none itself. Reads the certificates;
     raises ``ConfigError``."""
-    if text.startswith(("tcp:", "ssl:", "unix:")) and ":backlog=" not in text:
+    if text.startswith(("tcp:", "tcp6:", "ssl:", "unix:", "haproxy:tcp:")) and ":backlog=" not in text:
         text += f":backlog={BACKLOG}"
     setting = "BIND_ADDR (ssl: from TLS_CERT and TLS_KEY)" if text.startswith("ssl:") else "BIND_ADDR"
     try:

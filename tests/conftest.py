@@ -39,6 +39,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=1,
         help="server processes of each end-to-end test of a demo; its clients are at one that opens no venue",
     )
+    parser.addoption(
+        "--proxy",
+        choices=("nginx", "haproxy", "caddy"),
+        help="a real proxy, with its file of deploy/, between the clients of each end-to-end test and the server",
+    )
 
 
 class _ManyExamples(hypothesis.settings):

@@ -47,6 +47,8 @@ class Sockets:
         self._refused = tally.counter(
             "cryptodash_sockets_refused_total", "Sockets closed as soon as they were accepted.", "reason"
         )
+        for reason in ("limit", "ip_limit"):
+            self._refused.begin(reason)  # an alert asks for them
         tally.gauge("cryptodash_sockets", "Open sockets of the server's port.", lambda: {(): len(self._places)})
 
     def __len__(self) -> int:

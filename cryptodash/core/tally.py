@@ -45,6 +45,11 @@ class Counter:
     def add(self, *labels: str, by: int = 1) -> None:
         self._values[labels] += by
 
+    def begin(self, *labels: str) -> None:
+        """Show these labels from now on, with 0. A series that begins with its first count says nothing of it to
+        whoever asks by how much it grew."""
+        self._values[labels] += 0
+
     def cell(self, *labels: str) -> Cell:
         """Where to count what has these labels, on a hot path."""
         return self._cells.setdefault(labels, Cell())

@@ -87,7 +87,8 @@ def _audit(counter: Counter | None) -> AuditFacts | None:
         return None
     results: Counts[str] = Counts()
     for labels, count in counter.values.items():
-        results[labels[-1]] += count
+        if count:
+            results[labels[-1]] += count
     return AuditFacts(dict(results))
 
 

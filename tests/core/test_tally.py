@@ -21,3 +21,12 @@ def test_buckets_count_at_their_upper_bounds() -> None:
         series.observe(value)
     assert series.counts == [2, 1, 1]
     assert series.sum == pytest.approx(2.65)
+
+
+def test_a_series_can_be_shown_before_its_first_count() -> None:
+    counter = Tally().counter("x_total", "what", "exchange")
+    counter.begin("binance")
+    assert counter.values == {("binance",): 0}
+    counter.add("binance")
+    counter.begin("binance")
+    assert counter.values == {("binance",): 1}

@@ -9,6 +9,7 @@ import socket
 import struct
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
+from pathlib import Path
 from random import Random
 from time import time
 from typing import Any
@@ -24,8 +25,11 @@ from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import LoopingCall
 from twisted.python.failure import Failure
-from twisted.web.client import HTTPConnectionPool
+from twisted.web.client import Agent, HTTPConnectionPool
+from twisted.web.iweb import IAgentEndpointFactory
+from zope.interface import implementer
 
+from cryptodash.api.private_names import innermost
 from cryptodash.core.config import Config
 from cryptodash.core.events import Cause
 from cryptodash.core.instruments import MarketType
@@ -33,6 +37,7 @@ from cryptodash.core.layers import Layer, load
 from cryptodash.core.time import Clock, SystemClock
 from cryptodash.service import Server, StandIn, build
 from cryptodash.simulator.server import Simulator
+from tests.proxies.front import Front
 
 Message = dict[str, Any]
 
@@ -185,7 +190,7 @@ class Raw(Protocol):
 
     def pause(self) -> None:
         """Read nothing any more, and let the kernel hold little."""
-        self.transport.getHandle().setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        innermost(self.transport).getHandle().setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         self.transport.pauseProducing()
 
     def frames(self) -> Iterator[tuple[int, bytes]]:
@@ -213,22 +218,38 @@ class Raw(Protocol):
         return int(head[1]) if len(head) > 1 else 0
 
     def close(self) -> None:
-        self.transport.abortConnection()
+        if not self.gone:
+            self.transport.abortConnection()
 
 
+@implementer(IAgentEndpointFactory)
 class Running:
     """A started server with what a test wants of it. ``simulator`` is None unless it is a demo; ``others`` are
-    processes that are one server with it."""
+    processes that are one server with it; ``front`` is a proxy that all its clients come through."""
 
-    def __init__(self, server: Server, simulator: Simulator | None, others: Sequence[Server] = ()) -> None:
+    def __init__(
+        self,
+        server: Server,
+        simulator: Simulator | None,
+        others: Sequence[Server] = (),
+        front: Front | None = None,
+    ) -> None:
         self.server = server
         self.others = others
+        self.front = front
         self.simulator = simulator
-        self.port: int = server.port
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.port: int = server.port if front is None else front.port
+        self.url = f"http://127.0.0.1:{self.port}" if front is None else front.url
         self.clients: list[Client] = []
         self.raws: list[Raw] = []
-        self._pool = HTTPConnectionPool(real_reactor, persistent=False)
+        pool = HTTPConnectionPool(real_reactor, persistent=False)
+        self._agent = Agent.usingEndpointFactory(real_reactor, self, pool)
+
+    def endpointForURI(self, uri: object = None) -> Any:
+        """The way of a client to the server."""
+        if self.front is not None:
+            return self.front.endpoint(real_reactor)
+        return TCP4ClientEndpoint(real_reactor, "127.0.0.1", self.port, timeout=5)
 
     async def connect(self, path: str = "/ws", headers: Mapping[str, str] | None = None) -> Client:
         """A client that is open; its greeting is in ``messages`` or about to be."""
@@ -238,16 +259,14 @@ class Running:
         factory.protocol = Client
         # Replies carry the server's own code; a message may be as large as the server likes.
         factory.setProtocolOptions(failByDrop=False, echoCloseCodeReason=True)
-        client: Client = await TCP4ClientEndpoint(real_reactor, "127.0.0.1", self.port, timeout=5).connect(factory)
+        client: Client = await self.endpointForURI().connect(factory)
         self.clients.append(client)
         await client.opened.addTimeout(5, real_reactor)
         return client
 
     async def raw(self, data: bytes = b"") -> Raw:
         """A bare TCP peer that has sent these bytes."""
-        raw: Raw = await TCP4ClientEndpoint(real_reactor, "127.0.0.1", self.port, timeout=5).connect(
-            Factory.forProtocol(Raw)
-        )
+        raw: Raw = await self.endpointForURI().connect(Factory.forProtocol(Raw))
         self.raws.append(raw)
         raw.send(data)
         return raw
@@ -261,7 +280,7 @@ class Running:
 
     async def get(self, path: str, method: str = "GET", **options: Any) -> Any:
         """The response to a request; ``.code`` is its status, ``.body`` its bytes."""
-        response = await treq.request(method, self.url + path, pool=self._pool, timeout=15, **options)
+        response = await treq.request(method, self.url + path, agent=self._agent, timeout=15, **options)
         response.body = await response.content()
         return response
 
@@ -286,8 +305,13 @@ class Running:
         return next((each for each in known if getattr(each, "is_local", True)), known[0])
 
     async def stop_others(self) -> None:
+        """The others end, and the proxy: it has nobody behind it any more, and says so."""
         for each in self.others:
             await maybeDeferred(each.stopService)
+        if self.front is not None:
+            assert (await self.get("/health")).code in (502, 503)
+            self.front.kill()
+            self.front = None
 
     def upstream_streams(self) -> dict[str, int]:
         """The simulator's side: how often each of its streams is subscribed."""
@@ -304,6 +328,9 @@ class Running:
         return sum(ledger.subscriptions + ledger.messages for ledger in self.simulator.ledger.by_host.values())
 
     async def stop(self) -> None:
+        if self.front is not None:
+            self.front.kill()
+            self.front = None
         for client in self.clients:
             client.dropConnection(abort=True)
         for raw in self.raws:
@@ -331,6 +358,7 @@ async def start(request: pytest.FixtureRequest) -> AsyncIterator[Start]:
     """
     started: list[Running] = []
     processes: int = request.config.getoption("--processes")
+    proxy: str | None = request.config.getoption("--proxy")
 
     async def begin(
         *,
@@ -340,6 +368,8 @@ async def start(request: pytest.FixtureRequest) -> AsyncIterator[Start]:
         **settings: str,
     ) -> Running:
         clock = clock or SystemClock()
+        if proxy is not None:
+            settings = {"TRUSTED_PROXIES": "127.0.0.1", **settings}
         known = ("binance", "bybit", *(("okx", "coinbase", "kraken") if "EXCHANGES" in settings else ()))
         config: Config = load([Layer("test", {"BIND_ADDR": "127.0.0.1:0", **settings})], known)
         simulator, stand_in = None, None
@@ -362,8 +392,14 @@ async def start(request: pytest.FixtureRequest) -> AsyncIterator[Start]:
         for each in (*others, server):
             each.privilegedStartService()
             each.startService()
-        running = Running(server, simulator, others)
+        front = None
+        if proxy is not None:
+            folder: Path = request.getfixturevalue("tmp_path")
+            front = Front(proxy, server.port, folder / f"{proxy}-{len(started)}")
+        running = Running(server, simulator, others, front)
         started.append(running)
+        if front is not None:
+            await eventually(front.ready)
         if config.demo and wait:
             await eventually(
                 lambda: (

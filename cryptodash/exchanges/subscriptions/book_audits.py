@@ -111,6 +111,7 @@ class BookAudits:
             "exchange",
             "result",
         )
+        self._audits.begin(exchange, "diverged")  # an alert asks for it
         self._turns: deque[Look] = deque()
         self._again: tuple[float, Look] | None = None
         """When to look at a book again before the others: its difference is to be confirmed, or it was rebuilt."""

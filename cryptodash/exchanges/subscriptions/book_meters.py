@@ -29,6 +29,8 @@ class BookMeters:
         self.gaps = tally.counter(
             "cryptodash_book_gaps_total", "Order books that lost their place", "exchange", "cause"
         )
+        for _, cause in LOST.values():
+            self.gaps.begin(exchange, cause)
         self.resyncs = tally.counter(
             "cryptodash_book_resyncs_total", "Attempts to rebuild an order book", "exchange", "result"
         )

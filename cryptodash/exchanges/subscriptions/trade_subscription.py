@@ -45,6 +45,7 @@ class TradeSubscription(LosslessSubscription):
             "Trades that the venue's own count says exist and that did not come",
             "exchange",
         )
+        self._missed.begin(topic.exchange)
         self._late = tally.counter(
             "cryptodash_trades_late_total", "Trades counted as missed that came after all", "exchange"
         )
