@@ -8,13 +8,14 @@ import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from threading import Event
+from threading import Event, Thread
 from time import monotonic
 from typing import Any, Final
 from urllib.parse import quote
 
 import pytest
-from websockets.sync.client import connect
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import ClientConnection, connect
 
 from tests.monitoring.files import DEPLOY, alerts, panel_queries
 from tests.processes import Process, all_ended, direct, get
@@ -97,14 +98,21 @@ def scraped(prometheus: str, redis_port: int, tmp_path_factory: pytest.TempPathF
             Event().wait(0.1)
         with connect(f"ws://127.0.0.1:{port}/ws", proxy=None, ping_interval=None) as client:
             client.send(json.dumps({"op": "subscribe", "channels": CHANNELS}))
+            # Until the end: a client that does not read is told less and less, and then nothing.
+            reader = Thread(target=read_all, args=(client,), daemon=True)
+            reader.start()
             running = Prometheus(prometheus, port, folder)
             started.append(running)
-            ends = monotonic() + SECONDS
-            running.wait(1)
-            while monotonic() < ends:
-                with suppress(TimeoutError):
-                    client.recv(timeout=0.5)
+            running.wait(SECONDS)
             yield running
+        reader.join(10)
+
+
+def read_all(client: ClientConnection) -> None:
+    """What comes, until it is closed."""
+    with suppress(ConnectionClosed):
+        for _ in client:
+            pass
 
 
 def filled(expression: str) -> str:
