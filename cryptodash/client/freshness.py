@@ -21,6 +21,8 @@ MOST_SYMBOLS = 20_000
 """Of one sweep whose newest ticker is remembered; there is no market with so many."""
 BEHIND_AFTER = 5.0
 """Seconds without the answer to a ping after which nothing is live: what is read is at least as old."""
+DEAD_AFTER = 10.0
+"""Seconds without a frame after which the connection is given up."""
 
 
 @define
@@ -30,9 +32,15 @@ class Link:
     clock: Clock
     silent_after: float = SILENT_AFTER
     behind_after: float = BEHIND_AFTER
+    dead_after: float = DEAD_AFTER
     is_up: bool = False
     heard: float = 0.0
     asked: float | None = None
+
+    @property
+    def is_dead(self) -> bool:
+        """Whether to give it up, for no end of it will be told."""
+        return self.is_up and self.clock() - self.heard > self.dead_after
 
     @property
     def trouble(self) -> str | None:

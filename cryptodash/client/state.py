@@ -58,9 +58,10 @@ class ClientState:
 
     # what the user wants
 
-    def subscribe(self, channels: Iterable[Channel]) -> None:
+    def subscribe(self, channels: Iterable[Channel], since: str | None = None) -> None:
         """Also while there is no connection: it is asked for as soon as there is one. A repeat brings status and value
-        again, and replaces ``max_rate``. ``ValueError`` over a thousand channels."""
+        again, and replaces ``max_rate``. ``since``: the cursor of the last message that the user has of a channel that
+        is new. ``ValueError`` over a thousand channels."""
         wanted = []
         for channel in channels:
             found = self.subscriptions.get(channel.key)
@@ -68,6 +69,7 @@ class ClientState:
                 if len(self.subscriptions) >= MOST_CHANNELS:
                     raise ValueError(f"a connection has {MOST_CHANNELS} channels at most")
                 found = self.subscriptions[channel.key] = Subscription(channel, self.link)
+                found.cursor = since
                 self._by_wire[found.key] = found
             found.channel = channel
             wanted.append(found)
