@@ -164,6 +164,8 @@ class _Run:
                 self._begin(name)
         elif request.op == "unsubscribe":
             state.unsubscribe(channels)
+            for channel in channels:
+                self._told.pop(str(channel), None)  # another subscription begins with the recent ones again
         elif request.op == "resync":
             state.resync(channels)
         sent = [json.loads(each) for each in state.frames_to_send()]

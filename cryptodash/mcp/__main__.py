@@ -1,0 +1,41 @@
+"""``python -m cryptodash.mcp --url http://127.0.0.1:8080``: speaks on stdin and stdout until stdin ends."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+TOKEN = "CRYPTODASH_TOKEN"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m cryptodash.mcp", description=__doc__)
+    parser.add_argument("--url", default="http://127.0.0.1:8080", help="of the server (default: %(default)s)")
+    parser.add_argument(
+        "--token-file",
+        type=Path,
+        help=f"a file that holds the token, where access is on; else the variable {TOKEN}, if it is set. "
+        "Not an option: those can be seen by every user of the machine",
+    )
+    options = parser.parse_args(arguments)
+    try:
+        from cryptodash.mcp.rest import Rest
+        from cryptodash.mcp.server import make
+    except ModuleNotFoundError as missing:
+        print(f"{missing.name} is missing: pip install 'cryptodash[mcp]'", file=sys.stderr)  # noqa: T201  (a program)
+        return 1
+    try:
+        token = options.token_file.read_text(encoding="utf-8") if options.token_file else os.environ.get(TOKEN, "")
+        rest = Rest(options.url, token.strip() or None)
+    except (OSError, ValueError) as error:
+        print(error, file=sys.stderr)  # noqa: T201  (a program)
+        return 1
+    make(rest).run("stdio")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
