@@ -44,8 +44,8 @@ def machine_clock() -> float:
 class Client:
     """A server's market data. ``async with Client("ws://127.0.0.1:8080/ws") as client``; then the streams.
 
-    ``token`` is sent as ``Authorization: Bearer``; a callable is asked for a new one at each connection. ``ssl`` as in
-    ``websockets``. A connection that is lost is made again: subscriptions go on, trades and closed candles by their
+    ``token`` is sent as ``Authorization: Bearer``; a callable is asked for a new one at each connection, and when the
+    server says that the old one ends soon. ``ssl`` as in ``websockets``. A connection that is lost is made again: subscriptions go on, trades and closed candles by their
     cursors. ``waiting``: messages that one stream of trades keeps for a consumer that is slow. ``on_notice`` is told
     what the server says besides (the greeting, faults of requests, a token that ends soon).
 
@@ -315,6 +315,8 @@ class Client:
     def _hear(self, notice: Notice) -> None:
         if notice.payload.get("auth") == "required":
             raise AccessDenied("the server wants a token")
+        if notice.payload.get("auth") == "expiring" and callable(self._token):
+            self._state.renew(self._token())
         try:
             self._on_notice(notice)
         except Exception:
