@@ -12,7 +12,7 @@ TOKEN = "CRYPTODASH_TOKEN"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m cryptodash.mcp", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m cryptodash.mcp", description=__doc__, allow_abbrev=False)
     parser.add_argument("--url", default="http://127.0.0.1:8080", help="of the server (default: %(default)s)")
     parser.add_argument(
         "--token-file",

@@ -53,10 +53,7 @@ def make(rest: Rest, now: Callable[[], datetime] = lambda: datetime.now(timezone
         """Which instruments there are, and how each exchange is. No prices."""
         found = await ask("/api/symbols", search=search, exchange=exchange, market_type=market)
         venues = await ask("/api/exchanges")
-        states = {
-            each["id"]: f"{each['status']}{' (idle)' if each.get('idle') else ''}" for each in venues["exchanges"]
-        }
-        return shaped(answers.markets, found, states)
+        return shaped(answers.markets, found, venues)
 
     @server.tool()
     async def ticker(exchange: Exchange, symbol: Symbol, market: Market = "spot") -> dict[str, Any]:
