@@ -40,6 +40,10 @@ class Book(Fresh):
         self._asks: dict[Decimal, Decimal] = {}
 
     @property
+    def _is_newest(self) -> bool:
+        return True  # the one object is always what there is
+
+    @property
     def bids(self) -> tuple[Level, ...]:
         """Best first."""
         return tuple(Level(price, self._bids[price]) for price in sorted(self._bids, reverse=True))

@@ -44,9 +44,10 @@ def machine_clock() -> float:
 class Client:
     """A server's market data. ``async with Client("ws://127.0.0.1:8080/ws") as client``; then the streams.
 
+    A connection that is lost is made again: subscriptions go on, trades and closed candles by their cursors.
     ``token`` is sent as ``Authorization: Bearer``; a callable is asked for a new one at each connection, and when the
-    server says that the old one ends soon. ``ssl`` as in ``websockets``. A connection that is lost is made again: subscriptions go on, trades and closed candles by their
-    cursors. ``waiting``: messages that one stream of trades keeps for a consumer that is slow. ``on_notice`` is told
+    server says that the old one ends soon. ``ssl`` as in ``websockets``. ``waiting``: messages that one stream of
+    trades keeps for a consumer that is slow. ``first_within``: seconds for the first connection. ``on_notice`` is told
     what the server says besides (the greeting, faults of requests, a token that ends soon).
 
     Clock, randomness and the opening of connections can be given, for tests.

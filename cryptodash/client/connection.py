@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from ipaddress import ip_address
 from ssl import SSLContext
 from typing import Any, Protocol
+from urllib.parse import urlsplit
 
 from attrs import frozen
 from websockets.asyncio.client import connect
@@ -79,7 +81,8 @@ class WebSocketConnection:
 async def open_connection(
     url: str, token: str | None, ssl: SSLContext | None, open_timeout: float = OPEN_TIMEOUT
 ) -> WebSocketConnection:
-    """``AccessDenied`` for 401 and 403, ``Unreachable`` for all else that is no connection."""
+    """By the proxy that the environment names, unless the server is on this machine. ``AccessDenied`` for 401 and 403,
+    ``Unreachable`` for all else that is no connection."""
     headers = {} if token is None else {"Authorization": f"Bearer {token}"}
     secure: Mapping[str, Any] = {} if ssl is None else {"ssl": ssl}
     try:
@@ -90,6 +93,7 @@ async def open_connection(
             max_queue=64,
             open_timeout=open_timeout,
             close_timeout=CLOSE_TIMEOUT,
+            proxy=None if is_loopback(url) else True,
             **secure,
         )
     except InvalidStatus as refused:
@@ -101,6 +105,15 @@ async def open_connection(
     except (OSError, TimeoutError, WebSocketException) as error:
         raise Unreachable(f"{type(error).__name__}: {error}") from None
     return WebSocketConnection(socket)
+
+
+def is_loopback(url: str) -> bool:
+    """Whether the server is on this machine: no proxy of the environment (``HTTPS_PROXY``) leads there."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _message_of(body: bytes | bytearray | None) -> str:

@@ -28,6 +28,7 @@ from cryptodash.client import (
     Trade,
     Unreachable,
 )
+from cryptodash.client.connection import is_loopback
 from cryptodash.client.freshness import Link
 from tests.client.frames import BOOK, GREETING, TICKER, TRADES, delta, snapshot, status, ticker, trade
 from tests.processes import Process, all_ended
@@ -419,6 +420,21 @@ def test_a_consumer_that_is_cancelled_leaves_nothing_behind() -> None:
             assert left == []
 
     within(work())
+
+
+@pytest.mark.parametrize(
+    ("url", "is_here"),
+    [
+        ("ws://127.0.0.1:8080/ws", True),
+        ("ws://localhost/ws", True),
+        ("ws://[::1]:8080/ws", True),
+        ("wss://prices.example/ws", False),
+        ("ws://10.0.0.7/ws", False),
+        ("ws:", False),
+    ],
+)
+def test_no_proxy_leads_to_this_machine(url: str, is_here: bool) -> None:
+    assert is_loopback(url) is is_here
 
 
 # The real server.
