@@ -7,7 +7,9 @@ from decimal import Decimal
 from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlencode, urlsplit
-from urllib.request import HTTPRedirectHandler, Request, build_opener
+from urllib.request import HTTPRedirectHandler, ProxyHandler, Request, build_opener
+
+from cryptodash.client.connection import is_loopback
 
 MOST_BYTES = 8 * 1024 * 1024
 """Of an answer: the catalogue of a large venue takes a fifth of that."""
@@ -39,7 +41,8 @@ class Rest:
             raise ValueError(f"{url!r}: http://host:port or https://host is meant")
         self.url = url.rstrip("/")
         self._token = token
-        self._open = build_opener(_NoRedirects).open
+        no_proxy = (ProxyHandler({}),) if is_loopback(url) else ()
+        self._open = build_opener(_NoRedirects, *no_proxy).open
 
     def get(self, path: str, **parameters: str | int | None) -> Any:
         """The JSON of an answer; numbers with a point as ``Decimal``. Blocks: to be called in a thread."""
