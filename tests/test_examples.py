@@ -145,3 +145,54 @@ def test_a_fault_is_no_spreadsheet() -> None:
     error = json.dumps({"error": {"code": "unknown_symbol", "message": "no such"}})
     done = run(sys.executable, EXAMPLES / "json_to_csv.py", stdin=error)
     assert (done.returncode, done.stdout, done.stderr) == (1, "", "unknown_symbol: no such\n")
+
+
+# docs/clients.md
+
+PAGE = (ROOT / "docs" / "clients.md").read_text(encoding="utf-8")
+COMMANDS = [line for block in re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL) for line in block.splitlines()]
+FOR_EVER = {"ticker_client.py": "--count 2", "node_client.mjs": "--count 2"}
+"""What runs until it is stopped, and how it ends by itself."""
+
+
+def to_the_demo(text: str, port: int) -> str:
+    return re.sub(r"(localhost|127\.0\.0\.1):8080", f"127.0.0.1:{port}", text)
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+def test_the_commands_of_the_page_run(line: str, demo: int, tmp_path: Path) -> None:
+    command = line.partition("  #")[0].replace(".venv/bin/python", f"{sys.executable} -P")
+    if command.startswith("node "):
+        command = " ".join([*node(), command.removeprefix("node ")])
+    for name, option in FOR_EVER.items():
+        if name in command:
+            command += f" --url ws://127.0.0.1:{demo}/ws {option}"
+    command = to_the_demo(command, demo).replace("examples/", f"{EXAMPLES}/")
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", command],
+        cwd=tmp_path,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done
+    assert done.stdout or (tmp_path / "bars.csv").read_text().count("\n") == 201
+
+
+def test_the_program_of_the_page_shows_prices(demo: int, tmp_path: Path) -> None:
+    (text,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    program = tmp_path / "program.py"
+    program.write_text(to_the_demo(text, demo))
+    with all_ended() as started:
+        started.append(Process(cwd=tmp_path, program=program))
+        started[0].line(rf"^{PRICE} {PRICE} {PRICE}$")
+
+
+def test_an_assistants_settings_start_the_server(demo: int, tmp_path: Path) -> None:
+    (text,) = re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)
+    settings = json.loads(to_the_demo(text, demo))["mcpServers"]["cryptodash"]
+    assert settings["command"].endswith("/bin/python")
+    done = run(sys.executable, "-P", *settings["args"])  # stdin ends at once, and with it the server
+    assert (done.returncode, done.stdout) == (0, ""), done
