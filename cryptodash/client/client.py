@@ -3,37 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import random
 import time
-from collections.abc import Awaitable, Callable, Coroutine
-from contextlib import suppress
+from collections.abc import Awaitable, Callable
 from ssl import SSLContext
 from types import TracebackType
 from typing import Any
 
 from cryptodash.client.book import Book
 from cryptodash.client.channels import EVERY_SYMBOL, Channel, Key
-from cryptodash.client.connection import Ended, IConnection, Unreachable, open_connection
-from cryptodash.client.errors import AccessDenied, ChannelRejected, ClientClosed, ClientError, MalformedFrame
+from cryptodash.client.connection import IConnection, Unreachable, open_connection
+from cryptodash.client.errors import ChannelRejected, ClientClosed
 from cryptodash.client.freshness import Clock, Link
 from cryptodash.client.queues import MOST_WAITING, LatestQueue, LosslessQueue, Queue, Room
+from cryptodash.client.reconnect import Reconnector, Token, log
 from cryptodash.client.retry import Backoff
 from cryptodash.client.state import ClientState, Event
 from cryptodash.client.streams import Stream
 from cryptodash.client.values import Bbo, Candle, Gap, Liquidation, Notice, Rejected, StatusChange, Ticker, Trade
 
-log = logging.getLogger("cryptodash.client")
-
-TICK = 0.25
-"""Seconds between two looks at the silence of the link."""
-PROVED_AFTER = 10.0
-"""Seconds after which a connection counts as good, so that the next wait begins small again."""
-POLICY = 1008
 _BOOTTIME = getattr(time, "CLOCK_BOOTTIME", None)
 
 Open = Callable[[str, str | None, SSLContext | None], Awaitable[IConnection]]
-Token = str | Callable[[], str]
 
 
 def machine_clock() -> float:
@@ -68,32 +59,33 @@ class Client:
         open: Open = open_connection,
     ) -> None:
         self.url = url
-        self._token, self._ssl, self._open, self._clock = token, ssl, open, clock
         self._waiting, self._first_within, self._on_notice = waiting, first_within, on_notice
         self._state = ClientState(clock, link=link)
-        self._backoff = backoff or Backoff(random.random)
         self._room = Room()
         self._streams: dict[Key, list[Stream[Any]]] = {}
-        self._tasks: list[asyncio.Task[None]] = []
-        self._connection: IConnection | None = None
-        self._to_send = asyncio.Event()
-        self._greeted = asyncio.Event()
-        self._trouble: str | None = "link_lost"
-        self._why = "no connection yet"
         self._error: Exception | None = None
+        self._reconnector = Reconnector(
+            self._state,
+            lambda token: open(url, token, ssl),
+            token,
+            clock,
+            backoff or Backoff(random.random),
+            tell=self._tell,
+            tell_trouble=self._tell_trouble,
+            end=self._end,
+        )
 
     # its life
 
     async def __aenter__(self) -> Client:
         """Connects. ``AccessDenied``, or ``Unreachable`` if there is no greeting within ``first_within`` seconds."""
-        self._start(self._keep_connected())
-        self._start(self._watch())
+        self._reconnector.start()
         try:
             async with asyncio.timeout(self._first_within):
-                await self._greeted.wait()
+                await self._reconnector.greeted.wait()
         except TimeoutError:
             await self.aclose()
-            raise Unreachable(f"{self.url}: {self._why}") from None
+            raise Unreachable(f"{self.url}: {self._reconnector.why}") from None
         except asyncio.CancelledError:
             await self.aclose()
             raise
@@ -111,15 +103,7 @@ class Client:
     async def aclose(self) -> None:
         """Close the connection with 1000 and end all streams."""
         self._end(self._error)
-        tasks, self._tasks = self._tasks, []
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        if self._connection is not None:
-            connection, self._connection = self._connection, None
-            with suppress(Exception):
-                await connection.close()
-        self._state.closed()
+        await self._reconnector.stop()
 
     # what there is
 
@@ -166,14 +150,12 @@ class Client:
         stream: Stream[Any] = Stream(channel, queue, self._release)
         self._state.subscribe([channel], since)
         self._streams.setdefault(channel.key, []).append(stream)
-        self._to_send.set()
+        self._reconnector.wake()
         return stream
 
     def renew(self, token: str) -> None:
         """Give another token in place, before the one of this connection ends; later connections use it too."""
-        self._token = token
-        self._state.renew(token)
-        self._to_send.set()
+        self._reconnector.renew(token)
 
     @property
     def source(self) -> str | None:
@@ -187,16 +169,13 @@ class Client:
 
     # the insides
 
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
-        self._tasks.append(asyncio.create_task(work))
-
     def _release(self, stream: Stream[Any]) -> None:
         left = self._streams.get(stream.channel.key, [])
         if stream in left:
             left.remove(stream)
         if not left and self._streams.pop(stream.channel.key, None) is not None:
             self._state.unsubscribe([stream.channel])
-            self._to_send.set()
+            self._reconnector.wake()
 
     def _end(self, error: Exception | None) -> None:
         self._error = error or ClientClosed("the client was closed")
@@ -204,85 +183,8 @@ class Client:
             for stream in streams:
                 stream.end(error)
         self._streams.clear()
-        self._greeted.set()
-
-    async def _keep_connected(self) -> None:
-        """Connect, serve, and again, until the server denies access."""
-        while True:
-            retry_ms = None
-            try:
-                token = self._token() if callable(self._token) else self._token
-                self._connection = await self._open(self.url, token, self._ssl)
-                await self._serve(self._connection)
-            except AccessDenied as denied:
-                self._end(denied)
-                return
-            except Unreachable as unreachable:
-                self._why, retry_ms = str(unreachable), unreachable.retry_ms
-            except MalformedFrame as malformed:
-                self._why = f"the server is not understood: {malformed}"
-            wait = self._backoff.delay(self._state.retry_ms if retry_ms is None else retry_ms)
-            self._state.retry_ms = None
-            log.warning("%s: %s; again in %.1f s", self.url, self._why, wait)
-            await asyncio.sleep(wait)
-
-    async def _serve(self, connection: IConnection) -> None:
-        """From the opening of a connection to its end."""
-        begun = self._clock()
-        self._state.opened()
-        self._to_send.set()
-        sender = asyncio.create_task(self._send(connection))
-        try:
-            while True:
-                found = await connection.receive()
-                if isinstance(found, Ended):
-                    self._ended(found)
-                    return
-                if isinstance(found, str):  # the protocol has no binary messages
-                    self._receive(found)
-        finally:
-            sender.cancel()
-            self._connection = None
-            if self._state.link.is_up:
-                self._state.closed()
-            if self._clock() - begun > PROVED_AFTER:
-                self._backoff.reset()
-            self._tell_trouble()
-            with suppress(Exception):
-                await connection.close()
-
-    def _ended(self, ended: Ended) -> None:
-        self._why = str(ended)
-        self._state.closed(ended.reason)
-        words = ended.reason.lower()
-        if ended.code == POLICY and ("token" in words or "auth" in words) and not callable(self._token):
-            raise AccessDenied(ended.reason)
-
-    async def _send(self, connection: IConnection) -> None:
-        while True:
-            await self._to_send.wait()
-            self._to_send.clear()
-            for text in self._state.frames_to_send():
-                await connection.send(text)
-
-    async def _watch(self) -> None:
-        """Ping, and tell the consumers when the link falls silent."""
-        while True:
-            await asyncio.sleep(TICK)
-            self._state.tick()
-            self._to_send.set()
-            self._tell_trouble()
-            if self._state.link.is_dead and self._connection is not None:
-                self._why = "nothing came for too long"
-                connection, self._connection = self._connection, None
-                with suppress(Exception):
-                    await connection.close()
 
     def _tell_trouble(self) -> None:
-        trouble = self._state.link.trouble
-        if trouble == self._trouble:
-            return
-        self._trouble = trouble
         for key in list(self._streams):
             self._tell_again(key)
 
@@ -294,16 +196,12 @@ class Client:
             for stream in self._streams.get(key, ()):
                 stream.put(item)
 
-    def _receive(self, text: str) -> None:
-        for event in self._state.received(text):
-            self._tell(event)
-        self._to_send.set()
-        if self._state.session is not None and not self._greeted.is_set():
-            self._greeted.set()
-
     def _tell(self, event: Event) -> None:
         if isinstance(event, Notice):
-            self._hear(event)
+            try:
+                self._on_notice(event)
+            except Exception:
+                log.exception("on_notice failed")
         elif isinstance(event, Rejected):
             for stream in self._streams.pop(event.channel.key, ()):
                 stream.end(ChannelRejected(event.code, event.message))
@@ -313,15 +211,5 @@ class Client:
             for stream in self._streams.get(event.channel.key, ()):
                 stream.put(event)
 
-    def _hear(self, notice: Notice) -> None:
-        if notice.payload.get("auth") == "required":
-            raise AccessDenied("the server wants a token")
-        if notice.payload.get("auth") == "expiring" and callable(self._token):
-            self._state.renew(self._token())
-        try:
-            self._on_notice(notice)
-        except Exception:
-            log.exception("on_notice failed")
 
-
-__all__ = ["Client", "ClientError", "machine_clock"]
+__all__ = ["Client", "machine_clock"]

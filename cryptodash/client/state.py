@@ -15,6 +15,7 @@ from cryptodash.client.channels import CHANNEL_OF, EVERY_SYMBOL, Channel, Key, f
 from cryptodash.client.decoding import decode, objects, words
 from cryptodash.client.errors import MalformedFrame
 from cryptodash.client.freshness import Clock, Link
+from cryptodash.client.requests import Requests
 from cryptodash.client.subscription import Subscription
 from cryptodash.client.values import Gap, Notice, Rejected, StatusChange, Value
 
@@ -24,8 +25,8 @@ PING_EVERY = 2.0
 """Seconds between two pings while frames come: an answer that stays away tells that they are old."""
 MOST_CHANNELS = 1_000
 """That a server lets one connection have, and name in one request."""
-MOST_PENDING = 10_000
-"""Requests without an answer; more than that is a server that answers none."""
+STALLED_AFTER = 2.0
+"""Seconds without a ``tick`` after which the program itself stood still, and what is read may be as old."""
 
 Event = Value | Book | Gap | StatusChange | Rejected | Notice
 """What a user may be told. A ``Book`` is the one object of its subscription, which has changed."""
@@ -50,10 +51,8 @@ class ClientState:
         """Messages of unknown types, and of channels that are not subscribed."""
         self._by_wire: dict[Key, Subscription] = {}
         self._pings = pings
-        self._pinged = 0.0
-        self._next_id = 0
-        self._pending: dict[int, tuple[str, tuple[Subscription, ...]]] = {}
-        self._outgoing: list[str] = []
+        self._pinged = self._ticked = 0.0
+        self._requests = Requests()
         self._greeted = False
 
     # what the user wants
@@ -74,7 +73,7 @@ class ClientState:
             found.channel = channel
             wanted.append(found)
         if self._greeted:
-            self._ask("subscribe", wanted)
+            self._requests.ask("subscribe", wanted)
 
     def unsubscribe(self, channels: Iterable[Channel]) -> None:
         """What is not subscribed is passed over."""
@@ -82,17 +81,17 @@ class ClientState:
         for each in gone:
             self._forget(each)
         if self._greeted and gone:
-            self._ask("unsubscribe", gone)
+            self._requests.ask("unsubscribe", gone)
 
     def resync(self, channels: Iterable[Channel]) -> None:
         """Ask for what the server knows of each now."""
         wanted = [found for channel in channels if (found := self.subscriptions.get(channel.key)) is not None]
         if self._greeted and wanted:
-            self._ask("resync", wanted)
+            self._requests.ask("resync", wanted)
 
     def renew(self, token: str) -> None:
         """Give another token on this connection, before the first one ends."""
-        self._ask("auth", (), token=token)
+        self._requests.ask("auth", token=token)
 
     def book(self, channel: Channel) -> Book | None:
         found = self.subscriptions.get(channel.key)
@@ -107,15 +106,14 @@ class ClientState:
     def opened(self) -> None:
         """A connection is there; the greeting comes."""
         self.link.is_up, self.link.heard, self.link.asked = True, self._clock(), None
-        self._pinged, self._greeted, self.retry_ms = self._clock(), False, None
-        self._pending.clear()
-        self._outgoing.clear()
+        self._pinged = self._ticked = self._clock()
+        self._greeted, self.retry_ms = False, None
+        self._requests.clear()
 
     def closed(self, reason: str = "") -> None:
         """The connection is lost: nothing is live. ``reason``: what the server gave, which may hold ``retry_ms``."""
         self.link.is_up, self.link.asked, self._greeted = False, None, False
-        self._pending.clear()
-        self._outgoing.clear()
+        self._requests.clear()
         for each in self.subscriptions.values():
             each.lost()
         try:
@@ -129,6 +127,7 @@ class ClientState:
         """A text frame. ``MalformedFrame`` if it cannot be read: then what is held cannot be trusted any more, and the
         caller ends this connection."""
         self.link.heard = self._clock()
+        self._note_stall(self.link.heard)
         try:
             kind, payload = decode(text)
             return self._take(kind, payload)
@@ -140,31 +139,25 @@ class ClientState:
     def tick(self) -> None:
         """Ping if it is time."""
         now, link = self._clock(), self.link
+        self._note_stall(now)
+        self._ticked = now
         if not (self._pings and self._greeted) or link.asked is not None:
             return
         if now - self._pinged >= PING_EVERY or now - link.heard >= PING_AFTER:
             self._pinged = link.asked = now
-            self._ask("ping", ())
+            self._requests.ask("ping")
 
     def frames_to_send(self) -> list[str]:
         """What is to be sent now, in order; each once."""
-        found, self._outgoing = self._outgoing, []
-        return found
+        return self._requests.to_send()
 
     # the insides
 
-    def _ask(self, op: str, about: Iterable[Subscription], **more: Any) -> None:
-        named = tuple(about)
-        if len(self._pending) >= MOST_PENDING:
-            raise MalformedFrame("the server answers nothing")
-        self._next_id += 1
-        self._pending[self._next_id] = op, named
-        message: dict[str, Any] = {"op": op, "id": self._next_id, **more}
-        if op == "subscribe":
-            message["channels"] = [each.channel.wire(each.since) for each in named]
-        elif named:
-            message["channels"] = [each.channel.wire() for each in named]
-        self._outgoing.append(json.dumps(message, separators=(",", ":"), ensure_ascii=False))
+    def _note_stall(self, now: float) -> None:
+        """Where the program stood still, what waited meanwhile is as old: ask, as if that had been at the beginning."""
+        if self._pings and self._greeted and self.link.asked is None and now - self._ticked > STALLED_AFTER:
+            self.link.asked, self._pinged, self._ticked = self._ticked, now, now
+            self._requests.ask("ping")
 
     def _take(self, kind: str, payload: Mapping[str, Any]) -> list[Event]:
         if kind in CHANNEL_OF:
@@ -184,7 +177,7 @@ class ClientState:
             value = found.take_value(kind, payload)
             return [] if value is None else [value]
         if found.take_book(kind, payload):
-            self._ask("resync", (found,))
+            self._requests.ask("resync", (found,))
         return [found.book]
 
     def _find(self, about: Mapping[str, Any], channel_type: str | None = None) -> Subscription | None:
@@ -212,18 +205,17 @@ class ClientState:
             self._greeted = True
             self.session, self.source = words(payload, "session"), words(payload, "source")
             if self.subscriptions:
-                self._ask("subscribe", self.subscriptions.values())
+                self._requests.ask("subscribe", self.subscriptions.values())
             return [Notice("info", payload)]
-        number = payload.get("id")
-        if not isinstance(number, int) or number not in self._pending:
+        request = self._requests.answered(payload)
+        if request is None:
             return [Notice("info", payload)]
-        op, about = self._pending.pop(number)
-        self.link.asked = None if op == "ping" else self.link.asked
-        held = list(filter(self._is_held, about))
-        if op == "subscribe":
-            return self._accept(about, payload)
-        if op == "resync":
-            for each in held:
+        if request.op == "subscribe":
+            return self._accept(request.about, payload)
+        if request.op == "ping":
+            self.link.asked = None
+        elif request.op == "resync":
+            for each in filter(self._is_held, request.about):
                 each.answered()
         return []
 
@@ -250,15 +242,12 @@ class ClientState:
 
     def _take_error(self, payload: Mapping[str, Any]) -> list[Event]:
         self._hear_retry(payload)
-        number = payload.get("id")
-        op, about = self._pending.pop(number, ("", ())) if isinstance(number, int) else ("", ())
-        for each in about if op == "resync" else ():
-            each.resyncing = False  # the next delta asks again
-        if op != "subscribe":
-            return [Notice("error", payload)]
         events: list[Event] = [Notice("error", payload)]
+        op, about = self._requests.answered(payload) or ("", ())
         for each in about:  # nothing of the request was applied
-            if self._is_held(each) and not each.accepted:
+            if op == "resync":
+                each.resyncing = False  # the next delta asks again
+            elif op == "subscribe" and self._is_held(each) and not each.accepted:
                 self._forget(each)
                 events.append(Rejected(each.channel, str(payload.get("code")), str(payload.get("message"))))
         return events

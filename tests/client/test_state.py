@@ -126,6 +126,22 @@ def test_a_link_is_pinged_and_believed_only_while_it_answers(bench: Bench) -> No
     assert bench.state.link.is_dead and the_ticker(bench).cause == "link_silent"
 
 
+def test_a_program_that_stood_still_does_not_take_what_waited_for_news(bench: Bench) -> None:
+    bench.open(TICKER)
+    bench.hear(status(TICKER, "live"), ticker())
+    bench.state.tick()
+    bench.now += 30.0  # and the kernel kept what came
+    bench.hear(ticker("2"), ticker("3"))
+    assert (the_ticker(bench).live, the_ticker(bench).cause) == (False, "link_behind")
+    (ping,) = bench.accept()
+    assert ping["op"] == "ping" and the_ticker(bench).live
+    bench.now += 4.0
+    bench.state.tick()
+    bench.hear(ticker("4"))
+    assert the_ticker(bench).live, "four seconds are no news that is too old"
+    assert [each["op"] for each in bench.asked()] == ["ping"]
+
+
 def test_trades_come_once_and_a_reconnect_goes_on_at_the_cursor(bench: Bench) -> None:
     bench.open(TRADES)
     bench.hear(status(TRADES, "live"))
