@@ -30,6 +30,8 @@ class Ended:
     reason: str
 
     def __str__(self) -> str:
+        if self.code is None:
+            return "the connection was cut"
         return f"closed with {self.code}" + (f": {self.reason}" if self.reason else "")
 
 

@@ -11,6 +11,7 @@ from mcp.server.mcpserver import MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
 from pydantic import Field
 
+from cryptodash import __version__
 from cryptodash.mcp import answers
 from cryptodash.mcp.answers import Answer
 from cryptodash.mcp.rest import Rest, Unanswered
@@ -29,7 +30,7 @@ NOTHING_KNOWN = "No price is known: do not quote one, not even from earlier answ
 
 def make(rest: Rest, now: Callable[[], datetime] = lambda: datetime.now(timezone.utc)) -> MCPServer:
     """A server whose tools ask ``rest``."""
-    server = MCPServer("cryptodash", instructions=INSTRUCTIONS)
+    server = MCPServer("cryptodash", instructions=INSTRUCTIONS, version=__version__)
 
     async def ask(path: str, **parameters: str | int | None) -> Any:
         try:

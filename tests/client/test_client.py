@@ -22,6 +22,7 @@ from cryptodash.client import (
     ChannelRejected,
     Client,
     ClientClosed,
+    ClientError,
     Gap,
     Notice,
     Ticker,
@@ -368,6 +369,22 @@ def test_a_token_that_is_not_wanted_is_not_tried_again() -> None:
             with pytest.raises(AccessDenied):
                 client.tickers("binance", "spot", "ETH-USDT")
             assert len(server.visits) == 1
+
+    within(work())
+
+
+def test_a_token_that_cannot_be_had_ends_the_client_with_the_reason() -> None:
+    async def script(visit: Visit) -> None:
+        await visit.stay()
+
+    def token() -> str:
+        raise OSError("the vault is shut")
+
+    async def work() -> None:
+        async with Scripted(script) as server:
+            with pytest.raises(ClientError, match="OSError: the vault is shut"):
+                await Client(server.url, token=token).__aenter__()
+            assert server.visits == []
 
     within(work())
 

@@ -91,7 +91,7 @@ def test_every_tool_answers_with_its_freshness(demo: tuple[Process, str, str], t
         for tool, arguments, word in (
             ("ticker", {**PLACE, "symbol": "NO-SUCH"}, "unknown_symbol"),
             ("ticker", {**PLACE, "exchange": "mtgox"}, "unknown_exchange"),
-            ("candles", {**PLACE, "interval": "7m"}, "unsupported_interval"),
+            ("candles", {**PLACE, "interval": "7m"}, "invalid_interval"),
         ):
             said = await it.fault(tool, **arguments)
             assert word in said and "do not quote" in said
