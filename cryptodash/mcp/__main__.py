@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 TOKEN = "CRYPTODASH_TOKEN"
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m cryptodash.mcp", description=__doc__, allow_abbrev=False)
     parser.add_argument("--url", default="http://127.0.0.1:8080", help="of the server (default: %(default)s)")
     parser.add_argument(
@@ -25,17 +24,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from cryptodash.mcp.rest import Rest
         from cryptodash.mcp.server import make
     except ModuleNotFoundError as missing:
-        print(f"{missing.name} is missing: pip install 'cryptodash[mcp]'", file=sys.stderr)  # noqa: T201  (a program)
-        return 1
+        parser.exit(1, f"{missing.name} is missing: pip install 'cryptodash[mcp]'\n")
     try:
         token = options.token_file.read_text(encoding="utf-8") if options.token_file else os.environ.get(TOKEN, "")
         rest = Rest(options.url, token.strip() or None)
     except (OSError, ValueError) as error:
-        print(error, file=sys.stderr)  # noqa: T201  (a program)
-        return 1
+        parser.exit(1, f"{error}\n")
     make(rest).run("stdio")
-    return 0
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    main()

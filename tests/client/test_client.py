@@ -1,24 +1,18 @@
-"""The asyncio shell, on loopback: with a small server that says what a test wants, and with the real one."""
+"""The asyncio shell, with a small server that says what a test wants."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
-from collections.abc import Awaitable, Callable, Iterator
 from http import HTTPStatus
-from pathlib import Path
-from typing import Any
 
 import pytest
-from websockets.asyncio.server import ServerConnection, serve
 from websockets.datastructures import Headers
-from websockets.http11 import Request, Response
+from websockets.http11 import Response
 
 from cryptodash.client import (
     AccessDenied,
     Backoff,
-    Book,
     ChannelRejected,
     Client,
     ClientClosed,
@@ -32,91 +26,7 @@ from cryptodash.client import (
 from cryptodash.client.connection import is_loopback
 from cryptodash.client.freshness import Link
 from tests.client.frames import BOOK, GREETING, TICKER, TRADES, delta, snapshot, status, ticker, trade
-from tests.processes import Process, all_ended
-
-WITHIN = 20.0
-Script = Callable[["Visit"], Awaitable[None]]
-
-
-class Visit:
-    """One connection, as the scripted server sees it."""
-
-    def __init__(self, socket: ServerConnection, number: int) -> None:
-        self.socket, self.number = socket, number
-        self.asked: list[dict[str, Any]] = []
-
-    async def say(self, *frames: str) -> None:
-        for each in frames:
-            await self.socket.send(each)
-
-    async def until(self, op: str) -> dict[str, Any]:
-        """The next request of this kind; pings meanwhile are answered."""
-        while True:
-            found: dict[str, Any] = json.loads(await self.socket.recv())
-            self.asked.append(found)
-            if found["op"] == op:
-                return found
-            await self.answer(found)
-
-    async def answer(self, request: dict[str, Any], **more: Any) -> None:
-        payload = {"message": "", "id": request["id"], **more}
-        if request["op"] == "subscribe":
-            payload.setdefault("accepted", request["channels"])
-        await self.say(json.dumps({"type": "info", "payload": payload}))
-
-    async def greet(self) -> dict[str, Any]:
-        """Greeted, and its first subscribe is answered."""
-        await self.say(GREETING)
-        found = await self.until("subscribe")
-        await self.answer(found)
-        return found
-
-    async def stay(self) -> None:
-        """Answer pings until the client goes."""
-        async for text in self.socket:
-            found = json.loads(text)
-            self.asked.append(found)
-            await self.answer(found)
-
-
-class Scripted:
-    """A server whose connections follow one script each; the last one serves all that come after."""
-
-    def __init__(self, *scripts: Script) -> None:
-        self._scripts = scripts
-        self.visits: list[Visit] = []
-        self.headers: list[Headers] = []
-        self.refusal: Response | None = None
-
-    async def __aenter__(self) -> Scripted:
-        self._server = await serve(self._handle, "127.0.0.1", 0, process_request=self._look)
-        self.url = f"ws://127.0.0.1:{self._server.sockets[0].getsockname()[1]}/ws"
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self._server.close()
-        await self._server.wait_closed()
-
-    def _look(self, socket: ServerConnection, request: Request) -> Response | None:
-        self.headers.append(request.headers)
-        return self.refusal
-
-    async def _handle(self, socket: ServerConnection) -> None:
-        visit = Visit(socket, len(self.visits))
-        self.visits.append(visit)
-        await self._scripts[min(visit.number, len(self._scripts) - 1)](visit)
-
-
-def within(work: Awaitable[None]) -> None:
-    async def bounded() -> None:
-        async with asyncio.timeout(WITHIN):
-            await work
-
-    asyncio.run(bounded())
-
-
-def quick() -> Backoff:
-    return Backoff(lambda: 0.0, least=0.01, most=0.02)
+from tests.client.scripted import Scripted, Visit, quick, within
 
 
 @pytest.fixture(autouse=True)
@@ -452,49 +362,3 @@ def test_a_consumer_that_is_cancelled_leaves_nothing_behind() -> None:
 )
 def test_no_proxy_leads_to_this_machine(url: str, is_here: bool) -> None:
     assert is_loopback(url) is is_here
-
-
-# The real server.
-
-
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    folder: Path = tmp_path_factory.mktemp("demo")
-    with all_ended() as started:
-        words = ("-n", "--pidfile=", "cryptodash", "run", "--demo", "--bind-addr", "127.0.0.1:0")
-        started.append(Process(*words, cwd=folder, EXCHANGES="binance,bybit"))
-        yield f"ws://127.0.0.1:{started[0].port()}/ws"
-
-
-def test_the_real_server_is_understood(demo: str) -> None:
-    async def work() -> None:
-        async with Client(demo) as client:
-            assert client.source == "simulated"
-            book: Book = await _first(client.books("binance", "spot", "BTC-USDT", depth=10), lambda it: it.live)
-            assert len(book.bids) == len(book.asks) == 10 and not book.crossed and book.age is not None
-            seen = await _first(client.tickers("bybit", "perpetual", "BTC-USDT"), lambda it: it.live)
-            assert seen.bid is not None and seen.ask is not None and seen.bid < seen.ask and seen.mark_price
-            merged = await _first(client.quotes("composite", "spot", "BTC-USDT"), lambda it: it.bid is not None)
-            assert set(merged.payload["venues"]) <= {"binance", "bybit"}
-            bar = await _first(client.candles("binance", "spot", "BTC-USDT"), lambda it: not isinstance(it, Gap))
-            assert bar.low <= bar.close <= bar.high
-            swept = await _first(client.sweep("binance"), lambda it: it.symbol != "BTC-USDT")
-            assert swept.last is not None
-            trades = client.trades("binance", "spot", "BTC-USDT")
-            live = await _first(trades, lambda it: isinstance(it, Trade) and not it.replayed)
-            assert live.cursor is not None
-            await trades.aclose()
-            again = client.trades("binance", "spot", "BTC-USDT", since=live.cursor)
-            following = await _first(again, lambda it: True)
-            assert isinstance(following, Trade) and int(following.id) == int(live.id) + 1
-            with pytest.raises(ChannelRejected):
-                await anext(client.tickers("binance", "spot", "NO-SUCH"))
-
-    within(work())
-
-
-async def _first(stream: Any, wanted: Callable[[Any], bool]) -> Any:
-    async for each in stream:
-        if wanted(each):
-            return each
-    raise AssertionError("the stream has ended")

@@ -36,6 +36,12 @@ class Assistant:
         assert found["freshness"]
         return found
 
+    async def now(self, tool: str, **arguments: Any) -> dict[str, Any]:
+        """The first answer that is of now: on a machine that is busy the demo itself may be late for a moment."""
+        while not (told := await self.ask(tool, **arguments))["may_be_quoted_as_current"]:
+            assert "now" not in told
+        return told
+
     async def fault(self, tool: str, **arguments: Any) -> str:
         result = await self.client.call_tool(tool, arguments)
         assert result.is_error
@@ -64,7 +70,7 @@ def demo(tmp_path: Path) -> Iterator[tuple[Process, str, str]]:
     """The process, its URL, and the port by which its simulator is told what goes wrong."""
     with all_ended() as started:
         words = ("-n", "--pidfile=", "cryptodash", "run", "--demo", "--bind-addr", "127.0.0.1:0", "--control-port", "0")
-        process = Process(*words, cwd=tmp_path, EXCHANGES="binance,bybit", STALE_AFTER_S="1")
+        process = Process(*words, cwd=tmp_path, EXCHANGES="binance,bybit", STALE_AFTER_S="2")
         started.append(process)
         url = f"http://127.0.0.1:{process.port()}"
         yield process, url, process.line(r"fault --control-port (\d+)")[1]
@@ -75,13 +81,13 @@ def test_every_tool_answers_with_its_freshness(demo: tuple[Process, str, str], t
         tools = (await it.client.list_tools()).tools
         assert sorted(each.name for each in tools) == ["book", "candles", "markets", "quality", "ticker"]
         assert all(each.description for each in tools)
-        ticker = await it.ask("ticker", **PLACE)
-        assert re.fullmatch(r"live, \d+\.\d s old", ticker["freshness"]) and "SIMULATED" in ticker["source"]
+        ticker = await it.now("ticker", **PLACE)
+        assert re.fullmatch(r"(live|quiet).*, \d+\.\d s old", ticker["freshness"]) and "SIMULATED" in ticker["source"]
         assert Decimal(ticker["now"]["bid"]) < Decimal(ticker["now"]["ask"])
         assert re.fullmatch(r"\d+\.\d{8}", ticker["now"]["last"]), "as many digits as Binance writes"
-        book = await it.ask("book", **PLACE, depth=3)
+        book = await it.now("book", **PLACE, depth=3)
         assert [len(book["now"][side]) for side in ("bids", "asks")] == [3, 3]
-        candles = await it.ask("candles", **PLACE, interval="1m", limit=3)
+        candles = await it.now("candles", **PLACE, interval="1m", limit=3)
         assert len(candles["closed"]) == 2 and candles["running_now"]
         assert "final" in candles["freshness"]
         markets = await it.ask("markets", search="BTC", exchange="bybit")
@@ -106,12 +112,12 @@ def test_a_stale_price_is_not_told_as_one_of_now_and_a_server_that_stopped_knows
     process, url, control = demo
 
     async def conversation(it: Assistant) -> None:
-        assert (await it.ask("ticker", **PLACE))["may_be_quoted_as_current"]
+        await it.now("ticker", **PLACE)
         words = ("fault", "--control-port", control, "binance", "silent", "BTC-USDT", "60")
         done = await asyncio.to_thread(run, "cryptodash", *words, cwd=tmp_path)
         assert done.returncode == 0, done
-        while (told := await it.ask("ticker", **PLACE))["may_be_quoted_as_current"]:
-            pass
+        while "silent" not in (told := await it.ask("ticker", **PLACE))["freshness"]:
+            assert told["may_be_quoted_as_current"] is ("now" in told)
         assert re.match(r"STALE for \d+ s: silent: do not quote as current", told["freshness"])
         assert "now" not in told and told["last_known"]["last"]
         bars = await it.ask("candles", **PLACE, interval="1m", limit=2)
