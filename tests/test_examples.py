@@ -11,7 +11,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from io import StringIO
 from pathlib import Path
 
@@ -53,6 +53,15 @@ def lines_of(name: str, port: int, *options: str) -> list[str]:
     return done.stdout.splitlines()
 
 
+def until(pattern: str, lines: Callable[[], list[str]]) -> list[str]:
+    """The lines of a run whose last one says so: on a machine that is busy the demo itself may be late for a moment."""
+    for _ in range(5):
+        found = lines()
+        if re.search(pattern, found[-1]):
+            return found
+    raise AssertionError(found)
+
+
 def test_every_example_is_run_by_some_test() -> None:
     here = Path(__file__).read_text(encoding="utf-8")
     unknown = {each.name for each in EXAMPLES.iterdir() if each.name not in here and each.name != "__pycache__"}
@@ -60,7 +69,8 @@ def test_every_example_is_run_by_some_test() -> None:
 
 
 def test_the_ticker_shows_prices_and_how_fresh_they_are(demo: int) -> None:
-    source, *lines = lines_of("ticker_client.py", demo, "--count", "3", "--max-rate", "20")
+    words = ("--count", "3", "--max-rate", "20")
+    source, *lines = until(r" \| live, ", lambda: lines_of("ticker_client.py", demo, *words))
     assert source == "source: simulated"
     for line in lines:
         assert re.fullmatch(rf"binance BTC-USDT last {PRICE} bid {PRICE} ask {PRICE} \| {FRESH}", line)
@@ -68,11 +78,10 @@ def test_the_ticker_shows_prices_and_how_fresh_they_are(demo: int) -> None:
 
 
 def test_the_book_shows_its_best_levels_and_whether_it_is_live(demo: int) -> None:
-    lines = lines_of("book_client.py", demo, "--count", "4", "--depth", "5")
+    lines = until(r" \| live, ", lambda: lines_of("book_client.py", demo, "--count", "4", "--depth", "5"))
     level = rf"(-|{PRICE} x \d+\.\d+)"
     for line in lines:
         assert re.fullmatch(rf"binance BTC-USDT bid {level} ask {level} sequence (None|\d+) \| {FRESH}", line)
-    assert re.search(r"\| live, ", lines[-1])
 
 
 def test_the_file_of_trades_goes_on_where_it_was(demo: int, tmp_path: Path) -> None:
@@ -111,13 +120,11 @@ def node() -> list[str]:
 
 def test_the_book_in_node(demo: int) -> None:
     words = ("--url", f"ws://127.0.0.1:{demo}/ws", "--count", "4")
-    done = run(*node(), EXAMPLES / "node_client.mjs", *words)
-    assert done.returncode == 0, done
-    lines = done.stdout.splitlines()
+    program = [*node(), EXAMPLES / "node_client.mjs", *words]
+    lines = until(r" \| live$", lambda: run(*program).stdout.splitlines())
     level = r"(-|\d+(\.\d+)? x \d+(\.\d+)?)"
     for line in lines:
         assert re.fullmatch(rf"binance BTC-USDT bid {level} ask {level} \| \w+.*", line)
-    assert re.search(r" \| live$", lines[-1])
 
 
 def answer(port: int, path: str) -> str:
@@ -138,7 +145,7 @@ def test_an_answer_of_rest_becomes_a_spreadsheet_with_the_same_digits(demo: int,
     for row in rows:
         numbers = [value for value in row.values() if re.fullmatch(r"-?\d+\.\d+", value)]
         assert numbers and all(f":{each}" in body for each in numbers)
-        assert row.get("state", "live") in ("live", "quiet")
+        assert row.get("state") == json.loads(body).get("status", {}).get("state")
 
 
 def test_a_fault_is_no_spreadsheet() -> None:
