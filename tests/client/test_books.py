@@ -6,6 +6,8 @@ import json
 from decimal import Decimal
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cryptodash.client import Book, MalformedFrame
 from cryptodash.client.channels import Channel
@@ -135,6 +137,40 @@ def test_after_a_reconnect_it_is_not_live_before_its_snapshot(bench: Bench) -> N
     assert not book.live
     bench.hear(snapshot(1))
     assert book.live and book.age == pytest.approx(0.02)
+
+
+@given(st.lists(st.tuples(st.sampled_from("bbbbaxr"), st.integers(1, 6), st.integers(0, 3)), max_size=60))
+def test_whatever_is_lost_or_repeated_a_book_that_is_live_is_the_view_of_its_sequence(
+    steps: list[tuple[str, int, int]],
+) -> None:
+    """A view of three bids, of which each step sets or deletes a level: ``b`` told, ``x`` lost, ``r`` told twice, ``a``
+    told behind the answers to what was asked."""
+    bench = Bench()
+    bench.open(BOOK)
+    view: dict[str, str] = {}
+    views = {1: dict(view)}
+    ask = levels(("9", "1"))
+    bench.hear(status(BOOK, "live"), snapshot(1, bids="[]", asks=ask))
+    for sequence, (told, price, size) in enumerate(steps, start=2):
+        name, gone, sets = f"1.{price}", "[]", "[]"
+        if size == 0 or (len(view) == 3 and name not in view):
+            gone = f"[{view.popitem()[0]}]" if view else "[]"
+        else:
+            view[name] = str(size)
+            sets = levels((name, str(size)))
+        views[sequence] = dict(view)
+        if told == "a":
+            for each in bench.accept():
+                if each["op"] == "resync":
+                    before = views[sequence - 1]
+                    bench.hear(status(BOOK, "live"), snapshot(sequence - 1, levels(*before.items()), ask))
+        change = delta(sequence, bids=sets, gone=f'{{"bids":{gone},"asks":[]}}')
+        bench.hear(*[change] * {"x": 0, "r": 2}.get(told, 1))
+        book = book_of(bench)
+        if book.live:
+            shown = {digits(price): digits(size) for price, size in book.bids}
+            assert book.sequence is not None and shown == views[book.sequence]
+            assert book.sequence == sequence or told == "x"
 
 
 @pytest.mark.parametrize(
