@@ -21,6 +21,8 @@ MAY_IMPORT = {
     "testing": {"core", "exchanges", "simulator", "testing"},
     "dashboard": {"dashboard"},
     "doctor": {"core", "exchanges", "doctor"},
+    "client": {"client"},
+    "mcp": {"client", "mcp"},
 }
 WINGS_OF_API = {
     "": {""},
@@ -53,6 +55,8 @@ IO_OF_EXCHANGES = (
     "exchanges/publish_timer.py",
     "exchanges/catalogue.py",
 )
+
+IO_OF_CLIENT = tuple(f"client/{name}.py" for name in ("connection", "client", "reconnect", "streams", "__init__"))
 
 IO_OF_DOCTOR = ("doctor/examination.py", "doctor/signal.py")
 
@@ -184,6 +188,21 @@ def test_what_is_hard_about_a_venue_needs_no_socket(path: Path) -> None:
 def test_the_doctor_judges_without_io(path: Path) -> None:
     foreign = [name for name in imported(path) if name.startswith(("twisted", "autobahn", "treq", "socket"))]
     assert foreign == [] or inside(path) in IO_OF_DOCTOR
+
+
+@pytest.mark.parametrize("path", [path for path in SOURCES if room_of(path) == "client"], ids=lambda path: inside(path))
+def test_the_client_needs_nothing_of_the_server_and_its_state_no_socket(path: Path) -> None:
+    names = [*imported(path), *(f"{name}." for name in imported_modules(path))]
+    assert [name for name in names if name.split(".")[0] in ("twisted", "autobahn", "treq", "klein", "zope")] == []
+    if inside(path) not in IO_OF_CLIENT:
+        own = {f"cryptodash.client.{name}." for name in ("connection", "client", "reconnect", "streams")}
+        foreign = ("asyncio", "websockets", "socket", "ssl", "threading", "time", "random")
+        assert [name for name in names if name.split(".")[0] in foreign or name in own] == []
+
+
+@pytest.mark.parametrize("path", [path for path in SOURCES if room_of(path) not in ("client", "mcp")], ids=inside)
+def test_the_server_runs_without_the_libraries_of_its_clients(path: Path) -> None:
+    assert [name for name in imported(path) if name.split(".")[0] in ("websockets", "mcp")] == []
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(PACKAGE)))

@@ -104,6 +104,7 @@ class Peer(Protocol):
         if opcode == _TEXT and first & 0x80:
             message = decoded(payload)
             self.note("got", message)
+            self.record.frames.append(payload)
             self.client.took(message)
         elif opcode == _PING:
             self.write(frame(_PONG, payload))

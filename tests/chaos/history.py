@@ -39,6 +39,8 @@ class Connection:
     client: ClientPlan
     opened: float
     events: list[Event] = field(factory=list)
+    frames: list[bytes] = field(factory=list)
+    """The text of each message that it got."""
     ended: float | None = None
     """When it was over for the client; None: it was open at the end of the run."""
     stopped_reading: float | None = None

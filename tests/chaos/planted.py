@@ -1,4 +1,5 @@
-"""Planted errors: each is a small change to the server that breaks one promise, half of them by when something happens.
+"""Planted errors: each is a small change to the server, or to the client library, that breaks one promise, half of them
+by when something happens.
 A search that does not find them would find nothing else."""
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from itertools import count
 from typing import Any
 
 import msgspec
-from attrs import frozen
+from attrs import evolve, frozen
 
 from cryptodash.api import private_names
 from cryptodash.api.fanout.conflation import ConflationQueue
@@ -18,6 +19,11 @@ from cryptodash.api.fanout.fanout import Fanout
 from cryptodash.api.fanout.slow_clients import SlowClients
 from cryptodash.api.ws.session import Session
 from cryptodash.api.ws.socket import ClientProtocol
+from cryptodash.client.book import Book
+from cryptodash.client.freshness import Freshness as ClientFreshness
+from cryptodash.client.freshness import Link
+from cryptodash.client.state import ClientState
+from cryptodash.client.subscription import Subscription
 from cryptodash.core.events import BookView, Candle, Gap, Side, Ticker, Trade
 from cryptodash.exchanges.adapter.plan import Purpose
 from cryptodash.exchanges.connections import stream_phase
@@ -270,6 +276,35 @@ def _silence_unheard() -> Sequence[Change]:
     ]
 
 
+def _fitting(book: Book, payload: Any) -> Book:
+    """The book, with the sequence that makes the delta fit."""
+    if book.sequence is not None:
+        book.sequence = payload["sequence"] - 1
+    return book
+
+
+def _good_alone(take: Any, fresh: ClientFreshness, payload: Any) -> None:
+    if payload["state"] in ("live", "quiet"):
+        take(fresh, payload)
+
+
+def _without_deletes(take: Any, book: Book, payload: Any) -> Any:
+    """Nor does it notice that there are more levels than the view has."""
+    channel = book.channel
+    book.channel = evolve(channel, depth=1_000_000)
+    try:
+        return take(book, {**payload, "deletes": {}})
+    finally:
+        book.channel = channel
+
+
+def _at_its_first(is_new: Any, subscription: Subscription, found: Any) -> Any:
+    before = subscription.cursor
+    result = is_new(subscription, found)
+    subscription.cursor = before or subscription.cursor
+    return result
+
+
 ALL: Sequence[Planted] = (
     Planted(
         "a bid has the ask's size",
@@ -370,5 +405,59 @@ ALL: Sequence[Planted] = (
         ],
     ),
     Planted("snapshots of books are lost after a while", "recovery", False, _snapshots_lost),
+    Planted(
+        "the client library applies a delta over a gap",
+        "client",
+        False,
+        lambda: [(Book, "take_delta", lambda take: lambda self, payload: take(_fitting(self, payload), payload))],
+    ),
+    Planted(
+        "the client library leaves deleted levels where they are",
+        "client",
+        False,
+        lambda: [(Book, "take_delta", lambda take: lambda self, payload: _without_deletes(take, self, payload))],
+    ),
+    Planted(
+        "the client library hears only of what is good",
+        "client",
+        True,
+        lambda: [
+            (
+                ClientFreshness,
+                "take_status",
+                lambda take: lambda self, payload: _good_alone(take, self, payload),
+            )
+        ],
+    ),
+    Planted(
+        "the client library calls live what came by a link that is silent",
+        "client",
+        True,
+        lambda: [(Link, "trouble", _replaced(property(lambda self: None if self.is_up else "link_lost")))],
+    ),
+    Planted(
+        "the client library calls live what came by a link that is lost",
+        "client",
+        True,
+        lambda: [(ClientState, "closed", _replaced(lambda self, reason="": None))],
+    ),
+    Planted(
+        "the client library counts ages from the status on",
+        "client",
+        True,
+        lambda: [(ClientFreshness, "take_status", lambda take: lambda self, it: take(self, {**it, "age_ms": 0}))],
+    ),
+    Planted(
+        "the client library goes on from its first message",
+        "client",
+        False,
+        lambda: [(Subscription, "_is_new", lambda is_new: lambda self, found: _at_its_first(is_new, self, found))],
+    ),
+    Planted(
+        "the client library tells again what is replayed",
+        "client",
+        False,
+        lambda: [(Subscription, "_is_new", _replaced(lambda self, found: True))],
+    ),
 )
 """All of them; the first of each promise are what a test tries every day."""

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from attrs import evolve
 
-from tests.chaos.invariants import violations
+from tests.chaos.invariants import client, violations
 from tests.chaos.plan import LASTING, OVERLAPPING, SUDDEN, Plan, make_plan
 from tests.chaos.run import run
 from tests.chaos.shrink import shrunk
@@ -31,6 +31,8 @@ def test_a_seed_keeps_every_promise(seed: int) -> None:
     history = run(make_plan(seed))
     assert history.messages > 3_000
     assert [str(each) for each in violations(history)] == []
+    looks = client.judge(history)[1]
+    assert looks["order_book"] > 5_000 and looks["ticker"] > 1_000, "the client library calls much live, and it is so"
 
 
 @pytest.mark.parametrize("seed", SAMPLE)
