@@ -8,9 +8,12 @@ from typing import Any
 
 import pytest
 
-from cryptodash.client import Book, ChannelRejected, Client, Gap, Trade
+from cryptodash.client import AccessDenied, Book, ChannelRejected, Client, Gap, Trade
 from tests.client.scripted import within
 from tests.processes import Process, all_ended
+
+
+TOKEN = "token-of-this-test-0123456789"
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +50,24 @@ def test_the_real_server_is_understood(demo: str) -> None:
                 await anext(client.tickers("binance", "spot", "NO-SUCH"))
 
     within(work())
+
+
+def test_a_server_with_access_rules_lets_in_who_has_the_token(tmp_path: Path) -> None:
+    words = ("-n", "--pidfile=", "cryptodash", "run", "--demo", "--bind-addr", "127.0.0.1:0")
+    with all_ended() as started:
+        started.append(Process(*words, cwd=tmp_path, EXCHANGES="binance", AUTH_TOKEN=TOKEN))
+        url = f"ws://127.0.0.1:{started[0].port()}/ws"
+
+        async def work() -> None:
+            async with Client(url, token=TOKEN) as client:
+                seen = await _first(client.tickers("binance", "spot", "BTC-USDT"), lambda it: it.live)
+                assert seen.last is not None
+            for wrong in (None, "a-token-of-somebody-else"):
+                with pytest.raises(AccessDenied):
+                    async with Client(url, token=wrong) as client:
+                        await anext(client.tickers("binance", "spot", "BTC-USDT"))
+
+        within(work())
 
 
 async def _first(stream: Any, wanted: Callable[[Any], bool]) -> Any:
