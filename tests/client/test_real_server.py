@@ -12,7 +12,6 @@ from cryptodash.client import AccessDenied, Book, ChannelRejected, Client, Gap, 
 from tests.client.scripted import within
 from tests.processes import Process, all_ended
 
-
 TOKEN = "token-of-this-test-0123456789"
 
 
