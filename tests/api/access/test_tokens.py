@@ -56,7 +56,8 @@ def test_a_file_that_is_none() -> None:
 def test_a_new_token_is_of_the_randomness_that_is_given_and_its_line_lets_it_in() -> None:
     token = new_token(Random(7))
     assert token == new_token(Random(7)) != new_token(Random(8))
-    assert len(token) == 43 and token.replace("-", "").replace("_", "").isalnum()
+    assert token.startswith("cdt_"), "never like an option of a command"
+    assert len(token) == 47 and token.replace("-", "").replace("_", "").isalnum()
     line = token_line("page", token, ("read", "max_rate=5"))
     assert token not in line
     grant = find(read_tokens(line.encode(), "tokens"), hash_of(token))
