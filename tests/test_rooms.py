@@ -17,6 +17,7 @@ MAY_IMPORT = {
     "hub": {"core", "hub"},
     "api": {"core", "hub", "api", "dashboard"},
     "cluster": {"core", "hub", "cluster"},
+    "recording": {"core", "hub", "recording"},
     "simulator": {"core", "simulator"},
     "testing": {"core", "exchanges", "simulator", "testing"},
     "dashboard": {"dashboard"},
