@@ -7,16 +7,15 @@ What is unpacked may be of anybody: never more is made of it than its header dec
 from __future__ import annotations
 
 import zlib
+from importlib import import_module
 from typing import Any, Final
 
 from cryptodash.recording.tape_errors import BadTape
 
 try:
-    import zstandard as _zstandard
+    zstandard: Any = import_module("zstandard")
 except ImportError:  # the extra ``record`` is not installed
-    _zstandard = None  # type: ignore[assignment]
-
-zstandard: Any = _zstandard
+    zstandard = None
 
 STORED: Final = 0
 ZLIB: Final = 1

@@ -15,6 +15,7 @@ from cryptodash.recording.blocks import THE_TAPE, Record, TopicRow
 from cryptodash.recording.files import Ending, NoRoom, TapeDirectory, TapeFile
 from cryptodash.recording.records import Hole, Run
 from cryptodash.recording.segment_index import IndexMaker
+from cryptodash.recording.tape_errors import BadTape
 
 SYNC_S: Final = 2.0
 SEGMENT_BYTES: Final = 64 * 2**20
@@ -28,9 +29,11 @@ LONGEST_RETRY_S: Final = 60.0
 
 @frozen
 class Block:
-    """A block as it is handed over. ``before``: records about the tape that stand before those that were counted."""
+    """A block as it is handed over. ``before``: records about the tape that stand before those that were counted;
+    ``since``: when the first of the holes among them begins, ``first`` where there is none."""
 
     number: int
+    since: int
     first: int
     last: int
     topics: Sequence[TopicRow]
@@ -116,6 +119,9 @@ class TapeWriter:
                 self._sync(self._open, now)
         except OSError as error:
             self._failed(error, now)
+            self._lose(block)
+        except BadTape as error:  # a fault of ours: the next one may be good
+            self.state = evolve(self.state, error=str(error)[:200])
             self._lose(block)
 
     def tick(self) -> None:
@@ -222,7 +228,7 @@ class TapeWriter:
         self.state = evolve(self.state, error=reason[:200], failures=self.state.failures + 1)
 
     def _lose(self, block: Block) -> None:
-        self._widen(block.first, block.last, 1, len(block.records), self.state.error)
+        self._widen(block.since, block.last, 1, len(block.records), self.state.error)
         self.state = evolve(self.state, lost_blocks=self.state.lost_blocks + 1)
 
     def _widen(self, begin: int, end: int, lost: int, count: int, error: str) -> None:

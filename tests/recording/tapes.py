@@ -26,7 +26,7 @@ def block_of(number: int, said: Sequence[Said], before: Sequence[Record] = ()) -
     places: dict[str, int] = {}
     made = [(kind, time, places.setdefault(topic, len(places)), body) for time, topic, kind, body in said]
     rows: list[TopicRow] = [(topic, sum(1 for each in said if each[1] == topic), 0) for topic in places]
-    return Block(number, said[0][0], said[-1][0], rows, before, made, sum(len(each[3]) for each in said))
+    return Block(number, said[0][0], said[0][0], said[-1][0], rows, before, made, sum(len(each[3]) for each in said))
 
 
 def write_run(

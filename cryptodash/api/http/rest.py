@@ -37,7 +37,7 @@ from cryptodash.api.slices import Slices
 from cryptodash.core import codec
 from cryptodash.core.config import Config
 from cryptodash.core.errors import Refused, UpstreamError
-from cryptodash.core.interfaces import ExchangeReport, IPeers, survey_validity
+from cryptodash.core.interfaces import ExchangeReport, IPeers, RecordingReport, survey_validity
 from cryptodash.core.tally import Tally
 from cryptodash.core.time import Clock, rfc3339
 from cryptodash.core.topics import COMPOSITE, Channel, Topic, check_exchange
@@ -71,6 +71,7 @@ class Rest:
         slices: Slices,
         ledger: IQuality,
         peers: IPeers | None = None,
+        recording: Callable[[], RecordingReport | None] = lambda: None,
     ) -> None:
         self._directory = directory
         self._demand = demand
@@ -80,6 +81,7 @@ class Rest:
         self._version = version
         self._draining = draining
         self._started = started
+        self._recording = recording
         self._addresses = Addresses(config.trusted_proxies)
         self._waits = Waits()
         self._holds = Holds(demand, config, clock, scheduler)
@@ -124,7 +126,8 @@ class Rest:
     async def ready(self, request: Request) -> None:
         reports = await self._exchange_reports()
         unknown, cluster = self._directory.unknown_topics(), self._directory.cluster_report()
-        is_ready, document = readiness(reports, self._draining(), self._config, self._now(), unknown, cluster)
+        recording, now = self._recording(), self._now()
+        is_ready, document = readiness(reports, self._draining(), self._config, now, unknown, cluster, recording)
         await self._send(request, json_answer(document, 200 if is_ready else 503))
 
     @app.route("/api/exchanges", methods=["GET"])
