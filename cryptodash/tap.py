@@ -1,5 +1,5 @@
-"""The command line's doing: ``twistd cryptodash [run|simulate|replay|fault|doctor|check-config]``. The only module that
-imports the global reactor."""
+"""The command line's doing: ``twistd cryptodash [run|simulate|record|replay|tape|export|fault|doctor|check-config]``.
+The only module that imports the global reactor."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import signal
 import socket
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from random import SystemRandom
 from typing import Any, NoReturn
@@ -32,7 +33,7 @@ from cryptodash.clocks import use_monotonic_time
 from cryptodash.core.config import SETTINGS, Config
 from cryptodash.core.errors import ConfigError, CryptodashError
 from cryptodash.core.settings import origin_of
-from cryptodash.core.time import SystemClock
+from cryptodash.core.time import SystemClock, parse_time
 from cryptodash.daemon_threads import use_daemon_threads
 from cryptodash.doctor.examination import Examination, Means, examine
 from cryptodash.doctor.table import Report, as_json, as_text
@@ -72,6 +73,8 @@ def makeService(options: Options) -> IService:
     command, chosen = options.subCommand, options.subOptions
     if command == "fault":
         _fault(chosen)
+    if command in ("tape", "export"):
+        _read_tapes(command, chosen)
     if command == "simulate":
         return _simulate(chosen, _twistd(options))
     config = config_of(options)
@@ -79,6 +82,8 @@ def makeService(options: Options) -> IService:
         _print_config(config)
     if command == "doctor":
         _doctor(config, chosen)
+    if command == "record":
+        return _record(config, _twistd(options))
     if command == "replay":
         return _replay(config, chosen, _twistd(options))
     if chosen["processes"] > 1:
@@ -120,6 +125,27 @@ def _run(config: Config, twistd: usage.Options) -> IService:
     return _build(config, twistd, stand_in=StandIn(simulator, simulator.base_urls, "simulated"))
 
 
+def _record(config: Config, twistd: usage.Options) -> IService:
+    """The server for its recording alone: no clients."""
+    if not config.record_dir:
+        refuse("record needs RECORD_DIR, the directory to record into")
+    return _run(evolve(config, role="ingest"), twistd)
+
+
+def _read_tapes(command: str, options: usage.Options) -> NoReturn:
+    """Read, print, end."""
+    from cryptodash import tape_commands  # nothing else of a server needs it
+
+    try:
+        code = (
+            tape_commands.tape(options["words"], _answer) if command == "tape" else tape_commands.export_rows(options)
+        )
+    except ConfigError as error:
+        refuse(str(error))
+    sys.stdout.flush()
+    raise SystemExit(code)
+
+
 def _supervise(config: Config, options: Options, twistd: usage.Options) -> IService:
     """Several processes on one address, and this one that watches them. Each reads the same ``.env`` file."""
     chosen = options.subOptions
@@ -144,11 +170,17 @@ def _replay(config: Config, options: usage.Options, twistd: usage.Options) -> IS
     file = Path(options["file"])
     try:
         recording = read_recording(
-            file, exchange=options["exchange"], market=options["market"], symbols=options["symbol"]
+            file,
+            exchange=options["exchange"],
+            market=options["market"],
+            symbols=options["symbol"],
+            begin=None if options["from"] is None else parse_time(options["from"]) * 1000,
+            end=None if options["to"] is None else parse_time(options["to"]) * 1000,
         )
         real = registry.load(recording.exchange)
         samples = own_names(real, recording.market, recording.symbols, recording.asked, recording.samples())
-        known = listed(real, recording.market, lambda asked: answers_beside(file, asked.path, asked.params))
+        answers = recording.answers if recording.is_taped else partial(answers_beside, file)
+        known = listed(real, recording.market, lambda asked: answers(asked.path, asked.params))
         venue = RecordedVenue(real, samples, recording.limits, known)
         topics = venue.topics(recording.exchange, recording.market, recording.symbols, config.book_depth_default)
     except ConfigError as error:

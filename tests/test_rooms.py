@@ -18,7 +18,7 @@ MAY_IMPORT = {
     "api": {"core", "hub", "api", "dashboard"},
     "cluster": {"core", "hub", "cluster"},
     "recording": {"core", "hub", "recording"},
-    "simulator": {"core", "simulator"},
+    "simulator": {"core", "simulator", "recording"},
     "testing": {"core", "exchanges", "simulator", "testing"},
     "dashboard": {"dashboard"},
     "doctor": {"core", "exchanges", "doctor"},

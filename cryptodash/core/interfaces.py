@@ -203,8 +203,8 @@ class IUpstream(ITopicSource):
 class IFrameTap(Interface):
     """Is told all that crosses between a venue and us. Nothing here blocks or raises."""
 
-    def connecting(connection: str, endpoint: str, origin: str) -> None:
-        """A connection to this host is being opened."""
+    def connecting(connection: str, market: MarketType, origin: str) -> None:
+        """A connection to this host is being opened, for streams of this market."""
 
     def received(connection: str, frames: Sequence[bytes]) -> None:
         """Text frames came, as many as came at once."""

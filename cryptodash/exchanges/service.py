@@ -131,9 +131,13 @@ class VenueService(Service):
 
     def _make_runner(self, tap: IFrameTap | None, *, is_recorded: bool) -> EngineRunner:
         """Who carries out each command, and who takes what is published; all other events go to the hub."""
+        connect: Callable[[Connect], None] = self._sockets.connect
+        send: Callable[[Send], None] = self._sockets.send
+        if tap is not None:
+            connect, send = tapped_connect(connect, tap, self._venue.endpoints), tapped_send(send, tap)
         commands: dict[type, Callable[[Any], None]] = {
-            Connect: self._sockets.connect if tap is None else tapped_connect(self._sockets.connect, tap),
-            Send: self._sockets.send if tap is None else tapped_send(self._sockets.send, tap),
+            Connect: connect,
+            Send: send,
             Disconnect: self._sockets.disconnect,
             Fetch: self._fetch,
         }

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-import msgspec
 from attrs import define, field
 from zope.interface import implementer
 
@@ -16,13 +15,6 @@ from cryptodash.recording.open_tape import OpenTape, Source
 
 MOST_STANDING: Final = 1_000
 """Frames of ours that are told again for a connection."""
-
-
-class Opened(msgspec.Struct, frozen=True):
-    """The body of ``records.OPENED``."""
-
-    endpoint: str
-    origin: str
 
 
 @define(eq=False)
@@ -43,9 +35,9 @@ class FrameTap:
         self._rest = Source(exchange)
         self._connections: dict[str, _Connection] = {}
 
-    def connecting(self, connection: str, endpoint: str, origin: str) -> None:
+    def connecting(self, connection: str, market: MarketType, origin: str) -> None:
         source = Source(f"{self._exchange}/{connection}")
-        opened = records.encode(Opened(endpoint, origin))
+        opened = records.encode(records.Opened(market.value, origin))
         self._connections[connection] = _Connection(source, opened)
         self._put(source, records.OPENED, opened)
 

@@ -86,6 +86,13 @@ class Counts(msgspec.Struct, frozen=True):
     records: int
 
 
+class Opened(msgspec.Struct, frozen=True):
+    """A connection for streams of this market; ``origin`` is scheme, host and port."""
+
+    market: str
+    origin: str
+
+
 class AnswerHead(msgspec.Struct, frozen=True):
     """What a REST answer is to: ``url`` without the host."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from urllib.parse import urlencode
 
 from attrs import evolve
@@ -10,6 +10,7 @@ from attrs import evolve
 from cryptodash.core.interfaces import IFrameTap
 from cryptodash.core.settings import origin_of
 from cryptodash.exchanges.adapter.plan import RestRequest
+from cryptodash.exchanges.adapter.venue import Endpoint
 from cryptodash.exchanges.connections.commands import Closed, Connect, Send
 from cryptodash.exchanges.transport.rest import RestClient
 from cryptodash.exchanges.transport.slices import Work
@@ -34,9 +35,11 @@ def tapped(events: Events, tap: IFrameTap) -> Events:
     return evolve(events, received=received, behind=behind, closed=closed)
 
 
-def tapped_connect(connect: Callable[[Connect], None], tap: IFrameTap) -> Callable[[Connect], None]:
+def tapped_connect(
+    connect: Callable[[Connect], None], tap: IFrameTap, endpoints: Mapping[str, Endpoint]
+) -> Callable[[Connect], None]:
     def tell(order: Connect) -> None:
-        tap.connecting(order.connection, order.endpoint, origin_of(order.url))
+        tap.connecting(order.connection, endpoints[order.endpoint].market, origin_of(order.url))
         connect(order)
 
     return tell
