@@ -314,7 +314,7 @@ class TapeOptions(WordsAmongOptions):
 
 class ExportOptions(WordsAmongOptions):
     """Write recorded messages into a file, for other programs. Topics as `tape ls` lists them, all of one channel, with
-    `*` for any: 'binance:spot:*-USDT:trade'. Holes are told on stderr."""
+    `*` for any: '*:spot:*-USDT:trade'. Holes are told on stderr."""
 
     optFlags = [["text", None, "numbers as text, digit for digit, in Parquet and Arrow too (in CSV they always are)"]]
     optParameters: list[list[Any]] = [

@@ -13,7 +13,7 @@ from cryptodash.core.topics import COMPOSITE, Channel, Topic, check_interval, pa
 
 HELD = "held"
 """In place of a pattern: whatever is held anyway."""
-ALLOWED = "held, or patterns channel:exchange:market:SYMBOL[:interval] such as trade:binance:spot:*-USDT, by commas"
+ALLOWED = "held, or patterns channel:exchange:market:SYMBOL[:interval] such as trade:*:spot:*-USDT, separated by commas"
 DEFAULT_INTERVAL = "1m"
 """Of candles, where a pattern names none."""
 
