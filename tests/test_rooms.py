@@ -194,7 +194,7 @@ def test_only_the_command_line_knows_the_global_reactor(path: Path) -> None:
 
 REAL_TIME = {"end_to_end", "dashboard", "real"}
 """Tests of whole processes: what is on the other side of the socket (a peer, a browser, Redis) has no clock of ours."""
-PROGRAMS = {"run_wstest.py", "interop.py"}
+PROGRAMS = {"run_wstest.py", "interop.py", "recorder_process.py"}
 """Not tests but programs that a test starts: each has a process and a reactor of its own."""
 
 

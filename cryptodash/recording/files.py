@@ -35,7 +35,7 @@ class Ending:
 
 
 class TapeFile(Protocol):
-    """The segment that is written. All raise ``OSError`` but ``cut`` and ``close``."""
+    """The segment that is written. All raise ``OSError`` but ``cut``, ``discard`` and ``close``."""
 
     def write(self, data: bytes) -> None:
         """All of it, at the end."""
@@ -48,6 +48,9 @@ class TapeFile(Protocol):
 
     def cut(self, size: int) -> None:
         """Back to so many bytes, if possible."""
+
+    def discard(self) -> None:
+        """It has no whole block: it may go, if possible."""
 
     def close(self) -> None:
         """Never raises."""
@@ -90,6 +93,12 @@ class _File:
     def cut(self, size: int) -> None:
         with suppress(OSError):
             os.ftruncate(self._descriptor, size)
+
+    def discard(self) -> None:
+        with suppress(OSError):
+            own, there = os.fstat(self._descriptor), os.stat(self._path, follow_symlinks=False)
+            if (own.st_dev, own.st_ino) == (there.st_dev, there.st_ino):
+                self._path.unlink()
 
     def close(self) -> None:
         with suppress(OSError):
@@ -214,7 +223,7 @@ class DiskDirectory:
     def _make_room(self) -> None:
         """The oldest segments of all writers go until another one fits into the quota; what is being written stays."""
         closed: list[tuple[int, int, Path]] = []
-        total = self._segment_bytes
+        total = self._segment_bytes + self._segment_bytes // 8  # its last block and its index come on top
         for tape in self._root.glob(f"writer-*/{self._path.name}"):
             files = sorted(each for each in tape.iterdir() if layout.segment_number(each.name) is not None)
             for each in files:

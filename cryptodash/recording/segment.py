@@ -20,6 +20,8 @@ ReadAt = Callable[[int, int], bytes]
 
 MOST_BYTES: Final = 2 * 2**30
 """Of a segment. One of ours has 64 MiB."""
+MOST_CANDIDATES: Final = 1_000
+"""Places that look like the beginning of a block, behind bad ones, which are looked at in a segment."""
 _AT_ONCE: Final = 4096
 """What is read for a header and, usually, its topics."""
 _WINDOW: Final = 2**20
@@ -56,6 +58,7 @@ class Segment:
     head: Header = field(init=False)
     _scan: Scan | None = field(default=None, init=False)
     _last: int | None = field(default=None, init=False)
+    _candidates: int = field(default=MOST_CANDIDATES, init=False)
 
     def __attrs_post_init__(self) -> None:
         if self.size > MOST_BYTES:
@@ -161,12 +164,17 @@ class Segment:
         return header, [topic for topic, _, _ in blocks.read_topics(data, header)]
 
     def _next_block(self, at: int) -> int:
-        """Where the next good header is; the end where there is none."""
+        """Where the next good header is; the end where there is none, or after too many that only look like one."""
         while at < self.size:
             window = self.read_at(at, _WINDOW)
             found = window.find(blocks.MAGIC)
             while found >= 0:
+                self._candidates -= 1
+                if self._candidates < 0:
+                    return self.size
                 try:
+                    if found + HEADER_SIZE <= len(window):  # without another read, if that is enough to see it
+                        blocks.read_header(window[found : found + HEADER_SIZE])
                     self._header_at(at + found)
                 except BadTape:
                     found = window.find(blocks.MAGIC, found + 1)

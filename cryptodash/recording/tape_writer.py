@@ -153,7 +153,7 @@ class TapeWriter:
             self._is_first = False
         file = directory.create()
         self._open = _Open(file, IndexMaker(self._run_id), now, block.first)
-        self._next_sync = now + SYNC_S
+        self._next_sync = now  # with its first block: until then nobody knows whether the disk does it
         self.state = evolve(self.state, segment=self.state.segment + 1)
 
     def _tell_of(self, ending: Ending | None, begin: int) -> None:
@@ -187,8 +187,7 @@ class TapeWriter:
         segment.end += len(data)
         segment.last, segment.number, segment.unsynced = block.last, block.number, True
         self._holes, self._hole = [], None
-        self._retry_s = FIRST_RETRY_S
-        self.state = evolve(self.state, error="", bytes=self.state.bytes + len(data), blocks=self.state.blocks + 1)
+        self.state = evolve(self.state, bytes=self.state.bytes + len(data), blocks=self.state.blocks + 1)
 
     def _sync(self, segment: _Open, now: float) -> None:
         self._next_sync = now + SYNC_S
@@ -197,6 +196,9 @@ class TapeWriter:
             segment.file.sync()
             segment.unsynced = False
         self._synced_to = segment.last
+        self._retry_s = FIRST_RETRY_S
+        if self.state.error:
+            self.state = evolve(self.state, error="")
 
     def _end(self, segment: _Open) -> None:
         """The index, all to the disk, and no segment any more."""
@@ -215,7 +217,9 @@ class TapeWriter:
         """Never write to that file again: after an error nobody knows what it holds, whatever a second sync says."""
         segment, self._open = self._open, None
         if segment is not None:
-            if error.errno == errno.ENOSPC:
+            if not segment.end:
+                segment.file.discard()
+            elif error.errno == errno.ENOSPC:
                 segment.file.cut(segment.end)
             segment.file.close()
             begin = segment.first if self._synced_to is None else max(segment.first, self._synced_to)

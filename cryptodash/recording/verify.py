@@ -85,7 +85,8 @@ class _Tape:
             try:
                 segment = file.open()
             except (BadTape, OSError) as error:
-                if is_last and isinstance(error, BadTape) and _is_being_written(file):
+                if is_last and isinstance(error, BadTape) and (self._before is not None or _is_being_written(file)):
+                    self._no_block(file)
                     continue
                 self._wrong(file.path.name, str(error))
                 continue
@@ -95,6 +96,16 @@ class _Tape:
                 self._wrong(file.path.name, str(error))
             finally:
                 segment.close()
+
+    def _no_block(self, file: SegmentFile) -> None:
+        """The newest segment, of which no block is whole yet, or was when the process ended."""
+        if _is_being_written(file) or self._before is None:
+            self._say(f"{self._name}: {file.path.name} is being written")
+            return
+        self._verdict.torn += 1
+        self._verdict.holes += 1
+        last = self._before.last
+        self._say(f"{self._name}: hole {_time(last)} to {_time(last + LOST_BY_A_KILL)} torn (5 s at most)")
 
     def _segment(self, file: SegmentFile, segment: Segment, *, is_last: bool) -> None:
         scan = segment.scan_headers()
