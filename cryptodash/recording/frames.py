@@ -70,7 +70,7 @@ def _entries(path: Path, begin: int, end: int, exchange: str | None) -> Iterator
 def _all(path: Path, begin: int, end: int, exchange: str | None) -> Iterator[Entry | Missing]:
     with Recording(path, FRAMES) as recording:
         if not recording.spans:
-            raise BadTape(f"{path.name}: no frames are recorded there" + _why(recording))
+            raise BadTape("no frames are recorded there" + _why(recording))
         topics = None
         if exchange is not None:
             topics = [each for each in recording.topics(begin, end) if each.partition("/")[0] == exchange]

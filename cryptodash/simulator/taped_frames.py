@@ -35,7 +35,7 @@ class TapeOfFrames:
             made = cls(*_chosen(path, exchange, market, known))
             made._take(path, begin, end)
         except (BadTape, OSError) as error:
-            raise ConfigError(f"replay: {path.name} cannot be read: {one_line(error)}") from None
+            raise ConfigError(f"replay: {path.name or path} cannot be read: {one_line(error)}") from None
         return made
 
     def _take(self, path: Path, begin: int | None, end: int | None) -> None:
@@ -52,7 +52,7 @@ class TapeOfFrames:
                 self.holes += 1
             if size > recorded_files.MOST_BYTES:
                 raise ConfigError(
-                    f"replay: {path.name} is too large; allowed are {recorded_files.MOST_BYTES} bytes: "
+                    f"replay: {path.name or path} is too large; allowed are {recorded_files.MOST_BYTES} bytes: "
                     "choose a time by --from and --to"
                 )
 
@@ -67,5 +67,7 @@ def _chosen(path: Path, exchange: str, market: str, known: Collection[str]) -> t
     ]
     if len(pairs) != 1:
         there = ", ".join(f"{each} {kind}" for each, kinds in sorted(found.items()) for kind in sorted(kinds))
-        raise ConfigError(f"replay: {path.name} holds {there or 'no connection'}: name one by --exchange and --market")
+        raise ConfigError(
+            f"replay: {path.name or path} holds {there or 'no connection'}: name one by --exchange and --market"
+        )
     return pairs[0]
