@@ -44,6 +44,18 @@ MOST_TIME: Final = 253_402_300_799_999_999
 
 Record = tuple[int, int, int, bytes]
 """Kind (``records.py``), tape time (us), place of the topic in the block's table (-1: none), body."""
+
+
+class NewRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """The same, about to be written: tens of thousands of them wait for their block, and the garbage collector is not
+    to go through them."""
+
+    kind: int
+    time: int
+    place: int
+    body: bytes
+
+
 TopicRow = tuple[str, int, int]
 """Topic, how many records of it the block has, how many of those are keyframes."""
 
@@ -82,7 +94,7 @@ def encode_block(
     first: int,
     last: int,
     topics: Sequence[TopicRow],
-    records: Sequence[Record],
+    records: Sequence[Record | NewRecord],
     codec: int = compression.BEST,
 ) -> bytes:
     """A block of records. A few long calls of C, so that a thread that does it stands in nobody's way."""

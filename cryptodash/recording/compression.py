@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import zlib
 from importlib import import_module
+from threading import local
 from typing import Any, Final
 
 from cryptodash.recording.tape_errors import BadTape
@@ -23,7 +24,9 @@ ZSTD: Final = 2
 NAMES: Final = {STORED: "stored", ZLIB: "zlib", ZSTD: "zstd"}
 BEST: Final = ZLIB if zstandard is None else ZSTD
 """What is written here."""
-LEVEL: Final = {ZLIB: 1, ZSTD: 3}
+LEVEL: Final = {ZLIB: 1, ZSTD: 1}
+"""Measured on messages of the demo: 0.27 us and 24 bytes a record by zstd 1, 0.37 and 26 by zstd 3, 1.15 and 43 by zlib
+1."""
 MOST_WINDOW: Final = 1 << 22
 """Bytes that zstd may look back; its window_log is then at most 22."""
 
@@ -34,8 +37,19 @@ def pack(data: bytes, codec: int = BEST) -> bytes:
         return data
     if codec == ZLIB:
         return zlib.compress(data, LEVEL[ZLIB])
-    packed: bytes = zstandard.ZstdCompressor(level=LEVEL[ZSTD], write_content_size=True).compress(data)
+    packed: bytes = _compressor().compress(data)
     return packed
+
+
+_of_thread = local()
+
+
+def _compressor() -> Any:
+    """One for each thread: it has a megabyte that is not made anew for every block."""
+    found = getattr(_of_thread, "compressor", None)
+    if found is None:
+        found = _of_thread.compressor = zstandard.ZstdCompressor(level=LEVEL[ZSTD], write_content_size=True)
+    return found
 
 
 def unpack(data: bytes, codec: int, declared: int) -> bytes:

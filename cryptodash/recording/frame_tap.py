@@ -42,10 +42,7 @@ class FrameTap:
         self._put(source, records.OPENED, opened)
 
     def received(self, connection: str, frames: Sequence[bytes]) -> None:
-        source = self._connections[connection].source
-        put = self._put
-        for frame in frames:
-            put(source, records.IN, frame)
+        self._tape.put_all(self._connections[connection].source, records.IN, frames)
 
     def sent(self, connection: str, frame: bytes) -> None:
         found = self._connections.get(connection)

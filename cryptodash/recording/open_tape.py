@@ -3,22 +3,22 @@ as a block when it is large or a second old. Nothing here waits, and a record co
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
 
 from cryptodash.recording import records
-from cryptodash.recording.blocks import MOST_RECORDS, Record, TopicRow
+from cryptodash.recording.blocks import NewRecord, Record, TopicRow
 from cryptodash.recording.records import Counts, Hole, Step
 from cryptodash.recording.tape_writer import Block
 
 BLOCK_BYTES: Final = 256 * 1024
 BLOCK_US: Final = 1_000_000
-MOST_TOPICS: Final = 8_000
-"""Of a block."""
 RECORD_BYTES: Final = 20
-"""What a record takes beside its body, about."""
+"""What a record takes beside its body, about. It also bounds the records of a block, and its topics."""
+_SHORT: Final = 64 * 1024
+"""Bodies of so many bytes may come together: a block then stays far below what one may have."""
 COUNTS_US: Final = 60_000_000
 
 
@@ -42,7 +42,7 @@ class Draft:
 
     def __init__(self, first: int) -> None:
         self.first = self.last = first
-        self.records: list[Record] = []
+        self.records: list[NewRecord] = []
         self.sources: list[Source] = []
         self.size = 0
 
@@ -85,8 +85,24 @@ class OpenTape:
             source.keyframes += 1
         draft.last = now
         draft.size += len(body) + RECORD_BYTES
-        draft.records.append((kind, now, source.place, body))
-        if draft.size >= BLOCK_BYTES or len(draft.records) >= MOST_RECORDS - 16:
+        draft.records.append(NewRecord(kind, now, source.place, body))
+        if draft.size >= BLOCK_BYTES:
+            self.close_draft()
+
+    def put_all(self, source: Source, kind: int, bodies: Sequence[bytes]) -> None:
+        """Several of one source that came at once."""
+        draft = self.draft
+        now = self._now()
+        if draft is None or source.draft is not draft or now < draft.last or max(map(len, bodies)) > _SHORT:
+            for body in bodies:
+                self.put(source, kind, body)
+            return
+        place = source.place
+        source.count += len(bodies)
+        draft.last = now
+        draft.size += sum(map(len, bodies)) + RECORD_BYTES * len(bodies)
+        draft.records += [NewRecord(kind, now, place, body) for body in bodies]
+        if draft.size >= BLOCK_BYTES:
             self.close_draft()
 
     def step(self, by_ms: int, wall_ms: int) -> None:
@@ -157,7 +173,7 @@ class OpenTape:
             draft = self.draft = Draft(now)
         draft.last = max(draft.last, now)
         draft.size += len(body) + RECORD_BYTES
-        draft.records.append((kind, draft.last, -1, body))
+        draft.records.append(NewRecord(kind, draft.last, -1, body))
 
     def _enter(self, source: Source, draft: Draft) -> None:
         """The source's first record in this draft."""

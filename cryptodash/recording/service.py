@@ -67,8 +67,8 @@ class Recorder(Service):
     ) -> None:
         self._reactor = reactor
         self._clock = clock
-        self._began = clock.monotonic()
-        self._began_us = clock.wall_ms() * 1000
+        self.now = _tape_time(clock.monotonic, clock.wall_ms() * 1000)
+        """Tape time, us."""
         exchanges = tuple(hub[0].exchanges())
         run = Run(
             random.getrandbits(128).to_bytes(16, "big").hex(), clock.wall_ms(), __version__, process, source, exchanges
@@ -105,10 +105,6 @@ class Recorder(Service):
             tapes=" and ".join(self.tapes) or "nothing",
             codec=NAMES[BEST],
         )
-
-    def now(self) -> int:
-        """Tape time, us."""
-        return self._began_us + int((self._clock.monotonic() - self._began) * 1e6)
 
     def tap(self, exchange: str) -> FrameTap | None:
         """Where the frames of a venue go; None where none are recorded."""
@@ -246,6 +242,12 @@ class Recorder(Service):
             "Bytes that wait to be written.",
             lambda: {(): float(self._queue.bytes)},
         )
+
+
+def _tape_time(monotonic: Callable[[], float], wall_us: int) -> Callable[[], int]:
+    """Asked for every record: no method in between."""
+    began = monotonic()
+    return lambda: wall_us + int((monotonic() - began) * 1e6)
 
 
 def _putting(queue: BlockQueue, name: str) -> Callable[[Block], bool]:

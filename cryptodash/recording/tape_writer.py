@@ -11,7 +11,7 @@ from attrs import define, evolve, frozen
 from msgspec import structs
 
 from cryptodash.recording import blocks, compression, records, segment_index
-from cryptodash.recording.blocks import THE_TAPE, Record, TopicRow
+from cryptodash.recording.blocks import THE_TAPE, NewRecord, Record, TopicRow
 from cryptodash.recording.files import Ending, NoRoom, TapeDirectory, TapeFile
 from cryptodash.recording.records import Hole, Run
 from cryptodash.recording.segment_index import IndexMaker
@@ -38,7 +38,7 @@ class Block:
     last: int
     topics: Sequence[TopicRow]
     before: Sequence[Record]
-    records: Sequence[Record]
+    records: Sequence[Record | NewRecord]
     size: int
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from cryptodash.recording import records
-from cryptodash.recording.blocks import Record
+from cryptodash.recording.blocks import NewRecord, Record
 from cryptodash.recording.entries import Entry, Missing
 from cryptodash.recording.files import WriterPlace
 from cryptodash.recording.open_tape import BLOCK_BYTES, OpenTape, Source
@@ -47,8 +48,12 @@ def tape() -> tuple[Time, Taken, OpenTape]:
     return time, taken, OpenTape(time, taken)
 
 
-def own(records_: list[Record] | tuple[Record, ...], kind: int) -> list[bytes]:
-    return [body for each, _, _, body in records_ if each == kind]
+def own(records_: Sequence[Record | NewRecord], kind: int) -> list[bytes]:
+    return [each.body for each in map(read, records_) if each.kind == kind]
+
+
+def read(record: Record | NewRecord) -> NewRecord:
+    return record if isinstance(record, NewRecord) else NewRecord(*record)
 
 
 def test_a_block_is_closed_by_its_size(tape: tuple[Time, Taken, OpenTape]) -> None:
@@ -72,7 +77,10 @@ def test_a_block_is_closed_by_its_age_and_silence_is_told(tape: tuple[Time, Take
     opened.look()
     time.now += SECOND
     opened.look()
-    assert [[each[0] for each in block.records] for block in taken.blocks] == [[records.MESSAGE], [records.BEAT]]
+    assert [[read(each).kind for each in block.records] for block in taken.blocks] == [
+        [records.MESSAGE],
+        [records.BEAT],
+    ]
 
 
 def test_lost_blocks_are_one_hole_with_their_counts(tape: tuple[Time, Taken, OpenTape]) -> None:
