@@ -167,8 +167,8 @@ def _level_rows(message: _Message, common: Row) -> Iterator[Row]:
             price, quantity = _number(level.price), _number(level.quantity)
             yield {**common, "action": action, "side": side[:-1], "price": price, "quantity": quantity}
     for side, prices in _deletes(payload["deletes"]).items() if "deletes" in payload else ():
-        for price in prices:
-            yield {**common, "action": "delete", "side": side[:-1], "price": _number(price), "quantity": None}
+        for gone in prices:
+            yield {**common, "action": "delete", "side": side[:-1], "price": _number(gone), "quantity": None}
 
 
 SCALE: Final = 18
