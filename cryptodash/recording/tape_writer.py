@@ -164,8 +164,7 @@ class TapeWriter:
         torn = min(last + LOST_BY_A_KILL, begin) if ending.is_torn else last
         if ending.is_torn:
             self._holes.append(Hole(last, torn, "torn"))
-        if torn < begin:
-            self._holes.append(Hole(torn, begin, "stopped"))
+        self._holes.append(Hole(torn, begin, "stopped"))  # of no time, where the wall clock was set back meanwhile
 
     def _put(self, segment: _Open, block: Block) -> None:
         before, topics = list(block.before), list(block.topics)
