@@ -42,7 +42,11 @@ class FrameTap:
         self._put(source, records.OPENED, opened)
 
     def received(self, connection: str, frames: Sequence[bytes]) -> None:
-        self._tape.put_all(self._connections[connection].source, records.IN, frames)
+        source = self._connections[connection].source
+        if len(frames) == 1:
+            self._put(source, records.IN, frames[0])
+        else:
+            self._tape.put_all(source, records.IN, frames)
 
     def sent(self, connection: str, frame: bytes) -> None:
         found = self._connections.get(connection)

@@ -60,7 +60,7 @@ class OpenTape:
         self.needs_keyframes = False
         """Since a block was lost."""
         self.draft: Draft | None = None
-        self._now = now
+        self.now = now
         self._hand_over = hand_over
         self._hole: Hole | None = None
         self._stalls: list[Hole] = []
@@ -70,7 +70,7 @@ class OpenTape:
     def put(self, source: Source, kind: int, body: bytes) -> None:
         """One record more, of now."""
         draft = self.draft
-        now = self._now()
+        now = self.now()
         if draft is None:
             draft = self.draft = Draft(now)
         elif now < draft.last:
@@ -92,7 +92,7 @@ class OpenTape:
     def put_all(self, source: Source, kind: int, bodies: Sequence[bytes]) -> None:
         """Several of one source that came at once."""
         draft = self.draft
-        now = self._now()
+        now = self.now()
         if draft is None or source.draft is not draft or now < draft.last or max(map(len, bodies)) > _SHORT:
             for body in bodies:
                 self.put(source, kind, body)
@@ -113,7 +113,7 @@ class OpenTape:
         """The process stood still since then; what came meanwhile is told as of now."""
         if self.draft is not None:
             self.close_draft()
-        self._stalls.append(Hole(begin, self._now(), "stalled"))
+        self._stalls.append(Hole(begin, self.now(), "stalled"))
 
     def look(self) -> None:
         """To be called each second: hands over what is a second old. Where nothing came, that is told."""
@@ -121,7 +121,7 @@ class OpenTape:
         if draft is None:
             self._put_own(records.BEAT, b"")
             self.close_draft()
-        elif self._now() - draft.first >= BLOCK_US * 9 // 10:
+        elif self.now() - draft.first >= BLOCK_US * 9 // 10:
             self.close_draft()
 
     def close_draft(self) -> None:
@@ -168,7 +168,7 @@ class OpenTape:
     def _put_own(self, kind: int, body: bytes) -> None:
         """About the tape itself."""
         draft = self.draft
-        now = self._now()
+        now = self.now()
         if draft is None:
             draft = self.draft = Draft(now)
         draft.last = max(draft.last, now)

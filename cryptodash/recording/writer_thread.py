@@ -15,7 +15,7 @@ MOST_WAITING: Final = 64 * 2**20
 """Bytes of blocks in the queue, before they are packed."""
 LONGEST_WAIT_S: Final = 2.0
 """How old the oldest block in the queue may be: over it the next ones are lost."""
-TICK_S: Final = 0.5
+TICK_S: Final = 0.25
 
 _log = Logger(namespace="cryptodash.recording.writer_thread")
 
@@ -38,12 +38,11 @@ class BlockQueue:
             if self._is_closed or self._size + block.size > MOST_WAITING or now - oldest > LONGEST_WAIT_S:
                 return False
             self._waiting.append((tape, block, now))
-            self._size += block.size
-            self._changed.notify()
+            self._size += block.size  # nobody is woken: it costs both threads more than a look each quarter of a second
         return True
 
     def get(self, timeout: float) -> tuple[str, Block] | None:
-        """The next one; None where none came in time. It counts as waiting until ``done``."""
+        """The next one; None where none is there after that time. It counts as waiting until ``done``."""
         with self._changed:
             if not self._waiting and not self._is_closed:
                 self._changed.wait(timeout)
