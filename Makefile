@@ -11,7 +11,7 @@ FIRST ?= 1
 JOBS ?= 2
 BIN = $(VENV)/bin
 
-.PHONY: demo demo-cluster test dist lock sbom peers long chaos planted five run lint format install clean bench bench-quick abuse soak soak-cluster screenshot
+.PHONY: demo demo-cluster test export-readers dist lock sbom peers long chaos planted five run lint format install clean bench bench-quick abuse soak soak-cluster screenshot
 
 demo: $(VENV)/installed
 	$(BIN)/python examples/demo.py --port $(PORT)
@@ -27,6 +27,10 @@ run: $(VENV)/installed
 test: $(VENV)/installed-test
 	$(BIN)/python -m pytest -n auto --dist loadfile --ignore tests/dashboard
 	$(BIN)/python -m pytest tests/dashboard
+
+# What was exported, as other programs read it. `make test` runs these too once they are installed.
+export-readers: $(VENV)/installed-export
+	$(BIN)/python -m pytest tests/recording/test_export.py
 
 # Clients that others wrote, unmodified, on the simulator. `make test` runs these too once they are installed.
 peers: $(VENV)/installed-peers
@@ -136,6 +140,10 @@ $(VENV)/installed-containers: $(VENV)/installed-test
 
 $(VENV)/installed-redis: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[redis]'
+	touch $@
+
+$(VENV)/installed-export: $(VENV)/installed-test
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[export,readers]'
 	touch $@
 
 clean:

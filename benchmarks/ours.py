@@ -6,10 +6,12 @@
 ``inlet``: prepared events are published into the hub, as ``Work`` orders. ``venue``: the real adapter of Binance,
 connected to ``venue.py``; with SYMBOLS, ticker, trades and book of each are held and a listener
 counts what comes, encoded. ``venue-every-frame``: no quote is skipped for a later one while the connection is behind.
+With ``BENCH_RECORD_DIR`` in its environment it records there.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from random import Random
@@ -265,7 +267,7 @@ def venue(reactor: Any, ws: str, rest: str, *, every_frame: bool = False) -> Ser
         for market in ("", "perpetual_")
         for kind, url in (("ws", ws), ("rest", rest))
     }
-    config = evolve(CONFIG, endpoints=endpoints)
+    config = evolve(CONFIG, endpoints=endpoints, record_dir=os.environ.get("BENCH_RECORD_DIR", ""))
     if every_frame:
         VenueSocketFactory.protocol = NeverBehind
     return build(config, reactor, clock=SystemClock(), random=Random(1), venues=[registry.load("binance")])

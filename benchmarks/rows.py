@@ -6,16 +6,18 @@ from collections.abc import Callable, Sequence
 
 from attrs import frozen
 
-from benchmarks import cluster, fanout, feeds, overload, upkeep
+from benchmarks import cluster, fanout, feeds, overload, recording, upkeep
 from benchmarks.cluster import Cluster
 from benchmarks.contestants import OURS
 from benchmarks.fanout import Fanout, pace, saturate
 from benchmarks.payload import all_of, groups_of, some_of
+from benchmarks.recording import Recorded
 from benchmarks.results import Results
 
 FAST = (OURS, "uws", "bare", "picows", "ws")
 EVERYBODY = (*FAST, "websockets", "autobahn", "autobahn-broadcast", "nchan")
 GROUPS = 10
+RECORDED = Recorded(60_000, 10_000, 500_000_000)
 CLUSTER = Cluster(1000, (20, 60))
 
 
@@ -51,6 +53,7 @@ class Size:
     growth_topics: Sequence[int] = (10, 100, 1000, 10_000)
     growth_topic_clients: int = 200
     cluster: Cluster = CLUSTER
+    recorded: Recorded = RECORDED
     warm: bool = True
 
 
@@ -63,6 +66,7 @@ QUICK = Size(
     overload_seconds=2.0,
     latency_seconds=2.0,
     growth_topics=(10, 1000),
+    recorded=Recorded(20_000, 10_000, 100_000_000),
     cluster=Cluster(300, (50, 200), seconds=2.0, frames=4000, warm=0.5),
 )
 TINY = Size(
@@ -92,6 +96,7 @@ TINY = Size(
     growth_clients=(3,),
     growth_topics=(10,),
     growth_topic_clients=10,
+    recorded=Recorded(200, 1000, 100_000),
     cluster=Cluster(4, (100,), seconds=0.2, frames=200, warm=0, latency_clients=2, processes=(0, 3)),
     warm=False,
 )
@@ -189,5 +194,6 @@ def rows(size: Size) -> dict[str, Run]:
         "cold": lambda rounds, results: upkeep.run_cold(upkeep.ColdStart(), rounds, results),
         "growth-clients": _growth_clients(size),
         "growth-topics": _growth_topics(size),
+        "recording": lambda rounds, results: recording.run(size.recorded, rounds, results),
         "cluster": lambda rounds, results: cluster.run(size.cluster, rounds, results),
     }

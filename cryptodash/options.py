@@ -19,6 +19,7 @@ from cryptodash.core.config import SETTINGS, Config, host_settings
 from cryptodash.core.errors import ConfigError
 from cryptodash.core.layers import PREFIX, Layer, load
 from cryptodash.core.settings import Setting
+from cryptodash.core.time import parse_time
 from cryptodash.core.topics import COMPOSITE
 from cryptodash.exchanges.venues import registry
 from cryptodash.simulator.control import CONTROL_PORT
@@ -142,6 +143,27 @@ class ProcessesOptions(RunOptions):
     ]
 
 
+def _format(text: str) -> str:
+    if text not in ("csv", "parquet", "arrow"):
+        raise ValueError(f"--format: {text[:40]!r} is not allowed; allowed are csv, parquet and arrow")
+    return text
+
+
+def _time(option: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        try:
+            parse_time(text)
+        except ValueError as error:
+            raise ValueError(f"--{option}: {error}") from None
+        return text
+
+    return parse
+
+
+class RecordOptions(RunOptions):
+    """Record into RECORD_DIR, without clients: the address answers operators only."""
+
+
 class SimulateOptions(CommandOptions):
     """The simulator alone, as a stand-in venue for any client. Prints each host with its markets and URLs."""
 
@@ -169,13 +191,16 @@ class SimulateOptions(CommandOptions):
 
 
 class ReplayOptions(RunOptions):
-    """Play recorded frames through the whole server: ``replay FILE``. Takes every option of ``run`` as well."""
+    """Play recorded frames through the whole server: ``replay FILE``, or ``replay TAPE``. Takes every option of ``run``
+    as well."""
 
     optParameters: list[list[Any]] = [
         ["speed", None, 1.0, "how many times faster than recorded; 0: as fast as it goes", _number("speed")],
         ["delay", None, 3.0, "seconds between the last upstream subscription and the first frame", _number("delay")],
         ["exchange", None, "", "whose frames they are (else told from the frames)"],
         ["market", None, "", "spot or perpetual (else told from the file's name)"],
+        ["from", None, None, "of a tape: begin here (RFC 3339, or milliseconds)", _time("from")],
+        ["to", None, None, "of a tape: end here", _time("to")],
     ]
 
     def __init__(self) -> None:
@@ -195,7 +220,7 @@ class ReplayOptions(RunOptions):
             self.parseOptions([*files[1:], files[0]])
             return
         if len(files) != 1:
-            raise usage.UsageError("replay takes one FILE of recorded frames (.jsonl or .jsonl.gz)")
+            raise usage.UsageError("replay takes one FILE of recorded frames (.jsonl, .jsonl.gz, or a tape of ours)")
         self["file"] = files[0]
 
 
@@ -300,6 +325,40 @@ class TokenOptions(WordsAmongOptions):
         self["name"] = words[1]
 
 
+class TapeOptions(WordsAmongOptions):
+    """List tapes, or verify them: every block, every hole, numbers and counts. ``verify`` exits with 0 when every whole
+    block is good, else with 1; its last line is a summary."""
+
+    def getSynopsis(self) -> str:
+        return "Usage: twistd cryptodash tape ls|verify DIR"
+
+    def parseArgs(self, *words: str) -> None:
+        if len(words) != 2 or words[0] not in ("ls", "verify"):
+            raise usage.UsageError("tape takes ls DIR or verify DIR, where DIR is a RECORD_DIR, or one file of it")
+        self["words"] = words
+
+
+class ExportOptions(WordsAmongOptions):
+    """Write recorded messages into a file, for other programs. Topics as `tape ls` lists them, all of one channel, with
+    `*` for any: '*:spot:*-USDT:trade'. Holes are told on stderr."""
+
+    optFlags = [["text", None, "numbers as text, digit for digit, in Parquet and Arrow too (in CSV they always are)"]]
+    optParameters: list[list[Any]] = [
+        ["format", None, "csv", "csv, parquet or arrow; the latter two need pyarrow (cryptodash[export])", _format],
+        ["output", "o", None, "the file to write, which must not be there"],
+        ["from", None, None, "begin here (RFC 3339, or milliseconds)", _time("from")],
+        ["to", None, None, "end here", _time("to")],
+    ]
+
+    def getSynopsis(self) -> str:
+        return "Usage: twistd cryptodash export [options] --output FILE DIR TOPIC..."
+
+    def parseArgs(self, *words: str) -> None:
+        if len(words) < 2 or not self["output"]:
+            raise usage.UsageError("export takes --output FILE, the DIR of a recording and at least one TOPIC")
+        self["path"], *self["topics"] = words
+
+
 class CheckOptions(RunOptions):
     """Check the settings and print them."""
 
@@ -310,7 +369,10 @@ class Options(RunOptions):
     subCommands: list[tuple[str, None, type[CommandOptions], str]] = [
         ("run", None, ProcessesOptions, "run the server (the default)"),
         ("simulate", None, SimulateOptions, "run the simulated venues alone"),
+        ("record", None, RecordOptions, "record into RECORD_DIR, without clients"),
         ("replay", None, ReplayOptions, "play recorded frames through the server"),
+        ("tape", None, TapeOptions, "list recordings, or verify them"),
+        ("export", None, ExportOptions, "write what was recorded into CSV, Parquet or Arrow"),
         ("fault", None, FaultOptions, "break the simulator of a running demo and watch"),
         ("doctor", None, DoctorOptions, "connect to each venue, look at everything, say what is wrong"),
         ("token", None, TokenOptions, "make a token for AUTH_TOKENS_FILE"),
@@ -327,7 +389,7 @@ class Options(RunOptions):
             twistd is None
             or twistd.get("logger")
             or twistd.get("syslog")
-            or self.subCommand not in ("run", "simulate", "replay")
+            or self.subCommand not in ("run", "simulate", "replay", "record")
         ):
             return
         levels, form = "info", "text"

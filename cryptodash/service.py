@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import partial
 from ipaddress import ip_address
+from pathlib import Path
 from random import Random
 from socket import gethostname
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -53,6 +54,7 @@ from cryptodash.tls_files import CertificateFiles
 if TYPE_CHECKING:
     from cryptodash.cluster.service import Cluster
     from cryptodash.cluster.venue import ClusterVenue
+    from cryptodash.recording.service import Recorder
 
 DRAIN_SECONDS = 3.0
 """Of the 5 seconds a shutdown may take, what clients get to read their goodbye, and requests for their answer."""
@@ -92,6 +94,8 @@ def build(
     venues = [registry.load(name) for name in config.exchanges] if venues is None else venues
     tally = Tally()
     hub = Broadcaster(config, clock, reactor, tally)
+    feeds: list[VenueService | ClusterVenue] = []
+    recorder = _recorder(config, hub, feeds, reactor, clock, random, tally, stand_in) if config.record_dir else None
     timers = PublishTimers(reactor)
     budget = FrameBudget(tally=tally)
 
@@ -112,16 +116,16 @@ def build(
             records=hub.ledger.venue(venue.id),
             catalogue=catalogue,
             kept=lambda: live.symbols,
+            tap=None if recorder is None else recorder.tap(venue.id),
         )
 
-    feeds: list[VenueService | ClusterVenue]
     if config.enable_redis:
         cluster = _cluster(config, hub, venues, reactor, clock, random, tally, stand_in)
-        feeds = [cluster.add(venue.id, partial(make, venue)) for venue in venues]
+        feeds += [cluster.add(venue.id, partial(make, venue)) for venue in venues]
         hub.join(cluster.report)
     else:
         cluster = None
-        feeds = [make(venue, hub) for venue in venues]
+        feeds += [make(venue, hub) for venue in venues]
     for feed in feeds:
         hub.add_upstream(feed)
     access = Access(config, clock, tally)
@@ -143,12 +147,15 @@ def build(
         None if cluster is None else cluster.peers,
         certificates.report,
         access,
+        lambda: None if recorder is None else recorder.report,
     )
     site = make_site(rest, ClientFactory(clients), config, clock, reactor, tally)
 
     web = Web(config.bind_addr, site, reactor, bind_failed, tls_files(config))
     live = LiveSettings(config, hub, clients, rest, site, certificates, access)
     server = Server(config, hub, clients, rest, web, timers, stand_in, live, notifier or Notifier())
+    if recorder is not None:
+        recorder.setServiceParent(server)
     ReactorLag(reactor, clock, tally).setServiceParent(server)
     WallClockWatch(
         reactor, clock, tally, lambda: [ahead for feed in feeds if (ahead := feed.clock_ahead_ms) is not None]
@@ -159,6 +166,42 @@ def build(
     for service in [each for each in feeds if isinstance(each, VenueService)] if cluster is None else [cluster]:
         service.setServiceParent(server)
     return server
+
+
+def _recorder(
+    config: Config,
+    hub: Broadcaster,
+    feeds: Sequence[VenueService | ClusterVenue],
+    reactor: Any,
+    clock: Clock,
+    random: Random,
+    tally: Tally,
+    stand_in: StandIn | None,
+) -> Recorder:
+    """What this process records. Of a cluster the process that has a venue open records it. ``feeds`` may grow until
+    the server starts."""
+    from cryptodash.recording.layout import FRAMES, MESSAGES
+    from cryptodash.recording.service import GIB, Recorder
+
+    def is_ours(exchange: str) -> bool:
+        return any(each.exchange == exchange and getattr(each, "is_local", True) for each in feeds)
+
+    recorder = Recorder(
+        Path(config.record_dir),
+        {MESSAGES: config.record_keep_messages_gb * GIB, FRAMES: config.record_keep_gb * GIB},
+        config.record,
+        (hub, hub, hub),
+        is_ours,
+        reactor,
+        clock,
+        random,
+        tally,
+        process=f"{gethostname()[:40]}-{os.getpid()}",
+        source="" if stand_in is None else stand_in.source,
+    )
+    if recorder.topics is not None:
+        hub.on_wanted.append(recorder.topics.wanted)
+    return recorder
 
 
 def _cluster(

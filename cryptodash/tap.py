@@ -1,5 +1,5 @@
-"""The command line's doing: ``twistd cryptodash [run|simulate|replay|fault|doctor|token|check-config]``. The only
-module that imports the global reactor."""
+"""The command line's doing: ``twistd cryptodash [run|simulate|record|replay|tape|export|fault|doctor|token|
+check-config]``. The only module that imports the global reactor."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from random import SystemRandom
 from typing import Any, NoReturn
@@ -34,7 +35,7 @@ from cryptodash.clocks import use_monotonic_time
 from cryptodash.core.config import SETTINGS, Config
 from cryptodash.core.errors import ConfigError, CryptodashError
 from cryptodash.core.settings import origin_of
-from cryptodash.core.time import SystemClock
+from cryptodash.core.time import SystemClock, parse_time
 from cryptodash.daemon_threads import use_daemon_threads
 from cryptodash.doctor.examination import Examination, Means, examine
 from cryptodash.doctor.table import Report, as_json, as_text
@@ -81,6 +82,8 @@ def makeService(options: Options) -> IService:
         _fault(chosen)
     if command == "token":
         _new_token(chosen)
+    if command in ("tape", "export"):
+        _read_tapes(command, chosen)
     if command == "simulate":
         return _simulate(chosen, _twistd(options))
     config = config_of(options)
@@ -88,11 +91,13 @@ def makeService(options: Options) -> IService:
         _print_config(config)
     if command == "doctor":
         _doctor(config, chosen)
+    if command == "record":
+        return _record(config, options, _twistd(options))
     if command == "replay":
         return _replay(config, options, _twistd(options))
     if chosen["processes"] > 1:
         return _supervise(config, options, _twistd(options))
-    return _run(config, options, _twistd(options))
+    return _run(config, partial(read_config, options), _twistd(options))
 
 
 def make_application(env_file: str | None = None) -> Any:
@@ -107,7 +112,7 @@ def make_application(env_file: str | None = None) -> Any:
         nodaemon = bool(twistd.get("nodaemon"))
         observer = log.observer_of(config.log_level, twistd.get("logfile"), nodaemon, config.log_format)
         application.setComponent(ILogObserver, observer)
-    _run(config, options, twistd).setServiceParent(application)
+    _run(config, partial(read_config, options), twistd).setServiceParent(application)
     return application
 
 
@@ -117,10 +122,11 @@ def _settle_in() -> None:
     keep_large_blocks_apart()
 
 
-def _run(config: Config, options: Options, twistd: usage.Options) -> IService:
-    """The server; with ``DEMO`` on the simulator, which listens at once because the server needs its addresses."""
+def _run(config: Config, reread: Callable[[], Config], twistd: usage.Options) -> IService:
+    """The server; with ``DEMO`` on the simulator, which listens at once because the server needs its addresses.
+    ``reread`` as of ``_build``."""
     if not config.demo:
-        return _build(config, lambda: read_config(options), twistd)
+        return _build(config, reread, twistd)
     control_port = config.control_port or (CONTROL_PORT if _is_free(CONTROL_PORT) else 0)
     simulator = _simulator(exchanges=config.exchanges, control_port=control_port)
     _check_markets(config, simulator)
@@ -129,10 +135,31 @@ def _run(config: Config, options: Options, twistd: usage.Options) -> IService:
     _log.info("start faults of this demo with: twistd cryptodash fault --control-port {port}", port=control_port)
     return _build(
         evolve(config, control_port=control_port),
-        lambda: evolve(read_config(options), control_port=control_port),
+        lambda: evolve(reread(), control_port=control_port),
         twistd,
         stand_in=StandIn(simulator, simulator.base_urls, "simulated"),
     )
+
+
+def _record(config: Config, options: Options, twistd: usage.Options) -> IService:
+    """The server for its recording alone: no clients."""
+    if not config.record_dir:
+        refuse("record needs RECORD_DIR, the directory to record into")
+    return _run(evolve(config, role="ingest"), lambda: evolve(read_config(options), role="ingest"), twistd)
+
+
+def _read_tapes(command: str, options: usage.Options) -> NoReturn:
+    """Read, print, end."""
+    from cryptodash import tape_commands  # nothing else of a server needs it
+
+    try:
+        code = (
+            tape_commands.tape(options["words"], _answer) if command == "tape" else tape_commands.export_rows(options)
+        )
+    except ConfigError as error:
+        refuse(str(error))
+    sys.stdout.flush()
+    raise SystemExit(code)
 
 
 def _supervise(config: Config, options: Options, twistd: usage.Options) -> IService:
@@ -166,10 +193,18 @@ def _replay(config: Config, options: Options, twistd: usage.Options) -> IService
     chosen = options.subOptions
     file = Path(chosen["file"])
     try:
-        recording = read_recording(file, exchange=chosen["exchange"], market=chosen["market"], symbols=chosen["symbol"])
+        recording = read_recording(
+            file,
+            exchange=chosen["exchange"],
+            market=chosen["market"],
+            symbols=chosen["symbol"],
+            begin=None if chosen["from"] is None else parse_time(chosen["from"]) * 1000,
+            end=None if chosen["to"] is None else parse_time(chosen["to"]) * 1000,
+        )
         real = registry.load(recording.exchange)
         samples = own_names(real, recording.market, recording.symbols, recording.asked, recording.samples())
-        known = listed(real, recording.market, lambda asked: answers_beside(file, asked.path, asked.params))
+        answers = recording.answers if recording.is_taped else partial(answers_beside, file)
+        known = listed(real, recording.market, lambda asked: answers(asked.path, asked.params))
         venue = RecordedVenue(real, samples, recording.limits, known)
         topics = venue.topics(recording.exchange, recording.market, recording.symbols, config.book_depth_default)
     except ConfigError as error:

@@ -17,7 +17,8 @@ MAY_IMPORT = {
     "hub": {"core", "hub"},
     "api": {"core", "hub", "api", "dashboard"},
     "cluster": {"core", "hub", "cluster"},
-    "simulator": {"core", "simulator"},
+    "recording": {"core", "hub", "recording"},
+    "simulator": {"core", "simulator", "recording"},
     "testing": {"core", "exchanges", "simulator", "testing"},
     "dashboard": {"dashboard"},
     "doctor": {"core", "exchanges", "doctor"},
@@ -214,7 +215,7 @@ def test_only_the_command_line_knows_the_global_reactor(path: Path) -> None:
 
 REAL_TIME = {"end_to_end", "dashboard", "real"}
 """Tests of whole processes: what is on the other side of the socket (a peer, a browser, Redis) has no clock of ours."""
-PROGRAMS = {"run_wstest.py", "interop.py"}
+PROGRAMS = {"run_wstest.py", "interop.py", "recorder_process.py"}
 """Not tests but programs that a test starts: each has a process and a reactor of its own."""
 
 

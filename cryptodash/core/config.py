@@ -8,6 +8,7 @@ from attrs import field, frozen
 
 from cryptodash.core.proxies import proxy_url
 from cryptodash.core.quote_aliases import quote_aliases
+from cryptodash.core.record_patterns import ALLOWED, RecordPattern, record_patterns
 from cryptodash.core.settings import (
     Setting,
     bind_address,
@@ -162,6 +163,14 @@ class Config:
         quote_aliases,
         "quote currencies that the composite takes for one, pairs such as USD=USDC separated by commas",
         "",
+    )
+    record_dir: str = setting(str, "directory that everything is recorded into, made if missing; empty: nothing is", "")
+    record: tuple[str | RecordPattern, ...] = setting(record_patterns, f"which topics are recorded: {ALLOWED}", "held")
+    record_keep_gb: int = setting(
+        whole(0, 1_000_000), "recorded frames of exchanges that are kept, GB, oldest first; 0: none (0-1000000)", "10"
+    )
+    record_keep_messages_gb: int = setting(
+        whole(0, 1_000_000), "recorded messages that are kept, GB, oldest first; 0: none (0-1000000)", "10"
     )
     catalogue_refresh_s: float = setting(
         seconds(10, 86_400), "seconds between two readings of an exchange's instruments (10-86400)", "600"

@@ -94,6 +94,16 @@ class ClusterReport:
     lag_ms: int | None = None
 
 
+@frozen
+class RecordingReport:
+    """How the recording does. ``trouble``: why nothing is written now, empty where all is well; ``topics`` that are
+    recorded; ``lost_blocks`` since the start: what they held is a hole on the tape."""
+
+    trouble: str
+    topics: int
+    lost_blocks: int
+
+
 def survey_validity(streams: int) -> float:
     """Seconds for which a look at so many streams is rested on: a few are looked at again at once, which costs nothing,
     500 and more once a second."""
@@ -188,6 +198,25 @@ class IUpstream(ITopicSource):
 
     async def refresh_catalogue() -> int:
         """Read the catalogue again; returns how many instruments it has now. Raises ``UpstreamError``."""
+
+
+class IFrameTap(Interface):
+    """Is told all that crosses between a venue and us. Nothing here blocks or raises."""
+
+    def connecting(connection: str, market: MarketType, origin: str) -> None:
+        """A connection to this host is being opened, for streams of this market."""
+
+    def received(connection: str, frames: Sequence[bytes]) -> None:
+        """Text frames came, as many as came at once."""
+
+    def sent(connection: str, frame: bytes) -> None:
+        """A text frame of ours is on its way."""
+
+    def closed(connection: str, why: str) -> None:
+        """The connection has ended, or was never open."""
+
+    def answered(market: MarketType, purpose: str, url: str, body: bytes) -> None:
+        """A REST answer came; ``url`` is path and query."""
 
 
 class ILocalVenue(IUpstream):

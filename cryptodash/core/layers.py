@@ -11,6 +11,7 @@ from attrs import evolve, frozen
 from cryptodash.core.config import SETTINGS, Config, Limits, host_settings
 from cryptodash.core.errors import ConfigError, Refused
 from cryptodash.core.proxies import ProxyUnsupported
+from cryptodash.core.record_patterns import RecordPattern
 from cryptodash.core.settings import Setting, settings_of
 from cryptodash.core.topics import COMPOSITE, Channel, Topic, parse_topic
 
@@ -51,6 +52,7 @@ def load(layers: Sequence[Layer], available: Sequence[str], *, simulated: Sequen
     config = evolve(config, warnings=(*config.warnings, *_left_out(unusable, config)))
     if config.demo and "EXCHANGES" not in values and simulated is not None:
         config = evolve(config, exchanges=tuple(simulated))
+    _check_record(config)
     _check_exchanges(config, available, available if simulated is None else simulated)
     return evolve(config, symbols=_topics(values.get("SYMBOLS", ()), config))
 
@@ -155,6 +157,16 @@ def _check_exchanges(config: Config, available: Sequence[str], simulated: Sequen
     if config.demo and config.endpoints:
         names = ", ".join(name.upper() for name in config.endpoints)
         raise ConfigError(f"DEMO: does not go together with {names}; allowed is one or the other")
+
+
+def _check_record(config: Config) -> None:
+    """What is to be recorded is of the venues that are enabled."""
+    for pattern in config.record:
+        if isinstance(pattern, RecordPattern) and pattern.exchange not in ("*", *config.exchanges):
+            raise ConfigError(
+                f"RECORD: {pattern.exchange[:40]!r} is a venue that is not enabled; "
+                f"allowed are *, {', '.join(config.exchanges)}"
+            )
 
 
 def _topics(texts: object, config: Config) -> tuple[Topic, ...]:

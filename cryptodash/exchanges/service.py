@@ -20,7 +20,15 @@ from cryptodash.core.config import Config
 from cryptodash.core.errors import UpstreamError
 from cryptodash.core.events import Candle, StreamStatus, cause_of
 from cryptodash.core.instruments import Catalogue, MarketType
-from cryptodash.core.interfaces import ExchangeReport, IInlet, ILocalVenue, RequestCost, StreamReport, survey_validity
+from cryptodash.core.interfaces import (
+    ExchangeReport,
+    IFrameTap,
+    IInlet,
+    ILocalVenue,
+    RequestCost,
+    StreamReport,
+    survey_validity,
+)
 from cryptodash.core.quality import UNRECORDED, StreamRecords
 from cryptodash.core.settings import origin_of
 from cryptodash.core.steps import Steps, outcome_of
@@ -44,6 +52,7 @@ from cryptodash.exchanges.publish_timer import PublishTimers
 from cryptodash.exchanges.transport.dialer import Dialer
 from cryptodash.exchanges.transport.rest_requests import RestRequests
 from cryptodash.exchanges.transport.sockets import Events, Sockets
+from cryptodash.exchanges.transport.tapped import tap_answers, tapped, tapped_connect, tapped_send
 
 _log = Logger(namespace="cryptodash.exchanges.service")
 
@@ -53,7 +62,7 @@ class VenueService(Service):
     """The service of one venue.
 
     ``budget`` is what waiting book frames may weigh over all venues of the process, ``records`` what the ledger keeps
-    of the venue's streams. ``catalogue``: one that others look at already.
+    of the venue's streams. ``catalogue``: one that others look at already. ``tap`` is told all that crosses.
     ``make_engine`` and ``agent`` exist for tests; the agent is else made over the same connections as the WebSockets.
     """
 
@@ -77,6 +86,7 @@ class VenueService(Service):
         records: StreamRecords = UNRECORDED,
         catalogue: Catalogue | None = None,
         kept: Callable[[], Collection[Topic]] | None = None,
+        tap: IFrameTap | None = None,
     ) -> None:
         """``kept``: the topics of ``SYMBOLS``, where they may change."""
         self.exchange = venue.id
@@ -109,7 +119,10 @@ class VenueService(Service):
         self._catalogues = {market: self._reader(market, random) for market in self.markets}
         self._requests.client.dated = self._engine.dated
         meters = Meters(tally, venue.id)
-        self._sockets = Sockets(dialer, reactor, clock, meters, self._events(), venue.limits)
+        events = self._events() if tap is None else tapped(self._events(), tap)
+        self._sockets = Sockets(dialer, reactor, clock, meters, events, venue.limits)
+        if tap is not None:
+            tap_answers(self._requests.client, tap)
         self._register(meters)
         self._unknown: set[str] = set()
         self._plan_sizes = PlanSizes(venue, self.catalogue)
@@ -117,13 +130,17 @@ class VenueService(Service):
         self._survey_ends = 0.0
         self._candles = CandleReader(venue, self.catalogue, self._requests.fetch, self._engine, clock, tally)
         self._books = BookPublisher(inlet, timers)
-        self._runner = self._make_runner(is_recorded=source == "replay")
+        self._runner = self._make_runner(tap, is_recorded=source == "replay")
 
-    def _make_runner(self, *, is_recorded: bool) -> EngineRunner:
+    def _make_runner(self, tap: IFrameTap | None, *, is_recorded: bool) -> EngineRunner:
         """Who carries out each command, and who takes what is published; all other events go to the hub."""
+        connect: Callable[[Connect], None] = self._sockets.connect
+        send: Callable[[Send], None] = self._sockets.send
+        if tap is not None:
+            connect, send = tapped_connect(connect, tap, self._venue.endpoints), tapped_send(send, tap)
         commands: dict[type, Callable[[Any], None]] = {
-            Connect: self._sockets.connect,
-            Send: self._sockets.send,
+            Connect: connect,
+            Send: send,
             Disconnect: self._sockets.disconnect,
             Fetch: self._fetch,
         }

@@ -81,6 +81,9 @@ class Broadcaster:
     def __init__(self, config: Config, clock: Clock, scheduler: IReactorTime, tally: Tally) -> None:
         self.upstreams: dict[str, IUpstream] = {}
         self.ledger = Ledger(clock, tally)
+        self.on_wanted: list[Callable[[Topic, bool], None]] = []
+        """Called with each topic (of order books each depth) that begins to be wanted, or ends: not to act at once,
+        for the demand is in the middle of it."""
         self._sources: dict[str, ITopicSource] = {}
         self._clock = clock
         self._cache = Cache()
@@ -409,6 +412,8 @@ class Broadcaster:
         }
 
     def _started(self, topic: Topic) -> None:
+        for listener in self.on_wanted:
+            listener(topic, True)
         self._freshness.expect(topic)
         if topic.channel is Channel.ORDER_BOOK:
             self._views.open(topic)
@@ -420,6 +425,8 @@ class Broadcaster:
         self._on_status(StreamStatus(topic, State.CONNECTING, cause, since=self._clock.wall_ms()))
 
     def _ended(self, topic: Topic) -> None:
+        for listener in self.on_wanted:
+            listener(topic, False)
         self._directory.forget(topic)
         if topic.channel is Channel.ORDER_BOOK:
             last = not self._demand.depths(topic.upstream)

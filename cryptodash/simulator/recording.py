@@ -1,41 +1,43 @@
 """Recorded frames of one venue, read from a file.
 
-A recording is a file of lines ``{"t": seconds or null, "dir": "in"|"out", "raw": "<text of one frame>"}`` (``.jsonl``
-or ``.jsonl.gz``). REST snapshots that belong to it are found through ``rest-index.json`` beside it. Whatever is wrong
-with a file is one line of ``ConfigError``.
+A recording is a tape of ours, or a file of lines ``{"t": seconds or null, "dir": "in"|"out", "raw": "<text of one
+frame>"}`` (``.jsonl`` or ``.jsonl.gz``). REST snapshots that belong to a file are found through ``rest-index.json``
+beside it. Whatever is wrong with a recording is one line of ``ConfigError``.
 """
 
 from __future__ import annotations
 
-import gzip
 import re
-import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
-from math import inf
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
 from attrs import field, frozen
-from msgspec import Meta, MsgspecError, Struct
-from msgspec.json import Decoder, decode
 
 from cryptodash.core.errors import ConfigError, Refused
 from cryptodash.core.instruments import MarketType, Symbol, split_symbol
 from cryptodash.simulator.dialect import IRecordingReader
 from cryptodash.simulator.dialects import registry
+from cryptodash.simulator.recorded_files import (
+    RecordedAnswer,
+    RecordedFrame,
+    answers_of_index,
+    file_lines,
+    is_tape,
+    one_line,
+    said,
+)
+
+if TYPE_CHECKING:
+    from cryptodash.simulator.taped_frames import TapeOfFrames
 
 GAP_WITHOUT_TIMES = 0.1
 """Seconds between frames of a recording that has no times."""
-LONGEST_LINE = 8 * 1024 * 1024
-MOST_BYTES = 512 * 1024 * 1024
-"""What is read of one file, unpacked: it is held in memory."""
 # A recording carries no catalogue, so where the operator names no split these endings are tried, longest first.
 # Nothing but a replay does this.
 QUOTES = ("FDUSD", "USDT", "USDC", "BUSD", "TUSD", "BTC", "ETH", "BNB", "EUR", "USD", "TRY", "GBP")
-
-_UNREADABLE = (MsgspecError, UnicodeError, RecursionError)
 
 
 @frozen
@@ -65,6 +67,9 @@ class Recording:
     """How many levels a side they were asked for: of several the fewest, beyond which not all prove anything."""
     further_snapshots: dict[str, tuple[bytes, ...]] = field(factory=dict)
     """Those that were taken after the first, oldest first."""
+    is_taped: bool = False
+    taped_answers: tuple[RecordedAnswer, ...] = ()
+    """All REST answers, of a tape; those of a file lie beside it."""
 
     @property
     def streams(self) -> tuple[str, ...]:
@@ -74,25 +79,47 @@ class Recording:
         """One frame of each stream."""
         return {frame.stream: frame.text for frame in reversed(self.frames)}
 
+    def answers(self, rest_path: str, params: Iterable[tuple[str, str]] = ()) -> list[bytes]:
+        """Of a tape the REST answers to a request of this path and these parameters, perhaps among others, oldest
+        first."""
+        wanted = set(params)
+        return [each.body for each in self.taped_answers if _answers(each.url, rest_path, wanted)]
+
     def asked(self, request: bytes) -> Sequence[str]:
         """Which streams a subscribe frame asks for."""
-        message = _said(request.decode())
+        message = said(request.decode())
         found = self.reader.read_request(message) if isinstance(message, dict) else None
         return () if found is None else found.subscribes
 
 
-def read_recording(path: Path, *, exchange: str = "", market: str = "", symbols: Iterable[str] = ()) -> Recording:
-    """Read a recording. What is not named is told from the frames and the file's name.
-    Raises ``ConfigError`` with the reason.
+def read_recording(
+    path: Path,
+    *,
+    exchange: str = "",
+    market: str = "",
+    symbols: Iterable[str] = (),
+    begin: int | None = None,
+    end: int | None = None,
+) -> Recording:
+    """Read a recording: a file, or a tape of ours. What is not named is told from the frames and the file's name; a
+    tape knows itself. Raises ``ConfigError`` with the reason.
 
-    ``symbols`` are ``NATIVE=BASE-QUOTE`` texts.
+    ``symbols`` are ``NATIVE=BASE-QUOTE`` texts; ``begin`` and ``end`` (tape time, us) choose of a tape.
     """
     _check("--exchange", exchange, registry.available())
     _check("--market", market, tuple(MarketType))
     split = dict(_split(text) for text in symbols)
-    lines = list(_lines(path))
-    exchange, reader, frames = _read_frames(path, lines, [exchange] if exchange else registry.available())
-    kind = MarketType(market) if market else _market_of(path, reader)
+    tape: TapeOfFrames | None = None
+    if is_tape(path):
+        from cryptodash.simulator.taped_frames import TapeOfFrames  # only then: nothing else needs tapes
+
+        tape = TapeOfFrames.read(path, exchange, market, registry.available(), begin, end)
+        exchange, reader, frames = _read_frames(path, tape.lines, [tape.exchange])
+        kind = MarketType(tape.market)
+    else:
+        lines = list(file_lines(path))
+        exchange, reader, frames = _read_frames(path, lines, [exchange] if exchange else registry.available())
+        kind = MarketType(market) if market else _market_of(path, reader)
     by_native: dict[str, list[Frame]] = {}
     for frame in frames:
         native = reader.native_of(frame.stream)
@@ -101,7 +128,9 @@ def read_recording(path: Path, *, exchange: str = "", market: str = "", symbols:
     known = {native: split.get(native) or _guess(native) for native in by_native}
     ticks = {native: _tick(reader, own[:200]) for native, own in by_native.items()}
     snapshots: dict[str, list[_Snapshot]] = {}
-    for snapshot in _snapshots(path, reader, known, kind):
+    for snapshot in (
+        _snapshots(path, reader, known, kind) if tape is None else _taped_snapshots(tape.answers, reader, known)
+    ):
         snapshots.setdefault(snapshot.native, []).append(snapshot)
     return Recording(
         exchange,
@@ -113,6 +142,8 @@ def read_recording(path: Path, *, exchange: str = "", market: str = "", symbols:
         {native: first.body for native, (first, *_) in snapshots.items()},
         {native: min(each.limit for each in several) for native, several in snapshots.items()},
         {native: tuple(each.body for each in rest) for native, (_, *rest) in snapshots.items() if rest},
+        tape is not None,
+        () if tape is None else tuple(tape.answers),
     )
 
 
@@ -126,70 +157,11 @@ def _check(option: str, value: str, allowed: Sequence[str]) -> None:
         raise ConfigError(f"replay: {option} {value[:40]!r} is not one of: {', '.join(map(str, allowed))}")
 
 
-# -- lines
-
-
-class _FileLine(Struct, rename={"direction": "dir", "time": "t"}):
-    raw: str
-    direction: Literal["in", "out"]
-    time: Annotated[float, Meta(ge=0, le=1e11)] | None = None
-
-
-_line = Decoder(_FileLine)
-
-
-class _RecordedFrame(NamedTuple):
-    """One recorded frame as it stands in the file, and what it says: None where that is no JSON object or array."""
-
-    came_in: bool
-    time: float | None
-    text: str
-    data: dict[str, Any] | list[Any] | None
-
-
-def _lines(path: Path) -> Iterator[_RecordedFrame]:
-    size = 0
-    try:
-        with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
-            for number, text in enumerate(iter(lambda: file.readline(LONGEST_LINE + 1), b""), 1):
-                size += len(text)
-                if len(text) > LONGEST_LINE or size > MOST_BYTES:
-                    raise ConfigError(
-                        f"replay: {path.name} is too large at line {number}; "
-                        f"allowed are lines of {LONGEST_LINE} and {MOST_BYTES} bytes in all"
-                    )
-                yield _read_line(text, f"line {number} of {path.name}")
-    except (OSError, EOFError, zlib.error) as error:
-        raise ConfigError(f"replay: {path.name} cannot be read: {_one_line(error)}") from None
-
-
-def _read_line(text: bytes, place: str) -> _RecordedFrame:
-    try:
-        line = _line.decode(text)
-    except _UNREADABLE as error:
-        raise ConfigError(f"replay: {place} is not a recorded frame: {_one_line(error)}") from None
-    return _RecordedFrame(line.direction == "in", line.time, line.raw, _said(line.raw))
-
-
-def _said(raw: str) -> dict[str, Any] | list[Any] | None:
-    """What a frame says. A venue may send anything (``pong`` as bare text): such a frame is part of the recording, only
-    not of any stream."""
-    try:
-        found = decode(raw)
-    except _UNREADABLE:
-        return None
-    return found if isinstance(found, dict | list) else None
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__
-
-
 # -- frames
 
 
 def _read_frames(
-    path: Path, lines: Sequence[_RecordedFrame], exchanges: Sequence[str]
+    path: Path, lines: Sequence[RecordedFrame], exchanges: Sequence[str]
 ) -> tuple[str, IRecordingReader, list[Frame]]:
     """The data frames, as the one of these venues reads them that reads most of them."""
     found: tuple[str, IRecordingReader, list[Frame]] | None = None
@@ -203,7 +175,7 @@ def _read_frames(
     return found
 
 
-def _data_frames(lines: Sequence[_RecordedFrame], reader: IRecordingReader) -> Iterator[Frame]:
+def _data_frames(lines: Sequence[RecordedFrame], reader: IRecordingReader) -> Iterator[Frame]:
     """Data frames with their stream; answers are left out, because a replay gives its own."""
     requested = _requested(lines, reader, came_in=False) or _requested(lines, reader, came_in=True)
     first = next((line.time for line in lines if line.came_in and line.time is not None), None)
@@ -217,7 +189,7 @@ def _data_frames(lines: Sequence[_RecordedFrame], reader: IRecordingReader) -> I
             yield Frame(at, *found)
 
 
-def _requested(lines: Sequence[_RecordedFrame], reader: IRecordingReader, *, came_in: bool) -> list[str]:
+def _requested(lines: Sequence[RecordedFrame], reader: IRecordingReader, *, came_in: bool) -> list[str]:
     """The streams that the recorder asked for, by its requests, or by the answers where only these were recorded."""
     messages = (line.data for line in lines if line.came_in is came_in and isinstance(line.data, dict))
     requests = map(reader.read_request, messages)
@@ -257,37 +229,23 @@ def _tick(reader: IRecordingReader, frames: Iterable[Frame]) -> str:
     return format(Decimal(1).scaleb(-places), "f")
 
 
-class _Indexed(Struct, rename={"time": "t"}):
-    url: str
-    time: float | None = None
-
-
 def answers_beside(path: Path, rest_path: str, params: Iterable[tuple[str, str]] = ()) -> list[bytes]:
     """REST answers kept beside a recording that are to a request of this path and these parameters, perhaps among
     others, oldest first. Raises ``ConfigError`` for an index that cannot be used."""
     wanted = set(params)
     found = []
-    for name, entry in _index(path):
-        asked = urlsplit(entry.url)
-        if asked.path.endswith(rest_path) and wanted <= set(parse_qsl(asked.query)):
+    for name, url in answers_of_index(path):
+        if _answers(url, rest_path, wanted):
             try:
                 found.append(path.with_name(name).read_bytes())
             except OSError as error:
-                raise ConfigError(f"replay: {name[:80]} cannot be read: {_one_line(error)}") from None
+                raise ConfigError(f"replay: {name[:80]} cannot be read: {one_line(error)}") from None
     return found
 
 
-def _index(path: Path) -> list[tuple[str, _Indexed]]:
-    """What the index beside a recording lists, by time, those without one last and as the index has them; nothing
-    where there is none."""
-    index = path.with_name("rest-index.json")
-    if not index.is_file():
-        return []
-    try:
-        listed = decode(index.read_bytes(), type=dict[str, _Indexed]).items()
-    except (OSError, *_UNREADABLE) as error:
-        raise ConfigError(f"replay: {index.name} beside {path.name} cannot be used: {_one_line(error)}") from None
-    return sorted(listed, key=lambda each: inf if each[1].time is None else each[1].time)
+def _answers(url: str, rest_path: str, wanted: set[tuple[str, str]]) -> bool:
+    asked = urlsplit(url)
+    return asked.path.endswith(rest_path) and wanted <= set(parse_qsl(asked.query))
 
 
 class _Snapshot(NamedTuple):
@@ -301,8 +259,8 @@ def _snapshots(path: Path, reader: IRecordingReader, symbols: Iterable[str], mar
     their times, those without one last and as the index has them."""
     year = re.search(r"(?:19|20)[0-9]{2}", path.name)
     try:
-        for name, entry in _index(path):
-            asked = reader.read_snapshot_request(entry.url)
+        for name, url in answers_of_index(path):
+            asked = reader.read_snapshot_request(url)
             if (
                 asked is not None
                 and asked.native in symbols
@@ -311,4 +269,16 @@ def _snapshots(path: Path, reader: IRecordingReader, symbols: Iterable[str], mar
             ):
                 yield _Snapshot(asked.native, path.with_name(name).read_bytes(), asked.limit)
     except (OSError, ValueError) as error:
-        raise ConfigError(f"replay: rest-index.json beside {path.name} cannot be used: {_one_line(error)}") from None
+        raise ConfigError(f"replay: rest-index.json beside {path.name} cannot be used: {one_line(error)}") from None
+
+
+def _taped_snapshots(
+    answers: Iterable[RecordedAnswer], reader: IRecordingReader, symbols: Iterable[str]
+) -> Iterator[_Snapshot]:
+    for answer in answers:
+        try:
+            asked = reader.read_snapshot_request(answer.url)
+        except ValueError:
+            continue
+        if asked is not None and asked.native in symbols:
+            yield _Snapshot(asked.native, answer.body, asked.limit)

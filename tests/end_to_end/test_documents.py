@@ -52,6 +52,10 @@ NEVER_IN_A_DEMO = {
         ),
         "of several processes that are one server (test_rest_routes.py, test_openapi.py)",
     ),
+    **dict.fromkeys(
+        (f"Ready.dependencies.recording{each}" for each in ("", ".status", ".reason", ".topics", ".lost_blocks")),
+        "with RECORD_DIR (tests/recording/test_service.py)",
+    ),
     "Ready.control_port": "the servers of these tests are given their simulator, and start none",
     "Stream.degraded": "a stream of this short run loses nothing for good",
     "StreamQuality.degraded": "the same",

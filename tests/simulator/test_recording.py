@@ -11,7 +11,7 @@ import pytest
 
 from cryptodash.core.errors import ConfigError
 from cryptodash.core.instruments import MarketType, Symbol
-from cryptodash.simulator import recording as module
+from cryptodash.simulator import recorded_files as module
 from cryptodash.simulator.recording import read_recording
 
 TRADE = '{"stream":"btcusdt@trade","data":{"e":"trade","t":1,"p":"61837.63000000","q":"0.02000000"}}'

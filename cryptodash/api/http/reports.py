@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from cryptodash.api.http.answers import Stored
 from cryptodash.core import codec
 from cryptodash.core.config import Config
-from cryptodash.core.interfaces import ClusterReport, ExchangeReport, StreamReport
+from cryptodash.core.interfaces import ClusterReport, ExchangeReport, RecordingReport, StreamReport
 from cryptodash.core.steps import Steps
 from cryptodash.core.time import Clock, rfc3339, wall_clock_error
 from cryptodash.hub.interfaces import IDemand, IDirectory
@@ -43,6 +43,7 @@ def readiness(
     unknown: Sequence[str] = (),
     cluster: ClusterReport | None = None,
     certificate: Mapping[str, object] | None = None,
+    recording: RecordingReport | None = None,
 ) -> tuple[bool, dict[str, object]]:
     """Whether the server is ready, and the body that says so. ``unknown``: topics of ``SYMBOLS`` that are of no one
     venue and that none has. ``certificate``: how that of our own TLS does, no reason not to be ready: whoever asks
@@ -59,19 +60,21 @@ def readiness(
         cache["processes"] = cluster.processes
         if cluster.lag_ms is not None:
             cache["lag_ms"] = cluster.lag_ms
-    own_tls = {} if certificate is None else {"certificate": dict(certificate)}
+    dependencies: dict[str, object] = {
+        "stream_hub": hub,
+        "cache": cache,
+        "clock": _own_clock(known),
+        **({} if certificate is None else {"certificate": dict(certificate)}),
+        "exchanges": {each.exchange: _dependency(each) for each in known},
+    }
     document: dict[str, object] = {
         "status": "ready" if ready else "not_ready",
         "service": SERVICE,
         "timestamp": timestamp,
-        "dependencies": {
-            "stream_hub": hub,
-            "cache": cache,
-            "clock": _own_clock(known),
-            **own_tls,
-            "exchanges": {each.exchange: _dependency(each) for each in known},
-        },
+        "dependencies": dependencies,
     }
+    if recording is not None:
+        dependencies["recording"] = _recording(recording)
     if config.demo and config.control_port:
         document["control_port"] = config.control_port
     if not ready:
@@ -81,6 +84,12 @@ def readiness(
             else [why_down(each) for each in known] or ["no exchange is enabled"]
         )
     return ready, document
+
+
+def _recording(report: RecordingReport) -> dict[str, object]:
+    """No reason not to be ready: who is served notices nothing of it."""
+    status = {"status": "degraded", "reason": report.trouble} if report.trouble else {"status": "ok"}
+    return {**status, "topics": report.topics, "lost_blocks": report.lost_blocks}
 
 
 def _own_clock(reports: Iterable[ExchangeReport]) -> dict[str, object]:

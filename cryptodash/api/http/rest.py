@@ -39,7 +39,7 @@ from cryptodash.api.slices import Slices
 from cryptodash.core import codec
 from cryptodash.core.config import Config
 from cryptodash.core.errors import Refused, UpstreamError
-from cryptodash.core.interfaces import ExchangeReport, IPeers, survey_validity
+from cryptodash.core.interfaces import ExchangeReport, IPeers, RecordingReport, survey_validity
 from cryptodash.core.tally import Tally
 from cryptodash.core.time import Clock, rfc3339
 from cryptodash.core.topics import COMPOSITE, Channel, Topic, check_exchange
@@ -75,6 +75,7 @@ class Rest:
         peers: IPeers | None = None,
         certificate: Callable[[], Mapping[str, object] | None] = lambda: None,
         access: Access | None = None,
+        recording: Callable[[], RecordingReport | None] = lambda: None,
     ) -> None:
         """``access``: the rules that both doors share; without it those of ``config``."""
         self._directory = directory
@@ -86,6 +87,7 @@ class Rest:
         self._draining = draining
         self._started = started
         self._certificate = certificate
+        self._recording = recording
         access = Access(config, clock, tally) if access is None else access
         self.door = Door(access, Addresses(config.trusted_proxies))
         self._waits = Waits()
@@ -138,7 +140,14 @@ class Rest:
         reports = await self._exchange_reports()
         unknown, cluster = self._directory.unknown_topics(), self._directory.cluster_report()
         is_ready, document = readiness(
-            reports, self._draining(), self._config, self._now(), unknown, cluster, self._certificate()
+            reports,
+            self._draining(),
+            self._config,
+            self._now(),
+            unknown,
+            cluster,
+            self._certificate(),
+            self._recording(),
         )
         if not (grant.reads_all or grant.is_admin):
             document = {"status": document["status"]}

@@ -66,6 +66,8 @@ class RestClient:
         """Called with the market and the ``Date`` of each answer (ms)."""
         self.sent: Callable[[RestRequest], None] = lambda request: None
         """Called when a request has got its place in the budget and is sent."""
+        self.answered: Callable[[RestRequest, bytes], None] = lambda request, body: None
+        """Called with the body of each good answer."""
         self.unanswered: Callable[[], None] = lambda: None
         """Called when a request was not answered in time."""
         self._waiting: dict[Ticket, Deferred[None]] = {}
@@ -182,6 +184,7 @@ class RestClient:
                 raise CancelledError from None
             raise UpstreamError("disconnected", f"{self._host(request)}: {failure_text(error)}") from None
         self._judge(budget, request, response.code, headers, body)
+        self.answered(request, body)
         return body
 
     def _note_date(self, request: RestRequest, headers: Mapping[str, str]) -> None:

@@ -428,7 +428,7 @@ def make_web() -> Callable[..., Web]:
         scheduler, tally, socket = TwinClock(), Tally(), SocketDouble()
         hub = HubDouble(scheduler, *(exchanges or ("binance", "bybit")))
         config = Config(**settings)
-        state = {"draining": False}
+        state: dict[str, Any] = {"draining": False}
         hub.ledger = Ledger(scheduler, tally)
         rest = Rest(
             hub,
@@ -445,6 +445,7 @@ def make_web() -> Callable[..., Web]:
             hub.ledger,
             peers,
             lambda: certificate,
+            recording=lambda: state.get("recording"),
         )
         site = make_site(rest, socket, config, scheduler, scheduler, tally)
         return Web(scheduler, hub, tally, rest, site, socket, state)

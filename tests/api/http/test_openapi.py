@@ -34,7 +34,7 @@ from cryptodash.core.events import (
     Trade,
 )
 from cryptodash.core.instruments import MarketType, Symbol
-from cryptodash.core.interfaces import ClusterReport, StreamReport
+from cryptodash.core.interfaces import ClusterReport, RecordingReport, StreamReport
 from cryptodash.core.numbers import Number
 from cryptodash.core.quality import Loss
 from cryptodash.core.topics import Channel, Topic
@@ -298,6 +298,7 @@ def test_every_json_answer_fits_and_every_described_member_is_seen(
         web = make_web("binance", "bybit", peers=peers, certificate=tls, demo=True, control_port=8_099)
         web.hub.cluster = ClusterReport("one", "all", ("binance",), "Redis is out of reach", 2, 7)
         web.hub.upstreams["bybit"].status = {"process": "two"}
+        web.state["recording"] = RecordingReport("frames: Input/output error", 7, 1)
         arrange(web)
         wire = web.wire()
         wire.ask(f"{path}?{query}", method)

@@ -15,7 +15,7 @@ from cryptodash.core.config import Limits
 from cryptodash.core.errors import UpstreamError
 from cryptodash.core.events import Candle, Cause, State, StreamStatus
 from cryptodash.core.instruments import MarketType
-from cryptodash.core.interfaces import ClusterReport, StreamReport
+from cryptodash.core.interfaces import ClusterReport, RecordingReport, StreamReport
 from cryptodash.core.topics import Channel
 
 RECEIVED = 1_700_000_000_123
@@ -103,6 +103,21 @@ def test_ready_tells_about_the_cluster_and_unknown_symbols(make_web: Any) -> Non
         "processes": 1,
     }
     assert dependencies["exchanges"]["binance"]["unknown_symbols"] == ["binance:spot:NOPE-USDT:ticker"]
+
+
+def test_ready_tells_how_the_recording_does_and_is_no_less_ready_for_it(web: Any) -> None:
+    assert "recording" not in web.get("/ready").json()["dependencies"]
+    web.state["recording"] = RecordingReport("", 12, 0)
+    assert web.get("/ready").json()["dependencies"]["recording"] == {"status": "ok", "topics": 12, "lost_blocks": 0}
+    web.state["recording"] = RecordingReport("frames: No space left on device", 12, 3)
+    answer = web.get("/ready")
+    assert answer.status == 200
+    assert answer.json()["dependencies"]["recording"] == {
+        "status": "degraded",
+        "reason": "frames: No space left on device",
+        "topics": 12,
+        "lost_blocks": 3,
+    }
 
 
 def test_ready_tells_that_our_own_clock_is_wrong(web: Any) -> None:

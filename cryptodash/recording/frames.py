@@ -1,0 +1,81 @@
+"""The frames tape, read: what crossed between one venue and us. Knows no hub, for the simulator plays it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from attrs import frozen
+
+from cryptodash.recording import records
+from cryptodash.recording.blocks import MOST_TIME
+from cryptodash.recording.entries import Entry, Missing
+from cryptodash.recording.layout import FRAMES
+from cryptodash.recording.recording import Recording
+from cryptodash.recording.tape_errors import BadTape
+
+
+@frozen
+class TapedFrame:
+    """``at``: tape time in seconds. ``came_in`` False: it was sent."""
+
+    at: float
+    came_in: bool
+    frame: bytes
+
+
+@frozen
+class TapedAnswer:
+    """A REST answer; ``url`` without the host."""
+
+    at: float
+    url: str
+    market: str
+    body: bytes
+
+
+def markets_in(path: Path) -> dict[str, set[str]]:
+    """The markets of which there are frames, by exchange. Raises ``BadTape``."""
+    found: dict[str, set[str]] = {}
+    for each in _entries(path, 0, MOST_TIME, None):
+        if each.kind == records.OPENED:
+            exchange, _, _ = each.topic.partition("/")
+            found.setdefault(exchange, set()).add(records.decode(each.body, records.Opened).market)
+    return found
+
+
+def read_frames(
+    path: Path, exchange: str, market: str, begin: int = 0, end: int = MOST_TIME
+) -> Iterator[TapedFrame | TapedAnswer | Missing]:
+    """What crossed from ``begin`` to ``end`` (tape time, us), in order. Raises ``BadTape``."""
+    markets: dict[str, str] = {}
+    for each in _all(path, begin, end, exchange):
+        if isinstance(each, Missing):
+            yield each
+        elif each.kind == records.OPENED:
+            markets[each.topic] = records.decode(each.body, records.Opened).market
+        elif each.kind == records.ANSWER:
+            head, _, body = each.body.partition(b"\n")
+            said = records.decode(head, records.AnswerHead)
+            if said.market == market:
+                yield TapedAnswer(each.time / 1e6, said.url, said.market, body)
+        elif each.kind in (records.IN, records.OUT, records.STANDING) and markets.get(each.topic, market) == market:
+            yield TapedFrame(each.time / 1e6, each.kind == records.IN, each.body)
+
+
+def _entries(path: Path, begin: int, end: int, exchange: str | None) -> Iterator[Entry]:
+    return (each for each in _all(path, begin, end, exchange) if isinstance(each, Entry))
+
+
+def _all(path: Path, begin: int, end: int, exchange: str | None) -> Iterator[Entry | Missing]:
+    with Recording(path, FRAMES) as recording:
+        if not recording.spans:
+            raise BadTape("no frames are recorded there" + _why(recording))
+        topics = None
+        if exchange is not None:
+            topics = [each for each in recording.topics(begin, end) if each.partition("/")[0] == exchange]
+        yield from recording.read(begin, end, topics)
+
+
+def _why(recording: Recording) -> str:
+    return f" ({recording.unreadable[0].reason})" if recording.unreadable else ""

@@ -1,0 +1,129 @@
+"""What was recorded, as a client is to get it: the state at the beginning, then everything in order, then on. Pure over
+what a ``Recording`` reads."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from typing import Final
+
+from cryptodash.recording import records
+from cryptodash.recording.book_state import DELTA, SNAPSHOT, BookFold
+from cryptodash.recording.entries import STATE, Entry, Missing
+from cryptodash.recording.recording import Recording
+from cryptodash.recording.tape_errors import BadTape
+
+LOOK_BACK: Final = 75_000_000
+"""us before a moment in which a keyframe of every recorded topic is: one comes each minute."""
+
+_STATUS: Final = b'{"type":"status"'
+_LOSSLESS: Final = (b'{"type":"trade"', b'{"type":"liquidation"', b'{"type":"gap"')
+
+
+class _TopicState:
+    """What one topic was last like. ``statuses`` and values as they were told; a sweep's values by instrument."""
+
+    def __init__(self) -> None:
+        self.is_recorded = False
+        self.status: bytes | None = None
+        self.values: dict[bytes, bytes] = {}
+        self.book = BookFold()
+
+    def take(self, entry: Entry) -> bool:
+        """Whether a client that has everything before it can use it."""
+        self.is_recorded = entry.kind != records.END
+        body = entry.body
+        if entry.kind not in (records.MESSAGE, records.KEYFRAME):
+            return False
+        if body.startswith(_STATUS):
+            self.status = body
+            return True
+        if body.startswith((SNAPSHOT, DELTA)):
+            try:
+                fits = self.book.take(body)
+            except BadTape:
+                fits = False
+            if not fits:
+                self.book.lost()
+            return fits
+        if not body.startswith(_LOSSLESS):
+            self.values[_what(body)] = body
+        return True
+
+    def lost(self) -> None:
+        self.book.lost()
+        self.status = None
+        self.values.clear()
+
+    def told(self, at: int, topic: str) -> Iterator[Entry]:
+        """Its status, and then its value."""
+        if self.status is not None:
+            yield Entry(at, topic, STATE, self.status)
+        snapshot = self.book.snapshot()
+        for body in (snapshot,) if snapshot is not None else self.values.values():
+            yield Entry(at, topic, STATE, body)
+
+
+def _what(body: bytes) -> bytes:
+    """What a message replaces among those of its topic: of a sweep that of the same instrument, of candles any."""
+    begin = body.find(b'"symbol":')
+    return body[begin : body.find(b"}", begin)] if begin >= 0 else b""
+
+
+def state_at(recording: Recording, at: int, topics: Collection[str]) -> dict[str, list[Entry]]:
+    """The status and the value of each topic as of ``at`` (tape time, us), of kind ``STATE``; an empty list where
+    nothing is known: it was not recorded then, or there is a hole behind its last keyframe."""
+    states = _states_at(recording, at, topics)
+    return {topic: list(state.told(at, topic)) if state.is_recorded else [] for topic, state in states.items()}
+
+
+def _states_at(recording: Recording, at: int, topics: Collection[str]) -> dict[str, _TopicState]:
+    states = {topic: _TopicState() for topic in topics}
+    for each in recording.read(max(0, at - LOOK_BACK), at, topics):
+        if isinstance(each, Missing):
+            for topic in (each.topic,) if each.topic else topics:
+                states[topic].lost()
+        else:
+            states[each.topic].take(each)
+    return states
+
+
+def play(recording: Recording, begin: int, end: int, topics: Collection[str]) -> Iterator[Entry | Missing]:
+    """First the state of each topic as of ``begin`` (kind ``STATE``), then every message after ``begin`` up to ``end``
+    (kind ``records.MESSAGE``), in order, with the holes. A delta of a book that does not fit what was given before it
+    is left out; behind a hole the next snapshot or keyframe is given in its place (kind ``STATE``). A time for which a
+    topic was not recorded is a ``Missing`` of that topic (``unrecorded``)."""
+    states = _states_at(recording, begin, topics)
+    for topic, state in states.items():
+        yield from state.told(begin, topic)
+    ended = {topic: begin for topic, state in states.items() if not state.is_recorded}
+    unknown = {topic for topic, state in states.items() if state.status is None}
+    for each in recording.read(begin + 1, end, topics):
+        if isinstance(each, Missing):
+            for topic in topics:
+                states[topic].lost()
+                unknown.add(topic)
+            yield each
+            continue
+        topic, state = each.topic, states[each.topic]
+        if each.kind == records.END:
+            state.lost()
+            ended[topic] = each.time
+            unknown.add(topic)
+            continue
+        since = ended.pop(topic, None)
+        if since is not None and each.time > since:
+            yield Missing(since, each.time, "unrecorded", topic)
+        was_known = state.book.is_known
+        if not state.take(each):
+            if was_known:
+                unknown.add(topic)
+            continue
+        if each.kind == records.MESSAGE:
+            yield each
+        elif topic in unknown:
+            yield Entry(each.time, topic, STATE, each.body)
+        if topic in unknown and not each.body.startswith(_STATUS):
+            unknown.discard(topic)
+    for topic, since in ended.items():
+        if since < end:
+            yield Missing(since, end, "unrecorded", topic)

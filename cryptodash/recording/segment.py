@@ -1,0 +1,223 @@
+"""One segment of a tape, read: its blocks by their index, which its last block holds, or its headers tell."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+from attrs import define, field, frozen
+
+from cryptodash.recording import blocks, segment_index
+from cryptodash.recording.blocks import HEADER_SIZE, Header, Record
+from cryptodash.recording.segment_index import TRAILER_SIZE, BlockEntry, IndexMaker, SegmentIndex
+from cryptodash.recording.tape_errors import BadTape
+
+ReadAt = Callable[[int, int], bytes]
+"""So many bytes from an offset on, or as many as there are."""
+
+MOST_BYTES: Final = 2 * 2**30
+"""Of a segment. One of ours has 64 MiB."""
+MOST_CANDIDATES: Final = 1_000
+"""Places that look like the beginning of a block, behind bad ones, which are looked at in a segment."""
+_AT_ONCE: Final = 4096
+"""What is read for a header and, usually, its topics."""
+_WINDOW: Final = 2**20
+"""What is looked through at a time for the next block, behind a bad one."""
+
+
+@frozen
+class Fault:
+    """What is wrong at an offset of a segment."""
+
+    offset: int
+    reason: str
+
+
+@frozen
+class Scan:
+    """What the headers of a segment tell. ``end``: behind the last whole block; ``is_torn``: there is no index."""
+
+    index: SegmentIndex
+    end: int
+    faults: tuple[Fault, ...]
+    is_torn: bool
+
+
+@define(eq=False)
+class Segment:
+    """An open segment. Times are tape time, us. Raises ``BadTape`` where it cannot be a segment at all, ``OSError``
+    where it cannot be read."""
+
+    name: str
+    size: int
+    read_at: ReadAt
+    close: Callable[[], None]
+    head: Header = field(init=False)
+    _scan: Scan | None = field(default=None, init=False)
+    _last: int | None = field(default=None, init=False)
+    _candidates: int = field(default=MOST_CANDIDATES, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        if self.size > MOST_BYTES:
+            raise BadTape(f"{self.name}: {self.size} bytes are more than a segment may have")
+        self.head = self._first_header()
+        footer = self._footer()
+        self._last = None if footer is None else footer[1].last
+
+    @classmethod
+    def open(cls, path: Path) -> Segment:
+        """Raises ``BadTape`` and ``OSError``."""
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        try:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                raise BadTape(f"{path.name} is no file")
+            return cls(
+                path.name,
+                status.st_size,
+                lambda offset, size: os.pread(descriptor, size, offset),
+                lambda: os.close(descriptor),
+            )
+        except BaseException:
+            os.close(descriptor)
+            raise
+
+    @property
+    def run(self) -> bytes:
+        return self.head.run
+
+    @property
+    def first(self) -> int:
+        return self.head.first
+
+    @property
+    def last(self) -> int:
+        """Of its last block."""
+        if self._last is None:
+            self._last = max((each.last for each in self.scan().index.blocks), default=self.head.last)
+        return self._last
+
+    @property
+    def index(self) -> SegmentIndex:
+        return self.scan().index
+
+    def scan(self) -> Scan:
+        """Of a closed segment what its last block says, else what all headers do."""
+        if self._scan is None:
+            self._scan = self._by_footer() or self.scan_headers()
+        return self._scan
+
+    def scan_headers(self) -> Scan:
+        """All headers, one after the other; behind a bad one the next good one."""
+        maker = IndexMaker(self.head.run)
+        faults: list[Fault] = []
+        at, end, is_torn = 0, 0, True
+        while at < self.size:
+            try:
+                header, topics = self._header_at(at)
+                if header.run != self.head.run:
+                    raise BadTape("a block of another run")
+                if at + header.size > self.size:
+                    raise BadTape("ends within a block")
+            except BadTape as error:
+                faults.append(Fault(at, str(error)))
+                at = self._next_block(at + 1)
+                continue
+            if header.kind == blocks.INDEX:
+                is_torn = not self._is_trailer(at, header)
+                break
+            maker.add(at, header.size, header.number, header.first, header.last, header.count, topics)
+            at += header.size
+            end = at
+            if maker.is_full:
+                raise BadTape(f"{self.name}: more blocks than a segment may have")
+        return Scan(maker.made(), end, tuple(faults), is_torn)
+
+    def records(self, entry: BlockEntry) -> tuple[list[str], list[Record]]:
+        """(topics, records) of a block. Raises ``BadTape``."""
+        data = self.read_at(entry.offset, entry.size)
+        header = blocks.read_header(data)
+        if header.kind != blocks.RECORDS or header.run != self.head.run or header.size != entry.size:
+            raise BadTape("an index that does not fit its segment")
+        topics = blocks.read_topics(data, header)
+        packed = data[HEADER_SIZE + header.topics_size :]
+        return [topic for topic, _, _ in topics], blocks.read_records(packed, header, topics)
+
+    def _first_header(self) -> Header:
+        try:
+            return self._header_at(0)[0]
+        except BadTape as error:
+            at = self._next_block(1)
+            if at >= self.size:
+                raise BadTape(f"{self.name}: {error}, and no whole block behind it") from None
+            return self._header_at(at)[0]
+
+    def _header_at(self, at: int) -> tuple[Header, list[str]]:
+        data = self.read_at(at, _AT_ONCE)
+        header = blocks.read_header(data)
+        need = HEADER_SIZE + header.topics_size
+        if need > len(data):
+            data += self.read_at(at + len(data), need - len(data))
+        return header, [topic for topic, _, _ in blocks.read_topics(data, header)]
+
+    def _next_block(self, at: int) -> int:
+        """Where the next good header is; the end where there is none, or after too many that only look like one."""
+        while at < self.size:
+            window = self.read_at(at, _WINDOW)
+            found = window.find(blocks.MAGIC)
+            while found >= 0:
+                self._candidates -= 1
+                if self._candidates < 0:
+                    return self.size
+                try:
+                    if found + HEADER_SIZE <= len(window):  # without another read, if that is enough to see it
+                        blocks.read_header(window[found : found + HEADER_SIZE])
+                    self._header_at(at + found)
+                except BadTape:
+                    found = window.find(blocks.MAGIC, found + 1)
+                else:
+                    return at + found
+            if len(window) < len(blocks.MAGIC):
+                break
+            at += len(window) - len(blocks.MAGIC) + 1
+        return self.size
+
+    def _footer(self) -> tuple[int, Header] | None:
+        """(where it is, header) of the index; None where there is none that can be read."""
+        trailer = self.read_at(max(0, self.size - TRAILER_SIZE), TRAILER_SIZE)
+        at = segment_index.read_trailer(trailer)
+        if at is None or not HEADER_SIZE <= at <= self.size - TRAILER_SIZE - HEADER_SIZE:
+            return None
+        try:
+            header, _ = self._header_at(at)
+        except BadTape:
+            return None
+        is_good = header.kind == blocks.INDEX and header.run == self.head.run and self._is_trailer(at, header)
+        return (at, header) if is_good else None
+
+    def _is_trailer(self, at: int, header: Header) -> bool:
+        return at + header.size + TRAILER_SIZE == self.size
+
+    def _by_footer(self) -> Scan | None:
+        footer = self._footer()
+        if footer is None:
+            return None
+        at, header = footer
+        packed = self.read_at(at + HEADER_SIZE + header.topics_size, header.payload_size)
+        try:
+            index = segment_index.decode_index(blocks.read_payload(packed, header), at)
+        except BadTape:
+            return None
+        return Scan(index, at, (), is_torn=False) if index.run == self.head.run else None
+
+
+def blocks_between(segment: Segment, begin: int, end: int) -> Iterator[BlockEntry]:
+    """The blocks of a segment that may hold something of that time."""
+    for entry in segment.index.blocks:
+        if entry.first > end:
+            return
+        if entry.last >= begin:
+            yield entry

@@ -1,0 +1,198 @@
+"""The reactor's end of a tape: blocks by size and by time, and what is told where one is lost."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from cryptodash.recording import records
+from cryptodash.recording.blocks import NewRecord, Record
+from cryptodash.recording.entries import Entry, Missing
+from cryptodash.recording.files import WriterPlace
+from cryptodash.recording.open_tape import BLOCK_BYTES, OpenTape, Source
+from cryptodash.recording.recording import Recording
+from cryptodash.recording.records import Counts, Hole, Run, Step, decode
+from cryptodash.recording.tape_writer import Block, TapeWriter
+from cryptodash.recording.verify import verify
+from cryptodash.recording.writer_thread import LONGEST_WAIT_S, MOST_WAITING, BlockQueue, WriterThread
+from tests.recording.tapes import SECOND, START, TRADES
+
+
+class Time:
+    def __init__(self) -> None:
+        self.now = START
+
+    def __call__(self) -> int:
+        return self.now
+
+
+class Taken:
+    """What is handed over, while it is taken."""
+
+    def __init__(self) -> None:
+        self.blocks: list[Block] = []
+        self.takes = True
+
+    def __call__(self, block: Block) -> bool:
+        if self.takes:
+            self.blocks.append(block)
+        return self.takes
+
+
+@pytest.fixture
+def tape() -> tuple[Time, Taken, OpenTape]:
+    time, taken = Time(), Taken()
+    return time, taken, OpenTape(time, taken)
+
+
+def own(records_: Sequence[Record | NewRecord], kind: int) -> list[bytes]:
+    return [each.body for each in map(read, records_) if each.kind == kind]
+
+
+def read(record: Record | NewRecord) -> NewRecord:
+    return record if isinstance(record, NewRecord) else NewRecord(*record)
+
+
+def test_a_block_is_closed_by_its_size(tape: tuple[Time, Taken, OpenTape]) -> None:
+    _, taken, opened = tape
+    source = Source(TRADES)
+    for _ in range(3 * BLOCK_BYTES // 1000):
+        opened.put(source, records.MESSAGE, b"x" * 1000)
+    assert len(taken.blocks) == 3
+    for number, block in enumerate(taken.blocks):
+        assert block.number == number and block.size >= BLOCK_BYTES
+        assert block.topics == [(TRADES, len(block.records), 0)]
+
+
+def test_a_block_is_closed_by_its_age_and_silence_is_told(tape: tuple[Time, Taken, OpenTape]) -> None:
+    time, taken, opened = tape
+    opened.put(Source(TRADES), records.MESSAGE, b"x")
+    time.now += SECOND // 2
+    opened.look()
+    assert taken.blocks == []
+    time.now += SECOND
+    opened.look()
+    time.now += SECOND
+    opened.look()
+    assert [[read(each).kind for each in block.records] for block in taken.blocks] == [
+        [records.MESSAGE],
+        [records.BEAT],
+    ]
+
+
+def test_lost_blocks_are_one_hole_with_their_counts(tape: tuple[Time, Taken, OpenTape]) -> None:
+    time, taken, opened = tape
+    source = Source(TRADES)
+
+    def second() -> None:
+        for _ in range(10):
+            time.now += SECOND // 10
+            opened.put(source, records.MESSAGE, b"x")
+        opened.look()
+
+    second()
+    taken.takes = False
+    begin = time.now
+    for _ in range(3):
+        second()
+    assert opened.needs_keyframes and opened.lost_blocks == 3
+    taken.takes = True
+    second()
+    second()
+    block = taken.blocks[1]
+    (body,) = own(list(block.before), records.HOLE)
+    hole = decode(body, Hole)
+    assert (hole.reason, hole.blocks, hole.records, block.number) == ("full", 3, 30, 4)
+    assert begin < hole.begin <= begin + SECOND // 10 and hole.end == block.first
+    assert own(list(taken.blocks[2].before), records.HOLE) == []
+
+
+def test_a_stall_and_a_step_of_the_wall_clock_are_told(tape: tuple[Time, Taken, OpenTape]) -> None:
+    """Tape time goes on as if nobody had set the clock: it is monotonic."""
+    time, taken, opened = tape
+    opened.look()
+    begin = time.now
+    time.now += 7 * SECOND
+    opened.stalled(begin)
+    opened.step(-3_600_000, 1_000)
+    opened.look()
+    time.now += SECOND
+    opened.look()
+    block = taken.blocks[1]
+    hole = decode(own(list(block.before), records.HOLE)[0], Hole)
+    assert (hole.begin, hole.end, hole.reason) == (begin, begin + 7 * SECOND, "stalled")
+    assert decode(own(list(block.records), records.STEP)[0], Step) == Step(-3_600_000, 1_000)
+
+
+def test_counts_are_told_each_minute(tape: tuple[Time, Taken, OpenTape]) -> None:
+    time, taken, opened = tape
+    source = Source(TRADES)
+    for _ in range(125):
+        time.now += SECOND
+        opened.put(source, records.MESSAGE, b"x")
+        opened.close_draft()
+    said = [decode(own(list(each.before), records.COUNTS)[0], Counts) for each in taken.blocks if each.before]
+    assert said == [Counts(0, 0), Counts(60, 60), Counts(120, 120)]
+
+
+def test_a_body_too_long_for_a_record_comes_in_parts(tape: tuple[Time, Taken, OpenTape], tmp_path: Path) -> None:
+    _, taken, opened = tape
+    body = bytes(range(256)) * 4096 * 5 + b"end"
+    opened.put(Source("binance"), records.ANSWER, body)
+    opened.close_draft()
+    writer = TapeWriter(
+        WriterPlace(tmp_path, least_free=0).tape("frames", 2**30, 2**26), Run("00" * 16, 0, ""), lambda: 0.0
+    )
+    for block in taken.blocks:
+        writer.write(block)
+    writer.close()
+    with Recording(tmp_path, "frames") as recording:
+        (entry,) = recording.read(0, 2 * START)
+    assert isinstance(entry, Entry) and entry.body == body and entry.kind == records.ANSWER
+
+
+# -- the queue and the thread
+
+
+def block(number: int, size: int = 100) -> Block:
+    at = START + number
+    return Block(number, at, at, at, [(TRADES, 1, 0)], [], [(records.MESSAGE, at, 0, b"x")], size)
+
+
+def test_a_queue_that_is_full_or_old_takes_no_more() -> None:
+    now = [0.0]
+    queue = BlockQueue(lambda: now[0])
+    assert queue.put("messages", block(0, MOST_WAITING - 50))
+    assert not queue.put("messages", block(1))
+    assert queue.put("messages", block(1, 50)) and queue.bytes == MOST_WAITING
+    now[0] = LONGEST_WAIT_S + 0.1
+    found = queue.get(0)
+    assert found is not None and found[1].number == 0
+    assert not queue.put("messages", block(2, 0)), "what is being written waits still"
+    queue.done()
+    queue.done()
+    assert queue.put("messages", block(2, 0)) and queue.bytes == 0
+    queue.close()
+    assert not queue.put("messages", block(3)) and not queue.is_over
+
+
+def test_the_thread_writes_what_waits_and_ends(tmp_path: Path) -> None:
+    ended = threading.Event()
+    queue = BlockQueue(lambda: 0.0)
+    writer = TapeWriter(
+        WriterPlace(tmp_path, least_free=0).tape("messages", 2**30, 2**20), Run("00" * 16, 0, ""), lambda: 0.0
+    )
+    for number in range(5):
+        assert queue.put("messages", block(number))
+    queue.close()
+    thread = WriterThread(queue, {"messages": writer}, ended.set)
+    thread.start()
+    assert ended.wait(20)
+    thread.join(20)
+    with Recording(tmp_path) as recording:
+        found = list(recording.read(0, 2 * START))
+    assert len(found) == 5 and not any(isinstance(each, Missing) for each in found)
+    assert verify(tmp_path).summary.endswith("0 holes, 0 torn ends: good")

@@ -1,0 +1,240 @@
+"""What was written is read again, digit for digit, in order, with the holes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cryptodash.recording import compression, records
+from cryptodash.recording.entries import STATE, Entry, Missing, Span
+from cryptodash.recording.playback import play, state_at
+from cryptodash.recording.recording import Recording
+from cryptodash.recording.tape_errors import BadTape
+from tests.recording.tapes import (
+    BOOK,
+    SECOND,
+    START,
+    TICKER,
+    TRADES,
+    Said,
+    only_segment,
+    seconds_of_trades,
+    trade,
+    write_run,
+)
+
+ALL = 2 * START
+CODECS = [compression.STORED, compression.ZLIB, *([compression.ZSTD] if compression.zstandard else [])]
+
+
+def read(root: Path, *topics: str, begin: int = 0, end: int = ALL) -> list[Entry | Missing]:
+    with Recording(root) as recording:
+        assert recording.unreadable == []
+        return list(recording.read(begin, end, topics or None))
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_what_was_written_is_read_byte_for_byte(tmp_path: Path, codec: int) -> None:
+    blocks = seconds_of_trades(50)
+    write_run(tmp_path, blocks, segment_bytes=3000, codec=codec)
+    assert len(list(tmp_path.glob("writer-00/messages/*.tape"))) > 3
+    said = [Entry(*each) for block in blocks for each in block]
+    assert read(tmp_path) == said
+    assert read(tmp_path, TRADES) == said
+    assert read(tmp_path, TICKER) == []
+
+
+@pytest.mark.parametrize(("first", "last"), [(0, 49), (7, 7), (0, 0), (49, 49), (12, 30)])
+def test_a_time_is_read_and_nothing_beside_it(tmp_path: Path, first: int, last: int) -> None:
+    blocks = seconds_of_trades(50)
+    write_run(tmp_path, blocks, segment_bytes=3000)
+    begin, end = blocks[first][3][0], blocks[last][6][0]
+    said = [Entry(*each) for block in blocks for each in block if begin <= each[0] <= end]
+    assert read(tmp_path, begin=begin, end=end) == said
+
+
+def test_a_stop_and_a_kill_are_told_as_holes(tmp_path: Path) -> None:
+    """A run that ended in order, one that was killed, and a third: the killed one may have lost 5 s."""
+    starts = (START, START + 60 * SECOND, START + 120 * SECOND)
+    for start, close in zip(starts, (True, False, True), strict=True):
+        write_run(tmp_path, seconds_of_trades(10, start=start), close=close)
+    ends = [start + 9 * SECOND + 9 * SECOND // 10 for start in starts]
+    assert [each for each in read(tmp_path) if isinstance(each, Missing)] == [
+        Missing(ends[0], starts[1], "stopped"),
+        Missing(ends[1], ends[1] + 5 * SECOND, "torn"),
+        Missing(ends[1] + 5 * SECOND, starts[2], "stopped"),
+    ]
+    with Recording(tmp_path) as recording:
+        assert recording.spans == [Span(start, end) for start, end in zip(starts, ends, strict=True)]
+        # A query of a topic that has nothing there sees the holes as well.
+        holes = list(recording.read(0, ALL, [TICKER]))
+        assert [each.reason for each in holes if isinstance(each, Missing)] == ["stopped", "torn", "stopped"]
+
+
+def test_a_torn_end_is_cut_off_by_the_next_run(tmp_path: Path) -> None:
+    write_run(tmp_path, seconds_of_trades(10), close=False)
+    path = only_segment(tmp_path)
+    whole = path.stat().st_size
+    with path.open("ab") as file:
+        file.write(path.read_bytes()[:150])
+    with Recording(tmp_path) as recording:  # before: the torn end is no record
+        assert len(list(recording.read(0, ALL))) == 100
+    write_run(tmp_path, seconds_of_trades(1, start=START + 60 * SECOND))
+    assert path.stat().st_size == whole
+
+
+def test_runs_of_several_processes_are_merged_by_time(tmp_path: Path) -> None:
+    """Each writer has a directory of its own."""
+    from cryptodash.recording.files import WriterPlace
+
+    first = WriterPlace(tmp_path, "other", least_free=0)
+    first.tape("messages", 2**30, 2**20)()  # its place is taken, and locked
+    write_run(tmp_path, [[trade(1, START + SECOND), trade(3, START + 3 * SECOND)]])
+    first.release()
+    write_run(tmp_path, [[trade(2, START + 2 * SECOND), trade(4, START + 4 * SECOND)]])
+    assert {each.parent.parent.name for each in tmp_path.glob("*/messages/*.tape")} == {"writer-00", "writer-01"}
+    assert [each.time - START for each in read(tmp_path) if isinstance(each, Entry)] == [
+        SECOND * each for each in (1, 2, 3, 4)
+    ]
+
+
+def test_the_index_says_when_a_topic_was_recorded(tmp_path: Path) -> None:
+    blocks: list[list[Said]] = seconds_of_trades(10)
+    blocks[5].append((blocks[5][-1][0], TICKER, records.MESSAGE, b"{}"))
+    later = [[trade(1, START + 600 * SECOND), trade(2, START + 601 * SECOND)]]
+    write_run(tmp_path, [*blocks, *later])
+    with Recording(tmp_path) as recording:
+        found = recording.topics()
+        assert found[TRADES] == [
+            Span(START, blocks[9][-1][0]),
+            Span(START + 600 * SECOND, START + 601 * SECOND),
+        ]
+        assert found[TICKER] == [Span(blocks[5][0][0], blocks[5][-1][0])]
+        assert recording.has(TRADES, START + SECOND) and not recording.has(TRADES, START + 300 * SECOND)
+
+
+def test_a_long_body_comes_in_parts_and_is_read_whole(tmp_path: Path) -> None:
+    parts = [b"a" * 2**20, b"b" * 2**20, b"c" * 10]
+    kinds = [records.MORE, records.MORE, records.IN]
+    said = [(START + at, "binance/1", kind, part) for at, (kind, part) in enumerate(zip(kinds, parts, strict=True))]
+    write_run(tmp_path, [said[:1], said[1:2], said[2:]], tape="frames")
+    with Recording(tmp_path, "frames") as recording:
+        (entry,) = recording.read(0, ALL)
+    assert isinstance(entry, Entry) and entry.kind == records.IN and entry.body == b"".join(parts)
+
+
+# -- the state at a moment, and what came then
+
+
+def snapshot(sequence: int, bids: str, asks: str, at: str = "2024-01-01T00:00:00.000Z") -> bytes:
+    head = f'"timestamp":"{at}","exchange":"binance","market_type":"spot","symbol":{{"base":"BTC","quote":"USDT"}}'
+    sides = f'"bids":[{levels(bids)}],"asks":[{levels(asks)}],"complete":false'
+    payload = f'{{{head},"depth":5,"sequence":{sequence},{sides},"received":"{at}"}}'
+    return f'{{"type":"order_book_snapshot","payload":{payload}}}'.encode()
+
+
+def delta(sequence: int, bids: str = "", asks: str = "", gone: str = "", at: str = "2024-01-01T00:00:01.000Z") -> bytes:
+    head = f'"timestamp":"{at}","exchange":"binance","market_type":"spot","symbol":{{"base":"BTC","quote":"USDT"}}'
+    sides = f'"bids_upserts":[{levels(bids)}],"asks_upserts":[{levels(asks)}],"deletes":{{"bids":[{gone}],"asks":[]}}'
+    payload = f'{{{head},"depth":5,"sequence":{sequence},{sides},"received":"{at}"}}'
+    return f'{{"type":"order_book_delta","payload":{payload}}}'.encode()
+
+
+def levels(text: str) -> str:
+    pairs = (each.split("@") for each in text.split())
+    return ",".join(f'{{"price":{price},"quantity":{size}}}' for size, price in pairs)
+
+
+def status(state: str) -> bytes:
+    return f'{{"type":"status","payload":{{"state":"{state}"}}}}'.encode()
+
+
+def a_book(tmp_path: Path) -> None:
+    """Keyframe at 0, deltas at 1, 2, 4 (3 is lost), a snapshot at 5, and its delta."""
+    said: list[Said] = [
+        (START, BOOK, records.BEGIN, b""),
+        (START, BOOK, records.KEYFRAME, status("live")),
+        (START, BOOK, records.KEYFRAME, snapshot(7, "1.00@100.0 2@99.50", "3@101")),
+        (START + 1 * SECOND, BOOK, records.MESSAGE, delta(8, bids="5.5@99.90", gone="99.5")),
+        (START + 2 * SECOND, BOOK, records.MESSAGE, delta(9, asks="4@100.50")),
+        (START + 4 * SECOND, BOOK, records.MESSAGE, delta(11, asks="9@100.70")),
+        (START + 5 * SECOND, BOOK, records.MESSAGE, snapshot(12, "1@90", "1@91")),
+        (START + 6 * SECOND, BOOK, records.MESSAGE, delta(13, bids="2@90.00")),
+    ]
+    write_run(tmp_path, [said])
+
+
+@pytest.mark.parametrize(
+    ("second", "expected"),
+    [
+        (0, snapshot(7, "1.00@100.0 2@99.50", "3@101")),
+        (1.5, snapshot(8, "1.00@100.0 5.5@99.90", "3@101", "2024-01-01T00:00:01.000Z")),
+        (2, snapshot(9, "1.00@100.0 5.5@99.90", "4@100.50 3@101", "2024-01-01T00:00:01.000Z")),
+        (4, None),
+        (6, snapshot(13, "2@90.00", "1@91", "2024-01-01T00:00:01.000Z")),
+    ],
+)
+def test_a_book_at_a_moment_is_its_keyframe_and_what_came_after_it(
+    tmp_path: Path, second: float, expected: bytes | None
+) -> None:
+    a_book(tmp_path)
+    at = START + int(second * SECOND)
+    with Recording(tmp_path) as recording:
+        found = state_at(recording, at, [BOOK, TRADES])
+    assert found[TRADES] == []
+    values = [status("live"), *([expected] if expected else [])]
+    assert found[BOOK] == [Entry(at, BOOK, STATE, body) for body in values]
+
+
+def test_a_replay_begins_with_the_state_and_never_has_a_delta_that_does_not_fit(tmp_path: Path) -> None:
+    a_book(tmp_path)
+    with Recording(tmp_path) as recording:
+        found = [each for each in play(recording, START + SECOND, ALL, [BOOK]) if isinstance(each, Entry)]
+    assert [(each.kind, each.body) for each in found[:2]] == [
+        (STATE, status("live")),
+        (STATE, snapshot(8, "1.00@100.0 5.5@99.90", "3@101", "2024-01-01T00:00:01.000Z")),
+    ]
+    assert [each.time - START for each in found[2:]] == [2 * SECOND, 5 * SECOND, 6 * SECOND]
+    assert {each.kind for each in found[2:]} == {records.MESSAGE}
+
+
+def test_behind_a_hole_the_next_keyframe_is_given(tmp_path: Path) -> None:
+    ticker = b'{"type":"ticker","payload":{"symbol":{"base":"BTC"},"last":%d}}'
+    first = [
+        (START, TICKER, records.BEGIN, b""),
+        (START, TICKER, records.KEYFRAME, status("live")),
+        (START + SECOND, TICKER, records.MESSAGE, ticker % 1),
+    ]
+    again = START + 100 * SECOND
+    second = [
+        (again, TICKER, records.BEGIN, b""),
+        (again, TICKER, records.KEYFRAME, status("live")),
+        (again, TICKER, records.KEYFRAME, ticker % 2),
+        (again + SECOND, TICKER, records.MESSAGE, ticker % 3),
+        (again + 60 * SECOND, TICKER, records.KEYFRAME, status("live")),
+        (again + 60 * SECOND, TICKER, records.KEYFRAME, ticker % 3),
+        (again + 61 * SECOND, TICKER, records.END, b""),
+    ]
+    write_run(tmp_path, [first])
+    write_run(tmp_path, [second])
+    end = again + 70 * SECOND
+    with Recording(tmp_path) as recording:
+        assert list(play(recording, START, end, [TICKER])) == [
+            Entry(START, TICKER, STATE, status("live")),
+            Entry(START + SECOND, TICKER, records.MESSAGE, ticker % 1),
+            Missing(START + SECOND, again, "stopped"),
+            Entry(again, TICKER, STATE, status("live")),
+            Entry(again, TICKER, STATE, ticker % 2),
+            Entry(again + SECOND, TICKER, records.MESSAGE, ticker % 3),
+            Missing(again + 61 * SECOND, end, "unrecorded", TICKER),
+        ]
+        assert state_at(recording, START + 50 * SECOND, [TICKER])[TICKER][-1].body == ticker % 1
+        assert state_at(recording, end, [TICKER]) == {TICKER: []}
+
+
+def test_what_is_no_recording_is_refused_in_a_line(tmp_path: Path) -> None:
+    with pytest.raises(BadTape, match="neither a directory nor a file"):
+        Recording(tmp_path / "nowhere")
+    with Recording(tmp_path) as recording:
+        assert recording.spans == [] and recording.topics() == {} and list(recording.read(0, ALL)) == []

@@ -1,0 +1,247 @@
+"""Tapes of anybody: whatever the bytes are, an error or what they say, never a crash, never much memory."""
+
+from __future__ import annotations
+
+import tracemalloc
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import cache
+from pathlib import Path
+from struct import Struct
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cryptodash.recording import blocks, compression, records, segment_index
+from cryptodash.recording.blocks import HEADER_SIZE, MAGIC, read_header, read_records, read_topics
+from cryptodash.recording.book_state import BookFold
+from cryptodash.recording.columns import COLUMNS, rows_of
+from cryptodash.recording.entries import Entry
+from cryptodash.recording.frames import markets_in, read_frames
+from cryptodash.recording.playback import play
+from cryptodash.recording.recording import Recording
+from cryptodash.recording.segment import Segment
+from cryptodash.recording.tape_errors import BadTape
+from cryptodash.recording.verify import verify
+from tests.recording.tapes import BOOK, START, TICKER, TRADES, only_segment, seconds_of_trades, write_run
+
+ALL = 2 * START
+MOST_MEMORY = 64 * 2**20
+RUN = bytes(range(16))
+HEADER = Struct("<4sBBBB16sQqqIIIIIII")
+
+
+@contextmanager
+def little_memory() -> Iterator[None]:
+    tracemalloc.start()
+    try:
+        yield
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < MOST_MEMORY, f"{peak / 2**20:.0f} MiB"
+
+
+def read_all(root: Path) -> None:
+    """Everything that anybody does with a tape."""
+    for tape in ("messages", "frames"):
+        with suppress(BadTape), Recording(root, tape) as recording:
+            recording.topics()
+            for _ in recording.read(0, ALL):
+                pass
+            for _ in recording.read(0, ALL, [TICKER]):
+                pass
+            for _ in play(recording, START, ALL, [TRADES, BOOK]):
+                pass
+    with suppress(BadTape):
+        verify(root)
+    with suppress(BadTape):
+        markets_in(root)
+    with suppress(BadTape):
+        for _ in read_frames(root, "binance", "spot"):
+            pass
+
+
+@cache
+def good_tape(close: bool) -> bytes:
+    """Of a run that ended in order, or was killed."""
+    with TemporaryDirectory() as directory:
+        said = seconds_of_trades(6)
+        said[2].append((said[2][-1][0], BOOK, records.KEYFRAME, b'{"type":"order_book_snapshot","payload":{}}'))
+        write_run(Path(directory), said, close=close)
+        return only_segment(Path(directory)).read_bytes()
+
+
+@given(data=st.data())
+@settings(max_examples=60)
+def test_mutated_bytes_are_an_error_or_what_they_say(data: st.DataObject) -> None:
+    good = good_tape(data.draw(st.booleans()))
+    tape = bytearray(good)
+    for _ in range(data.draw(st.integers(1, 4))):
+        at = data.draw(st.integers(0, len(tape) - 1))
+        tape[at : at + data.draw(st.integers(0, 3))] = data.draw(st.binary(max_size=4))
+    with TemporaryDirectory() as directory:
+        root = Path(directory)
+        for name in ("messages", "frames"):
+            (root / "writer-00" / name).mkdir(parents=True)
+            (root / "writer-00" / name / "0000000001.tape").write_bytes(tape)
+        read_all(root)
+        if len(tape) == len(good):
+            # A change that nobody finds would be a wrong price.
+            with suppress(BadTape):
+                found = verify(root)
+                with Recording(root) as recording:
+                    said = [each for each in recording.read(0, ALL) if isinstance(each, Entry)]
+                assert found.errors or found.torn or len(said) == 61
+
+
+@given(st.binary(max_size=400))
+@settings(max_examples=100)
+def test_any_bytes_are_no_crash(data: bytes) -> None:
+    for sample in (data, MAGIC + data, MAGIC + b"\x01\x01\x00\x00" + data):
+        with suppress(BadTape):
+            header = read_header(sample)
+            topics = read_topics(sample, header)
+            read_records(sample[HEADER_SIZE + header.topics_size :], header, topics)
+        with suppress(BadTape):
+            segment_index.decode_index(sample, 100)
+        with suppress(BadTape):
+            BookFold().take(b'{"type":"order_book_snapshot"' + data)
+        for channel in COLUMNS:
+            with suppress(BadTape):
+                list(rows_of(Entry(0, TRADES, 0, data), channel))
+
+
+def crafted(
+    *, codec: int = compression.ZLIB, count: int = 1, topics: bytes | None = None, payload: bytes = b"", **sizes: int
+) -> bytes:
+    """A block with good checksums, whose header says what ``sizes`` want."""
+    table = compression.pack(msgspec.msgpack.encode([]) if topics is None else topics, codec)
+    packed = compression.pack(payload, codec)
+    said = {
+        "topics_size": len(table),
+        "topics_declared": 1 if topics is None else len(topics),
+        "payload_size": len(packed),
+        "payload_declared": len(payload),
+    } | sizes
+    head = HEADER.pack(
+        *(MAGIC, 1, codec, 0, 0, RUN, 0, START, START, count),
+        *(said["topics_size"], said["topics_declared"], said["payload_size"], said["payload_declared"]),
+        *(zlib.crc32(packed), 0),
+    )[:-4]
+    return head + zlib.crc32(table, zlib.crc32(head)).to_bytes(4, "little") + table + packed
+
+
+def record(body: bytes = b"") -> bytes:
+    return msgspec.msgpack.encode((records.BEAT, START, -1, body))
+
+
+BOMBS: dict[str, Callable[[], bytes]] = {
+    "a gigabyte in a kilobyte, declared": lambda: crafted(payload=bytes(2**24), payload_declared=2**30),
+    "more than is declared": lambda: crafted(payload=bytes(2**24), payload_declared=2**22),
+    "4 GiB declared": lambda: crafted(payload_declared=2**32 - 1),
+    "a table of 4 GiB": lambda: crafted(topics_declared=2**32 - 1),
+    "sizes of 4 GiB in the file": lambda: crafted(payload_size=2**32 - 1, topics_size=2**32 - 1),
+    "4 billion records in a list": lambda: crafted(payload=b"\xdd\xff\xff\xff\xff" + record()),
+    "4 billion records, counted": lambda: crafted(payload=b"\xdd\xff\xff\xff\xff" + record(), count=2**32 - 1),
+    "a body of 4 GiB": lambda: crafted(payload=b"\x91\x94\x18\x00\xff\xc6\xff\xff\xff\xff"),
+    "a million small records": lambda: crafted(payload=b"\xdd\x00\x0c\x00\x00" + record()[:5] * 800_000, count=786_432),
+    "nested lists": lambda: crafted(payload=b"\x91" * 2**20),
+    "a million topics": lambda: crafted(topics=b"\xdd\x00\x03\x00\x00" + b"\x93\xa0\x00\x00" * 196_608),
+    "zeros": lambda: bytes(2**20),
+    "nothing but magic": lambda: MAGIC * 2**18,
+    "headers that all begin a block": lambda: crafted(payload=b"\x91" + record())[:HEADER_SIZE] * 10_000,
+}
+if compression.zstandard:
+
+    def zstd_bomb(**parameters: int) -> Any:
+        zstandard = compression.zstandard
+        return zstandard.ZstdCompressor(
+            compression_params=zstandard.ZstdCompressionParameters(**parameters, write_content_size=True)
+        ).compress(bytes(2**26))
+
+    BOMBS |= {
+        "a zstd frame that says 64 MiB": lambda: spliced(zstd_bomb(window_log=20)),
+        "a zstd window of 128 MiB": lambda: spliced(zstd_bomb(window_log=27)),
+    }
+
+    def spliced(packed: bytes) -> bytes:
+        """A block of zstd whose payload is this frame, and which declares 4 MiB of it."""
+        table = compression.pack(msgspec.msgpack.encode([]), compression.ZSTD)
+        head = HEADER.pack(
+            *(MAGIC, 1, compression.ZSTD, 0, 0, RUN, 0, START, START, 1),
+            *(len(table), 1, len(packed), 2**22, zlib.crc32(packed), 0),
+        )[:-4]
+        return head + zlib.crc32(table, zlib.crc32(head)).to_bytes(4, "little") + table + packed
+
+
+@pytest.mark.parametrize("bomb", BOMBS)
+def test_a_bomb_is_an_error(tmp_path: Path, bomb: str) -> None:
+    data = BOMBS[bomb]()
+    with little_memory():
+        with suppress(BadTape):
+            header = read_header(data)
+            topics = read_topics(data, header)
+            with pytest.raises(BadTape):
+                read_records(data[HEADER_SIZE + header.topics_size :], header, topics)
+        for name in ("messages", "frames"):
+            (tmp_path / "writer-00" / name).mkdir(parents=True)
+            (tmp_path / "writer-00" / name / "0000000001.tape").write_bytes(data)
+        read_all(tmp_path)
+        with Recording(tmp_path) as recording:
+            assert [each for each in recording.read(0, ALL) if isinstance(each, Entry)] == []
+        assert verify(tmp_path).errors
+
+
+def test_an_index_that_lies_is_made_again_from_the_headers(tmp_path: Path) -> None:
+    """With a good checksum: of another segment, of blocks that are elsewhere, of more than there are."""
+    said = seconds_of_trades(6)
+    write_run(tmp_path, said)
+    path = only_segment(tmp_path)
+    good = path.read_bytes()
+    segment = Segment.open(path)
+    index, end, run = segment.index, segment.scan().end, segment.run
+    segment.close()
+    shifted = msgspec.structs.replace(
+        index, blocks=[msgspec.structs.replace(each, offset=each.offset + 1) for each in index.blocks]
+    )
+    lies = {
+        "shifted": segment_index.encode_index(shifted),
+        "no blocks": segment_index.encode_index(msgspec.structs.replace(index, blocks=[])),
+        "no topics": segment_index.encode_index(msgspec.structs.replace(index, topics=[])),
+        "4 billion blocks": segment_index.encode_index(index)[:-1] + b"\xdd\xff\xff\xff\xff",
+        "nonsense": b"\xc1" * 100,
+    }
+    for name, lie in lies.items():
+        block = blocks.encode_index(run, 6, START, said[-1][-1][0], lie)
+        path.write_bytes(good[:end] + block + segment_index.encode_trailer(end))
+        with Recording(tmp_path) as recording:
+            assert [each for each in recording.read(0, ALL) if isinstance(each, Entry)] == [
+                Entry(*each) for block_ in said for each in block_
+            ], name
+
+
+def test_a_body_in_endless_parts_is_bounded(tmp_path: Path) -> None:
+    part = b"x" * 2**20
+    said = [[(START + at, "binance/1", records.MORE, part)] for at in range(40)]
+    write_run(tmp_path, [*said, [(START + 99, "binance/1", records.IN, b"end")]], tape="frames", segment_bytes=2**30)
+    with little_memory(), Recording(tmp_path, "frames") as recording:
+        found = list(recording.read(0, ALL))
+    assert any(not isinstance(each, Entry) and each.reason == "damaged" for each in found)
+
+
+def test_a_link_or_a_pipe_is_no_segment(tmp_path: Path) -> None:
+    import os
+
+    directory = tmp_path / "writer-00" / "messages"
+    directory.mkdir(parents=True)
+    (directory / "0000000001.tape").symlink_to("/etc/passwd")
+    os.mkfifo(directory / "0000000002.tape")
+    with Recording(tmp_path) as recording:
+        assert len(recording.unreadable) == 2 and recording.spans == []
+    assert len(verify(tmp_path).errors) >= 2
