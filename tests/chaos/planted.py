@@ -17,7 +17,7 @@ from cryptodash.api import private_names
 from cryptodash.api.fanout.conflation import ConflationQueue
 from cryptodash.api.fanout.fanout import Fanout
 from cryptodash.api.fanout.slow_clients import SlowClients
-from cryptodash.api.ws.session import Session
+from cryptodash.api.ws.held_channels import HeldChannels
 from cryptodash.api.ws.socket import ClientProtocol
 from cryptodash.client.book import Book
 from cryptodash.client.freshness import Freshness as ClientFreshness
@@ -130,7 +130,7 @@ def _after(seconds: float) -> Callable[[Any], Any]:
 
     def make(method: Any) -> Any:
         def later(self: Any, *arguments: Any) -> None:
-            reactor = self._fanout._reactor if isinstance(self, Session) else self.clients.reactor
+            reactor = self._fanout._reactor if isinstance(self, HeldChannels) else self.clients.reactor
             reactor.callLater(seconds, method, self, *arguments)
 
         return later
@@ -331,7 +331,7 @@ ALL: Sequence[Planted] = (
         "an unsubscribe takes effect a second later",
         "asked",
         True,
-        lambda: [(Session, "_update_deliveries", _after(1.0))],
+        lambda: [(HeldChannels, "deliver", _after(1.0))],
     ),
     Planted("values come before their status", "asked", False, _values_first),
     Planted("requests are answered 3 s late", "asked", True, lambda: [(ClientProtocol, "onMessage", _after(3.0))]),

@@ -47,6 +47,8 @@ def judge(history: History) -> tuple[list[Violation], Counter[str]]:
     looks: Counter[str] = Counter()
     found: list[Violation] = []
     for name, connections in by_client.items():
+        if not any(each.frames for each in connections):
+            continue  # it was told nothing, or is a scene that somebody wrote, without the text of what came
         runs = [_Run(history, connections, None, looks)]
         if connections[0].client.kind in LOSSY_KINDS:
             runs.append(_Run(history, connections, Random(f"{history.plan.seed}:{name}:loss"), looks))
