@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -122,6 +123,23 @@ def test_a_long_body_comes_in_parts_and_is_read_whole(tmp_path: Path) -> None:
     with Recording(tmp_path, "frames") as recording:
         (entry,) = recording.read(0, ALL)
     assert isinstance(entry, Entry) and entry.kind == records.IN and entry.body == b"".join(parts)
+
+
+def test_a_long_tape_is_read_with_little_memory(tmp_path: Path) -> None:
+    """40 MB of records, a block at a time."""
+    body = b'{"type":"trade","payload":{"id":"%s"}}' % (b"x" * 2_000)
+    blocks = [
+        [(START + second * SECOND + each, TRADES, records.MESSAGE, body) for each in range(100)]
+        for second in range(200)
+    ]
+    write_run(tmp_path, blocks, segment_bytes=2**18)
+    blocks.clear()
+    tracemalloc.start()
+    with Recording(tmp_path) as recording:
+        count = sum(1 for _ in recording.read(0, ALL))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert count == 20_000 and peak < 4 * 2**20, f"{peak / 2**20:.1f} MiB"
 
 
 # -- the state at a moment, and what came then
