@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import tracemalloc
 from pathlib import Path
 
@@ -140,6 +141,34 @@ def test_a_long_tape_is_read_with_little_memory(tmp_path: Path) -> None:
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert count == 20_000 and peak < 4 * 2**20, f"{peak / 2**20:.1f} MiB"
+
+
+def test_more_segments_than_a_process_may_have_open_are_read(tmp_path: Path) -> None:
+    blocks = seconds_of_trades(120, a_second=2)
+    write_run(tmp_path, blocks, segment_bytes=100)
+    assert len(list(tmp_path.glob("writer-00/messages/*.tape"))) == 120
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    open_now = len(list(Path("/proc/self/fd").iterdir()))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (open_now + 20, hard))
+    try:
+        assert len(read(tmp_path)) == 240
+        with Recording(tmp_path) as recording:
+            assert len(recording.topics()[TRADES]) == 1
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_a_segment_that_the_quota_takes_while_it_is_read_is_missing(tmp_path: Path) -> None:
+    blocks = seconds_of_trades(20)
+    write_run(tmp_path, blocks, segment_bytes=1500)
+    with Recording(tmp_path) as recording:
+        reading = recording.read(0, ALL)
+        next(reading)
+        for path in sorted(tmp_path.glob("writer-00/messages/*.tape"))[1:3]:
+            path.unlink()
+        found = list(reading)
+    assert {each.reason for each in found if isinstance(each, Missing)} == {"damaged"}
+    assert found[-1] == Entry(*blocks[-1][-1])
 
 
 # -- the state at a moment, and what came then
