@@ -276,7 +276,8 @@ def test_behind_a_hole_the_next_keyframe_is_given(tmp_path: Path) -> None:
             Entry(again + SECOND, TICKER, records.MESSAGE, ticker % 3),
             Missing(again + 61 * SECOND, end, "unrecorded", TICKER),
         ]
-        assert state_at(recording, START + 50 * SECOND, [TICKER])[TICKER][-1].body == ticker % 1
+        assert state_at(recording, START + 2 * SECOND, [TICKER])[TICKER][-1].body == ticker % 1
+        assert state_at(recording, START + 50 * SECOND, [TICKER]) == {TICKER: []}, "nothing was recorded then"
         assert state_at(recording, end, [TICKER]) == {TICKER: []}
 
 
