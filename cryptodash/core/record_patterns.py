@@ -28,6 +28,9 @@ class RecordPattern:
     symbol: str
     interval: str = DEFAULT_INTERVAL
 
+    def __str__(self) -> str:
+        return f"{self.channel or '*'}:{self.exchange}:{self.market or '*'}:{self.symbol}:{self.interval}"
+
     def matches(self, topic: Topic) -> bool:
         """Whether the topic is meant, of an order book at whatever depth. A sweep is none of an instrument."""
         return (

@@ -14,6 +14,8 @@ from cryptodash.recording.tape_errors import BadTape
 
 LOOK_BACK: Final = 75_000_000
 """us before a moment in which a keyframe of every recorded topic is: one comes each minute."""
+UNWRITTEN: Final = 5_000_000
+"""us that may not be on the disk yet, of a recorder that lives."""
 
 _STATUS: Final = b'{"type":"status"'
 _LOSSLESS: Final = (b'{"type":"trade"', b'{"type":"liquidation"', b'{"type":"gap"')
@@ -71,7 +73,7 @@ def _what(body: bytes) -> bytes:
 
 def state_at(recording: Recording, at: int, topics: Collection[str]) -> dict[str, list[Entry]]:
     """The status and the value of each topic as of ``at`` (tape time, us), of kind ``STATE``; an empty list where
-    nothing is known: it was not recorded then, or there is a hole behind its last keyframe."""
+    nothing is known: it was not recorded then, nothing was, or there is a hole behind its last keyframe."""
     states = _states_at(recording, at, topics)
     return {topic: list(state.told(at, topic)) if state.is_recorded else [] for topic, state in states.items()}
 
@@ -84,6 +86,10 @@ def _states_at(recording: Recording, at: int, topics: Collection[str]) -> dict[s
                 states[topic].lost()
         else:
             states[each.topic].take(each)
+    if not any(span.begin <= at <= span.end + UNWRITTEN for span in recording.spans):
+        for state in states.values():  # what was known when the recorder ended is not what is true since
+            state.lost()
+            state.is_recorded = False
     return states
 
 

@@ -125,9 +125,10 @@ class RecordedTopics:
         yield from self._keyframes()
 
     def stop(self) -> None:
-        """Record nothing any more. What is held is let go with the hub."""
-        for each in list(self.recorded.values()):
-            self._end(each)
+        """Record nothing any more, which the end of the run says. What is held is let go with the hub."""
+        for each in self.recorded.values():
+            self._values.detach(each, each.topic, each.interval)
+        self.recorded.clear()
 
     def all_keyframes(self) -> None:
         """Each topic's keyframe is due: a segment has begun, or something was lost."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Collection, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Final
 
@@ -65,6 +65,7 @@ class Recording:
         except (BadTape, OSError) as error:
             self.unreadable.append(Unreadable(found.path, str(error)[:200]))
             return
+        segment.close()
         run = self._runs.setdefault((found.writer, segment.run), _Run(segment.run, found.writer))
         run.segments.append(segment)
 
@@ -94,14 +95,14 @@ class Recording:
         found: dict[str, list[Span]] = {}
         for run in sorted(self._runs.values(), key=lambda each: each.first):
             for segment in run.segments:
-                if segment.first > end or segment.last < begin:
-                    continue
-                names = segment.index.topics
-                for block in blocks_between(segment, begin, end):
-                    for place in block.topics:
-                        if names[place] == THE_TAPE:
-                            continue
-                        _extend(found.setdefault(names[place], []), block.first, block.last)
+                with closing(segment), suppress(BadTape, OSError):  # ``read`` tells of what cannot be read
+                    if segment.first > end or segment.last < begin:
+                        continue
+                    names = segment.index.topics
+                    for block in blocks_between(segment, begin, end):
+                        for place in block.topics:
+                            if names[place] != THE_TAPE:
+                                _extend(found.setdefault(names[place], []), block.first, block.last)
         return found
 
     def has(self, topic: str, at: int) -> bool:
@@ -128,14 +129,19 @@ class Recording:
         for segment in run.segments:
             if segment.first > end:
                 return
-            if segment.last < begin:
-                continue
-            names = segment.index.topics
-            for block in blocks_between(segment, begin, end):
-                if wanted is None or any(names[place] in wanted for place in block.topics):
-                    yield from reading.block(segment, block)
-                else:
-                    reading.passed(block)
+            with closing(segment):
+                if segment.last < begin:
+                    continue
+                try:
+                    names = segment.index.topics
+                except (BadTape, OSError):  # the quota has taken it meanwhile, or it is no good tape
+                    yield Missing(segment.first, segment.last, "damaged")
+                    continue
+                for block in blocks_between(segment, begin, end):
+                    if wanted is None or any(names[place] in wanted for place in block.topics):
+                        yield from reading.block(segment, block)
+                    else:
+                        reading.passed(block)
 
 
 class _Reading:
@@ -158,7 +164,7 @@ class _Reading:
         try:
             table, found = segment.records(block)
             made = self._read(table, found)
-        except BadTape:
+        except (BadTape, OSError):
             self._parts.clear()
             return [Missing(block.first, block.last, "damaged")]
         if before is not None and block.number > before.number + 1 and all(each[0] != records.HOLE for each in found):

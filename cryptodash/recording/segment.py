@@ -46,6 +46,38 @@ class Scan:
     is_torn: bool
 
 
+class _File:
+    """A file that is opened when it is read, and has to be the same one each time."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._descriptor: int | None = None
+        self._identity: tuple[int, int] | None = None
+
+    def size(self) -> int:
+        return os.fstat(self._opened()).st_size
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        return os.pread(self._opened(), size, offset)
+
+    def close(self) -> None:
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            os.close(descriptor)
+
+    def _opened(self) -> int:
+        if self._descriptor is None:
+            descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+            self._descriptor = descriptor
+            status = os.fstat(descriptor)
+            identity = (status.st_dev, status.st_ino)
+            if not stat.S_ISREG(status.st_mode) or self._identity not in (None, identity):
+                self.close()
+                raise BadTape(f"{self._path.name} is no file, or not the same one any more")
+            self._identity = identity
+        return self._descriptor
+
+
 @define(eq=False)
 class Segment:
     """An open segment. Times are tape time, us. Raises ``BadTape`` where it cannot be a segment at all, ``OSError``
@@ -66,23 +98,18 @@ class Segment:
         self.head = self._first_header()
         footer = self._footer()
         self._last = None if footer is None else footer[1].last
+        if self._last is None:  # looked at now: all of what is not closed has to be gone through
+            self._last = max((each.last for each in self.scan().index.blocks), default=self.head.last)
 
     @classmethod
     def open(cls, path: Path) -> Segment:
-        """Raises ``BadTape`` and ``OSError``."""
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        """A file, which ``close`` gives back to the system until it is read again: of a long recording there are more
+        than one process may have open. Raises ``BadTape`` and ``OSError``."""
+        file = _File(path)
         try:
-            status = os.fstat(descriptor)
-            if not stat.S_ISREG(status.st_mode):
-                raise BadTape(f"{path.name} is no file")
-            return cls(
-                path.name,
-                status.st_size,
-                lambda offset, size: os.pread(descriptor, size, offset),
-                lambda: os.close(descriptor),
-            )
+            return cls(path.name, file.size(), file.read_at, file.close)
         except BaseException:
-            os.close(descriptor)
+            file.close()
             raise
 
     @property
@@ -96,9 +123,7 @@ class Segment:
     @property
     def last(self) -> int:
         """Of its last block."""
-        if self._last is None:
-            self._last = max((each.last for each in self.scan().index.blocks), default=self.head.last)
-        return self._last
+        return self.head.last if self._last is None else self._last
 
     @property
     def index(self) -> SegmentIndex:

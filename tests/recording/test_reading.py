@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import resource
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -124,6 +126,51 @@ def test_a_long_body_comes_in_parts_and_is_read_whole(tmp_path: Path) -> None:
     assert isinstance(entry, Entry) and entry.kind == records.IN and entry.body == b"".join(parts)
 
 
+def test_a_long_tape_is_read_with_little_memory(tmp_path: Path) -> None:
+    """40 MB of records, a block at a time."""
+    body = b'{"type":"trade","payload":{"id":"%s"}}' % (b"x" * 2_000)
+    blocks = [
+        [(START + second * SECOND + each, TRADES, records.MESSAGE, body) for each in range(100)]
+        for second in range(200)
+    ]
+    write_run(tmp_path, blocks, segment_bytes=2**18)
+    blocks.clear()
+    tracemalloc.start()
+    with Recording(tmp_path) as recording:
+        count = sum(1 for _ in recording.read(0, ALL))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert count == 20_000 and peak < 4 * 2**20, f"{peak / 2**20:.1f} MiB"
+
+
+def test_more_segments_than_a_process_may_have_open_are_read(tmp_path: Path) -> None:
+    blocks = seconds_of_trades(120, a_second=2)
+    write_run(tmp_path, blocks, segment_bytes=100)
+    assert len(list(tmp_path.glob("writer-00/messages/*.tape"))) == 120
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    open_now = len(list(Path("/proc/self/fd").iterdir()))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (open_now + 20, hard))
+    try:
+        assert len(read(tmp_path)) == 240
+        with Recording(tmp_path) as recording:
+            assert len(recording.topics()[TRADES]) == 1
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_a_segment_that_the_quota_takes_while_it_is_read_is_missing(tmp_path: Path) -> None:
+    blocks = seconds_of_trades(20)
+    write_run(tmp_path, blocks, segment_bytes=1500)
+    with Recording(tmp_path) as recording:
+        reading = recording.read(0, ALL)
+        next(reading)
+        for path in sorted(tmp_path.glob("writer-00/messages/*.tape"))[1:3]:
+            path.unlink()
+        found = list(reading)
+    assert {each.reason for each in found if isinstance(each, Missing)} == {"damaged"}
+    assert found[-1] == Entry(*blocks[-1][-1])
+
+
 # -- the state at a moment, and what came then
 
 
@@ -229,7 +276,8 @@ def test_behind_a_hole_the_next_keyframe_is_given(tmp_path: Path) -> None:
             Entry(again + SECOND, TICKER, records.MESSAGE, ticker % 3),
             Missing(again + 61 * SECOND, end, "unrecorded", TICKER),
         ]
-        assert state_at(recording, START + 50 * SECOND, [TICKER])[TICKER][-1].body == ticker % 1
+        assert state_at(recording, START + 2 * SECOND, [TICKER])[TICKER][-1].body == ticker % 1
+        assert state_at(recording, START + 50 * SECOND, [TICKER]) == {TICKER: []}, "nothing was recorded then"
         assert state_at(recording, end, [TICKER]) == {TICKER: []}
 
 
