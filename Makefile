@@ -68,7 +68,7 @@ dist: $(VENV)/installed-release
 
 # The exact versions, with hashes, that the server is shipped with, for every Python and system that it runs on: to be looked at and committed.
 lock: $(VENV)/installed-release
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --extra redis --extra jwt --no-annotate \
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --extra redis --extra jwt --extra record --no-annotate \
 	    --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --upgrade setup.cfg --output-file requirements.lock
 
 # What a server installed from the lock file consists of, with licences, as CycloneDX.
