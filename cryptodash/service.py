@@ -5,31 +5,26 @@ from __future__ import annotations
 
 import gc
 import os
-import re
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import partial
-from ipaddress import ip_address
 from pathlib import Path
 from random import Random
 from socket import gethostname
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from attrs import frozen
-from twisted.application.service import IService, MultiService, Service
+from twisted.application.service import IService, MultiService
 from twisted.internet.defer import Deferred, DeferredList, ensureDeferred, maybeDeferred
-from twisted.internet.endpoints import serverFromString
-from twisted.internet.interfaces import IListeningPort, IStreamServerEndpoint
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 
 from cryptodash import __version__
 from cryptodash.api.access.access import Access
 from cryptodash.api.http.metrics import ReactorLag
 from cryptodash.api.http.rest import Rest
-from cryptodash.api.http.site import GuardedSite, make_site
+from cryptodash.api.http.site import make_site
 from cryptodash.api.ws.clients import Clients
 from cryptodash.api.ws.factory import ClientFactory
-from cryptodash.certificates import Certificate, CertificateWatch
+from cryptodash.certificates import CertificateWatch
 from cryptodash.clocks import LedgerBeat, WallClockWatch
 from cryptodash.core.config import Config
 from cryptodash.core.errors import ConfigError
@@ -45,11 +40,10 @@ from cryptodash.exchanges.publish_timer import PublishTimers
 from cryptodash.exchanges.service import VenueService
 from cryptodash.exchanges.venues import registry
 from cryptodash.hub.broadcaster import Broadcaster
+from cryptodash.listening import Web, address_of, is_public
 from cryptodash.live_settings import LiveSettings, tls_files
 from cryptodash.memory import MemoryTrim, find_trim
 from cryptodash.sd_notify import Notifier
-from cryptodash.tls import TlsEndpoint, over, ssl_endpoint
-from cryptodash.tls_files import CertificateFiles
 
 if TYPE_CHECKING:
     from cryptodash.cluster.service import Cluster
@@ -260,110 +254,6 @@ def _memory_trim(clients: Clients, config: Config, reactor: Any, tally: Tally) -
     return MemoryTrim(amounts, LARGE_DROP, quiet_s, find_trim(), gc.collect, reactor, tally)
 
 
-BACKLOG = 1024
-"""Connections that the kernel keeps until we take them. When a server restarts, its clients all come back within a
-second; those beyond Twisted's 50 at once would try again a second later."""
-
-
-def endpoint_of(reactor: Any, text: str, files: CertificateFiles | None = None) -> IStreamServerEndpoint:
-    """Where a ``BIND_ADDR`` listens, with TLS by these ``files`` where it names none itself. Reads the certificates;
-    raises ``ConfigError``."""
-    if text.startswith(("tcp:", "tcp6:", "ssl:", "unix:", "haproxy:tcp:")) and ":backlog=" not in text:
-        text += f":backlog={BACKLOG}"
-    setting = "BIND_ADDR (ssl: from TLS_CERT and TLS_KEY)" if text.startswith("ssl:") else "BIND_ADDR"
-    try:
-        if text.startswith("ssl:"):
-            return ssl_endpoint(reactor, text)
-        endpoint: IStreamServerEndpoint = serverFromString(reactor, text)
-        setting = "TLS_CERT and TLS_KEY with BIND_ADDR"
-        return endpoint if files is None else over(endpoint, files)
-    except Exception as error:  # a malformed endpoint string raises whatever its parser raises
-        raise ConfigError(f"{setting} {text!r} cannot be used: {error}") from None
-
-
-class Web(Service):
-    """The listening address: taken before anything else starts, given back once the clients have gone."""
-
-    name = "web"
-
-    def __init__(
-        self,
-        endpoint: str,
-        site: GuardedSite,
-        reactor: Any,
-        bind_failed: Callable[[str], NoReturn] | None,
-        files: CertificateFiles | None = None,
-    ) -> None:
-        self.port: IListeningPort | None = None
-        self.certificate: Certificate | None = None
-        """What it speaks TLS with, if it does."""
-        self._files = files
-        self.connections = site.connections
-        self._endpoint = endpoint
-        self._site = site
-        self._reactor = reactor
-        self._bind_failed = bind_failed
-
-    def privilegedStartService(self) -> None:
-        """Bind now, perhaps as root; a failure is one line and the end, not a server without its port."""
-        super().privilegedStartService()
-        try:
-            endpoint = endpoint_of(self._reactor, self._endpoint, self._files)
-            if isinstance(endpoint, TlsEndpoint):
-                self.certificate = endpoint.certificate
-            listening = endpoint.listen(self._site)
-        except ConfigError as error:
-            self._failed(str(error))
-        # Every endpoint we allow binds at once. Looked at here and not in a callback:
-        # a Deferred would swallow the exit.
-        outcome: list[IListeningPort | Failure] = []
-        listening.addBoth(outcome.append)
-        if not outcome or isinstance(outcome[0], Failure):
-            self._failed(
-                f"cannot listen on {_spoken(self._endpoint)}: "
-                f"{_reason(outcome[0]) if outcome else 'it does not bind at once'}"
-            )
-        self.port = outcome[0]
-        _log.info("listening on {address}", address=_address(self.port))
-
-    def _failed(self, message: str) -> NoReturn:
-        _log.critical("{message}", message=message)
-        if self._bind_failed is not None:
-            self._bind_failed(message)
-        raise SystemExit(message)
-
-    async def stop_listening(self) -> None:
-        if self.port is not None:
-            port, self.port = self.port, None
-            await maybeDeferred(port.stopListening)
-
-
-def _address(port: IListeningPort) -> str:
-    """``127.0.0.1:8080``, or what else the kind of socket has for a name."""
-    address: Any = port.getHost()
-    if hasattr(address, "port"):
-        return f"{address.host}:{address.port}"
-    return os.fsdecode(address.name) if getattr(address, "name", None) else str(address)
-
-
-def is_public(port: IListeningPort) -> bool:
-    """Whether others than programs of this machine can reach it, as far as its own address tells."""
-    host = getattr(port.getHost(), "host", None)
-    return isinstance(host, str) and not ip_address(host.partition("%")[0]).is_loopback
-
-
-def _spoken(endpoint: str) -> str:
-    """``127.0.0.1:8080`` again for the commonest endpoint: twistd's parent process shows a hundred
-    characters of an error."""
-    return re.sub(r"\Atcp:([0-9]+):interface=([0-9.]+)\Z", r"\2:\1", endpoint)
-
-
-def _reason(outcome: object) -> str:
-    value = getattr(outcome, "value", outcome)
-    error = getattr(value, "socketError", value)
-    return str(getattr(error, "strerror", None) or error)
-
-
 async def _all(*coroutines: Coroutine[Any, Any, None]) -> None:
     """Wait for all of them; what one raises is raised once all have ended."""
     outcomes: list[tuple[bool, Any]] = await DeferredList(list(map(ensureDeferred, coroutines)), consumeErrors=True)
@@ -403,7 +293,7 @@ class Server(MultiService):
     def port(self) -> int:
         """The TCP port it listens on."""
         assert self._web.port is not None, "not listening"
-        return int(_address(self._web.port).rpartition(":")[2])
+        return int(address_of(self._web.port).rpartition(":")[2])
 
     def privilegedStartService(self) -> None:
         self._web.privilegedStartService()
@@ -427,7 +317,7 @@ class Server(MultiService):
     @property
     def address(self) -> str:
         """Where it listens, for a person."""
-        return "" if self._web.port is None else _address(self._web.port)
+        return "" if self._web.port is None else address_of(self._web.port)
 
     @property
     def access(self) -> Access:
@@ -440,7 +330,7 @@ class Server(MultiService):
                 "open to everyone: without a rule of access (AUTH_TOKENS_FILE, AUTH_TOKEN, AUTH_JWT_KEYS) whoever "
                 "reaches {address} may read all data, /metrics, /api/streams and /api/quality, and have catalogues "
                 "read again",
-                address=_address(self._web.port),
+                address=address_of(self._web.port),
             )
 
     def stopService(self) -> Deferred[None]:

@@ -4,10 +4,8 @@ check-config]``. The only module that imports the global reactor."""
 from __future__ import annotations
 
 import gc
-import http.client
 import json
 import os
-import signal
 import socket
 import sys
 from collections.abc import Callable, Sequence
@@ -43,17 +41,19 @@ from cryptodash.exchanges.hosts import hosts_of
 from cryptodash.exchanges.venues import registry
 from cryptodash.exchanges.venues.recorded import RecordedVenue
 from cryptodash.exchanges.venues.recorded_names import listed, own_names
+from cryptodash.fault_command import tell_simulator
 from cryptodash.heartbeat import heartbeat_of
+from cryptodash.listening import endpoint_of
 from cryptodash.live_settings import LIVE
 from cryptodash.memory import keep_large_blocks_apart
 from cryptodash.name_lookups import NameLookups
 from cryptodash.options import Options, config_of, read_config, refuse
 from cryptodash.reload import Reloadable, Reloader
 from cryptodash.sd_notify import Watchdog, service_manager
-from cryptodash.service import StandIn, build, endpoint_of
+from cryptodash.service import StandIn, build
+from cryptodash.signals import remove_pid_file, watch_signals
 from cryptodash.simulator.control import CONTROL_PORT
 from cryptodash.simulator.dialects import registry as dialects
-from cryptodash.simulator.faults import OPTIONS
 from cryptodash.simulator.recording import answers_beside, read_recording
 from cryptodash.simulator.replay import Replay
 from cryptodash.simulator.server import Simulator
@@ -79,7 +79,8 @@ def makeService(options: Options) -> IService:
     _settle_in()
     command, chosen = options.subCommand, options.subOptions
     if command == "fault":
-        _fault(chosen)
+        _answer(tell_simulator(chosen))
+        raise SystemExit(0)
     if command == "token":
         _new_token(chosen)
     if command in ("tape", "export"):
@@ -170,7 +171,7 @@ def _supervise(config: Config, options: Options, twistd: usage.Options) -> IServ
     own = ("--env-file", env_file) if env_file else ()
 
     def bind_failed(message: str) -> NoReturn:
-        _remove_pid_file(twistd)
+        remove_pid_file(twistd)
         refuse(message)
 
     manager = service_manager(os.environ, os.getpid())
@@ -184,7 +185,7 @@ def _supervise(config: Config, options: Options, twistd: usage.Options) -> IServ
         made.watchdog = Watchdog(manager, reactor, made.lives)
     passed_on = Reloadable(set(LIVE) - {name.lower() for name in SHARED}, lambda old, new: made.reload())
     parts = [_LOG_LEVELS, passed_on]
-    _watch_signals(twistd, Reloader(config, lambda: read_config(options), parts, manager.notifier))
+    watch_signals(reactor, twistd, Reloader(config, lambda: read_config(options), parts, manager.notifier))
     return made
 
 
@@ -231,7 +232,7 @@ def _build(config: Config, reread: Callable[[], Config], twistd: usage.Options, 
     manager = service_manager(os.environ, os.getpid())
 
     def bind_failed(message: str) -> NoReturn:
-        _remove_pid_file(twistd)
+        remove_pid_file(twistd)
         if not twistd.get("nodaemon"):
             twistd["pidfile"] = ""  # twistd itself would take it away only after its parent has ended
             raise CryptodashError(message)  # twistd's waiting parent prints it and exits with 1
@@ -254,7 +255,7 @@ def _build(config: Config, reread: Callable[[], Config], twistd: usage.Options, 
     if (heartbeat := heartbeat_of(os.environ, reactor)) is not None:
         heartbeat.setServiceParent(server)
     _look_up_names()
-    _watch_signals(twistd, Reloader(config, reread, [_LOG_LEVELS, *server.live.parts()], manager.notifier))
+    watch_signals(reactor, twistd, Reloader(config, reread, [_LOG_LEVELS, *server.live.parts()], manager.notifier))
     reactor.callWhenRunning(_freeze_what_stays)
     reactor.callWhenRunning(lambda: manager.notifier.ready(f"listening on {server.address}"))
     return server
@@ -293,56 +294,6 @@ def _listen(stand_in: Simulator | Replay) -> None:
         refuse(f"the simulator cannot listen: {error}")
 
 
-def _watch_signals(twistd: usage.Options, reloader: Reloader | None = None) -> None:
-    signals = _Signals(twistd, reloader)
-    signals.watch()
-    reactor.callWhenRunning(signals.watch)  # again: as the reactor starts it sets handlers of its own
-
-
-class _Signals:
-    """The first SIGTERM or SIGINT drains and exits with 0 (twistd's own handler would exit by the signal), or, where
-    the reactor does not run yet, ends as soon as it does; another one ends the process at once.
-
-    SIGHUP has the settings read again, where there are any. It is also what a terminal says that closes: then it ends
-    the server that was started there, as it always has.
-    """
-
-    def __init__(self, twistd: usage.Options, reloader: Reloader | None) -> None:
-        self._twistd = twistd
-        self._reloader = reloader
-        self._stopping = False
-        self._has_terminal = False
-
-    def watch(self) -> None:
-        for each in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(each, self._received)
-        if self._reloader is not None:
-            signal.signal(signal.SIGHUP, self._hung_up)
-        self._has_terminal = _is_on_terminal()  # the second time it counts: by then a daemon has none
-
-    def _hung_up(self, number: int, frame: object) -> None:
-        if self._has_terminal and not _is_on_terminal():
-            if not self._stopping:
-                self._received(number, frame)
-        elif self._reloader is not None and not self._stopping:
-            reactor.callFromThread(self._reloader.reload)
-
-    def _received(self, number: int, frame: object) -> None:
-        if self._stopping:
-            _remove_pid_file(self._twistd)
-            os._exit(1)  # nothing slower, such as what is registered for the interpreter's end
-        self._stopping = True
-        if reactor.running:
-            reactor.callFromThread(reactor.stop)
-        else:
-            reactor.callWhenRunning(reactor.stop)
-
-
-def _is_on_terminal() -> bool:
-    """Whether any of the three is one, and still there."""
-    return any(map(os.isatty, (0, 1, 2)))
-
-
 def _twistd(options: usage.Options) -> usage.Options:
     """twistd's own options: whether it daemonizes, which pid file it writes."""
     if options.parent is not None:
@@ -350,11 +301,6 @@ def _twistd(options: usage.Options) -> usage.Options:
     twistd = ServerOptions()  # a tac file: the command line is not ours, so twistd's own parser reads it again
     twistd.parseOptions(sys.argv[1:])
     return twistd
-
-
-def _remove_pid_file(twistd: usage.Options) -> None:
-    if twistd.get("pidfile"):
-        Path(twistd["pidfile"]).unlink(missing_ok=True)
 
 
 def _simulate(options: usage.Options, twistd: usage.Options) -> IService:
@@ -380,7 +326,7 @@ def _simulate(options: usage.Options, twistd: usage.Options) -> IService:
             _answer(f"{spec.name} ({', '.join(spec.markets)}): {where}")
     faults = f"twistd cryptodash fault --control-port {simulator.control_port}"
     _answer(f"start faults with: {faults}")
-    _watch_signals(twistd)
+    watch_signals(reactor, twistd)
     return simulator
 
 
@@ -400,71 +346,6 @@ def _simulator(**options: Any) -> Simulator:
         return Simulator(reactor, SystemClock(), **options)
     except ConfigError as error:
         refuse(str(error))
-
-
-def _fault(options: usage.Options) -> NoReturn:
-    """Tell the running simulator, print its answer, end. Blocking, because nothing else runs in this process."""
-    words: Sequence[str] = options["words"]
-    if list(words) == ["list"]:
-        wanted = None
-    elif list(words) == ["stop"]:
-        wanted = {"stop": True} | _fault_market(options)
-    elif 2 <= len(words) <= 4:
-        wanted = _fault_request(words, options)
-    else:
-        refuse("fault takes EXCHANGE NAME [SYMBOL] [SECONDS], or list, or stop; see twistd cryptodash fault --help")
-    port = options["control-port"]
-    if port is None:
-        refuse(
-            "fault needs --control-port: there may be several demos here, and each says at its start which port is its "
-            f"own ({CONTROL_PORT} unless that was taken)"
-        )
-    answer = _control(port, wanted)
-    _answer(answer)
-    raise SystemExit(0)
-
-
-def _fault_request(words: Sequence[str], options: usage.Options) -> dict[str, Any]:
-    """``EXCHANGE silent BTC-USDT 10`` as the control port takes it; a last word that is a number is the seconds."""
-    exchange, fault, *rest = words
-    wanted: dict[str, Any] = {"exchange": exchange, "fault": fault}
-    if rest and rest[-1].replace(".", "", 1).isdecimal():
-        wanted["seconds"] = float(rest.pop())
-    if len(rest) > 1:
-        refuse(f"fault: {rest[1]!r} is not a number of seconds")
-    if rest:
-        symbol = rest[0].replace("/", "-")
-        wanted["symbol"] = symbol if fault == "list" else symbol.upper()  # what is new has the case it is given
-    besides = {name: options[name] for name in OPTIONS if options[name] is not None}
-    return wanted | besides | _fault_market(options)
-
-
-def _fault_market(options: usage.Options) -> dict[str, Any]:
-    """``--spot`` or ``--perpetual`` as the control port takes it."""
-    named = [market for market in ("spot", "perpetual") if options[market]]
-    if len(named) > 1:
-        refuse("fault: --spot and --perpetual do not go together; leave both out for both markets")
-    return {"market": named[0]} if named else {}
-
-
-def _control(port: int, wanted: object) -> str:
-    """Send what is wanted, or ask what there is."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-    body = None if wanted is None else json.dumps(wanted)
-    try:
-        connection.request("GET" if body is None else "POST", "/faults", body, {"Content-Type": "application/json"})
-        response = connection.getresponse()
-        answer = json.loads(response.read())
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        refuse(
-            f"no simulator answers on control port {port} ({error}); "
-            "start one with `twistd -n cryptodash --demo` or `make demo`"
-        )
-    finally:
-        connection.close()
-    if response.status != 200:
-        refuse(f"fault: {answer.get('error', response.status)}")
-    return json.dumps(answer, indent=2)
 
 
 def _new_token(options: usage.Options) -> NoReturn:

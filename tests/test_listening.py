@@ -6,7 +6,7 @@ import pytest
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.testing import MemoryReactor
 
-from cryptodash.service import BACKLOG, endpoint_of
+from cryptodash.listening import BACKLOG, endpoint_of
 
 
 @pytest.mark.parametrize(

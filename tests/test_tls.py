@@ -15,7 +15,7 @@ from twisted.internet.testing import MemoryReactor
 from cryptodash.core.config import Config
 from cryptodash.core.errors import ConfigError
 from cryptodash.core.layers import Layer, load
-from cryptodash.service import BACKLOG, endpoint_of
+from cryptodash.listening import BACKLOG, endpoint_of
 from cryptodash.testing.authority import Authority
 
 HOST = "market.example"
