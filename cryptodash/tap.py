@@ -6,7 +6,6 @@ from __future__ import annotations
 import gc
 import json
 import os
-import socket
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -128,8 +127,11 @@ def _run(config: Config, reread: Callable[[], Config], twistd: usage.Options) ->
     ``reread`` as of ``_build``."""
     if not config.demo:
         return _build(config, reread, twistd)
-    control_port = config.control_port or (CONTROL_PORT if _is_free(CONTROL_PORT) else 0)
-    simulator = _simulator(exchanges=config.exchanges, control_port=control_port)
+    simulator = _simulator(
+        exchanges=config.exchanges,
+        control_port=config.control_port or CONTROL_PORT,
+        or_any_control_port=not config.control_port,
+    )
     _check_markets(config, simulator)
     _listen(simulator)
     control_port = simulator.control_port or 0
@@ -275,16 +277,6 @@ def _freeze_what_stays() -> None:
     nobody is served."""
     gc.collect()
     gc.freeze()
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
 
 
 def _listen(stand_in: Simulator | Replay) -> None:

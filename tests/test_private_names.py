@@ -221,7 +221,7 @@ def test_no_other_module_uses_a_name_that_has_a_place(room: str, table: tuple[Re
 
 
 KNOWN = {
-    "tap.py": {"_exit"},  # of os: described, in spite of its name
+    "signals.py": {"_exit"},  # of os: described, in spite of its name
     "simulator/websocket.py": {"_batched_timer"},
     "testing/conformance/plain.py": {"_asdict"},  # of named tuples: described, in spite of its name
 }

@@ -10,6 +10,7 @@ from typing import Any
 from attrs import evolve
 from twisted.application.service import MultiService
 from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
+from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IDelayedCall, IListeningPort
 from twisted.web.server import Site
 
@@ -42,7 +43,8 @@ class Simulator(MultiService):
     ``first_port`` and the ports after it: in the order of ``exchanges``, within one spot before perpetual; without
     ``first_port`` each takes a free one. ``listen`` may be called before ``startService``; from then on ``base_urls``
     is filled: (exchange, market) to (WebSocket base URL, REST base URL). ``control_port`` is the number to listen on
-    for ``control`` (0: a free one), always on loopback; the attribute holds the bound one once listening.
+    for ``control`` (0: a free one), always on loopback; the attribute holds the bound one once listening. With
+    ``or_any_control_port`` a taken one is no error, and a free one is taken in its place.
     ``record=True`` keeps the past of the books for ``truth``. ``lags`` says by how many ms the quotes of a venue follow
     the price that all venues of a pair share, where that is not what its dialect says (``MarketSpec.lag_ms``).
 
@@ -59,6 +61,7 @@ class Simulator(MultiService):
         interface: str = LOOPBACK,
         first_port: int = 0,
         control_port: int | None = None,
+        or_any_control_port: bool = False,
         record: bool = False,
         lags: Mapping[str, int] | None = None,
     ) -> None:
@@ -68,6 +71,7 @@ class Simulator(MultiService):
         self._interface = interface
         self._first_port = first_port
         self._control_port = control_port
+        self._or_any_control_port = or_any_control_port
         self._ports: list[IListeningPort] = []
         self._next_step: IDelayedCall | None = None
         self.base_urls: dict[tuple[str, MarketType], tuple[str, str]] = {}
@@ -121,9 +125,17 @@ class Simulator(MultiService):
             for market in host.markets:
                 self.base_urls[host.exchange, market] = (f"ws://{at}", f"http://{at}")
         if self._control_port is not None:
-            control = control_site(self.faults, self.ledger, self._reactor)
-            # Wherever the hosts are: whoever reaches this port can break them, and the command looks for it here.
-            self.control_port = self._listen(self._control_port, control, LOOPBACK)
+            self.control_port = self._listen_for_control(self._control_port)
+
+    def _listen_for_control(self, number: int) -> int:
+        """Wherever the hosts are: whoever reaches this port can break them, and the command looks for it here."""
+        control = control_site(self.faults, self.ledger, self._reactor)
+        try:
+            return self._listen(number, control, LOOPBACK)
+        except CannotListenError:
+            if not self._or_any_control_port:
+                raise
+            return self._listen(0, control, LOOPBACK)
 
     def _listen(self, number: int, site: Site, interface: str) -> int:
         port = self._reactor.listenTCP(number, site, interface=interface)

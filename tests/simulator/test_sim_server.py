@@ -10,6 +10,7 @@ import pytest
 import txaio
 from autobahn.twisted.websocket import WebSocketClientFactory, WebSocketClientProtocol
 from twisted.internet.address import IPv4Address
+from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IPushProducer
 from twisted.internet.protocol import Protocol
 from twisted.internet.testing import MemoryReactorClock
@@ -265,6 +266,27 @@ def test_the_hosts_are_where_they_are_told_to_be_and_the_control_port_on_loopbac
     ]
     rest = url.replace("ws:", "http:")
     assert simulator.base_urls["bybit", MarketType.SPOT] == (url, rest)
+
+
+class Taken(MemoryReactorClock):
+    """A machine on which somebody has the control port."""
+
+    def listenTCP(self, port: int, factory: Any, backlog: int = 50, interface: str = "") -> Any:
+        if port == CONTROL_PORT:
+            raise CannotListenError(interface, port, OSError("in use"))
+        return super().listenTCP(port, factory, backlog, interface)
+
+
+def test_a_control_port_that_is_taken_is_an_error_unless_any_other_will_do() -> None:
+    strict = Simulator(Taken(), ManualClock(), exchanges=["bybit"], control_port=CONTROL_PORT)
+    with pytest.raises(CannotListenError):
+        strict.listen()
+    reactor = Taken()
+    lenient = Simulator(
+        reactor, ManualClock(), exchanges=["bybit"], control_port=CONTROL_PORT, or_any_control_port=True
+    )
+    lenient.listen()
+    assert reactor.tcpServers[-1][0] == 0 and lenient.control_port is not None
 
 
 def test_one_venue_alone_and_unknown_venues() -> None:
