@@ -71,7 +71,7 @@ def free_port() -> int:
 
 async def take(options: argparse.Namespace, port: int) -> None:
     """Open every view at once, give their charts time to fill, and take them one after the other."""
-    program = chromium.find_browser()
+    program = remote.find_browser("CHROMIUM", chromium.NAMES)
     if program is None:
         raise SystemExit(f"none of {', '.join(chromium.NAMES)} is installed, and $CRYPTODASH_CHROMIUM names none")
     browser = chromium.Chromium(program)

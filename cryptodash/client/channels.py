@@ -81,9 +81,11 @@ def key_told(about: Mapping[str, Any], channel_type: str | None = None) -> Key:
     symbol = about.get("symbol")
     if isinstance(symbol, dict):
         symbol = f"{symbol.get('base')}-{symbol.get('quote')}"
-    kind = channel_type or about.get("channel_type")
-    named = (kind, about.get("exchange"), about.get("market_type", "spot"), symbol)
-    if not all(isinstance(each, str) for each in named):
+    kind, exchange = channel_type or about.get("channel_type"), about.get("exchange")
+    market = about.get("market_type", "spot")
+    if not (isinstance(kind, str) and isinstance(exchange, str)) or not (
+        isinstance(market, str) and isinstance(symbol, str)
+    ):
         raise MalformedFrame("a channel without type, exchange, market or symbol")
     detail = about.get("depth" if kind == "order_book" else "interval", "") if kind in ("order_book", "candle") else ""
-    return (*(str(each) for each in named), str(detail))  # type: ignore[return-value]  # five texts, counted above
+    return kind, exchange, market, symbol, str(detail)

@@ -6,7 +6,6 @@ import base64
 import json
 import os
 import re
-import shutil
 from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import suppress
@@ -59,12 +58,6 @@ HASTE: Final = """{
     window[name] = (call, ms = 0, ...more) => plain(call, ms / %(times)d, ...more);
   }
 }"""
-
-
-def find_browser() -> str | None:
-    """The browser's program: ``$CRYPTODASH_CHROMIUM``, or the first of the usual names on the path."""
-    named = os.environ.get("CRYPTODASH_CHROMIUM")
-    return named or next((found for found in map(shutil.which, NAMES) if found), None)
 
 
 class Chromium(Program):

@@ -4,7 +4,6 @@ put under a manual clock."""
 from __future__ import annotations
 
 import importlib.util
-import os
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from decimal import Decimal
@@ -17,6 +16,7 @@ import pytest_twisted
 from twisted.internet import reactor as real_reactor
 
 from tests.dashboard import remote
+from tests.dashboard.browsers import browser_or_skip
 
 
 def load(name: str) -> ModuleType:
@@ -64,13 +64,7 @@ def reactor() -> Any:
 def browser() -> Iterator[Any]:
     """The browser of this process. Skips where there is none,
     unless ``CRYPTODASH_REQUIRE_CHROMIUM`` is set (as CI does)."""
-    program = chromium.find_browser()
-    if program is None:
-        reason = f"no browser: none of {', '.join(chromium.NAMES)} is installed, and $CRYPTODASH_CHROMIUM names none"
-        if os.environ.get("CRYPTODASH_REQUIRE_CHROMIUM"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    running = chromium.Chromium(program)
+    running = chromium.Chromium(browser_or_skip("CHROMIUM", chromium.NAMES))
     yield running
     running.stop()
 

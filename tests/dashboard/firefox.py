@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import base64
-import os
 import re
-import shutil
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -29,12 +27,6 @@ VIOLATIONS: Final = """(tell) => addEventListener("securitypolicyviolation",
   ({ effectiveDirective, blockedURI, sourceFile, lineNumber }) =>
     tell(`${effectiveDirective} ${blockedURI} ${sourceFile}:${lineNumber}`))"""
 """Put into every document before its own scripts: the log does not hold what a policy forbade."""
-
-
-def find_browser() -> str | None:
-    """The browser's program: ``$CRYPTODASH_FIREFOX``, or the first of the usual names on the path."""
-    named = os.environ.get("CRYPTODASH_FIREFOX")
-    return named or next((found for found in map(shutil.which, NAMES) if found), None)
 
 
 class Firefox(Program):

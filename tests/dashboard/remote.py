@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Sequence
@@ -239,3 +240,9 @@ class Tab:
 def short(text: str) -> str:
     """The two ends of a long text."""
     return text if len(text) < 500 else f"{text[:250]} ... {text[-250:]}"
+
+
+def find_browser(kind: str, names: Sequence[str]) -> str | None:
+    """The program of a browser: that of its environment variable, or the first of the usual names on the path."""
+    named = os.environ.get(f"CRYPTODASH_{kind}")
+    return named or next((found for found in map(shutil.which, names) if found), None)

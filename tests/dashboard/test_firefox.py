@@ -12,6 +12,7 @@ import pytest_twisted
 from pytest_twisted import ensureDeferred
 
 from tests.dashboard import firefox
+from tests.dashboard.browsers import browser_or_skip
 
 STREAMS = "document.documentElement.dataset.socket === 'open' && cryptodash.applied > 20"
 VIEWS = {
@@ -37,13 +38,7 @@ PLANTED = {
 @pytest.fixture(scope="module")
 def other_browser() -> Iterator[Any]:
     """Skips where there is none, unless ``CRYPTODASH_REQUIRE_FIREFOX`` is set (as CI does)."""
-    program = firefox.find_browser()
-    if program is None:
-        reason = f"none of {', '.join(firefox.NAMES)} is installed, and $CRYPTODASH_FIREFOX names none"
-        if os.environ.get("CRYPTODASH_REQUIRE_FIREFOX"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    running = firefox.Firefox(program)
+    running = firefox.Firefox(browser_or_skip("FIREFOX", firefox.NAMES))
     yield running
     running.stop()
 

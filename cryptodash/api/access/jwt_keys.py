@@ -16,6 +16,7 @@ import base64
 import binascii
 from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
+from importlib.util import find_spec
 from math import isfinite
 from typing import Any, Final
 
@@ -56,10 +57,8 @@ class JwtKey:
 
 def read_keys(text: str, read: Read) -> tuple[JwtKey, ...]:
     """The keys of the setting. Raises ``ConfigError`` that never shows a key."""
-    try:
-        import jwt  # noqa: F401 - whether it is there
-    except ImportError:
-        raise ConfigError("AUTH_JWT_KEYS needs PyJWT: pip install cryptodash[jwt]") from None
+    if find_spec("jwt") is None:
+        raise ConfigError("AUTH_JWT_KEYS needs PyJWT: pip install cryptodash[jwt]")
     parts = [part.strip() for part in text.split(",") if part.strip()]
     if not 1 <= len(parts) <= MOST_KEYS:
         raise ConfigError(f"AUTH_JWT_KEYS: {len(parts)} keys; {_ALLOWED}")
