@@ -366,6 +366,8 @@ def test_several_processes_speak_tls(tmp_path: Path, processes: list[Process], r
     trusting = ssl.create_default_context(cadata=authority.pem)
     trusting.set_alpn_protocols(["http/1.1"])
     assert _asked(port, trusting).startswith("HTTP/1.1 200 OK")
+    for number in (1, 2):  # one that began after the change would have read the new files to begin with
+        server.line(rf"\[{number}\] .*listening on 127\.0\.0\.1:{port}")
     cert, key = Authority().files(HOST)
     (tmp_path / "c.pem").write_text(cert)
     (tmp_path / "k.pem").write_text(key)
