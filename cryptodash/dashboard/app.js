@@ -16,7 +16,7 @@ import { askAgain } from "./requests.js";
 import { Theme } from "./theme.js";
 import { token } from "./token.js";
 import { TokenForm } from "./tokenform.js";
-import { freshness } from "./topics.js";
+import { isInDoubt } from "./topics.js";
 import { Venues } from "./venues.js";
 
 /** Views are fetched when they are first shown. */
@@ -262,7 +262,7 @@ class App {
   isDoubtful() {
     const { feed } = this;
     if (feed.state.phase !== "open") return true;
-    for (const topic of feed.topics.values()) if (topic.users > 0 && freshness(topic, feed).kind === "bad") return true;
+    for (const topic of feed.topics.values()) if (topic.users > 0 && isInDoubt(topic, feed)) return true;
     return false;
   }
 

@@ -240,3 +240,9 @@ export function freshness(topic, feed) {
   const kind = GOOD.includes(state) ? "good" : waits ? "waiting" : "bad";
   return { good: kind === "good", text: stateWords(topic.status), kind };
 }
+
+/** Whether a value that is shown of a topic is in doubt: a fault of somebody's, or a market that stands still and was heard of before. */
+export function isInDoubt(topic, feed) {
+  const { good, kind } = freshness(topic, feed);
+  return kind === "bad" || (!good && NOT_TRADED.includes(topic.status.cause) && topic.age() !== undefined);
+}

@@ -99,13 +99,14 @@ REQUESTS: Mapping[str, Any] = {
     "m.pauseAfter(4, {retryMs: 5000})": 16000,
 }
 
-TOPIC = """(() => {
+NEW = """(() => {
   const topic = new m.Topic({ channel_type: 'ticker', exchange: 'v', symbol: 'BTC-USDT' });
   const says = (status, now) => topic.take('status', status, now), value = (now) => topic.take('ticker', {}, now);
-  says({ state: 'live', age_ms: 0 }, 0);
   %s
   return %s;
 })()"""
+TOPIC = NEW % ("says({ state: 'live', age_ms: 0 }, 0); %s", "%s")
+OPEN = "{ state: { phase: 'open' } }"
 TOPICS: Mapping[str, Any] = {
     TOPIC % ("value(900);", "topic.age(1000)"): 100,
     # A part is in doubt: its age goes on although the other part is confirmed again and again.
@@ -128,6 +129,13 @@ TOPICS: Mapping[str, Any] = {
     "m.tradingStatus({status: 'halted'}, {status: {state: 'live'}})": "trading",
     "m.tradingStatus({status: 'halted'}, {status: {state: 'connecting'}})": "halted",
     "m.tradingStatus({status: 'trading'}, undefined)": "trading",
+    # The last price of a market that stands still is no price of now; where none was heard, none is shown.
+    TOPIC % ("says({state: 'stale', cause: 'halted', age_ms: 5000}, 100);", f"m.isInDoubt(topic, {OPEN})"): True,
+    TOPIC % ("says({state: 'closed', cause: 'delisted', age_ms: 5000}, 100);", f"m.isInDoubt(topic, {OPEN})"): True,
+    TOPIC % ("says({state: 'live', age_ms: 5000}, 100);", f"m.isInDoubt(topic, {OPEN})"): False,
+    NEW % ("says({state: 'stale', cause: 'halted'}, 100);", f"m.isInDoubt(topic, {OPEN})"): False,
+    NEW % ("says({state: 'connecting'}, 100);", f"m.isInDoubt(topic, {OPEN})"): False,
+    NEW % ("says({state: 'stale', cause: 'silent'}, 100);", f"m.isInDoubt(topic, {OPEN})"): True,
 }
 
 TABLES = {"venues.js": VENUES, "requests.js": REQUESTS, "topics.js": TOPICS}
