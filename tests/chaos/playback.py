@@ -36,12 +36,13 @@ from tests.chaos.plan import LASTING, SUDDEN, SYMBOLS, Action, ClientPlan, Plan,
 from tests.chaos.processes import FIRST_PORT, Process
 from tests.chaos.run import SETTINGS, _surroundings
 from tests.chaos.troubles import ServerClock, Troubles, VenueTime
-from tests.chaos.venues import can_have
+from tests.chaos.venues import COMPOSITE, can_have
 from tests.processes import environment
 from tests.recording.disks import FailingDisk
 
 DEPTH = 10
 KINDS = ("ticker", "bbo", "trade", f"order_book:{DEPTH}", "candle:1m")
+DERIVED = ("bbo", f"order_book:{DEPTH}")
 SETTLED = 12.0
 """Seconds after the beginning when everything has come once."""
 AWAY = 6.0
@@ -68,11 +69,13 @@ class Script:
     troubles: Sequence[Trouble]
     outages: Sequence[Outage]
     seed: int = 1
+    with_composite: bool = False
 
     @property
     def channels(self) -> tuple[str, ...]:
         liquid = tuple(f"{':'.join(pair)}:liquidation" for pair in self.pairs if pair[1] == "perpetual")
-        return (*(f"{':'.join(pair)}:{kind}" for pair in self.pairs for kind in KINDS), *liquid)
+        derived = (f"{COMPOSITE}:spot:{SYMBOLS[0]}:{kind}" for kind in DERIVED if self.with_composite)
+        return (*(f"{':'.join(pair)}:{kind}" for pair in self.pairs for kind in KINDS), *liquid, *derived)
 
     @property
     def venues(self) -> tuple[str, ...]:

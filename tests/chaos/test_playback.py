@@ -12,19 +12,23 @@ from attrs import evolve
 from tests.chaos.plan import LASTING, SUDDEN, SYMBOLS
 from tests.chaos.playback import WITHOUT, Got, Outage, Played, Script, one_after_the_other, record_and_play
 from tests.chaos.playback_oracle import compare
-from tests.chaos.venues import TWO, can_have
+from tests.chaos.venues import ALL, TWO, can_have
 
 PAIRS = (("binance", "spot", SYMBOLS[0]), ("bybit", "perpetual", SYMBOLS[0]))
+OF_ALL = tuple((venue, "spot", SYMBOLS[0]) for venue in ALL)
 ALL_KINDS = {*LASTING, *SUDDEN} - set(WITHOUT) - {"slow-symbol"}
+Pairs = tuple[tuple[str, str, str], ...]
 EDGE_MS = 5_100
 """What a failing disk may cost before and after: what was not synced, and until it is tried again."""
 
 
-def script(seconds: float, every: float, outages: int) -> Script:
+def script(seconds: float, every: float, outages: int, pairs: Pairs = PAIRS) -> Script:
     """So long, a trouble every so many seconds, and so many times a disk that fails and a server started again."""
     parts = [seconds * (at + 1) / (2 * outages + 1) for at in range(2 * outages)]
     happens = [Outage(round(at, 1), "fail" if number % 2 == 0 else "restart") for number, at in enumerate(parts)]
-    return Script(seconds, PAIRS, one_after_the_other(TWO, every, 13.0, seconds), happens)
+    venues = tuple(dict.fromkeys(venue for venue, _, _ in pairs))
+    troubles = one_after_the_other(venues, every, 13.0, seconds)
+    return Script(seconds, pairs, troubles, happens, with_composite=pairs == OF_ALL)
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +61,11 @@ def test_a_stretch_with_every_fault_is_played_as_it_was(sample: tuple[Script, Pl
     equal = compare(played).equal
     assert equal["ticker"] > 1_500 and equal["order_book_delta"] > 500 and equal["trade"] > 500, equal
     assert equal["bbo"] > 500 and equal["candle"] > 50 and equal["liquidation"] > 0 and equal["gap"] > 0, equal
+
+
+def test_all_venues_and_what_is_derived_of_them_are_played_as_they_were(long: bool, tmp_path: Path) -> None:
+    what = script(900.0, 6.0, 2, OF_ALL) if long else script(120.0, 4.0, 1, OF_ALL)
+    judge(what, record_and_play(what, tmp_path))
 
 
 def test_an_hour_with_every_fault_is_played_as_it_was(long: bool, tmp_path: Path) -> None:
