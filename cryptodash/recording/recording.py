@@ -56,10 +56,12 @@ class Recording:
     """All of one tape below a path. What cannot be opened is listed in ``unreadable`` and left out. Files that come
     later, and what is added to them, are seen by another ``Recording`` only. ``close`` it, or use it in ``with``."""
 
-    def __init__(self, path: Path, tape: str = MESSAGES) -> None:
-        """Raises ``BadTape`` where no tape can be."""
+    def __init__(self, path: Path, tape: str = MESSAGES, *, may_be_missing: bool = False) -> None:
+        """Raises ``BadTape`` where no tape can be. ``may_be_missing``: a directory that is not there (yet) is empty."""
         self.unreadable: list[Unreadable] = []
         self._runs: dict[tuple[str, bytes], _Run] = {}
+        if may_be_missing and not path.exists():
+            return
         for found in find_segments(path, tape):
             self._open(found)
 
