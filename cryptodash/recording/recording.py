@@ -6,6 +6,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Collection, Iterator
 from contextlib import closing, suppress
+from itertools import pairwise, repeat
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +22,9 @@ from cryptodash.recording.tape_errors import BadTape
 
 QUIET: Final = 90_000_000
 """us without a record of a topic after which it counts as not recorded: a keyframe comes each minute."""
+
+HANDOVER: Final = 15_000_000
+"""us for which two processes may have an exchange, until the old one has left it."""
 
 
 @frozen
@@ -52,10 +56,12 @@ class Recording:
     """All of one tape below a path. What cannot be opened is listed in ``unreadable`` and left out. Files that come
     later, and what is added to them, are seen by another ``Recording`` only. ``close`` it, or use it in ``with``."""
 
-    def __init__(self, path: Path, tape: str = MESSAGES) -> None:
-        """Raises ``BadTape`` where no tape can be."""
+    def __init__(self, path: Path, tape: str = MESSAGES, *, may_be_missing: bool = False) -> None:
+        """Raises ``BadTape`` where no tape can be. ``may_be_missing``: a directory that is not there (yet) is empty."""
         self.unreadable: list[Unreadable] = []
         self._runs: dict[tuple[str, bytes], _Run] = {}
+        if may_be_missing and not path.exists():
+            return
         for found in find_segments(path, tape):
             self._open(found)
 
@@ -109,18 +115,41 @@ class Recording:
         """Whether the topic was recorded at that time."""
         return any(span.begin <= at <= span.end for span in self.topics(at - QUIET, at + QUIET).get(topic, ()))
 
+    def lacking(self, topics: Collection[str], begin: int, end: int) -> list[str]:
+        """Those of the topics of which nothing is on the tape from ``begin`` to ``end``. Reads indexes, and no more of
+        them than it takes to find each topic once."""
+        sought = dict.fromkeys(topics)
+        for run in sorted(self._runs.values(), key=lambda each: each.first):
+            for segment in run.segments:
+                if not sought:
+                    return []
+                if segment.first > end or segment.last < begin:
+                    continue
+                with closing(segment), suppress(BadTape, OSError):
+                    names = segment.index.topics
+                    places = {names.index(topic): topic for topic in sought if topic in names}
+                    for block in blocks_between(segment, begin, end) if places else ():
+                        for place in places.keys() & set(block.topics):
+                            sought.pop(places.pop(place))
+        return list(sought)
+
     # -- what was recorded
 
     def read(
         self, begin: int, end: int, topics: Collection[str] | None = None, *, keyframes: bool = True
     ) -> Iterator[Entry | Missing]:
         """Everything of these topics (None: all) from ``begin`` to ``end``, both included, in order, with the holes
-        that reach into that time. Where the tape ends, or before it begins, nothing says so: ``spans`` does.
-        ``keyframes`` False: leave them out."""
+        that reach into that time. Where the tape ends, or before it begins, nothing says so: ``spans`` does. Of a topic
+        that two runs have at the same time only the one that began it later is read. ``keyframes`` False: leave
+        them out."""
         wanted = None if topics is None else frozenset(topics)
         runs = [run for run in self._runs.values() if run.first <= end and run.last >= begin]
         runs.sort(key=lambda each: each.first)
-        merged = heapq.merge(*(self._read_run(run, begin, end, wanted) for run in runs), key=_order)
+        if _overlap(runs):
+            reading = [self._read_run(run, begin - HANDOVER, end, wanted) for run in runs]
+            merged = (each for each in _one_of_each_topic(reading) if _order(each) >= begin)
+        else:
+            merged = heapq.merge(*(self._read_run(run, begin, end, wanted) for run in runs), key=_order)
         return merged if keyframes else (each for each in merged if not _is_keyframe(each))
 
     def _read_run(self, run: _Run, begin: int, end: int, topics: frozenset[str] | None) -> Iterator[Entry | Missing]:
@@ -204,6 +233,27 @@ def _extend(spans: list[Span], first: int, last: int) -> None:
         spans[-1] = Span(spans[-1].begin, max(spans[-1].end, last))
     else:
         spans.append(Span(first, last))
+
+
+def _overlap(runs: list[_Run]) -> bool:
+    """Whether two of them, by their beginnings, are of one time."""
+    return any(after.first <= before.last for before, after in pairwise(runs))
+
+
+def _one_of_each_topic(reading: list[Iterator[Entry | Missing]]) -> Iterator[Entry | Missing]:
+    """Merged by time. While an exchange is handed over, two processes may record it: the one that begins the topic has
+    it from there on, until it ends it or another one begins it."""
+    owners: dict[str, int] = {}
+    numbered = (zip(each, repeat(number)) for number, each in enumerate(reading))
+    for each, number in heapq.merge(*numbered, key=lambda pair: _order(pair[0])):
+        if isinstance(each, Entry):
+            if each.kind == records.BEGIN:
+                owners[each.topic] = number
+            elif owners.get(each.topic, number) != number:
+                continue
+            elif each.kind == records.END:
+                owners.pop(each.topic, None)
+        yield each
 
 
 def _order(each: Entry | Missing) -> int:
