@@ -120,6 +120,24 @@ class Recording:
         """Whether the topic was recorded at that time."""
         return any(span.begin <= at <= span.end for span in self.topics(at - QUIET, at + QUIET).get(topic, ()))
 
+    def lacking(self, topics: Collection[str], begin: int, end: int) -> list[str]:
+        """Those of the topics of which nothing is on the tape from ``begin`` to ``end``. Reads indexes, and no more of
+        them than it takes to find each topic once."""
+        sought = dict.fromkeys(topics)
+        for run in sorted(self._runs.values(), key=lambda each: each.first):
+            for segment in run.segments:
+                if not sought:
+                    return []
+                if segment.first > end or segment.last < begin:
+                    continue
+                with closing(segment), suppress(BadTape, OSError):
+                    names = segment.index.topics
+                    places = {names.index(topic): topic for topic in sought if topic in names}
+                    for block in blocks_between(segment, begin, end) if places else ():
+                        for place in places.keys() & set(block.topics):
+                            sought.pop(places.pop(place))
+        return list(sought)
+
     # -- what was recorded
 
     def read(
