@@ -1,5 +1,5 @@
-"""What a client missed that was away for longer than events are kept, or from before a restart: first what the recording
-has, then what is kept, with a gap where neither has all.
+"""What a client missed that was away for longer than events are kept, or from before a restart: first what the
+recording has, then what is kept, with a gap where neither has all.
 
 While the recording is read nothing is stored for the client but what was read last: the topic's new events are kept in
 its buffer as ever, and read from there in the end. Where they are kept no more by then, for a client that reads slowly,
@@ -30,7 +30,7 @@ SETTLE_S: Final = 3.0
 """Seconds that are waited for the first event of a topic that nobody held before, to know what it goes on from."""
 UNWRITTEN_S: Final = 3.0
 """Seconds in which what was told is recorded: an answer that took longer may be behind what is written by now."""
-LONGEST_S: Final = 300.0
+LONGEST_S: Final = 120.0
 """Seconds after which a client that has not caught up with what is kept is told of the rest by a gap."""
 
 _REPLAYED: Final = b',"replayed":true}}'
@@ -165,7 +165,7 @@ class TapeReplay:
             return
         if failure.check(Refused) is None:
             _log.failure("reading what was recorded of {topic} failed", failure=failure, topic=self._topic)
-        self._failed(failure.value)
+        self._failed(failure.value or failure.type())
 
     def _failed(self, error: BaseException) -> None:
         """Nothing of it can be had, or nothing more."""
@@ -231,7 +231,7 @@ class TapeReplay:
         else:
             self._go_on("recording")
 
-    def _settled(self, _: bool) -> None:
+    def _settled(self, _: object) -> None:
         if not self._is_closed:
             self._join(is_settled=True)
 

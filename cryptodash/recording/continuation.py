@@ -19,6 +19,7 @@ from attrs import define, field, frozen
 from cryptodash.core.cursors import Cursor, read_cursor
 from cryptodash.core.errors import Refused
 from cryptodash.core.intervals import next_open
+from cryptodash.core.recorded import UNKNOWN
 from cryptodash.core.topics import Channel, Topic, parse_topic
 from cryptodash.recording import records
 from cryptodash.recording.blocks import MOST_TIME
@@ -32,8 +33,6 @@ CLOCKS_DIFFER: Final = AROUND // 2
 """us between when messages are expected and when they came, above which the search moves there."""
 REMEMBERED: Final = 10_000
 """Messages by which a repeat is known: as many as are kept of a topic."""
-UNKNOWN: Final = "unknown"
-"""Reason of the one ``Missing`` that is told where the tape does not reach back to the cursor."""
 UNRECORDED: Final = "unrecorded"
 
 _LOST: Final = frozenset(("full", "disk", "torn", "stopped", "damaged"))

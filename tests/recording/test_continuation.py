@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from cryptodash.core.cursors import Cursor
+from cryptodash.core.recorded import UNKNOWN
 from cryptodash.core.topics import parse_topic
 from cryptodash.recording import records
-from cryptodash.recording.continuation import UNKNOWN, read_after
+from cryptodash.recording.continuation import read_after
 from cryptodash.recording.entries import Missing
 from cryptodash.recording.files import WriterPlace
 from cryptodash.recording.recording import Recording

@@ -78,7 +78,7 @@ class ClientWriter:
         self._catching_up = False
         self._pumps = 0
         """Requests whose values are being written, step by step."""
-        self.unsent.on_ready = self._write_on
+        self.unsent.on_ready = self._is_ready
         self._progress = ReadProgress()
         self._slice = AHEAD
         self._made: list[bytes] = []
@@ -100,6 +100,7 @@ class ClientWriter:
             self._write([frame])
         else:
             self.unsent.add_answer(frame)
+            self._write_on()
 
     def send_current(
         self, deliveries: Iterable[Delivery], since: Mapping[Delivery, Cursor] = NOTHING_BEFORE
@@ -215,6 +216,12 @@ class ClientWriter:
     def failed(self) -> None:
         """Say goodbye to a client that missed something by a fault of ours."""
         self.wire.close_with(OUR_ERROR, "internal error")
+
+    def _is_ready(self) -> None:
+        """Something that had to be waited for is at hand; it may contain what the cohort has for the client now."""
+        if self.cohort is not None:
+            self.cohort.sync(self)
+        self._write_on()
 
     def _write_on(self) -> None:
         """There is something to write that nobody writes."""
