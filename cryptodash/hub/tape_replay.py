@@ -165,7 +165,7 @@ class TapeReplay:
             return
         if failure.check(Refused) is None:
             _log.failure("reading what was recorded of {topic} failed", failure=failure, topic=self._topic)
-        self._failed(failure.value or failure.type())
+        self._failed(failure.value or Refused("recording_failed", "for no reason that is known"))
 
     def _failed(self, error: BaseException) -> None:
         """Nothing of it can be had, or nothing more."""

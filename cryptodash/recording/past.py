@@ -9,7 +9,7 @@ from attrs import define
 
 from cryptodash.core.cursors import Cursor
 from cryptodash.core.errors import Refused
-from cryptodash.core.recorded import UNKNOWN, Answer, Entry, Item, ITapes, Missing, ReadAfter
+from cryptodash.core.recorded import UNKNOWN, Answer, Entry, ITapes, Item, Missing, ReadAfter
 from cryptodash.core.topics import Topic
 
 WAIT_S: Final = 20.0

@@ -423,7 +423,6 @@ STEPS = st.lists(
         st.tuples(st.just("wait"), st.integers(1, 40)),
         st.tuples(st.just("read"), st.integers(200, 2_000)),
         st.tuples(st.just("ticker"), st.just(1)),
-        st.tuples(st.just("resync"), st.just(1)),
         st.tuples(st.just("again"), st.just(1)),
     ),
     max_size=40,
@@ -464,8 +463,6 @@ def test_in_whatever_order_things_happen_each_trade_comes_once(make_world: Any, 
                 client.wire.read(room=amount)
             elif what == "ticker":
                 world.ticker("1")
-            elif what == "resync":
-                send(client, "resync", TRADES)
             if what == "again" or client.wire.closed_with is not None:
                 client.session.closed()
                 got += whole(client)
