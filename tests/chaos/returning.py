@@ -1,6 +1,6 @@
 """Clients that come back every few seconds, by cursor, to a server that records and is killed and ended meanwhile:
-``python -m tests.chaos.returning --minutes 10 --processes 3``. Exit code 1 if a trade came twice, or was left out without
-a gap, or any other promise was broken.
+``python -m tests.chaos.returning --minutes 10 --processes 3``. Exit code 1 if a trade came twice, or was left out
+without a gap, or any other promise was broken.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""Clients that come back by cursor, over all their connections: each trade once, in order, and none left out, but where a
-gap says so; and a gap only where the server was not there."""
+"""Clients that come back by cursor, over all their connections: each trade once, in order, and none left out, but where
+a gap says so; and a gap only where the server was not there."""
 
 from __future__ import annotations
 
