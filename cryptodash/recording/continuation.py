@@ -68,8 +68,8 @@ class _Told:
 def read_after(recording: Recording, topic_text: str, cursor: Cursor) -> Iterator[Entry | Missing]:
     """Every message of the topic behind the cursor's, once and in order (kind ``MESSAGE``), with the gaps that were
     told; a ``Missing`` of the topic before the first one behind a hole. Where the cursor's own message is not there,
-    but the topic was recorded just before it, the first item is a ``Missing`` and what is older than the cursor is left
-    out. Where the tape does not reach back to it, the only item is a ``Missing`` with the reason ``UNKNOWN``."""
+    but the topic was recorded at about its time, the first item is a ``Missing`` and what is older than the cursor is
+    left out. Where the tape does not reach back to it, the only item is a ``Missing`` with the reason ``UNKNOWN``."""
     topic = parse_topic(topic_text)
     writers = recording.writers()
     place = _find(writers, topic, cursor)
@@ -129,9 +129,9 @@ def _look_around(writers: _Writers, topic: Topic, cursor: Cursor, expected: int)
             for each in run.read(begin, end, topic.text):
                 if not isinstance(each, Entry):
                     continue
+                at = each.time if at is None else at
                 told = _told(each, topic)
                 if told is None:
-                    at = each.time if at is None and each.time <= expected else at
                     continue
                 if not told.replayed:
                     ahead = each.time - _expected(topic, told.cursor)
@@ -140,9 +140,14 @@ def _look_around(writers: _Writers, topic: Topic, cursor: Cursor, expected: int)
                 if told.cursor.time <= cursor.time:
                     at = each.time
                     _remember(had, told.cursor)
-            if at is not None and (near is None or at > near.at):
+            if at is not None and (near is None or _is_nearer(at, near.at, expected)):
                 near = _Place(number, place, at, False, had)
     return near, ahead
+
+
+def _is_nearer(at: int, other: int, expected: int) -> bool:
+    """Whether what is there at a time is nearer behind the message, or, where neither is, before it."""
+    return other < at <= expected or (other > expected and at < other)
 
 
 def _remember(seen: dict[Cursor, None], cursor: Cursor) -> None:

@@ -158,6 +158,11 @@ def test_where_the_tape_does_not_reach_back_it_says_so_and_nothing_else(tmp_path
     assert told(tmp_path, Cursor(ms(1), "1"), "binance:spot:ETH-USDT:trade") == [UNKNOWN], "never recorded"
 
 
+def test_a_message_just_before_the_topic_was_recorded_has_a_hole_behind_it(tmp_path: Path) -> None:
+    write_run(tmp_path, [[begin(5), *trades(6, 7)]])
+    assert told(tmp_path, cursor(4, 4)) == ["unrecorded", 6, 7]
+
+
 def test_a_message_that_is_not_there_though_all_was_recorded_has_a_hole_behind_it(tmp_path: Path) -> None:
     write_run(tmp_path, [[begin(0), *trades(1, 2, 3)]])
     assert told(tmp_path, cursor(99, 2)) == ["unrecorded", 3]
