@@ -115,7 +115,7 @@ class SimulatedAnswer:
 
     def more(self) -> Deferred[Sequence[Item]]:
         asked: Deferred[Sequence[Item]] = Deferred()
-        self._reactor.callLater(self._random.choice((0.01, 0.05, 0.4)), self._tell, asked)
+        self._reactor.callLater(self._random.choice((0.01, 0.05, 0.2)), self._tell, asked)
         return asked
 
     def _tell(self, asked: Deferred[Sequence[Item]]) -> None:

@@ -64,14 +64,13 @@ def _client(rng: Random, number: int, seconds: float, processes: int) -> ClientP
         for kind in ("trade", "candle:1m")
     )
     actions, at = list[Action](), rng.uniform(3.0, 6.0)
-    while at < seconds - 75.0:
+    while at < seconds - 44.0:
         process = (str(rng.randrange(processes)),)
         actions += [Action(round(at, 3), "connect", process), Action(round(at + 0.4, 3), "subscribe", channels)]
         at += rng.uniform(1.5, 6.0)
         actions.append(Action(round(at, 3), rng.choice(("abort", "close"))))
-        at += rng.uniform(0.2, 3.0) if rng.randrange(6) else rng.uniform(15.0, 45.0)
-    at = seconds - 22.0
-    actions += [Action(at, "connect", ("0",)), Action(at + 0.4, "subscribe", channels)]
+        at += rng.uniform(0.2, 3.0) if rng.randrange(3) else rng.uniform(11.0, 20.0)
+    actions += [Action(round(at, 3), "connect", ("0",)), Action(round(at + 0.4, 3), "subscribe", channels)]
     return ClientPlan(f"returning-{number}", "reconnecting", tuple(actions), delay=0.02, resumes=True)
 
 

@@ -1,5 +1,5 @@
-"""Real processes: a server that records is killed and started again, and its clients go on by their cursors: every trade
-that is on the tape once, and one gap for the time in which nobody was there."""
+"""Real processes: a server that records is killed and started again, and its clients go on by their cursors: every
+trade that is on the tape once, and one gap for the time in which nobody was there."""
 
 from __future__ import annotations
 
