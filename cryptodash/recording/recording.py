@@ -7,6 +7,7 @@ import heapq
 from collections.abc import Callable, Collection, Iterator
 from contextlib import closing, suppress
 from functools import partial
+from itertools import pairwise, repeat
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +23,9 @@ from cryptodash.recording.tape_errors import BadTape
 
 QUIET: Final = 90_000_000
 """us without a record of a topic after which it counts as not recorded: a keyframe comes each minute."""
+
+HANDOVER: Final = 15_000_000
+"""us for which two processes may have an exchange, until the old one has left it."""
 
 
 @frozen
@@ -144,12 +148,17 @@ class Recording:
         self, begin: int, end: int, topics: Collection[str] | None = None, *, keyframes: bool = True
     ) -> Iterator[Entry | Missing]:
         """Everything of these topics (None: all) from ``begin`` to ``end``, both included, in order, with the holes
-        that reach into that time. Where the tape ends, or before it begins, nothing says so: ``spans`` does.
-        ``keyframes`` False: leave them out."""
+        that reach into that time. Where the tape ends, or before it begins, nothing says so: ``spans`` does. Of a topic
+        that two runs have at the same time only the one that began it later is read. ``keyframes`` False: leave
+        them out."""
         wanted = None if topics is None else frozenset(topics)
         runs = [run for run in self._runs.values() if run.first <= end and run.last >= begin]
         runs.sort(key=lambda each: each.first)
-        merged = heapq.merge(*(self._read_run(run, begin, end, wanted) for run in runs), key=_order)
+        if _overlap(runs):
+            reading = [self._read_run(run, begin - HANDOVER, end, wanted) for run in runs]
+            merged = (each for each in _one_of_each_topic(reading) if _order(each) >= begin)
+        else:
+            merged = heapq.merge(*(self._read_run(run, begin, end, wanted) for run in runs), key=_order)
         return merged if keyframes else (each for each in merged if not _is_keyframe(each))
 
     def writers(self) -> list[list[RunReading]]:
@@ -243,6 +252,27 @@ def _extend(spans: list[Span], first: int, last: int) -> None:
         spans[-1] = Span(spans[-1].begin, max(spans[-1].end, last))
     else:
         spans.append(Span(first, last))
+
+
+def _overlap(runs: list[_Run]) -> bool:
+    """Whether two of them, by their beginnings, are of one time."""
+    return any(after.first <= before.last for before, after in pairwise(runs))
+
+
+def _one_of_each_topic(reading: list[Iterator[Entry | Missing]]) -> Iterator[Entry | Missing]:
+    """Merged by time. While an exchange is handed over, two processes may record it: the one that begins the topic has
+    it from there on, until it ends it or another one begins it."""
+    owners: dict[str, int] = {}
+    numbered = (zip(each, repeat(number)) for number, each in enumerate(reading))
+    for each, number in heapq.merge(*numbered, key=lambda pair: _order(pair[0])):
+        if isinstance(each, Entry):
+            if each.kind == records.BEGIN:
+                owners[each.topic] = number
+            elif owners.get(each.topic, number) != number:
+                continue
+            elif each.kind == records.END:
+                owners.pop(each.topic, None)
+        yield each
 
 
 def _order(each: Entry | Missing) -> int:
