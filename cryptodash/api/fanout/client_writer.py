@@ -99,6 +99,7 @@ class ClientWriter:
         frame = self.framer.build(body)
         if self.clean:
             self._write([frame])
+            self._tell_if_clean()  # it may be what ended what was awaited
         else:
             self.unsent.add_answer(frame)
             self._write_on()
