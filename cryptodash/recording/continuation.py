@@ -110,7 +110,7 @@ def _expected(topic: Topic, cursor: Cursor) -> int:
     if topic.channel is Channel.CANDLE:
         try:
             time = next_open(topic.interval, time)
-        except (OverflowError, ValueError):  # of a client that made it up
+        except (OverflowError, ValueError, OSError):  # of a client that made it up
             return 0
     return time * 1000
 

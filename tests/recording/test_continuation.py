@@ -168,6 +168,27 @@ def test_a_message_that_is_not_there_though_all_was_recorded_has_a_hole_behind_i
     assert told(tmp_path, cursor(99, 2)) == ["unrecorded", 3]
 
 
+def test_liquidations_without_an_id_are_told_apart_by_what_they_say(tmp_path: Path) -> None:
+    topic = "binance:perpetual:BTC-USDT:liquidation"
+
+    def liquidation(number: int, second: float) -> Said:
+        name = f"{parse_topic(topic).tag}-{ms(second)}-sell{number}.5x1".encode()
+        body = b'{"type":"liquidation","payload":{"id":"%d","cursor":"%s","received":"x"}}' % (number, name)
+        return at(second), topic, records.MESSAGE, body
+
+    write_run(tmp_path, [[begin(0, topic), liquidation(1, 1), liquidation(2, 1), liquidation(3, 1), liquidation(4, 9)]])
+    assert told(tmp_path, Cursor(ms(1), "sell2.5x1"), topic) == [3, 4]
+    assert told(tmp_path, Cursor(ms(1), "sell4.5x1"), topic) == ["unrecorded", 4], "which of one moment, nobody knows"
+
+
+@pytest.mark.parametrize("interval", ["1m", "1w", "1M"])
+@pytest.mark.parametrize("time", [0, 10**15 - 1, 253_402_300_799_999, 1])
+def test_a_cursor_that_somebody_made_up_reaches_nowhere(tmp_path: Path, interval: str, time: int) -> None:
+    topic = f"binance:spot:BTC-USDT:candle:{interval}"
+    write_run(tmp_path, [[begin(0, topic)]])
+    assert told(tmp_path, Cursor(time, ""), topic) == [UNKNOWN]
+
+
 def test_clocks_that_differ_by_hours_are_found_all_the_same(tmp_path: Path) -> None:
     behind = [trade(each, each, venue=each - 100) for each in (1, 2, 3)]
     write_run(tmp_path, [[begin(0), *behind]])

@@ -17,7 +17,7 @@ from cryptodash.core.errors import Refused, TryLater
 from cryptodash.core.topics import Topic
 from cryptodash.hub import replay_buffers, tape_replay
 from tests.api.fanout.channels import BTC, CANDLES, TRADES, kinds
-from tests.api.ws.test_resume import away_after, ids, last_cursor, send, since
+from tests.api.ws.test_resume import LIQUIDATIONS, away_after, ids, last_cursor, send, since
 
 
 class Tape:
@@ -382,6 +382,29 @@ def test_bars_go_on_with_the_running_one_in_the_end(world: Any) -> None:
 
 
 CANDLES_CHANNEL = next(each for each in replay_buffers.ALWAYS_KEPT if each == "candle")
+
+
+def test_liquidations_go_on_as_trades_do(world: Any) -> None:
+    tape = Recorder(world, world.liquidations()).tape
+    client = world.client()
+    client.subscribe(LIQUIDATIONS)
+    world.liquidation(1)
+    world.flush()
+    cursor = last_cursor(client.got())
+    client.session.closed()
+    for number in range(2, 9):
+        world.time.advance(61)
+        world.liquidation(number)
+    world.flush()
+    client = world.client()
+    client.subscribe(since(LIQUIDATIONS, cursor))
+    tell_all(world, tape)
+    world.liquidation(9)
+    world.flush()
+    messages = client.got()
+    assert kinds(messages) == ["liquidation"] * 8
+    assert [each["payload"]["price"] for each in messages] == list(range(3, 11))
+    assert [each["payload"].get("replayed", False) for each in messages] == [True] * 7 + [False]
 
 
 def test_who_reads_is_charged_for_it(world: Any) -> None:
