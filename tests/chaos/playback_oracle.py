@@ -18,8 +18,6 @@ from tests.chaos.playback import Got, Played
 
 _OWN = re.compile(rb',"(?:source|replay_id|recorded_state)":"[^"]*"').sub
 _STATE = re.compile(rb'"state":"[a-z]+"').sub
-_AGE = re.compile(rb',"age_ms":[0-9]+').sub
-"""A quote of several venues says how old each is when it is asked for."""
 EDGE_US = 2_000
 """A hole's times are whole milliseconds on the wire."""
 
@@ -188,7 +186,7 @@ class _Channel:
                 ):  # else it may be told later, as what was true behind the hole
                     self._findings.places.append((self._order[id(got)], live[found].place))
                 self._findings.equal[kind] += 1
-            elif self._is_state(live, at, bare, digest):
+            elif self._is_state(live, at, bare, digest) or _is_made_when_asked(got.value):
                 states += 1
                 self._findings.states[kind] += 1
             else:
@@ -215,8 +213,7 @@ class _Channel:
             if not self._is_missing(each.time):
                 break
             had.append(each)
-        bare = _AGE(b"", bare)
-        return any(each.book == book if book else _AGE(b"", each.bare) == bare for each in reversed(had))
+        return any(each.book == book if book else each.bare == bare for each in reversed(had))
 
     def _skip(self, live: Sequence[_Live], begin: int, end: int) -> None:
         for each in live[begin:end]:
@@ -256,6 +253,18 @@ class _Channel:
 
     def _wrong(self, what: str) -> None:
         self._findings.wrong.append(f"{self._name}: {what}")
+
+
+def _is_made_when_asked(message: Mapping[str, Any]) -> bool:
+    """The quote of several venues is, of theirs as they are then: one that is told as of a moment may be another than
+    those before and after it. It has to be made of what it says that they are."""
+    payload = message["payload"]
+    if (message["type"], payload["exchange"]) != ("bbo", "composite"):
+        return False
+    bid, ask = (payload["venues"][payload[f"{side}_exchange"]] for side in ("bid", "ask"))
+    return (bid["bid"], bid["bid_size"], ask["ask"], ask["ask_size"]) == tuple(
+        payload[name] for name in ("bid", "bid_size", "ask", "ask_size")
+    )
 
 
 def _hole_of(got: Got) -> tuple[str, int, int]:
