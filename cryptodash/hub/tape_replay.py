@@ -151,7 +151,9 @@ class TapeReplay:
         self._is_asking = False
         if self._is_closed:
             return
-        self.outcome = "recorded"
+        if not self.outcome:
+            self.outcome = "recorded"
+            self._begun = self._monotonic()  # until now it has waited for its turn
         if not bodies:
             self._answer = None
             self._join()
