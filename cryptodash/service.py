@@ -40,6 +40,7 @@ from cryptodash.exchanges.publish_timer import PublishTimers
 from cryptodash.exchanges.service import VenueService
 from cryptodash.exchanges.venues import registry
 from cryptodash.hub.broadcaster import Broadcaster
+from cryptodash.hub.interfaces import IPast
 from cryptodash.listening import Web, address_of, is_public
 from cryptodash.live_settings import LiveSettings, tls_files
 from cryptodash.memory import MemoryTrim, find_trim
@@ -152,8 +153,9 @@ def build(
     server = Server(config, hub, clients, rest, web, timers, stand_in, live, notifier or Notifier())
     if recorder is not None:
         recorder.setServiceParent(server)
-    if tapes is not None:
+    if recorder is not None and tapes is not None:
         tapes.setServiceParent(server)
+        hub.past = _past(recorder, tapes)
     ReactorLag(reactor, clock, tally).setServiceParent(server)
     WallClockWatch(
         reactor, clock, tally, lambda: [ahead for feed in feeds if (ahead := feed.clock_ahead_ms) is not None]
@@ -207,6 +209,13 @@ def _tapes(config: Config, reactor: Any, tally: Tally) -> ReaderProcesses:
     from cryptodash.recording.reader_processes import ReaderProcesses
 
     return ReaderProcesses(Path(config.record_dir), reactor, tally)
+
+
+def _past(recorder: Recorder, tapes: ReaderProcesses) -> IPast | None:
+    """What clients that come back are told of; None where no messages are recorded."""
+    from cryptodash.recording.past import Past
+
+    return None if recorder.topics is None else Past(tapes)
 
 
 def _cluster(

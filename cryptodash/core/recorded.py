@@ -27,7 +27,7 @@ class Entry(Struct, frozen=True, gc=False, array_like=True, tag=0):
 class Missing(Struct, frozen=True, gc=False, array_like=True, tag=1):
     """Nothing, or not all, is known from ``begin`` to ``end``: of ``topic``, empty: of all. ``reason`` is that of
     ``records.Hole``; or ``damaged``: bytes that were no good block; ``unrecorded``: the topic was not recorded then;
-    ``unwritten``: the recording ends before; ``unknown``: the cursor that was named is not on the tape."""
+    ``unwritten``: the recording ends before; or ``UNKNOWN``."""
 
     begin: int
     end: int
@@ -50,6 +50,9 @@ class Recorded(Struct, frozen=True, gc=False, array_like=True, tag=2):
 
 
 Item = Entry | Missing | Recorded
+
+UNKNOWN: Final = "unknown"
+"""Reason of a ``Missing``: the tape does not reach back to the cursor that was named."""
 
 STATE: Final = 100
 """Kind of an ``Entry``: the status or value of a topic as of the time that was asked for, made of what is before."""
@@ -86,20 +89,14 @@ class Read(Struct, frozen=True, tag="read"):
     limit: int = 0
 
 
-class Position(Struct, frozen=True):
-    """Behind the message of ``topic`` with this ``cursor``, which is looked for from ``begin`` on."""
+class ReadAfter(Struct, frozen=True, tag="after"):
+    """Every message of the topic behind that of the cursor (``time`` of the venue in ms, and ``id``), once and in
+    order, with the holes in their places (``recording/continuation.py``). Where the tape does not reach back to the
+    cursor a ``Missing`` (``unknown``) and nothing else."""
 
     topic: str
-    cursor: str
-    begin: int
-
-
-class ReadAfter(Struct, frozen=True, tag="after"):
-    """Of each position what came after it up to ``end``, one topic after the other, with the holes. Where the cursor
-    is not on the tape a ``Missing`` of that topic (``unknown``) and nothing else of it."""
-
-    positions: list[Position]
-    end: int
+    time: int
+    id: str
 
 
 class Ranges(Struct, frozen=True, tag="ranges"):

@@ -52,7 +52,7 @@ from cryptodash.hub.encode import (
 )
 from cryptodash.hub.freshness import Freshness
 from cryptodash.hub.history import History
-from cryptodash.hub.interfaces import Batch, IDemand, IDirectory, IOutlet, IReplay, IStates, IValues, Message
+from cryptodash.hub.interfaces import Batch, IDemand, IDirectory, IOutlet, IPast, IReplay, IStates, IValues, Message
 from cryptodash.hub.kept_topics import KeptTopics
 from cryptodash.hub.ledger import Ledger
 from cryptodash.hub.naming import Naming
@@ -60,6 +60,7 @@ from cryptodash.hub.outlets import Outlets
 from cryptodash.hub.paces import Paces
 from cryptodash.hub.replay_buffers import RECENT, ReplayBuffers
 from cryptodash.hub.states import States
+from cryptodash.hub.tape_replay import TapeReplay
 from cryptodash.hub.views import Views
 from cryptodash.hub.waiters import Waiters
 
@@ -80,6 +81,8 @@ class Broadcaster:
 
     def __init__(self, config: Config, clock: Clock, scheduler: IReactorTime, tally: Tally) -> None:
         self.upstreams: dict[str, IUpstream] = {}
+        self.past: IPast | None = None
+        """What is recorded; None: nothing."""
         self.ledger = Ledger(clock, tally)
         self.on_wanted: list[Callable[[Topic, bool], None]] = []
         """Called with each topic (of order books each depth) that begins to be wanted, or ends: not to act at once,
@@ -500,8 +503,16 @@ class Broadcaster:
     def trades(self, topic: Topic, limit: int) -> Sequence[Trade]:
         return [each for each in self._replays.latest(topic, limit) if isinstance(each, Trade)]
 
-    def replay(self, topic: Topic, cursor: Cursor) -> IReplay:
-        return self._replays.replay(topic, cursor)
+    def replay(self, topic: Topic, cursor: Cursor, client: str = "") -> IReplay:
+        kept = self._replays.replay(topic, cursor)
+        if kept.is_complete or self.past is None:
+            return kept
+        wait, now = self._waiters.wait, self._clock.monotonic
+        return TapeReplay(topic, cursor, client, self.past, self._replays, wait, self._open_bar, now)
+
+    def _open_bar(self, topic: Topic) -> int | None:
+        """The open time of the newest bar."""
+        return next((bar.timestamp for bar in reversed(self._cache.bars(topic))), None)
 
     async def candles(self, topic: Topic, limit: int, end_ms: int | None, client: str) -> tuple[Sequence[Candle], bool]:
         return await self._history.candles(self.upstreams[topic.exchange], topic, limit, end_ms, client)

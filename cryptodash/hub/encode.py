@@ -46,6 +46,11 @@ def expired_message(topic: Topic, begin: int | None, end: int | None) -> Message
     return Message(topic, "gap", codec.message("gap", codec.gap_of(topic, "expired", None, begin, end)), None)
 
 
+def missing_message(topic: Topic, reason: str, begin: int, end: int | None) -> Message:
+    """Tells a client that of what came between two messages (times in ms) some may be missing."""
+    return Message(topic, "gap", codec.message("gap", codec.gap_of(topic, reason, None, begin, end)), None)
+
+
 def candle_message(event: Candle, *, replayed: bool = False) -> Message:
     """A bar replaces only earlier states of the same bar, so that a closed one is never lost to its successor."""
     return Message(

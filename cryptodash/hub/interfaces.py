@@ -6,8 +6,8 @@ venues of another process, or a recording, can stand in its place.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
-from typing import Final
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
+from typing import Final, Protocol
 
 from attrs import frozen
 from msgspec import Struct
@@ -160,15 +160,42 @@ class IDemand(Interface):
 
 
 class IReplay(Interface):
-    """A reader of what was told of a topic: read it until nothing is left, and go on with what is delivered from then
-    on."""
+    """A reader of what was told of a topic: read it until nothing is left and nothing more comes, and go on with what
+    is delivered from then on."""
 
-    is_complete: bool = Attribute("whether nothing is missing before what is read first")
+    outcome: str = Attribute(
+        "how far back it reaches: ``complete``, ``recorded`` (by the recording), ``expired``; empty while nobody knows"
+    )
     left: int = Attribute("how much there is to read now")
+    is_waiting: bool = Attribute("whether more comes although nothing is left now; ``on_ready`` is called then")
+    on_ready: Callable[[], object] | None = Attribute("set by who reads; may be called although there is nothing new")
 
     def read(limit: int) -> Sequence[Message]:
         """The next ones, oldest first, at most so many, marked ``replayed``; where older ones are not kept any more a
         ``gap`` before them, which does not count."""
+
+    def close() -> None:
+        """Nothing more is wanted. Fine at any time, and more than once."""
+
+
+class PastAnswer(Protocol):
+    """What a recording has behind a cursor, pulled: no more of it is in memory than what was asked for."""
+
+    def more(self) -> Awaitable[Sequence[bytes | None]]:
+        """The next messages as they were sent, oldest first, None where some are or may be missing; in the end none at
+        all. Raises ``Refused``: ``not_recorded`` where the recording does not reach back to the cursor, and others
+        where it cannot be read."""
+
+    def cancel(self) -> None:
+        """Nothing more is wanted. Fine at any time, and more than once."""
+
+
+class IPast(Protocol):
+    """The recording, for clients that come back."""
+
+    def after(self, topic: Topic, cursor: Cursor, client: str) -> PastAnswer:
+        """What was told of a topic behind the message of that cursor. ``client`` is who is charged with it. Raises
+        ``Refused`` where too much is being read already."""
 
 
 class IValues(Interface):
@@ -188,9 +215,9 @@ class IValues(Interface):
         ``replayed``; the running candle; the view as last published; a sweep's known tickers. Empty while nothing is
         known, and for a value that is not to be shown as current."""
 
-    def replay(topic: Topic, cursor: Cursor) -> IReplay:
+    def replay(topic: Topic, cursor: Cursor, client: str = "") -> IReplay:
         """What was told of a wanted topic after the event of the cursor: trades and liquidations with their gaps,
-        closed bars."""
+        closed bars; from the recording where that reaches further back. ``client``: the address that is charged."""
 
     def ticker(topic: Topic) -> Ticker | None:
         """The latest ticker."""

@@ -4,7 +4,7 @@ go on where it was. All that is kept is bounded per topic, by age and over all, 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Final
 
 from msgspec import msgpack
@@ -207,10 +207,32 @@ class Replay:
         """Of the event that was not found, until the gap is told."""
         place = buffer.after(cursor)
         self.is_complete = place is not None
+        """Whether nothing is missing before what is read first."""
+        self.outcome = "complete" if self.is_complete else "expired"
         if place is None:
             self._cursor = cursor
             place = max(buffer.first, buffer.end - RECENT)
         self._place = place
+        self.on_ready: Callable[[], object] | None = None
+
+    is_waiting = False
+
+    def close(self) -> None:
+        """Nothing is held for it."""
+
+    def begin_later(self, cursor: Cursor, ids: Collection[str]) -> Event | None:
+        """Begin with the first event that is newer than the cursor's, or as new and none of these ``ids``, and return
+        it; where none is kept behind all that is. No gap comes before it."""
+        buffer, self._cursor = self._buffer, None
+        for place in range(buffer.first, buffer.end):
+            event = buffer.event(place)
+            if isinstance(event, Gap) or event.timestamp < cursor.time:
+                continue
+            if event.timestamp > cursor.time or event_id(event) not in ids:
+                self._place = place
+                return event
+        self._place = buffer.end
+        return None
 
     @property
     def left(self) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
+from cryptodash.core.cursors import Cursor
 from cryptodash.core.recorded import (
     MOST_SPANS,
     MOST_TOPICS,
@@ -11,7 +12,6 @@ from cryptodash.core.recorded import (
     Item,
     Missing,
     Play,
-    Position,
     Question,
     Ranges,
     Read,
@@ -19,7 +19,7 @@ from cryptodash.core.recorded import (
     Recorded,
     StateAt,
 )
-from cryptodash.recording import records
+from cryptodash.recording.continuation import read_after
 from cryptodash.recording.playback import LOOK_BACK, UNWRITTEN, play, state_at
 from cryptodash.recording.recording import Recording
 
@@ -34,7 +34,7 @@ def answer(recording: Recording, question: Question) -> Iterator[Item]:
         case Read():
             return _read(recording, question)
         case ReadAfter():
-            return _read_after(recording, question)
+            return read_after(recording, question.topic, Cursor(question.time, question.id))
         case Ranges():
             return _ranges(recording, question)
 
@@ -78,37 +78,6 @@ def _state_at(recording: Recording, asked: StateAt) -> Iterator[Item]:
             (known,) = _when_recorded(recording, (topic,))
             is_hole = any(span.begin <= asked.at <= span.end + UNWRITTEN for span in known.spans)
             yield Missing(asked.at, asked.at, "unrecorded", topic) if is_hole else known
-
-
-def _read_after(recording: Recording, asked: ReadAfter) -> Iterator[Item]:
-    for position in asked.positions:
-        found = _last_with(recording, position, asked.end)
-        if found is None:
-            yield Missing(position.begin, asked.end, "unknown", position.topic)
-        else:
-            yield from _behind(recording, position, found, asked.end)
-
-
-def _last_with(recording: Recording, position: Position, end: int) -> int | None:
-    """How many entries of the topic there are up to the last one with this cursor; None: no such one."""
-    sought = f'"cursor":"{position.cursor}"'.encode()
-    count, found = 0, None
-    for each in recording.read(position.begin, end, (position.topic,), keyframes=False):
-        if isinstance(each, Entry):
-            count += 1
-            if sought in each.body:
-                found = count
-    return found
-
-
-def _behind(recording: Recording, position: Position, count: int, end: int) -> Iterator[Item]:
-    for each in recording.read(position.begin, end, (position.topic,), keyframes=False):
-        if isinstance(each, Entry):
-            count -= 1
-            if count < 0 and each.kind == records.MESSAGE:
-                yield each
-        elif count <= 0:
-            yield each
 
 
 def _ranges(recording: Recording, asked: Ranges) -> Iterator[Recorded]:

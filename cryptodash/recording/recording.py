@@ -4,8 +4,9 @@ its own. What is read at a time is a block of each run; nothing more is kept."""
 from __future__ import annotations
 
 import heapq
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import closing, suppress
+from functools import partial
 from itertools import pairwise, repeat
 from pathlib import Path
 from typing import Final
@@ -33,6 +34,16 @@ class Unreadable:
 
     path: Path
     reason: str
+
+
+@frozen
+class RunReading:
+    """One run of one writer: tape time of its first and last block, and what it holds of a topic between two times
+    (as ``Recording.read`` gives it)."""
+
+    first: int
+    last: int
+    read: Callable[[int, int, str], Iterator[Entry | Missing]]
 
 
 @define(eq=False)
@@ -151,6 +162,16 @@ class Recording:
         else:
             merged = heapq.merge(*(self._read_run(run, begin, end, wanted) for run in runs), key=_order)
         return merged if keyframes else (each for each in merged if not _is_keyframe(each))
+
+    def writers(self) -> list[list[RunReading]]:
+        """The runs of each writer, in the order in which they were: one process at a time writes there."""
+        found: dict[str, list[RunReading]] = {}
+        for run in self._runs.values():
+            found.setdefault(run.writer, []).append(RunReading(run.first, run.last, partial(self._read_topic, run)))
+        return list(found.values())
+
+    def _read_topic(self, run: _Run, begin: int, end: int, topic: str) -> Iterator[Entry | Missing]:
+        return self._read_run(run, begin, end, frozenset((topic,)))
 
     def _read_run(self, run: _Run, begin: int, end: int, topics: frozenset[str] | None) -> Iterator[Entry | Missing]:
         wanted = None if topics is None else topics | {THE_TAPE}

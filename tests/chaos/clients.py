@@ -16,6 +16,7 @@ from twisted.python.failure import Failure
 from tests.chaos.history import Connection, Event, Request
 from tests.chaos.network import BadNetwork, Conditions, Link
 from tests.chaos.plan import Action, ClientPlan, channel_of
+from tests.chaos.processes import FIRST_PORT
 from tests.chaos.resuming import Remembered
 from tests.chaos.subscriptions import name_told
 
@@ -218,10 +219,12 @@ class Client(ClientFactory):
 
     # what it can do
 
-    def connect(self, _: tuple[str, ...]) -> None:
+    def connect(self, process: tuple[str, ...]) -> None:
+        """To its own process, or that of another number."""
         if self.peer is None and not self._dialling:
             self._dialling = True
-            self.network.connectTCP("127.0.0.1", self.port, self, timeout=5)
+            port = FIRST_PORT + int(process[0]) if process else self.port
+            self.network.connectTCP("127.0.0.1", port, self, timeout=5)
 
     def _say(self, op: str, names: tuple[str, ...]) -> None:
         if self.peer is None:

@@ -26,6 +26,10 @@ class EventTime(MemoryNetwork):
         insort(self.calls, call, key=_due)
         return call
 
+    def callFromThread(self, callable: Callable[..., object], *args: object) -> None:
+        """Here nothing has a thread of its own."""
+        self.callLater(0, callable, *args)
+
     def _sooner(self, call: DelayedCall) -> None:
         self.calls.remove(call)
         insort(self.calls, call, key=_due)

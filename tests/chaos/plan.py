@@ -106,6 +106,8 @@ class Plan:
     """That are one server."""
     catalogue_every: float | None = None
     """Seconds between two readings of a catalogue; None: the server's own."""
+    recorded: bool = False
+    """Whether the server records, and remembers little else."""
 
     def process_of(self, client: str) -> int:
         """The number of the process to which a client of that name connects."""

@@ -40,6 +40,7 @@ from cryptodash.hub.demand import Demand
 from cryptodash.hub.freshness import Freshness
 from cryptodash.hub.outlets import Outlets
 from cryptodash.hub.replay_buffers import Replay
+from cryptodash.hub.tape_replay import TapeReplay
 
 Change = tuple[Any, str, Callable[[Any], Any]]
 """An owner, the name of one of its members, and what is made of that."""
@@ -305,6 +306,53 @@ def _at_its_first(is_new: Any, subscription: Subscription, found: Any) -> Any:
     return result
 
 
+class _Shifted:
+    """What is kept, told from so many events later on."""
+
+    def __init__(self, kept: Any, places: int) -> None:
+        self._kept, self._places = kept, places
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._kept, name)
+
+    def replay(self, topic: Any, cursor: Any) -> Any:
+        replay = self._kept.replay(topic, cursor)
+        if replay.is_complete:
+            buffer = replay._buffer
+            replay._place = min(max(buffer.first, replay._place + self._places), buffer.end)
+        return replay
+
+
+def _joined(places: int) -> Callable[[], Sequence[Change]]:
+    """Behind the end of the recording."""
+
+    def make(join: Any) -> Any:
+        def changed(self: Any, **more: Any) -> None:
+            kept, self._kept = self._kept, _Shifted(self._kept, places)
+            join(self, **more)
+            self._kept = kept
+
+        return changed
+
+    return lambda: [(TapeReplay, "_join", make)]
+
+
+def _glued() -> Sequence[Change]:
+    """Holes are passed over, and so is what is between the recording and what is kept."""
+
+    def make(read: Any) -> Any:
+        def changed(self: Any, limit: int) -> Any:
+            self._gap = None
+            return read(self, limit)
+
+        return changed
+
+    return [
+        (TapeReplay, "_made", lambda made: lambda self, body: () if body is None else made(self, body)),
+        (TapeReplay, "read", make),
+    ]
+
+
 ALL: Sequence[Planted] = (
     Planted(
         "a bid has the ask's size",
@@ -459,5 +507,15 @@ ALL: Sequence[Planted] = (
         False,
         lambda: [(Subscription, "_is_new", _replaced(lambda self, found: True))],
     ),
+    Planted("between the recording and what is kept a message is lost", "resumed", False, _joined(1)),
+    Planted("the last message of the recording comes again", "resumed", False, _joined(-1)),
+    Planted("a hole of the recording is glued over", "resumed", False, _glued),
+    Planted(
+        "what comes while the recording is read overtakes it",
+        "resumed",
+        True,
+        lambda: [(ConflationQueue, "_is_replaying", _replaced(lambda self, topic: False))],
+    ),
+    Planted("what came while the recording was read is lost", "resumed", True, _joined(1_000_000)),
 )
 """All of them; the first of each promise are what a test tries every day."""

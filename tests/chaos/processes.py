@@ -13,6 +13,7 @@ from cryptodash.cluster.lease import Standing
 from cryptodash.core.config import Config
 from cryptodash.service import Server, StandIn, build
 from tests.chaos.network import BadNetwork, End, Link
+from tests.chaos.recorded import read_in_turn, torn_off
 
 FIRST_PORT = 8080
 REDIS_PORT = 6379
@@ -121,6 +122,7 @@ class Process:
     def __init__(
         self, number: int, network: BadNetwork, clock: Any, config: Config, stand_in: StandIn, seed: int, alone: bool
     ) -> None:
+        """``alone``: it is never killed, and takes the venues with it."""
         self.number = number
         self.is_running = False
         self._network, self._clock, self._config, self._stand_in = network, clock, config, stand_in
@@ -134,6 +136,8 @@ class Process:
             self.reactor = ProcessReactor(self._network)
         random = Random(self._seed if self._alone else f"{self._seed}:process:{self.number}:{self._starts}")
         self.server = build(self._config, self.reactor, clock=self._clock, random=random, stand_in=self._stand_in)
+        if self._config.record_dir:
+            read_in_turn(self.server, self._config.record_dir, self.reactor, random)
         self.server.privilegedStartService()
         self.server.startService()
         self.is_running = True
@@ -147,6 +151,8 @@ class Process:
         if self.is_running:
             self.is_running = False
             self.reactor.kill()
+            if self._config.record_dir:
+                torn_off(self.server)
 
     def terminate(self) -> Any:
         """SIGTERM; fires when it has ended."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from random import Random
 from types import SimpleNamespace
 from typing import Any
@@ -27,6 +27,7 @@ from tests.chaos.network import BadNetwork, Conditions, End, Link
 from tests.chaos.plan import SYMBOLS, Plan
 from tests.chaos.processes import FIRST_PORT, REDIS_PORT, Process
 from tests.chaos.record import Record, Tap
+from tests.chaos.recorded import RECORDED, recording
 from tests.chaos.troubles import ServerClock, Troubles, VenueTime
 from tests.chaos.venues import markets_of
 from tests.cluster.simulated_redis import SimulatedRedis
@@ -72,13 +73,15 @@ def run(plan: Plan, each_minute: Callable[[float, Mapping[str, int]], object] = 
     """Everything that comes of a plan; the same each time. ``each_minute`` is shown what the server holds."""
     history = History(plan)
     network = BadNetwork(plan.seed, plan.origin_ms)
-    with _surroundings(network, history.errors):
-        _Stage(plan, network, history).play(each_minute)
+    with _surroundings(network, history.errors), recording() if plan.recorded else nullcontext("") as tapes:
+        _Stage(plan, network, history, tapes).play(each_minute)
     return history
 
 
 class _Stage:
-    def __init__(self, plan: Plan, network: BadNetwork, history: History) -> None:
+    def __init__(self, plan: Plan, network: BadNetwork, history: History, tapes: str = "") -> None:
+        """``tapes``: a directory for recordings."""
+        self._tapes = tapes
         self._plan, self._network, self._history = plan, network, history
         self._simulators = {
             exchange: Simulator(
@@ -121,17 +124,24 @@ class _Stage:
         own = {"EXCHANGES": ",".join(venues)}
         if self._plan.catalogue_every is not None:
             own["CATALOGUE_REFRESH_S"] = str(self._plan.catalogue_every)
+        if self._plan.recorded:
+            own |= {**RECORDED, "RECORD_DIR": self._tapes}
         config = load([Layer("chaos", {**SETTINGS, **own})], venues)
-        if self._plan.processes == 1:
+        if self._plan.processes == 1 and not self._plan.recorded:
             stand_in = StandIn(together, urls, "simulated")
             return [Process(0, self._network, clock, config, stand_in, self._plan.seed, alone=True)]
         together.startService()
         found = []
         for number in range(self._plan.processes):
-            own |= {"ENABLE_REDIS": "true", "BIND_ADDR": f"tcp:{FIRST_PORT + number}:interface=127.0.0.1"}
+            own |= {
+                "ENABLE_REDIS": "true" if self._plan.processes > 1 else "false",
+                "BIND_ADDR": f"tcp:{FIRST_PORT + number}:interface=127.0.0.1",
+            }
             config = load([Layer("chaos", {**SETTINGS, **own})], venues)
             stand_in = StandIn(Service(), urls, "simulated")
-            its = ServerClock(self._network, CLOCK_AHEAD_MS[number % len(CLOCK_AHEAD_MS)], self._plan.wall_ppm)
+            # Who records into one directory has one clock.
+            ahead = 0 if self._plan.recorded else CLOCK_AHEAD_MS[number % len(CLOCK_AHEAD_MS)]
+            its = ServerClock(self._network, ahead, self._plan.wall_ppm)
             found.append(
                 Process(number, self._network, its if number else clock, config, stand_in, self._plan.seed, alone=False)
             )
@@ -197,7 +207,7 @@ class _Stage:
                 self._history.errors.append(f"{self._network.seconds():.0f}: {holders} all hold {exchange}")
 
     def _quality(self) -> dict[str, Quality]:
-        if self._plan.processes > 1:
+        if self._plan.processes > 1 or not self._processes[0].is_running:
             return {}
         return {
             each.exchange: Quality(each.total.state_ms, each.total.counts)
@@ -220,7 +230,7 @@ class _Stage:
         self._network.pass_until(self._network.seconds() + STOP)
         if not all(each.called for each in stopping):
             self._history.errors.append("the server does not stop")
-        if self._plan.processes > 1:
+        if self._plan.processes > 1 or self._plan.recorded:
             # One process takes them with it. Of several none does, and one of them may not have heard yet that its
             # connection has ended.
             self._venues_service.stopService()

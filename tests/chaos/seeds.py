@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from attrs import evolve
 
+from tests.chaos import returning
 from tests.chaos.clients import decoded
 from tests.chaos.invariants import violations
 from tests.chaos.plan import Plan, make_plan
@@ -22,6 +23,8 @@ from tests.chaos.venues import TWO
 
 WITHIN = 30
 """Seeds that a planted error may take to be found."""
+RETURNING_S = 150.0
+"""Of a run with clients that come back to a server that records: time for a restart, and to come back after it."""
 
 
 class Outcome(NamedTuple):
@@ -33,12 +36,17 @@ class Outcome(NamedTuple):
 
 def try_seed(seed: int, seconds: float | None = None, venues: Sequence[str] = TWO, processes: int = 1) -> Outcome:
     """Run one seed, or its first seconds."""
+    return try_plan(planned(seed, seconds, venues, processes))
+
+
+def try_plan(plan: Plan) -> Outcome:
+    """Run a plan, and judge what came of it."""
     begun = process_time()
     gc.disable()  # what is written down stays until it is judged: to look through it again takes a third of the time
     try:
-        history = run(planned(seed, seconds, venues, processes))
+        history = run(plan)
         found = [str(each) for each in violations(history)]
-        outcome = Outcome(seed, found, history.digest, process_time() - begun)
+        outcome = Outcome(plan.seed, found, history.digest, process_time() - begun)
     finally:
         gc.enable()
     del history
@@ -70,10 +78,15 @@ def found_by(planted: Planted) -> int | None:
     """The first seed that finds the error by its promise."""
     for seed in range(1, WITHIN + 1):
         with planted.applied():
-            outcome = try_seed(seed)
+            outcome = try_plan(plan_for(planted, seed))
         if any(each.startswith(f"{planted.invariant}: ") for each in outcome.violations):
             return seed
     return None
+
+
+def plan_for(planted: Planted, seed: int) -> Plan:
+    """What comes of a recording only a server that records shows."""
+    return returning.make_plan(RETURNING_S, seed) if planted.invariant == "resumed" else make_plan(seed)
 
 
 def _found_nth(number: int) -> int | None:

@@ -13,6 +13,9 @@ EVERY_DAY = (
     "ages are a second too small",
     "topics linger for ten minutes",
     "the client library applies a delta over a gap",
+    "between the recording and what is kept a message is lost",
+    "the last message of the recording comes again",
+    "a hole of the recording is glued over",
 )
 
 

@@ -38,7 +38,7 @@ def test_without_a_directory_nothing_of_it_is_imported() -> None:
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("module", ["frames", "recording", "playback", "verify", "export"])
+@pytest.mark.parametrize("module", ["frames", "recording", "playback", "verify", "export", "continuation"])
 def test_a_reader_of_tapes_knows_no_hub_and_no_reactor(module: str) -> None:
     done = ended(READS.replace("MODULE", f"cryptodash.recording.{module}"))
     assert done.returncode == 0, done.stderr

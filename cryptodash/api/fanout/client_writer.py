@@ -77,6 +77,9 @@ class ClientWriter:
         self._open = True
         self._on_clean: Callable[[], object] | None = None
         self._catching_up = False
+        self._pumps = 0
+        """Requests whose values are being written, step by step."""
+        self.unsent.on_ready = self._is_ready
         self._progress = ReadProgress()
         self._slice = AHEAD
         self._made: list[bytes] = []
@@ -96,8 +99,10 @@ class ClientWriter:
         frame = self.framer.build(body)
         if self.clean:
             self._write([frame])
+            self._tell_if_clean()  # it may be what ended what was awaited
         else:
             self.unsent.add_answer(frame)
+            self._write_on()
 
     def send_current(
         self, deliveries: Iterable[Delivery], since: Mapping[Delivery, Cursor] = NOTHING_BEFORE
@@ -140,6 +145,8 @@ class ClientWriter:
         self.conflate(messages[written:])
         if self.clean and self.cohort is not None:
             self.cohort.promote(self)
+        else:
+            self._write_on()
 
     def conflate(self, messages: Iterable[Message | Batch]) -> None:
         """Conflate messages that cannot be sent now."""
@@ -184,7 +191,7 @@ class ClientWriter:
             self._write_some(SLICE_S)  # much at a time: so a small kernel buffer is never empty while something waits
         if self.clean and self.cohort is not None:
             self.cohort.promote(self)
-        elif self.unsent and not self.blocked and not self._catching_up:
+        elif self.unsent.has_next and not self.blocked and not self._catching_up:
             self._catching_up = True
             self._slices.run(self._catch_up())
         self._tell_if_clean()
@@ -230,11 +237,24 @@ class ClientWriter:
         """Say goodbye to a client that missed something by a fault of ours."""
         self.wire.close_with(OUR_ERROR, "internal error")
 
+    def _is_ready(self) -> None:
+        """Something that had to be waited for is at hand; it may contain what the cohort has for the client now."""
+        if self.cohort is not None:
+            self.cohort.sync(self)
+        self._write_on()
+
+    def _write_on(self) -> None:
+        """There is something to write that nobody writes."""
+        is_writing = self._catching_up or self._pumps
+        if self.unsent.has_next and self._open and not self.blocked and not is_writing:
+            self._catching_up = True
+            self._slices.run(self._catch_up())
+
     def _catch_up(self) -> Steps[None]:
-        """What is left when a drained wire has taken the first part. What may be unsubscribed meanwhile must not lie
-        about: each step writes."""
+        """What is left when a drained wire has taken the first part, or what had to be waited for. What may be
+        unsubscribed meanwhile must not lie about: each step writes."""
         try:
-            while self.unsent and not self.blocked:
+            while self.unsent.has_next and not self.blocked:
                 self._write_some(STEP_S)
                 yield from self._pause()
         finally:
@@ -245,18 +265,22 @@ class ClientWriter:
         """Write what waits as long as the wire takes it, a slice at a time although a step makes less: small writes
         are dear, and a peer with a small buffer does not open its window for them. Nothing is unsubscribed before the
         last step."""
-        while self.unsent and not self.blocked:
-            self._make_some(STEP_S)
-            if self._made_bytes >= self._slice:
-                self._write_made()
-            yield from self._pause()
+        self._pumps += 1
+        try:
+            while self.unsent.has_next and not self.blocked:
+                self._make_some(STEP_S)
+                if self._made_bytes >= self._slice:
+                    self._write_made()
+                yield from self._pause()
+        finally:
+            self._pumps -= 1
         if not self.blocked:
             self._write_made()
         self._caught_up()
 
     def _pause(self) -> Steps[None]:
         """Between two steps the client is out of its cohort's loop."""
-        if self.unsent and not self.blocked:
+        if self.unsent.has_next and not self.blocked:
             if self.cohort is not None:
                 self.cohort.hold_back(self)
             yield
@@ -266,8 +290,10 @@ class ClientWriter:
     def _caught_up(self) -> None:
         if self.unsent.overflow and not self.blocked and self._open:
             self.close_too_slow()
-        elif self.clean and self.cohort is not None:
+        elif self.cohort is not None and self.clean:
             self.cohort.promote(self)
+        elif self.cohort is not None and not self.blocked:
+            self.cohort.hold_back(self)  # what is awaited must not be overtaken
         self._tell_if_clean()
 
     def _write_some(self, seconds: float) -> None:
@@ -279,7 +305,7 @@ class ClientWriter:
         """Make next frames, until there is a slice of them or so many seconds have gone."""
         unsent = self.unsent
         until = self._clock.monotonic() + seconds
-        while unsent and self._made_bytes < self._slice:
+        while unsent.has_next and self._made_bytes < self._slice:
             self._made.append(unsent.pop())
             self._made_bytes += len(self._made[-1])
             if self._clock.monotonic() >= until:

@@ -4,7 +4,8 @@ never an old price as news."""
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from typing import Final
 
 from cryptodash.api.fanout.deliveries import Delivery, improves, is_closed_bar, is_good_status
@@ -27,6 +28,15 @@ _BOOK_KINDS: Final = frozenset(("order_book_snapshot", "order_book_delta"))
 _Key = tuple[str, object]
 
 
+def _nothing() -> None:
+    """Nobody sends."""
+
+
+def _close(item: object) -> None:
+    if isinstance(item, Replaying):
+        item.replay.close()
+
+
 class ConflationQueue:
     """One client's queue, in this order:
 
@@ -37,12 +47,18 @@ class ConflationQueue:
     ``overflow`` and is not stored; trades are dropped instead.
     """
 
-    def __init__(self, values: IValues, traffic: Traffic, clock: Clock, limit: int, build: Build) -> None:
+    def __init__(
+        self, values: IValues, traffic: Traffic, clock: Clock, limit: int, build: Build, address: str = ""
+    ) -> None:
+        """``address``: who is charged with what is read from a recording."""
         self.bytes = 0
         self.current_bytes = 0
         """What ``pop`` has given of due statuses and present values, until somebody takes note of it."""
         self.overflow = False
+        self.on_ready: Callable[[], object] = _nothing
+        """Called when there is something to send that had to be waited for."""
         self._source = values
+        self._address = address
         self._limit = limit
         self._build = build
         self._traffic = traffic
@@ -52,8 +68,15 @@ class ConflationQueue:
         self._answers: deque[bytes] = deque()
         self._due_current: dict[Delivery, Owed] = {}
         self._queue: dict[_Key, ChangedState | LatestValue | WaitingTrades | Replaying] = {}
+        self._awaited: dict[Topic, Replaying] = {}
+        """Replays of which nothing is at hand now, but more will come."""
 
     def __bool__(self) -> bool:
+        return self.has_next or bool(self._awaited)
+
+    @property
+    def has_next(self) -> bool:
+        """Whether there is something to send now. What is only awaited holds up what comes of its own topic alone."""
         return bool(self._answers or self._due_current or self._queue)
 
     def follow(self, deliveries: Iterable[Delivery]) -> None:
@@ -66,9 +89,13 @@ class ConflationQueue:
                 self._due_current[known[delivery.topic]] = owed
             else:
                 self.bytes -= owed.size
+                _close(owed.replaying)
         for key, item in list(self._queue.items()):
             if item.topic not in known or (isinstance(item, ChangedState) and known[item.topic] != item.delivery):
                 self._drop(key)
+                _close(item)
+        for topic in [each for each in self._awaited if each not in known]:
+            _close(self._awaited.pop(topic))
 
     def add_answer(self, frame: bytes) -> None:
         """Queue an answer to a request."""
@@ -93,6 +120,8 @@ class ConflationQueue:
                 owed.replaying = item
             elif isinstance(item, LatestValue) and is_closed_bar(item.message):
                 self._owe(owed, item.message)
+        for topic in [each for each in self._awaited if each in topics]:
+            topics[topic].replaying = self._awaited.pop(topic)
 
     def take(self, message: Message | Batch) -> None:
         """One message that cannot be sent now."""
@@ -109,7 +138,7 @@ class ConflationQueue:
         elif message.kind in _BOOK_KINDS:
             self._due(delivery)
             self._traffic.conflated.add(message.kind)
-        elif isinstance(self._queue.get(("lossless", message.topic)), Replaying) and message.kind != "status":
+        elif self._is_replaying(message.topic) and message.kind != "status":
             return  # it is read like all else that the client lacks
         elif message.kind in _LOSSLESS:
             self._take_trade(message)
@@ -151,6 +180,8 @@ class ConflationQueue:
             self.current_bytes += len(frames)
             if item.replay.left:
                 self._queue[key] = item  # again, behind all others
+            elif item.replay.is_waiting:
+                self._awaited[item.topic] = item
             return frames
         if len(item.waiting) > TRADES_AT_ONCE:
             self._queue[key] = item
@@ -164,19 +195,32 @@ class ConflationQueue:
         yield self._frame(self._source.status(delivery.topic))
         item = owed.replaying
         if owed.cursor is not None:
-            replay = self._source.replay(delivery.topic, owed.cursor)
-            self._traffic.resumed.add(delivery.topic.channel.value, "complete" if replay.is_complete else "expired")
+            _close(item)
+            replay = self._source.replay(delivery.topic, owed.cursor, self._address)
             item = Replaying(delivery, replay)
+            replay.on_ready = partial(self._is_ready, item)
         assert item is not None
         self._queue["lossless", delivery.topic] = item
 
     def _some_replayed(self, item: Replaying) -> Iterator[bytes]:
         for message in item.replay.read(TRADES_AT_ONCE):
             yield self._frame(message)
-        if item.topic.channel is Channel.CANDLE and not item.replay.left:
+        if item.replay.outcome and not item.is_counted:
+            item.is_counted = True
+            self._traffic.resumed.add(item.topic.channel.value, item.replay.outcome)
+        if item.topic.channel is Channel.CANDLE and not (item.replay.left or item.replay.is_waiting):
             for message in self._source.current(item.topic, item.delivery.interval):
                 if not is_closed_bar(message):  # of closed ones the client has all now
                     yield self._frame(message)
+
+    def _is_replaying(self, topic: Topic) -> bool:
+        return topic in self._awaited or isinstance(self._queue.get(("lossless", topic)), Replaying)
+
+    def _is_ready(self, item: Replaying) -> None:
+        """More of a replay is at hand."""
+        if self._awaited.get(item.topic) is item:
+            self._queue["lossless", item.topic] = self._awaited.pop(item.topic)
+            self.on_ready()
 
     def _changed_state(self, delivery: Delivery) -> Iterator[bytes]:
         """A status that says that all is well comes behind the value that makes it so: a client on a slow line reads

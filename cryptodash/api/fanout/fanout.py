@@ -57,10 +57,11 @@ class Fanout:
         self._buffer_limit = buffer_bytes
         self.slow_clients.timeout = stall_timeout_s
 
-    def open(self, wire: IWire, build: Build, *, blocked: bool) -> ClientWriter:
+    def open(self, wire: IWire, build: Build, *, blocked: bool, address: str = "") -> ClientWriter:
         """A new client that gets its messages as ``build`` frames them. ``blocked``: something is queued on its
-        transport already, and ``drained`` will be called."""
-        unsent = ConflationQueue(self._values, self.traffic, self.clock, self._buffer_limit, build)
+        transport already, and ``drained`` will be called. ``address``: its group, which is charged with what is read
+        from a recording."""
+        unsent = ConflationQueue(self._values, self.traffic, self.clock, self._buffer_limit, build, address)
         writer = ClientWriter(
             wire, self.framer(build), unsent, self.traffic, self.clock, self.slices, self.slow_clients
         )

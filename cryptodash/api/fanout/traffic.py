@@ -46,7 +46,7 @@ class Traffic:
         self.dropped = counter("cryptodash_ws_dropped_total", "Lossless messages dropped for a slow client.", "kind")
         self.resumed = counter(
             "cryptodash_ws_resumes_total",
-            "Channels taken up again by a cursor: complete, or expired: not all of it was kept.",
+            "Channels taken up again by a cursor: complete, recorded (by the recording), or expired: not all was kept.",
             "kind",
             "result",
         )

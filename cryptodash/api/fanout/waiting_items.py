@@ -38,6 +38,8 @@ class Replaying(NotStored):
     """What the client missed while it was away; what is delivered meanwhile will be read as well."""
 
     replay: IReplay
+    is_counted: bool = False
+    """Whether it has been counted how far back it reaches."""
 
 
 @define(eq=False)

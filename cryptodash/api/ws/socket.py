@@ -173,7 +173,9 @@ class ClientProtocol(ServerProtocol):
         self.transport.registerProducer(wire, wire.streaming)
         build = deflated_frame if self.deflates else text_frame
         # The handshake's answer is queued on the transport now: a plain wire starts blocked and hears when it has left.
-        self.writer = wire.writer = clients.fanout.open(wire, build, blocked=plain)
+        self.writer = wire.writer = clients.fanout.open(
+            wire, build, blocked=plain, address=address_group(self._address)
+        )
         session_id = clients.session_id()
         access = clients.access
         grant = self._grant if access.is_on else EVERYTHING

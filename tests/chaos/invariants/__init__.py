@@ -1,13 +1,13 @@
-"""The nine promises, judged from the history of a run alone."""
+"""The ten promises, judged from the history of a run alone."""
 
 from __future__ import annotations
 
 from tests.chaos.history import History
-from tests.chaos.invariants import ages, books, candles, client, composite, memory, recovery, trades, values
+from tests.chaos.invariants import ages, books, candles, client, composite, memory, recovery, resumed, trades, values
 from tests.chaos.subscriptions import Violation, sorted_out
 from tests.chaos.venues import COMPOSITE
 
-ALL = ("live", "asked", "deltas", "trades", "candles", "ages", "memory", "recovery", "client")
+ALL = ("live", "asked", "deltas", "trades", "candles", "ages", "memory", "recovery", "client", "resumed")
 
 
 def violations(history: History) -> list[Violation]:
@@ -32,4 +32,5 @@ def violations(history: History) -> list[Violation]:
     found += memory.check(history)
     found += recovery.check(history, subscriptions)
     found += client.check(history)
+    found += resumed.check(history)
     return sorted(found, key=lambda each: (each.at, each.invariant, each.client, each.channel))

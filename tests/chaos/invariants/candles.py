@@ -42,6 +42,8 @@ class _CandleCheck:
             if told.kind == "gap":
                 if told.payload.get("reason") == "expired":
                     self._again(None)
+                elif told.payload.get("reason") in ("recording", "resume"):
+                    self._running = None  # some bars are missing, and those that it has come no more
                 continue
             if told.kind == "candle":
                 payload = told.payload

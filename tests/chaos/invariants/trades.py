@@ -18,6 +18,8 @@ UNNOTICED = 9.0
 well again tells of them by a gap; one that does not cannot."""
 TO_READ = 3.0
 """Seconds in which a client that reads at once has read what it missed."""
+TO_READ_A_TAPE = 10.0
+"""The same where that was recorded, and comes some at a time."""
 _SWALLOWS = ("silent", "silent-venue", "reorder", "slow", "delist")
 """Troubles under which trades are lost or come later than anybody would wait for them here."""
 
@@ -104,7 +106,8 @@ class _TradeCheck:
 
     def _stays(self, at: float) -> bool:
         """Whether the client is there for long enough to read what it missed."""
-        return self._subscription.is_prompt and self._subscription.end - at > TO_READ
+        to_read = TO_READ_A_TAPE if self._excuses._plan.recorded else TO_READ
+        return self._subscription.is_prompt and self._subscription.end - at > to_read
 
     def _gap(self, told: Told) -> None:
         """Until the next trade that is told, or else until now; from the trade that it names, or else the last told."""
