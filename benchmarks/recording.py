@@ -22,11 +22,12 @@ from benchmarks.processes import SERVER_CORE, BenchError, Child, python
 from benchmarks.results import Results
 from cryptodash.core.topics import parse_topic
 from cryptodash.recording import compression
-from cryptodash.recording.blocks import Record, TopicRow, encode_block
+from cryptodash.recording.blocks import encode_block
 from cryptodash.recording.entries import Entry, Missing
 from cryptodash.recording.files import WriterPlace
 from cryptodash.recording.open_tape import BLOCK_BYTES
 from cryptodash.recording.recording import Recording
+from cryptodash.recording.record_columns import RecordColumns
 from cryptodash.recording.records import MESSAGE, Run
 from cryptodash.recording.tape_writer import Block, TapeWriter
 from cryptodash.recording.verify import verify
@@ -144,14 +145,17 @@ def _blocks(entries: Sequence[Entry]) -> Iterator[list[Entry]]:
 
 
 def _packed(entries: Sequence[Entry]) -> bytes:
-    topics, records = _table(entries)
-    return encode_block(bytes(16), 0, entries[0].time, entries[-1].time, topics, records)
+    topics, columns = _table(entries)
+    rows = [(topic, 0, 0) for topic in topics]
+    return encode_block(bytes(16), 0, entries[0].time, entries[-1].time, rows, columns)
 
 
-def _table(entries: Sequence[Entry]) -> tuple[list[TopicRow], list[Record]]:
+def _table(entries: Sequence[Entry]) -> tuple[list[str], RecordColumns]:
     places: dict[str, int] = {}
-    records = [(each.kind, each.time, places.setdefault(each.topic, len(places)), each.body) for each in entries]
-    return [(topic, 0, 0) for topic in places], records
+    columns = RecordColumns(
+        (each.kind, each.time, places.setdefault(each.topic, len(places)), each.body) for each in entries
+    )
+    return list(places), columns
 
 
 def _speed(row: Recorded, directory: Path, results: Results) -> None:

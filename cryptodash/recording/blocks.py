@@ -13,11 +13,15 @@ from typing import Final
 import msgspec
 from attrs import frozen
 
-from cryptodash.recording import compression
+from cryptodash.recording import compression, record_columns
+from cryptodash.recording.record_columns import Record, RecordColumns
 from cryptodash.recording.tape_errors import BadTape
 
 MAGIC: Final = b"CDtb"
-VERSION: Final = 1
+VERSION: Final = 2
+READABLE: Final = (1, 2)
+"""In version 1 the records of a block are a msgpack list of ``[kind, time, place, body]``; since then they stand in
+columns (``record_columns.py``)."""
 RECORDS: Final = 0
 INDEX: Final = 1
 """The last block of a segment that was closed in order."""
@@ -33,7 +37,7 @@ MOST_TOPICS_DECLARED: Final = 2**20
 _SLACK: Final = 4096
 """What packing may add to what cannot be packed."""
 _LEAST_RECORD: Final = 5
-"""Bytes of the shortest record: four members and the array around them."""
+"""Bytes of the shortest record, of version 1: four members and the array around them."""
 _LEAST_TOPIC: Final = 4
 MOST_RECORDS: Final = 32_768
 """Of a block, and topics of its table: what they take as objects is then some megabytes."""
@@ -41,20 +45,6 @@ THE_TAPE: Final = ""
 """Stands in the table of a block that has records about the tape itself which a reader of any topic has to see."""
 MOST_TIME: Final = 253_402_300_799_999_999
 """Of the year 9999, in microseconds."""
-
-Record = tuple[int, int, int, bytes]
-"""Kind (``records.py``), tape time (us), place of the topic in the block's table (-1: none), body."""
-
-
-class NewRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """The same, about to be written: tens of thousands of them wait for their block, and the garbage collector is not
-    to go through them."""
-
-    kind: int
-    time: int
-    place: int
-    body: bytes
-
 
 TopicRow = tuple[str, int, int]
 """Topic, how many records of it the block has, how many of those are keyframes."""
@@ -69,6 +59,7 @@ class Header:
     """What a block says of itself. Times are tape time in microseconds; ``number`` counts the blocks of a run, those
     that were lost as well. Sizes are bytes: ``topics_size`` and ``payload_size`` as they stand in the file."""
 
+    version: int
     codec: int
     kind: int
     run: bytes
@@ -94,11 +85,13 @@ def encode_block(
     first: int,
     last: int,
     topics: Sequence[TopicRow],
-    records: Sequence[Record | NewRecord],
+    records: RecordColumns,
     codec: int = compression.BEST,
 ) -> bytes:
-    """A block of records. A few long calls of C, so that a thread that does it stands in nobody's way."""
-    return _encode_parts(RECORDS, run, number, first, last, len(records), _encode(topics), _encode(records), codec)
+    """A block of records. A few long calls of C, so that a thread that does it stands in nobody's way. Raises
+    ``BadTape`` for more than a block may have."""
+    payload = records.encode()
+    return _encode_parts(RECORDS, run, number, first, last, len(records), _encode(topics), payload, codec)
 
 
 def encode_index(run: bytes, number: int, first: int, last: int, index: bytes, codec: int = compression.BEST) -> bytes:
@@ -129,7 +122,7 @@ def read_header(data: bytes) -> Header:
     topics_size, topics_declared, payload_size, payload_declared, payload_checksum = sizes
     if magic != MAGIC:
         raise BadTape("no block begins here")
-    if version != VERSION:
+    if version not in READABLE:
         raise BadTape(f"a block of version {version}; version {VERSION} can be read here")
     if codec not in compression.NAMES or kind not in (RECORDS, INDEX):
         raise BadTape(f"a block of kind {kind}, packed as {codec}: neither is known")
@@ -142,7 +135,7 @@ def read_header(data: bytes) -> Header:
     if not 0 <= first <= last <= MOST_TIME:
         raise BadTape(f"a block from {first} to {last}")
     return Header(
-        *(codec, kind, run, number, first, last, count),
+        *(version, codec, kind, run, number, first, last, count),
         *(topics_size, topics_declared, payload_size, payload_declared, payload_checksum),
     )
 
@@ -176,6 +169,8 @@ def read_payload(packed: bytes, header: Header) -> bytes:
 def read_records(packed: bytes, header: Header, topics: Sequence[TopicRow]) -> list[Record]:
     """The records of a block. Raises ``BadTape``, also where they are not as the header says."""
     payload = read_payload(packed, header)
+    if header.version > 1:
+        return record_columns.decode(payload, header.count, header.first, header.last, len(topics))
     _check_array(payload, header.count, _LEAST_RECORD)
     try:
         records = _decode_records(payload)

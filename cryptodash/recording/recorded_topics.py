@@ -15,8 +15,7 @@ from cryptodash.core.record_patterns import HELD, RecordPattern
 from cryptodash.core.topics import COMPOSITE, Channel, Topic
 from cryptodash.hub.interfaces import Batch, IDemand, IDirectory, IOutlet, IValues, Message
 from cryptodash.recording import records
-from cryptodash.recording.blocks import NewRecord
-from cryptodash.recording.open_tape import BLOCK_BYTES, RECORD_BYTES, OpenTape, Source
+from cryptodash.recording.open_tape import BLOCK_BYTES, OpenTape, Source
 
 KEYFRAME_S: Final = 60.0
 CLIENT: Final = "recorder"
@@ -39,26 +38,25 @@ class RecordedTopic:
         self.source = Source(topic.text)
         self.keyframe_at = 0.0
         self._tape = tape
+        self._turn = tape.turn
         self._put = tape.put
         self._now = tape.now
         self._broke = broke
 
     def deliver(self, message: Message) -> None:
-        source, tape, body = self.source, self._tape, message.body
-        draft = tape.draft
-        if draft is None or source.draft is not draft or len(body) > records.LONGEST_PART:
+        source, body = self.source, message.body
+        draft, size = source.draft, len(body)
+        if draft is not self._tape.draft or size > BLOCK_BYTES:
             self._put(source, records.MESSAGE, body)
             return
-        # As ``put`` does it, without the call: this is done for every message.
-        source.count += 1
-        now = self._now()
-        if now < draft.last:
-            now = draft.last
-        draft.last = now
-        draft.size += len(body) + RECORD_BYTES
-        draft.records.append(NewRecord(records.MESSAGE, now, source.place, body))
-        if draft.size >= BLOCK_BYTES:
-            tape.close_draft()
+        # As ``put`` does it, without the calls: this is done for every message.
+        draft.heads.append(source.message)
+        draft.times.append(self._turn.at or self._now())
+        draft.lengths.append(size)
+        bodies = draft.bodies
+        bodies += body
+        if len(bodies) >= BLOCK_BYTES:
+            self._tape.close_draft()
 
     def deliver_sweep(self, batch: Batch) -> None:
         for message in batch.messages:

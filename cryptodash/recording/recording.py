@@ -12,9 +12,10 @@ from typing import Final
 from attrs import define, field, frozen
 
 from cryptodash.recording import records
-from cryptodash.recording.blocks import MOST_TIME, THE_TAPE, Record
+from cryptodash.recording.blocks import MOST_TIME, THE_TAPE
 from cryptodash.recording.entries import Entry, Missing, Span
 from cryptodash.recording.layout import MESSAGES, SegmentFile, find_segments
+from cryptodash.recording.record_columns import Record
 from cryptodash.recording.segment import Segment, blocks_between
 from cryptodash.recording.segment_index import BlockEntry
 from cryptodash.recording.tape_errors import BadTape

@@ -11,7 +11,8 @@ from typing import Final
 from attrs import define, field, frozen
 
 from cryptodash.recording import blocks, segment_index
-from cryptodash.recording.blocks import HEADER_SIZE, Header, Record
+from cryptodash.recording.blocks import HEADER_SIZE, Header
+from cryptodash.recording.record_columns import Record
 from cryptodash.recording.segment_index import TRAILER_SIZE, BlockEntry, IndexMaker, SegmentIndex
 from cryptodash.recording.tape_errors import BadTape
 

@@ -25,7 +25,7 @@ from cryptodash.recording.compression import BEST, NAMES
 from cryptodash.recording.files import LEAST_FREE, TapeDirectory, WriterPlace
 from cryptodash.recording.frame_tap import FrameTap
 from cryptodash.recording.layout import FRAMES, MESSAGES
-from cryptodash.recording.open_tape import OpenTape
+from cryptodash.recording.open_tape import OpenTape, Turn
 from cryptodash.recording.recorded_topics import RecordedTopics
 from cryptodash.recording.records import Run
 from cryptodash.recording.tape_writer import SEGMENT_BYTES, Block, TapeWriter
@@ -77,12 +77,13 @@ class Recorder(Service):
         self._queue = BlockQueue(clock.monotonic)
         self.tapes: dict[str, OpenTape] = {}
         self.writers: dict[str, TapeWriter] = {}
+        turn = Turn()
         for name in (MESSAGES, FRAMES):
             if keep[name]:
                 segment_bytes = max(2**20, min(SEGMENT_BYTES, keep[name] // 16))
                 opened = place(name) if place is not None else self._place.tape(name, keep[name], segment_bytes)
                 self.writers[name] = TapeWriter(opened, run, clock.monotonic, segment_bytes=segment_bytes)
-                self.tapes[name] = OpenTape(self.now, _putting(self._queue, name))
+                self.tapes[name] = OpenTape(self.now, _putting(self._queue, name), turn)
         self._segments = {name: writer.state.segment for name, writer in self.writers.items()}
         self.topics: RecordedTopics | None = None
         if MESSAGES in self.tapes:

@@ -13,8 +13,8 @@ from attrs import define, field
 
 from cryptodash.core.time import rfc3339
 from cryptodash.recording import layout, records
-from cryptodash.recording.blocks import Record
 from cryptodash.recording.layout import TAPES, SegmentFile, find_segments
+from cryptodash.recording.record_columns import Record
 from cryptodash.recording.records import Counts, Hole
 from cryptodash.recording.segment import Scan, Segment
 from cryptodash.recording.segment_index import BlockEntry

@@ -1,0 +1,100 @@
+"""The records of a block as columns, each of one kind of number, and their bodies one behind the other: putting a record
+in is three appends and a copy, and nothing is made of it again before it is packed."""
+
+from __future__ import annotations
+
+import sys
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate, islice
+from operator import le
+from typing import Final
+
+from cryptodash.recording.tape_errors import BadTape
+
+Record = tuple[int, int, int, bytes]
+"""Kind (``records.py``), tape time (us), place of the topic in the block's table (-1: none), body."""
+
+NO_TOPIC: Final = 0xFFFF
+"""Stands in place of a topic's place."""
+BYTES_A_RECORD: Final = 16
+"""Beside its body: 4 of kind and place, 8 of time, 4 of length."""
+_IS_BIG: Final = sys.byteorder == "big"
+
+
+def head_of(kind: int, place: int) -> int:
+    """Kind and place in one number."""
+    return kind << 16 | (place if place >= 0 else NO_TOPIC)
+
+
+class RecordColumns:
+    """Grows at its end. ``heads``: ``head_of``; ``times``: tape time, us; ``bodies``: of ``lengths`` bytes each. Whoever
+    puts many in does it by hand, all four at once."""
+
+    __slots__ = ("bodies", "heads", "lengths", "times")
+
+    def __init__(self, records: Iterable[Record] = ()) -> None:
+        self.heads: list[int] = []
+        self.times: list[int] = []
+        self.lengths: list[int] = []
+        self.bodies = bytearray()
+        for kind, time, place, body in records:
+            self.put(kind, time, place, body)
+
+    def __len__(self) -> int:
+        return len(self.heads)
+
+    def __iter__(self) -> Iterator[Record]:
+        return iter(_records(self.heads, self.times, self.lengths, bytes(self.bodies)))
+
+    def put(self, kind: int, time: int, place: int, body: bytes) -> None:
+        self.heads.append(head_of(kind, place))
+        self.times.append(time)
+        self.lengths.append(len(body))
+        self.bodies += body
+
+    def behind(self, before: Sequence[Record]) -> RecordColumns:
+        """The same with these before them."""
+        made = RecordColumns(before)
+        made.heads += self.heads
+        made.times += self.times
+        made.lengths += self.lengths
+        made.bodies += self.bodies
+        return made
+
+    def encode(self) -> bytes:
+        """A few calls of C."""
+        columns = array("I", self.heads), array("q", self.times), array("I", self.lengths)
+        if _IS_BIG:
+            for each in columns:
+                each.byteswap()
+        return b"".join((*(each.tobytes() for each in columns), self.bodies))
+
+
+def decode(payload: bytes, count: int, first: int, last: int, topics: int) -> list[Record]:
+    """The ``count`` records, which lie between ``first`` and ``last`` in the order of their times and name so many
+    topics. Raises ``BadTape``."""
+    ends = [count * 4, count * 12, count * BYTES_A_RECORD]
+    if len(payload) < ends[2]:
+        raise BadTape(f"{count} records in {len(payload)} bytes")
+    columns = array("I"), array("q"), array("I")
+    for column, begin, end in zip(columns, (0, *ends), ends, strict=False):
+        column.frombytes(payload[begin:end])
+        if _IS_BIG:
+            column.byteswap()
+    heads, times, lengths = (column.tolist() for column in columns)
+    if sum(lengths) != len(payload) - ends[2]:
+        raise BadTape("bodies that are not as long as they should be")
+    if times and not (first <= times[0] and times[-1] <= last and all(map(le, times, islice(times, 1, None)))):
+        raise BadTape("a record that is out of order")
+    if any((head & 0xFFFF) >= topics and head & 0xFFFF != NO_TOPIC for head in set(heads)):
+        raise BadTape("a record of a topic that its block has not")
+    return _records(heads, times, lengths, payload[ends[2] :])
+
+
+def _records(heads: list[int], times: list[int], lengths: list[int], bodies: bytes) -> list[Record]:
+    parts = {head: (head >> 16, -1 if head & 0xFFFF == NO_TOPIC else head & 0xFFFF) for head in set(heads)}
+    kinds, places = [parts[head][0] for head in heads], [parts[head][1] for head in heads]
+    ends = list(accumulate(lengths))
+    found = [bodies[end - length : end] for end, length in zip(ends, lengths, strict=True)]
+    return list(zip(kinds, times, places, found, strict=True))
