@@ -89,7 +89,7 @@ def encode_block(
     codec: int = compression.BEST,
 ) -> bytes:
     """A block of records. A few long calls of C, so that a thread that does it stands in nobody's way. Raises
-    ``BadTape`` for more than a block may have."""
+    ``BadTape`` for more than a block may have. ``records`` are used up."""
     payload = records.encode()
     return _encode_parts(RECORDS, run, number, first, last, len(records), _encode(topics), payload, codec)
 
@@ -100,7 +100,7 @@ def encode_index(run: bytes, number: int, first: int, last: int, index: bytes, c
 
 
 def _encode_parts(
-    kind: int, run: bytes, number: int, first: int, last: int, count: int, table: bytes, payload: bytes, codec: int
+    kind: int, run: bytes, number: int, first: int, last: int, count: int, table: bytes, payload: bytes | bytearray, codec: int
 ) -> bytes:
     if len(payload) > MOST_DECLARED or len(table) > MOST_TOPICS_DECLARED:
         raise BadTape(f"a block of {len(payload)} bytes and {len(table)} of topics is more than one may have")
