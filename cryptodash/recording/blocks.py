@@ -25,6 +25,8 @@ columns (``record_columns.py``)."""
 RECORDS: Final = 0
 INDEX: Final = 1
 """The last block of a segment that was closed in order."""
+SORTED: Final = 2
+"""Records of a few topics, of a segment that was sorted by topic (``stripes.py``)."""
 
 # magic, version, codec, kind, nothing, run, number, first and last time, count, topics packed and declared,
 # payload packed and declared, checksum of the payload, checksum of the header and the topics
@@ -94,6 +96,21 @@ def encode_block(
     return _encode_parts(RECORDS, run, number, first, last, len(records), _encode(topics), payload, codec)
 
 
+def encode_sorted(
+    run: bytes,
+    number: int,
+    first: int,
+    last: int,
+    topics: Sequence[TopicRow],
+    records: RecordColumns,
+    orders: Sequence[int],
+    codec: int = compression.BEST,
+) -> bytes:
+    """A block of a sorted segment; ``number`` counts those of the segment."""
+    payload = records.encode(orders)
+    return _encode_parts(SORTED, run, number, first, last, len(records), _encode(topics), payload, codec)
+
+
 def encode_index(run: bytes, number: int, first: int, last: int, index: bytes, codec: int = compression.BEST) -> bytes:
     """The block that ends a segment: ``index`` is ``segment_index.py``'s."""
     return _encode_parts(INDEX, run, number, first, last, 0, _encode([]), index, codec)
@@ -124,7 +141,7 @@ def read_header(data: bytes) -> Header:
         raise BadTape("no block begins here")
     if version not in READABLE:
         raise BadTape(f"a block of version {version}; version {VERSION} can be read here")
-    if codec not in compression.NAMES or kind not in (RECORDS, INDEX):
+    if codec not in compression.NAMES or kind not in (RECORDS, INDEX, SORTED):
         raise BadTape(f"a block of kind {kind}, packed as {codec}: neither is known")
     if payload_declared > MOST_DECLARED or topics_declared > MOST_TOPICS_DECLARED:
         raise BadTape(f"a block that declares {payload_declared} bytes and {topics_declared} of topics")
@@ -169,6 +186,8 @@ def read_payload(packed: bytes, header: Header) -> bytes:
 def read_records(packed: bytes, header: Header, topics: Sequence[TopicRow]) -> list[Record]:
     """The records of a block. Raises ``BadTape``, also where they are not as the header says."""
     payload = read_payload(packed, header)
+    if header.kind == SORTED:
+        return record_columns.decode_sorted(payload, header.count, header.first, header.last, len(topics))[0]
     if header.version > 1:
         return record_columns.decode(payload, header.count, header.first, header.last, len(topics))
     _check_array(payload, header.count, _LEAST_RECORD)
@@ -182,6 +201,12 @@ def read_records(packed: bytes, header: Header, topics: Sequence[TopicRow]) -> l
             raise BadTape("a record that is out of order, or of a topic that its block has not")
         before = time
     return records
+
+
+def read_sorted(packed: bytes, header: Header, topics: Sequence[TopicRow]) -> tuple[list[Record], list[int]]:
+    """The same of a block of a sorted segment, with the place of each record in the order in which they were made."""
+    payload = read_payload(packed, header)
+    return record_columns.decode_sorted(payload, header.count, header.first, header.last, len(topics))
 
 
 def _check_array(data: bytes, expected: int | None, least: int) -> None:

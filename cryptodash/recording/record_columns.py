@@ -62,11 +62,12 @@ class RecordColumns:
         made.bodies += self.bodies
         return made
 
-    def encode(self) -> bytearray:
-        """The bodies and, behind them, the columns: made in place, so that it can be done once only. A few calls of
-        C."""
+    def encode(self, orders: Sequence[int] = ()) -> bytearray:
+        """The bodies and, behind them, the columns: made in place, so that it can be done once only. A few calls of C.
+        ``orders``: of a sorted segment, the place of each record in the order in which they were made."""
         bodies = self.bodies
-        for column in array("I", self.heads), array("q", self.times), array("I", self.lengths):
+        columns = array("I", self.heads), array("q", self.times), array("I", self.lengths), array("I", orders)
+        for column in columns:
             if _IS_BIG:
                 column.byteswap()
             bodies += column.tobytes()
@@ -76,17 +77,29 @@ class RecordColumns:
 def decode(payload: bytes, count: int, first: int, last: int, topics: int) -> list[Record]:
     """The ``count`` records, which lie between ``first`` and ``last`` in the order of their times and name so many
     topics. Raises ``BadTape``."""
-    at = size = len(payload) - count * BYTES_A_RECORD
+    return _decoded(payload, count, first, last, topics, (array("I"), array("q"), array("I")))
+
+
+def decode_sorted(payload: bytes, count: int, first: int, last: int, topics: int) -> tuple[list[Record], list[int]]:
+    """The same of a sorted segment, and the place of each record in the order in which they were made."""
+    orders = array("I")
+    found = _decoded(payload, count, first, last, topics, (array("I"), array("q"), array("I"), orders))
+    return found, orders.tolist()
+
+
+def _decoded(
+    payload: bytes, count: int, first: int, last: int, topics: int, columns: Sequence[array[int]]
+) -> list[Record]:
+    at = size = len(payload) - count * sum(column.itemsize for column in columns)
     if size < 0:
         raise BadTape(f"{count} records in {len(payload)} bytes")
-    columns = array("I"), array("q"), array("I")
     for column in columns:
         end = at + count * column.itemsize
         column.frombytes(payload[at:end])
         at = end
         if _IS_BIG:
             column.byteswap()
-    heads, times, lengths = (column.tolist() for column in columns)
+    heads, times, lengths = (column.tolist() for column in columns[:3])
     if sum(lengths) != size:
         raise BadTape("bodies that are not as long as they should be")
     if times and not (first <= times[0] and times[-1] <= last and all(map(le, times, islice(times, 1, None)))):

@@ -5,19 +5,21 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Collection, Iterator
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import Final
 
 from attrs import define, field, frozen
+from msgspec import structs
 
 from cryptodash.recording import records
 from cryptodash.recording.blocks import MOST_TIME, THE_TAPE
 from cryptodash.recording.entries import Entry, Missing, Span
 from cryptodash.recording.layout import MESSAGES, SegmentFile, find_segments
 from cryptodash.recording.record_columns import Record
-from cryptodash.recording.segment import Segment, blocks_between
+from cryptodash.recording.segment import Replaced, Segment, blocks_between
 from cryptodash.recording.segment_index import BlockEntry
+from cryptodash.recording.stripes import read_stripe, stripes_of
 from cryptodash.recording.tape_errors import BadTape
 
 QUIET: Final = 90_000_000
@@ -39,6 +41,20 @@ class _Run:
     id: bytes
     writer: str
     segments: list[Segment] = field(factory=list)
+    files: list[SegmentFile] = field(factory=list)
+
+    def opened(self, place: int) -> Segment:
+        """One of the segments, its file open: the one that has its name now, where it was sorted meanwhile. Raises
+        ``BadTape`` and ``OSError``."""
+        segment = self.segments[place]
+        try:
+            segment.touch()
+        except Replaced:
+            segment.close()
+            segment = self.segments[place] = self.files[place].open()
+            if segment.run != self.id:
+                raise BadTape("a segment of another run has its name") from None
+        return segment
 
     @property
     def first(self) -> int:
@@ -69,6 +85,7 @@ class Recording:
         segment.close()
         run = self._runs.setdefault((found.writer, segment.run), _Run(segment.run, found.writer))
         run.segments.append(segment)
+        run.files.append(found)
 
     def __enter__(self) -> Recording:
         return self
@@ -95,10 +112,10 @@ class Recording:
         in order. Reads indexes only."""
         found: dict[str, list[Span]] = {}
         for run in sorted(self._runs.values(), key=lambda each: each.first):
-            for segment in run.segments:
-                with closing(segment), suppress(BadTape, OSError):  # ``read`` tells of what cannot be read
-                    if segment.first > end or segment.last < begin:
-                        continue
+            for place, known in enumerate(run.segments):
+                if known.first > end or known.last < begin:
+                    continue
+                with suppress(BadTape, OSError), closing(run.opened(place)) as segment:  # ``read`` tells of the others
                     names = segment.index.topics
                     for block in blocks_between(segment, begin, end):
                         for place in block.topics:
@@ -127,16 +144,23 @@ class Recording:
     def _read_run(self, run: _Run, begin: int, end: int, topics: frozenset[str] | None) -> Iterator[Entry | Missing]:
         wanted = None if topics is None else topics | {THE_TAPE}
         reading = _Reading(begin, end, topics)
-        for segment in run.segments:
-            if segment.first > end:
+        for place, known in enumerate(run.segments):
+            if known.first > end:
                 return
-            with closing(segment):
-                if segment.last < begin:
-                    continue
+            if known.last < begin:
+                continue
+            with ExitStack() as stack:
                 try:
+                    segment = run.opened(place)
+                    stack.callback(segment.close)
                     names = segment.index.topics
                 except (BadTape, OSError):  # the quota has taken it meanwhile, or it is no good tape
-                    yield Missing(segment.first, segment.last, "damaged")
+                    yield Missing(known.first, known.last, "damaged")
+                    continue
+                if segment.is_sorted:
+                    for stripe in stripes_of(segment):
+                        yield from reading.stripe(segment, stripe, wanted)
+                    reading.ended(segment)
                     continue
                 for block in blocks_between(segment, begin, end):
                     if wanted is None or any(names[place] in wanted for place in block.topics):
@@ -173,13 +197,52 @@ class _Reading:
             made.insert(0, Missing(before.last, block.first, "damaged"))
         return made
 
+    def stripe(
+        self, segment: Segment, stripe: list[BlockEntry], wanted: frozenset[str] | None
+    ) -> list[Entry | Missing]:
+        """Of a sorted segment; of its blocks those that have something of what is wanted."""
+        first, last = stripe[0].first, max(each.last for each in stripe)
+        if first > self._end or last < self._begin:
+            self._before = None
+            return []
+        names = segment.index.topics
+        chosen = [
+            each for each in stripe if wanted is None or any(names[place] in wanted for place in each.topics)
+        ]
+        before, self._before = self._before, stripe[-1]
+        table, found, damaged = read_stripe(segment, chosen)
+        try:
+            made = self._read(table, found)
+        except BadTape:
+            return [Missing(first, last, "damaged")]
+        numbers = [*([before.number] if before is not None else []), *(each.number for each in stripe)]
+        is_whole = numbers[-1] - numbers[0] == len(numbers) - 1 or any(each[0] == records.HOLE for each in found)
+        if damaged or not is_whole:
+            self._parts.clear()
+            lost = [] if is_whole else [Missing(first, last, "damaged")]
+            for block, _ in damaged:
+                lost += [
+                    Missing(block.first, block.last, "damaged", names[place])
+                    for place in block.topics
+                    if wanted is None or names[place] in wanted
+                ]
+            made = sorted([*lost, *made], key=_order)
+        return made
+
+    def ended(self, segment: Segment) -> None:
+        """A sorted segment: the next one goes on with the number that came after it when it was made."""
+        if segment.next_number is None or self._before is None:
+            self._before = None
+        else:
+            self._before = structs.replace(self._before, number=segment.next_number - 1, last=segment.last)
+
     def _read(self, table: list[str], found: list[Record]) -> list[Entry | Missing]:
         # Which places of the table are wanted is looked up once, not for every record.
         chosen = [self._topics is None or topic in self._topics for topic in table]
         begin, end, made = self._begin, self._end, list[Entry | Missing]()
         for kind, time, place, body in found:
             if place < 0:
-                if kind == records.HOLE:
+                if kind == records.HOLE and time <= end:
                     hole = records.decode(body, records.Hole)
                     if begin <= hole.end and hole.begin <= end and hole.begin <= hole.end:
                         made.append(Missing(hole.begin, hole.end, hole.reason))
