@@ -19,7 +19,7 @@ from typing import Final
 from cryptodash.recording import blocks, segment_index
 from cryptodash.recording.blocks import THE_TAPE
 from cryptodash.recording.files import LEAST_FREE
-from cryptodash.recording.layout import LOCK, MESSAGES, SegmentFile, find_segments
+from cryptodash.recording.layout import LOCK, MESSAGES, SORTING, SegmentFile, find_segments
 from cryptodash.recording.record_columns import Record
 from cryptodash.recording.records import MADE_OF
 from cryptodash.recording.segment import Segment
@@ -27,8 +27,6 @@ from cryptodash.recording.segment_index import IndexMaker
 from cryptodash.recording.stripes import Stripe, read_stripe, stripes_of
 from cryptodash.recording.tape_errors import BadTape
 
-SORTING: Final = ".sorting"
-"""Ends the name of a segment that is being made."""
 OWN_LOCK: Final = "sorting.lock"
 """Below ``RECORD_DIR``: locked by the process that sorts."""
 NICE: Final = 19

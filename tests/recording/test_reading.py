@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+import shutil
 import tracemalloc
 from pathlib import Path
 
@@ -12,7 +13,9 @@ from cryptodash.recording import compression, records
 from cryptodash.recording.entries import STATE, Entry, Missing, Span
 from cryptodash.recording.playback import play, state_at
 from cryptodash.recording.recording import Recording
+from cryptodash.recording.sorting import sort_all
 from cryptodash.recording.tape_errors import BadTape
+from cryptodash.recording.verify import verify
 from tests.recording.tapes import (
     BOOK,
     SECOND,
@@ -286,3 +289,19 @@ def test_what_is_no_recording_is_refused_in_a_line(tmp_path: Path) -> None:
         Recording(tmp_path / "nowhere")
     with Recording(tmp_path) as recording:
         assert recording.spans == [] and recording.topics() == {} and list(recording.read(0, ALL)) == []
+
+
+def test_a_tape_of_version_1_is_read(tmp_path: Path) -> None:
+    """Written by the recorder before blocks had columns: msgpack in place of them."""
+    place = tmp_path / "writer-00" / "messages"
+    place.mkdir(parents=True)
+    shutil.copy(Path(__file__).with_name("version1.tape"), place / "0000000001.tape")
+    assert verify(tmp_path).summary == "1 tapes, 1 segments, 3 blocks, 8 records, 0 holes, 0 torn ends: good"
+    expected = [each for second in seconds_of_trades(3, a_second=2) for each in second]
+    expected.insert(4, (expected[3][0], BOOK, records.KEYFRAME, b'{"type":"order_book_snapshot","payload":{}}'))
+    with Recording(tmp_path) as recording:
+        assert list(recording.read(0, 2 * START)) == [Entry(*each) for each in expected]
+        before = list(recording.read(0, 2 * START, [BOOK]))
+    assert sort_all(tmp_path, least_free=0) == 1
+    with Recording(tmp_path) as recording:
+        assert list(recording.read(0, 2 * START, [BOOK])) == before

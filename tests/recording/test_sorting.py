@@ -18,6 +18,7 @@ import pytest
 from cryptodash.recording import records, sorting
 from cryptodash.recording.entries import Entry, Missing
 from cryptodash.recording.files import WriterPlace
+from cryptodash.recording.layout import SORTING
 from cryptodash.recording.open_tape import OpenTape, Source
 from cryptodash.recording.playback import play, state_at
 from cryptodash.recording.recording import Recording
@@ -279,7 +280,7 @@ def test_a_kill_while_it_sorts_leaves_a_good_tape(tmp_path: Path, long: bool) ->
         with Recording(tmp_path) as recording:
             assert list(recording.read(0, ALL)) == expected
     sort_all(tmp_path, least_free=0)
-    assert verify(tmp_path).errors == [] and list(tmp_path.glob(f"*/*/*{sorting.SORTING}")) == []
+    assert verify(tmp_path).errors == [] and list(tmp_path.glob(f"*/*/*{SORTING}")) == []
     for path in tmp_path.glob("*/*/*.tape"):
         segment = Segment.open(path)
         assert segment.is_sorted
