@@ -26,8 +26,8 @@ from cryptodash.recording.blocks import encode_block
 from cryptodash.recording.entries import Entry, Missing
 from cryptodash.recording.files import WriterPlace
 from cryptodash.recording.open_tape import BLOCK_BYTES
-from cryptodash.recording.recording import Recording
 from cryptodash.recording.record_columns import RecordColumns
+from cryptodash.recording.recording import Recording
 from cryptodash.recording.records import MESSAGE, Run
 from cryptodash.recording.tape_writer import Block, TapeWriter
 from cryptodash.recording.verify import verify

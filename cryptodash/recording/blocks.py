@@ -117,7 +117,15 @@ def encode_index(run: bytes, number: int, first: int, last: int, index: bytes, c
 
 
 def _encode_parts(
-    kind: int, run: bytes, number: int, first: int, last: int, count: int, table: bytes, payload: bytes | bytearray, codec: int
+    kind: int,
+    run: bytes,
+    number: int,
+    first: int,
+    last: int,
+    count: int,
+    table: bytes,
+    payload: bytes | bytearray,
+    codec: int,
 ) -> bytes:
     if len(payload) > MOST_DECLARED or len(table) > MOST_TOPICS_DECLARED:
         raise BadTape(f"a block of {len(payload)} bytes and {len(table)} of topics is more than one may have")

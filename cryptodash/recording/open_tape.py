@@ -60,9 +60,7 @@ class OpenTape:
     """``now`` tells tape time (us), and never an earlier one than before; ``hand_over`` takes a block or says that it
     cannot: it is then lost, which the next one tells. ``turn`` may be shared by several tapes of one clock."""
 
-    def __init__(
-        self, now: Callable[[], int], hand_over: Callable[[Block], bool], turn: Turn | None = None
-    ) -> None:
+    def __init__(self, now: Callable[[], int], hand_over: Callable[[Block], bool], turn: Turn | None = None) -> None:
         self.blocks = 0
         """Made so far."""
         self.records = 0

@@ -206,9 +206,7 @@ class _Reading:
             self._before = None
             return []
         names = segment.index.topics
-        chosen = [
-            each for each in stripe if wanted is None or any(names[place] in wanted for place in each.topics)
-        ]
+        chosen = [each for each in stripe if wanted is None or any(names[place] in wanted for place in each.topics)]
         before, self._before = self._before, stripe[-1]
         table, found, damaged = read_stripe(segment, chosen)
         try:

@@ -89,9 +89,7 @@ class Stripe:
         own = [record for _, record in self._own]
         holes = sum(1 for kind, *_ in own if kind == records.HOLE)
         topics = [(THE_TAPE, holes, 0)] if holes else []
-        return SortedBlock(
-            first, last, topics, RecordColumns([made_of, *own]), [0, *(order for order, _ in self._own)]
-        )
+        return SortedBlock(first, last, topics, RecordColumns([made_of, *own]), [0, *(order for order, _ in self._own)])
 
 
 def _blocks(topics: dict[str, list[tuple[int, Record]]]) -> Iterator[SortedBlock]:

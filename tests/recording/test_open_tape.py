@@ -12,8 +12,8 @@ from cryptodash.recording import records
 from cryptodash.recording.entries import Entry, Missing
 from cryptodash.recording.files import WriterPlace
 from cryptodash.recording.open_tape import BLOCK_BYTES, OpenTape, Source
-from cryptodash.recording.recording import Recording
 from cryptodash.recording.record_columns import Record, RecordColumns
+from cryptodash.recording.recording import Recording
 from cryptodash.recording.records import Counts, Hole, Run, Step, decode
 from cryptodash.recording.tape_writer import Block, TapeWriter
 from cryptodash.recording.verify import verify
