@@ -105,7 +105,7 @@ def play(recording: Recording, begin: int, end: int, topics: Collection[str]) ->
     unknown = {topic for topic, state in states.items() if state.status is None}
     for each in recording.read(begin + 1, end, topics):
         if isinstance(each, Missing):
-            for topic in topics:
+            for topic in (each.topic,) if each.topic else topics:
                 states[topic].lost()
                 unknown.add(topic)
             yield each

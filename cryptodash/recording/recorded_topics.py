@@ -1,5 +1,5 @@
-"""The messages tape: which topics are recorded, held for it where patterns say so, with a keyframe of each every
-minute. An outlet of the hub like any other."""
+"""The messages tape: what is held anyway is recorded, and patterns hold more; with a keyframe of each every minute. An
+outlet of the hub like any other."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from cryptodash.core.errors import Refused
-from cryptodash.core.record_patterns import HELD, RecordPattern
+from cryptodash.core.record_patterns import RecordPattern
 from cryptodash.core.topics import COMPOSITE, Channel, Topic
 from cryptodash.hub.interfaces import Batch, IDemand, IDirectory, IOutlet, IValues, Message
 from cryptodash.recording import records
@@ -86,7 +86,6 @@ class RecordedTopics:
         self._directory = directory
         self._demand = demand.for_client(CLIENT, CLIENT)
         self._values = values
-        self._takes_held = HELD in words
         self._patterns = [each for each in words if isinstance(each, RecordPattern)]
         self._is_ours = is_ours
         self._monotonic = monotonic
@@ -193,9 +192,7 @@ class RecordedTopics:
             yield
 
     def _is_meant(self, topic: Topic) -> bool:
-        if not self._is_ours(self._whose(topic)) or topic not in self._wanted:
-            return False
-        return self._takes_held or any(pattern.matches(topic) for pattern in self._patterns)
+        return topic in self._wanted and self._is_ours(self._whose(topic))
 
     def _hold_more(self) -> Iterator[None]:
         """Within the rations that a client has: what is refused now is asked for again."""

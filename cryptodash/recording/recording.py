@@ -4,7 +4,7 @@ its own. What is read at a time is a block of each run; nothing more is kept."""
 from __future__ import annotations
 
 import heapq
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import Final
@@ -72,6 +72,7 @@ class Recording:
     def __init__(self, path: Path, tape: str = MESSAGES) -> None:
         """Raises ``BadTape`` where no tape can be."""
         self.unreadable: list[Unreadable] = []
+        self._tape = tape
         self._runs: dict[tuple[str, bytes], _Run] = {}
         for found in find_segments(path, tape):
             self._open(found)
@@ -110,8 +111,11 @@ class Recording:
     def topics(self, begin: int = 0, end: int = MOST_TIME) -> dict[str, list[Span]]:
         """When each topic was recorded, as far as that overlaps the time that is asked for, to the block (a second),
         in order. Reads indexes only."""
+        return self._recorded(self._runs.values(), begin, end)
+
+    def _recorded(self, runs: Iterable[_Run], begin: int, end: int) -> dict[str, list[Span]]:
         found: dict[str, list[Span]] = {}
-        for run in sorted(self._runs.values(), key=lambda each: each.first):
+        for run in sorted(runs, key=lambda each: each.first):
             for place, known in enumerate(run.segments):
                 if known.first > end or known.last < begin:
                     continue
@@ -138,8 +142,25 @@ class Recording:
         wanted = None if topics is None else frozenset(topics)
         runs = [run for run in self._runs.values() if run.first <= end and run.last >= begin]
         runs.sort(key=lambda each: each.first)
-        merged = heapq.merge(*(self._read_run(run, begin, end, wanted) for run in runs), key=_order)
+        merged = heapq.merge(*(self._told_of(run, begin, end, wanted) for run in runs), key=_order)
         return merged if keyframes else (each for each in merged if not _is_keyframe(each))
+
+    def _told_of(self, run: _Run, begin: int, end: int, topics: frozenset[str] | None) -> Iterator[Entry | Missing]:
+        """With several writers, a hole of one is one of the topics that it recorded, as long as no other does."""
+        if self._tape != MESSAGES or len({each.writer for each in self._runs.values()}) < 2:
+            yield from self._read_run(run, begin, end, topics)
+            return
+        around = begin - QUIET, end + QUIET
+        own = self._recorded([each for each in self._runs.values() if each.writer == run.writer], *around)
+        others = self._recorded([each for each in self._runs.values() if each.writer != run.writer], *around)
+        chosen = sorted(own if topics is None else own.keys() & topics)
+        for each in self._read_run(run, begin, end, topics):
+            if isinstance(each, Missing) and not each.topic:
+                for topic in chosen:
+                    if any(span.begin <= each.end + QUIET and each.begin - QUIET <= span.end for span in own[topic]):
+                        yield from _without(each, topic, others.get(topic, ()))
+            else:
+                yield each
 
     def _read_run(self, run: _Run, begin: int, end: int, topics: frozenset[str] | None) -> Iterator[Entry | Missing]:
         wanted = None if topics is None else topics | {THE_TAPE}
@@ -259,6 +280,18 @@ class _Reading:
         self._parts.setdefault(topic, []).append(body)
         if sum(sum(map(len, each)) for each in self._parts.values()) > records.LONGEST_BODY:
             raise BadTape("a body in more parts than one may have")
+
+
+def _without(hole: Missing, topic: str, spans: Iterable[Span]) -> Iterator[Missing]:
+    """What is left of a hole, of this topic, where others recorded it during ``spans``."""
+    begin = hole.begin
+    for span in spans:
+        if span.begin > begin:
+            yield Missing(begin, min(span.begin, hole.end), hole.reason, topic)
+        begin = max(begin, span.end)
+        if begin >= hole.end:
+            return
+    yield Missing(begin, hole.end, hole.reason, topic)
 
 
 def _extend(spans: list[Span], first: int, last: int) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from cryptodash.recording import compression, records
 from cryptodash.recording.entries import STATE, Entry, Missing, Span
+from cryptodash.recording.files import WriterPlace
 from cryptodash.recording.playback import play, state_at
 from cryptodash.recording.recording import Recording
 from cryptodash.recording.sorting import sort_all
@@ -91,8 +92,6 @@ def test_a_torn_end_is_cut_off_by_the_next_run(tmp_path: Path) -> None:
 
 def test_runs_of_several_processes_are_merged_by_time(tmp_path: Path) -> None:
     """Each writer has a directory of its own."""
-    from cryptodash.recording.files import WriterPlace
-
     first = WriterPlace(tmp_path, "other", least_free=0)
     first.tape("messages", 2**30, 2**20)()  # its place is taken, and locked
     write_run(tmp_path, [[trade(1, START + SECOND), trade(3, START + 3 * SECOND)]])
@@ -102,6 +101,35 @@ def test_runs_of_several_processes_are_merged_by_time(tmp_path: Path) -> None:
     assert [each.time - START for each in read(tmp_path) if isinstance(each, Entry)] == [
         SECOND * each for each in (1, 2, 3, 4)
     ]
+
+
+def two_writers(root: Path) -> None:
+    """One records trades and is killed after ten seconds; it comes back after thirty. The other one has recorded the
+    ticker all the time, and trades from the fifteenth second on."""
+    place = WriterPlace(root, "other", least_free=0)
+    write_run(root, seconds_of_trades(10), close=False)
+    write_run(root, [[trade(1, START + 60 * SECOND)]])
+    place.tape("messages", 2**30, 2**20)()  # writer-00, so that the other one is writer-01
+    ticks = [[(START + at * SECOND, TICKER, records.MESSAGE, b"{}")] for at in range(70)]
+    ticks[30].append(trade(2, START + 30 * SECOND))
+    ticks[65].append(trade(3, START + 65 * SECOND))
+    write_run(root, ticks)
+    place.release()
+
+
+def test_a_hole_of_one_process_is_one_of_what_it_recorded(tmp_path: Path) -> None:
+    two_writers(tmp_path)
+    with Recording(tmp_path) as recording:
+        found = [each for each in recording.read(0, ALL) if isinstance(each, Missing)]
+        assert found == [
+            Missing(START + 9_900_000, START + 14_900_000, "torn", TRADES),
+            Missing(START + 14_900_000, START + 30 * SECOND, "stopped", TRADES),
+        ]
+        assert all(isinstance(each, Entry) for each in recording.read(0, ALL, [TICKER]))
+        assert all(isinstance(each, Entry) for each in play(recording, START, START + 65 * SECOND, [TICKER]))
+        assert state_at(recording, START + 62 * SECOND, [TICKER])[TICKER] == [
+            Entry(START + 62 * SECOND, TICKER, STATE, b"{}")
+        ]
 
 
 def test_the_index_says_when_a_topic_was_recorded(tmp_path: Path) -> None:
