@@ -48,6 +48,7 @@ from cryptodash.sd_notify import Notifier
 if TYPE_CHECKING:
     from cryptodash.cluster.service import Cluster
     from cryptodash.cluster.venue import ClusterVenue
+    from cryptodash.recording.reader_processes import ReaderProcesses
     from cryptodash.recording.service import Recorder
 
 DRAIN_SECONDS = 3.0
@@ -90,6 +91,7 @@ def build(
     hub = Broadcaster(config, clock, reactor, tally)
     feeds: list[VenueService | ClusterVenue] = []
     recorder = _recorder(config, hub, feeds, reactor, clock, random, tally, stand_in) if config.record_dir else None
+    tapes = _tapes(config, reactor, tally) if config.record_dir else None
     timers = PublishTimers(reactor)
     budget = FrameBudget(tally=tally)
 
@@ -123,7 +125,7 @@ def build(
     for feed in feeds:
         hub.add_upstream(feed)
     access = Access(config, clock, tally)
-    clients = Clients(hub, hub, hub, config, _source(feeds), __version__, reactor, clock, tally, random, access)
+    clients = Clients(hub, hub, hub, config, _source(feeds), __version__, reactor, clock, tally, random, access, tapes)
     certificates = CertificateWatch(lambda: web.certificate, reactor, clock, tally)
     rest = Rest(
         hub,
@@ -150,6 +152,8 @@ def build(
     server = Server(config, hub, clients, rest, web, timers, stand_in, live, notifier or Notifier())
     if recorder is not None:
         recorder.setServiceParent(server)
+    if tapes is not None:
+        tapes.setServiceParent(server)
     ReactorLag(reactor, clock, tally).setServiceParent(server)
     WallClockWatch(
         reactor, clock, tally, lambda: [ahead for feed in feeds if (ahead := feed.clock_ahead_ms) is not None]
@@ -198,6 +202,13 @@ def _recorder(
     if recorder.topics is not None:
         hub.on_wanted.append(recorder.topics.wanted)
     return recorder
+
+
+def _tapes(config: Config, reactor: Any, tally: Tally) -> ReaderProcesses:
+    """What reads the recordings of all processes."""
+    from cryptodash.recording.reader_processes import ReaderProcesses
+
+    return ReaderProcesses(Path(config.record_dir), reactor, tally)
 
 
 def _cluster(

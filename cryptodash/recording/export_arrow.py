@@ -57,4 +57,6 @@ class ArrowWriter:
     def close(self, holes: Sequence[Missing]) -> None:
         self._writer.close()
         if holes:
-            self._output.with_name(f"{self._output.name}.holes.json").write_bytes(msgspec.json.encode(list(holes)))
+            self._output.with_name(f"{self._output.name}.holes.json").write_bytes(
+                msgspec.json.encode([msgspec.structs.asdict(each) for each in holes])
+            )

@@ -21,8 +21,8 @@ COUNTS_US: Final = 60_000_000
 
 
 class Turn:
-    """``at``: the tape time at which what is dealt with now came in, 0 while nothing is. All that comes of it is of that
-    time, so that the clock is asked once."""
+    """``at``: the tape time at which what is dealt with now came in, 0 while nothing is. All that comes of it is of
+    that time, so that the clock is asked once."""
 
     __slots__ = ("at",)
 

@@ -1,5 +1,5 @@
-"""The records of a block as columns, each of one kind of number, and their bodies one behind the other: putting a record
-in is three appends and a copy, and nothing is made of it again before it is packed."""
+"""The records of a block as columns, each of one kind of number, and their bodies one behind the other: putting a
+record in is three appends and a copy, and nothing is made of it again before it is packed."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def head_of(kind: int, place: int) -> int:
 
 
 class RecordColumns:
-    """Grows at its end. ``heads``: ``head_of``; ``times``: tape time, us; ``bodies``: of ``lengths`` bytes each. Whoever
-    puts many in does it by hand, all four at once."""
+    """Grows at its end. ``heads``: ``head_of``; ``times``: tape time, us; ``bodies``: of ``lengths`` bytes each.
+    Whoever puts many in does it by hand, all four at once."""
 
     __slots__ = ("bodies", "heads", "lengths", "times")
 

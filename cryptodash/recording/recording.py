@@ -6,24 +6,27 @@ from __future__ import annotations
 import heapq
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import ExitStack, closing, suppress
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
 from attrs import define, field, frozen
-from msgspec import structs
 
 from cryptodash.recording import records
 from cryptodash.recording.blocks import MOST_TIME, THE_TAPE
 from cryptodash.recording.entries import Entry, Missing, Span
 from cryptodash.recording.layout import MESSAGES, SegmentFile, find_segments
-from cryptodash.recording.record_columns import Record
+from cryptodash.recording.merging import one_of_each_topic, without
+from cryptodash.recording.run_reading import RunReading, when
 from cryptodash.recording.segment import Replaced, Segment, blocks_between
-from cryptodash.recording.segment_index import BlockEntry
-from cryptodash.recording.stripes import read_stripe, stripes_of
+from cryptodash.recording.stripes import stripes_of
 from cryptodash.recording.tape_errors import BadTape
 
 QUIET: Final = 90_000_000
 """us without a record of a topic after which it counts as not recorded: a keyframe comes each minute."""
+
+HANDOVER: Final = 15_000_000
+"""us for which two processes may have an exchange, until the old one has left it."""
 
 
 @frozen
@@ -131,18 +134,41 @@ class Recording:
         """Whether the topic was recorded at that time."""
         return any(span.begin <= at <= span.end for span in self.topics(at - QUIET, at + QUIET).get(topic, ()))
 
+    def lacking(self, topics: Collection[str], begin: int, end: int) -> list[str]:
+        """Those of the topics of which nothing is on the tape from ``begin`` to ``end``. Reads indexes, and no more of
+        them than it takes to find each topic once."""
+        sought = dict.fromkeys(topics)
+        for run in sorted(self._runs.values(), key=lambda each: each.first):
+            for segment in run.segments:
+                if not sought:
+                    return []
+                if segment.first > end or segment.last < begin:
+                    continue
+                with closing(segment), suppress(BadTape, OSError):
+                    names = segment.index.topics
+                    places = {names.index(topic): topic for topic in sought if topic in names}
+                    for block in blocks_between(segment, begin, end) if places else ():
+                        for place in places.keys() & set(block.topics):
+                            sought.pop(places.pop(place))
+        return list(sought)
+
     # -- what was recorded
 
     def read(
         self, begin: int, end: int, topics: Collection[str] | None = None, *, keyframes: bool = True
     ) -> Iterator[Entry | Missing]:
         """Everything of these topics (None: all) from ``begin`` to ``end``, both included, in order, with the holes
-        that reach into that time. Where the tape ends, or before it begins, nothing says so: ``spans`` does.
-        ``keyframes`` False: leave them out."""
+        that reach into that time. Where the tape ends, or before it begins, nothing says so: ``spans`` does. Of a topic
+        that two runs have at the same time only the one that began it later is read. ``keyframes`` False: leave
+        them out."""
         wanted = None if topics is None else frozenset(topics)
         runs = [run for run in self._runs.values() if run.first <= end and run.last >= begin]
         runs.sort(key=lambda each: each.first)
-        merged = heapq.merge(*(self._told_of(run, begin, end, wanted) for run in runs), key=_order)
+        if _overlap(runs):
+            reading = [self._told_of(run, begin - HANDOVER, end, wanted) for run in runs]
+            merged = (each for each in one_of_each_topic(reading) if when(each) >= begin)
+        else:
+            merged = heapq.merge(*(self._told_of(run, begin, end, wanted) for run in runs), key=when)
         return merged if keyframes else (each for each in merged if not _is_keyframe(each))
 
     def _told_of(self, run: _Run, begin: int, end: int, topics: frozenset[str] | None) -> Iterator[Entry | Missing]:
@@ -158,13 +184,13 @@ class Recording:
             if isinstance(each, Missing) and not each.topic:
                 for topic in chosen:
                     if any(span.begin <= each.end + QUIET and each.begin - QUIET <= span.end for span in own[topic]):
-                        yield from _without(each, topic, others.get(topic, ()))
+                        yield from without(each, topic, others.get(topic, ()))
             else:
                 yield each
 
     def _read_run(self, run: _Run, begin: int, end: int, topics: frozenset[str] | None) -> Iterator[Entry | Missing]:
         wanted = None if topics is None else topics | {THE_TAPE}
-        reading = _Reading(begin, end, topics)
+        reading = RunReading(begin, end, topics)
         for place, known in enumerate(run.segments):
             if known.first > end:
                 return
@@ -190,110 +216,6 @@ class Recording:
                         reading.passed(block)
 
 
-class _Reading:
-    """One way through one run."""
-
-    def __init__(self, begin: int, end: int, topics: frozenset[str] | None) -> None:
-        self._begin = begin
-        self._end = end
-        self._topics = topics
-        self._before: BlockEntry | None = None
-        self._parts: dict[str, list[bytes]] = {}
-        """Bodies that are not whole yet."""
-
-    def passed(self, block: BlockEntry) -> None:
-        """A block that has nothing of what is wanted."""
-        self._before = block
-
-    def block(self, segment: Segment, block: BlockEntry) -> list[Entry | Missing]:
-        before, self._before = self._before, block
-        try:
-            table, found = segment.records(block)
-            made = self._read(table, found)
-        except (BadTape, OSError):
-            self._parts.clear()
-            return [Missing(block.first, block.last, "damaged")]
-        if before is not None and block.number > before.number + 1 and all(each[0] != records.HOLE for each in found):
-            self._parts.clear()
-            made.insert(0, Missing(before.last, block.first, "damaged"))
-        return made
-
-    def stripe(
-        self, segment: Segment, stripe: list[BlockEntry], wanted: frozenset[str] | None
-    ) -> list[Entry | Missing]:
-        """Of a sorted segment; of its blocks those that have something of what is wanted."""
-        first, last = stripe[0].first, max(each.last for each in stripe)
-        if first > self._end or last < self._begin:
-            self._before = None
-            return []
-        names = segment.index.topics
-        chosen = [each for each in stripe if wanted is None or any(names[place] in wanted for place in each.topics)]
-        before, self._before = self._before, stripe[-1]
-        table, found, damaged = read_stripe(segment, chosen)
-        try:
-            made = self._read(table, found)
-        except BadTape:
-            return [Missing(first, last, "damaged")]
-        numbers = [*([before.number] if before is not None else []), *(each.number for each in stripe)]
-        is_whole = numbers[-1] - numbers[0] == len(numbers) - 1 or any(each[0] == records.HOLE for each in found)
-        if damaged or not is_whole:
-            self._parts.clear()
-            lost = [] if is_whole else [Missing(first, last, "damaged")]
-            for block, _ in damaged:
-                lost += [
-                    Missing(block.first, block.last, "damaged", names[place])
-                    for place in block.topics
-                    if wanted is None or names[place] in wanted
-                ]
-            made = sorted([*lost, *made], key=_order)
-        return made
-
-    def ended(self, segment: Segment) -> None:
-        """A sorted segment: the next one goes on with the number that came after it when it was made."""
-        if segment.next_number is None or self._before is None:
-            self._before = None
-        else:
-            self._before = structs.replace(self._before, number=segment.next_number - 1, last=segment.last)
-
-    def _read(self, table: list[str], found: list[Record]) -> list[Entry | Missing]:
-        # Which places of the table are wanted is looked up once, not for every record.
-        chosen = [self._topics is None or topic in self._topics for topic in table]
-        begin, end, made = self._begin, self._end, list[Entry | Missing]()
-        for kind, time, place, body in found:
-            if place < 0:
-                if kind == records.HOLE and time <= end:
-                    hole = records.decode(body, records.Hole)
-                    if begin <= hole.end and hole.begin <= end and hole.begin <= hole.end:
-                        made.append(Missing(hole.begin, hole.end, hole.reason))
-            elif not chosen[place]:
-                continue
-            elif kind == records.MORE:
-                self._begins(table[place], body)
-            else:
-                parts = self._parts.pop(table[place], None) if self._parts else None
-                if begin <= time <= end:
-                    made.append(Entry(time, table[place], kind, b"".join((*parts, body)) if parts else body))
-        return made
-
-    def _begins(self, topic: str, body: bytes) -> None:
-        """A body that goes on in the next record of the topic. Raises ``BadTape``."""
-        self._parts.setdefault(topic, []).append(body)
-        if sum(sum(map(len, each)) for each in self._parts.values()) > records.LONGEST_BODY:
-            raise BadTape("a body in more parts than one may have")
-
-
-def _without(hole: Missing, topic: str, spans: Iterable[Span]) -> Iterator[Missing]:
-    """What is left of a hole, of this topic, where others recorded it during ``spans``."""
-    begin = hole.begin
-    for span in spans:
-        if span.begin > begin:
-            yield Missing(begin, min(span.begin, hole.end), hole.reason, topic)
-        begin = max(begin, span.end)
-        if begin >= hole.end:
-            return
-    yield Missing(begin, hole.end, hole.reason, topic)
-
-
 def _extend(spans: list[Span], first: int, last: int) -> None:
     if spans and first <= spans[-1].end + QUIET:
         spans[-1] = Span(spans[-1].begin, max(spans[-1].end, last))
@@ -301,8 +223,9 @@ def _extend(spans: list[Span], first: int, last: int) -> None:
         spans.append(Span(first, last))
 
 
-def _order(each: Entry | Missing) -> int:
-    return each.time if isinstance(each, Entry) else each.end
+def _overlap(runs: list[_Run]) -> bool:
+    """Whether two of them, by their beginnings, are of one time."""
+    return any(after.first <= before.last for before, after in pairwise(runs))
 
 
 def _is_keyframe(each: Entry | Missing) -> bool:

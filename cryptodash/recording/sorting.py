@@ -1,8 +1,8 @@
 """Sorts closed segments of messages by topic, so that the history of one topic is read without the others: a process of
 its own, at background priority, one at a time below a ``RECORD_DIR``. ``python -m cryptodash.recording.sorting DIR``.
 
-A segment is replaced only once the new one is on the disk, and was read and found to be the same; whenever it is killed,
-one or the other is there.
+A segment is replaced only once the new one is on the disk, and was read and found to be the same; whenever it is
+killed, one or the other is there.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""A sorted segment: stripe after stripe, of a minute at most each, and in each the records by topic. Who wants one topic
-reads its blocks only; who wants several gets them in the order in which they were made, of which each record has its
-place. A stripe begins with a block of what is about the tape itself; small topics share a block.
+"""A sorted segment: stripe after stripe, of a minute at most each, and in each the records by topic. Who wants one
+topic reads its blocks only; who wants several gets them in the order in which they were made, of which each record has
+its place. A stripe begins with a block of what is about the tape itself; small topics share a block.
 
 Pure over what a ``Segment`` reads.
 """
@@ -143,8 +143,8 @@ def stripes_of(segment: Segment) -> Iterator[list[BlockEntry]]:
 def read_stripe(
     segment: Segment, stripe: Sequence[BlockEntry]
 ) -> tuple[list[str], list[Record], list[tuple[BlockEntry, str]]]:
-    """(topics, records, what cannot be read and why) of these blocks of a stripe, the records in the order in which they
-    were made."""
+    """(topics, records, what cannot be read and why) of these blocks of a stripe, the records in the order in which
+    they were made."""
     table: list[str] = []
     found: list[tuple[int, Record]] = []
     damaged: list[tuple[BlockEntry, str]] = []

@@ -1,5 +1,5 @@
-"""A disk that really fails, below real processes (``failing_disk.c`` by ``LD_PRELOAD``): clients notice nothing, recording
-says so and comes back, and what is missing is told as a hole."""
+"""A disk that really fails, below real processes (``failing_disk.c`` by ``LD_PRELOAD``): clients notice nothing,
+recording says so and comes back, and what is missing is told as a hole."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from random import Random
 from struct import unpack
@@ -104,7 +105,7 @@ class Listener(threading.Thread):
         trades = [(at, int(each["payload"]["id"])) for at, each in self.messages if each["type"] == "trade"]
         ids = [number for _, number in trades]
         assert ids == list(range(ids[0], ids[0] + len(ids))), "each trade once, in order"
-        pause = max(after - before for (before, _), (after, _) in zip(trades, trades[1:], strict=False))
+        pause = max(after - before for (before, _), (after, _) in pairwise(trades))
         assert pause < 5.0, f"{pause:.1f} s without a trade"
         return f"{len(ids)} trades, {pause:.2f} s between two at most"
 

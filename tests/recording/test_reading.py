@@ -333,3 +333,25 @@ def test_a_tape_of_version_1_is_read(tmp_path: Path) -> None:
     assert sort_all(tmp_path, least_free=0) == 1
     with Recording(tmp_path) as recording:
         assert list(recording.read(0, 2 * START, [BOOK])) == before
+
+
+def test_a_topic_that_two_processes_have_at_the_same_time_is_told_once(tmp_path: Path) -> None:
+    """At a handover the new one begins before the old one has noticed; and the other way round, later."""
+
+    def side(writer: str, *said: Said) -> Path:
+        write_run(tmp_path / writer, [said])
+        (tmp_path / writer / "writer-00").rename(tmp_path / writer.replace("at-", "writer-"))
+        return tmp_path
+
+    begin, end = (TRADES, records.BEGIN, b""), (TRADES, records.END, b"")
+    at = [START + second * SECOND for second in range(12)]
+    side("at-01", (at[0], *begin), trade(1, at[1]), trade(2, at[3]), trade(3, at[4]), (at[5], *end), trade(9, at[11]))
+    side("at-02", (at[2], *begin), trade(2, at[3]), trade(3, at[4]), trade(4, at[6]), trade(5, at[7]), trade(9, at[8]))
+    found = [each for each in read(tmp_path, TRADES) if isinstance(each, Entry)]
+    assert [each.body for each in found if each.kind == records.MESSAGE] == [
+        trade(number, 0)[3] for number in (1, 2, 3, 4, 5, 9)
+    ]
+    assert [each.time for each in found if each.kind == records.BEGIN] == [at[0], at[2]]
+    later = [each for each in read(tmp_path, TRADES, begin=at[4]) if isinstance(each, Entry)]
+    assert later == [each for each in found if each.time >= at[4]], "whoever begins to read within it"
+    assert [each.time for each in found if each.kind == records.END] == [], "of the old one, when it was not its own"

@@ -1,0 +1,137 @@
+"""What can be asked of a recording, and what is answered: values that cross between rooms and processes.
+
+Times are tape time, microseconds since 1970, unless a name says ms. A topic is its text, as
+``Topic.text`` has it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Hashable, Sequence
+from typing import Final, Protocol
+
+from msgspec import Struct
+
+# -- what is answered
+
+
+class Entry(Struct, frozen=True, gc=False, array_like=True, tag=0):
+    """One record with its topic. ``kind`` is of ``recording/records.py``; ``STATE`` is what a topic was like at the
+    beginning. ``body`` is, of messages, what clients were sent, byte for byte."""
+
+    time: int
+    topic: str
+    kind: int
+    body: bytes
+
+
+class Missing(Struct, frozen=True, gc=False, array_like=True, tag=1):
+    """Nothing, or not all, is known from ``begin`` to ``end``: of ``topic``, empty: of all. ``reason`` is that of
+    ``records.Hole``; or ``damaged``: bytes that were no good block; ``unrecorded``: the topic was not recorded then;
+    ``unwritten``: the recording ends before; ``unknown``: the cursor that was named is not on the tape."""
+
+    begin: int
+    end: int
+    reason: str
+    topic: str = ""
+
+
+class Span(Struct, frozen=True, gc=False, array_like=True):
+    """A time that is recorded."""
+
+    begin: int
+    end: int
+
+
+class Recorded(Struct, frozen=True, gc=False, array_like=True, tag=2):
+    """When a topic was recorded, the newest spans at most, in order; none: never."""
+
+    topic: str
+    spans: list[Span]
+
+
+Item = Entry | Missing | Recorded
+
+STATE: Final = 100
+"""Kind of an ``Entry``: the status or value of a topic as of the time that was asked for, made of what is before."""
+
+# -- what can be asked
+
+
+class Play(Struct, frozen=True, tag="play"):
+    """The state of each topic as of ``begin`` (kind ``STATE``), then every message up to ``end``, in order, with the
+    holes. First a ``Recorded`` for each topic of which nothing was recorded in that time."""
+
+    begin: int
+    end: int
+    topics: list[str]
+
+
+class StateAt(Struct, frozen=True, tag="state"):
+    """The status and the value of each topic as of ``at`` (kind ``STATE``). Of one that is not known then a ``Missing``
+    where it is recorded at another time, else a ``Recorded``."""
+
+    at: int
+    topics: list[str]
+
+
+class Read(Struct, frozen=True, tag="read"):
+    """What is on the tape of these topics, both times included, in order, with the holes: keyframes only where they
+    are asked for. First a ``Recorded`` for each topic of which nothing was recorded in that time. ``limit``: entries
+    at most, 0: all."""
+
+    begin: int
+    end: int
+    topics: list[str]
+    keyframes: bool = False
+    limit: int = 0
+
+
+class Position(Struct, frozen=True):
+    """Behind the message of ``topic`` with this ``cursor``, which is looked for from ``begin`` on."""
+
+    topic: str
+    cursor: str
+    begin: int
+
+
+class ReadAfter(Struct, frozen=True, tag="after"):
+    """Of each position what came after it up to ``end``, one topic after the other, with the holes. Where the cursor
+    is not on the tape a ``Missing`` of that topic (``unknown``) and nothing else of it."""
+
+    positions: list[Position]
+    end: int
+
+
+class Ranges(Struct, frozen=True, tag="ranges"):
+    """A ``Recorded`` for each of these topics, as far as that overlaps the time; for each that there is, at most
+    ``MOST_TOPICS``, where none is named."""
+
+    topics: list[str]
+    begin: int = 0
+    end: int = 253_402_300_799_999_999
+
+
+Question = Play | StateAt | Read | ReadAfter | Ranges
+MOST_TOPICS: Final = 10_000
+MOST_SPANS: Final = 100
+"""Of a topic in one answer."""
+
+
+class Answer(Protocol):
+    """One answer, pulled: nothing more is read than what was asked for, and what fits into a pipe."""
+
+    def more(self) -> Awaitable[Sequence[Item]]:
+        """The next items, in the end none. Ask for one at a time. Raises ``Refused`` where the recording cannot be
+        read (``recording_failed``), and when the answer is cancelled or the server ends (``cancelled``)."""
+
+    def cancel(self) -> None:
+        """Nothing more is wanted; fine at any time, and more than once."""
+
+
+class ITapes(Protocol):
+    """Recorded time, read without blocking the reactor."""
+
+    def ask(self, question: Question, client: Hashable, wait_s: float = 0.0) -> Answer:
+        """``client`` is whom it is charged to: an address. Raises ``TryLater`` (``too_many_replays``) where this one,
+        or all together, read too much at a time already; with ``wait_s`` it waits for its turn so long, and then
+        ``more`` raises it."""

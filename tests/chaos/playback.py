@@ -1,0 +1,365 @@
+"""Records a run with faults and plays it back: the real server with its recorder, the simulated venues, one client that
+gets everything live and one that plays it all at the end, on one clock.
+
+Two things are not simulated: the tapes, which are files, and the process that reads them, which is a real one. What has
+threads or a reactor of its own elsewhere (the writer of tapes) does its work here when the clock says so.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+from attrs import define, evolve, frozen
+from twisted.application.service import MultiService, Service
+from twisted.internet.error import ProcessDone
+from twisted.python.failure import Failure
+
+from cryptodash.core.layers import Layer, load
+from cryptodash.recording import service as recording_service
+from cryptodash.recording.files import TapeDirectory, WriterPlace
+from cryptodash.recording.tape_writer import TapeWriter
+from cryptodash.recording.writer_thread import TICK_S, BlockQueue
+from cryptodash.service import StandIn
+from cryptodash.simulator.server import Simulator
+from tests.chaos.clients import Client, frame
+from tests.chaos.history import Request
+from tests.chaos.network import BadNetwork, Conditions
+from tests.chaos.plan import LASTING, SUDDEN, SYMBOLS, Action, ClientPlan, Plan, Trouble, VenueLine, channel_of
+from tests.chaos.processes import FIRST_PORT, Process
+from tests.chaos.run import SETTINGS, _surroundings
+from tests.chaos.troubles import ServerClock, Troubles, VenueTime
+from tests.chaos.venues import COMPOSITE, can_have
+from tests.processes import environment
+from tests.recording.disks import FailingDisk
+
+DEPTH = 10
+KINDS = ("ticker", "bbo", "trade", f"order_book:{DEPTH}", "candle:1m")
+DERIVED = ("bbo", f"order_book:{DEPTH}")
+SETTLED = 12.0
+"""Seconds after the beginning when everything has come once."""
+AWAY = 6.0
+"""Seconds for which a server that is started again is not there."""
+ERRNO_IO = 5
+
+
+@frozen
+class Outage:
+    """What happens to the recording at a time (s): for so many seconds the disk fails (``fail``), or the server is not
+    there (``restart``)."""
+
+    at: float
+    what: str
+    seconds: float = AWAY
+
+
+@frozen
+class Script:
+    """What is recorded. ``pairs``: (venue, market, symbol)."""
+
+    seconds: float
+    pairs: Sequence[tuple[str, str, str]]
+    troubles: Sequence[Trouble]
+    outages: Sequence[Outage]
+    seed: int = 1
+    with_composite: bool = False
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        liquid = tuple(f"{':'.join(pair)}:liquidation" for pair in self.pairs if pair[1] == "perpetual")
+        derived = (f"{COMPOSITE}:spot:{SYMBOLS[0]}:{kind}" for kind in DERIVED if self.with_composite)
+        return (*(f"{':'.join(pair)}:{kind}" for pair in self.pairs for kind in KINDS), *liquid, *derived)
+
+    @property
+    def venues(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(venue for venue, _, _ in self.pairs))
+
+
+@frozen
+class Got:
+    """A message of a client: when it came (s), its bytes, and what they say."""
+
+    at: float
+    body: bytes
+    value: Mapping[str, Any]
+
+
+@define
+class Played:
+    """What came of it. ``wall_ms_at`` of a moment (s) is tape time of the first run."""
+
+    live: list[Got]
+    """All that the live client got, on one connection after the other."""
+    played: list[Got]
+    """All that was played, the first and the last message being ``info``."""
+    begin_ms: int
+    end_ms: int
+    origin_ms: int
+    errors: list[str]
+    tape_bytes: int
+
+
+class _Writer:
+    """``WriterThread`` without a thread."""
+
+    network: BadNetwork
+
+    def __init__(self, queue: BlockQueue, writers: Mapping[str, TapeWriter], ended: Callable[[], None]) -> None:
+        self._queue, self._writers, self._ended, self._lives = queue, writers, ended, False
+
+    def start(self) -> None:
+        self._lives = True
+        self.network.callLater(TICK_S, self._turn)
+
+    def is_alive(self) -> bool:
+        return self._lives
+
+    def _turn(self) -> None:
+        while (found := self._queue.get(0)) is not None:
+            self._writers[found[0]].write(found[1])
+            self._queue.done()
+        for writer in self._writers.values():
+            writer.tick()
+        if not self._queue.is_over:
+            self.network.callLater(TICK_S, self._turn)
+            return
+        for writer in self._writers.values():
+            writer.close()
+        self._lives = False
+        self._ended()
+
+
+class _ReaderTransport:
+    """A real process, read when the simulated reactor comes to it."""
+
+    def __init__(self, network: BadNetwork, protocol: Any, command: Sequence[str]) -> None:
+        self._network, self._protocol = network, protocol
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment(), bufsize=0
+        )
+        self._is_paused = self._asks = False
+        self._call: Any = None
+
+    def write(self, data: bytes) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(data)
+        self._asks = True
+        self._read_soon()
+
+    def pauseProducing(self) -> None:
+        self._is_paused = True
+
+    def resumeProducing(self) -> None:
+        self._is_paused = False
+        self._read_soon()
+
+    def _read_soon(self) -> None:
+        if self._call is None and self._asks and not self._is_paused:
+            self._call = self._network.callLater(0.0005, self._read)
+
+    def _read(self) -> None:
+        self._call = None
+        if self._is_paused or self._protocol.answer is None:
+            return
+        assert self._process.stdout is not None
+        data = os.read(self._process.stdout.fileno(), 65536)
+        assert data, "the reader has ended"
+        self._protocol.outReceived(data)
+        self._read_soon()
+
+    def closeStdin(self) -> None:
+        self.signalProcess("KILL")
+
+    def signalProcess(self, name: str) -> None:
+        self._process.kill()
+        self._process.wait()
+        for each in (self._process.stdin, self._process.stdout):
+            assert each is not None
+            each.close()
+        self._asks = False
+        self._network.callLater(0, self._protocol.processEnded, Failure(ProcessDone(None)))
+
+
+@contextmanager
+def _recorder(network: BadNetwork, disk: FailingDisk) -> Iterator[None]:
+    """The server's recorder as it is when nothing has a clock of its own."""
+
+    def spawn(protocol: Any, executable: str, command: Sequence[str], environment: Mapping[str, str]) -> Any:
+        protocol.transport = _ReaderTransport(network, protocol, command)
+        return protocol.transport
+
+    class Place(WriterPlace):
+        def tape(self, name: str, keep: int, segment_bytes: int) -> Callable[[], TapeDirectory]:
+            disk.real = super().tape(name, keep, segment_bytes)
+            return disk
+
+    network.spawnProcess = spawn  # type: ignore[attr-defined]
+    network.callFromThread = lambda call: network.callLater(0, call)  # type: ignore[attr-defined]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_Writer, "network", network, raising=False)
+        patch.setattr(recording_service, "WriterThread", _Writer)
+        patch.setattr(recording_service, "WriterPlace", Place)
+        yield
+
+
+class _Client(Client):
+    """One of the crowd that does not resume."""
+
+    def took(self, message: Mapping[str, Any]) -> None:
+        self.messages += 1
+
+
+WITHOUT = ("wall/step",)
+"""A clock that is set moves what is asked for, which is by the wall clock, away from tape time, which goes on."""
+
+
+def one_after_the_other(venues: Sequence[str], every: float, begin: float, seconds: float) -> list[Trouble]:
+    """Each kind of trouble of each venue in turn, one every so many seconds, over and over until that time; one goes on
+    into the next."""
+    rng = Random("playback")
+    kinds = {name: make for name, make in {**LASTING, **SUDDEN}.items() if name not in WITHOUT}
+    turns = [
+        (name, venue)
+        for shift in range(len(venues))  # each name once before any comes again at another venue
+        for at, name in enumerate(kinds)
+        if can_have(venue := venues[(at + shift) % len(venues)], name)
+    ]
+    found: list[Trouble] = []
+    at = begin
+    while at < seconds - 30.0:
+        name, venue = turns[len(found) % len(turns)]
+        trouble = kinds[name](rng, venue)
+        symbol = None if trouble.symbol is None else SYMBOLS[0]
+        found.append(evolve(trouble, begin=round(at, 3), symbol=symbol))
+        at += every
+    return found
+
+
+def record_and_play(script: Script, directory: Path) -> Played:
+    """Everything that comes of a script."""
+    errors: list[str] = []
+    network = BadNetwork(script.seed, 1_700_000_000_000)
+    disk = FailingDisk(lambda: None)  # type: ignore[arg-type, return-value]
+    with _surroundings(network, errors), _recorder(network, disk):
+        return _Stage(script, network, directory, disk, errors).play()
+
+
+class _Stage:
+    def __init__(
+        self, script: Script, network: BadNetwork, directory: Path, disk: FailingDisk, errors: list[str]
+    ) -> None:
+        self._script, self._network, self._disk, self._errors = script, network, disk, errors
+        self._directory = directory
+        lines = {venue: VenueLine(0.02, 0.01, False, 0, 0) for venue in script.venues}
+        client = ClientPlan("live", "fast", self._actions(), delay=0.0, kernel=1 << 24)
+        self._plan = Plan(
+            script.seed, 1_700_000_000_000, 0, 0, lines, tuple(script.troubles), (client,), script.seconds
+        )
+        clock = ServerClock(network, 0, 0)
+        simulators = {
+            venue: Simulator(network, VenueTime(network, lines[venue]), seed=script.seed, exchanges=[venue])
+            for venue in script.venues
+        }
+        together, urls = MultiService(), dict[Any, tuple[str, str]]()
+        for simulator in simulators.values():
+            simulator.setServiceParent(together)
+            simulator.listen()
+            urls |= simulator.base_urls
+        together.startService()
+        own = {
+            "EXCHANGES": ",".join(script.venues),
+            "RECORD_DIR": str(directory),
+            "RECORD_KEEP_GB": "0",
+            "BOOK_DEPTH_DEFAULT": str(DEPTH),
+        }
+        config = load([Layer("playback", {**SETTINGS, **own})], script.venues)
+        self._process = Process(0, network, clock, config, StandIn(Service(), urls, "simulated"), script.seed, True)
+        ports = {
+            venue: frozenset(int(ws.rpartition(":")[2]) for ws, _ in simulator.base_urls.values())
+            for venue, simulator in simulators.items()
+        }
+        self._troubles = Troubles(self._plan, network, simulators, ports, clock, [self._process])
+        for venue, numbers in ports.items():
+            for port in sorted(numbers):
+                network.rule(port, self._conditions_of(venue))
+        network.rule(FIRST_PORT, lambda number, rng: Conditions(0.0))
+        self._live = _Client(client, network, FIRST_PORT, script.seed)
+
+    def _conditions_of(self, venue: str) -> Callable[[int, Random], Conditions]:
+        return lambda number, rng: self._troubles.conditions(venue)
+
+    def _actions(self) -> tuple[Action, ...]:
+        """It comes, and again when the server does."""
+        restarts = [each for each in self._script.outages if each.what == "restart"]
+        begins = [0.5, *(each.at + each.seconds + 0.5 for each in restarts)]
+        found: list[Action] = []
+        for begin in begins:
+            found += [Action(begin, "connect"), Action(begin + 0.1, "subscribe", self._script.channels)]
+        return tuple(found)
+
+    def play(self) -> Played:
+        network, script = self._network, self._script
+        self._process.start()
+        self._troubles.begin()
+        self._live.begin(script.seconds)
+        for each in script.outages:
+            network.callLater(each.at, getattr(self, f"_{each.what}"), each)
+        network.pass_until(script.seconds)
+        live = self._got(self._live)
+        begin_ms, end_ms = self._quiet_ms(live, SETTLED), self._quiet_ms(live, script.seconds - 6.0)
+        played = self._play(begin_ms, end_ms)
+        self._live.abort()
+        network.pass_until(network.seconds() + 1.0)
+        self._process.terminate()
+        network.pass_until(network.seconds() + 10.0)
+        size = sum(each.stat().st_size for each in self._directory.rglob("*.tape"))
+        return Played(live, played, begin_ms, end_ms, self._plan.origin_ms, self._errors, size)
+
+    def _restart(self, outage: Outage) -> None:
+        self._process.terminate()
+        self._network.callLater(outage.seconds, self._process.start)
+
+    def _fail(self, outage: Outage) -> None:
+        self._disk.fails["write"] = ERRNO_IO
+        self._network.callLater(outage.seconds, self._disk.fails.clear)
+
+    def _got(self, client: Client) -> list[Got]:
+        found = []
+        for connection in client.connections():
+            told = (each for each in connection.events if each.kind == "got")
+            found += [Got(event.at, body, event.value) for event, body in zip(told, connection.frames, strict=True)]
+        return found
+
+    def _quiet_ms(self, live: Sequence[Got], after: float) -> int:
+        """The first millisecond from then on beside which nothing came."""
+        busy = {round(each.at * 1000) + near for each in live for near in (-2, -1, 0, 1, 2)}
+        moment = round(after * 1000)
+        while moment in busy:
+            moment += 1
+        return self._plan.origin_ms + moment
+
+    def _play(self, begin_ms: int, end_ms: int) -> list[Got]:
+        network = self._network
+        player = _Client(ClientPlan("player", "fast", (), delay=0.0, kernel=1 << 18), network, FIRST_PORT, 2)
+        player.connect(())
+        network.pass_until(network.seconds() + 0.5)
+        assert player.peer is not None
+        channels = [channel_of(each) for each in self._script.channels]
+        request = {"op": "replay", "from": begin_ms, "to": end_ms, "speed": 0, "channels": channels}
+        player.peer.note("sent", Request("replay", self._script.channels))
+        player.peer.send_raw(frame(1, json.dumps(request, separators=(",", ":")).encode()))
+        until = network.seconds() + self._script.seconds
+        frames = player.peer.record.frames
+        while not (frames and frames[-1].startswith(b'{"type":"info","payload":{"message":"Replay ended"')):
+            assert network.seconds() < until and player.peer is not None, frames[-1:]
+            network.pass_until(network.seconds() + 0.05)
+        found = self._got(player)[1:]  # behind the greeting
+        player.abort()
+        return found

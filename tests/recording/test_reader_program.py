@@ -1,0 +1,262 @@
+"""The process that reads tapes: every kind of question, byte for byte, no further than somebody reads."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import pytest
+
+from cryptodash.core.recorded import (
+    STATE,
+    Entry,
+    Missing,
+    Play,
+    Position,
+    Question,
+    Ranges,
+    Read,
+    ReadAfter,
+    Recorded,
+    Span,
+    StateAt,
+)
+from cryptodash.recording import records
+from cryptodash.recording.reader_wire import MOST_BODY, End, Failed, Frames, Told, encode_question
+from tests.processes import environment
+from tests.recording.tapes import (
+    BOOK,
+    SECOND,
+    START,
+    TICKER,
+    TRADES,
+    Said,
+    only_segment,
+    seconds_of_trades,
+    trade,
+    write_run,
+)
+
+PROGRAM = [sys.executable, "-P", "-m", "cryptodash.recording.reader_program"]
+END = START + 9 * SECOND + 9 * SECOND // 10
+"""The last of ten seconds of trades."""
+
+
+class Reader:
+    """The program, asked one question after the other."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self.process = process
+        self._frames = Frames()
+
+    def ask(self, question: Question) -> list[Any]:
+        self.send(encode_question(question))
+        return self.read()
+
+    def send(self, line: bytes) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(line)
+        self.process.stdin.flush()
+
+    def read(self) -> list[Told]:
+        """An answer, without its end where that is a good one."""
+        assert self.process.stdout is not None
+        found: list[Told] = []
+        while not found or not isinstance(found[-1], (End, Failed)):
+            data = os.read(self.process.stdout.fileno(), 65536)
+            assert data, self.process.wait(10)
+            found += self._frames.feed(data)
+        return found[:-1] if isinstance(found[-1], End) else found
+
+
+@contextmanager
+def reader(directory: Path) -> Iterator[Reader]:
+    command = [*PROGRAM, str(directory)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment()) as process:
+        try:
+            yield Reader(process)
+        finally:
+            process.kill()
+
+
+def entries(blocks: list[list[Said]]) -> list[Entry]:
+    return [Entry(*each) for block in blocks for each in block]
+
+
+def with_cursor(number: int, at: int) -> Said:
+    return at, TRADES, records.MESSAGE, b'{"type":"trade","payload":{"id":"%d","cursor":"c-%d-x"}}' % (number, number)
+
+
+def test_a_tape_is_played_byte_for_byte_and_its_end_is_told(tmp_path: Path) -> None:
+    blocks = seconds_of_trades(10)
+    write_run(tmp_path, blocks)
+    said = entries(blocks)
+    with reader(tmp_path) as asked:
+        assert asked.ask(Play(START - 1, END, [TRADES])) == [Missing(START - 1, START, "unrecorded", TRADES), *said]
+        assert asked.ask(Play(START, END + SECOND, [TRADES])) == [*said[1:], Missing(END, END + SECOND, "unwritten")]
+        middle = START + 5 * SECOND
+        assert asked.ask(Play(middle, END, [TRADES])) == [each for each in said if each.time > middle]
+
+
+def test_topics_that_are_not_recorded_are_named_with_the_times_when_they_were(tmp_path: Path) -> None:
+    write_run(tmp_path, seconds_of_trades(10))
+    when = [Span(START, END)]
+    with reader(tmp_path) as asked:
+        later = END + 200 * SECOND
+        assert asked.ask(Play(later, later + SECOND, [TRADES, TICKER])) == [
+            Recorded(TRADES, when),
+            Recorded(TICKER, []),
+        ]
+        found = asked.ask(Play(START, START + SECOND, [TICKER, TRADES]))
+        assert found[0] == Recorded(TICKER, []) and {each.topic for each in found[1:]} == {TRADES}
+        assert asked.ask(Read(later, later + SECOND, [TRADES])) == [Recorded(TRADES, when)]
+
+
+def test_what_is_on_the_tape_is_read_up_to_a_limit(tmp_path: Path) -> None:
+    blocks = seconds_of_trades(10)
+    blocks[3].append((blocks[3][-1][0], TICKER, records.KEYFRAME, b'{"type":"ticker","payload":{}}'))
+    write_run(tmp_path, blocks)
+    said = [each for each in entries(blocks) if each.topic == TRADES]
+    with reader(tmp_path) as asked:
+        assert asked.ask(Read(START, END, [TRADES])) == said
+        assert asked.ask(Read(START, END, [TRADES], limit=7)) == said[:7]
+        assert asked.ask(Read(START, END, [TICKER])) == []
+        assert [each.kind for each in asked.ask(Read(START, END, [TICKER], keyframes=True))] == [records.KEYFRAME]
+
+
+def test_the_state_at_a_moment(tmp_path: Path) -> None:
+    ticker = b'{"type":"ticker","payload":{"last":1.50}}'
+    blocks: list[list[Said]] = [
+        [(START, TICKER, records.BEGIN, b""), (START, TICKER, records.MESSAGE, ticker)],
+        [(START + 9 * SECOND, TICKER, records.END, b"")],
+    ]
+    write_run(tmp_path, blocks)
+    with reader(tmp_path) as asked:
+        assert asked.ask(StateAt(START + SECOND, [TICKER, BOOK])) == [
+            Entry(START + SECOND, TICKER, STATE, ticker),
+            Recorded(BOOK, []),
+        ]
+        assert asked.ask(StateAt(START + 9 * SECOND, [TICKER])) == [
+            Missing(START + 9 * SECOND, START + 9 * SECOND, "unrecorded", TICKER)
+        ]
+
+
+def test_what_came_behind_a_cursor(tmp_path: Path) -> None:
+    """The last message with it counts, and each topic has its own."""
+    numbers = [1, 2, 3, 2, 4, 5]
+    said = [with_cursor(number, START + at * SECOND) for at, number in enumerate(numbers)]
+    write_run(tmp_path, [said])
+    end = START + 9 * SECOND
+    with reader(tmp_path) as asked:
+        found = asked.ask(ReadAfter([Position(TRADES, "c-2-x", START)], end))
+        assert found == [Entry(*each) for each in said[4:]]
+        unknown = Position(TRADES, "c-9-x", START + SECOND)
+        assert asked.ask(ReadAfter([unknown, Position(TRADES, "c-4-x", START)], end)) == [
+            Missing(START + SECOND, end, "unknown", TRADES),
+            Entry(*said[5]),
+        ]
+        assert asked.ask(ReadAfter([Position(TRADES, "c-5-x", START)], end)) == []
+
+
+def test_when_what_was_recorded(tmp_path: Path) -> None:
+    write_run(tmp_path, seconds_of_trades(10))
+    with reader(tmp_path) as asked:
+        assert asked.ask(Ranges([])) == [Recorded(TRADES, [Span(START, END)])]
+        assert asked.ask(Ranges([TICKER, TRADES], START, START)) == [
+            Recorded(TICKER, []),
+            Recorded(TRADES, [Span(START, START + 9 * SECOND // 10)]),
+        ]
+
+
+def test_damage_is_a_hole_and_what_is_no_recording_an_error(tmp_path: Path) -> None:
+    blocks = seconds_of_trades(10)
+    write_run(tmp_path, blocks)
+    path = only_segment(tmp_path)
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    path.write_bytes(data)
+    with reader(tmp_path) as asked:
+        found = asked.ask(Play(START, END, [TRADES]))
+        holes = [each for each in found if isinstance(each, Missing)]
+        assert [each.reason for each in holes] == ["damaged"]
+        assert [each for each in found if isinstance(each, Entry)] == [
+            each for each in entries(blocks)[1:] if not holes[0].begin <= each.time <= holes[0].end
+        ]
+        asked.send(b"no question\n")
+        assert asked.read()[0].message.startswith("no question: ")  # type: ignore[union-attr]
+    with reader(tmp_path / "nothing") as asked:
+        assert "is neither a directory nor a file" in asked.ask(Ranges([]))[0].message
+
+
+def test_a_message_longer_than_one_may_be_is_a_hole(tmp_path: Path) -> None:
+    part = b"x" * 2**20
+    long = [(START, TRADES, records.MORE, part) for _ in range(MOST_BODY // 2**20)]
+    write_run(tmp_path, [[trade(1, START)], *([each] for each in long), [(START, TRADES, records.MESSAGE, b"x")]])
+    with reader(tmp_path) as asked:
+        assert asked.ask(Read(START, END - 9 * SECOND, [TRADES])) == [
+            Entry(*trade(1, START)),
+            Missing(START, START, "damaged", TRADES),
+            Missing(START, START + 9 * SECOND // 10, "unwritten"),
+        ]
+
+
+def test_a_pipe_that_nobody_reads_stops_it(tmp_path: Path) -> None:
+    """100 MB are asked for: what it has made of them is in the pipe, and all it does is wait."""
+    body = b"x" * 1000
+    said = [[(START + at, TRADES, records.MESSAGE, body) for at in range(1000)]]
+    write_run(tmp_path, said * 100, segment_bytes=2**26)
+    with reader(tmp_path) as asked:
+        asked.send(encode_question(Read(START, END, [TRADES])))
+        before = None
+        until = monotonic() + 20
+        while (after := used(asked.process.pid)) != before or after[0] == 0:
+            assert monotonic() < until
+            before = after
+            signal.sigtimedwait((signal.SIGCHLD,), 0.3)
+        assert after[1] < 200 * 2**20, after
+        assert len(asked.read()) == 100_000 + 1
+
+
+def used(process: int) -> tuple[int, int]:
+    """(ticks of CPU in the program itself, bytes in memory)."""
+    fields = Path(f"/proc/{process}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    is_up = b"reader_program" in Path(f"/proc/{process}/cmdline").read_bytes()
+    return int(fields[11]) * is_up, int(fields[21]) * os.sysconf("SC_PAGESIZE")
+
+
+def test_it_ends_with_its_server(tmp_path: Path) -> None:
+    write_run(tmp_path, seconds_of_trades(200, a_second=100))
+    with reader(tmp_path) as asked:
+        asked.send(encode_question(Read(START, 2 * START, [TRADES])))
+        assert asked.process.stdin is not None and asked.process.stdout is not None
+        asked.process.stdout.close()
+        assert asked.process.wait(20) == 1
+    with reader(tmp_path) as asked:
+        asked.ask(Ranges([]))
+        assert asked.process.stdin is not None
+        asked.process.stdin.close()
+        assert asked.process.wait(20) == 0
+
+
+def test_it_imports_nothing_that_takes_long() -> None:
+    program = "import sys, cryptodash.recording.reader_program; print(*sys.modules)"
+    found = subprocess.run(
+        [sys.executable, "-P", "-c", program], env=environment(), capture_output=True, text=True, check=True
+    )
+    rooms = {name.split(".")[0] for name in found.stdout.split()}
+    assert rooms & {"twisted", "zope", "asyncio", "autobahn", "pyarrow"} == set()
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="tells priorities by /proc")
+def test_the_present_goes_first(tmp_path: Path) -> None:
+    with reader(tmp_path) as asked:
+        asked.ask(Ranges([]))
+        fields = Path(f"/proc/{asked.process.pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+        assert int(fields[16]) >= 5
