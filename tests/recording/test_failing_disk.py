@@ -153,7 +153,7 @@ def test_a_server_whose_disk_fails_again_and_again(
         until(lambda: recording_of(port)["status"] == "ok", 70)
         assert sum("recording has stopped: " in line for line in server.lines) > before, name
     shim.set("short 1000")  # no error: a write may take less than all
-    time.sleep(3)
+    signal.sigtimedwait([], 3.0)
     assert recording_of(port)["status"] == "ok"
     shim.set()
     said = client.judge()

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -272,7 +271,7 @@ def test_a_kill_while_it_sorts_leaves_a_good_tape(tmp_path: Path, long: bool) ->
             cwd=ROOT,
             env={**os.environ, "PYTHONPATH": str(ROOT)},
         )
-        time.sleep(random.uniform(0.15, 0.7))
+        signal.sigtimedwait([], random.uniform(0.15, 0.7))
         killed += process.poll() is None
         process.send_signal(signal.SIGKILL)
         process.wait(20)
