@@ -31,6 +31,8 @@ from cryptodash.recording.records import Run
 from cryptodash.recording.tape_writer import Block, TapeWriter
 
 READER, SOCKET = f"{OURS} read", f"{OURS} /ws"
+AGO = 30 * 86_400_000_000
+"""us before now at which the tape begins: nobody replays what is to come."""
 SPARE = 5 * 2**30
 """Bytes that stay free on the disk."""
 _READ = """
@@ -102,7 +104,7 @@ def _make(row: LongTape, directory: Path, root: Path) -> tuple[tuple[int, int], 
     begin, length = entries[0].time, entries[-1].time - entries[0].time + 1000
     place = WriterPlace(root, least_free=0)
     writer = TapeWriter(place.tape("messages", 2**60, 2**26), Run("ab" * 16, begin // 1000, ""), time.monotonic)
-    number = shift = 0
+    number, shift = 0, -AGO
     while writer.state.bytes < row.size:
         for first, last, topics, columns in made:
             block = Block(number, first + shift, first + shift, last + shift, topics, [], _shifted(columns, shift), 0)
@@ -114,7 +116,7 @@ def _make(row: LongTape, directory: Path, root: Path) -> tuple[tuple[int, int], 
     if writer.state.lost_blocks:
         raise BenchError(f"the tape could not be written: {writer.state.error}")
     os.sync()
-    return (begin, begin + shift), len(entries) * (shift // length)
+    return (begin - AGO, begin + shift), len(entries) * ((shift + AGO) // length)
 
 
 def _shifted(columns: RecordColumns, by: int) -> RecordColumns:

@@ -69,8 +69,8 @@ UNITS: Sequence[tuple[str, str, str]] = (
         "tape/",
         "A long tape",
         "a tape of 10 GB made by repetition of a recorded flood: milliseconds from the request until the first "
-        "recorded message of 16 topics, its pages dropped from the cache first, by a process that reads it and by `replay` on "
-        "/ws; and events a second, as fast as they are read",
+        "recorded message of 16 topics, its pages dropped from the cache first, by a process that reads it and by "
+        "`replay` on /ws; and events a second, as fast as they are read",
     ),
     (
         "cluster/latency/",
