@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from benchmarks.contestants import OURS
 from benchmarks.feeds import subscribe_all, venue
@@ -22,10 +22,11 @@ from benchmarks.processes import SERVER_CORE, BenchError, Child, python
 from benchmarks.results import Results
 from cryptodash.core.topics import parse_topic
 from cryptodash.recording import compression
-from cryptodash.recording.blocks import Record, TopicRow, encode_block
+from cryptodash.recording.blocks import encode_block
 from cryptodash.recording.entries import Entry, Missing
 from cryptodash.recording.files import WriterPlace
 from cryptodash.recording.open_tape import BLOCK_BYTES
+from cryptodash.recording.record_columns import BYTES_A_RECORD, RecordColumns
 from cryptodash.recording.recording import Recording
 from cryptodash.recording.records import MESSAGE, Run
 from cryptodash.recording.tape_writer import Block, TapeWriter
@@ -55,7 +56,7 @@ def run(row: Recorded, rounds: int, results: Results) -> None:
             for name in (OURS, RECORDED) if number % 2 else (RECORDED, OURS):
                 tapes = Path(directory) / str(number) if name == RECORDED else None
                 try:
-                    results.add(f"{row.row}/CPU us per frame", name, _cost(row, tapes))
+                    results.add(f"{row.row}/CPU us per frame", name, cost(row, tapes))
                 except BenchError as error:
                     results.fail(row.row, name, str(error))
             made = Path(directory) / str(number)
@@ -64,7 +65,8 @@ def run(row: Recorded, rounds: int, results: Results) -> None:
         _speed(row, Path(directory), results)
 
 
-def _cost(row: Recorded, tapes: Path | None) -> float:
+def cost(row: Recorded, tapes: Path | None) -> float:
+    """CPU us of the server per frame, recording into ``tapes`` if any. Raises ``BenchError``."""
     request, channels = subscribe_all(NAMES)
     with contextlib.ExitStack() as stack:
         source, said = stack.enter_context(venue(row.frames, "overload"))
@@ -120,7 +122,7 @@ def _sizes(row: Recorded, tapes: Path, results: Results) -> None:
             if isinstance(each, Entry) and each.kind == MESSAGE:
                 by_channel[parse_topic(each.topic).channel.value].append(each)
     for channel, entries in sorted(by_channel.items()):
-        packed = sum(len(_packed(each)) for each in _blocks(entries))
+        packed = sum(len(_packed(each)) for each in blocks_of(entries))
         results.add(f"{row.row}/bytes per {channel} event", RECORDED, packed / len(entries))
     for tape, what in (("messages", "message"), ("frames", "frame")):
         files = sum(each.stat().st_size for each in tapes.glob(f"writer-*/{tape}/*.tape"))
@@ -129,13 +131,13 @@ def _sizes(row: Recorded, tapes: Path, results: Results) -> None:
         results.add(f"{row.row}/bytes per {what}", RECORDED, files / max(1, count))
 
 
-def _blocks(entries: Sequence[Entry]) -> Iterator[list[Entry]]:
+def blocks_of(entries: Sequence[Entry]) -> Iterator[list[Entry]]:
     """As large, or as long, as the recorder makes them."""
     block: list[Entry] = []
     size = 0
     for entry in entries:
         block.append(entry)
-        size += len(entry.body) + 20
+        size += len(entry.body)
         if size >= BLOCK_BYTES or entry.time - block[0].time >= 1_000_000:
             yield block
             block, size = [], 0
@@ -144,14 +146,18 @@ def _blocks(entries: Sequence[Entry]) -> Iterator[list[Entry]]:
 
 
 def _packed(entries: Sequence[Entry]) -> bytes:
-    topics, records = _table(entries)
-    return encode_block(bytes(16), 0, entries[0].time, entries[-1].time, topics, records)
+    topics, columns = table_of(entries)
+    rows = [(topic, 0, 0) for topic in topics]
+    return encode_block(bytes(16), 0, entries[0].time, entries[-1].time, rows, columns)
 
 
-def _table(entries: Sequence[Entry]) -> tuple[list[TopicRow], list[Record]]:
+def table_of(entries: Sequence[Entry]) -> tuple[list[str], RecordColumns]:
+    """Topics and records of a block of them."""
     places: dict[str, int] = {}
-    records = [(each.kind, each.time, places.setdefault(each.topic, len(places)), each.body) for each in entries]
-    return [(topic, 0, 0) for topic in places], records
+    columns = RecordColumns(
+        (each.kind, each.time, places.setdefault(each.topic, len(places)), each.body) for each in entries
+    )
+    return list(places), columns
 
 
 def _speed(row: Recorded, directory: Path, results: Results) -> None:
@@ -162,16 +168,16 @@ def _speed(row: Recorded, directory: Path, results: Results) -> None:
     with Recording(kept[-1]) as recording:
         entries = [each for each in recording.read(0, ENDS) if isinstance(each, Entry)]
     made = []
-    for number, block in enumerate(_blocks(entries)):
-        topics, records = _table(block)
-        size = sum(len(each.body) + 20 for each in block)
-        made.append(Block(number, block[0].time, block[0].time, block[-1].time, topics, [], records, size))
+    for number, block in enumerate(blocks_of(entries)):
+        topics, columns = table_of(block)
+        size = sum(len(each.body) + BYTES_A_RECORD for each in block)
+        made.append(Block(number, block[0].time, block[0].time, block[-1].time, topics, [], columns, size))
     place = WriterPlace(directory / "speed", least_free=0)
     writer = TapeWriter(place.tape("messages", 2**40, 2**26), Run("00" * 16, 0, ""), time.monotonic)
     begun, done = time.monotonic(), 0
     while done < row.written:
         for each in made:
-            writer.write(each)
+            writer.write(evolve(each, records=each.records.behind(())))  # which are used up by it
             done += each.size
     writer.close()
     seconds = time.monotonic() - begun

@@ -60,6 +60,19 @@ UNITS: Sequence[tuple[str, str, str]] = (
         "channel as if it were alone on the tape; and how fast one thread packs and writes",
     ),
     (
+        "day/",
+        "A recorded day",
+        "GB of tape a day, records a second, topics held and CPU of five simulated venues, each market that they list "
+        "(about 50 each) on every channel, estimated from ten minutes: a figure of the simulator's activity",
+    ),
+    (
+        "tape/",
+        "A long tape",
+        "a tape of 10 GB made by repetition of a recorded flood: milliseconds from the request until the first "
+        "recorded message of 16 topics, its pages dropped from the cache first, by a process that reads it and by "
+        "`replay` on /ws; and events a second, as fast as they are read",
+    ),
+    (
         "cluster/latency/",
         "Several processes: latency",
         "microseconds from the venue's send to the client's receive, to a few clients of the process that has the "

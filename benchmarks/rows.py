@@ -6,11 +6,13 @@ from collections.abc import Callable, Sequence
 
 from attrs import frozen
 
-from benchmarks import cluster, fanout, feeds, overload, recording, upkeep
+from benchmarks import cluster, fanout, feeds, long_tape, overload, recorded_day, recording, upkeep
 from benchmarks.cluster import Cluster
 from benchmarks.contestants import OURS
 from benchmarks.fanout import Fanout, pace, saturate
+from benchmarks.long_tape import LongTape
 from benchmarks.payload import all_of, groups_of, some_of
+from benchmarks.recorded_day import Day
 from benchmarks.recording import Recorded
 from benchmarks.results import Results
 
@@ -18,6 +20,8 @@ FAST = (OURS, "uws", "bare", "picows", "ws")
 EVERYBODY = (*FAST, "websockets", "autobahn", "autobahn-broadcast", "nchan")
 GROUPS = 10
 RECORDED = Recorded(60_000, 10_000, 500_000_000)
+DAY = Day(180.0, 600.0)
+TAPE = LongTape(10_000_000_000, 30_000, 500_000)
 CLUSTER = Cluster(1000, (20, 60))
 
 
@@ -54,6 +58,8 @@ class Size:
     growth_topic_clients: int = 200
     cluster: Cluster = CLUSTER
     recorded: Recorded = RECORDED
+    day: Day = DAY
+    tape: LongTape = TAPE
     warm: bool = True
 
 
@@ -67,6 +73,8 @@ QUICK = Size(
     latency_seconds=2.0,
     growth_topics=(10, 1000),
     recorded=Recorded(20_000, 10_000, 100_000_000),
+    day=Day(60.0, 60.0),
+    tape=LongTape(500_000_000, 20_000, 200_000, 3),
     cluster=Cluster(300, (50, 200), seconds=2.0, frames=4000, warm=0.5),
 )
 TINY = Size(
@@ -97,6 +105,8 @@ TINY = Size(
     growth_topics=(10,),
     growth_topic_clients=10,
     recorded=Recorded(200, 1000, 100_000),
+    day=Day(3.0, 3.0, "binance", "*:*:spot:BTC-USDT"),
+    tape=LongTape(100_000, 200, 500, 1),
     cluster=Cluster(4, (100,), seconds=0.2, frames=200, warm=0, latency_clients=2, processes=(0, 3)),
     warm=False,
 )
@@ -195,5 +205,7 @@ def rows(size: Size) -> dict[str, Run]:
         "growth-clients": _growth_clients(size),
         "growth-topics": _growth_topics(size),
         "recording": lambda rounds, results: recording.run(size.recorded, rounds, results),
+        "day": lambda rounds, results: recorded_day.run(size.day, results),
+        "tape": lambda rounds, results: long_tape.run(size.tape, rounds, results),
         "cluster": lambda rounds, results: cluster.run(size.cluster, rounds, results),
     }

@@ -182,6 +182,7 @@ def _recorder(
     the server starts."""
     from cryptodash.recording.layout import FRAMES, MESSAGES
     from cryptodash.recording.service import GIB, Recorder
+    from cryptodash.recording.sorter import spawning
 
     def is_ours(exchange: str) -> bool:
         return any(each.exchange == exchange and getattr(each, "is_local", True) for each in feeds)
@@ -198,6 +199,7 @@ def _recorder(
         tally,
         process=f"{gethostname()[:40]}-{os.getpid()}",
         source="" if stand_in is None else stand_in.source,
+        spawn=spawning(reactor),
     )
     if recorder.topics is not None:
         hub.on_wanted.append(recorder.topics.wanted)

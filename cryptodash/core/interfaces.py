@@ -209,6 +209,12 @@ class IFrameTap(Interface):
     def received(connection: str, frames: Sequence[bytes]) -> None:
         """Text frames came, as many as came at once."""
 
+    def dealing(connection: str, frames: Sequence[bytes]) -> None:
+        """The same, and they are dealt with at once: until ``dealt`` whatever is published comes of them."""
+
+    def dealt() -> None:
+        """That is done."""
+
     def sent(connection: str, frame: bytes) -> None:
         """A text frame of ours is on its way."""
 

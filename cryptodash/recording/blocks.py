@@ -13,14 +13,20 @@ from typing import Final
 import msgspec
 from attrs import frozen
 
-from cryptodash.recording import compression
+from cryptodash.recording import compression, record_columns
+from cryptodash.recording.record_columns import Record, RecordColumns
 from cryptodash.recording.tape_errors import BadTape
 
 MAGIC: Final = b"CDtb"
-VERSION: Final = 1
+VERSION: Final = 2
+READABLE: Final = (1, 2)
+"""In version 1 the records of a block are a msgpack list of ``[kind, time, place, body]``; since then they stand in
+columns (``record_columns.py``)."""
 RECORDS: Final = 0
 INDEX: Final = 1
 """The last block of a segment that was closed in order."""
+SORTED: Final = 2
+"""Records of a few topics, of a segment that was sorted by topic (``stripes.py``)."""
 
 # magic, version, codec, kind, nothing, run, number, first and last time, count, topics packed and declared,
 # payload packed and declared, checksum of the payload, checksum of the header and the topics
@@ -33,7 +39,7 @@ MOST_TOPICS_DECLARED: Final = 2**20
 _SLACK: Final = 4096
 """What packing may add to what cannot be packed."""
 _LEAST_RECORD: Final = 5
-"""Bytes of the shortest record: four members and the array around them."""
+"""Bytes of the shortest record, of version 1: four members and the array around them."""
 _LEAST_TOPIC: Final = 4
 MOST_RECORDS: Final = 32_768
 """Of a block, and topics of its table: what they take as objects is then some megabytes."""
@@ -41,20 +47,6 @@ THE_TAPE: Final = ""
 """Stands in the table of a block that has records about the tape itself which a reader of any topic has to see."""
 MOST_TIME: Final = 253_402_300_799_999_999
 """Of the year 9999, in microseconds."""
-
-Record = tuple[int, int, int, bytes]
-"""Kind (``records.py``), tape time (us), place of the topic in the block's table (-1: none), body."""
-
-
-class NewRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """The same, about to be written: tens of thousands of them wait for their block, and the garbage collector is not
-    to go through them."""
-
-    kind: int
-    time: int
-    place: int
-    body: bytes
-
 
 TopicRow = tuple[str, int, int]
 """Topic, how many records of it the block has, how many of those are keyframes."""
@@ -69,6 +61,7 @@ class Header:
     """What a block says of itself. Times are tape time in microseconds; ``number`` counts the blocks of a run, those
     that were lost as well. Sizes are bytes: ``topics_size`` and ``payload_size`` as they stand in the file."""
 
+    version: int
     codec: int
     kind: int
     run: bytes
@@ -94,11 +87,28 @@ def encode_block(
     first: int,
     last: int,
     topics: Sequence[TopicRow],
-    records: Sequence[Record | NewRecord],
+    records: RecordColumns,
     codec: int = compression.BEST,
 ) -> bytes:
-    """A block of records. A few long calls of C, so that a thread that does it stands in nobody's way."""
-    return _encode_parts(RECORDS, run, number, first, last, len(records), _encode(topics), _encode(records), codec)
+    """A block of records. A few long calls of C, so that a thread that does it stands in nobody's way. Raises
+    ``BadTape`` for more than a block may have. ``records`` are used up."""
+    payload = records.encode()
+    return _encode_parts(RECORDS, run, number, first, last, len(records), _encode(topics), payload, codec)
+
+
+def encode_sorted(
+    run: bytes,
+    number: int,
+    first: int,
+    last: int,
+    topics: Sequence[TopicRow],
+    records: RecordColumns,
+    orders: Sequence[int],
+    codec: int = compression.BEST,
+) -> bytes:
+    """A block of a sorted segment; ``number`` counts those of the segment."""
+    payload = records.encode(orders)
+    return _encode_parts(SORTED, run, number, first, last, len(records), _encode(topics), payload, codec)
 
 
 def encode_index(run: bytes, number: int, first: int, last: int, index: bytes, codec: int = compression.BEST) -> bytes:
@@ -107,7 +117,15 @@ def encode_index(run: bytes, number: int, first: int, last: int, index: bytes, c
 
 
 def _encode_parts(
-    kind: int, run: bytes, number: int, first: int, last: int, count: int, table: bytes, payload: bytes, codec: int
+    kind: int,
+    run: bytes,
+    number: int,
+    first: int,
+    last: int,
+    count: int,
+    table: bytes,
+    payload: bytes | bytearray,
+    codec: int,
 ) -> bytes:
     if len(payload) > MOST_DECLARED or len(table) > MOST_TOPICS_DECLARED:
         raise BadTape(f"a block of {len(payload)} bytes and {len(table)} of topics is more than one may have")
@@ -129,9 +147,9 @@ def read_header(data: bytes) -> Header:
     topics_size, topics_declared, payload_size, payload_declared, payload_checksum = sizes
     if magic != MAGIC:
         raise BadTape("no block begins here")
-    if version != VERSION:
+    if version not in READABLE:
         raise BadTape(f"a block of version {version}; version {VERSION} can be read here")
-    if codec not in compression.NAMES or kind not in (RECORDS, INDEX):
+    if codec not in compression.NAMES or kind not in (RECORDS, INDEX, SORTED):
         raise BadTape(f"a block of kind {kind}, packed as {codec}: neither is known")
     if payload_declared > MOST_DECLARED or topics_declared > MOST_TOPICS_DECLARED:
         raise BadTape(f"a block that declares {payload_declared} bytes and {topics_declared} of topics")
@@ -142,7 +160,7 @@ def read_header(data: bytes) -> Header:
     if not 0 <= first <= last <= MOST_TIME:
         raise BadTape(f"a block from {first} to {last}")
     return Header(
-        *(codec, kind, run, number, first, last, count),
+        *(version, codec, kind, run, number, first, last, count),
         *(topics_size, topics_declared, payload_size, payload_declared, payload_checksum),
     )
 
@@ -176,6 +194,10 @@ def read_payload(packed: bytes, header: Header) -> bytes:
 def read_records(packed: bytes, header: Header, topics: Sequence[TopicRow]) -> list[Record]:
     """The records of a block. Raises ``BadTape``, also where they are not as the header says."""
     payload = read_payload(packed, header)
+    if header.kind == SORTED:
+        return record_columns.decode_sorted(payload, header.count, header.first, header.last, len(topics))[0]
+    if header.version > 1:
+        return record_columns.decode(payload, header.count, header.first, header.last, len(topics))
     _check_array(payload, header.count, _LEAST_RECORD)
     try:
         records = _decode_records(payload)
@@ -187,6 +209,12 @@ def read_records(packed: bytes, header: Header, topics: Sequence[TopicRow]) -> l
             raise BadTape("a record that is out of order, or of a topic that its block has not")
         before = time
     return records
+
+
+def read_sorted(packed: bytes, header: Header, topics: Sequence[TopicRow]) -> tuple[list[Record], list[int]]:
+    """The same of a block of a sorted segment, with the place of each record in the order in which they were made."""
+    payload = read_payload(packed, header)
+    return record_columns.decode_sorted(payload, header.count, header.first, header.last, len(topics))
 
 
 def _check_array(data: bytes, expected: int | None, least: int) -> None:

@@ -24,7 +24,7 @@ from cryptodash.core.topics import Channel, Topic, parse_topic
 from cryptodash.recording import records
 from cryptodash.recording.blocks import MOST_TIME
 from cryptodash.recording.entries import Entry, Missing
-from cryptodash.recording.recording import Recording, RunReading
+from cryptodash.recording.recording import Recording, WriterRun
 
 AROUND: Final = 120_000_000
 """us before and after the moment at which a message with the cursor's time is expected: it is looked for there. More
@@ -92,7 +92,7 @@ class _Place:
     """Some that were told up to there."""
 
 
-_Writers = Sequence[Sequence[RunReading]]
+_Writers = Sequence[Sequence[WriterRun]]
 
 
 def _find(writers: _Writers, topic: Topic, cursor: Cursor) -> _Place | None:
@@ -204,7 +204,7 @@ class _Continuation:
         for number, each in heapq.merge(*streams, key=_order):
             yield from self._take(number, each)
 
-    def _read_writer(self, number: int, runs: Sequence[RunReading]) -> Iterator[_Numbered]:
+    def _read_writer(self, number: int, runs: Sequence[WriterRun]) -> Iterator[_Numbered]:
         """Its runs one after the other: the wall clock may have been set back between two of them."""
         place, topic = self._place, self._topic.text
         for index, run in enumerate(runs):

@@ -225,7 +225,12 @@ class DiskDirectory:
         closed: list[tuple[int, int, Path]] = []
         total = self._segment_bytes + self._segment_bytes // 8  # its last block and its index come on top
         for tape in self._root.glob(f"writer-*/{self._path.name}"):
-            files = sorted(each for each in tape.iterdir() if layout.segment_number(each.name) is not None)
+            there = list(tape.iterdir())
+            for each in there:
+                if each.suffix == layout.SORTING:
+                    with suppress(FileNotFoundError):
+                        total += each.stat(follow_symlinks=False).st_size
+            files = sorted(each for each in there if layout.segment_number(each.name) is not None)
             for each in files:
                 with suppress(FileNotFoundError):
                     status = each.stat(follow_symlinks=False)

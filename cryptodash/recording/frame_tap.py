@@ -31,6 +31,7 @@ class FrameTap:
     def __init__(self, exchange: str, tape: OpenTape) -> None:
         self._exchange = exchange
         self._tape = tape
+        self._turn = tape.turn
         self._put = tape.put
         self._rest = Source(exchange)
         self._connections: dict[str, _Connection] = {}
@@ -42,11 +43,14 @@ class FrameTap:
         self._put(source, records.OPENED, opened)
 
     def received(self, connection: str, frames: Sequence[bytes]) -> None:
-        source = self._connections[connection].source
-        if len(frames) == 1:
-            self._put(source, records.IN, frames[0])
-        else:
-            self._tape.put_all(source, records.IN, frames)
+        self._tape.put_all(self._connections[connection].source, records.IN, frames)
+
+    def dealing(self, connection: str, frames: Sequence[bytes]) -> None:
+        self._turn.at = self._tape.now()
+        self._tape.put_all(self._connections[connection].source, records.IN, frames)
+
+    def dealt(self) -> None:
+        self._turn.at = 0
 
     def sent(self, connection: str, frame: bytes) -> None:
         found = self._connections.get(connection)

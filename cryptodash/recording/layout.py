@@ -17,6 +17,8 @@ FRAMES: Final = "frames"
 TAPES: Final = (MESSAGES, FRAMES)
 LOCK: Final = "lock"
 """In a writer's directory: locked (``flock``) while it writes."""
+SORTING: Final = ".sorting"
+"""Ends the name of a segment that is being made of another one."""
 MOST_WRITERS: Final = 64
 MOST_SEGMENTS: Final = 200_000
 

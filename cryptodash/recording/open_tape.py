@@ -1,5 +1,5 @@
 """The end of a tape that is being written, as the reactor sees it: records are put into a draft, which is handed over
-as a block when it is large or a second old. Nothing here waits, and a record costs an append."""
+as a block when it is large or a second old. Nothing here waits, and a record costs a few appends."""
 
 from __future__ import annotations
 
@@ -9,49 +9,58 @@ from typing import Final
 import msgspec
 
 from cryptodash.recording import records
-from cryptodash.recording.blocks import NewRecord, Record, TopicRow
+from cryptodash.recording.record_columns import BYTES_A_RECORD, Record, RecordColumns, head_of
 from cryptodash.recording.records import Counts, Hole, Step
 from cryptodash.recording.tape_writer import Block
 
 BLOCK_BYTES: Final = 256 * 1024
+"""Of bodies."""
+BLOCK_RECORDS: Final = 16_384
 BLOCK_US: Final = 1_000_000
-RECORD_BYTES: Final = 20
-"""What a record takes beside its body, about. It also bounds the records of a block, and its topics."""
-_SHORT: Final = 64 * 1024
-"""Bodies of so many bytes may come together: a block then stays far below what one may have."""
 COUNTS_US: Final = 60_000_000
 
 
-class Source:
-    """What records are of: a topic, or a connection. It knows its place in the draft."""
+class Turn:
+    """``at``: the tape time at which what is dealt with now came in, 0 while nothing is. All that comes of it is of
+    that time, so that the clock is asked once."""
 
-    __slots__ = ("count", "draft", "keyframes", "name", "place")
+    __slots__ = ("at",)
+
+    def __init__(self) -> None:
+        self.at = 0
+
+
+class Draft(RecordColumns):
+    """A block to be."""
+
+    __slots__ = ("sources",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sources: list[str] = []
+
+
+_NONE: Final = Draft()
+
+
+class Source:
+    """What records are of: a topic, or a connection. It knows its place in the draft that it has records in."""
+
+    __slots__ = ("draft", "message", "name", "place")
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.draft: Draft | None = None
+        self.draft = _NONE
         self.place = -1
-        self.count = 0
-        self.keyframes = 0
-
-
-class Draft:
-    """A block to be."""
-
-    __slots__ = ("first", "last", "records", "size", "sources")
-
-    def __init__(self, first: int) -> None:
-        self.first = self.last = first
-        self.records: list[NewRecord] = []
-        self.sources: list[Source] = []
-        self.size = 0
+        self.message = 0
+        """``head_of`` a message of it."""
 
 
 class OpenTape:
-    """``now`` tells tape time (us), ``hand_over`` takes a block or says that it cannot: it is then lost, which the next
-    one tells."""
+    """``now`` tells tape time (us), and never an earlier one than before; ``hand_over`` takes a block or says that it
+    cannot: it is then lost, which the next one tells. ``turn`` may be shared by several tapes of one clock."""
 
-    def __init__(self, now: Callable[[], int], hand_over: Callable[[Block], bool]) -> None:
+    def __init__(self, now: Callable[[], int], hand_over: Callable[[Block], bool], turn: Turn | None = None) -> None:
         self.blocks = 0
         """Made so far."""
         self.records = 0
@@ -61,48 +70,35 @@ class OpenTape:
         """Since a block was lost."""
         self.draft: Draft | None = None
         self.now = now
+        self.turn = Turn() if turn is None else turn
         self._hand_over = hand_over
         self._hole: Hole | None = None
         self._stalls: list[Hole] = []
         self._counted_at: int | None = None
-        self._own = Source("")
 
     def put(self, source: Source, kind: int, body: bytes) -> None:
         """One record more, of now."""
-        draft = self.draft
-        now = self.now()
-        if draft is None:
-            draft = self.draft = Draft(now)
-        elif now < draft.last:
-            now = draft.last
-        if source.draft is not draft:
-            self._enter(source, draft)
         if len(body) > records.LONGEST_PART:
             self._put_parts(source, kind, body)
             return
-        source.count += 1
-        if kind == records.KEYFRAME:
-            source.keyframes += 1
-        draft.last = now
-        draft.size += len(body) + RECORD_BYTES
-        draft.records.append(NewRecord(kind, now, source.place, body))
-        if draft.size >= BLOCK_BYTES:
+        draft = self._entered(source)
+        draft.put(kind, self.turn.at or self.now(), source.place, body)
+        if len(draft.bodies) >= BLOCK_BYTES or len(draft.heads) >= BLOCK_RECORDS:
             self.close_draft()
 
     def put_all(self, source: Source, kind: int, bodies: Sequence[bytes]) -> None:
         """Several of one source that came at once."""
-        draft = self.draft
-        now = self.now()
-        if draft is None or source.draft is not draft or now < draft.last or max(map(len, bodies)) > _SHORT:
+        joined = b"".join(bodies)
+        if len(joined) > BLOCK_BYTES:  # a block of all that would be more than one may have
             for body in bodies:
                 self.put(source, kind, body)
             return
-        place = source.place
-        source.count += len(bodies)
-        draft.last = now
-        draft.size += sum(map(len, bodies)) + RECORD_BYTES * len(bodies)
-        draft.records += [NewRecord(kind, now, place, body) for body in bodies]
-        if draft.size >= BLOCK_BYTES:
+        draft, count = self._entered(source), len(bodies)
+        draft.heads += [head_of(kind, source.place)] * count
+        draft.times += [self.turn.at or self.now()] * count
+        draft.lengths += map(len, bodies)
+        draft.bodies += joined
+        if len(draft.bodies) >= BLOCK_BYTES or len(draft.heads) >= BLOCK_RECORDS:
             self.close_draft()
 
     def step(self, by_ms: int, wall_ms: int) -> None:
@@ -121,7 +117,7 @@ class OpenTape:
         if draft is None:
             self._put_own(records.BEAT, b"")
             self.close_draft()
-        elif self.now() - draft.first >= BLOCK_US * 9 // 10:
+        elif self.now() - draft.times[0] >= BLOCK_US * 9 // 10:
             self.close_draft()
 
     def close_draft(self) -> None:
@@ -130,27 +126,27 @@ class OpenTape:
         if draft is None:
             return
         holes = [*self._stalls, *([self._hole] if self._hole is not None else [])]
+        first, last = draft.times[0], draft.times[-1]
         block = Block(
             self.blocks,
-            min([draft.first, *(hole.begin for hole in holes)]),
-            draft.first,
-            draft.last,
-            [_row(each, draft) for each in draft.sources],
-            self._before(draft, holes),
-            draft.records,
-            draft.size,
+            min([first, *(hole.begin for hole in holes)]),
+            first,
+            last,
+            draft.sources,
+            self._before(first, holes),
+            draft,
+            len(draft.bodies) + BYTES_A_RECORD * len(draft),
         )
         self.blocks += 1
-        self.records += len(draft.records)
+        self.records += len(draft)
         if self._hand_over(block):
             self._hole = None
             self._stalls.clear()
         else:
             self._lose(block)
 
-    def _before(self, draft: Draft, holes: list[Hole]) -> list[Record]:
+    def _before(self, first: int, holes: list[Hole]) -> list[Record]:
         """What stands before the records: holes, and each minute the counts."""
-        first = draft.first
         made = [(records.HOLE, first, -1, records.encode(_cut(hole, first))) for hole in holes]
         if self._counted_at is None or first - self._counted_at >= COUNTS_US:
             self._counted_at = first
@@ -167,20 +163,21 @@ class OpenTape:
 
     def _put_own(self, kind: int, body: bytes) -> None:
         """About the tape itself."""
-        draft = self.draft
-        now = self.now()
-        if draft is None:
-            draft = self.draft = Draft(now)
-        draft.last = max(draft.last, now)
-        draft.size += len(body) + RECORD_BYTES
-        draft.records.append(NewRecord(kind, draft.last, -1, body))
+        if self.draft is None:
+            self.draft = Draft()
+        self.draft.put(kind, self.turn.at or self.now(), -1, body)
 
-    def _enter(self, source: Source, draft: Draft) -> None:
-        """The source's first record in this draft."""
-        source.draft = draft
-        source.place = len(draft.sources)
-        source.count = source.keyframes = 0
-        draft.sources.append(source)
+    def _entered(self, source: Source) -> Draft:
+        """The draft, in which the source has its place."""
+        draft = self.draft
+        if draft is None:
+            draft = self.draft = Draft()
+        if source.draft is not draft:
+            source.draft = draft
+            source.place = len(draft.sources)
+            source.message = head_of(records.MESSAGE, source.place)
+            draft.sources.append(source.name)
+        return draft
 
     def _put_parts(self, source: Source, kind: int, body: bytes) -> None:
         size = records.LONGEST_PART
@@ -188,12 +185,6 @@ class OpenTape:
         for at in whole:
             self.put(source, records.MORE, body[at : at + size])
         self.put(source, kind, body[len(whole) * size :])
-
-
-def _row(source: Source, draft: Draft) -> TopicRow:
-    # A source that is in another draft already has other counts: a block is handed over before the next draft begins.
-    assert source.draft is draft
-    return source.name, source.count, source.keyframes
 
 
 def _cut(hole: Hole, until: int) -> Hole:

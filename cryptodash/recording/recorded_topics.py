@@ -1,5 +1,5 @@
-"""The messages tape: which topics are recorded, held for it where patterns say so, with a keyframe of each every
-minute. An outlet of the hub like any other."""
+"""The messages tape: what is held anyway is recorded, and patterns hold more; with a keyframe of each every minute. An
+outlet of the hub like any other."""
 
 from __future__ import annotations
 
@@ -11,12 +11,11 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from cryptodash.core.errors import Refused
-from cryptodash.core.record_patterns import HELD, RecordPattern
+from cryptodash.core.record_patterns import RecordPattern
 from cryptodash.core.topics import COMPOSITE, Channel, Topic
 from cryptodash.hub.interfaces import Batch, IDemand, IDirectory, IOutlet, IValues, Message
 from cryptodash.recording import records
-from cryptodash.recording.blocks import NewRecord
-from cryptodash.recording.open_tape import BLOCK_BYTES, RECORD_BYTES, OpenTape, Source
+from cryptodash.recording.open_tape import BLOCK_BYTES, OpenTape, Source
 
 KEYFRAME_S: Final = 60.0
 CLIENT: Final = "recorder"
@@ -39,26 +38,25 @@ class RecordedTopic:
         self.source = Source(topic.text)
         self.keyframe_at = 0.0
         self._tape = tape
+        self._turn = tape.turn
         self._put = tape.put
         self._now = tape.now
         self._broke = broke
 
     def deliver(self, message: Message) -> None:
-        source, tape, body = self.source, self._tape, message.body
-        draft = tape.draft
-        if draft is None or source.draft is not draft or len(body) > records.LONGEST_PART:
+        source, body = self.source, message.body
+        draft, size = source.draft, len(body)
+        if draft is not self._tape.draft or size > BLOCK_BYTES:
             self._put(source, records.MESSAGE, body)
             return
-        # As ``put`` does it, without the call: this is done for every message.
-        source.count += 1
-        now = self._now()
-        if now < draft.last:
-            now = draft.last
-        draft.last = now
-        draft.size += len(body) + RECORD_BYTES
-        draft.records.append(NewRecord(records.MESSAGE, now, source.place, body))
-        if draft.size >= BLOCK_BYTES:
-            tape.close_draft()
+        # As ``put`` does it, without the calls: this is done for every message.
+        draft.heads.append(source.message)
+        draft.times.append(self._turn.at or self._now())
+        draft.lengths.append(size)
+        bodies = draft.bodies
+        bodies += body
+        if len(bodies) >= BLOCK_BYTES:
+            self._tape.close_draft()
 
     def deliver_sweep(self, batch: Batch) -> None:
         for message in batch.messages:
@@ -88,7 +86,6 @@ class RecordedTopics:
         self._directory = directory
         self._demand = demand.for_client(CLIENT, CLIENT)
         self._values = values
-        self._takes_held = HELD in words
         self._patterns = [each for each in words if isinstance(each, RecordPattern)]
         self._is_ours = is_ours
         self._monotonic = monotonic
@@ -195,9 +192,7 @@ class RecordedTopics:
             yield
 
     def _is_meant(self, topic: Topic) -> bool:
-        if not self._is_ours(self._whose(topic)) or topic not in self._wanted:
-            return False
-        return self._takes_held or any(pattern.matches(topic) for pattern in self._patterns)
+        return topic in self._wanted and self._is_ours(self._whose(topic))
 
     def _hold_more(self) -> Iterator[None]:
         """Within the rations that a client has: what is refused now is asked for again."""

@@ -4,21 +4,23 @@ its own. What is read at a time is a block of each run; nothing more is kept."""
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Collection, Iterator
-from contextlib import closing, suppress
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import ExitStack, closing, suppress
 from functools import partial
-from itertools import pairwise, repeat
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
 from attrs import define, field, frozen
 
 from cryptodash.recording import records
-from cryptodash.recording.blocks import MOST_TIME, THE_TAPE, Record
+from cryptodash.recording.blocks import MOST_TIME, THE_TAPE
 from cryptodash.recording.entries import Entry, Missing, Span
 from cryptodash.recording.layout import MESSAGES, SegmentFile, find_segments
-from cryptodash.recording.segment import Segment, blocks_between
-from cryptodash.recording.segment_index import BlockEntry
+from cryptodash.recording.merging import one_of_each_topic, without
+from cryptodash.recording.run_reading import RunReading, when
+from cryptodash.recording.segment import Replaced, Segment, blocks_between
+from cryptodash.recording.stripes import stripes_of
 from cryptodash.recording.tape_errors import BadTape
 
 QUIET: Final = 90_000_000
@@ -37,7 +39,7 @@ class Unreadable:
 
 
 @frozen
-class RunReading:
+class WriterRun:
     """One run of one writer: tape time of its first and last block, and what it holds of a topic between two times
     (as ``Recording.read`` gives it)."""
 
@@ -53,6 +55,20 @@ class _Run:
     id: bytes
     writer: str
     segments: list[Segment] = field(factory=list)
+    files: list[SegmentFile] = field(factory=list)
+
+    def opened(self, place: int) -> Segment:
+        """One of the segments, its file open: the one that has its name now, where it was sorted meanwhile. Raises
+        ``BadTape`` and ``OSError``."""
+        segment = self.segments[place]
+        try:
+            segment.touch()
+        except Replaced:
+            segment.close()
+            segment = self.segments[place] = self.files[place].open()
+            if segment.run != self.id:
+                raise BadTape("a segment of another run has its name") from None
+        return segment
 
     @property
     def first(self) -> int:
@@ -70,6 +86,7 @@ class Recording:
     def __init__(self, path: Path, tape: str = MESSAGES, *, may_be_missing: bool = False) -> None:
         """Raises ``BadTape`` where no tape can be. ``may_be_missing``: a directory that is not there (yet) is empty."""
         self.unreadable: list[Unreadable] = []
+        self._tape = tape
         self._runs: dict[tuple[str, bytes], _Run] = {}
         if may_be_missing and not path.exists():
             return
@@ -85,6 +102,7 @@ class Recording:
         segment.close()
         run = self._runs.setdefault((found.writer, segment.run), _Run(segment.run, found.writer))
         run.segments.append(segment)
+        run.files.append(found)
 
     def __enter__(self) -> Recording:
         return self
@@ -109,12 +127,15 @@ class Recording:
     def topics(self, begin: int = 0, end: int = MOST_TIME) -> dict[str, list[Span]]:
         """When each topic was recorded, as far as that overlaps the time that is asked for, to the block (a second),
         in order. Reads indexes only."""
+        return self._recorded(self._runs.values(), begin, end)
+
+    def _recorded(self, runs: Iterable[_Run], begin: int, end: int) -> dict[str, list[Span]]:
         found: dict[str, list[Span]] = {}
-        for run in sorted(self._runs.values(), key=lambda each: each.first):
-            for segment in run.segments:
-                with closing(segment), suppress(BadTape, OSError):  # ``read`` tells of what cannot be read
-                    if segment.first > end or segment.last < begin:
-                        continue
+        for run in sorted(runs, key=lambda each: each.first):
+            for place, known in enumerate(run.segments):
+                if known.first > end or known.last < begin:
+                    continue
+                with suppress(BadTape, OSError), closing(run.opened(place)) as segment:  # ``read`` tells of the others
                     names = segment.index.topics
                     for block in blocks_between(segment, begin, end):
                         for place in block.topics:
@@ -131,17 +152,17 @@ class Recording:
         them than it takes to find each topic once."""
         sought = dict.fromkeys(topics)
         for run in sorted(self._runs.values(), key=lambda each: each.first):
-            for segment in run.segments:
+            for place, known in enumerate(run.segments):
                 if not sought:
                     return []
-                if segment.first > end or segment.last < begin:
+                if known.first > end or known.last < begin:
                     continue
-                with closing(segment), suppress(BadTape, OSError):
+                with suppress(BadTape, OSError), closing(run.opened(place)) as segment:
                     names = segment.index.topics
-                    places = {names.index(topic): topic for topic in sought if topic in names}
-                    for block in blocks_between(segment, begin, end) if places else ():
-                        for place in places.keys() & set(block.topics):
-                            sought.pop(places.pop(place))
+                    numbers = {names.index(topic): topic for topic in sought if topic in names}
+                    for block in blocks_between(segment, begin, end) if numbers else ():
+                        for number in numbers.keys() & set(block.topics):
+                            sought.pop(numbers.pop(number))
         return list(sought)
 
     # -- what was recorded
@@ -157,96 +178,65 @@ class Recording:
         runs = [run for run in self._runs.values() if run.first <= end and run.last >= begin]
         runs.sort(key=lambda each: each.first)
         if _overlap(runs):
-            reading = [self._read_run(run, begin - HANDOVER, end, wanted) for run in runs]
-            merged = (each for each in _one_of_each_topic(reading) if _order(each) >= begin)
+            reading = [self._told_of(run, begin - HANDOVER, end, wanted) for run in runs]
+            merged = (each for each in one_of_each_topic(reading) if when(each) >= begin)
         else:
-            merged = heapq.merge(*(self._read_run(run, begin, end, wanted) for run in runs), key=_order)
+            merged = heapq.merge(*(self._told_of(run, begin, end, wanted) for run in runs), key=when)
         return merged if keyframes else (each for each in merged if not _is_keyframe(each))
 
-    def writers(self) -> list[list[RunReading]]:
+    def writers(self) -> list[list[WriterRun]]:
         """The runs of each writer, in the order in which they were: one process at a time writes there."""
-        found: dict[str, list[RunReading]] = {}
+        found: dict[str, list[WriterRun]] = {}
         for run in self._runs.values():
-            found.setdefault(run.writer, []).append(RunReading(run.first, run.last, partial(self._read_topic, run)))
+            found.setdefault(run.writer, []).append(WriterRun(run.first, run.last, partial(self._read_topic, run)))
         return list(found.values())
 
     def _read_topic(self, run: _Run, begin: int, end: int, topic: str) -> Iterator[Entry | Missing]:
         return self._read_run(run, begin, end, frozenset((topic,)))
 
+    def _told_of(self, run: _Run, begin: int, end: int, topics: frozenset[str] | None) -> Iterator[Entry | Missing]:
+        """With several writers, a hole of one is one of the topics that it recorded, as long as no other does."""
+        if self._tape != MESSAGES or len({each.writer for each in self._runs.values()}) < 2:
+            yield from self._read_run(run, begin, end, topics)
+            return
+        around = begin - QUIET, end + QUIET
+        own = self._recorded([each for each in self._runs.values() if each.writer == run.writer], *around)
+        others = self._recorded([each for each in self._runs.values() if each.writer != run.writer], *around)
+        chosen = sorted(own if topics is None else own.keys() & topics)
+        for each in self._read_run(run, begin, end, topics):
+            if isinstance(each, Missing) and not each.topic:
+                for topic in chosen:
+                    if any(span.begin <= each.end + QUIET and each.begin - QUIET <= span.end for span in own[topic]):
+                        yield from without(each, topic, others.get(topic, ()))
+            else:
+                yield each
+
     def _read_run(self, run: _Run, begin: int, end: int, topics: frozenset[str] | None) -> Iterator[Entry | Missing]:
         wanted = None if topics is None else topics | {THE_TAPE}
-        reading = _Reading(begin, end, topics)
-        for segment in run.segments:
-            if segment.first > end:
+        reading = RunReading(begin, end, topics)
+        for place, known in enumerate(run.segments):
+            if known.first > end:
                 return
-            with closing(segment):
-                if segment.last < begin:
-                    continue
+            if known.last < begin:
+                continue
+            with ExitStack() as stack:
                 try:
+                    segment = run.opened(place)
+                    stack.callback(segment.close)
                     names = segment.index.topics
                 except (BadTape, OSError):  # the quota has taken it meanwhile, or it is no good tape
-                    yield Missing(segment.first, segment.last, "damaged")
+                    yield Missing(known.first, known.last, "damaged")
+                    continue
+                if segment.is_sorted:
+                    for stripe in stripes_of(segment):
+                        yield from reading.stripe(segment, stripe, wanted)
+                    reading.ended(segment)
                     continue
                 for block in blocks_between(segment, begin, end):
                     if wanted is None or any(names[place] in wanted for place in block.topics):
                         yield from reading.block(segment, block)
                     else:
                         reading.passed(block)
-
-
-class _Reading:
-    """One way through one run."""
-
-    def __init__(self, begin: int, end: int, topics: frozenset[str] | None) -> None:
-        self._begin = begin
-        self._end = end
-        self._topics = topics
-        self._before: BlockEntry | None = None
-        self._parts: dict[str, list[bytes]] = {}
-        """Bodies that are not whole yet."""
-
-    def passed(self, block: BlockEntry) -> None:
-        """A block that has nothing of what is wanted."""
-        self._before = block
-
-    def block(self, segment: Segment, block: BlockEntry) -> list[Entry | Missing]:
-        before, self._before = self._before, block
-        try:
-            table, found = segment.records(block)
-            made = self._read(table, found)
-        except (BadTape, OSError):
-            self._parts.clear()
-            return [Missing(block.first, block.last, "damaged")]
-        if before is not None and block.number > before.number + 1 and all(each[0] != records.HOLE for each in found):
-            self._parts.clear()
-            made.insert(0, Missing(before.last, block.first, "damaged"))
-        return made
-
-    def _read(self, table: list[str], found: list[Record]) -> list[Entry | Missing]:
-        # Which places of the table are wanted is looked up once, not for every record.
-        chosen = [self._topics is None or topic in self._topics for topic in table]
-        begin, end, made = self._begin, self._end, list[Entry | Missing]()
-        for kind, time, place, body in found:
-            if place < 0:
-                if kind == records.HOLE:
-                    hole = records.decode(body, records.Hole)
-                    if begin <= hole.end and hole.begin <= end and hole.begin <= hole.end:
-                        made.append(Missing(hole.begin, hole.end, hole.reason))
-            elif not chosen[place]:
-                continue
-            elif kind == records.MORE:
-                self._begins(table[place], body)
-            else:
-                parts = self._parts.pop(table[place], None) if self._parts else None
-                if begin <= time <= end:
-                    made.append(Entry(time, table[place], kind, b"".join((*parts, body)) if parts else body))
-        return made
-
-    def _begins(self, topic: str, body: bytes) -> None:
-        """A body that goes on in the next record of the topic. Raises ``BadTape``."""
-        self._parts.setdefault(topic, []).append(body)
-        if sum(sum(map(len, each)) for each in self._parts.values()) > records.LONGEST_BODY:
-            raise BadTape("a body in more parts than one may have")
 
 
 def _extend(spans: list[Span], first: int, last: int) -> None:
@@ -259,26 +249,6 @@ def _extend(spans: list[Span], first: int, last: int) -> None:
 def _overlap(runs: list[_Run]) -> bool:
     """Whether two of them, by their beginnings, are of one time."""
     return any(after.first <= before.last for before, after in pairwise(runs))
-
-
-def _one_of_each_topic(reading: list[Iterator[Entry | Missing]]) -> Iterator[Entry | Missing]:
-    """Merged by time. While an exchange is handed over, two processes may record it: the one that begins the topic has
-    it from there on, until it ends it or another one begins it."""
-    owners: dict[str, int] = {}
-    numbered = (zip(each, repeat(number)) for number, each in enumerate(reading))
-    for each, number in heapq.merge(*numbered, key=lambda pair: _order(pair[0])):
-        if isinstance(each, Entry):
-            if each.kind == records.BEGIN:
-                owners[each.topic] = number
-            elif owners.get(each.topic, number) != number:
-                continue
-            elif each.kind == records.END:
-                owners.pop(each.topic, None)
-        yield each
-
-
-def _order(each: Entry | Missing) -> int:
-    return each.time if isinstance(each, Entry) else each.end
 
 
 def _is_keyframe(each: Entry | Missing) -> bool:

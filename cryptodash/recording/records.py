@@ -38,6 +38,8 @@ STEP: Final = 22
 COUNTS: Final = 23
 BEAT: Final = 24
 """Nothing else came: the recorder lives."""
+MADE_OF: Final = 25
+"""Of a sorted segment: ``MadeOf``."""
 
 LONGEST_PART: Final = 2**20
 """Bytes of a body that one record has; what is longer comes in parts."""
@@ -84,6 +86,12 @@ class Counts(msgspec.Struct, frozen=True):
 
     blocks: int
     records: int
+
+
+class MadeOf(msgspec.Struct, frozen=True):
+    """The blocks that a stripe of a sorted segment was made of, in order: number, first and last time (us), records."""
+
+    blocks: list[tuple[int, int, int, int]]
 
 
 class Opened(msgspec.Struct, frozen=True):

@@ -11,7 +11,8 @@ from typing import Final
 from attrs import define, field, frozen
 
 from cryptodash.recording import blocks, segment_index
-from cryptodash.recording.blocks import HEADER_SIZE, Header, Record
+from cryptodash.recording.blocks import HEADER_SIZE, Header, TopicRow
+from cryptodash.recording.record_columns import Record
 from cryptodash.recording.segment_index import TRAILER_SIZE, BlockEntry, IndexMaker, SegmentIndex
 from cryptodash.recording.tape_errors import BadTape
 
@@ -46,6 +47,10 @@ class Scan:
     is_torn: bool
 
 
+class Replaced(BadTape):
+    """Another file has the segment's name now: it was sorted meanwhile."""
+
+
 class _File:
     """A file that is opened when it is read, and has to be the same one each time."""
 
@@ -71,9 +76,12 @@ class _File:
             self._descriptor = descriptor
             status = os.fstat(descriptor)
             identity = (status.st_dev, status.st_ino)
-            if not stat.S_ISREG(status.st_mode) or self._identity not in (None, identity):
+            if not stat.S_ISREG(status.st_mode):
                 self.close()
-                raise BadTape(f"{self._path.name} is no file, or not the same one any more")
+                raise BadTape(f"{self._path.name} is no file")
+            if self._identity not in (None, identity):
+                self.close()
+                raise Replaced(f"{self._path.name} is not the same file any more")
             self._identity = identity
         return self._descriptor
 
@@ -88,6 +96,8 @@ class Segment:
     read_at: ReadAt
     close: Callable[[], None]
     head: Header = field(init=False)
+    next_number: int | None = field(default=None, init=False)
+    """Of the block after its last one, as blocks were numbered when they were made; None where it was not closed."""
     _scan: Scan | None = field(default=None, init=False)
     _last: int | None = field(default=None, init=False)
     _candidates: int = field(default=MOST_CANDIDATES, init=False)
@@ -98,6 +108,7 @@ class Segment:
         self.head = self._first_header()
         footer = self._footer()
         self._last = None if footer is None else footer[1].last
+        self.next_number = None if footer is None else footer[1].number
         if self._last is None:  # looked at now: all of what is not closed has to be gone through
             self._last = max((each.last for each in self.scan().index.blocks), default=self.head.last)
 
@@ -111,6 +122,10 @@ class Segment:
         except BaseException:
             file.close()
             raise
+
+    def touch(self) -> None:
+        """Open the file, that it stays the same until ``close``. Raises ``Replaced``, ``BadTape``, ``OSError``."""
+        self.read_at(0, 0)
 
     @property
     def run(self) -> bytes:
@@ -143,8 +158,8 @@ class Segment:
         while at < self.size:
             try:
                 header, topics = self._header_at(at)
-                if header.run != self.head.run:
-                    raise BadTape("a block of another run")
+                if header.run != self.head.run or header.kind not in (blocks.INDEX, self.head.kind):
+                    raise BadTape("a block of another run or kind")
                 if at + header.size > self.size:
                     raise BadTape("ends within a block")
             except BadTape as error:
@@ -161,15 +176,32 @@ class Segment:
                 raise BadTape(f"{self.name}: more blocks than a segment may have")
         return Scan(maker.made(), end, tuple(faults), is_torn)
 
+    @property
+    def is_sorted(self) -> bool:
+        """By topic, within stripes of a minute at most (``stripes.py``)."""
+        return self.head.kind == blocks.SORTED
+
     def records(self, entry: BlockEntry) -> tuple[list[str], list[Record]]:
         """(topics, records) of a block. Raises ``BadTape``."""
+        header, topics, packed = self._block(entry)
+        return [topic for topic, _, _ in topics], blocks.read_records(packed, header, topics)
+
+    def sorted_records(self, entry: BlockEntry, most: int) -> tuple[list[str], list[Record], list[int], int]:
+        """(topics, records, order of each, bytes) of a block of a sorted segment, which has at most so many bytes.
+        Raises ``BadTape``."""
+        header, topics, packed = self._block(entry)
+        if header.payload_declared > most:
+            raise BadTape("a stripe of more than one may have")
+        found, orders = blocks.read_sorted(packed, header, topics)
+        return [topic for topic, _, _ in topics], found, orders, header.payload_declared
+
+    def _block(self, entry: BlockEntry) -> tuple[Header, list[TopicRow], bytes]:
         data = self.read_at(entry.offset, entry.size)
         header = blocks.read_header(data)
-        if header.kind != blocks.RECORDS or header.run != self.head.run or header.size != entry.size:
+        kind = blocks.SORTED if self.is_sorted else blocks.RECORDS
+        if header.kind != kind or header.run != self.head.run or header.size != entry.size:
             raise BadTape("an index that does not fit its segment")
-        topics = blocks.read_topics(data, header)
-        packed = data[HEADER_SIZE + header.topics_size :]
-        return [topic for topic, _, _ in topics], blocks.read_records(packed, header, topics)
+        return header, blocks.read_topics(data, header), data[HEADER_SIZE + header.topics_size :]
 
     def _first_header(self) -> Header:
         try:
@@ -243,6 +275,8 @@ def blocks_between(segment: Segment, begin: int, end: int) -> Iterator[BlockEntr
     """The blocks of a segment that may hold something of that time."""
     for entry in segment.index.blocks:
         if entry.first > end:
+            if segment.is_sorted:
+                continue
             return
         if entry.last >= begin:
             yield entry

@@ -25,9 +25,10 @@ from cryptodash.recording.compression import BEST, NAMES
 from cryptodash.recording.files import LEAST_FREE, TapeDirectory, WriterPlace
 from cryptodash.recording.frame_tap import FrameTap
 from cryptodash.recording.layout import FRAMES, MESSAGES
-from cryptodash.recording.open_tape import OpenTape
+from cryptodash.recording.open_tape import OpenTape, Turn
 from cryptodash.recording.recorded_topics import RecordedTopics
 from cryptodash.recording.records import Run
+from cryptodash.recording.sorter import Sorter, Spawn
 from cryptodash.recording.tape_writer import SEGMENT_BYTES, Block, TapeWriter
 from cryptodash.recording.writer_thread import BlockQueue, WriterThread
 
@@ -44,7 +45,8 @@ _log = Logger(namespace="cryptodash.recording")
 
 class Recorder(Service):
     """``keep``: bytes of each tape that are kept; a tape of none is not written. ``is_ours``: whether this process
-    records the exchange. ``place`` is for tests: where the segments go."""
+    records the exchange. ``place`` is for tests: where the segments go. ``spawn`` starts the process that sorts closed
+    segments; None: they stay as they are."""
 
     name = "recorder"
 
@@ -64,6 +66,7 @@ class Recorder(Service):
         source: str = "",
         place: Callable[[str], Callable[[], TapeDirectory]] | None = None,
         least_free: int = LEAST_FREE,
+        spawn: Spawn | None = None,
     ) -> None:
         self._reactor = reactor
         self._clock = clock
@@ -77,16 +80,20 @@ class Recorder(Service):
         self._queue = BlockQueue(clock.monotonic)
         self.tapes: dict[str, OpenTape] = {}
         self.writers: dict[str, TapeWriter] = {}
+        turn = Turn()
         for name in (MESSAGES, FRAMES):
             if keep[name]:
                 segment_bytes = max(2**20, min(SEGMENT_BYTES, keep[name] // 16))
                 opened = place(name) if place is not None else self._place.tape(name, keep[name], segment_bytes)
                 self.writers[name] = TapeWriter(opened, run, clock.monotonic, segment_bytes=segment_bytes)
-                self.tapes[name] = OpenTape(self.now, _putting(self._queue, name))
+                self.tapes[name] = OpenTape(self.now, _putting(self._queue, name), turn)
         self._segments = {name: writer.state.segment for name, writer in self.writers.items()}
         self.topics: RecordedTopics | None = None
         if MESSAGES in self.tapes:
             self.topics = RecordedTopics(self.tapes[MESSAGES], *hub, words, is_ours, clock.monotonic)
+        self._sorter: Sorter | None = None
+        if MESSAGES in self.tapes and spawn is not None:
+            self._sorter = Sorter(directory, spawn, clock.monotonic)
         self._taps: dict[str, FrameTap] = {}
         self._thread: WriterThread | None = None
         self._steps = WallClockSteps()
@@ -139,6 +146,8 @@ class Recorder(Service):
         self._cooperator.stop()
         if self.topics is not None:
             self.topics.stop()
+        if self._sorter is not None:
+            self._sorter.stop()
         for tape in self.tapes.values():
             tape.close_draft()
         self._queue.close()
@@ -175,6 +184,8 @@ class Recorder(Service):
                 tape.step(step, self._clock.wall_ms())
             tape.look()
         self._tell()
+        if self._sorter is not None:
+            self._sorter.look(self.writers[MESSAGES].state.segment)
         if not self._working:
             self._working = True
             self._cooperator.cooperate(self._work()).whenDone().addErrback(_failed).addBoth(self._worked)

@@ -4,6 +4,7 @@ for what the disk says. What is lost is kept count of and said as a hole, as soo
 from __future__ import annotations
 
 import errno
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -11,8 +12,9 @@ from attrs import define, evolve, frozen
 from msgspec import structs
 
 from cryptodash.recording import blocks, compression, records, segment_index
-from cryptodash.recording.blocks import THE_TAPE, NewRecord, Record, TopicRow
+from cryptodash.recording.blocks import THE_TAPE, TopicRow
 from cryptodash.recording.files import Ending, NoRoom, TapeDirectory, TapeFile
+from cryptodash.recording.record_columns import Record, RecordColumns, head_of
 from cryptodash.recording.records import Hole, Run
 from cryptodash.recording.segment_index import IndexMaker
 from cryptodash.recording.tape_errors import BadTape
@@ -36,9 +38,9 @@ class Block:
     since: int
     first: int
     last: int
-    topics: Sequence[TopicRow]
+    topics: Sequence[str]
     before: Sequence[Record]
-    records: Sequence[Record | NewRecord]
+    records: RecordColumns
     size: int
 
 
@@ -167,7 +169,7 @@ class TapeWriter:
         self._holes.append(Hole(torn, begin, "stopped"))  # of no time, where the wall clock was set back meanwhile
 
     def _put(self, segment: _Open, block: Block) -> None:
-        before, topics = list(block.before), list(block.topics)
+        before, topics = list(block.before), _rows(block)
         holes = [*self._holes, *([self._hole] if self._hole is not None else [])]
         if segment.end == 0:
             before.insert(0, (records.RUN, block.first, -1, records.encode(self._run)))
@@ -176,7 +178,7 @@ class TapeWriter:
             before.append((records.HOLE, block.first, -1, records.encode(said)))
         if any(kind == records.HOLE for kind, *_ in before):
             topics.append((THE_TAPE, len(before), 0))
-        said_records = [*before, *block.records]
+        said_records = block.records.behind(before) if before else block.records
         data = blocks.encode_block(
             self._run_id, block.number, block.first, block.last, topics, said_records, self._codec
         )
@@ -247,6 +249,18 @@ class TapeWriter:
                 (hole.records or 0) + count,
                 hole.error or error[:200],
             )
+
+
+def _rows(block: Block) -> list[TopicRow]:
+    """The table of topics: how many records of each, and how many keyframes among them, are counted here, in the
+    writer's thread, by one call of C."""
+    counts = Counter(block.records.heads)
+    of_place = Counter[int]()
+    for head, count in counts.items():
+        of_place[head & 0xFFFF] += count
+    return [
+        (topic, of_place[place], counts[head_of(records.KEYFRAME, place)]) for place, topic in enumerate(block.topics)
+    ]
 
 
 def _until(hole: Hole, begin: int) -> Hole:

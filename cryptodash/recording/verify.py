@@ -13,11 +13,12 @@ from attrs import define, field
 
 from cryptodash.core.time import rfc3339
 from cryptodash.recording import layout, records
-from cryptodash.recording.blocks import Record
 from cryptodash.recording.layout import TAPES, SegmentFile, find_segments
+from cryptodash.recording.record_columns import Record
 from cryptodash.recording.records import Counts, Hole
 from cryptodash.recording.segment import Scan, Segment
 from cryptodash.recording.segment_index import BlockEntry
+from cryptodash.recording.stripes import made_of, read_stripe, stripes_of
 from cryptodash.recording.tape_errors import BadTape
 from cryptodash.recording.tape_writer import LOST_BY_A_KILL
 
@@ -116,7 +117,9 @@ class _Tape:
         if not scan.is_torn and segment.scan().index != scan.index:
             self._wrong(file.path.name, "its index is not what its headers say")
         is_new_run = segment.run != self._run
-        for block in scan.index.blocks:
+        if segment.is_sorted:
+            self._sorted(file, segment, is_new_run=is_new_run)
+        for block in scan.index.blocks if not segment.is_sorted else ():
             self._verdict.blocks += 1
             try:
                 _, found = segment.records(block)
@@ -130,6 +133,32 @@ class _Tape:
         self._was_torn = scan.is_torn
         if scan.is_torn:
             self._torn(file, scan, is_last=is_last)
+
+    def _sorted(self, file: SegmentFile, segment: Segment, *, is_new_run: bool) -> None:
+        """Each stripe is what its blocks were made of, and those are judged as if they stood there still."""
+        number = segment.head.number
+        for stripe in stripes_of(segment):
+            if any(block.number != number + place for place, block in enumerate(stripe)):
+                self._wrong(f"{file.path.name} at {stripe[0].offset}", "a block of a sorted segment is missing")
+            number += len(stripe)
+            _, found, damaged = read_stripe(segment, stripe)
+            for block, reason in damaged:
+                self._wrong(f"{file.path.name} at {block.offset}", reason)
+            if damaged:
+                self._counts = None
+                continue
+            was = made_of(found)
+            found = [each for each in found if each[0] != records.MADE_OF]
+            if sum(count for *_, count in was) != len(found):
+                self._wrong(f"{file.path.name} at {stripe[0].offset}", "not as many records as it was made of")
+                continue
+            at = 0
+            for each, first, last, count in was:
+                self._verdict.blocks += 1
+                made = BlockEntry(stripe[0].offset, 0, each, first, last, count, [])
+                self._block(file, made, found[at : at + count], is_new_run=is_new_run)
+                is_new_run = False
+                at += count
 
     def _torn(self, file: SegmentFile, scan: Scan, *, is_last: bool) -> None:
         if is_last and _is_being_written(file):

@@ -10,6 +10,7 @@ from random import SystemRandom
 from twisted.internet import reactor as _reactor
 from twisted.internet.task import LoopingCall
 
+from cryptodash.clocks import use_monotonic_time
 from cryptodash.core.config import Config
 from cryptodash.core.tally import Tally
 from cryptodash.core.time import SystemClock
@@ -24,6 +25,7 @@ reactor = _reactor
 
 def main(directory: str) -> None:
     clock = SystemClock()
+    use_monotonic_time(reactor, clock)  # as the server does
     hub = Broadcaster(Config(), clock, reactor, Tally())  # type: ignore[arg-type]
     keep = {MESSAGES: 2**30, FRAMES: 0}
     recorder = Recorder(

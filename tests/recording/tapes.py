@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from cryptodash.recording import compression, records
-from cryptodash.recording.blocks import Record, TopicRow
 from cryptodash.recording.files import WriterPlace
+from cryptodash.recording.record_columns import Record, RecordColumns
 from cryptodash.recording.records import Run
 from cryptodash.recording.tape_writer import Block, TapeWriter
 
@@ -24,9 +24,9 @@ Said = tuple[int, str, int, bytes]
 
 def block_of(number: int, said: Sequence[Said], before: Sequence[Record] = ()) -> Block:
     places: dict[str, int] = {}
-    made = [(kind, time, places.setdefault(topic, len(places)), body) for time, topic, kind, body in said]
-    rows: list[TopicRow] = [(topic, sum(1 for each in said if each[1] == topic), 0) for topic in places]
-    return Block(number, said[0][0], said[0][0], said[-1][0], rows, before, made, sum(len(each[3]) for each in said))
+    made = RecordColumns((kind, time, places.setdefault(topic, len(places)), body) for time, topic, kind, body in said)
+    size = sum(len(each[3]) for each in said)
+    return Block(number, said[0][0], said[0][0], said[-1][0], list(places), before, made, size)
 
 
 def write_run(

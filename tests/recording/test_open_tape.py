@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
 from cryptodash.recording import records
-from cryptodash.recording.blocks import NewRecord, Record
 from cryptodash.recording.entries import Entry, Missing
 from cryptodash.recording.files import WriterPlace
 from cryptodash.recording.open_tape import BLOCK_BYTES, OpenTape, Source
+from cryptodash.recording.record_columns import Record, RecordColumns
 from cryptodash.recording.recording import Recording
 from cryptodash.recording.records import Counts, Hole, Run, Step, decode
 from cryptodash.recording.tape_writer import Block, TapeWriter
@@ -48,23 +48,19 @@ def tape() -> tuple[Time, Taken, OpenTape]:
     return time, taken, OpenTape(time, taken)
 
 
-def own(records_: Sequence[Record | NewRecord], kind: int) -> list[bytes]:
-    return [each.body for each in map(read, records_) if each.kind == kind]
-
-
-def read(record: Record | NewRecord) -> NewRecord:
-    return record if isinstance(record, NewRecord) else NewRecord(*record)
+def own(found: Iterable[Record], kind: int) -> list[bytes]:
+    return [body for each, _, _, body in found if each == kind]
 
 
 def test_a_block_is_closed_by_its_size(tape: tuple[Time, Taken, OpenTape]) -> None:
     _, taken, opened = tape
     source = Source(TRADES)
-    for _ in range(3 * BLOCK_BYTES // 1000):
+    for _ in range(3 * 263):
         opened.put(source, records.MESSAGE, b"x" * 1000)
     assert len(taken.blocks) == 3
     for number, block in enumerate(taken.blocks):
         assert block.number == number and block.size >= BLOCK_BYTES
-        assert block.topics == [(TRADES, len(block.records), 0)]
+        assert block.topics == [TRADES] and len(block.records) == 263
 
 
 def test_a_block_is_closed_by_its_age_and_silence_is_told(tape: tuple[Time, Taken, OpenTape]) -> None:
@@ -77,7 +73,7 @@ def test_a_block_is_closed_by_its_age_and_silence_is_told(tape: tuple[Time, Take
     opened.look()
     time.now += SECOND
     opened.look()
-    assert [[read(each).kind for each in block.records] for block in taken.blocks] == [
+    assert [[kind for kind, *_ in block.records] for block in taken.blocks] == [
         [records.MESSAGE],
         [records.BEAT],
     ]
@@ -103,11 +99,11 @@ def test_lost_blocks_are_one_hole_with_their_counts(tape: tuple[Time, Taken, Ope
     second()
     second()
     block = taken.blocks[1]
-    (body,) = own(list(block.before), records.HOLE)
+    (body,) = own(block.before, records.HOLE)
     hole = decode(body, Hole)
     assert (hole.reason, hole.blocks, hole.records, block.number) == ("full", 3, 30, 4)
     assert begin < hole.begin <= begin + SECOND // 10 and hole.end == block.first
-    assert own(list(taken.blocks[2].before), records.HOLE) == []
+    assert own(taken.blocks[2].before, records.HOLE) == []
 
 
 def test_a_stall_and_a_step_of_the_wall_clock_are_told(tape: tuple[Time, Taken, OpenTape]) -> None:
@@ -122,9 +118,9 @@ def test_a_stall_and_a_step_of_the_wall_clock_are_told(tape: tuple[Time, Taken, 
     time.now += SECOND
     opened.look()
     block = taken.blocks[1]
-    hole = decode(own(list(block.before), records.HOLE)[0], Hole)
+    hole = decode(own(block.before, records.HOLE)[0], Hole)
     assert (hole.begin, hole.end, hole.reason) == (begin, begin + 7 * SECOND, "stalled")
-    assert decode(own(list(block.records), records.STEP)[0], Step) == Step(-3_600_000, 1_000)
+    assert decode(own(block.records, records.STEP)[0], Step) == Step(-3_600_000, 1_000)
 
 
 def test_counts_are_told_each_minute(tape: tuple[Time, Taken, OpenTape]) -> None:
@@ -134,7 +130,7 @@ def test_counts_are_told_each_minute(tape: tuple[Time, Taken, OpenTape]) -> None
         time.now += SECOND
         opened.put(source, records.MESSAGE, b"x")
         opened.close_draft()
-    said = [decode(own(list(each.before), records.COUNTS)[0], Counts) for each in taken.blocks if each.before]
+    said = [decode(own(each.before, records.COUNTS)[0], Counts) for each in taken.blocks if each.before]
     assert said == [Counts(0, 0), Counts(60, 60), Counts(120, 120)]
 
 
@@ -159,7 +155,7 @@ def test_a_body_too_long_for_a_record_comes_in_parts(tape: tuple[Time, Taken, Op
 
 def block(number: int, size: int = 100) -> Block:
     at = START + number
-    return Block(number, at, at, at, [(TRADES, 1, 0)], [], [(records.MESSAGE, at, 0, b"x")], size)
+    return Block(number, at, at, at, [TRADES], [], RecordColumns([(records.MESSAGE, at, 0, b"x")]), size)
 
 
 def test_a_queue_that_is_full_or_old_takes_no_more() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+import shutil
 import tracemalloc
 from pathlib import Path
 
@@ -10,9 +11,12 @@ import pytest
 
 from cryptodash.recording import compression, records
 from cryptodash.recording.entries import STATE, Entry, Missing, Span
+from cryptodash.recording.files import WriterPlace
 from cryptodash.recording.playback import play, state_at
 from cryptodash.recording.recording import Recording
+from cryptodash.recording.sorting import sort_all
 from cryptodash.recording.tape_errors import BadTape
+from cryptodash.recording.verify import verify
 from tests.recording.tapes import (
     BOOK,
     SECOND,
@@ -88,8 +92,6 @@ def test_a_torn_end_is_cut_off_by_the_next_run(tmp_path: Path) -> None:
 
 def test_runs_of_several_processes_are_merged_by_time(tmp_path: Path) -> None:
     """Each writer has a directory of its own."""
-    from cryptodash.recording.files import WriterPlace
-
     first = WriterPlace(tmp_path, "other", least_free=0)
     first.tape("messages", 2**30, 2**20)()  # its place is taken, and locked
     write_run(tmp_path, [[trade(1, START + SECOND), trade(3, START + 3 * SECOND)]])
@@ -99,6 +101,35 @@ def test_runs_of_several_processes_are_merged_by_time(tmp_path: Path) -> None:
     assert [each.time - START for each in read(tmp_path) if isinstance(each, Entry)] == [
         SECOND * each for each in (1, 2, 3, 4)
     ]
+
+
+def two_writers(root: Path) -> None:
+    """One records trades and is killed after ten seconds; it comes back after thirty. The other one has recorded the
+    ticker all the time, and trades from the fifteenth second on."""
+    place = WriterPlace(root, "other", least_free=0)
+    write_run(root, seconds_of_trades(10), close=False)
+    write_run(root, [[trade(1, START + 60 * SECOND)]])
+    place.tape("messages", 2**30, 2**20)()  # writer-00, so that the other one is writer-01
+    ticks = [[(START + at * SECOND, TICKER, records.MESSAGE, b"{}")] for at in range(70)]
+    ticks[30].append(trade(2, START + 30 * SECOND))
+    ticks[65].append(trade(3, START + 65 * SECOND))
+    write_run(root, ticks)
+    place.release()
+
+
+def test_a_hole_of_one_process_is_one_of_what_it_recorded(tmp_path: Path) -> None:
+    two_writers(tmp_path)
+    with Recording(tmp_path) as recording:
+        found = [each for each in recording.read(0, ALL) if isinstance(each, Missing)]
+        assert found == [
+            Missing(START + 9_900_000, START + 14_900_000, "torn", TRADES),
+            Missing(START + 14_900_000, START + 30 * SECOND, "stopped", TRADES),
+        ]
+        assert all(isinstance(each, Entry) for each in recording.read(0, ALL, [TICKER]))
+        assert all(isinstance(each, Entry) for each in play(recording, START, START + 65 * SECOND, [TICKER]))
+        assert state_at(recording, START + 62 * SECOND, [TICKER])[TICKER] == [
+            Entry(START + 62 * SECOND, TICKER, STATE, b"{}")
+        ]
 
 
 def test_the_index_says_when_a_topic_was_recorded(tmp_path: Path) -> None:
@@ -286,6 +317,22 @@ def test_what_is_no_recording_is_refused_in_a_line(tmp_path: Path) -> None:
         Recording(tmp_path / "nowhere")
     with Recording(tmp_path) as recording:
         assert recording.spans == [] and recording.topics() == {} and list(recording.read(0, ALL)) == []
+
+
+def test_a_tape_of_version_1_is_read(tmp_path: Path) -> None:
+    """Written by the recorder before blocks had columns: msgpack in place of them."""
+    place = tmp_path / "writer-00" / "messages"
+    place.mkdir(parents=True)
+    shutil.copy(Path(__file__).with_name("version1.tape"), place / "0000000001.tape")
+    assert verify(tmp_path).summary == "1 tapes, 1 segments, 3 blocks, 8 records, 0 holes, 0 torn ends: good"
+    expected = [each for second in seconds_of_trades(3, a_second=2) for each in second]
+    expected.insert(4, (expected[3][0], BOOK, records.KEYFRAME, b'{"type":"order_book_snapshot","payload":{}}'))
+    with Recording(tmp_path) as recording:
+        assert list(recording.read(0, 2 * START)) == [Entry(*each) for each in expected]
+        before = list(recording.read(0, 2 * START, [BOOK]))
+    assert sort_all(tmp_path, least_free=0) == 1
+    with Recording(tmp_path) as recording:
+        assert list(recording.read(0, 2 * START, [BOOK])) == before
 
 
 def test_a_topic_that_two_processes_have_at_the_same_time_is_told_once(tmp_path: Path) -> None:

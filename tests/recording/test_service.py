@@ -7,9 +7,13 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
+from twisted.internet.error import ProcessDone, ProcessTerminated
 from twisted.internet.task import Clock
+from twisted.logger import capturedLogs
+from twisted.python.failure import Failure
 
 from cryptodash.core.config import Config
 from cryptodash.core.instruments import MarketType
@@ -23,6 +27,7 @@ from cryptodash.recording.layout import FRAMES, MESSAGES
 from cryptodash.recording.recording import Recording
 from cryptodash.recording.segment import Segment
 from cryptodash.recording.service import Recorder
+from cryptodash.recording.sorter import Sorter, Spawn
 from cryptodash.recording.verify import verify
 
 ALL = 2**61
@@ -40,7 +45,9 @@ class Reactor(Clock):
 
 
 class World:
-    def __init__(self, root: Path, keep: dict[str, int] | None = None, start: float = 0.0) -> None:
+    def __init__(
+        self, root: Path, keep: dict[str, int] | None = None, start: float = 0.0, spawn: Spawn | None = None
+    ) -> None:
         self.root = root
         self.reactor, self.clock, self.tally = Reactor(), ManualClock(), Tally()
         self.clock.advance(start)
@@ -56,6 +63,7 @@ class World:
             Random(start),
             self.tally,
             least_free=0,
+            spawn=spawn,
         )
         self.recorder.startService()
 
@@ -183,3 +191,59 @@ def test_a_second_run_goes_on_in_the_place_of_the_first(tmp_path: Path, later: f
         assert len(recording.spans) == 2
     assert {each.name for each in (tmp_path / "tapes").iterdir()} == {"writer-00"}
     assert verify(tmp_path / "tapes").errors == []
+
+
+class Process:
+    """One that sorts, until the test ends it."""
+
+    def __init__(self) -> None:
+        self.started: list[tuple[Any, Path]] = []
+        self.killed = 0
+
+    def __call__(self, protocol: Any, root: Path) -> Process:
+        self.started.append((protocol, root))
+        return self
+
+    def signalProcess(self, name: str) -> None:
+        self.killed += name == "KILL"
+
+    def end(self, reason: Exception) -> None:
+        self.started[-1][0].processEnded(Failure(reason))
+
+
+def test_closed_segments_are_sorted_one_process_at_a_time(tmp_path: Path) -> None:
+    """A minute after the start, for those of earlier runs, and after each segment."""
+    process, now = Process(), [0.0]
+    sorter = Sorter(tmp_path, process, lambda: now[0])
+    sorter.look(1)
+    assert process.started == []
+    now[0] = 61.0
+    for segment in (1, 1, 2, 2):
+        sorter.look(segment)
+    assert [root for _, root in process.started] == [tmp_path]
+    process.end(ProcessDone(0))
+    sorter.look(2)
+    assert len(process.started) == 2
+    process.started[-1][0].errReceived(b"Traceback\nOSError: no\n")
+    with capturedLogs() as logs:
+        process.end(ProcessTerminated(1))
+    assert [each["why"] for each in logs] == ["OSError: no"]
+    sorter.look(2)
+    assert len(process.started) == 2, "what failed is tried again after the next segment"
+    sorter.look(3)
+    sorter.stop()
+    process.end(ProcessTerminated(signal=9))
+    sorter.look(4)
+    assert len(process.started) == 3 and process.killed == 1
+
+
+def test_the_recorder_starts_it_and_ends_it(tmp_path: Path) -> None:
+    process = Process()
+    world = World(tmp_path / "tapes", spawn=process)
+    world.seconds(3)
+    assert process.started == []
+    world.clock.advance(60)
+    world.seconds(2)
+    assert [root for _, root in process.started] == [world.root]
+    world.stop()
+    assert process.killed == 1

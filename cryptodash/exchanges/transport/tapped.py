@@ -21,8 +21,11 @@ def tapped(events: Events, tap: IFrameTap) -> Events:
     """The same, with the tap told first."""
 
     def received(connection: str, frames: Sequence[bytes]) -> None:
-        tap.received(connection, frames)
-        events.received(connection, frames)
+        tap.dealing(connection, frames)
+        try:
+            events.received(connection, frames)
+        finally:
+            tap.dealt()
 
     def behind(connection: str, frames: Sequence[bytes]) -> Work:
         tap.received(connection, frames)

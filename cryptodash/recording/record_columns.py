@@ -1,0 +1,117 @@
+"""The records of a block as columns, each of one kind of number, and their bodies one behind the other: putting a
+record in is three appends and a copy, and nothing is made of it again before it is packed."""
+
+from __future__ import annotations
+
+import sys
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate, islice
+from operator import le
+from typing import Final
+
+from cryptodash.recording.tape_errors import BadTape
+
+Record = tuple[int, int, int, bytes]
+"""Kind (``records.py``), tape time (us), place of the topic in the block's table (-1: none), body."""
+
+NO_TOPIC: Final = 0xFFFF
+"""Stands in place of a topic's place."""
+BYTES_A_RECORD: Final = 16
+"""Beside its body: 4 of kind and place, 8 of time, 4 of length."""
+_IS_BIG: Final = sys.byteorder == "big"
+
+
+def head_of(kind: int, place: int) -> int:
+    """Kind and place in one number."""
+    return kind << 16 | (place if place >= 0 else NO_TOPIC)
+
+
+class RecordColumns:
+    """Grows at its end. ``heads``: ``head_of``; ``times``: tape time, us; ``bodies``: of ``lengths`` bytes each.
+    Whoever puts many in does it by hand, all four at once."""
+
+    __slots__ = ("bodies", "heads", "lengths", "times")
+
+    def __init__(self, records: Iterable[Record] = ()) -> None:
+        self.heads: list[int] = []
+        self.times: list[int] = []
+        self.lengths: list[int] = []
+        self.bodies = bytearray()
+        for kind, time, place, body in records:
+            self.put(kind, time, place, body)
+
+    def __len__(self) -> int:
+        return len(self.heads)
+
+    def __iter__(self) -> Iterator[Record]:
+        return iter(_records(self.heads, self.times, self.lengths, bytes(self.bodies)))
+
+    def put(self, kind: int, time: int, place: int, body: bytes) -> None:
+        self.heads.append(head_of(kind, place))
+        self.times.append(time)
+        self.lengths.append(len(body))
+        self.bodies += body
+
+    def behind(self, before: Sequence[Record]) -> RecordColumns:
+        """The same with these before them."""
+        made = RecordColumns(before)
+        made.heads += self.heads
+        made.times += self.times
+        made.lengths += self.lengths
+        made.bodies += self.bodies
+        return made
+
+    def encode(self, orders: Sequence[int] = ()) -> bytearray:
+        """The bodies and, behind them, the columns: made in place, so that it can be done once only. A few calls of C.
+        ``orders``: of a sorted segment, the place of each record in the order in which they were made."""
+        bodies = self.bodies
+        columns = array("I", self.heads), array("q", self.times), array("I", self.lengths), array("I", orders)
+        for column in columns:
+            if _IS_BIG:
+                column.byteswap()
+            bodies += column.tobytes()
+        return bodies
+
+
+def decode(payload: bytes, count: int, first: int, last: int, topics: int) -> list[Record]:
+    """The ``count`` records, which lie between ``first`` and ``last`` in the order of their times and name so many
+    topics. Raises ``BadTape``."""
+    return _decoded(payload, count, first, last, topics, (array("I"), array("q"), array("I")))
+
+
+def decode_sorted(payload: bytes, count: int, first: int, last: int, topics: int) -> tuple[list[Record], list[int]]:
+    """The same of a sorted segment, and the place of each record in the order in which they were made."""
+    orders = array("I")
+    found = _decoded(payload, count, first, last, topics, (array("I"), array("q"), array("I"), orders))
+    return found, orders.tolist()
+
+
+def _decoded(
+    payload: bytes, count: int, first: int, last: int, topics: int, columns: Sequence[array[int]]
+) -> list[Record]:
+    at = size = len(payload) - count * sum(column.itemsize for column in columns)
+    if size < 0:
+        raise BadTape(f"{count} records in {len(payload)} bytes")
+    for column in columns:
+        end = at + count * column.itemsize
+        column.frombytes(payload[at:end])
+        at = end
+        if _IS_BIG:
+            column.byteswap()
+    heads, times, lengths = (column.tolist() for column in columns[:3])
+    if sum(lengths) != size:
+        raise BadTape("bodies that are not as long as they should be")
+    if times and not (first <= times[0] and times[-1] <= last and all(map(le, times, islice(times, 1, None)))):
+        raise BadTape("a record that is out of order")
+    if any((head & 0xFFFF) >= topics and head & 0xFFFF != NO_TOPIC for head in set(heads)):
+        raise BadTape("a record of a topic that its block has not")
+    return _records(heads, times, lengths, payload)
+
+
+def _records(heads: list[int], times: list[int], lengths: list[int], bodies: bytes) -> list[Record]:
+    parts = {head: (head >> 16, -1 if head & 0xFFFF == NO_TOPIC else head & 0xFFFF) for head in set(heads)}
+    kinds, places = [parts[head][0] for head in heads], [parts[head][1] for head in heads]
+    ends = list(accumulate(lengths))
+    found = [bodies[end - length : end] for end, length in zip(ends, lengths, strict=True)]
+    return list(zip(kinds, times, places, found, strict=True))
