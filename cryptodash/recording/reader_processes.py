@@ -3,11 +3,8 @@ who waits for his turn."""
 
 from __future__ import annotations
 
-import os
-import re
-import sys
 from collections import Counter, deque
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +16,7 @@ from twisted.internet.interfaces import IDelayedCall
 from cryptodash.core.errors import Refused, TryLater
 from cryptodash.core.recorded import Question
 from cryptodash.core.tally import Tally
+from cryptodash.recording.child_processes import spawn
 from cryptodash.recording.reader_process import PulledAnswer, ReaderProcess, cancelled
 
 PROGRAM: Final = "cryptodash.recording.reader_program"
@@ -28,13 +26,6 @@ MOST_IDLE: Final = 2
 MOST_WAITING: Final = 1_000
 MOST_WAITING_OF_ONE: Final = 100
 RETRY_S: Final = 5
-
-_KEPT: Final = re.compile(
-    r"PATH|HOME|TZ|LANG|LC_.*|PYTHON.*|VIRTUAL_ENV|LD_LIBRARY_PATH|COVERAGE_PROCESS_START"
-).fullmatch
-"""Variables that a reader gets: tapes may come from anybody, and tokens and passwords are none of its business."""
-
-Spawn = Callable[[ReaderProcess], Any]
 
 
 @frozen
@@ -117,10 +108,9 @@ class ReaderProcesses(Service):
             timer.cancel()
         else:
             process = ReaderProcess(self)
-            command = [sys.executable, "-P", "-m", PROGRAM, str(self._directory)]
             self._processes.add(process)
             try:
-                self._reactor.spawnProcess(process, sys.executable, command, _environment())
+                spawn(self._reactor, process, PROGRAM, self._directory)
             except OSError as error:
                 self._processes.discard(process)
                 raise Refused("recording_failed", f"no process can be started: {error.strerror}", 503) from None
@@ -237,7 +227,3 @@ class ReaderProcesses(Service):
         for process in list(self._processes):
             process.kill()
         return ended
-
-
-def _environment() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if _KEPT(name)}

@@ -3,8 +3,6 @@ earlier runs. One at a time; the process has background priority, and may be kil
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -14,6 +12,9 @@ from twisted.internet.protocol import ProcessProtocol
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from cryptodash.recording import child_processes
+
+PROGRAM: Final = "cryptodash.recording.sorting"
 FIRST_AFTER_S: Final = 60.0
 """Seconds after the start in which nothing is sorted: clients come back then."""
 
@@ -27,8 +28,7 @@ def spawning(reactor: Any) -> Spawn:
     """By ``spawnProcess``."""
 
     def spawn(protocol: ProcessProtocol, root: Path) -> Any:
-        command = [sys.executable, "-m", "cryptodash.recording.sorting", str(root)]
-        return reactor.spawnProcess(protocol, sys.executable, command, os.environ)
+        return child_processes.spawn(reactor, protocol, PROGRAM, root)
 
     return spawn
 

@@ -13,15 +13,19 @@ from typing import Any, Final
 from unittest.mock import patch
 
 from twisted.internet.defer import Deferred
+from twisted.internet.error import ProcessDone, ProcessExitedAlready
+from twisted.internet.protocol import ProcessProtocol
+from twisted.python.failure import Failure
 
 from cryptodash.core.errors import Refused
 from cryptodash.core.recorded import Item, Question
 from cryptodash.core.topics import Channel
 from cryptodash.hub import replay_buffers
-from cryptodash.recording import service
+from cryptodash.recording import service, sorter
 from cryptodash.recording.answers import answer
 from cryptodash.recording.past import Past
 from cryptodash.recording.recording import Recording
+from cryptodash.recording.sorting import sort_all
 from cryptodash.recording.tape_writer import TapeWriter
 from cryptodash.recording.writer_thread import TICK_S, BlockQueue
 from tests.chaos.plan import SYMBOLS
@@ -43,6 +47,7 @@ def recording() -> Iterator[str]:
     with (
         tempfile.TemporaryDirectory(prefix="chaos-tapes-") as directory,
         patch.object(service, "WriterThread", SimulatedWriter),
+        patch.object(sorter, "spawning", sorted_at_once),
         patch.object(replay_buffers, "KEPT_SECONDS", KEPT_S),
         patch.dict(replay_buffers.ALWAYS_KEPT, KEPT),
     ):
@@ -77,6 +82,22 @@ class SimulatedWriter:
         for writer in self._writers.values():
             writer.tick()
         self._reactor.callLater(TICK_S, self._turn)
+
+
+def sorted_at_once(reactor: Any) -> sorter.Spawn:
+    """In the place of the process that sorts closed segments."""
+
+    def spawn(protocol: ProcessProtocol, root: Path) -> Any:
+        sort_all(root, least_free=0)
+        reactor.callLater(0.5, protocol.processEnded, Failure(ProcessDone(0)))
+        return SortedAlready()
+
+    return spawn
+
+
+class SortedAlready:
+    def signalProcess(self, name: str) -> None:
+        raise ProcessExitedAlready
 
 
 def torn_off(server: Any) -> None:
