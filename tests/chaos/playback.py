@@ -220,7 +220,7 @@ class _Client(Client):
 
 
 WITHOUT = ("wall/step",)
-"""A clock that is set moves what is asked for, which is by the wall clock, away from tape time, which goes on."""
+"""A clock that is set moves the tape time of the next run: it has a test of its own."""
 
 
 def one_after_the_other(venues: Sequence[str], every: float, begin: float, seconds: float) -> list[Trouble]:
