@@ -1,14 +1,27 @@
-"""What several writers recorded at a time, as one."""
+"""Runs of several processes, read as one in the order of tape time. Pure over what was read of each."""
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Iterator
-from itertools import repeat
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise, repeat
+from typing import Final
 
 from cryptodash.recording import records
+from cryptodash.recording.blocks import THE_TAPE
 from cryptodash.recording.entries import Entry, Missing, Span
+from cryptodash.recording.run import Run
 from cryptodash.recording.run_reading import when
+
+HANDOVER: Final = 15_000_000
+"""us for which two processes may have an exchange, until the old one has left it."""
+ALIVE: Final = 5_000_000
+"""us within which the tape of a process that lives is as long as those of others."""
+
+
+def overlap(runs: Sequence[Run]) -> bool:
+    """Whether two of them, by their beginnings, are of one time."""
+    return any(after.first <= before.last for before, after in pairwise(runs))
 
 
 def without(hole: Missing, topic: str, spans: Iterable[Span]) -> Iterator[Missing]:
@@ -23,17 +36,54 @@ def without(hole: Missing, topic: str, spans: Iterable[Span]) -> Iterator[Missin
     yield Missing(begin, hole.end, hole.reason, topic)
 
 
-def one_of_each_topic(reading: list[Iterator[Entry | Missing]]) -> Iterator[Entry | Missing]:
-    """Merged by time. While an exchange is handed over, two processes may record it: the one that begins the topic has
-    it from there on, until it ends it or another one begins it."""
-    owners: dict[str, int] = {}
-    numbered = (zip(each, repeat(number)) for number, each in enumerate(reading))
-    for each, number in heapq.merge(*numbered, key=lambda pair: when(pair[0])):
-        if isinstance(each, Entry):
-            if each.kind == records.BEGIN:
-                owners[each.topic] = number
-            elif owners.get(each.topic, number) != number:
-                continue
-            elif each.kind == records.END:
-                owners.pop(each.topic, None)
-        yield each
+class Merging:
+    """Runs of several processes at the same time, as one. While an exchange is handed over two of them may record it:
+    the one that begins a topic has it from there on, until it ends it or another one begins it. Where a process ends
+    and others go on, what it recorded ends."""
+
+    def __init__(self, runs: Sequence[Run], end: int) -> None:
+        self._runs = runs
+        self._end = end
+        self._owners: dict[str, int] = {}
+        """Which run a topic was begun by."""
+        self._told: dict[str, int] = {}
+        """Which run the last record of a topic was of."""
+
+    def merged(self, reading: Iterable[Iterator[Entry | Missing]]) -> Iterator[Entry | Missing]:
+        numbered = [zip(self._to_its_end(each, number), repeat(number)) for number, each in enumerate(reading)]
+        for each, number in heapq.merge(*numbered, key=lambda pair: _order(pair[0])):
+            if isinstance(each, Missing):
+                yield each
+            elif each.topic == THE_TAPE:
+                yield from self._ends(each.time, number)
+            elif self._is_of_its_owner(each, number):
+                yield each
+
+    def _to_its_end(self, reading: Iterator[Entry | Missing], number: int) -> Iterator[Entry | Missing]:
+        """And an entry without a topic, where the run ends before others do."""
+        yield from reading
+        last = self._runs[number].last
+        if last <= self._end and any(each.last > last + ALIVE for each in self._runs):
+            yield Entry(last, THE_TAPE, records.END, b"")
+
+    def _is_of_its_owner(self, each: Entry, number: int) -> bool:
+        if each.kind == records.BEGIN:
+            self._owners[each.topic] = number
+        elif self._owners.get(each.topic, number) != number:
+            return False
+        self._told[each.topic] = number
+        if each.kind == records.END:
+            self._owners.pop(each.topic, None)
+            self._told.pop(each.topic)
+        return True
+
+    def _ends(self, time: int, number: int) -> Iterator[Entry]:
+        for topic in [topic for topic, its in self._told.items() if its == number]:
+            self._owners.pop(topic, None)
+            del self._told[topic]
+            yield Entry(time, topic, records.END, b"")
+
+
+def _order(each: Entry | Missing) -> int:
+    """A hole up to where another process goes on comes before what that one has."""
+    return 2 * when(each) + isinstance(each, Entry)

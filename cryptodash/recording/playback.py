@@ -109,6 +109,8 @@ def play(recording: Recording, begin: int, end: int, topics: Collection[str]) ->
     """Of books the time of the first delta that could not be used, until it is known again."""
     for each in recording.read(begin + 1, end, topics):
         if isinstance(each, Missing):
+            if each.topic in ended and ended[each.topic] <= each.begin:
+                continue  # it is within a time that is told once the topic is recorded again
             for topic in (each.topic,) if each.topic else topics:
                 states[topic].lost()
                 unknown.add(topic)

@@ -7,27 +7,24 @@ import heapq
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import ExitStack, closing, suppress
 from functools import partial
-from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
-from attrs import define, field, frozen
+from attrs import frozen
 
 from cryptodash.recording import records
 from cryptodash.recording.blocks import MOST_TIME, THE_TAPE
 from cryptodash.recording.entries import Entry, Missing, Span
 from cryptodash.recording.layout import MESSAGES, SegmentFile, find_segments
-from cryptodash.recording.merging import one_of_each_topic, without
+from cryptodash.recording.merging import HANDOVER, Merging, overlap, without
+from cryptodash.recording.run import Run
 from cryptodash.recording.run_reading import RunReading, when
-from cryptodash.recording.segment import Replaced, Segment, blocks_between
+from cryptodash.recording.segment import blocks_between
 from cryptodash.recording.stripes import stripes_of
 from cryptodash.recording.tape_errors import BadTape
 
 QUIET: Final = 90_000_000
 """us without a record of a topic after which it counts as not recorded: a keyframe comes each minute."""
-
-HANDOVER: Final = 15_000_000
-"""us for which two processes may have an exchange, until the old one has left it."""
 
 
 @frozen
@@ -48,37 +45,6 @@ class WriterRun:
     read: Callable[[int, int, str], Iterator[Entry | Missing]]
 
 
-@define(eq=False)
-class _Run:
-    """The segments of one run of one writer, oldest first."""
-
-    id: bytes
-    writer: str
-    segments: list[Segment] = field(factory=list)
-    files: list[SegmentFile] = field(factory=list)
-
-    def opened(self, place: int) -> Segment:
-        """One of the segments, its file open: the one that has its name now, where it was sorted meanwhile. Raises
-        ``BadTape`` and ``OSError``."""
-        segment = self.segments[place]
-        try:
-            segment.touch()
-        except Replaced:
-            segment.close()
-            segment = self.segments[place] = self.files[place].open()
-            if segment.run != self.id:
-                raise BadTape("a segment of another run has its name") from None
-        return segment
-
-    @property
-    def first(self) -> int:
-        return self.segments[0].first
-
-    @property
-    def last(self) -> int:
-        return max(each.last for each in self.segments)
-
-
 class Recording:
     """All of one tape below a path. What cannot be opened is listed in ``unreadable`` and left out. Files that come
     later, and what is added to them, are seen by another ``Recording`` only. ``close`` it, or use it in ``with``."""
@@ -87,7 +53,7 @@ class Recording:
         """Raises ``BadTape`` where no tape can be. ``may_be_missing``: a directory that is not there (yet) is empty."""
         self.unreadable: list[Unreadable] = []
         self._tape = tape
-        self._runs: dict[tuple[str, bytes], _Run] = {}
+        self._runs: dict[tuple[str, bytes], Run] = {}
         if may_be_missing and not path.exists():
             return
         for found in find_segments(path, tape):
@@ -100,7 +66,7 @@ class Recording:
             self.unreadable.append(Unreadable(found.path, str(error)[:200]))
             return
         segment.close()
-        run = self._runs.setdefault((found.writer, segment.run), _Run(segment.run, found.writer))
+        run = self._runs.setdefault((found.writer, segment.run), Run(segment.run, found.writer))
         run.segments.append(segment)
         run.files.append(found)
 
@@ -129,7 +95,7 @@ class Recording:
         in order. Reads indexes only."""
         return self._recorded(self._runs.values(), begin, end)
 
-    def _recorded(self, runs: Iterable[_Run], begin: int, end: int) -> dict[str, list[Span]]:
+    def _recorded(self, runs: Iterable[Run], begin: int, end: int) -> dict[str, list[Span]]:
         found: dict[str, list[Span]] = {}
         for run in sorted(runs, key=lambda each: each.first):
             for place, known in enumerate(run.segments):
@@ -177,9 +143,10 @@ class Recording:
         wanted = None if topics is None else frozenset(topics)
         runs = [run for run in self._runs.values() if run.first <= end and run.last >= begin]
         runs.sort(key=lambda each: each.first)
-        if _overlap(runs):
+        if overlap(runs):
+            merging = Merging(runs, end)
             reading = [self._told_of(run, begin - HANDOVER, end, wanted) for run in runs]
-            merged = (each for each in one_of_each_topic(reading) if when(each) >= begin)
+            merged = (each for each in merging.merged(reading) if when(each) >= begin)
         else:
             merged = heapq.merge(*(self._told_of(run, begin, end, wanted) for run in runs), key=when)
         return merged if keyframes else (each for each in merged if not _is_keyframe(each))
@@ -191,10 +158,10 @@ class Recording:
             found.setdefault(run.writer, []).append(WriterRun(run.first, run.last, partial(self._read_topic, run)))
         return list(found.values())
 
-    def _read_topic(self, run: _Run, begin: int, end: int, topic: str) -> Iterator[Entry | Missing]:
+    def _read_topic(self, run: Run, begin: int, end: int, topic: str) -> Iterator[Entry | Missing]:
         return self._read_run(run, begin, end, frozenset((topic,)))
 
-    def _told_of(self, run: _Run, begin: int, end: int, topics: frozenset[str] | None) -> Iterator[Entry | Missing]:
+    def _told_of(self, run: Run, begin: int, end: int, topics: frozenset[str] | None) -> Iterator[Entry | Missing]:
         """With several writers, a hole of one is one of the topics that it recorded, as long as no other does."""
         if self._tape != MESSAGES or len({each.writer for each in self._runs.values()}) < 2:
             yield from self._read_run(run, begin, end, topics)
@@ -211,7 +178,7 @@ class Recording:
             else:
                 yield each
 
-    def _read_run(self, run: _Run, begin: int, end: int, topics: frozenset[str] | None) -> Iterator[Entry | Missing]:
+    def _read_run(self, run: Run, begin: int, end: int, topics: frozenset[str] | None) -> Iterator[Entry | Missing]:
         wanted = None if topics is None else topics | {THE_TAPE}
         reading = RunReading(begin, end, topics)
         for place, known in enumerate(run.segments):
@@ -244,11 +211,6 @@ def _extend(spans: list[Span], first: int, last: int) -> None:
         spans[-1] = Span(spans[-1].begin, max(spans[-1].end, last))
     else:
         spans.append(Span(first, last))
-
-
-def _overlap(runs: list[_Run]) -> bool:
-    """Whether two of them, by their beginnings, are of one time."""
-    return any(after.first <= before.last for before, after in pairwise(runs))
 
 
 def _is_keyframe(each: Entry | Missing) -> bool:

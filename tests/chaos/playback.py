@@ -1,43 +1,30 @@
 """Records a run with faults and plays it back: the real server with its recorder, the simulated venues, one client that
-gets everything live and one that plays it all at the end, on one clock.
-
-Two things are not simulated: the tapes, which are files, and the process that reads them, which is a real one. What has
-threads or a reactor of its own elsewhere (the writer of tapes) does its work here when the clock says so.
-"""
+gets everything live and one that plays it all at the end, on one clock."""
 
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from random import Random
 from typing import Any
 
-import pytest
 from attrs import define, evolve, frozen
 from twisted.application.service import MultiService, Service
-from twisted.internet.error import ProcessDone
-from twisted.python.failure import Failure
 
 from cryptodash.core.layers import Layer, load
-from cryptodash.recording import service as recording_service
-from cryptodash.recording.files import TapeDirectory, WriterPlace
-from cryptodash.recording.tape_writer import TapeWriter
-from cryptodash.recording.writer_thread import TICK_S, BlockQueue
 from cryptodash.service import StandIn
 from cryptodash.simulator.server import Simulator
 from tests.chaos.clients import Client, frame
 from tests.chaos.history import Request
 from tests.chaos.network import BadNetwork, Conditions
 from tests.chaos.plan import LASTING, SUDDEN, SYMBOLS, Action, ClientPlan, Plan, Trouble, VenueLine, channel_of
-from tests.chaos.processes import FIRST_PORT, Process
+from tests.chaos.processes import FIRST_PORT, REDIS_PORT, Process
 from tests.chaos.run import SETTINGS, _surroundings
+from tests.chaos.simulated_recorder import simulated_recorder
 from tests.chaos.troubles import ServerClock, Troubles, VenueTime
 from tests.chaos.venues import COMPOSITE, can_have
-from tests.processes import environment
+from tests.cluster.simulated_redis import SimulatedRedis
 from tests.recording.disks import FailingDisk
 
 DEPTH = 10
@@ -53,7 +40,8 @@ ERRNO_IO = 5
 @frozen
 class Outage:
     """What happens to the recording at a time (s): for so many seconds the disk fails (``fail``), or the server is not
-    there (``restart``)."""
+    there (``restart``). Of several processes one that has a venue open, and not the clients, is not there: it
+    was killed (``kill``), or told to end (``term``)."""
 
     at: float
     what: str
@@ -70,6 +58,8 @@ class Script:
     outages: Sequence[Outage]
     seed: int = 1
     with_composite: bool = False
+    processes: int = 1
+    """That are one server. Both clients are at the last one."""
 
     @property
     def channels(self) -> tuple[str, ...]:
@@ -106,109 +96,6 @@ class Played:
     tape_bytes: int
 
 
-class _Writer:
-    """``WriterThread`` without a thread."""
-
-    network: BadNetwork
-
-    def __init__(self, queue: BlockQueue, writers: Mapping[str, TapeWriter], ended: Callable[[], None]) -> None:
-        self._queue, self._writers, self._ended, self._lives = queue, writers, ended, False
-
-    def start(self) -> None:
-        self._lives = True
-        self.network.callLater(TICK_S, self._turn)
-
-    def is_alive(self) -> bool:
-        return self._lives
-
-    def _turn(self) -> None:
-        while (found := self._queue.get(0)) is not None:
-            self._writers[found[0]].write(found[1])
-            self._queue.done()
-        for writer in self._writers.values():
-            writer.tick()
-        if not self._queue.is_over:
-            self.network.callLater(TICK_S, self._turn)
-            return
-        for writer in self._writers.values():
-            writer.close()
-        self._lives = False
-        self._ended()
-
-
-class _ReaderTransport:
-    """A real process, read when the simulated reactor comes to it."""
-
-    def __init__(self, network: BadNetwork, protocol: Any, command: Sequence[str]) -> None:
-        self._network, self._protocol = network, protocol
-        self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment(), bufsize=0
-        )
-        self._is_paused = self._asks = False
-        self._call: Any = None
-
-    def write(self, data: bytes) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.write(data)
-        self._asks = True
-        self._read_soon()
-
-    def pauseProducing(self) -> None:
-        self._is_paused = True
-
-    def resumeProducing(self) -> None:
-        self._is_paused = False
-        self._read_soon()
-
-    def _read_soon(self) -> None:
-        if self._call is None and self._asks and not self._is_paused:
-            self._call = self._network.callLater(0.0005, self._read)
-
-    def _read(self) -> None:
-        self._call = None
-        if self._is_paused or self._protocol.answer is None:
-            return
-        assert self._process.stdout is not None
-        data = os.read(self._process.stdout.fileno(), 65536)
-        assert data, "the reader has ended"
-        self._protocol.outReceived(data)
-        self._read_soon()
-
-    def closeStdin(self) -> None:
-        self.signalProcess("KILL")
-
-    def signalProcess(self, name: str) -> None:
-        self._process.kill()
-        self._process.wait()
-        for each in (self._process.stdin, self._process.stdout):
-            assert each is not None
-            each.close()
-        self._asks = False
-        self._network.callLater(0, self._protocol.processEnded, Failure(ProcessDone(None)))
-
-
-@contextmanager
-def _recorder(network: BadNetwork, disk: FailingDisk) -> Iterator[None]:
-    """The server's recorder as it is when nothing has a clock of its own."""
-
-    def spawn(protocol: Any, executable: str, command: Sequence[str], environment: Mapping[str, str]) -> Any:
-        protocol.transport = _ReaderTransport(network, protocol, command)
-        return protocol.transport
-
-    class Place(WriterPlace):
-        def tape(self, name: str, keep: int, segment_bytes: int) -> Callable[[], TapeDirectory]:
-            disk.real = super().tape(name, keep, segment_bytes)
-            return disk
-
-    network.spawnProcess = spawn  # type: ignore[attr-defined]
-    network.callFromThread = lambda call: network.callLater(0, call)  # type: ignore[attr-defined]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_Writer, "network", network, raising=False)
-        patch.setattr(recording_service, "WriterThread", _Writer)
-        patch.setattr(recording_service, "WriterPlace", Place)
-        yield
-
-
 class _Client(Client):
     """One of the crowd that does not resume."""
 
@@ -217,7 +104,7 @@ class _Client(Client):
 
 
 WITHOUT = ("wall/step",)
-"""A clock that is set moves what is asked for, which is by the wall clock, away from tape time, which goes on."""
+"""A clock that is set moves the tape time of the next run: it has a test of its own."""
 
 
 def one_after_the_other(venues: Sequence[str], every: float, begin: float, seconds: float) -> list[Trouble]:
@@ -247,7 +134,7 @@ def record_and_play(script: Script, directory: Path) -> Played:
     errors: list[str] = []
     network = BadNetwork(script.seed, 1_700_000_000_000)
     disk = FailingDisk(lambda: None)  # type: ignore[arg-type, return-value]
-    with _surroundings(network, errors), _recorder(network, disk):
+    with _surroundings(network, errors), simulated_recorder(network, disk):
         return _Stage(script, network, directory, disk, errors).play()
 
 
@@ -273,24 +160,40 @@ class _Stage:
             simulator.listen()
             urls |= simulator.base_urls
         together.startService()
-        own = {
-            "EXCHANGES": ",".join(script.venues),
-            "RECORD_DIR": str(directory),
-            "RECORD_KEEP_GB": "0",
-            "BOOK_DEPTH_DEFAULT": str(DEPTH),
-        }
-        config = load([Layer("playback", {**SETTINGS, **own})], script.venues)
-        self._process = Process(0, network, clock, config, StandIn(Service(), urls, "simulated"), script.seed, True)
+        self._processes = self._make_processes(clock, urls)
+        self._process = self._processes[-1]
         ports = {
             venue: frozenset(int(ws.rpartition(":")[2]) for ws, _ in simulator.base_urls.values())
             for venue, simulator in simulators.items()
         }
-        self._troubles = Troubles(self._plan, network, simulators, ports, clock, [self._process])
+        self._troubles = Troubles(self._plan, network, simulators, ports, clock, self._processes)
         for venue, numbers in ports.items():
             for port in sorted(numbers):
                 network.rule(port, self._conditions_of(venue))
-        network.rule(FIRST_PORT, lambda number, rng: Conditions(0.0))
-        self._live = _Client(client, network, FIRST_PORT, script.seed)
+        network.rule(self._port, lambda number, rng: Conditions(0.0))
+        self._live = _Client(client, network, self._port, script.seed)
+
+    def _make_processes(self, clock: ServerClock, urls: Mapping[Any, tuple[str, str]]) -> list[Process]:
+        script, network = self._script, self._network
+        own = {
+            "EXCHANGES": ",".join(script.venues),
+            "RECORD_DIR": str(self._directory),
+            "RECORD_KEEP_GB": "0",
+            "BOOK_DEPTH_DEFAULT": str(DEPTH),
+        }
+        self._port = FIRST_PORT + script.processes - 1
+        if script.processes > 1:
+            own["ENABLE_REDIS"] = "true"
+            network.listen(REDIS_PORT, SimulatedRedis(network, lambda: network.wall_ms() * 1000))
+            network.rule(REDIS_PORT, lambda number, rng: Conditions(0.001))
+        found = []
+        for number in range(script.processes):
+            own["BIND_ADDR"] = f"tcp:{FIRST_PORT + number}:interface=127.0.0.1"
+            config = load([Layer("playback", {**SETTINGS, **own})], script.venues)
+            stand_in = StandIn(Service(), urls, "simulated")
+            alone = script.processes == 1
+            found.append(Process(number, network, clock, config, stand_in, script.seed + number, alone))
+        return found
 
     def _conditions_of(self, venue: str) -> Callable[[int, Random], Conditions]:
         return lambda number, rng: self._troubles.conditions(venue)
@@ -306,7 +209,8 @@ class _Stage:
 
     def play(self) -> Played:
         network, script = self._network, self._script
-        self._process.start()
+        for process in self._processes:
+            process.start()
         self._troubles.begin()
         self._live.begin(script.seconds)
         for each in script.outages:
@@ -317,7 +221,9 @@ class _Stage:
         played = self._play(begin_ms, end_ms)
         self._live.abort()
         network.pass_until(network.seconds() + 1.0)
-        self._process.terminate()
+        for process in self._processes:
+            if process.is_running:
+                process.terminate()
         network.pass_until(network.seconds() + 10.0)
         size = sum(each.stat().st_size for each in self._directory.rglob("*.tape"))
         return Played(live, played, begin_ms, end_ms, self._plan.origin_ms, self._errors, size)
@@ -325,6 +231,21 @@ class _Stage:
     def _restart(self, outage: Outage) -> None:
         self._process.terminate()
         self._network.callLater(outage.seconds, self._process.start)
+
+    def _holder(self) -> Process:
+        return next(
+            each for each in self._processes[:-1] if each.is_running and any(map(each.may_speak, self._script.venues))
+        )
+
+    def _kill(self, outage: Outage) -> None:
+        holder = self._holder()
+        holder.kill()
+        self._network.callLater(outage.seconds, holder.start)
+
+    def _term(self, outage: Outage) -> None:
+        holder = self._holder()
+        holder.terminate()
+        self._network.callLater(outage.seconds, holder.start)
 
     def _fail(self, outage: Outage) -> None:
         self._disk.fails["write"] = ERRNO_IO
@@ -347,7 +268,7 @@ class _Stage:
 
     def _play(self, begin_ms: int, end_ms: int) -> list[Got]:
         network = self._network
-        player = _Client(ClientPlan("player", "fast", (), delay=0.0, kernel=1 << 18), network, FIRST_PORT, 2)
+        player = _Client(ClientPlan("player", "fast", (), delay=0.0, kernel=1 << 18), network, self._port, 2)
         player.connect(())
         network.pass_until(network.seconds() + 0.5)
         assert player.peer is not None
