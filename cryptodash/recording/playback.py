@@ -109,7 +109,7 @@ def play(recording: Recording, begin: int, end: int, topics: Collection[str]) ->
     """Of books the time of the first delta that could not be used, until it is known again."""
     for each in recording.read(begin + 1, end, topics):
         if isinstance(each, Missing):
-            for topic in topics:
+            for topic in (each.topic,) if each.topic else topics:
                 states[topic].lost()
                 unknown.add(topic)
                 begun_after[topic] = each.end

@@ -7,25 +7,22 @@ import heapq
 from collections.abc import Callable, Collection, Iterator
 from contextlib import closing, suppress
 from functools import partial
-from itertools import pairwise, repeat
 from pathlib import Path
 from typing import Final
 
-from attrs import define, field, frozen
+from attrs import frozen
 
 from cryptodash.recording import records
 from cryptodash.recording.blocks import MOST_TIME, THE_TAPE, Record
 from cryptodash.recording.entries import Entry, Missing, Span
 from cryptodash.recording.layout import MESSAGES, SegmentFile, find_segments
+from cryptodash.recording.merging import HANDOVER, Merging, Run, order, overlap
 from cryptodash.recording.segment import Segment, blocks_between
 from cryptodash.recording.segment_index import BlockEntry
 from cryptodash.recording.tape_errors import BadTape
 
 QUIET: Final = 90_000_000
 """us without a record of a topic after which it counts as not recorded: a keyframe comes each minute."""
-
-HANDOVER: Final = 15_000_000
-"""us for which two processes may have an exchange, until the old one has left it."""
 
 
 @frozen
@@ -46,31 +43,16 @@ class RunReading:
     read: Callable[[int, int, str], Iterator[Entry | Missing]]
 
 
-@define(eq=False)
-class _Run:
-    """The segments of one run of one writer, oldest first."""
-
-    id: bytes
-    writer: str
-    segments: list[Segment] = field(factory=list)
-
-    @property
-    def first(self) -> int:
-        return self.segments[0].first
-
-    @property
-    def last(self) -> int:
-        return max(each.last for each in self.segments)
-
-
 class Recording:
     """All of one tape below a path. What cannot be opened is listed in ``unreadable`` and left out. Files that come
     later, and what is added to them, are seen by another ``Recording`` only. ``close`` it, or use it in ``with``."""
 
-    def __init__(self, path: Path, tape: str = MESSAGES) -> None:
-        """Raises ``BadTape`` where no tape can be."""
+    def __init__(self, path: Path, tape: str = MESSAGES, *, may_be_missing: bool = False) -> None:
+        """Raises ``BadTape`` where no tape can be. ``may_be_missing``: a directory that is not there (yet) is empty."""
         self.unreadable: list[Unreadable] = []
-        self._runs: dict[tuple[str, bytes], _Run] = {}
+        self._runs: dict[tuple[str, bytes], Run] = {}
+        if may_be_missing and not path.exists():
+            return
         for found in find_segments(path, tape):
             self._open(found)
 
@@ -81,7 +63,7 @@ class Recording:
             self.unreadable.append(Unreadable(found.path, str(error)[:200]))
             return
         segment.close()
-        run = self._runs.setdefault((found.writer, segment.run), _Run(segment.run, found.writer))
+        run = self._runs.setdefault((found.writer, segment.run), Run(segment.run, found.writer))
         run.segments.append(segment)
 
     def __enter__(self) -> Recording:
@@ -154,11 +136,12 @@ class Recording:
         wanted = None if topics is None else frozenset(topics)
         runs = [run for run in self._runs.values() if run.first <= end and run.last >= begin]
         runs.sort(key=lambda each: each.first)
-        if _overlap(runs):
+        if overlap(runs):
+            merging = Merging(runs, wanted, end)
             reading = [self._read_run(run, begin - HANDOVER, end, wanted) for run in runs]
-            merged = (each for each in _one_of_each_topic(reading) if _order(each) >= begin)
+            merged = (each for each in merging.merged(reading) if order(each) >= begin)
         else:
-            merged = heapq.merge(*(self._read_run(run, begin, end, wanted) for run in runs), key=_order)
+            merged = heapq.merge(*(self._read_run(run, begin, end, wanted) for run in runs), key=order)
         return merged if keyframes else (each for each in merged if not _is_keyframe(each))
 
     def writers(self) -> list[list[RunReading]]:
@@ -168,10 +151,10 @@ class Recording:
             found.setdefault(run.writer, []).append(RunReading(run.first, run.last, partial(self._read_topic, run)))
         return list(found.values())
 
-    def _read_topic(self, run: _Run, begin: int, end: int, topic: str) -> Iterator[Entry | Missing]:
+    def _read_topic(self, run: Run, begin: int, end: int, topic: str) -> Iterator[Entry | Missing]:
         return self._read_run(run, begin, end, frozenset((topic,)))
 
-    def _read_run(self, run: _Run, begin: int, end: int, topics: frozenset[str] | None) -> Iterator[Entry | Missing]:
+    def _read_run(self, run: Run, begin: int, end: int, topics: frozenset[str] | None) -> Iterator[Entry | Missing]:
         wanted = None if topics is None else topics | {THE_TAPE}
         reading = _Reading(begin, end, topics)
         for segment in run.segments:
@@ -252,31 +235,6 @@ def _extend(spans: list[Span], first: int, last: int) -> None:
         spans[-1] = Span(spans[-1].begin, max(spans[-1].end, last))
     else:
         spans.append(Span(first, last))
-
-
-def _overlap(runs: list[_Run]) -> bool:
-    """Whether two of them, by their beginnings, are of one time."""
-    return any(after.first <= before.last for before, after in pairwise(runs))
-
-
-def _one_of_each_topic(reading: list[Iterator[Entry | Missing]]) -> Iterator[Entry | Missing]:
-    """Merged by time. While an exchange is handed over, two processes may record it: the one that begins the topic has
-    it from there on, until it ends it or another one begins it."""
-    owners: dict[str, int] = {}
-    numbered = (zip(each, repeat(number)) for number, each in enumerate(reading))
-    for each, number in heapq.merge(*numbered, key=lambda pair: _order(pair[0])):
-        if isinstance(each, Entry):
-            if each.kind == records.BEGIN:
-                owners[each.topic] = number
-            elif owners.get(each.topic, number) != number:
-                continue
-            elif each.kind == records.END:
-                owners.pop(each.topic, None)
-        yield each
-
-
-def _order(each: Entry | Missing) -> int:
-    return each.time if isinstance(each, Entry) else each.end
 
 
 def _is_keyframe(each: Entry | Missing) -> bool:

@@ -33,10 +33,11 @@ from tests.chaos.clients import Client, frame
 from tests.chaos.history import Request
 from tests.chaos.network import BadNetwork, Conditions
 from tests.chaos.plan import LASTING, SUDDEN, SYMBOLS, Action, ClientPlan, Plan, Trouble, VenueLine, channel_of
-from tests.chaos.processes import FIRST_PORT, Process
+from tests.chaos.processes import FIRST_PORT, REDIS_PORT, Process
 from tests.chaos.run import SETTINGS, _surroundings
 from tests.chaos.troubles import ServerClock, Troubles, VenueTime
 from tests.chaos.venues import COMPOSITE, can_have
+from tests.cluster.simulated_redis import SimulatedRedis
 from tests.processes import environment
 from tests.recording.disks import FailingDisk
 
@@ -53,7 +54,8 @@ ERRNO_IO = 5
 @frozen
 class Outage:
     """What happens to the recording at a time (s): for so many seconds the disk fails (``fail``), or the server is not
-    there (``restart``)."""
+    there (``restart``). Of several processes one that has a venue open, and not the clients, is not there: it
+    was killed (``kill``), or told to end (``term``)."""
 
     at: float
     what: str
@@ -70,6 +72,8 @@ class Script:
     outages: Sequence[Outage]
     seed: int = 1
     with_composite: bool = False
+    processes: int = 1
+    """That are one server. Both clients are at the last one."""
 
     @property
     def channels(self) -> tuple[str, ...]:
@@ -197,8 +201,7 @@ def _recorder(network: BadNetwork, disk: FailingDisk) -> Iterator[None]:
 
     class Place(WriterPlace):
         def tape(self, name: str, keep: int, segment_bytes: int) -> Callable[[], TapeDirectory]:
-            disk.real = super().tape(name, keep, segment_bytes)
-            return disk
+            return FailingDisk(super().tape(name, keep, segment_bytes), disk.fails)
 
     network.spawnProcess = spawn  # type: ignore[attr-defined]
     network.callFromThread = lambda call: network.callLater(0, call)  # type: ignore[attr-defined]
@@ -273,24 +276,40 @@ class _Stage:
             simulator.listen()
             urls |= simulator.base_urls
         together.startService()
-        own = {
-            "EXCHANGES": ",".join(script.venues),
-            "RECORD_DIR": str(directory),
-            "RECORD_KEEP_GB": "0",
-            "BOOK_DEPTH_DEFAULT": str(DEPTH),
-        }
-        config = load([Layer("playback", {**SETTINGS, **own})], script.venues)
-        self._process = Process(0, network, clock, config, StandIn(Service(), urls, "simulated"), script.seed, True)
+        self._processes = self._make_processes(clock, urls)
+        self._process = self._processes[-1]
         ports = {
             venue: frozenset(int(ws.rpartition(":")[2]) for ws, _ in simulator.base_urls.values())
             for venue, simulator in simulators.items()
         }
-        self._troubles = Troubles(self._plan, network, simulators, ports, clock, [self._process])
+        self._troubles = Troubles(self._plan, network, simulators, ports, clock, self._processes)
         for venue, numbers in ports.items():
             for port in sorted(numbers):
                 network.rule(port, self._conditions_of(venue))
-        network.rule(FIRST_PORT, lambda number, rng: Conditions(0.0))
-        self._live = _Client(client, network, FIRST_PORT, script.seed)
+        network.rule(self._port, lambda number, rng: Conditions(0.0))
+        self._live = _Client(client, network, self._port, script.seed)
+
+    def _make_processes(self, clock: ServerClock, urls: Mapping[Any, tuple[str, str]]) -> list[Process]:
+        script, network = self._script, self._network
+        own = {
+            "EXCHANGES": ",".join(script.venues),
+            "RECORD_DIR": str(self._directory),
+            "RECORD_KEEP_GB": "0",
+            "BOOK_DEPTH_DEFAULT": str(DEPTH),
+        }
+        self._port = FIRST_PORT + script.processes - 1
+        if script.processes > 1:
+            own["ENABLE_REDIS"] = "true"
+            network.listen(REDIS_PORT, SimulatedRedis(network, lambda: network.wall_ms() * 1000))
+            network.rule(REDIS_PORT, lambda number, rng: Conditions(0.001))
+        found = []
+        for number in range(script.processes):
+            own["BIND_ADDR"] = f"tcp:{FIRST_PORT + number}:interface=127.0.0.1"
+            config = load([Layer("playback", {**SETTINGS, **own})], script.venues)
+            stand_in = StandIn(Service(), urls, "simulated")
+            alone = script.processes == 1
+            found.append(Process(number, network, clock, config, stand_in, script.seed + number, alone))
+        return found
 
     def _conditions_of(self, venue: str) -> Callable[[int, Random], Conditions]:
         return lambda number, rng: self._troubles.conditions(venue)
@@ -306,7 +325,8 @@ class _Stage:
 
     def play(self) -> Played:
         network, script = self._network, self._script
-        self._process.start()
+        for process in self._processes:
+            process.start()
         self._troubles.begin()
         self._live.begin(script.seconds)
         for each in script.outages:
@@ -317,7 +337,9 @@ class _Stage:
         played = self._play(begin_ms, end_ms)
         self._live.abort()
         network.pass_until(network.seconds() + 1.0)
-        self._process.terminate()
+        for process in self._processes:
+            if process.is_running:
+                process.terminate()
         network.pass_until(network.seconds() + 10.0)
         size = sum(each.stat().st_size for each in self._directory.rglob("*.tape"))
         return Played(live, played, begin_ms, end_ms, self._plan.origin_ms, self._errors, size)
@@ -325,6 +347,21 @@ class _Stage:
     def _restart(self, outage: Outage) -> None:
         self._process.terminate()
         self._network.callLater(outage.seconds, self._process.start)
+
+    def _holder(self) -> Process:
+        return next(
+            each for each in self._processes[:-1] if each.is_running and any(map(each.may_speak, self._script.venues))
+        )
+
+    def _kill(self, outage: Outage) -> None:
+        holder = self._holder()
+        holder.kill()
+        self._network.callLater(outage.seconds, holder.start)
+
+    def _term(self, outage: Outage) -> None:
+        holder = self._holder()
+        holder.terminate()
+        self._network.callLater(outage.seconds, holder.start)
 
     def _fail(self, outage: Outage) -> None:
         self._disk.fails["write"] = ERRNO_IO
@@ -347,7 +384,7 @@ class _Stage:
 
     def _play(self, begin_ms: int, end_ms: int) -> list[Got]:
         network = self._network
-        player = _Client(ClientPlan("player", "fast", (), delay=0.0, kernel=1 << 18), network, FIRST_PORT, 2)
+        player = _Client(ClientPlan("player", "fast", (), delay=0.0, kernel=1 << 18), network, self._port, 2)
         player.connect(())
         network.pass_until(network.seconds() + 0.5)
         assert player.peer is not None

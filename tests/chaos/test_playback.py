@@ -11,7 +11,7 @@ from attrs import evolve
 
 from tests.chaos.plan import LASTING, SUDDEN, SYMBOLS
 from tests.chaos.playback import WITHOUT, Got, Outage, Played, Script, one_after_the_other, record_and_play
-from tests.chaos.playback_oracle import compare
+from tests.chaos.playback_oracle import channel_of, compare
 from tests.chaos.venues import ALL, TWO, can_have
 
 PAIRS = (("binance", "spot", SYMBOLS[0]), ("bybit", "perpetual", SYMBOLS[0]))
@@ -66,6 +66,21 @@ def test_a_stretch_with_every_fault_is_played_as_it_was(sample: tuple[Script, Pl
 def test_all_venues_and_what_is_derived_of_them_are_played_as_they_were(long: bool, tmp_path: Path) -> None:
     what = script(900.0, 6.0, 2, OF_ALL) if long else script(120.0, 4.0, 1, OF_ALL)
     judge(what, record_and_play(what, tmp_path))
+
+
+def test_what_several_processes_recorded_is_played_as_one(tmp_path: Path) -> None:
+    """One of two is killed, and the other one takes over what it had open. Nothing on the tapes says so but that one
+    of them ends, and the other begins some topics seconds later."""
+    played = record_and_play(Script(90.0, PAIRS, (), [Outage(40.0, "kill")], processes=2), tmp_path)
+    findings = compare(played)
+    assert (findings.wrong, played.errors) == ([], [])
+    assert len({each.parent.parent for each in tmp_path.rglob("*.tape")}) >= 2
+    ((reason, begin, end),) = findings.holes
+    killed = played.origin_ms + 40_000
+    assert reason == "unrecorded" and killed - 2_000 < begin / 1000 < killed < end / 1000 < killed + 8_000
+    gaps = {channel_of(each.value) for each in played.played[1:-1] if each.value["payload"].get("hole")}
+    assert gaps and {each.partition(":")[0] for each in gaps} != {each.partition(":")[0] for each, _, _ in PAIRS}
+    assert findings.equal["ticker"] > 1_000 and findings.missing.total() < 100
 
 
 def test_an_hour_with_every_fault_is_played_as_it_was(long: bool, tmp_path: Path) -> None:

@@ -367,10 +367,10 @@ def test_what_is_wrong_is_named(playing: Playing, members: dict[str, Any], code:
     assert playing.tapes.questions == []
 
 
-def test_times_are_texts_or_milliseconds_and_never_of_the_future(playing: Playing) -> None:
-    playing.replay(**{"from": "2023-12-31T05:20:00Z", "to": "2199-01-01T00:00:00Z"})
+def test_times_are_texts_or_milliseconds_and_the_end_is_now_if_left_out(playing: Playing) -> None:
+    playing.replay(**{"from": "2023-12-31T05:20:00Z", "to": "2023-12-31T05:20:01Z"})
     now = playing.world.time.wall_ms() * 1000
-    assert playing.tapes.questions == [Play(AT, now, [TRADE_TOPIC])]
+    assert playing.tapes.questions == [Play(AT, AT + SECOND, [TRADE_TOPIC])]
     playing.client.ask({"op": "replay_stop"})
     playing.client.ask({"op": "replay", "from": FROM, "channels": [TRADES]})
     assert playing.tapes.questions[1] == Play(AT, now, [TRADE_TOPIC])
