@@ -11,7 +11,7 @@ FIRST ?= 1
 JOBS ?= 2
 BIN = $(VENV)/bin
 
-.PHONY: demo demo-cluster test export-readers dist lock sbom peers long chaos planted five run lint format install clean bench bench-quick abuse soak soak-cluster screenshot
+.PHONY: demo demo-cluster test export-readers dist lock sbom peers long chaos planted five returning run lint format install clean bench bench-quick abuse soak soak-cluster screenshot
 
 demo: $(VENV)/installed
 	$(BIN)/python examples/demo.py --port $(PORT)
@@ -44,6 +44,8 @@ long: $(VENV)/installed-test
 	$(MAKE) chaos VENUES=all SEEDS=12
 	$(MAKE) chaos PROCESSES=3 SEEDS=200
 	$(MAKE) five
+	$(MAKE) returning SEEDS=4
+	$(MAKE) returning SEEDS=4 PROCESSES=3
 	$(MAKE) abuse
 	$(MAKE) soak
 	$(MAKE) soak-cluster MINUTES=10
@@ -59,6 +61,10 @@ chaos: $(VENV)/installed-test
 # Simulated minutes of five venues with faults on three: no wrong value live, every fault in the ledger, memory flat.
 five: $(VENV)/installed-test
 	PYTHONHASHSEED=0 $(BIN)/python -m tests.chaos.five --minutes $(SIMULATED_MINUTES)
+
+# Simulated minutes of clients that come back by cursor every few seconds to a server that records and is killed meanwhile: each trade once.
+returning: $(VENV)/installed-test
+	PYTHONHASHSEED=0 $(BIN)/python -m tests.chaos.returning --minutes $(SIMULATED_MINUTES) --seed $(FIRST) --seeds $(SEEDS) --processes $(PROCESSES)
 
 # The wheel and the sdist, to the byte the same for all who build this commit (docs/decisions/0008-release.md), and what the index would say of them.
 dist: $(VENV)/installed-release

@@ -143,7 +143,7 @@ class Recording:
         wanted = None if topics is None else frozenset(topics)
         runs = [run for run in self._runs.values() if run.first <= end and run.last >= begin]
         runs.sort(key=lambda each: each.first)
-        if overlap(runs):
+        if len({run.writer for run in runs}) > 1 or overlap(runs):
             merging = Merging(runs, end)
             reading = [self._told_of(run, begin - HANDOVER, end, wanted) for run in runs]
             merged = (each for each in merging.merged(reading) if when(each) >= begin)

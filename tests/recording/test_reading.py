@@ -411,3 +411,16 @@ def test_what_another_process_goes_on_with_is_known_from_there_on(tmp_path: Path
     holes = [at for at, each in enumerate(read_all) if isinstance(each, Missing)]
     began = [at for at, each in enumerate(read_all) if isinstance(each, Entry) and each.kind == records.BEGIN]
     assert holes and max(holes) < began[-1], "what is lost comes before what is known again"
+
+
+def test_between_two_processes_that_were_never_there_together_nothing_is_glued(tmp_path: Path) -> None:
+    """One was killed, and another one on this machine began later: neither tape has a word about the time between."""
+    begun = START + 10 * SECOND
+    for writer, start in (("01", START), ("02", begun)):
+        write_run(tmp_path / "other", [[(start, TRADES, records.BEGIN, b""), trade(1, start + SECOND)]], close=False)
+        (tmp_path / "other" / "writer-00").rename(tmp_path / f"writer-{writer}")
+    with Recording(tmp_path) as recording:
+        found = list(play(recording, START, begun + SECOND, [TRADES]))
+    assert [each for each in found if isinstance(each, Missing)] == [
+        Missing(START + SECOND, begun, "unrecorded", TRADES)
+    ]
