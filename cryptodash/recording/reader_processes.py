@@ -120,7 +120,7 @@ class ReaderProcesses(Service):
             command = [sys.executable, "-P", "-m", PROGRAM, str(self._directory)]
             self._processes.add(process)
             try:
-                self._reactor.spawnProcess(process, sys.executable, command, _environment())
+                self._reactor.spawnProcess(process, sys.executable, command, environment())
             except OSError as error:
                 self._processes.discard(process)
                 raise Refused("recording_failed", f"no process can be started: {error.strerror}", 503) from None
@@ -239,5 +239,6 @@ class ReaderProcesses(Service):
         return ended
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
+    """Of a process that reads tapes."""
     return {name: value for name, value in os.environ.items() if _KEPT(name)}

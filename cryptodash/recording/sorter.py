@@ -3,7 +3,6 @@ earlier runs. One at a time; the process has background priority, and may be kil
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +12,8 @@ from twisted.internet.error import ProcessExitedAlready
 from twisted.internet.protocol import ProcessProtocol
 from twisted.logger import Logger
 from twisted.python.failure import Failure
+
+from cryptodash.recording.reader_processes import environment
 
 FIRST_AFTER_S: Final = 60.0
 """Seconds after the start in which nothing is sorted: clients come back then."""
@@ -27,8 +28,8 @@ def spawning(reactor: Any) -> Spawn:
     """By ``spawnProcess``."""
 
     def spawn(protocol: ProcessProtocol, root: Path) -> Any:
-        command = [sys.executable, "-m", "cryptodash.recording.sorting", str(root)]
-        return reactor.spawnProcess(protocol, sys.executable, command, os.environ)
+        command = [sys.executable, "-P", "-m", "cryptodash.recording.sorting", str(root)]
+        return reactor.spawnProcess(protocol, sys.executable, command, environment())
 
     return spawn
 
