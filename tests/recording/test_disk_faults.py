@@ -125,7 +125,7 @@ def test_a_first_sync_that_fails_may_leave_nothing_of_a_segment(tmp_path: Path) 
     disk.fails.clear()
     world.run(20)
     world.close()
-    first, second = sorted(tmp_path.glob("*/*/*.tape"))
+    first, _ = sorted(tmp_path.glob("*/*/*.tape"))
     for left in (b"", bytes(300)):
         first.write_bytes(left)
         assert verify(tmp_path).errors == []
