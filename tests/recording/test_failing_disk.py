@@ -95,7 +95,9 @@ class Listener(threading.Thread):
             if size >= 126:
                 (size,) = unpack("!H" if size == 126 else "!Q", self._file.read(2 if size == 126 else 8))
             data = self._file.read(size)
-            if head[0] & 0x0F == 1:
+            if head[0] & 0x0F == 9:
+                self._socket.sendall(bytes((0x8A, 0x80 | len(data))) + bytes(4) + data)
+            elif head[0] & 0x0F == 1:
                 self.messages.append((time.monotonic(), json.loads(data)))
 
     def close(self) -> None:
@@ -235,7 +237,7 @@ def test_a_loss_of_power_costs_a_real_process_five_seconds(
     library: Path, memory: Path, long: bool, record_property: pytest.RecordProperty
 ) -> None:
     """Killed at a random moment; then what it had not synced is gone, or a part of it, or zeros."""
-    most, taken = 0.0, 0
+    most, taken, said = 0.0, 0, 0
     for seed in range(SEEDS[long]):
         random, directory = Random(seed), memory / str(seed)
         directory.mkdir()
@@ -250,12 +252,14 @@ def test_a_loss_of_power_costs_a_real_process_five_seconds(
         _, lost = judge(root, recorder.made, most_lost=5.0)
         most = max(most, lost)
         again = Recorder(shim, root)  # the next run cuts the torn end, and says so
-        again.run(2.0)
+        again.run(3.0)
         again.kill()
-        holes, _ = judge(root, [*recorder.made, *again.made], most_lost=5.0)
-        assert {"torn", "stopped"} <= {each.reason for each in holes}
+        holes, lost = judge(root, again.made, most_lost=5.0)
+        if lost < (again.made[-1] - again.made[0]) / SECOND - 0.1:  # it wrote something before it was killed
+            assert {"torn", "stopped"} <= {each.reason for each in holes}
+            most, said = max(most, lost), said + 1
         assert all(each.end - each.begin <= 5 * SECOND for each in holes if each.reason == "torn")
-    assert taken, "nothing was ever unsynced"
+    assert taken and said > SEEDS[long] // 2, "hardly anything was ever unsynced, or told"
     record_property("measured", f"{SEEDS[long]} losses of power, {taken} bytes unsynced: {most:.2f} s lost at most")
 
 
