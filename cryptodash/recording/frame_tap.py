@@ -46,8 +46,9 @@ class FrameTap:
         self._tape.put_all(self._connections[connection].source, records.IN, frames)
 
     def dealing(self, connection: str, frames: Sequence[bytes]) -> None:
+        source = self._connections[connection].source
         self._turn.at = self._tape.now()
-        self._tape.put_all(self._connections[connection].source, records.IN, frames)
+        self._tape.put_all(source, records.IN, frames)
 
     def dealt(self) -> None:
         self._turn.at = 0

@@ -176,7 +176,8 @@ def _add(digest: blake2b, table: list[str], found: list[Record]) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    os.nice(NICE)
+    with suppress(OSError):  # a sandbox may forbid it
+        os.nice(NICE)
     sort_all(Path(arguments[0]))
     return 0
 

@@ -76,6 +76,8 @@ class _Tape:
         self._run: bytes | None = None
         self._before: BlockEntry | None = None
         self._was_torn = False
+        self._blockless: list[tuple[str, str]] = []
+        """Segments without a whole block, and why."""
         self._counted = 0
         self._counts: Counts | None = None
 
@@ -89,7 +91,10 @@ class _Tape:
                 if is_last and isinstance(error, BadTape) and (self._before is not None or _is_being_written(file)):
                     self._no_block(file)
                     continue
-                self._wrong(file.path.name, str(error))
+                if is_last or not isinstance(error, BadTape):
+                    self._wrong(file.path.name, str(error))
+                else:  # a sync that failed may have left nothing of it: what comes next has to say so
+                    self._blockless.append((file.path.name, str(error)))
                 continue
             try:
                 self._segment(file, segment, is_last=is_last)
@@ -173,6 +178,9 @@ class _Tape:
     def _block(self, file: SegmentFile, block: BlockEntry, found: list[Record], *, is_new_run: bool) -> None:
         holes = list(self._holes(file, block, found))
         before, self._before = self._before, block
+        for name, reason in self._blockless if not holes else ():
+            self._wrong(name, f"{reason}, and no hole tells")
+        self._blockless.clear()
         place = f"{file.path.name} at {block.offset}"
         if is_new_run:
             self._counted, self._counts = 0, None

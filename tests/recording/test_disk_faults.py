@@ -19,7 +19,7 @@ from cryptodash.recording.records import MESSAGE, Run
 from cryptodash.recording.tape_writer import TapeWriter
 from cryptodash.recording.verify import verify
 from tests.recording.disks import EIO, ENOSPC, EROFS, FailingDisk, ForgetfulDisk
-from tests.recording.tapes import SECOND, START, TRADES
+from tests.recording.tapes import SECOND, START, TRADES, seconds_of_trades, write_run
 
 ALL = 2 * START
 
@@ -114,6 +114,29 @@ def test_a_disk_that_fails_now_and_then_loses_nothing_without_a_word(tmp_path: P
         world.run(70)
         world.close()
         judge(root, world.told)
+
+
+def test_a_first_sync_that_fails_may_leave_nothing_of_a_segment(tmp_path: Path) -> None:
+    """The kernel drops what it could not write. The next segment tells; where nothing tells, it is an error."""
+    disk = FailingDisk(disk_of(tmp_path))
+    world = World(disk)
+    disk.fails["sync"] = EIO
+    world.run(1)
+    disk.fails.clear()
+    world.run(20)
+    world.close()
+    first, _ = sorted(tmp_path.glob("*/*/*.tape"))
+    for left in (b"", bytes(300)):
+        first.write_bytes(left)
+        assert verify(tmp_path).errors == []
+        with Recording(tmp_path) as recording:
+            (hole,) = [each for each in recording.read(0, ALL) if isinstance(each, Missing)]
+        assert hole.reason == "disk" and hole.begin <= world.told[0]
+    (tmp_path / "closed").mkdir()
+    write_run(tmp_path / "closed", seconds_of_trades(30), segment_bytes=1_000)
+    middle = sorted((tmp_path / "closed").glob("*/*/*.tape"))[1]
+    middle.write_bytes(b"")
+    assert any("no hole tells" in each for each in verify(tmp_path / "closed").errors)
 
 
 @pytest.mark.parametrize("again", [False, True])

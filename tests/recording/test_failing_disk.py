@@ -20,6 +20,7 @@ from itertools import pairwise
 from pathlib import Path
 from random import Random
 from struct import unpack
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -40,6 +41,14 @@ ALL = 2**61
 @pytest.fixture(scope="module")
 def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return compiled(tmp_path_factory.mktemp("library"))
+
+
+@pytest.fixture
+def memory() -> Iterator[Path]:
+    """A directory on a disk that is never slow by itself, where there is one: what may be lost is a matter of time."""
+    shared = Path("/dev/shm")
+    with TemporaryDirectory(dir=shared if os.access(shared, os.W_OK) else None) as directory:
+        yield Path(directory)
 
 
 @pytest.fixture
@@ -86,7 +95,9 @@ class Listener(threading.Thread):
             if size >= 126:
                 (size,) = unpack("!H" if size == 126 else "!Q", self._file.read(2 if size == 126 else 8))
             data = self._file.read(size)
-            if head[0] & 0x0F == 1:
+            if head[0] & 0x0F == 9:
+                self._socket.sendall(bytes((0x8A, 0x80 | len(data))) + bytes(4) + data)
+            elif head[0] & 0x0F == 1:
                 self.messages.append((time.monotonic(), json.loads(data)))
 
     def close(self) -> None:
@@ -127,8 +138,12 @@ FAULTS = {
 }
 
 
+FULL = {"the disk is full": (f"half {E.ENOSPC}",), "the disk is nearly full": ("free 1000000",)}
+"""Tried again after a minute."""
+
+
 def test_a_server_whose_disk_fails_again_and_again(
-    library: Path, tmp_path: Path, processes: list[Process], record_property: pytest.RecordProperty
+    library: Path, tmp_path: Path, processes: list[Process], long: bool, record_property: pytest.RecordProperty
 ) -> None:
     """One fault after the other, in a server with a client: it records again within seconds after each."""
     shim = Shim(library, tmp_path)
@@ -144,13 +159,14 @@ def test_a_server_whose_disk_fails_again_and_again(
     client.start()
     until(lambda: any(each["type"] == "trade" for _, each in client.messages))
     until(lambda: recording_of(port)["topics"] == 1)
-    for name, faults in FAULTS.items():
+    tried = FAULTS | FULL if long else FAULTS
+    for name, faults in tried.items():
         before = sum("recording has stopped: " in line for line in server.lines)
         shim.set(*faults)
         until(lambda: recording_of(port)["status"] == "degraded")
         assert any(" 0" in each for each in get_text(port, "/metrics").splitlines() if "recording_ok{" in each), name
         shim.set()
-        until(lambda: recording_of(port)["status"] == "ok", 70)
+        until(lambda: recording_of(port)["status"] == "ok", 100)
         assert sum("recording has stopped: " in line for line in server.lines) > before, name
     shim.set("short 1000")  # no error: a write may take less than all
     signal.sigtimedwait([], 3.0)
@@ -162,8 +178,8 @@ def test_a_server_whose_disk_fails_again_and_again(
     assert server.ended(6) == 0
     done = run("cryptodash", "tape", "verify", "tapes", cwd=tmp_path)
     assert done.returncode == 0, done
-    assert done.stdout.count(" disk (") >= len(FAULTS), done.stdout
-    record_property("measured", f"a disk that fails {len(FAULTS)} times, a client beside it: {said}")
+    assert done.stdout.count(" disk (") >= len(tried), done.stdout
+    record_property("measured", f"a disk that fails {len(tried)} times, a client beside it: {said}")
 
 
 class Recorder:
@@ -218,12 +234,12 @@ SEEDS = (4, 20)
 
 
 def test_a_loss_of_power_costs_a_real_process_five_seconds(
-    library: Path, tmp_path: Path, long: bool, record_property: pytest.RecordProperty
+    library: Path, memory: Path, long: bool, record_property: pytest.RecordProperty
 ) -> None:
     """Killed at a random moment; then what it had not synced is gone, or a part of it, or zeros."""
-    most, taken = 0.0, 0
+    most, taken, said = 0.0, 0, 0
     for seed in range(SEEDS[long]):
-        random, directory = Random(seed), tmp_path / str(seed)
+        random, directory = Random(seed), memory / str(seed)
         directory.mkdir()
         shim, root = Shim(library, directory), directory / "tapes"
         recorder = Recorder(shim, root)
@@ -236,18 +252,20 @@ def test_a_loss_of_power_costs_a_real_process_five_seconds(
         _, lost = judge(root, recorder.made, most_lost=5.0)
         most = max(most, lost)
         again = Recorder(shim, root)  # the next run cuts the torn end, and says so
-        again.run(2.0)
+        again.run(3.0)
         again.kill()
-        holes, _ = judge(root, [*recorder.made, *again.made], most_lost=5.0)
-        assert {"torn", "stopped"} <= {each.reason for each in holes}
+        holes, lost = judge(root, again.made, most_lost=5.0)
+        if lost < (again.made[-1] - again.made[0]) / SECOND - 0.1:  # it wrote something before it was killed
+            assert {"torn", "stopped"} <= {each.reason for each in holes}
+            most, said = max(most, lost), said + 1
         assert all(each.end - each.begin <= 5 * SECOND for each in holes if each.reason == "torn")
-    assert taken, "nothing was ever unsynced"
+    assert taken and said > SEEDS[long] // 2, "hardly anything was ever unsynced, or told"
     record_property("measured", f"{SEEDS[long]} losses of power, {taken} bytes unsynced: {most:.2f} s lost at most")
 
 
-def test_a_sync_that_fails_once_and_then_lies_loses_nothing_without_a_word(library: Path, tmp_path: Path) -> None:
+def test_a_sync_that_fails_once_and_then_lies_loses_nothing_without_a_word(library: Path, memory: Path) -> None:
     """The kernel drops what it could not write, and the next sync of the same file says that all is well."""
-    shim, root = Shim(library, tmp_path), tmp_path / "tapes"
+    shim, root = Shim(library, memory), memory / "tapes"
     recorder = Recorder(shim, root)
     recorder.run(4.0)
     shim.set(f"once {E.EIO}")
@@ -258,8 +276,8 @@ def test_a_sync_that_fails_once_and_then_lies_loses_nothing_without_a_word(libra
     assert len(list(root.glob("*/*/*.tape"))) == 2, "the file whose sync failed is never written again"
 
 
-def test_a_wall_clock_that_is_set_moves_nothing(library: Path, tmp_path: Path) -> None:
-    shim, root = Shim(library, tmp_path), tmp_path / "tapes"
+def test_a_wall_clock_that_is_set_moves_nothing(library: Path, memory: Path) -> None:
+    shim, root = Shim(library, memory), memory / "tapes"
     recorder = Recorder(shim, root)
     for offset in (0, -7200, 90_000, 0):
         shim.set(f"clock {offset}")

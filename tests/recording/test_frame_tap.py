@@ -120,3 +120,19 @@ def test_a_connection_that_nobody_knows_disturbs_nothing(tmp_path: Path) -> None
     taped.run()
     taped.close()
     assert len(list(read_frames(tmp_path, "binance", "spot"))) == 14
+
+
+def test_what_comes_of_frames_has_their_time(tmp_path: Path) -> None:
+    """Until they are dealt with the clock is not asked again."""
+    taped = Taped(tmp_path)
+    taped.tap.connecting("binance-1", SPOT, "wss://h")
+    taped.tap.dealing("binance-1", [frame(1), frame(2)])
+    taped.now += SECOND
+    taped.tap.sent("binance-1", ASKED)
+    taped.tap.dealt()
+    taped.tap.received("binance-1", [frame(3)])
+    taped.close()
+    with Recording(tmp_path, "frames") as recording:
+        found = [each for each in recording.read(0, 2 * START) if isinstance(each, Entry)]
+    assert [each.time - START for each in found] == [0, 0, 0, 0, SECOND]
+    assert [each.kind for each in found] == [records.OPENED, records.IN, records.IN, records.OUT, records.IN]

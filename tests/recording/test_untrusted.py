@@ -26,6 +26,7 @@ from cryptodash.recording.frames import markets_in, read_frames
 from cryptodash.recording.playback import play
 from cryptodash.recording.recording import Recording
 from cryptodash.recording.segment import Segment
+from cryptodash.recording.sorting import sort_all
 from cryptodash.recording.tape_errors import BadTape
 from cryptodash.recording.verify import verify
 from tests.recording.tapes import BOOK, START, TICKER, TRADES, only_segment, seconds_of_trades, write_run
@@ -68,19 +69,21 @@ def read_all(root: Path) -> None:
 
 
 @cache
-def good_tape(close: bool) -> bytes:
-    """Of a run that ended in order, or was killed."""
+def good_tape(how: str) -> bytes:
+    """Of a run that ended in order, was killed, or was sorted."""
     with TemporaryDirectory() as directory:
         said = seconds_of_trades(6)
         said[2].append((said[2][-1][0], BOOK, records.KEYFRAME, b'{"type":"order_book_snapshot","payload":{}}'))
-        write_run(Path(directory), said, close=close)
+        write_run(Path(directory), said, close=how != "killed")
+        if how == "sorted":
+            assert sort_all(Path(directory), least_free=0) == 1
         return only_segment(Path(directory)).read_bytes()
 
 
 @given(data=st.data())
 @settings(max_examples=60)
 def test_mutated_bytes_are_an_error_or_what_they_say(data: st.DataObject) -> None:
-    good = good_tape(data.draw(st.booleans()))
+    good = good_tape(data.draw(st.sampled_from(["closed", "killed", "sorted"])))
     tape = bytearray(good)
     for _ in range(data.draw(st.integers(1, 4))):
         at = data.draw(st.integers(0, len(tape) - 1))
@@ -118,7 +121,14 @@ def test_any_bytes_are_no_crash(data: bytes) -> None:
 
 
 def crafted(
-    *, codec: int = compression.ZLIB, count: int = 1, topics: bytes | None = None, payload: bytes = b"", **sizes: int
+    *,
+    codec: int = compression.ZLIB,
+    version: int = 1,
+    kind: int = 0,
+    count: int = 1,
+    topics: bytes | None = None,
+    payload: bytes = b"",
+    **sizes: int,
 ) -> bytes:
     """A block with good checksums, whose header says what ``sizes`` want."""
     table = compression.pack(msgspec.msgpack.encode([]) if topics is None else topics, codec)
@@ -130,7 +140,7 @@ def crafted(
         "payload_declared": len(payload),
     } | sizes
     head = HEADER.pack(
-        *(MAGIC, 1, codec, 0, 0, RUN, 0, START, START, count),
+        *(MAGIC, version, codec, kind, 0, RUN, 0, START, START, count),
         *(said["topics_size"], said["topics_declared"], said["payload_size"], said["payload_declared"]),
         *(zlib.crc32(packed), 0),
     )[:-4]
@@ -139,6 +149,12 @@ def crafted(
 
 def record(body: bytes = b"") -> bytes:
     return msgspec.msgpack.encode((records.BEAT, START, -1, body))
+
+
+def columns(lengths: list[int], *, head: int = records.BEAT << 16 | 0xFFFF, time: int = START) -> bytes:
+    """Of records without their bodies."""
+    count = len(lengths)
+    return Struct(f"<{count}I{count}q{count}I").pack(*[head] * count, *[time] * count, *lengths)
 
 
 BOMBS: dict[str, Callable[[], bytes]] = {
@@ -153,6 +169,16 @@ BOMBS: dict[str, Callable[[], bytes]] = {
     "a million small records": lambda: crafted(payload=b"\xdd\x00\x0c\x00\x00" + record()[:5] * 800_000, count=786_432),
     "nested lists": lambda: crafted(payload=b"\x91" * 2**20),
     "a million topics": lambda: crafted(topics=b"\xdd\x00\x03\x00\x00" + b"\x93\xa0\x00\x00" * 196_608),
+    "columns of 4 billion records": lambda: crafted(version=2, payload=bytes(2**20), count=2**32 - 1),
+    "columns without room for them": lambda: crafted(version=2, payload=bytes(400), count=30),
+    "lengths of 4 GiB": lambda: crafted(version=2, payload=columns([2**32 - 1] * 3), count=3),
+    "lengths that do not fit": lambda: crafted(version=2, payload=b"body" + columns([3]), count=1),
+    "a topic that is not there": lambda: crafted(version=2, payload=columns([0], head=records.MESSAGE << 16)),
+    "a time before the first": lambda: crafted(version=2, payload=columns([0], time=START - 1)),
+    "orders that are not there": lambda: crafted(version=2, kind=blocks.SORTED, payload=columns([0])),
+    "a stripe of 200 blocks of 4 MiB": lambda: (
+        crafted(version=2, kind=blocks.SORTED, payload=bytes(2**22 - 20) + columns([2**22 - 20]) + bytes(4)) * 200
+    ),
     "zeros": lambda: bytes(2**20),
     "nothing but magic": lambda: MAGIC * 2**18,
     "headers that all begin a block": lambda: crafted(payload=b"\x91" + record())[:HEADER_SIZE] * 10_000,
