@@ -165,7 +165,9 @@ class Config:
         "",
     )
     record_dir: str = setting(str, "directory that everything is recorded into, made if missing; empty: nothing is", "")
-    record: tuple[str | RecordPattern, ...] = setting(record_patterns, f"what is recorded; patterns hold more than is held anyway: {ALLOWED}", "held")
+    record: tuple[str | RecordPattern, ...] = setting(
+        record_patterns, f"what is recorded; patterns hold more than is held anyway: {ALLOWED}", "held"
+    )
     record_keep_gb: int = setting(
         whole(0, 1_000_000), "recorded frames of exchanges that are kept, GB, oldest first; 0: none (0-1000000)", "10"
     )
