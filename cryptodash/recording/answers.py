@@ -7,7 +7,10 @@ from collections.abc import Collection, Iterator
 from cryptodash.core.recorded import (
     MOST_SPANS,
     MOST_TOPICS,
+    BookAt,
     Entry,
+    History,
+    Holdings,
     Item,
     Missing,
     Play,
@@ -37,6 +40,10 @@ def answer(recording: Recording, question: Question) -> Iterator[Item]:
             return _read_after(recording, question)
         case Ranges():
             return _ranges(recording, question)
+        case History() | BookAt() | Holdings():
+            from cryptodash.recording.history_answers import history_answer  # what others have no use for
+
+            return history_answer(recording, question)
 
 
 def _play(recording: Recording, asked: Play) -> Iterator[Item]:
