@@ -10,6 +10,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.web.http import Request
 
 from cryptodash.api.access.grant import Grant
+from cryptodash.api.answer_parts import JSON
 from cryptodash.api.http.address_work import AddressWork
 from cryptodash.api.http.answers import Answer, json_answer
 from cryptodash.api.http.drain import Waits
@@ -18,12 +19,11 @@ from cryptodash.api.http.pulled_body import PulledBody, begin
 from cryptodash.core import codec
 from cryptodash.core.config import Limits
 from cryptodash.core.errors import Refused
-from cryptodash.core.recorded import BookAt, History, Holdings, ITapes, Item, Missing, Question, Recorded, Span
+from cryptodash.core.recorded import BookAt, History, Holdings, ITapes, Missing, Question, Recorded, Span
 from cryptodash.core.time import Clock, rfc3339
 from cryptodash.core.topics import Channel, Topic, parse_topic
 
 LINES: Final = "application/x-ndjson"
-JSON: Final = "application/json"
 NO_RECORDING: Final = "this server records nothing: it was started without RECORD_DIR"
 
 
@@ -61,26 +61,30 @@ class HistoryAnswers:
         if asked.is_arrow and not self._has_arrow():
             raise Refused("no_arrow", "this server makes no Arrow: it needs pip install cryptodash[export]", 501)
         body = self._pull(request, asked, address)
-        first = await body.more()
-        if not first or isinstance(first[0], Recorded):
-            return _not_recorded(asked, [each for each in first if isinstance(each, Recorded)])
-        lines = JSON if isinstance(asked, BookAt) else LINES
-        packed = {"Content-Encoding": "gzip"} if asked.is_packed else {}
-        begin(request, ARROW if asked.is_arrow else lines, packed)
-        if request.method == b"HEAD":
+        try:
+            first = await body.more()
+            if not first or isinstance(first[0], Recorded):
+                known = [*first, *await body.rest()]
+                return _not_recorded(asked, [each for each in known if isinstance(each, Recorded)])
+            lines = JSON if isinstance(asked, BookAt) else LINES
+            packed = {"Content-Encoding": "gzip"} if asked.is_packed else {}
+            begin(request, ARROW if asked.is_arrow else lines, packed)
+            if request.method == b"HEAD":
+                request.write(b"")
+            else:
+                await body.send(first)
+            return None
+        finally:
             body.end()
-            request.write(b"")
-        else:
-            await body.send(first)
-        return None
 
     async def holdings(self, request: Request, topic: Topic, grant: Grant, address: str) -> Answer:
         """What is recorded of one instrument, as far as the grant allows. Raises ``Refused``."""
         prefix = f"{topic.exchange}:{topic.market}:{topic.symbol}:"
         body = self._pull(request, Holdings(prefix), address)
-        items: list[Item] = []
-        while found := await body.more():
-            items += found
+        try:
+            items = await body.rest()
+        finally:
+            body.end()
         topics = [(each, parse_topic(each.topic)) for each in items if isinstance(each, Recorded)]
         allowed = [(each, topic) for each, topic in topics if grant.allows(topic)]
         listed = [

@@ -55,14 +55,19 @@ class PulledBody:
         begun = self._clock.monotonic()
         try:
             return await self._waits.wait(self._answer.more())
-        except BaseException:  # also when the peer has gone
-            self._answer.cancel()
-            raise
         finally:
             self._budget.charge(WORK_PER_SECOND * (self._clock.monotonic() - begun))
 
+    async def rest(self) -> list[Item]:
+        """All that still comes, where that is little. A reader whose answer has ended is ready for the next one; one
+        whose answer was broken off is not."""
+        items: list[Item] = []
+        while found := await self.more():
+            items += found
+        return items
+
     def end(self) -> None:
-        """Nothing more is wanted."""
+        """Nothing more is wanted: whoever has begun it calls this."""
         self._answer.cancel()
 
     async def send(self, first: Sequence[Item]) -> None:
@@ -85,7 +90,6 @@ class PulledBody:
             await Deferred()  # for the connection to be gone: what finishes a request says that it is whole
         finally:
             _stop(deadline)
-            self._answer.cancel()
             if is_producer_of(self._request, self):
                 self._request.unregisterProducer()
 

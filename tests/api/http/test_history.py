@@ -210,6 +210,7 @@ def test_what_is_not_recorded_comes_with_what_is(make_web: Any) -> None:
         "message": "binance:spot:BTC-USDT:order_book:100 was not recorded then",
         "ranges": [{"depth": 50, "from": rfc3339(T0 - 60_000), "to": rfc3339(T0 - 1)}],
     }
+    assert tapes.answer.is_cancelled, "its reader is given back"
     tapes.answer.parts = [[Recorded(TRADES, [])]]
     answer = web.get(f"/api/history/trades?{SYMBOL}")
     assert answer.status == 404 and answer.json()["error"]["ranges"] == []
