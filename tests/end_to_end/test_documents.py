@@ -346,7 +346,7 @@ async def recorded_time(start: Any, helpers: Any, ask: Any, root: Path) -> None:
                 return
             asked = monotonic()
             assert asked < until, answer.body
-            await eventually(lambda: monotonic() - asked > 0.2)
+            await eventually(lambda asked=asked: monotonic() - asked > 0.2)
 
     trades = f"/api/history/trades?{PAIR}"
     await is_told(trades, '"type":"trade"')
