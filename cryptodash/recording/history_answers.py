@@ -108,7 +108,7 @@ def summary(outcome: Outcome) -> dict[str, object]:
 def hole_message(topic: Topic, hole: Missing) -> bytes:
     """A hole of the recording in the words of ``/ws``; its times are rounded outwards."""
     payload = codec.gap_of(topic, "recording", None, hole.begin // 1000, -(-hole.end // 1000))
-    return codec.message("gap", f'{payload[:-1]},"detail":{codec.text(hole.reason)}}}')
+    return codec.message("gap", f'{payload[:-1]},"hole":{codec.text(hole.reason)}}}')
 
 
 def _pieces(parts: Iterable[bytes], is_packed: bool) -> Iterator[Made]:

@@ -86,7 +86,7 @@ def lines(root: Path, question: History) -> list[bytes]:
 
 def holes_in(found: list[bytes]) -> list[tuple[str, str, str]]:
     told = [json.loads(each)["payload"] for each in found if each.startswith(b'{"type":"gap"')]
-    return [(each["detail"], each["from"], each["to"]) for each in told]
+    return [(each["hole"], each["from"], each["to"]) for each in told]
 
 
 def test_lines_are_the_messages_byte_for_byte_with_a_beginning_and_an_end(tmp_path: Path) -> None:

@@ -225,7 +225,7 @@ def test_a_recording_end_to_end_with_its_digits(make_web: Any, tmp_path: Path) -
     answer = web.get(path)
     lines = answer.body.splitlines()
     assert lines[1:-2] == [each[3] for each in said[1:]]
-    assert json.loads(lines[-2])["payload"]["detail"] == "unwritten" and json.loads(lines[-1])["payload"]["complete"]
+    assert json.loads(lines[-2])["payload"]["hole"] == "unwritten" and json.loads(lines[-1])["payload"]["complete"]
     packed = web.get(path, Accept_Encoding="gzip")
     assert packed.headers["content-encoding"] == "gzip" and zlib.decompress(packed.body, wbits=31) == answer.body
     listed = web.get(f"/api/history?{SYMBOL}").json()
