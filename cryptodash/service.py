@@ -125,7 +125,7 @@ def build(
     for feed in feeds:
         hub.add_upstream(feed)
     access = Access(config, clock, tally)
-    clients = Clients(hub, hub, hub, config, _source(feeds), __version__, reactor, clock, tally, random, access)
+    clients = Clients(hub, hub, hub, config, _source(feeds), __version__, reactor, clock, tally, random, access, tapes)
     certificates = CertificateWatch(lambda: web.certificate, reactor, clock, tally)
     rest = Rest(
         hub,

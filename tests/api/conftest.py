@@ -12,6 +12,7 @@ import pytest
 from twisted.internet.task import Clock
 from zope.interface import implementer
 
+from cryptodash.api.access.grant import Grant
 from cryptodash.api.fanout.client_writer import ClientWriter, IWire
 from cryptodash.api.fanout.fanout import Fanout
 from cryptodash.api.fanout.read_progress import Queued
@@ -19,12 +20,14 @@ from cryptodash.api.ws.authentication import Authentication
 from cryptodash.api.ws.clients import Clients
 from cryptodash.api.ws.frames import text_frame
 from cryptodash.api.ws.limiter import WorkBudget
+from cryptodash.api.ws.replays import RecordedTime
 from cryptodash.api.ws.session import Identity, Session
-from cryptodash.core.config import Config
+from cryptodash.core.config import Config, Limits
 from cryptodash.core.events import Candle, Gap, Liquidation, Side, State, StreamStatus, Ticker, Trade
 from cryptodash.core.instruments import Catalogue, Instrument, MarketType, Symbol
 from cryptodash.core.interfaces import IUpstream, RequestCost
 from cryptodash.core.numbers import Number
+from cryptodash.core.recorded import ITapes
 from cryptodash.core.steps import Steps
 from cryptodash.core.tally import Tally
 from cryptodash.core.topics import Channel, Topic
@@ -196,7 +199,15 @@ class Reader:
 class Client:
     """One session on a test's wire."""
 
-    def __init__(self, world: World, room: float, authentication: Authentication | None = None) -> None:
+    def __init__(
+        self,
+        world: World,
+        room: float,
+        authentication: Authentication | None = None,
+        recorded: RecordedTime | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        limits = limits or world.config.limits
         self.wire = Reader(room)
         self.writer = self.wire.writer = world.fanout.open(self.wire, text_frame, blocked=False)
         self.session = Session(
@@ -204,11 +215,12 @@ class Client:
             world.hub.for_client(f"client {id(self)}", "10.0.0.1"),
             world.fanout,
             self.writer,
-            world.config.limits,
+            limits,
             Identity("1.2.3", "simulated", 20000),
             "an-id",
-            WorkBudget(world.config.limits.ops_per_second, world.config.limits.ops_burst, world.time),
+            WorkBudget(limits.ops_per_second, limits.ops_burst, world.time),
             authentication,
+            recorded,
         )
         self.wire.on_close = self.session.closed
 
@@ -250,8 +262,20 @@ class World:
         Venue("bybit", ("BTC-USDT",)).publish_into(self.hub, timers)
         self.fanout = Fanout(self.hub, self.config, self.time, self.time, self.tally)
 
-    def client(self, room: float = float("inf"), authentication: Authentication | None = None) -> Client:
-        return Client(self, room, authentication)
+    def client(
+        self,
+        room: float = float("inf"),
+        authentication: Authentication | None = None,
+        *,
+        grant: Grant | None = None,
+        limits: Limits | None = None,
+        **recorded: ITapes | None,
+    ) -> Client:
+        """``grant``: all that it may do. ``tapes``: what it can play."""
+        if grant is not None:
+            authentication = Authentication(None, "10.0.0.1", self.time, grant)
+        time = RecordedTime(recorded["tapes"], "10.0.0.1", self.time) if recorded else None
+        return Client(self, room, authentication, time, limits)
 
     def clients(self) -> Clients:
         """What counts and ends clients, over this hub."""

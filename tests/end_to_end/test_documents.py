@@ -20,6 +20,7 @@ from openapi_schema_validator import OAS31Validator
 from pytest_twisted import ensureDeferred
 from twisted.internet.defer import Deferred, gatherResults
 
+from cryptodash.core.time import rfc3339
 from tests.processes import ROOT
 
 PAIR = "exchange=binance&symbol=BTC-USDT"
@@ -109,7 +110,7 @@ NEVER_IN_A_DEMO |= {
     for schema in ("CompositeBbo.payload", "CompositeQuote")
     for what in ("bps", "size")
 }
-ASKED = ("Channel", "Subscribe", "Unsubscribe", "Resync", "List", "Ping", "Auth")
+ASKED = ("Channel", "Subscribe", "Unsubscribe", "Resync", "List", "Ping", "Auth", "Replay", "ReplayStop")
 """Schemas of what clients send."""
 
 
@@ -196,6 +197,8 @@ ANSWERS = {
     "Unsubscribed": "Unsubscribed",
     "Resynced": "Resynced",
     "Pong": "Pong",
+    "Replaying": "Replaying",
+    "Replay": "ReplayEnded",
 }
 
 
@@ -207,6 +210,8 @@ COMPOSITE = {
 
 
 def schema_of(message: dict[str, Any]) -> str:
+    if message["type"] not in ("info", "error") and "replay_id" in message["payload"]:
+        return "Recorded"
     if message["payload"].get("exchange") == "composite":
         return COMPOSITE[message["type"]]
     if message["type"] != "info":
@@ -218,10 +223,14 @@ def schema_of(message: dict[str, Any]) -> str:
 
 @ensureDeferred
 async def test_every_message_of_ws_is_described_and_every_description_comes(
-    start: Any, helpers: Any, reactor: Any
+    start: Any, helpers: Any, reactor: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     eventually, channel = helpers
-    running = await start(DEMO="true", EXCHANGES="bybit", SOCKET_SEND_BUFFER_BYTES="4096")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))  # of the process that reads the recording
+    running = await start(
+        DEMO="true", EXCHANGES="bybit", SOCKET_SEND_BUFFER_BYTES="4096", RECORD_DIR=str(tmp_path / "recordings")
+    )
+    began = running.server.clients.clock.wall_ms()
     asyncapi = Description(await running.json("/asyncapi.json"), Draft202012Validator)
     client, slow = await running.connect(), await running.raw_ws()
     requests: list[dict[str, Any]] = []
@@ -275,6 +284,21 @@ async def test_every_message_of_ws_is_described_and_every_description_comes(
     running.simulator.faults.start("bybit", "drop")
     await eventually(lambda: any(each["state"] == "stale" for each in client.of("status")))
     await eventually(lambda: "failover" in {each["reason"] for each in client.of("gap")})
+    ask(
+        "replay",
+        channel("order_book", "bybit"),
+        channel("trade", "bybit"),
+        speed=0,
+        id=7,
+        **{"from": began, "to": rfc3339(began + 3_600_000)},
+    )
+    await eventually(
+        lambda: any(text.startswith(b'{"type":"info","payload":{"message":"Replay ended"') for text in client.texts)
+    )
+    ask("replay", channel("bbo", "bybit"), **{"from": 0, "to": 1})
+    await eventually(lambda: client.of("error")[-1]["code"] == "not_recorded")
+    ask("replay", channel("trade", "bybit"), **{"from": began})
+    ask("replay_stop", id="stop")
     await client.synced()
 
     guarded = await start(DEMO="true", EXCHANGES="bybit", AUTH_JWT_KEYS=KEYS)
@@ -290,7 +314,7 @@ async def test_every_message_of_ws_is_described_and_every_description_comes(
     ]:
         asyncapi.check(schema_of(message), message)
     for request in requests:
-        asyncapi.check(request["op"].capitalize(), request)
+        asyncapi.check("".join(map(str.capitalize, request["op"].split("_"))), request)
     assert {each for each in asyncapi.unseen() if each not in NEVER_IN_A_DEMO} == set()
 
 

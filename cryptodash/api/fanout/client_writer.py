@@ -75,6 +75,7 @@ class ClientWriter:
         self.charge: Callable[[int], None] | None = None
         """Told how many bytes the statuses and present values took that were due."""
         self._open = True
+        self._on_clean: Callable[[], object] | None = None
         self._catching_up = False
         self._progress = ReadProgress()
         self._slice = AHEAD
@@ -107,6 +108,17 @@ class ClientWriter:
             self.cohort.sync(self)
         self.unsent.add_current(deliveries, since)
         yield from self._pump()
+
+    def send_rest(self, frames: Sequence[bytes]) -> int:
+        """Send what may wait for everything else; returns how many of the frames are on their way. The others come
+        again ``when_clean``."""
+        if self.cohort is not None:
+            self.cohort.sync(self)
+        return self._write(frames) if self.clean and self._open else 0
+
+    def when_clean(self, call: Callable[[], object]) -> None:
+        """Call it once when nothing is queued anywhere, which is not the case now."""
+        self._on_clean = call
 
     def send_control(self, frame: bytes) -> None:
         """Send a protocol frame (ping, pong, close): as early as possible."""
@@ -175,6 +187,12 @@ class ClientWriter:
         elif self.unsent and not self.blocked and not self._catching_up:
             self._catching_up = True
             self._slices.run(self._catch_up())
+        self._tell_if_clean()
+
+    def _tell_if_clean(self) -> None:
+        if self._on_clean is not None and self.clean:
+            call, self._on_clean = self._on_clean, None
+            call()
 
     def stalled(self, now: float, timeout: float) -> bool:
         """Whether the client, which cannot be written to, has read nothing for so long."""
@@ -191,6 +209,7 @@ class ClientWriter:
     def close(self) -> None:
         """The client has left its cohort: nothing more is sent to it but what is queued on the wire."""
         self._open = False
+        self._on_clean = None
         self._slow_clients.unwatch(self)
         self.unsent.clear()
         self._made, self._made_bytes = [], 0
@@ -249,6 +268,7 @@ class ClientWriter:
             self.close_too_slow()
         elif self.clean and self.cohort is not None:
             self.cohort.promote(self)
+        self._tell_if_clean()
 
     def _write_some(self, seconds: float) -> None:
         """Write as much as can be made in so many seconds, at least something."""

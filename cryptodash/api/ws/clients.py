@@ -17,6 +17,7 @@ from cryptodash.api.sockets import Sockets
 from cryptodash.api.ws.session import Identity, Session
 from cryptodash.core import codec
 from cryptodash.core.config import Config
+from cryptodash.core.recorded import ITapes
 from cryptodash.core.tally import Tally
 from cryptodash.core.time import Clock
 from cryptodash.core.topics import Topic
@@ -43,7 +44,7 @@ class Clients:
 
     ``source`` is what the greeting says (``live``, ``simulated``, ...),
     ``random`` spreads reconnects and makes session ids. ``access``: the rules that both doors share; without it those
-    of ``config``.
+    of ``config``. ``tapes``: what was recorded, None where nothing is.
     """
 
     def __init__(
@@ -59,9 +60,11 @@ class Clients:
         tally: Tally,
         random: _random.Random,
         access: Access | None = None,
+        tapes: ITapes | None = None,
     ) -> None:
         self.directory = directory
         self.demand = demand
+        self.tapes = tapes
         self.config = config
         self.clock = clock
         self.reactor = reactor

@@ -37,9 +37,9 @@ class Replies:
             answer["message"] = top
         self.say("info", codec.encode(answer))
 
-    def fault(self, refused: Refused, request_id: RequestId) -> None:
+    def fault(self, refused: Refused, request_id: RequestId, **members: object) -> None:
         """An ``error``."""
-        payload: dict[str, object] = {"message": refused.message, "code": refused.code}
+        payload: dict[str, object] = {"message": refused.message, "code": refused.code, **members}
         if request_id is not None:
             payload["id"] = request_id
         self.say("error", codec.encode({"type": "error", "payload": payload, "message": refused.message}))

@@ -9,14 +9,24 @@ from typing import Any, Final
 from attrs import field, frozen
 
 from cryptodash.api.access.grant import Grant, forbidden
+from cryptodash.api.ws.replay_request import PlayedTime
 from cryptodash.core import codec
 from cryptodash.core.cursors import Cursor, read_cursor
 from cryptodash.core.errors import Refused
-from cryptodash.core.topics import COMPOSITE, MAX_DEPTH, Channel, Topic
+from cryptodash.core.instruments import MarketType, spelled_symbol, split_as_spelled
+from cryptodash.core.topics import (
+    COMPOSITE,
+    MAX_DEPTH,
+    Channel,
+    Topic,
+    check_depth,
+    check_interval,
+    parse_channel,
+)
 from cryptodash.hub.interfaces import IDirectory
 
-OPS: Final = ("subscribe", "unsubscribe", "list", "resync", "ping", "auth")
-WITH_CHANNELS: Final = frozenset(("subscribe", "unsubscribe", "resync"))
+OPS: Final = ("subscribe", "unsubscribe", "list", "resync", "ping", "auth", "replay", "replay_stop")
+WITH_CHANNELS: Final = frozenset(("subscribe", "unsubscribe", "resync", "replay"))
 LOSSLESS: Final = frozenset((Channel.TRADE, Channel.LIQUIDATION))
 """Channels of which everything is sent."""
 MAX_ID: Final = 128
@@ -35,6 +45,8 @@ class Request:
     id: str | int | None
     channels: Sequence[Any]
     token: str = field(default="", repr=False)
+    time: PlayedTime | None = None
+    """Of a replay."""
 
 
 def read(payload: bytes) -> dict[str, Any]:
@@ -131,6 +143,44 @@ def resolve(directory: IDirectory, channel: Any, grant: Grant) -> Topic:
     if not grant.allows(topic):
         raise forbidden(topic)
     return topic
+
+
+def resolve_recorded(directory: IDirectory, channel: Any, grant: Grant) -> Topic:
+    """The same of one that may have been recorded: a symbol that its exchange does not list (any more) is taken at its
+    word, where base and quote are told apart."""
+    try:
+        return resolve(directory, channel, grant)
+    except Refused as refused:
+        topic = _unlisted(directory, channel) if refused.code == "unknown_symbol" else None
+        if topic is None:
+            raise
+        if not grant.allows(topic):
+            raise forbidden(topic) from None
+        return topic
+
+
+def _unlisted(directory: IDirectory, channel: Mapping[str, Any]) -> Topic | None:
+    """Everything but its symbol is good."""
+    symbol = channel.get("symbol")
+    try:
+        spelled = (
+            split_as_spelled(symbol)
+            if isinstance(symbol, str)
+            else spelled_symbol(symbol.get("base"), symbol.get("quote"))
+            if isinstance(symbol, Mapping)
+            else None
+        )
+        if spelled is None:
+            return None
+        kind, depth, interval = parse_channel(channel.get("channel_type")), 0, ""
+        if kind is Channel.ORDER_BOOK:
+            depth = check_depth(channel.get("depth", directory.book_depth_default))
+        elif kind is Channel.CANDLE:
+            interval = check_interval(channel.get("interval"))
+    except Refused:
+        return None
+    exchange, market = str(channel.get("exchange")).lower(), str(channel.get("market_type", MarketType.SPOT)).lower()
+    return Topic(exchange, MarketType(market), spelled, kind, depth=depth, interval=interval)
 
 
 def since(channel: Mapping[str, Any], topic: Topic) -> Cursor | None:

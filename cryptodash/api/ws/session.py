@@ -19,6 +19,8 @@ from cryptodash.api.ws.authentication import Authentication
 from cryptodash.api.ws.client_rights import ClientRights
 from cryptodash.api.ws.held_channels import HeldChannels
 from cryptodash.api.ws.limiter import TokenBucket, WorkBudget
+from cryptodash.api.ws.replay_request import read_played_time
+from cryptodash.api.ws.replays import ClientReplays, RecordedTime
 from cryptodash.api.ws.replies import Replies
 from cryptodash.api.ws.requests import (
     WITH_CHANNELS,
@@ -78,8 +80,10 @@ class Session:
         session_id: str,
         work: WorkBudget,
         authentication: Authentication | None = None,
+        recorded: RecordedTime | None = None,
     ) -> None:
-        """``authentication``: what the client may do; without it everything."""
+        """``authentication``: what the client may do; without it everything. ``recorded``: what it can go back to;
+        without it nothing."""
         self._held = HeldChannels(directory, demand, fanout, writer, limits)
         self.subscriptions = self._held.subscriptions
         self._fanout = fanout
@@ -95,6 +99,13 @@ class Session:
         self._replies = Replies(writer, fanout.traffic, work, directory, fanout.clock)
         authentication = authentication or Authentication.none_needed(fanout.clock)
         self.rights = ClientRights(authentication, self._held, self._replies, writer, limits.max_channels)
+        self._replays = (
+            None
+            if recorded is None
+            else ClientReplays(
+                recorded, session_id, directory, self.rights, self._replies, writer, fanout, work, limits
+            )
+        )
         writer.charge = work.charge_sent
         self._closed = False
         self.on_idle: Callable[[], None] = _nothing
@@ -150,7 +161,7 @@ class Session:
             yield from steps
             while (grant := self._granted) is not None and not self._closed:
                 self._granted = None
-                yield from self.rights.hold_to(grant)
+                yield from self._hold_to(grant)
         except Exception:
             _log.failure("a client's request failed")
             self._writer.wire.close_with(FAULT, "internal error")
@@ -174,7 +185,8 @@ class Session:
             about = len(self.subscriptions) if op == "list" else charged_as(self._directory, channels)
             self._work_budget.charge_channels(about)
             token = read_token(message) if op == "auth" else ""
-            yield from self._OPS[op](self, Request(request_id, channels, token))
+            time = read_played_time(message, self._clock.wall_ms()) if op == "replay" else None
+            yield from self._OPS[op](self, Request(request_id, channels, token, time))
             result = "ok"
         except Refused as refused:
             self._replies.fault(refused, request_id)
@@ -208,13 +220,21 @@ class Session:
         elif self.busy:
             self._granted = grant
         elif grant != self.rights.grant:
-            self._begin(self.rights.hold_to(grant))
+            self._begin(self._hold_to(grant))
+
+    def _hold_to(self, grant: Grant) -> Steps[None]:
+        """The client may do this from now on, and no more."""
+        if self._replays is not None:
+            self._replays.hold_to(grant)
+        yield from self.rights.hold_to(grant)
 
     def closed(self) -> None:
         """The client has gone: give back everything, at once as far as this turn has time for the work of clients."""
         if self._closed:
             return
         self._closed = True
+        if self._replays is not None:
+            self._replays.closed()
         work, self._work = self._work, None
         if work is not None and inspect.getgeneratorstate(work) != inspect.GEN_RUNNING:
             work.close()
@@ -226,7 +246,7 @@ class Session:
         self.rights.present(request.token, request.id)
         if is_first:
             self._greet()
-        yield from self.rights.hold_to(self.rights.grant)
+        yield from self._hold_to(self.rights.grant)
 
     def _ping(self, request: Request) -> Steps[None]:
         self._replies.inform("Pong", request.id, top="pong", timestamp=self._now())
@@ -322,6 +342,18 @@ class Session:
                 rejected.append(Rejection.of(index, refused))
             yield
 
+    def _replay(self, request: Request) -> Steps[None]:
+        yield from self._recorded().begin(request, len(self.subscriptions))
+
+    def _replay_stop(self, request: Request) -> Steps[None]:
+        self._recorded().stop(request.id)
+        yield from ()
+
+    def _recorded(self) -> ClientReplays:
+        if self._replays is None:
+            raise Refused("not_recorded", "this server records nothing")
+        return self._replays
+
     _OPS: Final[Mapping[str, Callable[[Session, Request], Steps[None]]]] = {
         "subscribe": _subscribe,
         "unsubscribe": _unsubscribe,
@@ -329,6 +361,8 @@ class Session:
         "resync": _resync,
         "ping": _ping,
         "auth": _auth,
+        "replay": _replay,
+        "replay_stop": _replay_stop,
     }
 
     def _reject(self, request: Request, rejected: list[Rejection]) -> None:

@@ -26,6 +26,7 @@ from cryptodash.api.ws.clients import Clients
 from cryptodash.api.ws.deflate import deflated_frame
 from cryptodash.api.ws.frames import text_frame
 from cryptodash.api.ws.limiter import TokenBucket, WorkBudget
+from cryptodash.api.ws.replays import RecordedTime
 from cryptodash.api.ws.session import Session
 from cryptodash.api.ws.token_timer import TokenTimer
 from cryptodash.api.ws.upgrade import Upgrade
@@ -187,6 +188,7 @@ class ClientProtocol(ServerProtocol):
             session_id,
             self._work,
             authentication,
+            RecordedTime(clients.tapes, address_group(self._address), clients.reactor),
         )
         self.session.rights.on_granted = self._look_at_token
         self.session.on_idle = self._read_on_soon

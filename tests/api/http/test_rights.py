@@ -21,7 +21,9 @@ from cryptodash.api.http.rest import Rest
 from cryptodash.api.ws.authentication import Authentication
 from cryptodash.api.ws.requests import OPS, WITH_CHANNELS
 from cryptodash.core.config import Config
+from cryptodash.core.recorded import Entry, Play
 from cryptodash.core.topics import Channel
+from tests.api.fake_tapes import AT, FROM, FakeTapes
 
 TOKENS = {
     "all": "read",
@@ -291,7 +293,7 @@ SCOPES = {
 """Of each kind a scope that allows it."""
 ALSO = {"sweep": {"ticker"}, "ticker": {"sweep"}}
 """What such a scope allows besides."""
-OPS_ROWS = frozenset(("subscribe", "unsubscribe", "list", "resync", "ping", "auth"))
+OPS_ROWS = frozenset(("subscribe", "unsubscribe", "list", "resync", "ping", "auth", "replay", "replay_stop"))
 """The ops that the tests below go through."""
 
 
@@ -347,26 +349,36 @@ def test_each_kind_of_channel_needs_a_scope_that_allows_it(make_world: Any, tmp_
     allowed = {kind} | ALSO.get(kind, set())
     for op in sorted(WITH_CHANNELS):
         world = make_world()
-        client = world.client(authentication=authentication(world, tmp_path, "page", page=SCOPES[kind]))
-        answers = client.ask({"op": op, "channels": list(CHANNELS.values())})
+        tapes = FakeTapes()
+        rights = authentication(world, tmp_path, "page", page=SCOPES[kind])
+        client = world.client(authentication=rights, tapes=tapes)
+        answers = client.ask({"op": op, "channels": list(CHANNELS.values()), "from": FROM})
+        if op == "replay":
+            (question,) = tapes.questions
+            assert isinstance(question, Play) and len(question.topics) == len(allowed)
+            tapes.answers[0].put(*(Entry(AT, topic, 0, b'{"type":"x","payload":{"a":1}}') for topic in question.topics))
+            world.flush()
+            answers = client.got()
         publish(world)
         answers += client.got()
         told = [
             each["payload"].get("channel", each["payload"]) for each in answers if each["type"] not in ("info", "error")
         ]
-        if op == "subscribe":
+        if op in ("subscribe", "replay"):
             rejected = answers[0]["payload"]["rejected"]
             assert {each["code"] for each in rejected} == {"forbidden"}
             assert [each["index"] for each in rejected] == [
                 at for at, name in enumerate(CHANNELS) if name not in allowed
             ]
-            assert answers[0]["payload"]["message"].startswith(f"Subscribed to {len(allowed)} channels")
+            assert answers[0]["payload"]["message"].startswith(
+                f"{'Subscribed to' if op == 'subscribe' else 'Replaying'} {len(allowed)} channels"
+            )
         else:
             assert told == [] and world.venue.wanted == [], op
             if op == "resync":
                 codes = dict.fromkeys(CHANNELS, "forbidden") | dict.fromkeys(allowed, "not_subscribed")
                 assert [each["code"] for each in answers[0]["payload"]["rejected"]] == list(codes.values())
-        for each in told:
+        for each in told if op != "replay" else ():
             assert each["exchange"] == ("composite" if "composite" in kind else "binance")
 
 
