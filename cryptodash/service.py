@@ -145,6 +145,7 @@ def build(
         certificates.report,
         access,
         lambda: None if recorder is None else recorder.report,
+        tapes,
     )
     site = make_site(rest, ClientFactory(clients), config, clock, reactor, tally)
 

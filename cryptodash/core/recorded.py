@@ -49,7 +49,13 @@ class Recorded(Struct, frozen=True, gc=False, array_like=True, tag=2):
     spans: list[Span]
 
 
-Item = Entry | Missing | Recorded
+class Made(Struct, frozen=True, gc=False, array_like=True, tag=3):
+    """Bytes of an answer that is ready to be sent."""
+
+    body: bytes
+
+
+Item = Entry | Missing | Recorded | Made
 
 UNKNOWN: Final = "unknown"
 """Reason of a ``Missing``: the tape does not reach back to the cursor that was named."""
@@ -108,7 +114,43 @@ class Ranges(Struct, frozen=True, tag="ranges"):
     end: int = 253_402_300_799_999_999
 
 
-Question = Play | StateAt | Read | ReadAfter | Ranges
+class History(Struct, frozen=True, tag="history"):
+    """Each trade or closed bar of the topic once, both times included, with the holes, as one document that is ready
+    to be sent (``Made``): lines of JSON or, ``is_arrow``, an Arrow stream; ``is_packed``: in gzip. At most ``limit``
+    rows, and where more was there the answer says how to go on: with ``begin``, and ``skip`` messages of that very
+    time. ``now``: what lies behind it cannot be on the tape. A ``Recorded`` and nothing else where nothing of the topic
+    was recorded in that time."""
+
+    topic: str
+    begin: int
+    end: int
+    limit: int
+    now: int
+    skip: int = 0
+    is_arrow: bool = False
+    is_packed: bool = False
+
+
+class BookAt(Struct, frozen=True, tag="book"):
+    """The order book of ``topic`` as of ``at`` with its status then, as one document that is ready to be sent
+    (``Made``). Its depth is one up to which it was recorded, 0: as deep as it was. A ``Recorded`` for each depth that
+    is recorded and nothing else where it is not known."""
+
+    topic: str
+    depth: int
+    at: int
+    is_arrow: bool = False
+    is_packed: bool = False
+
+
+class Holdings(Struct, frozen=True, tag="holdings"):
+    """What there is of one instrument, whose topics begin with ``prefix``: a ``Recorded`` for each, and the newest
+    holes (``Missing`` of all topics, ``MOST_SPANS`` of them)."""
+
+    prefix: str
+
+
+Question = Play | StateAt | Read | ReadAfter | Ranges | History | BookAt | Holdings
 MOST_TOPICS: Final = 10_000
 MOST_SPANS: Final = 100
 """Of a topic in one answer."""

@@ -40,6 +40,7 @@ class App {
     this.venues = new Venues();
     this.catalogue = new Catalogue(this.venues);
     this.scheduler = new Scheduler();
+    this.recorded = undefined; // what is shown instead of the feed: a RecordedFeed
     this.theme = new Theme(this);
     this.banners = new Banners(byId("banners"));
     this.outage = new Outage(this);
@@ -230,6 +231,7 @@ class App {
     this.writeTitle();
     setAttr(document.documentElement, "data-socket", this.feed.state.phase);
     setAttr(document.documentElement, "data-paused", this.scheduler.paused);
+    setAttr(document.documentElement, "data-recorded", this.recorded !== undefined);
   }
 
   // How a symbol is spelled is known only with the catalogue.
@@ -256,6 +258,7 @@ class App {
   title() {
     const own = this.view?.title() ?? `${NAMES[this.route.view] ?? "Starting"} \u00b7 cryptodash`;
     const demo = this.header.sources().includes("simulated") ? "DEMO " : "";
+    if (this.recorded) return `RECORDED ${demo}${own}`;
     return `${demo}${this.isDoubtful() && !own.startsWith("! ") ? "! " : ""}${own}`;
   }
 

@@ -1,15 +1,15 @@
 // The bars of one market and interval: what REST knows, moved by live bars or, where the server has none, by trades.
 
 import { fetchJson } from "./dom.js";
-import { History, Series } from "./series.js";
+import { History, Series, slotOf, timeOf } from "./series.js";
 
 const HIDDEN_MS = 60000;
 const FOLD_MS = 15000;
 
 export class Bars {
-  /** `topic()` is the topic of the live bars, `refused()` is called when the server has none. */
-  constructor(instrument, interval, { serverNow, topic, refused }) {
-    Object.assign(this, { instrument, interval, topic, refused });
+  /** `topic()` is the topic of the live bars, `refused()` is called when the server has none; `isPast`: nothing of after `serverNow()` is shown. */
+  constructor(instrument, interval, { serverNow, topic, refused, isPast = false }) {
+    Object.assign(this, { instrument, interval, topic, refused, serverNow, isPast });
     this.series = new Series(interval);
     this.history = new History(this.series, (params) => this.fetch(params), serverNow);
   }
@@ -17,7 +17,8 @@ export class Bars {
   fetch({ limit, end }) {
     const { exchange, market_type: market, symbol } = this.instrument;
     const query = new URLSearchParams({ exchange, market_type: market, symbol, interval: this.interval, limit });
-    if (end !== undefined) query.set("end", end);
+    const until = end ?? (this.isPast ? timeOf(slotOf(this.serverNow(), this.interval), this.interval) - 1 : undefined);
+    if (until !== undefined) query.set("end", until);
     return fetchJson(`api/candles?${query}`);
   }
 

@@ -22,8 +22,9 @@ export class Drawer {
     return this.view.layout.wide.matches;
   }
 
+  // Its prices are those of now: beside recorded time there is no place for them.
   get isOpen() {
-    return this.view.shown && (this.isWide ? this.view.app.settings.get("drawer") : this.isSheetOpen);
+    return this.view.shown && !this.view.recorded && (this.isWide ? this.view.app.settings.get("drawer") : this.isSheetOpen);
   }
 
   /** Open or close it by hand: the focus goes with it. */

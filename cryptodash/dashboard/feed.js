@@ -26,6 +26,7 @@ export class Feed extends Connection {
     this.lingering = new Map();
     this.requests = new Map();
     this.rateMark = { at: performance.now(), received: 0 };
+    this.replays = undefined; // a RecordedFeed, while recorded time is shown
   }
 
   start() {
@@ -41,6 +42,7 @@ export class Feed extends Connection {
     this.resyncedAt = performance.now();
     super.opened();
     this.flush();
+    this.replays?.opened();
   }
 
   change(news) {
@@ -50,11 +52,13 @@ export class Feed extends Connection {
 
   closed(code, reason) {
     for (const topic of this.topics.values()) topic.lost();
+    this.replays?.lost();
     super.closed(code, reason);
   }
 
   leave() {
     for (const topic of this.topics.values()) topic.lost();
+    this.replays?.lost();
     super.leave();
   }
 
@@ -163,7 +167,8 @@ export class Feed extends Connection {
     this.hears(now);
     this.counts.received += 1;
     const { type, payload } = JSON.parse(text);
-    if (type === "info") this.takeInfo(payload, now);
+    if (this.replays?.takes(type, payload, now) || payload.replay_id !== undefined) this.counts.applied += 1;
+    else if (type === "info") this.takeInfo(payload, now);
     else if (type === "error") this.takeError(payload);
     else this.route(type, payload, now);
     if (document.hidden && now - this.ticked >= TICKED_MS) this.told(now);

@@ -9,7 +9,7 @@ const GOES = { m: "markets", k: "market", c: "compare", h: "health", a: "alerts"
 const SHORTCUTS = [
   ["/", "search a market"], ["g then m, k, c, h, a", "go to Markets, Market, Compare, Health, Alerts"], ["j, k", "next, previous market"], ["\u2191, \u2193", "previous, next row of the markets"],
   ["Enter", "open the selected market"], ["f", "favourite on or off"], ["1 \u2026 7", "candle interval"], ["b", "next book grouping"],
-  ["m", "list of markets beside a market"],
+  ["m", "list of markets beside a market"], ["w", "recorded time: watch an earlier moment of a market"], ["l", "back to live from recorded time"],
   ["a", "new alert at the crosshair's price, else at the last"], ["Alt + click", "on the chart or the book: new alert at that price"],
   ["r", "read the selected row or bar aloud"], ["p", "pause the picture"], ["t", "next theme"], ["?", "this list"], ["Esc", "close"],
 ];
@@ -23,7 +23,7 @@ const CHART_KEYS = [
 const STATES = [
   ["live", "confirmed by the venue and moving"], ["quiet", "the stream is proven, nothing happens in this market"],
   ["stale", "do not trust it: cause and age stand beside it, the value is dimmed"], ["resyncing", "a book is being rebuilt"],
-  ["closed", "nothing will come: refused or delisted"], ["age", "time since a message of the venue last confirmed the value"],
+  ["closed", "nothing will come: refused or delisted"], ["recorded", "of the recording, at the moment that the time control shows"], ["age", "time since a message of the venue last confirmed the value"],
 ];
 
 const typing = (target) => target instanceof Element && target.closest("input, textarea, select, [contenteditable]") !== null;

@@ -6,7 +6,7 @@ import { Chart } from "./chart.js";
 import { COMMON, ChartTools } from "./charttools.js";
 import { Depth } from "./depth.js";
 import { Drawer } from "./drawer.js";
-import { el, show } from "./dom.js";
+import { button, el, setAttr, show } from "./dom.js";
 import { decimalsOf, price, stateWords } from "./format.js";
 import { Figures } from "./figures.js";
 import { ShownInterval } from "./intervals.js";
@@ -26,6 +26,7 @@ const digitsOf = ({ price_precision: precision, tick_size: tick, step_size: step
 export class MarketView {
   constructor(app) {
     this.app = app;
+    this.recorded = undefined; // a RecordedFeed: another time than now is shown
     this.streams = new Streams(app.feed, app.catalogue);
     this.last = new LastPrice();
     this.interval = new ShownInterval();
@@ -39,7 +40,7 @@ export class MarketView {
   build() {
     const { app } = this;
     this.figures = new Figures(() => this.favourite());
-    this.chart = new Chart({ announce: (text) => app.announce(text), clock: () => app.feed.serverNow() });
+    this.chart = new Chart({ announce: (text) => app.announce(text), clock: () => this.feed.serverNow() });
     this.chart.regroup = (interval) => this.regroup(interval);
     this.chart.layers.arrived = () => this.apply();
     this.trust = new Trust();
@@ -49,7 +50,7 @@ export class MarketView {
     this.tape = new Tape(app.settings, { all: (on) => this.change({ tape: on ? "all" : "" }), digitsAt: (exchange) => this.digitsAt(exchange) });
     this.points = new AlertPoints(this);
     this.tools = new ChartTools({ change: (changes) => this.change(changes), table: () => this.chart.toggleTable() });
-    const retry = (name) => () => app.feed.retry(this.topic(name));
+    const retry = (name) => () => this.feed.retry(this.topic(name));
     this.panels = {
       chart: new Panel("chart", "Chart", this.chart.element, { controls: this.tools.element, retry: () => this.retryChart() }),
       book: new Panel("book", "Book", this.ladder.element, { controls: this.ladder.controls, retry: retry("book") }),
@@ -63,6 +64,15 @@ export class MarketView {
     this.element = el("div", { class: "market" }, this.unlisted.element, this.grid);
     this.drawer = new Drawer(this);
     this.element.prepend(this.drawer.element);
+    this.timeButton = button("\u23f2", () => this.toggleTime(), { class: "drawer-button plain", "aria-label": "Recorded time (w)", title: "Recorded time (w)", "aria-expanded": "false" });
+    this.drawer.button.after(this.timeButton);
+    this.timeBox = el("div", { class: "time-box", hidden: true });
+    this.grid.before(this.timeBox);
+  }
+
+  /** Where values come from: the feed or, of recorded time, what stands in its place. */
+  get feed() {
+    return this.recorded ?? this.app.feed;
   }
 
   // ---- coming and going
@@ -91,12 +101,18 @@ export class MarketView {
   leave() {
     this.id = undefined;
     this.instrument = undefined;
-    this.bars?.end();
-    this.bars = undefined;
+    this.endBars();
     this.interval.reset();
     this.streams.end();
     this.trust.end();
     this.chart.layers.clear();
+    this.endRecorded();
+    show(this.timeBox, false);
+  }
+
+  endBars() {
+    this.bars?.end();
+    this.bars = undefined;
   }
 
   // Whether there is such a market. Nothing is asked of the server before that is known.
@@ -123,6 +139,93 @@ export class MarketView {
     this.figures.setMarket(this.market);
     for (const each of [this.ladder, this.depth, this.tape, this.trust]) each.setMarket(this.market);
     this.apply();
+  }
+
+  // ---- recorded time
+
+  /** Whether the address names another moment whose values are not there yet: nothing of now is shown meanwhile. */
+  get isTravelling() {
+    return Boolean(this.params.at) && !this.recorded;
+  }
+
+  // The address says which moment is shown.
+  followTime() {
+    const { at } = this.params;
+    if (at === (this.followedAt ?? "")) return;
+    this.followedAt = at;
+    if (at) this.travel(at);
+    else this.comeBack();
+  }
+
+  async travel(at) {
+    const { instrument } = this;
+    const isThere = await this.openTime();
+    if (this.instrument !== instrument || this.followedAt !== at) return; // somebody went elsewhere meanwhile
+    if (isThere) return void this.time.seek(Date.parse(at));
+    this.app.notice(`No recorded time: ${this.time?.said ?? "the time control could not be fetched from the server"}.`);
+    this.change({ at: "" });
+  }
+
+  comeBack() {
+    const had = this.recorded !== undefined;
+    this.endRecorded();
+    if (had) this.rebuild();
+  }
+
+  // What is held is given back, and opened anew where values come from now.
+  watch(recorded) {
+    this.recorded = this.app.recorded = recorded;
+    this.rebuild();
+  }
+
+  rebuild() {
+    this.endBars();
+    this.streams.end();
+    this.chart.layers.clear();
+    this.streams = new Streams(this.feed, this.app.catalogue);
+    this.drawer.apply();
+    this.begin(this.instrument);
+  }
+
+  endRecorded() {
+    if (this.recorded) this.streams.end();
+    this.time?.end();
+    this.recorded = this.app.recorded = this.followedAt = undefined;
+    this.streams.feed = this.app.feed;
+  }
+
+  /** Back to now. */
+  goLive() {
+    if (!this.params.at) return;
+    this.change({ at: "" });
+    this.app.announce("Live again");
+    this.timeButton.focus();
+  }
+
+  toggleTime() {
+    if (this.timeBox.hidden) this.openTime();
+    else if (this.recorded) this.time.moment.focus();
+    else this.closeTime();
+  }
+
+  closeTime() {
+    show(this.timeBox, false);
+    setAttr(this.timeButton, "aria-expanded", "false");
+  }
+
+  // Its code is fetched when it is first wanted. Resolves to whether anything of this market is recorded.
+  async openTime() {
+    show(this.timeBox, true);
+    setAttr(this.timeButton, "aria-expanded", "true");
+    try {
+      const { TimeControl } = await import("./timecontrol.js");
+      this.time ??= new TimeControl(this);
+    } catch {
+      this.timeBox.replaceChildren("The time control could not be fetched from the server.");
+      return false;
+    }
+    if (this.time.element.parentNode !== this.timeBox) this.timeBox.replaceChildren(this.time.element);
+    return this.time.load(this.instrument);
   }
 
   // The digits of this market at another venue.
@@ -153,6 +256,8 @@ export class MarketView {
   // Puts the parameters of the address into effect.
   apply() {
     if (!this.instrument) return;
+    this.followTime();
+    if (this.isTravelling) return;
     const { tf, grp, depth, unit, ov, log, pct, lay, tape, tab } = this.params;
     this.zone = this.app.settings.zone;
     this.layout.apply(tab);
@@ -177,8 +282,9 @@ export class MarketView {
     const isZoomed = this.bars !== undefined && this.zooming;
     this.bars?.end();
     this.streams.hold("candle");
-    const { feed } = this.app;
-    this.bars = new Bars(this.instrument, shown, { serverNow: () => feed.serverNow(), topic: () => this.topic("candle"), refused: () => this.apply() });
+    const { feed } = this;
+    const isPast = this.recorded !== undefined;
+    this.bars = new Bars(this.instrument, shown, { serverNow: () => feed.serverNow(), topic: () => this.topic("candle"), refused: () => this.apply(), isPast });
     const { series, history } = this.bars;
     if (isZoomed) this.chart.changeSeries(series, history, shown === chosen ? "" : `${chosen} shown as ${shown}`);
     else this.chart.setSeries(series, history, this.market);
@@ -224,12 +330,12 @@ export class MarketView {
   // The last price on the chart is that of the header and the tape. A stream in doubt does not move it.
   takeTrade(type, payload) {
     this.chart.layers.takeTrades(this.topic("trade"));
-    if (trusted(this.topic("trade"), this.app.feed)) this.bars.takeTrade(type, payload);
+    if (trusted(this.topic("trade"), this.feed)) this.bars.takeTrade(type, payload);
   }
 
   retryChart() {
     const topic = this.topic("candle");
-    if (topic.error) this.app.feed.retry(topic);
+    if (topic.error) this.feed.retry(topic);
     this.bars.history.retry();
   }
 
@@ -245,12 +351,14 @@ export class MarketView {
     }
     if (this.decided !== this.app.catalogue.version) this.relist();
     if (this.zone !== this.app.settings.zone) this.apply();
+    if (!this.timeBox.hidden) this.time?.draw();
+    if (!this.bars) return; // the moment that the address names is on its way
     for (const { surface } of [this.chart, this.depth]) surface.mark(this.app.header.mark());
-    this.last.look(this.topic("ticker"), this.topic("trade"), this.app.feed, now);
+    this.last.look(this.topic("ticker"), this.topic("trade"), this.feed, now);
     // Pictures first: for each text on a canvas the browser works out the styles of all that was written before it.
     if (this.layout.sees("depth")) this.drawDepth(now);
     if (this.layout.sees("chart")) this.drawChart(now);
-    this.figures.draw(this.topic("ticker"), this.last, this.app.feed, now, this.bars.series.last?.time);
+    this.figures.draw(this.topic("ticker"), this.last, this.feed, now, this.bars.series.last?.time);
     if (this.layout.sees("book")) this.drawBook(now);
     if (this.layout.sees("trades")) this.drawTrades(now);
     this.drawer.draw(now);
@@ -260,12 +368,12 @@ export class MarketView {
   chartTopic() {
     const candle = this.topic("candle");
     const ticker = this.topic("ticker");
-    return candle.status.state === "quiet" && !partTrusted(ticker, "last", this.app.feed) ? ticker : candle;
+    return candle.status.state === "quiet" && !partTrusted(ticker, "last", this.feed) ? ticker : candle;
   }
 
   drawChart(now) {
     this.passOver();
-    const { feed } = this.app;
+    const { feed } = this;
     const folded = this.topic("candle").error && this.topic("trade");
     const topic = folded || this.chartTopic();
     const age = topic.age(now);
@@ -278,11 +386,11 @@ export class MarketView {
     this.chart.draw(now);
     this.panels.chart.draw(topic, feed, now, folded ? "live bar from trades, volume from REST" : "", state === "refused" ? message : "");
     const held = { ticker: this.topic("ticker"), trade: this.topic("trade"), order_book: this.topic("book"), candle: this.topic("candle") };
-    this.trust.draw(now, held, feed, this.zone);
+    if (!this.recorded) this.trust.draw(now, held, feed, this.zone); // the last hour is that before now
   }
 
   drawBook(now) {
-    const { feed } = this.app;
+    const { feed } = this;
     const topic = this.streams.book();
     this.panels.book.draw(topic, feed, now, topic.status.state === "resyncing" ? "rebuilding" : "");
     this.ladder.draw(topic, trusted(topic, feed), now);
@@ -290,7 +398,7 @@ export class MarketView {
   }
 
   drawDepth(now) {
-    const { feed } = this.app;
+    const { feed } = this;
     const topic = this.streams.depthBook();
     const inQuote = this.params.unit === "quote";
     const key = `${topic.key} ${topic.version} ${feed.state.phase} ${inQuote}`;
@@ -304,7 +412,7 @@ export class MarketView {
   }
 
   drawTrades(now) {
-    const { feed } = this.app;
+    const { feed } = this;
     const topic = this.topic("trade");
     this.panels.trades.draw(topic, feed, now);
     this.tape.draw([topic, ...this.streams.mixed()], feed, now);
@@ -337,7 +445,8 @@ export class MarketView {
     const { key } = event;
     const actions = {
       j: () => this.step(1), k: () => this.step(-1), f: () => this.favourite(), r: () => this.read(),
-      b: () => this.change({ grp: String(this.ladder.nextGroup) }), a: () => this.points.arm(this.points.crossed),
+      b: () => this.change({ grp: String(this.ladder.nextGroup) }), a: () => this.points.arm(this.points.crossed), w: () => this.toggleTime(),
+      l: this.params.at && (() => this.goLive()),
     };
     const act = actions[key] ?? (COMMON["1234567".indexOf(key)] && (() => this.change({ tf: COMMON[key - 1] })));
     act?.();
@@ -346,7 +455,7 @@ export class MarketView {
 
   // What a screen reader says on request; prices are never announced by themselves.
   read() {
-    const { feed } = this.app;
+    const { feed } = this;
     const now = performance.now();
     this.last.look(this.topic("ticker"), this.topic("trade"), feed, now);
     const why = this.last.why || doubt(this.topic("ticker"), feed, now);
@@ -358,7 +467,8 @@ export class MarketView {
   title() {
     if (!this.instrument) return undefined;
     const { symbol, decimals } = this.market;
-    const last = lastPrice(this.topic("ticker"), this.topic("trade"), this.app.feed);
+    if (!this.bars) return symbol;
+    const last = lastPrice(this.topic("ticker"), this.topic("trade"), this.feed);
     return last ? `${last.good ? "" : "! "}${price(last.price, decimals)} ${symbol}` : symbol;
   }
 }

@@ -15,7 +15,8 @@ export function doubt(topic, feed, now) {
   const old = topic.age(now);
   const { status } = topic;
   const fields = status.fields?.length > 3 ? [] : status.fields; // more than three is all of it
-  const why = trouble || stateWords({ ...status, fields });
+  const then = status.state === "recorded" ? `recorded, ${status.recorded_state ?? "not known"}` : status.state;
+  const why = trouble || stateWords({ ...status, state: then, fields });
   return old === undefined ? why : `${why}, ${age(old)}`;
 }
 

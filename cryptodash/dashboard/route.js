@@ -26,6 +26,7 @@ const PARAMS = {
     depth: { test: one("size", "cum"), def: "size" }, unit: { test: one("base", "quote"), def: "base" }, ov: { test: (text) => text.split(",").every((name) => OVERLAY.test(name)), def: "" },
     log: { test: one("1"), def: "" }, pct: { test: one("1"), def: "" }, tape: { test: one("all"), def: "" },
     lay: { test: (text) => text.split(",").every((name) => LAYERS.includes(name)), def: "" }, tab: { test: one("chart", "book", "trades", "depth"), def: "chart" },
+    at: { test: (text) => Number.isFinite(Date.parse(text)), def: "" },
   },
   compare: { ex: { def: "" }, ref: { test: one("mid", "last"), def: "mid" }, tz: zone },
   health: { tz: zone },

@@ -76,7 +76,8 @@ export class Header {
 
   /** The words of the badge and of the watermark; "" with live data. */
   mark() {
-    return this.sources().map((source) => SOURCES[source] ?? source.toUpperCase()).join(", ");
+    const recorded = this.app.recorded ? ["RECORDED"] : [];
+    return [...recorded, ...this.sources().map((source) => SOURCES[source] ?? source.toUpperCase())].join(", ");
   }
 
   draw(now) {
@@ -99,7 +100,8 @@ export class Header {
 
   drawTools(settings) {
     const theme = settings.get("theme");
-    const at = this.app.feed.serverNow();
+    const { recorded } = this.app;
+    const at = (recorded ?? this.app.feed).serverNow();
     setText(this.theme, THEME_SIGNS[theme]);
     setAttr(this.theme, "aria-label", `Theme: ${nameOf(THEMES, theme)} (t)`);
     setAttr(this.palette, "aria-label", `Palette: ${nameOf(PALETTES, settings.get("palette"))}`);
@@ -107,7 +109,7 @@ export class Header {
     const { zone } = settings;
     const more = zone === "utc" || zone === "local" ? [] : [[zone, zoneName(zone)]];
     fillSelect(this.zone, [["utc", "UTC"], ["local", "local"], ...more, [MORE, "more\u2026"]], zone);
-    if (setText(this.clock, time(at, zone))) setAttr(this.clock, "title", `${date(at, zone)}, by the server's clock; ${iso(at)}`);
+    if (setText(this.clock, time(at, zone))) setAttr(this.clock, "title", `${date(at, zone)}, ${recorded ? "the recorded moment" : "by the server's clock"}; ${iso(at)}`);
   }
 
   drawPill(state, now) {

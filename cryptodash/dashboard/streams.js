@@ -39,7 +39,8 @@ export class Streams extends Holds {
     const heat = names.includes("heat"); // also before its code is here: else another book is held first
     this.hold("ticker", this.channel("ticker", { max_rate: TICKER_RATE }));
     const isNew = this.hold("candle", sees(["chart"], this.channel("candle", { interval })), candle);
-    const book = this.channel("order_book", { depth: Math.max(heat ? HEAT_DEPTH : 0, this.ladderDepth(params.grp, tall)) });
+    // Recorded is one depth.
+    const book = this.channel("order_book", { depth: this.feed.bookDepth ?? Math.max(heat ? HEAT_DEPTH : 0, this.ladderDepth(params.grp, tall)) });
     this.holdBook(heat ? book : sees(["book", "depth"], book));
     this.hold("deep", this.deep && sees(["depth"], this.channel("order_book", { depth: this.deep, max_rate: DEEP_RATE })));
     this.hold("trade", delta || folds ? this.channel("trade") : sees(["trades"], this.channel("trade")), trade);
@@ -87,7 +88,7 @@ export class Streams extends Holds {
   /** Whether a deeper book than this is to be held, because it does not reach as far as the totals do. */
   deepen(book) {
     const depth = book?.deeper(DISTANCES.at(-1));
-    if (!depth || depth <= this.deep) return false;
+    if (!depth || depth <= this.deep || this.feed.isRecorded) return false;
     this.deep = depth;
     return true;
   }

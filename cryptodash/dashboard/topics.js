@@ -189,9 +189,12 @@ export class Topic {
   }
 }
 
+// Of recorded time that counts which the state was then.
+const stands = ({ state, recorded_state: then }) => GOOD.includes(state === "recorded" ? then : state);
+
 /** Whether the shown value may be believed: the socket is open and the server says so. */
 export function trusted(topic, feed) {
-  return feed.state.phase === "open" && GOOD.includes(topic.status.state);
+  return feed.state.phase === "open" && stands(topic.status);
 }
 
 /** Whether one part of a ticker (`last`, `bid`, `stats`, ...) may be believed: a status may doubt some parts only. */

@@ -8,7 +8,10 @@ from cryptodash.core.cursors import Cursor
 from cryptodash.core.recorded import (
     MOST_SPANS,
     MOST_TOPICS,
+    BookAt,
     Entry,
+    History,
+    Holdings,
     Item,
     Missing,
     Play,
@@ -37,6 +40,10 @@ def answer(recording: Recording, question: Question) -> Iterator[Item]:
             return read_after(recording, question.topic, Cursor(question.time, question.id))
         case Ranges():
             return _ranges(recording, question)
+        case History() | BookAt() | Holdings():
+            from cryptodash.recording.history_answers import history_answer  # what others have no use for
+
+            return history_answer(recording, question)
 
 
 def _play(recording: Recording, asked: Play) -> Iterator[Item]:

@@ -1,4 +1,4 @@
-"""Rows into a file of Parquet or Arrow. The one module that imports pyarrow."""
+"""Rows into a file of Parquet or Arrow, and how columns are said in Arrow. The one module that imports pyarrow."""
 
 from __future__ import annotations
 
@@ -23,6 +23,19 @@ _TYPES = {
 }
 
 
+def field_of(column: Column, as_text: frozenset[str]) -> Any:
+    """``as_text``: names of numbers that are written as text; the field's metadata says so."""
+    if column.name in as_text:
+        return pa.field(column.name, pa.string(), metadata={"digits": "exact text"})
+    return pa.field(column.name, _TYPES[column.kind])
+
+
+def array_of(column: Column, values: list[Any], as_text: frozenset[str]) -> Any:
+    if column.kind is Kind.NUMBER and column.name not in as_text:
+        values = [None if value is None else as_decimal(value) for value in values]
+    return pa.array(values, field_of(column, as_text).type)
+
+
 class ArrowWriter:
     """``as_text``: numbers that are written as text; the field's metadata says so (``digits``: ``exact text``). The
     holes stand beside the file, in ``<name>.holes.json``, for the schema is written first."""
@@ -31,28 +44,17 @@ class ArrowWriter:
         self._output = output
         self._columns = columns
         self._as_text = as_text
-        self._schema = pa.schema([self._field(column) for column in columns])
+        self._schema = pa.schema([field_of(column, as_text) for column in columns])
         output.open("xb").close()  # never over a file that is there
         if form == "parquet":
             self._writer = import_module("pyarrow.parquet").ParquetWriter(str(output), self._schema, compression="zstd")
         else:
             self._writer = pa.ipc.new_file(str(output), self._schema)
 
-    def _field(self, column: Column) -> Any:
-        if column.name in self._as_text:
-            return pa.field(column.name, pa.string(), metadata={"digits": "exact text"})
-        return pa.field(column.name, _TYPES[column.kind])
-
     def write(self, rows: Sequence[Row]) -> None:
         if rows:
-            arrays = [self._array(column, [row[column.name] for row in rows]) for column in self._columns]
+            arrays = [array_of(column, [row[column.name] for row in rows], self._as_text) for column in self._columns]
             self._writer.write_batch(pa.record_batch(arrays, schema=self._schema))
-
-    def _array(self, column: Column, values: list[Any]) -> Any:
-        kind = self._schema.field(column.name).type
-        if column.kind is Kind.NUMBER and column.name not in self._as_text:
-            values = [None if value is None else as_decimal(value) for value in values]
-        return pa.array(values, kind)
 
     def close(self, holes: Sequence[Missing]) -> None:
         self._writer.close()

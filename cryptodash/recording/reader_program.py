@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final
 
-from cryptodash.core.recorded import Entry, Item, Missing
+from cryptodash.core.recorded import Entry, Item, Made, Missing
 from cryptodash.recording.answers import answer
 from cryptodash.recording.reader_wire import (
     FRAME_BYTES,
@@ -54,7 +54,7 @@ def _write(items: Iterable[Item], write: Callable[[bytes], object]) -> None:
     waiting: list[Told] = []
     size, most = 0, _FIRST_FRAME
     for each in items:
-        length = len(each.body) if isinstance(each, Entry) else 0
+        length = len(each.body) if isinstance(each, (Entry, Made)) else 0
         if isinstance(each, Entry) and length > MOST_BODY:
             each, length = Missing(each.time, each.time, "damaged", each.topic), 0
         if waiting and size + length > most:

@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from cryptodash.core.errors import CryptodashError
-from cryptodash.core.recorded import Entry, Item, Missing, Question, Recorded
+from cryptodash.core.recorded import Item, Question
 
 MOST_BODY: Final = 4 * 2**20
 """Bytes of a message: no server of ours sends a longer one."""
@@ -36,7 +36,7 @@ Told = Item | End | Failed
 _encode_question = msgspec.json.Encoder().encode
 _decode_question = msgspec.json.Decoder(Question).decode
 _encode_frame = msgspec.msgpack.Encoder().encode
-_decode_frame = msgspec.msgpack.Decoder(list[Entry | Missing | Recorded | End | Failed]).decode
+_decode_frame = msgspec.msgpack.Decoder(list[Item | End | Failed]).decode
 
 
 class BadFrame(CryptodashError):

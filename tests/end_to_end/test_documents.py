@@ -6,6 +6,8 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable, Iterator
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -22,6 +24,9 @@ from cryptodash.core.time import rfc3339
 from tests.processes import ROOT
 
 PAIR = "exchange=binance&symbol=BTC-USDT"
+NDJSON = "application/x-ndjson"
+VENUE = "venue=binance"
+RECORDED_TIME = ("/api/history/trades", "/api/history/candles", "/api/history/book", "/trades.arrow")
 KEY = bytes(range(32))
 KEYS = f"HS256:{base64.urlsafe_b64encode(KEY).decode()}"
 ADMIN = jwt.encode({"exp": 4_000_000_000, "scope": "admin"}, KEY, "HS256")
@@ -61,6 +66,22 @@ NEVER_IN_A_DEMO = {
         (f"Ready.dependencies.recording{each}" for each in ("", ".status", ".reason", ".topics", ".lost_blocks")),
         "with RECORD_DIR (tests/recording/test_service.py)",
     ),
+    **dict.fromkeys(
+        (
+            *(f"RecordedCandle.{each}" for each in ("type", "payload")),
+            *(f"RecordedCandle.payload.{each}" for each in ("timestamp", "received", "exchange", "market_type")),
+            *(f"RecordedCandle.payload.{each}" for each in ("symbol", "interval", "open", "high", "low", "close")),
+            *(f"RecordedCandle.payload.{each}" for each in ("volume", "closed", "source", "corrected", "cursor")),
+        ),
+        "a bar closes once a minute (tests/recording/test_history.py)",
+    ),
+    **dict.fromkeys(
+        (
+            *(f"Holdings.holes.{each}" for each in ("from", "to", "reason")),
+            *("NotRecorded.error.ranges.interval", "RecordedGap.payload.missed"),
+        ),
+        "nothing is missing of this short recording (tests/recording/test_history.py)",
+    ),
     "Ready.control_port": "the servers of these tests are given their simulator, and start none",
     "Stream.degraded": "a stream of this short run loses nothing for good",
     "StreamQuality.degraded": "the same",
@@ -76,7 +97,11 @@ NEVER_IN_A_DEMO |= {
         "POST /api/symbols/refresh",
     )
 }
+NEVER_IN_A_DEMO |= {f"GET {path} 503": "a recording that cannot be read (test_history.py)" for path in RECORDED_TIME}
+NEVER_IN_A_DEMO |= {f"GET {path} 501": "pyarrow is missing (test_history.py)" for path in RECORDED_TIME}
 NEVER_IN_A_DEMO |= {
+    "GET /api/history 503": "the same",
+    "GET /trades.arrow 200": "without pyarrow",
     "VenueQuote.quote": "QUOTE_ALIASES is empty (test_composite_hub.py)",
     "GET /api/compare 409": "a venue that cannot be reached says so (test_compare.py)",
 }
@@ -313,8 +338,8 @@ class Answers:
         kind = answer.headers.getRawHeaders("Content-Type", [""])[0].partition(";")[0]
         content = described[str(status)].get("content", {})
         assert kind in content or (not answer.body and not content), (path, kind)
-        if kind == "application/json":
-            self.openapi.check_against(content[kind]["schema"], json.loads(answer.body))
+        for text in {"application/json": (answer.body,), NDJSON: answer.body.splitlines()}.get(kind, ()):
+            self.openapi.check_against(content[kind]["schema"], json.loads(text))
         for name in described[str(status)].get("headers", ()):
             assert answer.headers.hasHeader(name), (path, status, name)
         return answer
@@ -329,9 +354,50 @@ class Answers:
         return everything - self.seen
 
 
-@ensureDeferred
-async def test_every_answer_of_rest_is_described_and_every_description_comes(start: Any, helpers: Any) -> None:
+async def recorded_time(start: Any, helpers: Any, ask: Any, root: Path) -> None:
+    """A server that records, asked what it has recorded."""
     eventually, channel = helpers
+    recording = await start(DEMO="true", RECORD_DIR=str(root))
+    client = await recording.connect()
+    client.subscribe(channel("order_book"), channel("trade"), channel("candle", interval="1m"))
+    await client.until_type("trade")
+
+    async def is_told(path: str, word: str) -> None:
+        until = monotonic() + 30
+        while True:
+            answer = await recording.get(path)
+            if answer.code == 200 and word in answer.body.decode():
+                return
+            asked = monotonic()
+            assert asked < until, answer.body
+            await eventually(lambda asked=asked: monotonic() - asked > 0.2)
+
+    trades = f"/api/history/trades?{PAIR}"
+    await is_told(trades, '"type":"trade"')
+    await ask(recording, "GET", f"/api/history?{PAIR}", 200)
+    await ask(recording, "GET", f"{trades}&limit=1", 200)
+    await ask(recording, "GET", f"/api/history/candles?{PAIR}", 200)
+    now = recording.server.clients.clock.wall_ms()
+    await ask(recording, "GET", f"/api/history/book?{PAIR}&at={now - 1000}", 200)
+    await ask(recording, "GET", f"/api/history/book?{PAIR}&at={now - 1000}&depth=1000", 404)
+    for path in (*RECORDED_TIME, "/api/history"):
+        await ask(recording, "GET", f"{path}?{VENUE}", 400)
+        await ask(recording, "GET", f"{path}?exchange=binance&{VENUE}&symbol=NOSUCH&at=0", 404)
+    arrow = f"/trades.arrow?{VENUE}&symbol=BTC-USDT"
+    if find_spec("pyarrow") is None:
+        await ask(recording, "GET", arrow, 501)
+    else:
+        pyarrow: Any = import_module("pyarrow")
+        table = pyarrow.ipc.open_stream((await ask(recording, "GET", arrow, 200)).body).read_all()
+        assert table.num_rows > 0
+
+
+@ensureDeferred
+async def test_every_answer_of_rest_is_described_and_every_description_comes(
+    start: Any, helpers: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    eventually, channel = helpers
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))  # for the processes that read tapes
     running = await start(
         DEMO="true",
         SYMBOLS="binance:spot:NO-SUCH,binance:perpetual:BTC-USDT:ticker",
@@ -408,6 +474,7 @@ async def test_every_answer_of_rest_is_described_and_every_description_comes(sta
     await ask(dead, "POST", "/api/symbols/refresh", 502)
     await gatherResults(waits)
 
+    await recorded_time(start, helpers, ask, tmp_path)
     client = await running.connect()
     client.subscribe(channel("order_book", depth=5), channel("ticker"))
     await client.until_type("order_book_delta")
@@ -445,7 +512,7 @@ async def test_every_answer_of_rest_is_described_and_every_description_comes(sta
             elif status == 403 and path in ("/api/exchanges", "/api/symbols"):
                 await ask(guarded, method, path, 403, headers={"Authorization": f"Bearer {ADMIN}"})
             else:
-                query = f"?{PAIR}" if path not in ("/metrics", "/api/compare") else "?symbols=BTC-USDT"
+                query = f"?{PAIR}&{VENUE}" if path not in ("/metrics", "/api/compare") else "?symbols=BTC-USDT"
                 await ask(guarded, method, path + query, status, **options)
     for at in range(20):
         await guarded.get("/api/exchanges", headers={"Authorization": f"Bearer guess-{at}"})

@@ -54,16 +54,14 @@ class Query:
         except codec.InvalidJSON:
             raise Refused("invalid_symbol", f"symbol {text[:40]!r} is no JSON object") from None
 
-    def market(self) -> MarketType | None:
-        text = self.get("market_type")
+    def market(self, name: str = "market_type") -> MarketType | None:
+        text = self.get(name)
         if text is None:
             return None
         try:
             return MarketType(text.lower())
         except ValueError:
-            raise Refused(
-                "invalid_market", f"market_type {text[:40]!r} is not one of: {', '.join(MarketType)}"
-            ) from None
+            raise Refused("invalid_market", f"{name} {text[:40]!r} is not one of: {', '.join(MarketType)}") from None
 
     def whole(self, name: str) -> int | None:
         """A whole number in ASCII digits."""
@@ -74,23 +72,23 @@ class Query:
             raise Refused(f"invalid_{name}", f"{name} {text[:40]!r} is not a whole number")
         return int(text)
 
-    def limit(self, default: int) -> int:
+    def limit(self, default: int, most: int = MAX_LIMIT) -> int:
         value = self.whole("limit")
         if value is None:
             return default
-        if not 1 <= value <= MAX_LIMIT:
-            raise Refused("invalid_limit", f"limit {value} is not from 1 to {MAX_LIMIT}")
+        if not 1 <= value <= most:
+            raise Refused("invalid_limit", f"limit {value} is not from 1 to {most}")
         return value
 
-    def end(self) -> int | None:
-        """``end`` in milliseconds; a ``+`` of a time zone that the query turned into a blank is understood."""
-        text = self.get("end")
+    def time(self, name: str) -> int | None:
+        """A time in milliseconds; a ``+`` of a time zone that the query turned into a blank is understood."""
+        text = self.get(name)
         if text is None:
             return None
         try:
             return parse_time(_lost_plus.sub("+", text))
         except ValueError as error:
-            raise Refused("invalid_end", str(error)) from None
+            raise Refused(f"invalid_{name}", f"{name}: {error}") from None
 
     def search(self) -> str:
         text = self.get("search") or ""

@@ -17,13 +17,15 @@ from cryptodash.api.access.grant import Grant
 from cryptodash.api.addresses import Addresses
 from cryptodash.api.answer_parts import error_body
 from cryptodash.api.http import payloads
-from cryptodash.api.http.answers import Answer, error_answer, json_answer, shared_answer, stored_answer
+from cryptodash.api.http.answers import Answer, error_answer, json_answer, shared_answer, stored_answer, takes_gzip
 from cryptodash.api.http.cluster_answers import ClusterAnswers
 from cryptodash.api.http.compare import check_listed, comparison, first_values, named_exchanges, named_topics
 from cryptodash.api.http.door import Door, Right, needs
 from cryptodash.api.http.drain import Waits
 from cryptodash.api.http.errors import no_route_answer, not_yet_known, refused_answer, upstream_answer
 from cryptodash.api.http.guarded_request import log_failure
+from cryptodash.api.http.history import HistoryAnswers
+from cryptodash.api.http.history_query import book_of, history_of, recorded_topic, takes_arrow
 from cryptodash.api.http.holds import Holds
 from cryptodash.api.http.metrics import CONTENT_TYPE, Metrics
 from cryptodash.api.http.operator_answers import OperatorAnswers, OwnAnswers
@@ -40,6 +42,7 @@ from cryptodash.core import codec
 from cryptodash.core.config import Config
 from cryptodash.core.errors import Refused, UpstreamError
 from cryptodash.core.interfaces import ExchangeReport, IPeers, RecordingReport, survey_validity
+from cryptodash.core.recorded import BookAt, History, ITapes
 from cryptodash.core.tally import Tally
 from cryptodash.core.time import Clock, rfc3339
 from cryptodash.core.topics import COMPOSITE, Channel, Topic, check_exchange
@@ -76,8 +79,10 @@ class Rest:
         certificate: Callable[[], Mapping[str, object] | None] = lambda: None,
         access: Access | None = None,
         recording: Callable[[], RecordingReport | None] = lambda: None,
+        tapes: ITapes | None = None,
     ) -> None:
-        """``access``: the rules that both doors share; without it those of ``config``."""
+        """``access``: the rules that both doors share; without it those of ``config``. ``tapes``: what was recorded;
+        None: nothing is."""
         self._directory = directory
         self._demand = demand
         self._values = values
@@ -94,6 +99,7 @@ class Rest:
         self._holds = Holds(demand, config, clock, scheduler)
         self._slices = slices
         self._sender = Sender(self._slices)
+        self._history = HistoryAnswers(tapes, config.limits, clock, scheduler, self._waits)
         self._symbols = SymbolList(directory, self._slices)
         self._surveys = Recent(clock, lambda: self._slices.outcome(directory.survey()), survey_validity)
         metrics = Metrics(tally, clock, version)
@@ -115,7 +121,7 @@ class Rest:
 
     def reconfigure(self, config: Config) -> None:
         """Limits that new requests go by from now on."""
-        self._holds.limits = config.limits
+        self._holds.limits = self._history.work.limits = config.limits
 
     def cut(self) -> None:
         """Answer 503 to all who still wait for something."""
@@ -272,12 +278,80 @@ class Rest:
     @needs(Right.READ)
     async def candles(self, request: Request, grant: Grant) -> None:
         query = Query(request)
-        limit, end = query.limit(DEFAULT_CANDLES), query.end()
+        limit, end = query.limit(DEFAULT_CANDLES), query.time("end")
         topic = self._resolve(grant, query, Channel.CANDLE, interval=query.get("interval") or DEFAULT_INTERVAL)
         bars, cached = await self._waits.wait(self._values.candles(topic, limit, end, self.door.address(request)))
         source = self._directory.source(topic.exchange)
         payload = await self._slices.outcome(payloads.candles_payload(topic, limit, bars, cached, source))
         await self._send(request, json_answer(payload))
+
+    # Recorded time
+
+    @app.route("/api/history", methods=["GET"])
+    @needs(Right.READ)
+    async def history(self, request: Request, grant: Grant) -> None:
+        topic = self._recorded(grant, Query(request), Channel.TICKER, may_read=True)
+        answer = await self._history.holdings(request, topic, grant, self.door.address(request))
+        await self._send(request, answer)
+
+    @app.route("/api/history/trades", methods=["GET"])
+    @needs(Right.READ)
+    async def recorded_trades(self, request: Request, grant: Grant) -> None:
+        query = Query(request)
+        await self._send_history(request, query, self._recorded(grant, query, Channel.TRADE))
+
+    @app.route("/api/history/candles", methods=["GET"])
+    @needs(Right.READ)
+    async def recorded_candles(self, request: Request, grant: Grant) -> None:
+        query = Query(request)
+        interval = query.get("interval") or DEFAULT_INTERVAL
+        await self._send_history(request, query, self._recorded(grant, query, Channel.CANDLE, interval=interval))
+
+    @app.route("/trades.arrow", methods=["GET"])
+    @needs(Right.READ)
+    async def trades_arrow(self, request: Request, grant: Grant) -> None:
+        query = Query(request)
+        topic = self._recorded(grant, query, Channel.TRADE, exchange="venue", market="market")
+        await self._send_history(request, query, topic, is_arrow=True)
+
+    @app.route("/api/history/book", methods=["GET"])
+    @needs(Right.READ)
+    async def recorded_book(self, request: Request, grant: Grant) -> None:
+        query = Query(request)
+        topic = self._recorded(grant, query, Channel.ORDER_BOOK)
+        how = {"is_arrow": takes_arrow(request), "is_packed": takes_gzip(request)}
+        await self._send_recorded(request, book_of(query, topic, self._clock.wall_ms(), **how))
+
+    async def _send_history(self, request: Request, query: Query, topic: Topic, *, is_arrow: bool = False) -> None:
+        how = {"is_arrow": is_arrow or takes_arrow(request), "is_packed": takes_gzip(request)}
+        await self._send_recorded(request, history_of(query, topic, self._clock.wall_ms(), **how))
+
+    async def _send_recorded(self, request: Request, asked: History | BookAt) -> None:
+        answer = await self._history.send(request, asked, self.door.address(request))
+        if answer is not None:
+            await self._send(request, answer)
+
+    def _recorded(
+        self,
+        grant: Grant,
+        query: Query,
+        channel: Channel,
+        *,
+        exchange: str = "exchange",
+        market: str = "market_type",
+        interval: str | None = None,
+        may_read: bool = False,
+    ) -> Topic:
+        """The topic whose past is asked for. ``may_read``: any topic of it is enough. Raises ``Refused``; ``forbidden``
+        where the grant does not allow it."""
+        named = query.need(exchange)
+        if not grant.knows(named):
+            raise self.door.forbid(f"anything of {named[:40]!r}")
+        topic = recorded_topic(self._directory, query, channel, exchange=exchange, market=market, interval=interval)
+        if not may_read and not grant.allows(topic):
+            raise self.door.forbid(topic)
+        self._history.check()
+        return topic
 
     async def _first(
         self, request: Request, grant: Grant, query: Query, channel: Channel, depth: int | None = None

@@ -330,9 +330,26 @@ class Wire:
         length = headers.get("content-length")
         if length is not None:
             assert len(body) == (0 if self._head_only else int(length))
+        elif headers.get("transfer-encoding") == "chunked":
+            body = b"".join(chunks(body))
+        elif self._head_only:
+            assert not body
         else:
             assert code in (204, 304) and not body, "an answer without a length"
         return Response(code, headers, body)
+
+
+def chunks(body: bytes) -> Iterator[bytes]:
+    """The parts of a body of unknown length, to its end (RFC 9112, section 7.1)."""
+    while body:
+        size, _, rest = body.partition(b"\r\n")
+        length = int(size, 16)
+        assert rest[length : length + 2] == b"\r\n", "it ends in the middle"
+        if not length:
+            assert rest == b"\r\n"
+            return
+        yield rest[:length]
+        body = rest[length + 2 :]
 
 
 class SocketDouble(Resource):
@@ -424,7 +441,9 @@ def make_peers() -> type[PeersDouble]:
 def make_web() -> Callable[..., Web]:
     """A server with these settings."""
 
-    def make(*exchanges: str, peers: IPeers | None = None, certificate: Any = None, **settings: Any) -> Web:
+    def make(
+        *exchanges: str, peers: IPeers | None = None, certificate: Any = None, tapes: Any = None, **settings: Any
+    ) -> Web:
         scheduler, tally, socket = TwinClock(), Tally(), SocketDouble()
         hub = HubDouble(scheduler, *(exchanges or ("binance", "bybit")))
         config = Config(**settings)
@@ -446,6 +465,7 @@ def make_web() -> Callable[..., Web]:
             peers,
             lambda: certificate,
             recording=lambda: state.get("recording"),
+            tapes=tapes,
         )
         site = make_site(rest, socket, config, scheduler, scheduler, tally)
         return Web(scheduler, hub, tally, rest, site, socket, state)

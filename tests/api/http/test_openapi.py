@@ -18,7 +18,7 @@ from cryptodash.api.http.door import NEEDS, Right
 from cryptodash.api.http.drain import Waits, shutting_down
 from cryptodash.api.http.rest import Rest
 from cryptodash.core import codec
-from cryptodash.core.errors import UpstreamError
+from cryptodash.core.errors import Refused, TryLater, UpstreamError
 from cryptodash.core.events import (
     Bbo,
     BookDelta,
@@ -37,14 +37,17 @@ from cryptodash.core.instruments import MarketType, Symbol
 from cryptodash.core.interfaces import ClusterReport, RecordingReport, StreamReport
 from cryptodash.core.numbers import Number
 from cryptodash.core.quality import Loss
-from cryptodash.core.recorded import STATE, Entry, Missing, Recorded, Span
+from cryptodash.core.recorded import STATE, Entry, Made, Missing, Recorded, Span
 from cryptodash.core.topics import Channel, Topic
 from cryptodash.hub import composite_messages as composite
 from cryptodash.hub.composite import CompositeBbo, Constituent, Excluded, composite_bbo, select
 from cryptodash.hub.composite_book import MergedQuantity
 from cryptodash.hub.interfaces import Message
+from cryptodash.recording.history_answers import hole_message
+from cryptodash.recording.history_book import BookThen
 from tests.api.conftest import World, read_frames
 from tests.api.fake_tapes import AT, FROM, TRADES, Playing
+from tests.api.http.test_history import AnswerDouble, TapesDouble
 
 RECEIVED = 1_700_000_000_123
 """When the frames of these tests came in, ms."""
@@ -249,6 +252,59 @@ class Ended(Waits):
         raise shutting_down()
 
 
+RECORDED = (
+    b'{"type":"begin","payload":{"channel":{"channel_type":"candle","exchange":"binance","market_type":"spot","symbol":'
+    b'{"base":"BTC","quote":"USDT"},"interval":"1m"},"source":"recorded","from":"2024-01-01T00:00:00.000Z","to":'
+    b'"2024-01-01T00:00:00.000Z"}}\n',
+    b'{"type":"gap","payload":{"channel":{"channel_type":"order_book","exchange":"binance","market_type":"spot","symbol":'
+    b'{"base":"BTC","quote":"USDT"},"depth":5},"reason":"failover","missed":3}}\n',
+    b'{"type":"end","payload":{"rows":2,"holes":1,"complete":false,"until":"2024-01-01T00:00:00.000Z","next":"1-0"}}\n',
+)
+
+
+def recorded_lines(channel: Channel) -> list[Any]:
+    """A line of each kind."""
+    bar = Candle(topic_of(Channel.CANDLE, interval="1m"), T0, RECEIVED, "1", "2", "1", "2", "3.0", True, "trades", True)
+    trade = Trade(topic_of(Channel.TRADE), T0, RECEIVED, "1", "1.5", "2", Side.SELL)
+    row = codec.message("trade", codec.trade_payload(trade))
+    if channel is Channel.CANDLE:
+        row = codec.message("candle", codec.candle_payload(bar))
+    hole = hole_message(topic_of(Channel.TRADE), Missing(T0 * 1000, T0 * 1000 + 1, "stopped"))
+    return [Made(each) for each in (*RECORDED, row + b"\n", hole + b"\n")]
+
+
+def topic_of(channel: Channel, **more: Any) -> Topic:
+    return Topic("binance", MarketType.SPOT, Symbol("BTC", "USDT"), channel, **more)
+
+
+def recorded_book() -> list[Any]:
+    book = topic_of(Channel.ORDER_BOOK, depth=5)
+    levels = [("1.5", "2.00")]
+    snapshot = msgspec.json.decode(
+        codec.snapshot_payload(BookSnapshot(book, T0, RECEIVED, 1, levels, levels, True)), type=dict[str, msgspec.Raw]
+    )
+    status = msgspec.json.decode(
+        b'{"state":"stale","cause":"late","fields":["bids"],"since":"2024-01-01T00:00:00.000Z","source":"simulated"}',
+        type=dict[str, msgspec.Raw],
+    )
+    return [Made(BookThen(book, T0 * 1000, snapshot, status).document())]
+
+
+def tapes_of(*items: Any, error: Exception | None = None) -> Callable[[Any], None]:
+    """A recording that gives these items to every question."""
+
+    def arrange(web: Any) -> None:
+        web.rest._history._tapes = TapesDouble(AnswerDouble([list(items)] if items else [], error))
+
+    return arrange
+
+
+SPANS = [Span(T0 * 1000, T0 * 1000 + 1)]
+KNOWN = [
+    Recorded("binance:spot:BTC-USDT:order_book:5", SPANS),
+    Recorded("binance:spot:BTC-USDT:candle:1m", SPANS),
+]
+
 CALLS: list[tuple[str, str, str, int, Callable[[Any], None]]] = [
     ("GET", "/health", "", 200, fill),
     ("GET", "/ready", "", 200, fill),
@@ -289,6 +345,22 @@ CALLS: list[tuple[str, str, str, int, Callable[[Any], None]]] = [
         for path in ("api/exchanges", "api/symbols", "api/streams", "api/quality", "metrics")
     ),
     ("GET", "/api/quality", "exchange=binance&exchange=bybit", 400, fill),
+    ("GET", "/api/history", PAIR, 200, tapes_of(*KNOWN, Missing(T0, T0 + 1, "torn"))),
+    ("GET", "/api/history/trades", PAIR, 200, tapes_of(*recorded_lines(Channel.TRADE))),
+    ("GET", "/api/history/candles", PAIR, 200, tapes_of(*recorded_lines(Channel.CANDLE))),
+    ("GET", "/api/history/candles", PAIR, 404, tapes_of(*KNOWN)),
+    ("GET", "/api/history/book", f"{PAIR}&at=0", 200, tapes_of(*recorded_book())),
+    ("GET", "/api/history/book", f"{PAIR}&at=0", 404, tapes_of(*KNOWN)),
+    ("GET", "/api/history/trades", PAIR, 404, fill),
+    ("GET", "/api/history/trades", PAIR, 429, tapes_of(error=TryLater("too_many_replays", "x", 5))),
+    ("GET", "/trades.arrow", "venue=binance", 400, fill),
+    (
+        "GET",
+        "/trades.arrow",
+        "venue=binance&symbol=BTC-USDT",
+        503,
+        tapes_of(error=Refused("recording_failed", "x", 503)),
+    ),
 ]
 
 
@@ -308,8 +380,10 @@ def test_every_json_answer_fits_and_every_described_member_is_seen(
         web.scheduler.advance(2)
         answer = wire.response()
         assert answer.status == status, (path, answer.body)
-        described = openapi.document["paths"][path][method.lower()]["responses"][str(status)]
-        openapi.check(described["content"]["application/json"]["schema"], answer.json())
+        content = openapi.document["paths"][path][method.lower()]["responses"][str(status)]["content"]
+        kind = answer.headers["content-type"].partition(";")[0]
+        for text in answer.body.splitlines() if kind == "application/x-ndjson" else (answer.body,):
+            openapi.check(content[kind]["schema"], msgspec.json.decode(text))
     guarded = make_web("binance", "bybit", auth_token="secret").get("/ready")
     described = openapi.document["paths"]["/ready"]["get"]["responses"]["200"]
     openapi.check(described["content"]["application/json"]["schema"], guarded.json())

@@ -80,6 +80,11 @@ ROUTES: Mapping[str, Row] = {
     "/api/trades": row(Right.READ, "all both one", SPOT),
     "/api/candles": row(Right.READ, "all both one", SPOT),
     "/api/compare": row(Right.READ, "all both composite", "symbols=BTC-USDT"),
+    "/api/history": row(Right.READ, "all both tickers one", SPOT),
+    "/api/history/trades": row(Right.READ, "all both one", SPOT),
+    "/api/history/candles": row(Right.READ, "all both one", SPOT),
+    "/api/history/book": row(Right.READ, "all both one", SPOT + "&at=0"),
+    "/trades.arrow": row(Right.READ, "all both one", "venue=binance&symbol=BTC-USDT"),
 }
 """By the template of the route."""
 
