@@ -64,7 +64,7 @@ export class MarketView {
     this.element = el("div", { class: "market" }, this.unlisted.element, this.grid);
     this.drawer = new Drawer(this);
     this.element.prepend(this.drawer.element);
-    this.timeButton = button("\u25f7", () => this.toggleTime(), { class: "drawer-button plain", "aria-label": "Recorded time (w)", title: "Recorded time (w)", "aria-expanded": "false" });
+    this.timeButton = button("\u25f7", () => this.toggleTime(), { class: "drawer-button time-button plain", "aria-label": "Recorded time (w)", title: "Recorded time (w)", "aria-expanded": "false" });
     this.drawer.button.after(this.timeButton);
     this.timeBox = el("div", { class: "time-box", hidden: true });
     this.grid.before(this.timeBox);

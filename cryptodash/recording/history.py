@@ -125,10 +125,8 @@ class Reading:
 
     def _around(self, at: int) -> Missing | None:
         """The hole that this moment lies in: what tells of it stands where it ends."""
-        for each in self.recording.read(at + 1, at + LONGEST_HOLE, ()):
-            if isinstance(each, Missing) and each.begin <= at:
-                return each
-        return None
+        holes = self.recording.holes(at + 1, at + LONGEST_HOLE, (self.topic,))
+        return next((each for each in holes if each.begin <= at), None)
 
     def _behind(self, end: int) -> Iterator[Missing]:
         """The time behind the last run, which no hole tells as long as no other one has begun. What a living recorder

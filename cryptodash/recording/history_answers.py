@@ -14,6 +14,7 @@ from cryptodash.core.errors import Refused
 from cryptodash.core.recorded import MOST_SPANS, BookAt, Entry, History, Holdings, Item, Made, Missing, Recorded
 from cryptodash.core.time import rfc3339
 from cryptodash.core.topics import Channel, Topic, parse_topic
+from cryptodash.recording.blocks import MOST_TIME
 from cryptodash.recording.history import Outcome, Reading, is_closed_bar, is_trade
 from cryptodash.recording.history_book import book_at
 from cryptodash.recording.playback import LOOK_BACK
@@ -75,8 +76,9 @@ def _holdings(recording: Recording, asked: Holdings) -> Iterator[Item]:
         yield Recorded(name, found[name][-MOST_SPANS:])
     if found:
         begin = min(spans[-MOST_SPANS:][0].begin for spans in found.values())
-        holes = [each for each in recording.read(begin, 2**62, ()) if isinstance(each, Missing)]
-        yield from holes[-MOST_SPANS:]
+        holes = dict.fromkeys((each.begin, each.end, each.reason) for each in recording.holes(begin, MOST_TIME, found))
+        for hole in list(holes)[-MOST_SPANS:]:
+            yield Missing(*hole)
 
 
 def _topic(text: str) -> Topic:

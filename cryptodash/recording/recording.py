@@ -4,7 +4,7 @@ its own. What is read at a time is a block of each run; nothing more is kept."""
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, suppress
 from functools import partial
 from pathlib import Path
@@ -25,6 +25,10 @@ from cryptodash.recording.tape_errors import BadTape
 
 QUIET: Final = 90_000_000
 """us without a record of a topic after which it counts as not recorded: a keyframe comes each minute."""
+
+
+_Spans = Mapping[str, Mapping[str, Sequence[Span]]]
+"""Of each writer, when it recorded each topic."""
 
 
 @frozen
@@ -136,13 +140,13 @@ class Recording:
         indexes only."""
         wanted, found = {THE_TAPE, *topics}, list[int]()
         for run in self._runs.values():
-            for segment in run.segments:
-                with closing(segment), suppress(BadTape, OSError):
-                    if segment.first <= end and segment.last >= begin:
-                        names = segment.index.topics
-                        places = {place for place, name in enumerate(names) if name in wanted}
-                        blocks = blocks_between(segment, begin, end) if places else ()
-                        found += [block.first for block in blocks if not places.isdisjoint(block.topics)]
+            for place, known in enumerate(run.segments):
+                if known.first > end or known.last < begin:
+                    continue
+                with suppress(BadTape, OSError), closing(run.opened(place)) as segment:
+                    numbers = {number for number, name in enumerate(segment.index.topics) if name in wanted}
+                    blocks = blocks_between(segment, begin, end) if numbers else ()
+                    found += [block.first for block in blocks if not numbers.isdisjoint(block.topics)]
         return sorted(found)
 
     # -- what was recorded
@@ -157,12 +161,13 @@ class Recording:
         wanted = None if topics is None else frozenset(topics)
         runs = [run for run in self._runs.values() if run.first <= end and run.last >= begin]
         runs.sort(key=lambda each: each.first)
+        told_of = partial(self._told_of, spans=self._spans_by_writer(begin, end))
         if len({run.writer for run in runs}) > 1 or overlap(runs):
             merging = Merging(runs, end)
-            reading = [self._told_of(run, begin - HANDOVER, end, wanted) for run in runs]
+            reading = [told_of(run, begin - HANDOVER, end, wanted) for run in runs]
             merged = (each for each in merging.merged(reading) if when(each) >= begin)
         else:
-            merged = heapq.merge(*(self._told_of(run, begin, end, wanted) for run in runs), key=when)
+            merged = heapq.merge(*(told_of(run, begin, end, wanted) for run in runs), key=when)
         return merged if keyframes else (each for each in merged if not _is_keyframe(each))
 
     def writers(self) -> list[list[WriterRun]]:
@@ -175,20 +180,41 @@ class Recording:
     def _read_topic(self, run: Run, begin: int, end: int, topic: str) -> Iterator[Entry | Missing]:
         return self._read_run(run, begin, end, frozenset((topic,)))
 
-    def _told_of(self, run: Run, begin: int, end: int, topics: frozenset[str] | None) -> Iterator[Entry | Missing]:
+    def holes(self, begin: int, end: int, topics: Collection[str]) -> Iterator[Missing]:
+        """The holes in which something of these topics may be missing, as ``read`` tells them. Nothing else is read: of
+        a run that ended nothing says so."""
+        runs = [run for run in self._runs.values() if run.first <= end and run.last >= begin]
+        spans, wanted = self._spans_by_writer(begin, end), frozenset(topics)
+        told = (self._told_of(run, begin, end, wanted, spans, holes_only=True) for run in runs)
+        return (each for each in heapq.merge(*told, key=when) if isinstance(each, Missing))
+
+    def _spans_by_writer(self, begin: int, end: int) -> _Spans:
+        """When each writer recorded each topic; empty where there is one writer."""
+        runs: dict[str, list[Run]] = {}
+        for run in self._runs.values():
+            runs.setdefault(run.writer, []).append(run)
+        if self._tape != MESSAGES or len(runs) < 2:
+            return {}
+        return {writer: self._recorded(its, begin - QUIET, end + QUIET) for writer, its in runs.items()}
+
+    def _told_of(
+        self,
+        run: Run,
+        begin: int,
+        end: int,
+        topics: frozenset[str] | None,
+        spans: _Spans,
+        *,
+        holes_only: bool = False,
+    ) -> Iterator[Entry | Missing]:
         """With several writers, a hole of one is one of the topics that it recorded, as long as no other does."""
-        if self._tape != MESSAGES or len({each.writer for each in self._runs.values()}) < 2:
-            yield from self._read_run(run, begin, end, topics)
-            return
-        around = begin - QUIET, end + QUIET
-        own = self._recorded([each for each in self._runs.values() if each.writer == run.writer], *around)
-        others = self._recorded([each for each in self._runs.values() if each.writer != run.writer], *around)
+        own = spans.get(run.writer, {})
         chosen = sorted(own if topics is None else own.keys() & topics)
-        for each in self._read_run(run, begin, end, topics):
-            if isinstance(each, Missing) and not each.topic:
+        for each in self._read_run(run, begin, end, frozenset() if holes_only else topics):
+            if isinstance(each, Missing) and not each.topic and spans:
                 for topic in chosen:
                     if any(span.begin <= each.end + QUIET and each.begin - QUIET <= span.end for span in own[topic]):
-                        yield from without(each, topic, others.get(topic, ()))
+                        yield from without(each, topic, _of_others(spans, run.writer, topic))
             else:
                 yield each
 
@@ -218,6 +244,11 @@ class Recording:
                         yield from reading.block(segment, block)
                     else:
                         reading.passed(block)
+
+
+def _of_others(spans: _Spans, writer: str, topic: str) -> list[Span]:
+    found = (span for other, its in spans.items() if other != writer for span in its.get(topic, ()))
+    return sorted(found, key=lambda each: each.begin)
 
 
 def _extend(spans: list[Span], first: int, last: int) -> None:

@@ -387,6 +387,9 @@ async def test_the_page_loads_only_from_its_server_and_nothing_unused_is_shipped
     await page.wait_for("/CVD.*book.*liquidation/s.test(document.querySelector('.chart-legend').innerText)", 20)
     await page.press("m")
     await page.wait_for("document.querySelector('.drawer tbody tr')")
+    page.excuse("404 .*/api/history")  # the stage records nothing
+    await page.press("w")
+    await page.wait_for("document.querySelector('.time-control')")
     loaded = await page.evaluate("performance.getEntriesByType('resource').map((each) => each.name)")
     assert all(name.startswith(stage.url) for name in loaded)
     own = {name.partition("?")[0].rpartition("/")[2] for name in loaded if "/assets/" in name}

@@ -191,6 +191,21 @@ def test_a_trade_that_two_writers_have_is_told_once(tmp_path: Path) -> None:
     assert json.loads(found[-1])["payload"]["rows"] == 591
 
 
+def test_of_two_writers_a_hole_is_told_of_what_the_one_recorded(tmp_path: Path) -> None:
+    """One is killed at 10 s and back at 40; the other one records something else all the time."""
+    for start, seconds in ((START, 10), (START + 40 * SECOND, 20)):
+        write_run(tmp_path, blocks_of(*of_a_minute(start, seconds)), close=False)
+    other = TRADES.replace("BTC-USDT", "ETH-USDT")
+    said = [(START + at * SECOND, other, records.MESSAGE, b'{"type":"ticker","payload":{"a":1}}') for at in range(60)]
+    write_run(tmp_path / "other", blocks_of(*said))
+    (tmp_path / "other" / "writer-00").rename(tmp_path / "writer-01")
+    within = holes_in(lines(tmp_path, asked(START, START + 20 * SECOND)))
+    assert [(begin, end) for _, begin, end in within] == [(text(START + 9_900_000), text(START + 20 * SECOND))]
+    with Recording(tmp_path) as recording:
+        assert list(recording.holes(START, START + 60 * SECOND, [other])) == []
+        assert {each.topic for each in recording.holes(START, START + 60 * SECOND, [TRADES])} == {TRADES}
+
+
 def test_of_candles_the_closed_ones_are_told_and_corrections_again(tmp_path: Path) -> None:
     said = [said_of(records.BEGIN, BARS, START)]
     for minute in range(3):
