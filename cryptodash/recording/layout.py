@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -76,3 +78,16 @@ def _in_tape(directory: Path, tape: str, writer: str) -> list[SegmentFile]:
     if len(names) > MOST_SEGMENTS:
         raise BadTape(f"{directory.name}: {len(names)} segments are more than can be read")
     return [SegmentFile(directory / name, tape, writer) for name in names]
+
+
+def is_being_written(file: SegmentFile) -> bool:
+    """Whether a living process has the lock of the directory that it lies in."""
+    with suppress(OSError):
+        descriptor = os.open(file.path.parent.parent / LOCK, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(descriptor)
+    return False

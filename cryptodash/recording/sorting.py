@@ -19,7 +19,7 @@ from typing import Final
 from cryptodash.recording import blocks, segment_index
 from cryptodash.recording.blocks import THE_TAPE
 from cryptodash.recording.files import LEAST_FREE
-from cryptodash.recording.layout import LOCK, MESSAGES, SORTING, SegmentFile, find_segments
+from cryptodash.recording.layout import MESSAGES, SORTING, SegmentFile, find_segments, is_being_written
 from cryptodash.recording.record_columns import Record
 from cryptodash.recording.records import MADE_OF
 from cryptodash.recording.segment import Segment
@@ -55,20 +55,8 @@ def _closed(root: Path) -> Iterator[SegmentFile]:
     found = find_segments(root, MESSAGES)
     for each, after in zip(found, [*found[1:], None], strict=True):
         is_newest = after is None or after.writer != each.writer
-        if not is_newest or not _is_locked(each.path.parent.parent / LOCK):
+        if not is_newest or not is_being_written(each):
             yield each
-
-
-def _is_locked(path: Path) -> bool:
-    with suppress(OSError):
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        finally:
-            os.close(descriptor)
-    return False
 
 
 def _sorted_now(file: SegmentFile, least_free: int) -> bool:

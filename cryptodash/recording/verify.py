@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from attrs import define, field
 
 from cryptodash.core.time import rfc3339
-from cryptodash.recording import layout, records
-from cryptodash.recording.layout import TAPES, SegmentFile, find_segments
+from cryptodash.recording import records
+from cryptodash.recording.layout import TAPES, SegmentFile, find_segments, is_being_written
 from cryptodash.recording.record_columns import Record
 from cryptodash.recording.records import Counts, Hole
 from cryptodash.recording.segment import Scan, Segment
@@ -88,7 +85,7 @@ class _Tape:
             try:
                 segment = file.open()
             except (BadTape, OSError) as error:
-                if is_last and isinstance(error, BadTape) and (self._before is not None or _is_being_written(file)):
+                if is_last and isinstance(error, BadTape) and (self._before is not None or is_being_written(file)):
                     self._no_block(file)
                     continue
                 if is_last or not isinstance(error, BadTape):
@@ -105,7 +102,7 @@ class _Tape:
 
     def _no_block(self, file: SegmentFile) -> None:
         """The newest segment, of which no block is whole yet, or was when the process ended."""
-        if _is_being_written(file) or self._before is None:
+        if is_being_written(file) or self._before is None:
             self._say(f"{self._name}: {file.path.name} is being written")
             return
         self._verdict.torn += 1
@@ -166,7 +163,7 @@ class _Tape:
                 at += count
 
     def _torn(self, file: SegmentFile, scan: Scan, *, is_last: bool) -> None:
-        if is_last and _is_being_written(file):
+        if is_last and is_being_written(file):
             self._say(f"{self._name}: {file.path.name} is being written")
             return
         self._verdict.torn += 1
@@ -227,19 +224,6 @@ class _Tape:
         line = f"{self._name}: {place}: {reason}"
         self._verdict.errors.append(line)
         self._say(f"ERROR {line}")
-
-
-def _is_being_written(file: SegmentFile) -> bool:
-    """Whether a living process has the lock of the directory."""
-    with suppress(OSError):
-        descriptor = os.open(file.path.parent.parent / layout.LOCK, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        finally:
-            os.close(descriptor)
-    return False
 
 
 def _time(us: int) -> str:

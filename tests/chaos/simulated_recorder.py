@@ -18,41 +18,10 @@ from twisted.python.failure import Failure
 
 from cryptodash.recording import service as recording_service
 from cryptodash.recording.files import TapeDirectory, WriterPlace
-from cryptodash.recording.tape_writer import TapeWriter
-from cryptodash.recording.writer_thread import TICK_S, BlockQueue
 from tests.chaos.network import BadNetwork
+from tests.chaos.recorded import SimulatedWriter
 from tests.processes import environment
 from tests.recording.disks import FailingDisk
-
-
-class _Writer:
-    """``WriterThread`` without a thread."""
-
-    network: BadNetwork
-
-    def __init__(self, queue: BlockQueue, writers: Mapping[str, TapeWriter], ended: Callable[[], None]) -> None:
-        self._queue, self._writers, self._ended, self._lives = queue, writers, ended, False
-
-    def start(self) -> None:
-        self._lives = True
-        self.network.callLater(TICK_S, self._turn)
-
-    def is_alive(self) -> bool:
-        return self._lives
-
-    def _turn(self) -> None:
-        while (found := self._queue.get(0)) is not None:
-            self._writers[found[0]].write(found[1])
-            self._queue.done()
-        for writer in self._writers.values():
-            writer.tick()
-        if not self._queue.is_over:
-            self.network.callLater(TICK_S, self._turn)
-            return
-        for writer in self._writers.values():
-            writer.close()
-        self._lives = False
-        self._ended()
 
 
 class _ReaderTransport:
@@ -121,7 +90,6 @@ def simulated_recorder(network: BadNetwork, disk: FailingDisk) -> Iterator[None]
     network.spawnProcess = spawn  # type: ignore[attr-defined]
     network.callFromThread = lambda call: network.callLater(0, call)  # type: ignore[attr-defined]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_Writer, "network", network, raising=False)
-        patch.setattr(recording_service, "WriterThread", _Writer)
+        patch.setattr(recording_service, "WriterThread", SimulatedWriter)
         patch.setattr(recording_service, "WriterPlace", Place)
         yield
