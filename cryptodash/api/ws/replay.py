@@ -63,7 +63,8 @@ class Replay:
     ) -> None:
         self.id = replay_id
         self.time = time
-        self.topics = topics
+        self.topics = dict(topics)
+        """Those that are played, by their text."""
         self.rate_of = rate_of
         self.is_over = False
         self._answer = answer
@@ -79,8 +80,8 @@ class Replay:
         self._waiting: Deferred[None] | None = None
 
     async def not_recorded(self) -> list[Recorded]:
-        """The topics of which there is nothing in that time, and when there is. Raises ``Refused`` where the recording
-        cannot be read. To be called first."""
+        """The topics of which there is nothing in that time, and when there is; they are not played. Raises ``Refused``
+        where the recording cannot be read. To be called first."""
         lacking: list[Recorded] = []
         while not self._items:
             items = await self._answer.more()
@@ -88,6 +89,8 @@ class Replay:
                 break
             lacking += [each for each in items if isinstance(each, Recorded)]
             self._items.extend(each for each in items if not isinstance(each, Recorded))
+        for each in lacking:
+            self.topics.pop(each.topic, None)
         return lacking
 
     async def run(self) -> None:
@@ -203,11 +206,11 @@ class Replay:
 
     def _gaps(self, missing: Missing) -> Sequence[bytes]:
         """One for each channel that it is about."""
-        named = [self.topics[missing.topic]] if missing.topic in self.topics else self.topics.values()
+        named = [topic for text, topic in self.topics.items() if missing.topic in ("", text)]
         begin, end = missing.begin // 1000, -(-missing.end // 1000)
         found = []
-        for topic in named if not missing.topic or missing.topic in self.topics else ():
-            payload = codec.gap_of(topic, "recording", None, begin, end)
+        for each in named:
+            payload = codec.gap_of(each, "recording", None, begin, end)
             found.append(codec.message("gap", f'{payload[:-1]},"hole":"{missing.reason}"{self._mark.decode()}}}'))
         return found
 

@@ -176,12 +176,12 @@ class ClientReplays:
         """Tell what is played and what not; whether anything is."""
         refusals: list[dict[str, object]] = [each.members for each in rejected]
         most = max(1, MOST_RANGES // max(1, len(lacking)))
+        asked = {topic.text: topic for topic in topics}
         for each in lacking:
-            topic = replay.topics[each.topic]
+            topic = asked[each.topic]
             refusals.append({**self._not_recorded(topics[topic], topic, each), "ranges": _ranges(each, most)})
         refusals.sort(key=lambda each: str(each["index"]).zfill(9))
-        gone = {each.topic for each in lacking}
-        played = [topic for text, topic in replay.topics.items() if text not in gone]
+        played = list(replay.topics.values())
         if not played:
             self._reject_all(request, refusals)
             return False

@@ -299,6 +299,12 @@ def test_what_is_not_recorded_is_told_with_the_times_that_are(playing: Playing) 
     assert ids([first]) == ["1"]
 
 
+def test_what_is_not_played_has_no_gaps_either(playing: Playing) -> None:
+    playing.replay(TRADES, TICKER, speed=0)
+    playing.answer.put(Recorded(TICKER_TOPIC, []), trade(1), Missing(AT, AT + SECOND, "stopped"))
+    assert [each["payload"]["channel"]["channel_type"] for each in playing.got() if each["type"] == "gap"] == ["trade"]
+
+
 def test_an_answer_does_not_grow_with_the_number_of_ranges(playing: Playing) -> None:
     symbols = ("BTC-USDT", "ETH-USDT", "SOL-USDT")
     playing.replay(*({**TRADES, "symbol": symbol} for symbol in symbols))
