@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory
 from urllib.request import ProxyHandler, build_opener
 
 from attrs import frozen
@@ -151,9 +152,12 @@ def _wait(url: str) -> None:
 
 def measure(name: str, root: Path, rounds: int, seconds: float, clients: int) -> Row:
     """One row, on a server of its own: none pays for another."""
-    besides = SETTINGS.get(name, {})
-    token = {TOKEN_VARIABLE: besides["AUTH_TOKEN"]} if besides else {}
-    with server(root, besides) as (served, port):
+    settings = SETTINGS.get(name, {})
+    token = {TOKEN_VARIABLE: settings["AUTH_TOKEN"]} if "AUTH_TOKEN" in settings else {}
+    with ExitStack() as stack:
+        directory = stack.enter_context(TemporaryDirectory())
+        besides = {key: value.format(directory=directory) for key, value in settings.items()}
+        served, port = stack.enter_context(server(root, besides))
         command = [python(), "-m", "benchmarks.abuse.probe", f"{port}", f"{clients}", f"{PER_CLIENT}"]
         probe = Child("probe", command, LOAD_CORE, token)
         try:

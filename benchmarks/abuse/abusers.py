@@ -18,6 +18,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from http.client import HTTPException
 from typing import Any
 from urllib.request import ProxyHandler, build_opener
 
@@ -29,7 +30,9 @@ CHUNK = 64 * 1024
 MANY = 1000
 """Channels in one request: as many as are allowed."""
 INTERVALS = ["1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "12h", "1d", "1w", "1M"]
-STREAM_THREADS = 4
+THREADS = 4
+RECORDED = {"exchange": "binance", "market_type": "spot", "symbol": "BTC-USDT"}
+HISTORY = "/api/history/trades?exchange=binance&symbol=BTC-USDT&limit=100000"
 DEPTHS = (5, 10, 20, 50, 100, 200, 500, 1000, *range(993, 1000))
 """Of one book: those that anybody may have, and as many others as are allowed."""
 _get = build_opener(ProxyHandler({})).open
@@ -152,19 +155,42 @@ class Comer(Abuser):
                 self._open()
 
 
-class StreamsReader(Abuser):
-    """Holds as many streams as there are, and asks for their list from several threads."""
+class Asker(Abuser):
+    """Asks for the same by REST from several threads."""
+
+    def __init__(self, port: int, path: str) -> None:
+        super().__init__(port, b"")
+        self._url = f"http://127.0.0.1:{port}{path}"
+
+    def ask(self) -> bytes:
+        with _get(self._url, timeout=30) as answer:
+            body: bytes = answer.read()
+        return body
+
+    def go(self) -> None:
+        for _ in range(THREADS):
+            threading.Thread(target=self._ask_on, daemon=True).start()
+
+    def _ask_on(self) -> None:
+        while True:
+            try:
+                self.done["read"] += len(self.ask())
+            except (OSError, HTTPException):  # refused, or cut off: it asks on
+                self.done["refused"] = self.done.get("refused", 0) + 1
+
+
+class StreamsReader(Asker):
+    """Holds as many streams as there are, and asks for their list."""
 
     def __init__(self, port: int) -> None:
-        super().__init__(port, b"")
+        super().__init__(port, "/api/streams")
         channels = everything(port)
         self._holding = [connect(port) for _ in range(0, len(channels), MANY)]
         for index, connection in enumerate(self._holding):
             connection.sendall(request("subscribe", channels=channels[index * MANY : (index + 1) * MANY]))
             threading.Thread(target=self._drain, args=(connection,), daemon=True).start()
         time.sleep(3)
-        self.done["streams"] = len(json.loads(self._ask())["streams"])
-        self._stop = False
+        self.done["streams"] = len(json.loads(self.ask())["streams"])
 
     def _drain(self, connection: socket.socket) -> None:
         reader = Reader()
@@ -175,21 +201,12 @@ class StreamsReader(Abuser):
                     if opcode == PING:
                         connection.sendall(frame(PONG, payload))
 
-    def _ask(self) -> bytes:
-        with _get(f"http://127.0.0.1:{self._port}/api/streams", timeout=30) as answer:
-            body: bytes = answer.read()
-        return body
 
-    def go(self) -> None:
-        for _ in range(STREAM_THREADS):
-            threading.Thread(target=self._ask_on, daemon=True).start()
-
-    def _ask_on(self) -> None:
-        while True:
-            try:
-                self.done["read"] += len(self._ask())
-            except OSError:  # refused: it asks on
-                self.done["refused"] = self.done.get("refused", 0) + 1
+def _replays(port: int) -> Abuser:
+    """Plays what was recorded as fast as it can be read, and begins anew."""
+    channels = [{"channel_type": kind, **RECORDED} for kind in ("ticker", "trade")]
+    begin = int(time.time() * 1000) - 3_600_000
+    return Abuser(port, request("replay", channels=channels, speed=0, **{"from": begin}) + request("replay_stop"))
 
 
 def _off_and_on(channels: list[Channel]) -> bytes:
@@ -236,11 +253,17 @@ ABUSERS: dict[str, tuple[str, Callable[[int], Abuser | Guesser]]] = {
         "reconnecting, each time 190 binary messages",
         lambda port: Comer(port, frame(BINARY) * 190),
     ),
-    "streams": (f"/api/streams, {STREAM_THREADS} threads", StreamsReader),
+    "streams": (f"/api/streams, {THREADS} threads", StreamsReader),
+    "replay": ("replay off and on", _replays),
+    "history": (f"/api/history/trades, {THREADS} threads", lambda port: Asker(port, HISTORY)),
     "tokens": (f"{PER_MINUTE:,} wrong tokens a minute", Guesser),
 }
-SETTINGS: dict[str, Mapping[str, str]] = {"tokens": RULES}
-"""What the server of a row is told besides."""
+_RECORDING = {
+    "RECORD_DIR": "{directory}",
+    "SYMBOLS": "binance:spot:BTC-USDT:ticker,binance:spot:BTC-USDT:trade",
+}
+SETTINGS: dict[str, Mapping[str, str]] = {"tokens": RULES, "replay": _RECORDING, "history": _RECORDING}
+"""What the server of a row is told besides; ``{directory}`` is one that is gone afterwards."""
 
 
 def main(arguments: Sequence[str]) -> None:
