@@ -15,9 +15,10 @@ from pytest_twisted import ensureDeferred
 
 @contextmanager
 def garbage() -> Iterator[Counter[str]]:
-    """Counts what of ours only a collection would find, by class."""
+    """Counts what of ours only a collection would find, by class, of all that is made meanwhile."""
     found: Counter[str] = Counter()
     gc.collect()
+    gc.freeze()  # what is older, of other tests, may be let go meanwhile
     gc.disable()
     gc.set_debug(gc.DEBUG_SAVEALL)
     try:
@@ -28,6 +29,7 @@ def garbage() -> Iterator[Counter[str]]:
     finally:
         gc.set_debug(0)
         gc.garbage.clear()
+        gc.unfreeze()
         gc.enable()
 
 

@@ -98,4 +98,5 @@ def day(raw: dict[str, Any]) -> tuple[str, ...]:
 def key_of(raw: dict[str, Any]) -> tuple[str, object]:
     """The kind of a raw message, and what tells it from others of its kind."""
     kind, name = _KINDS[raw.get("e", "bookTicker")]
-    return kind, raw[name]
+    # A bar's last message and the next one's first may be of one time.
+    return kind, (raw[name], raw["k"]["t"]) if "k" in raw else raw[name]

@@ -45,7 +45,8 @@ def _reader() -> Callable[[dict[str, Any]], Iterator[Reading]]:
             tickers[native] = data if whole else tickers[native] | data
             yield "ticker", native, time, tickers[native]
         else:
-            yield "kline", native, time, data
+            # A bar's last message and the next one's first may be of one time.
+            yield "kline", native, (time, data[0]["start"]), data
             for row in data:
                 names = ("start", "open", "high", "low", "close", "volume")
                 yield "candle", native, candle([row[name] for name in names]), row

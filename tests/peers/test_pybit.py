@@ -193,7 +193,8 @@ def test_ticker(heard: Heard, truth: Witness) -> None:
 
 def test_bars(heard: Heard, truth: Witness) -> None:
     for message in heard.next("bars", 2):
-        assert message["data"] == truth.value("kline", "BTCUSDT", message["ts"])
+        key = message["ts"], message["data"][0]["start"]
+        assert message["data"] == truth.value("kline", "BTCUSDT", key)
 
 
 def test_every_url_leads_to_the_simulator(urls: list[str], simulated: Simulated) -> None:

@@ -149,6 +149,7 @@ class ConflationQueue:
 
     def clear(self) -> None:
         """Forget everything: the client has gone."""
+        self.on_ready = _nothing  # whoever sends holds the queue: a ring would be left for the collector
         self.follow(())
         self._answers.clear()
         self.bytes = 0
