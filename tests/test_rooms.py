@@ -57,7 +57,9 @@ IO_OF_EXCHANGES = (
     "exchanges/catalogue.py",
 )
 
-IO_OF_CLIENT = tuple(f"client/{name}.py" for name in ("connection", "client", "reconnect", "streams", "__init__"))
+IO_OF_CLIENT = tuple(
+    f"client/{name}.py" for name in ("connection", "client", "reconnect", "replay", "streams", "__init__")
+)
 
 IO_OF_DOCTOR = ("doctor/examination.py", "doctor/signal.py")
 
@@ -196,7 +198,7 @@ def test_the_client_needs_nothing_of_the_server_and_its_state_no_socket(path: Pa
     names = [*imported(path), *(f"{name}." for name in imported_modules(path))]
     assert [name for name in names if name.split(".")[0] in ("twisted", "autobahn", "treq", "klein", "zope")] == []
     if inside(path) not in IO_OF_CLIENT:
-        own = {f"cryptodash.client.{name}." for name in ("connection", "client", "reconnect", "streams")}
+        own = {f"cryptodash.client.{name}." for name in ("connection", "client", "reconnect", "replay", "streams")}
         foreign = ("asyncio", "websockets", "socket", "ssl", "threading", "time", "random")
         assert [name for name in names if name.split(".")[0] in foreign or name in own] == []
 

@@ -15,6 +15,7 @@ from cryptodash.client.connection import Unreachable
 from cryptodash.client.decoding import digits
 from cryptodash.client.errors import AccessDenied, ChannelRejected, ClientClosed, ClientError, MalformedFrame
 from cryptodash.client.freshness import in_words
+from cryptodash.client.replay import RecordedMessage, replay
 from cryptodash.client.retry import Backoff
 from cryptodash.client.state import ClientState
 from cryptodash.client.streams import Stream
@@ -37,6 +38,7 @@ __all__ = [
     "Liquidation",
     "MalformedFrame",
     "Notice",
+    "RecordedMessage",
     "Rejected",
     "StatusChange",
     "Stream",
@@ -45,4 +47,5 @@ __all__ = [
     "Unreachable",
     "digits",
     "in_words",
+    "replay",
 ]

@@ -160,6 +160,9 @@ class ClientState:
             self._requests.ask("ping")
 
     def _take(self, kind: str, payload: Mapping[str, Any]) -> list[Event]:
+        if payload.get("source") == "recorded":  # nobody here has asked for it, and nothing of it is of now
+            self.ignored += 1
+            return []
         if kind in CHANNEL_OF:
             return self._take_value(kind, payload)
         reader = self._READERS.get(kind)

@@ -72,8 +72,8 @@ def _read(recording: Recording, asked: Read) -> Iterator[Item]:
 
 
 def _end(recording: Recording, begin: int, end: int) -> Iterator[Missing]:
-    """The time behind the last run, which no hole tells as long as no other one has begun."""
-    last = max((span.end for span in recording.spans), default=begin)
+    """The time behind the last run that had begun by then: the next one's hole comes later."""
+    last = max((span.end for span in recording.spans if span.begin <= end), default=begin)
     if last < end:
         yield Missing(max(begin, last), end, "unwritten")
 

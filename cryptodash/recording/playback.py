@@ -97,20 +97,28 @@ def play(recording: Recording, begin: int, end: int, topics: Collection[str]) ->
     """First the state of each topic as of ``begin`` (kind ``STATE``), then every message after ``begin`` up to ``end``
     (kind ``records.MESSAGE``), in order, with the holes. A delta of a book that does not fit what was given before it
     is left out; behind a hole the next snapshot or keyframe is given in its place (kind ``STATE``). A time for which a
-    topic was not recorded is a ``Missing`` of that topic (``unrecorded``)."""
+    topic was not recorded, or whose deltas were left out, is a ``Missing`` of that topic (``unrecorded``)."""
     states = _states_at(recording, begin, topics)
     for topic, state in states.items():
         yield from state.told(begin, topic)
     ended = {topic: begin for topic, state in states.items() if not state.is_recorded}
     unknown = {topic for topic, state in states.items() if state.status is None}
+    begun_after: dict[str, int] = {}
+    """Behind a hole: where a topic begins anew there, it was not recorded in between."""
+    left_out: dict[str, int] = {}
+    """Of books the time of the first delta that could not be used, until it is known again."""
     for each in recording.read(begin + 1, end, topics):
         if isinstance(each, Missing):
-            for topic in topics:
+            for topic in (each.topic,) if each.topic else topics:
                 states[topic].lost()
                 unknown.add(topic)
+                begun_after[topic] = each.end
             yield each
             continue
         topic, state = each.topic, states[each.topic]
+        hole_end = begun_after.pop(topic, None)
+        if hole_end is not None and each.kind == records.BEGIN and topic not in ended:
+            ended[topic] = hole_end
         if each.kind == records.END:
             state.lost()
             ended[topic] = each.time
@@ -119,17 +127,19 @@ def play(recording: Recording, begin: int, end: int, topics: Collection[str]) ->
         since = ended.pop(topic, None)
         if since is not None and each.time > since:
             yield Missing(since, each.time, "unrecorded", topic)
-        was_known = state.book.is_known
         if not state.take(each):
-            if was_known:
+            if each.body.startswith(DELTA):
                 unknown.add(topic)
+                left_out.setdefault(topic, each.time)
             continue
+        if topic in left_out and each.body.startswith(SNAPSHOT):
+            yield Missing(left_out.pop(topic), each.time, "unrecorded", topic)
         if each.kind == records.MESSAGE:
             yield each
         elif topic in unknown:
             yield Entry(each.time, topic, STATE, each.body)
         if topic in unknown and not each.body.startswith(_STATUS):
             unknown.discard(topic)
-    for topic, since in ended.items():
+    for topic, since in (ended | left_out).items():
         if since < end:
             yield Missing(since, end, "unrecorded", topic)

@@ -4,6 +4,7 @@ who waits for his turn."""
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections import Counter, deque
 from collections.abc import Callable, Hashable
@@ -14,7 +15,6 @@ from attrs import define, frozen
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
-from twisted.logger import Logger
 
 from cryptodash.core.errors import Refused, TryLater
 from cryptodash.core.recorded import Question
@@ -29,7 +29,10 @@ MOST_WAITING: Final = 1_000
 MOST_WAITING_OF_ONE: Final = 100
 RETRY_S: Final = 5
 
-_log = Logger(namespace="cryptodash.recording.reader_processes")
+_KEPT: Final = re.compile(
+    r"PATH|HOME|TZ|LANG|LC_.*|PYTHON.*|VIRTUAL_ENV|LD_LIBRARY_PATH|COVERAGE_PROCESS_START"
+).fullmatch
+"""Variables that a reader gets: tapes may come from anybody, and tokens and passwords are none of its business."""
 
 Spawn = Callable[[ReaderProcess], Any]
 
@@ -117,7 +120,7 @@ class ReaderProcesses(Service):
             command = [sys.executable, "-P", "-m", PROGRAM, str(self._directory)]
             self._processes.add(process)
             try:
-                self._reactor.spawnProcess(process, sys.executable, command, dict(os.environ))
+                self._reactor.spawnProcess(process, sys.executable, command, _environment())
             except OSError as error:
                 self._processes.discard(process)
                 raise Refused("recording_failed", f"no process can be started: {error.strerror}", 503) from None
@@ -234,3 +237,7 @@ class ReaderProcesses(Service):
         for process in list(self._processes):
             process.kill()
         return ended
+
+
+def _environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if _KEPT(name)}

@@ -42,7 +42,7 @@ def serve(directory: Path, line: bytes, write: Callable[[bytes], object]) -> Non
     """Answer one question."""
     try:
         question = decode_question(line)
-        with Recording(directory) as recording:
+        with Recording(directory, may_be_missing=True) as recording:  # the first block makes it
             _write(answer(recording, question), write)
         last: Told = End()
     except (BadFrame, BadTape, OSError) as error:

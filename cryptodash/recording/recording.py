@@ -9,12 +9,13 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Final
 
-from attrs import define, field, frozen
+from attrs import frozen
 
 from cryptodash.recording import records
 from cryptodash.recording.blocks import MOST_TIME, THE_TAPE, Record
 from cryptodash.recording.entries import Entry, Missing, Span
 from cryptodash.recording.layout import MESSAGES, SegmentFile, find_segments
+from cryptodash.recording.merging import HANDOVER, Merging, Run, order, overlap
 from cryptodash.recording.segment import Segment, blocks_between
 from cryptodash.recording.segment_index import BlockEntry
 from cryptodash.recording.tape_errors import BadTape
@@ -31,31 +32,16 @@ class Unreadable:
     reason: str
 
 
-@define(eq=False)
-class _Run:
-    """The segments of one run of one writer, oldest first."""
-
-    id: bytes
-    writer: str
-    segments: list[Segment] = field(factory=list)
-
-    @property
-    def first(self) -> int:
-        return self.segments[0].first
-
-    @property
-    def last(self) -> int:
-        return max(each.last for each in self.segments)
-
-
 class Recording:
     """All of one tape below a path. What cannot be opened is listed in ``unreadable`` and left out. Files that come
     later, and what is added to them, are seen by another ``Recording`` only. ``close`` it, or use it in ``with``."""
 
-    def __init__(self, path: Path, tape: str = MESSAGES) -> None:
-        """Raises ``BadTape`` where no tape can be."""
+    def __init__(self, path: Path, tape: str = MESSAGES, *, may_be_missing: bool = False) -> None:
+        """Raises ``BadTape`` where no tape can be. ``may_be_missing``: a directory that is not there (yet) is empty."""
         self.unreadable: list[Unreadable] = []
-        self._runs: dict[tuple[str, bytes], _Run] = {}
+        self._runs: dict[tuple[str, bytes], Run] = {}
+        if may_be_missing and not path.exists():
+            return
         for found in find_segments(path, tape):
             self._open(found)
 
@@ -66,7 +52,7 @@ class Recording:
             self.unreadable.append(Unreadable(found.path, str(error)[:200]))
             return
         segment.close()
-        run = self._runs.setdefault((found.writer, segment.run), _Run(segment.run, found.writer))
+        run = self._runs.setdefault((found.writer, segment.run), Run(segment.run, found.writer))
         run.segments.append(segment)
 
     def __enter__(self) -> Recording:
@@ -147,15 +133,21 @@ class Recording:
         self, begin: int, end: int, topics: Collection[str] | None = None, *, keyframes: bool = True
     ) -> Iterator[Entry | Missing]:
         """Everything of these topics (None: all) from ``begin`` to ``end``, both included, in order, with the holes
-        that reach into that time. Where the tape ends, or before it begins, nothing says so: ``spans`` does.
-        ``keyframes`` False: leave them out."""
+        that reach into that time. Where the tape ends, or before it begins, nothing says so: ``spans`` does. Of a topic
+        that two runs have at the same time only the one that began it later is read. ``keyframes`` False: leave
+        them out."""
         wanted = None if topics is None else frozenset(topics)
         runs = [run for run in self._runs.values() if run.first <= end and run.last >= begin]
         runs.sort(key=lambda each: each.first)
-        merged = heapq.merge(*(self._read_run(run, begin, end, wanted) for run in runs), key=_order)
+        if overlap(runs):
+            merging = Merging(runs, wanted, end)
+            reading = [self._read_run(run, begin - HANDOVER, end, wanted) for run in runs]
+            merged = (each for each in merging.merged(reading) if order(each) >= begin)
+        else:
+            merged = heapq.merge(*(self._read_run(run, begin, end, wanted) for run in runs), key=order)
         return merged if keyframes else (each for each in merged if not _is_keyframe(each))
 
-    def _read_run(self, run: _Run, begin: int, end: int, topics: frozenset[str] | None) -> Iterator[Entry | Missing]:
+    def _read_run(self, run: Run, begin: int, end: int, topics: frozenset[str] | None) -> Iterator[Entry | Missing]:
         wanted = None if topics is None else topics | {THE_TAPE}
         reading = _Reading(begin, end, topics)
         for segment in run.segments:
@@ -236,10 +228,6 @@ def _extend(spans: list[Span], first: int, last: int) -> None:
         spans[-1] = Span(spans[-1].begin, max(spans[-1].end, last))
     else:
         spans.append(Span(first, last))
-
-
-def _order(each: Entry | Missing) -> int:
-    return each.time if isinstance(each, Entry) else each.end
 
 
 def _is_keyframe(each: Entry | Missing) -> bool:

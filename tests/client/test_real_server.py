@@ -8,7 +8,17 @@ from typing import Any
 
 import pytest
 
-from cryptodash.client import AccessDenied, Book, ChannelRejected, Client, Gap, Trade
+from cryptodash.client import (
+    AccessDenied,
+    Book,
+    Channel,
+    ChannelRejected,
+    Client,
+    Gap,
+    RecordedMessage,
+    Trade,
+    replay,
+)
 from tests.client.scripted import within
 from tests.processes import Process, all_ended
 
@@ -74,3 +84,37 @@ async def _first(stream: Any, wanted: Callable[[Any], bool]) -> Any:
         if wanted(each):
             return each
     raise AssertionError("the stream has ended")
+
+
+def test_what_was_recorded_is_played(tmp_path: Path) -> None:
+    words = ("-n", "--pidfile=", "cryptodash", "run", "--demo", "--bind-addr", "127.0.0.1:0")
+    with all_ended() as started:
+        started.append(Process(*words, cwd=tmp_path, EXCHANGES="binance", RECORD_DIR="recordings"))
+        url = f"ws://127.0.0.1:{started[0].port()}/ws"
+        channel = Channel("trade", "binance", "BTC-USDT")
+
+        async def work() -> None:
+            async with Client(url) as client:
+                trades = client.trades("binance", "spot", "BTC-USDT")
+                live: list[Trade] = []
+                played: list[RecordedMessage] = []
+                # A second until it is recorded at all, and some until that is on the tape.
+                while not {each.payload.get("id") for each in played if each.kind == "trade"} & {it.id for it in live}:
+                    live.append(await _first(trades, lambda it: isinstance(it, Trade) and not it.replayed))
+                    begin, end = live[0].received, live[-1].received
+                    played = await _played(url, channel, begin, end)
+                assert {each.payload["source"] for each in played} == {"recorded"}
+                assert {each.payload["state"] for each in played if each.kind == "status"} == {"recorded"}
+            with pytest.raises(ChannelRejected, match="not_recorded"):
+                [each async for each in replay(url, [Channel("bbo", "binance", "BTC-USDT")], begin, end)]
+
+        within(work())
+
+
+async def _played(url: str, channel: Channel, begin: str, end: str) -> list[RecordedMessage]:
+    """What there is by now; nothing, where that is nothing."""
+    try:
+        return [each async for each in replay(url, [channel], begin, end)]
+    except ChannelRejected as rejected:
+        assert rejected.code == "not_recorded", rejected
+        return []

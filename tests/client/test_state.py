@@ -297,3 +297,19 @@ def test_nothing_of_a_message_is_a_float(bench: Bench) -> None:
     bench.hear(status(TICKER, "live"), ticker())
     payload = the_ticker(bench).payload
     assert not [name for name, value in payload.items() if isinstance(value, float)], SYMBOL
+
+
+def test_what_is_recorded_is_never_taken_for_live(bench: Bench) -> None:
+    bench.open(TICKER, TRADES)
+    bench.hear(status(TICKER, "stale", 6000, cause="silent"), ticker("2"))
+    before = bench.state.ignored
+    for kind, payload in (
+        ("status", {"channel": TICKER.wire(), "state": "recorded", "recorded_state": "live"}),
+        ("ticker", {**TICKER.wire(), "last": 9}),
+        ("trade", {**TRADES.wire(), "id": "1", "price": 9}),
+        ("gap", {"channel": TRADES.wire(), "reason": "recording"}),
+    ):
+        told = {"type": kind, "payload": {**payload, "source": "recorded", "replay_id": "r-1"}}
+        assert bench.state.received(json.dumps(told)) == []
+    assert bench.state.ignored == before + 4
+    assert digits(the_ticker(bench).last or 0) == "2" and not the_ticker(bench).live  # type: ignore[arg-type]

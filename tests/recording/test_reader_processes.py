@@ -78,9 +78,16 @@ class Reactor(Clock):
         assert command[1:] == ["-P", "-m", "cryptodash.recording.reader_program", "tapes"]
         if self.fails:
             raise OSError(11, "Resource temporarily unavailable")
+        assert "AUTH_TOKEN" not in environment and environment["PYTHONPATH"] == "here"
         transport = protocol.transport = Transport(protocol)
         self.started.append(transport)
         return transport
+
+
+@pytest.fixture(autouse=True)
+def _variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AUTH_TOKEN", "secret")
+    monkeypatch.setenv("PYTHONPATH", "here")
 
 
 def readers(reactor: Reactor, most: int = 8, most_of_one: int = 2) -> ReaderProcesses:

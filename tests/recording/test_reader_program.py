@@ -192,6 +192,8 @@ def test_damage_is_a_hole_and_what_is_no_recording_an_error(tmp_path: Path) -> N
         asked.send(b"no question\n")
         assert asked.read()[0].message.startswith("no question: ")  # type: ignore[union-attr]
     with reader(tmp_path / "nothing") as asked:
+        assert asked.ask(Play(START, END, [TRADES])) == [Recorded(TRADES, [])] and asked.ask(Ranges([])) == []
+    with reader(Path("/dev/null")) as asked:
         assert "is neither a directory nor a file" in asked.ask(Ranges([]))[0].message
 
 

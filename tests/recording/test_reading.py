@@ -286,3 +286,57 @@ def test_what_is_no_recording_is_refused_in_a_line(tmp_path: Path) -> None:
         Recording(tmp_path / "nowhere")
     with Recording(tmp_path) as recording:
         assert recording.spans == [] and recording.topics() == {} and list(recording.read(0, ALL)) == []
+
+
+def test_a_topic_that_two_processes_have_at_the_same_time_is_told_once(tmp_path: Path) -> None:
+    """At a handover the new one begins before the old one has noticed; and the other way round, later."""
+
+    def side(writer: str, *said: Said) -> Path:
+        write_run(tmp_path / writer, [said])
+        (tmp_path / writer / "writer-00").rename(tmp_path / writer.replace("at-", "writer-"))
+        return tmp_path
+
+    begin, end = (TRADES, records.BEGIN, b""), (TRADES, records.END, b"")
+    at = [START + second * SECOND for second in range(12)]
+    side("at-01", (at[0], *begin), trade(1, at[1]), trade(2, at[3]), trade(3, at[4]), (at[5], *end), trade(9, at[11]))
+    side("at-02", (at[2], *begin), trade(2, at[3]), trade(3, at[4]), trade(4, at[6]), trade(5, at[7]), trade(9, at[8]))
+    found = [each for each in read(tmp_path, TRADES) if isinstance(each, Entry)]
+    assert [each.body for each in found if each.kind == records.MESSAGE] == [
+        trade(number, 0)[3] for number in (1, 2, 3, 4, 5, 9)
+    ]
+    assert [each.time for each in found if each.kind == records.BEGIN] == [at[0], at[2]]
+    later = [each for each in read(tmp_path, TRADES, begin=at[4]) if isinstance(each, Entry)]
+    assert later == [each for each in found if each.time >= at[4]], "whoever begins to read within it"
+    assert [each.time for each in found if each.kind == records.END] == [], "of the old one, when it was not its own"
+
+
+def test_a_process_that_ends_while_others_go_on_ends_what_it_recorded(tmp_path: Path) -> None:
+    """It was killed: nobody has said so before another one begins the topic, ten seconds later."""
+    first = [[(START, TRADES, records.BEGIN, b""), trade(1, START + SECOND)]]
+    begun = START + 11 * SECOND
+    second: list[list[Said]] = [
+        [(START, TICKER, records.BEGIN, b""), (START, TICKER, records.MESSAGE, b'{"type":"ticker","payload":{"a":1}}')],
+        [(begun, TRADES, records.BEGIN, b""), trade(2, begun + SECOND)],
+    ]
+    for writer, blocks in (("01", first), ("02", second)):
+        write_run(tmp_path / "other", blocks, close=writer == "02")
+        (tmp_path / "other" / "writer-00").rename(tmp_path / f"writer-{writer}")
+    with Recording(tmp_path) as recording:
+        found = list(play(recording, START, begun + SECOND, [TRADES, TICKER]))
+    assert [each for each in found if isinstance(each, Missing)] == [
+        Missing(START + SECOND, begun, "unrecorded", TRADES)
+    ]
+
+
+def test_a_hole_of_one_process_is_none_of_what_another_one_records(tmp_path: Path) -> None:
+    """One is killed and started again, and its next run tells of it."""
+    for start, close in ((START, False), (START + 20 * SECOND, True)):
+        blocks = [[(start, TRADES, records.BEGIN, b"")], *seconds_of_trades(5, start=start)]
+        write_run(tmp_path, blocks, close=close)
+    ticker = [
+        (START + at * SECOND, TICKER, records.MESSAGE, b'{"type":"ticker","payload":{"a":1}}') for at in range(30)
+    ]
+    write_run(tmp_path / "other", [[(START, TICKER, records.BEGIN, b""), *ticker]])
+    (tmp_path / "other" / "writer-00").rename(tmp_path / "writer-01")
+    holes = [each for each in read(tmp_path, TRADES, TICKER) if isinstance(each, Missing)]
+    assert [(each.reason, each.topic) for each in holes] == [("torn", TRADES), ("stopped", TRADES)]

@@ -30,10 +30,11 @@ class PlayedTime:
 
 
 def read_played_time(message: Mapping[str, Any], now_ms: int) -> PlayedTime:
-    """The message's ``from``, ``to`` (at most, and by default, now) and ``speed`` (1 by default). Raises ``Refused``:
+    """The message's ``from``, ``to`` (by default now) and ``speed`` (1 by default). Raises ``Refused``:
     ``invalid_range``, ``invalid_speed``."""
     begin = _time(message.get("from"), "from")
-    end = now_ms if message.get("to") is None else min(now_ms, _time(message["to"], "to"))
+    # Not "now" at most: tape time goes on where the wall clock is set back.
+    end = max(begin, now_ms) if message.get("to") is None else _time(message["to"], "to")
     if begin > end:
         raise Refused("invalid_range", f'"from" {rfc3339(begin)} is later than "to" {rfc3339(end)}')
     speed = message.get("speed", 1)

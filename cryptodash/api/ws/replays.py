@@ -31,6 +31,8 @@ from cryptodash.hub.interfaces import IDirectory
 
 TOKENS: Final = 5
 """What beginning one costs: a process has to look through the indexes of a recording."""
+MOST_RANGES: Final = 200
+"""That are told in one answer, of all its channels."""
 
 _log = Logger(namespace="cryptodash.api.ws.replays")
 
@@ -173,9 +175,10 @@ class ClientReplays:
     ) -> bool:
         """Tell what is played and what not; whether anything is."""
         refusals: list[dict[str, object]] = [each.members for each in rejected]
+        most = max(1, MOST_RANGES // max(1, len(lacking)))
         for each in lacking:
             topic = replay.topics[each.topic]
-            refusals.append({**self._not_recorded(topics[topic], topic, each), "ranges": _ranges(each)})
+            refusals.append({**self._not_recorded(topics[topic], topic, each), "ranges": _ranges(each, most)})
         refusals.sort(key=lambda each: str(each["index"]).zfill(9))
         gone = {each.topic for each in lacking}
         played = [topic for text, topic in replay.topics.items() if text not in gone]
@@ -228,5 +231,6 @@ class ClientReplays:
         self._end(replay, "failed", None)
 
 
-def _ranges(recorded: Recorded) -> list[dict[str, str]]:
-    return [{"from": rfc3339(span.begin // 1000), "to": rfc3339(span.end // 1000)} for span in recorded.spans]
+def _ranges(recorded: Recorded, most: int) -> list[dict[str, str]]:
+    spans = recorded.spans[-most:]
+    return [{"from": rfc3339(span.begin // 1000), "to": rfc3339(span.end // 1000)} for span in spans]

@@ -13,6 +13,7 @@ from attrs import evolve
 from cryptodash.api.access.grant import Grant
 from cryptodash.api.access.scopes import read_scopes
 from cryptodash.api.ws.replay import WRITE_BYTES
+from cryptodash.api.ws.replays import MOST_RANGES
 from cryptodash.api.ws.requests import OPS
 from cryptodash.core.config import Config, Limits
 from cryptodash.core.errors import Refused
@@ -298,6 +299,17 @@ def test_what_is_not_recorded_is_told_with_the_times_that_are(playing: Playing) 
     assert ids([first]) == ["1"]
 
 
+def test_an_answer_does_not_grow_with_the_number_of_ranges(playing: Playing) -> None:
+    symbols = ("BTC-USDT", "ETH-USDT", "SOL-USDT")
+    playing.replay(*({**TRADES, "symbol": symbol} for symbol in symbols))
+    spans = [Span(at * SECOND, at * SECOND + 1) for at in range(100)]
+    playing.answer.put(*(Recorded(f"binance:spot:{symbol}:trade", spans) for symbol in symbols))
+    playing.answer.end()
+    (error,) = playing.got()
+    told = [each["ranges"] for each in error["payload"]["rejected"]]
+    assert sum(map(len, told)) <= MOST_RANGES and told[0][-1]["to"] == "1970-01-01T00:01:39.000Z"
+
+
 def test_a_replay_of_nothing_that_is_recorded_is_an_error_and_no_replay(playing: Playing) -> None:
     playing.replay(id="x")
     playing.answer.put(Recorded(TRADE_TOPIC, [Span(0, SECOND)]))
@@ -355,10 +367,10 @@ def test_what_is_wrong_is_named(playing: Playing, members: dict[str, Any], code:
     assert playing.tapes.questions == []
 
 
-def test_times_are_texts_or_milliseconds_and_never_of_the_future(playing: Playing) -> None:
-    playing.replay(**{"from": "2023-12-31T05:20:00Z", "to": "2199-01-01T00:00:00Z"})
+def test_times_are_texts_or_milliseconds_and_the_end_is_now_if_left_out(playing: Playing) -> None:
+    playing.replay(**{"from": "2023-12-31T05:20:00Z", "to": "2023-12-31T05:20:01Z"})
     now = playing.world.time.wall_ms() * 1000
-    assert playing.tapes.questions == [Play(AT, now, [TRADE_TOPIC])]
+    assert playing.tapes.questions == [Play(AT, AT + SECOND, [TRADE_TOPIC])]
     playing.client.ask({"op": "replay_stop"})
     playing.client.ask({"op": "replay", "from": FROM, "channels": [TRADES]})
     assert playing.tapes.questions[1] == Play(AT, now, [TRADE_TOPIC])
