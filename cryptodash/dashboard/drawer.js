@@ -24,7 +24,7 @@ export class Drawer {
 
   // Its prices are those of now: beside recorded time there is no place for them.
   get isOpen() {
-    return this.view.shown && !this.view.recorded && (this.isWide ? this.view.app.settings.get("drawer") : this.isSheetOpen);
+    return this.view.shown && !this.view.params.at && (this.isWide ? this.view.app.settings.get("drawer") : this.isSheetOpen);
   }
 
   /** Open or close it by hand: the focus goes with it. */

@@ -6,7 +6,7 @@ import { Chart } from "./chart.js";
 import { COMMON, ChartTools } from "./charttools.js";
 import { Depth } from "./depth.js";
 import { Drawer } from "./drawer.js";
-import { button, el, setAttr, show } from "./dom.js";
+import { button, el, icon, setAttr, show } from "./dom.js";
 import { decimalsOf, price, stateWords } from "./format.js";
 import { Figures } from "./figures.js";
 import { ShownInterval } from "./intervals.js";
@@ -64,7 +64,7 @@ export class MarketView {
     this.element = el("div", { class: "market" }, this.unlisted.element, this.grid);
     this.drawer = new Drawer(this);
     this.element.prepend(this.drawer.element);
-    this.timeButton = button("\u25f7", () => this.toggleTime(), { class: "drawer-button time-button plain", "aria-label": "Recorded time (w)", title: "Recorded time (w)", "aria-expanded": "false" });
+    this.timeButton = button(icon("M8 1.5a6.5 6.5 0 1 0 .01 0zM8 3a5 5 0 1 1-.01 0zM7.3 4.5h1.4v3.2l2.3 2.3-1 1-2.7-2.7z"), () => this.toggleTime(), { class: "drawer-button time-button plain", "aria-label": "Recorded time (w)", title: "Recorded time (w)", "aria-expanded": "false" });
     this.drawer.button.after(this.timeButton);
     this.timeBox = el("div", { class: "time-box", hidden: true });
     this.grid.before(this.timeBox);
@@ -352,6 +352,7 @@ export class MarketView {
     if (this.decided !== this.app.catalogue.version) this.relist();
     if (this.zone !== this.app.settings.zone) this.apply();
     if (!this.timeBox.hidden) this.time?.draw();
+    setAttr(this.grid, "data-travelling", !this.bars);
     if (!this.bars) return; // the moment that the address names is on its way
     for (const { surface } of [this.chart, this.depth]) surface.mark(this.app.header.mark());
     this.last.look(this.topic("ticker"), this.topic("trade"), this.feed, now);

@@ -5,6 +5,14 @@ import { Topic, identity, keyOf, LISTS } from "./topics.js";
 const SOON_MS = 30;
 const DRIFT_MS = 1000;
 const SEEN = 50;
+const TOUCH_MS = 1000;
+
+/** A hole with the one before, where they touch: it was for the longer one's reason. */
+export function widened(before, hole) {
+  if (!before || hole.from > before.to + TOUCH_MS || hole.to < before.from) return hole;
+  const { why } = before.to - before.from > hole.to - hole.from ? before : hole;
+  return { from: Math.min(before.from, hole.from), to: Math.max(before.to, hole.to), why };
+}
 
 /** A topic of recorded time: nothing about it is old or new by the clock of now. */
 class RecordedTopic extends Topic {
@@ -198,7 +206,7 @@ export class RecordedFeed {
   takeHole({ from, to, hole }, topic, now) {
     topic?.forget();
     if (hole === "unwritten") return;
-    this.hole = { from: Date.parse(from), to: Date.parse(to), why: hole };
+    this.hole = widened(this.hole, { from: Date.parse(from), to: Date.parse(to), why: hole });
     if (this.hole.to > this.serverNow()) this.set(this.hole.to, now);
   }
 

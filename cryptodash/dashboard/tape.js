@@ -164,10 +164,10 @@ export class Tape {
     const [own, ...others] = topics;
     const said = others.filter((topic) => !trusted(topic, feed)).map((topic) => `${topic.channel.exchange} ${topic.channel.channel_type}s ${doubt(topic, feed, now)}`);
     const sample = topics.some(({ value, channel }) => channel.channel_type === "liquidation" && value.at(-1)?.complete === false);
-    return [this.ownText(topics, own, feed.serverNow()), ...said, sample ? "liquidations are a sample, by the venue" : ""].filter(Boolean).join("; ");
+    return [this.ownText(topics, own, feed), ...said, sample ? "liquidations are a sample, by the venue" : ""].filter(Boolean).join("; ");
   }
 
-  ownText(topics, own, serverNow) {
+  ownText(topics, own, feed) {
     const entries = this.held?.[0] ?? own.value;
     const trades = entries.filter(({ gap }) => gap === undefined);
     if (!trades.length) return `no trades since ${time(this.since, this.zone)}`;
@@ -176,6 +176,7 @@ export class Tape {
       return `paused, ${at < 0 ? "more than 500" : own.value.length - 1 - at} newer`;
     }
     if (this.chosen && !this.chosen.some(({ note }) => !note)) return `none of ${trades.length} trades is ${this.least} ${this.market.base} or more`;
-    return `last trade ${age(serverNow - Date.parse(trades.at(-1).timestamp))} ago`;
+    const at = Date.parse(trades.at(-1).timestamp);
+    return feed.isRecorded ? `recorded, last trade ${time(at, this.zone)}` : `last trade ${age(feed.serverNow() - at)} ago`;
   }
 }

@@ -12,6 +12,9 @@ const HOLES = {
   stalled: "the server stood still", damaged: "the tape is damaged", unrecorded: "it was not recorded",
 };
 
+// Where it stands is kept for it, so that nothing moves.
+const see = (target, on) => target.style.setProperty("visibility", on ? "visible" : "hidden");
+
 const second = (ms) => Math.floor(ms / 1000) * 1000;
 
 /** A moment as it stands in the address. */
@@ -56,8 +59,8 @@ export class TimeControl {
     this.speed = select("Speed", SPEEDS.map((each) => [String(each), `${each}\u00d7`]), "1", (text) => this.feed?.setSpeed(Number(text)));
     this.live = button("Back to live (l)", () => view.goLive(), { class: "primary small" });
     this.words = el("span", { class: "time-words" });
-    const line = el("span", { class: "time-line" }, this.track, this.slider);
-    this.parts = [this.badge, this.moment, this.zone, line, this.pause, this.speed];
+    this.line = el("span", { class: "time-line" }, this.track, this.slider);
+    this.parts = [this.badge, this.moment, this.zone, this.line, this.pause, this.speed];
     this.element = el("section", { class: "time-control", "aria-label": "Recorded time" }, ...this.parts, this.live, this.words);
     this.said = "";
   }
@@ -87,7 +90,7 @@ export class TimeControl {
   // Where something is recorded, and the holes in it.
   drawTrack() {
     const { span } = this;
-    for (const each of this.parts) show(each, span !== undefined);
+    for (const each of [...this.parts, this.live]) show(each, span !== undefined);
     if (!span) return;
     setAttr(this.slider, "min", second(span.from));
     setAttr(this.slider, "max", span.to);
@@ -145,11 +148,9 @@ export class TimeControl {
 
   draw() {
     const { feed, view: { zone } } = this;
-    show(this.badge, feed !== undefined);
-    show(this.live, feed !== undefined);
-    show(this.pause, feed !== undefined);
-    show(this.speed, feed !== undefined);
     const { span } = this;
+    for (const each of [this.badge, this.pause, this.speed, this.live]) see(each, feed !== undefined);
+    for (const each of [this.moment, this.zone, this.line]) see(each, span !== undefined);
     const at = this.sliding ?? (feed ? feed.serverNow() : span?.to);
     if (span) {
       if (this.sliding === undefined) this.slider.value = at;

@@ -19,15 +19,17 @@ from tests.processes import ROOT
 MARKET = "#/market/binance/spot/BTC-USDT"
 TAPE = "binance:spot:BTC-USDT:trade"
 LIVE = "document.querySelector('.panel-book .panel-state').innerText === 'live'"
-STATES = """[...document.querySelectorAll('.panel-state, .fresh')]
-    .filter((each) => each.checkVisibility()).map((each) => each.innerText.trim())"""
+STATES = """[...document.querySelectorAll('.panel-state, .fresh')].filter((each) => each.checkVisibility())
+    .map((each) => each.innerText.trim())"""
+LADDER = """[...document.querySelectorAll('.ladder tbody tr:not([hidden])')].map((each) => each.cells[0]?.innerText)
+    .filter((each) => each && /^[0-9,.]+$/.test(each))"""
 WORDS = "document.querySelector('.time-words')?.innerText ?? ''"
 IDS = """[...document.querySelectorAll('.tape tbody tr:not([hidden]):not(.note)')]
     .map((each) => each.cells[1].textContent)"""
 
 
 def shown_recorded(more: str = "true") -> str:
-    """Every panel shows the recording, and nothing is called live."""
+    """Every panel that is in sight shows the recording, and nothing is called live."""
     return f"({STATES}).every((each) => each === 'recorded') && document.title.startsWith('RECORDED ') && ({more})"
 
 
@@ -65,27 +67,16 @@ def moment(ms: int) -> str:
     return rfc3339(ms)[:19] + "Z"
 
 
-async def slide(page: Any, at: int) -> None:
-    """Move the slider to a moment, as a hand does."""
-    await page.evaluate(f"""(() => {{ const slider = document.querySelector('.time-control input[type=range]');
-        slider.value = {at};
-        for (const name of ['input', 'change']) slider.dispatchEvent(new Event(name)); }})()""")
-
-
-async def clock_of(page: Any) -> int:
-    """The time in the header, ms."""
-    return parse_time((await page.evaluate("document.querySelector('.tools time').title")).rpartition("; ")[2])
-
-
 @ensureDeferred
-async def test_a_moment_is_picked_and_one_key_leads_back(page: Any, recording: Any, shown: Any) -> None:
+async def test_a_moment_is_picked_and_one_key_leads_back(page: Any, recording: Any, reactor: Any, shown: Any) -> None:
     await page.goto(recording.url + MARKET)
     await page.wait_for(f"{LIVE} && document.querySelector('.panel-trades .panel-state').innerText === 'live'")
     await page.press("w")
     await page.wait_for("document.querySelector('.time-control input[type=range]')?.max > 0")
     assert not (await page.evaluate("document.title")).startswith("RECORDED")
     at = recording.begun // 1000 * 1000 + 4000
-    await slide(page, at)
+    await page.evaluate(f"""(() => {{ const [slider] = document.querySelectorAll('.time-control input[type=range]');
+        slider.value = {at}; for (const each of ['input', 'change']) slider.dispatchEvent(new Event(each)); }})()""")
     await page.wait_for(
         shown_recorded(f"({IDS}).length > 0 && document.querySelectorAll('.ladder td.price').length > 7")
     )
@@ -95,46 +86,115 @@ async def test_a_moment_is_picked_and_one_key_leads_back(page: Any, recording: A
     # It moves at the pace of then, and what it shows was traded then.
     await page.wait_for(f"({IDS}).length > 5")
     seen = await page.evaluate(IDS)
+    upto = await page.evaluate("document.querySelector('.tools time').title")
     tape = await trades_of(page, at, at + 60_000)
-    ahead = iter([shown(each["price"], 2) for each in tape])
+    prices = [shown(each["price"], 2) for each in tape]
+    ahead = iter(prices)
     assert all(price in ahead for price in reversed(seen)), "rows of the tape in its order, none of another time"
-    assert abs(await clock_of(page) - at) < 30_000
+    assert abs(parse_time(upto.rpartition("; ")[2]) - at) < 30_000
     await page.press("l")
     await page.wait_for(f"{LIVE} && !document.title.startsWith('RECORDED')")
     left = "[...document.querySelectorAll('*')].filter((each) => !each.children.length && each.checkVisibility())"
-    words = await page.evaluate(f"{left}.map((each) => each.innerText ?? '')")
-    assert [each for each in words if "recorded" in each.lower()] == []
+    assert (
+        await page.evaluate(f"{left}.filter((each) => /recorded/i.test(each.innerText ?? '')).map((e) => e.innerText)")
+        == []
+    )
     assert "at=" not in await page.evaluate("location.hash")
     assert await page.evaluate("document.documentElement.hasAttribute('data-recorded')") is False
-    assert abs(await clock_of(page) - recording.clock.wall_ms()) < 3000
+    now = recording.clock.wall_ms()
+    assert (
+        abs(parse_time((await page.evaluate("document.querySelector('.tools time').title")).rpartition("; ")[2]) - now)
+        < 3000
+    )
 
 
 @ensureDeferred
-async def test_a_link_opens_a_moment_that_can_be_paused_and_run_faster(page: Any, recording: Any, until: Any) -> None:
-    at = recording.begun // 1000 * 1000 + 3000
-    await page.viewport(375, 800)
+async def test_a_link_opens_a_moment_and_the_book_is_that_of_then(page: Any, recording: Any, shown: Any) -> None:
+    at = recording.begun // 1000 * 1000 + 6000
     await page.goto(f"{recording.url}{MARKET}?at={moment(at)}")
     await page.wait_for(shown_recorded())
-    assert await page.evaluate("document.documentElement.scrollWidth") <= 375
-    await page.evaluate("document.querySelector('.time-control button').click()")
+    await page.evaluate("document.querySelector('.time-control .small').click()")  # Pause
     await page.wait_for(f"({WORDS}).includes('paused')")
-    stands, begun = await clock_of(page), recording.clock.wall_ms()
-    await until(lambda: recording.clock.wall_ms() - begun > 1_500, 5)
-    assert await clock_of(page) == stands
-    await page.evaluate("""(() => { const speed = document.querySelector('.time-control select');
-        speed.value = '60'; speed.dispatchEvent(new Event('change')); })()""")
-    await page.evaluate("document.querySelector('.time-control button').click()")
-    await page.wait_for(f"({WORDS}).includes('the recording ends here')", 30)
-    assert await clock_of(page) > stands + 5_000
-    assert (await page.evaluate("document.title")).startswith("RECORDED "), "the end of it is not now"
+    then = at + 3000
+    await page.evaluate(f"location.hash = '{MARKET}?at={moment(then)}'")
+    book = await recording.json("api/history/book", exchange="binance", symbol="BTC-USDT", at=then)
+    prices = [shown(str(each["price"]), 2) for each in book["bids"] + book["asks"]]
+    best = [shown(str(book[side][0]["price"]), 2) for side in ("bids", "asks")]
+    are_those = f"((rows) => rows.length > 7 && rows.every((each) => {json.dumps(prices)}.includes(each))"
+    await page.wait_for(
+        shown_recorded(f"{are_those} && {json.dumps(best)}.every((each) => rows.includes(each)))({LADDER})")
+    )
+    assert f"{rfc3339(then)[11:19]} UTC, paused" in await page.evaluate(WORDS)
+    await page.press("l")
+    await page.wait_for(f"{LIVE} && !document.title.startsWith('RECORDED')")
 
 
 @ensureDeferred
-async def test_a_server_that_records_nothing_says_so(page: Any, stage: Any) -> None:
-    page.excuse("404 .*/api/history")
-    await page.goto(f"{stage.url}{MARKET}?at=2026-01-01T00:00:00Z")
-    await page.wait_for(f"{LIVE} && !location.hash.includes('at=')")
-    assert "records nothing" in await page.text("#notice, .notice, #banners, .banner")
+async def test_sixty_times_as_fast_it_says_a_hole_and_where_it_ends(page: Any, recording: Any, until: Any) -> None:
+    """The server is stopped for some seconds: what it did not record is said, and takes no time."""
+    stopped = recording.clock.wall_ms()
+    await recording.stop()
+    await until(lambda: recording.clock.wall_ms() - stopped > 4_000)
+    recording.start()
+    begun = recording.clock.wall_ms()
+    await until(lambda: recording.ready and recording.clock.wall_ms() - begun > 8_000, 30)
+    await page.goto(f"{recording.url}{MARKET}?at={moment(stopped - 4_000)}")
+    await page.wait_for(shown_recorded(f"({WORDS}).includes('nothing is recorded from')"), 20)
+    assert "the server was not running" in await page.evaluate(WORDS)
+    assert await page.count(".recorded-hole") == 1
+    await page.evaluate("""(() => { const chosen = document.querySelector('.time-control select');
+        chosen.value = '60'; chosen.dispatchEvent(new Event('change')); })()""")
+    await page.wait_for(f"({WORDS}).includes('the recording ends here')", 20)
+    assert await page.evaluate(f"document.title.startsWith('RECORDED ') && !({STATES}).includes('live')")
+    await page.evaluate("document.querySelector('.time-control .primary').click()")
+    await page.wait_for(f"{LIVE} && !document.title.startsWith('RECORDED')")
+
+
+@ensureDeferred
+async def test_on_a_narrow_screen_everything_fits_and_nothing_moves(page: Any, recording: Any) -> None:
+    await page.viewport(375, 800)
+    at = recording.begun // 1000 * 1000 + 5000
+    await page.goto(f"{recording.url}{MARKET}?at={moment(at)}&tab=book")
+    await page.wait_for(shown_recorded(f"({LADDER}).length > 7"))
+    wide = """[...document.querySelectorAll('.time-control *')].filter((each) => each.checkVisibility())
+        .every((each) => each.getBoundingClientRect().right <= innerWidth)"""
+    assert await page.evaluate(f"document.documentElement.scrollWidth <= innerWidth && {wide}")
+    await page.press("l")
+    await page.wait_for(f"{LIVE} && !document.title.startsWith('RECORDED')")
+
+
+@ensureDeferred
+async def test_the_clock_of_the_page_moves_nothing_while_it_plays(page: Any, recording: Any) -> None:
+    at = recording.begun // 1000 * 1000 + 2000
+    await page.goto(f"{recording.url}{MARKET}?at={moment(at)}")
+    await page.wait_for(shown_recorded(f"({IDS}).length > 2"))
+    await page.evaluate("""new Promise((done) => { window.shift = 0;
+        new PerformanceObserver((list) => { for (const each of list.getEntries()) window.shift += each.value; })
+            .observe({ type: 'layout-shift', buffered: true }); setTimeout(done, 1500); })""")
+    assert await page.evaluate("window.shift") < 0.05
+
+
+@ensureDeferred
+async def test_without_a_recording_it_says_why(page: Any, stage: Any) -> None:
+    page.excuse("404")  # the browser tells of every answer that is none
+    await page.goto(stage.url + MARKET)
+    await page.wait_for(LIVE)
     await page.press("w")
-    await page.wait_for(f"({WORDS}).includes('records nothing')")
-    assert not (await page.evaluate("document.title")).startswith("RECORDED")
+    await page.wait_for(f"({WORDS}).includes('without RECORD_DIR')")
+    assert not await page.evaluate("document.querySelector('.time-control input').checkVisibility()")
+    await page.goto(f"{stage.url}{MARKET}?at=2024-01-01T00:00:00Z")
+    await page.wait_for(f"{LIVE} && document.body.innerText.includes('No recorded time: this server records nothing')")
+    assert "at=" not in await page.evaluate("location.hash")
+
+
+SPANS = [
+    ("joined([])", []),
+    ("joined([{from: 5, to: 9}, {from: 1, to: 3}])", [{"from": 1, "to": 3}, {"from": 5, "to": 9}]),
+    ("joined([{from: 1, to: 9}, {from: 2, to: 3}, {from: 9, to: 10}])", [{"from": 1, "to": 10}]),
+]
+
+
+@ensureDeferred
+async def test_times_of_several_channels_are_one_line(answers: Any) -> None:
+    found = await answers("timecontrol.js", [f"m.{each}" for each, _ in SPANS])
+    assert list(found.values()) == [expected for _, expected in SPANS]
