@@ -65,9 +65,10 @@ def history_of(query: Query, topic: Topic, now_ms: int, *, is_arrow: bool, is_pa
     """The question for trades or closed bars. Raises ``Refused``."""
     end = query.time("to")
     end = now_ms if end is None else end
-    begin = query.time("from")
-    begin = max(0, end - DEFAULT_MS) if begin is None else begin
     after, skip = _place(query)
+    begin = query.time("from")
+    if begin is None:
+        begin = max(0, end - DEFAULT_MS) if after is None else after // 1000
     if after is not None and not begin * 1000 <= after <= end * 1000 + 999:
         raise Refused("invalid_after", "after does not lie between from and to: give the next of the answer before")
     if begin > end:

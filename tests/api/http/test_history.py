@@ -125,7 +125,7 @@ BAD = [
     (f"/api/history/trades?{SYMBOL}&limit=0", 400, "invalid_limit"),
     (f"/api/history/trades?{SYMBOL}&limit=100001", 400, "invalid_limit"),
     (f"/api/history/trades?{SYMBOL}&after=x", 400, "invalid_after"),
-    (f"/api/history/trades?{SYMBOL}&after=1-0", 400, "invalid_after"),
+    (f"/api/history/trades?{SYMBOL}&from={T0 - 5000}&after=1-0", 400, "invalid_after"),
     (f"/api/history/candles?{SYMBOL}&interval=7m", 400, "invalid_interval"),
     ("/api/history/trades?exchange=nonesuch&symbol=BTCUSDT", 404, "unknown_exchange"),
     ("/api/history/trades?exchange=binance&symbol=*", 400, "invalid_symbol"),
@@ -155,6 +155,9 @@ def test_questions_are_as_they_were_asked(make_web: Any) -> None:
         ),
         f"/api/history/trades?{SYMBOL}&from={T0 - 5000}&after={us - 77}-3": History(
             TRADES, us - 77, us + 999, 1000, us, 3
+        ),
+        f"/api/history/trades?{SYMBOL}&after={us - 7200 * SECOND}-0": History(
+            TRADES, us - 7200 * SECOND, us + 999, 1000, us
         ),
         f"/api/history/candles?{SYMBOL}&interval=5m&market_type=spot": History(
             "binance:spot:BTC-USDT:candle:5m", us - 3600 * SECOND, us + 999, 1000, us
