@@ -141,16 +141,22 @@ def test_every_rule_is_evaluated_without_error_and_none_fires(scraped: Prometheu
     assert [(rule["name"], rule["state"]) for rule in rules if rule["state"] != "inactive"] == []
 
 
+def has_values(expression: str, result: list[Mapping[str, Any]]) -> bool:
+    if "histogram_quantile" not in expression:
+        return all(number >= 0 for number in numbers(result))  # of NaN this is not true
+    return any(number >= 0 for number in numbers(result))
+
+
 @pytest.mark.parametrize("name", panel_queries())
 def test_every_line_of_the_dashboard_has_a_value(scraped: Prometheus, name: str) -> None:
-    result = scraped.asked(f"query?query={quote(filled(panel_queries()[name]))}")["result"]
-    if name in QUIET | ONLY_OF_ANOTHER_S:
-        return
-    assert result, "no series"
-    if "histogram_quantile" not in panel_queries()[name]:
-        assert all(number >= 0 for number in numbers(result)), result  # of NaN this is not true either
-    else:
-        assert any(number >= 0 for number in numbers(result)), result
+    expression = panel_queries()[name]
+    deadline = monotonic() + 20
+    while True:
+        result = scraped.asked(f"query?query={quote(filled(expression))}")["result"]
+        if name in QUIET | ONLY_OF_ANOTHER_S or (result and has_values(expression, result)):
+            return
+        assert monotonic() < deadline, result or "no series"
+        scraped.wait(0.5)  # in the seconds that it looks back on there may have been no event
 
 
 def test_the_quiet_lines_are_lines_of_the_dashboard() -> None:
