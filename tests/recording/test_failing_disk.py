@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from random import Random
@@ -86,10 +87,14 @@ class Listener(threading.Thread):
         self._socket.sendall(bytes((0x81, 0x80 | len(payload))) + bytes(4) + payload)
 
     def run(self) -> None:
+        with suppress(ConnectionError):  # the server ends first where it is faster than we are
+            self._listen()
+        self.ended = True
+
+    def _listen(self) -> None:
         while True:
             head = self._file.read(2)
             if len(head) < 2 or head[0] & 0x0F == 8:
-                self.ended = True
                 return
             size = head[1] & 0x7F
             if size >= 126:
