@@ -113,10 +113,6 @@ class Recording:
                                 _extend(found.setdefault(names[place], []), block.first, block.last)
         return found
 
-    def has(self, topic: str, at: int) -> bool:
-        """Whether the topic was recorded at that time."""
-        return any(span.begin <= at <= span.end for span in self.topics(at - QUIET, at + QUIET).get(topic, ()))
-
     def lacking(self, topics: Collection[str], begin: int, end: int) -> list[str]:
         """Those of the topics of which nothing is on the tape from ``begin`` to ``end``. Reads indexes, and no more of
         them than it takes to find each topic once."""
