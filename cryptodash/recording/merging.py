@@ -10,11 +10,13 @@ from typing import Final
 from cryptodash.recording import records
 from cryptodash.recording.blocks import THE_TAPE
 from cryptodash.recording.entries import Entry, Missing, Span
+from cryptodash.recording.fences import SAYS_FENCE, Fences
 from cryptodash.recording.run import Run
 from cryptodash.recording.run_reading import when
+from cryptodash.recording.tape_errors import BadTape
 
-HANDOVER: Final = 15_000_000
-"""us for which two processes may have an exchange, until the old one has left it."""
+LOOK_BACK: Final = 75_000_000
+"""us before a moment in which each process says of every topic that it records under which fence: once a minute."""
 ALIVE: Final = 5_000_000
 """us within which the tape of a process that lives is as long as those of others."""
 
@@ -38,8 +40,9 @@ def without(hole: Missing, topic: str, spans: Iterable[Span]) -> Iterator[Missin
 
 class Merging:
     """Runs of several processes at the same time, as one. While an exchange is handed over two of them may record it:
-    the one that begins a topic has it from there on, until it ends it or another one begins it. Where a process ends
-    and others go on, what it recorded ends."""
+    the one that begins a topic has it from there on, until it ends it or another one begins it; never one that says it
+    under a lower fence than another did. Where a process ends and others go on, or another one was given its lease,
+    what it recorded ends."""
 
     def __init__(self, runs: Sequence[Run], end: int) -> None:
         self._runs = runs
@@ -48,6 +51,7 @@ class Merging:
         """Which run a topic was begun by."""
         self._told: dict[str, int] = {}
         """Which run the last record of a topic was of."""
+        self._fences = Fences()
 
     def merged(self, reading: Iterable[Iterator[Entry | Missing]]) -> Iterator[Entry | Missing]:
         numbered = [zip(self._to_its_end(each, number), repeat(number)) for number, each in enumerate(reading)]
@@ -56,6 +60,8 @@ class Merging:
                 yield each
             elif each.topic == THE_TAPE:
                 yield from self._ends(each.time, number)
+            elif each.kind in SAYS_FENCE:
+                yield from self._begins(each, number)
             elif self._is_of_its_owner(each, number):
                 yield each
 
@@ -66,10 +72,28 @@ class Merging:
         if last <= self._end and any(each.last > last + ALIVE for each in self._runs):
             yield Entry(last, THE_TAPE, records.END, b"")
 
+    def _begins(self, each: Entry, number: int) -> Iterator[Entry | Missing]:
+        """The run says that it has the topic, from here on or still."""
+        topic, owner = each.topic, self._owners.get(each.topic)
+        try:
+            self._fences.hear(topic, number, each.body)
+        except BadTape:
+            yield Missing(each.time, each.time, "damaged", topic)
+            return
+        if self._fences.is_behind(topic, number):
+            return
+        is_anothers = owner is not None and owner != number and not self._fences.is_behind(topic, owner)
+        if each.kind == records.HELD and is_anothers:
+            return
+        before = self._told.get(topic, number)
+        if before != number and self._fences.is_behind(topic, before):
+            yield Entry(max(0, each.time - 1), topic, records.END, b"")
+        self._owners[topic] = self._told[topic] = number
+        yield each
+
     def _is_of_its_owner(self, each: Entry, number: int) -> bool:
-        if each.kind == records.BEGIN:
-            self._owners[each.topic] = number
-        elif self._owners.get(each.topic, number) != number:
+        owner = self._owners.get(each.topic)
+        if owner != number and (owner is not None or self._fences.is_behind(each.topic, number)):
             return False
         self._told[each.topic] = number
         if each.kind == records.END:

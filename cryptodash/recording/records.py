@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final, TypeVar
+from typing import Annotated, Final, TypeVar
 
 import msgspec
 
@@ -14,9 +14,11 @@ MESSAGE: Final = 0
 KEYFRAME: Final = 1
 """The same, of what was known already: a status or the newest value."""
 BEGIN: Final = 2
-"""The topic is recorded from here on."""
+"""The topic is recorded from here on; ``Held`` where several processes are one server."""
 END: Final = 3
 """No more."""
+HELD: Final = 4
+"""``Held``, again with each keyframe: the topic is recorded as before."""
 
 # -- of the frames: the topic is ``venue/connection``, or ``venue`` for REST
 IN: Final = 10
@@ -94,6 +96,13 @@ class MadeOf(msgspec.Struct, frozen=True):
     blocks: list[tuple[int, int, int, int]]
 
 
+class Held(msgspec.Struct, frozen=True):
+    """Under which lease the exchange of the topic is held by who records it: of two processes the one with the greater
+    fence had it later, whatever their clocks say."""
+
+    fence: Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+
+
 class Opened(msgspec.Struct, frozen=True):
     """A connection for streams of this market; ``origin`` is scheme, host and port."""
 
@@ -119,3 +128,13 @@ def decode(body: bytes, kind: type[T]) -> T:
         return msgspec.json.decode(body, type=kind)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         raise BadTape(f"a record of kind {kind.__name__} cannot be read: {error}"[:200]) from None
+
+
+def held(fence: int | None) -> bytes:
+    """The body of ``BEGIN`` and ``HELD``. None: there are no leases, or the topic belongs to none."""
+    return b"" if fence is None else encode(Held(fence))
+
+
+def fence_of(body: bytes) -> int | None:
+    """The fence in such a body. Raises ``BadTape``."""
+    return decode(body, Held).fence if body else None

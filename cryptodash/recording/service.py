@@ -45,8 +45,8 @@ _log = Logger(namespace="cryptodash.recording")
 
 class Recorder(Service):
     """``keep``: bytes of each tape that are kept; a tape of none is not written. ``is_ours``: whether this process
-    records the exchange. ``place`` is for tests: where the segments go. ``spawn`` starts the process that sorts closed
-    segments; None: they stay as they are."""
+    records the exchange; ``fence_of``: under which lease it has it, None: there are none. ``place`` is for tests: where
+    the segments go. ``spawn`` starts the process that sorts closed segments; None: they stay as they are."""
 
     name = "recorder"
 
@@ -62,6 +62,7 @@ class Recorder(Service):
         random: Random,
         tally: Tally,
         *,
+        fence_of: Callable[[str], int | None] = lambda exchange: None,
         process: str = "",
         source: str = "",
         place: Callable[[str], Callable[[], TapeDirectory]] | None = None,
@@ -90,7 +91,7 @@ class Recorder(Service):
         self._segments = {name: writer.state.segment for name, writer in self.writers.items()}
         self.topics: RecordedTopics | None = None
         if MESSAGES in self.tapes:
-            self.topics = RecordedTopics(self.tapes[MESSAGES], *hub, words, is_ours, clock.monotonic)
+            self.topics = RecordedTopics(self.tapes[MESSAGES], *hub, words, is_ours, clock.monotonic, fence_of)
         self._sorter: Sorter | None = None
         if MESSAGES in self.tapes and spawn is not None:
             self._sorter = Sorter(directory, spawn, clock.monotonic)
