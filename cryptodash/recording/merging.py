@@ -42,10 +42,11 @@ class Merging:
     """Runs of several processes at the same time, as one. While an exchange is handed over two of them may record it:
     the one that begins a topic has it from there on, until it ends it or another one begins it; never one that says it
     under a lower fence than another did. Where a process ends and others go on, or another one was given its lease,
-    what it recorded ends."""
+    what it recorded ends. Only what is of ``begin`` and later is given."""
 
-    def __init__(self, runs: Sequence[Run], end: int) -> None:
+    def __init__(self, runs: Sequence[Run], begin: int, end: int) -> None:
         self._runs = runs
+        self._begin = begin
         self._end = end
         self._owners: dict[str, int] = {}
         """Which run a topic was begun by."""
@@ -54,6 +55,9 @@ class Merging:
         self._fences = Fences()
 
     def merged(self, reading: Iterable[Iterator[Entry | Missing]]) -> Iterator[Entry | Missing]:
+        return (each for each in self._all_of(reading) if when(each) >= self._begin)
+
+    def _all_of(self, reading: Iterable[Iterator[Entry | Missing]]) -> Iterator[Entry | Missing]:
         numbered = [zip(self._to_its_end(each, number), repeat(number)) for number, each in enumerate(reading)]
         for each, number in heapq.merge(*numbered, key=lambda pair: _order(pair[0])):
             if isinstance(each, Missing):
@@ -87,7 +91,8 @@ class Merging:
             return
         before = self._told.get(topic, number)
         if before != number and self._fences.is_behind(topic, before):
-            yield Entry(max(0, each.time - 1), topic, records.END, b"")
+            ended = max(self._runs[before].last, self._begin)  # or it goes on, and is not told
+            yield Entry(max(0, min(ended, each.time - 1)), topic, records.END, b"")
         self._owners[topic] = self._told[topic] = number
         yield each
 

@@ -153,16 +153,14 @@ class Recording:
         """Everything of these topics (None: all) from ``begin`` to ``end``, both included, in order, with the holes
         that reach into that time. Where the tape ends, or before it begins, nothing says so: ``spans`` does. Of a topic
         that two runs have at the same time only the one that was given its lease later is read or, where there are no
-        leases, the one that began it later. ``keyframes`` False: leave
-        them out."""
+        leases, the one that began it later. ``keyframes`` False: leave them out."""
         wanted = None if topics is None else frozenset(topics)
         runs = [run for run in self._runs.values() if run.first <= end and run.last >= begin]
         runs.sort(key=lambda each: each.first)
         told_of = partial(self._told_of, spans=self._spans_by_writer(begin, end))
         if len({run.writer for run in runs}) > 1 or overlap(runs):
-            merging = Merging(runs, end)
             reading = [told_of(run, begin - LOOK_BACK, end, wanted) for run in runs]
-            merged = (each for each in merging.merged(reading) if when(each) >= begin)
+            merged = Merging(runs, begin, end).merged(reading)
         else:
             merged = heapq.merge(*(told_of(run, begin, end, wanted) for run in runs), key=when)
         return merged if keyframes else (each for each in merged if not _is_keyframe(each))

@@ -60,6 +60,8 @@ class Script:
     with_composite: bool = False
     processes: int = 1
     """That are one server. Both clients are at the last one."""
+    everywhere: bool = False
+    """Whether a client at each of the other processes has all of it as well."""
 
     @property
     def channels(self) -> tuple[str, ...]:
@@ -172,6 +174,8 @@ class _Stage:
                 network.rule(port, self._conditions_of(venue))
         network.rule(self._port, lambda number, rng: Conditions(0.0))
         self._live = _Client(client, network, self._port, script.seed)
+        others = range(FIRST_PORT, self._port) if script.everywhere else ()
+        self._others = [_Client(evolve(client, name=f"at {port}"), network, port, port) for port in others]
 
     def _make_processes(self, clock: ServerClock, urls: Mapping[Any, tuple[str, str]]) -> list[Process]:
         script, network = self._script, self._network
@@ -212,14 +216,16 @@ class _Stage:
         for process in self._processes:
             process.start()
         self._troubles.begin()
-        self._live.begin(script.seconds)
+        for client in (self._live, *self._others):
+            client.begin(script.seconds)
         for each in script.outages:
             network.callLater(each.at, getattr(self, f"_{each.what}"), each)
         network.pass_until(script.seconds)
         live = self._got(self._live)
         begin_ms, end_ms = self._quiet_ms(live, SETTLED), self._quiet_ms(live, script.seconds - 6.0)
         played = self._play(begin_ms, end_ms)
-        self._live.abort()
+        for client in (self._live, *self._others):
+            client.abort()
         network.pass_until(network.seconds() + 1.0)
         for process in self._processes:
             if process.is_running:

@@ -219,3 +219,15 @@ def test_mutated_fences_end_nothing(tmp_path: Path) -> None:
         except BadTape:
             continue
         assert fence is not None and 0 <= fence <= 2**53
+
+
+@pytest.mark.parametrize("asked_at", [3.5, 12, 60])
+def test_a_process_that_has_just_ended_leaves_a_hole_of_its_whole_length(
+    tapes: Callable[..., Recording], asked_at: float
+) -> None:
+    """Whenever it is asked: also before the tape of the new one is so long that the old one must be dead."""
+    killed = [begin(0, OLDER), *(trade(each, each) for each in (1, 2, 3))]
+    begun = [begin(4.5, NEWER), *(trade(each, each) for each in range(5, 60) if each <= asked_at)]
+    with tapes(killed, [(at(0), TICKER, records.MESSAGE, b"{}"), *begun]) as recording:
+        holes = [each for each in play(recording, at(1), at(8), [TRADES]) if isinstance(each, Missing)]
+        assert holes[0] == Missing(at(3), at(4.5), "unrecorded", TRADES)
