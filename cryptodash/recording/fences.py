@@ -14,19 +14,25 @@ class Fences:
     """Of topics, by the number of whoever recorded them, as far as their tapes were read."""
 
     def __init__(self) -> None:
-        self._greatest: dict[str, int] = {}
+        self._newest: dict[str, tuple[int, int]] = {}
+        """The greatest fence of each topic, and who said it."""
         self._of: dict[tuple[str, int], int] = {}
 
-    def hear(self, topic: str, number: int, body: bytes) -> None:
-        """What a ``BEGIN`` or ``HELD`` says. Raises ``BadTape``."""
+    def hear(self, topic: str, number: int, body: bytes) -> bool:
+        """What a ``BEGIN`` or ``HELD`` says; whether it is a newer lease than that of another one. Raises
+        ``BadTape``."""
         fence = records.fence_of(body)
         if fence is None:
             self._of.pop((topic, number), None)
-            return
+            return False
         self._of[topic, number] = fence
-        self._greatest[topic] = max(fence, self._greatest.get(topic, 0))
+        newest, its = self._newest.get(topic, (-1, number))
+        if fence <= newest:
+            return False
+        self._newest[topic] = fence, number
+        return its != number
 
     def is_behind(self, topic: str, number: int) -> bool:
         """Whether another one was given the lease since: what this one still says, it says of a lease that it lost."""
         fence = self._of.get((topic, number))
-        return fence is not None and fence < self._greatest[topic]
+        return fence is not None and fence < self._newest[topic][0]

@@ -11,6 +11,7 @@ from cryptodash.recording import records
 from cryptodash.recording.blocks import THE_TAPE
 from cryptodash.recording.entries import Entry, Missing, Span
 from cryptodash.recording.fences import SAYS_FENCE, Fences
+from cryptodash.recording.repeats import Repeats
 from cryptodash.recording.run import Run
 from cryptodash.recording.run_reading import when
 from cryptodash.recording.tape_errors import BadTape
@@ -53,6 +54,7 @@ class Merging:
         self._told: dict[str, int] = {}
         """Which run the last record of a topic was of."""
         self._fences = Fences()
+        self._repeats = Repeats()
 
     def merged(self, reading: Iterable[Iterator[Entry | Missing]]) -> Iterator[Entry | Missing]:
         return (each for each in self._all_of(reading) if when(each) >= self._begin)
@@ -66,7 +68,9 @@ class Merging:
                 yield from self._ends(each.time, number)
             elif each.kind in SAYS_FENCE:
                 yield from self._begins(each, number)
-            elif self._is_of_its_owner(each, number):
+            elif self._is_of_its_owner(each, number) and not self._repeats.has(each):
+                if each.time >= self._begin:
+                    self._repeats.told(each)
                 yield each
 
     def _to_its_end(self, reading: Iterator[Entry | Missing], number: int) -> Iterator[Entry | Missing]:
@@ -80,7 +84,8 @@ class Merging:
         """The run says that it has the topic, from here on or still."""
         topic, owner = each.topic, self._owners.get(each.topic)
         try:
-            self._fences.hear(topic, number, each.body)
+            if self._fences.hear(topic, number, each.body):
+                self._repeats.taken_over(topic)
         except BadTape:
             yield Missing(each.time, each.time, "damaged", topic)
             return

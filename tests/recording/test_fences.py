@@ -149,6 +149,15 @@ def test_the_clock_of_the_old_one_is_behind(tapes: Callable[..., Recording]) -> 
         )
 
 
+def test_one_that_woke_with_a_clock_that_is_behind_repeats_nothing(tapes: Callable[..., Recording]) -> None:
+    """By its clock it said so before the new one began: nobody can know better, but that both said the same."""
+    with tapes(shifted([*ZOMBIE, end(21.5)], -14), HOLDER) as recording:
+        found = played(recording, -14.5)
+        told = [each for each in found if isinstance(each, int)]
+        assert sorted(told) == [1, 2, 3, *range(11, 31)] and found.count("unrecorded") == 2
+        assert sorted(each for each in asked(recording) if isinstance(each, int)) == [*range(11, 31)]
+
+
 def test_whoever_reads_from_the_middle_knows_the_fences(tapes: Callable[..., Recording]) -> None:
     """Both record on: the one is cut off from the others, and does not know."""
     cut_off = [begin(0, OLDER), *(trade(each, each) for each in range(1, 100)), begin(60, OLDER, records.HELD)]
