@@ -53,8 +53,12 @@ class Merging:
         """Which run a topic was begun by."""
         self._told: dict[str, int] = {}
         """Which run the last record of a topic was of."""
+        self._seen = [run.first for run in runs]
+        """Of each run the time of its last record that was read."""
         self._fences = Fences()
         self._repeats = Repeats()
+        self._stalls: dict[str, Missing] = {}
+        """Told with the next record of the topic: where another process took over meanwhile, that is the same hole."""
 
     def merged(self, reading: Iterable[Iterator[Entry | Missing]]) -> Iterator[Entry | Missing]:
         return (each for each in self._all_of(reading) if when(each) >= self._begin)
@@ -63,15 +67,32 @@ class Merging:
         numbered = [zip(self._to_its_end(each, number), repeat(number)) for number, each in enumerate(reading)]
         for each, number in heapq.merge(*numbered, key=lambda pair: _order(pair[0])):
             if isinstance(each, Missing):
-                yield each
-            elif each.topic == THE_TAPE:
+                yield from self._hole(each, number)
+                continue
+            self._seen[number] = each.time
+            if each.topic == THE_TAPE:
                 yield from self._ends(each.time, number)
             elif each.kind in SAYS_FENCE:
                 yield from self._begins(each, number)
             elif self._is_of_its_owner(each, number) and not self._repeats.has(each):
                 if each.time >= self._begin:
                     self._repeats.told(each)
+                yield from self._stall_before(each)
                 yield each
+        yield from self._stalls.values()
+
+    def _hole(self, hole: Missing, number: int) -> Iterator[Missing]:
+        if self._fences.is_behind(hole.topic, number):
+            return  # it comes late, for another one has gone on; that was told
+        if hole.topic and hole.reason == "stalled":
+            before, self._stalls[hole.topic] = self._stalls.pop(hole.topic, None), hole
+            yield from () if before is None else (before,)
+        else:
+            yield hole
+
+    def _stall_before(self, each: Entry) -> Iterator[Missing]:
+        if self._stalls and (hole := self._stalls.pop(each.topic, None)) is not None:
+            yield hole
 
     def _to_its_end(self, reading: Iterator[Entry | Missing], number: int) -> Iterator[Entry | Missing]:
         """And an entry without a topic, where the run ends before others do."""
@@ -96,8 +117,14 @@ class Merging:
             return
         before = self._told.get(topic, number)
         if before != number and self._fences.is_behind(topic, before):
-            ended = max(self._runs[before].last, self._begin)  # or it goes on, and is not told
-            yield Entry(max(0, min(ended, each.time - 1)), topic, records.END, b"")
+            hole = self._stalls.pop(topic, None)
+            if hole is not None:
+                yield Missing(hole.begin, max(hole.end, each.time), hole.reason, topic)
+            else:
+                last = self._runs[before].last
+                ended = max(last if last < each.time else self._seen[before], self._begin)
+                yield Entry(max(0, min(ended, each.time - 1)), topic, records.END, b"")
+        yield from self._stall_before(each)
         self._owners[topic] = self._told[topic] = number
         yield each
 
@@ -111,11 +138,12 @@ class Merging:
             self._told.pop(each.topic)
         return True
 
-    def _ends(self, time: int, number: int) -> Iterator[Entry]:
+    def _ends(self, time: int, number: int) -> Iterator[Entry | Missing]:
         for topic in [topic for topic, its in self._told.items() if its == number]:
             self._owners.pop(topic, None)
             del self._told[topic]
-            yield Entry(time, topic, records.END, b"")
+            yield from self._stall_before(ended := Entry(time, topic, records.END, b""))
+            yield ended
 
 
 def _order(each: Entry | Missing) -> int:

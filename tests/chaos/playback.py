@@ -41,7 +41,7 @@ ERRNO_IO = 5
 class Outage:
     """What happens to the recording at a time (s): for so many seconds the disk fails (``fail``), or the server is not
     there (``restart``). Of several processes one that has a venue open, and not the clients, is not there: it
-    was killed (``kill``), or told to end (``term``)."""
+    was killed (``kill``), told to end (``term``), or stands still (``stop``)."""
 
     at: float
     what: str
@@ -247,6 +247,11 @@ class _Stage:
         holder = self._holder()
         holder.kill()
         self._network.callLater(outage.seconds, holder.start)
+
+    def _stop(self, outage: Outage) -> None:
+        reactor = self._holder().reactor
+        reactor.stop()
+        self._network.callLater(outage.seconds, reactor.go_on)
 
     def _term(self, outage: Outage) -> None:
         holder = self._holder()

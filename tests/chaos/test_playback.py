@@ -121,6 +121,37 @@ def test_a_third_process_plays_what_was_before_and_after_a_kill_with_one_gap_bet
     assert len(holes) == len(KINDS) == len(begun), "one of each topic"
 
 
+def test_what_a_process_wrote_that_stood_still_and_had_lost_its_lease_is_not_played(tmp_path: Path) -> None:
+    script = Script(75.0, PAIRS, (), [Outage(40.0, "stop", 12.0)], processes=3, everywhere=True)
+    played = record_and_play(script, tmp_path)
+    assert played.errors == []
+    holes = [each.value["payload"] for each in played.played[1:-1] if each.value["payload"].get("hole")]
+    (exchange,) = {each["channel"]["exchange"] for each in holes}
+    assert len(holes) == len({channel_of({"type": "gap", "payload": each}) for each in holes}) == len(KINDS)
+    held = [each for each in tmp_path.glob("writer-*") if fences_of(each, exchange)]
+    stopped, other = sorted(held, key=lambda tape: fences_of(tape, exchange))
+    begun = {each.topic: each.time for each in entries_of(other, exchange) if is_begin(each)}
+    for hole in holes:
+        assert hole["hole"] == "stalled" and parse_time(hole["from"]) + 3_000 < parse_time(hole["to"])
+        assert parse_time(hole["to"]) in {-(-at // 1000) for at in begun.values()}
+    its = trades_of(stopped, exchange, lambda each: each.time > begun[each.topic])
+    others = trades_of(other, exchange, lambda each: each.time < played.end_ms * 1000)
+    told = [id_of(each.body) for each in played.played if each.value["type"] == "trade"]
+    assert len(told) == len(set(told)) and len(set(its) - set(others)) > 10, "it had something to say"
+    assert set(others) <= set(told) and not (set(its) - set(others)) & set(told)
+
+
+def entries_of(tape: Path, exchange: str) -> list[Entry]:
+    with Recording(tape) as recording:
+        found = [each for each in recording.read(0, MOST_TIME) if isinstance(each, Entry)]
+    return [each for each in found if each.topic.startswith(exchange)]
+
+
+def trades_of(tape: Path, exchange: str, wanted: Callable[[Entry], bool]) -> list[str]:
+    found = [each for each in entries_of(tape, exchange) if each.kind == records.MESSAGE and wanted(each)]
+    return [id_of(each.body) for each in found if each.body.startswith(b'{"type":"trade"')]
+
+
 def read_topics(tape: Path) -> list[str]:
     with Recording(tape) as recording:
         return sorted(recording.topics())
@@ -135,8 +166,7 @@ def is_begin(each: Entry | Missing) -> TypeGuard[Entry]:
 
 
 def fences_of(tape: Path, exchange: str) -> list[int]:
-    with Recording(tape) as recording:
-        begun = [each for each in recording.read(0, MOST_TIME) if is_begin(each) and each.topic.startswith(exchange)]
+    begun = [each for each in entries_of(tape, exchange) if is_begin(each)]
     return sorted({fence for each in begun if (fence := records.fence_of(each.body)) is not None})
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from cryptodash.recording import compression, records
@@ -38,8 +38,10 @@ def write_run(
     codec: int = compression.BEST,
     close: bool = True,
     run: str = "",
+    before: Mapping[int, Sequence[Record]] | None = None,
 ) -> TapeWriter:
-    """One run: a block for each list. ``close`` False: it ends as a killed process does."""
+    """One run: a block for each list, with what is told of the tape ``before`` it. ``close`` False: it ends as a killed
+    process does."""
     place = WriterPlace(root, "test", least_free=0)
     now = [0.0]
     writer = TapeWriter(
@@ -51,7 +53,7 @@ def write_run(
     )
     for number, said in enumerate(blocks):
         now[0] += 1.0
-        writer.write(block_of(number, said))
+        writer.write(block_of(number, said, (before or {}).get(number, ())))
     if close:
         writer.close()
     place.release()

@@ -17,7 +17,7 @@ from cryptodash.recording.entries import Entry, Missing
 from cryptodash.recording.history import Reading, is_trade
 from cryptodash.recording.playback import play, state_at
 from cryptodash.recording.recording import Recording
-from cryptodash.recording.records import held
+from cryptodash.recording.records import Hole, held
 from cryptodash.recording.sorting import sort_all
 from cryptodash.recording.tape_errors import BadTape
 from cryptodash.recording.verify import verify
@@ -105,7 +105,24 @@ def test_what_a_process_says_behind_the_lease_of_another_one_is_not_told(tapes: 
         assert asked(recording)[:-1] == [1, 2, 3, "unrecorded", *range(11, 31)]
         assert resumed(recording, 2) == [3, "unrecorded", *range(11, 31)]
         holes = [each for each in play(recording, at(1), at(25), [TRADES]) if isinstance(each, Missing)]
-        assert holes == [Missing(at(10) - 1, at(10), "unrecorded", TRADES)], "two times, and one hole"
+        assert holes == [Missing(at(3), at(10), "unrecorded", TRADES)], "two times, and one hole"
+
+
+@pytest.mark.parametrize("is_late", [False, True], ids=["told first", "told behind what it read first"])
+def test_where_it_stood_still_is_one_hole_up_to_where_the_other_one_began(tmp_path: Path, is_late: bool) -> None:
+    hole = records.encode(Hole(at(3), at(20), "stalled"))
+    said = [ZOMBIE[:4], ZOMBIE[4:5], ZOMBIE[5:]]
+    place = 2 if is_late else 1
+    before = {place: [(records.HOLE, said[place][0][0], -1, hole)]}
+    write_run(tmp_path / "made", said, before=before)
+    (tmp_path / "made" / "writer-00").rename(tmp_path / "writer-01")
+    write_run(tmp_path / "made", [HOLDER])
+    (tmp_path / "made" / "writer-00").rename(tmp_path / "writer-02")
+    with Recording(tmp_path) as recording:
+        holes = [each for each in play(recording, at(1), at(25), [TRADES]) if isinstance(each, Missing)]
+        assert holes == [Missing(at(3), at(10), "unrecorded" if is_late else "stalled", TRADES)]
+        assert [each for each in played(recording, 0.5) if isinstance(each, int)] == [1, 2, 3, *range(11, 31)]
+        assert asked(recording)[:-1] == [1, 2, 3, holes[0].reason, *range(11, 31)]
 
 
 def test_nor_once_the_other_one_has_ended_the_topic(tapes: Callable[..., Recording]) -> None:
