@@ -120,10 +120,8 @@ def _make(row: LongTape, directory: Path, root: Path) -> tuple[tuple[int, int], 
 
 
 def _shifted(columns: RecordColumns, by: int) -> RecordColumns:
-    made = RecordColumns()
-    made.heads, made.lengths = columns.heads, columns.lengths
-    made.times = [each + by for each in columns.times]
-    made.bodies = bytearray(columns.bodies)
+    made = columns.behind(())
+    made.items[1::3] = [each + by for each in columns.times]
     return made
 
 

@@ -33,22 +33,23 @@ class FrameTap:
         self._tape = tape
         self._turn = tape.turn
         self._put = tape.put
+        self._put_all = tape.put_all
+        self._now = tape.now
         self._rest = Source(exchange)
         self._connections: dict[str, _Connection] = {}
 
     def connecting(self, connection: str, market: MarketType, origin: str) -> None:
-        source = Source(f"{self._exchange}/{connection}")
+        source = Source(f"{self._exchange}/{connection}", records.IN)
         opened = records.encode(records.Opened(market.value, origin))
         self._connections[connection] = _Connection(source, opened)
         self._put(source, records.OPENED, opened)
 
     def received(self, connection: str, frames: Sequence[bytes]) -> None:
-        self._tape.put_all(self._connections[connection].source, records.IN, frames)
+        self._put_all(self._connections[connection].source, frames)
 
     def dealing(self, connection: str, frames: Sequence[bytes]) -> None:
-        source = self._connections[connection].source
-        self._turn.at = self._tape.now()
-        self._tape.put_all(source, records.IN, frames)
+        self._turn.at = self._now()
+        self._put_all(self._connections[connection].source, frames)
 
     def dealt(self) -> None:
         self._turn.at = 0

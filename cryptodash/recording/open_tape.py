@@ -1,5 +1,5 @@
 """The end of a tape that is being written, as the reactor sees it: records are put into a draft, which is handed over
-as a block when it is large or a second old. Nothing here waits, and a record costs a few appends."""
+as a block when it is large or a second old. Nothing here waits, and a record costs three appends."""
 
 from __future__ import annotations
 
@@ -9,15 +9,18 @@ from typing import Final
 import msgspec
 
 from cryptodash.recording import records
-from cryptodash.recording.record_columns import BYTES_A_RECORD, Record, RecordColumns, head_of
+from cryptodash.recording.record_columns import Record, RecordColumns, head_of
 from cryptodash.recording.records import Counts, Hole, Step
 from cryptodash.recording.tape_writer import Block
 
 BLOCK_BYTES: Final = 256 * 1024
 """Of bodies."""
-BLOCK_RECORDS: Final = 16_384
+BLOCK_ITEMS: Final = 3 * 16_384
+"""Of ``RecordColumns.items``: three a record."""
 BLOCK_US: Final = 1_000_000
 COUNTS_US: Final = 60_000_000
+HELD_A_RECORD: Final = 64
+"""Bytes that a record takes in memory beside its body."""
 
 
 class Turn:
@@ -44,16 +47,18 @@ _NONE: Final = Draft()
 
 
 class Source:
-    """What records are of: a topic, or a connection. It knows its place in the draft that it has records in."""
+    """What records are of: a topic, or a connection; ``kind`` is that of most of them. It knows its place in the draft
+    that it has records in."""
 
-    __slots__ = ("draft", "message", "name", "place")
+    __slots__ = ("draft", "head", "kind", "name", "place")
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, kind: int = records.MESSAGE) -> None:
         self.name = name
+        self.kind = kind
         self.draft = _NONE
         self.place = -1
-        self.message = 0
-        """``head_of`` a message of it."""
+        self.head = 0
+        """``head_of`` a record of its kind."""
 
 
 class OpenTape:
@@ -83,23 +88,25 @@ class OpenTape:
             return
         draft = self._entered(source)
         draft.put(kind, self.turn.at or self.now(), source.place, body)
-        if len(draft.bodies) >= BLOCK_BYTES or len(draft.heads) >= BLOCK_RECORDS:
+        if draft.size >= BLOCK_BYTES or len(draft.items) >= BLOCK_ITEMS:
             self.close_draft()
 
-    def put_all(self, source: Source, kind: int, bodies: Sequence[bytes]) -> None:
-        """Several of one source that came at once."""
-        joined = b"".join(bodies)
-        if len(joined) > BLOCK_BYTES:  # a block of all that would be more than one may have
-            for body in bodies:
-                self.put(source, kind, body)
-            return
-        draft, count = self._entered(source), len(bodies)
-        draft.heads += [head_of(kind, source.place)] * count
-        draft.times += [self.turn.at or self.now()] * count
-        draft.lengths += map(len, bodies)
-        draft.bodies += joined
-        if len(draft.bodies) >= BLOCK_BYTES or len(draft.heads) >= BLOCK_RECORDS:
-            self.close_draft()
+    def put_all(self, source: Source, bodies: Sequence[bytes]) -> None:
+        """Records of the source's kind that came at once."""
+        at = self.turn.at or self.now()
+        for body in bodies:
+            draft, size = source.draft, len(body)
+            if draft is not self.draft or size > BLOCK_BYTES:
+                self.put(source, source.kind, body)
+                continue
+            # As ``put`` does it, without the calls: this is done for every frame.
+            items = draft.items
+            items.append(source.head)
+            items.append(at)
+            items.append(body)
+            draft.size += size
+            if draft.size >= BLOCK_BYTES or len(items) >= BLOCK_ITEMS:
+                self.close_draft()
 
     def step(self, by_ms: int, wall_ms: int) -> None:
         """The wall clock was set."""
@@ -117,7 +124,7 @@ class OpenTape:
         if draft is None:
             self._put_own(records.BEAT, b"")
             self.close_draft()
-        elif self.now() - draft.times[0] >= BLOCK_US * 9 // 10:
+        elif self.now() - draft.items[1] >= BLOCK_US * 9 // 10:
             self.close_draft()
 
     def close_draft(self) -> None:
@@ -126,7 +133,7 @@ class OpenTape:
         if draft is None:
             return
         holes = [*self._stalls, *([self._hole] if self._hole is not None else [])]
-        first, last = draft.times[0], draft.times[-1]
+        first, last = draft.items[1], draft.items[-2]
         block = Block(
             self.blocks,
             min([first, *(hole.begin for hole in holes)]),
@@ -135,7 +142,7 @@ class OpenTape:
             draft.sources,
             self._before(first, holes),
             draft,
-            len(draft.bodies) + BYTES_A_RECORD * len(draft),
+            draft.size + HELD_A_RECORD * len(draft),
         )
         self.blocks += 1
         self.records += len(draft)
@@ -175,7 +182,7 @@ class OpenTape:
         if source.draft is not draft:
             source.draft = draft
             source.place = len(draft.sources)
-            source.message = head_of(records.MESSAGE, source.place)
+            source.head = head_of(source.kind, source.place)
             draft.sources.append(source.name)
         return draft
 

@@ -50,12 +50,12 @@ class RecordedTopic:
             self._put(source, records.MESSAGE, body)
             return
         # As ``put`` does it, without the calls: this is done for every message.
-        draft.heads.append(source.message)
-        draft.times.append(self._turn.at or self._now())
-        draft.lengths.append(size)
-        bodies = draft.bodies
-        bodies += body
-        if len(bodies) >= BLOCK_BYTES:
+        items = draft.items
+        items.append(source.head)
+        items.append(self._turn.at or self._now())
+        items.append(body)
+        draft.size += size
+        if draft.size >= BLOCK_BYTES:
             self._tape.close_draft()
 
     def deliver_sweep(self, batch: Batch) -> None:
