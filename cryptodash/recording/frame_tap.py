@@ -11,7 +11,8 @@ from zope.interface import implementer
 from cryptodash.core.instruments import MarketType
 from cryptodash.core.interfaces import IFrameTap
 from cryptodash.recording import records
-from cryptodash.recording.open_tape import OpenTape, Source
+from cryptodash.recording.draft import Source
+from cryptodash.recording.open_tape import OpenTape
 
 MOST_STANDING: Final = 1_000
 """Frames of ours that are told again for a connection."""

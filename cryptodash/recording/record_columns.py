@@ -1,5 +1,4 @@
-"""The records of a block as columns, each of one kind of number, and their bodies one behind the other: putting a
-record in is three appends, and nothing is made of it before it is packed."""
+"""The records of a block as columns, each of one kind of number, and their bodies one behind the other."""
 
 from __future__ import annotations
 
@@ -28,8 +27,8 @@ def head_of(kind: int, place: int) -> int:
 
 
 class RecordColumns:
-    """Grows at its end. ``items``: of each record ``head_of``, tape time (us) and body, one after the other (one list,
-    for that is what takes the least time); ``size``: bytes of all bodies. Whoever puts many in does both by hand."""
+    """Grows at its end. ``items``: of each record ``head_of``, tape time (us) and body, one after the other; ``size``:
+    bytes of all bodies."""
 
     __slots__ = ("items", "size")
 
