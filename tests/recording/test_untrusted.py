@@ -261,6 +261,15 @@ def test_a_body_in_endless_parts_is_bounded(tmp_path: Path) -> None:
     assert any(not isinstance(each, Entry) and each.reason == "damaged" for each in found)
 
 
+def test_a_body_in_endless_parts_without_a_byte_is_bounded(tmp_path: Path) -> None:
+    """Each took a walk over all before it: four kilobytes of them hung whoever read them."""
+    said = [[(START + block, TRADES, records.MORE, b"")] * 30_000 for block in range(3)]
+    write_run(tmp_path, [*said, [(START + 99, TRADES, records.MESSAGE, b"end")]])
+    with Recording(tmp_path) as recording:
+        found = list(recording.read(0, ALL))
+    assert [each.reason for each in found if not isinstance(each, Entry)] == ["damaged"]
+
+
 def test_a_link_or_a_pipe_is_no_segment(tmp_path: Path) -> None:
     import os
 
