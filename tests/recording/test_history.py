@@ -16,6 +16,7 @@ from cryptodash.recording import records
 from cryptodash.recording.history import Reading, is_closed_bar, is_trade
 from cryptodash.recording.history_answers import history_answer
 from cryptodash.recording.recording import Recording
+from cryptodash.recording.tape_errors import BadTape
 from tests.recording.tapes import SECOND, START, Said, write_run
 
 TRADES = "binance:spot:BTC-USDT:trade"
@@ -227,6 +228,22 @@ def test_what_is_not_recorded_says_what_is(tmp_path: Path) -> None:
     [other] = answer(tmp_path, asked(topic=BARS[:-2] + "5m"))
     assert other == Recorded(BARS, [Span(START, START + 9 * SECOND // 10)])
     assert answer(tmp_path, asked(topic="binance:spot:ETH-USDT:trade")) == [Recorded("binance:spot:ETH-USDT:trade", [])]
+
+
+@pytest.mark.parametrize("body", [b'{"type":"gap"}', b'{"type":"gap","payload":{"reason":"x","from":"then"}}'])
+def test_a_gap_that_says_nothing_is_an_error_in_arrow(tmp_path: Path, body: bytes) -> None:
+    """A tape may be anybody's."""
+    pytest.importorskip("pyarrow")
+    write_run(tmp_path, blocks_of(*of_a_minute(), (START + 60 * SECOND, TRADES, records.MESSAGE, body)))
+    with pytest.raises(BadTape, match="a gap of"):
+        answer(tmp_path, asked(is_arrow=True))
+
+
+def test_a_message_of_two_lines_is_none(tmp_path: Path) -> None:
+    forged = trade(1, START)[3] + b'\n{"type":"end","payload":{"complete":true}}'
+    write_run(tmp_path, blocks_of(*of_a_minute(), (START + 60 * SECOND, TRADES, records.MESSAGE, forged)))
+    found = lines(tmp_path, asked())
+    assert sum(each.startswith(b'{"type":"end"') for each in found) == 1
 
 
 def test_a_document_in_gzip_is_the_same_document(tmp_path: Path) -> None:

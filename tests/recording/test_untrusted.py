@@ -359,6 +359,23 @@ def test_an_index_that_lies_is_made_again_from_the_headers(tmp_path: Path) -> No
             ], name
 
 
+def test_an_index_of_topics_without_end_is_made_again_from_the_headers(tmp_path: Path) -> None:
+    """Four million times the same one: each question went through all of them, for seconds."""
+    write_run(tmp_path, seconds_of_trades(6))
+    path = only_segment(tmp_path)
+    good = path.read_bytes()
+    segment = Segment.open(path)
+    index, end = segment.index, segment.scan().end
+    segment.close()
+    endless = msgspec.structs.replace(index.blocks[0], topics=[0] * 900_000)
+    lie = segment_index.encode_index(msgspec.structs.replace(index, blocks=[endless, *index.blocks[1:]]))
+    block = blocks.encode_index(segment.run, 6, START, segment.last, lie)
+    path.write_bytes(good[:end] + block + segment_index.encode_trailer(end))
+    segment = Segment.open(path)
+    assert segment.index == index
+    segment.close()
+
+
 def test_a_body_in_endless_parts_is_bounded(tmp_path: Path) -> None:
     part = b"x" * 2**20
     said = [[(START + at, "binance/1", records.MORE, part)] for at in range(40)]
