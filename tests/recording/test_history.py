@@ -339,6 +339,17 @@ def test_what_there_is_of_an_instrument(with_a_book: Path) -> None:
     assert answer(with_a_book, Holdings("binance:spot:ETH-USDT:")) == []
 
 
+def test_names_on_a_tape_that_are_no_topics_are_left_out(tmp_path: Path) -> None:
+    """One of them made an error of all that there is of an instrument."""
+    names = ("", ":", "trade:", "junk", "order_book:x", "order_book:0", "candle:7m", "trade:5")
+    junk = [said_of(records.MESSAGE, f"binance:spot:BTC-USDT:{name}", START) for name in names]
+    write_run(tmp_path, blocks_of(*junk, *of_a_minute()))
+    [found] = answer(tmp_path, Holdings("binance:spot:BTC-USDT:"))
+    assert found.topic == TRADES
+    for missed in (asked(topic=BARS), BookAt("binance:spot:BTC-USDT:order_book:5", 5, START)):
+        assert answer(tmp_path, missed) == [Recorded(missed.topic, [])]
+
+
 # -- Arrow
 
 
