@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Annotated, Final, TypeVar
 
 import msgspec
+from msgspec import Meta
 
+from cryptodash.recording.blocks import MOST_TIME
 from cryptodash.recording.tape_errors import BadTape
 
 # -- of the messages
@@ -48,6 +50,10 @@ LONGEST_PART: Final = 2**20
 LONGEST_BODY: Final = 20 * 2**20
 """Bytes of a body, all its parts together."""
 
+_Time = Annotated[int, Meta(ge=0, le=MOST_TIME)]
+_Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+_Reason = Annotated[str, Meta(pattern=r"\A[a-z]{1,20}\Z")]
+
 
 class Run(msgspec.Struct, frozen=True, forbid_unknown_fields=False):
     """The recorder's run: it begins each segment. ``wall_ms``: the wall clock when tape time began, of which it is
@@ -67,9 +73,9 @@ class Hole(msgspec.Struct, frozen=True):
     ``disk`` (it failed, ``error`` says how), ``stopped`` (the server was), ``torn`` (it was killed, or the power
     failed), ``stalled`` (the process stood still)."""
 
-    begin: int
-    end: int
-    reason: str
+    begin: _Time
+    end: _Time
+    reason: _Reason
     blocks: int | None = None
     records: int | None = None
     error: str = ""
@@ -93,7 +99,7 @@ class Counts(msgspec.Struct, frozen=True):
 class MadeOf(msgspec.Struct, frozen=True):
     """The blocks that a stripe of a sorted segment was made of, in order: number, first and last time (us), records."""
 
-    blocks: list[tuple[int, int, int, int]]
+    blocks: list[tuple[_Count, _Time, _Time, _Count]]
 
 
 class Held(msgspec.Struct, frozen=True):

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from pathlib import Path
+from typing import Final
 
 from attrs import define, field
 
 from cryptodash.core.errors import ConfigError
+from cryptodash.core.printable import printable
 from cryptodash.recording.blocks import MOST_TIME
 from cryptodash.recording.frames import TapedAnswer, TapedFrame, markets_in, read_frames
 from cryptodash.recording.tape_errors import BadTape
 from cryptodash.simulator import recorded_files
 from cryptodash.simulator.recorded_files import RecordedAnswer, RecordedFrame, one_line, said
+
+_OF_ONE: Final = 512
+"""Bytes that a frame or an answer takes beside its own, about: there may be millions that are empty."""
 
 
 @define(eq=False)
@@ -43,10 +48,10 @@ class TapeOfFrames:
         for each in read_frames(path, self.exchange, self.market, begin or 0, MOST_TIME if end is None else end):
             if isinstance(each, TapedFrame):
                 text = each.frame.decode("utf-8", "replace")
-                size += len(each.frame)
+                size += len(each.frame) + _OF_ONE
                 self.lines.append(RecordedFrame(each.came_in, each.at, text, said(text)))
             elif isinstance(each, TapedAnswer):
-                size += len(each.body)
+                size += len(each.body) + _OF_ONE
                 self.answers.append(RecordedAnswer(each.url, each.body))
             else:
                 self.holes += 1
@@ -66,8 +71,11 @@ def _chosen(path: Path, exchange: str, market: str, known: Collection[str]) -> t
         if each in known and exchange in ("", each) and market in ("", kind)
     ]
     if len(pairs) != 1:
-        there = ", ".join(f"{each} {kind}" for each, kinds in sorted(found.items()) for kind in sorted(kinds))
+        there = printable(
+            ", ".join(f"{each} {kind}" for each, kinds in sorted(found.items()) for kind in sorted(kinds))
+        )
         raise ConfigError(
-            f"replay: {path.name or path} holds {there or 'no connection'}: name one by --exchange and --market"
+            f"replay: {path.name or path} holds {printable(there) or 'no connection'}: "
+            "name one by --exchange and --market"
         )
     return pairs[0]
