@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final, TypeVar
+from typing import Annotated, Final, TypeVar
 
 import msgspec
 
@@ -28,6 +28,13 @@ CLOSED: Final = 14
 STANDING: Final = 15
 """Sent before, on a connection that is open still; told again where a segment begins."""
 
+CHECKPOINT: Final = "checkpoint"
+INSTRUMENTS: Final = 16
+"""``Instruments``, of the topic ``venue/checkpoint``. With the first of a market a checkpoint of it begins; then comes
+what stands, then the books."""
+BOOK: Final = 17
+"""``Book``: one order book as all frames of its connection before this record have made it."""
+
 MORE: Final = 30
 """The beginning of a body that goes on in the next record of the topic."""
 
@@ -45,6 +52,9 @@ LONGEST_PART: Final = 2**20
 """Bytes of a body that one record has; what is longer comes in parts."""
 LONGEST_BODY: Final = 20 * 2**20
 """Bytes of a body, all its parts together."""
+
+MOST_MS: Final = 253_402_300_800_000
+"""The year 10000."""
 
 
 class Run(msgspec.Struct, frozen=True, forbid_unknown_fields=False):
@@ -95,10 +105,12 @@ class MadeOf(msgspec.Struct, frozen=True):
 
 
 class Opened(msgspec.Struct, frozen=True):
-    """A connection for streams of this market; ``origin`` is scheme, host and port."""
+    """A connection for streams of this market; ``origin`` is scheme, host and port. ``again``: it was opened before,
+    which is only told again."""
 
     market: str
     origin: str
+    again: bool = False
 
 
 class AnswerHead(msgspec.Struct, frozen=True):
@@ -107,6 +119,41 @@ class AnswerHead(msgspec.Struct, frozen=True):
     url: str
     market: str
     purpose: str
+
+
+class Listed(msgspec.Struct, frozen=True):
+    """An instrument: its native name, base and quote as they are called here, what a price and a size are multiples of,
+    and the base quantity of a contract (empty where sizes are no contracts)."""
+
+    native: str
+    base: str
+    quote: str
+    tick: str
+    step: str
+    contract: str = ""
+
+
+class Instruments(msgspec.Struct, frozen=True):
+    """Those of a market whose streams are wanted. ``begins``: they are the first of a checkpoint."""
+
+    market: str
+    instruments: list[Listed]
+    begins: bool = False
+
+
+class Book(msgspec.Struct, frozen=True):
+    """As ``core.checkpoints.BookImage``, which says what each member means; the topic is its connection's."""
+
+    market: str
+    native: str
+    stream: str
+    depth: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] | None
+    sequence: Annotated[int, msgspec.Meta(ge=0, lt=2**63)] | None
+    time: Annotated[int, msgspec.Meta(ge=0, lt=MOST_MS)] | None
+    bids: str
+    asks: str
+    bids_end: bool
+    asks_end: bool
 
 
 T = TypeVar("T")

@@ -10,7 +10,14 @@ from urllib.parse import parse_qs, urlsplit
 from zope.interface import implementer
 
 from cryptodash.core.instruments import MarketType
-from cryptodash.simulator.dialect import IRecordingReader, SnapshotRequest, StreamRequest
+from cryptodash.simulator.dialect import (
+    IBookSnapshots,
+    IRecordingReader,
+    Levels,
+    RecordedBook,
+    SnapshotRequest,
+    StreamRequest,
+)
 from cryptodash.simulator.dialects.bybit import messages
 
 _prices = re.compile(r'\["([0-9]+\.[0-9]+)",|"(?:p|lastPrice)":"([0-9]+\.[0-9]+)"')
@@ -19,7 +26,7 @@ _prices = re.compile(r'\["([0-9]+\.[0-9]+)",|"(?:p|lastPrice)":"([0-9]+\.[0-9]+)
 _CATEGORIES = {"spot": MarketType.SPOT, "linear": MarketType.PERPETUAL}
 
 
-@implementer(IRecordingReader)
+@implementer(IRecordingReader, IBookSnapshots)
 class BybitRecordings:
     """Frames that name their topic, ``{"topic":"publicTrade.BTCUSDT",...}``."""
 
@@ -58,3 +65,18 @@ class BybitRecordings:
         query = parse_qs(asked.query)
         native, limit = query.get("symbol", [""])[0], query.get("limit", ["1"])[0]
         return SnapshotRequest(_CATEGORIES.get(query.get("category", [""])[0]), native, int(limit))
+
+    def book_snapshot(self, book: RecordedBook) -> str:
+        """As after a subscription: ``{"topic":"orderbook.50.BTCUSDT","ts":1787612486096,"type":"snapshot","data":{...,
+        "u":217107084,"seq":113099229623},"cts":...}``. A checkpoint has no ``seq``, which orders books of several
+        depths and of REST; in a replay there is one of each."""
+        if book.sequence is None or book.depth is None:
+            raise ValueError("a book without an id, or without a depth")
+        sides = f'"b":{_levels(book.bids)},"a":{_levels(book.asks)}'
+        data = f'{{"s":"{book.native}",{sides},"u":{book.sequence},"seq":{book.sequence}}}'
+        head = f'"topic":"orderbook.{book.depth}.{book.native}","ts":{book.time},"type":"snapshot"'
+        return f'{{{head},"data":{data},"cts":{book.time}}}'
+
+
+def _levels(side: Levels) -> str:
+    return "[" + ",".join([f'["{price}","{size}"]' for price, size in side]) + "]"

@@ -1,0 +1,50 @@
+"""What a recording of a venue's frames has to know besides the frames, to be read from the middle on: the instruments,
+and each order book as the frames so far have made it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from attrs import frozen
+from zope.interface import Interface
+
+from cryptodash.core.instruments import Instrument, MarketType
+
+
+@frozen
+class BookImage:
+    """One order book now. ``stream`` is ours for the venue's stream that it is made from, on ``connection``, ``depth``
+    how many levels a side that carries (None: all); ``sequence`` is the venue's id of the last change (None: it has
+    none), ``time`` the venue's (ms; None: not known).
+
+    ``bids`` and ``asks`` are price and size in turn, apart by spaces, in no order, with the venue's digits but for the
+    sizes of contracts, which are base quantities; of two levels with one price the last counts, one of size zero is
+    none. ``bids_end`` and ``asks_end``: there are no levels beyond these; else nothing is known of them.
+    """
+
+    market: MarketType
+    native: str
+    connection: str
+    stream: str
+    depth: int | None
+    sequence: int | None
+    time: int | None
+    bids: str
+    asks: str
+    bids_end: bool
+    asks_end: bool
+
+
+TakeImage = Callable[[], BookImage | None]
+"""The book now. None where there is none to be had: it is not in sync, or something that came in is not in it yet."""
+
+
+class ICheckpointSource(Interface):
+    """A venue that is open, as far as its frames' recording needs to know it."""
+
+    def instruments() -> Iterable[Instrument]:
+        """Those whose streams are wanted now, each once."""
+
+    def books() -> Sequence[TakeImage]:
+        """All order books that are in sync now. An image is to be taken and kept in one turn of the reactor: it holds
+        exactly what has come in until then."""
