@@ -30,12 +30,13 @@ class TapedFrame:
 
 @frozen
 class TapedAnswer:
-    """A REST answer; ``url`` without the host."""
+    """A REST answer; ``url`` without the host, ``purpose`` as in ``AnswerHead``."""
 
     at: float
     url: str
     market: str
     body: bytes
+    purpose: str = ""
 
 
 Taped = TapedFrame | TapedAnswer | TapedBook | TapedInstruments
@@ -103,7 +104,7 @@ def read_frames(
             head, _, body = each.body.partition(b"\n")
             said = records.decode(head, records.AnswerHead)
             if said.market == market:
-                yield TapedAnswer(each.time / 1e6, said.url, said.market, body)
+                yield TapedAnswer(each.time / 1e6, said.url, said.market, body, said.purpose)
         elif each.kind in (records.IN, records.OUT, records.STANDING) and markets.get(each.topic, market) == market:
             yield TapedFrame(each.time / 1e6, each.kind == records.IN, each.body)
 

@@ -148,7 +148,7 @@ class Book(msgspec.Struct, frozen=True):
     native: str
     stream: str
     depth: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] | None
-    sequence: Annotated[int, msgspec.Meta(ge=0, lt=2**63)] | None
+    sequence: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)] | None
     time: Annotated[int, msgspec.Meta(ge=0, lt=MOST_MS)] | None
     bids: str
     asks: str

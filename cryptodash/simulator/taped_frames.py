@@ -25,6 +25,9 @@ from cryptodash.simulator.recorded_files import RecordedAnswer, RecordedFrame, o
 CONTAINED_S = 60.0
 """For so long before a checkpoint what came of a book is taken to be of no other use than to be contained in it."""
 
+AUDIT = "audit"
+"""The purpose of a REST order book that a live one was compared with."""
+
 _log = Logger(namespace="cryptodash.replay")
 
 
@@ -111,12 +114,14 @@ class _Reading:
             self._size += len(each.frame)
             tape.lines.append(RecordedFrame(each.came_in, each.at, text, said(text)))
         elif isinstance(each, TapedAnswer):
+            if each.purpose == AUDIT:
+                return  # nothing asks for it again, and it has few levels
             self._size += len(each.body)
             tape.answers.append(RecordedAnswer(each.url, each.body, each.at))
             self._note_answer(each.url)
         elif isinstance(each, TapedInstruments):
             tape.instruments.update((known.native, known) for known in each.instruments)
-        elif not each.is_fresh and (each.native, each.depth) not in self._known and each.native not in self._answered:
+        elif not each.is_fresh and (each.native, each.depth) not in self._known:
             self._known.add((each.native, each.depth))
             self._take_book(each, since)
 
@@ -136,13 +141,13 @@ class _Reading:
         except ValueError as error:
             raise BadTape(f"the book of {each.native} cannot be told: {error}"[:200]) from None
         place, began = since
-        if isinstance(found, RecordedAnswer):
-            self._size += len(found.body)
-            self._tape.answers.append(found._replace(time=each.at, is_checkpoint=True))
-        else:
+        if not isinstance(found, RecordedAnswer):
             self._size += len(found)
             holds_from = place if each.at - began <= CONTAINED_S else len(self._tape.lines)
             self._tape.lines.append(RecordedFrame(True, each.at, found, said(found), holds_from))
+        elif each.native not in self._answered:
+            self._size += len(found.body)
+            self._tape.answers.append(found._replace(time=each.at, is_checkpoint=True))
 
 
 def _recorded(each: TapedBook, contract_size: Number | None) -> RecordedBook:
