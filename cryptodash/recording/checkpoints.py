@@ -23,15 +23,15 @@ class Checkpoints:
         self._is_due = False
         self._began: int | None = None
 
-    def work(self, *, begun: bool) -> Iterator[None]:
-        """To be done each second, by steps. ``begun``: since the last time a segment has begun, or something was
-        lost."""
-        self._is_due |= begun
-        if self._is_due and (self._began is None or self._now() - self._began >= APART_US):
+    def work(self, *, begun: bool, lost: bool) -> Iterator[None]:
+        """To be done each second, by steps. ``begun``: since the last time a segment has begun; ``lost``: something was
+        lost, and what is told now may be, too: books wait until nothing is."""
+        self._is_due |= begun or lost
+        if self._is_due and not lost and (self._began is None or self._now() - self._began >= APART_US):
             self._is_due, self._began = False, self._now()
             for tap in list(self._taps.values()):
                 yield from tap.checkpoint()
-        elif begun:
+        elif begun or lost:
             for tap in list(self._taps.values()):
                 yield from tap.standing()
         for tap in list(self._taps.values()):

@@ -196,8 +196,9 @@ class Recorder(Service):
         self._working = False
 
     def _work(self) -> Iterator[None]:
+        lost = any(tape.needs_keyframes for name, tape in self.tapes.items() if name == FRAMES)
         begun = {name for name in self.tapes if self._has_begun(name)}
-        yield from self._checkpoints.work(begun=FRAMES in begun)
+        yield from self._checkpoints.work(begun=FRAMES in begun, lost=lost)
         if self.topics is not None:
             if MESSAGES in begun:
                 self.topics.all_keyframes()

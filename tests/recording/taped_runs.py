@@ -4,7 +4,7 @@ memory. What is compared is each state of an order book where the venue's servic
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from random import Random
@@ -95,10 +95,13 @@ def topics_of(exchange: str, market: str, channels: Sequence[str] = ("order_book
 
 
 class Taped:
-    """A run that is recorded, with a segment for each ``SEGMENT_S`` seconds."""
+    """A run that is recorded, with a segment for each ``segment_s`` seconds."""
 
-    def __init__(self, root: Path, exchange: str, market: str, *, seed: int = 3, **settings: str) -> None:
+    def __init__(
+        self, root: Path, exchange: str, market: str, *, seed: int = 3, segment_s: float = SEGMENT_S, **settings: str
+    ) -> None:
         self.root = root
+        self._segment_s = segment_s
         self.exchange, self.market = exchange, market
         self.network = network = MemoryNetwork()
         network.callFromThread = lambda call: network.callLater(0, call)  # type: ignore[attr-defined]
@@ -137,20 +140,27 @@ class Taped:
             self.server.startService()
         self.recorder: Any = self.server.getServiceNamed("recorder")
 
-    def run(self, seconds: float, until: Callable[[], bool] | None = None) -> None:
-        with patch.object(tape_writer, "SEGMENT_S", SEGMENT_S):
+    def run(self, seconds: float) -> None:
+        with patch.object(tape_writer, "SEGMENT_S", self._segment_s):
             for _ in range(round(seconds / STEP)):
-                if until is not None and until():
-                    return
                 self.network.advance(STEP)
                 self.network.settle()
-        assert until is None, "not so in time"
+
+    def lose(self, seconds: float) -> None:
+        """As ``run``, but all blocks are lost meanwhile."""
+        with patch.object(self.recorder._queue, "put", lambda name, block: False):
+            self.run(seconds)
 
     def stop(self) -> None:
-        with patch.object(tape_writer, "SEGMENT_S", SEGMENT_S):
+        with patch.object(tape_writer, "SEGMENT_S", self._segment_s):
             stopping = self.server.stopService()
             self.network.pass_time(6.0)
         assert stopping.called
+
+    @property
+    def now(self) -> int:
+        """Tape time, us."""
+        return int(self.recorder.now())
 
     @property
     def segments(self) -> list[Path]:
@@ -172,6 +182,8 @@ class Played:
         )
         self.network = network = MemoryNetwork()
         self.has_ended = False
+        self.began = self.seconds = 0.0
+        """When the first frame was played, and when the last one was."""
         self.replay = Replay(network, recording, speed=speed, delay=0.5, ended=self._ended)
         self.replay.listen()
         with watched(network, levels) as self.books:
@@ -194,9 +206,12 @@ class Played:
         for _ in range(round(seconds / STEP)):
             self.network.advance(STEP)
             self.network.settle()
+            if not self.began and self.replay.played:
+                self.began = self.network.seconds()
             if self.has_ended:
                 break
         assert self.has_ended
+        self.seconds = self.network.seconds()
         for _ in range(8):
             self.network.advance(STEP)
             self.network.settle()
