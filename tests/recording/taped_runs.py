@@ -89,9 +89,7 @@ def watched(network: MemoryNetwork, levels: int = LEVELS) -> Iterator[Books]:
 
 def topics_of(exchange: str, market: str, channels: Sequence[str] = ("order_book:20", "ticker", "trade")) -> str:
     symbols = SYMBOLS.get(exchange, OTHER_SYMBOLS)
-    return ",".join(
-        ":".join([exchange, market, symbol, *each.split(":")]) for symbol in symbols for each in channels
-    )
+    return ",".join(":".join([exchange, market, symbol, *each.split(":")]) for symbol in symbols for each in channels)
 
 
 class Taped:

@@ -178,6 +178,4 @@ def test_a_checksum_is_of_the_texts() -> None:
     """docs.kraken.com, "Book checksum (v2)": no point, no leading zeros, asks first."""
     bids = [(f"45283.{n}", f"0.{n}0000000") for n in range(5, 3, -1)]
     asks = [("45285.2", "0.00100000")]
-    assert text_checksum(bids, asks) == crc32(
-        b"452852" + b"100000" + b"452835" + b"50000000" + b"452834" + b"40000000"
-    )
+    assert text_checksum(bids, asks) == crc32(b"452852" + b"100000" + b"452835" + b"50000000" + b"452834" + b"40000000")
