@@ -12,7 +12,8 @@ from cryptodash.core.checkpoints import BookImage, ICheckpointSource, TakeImage
 from cryptodash.core.instruments import Instrument, MarketType
 from cryptodash.core.interfaces import IFrameTap
 from cryptodash.recording import records
-from cryptodash.recording.open_tape import OpenTape, Source
+from cryptodash.recording.draft import Source
+from cryptodash.recording.open_tape import OpenTape
 
 MOST_STANDING: Final = 1_000
 """Frames of ours that are told again for a connection."""
@@ -38,6 +39,8 @@ class FrameTap:
         self._tape = tape
         self._turn = tape.turn
         self._put = tape.put
+        self._put_all = tape.put_all
+        self._now = tape.now
         self._rest = Source(exchange)
         self._checkpoint = Source(f"{exchange}/{records.CHECKPOINT}")
         self._asked: ICheckpointSource | None = None
@@ -46,18 +49,17 @@ class FrameTap:
         self._connections: dict[str, _Connection] = {}
 
     def connecting(self, connection: str, market: MarketType, origin: str) -> None:
-        source = Source(f"{self._exchange}/{connection}")
+        source = Source(f"{self._exchange}/{connection}", records.IN)
         again = records.encode(records.Opened(market.value, origin, again=True))
         self._connections[connection] = _Connection(source, again)
         self._put(source, records.OPENED, records.encode(records.Opened(market.value, origin)))
 
     def received(self, connection: str, frames: Sequence[bytes]) -> None:
-        self._tape.put_all(self._connections[connection].source, records.IN, frames)
+        self._put_all(self._connections[connection].source, frames)
 
     def dealing(self, connection: str, frames: Sequence[bytes]) -> None:
-        source = self._connections[connection].source
-        self._turn.at = self._tape.now()
-        self._tape.put_all(source, records.IN, frames)
+        self._turn.at = self._now()
+        self._put_all(self._connections[connection].source, frames)
 
     def dealt(self) -> None:
         self._turn.at = 0

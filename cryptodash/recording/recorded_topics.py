@@ -15,7 +15,8 @@ from cryptodash.core.record_patterns import RecordPattern
 from cryptodash.core.topics import COMPOSITE, Channel, Topic
 from cryptodash.hub.interfaces import Batch, IDemand, IDirectory, IOutlet, IValues, Message
 from cryptodash.recording import records
-from cryptodash.recording.open_tape import BLOCK_BYTES, OpenTape, Source
+from cryptodash.recording.draft import Source
+from cryptodash.recording.open_tape import BLOCK_BYTES, OpenTape
 
 KEYFRAME_S: Final = 60.0
 CLIENT: Final = "recorder"
@@ -44,19 +45,17 @@ class RecordedTopic:
         self._broke = broke
 
     def deliver(self, message: Message) -> None:
-        source, body = self.source, message.body
-        draft, size = source.draft, len(body)
-        if draft is not self._tape.draft or size > BLOCK_BYTES:
-            self._put(source, records.MESSAGE, body)
+        body, draft = message.body, self._tape.draft
+        size = draft.size + len(body)
+        if size >= BLOCK_BYTES:
+            self._put(self.source, records.MESSAGE, body)
             return
         # As ``put`` does it, without the calls: this is done for every message.
-        draft.heads.append(source.message)
-        draft.times.append(self._turn.at or self._now())
-        draft.lengths.append(size)
-        bodies = draft.bodies
-        bodies += body
-        if len(bodies) >= BLOCK_BYTES:
-            self._tape.close_draft()
+        items = draft.items
+        items.append(self.source)
+        items.append(self._turn.at or self._now())
+        items.append(body)
+        draft.size = size
 
     def deliver_sweep(self, batch: Batch) -> None:
         for message in batch.messages:

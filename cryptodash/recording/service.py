@@ -205,10 +205,12 @@ class Recorder(Service):
             yield from self.topics.look()
 
     def _has_begun(self, name: str) -> bool:
-        """Whether a segment has begun, or something was lost, since the last time that this was asked."""
-        tape, segment = self.tapes[name], self.writers[name].state.segment
-        has = segment != self._segments[name] or tape.needs_keyframes
-        self._segments[name] = segment
+        """Whether a segment has begun, or something was lost, since the last time that this was asked. The first one
+        begins with what was put into it."""
+        tape, state = self.tapes[name], self.writers[name].state
+        is_first = state.segment == 1 and not state.lost_blocks
+        has = (state.segment != self._segments[name] and not is_first) or tape.needs_keyframes
+        self._segments[name] = state.segment
         tape.needs_keyframes = False
         return has
 

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from cryptodash.recording import compression, records
+from cryptodash.recording.draft import Draft, Source
 from cryptodash.recording.files import WriterPlace
-from cryptodash.recording.record_columns import Record, RecordColumns
+from cryptodash.recording.record_columns import Record
 from cryptodash.recording.records import Run
 from cryptodash.recording.tape_writer import Block, TapeWriter
 
@@ -23,10 +24,10 @@ Said = tuple[int, str, int, bytes]
 
 
 def block_of(number: int, said: Sequence[Said], before: Sequence[Record] = ()) -> Block:
-    places: dict[str, int] = {}
-    made = RecordColumns((kind, time, places.setdefault(topic, len(places)), body) for time, topic, kind, body in said)
-    size = sum(len(each[3]) for each in said)
-    return Block(number, said[0][0], said[0][0], said[-1][0], list(places), before, made, size)
+    draft = Draft()
+    for time, topic, kind, body in said:
+        draft.put(Source(topic, kind), time, body)
+    return Block(number, said[0][0], said[0][0], said[-1][0], before, draft, draft.size)
 
 
 def write_run(

@@ -170,7 +170,7 @@ def test_sizes_of_swaps_are_contracts_again() -> None:
     ],
 )
 def test_a_book_that_the_venue_cannot_have_is_refused(exchange: str, told: RecordedBook) -> None:
-    with pytest.raises(ValueError, match="book|contracts"):
+    with pytest.raises(ValueError, match=r"book|contracts"):
         snapshot(exchange, told)
 
 
