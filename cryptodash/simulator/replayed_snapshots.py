@@ -29,7 +29,9 @@ class ReplayedSnapshots:
             left = self._untimed.get(native)
             return left.popleft() if left else None
         _drop_those_before(timed, at)
-        return timed.popleft().body if timed else None
+        if not timed or (timed[0].is_checkpoint and timed[0].at > at + SOON_S):
+            return None  # what comes behind a hole is none of what lies before it
+        return timed.popleft().body
 
     def awaited(self, at: float) -> Mapping[str, float]:
         """When the books were taken, by native name, of which a checkpoint is the next answer, and has been played."""
