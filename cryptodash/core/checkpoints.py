@@ -1,9 +1,9 @@
 """What a recording of a venue's frames has to know besides the frames, to be read from the middle on: the instruments,
-and each order book as the frames so far have made it."""
+and each order book and ticker as the frames so far have made it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from attrs import frozen
 from zope.interface import Interface
@@ -35,8 +35,23 @@ class BookImage:
     asks_end: bool
 
 
-TakeImage = Callable[[], BookImage | None]
-"""The book now. None where there is none to be had: it is not in sync, or something that came in is not in it yet."""
+@frozen
+class FiguresImage:
+    """What is known of an instrument's 24 h figures, mark price and quote now, for streams that tell only what has
+    changed. ``figures`` are members of ``events.Ticker`` as text, those that are known; ``stream`` and ``connection``
+    are those of the 24 h figures, ``time`` (ms, the venue's) when these were told."""
+
+    market: MarketType
+    native: str
+    connection: str
+    stream: str
+    time: int
+    figures: Mapping[str, str]
+
+
+TakeImage = Callable[[], BookImage | FiguresImage | None]
+"""The book, or the figures, now. None where there are none to be had: a book is not in sync, or something that came in
+is not in it yet."""
 
 
 class ICheckpointSource(Interface):
@@ -45,6 +60,6 @@ class ICheckpointSource(Interface):
     def instruments() -> Iterable[Instrument]:
         """Those whose streams are wanted now, each once."""
 
-    def books() -> Sequence[TakeImage]:
-        """All order books that are in sync now. An image is to be taken and kept in one turn of the reactor: it holds
-        exactly what has come in until then."""
+    def images() -> Sequence[TakeImage]:
+        """All order books that are in sync now, and all figures that are known. An image is to be taken and kept in one
+        turn of the reactor: it holds exactly what has come in until then."""

@@ -7,7 +7,7 @@ from functools import partial
 
 from zope.interface import implementer
 
-from cryptodash.core.checkpoints import BookImage, ICheckpointSource, TakeImage
+from cryptodash.core.checkpoints import BookImage, FiguresImage, ICheckpointSource, TakeImage
 from cryptodash.core.instruments import Instrument
 from cryptodash.exchanges.engine import Engine
 
@@ -25,8 +25,8 @@ class Checkpoint:
     def instruments(self) -> Iterable[Instrument]:
         return () if self._ended() else self._engine.instruments().values()
 
-    def books(self) -> Sequence[TakeImage]:
+    def images(self) -> Sequence[TakeImage]:
         return () if self._ended() else [partial(self._taken, each) for each in self._engine.images(self._unread)]
 
-    def _taken(self, take: TakeImage) -> BookImage | None:
+    def _taken(self, take: TakeImage) -> BookImage | FiguresImage | None:
         return None if self._ended() else take()

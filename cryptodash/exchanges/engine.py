@@ -391,8 +391,8 @@ class Engine:
         return {(each.market, each.native): each for each in found if each is not None}
 
     def images(self, unread: Container[str]) -> list[TakeImage]:
-        """The order books that are in sync. ``unread``: connections of which something has come in that ``received``
-        was not given yet."""
+        """The order books that are in sync, and the figures of tickers. ``unread``: connections of which something has
+        come in that ``received`` was not given yet."""
         return [image for each in self._wanted.subscriptions.values() for image in each.images(unread)]
 
     def survey(self) -> Steps[Survey]:

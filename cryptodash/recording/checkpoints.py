@@ -35,7 +35,7 @@ class Checkpoints:
             for tap in list(self._taps.values()):
                 yield from tap.standing()
         for tap in list(self._taps.values()):
-            yield from tap.books(self._has_room)
+            yield from tap.images(self._has_room)
 
     def _has_room(self) -> bool:
         return self._waiting() < MOST_WAITING

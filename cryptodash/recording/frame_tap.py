@@ -8,7 +8,7 @@ from typing import Final
 from attrs import define, field
 from zope.interface import implementer
 
-from cryptodash.core.checkpoints import BookImage, ICheckpointSource, TakeImage
+from cryptodash.core.checkpoints import BookImage, FiguresImage, ICheckpointSource, TakeImage
 from cryptodash.core.instruments import Instrument, MarketType
 from cryptodash.core.interfaces import IFrameTap
 from cryptodash.recording import records
@@ -19,7 +19,7 @@ MOST_STANDING: Final = 1_000
 """Frames of ours that are told again for a connection."""
 INSTRUMENTS_AT_ONCE: Final = 200
 TRIES: Final = 10
-"""Looks, of a second each, until a book is given up that has something before it each time."""
+"""Looks, of a second each, until a book is given up that lacks something each time."""
 
 
 @define(eq=False)
@@ -45,7 +45,7 @@ class FrameTap:
         self._checkpoint = Source(f"{exchange}/{records.CHECKPOINT}")
         self._asked: ICheckpointSource | None = None
         self._due: dict[TakeImage, int] = {}
-        """The books that a checkpoint still lacks, and how often each was asked for."""
+        """What a checkpoint still lacks, and how often each was asked for."""
         self._connections: dict[str, _Connection] = {}
 
     def connecting(self, connection: str, market: MarketType, origin: str) -> None:
@@ -84,8 +84,8 @@ class FrameTap:
         self._asked = source
 
     def checkpoint(self) -> Iterator[None]:
-        """Tell what has to be known to read from here on, but for the books, which are due from then on: a segment has
-        begun. A step after each record."""
+        """Tell what has to be known to read from here on, but for books and tickers, which are due from then on: a
+        segment has begun. A step after each record."""
         source = self._asked
         listed: dict[MarketType, list[Instrument]] = {}
         for each in () if source is None else source.instruments():
@@ -97,27 +97,30 @@ class FrameTap:
                 self._put(self._checkpoint, records.INSTRUMENTS, records.encode(said))
                 yield
         yield from self.standing()
-        self._due = {} if source is None else dict.fromkeys(source.books(), 0)
+        self._due = {} if source is None else dict.fromkeys(source.images(), 0)
 
-    def books(self, has_room: Callable[[], bool]) -> Iterator[None]:
-        """Tell the books that are due, as long as there is room for them; a step after each. One that cannot be had now
-        is due again."""
+    def images(self, has_room: Callable[[], bool]) -> Iterator[None]:
+        """Tell the books and tickers that are due, as long as there is room for them; a step after each. One that
+        cannot be had now is due again."""
         for take in list(self._due):
             if not has_room():
                 return
             image = take()
             tries = self._due.pop(take, TRIES) + 1
             if image is not None:
-                self._put_book(image)
+                self._put_image(image)
             elif tries < TRIES:
                 self._due[take] = tries
             yield
 
-    def _put_book(self, image: BookImage) -> None:
+    def _put_image(self, image: BookImage | FiguresImage) -> None:
         found = self._connections.get(image.connection)
-        body = records.encode(_book(image))
+        kind, said = (
+            (records.BOOK, _book(image)) if isinstance(image, BookImage) else (records.FIGURES, _figures(image))
+        )
+        body = records.encode(said)
         if found is not None and len(body) <= records.LONGEST_BODY:
-            self._put(found.source, records.BOOK, body)
+            self._put(found.source, kind, body)
 
     def standing(self) -> Iterator[None]:
         """Tell again what is open, and what was asked for there. A step after each frame."""
@@ -148,3 +151,7 @@ def _book(image: BookImage) -> records.Book:
         image.bids_end,
         image.asks_end,
     )
+
+
+def _figures(image: FiguresImage) -> records.Figures:
+    return records.Figures(image.market.value, image.native, image.stream, image.time, dict(image.figures))

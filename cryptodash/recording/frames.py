@@ -13,7 +13,14 @@ from cryptodash.recording.entries import Entry, Missing
 from cryptodash.recording.layout import FRAMES
 from cryptodash.recording.recording import Recording
 from cryptodash.recording.tape_errors import BadTape
-from cryptodash.recording.taped_books import TapedBook, TapedInstruments, book_of, instruments_of
+from cryptodash.recording.taped_books import (
+    TapedBook,
+    TapedFigures,
+    TapedInstruments,
+    book_of,
+    figures_of,
+    instruments_of,
+)
 
 STALLED = "stalled"
 """The reason of a hole in which nothing is missing: what came meanwhile is told afterwards."""
@@ -39,7 +46,7 @@ class TapedAnswer:
     purpose: str = ""
 
 
-Taped = TapedFrame | TapedAnswer | TapedBook | TapedInstruments
+Taped = TapedFrame | TapedAnswer | TapedBook | TapedFigures | TapedInstruments
 
 
 def checkpoint_before(path: Path, exchange: str, market: str, at: int) -> int | None:
@@ -96,6 +103,10 @@ def read_frames(
             book = records.decode(each.body, records.Book)
             if book.market == market:
                 yield book_of(each.time / 1e6, book, is_fresh=each.topic in fresh)
+        elif each.kind == records.FIGURES:
+            figures = records.decode(each.body, records.Figures)
+            if figures.market == market:
+                yield figures_of(each.time / 1e6, figures, is_fresh=each.topic in fresh)
         elif each.kind == records.INSTRUMENTS:
             listed = records.decode(each.body, records.Instruments)
             if listed.market == market:

@@ -35,6 +35,9 @@ what stands, then the books."""
 BOOK: Final = 17
 """``Book``: one order book as all frames of its connection before this record have made it."""
 
+FIGURES: Final = 18
+"""``Figures``: what is known of a ticker, likewise."""
+
 MORE: Final = 30
 """The beginning of a body that goes on in the next record of the topic."""
 
@@ -154,6 +157,16 @@ class Book(msgspec.Struct, frozen=True):
     asks: str
     bids_end: bool
     asks_end: bool
+
+
+class Figures(msgspec.Struct, frozen=True):
+    """As ``core.checkpoints.FiguresImage``; the topic is the connection's."""
+
+    market: str
+    native: str
+    stream: str
+    time: Annotated[int, msgspec.Meta(ge=0, lt=MOST_MS)]
+    figures: Annotated[dict[str, str], msgspec.Meta(max_length=100)]
 
 
 T = TypeVar("T")

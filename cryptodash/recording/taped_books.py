@@ -1,15 +1,16 @@
-"""Order books and instruments of a checkpoint, read. Tapes may come from anybody: what is wrong with one is
+"""Order books, tickers and instruments of a checkpoint, read. Tapes may come from anybody: what is wrong with one is
 ``BadTape``."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from attrs import frozen
 
 from cryptodash.core.errors import NumberRejected
 from cryptodash.core.instruments import Instrument, MarketType, Symbol
-from cryptodash.core.numbers import Number, is_zero, key, positive, unsigned
+from cryptodash.core.numbers import Number, admit, is_zero, key, positive, unsigned
 from cryptodash.recording import records
 from cryptodash.recording.tape_errors import BadTape
 
@@ -39,6 +40,18 @@ class TapedBook:
 
 
 @frozen
+class TapedFigures:
+    """What was known of a ticker: ``core.checkpoints.FiguresImage``. ``at`` and ``is_fresh`` as of a book."""
+
+    at: float
+    market: str
+    native: str
+    time: int
+    figures: Mapping[str, str]
+    is_fresh: bool
+
+
+@frozen
 class TapedInstruments:
     """Instruments whose streams were wanted then."""
 
@@ -64,6 +77,17 @@ def book_of(at: float, said: records.Book, *, is_fresh: bool) -> TapedBook:
         said.asks_end,
         is_fresh,
     )
+
+
+def figures_of(at: float, said: records.Figures, *, is_fresh: bool) -> TapedFigures:
+    """Raises ``BadTape``."""
+    if not _is_name(said.native):
+        raise BadTape("figures of no instrument")
+    try:
+        figures = {name: admit(text) for name, text in said.figures.items()}
+    except NumberRejected as error:
+        raise BadTape(f"a figure that is none: {error}"[:200]) from None
+    return TapedFigures(at, said.market, said.native, said.time, figures, is_fresh)
 
 
 def instruments_of(at: float, exchange: str, said: records.Instruments) -> TapedInstruments:

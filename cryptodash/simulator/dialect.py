@@ -21,8 +21,8 @@ venue's documents, never from our adapter for the venue: the two are to find eac
   ``IDialect.faults``.
 - A venue that numbers all frames of a connection in one series does so in ``VenueHost.numbered``, so that a fault that
   loses frames or changes their order shows in it, and in ``VenueHost.deliver_answer``.
-- ``IRecordingReader`` is for recordings of the venue and their replay, ``IBookSnapshots`` for those that begin in the
-  middle, ``ITextHeartbeats`` for a venue whose clients send heartbeats that are not JSON.
+- ``IRecordingReader`` is for recordings of the venue and their replay, ``IBookSnapshots`` and ``IFiguresSnapshots``
+  for those that begin in the middle, ``ITextHeartbeats`` for a venue whose clients send heartbeats that are not JSON.
 """
 
 from __future__ import annotations
@@ -140,6 +140,25 @@ class IBookSnapshots(Interface):
     def book_snapshot(book: RecordedBook) -> str | RecordedAnswer:
         """How the venue would have told the book then: a frame of the book's stream, or the answer to a REST request,
         where the stream has changes only. Raises ``ValueError`` for a book that the venue cannot have."""
+
+
+@frozen
+class RecordedFigures:
+    """What was known of an instrument's ticker at a moment of a recording: by members of ``core.events.Ticker``, as
+    text. ``time``: when the venue told its 24 h figures (ms)."""
+
+    market: MarketType
+    native: str
+    time: int
+    figures: Mapping[str, str]
+
+
+class IFiguresSnapshots(Interface):
+    """What the ``IRecordingReader`` of a venue provides besides, which tells of figures only what has changed."""
+
+    def figures_snapshot(figures: RecordedFigures) -> str | None:
+        """The frame by which the venue would have told all of them; None where each of its frames does so. Raises
+        ``ValueError`` for figures that the venue cannot have."""
 
 
 class INumberedFrames(Interface):

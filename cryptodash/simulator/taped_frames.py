@@ -14,17 +14,33 @@ from cryptodash.core.instruments import Instrument, MarketType
 from cryptodash.core.numbers import Number
 from cryptodash.recording.blocks import MOST_TIME
 from cryptodash.recording.entries import Missing
-from cryptodash.recording.frames import STALLED, TapedAnswer, TapedFrame, checkpoint_before, markets_in, read_frames
+from cryptodash.recording.frames import (
+    STALLED,
+    Taped,
+    TapedAnswer,
+    TapedFrame,
+    checkpoint_before,
+    markets_in,
+    read_frames,
+)
 from cryptodash.recording.tape_errors import BadTape
-from cryptodash.recording.taped_books import TapedBook, TapedInstruments
+from cryptodash.recording.taped_books import TapedBook, TapedFigures, TapedInstruments
 from cryptodash.simulator import recorded_files
-from cryptodash.simulator.dialect import IBookSnapshots, IRecordingReader, RecordedBook
+from cryptodash.simulator.dialect import (
+    IBookSnapshots,
+    IFiguresSnapshots,
+    IRecordingReader,
+    RecordedBook,
+    RecordedFigures,
+)
 from cryptodash.simulator.dialects import registry
 from cryptodash.simulator.recorded_files import RecordedAnswer, RecordedFrame, one_line, said
 
 CONTAINED_S = 60.0
 """For so long before a checkpoint what came of a book is taken to be of no other use than to be contained in it."""
 
+FIGURES = -1
+"""In place of a book's depth."""
 AUDIT = "audit"
 """The purpose of a REST order book that a live one was compared with."""
 
@@ -107,7 +123,7 @@ class _Reading:
             self._known.clear()
             self._answered.clear()
 
-    def _take(self, each: TapedFrame | TapedAnswer | TapedBook | TapedInstruments, since: tuple[int, float]) -> None:
+    def _take(self, each: Taped, since: tuple[int, float]) -> None:
         tape = self._tape
         if isinstance(each, TapedFrame):
             text = each.frame.decode("utf-8", "replace")
@@ -121,6 +137,10 @@ class _Reading:
             self._note_answer(each.url)
         elif isinstance(each, TapedInstruments):
             tape.instruments.update((known.native, known) for known in each.instruments)
+        elif isinstance(each, TapedFigures):
+            if not each.is_fresh and (each.native, FIGURES) not in self._known:
+                self._known.add((each.native, FIGURES))
+                self._take_figures(each)
         elif not each.is_fresh and (each.native, each.depth) not in self._known:
             self._known.add((each.native, each.depth))
             self._take_book(each, since)
@@ -130,6 +150,17 @@ class _Reading:
             asked = None if self._reader is None else self._reader.read_snapshot_request(url)
             if asked is not None:
                 self._answered.add(asked.native)
+
+    def _take_figures(self, each: TapedFigures) -> None:
+        if IFiguresSnapshots.providedBy(self._reader):
+            figures = RecordedFigures(MarketType(each.market), each.native, each.time, each.figures)
+            try:
+                text = self._reader.figures_snapshot(figures)
+            except ValueError as error:
+                raise BadTape(f"the figures of {each.native} cannot be told: {error}"[:200]) from None
+            if text is not None:
+                self._size += len(text)
+                self._tape.lines.append(RecordedFrame(True, each.at, text, said(text)))
 
     def _take_book(self, each: TapedBook, since: tuple[int, float]) -> None:
         if not IBookSnapshots.providedBy(self._reader):

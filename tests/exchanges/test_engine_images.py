@@ -30,7 +30,7 @@ def line() -> Line:
 
 
 def images(line: Line, unread: Sequence[str] = (), ended: bool = False) -> list[BookImage | None]:
-    return [take() for take in Checkpoint(line.engine, unread, lambda: ended).books()]
+    return [take() for take in Checkpoint(line.engine, unread, lambda: ended).images()]
 
 
 def test_a_book_in_sync_is_told_with_the_venue_s_digits(line: Line) -> None:
@@ -57,7 +57,7 @@ def test_instruments_are_those_of_which_something_is_wanted(line: Line) -> None:
 
 
 def test_a_book_out_of_sync_is_not_told(line: Line) -> None:
-    (take,) = Checkpoint(line.engine, (), lambda: False).books()
+    (take,) = Checkpoint(line.engine, (), lambda: False).images()
     line.one(frame(12))
     assert take() is None and images(line) == []
 
@@ -79,9 +79,9 @@ def test_a_book_is_not_told_while_a_frame_of_it_is_not_believed(line: Line) -> N
 
 def test_a_venue_that_has_ended_knows_nothing(line: Line) -> None:
     source = Checkpoint(line.engine, (), lambda: True)
-    assert (list(source.books()), list(source.instruments())) == ([], [])
+    assert (list(source.images()), list(source.instruments())) == ([], [])
     ended = False
-    (take,) = Checkpoint(line.engine, (), lambda: ended).books()
+    (take,) = Checkpoint(line.engine, (), lambda: ended).images()
     ended = True
     assert take() is None
 

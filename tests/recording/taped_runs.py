@@ -12,11 +12,13 @@ from typing import Any
 from unittest.mock import patch
 
 from attrs import evolve, frozen
+from msgspec.structs import replace
 
 from cryptodash import service
 from cryptodash.core.interfaces import IInlet
+from cryptodash.core.events import Ticker
 from cryptodash.core.layers import Layer, load
-from cryptodash.core.topics import Topic
+from cryptodash.core.topics import Topic, parse_topic
 from cryptodash.exchanges import service as venue_service
 from cryptodash.exchanges.book_publisher import BookPublisher
 from cryptodash.exchanges.connections.commands import BookChanged
@@ -92,6 +94,13 @@ def topics_of(exchange: str, market: str, channels: Sequence[str] = ("order_book
     return ",".join(":".join([exchange, market, symbol, *each.split(":")]) for symbol in symbols for each in channels)
 
 
+def tickers_of(server: Any, exchange: str, market: str) -> dict[str, Ticker]:
+    """By symbol, those that are known, less what only tells when it came."""
+    topics = [parse_topic(each) for each in topics_of(exchange, market, ["ticker"]).split(",")]
+    known = {str(each.symbol): server.hub.ticker(each) for each in topics}
+    return {name: replace(each, received=0, figures=None) for name, each in known.items() if each is not None}
+
+
 class Taped:
     """A run that is recorded, with a segment for each ``segment_s`` seconds."""
 
@@ -150,6 +159,7 @@ class Taped:
             self.run(seconds)
 
     def stop(self) -> None:
+        self.tickers = tickers_of(self.server, self.exchange, self.market)
         with patch.object(tape_writer, "SEGMENT_S", self._segment_s):
             stopping = self.server.stopService()
             self.network.pass_time(6.0)
@@ -213,6 +223,7 @@ class Played:
         for _ in range(8):
             self.network.advance(STEP)
             self.network.settle()
+        self.tickers = tickers_of(self.server, self.recording.exchange, self.recording.market)
         stopping = self.server.stopService()
         self.network.pass_time(6.0)
         assert stopping.called

@@ -52,7 +52,7 @@ class Source:
     def instruments(self) -> Iterable[Instrument]:
         return self.listed
 
-    def books(self) -> Sequence[TakeImage]:
+    def images(self) -> Sequence[TakeImage]:
         return self.takes
 
 
@@ -340,7 +340,7 @@ def test_a_large_book_is_read_whole(tmp_path: Path) -> None:
     taped = Taped(tmp_path)
     taped.tap.connecting("binance-spot-1", SPOT, "wss://h")
     taped.tap.opened_by(Source(takes=(lambda: evolve(IMAGE, bids=many),)))
-    for _ in [*taped.tap.checkpoint(), *taped.tap.books(lambda: True)]:
+    for _ in [*taped.tap.checkpoint(), *taped.tap.images(lambda: True)]:
         pass
     taped.close()
     (book,) = [each for each in read_frames(tmp_path, "binance", "spot") if isinstance(each, TapedBook)]

@@ -6,6 +6,7 @@ from pathlib import Path
 from unittest.mock import patch
 
 import pytest
+from msgspec.structs import replace
 
 from cryptodash.recording.entries import Missing
 from cryptodash.recording.frame_tap import FrameTap
@@ -47,6 +48,20 @@ def test_books_are_there_where_the_beginning_of_a_tape_is_not(tmp_path: Path, ex
     assert_same_books(played, taped, within=60)
     assert {str(each) for each in played.recording.symbols.values()} == set(taped.books.states)
     assert played.recording.instruments.keys() <= played.recording.symbols.keys()
+
+
+def test_a_ticker_that_is_told_by_changes_is_there_too(tmp_path: Path) -> None:
+    """Bybit's linear ones: what does not change, the high of the day, is not said again."""
+    taped = Taped(tmp_path, "bybit", "perpetual")
+    taped.run(22)
+    taped.stop()
+    taped.segments[0].unlink()
+    played = Played(tmp_path, taped.config)
+    played.play()
+    assert taped.tickers.keys() == played.tickers.keys() == taped.books.states.keys()
+    for symbol, ticker in played.tickers.items():
+        assert ticker.high_24h is not None and ticker.funding_interval_h is not None
+        assert replace(ticker, timestamp=0) == replace(taped.tickers[symbol], timestamp=0)
 
 
 @pytest.mark.parametrize(("exchange", "market"), MARKETS)

@@ -114,8 +114,8 @@ class TopicSubscription(ABC):
         return list(dict.fromkeys(stream for each in self.sources.values() for stream in each))
 
     def images(self, unread: Container[str]) -> Sequence[TakeImage]:
-        """The order books that are made here, each from a stream of its own. ``unread``: connections of which
-        something has come in that was not taken yet."""
+        """The order books that are made here, each from a stream of its own, or the figures. ``unread``: connections of
+        which something has come in that was not taken yet."""
         return ()
 
     # -- other topics of the same instrument
