@@ -18,13 +18,13 @@ from twisted.application.service import Service
 from twisted.internet.address import IPv4Address
 from twisted.internet.interfaces import IDelayedCall, IListeningPort, IPushProducer
 from twisted.logger import Logger
-from twisted.web.resource import Resource
-from twisted.web.server import Request, Site
+from twisted.web.server import Site
 from zope.interface import implementer
 
 from cryptodash.core.instruments import MarketType
 from cryptodash.simulator.dialect import INumberedFrames, ITextHeartbeats, StreamRequest
 from cryptodash.simulator.recording import GAP_WITHOUT_TIMES, Frame, Recording
+from cryptodash.simulator.replay_rest import ReplayRest
 from cryptodash.simulator.replayed_snapshots import ReplayedSnapshots
 
 BURST = 500
@@ -120,49 +120,6 @@ class ReplayFactory(WebSocketServerFactory):
         self.protocols: list[ReplayProtocol] = []
 
 
-class ReplayRest(Resource):
-    """Any path: the catalogue, a recorded snapshot, or an empty object for a probe."""
-
-    isLeaf = True
-
-    def __init__(self, stand_in: Replay, ws: WebSocketResource) -> None:
-        super().__init__()
-        self._recording = stand_in.recording
-        self._snapshot_at = stand_in.snapshot
-        self._ws = ws
-
-    def render(self, request: Request) -> Any:
-        if request.getHeader("upgrade"):
-            return self._ws.render(request)
-        request.setHeader("Content-Type", "application/json")
-        request.responseHeaders.removeHeader("Date")  # today's, which is not the day of the recording
-        if request.path == b"/replay/catalogue":
-            return self._catalogue()
-        return self._snapshot(request)
-
-    def _snapshot(self, request: Request) -> bytes:
-        try:
-            asked = self._recording.reader.read_snapshot_request(request.uri.decode("ascii", "replace"))
-        except ValueError as error:
-            request.setResponseCode(400)
-            return json.dumps({"error": str(error)}).encode()
-        if asked is None:
-            return b"{}"
-        found = self._snapshot_at(asked.native)
-        if found is None:
-            request.setResponseCode(503)
-            return b'{"error":"no further snapshot in this recording"}'
-        return found
-
-    def _catalogue(self) -> bytes:
-        recording = self._recording
-        rows = [
-            {"native": native, "base": symbol.base, "quote": symbol.quote, "tick": recording.tick_sizes[native]}
-            for native, symbol in recording.symbols.items()
-        ]
-        return json.dumps(rows).encode()
-
-
 class Replay(Service):
     """Plays a recording on loopback, once, starting ``delay`` seconds after the last of its streams was subscribed to.
 
@@ -203,7 +160,7 @@ class Replay(Service):
 
     def listen(self) -> None:
         """Take a free port on loopback; ``base_urls`` is known from then on."""
-        site = Site(ReplayRest(self, WebSocketResource(self._factory)), reactor=self._reactor)
+        site = Site(ReplayRest(self.recording, self.snapshot, WebSocketResource(self._factory)), reactor=self._reactor)
         self._port = self._reactor.listenTCP(0, site, interface="127.0.0.1")
 
     @property

@@ -15,8 +15,8 @@ from attrs import evolve, frozen
 from msgspec.structs import replace
 
 from cryptodash import service
-from cryptodash.core.interfaces import IInlet
 from cryptodash.core.events import Ticker
+from cryptodash.core.interfaces import IInlet
 from cryptodash.core.layers import Layer, load
 from cryptodash.core.topics import Topic, parse_topic
 from cryptodash.exchanges import service as venue_service
