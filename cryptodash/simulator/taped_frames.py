@@ -178,7 +178,7 @@ class _Reading:
             self._tape.lines.append(RecordedFrame(True, each.at, found, said(found), holds_from))
         elif each.native not in self._answered:
             self._size += len(found.body)
-            self._tape.answers.append(found._replace(time=each.at, is_checkpoint=True))
+            self._tape.answers.append(RecordedAnswer(found.url, found.body, each.at, is_checkpoint=True))
 
 
 def _recorded(each: TapedBook, contract_size: Number | None) -> RecordedBook:

@@ -13,6 +13,7 @@ import pytest
 from attrs import define, evolve, field
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from twisted.logger import capturedLogs
 from zope.interface import implementer
 
 from cryptodash.core.checkpoints import BookImage, ICheckpointSource, TakeImage
@@ -24,9 +25,10 @@ from cryptodash.recording.checkpoints import APART_US, MOST_WAITING, Checkpoints
 from cryptodash.recording.frame_tap import INSTRUMENTS_AT_ONCE, TRIES, FrameTap
 from cryptodash.recording.frames import checkpoint_before, read_frames
 from cryptodash.recording.open_tape import OpenTape
-from cryptodash.recording.records import Book, Instruments, Listed
+from cryptodash.recording.records import Book, Figures, Instruments, Listed
 from cryptodash.recording.tape_errors import BadTape
 from cryptodash.recording.taped_books import TapedBook, TapedInstruments
+from cryptodash.simulator import recorded_files
 from cryptodash.simulator.recording import read_recording
 from tests.recording.tapes import SECOND, START, write_run
 from tests.recording.test_frame_tap import Taped
@@ -285,6 +287,44 @@ def test_what_is_no_book_or_instrument_refuses_the_tape(tmp_path: Path, said: tu
         read_recording(tmp_path)
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        Figures("perpetual", "", "s", 5, {}),
+        Figures("perpetual", "BTCUSDT", "s", 5, {"last": "x"}),
+        Figures("perpetual", "BTCUSDT", "s", 5, {"change_pct_24h": "0.000000000000000001"}),
+        Figures("perpetual", "BTCUSDT", "s", 2**53, {}),
+        Figures("perpetual", "BTCUSDT", "s", 5, {str(n): "1" for n in range(101)}),
+    ],
+)
+def test_what_are_no_figures_refuses_the_tape(tmp_path: Path, said: Figures) -> None:
+    connection = "bybit/bybit-linear-1"
+    opened = records.encode(records.Opened("perpetual", "wss://h", again=True))
+    block = [
+        (START, connection, records.OPENED, opened),
+        (START + 1, connection, records.FIGURES, records.encode(said)),
+    ]
+    write_run(tmp_path, [block], tape="frames")
+    with pytest.raises(ConfigError, match=r"^replay: .* cannot be read: [^\n]*$"):
+        read_recording(tmp_path)
+
+
+def test_where_too_much_lies_before_the_chosen_time_it_begins_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taped(tmp_path, listed(1), book_record(2), *(frame(n) for n in range(3, 200)))
+    begin = START + 150
+    recording = read_recording(tmp_path, begin=begin)
+    assert len(recording.frames) == 197 and recording.snapshots and recording.frames[0].at < 0
+    monkeypatch.setattr(recorded_files, "MOST_BYTES", 6_000)
+    with capturedLogs() as logs:
+        recording = read_recording(tmp_path, begin=begin)
+    assert len(recording.frames) == 50 and not recording.snapshots and recording.frames[0].at == 0
+    assert [each["log_level"].name for each in logs] == ["warn"]
+    with pytest.raises(ConfigError, match="too large"):
+        read_recording(tmp_path)
+
+
 def test_a_book_has_so_many_levels_at_most(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(taped_books, "MOST_LEVELS", 2)
     many = " ".join(f"{n} 1" for n in range(1, 4))
@@ -302,8 +342,9 @@ def test_a_mutated_record_is_refused_or_what_it_says(data: st.DataObject) -> Non
     said = [
         (records.INSTRUMENTS, records.encode(Instruments(market, [row], begins=True))),
         (records.BOOK, records.encode(msgspec.structs.replace(BOOK, market=market, native=native, depth=50))),
+        (records.FIGURES, records.encode(Figures(market, native, "s", 5, FIGURES))),
     ]
-    chosen = data.draw(st.integers(0, 1))
+    chosen = data.draw(st.integers(0, 2))
     body = bytearray(said[chosen][1])
     for _ in range(data.draw(st.integers(0, 3))):
         at = data.draw(st.integers(0, len(body) - 1))
@@ -312,7 +353,7 @@ def test_a_mutated_record_is_refused_or_what_it_says(data: st.DataObject) -> Non
     connection = f"{exchange}/c-1"
     opened = records.encode(records.Opened(market, "wss://h", again=True))
     first = [(START, connection, records.OPENED, opened)]
-    topics = [f"{exchange}/checkpoint", connection]
+    topics = [f"{exchange}/checkpoint", connection, connection]
     rest = [(START + 1 + n, topics[n], kind, text) for n, (kind, text) in enumerate(said)]
     with TemporaryDirectory() as directory:
         write_run(Path(directory), [[*first, *rest, (START + 9, connection, records.IN, b"{}")]], tape="frames")
@@ -327,10 +368,12 @@ VENUES = [
     ("binance", "spot"),
     ("binance", "perpetual"),
     ("bybit", "spot"),
+    ("bybit", "perpetual"),
     ("okx", "perpetual"),
     ("coinbase", "spot"),
     ("kraken", "spot"),
 ]
+FIGURES = {"last": "9.95", "change_pct_24h": "-0.50", "next_funding_time": "1700000000000"}
 BITS = [b'"', b"}", b"9" * 30, b"null", b" ", b"e99", b"-", b"\\u0000", b"true", b"["]
 
 

@@ -12,10 +12,10 @@ import pytest
 
 from cryptodash.core.instruments import Instrument, MarketType, Symbol
 from cryptodash.core.numbers import Number, key
-from cryptodash.exchanges.adapter.messages import Depth
+from cryptodash.exchanges.adapter.messages import Depth, Mark, Stats
 from cryptodash.exchanges.adapter.plan import Purpose, RestRequest, StreamSpec
 from cryptodash.exchanges.venues import registry as venues
-from cryptodash.simulator.dialect import IBookSnapshots, RecordedBook
+from cryptodash.simulator.dialect import IBookSnapshots, IFiguresSnapshots, RecordedBook, RecordedFigures
 from cryptodash.simulator.dialects import registry
 from cryptodash.simulator.dialects.kraken.numbers import text_checksum
 from cryptodash.simulator.recorded_files import RecordedAnswer, file_lines, said
@@ -118,6 +118,37 @@ def test_a_recorded_answer_is_told_again(captures: Path, file: str, market: Mark
     assert reader is not None
     asked = reader.read_snapshot_request(again.url)
     assert asked is not None and (asked.market, asked.native, asked.limit) == (market, "BTCUSDT", 1000)
+
+
+@pytest.mark.captures
+def test_recorded_figures_are_told_again(captures: Path) -> None:
+    path, stream = captures / "bybit" / "linear-tickers-btcusdt-2026.jsonl", "tickers.BTCUSDT"
+    text = first_snapshot(path)
+    reader = venues.load("bybit").reader(StreamSpec("linear", stream, frozenset()))
+    mark, stats = reader(stream, text.encode())
+    assert isinstance(stats, Stats) and isinstance(mark, Mark)
+    known = {
+        "last": stats.last,
+        "open_24h": stats.open,
+        "high_24h": stats.high,
+        "low_24h": stats.low,
+        "volume_24h": stats.volume,
+        "quote_volume_24h": stats.quote_volume,
+        "change_pct_24h": stats.change_pct,
+        "mark_price": mark.mark_price,
+        "index_price": mark.index_price,
+        "funding_rate": mark.funding_rate,
+        "next_funding_time": mark.next_funding_time,
+        "open_interest": mark.open_interest,
+        "funding_interval_h": mark.funding_interval_h,
+    }
+    assert stats.time is not None
+    figures = {name: str(value) for name, value in known.items() if value is not None}
+    dialect: Any = registry.load("bybit").recordings
+    assert IFiguresSnapshots.providedBy(dialect)
+    again = dialect.figures_snapshot(RecordedFigures(PERPETUAL, "BTCUSDT", stats.time, figures))
+    assert list(reader(stream, again.encode())) == [mark, stats]
+    assert dialect.figures_snapshot(RecordedFigures(SPOT, "BTCUSDT", stats.time, figures)) is None
 
 
 # -- by hand
