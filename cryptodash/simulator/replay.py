@@ -150,7 +150,7 @@ class Replay(Service):
         self._at = -inf
         """Of the last frame that was played."""
         self._given: Counter[str] = Counter()
-        """Frames that came before the time that was asked for, and were given to somebody, by native name."""
+        """Frames that were played at once and given to somebody, by native name."""
         self._patience = SNAPSHOT_PATIENCE
         self._began: float | None = None
         self._call: IDelayedCall | None = None
@@ -230,7 +230,7 @@ class Replay(Service):
         if any(protocol.full for protocol in self._factory.protocols):
             return
         assert self._began is not None
-        if self._is_early and self._patience > 0 and self._awaits_snapshots():
+        if self._is_at_once and self._patience > 0 and self._awaits_snapshots():
             self._patience -= SNAPSHOT_LOOK
             self._call = self._reactor.callLater(SNAPSHOT_LOOK, self._play)
             return
@@ -252,6 +252,11 @@ class Replay(Service):
         """Whether what is played next lies before the time that was asked for."""
         return bool(self._frames) and self._frames[0].at < -GAP_WITHOUT_TIMES
 
+    @property
+    def _is_at_once(self) -> bool:
+        """Whether what is played next keeps no pace."""
+        return self._is_early or not self._speed
+
     def _awaits_snapshots(self) -> bool:
         """Whether somebody has what is needed to ask for a book of the checkpoint, and has not done so yet: played at
         once, too much would lie between the book and the frames that it is to be joined to."""
@@ -267,7 +272,7 @@ class Replay(Service):
             for protocol in self._factory.protocols:
                 if frame.stream in protocol.streams:
                     protocol.give(frame.text)
-                    if frame.at < 0:
+                    if frame.at < 0 or not self._speed:
                         self._given[self.recording.reader.native_of(frame.stream)] += 1
         if count and not self._frames:
             _log.info("the recording has ended after {count} frames", count=self.played)

@@ -12,6 +12,7 @@ from cryptodash.recording.entries import Missing
 from cryptodash.recording.frame_tap import FrameTap
 from cryptodash.recording.frames import TapedFrame, checkpoint_before, read_frames
 from cryptodash.recording.taped_books import TapedBook
+from cryptodash.recording.verify import verify
 from cryptodash.simulator.recording import read_recording
 from tests.recording.taped_runs import Played, Taped
 
@@ -64,6 +65,17 @@ def test_a_ticker_that_is_told_by_changes_is_there_too(tmp_path: Path) -> None:
         assert replace(ticker, timestamp=0) == replace(taped.tickers[symbol], timestamp=0)
 
 
+@pytest.mark.parametrize("market", ["spot", "perpetual"])
+def test_a_book_by_rest_is_there_however_fast_it_is_played(tmp_path: Path, market: str) -> None:
+    taped = Taped(tmp_path, "binance", market)
+    taped.run(34)
+    taped.stop()
+    taped.segments[0].unlink()
+    played = Played(tmp_path, taped.config, speed=0.0)
+    played.play()
+    assert_same_books(played, taped, within=100)
+
+
 @pytest.mark.parametrize(("exchange", "market"), MARKETS)
 def test_books_are_there_behind_a_hole(tmp_path: Path, exchange: str, market: str) -> None:
     """All blocks were lost for three seconds. What came of a book between them and its checkpoint is left out."""
@@ -103,7 +115,7 @@ def test_a_whole_tape_is_played_without_its_checkpoints(tmp_path: Path, exchange
     taped = Taped(tmp_path, exchange, market)
     taped.run(16)
     taped.stop()
-    assert len(taped.segments) == 2
+    assert len(taped.segments) == 2 and verify(tmp_path).errors == []
     recording = read_recording(tmp_path)
     found = [each for each in read_frames(tmp_path, exchange, market) if not isinstance(each, Missing)]
     taken = [each.frame.decode() for each in found if isinstance(each, TapedFrame) and each.came_in]

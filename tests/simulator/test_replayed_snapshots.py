@@ -84,11 +84,11 @@ def frames(count: int) -> list[Frame]:
 def stage() -> Iterator[Any]:
     made: list[Stage] = []
 
-    def begin(count: int, *several: tuple[float, bool]) -> Stage:
+    def begin(count: int, *several: tuple[float, bool], speed: float = 1.0) -> Stage:
         network = MemoryNetwork()
         timed = [TimedSnapshot(b'{"lastUpdateId":%d}' % at, at, is_checkpoint) for at, is_checkpoint in several]
         played = evolve(recording(frames(count)), timed_snapshots={BTC: timed} if timed else {})
-        found = Stage(network, Replay(network, played, delay=0.0))
+        found = Stage(network, Replay(network, played, delay=0.0, speed=speed))
         found.replay.listen()
         found.replay.startService()
         made.append(found)
@@ -130,3 +130,14 @@ def test_it_does_not_wait_for_ever(stage: Any) -> None:
     assert len(client.frames) <= 500
     found.network.pass_time(SNAPSHOT_PATIENCE, 0.0625)
     assert client.frames[-1] == "later"
+
+
+def test_so_it_does_where_all_is_played_as_fast_as_it_goes(stage: Any) -> None:
+    found = stage(0, checkpoint(0), speed=0.0)
+    found.replay._frames.extend(Frame(1.0 + n / 10, STREAM, f"{n}") for n in range(1_200))
+    client = found.connect(STREAM)
+    found.network.pass_time(1.0, 0.0625)
+    assert len(client.frames) <= 500
+    found.get("/api/v3/depth?symbol=BTCUSDT&limit=100")
+    found.network.pass_time(0.5, 0.0625)
+    assert len(client.frames) == 1_202
