@@ -19,7 +19,8 @@ class BookImage:
 
     ``bids`` and ``asks`` are price and size in turn, apart by spaces, in no order, with the venue's digits but for the
     sizes of contracts, which are base quantities; of two levels with one price the last counts, one of size zero is
-    none. ``bids_end`` and ``asks_end``: there are no levels beyond these, within the depth; else nothing is known of them.
+    none. ``bids_end`` and ``asks_end``: there are no levels beyond these, within the depth; else nothing is known of
+    them.
     """
 
     market: MarketType
