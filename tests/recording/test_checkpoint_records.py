@@ -316,7 +316,7 @@ def test_where_too_much_lies_before_the_chosen_time_it_begins_there(
     begin = START + 150
     recording = read_recording(tmp_path, begin=begin)
     assert len(recording.frames) == 197 and recording.snapshots and recording.frames[0].at < 0
-    monkeypatch.setattr(recorded_files, "MOST_BYTES", 6_000)
+    monkeypatch.setattr(recorded_files, "MOST_BYTES", 60_000)
     with capturedLogs() as logs:
         recording = read_recording(tmp_path, begin=begin)
     assert len(recording.frames) == 50 and not recording.snapshots and recording.frames[0].at == 0
