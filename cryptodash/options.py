@@ -240,8 +240,12 @@ class WordsAmongOptions(CommandOptions):
             given, words = gnu_getopt(list(options or ()), self.shortOpt, self.longOpt)
         except GetoptError as error:
             refuse(self._explained(str(error)))
-        first = [f"{name}={text}" if f"{name[2:]}=" in self.longOpt else name for name, text in given]
-        super().parseOptions([*first, "--", *words])
+        super().parseOptions([*(part for each in given for part in self._said_again(*each)), "--", *words])
+
+    def _said_again(self, name: str, text: str) -> tuple[str, ...]:
+        if name.startswith("--"):
+            return (f"{name}={text}",) if f"{name[2:]}=" in self.longOpt else (name,)
+        return (name, text) if f"{name[1]}:" in self.shortOpt else (name,)
 
 
 class FaultOptions(WordsAmongOptions):

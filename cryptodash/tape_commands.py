@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cryptodash.core.errors import ConfigError
+from cryptodash.core.printable import printable
 from cryptodash.core.time import parse_time, rfc3339
 from cryptodash.recording.blocks import MOST_TIME
 from cryptodash.recording.entries import Missing
@@ -23,14 +24,18 @@ Say = Callable[[str], None]
 def tape(words: Sequence[str], say: Say) -> int:
     """``ls DIR`` or ``verify DIR``. The exit code; raises ``ConfigError`` for what is no tape."""
     command, path = words
+
+    def say_it(line: str) -> None:
+        say(printable(line))
+
     try:
         if command == "ls":
             for line in listing(Path(path)):
-                say(line)
+                say_it(line)
             return 0
-        verdict = verify(Path(path), say)
+        verdict = verify(Path(path), say_it)
     except (BadTape, OSError) as error:
-        raise ConfigError(f"tape {command}: {error}") from None
+        raise ConfigError(f"tape {command}: {printable(str(error))}") from None
     say(verdict.summary)
     return 1 if verdict.errors else 0
 
@@ -46,7 +51,7 @@ def export_rows(options: Mapping[str, Any]) -> int:
     except FileExistsError:
         raise ConfigError(f"export: {str(output)[:200]!r} is there already") from None
     except (BadTape, OSError) as error:
-        raise ConfigError(f"export: {error}") from None
+        raise ConfigError(f"export: {printable(str(error))}") from None
     for hole in done.holes:
         sys.stderr.write(f"hole {_hole(hole)}\n")
     if done.text_columns and not options["text"]:
@@ -61,5 +66,5 @@ def time_us(text: str | None, default: int) -> int:
 
 
 def _hole(hole: Missing) -> str:
-    topic = f" {hole.topic}" if hole.topic else ""
+    topic = f" {printable(hole.topic)}" if hole.topic else ""
     return f"{rfc3339(hole.begin // 1000)} to {rfc3339(hole.end // 1000)} {hole.reason}{topic}"

@@ -14,6 +14,8 @@ from cryptodash.core.topics import COMPOSITE, Channel, Topic, check_interval, pa
 HELD = "held"
 """In place of a pattern: whatever is held anyway."""
 ALLOWED = "held, or patterns channel:exchange:market:SYMBOL[:interval] such as trade:*:spot:*-USDT, separated by commas"
+MOST_CHARACTERS = 200
+"""Of a pattern."""
 DEFAULT_INTERVAL = "1m"
 """Of candles, where a pattern names none."""
 
@@ -60,22 +62,33 @@ class RecordPattern:
 
 
 def record_patterns(text: str) -> tuple[str | RecordPattern, ...]:
-    """Raises ``ValueError``."""
+    """Raises ``ValueError`` that says what is allowed, and what of which pattern is wrong."""
     words = dict.fromkeys(part.strip() for part in text.split(",") if part.strip())
     return tuple(HELD if word.lower() == HELD else _pattern(word) for word in words)
 
 
 def _pattern(word: str) -> RecordPattern:
     parts = word.split(":")
-    if not 4 <= len(parts) <= 5 or not all(parts) or len(word) > 200:
-        raise ValueError(ALLOWED)
+    if not 4 <= len(parts) <= 5 or not all(parts) or len(word) > MOST_CHARACTERS:
+        raise _wrong(word, f"not four or five parts of {MOST_CHARACTERS} characters at most")
     channel, exchange, market, symbol, *interval = parts
     try:
         kind = None if channel == "*" else parse_channel(channel.lower())
-        of = None if market == "*" else MarketType(market.lower())
         checked = check_interval(interval[0]) if interval else DEFAULT_INTERVAL
-    except (Refused, ValueError):
-        raise ValueError(ALLOWED) from None
-    if (interval and kind not in (None, Channel.CANDLE)) or exchange.lower() == COMPOSITE or "[" in symbol:
-        raise ValueError(ALLOWED)
+    except Refused as error:
+        raise _wrong(word, error.message) from None
+    try:
+        of = None if market == "*" else MarketType(market.lower())
+    except ValueError:
+        raise _wrong(word, f"market {market[:40]!r} is not one of: *, {', '.join(MarketType)}") from None
+    if interval and kind not in (None, Channel.CANDLE):
+        raise _wrong(word, "an interval goes with candle only")
+    if exchange.lower() == COMPOSITE:
+        raise _wrong(word, f"{COMPOSITE} is recorded while it is held, and no pattern holds it")
+    if "[" in symbol:
+        raise _wrong(word, "'[' is in no symbol; '*' stands for anything")
     return RecordPattern(kind, exchange.lower(), of, symbol, checked)
+
+
+def _wrong(word: str, reason: str) -> ValueError:
+    return ValueError(f"{ALLOWED}: {word[:MOST_CHARACTERS]!r}: {reason}")

@@ -43,10 +43,16 @@ _LEAST_RECORD: Final = 5
 _LEAST_TOPIC: Final = 4
 MOST_RECORDS: Final = 32_768
 """Of a block, and topics of its table: what they take as objects is then some megabytes."""
+_TIMES_UNPACKED: Final = 256
+_UNPACKED_AT_LEAST: Final = 64 * 1024
+"""What is packed unpacks to so many times its bytes, or to these, at most: what is more is stored as it is."""
+_RECORDS_A_BYTE: Final = 2
+_RECORDS_AT_LEAST: Final = 256
+"""The same of records, by the bytes that they are packed in."""
 THE_TAPE: Final = ""
 """Stands in the table of a block that has records about the tape itself which a reader of any topic has to see."""
-MOST_TIME: Final = 253_402_300_799_999_999
-"""Of the year 9999, in microseconds."""
+MOST_TIME: Final = 253_402_300_799_999_000
+"""The last millisecond of the year 9999, in microseconds."""
 
 TopicRow = tuple[str, int, int]
 """Topic, how many records of it the block has, how many of those are keyframes."""
@@ -130,12 +136,23 @@ def _encode_parts(
     if len(payload) > MOST_DECLARED or len(table) > MOST_TOPICS_DECLARED:
         raise BadTape(f"a block of {len(payload)} bytes and {len(table)} of topics is more than one may have")
     packed_table, packed = compression.pack(table, codec), compression.pack(payload, codec)
+    if _is_too_dense(count, len(packed_table), len(table), len(packed), len(payload)):
+        codec, packed_table, packed = compression.STORED, table, bytes(payload)
     head = _HEADER.pack(
         *(MAGIC, VERSION, codec, kind, 0, run, number, first, last, count),
         *(len(packed_table), len(table), len(packed), len(payload), zlib.crc32(packed), 0),
     )[:_CHECKED]
     checksum = zlib.crc32(packed_table, zlib.crc32(head))
     return b"".join((head, checksum.to_bytes(4, "little"), packed_table, packed))
+
+
+def _is_too_dense(count: int, table: int, table_unpacked: int, payload: int, payload_unpacked: int) -> bool:
+    """Whether a file of a megabyte could hold so many of these that reading them would never end."""
+    return (
+        count > _RECORDS_AT_LEAST + _RECORDS_A_BYTE * payload
+        or payload_unpacked > _UNPACKED_AT_LEAST + _TIMES_UNPACKED * payload
+        or table_unpacked > _UNPACKED_AT_LEAST + _TIMES_UNPACKED * table
+    )
 
 
 def read_header(data: bytes) -> Header:
@@ -157,6 +174,10 @@ def read_header(data: bytes) -> Header:
         raise BadTape("a block that is larger packed than it is unpacked")
     if count > min(MOST_RECORDS, payload_declared // _LEAST_RECORD):
         raise BadTape(f"a block of {count} records in {payload_declared} bytes")
+    if codec != compression.STORED and _is_too_dense(
+        count, topics_size, topics_declared, payload_size, payload_declared
+    ):
+        raise BadTape(f"a block of {payload_size} bytes that declares {payload_declared}, and {count} records")
     if not 0 <= first <= last <= MOST_TIME:
         raise BadTape(f"a block from {first} to {last}")
     return Header(

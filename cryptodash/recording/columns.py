@@ -8,7 +8,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 from attrs import frozen
@@ -113,7 +113,7 @@ _levels = msgspec.json.Decoder(list[_Level]).decode
 _deletes = msgspec.json.Decoder(dict[str, list[Raw]]).decode
 _symbol = msgspec.json.Decoder(_Symbol).decode
 _text = msgspec.json.Decoder(str).decode
-_whole = msgspec.json.Decoder(int).decode
+_whole = msgspec.json.Decoder(Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]).decode
 _flag = msgspec.json.Decoder(bool).decode
 
 
@@ -182,4 +182,6 @@ def fits_decimal(text: str) -> bool:
 
 
 def as_decimal(text: str) -> Decimal:
-    return Decimal(text)
+    """Of a number that ``fits_decimal``: zeros behind the last place of the type are left out."""
+    point = text.find(".")
+    return Decimal(text if point < 0 else text[: point + 1 + SCALE])

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Final, Protocol
@@ -83,8 +84,8 @@ def batches(
 def export(
     path: Path, output: Path, form: str, patterns: Sequence[str], begin: int, end: int, *, text: bool = False
 ) -> Exported:
-    """Write what was recorded into a new file. ``text``: numbers as text, in Parquet and Arrow as well. Raises
-    ``BadTape`` and ``OSError``."""
+    """Write what was recorded into a new file, of which nothing is left where that fails. ``text``: numbers as text, in
+    Parquet and Arrow as well. Raises ``BadTape`` and ``OSError``."""
     with Recording(path, MESSAGES) as recording:
         channel, topics = chosen_topics(recording, patterns, begin, end)
         exported = Exported(topics)
@@ -96,8 +97,12 @@ def export(
         try:
             for batch in batches(recording, channel, topics, begin, end, exported):
                 writer.write(batch)
-        finally:
-            writer.close(exported.holes)
+        except BaseException:
+            with suppress(Exception):
+                writer.close([])
+            output.unlink(missing_ok=True)  # nobody is to take it for the whole
+            raise
+        writer.close(exported.holes)
     return exported
 
 

@@ -26,11 +26,12 @@ _CLOSED: Final = b'"closed":true'
 
 
 def is_trade(body: bytes) -> bool:
-    return body.startswith((_TRADE, _GAP))
+    return body.startswith((_TRADE, _GAP)) and b"\n" not in body
 
 
 def is_closed_bar(body: bytes) -> bool:
-    return body.startswith(_CANDLE) and _CLOSED in body
+    """Neither this nor a trade, which become lines, has two of them: what has is of no server of ours."""
+    return body.startswith(_CANDLE) and _CLOSED in body and b"\n" not in body
 
 
 @define

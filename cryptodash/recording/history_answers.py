@@ -52,7 +52,8 @@ def _siblings(recording: Recording, topic: Topic) -> Iterator[Recorded]:
     """What is recorded of the channel, at any interval or depth; of the topic itself in any case."""
     prefix = str(topic.sibling(topic.channel))
     found = recording.topics()
-    names = {name for name in found if name == prefix or name.startswith(f"{prefix}:")} or {str(topic)}
+    names = {name for name in found if name == prefix or name.startswith(f"{prefix}:")}
+    names = {name for name in names if _is_topic(name)} or {str(topic)}
     for name in sorted(names):
         yield Recorded(name, found.get(name, [])[-MOST_SPANS:])
 
@@ -71,7 +72,8 @@ def _book(recording: Recording, asked: BookAt) -> Iterator[Item]:
 
 
 def _holdings(recording: Recording, asked: Holdings) -> Iterator[Item]:
-    found = {name: spans for name, spans in recording.topics().items() if name.startswith(asked.prefix)}
+    found = recording.topics()
+    found = {name: found[name] for name in found if name.startswith(asked.prefix) and _is_topic(name)}
     for name in sorted(found):
         yield Recorded(name, found[name][-MOST_SPANS:])
     if found:
@@ -87,6 +89,14 @@ def _topic(text: str) -> Topic:
         return parse_topic(text)
     except Refused as error:
         raise BadTape(error.message) from None
+
+
+def _is_topic(text: str) -> bool:
+    """What is on a tape may be anything."""
+    try:
+        return parse_topic(text).text == text
+    except Refused:
+        return False
 
 
 def _lines(reading: Reading, topic: Topic, wanted: Callable[[bytes], bool]) -> Iterator[bytes]:

@@ -15,6 +15,7 @@ from cryptodash.recording.columns import COLUMNS, Column, Kind, Row, fits_decima
 from cryptodash.recording.export_arrow import array_of, field_of, pa
 from cryptodash.recording.history import Reading
 from cryptodash.recording.history_book import BookThen
+from cryptodash.recording.tape_errors import BadTape
 
 BATCH: Final = 2_000
 """Rows in memory."""
@@ -78,12 +79,15 @@ def _too_long(columns: Sequence[Column], rows: Iterable[Row]) -> frozenset[str]:
 
 
 def _hole(each: Entry | Missing) -> tuple[int, int, str]:
-    """Of a hole, or of a gap that was told when it was recorded: times in ms and why."""
+    """Of a hole, or of a gap that was told when it was recorded: times in ms and why. Raises ``BadTape``."""
     if isinstance(each, Missing):
         return each.begin // 1000, -(-each.end // 1000), each.reason
     told = each.time // 1000
-    gap = _gap(each.body).payload
-    return parse_time(gap.begin) if gap.begin else told, parse_time(gap.end) if gap.end else told, gap.reason
+    try:
+        gap = _gap(each.body).payload
+        return parse_time(gap.begin) if gap.begin else told, parse_time(gap.end) if gap.end else told, gap.reason
+    except (msgspec.MsgspecError, UnicodeError, RecursionError, ValueError) as error:
+        raise BadTape(f"a gap of {each.topic[:100]} cannot be read: {error}"[:300]) from None
 
 
 def _rows(items: Iterable[Entry | Missing], channel: Channel) -> Iterator[Row]:

@@ -45,8 +45,10 @@ def serve(directory: Path, line: bytes, write: Callable[[bytes], object]) -> Non
         with Recording(directory, may_be_missing=True) as recording:  # the first block makes it
             _write(answer(recording, question), write)
         last: Told = End()
-    except (BadFrame, BadTape, OSError) as error:
+    except (BadFrame, BadTape) as error:
         last = Failed(str(error)[:200])
+    except OSError as error:  # its text names a path, which is no client's business
+        last = Failed(error.strerror or type(error).__name__)
     write(encode_frame([last]))
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Annotated, Final, TypeVar
 
 import msgspec
+from msgspec import Meta
 
+from cryptodash.recording.blocks import MOST_TIME
 from cryptodash.recording.tape_errors import BadTape
 
 # -- of the messages
@@ -30,6 +32,15 @@ CLOSED: Final = 14
 STANDING: Final = 15
 """Sent before, on a connection that is open still; told again where a segment begins."""
 
+CHECKPOINT: Final = "checkpoint"
+INSTRUMENTS: Final = 16
+"""``Instruments``, of the topic ``venue/checkpoint``. With the first of a market a checkpoint of it begins; then comes
+what stands, then the books."""
+BOOK: Final = 17
+"""``Book``: one order book as all frames of its connection before this record have made it."""
+FIGURES: Final = 18
+"""``Figures``: what is known of a ticker, likewise."""
+
 MORE: Final = 30
 """The beginning of a body that goes on in the next record of the topic."""
 
@@ -47,6 +58,12 @@ LONGEST_PART: Final = 2**20
 """Bytes of a body that one record has; what is longer comes in parts."""
 LONGEST_BODY: Final = 20 * 2**20
 """Bytes of a body, all its parts together."""
+
+MOST_MS: Final = 253_402_300_800_000
+"""The year 10000."""
+_Time = Annotated[int, Meta(ge=0, le=MOST_TIME)]
+_Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+_Reason = Annotated[str, Meta(pattern=r"\A[a-z]{1,20}\Z")]
 
 
 class Run(msgspec.Struct, frozen=True, forbid_unknown_fields=False):
@@ -67,9 +84,9 @@ class Hole(msgspec.Struct, frozen=True):
     ``disk`` (it failed, ``error`` says how), ``stopped`` (the server was), ``torn`` (it was killed, or the power
     failed), ``stalled`` (the process stood still)."""
 
-    begin: int
-    end: int
-    reason: str
+    begin: _Time
+    end: _Time
+    reason: _Reason
     blocks: int | None = None
     records: int | None = None
     error: str = ""
@@ -93,7 +110,7 @@ class Counts(msgspec.Struct, frozen=True):
 class MadeOf(msgspec.Struct, frozen=True):
     """The blocks that a stripe of a sorted segment was made of, in order: number, first and last time (us), records."""
 
-    blocks: list[tuple[int, int, int, int]]
+    blocks: list[tuple[_Count, _Time, _Time, _Count]]
 
 
 class Held(msgspec.Struct, frozen=True):
@@ -104,10 +121,12 @@ class Held(msgspec.Struct, frozen=True):
 
 
 class Opened(msgspec.Struct, frozen=True):
-    """A connection for streams of this market; ``origin`` is scheme, host and port."""
+    """A connection for streams of this market; ``origin`` is scheme, host and port. ``again``: it was opened before,
+    which is only told again."""
 
     market: str
     origin: str
+    again: bool = False
 
 
 class AnswerHead(msgspec.Struct, frozen=True):
@@ -116,6 +135,51 @@ class AnswerHead(msgspec.Struct, frozen=True):
     url: str
     market: str
     purpose: str
+
+
+class Listed(msgspec.Struct, frozen=True):
+    """An instrument: its native name, base and quote as they are called here, what a price and a size are multiples of,
+    and the base quantity of a contract (empty where sizes are no contracts)."""
+
+    native: str
+    base: str
+    quote: str
+    tick: str
+    step: str
+    contract: str = ""
+
+
+class Instruments(msgspec.Struct, frozen=True):
+    """Those of a market whose streams are wanted. ``begins``: they are the first of a checkpoint."""
+
+    market: str
+    instruments: list[Listed]
+    begins: bool = False
+
+
+class Book(msgspec.Struct, frozen=True):
+    """As ``core.checkpoints.BookImage``, which says what each member means; the topic is its connection's."""
+
+    market: str
+    native: str
+    stream: str
+    depth: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] | None
+    sequence: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)] | None
+    time: Annotated[int, msgspec.Meta(ge=0, lt=MOST_MS)] | None
+    bids: str
+    asks: str
+    bids_end: bool
+    asks_end: bool
+
+
+class Figures(msgspec.Struct, frozen=True):
+    """As ``core.checkpoints.FiguresImage``; the topic is the connection's."""
+
+    market: str
+    native: str
+    stream: str
+    time: Annotated[int, msgspec.Meta(ge=0, lt=MOST_MS)]
+    figures: Annotated[dict[str, str], msgspec.Meta(max_length=100)]
 
 
 T = TypeVar("T")

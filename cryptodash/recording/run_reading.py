@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from msgspec import structs
 
 from cryptodash.recording import records
@@ -11,6 +13,9 @@ from cryptodash.recording.segment import Segment
 from cryptodash.recording.segment_index import BlockEntry
 from cryptodash.recording.stripes import read_stripe
 from cryptodash.recording.tape_errors import BadTape
+
+_OF_A_PART: Final = 256
+"""Bytes that a part of a body takes beside its own, about: it may have none."""
 
 
 class RunReading:
@@ -23,6 +28,7 @@ class RunReading:
         self._before: BlockEntry | None = None
         self._parts: dict[str, list[bytes]] = {}
         """Bodies that are not whole yet."""
+        self._parts_size = 0
 
     def passed(self, block: BlockEntry) -> None:
         """A block that has nothing of what is wanted."""
@@ -34,10 +40,10 @@ class RunReading:
             table, found = segment.records(block)
             made = self._read(table, found)
         except (BadTape, OSError):
-            self._parts.clear()
+            self._drop_parts()
             return [Missing(block.first, block.last, "damaged")]
         if before is not None and block.number > before.number + 1 and all(each[0] != records.HOLE for each in found):
-            self._parts.clear()
+            self._drop_parts()
             made.insert(0, Missing(before.last, block.first, "damaged"))
         return made
 
@@ -56,11 +62,12 @@ class RunReading:
         try:
             made = self._read(table, found)
         except BadTape:
+            self._drop_parts()
             return [Missing(first, last, "damaged")]
         numbers = [*([before.number] if before is not None else []), *(each.number for each in stripe)]
         is_whole = numbers[-1] - numbers[0] == len(numbers) - 1 or any(each[0] == records.HOLE for each in found)
         if damaged or not is_whole:
-            self._parts.clear()
+            self._drop_parts()
             lost = [] if is_whole else [Missing(first, last, "damaged")]
             for block, _ in damaged:
                 lost += [
@@ -93,7 +100,7 @@ class RunReading:
             elif kind == records.MORE:
                 self._begins(table[place], body)
             else:
-                parts = self._parts.pop(table[place], None) if self._parts else None
+                parts = self._taken_parts(table[place]) if self._parts else None
                 if begin <= time <= end:
                     made.append(Entry(time, table[place], kind, b"".join((*parts, body)) if parts else body))
         return made
@@ -101,8 +108,18 @@ class RunReading:
     def _begins(self, topic: str, body: bytes) -> None:
         """A body that goes on in the next record of the topic. Raises ``BadTape``."""
         self._parts.setdefault(topic, []).append(body)
-        if sum(sum(map(len, each)) for each in self._parts.values()) > records.LONGEST_BODY:
+        self._parts_size += len(body) + _OF_A_PART
+        if self._parts_size > records.LONGEST_BODY:
             raise BadTape("a body in more parts than one may have")
+
+    def _taken_parts(self, topic: str) -> list[bytes]:
+        parts = self._parts.pop(topic, [])
+        self._parts_size -= sum(len(part) + _OF_A_PART for part in parts)
+        return parts
+
+    def _drop_parts(self) -> None:
+        self._parts.clear()
+        self._parts_size = 0
 
 
 def when(each: Entry | Missing) -> int:

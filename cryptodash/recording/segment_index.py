@@ -15,6 +15,8 @@ TRAILER: Final = b"CDte"
 TRAILER_SIZE: Final = 12
 """The last bytes of a segment: where its index begins (8 bytes) and ``TRAILER``."""
 MOST_BLOCKS: Final = 100_000
+MOST_PLACES: Final = 800_000
+"""Of topics, in all blocks of a segment: more than any that is not full yet can have, and the one after."""
 
 
 class BlockEntry(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -93,6 +95,8 @@ def decode_index(payload: bytes, end: int) -> SegmentIndex:
         index = _decode(payload)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         raise BadTape(f"an index cannot be read: {error}"[:200]) from None
+    if sum(len(each.topics) for each in index.blocks) > MOST_PLACES:
+        raise BadTape("an index of more topics than one may have")
     at, known = 0, len(index.topics)
     for each in index.blocks:
         if each.offset != at or each.size < blocks.HEADER_SIZE or not 0 <= each.first <= each.last <= blocks.MOST_TIME:

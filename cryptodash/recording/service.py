@@ -21,6 +21,7 @@ from cryptodash.core.record_patterns import RecordPattern
 from cryptodash.core.tally import Tally
 from cryptodash.core.time import Clock, WallClockSteps
 from cryptodash.hub.interfaces import IDemand, IDirectory, IValues
+from cryptodash.recording.checkpoints import Checkpoints
 from cryptodash.recording.compression import BEST, NAMES
 from cryptodash.recording.files import LEAST_FREE, TapeDirectory, WriterPlace
 from cryptodash.recording.frame_tap import FrameTap
@@ -96,6 +97,7 @@ class Recorder(Service):
         if MESSAGES in self.tapes and spawn is not None:
             self._sorter = Sorter(directory, spawn, clock.monotonic)
         self._taps: dict[str, FrameTap] = {}
+        self._checkpoints = Checkpoints(self._taps, lambda: self._queue.bytes, self.now)
         self._thread: WriterThread | None = None
         self._steps = WallClockSteps()
         self._looked_at: int | None = None
@@ -195,10 +197,9 @@ class Recorder(Service):
         self._working = False
 
     def _work(self) -> Iterator[None]:
+        lost = any(tape.needs_keyframes for name, tape in self.tapes.items() if name == FRAMES)
         begun = {name for name in self.tapes if self._has_begun(name)}
-        if FRAMES in begun:
-            for tap in self._taps.values():
-                yield from tap.standing()
+        yield from self._checkpoints.work(begun=FRAMES in begun, lost=lost)
         if self.topics is not None:
             if MESSAGES in begun:
                 self.topics.all_keyframes()

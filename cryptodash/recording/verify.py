@@ -10,6 +10,7 @@ from attrs import define, field
 
 from cryptodash.core.time import rfc3339
 from cryptodash.recording import records
+from cryptodash.recording.blocks import MOST_TIME
 from cryptodash.recording.layout import TAPES, SegmentFile, find_segments, is_being_written
 from cryptodash.recording.record_columns import Record
 from cryptodash.recording.records import Counts, Hole
@@ -236,4 +237,4 @@ class _Tape:
 
 
 def _time(us: int) -> str:
-    return rfc3339(us // 1000)
+    return rfc3339(min(us, MOST_TIME) // 1000)

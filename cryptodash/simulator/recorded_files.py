@@ -22,19 +22,24 @@ UNREADABLE = (MsgspecError, UnicodeError, RecursionError)
 
 
 class RecordedFrame(NamedTuple):
-    """One recorded frame, and what it says: None where that is no JSON object or array."""
+    """One recorded frame, and what it says: None where that is no JSON object or array. ``holds_from``: it was made of
+    a checkpoint and holds what came of its stream before it, from this place in the recording on."""
 
     came_in: bool
     time: float | None
     text: str
     data: dict[str, Any] | list[Any] | None
+    holds_from: int | None = None
 
 
 class RecordedAnswer(NamedTuple):
-    """A REST answer: what it is to, and its body."""
+    """A REST answer: what it is to, its body, when it came (seconds, None: not known), and whether it was made of a
+    checkpoint."""
 
     url: str
     body: bytes
+    time: float | None = None
+    is_checkpoint: bool = False
 
 
 def one_line(error: BaseException) -> str:

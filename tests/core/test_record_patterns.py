@@ -67,3 +67,21 @@ def test_held_stands_beside_patterns() -> None:
 def test_what_is_no_pattern_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="held, or patterns"):
         record_patterns(text)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "wrong"),
+    [
+        ("trade:binance:spot", "not four or five parts"),
+        ("foo:binance:spot:BTC-USDT", "channel_type 'foo' is not one of: ticker, trade"),
+        ("trade:binance:swap:BTC-USDT", "market 'swap' is not one of: *, spot, perpetual"),
+        ("candle:binance:spot:BTC-USDT:7m", "interval '7m' is not one of: 1m, 3m"),
+        ("trade:binance:spot:BTC-USDT:1m", "an interval goes with candle only"),
+        ("bbo:composite:spot:BTC-USDT", "composite is recorded while it is held"),
+        ("trade:binance:spot:[AB]-USDT", "'[' is in no symbol"),
+    ],
+)
+def test_of_several_patterns_the_one_that_is_wrong_is_named_and_what_of_it(pattern: str, wrong: str) -> None:
+    with pytest.raises(ValueError, match="held, or patterns") as refused:
+        record_patterns(f"held, *:*:*:BTC-USDT, {pattern}, trade:*:spot:*")
+    assert f": {pattern!r}: " in str(refused.value) and wrong in str(refused.value)

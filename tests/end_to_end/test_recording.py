@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from cryptodash.core.events import Cause
+from cryptodash.options import ExportOptions
 from tests.processes import Process, all_ended, get, get_text, run
 
 
@@ -131,3 +132,22 @@ def test_a_mistake_is_one_line(tmp_path: Path, arguments: tuple[str, ...], said:
     assert done.returncode == 1
     (line,) = done.stderr.strip().splitlines()
     assert line.startswith("cryptodash: ") and said in line
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("-o", "x.csv", "tapes", "*:trade"),
+        ("-ox.csv", "tapes", "*:trade"),
+        ("tapes", "*:trade", "-o", "x.csv"),
+        ("tapes", "--output", "x.csv", "*:trade"),
+        ("--output=x.csv", "tapes", "*:trade"),
+    ],
+)
+@pytest.mark.parametrize("more", [(), ("--from", "5", "--text")])
+def test_the_file_of_an_export_is_the_one_that_is_named(words: tuple[str, ...], more: tuple[str, ...]) -> None:
+    """``-o`` wrote into a file ``--``, or into one that was called as the next option."""
+    options = ExportOptions()
+    options.parseOptions([*more, *words])
+    assert (options["output"], options["path"], list(options["topics"])) == ("x.csv", "tapes", ["*:trade"])
+    assert (options["from"], bool(options["text"])) == (("5", True) if more else (None, False))

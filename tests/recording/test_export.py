@@ -148,6 +148,43 @@ def test_duckdb_and_pandas_read_the_digits_of_the_tape(tmp_path: Path) -> None:
     assert Decimal(total[0]) == sum(each for each in wanted if each < 100000)
 
 
+@pytest.mark.parametrize("form", ["csv", "parquet", "arrow"])
+def test_of_an_export_that_fails_nothing_is_left(tmp_path: Path, form: str) -> None:
+    """It would be taken for the whole: a file of Parquet that ends early has its end all the same."""
+    rows = [trade(number, "1.50") for number in range(30)]
+    write_run(tmp_path / "rec", [[*rows, (START + 40 * SECOND, TRADES, records.MESSAGE, trade(1, "1e5")[3])]])
+    for text in (False, True):
+        with pytest.raises(BadTape, match="no number of ours"):
+            export(tmp_path / "rec", tmp_path / "out", form, ["*:trade"], 0, ALL, text=text)
+        assert not (tmp_path / "out").exists()
+
+
+def test_an_export_never_takes_away_what_was_there(tmp_path: Path) -> None:
+    written(tmp_path / "rec", ["1"])
+    (tmp_path / "out").write_text("mine")
+    with pytest.raises(FileExistsError):
+        export(tmp_path / "rec", tmp_path / "out", "csv", ["*:trade"], 0, ALL)
+    assert (tmp_path / "out").read_text() == "mine"
+
+
+def test_zeros_behind_the_last_place_are_a_decimal_as_well(tmp_path: Path) -> None:
+    pyarrow = pytest.importorskip("pyarrow.parquet")
+    prices = ["1." + "0" * 39, "0." + "0" * 40, "1" + "0" * 19 + "." + "0" * 30, "-0.50" + "0" * 30]
+    written(tmp_path / "rec", prices)
+    done = export(tmp_path / "rec", tmp_path / "out", "parquet", ["*:trade"], 0, ALL)
+    assert done.text_columns == []
+    found = pyarrow.read_table(tmp_path / "out")["price"].to_pylist()
+    assert found == [Decimal(each) for each in prices]
+
+
+def test_a_whole_number_that_no_column_holds_is_an_error(tmp_path: Path) -> None:
+    body = b'{"type":"order_book_snapshot","payload":{"sequence":%d,"depth":5,"bids":[],"asks":[]}}' % 2**63
+    level = body.replace(b'"bids":[]', b'"bids":[{"price":1,"quantity":1}]')
+    write_run(tmp_path / "rec", [[(START, BOOK, records.MESSAGE, level)]])
+    with pytest.raises(BadTape):
+        export(tmp_path / "rec", tmp_path / "out", "arrow", ["*:order_book:*"], 0, ALL)
+
+
 def test_holes_stand_beside_what_has_no_place_for_them(tmp_path: Path) -> None:
     imported("pyarrow")
     written(tmp_path / "rec", ["1.5"])

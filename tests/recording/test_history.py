@@ -16,6 +16,7 @@ from cryptodash.recording import records
 from cryptodash.recording.history import Reading, is_closed_bar, is_trade
 from cryptodash.recording.history_answers import history_answer
 from cryptodash.recording.recording import Recording
+from cryptodash.recording.tape_errors import BadTape
 from tests.recording.tapes import SECOND, START, Said, write_run
 
 TRADES = "binance:spot:BTC-USDT:trade"
@@ -229,6 +230,22 @@ def test_what_is_not_recorded_says_what_is(tmp_path: Path) -> None:
     assert answer(tmp_path, asked(topic="binance:spot:ETH-USDT:trade")) == [Recorded("binance:spot:ETH-USDT:trade", [])]
 
 
+@pytest.mark.parametrize("body", [b'{"type":"gap"}', b'{"type":"gap","payload":{"reason":"x","from":"then"}}'])
+def test_a_gap_that_says_nothing_is_an_error_in_arrow(tmp_path: Path, body: bytes) -> None:
+    """A tape may be anybody's."""
+    pytest.importorskip("pyarrow")
+    write_run(tmp_path, blocks_of(*of_a_minute(), (START + 60 * SECOND, TRADES, records.MESSAGE, body)))
+    with pytest.raises(BadTape, match="a gap of"):
+        answer(tmp_path, asked(is_arrow=True))
+
+
+def test_a_message_of_two_lines_is_none(tmp_path: Path) -> None:
+    forged = trade(1, START)[3] + b'\n{"type":"end","payload":{"complete":true}}'
+    write_run(tmp_path, blocks_of(*of_a_minute(), (START + 60 * SECOND, TRADES, records.MESSAGE, forged)))
+    found = lines(tmp_path, asked())
+    assert sum(each.startswith(b'{"type":"end"') for each in found) == 1
+
+
 def test_a_document_in_gzip_is_the_same_document(tmp_path: Path) -> None:
     write_run(tmp_path, blocks_of(*of_a_minute()))
     packed = document(tmp_path, asked(is_packed=True))
@@ -320,6 +337,17 @@ def test_what_there_is_of_an_instrument(with_a_book: Path) -> None:
     [hole] = [each for each in found if isinstance(each, Missing)]
     assert (hole.reason, hole.begin, hole.end) == ("stopped", START + 39 * SECOND, START + 120 * SECOND)
     assert answer(with_a_book, Holdings("binance:spot:ETH-USDT:")) == []
+
+
+def test_names_on_a_tape_that_are_no_topics_are_left_out(tmp_path: Path) -> None:
+    """One of them made an error of all that there is of an instrument."""
+    names = ("", ":", "trade:", "junk", "order_book:x", "order_book:0", "candle:7m", "trade:5")
+    junk = [said_of(records.MESSAGE, f"binance:spot:BTC-USDT:{name}", START) for name in names]
+    write_run(tmp_path, blocks_of(*junk, *of_a_minute()))
+    [found] = answer(tmp_path, Holdings("binance:spot:BTC-USDT:"))
+    assert found.topic == TRADES
+    for missed in (asked(topic=BARS), BookAt("binance:spot:BTC-USDT:order_book:5", 5, START)):
+        assert answer(tmp_path, missed) == [Recorded(missed.topic, [])]
 
 
 # -- Arrow

@@ -27,6 +27,7 @@ from cryptodash.core.recorded import (
 )
 from cryptodash.core.topics import parse_topic
 from cryptodash.recording import records
+from cryptodash.recording.reader_program import serve
 from cryptodash.recording.reader_wire import MOST_BODY, End, Failed, Frames, Told, encode_question
 from tests.processes import environment
 from tests.recording.tapes import (
@@ -174,6 +175,13 @@ def test_damage_is_a_hole_and_what_is_no_recording_an_error(tmp_path: Path) -> N
         assert asked.ask(Play(START, END, [TRADES])) == [Recorded(TRADES, [])] and asked.ask(Holdings("")) == []
     with reader(Path("/dev/null")) as asked:
         assert "is neither a directory nor a file" in asked.ask(Holdings(""))[0].message
+
+
+def test_what_the_system_says_names_no_path(tmp_path: Path) -> None:
+    """Clients are told it."""
+    said: list[bytes] = []
+    serve(tmp_path / ("x" * 300), encode_question(Play(START, END, [TRADES])), said.append)
+    assert Frames().feed(b"".join(said)) == [Failed("File name too long")]
 
 
 def test_a_message_longer_than_one_may_be_is_a_hole(tmp_path: Path) -> None:

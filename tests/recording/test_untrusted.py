@@ -17,18 +17,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cryptodash import tape_commands
+from cryptodash.core.errors import ConfigError
 from cryptodash.recording import blocks, compression, records, segment_index
 from cryptodash.recording.blocks import HEADER_SIZE, MAGIC, read_header, read_records, read_topics
 from cryptodash.recording.book_state import BookFold
 from cryptodash.recording.columns import COLUMNS, rows_of
-from cryptodash.recording.entries import Entry
+from cryptodash.recording.entries import Entry, Missing
 from cryptodash.recording.frames import markets_in, read_frames
 from cryptodash.recording.playback import play
+from cryptodash.recording.record_columns import RecordColumns
 from cryptodash.recording.recording import Recording
 from cryptodash.recording.segment import Segment
 from cryptodash.recording.sorting import sort_all
 from cryptodash.recording.tape_errors import BadTape
 from cryptodash.recording.verify import verify
+from cryptodash.simulator import recorded_files
+from cryptodash.simulator.taped_frames import TapeOfFrames
 from tests.recording.tapes import BOOK, START, TICKER, TRADES, only_segment, seconds_of_trades, write_run
 
 ALL = 2 * START
@@ -179,6 +184,7 @@ BOMBS: dict[str, Callable[[], bytes]] = {
     "a stripe of 200 blocks of 4 MiB": lambda: (
         crafted(version=2, kind=blocks.SORTED, payload=bytes(2**22 - 20) + columns([2**22 - 20]) + bytes(4)) * 200
     ),
+    "30,000 records in a few hundred bytes": lambda: crafted(version=2, payload=columns([0] * 30_000), count=30_000),
     "zeros": lambda: bytes(2**20),
     "nothing but magic": lambda: MAGIC * 2**18,
     "headers that all begin a block": lambda: crafted(payload=b"\x91" + record())[:HEADER_SIZE] * 10_000,
@@ -193,6 +199,15 @@ if compression.zstandard:
 
     BOMBS |= {
         "a zstd frame that says 64 MiB": lambda: spliced(zstd_bomb(window_log=20)),
+        "4 MiB of blanks in a few hundred bytes": lambda: crafted(
+            codec=compression.ZSTD, version=2, payload=b" " * (2**22 - 16) + columns([2**22 - 16])
+        ),
+        "a topic of a MiB in a hundred bytes": lambda: crafted(
+            codec=compression.ZSTD,
+            version=2,
+            topics=msgspec.msgpack.encode([("x" * (2**20 - 20), 1, 0)]),
+            payload=columns([0], head=0),
+        ),
         "a zstd window of 128 MiB": lambda: spliced(zstd_bomb(window_log=27)),
     }
 
@@ -224,6 +239,98 @@ def test_a_bomb_is_an_error(tmp_path: Path, bomb: str) -> None:
         assert verify(tmp_path).errors
 
 
+@pytest.mark.parametrize("body", [b"", b" " * 200], ids=["none", "blanks"])
+@pytest.mark.parametrize("codec", [compression.ZLIB, compression.BEST])
+def test_what_packs_too_well_is_written_as_it_is_and_can_be_read(tmp_path: Path, codec: int, body: bytes) -> None:
+    """A frame that an exchange sends a thousand times at once."""
+    said = [(START, "binance/1", records.IN, body)] * 2_000
+    write_run(tmp_path, [said], tape="frames", codec=codec)
+    with Recording(tmp_path, "frames") as recording:
+        assert list(recording.read(0, ALL)) == [Entry(*each) for each in said]
+
+
+LIES: dict[str, tuple[int, bytes]] = {
+    "a hole before all time": (records.HOLE, b'{"begin":-1,"end":1,"reason":"full"}'),
+    "a hole behind all time": (records.HOLE, b'{"begin":1,"end":%d,"reason":"full"}' % 2**63),
+    "a hole of the year 10000": (records.HOLE, b'{"begin":1,"end":253402300799999999,"reason":"full"}'),
+    "a hole whose end has 40 digits": (records.HOLE, b'{"begin":1,"end":%d,"reason":"full"}' % 10**40),
+    "a reason that ends a text": (records.HOLE, b'{"begin":1,"end":%d,"reason":"a\\",\\"b"}' % START),
+    "a reason that is none": (records.HOLE, b'{"begin":1,"end":%d,"reason":"\\u001b[2J"}' % START),
+}
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_a_record_that_lies_about_the_tape_is_an_error(tmp_path: Path, lie: str) -> None:
+    kind, body = LIES[lie]
+    write_run(tmp_path, seconds_of_trades(1))
+    path = only_segment(tmp_path)
+    table = [(TRADES, 1, 0), ("", 1, 0)]
+    made = RecordColumns([(kind, START, -1, body), (records.MESSAGE, START, 0, b"{}")])
+    path.write_bytes(blocks.encode_block(RUN, 0, START, START, table, made))
+    with Recording(tmp_path) as recording:
+        for found in (recording.read(0, ALL, [TRADES]), play(recording, 0, ALL, [TRADES])):
+            assert {each.reason for each in found if isinstance(each, Missing)} <= {"damaged", "unrecorded"}
+    assert verify(tmp_path).errors
+
+
+@pytest.mark.parametrize("lie", [b"[1,%d,%d,1]" % (2**63, 2**63), b"[0,-5,5,1]", b"[-1,0,0,1]", b"[0,0,0,-1]", b"[0]"])
+def test_a_stripe_that_lies_about_what_it_was_made_of_is_an_error(tmp_path: Path, lie: bytes) -> None:
+    parts = []
+    for stripe, made_of in enumerate((b"[0,%d,%d,1]" % (START, START), lie)):
+        about = RecordColumns([(records.MADE_OF, START, -1, b'{"blocks":[%b]}' % made_of)])
+        said = RecordColumns([(records.MESSAGE, START, 0, b"{}")])
+        parts.append(blocks.encode_sorted(RUN, 2 * stripe, START, START, [("", 0, 0)], about, [0]))
+        parts.append(blocks.encode_sorted(RUN, 2 * stripe + 1, START, START, [(TRADES, 1, 0)], said, [1]))
+    write_run(tmp_path, seconds_of_trades(1))
+    only_segment(tmp_path).write_bytes(b"".join(parts))
+    read_all(tmp_path)
+    assert verify(tmp_path).errors
+
+
+def test_the_last_moment_that_there_is_can_be_told(tmp_path: Path) -> None:
+    write_run(tmp_path, seconds_of_trades(1))
+    made = RecordColumns([(records.MESSAGE, blocks.MOST_TIME, 0, b"{}")])
+    last = blocks.encode_block(RUN, 0, blocks.MOST_TIME, blocks.MOST_TIME, [(TRADES, 1, 0)], made)
+    only_segment(tmp_path).write_bytes(last)
+    said: list[str] = []
+    assert not verify(tmp_path, said.append).errors
+    assert any("9999-12-31T23:59:59.999Z" in line for line in said)
+    with Recording(tmp_path) as recording:
+        assert [each.time for each in recording.read(0, blocks.MOST_TIME) if isinstance(each, Entry)] == [
+            blocks.MOST_TIME
+        ]
+
+
+def test_what_a_tape_says_moves_no_cursor(tmp_path: Path) -> None:
+    """Names of topics, and errors, of a tape of anybody: no colour, no second line, no end of a line that is long."""
+    hole = records.encode(records.Hole(START, START, "disk", error="\x1b]0;x\x07\nsummary: good"))
+    topics = ["binance:spot:A\x1b[31m\nB-C:trade", "binance:spot:\u202eA-B:trade", f"binance:spot:{'x' * 5_000}:trade"]
+    said = [(START, topic, records.MESSAGE, b'{"type":"trade","payload":{"id":5}}') for topic in topics]
+    write_run(tmp_path, [said], close=False, run=RUN.hex())
+    path = only_segment(tmp_path)
+    made = RecordColumns([(records.HOLE, START, -1, hole)])
+    path.write_bytes(path.read_bytes() + blocks.encode_block(RUN, 1, START, START, [("", 1, 0)], made))
+    lines: list[str] = []
+    for command in ("ls", "verify"):
+        tape_commands.tape([command, str(tmp_path)], lines.append)
+    assert len(lines) > 8 and all(line.isprintable() and len(line) < 1_100 for line in lines)
+    for pattern in ("*:trade", "*C:trade"):
+        options = {"from": None, "to": None, "format": "csv", "topics": [pattern], "text": False}
+        with pytest.raises(ConfigError) as refused:
+            tape_commands.export_rows({**options, "output": str(tmp_path / "x.csv"), "path": str(tmp_path)})
+        assert str(refused.value).isprintable()
+
+
+def test_frames_without_a_byte_are_bounded_as_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = records.encode(records.Opened("spot", "ws://x"))
+    said = [(START, "binance/1", records.OPENED, opened), *[(START, "binance/1", records.IN, b"")] * 300]
+    write_run(tmp_path, [said], tape="frames")
+    assert len(TapeOfFrames.read(tmp_path, "", "", ["binance"], None, None).lines) == 300
+    monkeypatch.setattr(recorded_files, "MOST_BYTES", 100_000)
+    with pytest.raises(ConfigError, match="too large"):
+        TapeOfFrames.read(tmp_path, "", "", ["binance"], None, None)
+
+
 def test_an_index_that_lies_is_made_again_from_the_headers(tmp_path: Path) -> None:
     """With a good checksum: of another segment, of blocks that are elsewhere, of more than there are."""
     said = seconds_of_trades(6)
@@ -252,6 +359,23 @@ def test_an_index_that_lies_is_made_again_from_the_headers(tmp_path: Path) -> No
             ], name
 
 
+def test_an_index_of_topics_without_end_is_made_again_from_the_headers(tmp_path: Path) -> None:
+    """Four million times the same one: each question went through all of them, for seconds."""
+    write_run(tmp_path, seconds_of_trades(6))
+    path = only_segment(tmp_path)
+    good = path.read_bytes()
+    segment = Segment.open(path)
+    index, end = segment.index, segment.scan().end
+    segment.close()
+    endless = msgspec.structs.replace(index.blocks[0], topics=[0] * 900_000)
+    lie = segment_index.encode_index(msgspec.structs.replace(index, blocks=[endless, *index.blocks[1:]]))
+    block = blocks.encode_index(segment.run, 6, START, segment.last, lie)
+    path.write_bytes(good[:end] + block + segment_index.encode_trailer(end))
+    segment = Segment.open(path)
+    assert segment.index == index
+    segment.close()
+
+
 def test_a_body_in_endless_parts_is_bounded(tmp_path: Path) -> None:
     part = b"x" * 2**20
     said = [[(START + at, "binance/1", records.MORE, part)] for at in range(40)]
@@ -259,6 +383,15 @@ def test_a_body_in_endless_parts_is_bounded(tmp_path: Path) -> None:
     with little_memory(), Recording(tmp_path, "frames") as recording:
         found = list(recording.read(0, ALL))
     assert any(not isinstance(each, Entry) and each.reason == "damaged" for each in found)
+
+
+def test_a_body_in_endless_parts_without_a_byte_is_bounded(tmp_path: Path) -> None:
+    """Each took a walk over all before it: four kilobytes of them hung whoever read them."""
+    said = [[(START + block, TRADES, records.MORE, b"")] * 30_000 for block in range(3)]
+    write_run(tmp_path, [*said, [(START + 99, TRADES, records.MESSAGE, b"end")]])
+    with Recording(tmp_path) as recording:
+        found = list(recording.read(0, ALL))
+    assert [each.reason for each in found if not isinstance(each, Entry)] == ["damaged"]
 
 
 def test_a_link_or_a_pipe_is_no_segment(tmp_path: Path) -> None:

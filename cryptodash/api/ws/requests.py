@@ -174,13 +174,15 @@ def _unlisted(directory: IDirectory, channel: Mapping[str, Any]) -> Topic | None
             return None
         kind, depth, interval = parse_channel(channel.get("channel_type")), 0, ""
         if kind is Channel.ORDER_BOOK:
-            depth = check_depth(channel.get("depth", directory.book_depth_default))
+            named = channel.get("depth")
+            depth = directory.book_depth_default if named is None else check_depth(named)
         elif kind is Channel.CANDLE:
             interval = check_interval(channel.get("interval"))
     except Refused:
         return None
-    exchange, market = str(channel.get("exchange")).lower(), str(channel.get("market_type", MarketType.SPOT)).lower()
-    return Topic(exchange, MarketType(market), spelled, kind, depth=depth, interval=interval)
+    exchange, market = str(channel.get("exchange")).lower(), channel.get("market_type")  # null: not named
+    kind_of_market = MarketType.SPOT if market is None else MarketType(str(market).lower())
+    return Topic(exchange, kind_of_market, spelled, kind, depth=depth, interval=interval)
 
 
 def since(channel: Mapping[str, Any], topic: Topic) -> Cursor | None:

@@ -299,6 +299,22 @@ def test_what_is_not_recorded_is_told_with_the_times_that_are(playing: Playing) 
     assert ids([first]) == ["1"]
 
 
+@pytest.mark.parametrize(
+    ("channel", "topic"),
+    [
+        ({**TRADES, "market_type": None}, "binance:spot:GONE-USDT:trade"),
+        ({**TRADES, "market_type": "PERPETUAL"}, "binance:perpetual:GONE-USDT:trade"),
+        ({**BOOK, "depth": None}, "binance:spot:GONE-USDT:order_book:50"),
+    ],
+)
+def test_null_is_left_out_of_what_is_not_listed_any_more_as_well(
+    playing: Playing, channel: dict[str, Any], topic: str
+) -> None:
+    """It ended the connection."""
+    assert playing.replay({**channel, "symbol": "GONE-USDT"}) == []
+    assert playing.tapes.questions[-1].topics == [topic]
+
+
 def test_what_is_not_played_has_no_gaps_either(playing: Playing) -> None:
     playing.replay(TRADES, TICKER, speed=0)
     playing.answer.put(Recorded(TICKER_TOPIC, []), trade(1), Missing(AT, AT + SECOND, "stopped"))
