@@ -1,5 +1,5 @@
-"""Several real processes record into one directory: the one that has an exchange open is killed, and whoever is asked
-then has what both recorded, and the hole between."""
+"""Two real processes record into one directory: the one that has an exchange open is killed, and the other one then
+has what both recorded, and the hole between."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from tests.processes import get_text, run
 
 PLACE = ("binance", "spot", "XRP-USDT")
 NAMES = [f"{':'.join(PLACE)}:trade", "bybit:perpetual:XRP-USDT:trade"]
+COUNT = 2
 TAPES = "tapes"
 SETTINGS = {"RECORD_DIR": TAPES, "RECORD": "trade:*:*:XRP-USDT"}
 ASKED = "/api/history/trades?exchange=binance&market_type=spot&symbol=XRP-USDT&limit=100000"
@@ -69,12 +70,12 @@ async def test_a_survivor_tells_what_both_recorded_and_the_hole_of_the_kill(worl
     await world.repair()
     killed, first = holder_of(world), world.fences()[0]
     survivor = next(each for each in world.processes if each is not killed)
-    await until_told(world, survivor, 0, 20)
+    await until_told(world, survivor, 0, 8)
     killed.signal(signal.SIGKILL)
     assert killed.ended(5) == -signal.SIGKILL
     await world.until(lambda: not {None, killed} & set(world.holders()), TAKEN_OVER_S)
     second = world.fences()[0]
-    found = await until_told(world, survivor, 1, 20)
+    found = await until_told(world, survivor, 1, 8)
 
     (gap,) = [each["payload"] for each in found if each["type"] == "gap"]
     assert (gap["reason"], gap["hole"]) == ("recording", "unrecorded")
