@@ -147,8 +147,7 @@ def blocks_of(entries: Sequence[Entry]) -> Iterator[list[Entry]]:
 
 
 def _packed(entries: Sequence[Entry]) -> bytes:
-    topics, columns = draft_of(entries).columns()
-    rows = [(topic, 0, 0) for topic in topics]
+    rows, columns = draft_of(entries).columns()
     return encode_block(bytes(16), 0, entries[0].time, entries[-1].time, rows, columns)
 
 

@@ -3,9 +3,11 @@ where its topic stands in the block's table is found out by the thread that pack
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any, Final
 
 from cryptodash.recording import records
+from cryptodash.recording.blocks import TopicRow
 from cryptodash.recording.record_columns import RecordColumns, head_of
 
 ITEMS: Final = 3
@@ -39,16 +41,19 @@ class Draft:
         self.items += source, time, body
         self.size += len(body)
 
-    def columns(self) -> tuple[list[str], RecordColumns]:
+    def columns(self) -> tuple[list[TopicRow], RecordColumns]:
         """The table of topics, and the records, by a few calls of C."""
         sources: list[Source] = self.items[::ITEMS]
-        places: dict[str, int] = {}
+        rows: dict[str, list[int]] = {}
         heads: dict[Source, int] = {}
-        for each in dict.fromkeys(sources):
-            place = places.setdefault(each.name, len(places)) if each.name else -1
+        for each, count in Counter(sources).items():
+            if not each.name:
+                heads[each] = head_of(each.kind, -1)
+                continue
+            place, said, keyframes = rows.get(each.name) or (len(rows), 0, 0)
+            rows[each.name] = [place, said + count, keyframes + count * (each.kind == records.KEYFRAME)]
             heads[each] = head_of(each.kind, place)
         made = RecordColumns()
-        made.items = self.items.copy()
-        made.items[::ITEMS] = list(map(heads.__getitem__, sources))
-        made.size = self.size
-        return list(places), made
+        made.heads = list(map(heads.__getitem__, sources))
+        made.times, made.bodies = self.items[1::ITEMS], self.items[2::ITEMS]
+        return [(name, said, keyframes) for name, (_, said, keyframes) in rows.items()], made

@@ -7,7 +7,7 @@ from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate, islice
 from operator import le
-from typing import Any, Final
+from typing import Final
 
 from cryptodash.recording.tape_errors import BadTape
 
@@ -27,56 +27,39 @@ def head_of(kind: int, place: int) -> int:
 
 
 class RecordColumns:
-    """Grows at its end. ``items``: of each record ``head_of``, tape time (us) and body, one after the other; ``size``:
-    bytes of all bodies."""
+    """``heads``: ``head_of`` each record; ``times``: tape time, us; and the bodies."""
 
-    __slots__ = ("items", "size")
+    __slots__ = ("bodies", "heads", "times")
 
     def __init__(self, records: Iterable[Record] = ()) -> None:
-        self.items: list[Any] = []
-        self.size = 0
-        for kind, time, place, body in records:
-            self.put(kind, time, place, body)
+        said = list(records)
+        self.heads = [head_of(kind, place) for kind, _, place, _ in said]
+        self.times = [time for _, time, _, _ in said]
+        self.bodies = [body for *_, body in said]
 
     def __len__(self) -> int:
-        return len(self.items) // 3
+        return len(self.heads)
 
     def __iter__(self) -> Iterator[Record]:
         return iter(_records(self.heads, self.times, self.bodies))
 
-    @property
-    def heads(self) -> list[int]:
-        return self.items[::3]
-
-    @property
-    def times(self) -> list[int]:
-        return self.items[1::3]
-
-    @property
-    def bodies(self) -> list[bytes]:
-        return self.items[2::3]
-
-    def put(self, kind: int, time: int, place: int, body: bytes) -> None:
-        self.items += head_of(kind, place), time, body
-        self.size += len(body)
-
     def behind(self, before: Sequence[Record]) -> RecordColumns:
         """The same with these before them."""
         made = RecordColumns(before)
-        made.items += self.items
-        made.size += self.size
+        made.heads += self.heads
+        made.times += self.times
+        made.bodies += self.bodies
         return made
 
     def encode(self, orders: Sequence[int] = ()) -> bytes:
         """The bodies and, behind them, the columns, by a few calls of C. ``orders``: of a sorted segment, the place of
         each record in the order in which they were made."""
-        parts = self.bodies
-        columns = array("I", self.heads), array("q", self.times), array("I", map(len, parts)), array("I", orders)
-        for column in columns:
-            if _IS_BIG:
+        lengths = list(map(len, self.bodies))
+        columns = array("I", self.heads), array("q", self.times), array("I", lengths), array("I", orders)
+        if _IS_BIG:
+            for column in columns:
                 column.byteswap()
-            parts.append(column.tobytes())
-        return b"".join(parts)
+        return b"".join([*self.bodies, *map(array.tobytes, columns)])
 
 
 def decode(payload: bytes, count: int, first: int, last: int, topics: int) -> list[Record]:

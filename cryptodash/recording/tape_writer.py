@@ -4,7 +4,6 @@ for what the disk says. What is lost is kept count of and said as a hole, as soo
 from __future__ import annotations
 
 import errno
-from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -12,10 +11,10 @@ from attrs import define, evolve, frozen
 from msgspec import structs
 
 from cryptodash.recording import blocks, compression, records, segment_index
-from cryptodash.recording.blocks import THE_TAPE, TopicRow
+from cryptodash.recording.blocks import THE_TAPE
 from cryptodash.recording.draft import Draft
 from cryptodash.recording.files import Ending, NoRoom, TapeDirectory, TapeFile
-from cryptodash.recording.record_columns import Record, RecordColumns, head_of
+from cryptodash.recording.record_columns import Record
 from cryptodash.recording.records import Hole, Run
 from cryptodash.recording.segment_index import IndexMaker
 from cryptodash.recording.tape_errors import BadTape
@@ -170,8 +169,7 @@ class TapeWriter:
         self._holes.append(Hole(torn, begin, "stopped"))  # of no time, where the wall clock was set back meanwhile
 
     def _put(self, segment: _Open, block: Block) -> None:
-        before, (names, said_records) = list(block.before), block.draft.columns()
-        topics = _rows(names, said_records)
+        before, (topics, said_records) = list(block.before), block.draft.columns()
         holes = [*self._holes, *([self._hole] if self._hole is not None else [])]
         if segment.end == 0:
             before.insert(0, (records.RUN, block.first, -1, records.encode(self._run)))
@@ -252,16 +250,6 @@ class TapeWriter:
                 (hole.records or 0) + count,
                 hole.error or error[:200],
             )
-
-
-def _rows(topics: Sequence[str], said: RecordColumns) -> list[TopicRow]:
-    """The table of topics: how many records of each, and how many keyframes among them, are counted here, in the
-    writer's thread, by one call of C."""
-    counts = Counter(said.heads)
-    of_place = Counter[int]()
-    for head, count in counts.items():
-        of_place[head & 0xFFFF] += count
-    return [(topic, of_place[place], counts[head_of(records.KEYFRAME, place)]) for place, topic in enumerate(topics)]
 
 
 def _until(hole: Hole, begin: int) -> Hole:

@@ -66,7 +66,7 @@ def test_a_block_is_closed_by_its_size(tape: tuple[Time, Taken, OpenTape]) -> No
     for number, block in enumerate(taken.blocks):
         assert block.number == number and block.size >= BLOCK_BYTES
         topics, found = block.draft.columns()
-        assert topics == [TRADES] and len(found) == 263
+        assert topics == [(TRADES, 263, 0)] and len(found) == 263
 
 
 def test_a_block_is_closed_by_its_age_and_silence_is_told(tape: tuple[Time, Taken, OpenTape]) -> None:
