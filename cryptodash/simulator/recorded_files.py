@@ -22,12 +22,17 @@ UNREADABLE = (MsgspecError, UnicodeError, RecursionError)
 
 
 class RecordedFrame(NamedTuple):
-    """One recorded frame, and what it says: None where that is no JSON object or array."""
+    """One recorded frame."""
 
     came_in: bool
     time: float | None
     text: str
-    data: dict[str, Any] | list[Any] | None
+
+    @property
+    def data(self) -> dict[str, Any] | list[Any] | None:
+        """What it says: None where that is no JSON object or array. Made anew each time: what a text of brackets makes
+        is twenty times as large, and all frames are held."""
+        return said(self.text)
 
 
 class RecordedAnswer(NamedTuple):
@@ -90,7 +95,7 @@ def _read_line(text: bytes, place: str) -> RecordedFrame:
         line = _line.decode(text)
     except UNREADABLE as error:
         raise ConfigError(f"replay: {place} is not a recorded frame: {one_line(error)}") from None
-    return RecordedFrame(line.direction == "in", line.time, line.raw, said(line.raw))
+    return RecordedFrame(line.direction == "in", line.time, line.raw)
 
 
 class _Indexed(Struct, rename={"time": "t"}):

@@ -14,7 +14,7 @@ from cryptodash.recording.blocks import MOST_TIME
 from cryptodash.recording.frames import TapedAnswer, TapedFrame, markets_in, read_frames
 from cryptodash.recording.tape_errors import BadTape
 from cryptodash.simulator import recorded_files
-from cryptodash.simulator.recorded_files import RecordedAnswer, RecordedFrame, one_line, said
+from cryptodash.simulator.recorded_files import RecordedAnswer, RecordedFrame, one_line
 
 _OF_ONE: Final = 512
 """Bytes that a frame or an answer takes beside its own, about: there may be millions that are empty."""
@@ -49,7 +49,7 @@ class TapeOfFrames:
             if isinstance(each, TapedFrame):
                 text = each.frame.decode("utf-8", "replace")
                 size += len(each.frame) + _OF_ONE
-                self.lines.append(RecordedFrame(each.came_in, each.at, text, said(text)))
+                self.lines.append(RecordedFrame(each.came_in, each.at, text))
             elif isinstance(each, TapedAnswer):
                 size += len(each.body) + _OF_ONE
                 self.answers.append(RecordedAnswer(each.url, each.body))
