@@ -20,12 +20,12 @@ from benchmarks.contestants import OURS
 from benchmarks.demo import demo
 from benchmarks.frames import NAMES
 from benchmarks.processes import ROOT, BenchError, python
-from benchmarks.recording import Recorded, blocks_of, cost, table_of
+from benchmarks.recording import Recorded, blocks_of, cost, draft_of
 from benchmarks.replay_client import ReplayClient
 from benchmarks.results import Results
+from cryptodash.recording.draft import ITEMS, Draft
 from cryptodash.recording.entries import Entry
 from cryptodash.recording.files import WriterPlace
-from cryptodash.recording.record_columns import RecordColumns
 from cryptodash.recording.recording import Recording
 from cryptodash.recording.records import Run
 from cryptodash.recording.tape_writer import Block, TapeWriter
@@ -100,14 +100,14 @@ def _make(row: LongTape, directory: Path, root: Path) -> tuple[tuple[int, int], 
     cost(Recorded(row.frames, 10_000, 0), directory / "flood")
     with Recording(directory / "flood") as recording:
         entries = [each for each in recording.read(0, 2**62) if isinstance(each, Entry)]
-    made = [(each[0].time, each[-1].time, *table_of(each)) for each in blocks_of(entries)]
+    made = [(each[0].time, each[-1].time, draft_of(each)) for each in blocks_of(entries)]
     begin, length = entries[0].time, entries[-1].time - entries[0].time + 1000
     place = WriterPlace(root, least_free=0)
     writer = TapeWriter(place.tape("messages", 2**60, 2**26), Run("ab" * 16, begin // 1000, ""), time.monotonic)
     number, shift = 0, -AGO
     while writer.state.bytes < row.size:
-        for first, last, topics, columns in made:
-            block = Block(number, first + shift, first + shift, last + shift, topics, [], _shifted(columns, shift), 0)
+        for first, last, draft in made:
+            block = Block(number, first + shift, first + shift, last + shift, [], _shifted(draft, shift), 0)
             writer.write(block)
             number += 1
         shift += length
@@ -119,11 +119,10 @@ def _make(row: LongTape, directory: Path, root: Path) -> tuple[tuple[int, int], 
     return (begin - AGO, begin + shift), len(entries) * ((shift + AGO) // length)
 
 
-def _shifted(columns: RecordColumns, by: int) -> RecordColumns:
-    made = RecordColumns()
-    made.heads, made.lengths = columns.heads, columns.lengths
-    made.times = [each + by for each in columns.times]
-    made.bodies = bytearray(columns.bodies)
+def _shifted(draft: Draft, by: int) -> Draft:
+    made = Draft()
+    made.items, made.size = draft.items.copy(), draft.size
+    made.items[1::ITEMS] = [each + by for each in draft.items[1::ITEMS]]
     return made
 
 

@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 from benchmarks.contestants import OURS
 from benchmarks.feeds import subscribe_all, venue
@@ -23,10 +23,11 @@ from benchmarks.results import Results
 from cryptodash.core.topics import parse_topic
 from cryptodash.recording import compression
 from cryptodash.recording.blocks import encode_block
+from cryptodash.recording.draft import Draft, Source
 from cryptodash.recording.entries import Entry, Missing
 from cryptodash.recording.files import WriterPlace
 from cryptodash.recording.open_tape import BLOCK_BYTES
-from cryptodash.recording.record_columns import BYTES_A_RECORD, RecordColumns
+from cryptodash.recording.record_columns import BYTES_A_RECORD
 from cryptodash.recording.recording import Recording
 from cryptodash.recording.records import MESSAGE, Run
 from cryptodash.recording.tape_writer import Block, TapeWriter
@@ -146,18 +147,18 @@ def blocks_of(entries: Sequence[Entry]) -> Iterator[list[Entry]]:
 
 
 def _packed(entries: Sequence[Entry]) -> bytes:
-    topics, columns = table_of(entries)
+    topics, columns = draft_of(entries).columns()
     rows = [(topic, 0, 0) for topic in topics]
     return encode_block(bytes(16), 0, entries[0].time, entries[-1].time, rows, columns)
 
 
-def table_of(entries: Sequence[Entry]) -> tuple[list[str], RecordColumns]:
-    """Topics and records of a block of them."""
-    places: dict[str, int] = {}
-    columns = RecordColumns(
-        (each.kind, each.time, places.setdefault(each.topic, len(places)), each.body) for each in entries
-    )
-    return list(places), columns
+def draft_of(entries: Sequence[Entry]) -> Draft:
+    """A block of them, as the recorder has it."""
+    draft, sources = Draft(), dict[tuple[str, int], Source]()
+    for each in entries:
+        source = sources.setdefault((each.topic, each.kind), Source(each.topic, each.kind))
+        draft.put(source, each.time, each.body)
+    return draft
 
 
 def _speed(row: Recorded, directory: Path, results: Results) -> None:
@@ -169,15 +170,14 @@ def _speed(row: Recorded, directory: Path, results: Results) -> None:
         entries = [each for each in recording.read(0, ENDS) if isinstance(each, Entry)]
     made = []
     for number, block in enumerate(blocks_of(entries)):
-        topics, columns = table_of(block)
         size = sum(len(each.body) + BYTES_A_RECORD for each in block)
-        made.append(Block(number, block[0].time, block[0].time, block[-1].time, topics, [], columns, size))
+        made.append(Block(number, block[0].time, block[0].time, block[-1].time, [], draft_of(block), size))
     place = WriterPlace(directory / "speed", least_free=0)
     writer = TapeWriter(place.tape("messages", 2**40, 2**26), Run("00" * 16, 0, ""), time.monotonic)
     begun, done = time.monotonic(), 0
     while done < row.written:
         for each in made:
-            writer.write(evolve(each, records=each.records.behind(())))  # which are used up by it
+            writer.write(each)
             done += each.size
     writer.close()
     seconds = time.monotonic() - begun

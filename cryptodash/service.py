@@ -188,6 +188,9 @@ def _recorder(
     def is_ours(exchange: str) -> bool:
         return any(each.exchange == exchange and getattr(each, "is_local", True) for each in feeds)
 
+    def fence_of(exchange: str) -> int | None:
+        return next((getattr(each, "fence", None) for each in feeds if each.exchange == exchange), None)
+
     recorder = Recorder(
         Path(config.record_dir),
         {MESSAGES: config.record_keep_messages_gb * GIB, FRAMES: config.record_keep_gb * GIB},
@@ -198,6 +201,7 @@ def _recorder(
         clock,
         random,
         tally,
+        fence_of=fence_of,
         process=f"{gethostname()[:40]}-{os.getpid()}",
         source="" if stand_in is None else stand_in.source,
         spawn=spawning(reactor),

@@ -208,7 +208,7 @@ def _replay(config: Config, options: Options, twistd: usage.Options) -> IService
         samples = own_names(real, recording.market, recording.symbols, recording.asked, recording.samples())
         answers = recording.answers if recording.is_taped else partial(answers_beside, file)
         known = listed(real, recording.market, lambda asked: answers(asked.path, asked.params))
-        venue = RecordedVenue(real, samples, recording.limits, known)
+        venue = RecordedVenue(real, samples, recording.limits, {**recording.instruments, **known})
         topics = venue.topics(recording.exchange, recording.market, recording.symbols, config.book_depth_default)
     except ConfigError as error:
         refuse(str(error))

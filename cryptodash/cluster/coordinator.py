@@ -89,6 +89,7 @@ class VenueCoordinator:
             lambda *arguments: Deferred.fromCoroutine(asking.candles(*arguments)),
             lambda: Deferred.fromCoroutine(asking.refresh(exchange)),
             means.trouble,
+            lambda: self.lease.fence,
         )
         self.bus = VenueBus(
             exchange,

@@ -18,7 +18,8 @@ from cryptodash.core.topics import Topic
 
 @implementer(IUpstream)
 class ClusterVenue:
-    """Local while this process has the lease, remote else. ``make`` makes the local one, which is not started."""
+    """Local while this process has the lease, remote else. ``make`` makes the local one, which is not started;
+    ``fence`` tells that of the lease, None: another process has it."""
 
     def __init__(
         self,
@@ -29,6 +30,7 @@ class ClusterVenue:
         ask_candles: Callable[[Topic, int, int | None], Deferred[Sequence[Candle]]],
         ask_refresh: Callable[[], Deferred[int]],
         trouble: Callable[[], str],
+        fence: Callable[[], int | None],
     ) -> None:
         self._make = make
         self.catalogue = catalogue
@@ -39,6 +41,7 @@ class ClusterVenue:
         self._ask_candles = ask_candles
         self._ask_refresh = ask_refresh
         self._trouble = trouble
+        self._fence = fence
         self.is_local = False
         self._clients: dict[Topic, tuple[str, ...]] = {}
         self._paces: dict[Topic, tuple[int, ...]] = {}
@@ -60,6 +63,11 @@ class ClusterVenue:
         return self._venue
 
     # -- who holds it
+
+    @property
+    def fence(self) -> int | None:
+        """Of the lease that this process has; the next one, of whichever process, is greater. None: it has none."""
+        return self._fence()
 
     def take_over(self) -> None:
         """The lease is ours: open the venue, and all that is wanted of it."""

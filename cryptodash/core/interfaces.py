@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Se
 from attrs import field, frozen
 from zope.interface import Attribute, Interface
 
+from cryptodash.core.checkpoints import ICheckpointSource
 from cryptodash.core.events import Candle, Cause, Event, State
 from cryptodash.core.instruments import Catalogue, MarketType
 from cryptodash.core.quality import Loss
@@ -223,6 +224,9 @@ class IFrameTap(Interface):
 
     def answered(market: MarketType, purpose: str, url: str, body: bytes) -> None:
         """A REST answer came; ``url`` is path and query."""
+
+    def opened_by(source: ICheckpointSource) -> None:
+        """Whom to ask for what is known of the venue besides."""
 
 
 class ILocalVenue(IUpstream):

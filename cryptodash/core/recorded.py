@@ -75,26 +75,6 @@ class Play(Struct, frozen=True, tag="play"):
     topics: list[str]
 
 
-class StateAt(Struct, frozen=True, tag="state"):
-    """The status and the value of each topic as of ``at`` (kind ``STATE``). Of one that is not known then a ``Missing``
-    where it is recorded at another time, else a ``Recorded``."""
-
-    at: int
-    topics: list[str]
-
-
-class Read(Struct, frozen=True, tag="read"):
-    """What is on the tape of these topics, both times included, in order, with the holes: keyframes only where they
-    are asked for. First a ``Recorded`` for each topic of which nothing was recorded in that time. ``limit``: entries
-    at most, 0: all."""
-
-    begin: int
-    end: int
-    topics: list[str]
-    keyframes: bool = False
-    limit: int = 0
-
-
 class ReadAfter(Struct, frozen=True, tag="after"):
     """Every message of the topic behind that of the cursor (``time`` of the venue in ms, and ``id``), once and in
     order, with the holes in their places (``recording/continuation.py``). Where the tape does not reach back to the
@@ -103,15 +83,6 @@ class ReadAfter(Struct, frozen=True, tag="after"):
     topic: str
     time: int
     id: str
-
-
-class Ranges(Struct, frozen=True, tag="ranges"):
-    """A ``Recorded`` for each of these topics, as far as that overlaps the time; for each that there is, at most
-    ``MOST_TOPICS``, where none is named."""
-
-    topics: list[str]
-    begin: int = 0
-    end: int = 253_402_300_799_999_999
 
 
 class History(Struct, frozen=True, tag="history"):
@@ -150,8 +121,7 @@ class Holdings(Struct, frozen=True, tag="holdings"):
     prefix: str
 
 
-Question = Play | StateAt | Read | ReadAfter | Ranges | History | BookAt | Holdings
-MOST_TOPICS: Final = 10_000
+Question = Play | ReadAfter | History | BookAt | Holdings
 MOST_SPANS: Final = 100
 """Of a topic in one answer."""
 

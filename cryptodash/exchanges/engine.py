@@ -7,12 +7,13 @@ causes, in order. ``subscriptions`` turns topics into streams, ``connections`` g
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from random import Random
 
+from cryptodash.core.checkpoints import TakeImage
 from cryptodash.core.errors import UpstreamError
 from cryptodash.core.events import Cause
-from cryptodash.core.instruments import Catalogue, MarketType
+from cryptodash.core.instruments import Catalogue, Instrument, MarketType
 from cryptodash.core.interfaces import StreamReport
 from cryptodash.core.quality import UNRECORDED, StreamRecords
 from cryptodash.core.steps import Steps, outcome_of
@@ -383,6 +384,16 @@ class Engine:
     def streams(self) -> Iterator[Sequence[StreamReport]]:
         """Every upstream stream and poll, a few at a time."""
         return stream_reports(self._venue.id, self._streams.everything(), self._wanted, self._monotonic)
+
+    def instruments(self) -> dict[tuple[MarketType, str], Instrument]:
+        """Those of which something is wanted, by market and native name."""
+        found = (each.instrument for each in self._wanted.subscriptions.values() if each.plan is not None)
+        return {(each.market, each.native): each for each in found if each is not None}
+
+    def images(self, unread: Container[str]) -> list[TakeImage]:
+        """The order books that are in sync, and the figures of tickers. ``unread``: connections of which something has
+        come in that ``received`` was not given yet."""
+        return [image for each in self._wanted.subscriptions.values() for image in each.images(unread)]
 
     def survey(self) -> Steps[Survey]:
         """Look at every stream, a step at a time."""

@@ -42,6 +42,7 @@ from cryptodash.exchanges.builders.waiting_frames import FrameBudget
 from cryptodash.exchanges.candle_reader import CandleReader
 from cryptodash.exchanges.catalogue import CatalogueReader
 from cryptodash.exchanges.catalogue_changes import CatalogueChanges
+from cryptodash.exchanges.checkpoint import Checkpoint
 from cryptodash.exchanges.connections.commands import BookChanged, Closed, Connect, Disconnect, Fetch, Send
 from cryptodash.exchanges.engine import Engine
 from cryptodash.exchanges.engine_runner import EngineRunner
@@ -52,7 +53,7 @@ from cryptodash.exchanges.publish_timer import PublishTimers
 from cryptodash.exchanges.transport.dialer import Dialer
 from cryptodash.exchanges.transport.rest_requests import RestRequests
 from cryptodash.exchanges.transport.sockets import Events, Sockets
-from cryptodash.exchanges.transport.tapped import tap_answers, tapped, tapped_connect, tapped_send
+from cryptodash.exchanges.transport.tapped import Unread, tap_answers, tapped, tapped_connect, tapped_send
 
 _log = Logger(namespace="cryptodash.exchanges.service")
 
@@ -119,7 +120,8 @@ class VenueService(Service):
         self._catalogues = {market: self._reader(market, random) for market in self.markets}
         self._requests.client.dated = self._engine.dated
         meters = Meters(tally, venue.id)
-        events = self._events() if tap is None else tapped(self._events(), tap)
+        unread = Unread()
+        events = self._events() if tap is None else tapped(self._events(), tap, unread)
         self._sockets = Sockets(dialer, reactor, clock, meters, events, venue.limits)
         if tap is not None:
             tap_answers(self._requests.client, tap)
@@ -131,6 +133,8 @@ class VenueService(Service):
         self._candles = CandleReader(venue, self.catalogue, self._requests.fetch, self._engine, clock, tally)
         self._books = BookPublisher(inlet, timers)
         self._runner = self._make_runner(tap, is_recorded=source == "replay")
+        if tap is not None:
+            tap.opened_by(Checkpoint(self._engine, unread, lambda: self._runner.ended))
 
     def _make_runner(self, tap: IFrameTap | None, *, is_recorded: bool) -> EngineRunner:
         """Who carries out each command, and who takes what is published; all other events go to the hub."""

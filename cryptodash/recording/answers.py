@@ -7,23 +7,18 @@ from collections.abc import Collection, Iterator
 from cryptodash.core.cursors import Cursor
 from cryptodash.core.recorded import (
     MOST_SPANS,
-    MOST_TOPICS,
     BookAt,
-    Entry,
     History,
     Holdings,
     Item,
     Missing,
     Play,
     Question,
-    Ranges,
-    Read,
     ReadAfter,
     Recorded,
-    StateAt,
 )
 from cryptodash.recording.continuation import read_after
-from cryptodash.recording.playback import LOOK_BACK, UNWRITTEN, play, state_at
+from cryptodash.recording.playback import LOOK_BACK, play
 from cryptodash.recording.recording import Recording
 
 
@@ -32,14 +27,8 @@ def answer(recording: Recording, question: Question) -> Iterator[Item]:
     match question:
         case Play():
             return _play(recording, question)
-        case StateAt():
-            return _state_at(recording, question)
-        case Read():
-            return _read(recording, question)
         case ReadAfter():
             return read_after(recording, question.topic, Cursor(question.time, question.id))
-        case Ranges():
-            return _ranges(recording, question)
         case History() | BookAt() | Holdings():
             from cryptodash.recording.history_answers import history_answer  # what others have no use for
 
@@ -55,42 +44,11 @@ def _play(recording: Recording, asked: Play) -> Iterator[Item]:
         yield from _end(recording, asked.begin, asked.end)
 
 
-def _read(recording: Recording, asked: Read) -> Iterator[Item]:
-    lacking = recording.lacking(asked.topics, asked.begin - LOOK_BACK, asked.end)
-    yield from _when_recorded(recording, lacking)
-    topics = [each for each in asked.topics if each not in lacking]
-    if not topics:
-        return
-    left = asked.limit
-    for each in recording.read(asked.begin, asked.end, topics, keyframes=asked.keyframes):
-        yield each
-        if isinstance(each, Entry):
-            left -= 1
-            if not left:
-                return
-    yield from _end(recording, asked.begin, asked.end)
-
-
 def _end(recording: Recording, begin: int, end: int) -> Iterator[Missing]:
     """The time behind the last run that had begun by then: the next one's hole comes later."""
     last = max((span.end for span in recording.spans if span.begin <= end), default=begin)
     if last < end:
         yield Missing(max(begin, last), end, "unwritten")
-
-
-def _state_at(recording: Recording, asked: StateAt) -> Iterator[Item]:
-    for topic, entries in state_at(recording, asked.at, asked.topics).items():
-        yield from entries
-        if not entries:
-            (known,) = _when_recorded(recording, (topic,))
-            is_hole = any(span.begin <= asked.at <= span.end + UNWRITTEN for span in known.spans)
-            yield Missing(asked.at, asked.at, "unrecorded", topic) if is_hole else known
-
-
-def _ranges(recording: Recording, asked: Ranges) -> Iterator[Recorded]:
-    found = recording.topics(asked.begin, asked.end)
-    for topic in asked.topics or sorted(found)[:MOST_TOPICS]:
-        yield Recorded(topic, found.get(topic, [])[-MOST_SPANS:])
 
 
 def _when_recorded(recording: Recording, topics: Collection[str]) -> Iterator[Recorded]:

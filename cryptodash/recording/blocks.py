@@ -97,7 +97,7 @@ def encode_block(
     codec: int = compression.BEST,
 ) -> bytes:
     """A block of records. A few long calls of C, so that a thread that does it stands in nobody's way. Raises
-    ``BadTape`` for more than a block may have. ``records`` are used up."""
+    ``BadTape`` for more than a block may have."""
     payload = records.encode()
     return _encode_parts(RECORDS, run, number, first, last, len(records), _encode(topics), payload, codec)
 
@@ -130,7 +130,7 @@ def _encode_parts(
     last: int,
     count: int,
     table: bytes,
-    payload: bytes | bytearray,
+    payload: bytes,
     codec: int,
 ) -> bytes:
     if len(payload) > MOST_DECLARED or len(table) > MOST_TOPICS_DECLARED:

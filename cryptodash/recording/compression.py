@@ -31,10 +31,10 @@ MOST_WINDOW: Final = 1 << 22
 """Bytes that zstd may look back; its window_log is then at most 22."""
 
 
-def pack(data: bytes | bytearray, codec: int = BEST) -> bytes:
+def pack(data: bytes, codec: int = BEST) -> bytes:
     """One long call without the interpreter's lock."""
     if codec == STORED:
-        return bytes(data)
+        return data
     if codec == ZLIB:
         return zlib.compress(data, LEVEL[ZLIB])
     packed: bytes = _compressor().compress(data)

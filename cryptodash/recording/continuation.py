@@ -2,67 +2,38 @@
 ``Recording`` reads.
 
 A tape is where the messages of a topic are told to have been complete: from where the topic begins to be recorded to
-where it ends, less the holes. What one process did not record another one may have. A time that none has is a hole; it
+where it ends, less the holes. What one process did not record another one may have, as long as none was given its
+lease: what it says behind that is left out, and between the two is a hole. A time that none has is a hole; it
 stands before the next message, and is none where that message shows that nothing is missing.
 """
 
 from __future__ import annotations
 
 import heapq
-import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-import msgspec
-from attrs import define, field, frozen
+from attrs import frozen
 
-from cryptodash.core.cursors import Cursor, read_cursor
-from cryptodash.core.errors import Refused
+from cryptodash.core.cursors import Cursor
 from cryptodash.core.intervals import next_open
 from cryptodash.core.recorded import UNKNOWN
 from cryptodash.core.topics import Channel, Topic, parse_topic
 from cryptodash.recording import records
 from cryptodash.recording.blocks import MOST_TIME
+from cryptodash.recording.cursor_place import Place, Told, Writers, find_place, remember, told_of
 from cryptodash.recording.entries import Entry, Missing
+from cryptodash.recording.fences import SAYS_FENCE, Fences
+from cryptodash.recording.merging import LOOK_BACK
 from cryptodash.recording.recording import Recording, WriterRun
+from cryptodash.recording.tape_errors import BadTape
 
-AROUND: Final = 120_000_000
-"""us before and after the moment at which a message with the cursor's time is expected: it is looked for there. More
-than the minute between two keyframes, which tell that the topic was recorded."""
-CLOCKS_DIFFER: Final = AROUND // 2
-"""us between when messages are expected and when they came, above which the search moves there."""
-REMEMBERED: Final = 10_000
-"""Messages by which a repeat is known: as many as are kept of a topic."""
 UNRECORDED: Final = "unrecorded"
 
 _LOST: Final = frozenset(("full", "disk", "torn", "stopped", "damaged"))
 """Reasons of holes in which messages may be missing. While the process stood still it told nothing, and what it told
 then is on the tape."""
-
-
-class _Payload(msgspec.Struct):
-    cursor: str | None = None
-    replayed: bool = False
-
-
-class _Body(msgspec.Struct):
-    type: str
-    payload: _Payload
-
-
-_decode = msgspec.json.Decoder(_Body).decode
-_VALUES: Final = re.compile(rb'\{"type":"(?:trade|liquidation|candle)",')
 _GAP: Final = b'{"type":"gap",'
-
-
-@frozen
-class _Told:
-    """A message that has a cursor. ``replayed``: it had been told before, or the venue told it of the past."""
-
-    time: int
-    cursor: Cursor
-    replayed: bool
-    body: bytes
 
 
 def read_after(recording: Recording, topic_text: str, cursor: Cursor) -> Iterator[Entry | Missing]:
@@ -72,102 +43,11 @@ def read_after(recording: Recording, topic_text: str, cursor: Cursor) -> Iterato
     left out. Where the tape does not reach back to it, the only item is a ``Missing`` with the reason ``UNKNOWN``."""
     topic = parse_topic(topic_text)
     writers = recording.writers()
-    place = _find(writers, topic, cursor)
+    place = find_place(writers, topic, cursor)
     if place is None:
         yield Missing(0, 0, UNKNOWN, topic.text)
         return
     yield from _Continuation(topic, cursor, place).read(writers)
-
-
-@define(eq=False)
-class _Place:
-    """Where to go on: in a run of a writer, both by their number, at tape time ``at``. ``is_exact``: behind the message
-    itself."""
-
-    writer: int
-    run: int
-    at: int
-    is_exact: bool
-    had: dict[Cursor, None] = field(factory=dict)
-    """Some that were told up to there."""
-
-
-_Writers = Sequence[Sequence[WriterRun]]
-
-
-def _find(writers: _Writers, topic: Topic, cursor: Cursor) -> _Place | None:
-    expected = _expected(topic, cursor)
-    found, ahead = _look_around(writers, topic, cursor, expected)
-    if (found is None or not found.is_exact) and ahead is not None and abs(ahead) > CLOCKS_DIFFER:
-        moved, _ = _look_around(writers, topic, cursor, expected + ahead)
-        found = moved if moved is not None else found
-    return found
-
-
-def _expected(topic: Topic, cursor: Cursor) -> int:
-    """Tape time at which a message with that cursor came, if clocks agree: a bar comes when it has closed."""
-    time = cursor.time
-    if topic.channel is Channel.CANDLE:
-        try:
-            time = next_open(topic.interval, time)
-        except (OverflowError, ValueError, OSError):  # of a client that made it up
-            return 0
-    return time * 1000
-
-
-def _look_around(writers: _Writers, topic: Topic, cursor: Cursor, expected: int) -> tuple[_Place | None, int | None]:
-    """The place, and by how much (us) what is there came later than expected."""
-    near: _Place | None = None
-    ahead: int | None = None
-    begin, end = max(0, expected - AROUND), min(expected + AROUND, MOST_TIME)
-    for number, runs in enumerate(writers):
-        had: dict[Cursor, None] = {}
-        for place, run in enumerate(runs):
-            if run.first > end or run.last < begin:
-                continue
-            at: int | None = None
-            for each in run.read(begin, end, topic.text):
-                if not isinstance(each, Entry):
-                    continue
-                at = each.time if at is None else at
-                told = _told(each, topic)
-                if told is None:
-                    continue
-                if not told.replayed:
-                    ahead = each.time - _expected(topic, told.cursor)
-                if told.cursor == cursor:
-                    return _Place(number, place, each.time, True, had), ahead
-                if told.cursor.time <= cursor.time:
-                    at = each.time
-                    _remember(had, told.cursor)
-            if at is not None and (near is None or _is_nearer(at, near.at, expected)):
-                near = _Place(number, place, at, False, had)
-    return near, ahead
-
-
-def _is_nearer(at: int, other: int, expected: int) -> bool:
-    """Whether what is there at a time is nearer behind the message, or, where neither is, before it."""
-    return other < at <= expected or (other > expected and at < other)
-
-
-def _remember(seen: dict[Cursor, None], cursor: Cursor) -> None:
-    seen[cursor] = None
-    if len(seen) > REMEMBERED:
-        del seen[next(iter(seen))]
-
-
-def _told(entry: Entry, topic: Topic) -> _Told | None:
-    """None for what has no cursor, or cannot be read."""
-    if entry.kind != records.MESSAGE or not _VALUES.match(entry.body):
-        return None
-    try:
-        payload = _decode(entry.body).payload
-        entry.body.decode()  # what is passed over is not looked at by the decoder
-        if payload.cursor is None or not entry.body.endswith(b"}}"):
-            return None
-        return _Told(entry.time, read_cursor(payload.cursor, topic), payload.replayed, entry.body)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError, Refused):
-        return None
 
 
 @frozen
@@ -182,7 +62,7 @@ _Numbered = tuple[int, Entry | Missing | _Over]
 
 
 class _Continuation:
-    def __init__(self, topic: Topic, cursor: Cursor, place: _Place) -> None:
+    def __init__(self, topic: Topic, cursor: Cursor, place: Place) -> None:
         self._topic = topic
         self._place = place
         self._cursor = cursor
@@ -195,8 +75,10 @@ class _Continuation:
         """The writers that record the topic."""
         self._uncovered_since: int | None = None
         self._hole: Missing | None = None
+        self._fences = Fences()
+        self._hear(place.writer, place.at, place.held)
 
-    def read(self, writers: _Writers) -> Iterator[Entry | Missing]:
+    def read(self, writers: Writers) -> Iterator[Entry | Missing]:
         place = self._place
         if not place.is_exact:
             yield Missing(place.at, place.at, UNRECORDED, self._topic.text)
@@ -209,9 +91,10 @@ class _Continuation:
         place, topic = self._place, self._topic.text
         for index, run in enumerate(runs):
             is_own = number == place.writer
-            if index < place.run if is_own else run.last < place.at:
+            begin = place.at if is_own else max(0, place.at - LOOK_BACK)  # what fence it has; and clocks differ
+            if index < place.run if is_own else run.last < begin:
                 continue
-            begin = 0 if is_own and index > place.run else place.at
+            begin = 0 if is_own and index > place.run else begin
             for each in run.read(begin, MOST_TIME, topic):
                 yield number, each
             yield number, _Over(run.last)
@@ -225,9 +108,25 @@ class _Continuation:
         elif each.kind == records.END:
             self._ends(number, each.time)
         else:
+            if each.kind in SAYS_FENCE:
+                self._hear(number, each.time, each.body)
+            if self._fences.is_behind(self._topic.text, number):
+                return
             self._begins(number, each.time)
             if each.kind == records.MESSAGE:
-                yield from self._message(each)
+                yield from self._message(number, each)
+
+    def _hear(self, number: int, at: int, body: bytes) -> None:
+        """Who was given the lease before this one ends there, whatever it says."""
+        try:
+            self._fences.hear(self._topic.text, number, body)
+        except BadTape:
+            self._widen(at, at)
+        for other in [each for each in self._covered if self._fences.is_behind(self._topic.text, each)]:
+            self._ends(other, at)
+        if not self._is_behind and self._fences.is_behind(self._topic.text, self._place.writer):
+            self._is_behind = True  # whoever told the client was not to speak any more, or clocks differ
+            self._widen(at, at)
 
     def _begins(self, number: int, at: int) -> None:
         if not self._covered and self._uncovered_since is not None:
@@ -249,15 +148,19 @@ class _Continuation:
             begin, end = min(hole.begin, begin), max(hole.end, end)
         self._hole = Missing(begin, max(begin, end), UNRECORDED, self._topic.text)
 
-    def _message(self, entry: Entry) -> Iterator[Entry | Missing]:
+    def _message(self, number: int, entry: Entry) -> Iterator[Entry | Missing]:
+        is_before = number != self._place.writer and entry.time <= self._place.at
         if entry.body.startswith(_GAP):
-            if self._is_behind and entry.body.endswith(b"}}"):
+            if self._is_behind and not is_before and entry.body.endswith(b"}}"):
                 yield from self._with_hole(entry)
             return
-        told = _told(entry, self._topic)
+        told = told_of(entry, self._topic)
         if told is None:
             return
-        if not self._is_behind:
+        if is_before:  # by another one's clock
+            if told.cursor.time <= self._cursor.time:
+                return
+        elif not self._is_behind:
             self._is_behind = told.cursor == self._cursor
             return
         if told.cursor in self._seen:
@@ -270,7 +173,7 @@ class _Continuation:
             return  # before the place
         if self._follows(told):
             self._hole = None
-        _remember(self._seen, told.cursor)
+        remember(self._seen, told.cursor)
         self._last = told.cursor
         yield from self._with_hole(entry)
 
@@ -278,7 +181,7 @@ class _Continuation:
         """Whether nothing was told yet behind a place that is not exact."""
         return not self._place.is_exact and self._last == self._cursor
 
-    def _follows(self, told: _Told) -> bool:
+    def _follows(self, told: Told) -> bool:
         """Whether it is the next bar."""
         return (
             self._topic.channel is Channel.CANDLE

@@ -22,7 +22,6 @@ from cryptodash.recording.layout import MESSAGES
 from cryptodash.recording.recording import Recording
 from cryptodash.recording.tape_errors import BadTape
 
-FORMATS: Final = ("csv", "parquet", "arrow")
 BATCH: Final = 20_000
 """Rows in memory."""
 

@@ -12,6 +12,7 @@ from cryptodash.core.recorded import Entry, Missing
 from cryptodash.recording import records
 from cryptodash.recording.playback import LOOK_BACK, UNWRITTEN
 from cryptodash.recording.recording import Recording
+from cryptodash.recording.repeats import name_of
 
 MOST_BLOCKS: Final = 1_000
 """Blocks of the tape that one answer reads, beside those of the minute before: some seconds of work."""
@@ -22,8 +23,6 @@ _TRADE: Final = b'{"type":"trade"'
 _CANDLE: Final = b'{"type":"candle"'
 _GAP: Final = b'{"type":"gap"'
 _CLOSED: Final = b'"closed":true'
-_CURSOR: Final = b'"cursor":"'
-_CORRECTED: Final = b'"corrected":true'
 
 
 def is_trade(body: bytes) -> bool:
@@ -147,13 +146,9 @@ class _Told:
         self._ids: dict[bytes, None] = {}
 
     def is_new(self, body: bytes) -> bool:
-        begin = body.find(_CURSOR)
-        if begin < 0:
+        name = name_of(body)
+        if not name:
             return True
-        begin += len(_CURSOR)
-        name = body[begin : body.find(b'"', begin)]
-        if _CORRECTED in body:
-            name += body[:begin]
         if name in self._ids:
             return False
         self._ids[name] = None

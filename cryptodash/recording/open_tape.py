@@ -1,5 +1,5 @@
 """The end of a tape that is being written, as the reactor sees it: records are put into a draft, which is handed over
-as a block when it is large or a second old. Nothing here waits, and a record costs a few appends."""
+as a block when it is large or a second old. Nothing here waits, and a record costs three appends."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Final
 import msgspec
 
 from cryptodash.recording import records
-from cryptodash.recording.record_columns import BYTES_A_RECORD, Record, RecordColumns, head_of
+from cryptodash.recording.draft import ITEMS, Draft, Source
+from cryptodash.recording.record_columns import Record
 from cryptodash.recording.records import Counts, Hole, Step
 from cryptodash.recording.tape_writer import Block
 
@@ -18,6 +19,9 @@ BLOCK_BYTES: Final = 256 * 1024
 BLOCK_RECORDS: Final = 16_384
 BLOCK_US: Final = 1_000_000
 COUNTS_US: Final = 60_000_000
+_LAST_ITEMS: Final = ITEMS * (BLOCK_RECORDS - 1)
+HELD_A_RECORD: Final = 64
+"""Bytes that a record takes in memory beside its body."""
 
 
 class Turn:
@@ -28,32 +32,6 @@ class Turn:
 
     def __init__(self) -> None:
         self.at = 0
-
-
-class Draft(RecordColumns):
-    """A block to be."""
-
-    __slots__ = ("sources",)
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.sources: list[str] = []
-
-
-_NONE: Final = Draft()
-
-
-class Source:
-    """What records are of: a topic, or a connection. It knows its place in the draft that it has records in."""
-
-    __slots__ = ("draft", "message", "name", "place")
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.draft = _NONE
-        self.place = -1
-        self.message = 0
-        """``head_of`` a message of it."""
 
 
 class OpenTape:
@@ -68,7 +46,7 @@ class OpenTape:
         """Those that could not be handed over."""
         self.needs_keyframes = False
         """Since a block was lost."""
-        self.draft: Draft | None = None
+        self.draft = Draft()
         self.now = now
         self.turn = Turn() if turn is None else turn
         self._hand_over = hand_over
@@ -81,25 +59,24 @@ class OpenTape:
         if len(body) > records.LONGEST_PART:
             self._put_parts(source, kind, body)
             return
-        draft = self._entered(source)
-        draft.put(kind, self.turn.at or self.now(), source.place, body)
-        if len(draft.bodies) >= BLOCK_BYTES or len(draft.heads) >= BLOCK_RECORDS:
+        self.draft.put(_of_kind(source, kind), self.turn.at or self.now(), body)
+        if self.draft.size >= BLOCK_BYTES or len(self.draft) >= BLOCK_RECORDS:
             self.close_draft()
 
-    def put_all(self, source: Source, kind: int, bodies: Sequence[bytes]) -> None:
-        """Several of one source that came at once."""
-        joined = b"".join(bodies)
-        if len(joined) > BLOCK_BYTES:  # a block of all that would be more than one may have
-            for body in bodies:
-                self.put(source, kind, body)
-            return
-        draft, count = self._entered(source), len(bodies)
-        draft.heads += [head_of(kind, source.place)] * count
-        draft.times += [self.turn.at or self.now()] * count
-        draft.lengths += map(len, bodies)
-        draft.bodies += joined
-        if len(draft.bodies) >= BLOCK_BYTES or len(draft.heads) >= BLOCK_RECORDS:
-            self.close_draft()
+    def put_all(self, source: Source, bodies: Sequence[bytes]) -> None:
+        """Records of the source's kind that came at once."""
+        at = self.turn.at or self.now()
+        for body in bodies:
+            draft = self.draft
+            items, size = draft.items, draft.size + len(body)
+            if size >= BLOCK_BYTES or len(items) >= _LAST_ITEMS:
+                self.put(source, source.kind, body)
+                continue
+            # As ``put`` does it, without the calls: this is done for every frame.
+            items.append(source)
+            items.append(at)
+            items.append(body)
+            draft.size = size
 
     def step(self, by_ms: int, wall_ms: int) -> None:
         """The wall clock was set."""
@@ -107,35 +84,33 @@ class OpenTape:
 
     def stalled(self, begin: int) -> None:
         """The process stood still since then; what came meanwhile is told as of now."""
-        if self.draft is not None:
-            self.close_draft()
+        self.close_draft()
         self._stalls.append(Hole(begin, self.now(), "stalled"))
 
     def look(self) -> None:
         """To be called each second: hands over what is a second old. Where nothing came, that is told."""
-        draft = self.draft
-        if draft is None:
+        if not self.draft.items:
             self._put_own(records.BEAT, b"")
             self.close_draft()
-        elif self.now() - draft.times[0] >= BLOCK_US * 9 // 10:
+        elif self.now() - self.draft.items[1] >= BLOCK_US * 9 // 10:
             self.close_draft()
 
     def close_draft(self) -> None:
         """Hand over what there is, now."""
-        draft, self.draft = self.draft, None
-        if draft is None:
+        draft = self.draft
+        if not draft.items:
             return
+        self.draft = Draft()
         holes = [*self._stalls, *([self._hole] if self._hole is not None else [])]
-        first, last = draft.times[0], draft.times[-1]
+        first, last = draft.items[1], draft.items[-2]
         block = Block(
             self.blocks,
             min([first, *(hole.begin for hole in holes)]),
             first,
             last,
-            draft.sources,
             self._before(first, holes),
             draft,
-            len(draft.bodies) + BYTES_A_RECORD * len(draft),
+            draft.size + HELD_A_RECORD * len(draft),
         )
         self.blocks += 1
         self.records += len(draft)
@@ -159,25 +134,11 @@ class OpenTape:
         self._counted_at = None
         hole = self._hole
         begin, lost, count = (block.since, 0, 0) if hole is None else (hole.begin, hole.blocks or 0, hole.records or 0)
-        self._hole = Hole(begin, block.last, "full", lost + 1, count + len(block.records))
+        self._hole = Hole(begin, block.last, "full", lost + 1, count + len(block.draft))
 
     def _put_own(self, kind: int, body: bytes) -> None:
         """About the tape itself."""
-        if self.draft is None:
-            self.draft = Draft()
-        self.draft.put(kind, self.turn.at or self.now(), -1, body)
-
-    def _entered(self, source: Source) -> Draft:
-        """The draft, in which the source has its place."""
-        draft = self.draft
-        if draft is None:
-            draft = self.draft = Draft()
-        if source.draft is not draft:
-            source.draft = draft
-            source.place = len(draft.sources)
-            source.message = head_of(records.MESSAGE, source.place)
-            draft.sources.append(source.name)
-        return draft
+        self.draft.put(Source("", kind), self.turn.at or self.now(), body)
 
     def _put_parts(self, source: Source, kind: int, body: bytes) -> None:
         size = records.LONGEST_PART
@@ -185,6 +146,10 @@ class OpenTape:
         for at in whole:
             self.put(source, records.MORE, body[at : at + size])
         self.put(source, kind, body[len(whole) * size :])
+
+
+def _of_kind(source: Source, kind: int) -> Source:
+    return source if kind == source.kind else Source(source.name, kind)
 
 
 def _cut(hole: Hole, until: int) -> Hole:

@@ -33,6 +33,8 @@ class _TopicState:
     def take(self, entry: Entry) -> bool:
         """Whether a client that has everything before it can use it."""
         self.is_recorded = entry.kind != records.END
+        if not self.is_recorded:
+            self.lost()  # nobody knows what is true since
         body = entry.body
         if entry.kind not in (records.MESSAGE, records.KEYFRAME):
             return False
@@ -122,7 +124,7 @@ def play(recording: Recording, begin: int, end: int, topics: Collection[str]) ->
         if hole_end is not None and each.kind == records.BEGIN and topic not in ended:
             ended[topic] = hole_end
         if each.kind == records.END:
-            state.lost()
+            state.take(each)
             ended[topic] = each.time
             unknown.add(topic)
             continue

@@ -1,5 +1,4 @@
-"""The records of a block as columns, each of one kind of number, and their bodies one behind the other: putting a
-record in is three appends and a copy, and nothing is made of it again before it is packed."""
+"""The records of a block as columns, each of one kind of number, and their bodies one behind the other."""
 
 from __future__ import annotations
 
@@ -8,7 +7,7 @@ from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate, islice
 from operator import le
-from typing import Final
+from typing import Any, Final
 
 from cryptodash.recording.tape_errors import BadTape
 
@@ -28,50 +27,56 @@ def head_of(kind: int, place: int) -> int:
 
 
 class RecordColumns:
-    """Grows at its end. ``heads``: ``head_of``; ``times``: tape time, us; ``bodies``: of ``lengths`` bytes each.
-    Whoever puts many in does it by hand, all four at once."""
+    """Grows at its end. ``items``: of each record ``head_of``, tape time (us) and body, one after the other; ``size``:
+    bytes of all bodies."""
 
-    __slots__ = ("bodies", "heads", "lengths", "times")
+    __slots__ = ("items", "size")
 
     def __init__(self, records: Iterable[Record] = ()) -> None:
-        self.heads: list[int] = []
-        self.times: list[int] = []
-        self.lengths: list[int] = []
-        self.bodies = bytearray()
+        self.items: list[Any] = []
+        self.size = 0
         for kind, time, place, body in records:
             self.put(kind, time, place, body)
 
     def __len__(self) -> int:
-        return len(self.heads)
+        return len(self.items) // 3
 
     def __iter__(self) -> Iterator[Record]:
-        return iter(_records(self.heads, self.times, self.lengths, bytes(self.bodies)))
+        return iter(_records(self.heads, self.times, self.bodies))
+
+    @property
+    def heads(self) -> list[int]:
+        return self.items[::3]
+
+    @property
+    def times(self) -> list[int]:
+        return self.items[1::3]
+
+    @property
+    def bodies(self) -> list[bytes]:
+        return self.items[2::3]
 
     def put(self, kind: int, time: int, place: int, body: bytes) -> None:
-        self.heads.append(head_of(kind, place))
-        self.times.append(time)
-        self.lengths.append(len(body))
-        self.bodies += body
+        self.items += head_of(kind, place), time, body
+        self.size += len(body)
 
     def behind(self, before: Sequence[Record]) -> RecordColumns:
         """The same with these before them."""
         made = RecordColumns(before)
-        made.heads += self.heads
-        made.times += self.times
-        made.lengths += self.lengths
-        made.bodies += self.bodies
+        made.items += self.items
+        made.size += self.size
         return made
 
-    def encode(self, orders: Sequence[int] = ()) -> bytearray:
-        """The bodies and, behind them, the columns: made in place, so that it can be done once only. A few calls of C.
-        ``orders``: of a sorted segment, the place of each record in the order in which they were made."""
-        bodies = self.bodies
-        columns = array("I", self.heads), array("q", self.times), array("I", self.lengths), array("I", orders)
+    def encode(self, orders: Sequence[int] = ()) -> bytes:
+        """The bodies and, behind them, the columns, by a few calls of C. ``orders``: of a sorted segment, the place of
+        each record in the order in which they were made."""
+        parts = self.bodies
+        columns = array("I", self.heads), array("q", self.times), array("I", map(len, parts)), array("I", orders)
         for column in columns:
             if _IS_BIG:
                 column.byteswap()
-            bodies += column.tobytes()
-        return bodies
+            parts.append(column.tobytes())
+        return b"".join(parts)
 
 
 def decode(payload: bytes, count: int, first: int, last: int, topics: int) -> list[Record]:
@@ -106,12 +111,11 @@ def _decoded(
         raise BadTape("a record that is out of order")
     if any((head & 0xFFFF) >= topics and head & 0xFFFF != NO_TOPIC for head in set(heads)):
         raise BadTape("a record of a topic that its block has not")
-    return _records(heads, times, lengths, payload)
+    ends = accumulate(lengths)
+    return _records(heads, times, [payload[end - length : end] for end, length in zip(ends, lengths, strict=True)])
 
 
-def _records(heads: list[int], times: list[int], lengths: list[int], bodies: bytes) -> list[Record]:
+def _records(heads: list[int], times: list[int], bodies: list[bytes]) -> list[Record]:
     parts = {head: (head >> 16, -1 if head & 0xFFFF == NO_TOPIC else head & 0xFFFF) for head in set(heads)}
     kinds, places = [parts[head][0] for head in heads], [parts[head][1] for head in heads]
-    ends = list(accumulate(lengths))
-    found = [bodies[end - length : end] for end, length in zip(ends, lengths, strict=True)]
-    return list(zip(kinds, times, places, found, strict=True))
+    return list(zip(kinds, times, places, bodies, strict=True))

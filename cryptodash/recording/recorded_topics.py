@@ -15,7 +15,8 @@ from cryptodash.core.record_patterns import RecordPattern
 from cryptodash.core.topics import COMPOSITE, Channel, Topic
 from cryptodash.hub.interfaces import Batch, IDemand, IDirectory, IOutlet, IValues, Message
 from cryptodash.recording import records
-from cryptodash.recording.open_tape import BLOCK_BYTES, OpenTape, Source
+from cryptodash.recording.draft import Source
+from cryptodash.recording.open_tape import BLOCK_BYTES, OpenTape
 
 KEYFRAME_S: Final = 60.0
 CLIENT: Final = "recorder"
@@ -30,13 +31,21 @@ _log = Logger(namespace="cryptodash.recording")
 
 @implementer(IOutlet)
 class RecordedTopic:
-    """One topic that is recorded. ``by_pattern``: it is wanted even if nobody else holds it."""
+    """One topic that is recorded; ``fence``: of the lease under which its exchange is held, None: of none."""
 
-    def __init__(self, topic: Topic, interval: int, tape: OpenTape, broke: Callable[[RecordedTopic], None]) -> None:
+    def __init__(
+        self,
+        topic: Topic,
+        interval: int,
+        tape: OpenTape,
+        broke: Callable[[RecordedTopic], None],
+        fence: int | None,
+    ) -> None:
         self.topic = topic
         self.interval = interval
         self.source = Source(topic.text)
         self.keyframe_at = 0.0
+        self.fence = fence
         self._tape = tape
         self._turn = tape.turn
         self._put = tape.put
@@ -44,19 +53,17 @@ class RecordedTopic:
         self._broke = broke
 
     def deliver(self, message: Message) -> None:
-        source, body = self.source, message.body
-        draft, size = source.draft, len(body)
-        if draft is not self._tape.draft or size > BLOCK_BYTES:
-            self._put(source, records.MESSAGE, body)
+        body, draft = message.body, self._tape.draft
+        size = draft.size + len(body)
+        if size >= BLOCK_BYTES:
+            self._put(self.source, records.MESSAGE, body)
             return
         # As ``put`` does it, without the calls: this is done for every message.
-        draft.heads.append(source.message)
-        draft.times.append(self._turn.at or self._now())
-        draft.lengths.append(size)
-        bodies = draft.bodies
-        bodies += body
-        if len(bodies) >= BLOCK_BYTES:
-            self._tape.close_draft()
+        items = draft.items
+        items.append(self.source)
+        items.append(self._turn.at or self._now())
+        items.append(body)
+        draft.size = size
 
     def deliver_sweep(self, batch: Batch) -> None:
         for message in batch.messages:
@@ -69,7 +76,7 @@ class RecordedTopic:
 class RecordedTopics:
     """Told by the hub what is wanted (``wanted``, which does nothing but note it); ``look`` each second does the rest,
     in quick steps. ``is_ours`` tells whether this process records the exchange: in a cluster the one that has
-    it open does. ``monotonic`` tells seconds."""
+    it open does, and ``fence_of`` an exchange by which lease, None: there are none. ``monotonic`` tells seconds."""
 
     def __init__(
         self,
@@ -80,6 +87,7 @@ class RecordedTopics:
         words: Sequence[str | RecordPattern],
         is_ours: Callable[[str], bool],
         monotonic: Callable[[], float],
+        fence_of: Callable[[str], int | None] = lambda exchange: None,
     ) -> None:
         self.recorded: dict[Topic, RecordedTopic] = {}
         self._tape = tape
@@ -89,6 +97,9 @@ class RecordedTopics:
         self._patterns = [each for each in words if isinstance(each, RecordPattern)]
         self._is_ours = is_ours
         self._monotonic = monotonic
+        self._fence_of = fence_of
+        self._fences: dict[str, int | None] = {}
+        """Under which each exchange was ours at the last look."""
         self._depth = directory.book_depth_default
         self._wanted: dict[Topic, None] = {}
         """All that the hub wants, of order books each depth."""
@@ -139,12 +150,24 @@ class RecordedTopics:
                 if self._listed.pop(exchange, None) is not None or self._has(exchange):
                     yield from self._leave(exchange)
                 continue
+            if self._fences.setdefault(exchange, fence := self._fence_of(exchange)) != fence:
+                self._fences[exchange] = fence
+                yield from self._begin_again(exchange, fence)
             version = self._directory.instruments(exchange).version
             if self._listed.get(exchange) != version:
                 if exchange not in self._listed:
                     self._changed |= {each: True for each in self._wanted if self._whose(each) == exchange}
                 self._listed[exchange] = version
                 yield from self._expand(exchange)
+
+    def _begin_again(self, exchange: str, fence: int | None) -> Iterator[None]:
+        """What is recorded of the exchange is so under another lease from now on."""
+        for recorded in [each for topic, each in self.recorded.items() if topic.exchange == exchange]:
+            if recorded.fence != fence:
+                recorded.fence = fence
+                self._tape.put(recorded.source, records.BEGIN, records.held(fence))
+                self._keyframe(recorded)
+                yield
 
     def _has(self, exchange: str) -> bool:
         return any(self._whose(each) == exchange for each in (*self.recorded, *self._held))
@@ -236,9 +259,10 @@ class RecordedTopics:
         if topic in self.recorded:
             return
         interval = self._demand.view_interval(topic, None)
-        recorded = self.recorded[topic] = RecordedTopic(topic, interval, self._tape, self._failed)
+        fence = None if topic.exchange == COMPOSITE else self._fence_of(topic.exchange)
+        recorded = self.recorded[topic] = RecordedTopic(topic, interval, self._tape, self._failed, fence)
         self._values.attach(recorded, topic, interval)
-        self._tape.put(recorded.source, records.BEGIN, b"")
+        self._tape.put(recorded.source, records.BEGIN, records.held(fence))
         self._keyframe(recorded)
         self._due.append(recorded)
 
@@ -267,6 +291,8 @@ class RecordedTopics:
             if recorded.keyframe_at > now:
                 return
             self._due.popleft()
+            if recorded.fence is not None:  # whoever reads from here on has to know it
+                self._tape.put(recorded.source, records.HELD, records.held(recorded.fence))
             self._keyframe(recorded)
             self._due.append(recorded)
             yield

@@ -16,7 +16,7 @@ from cryptodash.recording import records
 from cryptodash.recording.blocks import MOST_TIME, THE_TAPE
 from cryptodash.recording.entries import Entry, Missing, Span
 from cryptodash.recording.layout import MESSAGES, SegmentFile, find_segments
-from cryptodash.recording.merging import HANDOVER, Merging, overlap, without
+from cryptodash.recording.merging import LOOK_BACK, Merging, overlap, without
 from cryptodash.recording.run import Run
 from cryptodash.recording.run_reading import RunReading, when
 from cryptodash.recording.segment import blocks_between
@@ -113,10 +113,6 @@ class Recording:
                                 _extend(found.setdefault(names[place], []), block.first, block.last)
         return found
 
-    def has(self, topic: str, at: int) -> bool:
-        """Whether the topic was recorded at that time."""
-        return any(span.begin <= at <= span.end for span in self.topics(at - QUIET, at + QUIET).get(topic, ()))
-
     def lacking(self, topics: Collection[str], begin: int, end: int) -> list[str]:
         """Those of the topics of which nothing is on the tape from ``begin`` to ``end``. Reads indexes, and no more of
         them than it takes to find each topic once."""
@@ -156,16 +152,15 @@ class Recording:
     ) -> Iterator[Entry | Missing]:
         """Everything of these topics (None: all) from ``begin`` to ``end``, both included, in order, with the holes
         that reach into that time. Where the tape ends, or before it begins, nothing says so: ``spans`` does. Of a topic
-        that two runs have at the same time only the one that began it later is read. ``keyframes`` False: leave
-        them out."""
+        that two runs have at the same time only the one that was given its lease later is read or, where there are no
+        leases, the one that began it later. ``keyframes`` False: leave them out."""
         wanted = None if topics is None else frozenset(topics)
         runs = [run for run in self._runs.values() if run.first <= end and run.last >= begin]
         runs.sort(key=lambda each: each.first)
         told_of = partial(self._told_of, spans=self._spans_by_writer(begin, end))
         if len({run.writer for run in runs}) > 1 or overlap(runs):
-            merging = Merging(runs, end)
-            reading = [told_of(run, begin - HANDOVER, end, wanted) for run in runs]
-            merged = (each for each in merging.merged(reading) if when(each) >= begin)
+            reading = [told_of(run, begin - LOOK_BACK, end, wanted) for run in runs]
+            merged = Merging(runs, begin, end).merged(reading)
         else:
             merged = heapq.merge(*(told_of(run, begin, end, wanted) for run in runs), key=when)
         return merged if keyframes else (each for each in merged if not _is_keyframe(each))

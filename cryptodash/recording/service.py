@@ -21,6 +21,7 @@ from cryptodash.core.record_patterns import RecordPattern
 from cryptodash.core.tally import Tally
 from cryptodash.core.time import Clock, WallClockSteps
 from cryptodash.hub.interfaces import IDemand, IDirectory, IValues
+from cryptodash.recording.checkpoints import Checkpoints
 from cryptodash.recording.compression import BEST, NAMES
 from cryptodash.recording.files import LEAST_FREE, TapeDirectory, WriterPlace
 from cryptodash.recording.frame_tap import FrameTap
@@ -45,8 +46,8 @@ _log = Logger(namespace="cryptodash.recording")
 
 class Recorder(Service):
     """``keep``: bytes of each tape that are kept; a tape of none is not written. ``is_ours``: whether this process
-    records the exchange. ``place`` is for tests: where the segments go. ``spawn`` starts the process that sorts closed
-    segments; None: they stay as they are."""
+    records the exchange; ``fence_of``: under which lease it has it, None: there are none. ``place`` is for tests: where
+    the segments go. ``spawn`` starts the process that sorts closed segments; None: they stay as they are."""
 
     name = "recorder"
 
@@ -62,6 +63,7 @@ class Recorder(Service):
         random: Random,
         tally: Tally,
         *,
+        fence_of: Callable[[str], int | None] = lambda exchange: None,
         process: str = "",
         source: str = "",
         place: Callable[[str], Callable[[], TapeDirectory]] | None = None,
@@ -90,11 +92,12 @@ class Recorder(Service):
         self._segments = {name: writer.state.segment for name, writer in self.writers.items()}
         self.topics: RecordedTopics | None = None
         if MESSAGES in self.tapes:
-            self.topics = RecordedTopics(self.tapes[MESSAGES], *hub, words, is_ours, clock.monotonic)
+            self.topics = RecordedTopics(self.tapes[MESSAGES], *hub, words, is_ours, clock.monotonic, fence_of)
         self._sorter: Sorter | None = None
         if MESSAGES in self.tapes and spawn is not None:
             self._sorter = Sorter(directory, spawn, clock.monotonic)
         self._taps: dict[str, FrameTap] = {}
+        self._checkpoints = Checkpoints(self._taps, lambda: self._queue.bytes, self.now)
         self._thread: WriterThread | None = None
         self._steps = WallClockSteps()
         self._looked_at: int | None = None
@@ -194,20 +197,21 @@ class Recorder(Service):
         self._working = False
 
     def _work(self) -> Iterator[None]:
+        lost = any(tape.needs_keyframes for name, tape in self.tapes.items() if name == FRAMES)
         begun = {name for name in self.tapes if self._has_begun(name)}
-        if FRAMES in begun:
-            for tap in self._taps.values():
-                yield from tap.standing()
+        yield from self._checkpoints.work(begun=FRAMES in begun, lost=lost)
         if self.topics is not None:
             if MESSAGES in begun:
                 self.topics.all_keyframes()
             yield from self.topics.look()
 
     def _has_begun(self, name: str) -> bool:
-        """Whether a segment has begun, or something was lost, since the last time that this was asked."""
-        tape, segment = self.tapes[name], self.writers[name].state.segment
-        has = segment != self._segments[name] or tape.needs_keyframes
-        self._segments[name] = segment
+        """Whether a segment has begun, or something was lost, since the last time that this was asked. The first one
+        begins with what was put into it."""
+        tape, state = self.tapes[name], self.writers[name].state
+        is_first = state.segment == 1 and not state.lost_blocks
+        has = (state.segment != self._segments[name] and not is_first) or tape.needs_keyframes
+        self._segments[name] = state.segment
         tape.needs_keyframes = False
         return has
 

@@ -13,6 +13,7 @@ from msgspec import structs
 
 from cryptodash.recording import blocks, compression, records, segment_index
 from cryptodash.recording.blocks import THE_TAPE, TopicRow
+from cryptodash.recording.draft import Draft
 from cryptodash.recording.files import Ending, NoRoom, TapeDirectory, TapeFile
 from cryptodash.recording.record_columns import Record, RecordColumns, head_of
 from cryptodash.recording.records import Hole, Run
@@ -32,15 +33,15 @@ LONGEST_RETRY_S: Final = 60.0
 @frozen
 class Block:
     """A block as it is handed over. ``before``: records about the tape that stand before those that were counted;
-    ``since``: when the first of the holes among them begins, ``first`` where there is none."""
+    ``since``: when the first of the holes among them begins, ``first`` where there is none. ``size``: bytes of memory
+    that it takes."""
 
     number: int
     since: int
     first: int
     last: int
-    topics: Sequence[str]
     before: Sequence[Record]
-    records: RecordColumns
+    draft: Draft
     size: int
 
 
@@ -169,7 +170,8 @@ class TapeWriter:
         self._holes.append(Hole(torn, begin, "stopped"))  # of no time, where the wall clock was set back meanwhile
 
     def _put(self, segment: _Open, block: Block) -> None:
-        before, topics = list(block.before), _rows(block)
+        before, (names, said_records) = list(block.before), block.draft.columns()
+        topics = _rows(names, said_records)
         holes = [*self._holes, *([self._hole] if self._hole is not None else [])]
         if segment.end == 0:
             before.insert(0, (records.RUN, block.first, -1, records.encode(self._run)))
@@ -178,7 +180,8 @@ class TapeWriter:
             before.append((records.HOLE, block.first, -1, records.encode(said)))
         if any(kind == records.HOLE for kind, *_ in before):
             topics.append((THE_TAPE, len(before), 0))
-        said_records = block.records.behind(before) if before else block.records
+        if before:
+            said_records = said_records.behind(before)
         data = blocks.encode_block(
             self._run_id, block.number, block.first, block.last, topics, said_records, self._codec
         )
@@ -233,7 +236,7 @@ class TapeWriter:
         self.state = evolve(self.state, error=reason[:200], failures=self.state.failures + 1)
 
     def _lose(self, block: Block) -> None:
-        self._widen(block.since, block.last, 1, len(block.records), self.state.error)
+        self._widen(block.since, block.last, 1, len(block.draft), self.state.error)
         self.state = evolve(self.state, lost_blocks=self.state.lost_blocks + 1)
 
     def _widen(self, begin: int, end: int, lost: int, count: int, error: str) -> None:
@@ -251,16 +254,14 @@ class TapeWriter:
             )
 
 
-def _rows(block: Block) -> list[TopicRow]:
+def _rows(topics: Sequence[str], said: RecordColumns) -> list[TopicRow]:
     """The table of topics: how many records of each, and how many keyframes among them, are counted here, in the
     writer's thread, by one call of C."""
-    counts = Counter(block.records.heads)
+    counts = Counter(said.heads)
     of_place = Counter[int]()
     for head, count in counts.items():
         of_place[head & 0xFFFF] += count
-    return [
-        (topic, of_place[place], counts[head_of(records.KEYFRAME, place)]) for place, topic in enumerate(block.topics)
-    ]
+    return [(topic, of_place[place], counts[head_of(records.KEYFRAME, place)]) for place, topic in enumerate(topics)]
 
 
 def _until(hole: Hole, begin: int) -> Hole:

@@ -194,6 +194,7 @@ class _Tape:
                 self._wrong(place, f"nothing from {_time(before.last)} to {_time(block.first)}, and no hole tells")
             if lost:
                 self._counts = None
+        self._fences(place, found)
         self._count(place, found)
         self._verdict.records += len(found)
 
@@ -208,6 +209,14 @@ class _Tape:
             if hole.reason == "torn" and hole.end - hole.begin > LOST_BY_A_KILL:
                 self._wrong(f"{file.path.name} at {block.offset}", "a torn end that may have lost more than 5 s")
             yield hole
+
+    def _fences(self, place: str, found: list[Record]) -> None:
+        for kind, _, _, body in found:
+            if kind in (records.BEGIN, records.HELD):
+                try:
+                    records.fence_of(body)
+                except BadTape as error:
+                    self._wrong(place, str(error))
 
     def _count(self, place: str, found: list[Record]) -> None:
         """What the recorder says that it has made since it said so before is what there is."""

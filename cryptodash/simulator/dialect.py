@@ -21,8 +21,8 @@ venue's documents, never from our adapter for the venue: the two are to find eac
   ``IDialect.faults``.
 - A venue that numbers all frames of a connection in one series does so in ``VenueHost.numbered``, so that a fault that
   loses frames or changes their order shows in it, and in ``VenueHost.deliver_answer``.
-- ``IRecordingReader`` is for recordings of the venue and their replay, ``ITextHeartbeats`` for a venue whose clients
-  send heartbeats that are not JSON.
+- ``IRecordingReader`` is for recordings of the venue and their replay, ``IBookSnapshots`` and ``IFiguresSnapshots``
+  for those that begin in the middle, ``ITextHeartbeats`` for a venue whose clients send heartbeats that are not JSON.
 """
 
 from __future__ import annotations
@@ -34,10 +34,12 @@ from attrs import frozen
 from zope.interface import Attribute, Interface
 
 from cryptodash.core.instruments import MarketType
+from cryptodash.core.numbers import Number
 from cryptodash.simulator.host import VenueHost
 from cryptodash.simulator.host_streams import HostEnvironment
 from cryptodash.simulator.limits import HostLimits
 from cryptodash.simulator.market import MarketSpec
+from cryptodash.simulator.recorded_files import RecordedAnswer
 
 
 @frozen
@@ -108,6 +110,55 @@ class IRecordingReader(Interface):
     def read_snapshot_request(url: str) -> SnapshotRequest | None:
         """What a REST URL asks for, with or without a host; None if it is no order book. Raises ``ValueError`` for a
         limit that is no number."""
+
+
+Levels = Sequence[tuple[Number, Number]]
+"""Price and size, best first."""
+
+
+@frozen
+class RecordedBook:
+    """An order book at a moment of a recording. ``depth``: how many levels a side its stream carries (None: all),
+    ``sequence`` the venue's id of its last change (None: it has none), ``time`` the venue's (ms). Texts have the
+    venue's digits, but sizes are base quantities: ``contract_size`` of them are a contract (None: they are none).
+    ``limit``: a REST answer with so many levels a side says as much as is known."""
+
+    market: MarketType
+    native: str
+    depth: int | None
+    sequence: int | None
+    time: int
+    bids: Levels
+    asks: Levels
+    limit: int
+    contract_size: Number | None = None
+
+
+class IBookSnapshots(Interface):
+    """What the ``IRecordingReader`` of a venue provides besides, whose recordings can be played from the middle on."""
+
+    def book_snapshot(book: RecordedBook) -> str | RecordedAnswer:
+        """How the venue would have told the book then: a frame of the book's stream, or the answer to a REST request,
+        where the stream has changes only. Raises ``ValueError`` for a book that the venue cannot have."""
+
+
+@frozen
+class RecordedFigures:
+    """What was known of an instrument's ticker at a moment of a recording: by members of ``core.events.Ticker``, as
+    text. ``time``: when the venue told its 24 h figures (ms)."""
+
+    market: MarketType
+    native: str
+    time: int
+    figures: Mapping[str, str]
+
+
+class IFiguresSnapshots(Interface):
+    """What the ``IRecordingReader`` of a venue provides besides, which tells of figures only what has changed."""
+
+    def figures_snapshot(figures: RecordedFigures) -> str | None:
+        """The frame by which the venue would have told all of them; None where each of its frames does so. Raises
+        ``ValueError`` for figures that the venue cannot have."""
 
 
 class INumberedFrames(Interface):

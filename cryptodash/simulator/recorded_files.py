@@ -22,11 +22,13 @@ UNREADABLE = (MsgspecError, UnicodeError, RecursionError)
 
 
 class RecordedFrame(NamedTuple):
-    """One recorded frame."""
+    """One recorded frame. ``holds_from``: it was made of a checkpoint and holds what came of its stream before it, from
+    this place in the recording on."""
 
     came_in: bool
     time: float | None
     text: str
+    holds_from: int | None = None
 
     @property
     def data(self) -> dict[str, Any] | list[Any] | None:
@@ -36,10 +38,13 @@ class RecordedFrame(NamedTuple):
 
 
 class RecordedAnswer(NamedTuple):
-    """A REST answer: what it is to, and its body."""
+    """A REST answer: what it is to, its body, when it came (seconds, None: not known), and whether it was made of a
+    checkpoint."""
 
     url: str
     body: bytes
+    time: float | None = None
+    is_checkpoint: bool = False
 
 
 def one_line(error: BaseException) -> str:

@@ -8,7 +8,7 @@ beside it. Whatever is wrong with a recording is one line of ``ConfigError``.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -17,7 +17,7 @@ from urllib.parse import parse_qsl, urlsplit
 from attrs import field, frozen
 
 from cryptodash.core.errors import ConfigError, Refused
-from cryptodash.core.instruments import MarketType, Symbol, split_symbol
+from cryptodash.core.instruments import Instrument, MarketType, Symbol, split_symbol
 from cryptodash.simulator.dialect import IRecordingReader
 from cryptodash.simulator.dialects import registry
 from cryptodash.simulator.recorded_files import (
@@ -29,24 +29,25 @@ from cryptodash.simulator.recorded_files import (
     one_line,
     said,
 )
+from cryptodash.simulator.recorded_streams import GAP_WITHOUT_TIMES, Frame, beginning, data_frames
+
+__all__ = ["GAP_WITHOUT_TIMES", "Frame", "Recording", "TimedSnapshot", "answers_beside", "read_recording"]
 
 if TYPE_CHECKING:
     from cryptodash.simulator.taped_frames import TapeOfFrames
 
-GAP_WITHOUT_TIMES = 0.1
-"""Seconds between frames of a recording that has no times."""
 # A recording carries no catalogue, so where the operator names no split these endings are tried, longest first.
 # Nothing but a replay does this.
 QUOTES = ("FDUSD", "USDT", "USDC", "BUSD", "TUSD", "BTC", "ETH", "BNB", "EUR", "USD", "TRY", "GBP")
 
 
 @frozen
-class Frame:
-    """One recorded frame: seconds after the first one (never decreasing), the stream it belongs to, and its text."""
+class TimedSnapshot:
+    """A REST order book: its body, when it came (as ``Frame.at``), and whether it was made of a checkpoint."""
 
+    body: bytes
     at: float
-    stream: str
-    text: str
+    is_checkpoint: bool
 
 
 @frozen
@@ -70,6 +71,11 @@ class Recording:
     is_taped: bool = False
     taped_answers: tuple[RecordedAnswer, ...] = ()
     """All REST answers, of a tape; those of a file lie beside it."""
+    timed_snapshots: Mapping[str, Sequence[TimedSnapshot]] = field(factory=dict)
+    """Of a tape, by native name: the REST order books in the order in which they came, those of checkpoints among
+    them."""
+    instruments: Mapping[str, Instrument] = field(factory=dict)
+    """Those of a tape's checkpoints, by native name."""
 
     @property
     def streams(self) -> tuple[str, ...]:
@@ -114,7 +120,7 @@ def read_recording(
         from cryptodash.simulator.taped_frames import TapeOfFrames  # only then: nothing else needs tapes
 
         tape = TapeOfFrames.read(path, exchange, market, registry.available(), begin, end)
-        exchange, reader, frames = _read_frames(path, tape.lines, [tape.exchange])
+        exchange, reader, frames = _read_frames(path, tape.lines, [tape.exchange], tape.start)
         kind = MarketType(tape.market)
     else:
         lines = list(file_lines(path))
@@ -125,8 +131,12 @@ def read_recording(
         native = reader.native_of(frame.stream)
         if native:
             by_native.setdefault(native, []).append(frame)
-    known = {native: split.get(native) or _guess(native) for native in by_native}
-    ticks = {native: _tick(reader, own[:200]) for native, own in by_native.items()}
+    listed = {} if tape is None else {native.upper(): each for native, each in tape.instruments.items()}
+    known = {native: split.get(native) or _symbol_of(listed.get(native), native) for native in by_native}
+    ticks = {
+        native: listed[native].tick_size if native in listed else _tick(reader, own[:200])
+        for native, own in by_native.items()
+    }
     snapshots: dict[str, list[_Snapshot]] = {}
     for snapshot in (
         _snapshots(path, reader, known, kind) if tape is None else _taped_snapshots(tape.answers, reader, known)
@@ -144,7 +154,16 @@ def read_recording(
         {native: tuple(each.body for each in rest) for native, (_, *rest) in snapshots.items() if rest},
         tape is not None,
         () if tape is None else tuple(tape.answers),
+        {} if tape is None else _timed(snapshots, beginning(tape.lines, tape.start)),
+        {} if tape is None else tape.instruments,
     )
+
+
+def _timed(snapshots: Mapping[str, Iterable[_Snapshot]], began: float) -> dict[str, list[TimedSnapshot]]:
+    return {
+        native: [TimedSnapshot(each.body, each.time - began, each.is_checkpoint) for each in several]
+        for native, several in snapshots.items()
+    }
 
 
 def _market_of(path: Path, reader: IRecordingReader) -> MarketType:
@@ -161,40 +180,18 @@ def _check(option: str, value: str, allowed: Sequence[str]) -> None:
 
 
 def _read_frames(
-    path: Path, lines: Sequence[RecordedFrame], exchanges: Sequence[str]
+    path: Path, lines: Sequence[RecordedFrame], exchanges: Sequence[str], start: float | None = None
 ) -> tuple[str, IRecordingReader, list[Frame]]:
     """The data frames, as the one of these venues reads them that reads most of them."""
     found: tuple[str, IRecordingReader, list[Frame]] | None = None
     for exchange in exchanges:
         reader = registry.load(exchange).recordings
-        frames = [] if reader is None else list(_data_frames(lines, reader))
+        frames = [] if reader is None else list(data_frames(lines, reader, start))
         if reader is not None and len(frames) > (0 if found is None else len(found[2])):
             found = exchange, reader, frames
     if found is None:
         raise ConfigError(f"replay: {path.name} holds no data frame of {', '.join(exchanges)}")
     return found
-
-
-def _data_frames(lines: Sequence[RecordedFrame], reader: IRecordingReader) -> Iterator[Frame]:
-    """Data frames with their stream; answers are left out, because a replay gives its own."""
-    requested = _requested(lines, reader, came_in=False) or _requested(lines, reader, came_in=True)
-    first = next((line.time for line in lines if line.came_in and line.time is not None), None)
-    at = -GAP_WITHOUT_TIMES
-    for line in lines:
-        if not line.came_in:
-            continue
-        at = max(at, line.time - first) if first is not None and line.time is not None else at + GAP_WITHOUT_TIMES
-        data = line.data
-        found = reader.read_data(data, line.text, requested) if data is not None else None
-        if found is not None:
-            yield Frame(at, *found)
-
-
-def _requested(lines: Sequence[RecordedFrame], reader: IRecordingReader, *, came_in: bool) -> list[str]:
-    """The streams that the recorder asked for, by its requests, or by the answers where only these were recorded."""
-    said = (line.data for line in lines if line.came_in is came_in)
-    requests = (reader.read_request(each) for each in said if isinstance(each, dict))
-    return [name for request in requests if request is not None for name in request.subscribes]
 
 
 # -- what a recording does not say itself
@@ -209,6 +206,10 @@ def _split(text: str) -> tuple[str, Symbol]:
     if symbol is None or not native:
         raise ConfigError(f"replay: --symbol takes NATIVE=BASE-QUOTE, not {text[:40]!r}")
     return native.upper(), symbol
+
+
+def _symbol_of(listed: Instrument | None, native: str) -> Symbol:
+    return _guess(native) if listed is None else listed.symbol
 
 
 def _guess(native: str) -> Symbol:
@@ -253,6 +254,8 @@ class _Snapshot(NamedTuple):
     native: str
     body: bytes
     limit: int
+    time: float = 0.0
+    is_checkpoint: bool = False
 
 
 def _snapshots(path: Path, reader: IRecordingReader, symbols: Iterable[str], market: MarketType) -> Iterator[_Snapshot]:
@@ -282,4 +285,4 @@ def _taped_snapshots(
         except ValueError:
             continue
         if asked is not None and asked.native in symbols:
-            yield _Snapshot(asked.native, answer.body, asked.limit)
+            yield _Snapshot(asked.native, answer.body, asked.limit, answer.time or 0.0, answer.is_checkpoint)

@@ -7,8 +7,9 @@ What a recording does not hold (the catalogue) is served under ``/replay/``.
 from __future__ import annotations
 
 import json
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
+from math import inf
 from typing import Any
 
 from autobahn.twisted.resource import WebSocketResource
@@ -17,13 +18,14 @@ from twisted.application.service import Service
 from twisted.internet.address import IPv4Address
 from twisted.internet.interfaces import IDelayedCall, IListeningPort, IPushProducer
 from twisted.logger import Logger
-from twisted.web.resource import Resource
-from twisted.web.server import Request, Site
+from twisted.web.server import Site
 from zope.interface import implementer
 
 from cryptodash.core.instruments import MarketType
 from cryptodash.simulator.dialect import INumberedFrames, ITextHeartbeats, StreamRequest
-from cryptodash.simulator.recording import Frame, Recording
+from cryptodash.simulator.recording import GAP_WITHOUT_TIMES, Frame, Recording
+from cryptodash.simulator.replay_rest import ReplayRest
+from cryptodash.simulator.replayed_snapshots import ReplayedSnapshots
 
 BURST = 500
 """Most frames sent in one reactor turn."""
@@ -31,6 +33,12 @@ PATIENCE = 10.0
 """Seconds without a further subscription after which those streams that nobody wants are done without."""
 PING_EVERY = 20.0
 """Seconds between two WebSocket pings: while nothing is due, only they show that the stand-in is alive."""
+
+SNAPSHOT_PATIENCE = 10.0
+"""Seconds that books of a checkpoint are waited for, all together, until somebody has asked for them."""
+SNAPSHOT_LOOK = 0.05
+FRAMES_BEFORE_SNAPSHOT = 20
+"""Frames of an instrument, of whatever stream, after which a book would have been asked for."""
 
 _log = Logger(namespace="cryptodash.replay")
 
@@ -112,53 +120,6 @@ class ReplayFactory(WebSocketServerFactory):
         self.protocols: list[ReplayProtocol] = []
 
 
-class ReplayRest(Resource):
-    """Any path: the catalogue, the next recorded snapshot (each once: given again it would be out of date),
-    or an empty object for a probe."""
-
-    isLeaf = True
-
-    def __init__(self, recording: Recording, ws: WebSocketResource) -> None:
-        super().__init__()
-        self._recording = recording
-        self._snapshots = {
-            native: deque((first, *recording.further_snapshots.get(native, ())))
-            for native, first in recording.snapshots.items()
-        }
-        self._ws = ws
-
-    def render(self, request: Request) -> Any:
-        if request.getHeader("upgrade"):
-            return self._ws.render(request)
-        request.setHeader("Content-Type", "application/json")
-        request.responseHeaders.removeHeader("Date")  # today's, which is not the day of the recording
-        if request.path == b"/replay/catalogue":
-            return self._catalogue()
-        return self._snapshot(request)
-
-    def _snapshot(self, request: Request) -> bytes:
-        try:
-            asked = self._recording.reader.read_snapshot_request(request.uri.decode("ascii", "replace"))
-        except ValueError as error:
-            request.setResponseCode(400)
-            return json.dumps({"error": str(error)}).encode()
-        if asked is None:
-            return b"{}"
-        left = self._snapshots.get(asked.native)
-        if not left:
-            request.setResponseCode(503)
-            return b'{"error":"no further snapshot in this recording"}'
-        return left.popleft()
-
-    def _catalogue(self) -> bytes:
-        recording = self._recording
-        rows = [
-            {"native": native, "base": symbol.base, "quote": symbol.quote, "tick": recording.tick_sizes[native]}
-            for native, symbol in recording.symbols.items()
-        ]
-        return json.dumps(rows).encode()
-
-
 class Replay(Service):
     """Plays a recording on loopback, once, starting ``delay`` seconds after the last of its streams was subscribed to.
 
@@ -185,6 +146,12 @@ class Replay(Service):
         self._ended = ended
         self._frames: deque[Frame] = deque(recording.frames)
         self._streams = frozenset(recording.streams)
+        self._snapshots = ReplayedSnapshots(recording)
+        self._at = -inf
+        """Of the last frame that was played."""
+        self._given: Counter[str] = Counter()
+        """Frames that were played at once and given to somebody, by native name."""
+        self._patience = SNAPSHOT_PATIENCE
         self._began: float | None = None
         self._call: IDelayedCall | None = None
         self._ping: IDelayedCall | None = None
@@ -193,7 +160,7 @@ class Replay(Service):
 
     def listen(self) -> None:
         """Take a free port on loopback; ``base_urls`` is known from then on."""
-        site = Site(ReplayRest(self.recording, WebSocketResource(self._factory)), reactor=self._reactor)
+        site = Site(ReplayRest(self.recording, self.snapshot, WebSocketResource(self._factory)), reactor=self._reactor)
         self._port = self._reactor.listenTCP(0, site, interface="127.0.0.1")
 
     @property
@@ -253,12 +220,22 @@ class Replay(Service):
         if self._began is not None and self._call is None and self._frames and self.running:
             self._call = self._reactor.callLater(0.0, self._play)
 
+    def snapshot(self, native: str) -> bytes | None:
+        """The REST order book that answers a request now; None where the recording has none."""
+        return self._snapshots.next(native, self._at)
+
     def _play(self) -> None:
         """Send what is due, then wait for the next frame, or until everybody has taken what was sent."""
         self._call = None
         if any(protocol.full for protocol in self._factory.protocols):
             return
         assert self._began is not None
+        if self._is_at_once and self._patience > 0 and self._awaits_snapshots():
+            self._patience -= SNAPSHOT_LOOK
+            self._call = self._reactor.callLater(SNAPSHOT_LOOK, self._play)
+            return
+        if self._is_early:
+            self._began = self._reactor.seconds()  # what lies before the time that was asked for takes none
         elapsed = self._reactor.seconds() - self._began
         due = 0
         for frame in self._frames:
@@ -270,15 +247,33 @@ class Replay(Service):
             wait = self._frames[0].at / self._speed - elapsed if self._speed else 0.0
             self._call = self._reactor.callLater(max(0.0, wait), self._play)
 
+    @property
+    def _is_early(self) -> bool:
+        """Whether what is played next lies before the time that was asked for."""
+        return bool(self._frames) and self._frames[0].at < -GAP_WITHOUT_TIMES
+
+    @property
+    def _is_at_once(self) -> bool:
+        """Whether what is played next keeps no pace."""
+        return self._is_early or not self._speed
+
+    def _awaits_snapshots(self) -> bool:
+        """Whether somebody has what is needed to ask for a book of the checkpoint, and has not done so yet: played at
+        once, too much would lie between the book and the frames that it is to be joined to."""
+        return any(self._given[native] >= FRAMES_BEFORE_SNAPSHOT for native in self._snapshots.awaited(self._at))
+
     def send_next(self, count: int) -> None:
         """Send the next frames at once, whatever their time: for a driver that keeps a pace of its own."""
         count = min(count, len(self._frames))
         for _ in range(count):
             frame = self._frames.popleft()
             self.played += 1
+            self._at = frame.at
             for protocol in self._factory.protocols:
                 if frame.stream in protocol.streams:
                     protocol.give(frame.text)
+                    if frame.at < 0 or not self._speed:
+                        self._given[self.recording.reader.native_of(frame.stream)] += 1
         if count and not self._frames:
             _log.info("the recording has ended after {count} frames", count=self.played)
             if self._ended is not None:

@@ -41,7 +41,7 @@ ERRNO_IO = 5
 class Outage:
     """What happens to the recording at a time (s): for so many seconds the disk fails (``fail``), or the server is not
     there (``restart``). Of several processes one that has a venue open, and not the clients, is not there: it
-    was killed (``kill``), or told to end (``term``)."""
+    was killed (``kill``), told to end (``term``), or stands still (``stop``)."""
 
     at: float
     what: str
@@ -60,6 +60,8 @@ class Script:
     with_composite: bool = False
     processes: int = 1
     """That are one server. Both clients are at the last one."""
+    everywhere: bool = False
+    """Whether a client at each of the other processes has all of it as well."""
 
     @property
     def channels(self) -> tuple[str, ...]:
@@ -172,6 +174,8 @@ class _Stage:
                 network.rule(port, self._conditions_of(venue))
         network.rule(self._port, lambda number, rng: Conditions(0.0))
         self._live = _Client(client, network, self._port, script.seed)
+        others = range(FIRST_PORT, self._port) if script.everywhere else ()
+        self._others = [_Client(evolve(client, name=f"at {port}"), network, port, port) for port in others]
 
     def _make_processes(self, clock: ServerClock, urls: Mapping[Any, tuple[str, str]]) -> list[Process]:
         script, network = self._script, self._network
@@ -212,14 +216,16 @@ class _Stage:
         for process in self._processes:
             process.start()
         self._troubles.begin()
-        self._live.begin(script.seconds)
+        for client in (self._live, *self._others):
+            client.begin(script.seconds)
         for each in script.outages:
             network.callLater(each.at, getattr(self, f"_{each.what}"), each)
         network.pass_until(script.seconds)
         live = self._got(self._live)
         begin_ms, end_ms = self._quiet_ms(live, SETTLED), self._quiet_ms(live, script.seconds - 6.0)
         played = self._play(begin_ms, end_ms)
-        self._live.abort()
+        for client in (self._live, *self._others):
+            client.abort()
         network.pass_until(network.seconds() + 1.0)
         for process in self._processes:
             if process.is_running:
@@ -241,6 +247,11 @@ class _Stage:
         holder = self._holder()
         holder.kill()
         self._network.callLater(outage.seconds, holder.start)
+
+    def _stop(self, outage: Outage) -> None:
+        reactor = self._holder().reactor
+        reactor.stop()
+        self._network.callLater(outage.seconds, reactor.go_on)
 
     def _term(self, outage: Outage) -> None:
         holder = self._holder()

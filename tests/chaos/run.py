@@ -45,6 +45,8 @@ STOP = 8.0
 CLOCK_AHEAD_MS = (0, 300_000, -300_000)
 """By how much the wall clocks of processes that are one server differ: no age and no state may depend on it. (Of the
 first one it is the plan's.)"""
+RECORDED_AHEAD_MS = (0, 3_000, -3_000)
+"""The same, of those that record into one directory: tapes are put together by time."""
 
 
 @contextmanager
@@ -139,8 +141,8 @@ class _Stage:
             }
             config = load([Layer("chaos", {**SETTINGS, **own})], venues)
             stand_in = StandIn(Service(), urls, "simulated")
-            # Who records into one directory has one clock.
-            ahead = 0 if self._plan.recorded else CLOCK_AHEAD_MS[number % len(CLOCK_AHEAD_MS)]
+            aheads = RECORDED_AHEAD_MS if self._plan.recorded else CLOCK_AHEAD_MS
+            ahead = aheads[number % len(aheads)]
             its = ServerClock(self._network, ahead, self._plan.wall_ppm)
             found.append(
                 Process(number, self._network, its if number else clock, config, stand_in, self._plan.seed, alone=False)

@@ -3,14 +3,21 @@ is called live. A sample, and with ``--long`` an hour."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeGuard
 
 import pytest
 from attrs import evolve
 
+from cryptodash.core.time import parse_time
+from cryptodash.recording import records
+from cryptodash.recording.blocks import MOST_TIME
+from cryptodash.recording.entries import Entry, Missing
+from cryptodash.recording.recording import Recording
 from tests.chaos.plan import LASTING, SUDDEN, SYMBOLS, Trouble
-from tests.chaos.playback import WITHOUT, Got, Outage, Played, Script, one_after_the_other, record_and_play
+from tests.chaos.playback import KINDS, WITHOUT, Got, Outage, Played, Script, one_after_the_other, record_and_play
 from tests.chaos.playback_oracle import channel_of, compare
 from tests.chaos.venues import ALL, TWO, can_have
 
@@ -81,6 +88,90 @@ def test_what_several_processes_recorded_is_played_as_one(tmp_path: Path) -> Non
     gaps = {channel_of(each.value) for each in played.played[1:-1] if each.value["payload"].get("hole")}
     assert gaps and {each.partition(":")[0] for each in gaps} != {each.partition(":")[0] for each, _, _ in PAIRS}
     assert findings.equal["ticker"] > 1_000 and findings.missing.total() < 100
+
+
+@pytest.mark.parametrize("everywhere", [False, True], ids=["a client at the third", "and at the others"])
+def test_a_third_process_plays_what_was_before_and_after_a_kill_with_one_gap_between(
+    tmp_path: Path, everywhere: bool
+) -> None:
+    """The gap (``failover``) that its client was told live is on no tape. It plays all trades of both tapes, and the
+    time between them, which the tapes tell, is one hole of each topic."""
+    script = Script(75.0, PAIRS, (), [Outage(40.0, "kill")], processes=3, everywhere=everywhere)
+    played = record_and_play(script, tmp_path)
+    assert played.errors == [] and any(each.value["payload"].get("reason") == "failover" for each in played.live)
+    begin, end = played.begin_ms * 1000, played.end_ms * 1000
+    tapes = [tape for tape in sorted(tmp_path.glob("writer-*")) if read_topics(tape)]
+    trades: list[tuple[int, str]] = []
+    for tape in tapes:
+        with Recording(tape) as recording:
+            found = [each for each in recording.read(begin + 1, end) if isinstance(each, Entry)]
+        trades += [(each.time, id_of(each.body)) for each in found if each.body.startswith(b'{"type":"trade"')]
+    told = [id_of(each.body) for each in played.played if each.value["type"] == "trade"]
+    assert sorted(told) == sorted(name for _, name in trades) and len(set(told)) == len(told) > 100, "of both tapes"
+    holes = [each.value["payload"] for each in played.played[1:-1] if each.value["payload"].get("hole")]
+    assert {each["hole"] for each in holes} == {"unrecorded"}
+    (exchange,) = {each["channel"]["exchange"] for each in holes}
+    killed, other = sorted(tapes, key=lambda tape: fences_of(tape, exchange))
+    assert len(fences_of(killed, exchange)) == len(fences_of(other, exchange)) == 1, "those of the cluster's leases"
+    with Recording(killed) as first, Recording(other) as second:
+        last = min(span.end for span in first.spans)
+        topics = {each for each in second.topics() if each.startswith(exchange)}
+        begun = {each.topic: each.time for each in second.read(begin, end) if is_begin(each) and each.topic in topics}
+    assert sorted(map(times_of, holes)) == sorted((last // 1000, -(-at // 1000)) for at in begun.values())
+    assert len(holes) == len(KINDS) == len(begun), "one of each topic"
+
+
+def test_what_a_process_wrote_that_stood_still_and_had_lost_its_lease_is_not_played(tmp_path: Path) -> None:
+    script = Script(75.0, PAIRS, (), [Outage(40.0, "stop", 12.0)], processes=3, everywhere=True)
+    played = record_and_play(script, tmp_path)
+    assert played.errors == []
+    holes = [each.value["payload"] for each in played.played[1:-1] if each.value["payload"].get("hole")]
+    (exchange,) = {each["channel"]["exchange"] for each in holes}
+    assert len(holes) == len({channel_of({"type": "gap", "payload": each}) for each in holes}) == len(KINDS)
+    held = [each for each in tmp_path.glob("writer-*") if fences_of(each, exchange)]
+    stopped, other = sorted(held, key=lambda tape: fences_of(tape, exchange))
+    begun = {each.topic: each.time for each in entries_of(other, exchange) if is_begin(each)}
+    for hole in holes:
+        assert hole["hole"] == "stalled" and parse_time(hole["from"]) + 3_000 < parse_time(hole["to"])
+        assert parse_time(hole["to"]) in {-(-at // 1000) for at in begun.values()}
+    its = trades_of(stopped, exchange, lambda each: each.time > begun[each.topic])
+    others = trades_of(other, exchange, lambda each: each.time < played.end_ms * 1000)
+    told = [id_of(each.body) for each in played.played if each.value["type"] == "trade"]
+    assert len(told) == len(set(told)) and len(set(its) - set(others)) > 10, "it had something to say"
+    assert set(others) <= set(told) and not (set(its) - set(others)) & set(told)
+
+
+def entries_of(tape: Path, exchange: str) -> list[Entry]:
+    with Recording(tape) as recording:
+        found = [each for each in recording.read(0, MOST_TIME) if isinstance(each, Entry)]
+    return [each for each in found if each.topic.startswith(exchange)]
+
+
+def trades_of(tape: Path, exchange: str, wanted: Callable[[Entry], bool]) -> list[str]:
+    found = [each for each in entries_of(tape, exchange) if each.kind == records.MESSAGE and wanted(each)]
+    return [id_of(each.body) for each in found if each.body.startswith(b'{"type":"trade"')]
+
+
+def read_topics(tape: Path) -> list[str]:
+    with Recording(tape) as recording:
+        return sorted(recording.topics())
+
+
+def id_of(body: bytes) -> str:
+    return str(json.loads(body)["payload"]["cursor"])
+
+
+def is_begin(each: Entry | Missing) -> TypeGuard[Entry]:
+    return isinstance(each, Entry) and each.kind == records.BEGIN
+
+
+def fences_of(tape: Path, exchange: str) -> list[int]:
+    begun = [each for each in entries_of(tape, exchange) if is_begin(each)]
+    return sorted({fence for each in begun if (fence := records.fence_of(each.body)) is not None})
+
+
+def times_of(gap: Any) -> tuple[int, int]:
+    return parse_time(gap["from"]), parse_time(gap["to"])
 
 
 def test_a_wall_clock_that_is_set_changes_nothing(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from pytest_twisted import ensureDeferred
 from twisted.internet.defer import Deferred, DeferredList
 
 from cryptodash.core.errors import Refused, TryLater
-from cryptodash.core.recorded import Entry, Play, Read, Recorded, Span
+from cryptodash.core.recorded import Entry, Missing, Play, Recorded, Span
 from cryptodash.core.tally import Tally
 from cryptodash.recording.reader_process import PulledAnswer
 from cryptodash.recording.reader_processes import ReaderLimits, ReaderProcesses
@@ -24,7 +24,10 @@ from tests.recording.tapes import START, TICKER, TRADES, seconds_of_trades, writ
 
 BLOCKS = seconds_of_trades(20, a_second=500)
 END = BLOCKS[-1][-1][0]
-SAID = [Entry(*each) for block in BLOCKS for each in block]
+SAID = [
+    Missing(START - 1, START, "unrecorded", TRADES),
+    *(Entry(*each) for block in BLOCKS for each in block),
+]
 
 
 @pytest.fixture
@@ -55,7 +58,7 @@ def children() -> set[int]:
 async def test_answers_come_whole_at_the_same_time_and_nothing_is_left(tapes: Path, reactor: Any) -> None:
     before = children()
     service = ReaderProcesses(tapes, reactor, Tally(), ReaderLimits(4, 4))
-    asked = [service.ask(Read(START, END, [TRADES]), "a") for _ in range(4)]
+    asked = [service.ask(Play(START - 1, END, [TRADES]), "a") for _ in range(4)]
     results = await DeferredList([Deferred.fromCoroutine(all_of(each)) for each in asked], fireOnOneErrback=True)
     assert [found == SAID for _, found in results] == [True] * 4
     assert len(await all_of(service.ask(Play(START, END, [TICKER]), "a"))) == 1
@@ -67,17 +70,17 @@ async def test_answers_come_whole_at_the_same_time_and_nothing_is_left(tapes: Pa
 async def test_a_process_that_is_killed_or_stands_still_is_told(tapes: Path, reactor: Any) -> None:
     before = children()
     service = ReaderProcesses(tapes, reactor, Tally(), ReaderLimits(1, 1))
-    answer = service.ask(Read(START, END, [TRADES]), "a")
+    answer = service.ask(Play(START - 1, END, [TRADES]), "a")
     first: Sequence[Any] = await answer.more()
     assert first == SAID[: len(first)]
     with pytest.raises(TryLater):
-        service.ask(Read(START, END, [TRADES]), "a")
+        service.ask(Play(START - 1, END, [TRADES]), "a")
     (process,) = children() - before
     os.kill(process, signal.SIGKILL)
     with pytest.raises(Refused, match="the recording cannot be read: its reader has ended") as caught:
         await all_of(answer)
     assert caught.value.code == "recording_failed"
-    again = service.ask(Read(START, END, [TRADES]), "a")
+    again = service.ask(Play(START - 1, END, [TRADES]), "a")
     assert await again.more() == first
     (process,) = children() - before
     os.kill(process, signal.SIGSTOP)
@@ -92,7 +95,7 @@ async def test_a_process_that_is_killed_or_stands_still_is_told(tapes: Path, rea
 async def test_stopping_ends_what_is_read(tapes: Path, reactor: Any) -> None:
     before = children()
     service = ReaderProcesses(tapes, reactor, Tally())
-    answer = service.ask(Read(START, END, [TRADES]), "a")
+    answer = service.ask(Play(START - 1, END, [TRADES]), "a")
     assert await answer.more()
     await service.stopService()
     assert children() <= before

@@ -15,8 +15,8 @@ from cryptodash.core.config import Config
 from cryptodash.core.tally import Tally
 from cryptodash.core.time import SystemClock
 from cryptodash.hub.broadcaster import Broadcaster
+from cryptodash.recording.draft import Source
 from cryptodash.recording.layout import FRAMES, MESSAGES
-from cryptodash.recording.open_tape import Source
 from cryptodash.recording.records import MESSAGE
 from cryptodash.recording.service import Recorder
 

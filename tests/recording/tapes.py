@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from cryptodash.recording import compression, records
+from cryptodash.recording.draft import Draft, Source
 from cryptodash.recording.files import WriterPlace
-from cryptodash.recording.record_columns import Record, RecordColumns
+from cryptodash.recording.record_columns import Record
 from cryptodash.recording.records import Run
 from cryptodash.recording.tape_writer import Block, TapeWriter
 
@@ -23,10 +24,10 @@ Said = tuple[int, str, int, bytes]
 
 
 def block_of(number: int, said: Sequence[Said], before: Sequence[Record] = ()) -> Block:
-    places: dict[str, int] = {}
-    made = RecordColumns((kind, time, places.setdefault(topic, len(places)), body) for time, topic, kind, body in said)
-    size = sum(len(each[3]) for each in said)
-    return Block(number, said[0][0], said[0][0], said[-1][0], list(places), before, made, size)
+    draft = Draft()
+    for time, topic, kind, body in said:
+        draft.put(Source(topic, kind), time, body)
+    return Block(number, said[0][0], said[0][0], said[-1][0], before, draft, draft.size)
 
 
 def write_run(
@@ -38,8 +39,10 @@ def write_run(
     codec: int = compression.BEST,
     close: bool = True,
     run: str = "",
+    before: Mapping[int, Sequence[Record]] | None = None,
 ) -> TapeWriter:
-    """One run: a block for each list. ``close`` False: it ends as a killed process does."""
+    """One run: a block for each list, with what is told of the tape ``before`` it. ``close`` False: it ends as a killed
+    process does."""
     place = WriterPlace(root, "test", least_free=0)
     now = [0.0]
     writer = TapeWriter(
@@ -51,7 +54,7 @@ def write_run(
     )
     for number, said in enumerate(blocks):
         now[0] += 1.0
-        writer.write(block_of(number, said))
+        writer.write(block_of(number, said, (before or {}).get(number, ())))
     if close:
         writer.close()
     place.release()

@@ -11,9 +11,10 @@ from random import Random
 
 import pytest
 
+from cryptodash.recording.draft import Source
 from cryptodash.recording.entries import Entry, Missing
 from cryptodash.recording.files import TapeDirectory, WriterPlace
-from cryptodash.recording.open_tape import OpenTape, Source
+from cryptodash.recording.open_tape import OpenTape
 from cryptodash.recording.recording import Recording
 from cryptodash.recording.records import MESSAGE, Run
 from cryptodash.recording.tape_writer import TapeWriter

@@ -75,6 +75,21 @@ def test_everything_is_on_tape_in_order_byte_for_byte(tmp_path: Path) -> None:
     assert kinds[:2] == [records.OPENED, records.OPENED] and kinds[-1] == records.CLOSED
 
 
+def test_of_two_processes_that_had_the_exchange_at_once_both_are_there(tmp_path: Path) -> None:
+    """A lease says who may speak, not what came over a connection: what each saw is kept, and is told by time."""
+    one, other = Taped(tmp_path), Taped(tmp_path)
+    other.now += SECOND // 2
+    for each in (one, other):
+        each.run()
+        each.close()
+    assert len(list(tmp_path.glob("writer-*"))) == 2
+    frames = [each for each in read_frames(tmp_path, "binance", "spot") if isinstance(each, TapedFrame)]
+    assert sorted(each.frame for each in frames if each.came_in) == sorted(2 * [frame(n) for n in range(12)])
+    assert [each.at for each in frames] == sorted(each.at for each in frames)
+    alone = [each for each in read_frames(tmp_path / "writer-01", "binance", "spot") if isinstance(each, TapedFrame)]
+    assert [each.frame for each in alone if each.came_in] == [frame(n) for n in range(12)]
+
+
 def test_a_segment_can_be_read_alone_for_what_is_open_is_told_again(tmp_path: Path) -> None:
     taped = Taped(tmp_path)
     taped.tap.connecting("binance-spot-1", SPOT, "wss://h:1")

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from cryptodash.recording import records
+from cryptodash.recording.draft import Draft, Source
 from cryptodash.recording.entries import Entry, Missing
 from cryptodash.recording.files import WriterPlace
-from cryptodash.recording.open_tape import BLOCK_BYTES, OpenTape, Source
-from cryptodash.recording.record_columns import Record, RecordColumns
+from cryptodash.recording.open_tape import BLOCK_BYTES, OpenTape
+from cryptodash.recording.record_columns import Record
 from cryptodash.recording.recording import Recording
 from cryptodash.recording.records import Counts, Hole, Run, Step, decode
 from cryptodash.recording.tape_writer import Block, TapeWriter
@@ -48,6 +49,10 @@ def tape() -> tuple[Time, Taken, OpenTape]:
     return time, taken, OpenTape(time, taken)
 
 
+def said(block: Block) -> list[Record]:
+    return list(block.draft.columns()[1])
+
+
 def own(found: Iterable[Record], kind: int) -> list[bytes]:
     return [body for each, _, _, body in found if each == kind]
 
@@ -60,7 +65,8 @@ def test_a_block_is_closed_by_its_size(tape: tuple[Time, Taken, OpenTape]) -> No
     assert len(taken.blocks) == 3
     for number, block in enumerate(taken.blocks):
         assert block.number == number and block.size >= BLOCK_BYTES
-        assert block.topics == [TRADES] and len(block.records) == 263
+        topics, found = block.draft.columns()
+        assert topics == [TRADES] and len(found) == 263
 
 
 def test_a_block_is_closed_by_its_age_and_silence_is_told(tape: tuple[Time, Taken, OpenTape]) -> None:
@@ -73,7 +79,7 @@ def test_a_block_is_closed_by_its_age_and_silence_is_told(tape: tuple[Time, Take
     opened.look()
     time.now += SECOND
     opened.look()
-    assert [[kind for kind, *_ in block.records] for block in taken.blocks] == [
+    assert [[kind for kind, *_ in said(block)] for block in taken.blocks] == [
         [records.MESSAGE],
         [records.BEAT],
     ]
@@ -120,7 +126,7 @@ def test_a_stall_and_a_step_of_the_wall_clock_are_told(tape: tuple[Time, Taken, 
     block = taken.blocks[1]
     hole = decode(own(block.before, records.HOLE)[0], Hole)
     assert (hole.begin, hole.end, hole.reason) == (begin, begin + 7 * SECOND, "stalled")
-    assert decode(own(block.records, records.STEP)[0], Step) == Step(-3_600_000, 1_000)
+    assert decode(own(said(block), records.STEP)[0], Step) == Step(-3_600_000, 1_000)
 
 
 def test_counts_are_told_each_minute(tape: tuple[Time, Taken, OpenTape]) -> None:
@@ -155,7 +161,9 @@ def test_a_body_too_long_for_a_record_comes_in_parts(tape: tuple[Time, Taken, Op
 
 def block(number: int, size: int = 100) -> Block:
     at = START + number
-    return Block(number, at, at, at, [TRADES], [], RecordColumns([(records.MESSAGE, at, 0, b"x")]), size)
+    draft = Draft()
+    draft.put(Source(TRADES), at, b"x")
+    return Block(number, at, at, at, [], draft, size)
 
 
 def test_a_queue_that_is_full_or_old_takes_no_more() -> None:

@@ -16,7 +16,7 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
 from cryptodash.core.errors import Refused, TryLater
-from cryptodash.core.recorded import Entry, Item, Missing, Play, Read
+from cryptodash.core.recorded import Entry, Item, Missing, Play
 from cryptodash.core.tally import Tally
 from cryptodash.recording.reader_process import SILENT_S, PulledAnswer, ReaderProcess
 from cryptodash.recording.reader_processes import IDLE_S, MOST_WAITING_OF_ONE, ReaderLimits, ReaderProcesses
@@ -343,4 +343,4 @@ def test_stopping_kills_and_reaps_all() -> None:
         process.ends()
     assert stopped == [None] and reactor.getDelayedCalls() == []
     with pytest.raises(Refused, match="the server is stopping"):
-        service.ask(Read(0, 1, []), "a")
+        service.ask(QUESTION, "a")

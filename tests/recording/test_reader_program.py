@@ -17,15 +17,13 @@ import pytest
 from cryptodash.core.recorded import (
     STATE,
     Entry,
+    Holdings,
     Missing,
     Play,
     Question,
-    Ranges,
-    Read,
     ReadAfter,
     Recorded,
     Span,
-    StateAt,
 )
 from cryptodash.core.topics import parse_topic
 from cryptodash.recording import records
@@ -118,19 +116,7 @@ def test_topics_that_are_not_recorded_are_named_with_the_times_when_they_were(tm
         ]
         found = asked.ask(Play(START, START + SECOND, [TICKER, TRADES]))
         assert found[0] == Recorded(TICKER, []) and {each.topic for each in found[1:]} == {TRADES}
-        assert asked.ask(Read(later, later + SECOND, [TRADES])) == [Recorded(TRADES, when)]
-
-
-def test_what_is_on_the_tape_is_read_up_to_a_limit(tmp_path: Path) -> None:
-    blocks = seconds_of_trades(10)
-    blocks[3].append((blocks[3][-1][0], TICKER, records.KEYFRAME, b'{"type":"ticker","payload":{}}'))
-    write_run(tmp_path, blocks)
-    said = [each for each in entries(blocks) if each.topic == TRADES]
-    with reader(tmp_path) as asked:
-        assert asked.ask(Read(START, END, [TRADES])) == said
-        assert asked.ask(Read(START, END, [TRADES], limit=7)) == said[:7]
-        assert asked.ask(Read(START, END, [TICKER])) == []
-        assert [each.kind for each in asked.ask(Read(START, END, [TICKER], keyframes=True))] == [records.KEYFRAME]
+        assert asked.ask(Play(later, later + SECOND, [TRADES])) == [Recorded(TRADES, when)]
 
 
 def test_the_state_at_a_moment(tmp_path: Path) -> None:
@@ -141,12 +127,13 @@ def test_the_state_at_a_moment(tmp_path: Path) -> None:
     ]
     write_run(tmp_path, blocks)
     with reader(tmp_path) as asked:
-        assert asked.ask(StateAt(START + SECOND, [TICKER, BOOK])) == [
-            Entry(START + SECOND, TICKER, STATE, ticker),
+        assert asked.ask(Play(START + SECOND, START + SECOND, [TICKER, BOOK])) == [
             Recorded(BOOK, []),
+            Entry(START + SECOND, TICKER, STATE, ticker),
         ]
-        assert asked.ask(StateAt(START + 9 * SECOND, [TICKER])) == [
-            Missing(START + 9 * SECOND, START + 9 * SECOND, "unrecorded", TICKER)
+        assert asked.ask(Play(START + 9 * SECOND, START + 10 * SECOND, [TICKER])) == [
+            Missing(START + 9 * SECOND, START + 10 * SECOND, "unrecorded", TICKER),
+            Missing(START + 9 * SECOND, START + 10 * SECOND, "unwritten"),
         ]
 
 
@@ -163,11 +150,9 @@ def test_what_came_behind_a_cursor(tmp_path: Path) -> None:
 def test_when_what_was_recorded(tmp_path: Path) -> None:
     write_run(tmp_path, seconds_of_trades(10))
     with reader(tmp_path) as asked:
-        assert asked.ask(Ranges([])) == [Recorded(TRADES, [Span(START, END)])]
-        assert asked.ask(Ranges([TICKER, TRADES], START, START)) == [
-            Recorded(TICKER, []),
-            Recorded(TRADES, [Span(START, START + 9 * SECOND // 10)]),
-        ]
+        assert asked.ask(Holdings("")) == [Recorded(TRADES, [Span(START, END)])]
+        assert asked.ask(Holdings("binance:spot:BTC-USDT:")) == [Recorded(TRADES, [Span(START, END)])]
+        assert asked.ask(Holdings(TICKER)) == []
 
 
 def test_damage_is_a_hole_and_what_is_no_recording_an_error(tmp_path: Path) -> None:
@@ -187,9 +172,9 @@ def test_damage_is_a_hole_and_what_is_no_recording_an_error(tmp_path: Path) -> N
         asked.send(b"no question\n")
         assert asked.read()[0].message.startswith("no question: ")  # type: ignore[union-attr]
     with reader(tmp_path / "nothing") as asked:
-        assert asked.ask(Play(START, END, [TRADES])) == [Recorded(TRADES, [])] and asked.ask(Ranges([])) == []
+        assert asked.ask(Play(START, END, [TRADES])) == [Recorded(TRADES, [])] and asked.ask(Holdings("")) == []
     with reader(Path("/dev/null")) as asked:
-        assert "is neither a directory nor a file" in asked.ask(Ranges([]))[0].message
+        assert "is neither a directory nor a file" in asked.ask(Holdings(""))[0].message
 
 
 def test_what_the_system_says_names_no_path(tmp_path: Path) -> None:
@@ -204,7 +189,8 @@ def test_a_message_longer_than_one_may_be_is_a_hole(tmp_path: Path) -> None:
     long = [(START, TRADES, records.MORE, part) for _ in range(MOST_BODY // 2**20)]
     write_run(tmp_path, [[trade(1, START)], *([each] for each in long), [(START, TRADES, records.MESSAGE, b"x")]])
     with reader(tmp_path) as asked:
-        assert asked.ask(Read(START, END - 9 * SECOND, [TRADES])) == [
+        assert asked.ask(Play(START - 1, END - 9 * SECOND, [TRADES])) == [
+            Missing(START - 1, START, "unrecorded", TRADES),
             Entry(*trade(1, START)),
             Missing(START, START, "damaged", TRADES),
             Missing(START, START + 9 * SECOND // 10, "unwritten"),
@@ -217,7 +203,7 @@ def test_a_pipe_that_nobody_reads_stops_it(tmp_path: Path) -> None:
     said = [[(START + at, TRADES, records.MESSAGE, body) for at in range(1000)]]
     write_run(tmp_path, said * 100, segment_bytes=2**26)
     with reader(tmp_path) as asked:
-        asked.send(encode_question(Read(START, END, [TRADES])))
+        asked.send(encode_question(Play(START - 1, END, [TRADES])))
         before = None
         until = monotonic() + 20
         while (after := used(asked.process.pid)) != before or after[0] == 0:
@@ -225,7 +211,7 @@ def test_a_pipe_that_nobody_reads_stops_it(tmp_path: Path) -> None:
             before = after
             signal.sigtimedwait((signal.SIGCHLD,), 0.3)
         assert after[1] < 200 * 2**20, after
-        assert len(asked.read()) == 100_000 + 1
+        assert len(asked.read()) == 100_000 + 2
 
 
 def used(process: int) -> tuple[int, int]:
@@ -238,12 +224,12 @@ def used(process: int) -> tuple[int, int]:
 def test_it_ends_with_its_server(tmp_path: Path) -> None:
     write_run(tmp_path, seconds_of_trades(200, a_second=100))
     with reader(tmp_path) as asked:
-        asked.send(encode_question(Read(START, 2 * START, [TRADES])))
+        asked.send(encode_question(Play(START, 2 * START, [TRADES])))
         assert asked.process.stdin is not None and asked.process.stdout is not None
         asked.process.stdout.close()
         assert asked.process.wait(20) == 1
     with reader(tmp_path) as asked:
-        asked.ask(Ranges([]))
+        asked.ask(Holdings(""))
         assert asked.process.stdin is not None
         asked.process.stdin.close()
         assert asked.process.wait(20) == 0
@@ -261,6 +247,6 @@ def test_it_imports_nothing_that_takes_long() -> None:
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="tells priorities by /proc")
 def test_the_present_goes_first(tmp_path: Path) -> None:
     with reader(tmp_path) as asked:
-        asked.ask(Ranges([]))
+        asked.ask(Holdings(""))
         fields = Path(f"/proc/{asked.process.pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
         assert int(fields[16]) >= 5

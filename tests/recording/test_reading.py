@@ -5,6 +5,7 @@ from __future__ import annotations
 import resource
 import shutil
 import tracemalloc
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,21 @@ def test_what_was_written_is_read_byte_for_byte(tmp_path: Path, codec: int) -> N
     assert read(tmp_path) == said
     assert read(tmp_path, TRADES) == said
     assert read(tmp_path, TICKER) == []
+
+
+def test_what_is_on_the_tape_is_read_as_far_as_somebody_wants_it(tmp_path: Path) -> None:
+    blocks = seconds_of_trades(10)
+    blocks[3].append((blocks[3][-1][0], TICKER, records.KEYFRAME, b'{"type":"ticker","payload":{}}'))
+    write_run(tmp_path, blocks)
+    said = [Entry(*each) for block in blocks for each in block if each[1] == TRADES]
+    end = blocks[-1][-1][0]
+    with Recording(tmp_path) as recording:
+        assert list(recording.read(START, end, [TRADES], keyframes=False)) == said
+        assert list(islice(recording.read(START, end, [TRADES], keyframes=False), 7)) == said[:7]
+        assert list(recording.read(START, end, [TICKER], keyframes=False)) == []
+        assert [each.kind for each in recording.read(START, end, [TICKER]) if isinstance(each, Entry)] == [
+            records.KEYFRAME
+        ]
 
 
 @pytest.mark.parametrize(("first", "last"), [(0, 49), (7, 7), (0, 0), (49, 49), (12, 30)])
@@ -144,7 +160,9 @@ def test_the_index_says_when_a_topic_was_recorded(tmp_path: Path) -> None:
             Span(START + 600 * SECOND, START + 601 * SECOND),
         ]
         assert found[TICKER] == [Span(blocks[5][0][0], blocks[5][-1][0])]
-        assert recording.has(TRADES, START + SECOND) and not recording.has(TRADES, START + 300 * SECOND)
+        assert recording.topics(START, START) == {TRADES: [Span(START, blocks[0][-1][0])]}
+        assert list(recording.topics(START + SECOND, START + SECOND)) == [TRADES]
+        assert recording.topics(START + 300 * SECOND, START + 300 * SECOND) == {}
 
 
 def test_a_long_body_comes_in_parts_and_is_read_whole(tmp_path: Path) -> None:

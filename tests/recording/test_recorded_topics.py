@@ -26,12 +26,20 @@ from tests.hub.conftest import START_MS, World, make_world  # noqa: F401
 
 TAPE_START = START_MS * 1000
 ALL = 2 * TAPE_START
+SAID = (records.MESSAGE, records.KEYFRAME)
 
 
 class Recorded:
     """A hub that is recorded."""
 
-    def __init__(self, world: World, root: Path, words: str, ours: Callable[[str], bool] = lambda _: True) -> None:
+    def __init__(
+        self,
+        world: World,
+        root: Path,
+        words: str,
+        ours: Callable[[str], bool] = lambda _: True,
+        fence_of: Callable[[str], int | None] = lambda _: None,
+    ) -> None:
         self.world = world
         self.root = root
         run = Run("ab" * 16, START_MS, "test")
@@ -39,7 +47,8 @@ class Recorded:
         self.writer = TapeWriter(place.tape("messages", 2**30, 2**20), run, world.time.monotonic)
         self.tape = OpenTape(lambda: round((world.time.monotonic() - 1000) * 1e6) + TAPE_START, self._put)
         hub = world.hub
-        self.topics = RecordedTopics(self.tape, hub, hub, hub, record_patterns(words), ours, world.time.monotonic)
+        patterns = record_patterns(words)
+        self.topics = RecordedTopics(self.tape, hub, hub, hub, patterns, ours, world.time.monotonic, fence_of)
         hub.on_wanted.append(self.topics.wanted)
 
     def _put(self, block: Block) -> bool:
@@ -60,7 +69,7 @@ class Recorded:
         with Recording(self.root) as recording:
             found = list(recording.read(0, ALL, [each.text for each in topics] or None))
         return [
-            (each.topic, each.kind, each.body.split(b'"')[3] if each.body else b"")
+            (each.topic, each.kind, each.body.split(b'"')[3] if each.kind in SAID else b"")
             for each in found
             if isinstance(each, Entry)
         ]
@@ -72,8 +81,13 @@ class Recorded:
 
 @pytest.fixture
 def recorded(tmp_path: Path, make_world: Any) -> Callable[..., Recorded]:  # noqa: F811
-    def make(words: str = "held", ours: Callable[[str], bool] = lambda _: True, **limits: int) -> Recorded:
-        return Recorded(make_world(**limits), tmp_path, words, ours)
+    def make(
+        words: str = "held",
+        ours: Callable[[str], bool] = lambda _: True,
+        fence_of: Callable[[str], int | None] = lambda _: None,
+        **limits: int,
+    ) -> Recorded:
+        return Recorded(make_world(**limits), tmp_path, words, ours, fence_of)
 
     return make
 
@@ -201,6 +215,71 @@ def test_of_a_cluster_the_process_that_has_the_venue_records(recorded: Callable[
         records.KEYFRAME,
         records.END,
     ]
+
+
+def fences_on(r: Recorded, topic: Topic) -> list[tuple[int, int | None]]:
+    """What the tape says of the topic's leases: (kind, fence), and where it ends."""
+    r.tape.close_draft()
+    assert verify(r.root).errors == []
+    kinds = (records.BEGIN, records.HELD, records.END)
+    with Recording(r.root) as recording:
+        return [
+            (each.kind, records.fence_of(each.body))
+            for each in recording.read(0, ALL, [topic.text])
+            if isinstance(each, Entry) and each.kind in kinds
+        ]
+
+
+def test_the_tape_says_under_which_lease_a_topic_is_recorded_again_each_minute(
+    recorded: Callable[..., Recorded],
+) -> None:
+    fences: dict[str, int] = {"binance": 2**53, "bybit": 7}
+    r = recorded(fence_of=fences.get)
+    trades, other = r.world.topic(Channel.TRADE), r.world.topic(Channel.TRADE, exchange="bybit")
+    for each in (trades, other):
+        r.world.hub.hold(each, 0)
+    r.look(130)
+    held = (records.HELD, 2**53)
+    assert fences_on(r, trades) == [(records.BEGIN, 2**53), held, held]
+    assert fences_on(r, other)[:2] == [(records.BEGIN, 7), (records.HELD, 7)]
+    r.topics.all_keyframes()
+    r.look()
+    assert fences_on(r, trades)[-1] == held, "where a segment begins, or something was lost"
+
+
+def test_another_lease_is_told_where_it_begins(recorded: Callable[..., Recorded]) -> None:
+    """Whether the exchange was left in between, or Redis was emptied and gave it to the same process again."""
+    fences = {"binance": 5, "bybit": 7}
+    r = recorded(ours=lambda exchange: exchange in fences, fence_of=fences.get)
+    trades, other = r.world.topic(Channel.TRADE), r.world.topic(Channel.TRADE, exchange="bybit")
+    for each in (trades, other):
+        r.world.hub.hold(each, 0)
+    r.look(2)
+    fences["binance"] = 9
+    r.look(2)
+    assert fences_on(r, trades) == [(records.BEGIN, 5), (records.BEGIN, 9)]
+    assert [kind for _, kind, _ in r.read(trades)][-1] == records.KEYFRAME
+    del fences["binance"]
+    r.look(2)
+    fences["binance"] = 12
+    r.look(2)
+    assert fences_on(r, trades)[2:] == [(records.END, None), (records.BEGIN, 12)]
+    assert fences_on(r, other) == [(records.BEGIN, 7)]
+
+
+def test_what_is_derived_of_several_exchanges_belongs_to_no_lease(recorded: Callable[..., Recorded]) -> None:
+    r = recorded(fence_of=lambda exchange: 5)
+    merged = r.world.topic(Channel.BBO, exchange="composite")
+    r.world.hub.hold(merged, 0)
+    r.look(130)
+    assert fences_on(r, merged) == [(records.BEGIN, None)]
+
+
+def test_where_there_are_no_leases_the_tape_says_nothing_of_them(recorded: Callable[..., Recorded]) -> None:
+    r = recorded()
+    r.world.hub.hold(r.world.topic(Channel.TRADE), 0)
+    r.look(130)
+    assert fences_on(r, r.world.topic(Channel.TRADE)) == [(records.BEGIN, None)]
 
 
 def test_a_catalogue_that_changes_changes_what_is_recorded(recorded: Callable[..., Recorded]) -> None:

@@ -15,10 +15,11 @@ from random import Random
 import pytest
 
 from cryptodash.recording import records, sorting
+from cryptodash.recording.draft import Source
 from cryptodash.recording.entries import Entry, Missing
 from cryptodash.recording.files import WriterPlace
 from cryptodash.recording.layout import SORTING
-from cryptodash.recording.open_tape import OpenTape, Source
+from cryptodash.recording.open_tape import OpenTape
 from cryptodash.recording.playback import play, state_at
 from cryptodash.recording.recording import Recording
 from cryptodash.recording.records import Run

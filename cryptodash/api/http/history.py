@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import Final
 
@@ -42,13 +42,12 @@ class HistoryAnswers:
         clock: Clock,
         scheduler: IReactorTime,
         waits: Waits,
-        has_arrow: Callable[[], bool] = _has_pyarrow,
     ) -> None:
         self._tapes = tapes
         self._clock = clock
         self._scheduler = scheduler
         self._waits = waits
-        self._has_arrow = has_arrow
+        self._has_arrow = _has_pyarrow
         self.work = AddressWork(limits, clock)
 
     def check(self) -> None:

@@ -49,6 +49,11 @@ class OrderBook(SnapshotBook):
         self._taken_at = now
         return self._apply(state, depth)
 
+    @property
+    def holds_back(self) -> bool:
+        """Whether a frame waits for a second one to agree with it."""
+        return self._far.frame is not None
+
     def expire(self, now: float) -> None:
         """Now and then: give up a frame that no second one agreed with."""
         if self._far.frame is not None:

@@ -7,7 +7,7 @@ at until the price has gone there. As objects each takes some 270 bytes, here 25
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from cryptodash.core.events import Level
 from cryptodash.core.numbers import Number, is_zero
@@ -63,6 +63,12 @@ class FarLevels:
         chunk = self._chunks.pop(0)
         return self._unpacked(chunk), self._ends.pop(0)
 
+    def text(self) -> str:
+        """Price and size in turn of all levels, chunk by chunk: what has changed in one comes after what was packed,
+        with size zero where a level is gone."""
+        parts = (part for each in self._chunks for part in (each.text, _packed(each.changes.values())) if part)
+        return " ".join(parts)
+
     def _unpacked(self, chunk: _Chunk) -> dict[int, Level]:
         words = iter(chunk.text.split(" ")) if chunk.text else iter(())
         levels: dict[int, Level] = {}
@@ -76,5 +82,5 @@ class FarLevels:
         return levels
 
 
-def _packed(levels: Sequence[Level]) -> str:
+def _packed(levels: Iterable[Level]) -> str:
     return " ".join([word for level in levels for word in level])

@@ -340,6 +340,19 @@ class BookStream:
         self.failures += 1
         self._streams.resubscribe(self.stream, now, out)
 
+    @property
+    def carrier(self) -> Carrier | None:
+        """The connection whose frames so far have made the book. None where the book is not in sync, or something that
+        has come of its stream is not in it, and may be yet."""
+        stream, book = self.stream, self.book
+        if stream is None or not book.synced or book.holds_back or not self._times.calm:
+            return None
+        if book.is_joining and self._rules.snapshots is not SnapshotSource.REST:
+            return None  # a frame may be next that overlaps it, which follows nothing that a stream brings
+        if self._rules.chaining is Chaining.CHECKSUM and stream.unreadable_frames != self._unreadable:
+            return None
+        return stream.source
+
     # -- audits (``AuditedBook``)
 
     @property

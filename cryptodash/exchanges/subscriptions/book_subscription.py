@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
+from functools import partial
 
+from cryptodash.core.checkpoints import BookImage, TakeImage
 from cryptodash.core.events import Cause, State
 from cryptodash.core.instruments import Instrument
 from cryptodash.core.tally import Tally
@@ -159,6 +161,29 @@ class BookSubscription(TopicSubscription):
 
     def streams(self) -> list[Stream]:
         return [each.stream for each in self.book_streams() if each.stream is not None]
+
+    def images(self, unread: Container[str]) -> Sequence[TakeImage]:
+        return [partial(self._image, each, unread) for each in self.book_streams() if each.book.synced]
+
+    def _image(self, source: BookStream, unread: Container[str]) -> BookImage | None:
+        instrument, carrier = self.instrument, source.carrier
+        if instrument is None or carrier is None or carrier.key in unread or source not in self.book_streams():
+            return None
+        book, spec = source.book, source.spec
+        bids, asks = book.sides
+        return BookImage(
+            self.topic.market,
+            instrument.native,
+            carrier.key,
+            spec.name,
+            spec.depth,
+            book.sequence,
+            book.time,
+            bids.text(),
+            asks.text(),
+            bids.left is None,
+            asks.left is None,
+        )
 
     # -- quotes of the same instrument
 

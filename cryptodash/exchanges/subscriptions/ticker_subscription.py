@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Container, Sequence
+from functools import partial
+
+from cryptodash.core.checkpoints import FiguresImage, TakeImage
 from cryptodash.core.events import Bbo, Cause, State, Ticker
 from cryptodash.core.quality import Count
 from cryptodash.core.tally import Tally
@@ -18,6 +22,26 @@ from cryptodash.exchanges.subscriptions import freshness
 from cryptodash.exchanges.subscriptions.topic_subscription import Basics, MessageSubscription, TopicSubscription
 
 _PARTS: dict[type, Part] = {Quote: Part.QUOTE, Trades: Part.LAST, Stats: Part.STATS, Mark: Part.MARK}
+_TOLD = (
+    "last",
+    "bid",
+    "bid_size",
+    "ask",
+    "ask_size",
+    "open_24h",
+    "high_24h",
+    "low_24h",
+    "volume_24h",
+    "quote_volume_24h",
+    "change_pct_24h",
+    "mark_price",
+    "index_price",
+    "funding_rate",
+    "funding_interval_h",
+    "next_funding_time",
+    "open_interest",
+)
+"""What a recording is told of a ticker."""
 _SOME_QUOTE = Quote("", None, None, None, None, None, None)
 
 
@@ -113,6 +137,21 @@ class TickerSubscription(MessageSubscription):
         """The stream that brings the part: of several the one that was heard last."""
         streams = self.sources.get(part, ())
         return max(streams, key=lambda each: -1.0 if each.last is None else each.last, default=None)
+
+    def images(self, unread: Container[str]) -> Sequence[TakeImage]:
+        return (partial(self._image, unread),) if self._builder.ticker is not None else ()
+
+    def _image(self, unread: Container[str]) -> FiguresImage | None:
+        known, instrument, stream = self._builder.ticker, self.instrument, self._newest(Part.STATS)
+        if known is None or known.stats_time is None or instrument is None or stream is None or stream.source is None:
+            return None
+        if stream.source.key in unread:
+            return None
+        told = ((name, getattr(known, name)) for name in _TOLD)
+        figures = {name: str(value) for name, value in told if value is not None}
+        return FiguresImage(
+            self.topic.market, instrument.native, stream.source.key, stream.name, known.stats_time, figures
+        )
 
     def refresh(self, out: list[Output]) -> None:
         for stream in self.sources.get(Part.QUOTE, ()):

@@ -6,10 +6,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 
 from attrs import frozen
 
+from cryptodash.core.checkpoints import TakeImage
 from cryptodash.core.events import Cause, State, StreamStatus
 from cryptodash.core.instruments import Instrument, MarketType, Symbol
 from cryptodash.core.time import Clock
@@ -111,6 +112,11 @@ class TopicSubscription(ABC):
     def streams(self) -> list[Stream]:
         """Its streams and polls, each once."""
         return list(dict.fromkeys(stream for each in self.sources.values() for stream in each))
+
+    def images(self, unread: Container[str]) -> Sequence[TakeImage]:
+        """The order books that are made here, each from a stream of its own, or the figures. ``unread``: connections of
+        which something has come in that was not taken yet."""
+        return ()
 
     # -- other topics of the same instrument
 

@@ -17,7 +17,36 @@ from cryptodash.exchanges.transport.slices import Work
 from cryptodash.exchanges.transport.sockets import Events
 
 
-def tapped(events: Events, tap: IFrameTap) -> Events:
+class Unread:
+    """The connections of which the tap has been told more than has been dealt with."""
+
+    def __init__(self) -> None:
+        self._reads: dict[str, int] = {}
+
+    def __contains__(self, connection: object) -> bool:
+        return connection in self._reads
+
+    def until(self, connection: str, work: Work) -> Work:
+        """The same work; until it is done, the connection is one of these."""
+        reads = self._reads
+        reads[connection] = reads.get(connection, 0) + 1
+
+        def go_on() -> bool:
+            left = work()
+            if not left and connection in reads:
+                reads[connection] -= 1
+                if not reads[connection]:
+                    del reads[connection]
+            return left
+
+        return go_on
+
+    def forget(self, connection: str) -> None:
+        """It has ended."""
+        self._reads.pop(connection, None)
+
+
+def tapped(events: Events, tap: IFrameTap, unread: Unread) -> Events:
     """The same, with the tap told first."""
 
     def received(connection: str, frames: Sequence[bytes]) -> None:
@@ -29,9 +58,10 @@ def tapped(events: Events, tap: IFrameTap) -> Events:
 
     def behind(connection: str, frames: Sequence[bytes]) -> Work:
         tap.received(connection, frames)
-        return events.behind(connection, frames)
+        return unread.until(connection, events.behind(connection, frames))
 
     def closed(connection: str, how: Closed) -> None:
+        unread.forget(connection)
         tap.closed(connection, how.kind)
         events.closed(connection, how)
 

@@ -15,7 +15,7 @@ from cryptodash.core.errors import ConfigError, NumberRejected, UpstreamError
 from cryptodash.core.instruments import Instrument, MarketType, Symbol
 from cryptodash.core.intervals import INTERVALS
 from cryptodash.core.numbers import admit
-from cryptodash.core.topics import Channel, Topic
+from cryptodash.core.topics import FREE_DEPTHS, Channel, Topic
 from cryptodash.exchanges.adapter.book_rules import SnapshotSource
 from cryptodash.exchanges.adapter.decode import reading
 from cryptodash.exchanges.adapter.messages import BadFrame, Bar, Depth, Mark, Message, Quote, Reader, Stats, Trades
@@ -135,24 +135,32 @@ class RecordedVenue:
         """As the venue plans, of what there is. Raises ``UpstreamError`` for a topic that was not recorded:
         it is then shown as rejected."""
         plan: Plan = self._venue.plan(topic, instrument, depth)
-        streams = [spec for each in plan.streams if (spec := self._recorded(each, instrument)) is not None]
+        streams = [spec for each in plan.streams if (spec := self._recorded(each, topic, instrument)) is not None]
         unique = tuple({spec.name: spec for spec in streams}.values())
         if not unique:
             raise UpstreamError("rejected", f"the recording has nothing of {topic}")
         parts = frozenset[Part]().union(*(spec.parts for spec in unique))
         return Plan(unique, (), plan.required & parts)
 
-    def _recorded(self, spec: StreamSpec, instrument: Instrument | None) -> StreamSpec | None:
+    def _recorded(self, spec: StreamSpec, topic: Topic, instrument: Instrument | None) -> StreamSpec | None:
         """The stream to take for this one. No tier of a book: a recording has one, whatever depth is watched,
         and its own deletes keep to it."""
         if spec.name in self._kinds:
-            return evolve(spec, promise=None, depth=None, seed="")
+            return evolve(spec, promise=None, depth=self._tier(spec.name, topic, instrument), seed="")
         if instrument is None or Part.CANDLE in spec.parts:
             return None
         for name, kind in self._kinds.items():
             if kind in spec.parts and _is_of_same(name, spec.name, instrument.native):
-                return evolve(spec, name=name, promise=None, depth=None, seed="")
+                return evolve(spec, name=name, promise=None, depth=self._tier(name, topic, instrument), seed="")
         return None
+
+    def _tier(self, name: str, topic: Topic, instrument: Instrument | None) -> int | None:
+        """The depth of a recorded book of which checksums are sent: what is pushed out of it is not deleted, and one
+        that holds it still is another book."""
+        if topic.channel is not Channel.ORDER_BOOK or self.book_rules[topic.market].checksum is None:
+            return None
+        plans = (self._venue.plan(topic, instrument, depth) for depth in FREE_DEPTHS)
+        return next((spec.depth for plan in plans for spec in plan.streams if spec.name == name), None)
 
     def snapshot_request(self, topic: Topic, instrument: Instrument, levels: int) -> RestRequest | None:
         """Says how many levels the recorded snapshot was asked for: beyond those nothing is proven,

@@ -24,13 +24,14 @@ SAMPLE: Final = tuple(
 async def world(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, redis_program: str
 ) -> AsyncIterator[Any]:
-    """Three processes, for all tests of a module, whose ``NAMES`` are the channels of each client; each test begins
-    with ``await world.repair()``."""
+    """Three processes (or ``COUNT``), for all tests of a module: its ``NAMES`` are the channels of each client, its
+    ``SETTINGS`` what is set for each process; each test begins with ``await world.repair()``."""
     from twisted.internet import reactor
 
-    names = getattr(request.module, "NAMES", SAMPLE)
+    names, settings = getattr(request.module, "NAMES", SAMPLE), getattr(request.module, "SETTINGS", {})
+    count = getattr(request.module, "COUNT", 3)
     with all_ended() as started:
-        made = World(reactor, tmp_path_factory.mktemp("cluster"), redis_program, started, names)
+        made = World(reactor, tmp_path_factory.mktemp("cluster"), redis_program, started, names, count, settings)
         try:
             yield made
         finally:

@@ -30,7 +30,7 @@ def holder_of(world: World) -> ServerProcess:
 
 
 async def _taken_over(world: World, before: ServerProcess) -> None:
-    await world.until(lambda: None not in world.holders() and before not in world.holders(), TAKEN_OVER_S)
+    await world.until(lambda: not {None, before} & set(world.holders()), TAKEN_OVER_S)
 
 
 async def kill_holder(world: World) -> float:

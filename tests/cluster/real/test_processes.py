@@ -65,7 +65,7 @@ async def test_trades_go_on_by_cursor_at_another_process(
     await world.sleep(AWAY_S)
     client.port = second.port
     client.begin_watching()
-    await world.until(lambda: None not in world.holders() and first not in world.holders(), 20.0)
+    await world.until(lambda: not {None, first} & set(world.holders()), 20.0)
     await world.until(lambda: not client.not_good(), 40.0, client.not_good)
     took = max(client.good_since.values()) - at
     await world.sleep(READ_S)

@@ -4,7 +4,7 @@ whose past is written down, with a client at each process."""
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -79,13 +79,20 @@ class ServerProcess:
 
 
 class World:
-    """``names`` are the channels that each client has."""
+    """``names`` are the channels that each client has, ``settings`` those of each process, which runs in ``folder``."""
 
     def __init__(
-        self, reactor: Any, folder: Path, redis_program: str, started: list[Any], names: Sequence[str], count: int = 3
+        self,
+        reactor: Any,
+        folder: Path,
+        redis_program: str,
+        started: list[Any],
+        names: Sequence[str],
+        count: int = 3,
+        settings: Mapping[str, str] | None = None,
     ) -> None:
-        self.reactor, self.names = reactor, names
-        self._folder, self._started = folder, started
+        self.reactor, self.names, self.folder = reactor, names, folder
+        self._started, self._settings = started, settings or {}
         self.redis = RedisServer(redis_program, folder)
         started.append(self.redis)
         self.simulator = Simulator(reactor, SystemClock(), exchanges=EXCHANGES, record=True)
@@ -122,11 +129,12 @@ class World:
             "REDIS_URL": f"redis://127.0.0.1:{proxy.port}",
             "EXCHANGES": ",".join(EXCHANGES),
             **({} if is_demo else urls),
+            **self._settings,
             **other,
         }
         address = f"127.0.0.1:{port}"
         words = ("-n", "--pidfile=", "cryptodash", "run", "--bind-addr", address)
-        process = Process(*words, cwd=self._folder, **settings)
+        process = Process(*words, cwd=self.folder, **settings)
         self._started.append(process)
         return process
 

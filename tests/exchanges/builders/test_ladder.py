@@ -73,6 +73,34 @@ def test_a_large_side_is_what_a_plain_one_would_be(sign: int, seed: int) -> None
     assert not ladder.agrees(whole)
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("seed", range(4))
+def test_its_text_says_all_levels_whatever_is_packed_and_changes_nothing(sign: int, seed: int) -> None:
+    random, best = Random(seed), 60_000_00
+    ladder, model = Ladder(sign), Model(sign)
+    snapshot = side(random, best, random.choice([3, MOST_AT_HAND + 1, 20_000]), sign)
+    ladder.load(snapshot, None)
+    model.apply(snapshot)
+    for _ in range(40):
+        changes = [(each, Number("0")) for each, _ in model.top(random.choice([1, 5, 1_000]))]
+        for _ in range(200):
+            ticks = best + sign * random.randint(0, random.choice([30, 70_000]))
+            spelled = price(ticks) if random.random() < 0.7 else Number(f"{price(ticks)}00")
+            changes.append((spelled, Number(random.choice(["0", "0.00", "2.50"]))))
+        ladder.apply(changes)
+        model.apply(changes)
+        at_hand = ladder.count
+        words = ladder.text().split(" ")
+        told = Model(sign)
+        told.apply(zip(map(Number, words[::2]), map(Number, words[1::2]), strict=True))
+        assert told.levels == model.levels and ladder.count == at_hand
+    assert ladder.top(len(model.levels) + 1) == model.top(len(model.levels))
+
+
+def test_an_empty_side_has_no_text() -> None:
+    assert Ladder(1).text() == ""
+
+
 def test_what_is_far_off_comes_back_when_all_before_it_is_gone() -> None:
     ladder = Ladder(1)
     levels = [(price(100 + each), Number("1")) for each in range(4 * CHUNK)]

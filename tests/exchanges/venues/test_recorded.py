@@ -19,6 +19,7 @@ from cryptodash.exchanges.adapter.plan import Part, Purpose
 from cryptodash.exchanges.adapter.venue import IVenue
 from cryptodash.exchanges.venues.binance.venue import VENUE as BINANCE
 from cryptodash.exchanges.venues.bybit.venue import VENUE as BYBIT
+from cryptodash.exchanges.venues.kraken.venue import VENUE as KRAKEN
 from cryptodash.exchanges.venues.recorded import RecordedVenue
 from cryptodash.testing.readers import read
 
@@ -155,6 +156,17 @@ def test_another_depth_is_no_other_stream(recorded: str) -> None:
     topic = Topic("bybit", SPOT, BTC, Channel.ORDER_BOOK)
     plans = {venue.plan(topic, instrument(topic), depth) for depth in (1, 50, 200, 1000)}
     assert [[(each.name, each.depth) for each in plan.streams] for plan in plans] == [[(recorded, None)]]
+
+
+def test_a_book_that_has_checksums_is_cut_at_the_depth_it_was_recorded_in() -> None:
+    """Kraken deletes no level that is pushed out: kept, it is in the way when the price comes back."""
+    name = "book:25:BTC/USD"
+    book = '{"channel":"book","type":"snapshot","data":[{"symbol":"BTC/USD","bids":[],"asks":[]}]}'
+    topic = Topic("kraken", SPOT, Symbol("BTC", "USD"), Channel.ORDER_BOOK)
+    listed = evolve(instrument(topic), native="BTC/USD")
+    venue = RecordedVenue(KRAKEN, {name: book})
+    plans = [venue.plan(topic, listed, depth) for depth in (10, 25, 100)]
+    assert [[(each.name, each.depth) for each in plan.streams] for plan in plans] == [[(name, 25)]] * 3
 
 
 @pytest.mark.parametrize(

@@ -5,13 +5,21 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 from zope.interface import implementer
 
 from cryptodash.core.instruments import MarketType
-from cryptodash.simulator.dialect import IRecordingReader, SnapshotRequest, StreamRequest
+from cryptodash.simulator.dialect import (
+    IBookSnapshots,
+    IRecordingReader,
+    Levels,
+    RecordedBook,
+    SnapshotRequest,
+    StreamRequest,
+)
 from cryptodash.simulator.dialects.binance import messages
+from cryptodash.simulator.recorded_files import RecordedAnswer
 
 _prices = re.compile(r'\["([0-9]+\.[0-9]+)",|"(?:p|b|a|c)":"([0-9]+\.[0-9]+)"')
 """``["63704.01000000",`` of a level; ``p`` of a trade, ``b`` and ``a`` of a quote, ``c`` of a 24 h ticker."""
@@ -19,7 +27,10 @@ _prices = re.compile(r'\["([0-9]+\.[0-9]+)",|"(?:p|b|a|c)":"([0-9]+\.[0-9]+)"')
 _MARKETS = {"/api/v3/depth": MarketType.SPOT, "/fapi/v1/depth": MarketType.PERPETUAL}
 
 
-@implementer(IRecordingReader)
+_PATHS = {market: path for path, market in _MARKETS.items()}
+
+
+@implementer(IRecordingReader, IBookSnapshots)
 class BinanceRecordings:
     """Frames of combined connections, ``{"stream":"btcusdt@trade","data":{...}}``, and bare ones of a connection with a
     single stream."""
@@ -66,6 +77,21 @@ class BinanceRecordings:
         query = parse_qs(asked.query)
         native, limit = query.get("symbol", [""])[0], query.get("limit", ["1"])[0]
         return SnapshotRequest(_MARKETS[asked.path], native, int(limit))
+
+    def book_snapshot(self, book: RecordedBook) -> RecordedAnswer:
+        """Its streams have changes only: ``{"lastUpdateId":50093239218,"bids":[["63704.00000000","4.77471000"],...],
+        "asks":[...]}``; of USD-M with ``E`` and ``T`` after the id."""
+        if book.sequence is None:
+            raise ValueError("a book without an update id")
+        times = f'"E":{book.time},"T":{book.time},' if book.market is MarketType.PERPETUAL else ""
+        sides = f'"bids":{_levels(book.bids)},"asks":{_levels(book.asks)}'
+        body = f'{{"lastUpdateId":{book.sequence},{times}{sides}}}'
+        query = urlencode({"symbol": book.native, "limit": book.limit})
+        return RecordedAnswer(f"{_PATHS[book.market]}?{query}", body.encode())
+
+
+def _levels(side: Levels) -> str:
+    return "[" + ",".join([f'["{price}","{size}"]' for price, size in side]) + "]"
 
 
 def _sends_arrays(stream: str) -> bool:

@@ -10,8 +10,16 @@ from urllib.parse import parse_qs, urlsplit
 from zope.interface import implementer
 
 from cryptodash.core.instruments import MarketType
-from cryptodash.simulator.dialect import INumberedFrames, IRecordingReader, SnapshotRequest, StreamRequest
+from cryptodash.simulator.dialect import (
+    IBookSnapshots,
+    INumberedFrames,
+    IRecordingReader,
+    RecordedBook,
+    SnapshotRequest,
+    StreamRequest,
+)
 from cryptodash.simulator.dialects.coinbase import messages
+from cryptodash.simulator.dialects.coinbase.texts import instant
 from cryptodash.simulator.dialects.coinbase.websocket import HEARTBEATS, KINDS
 
 _prices = re.compile(r'"(?:price_level|price|best_bid|best_ask)":"([0-9]+(?:\.[0-9]+)?)"')
@@ -22,7 +30,7 @@ _LISTS = {"market_trades": "trades", "ticker": "tickers", "ticker_batch": "ticke
 """Where a channel's events have the products they are about."""
 
 
-@implementer(IRecordingReader, INumberedFrames)
+@implementer(IRecordingReader, IBookSnapshots, INumberedFrames)
 class CoinbaseRecordings:
     """Frames that name their channel, and in each event the product: a stream is ``level2:BTC-USD``.
 
@@ -73,6 +81,19 @@ class CoinbaseRecordings:
         query = parse_qs(asked.query)
         native, limit = query.get("product_id", [""])[0], query.get("limit", ["1000"])[0]
         return SnapshotRequest(MarketType.SPOT, native, int(limit))
+
+    def book_snapshot(self, book: RecordedBook) -> str:
+        """As after a subscription: an event ``{"type":"snapshot","product_id":"BTC-USD","updates":[{"side":"bid",
+        "event_time":"2026-08-24T22:34:13.483122Z","price_level":"78856.05","new_quantity":"0.0476177"},...]}`` with all
+        levels, bids first."""
+        stamp = instant(book.time)
+        rows = [
+            f'{{"side":"{name}","event_time":"{stamp}","price_level":"{price}","new_quantity":"{size}"}}'
+            for name, side in (("bid", book.bids), ("offer", book.asks))
+            for price, size in side
+        ]
+        event = f'{{"type":"snapshot","product_id":"{book.native}","updates":[{",".join(rows)}]}}'
+        return messages.frame("l2_data", stamp, event)
 
 
 def _product(channel: str, event: Mapping[str, Any]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 
@@ -42,10 +42,14 @@ def trade_ns(fill: Trade) -> int:
 def checksum(spec: InstrumentSpec, bids: Iterable[tuple[int, int]], asks: Iterable[tuple[int, int]]) -> int:
     """CRC32 of the best ten asks, then the best ten bids (best first), each price and quantity without its point and
     its leading zeros. docs.kraken.com, guide "Book checksum v2"."""
-    digits = "".join(
-        _digits(spec.price(ticks)) + _digits(spec.size(steps)) for side in (asks, bids) for ticks, steps in side
-    )
-    return zlib.crc32(digits.encode())
+    texts = ([(spec.price(ticks), spec.size(steps)) for ticks, steps in side] for side in (bids, asks))
+    return text_checksum(*texts)
+
+
+def text_checksum(bids: Sequence[tuple[str, str]], asks: Sequence[tuple[str, str]]) -> int:
+    """The same of prices and quantities as the venue writes them."""
+    best = (level for side in (asks, bids) for level in side[:CHECKED_LEVELS])
+    return zlib.crc32("".join(_digits(text) for level in best for text in level).encode())
 
 
 def _digits(text: str) -> str:

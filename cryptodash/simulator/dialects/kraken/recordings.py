@@ -10,9 +10,17 @@ from urllib.parse import parse_qs, urlsplit
 from zope.interface import implementer
 
 from cryptodash.core.instruments import MarketType
-from cryptodash.simulator.dialect import IRecordingReader, SnapshotRequest, StreamRequest
+from cryptodash.simulator.dialect import (
+    IBookSnapshots,
+    IRecordingReader,
+    Levels,
+    RecordedBook,
+    SnapshotRequest,
+    StreamRequest,
+)
 from cryptodash.simulator.dialects.kraken import messages
 from cryptodash.simulator.dialects.kraken.instruments import MARKETS, by_rest_name
+from cryptodash.simulator.dialects.kraken.numbers import stamp, text_checksum
 from cryptodash.simulator.dialects.kraken.requests import DEPTHS, TRIGGERS, Refused, read
 
 _prices = re.compile(r'"(?:price|last|close)":([0-9]+\.[0-9]+)').findall
@@ -21,7 +29,7 @@ _prices = re.compile(r'"(?:price|last|close)":([0-9]+\.[0-9]+)').findall
 _CHANNELS = ("book", "ticker", "trade", "ohlc")
 
 
-@implementer(IRecordingReader)
+@implementer(IRecordingReader, IBookSnapshots)
 class KrakenRecordings:
     """Frames that name their channel and their symbol: ``{"channel":"trade","type":"update","data":[{"symbol":...}]}``.
     The depth of a book and the trigger of a ticker are in the request alone."""
@@ -83,6 +91,21 @@ class KrakenRecordings:
         name, limit = query.get("pair", [""])[0], query.get("count", ["100"])[0]
         spec = by_rest_name(MARKETS[MarketType.SPOT].instruments).get(name)
         return SnapshotRequest(MarketType.SPOT, spec.native if spec is not None else name, int(limit))
+
+    def book_snapshot(self, book: RecordedBook) -> str:
+        """As after a subscription: ``{"channel":"book","type":"snapshot","data":[{"symbol":"BTC/USD","bids":[{"price":
+        63004.9,"qty":0.01876947},...],"asks":[...],"checksum":2531248887,"timestamp":"2026-08-01T02:53:53.398143Z"}]}``.
+        The checksum is of the texts, which are the venue's."""
+        check = text_checksum(book.bids, book.asks)
+        data = (
+            f'"symbol":"{book.native}","bids":{_levels(book.bids)},"asks":{_levels(book.asks)},"checksum":{check},'
+            f'"timestamp":"{stamp(book.time)}"'
+        )
+        return f'{{"channel":"book","type":"snapshot","data":[{{{data}}}]}}'
+
+
+def _levels(side: Levels) -> str:
+    return "[" + ",".join([f'{{"price":{price},"qty":{size}}}' for price, size in side]) + "]"
 
 
 def _params(message: Mapping[str, Any]) -> object:

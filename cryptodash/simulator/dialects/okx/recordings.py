@@ -9,8 +9,18 @@ from urllib.parse import parse_qs, urlsplit
 
 from zope.interface import implementer
 
+from cryptodash.core.errors import NumberRejected
 from cryptodash.core.instruments import MarketType
-from cryptodash.simulator.dialect import IRecordingReader, ITextHeartbeats, SnapshotRequest, StreamRequest
+from cryptodash.core.numbers import Number, divide
+from cryptodash.simulator.dialect import (
+    IBookSnapshots,
+    IRecordingReader,
+    ITextHeartbeats,
+    Levels,
+    RecordedBook,
+    SnapshotRequest,
+    StreamRequest,
+)
 from cryptodash.simulator.dialects.okx import answers
 from cryptodash.simulator.dialects.okx.channels import argument_of
 
@@ -20,7 +30,7 @@ _native = re.compile(r'"instId":"([^"]*)"').search
 _CONNECTION = "00000000"
 
 
-@implementer(IRecordingReader, ITextHeartbeats)
+@implementer(IRecordingReader, IBookSnapshots, ITextHeartbeats)
 class OkxRecordings:
     """Frames that say what they are about, ``{"arg":{"channel":"books","instId":"BTC-USDT"},...}``."""
 
@@ -65,3 +75,24 @@ class OkxRecordings:
         native, limit = query.get("instId", [""])[0], query.get("sz", ["1"])[0]
         market = MarketType.PERPETUAL if native.endswith("-SWAP") else MarketType.SPOT
         return SnapshotRequest(market, native, int(limit))
+
+    def book_snapshot(self, book: RecordedBook) -> str:
+        """As after a subscription: ``{"arg":{"channel":"books","instId":"BTC-USDT"},"action":"snapshot","data":[
+        {"asks":[["78729.9","0.5","0","1"],...],"bids":[...],"ts":"1787612486207","checksum":0,"seqId":80274874876,
+        "prevSeqId":-1}]}``. Sizes of swaps are contracts, as the venue has them."""
+        if book.sequence is None or (book.market is MarketType.PERPETUAL) is not (book.contract_size is not None):
+            raise ValueError("a book without an id, or of contracts of no size")
+        name = answers.name_of({"channel": "books", "instId": book.native})
+        bids, asks = (_levels(side, book.contract_size) for side in (book.bids, book.asks))
+        row = f'"asks":{asks},"bids":{bids},"ts":"{book.time}","checksum":0,"seqId":{book.sequence},"prevSeqId":-1'
+        return f'{{"arg":{{{name}}},"action":"snapshot","data":[{{{row}}}]}}'
+
+
+def _levels(side: Levels, contract: Number | None) -> str:
+    """How many orders a level has no checkpoint says: one."""
+    try:
+        sizes = [size if contract is None else divide(size, contract) for _, size in side]
+    except (ArithmeticError, NumberRejected) as error:
+        raise ValueError("sizes that are no contracts") from error
+    rows = [f'["{price}","{size}","0","1"]' for (price, _), size in zip(side, sizes, strict=True)]
+    return "[" + ",".join(rows) + "]"
