@@ -22,14 +22,19 @@ UNREADABLE = (MsgspecError, UnicodeError, RecursionError)
 
 
 class RecordedFrame(NamedTuple):
-    """One recorded frame, and what it says: None where that is no JSON object or array. ``holds_from``: it was made of
-    a checkpoint and holds what came of its stream before it, from this place in the recording on."""
+    """One recorded frame. ``holds_from``: it was made of a checkpoint and holds what came of its stream before it, from
+    this place in the recording on."""
 
     came_in: bool
     time: float | None
     text: str
-    data: dict[str, Any] | list[Any] | None
     holds_from: int | None = None
+
+    @property
+    def data(self) -> dict[str, Any] | list[Any] | None:
+        """What it says: None where that is no JSON object or array. Made anew each time: what a text of brackets makes
+        is twenty times as large, and all frames are held."""
+        return said(self.text)
 
 
 class RecordedAnswer(NamedTuple):
@@ -95,7 +100,7 @@ def _read_line(text: bytes, place: str) -> RecordedFrame:
         line = _line.decode(text)
     except UNREADABLE as error:
         raise ConfigError(f"replay: {place} is not a recorded frame: {one_line(error)}") from None
-    return RecordedFrame(line.direction == "in", line.time, line.raw, said(line.raw))
+    return RecordedFrame(line.direction == "in", line.time, line.raw)
 
 
 class _Indexed(Struct, rename={"time": "t"}):

@@ -58,13 +58,14 @@ def _all_frames(
         if not line.came_in:
             continue
         at = max(at, line.time - first) if first is not None and line.time is not None else at + GAP_WITHOUT_TIMES
-        found = reader.read_data(line.data, line.text, requested) if line.data is not None else None
+        data = line.data
+        found = reader.read_data(data, line.text, requested) if data is not None else None
         if found is not None:
             yield place, Frame(at, *found)
 
 
 def _requested(lines: Sequence[RecordedFrame], reader: IRecordingReader, *, came_in: bool) -> list[str]:
     """The streams that the recorder asked for, by its requests, or by the answers where only these were recorded."""
-    messages = (line.data for line in lines if line.came_in is came_in and isinstance(line.data, dict))
-    requests = map(reader.read_request, messages)
+    said = (line.data for line in lines if line.came_in is came_in)
+    requests = (reader.read_request(each) for each in said if isinstance(each, dict))
     return [name for request in requests if request is not None for name in request.subscribes]

@@ -36,7 +36,7 @@ from cryptodash.simulator.dialect import (
     RecordedFigures,
 )
 from cryptodash.simulator.dialects import registry
-from cryptodash.simulator.recorded_files import RecordedAnswer, RecordedFrame, one_line, said
+from cryptodash.simulator.recorded_files import RecordedAnswer, RecordedFrame, one_line
 
 _OF_ONE: Final = 512
 """Bytes that a frame or an answer takes beside its own, about: there may be millions that are empty."""
@@ -133,7 +133,7 @@ class _Reading:
         if isinstance(each, TapedFrame):
             text = each.frame.decode("utf-8", "replace")
             self._size += len(each.frame) + _OF_ONE
-            tape.lines.append(RecordedFrame(each.came_in, each.at, text, said(text)))
+            tape.lines.append(RecordedFrame(each.came_in, each.at, text))
         elif isinstance(each, TapedAnswer):
             if each.purpose == AUDIT:
                 return  # nothing asks for it again, and it has few levels
@@ -165,7 +165,7 @@ class _Reading:
                 raise BadTape(f"the figures of {each.native} cannot be told: {error}"[:200]) from None
             if text is not None:
                 self._size += len(text) + _OF_ONE
-                self._tape.lines.append(RecordedFrame(True, each.at, text, said(text)))
+                self._tape.lines.append(RecordedFrame(True, each.at, text))
 
     def _take_book(self, each: TapedBook, since: tuple[int, float]) -> None:
         if not IBookSnapshots.providedBy(self._reader):
@@ -180,7 +180,7 @@ class _Reading:
         if not isinstance(found, RecordedAnswer):
             self._size += len(found) + _OF_ONE
             holds_from = place if each.at - began <= CONTAINED_S else len(self._tape.lines)
-            self._tape.lines.append(RecordedFrame(True, each.at, found, said(found), holds_from))
+            self._tape.lines.append(RecordedFrame(True, each.at, found, holds_from))
         elif each.native not in self._answered:
             self._size += len(found.body) + _OF_ONE
             self._tape.answers.append(RecordedAnswer(found.url, found.body, each.at, is_checkpoint=True))
@@ -216,7 +216,6 @@ def _chosen(path: Path, exchange: str, market: str, known: Collection[str]) -> t
             ", ".join(f"{each} {kind}" for each, kinds in sorted(found.items()) for kind in sorted(kinds))
         )
         raise ConfigError(
-            f"replay: {path.name or path} holds {printable(there) or 'no connection'}: "
-            "name one by --exchange and --market"
+            f"replay: {path.name or path} holds {there or 'no connection'}: name one by --exchange and --market"
         )
     return pairs[0]

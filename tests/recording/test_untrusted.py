@@ -249,6 +249,17 @@ def test_what_packs_too_well_is_written_as_it_is_and_can_be_read(tmp_path: Path,
         assert list(recording.read(0, ALL)) == [Entry(*each) for each in said]
 
 
+def test_frames_of_nothing_but_brackets_take_no_more_than_their_bytes(tmp_path: Path) -> None:
+    """What JSON makes of them is twenty times as large: a megabyte of tape made gigabytes."""
+    opened = records.encode(records.Opened("spot", "ws://x"))
+    body = b"[" + b"[]," * 300_000 + b"0]"
+    said = [[(START, "binance/1", records.IN, body)] for _ in range(6)]
+    write_run(tmp_path, [[(START, "binance/1", records.OPENED, opened)], *said], tape="frames")
+    with little_memory():
+        tape = TapeOfFrames.read(tmp_path, "", "", ["binance"], None, None)
+        assert [len(each.data or ()) for each in tape.lines] == [300_001] * 6
+
+
 LIES: dict[str, tuple[int, bytes]] = {
     "a hole before all time": (records.HOLE, b'{"begin":-1,"end":1,"reason":"full"}'),
     "a hole behind all time": (records.HOLE, b'{"begin":1,"end":%d,"reason":"full"}' % 2**63),
