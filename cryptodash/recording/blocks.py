@@ -137,7 +137,7 @@ def _encode_parts(
         raise BadTape(f"a block of {len(payload)} bytes and {len(table)} of topics is more than one may have")
     packed_table, packed = compression.pack(table, codec), compression.pack(payload, codec)
     if _is_too_dense(count, len(packed_table), len(table), len(packed), len(payload)):
-        codec, packed_table, packed = compression.STORED, table, bytes(payload)
+        codec, packed_table, packed = compression.STORED, table, payload
     head = _HEADER.pack(
         *(MAGIC, VERSION, codec, kind, 0, run, number, first, last, count),
         *(len(packed_table), len(table), len(packed), len(payload), zlib.crc32(packed), 0),
