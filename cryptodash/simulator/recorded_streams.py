@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from math import inf
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from cryptodash.simulator.dialect import IRecordingReader
 from cryptodash.simulator.recorded_files import RecordedFrame
@@ -17,19 +18,22 @@ GAP_WITHOUT_TIMES = 0.1
 @frozen
 class Frame:
     """One recorded frame: seconds after the first one, or after the time that was asked for (never decreasing; before
-    that time negative), the stream it belongs to, and its text."""
+    that time negative), the stream it belongs to, and its text. ``is_behind_hole``: it is the first one behind a time
+    of which something is missing."""
 
     at: float
     stream: str
     text: str
+    is_behind_hole: bool = False
 
 
 def data_frames(
-    lines: Sequence[RecordedFrame], reader: IRecordingReader, start: float | None = None
+    lines: Sequence[RecordedFrame], reader: IRecordingReader, start: float | None = None, holes: Sequence[int] = ()
 ) -> Sequence[Frame]:
     """Data frames with their stream; answers are left out, because a replay gives its own, and so is what the frame of
-    a checkpoint holds. ``start``: when it is 0, if not at the first."""
-    kept: list[Frame] = []
+    a checkpoint holds. ``start``: when it is 0, if not at the first. ``holes``: the places among the lines before
+    which something is missing, in order."""
+    kept: list[tuple[int, Frame]] = []
     held: dict[str, int] = {}
     for place, frame in reversed(list(_all_frames(lines, reader, start))):
         holds_from = lines[place].holds_from
@@ -37,8 +41,19 @@ def data_frames(
             held[frame.stream] = holds_from
         elif place >= held.get(frame.stream, len(lines)):
             continue
-        kept.append(frame)
-    return kept[::-1]
+        kept.append((place, frame))
+    return list(_with_holes(reversed(kept), deque(holes)))
+
+
+def _with_holes(placed: Iterable[tuple[int, Frame]], holes: deque[int]) -> Iterator[Frame]:
+    is_first = True
+    for place, frame in placed:
+        is_behind_hole = False
+        while holes and holes[0] <= place:
+            holes.popleft()
+            is_behind_hole = not is_first
+        yield evolve(frame, is_behind_hole=True) if is_behind_hole else frame
+        is_first = False
 
 
 def beginning(lines: Iterable[RecordedFrame], start: float | None) -> float:

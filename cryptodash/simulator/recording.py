@@ -120,7 +120,7 @@ def read_recording(
         from cryptodash.simulator.taped_frames import TapeOfFrames  # only then: nothing else needs tapes
 
         tape = TapeOfFrames.read(path, exchange, market, registry.available(), begin, end)
-        exchange, reader, frames = _read_frames(path, tape.lines, [tape.exchange], tape.start)
+        exchange, reader, frames = _read_frames(path, tape.lines, [tape.exchange], tape.start, tape.holes)
         kind = MarketType(tape.market)
     else:
         lines = list(file_lines(path))
@@ -180,13 +180,17 @@ def _check(option: str, value: str, allowed: Sequence[str]) -> None:
 
 
 def _read_frames(
-    path: Path, lines: Sequence[RecordedFrame], exchanges: Sequence[str], start: float | None = None
+    path: Path,
+    lines: Sequence[RecordedFrame],
+    exchanges: Sequence[str],
+    start: float | None = None,
+    holes: Sequence[int] = (),
 ) -> tuple[str, IRecordingReader, list[Frame]]:
     """The data frames, as the one of these venues reads them that reads most of them."""
     found: tuple[str, IRecordingReader, list[Frame]] | None = None
     for exchange in exchanges:
         reader = registry.load(exchange).recordings
-        frames = [] if reader is None else list(data_frames(lines, reader, start))
+        frames = [] if reader is None else list(data_frames(lines, reader, start, holes))
         if reader is not None and len(frames) > (0 if found is None else len(found[2])):
             found = exchange, reader, frames
     if found is None:

@@ -6,24 +6,22 @@ What a recording does not hold (the catalogue) is served under ``/replay/``.
 
 from __future__ import annotations
 
-import json
 from collections import Counter, deque
 from collections.abc import Callable
 from math import inf
 from typing import Any
 
+from attrs import evolve
 from autobahn.twisted.resource import WebSocketResource
-from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
 from twisted.application.service import Service
 from twisted.internet.address import IPv4Address
-from twisted.internet.interfaces import IDelayedCall, IListeningPort, IPushProducer
+from twisted.internet.interfaces import IDelayedCall, IListeningPort
 from twisted.logger import Logger
 from twisted.web.server import Site
-from zope.interface import implementer
 
 from cryptodash.core.instruments import MarketType
-from cryptodash.simulator.dialect import INumberedFrames, ITextHeartbeats, StreamRequest
 from cryptodash.simulator.recording import GAP_WITHOUT_TIMES, Frame, Recording
+from cryptodash.simulator.replay_connections import ReplayFactory
 from cryptodash.simulator.replay_rest import ReplayRest
 from cryptodash.simulator.replayed_snapshots import ReplayedSnapshots
 
@@ -36,88 +34,12 @@ PING_EVERY = 20.0
 
 SNAPSHOT_PATIENCE = 10.0
 """Seconds that books of a checkpoint are waited for, all together, until somebody has asked for them."""
-SNAPSHOT_LOOK = 0.05
+LOOK = 0.05
+"""Seconds until it is looked again whether somebody has asked, or come back."""
 FRAMES_BEFORE_SNAPSHOT = 20
 """Frames of an instrument, of whatever stream, after which a book would have been asked for."""
 
 _log = Logger(namespace="cryptodash.replay")
-
-
-@implementer(IPushProducer)
-class ReplayProtocol(WebSocketServerProtocol):
-    """One connection of the server under test: acknowledges everything, gets the frames of its streams.
-
-    ``full``: it has not taken yet what was sent.
-    """
-
-    factory: ReplayFactory
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.streams: set[str] = set()
-        self.full = False
-        self._given = 0
-        """How many frames it has been given."""
-
-    def give(self, text: str) -> None:
-        """One frame more."""
-        reader = self.factory.stand_in.recording.reader
-        if INumberedFrames.providedBy(reader):
-            text = reader.numbered(text, self._given)
-        self._given += 1
-        self.sendMessage(text.encode())
-
-    def onMessage(self, payload: bytes, isBinary: bool) -> None:
-        request = self._read(payload)
-        if request is None:
-            self.sendClose(3000, "not a request")
-            return
-        self.streams.update(request.subscribes)
-        self.streams.difference_update(request.unsubscribes)
-        for answer in (request.answer, *request.further_answers):
-            self.give(answer)
-        if request.subscribes:
-            self.factory.stand_in.subscribed()
-
-    def _read(self, payload: bytes) -> StreamRequest | None:
-        reader = self.factory.stand_in.recording.reader
-        try:
-            message = json.loads(payload)
-        except (ValueError, RecursionError):
-            message = None
-        if isinstance(message, dict):
-            return reader.read_request(message)
-        answer = reader.answer_text(payload.decode()) if ITextHeartbeats.providedBy(reader) else None
-        return None if answer is None else StreamRequest((), (), answer)
-
-    def onOpen(self) -> None:
-        self.transport.unregisterProducer()  # twisted.web's, below which we are mounted
-        self.transport.registerProducer(self, True)
-        self.factory.protocols.append(self)
-
-    def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
-        if self in self.factory.protocols:
-            self.factory.protocols.remove(self)
-        self.resumeProducing()
-
-    def pauseProducing(self) -> None:
-        self.full = True
-
-    def resumeProducing(self) -> None:
-        self.full = False
-        self.factory.stand_in.resume()
-
-    def stopProducing(self) -> None:
-        """The connection is gone; ``onClose`` comes."""
-
-
-class ReplayFactory(WebSocketServerFactory):
-    protocol = ReplayProtocol
-
-    def __init__(self, stand_in: Replay, reactor: Any) -> None:
-        super().__init__(reactor=reactor)
-        self.stand_in = stand_in
-        self.protocols: list[ReplayProtocol] = []
 
 
 class Replay(Service):
@@ -152,6 +74,9 @@ class Replay(Service):
         self._given: Counter[str] = Counter()
         """Frames that were played at once and given to somebody, by native name."""
         self._patience = SNAPSHOT_PATIENCE
+        self._cut: frozenset[str] | None = None
+        """The streams that were wanted when connections were ended for a hole, until they are wanted again."""
+        self._cut_until = 0.0
         self._began: float | None = None
         self._call: IDelayedCall | None = None
         self._ping: IDelayedCall | None = None
@@ -230,22 +155,49 @@ class Replay(Service):
         if any(protocol.full for protocol in self._factory.protocols):
             return
         assert self._began is not None
+        if self._is_cut_off():
+            self._call = self._reactor.callLater(LOOK, self._play)
+            return
         if self._is_at_once and self._patience > 0 and self._awaits_snapshots():
-            self._patience -= SNAPSHOT_LOOK
-            self._call = self._reactor.callLater(SNAPSHOT_LOOK, self._play)
+            self._patience -= LOOK
+            self._call = self._reactor.callLater(LOOK, self._play)
             return
         if self._is_early:
             self._began = self._reactor.seconds()  # what lies before the time that was asked for takes none
         elapsed = self._reactor.seconds() - self._began
         due = 0
         for frame in self._frames:
-            if due == BURST or (self._speed and frame.at / self._speed > elapsed):
+            if due == BURST or (self._speed and frame.at / self._speed > elapsed) or (due and frame.is_behind_hole):
                 break
             due += 1
         self.send_next(due)
         if self._frames:
             wait = self._frames[0].at / self._speed - elapsed if self._speed else 0.0
             self._call = self._reactor.callLater(max(0.0, wait), self._play)
+            if self._frames[0].is_behind_hole:
+                self._end_connections()
+
+    def _end_connections(self) -> None:
+        """Something is missing behind the last frame: what it was nobody knows, and it must not look like silence."""
+        self._frames[0] = evolve(self._frames[0], is_behind_hole=False)
+        self._cut = self._streams - self.missing
+        self._cut_until = self._reactor.seconds() + PATIENCE
+        _log.info("something is missing behind frame {count}: all connections are ended", count=self.played)
+        for protocol in list(self._factory.protocols):
+            protocol.transport.abortConnection()
+
+    def _is_cut_off(self) -> bool:
+        """Whether connections were ended and are not back. Once they are, the pace goes on from where it was."""
+        if self._cut is None:
+            return False
+        assert self._began is not None
+        now, at = self._reactor.seconds(), self._frames[0].at
+        if self._cut & self.missing and now < self._cut_until:
+            return True
+        self._cut = None
+        if self._speed and now - self._began > at / self._speed:
+            self._began = now - at / self._speed
+        return False
 
     @property
     def _is_early(self) -> bool:

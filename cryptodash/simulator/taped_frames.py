@@ -64,7 +64,8 @@ class TapeOfFrames:
     answers: list[RecordedAnswer] = field(factory=list)
     instruments: dict[str, Instrument] = field(factory=dict)
     """By native name."""
-    holes: int = 0
+    holes: list[int] = field(factory=list)
+    """Places among the lines before which something is missing."""
 
     @classmethod
     def read(
@@ -109,7 +110,6 @@ class _Reading:
         tape = self._tape
         for each in read_frames(self._path, tape.exchange, tape.market, begin, end):
             if isinstance(each, Missing):
-                tape.holes += 1
                 self._missing(each)
             else:
                 if self._since is None:
@@ -124,6 +124,7 @@ class _Reading:
 
     def _missing(self, hole: Missing) -> None:
         if hole.reason != STALLED:
+            self._tape.holes.append(len(self._tape.lines))
             self._since = None
             self._known.clear()
             self._answered.clear()

@@ -4,7 +4,7 @@ memory. What is compared is each state of an order book where the venue's servic
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from random import Random
@@ -209,11 +209,12 @@ class Played:
     def _ended(self) -> None:
         self.has_ended = True
 
-    def play(self, seconds: float = 120.0) -> None:
+    def play(self, seconds: float = 120.0, each_step: Callable[[], object] = lambda: None) -> None:
         """To the end, and a little longer."""
         for _ in range(round(seconds / STEP)):
             self.network.advance(STEP)
             self.network.settle()
+            each_step()
             if not self.began and self.replay.played:
                 self.began = self.network.seconds()
             if self.has_ended:

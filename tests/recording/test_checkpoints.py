@@ -8,13 +8,14 @@ from unittest.mock import patch
 import pytest
 from msgspec.structs import replace
 
+from cryptodash.core.topics import parse_topic
 from cryptodash.recording.entries import Missing
 from cryptodash.recording.frame_tap import FrameTap
 from cryptodash.recording.frames import TapedFrame, checkpoint_before, read_frames
 from cryptodash.recording.taped_books import TapedBook
 from cryptodash.recording.verify import verify
 from cryptodash.simulator.recording import read_recording
-from tests.recording.taped_runs import Played, Taped
+from tests.recording.taped_runs import STEP, Played, Taped, topics_of
 
 MARKETS = [
     ("binance", "spot"),
@@ -90,6 +91,30 @@ def test_books_are_there_behind_a_hole(tmp_path: Path, exchange: str, market: st
     assert_same_books(played, taped, within=60)
     for symbol in played.books.states:
         assert 1 <= len(played.books.rebuilt[symbol]) - len(taped.books.rebuilt[symbol]) <= 2
+
+
+@pytest.mark.parametrize(("exchange", "market"), MARKETS)
+def test_in_a_hole_nothing_is_live(tmp_path: Path, exchange: str, market: str) -> None:
+    """The stand-in ends the connections where something is missing: it is not taken for silence, and what comes behind
+    it is no smooth series."""
+    taped = Taped(tmp_path, exchange, market, segment_s=3600.0)
+    taped.run(14)
+    taped.lose(4)
+    taped.run(8)
+    taped.stop()
+    played = Played(tmp_path, taped.config)
+    (hole,) = (place for place, each in enumerate(played.recording.frames) if each.is_behind_hole)
+    topics = [parse_topic(each) for each in topics_of(exchange, market).split(",")]
+    live: list[tuple[int, int]] = []  # frames played so far, topics that are live
+
+    def look() -> None:
+        states = [played.server.hub.status(topic).body for topic in topics]
+        live.append((played.replay.played, sum(b'"state":"live"' in each for each in states)))
+
+    played.play(each_step=look)
+    within = [count for place, count in live if place == hole]
+    assert len(within) > 2 / STEP and set(within[1:]) == {0}
+    assert max(count for place, count in live if place < hole) == len(topics) == live[-1][1]
 
 
 @pytest.mark.parametrize(("exchange", "market"), MARKETS)
