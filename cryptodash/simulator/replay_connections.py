@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
 from twisted.internet.interfaces import IPushProducer
 from zope.interface import implementer
 
 from cryptodash.simulator.dialect import INumberedFrames, ITextHeartbeats, StreamRequest
+from cryptodash.simulator.recording import Recording
 
-if TYPE_CHECKING:
-    from cryptodash.simulator.replay import Replay
+
+class StandIn(Protocol):
+    """What plays the recording, as its connections need it."""
+
+    recording: Recording
+
+    def subscribed(self) -> None:
+        """Somebody has subscribed to something."""
+
+    def resume(self) -> None:
+        """A connection has room again (or is gone)."""
 
 
 @implementer(IPushProducer)
@@ -86,7 +96,7 @@ class ReplayProtocol(WebSocketServerProtocol):
 class ReplayFactory(WebSocketServerFactory):
     protocol = ReplayProtocol
 
-    def __init__(self, stand_in: Replay, reactor: Any) -> None:
+    def __init__(self, stand_in: StandIn, reactor: Any) -> None:
         super().__init__(reactor=reactor)
         self.stand_in = stand_in
         self.protocols: list[ReplayProtocol] = []
