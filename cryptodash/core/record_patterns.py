@@ -22,7 +22,8 @@ DEFAULT_INTERVAL = "1m"
 
 @frozen
 class RecordPattern:
-    """``channel`` and ``market`` None: any; ``symbol`` is BASE-QUOTE, perhaps with ``*``. ``interval``: of candles."""
+    """``channel`` and ``market`` None: any; ``symbol`` is BASE-QUOTE in
+    upper case, perhaps with ``*``. ``interval``: of candles."""
 
     channel: Channel | None
     exchange: str
@@ -41,7 +42,7 @@ class RecordPattern:
             and self.market in (None, topic.market)
             and (topic.channel is not Channel.CANDLE or topic.interval == self.interval)
             and not topic.is_sweep
-            and fnmatchcase(str(topic.symbol), self.symbol)
+            and fnmatchcase(str(topic.symbol).upper(), self.symbol)
         )
 
     def topics_of(self, instrument: Instrument, depth: int, intervals: Sequence[str]) -> Iterator[Topic]:
@@ -85,9 +86,13 @@ def _pattern(word: str) -> RecordPattern:
         raise _wrong(word, "an interval goes with candle only")
     if exchange.lower() == COMPOSITE:
         raise _wrong(word, f"{COMPOSITE} is recorded while it is held, and no pattern holds it")
+    if kind is Channel.LIQUIDATION and of is MarketType.SPOT:
+        raise _wrong(word, f"liquidation goes with market {MarketType.PERPETUAL} only")
+    if not set(symbol) & set("-*?"):
+        raise _wrong(word, f"symbol {symbol[:40]!r} is not BASE-QUOTE, perhaps with '*'")
     if "[" in symbol:
         raise _wrong(word, "'[' is in no symbol; '*' stands for anything")
-    return RecordPattern(kind, exchange.lower(), of, symbol, checked)
+    return RecordPattern(kind, exchange.lower(), of, symbol.upper(), checked)
 
 
 def _wrong(word: str, reason: str) -> ValueError:

@@ -32,6 +32,7 @@ def instrument(base: str, quote: str, market: MarketType = MarketType.SPOT, exch
         ("candle:*:*:*:3m", instrument("BTC", "USDT"), []),
         ("orderbook:*:*:*", instrument("BTC", "USDT"), ["order_book:50"]),
         ("TRADE:ACME:SPOT:BTC-USDT", instrument("BTC", "USDT"), ["trade"]),
+        ("trade:acme:spot:btc-*", instrument("BTC", "USDT"), ["trade"]),
         ("trade:other:spot:*", instrument("BTC", "USDT"), []),
     ],
 )
@@ -77,6 +78,8 @@ def test_what_is_no_pattern_is_refused(text: str) -> None:
         ("trade:binance:swap:BTC-USDT", "market 'swap' is not one of: *, spot, perpetual"),
         ("candle:binance:spot:BTC-USDT:7m", "interval '7m' is not one of: 1m, 3m"),
         ("trade:binance:spot:BTC-USDT:1m", "an interval goes with candle only"),
+        ("trade:binance:spot:BTCUSDT", "symbol 'BTCUSDT' is not BASE-QUOTE"),
+        ("liquidation:*:spot:*", "liquidation goes with market perpetual only"),
         ("bbo:composite:spot:BTC-USDT", "composite is recorded while it is held"),
         ("trade:binance:spot:[AB]-USDT", "'[' is in no symbol"),
     ],
