@@ -105,6 +105,14 @@ NOTES_DOUBT = """window.doubted = null; window.begun = performance.now(); new Mu
 }).observe(document, { attributes: true, childList: true, characterData: true, subtree: true })"""
 
 
+SETTLED = """(() => {
+  const now = performance.now(), title = document.title;
+  if (window.settled?.title !== title) window.settled = { title, at: now };
+  return now - settled.at;
+})()"""
+"""ms for which the title, which has the last price, has been the same."""
+
+
 async def watch(page: Any, flood: Any) -> None:
     """The market view of a server that can fall silent."""
     page.excuse(LOST)
@@ -150,6 +158,7 @@ async def test_what_the_browser_knows_of_the_network_counts_at_once_and_what_com
     await page.evaluate("dispatchEvent(new Event('offline'))")
     await page.wait_for(f"{OPEN} && !document.title.includes('! ')")
     flood.fall_silent()
+    await page.wait_for(f"{SETTLED} > 300")  # what was on its way has come: it would count more
     await page.evaluate(f"{NOTES_DOUBT}; dispatchEvent(new Event('offline'))")
     assert (await page.wait_for("window.doubted"))["after"] < 1000
 
