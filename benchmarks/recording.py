@@ -27,7 +27,6 @@ from cryptodash.recording.draft import Draft, Source
 from cryptodash.recording.entries import Entry, Missing
 from cryptodash.recording.files import WriterPlace
 from cryptodash.recording.open_tape import BLOCK_BYTES
-from cryptodash.recording.record_columns import BYTES_A_RECORD
 from cryptodash.recording.recording import Recording
 from cryptodash.recording.records import MESSAGE, Run
 from cryptodash.recording.tape_writer import Block, TapeWriter
@@ -35,6 +34,8 @@ from cryptodash.recording.verify import verify
 
 RECORDED = f"{OURS} recording"
 ENDS = 2**62
+BYTES_A_RECORD = 16
+"""Beside its body, before packing: 4 of kind and place, 8 of time, 4 of length."""
 REST_S = 3.5
 """Seconds after the last frame in which all of it is written: a second of a block, two in the queue."""
 

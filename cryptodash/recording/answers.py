@@ -18,7 +18,8 @@ from cryptodash.core.recorded import (
     Recorded,
 )
 from cryptodash.recording.continuation import read_after
-from cryptodash.recording.playback import LOOK_BACK, play
+from cryptodash.recording.merging import LOOK_BACK
+from cryptodash.recording.playback import play
 from cryptodash.recording.recording import Recording
 
 

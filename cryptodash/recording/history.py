@@ -10,7 +10,8 @@ from attrs import define, field
 
 from cryptodash.core.recorded import Entry, Missing
 from cryptodash.recording import records
-from cryptodash.recording.playback import LOOK_BACK, UNWRITTEN
+from cryptodash.recording.merging import LOOK_BACK
+from cryptodash.recording.playback import UNWRITTEN
 from cryptodash.recording.recording import Recording
 from cryptodash.recording.repeats import name_of
 

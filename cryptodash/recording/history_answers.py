@@ -17,7 +17,7 @@ from cryptodash.core.topics import Channel, Topic, parse_topic
 from cryptodash.recording.blocks import MOST_TIME
 from cryptodash.recording.history import Outcome, Reading, is_closed_bar, is_trade
 from cryptodash.recording.history_book import book_at
-from cryptodash.recording.playback import LOOK_BACK
+from cryptodash.recording.merging import LOOK_BACK
 from cryptodash.recording.recording import Recording
 from cryptodash.recording.tape_errors import BadTape
 

@@ -14,7 +14,8 @@ from cryptodash.core import codec
 from cryptodash.core.recorded import Entry
 from cryptodash.core.time import rfc3339
 from cryptodash.core.topics import Topic
-from cryptodash.recording.playback import LOOK_BACK, state_at
+from cryptodash.recording.merging import LOOK_BACK
+from cryptodash.recording.playback import state_at
 from cryptodash.recording.recording import QUIET, Recording
 from cryptodash.recording.tape_errors import BadTape
 

@@ -17,7 +17,7 @@ from cryptodash.recording.run_reading import when
 from cryptodash.recording.tape_errors import BadTape
 
 LOOK_BACK: Final = 75_000_000
-"""us before a moment in which each process says of every topic that it records under which fence: once a minute."""
+"""us before a moment in which there is a keyframe of every recorded topic, and its fence: both come each minute."""
 ALIVE: Final = 5_000_000
 """us within which the tape of a process that lives is as long as those of others."""
 

@@ -9,11 +9,10 @@ from typing import Final
 from cryptodash.recording import records
 from cryptodash.recording.book_state import DELTA, SNAPSHOT, BookFold
 from cryptodash.recording.entries import STATE, Entry, Missing
+from cryptodash.recording.merging import LOOK_BACK
 from cryptodash.recording.recording import Recording
 from cryptodash.recording.tape_errors import BadTape
 
-LOOK_BACK: Final = 75_000_000
-"""us before a moment in which a keyframe of every recorded topic is: one comes each minute."""
 UNWRITTEN: Final = 5_000_000
 """us that may not be on the disk yet, of a recorder that lives."""
 

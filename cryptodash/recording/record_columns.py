@@ -16,8 +16,6 @@ Record = tuple[int, int, int, bytes]
 
 NO_TOPIC: Final = 0xFFFF
 """Stands in place of a topic's place."""
-BYTES_A_RECORD: Final = 16
-"""Beside its body: 4 of kind and place, 8 of time, 4 of length."""
 _IS_BIG: Final = sys.byteorder == "big"
 
 
