@@ -18,6 +18,8 @@ from work import Work, announce, control_socket, drain, read_bodies
 
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 SEND_BUFFER = 128 * 1024
+PATIENCE = 30.0
+"""Seconds in which a client takes what is left of one turn; after them this process ends."""
 
 
 def frame(body: bytes) -> bytes:
@@ -50,13 +52,26 @@ def greet(connection: socket.socket) -> None:
     connection.setblocking(False)
 
 
+def send_rest(client: socket.socket, data: bytes) -> None:
+    """Wait for a client whose buffers are full: how much the system takes at once is its own affair."""
+    client.settimeout(PATIENCE)
+    client.sendall(data)
+    client.setblocking(False)
+
+
 class Bare:
     """The loop."""
 
     def __init__(self, bodies: list[list[bytes]]) -> None:
         self._bodies = bodies
         self._frames: list[bytes] = []
-        self.sends: list[Callable[[bytes], int]] = []
+        self._clients: list[socket.socket] = []
+        self._sends: list[Callable[[bytes], int]] = []
+
+    def add(self, client: socket.socket) -> None:
+        """Send to this one too; its handshake is over."""
+        self._clients.append(client)
+        self._sends.append(client.send)
 
     def emit(self, topic: int, number: int) -> None:
         before, after = self._bodies[topic]
@@ -66,9 +81,13 @@ class Bare:
         data = b"".join(self._frames)
         self._frames.clear()
         size = len(data)
-        for send in self.sends:
-            if send(data) != size:
-                raise RuntimeError("a client does not keep up")
+        for send in self._sends:
+            try:
+                sent = send(data)
+            except BlockingIOError:
+                sent = 0
+            if sent != size:
+                send_rest(self._clients[self._sends.index(send)], data[sent:])
 
 
 def main() -> None:
@@ -82,7 +101,6 @@ def main() -> None:
     poll.register(listener, selectors.EVENT_READ)
     announce(listener.getsockname()[1], control)
     wait: Any = None
-    keep = []
     while True:
         for key, _ in poll.select(wait):
             if key.fileobj is control:
@@ -90,8 +108,7 @@ def main() -> None:
             else:
                 connection = listener.accept()[0]
                 greet(connection)
-                keep.append(connection)
-                bare.sends.append(connection.send)
+                bare.add(connection)
         wait = work.turn()
         bare.flush()
 

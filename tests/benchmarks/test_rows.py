@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import select
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -42,9 +43,9 @@ def test_a_row_measures_something_and_nothing_goes_missing(name: str, request: p
             assert contestant == ADDED or all(value >= 0 for value in values)
 
 
-def saturated(name: str) -> Results:
+def saturated(name: str, turns: Sequence[int] = (1, 16, 64)) -> Results:
     results = Results(quiet=True)
-    jobs = [(f"saturated/3/{per_turn}", saturate(per_turn, 0.02, 3)) for per_turn in (1, 16, 64)]
+    jobs = [(f"saturated/3/{per_turn}", saturate(per_turn, 0.02, 3)) for per_turn in turns]
     fanout.run([Fanout("trade", 1, all_of(1, 3), jobs, (name,), "rate", warm=False)], 1, results)
     return results
 
@@ -59,6 +60,14 @@ def test_a_contestant_delivers_everything_in_order(name: str) -> None:
 
     assert results.faults == []
     assert set(results.values) == {"saturated/3/1", "saturated/3/16", "saturated/3/64"}
+
+
+def test_the_limit_waits_for_a_client_whose_buffers_are_full() -> None:
+    """How much fits into them is the system's affair: under load it was less than a turn, and the process ended."""
+    results = saturated("bare", [20_000])  # 5 MB at once
+
+    assert results.faults == []
+    assert set(results.values) == {"saturated/3/20000"}
 
 
 def test_nginx_ends_with_the_one_who_started_it() -> None:
