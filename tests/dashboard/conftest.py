@@ -34,6 +34,7 @@ TAMPER = """{
     window.asked = [];
     window.askedAt = {};
     window.answers = {};
+    window.reopened = 0;
     window.ahead = 0;
     const now = performance.now.bind(performance);
     performance.now = () => now() + window.ahead;
@@ -47,9 +48,18 @@ TAMPER = """{
         const answer = window.answers[name] ?? window.answers[kind];
         return answer ? answer(real, name) : real();
     };
+    let isFirst = true;
+    window.WebSocket = class extends WebSocket {
+        constructor(...rest) {
+            super(...rest);
+            if (!isFirst) this.addEventListener('open', () => (window.reopened += 1));
+            isFirst = false;
+        }
+    };
 }"""
 """The page's requests are counted, a test may answer them otherwise, and its monotonic clock can be put forward.
-With parameters a request is also known by what stands before them, with the mark ("candles?")."""
+With parameters a request is also known by what stands before them, with the mark ("candles?"). Connections that were
+opened anew (``reopened``) are counted too: a page in a hurry gives up a slow machine, and then asks again."""
 
 chromium, stages, floods = load("chromium"), load("stage"), load("flood")
 
