@@ -29,6 +29,8 @@ BURST = 500
 """Most frames sent in one reactor turn."""
 PATIENCE = 10.0
 """Seconds without a further subscription after which those streams that nobody wants are done without."""
+HOLE_S = 10.0
+"""Seconds that a time of which something is missing takes at most, however long it was: nobody waits for a night."""
 PING_EVERY = 20.0
 """Seconds between two WebSocket pings: while nothing is due, only they show that the stand-in is alive."""
 
@@ -176,6 +178,10 @@ class Replay(Service):
             self._call = self._reactor.callLater(max(0.0, wait), self._play)
             if self._frames[0].is_behind_hole:
                 self._end_connections()
+                if wait > HOLE_S:
+                    _log.info("{wait} s until the next frame are passed over", wait=round(wait - HOLE_S, 1))
+                    self._began -= wait - HOLE_S
+                    self._call.reset(HOLE_S)
 
     def _end_connections(self) -> None:
         """Something is missing behind the last frame: what it was nobody knows, and it must not look like silence."""
@@ -184,7 +190,7 @@ class Replay(Service):
         self._cut_until = self._reactor.seconds() + PATIENCE
         _log.info("something is missing behind frame {count}: all connections are ended", count=self.played)
         for protocol in list(self._factory.protocols):
-            protocol.transport.abortConnection()
+            protocol.end()
 
     def _is_cut_off(self) -> bool:
         """Whether connections were ended and are not back. Once they are, the pace goes on from where it was."""

@@ -49,6 +49,12 @@ class ReplayProtocol(WebSocketServerProtocol):
         self._given += 1
         self.sendMessage(text.encode())
 
+    def end(self) -> None:
+        """Close once all that was given is sent; nothing more is."""
+        self.factory.protocols.remove(self)
+        self.transport.unregisterProducer()
+        self.transport.loseConnection()
+
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
         request = self._read(payload)
         if request is None:

@@ -117,6 +117,22 @@ def test_in_a_hole_nothing_is_live(tmp_path: Path, exchange: str, market: str) -
     assert max(count for place, count in live if place < hole) == len(topics) == live[-1][1]
 
 
+@pytest.mark.parametrize(("exchange", "market"), [("bybit", "perpetual"), ("coinbase", "spot")])
+def test_a_long_hole_is_passed_over(tmp_path: Path, exchange: str, market: str) -> None:
+    """And the venue's times, which go on by all of it at once, are taken for nothing that they are not."""
+    taped = Taped(tmp_path, exchange, market, segment_s=3600.0)
+    taped.run(14)
+    taped.lose(40)
+    taped.run(10)
+    taped.stop()
+    played = Played(tmp_path, taped.config)
+    played.play()
+    assert 30 < played.seconds - played.began < 40
+    assert_same_books(played, taped, within=60)
+    topics = [parse_topic(each) for each in topics_of(exchange, market).split(",")]
+    assert all(b'"state":"live"' in played.server.hub.status(topic).body for topic in topics)
+
+
 @pytest.mark.parametrize(("exchange", "market"), MARKETS)
 def test_a_time_in_the_middle_of_a_segment_is_played_from_the_checkpoint_before_it(
     tmp_path: Path, exchange: str, market: str

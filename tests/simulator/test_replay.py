@@ -16,7 +16,7 @@ from twisted.web.client import Agent
 from cryptodash.core.instruments import MarketType, Symbol
 from cryptodash.simulator.dialects import registry
 from cryptodash.simulator.recording import Frame, Recording
-from cryptodash.simulator.replay import BURST, PATIENCE, PING_EVERY, Replay
+from cryptodash.simulator.replay import BURST, HOLE_S, PATIENCE, PING_EVERY, Replay
 from cryptodash.testing.network import MemoryNetwork
 
 TRADES, DEPTH = "btcusdt@trade", "btcusdt@depth@100ms"
@@ -314,3 +314,27 @@ def test_stopping_ends_its_connections_and_leaves_no_timer(begin: Any) -> None:
     assert stage.replay.played == 2 and stage.ended == []
     stage.network.pass_time(60.0)
     assert stage.replay.played == 2
+
+
+def test_a_long_time_of_which_something_is_missing_is_passed_over(begin: Any) -> None:
+    """A recorder that stood still overnight: what follows comes after ten seconds, at the pace of before."""
+    frames = [
+        Frame(0.0, TRADES, "t0"),
+        Frame(5.0, TRADES, "t5"),
+        Frame(30_000.0, TRADES, "t30000", is_behind_hole=True),
+        Frame(30_002.0, TRADES, "t30002"),
+    ]
+    stage = begin(frames, delay=0.0)
+    client = stage.connect(TRADES)
+    stage.network.pass_time(6.0)
+    assert client.frames == ["t0", "t5"] and client.closed is not None
+    client = stage.connect(TRADES)
+    stage.network.pass_time(HOLE_S - 1.5)
+    assert client.frames == []
+    stage.network.pass_time(1.0)
+    assert client.frames == ["t30000"]
+    stage.network.pass_time(1.0)
+    assert client.frames == ["t30000"]
+    stage.network.pass_time(1.0)
+    assert client.frames == ["t30000", "t30002"]
+    assert len(stage.ended) == 1
