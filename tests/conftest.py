@@ -2,7 +2,8 @@
 
 ``--long`` (``make long``) is for what a run of every day only samples: ``FACTOR`` times as many examples of each
 property, long recordings whole, many connections that are replaced, the table of faults in several markets, two minutes
-of a page's memory. A test asks for ``long``, ``world_seed`` or ``soak_seconds``; properties need nothing.
+of a page's memory. A test asks for ``long``, ``world_seed`` or ``soak_seconds``; properties need nothing. Of a test
+that is marked ``sampled(n)`` every nth case runs, and all of them where a case is named on the command line.
 """
 
 from __future__ import annotations
@@ -11,9 +12,11 @@ import os
 import shutil
 import socket
 import subprocess
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import hypothesis
 import pytest
@@ -67,6 +70,32 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "world_seed" in metafunc.fixturenames and metafunc.config.getoption("--long"):
         metafunc.parametrize("world_seed", range(1, 1 + MARKETS))
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is sampled. Which of a test's cases run depends on its file, so that not all files begin with the
+    same proxy or the same venue; the cases of one file's tests go together."""
+    if config.getoption("--long") or any("[" in each for each in config.args):
+        return
+    marked = [(item, item.get_closest_marker("sampled")) for item in items]
+    total = Counter(_test_of(item) for item, mark in marked if mark is not None)
+    seen: Counter[str] = Counter()
+    left_out = []
+    for item, mark in marked:
+        if mark is not None:
+            name = _test_of(item)
+            place, seen[name] = seen[name], seen[name] + 1
+            if (place + crc32(item.path.name.encode())) % min(mark.args[0], total[name]):
+                left_out.append(item)
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        absent = set(left_out)
+        items[:] = [item for item in items if item not in absent]
+
+
+def _test_of(item: pytest.Item) -> str:
+    """Its name without its case."""
+    return item.nodeid.partition("[")[0]
 
 
 @pytest.fixture(scope="session")

@@ -95,7 +95,7 @@ class Process:
         with self._news:
             self._news.notify_all()
 
-    def line(self, pattern: str, seconds: float = 15.0) -> re.Match[str]:
+    def line(self, pattern: str, seconds: float = 60.0) -> re.Match[str]:
         """The first line that matches, waited for."""
 
         def found() -> re.Match[str] | None:
@@ -186,13 +186,13 @@ def descendants(process: int) -> list[int]:
 
 
 def get_text(port: int, path: str) -> str:
-    with direct(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+    with direct(f"http://127.0.0.1:{port}{path}", timeout=30) as answer:
         return str(answer.read().decode())
 
 
 def get(port: int, path: str) -> tuple[int, Mapping[str, object]]:
     try:
-        with direct(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+        with direct(f"http://127.0.0.1:{port}{path}", timeout=30) as answer:
             return answer.status, json.load(answer)
     except HTTPError as error:
         with error:

@@ -12,6 +12,7 @@ from benchmarks.processes import ROOT, raise_file_limit
 from cryptodash.api.access.failures import BURST
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("name", ["binary", "resync", "tokens"])
 def test_a_row_is_measured_from_outside(name: str) -> None:
     raise_file_limit()

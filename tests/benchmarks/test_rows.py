@@ -28,6 +28,7 @@ def _many_files() -> None:
     raise_file_limit()
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("name", [name for name in ROWS if name not in PEERLESS])
 def test_a_row_measures_something_and_nothing_goes_missing(name: str, request: pytest.FixtureRequest) -> None:
     if name == "cluster":

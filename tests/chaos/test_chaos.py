@@ -26,6 +26,7 @@ def short(plan: Plan) -> Plan:
     return evolve(plan, seconds=16.0, clients=plan.clients[:3])
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("seed", SAMPLE)
 def test_a_seed_keeps_every_promise(seed: int) -> None:
     history = run(make_plan(seed))
@@ -35,6 +36,7 @@ def test_a_seed_keeps_every_promise(seed: int) -> None:
     assert looks["order_book"] > 5_000 and looks["ticker"] > 1_000, "the client library calls much live, and it is so"
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("seed", SAMPLE)
 def test_a_seed_of_three_processes_keeps_every_promise(seed: int) -> None:
     history = run(make_plan(seed, processes=3))

@@ -28,6 +28,7 @@ def told(history: History) -> Counter[str]:
     return found
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("processes", [1, 3])
 def test_each_trade_comes_once_over_restarts(processes: int, long: bool) -> None:
     history = run(make_plan(600.0 if long else 150.0, 1, processes))

@@ -41,6 +41,8 @@ from tests.proxies.front import Front
 
 Message = dict[str, Any]
 
+PATIENCE_S = 60.0
+"""Seconds until a test gives up on what should have come: long enough for a machine that does much else."""
 HANDSHAKE = b"GET /ws HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
 HANDSHAKE += b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
 
@@ -102,7 +104,7 @@ class Client(WebSocketClientProtocol):
     def unsubscribe(self, *channels: Mapping[str, Any], **fields: Any) -> None:
         self.say({"op": "unsubscribe", "channels": list(channels), **fields})
 
-    def until(self, wanted: Callable[[Message], bool], seconds: float = 10.0) -> Deferred[Message]:
+    def until(self, wanted: Callable[[Message], bool], seconds: float = PATIENCE_S) -> Deferred[Message]:
         """The first message from now on that is wanted; fails after the time."""
         found: Deferred[Message] = Deferred()
         entry = (wanted, found)
@@ -111,7 +113,7 @@ class Client(WebSocketClientProtocol):
         found.addErrback(lambda failure: (self._waiting.remove(entry) if entry in self._waiting else None, failure)[1])
         return found
 
-    def until_type(self, kind: str, seconds: float = 10.0, **payload: Any) -> Deferred[Message]:
+    def until_type(self, kind: str, seconds: float = PATIENCE_S, **payload: Any) -> Deferred[Message]:
         """The first message from now on of this type whose payload has these members."""
         return self.until(
             lambda message: (
@@ -249,7 +251,7 @@ class Running:
         """The way of a client to the server."""
         if self.front is not None:
             return self.front.endpoint(real_reactor)
-        return TCP4ClientEndpoint(real_reactor, "127.0.0.1", self.port, timeout=5)
+        return TCP4ClientEndpoint(real_reactor, "127.0.0.1", self.port, timeout=PATIENCE_S)
 
     async def connect(self, path: str = "/ws", headers: Mapping[str, str] | None = None) -> Client:
         """A client that is open; its greeting is in ``messages`` or about to be."""
@@ -261,7 +263,7 @@ class Running:
         factory.setProtocolOptions(failByDrop=False, echoCloseCodeReason=True)
         client: Client = await self.endpointForURI().connect(factory)
         self.clients.append(client)
-        await client.opened.addTimeout(5, real_reactor)
+        await client.opened.addTimeout(PATIENCE_S, real_reactor)
         return client
 
     async def raw(self, data: bytes = b"") -> Raw:
@@ -280,7 +282,7 @@ class Running:
 
     async def get(self, path: str, method: str = "GET", **options: Any) -> Any:
         """The response to a request; ``.code`` is its status, ``.body`` its bytes."""
-        response = await treq.request(method, self.url + path, agent=self._agent, timeout=15, **options)
+        response = await treq.request(method, self.url + path, agent=self._agent, timeout=PATIENCE_S, **options)
         response.body = await response.content()
         return response
 
@@ -432,7 +434,7 @@ def shifted_clock() -> Callable[[float], Clock]:
     return ShiftedClock
 
 
-async def eventually(true: Callable[[], bool], seconds: float = 30.0, *, every: float = 0.02) -> None:
+async def eventually(true: Callable[[], bool], seconds: float = PATIENCE_S, *, every: float = 0.02) -> None:
     """Wait until a condition holds; ``TimeoutError`` after the time."""
     deadline = real_reactor.seconds() + seconds
     while not true():

@@ -63,6 +63,7 @@ def test_token_new_prints_the_token_and_the_line_of_the_file(tmp_path: Path) -> 
     assert new_token(tmp_path, "--scope", "admin", "page")[1].endswith(":admin"), "options may stand anywhere"
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize(
     ("arguments", "values", "named"),
     [

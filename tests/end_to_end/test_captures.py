@@ -577,6 +577,7 @@ def check_figures(stage: Stage, client: Any) -> None:
         assert not any(name in each for each in tickers for name in ("bid", "ask", "bid_size", "ask_size"))
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("name", FILES)
 @ensureDeferred
 async def test_every_frame_reaches_the_client_as_what_it_says(stage: Any, name: str) -> None:

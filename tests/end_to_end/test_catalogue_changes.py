@@ -136,6 +136,7 @@ def test_what_is_listed_can_be_had_without_a_restart_and_closes_when_it_goes(sta
         assert stage.changes(exchange, market, "removed") == 1
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize(("exchange", "market", "quote"), PLACES)
 def test_what_is_delisted_closes_with_its_cause_and_comes_back_when_it_is_listed_again(
     stage: Stage, exchange: str, market: str, quote: str

@@ -35,7 +35,7 @@ def processes() -> Iterator[list[Process]]:
 
 def silent_client(port: int) -> socket.socket:
     """A /ws client that shakes hands and then neither reads nor answers."""
-    connection = socket.create_connection(("127.0.0.1", port), timeout=5)
+    connection = socket.create_connection(("127.0.0.1", port), timeout=30)
     key = base64.b64encode(b"0123456789abcdef").decode()
     headers = (
         "GET /ws HTTP/1.1",
@@ -95,6 +95,7 @@ def test_a_taken_port_ends_the_process_with_one_line_and_no_pid_file(how: str, t
         assert f"cannot listen on {address}: Address already in use" in done.stdout + done.stderr
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize(
     ("arguments", "values", "named"),
     [
@@ -224,9 +225,9 @@ def test_a_request_under_way_at_sigterm_is_answered(
             BINANCE_REST_URL=f"http://{where}",
         )
         processes.append(server)
-        with socket.create_connection(("127.0.0.1", server.port()), timeout=10) as client:
+        with socket.create_connection(("127.0.0.1", server.port()), timeout=30) as client:
             client.sendall(f"{request_line} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n".encode())
-            with socket.create_connection(("127.0.0.1", server.port()), timeout=10) as second:
+            with socket.create_connection(("127.0.0.1", server.port()), timeout=30) as second:
                 second.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
                 assert second.recv(100).startswith(b"HTTP/1.1 200"), "so the first one has come in"
             server.signal(signal.SIGTERM)
@@ -344,7 +345,7 @@ def test_a_person_can_break_the_demo_and_watch(tmp_path: Path, processes: list[P
         )
     }
     simulator.line(rf"^start faults with: twistd cryptodash fault --control-port {control}$")
-    with direct(f"{urls['binance-spot'][2]}/api/v3/time", timeout=5) as answer:
+    with direct(f"{urls['binance-spot'][2]}/api/v3/time", timeout=30) as answer:
         assert "serverTime" in json.load(answer)
     started = run("cryptodash", "fault", "--control-port", control, "binance", "silent", "BTC-USDT", "10", cwd=tmp_path)
     assert started.returncode == 0, started

@@ -150,6 +150,7 @@ FAULTS = [
 ]
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize(("exchange", "fault", "how", "causes"), FAULTS, ids=[f"{row[0]} {row[1]}" for row in FAULTS])
 def test_a_venue_in_trouble_leaves_with_its_cause_and_comes_back(
     there: world.World, exchange: str, fault: str, how: dict[str, Any], causes: set[str]

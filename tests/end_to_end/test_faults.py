@@ -326,6 +326,7 @@ def kind_of(name: Name) -> str:
     return name.split(":")[3]
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.title)
 def test_a_fault_is_told_harms_nobody_else_and_passes(make_world: Callable[..., Any], case: Case) -> None:
     world = make_world(*everything())
@@ -475,6 +476,7 @@ class SetClock:
         return self._network.wall_ms() + self.ahead_ms
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("step", [-3600.0, -60.0, 60.0, 3600.0])
 def test_a_wall_clock_that_is_set_changes_nothing_but_the_times_we_write(
     make_world: Callable[..., Any], step: float

@@ -142,6 +142,7 @@ CASES = (
 )
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.exchange}-{case.fault}")
 def test_each_fault_is_in_the_ledger(make_world: Callable[..., Any], case: Case) -> None:
     world = make_world(case.exchange)

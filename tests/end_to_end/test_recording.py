@@ -110,6 +110,7 @@ def test_a_server_whose_disk_fails_serves_on_and_records_again(tmp_path: Path, p
     assert done.returncode == 0 and " disk (" in done.stdout, done
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

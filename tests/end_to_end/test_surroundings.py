@@ -153,7 +153,7 @@ def test_a_client_that_has_only_the_root_verifies_the_server(tmp_path: Path, pro
     processes.append(server)
     trusting = ssl.create_default_context(cadata=root.pem)
     with (
-        socket.create_connection(("127.0.0.1", server.port()), timeout=5) as connection,
+        socket.create_connection(("127.0.0.1", server.port()), timeout=30) as connection,
         trusting.wrap_socket(connection, server_hostname="market.example") as client,
     ):
         client.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")

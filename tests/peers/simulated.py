@@ -40,7 +40,7 @@ class Simulated:
 
     def read(self, host: str, path: str, **query: object) -> Any:
         """The JSON of a REST answer, read by no client but ours."""
-        with direct(f"http://{self.at[host]}{quote(path)}?{urlencode(query)}", timeout=10) as answer:
+        with direct(f"http://{self.at[host]}{quote(path)}?{urlencode(query)}", timeout=30) as answer:
             return json.load(answer)
 
     def instead(self, url: str, host: str) -> str:

@@ -63,7 +63,7 @@ class Witness:
                 self._seen[kind, native, key] = value
             self._news.notify_all()
 
-    def value(self, kind: str, native: str, key: object, seconds: float = 10.0) -> Any:
+    def value(self, kind: str, native: str, key: object, seconds: float = 60.0) -> Any:
         """What was sent under this key, waited for: the client may have been told first."""
         with self._news:
             self._news.wait_for(lambda: (kind, native, key) in self._seen or self._failure, seconds)
@@ -76,7 +76,7 @@ class Witness:
         with self._news:
             return [(kind, native, value) for (kind, native, _), value in self._seen.items()]
 
-    def begun(self, kind: str, natives: Sequence[str], seconds: float = 10.0) -> None:
+    def begun(self, kind: str, natives: Sequence[str], seconds: float = 60.0) -> None:
         """Wait until something of this kind has come about each symbol: what is told from now on is seen here too."""
         with self._news:
             heard = self._news.wait_for(

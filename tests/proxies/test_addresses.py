@@ -15,6 +15,8 @@ from tests.proxies.conftest import Behind
 from tests.proxies.front import Front
 from tests.proxies.peers import ask, client, until
 
+pytestmark = pytest.mark.sampled(3)
+
 MOST = {"MAX_CONNECTIONS_PER_IP": "3", "REST_HELD_TOPICS_PER_IP": "1"}
 FORGED = ("203.0.113.1", "203.0.113.2, 127.0.0.1", "127.0.0.9", "unix:", "::1", "nonsense")
 

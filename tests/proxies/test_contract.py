@@ -7,7 +7,11 @@ import subprocess
 import sys
 from typing import Any
 
+import pytest
+
 from tests.processes import ROOT
+
+pytestmark = pytest.mark.sampled(3)
 
 SAMPLE = "compact or seed_s_frontend_gets or close_code_comes_back or stop_says_1012"
 

@@ -10,9 +10,13 @@ from resource import RLIMIT_NOFILE, getrlimit, setrlimit
 from time import monotonic
 from typing import Any
 
+import pytest
+
 from tests.processes import get, get_text
 from tests.proxies.conftest import Behind
 from tests.proxies.peers import client, subscribe, until
+
+pytestmark = pytest.mark.sampled(3)
 
 SECONDS = 8
 AT_ONCE = 50

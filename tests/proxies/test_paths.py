@@ -18,6 +18,8 @@ from tests.proxies.front import Front
 from tests.proxies.peers import ask, client, subscribe
 
 Pair = tuple[Process, Front]
+pytestmark = pytest.mark.sampled(3)
+
 PREFIXES = ("", "/crypto")
 ADDRESS = re.compile(r'(?:href|src)="([^"#]+)"')
 IMPORT = re.compile(r'(?:from|import\(|import) ?"(\./[^"]+)"')

@@ -15,6 +15,8 @@ from tests.proxies.conftest import Behind
 from tests.proxies.front import Front, shipped
 from tests.proxies.peers import client
 
+pytestmark = pytest.mark.sampled(3)
+
 SHORT_S: Final = 3
 """What stands in the place of a minute."""
 SHORTENED: Final = {

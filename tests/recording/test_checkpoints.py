@@ -38,6 +38,7 @@ def assert_same_books(played: Played, taped: Taped, *, within: int) -> None:
         assert last == [each.levels for each in taped.books.states[symbol]][-within:], symbol
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize(("exchange", "market"), MARKETS)
 def test_books_are_there_where_the_beginning_of_a_tape_is_not(tmp_path: Path, exchange: str, market: str) -> None:
     taped = Taped(tmp_path, exchange, market)
@@ -77,6 +78,7 @@ def test_a_book_by_rest_is_there_however_fast_it_is_played(tmp_path: Path, marke
     assert_same_books(played, taped, within=100)
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize(("exchange", "market"), MARKETS)
 def test_books_are_there_behind_a_hole(tmp_path: Path, exchange: str, market: str) -> None:
     """All blocks were lost for three seconds. What came of a book between them and its checkpoint is left out."""
@@ -93,6 +95,7 @@ def test_books_are_there_behind_a_hole(tmp_path: Path, exchange: str, market: st
         assert 1 <= len(played.books.rebuilt[symbol]) - len(taped.books.rebuilt[symbol]) <= 2
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize(("exchange", "market"), MARKETS)
 def test_in_a_hole_nothing_is_live(tmp_path: Path, exchange: str, market: str) -> None:
     """The stand-in ends the connections where something is missing: it is not taken for silence, and what comes behind
@@ -117,6 +120,7 @@ def test_in_a_hole_nothing_is_live(tmp_path: Path, exchange: str, market: str) -
     assert max(count for place, count in live if place < hole) == len(topics) == live[-1][1]
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize(("exchange", "market"), [("bybit", "perpetual"), ("coinbase", "spot")])
 def test_a_long_hole_is_passed_over(tmp_path: Path, exchange: str, market: str) -> None:
     """And the venue's times, which go on by all of it at once, are taken for nothing that they are not."""
@@ -133,6 +137,7 @@ def test_a_long_hole_is_passed_over(tmp_path: Path, exchange: str, market: str) 
     assert all(b'"state":"live"' in played.server.hub.status(topic).body for topic in topics)
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize(("exchange", "market"), MARKETS)
 def test_a_time_in_the_middle_of_a_segment_is_played_from_the_checkpoint_before_it(
     tmp_path: Path, exchange: str, market: str
@@ -150,6 +155,7 @@ def test_a_time_in_the_middle_of_a_segment_is_played_from_the_checkpoint_before_
     assert 4 < played.seconds - played.began < 5.5  # what lies before the chosen time took none
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize(("exchange", "market"), MARKETS)
 def test_a_whole_tape_is_played_without_its_checkpoints(tmp_path: Path, exchange: str, market: str) -> None:
     """All that a book is made of is on the tape, byte for byte."""

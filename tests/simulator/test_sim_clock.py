@@ -66,6 +66,7 @@ def _name(frame: Any) -> str:
     return str(frame.get("topic", frame.get("stream")))
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("step", STEPS)
 @pytest.mark.parametrize(("host", "path", "streams"), WIRES)
 def test_every_frame_is_in_the_time_of_the_stepped_clock_and_every_stream_goes_on(

@@ -88,6 +88,7 @@ LONG = [
 ]
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(("stream", "seed", "rule", "line", "diffs", "quotes"), LONG)
 def test_long_run_equals_a_plain_rebuild_and_the_best_quotes(
     captures: Path, naive: ModuleType, stream: str, seed: str, rule: BookRules, line: int, diffs: int, quotes: int

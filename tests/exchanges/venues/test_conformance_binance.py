@@ -238,12 +238,14 @@ def test_conformance(check: Check) -> None:
     check()
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.captures
 @pytest.mark.parametrize("check", recorded_checks(RECORDED), ids=str)
 def test_recordings(captures: Path, check: Check) -> None:
     check()
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("check", fault_checks(EVIDENCE), ids=str)
 def test_faults(check: Check) -> None:
     check()

@@ -261,6 +261,7 @@ def test_recordings(captures: Path, check: Check) -> None:
     check()
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("check", fault_checks(FAULTY), ids=str)
 def test_faults(check: Check) -> None:
     check()

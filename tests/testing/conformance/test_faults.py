@@ -147,6 +147,7 @@ class Flagged(Bybit):
         return found
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize(
     ("venue", "words"),
     [
