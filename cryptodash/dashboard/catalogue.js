@@ -1,4 +1,4 @@
-// Which instruments exist, from /api/symbols; asked again while a venue's list is missing, less and less often, and once a minute.
+// Which instruments exist, from /api/symbols; asked again less and less often since it last changed, and once a minute.
 
 import { Question } from "./requests.js";
 
@@ -60,9 +60,10 @@ export class Catalogue {
     this.unchanged = this.version === before ? this.unchanged + 1 : 0;
   }
 
-  // The list has megabytes: one that does not grow is not read every two seconds.
+  // A venue's markets are read one after the other, so that what is there may not be all. The list has megabytes: one that does not grow is not
+  // read every two seconds.
   pause() {
-    return this.missing.length || !this.venues.length ? Math.min(REFRESH_MS, AGAIN_MS * 2 ** this.unchanged) : REFRESH_MS;
+    return Math.min(REFRESH_MS, AGAIN_MS * 2 ** this.unchanged);
   }
 
   take(exchanges) {

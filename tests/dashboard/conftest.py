@@ -55,11 +55,17 @@ TAMPER = """{
             if (!isFirst) this.addEventListener('open', () => (window.reopened += 1));
             isFirst = false;
         }
+        send(text) {
+            super.send(text);
+            const heard = new MessageEvent('message', { data: '{"type":"info","payload":{}}' });
+            if (JSON.parse(text).op === 'ping') queueMicrotask(() => this.dispatchEvent(heard));
+        }
     };
 }"""
 """The page's requests are counted, a test may answer them otherwise, and its monotonic clock can be put forward.
 With parameters a request is also known by what stands before them, with the mark ("candles?"). Connections that were
-opened anew (``reopened``) are counted too: a page in a hurry gives up a slow machine, and then asks again."""
+opened anew (``reopened``) are counted too: what failed is asked again then. Each ping is heard at once: a page in a
+hurry gives a server up after half a second without an answer, which a machine that does much else may take."""
 
 chromium, stages, floods = load("chromium"), load("stage"), load("flood")
 

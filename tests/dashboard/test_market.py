@@ -262,6 +262,33 @@ async def test_liquidations_of_a_perpetual_stand_in_the_tape_as_such(page: Any, 
     assert not await page.evaluate(f"{TAPE}.some(({{name}}) => name.includes('liquidation'))")
 
 
+HEIGHTS = """
+    window.heights = new Set();
+    const look = () => {
+        const head = document.querySelector('.market-head');
+        if (head) window.heights.add(head.getBoundingClientRect().height);
+        requestAnimationFrame(look);
+    };
+    requestAnimationFrame(look);
+"""
+"""Of the head of a market, in each frame since the document was loaded."""
+
+
+@ensureDeferred
+async def test_the_head_has_its_height_before_anything_is_known(page: Any, stage: Any) -> None:
+    await page.call("Emulation.setCPUThrottlingRate", rate=4)  # so slow that its first frames are empty
+    await page.call("Page.addScriptToEvaluateOnNewDocument", source=HEIGHTS)
+    for size in ((1440, 900), (1024, 768), (2560, 1440), (375, 812)):
+        await page.viewport(*size)
+        heights = set()
+        for market in ("spot", "perpetual"):
+            await page.goto("about:blank")
+            await page.goto(f"{stage.url}#/market/binance/{market}/BTC-USDT")
+            await page.wait_for("/[0-9]/.test(document.querySelector('.market-head .last').innerText)", 20)
+            heights.update(await page.evaluate("[...heights]"))
+        assert len(heights) == 1, (size, heights)
+
+
 @ensureDeferred
 async def test_switching_between_spot_and_perpetual_moves_no_panel(page: Any, stage: Any) -> None:
     for size in ((1440, 900), (1024, 768), (2560, 1440), (375, 812)):
