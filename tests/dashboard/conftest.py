@@ -135,20 +135,27 @@ def answers(bench: Any) -> Callable[[str, Iterable[str]], Awaitable[dict[str, An
     return evaluate
 
 
-@pytest_twisted.async_yield_fixture
-async def flood(stage: Any) -> AsyncIterator[Any]:
+@pytest_twisted.async_yield_fixture(autouse=True)
+async def servers() -> AsyncIterator[list[Any]]:
+    """Those of one test. They are stopped when its pages are closed, which would complain that they are refused."""
+    made: list[Any] = []
+    yield made
+    for each in made:
+        await each.stop()
+
+
+@pytest.fixture
+def flood(stage: Any, servers: list[Any]) -> Any:
     """A second server whose /ws says as much as a test wants."""
-    made = floods.Flood(real_reactor, stage)
-    yield made
-    await made.stop()
+    servers.append(floods.Flood(real_reactor, stage))
+    return servers[-1]
 
 
-@pytest_twisted.async_yield_fixture
-async def proxy(stage: Any) -> AsyncIterator[Any]:
+@pytest.fixture
+def proxy(stage: Any, servers: list[Any]) -> Any:
     """The stage below another path."""
-    made = stages.Proxy(real_reactor, stage)
-    yield made
-    await made.stop()
+    servers.append(stages.Proxy(real_reactor, stage))
+    return servers[-1]
 
 
 @pytest.fixture
