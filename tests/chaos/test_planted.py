@@ -19,7 +19,6 @@ EVERY_DAY = (
 )
 
 
-@pytest.mark.sampled(4)
 @pytest.mark.parametrize("planted", ALL, ids=lambda planted: planted.name)
 def test_a_planted_error_is_found(planted: Planted, long: bool) -> None:
     if not long and planted.name not in EVERY_DAY:

@@ -101,7 +101,6 @@ def wrong_with(fault: str, exchange: str) -> set[str]:
     return {each.what for each in findings(facts) if each.is_wrong}
 
 
-@pytest.mark.sampled(4)
 @pytest.mark.parametrize(("fault", "exchange"), ROWS, ids=lambda value: value)
 def test_a_fault_is_found_and_named(fault: str, exchange: str, long: bool) -> None:
     if not long and (fault, exchange) not in SAMPLE:
