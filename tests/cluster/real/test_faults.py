@@ -78,7 +78,6 @@ async def broken(world: World, fault: Fault) -> tuple[float, str]:
     return took, words
 
 
-@pytest.mark.sampled(3)
 @pytest.mark.parametrize("name", FAULTS)
 @pytest_twisted.ensureDeferred
 async def test_nothing_wrong_is_shown_and_all_is_good_again(

@@ -11,6 +11,8 @@ from tests.chaos.history import Event
 from tests.cluster.real.world import World
 
 LEFT_OUT_S: Final = 4.0
+STANDING_S: Final = 2.6
+"""Longer than anything that is shown as live may be old."""
 
 
 def is_of(event: Event, kind: str) -> bool:
@@ -45,6 +47,13 @@ def dearer(name: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
     return lambda payload: {**payload, name: f"9{payload[name]}"}
 
 
+def stood_still(events: list[Event]) -> Sequence[Event]:
+    """The client read and sent nothing for a while, and all that had come meanwhile at once."""
+    begin = events[-1].at - LEFT_OUT_S
+    end = begin + STANDING_S
+    return [each._replace(at=end) if begin < each.at < end else each for each in events]
+
+
 PLANTED: Final = (
     ("a ticker that stands still", nothing_more("ticker"), "live"),
     ("a book that stands still", nothing_more("order_book_delta"), "live"),
@@ -73,4 +82,8 @@ async def test_every_planted_error_is_found(world: World) -> None:
         client = world.watchers[-1].plan.name
         assert (invariant, client) in found, (name, found)
         assert {whose for _, whose in found} == {client}, (name, found)
+    connection.events = list(stood_still(as_it_was))
+    judgement = world.judged()
+    assert judgement.violations == []
+    assert judgement.stalled > STANDING_S - 0.3
     connection.events = as_it_was

@@ -1,9 +1,10 @@
 """A client of one process that keeps all it got and when, knows how each channel is, and measures how long the process
-takes to answer."""
+takes to answer, and how long it stood still itself."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import Any, Final
 
 from twisted.internet.task import LoopingCall
@@ -15,7 +16,7 @@ from tests.chaos.subscriptions import GOOD, name_of
 
 PING_S: Final = 0.25
 SLOW_S: Final = 0.1
-"""An answer that takes longer is a stall."""
+"""An answer that takes longer is a stall, and so is a ping that is later."""
 
 
 class Watcher(Client):
@@ -73,7 +74,7 @@ class Watcher(Client):
         return {name: told for name, told in found.items() if told}
 
     def stalls(self, until: float) -> Iterator[tuple[float, float]]:
-        """When the process took long to answer: from, to."""
+        """When the process took long to answer, or the client stood still: from, to."""
         for connection in self.connections():
             yield from stalls_of(connection, until)
 
@@ -84,17 +85,23 @@ class Watcher(Client):
 
 
 def stalls_of(connection: Connection, until: float) -> Iterable[tuple[float, float]]:
-    """Of one connection: pings that were answered late, or not by its end."""
+    """Of one connection: pings that were answered late, or not by its end; and times in which a ping was due and not
+    sent. Then the client did not read either, and what it was shown was as old as that: no process can help it."""
     sent: list[float] = []
+    pings: list[float] = []
     for event in connection.events:
         if event.kind == "sent" and event.value.op == "ping":
             sent.append(event.at)
+            pings.append(event.at)
         elif event.kind == "got" and sent and is_pong(event.value):
             begin = sent.pop(0)
             if event.at - begin > SLOW_S:
                 yield begin, event.at
     end = until if connection.ended is None else connection.ended
     yield from ((begin, end) for begin in sent if end - begin > SLOW_S)
+    for before, after in pairwise([*pings, end]):
+        if after - (before + PING_S) > SLOW_S:
+            yield before + PING_S, after
 
 
 def is_pong(message: Mapping[str, Any]) -> bool:
