@@ -103,12 +103,12 @@ class DerivedDemand:
         held = self._held.get(topic)
         if held is None:
             return
-        parts = set(self._parts_of(topic).values())
-        for gone in held.parts.keys() - parts:
+        parts = dict.fromkeys(self._parts_of(topic).values())
+        for gone in [each for each in held.parts if each not in parts]:
             for (interval, holder), count in held.parts.pop(gone).items():
                 for _ in range(count):
                     self._demand.release(gone, interval, holder)
-        for part in parts - held.parts.keys():
+        for part in [each for each in parts if each not in held.parts]:
             held.parts[part] = Counter()
             if not self._fill(held, part):
                 _log.info("{part} is not held for all: too much of theirs waits, it is tried again", part=part)

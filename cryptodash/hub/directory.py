@@ -46,7 +46,7 @@ class Directory:
         self._kept = kept
         self.unknown_topics = kept.unknown
         self._snapshots: dict[str, CatalogueSnapshot] = {}
-        self._unconfirmed: set[Topic] = set()
+        self._unconfirmed: dict[Topic, None] = {}
 
     def exchanges(self) -> tuple[str, ...]:
         return tuple(self._upstreams)
@@ -101,11 +101,11 @@ class Directory:
     def accepted(self, topic: Topic) -> None:
         """The topic is wanted from now on."""
         if not topic.is_sweep and not self._sources[topic.exchange].catalogue.loaded(topic.market):
-            self._unconfirmed.add(topic)
+            self._unconfirmed[topic] = None
 
     def forget(self, topic: Topic) -> None:
         """The topic is wanted no more."""
-        self._unconfirmed.discard(topic)
+        self._unconfirmed.pop(topic, None)
 
     def catalogue_changed(self, exchange: str, market: MarketType) -> None:
         """A catalogue was read (again): look up what was accepted at its word, tell of what it lacks."""
@@ -114,7 +114,7 @@ class Directory:
         if upstream is None or not upstream.catalogue.loaded(market):
             return
         for topic in [each for each in self._unconfirmed if each.exchange == exchange and each.market is market]:
-            self._unconfirmed.discard(topic)
+            self._unconfirmed.pop(topic, None)
             if upstream.catalogue.get(market, topic.symbol) is None:
                 self._tell_unknown(topic)
 

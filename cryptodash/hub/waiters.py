@@ -16,7 +16,8 @@ class Waiters:
     def __init__(self, scheduler: IReactorTime) -> None:
         self._scheduler = scheduler
         self.waiting: dict[Topic, list[Deferred[bool]]] = {}
-        self._woken: set[Deferred[bool]] = set()
+        self._woken: dict[Deferred[bool], None] = {}
+        """In the order in which they came."""
 
     def wait(self, topic: Topic, seconds: float) -> Deferred[bool]:
         """A Deferred of True at the topic's next news, of False when the time is over;
@@ -28,7 +29,7 @@ class Waiters:
         def leave(result: bool) -> bool:
             if timer.active():
                 timer.cancel()
-            self._woken.discard(waiter)
+            self._woken.pop(waiter, None)
             others = self.waiting.get(topic, [])
             if waiter in others:
                 others.remove(waiter)
@@ -42,7 +43,7 @@ class Waiters:
         woken = self.waiting.pop(topic, ())
         if woken and not self._woken:
             self._scheduler.callLater(0, self._tell)
-        self._woken.update(woken)
+        self._woken |= dict.fromkeys(woken)
 
     def stop(self) -> None:
         """End every wait as if its time were over."""

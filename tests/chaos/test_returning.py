@@ -46,8 +46,10 @@ def test_more_seeds(long: bool) -> None:
 
 
 def test_it_is_the_same_run_each_time() -> None:
-    plan = make_plan(60.0)
-    plan = evolve(plan, clients=plan.clients[:1])
+    """With restarts: clients that wait for a first value are told of it in the order in which they came. They once were
+    in the order of their addresses, which is another one in each run."""
+    plan = make_plan(90.0)
+    assert plan.troubles
     assert run(plan).digest == run(plan).digest
 
 

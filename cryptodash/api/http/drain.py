@@ -77,18 +77,18 @@ class Connections:
     def __init__(self, reactor: IReactorTime) -> None:
         self.draining = False
         self._reactor = reactor
-        self._open: set[Connection] = set()
+        self._open: dict[Connection, None] = {}
         self._changed: list[Deferred[None]] = []
 
     def __len__(self) -> int:
         return len(self._open)
 
     def opened(self, connection: Connection) -> None:
-        self._open.add(connection)
+        self._open[connection] = None
 
     def gone(self, connection: Connection) -> None:
         """It has ended, or belongs to another protocol from now on."""
-        self._open.discard(connection)
+        self._open.pop(connection, None)
         waiting, self._changed = self._changed, []
         for each in waiting:
             each.callback(None)
