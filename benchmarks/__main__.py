@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 
 from benchmarks import install, report
-from benchmarks.processes import CACHE, HERE, LOAD_CORE, pin, raise_file_limit
+from benchmarks.processes import CACHE, HERE, LOAD_CORE, BenchError, pin, raise_file_limit
 from benchmarks.results import Results
 from benchmarks.rows import FULL, QUICK, TINY, Run, rows
 
@@ -53,10 +53,9 @@ def main(arguments: list[str]) -> int:
     pin(LOAD_CORE)
     rounds = options.rounds or (1 if options.tiny else 3 if options.quick else 5)
     results = _kept(options.rows != "")
-    _measure(wanted, available, rounds, results)
+    _measure(wanted, available, rounds, results, is_saved=not options.tiny)
     if options.tiny:
         return 1 if results.faults else 0
-    results.save(SAVED)
     RESULTS.write_text(report.render(results, here, install.versions(), rounds, notes), encoding="utf-8")
     sys.stderr.write(f"written: {RESULTS}\n")
     return 1 if results.faults else 0
@@ -67,11 +66,18 @@ def _kept(partial: bool) -> Results:
     return Results.load(SAVED) if partial and SAVED.exists() else Results()
 
 
-def _measure(wanted: list[str], available: Mapping[str, Run], rounds: int, results: Results) -> None:
+def _measure(wanted: list[str], available: Mapping[str, Run], rounds: int, results: Results, *, is_saved: bool) -> None:
+    """Row by row; what is measured is saved at once, for all of it takes more than half an hour. A row that cannot be
+    measured has no figures, and the others have theirs."""
     for name in wanted:
         results.forget(name)
         begun = time.monotonic()
-        available[name](rounds, results)
+        try:
+            available[name](rounds, results)
+        except (BenchError, OSError) as error:
+            results.fail(name, "benchmark", f"{type(error).__name__}: {error}")
+        if is_saved:
+            results.save(SAVED)
         sys.stderr.write(f"-- {name}: {time.monotonic() - begun:.0f} s\n")
 
 

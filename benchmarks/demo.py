@@ -19,6 +19,7 @@ def demo(command: str, options: Sequence[str], directory: Path) -> Iterator[tupl
     """``twistd cryptodash COMMAND --demo``, pinned as all servers are, and its port. What it logs is in a file of
     ``directory``."""
     log = directory / "demo.log"
+    log.unlink(missing_ok=True)  # of the demo before it, at another port
     twistd = [python(), "-c", TWISTD, "-n", "--pidfile=", "--logfile", str(log), "cryptodash"]
     child = Child("demo", [*twistd, command, "--demo", "--bind-addr", "127.0.0.1:0", *options], SERVER_CORE)
     try:
