@@ -75,7 +75,8 @@ def _measure(wanted: list[str], available: Mapping[str, Run], rounds: int, resul
         try:
             available[name](rounds, results)
         except (BenchError, OSError) as error:
-            results.fail(name, "benchmark", f"{type(error).__name__}: {error}")
+            results.forget(name)
+            results.fail(name.replace("-", "/"), "benchmark", f"{type(error).__name__}: {error}")
         if is_saved:
             results.save(SAVED)
         sys.stderr.write(f"-- {name}: {time.monotonic() - begun:.0f} s\n")

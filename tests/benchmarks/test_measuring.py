@@ -26,14 +26,17 @@ def test_a_row_that_fails_is_said_and_costs_no_other_its_figures(
 
     def bad(rounds: int, results: Results) -> None:
         kept.append(Results.load(saved))
-        results.add("bad/rate", "cryptodash", 1.0)
+        results.add("bad/one/rate", "cryptodash", 1.0)
         raise error
 
     results = Results(quiet=True)
-    rows = {"good": good, "bad": bad, "after": good}
-    program._measure(["good", "bad", "after"], rows, 2, results, is_saved=True)
+    rows = {"good": good, "bad-one": bad, "after": good}
+    program._measure(["good", "bad-one", "after"], rows, 2, results, is_saved=True)
     assert kept[0].values == {"good/rate": {"cryptodash": [1.0, 1.0]}}, "what was measured is saved at once"
     (fault,) = results.faults
-    assert fault.startswith("bad, ") and str(error) in fault
+    assert fault.startswith("bad/one, ") and str(error) in fault
+    assert set(results.values) == {"good/rate"}, "what it had measured before it failed is no figure"
     assert Results.load(saved).faults == [fault]
     assert len(results.values["good/rate"]["cryptodash"]) == 4
+    results.forget("bad-one")
+    assert results.faults == [], "it is measured anew"

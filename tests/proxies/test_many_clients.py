@@ -37,21 +37,6 @@ class Watcher:
                 self.times.append(monotonic())
 
 
-class OwnPauses:
-    """How long (s) we ourselves did not run, at most, though it was our turn: no server can help that."""
-
-    LOOK_S = 0.05
-
-    def __init__(self) -> None:
-        self.longest = 0.0
-
-    async def watch(self) -> None:
-        while True:
-            due = monotonic() + self.LOOK_S
-            await asyncio.sleep(self.LOOK_S)
-            self.longest = max(self.longest, monotonic() - due)
-
-
 def test_many_clients_all_get_a_value_each_second(behind: Behind, name: str, long: bool, record_property: Any) -> None:
     many = 1000 if long else 100
     most = getrlimit(RLIMIT_NOFILE)[1]
@@ -61,11 +46,8 @@ def test_many_clients_all_get_a_value_each_second(behind: Behind, name: str, lon
     until(lambda: get(server.port(), "/ready")[0] == 200)
     trusting = front.trusting()
 
-    own = OwnPauses()
-
     async def crowd() -> tuple[float, list[Watcher], float, float]:
         turns = asyncio.Semaphore(AT_ONCE)
-        watching_ourselves = asyncio.ensure_future(own.watch())
 
         async def come(number: int) -> Watcher:
             async with turns:
@@ -85,7 +67,6 @@ def test_many_clients_all_get_a_value_each_second(behind: Behind, name: str, lon
         assert f"cryptodash_ws_connections {many}.0" in open_now
         await asyncio.gather(*(each.socket.close() for each in watchers))
         await asyncio.gather(*tasks)
-        watching_ourselves.cancel()
         return joined - began, watchers, joined, ended
 
     took, watchers, joined, ended = asyncio.run(crowd())
@@ -97,7 +78,7 @@ def test_many_clients_all_get_a_value_each_second(behind: Behind, name: str, lon
     record_property(
         "measured",
         f"{name}: {many} clients in {took:.1f} s, {sum(len(each.times) for each in watchers)} values in {SECONDS} s, "
-        f"longest pause {max(pauses):.2f} s, of our own {own.longest:.2f} s",
+        f"longest pause {max(pauses):.2f} s",
     )
     assert min(len(each.times) for each in watchers) >= SECONDS
-    assert max(pauses) < 2.0 + own.longest  # measured is a third; a machine that runs other tests besides may rest
+    assert max(pauses) < 2.0  # measured is a third; a machine that runs other tests besides may rest
