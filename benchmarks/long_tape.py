@@ -120,7 +120,7 @@ def _make(row: LongTape, directory: Path, root: Path) -> tuple[tuple[int, int], 
 
 
 def _shifted(draft: Draft, by: int) -> Draft:
-    made = Draft()
+    made = Draft(draft.bodies)
     made.items, made.size = draft.items.copy(), draft.size
     made.items[1::ITEMS] = [each + by for each in draft.items[1::ITEMS]]
     return made

@@ -14,7 +14,7 @@ import msgspec
 from attrs import frozen
 
 from cryptodash.recording import compression, record_columns
-from cryptodash.recording.record_columns import Record, RecordColumns
+from cryptodash.recording.record_columns import JoinedColumns, Record, RecordColumns
 from cryptodash.recording.tape_errors import BadTape
 
 MAGIC: Final = b"CDtb"
@@ -93,13 +93,13 @@ def encode_block(
     first: int,
     last: int,
     topics: Sequence[TopicRow],
-    records: RecordColumns,
+    records: RecordColumns | JoinedColumns,
     codec: int = compression.BEST,
 ) -> bytes:
     """A block of records. A few long calls of C, so that a thread that does it stands in nobody's way. Raises
     ``BadTape`` for more than a block may have."""
-    payload = records.encode()
-    return _encode_parts(RECORDS, run, number, first, last, len(records), _encode(topics), payload, codec)
+    with records.encode() as payload:
+        return _encode_parts(RECORDS, run, number, first, last, len(records), _encode(topics), payload, codec)
 
 
 def encode_sorted(
@@ -113,8 +113,8 @@ def encode_sorted(
     codec: int = compression.BEST,
 ) -> bytes:
     """A block of a sorted segment; ``number`` counts those of the segment."""
-    payload = records.encode(orders)
-    return _encode_parts(SORTED, run, number, first, last, len(records), _encode(topics), payload, codec)
+    with records.encode(orders) as payload:
+        return _encode_parts(SORTED, run, number, first, last, len(records), _encode(topics), payload, codec)
 
 
 def encode_index(run: bytes, number: int, first: int, last: int, index: bytes, codec: int = compression.BEST) -> bytes:
@@ -130,7 +130,7 @@ def _encode_parts(
     last: int,
     count: int,
     table: bytes,
-    payload: bytes,
+    payload: bytes | memoryview,
     codec: int,
 ) -> bytes:
     if len(payload) > MOST_DECLARED or len(table) > MOST_TOPICS_DECLARED:

@@ -31,7 +31,7 @@ MOST_WINDOW: Final = 1 << 22
 """Bytes that zstd may look back; its window_log is then at most 22."""
 
 
-def pack(data: bytes, codec: int = BEST) -> bytes:
+def pack(data: bytes | memoryview, codec: int = BEST) -> bytes | memoryview:
     """One long call without the interpreter's lock."""
     if codec == STORED:
         return data

@@ -1,5 +1,5 @@
 """The end of a tape that is being written, as the reactor sees it: records are put into a draft, which is handed over
-as a block when it is large or a second old. Nothing here waits, and a record costs three appends."""
+as a block when it is large or a second old. Nothing here waits, and a record costs three appends and a copy."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from cryptodash.recording import records
-from cryptodash.recording.draft import ITEMS, Draft, Source
+from cryptodash.recording.draft import ITEMS, Buffers, Draft, Source
 from cryptodash.recording.record_columns import Record
 from cryptodash.recording.records import Counts, Hole, Step
 from cryptodash.recording.tape_writer import Block
@@ -36,9 +36,16 @@ class Turn:
 
 class OpenTape:
     """``now`` tells tape time (us), and never an earlier one than before; ``hand_over`` takes a block or says that it
-    cannot: it is then lost, which the next one tells. ``turn`` may be shared by several tapes of one clock."""
+    cannot: it is then lost, which the next one tells. ``turn`` may be shared by several tapes of one clock, ``buffers``
+    by all, and by whoever gives them back."""
 
-    def __init__(self, now: Callable[[], int], hand_over: Callable[[Block], bool], turn: Turn | None = None) -> None:
+    def __init__(
+        self,
+        now: Callable[[], int],
+        hand_over: Callable[[Block], bool],
+        turn: Turn | None = None,
+        buffers: Buffers | None = None,
+    ) -> None:
         self.blocks = 0
         """Made so far."""
         self.records = 0
@@ -46,7 +53,8 @@ class OpenTape:
         """Those that could not be handed over."""
         self.needs_keyframes = False
         """Since a block was lost."""
-        self.draft = Draft()
+        self._buffers = Buffers() if buffers is None else buffers
+        self.draft = Draft(self._buffers.take())
         self.now = now
         self.turn = Turn() if turn is None else turn
         self._hand_over = hand_over
@@ -75,7 +83,7 @@ class OpenTape:
             # As ``put`` does it, without the calls: this is done for every frame.
             items.append(source)
             items.append(at)
-            items.append(body)
+            items.append(draft.write(body))
             draft.size = size
 
     def step(self, by_ms: int, wall_ms: int) -> None:
@@ -100,7 +108,7 @@ class OpenTape:
         draft = self.draft
         if not draft.items:
             return
-        self.draft = Draft()
+        self.draft = Draft(self._buffers.take())
         holes = [*self._stalls, *([self._hole] if self._hole is not None else [])]
         first, last = draft.items[1], draft.items[-2]
         block = Block(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
+from io import BytesIO
 from itertools import accumulate, islice
 from operator import le
 from typing import Final
@@ -41,23 +42,53 @@ class RecordColumns:
     def __iter__(self) -> Iterator[Record]:
         return iter(_records(self.heads, self.times, self.bodies))
 
-    def behind(self, before: Sequence[Record]) -> RecordColumns:
-        """The same with these before them."""
-        made = RecordColumns(before)
-        made.heads += self.heads
-        made.times += self.times
-        made.bodies += self.bodies
-        return made
-
-    def encode(self, orders: Sequence[int] = ()) -> bytes:
+    def encode(self, orders: Sequence[int] = ()) -> memoryview:
         """The bodies and, behind them, the columns, by a few calls of C. ``orders``: of a sorted segment, the place of
         each record in the order in which they were made."""
-        lengths = list(map(len, self.bodies))
-        columns = array("I", self.heads), array("q", self.times), array("I", lengths), array("I", orders)
+        columns = _columns(self.heads, self.times, list(map(len, self.bodies)), orders)
+        return memoryview(b"".join([*self.bodies, *columns]))
+
+
+class JoinedColumns:
+    """The same of bodies that stand without anything between them at the beginning of a buffer: ``size`` bytes, of
+    ``lengths``. What stands behind them is of no meaning, and is written over."""
+
+    __slots__ = ("_bodies", "heads", "lengths", "size", "times")
+
+    def __init__(self, heads: list[int], times: list[int], lengths: list[int], bodies: BytesIO, size: int) -> None:
+        self.heads = heads
+        self.times = times
+        self.lengths = lengths
+        self.size = size
+        self._bodies = bodies
+
+    def __len__(self) -> int:
+        return len(self.heads)
+
+    def __iter__(self) -> Iterator[Record]:
+        with self._bodies.getbuffer() as joined:
+            bodies = _split(bytes(joined[: self.size]), self.lengths)
+        return iter(_records(self.heads, self.times, bodies))
+
+    def behind(self, before: Sequence[Record]) -> RecordColumns:
+        """The same with these before them."""
+        return RecordColumns([*before, *self])
+
+    def encode(self) -> memoryview:
+        """As ``RecordColumns`` does it, without a copy of the bodies. To be released before anything else is done with
+        the buffer."""
+        self._bodies.seek(self.size)
+        self._bodies.writelines(_columns(self.heads, self.times, self.lengths, ()))
+        return self._bodies.getbuffer()[: self._bodies.tell()]
+
+
+def _columns(
+    heads: Sequence[int], times: Sequence[int], lengths: Sequence[int], orders: Sequence[int]
+) -> Iterator[bytes]:
+    for column in (array("I", heads), array("q", times), array("I", lengths), array("I", orders)):
         if _IS_BIG:
-            for column in columns:
-                column.byteswap()
-        return b"".join([*self.bodies, *map(array.tobytes, columns)])
+            column.byteswap()
+        yield column.tobytes()
 
 
 def decode(payload: bytes, count: int, first: int, last: int, topics: int) -> list[Record]:
@@ -92,8 +123,11 @@ def _decoded(
         raise BadTape("a record that is out of order")
     if any((head & 0xFFFF) >= topics and head & 0xFFFF != NO_TOPIC for head in set(heads)):
         raise BadTape("a record of a topic that its block has not")
-    ends = accumulate(lengths)
-    return _records(heads, times, [payload[end - length : end] for end, length in zip(ends, lengths, strict=True)])
+    return _records(heads, times, _split(payload, lengths))
+
+
+def _split(joined: bytes, lengths: Sequence[int]) -> list[bytes]:
+    return [joined[end - length : end] for end, length in zip(accumulate(lengths), lengths, strict=True)]
 
 
 def _records(heads: list[int], times: list[int], bodies: list[bytes]) -> list[Record]:

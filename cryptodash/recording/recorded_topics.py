@@ -62,7 +62,7 @@ class RecordedTopic:
         items = draft.items
         items.append(self.source)
         items.append(self._turn.at or self._now())
-        items.append(body)
+        items.append(draft.write(body))
         draft.size = size
 
     def deliver_sweep(self, batch: Batch) -> None:

@@ -23,6 +23,7 @@ from cryptodash.core.time import Clock, WallClockSteps
 from cryptodash.hub.interfaces import IDemand, IDirectory, IValues
 from cryptodash.recording.checkpoints import Checkpoints
 from cryptodash.recording.compression import BEST, NAMES
+from cryptodash.recording.draft import Buffers
 from cryptodash.recording.files import LEAST_FREE, TapeDirectory, WriterPlace
 from cryptodash.recording.frame_tap import FrameTap
 from cryptodash.recording.layout import FRAMES, MESSAGES
@@ -83,12 +84,13 @@ class Recorder(Service):
         self.tapes: dict[str, OpenTape] = {}
         self.writers: dict[str, TapeWriter] = {}
         turn = Turn()
+        self._buffers = Buffers()
         for name in (MESSAGES, FRAMES):
             if keep[name]:
                 segment_bytes = max(2**20, min(SEGMENT_BYTES, keep[name] // 16))
                 opened = place(name) if place is not None else self._place.tape(name, keep[name], segment_bytes)
                 self.writers[name] = TapeWriter(opened, run, clock.monotonic, segment_bytes=segment_bytes)
-                self.tapes[name] = OpenTape(self.now, _putting(self._queue, name), turn)
+                self.tapes[name] = OpenTape(self.now, _putting(self._queue, name), turn, self._buffers)
         self._segments = {name: writer.state.segment for name, writer in self.writers.items()}
         self.topics: RecordedTopics | None = None
         if MESSAGES in self.tapes:
@@ -137,7 +139,7 @@ class Recorder(Service):
 
     def startService(self) -> None:
         super().startService()
-        self._thread = WriterThread(self._queue, self.writers, self._writer_ended)
+        self._thread = WriterThread(self._queue, self.writers, self._buffers, self._writer_ended)
         self._thread.start()
         self._looking.start(LOOK_S, now=True).addErrback(_failed)
 

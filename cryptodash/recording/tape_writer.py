@@ -169,7 +169,8 @@ class TapeWriter:
         self._holes.append(Hole(torn, begin, "stopped"))  # of no time, where the wall clock was set back meanwhile
 
     def _put(self, segment: _Open, block: Block) -> None:
-        before, (topics, said_records) = list(block.before), block.draft.columns()
+        before = list(block.before)
+        topics, made = block.draft.columns()
         holes = [*self._holes, *([self._hole] if self._hole is not None else [])]
         if segment.end == 0:
             before.insert(0, (records.RUN, block.first, -1, records.encode(self._run)))
@@ -178,8 +179,7 @@ class TapeWriter:
             before.append((records.HOLE, block.first, -1, records.encode(said)))
         if any(kind == records.HOLE for kind, *_ in before):
             topics.append((THE_TAPE, len(before), 0))
-        if before:
-            said_records = said_records.behind(before)
+        said_records = made.behind(before) if before else made
         data = blocks.encode_block(
             self._run_id, block.number, block.first, block.last, topics, said_records, self._codec
         )

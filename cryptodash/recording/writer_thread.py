@@ -9,6 +9,7 @@ from typing import Final
 
 from twisted.logger import Logger
 
+from cryptodash.recording.draft import Buffers
 from cryptodash.recording.tape_writer import Block, TapeWriter
 
 MOST_WAITING: Final = 64 * 2**20
@@ -71,12 +72,16 @@ class BlockQueue:
 
 
 class WriterThread(Thread):
-    """Writes until the queue is closed and empty; ``ended`` is called in the end, in this thread."""
+    """Writes until the queue is closed and empty; ``ended`` is called in the end, in this thread. ``buffers`` get back
+    what blocks were made in."""
 
-    def __init__(self, queue: BlockQueue, writers: Mapping[str, TapeWriter], ended: Callable[[], None]) -> None:
+    def __init__(
+        self, queue: BlockQueue, writers: Mapping[str, TapeWriter], buffers: Buffers, ended: Callable[[], None]
+    ) -> None:
         super().__init__(name="recording", daemon=True)
         self._queue = queue
         self._writers = writers
+        self._buffers = buffers
         self._ended = ended
 
     def run(self) -> None:
@@ -94,6 +99,7 @@ class WriterThread(Thread):
             tape, block = found
             try:
                 self._writers[tape].write(block)
+                self._buffers.give_back(block.draft)
             except Exception:  # a fault of ours must not end the recording of what comes after it
                 _log.failure("a block of {tape} could not be made", tape=tape)
             finally:

@@ -23,6 +23,7 @@ from cryptodash.core.topics import Channel
 from cryptodash.hub import replay_buffers
 from cryptodash.recording import service, sorter
 from cryptodash.recording.answers import answer
+from cryptodash.recording.draft import Buffers
 from cryptodash.recording.past import Past
 from cryptodash.recording.recording import Recording
 from cryptodash.recording.sorting import sort_all
@@ -57,8 +58,10 @@ def recording() -> Iterator[str]:
 class SimulatedWriter:
     """In the place of the writer's thread."""
 
-    def __init__(self, queue: BlockQueue, writers: Mapping[str, TapeWriter], ended: Callable[[], None]) -> None:
-        self._queue, self._writers, self._ended = queue, writers, ended
+    def __init__(
+        self, queue: BlockQueue, writers: Mapping[str, TapeWriter], buffers: Buffers, ended: Callable[[], None]
+    ) -> None:
+        self._queue, self._writers, self._buffers, self._ended = queue, writers, buffers, ended
         self._reactor: Any = ended.__self__._reactor  # type: ignore[attr-defined]
         self._is_over = False
 
@@ -72,6 +75,7 @@ class SimulatedWriter:
         while (found := self._queue.get(0.0)) is not None:
             tape, block = found
             self._writers[tape].write(block)
+            self._buffers.give_back(block.draft)
             self._queue.done()
         if self._queue.is_over:
             for writer in self._writers.values():

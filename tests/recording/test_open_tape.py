@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from cryptodash.recording import records
-from cryptodash.recording.draft import Draft, Source
+from cryptodash.recording.draft import LARGEST_SPARE, MOST_SPARE, Buffers, Draft, Source
 from cryptodash.recording.entries import Entry, Missing
 from cryptodash.recording.files import WriterPlace
 from cryptodash.recording.open_tape import BLOCK_BYTES, OpenTape
@@ -189,10 +189,12 @@ def test_the_thread_writes_what_waits_and_ends(tmp_path: Path) -> None:
     writer = TapeWriter(
         WriterPlace(tmp_path, least_free=0).tape("messages", 2**30, 2**20), Run("00" * 16, 0, ""), lambda: 0.0
     )
-    for number in range(5):
-        assert queue.put("messages", block(number))
+    made = [block(number) for number in range(5)]
+    for each in made:
+        assert queue.put("messages", each)
     queue.close()
-    thread = WriterThread(queue, {"messages": writer}, ended.set)
+    buffers = Buffers()
+    thread = WriterThread(queue, {"messages": writer}, buffers, ended.set)
     thread.start()
     assert ended.wait(20)
     thread.join(20)
@@ -200,3 +202,54 @@ def test_the_thread_writes_what_waits_and_ends(tmp_path: Path) -> None:
         found = list(recording.read(0, 2 * START))
     assert len(found) == 5 and not any(isinstance(each, Missing) for each in found)
     assert verify(tmp_path).summary.endswith("0 holes, 0 torn ends: good")
+    given_back = [buffers.take() for _ in made]
+    assert sorted(map(id, given_back)) == sorted(id(each.draft.bodies) for each in made)
+
+
+# -- buffers
+
+
+def test_a_block_in_a_buffer_that_was_used_before_has_its_own_records_alone(tmp_path: Path) -> None:
+    time, taken, buffers = Time(), Taken(), Buffers()
+    opened = OpenTape(time, taken, buffers=buffers)
+    writer = TapeWriter(
+        WriterPlace(tmp_path, least_free=0).tape("messages", 2**30, 2**20), Run("00" * 16, 0, ""), lambda: 0.0
+    )
+    bodies = [[b"first %d" % number * 50 for number in range(100)], [b"second"], [b"third", b"", b"x" * 5000], []]
+    used = set()
+    for said in bodies:
+        for body in said:
+            opened.put(Source(TRADES), records.MESSAGE, body)
+        time.now += SECOND
+        opened.look()
+        made = taken.blocks.pop()
+        used.add(id(made.draft.bodies))
+        writer.write(made)
+        buffers.give_back(made.draft)
+    writer.close()
+    with Recording(tmp_path) as recording:
+        found = [each.body for each in recording.read(0, 2 * START) if isinstance(each, Entry)]
+    assert found == [body for said in bodies for body in said]
+    assert len(used) == 2, "one is filled while the other is written"
+    assert verify(tmp_path).errors == []
+
+
+def test_a_block_can_be_packed_again_in_the_same_way() -> None:
+    draft = Draft()
+    for number in range(10):
+        draft.put(Source(TRADES), START + number, b"%d" % number)
+    first, second = (bytes(draft.columns()[1].encode()) for _ in range(2))
+    assert first == second and len(list(draft.columns()[1])) == 10
+
+
+def test_of_buffers_so_many_are_kept_and_none_that_is_large() -> None:
+    buffers = Buffers()
+    drafts = [Draft() for _ in range(2 * MOST_SPARE)]
+    for each in drafts:
+        buffers.give_back(each)
+    taken = [buffers.take() for _ in drafts]
+    assert sum(each.bodies in taken for each in drafts) == MOST_SPARE
+    large = Draft()
+    large.put(Source(TRADES), START, b"x" * (LARGEST_SPARE + 1))
+    buffers.give_back(large)
+    assert buffers.take() is not large.bodies
