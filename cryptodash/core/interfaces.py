@@ -210,11 +210,11 @@ class IFrameTap(Interface):
     def received(connection: str, frames: Sequence[bytes]) -> None:
         """Text frames came, as many as came at once."""
 
-    def dealing(connection: str, frames: Sequence[bytes]) -> None:
-        """The same, and they are dealt with at once: until ``dealt`` whatever is published comes of them."""
-
-    def dealt() -> None:
-        """That is done."""
+    def dealing_with(
+        take: Callable[[str, Sequence[bytes]], None],
+    ) -> Callable[[str, Sequence[bytes]], None]:
+        """What to call in place of ``take``, by which text frames of a connection are dealt with at once: it tells of
+        them first, and whatever is published until it returns comes of them."""
 
     def sent(connection: str, frame: bytes) -> None:
         """A text frame of ours is on its way."""

@@ -57,12 +57,18 @@ class FrameTap:
     def received(self, connection: str, frames: Sequence[bytes]) -> None:
         self._put_all(self._connections[connection].source, frames)
 
-    def dealing(self, connection: str, frames: Sequence[bytes]) -> None:
-        self._turn.at = self._now()
-        self._put_all(self._connections[connection].source, frames)
+    def dealing_with(self, take: Callable[[str, Sequence[bytes]], None]) -> Callable[[str, Sequence[bytes]], None]:
+        connections, turn, now, put_all = self._connections, self._turn, self._now, self._put_all
 
-    def dealt(self) -> None:
-        self._turn.at = 0
+        def taken(connection: str, frames: Sequence[bytes]) -> None:
+            turn.at = now()
+            put_all(connections[connection].source, frames)
+            try:
+                take(connection, frames)
+            finally:
+                turn.at = 0
+
+        return taken
 
     def sent(self, connection: str, frame: bytes) -> None:
         found = self._connections.get(connection)

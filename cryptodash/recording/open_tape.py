@@ -73,18 +73,19 @@ class OpenTape:
 
     def put_all(self, source: Source, bodies: Sequence[bytes]) -> None:
         """Records of the source's kind that came at once."""
-        at = self.turn.at or self.now()
-        for body in bodies:
-            draft = self.draft
-            items, size = draft.items, draft.size + len(body)
-            if size >= BLOCK_BYTES or len(items) >= _LAST_ITEMS:
+        draft = self.draft
+        items, size = draft.items, draft.size + sum(map(len, bodies))
+        if size >= BLOCK_BYTES or len(items) + ITEMS * len(bodies) > _LAST_ITEMS:
+            for body in bodies:
                 self.put(source, source.kind, body)
-                continue
-            # As ``put`` does it, without the calls: this is done for every frame.
+            return
+        # As ``put`` does it, without the calls: this is done for every frame.
+        at, write = self.turn.at or self.now(), draft.write
+        for body in bodies:
             items.append(source)
             items.append(at)
-            items.append(draft.write(body))
-            draft.size = size
+            items.append(write(body))
+        draft.size = size
 
     def step(self, by_ms: int, wall_ms: int) -> None:
         """The wall clock was set."""

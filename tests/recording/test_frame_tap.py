@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
+
+import pytest
 
 from cryptodash.core.instruments import MarketType
 from cryptodash.recording import records
@@ -141,13 +144,25 @@ def test_what_comes_of_frames_has_their_time(tmp_path: Path) -> None:
     """Until they are dealt with the clock is not asked again."""
     taped = Taped(tmp_path)
     taped.tap.connecting("binance-1", SPOT, "wss://h")
-    taped.tap.dealing("binance-1", [frame(1), frame(2)])
-    taped.now += SECOND
-    taped.tap.sent("binance-1", ASKED)
-    taped.tap.dealt()
+    taken: list[Sequence[bytes]] = []
+
+    def take(connection: str, frames: Sequence[bytes]) -> None:
+        taken.append(frames)
+        taped.now += SECOND
+        taped.tap.sent(connection, ASKED)
+        if len(taken) > 1:
+            raise ValueError("a fault of what deals with it")
+
+    deal = taped.tap.dealing_with(take)
+    deal("binance-1", [frame(1), frame(2)])
     taped.tap.received("binance-1", [frame(3)])
+    with pytest.raises(ValueError, match="a fault"):
+        deal("binance-1", [frame(4)])
+    taped.tap.received("binance-1", [frame(5)])
+    assert taken == [[frame(1), frame(2)], [frame(4)]]
     taped.close()
     with Recording(tmp_path, "frames") as recording:
         found = [each for each in recording.read(0, 2 * START) if isinstance(each, Entry)]
-    assert [each.time - START for each in found] == [0, 0, 0, 0, SECOND]
-    assert [each.kind for each in found] == [records.OPENED, records.IN, records.IN, records.OUT, records.IN]
+    assert [(each.time - START) // SECOND for each in found] == [0, 0, 0, 0, 1, 1, 1, 2]
+    kinds = (records.OPENED, records.IN, records.IN, records.OUT, records.IN, records.IN, records.OUT, records.IN)
+    assert tuple(each.kind for each in found) == kinds

@@ -49,13 +49,6 @@ class Unread:
 def tapped(events: Events, tap: IFrameTap, unread: Unread) -> Events:
     """The same, with the tap told first."""
 
-    def received(connection: str, frames: Sequence[bytes]) -> None:
-        tap.dealing(connection, frames)
-        try:
-            events.received(connection, frames)
-        finally:
-            tap.dealt()
-
     def behind(connection: str, frames: Sequence[bytes]) -> Work:
         tap.received(connection, frames)
         return unread.until(connection, events.behind(connection, frames))
@@ -65,7 +58,7 @@ def tapped(events: Events, tap: IFrameTap, unread: Unread) -> Events:
         tap.closed(connection, how.kind)
         events.closed(connection, how)
 
-    return evolve(events, received=received, behind=behind, closed=closed)
+    return evolve(events, received=tap.dealing_with(events.received), behind=behind, closed=closed)
 
 
 def tapped_connect(
