@@ -49,11 +49,11 @@ export class Legend {
   /** `more`: further parts [text, class], of the whole chart. */
   draw(chart, more = []) {
     const { shown, cross, lines, market, trust } = chart;
-    const slot = cross?.slot ?? shown.last?.slot;
-    if (slot === undefined) {
+    if (!shown.last) {
       this.write([]);
       return;
     }
+    const slot = cross?.slot ?? shown.last.slot;
     const index = shown.indexOf(slot);
     const bar = shown.at(slot);
     const [open, high, low, close, , change] = bar ? cellsOf(chart, bar) : COLUMNS.map(() => DASH);

@@ -65,6 +65,25 @@ async def test_refused_candles_are_asked_once_and_again_on_demand_or_a_new_conne
 
 
 @ensureDeferred
+async def test_a_pointer_over_a_chart_without_bars_disturbs_nothing(tampered: Any, stage: Any) -> None:
+    """Its legend asked for the newest bar, of which there was none: an exception at each drawing."""
+    page = tampered
+    page.excuse("status of 404")
+    await answer(page, 404)
+    await page.goto(stage.url + MARKET)
+    await page.wait_for(f"({REFUSED.format('.panel-chart')} ?? '').includes('not these bars')")
+    box = "(({ x, y, width }) => ({ x, y, width }))(document.querySelector('.chart-plot').getBoundingClientRect())"
+    plot = await page.evaluate(box)
+    for share in (0.3, 0.6, 0.9):
+        await page.mouse("mouseMoved", plot["x"] + plot["width"] * share, plot["y"] + 20)
+        before = await page.evaluate("cryptodash.received")
+        await page.wait_for(f"cryptodash.received > {before + 5}")
+    await page.evaluate("delete answers['candles?']")
+    await page.click("[aria-label='Retry: Chart']")
+    await page.wait_for(f"/C [0-9]/.test({LEGEND})")
+
+
+@ensureDeferred
 async def test_candles_that_fail_for_now_are_asked_after_growing_pauses(tampered: Any, stage: Any) -> None:
     page = tampered
     page.excuse("status of 503")
