@@ -62,13 +62,8 @@ class Draft:
             place, said, keyframes = rows.get(each.name) or (len(rows), 0, 0)
             rows[each.name] = [place, said + count, keyframes + count * (each.kind == records.KEYFRAME)]
             heads[each] = head_of(each.kind, place)
-        made = JoinedColumns(
-            list(map(heads.__getitem__, sources)),
-            self.items[1::ITEMS],
-            self.items[2::ITEMS],
-            self.bodies,
-            self.size,
-        )
+        numbers = list(map(heads.__getitem__, sources))
+        made = JoinedColumns(numbers, self.items[1::ITEMS], self.items[2::ITEMS], self.bodies)
         return [(name, said, keyframes) for name, (_, said, keyframes) in rows.items()], made
 
 

@@ -50,16 +50,16 @@ class RecordColumns:
 
 
 class JoinedColumns:
-    """The same of bodies that stand without anything between them at the beginning of a buffer: ``size`` bytes, of
-    ``lengths``. What stands behind them is of no meaning, and is written over."""
+    """The same of bodies of ``lengths`` that stand without anything between them at the beginning of a buffer. What
+    stands behind them is of no meaning, and is written over."""
 
-    __slots__ = ("_bodies", "heads", "lengths", "size", "times")
+    __slots__ = ("_bodies", "_size", "heads", "lengths", "times")
 
-    def __init__(self, heads: list[int], times: list[int], lengths: list[int], bodies: BytesIO, size: int) -> None:
+    def __init__(self, heads: list[int], times: list[int], lengths: list[int], bodies: BytesIO) -> None:
         self.heads = heads
         self.times = times
         self.lengths = lengths
-        self.size = size
+        self._size = sum(lengths)
         self._bodies = bodies
 
     def __len__(self) -> int:
@@ -67,7 +67,7 @@ class JoinedColumns:
 
     def __iter__(self) -> Iterator[Record]:
         with self._bodies.getbuffer() as joined:
-            bodies = _split(bytes(joined[: self.size]), self.lengths)
+            bodies = _split(bytes(joined[: self._size]), self.lengths)
         return iter(_records(self.heads, self.times, bodies))
 
     def behind(self, before: Sequence[Record]) -> RecordColumns:
@@ -77,7 +77,7 @@ class JoinedColumns:
     def encode(self) -> memoryview:
         """As ``RecordColumns`` does it, without a copy of the bodies. To be released before anything else is done with
         the buffer."""
-        self._bodies.seek(self.size)
+        self._bodies.seek(self._size)
         self._bodies.writelines(_columns(self.heads, self.times, self.lengths, ()))
         return self._bodies.getbuffer()[: self._bodies.tell()]
 

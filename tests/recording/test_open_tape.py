@@ -12,7 +12,7 @@ from cryptodash.recording import records
 from cryptodash.recording.draft import LARGEST_SPARE, MOST_SPARE, Buffers, Draft, Source
 from cryptodash.recording.entries import Entry, Missing
 from cryptodash.recording.files import WriterPlace
-from cryptodash.recording.open_tape import BLOCK_BYTES, OpenTape
+from cryptodash.recording.open_tape import BLOCK_BYTES, BLOCK_RECORDS, OpenTape
 from cryptodash.recording.record_columns import Record
 from cryptodash.recording.recording import Recording
 from cryptodash.recording.records import Counts, Hole, Run, Step, decode
@@ -67,6 +67,24 @@ def test_a_block_is_closed_by_its_size(tape: tuple[Time, Taken, OpenTape]) -> No
         assert block.number == number and block.size >= BLOCK_BYTES
         topics, found = block.draft.columns()
         assert topics == [(TRADES, 263, 0)] and len(found) == 263
+
+
+@pytest.mark.parametrize(("size", "count"), [(50_000, 40), (0, 3 * BLOCK_RECORDS), (2 * records.LONGEST_PART, 2)])
+def test_what_comes_at_once_is_all_there_in_order_whatever_fits_into_a_block(
+    tape: tuple[Time, Taken, OpenTape], size: int, count: int
+) -> None:
+    """A read is put in as a whole where it fits, else one by one, in parts where one is longer than a record."""
+    _, taken, opened = tape
+    bodies = [b"%d:" % number * bool(size) + b"x" * size for number in range(count)]
+    for read in (bodies[: count // 4], bodies[count // 4 :]):
+        opened.put_all(Source(TRADES), read)
+    opened.close_draft()
+    found = [each for block in taken.blocks for each in said(block)]
+    assert b"".join(body for *_, body in found) == b"".join(bodies)
+    assert len([kind for kind, *_ in found if kind == records.MESSAGE]) == count
+    assert all(
+        len(block.draft) <= BLOCK_RECORDS and block.draft.size < 2 * records.LONGEST_PART for block in taken.blocks
+    )
 
 
 def test_a_block_is_closed_by_its_age_and_silence_is_told(tape: tuple[Time, Taken, OpenTape]) -> None:
