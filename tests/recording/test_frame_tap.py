@@ -163,6 +163,6 @@ def test_what_comes_of_frames_has_their_time(tmp_path: Path) -> None:
     taped.close()
     with Recording(tmp_path, "frames") as recording:
         found = [each for each in recording.read(0, 2 * START) if isinstance(each, Entry)]
-    assert [(each.time - START) // SECOND for each in found] == [0, 0, 0, 0, 1, 1, 1, 2]
+    assert [each.time - START for each in found] == [0, 0, 0, 0, SECOND, SECOND, SECOND, 2 * SECOND]
     kinds = (records.OPENED, records.IN, records.IN, records.OUT, records.IN, records.IN, records.OUT, records.IN)
     assert tuple(each.kind for each in found) == kinds
